@@ -1,0 +1,111 @@
+"""Who asks, in which organization, and what their role allows.
+
+Fetching and authorising are one call. Every such call marks the request as checked, and `AccessMiddleware` refuses to
+send a page whose view made none: a view that forgot its check does not answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+
+from portal.models import Membership, MembershipState
+
+logger = logging.getLogger(__name__)
+SESSION_KEY = "organization"
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
+
+
+def mark_checked(request: HttpRequest) -> None:
+    """Note that this request's rights were looked at."""
+    request._access_checked = True  # type: ignore[attr-defined]
+
+
+def checks_itself(view: View) -> View:
+    """Mark a view that needs no membership (health, account pages, share links) as checked by its own means."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        mark_checked(request)
+        return view(request, *args, **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def memberships_of(request: HttpRequest) -> list[Membership]:
+    """The organizations that the signed-in user works in, by name; asked once per request."""
+    cached: list[Membership] | None = getattr(request, "_memberships", None)
+    if cached is None:
+        cached = []
+        if request.user.is_authenticated:
+            found = Membership.objects.filter(user=request.user, state=MembershipState.ACTIVE)
+            cached = list(found.select_related("organization", "user").order_by("organization__name", "id"))
+        request._memberships = cached  # type: ignore[attr-defined]
+    return cached
+
+
+def current_membership(request: HttpRequest) -> Membership | None:
+    """The membership that the user works under: the one chosen in the session, else the first."""
+    found = memberships_of(request)
+    chosen = request.session.get(SESSION_KEY)
+    return next((one for one in found if str(one.organization_id) == chosen), found[0] if found else None)
+
+
+def get_member(request: HttpRequest) -> Membership:
+    """Any active member; 404 for a user who belongs nowhere."""
+    mark_checked(request)
+    membership = current_membership(request)
+    if membership is None:
+        raise Http404
+    return membership
+
+
+def get_reader(request: HttpRequest) -> Membership:
+    """A member who may read what belongs to the whole organization (admin, auditor); else 403."""
+    membership = get_member(request)
+    require_reader(membership)
+    return membership
+
+
+def get_admin(request: HttpRequest) -> Membership:
+    """A member who may change things; else 403."""
+    membership = get_member(request)
+    require_admin(membership)
+    return membership
+
+
+def require_reader(membership: Membership) -> None:
+    """Raise PermissionDenied unless the member may read everything in the organization."""
+    if not membership.sees_everything:
+        raise PermissionDenied("Only admins and auditors can see this.")
+
+
+def require_admin(membership: Membership) -> None:
+    """Raise PermissionDenied unless the member may change things in the organization."""
+    if not membership.is_admin:
+        raise PermissionDenied("Only admins can change this.")
+
+
+class AccessMiddleware:
+    """Refuses to send what a view produced without asking for any right."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Pass the response on if its view looked at the requester's rights."""
+        response = self.get_response(request)
+        if getattr(request, "_access_checked", False) or response.status_code >= 300:
+            return response
+        match = request.resolver_match
+        if match is not None and match.app_names and match.app_names[0] in {"admin"}:
+            return response  # Django admin checks each of its own views.
+        if match is not None:
+            logger.error("The view %s answered without checking access", match.view_name)
+            return HttpResponse("This page is not available.", status=403, content_type="text/plain")
+        return response

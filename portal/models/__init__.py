@@ -1,0 +1,8 @@
+"""Who you are: users, organizations, memberships, API tokens."""
+
+from portal.models.api_token import ApiToken
+from portal.models.membership import Membership, MembershipState, Role
+from portal.models.organization import Organization
+from portal.models.user import User
+
+__all__ = ["ApiToken", "Membership", "MembershipState", "Organization", "Role", "User"]

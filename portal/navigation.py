@@ -1,0 +1,37 @@
+"""What the frame of every page needs: the organization and the rooms that the user may enter."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from django.http import HttpRequest
+
+from portal.access import current_membership, memberships_of
+
+
+class Room(NamedTuple):
+    """One entry of the navigation."""
+
+    label: str
+    url_name: str
+    icon: str
+    prefixes: tuple[str, ...]
+
+
+_MANAGED = (
+    Room("Instances", "instances", "server-stack", ("/instances/", "/peers/")),
+    Room("Sites", "sites", "building-office-2", ("/sites/",)),
+    Room("People", "people", "users", ("/people/",)),
+)
+_OWN = Room("My VPN", "my", "shield-check", ("/my/",))
+
+
+def navigation(request: HttpRequest) -> dict[str, Any]:
+    """Context processor: `membership`, `memberships`, `rooms` and the `current_room`'s url name."""
+    if not getattr(request, "user", None) or not request.user.is_authenticated:
+        return {"membership": None, "memberships": [], "rooms": []}
+    membership = current_membership(request)
+    rooms = [] if membership is None else [*(_MANAGED if membership.sees_everything else ()), _OWN]
+    path = request.path
+    here = next((room.url_name for room in rooms if path.startswith(room.prefixes)), "instances" if path == "/" else "")
+    return {"membership": membership, "memberships": memberships_of(request), "rooms": rooms, "current_room": here}

@@ -1,0 +1,101 @@
+"""Sealing of secrets at rest: AES-256-GCM under keys that are not in the database.
+
+The sealed value is bound to its table, row and field (as associated data), so that a value copied elsewhere
+does not open. The newest key seals; every configured key unseals, so that keys can be rotated.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import os
+from typing import Any, overload
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from django.db import models
+
+_VERSION = "1"
+_NONCE_BYTES = 12
+
+
+class UnsealError(Exception):
+    """A sealed value was moved, altered, or sealed under a key that is not configured any more."""
+
+
+@functools.lru_cache(maxsize=16)
+def _cipher(secret: str) -> AESGCM:
+    key = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"portal.sealing").derive(secret.encode())
+    return AESGCM(key)
+
+
+@functools.lru_cache(maxsize=16)
+def _key_id(secret: str) -> str:
+    return hashlib.sha256(b"portal.sealing key id:" + secret.encode()).hexdigest()[:8]
+
+
+def seal(plain: str, *, table: str, row: str, field: str) -> str:
+    """Seal a text for one place in the database; returns printable text."""
+    secret = settings.SECRET_KEYS[0]
+    nonce = os.urandom(_NONCE_BYTES)
+    sealed = _cipher(secret).encrypt(nonce, plain.encode(), _place(table, row, field))
+    return f"{_VERSION}:{_key_id(secret)}:{base64.b64encode(nonce + sealed).decode()}"
+
+
+def unseal(sealed: str, *, table: str, row: str, field: str) -> str:
+    """Open what `seal` made for the same place; raises UnsealError otherwise."""
+    try:
+        version, key_id, body = sealed.split(":")
+        raw = base64.b64decode(body, validate=True)
+    except ValueError:
+        raise UnsealError(f"{table}.{field} does not hold a sealed value") from None
+    if version != _VERSION:
+        raise UnsealError(f"{table}.{field} was sealed by another version")
+    for secret in settings.SECRET_KEYS:
+        if _key_id(secret) == key_id:
+            try:
+                return (
+                    _cipher(secret)
+                    .decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _place(table, row, field))
+                    .decode()
+                )
+            except InvalidTag:
+                raise UnsealError(f"{table}.{field} was altered or moved") from None
+    raise UnsealError(f"{table}.{field} was sealed under a key that is not in SECRET_KEYS")
+
+
+def _place(table: str, row: str, field: str) -> bytes:
+    return "\x1f".join((table, row, field)).encode()
+
+
+class Sealed:
+    """A model attribute that reads and writes the plain text of a sealed column.
+
+    `private_key = Sealed("private_key_sealed")` beside a TextField of that name; empty stays empty. The row needs
+    its primary key before the first write, so models with sealed columns use UUID keys.
+    """
+
+    def __init__(self, column: str) -> None:
+        self.column = column
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> Sealed: ...
+    @overload
+    def __get__(self, instance: models.Model, owner: type[Any]) -> str: ...
+    def __get__(self, instance: models.Model | None, owner: type[Any]) -> str | Sealed:
+        """Unseal the column."""
+        if instance is None:
+            return self
+        sealed = getattr(instance, self.column)
+        return unseal(sealed, **self._where(instance)) if sealed else ""
+
+    def __set__(self, instance: models.Model, plain: str) -> None:
+        """Seal into the column."""
+        setattr(instance, self.column, seal(plain, **self._where(instance)) if plain else "")
+
+    def _where(self, instance: models.Model) -> dict[str, str]:
+        return {"table": instance._meta.db_table, "row": str(instance.pk), "field": self.column}

@@ -1,0 +1,224 @@
+"""Every setting in one file; every value from the environment, typed; a wrong one fails loudly.
+
+The table of variables is in the README.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+# Where things are ----------------------------------------------------------------------------------------------------
+
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
+PORT = env.int("PORT", default=8000)
+BIND = env.str("BIND", default="127.0.0.1")
+PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://localhost:{PORT}").rstrip("/")
+_public = urlsplit(PUBLIC_URL)
+if _public.scheme not in {"http", "https"} or not _public.hostname:
+    raise ImproperlyConfigured(f"PUBLIC_URL must be a full address such as https://vpn.example.org, not {PUBLIC_URL!r}")
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+
+# Secrets -------------------------------------------------------------------------------------------------------------
+
+
+def _secret_keys() -> list[str]:
+    """The sealing keys, newest first: from the environment, else from the file that `manage.py up` made."""
+    keys = [key for key in env.list("SECRET_KEYS", default=[]) if key]
+    file = DATA_DIR / "keys" / "secret_keys"
+    if not keys and file.exists():
+        keys = file.read_text().split()
+    if not keys:
+        raise ImproperlyConfigured(f"No SECRET_KEYS: set the variable, or run `make up`, which makes {file}")
+    if any(len(key) < 32 for key in keys):
+        raise ImproperlyConfigured("Every key in SECRET_KEYS needs at least 32 characters")
+    return keys
+
+
+SECRET_KEYS = _secret_keys()
+
+
+def _signing_key(secret: str) -> str:
+    return hashlib.sha256(b"portal.signing:" + secret.encode()).hexdigest()
+
+
+SECRET_KEY = _signing_key(SECRET_KEYS[0])
+SECRET_KEY_FALLBACKS = [_signing_key(key) for key in SECRET_KEYS[1:]]
+
+# The product ---------------------------------------------------------------------------------------------------------
+
+VPN_DOMAIN = env.str("VPN_DOMAIN", default="vpn.example.net")
+HUB_ADDRESS = env.str("HUB_ADDRESS", default="")
+HUB_HOST_NETNS = env.str("HUB_HOST_NETNS", default="")
+HUBS_AVAILABLE = env.bool("HUBS_AVAILABLE", default=True)
+HUB_STATE_DIR = DATA_DIR / "hub"
+POOL_BASE = env.str("POOL_BASE", default="100.64.0.0/10")
+ALLOW_SIGNUP = env.bool("ALLOW_SIGNUP", default=False)
+ADMIN_EMAIL = env.str("ADMIN_EMAIL", default="admin@localhost")
+ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", default="")
+
+# Django --------------------------------------------------------------------------------------------------------------
+
+DEBUG = False
+ALLOWED_HOSTS = sorted({"localhost", "127.0.0.1", "[::1]", _public.hostname})
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+ROOT_URLCONF = "portal.urls"
+WSGI_APPLICATION = "portal.wsgi.application"
+AUTH_USER_MODEL = "portal.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+APPEND_SLASH = True
+
+INSTALLED_APPS = [
+    "portal",
+    "vpn",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "csp",
+    "django_htmx",
+    "django_rq",
+    "heroicons",
+    "ninja",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "portal.proxies.TrustedProxyMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "portal.access.AccessMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "portal.navigation.navigation",
+            ],
+        },
+    },
+]
+
+# Database ------------------------------------------------------------------------------------------------------------
+
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db' / 'portal.sqlite3'}")}
+_database = DATABASES["default"]
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    # Writers take the lock when they begin, so that two of them wait for each other instead of failing at commit.
+    # synchronous=FULL: a server must never have heard of a generation that a power cut takes from the database.
+    _database["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-32000;",
+    }
+    _database["CONN_MAX_AGE"] = None
+else:
+    _database["CONN_MAX_AGE"] = 60
+    _database["CONN_HEALTH_CHECKS"] = True
+
+# Redis, jobs ---------------------------------------------------------------------------------------------------------
+
+REDIS_URL = env.str("REDIS_URL", default=f"unix://{DATA_DIR / 'redis' / 'redis.sock'}")
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+JOB_TIMEOUT = 30
+RQ_QUEUES = {
+    name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": JOB_TIMEOUT, "SERIALIZER": "rq.serializers.JSONSerializer"}
+    for name in ("default", "apply", "provision", "observe")
+}
+RQ = {"JOB_CLASS": "vpn.jobs.queue.PortalJob", "QUEUE_CLASS": "vpn.jobs.queue.PortalQueue"}
+
+# Accounts ------------------------------------------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+PASSWORD_RESET_TIMEOUT = 3 * 24 * 3600
+ACCOUNT_ADAPTER = "portal.accounts.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_SESSION_REMEMBER = True
+EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
+vars().update(EMAIL_CONFIG)
+
+# The browser ---------------------------------------------------------------------------------------------------------
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+        "manifest-src": [SELF],
+    }
+}
+_https = _public.scheme == "https"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
+SECURE_HSTS_SECONDS = 31536000 if _https else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# The log carries ids and reasons, never values of forms, bodies or specifications.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stream": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stream"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {"django.server": {"propagate": True}, "rq": {"level": "WARNING"}},
+}

@@ -1,0 +1,90 @@
+"""Fetching what a member may see or change: one call, which cannot be forgotten.
+
+What belongs to another organization is not there (404). In one's own organization a role that is too small is told so
+(403), except that for a member another member's peers are not there either.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+
+from portal.access import require_admin, require_reader
+from portal.models import Membership
+from vpn.models import Instance, Operation, Peer, Site
+from vpn.models.querysets import InstanceQuerySet, PeerQuerySet
+
+
+def instances_of(member: Membership) -> InstanceQuerySet:
+    """The organization's instances, for those who see everything."""
+    require_reader(member)
+    return Instance.objects.filter(organization=member.organization_id).select_related("region", "server")
+
+
+def get_instance(member: Membership, pk: UUID, *, write: bool = False) -> Instance:
+    """One instance of the organization."""
+    found = Instance.objects.select_related("region", "server")
+    instance = get_object_or_404(found, pk=pk, organization=member.organization_id)
+    _require(member, write=write)
+    return instance
+
+
+def peers_of(member: Membership, instance: Instance) -> PeerQuerySet:
+    """All peers of an instance that `get_instance` returned."""
+    require_reader(member)
+    return _joined().filter(instance=instance)
+
+
+def own_peers(member: Membership) -> PeerQuerySet:
+    """A member's own devices, on all instances."""
+    return _joined().filter(member=member)
+
+
+def get_peer(member: Membership, pk: UUID, *, write: bool = False, instance: Instance | None = None) -> Peer:
+    """One peer of the organization; for a member, one of their own, to read and to fetch its profile."""
+    found = _joined().filter(instance__organization=member.organization_id)
+    if instance is not None:
+        found = found.filter(instance=instance)
+    peer = get_object_or_404(found, pk=pk)
+    if not member.sees_everything and peer.member_id != member.pk:
+        raise Http404
+    if write:
+        require_admin(member)
+    return peer
+
+
+def sites_of(member: Membership) -> list[Site]:
+    """The organization's sites."""
+    require_reader(member)
+    return list(Site.objects.filter(organization=member.organization_id))
+
+
+def get_site(member: Membership, pk: UUID, *, write: bool = False) -> Site:
+    """One site of the organization."""
+    site = get_object_or_404(Site, pk=pk, organization=member.organization_id)
+    _require(member, write=write)
+    return site
+
+
+def get_operation(member: Membership, instance: Instance, pk: UUID) -> Operation:
+    """One operation of an instance that `get_instance` returned."""
+    require_reader(member)
+    return get_object_or_404(Operation.objects.prefetch_related("steps"), pk=pk, instance=instance)
+
+
+def may_fetch_profile(member: Membership, peer: Peer) -> bool:
+    """May this member have this peer's profile? Admins any, everyone their own; auditors only read."""
+    return member.is_admin or peer.member_id == member.pk
+
+
+def _joined() -> PeerQuerySet:
+    return Peer.objects.select_related("instance__region", "instance__server", "member__user", "site")
+
+
+def _require(member: Membership, *, write: bool) -> None:
+    if write:
+        require_admin(member)
+    else:
+        require_reader(member)

@@ -1,0 +1,14 @@
+"""What you connect: instances, peers, sites."""
+
+from django.apps import AppConfig
+
+
+class VpnConfig(AppConfig):
+    """Configuration of the vpn app; connects the receivers of the portal's signals."""
+
+    name = "vpn"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Listen to what happens to people."""
+        from vpn import receivers  # noqa: F401, PLC0415  (needs the app registry)

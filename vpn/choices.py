@@ -1,0 +1,123 @@
+"""The words that rows may hold, and which state may follow which."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class InstanceState(models.TextChoices):
+    """Where an instance is in its life."""
+
+    PENDING = "pending", "Pending"
+    PROVISIONING = "provisioning", "Provisioning"
+    READY = "ready", "Ready"
+    FAILED = "failed", "Failed"
+    DELETING = "deleting", "Deleting"
+    LOST = "lost", "Lost"
+
+
+# From the key to any of the values; everything else is refused.
+INSTANCE_TRANSITIONS: dict[str, frozenset[str]] = {
+    InstanceState.PENDING: frozenset({InstanceState.PROVISIONING, InstanceState.DELETING}),
+    InstanceState.PROVISIONING: frozenset({InstanceState.READY, InstanceState.FAILED, InstanceState.DELETING}),
+    InstanceState.FAILED: frozenset({InstanceState.PROVISIONING, InstanceState.DELETING}),
+    InstanceState.READY: frozenset({InstanceState.LOST, InstanceState.DELETING}),
+    InstanceState.LOST: frozenset({InstanceState.READY, InstanceState.DELETING}),
+    InstanceState.DELETING: frozenset(),
+}
+
+
+class OperationKind(models.TextChoices):
+    """What a run of background work was for."""
+
+    PROVISION = "provision", "Create the hub"
+    APPLY = "apply", "Apply changes"
+    DESTROY = "destroy", "Remove the hub"
+
+
+class OperationState(models.TextChoices):
+    """How a run of background work stands."""
+
+    RUNNING = "running", "Running"
+    SUCCEEDED = "succeeded", "Succeeded"
+    FAILED = "failed", "Failed"
+
+
+class StepState(models.TextChoices):
+    """How one step of an operation stands."""
+
+    WAITING = "waiting", "Waiting"
+    RUNNING = "running", "Running"
+    SUCCEEDED = "succeeded", "Done"
+    FAILED = "failed", "Failed"
+
+
+class StepName(models.TextChoices):
+    """The steps that operations are made of, in the words that an admin reads."""
+
+    SERVER = "server", "Prepare the server"
+    HUB = "hub", "Start the hub"
+    PROOF = "proof", "Prove that packets flow"
+    APPLY = "apply", "Bring the hub up to date"
+    TEARDOWN = "teardown", "Take the hub down"
+
+
+OPERATION_STEPS: dict[str, tuple[str, ...]] = {
+    OperationKind.PROVISION: (StepName.SERVER, StepName.HUB, StepName.PROOF),
+    OperationKind.APPLY: (StepName.APPLY,),
+    OperationKind.DESTROY: (StepName.TEARDOWN,),
+}
+
+
+class PeerType(models.TextChoices):
+    """What is at the other end of the tunnel."""
+
+    CLIENT = "client", "Client"
+    SITE = "site", "Site"
+
+
+class Protocol(models.TextChoices):
+    """How a peer talks to the hub."""
+
+    WIREGUARD = "wireguard", "WireGuard"
+
+
+class KeyCustody(models.TextChoices):
+    """Who holds a peer's private key."""
+
+    PORTAL = "portal", "Kept sealed by the portal"
+    DESTROYED = "destroyed", "Destroyed after delivery"
+    DEVICE = "device", "Made and kept by the device"
+
+
+class ProfileState(models.TextChoices):
+    """How the delivered profile compares with what would be delivered now."""
+
+    UNDELIVERED = "undelivered", "Not fetched yet"
+    CURRENT = "current", "Current"
+    OUTDATED = "outdated", "Outdated"
+
+
+class Platform(models.TextChoices):
+    """What a site's router runs."""
+
+    ROUTEROS7 = "routeros7", "MikroTik RouterOS 7"
+    ROUTEROS6 = "routeros6", "MikroTik RouterOS 6"
+    OPENWRT = "openwrt", "OpenWrt"
+    VYOS = "vyos", "VyOS"
+    OPNSENSE = "opnsense", "OPNsense"
+    PFSENSE = "pfsense", "pfSense"
+    LINUX = "linux", "Linux"
+    OTHER = "other", "Other"
+
+
+# Why a platform cannot carry WireGuard; the words are shown beside what is missing.
+WITHOUT_WIREGUARD: dict[str, str] = {
+    Platform.ROUTEROS6: "RouterOS 6 has no WireGuard. Upgrade the router to RouterOS 7, then change the site's platform.",
+}
+
+
+class Driver(models.TextChoices):
+    """How a region's servers are reached."""
+
+    LOCAL = "local", "This machine"

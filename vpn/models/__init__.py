@@ -1,0 +1,27 @@
+"""What you connect: regions, servers, instances, sites, peers, operations."""
+
+from vpn.models.instance import Instance
+from vpn.models.operation import Operation, OperationStep
+from vpn.models.peer import Peer, PeerTombstone
+from vpn.models.profile_link import ProfileLink
+from vpn.models.region import Region
+from vpn.models.released_hostname import ReleasedHostname
+from vpn.models.server import Server
+from vpn.models.site import Site
+from vpn.models.tick import Tick
+from vpn.models.traffic import Traffic
+
+__all__ = [
+    "Instance",
+    "Operation",
+    "OperationStep",
+    "Peer",
+    "PeerTombstone",
+    "ProfileLink",
+    "Region",
+    "ReleasedHostname",
+    "Server",
+    "Site",
+    "Tick",
+    "Traffic",
+]

@@ -1,0 +1,127 @@
+"""The hub and its settings, and how far its server has followed."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import string
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+
+from portal.models import Organization
+from portal.sealing import Sealed
+from vpn.choices import InstanceState
+from vpn.constants import DEFAULT_MTU, DEFAULT_PUBLIC_DNS
+from vpn.models.querysets import InstanceQuerySet
+from vpn.models.region import Region
+from vpn.models.server import Server
+
+
+def new_hub_name() -> str:
+    """A random name for the hub's namespace and interfaces: 10 characters, a letter first."""
+    rest = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(9))
+    return secrets.choice(string.ascii_lowercase) + rest
+
+
+def default_public_dns() -> list[str]:
+    """The resolvers that full-tunnel profiles name unless the admin chose others."""
+    return list(DEFAULT_PUBLIC_DNS)
+
+
+class Instance(models.Model):
+    """A hub in a region, reached at `<hostname>.<VPN_DOMAIN>`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    hub = models.CharField(max_length=10, unique=True, default=new_hub_name, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="instances")
+    region = models.ForeignKey(Region, on_delete=models.PROTECT, related_name="instances")
+    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="instances", null=True, blank=True)
+    name = models.CharField(max_length=20)
+    hostname = models.CharField(max_length=20, unique=True)
+    state = models.CharField(max_length=12, choices=InstanceState.choices, default=InstanceState.PENDING)
+    configured = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    pool_v4 = models.CharField(max_length=18)
+    pool_v6 = models.CharField(max_length=43)
+    # WireGuard listens on this UDP port. The next one and the TCP ports of both numbers belong to the instance too.
+    port_base = models.PositiveIntegerField(unique=True)
+    mtu = models.PositiveSmallIntegerField(default=DEFAULT_MTU)
+    pushed_routes = models.JSONField(default=list, blank=True)
+    public_dns = models.JSONField(default=default_public_dns, blank=True)
+
+    public_key = models.CharField(max_length=44, unique=True)
+    private_key_sealed = models.TextField()
+    # The peer that proves readiness; it exists only until the hub was proven.
+    probe_private_key_sealed = models.TextField(blank=True)
+    probe_preshared_key_sealed = models.TextField(blank=True)
+
+    epoch = models.PositiveIntegerField(default=1)
+    desired_generation = models.PositiveBigIntegerField(default=1)
+    # The last generation that changed more than peers: a server behind it needs the whole specification.
+    settings_generation = models.PositiveBigIntegerField(default=1)
+    applied_generation = models.PositiveBigIntegerField(default=0)
+    applied_epoch = models.PositiveIntegerField(default=0)
+    applied_digest = models.CharField(max_length=64, blank=True)
+    applied_header_digest = models.CharField(max_length=64, blank=True)
+    # Sum of the applied peers' digests, hexadecimal: lets a delta's digest be told without the other peers.
+    applied_total = models.CharField(max_length=64, blank=True)
+
+    lease_token = models.UUIDField(null=True, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    observed_at = models.DateTimeField(null=True, blank=True)
+    # When the whole specification was last compared with what the server runs.
+    verified_at = models.DateTimeField(null=True, blank=True)
+    failure = models.CharField(max_length=400, blank=True)
+
+    private_key = Sealed("private_key_sealed")
+    probe_private_key = Sealed("probe_private_key_sealed")
+    probe_preshared_key = Sealed("probe_preshared_key_sealed")
+
+    objects = InstanceQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["name"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["organization", "pool_v4"], name="instance_pool_distinct_in_organization"),
+            models.CheckConstraint(
+                condition=models.Q(applied_generation__lte=models.F("desired_generation")),
+                name="instance_applied_not_ahead",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def full_hostname(self) -> str:
+        """The hub's public name."""
+        return f"{self.hostname}.{settings.VPN_DOMAIN}"
+
+    @property
+    def network_v4(self) -> ipaddress.IPv4Network:
+        """The IPv4 pool."""
+        return ipaddress.IPv4Network(self.pool_v4)
+
+    @property
+    def network_v6(self) -> ipaddress.IPv6Network:
+        """The IPv6 pool."""
+        return ipaddress.IPv6Network(self.pool_v6)
+
+    @property
+    def wireguard_port(self) -> int:
+        """The UDP port of the WireGuard listener."""
+        return self.port_base
+
+    @property
+    def is_settled(self) -> bool:
+        """Has the server confirmed everything that was asked for?"""
+        return self.applied_generation >= self.desired_generation and self.applied_epoch == self.epoch
+
+    @property
+    def server_ready(self) -> bool:
+        """Ready, with every change applied."""
+        return self.state == InstanceState.READY and self.is_settled and not self.failure

@@ -1,0 +1,68 @@
+"""Runs of background work, as people follow them."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from vpn.choices import OperationKind, OperationState, StepName, StepState
+from vpn.models.instance import Instance
+
+
+class Operation(models.Model):
+    """One run of background work on an instance."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="operations")
+    kind = models.CharField(max_length=10, choices=OperationKind.choices)
+    state = models.CharField(max_length=10, choices=OperationState.choices, default=OperationState.RUNNING)
+    summary = models.CharField(max_length=200, blank=True)
+    started_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    expected_seconds = models.PositiveIntegerField(default=600)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-started_at", "-id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["instance", "kind"], condition=Q(state="running"), name="operation_runs_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} ({self.get_state_display()})"
+
+    @property
+    def is_settled(self) -> bool:
+        """Has the run come to an end?"""
+        return self.state != OperationState.RUNNING
+
+    @property
+    def eta(self) -> datetime | None:
+        """When a running operation is expected to end."""
+        return None if self.is_settled else self.started_at + timedelta(seconds=self.expected_seconds)
+
+
+class OperationStep(models.Model):
+    """One step of an operation."""
+
+    operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="steps")
+    position = models.PositiveSmallIntegerField()
+    name = models.CharField(max_length=20, choices=StepName.choices)
+    state = models.CharField(max_length=10, choices=StepState.choices, default=StepState.WAITING)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    message = models.CharField(max_length=400, blank=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["position"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["operation", "position"], name="operation_step_position_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_name_display()} ({self.get_state_display()})"

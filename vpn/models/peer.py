@@ -1,0 +1,138 @@
+"""A site's router or a user's device, connected to one instance."""
+
+from __future__ import annotations
+
+import ipaddress
+import uuid
+from datetime import timedelta
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from portal.models import Membership, MembershipState
+from portal.sealing import Sealed
+from vpn.addressing import host_addresses
+from vpn.choices import KeyCustody, PeerType, Protocol
+from vpn.constants import HANDSHAKE_TIMEOUT, OBSERVATION_MAX_AGE
+from vpn.models.instance import Instance
+from vpn.models.querysets import PeerQuerySet
+from vpn.models.site import Site
+
+
+class Peer(models.Model):
+    """One end of one tunnel."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="peers")
+    type = models.CharField(max_length=6, choices=PeerType.choices)
+    protocol = models.CharField(max_length=10, choices=Protocol.choices, default=Protocol.WIREGUARD)
+    member = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="peers", null=True, blank=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="peers", null=True, blank=True)
+    device = models.CharField(max_length=40, blank=True)
+    subnets = models.JSONField(default=list, blank=True)
+    confirm_broad_routes = models.BooleanField(default=False)
+    route_all = models.BooleanField(default=False)
+    enabled = models.BooleanField(default=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    # The peer's number in both pools (addressing.host_addresses): one constraint keeps both addresses unique.
+    host = models.PositiveIntegerField()
+    public_key = models.CharField(max_length=44)
+    private_key_sealed = models.TextField(blank=True)
+    preshared_key_sealed = models.TextField()
+    key_custody = models.CharField(max_length=10, choices=KeyCustody.choices, default=KeyCustody.PORTAL)
+
+    changed_generation = models.PositiveBigIntegerField()
+    # Digest of this peer as the hub has it; empty while the hub does not have it.
+    applied_digest = models.CharField(max_length=64, blank=True)
+    delivered_digest = models.CharField(max_length=64, blank=True)
+    delivered_at = models.DateTimeField(null=True, blank=True)
+
+    last_handshake = models.DateTimeField(null=True, blank=True)
+    connected_from = models.DateTimeField(null=True, blank=True)
+    endpoint = models.CharField(max_length=60, blank=True)
+    received_bytes = models.PositiveBigIntegerField(default=0)
+    sent_bytes = models.PositiveBigIntegerField(default=0)
+    # The hub's own counters at the last observation; they begin anew when the hub does.
+    counter_received = models.PositiveBigIntegerField(default=0)
+    counter_sent = models.PositiveBigIntegerField(default=0)
+
+    private_key = Sealed("private_key_sealed")
+    preshared_key = Sealed("preshared_key_sealed")
+
+    objects = PeerQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["created_at", "id"]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["instance", "changed_generation"], name="peer_changed"),
+            models.Index(fields=["instance", "created_at", "id"], name="peer_listed"),
+        ]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["instance", "host"], name="peer_addresses_unique"),
+            models.UniqueConstraint(fields=["instance", "public_key"], name="peer_public_key_unique"),
+            models.CheckConstraint(
+                condition=Q(type=PeerType.CLIENT, member__isnull=False, site__isnull=True)
+                | Q(type=PeerType.SITE, member__isnull=True, site__isnull=False),
+                name="peer_has_member_or_site",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
+
+    @property
+    def label(self) -> str:
+        """What people call this peer: the site's name, or whose device it is."""
+        if self.site is not None:
+            return self.site.name
+        owner = self.member.label if self.member is not None else ""
+        return f"{owner} / {self.device}" if self.device else owner
+
+    @property
+    def is_site(self) -> bool:
+        """Is a router at the other end?"""
+        return self.type == PeerType.SITE
+
+    @property
+    def addresses(self) -> tuple[ipaddress.IPv4Address, ipaddress.IPv6Address]:
+        """The peer's tunnel addresses."""
+        return host_addresses(self.instance.network_v4, self.instance.network_v6, self.host)
+
+    @property
+    def is_admitted(self) -> bool:
+        """Should the hub let this peer in? The same rule as PeerQuerySet.admitted."""
+        if not self.enabled or (self.expires_at is not None and self.expires_at <= timezone.now()):
+            return False
+        member = self.member
+        return member is None or (member.state != MembershipState.DEACTIVATED and member.user.is_active)
+
+    @property
+    def is_connected(self) -> bool:
+        """A handshake within 180 s, observed at most 10 s ago. The same rule as PeerQuerySet.connected."""
+        observed_at = self.instance.observed_at
+        if not self.enabled or self.last_handshake is None or observed_at is None:
+            return False
+        now = timezone.now()
+        fresh = observed_at > now - timedelta(seconds=OBSERVATION_MAX_AGE)
+        return fresh and self.last_handshake > now - timedelta(seconds=HANDSHAKE_TIMEOUT)
+
+    @property
+    def is_on_hub(self) -> bool:
+        """Has the server confirmed this peer as it is now?"""
+        return bool(self.applied_digest) and self.changed_generation <= self.instance.applied_generation
+
+
+class PeerTombstone(models.Model):
+    """A peer that was removed and that the server may still have; gone once its removal is applied."""
+
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="tombstones")
+    peer_id = models.UUIDField()
+    applied_digest = models.CharField(max_length=64, blank=True)
+    generation = models.PositiveBigIntegerField()
+
+    def __str__(self) -> str:
+        return f"removed peer {self.peer_id}"

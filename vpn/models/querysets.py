@@ -1,0 +1,69 @@
+"""The questions that are asked of peers and instances in more than one place."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import Count, F, Q
+from django.utils import timezone
+
+from portal.models import MembershipState
+from vpn.choices import InstanceState
+from vpn.constants import HANDSHAKE_TIMEOUT, OBSERVATION_MAX_AGE
+
+if TYPE_CHECKING:
+    from vpn.models.instance import Instance
+    from vpn.models.peer import Peer
+
+
+def connected_filter(prefix: str = "") -> Q:
+    """Which peers are connected: a recent handshake, observed a moment ago.
+
+    `prefix` is the path from the queried model to the peer, such as "peers__"; "" on peers themselves.
+    """
+    now = timezone.now()
+    observed = f"{prefix}instance__observed_at__gt"
+    return Q(
+        **{
+            f"{prefix}enabled": True,
+            f"{prefix}last_handshake__gt": now - timedelta(seconds=HANDSHAKE_TIMEOUT),
+            observed: now - timedelta(seconds=OBSERVATION_MAX_AGE),
+        }
+    )
+
+
+class InstanceQuerySet(models.QuerySet["Instance"]):
+    """Instances, with what their list shows."""
+
+    def with_peer_counts(self) -> InstanceQuerySet:
+        """Add `peer_count` and `connected_count`."""
+        return self.annotate(
+            peer_count=Count("peers", distinct=True),
+            connected_count=Count("peers", filter=connected_filter("peers__"), distinct=True),
+        )
+
+    def with_hub(self) -> InstanceQuerySet:
+        """Those whose hub should be running."""
+        return self.filter(state__in=[InstanceState.READY, InstanceState.LOST], configured=True)
+
+    def lagging(self) -> InstanceQuerySet:
+        """Those whose server has not confirmed the newest generation."""
+        return self.filter(applied_generation__lt=F("desired_generation"))
+
+
+class PeerQuerySet(models.QuerySet["Peer"]):
+    """Peers, by what they are allowed and what they do."""
+
+    def admitted(self) -> PeerQuerySet:
+        """Those that the hub should let in: enabled, not expired, their member not deactivated."""
+        return self.filter(
+            Q(expires_at=None) | Q(expires_at__gt=timezone.now()),
+            Q(member=None) | (~Q(member__state=MembershipState.DEACTIVATED) & Q(member__user__is_active=True)),
+            enabled=True,
+        )
+
+    def connected(self) -> PeerQuerySet:
+        """Those with a recent handshake."""
+        return self.filter(connected_filter())

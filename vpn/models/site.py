@@ -1,0 +1,41 @@
+"""Branches and their routers."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+
+from portal.models import Organization
+from vpn.choices import WITHOUT_WIREGUARD, Platform
+
+
+class Site(models.Model):
+    """A branch with its router and its LAN subnets."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="sites")
+    name = models.CharField(max_length=40)
+    platform = models.CharField(max_length=12, choices=Platform.choices, default=Platform.ROUTEROS7)
+    platform_version = models.CharField(max_length=20, blank=True)
+    place = models.CharField(max_length=80, blank=True)
+    latitude = models.FloatField(null=True, blank=True)
+    longitude = models.FloatField(null=True, blank=True)
+    subnets = models.JSONField(default=list, blank=True)
+    last_check_in = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["name"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["organization", "name"], name="site_name_unique_in_organization")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def without_wireguard(self) -> str:
+        """Why this site's router cannot carry WireGuard; empty where it can."""
+        return WITHOUT_WIREGUARD.get(self.platform, "")
