@@ -1,0 +1,259 @@
+"""Pools, host numbers and routes: pure arithmetic on addresses, with no database and no Django.
+
+A peer is known by its host number within its instance's pool; its IPv4 and its IPv6 address both follow from it.
+
+    host 0                network address, used by nobody
+    host 1                the hub
+    hosts 2 to last - 1   peers
+    host last             the readiness probe (the last usable address of the IPv4 pool)
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Literal, TypeAlias
+
+from vpn.constants import (
+    BROAD_PREFIX_V4,
+    BROAD_PREFIX_V6,
+    PRIVATE_NETWORKS_V4,
+    PRIVATE_NETWORKS_V6,
+    RESERVED_NETWORKS_V4,
+    RESERVED_NETWORKS_V6,
+)
+
+Network: TypeAlias = IPv4Network | IPv6Network
+FaultCode: TypeAlias = Literal["duplicate", "broad_unconfirmed", "reserved", "overlap"]
+
+RESERVED_NETWORKS: tuple[tuple[Network, str], ...] = (*RESERVED_NETWORKS_V4, *RESERVED_NETWORKS_V6)
+PRIVATE_NETWORKS: tuple[Network, ...] = (*PRIVATE_NETWORKS_V4, *PRIVATE_NETWORKS_V6)
+
+HUB_HOST = 1
+FIRST_PEER_HOST = 2
+
+
+class PoolExhausted(Exception):  # noqa: N818 - says what happened
+    """No pool, or no host within a pool, is left."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A network that somebody else on the instance advertises. `owner` is named in refusals: "the site Berlin"."""
+
+    owner: str
+    network: Network
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a subnet is refused: the subnet, a stable code, and words that name the other side."""
+
+    network: Network
+    code: FaultCode
+    message: str
+
+
+def choose_pool(base: IPv4Network, prefix: int, taken: Iterable[IPv4Network]) -> IPv4Network:
+    """The lowest network of this prefix length in `base` that overlaps none of `taken`.
+
+    The order is fixed, so that the same rows always give the same pool. Raises PoolExhausted where nothing is
+    free, and ValueError where `prefix` is not within `base`.
+    """
+    if not base.prefixlen <= prefix <= 30:
+        raise ValueError(f"A /{prefix} pool does not fit into {base}.")
+    size = 1 << (32 - prefix)
+    candidate = int(base.network_address)
+    for other in sorted(taken, key=lambda network: int(network.network_address)):
+        if int(other.broadcast_address) < candidate:
+            continue
+        if int(other.network_address) >= candidate + size:
+            break
+        candidate = (int(other.broadcast_address) // size + 1) * size
+    if candidate > int(base.broadcast_address):
+        raise PoolExhausted(f"Every /{prefix} of {base} is taken. Choose a smaller pool, or delete an instance.")
+    return IPv4Network((candidate, prefix))
+
+
+def random_ula(random_bytes: Callable[[int], bytes] = os.urandom) -> IPv6Network:
+    """A random unique local /64: fd00::/8, 40 random bits of global ID, and subnet 0 (RFC 4193, section 3.2.2)."""
+    while True:
+        network = IPv6Network((b"\xfd" + random_bytes(5) + bytes(10), 64))
+        if reserved_reason(network) is None:
+            return network
+
+
+def probe_host(pool: IPv4Network) -> int:
+    """The host number that the readiness probe uses."""
+    return pool.num_addresses - 2
+
+
+def last_peer_host(pool: IPv4Network) -> int:
+    """The highest host number that a peer may have."""
+    return probe_host(pool) - 1
+
+
+def host_addresses(pool_v4: IPv4Network, pool_v6: IPv6Network, host: int) -> tuple[IPv4Address, IPv6Address]:
+    """Both addresses of a host number. Raises ValueError for a number outside the pool."""
+    if not HUB_HOST <= host <= probe_host(pool_v4):
+        raise ValueError(f"{pool_v4} has no host {host}.")
+    return pool_v4.network_address + host, pool_v6.network_address + host
+
+
+def next_free_host(highest: int | None, taken: Callable[[], Iterable[int]], last: int) -> int:
+    """A free host number for a new peer, at most `last`.
+
+    `highest` is the highest number in use, None where there is no peer. The number after it is preferred, so that
+    an address which has just become free is not given to somebody else at once; only when the end of the pool is
+    reached are the numbers in use asked for, with `taken()`, and the lowest gap chosen. Raises PoolExhausted.
+    """
+    candidate = max(highest or 0, FIRST_PEER_HOST - 1) + 1
+    if candidate <= last:
+        return candidate
+    in_use = set(taken())
+    for host in range(FIRST_PEER_HOST, last + 1):
+        if host not in in_use:
+            return host
+    raise PoolExhausted("Every address of the pool is taken. Delete a peer, or create an instance with a wider pool.")
+
+
+def is_broad(network: Network) -> bool:
+    """The default route, or anything wider than /8 (IPv6: /32): needs the admin's explicit confirmation."""
+    return network.prefixlen < (BROAD_PREFIX_V4 if network.version == 4 else BROAD_PREFIX_V6)
+
+
+def is_default_route(network: Network) -> bool:
+    """0.0.0.0/0 or ::/0."""
+    return network.prefixlen == 0
+
+
+def overlaps(one: Network, other: Network) -> bool:
+    """Whether two networks share an address; never true across address families."""
+    if isinstance(one, IPv4Network):
+        return isinstance(other, IPv4Network) and one.overlaps(other)
+    return isinstance(other, IPv6Network) and one.overlaps(other)
+
+
+def contains(outer: Network, inner: Network) -> bool:
+    """Whether every address of `inner` is in `outer`; never true across address families."""
+    if isinstance(outer, IPv4Network):
+        return isinstance(inner, IPv4Network) and inner.subnet_of(outer)
+    return isinstance(inner, IPv6Network) and inner.subnet_of(outer)
+
+
+def reserved_reason(network: Network) -> str | None:
+    """Why this network may not be advertised ("it overlaps 127.0.0.0/8: loopback ..."), or None."""
+    for reserved, words in RESERVED_NETWORKS:
+        if overlaps(network, reserved):
+            return f"it overlaps {reserved}: {words}"
+    return None
+
+
+def is_public(network: Network) -> bool:
+    """Whether some of its addresses are public ones, which belong to somebody on the internet."""
+    if is_broad(network):
+        return True
+    private = any(contains(block, network) for block in PRIVATE_NETWORKS)
+    return not private and reserved_reason(network) is None
+
+
+def subnet_faults(
+    networks: Sequence[Network],
+    *,
+    pool_v4: IPv4Network,
+    pool_v6: IPv6Network,
+    others: Iterable[Claim],
+    confirm_broad: bool,
+) -> list[Fault]:
+    """Every reason why a site peer may not advertise `networks`, in their order; an empty list where it may.
+
+    `others` are the claims of the instance's other peers. The more specific route wins, so a confirmed broad route
+    may contain the pool, reserved ranges and others' subnets, and another peer's broad route stands in nobody's
+    way; only the very same broad route on two peers is a conflict.
+    """
+    faults: list[Fault] = []
+    seen: set[Network] = set()
+    claims = [Claim("the instance's pool", pool_v4), Claim("the instance's pool", pool_v6), *others]
+    for network in networks:
+        if network in seen:
+            faults.append(Fault(network, "duplicate", f"{network} is listed twice. Remove one of them."))
+            continue
+        seen.add(network)
+        fault = _fault(network, claims, confirm_broad)
+        if fault is not None:
+            faults.append(fault)
+    return faults
+
+
+def _fault(network: Network, claims: Iterable[Claim], confirm_broad: bool) -> Fault | None:
+    broad = is_broad(network)
+    if broad and not confirm_broad:
+        return Fault(network, "broad_unconfirmed", _broad_message(network))
+    reason = None if broad else reserved_reason(network)
+    if reason is not None:
+        return Fault(network, "reserved", f"{network} cannot be advertised, as {reason}.")
+    for claim in claims:
+        if network == claim.network:
+            return Fault(network, "overlap", f"{network} is advertised by {claim.owner} already.")
+        if not broad and not is_broad(claim.network) and overlaps(network, claim.network):
+            message = f"{network} overlaps {claim.network} of {claim.owner}. Choose ranges that do not overlap."
+            return Fault(network, "overlap", message)
+    return None
+
+
+def _broad_message(network: Network) -> str:
+    if is_default_route(network):
+        return f"{network} is the default route: all traffic would go to this site. Confirm the broad route to add it."
+    limit = BROAD_PREFIX_V4 if network.version == 4 else BROAD_PREFIX_V6
+    return f"{network} is wider than /{limit}. Confirm the broad route to add it."
+
+
+def subnet_warnings(networks: Iterable[Network]) -> list[str]:
+    """What an admin should know about subnets that are allowed: public ranges. Broad routes were confirmed already."""
+    return [
+        f"{network} is a public range: connected peers will reach these addresses through this site only."
+        for network in networks
+        if not is_broad(network) and is_public(network)
+    ]
+
+
+def subtract(network: Network, excluded: Iterable[Network]) -> list[Network]:
+    """What is left of `network` without the `excluded` networks, as few networks as possible, in order."""
+    left: list[Network] = [network]
+    for hole in excluded:
+        left = [part for whole in left for part in _without(whole, hole)]
+    return sort_networks(left)
+
+
+def _without(network: Network, hole: Network) -> list[Network]:
+    if contains(hole, network):
+        return []
+    if contains(network, hole):
+        if isinstance(network, IPv4Network) and isinstance(hole, IPv4Network):
+            return list(network.address_exclude(hole))
+        if isinstance(network, IPv6Network) and isinstance(hole, IPv6Network):
+            return list(network.address_exclude(hole))
+    return [network]
+
+
+def sort_networks(networks: Iterable[Network]) -> list[Network]:
+    """IPv4 before IPv6, then by address, the wider first: one order for every place that shows or compares them."""
+    return sorted(networks, key=lambda network: (network.version, int(network.network_address), network.prefixlen))
+
+
+def split_tunnel_routes(
+    pool_v4: IPv4Network, pool_v6: IPv6Network, subnets: Iterable[Network], pushed: Iterable[Network]
+) -> list[Network]:
+    """What a split tunnel sends to the hub: the pool, every advertised subnet, the pushed routes; sorted.
+
+    A network inside another one is left out. Neighbours are not merged, so that an admin recognises what was
+    entered. A site's default route is left out too: it is the way out for those who send all their traffic, and
+    would turn every split tunnel into a full one.
+    """
+    routes: list[Network] = []
+    wanted = {pool_v4, pool_v6, *subnets, *pushed}
+    for network in sort_networks(network for network in wanted if not is_default_route(network)):
+        # In this order a network that contains another one comes before it, with only its own parts between them.
+        if not (routes and contains(routes[-1], network)):
+            routes.append(network)
+    return routes

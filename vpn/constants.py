@@ -1,0 +1,85 @@
+"""Fixed facts of the product: limits, defaults, and the ranges that are treated specially."""
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import Final
+
+NAME_LENGTH: Final = (3, 20)
+LABEL_TEXT_LENGTH: Final = (1, 40)
+HOSTNAME_LENGTH: Final = (3, 20)
+
+DEFAULT_PUBLIC_DNS: Final = ("9.9.9.9", "149.112.112.112")
+
+# Ports are unique across the portal, so that an instance can move between servers without a new profile.
+FIRST_PORT: Final = 20000
+LAST_PORT: Final = 32767
+
+# 1280 is what IPv6 needs (RFC 8200, section 5); 1420 leaves room for WireGuard over IPv6 in an Ethernet frame.
+MIN_MTU: Final = 1280
+DEFAULT_MTU: Final = 1420
+MAX_MTU: Final = 1500
+
+DEFAULT_POOL_BASE: Final = IPv4Network("100.64.0.0/10")
+MIN_POOL_PREFIX: Final = 16
+DEFAULT_POOL_PREFIX: Final = 20
+MAX_POOL_PREFIX: Final = 24
+
+# Anything wider than these is "broad" and needs an explicit confirmation.
+BROAD_PREFIX_V4: Final = 8
+BROAD_PREFIX_V6: Final = 32
+
+# WireGuard renews its keys every 120 s and gives a session up after 180 s (whitepaper, section 6.1).
+HANDSHAKE_TIMEOUT: Final = 180
+OBSERVATION_MAX_AGE: Final = 10
+PERSISTENT_KEEPALIVE: Final = 25
+
+SHARE_TOKEN_TTL: Final = 3600
+HOSTNAME_QUARANTINE_DAYS: Final = 30
+
+# Ranges that no peer may advertise, each with the words that explain the refusal.
+RESERVED_NETWORKS_V4: Final[tuple[tuple[IPv4Network, str], ...]] = (
+    (IPv4Network("0.0.0.0/8"), "the unspecified addresses (RFC 1122)"),
+    (IPv4Network("127.0.0.0/8"), "loopback, which every host keeps for itself (RFC 1122)"),
+    (IPv4Network("169.254.0.0/16"), "link-local, with the metadata address of clouds (RFC 3927)"),
+    (IPv4Network("198.18.0.0/15"), "the links between hubs and their host (RFC 2544)"),
+    (IPv4Network("224.0.0.0/4"), "multicast, which tunnels do not route (RFC 5771)"),
+    (IPv4Network("255.255.255.255/32"), "the broadcast address (RFC 919)"),
+    (IPv4Network("240.0.0.0/4"), "reserved and not routed anywhere (RFC 1112)"),
+)
+RESERVED_NETWORKS_V6: Final[tuple[tuple[IPv6Network, str], ...]] = (
+    (IPv6Network("::/128"), "the unspecified address (RFC 4291)"),
+    (IPv6Network("::1/128"), "loopback, which every host keeps for itself (RFC 4291)"),
+    (IPv6Network("::ffff:0:0/96"), "IPv4 addresses in IPv6 form: write them as IPv4 (RFC 4291)"),
+    (IPv6Network("fdba:5e11::/32"), "the links between hubs and their host"),
+    (IPv6Network("fe80::/10"), "link-local, valid on one link only (RFC 4291)"),
+    (IPv6Network("ff00::/8"), "multicast, which tunnels do not route (RFC 4291)"),
+)
+
+# Ranges that are private by design; what lies in none of them is public. The documentation ranges (RFC 5737,
+# RFC 3849) are missing on purpose: in the network tests they play the internet.
+PRIVATE_NETWORKS_V4: Final = (
+    IPv4Network("10.0.0.0/8"),
+    IPv4Network("100.64.0.0/10"),
+    IPv4Network("172.16.0.0/12"),
+    IPv4Network("192.168.0.0/16"),
+)
+PRIVATE_NETWORKS_V6: Final = (IPv6Network("fc00::/7"),)
+
+# First labels to which people, mail servers, browsers or this portal itself give a meaning of their own. Words
+# that merely describe a hub (demo, edge, prod) stay free.
+_RESERVED_HOSTNAMES = """
+www www1 www2 www3 web website static assets media files download downloads upload
+uploads cdn cache proxy gateway vpn wireguard openvpn
+ipsec api api1 api2 graphql rest rpc app apps portal console panel dashboard admin administrator root sysadmin
+superuser cpanel whm plesk
+mail mail1 mail2 email webmail smtp smtps imap imaps pop pop3 pop3s mx mx1 mx2 mx3 relay mta
+newsletter postmaster hostmaster webmaster noreply no-reply mailer-daemon
+ns ns0 ns1 ns2 ns3 ns4 ns5 ns6 dns dns1 dns2 dns3 dns4 resolver doh dot nameserver nameserver1 nameserver2
+ftp sftp ftps ssh ssh1 telnet rdp ldap ldaps radius kerberos kdc ntp snmp syslog
+autodiscover autoconfig wpad isatap localhost localdomain local broadcasthost hostname invalid
+onion internal intranet extranet test testing dev devel development stage staging
+login logout signin signup sign-in sign-up register auth oauth oauth2 sso saml oidc idp account accounts
+password billing status health healthz monitor monitoring metrics stats statistics
+support help helpdesk docs doc documentation wiki faq blog privacy pki crl ocsp cert certs
+server servers default all none
+"""
+RESERVED_HOSTNAMES: Final = frozenset(_RESERVED_HOSTNAMES.split())

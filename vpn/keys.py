@@ -1,0 +1,54 @@
+"""WireGuard keys: Curve25519 key pairs and preshared keys, base64 as wg(8) writes them. Needs no Django."""
+
+import base64
+import binascii
+import os
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+KEY_BYTES = 32
+
+
+def generate_private_key() -> str:
+    """A new private key, clamped like `wg genkey` does it (RFC 7748, section 5)."""
+    scalar = bytearray(os.urandom(KEY_BYTES))
+    scalar[0] &= 248
+    scalar[31] = (scalar[31] & 127) | 64
+    return encode_key(bytes(scalar))
+
+
+def public_key(private: str) -> str:
+    """The public key of a private key, as `wg pubkey` prints it. Raises ValueError for a malformed key."""
+    return encode_key(X25519PrivateKey.from_private_bytes(decode_key(private)).public_key().public_bytes_raw())
+
+
+def generate_preshared_key() -> str:
+    """A new preshared key: 32 random bytes, like `wg genpsk`."""
+    return encode_key(os.urandom(KEY_BYTES))
+
+
+def encode_key(raw: bytes) -> str:
+    """Raw key bytes as base64."""
+    return base64.b64encode(raw).decode("ascii")
+
+
+def decode_key(text: str) -> bytes:
+    """The 32 bytes of a base64 key. Raises ValueError, which never quotes the key, for anything but the one
+    canonical form: no white space, no missing padding, no stray bits."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("A WireGuard key is 44 characters of base64.") from None
+    if len(raw) != KEY_BYTES or encode_key(raw) != text:
+        raise ValueError("A WireGuard key is 44 characters of base64, for exactly 32 bytes.")
+    return raw
+
+
+def is_contributory(raw_public_key: bytes) -> bool:
+    """Whether an exchange with this public key yields a secret. Points of low order (the all-zero key is one) give
+    the same all-zero result to everybody (RFC 7748, section 6.1)."""
+    try:
+        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(raw_public_key))
+    except ValueError:
+        return False
+    return True

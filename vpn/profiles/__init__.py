@@ -1,0 +1,1 @@
+"""What a peer's device imports: pure text from data."""

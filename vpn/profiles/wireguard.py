@@ -1,0 +1,178 @@
+"""The WireGuard profile in the format of wg-quick(8), which the official apps of every platform import."""
+
+import hashlib
+import json
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_address
+
+from vpn.constants import MAX_MTU, MIN_MTU, PERSISTENT_KEEPALIVE
+from vpn.keys import decode_key
+
+CONTENT_TYPE = "text/plain; charset=utf-8"
+
+# wg-quick takes the interface's name from the file's: 1 to 15 of these characters.
+INTERFACE_LENGTH = 15
+# Names that an interface cannot or should not have: devices and sysctl branches of Linux, device files of Windows.
+TAKEN_INTERFACES = re.compile(r"lo|all|default|(eth|wlan|docker|br)[0-9]*|con|prn|aux|nul|(com|lpt)[0-9]")
+COMMENT_LENGTH = 80
+
+# Letters that Unicode does not decompose into a base letter and a mark.
+TRANSLITERATION = str.maketrans(
+    {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D"}
+    | {
+        "ł": "l",
+        "Ł": "L",
+        "þ": "th",
+        "Þ": "Th",
+        "ð": "d",
+        "Ð": "D",
+        "\u0131": "i",
+        "\u2013": "-",
+        "\u2014": "-",
+        "\u2019": "'",
+    }
+)
+
+
+@dataclass(frozen=True)
+class WireGuardProfile:
+    """Everything a device needs to know. Addresses carry the prefix they are written with; `endpoint_host` is a
+    name or an address without brackets; `private_key` is None where the device keeps its own key."""
+
+    name: str
+    private_key: str | None = field(repr=False)
+    public_key: str
+    addresses: tuple[IPv4Interface | IPv6Interface, ...]
+    dns: tuple[IPv4Address | IPv6Address, ...]
+    mtu: int
+    hub_public_key: str
+    preshared_key: str | None = field(repr=False)
+    endpoint_host: str
+    endpoint_port: int
+    allowed_ips: tuple[IPv4Network | IPv6Network, ...]
+    keepalive: int = PERSISTENT_KEEPALIVE
+    listen_port: int | None = None
+
+
+def render(profile: WireGuardProfile) -> str:
+    """The file's text, in ASCII. Raises ValueError for a value that is not what its line may hold, so that nothing
+    can add a line or a directive."""
+    lines = []
+    comment = ascii_text(profile.name)[:COMMENT_LENGTH].strip()
+    if comment:
+        lines.append(f"# {comment}")
+    lines += ["[Interface]", *_interface(profile), "", "[Peer]", *_peer(profile)]
+    return "\n".join(lines) + "\n"
+
+
+def _interface(profile: WireGuardProfile) -> list[str]:
+    if profile.private_key is None:
+        # Not spelled like the directive, so that no program takes the comment for one.
+        lines = ["# This device made its own key: add the line with its private key here."]
+    else:
+        lines = [f"PrivateKey = {_key(profile.private_key)}"]
+    lines.append("Address = " + ", ".join(_typed(a, IPv4Interface, IPv6Interface) for a in profile.addresses))
+    if profile.listen_port is not None:
+        lines.append(f"ListenPort = {_number(profile.listen_port, 1, 65535)}")
+    if profile.dns:
+        lines.append("DNS = " + ", ".join(_typed(server, IPv4Address, IPv6Address) for server in profile.dns))
+    lines.append(f"MTU = {_number(profile.mtu, MIN_MTU, MAX_MTU)}")
+    return lines
+
+
+def _peer(profile: WireGuardProfile) -> list[str]:
+    lines = [f"PublicKey = {_key(profile.hub_public_key)}"]
+    if profile.preshared_key is not None:
+        lines.append(f"PresharedKey = {_key(profile.preshared_key)}")
+    lines.append("AllowedIPs = " + ", ".join(_typed(n, IPv4Network, IPv6Network) for n in profile.allowed_ips))
+    lines.append(f"Endpoint = {endpoint(profile.endpoint_host, profile.endpoint_port)}")
+    if profile.keepalive:
+        lines.append(f"PersistentKeepalive = {_number(profile.keepalive, 1, 65535)}")
+    return lines
+
+
+def configuration_digest(profile: WireGuardProfile) -> str:
+    """A digest (hex) of what the profile configures, to tell whether a delivered one is outdated.
+
+    It holds no secret, and leaves out what may change without a new profile: the name, and the endpoint's host,
+    which turns from an address into a name once that resolves.
+    """
+    configured = {
+        "public_key": profile.public_key,
+        "addresses": sorted(str(address) for address in profile.addresses),
+        "dns": [str(server) for server in profile.dns],
+        "mtu": profile.mtu,
+        "hub_public_key": profile.hub_public_key,
+        "preshared": profile.preshared_key is not None,
+        "endpoint_port": profile.endpoint_port,
+        "allowed_ips": sorted(str(network) for network in profile.allowed_ips),
+        "keepalive": profile.keepalive,
+        "listen_port": profile.listen_port,
+    }
+    canonical = json.dumps(configured, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def filename(name: str, fallback: str = "vpn") -> str:
+    """A file name that wg-quick accepts as an interface: `name` in 1 to 15 plain characters, and ".conf".
+
+    Where nothing of `name` can be kept, `fallback` takes its place.
+    """
+    interface = _interface_name(name) or _interface_name(fallback) or "vpn"
+    return f"{interface}.conf"
+
+
+def _interface_name(name: str) -> str:
+    plain = re.sub(r"[^a-z0-9_-]+", "-", ascii_text(name).lower())
+    interface = plain.strip("-_")[:INTERFACE_LENGTH].strip("-_")
+    if TAKEN_INTERFACES.fullmatch(interface):
+        return f"vpn-{interface}"[:INTERFACE_LENGTH]
+    return interface
+
+
+def ascii_text(text: str) -> str:
+    """`text` as one line of printable ASCII: accents and umlauts lose their marks, what has no counterpart is
+    dropped, white space becomes single spaces. QR readers guess the encoding of anything else, and guess wrong."""
+    decomposed = unicodedata.normalize("NFKD", text.translate(TRANSLITERATION))
+    spaced = (" " if character.isspace() else character for character in decomposed)
+    return " ".join("".join(c for c in spaced if c.isascii() and c.isprintable()).split())
+
+
+def endpoint(host: str, port: int) -> str:
+    """host:port, with brackets around an IPv6 address. Raises ValueError for what is neither address nor name."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        if not _is_dns_name(host):
+            raise ValueError("The endpoint is neither an address nor a DNS name.") from None
+        return f"{host}:{_number(port, 1, 65535)}"
+    if isinstance(address, IPv6Address):
+        if address.scope_id is not None:
+            raise ValueError("An endpoint cannot have a zone.")
+        return f"[{address}]:{_number(port, 1, 65535)}"
+    return f"{address}:{_number(port, 1, 65535)}"
+
+
+def _is_dns_name(host: str) -> bool:
+    label = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+    return len(host) <= 253 and re.fullmatch(rf"{label}(\.{label})*", host) is not None
+
+
+def _key(text: str) -> str:
+    decode_key(text)
+    return text
+
+
+def _number(value: int, lowest: int, highest: int) -> int:
+    if type(value) is not int or not lowest <= value <= highest:
+        raise ValueError(f"A number from {lowest} to {highest} was expected.")
+    return value
+
+
+def _typed(value: object, *types: type) -> str:
+    # What reaches a line must be a parsed address, never a text that only looks like one; a zone could hold anything.
+    if not isinstance(value, types) or getattr(value, "scope_id", None) is not None:
+        raise ValueError("A parsed address or network, without a zone, was expected.")
+    return str(value)

@@ -1,0 +1,149 @@
+"""Is the input well formed? Each refusal has a stable code and says what to do instead.
+
+`validate_…` returns nothing, `parse_…` returns the parsed value; both raise Django's ValidationError.
+"""
+
+import re
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from django.core.exceptions import ValidationError
+
+from vpn.addressing import Network, is_broad, is_default_route, reserved_reason
+from vpn.constants import HOSTNAME_LENGTH, LABEL_TEXT_LENGTH, MAX_MTU, MIN_MTU, NAME_LENGTH, RESERVED_HOSTNAMES
+from vpn.keys import decode_key, is_contributory
+
+# A refusal quotes what was entered, but not a page of it.
+QUOTED_CHARACTERS = 50
+
+
+def validate_name(value: str) -> None:
+    """A name of an instance: 3 to 20 printable characters, with no space at either end."""
+    _validate_text(value, *NAME_LENGTH)
+
+
+def validate_label_text(value: str) -> None:
+    """A name of a device or site: 1 to 40 printable characters, with no space at either end."""
+    _validate_text(value, *LABEL_TEXT_LENGTH)
+
+
+def _validate_text(value: str, shortest: int, longest: int) -> None:
+    # isprintable() also refuses line separators, zero-width characters and bidirectional overrides, with which one
+    # name can be made to look like another.
+    if not value.isprintable():
+        raise ValidationError("Use letters, digits and signs only, on one line.", code="not_printable")
+    if value != value.strip():
+        raise ValidationError("Remove the space at the beginning or at the end.", code="not_stripped")
+    _validate_length(value, shortest, longest)
+
+
+def _validate_length(value: str, shortest: int, longest: int) -> None:
+    if not value:
+        raise ValidationError(f"Enter {shortest} to {longest} characters.", code="too_short")
+    if not shortest <= len(value) <= longest:
+        code = "too_short" if len(value) < shortest else "too_long"
+        raise ValidationError(f"Use {shortest} to {longest} characters; this has {len(value)}.", code=code)
+
+
+def validate_hostname(value: str) -> None:
+    """The first label of an instance's public name: 3 to 20 characters of one DNS label, lower case (RFC 1123)."""
+    if value.isascii() and value != value.lower():
+        raise ValidationError(f"Use lower case: {_quoted(value.lower())}.", code="upper_case")
+    if "." in value:
+        raise ValidationError("Enter the first part of the name only, without a dot.", code="dot")
+    if not re.fullmatch(r"[a-z0-9-]*", value):
+        raise ValidationError("Use the letters a to z, digits and hyphens only.", code="bad_character")
+    _validate_length(value, *HOSTNAME_LENGTH)
+    if value.startswith("-") or value.endswith("-"):
+        raise ValidationError("Begin and end with a letter or digit, not with a hyphen.", code="hyphen_at_end")
+    if value[2:4] == "--":
+        # Such labels are set apart for internationalised names ("xn--"; RFC 5890, section 2.3.1).
+        raise ValidationError("Do not use two hyphens as third and fourth character.", code="reserved_label")
+    if value in RESERVED_HOSTNAMES:
+        raise ValidationError(f"{_quoted(value)} is reserved. Choose another hostname.", code="reserved")
+
+
+def parse_network(text: str) -> Network:
+    """An IPv4 or IPv6 network in CIDR notation, such as 10.1.0.0/24; white space around it is ignored."""
+    text = text.strip()
+    address_text, slash, prefix_text = text.partition("/")
+    address = _parse_address(address_text, "Enter a network such as 10.1.0.0/24 or fd12:3456::/48")
+    longest = address.max_prefixlen
+    if not slash:
+        raise ValidationError(
+            f"Add the prefix length: {address}/{longest} for this one address, or such as 10.1.0.0/24 for a network.",
+            code="no_prefix",
+        )
+    # Netmasks and leading zeros, which ipaddress would take, are refused: there is one way to write a network.
+    if not re.fullmatch(r"0|[1-9][0-9]{0,2}", prefix_text, re.ASCII) or int(prefix_text) > longest:
+        raise ValidationError(f"Use a prefix length from 0 to {longest} after the slash.", code="bad_prefix")
+    network: Network
+    if isinstance(address, IPv4Address):
+        network = IPv4Network((address, int(prefix_text)), strict=False)
+    else:
+        network = IPv6Network((address, int(prefix_text)), strict=False)
+    if network.network_address != address:
+        raise ValidationError(
+            f"{address}/{network.prefixlen} has host bits set; the network is {network}.", code="host_bits"
+        )
+    return network
+
+
+def _parse_address(text: str, instead: str) -> IPv4Address | IPv6Address:
+    if "%" in text:
+        raise ValidationError(f"{_quoted(text)} has a zone, which only means something on one host.", code="zone")
+    if re.search(r"(^|\.)0[0-9]", text) and ":" not in text:
+        # Some programs read 010 as octal: an address that means two things is refused.
+        raise ValidationError(f"{_quoted(text)} has leading zeros. Write it without them.", code="leading_zero")
+    try:
+        return ip_address(text)
+    except (AddressValueError, ValueError):
+        raise ValidationError(f"{instead}; {_quoted(text)} is none.", code="not_an_address") from None
+
+
+def parse_pushed_route(text: str) -> Network:
+    """A network that every split-tunnel client sends to the hub: a usable one, and not a broad one."""
+    network = parse_network(text)
+    if is_default_route(network):
+        raise ValidationError(
+            f"{network} is the default route. Choose “All traffic” on the peers that should send everything.",
+            code="default_route",
+        )
+    if is_broad(network):
+        raise ValidationError(f"{network} is too wide. Push the networks that are really needed.", code="broad")
+    reason = reserved_reason(network)
+    if reason is not None:
+        raise ValidationError(f"{network} cannot be pushed, as {reason}.", code="reserved")
+    return network
+
+
+def parse_dns_server(text: str) -> IPv4Address | IPv6Address:
+    """The address of a resolver that devices are told to use."""
+    address = _parse_address(text.strip(), "Enter the address of a DNS server, such as 9.9.9.9")
+    network = IPv4Network(address) if isinstance(address, IPv4Address) else IPv6Network(address)
+    reason = reserved_reason(network)
+    if reason is not None:
+        raise ValidationError(f"{address} cannot be a DNS server, as {reason}.", code="reserved")
+    return address
+
+
+def validate_mtu(value: int) -> None:
+    """The MTU inside the tunnels, in bytes."""
+    if not MIN_MTU <= value <= MAX_MTU:
+        raise ValidationError(f"Use an MTU from {MIN_MTU} to {MAX_MTU}.", code="out_of_range")
+
+
+def validate_wireguard_key(value: str) -> None:
+    """A public key that a device made. A refusal never quotes it: it may be a private key pasted by mistake."""
+    try:
+        raw = decode_key(value)
+    except ValueError:
+        message = "Paste the public key as WireGuard shows it: 44 characters of base64, ending in “=”."
+        raise ValidationError(message, code="not_a_key") from None
+    if not is_contributory(raw):
+        message = "This key would protect nothing. Make a new key pair on the device and paste its public key."
+        raise ValidationError(message, code="weak_key")
+
+
+def _quoted(text: str) -> str:
+    shown = text if len(text) <= QUOTED_CHARACTERS else text[:QUOTED_CHARACTERS] + "…"
+    return f"“{shown}”"
