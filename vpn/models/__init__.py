@@ -1,5 +1,6 @@
 """What you connect: regions, servers, instances, sites, peers, operations."""
 
+from vpn.models.idempotency import IdempotencyKey
 from vpn.models.instance import Instance
 from vpn.models.operation import Operation, OperationStep
 from vpn.models.peer import Peer, PeerTombstone
@@ -12,6 +13,7 @@ from vpn.models.tick import Tick
 from vpn.models.traffic import Traffic
 
 __all__ = [
+    "IdempotencyKey",
     "Instance",
     "Operation",
     "OperationStep",
