@@ -142,17 +142,20 @@ def contains(outer: Network, inner: Network) -> bool:
 
 
 def reserved_reason(network: Network) -> str | None:
-    """Why this network may not be advertised ("it overlaps 127.0.0.0/8: loopback ..."), or None."""
+    """Why this network may not be advertised ("it overlaps 127.0.0.0/8: loopback ..."), or None.
+
+    A broad route may contain reserved ranges, which stay blocked, but may not lie within one.
+    """
     for reserved, words in RESERVED_NETWORKS:
-        if overlaps(network, reserved):
+        if contains(reserved, network):
+            return f"it belongs to {reserved}: {words}"
+        if overlaps(network, reserved) and not is_broad(network):
             return f"it overlaps {reserved}: {words}"
     return None
 
 
 def is_public(network: Network) -> bool:
     """Whether some of its addresses are public ones, which belong to somebody on the internet."""
-    if is_broad(network):
-        return True
     private = any(contains(block, network) for block in PRIVATE_NETWORKS)
     return not private and reserved_reason(network) is None
 
@@ -186,12 +189,12 @@ def subnet_faults(
 
 
 def _fault(network: Network, claims: Iterable[Claim], confirm_broad: bool) -> Fault | None:
+    reason = reserved_reason(network)
+    if reason is not None:
+        return Fault(network, "reserved", f"{network} cannot be advertised, as {reason}.")
     broad = is_broad(network)
     if broad and not confirm_broad:
         return Fault(network, "broad_unconfirmed", _broad_message(network))
-    reason = None if broad else reserved_reason(network)
-    if reason is not None:
-        return Fault(network, "reserved", f"{network} cannot be advertised, as {reason}.")
     for claim in claims:
         if network == claim.network:
             return Fault(network, "overlap", f"{network} is advertised by {claim.owner} already.")

@@ -108,11 +108,11 @@ def parse_pushed_route(text: str) -> Network:
             f"{network} is the default route. Choose “All traffic” on the peers that should send everything.",
             code="default_route",
         )
-    if is_broad(network):
-        raise ValidationError(f"{network} is too wide. Push the networks that are really needed.", code="broad")
     reason = reserved_reason(network)
     if reason is not None:
         raise ValidationError(f"{network} cannot be pushed, as {reason}.", code="reserved")
+    if is_broad(network):
+        raise ValidationError(f"{network} is too wide. Push the networks that are really needed.", code="broad")
     return network
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_address
 
@@ -73,11 +74,11 @@ def _interface(profile: WireGuardProfile) -> list[str]:
         lines = ["# This device made its own key: add the line with its private key here."]
     else:
         lines = [f"PrivateKey = {_key(profile.private_key)}"]
-    lines.append("Address = " + ", ".join(_typed(a, IPv4Interface, IPv6Interface) for a in profile.addresses))
+    lines.append("Address = " + _listed(profile.addresses, IPv4Interface, IPv6Interface))
     if profile.listen_port is not None:
         lines.append(f"ListenPort = {_number(profile.listen_port, 1, 65535)}")
     if profile.dns:
-        lines.append("DNS = " + ", ".join(_typed(server, IPv4Address, IPv6Address) for server in profile.dns))
+        lines.append("DNS = " + _listed(profile.dns, IPv4Address, IPv6Address))
     lines.append(f"MTU = {_number(profile.mtu, MIN_MTU, MAX_MTU)}")
     return lines
 
@@ -86,7 +87,7 @@ def _peer(profile: WireGuardProfile) -> list[str]:
     lines = [f"PublicKey = {_key(profile.hub_public_key)}"]
     if profile.preshared_key is not None:
         lines.append(f"PresharedKey = {_key(profile.preshared_key)}")
-    lines.append("AllowedIPs = " + ", ".join(_typed(n, IPv4Network, IPv6Network) for n in profile.allowed_ips))
+    lines.append("AllowedIPs = " + _listed(profile.allowed_ips, IPv4Network, IPv6Network))
     lines.append(f"Endpoint = {endpoint(profile.endpoint_host, profile.endpoint_port)}")
     if profile.keepalive:
         lines.append(f"PersistentKeepalive = {_number(profile.keepalive, 1, 65535)}")
@@ -171,8 +172,11 @@ def _number(value: int, lowest: int, highest: int) -> int:
     return value
 
 
-def _typed(value: object, *types: type) -> str:
+def _listed(values: Sequence[object], *types: type) -> str:
     # What reaches a line must be a parsed address, never a text that only looks like one; a zone could hold anything.
-    if not isinstance(value, types) or getattr(value, "scope_id", None) is not None:
-        raise ValueError("A parsed address or network, without a zone, was expected.")
-    return str(value)
+    for value in values:
+        if not isinstance(value, types) or getattr(value, "scope_id", None) is not None:
+            raise ValueError("A parsed address or network, without a zone, was expected.")
+    if not values:
+        raise ValueError("At least one address or network was expected.")
+    return ", ".join(str(value) for value in values)

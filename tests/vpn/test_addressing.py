@@ -1,0 +1,256 @@
+"""Arithmetic on pools and routes, compared with the plain definition of each."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from vpn import addressing
+from vpn.addressing import Claim, Network
+
+BASE = IPv4Network("100.64.0.0/10")
+POOL_V4 = IPv4Network("100.64.0.0/20")
+POOL_V6 = IPv6Network("fd12:3456:789a::/64")
+
+v4_networks = st.builds(
+    lambda address, prefix: IPv4Network((address, prefix), strict=False), st.ip_addresses(v=4), st.integers(0, 32)
+)
+v6_networks = st.builds(
+    lambda address, prefix: IPv6Network((address, prefix), strict=False), st.ip_addresses(v=6), st.integers(0, 128)
+)
+networks = v4_networks | v6_networks
+# Small ranges, so that networks really meet.
+crowded = st.builds(
+    lambda number, prefix: IPv4Network(((10 << 24) + (number << 8), prefix), strict=False),
+    st.integers(0, 255),
+    st.integers(16, 24),
+)
+
+
+def nets(*texts: str) -> list[Network]:
+    return [ip_network(text) for text in texts]
+
+
+def faults(
+    *texts: str, others: tuple[Claim, ...] = (), confirm_broad: bool = False, pool_v4: IPv4Network = POOL_V4
+) -> list[tuple[str, str]]:
+    found = addressing.subnet_faults(
+        nets(*texts), pool_v4=pool_v4, pool_v6=POOL_V6, others=others, confirm_broad=confirm_broad
+    )
+    assert all(str(fault.network) in fault.message and fault.message.endswith(".") for fault in found)
+    return [(str(fault.network), fault.code) for fault in found]
+
+
+class TestPools:
+    def test_the_first_pool_is_the_lowest(self) -> None:
+        assert addressing.choose_pool(BASE, 20, []) == IPv4Network("100.64.0.0/20")
+
+    def test_a_gap_is_used(self) -> None:
+        taken = [IPv4Network("100.64.0.0/20"), IPv4Network("100.64.32.0/20")]
+        assert addressing.choose_pool(BASE, 20, taken) == IPv4Network("100.64.16.0/20")
+
+    @given(st.integers(16, 24), st.lists(st.tuples(st.integers(0, 255), st.integers(16, 24)), max_size=12))
+    def test_it_is_the_lowest_that_overlaps_none(self, prefix: int, blocks: list[tuple[int, int]]) -> None:
+        base = IPv4Network("10.0.0.0/14")
+        taken = [IPv4Network(((10 << 24) + (n << 10), size), strict=False) for n, size in blocks]
+        plain = next((p for p in base.subnets(new_prefix=prefix) if not any(p.overlaps(t) for t in taken)), None)
+        if plain is None:
+            with pytest.raises(addressing.PoolExhausted):
+                addressing.choose_pool(base, prefix, taken)
+        else:
+            assert addressing.choose_pool(base, prefix, taken) == plain
+
+    def test_a_full_base_says_what_to_do(self) -> None:
+        with pytest.raises(addressing.PoolExhausted, match="Choose a smaller pool"):
+            addressing.choose_pool(IPv4Network("10.0.0.0/20"), 20, [IPv4Network("10.0.8.0/24")])
+
+    def test_a_pool_wider_than_its_base_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="does not fit"):
+            addressing.choose_pool(IPv4Network("10.0.0.0/20"), 16, [])
+
+    def test_unique_local_prefixes_are_random_and_of_rfc_4193(self) -> None:
+        made = {addressing.random_ula() for _ in range(50)}
+        assert len(made) == 50
+        assert all(n.subnet_of(IPv6Network("fd00::/8")) and n.prefixlen == 64 for n in made)
+        assert addressing.random_ula(lambda count: b"\x12\x34\x56\x78\x9a"[:count]) == IPv6Network(
+            "fd12:3456:789a::/64"
+        )
+
+
+class TestHosts:
+    @pytest.mark.parametrize(("pool", "probe"), [("10.0.0.0/24", 254), ("10.0.0.0/20", 4094), ("10.0.0.0/16", 65534)])
+    def test_the_probe_has_the_last_usable_address(self, pool: str, probe: int) -> None:
+        network = IPv4Network(pool)
+        assert addressing.probe_host(network) == probe
+        assert addressing.last_peer_host(network) == probe - 1
+        assert addressing.host_addresses(network, POOL_V6, probe)[0] == network.broadcast_address - 1
+
+    def test_both_addresses_follow_from_the_number(self) -> None:
+        v4, v6 = addressing.host_addresses(POOL_V4, POOL_V6, 258)
+        assert (str(v4), str(v6)) == ("100.64.1.2", "fd12:3456:789a::102")
+
+    @pytest.mark.parametrize("host", [-1, 0, 4095, 5000])
+    def test_numbers_outside_the_pool_are_refused(self, host: int) -> None:
+        with pytest.raises(ValueError, match="has no host"):
+            addressing.host_addresses(POOL_V4, POOL_V6, host)
+
+    def test_the_first_peer_gets_the_second_address(self) -> None:
+        assert addressing.next_free_host(None, list, 253) == 2
+
+    def test_a_freed_address_is_not_used_again_at_once(self) -> None:
+        def unneeded() -> list[int]:
+            raise AssertionError("the numbers in use are only needed at the end of the pool")
+
+        assert addressing.next_free_host(9, unneeded, 253) == 10
+
+    def test_at_the_end_of_the_pool_the_lowest_gap_is_used(self) -> None:
+        assert addressing.next_free_host(253, lambda: [2, 3, 5, 253], 253) == 4
+
+    def test_a_full_pool_says_what_to_do(self) -> None:
+        with pytest.raises(addressing.PoolExhausted, match="wider pool"):
+            addressing.next_free_host(253, lambda: range(2, 254), 253)
+
+    @given(st.sets(st.integers(2, 30)))
+    def test_a_number_is_never_given_twice(self, taken: set[int]) -> None:
+        assume(len(taken) < 29)
+        host = addressing.next_free_host(max(taken, default=None), lambda: taken, 30)
+        assert 2 <= host <= 30
+        assert host not in taken
+
+
+class TestSubnets:
+    def test_ordinary_subnets_are_fine(self) -> None:
+        assert faults("10.1.0.0/24", "192.168.0.0/16", "fd99::/48", "203.0.113.0/24") == []
+
+    @pytest.mark.parametrize("text", ["100.64.0.0/24", "100.64.0.0/16", "fd12:3456:789a::/80", "fd12:3456::/32"])
+    def test_the_pool_is_not_advertised(self, text: str) -> None:
+        assert faults(text) == [(text, "overlap")]
+
+    def test_the_other_side_is_named(self) -> None:
+        found = addressing.subnet_faults(
+            nets("10.1.0.0/16"),
+            pool_v4=POOL_V4,
+            pool_v6=POOL_V6,
+            others=[Claim("the site Berlin", ip_network("10.1.2.0/24"))],
+            confirm_broad=False,
+        )
+        assert found[0].message.startswith("10.1.0.0/16 overlaps 10.1.2.0/24 of the site Berlin.")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "0.0.0.0/8",
+            "127.0.0.0/8",
+            "127.1.2.0/24",
+            "169.254.169.254/32",
+            "169.0.0.0/8",
+            "224.0.0.0/4",
+            "240.0.0.0/8",
+            "255.255.255.255/32",
+            "198.18.0.0/16",
+            "::1/128",
+            "::/128",
+            "fe80::/10",
+            "fe80::/64",
+            "ff02::/16",
+            "::ffff:a00:0/112",
+        ],
+    )
+    def test_reserved_ranges_are_refused(self, text: str) -> None:
+        assert faults(text) == [(text, "reserved")]
+        assert faults(text, confirm_broad=True) == [(text, "reserved")]
+
+    @pytest.mark.parametrize("text", ["0.0.0.0/0", "::/0", "128.0.0.0/1", "10.0.0.0/7", "2000::/3", "fd00::/31"])
+    def test_broad_routes_need_the_confirmation_and_then_win_over_nothing(self, text: str) -> None:
+        others = (Claim("the site Berlin", ip_network("10.1.0.0/16")), Claim("the site Bonn", ip_network("fd00::/40")))
+        assert faults(text, others=others) == [(text, "broad_unconfirmed")]
+        assert faults(text, others=others, confirm_broad=True) == []
+
+    def test_the_confirmation_does_not_excuse_an_ordinary_overlap(self) -> None:
+        others = (Claim("the site Berlin", ip_network("10.1.0.0/16")),)
+        assert faults("0.0.0.0/0", "10.1.0.0/24", "127.0.0.0/8", others=others, confirm_broad=True) == [
+            ("10.1.0.0/24", "overlap"),
+            ("127.0.0.0/8", "reserved"),
+        ]
+
+    def test_anothers_broad_route_is_in_nobodys_way_but_its_twins(self) -> None:
+        others = (Claim("the site Berlin", ip_network("0.0.0.0/0")),)
+        assert faults("10.1.0.0/24", "0.0.0.0/1", others=others, confirm_broad=True) == []
+        assert faults("0.0.0.0/0", others=others, confirm_broad=True) == [("0.0.0.0/0", "overlap")]
+
+    def test_a_subnet_that_is_listed_twice_is_told_once(self) -> None:
+        assert faults("10.1.0.0/24", "10.1.0.0/24") == [("10.1.0.0/24", "duplicate")]
+
+    def test_every_fault_is_told_at_once(self) -> None:
+        assert [code for _, code in faults("127.0.0.0/8", "0.0.0.0/0", "100.64.1.0/24")] == [
+            "reserved",
+            "broad_unconfirmed",
+            "overlap",
+        ]
+
+    @given(st.lists(crowded, max_size=4), st.lists(crowded, max_size=4))
+    def test_what_passes_overlaps_nobody(self, wanted: list[IPv4Network], there: list[IPv4Network]) -> None:
+        found = addressing.subnet_faults(
+            wanted,
+            pool_v4=POOL_V4,
+            pool_v6=POOL_V6,
+            others=[Claim("another", network) for network in there],
+            confirm_broad=True,
+        )
+        overlapping = {n for n in wanted if any(n.overlaps(t) for t in there)}
+        assert {fault.network for fault in found if fault.code == "overlap"} == overlapping
+
+    def test_public_ranges_get_a_warning(self) -> None:
+        warned = addressing.subnet_warnings(
+            nets("10.0.0.0/8", "100.64.0.0/10", "8.8.8.0/24", "2001:db8::/48", "fd00::/8")
+        )
+        assert [line.split()[0] for line in warned] == ["8.8.8.0/24", "2001:db8::/48"]
+
+    def test_a_confirmed_broad_route_gets_no_second_word(self) -> None:
+        assert addressing.subnet_warnings(nets("0.0.0.0/0")) == []
+
+
+class TestRoutes:
+    @given(networks, st.lists(networks, max_size=5))
+    def test_subtracting_leaves_exactly_the_rest(self, network: Network, excluded: list[Network]) -> None:
+        left = addressing.subtract(network, excluded)
+        assert all(addressing.contains(network, part) for part in left)
+        assert not any(addressing.overlaps(part, hole) for part in left for hole in excluded)
+        assert not any(addressing.overlaps(a, b) for i, a in enumerate(left) for b in left[i + 1 :])
+        holes = [h for h in excluded if addressing.overlaps(h, network)]
+        lost = network.num_addresses - sum(part.num_addresses for part in left)
+        assert lost == _size(holes, network)
+
+    def test_a_site_sends_all_but_its_own_lan(self) -> None:
+        left = addressing.subtract(ip_network("10.0.0.0/8"), nets("10.128.0.0/9", "10.64.0.0/10", "fd00::/8"))
+        assert left == nets("10.0.0.0/10")
+
+    def test_a_split_tunnel_has_the_pool_the_subnets_and_the_pushed_routes(self) -> None:
+        routes = addressing.split_tunnel_routes(
+            POOL_V4,
+            POOL_V6,
+            nets("10.1.0.0/24", "10.1.1.0/24", "0.0.0.0/0", "::/0"),
+            nets("192.168.0.0/16", "10.1.1.0/25"),
+        )
+        assert routes == nets("10.1.0.0/24", "10.1.1.0/24", "100.64.0.0/20", "192.168.0.0/16", str(POOL_V6))
+
+    @given(st.lists(networks, max_size=6), st.lists(networks, max_size=6))
+    def test_a_split_tunnel_covers_everything_and_repeats_nothing(
+        self, subnets: list[Network], pushed: list[Network]
+    ) -> None:
+        routes = addressing.split_tunnel_routes(POOL_V4, POOL_V6, subnets, pushed)
+        for wanted in (POOL_V4, POOL_V6, *subnets, *pushed):
+            assert wanted.prefixlen == 0 or any(addressing.contains(route, wanted) for route in routes)
+        assert not any(addressing.overlaps(a, b) for i, a in enumerate(routes) for b in routes[i + 1 :])
+        assert routes == addressing.split_tunnel_routes(POOL_V4, POOL_V6, reversed(pushed), reversed(subnets))
+
+
+def _size(holes: list[Network], network: Network) -> int:
+    """How many addresses of `network` lie in at least one hole."""
+    ranges = sorted((max(int(h[0]), int(network[0])), min(int(h[-1]), int(network[-1]))) for h in holes)
+    total, reached = 0, int(network[0]) - 1
+    for first, last in ranges:
+        total += max(0, last - max(first, reached + 1) + 1)
+        reached = max(reached, last)
+    return total
