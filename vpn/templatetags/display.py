@@ -1,0 +1,122 @@
+"""How values read on a page: times, bytes, durations, states."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from vpn.choices import InstanceState
+from vpn.models import Instance, Peer
+
+register = template.Library()
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_INSTANCE_CHIPS = {
+    InstanceState.PENDING: ("waiting", "Waiting to start"),
+    InstanceState.PROVISIONING: ("waiting", "Provisioning"),
+    InstanceState.FAILED: ("bad", "Failed"),
+    InstanceState.DELETING: ("waiting", "Deleting"),
+    InstanceState.LOST: ("bad", "Lost"),
+}
+
+
+@register.simple_tag
+def chip(kind: str, words: str) -> SafeString:
+    """A state: a shape and a word. `kind` is good, waiting, bad or off."""
+    return format_html('<span class="chip chip--{}">{}</span>', kind, words)
+
+
+@register.simple_tag
+def instance_chip(instance: Instance) -> SafeString:
+    """An instance's state; ready only when its server confirmed everything."""
+    if instance.state != InstanceState.READY:
+        return chip(*_INSTANCE_CHIPS[InstanceState(instance.state)])
+    if instance.failure:
+        return chip("bad", "Changes not applied")
+    return chip("good", "Ready") if instance.is_settled else chip("waiting", "Applying changes")
+
+
+@register.simple_tag
+def peer_chip(peer: Peer) -> SafeString:
+    """Is the peer connected, and if not, why not?"""
+    return chip(*_peer_state(peer))
+
+
+@register.simple_tag
+def peer_dot(peer: Peer) -> SafeString:
+    """A peer's state as a shape alone, with the word for screen readers and on hover."""
+    kind, words = _peer_state(peer)
+    return format_html('<span class="dot dot--{}" title="{}"><span class="visually-hidden">{}</span></span>', kind, words, words)
+
+
+def _peer_state(peer: Peer) -> tuple[str, str]:
+    if not peer.enabled:
+        return "off", "Disabled"
+    if not peer.is_admitted:
+        return "off", "Expired" if peer.member is None or peer.member.state != "deactivated" else "Deactivated"
+    if peer.is_connected:
+        return "good", "Connected"
+    return ("off", "Offline") if peer.last_handshake else ("waiting", "Never connected")
+
+
+@register.simple_tag
+def relative_time(moment: datetime | None, missing: str = "never") -> SafeString | str:
+    """A time as people say it ("2 min ago"), with the exact one on hover and in the markup."""
+    if moment is None:
+        return missing
+    exact = moment.astimezone(timezone.get_default_timezone())
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        exact.isoformat(timespec="seconds"),
+        exact.strftime("%-d %B %Y, %H:%M:%S %Z"),
+        _in_words(moment),
+    )
+
+
+def _in_words(moment: datetime) -> str:
+    seconds = int((timezone.now() - moment).total_seconds())
+    if abs(seconds) < 1:
+        return "now"
+    if abs(seconds) > 30 * 86400:
+        return moment.strftime("%-d %b %Y")
+    words = next(
+        f"{abs(seconds) // size} {unit}"
+        for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+        if abs(seconds) >= size
+    )
+    return f"{words} ago" if seconds > 0 else f"in {words}"
+
+
+@register.filter
+def binary_bytes(count: int | None) -> str:
+    """Bytes in binary units: 1536 is "1.5 KiB"."""
+    value = float(count or 0)
+    for unit in _UNITS:
+        if value < 1024 or unit == _UNITS[-1]:
+            break
+        value /= 1024
+    if unit == "B":
+        return f"{int(value)} B"
+    return f"{value:.1f} {unit}" if value < 100 else f"{value:.0f} {unit}"
+
+
+@register.filter
+def duration(span: timedelta | float | None) -> str:
+    """A duration rounded to what matters: "0.4 s", "12 s", "3 min 20 s", "2 h 5 min"."""
+    if span is None:
+        return ""
+    seconds = span.total_seconds() if isinstance(span, timedelta) else float(span)
+    if seconds < 9.95:
+        return f"{max(seconds, 0):.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        minutes, rest = divmod(whole, 60)
+        return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
+    hours, rest = divmod(whole // 60, 60)
+    return f"{hours} h {rest} min" if rest else f"{hours} h"
