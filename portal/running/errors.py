@@ -1,0 +1,7 @@
+"""What stops `make up`."""
+
+from __future__ import annotations
+
+
+class CannotRunError(Exception):
+    """Carries one sentence that says what is wrong and what helps."""

@@ -1,0 +1,42 @@
+"""Asking the agent to take hubs away, through its own door: JSON lines to `session`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+from portal.running.errors import CannotRunError
+from portal.running.layout import Layout
+from portal.running.options import Options
+
+
+def take_hubs_away(options: Options) -> int:
+    """Destroy every hub that the agent knows; returns how many there were."""
+    state = Layout(options.data).hub
+    if not any(state.glob("*/spec.json")):
+        return 0
+    command = [options.python, "-m", "vpn.agent", "--state", str(state)]
+    if options.hub_host_netns:
+        command += ["--host-netns", options.hub_host_netns]
+    with subprocess.Popen(
+        [*command, "session"], cwd=options.clone, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as session:
+        hubs = _ask(session, {"command": "list"})["hubs"]
+        for hub in hubs:
+            request = {name: hub[name] for name in ("hub", "epoch", "generation")}
+            _ask(session, {"command": "destroy", **request})
+    return len(hubs)
+
+
+def _ask(session: subprocess.Popen[str], request: dict[str, Any]) -> dict[str, Any]:
+    if session.stdin is None or session.stdout is None:
+        raise CannotRunError("The agent could not be asked.")
+    session.stdin.write(json.dumps({"id": 1, **request}) + "\n")
+    session.stdin.flush()
+    answer: dict[str, Any] = json.loads(session.stdout.readline() or "{}")
+    if "report" not in answer:
+        message = answer.get("error", {}).get("message", "it ended without an answer")
+        raise CannotRunError(f"The agent did not take the hubs away: {message}")
+    report: dict[str, Any] = answer["report"]
+    return report

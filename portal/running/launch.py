@@ -1,0 +1,33 @@
+"""`python -m portal.running.launch NAME`: become one of the portal's processes. Called by the supervisor."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from portal.running.account import service_account
+from portal.running.confine import Confinement, read_confinement
+from portal.running.layout import Layout
+from portal.running.leftovers import write_down
+from portal.running.options import read_options
+from portal.running.programs import build_program
+
+
+def main(name: str) -> None:
+    """Write this process down, drop what the program must not have, and execute it."""
+    options = read_options(os.environ)
+    confinement = read_confinement(options, service_account(root=options.root), os.environ)
+    program = build_program(name, options, confinement)
+    write_down(Layout(options.data).run / "programs", name)
+    if program.confined:
+        command = confinement.command(program.argv, die_with_parent=True)
+        environment = confinement.environment(os.environ)
+    else:
+        command = ["setpriv", "--pdeathsig", "TERM", *program.argv]
+        environment = dict(os.environ)
+    os.chdir(options.clone)
+    os.execvpe(command[0], command, environment)  # noqa: S606 -- an argument list, and no shell
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

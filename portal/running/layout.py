@@ -1,0 +1,130 @@
+"""The data directory: what lies where, whose it is, and who may look."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from portal.running.account import Account
+from portal.running.errors import CannotRunError
+
+LONGEST_SOCKET_PATH = 107  # sun_path of unix(7), less the final zero
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths below DATA_DIR. The service's own directories are apart from those that root trusts."""
+
+    data: Path
+
+    @property
+    def database(self) -> Path:
+        """SQLite, shared by the unprivileged web process and root's workers."""
+        return self.data / "db"
+
+    @property
+    def redis(self) -> Path:
+        """The private Redis and its socket."""
+        return self.data / "redis"
+
+    @property
+    def static(self) -> Path:
+        """Collected static files."""
+        return self.data / "static"
+
+    @property
+    def keys(self) -> Path:
+        """The keys that seal secrets at rest."""
+        return self.data / "keys"
+
+    @property
+    def secret_keys(self) -> Path:
+        """One key a line, newest first."""
+        return self.keys / "secret_keys"
+
+    @property
+    def hub(self) -> Path:
+        """The agent's state."""
+        return self.data / "hub"
+
+    @property
+    def logs(self) -> Path:
+        """One file per process, rotated."""
+        return self.data / "logs"
+
+    @property
+    def run(self) -> Path:
+        """The lock, the supervisor's socket, what runs."""
+        return self.data / "run"
+
+    @property
+    def redis_socket(self) -> Path:
+        """Where the private Redis listens."""
+        return self.redis / "redis.sock"
+
+    @property
+    def supervisor_socket(self) -> Path:
+        """Where the supervisor listens."""
+        return self.run / "supervisor.sock"
+
+
+def prepare_layout(layout: Layout, service: Account) -> None:
+    """Make every directory, with its owner and mode; correct those that are there."""
+    for socket in (layout.redis_socket, layout.supervisor_socket):
+        if len(os.fsencode(socket)) > LONGEST_SOCKET_PATH:
+            raise CannotRunError(f"The path {socket} is too long for a socket: choose a shorter DATA_DIR.")
+    try:
+        _make_data(layout.data, service)
+        for directory in (layout.hub, layout.logs, layout.run):
+            _own(directory, os.geteuid(), os.getegid(), 0o700)
+        for directory in (layout.database, layout.redis, layout.static):
+            _own(directory, service.uid, service.gid, 0o700)
+            _hand_over(directory, service)
+        _own(layout.keys, os.geteuid(), service.gid, 0o750)
+        _make_keys(layout.secret_keys, service)
+    except PermissionError as error:
+        raise CannotRunError(
+            f"{error.filename} belongs to somebody else: run `make up` as the user who ran it before, or as root."
+        ) from error
+
+
+def _make_data(data: Path, service: Account) -> None:
+    """The service passes through the data directory, whatever the umask was; it owns only its own below."""
+    data.mkdir(mode=0o755, parents=True, exist_ok=True)
+    mode = data.stat().st_mode
+    if os.geteuid() == 0 and not mode & 0o001:
+        os.chown(data, -1, service.gid)
+        data.chmod(mode | 0o010)
+
+
+def _own(path: Path, uid: int, gid: int, mode: int) -> None:
+    path.mkdir(mode=0o700, exist_ok=True)
+    found = path.lstat()
+    if (found.st_uid, found.st_gid) != (uid, gid):
+        os.chown(path, uid, gid, follow_symlinks=False)
+    if found.st_mode & 0o7777 != mode:
+        path.chmod(mode)
+
+
+def _hand_over(directory: Path, service: Account) -> None:
+    """Give the files of an earlier run under another user to the service; links are never followed."""
+    for parent, directories, files in os.walk(directory):
+        for name in directories + files:
+            path = os.path.join(parent, name)
+            if os.lstat(path).st_uid != service.uid:
+                os.chown(path, service.uid, service.gid, follow_symlinks=False)
+
+
+def _make_keys(path: Path, service: Account) -> None:
+    """Make the first sealing key, never readable by anybody else, not even for a moment."""
+    if not path.exists():
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(48) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    if os.geteuid() == 0:
+        os.chown(path, 0, service.gid, follow_symlinks=False)
+    path.chmod(0o640 if os.geteuid() == 0 else 0o600)

@@ -1,0 +1,76 @@
+"""One `make up` per data directory."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+from portal.running.errors import CannotRunError
+
+_POLL_SECONDS = 0.1
+
+
+class RunLock:
+    """Held by `make up` for as long as it runs; the kernel lets go of it however the process ends."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._handle: int | None = None
+
+    def acquire(self, *, patience: float = 2.0) -> None:
+        """Take the lock, or raise CannotRunError naming the process that has it.
+
+        A run that is just ending is waited for: `stopping` tells, and a moment's patience where it has only just been
+        told.
+        """
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + patience
+        extended = False
+        while not _try(handle):
+            if not extended and self._read(handle)[1] == "stopping":
+                deadline, extended = time.monotonic() + 15, True
+            if time.monotonic() > deadline:
+                pid = self._read(handle)[0]
+                os.close(handle)
+                raise CannotRunError(
+                    f"The portal already runs from here (process {pid}). Stop it with Ctrl-C there, or with `make down`, "
+                    "which also takes its hubs away."
+                )
+            time.sleep(_POLL_SECONDS)
+        self._handle = handle
+        self._write("running")
+
+    def stopping(self) -> None:
+        """Tell whoever waits that this run is about to end."""
+        self._write("stopping")
+
+    def holder(self) -> int | None:
+        """The process that holds the lock, or None where nobody does."""
+        try:
+            handle = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            return None if _try(handle) else int(self._read(handle)[0])
+        finally:
+            os.close(handle)
+
+    def _write(self, state: str) -> None:
+        if self._handle is not None:
+            os.ftruncate(self._handle, 0)
+            os.pwrite(self._handle, f"{os.getpid()} {state}\n".encode(), 0)
+
+    @staticmethod
+    def _read(handle: int) -> tuple[str, str]:
+        pid, _, state = os.pread(handle, 100, 0).decode().strip().partition(" ")
+        return pid or "0", state
+
+
+def _try(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

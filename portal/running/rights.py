@@ -1,0 +1,53 @@
+"""Can this machine carry hubs? Tried, not guessed, and nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+from pathlib import Path
+
+_PROGRAMS = {"ip": "iproute2", "nsenter": "util-linux", "wg": "wireguard-tools", "nft": "nftables", "sysctl": "procps"}
+
+
+def why_no_hubs() -> str | None:
+    """None where hubs can be made, else a sentence that says what is missing and what helps."""
+    missing = [package for program, package in _PROGRAMS.items() if not shutil.which(program)]
+    if missing:
+        return f"Missing packages: {' '.join(missing)}. Install them: apt-get install {' '.join(missing)}"
+    if os.geteuid() != 0:
+        return "Only root can make network namespaces. Run `make up` as root."
+    return _try_namespace()
+
+
+def _try_namespace() -> str | None:
+    name = f"portal-try-{secrets.token_hex(4)}"
+    made = _run("ip", "netns", "add", name)
+    if made:
+        return (
+            f"This machine refuses network namespaces ({made}). In a container, give it CAP_SYS_ADMIN and CAP_NET_ADMIN "
+            "(docker run --privileged, or --cap-add SYS_ADMIN --cap-add NET_ADMIN --device /dev/net/tun)."
+        )
+    try:
+        return _try_wireguard(name)
+    finally:
+        _run("ip", "netns", "delete", name)
+
+
+def _try_wireguard(name: str) -> str | None:
+    if not _run("ip", "-n", name, "link", "add", "wg-try", "type", "wireguard"):
+        return None
+    if not shutil.which("wireguard-go"):
+        return "The kernel has no WireGuard. Install the package wireguard-go."
+    try:
+        os.close(os.open(Path("/dev/net/tun"), os.O_RDWR))
+    except OSError as error:
+        return f"/dev/net/tun cannot be opened ({error.strerror}). In a container, add --device /dev/net/tun."
+    return None
+
+
+def _run(*command: str) -> str:
+    """The complaint of a command, empty where it worked."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stderr.strip() or f"exit code {done.returncode}"
