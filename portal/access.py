@@ -10,9 +10,13 @@ import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
 
 from portal.models import Membership, MembershipState
 
@@ -56,6 +60,11 @@ def current_membership(request: HttpRequest) -> Membership | None:
     return next((one for one in found if str(one.organization_id) == chosen), found[0] if found else None)
 
 
+def home_of(membership: Membership) -> str:
+    """The first page of a member: the instances for those who see everything, else their own devices."""
+    return reverse("instances" if membership.sees_everything else "my")
+
+
 def get_member(request: HttpRequest) -> Membership:
     """Any active member; 404 for a user who belongs nowhere."""
     mark_checked(request)
@@ -89,6 +98,23 @@ def require_admin(membership: Membership) -> None:
     """Raise PermissionDenied unless the member may change things in the organization."""
     if not membership.is_admin:
         raise PermissionDenied("Only admins can change this.")
+
+
+def people_of(member: Membership) -> QuerySet[Membership]:
+    """Everyone in the organization, for those who see everything."""
+    require_reader(member)
+    return Membership.objects.filter(organization=member.organization_id).select_related("user", "organization")
+
+
+def get_person(member: Membership, pk: UUID, *, write: bool = False) -> Membership:
+    """One person of the organization."""
+    found = Membership.objects.select_related("user", "organization")
+    person = get_object_or_404(found, pk=pk, organization=member.organization_id)
+    if write:
+        require_admin(member)
+    else:
+        require_reader(member)
+    return person
 
 
 class AccessMiddleware:

@@ -1,0 +1,61 @@
+"""How allauth makes accounts here: by invitation, and by sign-up only where ALLOW_SIGNUP says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.conf import settings
+from django.db import transaction
+from django.forms import BaseForm
+from django.http import HttpRequest
+
+from portal.access import current_membership, home_of
+from portal.actions.organization import create_organization
+from portal.models import User
+
+_SELF_EVIDENT = {"account/messages/logged_in.txt", "account/messages/logged_out.txt"}
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ships no types
+    """Closes sign-up unless it is allowed; whoever signs up gets an organization of their own."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        """May strangers make an account?"""
+        return bool(settings.ALLOW_SIGNUP)
+
+    def save_user(self, request: HttpRequest, user: User, form: BaseForm, commit: bool = True) -> User:
+        """Save who signed up, together with their organization."""
+        with transaction.atomic():
+            saved: User = super().save_user(request, user, form, commit=commit)
+            if commit:
+                create_organization(_organization_name(saved), saved)
+        return saved
+
+    def clean_email(self, email: str) -> str:
+        """Addresses are kept in lower case."""
+        return str(super().clean_email(email)).lower()
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        """Where somebody goes who signed in without having asked for a page: to what they may see."""
+        membership = current_membership(request)
+        return home_of(membership) if membership else super().get_login_redirect_url(request)
+
+    def get_signup_redirect_url(self, request: HttpRequest) -> str:
+        """The same, after signing up."""
+        return self.get_login_redirect_url(request)
+
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:
+        """The same, after changing the password."""
+        return self.get_login_redirect_url(request)
+
+    def add_message(
+        self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **kwargs: Any
+    ) -> None:
+        """Say only what the page does not show by itself: not that somebody signed in or out."""
+        if message_template not in _SELF_EVIDENT:
+            super().add_message(request, level, message_template, *args, **kwargs)
+
+
+def _organization_name(user: User) -> str:
+    return user.name or user.email.partition("@")[0]

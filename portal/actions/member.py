@@ -1,0 +1,103 @@
+"""Members of an organization: who comes, what they may do, who leaves."""
+
+from __future__ import annotations
+
+from django.db import IntegrityError, transaction
+
+from portal.actions.person_input import clean_email, clean_name, clean_role
+from portal.actions.sign_in_link import one_time_link, shares_account
+from portal.exceptions import Conflict, InvalidInput, NotPossible
+from portal.models import ApiToken, Membership, MembershipState, Organization, Role, User
+from portal.signals import membership_changed, membership_removing
+
+__all__ = ["add_member", "change_member", "one_time_link", "remove_member"]
+
+
+def add_member(organization: Organization, *, email: str, name: str = "", role: str) -> Membership:
+    """Invite a person; they come in with `one_time_link`. Raises InvalidInput, or Conflict where they are there."""
+    address, person_name, wanted_role = clean_email(email), clean_name(name), clean_role(role)
+    try:
+        with transaction.atomic():
+            user = User.objects.filter(email__iexact=address).first()
+            if user is None:
+                user = User.objects.create_user(address, name=person_name)
+            return Membership.objects.create(organization=organization, user=user, role=wanted_role)
+    except IntegrityError:
+        raise Conflict(f"{address} is here already.", field="email", code="member-exists") from None
+
+
+def change_member(
+    membership: Membership, *, role: str | None = None, active: bool | None = None, name: str | None = None
+) -> Membership:
+    """Change what is given. Raises InvalidInput, or Conflict where the last admin would go."""
+    with transaction.atomic():
+        member = _lock(membership)
+        before = (member.role, member.state)
+        if name is not None:
+            _rename(member, clean_name(name))
+        if role is not None:
+            member.role = clean_role(role)
+        if active is not None:
+            member.state = _state_for(member, active=active)
+        if (member.role, member.state) != before:
+            _keep_an_admin(member, field="role" if member.state == before[1] else "active")
+            member.save(update_fields=["role", "state"])
+            if member.state == MembershipState.DEACTIVATED:
+                ApiToken.objects.filter(membership=member).delete()
+            membership_changed.send(sender=Membership, membership=member)
+        return member
+
+
+def remove_member(membership: Membership) -> None:
+    """Take a person and everything of theirs out of the organization. Raises Conflict for the last admin."""
+    with transaction.atomic():
+        member = _lock(membership)
+        _keep_an_admin(member, field="")
+        membership_removing.send(sender=Membership, membership=member)
+        member.delete()
+
+
+def _lock(membership: Membership) -> Membership:
+    """The member as they are now. The organization's row is locked first: it guards the last admin."""
+    Organization.objects.select_for_update().get(pk=membership.organization_id)
+    found = Membership.objects.select_for_update(of=("self",)).select_related("user", "organization")
+    return found.get(pk=membership.pk)
+
+
+def _rename(member: Membership, name: str) -> None:
+    if name == member.user.name:
+        return
+    if shares_account(member):
+        raise InvalidInput.in_field("name", "This account is also used outside this organization: it keeps its name.")
+    member.user.name = name
+    member.user.save(update_fields=["name"])
+
+
+def _state_for(member: Membership, *, active: bool) -> str:
+    """The state that follows. Whoever has not come yet, or whose account others share, comes in by a link."""
+    if not active:
+        if member.state == MembershipState.INVITED and member.user.has_usable_password():
+            # Activating them again could not tell whether they had ever accepted.
+            raise NotPossible(
+                f"{member.label} has not joined yet.", field="active", next_step="Remove them to end the invitation."
+            )
+        return MembershipState.DEACTIVATED
+    if member.state != MembershipState.DEACTIVATED:
+        return member.state
+    came = member.user.has_usable_password() and not shares_account(member)
+    return MembershipState.ACTIVE if came else MembershipState.INVITED
+
+
+def _keep_an_admin(member: Membership, *, field: str) -> None:
+    """Refuse what would leave the organization without an admin who can sign in; `field` is at fault ("": leaving)."""
+    if field and member.is_admin and member.state == MembershipState.ACTIVE:
+        return
+    admins = Membership.objects.filter(organization=member.organization_id, role=Role.ADMIN, user__is_active=True)
+    active = set(admins.filter(state=MembershipState.ACTIVE).values_list("pk", flat=True))
+    if active == {member.pk}:
+        raise Conflict(
+            f"{member.label} is the last admin.",
+            field=field,
+            code="last-admin",
+            next_step="Make somebody else an admin first.",
+        )

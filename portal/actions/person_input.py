@@ -1,0 +1,42 @@
+"""What a person's name, address and role may be; pages and API ask the same questions here."""
+
+from __future__ import annotations
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+from portal.exceptions import InvalidInput
+from portal.models import Role
+
+NAME_LENGTH = 60
+EMAIL_LENGTH = 254
+
+
+def clean_email(email: str) -> str:
+    """The address as accounts are kept: trimmed, lower case. Raises InvalidInput."""
+    address = email.strip().lower()
+    try:
+        validate_email(address)
+    except ValidationError:
+        raise InvalidInput.in_field("email", "Enter an email address such as anna@example.org.") from None
+    if len(address) > EMAIL_LENGTH:
+        raise InvalidInput.in_field("email", f"An email address has at most {EMAIL_LENGTH} characters.")
+    return address
+
+
+def clean_name(name: str) -> str:
+    """A person's name on one line. Raises InvalidInput."""
+    text = name.strip()
+    if not text.isprintable():
+        raise InvalidInput.in_field("name", "A name is one line of text, without control characters.")
+    if len(text) > NAME_LENGTH:
+        raise InvalidInput.in_field("name", f"A name has at most {NAME_LENGTH} characters.")
+    return text
+
+
+def clean_role(role: str) -> Role:
+    """One of the roles. Raises InvalidInput."""
+    try:
+        return Role(role)
+    except ValueError:
+        raise InvalidInput.in_field("role", f"Choose one of {', '.join(Role.values)}.") from None

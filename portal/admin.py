@@ -1,0 +1,110 @@
+"""Django admin for the portal's own staff: who is here. Passwords, tokens and keys are not shown, not even hashed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.decorators import secure_admin_login
+from allauth.account.models import EmailAddress
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.forms import ModelForm
+from django.http import HttpRequest
+
+from portal.models import Membership, Organization, User
+from portal.signals import membership_changed
+
+admin.site.site_header = admin.site.site_title = "VPN portal"
+admin.site.index_title = "Operations"
+# One sign-in page for everyone, with its rate limits.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+for unused in (EmailAddress, Group):
+    if admin.site.is_registered(unused):
+        admin.site.unregister(unused)
+
+
+class MembershipInline(admin.TabularInline[Membership, Organization]):
+    """An organization's members, to look at."""
+
+    model = Membership
+    fields = readonly_fields = ("user", "role", "state", "created_at")
+    extra = 0
+    can_delete = False
+    show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Members are added on the People page, where the rules are."""
+        return False
+
+
+@admin.register(Organization)
+class OrganizationAdmin(admin.ModelAdmin[Organization]):
+    """Tenants."""
+
+    list_display = ("name", "slug", "created_at")
+    search_fields = ("name", "slug")
+    readonly_fields = ("id", "created_at")
+    prepopulated_fields = {"slug": ("name",)}
+    inlines = (MembershipInline,)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """An organization's tunnels are taken down first, one by one, by its admins."""
+        return False
+
+
+@admin.register(User)
+class UserAdmin(admin.ModelAdmin[User]):
+    """Accounts. Switching one off closes every door of it."""
+
+    list_display = ("email", "name", "is_active", "is_staff", "last_login", "date_joined")
+    list_filter = ("is_active", "is_staff")
+    search_fields = ("email", "name")
+    fields = ("id", "email", "name", "is_active", "is_staff", "is_superuser", "last_login", "date_joined")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """Only superusers make staff."""
+        fixed = ("id", "email", "last_login", "date_joined")
+        return fixed if _is_superuser(request) else (*fixed, "is_staff", "is_superuser")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Accounts come into being with a membership."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Accounts are switched off; their memberships are removed on the People page."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool) -> None:
+        """Tell the tunnels in the same transaction."""
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            if "is_active" in form.changed_data:
+                for membership in Membership.objects.filter(user=obj).select_related("user", "organization"):
+                    membership_changed.send(sender=Membership, membership=membership)
+
+
+@admin.register(Membership)
+class MembershipAdmin(admin.ModelAdmin[Membership]):
+    """Who belongs where, to look at."""
+
+    list_display = ("user", "organization", "role", "state", "created_at")
+    list_filter = ("role", "state")
+    list_select_related = ("user", "organization")
+    search_fields = ("user__email", "user__name", "organization__name")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """As above."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """As above."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """As above."""
+        return False
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return isinstance(request.user, User) and request.user.is_superuser

@@ -1,0 +1,40 @@
+"""What actions raise when they refuse. Each says in an admin's words what to do next; none carries a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+
+class Conflict(Exception):  # noqa: N818 - the name of a state, as in HTTP
+    """The request is well formed but conflicts with what is there: 409 in the API, words beside the field in a page.
+
+    `field` names the input at fault ("" where it is none in particular), `code` is a short stable word,
+    `next_step` a sentence on how to go on, "" where the message says it already.
+    """
+
+    def __init__(self, message: str, *, field: str = "", code: str = "conflict", next_step: str = "") -> None:
+        self.message = f"{message} {next_step}".rstrip()
+        self.field = field
+        self.code = code
+        self.next_step = next_step
+        super().__init__(self.message)
+
+
+class NotPossible(Conflict):
+    """The object's state does not allow this act now, such as a sign-in link for a deactivated member."""
+
+    def __init__(self, message: str, *, field: str = "", code: str = "not-possible", next_step: str = "") -> None:
+        super().__init__(message, field=field, code=code, next_step=next_step)
+
+
+class InvalidInput(Exception):  # noqa: N818 - as above
+    """The input is at fault: 422 in the API. `errors` lists every fault at once, by field."""
+
+    def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
+        self.errors: dict[str, list[str]] = {field: list(messages) for field, messages in errors.items()}
+        super().__init__("; ".join(f"{field}: {' '.join(messages)}" for field, messages in self.errors.items()))
+
+    @classmethod
+    def in_field(cls, field: str, message: str) -> InvalidInput:
+        """The fault of a single field."""
+        return cls({field: [message]})

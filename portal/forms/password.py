@@ -1,0 +1,40 @@
+"""A new password, typed twice; fields are named as on allauth's pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.password_validation import password_validators_help_texts, validate_password
+from django.core.exceptions import ValidationError
+
+from portal.models import User
+
+
+class NewPasswordForm(forms.Form):
+    """Checks a new password for one user."""
+
+    password1 = forms.CharField(
+        label="New password", strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
+    )
+    password2 = forms.CharField(
+        label="New password, again", strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
+    )
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        self.user = user
+        super().__init__(*args, **kwargs)
+        self.fields["password1"].help_text = " ".join(password_validators_help_texts()[1:2])
+
+    def clean(self) -> dict[str, Any]:
+        """Both alike, and good enough."""
+        values: dict[str, Any] = super().clean() or {}
+        first, second = values.get("password1"), values.get("password2")
+        if first and second and first != second:
+            self.add_error("password2", "The two passwords differ.")
+        elif first and second:
+            try:
+                validate_password(first, self.user)
+            except ValidationError as error:
+                self.add_error("password1", error)
+        return values

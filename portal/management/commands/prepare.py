@@ -1,0 +1,70 @@
+"""`manage.py prepare`: what has to be there before the portal runs. Safe to repeat; `make up` calls it every time."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import models, transaction
+
+from portal.actions.organization import create_organization
+from portal.models import User
+
+LOCAL_REGION = "local"
+LOCAL_NAME = "This machine"
+CANNOT_CARRY = "This machine cannot carry hubs. "
+
+
+class Command(BaseCommand):
+    """Brings database, static files, first admin and local region to what this version needs."""
+
+    help = "Migrate, collect static files, make the first organization, its admin and the local region."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Prepare everything that is missing."""
+        call_command("migrate", interactive=False, verbosity=0)
+        call_command("collectstatic", interactive=False, verbosity=0)
+        reason = os.environ.get("HUBS_UNAVAILABLE_REASON", "") if not settings.HUBS_AVAILABLE else None
+        with transaction.atomic():
+            self._first_admin()
+            _local_region(reason, settings.HUB_ADDRESS)
+
+    def _first_admin(self) -> None:
+        """Make the first organization with its admin, and tell how to sign in: this once."""
+        if User.objects.exists():
+            return
+        email = settings.ADMIN_EMAIL.strip().lower()
+        if "@" not in email:
+            raise CommandError(f"ADMIN_EMAIL is {email!r}, but must be an email address.")
+        password = settings.ADMIN_PASSWORD or secrets.token_urlsafe(15)
+        user = User.objects.create_superuser(email, password)
+        create_organization("My organization", user)
+        shown = "the password in ADMIN_PASSWORD" if settings.ADMIN_PASSWORD else f"the password {password} (shown once)"
+        self.stdout.write(f"Sign in as {email} with {shown}")
+
+
+def _local_region(unavailable_reason: str | None, address: str) -> None:
+    """The region of this machine with its one server; an admin's own "not available" is left alone."""
+    region, _ = _model("Region").objects.get_or_create(pk=LOCAL_REGION, defaults={"name": LOCAL_NAME, "driver": "local"})
+    if unavailable_reason is not None:
+        region.available = False
+        region.unavailable_reason = (CANNOT_CARRY + unavailable_reason)[:300]
+        region.save(update_fields=["available", "unavailable_reason"])
+    elif region.unavailable_reason.startswith(CANNOT_CARRY):
+        region.available = True
+        region.unavailable_reason = ""
+        region.save(update_fields=["available", "unavailable_reason"])
+    server, _ = _model("Server").objects.get_or_create(region=region, name=LOCAL_NAME)
+    if address and server.address != address:
+        server.address = address
+        server.save(update_fields=["address"])
+
+
+def _model(name: str) -> type[models.Model]:
+    """A model of the other app, by name alone: portal imports nothing of vpn."""
+    return apps.get_model("vpn", name)

@@ -1,0 +1,27 @@
+"""Every address of the portal. What belongs to tunnels is in vpn.urls."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+from portal.views import account, health, organization, people, person, person_link, sign_in_link
+
+urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("accounts/login/", account.login, name="account_login"),
+    path("accounts/logout/", account.logout, name="account_logout"),
+    path("accounts/signup/", account.signup, name="account_signup"),
+    path("accounts/inactive/", account.inactive, name="account_inactive"),
+    path("accounts/password/change/", account.password_change, name="account_change_password"),
+    path("accounts/link/", sign_in_link.account_link_use, name="account_link_use"),
+    path("accounts/link/<str:token>/", sign_in_link.account_link, name="account_link"),
+    path("organization/", organization.organization_switch, name="organization_switch"),
+    path("people/", people.people, name="people"),
+    path("people/new/", people.person_new, name="person_new"),
+    path("people/<uuid:pk>/", person.person, name="person"),
+    path("people/<uuid:pk>/link/", person_link.person_link, name="person_link"),
+    path("people/<uuid:pk>/remove/", person.person_remove, name="person_remove"),
+    path("admin/", admin.site.urls),
+    path("", include("vpn.urls")),
+]

@@ -1,0 +1,27 @@
+"""Allauth's pages that work without mail, each marked as checking for itself who asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account import views
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponseBase
+
+from portal.access import checks_itself
+
+login = checks_itself(views.login)
+logout = checks_itself(views.logout)
+inactive = checks_itself(login_not_required(views.account_inactive))
+password_change = checks_itself(views.password_change)
+
+
+@login_not_required
+@checks_itself
+def signup(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    """Signing up, where strangers may; otherwise there is no such page."""
+    if not settings.ALLOW_SIGNUP:
+        raise Http404
+    response: HttpResponseBase = views.signup(request, *args, **kwargs)
+    return response

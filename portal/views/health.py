@@ -1,0 +1,67 @@
+"""Is everything there that the portal needs? Asked by load balancers, without signing in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import redis
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, JsonResponse
+from django.utils.module_loading import import_string
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from portal.access import checks_itself
+
+logger = logging.getLogger(__name__)
+OK = "ok"
+_DEADLINE = 1.0  # seconds for each answer of Redis
+
+
+@require_safe
+@never_cache
+@login_not_required
+@checks_itself
+def healthz(request: HttpRequest) -> JsonResponse:
+    """200 where everything answers, 503 otherwise; each part is `ok` or a sentence."""
+    parts = {"web": OK, "database": _database(), "redis": _redis()}
+    for name, path in settings.HEALTH_CHECKS.items():
+        needed = next((parts[part] for part in ("database", "redis") if parts[part] != OK), None)
+        parts[name] = _named(path) if needed is None else f"Not known: {needed}"
+    fine = all(answer == OK for answer in parts.values())
+    return JsonResponse({"status": OK if fine else "degraded", **parts}, status=200 if fine else 503)
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        logger.exception("The database does not answer")
+        return "The database does not answer."
+    return OK
+
+
+def _redis() -> str:
+    client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=_DEADLINE, socket_connect_timeout=_DEADLINE)
+    try:
+        client.ping()
+    except (redis.RedisError, OSError) as error:
+        logger.warning("Redis does not answer: %s", type(error).__name__)
+        return "Redis does not answer."
+    finally:
+        client.close()
+    return OK
+
+
+def _named(path: str) -> str:
+    """Ask one of settings.HEALTH_CHECKS; whatever goes wrong in it is the log's business, not the caller's."""
+    check: Callable[[], str] = import_string(path)
+    try:
+        return check()
+    except Exception:
+        logger.exception("The health check %s failed", path)
+        return "It could not be asked."

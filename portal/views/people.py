@@ -1,0 +1,51 @@
+"""The people of the organization: list, invite."""
+
+from __future__ import annotations
+
+from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from portal.access import get_admin, get_member, people_of
+from portal.actions.member import add_member
+from portal.exceptions import Conflict, InvalidInput
+from portal.forms.errors import add_refusal
+from portal.forms.person import PersonNewForm
+from portal.htmx import render_page
+from portal.models import Membership
+from portal.views.person_link import show_link
+
+PAGE_SIZE = 50
+
+
+@require_safe
+def people(request: HttpRequest) -> HttpResponse:
+    """Everyone, by name, searched by name and address."""
+    member = get_member(request)
+    query = request.GET.get("q", "").strip()
+    page = Paginator(_found(member, query), PAGE_SIZE).get_page(request.GET.get("page"))
+    return render_page(request, "portal/people.html", {"page": page, "query": query}, fragment="rows")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def person_new(request: HttpRequest) -> HttpResponse:
+    """Invite somebody; the answer shows their link, this once."""
+    member = get_admin(request)
+    form = PersonNewForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            person = add_member(member.organization, **form.cleaned_data)
+        except (Conflict, InvalidInput) as refusal:
+            add_refusal(form, refusal)
+        else:
+            return show_link(request, person, is_new=True)
+    return render(request, "portal/person_new.html", {"form": form})
+
+
+def _found(member: Membership, query: str) -> QuerySet[Membership]:
+    found = people_of(member)
+    if query:
+        found = found.filter(Q(user__name__icontains=query) | Q(user__email__icontains=query))
+    return found.order_by("user__email")

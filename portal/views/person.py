@@ -1,0 +1,64 @@
+"""One person: role, name, access; and their removal."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from portal.access import get_member, get_person
+from portal.actions.member import change_member, remove_member
+from portal.actions.sign_in_link import shares_account
+from portal.exceptions import Conflict, InvalidInput
+from portal.forms.errors import add_refusal
+from portal.forms.person import PersonForm
+from portal.models import Membership, MembershipState
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def person(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """A person's page; admins change them here."""
+    member = get_member(request)
+    found = get_person(member, pk, write=request.method == "POST")
+    if request.method == "POST":
+        form = PersonForm(request.POST, initial=_initial(found))
+        if form.is_valid() and _changed(form, found):
+            messages.success(request, f"{found.label} is saved.")
+            return redirect("person", pk=found.pk)
+    else:
+        form = PersonForm(initial=_initial(found))
+    context = {"person": found, "form": form, "shares_account": shares_account(found), "is_self": found == member}
+    return render(request, "portal/person.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def person_remove(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Say what stops working, ask once, remove."""
+    found = get_person(get_member(request), pk, write=True)
+    refused = ""
+    if request.method == "POST":
+        try:
+            remove_member(found)
+        except Conflict as refusal:
+            refused = refusal.message
+        else:
+            messages.success(request, f"{found.label} is removed.")
+            return redirect("people")
+    return render(request, "portal/person_remove.html", {"person": found, "refused": refused})
+
+
+def _initial(found: Membership) -> dict[str, str]:
+    active = "false" if found.state == MembershipState.DEACTIVATED else "true"
+    return {"name": found.user.name, "role": found.role, "active": active}
+
+
+def _changed(form: PersonForm, found: Membership) -> bool:
+    try:
+        change_member(found, **form.cleaned_data)
+    except (Conflict, InvalidInput) as refusal:
+        add_refusal(form, refusal)
+        return False
+    return True

@@ -1,0 +1,88 @@
+"""One-time links, from the side of the person who was sent one.
+
+The address with the token only moves the token into the session, so that no later request carries it in a Referer.
+"""
+
+from __future__ import annotations
+
+from allauth.account.utils import perform_login
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_safe
+
+from portal.access import SESSION_KEY, checks_itself, home_of
+from portal.actions.sign_in_link import SignInLink, find_link, join_by_link, set_password_by_link
+from portal.forms.password import NewPasswordForm
+from portal.models import Membership, User
+
+TOKEN_KEY = "sign_in_link"  # noqa: S105 - the name of a place in the session
+
+
+@require_safe
+@never_cache
+@login_not_required
+@checks_itself
+def account_link(request: HttpRequest, token: str) -> HttpResponse:
+    """Take the token out of the address."""
+    if find_link(token) is None:
+        return _ended(request)
+    request.session[TOKEN_KEY] = token
+    return redirect("account_link_use")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sensitive_post_parameters()
+@never_cache
+@login_not_required
+@checks_itself
+def account_link_use(request: HttpRequest) -> HttpResponse:
+    """Set the password, or join with the account that is signed in."""
+    token = request.session.get(TOKEN_KEY, "")
+    link = find_link(token)
+    if link is None:
+        request.session.pop(TOKEN_KEY, None)
+        return _ended(request)
+    return _set_password(request, link, token) if link.sets_password else _join(request, link, token)
+
+
+def _set_password(request: HttpRequest, link: SignInLink, token: str) -> HttpResponse:
+    form = NewPasswordForm(link.membership.user, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        membership = set_password_by_link(token, form.cleaned_data["password1"])
+        if membership is None:
+            return _ended(request)
+        request.session.pop(TOKEN_KEY, None)
+        return _sign_in(request, membership)
+    return render(request, "portal/link_password.html", {"form": form, "membership_offered": link.membership})
+
+
+def _join(request: HttpRequest, link: SignInLink, token: str) -> HttpResponse:
+    if not isinstance(request.user, User):
+        return redirect_to_login(request.path)
+    theirs = link.membership.user_id == request.user.pk
+    if request.method == "POST" and theirs:
+        membership = join_by_link(token, request.user)
+        if membership is None:
+            return _ended(request)
+        request.session.pop(TOKEN_KEY, None)
+        request.session[SESSION_KEY] = str(membership.organization_id)
+        messages.success(request, f"You have joined {membership.organization}.")
+        return redirect(home_of(membership))
+    return render(request, "portal/link_join.html", {"membership_offered": link.membership, "theirs": theirs})
+
+
+def _sign_in(request: HttpRequest, membership: Membership) -> HttpResponse:
+    """Sign in who just set a password, by the same stages as the sign-in page."""
+    response: HttpResponse = perform_login(request, membership.user, redirect_url=home_of(membership))
+    if request.user.is_authenticated:
+        request.session[SESSION_KEY] = str(membership.organization_id)
+    return response
+
+
+def _ended(request: HttpRequest) -> HttpResponse:
+    return render(request, "portal/link_ended.html", status=404)
