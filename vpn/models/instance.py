@@ -75,7 +75,9 @@ class Instance(models.Model):
     observed_at = models.DateTimeField(null=True, blank=True)
     # When the whole specification was last compared with what the server runs.
     verified_at = models.DateTimeField(null=True, blank=True)
+    # Why the last apply failed, in an admin's words, and when it is tried again by itself.
     failure = models.CharField(max_length=400, blank=True)
+    retry_at = models.DateTimeField(null=True, blank=True)
 
     private_key = Sealed("private_key_sealed")
     probe_private_key = Sealed("probe_private_key_sealed")

@@ -1,0 +1,47 @@
+"""The one way to change what a hub should run: lock, write, raise the generation, ring after the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from uuid import UUID
+
+from django.db import transaction
+
+from vpn.choices import InstanceState
+from vpn.exceptions import NotPossible
+from vpn.jobs import queue
+from vpn.models import Instance
+
+_UNCHANGEABLE = {
+    InstanceState.DELETING: "This instance is being deleted.",
+    InstanceState.LOST: "This instance's server is gone, so nothing can be changed on it.",
+}
+
+
+def lock_instance(pk: UUID) -> Instance:
+    """The instance's row, locked until the transaction ends; Instance.DoesNotExist where it is gone."""
+    return Instance.objects.select_for_update(of=("self",)).select_related("region", "server").get(pk=pk)
+
+
+@contextmanager
+def changing(pk: UUID, *, only_peers: bool = False) -> Iterator[Instance]:
+    """Change an instance or its peers.
+
+    Yields the locked instance with its `desired_generation` already raised (and saved at the end together with
+    whatever the caller changed on it); the apply job is rung after the commit. `only_peers` says that the change can
+    travel as a delta. Raises NotPossible where the instance can take no change.
+    """
+    with transaction.atomic():
+        instance = lock_instance(pk)
+        refusal = _UNCHANGEABLE.get(InstanceState(instance.state))
+        if refusal:
+            raise NotPossible(refusal)
+        instance.desired_generation += 1
+        if not only_peers:
+            instance.settings_generation = instance.desired_generation
+        yield instance
+        instance.save()
+        if instance.configured:
+            transaction.on_commit(partial(queue.enqueue_apply, instance.pk))

@@ -1,0 +1,254 @@
+"""Creating, changing, retrying and deleting instances."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from portal.models import Membership, Organization
+from vpn import keys
+from vpn.actions.change import changing, lock_instance
+from vpn.actions.operation import begin_operation
+from vpn.addressing import PoolExhausted, choose_pool, random_ula
+from vpn.choices import INSTANCE_TRANSITIONS, InstanceState, OperationKind, OperationState
+from vpn.constants import (
+    DEFAULT_POOL_PREFIX,
+    FIRST_PORT,
+    HOSTNAME_QUARANTINE_DAYS,
+    LAST_PORT,
+    MAX_POOL_PREFIX,
+    MIN_POOL_PREFIX,
+)
+from vpn.exceptions import Conflict, InvalidInput, NotPossible
+from vpn.jobs import queue
+from vpn.models import Instance, Operation, Region, ReleasedHostname
+from vpn.validators import parse_dns_server, parse_pushed_route, validate_hostname, validate_mtu, validate_name
+
+_ATTEMPTS = 5
+# Two numbers an instance: see Instance.port_base.
+_PORTS_EACH = 2
+
+
+def create_instance(
+    member: Membership, *, name: str, hostname: str, region: Region, pool_prefix: int = DEFAULT_POOL_PREFIX
+) -> Instance:
+    """Create an instance and begin to provision it; raises InvalidInput or Conflict (hostname taken, no room)."""
+    name = name.strip()
+    errors = _faults({"name": (validate_name, name), "hostname": (validate_hostname, hostname)})
+    if not MIN_POOL_PREFIX <= pool_prefix <= MAX_POOL_PREFIX:
+        errors["pool_prefix"] = [f"Choose a prefix length from {MIN_POOL_PREFIX} to {MAX_POOL_PREFIX}."]
+    if not region.available:
+        errors["region"] = [region.unavailable_reason or f"{region.name} takes no instances at the moment."]
+    if errors:
+        raise InvalidInput(errors)
+    for _ in range(_ATTEMPTS):
+        _refuse_taken_hostname(hostname, member.organization)
+        try:
+            return _insert(member.organization, name=name, hostname=hostname, region=region, pool_prefix=pool_prefix)
+        except IntegrityError:
+            continue  # Somebody took the hostname, the port or the pool at the same moment.
+    raise Conflict("Others were creating instances at the same moment.", next_step="Please try again.")
+
+
+def _insert(organization: Organization, *, pool_prefix: int, **fields: Any) -> Instance:
+    private_key = keys.generate_private_key()
+    with transaction.atomic():
+        Organization.objects.select_for_update().get(pk=organization.pk)
+        instance = Instance(
+            organization=organization,
+            pool_v4=str(_free_pool(organization, pool_prefix)),
+            pool_v6=str(random_ula()),
+            port_base=_free_port_base(),
+            public_key=keys.public_key(private_key),
+            server=fields["region"].servers.order_by("created_at").first(),
+            **fields,
+        )
+        instance.private_key = private_key
+        instance.save(force_insert=True)
+        ReleasedHostname.objects.filter(hostname=instance.hostname).delete()
+        begin_operation(instance, OperationKind.PROVISION)
+        transaction.on_commit(partial(queue.enqueue_provision, instance.pk))
+    return instance
+
+
+def _free_pool(organization: Organization, prefix: int) -> ipaddress.IPv4Network:
+    taken = Instance.objects.filter(organization=organization).values_list("pool_v4", flat=True)
+    try:
+        return choose_pool(
+            ipaddress.IPv4Network(settings.POOL_BASE), prefix, [ipaddress.IPv4Network(pool) for pool in taken]
+        )
+    except PoolExhausted as error:
+        raise Conflict(str(error), field="pool_prefix", code="pool-exhausted") from None
+
+
+def _free_port_base() -> int:
+    """A free pair of ports, by chance, so that two portals on one machine rarely want the same."""
+    taken = set(Instance.objects.values_list("port_base", flat=True))
+    free = [port for port in range(FIRST_PORT, LAST_PORT, _PORTS_EACH) if port not in taken]
+    if not free:
+        raise Conflict("Every port of this portal is taken.", code="ports-exhausted", next_step="Delete an instance.")
+    return secrets.choice(free)
+
+
+def hostname_fault(hostname: str, organization: Organization) -> str:
+    """Why this hostname cannot be taken, in words; empty where it can."""
+    try:
+        validate_hostname(hostname)
+        _refuse_taken_hostname(hostname, organization)
+    except ValidationError as error:
+        return " ".join(error.messages)
+    except Conflict as error:
+        return error.message
+    return ""
+
+
+def _refuse_taken_hostname(hostname: str, organization: Organization) -> None:
+    if Instance.objects.filter(hostname=hostname).exists():
+        raise Conflict(f"{hostname} is taken. Choose another hostname.", field="hostname", code="hostname-taken")
+    since = timezone.now() - timedelta(days=HOSTNAME_QUARANTINE_DAYS)
+    released = ReleasedHostname.objects.filter(hostname=hostname, released_at__gt=since)
+    if released.exclude(organization=organization).exists():
+        raise Conflict(
+            f"{hostname} belonged to another organization until a short while ago, and its devices may still look for "
+            "it. Choose another hostname.",
+            field="hostname",
+            code="hostname-taken",
+        )
+
+
+def update_instance(instance: Instance, **changes: Any) -> Instance:
+    """Change `name`, `mtu`, `pushed_routes`, `public_dns`; what is absent stays. Returns the instance as saved."""
+    cleaned = _cleaned_settings(changes)
+    if set(cleaned) == {"name"}:
+        # The name is not known to the hub: nothing to apply.
+        Instance.objects.filter(pk=instance.pk).update(name=cleaned["name"])
+        return Instance.objects.select_related("region", "server").get(pk=instance.pk)
+    with changing(instance.pk) as locked:
+        for field, value in cleaned.items():
+            setattr(locked, field, value)
+    return locked
+
+
+def _cleaned_settings(changes: dict[str, Any]) -> dict[str, Any]:
+    errors = _faults(
+        {
+            field: (check, changes[field])
+            for field, check in (("name", validate_name), ("mtu", validate_mtu))
+            if field in changes
+        }
+    )
+    cleaned = {field: changes[field] for field in ("name", "mtu") if field in changes}
+    for field, parse in (("pushed_routes", parse_pushed_route), ("public_dns", parse_dns_server)):
+        if field in changes:
+            try:
+                cleaned[field] = list(dict.fromkeys(str(parse(text)) for text in changes[field]))
+            except ValidationError as error:
+                errors[field] = error.messages
+    if cleaned.get("public_dns") == []:
+        errors["public_dns"] = ["Name at least one DNS server: profiles for all traffic need one."]
+    if errors:
+        raise InvalidInput(errors)
+    return cleaned
+
+
+def _faults(checks: dict[str, tuple[Any, Any]]) -> dict[str, list[str]]:
+    errors: dict[str, list[str]] = {}
+    for field, (check, value) in checks.items():
+        try:
+            check(value)
+        except ValidationError as error:
+            errors[field] = error.messages
+    return errors
+
+
+def retry_instance(instance: Instance) -> Instance:
+    """Go on provisioning from the step that failed; raises NotPossible where nothing failed."""
+    with transaction.atomic():
+        locked = lock_instance(instance.pk)
+        if locked.state == InstanceState.FAILED:
+            operation = locked.operations.filter(kind=OperationKind.PROVISION).first()
+            if operation is None:
+                begin_operation(locked, OperationKind.PROVISION)
+            else:
+                operation.state = OperationState.RUNNING
+                operation.finished_at = None
+                operation.save(update_fields=["state", "finished_at"])
+            set_state(locked, InstanceState.PROVISIONING)
+            transaction.on_commit(partial(queue.enqueue_provision, locked.pk))
+        elif locked.state == InstanceState.READY and not locked.server_ready:
+            Instance.objects.filter(pk=locked.pk).update(failure="")
+            transaction.on_commit(partial(queue.enqueue_apply, locked.pk))
+        else:
+            raise NotPossible("Nothing failed on this instance, so there is nothing to try again.")
+    return locked
+
+
+def delete_instance(instance: Instance) -> Instance:
+    """Revoke everything and take the hub down in the background; the row goes when the server confirmed it."""
+    with transaction.atomic():
+        locked = lock_instance(instance.pk)
+        if locked.state != InstanceState.DELETING:
+            set_state(locked, InstanceState.DELETING)
+            locked.desired_generation += 1
+            locked.save(update_fields=["desired_generation"])
+            locked.operations.filter(state=OperationState.RUNNING).update(
+                state=OperationState.FAILED, finished_at=timezone.now()
+            )
+            begin_operation(locked, OperationKind.DESTROY)
+        transaction.on_commit(partial(queue.enqueue_destroy, locked.pk))
+    return locked
+
+
+def set_state(instance: Instance, state: InstanceState) -> None:
+    """Move to another state, guarded by the old one; raises NotPossible where another process was first."""
+    if state not in INSTANCE_TRANSITIONS[instance.state]:
+        raise NotPossible(f"An instance that is {instance.get_state_display().lower()} cannot become {state.label}.")
+    moved = Instance.objects.filter(pk=instance.pk, state=instance.state).update(state=state)
+    if not moved:
+        raise NotPossible("Something else changed this instance at the same moment. Load the page again.")
+    instance.state = state
+
+
+def forget_instance(instance: Instance) -> None:
+    """Remove an instance whose server is gone for good, without asking the server; for staff."""
+    with transaction.atomic():
+        remove_rows(lock_instance(instance.pk))
+
+
+def remove_rows(instance: Instance) -> None:
+    """Delete the instance's rows and keep its hostname from strangers for a while."""
+    ReleasedHostname.objects.update_or_create(
+        hostname=instance.hostname,
+        defaults={"organization": instance.organization, "released_at": timezone.now()},
+    )
+    instance.delete()
+
+
+def pending_work(instance: Instance) -> list[str]:
+    """The contract's words for what is still under way; empty when settled."""
+    if instance.state in {InstanceState.PENDING, InstanceState.PROVISIONING}:
+        return ["provisioning"]
+    if instance.is_settled or instance.state != InstanceState.READY:
+        return []
+    words = ["applying"]
+    if instance.tombstones.exists():
+        words.append("peer-removed")
+    waiting = instance.peers.filter(changed_generation__gt=instance.applied_generation)
+    if waiting.filter(applied_digest="").exists():
+        words.append("peer-created")
+    if instance.settings_generation > instance.applied_generation or waiting.exclude(applied_digest="").exists():
+        words.append("settings-changed")
+    return words
+
+
+def open_operation(instance: Instance, kind: OperationKind) -> Operation | None:
+    """The running operation of a kind, if there is one."""
+    return instance.operations.filter(kind=kind, state=OperationState.RUNNING).first()

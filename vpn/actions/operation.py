@@ -1,0 +1,43 @@
+"""Operations: the rows by which people follow background work."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from django.db.models import Exists, F, OuterRef
+
+from vpn.choices import OPERATION_STEPS, OperationKind, OperationState, StepState
+from vpn.models import Instance, Operation, OperationStep
+
+# Where a region has no past yet (DESIGN: provisioning takes up to ten minutes).
+DEFAULT_EXPECTED_SECONDS = 600
+_PAST_RUNS = 20
+
+
+def begin_operation(instance: Instance, kind: OperationKind, summary: str = "") -> Operation:
+    """Create an operation with its steps, all waiting. Must run in the transaction that locks the instance."""
+    operation = Operation.objects.create(
+        instance=instance, kind=kind, summary=summary, expected_seconds=expected_seconds(instance, kind)
+    )
+    OperationStep.objects.bulk_create(
+        OperationStep(operation=operation, position=position, name=name)
+        for position, name in enumerate(OPERATION_STEPS[kind])
+    )
+    return operation
+
+
+def expected_seconds(instance: Instance, kind: OperationKind) -> int:
+    """How long this kind of work took in this region lately (median of clean runs); 600 where there is no past."""
+    if kind != OperationKind.PROVISION:
+        return 30
+    failed_step = OperationStep.objects.filter(operation=OuterRef("pk"), state=StepState.FAILED)
+    past = (
+        Operation.objects.filter(
+            ~Exists(failed_step), instance__region=instance.region_id, kind=kind, state=OperationState.SUCCEEDED
+        )
+        .order_by("-started_at")
+        .annotate(took=F("finished_at") - F("started_at"))
+        .values_list("took", flat=True)[:_PAST_RUNS]
+    )
+    seconds = [took.total_seconds() for took in past if took is not None]
+    return max(1, round(median(seconds))) if seconds else DEFAULT_EXPECTED_SECONDS

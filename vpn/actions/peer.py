@@ -1,0 +1,274 @@
+"""Creating, changing, rotating and deleting peers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, TypedDict, Unpack
+
+from django.core.exceptions import ValidationError
+from django.db.models import Max
+from django.utils import timezone
+
+from portal.models import Membership, MembershipState
+from vpn import keys
+from vpn.actions.change import changing
+from vpn.addressing import Claim, Network, PoolExhausted, last_peer_host, next_free_host, subnet_faults, subnet_warnings
+from vpn.choices import KeyCustody, PeerType, Protocol
+from vpn.exceptions import Conflict, InvalidInput, NotPossible
+from vpn.models import Instance, Peer, PeerTombstone, ProfileLink, Site
+from vpn.models.querysets import PeerQuerySet
+from vpn.validators import parse_network, validate_label_text, validate_wireguard_key
+
+
+class PeerChanges(TypedDict, total=False):
+    """What `update_peer` can change; what is absent stays."""
+
+    subnets: list[str]
+    confirm_broad_routes: bool
+    route_all: bool
+    device: str
+    expires_at: datetime | None
+    enabled: bool
+    protocol: str
+
+
+def create_client_peer(
+    instance: Instance,
+    *,
+    member: Membership,
+    device: str = "",
+    route_all: bool = False,
+    protocol: str = Protocol.WIREGUARD,
+    expires_at: datetime | None = None,
+    public_key: str = "",
+) -> Peer:
+    """Add a member's device; raises InvalidInput, or Conflict where the pool is full or the key is known."""
+    errors = _client_faults(device, expires_at, public_key) | _protocol_faults(protocol, None)
+    if member.organization_id != instance.organization_id or member.state == MembershipState.DEACTIVATED:
+        errors["user_id"] = ["Choose an active member of this organization."]
+    if errors:
+        raise InvalidInput(errors)
+    with changing(instance.pk, only_peers=True) as locked:
+        peer = Peer(
+            instance=locked,
+            type=PeerType.CLIENT,
+            protocol=protocol,
+            member=member,
+            device=device.strip(),
+            route_all=route_all,
+            expires_at=expires_at,
+        )
+        _give_keys(peer, public_key)
+        _insert(peer, locked)
+    return peer
+
+
+def create_site_peer(
+    instance: Instance,
+    *,
+    site: Site,
+    subnets: Sequence[str],
+    protocol: str = Protocol.WIREGUARD,
+    confirm_broad_routes: bool = False,
+) -> Peer:
+    """Connect a site; raises InvalidInput, or Conflict where its subnets overlap or the site is connected already."""
+    errors = _protocol_faults(protocol, site)
+    if site.organization_id != instance.organization_id:
+        errors["site_id"] = ["Choose a site of this organization."]
+    if errors:
+        raise InvalidInput(errors)
+    with changing(instance.pk, only_peers=True) as locked:
+        if locked.peers.filter(site=site).exists():
+            raise Conflict(
+                f"{site.name} is connected to this instance already.", field="site_id", code="site-connected"
+            )
+        peer = Peer(
+            instance=locked,
+            type=PeerType.SITE,
+            protocol=protocol,
+            site=site,
+            subnets=_checked_subnets(locked, subnets, confirm_broad_routes, except_peer=None),
+            confirm_broad_routes=confirm_broad_routes,
+        )
+        _give_keys(peer)
+        _insert(peer, locked)
+    return peer
+
+
+def _insert(peer: Peer, instance: Instance) -> None:
+    """Give the peer its addresses and save it. The locked instance row keeps others from choosing the same."""
+    highest = instance.peers.aggregate(highest=Max("host"))["highest"]
+    try:
+        peer.host = next_free_host(
+            highest, lambda: instance.peers.values_list("host", flat=True), last_peer_host(instance.network_v4)
+        )
+    except PoolExhausted as error:
+        raise Conflict(str(error), code="pool-exhausted") from None
+    if instance.peers.filter(public_key=peer.public_key).exists() or peer.public_key == instance.public_key:
+        raise Conflict("Another peer of this instance uses this public key.", field="public_key", code="key-in-use")
+    peer.changed_generation = instance.desired_generation
+    peer.save(force_insert=True)
+
+
+def _give_keys(peer: Peer, public_key: str = "") -> None:
+    """Fresh keys: the portal's own pair, or the device's public key; always a fresh preshared key."""
+    peer.preshared_key = keys.generate_preshared_key()
+    if public_key:
+        peer.public_key, peer.private_key, peer.key_custody = public_key, "", KeyCustody.DEVICE
+    else:
+        private_key = keys.generate_private_key()
+        peer.public_key, peer.private_key = keys.public_key(private_key), private_key
+        peer.key_custody = KeyCustody.PORTAL
+
+
+def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
+    """Change a peer; raises InvalidInput or Conflict. Returns the peer as saved."""
+    errors = _change_faults(peer, changes)
+    if errors:
+        raise InvalidInput(errors)
+    with changing(peer.instance_id, only_peers=True) as locked:
+        fresh = _fresh(peer, locked)
+        if "subnets" in changes:
+            confirmed = changes.get("confirm_broad_routes", fresh.confirm_broad_routes)
+            fresh.subnets = _checked_subnets(locked, changes["subnets"], confirmed, except_peer=fresh)
+            fresh.confirm_broad_routes = confirmed
+        for field in ("route_all", "device", "expires_at", "enabled", "protocol"):
+            if field in changes:
+                setattr(fresh, field, changes[field])
+        if not fresh.enabled:
+            fresh.connected_from = None
+        fresh.changed_generation = locked.desired_generation
+        fresh.save()
+    return fresh
+
+
+def rotate_keys(peer: Peer) -> Peer:
+    """New keys; the old ones end as soon as the hub has followed. The profile has to be fetched again."""
+    if peer.key_custody == KeyCustody.DEVICE:
+        raise NotPossible(
+            "This device made its own key, so the portal cannot renew it.",
+            next_step="Delete the peer and add the device again with its new public key.",
+        )
+    with changing(peer.instance_id, only_peers=True) as locked:
+        fresh = _fresh(peer, locked)
+        _give_keys(fresh)
+        fresh.delivered_digest, fresh.delivered_at = "", None
+        fresh.last_handshake, fresh.connected_from = None, None
+        fresh.counter_received = fresh.counter_sent = 0
+        fresh.changed_generation = locked.desired_generation
+        fresh.save()
+        ProfileLink.objects.filter(peer=fresh).delete()
+    return fresh
+
+
+def delete_peer(peer: Peer) -> None:
+    """Revoke and remove a peer; its live session ends when the hub has followed, within two seconds."""
+    with changing(peer.instance_id, only_peers=True) as locked:
+        fresh = _fresh(peer, locked)
+        PeerTombstone.objects.create(
+            instance=locked,
+            peer_id=fresh.pk,
+            applied_digest=fresh.applied_digest,
+            generation=locked.desired_generation,
+        )
+        fresh.delete()
+
+
+def reconsider_peers(peers: PeerQuerySet) -> None:
+    """Let the hubs look at these peers again, because what admits them changed (member, expiry)."""
+    for instance_id in list(peers.order_by().values_list("instance_id", flat=True).distinct()):
+        try:
+            with changing(instance_id, only_peers=True) as locked:
+                peers.filter(instance=locked).update(changed_generation=locked.desired_generation)
+        except NotPossible:
+            continue  # An instance that is going away needs no such change.
+
+
+def expire_peers() -> None:
+    """Take away from the hubs whose time is over."""
+    reconsider_peers(Peer.objects.filter(expires_at__lte=timezone.now()).exclude(applied_digest=""))
+
+
+def subnet_warnings_for(subnets: Iterable[str]) -> list[str]:
+    """What an admin should know about subnets that were accepted."""
+    return subnet_warnings(parse_network(text) for text in subnets)
+
+
+def _fresh(peer: Peer, locked: Instance) -> Peer:
+    """The peer's row as it is under the lock; raises NotPossible where it is gone."""
+    fresh = Peer.objects.select_related("member__user", "site").filter(pk=peer.pk, instance=locked).first()
+    if fresh is None:
+        raise NotPossible("This peer was deleted meanwhile.")
+    fresh.instance = locked
+    return fresh
+
+
+def _checked_subnets(
+    instance: Instance, subnets: Sequence[str], confirm_broad: bool, *, except_peer: Peer | None
+) -> list[str]:
+    errors: list[str] = []
+    networks: list[Network] = []
+    for text in subnets:
+        try:
+            networks.append(parse_network(text))
+        except ValidationError as error:
+            errors += error.messages
+    if errors or not networks:
+        raise InvalidInput({"subnets": errors or ["Name at least one subnet, such as 10.1.0.0/24."]})
+    sites = instance.peers.filter(type=PeerType.SITE).select_related("site")
+    others = [
+        Claim(f"the site {other.label}", parse_network(subnet))
+        for other in (sites.exclude(pk=except_peer.pk) if except_peer else sites)
+        for subnet in other.subnets
+    ]
+    faults = subnet_faults(
+        networks, pool_v4=instance.network_v4, pool_v6=instance.network_v6, others=others, confirm_broad=confirm_broad
+    )
+    wrong = [fault.message for fault in faults if fault.code != "overlap"]
+    if wrong:
+        raise InvalidInput({"subnets": wrong})
+    if faults:
+        raise Conflict(" ".join(fault.message for fault in faults), field="subnets", code="subnet-overlap")
+    return [str(network) for network in networks]
+
+
+def _change_faults(peer: Peer, changes: PeerChanges) -> dict[str, list[str]]:
+    errors: dict[str, list[str]] = {}
+    if peer.is_site:
+        for field in ("route_all", "device"):
+            if changes.get(field):
+                errors[field] = ["A site has none: this is for client peers."]
+    else:
+        if changes.get("subnets"):
+            errors["subnets"] = ["A client advertises no subnets: connect a site for that."]
+        device, expires_at = changes.get("device", peer.device), changes.get("expires_at")
+        errors |= _client_faults(device, expires_at, "")
+        changes.pop("subnets", None)
+    if "protocol" in changes:
+        errors |= _protocol_faults(changes["protocol"], peer.site)
+    return errors
+
+
+def _client_faults(device: str, expires_at: datetime | None, public_key: str) -> dict[str, list[str]]:
+    errors: dict[str, list[str]] = {}
+    for field, check, value in (
+        ("device", validate_label_text, device.strip()),
+        ("public_key", validate_wireguard_key, public_key),
+    ):
+        if value:
+            try:
+                check(value)
+            except ValidationError as error:
+                errors[field] = error.messages
+    if expires_at is not None and expires_at <= timezone.now():
+        errors["expires_at"] = ["Choose a time in the future."]
+    return errors
+
+
+def _protocol_faults(protocol: str, site: Site | None) -> dict[str, list[str]]:
+    if protocol != Protocol.WIREGUARD:
+        return {"protocol": ["This portal offers WireGuard only for now."]}
+    if site is not None and site.without_wireguard:
+        return {"protocol": [site.without_wireguard]}
+    return {}

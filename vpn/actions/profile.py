@@ -1,0 +1,149 @@
+"""Delivering profiles: to a page, and by share token, once the hub has the peer."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from vpn.actions.change import lock_instance
+from vpn.choices import KeyCustody
+from vpn.constants import SHARE_TOKEN_TTL
+from vpn.exceptions import NotPossible
+from vpn.models import Peer, ProfileLink
+from vpn.profiles.peer import NoAddress, profile_of
+from vpn.profiles.wireguard import CONTENT_TYPE, configuration_digest, filename, render
+
+# Short against a handshake, long against a query: what the hub confirms is handed out at once.
+_POLL_SECONDS: Final = 0.01
+_JOINED = ("instance__region", "instance__server", "member__user", "site")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A profile on its way to a device."""
+
+    filename: str
+    content: str = field(repr=False)
+    content_type: str = CONTENT_TYPE
+
+
+class HubNotReady(NotPossible):
+    """The hub does not have the peer yet, so that its profile would not connect."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The hub does not know this peer yet.",
+            code="hub-not-ready",
+            next_step="It is being told; try again in a moment.",
+        )
+
+
+class PeerNotAdmitted(NotPossible):
+    """The peer may not connect now, so that its profile would be of no use."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This peer is disabled or has expired, so its profile would not connect.",
+            code="peer-not-admitted",
+            next_step="Enable it first.",
+        )
+
+
+class LinkNotFound(Exception):
+    """No such share token, or it was used, or its time is over."""
+
+
+def deliver_profile(peer: Peer, wait_seconds: float = 5.0) -> Delivery:
+    """The peer's profile with its keys; waits for the hub to have the peer, and remembers what was delivered.
+
+    Raises HubNotReady, or PeerNotAdmitted for a peer that is disabled or whose time is over.
+    """
+    ready = _wait_until_on_hub(peer.pk, wait_seconds)
+    with transaction.atomic():
+        locked = _lock(ready.pk)
+        return _deliver(locked)
+
+
+def issue_link(peer: Peer) -> tuple[str, int]:
+    """A new one-time token for the peer's profile and its life in seconds; older tokens end."""
+    if peer.key_custody == KeyCustody.DESTROYED:
+        raise NotPossible("This peer's private key was destroyed after delivery.", next_step="Rotate its keys first.")
+    token = secrets.token_urlsafe(32)
+    with transaction.atomic():
+        locked = _lock(peer.pk)
+        ProfileLink.objects.filter(peer=locked).delete()
+        expires_at = timezone.now() + timedelta(seconds=SHARE_TOKEN_TTL)
+        ProfileLink.objects.create(peer=locked, digest=_digest(token), expires_at=expires_at)
+    return token, SHARE_TOKEN_TTL
+
+
+def revoke_link(peer: Peer) -> None:
+    """End the peer's share token, if there is one."""
+    ProfileLink.objects.filter(peer=peer).delete()
+
+
+def redeem_link(token: str, wait_seconds: float = 5.0) -> Delivery:
+    """The profile behind a share token, once; raises LinkNotFound, or HubNotReady with the token unspent."""
+    peer_id = _links(token).values_list("peer_id", flat=True).first()
+    if peer_id is None:
+        raise LinkNotFound
+    try:
+        ready = _wait_until_on_hub(peer_id, wait_seconds)
+        with transaction.atomic():
+            locked = _lock(ready.pk)
+            spent, _ = _links(token).delete()
+            if not spent:
+                raise LinkNotFound
+            return _deliver(locked)
+    except (Peer.DoesNotExist, PeerNotAdmitted):
+        raise LinkNotFound from None
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _links(token: str) -> QuerySet[ProfileLink]:
+    # Looked up by the digest of 256 random bits: the comparison's timing tells nothing of use.
+    return ProfileLink.objects.filter(digest=_digest(token), expires_at__gt=timezone.now())
+
+
+def _wait_until_on_hub(peer_id: UUID, seconds: float) -> Peer:
+    """The peer, once the server has confirmed it as it is; raises HubNotReady after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        peer = Peer.objects.select_related(*_JOINED).get(pk=peer_id)
+        if not peer.is_admitted:
+            raise PeerNotAdmitted
+        if peer.is_on_hub:
+            return peer
+        if time.monotonic() >= deadline or not peer.instance.configured:
+            raise HubNotReady
+        time.sleep(_POLL_SECONDS)
+
+
+def _lock(peer_id: UUID) -> Peer:
+    """The peer with its instance locked, so that what is delivered and what is remembered are the same."""
+    instance_id = Peer.objects.values_list("instance_id", flat=True).get(pk=peer_id)
+    lock_instance(instance_id)
+    return Peer.objects.select_related(*_JOINED).get(pk=peer_id)
+
+
+def _deliver(peer: Peer) -> Delivery:
+    if not peer.is_on_hub:
+        raise HubNotReady
+    try:
+        profile = profile_of(peer)
+    except NoAddress:
+        raise HubNotReady from None
+    Peer.objects.filter(pk=peer.pk).update(delivered_digest=configuration_digest(profile), delivered_at=timezone.now())
+    return Delivery(filename=filename(peer.instance.hostname), content=render(profile))

@@ -1,0 +1,97 @@
+"""Creating, changing and deleting sites."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from portal.models import Membership
+from vpn.choices import Platform
+from vpn.exceptions import Conflict, InvalidInput
+from vpn.models import Site
+from vpn.validators import parse_network, validate_label_text
+
+_FIELDS = ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets")
+_TEXT_LENGTHS = {"platform_version": 20, "place": 80}
+
+
+def create_site(member: Membership, *, name: str, platform: str, **details: Any) -> Site:
+    """Add a site to the member's organization; raises InvalidInput or Conflict (name taken)."""
+    return _save(Site(organization=member.organization), {"name": name, "platform": platform, **details})
+
+
+def update_site(site: Site, **changes: Any) -> Site:
+    """Change a site; what is absent stays. Subnets here describe the LAN: what a peer advertises is the peer's."""
+    return _save(site, changes)
+
+
+def delete_site(site: Site) -> None:
+    """Remove a site; raises Conflict naming the instances that it is still connected to."""
+    with transaction.atomic():
+        locked = Site.objects.select_for_update().get(pk=site.pk)
+        names = sorted(locked.peers.values_list("instance__name", flat=True).distinct())
+        if names:
+            raise Conflict(
+                f"{locked.name} is still connected to {', '.join(names)}.",
+                code="site-in-use",
+                next_step="Delete its peer there first.",
+            )
+        locked.delete()
+
+
+def _save(site: Site, values: dict[str, Any]) -> Site:
+    errors: dict[str, list[str]] = {}
+    for field in _FIELDS:
+        if field in values:
+            try:
+                setattr(site, field, _cleaned(field, values[field]))
+            except ValidationError as error:
+                errors[field] = error.messages
+    if (site.latitude is None) != (site.longitude is None):
+        errors["longitude" if site.longitude is None else "latitude"] = ["Give both coordinates, or none."]
+    if site.platform not in Platform.values:
+        errors["platform"] = [f"Choose one of {', '.join(Platform.values)}."]
+    elif site.without_wireguard and site.pk and site.peers.exists():
+        errors["platform"] = [f"{site.name} is connected over WireGuard. {site.without_wireguard}"]
+    if errors:
+        raise InvalidInput(errors)
+    try:
+        with transaction.atomic():
+            site.save()
+    except IntegrityError:
+        raise Conflict(f"There is a site called {site.name} already.", field="name", code="name-taken") from None
+    return site
+
+
+def _cleaned(field: str, value: Any) -> Any:
+    """The value as it is stored; raises ValidationError."""
+    if field == "subnets":
+        return _cleaned_subnets(value)
+    if field in {"latitude", "longitude"}:
+        limit = 90 if field == "latitude" else 180
+        if value is not None and not -limit <= value <= limit:
+            raise ValidationError(f"Degrees go from -{limit} to {limit}.")
+        return value
+    text = str(value).strip()
+    longest = _TEXT_LENGTHS.get(field)
+    if field == "name":
+        validate_label_text(text)
+    elif longest and (len(text) > longest or not text.isprintable()):
+        raise ValidationError(f"Use at most {longest} characters, on one line.")
+    return text
+
+
+def _cleaned_subnets(texts: Sequence[str]) -> list[str]:
+    errors: list[str] = []
+    networks: dict[str, None] = {}
+    for text in texts:
+        try:
+            networks[str(parse_network(text))] = None
+        except ValidationError as error:
+            errors += error.messages
+    if errors:
+        raise ValidationError(errors)
+    return list(networks)

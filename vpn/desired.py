@@ -1,0 +1,188 @@
+"""Rows to HubSpec: what a hub should run, whole or as the difference to what it confirmed last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import UUID
+
+from vpn import keys
+from vpn.addressing import HUB_HOST, RESERVED_NETWORKS, Network, host_addresses, is_broad, probe_host, subtract
+from vpn.agent import spec as agent_spec
+from vpn.models import Instance, Peer
+from vpn.validators import parse_network
+
+SCHEMA = agent_spec.SCHEMA
+# The key of the probe in a spec's peers: a fixed UUID that no peer has.
+PROBE_ID = str(UUID(int=0))
+_MODULUS = 2**256
+_ATTEMPTS = 5
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What to send to an agent, and what its confirmation will mean.
+
+    `document` is a HubSpec or, with `is_delta`, a HubDelta; it holds keys and stays out of `repr`. `peer_digests` are
+    those of the peers in it; `removed` the ids that leave.
+    """
+
+    document: dict[str, Any] = field(repr=False)
+    is_delta: bool
+    epoch: int
+    generation: int
+    digest: str
+    header_digest: str
+    total: int
+    peer_digests: dict[str, str]
+    removed: tuple[str, ...] = ()
+
+    @property
+    def total_hex(self) -> str:
+        """The sum of all peers' digests, as it is stored."""
+        return f"{self.total:064x}"
+
+
+class Unsettled(Exception):
+    """The rows changed faster than they could be read; try again."""
+
+
+def compile_spec(instance_id: UUID) -> Desired:
+    """The whole desired state of one hub."""
+    return _consistently(instance_id, _compile_whole)
+
+
+def compile_change(instance_id: UUID) -> Desired:
+    """The shortest way to the desired state: a delta where only peers changed, else the whole spec."""
+    return _consistently(instance_id, lambda instance: _compile_delta(instance) or _compile_whole(instance))
+
+
+def _consistently(instance_id: UUID, compiler: Callable[[Instance], _Result]) -> _Result:
+    """Compile without holding a lock, and again if a change was committed meanwhile."""
+    for _ in range(_ATTEMPTS):
+        instance = Instance.objects.get(pk=instance_id)
+        result = compiler(instance)
+        now = Instance.objects.values_list("epoch", "desired_generation").get(pk=instance_id)
+        if now == (instance.epoch, instance.desired_generation):
+            return result
+    raise Unsettled
+
+
+def _compile_whole(instance: Instance) -> Desired:
+    peers = {str(peer.pk): _peer(instance, peer) for peer in _admitted(instance)}
+    if instance.probe_private_key_sealed:
+        peers[PROBE_ID] = _probe(instance)
+    header = _header(instance)
+    header_digest = agent_spec.header_digest(header)
+    digests = {peer_id: agent_spec.peer_digest(peer_id, peer) for peer_id, peer in peers.items()}
+    total = sum(digests.values()) % _MODULUS
+    return Desired(
+        document={**header, "peers": peers},
+        is_delta=False,
+        epoch=instance.epoch,
+        generation=instance.desired_generation,
+        digest=agent_spec.spec_digest(header_digest, total),
+        header_digest=header_digest,
+        total=total,
+        peer_digests={peer_id: f"{digest:064x}" for peer_id, digest in digests.items()},
+    )
+
+
+def _compile_delta(instance: Instance) -> Desired | None:
+    """The difference to what the server confirmed; None where more than peers changed, or nothing is confirmed."""
+    base = instance.applied_generation
+    if not instance.applied_total or instance.settings_generation > base or instance.applied_epoch != instance.epoch:
+        return None
+    changed = list(instance.peers.filter(changed_generation__gt=base).select_related("member__user"))
+    upsert: dict[str, Any] = {}
+    before: dict[str, str] = {}
+    remove: list[str] = []
+    for peer in changed:
+        before[str(peer.pk)] = peer.applied_digest
+        if peer.is_admitted:
+            upsert[str(peer.pk)] = _peer(instance, peer)
+        elif peer.applied_digest:
+            remove.append(str(peer.pk))
+    for peer_id, applied_digest in instance.tombstones.values_list("peer_id", "applied_digest"):
+        if applied_digest:
+            before[str(peer_id)] = applied_digest
+            remove.append(str(peer_id))
+    digests = {peer_id: agent_spec.peer_digest(peer_id, peer) for peer_id, peer in upsert.items()}
+    gone = sum(int(digest, 16) for digest in before.values() if digest)
+    total = (int(instance.applied_total, 16) - gone + sum(digests.values())) % _MODULUS
+    digest = agent_spec.spec_digest(instance.applied_header_digest, total)
+    return Desired(
+        document={
+            "schema": SCHEMA,
+            "hub": instance.hub,
+            "epoch": instance.epoch,
+            "generation": instance.desired_generation,
+            "base": {"generation": base, "digest": instance.applied_digest},
+            "digest": digest,
+            "upsert": upsert,
+            "remove": remove,
+        },
+        is_delta=True,
+        epoch=instance.epoch,
+        generation=instance.desired_generation,
+        digest=digest,
+        header_digest=instance.applied_header_digest,
+        total=total,
+        peer_digests={peer_id: f"{value:064x}" for peer_id, value in digests.items()},
+        removed=tuple(remove),
+    )
+
+
+def _admitted(instance: Instance) -> Iterable[Peer]:
+    return instance.peers.admitted().only("host", "public_key", "preshared_key_sealed", "subnets").iterator(2000)
+
+
+def _header(instance: Instance) -> dict[str, Any]:
+    pool_v4, pool_v6 = instance.network_v4, instance.network_v6
+    hub_v4, hub_v6 = host_addresses(pool_v4, pool_v6, HUB_HOST)
+    return {
+        "schema": SCHEMA,
+        "hub": instance.hub,
+        "epoch": instance.epoch,
+        "generation": instance.desired_generation,
+        "addresses": [f"{hub_v4}/{pool_v4.prefixlen}", f"{hub_v6}/{pool_v6.prefixlen}"],
+        "wireguard": {"port": instance.wireguard_port, "private_key": instance.private_key, "mtu": instance.mtu},
+        "forwarding": "allow",
+    }
+
+
+def _peer(instance: Instance, peer: Peer) -> dict[str, Any]:
+    address_v4, address_v6 = host_addresses(instance.network_v4, instance.network_v6, peer.host)
+    subnets = [parse_network(text) for text in peer.subnets]
+    accepted = [part for network in subnets for part in _accepted(instance, network)]
+    return {
+        "public_key": peer.public_key,
+        "preshared_key": peer.preshared_key,
+        "allowed_ips": [f"{address_v4}/32", f"{address_v6}/128", *(str(network) for network in accepted)],
+        "routes": [str(network) for network in subnets],
+    }
+
+
+def _accepted(instance: Instance, network: Network) -> list[Network]:
+    """What the hub takes from and sends to a peer for one of its subnets.
+
+    A broad route is accepted without the pool and the reserved ranges, so that its peer cannot speak for an address of
+    the pool that is not in use, and never carries what has to stay local.
+    """
+    if not is_broad(network):
+        return [network]
+    return subtract(
+        network, [instance.network_v4, instance.network_v6, *(reserved for reserved, _ in RESERVED_NETWORKS)]
+    )
+
+
+def _probe(instance: Instance) -> dict[str, Any]:
+    address_v4, address_v6 = host_addresses(instance.network_v4, instance.network_v6, probe_host(instance.network_v4))
+    return {
+        "public_key": keys.public_key(instance.probe_private_key),
+        "preshared_key": instance.probe_preshared_key,
+        "allowed_ips": [f"{address_v4}/32", f"{address_v6}/128"],
+        "routes": [],
+    }

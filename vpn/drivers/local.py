@@ -1,0 +1,153 @@
+"""Hubs on the worker's own machine: the agent runs as a subprocess that stays."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+
+from vpn.agent.errors import AgentError, parse_error
+from vpn.agent.report import HubReport, ReportInvalid, parse_report
+from vpn.drivers.base import Proof, Unreachable
+
+logger = logging.getLogger(__name__)
+
+# Below the job's own limit, so that the job can still say what happened.
+_ANSWER_SECONDS = 25.0
+_LARGEST_ANSWER = 64 * 1024 * 1024
+
+
+class LocalDriver:
+    """Keeps one agent session open per worker process; a session that died is opened anew."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._buffer = b""
+
+    def check(self) -> None:
+        """Make sure that the agent answers."""
+        self._call({"command": "list"})
+
+    def apply(self, document: dict[str, Any], *, delta: bool) -> HubReport:
+        """Hand over a HubSpec or a HubDelta."""
+        if delta:
+            return self._report({"command": "apply-delta", "delta": document})
+        return self._report({"command": "apply", "spec": document})
+
+    def status(self, hub: str, *, peers: bool) -> HubReport:
+        """Ask what the hub does."""
+        return self._report({"command": "status", "hub": hub, "peers": peers})
+
+    def destroy(self, hub: str, *, epoch: int, generation: int) -> None:
+        """Take the hub away."""
+        self._call({"command": "destroy", "hub": hub, "epoch": epoch, "generation": generation})
+
+    def prove(self, proof: Proof) -> str:
+        """Shake hands from this machine's side of the internet: the namespace that plays the host, where one is set."""
+        command = [sys.executable, "-m", "vpn.drivers.handshake"]
+        if settings.HUB_HOST_NETNS:
+            command = ["nsenter", f"--net=/run/netns/{settings.HUB_HOST_NETNS}", *command]
+        try:
+            done = subprocess.run(  # noqa: S603 - an argument list of our own
+                command,
+                input=json.dumps(asdict(proof)).encode(),
+                capture_output=True,
+                timeout=proof.timeout + 10,
+                cwd=settings.BASE_DIR,
+                check=False,
+            )
+            answer = json.loads(done.stdout)
+        except (OSError, subprocess.TimeoutExpired, json.JSONDecodeError) as error:
+            raise Unreachable(f"The proof could not be run on this machine ({type(error).__name__}).") from error
+        return "" if answer.get("ok") is True else str(answer.get("reason", "no answer"))[:300]
+
+    def _report(self, request: dict[str, Any]) -> HubReport:
+        try:
+            return parse_report(self._call(request).get("report"))
+        except ReportInvalid as error:
+            raise Unreachable(f"The agent answered with a report that makes no sense: {error}.") from error
+
+    def _call(self, request: dict[str, Any]) -> dict[str, Any]:
+        line = json.dumps(request, separators=(",", ":")).encode() + b"\n"
+        with self._lock:
+            try:
+                answer = self._exchange(line)
+            except (OSError, ValueError) as error:
+                # Every request is idempotent, so a session that broke is opened anew, once.
+                logger.warning("The agent's session broke (%s); opening another", error)
+                self._close()
+                try:
+                    answer = self._exchange(line)
+                except (OSError, ValueError) as again:
+                    self._close()
+                    raise Unreachable(f"The agent on this machine does not answer ({again}).") from again
+        if "error" in answer:
+            raise parse_error(answer["error"])
+        return answer
+
+    def _exchange(self, line: bytes) -> dict[str, Any]:
+        process = self._session()
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101 - opened with pipes
+        process.stdin.write(line)
+        process.stdin.flush()
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        descriptor = process.stdout.fileno()
+        chunks = [self._buffer]
+        self._buffer = b""
+        while b"\n" not in chunks[-1]:
+            ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+            chunk = os.read(descriptor, 1 << 20) if ready else b""
+            if not chunk:
+                raise OSError("it ended" if ready else f"no answer within {_ANSWER_SECONDS:.0f} s")
+            chunks.append(chunk)
+        text, _, self._buffer = b"".join(chunks).partition(b"\n")
+        answer = json.loads(text)
+        if not isinstance(answer, dict):
+            raise ValueError("not an object")  # noqa: TRY004 - a malformed answer, not a wrong argument
+        return answer
+
+    def _session(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self._buffer = b""
+            self._process = subprocess.Popen(  # noqa: S603 - an argument list of our own
+                [*agent_command(), "session"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                cwd=settings.BASE_DIR,
+            )
+        return self._process
+
+    def _close(self) -> None:
+        process, self._process = self._process, None
+        self._buffer = b""
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+
+def agent_command() -> list[str]:
+    """The argument list that starts this machine's agent, without its command."""
+    command = [sys.executable, "-m", "vpn.agent", "--state", str(settings.HUB_STATE_DIR)]
+    return [*command, "--host-netns", settings.HUB_HOST_NETNS] if settings.HUB_HOST_NETNS else command
+
+
+def close_sessions() -> None:
+    """End this process's session; the next call opens another."""
+    driver._close()
+
+
+driver = LocalDriver()
+__all__ = ["AgentError", "LocalDriver", "agent_command", "close_sessions", "driver"]

@@ -1,0 +1,156 @@
+"""Bringing a hub up to date: claim, compile, hand over, note the confirmation, look again."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from vpn.actions import lease
+from vpn.actions.operation import begin_operation
+from vpn.actions.progress import begin_step, fail_operation, finish_operation, finish_step, next_step, reopen_operation
+from vpn.actions.recovery import raise_epoch, raise_generation
+from vpn.choices import InstanceState, OperationKind, OperationState
+from vpn.desired import Desired, Unsettled, compile_change, compile_spec
+from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
+from vpn.drivers.registry import driver_for
+from vpn.models import Instance, Operation
+from vpn.observed import record_applied
+
+logger = logging.getLogger(__name__)
+_ATTEMPTS = 5
+_RETRY_SECONDS = 30
+
+
+def apply_instance(instance_id: str) -> None:
+    """Apply what an instance's rows ask for, until nothing is left. Harmless to run twice; safe to kill anywhere."""
+    pk = UUID(instance_id)
+    while _has_work(pk) and (token := lease.claim(pk)) is not None:
+        try:
+            applied = _has_work(pk) and _apply_claimed(pk, token)
+        finally:
+            lease.release(pk, token)
+        if not applied:
+            return
+
+
+def _has_work(pk: UUID) -> bool:
+    """Is the instance's hub behind? A hub that is being created or removed is not this job's."""
+    instance = Instance.objects.filter(pk=pk, state=InstanceState.READY, configured=True).first()
+    return instance is not None and not instance.is_settled
+
+
+def _apply_claimed(pk: UUID, token: UUID) -> bool:
+    """One round under a claim; False where it failed and another try has to wait."""
+    operation: Operation | None = None
+    try:
+        desired = compile_change(pk)
+        operation = _operation(pk, desired)
+        desired, report = send(pk, desired)
+        _conclude(pk, token, operation, desired, report)
+    except (AgentError, Unreachable, Unsettled) as error:
+        message = describe(error)
+        logger.warning("Applying instance %s failed: %s", pk, message)
+        if operation is not None:
+            _note_failure(pk, token, operation, message)
+        return False
+    return True
+
+
+def _operation(pk: UUID, desired: Desired) -> Operation:
+    """The operation that people see: the one that is still open or failed for the same change, else a new one."""
+    with transaction.atomic():
+        instance = Instance.objects.get(pk=pk)
+        last = instance.operations.filter(kind=OperationKind.APPLY).first()
+        if last is not None and (last.state == OperationState.RUNNING or instance.failure):
+            reopen_operation(last)
+            operation = last
+        else:
+            operation = begin_operation(instance, OperationKind.APPLY, _summary(desired))
+        step = next_step(operation)
+        if step is not None:
+            begin_step(step)
+    return operation
+
+
+def _summary(desired: Desired) -> str:
+    if not desired.is_delta:
+        return "Settings and all peers"
+    changed, removed = len(desired.peer_digests), len(desired.removed)
+    parts = [_counted(changed, "added or changed")] if changed else []
+    parts += [_counted(removed, "removed")] if removed else []
+    return ", ".join(parts) or "No change for the hub"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} peer{'' if number == 1 else 's'} {what}"
+
+
+def send(pk: UUID, desired: Desired) -> tuple[Desired, HubReport]:
+    """Hand the desired state to the agent and get in step with it where it knows something else.
+
+    Returns what was confirmed in the end. Raises AgentError or Unreachable.
+    """
+    instance = Instance.objects.select_related("region").get(pk=pk)
+    driver = driver_for(instance.region.driver)
+    for _ in range(_ATTEMPTS):
+        try:
+            return desired, driver.apply(desired.document, delta=desired.is_delta)
+        except AgentError as error:
+            desired = _back_in_step(pk, instance, desired, error)
+    raise Unreachable("The server kept answering with another state than the portal's. It will be tried again.")
+
+
+def _back_in_step(pk: UUID, instance: Instance, sent: Desired, error: AgentError) -> Desired:
+    """What to send next after a refusal that the portal can resolve; raises the error where it cannot."""
+    if error.code in {errors.BASE_MISMATCH, errors.UNKNOWN_HUB} and sent.is_delta:
+        return compile_spec(pk)
+    if error.code == errors.CONFLICT:
+        raise_generation(pk)
+        return compile_spec(pk)
+    if error.code in {errors.STALE, errors.DESTROYED}:
+        newer = compile_spec(pk)
+        if error.code == errors.STALE and (newer.epoch, newer.generation) > (sent.epoch, sent.generation):
+            return newer
+        raise_epoch(pk, above=_server_epoch(instance))
+        return compile_spec(pk)
+    raise error
+
+
+def _server_epoch(instance: Instance) -> int:
+    try:
+        return driver_for(instance.region.driver).status(instance.hub, peers=False).epoch
+    except AgentError:
+        return 0
+
+
+def _conclude(pk: UUID, token: UUID, operation: Operation, desired: Desired, report: HubReport) -> None:
+    with transaction.atomic():
+        record_applied(pk, token, desired, report)
+        step = next_step(operation)
+        if step is not None:
+            changed = [name for name, did in report.changed.items() if did]
+            finish_step(step, f"Changed: {', '.join(changed)}." if changed else "The server had everything already.")
+        finish_operation(operation)
+
+
+def _note_failure(pk: UUID, token: UUID, operation: Operation, message: str) -> None:
+    with transaction.atomic():
+        step = next_step(operation)
+        if step is not None:
+            fail_operation(operation, step, message)
+        Instance.objects.filter(pk=pk, lease_token=token).update(
+            failure=message[:400], retry_at=timezone.now() + timedelta(seconds=_RETRY_SECONDS)
+        )
+
+
+def describe(error: Exception) -> str:
+    """What happened, in words for an admin."""
+    if isinstance(error, AgentError):
+        return error.message
+    if isinstance(error, Unsettled):
+        return "Changes came faster than they could be applied. It will be tried again in a moment."
+    return str(error)

@@ -1,0 +1,55 @@
+"""Looking at what hubs do: handshakes, endpoints, bytes, and whether they run what they confirmed."""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from vpn.actions.recovery import apply_again
+from vpn.actions.tick import begin_tick
+from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
+from vpn.drivers.registry import driver_for
+from vpn.jobs import queue
+from vpn.models import Instance
+from vpn.observed import record_observation
+
+logger = logging.getLogger(__name__)
+OBSERVE_SECONDS = 4
+
+
+def observe_all() -> None:
+    """Ring for every instance that has a hub."""
+    if begin_tick("observe", OBSERVE_SECONDS):
+        for pk in Instance.objects.with_hub().values_list("pk", flat=True):
+            queue.enqueue_observe(pk)
+
+
+def observe_instance(instance_id: str) -> None:
+    """Look at one hub, note what is seen, and ring where it does not run what it confirmed."""
+    instance = Instance.objects.with_hub().select_related("region").filter(pk=UUID(instance_id)).first()
+    if instance is None:
+        return
+    try:
+        report = driver_for(instance.region.driver).status(instance.hub, peers=True)
+    except AgentError as error:
+        if error.code in {errors.UNKNOWN_HUB, errors.DESTROYED} and instance.is_settled:
+            logger.warning("The hub of instance %s is gone from its server; bringing it back", instance.pk)
+            apply_again(instance.pk)
+        return
+    except Unreachable as error:
+        logger.warning("Observing instance %s failed: %s", instance.pk, error)
+        return
+    record_observation(instance.pk, report)
+    if instance.is_settled and instance.lease_token is None and not _matches(instance, report):
+        logger.warning("The hub of instance %s runs something else than it confirmed; applying again", instance.pk)
+        apply_again(instance.pk)
+
+
+def _matches(instance: Instance, report: HubReport) -> bool:
+    if not report.alive:
+        return False
+    return (report.epoch, report.generation, report.digest) == (
+        instance.applied_epoch,
+        instance.applied_generation,
+        instance.applied_digest,
+    )

@@ -1,0 +1,87 @@
+"""The doorbell: enqueues jobs by ids, as JSON, and only functions of `vpn.jobs`.
+
+Redis is not trusted to name code, and not needed for truth: a ring that fails is logged, and reconcile rings again.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from uuid import UUID
+
+import django_rq
+from django_rq.queues import DjangoRQ
+from redis.exceptions import RedisError
+from rq.job import Job
+
+logger = logging.getLogger(__name__)
+
+ALLOWED_JOBS = frozenset(
+    {
+        "vpn.jobs.apply.apply_instance",
+        "vpn.jobs.provision.provision_instance",
+        "vpn.jobs.provision.destroy_instance",
+        "vpn.jobs.observe.observe_instance",
+        "vpn.jobs.observe.observe_all",
+        "vpn.jobs.reconcile.reconcile_all",
+        "vpn.jobs.reconcile.tidy",
+    }
+)
+# Finished jobs leave nothing behind; failed ones stay for an hour, for staff to look at.
+_RESULT_TTL = 0
+_FAILURE_TTL = 3600
+# What the clock rings for is rung for again soon: a ring that nobody heard in time is dropped.
+_TICK_TTL = 10
+
+
+class ForbiddenJob(Exception):
+    """Redis named a function that is not one of the portal's jobs."""
+
+
+class PortalJob(Job):
+    """A job that runs nothing but the portal's own job functions."""
+
+    @property
+    def func(self) -> Any:
+        """The job's function, if it is one of ALLOWED_JOBS."""
+        if self.func_name not in ALLOWED_JOBS:
+            raise ForbiddenJob(f"{self.func_name!r} is not a job of this portal")
+        return super().func
+
+
+class PortalQueue(DjangoRQ):
+    """The queue class of the portal."""
+
+
+def enqueue_apply(instance_id: UUID) -> None:
+    """Bring the instance's hub up to date."""
+    _enqueue("apply", "vpn.jobs.apply.apply_instance", str(instance_id))
+
+
+def enqueue_provision(instance_id: UUID) -> None:
+    """Create the instance's hub, or go on creating it."""
+    _enqueue("provision", "vpn.jobs.provision.provision_instance", str(instance_id))
+
+
+def enqueue_destroy(instance_id: UUID) -> None:
+    """Take the instance's hub down."""
+    _enqueue("provision", "vpn.jobs.provision.destroy_instance", str(instance_id))
+
+
+def enqueue_observe(instance_id: UUID) -> None:
+    """Look at what the instance's hub does."""
+    _enqueue("observe", "vpn.jobs.observe.observe_instance", str(instance_id), ttl=_TICK_TTL)
+
+
+def enqueue_tick(queue_name: str, function: str) -> None:
+    """Ring for scheduled work."""
+    _enqueue(queue_name, function, ttl=_TICK_TTL)
+
+
+def _enqueue(queue_name: str, function: str, *args: str, ttl: int | None = None) -> None:
+    try:
+        django_rq.get_queue(queue_name).enqueue_call(
+            function, args=args, ttl=ttl, result_ttl=_RESULT_TTL, failure_ttl=_FAILURE_TTL
+        )
+    except (RedisError, OSError) as error:
+        logger.warning("Could not ring for %s (%s); reconcile will", function, error)

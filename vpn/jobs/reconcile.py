@@ -1,0 +1,91 @@
+"""The safety net: rings again for whatever lags, however its first ring was lost."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.db.models import F, Q, Window
+from django.db.models.functions import RowNumber
+from django.utils import timezone
+
+from vpn.actions.peer import expire_peers
+from vpn.actions.recovery import raise_generation
+from vpn.actions.tick import begin_tick
+from vpn.choices import InstanceState, OperationState
+from vpn.constants import HOSTNAME_QUARANTINE_DAYS
+from vpn.desired import Unsettled, compile_spec
+from vpn.jobs import queue
+from vpn.models import Instance, Operation, ProfileLink, ReleasedHostname
+
+logger = logging.getLogger(__name__)
+RECONCILE_SECONDS = 5
+_VERIFY_EVERY = timedelta(seconds=60)
+# Verifying compiles everything, so only a few at a time.
+_VERIFIED_PER_TICK = 5
+_GRACE = timedelta(seconds=5)
+_TEARDOWN_RETRY = timedelta(seconds=30)
+_OPERATIONS_KEPT = 200
+
+
+def reconcile_all() -> None:
+    """Ring for every instance whose server has not confirmed everything."""
+    if not begin_tick("reconcile", RECONCILE_SECONDS):
+        return
+    now = timezone.now()
+    expire_peers()
+    free = Instance.objects.filter(Q(lease_token=None) | Q(lease_expires_at__lt=now))
+    for pk in free.filter(
+        state__in=[InstanceState.PENDING, InstanceState.PROVISIONING], created_at__lt=now - _GRACE
+    ).values_list("pk", flat=True):
+        queue.enqueue_provision(pk)
+    due = Q(retry_at=None) | Q(retry_at__lt=now - _TEARDOWN_RETRY)
+    for instance in free.filter(due, state=InstanceState.DELETING):
+        _reopen_teardown(instance)
+        queue.enqueue_destroy(instance.pk)
+    behind = Q(applied_generation__lt=F("desired_generation")) | ~Q(applied_epoch=F("epoch"))
+    lagging = free.filter(behind, Q(retry_at=None) | Q(retry_at__lt=now), state=InstanceState.READY)
+    for pk in lagging.values_list("pk", flat=True):
+        queue.enqueue_apply(pk)
+    _verify()
+
+
+def _reopen_teardown(instance: Instance) -> None:
+    """A teardown that failed is tried again for as long as it takes, or until staff forget the instance."""
+    failed = instance.operations.filter(kind="destroy", state=OperationState.FAILED)
+    failed.update(state=OperationState.RUNNING, finished_at=None)
+
+
+def _verify() -> None:
+    """Compare what the rows ask for with what was confirmed: catches a change that forgot to raise the generation."""
+    before = timezone.now() - _VERIFY_EVERY
+    due = Instance.objects.filter(
+        Q(verified_at=None) | Q(verified_at__lt=before),
+        state=InstanceState.READY,
+        lease_token=None,
+        applied_generation=F("desired_generation"),
+    )
+    for instance in due.order_by(F("verified_at").asc(nulls_first=True))[:_VERIFIED_PER_TICK]:
+        Instance.objects.filter(pk=instance.pk).update(verified_at=timezone.now())
+        try:
+            desired = compile_spec(instance.pk)
+        except (Unsettled, Instance.DoesNotExist):
+            continue
+        if desired.generation == instance.applied_generation and desired.digest != instance.applied_digest:
+            logger.warning("Instance %s lags without a raised generation; applying it whole", instance.pk)
+            raise_generation(instance.pk)
+            queue.enqueue_apply(instance.pk)
+
+
+def tidy() -> None:
+    """Remove what nobody looks for any more."""
+    if not begin_tick("tidy", 600):
+        return
+    now = timezone.now()
+    ProfileLink.objects.filter(expires_at__lt=now).delete()
+    ReleasedHostname.objects.filter(released_at__lt=now - timedelta(days=HOSTNAME_QUARANTINE_DAYS)).delete()
+    numbered = Operation.objects.exclude(state=OperationState.RUNNING).annotate(
+        number=Window(RowNumber(), partition_by=F("instance"), order_by=F("started_at").desc())
+    )
+    old = list(numbered.filter(number__gt=_OPERATIONS_KEPT).values_list("pk", flat=True)[:5000])
+    Operation.objects.filter(pk__in=old).delete()

@@ -1,0 +1,34 @@
+"""What happens by the clock. Ticks carry ids of functions only and are harmless when run twice."""
+
+from __future__ import annotations
+
+import django_rq
+from rq.cron import CronJob, CronScheduler
+from rq.utils import now
+
+from vpn.jobs import queue
+from vpn.jobs.heartbeat import beat
+from vpn.jobs.observe import observe_all
+from vpn.jobs.reconcile import reconcile_all, tidy
+
+
+class PortalScheduler(CronScheduler):
+    """rq's scheduler, ringing through our doorbell (JSON, the portal's job class) and showing signs of life."""
+
+    def enqueue_jobs(self) -> list[CronJob]:
+        """Enqueue what is due."""
+        beat("schedule")
+        due = [job for job in self.get_jobs() if job.should_run()]
+        for job in due:
+            queue.enqueue_tick(job.queue_name, job.func_name)
+            job.set_enqueue_time(now())
+        return due
+
+
+def build_scheduler() -> PortalScheduler:
+    """The schedule of the portal."""
+    scheduler = PortalScheduler(connection=django_rq.get_connection("default"))
+    scheduler.register(observe_all, queue_name="observe", interval=4)
+    scheduler.register(reconcile_all, queue_name="observe", interval=5)
+    scheduler.register(tidy, queue_name="observe", interval=600)
+    return scheduler

@@ -1,0 +1,101 @@
+"""From a peer's row to the profile that its device imports, and how the delivered one compares with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address
+from uuid import UUID
+
+from vpn.addressing import Network, split_tunnel_routes
+from vpn.choices import KeyCustody, PeerType, ProfileState
+from vpn.models import Instance, Peer
+from vpn.profiles.wireguard import WireGuardProfile, configuration_digest
+from vpn.validators import parse_network
+
+_EVERYTHING: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+
+# The subnets of each of an instance's site peers.
+SiteSubnets = dict[UUID, tuple[Network, ...]]
+
+
+class NoAddress(Exception):
+    """The instance's server has no public address yet, so no device could find it."""
+
+
+def site_subnets(instance: Instance) -> SiteSubnets:
+    """What the sites of an instance advertise, by peer."""
+    rows = instance.peers.admitted().filter(type=PeerType.SITE).values_list("pk", "subnets")
+    return {pk: tuple(parse_network(text) for text in subnets) for pk, subnets in rows}
+
+
+def profile_of(peer: Peer, *, with_key: bool = True, sites: SiteSubnets | None = None) -> WireGuardProfile:
+    """What the device should import now; without `with_key` it holds no secret (for comparing).
+
+    `sites` saves asking for the instance's subnets again where many profiles are compared. Raises NoAddress.
+    """
+    instance = peer.instance
+    address = instance.server.address if instance.server is not None else None
+    if with_key and not address:
+        raise NoAddress
+    address_v4, address_v6 = peer.addresses
+    has_key = with_key and peer.key_custody == KeyCustody.PORTAL
+    return WireGuardProfile(
+        name=f"{instance.name}: {peer.label}",
+        private_key=peer.private_key if has_key else None,
+        public_key=peer.public_key,
+        addresses=(IPv4Interface((address_v4, 32)), IPv6Interface((address_v6, 128))),
+        dns=tuple(ip_address(server) for server in instance.public_dns) if peer.route_all else (),
+        mtu=instance.mtu,
+        hub_public_key=instance.public_key,
+        preshared_key=peer.preshared_key if with_key else "",
+        endpoint_host=address or "",
+        endpoint_port=instance.wireguard_port,
+        allowed_ips=routes_of(peer, site_subnets(instance) if sites is None else sites),
+    )
+
+
+def routes_of(peer: Peer, sites: SiteSubnets) -> tuple[Network, ...]:
+    """What the device sends into the tunnel: everything, or the pool, the sites' subnets and the pushed routes."""
+    if peer.route_all:
+        return _EVERYTHING
+    instance = peer.instance
+    subnets = [network for pk, networks in sites.items() if pk != peer.pk for network in networks]
+    pushed = [parse_network(text) for text in instance.pushed_routes]
+    own = set(sites.get(peer.pk, ())) | {parse_network(text) for text in peer.subnets}
+    routes = split_tunnel_routes(instance.network_v4, instance.network_v6, subnets, pushed)
+    return tuple(network for network in routes if network not in own)
+
+
+def current_digest(peer: Peer, sites: SiteSubnets | None = None) -> str:
+    """The digest of what the peer's profile would configure now."""
+    return configuration_digest(profile_of(peer, with_key=False, sites=sites))
+
+
+def profile_state(peer: Peer) -> ProfileState:
+    """Was a profile fetched, and does it configure what it would configure now?"""
+    return profile_states(peer.instance, [peer])[peer.pk]
+
+
+def profile_states(instance: Instance, peers: Iterable[Peer]) -> dict[UUID, ProfileState]:
+    """`profile_state` of many peers of one instance, with one query in all."""
+    sites = site_subnets(instance)
+    states = {}
+    for peer in peers:
+        peer.instance = instance
+        if not peer.delivered_digest:
+            states[peer.pk] = ProfileState.UNDELIVERED
+        elif peer.delivered_digest == current_digest(peer, sites):
+            states[peer.pk] = ProfileState.CURRENT
+        else:
+            states[peer.pk] = ProfileState.OUTDATED
+    return states
+
+
+def routes_sentence(peer: Peer) -> str:
+    """What will be routed, in a sentence."""
+    if peer.route_all:
+        return "All traffic of this device goes through the VPN, IPv4 and IPv6, and its DNS questions with it."
+    routes = [str(network) for network in routes_of(peer, site_subnets(peer.instance))]
+    *first, last = routes
+    listed = f"{', '.join(first)} and {last}" if first else last
+    return f"Only {listed} {'go' if first else 'goes'} through the VPN; everything else stays direct."
