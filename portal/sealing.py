@@ -59,9 +59,7 @@ def unseal(sealed: str, *, table: str, row: str, field: str) -> str:
         if _key_id(secret) == key_id:
             try:
                 return (
-                    _cipher(secret)
-                    .decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _place(table, row, field))
-                    .decode()
+                    _cipher(secret).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _place(table, row, field)).decode()
                 )
             except InvalidTag:
                 raise UnsealError(f"{table}.{field} was altered or moved") from None
