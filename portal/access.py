@@ -27,7 +27,7 @@ View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 def mark_checked(request: HttpRequest) -> None:
     """Note that this request's rights were looked at."""
-    request._access_checked = True  # type: ignore[attr-defined]
+    request._access_checked = True  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def checks_itself(view: View) -> View:
@@ -49,7 +49,7 @@ def memberships_of(request: HttpRequest) -> list[Membership]:
         if request.user.is_authenticated:
             found = Membership.objects.filter(user=request.user, state=MembershipState.ACTIVE)
             cached = list(found.select_related("organization", "user").order_by("organization__name", "id"))
-        request._memberships = cached  # type: ignore[attr-defined]
+        request._memberships = cached  # type: ignore[attr-defined]  # noqa: SLF001
     return cached
 
 
@@ -129,7 +129,7 @@ class AccessMiddleware:
         if getattr(request, "_access_checked", False) or response.status_code >= 300:
             return response
         match = request.resolver_match
-        if match is not None and match.app_names and match.app_names[0] in {"admin"}:
+        if match is not None and match.app_names and match.app_names[0] == "admin":
             return response  # Django admin checks each of its own views.
         if match is not None:
             logger.error("The view %s answered without checking access", match.view_name)

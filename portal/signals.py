@@ -6,3 +6,6 @@ from django.dispatch import Signal
 membership_changed = Signal()
 # Sent with membership=Membership inside the transaction that removes it, before its row goes.
 membership_removing = Signal()
+# Sent with membership=Membership by the page that asks before it removes a person: each receiver answers a list of
+# sentences about what would stop working. Nothing changes.
+membership_losses = Signal()

@@ -45,7 +45,15 @@ def one_time_link(membership: Membership) -> str:
     fresh = _with_user(membership)
     kind = _kind_for(fresh)
     payload = {"m": str(fresh.pk), "k": kind, "f": _fingerprint(fresh, kind)}
-    return settings.PUBLIC_URL + reverse("account_link", args=[signing.dumps(payload, salt=_SALT)])
+    return f"{settings.PUBLIC_URL}{reverse('account_link', args=[signing.dumps(payload, salt=_SALT)])}"
+
+
+def link_kind(membership: Membership) -> str:
+    """SETS_PASSWORD or JOINS: what a new link for this member would do; "" where they can have none."""
+    try:
+        return _kind_for(_with_user(membership))
+    except NotPossible:
+        return ""
 
 
 def find_link(token: str) -> SignInLink | None:

@@ -14,7 +14,9 @@ class PersonNewForm(forms.Form):
     """Who is to come."""
 
     email = forms.EmailField(
-        label="Email", max_length=EMAIL_LENGTH, widget=forms.EmailInput(attrs={"autocomplete": "off", "autofocus": True})
+        label="Email",
+        max_length=EMAIL_LENGTH,
+        widget=forms.EmailInput(attrs={"autocomplete": "off", "autofocus": True}),
     )
     name = forms.CharField(label="Name", max_length=NAME_LENGTH, required=False)
     role = forms.ChoiceField(label="Role", choices=Role.choices, initial=Role.MEMBER, help_text=ROLES_HELP)
@@ -29,5 +31,5 @@ class PersonForm(forms.Form):
         label="Access",
         choices=[("true", "Allowed"), ("false", "Deactivated")],
         coerce=lambda value: value == "true",
-        help_text="Deactivating disconnects their devices and ends their share links and API tokens here. It can be undone.",
+        help_text="Deactivating disconnects their devices and ends their share links and API tokens. It can be undone.",
     )

@@ -11,7 +11,16 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 
 from portal.access import checks_itself
 
-login = checks_itself(views.login)
+
+class LoginView(views.LoginView):  # type: ignore[misc]  # allauth ships no types
+    """Allauth's sign-in page, which offers to sign up only where strangers may."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Add `sign_up_open`."""
+        return {**super().get_context_data(**kwargs), "sign_up_open": settings.ALLOW_SIGNUP}
+
+
+login = checks_itself(LoginView.as_view())
 logout = checks_itself(views.logout)
 inactive = checks_itself(login_not_required(views.account_inactive))
 password_change = checks_itself(views.password_change)

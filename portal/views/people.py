@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -26,7 +28,8 @@ def people(request: HttpRequest) -> HttpResponse:
     member = get_member(request)
     query = request.GET.get("q", "").strip()
     page = Paginator(_found(member, query), PAGE_SIZE).get_page(request.GET.get("page"))
-    return render_page(request, "portal/people.html", {"page": page, "query": query}, fragment="rows")
+    context = {"page": page, "query": query, "page_query": f"{urlencode({'q': query})}&" if query else ""}
+    return render_page(request, "portal/people.html", context, fragment="rows")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -11,11 +11,12 @@ from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member, get_person
 from portal.actions.member import change_member, remove_member
-from portal.actions.sign_in_link import shares_account
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.errors import add_refusal
 from portal.forms.person import PersonForm
 from portal.models import Membership, MembershipState
+from portal.signals import membership_losses
+from portal.views.person_link import offered_link
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -30,7 +31,7 @@ def person(request: HttpRequest, pk: UUID) -> HttpResponse:
             return redirect("person", pk=found.pk)
     else:
         form = PersonForm(initial=_initial(found))
-    context = {"person": found, "form": form, "shares_account": shares_account(found), "is_self": found == member}
+    context = {"person": found, "form": form, "link_offered": offered_link(found)}
     return render(request, "portal/person.html", context)
 
 
@@ -47,7 +48,13 @@ def person_remove(request: HttpRequest, pk: UUID) -> HttpResponse:
         else:
             messages.success(request, f"{found.label} is removed.")
             return redirect("people")
-    return render(request, "portal/person_remove.html", {"person": found, "refused": refused})
+    context = {"person": found, "refused": refused, "losses": _losses(found)}
+    return render(request, "portal/person_remove.html", context)
+
+
+def _losses(found: Membership) -> list[str]:
+    answers = membership_losses.send(sender=Membership, membership=found)
+    return [str(sentence) for _, sentences in answers for sentence in sentences or ()]
 
 
 def _initial(found: Membership) -> dict[str, str]:

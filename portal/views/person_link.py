@@ -15,8 +15,9 @@ from django.views.decorators.http import require_POST
 
 from portal.access import get_member, get_person
 from portal.actions.member import one_time_link
+from portal.actions.sign_in_link import JOINS, link_kind
 from portal.exceptions import NotPossible
-from portal.models import Membership
+from portal.models import Membership, MembershipState
 
 
 @require_POST
@@ -36,3 +37,13 @@ def show_link(request: HttpRequest, person: Membership, *, is_new: bool = False)
     until = timezone.now() + timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
     context = {"person": person, "link": link, "until": until, "is_new": is_new}
     return render(request, "portal/person_link.html", context)
+
+
+def offered_link(person: Membership) -> str:
+    """Why an admin may want a new link for this person; "" where there can be none."""
+    kind = link_kind(person)
+    if kind == JOINS:
+        return "They have an account already. Make a link that lets this account join."
+    if kind and person.state == MembershipState.INVITED:
+        return "They have not come yet. Make a new link where the first one was lost or is too old."
+    return "Make a link with which they set a new password, where they lost theirs." if kind else ""
