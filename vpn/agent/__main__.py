@@ -1,0 +1,40 @@
+"""The agent's way in: `apply | status | destroy | list` answer one request, `session` many, `watch` heals."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from vpn.agent.apply import Host
+from vpn.agent.command import Place
+from vpn.agent.session import once, session
+from vpn.agent.state import State
+from vpn.agent.watch import watch
+
+DEFAULT_STATE = "/var/lib/vpn-hub"
+ONCE = ("apply", "status", "destroy", "list")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the agent and return its exit status: 0, or 1 for a request that failed."""
+    parser = argparse.ArgumentParser(prog="hub-agent", description=__doc__)
+    parser.add_argument("--state", type=Path, default=Path(DEFAULT_STATE), help="the agent's directory")
+    parser.add_argument("--host-netns", default=None, help="the network namespace to treat as the host")
+    parser.add_argument("command", choices=[*ONCE, "session", "watch"])
+    options = parser.parse_args(arguments)
+    os.umask(0o077)
+    host = Host(Place(options.host_netns or None), State(options.state.absolute()))
+    if options.command == "session":
+        session(host, sys.stdin, sys.stdout)
+        return 0
+    if options.command == "watch":
+        watch(host)
+        return 0
+    return 0 if once(host, sys.stdin, sys.stdout, options.command) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

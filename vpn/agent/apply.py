@@ -1,0 +1,203 @@
+"""One apply: lock, refuse what is old, compare with reality, change only what differs, save, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from vpn.agent.command import Place
+from vpn.agent.components import egress, firewall, namespace, routing, wireguard
+from vpn.agent.errors import BASE_MISMATCH, CONFLICT, DESTROYED, FAILED, STALE, AgentError
+from vpn.agent.lock import host_lock
+from vpn.agent.names import LINK_COUNT, Link, Names
+from vpn.agent.report import HubReport
+from vpn.agent.spec import HubDelta, HubSpec
+from vpn.agent.state import Change, Saved, State, Version
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where hubs live: the namespace that is the host, and the agent's memory."""
+
+    place: Place
+    state: State
+
+    def names(self, hub: str) -> Names:
+        """Return the names of a hub's parts here."""
+        return Names(hub, self.place)
+
+
+def apply(host: Host, spec: HubSpec) -> HubReport:
+    """Make the hub be as `spec` says and return what that changed.
+
+    Raises AgentError: `stale` for an older spec than the saved one, `conflict` for another one of the same generation,
+    `destroyed` after a destroy in this epoch or a later one, and what the host has to say.
+    """
+    started = time.monotonic()
+    with host_lock(host.state.directory):
+        wanted = Saved.of(spec)
+        _refuse_destroyed(host, spec.hub, spec.epoch)
+        saved = host.state.load(spec.hub)
+        if saved is not None:
+            _refuse_older(saved, spec.version, wanted.digest)
+        with _unsettled(host, spec.hub):
+            changed = reconcile(host, spec)
+            if saved is None or saved.digest != wanted.digest or saved.spec.version != spec.version:
+                host.state.save(wanted)
+            host.state.exhume(spec.hub)
+        return _report(wanted, changed, started)
+
+
+def apply_delta(host: Host, delta: HubDelta) -> HubReport:
+    """Change the hub by `delta` and return what that changed.
+
+    Raises AgentError as `apply`, and `base-mismatch` when the whole spec is needed.
+    """
+    started = time.monotonic()
+    with host_lock(host.state.directory):
+        _refuse_destroyed(host, delta.hub, delta.epoch)
+        saved = host.state.load(delta.hub)
+        if saved is None or not host.state.settled(delta.hub):
+            raise AgentError(BASE_MISMATCH, "This server is not sure of the hub's state: send the whole spec.")
+        _refuse_older(saved, delta.version, delta.digest)
+        names = host.names(delta.hub)
+        try:
+            if delta.version == saved.spec.version:
+                # Sent again. It may be wanted because something is wrong, so reality is compared.
+                with _unsettled(host, delta.hub):
+                    return _report(saved, reconcile(host, saved.spec), started)
+            change = saved.change(delta)
+            saved.advance(delta, change)
+            with _unsettled(host, delta.hub):
+                if _is_small(change) and namespace.exists(names.netns) and wireguard.is_alive(names):
+                    changed = _follow(host, names, change)
+                else:
+                    changed = reconcile(host, saved.spec)
+                host.state.save_delta(saved, delta)
+        except BaseException:
+            # What is in memory may be ahead of what is written.
+            host.state.cache.pop(delta.hub, None)
+            raise
+        return _report(saved, changed, started)
+
+
+def destroy(host: Host, hub: str, version: Version) -> HubReport:
+    """Remove the hub with all that belongs to it and leave a tombstone; done twice is fine.
+
+    Raises AgentError `stale` when the hub has a newer spec than `version` (epoch, generation).
+    """
+    started = time.monotonic()
+    with host_lock(host.state.directory):
+        saved = host.state.load(hub)
+        if saved is not None and saved.spec.version > version:
+            raise AgentError(STALE, "The hub has a newer configuration than the one that is to be destroyed.")
+        host.state.bury(hub, max(version, host.state.tombstone(hub) or version))
+        names = host.names(hub)
+        there = {"namespace": namespace.exists(names.netns), "wireguard": wireguard.is_alive(names)}
+        wireguard.remove(names)
+        egress.remove(names)
+        namespace.remove(names)
+        host.state.edit_links(lambda links: links.pop(hub, None))
+        host.state.forget(hub)
+        epoch, generation = version
+        report = HubReport(hub, epoch, generation, "", alive=False, observed_at=time.time())
+        report.changed.update(there)
+        return _timed(report, started)
+
+
+def restore(host: Host, hub: str) -> bool:
+    """Make reality be what is saved of a hub, as after a crash or a reboot; return whether anything was missing."""
+    with host_lock(host.state.directory):
+        saved = host.state.load(hub)
+        if saved is None or host.state.tombstone(hub) is not None:
+            return False
+        return any(reconcile(host, saved.spec).values())
+
+
+def reconcile(host: Host, spec: HubSpec) -> dict[str, bool]:
+    """Compare the hub with `spec`, change what differs, and return which components that was. Needs the host's lock."""
+    names = host.names(spec.hub)
+    marks = host.state.marks(spec.hub)
+    before = dict(marks)
+    changed: dict[str, bool] = {}
+    changed["namespace"] = namespace.ensure(names)
+    link = _link(host, spec.hub)
+    changed["egress"] = egress.ensure(names, link, marks)
+    # The rules stand before the first packet can come.
+    changed["firewall"] = firewall.ensure(names, spec, marks)
+    if marks != before:
+        host.state.save_marks(spec.hub, marks)
+    changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
+    changed["routing"] = routing.ensure(names, spec, link)
+    return changed
+
+
+def _follow(host: Host, names: Names, change: Change) -> dict[str, bool]:
+    """Do what a delta says, trusting that the hub is as it was saved."""
+    old = [pair[0] for pair in change.peers.values() if pair[0] is not None]
+    new = [pair[1] for pair in change.peers.values() if pair[1] is not None]
+    before = {peer.public_key: (peer.preshared_key, set(peer.allowed_ips)) for peer in old}
+    upserted = [peer for peer in new if before.get(peer.public_key) != (peer.preshared_key, set(peer.allowed_ips))]
+    removed = before.keys() - {peer.public_key for peer in new}
+    old_routes = {route for peer in old for route in peer.routes}
+    new_routes = {route for peer in new for route in peer.routes}
+    return {
+        "wireguard": wireguard.change(names, removed, upserted),
+        "routing": routing.change(names, old_routes - new_routes, new_routes - old_routes),
+    }
+
+
+def _is_small(change: Change) -> bool:
+    # A default route has a way to fall back to, which takes a look at the whole.
+    peers = [peer for pair in change.peers.values() for peer in pair if peer is not None]
+    return not any(default in peer.routes for peer in peers for default in routing.DEFAULTS.values())
+
+
+def _link(host: Host, hub: str) -> Link:
+    number = host.state.links().get(hub)
+    if number is not None:
+        return Link(number)
+
+    def take(links: dict[str, int]) -> None:
+        taken = set(links.values()) | egress.foreign_links(host.place)
+        free = next((candidate for candidate in range(LINK_COUNT) if candidate not in taken), None)
+        if free is None:
+            raise AgentError(FAILED, "This server has no free link for one more hub.")
+        links[hub] = free
+
+    host.state.edit_links(take)
+    return Link(host.state.links()[hub])
+
+
+@contextmanager
+def _unsettled(host: Host, hub: str) -> Iterator[None]:
+    # The mark stays when this process ends in between: the next apply then compares everything.
+    host.state.unsettle(hub)
+    yield
+    host.state.settle(hub)
+
+
+def _refuse_destroyed(host: Host, hub: str, epoch: int) -> None:
+    tombstone = host.state.tombstone(hub)
+    if tombstone is not None and epoch <= tombstone[0]:
+        raise AgentError(DESTROYED, "The hub was destroyed on this server and does not come back.")
+
+
+def _refuse_older(saved: Saved, version: Version, digest: str) -> None:
+    if version < saved.spec.version:
+        raise AgentError(STALE, "The server has a newer configuration of this hub already.")
+    if version == saved.spec.version and digest != saved.digest:
+        raise AgentError(CONFLICT, "The server has another configuration of this hub with the same generation.")
+
+
+def _report(saved: Saved, changed: dict[str, bool], started: float) -> HubReport:
+    spec = saved.spec
+    report = HubReport(spec.hub, spec.epoch, spec.generation, saved.digest, alive=True, observed_at=time.time())
+    report.changed.update(changed)
+    return _timed(report, started)
+
+
+def _timed(report: HubReport, started: float) -> HubReport:
+    return replace(report, duration_ms=round((time.monotonic() - started) * 1000, 3))

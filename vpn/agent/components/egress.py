@@ -1,0 +1,144 @@
+"""The way out: a link from the hub's namespace to the host, masqueraded at both ends, and what the host lets through.
+
+The host has one table, `inet vpnhub`, for the links of all hubs. It is a second line of defence behind the hub's own
+firewall, and the only one for the host's addresses: nothing of the host can be reached through a link.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+
+from vpn.agent import nft, sysctl
+from vpn.agent.command import Place
+from vpn.agent.names import Link, Names
+from vpn.agent.reserved import PRIVATE_V4, PRIVATE_V6
+from vpn.agent.spec import LINKS_V4, LINKS_V6
+
+HOST_TABLE: Final = "vpnhub"
+HUB_TABLE: Final = "hub_egress"
+
+_FORWARDING: Final = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
+
+_HOST_BODY: Final = f"""\
+  set private_v4 {{
+    type ipv4_addr
+    flags interval
+    elements = {{ {nft.elements(PRIVATE_V4)} }}
+  }}
+  set private_v6 {{
+    type ipv6_addr
+    flags interval
+    elements = {{ {nft.elements(PRIVATE_V6)} }}
+  }}
+  chain input {{
+    type filter hook input priority filter - 5; policy accept;
+    iifname "vh-*" icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
+    iifname "vh-*" drop
+  }}
+  chain forward {{
+    type filter hook forward priority filter - 5; policy accept;
+    iifname "vh-*" oifname "vh-*" drop
+    iifname "vh-*" jump from_hub
+    oifname "vh-*" ct state established,related accept
+    oifname "vh-*" drop
+  }}
+  chain from_hub {{
+    meta nfproto ipv4 ip saddr != {LINKS_V4} drop
+    meta nfproto ipv6 ip6 saddr != {LINKS_V6} drop
+    ct state invalid drop
+    ip daddr @private_v4 drop
+    ip6 daddr @private_v6 drop
+    tcp dport 25 drop
+  }}
+  chain postrouting {{
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr {LINKS_V4} oifname != "vh-*" masquerade
+    ip6 saddr {LINKS_V6} oifname != "vh-*" masquerade
+  }}
+"""
+
+
+def ensure(names: Names, link: Link, marks: dict[str, str]) -> bool:
+    """Make the link and its masquerading be there; return whether something was missing."""
+    changed = _ensure_forwarding(names.host)
+    changed |= nft.ensure_table(names.host, HOST_TABLE, _HOST_BODY, marks)
+    changed |= _ensure_link(names, link)
+    changed |= nft.ensure_table(names.inside, HUB_TABLE, _hub_body(names), marks)
+    return changed
+
+
+def remove(names: Names) -> None:
+    """Remove the link; one that is gone already is fine."""
+    names.host.try_run(["ip", "link", "delete", "dev", names.hostlink])
+
+
+def foreign_links(host: Place) -> set[int]:
+    """Return the numbers of links whose addresses somebody else uses on the host."""
+    taken = set()
+    for line in host.run(["ip", "-o", "-4", "address", "show"]).splitlines():
+        fields = line.split()
+        if len(fields) < 4 or fields[1].startswith("vh-"):
+            continue
+        network = ipaddress.ip_interface(fields[3]).network
+        if isinstance(network, ipaddress.IPv4Network) and network.subnet_of(LINKS_V4):
+            first = int(network.network_address) - int(LINKS_V4.network_address)
+            taken |= set(range(first // 2, (first + network.num_addresses + 1) // 2))
+    return taken
+
+
+def linked(host: Place) -> set[str]:
+    """Return the names of the links that are there, at the host's end."""
+    result = host.try_run(["ip", "-o", "link", "show", "type", "veth"])
+    return set(re.findall(r"^\d+: (vh-[a-z0-9]+)[@:]", result.out, re.MULTILINE))
+
+
+def _ensure_forwarding(host: Place) -> bool:
+    values = host.run(["sysctl", "-n", *_FORWARDING]).split()
+    if values == list(_FORWARDING.values()):
+        return False
+    # A host that forwards stops listening to router advertisements, and may so lose its own way out, unless told to go
+    # on (accept_ra=2, Documentation/networking/ip-sysctl).
+    lines = host.run(["sysctl", "-e", "-a", "-r", r"^net\.ipv6\.conf\..+\.accept_ra$"]).splitlines()
+    listening = [name.strip() for name, _, value in (line.partition("=") for line in lines) if value.strip() == "1"]
+    keep = [f"{name}=2" for name in listening if not re.search(r"\.conf\.(?:all|default|lo|vh-\w+)\.", name)]
+    if keep:
+        host.run(["sysctl", "-q", "-w", *keep])
+    return sysctl.ensure(host, _FORWARDING)
+
+
+def _ensure_link(names: Names, link: Link) -> bool:
+    at_host = {f"{link.host_v4}/31", f"{link.host_v6}/127"}
+    at_hub = {f"{link.hub_v4}/31", f"{link.hub_v6}/127"}
+    if _is_up(names.host, names.hostlink, at_host) and _is_up(names.inside, names.uplink, at_hub):
+        return False
+    remove(names)
+    add_link = f"link add {names.hostlink} type veth peer name {names.uplink} netns {names.netns}"
+    _set_up(names.host, names.hostlink, at_host, add_link)
+    _set_up(names.inside, names.uplink, at_hub)
+    sysctl.ensure(names.host, {f"net.ipv6.conf.{names.hostlink}.accept_ra": "0"})
+    return True
+
+
+def _is_up(place: Place, interface: str, addresses: set[str]) -> bool:
+    fields = place.try_run(["ip", "-br", "address", "show", "dev", interface]).out.split()
+    return len(fields) > 2 and fields[1] == "UP" and addresses <= set(fields[2:])
+
+
+def _set_up(place: Place, interface: str, addresses: set[str], *before: str) -> None:
+    lines = [*before]
+    lines += [
+        f"address add {address} dev {interface}" + (" nodad" if ":" in address else "") for address in sorted(addresses)
+    ]
+    lines.append(f"link set dev {interface} up")
+    place.run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
+
+
+def _hub_body(names: Names) -> str:
+    return f"""\
+  chain postrouting {{
+    type nat hook postrouting priority srcnat; policy accept;
+    oifname "{names.uplink}" masquerade
+  }}
+"""

@@ -1,0 +1,103 @@
+"""What the hub lets pass, from its first packet on: `table inet hub` in the hub's namespace, replaced as a whole.
+
+AllowedIPs is routing, not access control: this is where access is controlled.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+from vpn.agent import nft, sysctl
+from vpn.agent.names import Names
+from vpn.agent.reserved import NEVER_V4, NEVER_V6, PRIVATE_V4, PRIVATE_V6
+from vpn.agent.spec import ALLOW, HubSpec
+
+TABLE: Final = "hub"
+
+# A flow that was cut off must not be taken up again from its middle.
+_SETTINGS: Final = {"net.netfilter.nf_conntrack_tcp_loose": "0"}
+
+_IPV4_TCP_HEADERS: Final = 40
+_IPV6_TCP_HEADERS: Final = 60
+
+
+def ensure(names: Names, spec: HubSpec, marks: dict[str, str]) -> bool:
+    """Make the hub's rules hold; return whether they did not."""
+    changed = nft.ensure_table(names.inside, TABLE, body(names, spec), marks)
+    # After the table: the setting exists once connections are tracked.
+    return sysctl.ensure(names.inside, _SETTINGS) or changed
+
+
+def body(names: Names, spec: HubSpec) -> str:
+    """Return the content of the hub's table."""
+    tunnel, uplink = f'"{names.wireguard}"', f'"{names.uplink}"'
+    own = [ipaddress.ip_interface(address).ip for address in spec.addresses]
+    ping = [
+        f"    iifname {tunnel} ip daddr {address} icmp type echo-request accept\n"
+        if address.version == 4
+        else f"    iifname {tunnel} ip6 daddr {address} icmpv6 type echo-request accept\n"
+        for address in own
+    ]
+    between_peers = "accept" if spec.forwarding == ALLOW else "drop"
+    return f"""\
+  set never_v4 {{
+    type ipv4_addr
+    flags interval
+    elements = {{ {nft.elements(NEVER_V4)} }}
+  }}
+  set never_v6 {{
+    type ipv6_addr
+    flags interval
+    elements = {{ {nft.elements(NEVER_V6)} }}
+  }}
+  set private_v4 {{
+    type ipv4_addr
+    flags interval
+    elements = {{ {nft.elements(PRIVATE_V4)} }}
+  }}
+  set private_v6 {{
+    type ipv6_addr
+    flags interval
+    elements = {{ {nft.elements(PRIVATE_V6)} }}
+  }}
+  chain prerouting {{
+    type filter hook prerouting priority raw; policy accept;
+    iifname {tunnel} ip saddr @never_v4 drop
+    iifname {tunnel} ip daddr @never_v4 drop
+    iifname {tunnel} ip6 saddr @never_v6 drop
+    iifname {tunnel} ip6 daddr @never_v6 drop
+    iifname {tunnel} fib saddr type {{ local, broadcast, multicast }} drop
+    iifname {tunnel} fib saddr . iif oif missing drop
+  }}
+  chain input {{
+    type filter hook input priority filter; policy drop;
+    iifname "lo" accept
+    iifname {uplink} icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
+    ct state invalid drop
+    ct state established,related accept
+{"".join(ping)}  }}
+  chain forward {{
+    type filter hook forward priority filter; policy drop;
+    ct state invalid drop
+    meta nfproto ipv4 tcp flags & (syn | rst) == syn tcp option maxseg size set {spec.mtu - _IPV4_TCP_HEADERS}
+    meta nfproto ipv6 tcp flags & (syn | rst) == syn tcp option maxseg size set {spec.mtu - _IPV6_TCP_HEADERS}
+    ct state established,related accept
+    iifname {tunnel} oifname {tunnel} {between_peers}
+    iifname {tunnel} oifname {uplink} jump outwards
+  }}
+  chain outwards {{
+    ip daddr @private_v4 drop
+    ip6 daddr @private_v6 drop
+    tcp dport 25 drop
+    accept
+  }}
+  chain output {{
+    type filter hook output priority filter; policy drop;
+    oifname "lo" accept
+    oifname {uplink} icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
+    oifname {tunnel} icmp type {{ destination-unreachable, time-exceeded, parameter-problem }} accept
+    oifname {tunnel} icmpv6 type {{ destination-unreachable, packet-too-big, time-exceeded, parameter-problem }} accept
+    ct state established,related accept
+  }}
+"""

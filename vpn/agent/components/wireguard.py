@@ -1,0 +1,312 @@
+"""The tunnel interface: made in the host's namespace, moved into the hub's, so that the encrypted socket stays outside.
+
+Keys travel on standard input alone. A live interface is never given `setconf`, which would drop every session; sessions
+survive all else that is done here. No endpoint is set in steady state, so that peers may roam.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Final
+
+from vpn.agent import command, uapi
+from vpn.agent.command import Place, Result
+from vpn.agent.errors import FAILED, PORT_TAKEN, AgentError
+from vpn.agent.names import Names
+from vpn.agent.report import PeerReport
+from vpn.agent.spec import HubSpec, Peer
+
+Endpoints = Mapping[str, tuple[str, bool]]
+
+NO_KEY: Final = "A" * 43 + "="  # WireGuard's way to say "no preshared key"
+_STDIN: Final = "/dev/stdin"
+_KEYS_PER_COMMAND: Final = 400
+_BIND_PATIENCE: Final = 5.0  # seconds
+_EXIT_PATIENCE: Final = 1.0  # seconds
+
+
+@dataclass(frozen=True)
+class _RealPeer:
+    preshared_key: str
+    endpoint: str | None
+    allowed_ips: frozenset[str]
+    latest_handshake: int
+    received_bytes: int
+    sent_bytes: int
+    keepalive: bool
+
+
+@dataclass(frozen=True)
+class _Device:
+    private_key: str
+    port: int
+    peers: dict[str, _RealPeer]
+
+
+def ensure(names: Names, spec: HubSpec, endpoints: Endpoints) -> bool:
+    """Make the tunnel interface be there with the hub's key, port, addresses and peers; return whether it was not.
+
+    `endpoints` (by public key: where, and whether it was talking) is used when the interface must be made anew, so that
+    the hub can call its peers back.
+    """
+    device = _observe(names) if is_alive(names) else None
+    if device is None or _is_deaf(names, device):
+        _create(names, spec, endpoints)
+        return True
+    changed = _ensure_port(names, spec, device)
+    changed |= _ensure_private_key(names, spec, device)
+    changed |= _ensure_peers(names, spec, device)
+    return _ensure_addresses(names, spec) or changed
+
+
+def change(names: Names, removed: Iterable[str], upserted: Iterable[Peer]) -> bool:
+    """Put peers in as given, then take those with the public keys `removed` out; return whether there were any.
+
+    In this order a network moves to a new key without being taken away in between.
+    """
+    upserted = list(upserted)
+    if upserted:
+        _wg(names, ["wg", "addconf", names.wireguard, _STDIN], "".join(map(_peer_section, upserted)))
+    removed = list(removed)
+    _for_keys(names, removed, "remove")
+    return bool(upserted or removed)
+
+
+def calm(names: Names) -> None:
+    """Stop calling peers back: a healed hub has heard from those that are there."""
+    device = _observe(names)
+    if device is not None:
+        _for_keys(names, [key for key, peer in device.peers.items() if peer.keepalive], "persistent-keepalive", "0")
+
+
+def is_alive(names: Names) -> bool:
+    """Return whether the tunnel interface works: its process answers, or the kernel has it."""
+    answering = uapi.is_answering(names.wireguard)
+    if answering is not None:
+        return answering
+    return names.inside.try_run(["ip", "-o", "link", "show", "dev", names.wireguard]).code == 0
+
+
+def reports(names: Names) -> dict[str, PeerReport]:
+    """Return by public key those peers that were ever heard from."""
+    device = _observe(names)
+    if device is None:
+        return {}
+    return {
+        key: PeerReport(peer.endpoint, peer.latest_handshake, peer.received_bytes, peer.sent_bytes)
+        for key, peer in device.peers.items()
+        if peer.latest_handshake or peer.received_bytes or peer.sent_bytes
+    }
+
+
+def remove(names: Names) -> None:
+    """Remove the interface and its process; what is gone already is fine."""
+    for place in (names.inside, names.host):
+        place.try_run(["ip", "link", "delete", "dev", names.wireguard])
+    deadline = time.monotonic() + _EXIT_PATIENCE
+    while uapi.is_answering(names.wireguard) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    if uapi.socket_path(names.wireguard).exists():
+        for process in _processes(names.wireguard):
+            os.kill(process, signal.SIGKILL)
+        uapi.socket_path(names.wireguard).unlink(missing_ok=True)
+
+
+def _create(names: Names, spec: HubSpec, endpoints: Endpoints) -> None:
+    if uapi.socket_path(names.wireguard).exists():
+        remove(names)  # what a crash left half-way
+    _check_port(names, spec.port)
+    try:
+        _start(names)
+        names.host.run(["ip", "link", "set", "dev", names.wireguard, "netns", names.netns])
+        _wg(names, ["wg", "setconf", names.wireguard, _STDIN], _configuration(spec, endpoints))
+        _ensure_addresses(names, spec)
+        _await_port(names, spec.port)
+    except BaseException:
+        remove(names)
+        raise
+
+
+def _start(names: Names) -> None:
+    add = ["ip", "link", "add", "dev", names.wireguard, "type", "wireguard"]
+    kernel = names.host.try_run(add)
+    if "File exists" in kernel.err:
+        remove(names)
+        kernel = names.host.try_run(add)
+    if kernel.code == 0:
+        return
+    if "not permitted" in kernel.err.lower():
+        raise command.explain("ip", kernel)
+    done = names.host.start_daemon(["wireguard-go", names.wireguard])
+    if done.code != 0:
+        message = (
+            "wireguard-go could not make a tunnel interface: the server needs /dev/net/tun, or WireGuard in its kernel."
+        )
+        raise AgentError(FAILED, message)
+
+
+def _check_port(names: Names, port: int) -> None:
+    if _is_bound(names.host, port):
+        raise AgentError(
+            PORT_TAKEN, f"UDP port {port} of the server is taken by another program: free it or choose another port."
+        )
+
+
+def _await_port(names: Names, port: int) -> None:
+    if not uapi.socket_path(names.wireguard).exists():
+        return  # the kernel opens its socket at once, or refuses to set the interface up
+    deadline = time.monotonic() + _BIND_PATIENCE
+    while not _is_bound(names.host, port):
+        if time.monotonic() > deadline:
+            raise AgentError(FAILED, f"wireguard-go did not open UDP port {port}.")
+        time.sleep(0.005)
+
+
+def _is_bound(host: Place, port: int) -> bool:
+    return bool(host.run(["ss", "-Hlun", f"sport = :{port}"]).strip())
+
+
+def _is_deaf(names: Names, device: _Device) -> bool:
+    """Return whether wireguard-go runs without its socket, as a failed change of its port leaves it."""
+    userspace = uapi.socket_path(names.wireguard).exists()
+    return userspace and device.port != 0 and not _is_bound(names.host, device.port)
+
+
+def _ensure_port(names: Names, spec: HubSpec, device: _Device) -> bool:
+    if device.port == spec.port:
+        return False
+    _check_port(names, spec.port)
+    try:
+        _wg(names, ["wg", "set", names.wireguard, "listen-port", str(spec.port)])
+    except AgentError:
+        # wireguard-go has closed its old socket by now: the hub goes on where it was.
+        _wg(names, ["wg", "set", names.wireguard, "listen-port", str(device.port)])
+        raise
+    return True
+
+
+def _ensure_private_key(names: Names, spec: HubSpec, device: _Device) -> bool:
+    if device.private_key == spec.private_key:
+        return False
+    _wg(names, ["wg", "set", names.wireguard, "private-key", _STDIN], spec.private_key + "\n")
+    return True
+
+
+def _ensure_peers(names: Names, spec: HubSpec, device: _Device) -> bool:
+    wanted = {peer.public_key: peer for peer in spec.peers.values()}
+    differing = [
+        peer for key, peer in wanted.items() if key not in device.peers or not _is_same(device.peers[key], peer)
+    ]
+    return change(names, device.peers.keys() - wanted.keys(), differing)
+
+
+def _is_same(real: _RealPeer, peer: Peer) -> bool:
+    return (
+        real.allowed_ips == set(peer.allowed_ips)
+        and real.preshared_key == (peer.preshared_key or NO_KEY)
+        and not real.keepalive
+    )
+
+
+def _ensure_addresses(names: Names, spec: HubSpec) -> bool:
+    fields = names.inside.run(["ip", "-o", "link", "show", "dev", names.wireguard]).split()
+    listed = names.inside.run(["ip", "-br", "address", "show", "dev", names.wireguard]).split()
+    there = {address for address in listed[2:] if not address.startswith("fe80:")}
+    lines = [f"address delete {address} dev {names.wireguard}" for address in there - set(spec.addresses)]
+    lines += [
+        f"address add {address} dev {names.wireguard}" + (" nodad" if ":" in address else "")
+        for address in spec.addresses
+        if address not in there
+    ]
+    words = dict(pairwise(fields))
+    if words.get("mtu") != str(spec.mtu):
+        lines.append(f"link set dev {names.wireguard} mtu {spec.mtu}")
+    if not fields[2:] or "UP" not in fields[2].strip("<>").split(","):
+        lines.append(f"link set dev {names.wireguard} up")
+    if lines:
+        _explained(names.inside.try_run(["ip", "-batch", "-"], "\n".join(lines) + "\n"), "ip")
+    return bool(lines)
+
+
+def _configuration(spec: HubSpec, endpoints: Endpoints) -> str:
+    lines = [f"[Interface]\nPrivateKey = {spec.private_key}\nListenPort = {spec.port}\n"]
+    for peer in spec.peers.values():
+        endpoint, talking = endpoints.get(peer.public_key, ("", False))
+        lines.append(_peer_section(peer, endpoint, talking))
+    return "".join(lines)
+
+
+def _peer_section(peer: Peer, endpoint: str = "", talking: bool = False) -> str:
+    section = (
+        f"[Peer]\nPublicKey = {peer.public_key}\nPresharedKey = {peer.preshared_key or NO_KEY}\n"
+        f"AllowedIPs = {', '.join(peer.allowed_ips)}\nPersistentKeepalive = {1 if talking else 'off'}\n"
+    )
+    return section + (f"Endpoint = {endpoint}\n" if endpoint else "")
+
+
+def _for_keys(names: Names, keys: Iterable[str], *action: str) -> None:
+    remaining = iter(keys)
+    while chunk := list(islice(remaining, _KEYS_PER_COMMAND)):
+        _wg(names, ["wg", "set", names.wireguard, *(word for key in chunk for word in ("peer", key, *action))])
+
+
+def _observe(names: Names) -> _Device | None:
+    # The interface must be inside: a process whose interface was never moved answers, too.
+    if names.inside.try_run(["ip", "-o", "link", "show", "dev", names.wireguard]).code != 0:
+        return None
+    result = names.inside.try_run(["wg", "show", names.wireguard, "dump"])
+    if result.code != 0:
+        return None
+    lines = result.out.splitlines()
+    header = lines[0].split("\t") if lines else []
+    if len(header) != 4:
+        return None
+    peers = {}
+    for line in lines[1:]:
+        key, preshared_key, endpoint, allowed_ips, handshake, received, sent, keepalive = line.split("\t")
+        peers[key] = _RealPeer(
+            preshared_key=NO_KEY if preshared_key == "(none)" else preshared_key,
+            endpoint=None if endpoint == "(none)" else endpoint,
+            allowed_ips=frozenset() if allowed_ips == "(none)" else frozenset(allowed_ips.split(",")),
+            latest_handshake=int(handshake),
+            received_bytes=int(received),
+            sent_bytes=int(sent),
+            keepalive=keepalive not in ("off", "0"),
+        )
+    return _Device(header[0], int(header[2]), peers)
+
+
+def _wg(names: Names, argv: list[str], stdin: str = "") -> None:
+    _explained(names.inside.try_run(argv, stdin), "wg")
+
+
+def _explained(result: Result, program: str) -> None:
+    if result.code == 0:
+        return
+    if "address already in use" in result.err.lower():
+        raise AgentError(PORT_TAKEN, "The hub's UDP port is taken by another program: free it or choose another port.")
+    if program == "wg" and "unable to parse" in result.err.lower():
+        # wg(8) quotes what it cannot parse, which may be a key.
+        raise AgentError(FAILED, "wg refused the hub's configuration.")
+    raise command.explain(program, result)
+
+
+def _processes(interface: str) -> list[int]:
+    """Return the ids of the processes of wireguard-go that serve `interface`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            argv = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if argv[0].rsplit(b"/", 1)[-1] == b"wireguard-go" and interface.encode() in argv[1:]:
+            found.append(int(entry.name))
+    return found

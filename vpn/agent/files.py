@@ -1,0 +1,117 @@
+"""Files of the agent: private from their first byte, replaced whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from vpn.agent.errors import DISK_FULL, FAILED, NO_RIGHT, AgentError
+
+
+def failure(error: OSError) -> AgentError:
+    """Return the agent's error for one of the operating system."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return AgentError(DISK_FULL, "The server's disk is full: make room, then try again.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return AgentError(NO_RIGHT, f"The agent may not write its state ({error.filename}): run it as root.")
+    return AgentError(FAILED, f"The server could not write the agent's state: {error.strerror}.")
+
+
+def private_directory(path: Path) -> None:
+    """Make `path` and what is missing above it, readable by the owner alone."""
+    if path.is_dir():
+        return
+    private_directory(path.parent)
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise failure(error) from error
+
+
+def replace(path: Path, content: str, durable: bool = True) -> None:
+    """Write `content` to `path` (mode 0600) so that a reader sees the old or the new whole, also after a power cut.
+
+    `durable=False` leaves out the flush to the disk, for what may be lost.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(content)
+                stream.flush()
+                if durable:
+                    os.fsync(stream.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        if durable:
+            flush_directory(path.parent)
+    except OSError as error:
+        raise failure(error) from error
+
+
+def flush_directory(path: Path) -> None:
+    """Make renames and removals in `path` survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append `line` to `path` and flush it to the disk. A write that failed half-way is taken back."""
+    data = line.encode() + b"\n"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            before = os.fstat(descriptor).st_size
+            try:
+                written = os.write(descriptor, data)
+                _all_written(written, data, path)
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, before)
+                raise
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise failure(error) from error
+
+
+def _all_written(written: int, data: bytes, path: Path) -> None:
+    if written != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def read_text(path: Path) -> str | None:
+    """Return what is in `path`, or None when it does not exist."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def read_json(path: Path) -> Any:
+    """Return the JSON in `path`, or None when it does not exist or holds no JSON."""
+    text = read_text(path)
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def remove_tree(path: Path) -> None:
+    """Remove the directory `path` with all in it; one that is gone already is fine."""
+    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        raise AgentError(FAILED, f"The agent could not remove its directory {path}.")

@@ -1,0 +1,72 @@
+"""What belongs to a hub is named after it: unique on the host, with our own prefix, 15 characters at most."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Final
+
+from vpn.agent.command import Place
+from vpn.agent.spec import LINKS_V4, LINKS_V6
+
+LINK_COUNT: Final = LINKS_V4.num_addresses // 2
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one hub's parts on its host."""
+
+    hub: str
+    host: Place
+
+    @property
+    def netns(self) -> str:
+        """The hub's network namespace."""
+        return f"hub-{self.hub}"
+
+    @property
+    def inside(self) -> Place:
+        """The hub's network namespace as a place for commands."""
+        return Place(self.netns)
+
+    @property
+    def wireguard(self) -> str:
+        """The tunnel interface, inside."""
+        return f"wg-{self.hub}"
+
+    @property
+    def uplink(self) -> str:
+        """The inner end of the link to the host."""
+        return f"up-{self.hub}"
+
+    @property
+    def hostlink(self) -> str:
+        """The host's end of the link."""
+        return f"vh-{self.hub}"
+
+
+@dataclass(frozen=True)
+class Link:
+    """The addresses of one link: a /31 (RFC 3021) and a /127 (RFC 6164), the lower ones the host's."""
+
+    number: int
+
+    @property
+    def host_v4(self) -> ipaddress.IPv4Address:
+        """The host's IPv4 address."""
+        return LINKS_V4[2 * self.number]
+
+    @property
+    def hub_v4(self) -> ipaddress.IPv4Address:
+        """The hub's IPv4 address."""
+        return LINKS_V4[2 * self.number + 1]
+
+    @property
+    def host_v6(self) -> ipaddress.IPv6Address:
+        """The host's IPv6 address."""
+        return LINKS_V6[2 * self.number]
+
+    @property
+    def hub_v6(self) -> ipaddress.IPv6Address:
+        """The hub's IPv6 address."""
+        return LINKS_V6[2 * self.number + 1]

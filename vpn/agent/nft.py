@@ -1,0 +1,38 @@
+"""Loading nftables tables: replaced whole in one transaction, and only when the table is not what it should be."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from vpn.agent.command import Place
+
+PROGRAM = "nft"
+
+
+def ensure_table(place: Place, name: str, body: str, marks: dict[str, str]) -> bool:
+    """Make `table inet NAME` in `place` be `body`, touching no other table, and return whether it was not.
+
+    nft lists a table differently from how it was written, so `marks` keeps the digest of what was loaded beside the
+    digest of how it was listed then.
+    """
+    listing = place.try_run([PROGRAM, "-s", "list", "table", "inet", name])
+    if listing.code == 0 and marks.get(name) == _mark(body, listing.out):
+        return False
+    # "table" makes sure that there is one to delete; all three are one transaction.
+    place.run([PROGRAM, "-f", "-"], f"table inet {name}\ndelete table inet {name}\ntable inet {name} {{\n{body}}}\n")
+    marks[name] = _mark(body, place.run([PROGRAM, "-s", "list", "table", "inet", name]))
+    return True
+
+
+def elements(networks: Iterable[object]) -> str:
+    """Return networks as the elements of a set."""
+    return ", ".join(map(str, networks))
+
+
+def _mark(body: str, listing: str) -> str:
+    return f"{_digest(body)} {_digest(listing)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,0 +1,151 @@
+"""HubReport: what the agent found and changed, as JSON."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final, TypedDict
+
+COMPONENTS: Final = ("namespace", "wireguard", "routing", "firewall", "egress")
+MAXIMUM_PEERS: Final = 70_000  # a /16 pool has 65,534 addresses
+_MAXIMUM_COUNTER: Final = 2**63 - 1
+
+_KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
+_ENDPOINT = re.compile(r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9a-f:.]{2,45}(?:%[A-Za-z0-9_.-]{1,15})?\]):[0-9]{1,5}")
+_HUB = re.compile(r"[a-z][a-z0-9]{9}")
+_DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
+
+
+class PeerDocument(TypedDict):
+    """A peer as observed, in JSON."""
+
+    endpoint: str | None
+    latest_handshake: int
+    received_bytes: int
+    sent_bytes: int
+
+
+@dataclass(frozen=True)
+class PeerReport:
+    """A peer as observed: where it was heard from, when it last shook hands (Unix time, 0: never), its bytes."""
+
+    endpoint: str | None
+    latest_handshake: int
+    received_bytes: int
+    sent_bytes: int
+
+    def document(self) -> PeerDocument:
+        """Return the peer as JSON data."""
+        return {
+            "endpoint": self.endpoint,
+            "latest_handshake": self.latest_handshake,
+            "received_bytes": self.received_bytes,
+            "sent_bytes": self.sent_bytes,
+        }
+
+
+@dataclass(frozen=True)
+class HubReport:
+    """What the agent found and changed.
+
+    `digest` is the digest of the spec that the hub runs, empty when a change was interrupted and the hub stands
+    between two specs. `changed` has one entry per component. `observed_at` is Unix time. `peers` (by public key) is
+    there in the answer to `status` alone, with those peers that were ever heard from.
+    """
+
+    hub: str
+    epoch: int
+    generation: int
+    digest: str
+    alive: bool
+    observed_at: float
+    duration_ms: float = 0.0
+    changed: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(COMPONENTS, False))
+    peers: dict[str, PeerReport] | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return the report as JSON data."""
+        document: dict[str, Any] = {
+            "hub": self.hub,
+            "epoch": self.epoch,
+            "generation": self.generation,
+            "digest": self.digest,
+            "changed": dict(self.changed),
+            "observed_at": self.observed_at,
+            "duration_ms": self.duration_ms,
+            "alive": self.alive,
+        }
+        if self.peers is not None:
+            document["peers"] = {key: peer.document() for key, peer in self.peers.items()}
+        return document
+
+
+class ReportInvalidError(ValueError):
+    """A report that makes no sense."""
+
+
+def parse_report(document: object) -> HubReport:
+    """Return the report that `document` describes; it is untrusted, so that everything is checked and capped.
+
+    Raises ReportInvalidError.
+    """
+    if not isinstance(document, dict):
+        raise ReportInvalidError("a report is an object")
+    changed = document.get("changed")
+    if not isinstance(changed, dict):
+        raise ReportInvalidError("changed is an object")
+    return HubReport(
+        hub=_text(document, "hub", _HUB),
+        epoch=_count(document.get("epoch"), "epoch"),
+        generation=_count(document.get("generation"), "generation"),
+        digest=_text(document, "digest", _DIGEST),
+        alive=document.get("alive") is True,
+        observed_at=_seconds(document.get("observed_at"), "observed_at"),
+        duration_ms=_seconds(document.get("duration_ms"), "duration_ms"),
+        changed={name: changed.get(name) is True for name in COMPONENTS},
+        peers=_peers(document["peers"]) if "peers" in document else None,
+    )
+
+
+def _peers(document: object) -> dict[str, PeerReport]:
+    if not isinstance(document, dict) or len(document) > MAXIMUM_PEERS:
+        raise ReportInvalidError(f"peers is an object with at most {MAXIMUM_PEERS} entries")
+    peers = {}
+    for key, value in document.items():
+        if not isinstance(key, str) or not _KEY.fullmatch(key) or not isinstance(value, dict):
+            raise ReportInvalidError("peers has a peer under each public key")
+        endpoint = value.get("endpoint")
+        if endpoint is not None and not (isinstance(endpoint, str) and _ENDPOINT.fullmatch(endpoint)):
+            raise ReportInvalidError("an endpoint is an address and a port")
+        peers[key] = PeerReport(
+            endpoint,
+            _count(value.get("latest_handshake"), "latest_handshake"),
+            _count(value.get("received_bytes"), "received_bytes"),
+            _count(value.get("sent_bytes"), "sent_bytes"),
+        )
+    return peers
+
+
+def _text(document: dict[Any, Any], name: str, pattern: re.Pattern[str]) -> str:
+    value = document.get(name)
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise ReportInvalidError(f"{name} is malformed")
+    return value
+
+
+def _count(value: object, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAXIMUM_COUNTER:
+        raise ReportInvalidError(f"{name} is a whole number")
+    return value
+
+
+def _seconds(value: object, name: str) -> float:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not math.isfinite(value)
+        or not 0 <= value < 1e12
+    ):
+        raise ReportInvalidError(f"{name} is a number")
+    return float(value)

@@ -1,0 +1,36 @@
+"""Address ranges that a tunnel may not reach, or not without a route of the hub (RFC 6890 and IANA's registries).
+
+The documentation ranges (RFC 5737, RFC 3849) are not among them: tests play the internet with them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+from vpn.agent.spec import RESERVED_V4, RESERVED_V6
+
+
+def _v4(*networks: str) -> tuple[ipaddress.IPv4Network, ...]:
+    return tuple(ipaddress.IPv4Network(network) for network in networks)
+
+
+def _v6(*networks: str) -> tuple[ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.IPv6Network(network) for network in networks)
+
+
+# Never a source or a destination of what comes out of a tunnel, even where a broad route covers it. `::/8` holds the
+# unspecified address, loopback, mapped addresses and both NAT64 prefixes (64:ff9b::/96, 64:ff9b:1::/48).
+NEVER_V4: Final = RESERVED_V4
+NEVER_V6: Final = RESERVED_V6
+
+# No way out to the internet leads to these: private and shared addresses, protocol assignments, the 6to4 relays.
+PRIVATE_V4: Final = (
+    *NEVER_V4,
+    *_v4("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.0.0.0/24", "192.88.99.0/24", "192.168.0.0/16"),
+)
+# `fc00::/7` holds the links too. Teredo (2001::/32) and 6to4 (2002::/16) carry IPv4 addresses, private ones included.
+PRIVATE_V6: Final = (
+    *_v6("::/8", "100::/64", "2001::/32", "2001:20::/27", "2002::/16", "5f00::/16"),
+    *_v6("fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
+)

@@ -1,0 +1,81 @@
+"""Requests as JSON: one that is answered, or a session of lines for a worker that stays."""
+
+from __future__ import annotations
+
+import json
+from typing import IO, Any
+
+from vpn.agent import files
+from vpn.agent.apply import Host, apply, apply_delta, destroy
+from vpn.agent.errors import FAILED, INVALID, AgentError
+from vpn.agent.report import HubReport
+from vpn.agent.spec import parse_delta, parse_hub, parse_spec, parse_version
+from vpn.agent.status import status
+
+
+def answer(host: Host, request: object) -> dict[str, Any]:
+    """Return the answer to one request: its `id` with a `report`, with `hubs`, or with an `error`."""
+    reply: dict[str, Any] = {}
+    if isinstance(request, dict) and "id" in request:
+        reply["id"] = request["id"]
+    try:
+        return {**reply, **_perform(host, request)}
+    except AgentError as error:
+        return {**reply, "error": error.document()}
+    except OSError as error:
+        return {**reply, "error": files.failure(error).document()}
+    except Exception as error:  # noqa: BLE001
+        # Its text may quote what was being handled, a key even: only its kind leaves the agent.
+        fault = AgentError(FAILED, f"The agent has a fault ({type(error).__name__}): report it.")
+        return {**reply, "error": fault.document()}
+
+
+def session(host: Host, requests: IO[str], replies: IO[str]) -> None:
+    """Answer each line of `requests` with a line in `replies`, until there are no more."""
+    for line in requests:
+        if not line.strip():
+            continue
+        replies.write(json.dumps(answer(host, _parse(line)), separators=(",", ":")) + "\n")
+        replies.flush()
+
+
+def once(host: Host, requests: IO[str], replies: IO[str], expected: str) -> bool:
+    """Answer the one request in `requests`, which must be an `expected` one; return whether that went well."""
+    request = _parse(requests.read())
+    if isinstance(request, dict):
+        request.setdefault("command", expected)
+        if str(request["command"]).partition("-")[0] != expected:
+            request = {"command": None}
+    reply = answer(host, request)
+    replies.write(json.dumps(reply, separators=(",", ":")) + "\n")
+    replies.flush()
+    return "error" not in reply
+
+
+def _parse(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _perform(host: Host, request: object) -> dict[str, Any]:
+    if not isinstance(request, dict):
+        raise AgentError(INVALID, "The request is not a JSON object.")
+    command = request.get("command")
+    if command == "list":
+        return {"hubs": host.state.hubs()}
+    return {"report": _change_or_look(host, command, request).document()}
+
+
+def _change_or_look(host: Host, command: object, request: dict[str, Any]) -> HubReport:
+    if command == "apply":
+        return apply(host, parse_spec(request.get("spec")))
+    if command == "apply-delta":
+        return apply_delta(host, parse_delta(request.get("delta")))
+    if command == "status":
+        return status(host, parse_hub(request.get("hub")), request.get("peers", True) is True)
+    if command == "destroy":
+        version = parse_version(request.get("epoch"), request.get("generation"))
+        return destroy(host, parse_hub(request.get("hub")), version)
+    raise AgentError(INVALID, "The request has a command that this agent does not know.")

@@ -1,0 +1,312 @@
+"""What the agent remembers of its hubs, under its own directory.
+
+host.lock               one agent at a time
+links.json              which hub has which link to the host
+tombstones/<hub>.json   what was destroyed, so that a late apply cannot bring it back
+<hub>/spec.json         the last whole spec
+<hub>/journal           the deltas since, one a line, so that one peer more does not rewrite megabytes
+<hub>/unsettled         there while reality is being changed: whoever finds it compares everything
+<hub>/endpoints.json    where the peers were last heard from
+<hub>/marks.json        digests of what was loaded into the firewall
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, cast
+
+from vpn.agent import files
+from vpn.agent.errors import BASE_MISMATCH, INVALID, AgentError
+from vpn.agent.spec import (
+    HubDelta,
+    HubSpec,
+    Peer,
+    PeerIndex,
+    changed_total,
+    header_digest,
+    parse_delta,
+    parse_hub,
+    parse_spec,
+    peer_digest,
+    peers_total,
+    spec_digest,
+)
+
+COMPACT_AT: Final = 256 * 1024  # bytes of journal, and at least a quarter of the spec it stands beside
+Version = tuple[int, int]
+_Stamp = tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a delta does to a spec: peers by id, as they were (None: new) and as they will be (None: gone)."""
+
+    peers: dict[str, tuple[Peer | None, Peer | None]]
+
+
+@dataclass
+class Saved:
+    """A hub as last saved, with what makes a delta cheap."""
+
+    spec: HubSpec
+    header: str
+    total: int
+    index: PeerIndex
+    stamp: _Stamp = ()
+
+    @classmethod
+    def of(cls, spec: HubSpec) -> Saved:
+        """Return the saved state for a spec."""
+        document = cast("dict[str, Any]", spec.document())
+        return cls(spec, header_digest(document), peers_total(document["peers"]), PeerIndex.of(spec))
+
+    @property
+    def digest(self) -> str:
+        """The digest of the spec."""
+        return spec_digest(self.header, self.total)
+
+    def change(self, delta: HubDelta) -> Change:
+        """Return what `delta` changes here; raises `base-mismatch` when it starts from, or leads to, something else."""
+        spec = self.spec
+        if delta.base_generation != spec.generation or delta.base_digest != self.digest or delta.epoch != spec.epoch:
+            raise AgentError(
+                BASE_MISMATCH, "The change starts from a state that this hub is not in: send the whole spec."
+            )
+        peers: dict[str, tuple[Peer | None, Peer | None]] = {
+            peer_id: (spec.peers.get(peer_id), None) for peer_id in delta.remove if peer_id in spec.peers
+        }
+        peers.update(
+            {
+                peer_id: (spec.peers.get(peer_id), peer)
+                for peer_id, peer in delta.upsert.items()
+                if spec.peers.get(peer_id) != peer
+            }
+        )
+        change = Change(peers)
+        if spec_digest(self.header, self._total_after(change)) != delta.digest:
+            raise AgentError(BASE_MISMATCH, "The change does not lead to the state that it names: send the whole spec.")
+        return change
+
+    def advance(self, delta: HubDelta, change: Change) -> None:
+        """Become what `delta` leads to. Raises AgentError `invalid`, and stays as it was, when peers would clash."""
+        clashes = self._reindex(change)
+        if clashes:
+            self._reindex(Change({peer_id: (new, old) for peer_id, (old, new) in change.peers.items()}))
+            raise AgentError(INVALID, f"The change is not valid: {'; '.join(clashes[:10])}.")
+        self.total = self._total_after(change)
+        peers = self.spec.peers
+        for peer_id, (_, new) in change.peers.items():
+            if new is None:
+                del peers[peer_id]
+            else:
+                peers[peer_id] = new
+        self.spec = replace(self.spec, generation=delta.generation)
+
+    def _total_after(self, change: Change) -> int:
+        old = [_digest_of(peer_id, pair[0]) for peer_id, pair in change.peers.items() if pair[0]]
+        new = [_digest_of(peer_id, pair[1]) for peer_id, pair in change.peers.items() if pair[1]]
+        return changed_total(self.total, old, new)
+
+    def _reindex(self, change: Change) -> list[str]:
+        for peer_id, (old, _) in change.peers.items():
+            if old is not None:
+                self.index.discard(peer_id, old)
+        clashes = []
+        for peer_id, (_, new) in change.peers.items():
+            if new is not None:
+                clashes += self.index.add(peer_id, new)
+        return clashes
+
+
+@dataclass
+class State:
+    """The agent's directory. Reading needs no lock, writing needs `lock.host_lock`."""
+
+    directory: Path
+    cache: dict[str, Saved] = field(default_factory=dict)
+
+    # Specs.
+
+    def hubs(self) -> list[str]:
+        """Return the names of the hubs that are here."""
+        try:
+            entries = [entry.name for entry in os.scandir(self.directory) if entry.is_dir()]
+        except FileNotFoundError:
+            return []
+        return sorted(
+            name for name in entries if name != "tombstones" and (self.directory / name / "spec.json").exists()
+        )
+
+    def load(self, hub: str) -> Saved | None:
+        """Return the hub as saved, from memory when nothing was written since, or None for one that is not here."""
+        stamp = self._stamp(hub)
+        if stamp is None:
+            self.cache.pop(hub, None)
+            return None
+        cached = self.cache.get(hub)
+        if cached is not None and cached.stamp == stamp:
+            return cached
+        document = files.read_json(self._path(hub, "spec.json"))
+        try:
+            saved = Saved.of(parse_spec(document))
+        except AgentError:
+            # A spec that an older or newer agent wrote, or a damaged disk: the portal sends it again.
+            return None
+        self._replay(saved, hub)
+        saved.stamp = stamp
+        self.cache[hub] = saved
+        return saved
+
+    def save(self, saved: Saved) -> None:
+        """Write the whole spec down; its journal is over."""
+        hub = saved.spec.hub
+        files.private_directory(self.directory / hub)
+        files.replace(self._path(hub, "spec.json"), json.dumps(saved.spec.document(), separators=(",", ":")))
+        # A journal that outlives a crash here is skipped by its generations.
+        self._path(hub, "journal").unlink(missing_ok=True)
+        self._remember(saved)
+
+    def save_delta(self, saved: Saved, delta: HubDelta) -> None:
+        """Write `delta` down, which `saved` already holds."""
+        hub = saved.spec.hub
+        payload = json.dumps(delta.document(), separators=(",", ":"))
+        files.append_line(self._path(hub, "journal"), f"{_checksum(payload)} {payload}")
+        self._remember(saved)
+        spec_bytes, journal_bytes = (part[1] for part in saved.stamp)
+        if journal_bytes > max(COMPACT_AT, spec_bytes // 4):
+            self.save(saved)
+
+    def forget(self, hub: str) -> None:
+        """Remove all that is remembered of a hub, but its tombstone."""
+        self.cache.pop(hub, None)
+        # The spec first: what is left of a removal that was killed is no hub any more.
+        self._path(hub, "spec.json").unlink(missing_ok=True)
+        files.remove_tree(self.directory / hub)
+
+    def _remember(self, saved: Saved) -> None:
+        saved.stamp = self._stamp(saved.spec.hub) or ()
+        self.cache[saved.spec.hub] = saved
+
+    def _stamp(self, hub: str) -> _Stamp | None:
+        try:
+            spec = self._path(hub, "spec.json").stat()
+        except OSError:
+            return None
+        try:
+            journal = self._path(hub, "journal").stat()
+        except OSError:
+            return ((spec.st_ino, spec.st_size, spec.st_mtime_ns), (0, 0, 0))
+        return ((spec.st_ino, spec.st_size, spec.st_mtime_ns), (journal.st_ino, journal.st_size, journal.st_mtime_ns))
+
+    def _replay(self, saved: Saved, hub: str) -> None:
+        path = self._path(hub, "journal")
+        text = files.read_text(path)
+        if not text:
+            return
+        for line in text.splitlines(keepends=True):
+            checksum, _, payload = line.rstrip("\n").partition(" ")
+            if not line.endswith("\n") or checksum != _checksum(payload):
+                break  # torn by a power cut: this delta was never confirmed
+            try:
+                delta = parse_delta(json.loads(payload))
+                if delta.version <= saved.spec.version:
+                    continue
+                saved.advance(delta, saved.change(delta))
+            except (AgentError, ValueError):
+                break
+        else:
+            return
+        # Nothing may ever be appended behind a torn line.
+        files.replace(self._path(hub, "spec.json"), json.dumps(saved.spec.document(), separators=(",", ":")))
+        path.unlink(missing_ok=True)
+
+    # Marks beside the specs.
+
+    def unsettle(self, hub: str) -> None:
+        """Note that reality is about to be changed. It need not survive a power cut, as reality does not."""
+        files.private_directory(self.directory / hub)
+        self._path(hub, "unsettled").touch(mode=0o600)
+
+    def settle(self, hub: str) -> None:
+        """Note that reality is what is saved."""
+        self._path(hub, "unsettled").unlink(missing_ok=True)
+
+    def settled(self, hub: str) -> bool:
+        """Return whether reality was left as it is saved."""
+        return not self._path(hub, "unsettled").exists()
+
+    def endpoints(self, hub: str) -> dict[str, tuple[str, bool]]:
+        """Return by public key where the peers were last heard from, and whether they were talking."""
+        document = files.read_json(self._path(hub, "endpoints.json"))
+        if not isinstance(document, dict):
+            return {}
+        return {
+            key: (str(value[0]), bool(value[1]))
+            for key, value in document.items()
+            if isinstance(value, list) and len(value) == 2
+        }
+
+    def save_endpoints(self, hub: str, endpoints: dict[str, tuple[str, bool]]) -> None:
+        """Remember where the peers are; what a power cut takes of it does no harm."""
+        if self._path(hub, "spec.json").exists():
+            files.replace(self._path(hub, "endpoints.json"), json.dumps(endpoints), durable=False)
+
+    def marks(self, hub: str) -> dict[str, str]:
+        """Return the marks that components left for a hub, by name."""
+        document = files.read_json(self._path(hub, "marks.json"))
+        return {str(key): str(value) for key, value in document.items()} if isinstance(document, dict) else {}
+
+    def save_marks(self, hub: str, marks: dict[str, str]) -> None:
+        """Remember marks; losing them means work done twice."""
+        files.private_directory(self.directory / hub)
+        files.replace(self._path(hub, "marks.json"), json.dumps(marks, sort_keys=True), durable=False)
+
+    # Links and tombstones.
+
+    def links(self) -> dict[str, int]:
+        """Return which hub has which link to the host."""
+        document = files.read_json(self.directory / "links.json")
+        if not isinstance(document, dict):
+            return {}
+        return {str(hub): number for hub, number in document.items() if isinstance(number, int)}
+
+    def edit_links(self, edit: Callable[[dict[str, int]], object]) -> None:
+        """Change which hub has which link."""
+        links = self.links()
+        before = dict(links)
+        edit(links)
+        if links != before:
+            files.replace(self.directory / "links.json", json.dumps(links, sort_keys=True))
+
+    def tombstone(self, hub: str) -> Version | None:
+        """Return the epoch and generation at which a hub was destroyed, None for one that was not."""
+        document = files.read_json(self.directory / "tombstones" / f"{parse_hub(hub)}.json")
+        if not isinstance(document, dict):
+            return None
+        return int(document.get("epoch", 0)), int(document.get("generation", 0))
+
+    def bury(self, hub: str, version: Version) -> None:
+        """Leave a tombstone."""
+        files.private_directory(self.directory / "tombstones")
+        content = json.dumps({"epoch": version[0], "generation": version[1]})
+        files.replace(self.directory / "tombstones" / f"{hub}.json", content)
+
+    def exhume(self, hub: str) -> None:
+        """Remove a tombstone: a newer epoch brings the hub back."""
+        (self.directory / "tombstones" / f"{hub}.json").unlink(missing_ok=True)
+
+    def _path(self, hub: str, name: str) -> Path:
+        return self.directory / hub / name
+
+
+def _digest_of(peer_id: str, peer: Peer | None) -> int:
+    return peer_digest(peer_id, cast("dict[str, Any]", peer.document())) if peer else 0
+
+
+def _checksum(payload: str) -> str:
+    return hashlib.sha256(payload.encode()).hexdigest()[:16]

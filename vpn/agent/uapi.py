@@ -1,0 +1,89 @@
+"""Talking to wireguard-go over its socket, without starting a program: for what is asked many times a minute.
+
+The protocol is WireGuard's cross-platform userspace API (https://www.wireguard.com/xplatform/).
+"""
+
+from __future__ import annotations
+
+import base64
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+DIRECTORY: Final = Path("/var/run/wireguard")
+_TIMEOUT: Final = 2.0  # seconds
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A peer that was heard from: where, when it last shook hands (Unix time), and whether the hub calls it back."""
+
+    endpoint: str
+    latest_handshake: int
+    keepalive: bool
+
+
+def socket_path(interface: str) -> Path:
+    """Return where the process of `interface` listens."""
+    return DIRECTORY / f"{interface}.sock"
+
+
+def is_answering(interface: str) -> bool | None:
+    """Return whether the process of `interface` lives; None when there is none because the kernel has the interface."""
+    try:
+        _connect(interface).close()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return False
+    return True
+
+
+def heard(interface: str) -> dict[str, Heard] | None:
+    """Return by public key the peers of `interface` with a known endpoint; None when there is nobody to ask."""
+    try:
+        with _connect(interface) as connection:
+            connection.sendall(b"get=1\n\n")
+            with connection.makefile("rb") as stream:
+                return _parse(iter(stream.readline, b"\n"))
+    except OSError:
+        return None
+
+
+def _connect(interface: str) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(_TIMEOUT)
+        connection.connect(str(socket_path(interface)))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _parse(lines: Iterable[bytes]) -> dict[str, Heard]:
+    peers: dict[str, Heard] = {}
+    values: dict[bytes, bytes] = {}
+    for line in lines:
+        if not line:
+            break
+        name, _, value = line.strip().partition(b"=")
+        if name == b"public_key":
+            _keep(peers, values)
+            values = {}
+        values[name] = value
+    _keep(peers, values)
+    return peers
+
+
+def _keep(peers: dict[str, Heard], values: dict[bytes, bytes]) -> None:
+    if b"public_key" not in values or b"endpoint" not in values:
+        return
+    key = base64.b64encode(bytes.fromhex(values[b"public_key"].decode())).decode()
+    peers[key] = Heard(
+        values[b"endpoint"].decode(),
+        int(values.get(b"last_handshake_time_sec", b"0")),
+        values.get(b"persistent_keepalive_interval", b"0") != b"0",
+    )

@@ -1,0 +1,133 @@
+"""Keeps hubs alive without the portal: heals what died, remembers where peers are, restores all after a reboot."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Final
+
+from vpn.agent import uapi
+from vpn.agent.apply import Host, restore
+from vpn.agent.components import egress, namespace, wireguard
+from vpn.agent.errors import AgentError
+from vpn.agent.lock import host_lock
+
+INTERVAL: Final = 0.4  # seconds between looks at whether hubs live
+SNAPSHOT_INTERVAL: Final = 2.0  # seconds between looks at where peers are
+LINK_INTERVAL: Final = 5.0  # seconds between looks at the links to the host
+CALM_AFTER: Final = 8.0  # seconds of calling peers back
+RETRY_AFTER: Final = 5.0  # seconds before a hub that could not be healed is tried again
+# A session older than this is over (REJECT_AFTER_TIME is 180 s), so that its peer shakes hands anew by itself.
+TALKING_WITHIN: Final = 240  # seconds
+
+
+@dataclass
+class Watch:
+    """What the watch remembers between two looks."""
+
+    host: Host
+    endpoints: dict[str, dict[str, tuple[str, bool]]] = field(default_factory=dict)
+    calling_since: dict[str, float] = field(default_factory=dict)
+    retry_at: dict[str, float] = field(default_factory=dict)
+
+    def heal(self) -> None:
+        """Restore each hub whose namespace or tunnel is not there."""
+        for hub in self.host.state.hubs():
+            if not self._lives(hub):
+                self._restore(hub)
+
+    def relink(self) -> None:
+        """Restore each hub whose link to the host is not there."""
+        linked = egress.linked(self.host.place)
+        for hub in self.host.state.hubs():
+            if self.host.names(hub).hostlink not in linked:
+                self._restore(hub)
+
+    def snapshot(self) -> None:
+        """Write down where peers are, when that changed, and stop calling back those of a healed hub."""
+        hubs = self.host.state.hubs()
+        for hub in hubs:
+            heard = uapi.heard(self.host.names(hub).wireguard)
+            if heard is None:
+                continue
+            self._remember(hub, heard)
+            self._calm(hub, any(peer.keepalive for peer in heard.values()))
+        for gone in self.endpoints.keys() - set(hubs):
+            del self.endpoints[gone]
+
+    def _lives(self, hub: str) -> bool:
+        names = self.host.names(hub)
+        # A kernel's interface (None) lives as long as its namespace.
+        return namespace.exists(names.netns) and uapi.is_answering(names.wireguard) is not False
+
+    def _restore(self, hub: str) -> None:
+        if time.monotonic() < self.retry_at.get(hub, 0.0):
+            return
+        try:
+            if restore(self.host, hub):
+                _say(f"{hub}: restored")
+            self.retry_at.pop(hub, None)
+        except AgentError as error:
+            self.retry_at[hub] = time.monotonic() + RETRY_AFTER
+            _say(f"{hub}: {error}")
+
+    def _remember(self, hub: str, heard: dict[str, uapi.Heard]) -> None:
+        recent = time.time() - TALKING_WITHIN
+        endpoints = {key: (peer.endpoint, peer.latest_handshake > recent) for key, peer in heard.items()}
+        known = self.endpoints.get(hub)
+        if known is None:
+            known = self.host.state.endpoints(hub)
+        if endpoints != known and endpoints:
+            with host_lock(self.host.state.directory):
+                self.host.state.save_endpoints(hub, endpoints)
+        self.endpoints[hub] = endpoints
+
+    def _calm(self, hub: str, calling: bool) -> None:
+        if not calling:
+            self.calling_since.pop(hub, None)
+        elif time.monotonic() - self.calling_since.setdefault(hub, time.monotonic()) > CALM_AFTER:
+            with host_lock(self.host.state.directory):
+                wireguard.calm(self.host.names(hub))
+            self.calling_since.pop(hub)
+
+
+def watch(host: Host) -> None:
+    """Watch over the hubs of `host` until SIGTERM or SIGINT."""
+    stop = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    keeper = Watch(host)
+    due = {keeper.heal: (INTERVAL, 0.0), keeper.snapshot: (SNAPSHOT_INTERVAL, 0.0), keeper.relink: (LINK_INTERVAL, 0.0)}
+    while not stop.is_set():
+        for look, (interval, at) in list(due.items()):
+            started = time.monotonic()
+            if started < at or stop.is_set():
+                continue
+            _try(look)
+            took = time.monotonic() - started
+            # With very many peers, where they are is asked less often; who lives, never.
+            due[look] = (interval, started + (interval if look == keeper.heal else max(interval, 10 * took)))
+        stop.wait(INTERVAL / 2)
+
+
+def _try(look: Callable[[], None]) -> None:
+    try:
+        look()
+    except AgentError as error:
+        _say(str(error))
+    except Exception as error:  # noqa: BLE001
+        # The watch must not end for one hub's sake. The text of an error may quote a key: only its kind is told.
+        _say(f"fault: {type(error).__name__}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
