@@ -1,0 +1,71 @@
+"""`make check`: linters, types, import contracts, migrations. Every check runs, so that one run tells everything."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+# Put together, so that this file does not carry them itself.
+REGISTRIES = re.compile(
+    "|".join([r"files\." + "pythonhosted", r"pypi\." + r"(org|python)", r"registry\." + "npmjs", r"deb\." + "debian", r"--find-" + "links"])
+)
+
+
+def checks() -> list[tuple[str, list[str]]]:
+    """Name and argument list of every check that is a program."""
+    templates = [str(path) for path in sorted(ROOT.glob("templates/**/*.html"))]
+    python = str(BIN / "python")
+    return [
+        ("ruff check", [str(BIN / "ruff"), "check", "."]),
+        ("ruff format", [str(BIN / "ruff"), "format", "--check", "."]),
+        ("mypy", [str(BIN / "mypy")]),
+        ("import contracts", [str(BIN / "lint-imports"), "--no-cache"]),
+        ("templates", [str(BIN / "djade"), "--target-version", "5.2", "--check", *templates]),
+        ("system check", [python, "manage.py", "check", "--fail-level", "WARNING"]),
+        ("migrations", [python, "manage.py", "makemigrations", "--check", "--dry-run"]),
+    ]
+
+
+def main() -> int:
+    """Run all; returns the number of those that failed."""
+    with tempfile.TemporaryDirectory() as data:
+        environ = os.environ | {"DATA_DIR": data, "SECRET_KEYS": "only-for-checks-" * 3, "DJANGO_SETTINGS_MODULE": "portal.settings"}
+        failed = [name for name, command in checks() if not _passes(name, command, environ)]
+    if addresses := download_addresses():
+        print("\n".join(["Download addresses do not belong into committed files:", *addresses]))
+        failed.append("download addresses")
+    print(f"{len(checks()) + 1 - len(failed)} passed, {len(failed)} failed" + (f": {', '.join(failed)}" if failed else ""))
+    return len(failed)
+
+
+def download_addresses() -> list[str]:
+    """Where committed files name a package registry's host."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    found = []
+    for name in filter(None, listed.split("\0")):
+        try:
+            text = (ROOT / name).read_text()
+        except (UnicodeDecodeError, FileNotFoundError, IsADirectoryError):
+            continue
+        found += [f"{name}:{number}" for number, line in enumerate(text.splitlines(), 1) if REGISTRIES.search(line)]
+    return found
+
+
+def _passes(name: str, command: list[str], environ: dict[str, str]) -> bool:
+    begun = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    print(f"{'ok  ' if done.returncode == 0 else 'FAIL'} {name} ({time.monotonic() - begun:.1f} s)", flush=True)
+    if done.returncode:
+        print(done.stdout + done.stderr, flush=True)
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""`make test`: the suite on SQLite, the same on PostgreSQL, then what runs real processes, tunnels and a browser."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from postgres import postgres
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL = "network or flow or browser"
+NO_TESTS = 5  # pytest's exit code where it selected none
+
+
+def main() -> int:
+    """Run all three parts, whatever comes of each; returns 1 where one failed."""
+    with tempfile.TemporaryDirectory(prefix="vpn-portal-test-") as data:
+        environ = os.environ | {"DATA_DIR": data, "SECRET_KEYS": "only-for-tests-" * 3}
+        environ.pop("DATABASE_URL", None)
+        failed = [part for part in (_sqlite, _postgresql, _real) if not part(environ)]
+    print("make test: " + (f"failed: {', '.join(part.__name__[1:] for part in failed)}" if failed else "all passed"))
+    return 1 if failed else 0
+
+
+def _sqlite(environ: dict[str, str]) -> bool:
+    return _pytest("SQLite", environ, "-n", "2", "-m", f"not ({REAL} or postgres)")
+
+
+def _postgresql(environ: dict[str, str]) -> bool:
+    with postgres() as url:
+        return _pytest("PostgreSQL", environ | {"DATABASE_URL": url}, "-n", "2", "-m", f"not ({REAL})")
+
+
+def _real(environ: dict[str, str]) -> bool:
+    """One file stays in one process: its tests share namespaces and a portal."""
+    return _pytest("Real processes", environ, "-n", "2", "--dist", "loadfile", "-m", REAL)
+
+
+def _pytest(title: str, environ: dict[str, str], *arguments: str) -> bool:
+    print(f"--- {title}", flush=True)
+    command = [sys.executable, "-m", "pytest", "-q", *arguments, *sys.argv[1:]]
+    return subprocess.run(command, cwd=ROOT, env=environ, check=False).returncode in {0, NO_TESTS}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

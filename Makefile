@@ -1,0 +1,58 @@
+# make up | down | test | check | bench: each prepares what it needs, on a machine with python3, git and make alone.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help up down test check bench requirements packages test-packages
+
+# A python that an unprivileged process may execute too, so the distribution's before one in somebody's home.
+PYTHON := $(shell for p in /usr/bin/python3 /usr/local/bin/python3 python3; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+READY := .venv/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+help:
+	@echo "make up      run the portal here (PORT=8000 BIND=127.0.0.1; the README has all variables)"
+	@echo "make down    end it, and take this machine's hubs away"
+	@echo "make test    the whole test suite, on SQLite and on PostgreSQL"
+	@echo "make check   linters, types, import contracts"
+	@echo "make bench   the benchmarks"
+
+# setpriv: whoever kills make with -9 means the portal too.
+up: packages $(READY)
+	@exec setpriv --pdeathsig TERM $(BIN)/python -m portal.running up
+
+down:
+	@if [ -x $(BIN)/python ]; then exec $(BIN)/python -m portal.running down; else echo "Nothing runs from here."; fi
+
+test: test-packages $(READY)
+	@exec $(BIN)/python .ci/test.py
+
+check: packages $(READY)
+	@exec $(BIN)/python .ci/check.py
+
+bench: test-packages $(READY)
+	@exec $(BIN)/python -m tests.bench
+
+packages:
+	@.ci/packages run
+
+test-packages:
+	@.ci/packages test
+
+# Readable by the portal's unprivileged account, whatever the umask is.
+$(READY): requirements.txt | packages
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt-get install python3" >&2; exit 1; }
+	@echo "Preparing .venv (once)"
+	@umask 022 && { $(BIN)/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear .venv; }
+	@umask 022 && $(PIP) install --quiet --require-hashes --requirement requirements.txt
+	@touch $(READY)
+
+# Pinned with the hashes of every file of a release, and without any download address. The oldest Python we run on
+# compiles it, since that one needs the most packages.
+requirements:
+	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" \
+	&& "$$tools/bin/pip" install --quiet pip-tools \
+	&& CUSTOM_COMPILE_COMMAND="make requirements" "$$tools/bin/pip-compile" --quiet --all-extras --generate-hashes \
+		--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
+		--output-file requirements.txt pyproject.toml
