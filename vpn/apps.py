@@ -11,4 +11,4 @@ class VpnConfig(AppConfig):
 
     def ready(self) -> None:
         """Listen to what happens to people."""
-        from vpn import receivers  # noqa: F401, PLC0415  (needs the app registry)
+        from vpn import receivers  # noqa: F401 - needs the app registry

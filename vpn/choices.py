@@ -113,7 +113,7 @@ class Platform(models.TextChoices):
 
 # Why a platform cannot carry WireGuard; the words are shown beside what is missing.
 WITHOUT_WIREGUARD: dict[str, str] = {
-    Platform.ROUTEROS6: "RouterOS 6 has no WireGuard. Upgrade the router to RouterOS 7, then change the site's platform.",
+    Platform.ROUTEROS6: "RouterOS 6 has no WireGuard. Upgrade the router to RouterOS 7, then change its platform here.",
 }
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from django.conf import settings
 
-from vpn.agent.errors import AgentError, parse_error
-from vpn.agent.report import HubReport, ReportInvalid, parse_report
+from vpn.agent.errors import parse_error
+from vpn.agent.report import HubReport, ReportInvalidError, parse_report
 from vpn.drivers.base import Proof, Unreachable
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class LocalDriver:
     def _report(self, request: dict[str, Any]) -> HubReport:
         try:
             return parse_report(self._call(request).get("report"))
-        except ReportInvalid as error:
+        except ReportInvalidError as error:
             raise Unreachable(f"The agent answered with a report that makes no sense: {error}.") from error
 
     def _call(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -85,11 +85,11 @@ class LocalDriver:
             except (OSError, ValueError) as error:
                 # Every request is idempotent, so a session that broke is opened anew, once.
                 logger.warning("The agent's session broke (%s); opening another", error)
-                self._close()
+                self.close()
                 try:
                     answer = self._exchange(line)
                 except (OSError, ValueError) as again:
-                    self._close()
+                    self.close()
                     raise Unreachable(f"The agent on this machine does not answer ({again}).") from again
         if "error" in answer:
             raise parse_error(answer["error"])
@@ -97,7 +97,8 @@ class LocalDriver:
 
     def _exchange(self, line: bytes) -> dict[str, Any]:
         process = self._session()
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101 - opened with pipes
+        assert process.stdin is not None  # noqa: S101 - opened with pipes
+        assert process.stdout is not None  # noqa: S101
         process.stdin.write(line)
         process.stdin.flush()
         deadline = time.monotonic() + _ANSWER_SECONDS
@@ -127,7 +128,8 @@ class LocalDriver:
             )
         return self._process
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End the session; the next call opens another."""
         process, self._process = self._process, None
         self._buffer = b""
         if process is not None:
@@ -144,10 +146,4 @@ def agent_command() -> list[str]:
     return [*command, "--host-netns", settings.HUB_HOST_NETNS] if settings.HUB_HOST_NETNS else command
 
 
-def close_sessions() -> None:
-    """End this process's session; the next call opens another."""
-    driver._close()
-
-
 driver = LocalDriver()
-__all__ = ["AgentError", "LocalDriver", "agent_command", "close_sessions", "driver"]

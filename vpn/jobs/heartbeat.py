@@ -1,4 +1,4 @@
-"""Signs of life of workers and schedule. Redis lists a worker that was killed as busy for minutes, so we keep our own."""
+"""Signs of life of workers and schedule: our own, since rq lists a killed worker as busy for minutes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Creating a hub step by step, and taking it down. Every step may be repeated; a failed one is where a retry goes on."""
+"""Creating a hub step by step, and taking it down. Every step may be repeated; a retry goes on from the failed one."""
 
 from __future__ import annotations
 

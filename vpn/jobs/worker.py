@@ -10,7 +10,7 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.worker import SimpleWorker
 
-from vpn.drivers.local import close_sessions
+from vpn.drivers import local
 from vpn.jobs.heartbeat import beat_while_running
 
 
@@ -26,7 +26,7 @@ class PortalWorker(SimpleWorker):
         finally:
             stop.set()
             thread.join(timeout=5)
-            close_sessions()
+            local.driver.close()
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run one job with database connections that are alive."""

@@ -14,8 +14,8 @@ from vpn.choices import InstanceState
 from vpn.constants import HANDSHAKE_TIMEOUT, OBSERVATION_MAX_AGE
 
 if TYPE_CHECKING:
-    from vpn.models.instance import Instance
-    from vpn.models.peer import Peer
+    from vpn.models.instance import Instance  # noqa: F401 - named in a type argument
+    from vpn.models.peer import Peer  # noqa: F401 - named in a type argument
 
 
 def connected_filter(prefix: str = "") -> Q:
