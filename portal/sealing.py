@@ -67,7 +67,7 @@ def unseal(sealed: str, *, table: str, row: str, field: str) -> str:
 
 
 def _place(table: str, row: str, field: str) -> bytes:
-    return "\x1f".join((table, row, field)).encode()
+    return f"{table}\x1f{row}\x1f{field}".encode()
 
 
 class Sealed:

@@ -33,7 +33,7 @@ HUB_HOST = 1
 FIRST_PEER_HOST = 2
 
 
-class PoolExhausted(Exception):  # noqa: N818 - says what happened
+class PoolExhausted(Exception):
     """No pool, or no host within a pool, is left."""
 
 

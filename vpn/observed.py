@@ -153,15 +153,13 @@ def _update_many(columns: list[str], rows: list[tuple[object, ...]]) -> None:
     if not rows:
         return
     meta = Peer._meta
-    fields = [meta.get_field(column) for column in columns]
+    by_name = {field.name: field for field in meta.concrete_fields}
+    fields = [by_name[column] for column in (*columns, "id")]
     quote = connection.ops.quote_name
-    assignments = ", ".join(f"{quote(field.column)} = %s" for field in fields)
-    primary_key = meta.pk
-    statement = f"UPDATE {quote(meta.db_table)} SET {assignments} WHERE {quote(primary_key.column)} = %s"  # noqa: S608
+    *assigned, identifier = (f"{quote(field.column)} = %s" for field in fields)
+    statement = f"UPDATE {quote(meta.db_table)} SET {', '.join(assigned)} WHERE {identifier}"  # noqa: S608 - our columns
     prepared = [
-        tuple(
-            field.get_db_prep_save(value, connection) for field, value in zip([*fields, primary_key], row, strict=True)
-        )
+        tuple(field.get_db_prep_save(value, connection) for field, value in zip(fields, row, strict=True))
         for row in rows
     ]
     with connection.cursor() as cursor:

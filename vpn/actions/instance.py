@@ -145,7 +145,7 @@ def _cleaned_settings(changes: dict[str, Any]) -> dict[str, Any]:
             if field in changes
         }
     )
-    cleaned = {field: changes[field] for field in ("name", "mtu") if field in changes}
+    cleaned: dict[str, Any] = {field: changes[field] for field in ("name", "mtu") if field in changes}
     for field, parse in (("pushed_routes", parse_pushed_route), ("public_dns", parse_dns_server)):
         if field in changes:
             try:

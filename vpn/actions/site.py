@@ -54,7 +54,7 @@ def _save(site: Site, values: dict[str, Any]) -> Site:
         errors["longitude" if site.longitude is None else "latitude"] = ["Give both coordinates, or none."]
     if site.platform not in Platform.values:
         errors["platform"] = [f"Choose one of {', '.join(Platform.values)}."]
-    elif site.without_wireguard and site.pk and site.peers.exists():
+    elif site.without_wireguard and site.peers.exists():
         errors["platform"] = [f"{site.name} is connected over WireGuard. {site.without_wireguard}"]
     if errors:
         raise InvalidInput(errors)

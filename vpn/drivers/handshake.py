@@ -44,7 +44,7 @@ SESSION_PATIENCE = 2.0
 TAI64_EPOCH = 0x400000000000000A
 
 
-class HandshakeFailed(Exception):  # noqa: N818 - says what happened
+class HandshakeFailed(Exception):
     """The hub could not be proven. `reason` is for an admin; `code` is one of invalid, unresolved, closed, silent,
     busy, rejected, no-echo."""
 

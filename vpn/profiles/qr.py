@@ -14,7 +14,7 @@ QUIET_ZONE = 4
 COMFORTABLE_VERSION = 20
 
 
-class TooLong(ValueError):  # noqa: N818 - says what is wrong
+class TooLong(ValueError):
     """The text does not fit into a QR code: hand out the file instead."""
 
 

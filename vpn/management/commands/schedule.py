@@ -16,4 +16,4 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run."""
-        build_scheduler().start()
+        build_scheduler().start()  # type: ignore[no-untyped-call]
