@@ -156,7 +156,7 @@ def _update_many(columns: list[str], rows: list[tuple[object, ...]]) -> None:
     by_name = {field.name: field for field in meta.concrete_fields}
     fields = [by_name[column] for column in (*columns, "id")]
     quote = connection.ops.quote_name
-    *assigned, identifier = (f"{quote(field.column)} = %s" for field in fields)
+    *assigned, identifier = (f"{quote(field.attname)} = %s" for field in fields)
     statement = f"UPDATE {quote(meta.db_table)} SET {', '.join(assigned)} WHERE {identifier}"  # noqa: S608 - our columns
     prepared = [
         tuple(field.get_db_prep_save(value, connection) for field, value in zip(fields, row, strict=True))
