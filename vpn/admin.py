@@ -1,0 +1,175 @@
+"""Django admin for staff: read-mostly, with the acts that only staff can do. Sealed columns are never shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.db import models
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from vpn.actions.instance import forget_instance, retry_instance
+from vpn.exceptions import Conflict
+from vpn.jobs import queue
+from vpn.models import Instance, Operation, OperationStep, Peer, Region, Server, Site
+
+if TYPE_CHECKING:  # Django's own classes take no parameter when the program runs.
+    ModelAdmin = admin.ModelAdmin[Any]
+    TabularInline = admin.TabularInline[Any, Any]
+else:
+    ModelAdmin, TabularInline = admin.ModelAdmin, admin.TabularInline
+
+# Everything that is no business of a page: sealed values, and the bookkeeping of leases and digests.
+HIDDEN = (
+    "private_key_sealed",
+    "preshared_key_sealed",
+    "probe_private_key_sealed",
+    "probe_preshared_key_sealed",
+    "lease_token",
+    "applied_total",
+)
+
+
+class ReadOnly(ModelAdmin):
+    """Rows that only actions change: staff looks at them."""
+
+    changeable: tuple[str, ...] = ()
+    show_full_result_count = False
+
+    def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
+        """Every column but the hidden ones."""
+        return [field.name for field in self.model._meta.fields if field.name not in HIDDEN]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
+        """Everything but what is named in `changeable`."""
+        return [name for name in self.get_fields(request, obj) if name not in self.changeable]
+
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Rows come from the portal's own actions."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Deleting a row would leave its hub, or its key, behind on a server."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Only what is named in `changeable`."""
+        return bool(self.changeable) and super().has_change_permission(request, obj)
+
+
+@admin.register(Region)
+class RegionAdmin(ReadOnly):
+    """Regions: what they are called, where they lie, and whether they take instances."""
+
+    changeable = ("name", "country", "latitude", "longitude", "available", "unavailable_reason")
+    list_display = ("id", "name", "country", "driver", "available")
+
+
+@admin.register(Server)
+class ServerAdmin(ReadOnly):
+    """Servers and the address that profiles point to."""
+
+    list_display = ("name", "region", "address", "created_at")
+    list_select_related = ("region",)
+
+
+@admin.register(Instance)
+class InstanceAdmin(ReadOnly):
+    """Instances, with the acts for those that are stuck."""
+
+    list_display = ("name", "organization", "hostname", "region", "state", "progress", "failure", "observed_at")
+    list_filter = ("state", "region")
+    list_select_related = ("organization", "region")
+    search_fields = ("name", "hostname", "hub", "organization__name")
+    actions = ("apply_again", "retry", "forget")
+
+    @admin.display(description="applied of desired generation")
+    def progress(self, instance: Instance) -> str:
+        """How far the server has followed."""
+        return f"{instance.applied_generation} of {instance.desired_generation}"
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Acts on tunnels need the right to change instances, which looking at them does not."""
+        allowed = request.user.has_perm("vpn.change_instance")
+        return super().get_actions(request) if allowed else {}
+
+    @admin.action(description="Apply again")
+    def apply_again(self, request: HttpRequest, chosen: QuerySet[Instance]) -> None:
+        """Compare the hub with what it should run, and mend it."""
+        for instance in chosen:
+            queue.enqueue_apply(instance.pk)
+        messages.success(request, "Asked the workers to apply again.")
+
+    @admin.action(description="Retry")
+    def retry(self, request: HttpRequest, chosen: QuerySet[Instance]) -> None:
+        """Go on with what failed."""
+        _each(request, chosen, retry_instance, "is tried again.")
+
+    @admin.action(description="Forget (its server is gone)")
+    def forget(self, request: HttpRequest, chosen: QuerySet[Instance]) -> HttpResponse | None:
+        """Remove instances without asking their server, after one question."""
+        if request.POST.get("confirmed") == "true":
+            _each(request, chosen, forget_instance, "was forgotten.")
+            return None
+        context = {**self.admin_site.each_context(request), "title": "Forget instances", "chosen": chosen}
+        return TemplateResponse(request, "admin/vpn/instance/forget.html", context)
+
+
+@admin.register(Peer)
+class PeerAdmin(ReadOnly):
+    """Peers: what they are and when they were last heard of; never their keys."""
+
+    list_display = ("label", "instance", "type", "enabled", "key_custody", "last_handshake", "endpoint")
+    list_filter = ("type", "enabled", "key_custody")
+    list_select_related = ("instance", "member__user", "site")
+    search_fields = ("device", "member__user__email", "member__user__name", "site__name", "public_key")
+
+
+@admin.register(Site)
+class SiteAdmin(ReadOnly):
+    """Sites."""
+
+    list_display = ("name", "organization", "platform", "place")
+    list_select_related = ("organization",)
+    search_fields = ("name", "organization__name", "place")
+
+
+class StepInline(TabularInline):
+    """An operation's steps."""
+
+    model = OperationStep
+    extra = 0
+    can_delete = False
+    fields = readonly_fields = ("position", "name", "state", "started_at", "finished_at", "message")
+
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Steps come with their operation."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Steps are written by jobs."""
+        return False
+
+
+@admin.register(Operation)
+class OperationAdmin(ReadOnly):
+    """Runs of background work."""
+
+    list_display = ("instance", "kind", "state", "started_at", "finished_at", "summary")
+    list_filter = ("kind", "state")
+    list_select_related = ("instance",)
+    inlines = (StepInline,)
+
+
+def _each(request: HttpRequest, chosen: QuerySet[Instance], act: Callable[[Instance], object], done: str) -> None:
+    """Run an action on each instance, and say of each how it went."""
+    for instance in chosen:
+        try:
+            act(instance)
+        except Conflict as refusal:
+            messages.error(request, f"{instance.name}: {refusal.message}")
+        else:
+            messages.success(request, f"{instance.name} {done}")

@@ -1,0 +1,72 @@
+"""Fields that several forms share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from vpn.validators import parse_network
+
+
+class LinesField(forms.CharField):
+    """A list, one value per line; blank lines and white space around a value are dropped."""
+
+    widget = forms.Textarea
+
+    def prepare_value(self, value: Any) -> Any:
+        """A list as lines; what was typed as it was typed."""
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> list[str]:
+        """The lines as a list."""
+        return [line.strip() for line in str(value or "").splitlines() if line.strip()]
+
+
+class NetworksField(LinesField):
+    """Networks in CIDR notation, one per line. Every faulty line is reported at once."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocapitalize": "off", "class": "mono"})
+        super().__init__(**{"widget": widget, "strip": False, **options})
+
+    def validate(self, value: list[str]) -> None:  # type: ignore[override]
+        """Raise one ValidationError with the fault of each line."""
+        super().validate(value)
+        faults: list[ValidationError] = []
+        for line in value:
+            try:
+                parse_network(line)
+            except ValidationError as fault:
+                faults.append(fault)
+        if faults:
+            raise ValidationError(faults)
+
+    def run_validators(self, value: Any) -> None:
+        """The validators of a text do not fit a list."""
+
+
+class TrueFalseField(forms.TypedChoiceField):
+    """A choice between two ways, each with its own words; the values are `true` and `false`."""
+
+    widget = forms.RadioSelect
+
+    def __init__(self, *, no: str, yes: str, **options: Any) -> None:
+        choices = [("false", no), ("true", yes)]
+        super().__init__(choices=choices, coerce=_is_true, empty_value=None, required=False, **options)
+
+    def prepare_value(self, value: Any) -> Any:
+        """True and False as the values of the two choices."""
+        return str(value).lower() if isinstance(value, bool) else value
+
+
+class ConfirmationField(forms.BooleanField):
+    """A box that is ticked to confirm; sends `true`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(required=False, widget=forms.CheckboxInput(attrs={"value": "true"}), **options)
+
+
+def _is_true(value: str) -> bool:
+    return value == "true"

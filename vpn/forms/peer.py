@@ -1,0 +1,164 @@
+"""Adding and editing peers: is the input well formed? Whether it may be is the actions' question."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+
+from portal.models import Membership, MembershipState, Organization
+from vpn.addressing import is_broad
+from vpn.choices import Platform, Protocol
+from vpn.forms.fields import ConfirmationField, NetworksField, TrueFalseField
+from vpn.models import Instance, Peer, Site
+from vpn.validators import parse_network, validate_label_text, validate_wireguard_key
+
+NEW_SITE = "A new site"
+
+
+class MemberField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """One of an organization's members, by name and address."""
+
+    def label_from_instance(self, obj: Any) -> str:
+        """The name with the address, which tells two people of one name apart."""
+        return f"{obj.user.name} ({obj.user.email})" if obj.user.name else obj.user.email
+
+
+class ClientFields(forms.Form):
+    """What can be set on a client peer, now or later."""
+
+    device = forms.CharField(
+        label="Device",
+        required=False,
+        strip=False,
+        validators=[validate_label_text],
+        help_text="What the owner calls it, such as laptop or phone.",
+        widget=forms.TextInput(attrs={"maxlength": 40, "autocomplete": "off"}),
+    )
+    route_all = TrueFalseField(
+        label="What goes through the VPN",
+        no="Split tunnel",
+        yes="All traffic",
+        initial=False,
+    )
+    expires_at = forms.DateTimeField(
+        label="Expires",
+        required=False,
+        help_text="Time in UTC. From then on the hub lets the device in no more. Empty: never.",
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+    )
+
+
+class ClientPeerForm(ClientFields):
+    """One user's device."""
+
+    user_id = MemberField(label="Member", queryset=Membership.objects.none(), empty_label="Choose a member")
+    protocol = forms.ChoiceField(
+        required=False, choices=Protocol.choices, initial=Protocol.WIREGUARD, widget=forms.HiddenInput
+    )
+    public_key = forms.CharField(
+        label="The device's own public key",
+        required=False,
+        validators=[validate_wireguard_key],
+        help_text="Only if the device made its own key pair: the profile then has no private key in it.",
+        widget=forms.TextInput(attrs={"class": "mono", "autocomplete": "off", "spellcheck": "false"}),
+    )
+    field_order = ("user_id", "device", "route_all", "expires_at", "public_key", "protocol")
+
+    def __init__(self, *args: Any, organization: Organization, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["user_id"].queryset = _members_of(organization)  # type: ignore[attr-defined]
+
+    @property
+    def more_is_open(self) -> bool:
+        """Is there something under "More settings" that should be seen at once?"""
+        return any(self[name].value() or self[name].errors for name in ("expires_at", "public_key"))
+
+
+class SubnetFields(forms.Form):
+    """What a site advertises."""
+
+    subnets = NetworksField(
+        label="Subnets behind the router",
+        required=False,
+        help_text="One network per line, such as 10.1.0.0/24.",
+    )
+    confirm_broad_routes = ConfirmationField(
+        label="Yes, route these wide ranges to this site",
+        help_text="Every peer of this hub sends what has no narrower route to this router.",
+    )
+
+    @property
+    def asks_confirmation(self) -> bool:
+        """Do the subnets, as they stand in the form, hold a route that is broad?"""
+        value = self["subnets"].value()
+        lines = value.splitlines() if isinstance(value, str) else value or []
+        return any(_is_broad_text(line) for line in lines)
+
+
+class SitePeerForm(SubnetFields):
+    """A site's router: of a site that is there, or of one made in place."""
+
+    site_id = forms.ModelChoiceField(label="Site", required=False, queryset=Site.objects.none(), empty_label=NEW_SITE)
+    site_name = forms.CharField(
+        label="Name of the new site",
+        required=False,
+        strip=False,
+        validators=[validate_label_text],
+        widget=forms.TextInput(attrs={"maxlength": 40, "autocomplete": "off"}),
+    )
+    site_platform = forms.ChoiceField(
+        label="Its router runs", required=False, choices=Platform.choices, initial=Platform.ROUTEROS7
+    )
+    protocol = forms.ChoiceField(
+        required=False, choices=Protocol.choices, initial=Protocol.WIREGUARD, widget=forms.HiddenInput
+    )
+    field_order = ("site_id", "site_name", "site_platform", "subnets", "confirm_broad_routes", "protocol")
+
+    def __init__(self, *args: Any, instance: Instance, **options: Any) -> None:
+        super().__init__(*args, **options)
+        sites = self.fields["site_id"]
+        sites.queryset = _sites_without_peer(instance)  # type: ignore[attr-defined]
+        # With JavaScript, choosing a site fills in the subnets that are known of it.
+        sites.widget.attrs |= {"hx-get": "", "hx-target": "#site_subnets", "hx-trigger": "change"}
+
+    @property
+    def has_sites(self) -> bool:
+        """Is there a site to choose?"""
+        return len(self.fields["site_id"].choices) > 1  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        """A site, or the name of a new one."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        if not cleaned.get("site_id") and not cleaned.get("site_name") and not self.errors:
+            missing = "Choose a site, or name the new one." if self.has_sites else "Name the new site."
+            self.add_error("site_name", missing)
+        return cleaned
+
+
+def edit_form(peer: Peer, data: Any = None) -> forms.Form:
+    """The form that edits a peer, filled in from it."""
+    if peer.is_site:
+        initial = {"subnets": peer.subnets, "confirm_broad_routes": peer.confirm_broad_routes}
+        return SubnetFields(data, initial=initial)
+    return ClientFields(
+        data, initial={"device": peer.device, "route_all": peer.route_all, "expires_at": peer.expires_at}
+    )
+
+
+def _members_of(organization: Organization) -> QuerySet[Membership]:
+    found = Membership.objects.filter(organization=organization).exclude(state=MembershipState.DEACTIVATED)
+    return found.filter(user__is_active=True).select_related("user").order_by("user__name", "user__email")
+
+
+def _sites_without_peer(instance: Instance) -> QuerySet[Site]:
+    return Site.objects.filter(organization=instance.organization_id).exclude(peers__instance=instance)
+
+
+def _is_broad_text(text: str) -> bool:
+    try:
+        return is_broad(parse_network(text))
+    except ValidationError:
+        return False

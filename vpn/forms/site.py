@@ -1,0 +1,48 @@
+"""Adding and editing sites."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from vpn.choices import Platform
+from vpn.forms.fields import NetworksField
+from vpn.models import Site
+from vpn.validators import validate_label_text
+
+FIELDS = ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets")
+
+
+class SiteForm(forms.Form):
+    """A branch with its router."""
+
+    name = forms.CharField(
+        label="Name",
+        strip=False,
+        validators=[validate_label_text],
+        widget=forms.TextInput(attrs={"maxlength": 40, "autocomplete": "off"}),
+    )
+    platform = forms.ChoiceField(label="The router runs", choices=Platform.choices, initial=Platform.ROUTEROS7)
+    platform_version = forms.CharField(
+        label="Version", required=False, max_length=20, help_text="Such as 7.16.", widget=forms.TextInput
+    )
+    subnets = NetworksField(
+        label="Subnets behind the router",
+        required=False,
+        help_text="One network per line, such as 10.1.0.0/24. Offered when the site is added to an instance.",
+    )
+    place = forms.CharField(label="Place", required=False, max_length=80, help_text="Such as Berlin, DE.")
+    latitude = forms.FloatField(label="Latitude", required=False, min_value=-90, max_value=90)
+    longitude = forms.FloatField(label="Longitude", required=False, min_value=-180, max_value=180)
+
+    @property
+    def more_is_open(self) -> bool:
+        """Is there something under "More settings" that should be seen at once?"""
+        names = ("platform_version", "place", "latitude", "longitude")
+        return any(self[name].value() not in (None, "") or self[name].errors for name in names)
+
+
+def site_form(site: Site, data: Any = None) -> SiteForm:
+    """The form that edits a site, filled in from it."""
+    return SiteForm(data, initial={name: getattr(site, name) for name in FIELDS})

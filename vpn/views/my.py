@@ -1,0 +1,58 @@
+"""My VPN: am I protected, and how do I add my phone?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from portal.access import get_member
+from portal.htmx import render_page
+from portal.models import Membership, MembershipState, Role
+from vpn.access import own_peers
+from vpn.models import Peer
+from vpn.profiles.peer import profile_states
+from vpn.views.peer_condition import Condition, condition_of
+
+
+@dataclass(frozen=True)
+class Device:
+    """One of the member's own peers, with the words that the page says of it."""
+
+    peer: Peer
+    condition: Condition
+    profile_state: str
+
+
+@require_safe
+def my(request: HttpRequest) -> HttpResponse:
+    """A member's own devices, and nothing else."""
+    member = get_member(request)
+    devices = _devices(member)
+    context = {
+        "devices": devices,
+        "connected": [device for device in devices if device.condition.tone == "good"],
+        "admins": [] if devices else _admins_of(member),
+        "is_admin": member.is_admin,
+    }
+    return render_page(request, "vpn/my.html", context, fragment="my_devices")
+
+
+def _devices(member: Membership) -> list[Device]:
+    devices: list[Device] = []
+    found = own_peers(member).order_by("instance__name", "instance_id", "created_at", "id")
+    for instance, peers in groupby(found, key=lambda peer: peer.instance):
+        listed = list(peers)
+        states = profile_states(instance, listed)
+        devices += [Device(peer, condition_of(peer, states[peer.pk]), states[peer.pk]) for peer in listed]
+    return devices
+
+
+def _admins_of(member: Membership) -> list[Membership]:
+    """Whom to ask for a device."""
+    found = Membership.objects.filter(
+        organization=member.organization_id, role=Role.ADMIN, state=MembershipState.ACTIVE, user__is_active=True
+    )
+    return list(found.select_related("user").order_by("user__name", "user__email")[:5])

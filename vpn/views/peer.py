@@ -1,0 +1,39 @@
+"""The peer page: is it connected, and if not, what now?"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from portal.access import get_member
+from portal.htmx import render_page
+from portal.models import Membership
+from vpn.access import get_peer, may_fetch_profile
+from vpn.models import Peer
+from vpn.profiles.peer import profile_state, routes_sentence
+from vpn.views.peer_condition import condition_of
+
+
+@require_safe
+def peer(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The whole page; for HTMX, which polls it, the part that changes by itself."""
+    member = get_member(request)
+    found = get_peer(member, pk)
+    return render_page(request, "vpn/peer.html", _context(member, found), fragment="peer_status")
+
+
+def _context(member: Membership, peer: Peer) -> dict[str, Any]:
+    state = profile_state(peer)
+    return {
+        "peer": peer,
+        "instance": peer.instance,
+        "condition": condition_of(peer, state),
+        "profile_state": state,
+        "routes_sentence": routes_sentence(peer),
+        "may_change": member.is_admin,
+        "may_fetch": may_fetch_profile(member, peer),
+        "is_own": peer.member_id == member.pk,
+    }

@@ -1,0 +1,125 @@
+"""Disable, enable, rotate keys, delete: each says what will stop working and asks once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from portal.access import get_member
+from vpn.access import get_peer
+from vpn.actions.peer import delete_peer, rotate_keys, update_peer
+from vpn.exceptions import Conflict, InvalidInput
+from vpn.models import Peer
+
+
+@dataclass(frozen=True)
+class Act:
+    """What is asked once: the verb of button, heading and message, and what it means."""
+
+    verb: str
+    done: str
+    question: str
+    run: Callable[[Peer], object]
+    consequences: Callable[[Peer], list[str]]
+    dangerous: bool = True
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def peer_disable(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Shut a peer out until it is enabled again."""
+    return _asked_once(request, pk, _DISABLE)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def peer_enable(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Let a disabled peer in again."""
+    return _asked_once(request, pk, _ENABLE)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def peer_rotate(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Give a peer new keys."""
+    return _asked_once(request, pk, _ROTATE)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def peer_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Revoke and remove a peer."""
+    return _asked_once(request, pk, _DELETE)
+
+
+def _asked_once(request: HttpRequest, pk: UUID, act: Act) -> HttpResponse:
+    member = get_member(request)
+    peer = get_peer(member, pk, write=True)
+    context = {
+        "act": act,
+        "question": act.question.format(peer.label),
+        "peer": peer,
+        "instance": peer.instance,
+        "consequences": act.consequences(peer),
+    }
+    if request.method != "POST":
+        return render(request, "vpn/peer_confirm.html", context)
+    label, instance_pk = peer.label, peer.instance_id
+    try:
+        act.run(peer)
+    except (Conflict, InvalidInput) as refusal:
+        return render(request, "vpn/peer_confirm.html", {**context, "refusal": str(refusal)}, status=409)
+    messages.success(request, f"{label}: {act.done}")
+    if act is _DELETE:
+        return redirect("instance", pk=instance_pk)
+    return redirect("peer", pk=pk)
+
+
+def _stops(peer: Peer) -> list[str]:
+    """What ends with this peer's tunnel."""
+    lines = []
+    if peer.is_connected:
+        lines.append("It is connected now; its connection ends within seconds.")
+    if peer.is_site:
+        networks = ", ".join(peer.subnets)
+        lines.append(f"Nothing behind its router can be reached through the VPN any more: {networks}.")
+        lines.append("The site reaches neither the other sites nor the clients.")
+    else:
+        lines.append("The device reaches nothing behind the hub any more.")
+        if peer.route_all:
+            lines.append(
+                "All its traffic goes through the VPN: while the tunnel is switched on, it has no internet either."
+            )
+    return lines
+
+
+def _on_disabling(peer: Peer) -> list[str]:
+    return [*_stops(peer), "Its keys and addresses stay: after “Enable” the same profile works again."]
+
+
+def _on_enabling(peer: Peer) -> list[str]:
+    return ["The hub lets it in again, with the profile that it has."]
+
+
+def _on_rotating(peer: Peer) -> list[str]:
+    return [
+        *_stops(peer),
+        "The profile that it has ends, and share links to it too. Fetch the new profile and import it in its place.",
+    ]
+
+
+def _on_deleting(peer: Peer) -> list[str]:
+    end = "The site itself stays under Sites." if peer.is_site else "To connect the device again, add it anew."
+    return [*_stops(peer), "Its keys and its profile end for good. This cannot be undone.", end]
+
+
+_DISABLE = Act("Disable", "disabled.", "Disable {}?", lambda peer: update_peer(peer, enabled=False), _on_disabling)
+_ENABLE = Act(
+    "Enable", "enabled.", "Enable {}?", lambda peer: update_peer(peer, enabled=True), _on_enabling, dangerous=False
+)
+_ROTATE = Act(
+    "Rotate keys", "keys rotated. Fetch the new profile.", "Rotate the keys of {}?", rotate_keys, _on_rotating
+)
+_DELETE = Act("Delete", "deleted.", "Delete {}?", delete_peer, _on_deleting)

@@ -1,0 +1,108 @@
+"""How a peer's connection stands, and what to do about it: in the words that pages show first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from portal.models import MembershipState
+from vpn.choices import InstanceState, KeyCustody, ProfileState
+from vpn.constants import OBSERVATION_MAX_AGE
+from vpn.models import Instance, Peer
+
+_HUB_NOT_THERE = {
+    InstanceState.PENDING: ("waiting", "Waiting for the hub", "The hub is about to be created."),
+    InstanceState.PROVISIONING: (
+        "waiting",
+        "Waiting for the hub",
+        "The hub is being created. The profile can be fetched as soon as it is ready.",
+    ),
+    InstanceState.FAILED: ("bad", "Hub not ready", "The hub could not be created, so nothing can connect to it yet."),
+    InstanceState.DELETING: ("off", "Hub being deleted", "The instance is being deleted, and its tunnels end with it."),
+    InstanceState.LOST: ("bad", "Hub lost", "The hub's server is gone, so nothing can connect to it."),
+}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """The answer to "is it connected, and if not, what now?".
+
+    `tone` is good, waiting, bad or off; `since` a time that belongs to the word; `steps` is true where the reader
+    should be led through what usually stands in the way.
+    """
+
+    tone: str
+    word: str
+    advice: str = ""
+    since: datetime | None = None
+    steps: bool = False
+
+
+def condition_of(peer: Peer, profile_state: str) -> Condition:
+    """How the peer's connection stands now."""
+    return _shut_out(peer) or _hub_away(peer.instance) or _tunnel(peer, profile_state)
+
+
+def _shut_out(peer: Peer) -> Condition | None:
+    if not peer.enabled:
+        return Condition("off", "Disabled", "The hub does not let it in. Enable it to let it connect again.")
+    if peer.expires_at is not None and peer.expires_at <= timezone.now():
+        return Condition(
+            "off", "Expired", "Its time is over. Set a later expiry to let it connect again.", peer.expires_at
+        )
+    member = peer.member
+    if member is not None and (member.state == MembershipState.DEACTIVATED or not member.user.is_active):
+        return Condition("off", "Member deactivated", f"{member.label} is deactivated, and so are all their devices.")
+    return None
+
+
+def _hub_away(instance: Instance) -> Condition | None:
+    found = _HUB_NOT_THERE.get(InstanceState(instance.state))
+    return Condition(*found) if found else None
+
+
+def _tunnel(peer: Peer, profile_state: str) -> Condition:
+    instance = peer.instance
+    if peer.is_connected:
+        return Condition("good", "Connected", since=peer.connected_from or peer.last_handshake)
+    if not peer.is_on_hub:
+        return _not_on_hub(instance)
+    if _unobserved(instance):
+        return Condition(
+            "waiting", "Not known", "The hub was not heard of in the last seconds.", since=instance.observed_at
+        )
+    if profile_state == ProfileState.UNDELIVERED:
+        return Condition("waiting", "Profile not fetched yet", _fetch_advice(peer))
+    if profile_state == ProfileState.OUTDATED:
+        return Condition(
+            "waiting",
+            "Not connected",
+            "What the device was given is outdated. Fetch the profile again and import it in place of the old one.",
+            since=peer.last_handshake,
+        )
+    if peer.last_handshake is None:
+        return Condition(
+            "waiting", "Never connected", "The profile was fetched, but no handshake came yet.", steps=True
+        )
+    return Condition("off", "Not connected", since=peer.last_handshake, steps=True)
+
+
+def _not_on_hub(instance: Instance) -> Condition:
+    if instance.failure:
+        return Condition("bad", "Hub not up to date", f"The last change could not be applied: {instance.failure}")
+    return Condition("waiting", "Going to the hub", "The hub learns of this peer within a few seconds.")
+
+
+def _unobserved(instance: Instance) -> bool:
+    oldest = timezone.now() - timedelta(seconds=OBSERVATION_MAX_AGE)
+    return instance.observed_at is None or instance.observed_at <= oldest
+
+
+def _fetch_advice(peer: Peer) -> str:
+    if peer.is_site:
+        return "Fetch the profile and import it on the site's router."
+    if peer.key_custody == KeyCustody.DEVICE:
+        return "Fetch the profile, add the device's own private key to it, and switch it on."
+    return "Show the profile, scan it or download it on the device, and switch it on."

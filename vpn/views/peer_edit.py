@@ -1,0 +1,52 @@
+"""Editing a peer."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from portal.access import get_member
+from vpn.access import get_peer
+from vpn.actions.peer import PeerChanges, update_peer
+from vpn.exceptions import Conflict, InvalidInput
+from vpn.forms.peer import edit_form
+from vpn.forms.refusal import show_refusal
+from vpn.models import Peer
+from vpn.views.peer_new import warn_about_subnets
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def peer_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Change what can be changed on a peer."""
+    member = get_member(request)
+    peer = get_peer(member, pk, write=True)
+    form = edit_form(peer, request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        saved = _save(peer, form)
+        if saved is not None:
+            messages.success(request, f"{saved.label} was saved.")
+            if "subnets" in form.changed_data:
+                warn_about_subnets(request, saved)
+            return redirect("peer", pk=pk)
+    return render(request, "vpn/peer_edit.html", {"form": form, "peer": peer, "instance": peer.instance})
+
+
+def _save(peer: Peer, form: forms.Form) -> Peer | None:
+    changes = PeerChanges()
+    for field in form.changed_data:
+        changes[field] = form.cleaned_data[field]  # type: ignore[literal-required]
+    if not changes:
+        return peer
+    if peer.is_site:
+        changes["subnets"] = form.cleaned_data["subnets"]
+        changes["confirm_broad_routes"] = form.cleaned_data["confirm_broad_routes"]
+    try:
+        return update_peer(peer, **changes)
+    except (Conflict, InvalidInput) as refusal:
+        show_refusal(form, refusal)
+        return None

@@ -1,0 +1,119 @@
+"""Adding peers to an instance: a member's device, or a site's router."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from portal.access import get_member
+from portal.htmx import render_page
+from portal.models import Membership
+from vpn.access import get_instance
+from vpn.actions.peer import create_client_peer, create_site_peer, subnet_warnings_for
+from vpn.actions.site import create_site
+from vpn.addressing import is_broad
+from vpn.exceptions import Conflict, InvalidInput
+from vpn.forms.peer import ClientPeerForm, SitePeerForm
+from vpn.forms.refusal import show_refusal
+from vpn.models import Instance, Peer, Site
+from vpn.validators import parse_network
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def client_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Add one user's device."""
+    member = get_member(request)
+    instance = get_instance(member, pk, write=True)
+    form = ClientPeerForm(_posted(request), organization=member.organization, initial=_chosen(request, "user_id"))
+    if request.method == "POST" and form.is_valid():
+        peer = _create_client(instance, form)
+        if peer is not None:
+            messages.success(request, f"{peer.label} was added.")
+            return redirect("peer", pk=peer.pk)
+    return render(request, "vpn/peer_new_client.html", {"form": form, "instance": instance})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def site_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Connect a site, which may be made in place."""
+    member = get_member(request)
+    instance = get_instance(member, pk, write=True)
+    form = SitePeerForm(_posted(request), instance=instance, initial=_site_initial(request, instance))
+    if request.method == "POST" and form.is_valid():
+        peer = _create_site_peer(member, instance, form)
+        if peer is not None:
+            messages.success(request, f"{peer.label} was added.")
+            warn_about_subnets(request, peer)
+            return redirect("peer", pk=peer.pk)
+    return render_page(request, "vpn/peer_new_site.html", {"form": form, "instance": instance}, fragment="site_subnets")
+
+
+def warn_about_subnets(request: HttpRequest, peer: Peer) -> None:
+    """Say on the next page what an admin should know about the subnets that were accepted."""
+    for warning in subnet_warnings_for(peer.subnets):
+        messages.warning(request, warning)
+
+
+def _create_client(instance: Instance, form: ClientPeerForm) -> Peer | None:
+    values = dict(form.cleaned_data)
+    member = values.pop("user_id")
+    values["protocol"] = values["protocol"] or "wireguard"
+    try:
+        return create_client_peer(instance, member=member, **values)
+    except (Conflict, InvalidInput) as refusal:
+        show_refusal(form, refusal)
+        return None
+
+
+def _create_site_peer(member: Membership, instance: Instance, form: SitePeerForm) -> Peer | None:
+    values = form.cleaned_data
+    site = values["site_id"]
+    subnets = values["subnets"] or (site.subnets if site else [])
+    try:
+        # Together, so that a refused peer leaves no site behind.
+        with transaction.atomic():
+            return create_site_peer(
+                instance,
+                site=site or _create_site(member, values),
+                subnets=subnets,
+                protocol=values["protocol"] or "wireguard",
+                confirm_broad_routes=values["confirm_broad_routes"],
+            )
+    except (Conflict, InvalidInput) as refusal:
+        platform_field = "site_id" if site else "site_platform"
+        names = {"name": "site_name", "platform": "site_platform", "protocol": platform_field}
+        show_refusal(form, refusal, shown_as=names)
+        return None
+
+
+def _create_site(member: Membership, values: dict[str, Any]) -> Site:
+    # The site's own subnets describe its LAN: a route that merely leads through it is none.
+    lan = [subnet for subnet in values["subnets"] if not is_broad(parse_network(subnet))]
+    return create_site(member, name=values["site_name"], platform=values["site_platform"] or "routeros7", subnets=lan)
+
+
+def _site_initial(request: HttpRequest, instance: Instance) -> dict[str, Any]:
+    """The site that a link or the select names, with its subnets to begin with."""
+    initial = _chosen(request, "site_id")
+    found = Site.objects.filter(organization=instance.organization_id)
+    try:
+        site = found.filter(pk=initial["site_id"]).first() if initial else None
+    except ValidationError:
+        site = None
+    return {"site_id": site.pk, "subnets": site.subnets} if site else {}
+
+
+def _chosen(request: HttpRequest, field: str) -> dict[str, Any]:
+    value = request.GET.get(field, "")
+    return {field: value} if value else {}
+
+
+def _posted(request: HttpRequest) -> QueryDict | None:
+    return request.POST if request.method == "POST" else None

@@ -1,0 +1,95 @@
+"""Sites: list, add, edit, remove."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import Prefetch, prefetch_related_objects
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from portal.access import get_admin, get_member, get_reader
+from portal.models import Membership
+from vpn.access import get_site, sites_of
+from vpn.actions.site import create_site, delete_site, update_site
+from vpn.exceptions import Conflict, InvalidInput
+from vpn.forms.refusal import show_refusal
+from vpn.forms.site import SiteForm, site_form
+from vpn.models import Peer, Site
+
+
+@require_safe
+def sites(request: HttpRequest) -> HttpResponse:
+    """All sites, with the instances that they are connected to."""
+    member = get_reader(request)
+    found = sites_of(member)
+    _load_peers(found)
+    return render(request, "vpn/sites.html", {"sites": found, "may_change": member.is_admin})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def site_new(request: HttpRequest) -> HttpResponse:
+    """Add a site."""
+    member = get_admin(request)
+    form = SiteForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        site = _create(member, form)
+        if site is not None:
+            messages.success(request, f"{site.name} was added.")
+            return redirect("sites")
+    return render(request, "vpn/site_new.html", {"form": form})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def site(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One site: what is known of it, and for admins the form that changes it."""
+    member = get_member(request)
+    found = get_site(member, pk, write=request.method == "POST")
+    form = site_form(found, request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid() and _update(found, form):
+        messages.success(request, f"{form.cleaned_data['name']} was saved.")
+        return redirect("site", pk=pk)
+    saved = get_site(member, pk)  # without what the refused form wanted
+    _load_peers([saved])
+    return render(request, "vpn/site.html", {"form": form, "site": saved, "may_change": member.is_admin})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def site_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Remove a site that is connected nowhere."""
+    member = get_member(request)
+    found = get_site(member, pk, write=True)
+    _load_peers([found])
+    if request.method != "POST":
+        return render(request, "vpn/site_delete.html", {"site": found})
+    try:
+        delete_site(found)
+    except Conflict as refusal:
+        return render(request, "vpn/site_delete.html", {"site": found, "refusal": refusal.message}, status=409)
+    messages.success(request, f"{found.name} was deleted.")
+    return redirect("sites")
+
+
+def _load_peers(found: list[Site]) -> None:
+    """Fetch the sites' peers and their instances with one query."""
+    peers = Peer.objects.select_related("instance", "site").order_by("instance__name")
+    prefetch_related_objects(found, Prefetch("peers", queryset=peers))
+
+
+def _create(member: Membership, form: SiteForm) -> Site | None:
+    try:
+        return create_site(member, **form.cleaned_data)
+    except (Conflict, InvalidInput) as refusal:
+        show_refusal(form, refusal)
+        return None
+
+
+def _update(found: Site, form: SiteForm) -> bool:
+    try:
+        update_site(found, **form.cleaned_data)
+    except (Conflict, InvalidInput) as refusal:
+        show_refusal(form, refusal)
+        return False
+    return True
