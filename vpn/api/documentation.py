@@ -1,0 +1,54 @@
+"""What the OpenAPI document says beyond the views' own types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vpn.api.schemas.base import ErrorOut, In
+
+_WORDS = {
+    "If-Match": "The ETag of a read: the change is refused with 412 where somebody else was faster.",
+    "Idempotency-Key": "A text of yours. A call repeated with the same key and body is answered again, not done again.",
+}
+DESCRIPTION = """
+Everything that the portal's pages can do. Make a token with `manage.py api_token EMAIL` and send it as
+`Authorization: Bearer TOKEN`; it acts as that member of that organization.
+
+**Roles.** Admins change, auditors read. Members see their own user and their own peers, and may make share tokens for
+them; another member's are not there (404), and what belongs to the whole organization is refused (403).
+
+**Lists** are bare arrays, `?limit=` long (100, at most 1,000); the next page is in `Link: <…>; rel="next"`.
+
+**Changes.** PUT changes the fields that it names. A read may be sent back whole: fields that cannot be changed are
+refused only where they differ. `If-Match` with the `ETag` of a read keeps two people from overwriting each other.
+An ETag covers what people set, not what is only observed (state, bytes, handshakes).
+
+**Repeating.** POST takes an `Idempotency-Key`, kept for 24 hours with the answer.
+
+**Errors** have one form: `type`, `code`, `message`, `doc_url`, and `errors` by field where the input is at fault.
+429 and 503 carry `Retry-After`, in seconds.
+"""
+
+
+def answers(success: dict[int, Any], *refusals: int) -> dict[int, Any]:
+    """The `response=` of a call: what it answers, and how it refuses; 401 and 429 are always possible."""
+    return {**success, **dict.fromkeys((401, *refusals, 429), ErrorOut)}
+
+
+def takes(body: type[In] | None = None, *headers: str) -> dict[str, Any]:
+    """The `openapi_extra=` of a call that reads a body or headers by itself."""
+    extra: dict[str, Any] = {}
+    if headers:
+        extra["parameters"] = [
+            {"in": "header", "name": name, "schema": {"type": "string"}, "required": False, "description": _WORDS[name]}
+            for name in headers
+        ]
+    if body is not None:
+        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": body.model_json_schema()}}}
+    return extra
+
+
+# `GET /client` answers the file itself unless JSON is asked for.
+PROFILE_AS_TEXT: dict[str, Any] = {
+    "responses": {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+}

@@ -1,0 +1,138 @@
+"""Instances: the hubs, their settings and their background work."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db.models import Sum
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from ninja import Query, Router
+
+from portal.access import require_admin
+from vpn.access import get_instance, instances_of
+from vpn.actions.instance import create_instance, delete_instance, retry_instance, update_instance
+from vpn.api.answers import many, one, plain
+from vpn.api.auth import member_of
+from vpn.api.bodies import read, read_change
+from vpn.api.documentation import answers, takes
+from vpn.api.errors import invalid
+from vpn.api.etag import unless_changed
+from vpn.api.idempotency import idempotent
+from vpn.api.paging import Page, page_of
+from vpn.api.schemas.instance import (
+    LATER,
+    NOT_YET,
+    BandwidthOut,
+    InstanceChange,
+    InstanceCreate,
+    InstanceOut,
+    OperationOut,
+    show_instance,
+    show_operation,
+)
+from vpn.api.status import statuses
+from vpn.models import Instance, Operation, Region, Traffic
+
+router = Router(tags=["Instances"])
+PATH = "/instances/{uuid:instance_id}"
+
+
+def show(instance: Instance) -> InstanceOut:
+    """The representation of one instance."""
+    return show_instance(instance, statuses([instance])[instance.pk])
+
+
+@router.get("/instances", response=answers({200: list[InstanceOut]}, 403, 422), summary="List instances")
+def list_instances(request: HttpRequest, page: Query[Page]) -> HttpResponse:
+    """The organization's instances, oldest first."""
+    found, link = page_of(request, instances_of(member_of(request)), page)
+    words = statuses(found)
+    return many(InstanceOut, [show_instance(instance, words[instance.pk]) for instance in found], link)
+
+
+@router.post(
+    "/instances",
+    response=answers({201: InstanceOut}, 400, 403, 409, 413, 415, 422),
+    openapi_extra=takes(InstanceCreate, "Idempotency-Key"),
+    summary="Create an instance",
+)
+@idempotent
+def post_instance(request: HttpRequest) -> HttpResponse:
+    """Create an instance. Provisioning goes on in the background: see its operations."""
+    member = member_of(request)
+    require_admin(member)
+    body = read(request, InstanceCreate)
+    region = Region.objects.filter(pk=body.region).first()
+    if region is None:
+        raise invalid({"region": ["There is no such region."]})
+    instance = create_instance(
+        member, name=body.name, hostname=body.hostname, region=region, pool_prefix=body.pool_prefix
+    )
+    return one(show(instance), status=201)
+
+
+@router.get(PATH, response=answers({200: InstanceOut}, 403, 404), summary="Read an instance")
+def read_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
+    """One instance. `status` tells what is still under way."""
+    return one(show(get_instance(member_of(request), instance_id)))
+
+
+@router.put(
+    PATH,
+    response=answers({200: InstanceOut}, 400, 403, 404, 409, 412, 413, 415, 422),
+    openapi_extra=takes(InstanceChange, "If-Match"),
+    summary="Change an instance",
+)
+def put_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
+    """Change the fields that the body names; the hub follows in the background."""
+    member = member_of(request)
+    with unless_changed(request, lambda: get_instance(member, instance_id, write=True), show) as instance:
+        if request.GET.get("plan", "false").lower() not in {"", "false", "0"}:
+            raise invalid({"plan": [NOT_YET]})
+        changes = read_change(request, InstanceChange, show(instance), LATER)
+        return one(show(update_instance(instance, **changes) if changes else instance))
+
+
+@router.delete(
+    PATH,
+    response=answers({202: InstanceOut}, 403, 404, 409, 412),
+    openapi_extra=takes(None, "If-Match"),
+    summary="Delete an instance",
+)
+def remove_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
+    """Revoke everything and take the hub down in the background; then the instance is not there any more (404)."""
+    member = member_of(request)
+    with unless_changed(request, lambda: get_instance(member, instance_id, write=True), show) as instance:
+        return one(show(delete_instance(instance)), status=202)
+
+
+@router.post(
+    f"{PATH}/retry",
+    response=answers({202: InstanceOut}, 403, 404, 409, 422),
+    openapi_extra=takes(None, "Idempotency-Key"),
+    summary="Try again",
+)
+@idempotent
+def retry(request: HttpRequest, instance_id: UUID) -> HttpResponse:
+    """Go on from the step that failed."""
+    return one(show(retry_instance(get_instance(member_of(request), instance_id, write=True))), status=202)
+
+
+@router.get(f"{PATH}/operations", response=answers({200: list[OperationOut]}, 403, 404, 422), summary="List operations")
+def list_operations(request: HttpRequest, instance_id: UUID, page: Query[Page]) -> HttpResponse:
+    """Runs of background work, newest first."""
+    instance = get_instance(member_of(request), instance_id)
+    rows = Operation.objects.filter(instance=instance).prefetch_related("steps")
+    found, link = page_of(request, rows, page, by="started_at", newest_first=True)
+    return many(OperationOut, [show_operation(operation) for operation in found], link)
+
+
+@router.get(f"{PATH}/bandwidth", response=answers({200: BandwidthOut}, 403, 404), summary="Read the traffic")
+def read_bandwidth(request: HttpRequest, instance_id: UUID) -> HttpResponse:
+    """Bytes in the current calendar month (UTC), as the hub counts them."""
+    instance = get_instance(member_of(request), instance_id)
+    today = timezone.now().date()
+    month = Traffic.objects.filter(instance=instance, day__gte=today.replace(day=1), day__lte=today)
+    sums = month.aggregate(incoming=Sum("incoming_bytes", default=0), outgoing=Sum("outgoing_bytes", default=0))
+    return plain(BandwidthOut(incoming_bytes=sums["incoming"], outgoing_bytes=sums["outgoing"], date=today))

@@ -1,0 +1,205 @@
+"""Peers: sites and devices on an instance."""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import Query, Router
+from pydantic import Field
+
+from portal.models import Membership
+from vpn.access import get_instance, get_peer, may_fetch_profile
+from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, rotate_keys, update_peer
+from vpn.actions.profile import issue_link, revoke_link
+from vpn.api.answers import many, nothing, one
+from vpn.api.auth import member_of
+from vpn.api.bodies import read, read_change
+from vpn.api.documentation import answers, takes
+from vpn.api.errors import invalid
+from vpn.api.etag import unless_changed
+from vpn.api.idempotency import idempotent
+from vpn.api.paging import Page, page_of
+from vpn.api.schemas.peer import (
+    PeerChange,
+    PeerCreate,
+    PeerOut,
+    PeerWithTokenOut,
+    TokenOut,
+    show_peer,
+)
+from vpn.models import Instance, Peer, Site
+from vpn.profiles.peer import profile_state, profile_states
+from vpn.views.peer_search import PeerSearch
+
+router = Router(tags=["Peers"])
+LIST = "/instances/{uuid:instance_id}/peers"
+PATH = LIST + "/{uuid:peer_id}"
+# What a peer of the other type does not have.
+_SITE_FIELDS = ("site_id", "subnets", "confirm_broad_routes")
+_CLIENT_FIELDS = ("user_id", "route_all", "device", "expires_at", "public_key")
+_SHOWN = {None: "all", "site": "sites", "client": "clients"}
+
+
+class PeerPage(Page):
+    """Which peers are wanted."""
+
+    type: Literal["client", "site"] | None = None
+    q: str = Field(
+        "", max_length=100, pattern=r"^[^\x00]*$", description="Part of a name, email address, device, site or address."
+    )
+
+
+def show(peer: Peer) -> PeerOut:
+    """The representation of one peer."""
+    return show_peer(peer, profile_state(peer))
+
+
+def _peer(member: Membership, instance_id: UUID, peer_id: UUID, *, write: bool = False) -> Peer:
+    peer = get_peer(member, peer_id)
+    if peer.instance_id != instance_id:
+        raise Http404
+    return get_peer(member, peer_id, write=True) if write else peer
+
+
+@router.get(LIST, response=answers({200: list[PeerOut]}, 403, 404, 422), summary="List peers")
+def list_peers(request: HttpRequest, instance_id: UUID, page: Query[PeerPage]) -> HttpResponse:
+    """The instance's peers, oldest first."""
+    member = member_of(request)
+    instance = get_instance(member, instance_id)
+    search = PeerSearch(text=page.q.strip(), show=_SHOWN[page.type])
+    found, link = page_of(request, search.find(member, instance), page)
+    for peer in found:
+        peer.instance = instance
+    states = profile_states(instance, found)
+    return many(PeerOut, [show_peer(peer, states[peer.pk]) for peer in found], link)
+
+
+@router.post(
+    LIST,
+    response=answers({201: PeerOut}, 400, 403, 404, 409, 413, 415, 422),
+    openapi_extra=takes(PeerCreate, "Idempotency-Key"),
+    summary="Add a peer",
+)
+@idempotent
+def post_peer(request: HttpRequest, instance_id: UUID) -> HttpResponse:
+    """Add a site or a user's device, in any state of the instance but `deleting` and `lost`."""
+    member = member_of(request)
+    instance = get_instance(member, instance_id, write=True)
+    body = read(request, PeerCreate)
+    _refuse_fields_of_other_type(body)
+    peer = _create_site(instance, body) if body.type == "site" else _create_client(instance, body)
+    return one(show(peer), status=201)
+
+
+def _refuse_fields_of_other_type(body: PeerCreate) -> None:
+    others, other = (_CLIENT_FIELDS, "client") if body.type == "site" else (_SITE_FIELDS, "site")
+    errors = {name: [f"This is for {other} peers only."] for name in others if getattr(body, name)}
+    if body.type == "client" and body.user_id is None:
+        errors["user_id"] = ["This field is required."]
+    if body.type == "site" and body.site_id is None:
+        errors["site_id"] = ["This field is required."]
+    if errors:
+        raise invalid(errors)
+
+
+def _create_client(instance: Instance, body: PeerCreate) -> Peer:
+    members = Membership.objects.filter(organization=instance.organization_id).select_related("user")
+    member = members.filter(pk__in=[body.user_id]).first()
+    if member is None:
+        raise invalid({"user_id": ["There is no such user."]})
+    return create_client_peer(
+        instance,
+        member=member,
+        **body.model_dump(include={"device", "route_all", "protocol", "expires_at", "public_key"}),
+    )
+
+
+def _create_site(instance: Instance, body: PeerCreate) -> Peer:
+    site = Site.objects.filter(pk__in=[body.site_id], organization=instance.organization_id).first()
+    if site is None:
+        raise invalid({"site_id": ["There is no such site."]})
+    return create_site_peer(
+        instance, site=site, **body.model_dump(include={"subnets", "protocol", "confirm_broad_routes"})
+    )
+
+
+@router.get(PATH, response=answers({200: PeerOut}, 404), summary="Read a peer")
+def read_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
+    """One peer; for a member, one of their own."""
+    return one(show(_peer(member_of(request), instance_id, peer_id)))
+
+
+@router.put(
+    PATH,
+    response=answers({200: PeerOut}, 400, 403, 404, 409, 412, 413, 415, 422),
+    openapi_extra=takes(PeerChange, "If-Match"),
+    summary="Change a peer",
+)
+def put_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
+    """Change the fields that the body names; the hub follows in the background."""
+    member = member_of(request)
+    with unless_changed(request, lambda: _peer(member, instance_id, peer_id, write=True), show) as peer:
+        changes = read_change(request, PeerChange, show(peer), {})
+        return one(show(update_peer(peer, **changes) if changes else peer))
+
+
+@router.delete(
+    PATH,
+    response=answers({204: None}, 403, 404, 409, 412),
+    openapi_extra=takes(None, "If-Match"),
+    summary="Delete a peer",
+)
+def remove_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
+    """Revoke a peer's access; its live session ends."""
+    member = member_of(request)
+    with unless_changed(request, lambda: _peer(member, instance_id, peer_id, write=True), show) as peer:
+        delete_peer(peer)
+    return nothing()
+
+
+@router.post(
+    f"{PATH}/token",
+    response=answers({201: TokenOut}, 403, 404, 409, 422),
+    openapi_extra=takes(None, "Idempotency-Key"),
+    summary="Make a share token",
+)
+@idempotent
+def post_token(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
+    """A token that fetches the profile once, with `GET /client`. Older tokens of this peer end."""
+    return one(_with_token(_sharable(request, instance_id, peer_id)), status=201)
+
+
+@router.delete(f"{PATH}/token", response=answers({204: None}, 403, 404), summary="Revoke the share token")
+def remove_token(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
+    """End the peer's share token, if there is one."""
+    revoke_link(_sharable(request, instance_id, peer_id))
+    return nothing()
+
+
+@router.post(
+    f"{PATH}/rotate",
+    response=answers({200: PeerWithTokenOut}, 403, 404, 409, 422),
+    openapi_extra=takes(None, "Idempotency-Key"),
+    summary="Rotate the keys",
+)
+@idempotent
+def rotate(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
+    """Give the peer new keys and a share token for its new profile; the old keys end."""
+    peer = rotate_keys(_peer(member_of(request), instance_id, peer_id, write=True))
+    return one(_with_token(peer))
+
+
+def _sharable(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> Peer:
+    member = member_of(request)
+    peer = _peer(member, instance_id, peer_id)
+    if not may_fetch_profile(member, peer):
+        raise PermissionDenied("Only admins can share this profile.")
+    return peer
+
+
+def _with_token(peer: Peer) -> PeerWithTokenOut:
+    token, ttl = issue_link(peer)
+    return PeerWithTokenOut(**show(peer).model_dump(), token=token, token_ttl=ttl)

@@ -1,0 +1,24 @@
+"""The API as a whole: base path, tokens, documentation, errors."""
+
+from __future__ import annotations
+
+from ninja import NinjaAPI, Swagger
+
+from portal.access import checks_itself
+from vpn.api import client, errors, instances, peers, servers, sites, users
+from vpn.api.auth import ApiTokenAuth
+from vpn.api.documentation import DESCRIPTION
+
+api = NinjaAPI(
+    title="VPN portal",
+    version="1",
+    description=DESCRIPTION,
+    urls_namespace="api",
+    auth=ApiTokenAuth(),
+    # Swagger's own files come with ninja; its validator would be asked on another host.
+    docs=Swagger(settings={"validatorUrl": None, "displayRequestDuration": True}),
+    docs_decorator=checks_itself,
+)
+errors.register(api)
+for module in (servers, instances, peers, sites, users, client):
+    api.add_router("/vpn", module.router)

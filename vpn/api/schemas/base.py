@@ -1,0 +1,64 @@
+"""What all schemas share."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+)
+
+_DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+
+
+class Out(BaseModel):
+    """A representation. `observed` names the fields that change without anybody changing anything."""
+
+    model_config = ConfigDict(frozen=True)
+    observed: ClassVar[frozenset[str]] = frozenset()
+
+
+class In(BaseModel):
+    """A body. A field that is not known is refused: a slip of the pen must not pass in silence."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class ErrorOut(BaseModel):
+    """Every refusal. `errors` has the messages by field where the input is at fault."""
+
+    type: str
+    code: str
+    message: str
+    doc_url: str
+    errors: dict[str, list[str]] | None = None
+
+
+def _only_text(value: Any) -> Any:
+    if value is None or isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _DATE_TIME.fullmatch(value):
+        raise ValueError("Enter a time with its zone, such as 2030-01-31T18:00:00Z.")
+    return value
+
+
+def _without_nul(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("Remove the NUL character.")  # PostgreSQL cannot even look for it.
+    return value
+
+
+# JSON has types of its own: "yes" is no boolean and "20" no number.
+Text = Annotated[StrictStr, AfterValidator(_without_nul)]
+Flag = StrictBool
+Number = StrictInt
+Moment = Annotated[AwareDatetime, BeforeValidator(_only_text)]

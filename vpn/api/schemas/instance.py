@@ -1,0 +1,183 @@
+"""Instances and what their background work does."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from vpn.addressing import HUB_HOST, host_addresses
+from vpn.api.schemas.base import In, Number, Out, Text
+from vpn.choices import InstanceState, OperationState, StepState
+from vpn.constants import DEFAULT_POOL_PREFIX
+from vpn.models import Instance, Operation
+from vpn.profiles.wireguard import endpoint
+
+NOT_YET = "This portal cannot do this yet."
+# Fields of a read that a later version will be able to change.
+LATER = dict.fromkeys(("split_dns", "domains", "dns_custom", "firewall", "firewall_policy"), NOT_YET)
+
+
+class InstanceCreate(In):
+    """A new instance."""
+
+    name: Text = Field(description="3 to 20 characters.")
+    hostname: Text = Field(description="3 to 20 characters: one DNS label, lower case, unique across the portal.")
+    region: Text = Field(description="The id of a region.")
+    pool_prefix: Number = Field(DEFAULT_POOL_PREFIX, description="16 to 24: how large the pool of addresses is.")
+
+
+class InstanceChange(In):
+    """What can be changed; absent fields stay. Every field of a read is taken where it is as it was read."""
+
+    name: Text = Field("", description="3 to 20 characters.")
+    mtu: Number = Field(0, description="1280 to 1500.")
+    pushed_routes: list[Text] = Field([], description="Networks that split-tunnel clients send to the hub.")
+    public_dns: list[Text] = Field([], description="Resolvers of profiles that send all traffic.")
+
+
+class DnsRecordOut(Out):
+    """A DNS record that the hub answers."""
+
+    name: str
+    type: Literal["A", "AAAA", "CNAME"]
+    value: str
+
+
+class FirewallRuleOut(Out):
+    """A firewall rule between peers."""
+
+    name: str
+    action: Literal["accept", "drop", "reject"]
+    protocol: Literal["any", "tcp", "udp", "icmp", "icmpv6"]
+    port: str
+    source: str
+    destination: str
+    hits: int
+
+
+class EndpointsOut(Out):
+    """Where clients connect to: `host:port`, or null."""
+
+    wireguard: str | None
+    openvpn_udp: str | None = None
+    openvpn_tcp: str | None = None
+    openvpn_compat: str | None = None
+
+
+class InstanceOut(Out):
+    """A hub, its settings, and how far its server has followed."""
+
+    observed: ClassVar[frozenset[str]] = frozenset(
+        [
+            "state",
+            "configured",
+            "rsa_ready",
+            "diffie_hellman_ready",
+            "server_ready",
+            "status",
+            "desired_generation",
+            "applied_generation",
+            "endpoints",
+        ]
+    )
+
+    id: UUID
+    name: str
+    hostname: str = Field(description="The full public name.")
+    region: str
+    state: InstanceState
+    configured: bool
+    rsa_ready: bool = False
+    diffie_hellman_ready: bool = False
+    server_ready: bool
+    status: list[Literal["provisioning", "applying", "peer-created", "peer-removed", "settings-changed"]]
+    desired_generation: int
+    applied_generation: int
+    pool: list[str]
+    mtu: int
+    pushed_routes: list[str]
+    public_dns: list[str]
+    split_dns: list[str] = []
+    domains: list[str] = []
+    dns_custom: list[DnsRecordOut] = []
+    firewall_policy: Literal["allow", "deny"] = "allow"
+    firewall: list[FirewallRuleOut] = []
+    addresses: list[str] = Field(description="The hub's own addresses in the tunnel.")
+    endpoints: EndpointsOut
+    created_at: datetime
+
+
+class StepOut(Out):
+    """One step of an operation."""
+
+    name: str
+    state: StepState
+    started_at: datetime | None
+    finished_at: datetime | None
+    message: str
+
+
+class OperationOut(Out):
+    """One run of background work on an instance."""
+
+    id: UUID
+    kind: Literal["provision", "apply", "destroy", "move", "rebuild"]
+    state: OperationState
+    started_at: datetime
+    finished_at: datetime | None
+    eta: datetime | None
+    steps: list[StepOut]
+
+
+class BandwidthOut(Out):
+    """What passed through an instance in the current calendar month (UTC)."""
+
+    incoming_bytes: int
+    outgoing_bytes: int
+    date: date
+
+
+def show_instance(instance: Instance, status: list[str]) -> InstanceOut:
+    """The representation; `status` are the words of `vpn.api.status`."""
+    hub = host_addresses(instance.network_v4, instance.network_v6, HUB_HOST)
+    prefixes = (instance.network_v4.prefixlen, instance.network_v6.prefixlen)
+    return InstanceOut.model_validate(
+        {
+            "id": instance.pk,
+            "name": instance.name,
+            "hostname": instance.full_hostname,
+            "region": instance.region_id,
+            "state": instance.state,
+            "configured": instance.configured,
+            "server_ready": instance.server_ready,
+            "status": status,
+            "desired_generation": instance.desired_generation,
+            "applied_generation": instance.applied_generation,
+            "pool": [instance.pool_v4, instance.pool_v6],
+            "mtu": instance.mtu,
+            "pushed_routes": instance.pushed_routes,
+            "public_dns": instance.public_dns,
+            "addresses": [f"{address}/{prefix}" for address, prefix in zip(hub, prefixes, strict=True)],
+            "endpoints": {"wireguard": _wireguard_endpoint(instance)},
+            "created_at": instance.created_at,
+        }
+    )
+
+
+def _wireguard_endpoint(instance: Instance) -> str | None:
+    """Where devices connect to, once there is something to connect to."""
+    address = instance.server.address if instance.server is not None else None
+    return endpoint(address, instance.wireguard_port) if address and instance.configured else None
+
+
+def show_operation(operation: Operation) -> OperationOut:
+    """The representation; the steps should be prefetched."""
+    steps = [
+        {name: getattr(step, name) for name in ("name", "state", "started_at", "finished_at", "message")}
+        for step in operation.steps.all()
+    ]
+    fields = ("id", "kind", "state", "started_at", "finished_at", "eta")
+    return OperationOut.model_validate({name: getattr(operation, name) for name in fields} | {"steps": steps})

@@ -1,0 +1,124 @@
+"""Peers: sites and devices on an instance."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from vpn.api.schemas.base import Flag, In, Moment, Out, Text
+from vpn.choices import KeyCustody, PeerType, ProfileState
+from vpn.models import Peer
+
+
+class PeerCreate(In):
+    """A new peer. A site: `site_id`, `subnets`, `confirm_broad_routes`; a client: the other fields."""
+
+    type: Literal["client", "site"]
+    protocol: Text = Field("wireguard", description="`wireguard`; OpenVPN comes later.")
+    site_id: UUID | None = None
+    subnets: list[Text] = Field([], description="What the site advertises, such as 10.1.0.0/24.")
+    confirm_broad_routes: Flag = Field(False, description="Needed for anything wider than /8 (IPv6 /32).")
+    user_id: UUID | None = None
+    route_all: Flag = Field(False, description="Send all traffic through the hub.")
+    device: Text = ""
+    expires_at: Moment | None = None
+    public_key: Text = Field("", description="Where the device made its own key.")
+
+
+class PeerChange(In):
+    """What can be changed; absent fields stay. Every field of a read is taken where it is as it was read."""
+
+    subnets: list[Text] = []
+    confirm_broad_routes: Flag = False
+    route_all: Flag = False
+    device: Text = ""
+    expires_at: Moment | None = None
+    enabled: Flag = True
+    protocol: Text = ""
+
+
+class PeerOut(Out):
+    """One end of one tunnel. No key but the public one is ever shown."""
+
+    observed: ClassVar[frozenset[str]] = frozenset(
+        [
+            "connected",
+            "connected_from",
+            "last_handshake",
+            "endpoint",
+            "received_bytes",
+            "sent_bytes",
+            "profile_state",
+            "token",
+            "token_ttl",
+        ]
+    )
+
+    id: UUID
+    type: PeerType
+    user_id: UUID | None
+    site_id: UUID | None
+    device: str
+    subnets: list[str]
+    route_all: bool
+    protocol: Literal["wireguard", "openvpn"]
+    addresses: list[str]
+    public_key: str
+    enabled: bool
+    expires_at: datetime | None
+    connected: bool
+    connected_from: datetime | None
+    last_handshake: datetime | None
+    endpoint: str | None
+    received_bytes: int
+    sent_bytes: int
+    key_custody: KeyCustody
+    profile_state: ProfileState
+    created_at: datetime
+
+
+class PeerWithTokenOut(PeerOut):
+    """A peer with the share token that was just made for it; the token is not shown again."""
+
+    token: str
+    token_ttl: int = Field(description="Seconds.")
+
+
+class TokenOut(Out):
+    """A share token: it fetches one profile, once, with `GET /client`."""
+
+    token: str
+    token_ttl: int = Field(description="Seconds.")
+
+
+def show_peer(peer: Peer, profile_state: ProfileState) -> PeerOut:
+    """The representation; instance, member and site should be joined."""
+    connected = peer.is_connected
+    return PeerOut.model_validate(
+        {
+            "id": peer.pk,
+            "type": peer.type,
+            "user_id": peer.member_id,
+            "site_id": peer.site_id,
+            "device": peer.device,
+            "subnets": peer.subnets,
+            "route_all": peer.route_all,
+            "protocol": peer.protocol,
+            "addresses": [f"{address}/{address.max_prefixlen}" for address in peer.addresses],
+            "public_key": peer.public_key,
+            "enabled": peer.enabled,
+            "expires_at": peer.expires_at,
+            "connected": connected,
+            "connected_from": peer.connected_from if connected else None,
+            "last_handshake": peer.last_handshake,
+            "endpoint": peer.endpoint or None,
+            "received_bytes": peer.received_bytes,
+            "sent_bytes": peer.sent_bytes,
+            "key_custody": peer.key_custody,
+            "profile_state": profile_state,
+            "created_at": peer.created_at,
+        }
+    )

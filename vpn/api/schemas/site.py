@@ -1,0 +1,61 @@
+"""Sites and their subnets."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from vpn.api.schemas.base import In, Out, Text
+from vpn.choices import Platform
+from vpn.models import Site
+
+
+class SiteCreate(In):
+    """A new site."""
+
+    name: Text = Field(description="1 to 40 characters, unique in the organization.")
+    platform: Text = Field(description=f"One of {', '.join(Platform.values)}.")
+    platform_version: Text = ""
+    place: Text = ""
+    latitude: float | None = Field(None, strict=True, allow_inf_nan=False)
+    longitude: float | None = Field(None, strict=True, allow_inf_nan=False)
+    subnets: list[Text] = Field([], description="Networks of the LAN, such as 10.1.0.0/24.")
+
+
+class SiteChange(SiteCreate):
+    """What can be changed; absent fields stay. Every field of a read is taken where it is as it was read."""
+
+    name: Text = ""
+    platform: Text = ""
+
+
+class SiteOut(Out):
+    """A branch with its router."""
+
+    observed: ClassVar[frozenset[str]] = frozenset({"last_check_in"})
+
+    id: UUID
+    name: str
+    platform_version: str
+    platform: Platform
+    place: str
+    latitude: float | None
+    longitude: float | None
+    subnets: list[str]
+    last_check_in: datetime | None
+    created_at: datetime
+
+
+class SubnetOut(Out):
+    """A network of a site, and who says so."""
+
+    subnet: str
+    source: Literal["declared", "reported"]
+
+
+def show_site(site: Site) -> SiteOut:
+    """The representation."""
+    return SiteOut.model_validate({name: getattr(site, name) for name in SiteOut.model_fields})

@@ -1,0 +1,58 @@
+"""Members of the organization; the API calls them users."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from portal.models import Membership, MembershipState, Role
+from vpn.api.schemas.base import Flag, In, Out, Text
+
+NOT_YET = "This portal has no groups yet."
+LATER = {"groups": NOT_YET}
+
+
+class UserCreate(In):
+    """Somebody to invite."""
+
+    email: Text
+    role: Literal["admin", "auditor", "member"]
+    name: Text = ""
+    groups: list[Text] = Field([], max_length=0, description="Groups come later.")
+
+
+class UserChange(In):
+    """What can be changed; absent fields stay. Every field of a read is taken where it is as it was read."""
+
+    role: Literal["admin", "auditor", "member"] = "member"
+    active: Flag = Field(True, description="False ends the member's tokens, share links and tunnels here.")
+    name: Text = ""
+
+
+class UserOut(Out):
+    """A member; the id stays the same from the invitation on."""
+
+    id: UUID
+    email: str
+    name: str
+    role: Role
+    state: MembershipState
+    groups: list[UUID] = []
+    created_at: datetime
+
+
+def show_user(membership: Membership) -> UserOut:
+    """The representation; the user should be joined."""
+    return UserOut.model_validate(
+        {
+            "id": membership.pk,
+            "email": membership.user.email,
+            "name": membership.user.name,
+            "role": membership.role,
+            "state": membership.state,
+            "created_at": membership.created_at,
+        }
+    )

@@ -1,0 +1,75 @@
+"""Where the API answers, and what every answer of it has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
+from django.urls import URLPattern, URLResolver, path, re_path
+
+from vpn.api.bodies import MAX_BODY
+from vpn.api.errors import not_found, problem, too_large
+from vpn.api.root import api
+
+_DRAINED = 16 * MAX_BODY
+View = Callable[..., HttpResponseBase]
+
+
+def as_api(view: View) -> View:
+    """A view of the API: no session, no cookie, no HTML page for an error, nothing kept by caches."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = too_large() if _is_too_large(request) else _answer(view, request, *args, **kwargs)
+        response.setdefault("Cache-Control", "no-store")
+        return response
+
+    wrapped.csrf_exempt = True  # type: ignore[attr-defined]
+    wrapped.login_required = False  # type: ignore[attr-defined]
+    return wrapped
+
+
+def _answer(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    try:
+        response = view(request, *args, **kwargs)
+    except Http404:
+        return not_found()
+    if isinstance(response, HttpResponseNotAllowed):
+        allowed = {"Allow": response["Allow"]}
+        return problem(405, "method-not-allowed", "This does not take that method; see Allow.", headers=allowed)
+    return response
+
+
+def _is_too_large(request: HttpRequest) -> bool:
+    try:
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        length = 0
+    if length <= MAX_BODY:
+        return False
+    # Read on for a while, so that the sender hears the answer instead of a connection that breaks.
+    drained = 0
+    while drained < min(length, _DRAINED) and (chunk := request.read(64 * 1024)):
+        drained += len(chunk)
+    return True
+
+
+def nothing_here(_request: HttpRequest, **_kwargs: Any) -> HttpResponse:
+    """The answer for every other path under /api/."""
+    return not_found()
+
+
+def _mounted() -> tuple[list[URLPattern | URLResolver], str, str]:
+    patterns, app_name, namespace = api.urls
+    for pattern in patterns:
+        if pattern.callback is not None:
+            pattern.callback = as_api(pattern.callback)
+    return patterns, app_name, namespace
+
+
+urlpatterns = [
+    path("v1/", _mounted()),
+    re_path("", as_api(nothing_here), name="api-nothing-here"),
+]
