@@ -1,4 +1,6 @@
-// Regions that refresh by themselves (data-polite) wait while the page is hidden or someone works inside them.
+// Regions that refresh by themselves.
+
+// data-polite: waits while the page is hidden or someone works inside.
 function busy(region) {
   const selection = document.getSelection();
   const selecting = selection && !selection.isCollapsed && region.contains(selection.anchorNode);
@@ -6,15 +8,37 @@ function busy(region) {
 }
 
 document.addEventListener("htmx:beforeRequest", (event) => {
-  const region = event.target;
-  if (region.matches?.("[data-polite]") && event.detail.requestConfig.triggeringEvent === undefined && busy(region)) event.preventDefault();
+  const region = event.detail.elt;
+  if (region.matches("[data-polite]") && busy(region)) event.preventDefault();
 });
 
-// A session that ended answers with a redirect to the sign-in page: go there instead of putting it into a fragment.
+// What is new or has another state than before moves a little; what merely came again does not. Rows and chips that
+// want this have an id, and their state in data-state.
+const before = new Map();
+
 document.addEventListener("htmx:beforeSwap", (event) => {
-  const answered = new URL(event.detail.xhr.responseURL || location.href).pathname;
-  if (answered.startsWith("/accounts/") && !location.pathname.startsWith("/accounts/")) {
+  const { xhr, target } = event.detail;
+  const answeredBy = new URL(xhr.responseURL || location.href).pathname;
+  if (answeredBy.startsWith("/accounts/") && !location.pathname.startsWith("/accounts/")) {
+    // The session ended: sign in again instead of putting the sign-in page into a fragment.
     event.detail.shouldSwap = false;
     location.reload();
+    return;
   }
+  before.clear();
+  for (const one of target.querySelectorAll("[data-state]")) before.set(one.id, one.dataset.state);
+});
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (before.size === 0) return;
+  for (const one of event.detail.target.querySelectorAll("[data-state]")) {
+    if (!before.has(one.id)) one.dataset.new = "";
+    else if (before.get(one.id) !== one.dataset.state) one.dataset.changed = "";
+  }
+});
+
+// data-gone: where to go when what the region shows no longer exists.
+document.addEventListener("htmx:responseError", (event) => {
+  const region = event.detail.elt;
+  if (event.detail.xhr.status === 404 && region.dataset.gone) location.assign(region.dataset.gone);
 });

@@ -1,0 +1,185 @@
+"""Creating an instance, and its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.urls import reverse_lazy
+
+from vpn.constants import (
+    DEFAULT_POOL_PREFIX,
+    HOSTNAME_LENGTH,
+    MAX_MTU,
+    MAX_POOL_PREFIX,
+    MIN_MTU,
+    MIN_POOL_PREFIX,
+    NAME_LENGTH,
+)
+from vpn.forms.fields import LinesField
+from vpn.models import Instance, Region
+from vpn.validators import parse_dns_server, parse_pushed_route, validate_hostname, validate_mtu, validate_name
+
+
+Form = TypeVar("Form", bound=forms.Form)
+
+
+def _pool_sizes() -> list[tuple[int, str]]:
+    """Every prefix length that a pool may have, with the number of peers that fit beside the hub."""
+    return [
+        (prefix, f"/{prefix}: up to {2 ** (32 - prefix) - 3:,} peers")
+        for prefix in range(MAX_POOL_PREFIX, MIN_POOL_PREFIX - 1, -1)
+    ]
+
+
+def _name_field() -> forms.CharField:
+    return forms.CharField(
+        label="Name",
+        validators=[validate_name],
+        help_text=f"What your people call this hub, {NAME_LENGTH[0]} to {NAME_LENGTH[1]} characters.",
+        widget=forms.TextInput(attrs={"maxlength": NAME_LENGTH[1], "autocomplete": "off"}),
+    )
+
+
+def _lines_widget(rows: int) -> forms.Textarea:
+    return forms.Textarea(attrs={"rows": rows, "spellcheck": "false", "autocapitalize": "off", "class": "mono"})
+
+
+class HostnameInput(forms.TextInput):
+    """A text input that asks the server about its value while it is typed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            attrs={
+                "maxlength": HOSTNAME_LENGTH[1],
+                "autocomplete": "off",
+                "autocapitalize": "off",
+                "spellcheck": "false",
+                "data-preview": "address-preview",
+                "hx-get": reverse_lazy("instance_hostname_check"),
+                "hx-trigger": "input changed delay:300ms",
+                "hx-target": "#hostname-message",
+                "hx-sync": "this:replace",
+                "aria-describedby": "hostname-message id_hostname_helptext",
+            }
+        )
+
+
+class InstanceForm(forms.Form):
+    """Where a new instance runs and what it is called."""
+
+    name = _name_field()
+    hostname = forms.CharField(
+        label="Hostname",
+        strip=True,
+        validators=[validate_hostname],
+        help_text=(
+            f"The first part of its address: {HOSTNAME_LENGTH[0]} to {HOSTNAME_LENGTH[1]} of a to z, 0 to 9 and "
+            "hyphens. It cannot be changed later."
+        ),
+        widget=HostnameInput(),
+    )
+    region = forms.ModelChoiceField(
+        label="Region",
+        queryset=Region.objects.none(),
+        empty_label=None,
+        widget=forms.RadioSelect,
+        error_messages={"required": "Choose where the hub runs.", "invalid_choice": "Choose one of the regions below."},
+    )
+    pool_prefix = forms.TypedChoiceField(
+        label="Pool size",
+        coerce=int,
+        choices=_pool_sizes,
+        initial=DEFAULT_POOL_PREFIX,
+        empty_value=DEFAULT_POOL_PREFIX,
+        required=False,
+        help_text="The addresses that peers get inside the tunnels. The range itself is chosen so that it is free.",
+    )
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.regions = list(Region.objects.all())
+        self.fields["region"].queryset = Region.objects.all()  # type: ignore[attr-defined]
+        available = [region for region in self.regions if region.available]
+        if available:
+            self.fields["region"].initial = available[0].pk
+
+    @property
+    def domain(self) -> str:
+        """What follows the hostname in the full address."""
+        return f".{settings.VPN_DOMAIN}"
+
+    @property
+    def chosen_region(self) -> str:
+        """The id of the region that is ticked."""
+        return str(self["region"].value() or "")
+
+
+class RoutingForm(forms.Form):
+    """Networks that split-tunnel devices send to the hub beside the pool and the sites' subnets."""
+
+    pushed_routes = LinesField(
+        label="Pushed routes",
+        required=False,
+        strip=False,
+        widget=_lines_widget(5),
+        help_text="One network per line, such as 10.20.0.0/16. Devices take a change over with a new profile.",
+    )
+
+    def clean_pushed_routes(self) -> list[str]:
+        """Every line is a network that may be pushed."""
+        return _parsed(self.cleaned_data["pushed_routes"], parse_pushed_route)
+
+
+class DnsForm(forms.Form):
+    """The resolvers that devices use when all their traffic goes through the hub."""
+
+    public_dns = LinesField(
+        label="DNS servers",
+        strip=False,
+        widget=_lines_widget(3),
+        help_text="One address per line. Devices take a change over with a new profile.",
+        error_messages={"required": "Name at least one DNS server: profiles for all traffic need one."},
+    )
+
+    def clean_public_dns(self) -> list[str]:
+        """Every line is the address of a resolver."""
+        return _parsed(self.cleaned_data["public_dns"], parse_dns_server)
+
+
+class SettingsForm(forms.Form):
+    """The name, and what fits the links between the hub and its peers."""
+
+    name = _name_field()
+    mtu = forms.IntegerField(
+        label="MTU",
+        validators=[validate_mtu],
+        help_text=f"The largest packet inside the tunnels, {MIN_MTU} to {MAX_MTU} bytes. 1420 fits nearly everywhere; "
+        "try 1380 or less where some sites load and others hang.",
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
+
+
+def settings_form(kind: type[Form], instance: Instance, data: Any, *, may_change: bool) -> Form:
+    """A form filled in from the instance; greyed out for those who only read."""
+    names = list(kind.base_fields)  # type: ignore[attr-defined]
+    form = kind(data, initial={name: getattr(instance, name) for name in names})
+    for field in form.fields.values():
+        field.disabled = not may_change
+    return form
+
+
+def _parsed(lines: Sequence[str], parse: Callable[[str], object]) -> list[str]:
+    """The lines as `parse` writes them; raises ValidationError with the fault of every line."""
+    values, faults = [], []
+    for line in lines:
+        try:
+            values.append(str(parse(line)))
+        except ValidationError as fault:
+            faults.append(fault)
+    if faults:
+        raise ValidationError(faults)
+    return values

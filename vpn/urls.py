@@ -1,0 +1,55 @@
+"""Every address of what you connect. Names have no namespace, so that the portal can reach them by name alone."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+from vpn.views import (
+    instance,
+    instance_activity,
+    instance_delete,
+    instance_new,
+    instance_settings,
+    my,
+    peer,
+    peer_acts,
+    peer_edit,
+    peer_new,
+    profile,
+    progress,
+    site,
+)
+
+_INSTANCES = [
+    path("", instance.instances, name="instances"),
+    path("instances/new/", instance_new.instance_new, name="instance_new"),
+    path("instances/new/hostname/", instance_new.instance_hostname_check, name="instance_hostname_check"),
+    path("instances/<uuid:pk>/", instance.instance, name="instance"),
+    path("instances/<uuid:pk>/progress/", progress.instance_progress, name="instance_progress"),
+    path("instances/<uuid:pk>/retry/", progress.instance_retry, name="instance_retry"),
+    path("instances/<uuid:pk>/routing/", instance_settings.instance_routing, name="instance_routing"),
+    path("instances/<uuid:pk>/dns/", instance_settings.instance_dns, name="instance_dns"),
+    path("instances/<uuid:pk>/settings/", instance_settings.instance_settings, name="instance_settings"),
+    path("instances/<uuid:pk>/activity/", instance_activity.instance_activity, name="instance_activity"),
+    path("instances/<uuid:pk>/delete/", instance_delete.instance_delete, name="instance_delete"),
+]
+
+# Peers, sites, own devices.
+_PEERS = [
+    path("instances/<uuid:pk>/peers/new-client/", peer_new.client_peer_new, name="client_peer_new"),
+    path("instances/<uuid:pk>/peers/new-site/", peer_new.site_peer_new, name="site_peer_new"),
+    path("peers/<uuid:pk>/", peer.peer, name="peer"),
+    path("peers/<uuid:pk>/profile/", profile.peer_profile, name="peer_profile"),
+    path("peers/<uuid:pk>/edit/", peer_edit.peer_edit, name="peer_edit"),
+    path("peers/<uuid:pk>/disable/", peer_acts.peer_disable, name="peer_disable"),
+    path("peers/<uuid:pk>/enable/", peer_acts.peer_enable, name="peer_enable"),
+    path("peers/<uuid:pk>/rotate/", peer_acts.peer_rotate, name="peer_rotate"),
+    path("peers/<uuid:pk>/delete/", peer_acts.peer_delete, name="peer_delete"),
+    path("sites/", site.sites, name="sites"),
+    path("sites/new/", site.site_new, name="site_new"),
+    path("sites/<uuid:pk>/", site.site, name="site"),
+    path("sites/<uuid:pk>/delete/", site.site_delete, name="site_delete"),
+    path("my/", my.my, name="my"),
+]
+
+urlpatterns = [path("api/", include("vpn.api.urls")), *_INSTANCES, *_PEERS]

@@ -1,0 +1,68 @@
+"""The list of instances, and an instance's first page: its peers."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_safe
+
+from portal.access import get_member
+from portal.htmx import render_page
+from portal.models import Membership
+from vpn.access import get_instance, instances_of
+from vpn.choices import InstanceState
+from vpn.models import Instance
+from vpn.views.instance_head import head_of
+from vpn.views.peer_search import FILTERS, PeerSearch
+
+PEERS_EACH_PAGE = 50
+_UNDER_WAY = {InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING}
+
+
+@require_safe
+def instances(request: HttpRequest) -> HttpResponse:
+    """All instances, those that need someone first; a member who manages nothing goes to their own devices."""
+    member = get_member(request)
+    if not member.sees_everything:
+        return redirect("my")
+    found = sorted(instances_of(member).with_peer_counts(), key=_urgency)
+    context = {
+        "instances": found,
+        "in_need": sum(needs_someone(one) for one in found),
+        "under_way": sum(one.state in _UNDER_WAY for one in found),
+        "may_change": member.is_admin,
+    }
+    return render_page(request, "vpn/instances.html", context, fragment="list")
+
+
+@require_safe
+def instance(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One instance's peers: searched, filtered and paged by the database."""
+    member = get_member(request)
+    found = get_instance(member, pk)
+    return render_page(request, "vpn/instance.html", _peers_context(request, member, found), fragment="peers")
+
+
+def needs_someone(instance: Instance) -> bool:
+    """Does this instance wait for a person?"""
+    return instance.state in {InstanceState.FAILED, InstanceState.LOST} or bool(instance.failure)
+
+
+def _urgency(instance: Instance) -> tuple[bool, bool, str]:
+    return not needs_someone(instance), instance.state not in _UNDER_WAY, instance.name.lower()
+
+
+def _peers_context(request: HttpRequest, member: Membership, instance: Instance) -> dict[str, object]:
+    search = PeerSearch.from_query(request.GET)
+    pages = Paginator(search.find(member, instance), PEERS_EACH_PAGE)
+    page = pages.get_page(request.GET.get("page"))
+    return {
+        **head_of(member, instance, "peers"),
+        "search": search,
+        "filters": FILTERS,
+        "page": page,
+        "query": search.as_query(),
+    }

@@ -1,0 +1,76 @@
+"""An instance's settings, one tab each: routing, DNS, the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from portal.access import get_member
+from portal.models import Membership
+from vpn.access import get_instance, peers_of
+from vpn.actions.instance import update_instance
+from vpn.choices import PeerType
+from vpn.exceptions import Conflict, InvalidInput
+from vpn.forms.instance import DnsForm, RoutingForm, SettingsForm, settings_form
+from vpn.forms.refusal import show_refusal
+from vpn.models import Instance, Peer
+from vpn.views.instance_head import head_of
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def instance_routing(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What split-tunnel devices send through the hub, and whose it is."""
+    member = get_member(request)
+    instance = get_instance(member, pk, write=request.method == "POST")
+    return _settings_page(request, member, instance, "routing", RoutingForm, sites=_advertised(member, instance))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def instance_dns(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The resolvers of devices that send everything."""
+    member = get_member(request)
+    instance = get_instance(member, pk, write=request.method == "POST")
+    return _settings_page(request, member, instance, "dns", DnsForm)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def instance_settings(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Name, MTU, the hub's facts, and the way to its end."""
+    member = get_member(request)
+    instance = get_instance(member, pk, write=request.method == "POST")
+    return _settings_page(request, member, instance, "settings", SettingsForm)
+
+
+def _settings_page(
+    request: HttpRequest, member: Membership, instance: Instance, tab: str, kind: type[forms.Form], **context: Any
+) -> HttpResponse:
+    data = request.POST if request.method == "POST" else None
+    form = settings_form(kind, instance, data, may_change=member.is_admin)
+    if data is not None and form.is_valid() and _save(instance, form):
+        messages.success(request, "Saved." if form.has_changed() else "Nothing was different, so nothing changed.")
+        return redirect(f"instance_{tab}", pk=instance.pk)
+    return render(request, f"vpn/instance_{tab}.html", {**head_of(member, instance, tab), "form": form, **context})
+
+
+def _save(instance: Instance, form: forms.Form) -> bool:
+    """Apply what differs; False where it was refused, with the words in the form."""
+    changes = {name: form.cleaned_data[name] for name in form.changed_data}
+    changes = {name: value for name, value in changes.items() if value != getattr(instance, name)}
+    try:
+        if changes:
+            update_instance(instance, **changes)
+    except (Conflict, InvalidInput) as refusal:
+        show_refusal(form, refusal)
+        return False
+    return True
+
+
+def _advertised(member: Membership, instance: Instance) -> list[Peer]:
+    """The site peers, whose subnets the hub routes."""
+    return list(peers_of(member, instance).filter(type=PeerType.SITE).order_by("site__name"))

@@ -1,0 +1,89 @@
+"""Finding peers in an instance's list: by words, address and kind."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from django.db.models import Q
+from django.http import QueryDict
+
+from portal.models import Membership
+from vpn.access import peers_of
+from vpn.choices import PeerType
+from vpn.models import Instance
+from vpn.models.querysets import PeerQuerySet, connected_filter
+
+_LONGEST_SEARCH = 100
+
+
+class Filter(NamedTuple):
+    """One way to narrow the list."""
+
+    value: str
+    label: str
+
+
+FILTERS = (Filter("all", "All"), Filter("sites", "Sites"), Filter("clients", "Clients"), Filter("offline", "Offline"))
+_VALUES = {one.value for one in FILTERS}
+
+
+@dataclass(frozen=True)
+class PeerSearch:
+    """What is searched for: `text` in names, addresses and subnets; `show` one of FILTERS."""
+
+    text: str = ""
+    show: str = "all"
+
+    @classmethod
+    def from_query(cls, query: QueryDict) -> PeerSearch:
+        """From `?q=…&show=…`; what is not known shows everything."""
+        show = query.get("show", "all")
+        return cls(text=query.get("q", "").strip()[:_LONGEST_SEARCH], show=show if show in _VALUES else "all")
+
+    @property
+    def is_narrow(self) -> bool:
+        """Does it leave any peer out?"""
+        return bool(self.text) or self.show != "all"
+
+    def as_query(self) -> str:
+        """The query string that leads here, ending in "&" unless empty."""
+        given = {"q": self.text, "show": "" if self.show == "all" else self.show}
+        text = urlencode({key: value for key, value in given.items() if value})
+        return f"{text}&" if text else ""
+
+    def find(self, member: Membership, instance: Instance) -> PeerQuerySet:
+        """The matching peers of an instance, sites first."""
+        found = peers_of(member, instance)
+        if self.show in {"sites", "clients"}:
+            found = found.filter(type=PeerType.SITE if self.show == "sites" else PeerType.CLIENT)
+        elif self.show == "offline":
+            found = found.exclude(connected_filter())
+        if self.text:
+            found = found.filter(_matches(self.text, instance))
+        return found.order_by("-type", "created_at", "id")
+
+
+def _matches(text: str, instance: Instance) -> Q:
+    words = Q(
+        Q(site__name__icontains=text)
+        | Q(device__icontains=text)
+        | Q(member__user__name__icontains=text)
+        | Q(member__user__email__icontains=text)
+        | Q(subnets__icontains=text)
+        | Q(endpoint__istartswith=text)
+    )
+    host = _host_number(text, instance)
+    return words if host is None else words | Q(host=host)
+
+
+def _host_number(text: str, instance: Instance) -> int | None:
+    """The peer's number in the pools where the text is one of their addresses."""
+    try:
+        address = ipaddress.ip_address(text.partition("/")[0])
+    except ValueError:
+        return None
+    network = instance.network_v4 if address.version == 4 else instance.network_v6
+    return int(address) - int(network.network_address) if address in network else None
