@@ -1,0 +1,55 @@
+"""What every test may ask for: an organization with its people, signed-in clients, a hub with peers.
+
+The settings take everything from the environment, so that comes first; what is set already (by `make test`) stays.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+
+import django
+import pytest
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+os.environ.setdefault("SECRET_KEYS", "only-for-tests-" * 3)
+os.environ.setdefault("DATA_DIR", tempfile.mkdtemp(prefix="vpn-portal-test-"))
+
+django.setup()  # the fixtures below import models
+
+REAL = {"network", "flow", "browser"}
+
+pytest_plugins = ["tests.fixtures"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Settings that make tests quick: a cheap password hash, no collected static files, the cache in memory."""
+    from django.conf import settings
+
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    settings.WHITENOISE_AUTOREFRESH = True
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> Iterator[None]:
+    """No test sees another's rate limits."""
+    from django.core.cache import cache
+
+    yield
+    cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def rung(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The jobs that were rung for: (queue, function, *ids). Nothing is enqueued, except in tests of real processes."""
+    calls: list[tuple[str, ...]] = []
+    if REAL.isdisjoint(mark.name for mark in request.node.iter_markers()):
+        ring: Callable[..., None] = lambda queue, function, *ids, ttl=None: calls.append((queue, function, *ids))  # noqa: E731
+        monkeypatch.setattr("vpn.jobs.queue._enqueue", ring)
+    return calls

@@ -1,0 +1,96 @@
+"""Rows for tests, made by the same actions as in life wherever there is one."""
+
+from __future__ import annotations
+
+import itertools
+
+from portal.actions.organization import create_organization
+from portal.models import Membership, MembershipState, Organization, Role, User
+from vpn.actions.instance import create_instance
+from vpn.actions.peer import create_client_peer, create_site_peer
+from vpn.actions.site import create_site
+from vpn.choices import InstanceState, OperationState
+from vpn.models import Instance, Operation, Peer, Region, Server, Site
+
+PASSWORD = "correct horse battery"
+_numbers = itertools.count(1)
+
+
+def make_user(email: str = "", *, password: str | None = PASSWORD, name: str = "", is_staff: bool = False) -> User:
+    """An account; staff are superusers."""
+    address = email or f"person{next(_numbers)}@example.org"
+    return User.objects.create_user(address, password, name=name, is_staff=is_staff, is_superuser=is_staff)
+
+
+def make_organization(name: str = "Acme") -> Organization:
+    """An organization with an active admin."""
+    return create_organization(name, make_user(f"admin{next(_numbers)}@example.org")).organization
+
+
+def make_member(
+    organization: Organization,
+    role: str = Role.MEMBER,
+    *,
+    email: str = "",
+    name: str = "",
+    state: str = MembershipState.ACTIVE,
+    password: str | None = PASSWORD,
+) -> Membership:
+    """A member with an account of their own."""
+    user = make_user(email, password=password, name=name)
+    return Membership.objects.create(organization=organization, user=user, role=role, state=state)
+
+
+def an_admin(organization: Organization) -> Membership:
+    """The first admin of an organization."""
+    return organization.memberships.filter(role=Role.ADMIN).select_related("user", "organization").order_by("pk")[0]
+
+
+def make_region() -> Region:
+    """The region of this machine, with its server."""
+    region, _ = Region.objects.get_or_create(pk="local", defaults={"name": "This machine", "country": "DE"})
+    if not region.servers.exists():
+        Server.objects.create(region=region, name="This machine", address="203.0.113.1")
+    return region
+
+
+def make_instance(
+    organization: Organization, *, name: str = "Frankfurt", hostname: str = "", state: str = InstanceState.READY
+) -> Instance:
+    """An instance as it is once provisioned: settled, its operation done. Other states are written as given."""
+    instance = create_instance(
+        an_admin(organization), name=name, hostname=hostname or f"hub{next(_numbers)}", region=make_region()
+    )
+    if state == InstanceState.READY:
+        settle(instance)
+    instance.state = state
+    instance.save()
+    return instance
+
+
+def settle(instance: Instance) -> Instance:
+    """As if the server had confirmed everything."""
+    Operation.objects.filter(instance=instance).update(state=OperationState.SUCCEEDED)
+    instance.refresh_from_db()
+    instance.state, instance.configured = InstanceState.READY, True
+    instance.applied_generation, instance.applied_epoch = instance.desired_generation, instance.epoch
+    instance.save()
+    return instance
+
+
+def make_site(organization: Organization, *, name: str = "", subnets: list[str] | None = None) -> Site:
+    """A branch."""
+    return create_site(
+        an_admin(organization), name=name or f"Site {next(_numbers)}", platform="linux", subnets=subnets or []
+    )
+
+
+def make_client_peer(instance: Instance, member: Membership, device: str = "laptop") -> Peer:
+    """A member's device."""
+    return create_client_peer(instance, member=member, device=device)
+
+
+def make_site_peer(instance: Instance, site: Site, subnets: list[str] | None = None) -> Peer:
+    """A branch's router."""
+    wanted = subnets or [f"10.{next(_numbers) % 250}.0.0/24"]
+    return create_site_peer(instance, site=site, subnets=wanted)

@@ -1,0 +1,119 @@
+"""Fixtures made of tests.factories; loaded once Django is set up."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from portal.models import Membership, Organization, Role, User
+from tests import factories
+from vpn.models import Instance, Peer, Region, Site
+
+
+@pytest.fixture
+def organization(db: None) -> Organization:
+    """An organization with one admin."""
+    return factories.make_organization("Acme")
+
+
+@pytest.fixture
+def other_organization(db: None) -> Organization:
+    """Another tenant, with one admin."""
+    return factories.make_organization("Other")
+
+
+@pytest.fixture
+def admin(organization: Organization) -> Membership:
+    """The organization's admin."""
+    return factories.an_admin(organization)
+
+
+@pytest.fixture
+def auditor(organization: Organization) -> Membership:
+    """The organization's auditor."""
+    return factories.make_member(organization, Role.AUDITOR)
+
+
+@pytest.fixture
+def member(organization: Organization) -> Membership:
+    """A plain member of the organization."""
+    return factories.make_member(organization)
+
+
+@pytest.fixture
+def stranger(other_organization: Organization) -> Membership:
+    """The admin of the other organization."""
+    return factories.an_admin(other_organization)
+
+
+@pytest.fixture
+def staff(db: None) -> User:
+    """The portal's operator, who belongs to no organization."""
+    return factories.make_user("staff@example.org", is_staff=True)
+
+
+def signed_in(user: User) -> Client:
+    """A browser in which somebody signed in."""
+    browser = Client()
+    browser.force_login(user)
+    return browser
+
+
+@pytest.fixture
+def admin_browser(admin: Membership) -> Client:
+    """The admin's browser."""
+    return signed_in(admin.user)
+
+
+@pytest.fixture
+def auditor_browser(auditor: Membership) -> Client:
+    """The auditor's browser."""
+    return signed_in(auditor.user)
+
+
+@pytest.fixture
+def member_browser(member: Membership) -> Client:
+    """The plain member's browser."""
+    return signed_in(member.user)
+
+
+@pytest.fixture
+def stranger_browser(stranger: Membership) -> Client:
+    """The browser of another organization's admin."""
+    return signed_in(stranger.user)
+
+
+@pytest.fixture
+def staff_browser(staff: User) -> Client:
+    """The operator's browser."""
+    return signed_in(staff)
+
+
+@pytest.fixture
+def region(db: None) -> Region:
+    """The region of this machine."""
+    return factories.make_region()
+
+
+@pytest.fixture
+def instance(organization: Organization) -> Instance:
+    """A ready instance."""
+    return factories.make_instance(organization)
+
+
+@pytest.fixture
+def site(organization: Organization) -> Site:
+    """A branch."""
+    return factories.make_site(organization, name="Berlin")
+
+
+@pytest.fixture
+def client_peer(instance: Instance, member: Membership) -> Peer:
+    """The plain member's device."""
+    return factories.make_client_peer(instance, member)
+
+
+@pytest.fixture
+def site_peer(instance: Instance, site: Site) -> Peer:
+    """The branch's router."""
+    return factories.make_site_peer(instance, site, ["10.1.0.0/24"])
