@@ -1,0 +1,69 @@
+"""/healthz: every part by name, and nothing that is not a stranger's business."""
+
+from __future__ import annotations
+
+import pytest
+from django.conf import LazySettings
+from django.test import Client
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def redis_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that is there."""
+    monkeypatch.setattr("redis.Redis.ping", lambda self: True)
+
+
+def fine() -> str:
+    """A part that answers."""
+    return "ok"
+
+
+def silent() -> str:
+    """A part that says what is wrong."""
+    return "No worker has shown a sign of life for 15 seconds."
+
+
+def broken() -> str:
+    """A part that raises."""
+    raise RuntimeError("secret detail")
+
+
+def named(function: str) -> dict[str, str]:
+    """Both checks, one of them `function` of this module."""
+    here = "tests.portal.test_health"
+    return {"worker": f"{here}.{function}", "schedule": f"{here}.fine"}
+
+
+@pytest.mark.usefixtures("redis_answers")
+def test_all_is_well(client: Client, settings: LazySettings) -> None:
+    settings.HEALTH_CHECKS = named("fine")
+    response = client.get("/healthz")
+    assert response.status_code == 200
+    assert response.json() == dict.fromkeys(("status", "web", "database", "redis", "worker", "schedule"), "ok")
+
+
+@pytest.mark.usefixtures("redis_answers")
+def test_a_silent_worker_is_told(client: Client, settings: LazySettings) -> None:
+    settings.HEALTH_CHECKS = named("silent")
+    response = client.get("/healthz")
+    assert response.status_code == 503
+    assert response.json()["worker"] == silent()
+    assert response.json()["schedule"] == "ok"
+
+
+@pytest.mark.usefixtures("redis_answers")
+def test_a_check_that_breaks_tells_no_detail(client: Client, settings: LazySettings) -> None:
+    settings.HEALTH_CHECKS = named("broken")
+    response = client.get("/healthz")
+    assert response.status_code == 503
+    assert b"secret" not in response.content
+
+
+def test_redis_away_is_told_in_time(client: Client, settings: LazySettings) -> None:
+    settings.REDIS_URL = "unix:///nonexistent/redis.sock"
+    response = client.get("/healthz")
+    assert response.status_code == 503
+    assert response.json()["redis"] == "Redis does not answer."
+    assert response.json()["database"] == "ok"

@@ -1,0 +1,220 @@
+"""One-time links: who gets which, and that each opens one door once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import LazySettings
+from django.core import signing
+from django.test import Client
+
+from portal.actions.member import add_member, change_member, one_time_link
+from portal.exceptions import NotPossible
+from portal.models import Membership, MembershipState, Organization, Role, User
+from tests.factories import PASSWORD, make_member, make_user
+from tests.fixtures import signed_in
+
+NEW = {"password1": "a brand new password", "password2": "a brand new password"}
+USE = "/accounts/link/"
+
+
+def path_of(membership: Membership) -> str:
+    """The path of a new link."""
+    return urlsplit(one_time_link(membership)).path
+
+
+@pytest.fixture
+def invited(organization: Organization) -> Membership:
+    """Somebody who was added and has not come yet."""
+    return add_member(organization, email="anna@example.org", name="Anna", role=Role.MEMBER)
+
+
+def test_the_link_is_a_full_address(invited: Membership, settings: LazySettings) -> None:
+    settings.PUBLIC_URL = "https://vpn.example.org"
+    assert one_time_link(invited).startswith("https://vpn.example.org/accounts/link/")
+
+
+def test_an_invited_person_sets_a_password_and_is_in(client: Client, invited: Membership) -> None:
+    assert client.get(path_of(invited), follow=True).status_code == 200
+    response = client.post(USE, NEW)
+    assert response["Location"] == "/my/"
+    assert "_auth_user_id" in client.session
+    invited.refresh_from_db()
+    assert invited.state == MembershipState.ACTIVE
+    assert invited.user.check_password(NEW["password1"])
+
+
+def test_the_token_leaves_the_address_at_once(client: Client, invited: Membership) -> None:
+    response = client.get(path_of(invited))
+    assert (response.status_code, response["Location"]) == (302, USE)
+
+
+def test_opening_a_link_does_not_spend_it(client: Client, invited: Membership) -> None:
+    path = path_of(invited)
+    Client().get(path, follow=True)
+    assert client.get(path, follow=True).status_code == 200
+
+
+def test_a_link_works_once(client: Client, invited: Membership) -> None:
+    path = path_of(invited)
+    client.get(path)
+    client.post(USE, NEW)
+    again = Client()
+    assert again.get(path).status_code == 404
+    assert again.post(USE, NEW).status_code == 404
+
+
+def test_two_who_opened_the_same_link_cannot_both_use_it(client: Client, invited: Membership) -> None:
+    path, late = path_of(invited), Client()
+    client.get(path)
+    late.get(path)
+    client.post(USE, NEW)
+    assert late.post(USE, {"password1": "another password", "password2": "another password"}).status_code == 404
+    assert User.objects.get(pk=invited.user_id).check_password(NEW["password1"])
+
+
+def test_a_link_expires(client: Client, invited: Membership, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = path_of(invited)
+    now = signing.time.time()
+    monkeypatch.setattr("django.core.signing.time.time", lambda: now + timedelta(days=3, seconds=1).total_seconds())
+    assert client.get(path).status_code == 404
+
+
+def test_an_altered_link_opens_nothing(client: Client, invited: Membership) -> None:
+    assert client.get(path_of(invited)[:-2] + "x/").status_code == 404
+    assert client.get("/accounts/link/nonsense/").status_code == 404
+    assert client.get(USE).status_code == 404
+
+
+def test_a_weak_password_does_not_spend_the_link(client: Client, invited: Membership) -> None:
+    client.get(path_of(invited))
+    assert b"too short" in client.post(USE, {"password1": "short", "password2": "short"}).content
+    assert b"differ" in client.post(USE, {**NEW, "password2": "something else"}).content
+    assert client.post(USE, NEW).status_code == 302
+
+
+def test_deactivating_ends_a_link(client: Client, invited: Membership) -> None:
+    path = path_of(invited)
+    change_member(invited, active=False)
+    assert client.get(path).status_code == 404
+    with pytest.raises(NotPossible):
+        one_time_link(invited)
+
+
+def test_who_lost_a_password_gets_a_link_that_sets_a_new_one(client: Client, member: Membership) -> None:
+    client.get(path_of(member))
+    assert client.post(USE, NEW).status_code == 302
+    assert User.objects.get(pk=member.user_id).check_password(NEW["password1"])
+
+
+def test_signing_in_ends_a_forgotten_link(client: Client, member: Membership) -> None:
+    path = path_of(member)
+    Client().post("/accounts/login/", {"login": member.user.email, "password": PASSWORD})
+    assert client.get(path).status_code == 404
+
+
+# The border between organizations ------------------------------------------------------------------------------------
+
+
+def test_somebody_elses_account_gets_no_link_that_sets_its_password(
+    member: Membership, other_organization: Organization, client: Client
+) -> None:
+    """An admin who invites a stranger's account must not be able to take it over."""
+    guest = add_member(other_organization, email=member.user.email, role=Role.MEMBER)
+    response = client.get(path_of(guest), follow=True)
+    assert response.redirect_chain[-1][0] == f"/accounts/login/?next={USE}"
+    assert client.post(USE, NEW).status_code == 302
+    assert User.objects.get(pk=member.user_id).check_password(PASSWORD)
+
+
+def test_an_existing_account_joins_with_its_own_password(
+    member: Membership, other_organization: Organization, client: Client
+) -> None:
+    guest = add_member(other_organization, email=member.user.email.upper(), role=Role.AUDITOR)
+    assert guest.user_id == member.user_id
+    client.get(path_of(guest))
+    client.post("/accounts/login/", {"login": member.user.email, "password": PASSWORD})
+    assert other_organization.name.encode() in client.get(USE).content
+    assert client.post(USE)["Location"] == "/"
+    guest.refresh_from_db()
+    assert guest.state == MembershipState.ACTIVE
+    assert client.get(USE).status_code == 404
+
+
+def test_an_invitation_gives_no_rights_before_it_is_accepted(
+    member: Membership, other_organization: Organization
+) -> None:
+    add_member(other_organization, email=member.user.email, role=Role.ADMIN)
+    browser = signed_in(member.user)
+    assert browser.get("/people/").status_code == 403
+    assert browser.post("/organization/", {"organization": str(other_organization.pk)}).status_code == 404
+
+
+def test_only_the_invited_account_can_join(
+    member: Membership, auditor: Membership, other_organization: Organization
+) -> None:
+    guest = add_member(other_organization, email=member.user.email, role=Role.MEMBER)
+    browser = signed_in(auditor.user)
+    page = browser.get(path_of(guest), follow=True)
+    assert b"another account" in page.content
+    assert browser.post(USE).status_code == 200
+    guest.refresh_from_db()
+    assert guest.state == MembershipState.INVITED
+
+
+def test_a_link_dies_when_the_account_joins_another_organization(
+    member: Membership, other_organization: Organization, client: Client
+) -> None:
+    """Otherwise a link that was kept back would open the other organization as well."""
+    kept_back = path_of(member)
+    Membership.objects.create(organization=other_organization, user=member.user, state=MembershipState.ACTIVE)
+    assert client.get(kept_back).status_code == 404
+    with pytest.raises(NotPossible, match="password of their own"):
+        one_time_link(member)
+
+
+def test_an_invitation_elsewhere_does_not_block_the_link(member: Membership, other_organization: Organization) -> None:
+    add_member(other_organization, email=member.user.email, role=Role.MEMBER)
+    assert one_time_link(member)
+
+
+def test_who_captures_an_account_that_two_have_invited_is_not_in_the_other_organization(
+    client: Client, invited: Membership, other_organization: Organization
+) -> None:
+    elsewhere = add_member(other_organization, email=invited.user.email, role=Role.ADMIN)
+    client.get(path_of(invited))
+    client.post(USE, NEW)
+    elsewhere.refresh_from_db()
+    assert elsewhere.state == MembershipState.INVITED
+
+
+def test_staff_accounts_are_never_reset_by_an_organization(organization: Organization) -> None:
+    operator = make_user("operator@example.org", is_staff=True)
+    active = Membership.objects.create(
+        organization=organization, user=operator, role=Role.ADMIN, state=MembershipState.ACTIVE
+    )
+    with pytest.raises(NotPossible):
+        one_time_link(active)
+
+
+def test_activating_again_does_not_skip_the_link_of_a_shared_account(
+    member: Membership, other_organization: Organization
+) -> None:
+    guest = add_member(other_organization, email=member.user.email, role=Role.MEMBER)
+    with pytest.raises(NotPossible, match="not joined"):
+        change_member(guest, active=False)
+    Membership.objects.filter(pk=guest.pk).update(state=MembershipState.DEACTIVATED)
+    assert change_member(guest, active=True).state == MembershipState.INVITED
+
+
+def test_activating_again_who_never_came_leaves_them_invited(invited: Membership) -> None:
+    assert change_member(invited, active=False).state == MembershipState.DEACTIVATED
+    assert change_member(invited, active=True).state == MembershipState.INVITED
+
+
+def test_activating_again_who_was_here_lets_them_in(organization: Organization) -> None:
+    here = make_member(organization)
+    change_member(here, active=False)
+    assert change_member(here, active=True).state == MembershipState.ACTIVE
