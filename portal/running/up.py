@@ -23,7 +23,7 @@ from portal.running.programs import manage
 from portal.running.rights import why_no_hubs
 
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
-READY_WITHIN = 60.0
+READY_WITHIN = 30.0
 # The supervisor makes its processes stop after 6 s; what is left then is ended, so that 10 s are never passed.
 SUPERVISOR_ENDS_WITHIN = 7.5
 PRIVATE = ("ADMIN_PASSWORD",)
@@ -95,9 +95,10 @@ def _prepare(options: Options, confinement: Confinement, environment: dict[str, 
     private = {name: os.environ[name] for name in PRIVATE if name in os.environ}
     program = manage(options, confinement, "prepare")
     done = subprocess.run(
-        confinement.command(program.argv),
+        confinement.command(program.argv, die_with_parent=True),
         cwd=options.clone,
         env=confinement.environment(environment) | private,
+        umask=0o077,
         check=False,
     )
     if done.returncode:
@@ -105,6 +106,7 @@ def _prepare(options: Options, confinement: Confinement, environment: dict[str, 
 
 
 def _supervise(options: Options, layout: Layout, environment: dict[str, str], lock: RunLock) -> int:
+    layout.supervisor_socket.unlink(missing_ok=True)  # of a run that was killed
     command = ["setpriv", "--pdeathsig", "TERM", options.python, "-m", "supervisor.supervisord", "-c", str(CONFIGURATION)]
     supervisor = subprocess.Popen(
         command, cwd=options.clone, env=environment, stdin=subprocess.DEVNULL, start_new_session=True

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
+from pathlib import Path
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import models, transaction
@@ -28,7 +31,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare everything that is missing."""
         call_command("migrate", interactive=False, verbosity=0)
-        call_command("collectstatic", interactive=False, verbosity=0)
+        _collect_static()
         reason = os.environ.get("HUBS_UNAVAILABLE_REASON", "") if not settings.HUBS_AVAILABLE else None
         with transaction.atomic():
             self._first_admin()
@@ -46,6 +49,20 @@ class Command(BaseCommand):
         create_organization("My organization", user)
         shown = "the password in ADMIN_PASSWORD" if settings.ADMIN_PASSWORD else f"the password {password} (shown once)"
         self.stdout.write(f"Sign in as {email} with {shown}")
+
+
+def _collect_static() -> None:
+    """Collect and compress, which takes seconds, only when a file changed since the last time."""
+    stamp = Path(settings.STATIC_ROOT) / ".sources"
+    sources = hashlib.sha256()
+    for finder in get_finders():
+        for path, storage in finder.list([]):
+            found = Path(storage.path(path)).stat()
+            sources.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+    if stamp.exists() and stamp.read_text() == sources.hexdigest():
+        return
+    call_command("collectstatic", interactive=False, clear=True, verbosity=0)
+    stamp.write_text(sources.hexdigest())
 
 
 def _local_region(unavailable_reason: str | None, address: str) -> None:
