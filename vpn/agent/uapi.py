@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 DIRECTORY: Final = Path("/var/run/wireguard")
-_TIMEOUT: Final = 2.0  # seconds
+_TIMEOUT: Final = 5.0  # seconds
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,8 @@ def _set_up(place: Place, interface: str, addresses: set[str], *before: str) -> 
     lines += [
         f"address add {address} dev {interface}" + (" nodad" if ":" in address else "") for address in sorted(addresses)
     ]
+    # No link-local address: it would take a second to be sure of itself, and nobody needs it.
+    lines.append(f"link set dev {interface} addrgenmode none")
     lines.append(f"link set dev {interface} up")
     place.run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
 

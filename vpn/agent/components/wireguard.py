@@ -144,7 +144,9 @@ def _start(names: Names) -> None:
     if "not permitted" in kernel.err.lower():
         raise command.explain("ip", kernel)
     done = names.host.start_daemon(["wireguard-go", names.wireguard])
-    if done.code != 0:
+    # It puts itself in the background before it has looked at its interface, which must stay until then: whoever
+    # answers has looked.
+    if done.code != 0 or uapi.heard(names.wireguard) is None:
         message = (
             "wireguard-go could not make a tunnel interface: the server needs /dev/net/tun, or WireGuard in its kernel."
         )
@@ -228,6 +230,7 @@ def _ensure_addresses(names: Names, spec: HubSpec) -> bool:
     if words.get("mtu") != str(spec.mtu):
         lines.append(f"link set dev {names.wireguard} mtu {spec.mtu}")
     if not fields[2:] or "UP" not in fields[2].strip("<>").split(","):
+        lines.append(f"link set dev {names.wireguard} addrgenmode none")
         lines.append(f"link set dev {names.wireguard} up")
     if lines:
         _explained(names.inside.try_run(["ip", "-batch", "-"], "\n".join(lines) + "\n"), "ip")

@@ -1,0 +1,43 @@
+"""The laboratory for tests: everything in this directory makes namespaces and needs root."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.network.hub import Agent, Hub
+from tests.network.lab import Lab
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.network)
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    """A laboratory of the test's own."""
+    if os.geteuid() != 0:
+        pytest.skip("making network namespaces needs root")
+    with Lab() as laboratory:
+        yield laboratory
+
+
+@pytest.fixture
+def agent(lab: Lab) -> Iterator[Agent]:
+    """An agent's session on the laboratory's host."""
+    session = Agent(lab)
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def hub(lab: Lab, agent: Agent) -> Hub:
+    """A hub that is only desired so far."""
+    return Hub(lab, agent)

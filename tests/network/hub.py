@@ -1,0 +1,269 @@
+"""A hub in the laboratory, driven through the agent's own way in, and profiles for its peers."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+import secrets
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from tests.network.lab import Lab, Node, Site
+from vpn.agent import spec
+from vpn.agent.errors import parse_error
+from vpn.agent.report import HubReport, parse_report
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+POOL_V4: Final = ipaddress.IPv4Network("100.64.0.0/20")
+POOL_V6: Final = ipaddress.IPv6Network("fd12:3456:789a::/64")
+EVERYTHING: Final = ("0.0.0.0/0", "::/0")
+
+
+def wg(*arguments: str, stdin: str = "") -> str:
+    """Return what wg(8) says, in the machine's own namespace: for keys."""
+    return subprocess.run(["wg", *arguments], input=stdin, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def make_keys() -> tuple[str, str]:
+    """Return a private key and its public key."""
+    private_key = wg("genkey")
+    return private_key, wg("pubkey", stdin=private_key)
+
+
+class Agent:
+    """An agent's session. `ask` returns an answer as it is, `report` a report, or raises the agent's error."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.process: subprocess.Popen[str] | None = None
+
+    def argv(self, command: str) -> list[str]:
+        """Return how the agent is called."""
+        where = ["--state", str(self.lab.state), "--host-netns", self.lab.host.netns]
+        return [sys.executable, "-m", "vpn.agent", *where, command]
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Send one request through the session and return its answer."""
+        if self.process is None:
+            self.process = subprocess.Popen(
+                self.argv("session"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+            )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        assert isinstance(answer, dict)
+        return answer
+
+    def report(self, **request: Any) -> HubReport:
+        """Send one request and return its report, or raise the AgentError that came instead."""
+        answer = self.ask(**request)
+        if "error" in answer:
+            raise parse_error(answer["error"])
+        return parse_report(answer["report"])
+
+    def once(self, command: str, **request: Any) -> dict[str, Any]:
+        """Send one request to an agent of its own, that ends with the answer."""
+        done = subprocess.run(
+            self.argv(command), input=json.dumps(request), capture_output=True, text=True, cwd=ROOT, timeout=60
+        )
+        answer = json.loads(done.stdout)
+        assert isinstance(answer, dict)
+        assert done.returncode == (1 if "error" in answer else 0)
+        return answer
+
+    def close(self) -> None:
+        """End the session."""
+        if self.process is not None:
+            assert self.process.stdin is not None
+            assert self.process.stdout is not None
+            self.process.stdin.close()
+            self.process.wait(10)
+            self.process.stdout.close()
+            self.process = None
+
+
+class Watch:
+    """`watch` as a process, for a `with` block."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.argv = agent.argv("watch")
+
+    def __enter__(self) -> Watch:
+        self.process = subprocess.Popen(self.argv, cwd=ROOT, start_new_session=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.process.terminate()
+        self.process.wait(5)
+
+
+@dataclass
+class Device:
+    """A peer with both of its keys."""
+
+    peer_id: str
+    private_key: str
+    public_key: str
+    preshared_key: str
+    v4: str
+    v6: str
+    subnets: tuple[str, ...] = ()
+
+    def document(self) -> spec.PeerDocument:
+        """Return the peer as the hub knows it."""
+        return {
+            "public_key": self.public_key,
+            "preshared_key": self.preshared_key,
+            "allowed_ips": [f"{self.v4}/32", f"{self.v6}/128", *self.subnets],
+            "routes": list(self.subnets),
+        }
+
+    def rotate(self) -> None:
+        """Take new keys."""
+        self.private_key, self.public_key = make_keys()
+        self.preshared_key = wg("genpsk")
+
+
+@dataclass
+class Hub:
+    """A hub: its desired state, changed here, and the calls that carry it to the agent."""
+
+    lab: Lab
+    agent: Agent
+    port: int = 20000
+    hub: str = field(default_factory=lambda: "t" + secrets.token_hex(5)[:9])
+    generation: int = 1
+    epoch: int = 1
+    mtu: int = 1420
+    forwarding: str = "allow"
+    devices: dict[str, Device] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.private_key, self.public_key = make_keys()
+        self.v4, self.v6 = str(POOL_V4[1]), str(POOL_V6[1])
+        self._next = 2
+
+    @property
+    def document(self) -> spec.SpecDocument:
+        """The HubSpec."""
+        return {
+            "schema": 1,
+            "hub": self.hub,
+            "epoch": self.epoch,
+            "generation": self.generation,
+            "addresses": [f"{self.v4}/{POOL_V4.prefixlen}", f"{self.v6}/{POOL_V6.prefixlen}"],
+            "wireguard": {"port": self.port, "private_key": self.private_key, "mtu": self.mtu},
+            "peers": {device.peer_id: device.document() for device in self.devices.values()},
+            "forwarding": self.forwarding,
+        }
+
+    @property
+    def node(self) -> Node:
+        """The hub's namespace, to look into."""
+        return Node("host", f"hub-{self.hub}", self.v4, self.v6)
+
+    @property
+    def interface(self) -> str:
+        """The hub's tunnel interface."""
+        return f"wg-{self.hub}"
+
+    def add(self, subnets: Iterable[str] = ()) -> Device:
+        """Add a peer to the desired state."""
+        private_key, public_key = make_keys()
+        number, self._next = self._next, self._next + 1
+        v4, v6 = str(POOL_V4[number]), str(POOL_V6[number])
+        device = Device(str(uuid.uuid4()), private_key, public_key, wg("genpsk"), v4, v6, tuple(subnets))
+        self.devices[device.peer_id] = device
+        return device
+
+    def add_many(self, count: int) -> None:
+        """Add peers that nobody uses, with made-up keys."""
+        for _ in range(count):
+            number, self._next = self._next, self._next + 1
+            keys = [wg_like_key() for _ in range(3)]
+            device = Device(str(uuid.uuid4()), keys[0], keys[1], keys[2], str(POOL_V4[number]), str(POOL_V6[number]))
+            self.devices[device.peer_id] = device
+
+    def apply(self) -> HubReport:
+        """Send the whole spec."""
+        return self.agent.report(command="apply", spec=self.document)
+
+    def apply_next(self) -> HubReport:
+        """Send the whole spec as a new generation."""
+        self.generation += 1
+        return self.apply()
+
+    def delta(self, upsert: Iterable[Device] = (), remove: Iterable[Device] = ()) -> spec.DeltaDocument:
+        """Return the delta to a new generation of the desired state, which it changes, from the current one."""
+        before = self.document
+        base: spec.BaseDocument = {"generation": self.generation, "digest": spec.digest(before)}
+        for device in upsert:
+            self.devices[device.peer_id] = device
+        removed = [device.peer_id for device in remove]
+        for peer_id in removed:
+            del self.devices[peer_id]
+        self.generation += 1
+        after = self.document
+        changed = {key: peer for key, peer in after["peers"].items() if before["peers"].get(key) != peer}
+        return {
+            "schema": 1,
+            "hub": self.hub,
+            "epoch": self.epoch,
+            "generation": self.generation,
+            "base": base,
+            "digest": spec.digest(after),
+            "upsert": changed,
+            "remove": removed,
+        }
+
+    def send(self, delta: spec.DeltaDocument) -> HubReport:
+        """Send a delta."""
+        return self.agent.report(command="apply-delta", delta=delta)
+
+    def status(self) -> HubReport:
+        """Ask what is true now."""
+        return self.agent.report(command="status", hub=self.hub, peers=True)
+
+    def destroy(self) -> HubReport:
+        """Have the hub destroyed."""
+        return self.agent.report(command="destroy", hub=self.hub, epoch=self.epoch, generation=self.generation)
+
+    def profile(self, device: Device, *, everything: bool = False, keepalive: int = 0) -> str:
+        """Return what the device's user imports: split tunnel unless `everything` is to go through the hub."""
+        subnets = [subnet for other in self.devices.values() if other is not device for subnet in other.subnets]
+        allowed_ips = EVERYTHING if everything else (str(POOL_V4), str(POOL_V6), *subnets)
+        return (
+            f"[Interface]\nPrivateKey = {device.private_key}\nAddress = {device.v4}/32, {device.v6}/128\n"
+            f"MTU = {self.mtu}\n"
+            f"[Peer]\nPublicKey = {self.public_key}\nPresharedKey = {device.preshared_key}\n"
+            f"AllowedIPs = {', '.join(allowed_ips)}\nEndpoint = {self.lab.host.v4}:{self.port}\n"
+            + (f"PersistentKeepalive = {keepalive}\n" if keepalive else "")
+        )
+
+    def connect(self, node: Node, *, subnets: Iterable[str] = (), everything: bool = False) -> Device:
+        """Add a peer, apply, bring its profile up on `node`, and wait until the hub answers."""
+        device = self.add(subnets)
+        self.apply_next()
+        self.lab.wg_quick_up(node, self.profile(device, everything=everything))
+        self.lab.wait_ping(node, self.v4)
+        return device
+
+    def connect_site(self, site: Site, *subnets: str) -> Device:
+        """Connect a site's router, which advertises its LAN unless told otherwise."""
+        return self.connect(site.router, subnets=subnets or (site.lan_v4, site.lan_v6))
+
+
+def wg_like_key() -> str:
+    """Return 32 random bytes as a key, without starting a program."""
+    return base64.b64encode(secrets.token_bytes(32)).decode()

@@ -1,0 +1,437 @@
+"""A laboratory of network namespaces: a host for hubs, an internet around it, clients, sites, and a server far away.
+
+    with Lab() as lab:
+        alice = lab.add_client("alice")
+        berlin = lab.add_site("berlin", lan_v4="10.1.0.0/24")
+        lab.wg_quick_up(alice, profile_text)
+        assert lab.wait_ping(alice, berlin.lan.v4)
+
+Everything is real, and nothing touches the machine's own network: the host is a namespace too (`lab.host.netns`, to be
+given to the agent as `--host-netns` or `HUB_HOST_NETNS`). Documentation ranges (RFC 5737, RFC 3849) play the internet:
+
+    lab.internet   a router with one segment, 203.0.113.0/24 and 2001:db8:113::/64
+    lab.host       203.0.113.1, 2001:db8:113::1: where hubs run
+    clients        203.0.113.11 ..., 2001:db8:113::11 ...
+    site routers   203.0.113.101 ..., each with a LAN host behind it (10.x and a ULA, or what is asked for)
+    lab.outside    198.51.100.10, 2001:db8:51::10: a server beyond the hub
+
+Leaving the `with` block removes all of it, hubs included, whatever happened inside. Needs root.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import itertools
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final
+
+NETNS_ETC: Final = Path("/etc/netns")
+SEGMENT_V4: Final = ipaddress.IPv4Network("203.0.113.0/24")
+SEGMENT_V6: Final = ipaddress.IPv6Network("2001:db8:113::/64")
+GATEWAY_V4: Final = "203.0.113.254"
+GATEWAY_V6: Final = "2001:db8:113::ffff"
+OUTSIDE_V4: Final = "198.51.100.10"
+OUTSIDE_V6: Final = "2001:db8:51::10"
+
+# Sockets of wireguard-go and openresolv's notes are kept apart per namespace, so that every client can use the very
+# file, and so the interface name, that it downloaded.
+_ENTER: Final = (
+    'mkdir -p /run/wireguard /run/resolvconf && mount --bind "$1/wireguard" /run/wireguard'
+    ' && mount --bind "$1/resolvconf" /run/resolvconf && shift && exec "$@"'
+)
+_GET: Final = (
+    "import sys, urllib.request as r\n"
+    "opener = r.build_opener(r.ProxyHandler({}))\n"
+    "sys.stdout.write(opener.open(sys.argv[1], timeout=float(sys.argv[2])).read().decode())\n"
+)
+_CONNECT: Final = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))"
+_SERVE: Final = """
+import http.server, socket, socketserver, sys
+body = sys.argv[3].encode()
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args):
+        pass
+class Server(socketserver.ThreadingTCPServer):
+    # Not http.server's, which asks the DNS for its own name.
+    address_family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+    allow_reuse_address = True
+    daemon_threads = True
+server = Server((sys.argv[1], int(sys.argv[2])), Handler)
+print("ready", flush=True)
+server.serve_forever()
+"""
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 5.0, what: str = "the condition") -> float:
+    """Wait until `condition()` is true and return how long that took, in seconds. Raises AssertionError when it is not."""
+    started = time.monotonic()
+    while not condition():
+        if time.monotonic() - started > seconds:
+            raise AssertionError(f"{what} did not come true within {seconds} s")
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the laboratory: its namespace and its addresses."""
+
+    name: str
+    netns: str
+    v4: str = ""
+    v6: str = ""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A branch: a router on the internet and a host in the LAN behind it."""
+
+    router: Node
+    lan: Node
+    lan_v4: str
+    lan_v6: str
+
+
+@dataclass(frozen=True)
+class PingResult:
+    """What became of a continuous ping: `lost` counts the gaps between the first and the last answer."""
+
+    received: int
+    lost: int
+    longest_gap: float  # seconds between two answers
+
+
+class Pinging:
+    """A ping that goes on until `stop()`. Made by `Lab.start_ping`."""
+
+    _REPLY = re.compile(r"^\[(?P<at>[0-9.]+)\] .*(?:icmp_seq|seq)=(?P<seq>\d+)", re.MULTILINE)
+
+    def __init__(self, process: subprocess.Popen[str], output: Path) -> None:
+        self.process = process
+        self.output = output
+
+    def replies(self) -> list[tuple[float, int]]:
+        """Return the answers so far: when (Unix time) and which."""
+        text = self.output.read_text()
+        return [(float(found["at"]), int(found["seq"])) for found in self._REPLY.finditer(text)]
+
+    def wait_for_replies(self, count: int = 3, seconds: float = 5.0) -> None:
+        """Wait until `count` more answers are there."""
+        target = len(self.replies()) + count
+        wait_until(lambda: len(self.replies()) >= target, seconds, f"{count} more answers to ping")
+
+    def stop(self) -> PingResult:
+        """End the ping and return what became of it."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        self.process.wait(5)
+        replies = self.replies()
+        sequence = {number for _, number in replies}
+        lost = max(sequence) - min(sequence) + 1 - len(sequence) if sequence else 0
+        gaps = [later[0] - earlier[0] for earlier, later in itertools.pairwise(replies)]
+        return PingResult(len(sequence), lost, max(gaps, default=0.0))
+
+
+class PacketCounter:
+    """Counts packets that arrive in a namespace. Made by `Lab.count`."""
+
+    def __init__(self, lab: Lab, node: Node, table: str) -> None:
+        self._lab, self._node, self._table = lab, node, table
+
+    @property
+    def packets(self) -> int:
+        """How many packets matched so far."""
+        listing = json.loads(self._lab.run(self._node, ["nft", "-j", "list", "table", "inet", self._table]).stdout)
+        found = re.search(r'"packets": (\d+)', json.dumps(listing))
+        return int(found[1]) if found else 0
+
+
+@dataclass
+class Lab:
+    """The laboratory, a context manager."""
+
+    prefix: str = field(default_factory=lambda: f"lab{os.getpid():x}{secrets.token_hex(2)}")
+    _nodes: dict[str, Node] = field(default_factory=dict)
+    _processes: list[subprocess.Popen[str]] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    # Building.
+
+    def __enter__(self) -> Lab:
+        self.directory = Path(tempfile.mkdtemp(prefix=f"{self.prefix}-"))
+        self.state = self.directory / "hub"  # for an agent's state directory
+        try:
+            self.internet = self._add_namespace("internet", GATEWAY_V4, GATEWAY_V6)
+            self._ip(
+                self.internet,
+                "link add br0 type bridge mcast_snooping 0",
+                f"address add {GATEWAY_V4}/{SEGMENT_V4.prefixlen} dev br0",
+                f"address add {GATEWAY_V6}/{SEGMENT_V6.prefixlen} dev br0 nodad",
+                "link set br0 up",
+            )
+            self.run(self.internet, ["sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"])
+            self.host = self._add_host()
+            self.outside = self._add_outside()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def add_client(self, name: str) -> Node:
+        """Add a device on the internet."""
+        return self._add_on_segment(name, 10 + next(self._numbers))
+
+    def add_site(self, name: str, lan_v4: str | None = None, lan_v6: str | None = None) -> Site:
+        """Add a branch: a router on the internet and a host in the LAN behind it.
+
+        The router has the first address of each LAN network, the host the tenth.
+        """
+        number = next(self._numbers)
+        v4 = ipaddress.IPv4Network(lan_v4 or f"10.{number}.0.0/24")
+        v6 = ipaddress.IPv6Network(lan_v6 or f"fd10:{number}::/64")
+        router = self._add_on_segment(f"{name}-router", 100 + number)
+        lan = self._add_namespace(f"{name}-lan", str(v4[10]), str(v6[10]))
+        self._ip(
+            router,
+            f"link add lan0 type veth peer name eth0 netns {lan.netns}",
+            f"address add {v4[1]}/{v4.prefixlen} dev lan0",
+            f"address add {v6[1]}/{v6.prefixlen} dev lan0 nodad",
+            "link set lan0 up",
+        )
+        self.run(router, ["sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"])
+        self._set_up(lan, v4.prefixlen, v6.prefixlen, str(v4[1]), str(v6[1]))
+        return Site(router, lan, str(v4), str(v6))
+
+    def add_address(self, node: Node, address: str, device: str = "lo") -> None:
+        """Give a node one more address (with its prefix), on its loopback interface unless told otherwise."""
+        self._ip(node, f"address add {address} dev {device}" + (" nodad" if ":" in address else ""))
+
+    def route(self, node: Node, network: str, gateway: Node) -> None:
+        """Send what `node` has for `network` to `gateway`, which must be a neighbour."""
+        self._ip(node, f"route replace {network} via {gateway.v6 if ':' in network else gateway.v4}")
+
+    def reboot_host(self) -> None:
+        """End all processes on the host and remove its namespaces, hubs included, and start it again, empty."""
+        self._remove_hubs()
+        self._remove_namespace(self.host)
+        self.host = self._add_host()
+
+    # Doing.
+
+    def argv(self, node: Node, argv: Sequence[str]) -> list[str]:
+        """Return `argv` as it must be called from outside to run on `node`."""
+        enter = ["ip", "netns", "exec", node.netns]
+        if node.name == "host":
+            return [*enter, *argv]
+        return [*enter, "unshare", "-m", "sh", "-c", _ENTER, "sh", str(self.directory / node.name), *argv]
+
+    def run(
+        self, node: Node, argv: Sequence[str], *, check: bool = True, stdin: str = "", timeout: float = 30.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command on `node`. Raises AssertionError with its output when it fails, unless `check` is False."""
+        done = subprocess.run(
+            self.argv(node, argv), input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"{argv} on {node.name} failed ({done.returncode}): {done.stdout}{done.stderr}")
+        return done
+
+    def start(self, node: Node, argv: Sequence[str], stdout: int | IO[str] = subprocess.DEVNULL) -> subprocess.Popen[str]:
+        """Start a command on `node` that ends with the laboratory at the latest."""
+        process = subprocess.Popen(
+            self.argv(node, argv), stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.DEVNULL, text=True
+        )
+        self._processes.append(process)
+        return process
+
+    def ping(self, node: Node, address: str, *, count: int = 1, timeout: float = 1.0, source: str = "") -> bool:
+        """Return whether `address` answers one of `count` pings from `node`."""
+        options = ["-n", "-c", str(count), "-i", "0.2", "-W", str(timeout), *(["-I", source] if source else [])]
+        return self.run(node, ["ping", *options, address], check=False).returncode == 0
+
+    def wait_ping(self, node: Node, address: str, seconds: float = 10.0) -> float:
+        """Wait until `address` answers `node` and return how long that took, in seconds."""
+        return wait_until(
+            lambda: self.ping(node, address, timeout=0.5), seconds, f"an answer to {node.name} from {address}"
+        )
+
+    def start_ping(self, node: Node, address: str, interval: float = 0.05) -> Pinging:
+        """Ping `address` from `node` all the time, until `stop()`."""
+        output = self.directory / f"ping-{next(self._numbers)}"
+        with output.open("w") as stream:
+            process = self.start(node, ["ping", "-n", "-D", "-i", str(interval), address], stdout=stream)
+        return Pinging(process, output)
+
+    def serve_http(self, node: Node, address: str, port: int = 80, body: str = "hello") -> subprocess.Popen[str]:
+        """Answer HTTP requests on `node` with `body`, from now on until `kill()` or the laboratory's end."""
+        process = self.start(node, [sys.executable, "-c", _SERVE, address, str(port), body], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", f"no HTTP server on {node.name}"
+        return process
+
+    def http_get(self, node: Node, url: str, timeout: float = 3.0) -> str | None:
+        """Return what `url` answers `node`, or None when it does not answer."""
+        done = self.run(node, [sys.executable, "-c", _GET, url, str(timeout)], check=False, timeout=timeout + 10)
+        return done.stdout if done.returncode == 0 else None
+
+    def can_connect(self, node: Node, address: str, port: int, timeout: float = 1.0) -> bool:
+        """Return whether `node` can open a TCP connection."""
+        command = [sys.executable, "-c", _CONNECT, address, str(port), str(timeout)]
+        return self.run(node, command, check=False, timeout=timeout + 10).returncode == 0
+
+    @contextlib.contextmanager
+    def count(self, node: Node, match: str) -> Iterator[PacketCounter]:
+        """Count the packets that arrive at `node` and match an nftables expression (`ip saddr 10.9.9.9`)."""
+        table = f"count{next(self._numbers)}"
+        chain = "type filter hook prerouting priority -350; policy accept;"
+        rules = f"table inet {table} {{ chain arrivals {{ {chain} {match} counter; }}; }}\n"
+        self.run(node, ["nft", "-f", "-"], stdin=rules)
+        try:
+            yield PacketCounter(self, node, table)
+        finally:
+            self.run(node, ["nft", "delete", "table", "inet", table], check=False)
+
+    # WireGuard as its users know it.
+
+    def wg_quick_up(self, node: Node, text: str, name: str = "wg0") -> str:
+        """Bring a profile up with wg-quick(8) and return the name of its interface.
+
+        Names need not be unique: every node keeps its interfaces to itself.
+        """
+        path = self.directory / node.name / f"{name}.conf"
+        path.write_text(text)
+        path.chmod(0o600)
+        self.run(node, ["wg-quick", "up", str(path)])
+        return name
+
+    def wg_quick_down(self, node: Node, name: str = "wg0") -> None:
+        """Take a profile down again."""
+        self.run(node, ["wg-quick", "down", str(self.directory / node.name / f"{name}.conf")])
+
+    def latest_handshake(self, node: Node, name: str = "wg0") -> int:
+        """Return when a node's profile last shook hands with its hub (Unix time, 0 for never)."""
+        fields = self.run(node, ["wg", "show", name, "latest-handshakes"]).stdout.split()
+        return int(fields[1]) if len(fields) > 1 else 0
+
+    # Ending.
+
+    def close(self) -> None:
+        """Remove everything; done twice is fine."""
+        with contextlib.suppress(Exception):
+            self._remove_hubs()
+        for node in list(self._nodes.values()):
+            with contextlib.suppress(Exception):
+                self._remove_namespace(node)
+        for process in self._processes:
+            with contextlib.suppress(Exception):
+                process.kill()
+                process.wait(5)
+            if process.stdout is not None:
+                process.stdout.close()
+        self._processes.clear()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _add_host(self) -> Node:
+        return self._add_on_segment("host", 1)
+
+    def _add_outside(self) -> Node:
+        node = self._add_namespace("outside", OUTSIDE_V4, OUTSIDE_V6)
+        self._ip(
+            self.internet,
+            f"link add out0 type veth peer name eth0 netns {node.netns}",
+            "address add 198.51.100.1/24 dev out0",
+            "address add 2001:db8:51::1/64 dev out0 nodad",
+            "link set out0 up",
+        )
+        self._set_up(node, 24, 64, "198.51.100.1", "2001:db8:51::1")
+        return node
+
+    def _add_on_segment(self, name: str, number: int) -> Node:
+        node = self._add_namespace(name, str(SEGMENT_V4[number]), f"2001:db8:113::{number}")
+        port = f"p{number}"
+        self._ip(
+            self.internet,
+            f"link add {port} type veth peer name eth0 netns {node.netns}",
+            f"link set {port} master br0",
+            f"link set {port} up",
+        )
+        self._set_up(node, SEGMENT_V4.prefixlen, SEGMENT_V6.prefixlen, GATEWAY_V4, GATEWAY_V6)
+        return node
+
+    def _set_up(self, node: Node, v4_length: int, v6_length: int, v4_gateway: str, v6_gateway: str) -> None:
+        self._ip(
+            node,
+            f"address add {node.v4}/{v4_length} dev eth0",
+            f"address add {node.v6}/{v6_length} dev eth0 nodad",
+            "link set eth0 up",
+            f"route add default via {v4_gateway}",
+            f"route add ::/0 via {v6_gateway}",
+        )
+
+    def _add_namespace(self, name: str, v4: str, v6: str) -> Node:
+        node = Node(name, f"{self.prefix}-{name}", v4, v6)
+        for kept_apart in ("wireguard", "resolvconf"):
+            (self.directory / name / kept_apart).mkdir(parents=True, exist_ok=True)
+        etc = NETNS_ETC / node.netns
+        etc.mkdir(parents=True, exist_ok=True)
+        (etc / "resolv.conf").write_text(f"nameserver {OUTSIDE_V4}\n")
+        subprocess.run(["ip", "netns", "add", node.netns], check=True)
+        self._nodes[name] = node
+        self._ip(node, "link set lo up")
+        # Duplicate addresses are not expected here, and looking for them takes seconds.
+        self.run(node, ["sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.all.accept_dad=0"])
+        return node
+
+    def _remove_namespace(self, node: Node) -> None:
+        # All that runs in the laboratory's own namespaces was started for it.
+        pids = subprocess.run(["ip", "netns", "pids", node.netns], capture_output=True, text=True, check=False).stdout
+        for pid in pids.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        subprocess.run(["ip", "netns", "delete", node.netns], capture_output=True, check=False)
+        shutil.rmtree(NETNS_ETC / node.netns, ignore_errors=True)
+        self._nodes.pop(node.name, None)
+
+    def hubs(self) -> set[str]:
+        """Return the hubs that have a link to the host, or a tunnel process on it."""
+        links = self.run(self.host, ["ip", "-o", "link"], check=False).stdout
+        found = set(re.findall(r"\bvh-([a-z0-9]{10})\b", links))
+        for pid in self.run(self.host, ["ip", "netns", "pids", self.host.netns], check=False).stdout.split():
+            with contextlib.suppress(OSError):
+                arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+                found |= set(re.findall(r"wireguard-go\0wg-([a-z0-9]{10})\0", arguments))
+        return found
+
+    def _remove_hubs(self) -> None:
+        saved = {path.parent.name for path in self.state.glob("*/spec.json")}
+        for hub in self.hubs() | saved:
+            subprocess.run(["ip", "netns", "delete", f"hub-{hub}"], capture_output=True, check=False)
+            self.run(self.host, ["ip", "link", "delete", f"vh-{hub}"], check=False)
+            Path(f"/run/wireguard/wg-{hub}.sock").unlink(missing_ok=True)
+
+    def _ip(self, node: Node, *lines: str) -> None:
+        self.run(node, ["ip", "-batch", "-"], stdin="\n".join(lines) + "\n")
