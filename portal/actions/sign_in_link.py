@@ -12,6 +12,7 @@ Without mail this link is also what proves that the account is the invited perso
 from __future__ import annotations
 
 from typing import NamedTuple
+from uuid import UUID
 
 from django.conf import settings
 from django.core import signing
@@ -24,6 +25,8 @@ from portal.models import Membership, MembershipState, User
 from portal.signals import membership_changed
 
 _SALT = "portal.sign-in-link"
+_SEPARATOR = "."
+_FINGERPRINT_LENGTH = 32  # 128 bits, hexadecimal
 SETS_PASSWORD = "set"  # noqa: S105 - the kind of a link, not a password
 JOINS = "join"
 
@@ -44,8 +47,8 @@ def one_time_link(membership: Membership) -> str:
     """A new link for a member, as a full address. Raises NotPossible where they need none or may have none."""
     fresh = _with_user(membership)
     kind = _kind_for(fresh)
-    payload = {"m": str(fresh.pk), "k": kind, "f": _fingerprint(fresh, kind)}
-    return f"{settings.PUBLIC_URL}{reverse('account_link', args=[signing.dumps(payload, salt=_SALT)])}"
+    token = _signer().sign(f"{fresh.pk.hex}{_SEPARATOR}{_fingerprint(fresh, kind)}")
+    return f"{settings.PUBLIC_URL}{reverse('account_link', args=[token])}"
 
 
 def link_kind(membership: Membership) -> str:
@@ -59,12 +62,13 @@ def link_kind(membership: Membership) -> str:
 def find_link(token: str) -> SignInLink | None:
     """What a link is good for now; None where it was used, has expired, or never was one."""
     try:
-        payload = signing.loads(token, salt=_SALT, max_age=settings.PASSWORD_RESET_TIMEOUT)
-        membership = _with_user(Membership(pk=payload["m"]))
+        payload = _signer().unsign(token, max_age=settings.PASSWORD_RESET_TIMEOUT)
+        pk, _, fingerprint = payload.partition(_SEPARATOR)
+        membership = _with_user(Membership(pk=UUID(pk)))
         kind = _kind_for(membership)
-    except (signing.BadSignature, KeyError, Membership.DoesNotExist, NotPossible):
+    except (signing.BadSignature, ValueError, Membership.DoesNotExist, NotPossible):
         return None
-    if payload.get("k") != kind or not constant_time_compare(payload.get("f", ""), _fingerprint(membership, kind)):
+    if not constant_time_compare(fingerprint, _fingerprint(membership, kind)):
         return None
     return SignInLink(membership, kind)
 
@@ -119,7 +123,11 @@ def _fingerprint(membership: Membership, kind: str) -> str:
     # Signing in ends a forgotten password link; a link to join is opened after signing in.
     used = "" if kind == JOINS or user.last_login is None else user.last_login.isoformat()
     state = "\x1f".join((str(membership.pk), membership.state, kind, user.email, user.password, used))
-    return salted_hmac(_SALT, state, algorithm="sha256").hexdigest()
+    return salted_hmac(_SALT, state, algorithm="sha256").hexdigest()[:_FINGERPRINT_LENGTH]
+
+
+def _signer() -> signing.TimestampSigner:
+    return signing.TimestampSigner(salt=_SALT, sep=_SEPARATOR)
 
 
 def _with_user(membership: Membership) -> Membership:
