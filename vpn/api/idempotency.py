@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -48,6 +49,8 @@ def idempotent(view: View) -> View:
             kept.save(update_fields=["answer_sealed"])
         return response
 
+    # ninja looks names in annotations up in the module of the function that it is given, which is this one.
+    wrapped.__signature__ = inspect.signature(view, eval_str=True)  # type: ignore[attr-defined]
     return wrapped  # type: ignore[return-value]
 
 

@@ -1,0 +1,210 @@
+"""Instances over the API."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from portal.models import Membership, Organization
+from tests import factories
+from tests.vpn.api.caller import Caller, refused, told
+from vpn.choices import InstanceState
+from vpn.models import Instance, Peer, Region, Traffic
+
+NEW = {"name": "Frankfurt", "hostname": "fra1", "region": "local"}
+
+
+def test_an_instance_is_created_and_provisioned_in_the_background(
+    api: Caller, region: Region, rung: list[tuple[str, ...]]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("django.db.transaction.on_commit", lambda ring, using=None: ring())
+        body = told(api.post("/instances", NEW), 201)
+    assert body["hostname"] == "fra1.vpn.example.net"
+    assert (body["state"], body["status"], body["server_ready"]) == ("pending", ["provisioning"], False)
+    assert ("provision", "vpn.jobs.provision.provision_instance", body["id"]) in rung
+
+
+def test_an_instance_is_shown_as_the_contract_has_it(api: Caller, instance: Instance) -> None:
+    body = told(api.get(f"/instances/{instance.pk}"), 200)
+    assert list(body) == [
+        "id",
+        "name",
+        "hostname",
+        "region",
+        "state",
+        "configured",
+        "rsa_ready",
+        "diffie_hellman_ready",
+        "server_ready",
+        "status",
+        "desired_generation",
+        "applied_generation",
+        "pool",
+        "mtu",
+        "pushed_routes",
+        "public_dns",
+        "split_dns",
+        "domains",
+        "dns_custom",
+        "firewall_policy",
+        "firewall",
+        "addresses",
+        "endpoints",
+        "created_at",
+    ]
+    assert body["endpoints"] == {
+        "wireguard": f"203.0.113.1:{instance.port_base}",
+        "openvpn_udp": None,
+        "openvpn_tcp": None,
+        "openvpn_compat": None,
+    }
+    assert (body["rsa_ready"], body["diffie_hellman_ready"], body["server_ready"]) == (False, False, True)
+    assert body["pool"] == ["100.64.0.0/20", instance.pool_v6]
+    assert body["addresses"][0] == "100.64.0.1/20"
+    assert body["addresses"][1].endswith("::1/64")
+    assert body["public_dns"] == ["9.9.9.9", "149.112.112.112"]
+    assert (body["firewall_policy"], body["status"], body["created_at"][-1]) == ("allow", [], "Z")
+
+
+def test_an_ipv6_endpoint_stands_in_brackets(api: Caller, instance: Instance) -> None:
+    instance.region.servers.update(address="2001:db8::1")
+    body = told(api.get(f"/instances/{instance.pk}"), 200)
+    assert body["endpoints"]["wireguard"] == f"[2001:db8::1]:{instance.port_base}"
+
+
+def test_there_is_no_endpoint_before_the_first_provisioning(api: Caller, organization: Organization) -> None:
+    pending = factories.make_instance(organization, state=InstanceState.PENDING)
+    assert told(api.get(f"/instances/{pending.pk}"), 200)["endpoints"]["wireguard"] is None
+
+
+def test_every_fault_is_told_at_once(api: Caller, region: Region) -> None:
+    body = refused(api.post("/instances", {"name": "x", "hostname": "-A", "region": "local", "pool_prefix": 8}), 422)
+    assert set(body["errors"]) == {"name", "hostname", "pool_prefix"}
+
+
+def test_missing_and_unknown_fields_are_named(api: Caller, region: Region) -> None:
+    body = refused(api.post("/instances", {"nmae": "Frankfurt", "pool_prefix": "20"}), 422)
+    assert set(body["errors"]) == {"name", "hostname", "region", "nmae", "pool_prefix"}
+
+
+def test_an_unknown_region_is_refused(api: Caller, region: Region) -> None:
+    assert "region" in refused(api.post("/instances", {**NEW, "region": "mars"}), 422)["errors"]
+
+
+def test_a_reserved_hostname_is_refused(api: Caller, region: Region) -> None:
+    assert "hostname" in refused(api.post("/instances", {**NEW, "hostname": "www"}), 422)["errors"]
+
+
+def test_a_taken_hostname_is_a_conflict(api: Caller, region: Region, other_organization: Organization) -> None:
+    factories.make_instance(other_organization, hostname="fra1")
+    assert "hostname" in refused(api.post("/instances", NEW), 409, "hostname-taken")["errors"]
+
+
+def test_settings_are_changed_and_absent_ones_stay(api: Caller, instance: Instance) -> None:
+    body = told(api.put(f"/instances/{instance.pk}", {"pushed_routes": ["10.9.0.0/16"], "mtu": 1380}), 200)
+    assert (body["pushed_routes"], body["mtu"], body["name"]) == (["10.9.0.0/16"], 1380, instance.name)
+    assert (body["status"], body["server_ready"]) == (["applying", "settings-changed"], False)
+    assert body["desired_generation"] == body["applied_generation"] + 1
+
+
+def test_a_read_can_be_sent_back_as_it_is(api: Caller, instance: Instance) -> None:
+    read = told(api.get(f"/instances/{instance.pk}"), 200)
+    assert told(api.put(f"/instances/{instance.pk}", {**read, "name": "Renamed"}), 200)["name"] == "Renamed"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("split_dns", ["corp.example"]),
+        ("domains", ["example.org"]),
+        ("dns_custom", [{"name": "a.example", "type": "A", "value": "10.0.0.1"}]),
+        ("firewall_policy", "deny"),
+        ("firewall", [{"name": "web", "port": "443"}]),
+    ],
+)
+def test_what_this_version_cannot_do_is_refused_by_name(
+    api: Caller, instance: Instance, field: str, value: object
+) -> None:
+    assert list(refused(api.put(f"/instances/{instance.pk}", {field: value}), 422)["errors"]) == [field]
+
+
+def test_values_as_they_are_anyway_are_no_fault(api: Caller, instance: Instance) -> None:
+    same = {"split_dns": [], "domains": [], "dns_custom": [], "firewall": [], "firewall_policy": "allow"}
+    told(api.put(f"/instances/{instance.pk}", same), 200)
+
+
+def test_what_cannot_be_changed_is_refused_by_name(api: Caller, instance: Instance) -> None:
+    body = refused(api.put(f"/instances/{instance.pk}", {"region": "elsewhere", "hostname": "new", "frob": 1}), 422)
+    assert set(body["errors"]) == {"region", "hostname", "frob"}
+
+
+def test_a_plan_is_not_pretended(api: Caller, instance: Instance) -> None:
+    assert "plan" in refused(api.put(f"/instances/{instance.pk}?plan=true", {"name": "Other name"}), 422)["errors"]
+    instance.refresh_from_db()
+    assert instance.name == "Frankfurt"
+
+
+def test_deleting_goes_on_in_the_background(api: Caller, instance: Instance) -> None:
+    assert told(api.delete(f"/instances/{instance.pk}"), 202)["state"] == "deleting"
+    assert told(api.delete(f"/instances/{instance.pk}"), 202)["state"] == "deleting"
+
+
+def test_a_failed_instance_is_tried_again(api: Caller, organization: Organization) -> None:
+    failed = factories.make_instance(organization, state=InstanceState.FAILED)
+    assert told(api.post(f"/instances/{failed.pk}/retry"), 202)["state"] == "provisioning"
+    refused(api.post(f"/instances/{failed.pk}/retry"), 409)
+
+
+def test_operations_come_newest_first_with_their_steps(api: Caller, instance: Instance) -> None:
+    api.delete(f"/instances/{instance.pk}")
+    destroy, provision = told(api.get(f"/instances/{instance.pk}/operations"), 200)
+    assert (destroy["kind"], destroy["state"], provision["kind"]) == ("destroy", "running", "provision")
+    assert (destroy["eta"] is None, provision["eta"]) == (False, None)
+    assert list(destroy) == ["id", "kind", "state", "started_at", "finished_at", "eta", "steps"]
+    assert [list(step) for step in destroy["steps"]] == [["name", "state", "started_at", "finished_at", "message"]]
+
+
+def test_bandwidth_is_of_this_month_alone(api: Caller, instance: Instance) -> None:
+    today = timezone.now().date()
+    Traffic.objects.create(instance=instance, day=today, incoming_bytes=5, outgoing_bytes=7)
+    before = today.replace(day=1) - timedelta(days=1)
+    Traffic.objects.create(instance=instance, day=before, incoming_bytes=100, outgoing_bytes=100)
+    body = told(api.get(f"/instances/{instance.pk}/bandwidth"), 200)
+    assert body == {"incoming_bytes": 5, "outgoing_bytes": 7, "date": today.isoformat()}
+
+
+def test_regions_are_listed(api: Caller, region: Region) -> None:
+    expected = {"id": "local", "name": "This machine", "country": "DE", "latitude": None, "longitude": None}
+    assert told(api.get("/servers/regions"), 200) == [{**expected, "driver": "local", "available": True}]
+
+
+def test_a_list_tells_the_same_as_a_read(api: Caller, organization: Organization, client_peer: Peer) -> None:
+    factories.make_instance(organization, name="Second")
+    shown = told(api.get("/instances"), 200)
+    assert [one["status"] for one in shown] == [["applying", "peer-created"], []]
+    for one in shown:
+        assert one == told(api.get(f"/instances/{one['id']}"), 200)
+
+
+def test_an_unknown_instance_is_not_there(api: Caller, db: None) -> None:
+    refused(api.get(f"/instances/{uuid4()}"), 404)
+    refused(api.get("/instances/not-an-id"), 404)
+
+
+def test_another_organization_sees_nothing(stranger_api: Caller, instance: Instance, stranger: Membership) -> None:
+    path = f"/instances/{instance.pk}"
+    assert told(stranger_api.get("/instances"), 200) == []
+    for response in (
+        stranger_api.get(path),
+        stranger_api.put(path, {"name": "Mine now"}),
+        stranger_api.put(path, "no JSON at all"),
+        stranger_api.delete(path),
+        stranger_api.post(f"{path}/retry"),
+        stranger_api.get(f"{path}/operations"),
+        stranger_api.get(f"{path}/bandwidth"),
+    ):
+        refused(response, 404)
