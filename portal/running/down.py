@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from portal.running.errors import CannotRunError
 from portal.running.hubs import take_hubs_away
@@ -40,6 +41,8 @@ def _end_portal(lock: RunLock) -> None:
     holder = lock.holder()
     if not holder:
         return
+    if b"portal.running" not in Path(f"/proc/{holder}/cmdline").read_bytes():
+        raise CannotRunError(f"Process {holder} holds {lock.path}, but is not `make up`: end it yourself.")
     with contextlib.suppress(ProcessLookupError):
         os.kill(holder, signal.SIGTERM)
     deadline = time.monotonic() + ENDS_WITHIN

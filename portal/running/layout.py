@@ -10,7 +10,7 @@ from pathlib import Path
 from portal.running.account import Account
 from portal.running.errors import CannotRunError
 
-LONGEST_SOCKET_PATH = 107  # sun_path of unix(7), less the final zero
+LONGEST_SOCKET_PATH = 98  # sun_path of unix(7), less the final zero, and the suffix of the supervisor's temporary name
 
 
 @dataclass(frozen=True)

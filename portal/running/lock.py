@@ -46,6 +46,12 @@ class RunLock:
         """Tell whoever waits that this run is about to end."""
         self._write("stopping")
 
+    def release(self) -> None:
+        """Let go of the lock."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
     def holder(self) -> int | None:
         """The process that holds the lock, or None where nobody does."""
         try:
