@@ -20,6 +20,13 @@ _SELF_EVIDENT = {"account/messages/logged_in.txt", "account/messages/logged_out.
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ships no types
     """Closes sign-up unless it is allowed; whoever signs up gets an organization of their own."""
 
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "email_password_mismatch": "This email address and password do not go together.",
+        "too_many_login_attempts": "Too many attempts failed. Wait five minutes, then try again.",
+        "enter_current_password": "This is not your current password.",
+    }
+
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """May strangers make an account?"""
         return bool(settings.ALLOW_SIGNUP)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib.auth.password_validation import password_validators_help_texts, validate_password
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
+from portal.forms.account import password_hint
 from portal.models import User
 
 
@@ -24,7 +25,7 @@ class NewPasswordForm(forms.Form):
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         self.user = user
         super().__init__(*args, **kwargs)
-        self.fields["password1"].help_text = " ".join(password_validators_help_texts()[1:2])
+        self.fields["password1"].help_text = password_hint()
 
     def clean(self) -> dict[str, Any]:
         """Both alike, and good enough."""

@@ -1,0 +1,49 @@
+"""Allauth's forms in this portal's words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account import forms as allauth_forms
+from django import forms
+from django.contrib.auth.password_validation import password_validators_help_texts
+
+
+def password_hint() -> str:
+    """The one rule that people cannot guess: how long a password has to be."""
+    return password_validators_help_texts()[1]
+
+
+def _plain(form: forms.Form, labels: dict[str, str]) -> None:
+    """Labels say what a field is; allauth repeats them as placeholders, and its help as a list."""
+    for name, field in form.fields.items():
+        field.widget.attrs.pop("placeholder", None)
+        field.label = labels.get(name, field.label)
+        field.help_text = password_hint() if name == "password1" else ""
+
+
+class LoginForm(allauth_forms.LoginForm):  # type: ignore[misc]  # allauth ships no types
+    """Signing in."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _plain(self, {})
+        self.fields["login"].widget.attrs.update({"autocomplete": "username", "autofocus": True})
+
+
+class SignupForm(allauth_forms.SignupForm):  # type: ignore[misc]
+    """Signing up."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _plain(self, {"password2": "Password, again"})
+
+
+class ChangePasswordForm(allauth_forms.ChangePasswordForm):  # type: ignore[misc]
+    """Changing one's password."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _plain(
+            self, {"oldpassword": "Current password", "password1": "New password", "password2": "New password, again"}
+        )
