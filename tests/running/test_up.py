@@ -1,0 +1,110 @@
+"""`make up` for real: it runs, restarts what dies, ends with everything it started, and finds its way after kill -9."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from portal.running.leftovers import MARK
+from portal.running.options import CLONE
+from tests.running.portal import RunningPortal, environ_of, run_up, uid_of, wait_for
+
+pytestmark = [pytest.mark.flow, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+UNPRIVILEGED = ("web", "redis", "schedule")
+PRIVILEGED = ("worker-apply", "worker-provision", "worker-observe", "watch")
+OWNERS_WHILE_ROOT_WRITES = """
+from pathlib import Path
+from django.conf import settings
+from portal.models import User
+User.objects.update(name="Written by root")
+files = sorted((settings.DATA_DIR / "db").iterdir())
+print(len(files), len({file.stat().st_uid for file in files}), files[0].stat().st_uid)
+"""
+
+
+def test_it_runs_and_ends_with_everything_it_started(portal: RunningPortal) -> None:
+    portal.start()
+    assert portal.await_healthy()["status"] == "ok"
+    assert portal.output.count("Sign in as admin@localhost with the password") == 1
+    wait_for(lambda: f"The portal is at http://localhost:{portal.port}" in portal.output, 10, lambda: portal.output)
+
+    assert all(uid_of(portal.pid(name)) != 0 for name in UNPRIVILEGED)
+    assert all(uid_of(portal.pid(name)) == 0 for name in PRIVILEGED)
+    assert not any(entry.startswith(b"ADMIN_PASSWORD=") for entry in environ_of(portal.pid("web")))
+
+    second = run_up(portal.environ)
+    assert (second.returncode, "already runs" in second.stderr) == (1, True)
+
+    assert portal.stop() < 10
+    assert portal.processes() == []
+    assert portal.get("/healthz")[0] == 0
+
+    # Who signed in once knows how to.
+    portal.start()
+    portal.await_healthy()
+    assert portal.output.count("Sign in as") == 1
+
+
+def test_what_dies_is_started_again(portal: RunningPortal) -> None:
+    portal.start()
+    portal.await_healthy()
+    for name in ("web", "worker-apply", "redis"):
+        before = portal.pid(name)
+        os.kill(before, signal.SIGKILL)
+        wait_for(lambda name=name, before=before: portal.pid(name) != before, 30)
+        portal.await_healthy()
+
+
+def test_after_kill_9_the_next_one_cleans_up_and_runs(portal: RunningPortal) -> None:
+    portal.start()
+    portal.await_healthy()
+    old = portal.processes()
+    portal.kill()
+    portal.start()
+    portal.await_healthy()
+    assert not {pid for pid in old if f"{MARK}={portal.data}".encode() in environ_of(pid)}
+    assert portal.stop() < 10
+    assert portal.processes() == []
+
+
+def test_root_and_the_service_share_the_database_files(portal: RunningPortal) -> None:
+    portal.start()
+    portal.await_healthy()
+    service = uid_of(portal.pid("web"))
+    portal.stop()
+    # Nobody has it open now: root makes the write-ahead log anew, and it must be the service's all the same.
+    command = [sys.executable, "manage.py", "shell", "--verbosity", "0", "-c", OWNERS_WHILE_ROOT_WRITES]
+    done = subprocess.run(command, cwd=CLONE, env=portal.environ, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["3", "1", str(service)]
+    portal.start()
+    portal.await_healthy()
+
+
+def test_a_chosen_admin_is_made_and_the_password_is_not_shown(host_netns: str) -> None:
+    portal = RunningPortal(host_netns, ADMIN_EMAIL="root@example.org", ADMIN_PASSWORD="a-password-of-my-own")
+    try:
+        portal.start()
+        portal.await_healthy()
+        assert "Sign in as root@example.org" in portal.output
+        assert "a-password-of-my-own" not in portal.output + portal.logs()
+    finally:
+        portal.remove()
+
+
+def test_a_host_namespace_that_is_not_there_stops_it(portal: RunningPortal) -> None:
+    done = run_up({**portal.environ, "HUB_HOST_NETNS": "never-made"})
+    assert (done.returncode, "never-made" in done.stderr) == (1, True)
+
+
+def test_a_taken_port_stops_it(portal: RunningPortal) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", portal.port))
+        taken.listen()
+        done = run_up(portal.environ)
+    assert (done.returncode, f"Port {portal.port}" in done.stderr) == (1, True)
+    assert portal.processes() == []
