@@ -103,9 +103,7 @@ def test_no_view_wants_a_session() -> None:
         assert pattern.callback.login_required is False  # type: ignore[attr-defined]
 
 
-def test_a_member_reads_and_shares_their_own_peer_alone(
-    member_api: Caller, client_peer: Peer, member: Membership
-) -> None:
+def test_a_member_reads_and_shares_their_own_peer(member_api: Caller, client_peer: Peer, member: Membership) -> None:
     path = f"/instances/{client_peer.instance_id}/peers/{client_peer.pk}"
     statuses = {
         "read": member_api.get(path).status_code,
