@@ -101,7 +101,7 @@ class InstanceForm(forms.Form):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.regions = list(Region.objects.all())
+        self.regions = list(Region.objects.order_by("-available", "name"))
         self.fields["region"].queryset = Region.objects.all()  # type: ignore[attr-defined]
         available = [region for region in self.regions if region.available]
         if available:
@@ -122,11 +122,11 @@ class RoutingForm(forms.Form):
     """Networks that split-tunnel devices send to the hub beside the pool and the sites' subnets."""
 
     pushed_routes = LinesField(
-        label="Pushed routes",
+        label="Networks",
         required=False,
         strip=False,
         widget=_lines_widget(5),
-        help_text="One network per line, such as 10.20.0.0/16. Devices take a change over with a new profile.",
+        help_text="One per line, such as 10.20.0.0/16. Devices take a change over with a new profile.",
     )
 
     def clean_pushed_routes(self) -> list[str]:
@@ -138,7 +138,7 @@ class DnsForm(forms.Form):
     """The resolvers that devices use when all their traffic goes through the hub."""
 
     public_dns = LinesField(
-        label="DNS servers",
+        label="Servers",
         strip=False,
         widget=_lines_widget(3),
         help_text="One address per line. Devices take a change over with a new profile.",

@@ -92,6 +92,12 @@ def _in_words(moment: datetime) -> str:
 
 
 @register.filter
+def grouped(count: int) -> str:
+    """A count with its thousands apart: 5000 is "5,000"."""
+    return f"{count:,}"
+
+
+@register.filter
 def binary_bytes(count: int | None) -> str:
     """Bytes in binary units: 1536 is "1.5 KiB"."""
     value = float(count or 0)
