@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 
 from vpn.agent.errors import parse_error
-from vpn.agent.report import HubReport, ReportInvalid, parse_report
+from vpn.agent.report import HubReport, ReportInvalidError, parse_report
 from vpn.drivers.base import Proof, Unreachable
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class LocalDriver:
     def _report(self, request: dict[str, Any]) -> HubReport:
         try:
             return parse_report(self._call(request).get("report"))
-        except ReportInvalid as error:
+        except ReportInvalidError as error:
             raise Unreachable(f"The agent answered with a report that makes no sense: {error}.") from error
 
     def _call(self, request: dict[str, Any]) -> dict[str, Any]:
