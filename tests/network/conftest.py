@@ -41,3 +41,14 @@ def agent(lab: Lab) -> Iterator[Agent]:
 def hub(lab: Lab, agent: Agent) -> Hub:
     """A hub that is only desired so far."""
     return Hub(lab, agent)
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[tuple[Lab, Hub]]:
+    """A laboratory with a hub that a file's tests share, for those that put everything back."""
+    if os.geteuid() != 0:
+        pytest.skip("making network namespaces needs root")
+    with Lab() as laboratory:
+        session = Agent(laboratory)
+        yield laboratory, Hub(laboratory, session)
+        session.close()

@@ -59,6 +59,26 @@ _GET: Final = (
     "sys.stdout.write(opener.open(sys.argv[1], timeout=float(sys.argv[2])).read().decode())\n"
 )
 _CONNECT: Final = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))"
+_INJECT: Final = """
+import ipaddress, socket, struct, sys
+device, source, destination = sys.argv[1], ipaddress.ip_address(sys.argv[2]), ipaddress.ip_address(sys.argv[3])
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF or 0xFFFF
+udp = struct.pack("!HHHH", 40000, 9, 12, 0) + b"ping"
+addresses = source.packed + destination.packed
+udp = udp[:6] + struct.pack("!H", checksum(addresses + struct.pack("!II", len(udp), 17) + udp)) + udp[8:]
+if source.version == 4:
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0) + addresses
+    header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
+else:
+    header = struct.pack("!IHBB", 6 << 28, len(udp), 17, 64) + addresses
+kind = 0x0800 if source.version == 4 else 0x86DD
+with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM) as door:
+    door.sendto(header + udp, (device, kind))
+"""
 _SERVE: Final = """
 import http.server, socket, socketserver, sys
 body = sys.argv[3].encode()
@@ -260,7 +280,9 @@ class Lab:
             raise AssertionError(f"{argv} on {node.name} failed ({done.returncode}): {done.stdout}{done.stderr}")
         return done
 
-    def start(self, node: Node, argv: Sequence[str], stdout: int | IO[str] = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    def start(
+        self, node: Node, argv: Sequence[str], stdout: int | IO[str] = subprocess.DEVNULL
+    ) -> subprocess.Popen[str]:
         """Start a command on `node` that ends with the laboratory at the latest."""
         process = subprocess.Popen(
             self.argv(node, argv), stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.DEVNULL, text=True
@@ -302,6 +324,10 @@ class Lab:
         """Return whether `node` can open a TCP connection."""
         command = [sys.executable, "-c", _CONNECT, address, str(port), str(timeout)]
         return self.run(node, command, check=False, timeout=timeout + 10).returncode == 0
+
+    def inject(self, node: Node, source: str, destination: str, device: str = "wg0") -> None:
+        """Put a UDP packet with any source and destination into a tunnel, past the node's own routing."""
+        self.run(node, [sys.executable, "-S", "-c", _INJECT, device, source, destination])
 
     @contextlib.contextmanager
     def count(self, node: Node, match: str) -> Iterator[PacketCounter]:
