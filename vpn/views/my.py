@@ -46,7 +46,9 @@ def _devices(member: Membership) -> list[Device]:
     for instance, peers in groupby(found, key=lambda peer: peer.instance):
         listed = list(peers)
         states = profile_states(instance, listed)
-        devices += [Device(peer, condition_of(peer, states[peer.pk]), states[peer.pk]) for peer in listed]
+        for peer in listed:
+            condition = condition_of(peer, states[peer.pk], may_change=member.is_admin)
+            devices.append(Device(peer, condition, states[peer.pk]))
     return devices
 
 

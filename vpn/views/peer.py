@@ -30,10 +30,10 @@ def _context(member: Membership, peer: Peer) -> dict[str, Any]:
     return {
         "peer": peer,
         "instance": peer.instance,
-        "condition": condition_of(peer, state),
+        "condition": condition_of(peer, state, may_change=member.is_admin),
         "profile_state": state,
         "routes_sentence": routes_sentence(peer),
         "may_change": member.is_admin,
-        "may_fetch": may_fetch_profile(member, peer),
+        "may_fetch": may_fetch_profile(member, peer) and peer.is_admitted,
         "is_own": peer.member_id == member.pk,
     }

@@ -26,7 +26,7 @@ class Act:
     done: str
     question: str
     run: Callable[[Peer], object]
-    consequences: Callable[[Peer], list[str]]
+    afterwards: Callable[[Peer], str]
     dangerous: bool = True
 
 
@@ -62,7 +62,8 @@ def _asked_once(request: HttpRequest, pk: UUID, act: Act) -> HttpResponse:
         "question": act.question.format(peer.label),
         "peer": peer,
         "instance": peer.instance,
-        "consequences": act.consequences(peer),
+        "stops": _stops(peer) if act.dangerous else [],
+        "afterwards": act.afterwards(peer),
     }
     if request.method != "POST":
         return render(request, "vpn/peer_confirm.html", context)
@@ -95,31 +96,37 @@ def _stops(peer: Peer) -> list[str]:
     return lines
 
 
-def _on_disabling(peer: Peer) -> list[str]:
-    return [*_stops(peer), "Its keys and addresses stay: after “Enable” the same profile works again."]
+def _afterwards_deleted(peer: Peer) -> str:
+    rest = "The site itself stays under Sites." if peer.is_site else "To connect the device again, add it anew."
+    return f"Its keys and its profile end for good; this cannot be undone. {rest}"
 
 
-def _on_enabling(peer: Peer) -> list[str]:
-    return ["The hub lets it in again, with the profile that it has."]
-
-
-def _on_rotating(peer: Peer) -> list[str]:
-    return [
-        *_stops(peer),
-        "The profile that it has ends, and share links to it too. Fetch the new profile and import it in its place.",
-    ]
-
-
-def _on_deleting(peer: Peer) -> list[str]:
-    end = "The site itself stays under Sites." if peer.is_site else "To connect the device again, add it anew."
-    return [*_stops(peer), "Its keys and its profile end for good. This cannot be undone.", end]
-
-
-_DISABLE = Act("Disable", "disabled.", "Disable {}?", lambda peer: update_peer(peer, enabled=False), _on_disabling)
+_DISABLE = Act(
+    verb="Disable",
+    done="disabled.",
+    question="Disable {}?",
+    run=lambda peer: update_peer(peer, enabled=False),
+    afterwards=lambda peer: "Its keys and addresses stay: once enabled again, the same profile works.",
+)
 _ENABLE = Act(
-    "Enable", "enabled.", "Enable {}?", lambda peer: update_peer(peer, enabled=True), _on_enabling, dangerous=False
+    verb="Enable",
+    done="enabled.",
+    question="Enable {}?",
+    run=lambda peer: update_peer(peer, enabled=True),
+    afterwards=lambda peer: "The hub lets it in again, with the profile that it has.",
+    dangerous=False,
 )
 _ROTATE = Act(
-    "Rotate keys", "keys rotated. Fetch the new profile.", "Rotate the keys of {}?", rotate_keys, _on_rotating
+    verb="Rotate keys",
+    done="keys rotated. Fetch the new profile.",
+    question="Rotate the keys of {}?",
+    run=rotate_keys,
+    afterwards=lambda peer: "The profile that it has, and share links to it, end. It works again with a new profile.",
 )
-_DELETE = Act("Delete", "deleted.", "Delete {}?", delete_peer, _on_deleting)
+_DELETE = Act(
+    verb="Delete peer",
+    done="deleted.",
+    question="Delete the peer {}?",
+    run=delete_peer,
+    afterwards=_afterwards_deleted,
+)

@@ -39,19 +39,24 @@ class Condition:
     since: datetime | None = None
     steps: bool = False
 
+    @property
+    def lasted(self) -> timedelta | None:
+        """For how long it has been so."""
+        return None if self.since is None else timezone.now() - self.since
 
-def condition_of(peer: Peer, profile_state: str) -> Condition:
-    """How the peer's connection stands now."""
-    return _shut_out(peer) or _hub_away(peer.instance) or _tunnel(peer, profile_state)
+
+def condition_of(peer: Peer, profile_state: str, *, may_change: bool) -> Condition:
+    """How the peer's connection stands now; `may_change` says whether the reader can mend what an admin set."""
+    return _shut_out(peer, may_change=may_change) or _hub_away(peer.instance) or _tunnel(peer, profile_state)
 
 
-def _shut_out(peer: Peer) -> Condition | None:
+def _shut_out(peer: Peer, *, may_change: bool) -> Condition | None:
     if not peer.enabled:
-        return Condition("off", "Disabled", "The hub does not let it in. Enable it to let it connect again.")
+        remedy = "Enable it to let it connect again." if may_change else "An admin can enable it again."
+        return Condition("off", "Disabled", f"The hub does not let it in. {remedy}")
     if peer.expires_at is not None and peer.expires_at <= timezone.now():
-        return Condition(
-            "off", "Expired", "Its time is over. Set a later expiry to let it connect again.", peer.expires_at
-        )
+        remedy = "Set a later expiry" if may_change else "An admin can set a later expiry"
+        return Condition("off", "Expired", f"Its time is over. {remedy} to let it connect again.", peer.expires_at)
     member = peer.member
     if member is not None and (member.state == MembershipState.DEACTIVATED or not member.user.is_active):
         return Condition("off", "Member deactivated", f"{member.label} is deactivated, and so are all their devices.")
