@@ -107,13 +107,13 @@ def people_of(member: Membership) -> QuerySet[Membership]:
 
 
 def get_person(member: Membership, pk: UUID, *, write: bool = False) -> Membership:
-    """One person of the organization."""
+    """One person of the organization, for those who see everything; for a member, others are not there."""
     found = Membership.objects.select_related("user", "organization")
     person = get_object_or_404(found, pk=pk, organization=member.organization_id)
+    if not member.sees_everything:
+        raise Http404
     if write:
         require_admin(member)
-    else:
-        require_reader(member)
     return person
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import allauth.account.admin  # noqa: F401 - registers what is taken out below
+import django.contrib.auth.admin  # noqa: F401
 from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
 from django.contrib import admin
@@ -19,9 +21,8 @@ admin.site.site_header = admin.site.site_title = "VPN portal"
 admin.site.index_title = "Operations"
 # One sign-in page for everyone, with its rate limits.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
-for unused in (EmailAddress, Group):
-    if admin.site.is_registered(unused):
-        admin.site.unregister(unused)
+# Registered by their own apps, used by nothing here.
+admin.site.unregister([EmailAddress, Group])
 
 
 class MembershipInline(admin.TabularInline[Membership, Organization]):

@@ -75,6 +75,7 @@ def settle(instance: Instance) -> Instance:
     instance.state, instance.configured = InstanceState.READY, True
     instance.applied_generation, instance.applied_epoch = instance.desired_generation, instance.epoch
     instance.save()
+    instance.peers.update(applied_digest="0" * 64)
     return instance
 
 

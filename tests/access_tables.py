@@ -1,0 +1,175 @@
+"""Who may do what: one row per page and method, and per API call. A new address needs a row here.
+
+The columns are the statuses for each of ROLES. What belongs to another organization is not there (404); what one's own
+role is too small for is refused (403), except another member's devices, which are not there either.
+"""
+
+from __future__ import annotations
+
+ROLES = ("anonymous", "member", "auditor", "admin", "stranger", "staff")
+
+PAGES = """
+                                  anonymous member auditor admin stranger staff
+
+GET  healthz                            503    503     503   503      503   503
+POST healthz                            405    405     405   405      405   405
+GET  account_login                      200    302     302   302      302   302
+POST account_login                      200    302     302   302      302   302
+GET  account_logout                     302    200     200   200      200   200
+POST account_logout                     302    302     302   302      302   302
+GET  account_signup                     404    404     404   404      404   404
+POST account_signup                     404    404     404   404      404   404
+GET  account_inactive                   200    200     200   200      200   200
+POST account_inactive                   405    405     405   405      405   405
+GET  account_change_password            302    200     200   200      200   200
+POST account_change_password            302    200     200   200      200   200
+GET  account_link                       404    404     404   404      404   404
+POST account_link                       405    405     405   405      405   405
+GET  account_link_use                   404    404     404   404      404   404
+POST account_link_use                   404    404     404   404      404   404
+GET  organization_switch                302    405     405   405      405   405
+POST organization_switch                302    302     302   302      404   404
+
+GET  people                             302    403     200   200      200   404
+POST people                             302    405     405   405      405   405
+GET  person_new                         302    403     403   200      200   404
+POST person_new                         302    403     403   200      200   404
+GET  person                             302    404     200   200      404   404
+POST person                             302    404     403   302      404   404
+GET  person_link                        302    405     405   405      405   405
+POST person_link                        302    404     403   200      404   404
+GET  person_remove                      302    404     403   200      404   404
+POST person_remove                      302    404     403   302      404   404
+
+GET  instances                          302    302     200   200      200   404
+POST instances                          302    405     405   405      405   405
+GET  instance_new                       302    403     403   200      200   404
+POST instance_new                       302    403     403   302      302   404
+GET  instance_hostname_check            302    403     403   200      200   404
+POST instance_hostname_check            302    405     405   405      405   405
+GET  instance                           302    403     200   200      404   404
+POST instance                           302    405     405   405      405   405
+GET  instance_progress                  302    403     200   200      404   404
+POST instance_progress                  302    405     405   405      405   405
+GET  instance_retry                     302    405     405   405      405   405
+POST instance_retry                     302    403     403   302      404   404
+GET  instance_routing                   302    403     200   200      404   404
+POST instance_routing                   302    403     403   302      404   404
+GET  instance_dns                       302    403     200   200      404   404
+POST instance_dns                       302    403     403   302      404   404
+GET  instance_settings                  302    403     200   200      404   404
+POST instance_settings                  302    403     403   302      404   404
+GET  instance_activity                  302    403     200   200      404   404
+POST instance_activity                  302    405     405   405      405   405
+GET  instance_delete                    302    403     403   200      404   404
+POST instance_delete                    302    403     403   302      404   404
+
+GET  client_peer_new                    302    403     403   200      404   404
+POST client_peer_new                    302    403     403   302      404   404
+GET  site_peer_new                      302    403     403   200      404   404
+POST site_peer_new                      302    403     403   302      404   404
+GET  peer                               302    200     200   200      404   404
+POST peer                               302    405     405   405      405   405
+GET  peer_profile                       302    302     302   302      404   404
+POST peer_profile                       302    200     403   200      404   404
+GET  peer_edit                          302    403     403   200      404   404
+POST peer_edit                          302    403     403   302      404   404
+GET  peer_disable                       302    403     403   200      404   404
+POST peer_disable                       302    403     403   302      404   404
+GET  peer_enable                        302    403     403   200      404   404
+POST peer_enable                        302    403     403   302      404   404
+GET  peer_rotate                        302    403     403   200      404   404
+POST peer_rotate                        302    403     403   302      404   404
+GET  peer_delete                        302    403     403   200      404   404
+POST peer_delete                        302    403     403   302      404   404
+
+GET  sites                              302    403     200   200      200   404
+POST sites                              302    405     405   405      405   405
+GET  site_new                           302    403     403   200      200   404
+POST site_new                           302    403     403   302      302   404
+GET  site                               302    403     200   200      404   404
+POST site                               302    403     403   302      404   404
+GET  site_delete                        302    403     403   200      404   404
+POST site_delete                        302    403     403   302      404   404
+GET  my                                 302    200     200   200      200   404
+POST my                                 302    405     405   405      405   405
+
+GET  api:openapi-json                   200    200     200   200      200   200
+GET  api:openapi-view                   200    200     200   200      200   200
+GET  api-nothing-here                   404    404     404   404      404   404
+POST api-nothing-here                   404    404     404   404      404   404
+"""
+
+# The same pages, for a device that is not the member's own.
+PAGES_OF_ANOTHERS_PEER = """
+                                  anonymous member auditor admin stranger staff
+
+GET  peer                               302    404     200   200      404   404
+GET  peer_profile                       302    404     302   302      404   404
+POST peer_profile                       302    404     403   200      404   404
+GET  peer_edit                          302    404     403   200      404   404
+POST peer_edit                          302    404     403   302      404   404
+GET  peer_disable                       302    404     403   200      404   404
+POST peer_disable                       302    404     403   302      404   404
+GET  peer_enable                        302    404     403   200      404   404
+POST peer_enable                        302    404     403   302      404   404
+GET  peer_rotate                        302    404     403   200      404   404
+POST peer_rotate                        302    404     403   302      404   404
+GET  peer_delete                        302    404     403   200      404   404
+POST peer_delete                        302    404     403   302      404   404
+"""
+
+# Paths below /api/v1/vpn; each role calls with a token. Staff belong to no organization, so that they have none: they
+# send what a browser would, a cookie.
+CALLS = """
+                                        anonymous member auditor admin stranger staff
+
+GET    /servers/regions                       401    200     200   200      200   401
+GET    /instances                             401    403     200   200      200   401
+POST   /instances                             401    403     403   201      201   401
+GET    /instances/{instance_id}               401    403     200   200      404   401
+PUT    /instances/{instance_id}               401    403     403   200      404   401
+DELETE /instances/{instance_id}               401    403     403   202      404   401
+POST   /instances/{instance_id}/retry         401    403     403   202      404   401
+GET    /instances/{instance_id}/operations    401    403     200   200      404   401
+GET    /instances/{instance_id}/bandwidth     401    403     200   200      404   401
+GET    /instances/{instance_id}/peers         401    403     200   200      404   401
+POST   /instances/{instance_id}/peers         401    403     403   201      404   401
+GET    /instances/{instance_id}/peers/{peer_id}        401 200 200 200 404 401
+PUT    /instances/{instance_id}/peers/{peer_id}        401 403 403 200 404 401
+DELETE /instances/{instance_id}/peers/{peer_id}        401 403 403 204 404 401
+POST   /instances/{instance_id}/peers/{peer_id}/token  401 201 403 201 404 401
+DELETE /instances/{instance_id}/peers/{peer_id}/token  401 204 403 204 404 401
+POST   /instances/{instance_id}/peers/{peer_id}/rotate 401 403 403 200 404 401
+GET    /sites                                 401    403     200   200      200   401
+POST   /sites                                 401    403     403   201      201   401
+GET    /sites/{site_id}                       401    403     200   200      404   401
+PUT    /sites/{site_id}                       401    403     403   200      404   401
+DELETE /sites/{site_id}                       401    403     403   204      404   401
+GET    /site/{site_id}/subnets                401    403     200   200      404   401
+GET    /users                                 401    403     200   200      200   401
+POST   /users                                 401    403     403   201      201   401
+GET    /users/{user_id}                       401    404     200   200      404   401
+PUT    /users/{user_id}                       401    404     403   200      404   401
+DELETE /users/{user_id}                       401    404     403   204      404   401
+GET    /client                                401    404     404   404      404   401
+"""
+
+CALLS_ABOUT_ANOTHERS_PEER = """
+                                        anonymous member auditor admin stranger staff
+
+GET    /instances/{instance_id}/peers/{peer_id}        401 404 200 200 404 401
+PUT    /instances/{instance_id}/peers/{peer_id}        401 404 403 200 404 401
+DELETE /instances/{instance_id}/peers/{peer_id}        401 404 403 204 404 401
+POST   /instances/{instance_id}/peers/{peer_id}/token  401 404 403 201 404 401
+DELETE /instances/{instance_id}/peers/{peer_id}/token  401 404 403 204 404 401
+POST   /instances/{instance_id}/peers/{peer_id}/rotate 401 404 403 200 404 401
+"""
+
+
+def rows(table: str) -> dict[tuple[str, str], dict[str, int]]:
+    """A table as {(method, name): {role: status}}."""
+    lines = [line.split() for line in table.strip().splitlines() if line.strip()]
+    columns = tuple(lines[0])
+    assert columns == ROLES, columns
+    return {(method, name): dict(zip(ROLES, map(int, statuses), strict=True)) for method, name, *statuses in lines[1:]}
