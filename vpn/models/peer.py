@@ -69,7 +69,7 @@ class Peer(models.Model):
         ordering: ClassVar[list[str]] = ["created_at", "id"]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["instance", "changed_generation"], name="peer_changed"),
-            models.Index(fields=["instance", "created_at", "id"], name="peer_listed"),
+            models.Index(fields=["instance", "-type", "created_at", "id"], name="peer_listed"),
         ]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["instance", "host"], name="peer_addresses_unique"),
