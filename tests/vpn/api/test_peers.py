@@ -226,5 +226,5 @@ def test_ids_of_another_organization_are_no_input(
     path = f"/instances/{instance.pk}/peers"
     wanted = {"type": "client", "user_id": str(stranger.pk), "route_all": False}
     assert list(refused(api.post(path, wanted), 422)["errors"]) == ["user_id"]
-    wanted = {"type": "site", "site_id": str(site.pk), "subnets": ["10.1.0.0/24"]}  # type: ignore[dict-item]
+    wanted = {"type": "site", "site_id": str(site.pk), "subnets": ["10.1.0.0/24"]}
     assert list(refused(api.post(path, wanted), 422)["errors"]) == ["site_id"]

@@ -7,7 +7,6 @@ from uuid import uuid4
 import pytest
 
 from portal.models import Membership, Role
-from tests import factories
 from tests.vpn.api.caller import Caller, refused, told
 from vpn.models import Instance, Peer
 
@@ -93,4 +92,4 @@ def test_a_person_in_two_organizations_is_two_users(
 ) -> None:
     body = told(stranger_api.post("/users", {"email": member.user.email, "role": "admin"}), 201)
     assert (body["id"] != str(member.pk), body["state"]) == (True, "invited")
-    assert factories.Membership.objects.get(pk=member.pk).role == Role.MEMBER
+    assert Membership.objects.get(pk=member.pk).role == Role.MEMBER
