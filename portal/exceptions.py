@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 
-class Conflict(Exception):  # noqa: N818 - the name of a state, as in HTTP
+class Conflict(Exception):
     """The request is well formed but conflicts with what is there: 409 in the API, words beside the field in a page.
 
     `field` names the input at fault ("" where it is none in particular), `code` is a short stable word,
@@ -27,7 +27,7 @@ class NotPossible(Conflict):
         super().__init__(message, field=field, code=code, next_step=next_step)
 
 
-class InvalidInput(Exception):  # noqa: N818 - as above
+class InvalidInput(Exception):
     """The input is at fault: 422 in the API. `errors` lists every fault at once, by field."""
 
     def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
