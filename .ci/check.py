@@ -14,7 +14,15 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 # Put together, so that this file does not carry them itself.
 REGISTRIES = re.compile(
-    "|".join([r"files\." + "pythonhosted", r"pypi\." + r"(org|python)", r"registry\." + "npmjs", r"deb\." + "debian", r"--find-" + "links"])
+    "|".join(
+        [
+            r"files\." + "pythonhosted",
+            r"pypi\." + r"(org|python)",
+            r"registry\." + "npmjs",
+            r"deb\." + "debian",
+            r"--find-" + "links",
+        ]
+    )
 )
 
 
@@ -36,12 +44,18 @@ def checks() -> list[tuple[str, list[str]]]:
 def main() -> int:
     """Run all; returns the number of those that failed."""
     with tempfile.TemporaryDirectory() as data:
-        environ = os.environ | {"DATA_DIR": data, "SECRET_KEYS": "only-for-checks-" * 3, "DJANGO_SETTINGS_MODULE": "portal.settings"}
+        environ = os.environ | {
+            "DATA_DIR": data,
+            "SECRET_KEYS": "only-for-checks-" * 3,
+            "DJANGO_SETTINGS_MODULE": "portal.settings",
+        }
         failed = [name for name, command in checks() if not _passes(name, command, environ)]
     if addresses := download_addresses():
         print("\n".join(["Download addresses do not belong into committed files:", *addresses]))
         failed.append("download addresses")
-    print(f"{len(checks()) + 1 - len(failed)} passed, {len(failed)} failed" + (f": {', '.join(failed)}" if failed else ""))
+    print(
+        f"{len(checks()) + 1 - len(failed)} passed, {len(failed)} failed" + (f": {', '.join(failed)}" if failed else "")
+    )
     return len(failed)
 
 

@@ -32,7 +32,9 @@ while [ "$pairs" -gt 0 ]; do
 done
 cd "$1" && shift && exec "$@"
 """
-_CAN_RUN = "import os, sys, django, gunicorn, portal; sys.exit(not all(os.access(p, os.R_OK | os.X_OK) for p in sys.argv[1:]))"
+_CAN_RUN = (
+    "import os, sys, django, gunicorn, portal; sys.exit(not all(os.access(p, os.R_OK | os.X_OK) for p in sys.argv[1:]))"
+)
 
 
 @dataclass(frozen=True)

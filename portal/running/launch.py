@@ -6,7 +6,7 @@ import os
 import sys
 
 from portal.running.account import service_account
-from portal.running.confine import Confinement, read_confinement
+from portal.running.confine import read_confinement
 from portal.running.layout import Layout
 from portal.running.leftovers import write_down
 from portal.running.options import read_options

@@ -35,8 +35,8 @@ class RunLock:
                 pid = self._read(handle)[0]
                 os.close(handle)
                 raise CannotRunError(
-                    f"The portal already runs from here (process {pid}). Stop it with Ctrl-C there, or with `make down`, "
-                    "which also takes its hubs away."
+                    f"The portal already runs from here (process {pid}). Stop it with Ctrl-C there, or with "
+                    "`make down`, which also takes its hubs away."
                 )
             time.sleep(_POLL_SECONDS)
         self._handle = handle

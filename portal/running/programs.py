@@ -49,7 +49,7 @@ def _web(options: Options, confinement: Confinement) -> Program:
     argv += ["--bind", f"{address}:{options.port}", "--worker-class", "gthread", "--workers", "2", "--threads", "8"]
     # Whose forwarded headers count is decided by the portal's own middleware, not here.
     argv += ["--forwarded-allow-ips", "", "--no-control-socket", "--worker-tmp-dir", "/dev/shm"]  # noqa: S108
-    argv += ["--timeout", "60", "--graceful-timeout", "4", "--keep-alive", "5"]
+    argv += ["--preload", "--timeout", "60", "--graceful-timeout", "3", "--keep-alive", "5"]
     return Program(argv, confined=True)
 
 
@@ -57,7 +57,7 @@ def _schedule(options: Options, confinement: Confinement) -> Program:
     return manage(options, confinement, "schedule")
 
 
-def _watch(options: Options, confinement: Confinement) -> Program:  # noqa: ARG001 -- siblings of one shape
+def _watch(options: Options, confinement: Confinement) -> Program:
     argv = [options.python, "-m", "vpn.agent", "--state", str(Layout(options.data).hub)]
     if options.hub_host_netns:
         argv += ["--host-netns", options.hub_host_netns]

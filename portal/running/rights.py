@@ -26,8 +26,8 @@ def _try_namespace() -> str | None:
     made = _run("ip", "netns", "add", name)
     if made:
         return (
-            f"This machine refuses network namespaces ({made}). In a container, give it CAP_SYS_ADMIN and CAP_NET_ADMIN "
-            "(docker run --privileged, or --cap-add SYS_ADMIN --cap-add NET_ADMIN --device /dev/net/tun)."
+            f"This machine refuses network namespaces ({made}). In a container, give it CAP_SYS_ADMIN and "
+            "CAP_NET_ADMIN (docker run --privileged, or --cap-add SYS_ADMIN --cap-add NET_ADMIN --device /dev/net/tun)."
         )
     try:
         return _try_wireguard(name)

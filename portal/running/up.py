@@ -24,8 +24,8 @@ from portal.running.rights import why_no_hubs
 
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
 READY_WITHIN = 30.0
-# The supervisor makes its processes stop after 6 s; what is left then is ended, so that 10 s are never passed.
-SUPERVISOR_ENDS_WITHIN = 7.5
+# The supervisor makes its processes stop after 5 s; what is left then is ended, so that 10 s are never passed.
+SUPERVISOR_ENDS_WITHIN = 6.5
 PRIVATE = ("ADMIN_PASSWORD",)
 
 
@@ -107,7 +107,16 @@ def _prepare(options: Options, confinement: Confinement, environment: dict[str, 
 
 def _supervise(options: Options, layout: Layout, environment: dict[str, str], lock: RunLock) -> int:
     layout.supervisor_socket.unlink(missing_ok=True)  # of a run that was killed
-    command = ["setpriv", "--pdeathsig", "TERM", options.python, "-m", "supervisor.supervisord", "-c", str(CONFIGURATION)]
+    command = [
+        "setpriv",
+        "--pdeathsig",
+        "TERM",
+        options.python,
+        "-m",
+        "supervisor.supervisord",
+        "-c",
+        str(CONFIGURATION),
+    ]
     supervisor = subprocess.Popen(
         command, cwd=options.clone, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
     )
@@ -141,7 +150,7 @@ def _await_ready(options: Options, supervisor: subprocess.Popen[bytes]) -> None:
         _say(f"The portal is at {options.public_url}" + "".join(f"\n  not yet: {line}" for line in wrong))
 
 
-def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 -- the signature of a signal handler
+def _stop(number: int, frame: FrameType | None) -> None:
     raise StopError
 
 

@@ -33,7 +33,10 @@ class RunningPortal:
         self.layout = Layout(self.data)
         self.port = free_port()
         self.environ = clean_environ() | {
-            "DATA_DIR": str(self.data), "PORT": str(self.port), "HUB_HOST_NETNS": netns, **environ,
+            "DATA_DIR": str(self.data),
+            "PORT": str(self.port),
+            "HUB_HOST_NETNS": netns,
+            **environ,
         }
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -41,8 +44,13 @@ class RunningPortal:
         """Start `make up`'s process, without waiting."""
         with (self.data / "output").open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "portal.running", "up"], cwd=CLONE, env=self.environ, stdin=subprocess.DEVNULL,
-                stdout=output, stderr=output, start_new_session=True,
+                [sys.executable, "-m", "portal.running", "up"],
+                cwd=CLONE,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
 
     def await_healthy(self) -> dict[str, Any]:
@@ -99,7 +107,9 @@ class RunningPortal:
 
     def logs(self) -> str:
         """The ends of all logs, for a failure's message."""
-        return "".join(f"\n== {path.name}\n{path.read_text()[-2000:]}" for path in sorted(self.layout.logs.glob("*.log")))
+        return "".join(
+            f"\n== {path.name}\n{path.read_text()[-2000:]}" for path in sorted(self.layout.logs.glob("*.log"))
+        )
 
     def remove(self) -> None:
         """End whatever is left and delete the data."""
@@ -112,7 +122,16 @@ class RunningPortal:
 
 def clean_environ() -> dict[str, str]:
     """The environment without what other tests or the machine configured for a portal."""
-    ours = {"DATABASE_URL", "REDIS_URL", "SECRET_KEYS", "PUBLIC_URL", "BIND", "ADMIN_EMAIL", "ADMIN_PASSWORD", "HUB_ADDRESS"}
+    ours = {
+        "DATABASE_URL",
+        "REDIS_URL",
+        "SECRET_KEYS",
+        "PUBLIC_URL",
+        "BIND",
+        "ADMIN_EMAIL",
+        "ADMIN_PASSWORD",
+        "HUB_ADDRESS",
+    }
     return {name: value for name, value in os.environ.items() if name not in ours}
 
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_what_dies_is_started_again(portal: RunningPortal) -> None:
     for name in ("web", "worker-apply", "redis"):
         before = portal.pid(name)
         os.kill(before, signal.SIGKILL)
-        wait_for(lambda name=name, before=before: portal.pid(name) != before, 30)
+        wait_for(partial(_is_another, portal, name, before), 30)
         portal.await_healthy()
 
 
@@ -66,8 +67,9 @@ def test_after_kill_9_the_next_one_cleans_up_and_runs(portal: RunningPortal) -> 
     old = portal.processes()
     portal.kill()
     portal.start()
+    mark = f"{MARK}={portal.data}".encode()
+    wait_for(lambda: not any(mark in environ_of(pid) for pid in old), 30)
     portal.await_healthy()
-    assert not {pid for pid in old if f"{MARK}={portal.data}".encode() in environ_of(pid)}
     assert portal.stop() < 10
     assert portal.processes() == []
 
@@ -108,3 +110,7 @@ def test_a_taken_port_stops_it(portal: RunningPortal) -> None:
         done = run_up(portal.environ)
     assert (done.returncode, f"Port {portal.port}" in done.stderr) == (1, True)
     assert portal.processes() == []
+
+
+def _is_another(portal: RunningPortal, name: str, before: int) -> bool:
+    return portal.pid(name) != before

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import models, transaction
+from django.db import transaction
 
 from portal.actions.organization import create_organization
 from portal.models import User
@@ -67,7 +67,9 @@ def _collect_static() -> None:
 
 def _local_region(unavailable_reason: str | None, address: str) -> None:
     """The region of this machine with its one server; an admin's own "not available" is left alone."""
-    region, _ = _model("Region").objects.get_or_create(pk=LOCAL_REGION, defaults={"name": LOCAL_NAME, "driver": "local"})
+    region, _ = _model("Region").objects.get_or_create(
+        pk=LOCAL_REGION, defaults={"name": LOCAL_NAME, "driver": "local"}
+    )
     if unavailable_reason is not None:
         region.available = False
         region.unavailable_reason = (CANNOT_CARRY + unavailable_reason)[:300]
@@ -82,6 +84,6 @@ def _local_region(unavailable_reason: str | None, address: str) -> None:
         server.save(update_fields=["address"])
 
 
-def _model(name: str) -> type[models.Model]:
+def _model(name: str) -> Any:
     """A model of the other app, by name alone: portal imports nothing of vpn."""
     return apps.get_model("vpn", name)
