@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from tests.network.lab import Lab, Node, Site
 from vpn.agent import spec
@@ -97,7 +97,7 @@ class Watch:
     def __init__(self, agent: Agent) -> None:
         self.argv = agent.argv("watch")
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         self.process = subprocess.Popen(self.argv, cwd=ROOT, start_new_session=True)
         return self
 

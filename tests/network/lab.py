@@ -37,7 +37,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final
+from typing import IO, Final, Self
 
 NETNS_ETC: Final = Path("/etc/netns")
 SEGMENT_V4: Final = ipaddress.IPv4Network("203.0.113.0/24")
@@ -102,7 +102,7 @@ server.serve_forever()
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 5.0, what: str = "the condition") -> float:
-    """Wait until `condition()` is true and return how long that took, in seconds. Raises AssertionError when it is not."""
+    """Wait until `condition()` is true and return how long that took, in seconds. Raises AssertionError otherwise."""
     started = time.monotonic()
     while not condition():
         if time.monotonic() - started > seconds:
@@ -196,7 +196,7 @@ class Lab:
 
     # Building.
 
-    def __enter__(self) -> Lab:
+    def __enter__(self) -> Self:
         self.directory = Path(tempfile.mkdtemp(prefix=f"{self.prefix}-"))
         self.state = self.directory / "hub"  # for an agent's state directory
         try:

@@ -47,7 +47,7 @@ def test_all_traffic_leaves_through_the_hub(lab: Lab, hub: Hub, url: str) -> Non
     for address in (OUTSIDE_V4, OUTSIDE_V6):
         assert lab.ping(alice, address)
     lab.serve_http(lab.outside, url.split("/")[2].strip("[]"), 80, "from far away")
-    with lab.count(lab.outside, f"ip saddr {lab.host.v4} tcp dport 80") as v4:
-        with lab.count(lab.outside, f"ip6 saddr {lab.host.v6} tcp dport 80") as v6:
-            assert lab.http_get(alice, url) == "from far away"
-            assert v4.packets + v6.packets > 0
+    own = f"ip6 saddr {lab.host.v6}" if "[" in url else f"ip saddr {lab.host.v4}"
+    with lab.count(lab.outside, f"{own} tcp dport 80") as counter:
+        assert lab.http_get(alice, url) == "from far away"
+        assert counter.packets > 0

@@ -32,7 +32,7 @@ METADATA_V6 = "fd00:ec2::254"
 
 @dataclass(frozen=True)
 class World:
-    """Alice sends everything through the hub; Berlin is a site on it; Bob is a client of another hub on the same host."""
+    """Alice sends everything through the hub, where Berlin is a site; Bob is a client of another hub on the host."""
 
     lab: Lab
     hub: Hub
@@ -104,7 +104,7 @@ def test_nothing_of_the_host_is_reachable(world: World, family: int) -> None:
     public = "192.0.2.1" if family == 4 else "2001:db8:2::1"
     lab.add_address(lab.host, f"{public}/{32 if family == 4 else 128}")
     lab.route(lab.internet, public, lab.host)
-    server = lab.serve_http(lab.host, "0.0.0.0" if family == 4 else "::", 8000 + family)
+    server = lab.serve_http(lab.host, "0.0.0.0" if family == 4 else "::", 8000 + family)  # noqa: S104
     assert lab.can_connect(world.stranger, public, 8000 + family)
     links = lab.run(lab.host, ["ip", "-br", f"-{family}", "address", "show"]).stdout.split()
     own = [word.split("/")[0] for word in links if word.startswith(("198.18.", "fdba:5e11:"))]
@@ -163,7 +163,9 @@ def test_the_hub_answers_ping_and_nothing_else(world: World) -> None:
 def test_nobody_outside_opens_a_way_to_a_client(world: World) -> None:
     lab, hub = world.lab, world.hub
     words = lab.run(hub.node, ["ip", "-br", "address", "show", "dev", f"up-{hub.hub}"]).stdout.split()
-    gateways = {ipaddress.ip_address(word.split("/")[0]).version: word.split("/")[0] for word in words[2:]}
+    gateways: dict[int, str] = {
+        ipaddress.ip_address(word.split("/")[0]).version: word.split("/")[0] for word in words[2:]
+    }
     for version, target in ((4, world.device.v4), (6, world.device.v6)):
         lab.run(lab.host, ["ip", "route", "replace", target, "via", gateways[version]])
         lab.route(lab.internet, target, lab.host)

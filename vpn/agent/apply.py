@@ -124,13 +124,23 @@ def reconcile(host: Host, spec: HubSpec) -> dict[str, bool]:
     changed: dict[str, bool] = {}
     changed["namespace"] = namespace.ensure(names)
     link = _link(host, spec.hub)
-    changed["egress"] = egress.ensure(names, link, marks)
+    changed["egress"] = _reconcile_host(host)
+    changed["egress"] |= egress.ensure(names, link, marks)
     # The rules stand before the first packet can come.
     changed["firewall"] = firewall.ensure(names, spec, marks)
     if marks != before:
         host.state.save_marks(spec.hub, marks)
     changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
     changed["routing"] = routing.ensure(names, spec, link)
+    return changed
+
+
+def _reconcile_host(host: Host) -> bool:
+    marks = host.state.host_marks()
+    before = dict(marks)
+    changed = egress.ensure_host(host.place, marks)
+    if marks != before:
+        host.state.save_host_marks(marks)
     return changed
 
 

@@ -2,12 +2,13 @@
 
 host.lock               one agent at a time
 links.json              which hub has which link to the host
+marks.json              digests of what was loaded into the host's firewall
 tombstones/<hub>.json   what was destroyed, so that a late apply cannot bring it back
 <hub>/spec.json         the last whole spec
 <hub>/journal           the deltas since, one a line, so that one peer more does not rewrite megabytes
 <hub>/unsettled         there while reality is being changed: whoever finds it compares everything
 <hub>/endpoints.json    where the peers were last heard from
-<hub>/marks.json        digests of what was loaded into the firewall
+<hub>/marks.json        digests of what was loaded into the hub's firewall
 """
 
 from __future__ import annotations
@@ -265,6 +266,15 @@ class State:
         """Remember marks; losing them means work done twice."""
         files.private_directory(self.directory / hub)
         files.replace(self._path(hub, "marks.json"), json.dumps(marks, sort_keys=True), durable=False)
+
+    def host_marks(self) -> dict[str, str]:
+        """Return the marks for what all hubs of the host share."""
+        document = files.read_json(self.directory / "marks.json")
+        return {str(key): str(value) for key, value in document.items()} if isinstance(document, dict) else {}
+
+    def save_host_marks(self, marks: dict[str, str]) -> None:
+        """Remember marks of what hubs share; losing them means work done twice."""
+        files.replace(self.directory / "marks.json", json.dumps(marks, sort_keys=True), durable=False)
 
     # Links and tombstones.
 

@@ -10,7 +10,12 @@ from vpn.agent.command import Place
 def ensure(place: Place, settings: Mapping[str, str]) -> bool:
     """Make `settings` hold in `place` and return whether some did not."""
     values = place.run(["sysctl", "-n", *settings]).split()
-    wrong = [f"{name}={value}" for (name, value), now in zip(settings.items(), values, strict=True) if now != value]
+    wrong = {name: value for (name, value), now in zip(settings.items(), values, strict=True) if now != value}
     if wrong:
-        place.run(["sysctl", "-q", "-w", *wrong])
+        write(place, wrong)
     return bool(wrong)
+
+
+def write(place: Place, settings: Mapping[str, str]) -> None:
+    """Write `settings` in `place`, however they are."""
+    place.run(["sysctl", "-q", "-w", *(f"{name}={value}" for name, value in settings.items())])

@@ -60,13 +60,16 @@ _HOST_BODY: Final = f"""\
 """
 
 
+def ensure_host(host: Place, marks: dict[str, str]) -> bool:
+    """Make the host forward, and keep its side of all links shut; return whether it did not."""
+    changed = _ensure_forwarding(host)
+    return nft.ensure_table(host, HOST_TABLE, _HOST_BODY, marks) or changed
+
+
 def ensure(names: Names, link: Link, marks: dict[str, str]) -> bool:
-    """Make the link and its masquerading be there; return whether something was missing."""
-    changed = _ensure_forwarding(names.host)
-    changed |= nft.ensure_table(names.host, HOST_TABLE, _HOST_BODY, marks)
-    changed |= _ensure_link(names, link)
-    changed |= nft.ensure_table(names.inside, HUB_TABLE, _hub_body(names), marks)
-    return changed
+    """Make the hub's link and its masquerading be there; return whether something was missing."""
+    changed = _ensure_link(names, link)
+    return nft.ensure_table(names.inside, HUB_TABLE, _hub_body(names), marks) or changed
 
 
 def remove(names: Names) -> None:
@@ -111,19 +114,25 @@ def _ensure_forwarding(host: Place) -> bool:
 def _ensure_link(names: Names, link: Link) -> bool:
     at_host = {f"{link.host_v4}/31", f"{link.host_v6}/127"}
     at_hub = {f"{link.hub_v4}/31", f"{link.hub_v6}/127"}
-    if _is_up(names.host, names.hostlink, at_host) and _is_up(names.inside, names.uplink, at_hub):
+    outer = _words(names.host, names.hostlink)
+    if _is_up(outer, at_host) and _is_up(_words(names.inside, names.uplink), at_hub):
         return False
-    remove(names)
+    if outer:
+        remove(names)
     add_link = f"link add {names.hostlink} type veth peer name {names.uplink} netns {names.netns}"
     _set_up(names.host, names.hostlink, at_host, add_link)
     _set_up(names.inside, names.uplink, at_hub)
-    sysctl.ensure(names.host, {f"net.ipv6.conf.{names.hostlink}.accept_ra": "0"})
+    sysctl.write(names.host, {f"net.ipv6.conf.{names.hostlink}.accept_ra": "0"})
     return True
 
 
-def _is_up(place: Place, interface: str, addresses: set[str]) -> bool:
-    fields = place.try_run(["ip", "-br", "address", "show", "dev", interface]).out.split()
-    return len(fields) > 2 and fields[1] == "UP" and addresses <= set(fields[2:])
+def _words(place: Place, interface: str) -> list[str]:
+    """Return an interface's name, state and addresses; nothing when it is not there."""
+    return place.try_run(["ip", "-br", "address", "show", "dev", interface]).out.split()
+
+
+def _is_up(words: list[str], addresses: set[str]) -> bool:
+    return len(words) > 2 and words[1] == "UP" and addresses <= set(words[2:])
 
 
 def _set_up(place: Place, interface: str, addresses: set[str], *before: str) -> None:

@@ -39,19 +39,25 @@ def exists(netns: str) -> bool:
 
 def ensure(names: Names) -> bool:
     """Make the hub's namespace be there and forward; return whether something was missing."""
-    created = not exists(names.netns)
-    if created:
-        if os.path.lexists(f"{NAMESPACES}/{names.netns}"):
-            command.try_run(["ip", "netns", "delete", names.netns])
-        command.run(["ip", "netns", "add", names.netns])
+    if not exists(names.netns):
+        _create(names)
+        return True
     changed = sysctl.ensure(names.inside, SETTINGS)
-    return _ensure_loopback(names.inside) or changed or created
+    return _ensure_loopback(names.inside) or changed
 
 
 def remove(names: Names) -> None:
     """Remove the hub's namespace with all that lives in it; one that is gone already is fine."""
     if os.path.lexists(f"{NAMESPACES}/{names.netns}"):
         command.run(["ip", "netns", "delete", names.netns])
+
+
+def _create(names: Names) -> None:
+    if os.path.lexists(f"{NAMESPACES}/{names.netns}"):
+        command.try_run(["ip", "netns", "delete", names.netns])
+    command.run(["ip", "netns", "add", names.netns])
+    sysctl.write(names.inside, SETTINGS)
+    names.inside.run(["ip", "link", "set", "dev", "lo", "up"])
 
 
 def _ensure_loopback(inside: Place) -> bool:

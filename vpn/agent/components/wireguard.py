@@ -30,6 +30,9 @@ _KEYS_PER_COMMAND: Final = 400
 _BIND_PATIENCE: Final = 5.0  # seconds
 _EXIT_PATIENCE: Final = 1.0  # seconds
 
+# Asked once per agent: the kernel looks for its module each time.
+_kernel_has_wireguard = [True]
+
 
 @dataclass(frozen=True)
 class _RealPeer:
@@ -134,15 +137,8 @@ def _create(names: Names, spec: HubSpec, endpoints: Endpoints) -> None:
 
 
 def _start(names: Names) -> None:
-    add = ["ip", "link", "add", "dev", names.wireguard, "type", "wireguard"]
-    kernel = names.host.try_run(add)
-    if "File exists" in kernel.err:
-        remove(names)
-        kernel = names.host.try_run(add)
-    if kernel.code == 0:
+    if _kernel_has_wireguard[0] and _start_in_kernel(names):
         return
-    if "not permitted" in kernel.err.lower():
-        raise command.explain("ip", kernel)
     done = names.host.start_daemon(["wireguard-go", names.wireguard])
     # It puts itself in the background before it has looked at its interface, which must stay until then: whoever
     # answers has looked.
@@ -151,6 +147,19 @@ def _start(names: Names) -> None:
             "wireguard-go could not make a tunnel interface: the server needs /dev/net/tun, or WireGuard in its kernel."
         )
         raise AgentError(FAILED, message)
+
+
+def _start_in_kernel(names: Names) -> bool:
+    add = ["ip", "link", "add", "dev", names.wireguard, "type", "wireguard"]
+    result = names.host.try_run(add)
+    if "File exists" in result.err:
+        remove(names)
+        result = names.host.try_run(add)
+    if "unknown device type" in result.err.lower() or "not supported" in result.err.lower():
+        _kernel_has_wireguard[0] = False
+        return False
+    _explained(result, "ip")
+    return True
 
 
 def _check_port(names: Names, port: int) -> None:
