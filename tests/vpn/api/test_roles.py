@@ -6,7 +6,7 @@ import json
 from typing import NamedTuple
 
 import pytest
-from django.urls import URLResolver
+from django.urls import URLPattern, URLResolver
 
 from portal.models import Membership
 from tests.vpn.api.caller import Caller
@@ -99,9 +99,11 @@ def test_every_call_has_its_row() -> None:
 def test_no_view_wants_a_session() -> None:
     mounted = urls.urlpatterns[0]
     assert isinstance(mounted, URLResolver)
-    assert mounted.url_patterns
-    for pattern in [*mounted.url_patterns, *urls.urlpatterns[1:]]:
-        assert pattern.callback.login_required is False  # type: ignore[union-attr]
+    found = [*mounted.url_patterns, *urls.urlpatterns]
+    views = [pattern.callback for pattern in found if isinstance(pattern, URLPattern)]
+    assert len(views) > len(CALLS) / 2
+    for view in views:
+        assert getattr(view, "login_required", True) is False
 
 
 def test_a_member_reads_and_shares_their_own_peer(member_api: Caller, client_peer: Peer, member: Membership) -> None:
