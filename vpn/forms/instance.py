@@ -23,7 +23,6 @@ from vpn.forms.fields import LinesField
 from vpn.models import Instance, Region
 from vpn.validators import parse_dns_server, parse_pushed_route, validate_hostname, validate_mtu, validate_name
 
-
 Form = TypeVar("Form", bound=forms.Form)
 
 
@@ -94,7 +93,7 @@ class InstanceForm(forms.Form):
         coerce=int,
         choices=_pool_sizes,
         initial=DEFAULT_POOL_PREFIX,
-        empty_value=DEFAULT_POOL_PREFIX,
+        empty_value=DEFAULT_POOL_PREFIX,  # type: ignore[arg-type]
         required=False,
         help_text="The addresses that peers get inside the tunnels. The range itself is chosen so that it is free.",
     )
@@ -165,7 +164,7 @@ class SettingsForm(forms.Form):
 
 def settings_form(kind: type[Form], instance: Instance, data: Any, *, may_change: bool) -> Form:
     """A form filled in from the instance; greyed out for those who only read."""
-    names = list(kind.base_fields)  # type: ignore[attr-defined]
+    names = list(kind.base_fields)
     form = kind(data, initial={name: getattr(instance, name) for name in names})
     for field in form.fields.values():
         field.disabled = not may_change

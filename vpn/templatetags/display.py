@@ -50,7 +50,9 @@ def peer_chip(peer: Peer) -> SafeString:
 def peer_dot(peer: Peer) -> SafeString:
     """A peer's state as a shape alone, with the word for screen readers and on hover."""
     kind, words = _peer_state(peer)
-    return format_html('<span class="dot dot--{}" title="{}"><span class="visually-hidden">{}</span></span>', kind, words, words)
+    return format_html(
+        '<span class="dot dot--{}" title="{}"><span class="visually-hidden">{}</span></span>', kind, words, words
+    )
 
 
 def _peer_state(peer: Peer) -> tuple[str, str]:

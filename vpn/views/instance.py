@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
@@ -18,7 +17,6 @@ from vpn.models import Instance
 from vpn.views.instance_head import head_of
 from vpn.views.peer_search import FILTERS, PeerSearch
 
-PEERS_EACH_PAGE = 50
 _UNDER_WAY = {InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING}
 
 
@@ -57,10 +55,10 @@ def _urgency(instance: Instance) -> tuple[bool, bool, str]:
 
 def _peers_context(request: HttpRequest, member: Membership, instance: Instance) -> dict[str, object]:
     search = PeerSearch.from_query(request.GET)
-    pages = Paginator(search.find(member, instance), PEERS_EACH_PAGE)
-    page = pages.get_page(request.GET.get("page"))
+    head = head_of(member, instance, "peers")
+    page = search.page(member, instance, number=request.GET.get("page"), total=head["peer_total"])
     return {
-        **head_of(member, instance, "peers"),
+        **head,
         "search": search,
         "filters": FILTERS,
         "page": page,

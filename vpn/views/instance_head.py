@@ -20,8 +20,11 @@ SILENCE = timedelta(seconds=60)
 
 def head_of(member: Membership, instance: Instance, tab: str) -> dict[str, Any]:
     """Context for vpn/instance_base.html; asks the database once."""
-    counts = peers_of(member, instance).order_by().select_related(None).aggregate(
-        total=Count("pk"), online=Count("pk", filter=connected_filter())
+    counts = (
+        peers_of(member, instance)
+        .order_by()
+        .select_related(None)
+        .aggregate(total=Count("pk"), online=Count("pk", filter=connected_filter()))
     )
     return {
         "instance": instance,

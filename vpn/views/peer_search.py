@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from django.core.paginator import Page, Paginator
 from django.db.models import Q
 from django.http import QueryDict
 
 from portal.models import Membership
 from vpn.access import peers_of
 from vpn.choices import PeerType
-from vpn.models import Instance
+from vpn.models import Instance, Peer
 from vpn.models.querysets import PeerQuerySet, connected_filter
 
+PEERS_EACH_PAGE = 50
 _LONGEST_SEARCH = 100
 
 
@@ -56,7 +58,7 @@ class PeerSearch:
 
     def find(self, member: Membership, instance: Instance) -> PeerQuerySet:
         """The matching peers of an instance, sites first."""
-        found = peers_of(member, instance)
+        found = peers_of(member, instance).select_related(None)
         if self.show in {"sites", "clients"}:
             found = found.filter(type=PeerType.SITE if self.show == "sites" else PeerType.CLIENT)
         elif self.show == "offline":
@@ -64,6 +66,22 @@ class PeerSearch:
         if self.text:
             found = found.filter(_matches(self.text, instance))
         return found.order_by("-type", "created_at", "id")
+
+    def page(self, member: Membership, instance: Instance, *, number: str | None, total: int) -> Page[Peer]:
+        """One page of the matching peers. `total` is the number of all peers, known already.
+
+        The database sorts ids alone, then reads the rows of this page.
+        """
+        pages = Paginator(self.find(member, instance).values_list("pk", flat=True), PEERS_EACH_PAGE)
+        if not self.is_narrow:
+            pages.count = total
+        page: Page[Any] = pages.get_page(number)
+        ids = list(page.object_list)
+        rows = peers_of(member, instance).select_related(None).select_related("member__user", "site").in_bulk(ids)
+        for row in rows.values():
+            row.instance = instance
+        page.object_list = [rows[pk] for pk in ids if pk in rows]
+        return page
 
 
 def _matches(text: str, instance: Instance) -> Q:

@@ -1,0 +1,163 @@
+"""An instance's first page: its peers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from portal.models import Membership
+from vpn import keys
+from vpn.choices import InstanceState, PeerType
+from vpn.models import Instance, Peer
+
+pytestmark = pytest.mark.django_db
+
+
+def page_of(browser: Client, instance: Instance, **query: str) -> str:
+    """The page as a browser gets it."""
+    answer = browser.get(f"/instances/{instance.pk}/", query)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def connect(peer: Peer) -> None:
+    """A handshake a moment ago."""
+    now = timezone.now()
+    Instance.objects.filter(pk=peer.instance_id).update(observed_at=now)
+    Peer.objects.filter(pk=peer.pk).update(last_handshake=now - timedelta(seconds=9))
+
+
+def many_peers(instance: Instance, member: Membership, count: int) -> None:
+    """Devices made without their keys' mathematics."""
+    Peer.objects.bulk_create(
+        Peer(
+            instance=instance,
+            type=PeerType.CLIENT,
+            member=member,
+            device=f"device {number}",
+            host=100 + number,
+            public_key=keys.generate_preshared_key(),
+            changed_generation=1,
+        )
+        for number in range(count)
+    )
+
+
+def test_without_peers_it_explains_both_kinds(admin_browser: Client, instance: Instance) -> None:
+    page = page_of(admin_browser, instance)
+    assert "No peers yet" in page
+    assert f"/instances/{instance.pk}/peers/new-site/" in page
+
+
+def test_rows_show_who_what_and_when(
+    admin_browser: Client, instance: Instance, site_peer: Peer, client_peer: Peer
+) -> None:
+    connect(site_peer)
+    page = page_of(admin_browser, instance)
+    for words in ("Berlin", "10.1.0.0/24", "split tunnel", "9 s ago", "never", "1 of 2 online", instance.full_hostname):
+        assert words in page
+    assert page.index("Berlin") < page.index("split tunnel")
+
+
+@pytest.mark.parametrize(("show", "sites", "clients"), [("sites", 1, 0), ("clients", 0, 1), ("offline", 0, 1)])
+def test_filters(
+    admin_browser: Client, instance: Instance, site_peer: Peer, client_peer: Peer, show: str, sites: int, clients: int
+) -> None:
+    connect(site_peer)
+    page = page_of(admin_browser, instance, show=show)
+    assert page.count(f"peer-{site_peer.pk}") == sites
+    assert page.count(f"peer-{client_peer.pk}") == clients
+
+
+def test_search_finds_names_subnets_and_tunnel_addresses(
+    admin_browser: Client, instance: Instance, site_peer: Peer, client_peer: Peer
+) -> None:
+    for text, found in (
+        ("berl", site_peer),
+        ("10.1.0", site_peer),
+        ("LAPTOP", client_peer),
+        (client_peer.member.user.email, client_peer),  # type: ignore[union-attr]
+        (str(client_peer.addresses[0]), client_peer),
+        (str(site_peer.addresses[1]), site_peer),
+    ):
+        page = page_of(admin_browser, instance, q=text)
+        other = client_peer if found == site_peer else site_peer
+        assert f"peer-{found.pk}" in page, text
+        assert f"peer-{other.pk}" not in page, text
+
+
+def test_a_search_without_a_result_says_so_and_is_escaped(
+    admin_browser: Client, instance: Instance, client_peer: Peer
+) -> None:
+    page = page_of(admin_browser, instance, q="<i>")
+    assert "No peer matches" in page
+    assert "<i>" not in page
+
+
+def test_pages_keep_the_search_and_survive_nonsense(
+    admin_browser: Client, instance: Instance, member: Membership
+) -> None:
+    many_peers(instance, member, 120)
+    page = page_of(admin_browser, instance, q="device", show="clients")
+    assert page.count('id="peer-') == 50
+    assert "?q=device&amp;show=clients&amp;page=2" in page
+    assert page_of(admin_browser, instance, page="3").count('id="peer-') == 20
+    assert page_of(admin_browser, instance, page="99", show="nonsense").count('id="peer-') == 20
+    assert page_of(admin_browser, instance, page="x").count('id="peer-') == 50
+
+
+def test_more_peers_ask_no_more_queries(
+    admin_browser: Client, instance: Instance, member: Membership, site_peer: Peer, django_assert_num_queries: object
+) -> None:
+    queries = 7  # session, user, membership, instance, counts, ids of the page, its rows
+    with django_assert_num_queries(queries):  # type: ignore[operator]
+        page_of(admin_browser, instance)
+    many_peers(instance, member, 400)
+    with django_assert_num_queries(queries):  # type: ignore[operator]
+        page_of(admin_browser, instance)
+
+
+def test_htmx_gets_the_rows_and_how_many_are_online(
+    admin_browser: Client, instance: Instance, client_peer: Peer
+) -> None:
+    headers = {"HX-Request": "true", "HX-Target": "peers"}
+    fragment = admin_browser.get(f"/instances/{instance.pk}/", headers=headers).content.decode()
+    assert "<html" not in fragment
+    assert f"peer-{client_peer.pk}" in fragment
+    assert "0 of 1 online" in fragment
+
+
+def test_an_auditor_sees_no_way_to_change(auditor_browser: Client, instance: Instance, client_peer: Peer) -> None:
+    page = page_of(auditor_browser, instance)
+    assert "Add peer" not in page
+    assert "/peers/new-client/" not in page
+
+
+def test_who_may_not_see_it(member_browser: Client, stranger_browser: Client, instance: Instance) -> None:
+    assert member_browser.get(f"/instances/{instance.pk}/").status_code == 403
+    assert stranger_browser.get(f"/instances/{instance.pk}/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (InstanceState.PROVISIONING, "The hub is being set up"),
+        (InstanceState.FAILED, "Provisioning stopped"),
+        (InstanceState.DELETING, "This instance is being deleted"),
+        (InstanceState.LOST, "no longer answers"),
+        (InstanceState.READY, "has not been heard of"),
+    ],
+)
+def test_it_says_when_all_is_not_well(admin_browser: Client, instance: Instance, state: str, words: str) -> None:
+    Instance.objects.filter(pk=instance.pk).update(state=state)
+    assert words in page_of(admin_browser, instance)
+
+
+def test_changes_that_did_not_arrive_are_told_with_the_next_step(admin_browser: Client, instance: Instance) -> None:
+    Instance.objects.filter(pk=instance.pk).update(failure="The server's disk is full. Free some space.")
+    page = page_of(admin_browser, instance)
+    for words in ("The server&#x27;s disk is full.", "Changes not applied", "Try again"):
+        assert words in page
