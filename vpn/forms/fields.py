@@ -54,7 +54,11 @@ class TrueFalseField(forms.TypedChoiceField):
 
     def __init__(self, *, no: str, yes: str, **options: Any) -> None:
         choices = [("false", no), ("true", yes)]
-        super().__init__(choices=choices, coerce=_is_true, empty_value=None, required=False, **options)
+        super().__init__(choices=choices, coerce=_is_true, required=False, **options)
+
+    def clean(self, value: Any) -> bool:
+        """What is not chosen is False."""
+        return bool(super().clean(value))
 
     def prepare_value(self, value: Any) -> Any:
         """True and False as the values of the two choices."""

@@ -55,9 +55,8 @@ class ClientPeerForm(ClientFields):
     """One user's device."""
 
     user_id = MemberField(label="Member", queryset=Membership.objects.none(), empty_label="Choose a member")
-    protocol = forms.ChoiceField(
-        required=False, choices=Protocol.choices, initial=Protocol.WIREGUARD, widget=forms.HiddenInput
-    )
+    # No choice as long as there is one only; the action refuses what it does not know.
+    protocol = forms.CharField(required=False, initial=Protocol.WIREGUARD, widget=forms.HiddenInput)
     public_key = forms.CharField(
         label="The device's own public key",
         required=False,
@@ -112,9 +111,8 @@ class SitePeerForm(SubnetFields):
     site_platform = forms.ChoiceField(
         label="Its router runs", required=False, choices=Platform.choices, initial=Platform.ROUTEROS7
     )
-    protocol = forms.ChoiceField(
-        required=False, choices=Protocol.choices, initial=Protocol.WIREGUARD, widget=forms.HiddenInput
-    )
+    # No choice as long as there is one only; the action refuses what it does not know.
+    protocol = forms.CharField(required=False, initial=Protocol.WIREGUARD, widget=forms.HiddenInput)
     field_order = ("site_id", "site_name", "site_platform", "subnets", "confirm_broad_routes", "protocol")
 
     def __init__(self, *args: Any, instance: Instance, **options: Any) -> None:

@@ -68,7 +68,7 @@ def _create_client(instance: Instance, form: ClientPeerForm) -> Peer | None:
     try:
         return create_client_peer(instance, member=member, **values)
     except (Conflict, InvalidInput) as refusal:
-        show_refusal(form, refusal)
+        show_refusal(form, refusal, shown_as={"protocol": ""})
         return None
 
 

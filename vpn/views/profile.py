@@ -21,6 +21,8 @@ from vpn.profiles import qr
 from vpn.profiles.peer import routes_sentence
 
 RETRY_SECONDS = 5
+# How long a request waits for the hub to have a peer that was just added.
+WAIT_SECONDS = 5.0
 SYSTEMS = (
     ("windows", "Windows"),
     ("macos", "macOS"),
@@ -44,7 +46,7 @@ def peer_profile(request: HttpRequest, pk: UUID) -> HttpResponse:
         raise PermissionDenied("Only admins and its owner can fetch this profile.")
     as_file = "download" in request.POST or _prefers_text(request)
     try:
-        delivery = deliver_profile(peer)
+        delivery = deliver_profile(peer, WAIT_SECONDS)
     except Conflict as refusal:
         return _refused(request, peer, refusal, as_file=as_file)
     if as_file:

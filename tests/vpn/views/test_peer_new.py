@@ -1,0 +1,209 @@
+"""Adding peers: forms of pages, and what they refuse beside the field."""
+
+from __future__ import annotations
+
+import re
+
+from django.test import Client
+
+from portal.models import Membership, MembershipState, Organization
+from tests.factories import make_member, make_site, make_site_peer
+from vpn import keys
+from vpn.choices import KeyCustody, Platform
+from vpn.models import Instance, Peer, Site
+
+
+def client_url(instance: Instance) -> str:
+    return f"/instances/{instance.pk}/peers/new-client/"
+
+
+def site_url(instance: Instance) -> str:
+    return f"/instances/{instance.pk}/peers/new-site/"
+
+
+def error_of(page: bytes, field: str) -> str:
+    """The words beside a field."""
+    found = re.search(rf'id="id_{field}_error">(.*?)</div>', page.decode(), re.DOTALL)
+    assert found, f"nothing is said beside {field}"
+    return re.sub(r"<[^>]+>", "", found[1]).strip()
+
+
+def test_a_client_peer_is_added_and_its_page_shown(
+    admin_browser: Client, instance: Instance, member: Membership
+) -> None:
+    values = {"user_id": str(member.pk), "device": "phone", "route_all": "true"}
+    answer = admin_browser.post(client_url(instance), values)
+    peer = Peer.objects.get()
+    assert (answer.status_code, answer["Location"]) == (302, f"/peers/{peer.pk}/")
+    assert (peer.member, peer.device, peer.route_all) == (member, "phone", True)
+
+
+def test_split_tunnel_is_the_default(admin_browser: Client, instance: Instance, member: Membership) -> None:
+    admin_browser.post(client_url(instance), {"user_id": str(member.pk)})
+    assert Peer.objects.get().route_all is False
+
+
+def test_a_key_made_by_the_device_is_taken(admin_browser: Client, instance: Instance, member: Membership) -> None:
+    own = keys.public_key(keys.generate_private_key())
+    admin_browser.post(client_url(instance), {"user_id": str(member.pk), "public_key": own})
+    peer = Peer.objects.get()
+    assert (peer.public_key, peer.key_custody) == (own, KeyCustody.DEVICE)
+
+
+def test_a_key_that_is_none_is_refused_beside_its_field_and_what_was_typed_is_kept(
+    admin_browser: Client, instance: Instance, member: Membership
+) -> None:
+    values = {"user_id": str(member.pk), "device": "my phone", "public_key": "abc"}
+    page = admin_browser.post(client_url(instance), values).content
+    assert "44 characters" in error_of(page, "public_key")
+    assert b'value="my phone"' in page
+    assert b'<details class="more" open>' in page
+
+
+def test_an_expiry_in_the_past_is_refused(admin_browser: Client, instance: Instance, member: Membership) -> None:
+    values = {"user_id": str(member.pk), "expires_at": "2020-01-01T00:00"}
+    page = admin_browser.post(client_url(instance), values).content
+    assert "future" in error_of(page, "expires_at")
+
+
+def test_no_protocol_but_wireguard_is_taken(admin_browser: Client, instance: Instance, member: Membership) -> None:
+    answer = admin_browser.post(client_url(instance), {"user_id": str(member.pk), "protocol": "openvpn"})
+    assert answer.status_code == 200
+    assert b"WireGuard only" in answer.content
+    assert not Peer.objects.exists()
+
+
+def test_members_of_another_organization_and_deactivated_ones_are_not_offered(
+    admin_browser: Client, instance: Instance, organization: Organization, stranger: Membership
+) -> None:
+    gone = make_member(organization, state=MembershipState.DEACTIVATED)
+    page = admin_browser.get(client_url(instance)).content.decode()
+    assert str(stranger.pk) not in page
+    assert str(gone.pk) not in page
+    refused = admin_browser.post(client_url(instance), {"user_id": str(stranger.pk)})
+    assert refused.status_code == 200
+    assert not Peer.objects.exists()
+
+
+def test_a_site_made_in_place_comes_with_its_peer(admin_browser: Client, instance: Instance) -> None:
+    values = {"site_name": "Berlin", "site_platform": "openwrt", "subnets": "10.1.0.0/24\n\n 10.2.0.0/24 "}
+    answer = admin_browser.post(site_url(instance), values)
+    peer = Peer.objects.get()
+    assert answer["Location"] == f"/peers/{peer.pk}/"
+    assert peer.subnets == ["10.1.0.0/24", "10.2.0.0/24"]
+    assert peer.site is not None
+    assert (peer.site.name, peer.site.platform, peer.site.subnets) == ("Berlin", "openwrt", peer.subnets)
+
+
+def test_a_site_that_is_there_is_chosen_and_lends_its_subnets(
+    admin_browser: Client, instance: Instance, organization: Organization
+) -> None:
+    site = make_site(organization, name="Berlin", subnets=["10.1.0.0/24"])
+    admin_browser.post(site_url(instance), {"site_id": str(site.pk), "subnets": ""})
+    assert Peer.objects.get(site=site).subnets == ["10.1.0.0/24"]
+
+
+def test_choosing_a_site_fills_in_its_subnets(
+    admin_browser: Client, instance: Instance, organization: Organization
+) -> None:
+    site = make_site(organization, name="Berlin", subnets=["10.1.0.0/24"])
+    headers = {"HX-Request": "true", "HX-Target": "site_subnets"}
+    part = admin_browser.get(site_url(instance), {"site_id": str(site.pk)}, headers=headers).content
+    assert b"10.1.0.0/24</textarea>" in part
+    assert b"<html" not in part
+
+
+def test_a_site_that_has_a_peer_here_is_not_offered(admin_browser: Client, instance: Instance, site_peer: Peer) -> None:
+    assert f'value="{site_peer.site_id}"' not in admin_browser.get(site_url(instance)).content.decode()
+
+
+def test_neither_a_site_nor_a_name_is_refused(admin_browser: Client, instance: Instance) -> None:
+    page = admin_browser.post(site_url(instance), {"subnets": "10.1.0.0/24"}).content
+    assert error_of(page, "site_name") == "Name the new site."
+
+
+def test_a_refused_peer_leaves_no_site_behind(admin_browser: Client, instance: Instance, site_peer: Peer) -> None:
+    values = {"site_name": "Hamburg", "site_platform": "linux", "subnets": "10.1.0.0/25"}
+    page = admin_browser.post(site_url(instance), values).content
+    assert "Berlin" in error_of(page, "subnets")
+    assert not Site.objects.filter(name="Hamburg").exists()
+
+
+def test_a_sites_name_that_is_taken_is_refused_beside_the_name(
+    admin_browser: Client, instance: Instance, site: Site
+) -> None:
+    values = {"site_name": site.name, "site_platform": "linux", "subnets": "10.1.0.0/24"}
+    page = admin_browser.post(site_url(instance), values).content
+    assert "already" in error_of(page, "site_name")
+
+
+def test_every_faulty_line_is_named_at_once(admin_browser: Client, instance: Instance) -> None:
+    values = {"site_name": "Berlin", "site_platform": "linux", "subnets": "10.1.0.1/24\nnonsense"}
+    words = error_of(admin_browser.post(site_url(instance), values).content, "subnets")
+    assert "10.1.0.0/24" in words
+    assert "nonsense" in words
+
+
+def test_broad_routes_need_a_box_that_appears_only_then(admin_browser: Client, instance: Instance) -> None:
+    assert b"confirm_broad_routes" not in admin_browser.get(site_url(instance)).content
+    values = {"site_name": "Berlin", "site_platform": "linux", "subnets": "0.0.0.0/0"}
+    page = admin_browser.post(site_url(instance), values).content
+    assert "default route" in error_of(page, "subnets")
+    assert b'type="checkbox" name="confirm_broad_routes" value="true"' in page
+    admin_browser.post(site_url(instance), {**values, "confirm_broad_routes": "true"})
+    peer = Peer.objects.get()
+    assert (peer.subnets, peer.confirm_broad_routes) == (["0.0.0.0/0"], True)
+    assert peer.site is not None
+    assert peer.site.subnets == []
+
+
+def test_public_ranges_are_taken_with_a_warning(admin_browser: Client, instance: Instance) -> None:
+    values = {"site_name": "Berlin", "site_platform": "linux", "subnets": "8.8.8.0/24"}
+    page = admin_browser.post(site_url(instance), values, follow=True).content.decode()
+    assert "8.8.8.0/24 is a public range" in page
+
+
+def test_routeros_6_is_refused_with_the_reason_beside_the_field(
+    admin_browser: Client, instance: Instance, site: Site
+) -> None:
+    values = {"site_name": "Plant", "site_platform": Platform.ROUTEROS6, "subnets": "10.1.0.0/24"}
+    assert "no WireGuard" in error_of(admin_browser.post(site_url(instance), values).content, "site_platform")
+    assert not Site.objects.filter(name="Plant").exists()
+    Site.objects.filter(pk=site.pk).update(platform=Platform.ROUTEROS6)
+    page = admin_browser.post(site_url(instance), {"site_id": str(site.pk), "subnets": "10.1.0.0/24"}).content
+    assert "no WireGuard" in error_of(page, "site_id")
+
+
+def test_a_site_of_another_organization_is_not_taken(
+    admin_browser: Client, instance: Instance, other_organization: Organization
+) -> None:
+    foreign = make_site(other_organization, subnets=["10.7.0.0/24"])
+    page = admin_browser.get(site_url(instance), {"site_id": str(foreign.pk)}).content
+    assert b"10.7.0.0/24" not in page
+    refused = admin_browser.post(site_url(instance), {"site_id": str(foreign.pk), "subnets": "10.1.0.0/24"})
+    assert refused.status_code == 200
+    assert not Peer.objects.exists()
+
+
+def test_an_instance_being_deleted_takes_no_peer(admin_browser: Client, instance: Instance, member: Membership) -> None:
+    Instance.objects.filter(pk=instance.pk).update(state="deleting")
+    page = admin_browser.post(client_url(instance), {"user_id": str(member.pk)}).content
+    assert b"being deleted" in page
+
+
+def test_auditors_and_members_may_not_add(
+    auditor_browser: Client, member_browser: Client, stranger_browser: Client, instance: Instance
+) -> None:
+    for url in (client_url(instance), site_url(instance)):
+        assert auditor_browser.get(url).status_code == 403
+        assert member_browser.post(url).status_code == 403
+        assert stranger_browser.get(url).status_code == 404
+
+
+def test_a_site_on_another_instance_can_be_connected_here_too(
+    admin_browser: Client, instance: Instance, site: Site, organization: Organization
+) -> None:
+    from tests.factories import make_instance
+
+    make_site_peer(make_instance(organization, name="Second"), site)
+    assert f'value="{site.pk}"' in admin_browser.get(site_url(instance)).content.decode()

@@ -1,0 +1,172 @@
+"""The peer page: is it connected, and if not, what now?"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from portal.models import Membership, MembershipState
+from tests.factories import make_client_peer, settle
+from vpn.actions.profile import deliver_profile
+from vpn.choices import InstanceState
+from vpn.models import Instance, Peer
+
+
+def page_of(browser: Client, peer: Peer) -> str:
+    return browser.get(f"/peers/{peer.pk}/").content.decode()
+
+
+def word_on(page: str) -> str:
+    """The word that the page says first."""
+    found = re.search(r'class="condition__word[^>]*>([^<]+)<', page)
+    assert found
+    return found[1]
+
+
+def on_hub(peer: Peer, **columns: Any) -> None:
+    """As if the hub had the peer and had just been observed."""
+    settle(peer.instance)
+    Instance.objects.filter(pk=peer.instance_id).update(observed_at=timezone.now())
+    Peer.objects.filter(pk=peer.pk).update(applied_digest="x", **columns)
+
+
+def deliver(peer: Peer) -> None:
+    on_hub(peer)
+    deliver_profile(Peer.objects.get(pk=peer.pk), 0)
+
+
+def test_a_peer_that_the_hub_does_not_have_yet_is_on_its_way(admin_browser: Client, client_peer: Peer) -> None:
+    assert word_on(page_of(admin_browser, client_peer)) == "Going to the hub"
+
+
+def test_a_change_that_failed_is_told(admin_browser: Client, client_peer: Peer) -> None:
+    Instance.objects.update(failure="The disk of the server is full.")
+    page = page_of(admin_browser, client_peer)
+    assert word_on(page) == "Hub not up to date"
+    assert "The disk of the server is full." in page
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [
+        (InstanceState.PENDING, "Waiting for the hub"),
+        (InstanceState.PROVISIONING, "Waiting for the hub"),
+        (InstanceState.FAILED, "Hub not ready"),
+        (InstanceState.DELETING, "Hub being deleted"),
+        (InstanceState.LOST, "Hub lost"),
+    ],
+)
+def test_a_hub_that_is_not_there_is_said_first(admin_browser: Client, client_peer: Peer, state: str, word: str) -> None:
+    Instance.objects.update(state=state)
+    assert word_on(page_of(admin_browser, client_peer)) == word
+
+
+def test_who_never_fetched_the_profile_is_led_to_it(admin_browser: Client, client_peer: Peer) -> None:
+    on_hub(client_peer)
+    page = page_of(admin_browser, client_peer)
+    assert word_on(page) == "Profile not fetched yet"
+    assert "Show the profile, scan it or download it" in page
+
+
+def test_who_fetched_it_but_never_connected_gets_steps(admin_browser: Client, client_peer: Peer) -> None:
+    deliver(client_peer)
+    page = page_of(admin_browser, client_peer)
+    assert word_on(page) == "Never connected"
+    assert f"Let UDP port {client_peer.instance.wireguard_port} out" in page
+
+
+def test_a_recent_handshake_is_connected_with_its_facts(admin_browser: Client, client_peer: Peer) -> None:
+    now = timezone.now()
+    deliver(client_peer)
+    on_hub(
+        client_peer,
+        last_handshake=now,
+        connected_from=now - timedelta(minutes=42),
+        endpoint="198.51.100.7:5353",
+        received_bytes=3 * 1024**2,
+        sent_bytes=2048,
+    )
+    page = page_of(admin_browser, client_peer)
+    assert word_on(page) == "Connected"
+    for fact in ("42 min", "198.51.100.7:5353", "3.0 MiB", "2.0 KiB", client_peer.public_key, "100.64.0.2"):
+        assert fact in page, fact
+
+
+def test_an_old_handshake_is_not_connected(admin_browser: Client, client_peer: Peer) -> None:
+    deliver(client_peer)
+    on_hub(client_peer, last_handshake=timezone.now() - timedelta(hours=1))
+    page = page_of(admin_browser, client_peer)
+    assert word_on(page) == "Not connected"
+    assert "last seen" in page
+
+
+def test_a_hub_that_was_not_heard_of_is_not_called_offline(admin_browser: Client, client_peer: Peer) -> None:
+    deliver(client_peer)
+    on_hub(client_peer, last_handshake=timezone.now())
+    Instance.objects.update(observed_at=timezone.now() - timedelta(minutes=1))
+    assert word_on(page_of(admin_browser, client_peer)) == "Not known"
+
+
+def test_an_outdated_profile_is_told(admin_browser: Client, client_peer: Peer) -> None:
+    deliver(client_peer)
+    assert "nothing changed since" in page_of(admin_browser, client_peer)
+    Instance.objects.update(mtu=1380)
+    page = page_of(admin_browser, client_peer)
+    assert word_on(page) == "Not connected"
+    assert "Outdated" in page
+
+
+def test_who_is_shut_out_is_told_why_and_offered_no_profile(
+    admin_browser: Client, client_peer: Peer, member: Membership
+) -> None:
+    Peer.objects.update(enabled=False)
+    disabled = page_of(admin_browser, client_peer)
+    assert word_on(disabled) == "Disabled"
+    assert "Show profile" not in disabled
+    Peer.objects.update(enabled=True, expires_at=timezone.now() - timedelta(hours=1))
+    assert word_on(page_of(admin_browser, client_peer)) == "Expired"
+    Peer.objects.update(expires_at=None)
+    Membership.objects.filter(pk=member.pk).update(state=MembershipState.DEACTIVATED)
+    assert word_on(page_of(admin_browser, client_peer)) == "Member deactivated"
+
+
+def test_the_polled_part_is_a_part_of_the_page(admin_browser: Client, client_peer: Peer) -> None:
+    headers = {"HX-Request": "true", "HX-Target": "peer_status"}
+    part = admin_browser.get(f"/peers/{client_peer.pk}/", headers=headers).content.decode()
+    assert word_on(part) == "Going to the hub"
+    assert "<html" not in part
+    assert "HX-Target" in admin_browser.get(f"/peers/{client_peer.pk}/")["Vary"]
+
+
+def test_members_see_their_own_peer_without_what_they_cannot_do(member_browser: Client, client_peer: Peer) -> None:
+    page = page_of(member_browser, client_peer)
+    assert "Show profile" in page
+    for word in ("Rotate keys", "Delete peer", "/edit/", f"/instances/{client_peer.instance_id}/", "/people/"):
+        assert word not in page, word
+
+
+def test_another_members_peer_is_not_there(member_browser: Client, instance: Instance, admin: Membership) -> None:
+    peer = make_client_peer(instance, admin)
+    assert member_browser.get(f"/peers/{peer.pk}/").status_code == 404
+
+
+def test_auditors_read_but_get_no_buttons(auditor_browser: Client, client_peer: Peer, site_peer: Peer) -> None:
+    for peer in (client_peer, site_peer):
+        page = page_of(auditor_browser, peer)
+        assert "<form" not in page.partition("<main")[2]
+        assert "/edit/" not in page
+
+
+def test_another_organizations_admin_finds_nothing(stranger_browser: Client, client_peer: Peer) -> None:
+    assert stranger_browser.get(f"/peers/{client_peer.pk}/").status_code == 404
+
+
+def test_no_page_shows_a_sealed_value_or_a_key(admin_browser: Client, client_peer: Peer) -> None:
+    page = page_of(admin_browser, client_peer)
+    for secret in (client_peer.private_key, client_peer.preshared_key, client_peer.private_key_sealed):
+        assert secret not in page

@@ -1,0 +1,124 @@
+"""Revealing a profile: who may, how it reads, and that it is stored nowhere."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from portal.models import Membership
+from tests.factories import make_client_peer, settle
+from vpn import keys
+from vpn.actions.peer import create_client_peer
+from vpn.models import Instance, Peer
+
+
+def url_of(peer: Peer) -> str:
+    return f"/peers/{peer.pk}/profile/"
+
+
+@pytest.fixture
+def on_hub(client_peer: Peer) -> Peer:
+    """The member's device, as if the hub had it."""
+    return _on_hub(client_peer)
+
+
+def _on_hub(peer: Peer) -> Peer:
+    settle(peer.instance)
+    Peer.objects.filter(pk=peer.pk).update(applied_digest="x")
+    return Peer.objects.get(pk=peer.pk)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not come at once does not come in these tests."""
+    monkeypatch.setattr("vpn.views.profile.WAIT_SECONDS", 0)
+
+
+def test_a_get_reveals_nothing_and_leads_to_the_peer(admin_browser: Client, on_hub: Peer) -> None:
+    answer = admin_browser.get(url_of(on_hub))
+    assert (answer.status_code, answer["Location"]) == (302, f"/peers/{on_hub.pk}/")
+    assert Peer.objects.get().delivered_digest == ""
+
+
+def test_the_page_has_the_code_the_file_and_steps_for_every_system(admin_browser: Client, on_hub: Peer) -> None:
+    answer = admin_browser.post(url_of(on_hub), headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    page = answer.content.decode()
+    assert "<svg" in page
+    assert 'role="img"' in page
+    assert "Only 100.64.0.0/20" in page
+    for system in ("windows", "macos", "linux", "ios", "android"):
+        assert f'data-system="{system}"' in page
+    assert f"PrivateKey = {on_hub.private_key}" in page
+    assert answer["Cache-Control"] == "no-store"
+    assert Peer.objects.get().delivered_digest
+
+
+def test_all_traffic_is_said(admin_browser: Client, on_hub: Peer) -> None:
+    Peer.objects.update(route_all=True)
+    assert "All traffic" in admin_browser.post(url_of(on_hub)).content.decode()
+
+
+@pytest.mark.parametrize("way", ["download", "accept"])
+def test_the_file_itself(admin_browser: Client, on_hub: Peer, way: str) -> None:
+    headers = {"Accept": "text/plain"} if way == "accept" else {"Accept": "text/html,*/*;q=0.8"}
+    answer = admin_browser.post(url_of(on_hub), {"download": "1"} if way == "download" else {}, headers=headers)
+    assert answer["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer["Content-Disposition"] == f'attachment; filename="{on_hub.instance.hostname}.conf"'
+    assert answer["Cache-Control"] == "no-store"
+    assert f"PrivateKey = {on_hub.private_key}" in answer.content.decode()
+
+
+def test_a_device_with_its_own_key_gets_no_private_key_and_is_told(
+    admin_browser: Client, instance: Instance, member: Membership
+) -> None:
+    own = keys.public_key(keys.generate_private_key())
+    peer = _on_hub(create_client_peer(instance, member=member, public_key=own))
+    page = admin_browser.post(url_of(peer)).content.decode()
+    assert "own private key" in page
+    assert 'class="qr"' not in page
+    assert "\nPrivateKey" not in admin_browser.post(url_of(peer), headers={"Accept": "text/plain"}).content.decode()
+
+
+def test_a_site_gets_steps_for_its_router(admin_browser: Client, site_peer: Peer) -> None:
+    page = admin_browser.post(url_of(_on_hub(site_peer))).content.decode()
+    assert "Open the router" in page
+    assert "wg-quick up" in page
+
+
+def test_a_hub_that_is_not_ready_is_told_in_words(admin_browser: Client, client_peer: Peer) -> None:
+    page = admin_browser.post(url_of(client_peer))
+    assert (page.status_code, page["Retry-After"]) == (503, "5")
+    assert b"Try again" in page.content
+    text = admin_browser.post(url_of(client_peer), headers={"Accept": "text/plain"})
+    assert (text.status_code, text["Retry-After"]) == (503, "5")
+    assert text["Content-Type"].startswith("text/plain")
+    assert client_peer.private_key not in (page.content + text.content).decode()
+
+
+def test_a_disabled_peers_profile_is_refused(admin_browser: Client, on_hub: Peer) -> None:
+    Peer.objects.update(enabled=False)
+    answer = admin_browser.post(url_of(on_hub))
+    assert answer.status_code == 409
+    assert b"Enable it first" in answer.content
+
+
+def test_members_reveal_their_own(member_browser: Client, on_hub: Peer) -> None:
+    assert member_browser.post(url_of(on_hub)).status_code == 200
+
+
+def test_auditors_reveal_their_own_only(
+    auditor_browser: Client, auditor: Membership, instance: Instance, on_hub: Peer
+) -> None:
+    assert auditor_browser.post(url_of(on_hub)).status_code == 403
+    own = _on_hub(make_client_peer(instance, auditor))
+    assert auditor_browser.post(url_of(own)).status_code == 200
+
+
+def test_nobody_else_does(
+    member_browser: Client, stranger_browser: Client, instance: Instance, admin: Membership
+) -> None:
+    peer = _on_hub(make_client_peer(instance, admin))
+    assert member_browser.post(url_of(peer)).status_code == 404
+    assert stranger_browser.post(url_of(peer)).status_code == 404
+    assert Client().post(url_of(peer)).status_code == 302
+    assert Peer.objects.get(pk=peer.pk).delivered_digest == ""
