@@ -1,0 +1,253 @@
+"""Jobs with a real agent: whatever dies, whatever the server has, the hub ends up as the rows ask for."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from portal.models import Membership
+from tests.factories import an_admin, make_organization, make_region
+from tests.network.lab import Lab
+from vpn.actions import lease
+from vpn.actions.instance import create_instance, delete_instance, retry_instance, update_instance
+from vpn.actions.peer import create_client_peer, delete_peer
+from vpn.actions.profile import HubNotReady, deliver_profile
+from vpn.choices import InstanceState, OperationState, StepState
+from vpn.drivers import local
+from vpn.jobs import apply, observe, provision, reconcile
+from vpn.models import Instance, Server
+
+pytestmark = [pytest.mark.flow, pytest.mark.network, pytest.mark.django_db(transaction=True)]
+
+
+class KilledError(BaseException):
+    """The worker's process died here. Not an Exception: no handler of the portal may catch it."""
+
+
+@pytest.fixture
+def lab(settings: Settings) -> Iterator[Lab]:
+    """A host for the local driver."""
+    with Lab() as laboratory:
+        settings.HUB_HOST_NETNS = laboratory.host.netns
+        settings.HUB_STATE_DIR = laboratory.state
+        yield laboratory
+        local.driver.close()
+
+
+@pytest.fixture
+def admin() -> Membership:
+    """The admin of an organization."""
+    return an_admin(make_organization())
+
+
+@pytest.fixture
+def instance(lab: Lab, admin: Membership) -> Instance:
+    """An instance that was just created; no job has run."""
+    region = make_region()
+    Server.objects.filter(region=region).update(address=lab.host.v4)
+    return create_instance(admin, name="Frankfurt", hostname="fra", region=region)
+
+
+def run_jobs(instance: Instance) -> Instance:
+    """What the workers do with an instance."""
+    provision.provision_instance(str(instance.pk))
+    apply.apply_instance(str(instance.pk))
+    instance.refresh_from_db()
+    return instance
+
+
+def worker_is_succeeded(instance: Instance) -> None:
+    """Let the claim of a worker that died run out."""
+    Instance.objects.filter(pk=instance.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+
+
+def dies(after: Callable[..., Any]) -> Callable[..., Any]:
+    """A function after which the process dies."""
+
+    def wrapped(*arguments: Any, **named: Any) -> Any:
+        after(*arguments, **named)
+        raise KilledError
+
+    return wrapped
+
+
+def test_a_new_instance_becomes_ready_and_settles(instance: Instance) -> None:
+    assert run_jobs(instance).state == InstanceState.READY
+    assert instance.server_ready
+    assert not instance.probe_private_key_sealed, "the probe has left"
+
+
+@pytest.mark.parametrize(
+    "seam",
+    [
+        "vpn.jobs.provision.begin_step",
+        "vpn.jobs.provision.send",
+        "vpn.jobs.provision.record_applied",
+        "vpn.jobs.provision.finish_step",
+        "vpn.jobs.provision._become_ready",
+    ],
+)
+def test_a_worker_killed_while_provisioning_is_succeeded_by_another(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, seam: str
+) -> None:
+    name = seam.rpartition(".")[2]
+    with monkeypatch.context() as patched:
+        patched.setattr(seam, dies(getattr(provision, name)))
+        patched.setattr("vpn.jobs.provision.lease.release", lambda *arguments: None)
+        with pytest.raises(KilledError):
+            provision.provision_instance(str(instance.pk))
+    run_jobs(instance)
+    if seam != "vpn.jobs.provision._become_ready":
+        assert instance.state != InstanceState.READY, "the dead worker's claim still holds"
+    worker_is_succeeded(instance)
+    assert run_jobs(instance).server_ready
+
+
+@pytest.mark.parametrize("seam", ["send", "_conclude", "_operation", "compile_change"])
+def test_a_worker_killed_while_applying_is_succeeded_by_another(
+    instance: Instance, admin: Membership, monkeypatch: pytest.MonkeyPatch, seam: str
+) -> None:
+    run_jobs(instance)
+    peer = create_client_peer(instance, member=admin, device="laptop")
+    with monkeypatch.context() as patched:
+        patched.setattr(f"vpn.jobs.apply.{seam}", dies(getattr(apply, seam)))
+        patched.setattr("vpn.jobs.apply.lease.release", lambda *arguments: None)
+        with pytest.raises(KilledError):
+            apply.apply_instance(str(instance.pk))
+    worker_is_succeeded(instance)
+    delete_peer(peer)
+    create_client_peer(instance, member=admin, device="phone")
+    assert run_jobs(instance).server_ready
+    assert not instance.operations.filter(state=OperationState.RUNNING).exists()
+    report = local.driver.status(instance.hub, peers=False)
+    assert report.digest == instance.applied_digest
+
+
+def test_a_claimed_instance_is_left_to_its_worker(instance: Instance) -> None:
+    assert lease.claim(instance.pk)
+    assert run_jobs(instance).state == InstanceState.PENDING
+
+
+def test_a_failed_step_says_why_and_a_retry_goes_on_from_it(instance: Instance, lab: Lab) -> None:
+    Server.objects.update(address=None)
+    assert run_jobs(instance).state == InstanceState.FAILED
+    step = instance.operations.get().steps.get(state=StepState.FAILED)
+    assert "HUB_ADDRESS" in step.message
+    Server.objects.update(address=lab.host.v4)
+    retry_instance(instance)
+    assert run_jobs(instance).server_ready
+
+
+def test_a_hub_that_no_packet_reaches_is_not_ready(instance: Instance, lab: Lab) -> None:
+    Server.objects.update(address="203.0.113.222")
+    assert run_jobs(instance).state == InstanceState.FAILED
+    step = instance.operations.get().steps.get(state=StepState.FAILED)
+    assert "203.0.113.222" in step.message
+
+
+def test_a_hub_taken_away_behind_the_portals_back_is_brought_back(instance: Instance, admin: Membership) -> None:
+    run_jobs(instance)
+    local.driver.destroy(instance.hub, epoch=instance.epoch, generation=instance.desired_generation)
+    observe.observe_instance(str(instance.pk))
+    instance.refresh_from_db()
+    assert not instance.server_ready
+    assert run_jobs(instance).server_ready
+    assert local.driver.status(instance.hub, peers=False).alive
+
+
+def test_a_database_restored_from_a_backup_wins_over_its_server(instance: Instance, admin: Membership) -> None:
+    run_jobs(instance)
+    backup = Instance.objects.filter(pk=instance.pk).values().get()
+    for device in ("one", "two", "three"):
+        create_client_peer(instance, member=admin, device=device)
+        run_jobs(instance)
+    instance.peers.all().delete()
+    Instance.objects.filter(pk=instance.pk).update(**backup)
+    create_client_peer(instance, member=admin, device="after the restore")
+    assert run_jobs(instance).server_ready
+    assert instance.epoch > backup["epoch"]
+    assert local.driver.status(instance.hub, peers=False).digest == instance.applied_digest
+
+
+def test_a_session_that_died_is_opened_anew(instance: Instance, admin: Membership) -> None:
+    run_jobs(instance)
+    session = local.driver._process
+    assert session is not None
+    session.kill()
+    session.wait()
+    create_client_peer(instance, member=admin, device="laptop")
+    assert run_jobs(instance).server_ready
+
+
+def test_a_change_that_nobody_rang_for_is_rung_for_again(
+    instance: Instance, admin: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_jobs(instance)
+    create_client_peer(instance, member=admin, device="laptop")
+    rung: list[Any] = []
+    monkeypatch.setattr("vpn.jobs.queue._enqueue", lambda queue, *what, **options: rung.append(what))
+    reconcile.reconcile_all()
+    assert ("vpn.jobs.apply.apply_instance", str(instance.pk)) in rung
+
+
+def test_a_change_without_a_new_generation_is_found(
+    instance: Instance, admin: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_jobs(instance)
+    Instance.objects.filter(pk=instance.pk).update(mtu=1300)
+    rung: list[Any] = []
+    monkeypatch.setattr("vpn.jobs.queue._enqueue", lambda queue, *what, **options: rung.append(what))
+    reconcile.reconcile_all()
+    assert ("vpn.jobs.apply.apply_instance", str(instance.pk)) in rung
+    assert run_jobs(instance).server_ready
+
+
+def test_an_expired_peer_leaves_the_hub(instance: Instance, admin: Membership) -> None:
+    run_jobs(instance)
+    peer = create_client_peer(instance, member=admin, device="visitor")
+    run_jobs(instance)
+    assert deliver_profile(peer).content
+    type(peer).objects.filter(pk=peer.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    reconcile.reconcile_all()
+    run_jobs(instance)
+    peer.refresh_from_db()
+    assert peer.applied_digest == ""
+
+
+def test_no_profile_is_handed_out_before_the_hub_has_the_peer(instance: Instance, admin: Membership) -> None:
+    peer = create_client_peer(instance, member=admin, device="early")
+    with pytest.raises(HubNotReady):
+        deliver_profile(peer, wait_seconds=0.1)
+    run_jobs(instance)
+    assert deliver_profile(peer, wait_seconds=0.1).content
+
+
+def test_a_taken_port_is_said_and_the_hub_goes_on_once_it_is_free(instance: Instance, lab: Lab) -> None:
+    bind = f"s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); s.bind(('::', {instance.wireguard_port}))"
+    program = f"import socket, time; {bind}; print('bound', flush=True); time.sleep(60)"
+    listener = lab.start(lab.host, ["python3", "-c", program], subprocess.PIPE)
+    assert listener.stdout is not None
+    assert listener.stdout.readline() == "bound\n"
+    assert run_jobs(instance).state == InstanceState.FAILED
+    step = instance.operations.get().steps.get(state=StepState.FAILED)
+    assert str(instance.wireguard_port) in step.message
+    listener.kill()
+    listener.wait()
+    retry_instance(instance)
+    assert run_jobs(instance).server_ready
+
+
+def test_deleting_while_settings_change_leaves_nothing(instance: Instance, lab: Lab) -> None:
+    run_jobs(instance)
+    update_instance(instance, mtu=1380)
+    delete_instance(instance)
+    apply.apply_instance(str(instance.pk))
+    provision.destroy_instance(str(instance.pk))
+    assert not Instance.objects.exists()
+    assert not lab.hubs()
