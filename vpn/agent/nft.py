@@ -19,8 +19,10 @@ def ensure_table(place: Place, name: str, body: str, marks: dict[str, str]) -> b
     listing = place.try_run([PROGRAM, "-s", "list", "table", "inet", name])
     if listing.code == 0 and marks.get(name) == _mark(body, listing.out):
         return False
-    # "table" makes sure that there is one to delete; all three are one transaction.
-    place.run([PROGRAM, "-f", "-"], f"table inet {name}\ndelete table inet {name}\ntable inet {name} {{\n{body}}}\n")
+    # One transaction. Nothing is deleted that is not there: the kernel would wait for its packets all the same.
+    there = "No such file" not in listing.err
+    before = f"table inet {name}\ndelete table inet {name}\n" if there else ""
+    place.run([PROGRAM, "-f", "-"], f"{before}table inet {name} {{\n{body}}}\n")
     marks[name] = _mark(body, place.run([PROGRAM, "-s", "list", "table", "inet", name]))
     return True
 

@@ -33,6 +33,19 @@ RESERVED_V6: Final = tuple(
     ipaddress.IPv6Network(network) for network in ("::/8", "fe80::/10", str(LINKS_V6), "ff00::/8")
 )
 
+
+def _starts(networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> tuple[tuple[int, int, int], ...]:
+    """Return the leading bits of networks, how far to shift an address to see its own, and their number."""
+    starts = []
+    for network in networks:
+        shift = network.max_prefixlen - network.prefixlen
+        starts.append((int(network.network_address) >> shift, shift, network.prefixlen))
+    return tuple(starts)
+
+
+_RESERVED_V4: Final = _starts(RESERVED_V4)
+_RESERVED_V6: Final = _starts(RESERVED_V6)
+
 _HUB: Final = re.compile(r"[a-z][a-z0-9]{9}")
 _PEER: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # 32 bytes in base64: the last character before the padding carries four bits.
@@ -446,6 +459,9 @@ def _is_network(text: str) -> bool:
 
 
 def _reserved(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
-    if isinstance(network, ipaddress.IPv4Network):
-        return any(network.subnet_of(reserved) for reserved in RESERVED_V4)
-    return network.prefixlen > 0 and any(network.subnet_of(reserved) for reserved in RESERVED_V6)
+    # Thousands of networks are looked at for one hub: numbers are an order of magnitude faster than `subnet_of`.
+    first, length = int(network.network_address), network.prefixlen
+    return any(
+        length >= prefix and first >> shift == start
+        for start, shift, prefix in (_RESERVED_V4 if network.version == 4 else _RESERVED_V6)
+    )

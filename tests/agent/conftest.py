@@ -1,0 +1,15 @@
+"""Tests of the agent that touch nothing: the door to the operating system stays shut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from vpn.agent import command
+
+
+@pytest.fixture(autouse=True)
+def _shut_door() -> Iterator[None]:
+    with command.shut():
+        yield

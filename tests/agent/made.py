@@ -1,0 +1,63 @@
+"""Specs made up for tests."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import uuid
+from typing import Any
+
+from vpn.agent.spec import DeltaDocument, PeerDocument, SpecDocument, digest
+
+HUB = "kx3j9x0aq2"
+
+
+def key(seed: str) -> str:
+    """Return a key that is always the same for a seed."""
+    return base64.b64encode(hashlib.sha256(seed.encode()).digest()).decode()
+
+
+def peer_id(number: int) -> str:
+    return str(uuid.UUID(int=number))
+
+
+def peer(number: int, *subnets: str) -> PeerDocument:
+    return {
+        "public_key": key(f"public {number}"),
+        "preshared_key": key(f"preshared {number}"),
+        "allowed_ips": [
+            f"100.64.{number // 250}.{number % 250 + 2}/32",
+            f"fd12:3456:789a::{number + 2:x}/128",
+            *subnets,
+        ],
+        "routes": list(subnets),
+    }
+
+
+def spec(*numbers: int, generation: int = 1, **changes: Any) -> SpecDocument:
+    document: SpecDocument = {
+        "schema": 1,
+        "hub": HUB,
+        "epoch": 1,
+        "generation": generation,
+        "addresses": ["100.64.0.1/20", "fd12:3456:789a::1/64"],
+        "wireguard": {"port": 20000, "private_key": key("private"), "mtu": 1420},
+        "peers": {peer_id(number): peer(number) for number in numbers},
+        "forwarding": "allow",
+    }
+    document.update(changes)  # type: ignore[typeddict-item]
+    return document
+
+
+def delta(before: SpecDocument, after: SpecDocument) -> DeltaDocument:
+    """Return the delta from one spec to another."""
+    return {
+        "schema": 1,
+        "hub": after["hub"],
+        "epoch": after["epoch"],
+        "generation": after["generation"],
+        "base": {"generation": before["generation"], "digest": digest(before)},
+        "digest": digest(after),
+        "upsert": {key: peer for key, peer in after["peers"].items() if before["peers"].get(key) != peer},
+        "remove": [key for key in before["peers"] if key not in after["peers"]],
+    }

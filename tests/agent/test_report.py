@@ -1,0 +1,59 @@
+"""Reports come from servers, and are believed only as far as they can be checked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.agent import made
+from vpn.agent.report import HubReport, PeerReport, ReportInvalidError, parse_report
+
+REPORT = HubReport(
+    hub=made.HUB,
+    epoch=1,
+    generation=7,
+    digest="0f" * 32,
+    alive=True,
+    observed_at=1700000000.5,
+    duration_ms=12.5,
+    peers={
+        made.key("a"): PeerReport("203.0.113.5:1234", 1700000000, 5, 6),
+        made.key("b"): PeerReport("[2001:db8::1]:51820", 0, 0, 0),
+        made.key("c"): PeerReport(None, 0, 0, 1),
+    },
+)
+
+
+def test_a_report_survives_its_journey() -> None:
+    assert parse_report(json.loads(json.dumps(REPORT.document()))) == REPORT
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hub": "<script>"},
+        {"generation": -1},
+        {"generation": True},
+        {"digest": "0f"},
+        {"observed_at": float("nan")},
+        {"observed_at": "now"},
+        {"changed": None},
+        {"peers": []},
+        {"peers": {"key": {}}},
+        {"peers": {made.key("a"): {**REPORT.document()["peers"][made.key("a")], "endpoint": "<b>:1"}}},
+        {"peers": {made.key("a"): {**REPORT.document()["peers"][made.key("a")], "received_bytes": 2**64}}},
+    ],
+)
+def test_nonsense_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ReportInvalidError):
+        parse_report({**REPORT.document(), **change})
+
+
+@given(st.recursive(st.none() | st.booleans() | st.text() | st.integers(), lambda x: st.dictionaries(st.text(), x)))
+def test_anything_at_all_is_refused(value: object) -> None:
+    with pytest.raises(ReportInvalidError):
+        parse_report(value)

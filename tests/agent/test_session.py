@@ -1,0 +1,49 @@
+"""Requests that make no sense get an answer too, and never a key."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.agent import made
+from vpn.agent import session as session_module
+from vpn.agent.apply import Host
+from vpn.agent.command import Place
+from vpn.agent.session import answer, once, session
+from vpn.agent.state import State
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(Place("nowhere"), State(tmp_path / "hub"))
+
+
+def test_each_line_is_answered_in_turn(host: Host) -> None:
+    requests = ['{"id": 1, "command": "list"}', "", "not json", '{"id": "x", "command": "reboot"}', "[]"]
+    requests.append(json.dumps({"id": 2, "command": "status", "hub": made.HUB}))
+    replies = io.StringIO()
+    session(host, io.StringIO("\n".join(requests) + "\n"), replies)
+    answers = [json.loads(line) for line in replies.getvalue().splitlines()]
+    assert answers[0] == {"id": 1, "hubs": []}
+    assert [reply["error"]["code"] for reply in answers[1:]] == ["invalid", "invalid", "invalid", "unknown-hub"]
+    assert [reply.get("id") for reply in answers] == [1, None, "x", None, 2]
+
+
+def test_one_request_is_answered_once(host: Host) -> None:
+    replies = io.StringIO()
+    assert once(host, io.StringIO("{}"), replies, "list")
+    assert not once(host, io.StringIO('{"command": "destroy"}'), replies, "apply")
+    assert not once(host, io.StringIO("nothing"), replies, "status")
+
+
+def test_a_fault_of_the_agent_quotes_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError(made.key("private"))
+
+    monkeypatch.setattr(session_module, "apply", fail)
+    reply = answer(host, {"command": "apply", "spec": made.spec(1)})
+    assert reply["error"]["code"] == "failed"
+    assert made.key("private") not in json.dumps(reply)
