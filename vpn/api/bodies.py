@@ -54,7 +54,8 @@ def read_change(request: HttpRequest, shape: type[Body], current: Out, later: Ma
     faults: dict[str, list[str]] = {}
     if isinstance(data, dict):
         shown = current.model_dump(mode="json")
-        for field in [field for field in data if field in shown and field not in shape.model_fields]:
+        known = set(shown) | current.observed
+        for field in [field for field in data if field in known and field not in shape.model_fields]:
             value = data.pop(field)
             if field not in current.observed and value != shown[field]:
                 faults[field] = [later.get(field, "This cannot be changed.")]
@@ -64,7 +65,7 @@ def read_change(request: HttpRequest, shape: type[Body], current: Out, later: Ma
 def _json(request: HttpRequest) -> Any:
     media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if media_type not in {"", "application/json"}:
-        raise Refusal(415, "not-json", "Send the body as application/json.")
+        raise Refusal(415, "unsupported-media-type", "Send the body as application/json.")
     try:
         return json.loads(request.body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):

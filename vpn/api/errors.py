@@ -21,17 +21,17 @@ logger = logging.getLogger(__name__)
 
 # What kind of refusal a status is, for programs that do not look at statuses.
 TYPES = {
-    400: "invalid_request",
+    400: "invalid-request",
     401: "authentication",
     403: "permission",
-    404: "not_found",
-    405: "invalid_request",
+    404: "not-found",
+    405: "invalid-request",
     409: "conflict",
     412: "conflict",
-    413: "invalid_request",
-    415: "invalid_request",
-    422: "invalid_input",
-    429: "rate_limit",
+    413: "invalid-request",
+    415: "invalid-request",
+    422: "invalid-input",
+    429: "rate-limit",
     500: "internal",
     503: "unavailable",
 }
@@ -68,7 +68,7 @@ def problem(
 ) -> HttpResponse:
     """An answer in the form of all errors."""
     body: dict[str, object] = {
-        "type": TYPES.get(status, "invalid_request"),
+        "type": TYPES.get(status, "invalid-request"),
         "code": code,
         "message": message,
         "doc_url": f"{settings.PUBLIC_URL}/api/v1/docs",
@@ -131,7 +131,7 @@ def _parameters(_request: HttpRequest, error: Any) -> HttpResponse:
 
 
 def _http_error(_request: HttpRequest, error: Any) -> HttpResponse:
-    return problem(error.status_code, TYPES.get(error.status_code, "refused").replace("_", "-"), str(error))
+    return problem(error.status_code, TYPES.get(error.status_code, "refused"), str(error))
 
 
 def _database_busy(request: HttpRequest, error: Any) -> HttpResponse:

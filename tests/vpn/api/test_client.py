@@ -124,6 +124,7 @@ def test_rotation_gives_new_keys_and_a_token(api: Caller, client_peer: Peer) -> 
     body = told(api.post(f"{path_of(client_peer)}/rotate"), 200)
     assert body["public_key"] != client_peer.public_key
     assert (body["id"], body["token_ttl"], body["profile_state"]) == (str(client_peer.pk), 3600, "undelivered")
+    told(api.put(path_of(client_peer), body), 200)
     on_hub(client_peer)
     refused(Caller(older).get("/client"), 404)
     assert Caller(body["token"]).get("/client").status_code == 200
