@@ -42,7 +42,7 @@ def test_what_is_not_well_formed_is_refused_by_field(
     organization: Organization, given: dict[str, str], field: str
 ) -> None:
     with pytest.raises(InvalidInput) as refused:
-        add_member(organization, **{"email": "a@example.org", "name": "", "role": "member", **given})  # type: ignore[arg-type]
+        add_member(organization, **{"email": "a@example.org", "name": "", "role": "member", **given})
     assert list(refused.value.errors) == [field]
 
 
