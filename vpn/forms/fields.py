@@ -19,7 +19,7 @@ class LinesField(forms.CharField):
         """A list as lines; what was typed as it was typed."""
         return "\n".join(value) if isinstance(value, list) else value
 
-    def to_python(self, value: Any) -> list[str]:
+    def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
         """The lines as a list."""
         return [line.strip() for line in str(value or "").splitlines() if line.strip()]
 
@@ -31,7 +31,7 @@ class NetworksField(LinesField):
         widget = forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocapitalize": "off", "class": "mono"})
         super().__init__(**{"widget": widget, "strip": False, **options})
 
-    def validate(self, value: list[str]) -> None:  # type: ignore[override]
+    def validate(self, value: list[str]) -> None:
         """Raise one ValidationError with the fault of each line."""
         super().validate(value)
         faults: list[ValidationError] = []
