@@ -29,13 +29,32 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   for (const one of target.querySelectorAll("[data-state]")) before.set(one.id, one.dataset.state);
 });
 
+// data-announce: what a screen reader should hear when it changes; the figures beside it change too often for that.
+const announced = new Map();
+
+function announce(region) {
+  for (const one of region.querySelectorAll("[data-announce]")) {
+    const words = one.dataset.announce;
+    if (announced.get(region.id) !== words) document.getElementById("announcements").textContent = words;
+    announced.set(region.id, words);
+  }
+}
+
+for (const one of document.querySelectorAll("[data-announce]")) announced.set(one.parentElement.id, one.dataset.announce);
+
 document.addEventListener("htmx:afterSwap", (event) => {
+  announce(event.detail.target);
   if (before.size === 0) return;
   for (const one of event.detail.target.querySelectorAll("[data-state]")) {
     if (!before.has(one.id)) one.dataset.new = "";
     else if (before.get(one.id) !== one.dataset.state) one.dataset.changed = "";
   }
 });
+
+// The portal does not answer: say so, and take it back with the next answer.
+const silence = (is) => document.getElementById("silence")?.toggleAttribute("hidden", !is);
+document.addEventListener("htmx:sendError", () => silence(true));
+document.addEventListener("htmx:afterOnLoad", () => silence(false));
 
 // data-gone: where to go when what the region shows no longer exists.
 document.addEventListener("htmx:responseError", (event) => {

@@ -18,6 +18,7 @@ from portal.htmx import render_page
 from portal.models import Membership
 from vpn.access import get_instance
 from vpn.actions.instance import retry_instance
+from vpn.actions.operation import DEFAULT_EXPECTED_SECONDS
 from vpn.choices import InstanceState, OperationKind, OperationState, StepState
 from vpn.exceptions import Conflict
 from vpn.models import Instance, Operation, OperationStep
@@ -52,6 +53,16 @@ class Progress:
         done = sum(step.state == StepState.SUCCEEDED for step in self.steps)
         by_steps = 100 * done / max(len(self.steps), 1)
         return round(min(max(by_clock, by_steps), _LONGEST_BAR))
+
+    @property
+    def has_past(self) -> bool:
+        """Is the expected time taken from past runs, not assumed?"""
+        return self.operation.expected_seconds != DEFAULT_EXPECTED_SECONDS
+
+    @property
+    def current_step(self) -> OperationStep | None:
+        """The step that runs."""
+        return next((step for step in self.steps if step.state == StepState.RUNNING), None)
 
     @property
     def failed_step(self) -> OperationStep | None:

@@ -44,7 +44,7 @@ def fail(instance: Instance) -> None:
 
 def test_it_shows_steps_times_and_what_is_expected(admin_browser: Client, young: Instance) -> None:
     page = admin_browser.get(f"/instances/{young.pk}/progress/").content.decode()
-    for words in ("Prepare the server", "12 s", "48 s", "1 min so far", "about 9 min left", "You can leave this page"):
+    for words in ("Prepare the server", "12 s", "48 s", "1 min so far", "up to 9 min left", "You can leave this page"):
         assert words in page
 
 
