@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, RequestDataTooBig
 from django.core.signals import got_request_exception
-from django.db import OperationalError
+from django.db import IntegrityError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
@@ -97,6 +97,9 @@ def register(api: NinjaAPI) -> None:
     """Answer whatever a call raises in the one form."""
     api.add_exception_handler(Refusal, _refusal)
     api.add_exception_handler(Http404, lambda _request, _error: not_found())
+    # What another call took away between two looks of this one.
+    api.add_exception_handler(ObjectDoesNotExist, lambda _request, _error: not_found())
+    api.add_exception_handler(IntegrityError, _crossed)
     api.add_exception_handler(PermissionDenied, _forbidden)
     for exceptions in (portal.exceptions, vpn.exceptions):
         api.add_exception_handler(exceptions.InvalidInput, lambda _request, error: invalid(error.errors).response())
@@ -120,6 +123,11 @@ def _forbidden(_request: HttpRequest, error: Any) -> HttpResponse:
 def _conflict(_request: HttpRequest, error: Any) -> HttpResponse:
     errors = {error.field: [error.message]} if error.field else None
     return problem(409, error.code, error.message, errors=errors)
+
+
+def _crossed(request: HttpRequest, error: Any) -> HttpResponse:
+    logger.warning("A call of %s crossed another's", request.path, exc_info=error)
+    return problem(409, "changed-meanwhile", "Something else changed this at the same moment. Try again.")
 
 
 def _parameters(_request: HttpRequest, error: Any) -> HttpResponse:

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError
+from django.db import IntegrityError, OperationalError
 from django.test import Client
 from django.utils import timezone
 
@@ -69,6 +69,17 @@ def test_a_busy_database_asks_for_patience(api: Caller, instance: Instance, monk
     response = api.get(f"/instances/{instance.pk}")
     refused(response, 503, "database-busy")
     assert response["Retry-After"] == "2"
+
+
+@pytest.mark.parametrize(("fault", "status"), [(IntegrityError, 409), (Instance.DoesNotExist, 404)])
+def test_a_call_that_crosses_another_is_told_so(
+    api: Caller, instance: Instance, monkeypatch: pytest.MonkeyPatch, fault: type[Exception], status: int
+) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise fault
+
+    monkeypatch.setattr("vpn.api.instances.delete_instance", fail)
+    refused(api.delete(f"/instances/{instance.pk}"), status)
 
 
 def test_answers_are_kept_by_no_cache(api: Caller, instance: Instance) -> None:
