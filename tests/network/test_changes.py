@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.network.hub import Device, Hub
-from tests.network.lab import OUTSIDE_V4, Lab, wait_until
+from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, wait_until
 from vpn.agent import spec
 from vpn.agent.errors import AgentError
 from vpn.agent.report import COMPONENTS
@@ -122,6 +122,26 @@ def test_a_removed_peer_is_cut_off(lab: Lab, hub: Hub) -> None:
     ping.stop()
     assert max(at for at, _ in ping.replies()) - removed < 2
     assert lab.ping(bob, hub.v4)
+
+
+def test_a_reused_address_inherits_no_flow(lab: Lab, hub: Hub) -> None:
+    alice, bob = lab.add_client("alice"), lab.add_client("bob")
+    device = hub.connect(alice, everything=True)
+    lab.serve_http(lab.outside, OUTSIDE_V4, 80)
+    assert lab.http_get(alice, f"http://{OUTSIDE_V4}/") == "hello"
+    assert lab.ping(alice, OUTSIDE_V6)
+    for family, address in (("ipv4", device.v4), ("ipv6", device.v6)):
+        assert address in lab.run(hub.node, ["conntrack", "-L", "-f", family]).stdout
+    hub.send(hub.delta(remove=[device]))
+    for family, address in (("ipv4", device.v4), ("ipv6", device.v6)):
+        assert address not in lab.run(hub.node, ["conntrack", "-L", "-f", family]).stdout
+    # The same by the whole spec, where another peer takes the address over.
+    device = hub.connect(bob, everything=True)
+    assert lab.ping(bob, OUTSIDE_V4)
+    hub.add()
+    del hub.devices[device.peer_id]
+    hub.apply_next()
+    assert device.v4 not in lab.run(hub.node, ["conntrack", "-L"]).stdout
 
 
 def test_a_site_may_be_the_way_out_and_stop_being_it(lab: Lab, hub: Hub) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,7 @@ from vpn.agent.errors import BASE_MISMATCH, CONFLICT, DESTROYED, FAILED, STALE, 
 from vpn.agent.lock import host_lock
 from vpn.agent.names import LINK_COUNT, Link, Names
 from vpn.agent.report import HubReport
-from vpn.agent.spec import HubDelta, HubSpec
+from vpn.agent.spec import HubDelta, HubSpec, Peer
 from vpn.agent.state import Change, Saved, State, Version
 
 
@@ -44,6 +44,8 @@ def apply(host: Host, spec: HubSpec) -> HubReport:
             _refuse_older(saved, spec.version, wanted.digest)
         with _unsettled(host, spec.hub):
             changed = reconcile(host, spec)
+            if saved is not None:
+                firewall.cut(host.names(spec.hub), _given_up(saved.spec.peers, spec.peers))
             if saved is None or saved.digest != wanted.digest or saved.spec.version != spec.version:
                 host.state.save(wanted)
             host.state.exhume(spec.hub)
@@ -72,7 +74,7 @@ def apply_delta(host: Host, delta: HubDelta) -> HubReport:
             saved.advance(delta, change)
             with _unsettled(host, delta.hub):
                 if _is_small(change) and namespace.exists(names.netns) and wireguard.is_alive(names):
-                    changed = _follow(host, names, change)
+                    changed = _follow(names, change)
                 else:
                     changed = reconcile(host, saved.spec)
                 host.state.save_delta(saved, delta)
@@ -144,18 +146,34 @@ def _reconcile_host(host: Host) -> bool:
     return changed
 
 
-def _follow(host: Host, names: Names, change: Change) -> dict[str, bool]:
+def _follow(names: Names, change: Change) -> dict[str, bool]:
     """Do what a delta says, trusting that the hub is as it was saved."""
-    old = [pair[0] for pair in change.peers.values() if pair[0] is not None]
-    new = [pair[1] for pair in change.peers.values() if pair[1] is not None]
-    before = {peer.public_key: (peer.preshared_key, set(peer.allowed_ips)) for peer in old}
-    upserted = [peer for peer in new if before.get(peer.public_key) != (peer.preshared_key, set(peer.allowed_ips))]
-    removed = before.keys() - {peer.public_key for peer in new}
-    old_routes = {route for peer in old for route in peer.routes}
-    new_routes = {route for peer in new for route in peer.routes}
-    return {
+    old = {peer_id: pair[0] for peer_id, pair in change.peers.items() if pair[0] is not None}
+    new = {peer_id: pair[1] for peer_id, pair in change.peers.items() if pair[1] is not None}
+    known = {peer.public_key: (peer.preshared_key, set(peer.allowed_ips)) for peer in old.values()}
+    upserted = [
+        peer for peer in new.values() if known.get(peer.public_key) != (peer.preshared_key, set(peer.allowed_ips))
+    ]
+    removed = known.keys() - {peer.public_key for peer in new.values()}
+    old_routes = {route for peer in old.values() for route in peer.routes}
+    new_routes = {route for peer in new.values() for route in peer.routes}
+    changed = {
         "wireguard": wireguard.change(names, removed, upserted),
         "routing": routing.change(names, old_routes - new_routes, new_routes - old_routes),
+    }
+    firewall.cut(names, _given_up(old, new))
+    return changed
+
+
+def _given_up(before: Mapping[str, Peer], after: Mapping[str, Peer]) -> set[str]:
+    """Return the networks that a peer had and has no more."""
+    kept = {peer_id: set(peer.allowed_ips) for peer_id, peer in after.items()}
+    # A broad route covers everybody's flows; its networks are none of its own.
+    return {
+        network
+        for peer_id, peer in before.items()
+        for network in peer.allowed_ips
+        if network not in kept.get(peer_id, ()) and network not in routing.DEFAULTS.values()
     }
 
 

@@ -31,6 +31,7 @@ PACKAGES: Final = {
     "wg": "wireguard-tools",
     "wireguard-go": "wireguard-go",
     "nft": "nftables",
+    "conntrack": "conntrack",
 }
 
 _door = {"shut": False}

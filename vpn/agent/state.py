@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,6 +40,8 @@ from vpn.agent.spec import (
 )
 
 COMPACT_AT: Final = 256 * 1024  # bytes of journal, and at least a quarter of the spec it stands beside
+# An address and a port. One with a zone (link-local) is not worth remembering: the zone may be another one tomorrow.
+_ENDPOINT: Final = re.compile(r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9a-f:.]{2,45}\]):[0-9]{1,5}")
 Version = tuple[int, int]
 _Stamp = tuple[tuple[int, int, int], ...]
 
@@ -247,9 +250,9 @@ class State:
         if not isinstance(document, dict):
             return {}
         return {
-            key: (str(value[0]), bool(value[1]))
+            key: (value[0], bool(value[1]))
             for key, value in document.items()
-            if isinstance(value, list) and len(value) == 2
+            if isinstance(value, list) and len(value) == 2 and _ENDPOINT.fullmatch(str(value[0]))
         }
 
     def save_endpoints(self, hub: str, endpoints: dict[str, tuple[str, bool]]) -> None:

@@ -6,9 +6,10 @@ AllowedIPs is routing, not access control: this is where access is controlled.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Collection
 from typing import Final
 
-from vpn.agent import nft, sysctl
+from vpn.agent import command, nft, sysctl
 from vpn.agent.names import Names
 from vpn.agent.reserved import NEVER_V4, NEVER_V6, PRIVATE_V4, PRIVATE_V6
 from vpn.agent.spec import ALLOW, HubSpec
@@ -17,6 +18,9 @@ TABLE: Final = "hub"
 
 # A flow that was cut off must not be taken up again from its middle.
 _SETTINGS: Final = {"net.netfilter.nf_conntrack_tcp_loose": "0"}
+
+# Beyond so many networks one flush costs everybody less than looking for each.
+_CUT_ONE_BY_ONE: Final = 200
 
 _IPV4_TCP_HEADERS: Final = 40
 _IPV6_TCP_HEADERS: Final = 60
@@ -27,6 +31,17 @@ def ensure(names: Names, spec: HubSpec, marks: dict[str, str]) -> bool:
     changed = nft.ensure_table(names.inside, TABLE, body(names, spec), marks)
     # After the table: the setting exists once connections are tracked.
     return sysctl.ensure(names.inside, _SETTINGS) or changed
+
+
+def cut(names: Names, networks: Collection[str]) -> None:
+    """End the flows of networks that a peer has given up: whoever gets them next must not inherit its replies."""
+    if len(networks) > _CUT_ONE_BY_ONE:
+        _conntrack(names, ["-F"])
+        return
+    for network in networks:
+        family = "ipv6" if ":" in network else "ipv4"
+        for direction in ("--orig-src", "--orig-dst"):
+            _conntrack(names, ["-D", "-f", family, direction, network])
 
 
 def body(names: Names, spec: HubSpec) -> str:
@@ -101,3 +116,11 @@ def body(names: Names, spec: HubSpec) -> str:
     ct state established,related accept
   }}
 """
+
+
+def _conntrack(names: Names, arguments: list[str]) -> None:
+    argv = ["conntrack", *arguments]
+    result = names.inside.try_run(argv)
+    # It fails when there was no such flow, which is fine.
+    if result.code != 0 and "0 flow entries" not in result.err:
+        raise command.explain("conntrack", result)
