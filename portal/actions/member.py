@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
 
-from portal.actions.person_input import clean_email, clean_name, clean_role
 from portal.actions.sign_in_link import one_time_link, shares_account
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import ApiToken, Membership, MembershipState, Organization, Role, User
 from portal.signals import membership_changed, membership_removing
+from portal.validators import clean_email, clean_name, clean_role
 
 __all__ = ["add_member", "change_member", "one_time_link", "remove_member"]
 
@@ -50,11 +51,14 @@ def change_member(
 
 def remove_member(membership: Membership) -> None:
     """Take a person and everything of theirs out of the organization. Raises Conflict for the last admin."""
-    with transaction.atomic():
-        member = _lock(membership)
-        _keep_an_admin(member, field="")
-        membership_removing.send(sender=Membership, membership=member)
-        member.delete()
+    try:
+        with transaction.atomic():
+            member = _lock(membership)
+            _keep_an_admin(member, field="")
+            membership_removing.send(sender=Membership, membership=member)
+            member.delete()
+    except (IntegrityError, ProtectedError):
+        raise Conflict("A device of theirs was added at this very moment.", next_step="Please try again.") from None
 
 
 def _lock(membership: Membership) -> Membership:

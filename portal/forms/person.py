@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django import forms
 
-from portal.actions.person_input import EMAIL_LENGTH, NAME_LENGTH
 from portal.models import Role
+from portal.validators import EMAIL_LENGTH, NAME_LENGTH
 
 ROLES_HELP = "Admins manage everything, auditors read everything, members fetch their own profiles."
 
