@@ -32,7 +32,6 @@ class ClientFields(forms.Form):
     device = forms.CharField(
         label="Device",
         required=False,
-        strip=False,
         validators=[validate_label_text],
         help_text="What the owner calls it, such as laptop or phone.",
         widget=forms.TextInput(attrs={"maxlength": 40, "autocomplete": "off"}),
@@ -70,6 +69,12 @@ class ClientPeerForm(ClientFields):
         super().__init__(*args, **options)
         self.fields["user_id"].queryset = _members_of(organization)  # type: ignore[attr-defined]
 
+    def clean(self) -> dict[str, Any]:
+        """Keeps what was typed, but not a faulty key: it may be a private one, pasted by mistake."""
+        if "public_key" in self.errors:
+            self.data = {**self.data, "public_key": ""}
+        return super().clean() or {}
+
     @property
     def more_is_open(self) -> bool:
         """Is there something under "More settings" that should be seen at once?"""
@@ -104,7 +109,6 @@ class SitePeerForm(SubnetFields):
     site_name = forms.CharField(
         label="Name of the new site",
         required=False,
-        strip=False,
         validators=[validate_label_text],
         widget=forms.TextInput(attrs={"maxlength": 40, "autocomplete": "off"}),
     )

@@ -19,7 +19,6 @@ class SiteForm(forms.Form):
 
     name = forms.CharField(
         label="Name",
-        strip=False,
         validators=[validate_label_text],
         widget=forms.TextInput(attrs={"maxlength": 40, "autocomplete": "off"}),
     )
