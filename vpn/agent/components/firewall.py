@@ -6,6 +6,7 @@ AllowedIPs is routing, not access control: this is where access is controlled.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection
 from typing import Final
 
@@ -22,6 +23,8 @@ _SETTINGS: Final = {"net.netfilter.nf_conntrack_tcp_loose": "0"}
 # Beyond so many networks one flush costs everybody less than looking for each.
 _CUT_ONE_BY_ONE: Final = 200
 
+_FLOW: Final = re.compile(r"^[^=\n]*src=(\S+) dst=(\S+)", re.MULTILINE)
+
 _IPV4_TCP_HEADERS: Final = 40
 _IPV6_TCP_HEADERS: Final = 60
 
@@ -35,13 +38,17 @@ def ensure(names: Names, spec: HubSpec, marks: dict[str, str]) -> bool:
 
 def cut(names: Names, networks: Collection[str]) -> None:
     """End the flows of networks that a peer has given up: whoever gets them next must not inherit its replies."""
-    if len(networks) > _CUT_ONE_BY_ONE:
-        _conntrack(names, ["-F"])
-        return
-    for network in networks:
-        family = "ipv6" if ":" in network else "ipv4"
-        for direction in ("--orig-src", "--orig-dst"):
-            _conntrack(names, ["-D", "-f", family, direction, network])
+    for family, mark in (("ipv4", "."), ("ipv6", ":")):
+        given_up = [ipaddress.ip_network(network) for network in networks if mark in network]
+        # Each look goes through the whole table of the host, so most are saved by a first one.
+        ends = _ends_of_flows(names, family) if given_up else set()
+        concerned = [network for network in given_up if any(end in network for end in ends)]
+        if len(concerned) > _CUT_ONE_BY_ONE:
+            _conntrack(names, ["-F", "-f", family])
+            continue
+        for network in concerned:
+            for direction in ("--orig-src", "--orig-dst"):
+                _conntrack(names, ["-D", "-f", family, direction, str(network)])
 
 
 def body(names: Names, spec: HubSpec) -> str:
@@ -118,9 +125,16 @@ def body(names: Names, spec: HubSpec) -> str:
 """
 
 
-def _conntrack(names: Names, arguments: list[str]) -> None:
-    argv = ["conntrack", *arguments]
-    result = names.inside.try_run(argv)
+def _ends_of_flows(names: Names, family: str) -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    listing = _conntrack(names, ["-L", "-f", family])
+    # The first pair of a line is the one that opened the flow.
+    pairs = _FLOW.findall(listing)
+    return {ipaddress.ip_address(end) for end in {end for pair in pairs for end in pair}}
+
+
+def _conntrack(names: Names, arguments: list[str]) -> str:
+    result = names.inside.try_run(["conntrack", *arguments])
     # It fails when there was no such flow, which is fine.
     if result.code != 0 and "0 flow entries" not in result.err:
         raise command.explain("conntrack", result)
+    return result.out
