@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.forms import BaseForm
 from django.http import HttpRequest
+from django.urls import reverse
 
 from portal.access import current_membership, home_of
 from portal.actions.organization import create_organization
@@ -46,7 +47,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """Where somebody goes who signed in without having asked for a page: to what they may see."""
         membership = current_membership(request)
-        return home_of(membership) if membership else super().get_login_redirect_url(request)
+        if membership is not None:
+            return home_of(membership)
+        return reverse("admin:index" if request.user.is_staff else "account_nowhere")
 
     def get_signup_redirect_url(self, request: HttpRequest) -> str:
         """The same, after signing up."""

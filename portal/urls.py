@@ -12,6 +12,7 @@ urlpatterns = [
     path("accounts/login/", account.login, name="account_login"),
     path("accounts/logout/", account.logout, name="account_logout"),
     path("accounts/signup/", account.signup, name="account_signup"),
+    path("accounts/nowhere/", account.nowhere, name="account_nowhere"),
     path("accounts/inactive/", account.inactive, name="account_inactive"),
     path("accounts/password/change/", account.password_change, name="account_change_password"),
     path("accounts/link/", sign_in_link.account_link_use, name="account_link_use"),

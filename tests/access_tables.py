@@ -21,6 +21,8 @@ GET  account_signup                     404    404     404   404      404   404
 POST account_signup                     404    404     404   404      404   404
 GET  account_inactive                   200    200     200   200      200   200
 POST account_inactive                   405    405     405   405      405   405
+GET  account_nowhere                    302    200     200   200      200   200
+POST account_nowhere                    302    405     405   405      405   405
 GET  account_change_password            302    200     200   200      200   200
 POST account_change_password            302    200     200   200      200   200
 GET  account_link                       404    404     404   404      404   404

@@ -7,7 +7,9 @@ from typing import Any
 from allauth.account import views
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
 from portal.access import checks_itself
 
@@ -24,6 +26,13 @@ login = checks_itself(LoginView.as_view())
 logout = checks_itself(views.logout)
 inactive = checks_itself(login_not_required(views.account_inactive))
 password_change = checks_itself(views.password_change)
+
+
+@require_safe
+@checks_itself
+def nowhere(request: HttpRequest) -> HttpResponse:
+    """For somebody who signed in and belongs to no organization: what that means, and what to do."""
+    return render(request, "account/nowhere.html")
 
 
 @login_not_required

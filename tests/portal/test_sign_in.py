@@ -143,3 +143,14 @@ def test_admin_pages_use_the_same_sign_in(client: Client, staff_browser: Client,
     assert response.redirect_chain[-1][0].startswith(f"{LOGIN}?next=")
     assert staff_browser.get("/admin/").status_code == 200
     assert admin_browser.get("/admin/", follow=True).status_code == 403
+
+
+def test_the_operator_lands_on_the_admin_pages(client: Client, staff: User) -> None:
+    response = client.post(LOGIN, {"login": staff.email, "password": PASSWORD})
+    assert response["Location"] == "/admin/"
+
+
+def test_somebody_who_belongs_nowhere_is_told_so(client: Client, member: Membership) -> None:
+    Membership.objects.filter(pk=member.pk).update(state="deactivated")
+    response = client.post(LOGIN, {"login": member.user.email, "password": PASSWORD}, follow=True)
+    assert b"in no organization" in response.content
