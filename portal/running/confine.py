@@ -20,6 +20,7 @@ from portal.running.errors import CannotRunError
 from portal.running.layout import Layout
 from portal.running.options import Options
 
+RUN = Path("/run")
 BINDS = "VPN_PORTAL_BINDS"
 # $1 is the number of pairs that follow; the first pair (the code) becomes read-only.
 _BIND_AND_EXEC = """
@@ -44,6 +45,8 @@ class Confinement:
     options: Options
     service: Account
     binds: tuple[tuple[Path, Path], ...] = ()
+    # "unchanged" only below a mount that is private already: nobody else may see ours. See unshare(1).
+    propagation: str = "private"
 
     def seen(self, path: Path | str) -> Path:
         """Where the confined process finds a path of ours."""
@@ -62,7 +65,8 @@ class Confinement:
 
     def told(self) -> dict[str, str]:
         """The variable from which `read_confinement` makes this confinement again."""
-        return {BINDS: json.dumps([[str(path) for path in pair] for pair in self.binds])}
+        pairs = [[str(path) for path in pair] for pair in self.binds]
+        return {BINDS: json.dumps({"propagation": self.propagation, "pairs": pairs})}
 
     def command(self, argv: list[str], *, die_with_parent: bool = False) -> list[str]:
         """Wrap an argument list, whose paths are already `seen`, so that it runs without root's rights."""
@@ -78,7 +82,8 @@ class Confinement:
             return argv
         pairs = [str(path) for pair in self.binds for path in pair]
         inner = [str(len(self.binds)), *pairs, str(self.seen(self.options.clone)), *argv]
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", _BIND_AND_EXEC, "confine", *inner]
+        own_mounts = ["unshare", "--mount", "--propagation", self.propagation]
+        return [*own_mounts, "sh", "-c", _BIND_AND_EXEC, "confine", *inner]
 
 
 def choose_confinement(options: Options, service: Account) -> Confinement:
@@ -86,28 +91,49 @@ def choose_confinement(options: Options, service: Account) -> Confinement:
     plain = Confinement(options, service)
     if not options.root or _works(plain):
         return plain
-    base = Path("/run") / f"vpn-portal-{options.mark}"
+    binds = _binds(options, RUN / f"vpn-portal-{options.mark}")
+    candidates = [Confinement(options, service, binds)]
+    if _is_private(RUN):  # in a chroot, whose root is no mount, nothing else works
+        candidates.append(Confinement(options, service, binds, "unchanged"))
+    for _ in range(2):
+        for candidate in candidates:
+            if _works(candidate):
+                return candidate
+        _let_service_read(options, service)
+    raise CannotRunError(
+        f"The unprivileged account {service.name} cannot run {options.python} with the code in {options.clone}: "
+        "put the clone where every user can read it, such as below /opt, and use the distribution's python3."
+    )
+
+
+def _binds(options: Options, base: Path) -> tuple[tuple[Path, Path], ...]:
+    """What has to be seen elsewhere, and where; the mount points are made."""
     binds = [(options.clone, base / "app"), (options.data, base / "data")]
     prefix = Path(sys.prefix)
     if not prefix.is_relative_to(options.clone):
         binds.append((prefix, base / "venv"))
     for _, target in binds:
         target.mkdir(mode=0o755, parents=True, exist_ok=True)
-    bound = Confinement(options, service, tuple(binds))
-    if not _works(bound):
-        _let_service_read(options, service)
-    if not _works(bound):
-        raise CannotRunError(
-            f"The unprivileged account {service.name} cannot run {options.python} with the code in {options.clone}: "
-            "put the clone where every user can read it, such as below /opt, and use the distribution's python3."
-        )
-    return bound
+    return tuple(binds)
+
+
+def _is_private(path: Path) -> bool:
+    """Do mounts below this path stay in their own namespace? See proc_pid_mountinfo(5) on `shared:`."""
+    nearest: tuple[int, bool] | None = None
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split()
+        point = Path(fields[4])
+        if path.is_relative_to(point) and (nearest is None or len(point.parts) >= nearest[0]):
+            optional = fields[6 : fields.index("-")]
+            nearest = (len(point.parts), not any(field.startswith("shared:") for field in optional))
+    return nearest is not None and nearest[1]
 
 
 def read_confinement(options: Options, service: Account, environ: Mapping[str, str]) -> Confinement:
     """The confinement that `make up` chose, as it told its processes through the environment."""
-    pairs = json.loads(environ.get(BINDS, "[]"))
-    return Confinement(options, service, tuple((Path(source), Path(target)) for source, target in pairs))
+    told = json.loads(environ[BINDS])
+    binds = tuple((Path(source), Path(target)) for source, target in told["pairs"])
+    return Confinement(options, service, binds, told["propagation"])
 
 
 def _works(confinement: Confinement) -> bool:
