@@ -72,7 +72,7 @@ class ClientPeerForm(ClientFields):
     def clean(self) -> dict[str, Any]:
         """Keeps what was typed, but not a faulty key: it may be a private one, pasted by mistake."""
         if "public_key" in self.errors:
-            self.data = {**self.data, "public_key": ""}
+            self.data = dict(self.data.items()) | {"public_key": ""}
         return super().clean() or {}
 
     @property
