@@ -65,8 +65,13 @@ class TolerantRedisCache(RedisCache):
         """Count up; ValueError where nothing is stored."""
         return self._try(
             lambda: super(TolerantRedisCache, self).incr(key, *args, **kwargs),
-            lambda: self._memory.incr(key, *args, **kwargs),
+            lambda: self._count_in_memory(key, *args, **kwargs),
         )
+
+    def _count_in_memory(self, key: Any, *args: Any, **kwargs: Any) -> int:
+        # What Redis went away with begins anew here, instead of being an error.
+        self._memory.add(key, 0)
+        return self._memory.incr(key, *args, **kwargs)
 
     def delete(self, key: Any, *args: Any, **kwargs: Any) -> bool:
         """Forget; says whether there was anything."""
