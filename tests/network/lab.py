@@ -198,7 +198,8 @@ class Lab:
 
     def __enter__(self) -> Self:
         self.directory = Path(tempfile.mkdtemp(prefix=f"{self.prefix}-"))
-        self.state = self.directory / "hub"  # for an agent's state directory
+        # For an agent's state directory. Whoever has the agent keep it elsewhere sets it: hubs found there are removed.
+        self.state = self.directory / "hub"
         try:
             self.internet = self._add_namespace("internet", GATEWAY_V4, GATEWAY_V6)
             self._ip(
@@ -453,7 +454,12 @@ class Lab:
         return found
 
     def _remove_hubs(self) -> None:
-        saved = {path.parent.name for path in self.state.glob("*/spec.json")}
+        # Also those that came no further than their namespace.
+        saved = {
+            path.name
+            for path in self.state.glob("*")
+            if re.fullmatch(r"[a-z][a-z0-9]{9}", path.name) and path.name != "tombstones"
+        }
         for hub in self.hubs() | saved:
             subprocess.run(["ip", "netns", "delete", f"hub-{hub}"], capture_output=True, check=False)
             self.run(self.host, ["ip", "link", "delete", f"vh-{hub}"], check=False)
