@@ -455,11 +455,7 @@ class Lab:
 
     def _remove_hubs(self) -> None:
         # Also those that came no further than their namespace.
-        saved = {
-            path.name
-            for path in self.state.glob("*")
-            if re.fullmatch(r"[a-z][a-z0-9]{9}", path.name) and path.name != "tombstones"
-        }
+        saved = {path.name for path in self.state.glob("*") if re.fullmatch(r"[a-z][a-z0-9]{9}", path.name)}
         for hub in self.hubs() | saved:
             subprocess.run(["ip", "netns", "delete", f"hub-{hub}"], capture_output=True, check=False)
             self.run(self.host, ["ip", "link", "delete", f"vh-{hub}"], check=False)

@@ -3,7 +3,7 @@
 host.lock               one agent at a time
 links.json              which hub has which link to the host
 marks.json              digests of what was loaded into the host's firewall
-tombstones/<hub>.json   what was destroyed, so that a late apply cannot bring it back
+destroyed/<hub>.json    what was destroyed, so that a late apply cannot bring it back
 <hub>/spec.json         the last whole spec
 <hub>/journal           the deltas since, one a line, so that one peer more does not rewrite megabytes
 <hub>/unsettled         there while reality is being changed: whoever finds it compares everything
@@ -143,7 +143,7 @@ class State:
         except FileNotFoundError:
             return []
         return sorted(
-            name for name in entries if name != "tombstones" and (self.directory / name / "spec.json").exists()
+            name for name in entries if name != "destroyed" and (self.directory / name / "spec.json").exists()
         )
 
     def load(self, hub: str) -> Saved | None:
@@ -298,20 +298,20 @@ class State:
 
     def tombstone(self, hub: str) -> Version | None:
         """Return the epoch and generation at which a hub was destroyed, None for one that was not."""
-        document = files.read_json(self.directory / "tombstones" / f"{parse_hub(hub)}.json")
+        document = files.read_json(self.directory / "destroyed" / f"{parse_hub(hub)}.json")
         if not isinstance(document, dict):
             return None
         return int(document.get("epoch", 0)), int(document.get("generation", 0))
 
     def bury(self, hub: str, version: Version) -> None:
         """Leave a tombstone."""
-        files.private_directory(self.directory / "tombstones")
+        files.private_directory(self.directory / "destroyed")
         content = json.dumps({"epoch": version[0], "generation": version[1]})
-        files.replace(self.directory / "tombstones" / f"{hub}.json", content)
+        files.replace(self.directory / "destroyed" / f"{hub}.json", content)
 
     def exhume(self, hub: str) -> None:
         """Remove a tombstone: a newer epoch brings the hub back."""
-        (self.directory / "tombstones" / f"{hub}.json").unlink(missing_ok=True)
+        (self.directory / "destroyed" / f"{hub}.json").unlink(missing_ok=True)
 
     def _path(self, hub: str, name: str) -> Path:
         return self.directory / hub / name
