@@ -1,0 +1,106 @@
+"""Hubs and `make up`: they outlive it, are found again, leave with `make down` and come back afterwards."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portal.running.options import CLONE
+from tests.running.portal import RunningPortal, wait_for
+
+pytestmark = [pytest.mark.flow, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+READY_WITHIN = 90.0
+
+
+class Api:
+    """The portal's API as its first admin."""
+
+    def __init__(self, portal: RunningPortal) -> None:
+        command = [sys.executable, "manage.py", "api_token", "admin@localhost"]
+        done = subprocess.run(command, cwd=CLONE, env=portal.environ, capture_output=True, text=True, check=True)
+        self.token = done.stdout.strip()
+        self.portal = portal
+
+    def call(self, method: str, path: str, document: dict[str, Any] | None = None) -> Any:
+        connection = http.client.HTTPConnection("127.0.0.1", self.portal.port, timeout=10)
+        headers = {"Host": "localhost", "Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        connection.request(method, f"/api/v1/vpn{path}", json.dumps(document) if document else None, headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        assert answer.status < 300, body
+        return json.loads(body)
+
+    def is_settled(self, instance: str) -> bool:
+        found = self.call("GET", f"/instances/{instance}")
+        return found["state"] == "ready" and bool(found["server_ready"])
+
+
+def hubs(portal: RunningPortal) -> list[str]:
+    """The hubs whose namespaces are there."""
+    names = [path.parent.name for path in portal.layout.hub.glob("*/spec.json")]
+    return [name for name in names if Path("/run/netns", f"hub-{name}").exists()]
+
+
+def wireguard_of(hub: str) -> set[int]:
+    """The processes that carry a hub's tunnel; none where the kernel does."""
+    return {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal() and _names(entry, hub)}
+
+
+def _names(process: Path, hub: str) -> bool:
+    try:
+        command = (process / "cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"wireguard-go" in command and f"wg-{hub}".encode() in command
+
+
+def down(portal: RunningPortal) -> str:
+    command = [sys.executable, "-m", "portal.running", "down"]
+    done = subprocess.run(
+        command, cwd=CLONE, env=portal.environ, capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout
+
+
+def test_hubs_outlive_the_portal_and_leave_with_down(portal: RunningPortal) -> None:
+    portal.start()
+    portal.await_healthy()
+    try:
+        api = Api(portal)
+        instance = api.call("POST", "/instances", {"name": "Outlives", "hostname": "outlives", "region": "local"})["id"]
+        wait_for(lambda: api.is_settled(instance), READY_WITHIN, portal.logs)
+        [hub] = hubs(portal)
+        carriers = wireguard_of(hub)
+
+        portal.stop()
+        assert (hubs(portal), wireguard_of(hub)) == ([hub], carriers)
+
+        portal.start()
+        portal.await_healthy()
+        portal.kill()
+        assert (hubs(portal), wireguard_of(hub)) == ([hub], carriers)
+
+        portal.start()
+        portal.await_healthy()
+        wait_for(lambda: api.is_settled(instance), READY_WITHIN, portal.logs)
+        assert (hubs(portal), wireguard_of(hub)) == ([hub], carriers)
+
+        assert "Hubs taken away: 1" in down(portal)
+        assert hubs(portal) == []
+        assert not wireguard_of(hub)
+        assert portal.processes() == []
+
+        # The instance is still wanted: whoever starts the portal again gets its hub back.
+        portal.start()
+        portal.await_healthy()
+        wait_for(lambda: hubs(portal) == [hub] and api.is_settled(instance), READY_WITHIN, portal.logs)
+    finally:
+        down(portal)
+    assert hubs(portal) == []
