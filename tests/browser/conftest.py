@@ -1,0 +1,110 @@
+"""A browser, a portal and a laboratory."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from tests.network.lab import Lab
+from tests.running_portal import RunningPortal
+
+CHROMIUM = "/usr/bin/chromium"
+# A browser in a sandbox, without its own traffic to the outside.
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SCREENSHOTS = Path(__file__).parent / "screenshots"
+WIDTHS = {1280: 900, 390: 844}
+# axe takes a while: it sees every page in both themes and both widths, though not in all four combinations.
+ASKED = {("light", 1280), ("dark", 390)}
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+# A page may come with a refusal on purpose; the browser logs that as an error.
+# The tools that look at a page put styles of their own into it, which its policy refuses; `look` finds the page's own.
+_EXPECTED = ("422", "409", "404", "403", "Applying inline style")
+
+
+class Camera:
+    """Looks at a page in every theme and width: keeps a screenshot of each, and asks axe about both themes."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        page.on("console", self._note)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def look(self, name: str) -> None:
+        """Take the pictures and note what is wrong with the page."""
+        SCREENSHOTS.mkdir(exist_ok=True)
+        if styled := re.findall(r"<style|<[^>]* style=", self.page.content()):
+            self.complaints.append(f"{name} has a style of its own in the page: {styled}")
+        for theme in THEMES:
+            self.page.emulate_media(color_scheme=theme)
+            for width, height in WIDTHS.items():
+                self.page.set_viewport_size({"width": width, "height": height})
+                self.page.screenshot(path=SCREENSHOTS / f"{name}-{theme}-{width}.png", full_page=True, caret="initial")
+                overflow = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+                if overflow > 0:
+                    self.complaints.append(f"{name} at {width} px is {overflow} px too wide")
+                if (theme, width) in ASKED:
+                    self._ask_axe(f"{name}, {theme}, {width} px")
+        self.page.emulate_media(color_scheme="light")
+        self.page.set_viewport_size({"width": 1280, "height": 900})
+
+    def _ask_axe(self, where: str) -> None:
+        for violation in Axe().run(self.page).response["violations"]:
+            targets = [node["target"] for node in violation["nodes"]]
+            self.complaints.append(f"{where}: {violation['id']}: {violation['help']} {targets}")
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not any(code in message.text for code in _EXPECTED):
+            self.complaints.append(f"{self.page.url}: {message.text}")
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Namespaces that play host, internet, clients and sites."""
+    with Lab() as laboratory:
+        yield laboratory
+
+
+@pytest.fixture(scope="module")
+def portal(lab: Lab) -> Iterator[RunningPortal]:
+    """The portal's real processes."""
+    with RunningPortal(host_netns=lab.host.netns, hub_address=lab.host.v4) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with (
+        sync_playwright() as playwright,
+        contextlib.closing(playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)) as chromium,
+    ):
+        yield chromium
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, portal: RunningPortal) -> Iterator[Page]:
+    """One tab."""
+    context = browser.new_context(base_url=portal.url, accept_downloads=True, reduced_motion="reduce")
+    context.set_default_timeout(20_000)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def camera(page: Page) -> Camera:
+    """Looks at every page that the story comes to."""
+    return Camera(page)
