@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import platform
 import re
@@ -11,25 +12,27 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
-from tests.network.lab import Lab, Node, wait_until
+from tests.network.lab import Lab, wait_until
 from tests.running_portal import ROOT, RunningPortal
 from tests.visitor import Visitor, forms_in
 
 SIZES = (10, 1_000, 5_000)
 RUNS = 15
+PAGES = 40
 INTERFACE = "wg9"
+DEVICE = Path(__file__).with_name("device.py")
 
 
 @dataclass
 class Bench:
     """A running portal, an admin's browser, and a device whose tunnel interface waits for a profile."""
 
-    lab: Lab
     portal: RunningPortal
     admin: Visitor
-    device: Node
+    device: subprocess.Popen[str]
 
     def create_instance(self, hostname: str) -> tuple[str, float]:
         """Press the button; the instance's id and the seconds until it is ready."""
@@ -78,12 +81,12 @@ class Bench:
         return delivered, time.perf_counter() - started
 
     def _connect(self, profile: str) -> None:
-        """Give the device its profile and wait for the handshake: the tunnel's own part of wg-quick."""
-        stripped = "\n".join(
-            line for line in profile.splitlines() if not line.startswith(("Address", "MTU", "DNS", "#"))
-        )
-        self.lab.run(self.device, ["wg", "setconf", INTERFACE, "/dev/stdin"], stdin=stripped + "\n")
-        wait_until(lambda: self.lab.latest_handshake(self.device, INTERFACE) > 0, 20, "the first handshake")
+        """Give the device its profile and wait for the handshake."""
+        assert self.device.stdin is not None
+        assert self.device.stdout is not None
+        self.device.stdin.write(json.dumps(profile) + "\n")
+        self.device.stdin.flush()
+        assert self.device.stdout.readline() == "connected\n"
 
     def page_seconds(self, instance: str) -> float:
         """Seconds to the first byte of the instance's page."""
@@ -97,10 +100,16 @@ class Bench:
 def bench() -> Iterator[Bench]:
     """Everything started, and ended."""
     with Lab() as lab, RunningPortal(host_netns=lab.host.netns, hub_address=lab.host.v4) as portal:
-        device = lab.add_client("device")
-        lab.run(device, ["wireguard-go", INTERFACE])
-        lab.run(device, ["ip", "link", "set", INTERFACE, "up"])
-        yield Bench(lab, portal, portal.visitor(), device)
+        node = lab.add_client("device")
+        lab.run(node, ["wireguard-go", INTERFACE])
+        lab.run(node, ["ip", "link", "set", INTERFACE, "up"])
+        command = lab.argv(node, [sys.executable, str(DEVICE), f"/run/wireguard/{INTERFACE}.sock"])
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen(command, text=True, **pipes) as device:
+            try:
+                yield Bench(portal, portal.visitor(), device)
+            finally:
+                device.kill()
 
 
 def memory(portal: RunningPortal) -> float:
@@ -138,7 +147,7 @@ def main() -> None:
             delivered = median(seconds for seconds, _ in added)
             say(f"{size} peers: adding one, POST to profile in hand (median of {RUNS})", f"{delivered * 1000:.0f} ms")
             say(f"{size} peers: adding one, POST to first handshake", f"{handshakes[size] * 1000:.0f} ms")
-            pages = median(run.page_seconds(instance) for _ in range(RUNS))
+            pages = median(run.page_seconds(instance) for _ in range(PAGES))
             say(f"{size} peers: the instance page, to the first byte", f"{pages * 1000:.0f} ms")
         say("First handshake at 1,000 peers over 10 peers", f"{handshakes[1_000] / handshakes[10]:.2f}")
         say("Memory of portal and hubs at the end", f"{memory(run.portal):.0f} MB")
