@@ -23,16 +23,19 @@ def why_no_hubs() -> str | None:
 
 def _try_namespace() -> str | None:
     name = f"portal-try-{secrets.token_hex(4)}"
-    made = _run("ip", "netns", "add", name)
-    if made:
-        return (
-            f"This machine refuses network namespaces ({made}). In a container, give it CAP_SYS_ADMIN and "
-            "CAP_NET_ADMIN (docker run --privileged, or --cap-add SYS_ADMIN --cap-add NET_ADMIN --device /dev/net/tun)."
-        )
+    refused = _run("ip", "netns", "add", name)
     try:
-        return _try_wireguard(name)
+        refused = refused or _run("ip", "-n", name, "link", "set", "lo", "up")
+        return _refusal(refused) if refused else _try_wireguard(name)
     finally:
         _run("ip", "netns", "delete", name)
+
+
+def _refusal(complaint: str) -> str:
+    return (
+        f"This machine refuses network namespaces ({complaint}). In a container, give it CAP_SYS_ADMIN and "
+        "CAP_NET_ADMIN (docker run --privileged, or --cap-add SYS_ADMIN --cap-add NET_ADMIN --device /dev/net/tun)."
+    )
 
 
 def _try_wireguard(name: str) -> str | None:
