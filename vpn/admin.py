@@ -11,8 +11,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from portal.exceptions import Conflict
 from vpn.actions.instance import forget_instance, retry_instance
-from vpn.exceptions import Conflict
 from vpn.jobs import queue
 from vpn.models import Instance, Operation, OperationStep, Peer, Region, Server, Site
 

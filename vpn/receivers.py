@@ -6,17 +6,26 @@ from typing import Any
 
 from django.dispatch import receiver
 
-from portal.models import Membership
-from portal.signals import membership_changed, membership_removing
+from portal.exceptions import NotPossible
+from portal.models import Membership, MembershipState
+from portal.signals import membership_changed, membership_losses, membership_removing
 from vpn.actions.peer import delete_peer, reconsider_peers
-from vpn.exceptions import NotPossible
-from vpn.models import Peer
+from vpn.models import Peer, ProfileLink
 
 
 @receiver(membership_changed)
 def follow_membership(membership: Membership, **kwargs: Any) -> None:
-    """Let the hubs admit or refuse the devices of a member who was activated or deactivated."""
+    """Let the hubs admit or refuse the devices of a member who was activated or deactivated, and end share tokens."""
+    if membership.state == MembershipState.DEACTIVATED:
+        ProfileLink.objects.filter(peer__member=membership).delete()
     reconsider_peers(Peer.objects.filter(member=membership))
+
+
+@receiver(membership_losses)
+def name_devices(membership: Membership, **kwargs: Any) -> list[str]:
+    """What stops working when a member is removed."""
+    peers = Peer.objects.filter(member=membership).select_related("instance").order_by("instance__name", "device")
+    return [f"{peer.device or 'A device'} is shut out of {peer.instance.name}; its profile ends." for peer in peers]
 
 
 @receiver(membership_removing)

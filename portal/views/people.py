@@ -13,8 +13,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from portal.access import get_admin, get_member, people_of
 from portal.actions.member import add_member
 from portal.exceptions import Conflict, InvalidInput
-from portal.forms.errors import add_refusal
 from portal.forms.person import PersonNewForm
+from portal.forms.refusal import show_refusal
 from portal.htmx import render_page
 from portal.models import Membership
 from portal.views.person_link import show_link
@@ -41,7 +41,7 @@ def person_new(request: HttpRequest) -> HttpResponse:
         try:
             person = add_member(member.organization, **form.cleaned_data)
         except (Conflict, InvalidInput) as refusal:
-            add_refusal(form, refusal)
+            show_refusal(form, refusal)
         else:
             return show_link(request, person, is_new=True)
     return render(request, "portal/person_new.html", {"form": form})

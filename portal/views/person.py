@@ -12,8 +12,8 @@ from django.views.decorators.http import require_http_methods
 from portal.access import get_member, get_person
 from portal.actions.member import change_member, remove_member
 from portal.exceptions import Conflict, InvalidInput
-from portal.forms.errors import add_refusal
 from portal.forms.person import PersonForm
+from portal.forms.refusal import show_refusal
 from portal.models import Membership, MembershipState
 from portal.signals import membership_losses
 from portal.views.person_link import offered_link
@@ -66,6 +66,6 @@ def _changed(form: PersonForm, found: Membership) -> bool:
     try:
         change_member(found, **form.cleaned_data)
     except (Conflict, InvalidInput) as refusal:
-        add_refusal(form, refusal)
+        show_refusal(form, refusal)
         return False
     return True

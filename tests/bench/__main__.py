@@ -104,8 +104,7 @@ def bench() -> Iterator[Bench]:
         lab.run(node, ["wireguard-go", INTERFACE])
         lab.run(node, ["ip", "link", "set", INTERFACE, "up"])
         command = lab.argv(node, [sys.executable, str(DEVICE), f"/run/wireguard/{INTERFACE}.sock"])
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        with subprocess.Popen(command, text=True, **pipes) as device:
+        with subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as device:
             try:
                 yield Bench(portal, portal.visitor(), device)
             finally:

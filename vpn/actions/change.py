@@ -9,8 +9,8 @@ from uuid import UUID
 
 from django.db import transaction
 
+from portal.exceptions import NotPossible
 from vpn.choices import InstanceState
-from vpn.exceptions import NotPossible
 from vpn.jobs import queue
 from vpn.models import Instance
 

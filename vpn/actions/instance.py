@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Membership, Organization
 from vpn import keys
 from vpn.actions.change import changing, lock_instance
@@ -27,7 +28,6 @@ from vpn.constants import (
     MAX_POOL_PREFIX,
     MIN_POOL_PREFIX,
 )
-from vpn.exceptions import Conflict, InvalidInput, NotPossible
 from vpn.jobs import queue
 from vpn.models import Instance, Operation, Region, ReleasedHostname
 from vpn.validators import parse_dns_server, parse_pushed_route, validate_hostname, validate_mtu, validate_name

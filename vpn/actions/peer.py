@@ -10,12 +10,12 @@ from django.core.exceptions import ValidationError
 from django.db.models import Max
 from django.utils import timezone
 
+from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Membership, MembershipState
 from vpn import keys
 from vpn.actions.change import changing
 from vpn.addressing import Claim, Network, PoolExhausted, last_peer_host, next_free_host, subnet_faults, subnet_warnings
 from vpn.choices import KeyCustody, PeerType, Protocol
-from vpn.exceptions import Conflict, InvalidInput, NotPossible
 from vpn.models import Instance, Peer, PeerTombstone, ProfileLink, Site
 from vpn.models.querysets import PeerQuerySet
 from vpn.validators import parse_network, validate_label_text, validate_wireguard_key

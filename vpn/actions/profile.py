@@ -14,10 +14,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from portal.exceptions import NotPossible
 from vpn.actions.change import lock_instance
 from vpn.choices import KeyCustody
 from vpn.constants import SHARE_TOKEN_TTL
-from vpn.exceptions import NotPossible
 from vpn.models import Peer, ProfileLink
 from vpn.profiles.peer import NoAddress, profile_of
 from vpn.profiles.wireguard import CONTENT_TYPE, configuration_digest, filename, render

@@ -8,9 +8,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from portal.exceptions import Conflict, InvalidInput
 from portal.models import Membership
 from vpn.choices import Platform
-from vpn.exceptions import Conflict, InvalidInput
 from vpn.models import Site
 from vpn.validators import parse_network, validate_label_text
 

@@ -14,8 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
-import portal.exceptions
-import vpn.exceptions
+from portal.exceptions import Conflict, InvalidInput
 
 logger = logging.getLogger(__name__)
 
@@ -101,9 +100,8 @@ def register(api: NinjaAPI) -> None:
     api.add_exception_handler(ObjectDoesNotExist, lambda _request, _error: not_found())
     api.add_exception_handler(IntegrityError, _crossed)
     api.add_exception_handler(PermissionDenied, _forbidden)
-    for exceptions in (portal.exceptions, vpn.exceptions):
-        api.add_exception_handler(exceptions.InvalidInput, lambda _request, error: invalid(error.errors).response())
-        api.add_exception_handler(exceptions.Conflict, _conflict)
+    api.add_exception_handler(InvalidInput, _invalid_input)
+    api.add_exception_handler(Conflict, _conflict)
     api.add_exception_handler(RequestDataTooBig, lambda _request, _error: too_large())
     api.add_exception_handler(ValidationError, _parameters)
     api.add_exception_handler(HttpError, _http_error)
@@ -114,6 +112,10 @@ def register(api: NinjaAPI) -> None:
 def _refusal(_request: HttpRequest, refusal: Any) -> HttpResponse:
     response: HttpResponse = refusal.response()
     return response
+
+
+def _invalid_input(_request: HttpRequest, error: Any) -> HttpResponse:
+    return invalid(error.errors).response()
 
 
 def _forbidden(_request: HttpRequest, error: Any) -> HttpResponse:

@@ -17,6 +17,7 @@ from vpn.choices import InstanceState, OperationKind, OperationState
 from vpn.desired import Desired, Unsettled, compile_change, compile_spec
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.drivers.registry import driver_for
+from vpn.jobs import queue
 from vpn.models import Instance, Operation
 from vpn.observed import record_applied
 
@@ -28,6 +29,7 @@ _RETRY_SECONDS = 30
 def apply_instance(instance_id: str) -> None:
     """Apply what an instance's rows ask for, until nothing is left. Harmless to run twice; safe to kill anywhere."""
     pk = UUID(instance_id)
+    queue.answer_apply(pk)
     while _has_work(pk) and (token := lease.claim(pk)) is not None:
         try:
             applied = _has_work(pk) and _apply_claimed(pk, token)

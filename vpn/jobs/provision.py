@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from portal.exceptions import NotPossible
 from vpn import keys
 from vpn.actions import lease
 from vpn.actions.change import lock_instance
@@ -19,7 +20,6 @@ from vpn.choices import InstanceState, OperationKind, StepName
 from vpn.desired import Unsettled, compile_spec
 from vpn.drivers.base import AgentError, Proof, Unreachable
 from vpn.drivers.registry import driver_for
-from vpn.exceptions import NotPossible
 from vpn.jobs import queue
 from vpn.jobs.apply import describe, send
 from vpn.models import Instance, Operation, OperationStep

@@ -30,6 +30,8 @@ ALLOWED_JOBS = frozenset(
 # Finished jobs leave nothing behind; failed ones stay for an hour, for staff to look at.
 _RESULT_TTL = 0
 _FAILURE_TTL = 3600
+# For how long a ring that no worker has answered keeps others silent.
+_RUNG_SECONDS = 5
 # What the clock rings for is rung for again soon: a ring that nobody heard in time is dropped.
 _TICK_TTL = 10
 
@@ -54,8 +56,25 @@ class PortalQueue(DjangoRQ):
 
 
 def enqueue_apply(instance_id: UUID) -> None:
-    """Bring the instance's hub up to date."""
-    _enqueue("apply", "vpn.jobs.apply.apply_instance", str(instance_id))
+    """Bring the instance's hub up to date. One ring is enough for many changes: see `answer_apply`."""
+    try:
+        first = django_rq.get_connection("apply").set(_rung(instance_id), 1, nx=True, ex=_RUNG_SECONDS)
+    except (RedisError, OSError):
+        first = True
+    if first:
+        _enqueue("apply", "vpn.jobs.apply.apply_instance", str(instance_id))
+
+
+def answer_apply(instance_id: UUID) -> None:
+    """Note that a worker comes to look, before it reads any row: what changes from now on needs a ring of its own."""
+    try:
+        django_rq.get_connection("apply").delete(_rung(instance_id))
+    except (RedisError, OSError) as error:
+        logger.warning("Could not answer a ring (%s)", error)
+
+
+def _rung(instance_id: UUID) -> str:
+    return f"portal:rung:{instance_id}"
 
 
 def enqueue_provision(instance_id: UUID) -> None:

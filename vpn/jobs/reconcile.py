@@ -16,7 +16,7 @@ from vpn.choices import InstanceState, OperationState
 from vpn.constants import HOSTNAME_QUARANTINE_DAYS
 from vpn.desired import Unsettled, compile_spec
 from vpn.jobs import queue
-from vpn.models import Instance, Operation, ProfileLink, ReleasedHostname
+from vpn.models import IdempotencyKey, Instance, Operation, ProfileLink, ReleasedHostname
 
 logger = logging.getLogger(__name__)
 RECONCILE_SECONDS = 5
@@ -83,6 +83,7 @@ def tidy() -> None:
         return
     now = timezone.now()
     ProfileLink.objects.filter(expires_at__lt=now).delete()
+    IdempotencyKey.objects.filter(created_at__lt=now - timedelta(hours=24)).delete()
     ReleasedHostname.objects.filter(released_at__lt=now - timedelta(days=HOSTNAME_QUARANTINE_DAYS)).delete()
     numbered = Operation.objects.exclude(state=OperationState.RUNNING).annotate(
         number=Window(RowNumber(), partition_by=F("instance"), order_by=F("started_at").desc())

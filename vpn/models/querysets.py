@@ -40,8 +40,8 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
     def with_peer_counts(self) -> InstanceQuerySet:
         """Add `peer_count` and `connected_count`."""
         return self.annotate(
-            peer_count=Count("peers", distinct=True),
-            connected_count=Count("peers", filter=connected_filter("peers__"), distinct=True),
+            peer_count=Count("peers"),
+            connected_count=Count("peers", filter=connected_filter("peers__")),
         )
 
     def with_hub(self) -> InstanceQuerySet:

@@ -10,9 +10,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
+from portal.exceptions import Conflict
 from vpn.access import get_instance
 from vpn.actions.instance import delete_instance
-from vpn.exceptions import Conflict
 from vpn.views.instance_head import head_of
 
 

@@ -8,11 +8,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal.access import get_admin
+from portal.exceptions import Conflict, InvalidInput
+from portal.forms.refusal import show_refusal
 from portal.models import Membership
 from vpn.actions.instance import create_instance, hostname_fault
-from vpn.exceptions import Conflict, InvalidInput
 from vpn.forms.instance import InstanceForm
-from vpn.forms.refusal import show_refusal
 from vpn.models import Instance
 
 

@@ -12,13 +12,13 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
+from portal.exceptions import Conflict, InvalidInput
+from portal.forms.refusal import show_refusal
 from portal.models import Membership
 from vpn.access import get_instance, peers_of
 from vpn.actions.instance import update_instance
 from vpn.choices import PeerType
-from vpn.exceptions import Conflict, InvalidInput
 from vpn.forms.instance import DnsForm, RoutingForm, SettingsForm, settings_form
-from vpn.forms.refusal import show_refusal
 from vpn.models import Instance, Peer
 from vpn.views.instance_head import head_of
 

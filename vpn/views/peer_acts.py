@@ -12,9 +12,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
+from portal.exceptions import Conflict, InvalidInput
 from vpn.access import get_peer
 from vpn.actions.peer import delete_peer, rotate_keys, update_peer
-from vpn.exceptions import Conflict, InvalidInput
 from vpn.models import Peer
 
 

@@ -11,11 +11,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
+from portal.exceptions import Conflict, InvalidInput
+from portal.forms.refusal import show_refusal
 from vpn.access import get_peer
 from vpn.actions.peer import PeerChanges, update_peer
-from vpn.exceptions import Conflict, InvalidInput
 from vpn.forms.peer import edit_form
-from vpn.forms.refusal import show_refusal
 from vpn.models import Peer
 from vpn.views.peer_new import warn_about_subnets
 

@@ -13,15 +13,15 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
+from portal.exceptions import Conflict, InvalidInput
+from portal.forms.refusal import show_refusal
 from portal.htmx import render_page
 from portal.models import Membership
 from vpn.access import get_instance
 from vpn.actions.peer import create_client_peer, create_site_peer, subnet_warnings_for
 from vpn.actions.site import create_site
 from vpn.addressing import is_broad
-from vpn.exceptions import Conflict, InvalidInput
 from vpn.forms.peer import ClientPeerForm, SitePeerForm
-from vpn.forms.refusal import show_refusal
 from vpn.models import Instance, Peer, Site
 from vpn.validators import parse_network
 

@@ -12,10 +12,10 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
+from portal.exceptions import Conflict
 from vpn.access import get_peer, may_fetch_profile
 from vpn.actions.profile import Delivery, HubNotReady, deliver_profile
 from vpn.choices import KeyCustody
-from vpn.exceptions import Conflict
 from vpn.models import Peer
 from vpn.profiles import qr
 from vpn.profiles.peer import routes_sentence

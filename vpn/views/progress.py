@@ -14,13 +14,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from portal.access import get_member
+from portal.exceptions import Conflict
 from portal.htmx import render_page
 from portal.models import Membership
 from vpn.access import get_instance
 from vpn.actions.instance import retry_instance
 from vpn.actions.operation import DEFAULT_EXPECTED_SECONDS
 from vpn.choices import InstanceState, OperationKind, OperationState, StepState
-from vpn.exceptions import Conflict
 from vpn.models import Instance, Operation, OperationStep
 
 # A run that takes longer than expected keeps its bar short of the end.

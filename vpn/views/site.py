@@ -11,11 +11,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal.access import get_admin, get_member, get_reader
+from portal.exceptions import Conflict, InvalidInput
+from portal.forms.refusal import show_refusal
 from portal.models import Membership
 from vpn.access import get_site, sites_of
 from vpn.actions.site import create_site, delete_site, update_site
-from vpn.exceptions import Conflict, InvalidInput
-from vpn.forms.refusal import show_refusal
 from vpn.forms.site import SiteForm, site_form
 from vpn.models import Peer, Site
 

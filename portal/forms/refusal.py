@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from django import forms
 
-from vpn.exceptions import Conflict, InvalidInput
+from portal.exceptions import Conflict, InvalidInput
 
 
 def show_refusal(
