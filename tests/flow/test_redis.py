@@ -1,0 +1,101 @@
+"""Redis is a doorbell: it names no code, carries no secret, and one ring stands for many changes."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import django_rq
+import pytest
+from pytest_django import Settings
+from redis import Redis
+from rq import Queue
+from rq.exceptions import NoSuchJobError
+from rq.serializers import JSONSerializer
+
+from tests.network.lab import wait_until
+from vpn.jobs import queue
+from vpn.jobs.heartbeat import beat, schedule_health, worker_health
+from vpn.jobs.queue import PortalJob, PortalQueue
+from vpn.jobs.schedule import build_scheduler
+from vpn.jobs.worker import PortalWorker
+
+pytestmark = [pytest.mark.flow, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def redis(tmp_path: Path, settings: Settings) -> Iterator[Redis]:
+    """A Redis of this test's own."""
+    socket = tmp_path / "redis.sock"
+    command = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        try:
+            connection = Redis(unix_socket_path=str(socket))
+            wait_until(socket.exists, 10, "Redis")
+            for name in settings.RQ_QUEUES:
+                settings.RQ_QUEUES[name]["URL"] = f"unix://{socket}"
+            yield connection
+        finally:
+            server.terminate()
+
+
+def work_off(name: str) -> None:
+    """Let a worker do what is queued."""
+    worker = PortalWorker(
+        [django_rq.get_queue(name)], job_class=PortalJob, queue_class=PortalQueue, serializer=JSONSerializer
+    )
+    worker.work(burst=True, logging_level="CRITICAL")
+
+
+def test_a_job_that_is_not_the_portals_is_not_run(redis: Redis, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    job = django_rq.get_queue("apply").enqueue("os.mkdir", str(trace))
+    work_off("apply")
+    assert not trace.exists()
+    assert job.get_status(refresh=True) == "failed"
+
+
+def test_a_pickled_job_is_not_opened(redis: Redis, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    pickled = Queue("apply", connection=redis).enqueue("os.mkdir", str(trace))
+    work_off("apply")
+    assert not trace.exists()
+    with contextlib.suppress(NoSuchJobError):  # thrown away is as good
+        assert pickled.get_status(refresh=True) != "finished"
+
+
+def test_rings_hold_ids_only_and_many_changes_ring_once(redis: Redis) -> None:
+    instance = uuid4()
+    for _ in range(50):
+        queue.enqueue_apply(instance)
+    jobs = django_rq.get_queue("apply").jobs
+    assert [(job.func_name, job.args) for job in jobs] == [("vpn.jobs.apply.apply_instance", [str(instance)])]
+    queue.answer_apply(instance)
+    queue.enqueue_apply(instance)
+    assert len(django_rq.get_queue("apply").jobs) == 2, "a change after the answer rings again"
+
+
+def test_the_schedule_rings_in_the_workers_own_language(redis: Redis) -> None:
+    build_scheduler().enqueue_jobs()
+    names = {job.func_name for job in django_rq.get_queue("observe").jobs}
+    assert names == {
+        "vpn.jobs.observe.observe_all",
+        "vpn.jobs.reconcile.reconcile_all",
+        "vpn.jobs.reconcile.tidy",
+    }
+    work_off("observe")
+    assert not django_rq.get_queue("observe").jobs
+    assert django_rq.get_queue("observe").failed_job_registry.count == 0
+
+
+def test_health_knows_who_is_silent(redis: Redis) -> None:
+    assert "apply" in worker_health()
+    assert schedule_health() != "ok"
+    for name in ("worker:apply", "worker:provision", "worker:observe", "schedule"):
+        beat(name)
+    assert worker_health() == schedule_health() == "ok"
+    redis.delete("portal:alive:worker:provision")
+    assert worker_health() == "No worker has shown a sign of life for: provision."

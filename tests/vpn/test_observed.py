@@ -1,0 +1,95 @@
+"""What a hub reports becomes what pages show."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from portal.models import Organization
+from tests.factories import make_client_peer, make_instance, make_member
+from vpn.agent.report import HubReport, PeerReport
+from vpn.models import Instance, Peer, Traffic
+from vpn.observed import record_observation
+
+
+@pytest.fixture
+def instance(organization: Organization) -> Instance:
+    return make_instance(organization)
+
+
+@pytest.fixture
+def peer(instance: Instance, organization: Organization) -> Peer:
+    return make_client_peer(instance, make_member(organization))
+
+
+def observe(peer: Peer, *, handshake: float = 0.0, received: int = 0, sent: int = 0, endpoint: str = "") -> Peer:
+    """Report one peer; `handshake` in seconds before now, 0 for none."""
+    at = int((timezone.now() - timedelta(seconds=handshake)).timestamp()) if handshake else 0
+    seen = {peer.public_key: PeerReport(endpoint or None, at, received, sent)}
+    instance = Instance.objects.get(pk=peer.instance_id)
+    record_observation(instance.pk, HubReport(instance.hub, 1, 1, "", alive=True, observed_at=0.0, peers=seen))
+    return Peer.objects.select_related("instance", "member__user").get(pk=peer.pk)
+
+
+def test_a_handshake_connects_and_tells_since_when_and_from_where(peer: Peer) -> None:
+    seen = observe(peer, handshake=5, endpoint="203.0.113.7:4242")
+    assert seen.is_connected
+    assert Peer.objects.connected().filter(pk=peer.pk).exists()
+    assert seen.connected_from == seen.last_handshake
+    assert seen.endpoint == "203.0.113.7:4242"
+    later = observe(peer, handshake=1, endpoint="203.0.113.8:1")
+    assert later.connected_from == seen.connected_from, "the connection goes on"
+    assert later.endpoint == "203.0.113.8:1", "a roaming device"
+
+
+def test_an_old_handshake_is_no_connection(peer: Peer) -> None:
+    seen = observe(peer, handshake=181)
+    assert not seen.is_connected
+    assert seen.connected_from is None
+    assert seen.last_handshake is not None
+
+
+def test_nothing_counts_as_connected_when_nobody_has_looked_for_a_while(peer: Peer) -> None:
+    observe(peer, handshake=5)
+    Instance.objects.update(observed_at=timezone.now() - timedelta(seconds=11))
+    stale = Peer.objects.select_related("instance").get(pk=peer.pk)
+    assert not stale.is_connected
+    assert not Peer.objects.connected().exists()
+
+
+def test_bytes_add_up_over_a_restart_of_the_hub(peer: Peer) -> None:
+    observe(peer, handshake=9, received=1000, sent=500)
+    observe(peer, handshake=8, received=1500, sent=700)
+    seen = observe(peer, handshake=7, received=100, sent=50)
+    assert (seen.received_bytes, seen.sent_bytes) == (1600, 750)
+    traffic = Traffic.objects.get()
+    assert (traffic.incoming_bytes, traffic.outgoing_bytes) == (1600, 750)
+
+
+def test_a_time_in_the_future_is_not_believed(peer: Peer) -> None:
+    assert observe(peer, handshake=-3600).last_handshake is None
+
+
+def test_an_unknown_key_is_ignored(peer: Peer, instance: Instance) -> None:
+    report = HubReport(
+        instance.hub, 1, 1, "", alive=True, observed_at=0.0, peers={"A" * 43 + "=": PeerReport(None, 5, 5, 5)}
+    )
+    record_observation(instance.pk, report)
+    assert not Traffic.objects.exists()
+
+
+def test_many_peers_are_noted_in_a_constant_number_of_queries(instance: Instance, organization: Organization) -> None:
+    member = make_member(organization)
+    peers = [make_client_peer(instance, member, f"device {number}") for number in range(30)]
+    now = int(timezone.now().timestamp())
+    seen = {peer.public_key: PeerReport("203.0.113.7:1", now, 10, 10) for peer in peers}
+    report = HubReport(instance.hub, 1, 1, "", alive=True, observed_at=0.0, peers=seen)
+    with CaptureQueriesContext(connection) as queries:
+        record_observation(instance.pk, report)
+    statements = [query["sql"] for query in queries.captured_queries if not query["sql"].startswith("UPDATE vpn_peer")]
+    assert len(statements) < 12
+    assert Peer.objects.connected().count() == 30
