@@ -19,8 +19,7 @@ from vpn.actions.change import lock_instance
 from vpn.choices import KeyCustody
 from vpn.constants import SHARE_TOKEN_TTL
 from vpn.models import Peer, ProfileLink
-from vpn.profiles.peer import NoAddress, profile_of
-from vpn.profiles.wireguard import CONTENT_TYPE, configuration_digest, filename, render
+from vpn.profiles.peer import NoAddress, render_profile
 
 # Short against a handshake, long against a query: what the hub confirms is handed out at once.
 _POLL_SECONDS: Final = 0.01
@@ -33,7 +32,7 @@ class Delivery:
 
     filename: str
     content: str = field(repr=False)
-    content_type: str = CONTENT_TYPE
+    content_type: str
 
 
 class HubNotReady(NotPossible):
@@ -142,8 +141,8 @@ def _deliver(peer: Peer) -> Delivery:
     if not peer.is_on_hub:
         raise HubNotReady
     try:
-        profile = profile_of(peer)
+        profile = render_profile(peer)
     except NoAddress:
         raise HubNotReady from None
-    Peer.objects.filter(pk=peer.pk).update(delivered_digest=configuration_digest(profile), delivered_at=timezone.now())
-    return Delivery(filename=filename(peer.instance.hostname), content=render(profile))
+    Peer.objects.filter(pk=peer.pk).update(delivered_digest=profile.digest, delivered_at=timezone.now())
+    return Delivery(filename=profile.filename, content=profile.content, content_type=profile.content_type)

@@ -54,8 +54,8 @@ def _save(site: Site, values: dict[str, Any]) -> Site:
         errors["longitude" if site.longitude is None else "latitude"] = ["Give both coordinates, or none."]
     if site.platform not in Platform.values:
         errors["platform"] = [f"Choose one of {', '.join(Platform.values)}."]
-    elif site.without_wireguard and site.peers.exists():
-        errors["platform"] = [f"{site.name} is connected over WireGuard. {site.without_wireguard}"]
+    else:
+        errors |= _carried_already(site)
     if errors:
         raise InvalidInput(errors)
     try:
@@ -64,6 +64,15 @@ def _save(site: Site, values: dict[str, Any]) -> Site:
     except IntegrityError:
         raise Conflict(f"There is a site called {site.name} already.", field="name", code="name-taken") from None
     return site
+
+
+def _carried_already(site: Site) -> dict[str, list[str]]:
+    """Refuse a platform that cannot carry what the site is connected over."""
+    for peer in site.peers.all():
+        reason = site.why_not(peer.protocol)
+        if reason:
+            return {"platform": [f"{site.name} is connected over {peer.get_protocol_display()}. {reason}"]}
+    return {}
 
 
 def _cleaned(field: str, value: Any) -> Any:

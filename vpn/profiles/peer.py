@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address
 from uuid import UUID
 
 from vpn.addressing import Network, split_tunnel_routes
 from vpn.choices import KeyCustody, PeerType, ProfileState
 from vpn.models import Instance, Peer
-from vpn.profiles.wireguard import WireGuardProfile, configuration_digest
+from vpn.profiles import openvpn, wireguard
+from vpn.profiles.openvpn import OpenVPNProfile
+from vpn.profiles.wireguard import WireGuardProfile
 from vpn.validators import parse_network
 
 _EVERYTHING: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
@@ -28,15 +31,36 @@ def site_subnets(instance: Instance) -> SiteSubnets:
     return {pk: tuple(parse_network(text) for text in subnets) for pk, subnets in rows}
 
 
+@dataclass(frozen=True)
+class Rendered:
+    """A profile as a file, and the digest of what it configures."""
+
+    filename: str
+    content: str = field(repr=False)
+    content_type: str
+    digest: str
+
+
+def render_profile(peer: Peer) -> Rendered:
+    """The file that the peer's device imports, with its keys. Raises NoAddress."""
+    name = peer.instance.hostname
+    if peer.is_openvpn:
+        over_openvpn = openvpn_profile_of(peer)
+        return Rendered(
+            openvpn.filename(name), openvpn.render(over_openvpn), openvpn.CONTENT_TYPE, current_digest(peer)
+        )
+    over_wireguard = profile_of(peer)
+    return Rendered(
+        wireguard.filename(name), wireguard.render(over_wireguard), wireguard.CONTENT_TYPE, current_digest(peer)
+    )
+
+
 def profile_of(peer: Peer, *, with_key: bool = True, sites: SiteSubnets | None = None) -> WireGuardProfile:
-    """What the device should import now; without `with_key` it holds no secret (for comparing).
+    """What a WireGuard device should import now; without `with_key` it holds no secret (for comparing).
 
     `sites` saves asking for the instance's subnets again where many profiles are compared. Raises NoAddress.
     """
     instance = peer.instance
-    address = instance.server.address if instance.server is not None else None
-    if with_key and not address:
-        raise NoAddress
     address_v4, address_v6 = peer.addresses
     has_key = with_key and peer.key_custody == KeyCustody.PORTAL
     return WireGuardProfile(
@@ -48,10 +72,35 @@ def profile_of(peer: Peer, *, with_key: bool = True, sites: SiteSubnets | None =
         mtu=instance.mtu,
         hub_public_key=instance.public_key,
         preshared_key=peer.preshared_key if with_key else "",
-        endpoint_host=address or "",
+        endpoint_host=_address(instance, needed=with_key),
         endpoint_port=instance.wireguard_port,
         allowed_ips=routes_of(peer, site_subnets(instance) if sites is None else sites),
     )
+
+
+def openvpn_profile_of(peer: Peer, *, with_key: bool = True) -> OpenVPNProfile:
+    """What an OpenVPN device should import now; without `with_key` it holds no secret (for comparing)."""
+    instance = peer.instance
+    host = _address(instance, needed=with_key)
+    compat = peer.site is not None and peer.site.needs_compat
+    port = instance.openvpn_port
+    return OpenVPNProfile(
+        name=f"{instance.name}: {peer.label}",
+        remotes=((host, instance.compat_port, "tcp"),) if compat else ((host, port, "udp"), (host, port, "tcp")),
+        ca=instance.authority_certificate,
+        certificate=peer.certificate,
+        private_key=peer.private_key if with_key else "",
+        tls_crypt_v2=(peer.tls_crypt_key if with_key else "") if not compat else None,
+        route_all=peer.route_all,
+        compat=compat,
+    )
+
+
+def _address(instance: Instance, *, needed: bool) -> str:
+    address = instance.server.address if instance.server is not None else None
+    if needed and not address:
+        raise NoAddress
+    return address or ""
 
 
 def routes_of(peer: Peer, sites: SiteSubnets) -> tuple[Network, ...]:
@@ -68,7 +117,9 @@ def routes_of(peer: Peer, sites: SiteSubnets) -> tuple[Network, ...]:
 
 def current_digest(peer: Peer, sites: SiteSubnets | None = None) -> str:
     """The digest of what the peer's profile would configure now."""
-    return configuration_digest(profile_of(peer, with_key=False, sites=sites))
+    if peer.is_openvpn:
+        return openvpn.configuration_digest(openvpn_profile_of(peer, with_key=False))
+    return wireguard.configuration_digest(profile_of(peer, with_key=False, sites=sites))
 
 
 def profile_state(peer: Peer) -> ProfileState:

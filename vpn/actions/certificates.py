@@ -1,0 +1,98 @@
+"""The instance's own certificate authority: issuing, revoking, renewing. All under the lock on the instance."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256, Hash
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.utils import timezone
+
+from vpn import pki
+from vpn.models import Instance, Peer, RevokedCertificate
+
+
+def ensure_certificates(instance: Instance) -> bool:
+    """Issue what the instance lacks: authority, hub certificate, tls-crypt-v2 key, revocation list.
+
+    The caller holds the lock and saves the instance. Returns whether anything was missing.
+    """
+    if instance.has_certificates:
+        return False
+    now = timezone.now()
+    authority = pki.create_authority(f"{instance.hostname} VPN authority", now)
+    instance.authority_certificate, instance.authority_key = authority.certificate, authority.private_key
+    _issue_server(instance, now)
+    instance.tls_crypt_key = pki.tls_crypt_v2_server_key()
+    renew_revocation_list(instance)
+    return True
+
+
+def authority_of(instance: Instance) -> pki.Credential:
+    """The instance's authority, with its key."""
+    return pki.load(instance.authority_certificate, instance.authority_key)
+
+
+def _issue_server(instance: Instance, now: datetime) -> None:
+    server = pki.issue_server(authority_of(instance), instance.full_hostname, now)
+    instance.server_certificate, instance.server_key = server.certificate, server.private_key
+
+
+def renew_revocation_list(instance: Instance) -> None:
+    """Sign the list of revoked certificates anew; the caller saves the instance."""
+    revoked = [
+        pki.Revoked(int(serial, 16), at)
+        for serial, at in instance.revoked_certificates.values_list("serial", "revoked_at")
+    ]
+    instance.revocation_number += 1
+    instance.revocation_list = pki.revocation_list(
+        authority_of(instance), revoked, instance.revocation_number, timezone.now()
+    )
+
+
+def issue_for_peer(peer: Peer, instance: Instance) -> None:
+    """Give a peer a fresh certificate, key and tls-crypt-v2 key; the caller saves the peer."""
+    credential = pki.issue_client(authority_of(instance), str(peer.pk), timezone.now())
+    peer.certificate, peer.private_key = credential.certificate, credential.private_key
+    peer.certificate_serial = f"{credential.serial:x}"
+    peer.certificate_expires_at = credential.not_after
+    peer.tls_crypt_key = pki.tls_crypt_v2_client_key(instance.tls_crypt_key)
+    peer.public_key, peer.preshared_key = _fingerprint(credential.certificate), ""
+
+
+def revoke(peer: Peer, instance: Instance) -> None:
+    """Put the peer's certificate on the revocation list; the caller saves the instance."""
+    if peer.certificate_serial:
+        RevokedCertificate.objects.get_or_create(
+            instance=instance, serial=peer.certificate_serial, defaults={"revoked_at": timezone.now()}
+        )
+        renew_revocation_list(instance)
+
+
+def renew_due(instance: Instance) -> bool:
+    """Renew the hub's certificate in the last third of its life; the caller saves. Returns whether it did."""
+    now = timezone.now()
+    if not _is_due(instance.server_certificate, now):
+        return False
+    _issue_server(instance, now)
+    return True
+
+
+def is_due(peer: Peer) -> bool:
+    """Is it time for a new certificate?"""
+    return bool(peer.certificate) and _is_due(peer.certificate, timezone.now())
+
+
+def _is_due(certificate: str, now: datetime) -> bool:
+    found = x509.load_pem_x509_certificate(certificate.encode())
+    return pki.renewal_due(found.not_valid_after_utc, found.not_valid_before_utc, now.astimezone(UTC))
+
+
+def _fingerprint(certificate: str) -> str:
+    """SHA-256 of the certificate's public key in base64: as long and as unique as a WireGuard key."""
+    key = x509.load_pem_x509_certificate(certificate.encode()).public_key()
+    digest = Hash(SHA256())
+    digest.update(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    return base64.b64encode(digest.finalize()).decode()
