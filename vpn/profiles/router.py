@@ -1,0 +1,159 @@
+"""What the profiles of all routers have in common: the site, the files, the steps to take, and the plain names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from typing import Protocol
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from vpn.profiles.wireguard import ascii_text, endpoint
+
+TEXT = "text/plain; charset=utf-8"
+LABEL_LENGTH = 60
+# Short enough for an interface of Linux (15 characters), with room for nothing else.
+TAG = re.compile(r"[a-z][a-z0-9-]{0,12}[a-z0-9]")
+KEY_BLOCK = re.compile(
+    r"-----BEGIN OpenVPN tls-crypt-v2 client key-----\n([A-Za-z0-9+/=]{1,76}\n)+"
+    r"-----END OpenVPN tls-crypt-v2 client key-----\n?"
+)
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True)
+class SiteRouter:
+    """A site's router. `tag` marks everything that is ours on it: 2 to 14 of a-z, 0-9 and hyphen, one per peer and
+    the same for as long as the peer lives, whatever its protocol. `version` is what the admin says it runs, or ""."""
+
+    name: str
+    subnets: tuple[Network, ...]
+    version: str = ""
+    tag: str = "vpn-portal"
+
+
+@dataclass(frozen=True)
+class ProfileFile:
+    """A file to download. Its content may hold keys."""
+
+    filename: str
+    content: str = field(repr=False)
+    content_type: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do on the router: what, the values to paste as (label, value), and commands to enter."""
+
+    text: str
+    values: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RouterProfile:
+    """All that a site's admin needs, in order."""
+
+    files: tuple[ProfileFile, ...]
+    steps: tuple[Step, ...]
+
+
+class OpenVPNSettings(Protocol):
+    """What is needed of an OpenVPN profile (vpn.profiles.openvpn.OpenVPNProfile)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def remotes(self) -> tuple[tuple[str, int, str], ...]: ...
+    @property
+    def ca(self) -> str: ...
+    @property
+    def certificate(self) -> str: ...
+    @property
+    def private_key(self) -> str: ...
+    @property
+    def tls_crypt_v2(self) -> str | None: ...
+    @property
+    def route_all(self) -> bool: ...
+    @property
+    def compat(self) -> bool: ...
+
+
+def tag_of(router: SiteRouter) -> str:
+    """The router's tag. Raises ValueError for one that a name, a comment or a pattern could not hold as it is."""
+    if not TAG.fullmatch(router.tag):
+        raise ValueError("A tag is 2 to 14 of a-z, 0-9 and hyphen, beginning with a letter.")
+    return router.tag
+
+
+def label_of(text: str) -> str:
+    """A name as a comment may show it: one line of printable ASCII, not too long."""
+    return ascii_text(text)[:LABEL_LENGTH].strip()
+
+
+def networks(values: tuple[Network, ...]) -> tuple[Network, ...]:
+    """The same networks, each once, in order. Raises ValueError for anything that is not a parsed network."""
+    for value in values:
+        if not isinstance(value, IPv4Network | IPv6Network):
+            raise ValueError("A parsed network was expected.")
+    return tuple(dict.fromkeys(values))
+
+
+def host_and_port(host: str, port: int) -> tuple[str, str]:
+    """An endpoint's host without brackets, and its port as text. Raises ValueError for what is neither an address
+    nor a DNS name, or no port."""
+    text, _, number = endpoint(host, port).rpartition(":")
+    return text.strip("[]"), number
+
+
+def remote_of(profile: OpenVPNSettings, *transports: str) -> tuple[str, str, str]:
+    """(host, port, transport) of the first remote that is reached over the first of `transports` there is.
+
+    Raises ValueError where the profile has none of them.
+    """
+    for wanted in transports:
+        for host, port, transport in profile.remotes:
+            if transport == wanted:
+                return *host_and_port(host, port), transport
+    raise ValueError(f"The profile has no remote over {' or '.join(transports)}.")
+
+
+def certificate(text: str) -> str:
+    """A certificate as PEM with nothing around it. Raises ValueError for anything but exactly one."""
+    block = _block(text, "CERTIFICATE")
+    x509.load_pem_x509_certificate(block.encode())
+    return block
+
+
+def private_key(text: str) -> str:
+    """An unencrypted private key as PEM (PKCS 8) with nothing around it. Raises ValueError for anything else, and
+    never quotes it."""
+    block = _block(text, "PRIVATE KEY")
+    try:
+        load_pem_private_key(block.encode(), None)
+    except (ValueError, TypeError):
+        raise ValueError("The private key cannot be read.") from None
+    return block
+
+
+def tls_crypt_v2_key(text: str | None) -> str:
+    """A client's tls-crypt-v2 key with nothing around it. Raises ValueError for anything else."""
+    if text is None or not KEY_BLOCK.fullmatch(text):
+        raise ValueError("The tls-crypt-v2 key cannot be read.")
+    return text.rstrip("\n") + "\n"
+
+
+def _block(text: str, kind: str) -> str:
+    pattern = rf"-----BEGIN {kind}-----\n([A-Za-z0-9+/=]{{1,76}}\n)+-----END {kind}-----\n?"
+    if not re.fullmatch(pattern, text):
+        raise ValueError(f"Exactly one PEM block of a {kind.lower()} was expected.")
+    return text.rstrip("\n") + "\n"
+
+
+def body_of(pem: str) -> str:
+    """The base64 of a PEM block in one line, as VyOS wants it."""
+    return "".join(line for line in pem.splitlines() if not line.startswith("-----"))
