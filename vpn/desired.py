@@ -10,8 +10,9 @@ from uuid import UUID
 from vpn import keys
 from vpn.addressing import HUB_HOST, RESERVED_NETWORKS, Network, host_addresses, is_broad, probe_host, subtract
 from vpn.agent import spec as agent_spec
-from vpn.choices import PeerType, Protocol
+from vpn.choices import Protocol
 from vpn.models import Instance, Peer
+from vpn.models.peer import with_compat
 from vpn.validators import parse_network
 
 SCHEMA = agent_spec.SCHEMA
@@ -165,8 +166,6 @@ def _openvpn(instance: Instance) -> dict[str, Any] | None:
     """The OpenVPN listeners; the compatibility listener only while a router needs it."""
     if not instance.has_certificates:
         return None
-    routers = instance.peers.admitted().filter(protocol=Protocol.OPENVPN, type=PeerType.SITE).select_related("site")
-    needs_compat = any(peer.site is not None and peer.site.needs_compat for peer in routers)
     return {
         "ca": instance.authority_certificate,
         "certificate": instance.server_certificate,
@@ -175,7 +174,7 @@ def _openvpn(instance: Instance) -> dict[str, Any] | None:
         "tls_crypt_v2": instance.tls_crypt_key,
         "udp_port": instance.openvpn_port,
         "tcp_port": instance.openvpn_port,
-        "compat_port": instance.compat_port if needs_compat else None,
+        "compat_port": instance.compat_port if with_compat([instance.pk]) else None,
     }
 
 

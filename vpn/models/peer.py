@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import uuid
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import ClassVar
 
@@ -137,6 +138,15 @@ class Peer(models.Model):
     def is_on_hub(self) -> bool:
         """Has the server confirmed this peer as it is now?"""
         return bool(self.applied_digest) and self.changed_generation <= self.instance.applied_generation
+
+
+def with_compat(instances: Iterable[uuid.UUID]) -> set[uuid.UUID]:
+    """Which of these instances have a router that needs the compatibility listener; one query."""
+    routers = Peer.objects.admitted().filter(
+        instance__in=list(instances), protocol=Protocol.OPENVPN, type=PeerType.SITE
+    )
+    rows = routers.select_related("site").only("instance", "site", "site__platform", "site__platform_version")
+    return {peer.instance_id for peer in rows if peer.site is not None and peer.site.needs_compat}
 
 
 class RevokedCertificate(models.Model):
