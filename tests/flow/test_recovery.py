@@ -243,6 +243,25 @@ def test_a_taken_port_is_said_and_the_hub_goes_on_once_it_is_free(instance: Inst
     assert run_jobs(instance).server_ready
 
 
+def test_deleting_while_provisioning_ends_with_nothing(
+    instance: Instance, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = provision.send
+
+    def deleted_meanwhile(*arguments: Any) -> Any:
+        delete_instance(instance)
+        return send(*arguments)
+
+    rung: list[Any] = []
+    monkeypatch.setattr("vpn.jobs.queue._enqueue", lambda queue, *what, **options: rung.append(what))
+    monkeypatch.setattr("vpn.jobs.provision.send", deleted_meanwhile)
+    provision.provision_instance(str(instance.pk))
+    assert rung[-1] == ("vpn.jobs.provision.destroy_instance", str(instance.pk))
+    provision.destroy_instance(str(instance.pk))
+    assert not Instance.objects.exists()
+    assert not lab.hubs()
+
+
 def test_deleting_while_settings_change_leaves_nothing(instance: Instance, lab: Lab) -> None:
     run_jobs(instance)
     update_instance(instance, mtu=1380)

@@ -258,6 +258,8 @@ class Lab:
     def reboot_host(self) -> None:
         """End all processes on the host and remove its namespaces, hubs included, and start it again, empty."""
         self._remove_hubs()
+        # A deleted namespace goes a little later, and its end of the cable with it: pull that out at once.
+        self.run(self.internet, ["ip", "link", "delete", "p1"])
         self._remove_namespace(self.host)
         self.host = self._add_host()
 

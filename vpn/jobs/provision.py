@@ -17,7 +17,7 @@ from vpn.actions.change import lock_instance
 from vpn.actions.instance import open_operation, remove_rows, set_state
 from vpn.actions.progress import begin_step, fail_operation, finish_operation, finish_step, next_step
 from vpn.addressing import HUB_HOST, host_addresses, probe_host
-from vpn.choices import InstanceState, OperationKind, StepName
+from vpn.choices import InstanceState, OperationKind, OperationState, StepName
 from vpn.desired import Unsettled, compile_spec
 from vpn.drivers.base import AgentError, Proof, Unreachable
 from vpn.drivers.registry import driver_for
@@ -45,7 +45,11 @@ def provision_instance(instance_id: str) -> None:
             _become_ready(pk, token, operation)
     finally:
         lease.release(pk, token)
-    queue.enqueue_apply(pk)
+    # What was asked for meanwhile found the instance claimed.
+    if Instance.objects.filter(pk=pk, state=InstanceState.DELETING).exists():
+        queue.enqueue_destroy(pk)
+    else:
+        queue.enqueue_apply(pk)
 
 
 def _begin(pk: UUID) -> Operation | None:
@@ -63,7 +67,7 @@ def _begin(pk: UUID) -> Operation | None:
 def _run_steps(pk: UUID, token: UUID, operation: Operation, steps: dict[str, Callable[[UUID, UUID], str]]) -> bool:
     """Run what is left of an operation; False where a step failed or the claim was lost."""
     while (step := next_step(operation)) is not None:
-        if not lease.renew(pk, token):
+        if not lease.renew(pk, token) or not _goes_on(operation):
             return False
         begin_step(step)
         try:
@@ -75,6 +79,11 @@ def _run_steps(pk: UUID, token: UUID, operation: Operation, steps: dict[str, Cal
             return False
         finish_step(step, message)
     return True
+
+
+def _goes_on(operation: Operation) -> bool:
+    """Is the operation still wanted? A deletion gives up what runs."""
+    return Operation.objects.filter(pk=operation.pk, state=OperationState.RUNNING).exists()
 
 
 def _fail(pk: UUID, operation: Operation, step: OperationStep, message: str) -> None:
