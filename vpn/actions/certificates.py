@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
@@ -12,6 +12,9 @@ from django.utils import timezone
 
 from vpn import pki
 from vpn.models import Instance, Peer, RevokedCertificate
+
+# The list is good for as long as the authority; signing it anew now and then shows that the authority still can.
+_REVOCATION_LIST_AGE = timedelta(days=30)
 
 
 def ensure_certificates(instance: Instance) -> bool:
@@ -71,23 +74,28 @@ def revoke(peer: Peer, instance: Instance) -> None:
         renew_revocation_list(instance)
 
 
-def renew_due(instance: Instance) -> bool:
-    """Renew the hub's certificate in the last third of its life; the caller saves. Returns whether it did."""
+def renew_hub(instance: Instance) -> bool:
+    """Renew what the hub shows before it runs out: its certificate, the revocation list. The caller saves."""
     now = timezone.now()
-    if not _is_due(instance.server_certificate, now):
-        return False
-    _issue_server(instance, now)
-    return True
+    renewed = False
+    if _is_due(instance.server_certificate, now):
+        _issue_server(instance, now)
+        renewed = True
+    signed_at = x509.load_pem_x509_crl(instance.revocation_list.encode()).last_update_utc
+    if now - signed_at > _REVOCATION_LIST_AGE:
+        renew_revocation_list(instance)
+        renewed = True
+    return renewed
 
 
 def is_due(peer: Peer) -> bool:
-    """Is it time for a new certificate?"""
+    """Is it time for a new certificate? The old one stays good until its end, so that nobody is cut off."""
     return bool(peer.certificate) and _is_due(peer.certificate, timezone.now())
 
 
 def _is_due(certificate: str, now: datetime) -> bool:
-    found = x509.load_pem_x509_certificate(certificate.encode())
-    return pki.renewal_due(found.not_valid_after_utc, found.not_valid_before_utc, now.astimezone(UTC))
+    not_before, not_after = pki.validity(certificate)
+    return pki.renewal_due(not_after, not_before, now)
 
 
 def _fingerprint(certificate: str) -> str:

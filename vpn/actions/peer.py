@@ -180,6 +180,14 @@ def rotate_keys(peer: Peer) -> Peer:
     return fresh
 
 
+def renew_peer(peer: Peer) -> None:
+    """A new certificate before the old one runs out; the old one stays good until then, its profile is outdated."""
+    with changing(peer.instance_id, only_peers=True) as locked:
+        fresh = _fresh(peer, locked)
+        certificates.issue_for_peer(fresh, locked)
+        fresh.save()
+
+
 def delete_peer(peer: Peer) -> None:
     """Revoke and remove a peer; its live session ends when the hub has followed, within two seconds."""
     with changing(peer.instance_id, only_peers=True) as locked:

@@ -38,7 +38,7 @@ class Site(models.Model):
 
     def why_not(self, protocol: str) -> str:
         """Why this site's router cannot carry a protocol, in words; empty where it can."""
-        return platforms.why_not(self.platform, self.platform_version, protocol)
+        return platforms.capability(self.platform, protocol, self.platform_version).reason
 
     @property
     def needs_compat(self) -> bool:
