@@ -39,7 +39,7 @@ def authority_of(instance: Instance) -> pki.Credential:
 
 
 def _issue_server(instance: Instance, now: datetime) -> None:
-    server = pki.issue_server(authority_of(instance), instance.full_hostname, now)
+    server = pki.issue_server(authority_of(instance), instance.hub, now)
     instance.server_certificate, instance.server_key = server.certificate, server.private_key
 
 

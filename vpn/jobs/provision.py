@@ -132,8 +132,7 @@ def _start_hub(pk: UUID, token: UUID) -> str:
     desired, report = send(pk, compile_spec(pk))
     record_applied(pk, token, desired, report)
     return (
-        f"WireGuard listens on UDP port {instance.wireguard_port}, "
-        f"OpenVPN on UDP and TCP port {instance.openvpn_port}."
+        f"WireGuard listens on UDP port {instance.wireguard_port}, OpenVPN on UDP and TCP port {instance.openvpn_port}."
     )
 
 

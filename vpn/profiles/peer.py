@@ -89,10 +89,12 @@ def openvpn_profile_of(peer: Peer, *, with_key: bool = True) -> OpenVPNProfile:
         remotes=((host, instance.compat_port, "tcp"),) if compat else ((host, port, "udp"), (host, port, "tcp")),
         ca=instance.authority_certificate,
         certificate=peer.certificate,
-        private_key=peer.private_key if with_key else "",
-        tls_crypt_v2=(peer.tls_crypt_key if with_key else "") if not compat else None,
+        private_key=peer.private_key if with_key else None,
+        tls_crypt_v2=peer.tls_crypt_key if with_key and not compat else None,
+        server_name=instance.hub,
         route_all=peer.route_all,
         compat=compat,
+        mtu=instance.mtu,
     )
 
 
