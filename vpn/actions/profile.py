@@ -85,6 +85,12 @@ def issue_link(peer: Peer) -> tuple[str, int]:
     return token, SHARE_TOKEN_TTL
 
 
+def peer_of_link(token: str) -> Peer | None:
+    """Whose profile a share token would show, unspent; None for a token that is unknown, used or too old."""
+    found = Peer.objects.select_related(*_JOINED).filter(profile_link__in=_links(token)).first()
+    return found if found is not None and found.is_admitted else None
+
+
 def revoke_link(peer: Peer) -> None:
     """End the peer's share token, if there is one."""
     ProfileLink.objects.filter(peer=peer).delete()
