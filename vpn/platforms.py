@@ -177,3 +177,8 @@ def capabilities(platform: str, version: str = "") -> dict[str, Capability]:
 def needs_compat(platform: str, version: str = "") -> bool:
     """Whether this router, where it uses OpenVPN, needs the compatibility listener."""
     return capability(platform, OPENVPN, version).compat
+
+
+def why_not(platform: str, version: str, protocol: str) -> str:
+    """Why this router cannot use the protocol, or "" where it can."""
+    return capability(platform, protocol, version).reason

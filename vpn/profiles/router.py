@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
-from typing import Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.wireguard import ascii_text, endpoint
 
 TEXT = "text/plain; charset=utf-8"
@@ -62,27 +62,6 @@ class RouterProfile:
     steps: tuple[Step, ...]
 
 
-class OpenVPNSettings(Protocol):
-    """What is needed of an OpenVPN profile (vpn.profiles.openvpn.OpenVPNProfile)."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def remotes(self) -> tuple[tuple[str, int, str], ...]: ...
-    @property
-    def ca(self) -> str: ...
-    @property
-    def certificate(self) -> str: ...
-    @property
-    def private_key(self) -> str: ...
-    @property
-    def tls_crypt_v2(self) -> str | None: ...
-    @property
-    def route_all(self) -> bool: ...
-    @property
-    def compat(self) -> bool: ...
-
-
 def tag_of(router: SiteRouter) -> str:
     """The router's tag. Raises ValueError for one that a name, a comment or a pattern could not hold as it is."""
     if not TAG.fullmatch(router.tag):
@@ -97,9 +76,8 @@ def label_of(text: str) -> str:
 
 def networks(values: tuple[Network, ...]) -> tuple[Network, ...]:
     """The same networks, each once, in order. Raises ValueError for anything that is not a parsed network."""
-    for value in values:
-        if not isinstance(value, IPv4Network | IPv6Network):
-            raise ValueError("A parsed network was expected.")
+    if not all(isinstance(value, IPv4Network | IPv6Network) for value in values):
+        raise ValueError("Parsed networks were expected.")
     return tuple(dict.fromkeys(values))
 
 
@@ -110,7 +88,7 @@ def host_and_port(host: str, port: int) -> tuple[str, str]:
     return text.strip("[]"), number
 
 
-def remote_of(profile: OpenVPNSettings, *transports: str) -> tuple[str, str, str]:
+def remote_of(profile: OpenVPNProfile, *transports: str) -> tuple[str, str, str]:
     """(host, port, transport) of the first remote that is reached over the first of `transports` there is.
 
     Raises ValueError where the profile has none of them.
@@ -129,10 +107,10 @@ def certificate(text: str) -> str:
     return block
 
 
-def private_key(text: str) -> str:
+def private_key(text: str | None) -> str:
     """An unencrypted private key as PEM (PKCS 8) with nothing around it. Raises ValueError for anything else, and
     never quotes it."""
-    block = _block(text, "PRIVATE KEY")
+    block = _block(text or "", "PRIVATE KEY")
     try:
         load_pem_private_key(block.encode(), None)
     except (ValueError, TypeError):
