@@ -65,8 +65,8 @@ class Revoked:
 
 def create_authority(common_name: str, now: datetime) -> Credential:
     """A new authority that may sign certificates of servers and clients, but no other authority."""
-    if not common_name.isprintable() or not 1 <= len(common_name) <= NAME_LENGTH:
-        raise ValueError(f"An authority has a name of 1 to {NAME_LENGTH} printable characters.")
+    if not common_name.isprintable() or not 1 <= len(common_name.encode()) <= NAME_LENGTH:
+        raise ValueError(f"An authority has a name of printable characters, in 1 to {NAME_LENGTH} bytes.")
     now = _second(now)
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name(common_name)

@@ -131,7 +131,7 @@ def configuration_digest(profile: OpenVPNProfile) -> str:
     """A digest (hex) of what the profile configures, to tell whether a delivered one is outdated.
 
     It holds no secret, and leaves out what may change without a new profile: the name, the hosts (an address turns
-    into a name once that resolves), and the control channel's key, which always changes with the certificate.
+    into a name once that resolves), and the key of the control channel, which is made anew with each certificate.
     """
     configured = {
         "remotes": [[port, protocol] for _, port, protocol in profile.remotes],
