@@ -7,7 +7,7 @@ import hashlib
 import uuid
 from typing import Any
 
-from vpn.agent.spec import DeltaDocument, PeerDocument, SpecDocument, digest
+from vpn.agent.spec import DeltaDocument, SpecDocument, WireGuardPeerDocument, digest
 
 HUB = "kx3j9x0aq2"
 
@@ -21,7 +21,7 @@ def peer_id(number: int) -> str:
     return str(uuid.UUID(int=number))
 
 
-def peer(number: int, *subnets: str) -> PeerDocument:
+def peer(number: int, *subnets: str) -> WireGuardPeerDocument:
     return {
         "public_key": key(f"public {number}"),
         "preshared_key": key(f"preshared {number}"),

@@ -120,7 +120,7 @@ class Device:
     v6: str
     subnets: tuple[str, ...] = ()
 
-    def document(self) -> spec.PeerDocument:
+    def document(self) -> spec.WireGuardPeerDocument:
         """Return the peer as the hub knows it."""
         return {
             "public_key": self.public_key,

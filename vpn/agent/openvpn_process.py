@@ -1,0 +1,99 @@
+"""Processes of openvpn: started with as few rights as work, found by their command line, gone before another starts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from vpn.agent import command, files
+from vpn.agent.command import Place
+from vpn.agent.errors import FAILED, PORT_TAKEN, AgentError
+
+# To make a tunnel interface and move it takes CAP_NET_ADMIN, to set routes in the hub's namespace CAP_SYS_ADMIN
+# (setns(2)). It stays root, for another user could not enter the namespace, but has no other right of root's: none over
+# other users' files or processes, and no way to gain more.
+_BOUNDED: Final = (
+    "setpriv",
+    "--bounding-set=-all,+net_admin,+sys_admin",
+    "--inh-caps=-all",
+    "--no-new-privs",
+)
+_EXIT_PATIENCE: Final = 3.0  # seconds; over UDP it lingers for one, to tell its clients
+_DIGEST: Final = b"HUB_DIGEST"
+
+
+@dataclass(frozen=True)
+class Process:
+    """A running openvpn, and the digest of what it was started with."""
+
+    pid: int
+    digest: str
+
+
+def start(host: Place, config: Path, digest: str) -> None:
+    """Start openvpn with the configuration `config`, carrying its digest. Raises AgentError when it ends at once."""
+    command.require("openvpn")
+    config.with_suffix(".pid").unlink(missing_ok=True)
+    argv = [*_BOUNDED, "openvpn", "--config", str(config), "--setenv", _DIGEST.decode(), digest, "--daemon"]
+    if host.start_daemon(argv).code != 0:
+        raise failure(config)
+
+
+def failure(config: Path) -> AgentError:
+    """Return the error for an openvpn that did not come up, with the reason that it wrote down."""
+    lines = (files.read_text(config.with_suffix(".log")) or "").splitlines()
+    if any("Address already in use" in line for line in lines):
+        return AgentError(PORT_TAKEN, "A port of OpenVPN's is taken by another program: free it or choose another.")
+    telling = [line for line in lines if "WARNING" not in line and "Exiting due to fatal error" not in line]
+    # A line begins with its date and time.
+    reason = " ".join(telling[-1].split()[2:])[:200] if telling else "it said nothing"
+    return AgentError(FAILED, f"openvpn did not start: {reason}")
+
+
+def is_running(config: Path) -> bool:
+    """Return whether the process of `config` that wrote its id down lives."""
+    text = (files.read_text(config.with_suffix(".pid")) or "").strip()
+    return text.isdecimal() and _process(int(text), config) is not None
+
+
+def running(config: Path) -> list[Process]:
+    """Return all processes of `config`; there should be one at most."""
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return [process for process in (_process(pid, config) for pid in pids) if process is not None]
+
+
+def stop(config: Path) -> bool:
+    """End all processes of `config`, wait until they are gone, and return whether there were any."""
+    there = running(config)
+    left = there
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in left:
+            _signal(process.pid, number)
+        deadline = time.monotonic() + _EXIT_PATIENCE
+        while left and time.monotonic() < deadline:
+            left = [process for process in left if _process(process.pid, config)]
+            time.sleep(0.005)
+    if left:
+        raise AgentError(FAILED, "An openvpn process does not end: the server may need a restart.")
+    return bool(there)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _process(pid: int, config: Path) -> Process | None:
+    try:
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    if argv[0].rsplit(b"/", 1)[-1] != b"openvpn" or str(config).encode() not in argv:
+        return None
+    return Process(pid, argv[argv.index(_DIGEST) + 1].decode() if _DIGEST in argv[:-1] else "")
