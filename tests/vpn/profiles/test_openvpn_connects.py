@@ -57,7 +57,7 @@ def test_openvpn_reads_the_file_with_all_its_keys(name: str, compat: bool, tmp_p
     file = tmp_path / "profile.ovpn"
     file.touch(0o600)
     file.write_text(render(dataclasses.replace(base, name=name, remotes=(("127.0.0.1", 1, "tcp"),))))
-    command = ["openvpn", "--config", file, "--dev", "null", "--remap-usr1", "SIGTERM"]
+    command = ["openvpn", "--config", str(file), "--dev", "null", "--remap-usr1", "SIGTERM"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert "Options error" not in done.stdout
     assert "connect to [AF_INET]127.0.0.1:1 failed: Connection refused" in done.stdout, done.stdout
