@@ -99,7 +99,7 @@ def destroy(host: Host, hub: str, version: Version) -> HubReport:
         host.state.bury(hub, max(version, host.state.tombstone(hub) or version))
         names = host.names(hub)
         there = {"namespace": namespace.exists(names.netns), "wireguard": wireguard.is_alive(names)}
-        there["openvpn"] = openvpn.remove(names, host.state.openvpn(hub))
+        there["openvpn"] = openvpn.remove(host.state.openvpn(hub))
         wireguard.remove(names)
         egress.remove(names)
         namespace.remove(names)

@@ -5,6 +5,7 @@
     up connect disconnect            scripts
     ccd/<common name>                who may come in, with which addresses and networks; ccd_compat/ for `compat`
     routes/<common name>             the same for the kernel, behind a line with how the peer is routed
+    serials/<common name>.<device>   which certificate a peer showed when it connected
     pushed_split pushed_all          what peers are told when they connect, and whose own it is
 
 What peers are told is the same for all of them, but for their own networks: kept in one place, a new site changes one
@@ -67,22 +68,29 @@ class Layout:
         return self.directory / ("ccd_compat" if compat else "ccd")
 
     @property
+    def serials(self) -> Path:
+        """The directory of the certificates that peers have shown."""
+        return self.directory / "serials"
+
+    @property
     def routes(self) -> Path:
         """The directory of the peers' networks."""
         return self.directory / "routes"
 
 
-def ports(openvpn: OpenVPN) -> dict[str, int]:
+def ports(openvpn: OpenVPN | None) -> dict[str, int]:
     """Return which listeners there are to be, with their ports."""
+    if openvpn is None:
+        return {}
     listeners = {UDP: openvpn.udp_port, TCP: openvpn.tcp_port}
     if openvpn.compat_port is not None:
         listeners[COMPAT] = openvpn.compat_port
     return listeners
 
 
-def files(layout: Layout, names: Names, spec: HubSpec, openvpn: OpenVPN, dual_stack: bool) -> dict[str, str]:
+def contents(layout: Layout, names: Names, spec: HubSpec, openvpn: OpenVPN, dual_stack: bool) -> dict[str, str]:
     """Return all files by name, but those of single peers."""
-    contents = {
+    texts = {
         "ca.pem": openvpn.ca,
         "certificate.pem": openvpn.certificate,
         "private_key.pem": openvpn.private_key,
@@ -94,8 +102,8 @@ def files(layout: Layout, names: Names, spec: HubSpec, openvpn: OpenVPN, dual_st
         **pushed(spec),
     }
     for listener, port in ports(openvpn).items():
-        contents[f"{listener}.conf"] = _configuration(layout, names, spec, listener, port, dual_stack)
-    return contents
+        texts[f"{listener}.conf"] = _configuration(layout, names, spec, listener, port, dual_stack)
+    return texts
 
 
 def pushed(spec: HubSpec) -> dict[str, str]:
@@ -272,6 +280,7 @@ def _connect(layout: Layout, names: Names) -> str:
     return f"""\
 {_HEAD}device=$1 told=$2
 case "$common_name" in "" | *[!0-9a-f-]*) exit 1 ;; esac
+echo "$tls_serial_0" >"{layout.serials}/$common_name.$device" || exit 1
 read -r kind <"{layout.routes}/$common_name" || exit 1
 while read -r owner line; do
   [ "$owner" = "$common_name" ] || echo "$line"

@@ -69,6 +69,13 @@ def restart(path: Path, common_names: Iterable[str]) -> int:
         return len(there)
 
 
+def quieten(path: Path) -> None:
+    """Have nothing written down any more but what ends the process. Raises Unheard."""
+    with _connection(path) as stream:
+        _say(stream, "verb 0")
+        _answer(stream)
+
+
 @contextlib.contextmanager
 def _connection(path: Path) -> Iterator[BufferedRWPair]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,12 +17,7 @@ from vpn.agent.errors import FAILED, PORT_TAKEN, AgentError
 # To make a tunnel interface and move it takes CAP_NET_ADMIN, to set routes in the hub's namespace CAP_SYS_ADMIN
 # (setns(2)). It stays root, for another user could not enter the namespace, but has no other right of root's: none over
 # other users' files or processes, and no way to gain more.
-_BOUNDED: Final = (
-    "setpriv",
-    "--bounding-set=-all,+net_admin,+sys_admin",
-    "--inh-caps=-all",
-    "--no-new-privs",
-)
+_BOUNDED: Final = ("setpriv", "--bounding-set=-all,+net_admin,+sys_admin", "--inh-caps=-all", "--no-new-privs")
 _EXIT_PATIENCE: Final = 3.0  # seconds; over UDP it lingers for one, to tell its clients
 _DIGEST: Final = b"HUB_DIGEST"
 
@@ -31,13 +27,15 @@ class Process:
     """A running openvpn, and the digest of what it was started with."""
 
     pid: int
+    config: Path
     digest: str
 
 
 def start(host: Place, config: Path, digest: str) -> None:
     """Start openvpn with the configuration `config`, carrying its digest. Raises AgentError when it ends at once."""
     command.require("openvpn")
-    config.with_suffix(".pid").unlink(missing_ok=True)
+    for suffix in (".pid", ".log"):
+        config.with_suffix(suffix).unlink(missing_ok=True)
     argv = [*_BOUNDED, "openvpn", "--config", str(config), "--setenv", _DIGEST.decode(), digest, "--daemon"]
     if host.start_daemon(argv).code != 0:
         raise failure(config)
@@ -54,32 +52,31 @@ def failure(config: Path) -> AgentError:
     return AgentError(FAILED, f"openvpn did not start: {reason}")
 
 
-def is_running(config: Path) -> bool:
-    """Return whether the process of `config` that wrote its id down lives."""
+def written(config: Path) -> Process | None:
+    """Return the process of `config` that wrote its id down, when it lives."""
     text = (files.read_text(config.with_suffix(".pid")) or "").strip()
-    return text.isdecimal() and _process(int(text), config) is not None
+    return _process(int(text), {config}) if text.isdecimal() else None
 
 
-def running(config: Path) -> list[Process]:
-    """Return all processes of `config`; there should be one at most."""
-    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    return [process for process in (_process(pid, config) for pid in pids) if process is not None]
-
-
-def stop(config: Path) -> bool:
-    """End all processes of `config`, wait until they are gone, and return whether there were any."""
-    there = running(config)
+def stop(configs: Collection[Path]) -> bool:
+    """End all processes of `configs`, wait until they are gone, and return whether there were any."""
+    there = _running(set(configs))
     left = there
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in left:
             _signal(process.pid, number)
         deadline = time.monotonic() + _EXIT_PATIENCE
         while left and time.monotonic() < deadline:
-            left = [process for process in left if _process(process.pid, config)]
+            left = [process for process in left if _process(process.pid, {process.config})]
             time.sleep(0.005)
     if left:
         raise AgentError(FAILED, "An openvpn process does not end: the server may need a restart.")
     return bool(there)
+
+
+def _running(configs: set[Path]) -> list[Process]:
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return [process for process in (_process(pid, configs) for pid in pids) if process is not None]
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
@@ -89,11 +86,15 @@ def _signal(pid: int, number: signal.Signals) -> None:
         return
 
 
-def _process(pid: int, config: Path) -> Process | None:
+def _process(pid: int, configs: set[Path]) -> Process | None:
     try:
         argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return None
-    if argv[0].rsplit(b"/", 1)[-1] != b"openvpn" or str(config).encode() not in argv:
+    if argv[0].rsplit(b"/", 1)[-1] != b"openvpn":
         return None
-    return Process(pid, argv[argv.index(_DIGEST) + 1].decode() if _DIGEST in argv[:-1] else "")
+    words = [word.decode(errors="replace") for word in argv]
+    config = next((config for config in configs if str(config) in words), None)
+    if config is None:
+        return None
+    return Process(pid, config, words[argv.index(_DIGEST) + 1] if _DIGEST in argv[:-1] else "")
