@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from vpn.keys import decode_key
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.wireguard import ascii_text, endpoint
 
@@ -22,6 +24,7 @@ KEY_BLOCK = re.compile(
 )
 
 Network = IPv4Network | IPv6Network
+Interface = IPv4Interface | IPv6Interface
 
 
 @dataclass(frozen=True)
@@ -135,3 +138,52 @@ def _block(text: str, kind: str) -> str:
 def body_of(pem: str) -> str:
     """The base64 of a PEM block in one line, as VyOS wants it."""
     return "".join(line for line in pem.splitlines() if not line.startswith("-----"))
+
+
+def plain_label(text: str) -> str:
+    """A name in characters that mean nothing in any configuration: letters, digits, spaces and . _ : - only."""
+    return " ".join(re.sub(r"[^A-Za-z0-9._:-]+", " ", label_of(text)).split())
+
+
+def device_of(router: SiteRouter) -> str:
+    """An interface's name of at most 15 characters, of a-z, 0-9 and underscore only: uci allows no hyphen."""
+    return tag_of(router).replace("-", "_")
+
+
+def number_of(router: SiteRouter) -> int:
+    """A number from 100 to 999 that belongs to the tag, for platforms that count their interfaces."""
+    return 100 + int.from_bytes(hashlib.sha256(tag_of(router).encode()).digest()[:4]) % 900
+
+
+def with_device(text: str, device: str) -> str:
+    """An .ovpn file whose tunnel has a name of its own, so that firewalls and networks can refer to it."""
+    head, _, rest = text.partition("\ndev tun\n")
+    if not rest or "\ndev tun\n" in rest:
+        raise ValueError("The profile names no tunnel.")
+    return f"{head}\ndev {device}\ndev-type tun\n{rest}"
+
+
+def without_default(values: tuple[Network, ...]) -> tuple[Network, ...]:
+    """The networks but the default routes, which most routers must not simply send into the tunnel: the tunnel's own
+    packets would take them, too."""
+    return tuple(value for value in networks(values) if value.prefixlen)
+
+
+def checked_key(text: str) -> str:
+    """A WireGuard key. Raises ValueError, which never quotes it, for anything else."""
+    decode_key(text)
+    return text
+
+
+def checked_number(value: int, lowest: int, highest: int) -> str:
+    """A number as text. Raises ValueError for one out of range, and for what only looks like a number."""
+    if type(value) is not int or not lowest <= value <= highest:
+        raise ValueError(f"A number from {lowest} to {highest} was expected.")
+    return str(value)
+
+
+def interface_addresses(values: tuple[Interface, ...]) -> tuple[Interface, ...]:
+    """The same addresses. Raises ValueError for what is no parsed address, or has a zone."""
+    if any(not isinstance(v, IPv4Interface | IPv6Interface) or getattr(v, "scope_id", None) for v in values):
+        raise ValueError("Parsed addresses without a zone were expected.")
+    return values

@@ -5,8 +5,18 @@ from __future__ import annotations
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface
 
 from vpn.constants import MAX_MTU, MIN_MTU
-from vpn.keys import decode_key
-from vpn.profiles.router import TEXT, Network, ProfileFile, RouterProfile, SiteRouter, Step, host_and_port, networks
+from vpn.profiles.router import (
+    TEXT,
+    Network,
+    ProfileFile,
+    RouterProfile,
+    SiteRouter,
+    Step,
+    checked_key,
+    checked_number,
+    host_and_port,
+    networks,
+)
 from vpn.profiles.routeros_script import (
     Target,
     add_or_set,
@@ -71,11 +81,11 @@ def scripts(target: Target, install: str, name: str, *, own_key: bool = False) -
 
 
 def _interface(target: Target, profile: WireGuardProfile) -> str:
-    properties = {"name": quoted(target.tag), "mtu": _number(profile.mtu, MIN_MTU, MAX_MTU)}
+    properties = {"name": quoted(target.tag), "mtu": checked_number(profile.mtu, MIN_MTU, MAX_MTU)}
     if profile.private_key is not None:
-        properties["private_key"] = _key(profile.private_key)
+        properties["private_key"] = quoted(checked_key(profile.private_key))
     if profile.listen_port is not None:
-        properties["listen_port"] = _number(profile.listen_port, 1, 65535)
+        properties["listen_port"] = checked_number(profile.listen_port, 1, 65535)
     return add_or_set(
         "/interface wireguard",
         target.ours("interface"),
@@ -92,12 +102,14 @@ def _peer(target: Target, profile: WireGuardProfile) -> str:
         raise ValueError("At least one network was expected.")
     properties = {
         "interface": quoted(target.tag),
-        "public_key": _key(profile.hub_public_key),
-        "preshared_key": _key(profile.preshared_key) if profile.preshared_key is not None else quoted(""),
+        "public_key": quoted(checked_key(profile.hub_public_key)),
+        "preshared_key": quoted(checked_key(profile.preshared_key))
+        if profile.preshared_key is not None
+        else quoted(""),
         "endpoint_address": quoted(host),
         "endpoint_port": port,
         "allowed_address": ",".join(word(str(network)) for network in allowed),
-        "persistent_keepalive": f"{_number(profile.keepalive, 0, 65535)}s",
+        "persistent_keepalive": f"{checked_number(profile.keepalive, 0, 65535)}s",
     }
     if target.version >= NAMED_PEERS:
         properties["name"] = quoted(target.tag)
@@ -153,14 +165,3 @@ def _default_routes(target: Target, defaults: list[Network], subnets: tuple[Netw
     lines += [command("/routing rule", "add", dst_address=str(net), table="main", **rule) for net in inside]
     lines += [command("/routing rule", "add", src_address=str(net), table=quoted(target.tag), **rule) for net in inside]
     return lines
-
-
-def _key(text: str) -> str:
-    decode_key(text)
-    return quoted(text)
-
-
-def _number(value: int, lowest: int, highest: int) -> str:
-    if type(value) is not int or not lowest <= value <= highest:
-        raise ValueError(f"A number from {lowest} to {highest} was expected.")
-    return str(value)
