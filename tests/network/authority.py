@@ -82,6 +82,5 @@ class Authority:
         return (
             f"client\ndev tun\nremote {host} {self.compat_port} tcp4-client\nnobind\npersist-key\npersist-tun\n"
             "remote-cert-tls server\ntls-version-min 1.2\ntls-version-max 1.2\nconnect-retry 1 5\n"
-            "ncp-disable\n"
-            f"cipher AES-256-CBC\nauth SHA1\n<auth-user-pass>\nrouter\nunused\n</auth-user-pass>\n{inline}"
+            f"cipher AES-256-CBC\ndata-ciphers AES-256-CBC\nauth SHA1\n<auth-user-pass>\nrouter\nunused\n</auth-user-pass>\n{inline}"
         )

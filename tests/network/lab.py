@@ -305,6 +305,11 @@ class Lab:
             lambda: self.ping(node, address, timeout=0.5), seconds, f"an answer to {node.name} from {address}"
         )
 
+    def answers(self, node: Node, addresses: Sequence[str], timeout: float = 2.0) -> set[str]:
+        """Return which of `addresses` answer a ping from `node`, all of them tried at the same time."""
+        script = 'for each in "$@"; do ping -n -c 2 -i 0.3 -W "$0" "$each" >/dev/null && echo "$each" & done; wait'
+        return set(self.run(node, ["sh", "-c", script, str(timeout), *addresses]).stdout.split())
+
     def start_ping(self, node: Node, address: str, interval: float = 0.05) -> Pinging:
         """Ping `address` from `node` all the time, until `stop()`."""
         output = self.directory / f"ping-{next(self._numbers)}"
