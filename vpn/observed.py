@@ -12,10 +12,12 @@ from django.utils import timezone
 
 from vpn.agent.report import HubReport, PeerReport
 from vpn.constants import HANDSHAKE_TIMEOUT
-from vpn.desired import PROBE_ID, Desired
+from vpn.desired import NOBODY_ID, PROBE_ID, Desired
 from vpn.models import Instance, Peer, PeerTombstone, Traffic
 
 _CHUNK = 500
+# Peers of a spec that no row stands for.
+_NOT_ROWS = {PROBE_ID, NOBODY_ID}
 # A server's clock may be a little ahead of ours; what lies further in the future is not believed.
 _CLOCK_SKEW = timedelta(seconds=30)
 
@@ -46,7 +48,7 @@ def record_applied(instance_id: UUID, token: UUID, desired: Desired, report: Hub
 def _note_peers(instance_id: UUID, desired: Desired) -> None:
     """Note each peer's digest as the hub has it now, and its absence."""
     peers = Peer.objects.filter(instance=instance_id)
-    digests = {UUID(peer_id): digest for peer_id, digest in desired.peer_digests.items() if peer_id != PROBE_ID}
+    digests = {UUID(peer_id): digest for peer_id, digest in desired.peer_digests.items() if peer_id not in _NOT_ROWS}
     if desired.is_delta:
         peers.filter(pk__in=desired.removed).update(applied_digest="")
         differing: Iterable[tuple[UUID, str]] = digests.items()
