@@ -124,6 +124,28 @@ def test_changed_settings_travel_whole(instance: Instance) -> None:
     assert desired.document["wireguard"]["mtu"] == 1380
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_peer_deleted_while_it_travels_does_not_stay_on_the_hub(instance: Instance, *, whole: bool) -> None:
+    peer = create_client_peer(instance, member=make_member(instance.organization), device="lost at once")
+    desired = compile_spec(instance.pk) if whole else compile_change(instance.pk)
+    delete_peer(peer)
+    confirm(instance, desired)
+    after = compile_change(instance.pk)
+    assert after.document["remove"] == [str(peer.pk)]
+    assert after.digest == compile_spec(instance.pk).digest
+
+
+def test_a_peer_deleted_while_it_is_shut_out_is_not_removed_twice(instance: Instance) -> None:
+    phone = instance.peers.get(device="phone")
+    update_peer(phone, enabled=False)
+    desired = compile_change(instance.pk)
+    delete_peer(phone)
+    confirm(instance, desired)
+    after = compile_change(instance.pk)
+    assert after.document["remove"] == []
+    assert after.digest == compile_spec(instance.pk).digest
+
+
 def test_a_new_epoch_travels_whole(instance: Instance) -> None:
     Instance.objects.filter(pk=instance.pk).update(epoch=2)
     assert not compile_change(instance.pk).is_delta
