@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from portal.exceptions import NotPossible
 from vpn.actions.change import lock_instance
-from vpn.choices import KeyCustody
+from vpn.choices import InstanceState, KeyCustody
 from vpn.constants import SHARE_TOKEN_TTL
 from vpn.models import Peer, ProfileLink
 from vpn.profiles.peer import NoAddress, profile_of
@@ -126,7 +126,7 @@ def _wait_until_on_hub(peer_id: UUID, seconds: float) -> Peer:
             raise PeerNotAdmitted
         if peer.is_on_hub:
             return peer
-        if time.monotonic() >= deadline or not peer.instance.configured:
+        if time.monotonic() >= deadline or peer.instance.state == InstanceState.FAILED:
             raise HubNotReady
         time.sleep(_POLL_SECONDS)
 
