@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,6 +53,12 @@ def test_a_change_that_was_applied_while_the_hub_was_asked_is_none(instance: Ins
     rows = Instance.objects.filter(pk=instance.pk)
     server.meanwhile = lambda: rows.update(desired_generation=newer, applied_generation=newer)
     assert applied_generation(instance) == newer
+
+
+def test_a_hub_that_is_down_was_not_observed(instance: Instance, server: Server) -> None:
+    server.report = dataclasses.replace(server.report, alive=False)
+    observe_instance(str(instance.pk))
+    assert Instance.objects.get(pk=instance.pk).observed_at is None
 
 
 def test_nobody_looks_over_the_shoulder_of_a_worker(instance: Instance, server: Server) -> None:

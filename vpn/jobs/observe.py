@@ -39,7 +39,8 @@ def observe_instance(instance_id: str) -> None:
     except Unreachable as error:
         logger.warning("Observing instance %s failed: %s", instance.pk, error)
         return
-    record_observation(instance.pk, report)
+    if report.alive:  # a hub that is down was not observed: nobody is connected through it
+        record_observation(instance.pk, report)
     if not _matches(instance, report) and _is_at_rest(instance):
         logger.warning("The hub of instance %s runs something else than it confirmed; applying again", instance.pk)
         apply_again(instance.pk)
