@@ -220,25 +220,6 @@ def subnet_warnings(networks: Iterable[Network]) -> list[str]:
     ]
 
 
-def subtract(network: Network, excluded: Iterable[Network]) -> list[Network]:
-    """What is left of `network` without the `excluded` networks, as few networks as possible, in order."""
-    left: list[Network] = [network]
-    for hole in excluded:
-        left = [part for whole in left for part in _without(whole, hole)]
-    return sort_networks(left)
-
-
-def _without(network: Network, hole: Network) -> list[Network]:
-    if contains(hole, network):
-        return []
-    if contains(network, hole):
-        if isinstance(network, IPv4Network) and isinstance(hole, IPv4Network):
-            return list(network.address_exclude(hole))
-        if isinstance(network, IPv6Network) and isinstance(hole, IPv6Network):
-            return list(network.address_exclude(hole))
-    return [network]
-
-
 def sort_networks(networks: Iterable[Network]) -> list[Network]:
     """IPv4 before IPv6, then by address, the wider first: one order for every place that shows or compares them."""
     return sorted(networks, key=lambda network: (network.version, int(network.network_address), network.prefixlen))

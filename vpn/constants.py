@@ -49,6 +49,8 @@ RESERVED_NETWORKS_V6: Final[tuple[tuple[IPv6Network, str], ...]] = (
     (IPv6Network("::/128"), "the unspecified address (RFC 4291)"),
     (IPv6Network("::1/128"), "loopback, which every host keeps for itself (RFC 4291)"),
     (IPv6Network("::ffff:0:0/96"), "IPv4 addresses in IPv6 form: write them as IPv4 (RFC 4291)"),
+    (IPv6Network("64:ff9b::/96"), "IPv4 addresses in IPv6 form: write them as IPv4 (RFC 6052)"),
+    (IPv6Network("::/8"), "reserved for embedded addresses and not routed anywhere (RFC 4291)"),
     (IPv6Network("fdba:5e11::/32"), "the links between hubs and their host"),
     (IPv6Network("fe80::/10"), "link-local, valid on one link only (RFC 4291)"),
     (IPv6Network("ff00::/8"), "multicast, which tunnels do not route (RFC 4291)"),

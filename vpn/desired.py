@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
 from vpn import keys
-from vpn.addressing import HUB_HOST, RESERVED_NETWORKS, Network, host_addresses, is_broad, probe_host, subtract
+from vpn.addressing import HUB_HOST, host_addresses, probe_host
 from vpn.agent import spec as agent_spec
 from vpn.choices import Protocol
 from vpn.models import Instance, Peer
@@ -18,6 +19,9 @@ from vpn.validators import parse_network
 SCHEMA = agent_spec.SCHEMA
 # The key of the probe in a spec's peers: a fixed UUID that no peer has.
 PROBE_ID = str(UUID(int=0))
+# The peer that has the pool's addresses which are nobody's; no private key belongs to its public key.
+NOBODY_ID = str(UUID(int=1))
+_NOBODYS_KEY = keys.encode_key(hashlib.sha256(b"vpn.desired: nobody").digest())
 _MODULUS = 2**256
 _ATTEMPTS = 5
 _Result = TypeVar("_Result")
@@ -74,6 +78,7 @@ def _consistently(instance_id: UUID, compiler: Callable[[Instance], _Result]) ->
 
 def _compile_whole(instance: Instance) -> Desired:
     peers = {str(peer.pk): _peer(instance, peer) for peer in _admitted(instance)}
+    peers[NOBODY_ID] = _nobody(instance)
     if instance.probe_private_key_sealed:
         peers[PROBE_ID] = _probe(instance)
     header = _header(instance)
@@ -180,36 +185,34 @@ def _openvpn(instance: Instance) -> dict[str, Any] | None:
 
 def _peer(instance: Instance, peer: Peer) -> dict[str, Any]:
     address_v4, address_v6 = host_addresses(instance.network_v4, instance.network_v6, peer.host)
-    subnets = [parse_network(text) for text in peer.subnets]
+    subnets = [str(parse_network(text)) for text in peer.subnets]
     if peer.is_openvpn:
         return {
             "protocol": Protocol.OPENVPN,
             "common_name": str(peer.pk),
             "addresses": [f"{address_v4}/32", f"{address_v6}/128"],
-            "routes": [str(network) for network in subnets],
+            "routes": subnets,
             "route_all": peer.route_all,
             "compat": peer.site is not None and peer.site.needs_compat,
         }
-    accepted = [part for network in subnets for part in _accepted(instance, network)]
     return {
         "public_key": peer.public_key,
         "preshared_key": peer.preshared_key,
-        "allowed_ips": [f"{address_v4}/32", f"{address_v6}/128", *(str(network) for network in accepted)],
-        "routes": [str(network) for network in subnets],
+        # A broad route goes as it is: the more specific of two wins in WireGuard's table as it does in the kernel's,
+        # and what no tunnel may carry is the firewall's business.
+        "allowed_ips": [f"{address_v4}/32", f"{address_v6}/128", *subnets],
+        "routes": subnets,
     }
 
 
-def _accepted(instance: Instance, network: Network) -> list[Network]:
-    """What the hub takes from and sends to a peer for one of its subnets.
-
-    A broad route is accepted without the pool and the reserved ranges, so that its peer cannot speak for an address of
-    the pool that is not in use, and never carries what has to stay local.
-    """
-    if not is_broad(network):
-        return [network]
-    return subtract(
-        network, [instance.network_v4, instance.network_v6, *(reserved for reserved, _ in RESERVED_NETWORKS)]
-    )
+def _nobody(instance: Instance) -> dict[str, Any]:
+    """Who has the rest of the pool, so that a peer with a broad route cannot speak for an address not in use."""
+    return {
+        "public_key": _NOBODYS_KEY,
+        "preshared_key": None,
+        "allowed_ips": [str(instance.network_v4), str(instance.network_v6)],
+        "routes": [],
+    }
 
 
 def _probe(instance: Instance) -> dict[str, Any]:

@@ -7,6 +7,7 @@ end with the process.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -91,7 +92,7 @@ def choose_confinement(options: Options, service: Account) -> Confinement:
     plain = Confinement(options, service)
     if not options.root or _works(plain):
         return plain
-    binds = _binds(options, RUN / f"vpn-portal-{options.mark}")
+    binds = _binds(options, _base(options))
     candidates = [Confinement(options, service, binds)]
     if _is_private(RUN):  # in a chroot, whose root is no mount, nothing else works
         candidates.append(Confinement(options, service, binds, "unchanged"))
@@ -104,6 +105,17 @@ def choose_confinement(options: Options, service: Account) -> Confinement:
         f"The unprivileged account {service.name} cannot run {options.python} with the code in {options.clone}: "
         "put the clone where every user can read it, such as below /opt, and use the distribution's python3."
     )
+
+
+def remove_mount_points(options: Options) -> None:
+    """Remove the directories on which the clone was bound: they are empty, since the mounts were never ours to see."""
+    for directory in (*_base(options).glob("*"), _base(options)):
+        with contextlib.suppress(OSError):
+            directory.rmdir()
+
+
+def _base(options: Options) -> Path:
+    return RUN / f"vpn-portal-{options.mark}"
 
 
 def _binds(options: Options, base: Path) -> tuple[tuple[Path, Path], ...]:
@@ -154,7 +166,7 @@ def _works(confinement: Confinement) -> bool:
 
 def _let_service_read(options: Options, service: Account) -> None:
     """A clone made under a strict umask: let the service's group, and nobody else, read the code."""
-    options.clone.chmod(options.clone.stat().st_mode | 0o010)
+    options.clone.chmod(options.clone.stat().st_mode | 0o050)
     os.chown(options.clone, -1, service.gid)
     for path in _code(options.clone):
         mode = path.lstat().st_mode

@@ -35,6 +35,7 @@ class StopError(Exception):
 
 def up() -> int:
     """Run until SIGTERM or Ctrl-C; returns the exit code."""
+    os.umask(0o022)  # what must be private says so itself, what the service passes through must not be
     os.environ["PATH"] = with_system_path(os.environ.get("PATH", ""))
     options = read_options(os.environ)
     layout = Layout(options.data)

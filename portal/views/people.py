@@ -26,7 +26,7 @@ PAGE_SIZE = 50
 def people(request: HttpRequest) -> HttpResponse:
     """Everyone, by name, searched by name and address."""
     member = get_member(request)
-    query = request.GET.get("q", "").strip()
+    query = request.GET.get("q", "").replace("\x00", "").strip()  # PostgreSQL cannot even look for a NUL
     page = Paginator(_found(member, query), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {"page": page, "query": query, "page_query": f"{urlencode({'q': query})}&" if query else ""}
     return render_page(request, "portal/people.html", context, fragment="rows")

@@ -21,12 +21,12 @@ from portal.models import Membership, MembershipState
 
 
 @require_POST
-@never_cache
 def person_link(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Make a new link for a member."""
     return show_link(request, get_person(get_member(request), pk, write=True))
 
 
+@never_cache
 def show_link(request: HttpRequest, person: Membership, *, is_new: bool = False) -> HttpResponse:
     """The page with a new link; back to the person where they cannot have one."""
     try:

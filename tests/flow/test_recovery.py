@@ -246,7 +246,7 @@ def test_a_taken_port_is_said_and_the_hub_goes_on_once_it_is_free(instance: Inst
 def test_deleting_while_provisioning_ends_with_nothing(
     instance: Instance, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send = provision.send
+    send = apply.send
 
     def deleted_meanwhile(*arguments: Any) -> Any:
         delete_instance(instance)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.network.hub import Agent, Device, Hub
+from tests.network.hub import POOL_V4, POOL_V6, Agent, Device, Hub
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, Site, wait_until
 
 UNROUTED = [
@@ -190,12 +190,13 @@ def test_segments_fit_into_the_tunnel(world: World, address: str) -> None:
 def test_a_site_that_advertises_everything_cannot_pose_as_anybody(lab: Lab, hub: Hub) -> None:
     paris = lab.add_site("paris")
     alice, bob = lab.add_client("alice"), lab.add_client("bob")
+    hub.add(subnets=(str(POOL_V4), str(POOL_V6)))  # nobody, as vpn.desired has it: the pool's unused addresses
     site = hub.connect(paris.router, subnets=("0.0.0.0/0", "::/0"))
     device, bobs = hub.connect(alice, everything=True), hub.connect(bob)
     # What Paris sends must not be held back by Paris itself.
     lab.run(paris.router, ["wg", "set", "wg0", "peer", hub.public_key, "allowed-ips", "0.0.0.0/0,::/0"])
     forged = [bobs.v4, hub.v4, "127.0.0.1", "169.254.169.254", "198.18.0.0", "198.18.0.1", "0.0.0.1", "240.0.0.1"]
-    forged += [bobs.v6, hub.v6, "fe80::1", "fdba:5e11::1", "::ffff:10.0.0.1"]
+    forged += [str(POOL_V4[77]), str(POOL_V6[77]), bobs.v6, hub.v6, "fe80::1", "fdba:5e11::1", "::ffff:10.0.0.1"]
     with lab.count(alice, 'iifname "wg0" udp dport 9') as counter:
         for source in forged:
             lab.inject(paris.router, source, device.v6 if ":" in source else device.v4)

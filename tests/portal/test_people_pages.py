@@ -31,6 +31,10 @@ def test_the_list_is_searched_on_the_server(admin_browser: Client, organization:
     assert b"bob@example.org" not in page
 
 
+def test_a_nul_in_the_search_is_no_part_of_it(admin_browser: Client, member: Membership) -> None:
+    assert member.user.email.encode() in admin_browser.get("/people/", {"q": f"\x00{member.user.email}"}).content
+
+
 def test_htmx_gets_the_rows_alone(admin_browser: Client, member: Membership) -> None:
     headers = {"HX-Request": "true", "HX-Target": "rows"}
     rows = admin_browser.get("/people/", headers=headers).content
@@ -54,6 +58,7 @@ def test_the_list_is_paged_with_a_constant_number_of_queries(
 def test_adding_a_person_shows_their_link_once(admin_browser: Client) -> None:
     response = admin_browser.post("/people/new/", {"email": "anna@example.org", "name": "Anna", "role": "member"})
     assert response.status_code == 200
+    assert "no-store" in response["Cache-Control"]
     link = next(word for word in response.content.decode().split('id="link">')[1].split("<")[:1])
     assert Client().get(urlsplit(link).path).status_code == 302
     added = Membership.objects.get(user__email="anna@example.org")

@@ -13,12 +13,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from portal.running.confine import remove_mount_points
 from portal.running.layout import Layout
 from portal.running.leftovers import MARK
-from portal.running.options import CLONE
+from portal.running.options import CLONE, read_options
 
 T = TypeVar("T")
 READY_WITHIN = 90.0
@@ -28,7 +30,8 @@ HUB_ADDRESS = "203.0.113.9"
 class RunningPortal:
     """Starts, watches and ends one portal with a data directory, a port and a host namespace of its own."""
 
-    def __init__(self, netns: str, **environ: str) -> None:
+    def __init__(self, netns: str, clone: Path = CLONE, **environ: str) -> None:
+        self.clone = clone
         self.data = Path(tempfile.mkdtemp(prefix="up-"))  # 0700, and short enough for a socket
         self.layout = Layout(self.data)
         self.port = free_port()
@@ -39,13 +42,14 @@ class RunningPortal:
             **environ,
         }
         self.process: subprocess.Popen[bytes] | None = None
+        self.left: list[int] = []
 
     def start(self) -> None:
         """Start `make up`'s process, without waiting."""
         with (self.data / "output").open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "portal.running", "up"],
-                cwd=CLONE,
+                cwd=self.clone,
                 env=self.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -58,6 +62,8 @@ class RunningPortal:
 
         def healthy() -> dict[str, Any] | None:
             assert self.process is None or self.process.poll() is None, self.output
+            if set(self.left) & set(self.processes()):
+                return None  # it would be the old one that answers
             status, body = self.get("/healthz")
             return json.loads(body) if status == http.client.OK else None
 
@@ -90,10 +96,15 @@ class RunningPortal:
     def kill(self) -> None:
         """What `kill -9` of `make up`, its supervisor, and all that shares its session leaves: its programs."""
         assert self.process is not None
+        self.left = [pid for pid in self.processes() if os.getpgid(pid) in self._groups()]
         supervisor = int((self.layout.run / "supervisord.pid").read_text())
         os.killpg(self.process.pid, signal.SIGKILL)
         os.kill(supervisor, signal.SIGKILL)
         self.process.wait(10)
+
+    def _groups(self) -> set[int]:
+        """The process groups of its programs; hubs have others, and outlive it."""
+        return {self.pid(path.stem) for path in (self.layout.run / "programs").glob("*.json")}
 
     def processes(self) -> list[int]:
         """Every process that carries this portal's mark, whatever became of its parents."""
@@ -117,6 +128,7 @@ class RunningPortal:
             self.stop()
         for pid in self.processes():
             os.kill(pid, signal.SIGKILL)
+        remove_mount_points(replace(read_options(self.environ), clone=self.clone))
         shutil.rmtree(self.data, ignore_errors=True)
 
 

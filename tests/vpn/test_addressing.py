@@ -6,8 +6,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.agent import made
 from vpn import addressing
 from vpn.addressing import Claim, Network
+from vpn.agent.spec import parse_spec
 
 BASE = IPv4Network("100.64.0.0/10")
 POOL_V4 = IPv4Network("100.64.0.0/20")
@@ -155,11 +157,19 @@ class TestSubnets:
             "fe80::/64",
             "ff02::/16",
             "::ffff:a00:0/112",
+            "64:ff9b::/96",
+            "1::/16",
         ],
     )
     def test_reserved_ranges_are_refused(self, text: str) -> None:
         assert faults(text) == [(text, "reserved")]
         assert faults(text, confirm_broad=True) == [(text, "reserved")]
+
+    @given(networks)
+    def test_what_is_not_refused_is_what_the_agent_takes(self, network: Network) -> None:
+        site = made.peer(1, str(network))
+        if addressing.reserved_reason(network) is None:
+            parse_spec(made.spec(peers={made.peer_id(1): site}))  # raises where the agent would refuse
 
     @pytest.mark.parametrize("text", ["0.0.0.0/0", "::/0", "128.0.0.0/1", "10.0.0.0/7", "2000::/3", "fd00::/31"])
     def test_broad_routes_need_the_confirmation_and_then_win_over_nothing(self, text: str) -> None:
@@ -212,20 +222,6 @@ class TestSubnets:
 
 
 class TestRoutes:
-    @given(networks, st.lists(networks, max_size=5))
-    def test_subtracting_leaves_exactly_the_rest(self, network: Network, excluded: list[Network]) -> None:
-        left = addressing.subtract(network, excluded)
-        assert all(addressing.contains(network, part) for part in left)
-        assert not any(addressing.overlaps(part, hole) for part in left for hole in excluded)
-        assert not any(addressing.overlaps(a, b) for i, a in enumerate(left) for b in left[i + 1 :])
-        holes = [h for h in excluded if addressing.overlaps(h, network)]
-        lost = network.num_addresses - sum(part.num_addresses for part in left)
-        assert lost == _size(holes, network)
-
-    def test_a_site_sends_all_but_its_own_lan(self) -> None:
-        left = addressing.subtract(ip_network("10.0.0.0/8"), nets("10.128.0.0/9", "10.64.0.0/10", "fd00::/8"))
-        assert left == nets("10.0.0.0/10")
-
     def test_a_split_tunnel_has_the_pool_the_subnets_and_the_pushed_routes(self) -> None:
         routes = addressing.split_tunnel_routes(
             POOL_V4,
@@ -244,13 +240,3 @@ class TestRoutes:
             assert wanted.prefixlen == 0 or any(addressing.contains(route, wanted) for route in routes)
         assert not any(addressing.overlaps(a, b) for i, a in enumerate(routes) for b in routes[i + 1 :])
         assert routes == addressing.split_tunnel_routes(POOL_V4, POOL_V6, reversed(pushed), reversed(subnets))
-
-
-def _size(holes: list[Network], network: Network) -> int:
-    """How many addresses of `network` lie in at least one hole."""
-    ranges = sorted((max(int(h[0]), int(network[0])), min(int(h[-1]), int(network[-1]))) for h in holes)
-    total, reached = 0, int(network[0]) - 1
-    for first, last in ranges:
-        total += max(0, last - max(first, reached + 1) + 1)
-        reached = max(reached, last)
-    return total

@@ -14,9 +14,10 @@ from tests.factories import make_client_peer, make_instance, make_member, make_o
 from vpn.actions import lease
 from vpn.actions.instance import update_instance
 from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, rotate_keys, update_peer
+from vpn.addressing import Network
 from vpn.agent.report import HubReport
 from vpn.agent.spec import digest, parse_delta, parse_spec
-from vpn.desired import Desired, compile_change, compile_spec
+from vpn.desired import NOBODY_ID, Desired, compile_change, compile_spec
 from vpn.models import Instance
 from vpn.observed import record_applied
 
@@ -123,6 +124,28 @@ def test_changed_settings_travel_whole(instance: Instance) -> None:
     assert desired.document["wireguard"]["mtu"] == 1380
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_peer_deleted_while_it_travels_does_not_stay_on_the_hub(instance: Instance, *, whole: bool) -> None:
+    peer = create_client_peer(instance, member=make_member(instance.organization), device="lost at once")
+    desired = compile_spec(instance.pk) if whole else compile_change(instance.pk)
+    delete_peer(peer)
+    confirm(instance, desired)
+    after = compile_change(instance.pk)
+    assert after.document["remove"] == [str(peer.pk)]
+    assert after.digest == compile_spec(instance.pk).digest
+
+
+def test_a_peer_deleted_while_it_is_shut_out_is_not_removed_twice(instance: Instance) -> None:
+    phone = instance.peers.get(device="phone")
+    update_peer(phone, enabled=False)
+    desired = compile_change(instance.pk)
+    delete_peer(phone)
+    confirm(instance, desired)
+    after = compile_change(instance.pk)
+    assert after.document["remove"] == []
+    assert after.digest == compile_spec(instance.pk).digest
+
+
 def test_a_new_epoch_travels_whole(instance: Instance) -> None:
     Instance.objects.filter(pk=instance.pk).update(epoch=2)
     assert not compile_change(instance.pk).is_delta
@@ -135,17 +158,44 @@ def test_a_deactivated_member_is_left_out_though_nobody_said_so(instance: Instan
     assert str(peer.pk) not in compile_spec(instance.pk).document["peers"]
 
 
-def test_a_confirmed_default_route_is_taken_without_the_pool_and_the_reserved_ranges(
-    instance: Instance, organization: Organization
+@pytest.mark.parametrize(
+    ("wide", "narrow"),
+    [
+        ("0.0.0.0/0", "0.0.0.0/1"),
+        ("0.0.0.0/0", "1.0.0.0/8"),
+        ("128.0.0.0/1", "224.0.0.0/3"),
+        ("0.0.0.0/7", "100.0.0.0/7"),
+        ("::/0", "8000::/1"),
+        ("fc00::/7", "fd00::/31"),
+    ],
+)
+def test_confirmed_broad_routes_are_ones_that_the_agent_takes(
+    instance: Instance, organization: Organization, wide: str, narrow: str
 ) -> None:
+    sites = [make_site(organization, name=name) for name in ("Exit", "Other")]
+    for site, subnet in zip(sites, (wide, narrow), strict=True):
+        create_site_peer(instance, site=site, subnets=[subnet], confirm_broad_routes=True)
+    parse_delta(compile_change(instance.pk).document)
+    spec = parse_spec(compile_spec(instance.pk).document)
+    assert {route for peer in spec.peers.values() for route in peer.routes} == {"10.1.0.0/24", wide, narrow}
+
+
+def test_a_broad_route_speaks_for_no_address_of_the_pool(instance: Instance, organization: Organization) -> None:
     site = make_site(organization, name="Exit")
-    peer = create_site_peer(instance, site=site, subnets=["0.0.0.0/0"], confirm_broad_routes=True)
-    compiled = compile_spec(instance.pk).document["peers"][str(peer.pk)]
-    assert compiled["routes"] == ["0.0.0.0/0"]
-    accepted = [ip_network(text) for text in compiled["allowed_ips"][2:]]
-    for refused in ("127.0.0.1", "169.254.169.254", "224.0.0.1", str(instance.network_v4[77])):
-        assert not any(ip_address(refused) in network for network in accepted), refused
-    assert any(ip_address("198.51.100.7") in network for network in accepted)
+    peer = create_site_peer(instance, site=site, subnets=["0.0.0.0/0", "::/0"], confirm_broad_routes=True)
+    peers = compile_spec(instance.pk).document["peers"]
+    claims: list[tuple[Network, str]] = [
+        (ip_network(text), peer_id) for peer_id, one in peers.items() for text in one["allowed_ips"]
+    ]
+
+    def owner(text: str) -> str:
+        """Whose packets from this address may be, as WireGuard looks it up."""
+        address = ip_address(text)
+        return max((network.prefixlen, peer_id) for network, peer_id in claims if address in network)[1]
+
+    assert owner("198.51.100.7") == owner("2001:db8::7") == str(peer.pk)
+    assert owner(str(instance.network_v4[77])) == owner(str(instance.network_v6[77])) == NOBODY_ID
+    assert owner("10.1.0.9") == str(instance.peers.get(site__name="Berlin").pk)
 
 
 def test_a_spec_carries_no_private_key_of_a_peer(instance: Instance) -> None:

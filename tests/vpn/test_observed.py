@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from portal.models import Organization
 from tests.factories import make_client_peer, make_instance, make_member
+from vpn.actions.peer import rotate_keys
 from vpn.agent.report import HubReport, PeerReport
 from vpn.models import Instance, Peer, Traffic
 from vpn.observed import record_observation
@@ -93,3 +94,17 @@ def test_many_peers_are_noted_in_a_constant_number_of_queries(instance: Instance
     statements = [query["sql"] for query in queries.captured_queries if not query["sql"].startswith("UPDATE vpn_peer")]
     assert len(statements) < 12
     assert Peer.objects.connected().count() == 30
+
+
+def test_what_an_old_key_did_is_not_noted_on_a_peer_with_new_ones(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen_before = Peer.objects.get(pk=peer.pk)
+    rotate_keys(peer)
+    monkeypatch.setattr("vpn.observed._known", lambda instance_id: [seen_before])
+    assert observe(peer, handshake=1, received=100).last_handshake is None
+
+
+def test_the_instance_is_locked_before_its_peers_as_actions_do_it(peer: Peer) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        observe(peer, handshake=1)
+    updated = [word.split()[0].strip('"') for query in queries for word in query["sql"].split("UPDATE ")[1:]]
+    assert updated == ["vpn_instance", "vpn_peer"]

@@ -6,7 +6,6 @@ import uuid
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import Q
 from django.db.models.functions import Now
 
 from vpn.models import Instance
@@ -21,9 +20,10 @@ def claim(instance_id: UUID) -> UUID | None:
     The expiry goes by the database's clock, so that workers on other machines agree on it.
     """
     token = uuid.uuid4()
-    free = Q(lease_token=None) | Q(lease_expires_at__lt=Now())
-    claimed = Instance.objects.filter(free, pk=instance_id).update(
-        lease_token=token, lease_expires_at=Now() + timedelta(seconds=LEASE_SECONDS)
+    claimed = (
+        Instance.objects.unclaimed()
+        .filter(pk=instance_id)
+        .update(lease_token=token, lease_expires_at=Now() + timedelta(seconds=LEASE_SECONDS))
     )
     return token if claimed else None
 

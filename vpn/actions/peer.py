@@ -15,7 +15,16 @@ from portal.models import Membership, MembershipState
 from vpn import keys
 from vpn.actions import certificates
 from vpn.actions.change import changing
-from vpn.addressing import Claim, Network, PoolExhausted, last_peer_host, next_free_host, subnet_faults, subnet_warnings
+from vpn.addressing import (
+    Claim,
+    Network,
+    PoolExhausted,
+    is_broad,
+    last_peer_host,
+    next_free_host,
+    subnet_faults,
+    subnet_warnings,
+)
 from vpn.choices import KeyCustody, PeerType, Protocol
 from vpn.models import Instance, Peer, PeerTombstone, ProfileLink, Site
 from vpn.models.querysets import PeerQuerySet
@@ -149,7 +158,7 @@ def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
     with changing(peer.instance_id, only_peers=True) as locked:
         fresh = _fresh(peer, locked)
         if "subnets" in changes:
-            confirmed = changes.get("confirm_broad_routes", fresh.confirm_broad_routes)
+            confirmed = changes.get("confirm_broad_routes", _confirmed_before(fresh, changes["subnets"]))
             fresh.subnets = _checked_subnets(locked, changes["subnets"], confirmed, except_peer=fresh)
             fresh.confirm_broad_routes = confirmed
         for field in ("route_all", "device", "expires_at", "enabled"):
@@ -260,17 +269,32 @@ def _checked_subnets(
     return [str(network) for network in networks]
 
 
+def _confirmed_before(peer: Peer, subnets: Sequence[str]) -> bool:
+    """Was every broad route among `subnets` confirmed already? A confirmation is not one of other routes."""
+    return peer.confirm_broad_routes and all(text.strip() in peer.subnets or not _is_broad(text) for text in subnets)
+
+
+def _is_broad(text: str) -> bool:
+    try:
+        return is_broad(parse_network(text))
+    except ValidationError:
+        return False
+
+
 def _change_faults(peer: Peer, changes: PeerChanges) -> dict[str, list[str]]:
     errors: dict[str, list[str]] = {}
     if peer.is_site:
-        for field in ("route_all", "device"):
+        for field in ("route_all", "device", "expires_at"):
             if changes.get(field):
                 errors[field] = ["A site has none: this is for client peers."]
     else:
         if changes.get("subnets"):
             errors["subnets"] = ["A client advertises no subnets: connect a site for that."]
-        device, expires_at = changes.get("device", peer.device), changes.get("expires_at")
-        errors |= _client_faults(device, expires_at, "")
+        if "device" in changes:
+            changes["device"] = changes["device"].strip()
+        # What stays as it is may lie in the past.
+        expires_at = changes.get("expires_at")
+        errors |= _client_faults(changes.get("device", ""), None if expires_at == peer.expires_at else expires_at, "")
         changes.pop("subnets", None)
     if "protocol" in changes:
         errors |= _protocol_faults(changes["protocol"], peer.site)

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from portal.exceptions import NotPossible
 from vpn.actions.change import lock_instance
-from vpn.choices import KeyCustody
+from vpn.choices import InstanceState, KeyCustody
 from vpn.constants import SHARE_TOKEN_TTL
 from vpn.models import Peer, ProfileLink
 from vpn.profiles.peer import NoAddress, render_profile
@@ -57,6 +57,15 @@ class PeerNotAdmitted(NotPossible):
         )
 
 
+class HubGoing(NotPossible):
+    """The instance is being deleted, so that its profiles never work again."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This instance is being deleted, so the profile would not connect.", code="instance-being-deleted"
+        )
+
+
 class LinkNotFound(Exception):
     """No such share token, or it was used, or its time is over."""
 
@@ -64,7 +73,7 @@ class LinkNotFound(Exception):
 def deliver_profile(peer: Peer, wait_seconds: float = 5.0) -> Delivery:
     """The peer's profile with its keys; waits for the hub to have the peer, and remembers what was delivered.
 
-    Raises HubNotReady, or PeerNotAdmitted for a peer that is disabled or whose time is over.
+    Raises HubNotReady, PeerNotAdmitted for a peer that is disabled or whose time is over, or HubGoing.
     """
     ready = _wait_until_on_hub(peer.pk, wait_seconds)
     with transaction.atomic():
@@ -109,7 +118,7 @@ def redeem_link(token: str, wait_seconds: float = 5.0) -> Delivery:
             if not spent:
                 raise LinkNotFound
             return _deliver(locked)
-    except (Peer.DoesNotExist, PeerNotAdmitted):
+    except (Peer.DoesNotExist, PeerNotAdmitted, HubGoing):
         raise LinkNotFound from None
 
 
@@ -127,13 +136,19 @@ def _wait_until_on_hub(peer_id: UUID, seconds: float) -> Peer:
     deadline = time.monotonic() + seconds
     while True:
         peer = Peer.objects.select_related(*_JOINED).get(pk=peer_id)
-        if not peer.is_admitted:
-            raise PeerNotAdmitted
+        _refuse_useless(peer)
         if peer.is_on_hub:
             return peer
-        if time.monotonic() >= deadline or not peer.instance.configured:
+        if time.monotonic() >= deadline or peer.instance.state == InstanceState.FAILED:
             raise HubNotReady
         time.sleep(_POLL_SECONDS)
+
+
+def _refuse_useless(peer: Peer) -> None:
+    if not peer.is_admitted:
+        raise PeerNotAdmitted
+    if peer.instance.state == InstanceState.DELETING:
+        raise HubGoing
 
 
 def _lock(peer_id: UUID) -> Peer:
@@ -144,6 +159,7 @@ def _lock(peer_id: UUID) -> Peer:
 
 
 def _deliver(peer: Peer) -> Delivery:
+    _refuse_useless(peer)
     if not peer.is_on_hub:
         raise HubNotReady
     try:

@@ -33,6 +33,7 @@ class LocalDriver:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
+        self._asked = 0
 
     def check(self) -> None:
         """Make sure that the agent answers."""
@@ -78,24 +79,33 @@ class LocalDriver:
             raise Unreachable(f"The agent answered with a report that makes no sense: {error}.") from error
 
     def _call(self, request: dict[str, Any]) -> dict[str, Any]:
-        line = json.dumps(request, separators=(",", ":")).encode() + b"\n"
         with self._lock:
             try:
-                answer = self._exchange(line)
+                answer = self._exchange(request)
             except (OSError, ValueError) as error:
                 # Every request is idempotent, so a session that broke is opened anew, once.
                 logger.warning("The agent's session broke (%s); opening another", error)
-                self.close()
                 try:
-                    answer = self._exchange(line)
+                    answer = self._exchange(request)
                 except (OSError, ValueError) as again:
-                    self.close()
                     raise Unreachable(f"The agent on this machine does not answer ({again}).") from again
         if "error" in answer:
             raise parse_error(answer["error"])
         return answer
 
-    def _exchange(self, line: bytes) -> dict[str, Any]:
+    def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one request. Whatever else happens ends the session: rq raises anywhere when a job's time is
+        over, and an answer that is still to come would be taken for that to the next request.
+        """
+        self._asked += 1
+        line = json.dumps({**request, "id": self._asked}, separators=(",", ":")).encode() + b"\n"
+        try:
+            return _answer_to(self._asked, self._converse(line))
+        except BaseException:
+            self.close()
+            raise
+
+    def _converse(self, line: bytes) -> bytes:
         process = self._session()
         assert process.stdin is not None  # noqa: S101 - opened with pipes
         assert process.stdout is not None  # noqa: S101
@@ -105,17 +115,18 @@ class LocalDriver:
         descriptor = process.stdout.fileno()
         chunks = [self._buffer]
         self._buffer = b""
+        left = _LARGEST_ANSWER
         while b"\n" not in chunks[-1]:
             ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
             chunk = os.read(descriptor, 1 << 20) if ready else b""
             if not chunk:
                 raise OSError("it ended" if ready else f"no answer within {_ANSWER_SECONDS:.0f} s")
+            left -= len(chunk)
+            if left < 0:
+                raise ValueError("an answer without end")
             chunks.append(chunk)
         text, _, self._buffer = b"".join(chunks).partition(b"\n")
-        answer = json.loads(text)
-        if not isinstance(answer, dict):
-            raise ValueError("not an object")  # noqa: TRY004 - a malformed answer, not a wrong argument
-        return answer
+        return text
 
     def _session(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
@@ -138,6 +149,13 @@ class LocalDriver:
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
                     pipe.close()
+
+
+def _answer_to(number: int, text: bytes) -> dict[str, Any]:
+    answer = json.loads(text)
+    if not isinstance(answer, dict) or answer.get("id") != number:
+        raise ValueError("not the answer to this request")
+    return answer
 
 
 def agent_command() -> list[str]:

@@ -117,12 +117,13 @@ def _back_in_step(pk: UUID, instance: Instance, sent: Desired, error: AgentError
         newer = compile_spec(pk)
         if error.code == errors.STALE and (newer.epoch, newer.generation) > (sent.epoch, sent.generation):
             return newer
-        raise_epoch(pk, above=_server_epoch(instance))
+        raise_epoch(pk, above=server_epoch(instance))
         return compile_spec(pk)
     raise error
 
 
-def _server_epoch(instance: Instance) -> int:
+def server_epoch(instance: Instance) -> int:
+    """The epoch that the server has of this hub; 0 where it has none."""
     try:
         return driver_for(instance.region.driver).status(instance.hub, peers=False).epoch
     except AgentError:

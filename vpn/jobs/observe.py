@@ -32,17 +32,34 @@ def observe_instance(instance_id: str) -> None:
     try:
         report = driver_for(instance.region.driver).status(instance.hub, peers=True)
     except AgentError as error:
-        if error.code in {errors.UNKNOWN_HUB, errors.DESTROYED} and instance.is_settled:
+        if error.code in {errors.UNKNOWN_HUB, errors.DESTROYED} and _is_at_rest(instance):
             logger.warning("The hub of instance %s is gone from its server; bringing it back", instance.pk)
             apply_again(instance.pk)
         return
     except Unreachable as error:
         logger.warning("Observing instance %s failed: %s", instance.pk, error)
         return
-    record_observation(instance.pk, report)
-    if instance.is_settled and instance.lease_token is None and not _matches(instance, report):
+    if report.alive:  # a hub that is down was not observed: nobody is connected through it
+        record_observation(instance.pk, report)
+    if not _matches(instance, report) and _is_at_rest(instance):
         logger.warning("The hub of instance %s runs something else than it confirmed; applying again", instance.pk)
         apply_again(instance.pk)
+
+
+def _is_at_rest(before: Instance) -> bool:
+    """Did nothing change, and does nobody change anything? What a hub says in the midst of a change means nothing."""
+    return (
+        before.is_settled
+        and Instance.objects.unclaimed()
+        .filter(
+            pk=before.pk,
+            epoch=before.epoch,
+            desired_generation=before.desired_generation,
+            applied_generation=before.applied_generation,
+            applied_digest=before.applied_digest,
+        )
+        .exists()
+    )
 
 
 def _matches(instance: Instance, report: HubReport) -> bool:

@@ -16,13 +16,14 @@ from vpn.actions.certificates import ensure_certificates
 from vpn.actions.change import lock_instance
 from vpn.actions.instance import open_operation, remove_rows, set_state
 from vpn.actions.progress import begin_step, fail_operation, finish_operation, finish_step, next_step
+from vpn.actions.recovery import raise_epoch
 from vpn.addressing import HUB_HOST, host_addresses, probe_host
 from vpn.choices import InstanceState, OperationKind, OperationState, StepName
 from vpn.desired import Unsettled, compile_spec
-from vpn.drivers.base import AgentError, Proof, Unreachable
+from vpn.drivers.base import AgentError, Proof, Unreachable, errors
 from vpn.drivers.registry import driver_for
 from vpn.jobs import queue
-from vpn.jobs.apply import describe, send
+from vpn.jobs.apply import describe, send, server_epoch
 from vpn.models import Instance, Operation, OperationStep
 from vpn.observed import record_applied
 
@@ -204,7 +205,19 @@ def destroy_instance(instance_id: str) -> None:
 def _tear_down(pk: UUID, token: UUID) -> str:
     instance = Instance.objects.select_related("region").get(pk=pk)
     Instance.objects.filter(pk=pk).update(retry_at=timezone.now())
+    try:
+        _destroy(instance)
+    except AgentError as error:
+        if error.code != errors.STALE:
+            raise
+        # The database was restored from a backup: the server has something newer of this hub.
+        raise_epoch(pk, above=server_epoch(instance))
+        instance.refresh_from_db(fields=["epoch"])
+        _destroy(instance)
+    return "Interfaces, namespace and keys are gone from the server."
+
+
+def _destroy(instance: Instance) -> None:
     driver_for(instance.region.driver).destroy(
         instance.hub, epoch=instance.epoch, generation=instance.desired_generation
     )
-    return "Interfaces, namespace and keys are gone from the server."

@@ -42,7 +42,7 @@ def reconcile_all() -> None:
         return
     now = timezone.now()
     expire_peers()
-    free = Instance.objects.filter(Q(lease_token=None) | Q(lease_expires_at__lt=now))
+    free = Instance.objects.unclaimed()
     for pk in free.filter(
         state__in=[InstanceState.PENDING, InstanceState.PROVISIONING], created_at__lt=now - _GRACE
     ).values_list("pk", flat=True):
@@ -67,10 +67,9 @@ def _reopen_teardown(instance: Instance) -> None:
 def _verify() -> None:
     """Compare what the rows ask for with what was confirmed: catches a change that forgot to raise the generation."""
     before = timezone.now() - _VERIFY_EVERY
-    due = Instance.objects.filter(
+    due = Instance.objects.unclaimed().filter(
         Q(verified_at=None) | Q(verified_at__lt=before),
         state=InstanceState.READY,
-        lease_token=None,
         applied_generation=F("desired_generation"),
     )
     for instance in due.order_by(F("verified_at").asc(nulls_first=True))[:_VERIFIED_PER_TICK]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models import Count, F, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from portal.models import MembershipState
@@ -49,6 +50,10 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
     def with_hub(self) -> InstanceQuerySet:
         """Those whose hub should be running."""
         return self.filter(state__in=[InstanceState.READY, InstanceState.LOST], configured=True)
+
+    def unclaimed(self) -> InstanceQuerySet:
+        """Those that no worker has claimed, or only one that died; by the database's clock."""
+        return self.filter(Q(lease_token=None) | Q(lease_expires_at__lt=Now()))
 
     def lagging(self) -> InstanceQuerySet:
         """Those whose server has not confirmed the newest generation."""

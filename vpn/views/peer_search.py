@@ -43,7 +43,9 @@ class PeerSearch:
     def from_query(cls, query: QueryDict) -> PeerSearch:
         """From `?q=…&show=…`; what is not known shows everything."""
         show = query.get("show", "all")
-        return cls(text=query.get("q", "").strip()[:_LONGEST_SEARCH], show=show if show in _VALUES else "all")
+        # PostgreSQL cannot even look for a NUL.
+        text = query.get("q", "").replace("\x00", "").strip()
+        return cls(text=text[:_LONGEST_SEARCH], show=show if show in _VALUES else "all")
 
     @property
     def is_narrow(self) -> bool:

@@ -109,6 +109,13 @@ def test_a_deactivated_members_token_is_unknown(api: Caller, client_peer: Peer, 
     refused(Caller(token).get("/client"), 404)
 
 
+def test_a_token_of_a_hub_that_is_going_away_is_unknown(api: Caller, client_peer: Peer) -> None:
+    token = make_token(api, client_peer)
+    on_hub(client_peer)
+    told(api.delete(f"/instances/{client_peer.instance_id}"), 202)
+    refused(Caller(token).get("/client"), 404)
+
+
 def test_no_token_and_an_unknown_one_are_refused(db: None) -> None:
     refused(Caller().get("/client"), 401)
     refused(Caller("unknown").get("/client"), 404)

@@ -228,3 +228,30 @@ def test_ids_of_another_organization_are_no_input(
     assert list(refused(api.post(path, wanted), 422)["errors"]) == ["user_id"]
     wanted = {"type": "site", "site_id": str(site.pk), "subnets": ["10.1.0.0/24"]}
     assert list(refused(api.post(path, wanted), 422)["errors"]) == ["site_id"]
+
+
+def test_a_confirmation_is_not_one_of_other_broad_routes(api: Caller, site_peer: Peer) -> None:
+    wide = {"subnets": ["128.0.0.0/2"], "confirm_broad_routes": True}
+    told(api.put(path_of(site_peer), wide), 200)
+    told(api.put(path_of(site_peer), {"subnets": ["128.0.0.0/2", "10.7.0.0/24"]}), 200)
+    refused(api.put(path_of(site_peer), {"subnets": ["0.0.0.0/0"]}), 422)
+    told(api.put(path_of(site_peer), {"subnets": ["0.0.0.0/0"], "confirm_broad_routes": True}), 200)
+
+
+def test_a_device_is_renamed_without_the_space_around_it(api: Caller, client_peer: Peer) -> None:
+    assert told(api.put(path_of(client_peer), {"device": "  tablet\n"}), 200)["device"] == "tablet"
+    assert told(api.put(path_of(client_peer), {"device": " " * 300}), 200)["device"] == ""
+
+
+def test_a_read_of_an_expired_device_may_be_sent_back(api: Caller, client_peer: Peer) -> None:
+    Peer.objects.filter(pk=client_peer.pk).update(expires_at=timezone.now() - timedelta(hours=1))
+    read = told(api.get(path_of(client_peer)), 200)
+    assert told(api.put(path_of(client_peer), {**read, "device": "old"}), 200)["device"] == "old"
+    earlier = (timezone.now() - timedelta(hours=2)).isoformat()
+    assert list(refused(api.put(path_of(client_peer), {"expires_at": earlier}), 422)["errors"]) == ["expires_at"]
+
+
+def test_a_site_does_not_expire(api: Caller, site_peer: Peer) -> None:
+    for moment in (timezone.now() - timedelta(hours=1), timezone.now() + timedelta(hours=1)):
+        answer = refused(api.put(path_of(site_peer), {"expires_at": moment.isoformat()}), 422)
+        assert list(answer["errors"]) == ["expires_at"]

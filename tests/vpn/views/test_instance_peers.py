@@ -107,6 +107,7 @@ def test_pages_keep_the_search_and_survive_nonsense(
     assert page_of(admin_browser, instance, page="3").count('id="peer-') == 20
     assert page_of(admin_browser, instance, page="99", show="nonsense").count('id="peer-') == 20
     assert page_of(admin_browser, instance, page="x").count('id="peer-') == 50
+    assert page_of(admin_browser, instance, q="\x00device 7").count('id="peer-') > 0
 
 
 def test_more_peers_ask_no_more_queries(

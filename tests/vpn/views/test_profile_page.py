@@ -8,6 +8,7 @@ from django.test import Client
 from portal.models import Membership
 from tests.factories import make_client_peer, settle
 from vpn import keys
+from vpn.actions.instance import delete_instance
 from vpn.actions.peer import create_client_peer
 from vpn.models import Instance, Peer
 
@@ -99,6 +100,13 @@ def test_a_disabled_peers_profile_is_refused(admin_browser: Client, on_hub: Peer
     answer = admin_browser.post(url_of(on_hub))
     assert answer.status_code == 409
     assert b"Enable it first" in answer.content
+
+
+def test_a_profile_of_a_hub_that_is_going_away_is_refused(admin_browser: Client, on_hub: Peer) -> None:
+    delete_instance(on_hub.instance)
+    answer = admin_browser.post(url_of(on_hub))
+    assert (answer.status_code, b"is being deleted" in answer.content) == (409, True)
+    assert on_hub.private_key not in answer.content.decode()
 
 
 def test_members_reveal_their_own(member_browser: Client, on_hub: Peer) -> None:

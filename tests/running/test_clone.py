@@ -1,0 +1,44 @@
+"""It works from any clone: here one made under a strict umask in a home that only root may enter."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from portal.running.options import CLONE
+from tests.running.portal import RunningPortal, uid_of
+
+pytestmark = [pytest.mark.flow, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+
+
+@pytest.fixture
+def clone() -> Iterator[Path]:
+    """The code, readable by root alone."""
+    home = Path(tempfile.mkdtemp(prefix="home-"))
+    for name in ("portal", "vpn", "templates", "static"):
+        shutil.copytree(CLONE / name, home / "clone" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(CLONE / "manage.py", home / "clone")
+    for path in (home / "clone", *(home / "clone").rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    yield home / "clone"
+    shutil.rmtree(home)
+
+
+def test_a_clone_that_only_root_may_read(host_netns: str, clone: Path) -> None:
+    portal = RunningPortal(host_netns, clone)
+    try:
+        portal.start()
+        portal.await_healthy()
+        web = portal.pid("web")
+        assert uid_of(web) != 0
+        assert Path(f"/proc/{web}/cwd").readlink().is_relative_to("/run")
+        # Only that process and its like see the mount.
+        assert "/run/vpn-portal-" not in Path("/proc/self/mountinfo").read_text()
+        assert not clone.stat().st_mode & 0o007
+    finally:
+        portal.remove()

@@ -1,0 +1,34 @@
+"""Taking a hub down, whatever the server has of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from vpn.actions.instance import delete_instance
+from vpn.agent.report import HubReport
+from vpn.drivers.base import AgentError, errors
+from vpn.jobs.provision import destroy_instance
+from vpn.models import Instance
+
+
+class NewerServer:
+    """Plays a server that has followed a database which was lost since."""
+
+    epoch, generation = 3, 700
+
+    def status(self, hub: str, *, peers: bool) -> HubReport:
+        """What it runs."""
+        return HubReport(hub, self.epoch, self.generation, "", alive=True, observed_at=0.0)
+
+    def destroy(self, hub: str, *, epoch: int, generation: int) -> None:
+        """Refuse what is older, as the agent does."""
+        if (epoch, generation) < (self.epoch, self.generation):
+            raise AgentError(errors.STALE, "The hub has a newer configuration.")
+
+
+def test_a_database_from_a_backup_can_take_its_hubs_down(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vpn.jobs.provision.driver_for", lambda name: NewerServer())
+    monkeypatch.setattr("vpn.jobs.apply.driver_for", lambda name: NewerServer())
+    delete_instance(instance)
+    destroy_instance(str(instance.pk))
+    assert not Instance.objects.exists()
