@@ -155,7 +155,9 @@ class Parser:
             raise ScriptError(f"a command expected, not {first.text!r}")
         if first.text == ":if":
             return self.condition()
-        words, arguments, properties, where = [first.text], [], [], None
+        words, where = [first.text], None
+        arguments: list[Expression] = []
+        properties: list[tuple[str, Expression]] = []
         while self.peek.kind in {"word", "string", "key"} or self.peek == Token("punctuation", "["):
             token = self.peek
             if token.kind == "key":

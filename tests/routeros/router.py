@@ -73,7 +73,7 @@ class Router:
             raise ScriptError(f"{name} {verb} does not know {flags}")
         handler = {
             "add": self.add,
-            "set": self.set,
+            "set": self.change,
             "remove": self.remove,
             "find": self.find,
             "import": self.import_certificate,
@@ -123,7 +123,7 @@ class Router:
         rows.insert(place, row)
         return row[".id"]
 
-    def set(self, name: str, menu: Menu, command: Command) -> Value:
+    def change(self, name: str, menu: Menu, command: Command) -> Value:
         values = {key: str(value) for key, value in self.properties(name, menu, command).items()}
         if "place-before" in values:
             raise ScriptError("place-before belongs to add")

@@ -184,6 +184,8 @@ def checked_number(value: int, lowest: int, highest: int) -> str:
 
 def interface_addresses(values: tuple[Interface, ...]) -> tuple[Interface, ...]:
     """The same addresses. Raises ValueError for what is no parsed address, or has a zone."""
-    if any(not isinstance(v, IPv4Interface | IPv6Interface) or getattr(v, "scope_id", None) for v in values):
-        raise ValueError("Parsed addresses without a zone were expected.")
+    if not all(isinstance(value, IPv4Interface | IPv6Interface) for value in values):
+        raise ValueError("Parsed addresses were expected.")
+    if any(isinstance(value, IPv6Interface) and value.scope_id is not None for value in values):
+        raise ValueError("An address cannot have a zone.")
     return values

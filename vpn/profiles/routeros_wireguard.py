@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface
+from ipaddress import IPv4Interface, IPv4Network
 
 from vpn.constants import MAX_MTU, MIN_MTU
 from vpn.profiles.router import (
@@ -15,6 +15,7 @@ from vpn.profiles.router import (
     checked_key,
     checked_number,
     host_and_port,
+    interface_addresses,
     networks,
 )
 from vpn.profiles.routeros_script import (
@@ -120,13 +121,9 @@ def _peer(target: Target, profile: WireGuardProfile) -> str:
 
 def _addresses(target: Target, profile: WireGuardProfile) -> list[str]:
     lines = []
-    for address in profile.addresses:
-        if isinstance(address, IPv4Interface):
-            menu, more = "/ip address", {}
-        elif isinstance(address, IPv6Interface) and address.scope_id is None:
-            menu, more = "/ipv6 address", {"advertise": "no"}
-        else:
-            raise ValueError("A parsed address without a zone was expected.")
+    for address in interface_addresses(profile.addresses):
+        menu = "/ip address" if isinstance(address, IPv4Interface) else "/ipv6 address"
+        more = {} if isinstance(address, IPv4Interface) else {"advertise": "no"}
         properties = {"address": word(str(address)), "interface": quoted(target.tag), **more}
         lines.append(add_or_set(menu, target.ours("address"), **properties, comment=target.comment("address")))
     return lines
