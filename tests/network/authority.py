@@ -47,6 +47,10 @@ class Authority:
         self.revoked.append(pki.Revoked(credential.serial, now))
         self.crl = pki.revocation_list(self.authority, self.revoked, len(self.revoked) + 1, now)
 
+    def renew(self) -> None:
+        """Give the hub a new certificate."""
+        self.server = pki.issue_server(self.authority, "hub", datetime.now(UTC))
+
     def document(self) -> spec.OpenVPNDocument:
         """Return the hub's own side of OpenVPN."""
         return {
@@ -82,5 +86,6 @@ class Authority:
         return (
             f"client\ndev tun\nremote {host} {self.compat_port} tcp4-client\nnobind\npersist-key\npersist-tun\n"
             "remote-cert-tls server\ntls-version-min 1.2\ntls-version-max 1.2\nconnect-retry 1 5\n"
-            f"cipher AES-256-CBC\ndata-ciphers AES-256-CBC\nauth SHA1\n<auth-user-pass>\nrouter\nunused\n</auth-user-pass>\n{inline}"
+            "cipher AES-256-CBC\ndata-ciphers AES-256-CBC\nauth SHA1\n"
+            f"<auth-user-pass>\nrouter\nunused\n</auth-user-pass>\n{inline}"
         )

@@ -143,7 +143,7 @@ class PingResult:
 class Pinging:
     """A ping that goes on until `stop()`. Made by `Lab.start_ping`."""
 
-    _REPLY = re.compile(r"^\[(?P<at>[0-9.]+)\] .*(?:icmp_seq|seq)=(?P<seq>\d+)", re.MULTILINE)
+    _REPLY = re.compile(r"^\[(?P<at>[0-9.]+)\] \d+ bytes from .*(?:icmp_seq|seq)=(?P<seq>\d+)", re.MULTILINE)
 
     def __init__(self, process: subprocess.Popen[str], output: Path) -> None:
         self.process = process

@@ -17,6 +17,7 @@ from vpn.agent.openvpn_management import Unheard
 from vpn.agent.spec import HubSpec
 
 _READY_PATIENCE: Final = 5.0  # seconds
+_PORT_PATIENCE: Final = 0.5  # seconds
 _Interfaces = dict[str, dict[str, Any]]
 
 
@@ -49,12 +50,7 @@ def restart(names: Names, spec: HubSpec, layout: Layout, listeners: Collection[s
 
 
 def _start(names: Names, spec: HubSpec, layout: Layout, listener: str) -> None:
-    port = openvpn_config.ports(spec.openvpn)[listener]
-    if names.host.run(["ss", "-Hlun" if listener == UDP else "-Hltn", f"sport = :{port}"]).strip():
-        kind = "UDP" if listener == UDP else "TCP"
-        raise AgentError(
-            PORT_TAKEN, f"{kind} port {port} of the server is taken by another program: free it or choose another port."
-        )
+    _check_port(names, openvpn_config.ports(spec.openvpn)[listener], "UDP" if listener == UDP else "TCP")
     config = layout.config(listener)
     try:
         openvpn_process.start(names.host, config, openvpn_config.digest(layout.directory, listener))
@@ -62,6 +58,16 @@ def _start(names: Names, spec: HubSpec, layout: Layout, listener: str) -> None:
     except BaseException:
         openvpn_process.stop([config])
         raise
+
+
+def _check_port(names: Names, port: int, kind: str) -> None:
+    # The socket of one that was killed may outlive its name by a moment.
+    deadline = time.monotonic() + _PORT_PATIENCE
+    while names.host.run(["ss", "-Hlun" if kind == "UDP" else "-Hltn", f"sport = :{port}"]).strip():
+        if time.monotonic() > deadline:
+            message = f"{kind} port {port} of the server is taken by another program: free it or choose another port."
+            raise AgentError(PORT_TAKEN, message)
+        time.sleep(0.01)
 
 
 def _await(layout: Layout, listener: str) -> None:

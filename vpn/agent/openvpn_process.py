@@ -67,7 +67,7 @@ def stop(configs: Collection[Path]) -> bool:
             _signal(process.pid, number)
         deadline = time.monotonic() + _EXIT_PATIENCE
         while left and time.monotonic() < deadline:
-            left = [process for process in left if _process(process.pid, {process.config})]
+            left = [process for process in left if not _is_gone(process.pid)]
             time.sleep(0.005)
     if left:
         raise AgentError(FAILED, "An openvpn process does not end: the server may need a restart.")
@@ -77,6 +77,15 @@ def stop(configs: Collection[Path]) -> bool:
 def _running(configs: set[Path]) -> list[Process]:
     pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
     return [process for process in (_process(pid, configs) for pid in pids) if process is not None]
+
+
+def _is_gone(pid: int) -> bool:
+    # A process that ends loses its command line before its sockets: it is gone when only its exit status is left.
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()[0]
+    except OSError:
+        return True
+    return state in (b"Z", b"X")
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
