@@ -67,7 +67,7 @@ class TrueFalseField(forms.TypedChoiceField):
 
 
 class ProtocolField(forms.ChoiceField):
-    """WireGuard or OpenVPN. Where nothing is sent, a new peer gets WireGuard and one that is there keeps what it has."""
+    """WireGuard or OpenVPN. Where none is sent, a new peer gets WireGuard and one that is there keeps what it has."""
 
     widget = forms.RadioSelect
 

@@ -230,10 +230,12 @@ class SitePeerForm(SubnetFields):
 def edit_form(peer: Peer, data: Any = None) -> forms.Form:
     """The form that edits a peer, filled in from it."""
     if peer.is_site:
-        names = ("protocol", "subnets", "confirm_broad_routes")
-        return SubnetFields(data, initial={name: getattr(peer, name) for name in names}, site=peer.site)
-    names = ("protocol", "device", "route_all", "expires_at")
-    return ClientFields(data, initial={name: getattr(peer, name) for name in names})
+        return SubnetFields(data, initial=_of(peer, "protocol", "subnets", "confirm_broad_routes"), site=peer.site)
+    return ClientFields(data, initial=_of(peer, "protocol", "device", "route_all", "expires_at"))
+
+
+def _of(peer: Peer, *names: str) -> dict[str, Any]:
+    return {name: getattr(peer, name) for name in names}
 
 
 def _members_of(organization: Organization) -> QuerySet[Membership]:

@@ -15,6 +15,7 @@ from vpn.choices import KeyCustody
 from vpn.models import Peer
 from vpn.profiles import qr
 from vpn.profiles.peer import routes_sentence
+from vpn.profiles.router import RouterProfile
 from vpn.profiles.site_files import router_profile
 
 SYSTEMS = (
@@ -53,7 +54,7 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
         "peer": peer,
         "instance": peer.instance,
         "profile": Download(delivery.filename, delivery.content, delivery.content_type),
-        "files": _files(peer),
+        "files": _files(router),
         "steps": router.steps if router else (),
         "interface": delivery.filename.rpartition(".")[0],
         "qr": _qr(delivery, peer),
@@ -70,7 +71,7 @@ def asked_file(request: HttpRequest, peer: Peer, delivery: Delivery) -> HttpResp
     name = request.POST.get("file", "")
     if not name:
         return _attachment(Download(delivery.filename, delivery.content, delivery.content_type))
-    for file in _files(peer):
+    for file in _files(router_profile(peer)):
         if file.filename == name:
             return _attachment(file)
     raise Http404
@@ -93,8 +94,7 @@ def never_stored(response: HttpResponse) -> HttpResponse:
 
 
 @sensitive_variables()
-def _files(peer: Peer) -> list[Download]:
-    router = router_profile(peer)
+def _files(router: RouterProfile | None) -> list[Download]:
     return [
         Download(file.filename, file.content, file.content_type, title=file.title, field="file", value=file.filename)
         for file in (router.files if router else ())

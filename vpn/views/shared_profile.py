@@ -5,7 +5,7 @@ The token in the address is the right to see the profile, so it goes nowhere els
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 
 from django.contrib.auth.decorators import login_not_required
@@ -90,8 +90,8 @@ def _not_yet(request: HttpRequest, refusal: HubNotReady) -> HttpResponse:
     return response
 
 
-def _said(request: HttpRequest, context: dict[str, object], *, status: int) -> HttpResponse:
+def _said(request: HttpRequest, context: Mapping[str, object], *, status: int) -> HttpResponse:
     if request.method == "POST" and prefers_text(request):
         words = f"{context['heading']}. {context['words']}\n"
         return HttpResponse(words, status=status, content_type="text/plain; charset=utf-8")
-    return render(request, "vpn/shared_refused.html", context, status=status)
+    return render(request, "vpn/shared_refused.html", dict(context), status=status)
