@@ -58,6 +58,21 @@ def test_a_job_that_is_not_the_portals_is_not_run(redis: Redis, tmp_path: Path) 
     assert job.get_status(refresh=True) == "failed"
 
 
+@pytest.mark.parametrize("function", ["vpn.jobs.reconcile.tidy", "vpn.jobs.apply.no_such_job"])
+def test_what_redis_names_as_callback_is_not_even_imported(
+    redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    trace = tmp_path / "trace"
+    (tmp_path / "planted_callback.py").write_text(f"open({str(trace)!r}, 'w')\ndef run(*arguments): pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    job = django_rq.get_queue("apply").enqueue(function)
+    names = ("success_callback_name", "failure_callback_name", "stopped_callback_name")
+    redis.hset(job.key, mapping=dict.fromkeys(names, "planted_callback.run"))
+    work_off("apply")
+    assert not trace.exists()
+    assert not django_rq.get_queue("apply").jobs
+
+
 def test_a_pickled_job_is_not_opened(redis: Redis, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     pickled = Queue("apply", connection=redis).enqueue("os.mkdir", str(trace))

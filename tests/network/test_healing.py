@@ -114,6 +114,15 @@ def test_watch_restores_a_lost_namespace_and_a_lost_link(lab: Lab, hub: Hub) -> 
         wait_until(lambda: lab.run(lab.host, show, check=False).returncode == 0, 10, "the link")
 
 
+def test_watch_restores_the_rules_of_the_host(lab: Lab, hub: Hub) -> None:
+    hub.apply()
+    lab.run(lab.host, ["nft", "flush", "ruleset"])  # as `systemctl restart nftables` does
+    with Watch(hub.agent):
+        tables = ["nft", "list", "tables"]
+        wait_until(lambda: "table inet vpnhub" in lab.run(lab.host, tables).stdout, 8, "the host's rules")
+    assert hub.apply().changed == NOTHING
+
+
 def test_watch_ends_at_once_when_told_to(lab: Lab, hub: Hub) -> None:
     hub.apply()
     with Watch(hub.agent) as watch:

@@ -39,6 +39,18 @@ def test_the_tables_and_addresses_of_others_are_left_alone(lab: Lab, hub: Hub) -
     assert "198.18.0.2/31" in lab.run(lab.host, ["ip", "address"]).stdout
 
 
+def test_the_link_of_another_portals_hub_is_not_taken(lab: Lab, hub: Hub) -> None:
+    lab.run(lab.host, ["ip", "link", "add", "vh-elsewhere0", "type", "veth", "peer", "name", "elsewhere0"])
+    try:
+        lab.run(lab.host, ["ip", "address", "add", "198.18.0.0/31", "dev", "vh-elsewhere0"])
+        hub.apply()
+        link = lab.run(lab.host, ["ip", "-4", "-br", "address", "show", "dev", f"vh-{hub.hub}"]).stdout
+        assert "198.18.0.0/31" not in link
+        assert "198.18." in link
+    finally:
+        lab.run(lab.host, ["ip", "link", "delete", "vh-elsewhere0"])
+
+
 def test_many_hubs_live_side_by_side(lab: Lab, hub: Hub) -> None:
     hubs = [hub, *(Hub(lab, hub.agent, port=20001 + number) for number in range(11))]
     for one in hubs:

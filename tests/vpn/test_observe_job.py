@@ -1,4 +1,4 @@
-"""When a look at a hub leads to applying again, and when not."""
+"""When a look at hubs and rows leads to applying again, and when not."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from tests.factories import settle
+from vpn.actions.peer import expire_peers
 from vpn.agent.report import HubReport
 from vpn.jobs.observe import observe_instance
 from vpn.jobs.reconcile import reconcile_all
-from vpn.models import Instance
+from vpn.models import Instance, Peer
 
 
 @dataclass
@@ -77,6 +79,15 @@ def test_nor_from_being_verified(instance: Instance) -> None:
     claim(instance, -timedelta(seconds=1))
     before = Instance.objects.get(pk=instance.pk).desired_generation
     reconcile_all()  # made-up rows confirm a digest that does not fit
+    assert Instance.objects.get(pk=instance.pk).desired_generation == before + 1
+
+
+def test_a_peer_whose_time_is_over_is_taken_away_once(instance: Instance, client_peer: Peer) -> None:
+    settle(instance)
+    Peer.objects.update(expires_at=timezone.now())
+    before = Instance.objects.get(pk=instance.pk).desired_generation
+    for _ in range(3):
+        expire_peers()
     assert Instance.objects.get(pk=instance.pk).desired_generation == before + 1
 
 

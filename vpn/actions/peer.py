@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TypedDict, Unpack
 
 from django.core.exceptions import ValidationError
-from django.db.models import Max
+from django.db.models import F, Max
 from django.utils import timezone
 
 from portal.exceptions import Conflict, InvalidInput, NotPossible
@@ -222,8 +222,9 @@ def reconsider_peers(peers: PeerQuerySet) -> None:
 
 
 def expire_peers() -> None:
-    """Take away from the hubs whose time is over."""
-    reconsider_peers(Peer.objects.filter(expires_at__lte=timezone.now()).exclude(applied_digest=""))
+    """Take away from the hubs whose time is over; what is on its way to them already need not be sent twice."""
+    over = Peer.objects.filter(expires_at__lte=timezone.now()).exclude(applied_digest="")
+    reconsider_peers(over.filter(changed_generation__lte=F("instance__applied_generation")))
 
 
 def subnet_warnings_for(subnets: Iterable[str]) -> list[str]:

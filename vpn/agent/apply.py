@@ -128,7 +128,7 @@ def reconcile(host: Host, spec: HubSpec) -> dict[str, bool]:
     changed: dict[str, bool] = {}
     changed["namespace"] = namespace.ensure(names)
     link = _link(host, spec.hub)
-    changed["egress"] = _reconcile_host(host)
+    changed["egress"] = reconcile_host(host)
     changed["egress"] |= egress.ensure(names, link, marks)
     # The rules stand before the first packet can come.
     changed["firewall"] = firewall.ensure(names, spec, marks)
@@ -140,7 +140,8 @@ def reconcile(host: Host, spec: HubSpec) -> dict[str, bool]:
     return changed
 
 
-def _reconcile_host(host: Host) -> bool:
+def reconcile_host(host: Host) -> bool:
+    """Make the host forward and keep its side of all links shut; return whether it did not. Needs the host's lock."""
     marks = host.state.host_marks()
     before = dict(marks)
     changed = egress.ensure_host(host.place, marks)
@@ -199,7 +200,7 @@ def _link(host: Host, hub: str) -> Link:
         return Link(number)
 
     def take(links: dict[str, int]) -> None:
-        taken = set(links.values()) | egress.foreign_links(host.place)
+        taken = set(links.values()) | egress.used_links(host.place)
         free = next((candidate for candidate in range(LINK_COUNT) if candidate not in taken), None)
         if free is None:
             raise AgentError(FAILED, "This server has no free link for one more hub.")

@@ -12,14 +12,15 @@ from types import FrameType
 from typing import Final
 
 from vpn.agent import uapi
-from vpn.agent.apply import Host, restore
+from vpn.agent import uapi
+from vpn.agent.apply import Host, reconcile_host, restore
 from vpn.agent.components import egress, namespace, openvpn, wireguard
 from vpn.agent.errors import AgentError
 from vpn.agent.lock import host_lock
 
 INTERVAL: Final = 0.4  # seconds between looks at whether hubs live
 SNAPSHOT_INTERVAL: Final = 2.0  # seconds between looks at where peers are
-LINK_INTERVAL: Final = 5.0  # seconds between looks at the links to the host
+LINK_INTERVAL: Final = 5.0  # seconds between looks at the links to the host, and at its rules
 CALM_AFTER: Final = 8.0  # seconds of calling peers back
 RETRY_AFTER: Final = 5.0  # seconds before a hub that could not be healed is tried again
 # A session older than this is over (REJECT_AFTER_TIME is 180 s), so that its peer shakes hands anew by itself.
@@ -47,6 +48,14 @@ class Watch:
         for hub in self.host.state.hubs():
             if self.host.names(hub).hostlink not in linked:
                 self._restore(hub)
+
+    def guard(self) -> None:
+        """Load the host's rules again where somebody took them away, as a restart of nftables.service does."""
+        if not self.host.state.hubs():
+            return
+        with host_lock(self.host.state.directory):
+            if reconcile_host(self.host):
+                _say("the host's rules: restored")
 
     def snapshot(self) -> None:
         """Write down where peers are, when that changed, and stop calling back those of a healed hub."""
@@ -107,7 +116,9 @@ def watch(host: Host) -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     keeper = Watch(host)
-    due = {keeper.heal: (INTERVAL, 0.0), keeper.snapshot: (SNAPSHOT_INTERVAL, 0.0), keeper.relink: (LINK_INTERVAL, 0.0)}
+    intervals = {keeper.heal: INTERVAL, keeper.snapshot: SNAPSHOT_INTERVAL}
+    intervals |= {keeper.relink: LINK_INTERVAL, keeper.guard: LINK_INTERVAL}
+    due = {look: (interval, 0.0) for look, interval in intervals.items()}
     while not stop.is_set():
         for look, (interval, at) in list(due.items()):
             started = time.monotonic()

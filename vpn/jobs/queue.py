@@ -51,6 +51,18 @@ class PortalJob(Job):
             raise ForbiddenJob(f"{self.func_name!r} is not a job of this portal")
         return super().func
 
+    @property
+    def success_callback(self) -> None:
+        """None: no job of ours has a callback, and one that Redis names would be imported and called."""
+
+    @property
+    def failure_callback(self) -> None:
+        """None, as above."""
+
+    @property
+    def stopped_callback(self) -> None:
+        """None, as above."""
+
 
 class PortalQueue(DjangoRQ):
     """The queue class of the portal."""

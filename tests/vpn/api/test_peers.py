@@ -278,6 +278,12 @@ def test_a_read_of_an_expired_device_may_be_sent_back(api: Caller, client_peer: 
     assert list(refused(api.put(path_of(client_peer), {"expires_at": earlier}), 422)["errors"]) == ["expires_at"]
 
 
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
+def test_a_time_beyond_the_calendar_is_refused(api: Caller, client_peer: Peer, moment: str) -> None:
+    answer = refused(api.put(path_of(client_peer), {"expires_at": moment}), 422)
+    assert list(answer["errors"]) == ["expires_at"]
+
+
 def test_a_site_does_not_expire(api: Caller, site_peer: Peer) -> None:
     for moment in (timezone.now() - timedelta(hours=1), timezone.now() + timedelta(hours=1)):
         answer = refused(api.put(path_of(site_peer), {"expires_at": moment.isoformat()}), 422)

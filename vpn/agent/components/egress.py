@@ -76,12 +76,12 @@ def remove(names: Names) -> None:
     names.host.try_run(["ip", "link", "delete", "dev", names.hostlink])
 
 
-def foreign_links(host: Place) -> set[int]:
-    """Return the numbers of links whose addresses somebody else uses on the host."""
+def used_links(host: Place) -> set[int]:
+    """Return the numbers of links whose addresses are used on the host, by hubs of another portal even."""
     taken = set()
     for line in host.run(["ip", "-o", "-4", "address", "show"]).splitlines():
         fields = line.split()
-        if len(fields) < 4 or fields[1].startswith("vh-"):
+        if len(fields) < 4:
             continue
         network = ipaddress.ip_interface(fields[3]).network
         if isinstance(network, ipaddress.IPv4Network) and network.subnet_of(LINKS_V4):

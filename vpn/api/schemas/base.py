@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -51,6 +51,13 @@ def _only_text(value: Any) -> Any:
     return value
 
 
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("Enter a time that exists.") from None
+
+
 def _without_nul(value: str) -> str:
     if "\x00" in value:
         raise ValueError("Remove the NUL character.")  # PostgreSQL cannot even look for it.
@@ -61,4 +68,4 @@ def _without_nul(value: str) -> str:
 Text = Annotated[StrictStr, AfterValidator(_without_nul)]
 Flag = StrictBool
 Number = StrictInt
-Moment = Annotated[AwareDatetime, BeforeValidator(_only_text)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_in_utc)]
