@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 
 from vpn.constants import MAX_MTU, MIN_MTU
+from vpn.platforms import parse_version
 from vpn.profiles import openvpn as ovpn
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.router import (
@@ -31,6 +32,8 @@ from vpn.profiles.wireguard import WireGuardProfile
 
 # The firewall's zones: what a name of one may be is shorter than an interface's.
 ZONE_LENGTH = 11
+# The package manager from here on is apk.
+APK = (25, 12)
 
 
 def quoted(text: str) -> str:
@@ -69,9 +72,7 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
         *_section("network", f"{device}_hub", f"wireguard_{device}", hub, allowed),
         *_firewall(device),
     ]
-    needs = Step(
-        "Install WireGuard once.", commands=("opkg update", "opkg install wireguard-tools luci-proto-wireguard")
-    )
+    needs = Step("Install WireGuard once.", commands=_install(router, "wireguard-tools", "luci-proto-wireguard"))
     steps = [needs, *_steps(router)]
     if profile.private_key is None:
         steps.append(
@@ -101,7 +102,7 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
         f"{tag}.ovpn", with_device(ovpn.render(profile), device), ovpn.CONTENT_TYPE, "Profile for OpenVPN"
     )
     steps = (
-        Step("Install OpenVPN once.", commands=("opkg update", "opkg install openvpn-openssl")),
+        Step("Install OpenVPN once.", commands=_install(router, "openvpn-openssl")),
         Step(
             f"Copy {tag}.ovpn to {path}, and keep it over upgrades.",
             commands=(
@@ -113,6 +114,12 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
         Step("Start it.", commands=("service openvpn restart",)),
     )
     return RouterProfile((file, *_files(router, profile.name, lines)), steps)
+
+
+def _install(router: SiteRouter, *packages: str) -> tuple[str, ...]:
+    if parse_version(router.version) >= APK:
+        return ("apk update", f"apk add {' '.join(packages)}")
+    return ("opkg update", f"opkg install {' '.join(packages)}")
 
 
 def _steps(router: SiteRouter) -> tuple[Step, ...]:

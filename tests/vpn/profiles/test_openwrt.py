@@ -160,3 +160,19 @@ def test_a_value_that_does_not_belong_is_refused(changes: dict[str, Any]) -> Non
     with pytest.raises(ValueError, match=r".") as refused:
         openwrt.wireguard(dataclasses.replace(WIREGUARD, **changes), ROUTER)
     assert PRIVATE_KEY not in str(refused.value)
+
+
+@pytest.mark.parametrize(("version", "manager"), [("", "opkg"), ("24.10.1", "opkg"), ("25.12.0", "apk")])
+def test_the_package_manager_follows_the_version(version: str, manager: str) -> None:
+    made = openwrt.wireguard(WIREGUARD, dataclasses.replace(ROUTER, version=version))
+    assert made.steps[0].commands[0] == f"{manager} update"
+
+
+@given(hostile)
+def test_no_name_changes_the_profile_of_openvpn(name: str) -> None:
+    made = [
+        openwrt.openvpn(dataclasses.replace(openvpn(compat=False), name=text), ROUTER).files[0].content
+        for text in ("x", name)
+    ]
+    kept = [[line for line in text.splitlines() if not line.startswith("# ")] for text in made]
+    assert kept[0] == kept[1]

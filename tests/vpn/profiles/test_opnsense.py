@@ -16,7 +16,7 @@ from vpn.profiles.router import RouterProfile
 
 def values(made: RouterProfile) -> dict[str, str]:
     """All values, each label once per step."""
-    found = {}
+    found: dict[str, str] = {}
     for step in made.steps:
         assert step.text
         labels = [label for label, _ in step.values]

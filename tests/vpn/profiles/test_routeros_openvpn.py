@@ -162,9 +162,12 @@ def test_the_version_must_be_of_the_routeros_that_is_asked_for() -> None:
         routeros_openvpn.openvpn(openvpn(compat=True), dataclasses.replace(ROUTER, version="6.49"), major=7)
 
 
-@pytest.mark.parametrize("major", [6, 7])
-def test_without_a_version_the_script_runs_on_all_that_are_supported(major: int) -> None:
-    script = routeros_openvpn.openvpn(openvpn(compat=True), ROUTER, REMOTE, major=major).files[0].content
-    for version in VERSIONS:
-        if numbers(version)[0] == major:
-            Router(numbers(version)).run(script)
+@pytest.mark.parametrize(
+    ("major", "version"), [(6, ""), (7, ""), *((numbers(version)[0], version) for version in VERSIONS)]
+)
+def test_a_script_goes_on_working_after_an_upgrade(major: int, version: str) -> None:
+    router = dataclasses.replace(ROUTER, version=version)
+    script = routeros_openvpn.openvpn(openvpn(compat=True), router, REMOTE, major=major).files[0].content
+    for newer in VERSIONS:
+        if numbers(newer)[0] == major and (not version or numbers(newer) >= numbers(version)):
+            Router(numbers(newer)).run(script)

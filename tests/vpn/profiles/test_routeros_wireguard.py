@@ -65,6 +65,14 @@ def test_what_the_script_makes(version: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("version", ["", *VERSIONS])
+def test_a_script_goes_on_working_after_an_upgrade(version: str) -> None:
+    script = wireguard(WIREGUARD, dataclasses.replace(ROUTER, version=version)).files[0].content
+    for newer in VERSIONS:
+        if not version or numbers(newer) >= numbers(version):
+            Router(numbers(newer)).run(script)
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_second_import_changes_nothing(version: str) -> None:
     router = made(version=version)
