@@ -16,9 +16,9 @@ from typing import Final
 
 _TIMEOUT: Final = 3.0  # seconds
 _COMMON_NAME: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_V4: Final = re.compile(r"(?:[a-z0-9]+:)?((?:[0-9]{1,3}\.){3}[0-9]{1,3}:[0-9]{1,5})")
-_MAPPED: Final = re.compile(r"(?:[a-z0-9]+:)?\[?::ffff:((?:[0-9]{1,3}\.){3}[0-9]{1,3})\]?(?::([0-9]{1,5}))?")
-_V6: Final = re.compile(r"(?:[a-z]+[0-9]?:)?\[([0-9a-f:]{2,45})\]:([0-9]{1,5})")
+_V4: Final = re.compile(r"(?:[a-z0-9-]+:)?((?:[0-9]{1,3}\.){3}[0-9]{1,3}:[0-9]{1,5})")
+_MAPPED: Final = re.compile(r"(?:[a-z0-9-]+:)?\[?::ffff:((?:[0-9]{1,3}\.){3}[0-9]{1,3})\]?(?::([0-9]{1,5}))?")
+_V6: Final = re.compile(r"(?:[a-z0-9-]+:)?\[([0-9a-f:]{2,45})\]:([0-9]{1,5})")
 
 
 @dataclass(frozen=True)

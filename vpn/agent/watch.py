@@ -12,7 +12,6 @@ from types import FrameType
 from typing import Final
 
 from vpn.agent import uapi
-from vpn.agent import uapi
 from vpn.agent.apply import Host, reconcile_host, restore
 from vpn.agent.components import egress, namespace, openvpn, wireguard
 from vpn.agent.errors import AgentError
