@@ -11,6 +11,7 @@ from django.utils import timezone
 from portal.exceptions import InvalidInput
 from portal.models import Organization
 from tests.factories import make_instance, make_member, make_site
+from vpn import keys
 from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, rotate_keys, update_peer
 from vpn.choices import ProfileState
 from vpn.desired import compile_spec
@@ -131,13 +132,12 @@ def state_of(peer: Peer) -> ProfileState:
 def test_an_older_instance_gets_its_certificates_by_the_clock(instance: Instance) -> None:
     assert not instance.has_certificates
     renew_certificates()
-    instance.refresh_from_db()
-    assert instance.has_certificates
-    before = instance.desired_generation
+    renewed = Instance.objects.get(pk=instance.pk)
+    assert renewed.has_certificates
     Tick.objects.all().delete()
     renew_certificates()
-    instance.refresh_from_db()
-    assert instance.desired_generation == before, "nothing was due"
+    again = Instance.objects.get(pk=instance.pk)
+    assert again.desired_generation == renewed.desired_generation, "nothing was due"
 
 
 def test_routeros_6_speaks_openvpn_over_the_compatibility_listener_only(
@@ -158,8 +158,6 @@ def test_routeros_6_speaks_openvpn_over_the_compatibility_listener_only(
 
 
 def test_a_device_cannot_bring_its_own_key_to_openvpn(instance: Instance, organization: Organization) -> None:
-    from vpn import keys
-
     own = keys.public_key(keys.generate_private_key())
     with pytest.raises(InvalidInput) as refused:
         create_client_peer(instance, member=make_member(organization), protocol="openvpn", public_key=own)
