@@ -99,6 +99,7 @@ def test_a_default_route_does_not_take_the_tunnel_along() -> None:
     rules = [dict(entries) for name, entries in network if name == "RoutingPolicyRule"]
     assert rules[0]["SuppressPrefixLength"] == "0"
     assert (rules[1]["FirewallMark"], rules[1]["InvertRule"]) == ("51820", "yes")
+    assert int(rules[0]["Priority"]) < int(rules[1]["Priority"]) < 32766  # which looks into the main table
 
 
 def test_a_key_that_stayed_on_the_router_has_a_place() -> None:
