@@ -13,6 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 from vpn.actions.profile import Delivery
 from vpn.choices import KeyCustody
 from vpn.models import Peer
+from vpn.platforms import capability
 from vpn.profiles import qr
 from vpn.profiles.peer import routes_sentence
 from vpn.profiles.router import RouterProfile
@@ -56,6 +57,7 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
         "profile": Download(delivery.filename, delivery.content, delivery.content_type),
         "files": _files(router),
         "steps": router.steps if router else (),
+        "router_note": _router_note(peer),
         "interface": delivery.filename.rpartition(".")[0],
         "qr": _qr(delivery, peer),
         "routes_sentence": routes_sentence(peer),
@@ -99,6 +101,13 @@ def _files(router: RouterProfile | None) -> list[Download]:
         Download(file.filename, file.content, file.content_type, title=file.title, field="file", value=file.filename)
         for file in (router.files if router else ())
     ]
+
+
+def _router_note(peer: Peer) -> str:
+    """What the site's router does otherwise than others, such as carrying IPv4 alone."""
+    if peer.site is None:
+        return ""
+    return capability(peer.site.platform, peer.protocol, peer.site.platform_version).note
 
 
 @sensitive_variables()

@@ -81,6 +81,13 @@ def test_a_routeros_script_has_the_keys_and_one_that_removes_it(
     assert peer.private_key not in admin_browser.post(url, {"file": remove}).content.decode()
 
 
+def test_the_page_says_what_the_router_does_otherwise(
+    admin_browser: Client, instance: Instance, admin: Membership
+) -> None:
+    peer = connected(instance, admin, Platform.ROUTEROS6, "openvpn")
+    assert "carries IPv4 only" in admin_browser.post(f"/peers/{peer.pk}/profile/").content.decode()
+
+
 def test_a_program_still_gets_the_plain_profile(admin_browser: Client, instance: Instance, admin: Membership) -> None:
     peer = connected(instance, admin, Platform.ROUTEROS7)
     answer = admin_browser.post(f"/peers/{peer.pk}/profile/", headers={"Accept": "text/plain"})
@@ -99,6 +106,7 @@ def test_a_version_that_does_not_fit_leaves_the_plain_profile(
     Site.objects.update(platform_version="6.49")
     page = admin_browser.post(f"/peers/{peer.pk}/profile/").content.decode()
     assert offered(page) == []
+    assert "There are no files for MikroTik RouterOS 7 6.49" in page
     assert f"Download {instance.hostname}.conf" in page
 
 
