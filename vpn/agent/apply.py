@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Final
 
 from vpn.agent.command import Place
 from vpn.agent.components import egress, firewall, namespace, routing, wireguard
@@ -15,6 +16,10 @@ from vpn.agent.names import LINK_COUNT, Link, Names
 from vpn.agent.report import HubReport
 from vpn.agent.spec import HubDelta, HubSpec, Peer
 from vpn.agent.state import Change, Saved, State, Version
+
+# What is wider than these is a way out, with other peers' networks in it.
+_BROAD_V4: Final = 8
+_BROAD_V6: Final = 32
 
 
 @dataclass(frozen=True)
@@ -169,13 +174,17 @@ def _follow(names: Names, change: Change) -> dict[str, bool]:
 def _given_up(before: Mapping[str, Peer], after: Mapping[str, Peer]) -> set[str]:
     """Return the networks that a peer had and has no more."""
     kept = {peer_id: set(peer.allowed_ips) for peer_id, peer in after.items()}
-    # A broad route covers everybody's flows; its networks are none of its own.
     return {
         network
         for peer_id, peer in before.items()
         for network in peer.allowed_ips
-        if network not in kept.get(peer_id, ()) and network not in routing.DEFAULTS.values()
+        if network not in kept.get(peer_id, ()) and not _is_broad(network)
     }
+
+
+def _is_broad(network: str) -> bool:
+    """Return whether a network covers everybody's flows, the pool's even, and so is nobody's own."""
+    return int(network.partition("/")[2]) < (_BROAD_V6 if ":" in network else _BROAD_V4)
 
 
 def _is_small(change: Change) -> bool:
