@@ -16,8 +16,9 @@ from tests.factories import an_admin, make_organization, make_region
 from tests.network.lab import Lab
 from vpn.actions import lease
 from vpn.actions.instance import create_instance, delete_instance, retry_instance, update_instance
-from vpn.actions.peer import create_client_peer, delete_peer
+from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, update_peer
 from vpn.actions.profile import HubNotReady, deliver_profile
+from vpn.actions.site import create_site
 from vpn.choices import InstanceState, OperationState, StepState
 from vpn.drivers import local
 from vpn.jobs import apply, observe, provision, reconcile
@@ -270,3 +271,18 @@ def test_deleting_while_settings_change_leaves_nothing(instance: Instance, lab: 
     provision.destroy_instance(str(instance.pk))
     assert not Instance.objects.exists()
     assert not lab.hubs()
+
+
+def test_broad_routes_reach_the_hub_and_leave_it(instance: Instance, lab: Lab, admin: Membership) -> None:
+    run_jobs(instance)
+    wide = ["0.0.0.0/0", "::/0", "224.0.0.0/3"]
+    site = create_site(admin, name="Exit", platform="linux")
+    peer = create_site_peer(instance, site=site, subnets=wide, confirm_broad_routes=True)
+    other = create_site(admin, name="Other", platform="linux")
+    create_site_peer(instance, site=other, subnets=["128.0.0.0/1", "1.0.0.0/8"], confirm_broad_routes=True)
+    assert run_jobs(instance).server_ready
+    update_peer(peer, subnets=["10.1.0.0/24"])
+    assert run_jobs(instance).server_ready
+    observe.observe_instance(str(instance.pk))
+    instance.refresh_from_db()
+    assert instance.server_ready, "what the hub runs is what was asked for"

@@ -159,6 +159,19 @@ def test_a_site_may_be_the_way_out_and_stop_being_it(lab: Lab, hub: Hub) -> None
     assert hub.apply().changed == NOTHING
 
 
+def test_a_broad_route_that_is_given_up_ends_nobody_elses_flows(lab: Lab, hub: Hub) -> None:
+    alice, bob = lab.add_client("alice"), lab.add_client("bob")
+    device = hub.connect(alice)
+    other = hub.connect(bob)
+    site = hub.add(("64.0.0.0/2", "fc00::/7"))
+    hub.apply_next()
+    assert lab.ping(alice, other.v4)
+    assert lab.ping(alice, other.v6)
+    hub.send(hub.delta(remove=[site]))
+    for family, address in (("ipv4", device.v4), ("ipv6", device.v6)):
+        assert address in lab.run(hub.node, ["conntrack", "-L", "-f", family]).stdout
+
+
 @pytest.mark.parametrize(
     ("component", "where", "damage"),
     [

@@ -16,7 +16,7 @@ from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, 
 from vpn.choices import ProfileState
 from vpn.desired import compile_spec
 from vpn.jobs.reconcile import renew_certificates
-from vpn.models import Instance, Peer, Tick
+from vpn.models import Instance, Peer, Server, Tick
 from vpn.profiles.peer import current_digest, profile_state, render_profile
 
 
@@ -89,6 +89,39 @@ def test_a_changed_route_outdates_no_openvpn_profile(
     deliver(peer)
     create_site_peer(instance, site=make_site(organization), subnets=["10.9.0.0/24"])
     assert profile_state(Peer.objects.select_related("instance").get(pk=peer.pk)) == ProfileState.CURRENT
+
+
+def test_routeros_6_has_the_routes_in_its_script_and_is_outdated_by_a_new_one(
+    instance: Instance, organization: Organization
+) -> None:
+    site = make_site(organization)
+    type(site).objects.filter(pk=site.pk).update(platform="routeros6")
+    site.refresh_from_db()
+    peer = create_site_peer(instance, site=site, subnets=["10.6.0.0/24"], protocol="openvpn")
+    deliver(peer)
+    assert state_of(peer) == ProfileState.CURRENT
+    create_site_peer(instance, site=make_site(organization), subnets=["10.9.0.0/24"])
+    assert state_of(peer) == ProfileState.OUTDATED
+
+
+def test_a_profile_for_an_address_that_the_hub_has_left_is_outdated(peer: Peer, instance: Instance) -> None:
+    deliver(peer)
+    Peer.objects.filter(pk=peer.pk).update(delivered_host="203.0.113.1")
+    assert state_of(peer) == ProfileState.CURRENT
+    Server.objects.update(address="203.0.113.2")
+    assert state_of(peer) == ProfileState.OUTDATED
+    Peer.objects.filter(pk=peer.pk).update(delivered_host="fra.vpn.example.net")
+    assert state_of(peer) == ProfileState.CURRENT, "a name goes along with the hub"
+
+
+def test_the_hubs_certificate_names_where_it_is_reached(peer: Peer, instance: Instance) -> None:
+    Server.objects.update(address="203.0.113.2")
+    renew_certificates()
+    instance.refresh_from_db()
+    certificate = x509.load_pem_x509_certificate(instance.server_certificate.encode())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["203.0.113.2"]
+    assert names.get_values_for_type(x509.DNSName) == [instance.full_hostname]
 
 
 def test_a_renewed_certificate_outdates_its_own_profile_only(

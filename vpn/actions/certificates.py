@@ -39,8 +39,15 @@ def authority_of(instance: Instance) -> pki.Credential:
 
 
 def _issue_server(instance: Instance, now: datetime) -> None:
-    server = pki.issue_server(authority_of(instance), instance.hub, now)
+    # RouterOS compares the certificate with what it connects to, be it the address or the name.
+    server = pki.issue_server(authority_of(instance), instance.hub, now, hosts=hosts_of(instance))
     instance.server_certificate, instance.server_key = server.certificate, server.private_key
+
+
+def hosts_of(instance: Instance) -> list[str]:
+    """Where the hub is reached: its name, and its server's address where that is known."""
+    address = instance.server.address if instance.server is not None else None
+    return [instance.full_hostname, *([address] if address else [])]
 
 
 def renew_revocation_list(instance: Instance) -> None:
@@ -78,7 +85,7 @@ def renew_hub(instance: Instance) -> bool:
     """Renew what the hub shows before it runs out: its certificate, the revocation list. The caller saves."""
     now = timezone.now()
     renewed = False
-    if _is_due(instance.server_certificate, now):
+    if _is_due(instance.server_certificate, now) or _shown_hosts(instance) != set(hosts_of(instance)):
         _issue_server(instance, now)
         renewed = True
     signed_at = x509.load_pem_x509_crl(instance.revocation_list.encode()).last_update_utc
@@ -86,6 +93,17 @@ def renew_hub(instance: Instance) -> bool:
         renew_revocation_list(instance)
         renewed = True
     return renewed
+
+
+def _shown_hosts(instance: Instance) -> set[str]:
+    """The names and addresses in the hub's certificate."""
+    certificate = x509.load_pem_x509_certificate(instance.server_certificate.encode())
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return set()
+    addresses = {str(address) for address in names.get_values_for_type(x509.IPAddress)}
+    return addresses | set(names.get_values_for_type(x509.DNSName))
 
 
 def is_due(peer: Peer) -> bool:

@@ -26,6 +26,7 @@ from vpn.addressing import (
     subnet_warnings,
 )
 from vpn.choices import KeyCustody, PeerType, Protocol
+from vpn.constants import MOST_SUBNETS
 from vpn.models import Instance, Peer, PeerTombstone, ProfileLink, Site
 from vpn.models.querysets import PeerQuerySet
 from vpn.validators import parse_network, validate_label_text, validate_wireguard_key
@@ -244,6 +245,8 @@ def _fresh(peer: Peer, locked: Instance) -> Peer:
 def _checked_subnets(
     instance: Instance, subnets: Sequence[str], confirm_broad: bool, *, except_peer: Peer | None
 ) -> list[str]:
+    if len(subnets) > MOST_SUBNETS:
+        raise InvalidInput.in_field("subnets", f"Name at most {MOST_SUBNETS} subnets, or wider ones.")
     errors: list[str] = []
     networks: list[Network] = []
     for text in subnets:

@@ -166,5 +166,7 @@ def _deliver(peer: Peer) -> Delivery:
         profile = render_profile(peer)
     except NoAddress:
         raise HubNotReady from None
-    Peer.objects.filter(pk=peer.pk).update(delivered_digest=profile.digest, delivered_at=timezone.now())
+    Peer.objects.filter(pk=peer.pk).update(
+        delivered_digest=profile.digest, delivered_host=profile.host, delivered_at=timezone.now()
+    )
     return Delivery(filename=profile.filename, content=profile.content, content_type=profile.content_type)

@@ -12,6 +12,7 @@ from portal.exceptions import Conflict, InvalidInput
 from portal.models import Membership
 from vpn.choices import Platform
 from vpn.models import Site
+from vpn.platforms import version_fault
 from vpn.validators import parse_network, validate_label_text
 
 _FIELDS = ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets")
@@ -50,6 +51,8 @@ def _save(site: Site, values: dict[str, Any]) -> Site:
                 setattr(site, field, _cleaned(field, values[field]))
             except ValidationError as error:
                 errors[field] = error.messages
+    if site.platform in Platform.values and (fault := version_fault(site.platform, site.platform_version)):
+        errors["platform_version"] = [fault]
     if (site.latitude is None) != (site.longitude is None):
         errors["longitude" if site.longitude is None else "latitude"] = ["Give both coordinates, or none."]
     if site.platform not in Platform.values:

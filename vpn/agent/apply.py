@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Final
 
 from vpn.agent.command import Place
 from vpn.agent.components import egress, firewall, namespace, openvpn, routing, wireguard
@@ -16,6 +17,10 @@ from vpn.agent.peers import by_openvpn, by_wireguard
 from vpn.agent.report import HubReport
 from vpn.agent.spec import HubDelta, HubSpec, Peer
 from vpn.agent.state import Change, Saved, State, Version
+
+# What is wider than these is a way out, with other peers' networks in it.
+_BROAD_V4: Final = 8
+_BROAD_V6: Final = 32
 
 
 @dataclass(frozen=True)
@@ -179,13 +184,17 @@ def _follow_wireguard(names: Names, old: Mapping[str, Peer], new: Mapping[str, P
 def _given_up(before: Mapping[str, Peer], after: Mapping[str, Peer]) -> set[str]:
     """Return the networks that a peer had and has no more."""
     kept = {peer_id: set(peer.networks) for peer_id, peer in after.items()}
-    # A broad route covers everybody's flows; its networks are none of its own.
     return {
         network
         for peer_id, peer in before.items()
         for network in peer.networks
-        if network not in kept.get(peer_id, ()) and network not in routing.DEFAULTS.values()
+        if network not in kept.get(peer_id, ()) and not _is_broad(network)
     }
+
+
+def _is_broad(network: str) -> bool:
+    """Return whether a network covers everybody's flows, the pool's even, and so is nobody's own."""
+    return int(network.partition("/")[2]) < (_BROAD_V6 if ":" in network else _BROAD_V4)
 
 
 def _is_small(change: Change) -> bool:

@@ -3,8 +3,8 @@
     ca.pem certificate.pem private_key.pem crl.pem tls_crypt_v2.pem
     udp.conf tcp.conf compat.conf    one listener each, and its .sock, .pid and .log
     up connect disconnect            scripts
-    ccd/<common name>                who may come in, with which addresses and networks; ccd_compat/ for `compat`
-    routes/<common name>             the same for the kernel, behind a line with how the peer is routed
+    ccd/<common name>                who may come in, with which addresses and networks; ccd_compat/ for `compat`;
+                                     behind a `#` the same for the scripts: how the peer is routed, and its networks
     serials/<common name>.<device>   which certificate a peer showed when it connected
     pushed_split pushed_all          what peers are told when they connect, and whose own it is
 
@@ -14,6 +14,7 @@ file and not thousands.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import ipaddress
 import re
@@ -72,11 +73,6 @@ class Layout:
         """The directory of the certificates that peers have shown."""
         return self.directory / "serials"
 
-    @property
-    def routes(self) -> Path:
-        """The directory of the peers' networks."""
-        return self.directory / "routes"
-
 
 def ports(openvpn: OpenVPN | None) -> dict[str, int]:
     """Return which listeners there are to be, with their ports."""
@@ -123,23 +119,17 @@ def digest(directory: Path, listener: str) -> str:
 
 
 def client(spec: HubSpec, peer: OpenVPNPeer) -> str:
-    """Return a peer's file for client-config-dir."""
-    lines = []
-    for address in map(ipaddress.ip_network, peer.addresses):
-        hub = _hub_address(spec, address.version)
-        if hub is None:
-            continue
-        if address.version == 4:
-            lines.append(f"ifconfig-push {address.network_address} {hub.netmask}")
-        else:
-            lines.append(f"ifconfig-ipv6-push {address.network_address}/{hub.network.prefixlen} {hub.ip}")
+    """Return a peer's file for client-config-dir and for the scripts."""
+    hub_v4, hub_v6 = _hub_addresses(spec.addresses)
+    lines = ["# all" if peer.route_all else "# split", *(f"# {network}" for network in peer.networks)]
+    for address in peer.addresses:
+        plain = address.partition("/")[0]
+        if ":" not in plain:
+            lines.append(f"ifconfig-push {plain} {hub_v4.netmask}")
+        elif hub_v6 is not None:
+            lines.append(f"ifconfig-ipv6-push {plain}/{hub_v6.network.prefixlen} {hub_v6.ip}")
     lines += [_route("iroute", route) for route in peer.routes]
     return "\n".join(lines) + "\n"
-
-
-def routes(peer: OpenVPNPeer) -> str:
-    """Return a peer's networks for the scripts."""
-    return "\n".join(["all" if peer.route_all else "split", *peer.networks]) + "\n"
 
 
 def address_lines(spec: HubSpec, device: str) -> list[str]:
@@ -161,8 +151,9 @@ def address_lines(spec: HubSpec, device: str) -> list[str]:
 
 def _configuration(layout: Layout, names: Names, spec: HubSpec, listener: str, port: int, dual_stack: bool) -> str:
     here, device = layout.directory, names.openvpn(listener)
+    clients = layout.clients(listener == COMPAT)
     transport = UDP if listener == UDP else "tcp"
-    hub = next(each for each in map(ipaddress.IPv4Interface, (a for a in spec.addresses if "." in a)))
+    hub, hub_v6 = _hub_addresses(spec.addresses)
     lines = [
         "mode server",
         "tls-server",
@@ -186,12 +177,12 @@ def _configuration(layout: Layout, names: Names, spec: HubSpec, listener: str, p
         "verify-client-cert require",
         "remote-cert-tls client",
         "tls-version-min 1.2",
-        f"client-config-dir {layout.clients(listener == COMPAT)}",
+        f"client-config-dir {clients}",
         "ccd-exclusive",
         "script-security 2",
         f'up "{here}/up"',
-        f'client-connect "{here}/connect {device}"',
-        f'client-disconnect "{here}/disconnect {device}"',
+        f'client-connect "{here}/connect {device} {clients.name}"',
+        f'client-disconnect "{here}/disconnect {device} {clients.name}"',
         f"management {layout.socket(listener)} unix",
         f"writepid {layout.pid(listener)}",
         f"log {here}/{listener}.log",
@@ -202,7 +193,6 @@ def _configuration(layout: Layout, names: Names, spec: HubSpec, listener: str, p
         *_keepalive(listener),
         *_secrecy(listener, here),
     ]
-    hub_v6 = _hub_address(spec, 6)
     if hub_v6 is not None:
         lines.append(f"ifconfig-ipv6 {hub_v6.with_prefixlen} {hub_v6.ip}")
     return "\n".join(lines) + "\n"
@@ -249,8 +239,11 @@ def _route(word: str, network: str) -> str:
     return f"{word} {parsed.network_address} {parsed.netmask}"
 
 
-def _hub_address(spec: HubSpec, version: int) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface | None:
-    return next((each for each in map(ipaddress.ip_interface, spec.addresses) if each.version == version), None)
+@functools.lru_cache(maxsize=4)
+def _hub_addresses(addresses: tuple[str, ...]) -> tuple[ipaddress.IPv4Interface, ipaddress.IPv6Interface | None]:
+    """Return the hub's first address of each family: every peer's file asks for them."""
+    v4 = next(ipaddress.IPv4Interface(address) for address in addresses if ":" not in address)
+    return v4, next((ipaddress.IPv6Interface(address) for address in addresses if ":" in address), None)
 
 
 # Scripts. What they are told by a client is its common name alone, whose certificate was made by the hub's authority.
@@ -278,26 +271,26 @@ END
 
 def _connect(layout: Layout, names: Names) -> str:
     return f"""\
-{_HEAD}device=$1 told=$2
+{_HEAD}device=$1 peer={layout.directory}/$2/$common_name told=$3
 case "$common_name" in "" | *[!0-9a-f-]*) exit 1 ;; esac
 echo "$tls_serial_0" >"{layout.serials}/$common_name.$device" || exit 1
-read -r kind <"{layout.routes}/$common_name" || exit 1
+read -r mark kind <"$peer" || exit 1
 while read -r owner line; do
   [ "$owner" = "$common_name" ] || echo "$line"
 done <"{layout.directory}/pushed_$kind" >"$told" || exit 1
-while read -r network; do
-  case "$network" in */*) echo "route replace $network dev $device proto {PROTOCOL} metric {METRIC}" ;; esac
-done <"{layout.routes}/$common_name" | {_inside(names)} -batch -
+while read -r mark network; do
+  case "$mark $network" in "# "*/*) echo "route replace $network dev $device proto {PROTOCOL} metric {METRIC}" ;; esac
+done <"$peer" | {_inside(names)} -batch -
 """
 
 
 def _disconnect(layout: Layout, names: Names) -> str:
     return f"""\
-{_HEAD}device=$1
+{_HEAD}device=$1 peer={layout.directory}/$2/$common_name
 case "$common_name" in "" | *[!0-9a-f-]*) exit 0 ;; esac
-[ -f "{layout.routes}/$common_name" ] || exit 0
-while read -r network; do
-  case "$network" in */*) echo "route delete $network dev $device proto {PROTOCOL} metric {METRIC}" ;; esac
-done <"{layout.routes}/$common_name" | {_inside(names)} -force -batch - 2>/dev/null
+[ -f "$peer" ] || exit 0
+while read -r mark network; do
+  case "$mark $network" in "# "*/*) echo "route delete $network dev $device proto {PROTOCOL} metric {METRIC}" ;; esac
+done <"$peer" | {_inside(names)} -force -batch - 2>/dev/null
 exit 0
 """

@@ -18,7 +18,8 @@ from vpn.agent.errors import FAILED, PORT_TAKEN, AgentError
 # (setns(2)). It stays root, for another user could not enter the namespace, but has no other right of root's: none over
 # other users' files or processes, and no way to gain more.
 _BOUNDED: Final = ("setpriv", "--bounding-set=-all,+net_admin,+sys_admin", "--inh-caps=-all", "--no-new-privs")
-_EXIT_PATIENCE: Final = 3.0  # seconds; over UDP it lingers for one, to tell its clients
+# Clients over UDP are told at once to connect anew, then openvpn lingers for two seconds, which nobody needs.
+_EXITS: Final = ((signal.SIGTERM, 0.3), (signal.SIGKILL, 3.0))  # signals, each with seconds to wait
 _DIGEST: Final = b"HUB_DIGEST"
 
 
@@ -62,10 +63,10 @@ def stop(configs: Collection[Path]) -> bool:
     """End all processes of `configs`, wait until they are gone, and return whether there were any."""
     there = _running(set(configs))
     left = there
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    for number, patience in _EXITS:
         for process in left:
             _signal(process.pid, number)
-        deadline = time.monotonic() + _EXIT_PATIENCE
+        deadline = time.monotonic() + patience
         while left and time.monotonic() < deadline:
             left = [process for process in left if not _is_gone(process.pid)]
             time.sleep(0.005)

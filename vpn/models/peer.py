@@ -56,6 +56,8 @@ class Peer(models.Model):
     # Digest of this peer as the hub has it; empty while the hub does not have it.
     applied_digest = models.CharField(max_length=64, blank=True)
     delivered_digest = models.CharField(max_length=64, blank=True)
+    # The host that the delivered profile points to: a profile for an address that the hub has left is outdated.
+    delivered_host = models.CharField(max_length=255, blank=True)
     delivered_at = models.DateTimeField(null=True, blank=True)
 
     last_handshake = models.DateTimeField(null=True, blank=True)

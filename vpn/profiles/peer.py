@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address
 from uuid import UUID
 
 from vpn.addressing import Network, split_tunnel_routes
-from vpn.choices import KeyCustody, PeerType, ProfileState
+from vpn.choices import KeyCustody, PeerType, Platform, ProfileState
 from vpn.models import Instance, Peer
 from vpn.profiles import openvpn, wireguard
 from vpn.profiles.openvpn import OpenVPNProfile
@@ -39,6 +40,7 @@ class Rendered:
     content: str = field(repr=False)
     content_type: str
     digest: str
+    host: str
 
 
 def render_profile(peer: Peer) -> Rendered:
@@ -47,11 +49,19 @@ def render_profile(peer: Peer) -> Rendered:
     if peer.is_openvpn:
         over_openvpn = openvpn_profile_of(peer)
         return Rendered(
-            openvpn.filename(name), openvpn.render(over_openvpn), openvpn.CONTENT_TYPE, current_digest(peer)
+            filename=openvpn.filename(name),
+            content=openvpn.render(over_openvpn),
+            content_type=openvpn.CONTENT_TYPE,
+            digest=current_digest(peer),
+            host=over_openvpn.remotes[0][0],
         )
     over_wireguard = profile_of(peer)
     return Rendered(
-        wireguard.filename(name), wireguard.render(over_wireguard), wireguard.CONTENT_TYPE, current_digest(peer)
+        filename=wireguard.filename(name),
+        content=wireguard.render(over_wireguard),
+        content_type=wireguard.CONTENT_TYPE,
+        digest=current_digest(peer),
+        host=over_wireguard.endpoint_host,
     )
 
 
@@ -120,7 +130,12 @@ def routes_of(peer: Peer, sites: SiteSubnets) -> tuple[Network, ...]:
 def current_digest(peer: Peer, sites: SiteSubnets | None = None) -> str:
     """The digest of what the peer's profile would configure now."""
     if peer.is_openvpn:
-        return openvpn.configuration_digest(openvpn_profile_of(peer, with_key=False))
+        digest = openvpn.configuration_digest(openvpn_profile_of(peer, with_key=False))
+        if peer.site is None or peer.site.platform != Platform.ROUTEROS6:
+            return digest
+        # The only one that takes no pushed routes: they stand in its script.
+        routes = routes_of(peer, site_subnets(peer.instance) if sites is None else sites)
+        return hashlib.sha256(f"{digest} {' '.join(map(str, routes))}".encode()).hexdigest()
     return wireguard.configuration_digest(profile_of(peer, with_key=False, sites=sites))
 
 
@@ -137,11 +152,27 @@ def profile_states(instance: Instance, peers: Iterable[Peer]) -> dict[UUID, Prof
         peer.instance = instance
         if not peer.delivered_digest:
             states[peer.pk] = ProfileState.UNDELIVERED
-        elif peer.delivered_digest == current_digest(peer, sites):
+        elif peer.delivered_digest == current_digest(peer, sites) and not _has_moved(peer):
             states[peer.pk] = ProfileState.CURRENT
         else:
             states[peer.pk] = ProfileState.OUTDATED
     return states
+
+
+def _has_moved(peer: Peer) -> bool:
+    """Does the delivered profile point to an address that the hub has left? A name goes along with the hub."""
+    server = peer.instance.server
+    if not peer.delivered_host or server is None or not server.address:
+        return False
+    return _is_address(peer.delivered_host) and peer.delivered_host != server.address
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def routes_sentence(peer: Peer) -> str:

@@ -39,11 +39,10 @@ def change(
     old, new = ({peer.common_name: peer for peer in peers} for peers in (before, after))
     shut_out = {name for name in old if name not in new or new[name].compat != old[name].compat}
     for name in shut_out:
-        for place in (layout.clients(False), layout.clients(True), layout.routes):
-            (place / name).unlink(missing_ok=True)
+        for compat in (False, True):
+            (layout.clients(compat) / name).unlink(missing_ok=True)
     for name, peer in new.items():
         files.ensure(layout.clients(peer.compat) / name, openvpn_config.client(spec, peer))
-        files.ensure(layout.routes / name, openvpn_config.routes(peer))
     if old:
         openvpn_sessions.end(names, spec, layout, shut_out, old.keys() - shut_out)
         kept = {network for peer in new.values() for network in peer.networks}
@@ -94,7 +93,7 @@ def remove(directory: Path) -> bool:
 
 
 def _ensure_files(layout: Layout, contents: dict[str, str]) -> bool:
-    for directory in (layout.directory, layout.clients(False), layout.clients(True), layout.routes, layout.serials):
+    for directory in (layout.directory, layout.clients(False), layout.clients(True), layout.serials):
         files.private_directory(directory)
     changed = [
         files.ensure(layout.directory / name, content, mode=0o700 if name in openvpn_config.SCRIPTS else 0o600)
@@ -111,8 +110,7 @@ def _ensure_peers(layout: Layout, spec: HubSpec) -> set[str]:
         here = {peer_id: peer for peer_id, peer in peers.items() if peer.compat == compat}
         wanted = {peer_id: openvpn_config.client(spec, peer) for peer_id, peer in here.items()}
         differing |= _ensure_directory(layout.clients(compat), wanted)
-    routes = {peer_id: openvpn_config.routes(peer) for peer_id, peer in peers.items()}
-    return differing | _ensure_directory(layout.routes, routes)
+    return differing
 
 
 def _ensure_directory(directory: Path, wanted: dict[str, str]) -> set[str]:

@@ -141,7 +141,7 @@ class BandwidthOut(Out):
 
 
 def show_instance(instance: Instance, status: list[str], *, has_compat: bool) -> InstanceOut:
-    """The representation; `status` are the words of `vpn.api.status`, `has_compat` tells of the compatibility listener."""
+    """The representation; `status` are the words of `vpn.api.status`, `has_compat` as `with_compat` found it."""
     hub = host_addresses(instance.network_v4, instance.network_v6, HUB_HOST)
     prefixes = (instance.network_v4.prefixlen, instance.network_v6.prefixlen)
     return InstanceOut.model_validate(
