@@ -84,7 +84,6 @@ def written(spec: HubSpec) -> dict[str, str]:
     for peer_id, peer in spec.peers.items():
         if isinstance(peer, OpenVPNPeer):
             texts[f"ccd/{peer_id}"] = openvpn_config.client(spec, peer)
-            texts[f"routes/{peer_id}"] = openvpn_config.routes(peer)
     return texts
 
 
@@ -185,6 +184,11 @@ def test_peers_are_told_of_the_others_networks() -> None:
         '- push "dhcp-option DNS 9.9.9.9"',
     ]
     assert GOOD[f"ccd/{made.peer_id(1)}"].splitlines() == [
+        "# split",
+        "# 100.64.0.3/32",
+        "# fd12:3456:789a::3/128",
+        "# 10.1.0.0/24",
+        "# fd01::/64",
         "ifconfig-push 100.64.0.3 255.255.240.0",
         "ifconfig-ipv6-push fd12:3456:789a::3/64 fd12:3456:789a::1",
         "iroute 10.1.0.0 255.255.255.0",

@@ -194,7 +194,7 @@ def test_all_is_restored_after_a_reboot(lab: Lab, hub: Hub) -> None:
         "ip route add 10.66.0.0/24 dev {ou} proto 201",
         "rm {files}/ccd/{id}",
         "touch {files}/ccd/stranger",
-        "rm -r {files}/routes",
+        "rm -r {files}/ccd",
         "rm {files}/crl.pem",
     ],
 )

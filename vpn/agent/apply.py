@@ -166,12 +166,16 @@ def _follow(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str
     new = {peer_id: pair[1] for peer_id, pair in change.peers.items() if pair[1] is not None}
     directory = host.state.openvpn(names.hub)
     changed = {"wireguard": _follow_wireguard(names, old, new)}
-    if {route for peer in old.values() for route in peer.routes} != {r for peer in new.values() for r in peer.routes}:
+    if _routes_of(old) != _routes_of(new):
         openvpn.tell(spec, directory)
     changed["openvpn"] = openvpn.change(names, spec, directory, by_openvpn(old.values()), by_openvpn(new.values()))
     changed["routing"] = routing.change(names, old.values(), new.values())
     firewall.cut(names, _given_up(old, new))
     return changed
+
+
+def _routes_of(peers: Mapping[str, Peer]) -> set[tuple[str, str]]:
+    return {(peer_id, route) for peer_id, peer in peers.items() for route in peer.routes}
 
 
 def _follow_wireguard(names: Names, old: Mapping[str, Peer], new: Mapping[str, Peer]) -> bool:

@@ -34,6 +34,7 @@ PACKAGES: Final = {
     "nft": "nftables",
     "conntrack": "conntrack",
     "openvpn": "openvpn",
+    "prlimit": "util-linux",
     "setpriv": "util-linux",
 }
 

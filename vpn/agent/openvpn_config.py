@@ -34,6 +34,7 @@ METRIC: Final = 100
 
 # A path becomes a word in a configuration and in a script.
 _PATH: Final = re.compile(r"/[A-Za-z0-9_./@:+-]+")
+_MOST_CLIENTS: Final = 65536  # a /16 pool has fewer
 _LONGEST_SOCKET: Final = 107  # characters, unix(7)
 
 SCRIPTS: Final = ("up", "connect", "disconnect")
@@ -186,6 +187,7 @@ def _configuration(layout: Layout, names: Names, spec: HubSpec, listener: str, p
         f"management {layout.socket(listener)} unix",
         f"writepid {layout.pid(listener)}",
         f"log {here}/{listener}.log",
+        f"max-clients {_MOST_CLIENTS}",
         "verb 1",
         "mute 10",
         'push "topology subnet"',
@@ -201,7 +203,12 @@ def _configuration(layout: Layout, names: Names, spec: HubSpec, listener: str, p
 def _keepalive(listener: str) -> list[str]:
     # Clients notice a dead server within six seconds; those over TCP at once. A client that is gone is forgotten later.
     lines = ["ping 2", "ping-restart 30", 'push "ping 2"', 'push "ping-restart 6"']
-    return [*lines, "multihome", "explicit-exit-notify 1"] if listener == UDP else [*lines, "tcp-nodelay"]
+    # All may come back at once after a restart.
+    return (
+        [*lines, "multihome", "explicit-exit-notify 1", "connect-freq-initial 1000 10"]
+        if listener == UDP
+        else [*lines, "tcp-nodelay"]
+    )
 
 
 def _secrecy(listener: str, here: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Collection
@@ -37,7 +38,20 @@ def start(host: Place, config: Path, digest: str) -> None:
     command.require("openvpn")
     for suffix in (".pid", ".log"):
         config.with_suffix(suffix).unlink(missing_ok=True)
-    argv = [*_BOUNDED, "openvpn", "--config", str(config), "--setenv", _DIGEST.decode(), digest, "--daemon"]
+    # A client over TCP is a descriptor: as many as root may have.
+    _, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    argv = [
+        "prlimit",
+        f"--nofile={highest}",
+        *_BOUNDED,
+        "openvpn",
+        "--config",
+        str(config),
+        "--setenv",
+        _DIGEST.decode(),
+        digest,
+        "--daemon",
+    ]
     if host.start_daemon(argv).code != 0:
         raise failure(config)
 
