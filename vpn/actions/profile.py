@@ -18,7 +18,7 @@ from portal.exceptions import NotPossible
 from vpn.actions.change import lock_instance
 from vpn.choices import InstanceState, KeyCustody
 from vpn.constants import SHARE_TOKEN_TTL
-from vpn.models import Peer, ProfileLink
+from vpn.models import Instance, Peer, ProfileLink
 from vpn.profiles.peer import NoAddress, render_profile
 
 # Short against a handshake, long against a query: what the hub confirms is handed out at once.
@@ -75,10 +75,12 @@ def deliver_profile(peer: Peer, wait_seconds: float = 5.0) -> Delivery:
 
     Raises HubNotReady, PeerNotAdmitted for a peer that is disabled or whose time is over, or HubGoing.
     """
-    ready = _wait_until_on_hub(peer.pk, wait_seconds)
-    with transaction.atomic():
-        locked = _lock(ready.pk)
-        return _deliver(locked)
+    try:
+        ready = _wait_until_on_hub(peer.pk, wait_seconds)
+        with transaction.atomic():
+            return _deliver(_lock(ready.pk))
+    except (Peer.DoesNotExist, Instance.DoesNotExist):
+        raise NotPossible("This peer was deleted meanwhile.") from None
 
 
 def issue_link(peer: Peer) -> tuple[str, int]:
