@@ -311,12 +311,12 @@ class Hub:
         self.lab.wait_ping(node, self.v4)
         return device
 
-    def openvpn_profile(self, device: OpenVPNDevice, protocol: str = "udp") -> str:
+    def openvpn_profile(self, device: OpenVPNDevice, protocol: str = "udp", host: str = "") -> str:
         """Return what the device's user imports."""
         assert self.authority is not None
         if device.compat:
             return self.authority.router_profile(self.lab.host.v4, device.credential)
-        return self.authority.profile(self.lab.host.v4, device.credential, protocol=protocol, mtu=self.mtu)
+        return self.authority.profile(host or self.lab.host.v4, device.credential, protocol=protocol, mtu=self.mtu)
 
     def connect_openvpn(
         self,

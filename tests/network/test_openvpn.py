@@ -67,7 +67,7 @@ def connected(lab: Lab, hub: Hub) -> World:
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_every_pair_of_peers_reaches_each_other(world: World, family: int) -> None:
-    addresses = {name: end[1 if family == 4 else 2] for name, end in world.ends.items()}
+    addresses = {name: v4 if family == 4 else v6 for name, (_, v4, v6) in world.ends.items()}
 
     def missing(name: str) -> set[tuple[str, str]]:
         others = {other: address for other, address in addresses.items() if other != name}
@@ -155,6 +155,42 @@ def test_listeners_hold_as_few_rights_as_work(world: World) -> None:
         assert {int(status[name], 16) for name in ("CapBnd", "CapPrm", "CapEff")} == {1 << 12 | 1 << 21}
         assert int(status["CapInh"], 16) == int(status["CapAmb"], 16) == 0
         assert status["NoNewPrivs"] == "1"
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        assert int(re.findall(r"Max open files +(\d+)", limits)[0]) > 4096
+
+
+@pytest.mark.parametrize("protocol", ["udp6", "tcp6-client"])
+def test_clients_come_over_ipv6_too(world: World, protocol: str) -> None:
+    lab, hub = world.lab, world.hub
+    frank = lab.add_client(f"frank-{protocol}")
+    device = hub.add_openvpn()
+    hub.apply_next()
+    lab.openvpn_up(frank, hub.openvpn_profile(device, protocol, lab.host.v6))
+    both = {world.ends["berlin"][1], world.ends["rome"][2]}
+    assert lab.answers(frank, list(both)) == both
+    session = (hub.status().sessions or {})[device.peer_id]
+    assert re.fullmatch(re.escape(f"[{frank.v6}]:") + r"[1-9]\d{3,4}", session.endpoint or "")
+    assert session.listener == protocol[:3]
+
+
+def test_the_host_may_have_several_addresses(world: World) -> None:
+    lab, hub = world.lab, world.hub
+    lab.add_address(lab.host, "203.0.113.3/24", "eth0")
+    gina = lab.add_client("gina")
+    device = hub.add_openvpn()
+    hub.apply_next()
+    lab.openvpn_up(gina, hub.openvpn_profile(device, "udp", "203.0.113.3"))
+    assert lab.ping(gina, world.ends["bob"][1])
+
+
+def test_whoever_knocks_cannot_fill_the_disk(world: World) -> None:
+    lab, hub = world.lab, world.hub
+    log = lab.state / hub.hub / "openvpn" / "tcp.log"
+    before = log.stat().st_size
+    for _ in range(5):
+        assert lab.can_connect(world.ends["carol"][0], lab.host.v4, hub.port + 1)
+    assert log.stat().st_size == before
+    assert 0 < before < 10_000
 
 
 def test_all_traffic_goes_through_the_hub_when_asked_for(world: World) -> None:
@@ -193,7 +229,7 @@ def test_the_compatibility_listener_is_there_for_those_who_need_it_alone(world: 
     log = lab.openvpn_log(router.router).read_text()
     assert "Control Channel: TLSv1.2" in log
     assert "Data Channel: cipher 'AES-256-CBC', auth 'SHA1'" in log
-    others = {world.ends[name][number] for name in ("alice", "carol", "bern", "rome") for number in (1, 2)}
+    others = {address for name in ("alice", "carol", "bern", "rome") for address in world.ends[name][1:]}
     assert lab.answers(router.router, list(others)) == others
     # Alice hears of the new site when she connects again, with the profile that she has.
     lab.openvpn_down(alice[0])
@@ -207,8 +243,7 @@ def test_the_compatibility_listener_is_there_for_those_who_need_it_alone(world: 
     weak = hub.authority.router_profile(lab.host.v4, world.openvpns["bob"].credential)
     stranger = lab.add_client("stranger")
     lab.openvpn_start(stranger, weak)
-    log = lab.openvpn_log(stranger)
-    wait_until(lambda: "AUTH_FAILED" in log.read_text(), 10, "the refusal")
+    wait_until(lambda: "AUTH_FAILED" in lab.openvpn_log(stranger).read_text(), 10, "the refusal")
     lab.openvpn_down(stranger)
 
     lab.openvpn_down(router.router)

@@ -5,7 +5,7 @@
     up connect disconnect            scripts
     ccd/<common name>                who may come in, with which addresses and networks; ccd_compat/ for `compat`;
                                      behind a `#` the same for the scripts: how the peer is routed, and its networks
-    serials/<common name>.<device>   which certificate a peer showed when it connected
+    shown/<common name>.<device>     which certificate a peer showed when it connected, and from which port
     pushed_split pushed_all          what peers are told when they connect, and whose own it is
 
 What peers are told is the same for all of them, but for their own networks: kept in one place, a new site changes one
@@ -70,9 +70,9 @@ class Layout:
         return self.directory / ("ccd_compat" if compat else "ccd")
 
     @property
-    def serials(self) -> Path:
-        """The directory of the certificates that peers have shown."""
-        return self.directory / "serials"
+    def shown(self) -> Path:
+        """The directory of what peers have shown when they connected."""
+        return self.directory / "shown"
 
 
 def ports(openvpn: OpenVPN | None) -> dict[str, int]:
@@ -280,7 +280,7 @@ def _connect(layout: Layout, names: Names) -> str:
     return f"""\
 {_HEAD}device=$1 peer={layout.directory}/$2/$common_name told=$3
 case "$common_name" in "" | *[!0-9a-f-]*) exit 1 ;; esac
-echo "$tls_serial_0" >"{layout.serials}/$common_name.$device" || exit 1
+echo "$tls_serial_0 $trusted_port" >"{layout.shown}/$common_name.$device" || exit 1
 read -r mark kind <"$peer" || exit 1
 while read -r owner line; do
   [ "$owner" = "$common_name" ] || echo "$line"

@@ -16,14 +16,17 @@ from typing import Final
 
 _TIMEOUT: Final = 3.0  # seconds
 _COMMON_NAME: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# As mroute_addr_print_ex() of openvpn writes them: IPv4 with its port, IPv6 without. A prefix names the transport.
 _V4: Final = re.compile(r"(?:[a-z0-9-]+:)?((?:[0-9]{1,3}\.){3}[0-9]{1,3}:[0-9]{1,5})")
-_MAPPED: Final = re.compile(r"(?:[a-z0-9-]+:)?\[?::ffff:((?:[0-9]{1,3}\.){3}[0-9]{1,3})\]?(?::([0-9]{1,5}))?")
-_V6: Final = re.compile(r"(?:[a-z0-9-]+:)?\[([0-9a-f:]{2,45})\]:([0-9]{1,5})")
+_V6: Final = re.compile(r"(?:(?:udp|tcp)[0-9a-z-]*:)?\[?([0-9a-f:]{2,45})\]?")
 
 
 @dataclass(frozen=True)
 class Session:
-    """A client that is connected: by which name, from where, since when (Unix time), and its bytes."""
+    """A client that is connected: by which name, from where, since when (Unix time), and its bytes.
+
+    `endpoint` is an address and a port, or an IPv6 address in brackets, whose port is not told.
+    """
 
     common_name: str
     client_id: int
@@ -142,8 +145,6 @@ def _number(text: str) -> int:
 def _endpoint(text: str) -> str | None:
     if found := _V4.fullmatch(text):
         return found[1]
-    if found := _MAPPED.fullmatch(text):
-        return f"{found[1]}:{found[2] or 0}"
     if found := _V6.fullmatch(text):
-        return f"[{found[1]}]:{found[2]}"
+        return f"[{found[1]}]"
     return None

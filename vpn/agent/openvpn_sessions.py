@@ -17,6 +17,13 @@ from vpn.agent.spec import HubSpec, OpenVPNPeer
 Sessions = dict[str, list[Session]]
 
 
+def endpoint(names: Names, layout: Layout, listener: str, session: Session) -> str | None:
+    """Return where a peer comes from. openvpn tells no port beside an IPv6 address: what the script saw is taken."""
+    if session.endpoint is None or not session.endpoint.endswith("]"):
+        return session.endpoint
+    return f"{session.endpoint}:{_shown(layout, session.common_name, names.openvpn(listener))[1]}"
+
+
 def observe(spec: HubSpec, layout: Layout) -> Sessions:
     """Return who is connected by listener; one that does not answer is left out."""
     found = {}
@@ -38,7 +45,7 @@ def ensure(names: Names, spec: HubSpec, layout: Layout, differing: Collection[st
         welcome = {
             name
             for name in there
-            if _is_welcome(spec, name, listener) and _serial(layout, name, names.openvpn(listener)) not in revoked
+            if _is_welcome(spec, name, listener) and _shown(layout, name, names.openvpn(listener))[0] not in revoked
         }
         end(names, spec, layout, there - welcome, welcome & set(differing), [listener])
         kept[listener] = [session for session in sessions if session.common_name in welcome.difference(differing)]
@@ -82,10 +89,11 @@ def _is_welcome(spec: HubSpec, name: str, listener: str) -> bool:
     return isinstance(peer, OpenVPNPeer) and peer.compat == (listener == COMPAT)
 
 
-def _serial(layout: Layout, name: str, device: str) -> int | None:
-    """Return the serial number of the certificate that a peer showed, as the script wrote it down."""
-    text = (files.read_text(layout.serials / f"{name}.{device}") or "").strip()
-    return int(text) if text.isdecimal() else None
+def _shown(layout: Layout, name: str, device: str) -> tuple[int, int]:
+    """Return the serial number of the certificate that a peer showed, and its port, as the script wrote them down."""
+    words = (files.read_text(layout.shown / f"{name}.{device}") or "").split()
+    serial, port = (int(word) if word.isdecimal() else 0 for word in (*words, "", "")[:2])
+    return serial, port
 
 
 def _ensure_routes(names: Names, spec: HubSpec, sessions: Sessions) -> bool:

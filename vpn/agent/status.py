@@ -28,6 +28,6 @@ def status(host: Host, hub: str, with_peers: bool = True) -> HubReport:
         alive=tunnel and openvpn.is_alive(directory),
         observed_at=time.time(),
         peers=(wireguard.reports(names) if tunnel else {}) if with_peers else None,
-        sessions=openvpn.reports(saved.spec, directory) if with_peers else None,
+        sessions=openvpn.reports(names, saved.spec, directory) if with_peers else None,
     )
     return replace(report, duration_ms=round((time.monotonic() - started) * 1000, 3))

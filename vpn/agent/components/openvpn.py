@@ -59,17 +59,18 @@ def tell(spec: HubSpec, directory: Path) -> bool:
     return any(changed)
 
 
-def reports(spec: HubSpec, directory: Path) -> dict[str, SessionReport]:
+def reports(names: Names, spec: HubSpec, directory: Path) -> dict[str, SessionReport]:
     """Return by peer who is connected. Of two sessions of one peer it is the newer one."""
     found: dict[str, SessionReport] = {}
-    for listener, sessions in openvpn_sessions.observe(spec, Layout(directory)).items():
+    layout = Layout(directory)
+    for listener, sessions in openvpn_sessions.observe(spec, layout).items():
         for session in sessions:
             known = found.get(session.common_name)
             if known is not None and known.connected_since >= session.connected_since:
                 continue
             if session.common_name in spec.peers:
                 found[session.common_name] = SessionReport(
-                    session.endpoint,
+                    openvpn_sessions.endpoint(names, layout, listener, session),
                     session.connected_since,
                     session.received_bytes,
                     session.sent_bytes,
@@ -93,7 +94,7 @@ def remove(directory: Path) -> bool:
 
 
 def _ensure_files(layout: Layout, contents: dict[str, str]) -> bool:
-    for directory in (layout.directory, layout.clients(False), layout.clients(True), layout.serials):
+    for directory in (layout.directory, layout.clients(False), layout.clients(True), layout.shown):
         files.private_directory(directory)
     changed = [
         files.ensure(layout.directory / name, content, mode=0o700 if name in openvpn_config.SCRIPTS else 0o600)
