@@ -23,14 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vpn.agent import openvpn_scripts
 from vpn.agent.errors import FAILED, AgentError
 from vpn.agent.names import COMPAT, TCP, UDP, Names
 from vpn.agent.spec import HubSpec, OpenVPN, OpenVPNPeer
-
-# The routes that the scripts set, to be known from the agent's own (see ip-route(8), `protocol`). They are preferred to
-# the static ones of the same networks, which hold what is meant for a site that is away.
-PROTOCOL: Final = 201
-METRIC: Final = 100
 
 # A path becomes a word in a configuration and in a script.
 _PATH: Final = re.compile(r"/[A-Za-z0-9_./@:+-]+")
@@ -72,7 +68,7 @@ class Layout:
     @property
     def shown(self) -> Path:
         """The directory of what peers have shown when they connected."""
-        return self.directory / "shown"
+        return self.directory / openvpn_scripts.SHOWN
 
 
 def ports(openvpn: OpenVPN | None) -> dict[str, int]:
@@ -93,9 +89,9 @@ def contents(layout: Layout, names: Names, spec: HubSpec, openvpn: OpenVPN, dual
         "private_key.pem": openvpn.private_key,
         "tls_crypt_v2.pem": openvpn.tls_crypt_v2,
         "crl.pem": openvpn.crl,
-        "up": _up(names, spec),
-        "connect": _connect(layout, names),
-        "disconnect": _disconnect(layout, names),
+        "up": openvpn_scripts.up(names, address_lines(spec, "$1")),
+        "connect": openvpn_scripts.connect(layout.directory, names),
+        "disconnect": openvpn_scripts.disconnect(layout.directory, names),
         **pushed(spec),
     }
     for listener, port in ports(openvpn).items():
@@ -251,53 +247,3 @@ def _hub_addresses(addresses: tuple[str, ...]) -> tuple[ipaddress.IPv4Interface,
     """Return the hub's first address of each family: every peer's file asks for them."""
     v4 = next(ipaddress.IPv4Interface(address) for address in addresses if ":" not in address)
     return v4, next((ipaddress.IPv6Interface(address) for address in addresses if ":" in address), None)
-
-
-# Scripts. What they are told by a client is its common name alone, whose certificate was made by the hub's authority.
-
-_HEAD: Final = """\
-#!/bin/sh
-# Written by the hub's agent, and by it alone.
-PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-"""
-
-
-def _inside(names: Names) -> str:
-    return f"nsenter --net=/run/netns/{names.netns} -- ip"
-
-
-def _up(names: Names, spec: HubSpec) -> str:
-    lines = "\n".join(address_lines(spec, "$1"))
-    return f"""\
-{_HEAD}ip link set dev "$1" netns {names.netns} || exit 1
-exec {_inside(names)} -batch - <<END
-{lines}
-END
-"""
-
-
-def _connect(layout: Layout, names: Names) -> str:
-    return f"""\
-{_HEAD}device=$1 peer={layout.directory}/$2/$common_name told=$3
-case "$common_name" in "" | *[!0-9a-f-]*) exit 1 ;; esac
-echo "$tls_serial_0 $trusted_port" >"{layout.shown}/$common_name.$device" || exit 1
-read -r mark kind <"$peer" || exit 1
-while read -r owner line; do
-  [ "$owner" = "$common_name" ] || echo "$line"
-done <"{layout.directory}/pushed_$kind" >"$told" || exit 1
-while read -r mark network; do
-  case "$mark $network" in "# "*/*) echo "route replace $network dev $device proto {PROTOCOL} metric {METRIC}" ;; esac
-done <"$peer" | {_inside(names)} -batch -
-"""
-
-
-def _disconnect(layout: Layout, names: Names) -> str:
-    return f"""\
-{_HEAD}device=$1 peer={layout.directory}/$2/$common_name
-case "$common_name" in "" | *[!0-9a-f-]*) exit 0 ;; esac
-[ -f "$peer" ] || exit 0
-while read -r mark network; do
-  case "$mark $network" in "# "*/*) echo "route delete $network dev $device proto {PROTOCOL} metric {METRIC}" ;; esac
-done <"$peer" | {_inside(names)} -force -batch - 2>/dev/null
-exit 0
-"""

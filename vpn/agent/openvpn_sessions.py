@@ -9,8 +9,9 @@ from itertools import pairwise
 
 from vpn.agent import files, openvpn_config, openvpn_listeners, openvpn_management
 from vpn.agent.names import COMPAT, Names
-from vpn.agent.openvpn_config import METRIC, PROTOCOL, Layout
+from vpn.agent.openvpn_config import Layout
 from vpn.agent.openvpn_management import Session, Unheard
+from vpn.agent.openvpn_scripts import METRIC, PROTOCOL
 from vpn.agent.revocation import revoked_serials
 from vpn.agent.spec import HubSpec, OpenVPNPeer
 

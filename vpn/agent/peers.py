@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypedDict
+from typing import Final
 
 from vpn.agent import checks
 from vpn.agent.checks import Faults
+from vpn.agent.documents import OpenVPNPeerDocument, WireGuardPeerDocument
 
 OPENVPN: Final = "openvpn"
 
@@ -19,33 +20,6 @@ KEY: Final = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 
 _WIREGUARD_FIELDS: Final = frozenset({"public_key", "preshared_key", "allowed_ips", "routes"})
 _OPENVPN_FIELDS: Final = frozenset({"protocol", "common_name", "addresses", "routes", "route_all", "compat"})
-
-
-class WireGuardPeerDocument(TypedDict):
-    """A peer in JSON. `preshared_key` may be null; `routes` are those `allowed_ips` that need a route."""
-
-    public_key: str
-    preshared_key: str | None
-    allowed_ips: list[str]
-    routes: list[str]
-
-
-class OpenVPNPeerDocument(TypedDict):
-    """A peer that comes over OpenVPN, in JSON.
-
-    `protocol` is `openvpn`, `common_name` the peer's id; `route_all` sends all of its traffic through the hub; `compat`
-    lets it in through the compatibility listener, and only there.
-    """
-
-    protocol: str
-    common_name: str
-    addresses: list[str]
-    routes: list[str]
-    route_all: bool
-    compat: bool
-
-
-PeerDocument = WireGuardPeerDocument | OpenVPNPeerDocument
 
 
 @dataclass(frozen=True)
@@ -100,6 +74,49 @@ class OpenVPNPeer:
 
 
 Peer = WireGuardPeer | OpenVPNPeer
+
+
+class PeerIndex:
+    """Which peer has which key and which network, to check a delta without reading the other peers."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, str] = {}
+        self.networks: dict[str, str] = {}
+
+    @classmethod
+    def of(
+        cls, addresses: Iterable[str], peers: Mapping[str, Peer], fault: Callable[[str], None] | None = None
+    ) -> PeerIndex:
+        """Return the index of a hub's `addresses` and `peers`; `fault` is told about each clash."""
+        index = cls()
+        for address in addresses:
+            index.networks[str(ipaddress.ip_network(ipaddress.ip_interface(address).ip))] = "the hub"
+        for peer_id, peer in peers.items():
+            for clash in index.add(peer_id, peer):
+                if fault is not None:
+                    fault(clash)
+        return index
+
+    def add(self, peer_id: str, peer: Peer) -> list[str]:
+        """Put a peer in and return what it clashes with."""
+        clashes = []
+        if isinstance(peer, WireGuardPeer):
+            other = self.keys.setdefault(peer.public_key, peer_id)
+            if other != peer_id:
+                clashes.append(f"peers {other} and {peer_id} have the same public key")
+        for network in peer.networks:
+            other = self.networks.setdefault(network, peer_id)
+            if other != peer_id:
+                clashes.append(f"{network} belongs to {other} and {peer_id}")
+        return clashes
+
+    def discard(self, peer_id: str, peer: Peer) -> None:
+        """Take a peer out."""
+        if isinstance(peer, WireGuardPeer) and self.keys.get(peer.public_key) == peer_id:
+            del self.keys[peer.public_key]
+        for network in peer.networks:
+            if self.networks.get(network) == peer_id:
+                del self.networks[network]
 
 
 def by_wireguard(peers: Iterable[Peer]) -> list[WireGuardPeer]:

@@ -6,26 +6,25 @@ passes here is in its canonical form, made of a known alphabet. All faults are r
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
 from vpn.agent import checks
 from vpn.agent.checks import Faults
 from vpn.agent.digests import changed_total, digest, header_digest, peer_digest, peers_total, spec_digest
-from vpn.agent.peers import (
-    KEY,
-    PEER_ID,
-    OpenVPNPeer,
+from vpn.agent.documents import (
+    BaseDocument,
+    DeltaDocument,
+    OpenVPNDocument,
     OpenVPNPeerDocument,
-    Peer,
     PeerDocument,
-    WireGuardPeer,
+    SpecDocument,
+    WireGuardDocument,
     WireGuardPeerDocument,
-    parse_peers,
 )
+from vpn.agent.peers import KEY, PEER_ID, OpenVPNPeer, Peer, PeerIndex, WireGuardPeer, parse_peers
 
 __all__ = [
     "ALLOW",
@@ -76,66 +75,6 @@ _OPENVPN_FIELDS: Final = frozenset(
     {"ca", "certificate", "private_key", "crl", "tls_crypt_v2", "udp_port", "tcp_port", "compat_port"}
 )
 _DELTA_FIELDS: Final = frozenset({"schema", "hub", "epoch", "generation", "base", "digest", "upsert", "remove"})
-
-
-class WireGuardDocument(TypedDict):
-    """The hub's own side of WireGuard in JSON."""
-
-    port: int
-    private_key: str
-    mtu: int
-
-
-class OpenVPNDocument(TypedDict):
-    """The hub's own side of OpenVPN in JSON: PEM texts, and the ports of its listeners (`compat_port` may be null)."""
-
-    ca: str
-    certificate: str
-    private_key: str
-    crl: str
-    tls_crypt_v2: str
-    udp_port: int
-    tcp_port: int
-    compat_port: int | None
-
-
-class _RequiredSpecDocument(TypedDict):
-    schema: int
-    hub: str
-    epoch: int
-    generation: int
-    addresses: list[str]
-    wireguard: WireGuardDocument
-    peers: dict[str, PeerDocument]
-    forwarding: str
-
-
-class SpecDocument(_RequiredSpecDocument, total=False):
-    """A HubSpec in JSON. `pushed_routes` and `dns` are for peers that come over OpenVPN."""
-
-    openvpn: OpenVPNDocument | None
-    pushed_routes: list[str]
-    dns: list[str]
-
-
-class BaseDocument(TypedDict):
-    """The saved state that a delta starts from."""
-
-    generation: int
-    digest: str
-
-
-class DeltaDocument(TypedDict):
-    """A HubDelta in JSON."""
-
-    schema: int
-    hub: str
-    epoch: int
-    generation: int
-    base: BaseDocument
-    digest: str
-    upsert: dict[str, PeerDocument]
-    remove: list[str]
 
 
 @dataclass(frozen=True)
@@ -267,7 +206,7 @@ def parse_spec(document: object) -> HubSpec:
         dns=checks.hosts(data.get("dns", []), "dns", faults),
     )
     _check_openvpn(spec, faults)
-    PeerIndex.of(spec, faults.append)
+    PeerIndex.of(spec.addresses, spec.peers, faults.append)
     faults.raise_if_any("spec")
     return spec
 
@@ -317,47 +256,6 @@ def parse_version(epoch: object, generation: object) -> tuple[int, int]:
     )
     faults.raise_if_any("request")
     return version
-
-
-class PeerIndex:
-    """Which peer has which key and which network, to check a delta without reading the other peers."""
-
-    def __init__(self) -> None:
-        self.keys: dict[str, str] = {}
-        self.networks: dict[str, str] = {}
-
-    @classmethod
-    def of(cls, spec: HubSpec, fault: Callable[[str], None] | None = None) -> PeerIndex:
-        """Return the index of a spec's peers; `fault` is told about each clash."""
-        index = cls()
-        for address in spec.addresses:
-            index.networks[str(ipaddress.ip_network(ipaddress.ip_interface(address).ip))] = "the hub"
-        for peer_id, peer in spec.peers.items():
-            for clash in index.add(peer_id, peer):
-                if fault is not None:
-                    fault(clash)
-        return index
-
-    def add(self, peer_id: str, peer: Peer) -> list[str]:
-        """Put a peer in and return what it clashes with."""
-        clashes = []
-        if isinstance(peer, WireGuardPeer):
-            other = self.keys.setdefault(peer.public_key, peer_id)
-            if other != peer_id:
-                clashes.append(f"peers {other} and {peer_id} have the same public key")
-        for network in peer.networks:
-            other = self.networks.setdefault(network, peer_id)
-            if other != peer_id:
-                clashes.append(f"{network} belongs to {other} and {peer_id}")
-        return clashes
-
-    def discard(self, peer_id: str, peer: Peer) -> None:
-        """Take a peer out."""
-        if isinstance(peer, WireGuardPeer) and self.keys.get(peer.public_key) == peer_id:
-            del self.keys[peer.public_key]
-        for network in peer.networks:
-            if self.networks.get(network) == peer_id:
-                del self.networks[network]
 
 
 def _schema(data: Mapping[str, Any], faults: Faults) -> None:

@@ -69,7 +69,9 @@ class Saved:
     def of(cls, spec: HubSpec) -> Saved:
         """Return the saved state for a spec."""
         document = cast("dict[str, Any]", spec.document())
-        return cls(spec, header_digest(document), peers_total(document["peers"]), PeerIndex.of(spec))
+        return cls(
+            spec, header_digest(document), peers_total(document["peers"]), PeerIndex.of(spec.addresses, spec.peers)
+        )
 
     @property
     def digest(self) -> str:

@@ -12,7 +12,7 @@ from vpn.agent.spec import HubSpec, OpenVPNPeer, Peer
 DEFAULTS: Final = {"4": "0.0.0.0/0", "6": "::/0"}
 
 
-# A route of a peer over OpenVPN leads to it while it is connected (see openvpn_config.METRIC), else to nobody: then
+# A route of a peer over OpenVPN leads to it while it is connected (see openvpn_scripts.METRIC), else to nobody: then
 # what is meant for it ends here, and never leaves through the host.
 _NOBODY: Final = "metric 4096"
 _Routes = dict[tuple[str, str], str]
