@@ -56,10 +56,10 @@ def at(size: int, run: Bench, instance: str, device: Device) -> float:
     run.fill(instance, size)
     delivered, handshakes = [], []
     for count in range(RUNS):
-        profile, started, seconds = run.add_peer(instance, f"new {count}")
-        device.connect(profile)
-        delivered.append(seconds)
-        handshakes.append(time.perf_counter() - started)
+        added = run.add_peer(instance, f"new {count}")
+        device.connect(added.profile)
+        delivered.append(added.seconds)
+        handshakes.append(time.perf_counter() - added.started)
     say(f"{size} peers: adding one, POST to profile in hand (median of {RUNS})", milliseconds(median(delivered)))
     say(f"{size} peers: adding one, POST to first handshake", milliseconds(median(handshakes)))
     pages = median(run.page_seconds(instance) for _ in range(PAGES))

@@ -18,6 +18,16 @@ from tests.running_portal import ROOT, RunningPortal
 from tests.visitor import Visitor, forms_in
 
 
+@dataclass(frozen=True)
+class Added:
+    """A peer that was added: its page, its profile, and the seconds from `started` (perf_counter) until that came."""
+
+    path: str
+    profile: str
+    started: float
+    seconds: float
+
+
 @dataclass
 class Bench:
     """A running portal on a laboratory's host, and an admin's browser."""
@@ -53,8 +63,8 @@ class Bench:
         found: Any = json.loads(done.stdout)
         return {str(name): float(seconds) for name, seconds in found.items()}
 
-    def add_peer(self, instance: str, device: str, protocol: str = "wireguard") -> tuple[str, float, float]:
-        """Add a client peer; its profile, when that began (perf_counter), and the seconds until it was handed out."""
+    def add_peer(self, instance: str, device: str, protocol: str = "wireguard") -> Added:
+        """Add a client peer and fetch its profile."""
         path = f"/instances/{instance}/peers/new-client/"
         page = self.admin.get(path)
         member = re.search(r'<option value="([0-9a-f-]{36})"', page.text)
@@ -70,7 +80,16 @@ class Bench:
         token = {"csrfmiddlewaretoken": data["csrfmiddlewaretoken"]}
         profile = self.admin.http.post(f"{self.portal.url}{peer}profile/", data=token, headers=headers, timeout=30)
         assert profile.status_code == 200, profile.text
-        return profile.text, started, time.perf_counter() - started
+        return Added(peer, profile.text, started, time.perf_counter() - started)
+
+    def delete_peer(self, peer: Added) -> float:
+        """Delete a peer; when that began (Unix time)."""
+        page = self.admin.get(f"{peer.path}delete/")
+        data = next(form.fields for form in forms_in(page.text) if "csrfmiddlewaretoken" in form.fields)
+        started = time.time()
+        answer = self.admin.http.post(page.url, data=data, headers={"Referer": page.url}, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return started
 
     def page_seconds(self, instance: str) -> float:
         """Seconds to the first byte of the instance's page."""
