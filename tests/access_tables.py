@@ -74,6 +74,10 @@ GET  peer                               302    200     200   200      404   404
 POST peer                               302    405     405   405      405   405
 GET  peer_profile                       302    302     302   302      404   404
 POST peer_profile                       302    200     403   200      404   404
+GET  peer_link                          302    302     302   302      404   404
+POST peer_link                          302    200     403   200      404   404
+GET  shared_profile                     404    404     404   404      404   404
+POST shared_profile                     404    404     404   404      404   404
 GET  peer_edit                          302    403     403   200      404   404
 POST peer_edit                          302    403     403   302      404   404
 GET  peer_disable                       302    403     403   200      404   404
@@ -109,6 +113,8 @@ PAGES_OF_ANOTHERS_PEER = """
 GET  peer                               302    404     200   200      404   404
 GET  peer_profile                       302    404     302   302      404   404
 POST peer_profile                       302    404     403   200      404   404
+GET  peer_link                          302    404     302   302      404   404
+POST peer_link                          302    404     403   200      404   404
 GET  peer_edit                          302    404     403   200      404   404
 POST peer_edit                          302    404     403   302      404   404
 GET  peer_disable                       302    404     403   200      404   404

@@ -142,7 +142,7 @@ def test_an_error_shows_no_password(
 def test_an_error_while_revealing_shows_no_key(
     story: Story, admin: Membership, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("vpn.views.profile.routes_sentence", _break)
+    monkeypatch.setattr("vpn.views.profile_page.routes_sentence", _break)
     browser = signed_in(admin.user)
     browser.raise_request_exception = False
     answer = browser.post(reverse("peer_profile", args=[story.client_peer.pk]))

@@ -24,10 +24,7 @@ else:
 
 # Everything that is no business of a page: sealed values, and the bookkeeping of leases and digests.
 HIDDEN = (
-    "private_key_sealed",
-    "preshared_key_sealed",
-    "probe_private_key_sealed",
-    "probe_preshared_key_sealed",
+    "revocation_list",
     "lease_token",
     "applied_total",
 )
@@ -41,7 +38,9 @@ class ReadOnly(ModelAdmin):
 
     def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
         """Every column but the hidden ones."""
-        return [field.name for field in self.model._meta.fields if field.name not in HIDDEN]
+        names = [field.name for field in self.model._meta.fields if field.name not in HIDDEN]
+        # By their ending, so that a sealed column that comes later is hidden too.
+        return [name for name in names if not name.endswith("_sealed")]
 
     def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
         """Everything but what is named in `changeable`."""

@@ -56,6 +56,7 @@ class StepName(models.TextChoices):
     """The steps that operations are made of, in the words that an admin reads."""
 
     SERVER = "server", "Prepare the server"
+    CERTIFICATES = "certificates", "Issue the hub's certificates"
     HUB = "hub", "Start the hub"
     PROOF = "proof", "Prove that packets flow"
     APPLY = "apply", "Bring the hub up to date"
@@ -63,7 +64,7 @@ class StepName(models.TextChoices):
 
 
 OPERATION_STEPS: dict[str, tuple[str, ...]] = {
-    OperationKind.PROVISION: (StepName.SERVER, StepName.HUB, StepName.PROOF),
+    OperationKind.PROVISION: (StepName.SERVER, StepName.CERTIFICATES, StepName.HUB, StepName.PROOF),
     OperationKind.APPLY: (StepName.APPLY,),
     OperationKind.DESTROY: (StepName.TEARDOWN,),
 }
@@ -80,6 +81,7 @@ class Protocol(models.TextChoices):
     """How a peer talks to the hub."""
 
     WIREGUARD = "wireguard", "WireGuard"
+    OPENVPN = "openvpn", "OpenVPN"
 
 
 class KeyCustody(models.TextChoices):
@@ -109,12 +111,6 @@ class Platform(models.TextChoices):
     PFSENSE = "pfsense", "pfSense"
     LINUX = "linux", "Linux"
     OTHER = "other", "Other"
-
-
-# Why a platform cannot carry WireGuard; the words are shown beside what is missing.
-WITHOUT_WIREGUARD: dict[str, str] = {
-    Platform.ROUTEROS6: "RouterOS 6 has no WireGuard. Upgrade the router to RouterOS 7, then change its platform here.",
-}
 
 
 class Driver(models.TextChoices):

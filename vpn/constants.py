@@ -32,6 +32,11 @@ HANDSHAKE_TIMEOUT: Final = 180
 OBSERVATION_MAX_AGE: Final = 10
 PERSISTENT_KEEPALIVE: Final = 25
 
+# What one row may hold: enough for any branch, and little enough that no tenant keeps a shared server busy.
+MOST_SUBNETS: Final = 500
+MOST_PUSHED_ROUTES: Final = 500
+MOST_DNS_SERVERS: Final = 8
+
 SHARE_TOKEN_TTL: Final = 3600
 HOSTNAME_QUARANTINE_DAYS: Final = 30
 

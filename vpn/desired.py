@@ -11,7 +11,9 @@ from uuid import UUID
 from vpn import keys
 from vpn.addressing import HUB_HOST, host_addresses, probe_host
 from vpn.agent import spec as agent_spec
+from vpn.choices import Protocol
 from vpn.models import Instance, Peer
+from vpn.models.peer import with_compat
 from vpn.validators import parse_network
 
 SCHEMA = agent_spec.SCHEMA
@@ -100,7 +102,9 @@ def _compile_delta(instance: Instance) -> Desired | None:
     base = instance.applied_generation
     if not instance.applied_total or instance.settings_generation > base or instance.applied_epoch != instance.epoch:
         return None
-    changed = list(instance.peers.filter(changed_generation__gt=base).select_related("member__user"))
+    if agent_spec.header_digest(_header(instance)) != instance.applied_header_digest:
+        return None  # A certificate was revoked, or the first router needs the compatibility listener.
+    changed = list(instance.peers.filter(changed_generation__gt=base).select_related("member__user", "site"))
     upsert: dict[str, Any] = {}
     before: dict[str, str] = {}
     remove: list[str] = []
@@ -141,7 +145,9 @@ def _compile_delta(instance: Instance) -> Desired | None:
 
 
 def _admitted(instance: Instance) -> Iterable[Peer]:
-    return instance.peers.admitted().only("host", "public_key", "preshared_key_sealed", "subnets").iterator(2000)
+    found = instance.peers.admitted().select_related("site")
+    columns = ("host", "protocol", "type", "public_key", "preshared_key_sealed", "subnets", "route_all", "site")
+    return found.only(*columns, "site__platform", "site__platform_version").iterator(2000)
 
 
 def _header(instance: Instance) -> dict[str, Any]:
@@ -155,12 +161,40 @@ def _header(instance: Instance) -> dict[str, Any]:
         "addresses": [f"{hub_v4}/{pool_v4.prefixlen}", f"{hub_v6}/{pool_v6.prefixlen}"],
         "wireguard": {"port": instance.wireguard_port, "private_key": instance.private_key, "mtu": instance.mtu},
         "forwarding": "allow",
+        "openvpn": _openvpn(instance),
+        "pushed_routes": instance.pushed_routes,
+        "dns": instance.public_dns,
+    }
+
+
+def _openvpn(instance: Instance) -> dict[str, Any] | None:
+    """The OpenVPN listeners; the compatibility listener only while a router needs it."""
+    if not instance.has_certificates:
+        return None
+    return {
+        "ca": instance.authority_certificate,
+        "certificate": instance.server_certificate,
+        "private_key": instance.server_key,
+        "crl": instance.revocation_list,
+        "tls_crypt_v2": instance.tls_crypt_key,
+        "udp_port": instance.openvpn_port,
+        "tcp_port": instance.openvpn_port,
+        "compat_port": instance.compat_port if with_compat([instance.pk]) else None,
     }
 
 
 def _peer(instance: Instance, peer: Peer) -> dict[str, Any]:
     address_v4, address_v6 = host_addresses(instance.network_v4, instance.network_v6, peer.host)
     subnets = [str(parse_network(text)) for text in peer.subnets]
+    if peer.is_openvpn:
+        return {
+            "protocol": Protocol.OPENVPN,
+            "common_name": str(peer.pk),
+            "addresses": [f"{address_v4}/32", f"{address_v6}/128"],
+            "routes": subnets,
+            "route_all": peer.route_all,
+            "compat": peer.site is not None and peer.site.needs_compat,
+        }
     return {
         "public_key": peer.public_key,
         "preshared_key": peer.preshared_key,

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from vpn.agent.report import HubReport, PeerReport
+from vpn.agent.report import HubReport, PeerReport, SessionReport
 from vpn.constants import HANDSHAKE_TIMEOUT
 from vpn.desired import NOBODY_ID, PROBE_ID, Desired
 from vpn.models import Instance, Peer, PeerTombstone, Traffic
@@ -79,14 +79,20 @@ def record_observation(instance_id: UUID, report: HubReport) -> None:
     rows = []
     incoming = outgoing = 0
     for peer in _known(instance_id):
-        seen = reported.get(peer.public_key)
-        if seen is None:
+        if peer.is_openvpn:
+            session = (report.sessions or {}).get(str(peer.pk))
+            received, sent = _session_bytes(peer, session)
+            changed = _observed_session(peer, session, now)
+            counters = (session.received_bytes, session.sent_bytes) if session else (0, 0)
+        elif (seen := reported.get(peer.public_key)) is not None:
+            received, sent = _since(seen, peer)
+            changed = _observed(peer, seen, now)
+            counters = (seen.received_bytes, seen.sent_bytes)
+        else:
             continue
-        received, sent = _since(seen, peer)
-        changed = _observed(peer, seen, now)
         if changed or received or sent:
             incoming, outgoing = incoming + received, outgoing + sent
-            rows.append(_row(peer, seen, received, sent))
+            rows.append(_row(peer, counters, received, sent))
     with transaction.atomic():
         # The instance first, as actions have it, so that nobody waits in a circle.
         Instance.objects.filter(pk=instance_id).update(observed_at=now)
@@ -108,7 +114,7 @@ _OBSERVED = [
 
 
 def _known(instance_id: UUID) -> Iterable[Peer]:
-    return Peer.objects.filter(instance=instance_id).only("public_key", *_OBSERVED).iterator(2000)
+    return Peer.objects.filter(instance=instance_id).only("public_key", "protocol", *_OBSERVED).iterator(2000)
 
 
 def _since(seen: PeerReport, peer: Peer) -> tuple[int, int]:
@@ -139,15 +145,37 @@ def _observed(peer: Peer, seen: PeerReport, now: datetime) -> bool:
     return before != (peer.last_handshake, peer.endpoint, peer.connected_from)
 
 
-def _row(peer: Peer, seen: PeerReport, received: int, sent: int) -> tuple[object, ...]:
+def _session_bytes(peer: Peer, session: SessionReport | None) -> tuple[int, int]:
+    """Bytes since the last observation; a new session counts from nothing."""
+    if session is None:
+        return 0, 0
+    began = datetime.fromtimestamp(min(session.connected_since, 2**33), UTC)
+    received, sent = session.received_bytes - peer.counter_received, session.sent_bytes - peer.counter_sent
+    if began != peer.connected_from or received < 0 or sent < 0:
+        return session.received_bytes, session.sent_bytes
+    return received, sent
+
+
+def _observed_session(peer: Peer, session: SessionReport | None, now: datetime) -> bool:
+    """Put an OpenVPN session on the row; was any of it new?"""
+    before = (peer.connected_from, peer.endpoint)
+    if session is None:
+        peer.connected_from = None
+    else:
+        peer.connected_from = datetime.fromtimestamp(min(session.connected_since, 2**33), UTC)
+        peer.last_handshake = now
+        peer.endpoint = session.endpoint or peer.endpoint
+    return before != (peer.connected_from, peer.endpoint)
+
+
+def _row(peer: Peer, counters: tuple[int, int], received: int, sent: int) -> tuple[object, ...]:
     return (
         peer.last_handshake,
         peer.connected_from,
         peer.endpoint,
         peer.received_bytes + received,
         peer.sent_bytes + sent,
-        seen.received_bytes,
-        seen.sent_bytes,
+        *counters,
         peer.pk,
         peer.public_key,
     )

@@ -14,9 +14,11 @@ from vpn.views import (
     peer,
     peer_acts,
     peer_edit,
+    peer_link,
     peer_new,
     profile,
     progress,
+    shared_profile,
     site,
 )
 
@@ -40,6 +42,8 @@ _PEERS = [
     path("instances/<uuid:pk>/peers/new-site/", peer_new.site_peer_new, name="site_peer_new"),
     path("peers/<uuid:pk>/", peer.peer, name="peer"),
     path("peers/<uuid:pk>/profile/", profile.peer_profile, name="peer_profile"),
+    path("peers/<uuid:pk>/link/", peer_link.peer_link, name="peer_link"),
+    path("p/<str:token>/", shared_profile.shared_profile, name="shared_profile"),
     path("peers/<uuid:pk>/edit/", peer_edit.peer_edit, name="peer_edit"),
     path("peers/<uuid:pk>/disable/", peer_acts.peer_disable, name="peer_disable"),
     path("peers/<uuid:pk>/enable/", peer_acts.peer_enable, name="peer_enable"),

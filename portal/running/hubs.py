@@ -23,12 +23,22 @@ def take_hubs_away(options: Options) -> int:
         [*command, "session"], cwd=options.clone, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as session:
         hubs: list[str] = _ask(session, {"command": "list"})["hubs"]
-        for hub in hubs:
-            report = _ask(session, {"command": "status", "hub": hub, "peers": False})["report"]
-            # As it is: the portal's next apply begins a new epoch, and so brings the hub back.
-            version = {"epoch": report["epoch"], "generation": report["generation"]}
-            _ask(session, {"command": "destroy", "hub": hub, **version})
+        faults = [fault for hub in hubs if (fault := _take_away(session, hub))]
+    if faults:
+        raise CannotRunError("\n".join(faults))
     return len(hubs)
+
+
+def _take_away(session: subprocess.Popen[str], hub: str) -> str:
+    """Destroy one hub; returns why not, so that one that cannot be read does not keep the others."""
+    try:
+        report = _ask(session, {"command": "status", "hub": hub, "peers": False})["report"]
+        # As it is: the portal's next apply begins a new epoch, and so brings the hub back.
+        version = {"epoch": report["epoch"], "generation": report["generation"]}
+        _ask(session, {"command": "destroy", "hub": hub, **version})
+    except CannotRunError as error:
+        return f"{hub}: {error}"
+    return ""
 
 
 def _ask(session: subprocess.Popen[str], request: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,14 @@ import hashlib
 import uuid
 from typing import Any
 
-from vpn.agent.spec import DeltaDocument, PeerDocument, SpecDocument, digest
+from vpn.agent.spec import (
+    DeltaDocument,
+    OpenVPNDocument,
+    OpenVPNPeerDocument,
+    SpecDocument,
+    WireGuardPeerDocument,
+    digest,
+)
 
 HUB = "kx3j9x0aq2"
 
@@ -21,7 +28,7 @@ def peer_id(number: int) -> str:
     return str(uuid.UUID(int=number))
 
 
-def peer(number: int, *subnets: str) -> PeerDocument:
+def peer(number: int, *subnets: str) -> WireGuardPeerDocument:
     return {
         "public_key": key(f"public {number}"),
         "preshared_key": key(f"preshared {number}"),
@@ -60,4 +67,35 @@ def delta(before: SpecDocument, after: SpecDocument) -> DeltaDocument:
         "digest": digest(after),
         "upsert": {key: peer for key, peer in after["peers"].items() if before["peers"].get(key) != peer},
         "remove": [key for key in before["peers"] if key not in after["peers"]],
+    }
+
+
+def pem(label: str) -> str:
+    """Return something that has the shape of a PEM text."""
+    return f"-----BEGIN {label}-----\nQUJD\nREVG\n-----END {label}-----\n"
+
+
+def openvpn(**changes: Any) -> OpenVPNDocument:
+    document: OpenVPNDocument = {
+        "ca": pem("CERTIFICATE"),
+        "certificate": pem("CERTIFICATE"),
+        "private_key": pem("PRIVATE KEY"),
+        "crl": pem("X509 CRL"),
+        "tls_crypt_v2": pem("OpenVPN tls-crypt-v2 server key"),
+        "udp_port": 20001,
+        "tcp_port": 20001,
+        "compat_port": None,
+    }
+    document.update(changes)  # type: ignore[typeddict-item]
+    return document
+
+
+def openvpn_peer(number: int, *subnets: str, route_all: bool = False, compat: bool = False) -> OpenVPNPeerDocument:
+    return {
+        "protocol": "openvpn",
+        "common_name": peer_id(number),
+        "addresses": [f"100.64.{number // 250}.{number % 250 + 2}/32", f"fd12:3456:789a::{number + 2:x}/128"],
+        "routes": list(subnets),
+        "route_all": route_all,
+        "compat": compat,
     }

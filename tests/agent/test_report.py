@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.agent import made
-from vpn.agent.report import HubReport, PeerReport, ReportInvalidError, parse_report
+from vpn.agent.report import HubReport, PeerReport, ReportInvalidError, SessionReport, parse_report
 
 REPORT = HubReport(
     hub=made.HUB,
@@ -25,7 +25,15 @@ REPORT = HubReport(
         made.key("b"): PeerReport("[2001:db8::1]:51820", 0, 0, 0),
         made.key("c"): PeerReport(None, 0, 0, 1),
     },
+    sessions={
+        made.peer_id(1): SessionReport("203.0.113.5:1194", 1700000000, 5, 6, "udp"),
+        made.peer_id(2): SessionReport("[2001:db8::1]:51820", 1700000000, 0, 0, "compat"),
+        made.peer_id(3): SessionReport(None, 0, 0, 0, "tcp"),
+    },
 )
+
+
+SESSION = REPORT.document()["sessions"][made.peer_id(1)]
 
 
 def test_a_report_survives_its_journey() -> None:
@@ -46,6 +54,12 @@ def test_a_report_survives_its_journey() -> None:
         {"peers": {"key": {}}},
         {"peers": {made.key("a"): {**REPORT.document()["peers"][made.key("a")], "endpoint": "<b>:1"}}},
         {"peers": {made.key("a"): {**REPORT.document()["peers"][made.key("a")], "received_bytes": 2**64}}},
+        {"sessions": []},
+        {"sessions": {"<b>": SESSION}},
+        {"sessions": {made.peer_id(1): {**SESSION, "listener": "serial"}}},
+        {"sessions": {made.peer_id(1): {**SESSION, "listener": ["udp"]}}},
+        {"sessions": {made.peer_id(1): {**SESSION, "endpoint": "1.2.3.4"}}},
+        {"sessions": {made.peer_id(1): {**SESSION, "connected_since": -1}}},
     ],
 )
 def test_nonsense_is_refused(change: dict[str, Any]) -> None:

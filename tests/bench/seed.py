@@ -1,9 +1,14 @@
-"""`python -m tests.bench.seed INSTANCE NUMBER`: fill an instance up to that many client peers, and ring for them."""
+"""`python -m tests.bench.seed INSTANCE NUMBER [PROTOCOL]`: fill an instance up to that many client peers.
+
+Waits until its hub has them, and prints how long both took.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import time
 
 import django
 
@@ -13,18 +18,28 @@ django.setup()
 from django.db import transaction  # noqa: E402 - needs the settings
 
 from portal.models import Membership  # noqa: E402
+from tests.network.lab import wait_until  # noqa: E402
 from vpn.actions.peer import create_client_peer  # noqa: E402
 from vpn.models import Instance  # noqa: E402
 
+CHUNK = 250  # in one transaction, which nobody else can write meanwhile on SQLite
 
-def main(instance_id: str, number: int) -> None:
-    """Create what is missing in one transaction."""
+
+def main(instance_id: str, number: int, protocol: str = "wireguard") -> None:
+    """Create what is missing, and wait."""
     instance = Instance.objects.get(pk=instance_id)
     member = Membership.objects.filter(organization=instance.organization).select_related("user")[0]
-    with transaction.atomic():
-        for count in range(instance.peers.count(), number):
-            create_client_peer(instance, member=member, device=f"device {count}")
+    missing = list(range(instance.peers.count(), number))
+    started = time.perf_counter()
+    for first in range(0, len(missing), CHUNK):
+        with transaction.atomic():
+            for count in missing[first : first + CHUNK]:
+                create_client_peer(instance, member=member, device=f"device {count}", protocol=protocol)
+    created = time.perf_counter()
+    wait_until(lambda: Instance.objects.get(pk=instance_id).server_ready, 120, f"{number} peers on the hub")
+    settled = time.perf_counter()
+    sys.stdout.write(json.dumps({"created": created - started, "settled": settled - created}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import Camera
 from tests.network.lab import Lab, Node, Site
@@ -35,6 +36,19 @@ def berlin(lab: Lab) -> Site:
 def phone(lab: Lab) -> Node:
     """A device."""
     return lab.add_client("phone")
+
+
+@pytest.fixture(scope="module")
+def tablet(lab: Lab) -> Node:
+    """Another device."""
+    return lab.add_client("tablet")
+
+
+def open_form(page: Page, kind: str) -> None:
+    """Go to the form that adds a peer to the hub."""
+    page.goto("/")
+    page.get_by_role("link", name="Frankfurt hub").first.click()
+    page.goto(f"{page.url}peers/{kind}/")
 
 
 def download(page: Page) -> str:
@@ -98,9 +112,7 @@ def test_a_site_made_in_place_is_connected(page: Page, camera: Camera, lab: Lab,
 def test_a_phone_scans_its_code_and_reaches_the_site(
     page: Page, camera: Camera, lab: Lab, berlin: Site, phone: Node, tmp_path: Path
 ) -> None:
-    page.goto("/")
-    page.get_by_role("link", name="Frankfurt hub").first.click()
-    page.goto(page.url + "peers/new-client/")
+    open_form(page, "new-client")
     page.get_by_label("Member").select_option(index=1)
     page.get_by_label(re.compile("^Device")).fill("phone")
     camera.look("peer-new-client")
@@ -122,6 +134,69 @@ def test_a_phone_scans_its_code_and_reaches_the_site(
     page.goto(peer)
     expect(page.get_by_text(re.compile(r"^Connected")).first).to_be_visible(timeout=15_000)
     camera.look("peer-connected")
+
+
+def test_a_link_brings_an_openvpn_profile_to_another_device(
+    page: Page, browser: Browser, camera: Camera, lab: Lab, berlin: Site, tablet: Node, tmp_path: Path
+) -> None:
+    open_form(page, "new-client")
+    page.get_by_label("Member").select_option(index=1)
+    page.get_by_label(re.compile("^Device")).fill("tablet")
+    page.get_by_label("OpenVPN").check()
+    page.get_by_role("button", name="Add peer").click()
+    page.wait_for_url("**/peers/*/")
+    peer = page.url
+    page.get_by_role("button", name="Show profile").first.click()
+    camera.look("profile-openvpn")
+    page.get_by_role("button", name="Make a link").click()
+    camera.look("peer-link")
+    picture = tmp_path / "link.png"
+    page.locator("svg.qr").screenshot(path=picture)
+    read = subprocess.run(["zbarimg", "--quiet", "--raw", str(picture)], capture_output=True, text=True)
+    assert read.stdout.strip() == page.get_by_label("Link", exact=True).input_value()
+    context = browser.new_context(accept_downloads=True, reduced_motion="reduce")
+    with contextlib.closing(context):
+        lab.openvpn_up(tablet, fetch_by_link(context, camera, read.stdout.strip()))
+    lab.wait_ping(tablet, berlin.lan.v4)
+    page.goto(peer)
+    expect(page.get_by_text(re.compile(r"^Connected$")).first).to_be_visible(timeout=15_000)
+    camera.look("peer-openvpn-connected")
+
+
+def fetch_by_link(context: BrowserContext, camera: Camera, link: str) -> str:
+    """Open a share link where nobody is signed in, and press its button; the file's text."""
+    stranger = context.new_page()
+    watch = Camera(stranger)
+    stranger.goto(link)
+    watch.look("link-offer")
+    stranger.get_by_role("button", name="Show profile").click()
+    expect(stranger.get_by_text("Shown this once")).to_be_visible()
+    watch.look("link-profile")
+    with stranger.expect_download() as caught:
+        stranger.get_by_role("link", name=re.compile("Download")).click()
+    text = Path(caught.value.path()).read_text()
+    stranger.goto(link)
+    expect(stranger.get_by_role("heading", name="This link has ended")).to_be_visible()
+    watch.look("link-ended")
+    camera.complaints += watch.complaints
+    return text
+
+
+def test_a_router_is_offered_only_what_it_can_do(page: Page, camera: Camera) -> None:
+    open_form(page, "new-site")
+    page.get_by_label("Name of the new site").fill("Old plant")
+    page.get_by_label("Its router runs").select_option("routeros6")
+    expect(page.get_by_label(re.compile("^WireGuard"))).to_be_disabled()
+    expect(page.get_by_text(re.compile("RouterOS 6 has no WireGuard"))).to_be_visible()
+    expect(page.get_by_label(re.compile("^OpenVPN"))).to_be_checked()
+    camera.look("peer-new-site-routeros6")
+    page.get_by_label("Subnets behind the router").fill("10.66.0.0/24")
+    page.get_by_role("button", name="Add peer").click()
+    page.wait_for_url("**/peers/*/")
+    page.get_by_role("button", name="Show profile").first.click()
+    expect(page.get_by_text(re.compile("/import file-name="))).to_be_visible()
+    camera.look("profile-routeros6")
+    assert "/interface ovpn-client" in download(page)
 
 
 @pytest.mark.parametrize("tab", ["", "routing/", "dns/", "settings/", "activity/", "delete/", "?q=nobody"])

@@ -100,8 +100,8 @@ def test_a_laptop_reaches_the_lan_of_the_site(lab: Lab, admin: Visitor, berlin: 
     lab.wait_ping(laptop, berlin.lan.v6)
     assert lab.http_get(laptop, f"http://{berlin.lan.v4}/") == "the printer in Berlin"
     page = f"/peers/{story['laptop']}/"
-    wait_until(lambda: "Connected" in admin.get(page).text, 15, "the peer's page to say connected")
-    assert laptop.v4 in admin.get(page).text, "the page names the endpoint"
+    wait_until(lambda: f"{laptop.v4}:" in admin.get(page).text, 15, "the page to name the device's address")
+    assert "Connected" in admin.get(page).text
 
 
 def test_a_phone_sends_everything_through_the_hub(lab: Lab, admin: Visitor, phone: Node) -> None:

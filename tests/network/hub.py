@@ -15,7 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from tests.network.authority import Authority
 from tests.network.lab import Lab, Node, Site
+from vpn import pki
 from vpn.agent import spec
 from vpn.agent.errors import parse_error
 from vpn.agent.report import HubReport, parse_report
@@ -120,7 +122,7 @@ class Device:
     v6: str
     subnets: tuple[str, ...] = ()
 
-    def document(self) -> spec.PeerDocument:
+    def document(self) -> spec.WireGuardPeerDocument:
         """Return the peer as the hub knows it."""
         return {
             "public_key": self.public_key,
@@ -136,6 +138,30 @@ class Device:
 
 
 @dataclass
+class OpenVPNDevice:
+    """A peer over OpenVPN with its certificate."""
+
+    peer_id: str
+    credential: pki.Credential
+    v4: str
+    v6: str
+    subnets: tuple[str, ...] = ()
+    route_all: bool = False
+    compat: bool = False
+
+    def document(self) -> spec.OpenVPNPeerDocument:
+        """Return the peer as the hub knows it."""
+        return {
+            "protocol": "openvpn",
+            "common_name": self.peer_id,
+            "addresses": [f"{self.v4}/32", f"{self.v6}/128"],
+            "routes": list(self.subnets),
+            "route_all": self.route_all,
+            "compat": self.compat,
+        }
+
+
+@dataclass
 class Hub:
     """A hub: its desired state, changed here, and the calls that carry it to the agent."""
 
@@ -147,7 +173,9 @@ class Hub:
     epoch: int = 1
     mtu: int = 1420
     forwarding: str = "allow"
-    devices: dict[str, Device] = field(default_factory=dict)
+    authority: Authority | None = None
+    dns: tuple[str, ...] = ()
+    devices: dict[str, Device | OpenVPNDevice] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.private_key, self.public_key = make_keys()
@@ -157,7 +185,7 @@ class Hub:
     @property
     def document(self) -> spec.SpecDocument:
         """The HubSpec."""
-        return {
+        document: spec.SpecDocument = {
             "schema": 1,
             "hub": self.hub,
             "epoch": self.epoch,
@@ -167,6 +195,11 @@ class Hub:
             "peers": {device.peer_id: device.document() for device in self.devices.values()},
             "forwarding": self.forwarding,
         }
+        if self.authority is not None:
+            document["openvpn"] = self.authority.document()
+        if self.dns:
+            document["dns"] = list(self.dns)
+        return document
 
     @property
     def node(self) -> Node:
@@ -187,6 +220,23 @@ class Hub:
         self.devices[device.peer_id] = device
         return device
 
+    def add_openvpn(
+        self, subnets: Iterable[str] = (), *, route_all: bool = False, compat: bool = False
+    ) -> OpenVPNDevice:
+        """Add a peer over OpenVPN to the desired state, which gets the listeners for it."""
+        if self.authority is None:
+            self.authority = Authority(self.port + 1)
+        if compat:
+            self.authority.compat_port = self.port
+        number, self._next = self._next, self._next + 1
+        peer_id = str(uuid.uuid4())
+        v4, v6 = str(POOL_V4[number]), str(POOL_V6[number])
+        device = OpenVPNDevice(
+            peer_id, self.authority.issue(peer_id), v4, v6, tuple(subnets), route_all=route_all, compat=compat
+        )
+        self.devices[peer_id] = device
+        return device
+
     def add_many(self, count: int) -> None:
         """Add peers that nobody uses, with made-up keys."""
         for _ in range(count):
@@ -204,7 +254,9 @@ class Hub:
         self.generation += 1
         return self.apply()
 
-    def delta(self, upsert: Iterable[Device] = (), remove: Iterable[Device] = ()) -> spec.DeltaDocument:
+    def delta(
+        self, upsert: Iterable[Device | OpenVPNDevice] = (), remove: Iterable[Device | OpenVPNDevice] = ()
+    ) -> spec.DeltaDocument:
         """Return the delta to a new generation of the desired state, which it changes, from the current one."""
         before = self.document
         base: spec.BaseDocument = {"generation": self.generation, "digest": spec.digest(before)}
@@ -256,6 +308,29 @@ class Hub:
         device = self.add(subnets)
         self.apply_next()
         self.lab.wg_quick_up(node, self.profile(device, everything=everything))
+        self.lab.wait_ping(node, self.v4)
+        return device
+
+    def openvpn_profile(self, device: OpenVPNDevice, protocol: str = "udp", host: str = "") -> str:
+        """Return what the device's user imports."""
+        assert self.authority is not None
+        if device.compat:
+            return self.authority.router_profile(self.lab.host.v4, device.credential)
+        return self.authority.profile(host or self.lab.host.v4, device.credential, protocol=protocol, mtu=self.mtu)
+
+    def connect_openvpn(
+        self,
+        node: Node,
+        *,
+        subnets: Iterable[str] = (),
+        protocol: str = "udp",
+        route_all: bool = False,
+        compat: bool = False,
+    ) -> OpenVPNDevice:
+        """Add a peer over OpenVPN, apply, bring its profile up on `node`, and wait until the hub answers."""
+        device = self.add_openvpn(subnets, route_all=route_all, compat=compat)
+        self.apply_next()
+        self.lab.openvpn_up(node, self.openvpn_profile(device, protocol))
         self.lab.wait_ping(node, self.v4)
         return device
 

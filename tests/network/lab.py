@@ -143,7 +143,7 @@ class PingResult:
 class Pinging:
     """A ping that goes on until `stop()`. Made by `Lab.start_ping`."""
 
-    _REPLY = re.compile(r"^\[(?P<at>[0-9.]+)\] .*(?:icmp_seq|seq)=(?P<seq>\d+)", re.MULTILINE)
+    _REPLY = re.compile(r"^\[(?P<at>[0-9.]+)\] \d+ bytes from .*(?:icmp_seq|seq)=(?P<seq>\d+)", re.MULTILINE)
 
     def __init__(self, process: subprocess.Popen[str], output: Path) -> None:
         self.process = process
@@ -192,6 +192,7 @@ class Lab:
     prefix: str = field(default_factory=lambda: f"lab{os.getpid():x}{secrets.token_hex(2)}")
     _nodes: dict[str, Node] = field(default_factory=dict)
     _processes: list[subprocess.Popen[str]] = field(default_factory=list)
+    _openvpns: dict[tuple[str, str], subprocess.Popen[str]] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     # Building.
@@ -304,6 +305,11 @@ class Lab:
             lambda: self.ping(node, address, timeout=0.5), seconds, f"an answer to {node.name} from {address}"
         )
 
+    def answers(self, node: Node, addresses: Sequence[str], timeout: float = 2.0) -> set[str]:
+        """Return which of `addresses` answer a ping from `node`, all of them tried at the same time."""
+        script = 'for each in "$@"; do ping -n -c 2 -i 0.3 -W "$0" "$each" >/dev/null && echo "$each" & done; wait'
+        return set(self.run(node, ["sh", "-c", script, str(timeout), *addresses]).stdout.split())
+
     def start_ping(self, node: Node, address: str, interval: float = 0.05) -> Pinging:
         """Ping `address` from `node` all the time, until `stop()`."""
         output = self.directory / f"ping-{next(self._numbers)}"
@@ -365,6 +371,37 @@ class Lab:
         """Return when a node's profile last shook hands with its hub (Unix time, 0 for never)."""
         fields = self.run(node, ["wg", "show", name, "latest-handshakes"]).stdout.split()
         return int(fields[1]) if len(fields) > 1 else 0
+
+    # OpenVPN as its users know it.
+
+    def openvpn_up(self, node: Node, text: str, name: str = "tun0", seconds: float = 15.0) -> str:
+        """Bring a profile up with openvpn(8), wait until it is connected, and return the name of its interface."""
+        self.openvpn_start(node, text, name)
+        log = self.openvpn_log(node, name)
+        wait_until(lambda: "Initialization Sequence Completed" in log.read_text(), seconds, f"{node.name}'s {name}")
+        return name
+
+    def openvpn_start(self, node: Node, text: str, name: str = "tun0") -> subprocess.Popen[str]:
+        """Start openvpn(8) with a profile; its log is `openvpn_log`."""
+        path = self.directory / node.name / f"{name}.ovpn"
+        path.write_text(text)
+        path.chmod(0o600)
+        log = self.openvpn_log(node, name)
+        log.write_text("")
+        argv = ["openvpn", "--config", str(path), "--dev", name, "--dev-type", "tun", "--verb", "3"]
+        process = self.start(node, ["sh", "-c", 'log=$1; shift; exec "$@" >"$log" 2>&1', "sh", str(log), *argv])
+        self._openvpns[node.name, name] = process
+        return process
+
+    def openvpn_down(self, node: Node, name: str = "tun0", *, kill: bool = False) -> None:
+        """End a profile's openvpn(8), as its user does, or without a word to its hub."""
+        process = self._openvpns.pop((node.name, name))
+        process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        process.wait(10)
+
+    def openvpn_log(self, node: Node, name: str = "tun0") -> Path:
+        """Return where a profile's openvpn(8) writes down what it does."""
+        return self.directory / node.name / f"{name}.log"
 
     # Ending.
 
@@ -453,6 +490,7 @@ class Lab:
             with contextlib.suppress(OSError):
                 arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
                 found |= set(re.findall(r"wireguard-go\0wg-([a-z0-9]{10})\0", arguments))
+                found |= set(re.findall(r"openvpn\0--config\0\S*/([a-z0-9]{10})/openvpn/\w+\.conf\0", arguments))
         return found
 
     def _remove_hubs(self) -> None:

@@ -223,6 +223,7 @@ def test_peers_are_kept_apart_when_forwarding_is_denied(lab: Lab, hub: Hub) -> N
     assert hub.apply_next().changed == {
         "namespace": False,
         "wireguard": False,
+        "openvpn": False,
         "routing": False,
         "firewall": True,
         "egress": False,

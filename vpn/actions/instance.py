@@ -27,6 +27,8 @@ from vpn.constants import (
     LAST_PORT,
     MAX_POOL_PREFIX,
     MIN_POOL_PREFIX,
+    MOST_DNS_SERVERS,
+    MOST_PUSHED_ROUTES,
 )
 from vpn.jobs import queue
 from vpn.models import Instance, Operation, Region, ReleasedHostname
@@ -146,8 +148,13 @@ def _cleaned_settings(changes: dict[str, Any]) -> dict[str, Any]:
         }
     )
     cleaned: dict[str, Any] = {field: changes[field] for field in ("name", "mtu") if field in changes}
-    for field, parse in (("pushed_routes", parse_pushed_route), ("public_dns", parse_dns_server)):
-        if field in changes:
+    for field, parse, most in (
+        ("pushed_routes", parse_pushed_route, MOST_PUSHED_ROUTES),
+        ("public_dns", parse_dns_server, MOST_DNS_SERVERS),
+    ):
+        if len(changes.get(field, ())) > most:
+            errors[field] = [f"Name at most {most}."]
+        elif field in changes:
             try:
                 cleaned[field] = list(dict.fromkeys(str(parse(text)) for text in changes[field]))
             except ValidationError as error:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Membership, MembershipState
 from vpn import keys
+from vpn.actions import certificates
 from vpn.actions.change import changing
 from vpn.addressing import (
     Claim,
@@ -25,6 +26,7 @@ from vpn.addressing import (
     subnet_warnings,
 )
 from vpn.choices import KeyCustody, PeerType, Protocol
+from vpn.constants import MOST_SUBNETS
 from vpn.models import Instance, Peer, PeerTombstone, ProfileLink, Site
 from vpn.models.querysets import PeerQuerySet
 from vpn.validators import parse_network, validate_label_text, validate_wireguard_key
@@ -54,6 +56,8 @@ def create_client_peer(
 ) -> Peer:
     """Add a member's device; raises InvalidInput, or Conflict where the pool is full or the key is known."""
     errors = _client_faults(device, expires_at, public_key) | _protocol_faults(protocol, None)
+    if public_key and protocol == Protocol.OPENVPN:
+        errors["public_key"] = ["Only WireGuard devices make their own key. Leave it empty for OpenVPN."]
     if member.organization_id != instance.organization_id or member.state == MembershipState.DEACTIVATED:
         errors["user_id"] = ["Choose an active member of this organization."]
     if errors:
@@ -68,7 +72,7 @@ def create_client_peer(
             route_all=route_all,
             expires_at=expires_at,
         )
-        _give_keys(peer, public_key)
+        _give_keys(peer, locked, public_key)
         _insert(peer, locked)
     return peer
 
@@ -100,7 +104,7 @@ def create_site_peer(
             subnets=_checked_subnets(locked, subnets, confirm_broad_routes, except_peer=None),
             confirm_broad_routes=confirm_broad_routes,
         )
-        _give_keys(peer)
+        _give_keys(peer, locked)
         _insert(peer, locked)
     return peer
 
@@ -120,15 +124,31 @@ def _insert(peer: Peer, instance: Instance) -> None:
     peer.save(force_insert=True)
 
 
-def _give_keys(peer: Peer, public_key: str = "") -> None:
-    """Fresh keys: the portal's own pair, or the device's public key; always a fresh preshared key."""
+def _give_keys(peer: Peer, instance: Instance, public_key: str = "") -> None:
+    """Fresh keys for the peer's protocol: the portal's own, or the device's public key for WireGuard."""
+    peer.key_custody = KeyCustody.DEVICE if public_key else KeyCustody.PORTAL
+    if peer.is_openvpn:
+        certificates.ensure_certificates(instance)
+        certificates.issue_for_peer(peer, instance)
+        return
+    peer.certificate = peer.certificate_serial = peer.tls_crypt_key = ""
+    peer.certificate_expires_at = None
     peer.preshared_key = keys.generate_preshared_key()
     if public_key:
-        peer.public_key, peer.private_key, peer.key_custody = public_key, "", KeyCustody.DEVICE
+        peer.public_key, peer.private_key = public_key, ""
     else:
         private_key = keys.generate_private_key()
         peer.public_key, peer.private_key = keys.public_key(private_key), private_key
-        peer.key_custody = KeyCustody.PORTAL
+
+
+def _renew_keys(peer: Peer, instance: Instance) -> None:
+    """End the keys that the peer has, and forget what was delivered and seen of them."""
+    certificates.revoke(peer, instance)
+    _give_keys(peer, instance)
+    peer.delivered_digest, peer.delivered_at = "", None
+    peer.last_handshake, peer.connected_from, peer.endpoint = None, None, ""
+    peer.counter_received = peer.counter_sent = 0
+    ProfileLink.objects.filter(peer=peer).delete()
 
 
 def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
@@ -142,9 +162,12 @@ def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
             confirmed = changes.get("confirm_broad_routes", _confirmed_before(fresh, changes["subnets"]))
             fresh.subnets = _checked_subnets(locked, changes["subnets"], confirmed, except_peer=fresh)
             fresh.confirm_broad_routes = confirmed
-        for field in ("route_all", "device", "expires_at", "enabled", "protocol"):
+        for field in ("route_all", "device", "expires_at", "enabled"):
             if field in changes:
                 setattr(fresh, field, changes[field])
+        if changes.get("protocol", fresh.protocol) != fresh.protocol:
+            fresh.protocol = changes["protocol"]
+            _renew_keys(fresh, locked)
         if not fresh.enabled:
             fresh.connected_from = None
         fresh.changed_generation = locked.desired_generation
@@ -161,20 +184,25 @@ def rotate_keys(peer: Peer) -> Peer:
         )
     with changing(peer.instance_id, only_peers=True) as locked:
         fresh = _fresh(peer, locked)
-        _give_keys(fresh)
-        fresh.delivered_digest, fresh.delivered_at = "", None
-        fresh.last_handshake, fresh.connected_from = None, None
-        fresh.counter_received = fresh.counter_sent = 0
+        _renew_keys(fresh, locked)
         fresh.changed_generation = locked.desired_generation
         fresh.save()
-        ProfileLink.objects.filter(peer=fresh).delete()
     return fresh
+
+
+def renew_peer(peer: Peer) -> None:
+    """A new certificate before the old one runs out; the old one stays good until then, its profile is outdated."""
+    with changing(peer.instance_id, only_peers=True) as locked:
+        fresh = _fresh(peer, locked)
+        certificates.issue_for_peer(fresh, locked)
+        fresh.save()
 
 
 def delete_peer(peer: Peer) -> None:
     """Revoke and remove a peer; its live session ends when the hub has followed, within two seconds."""
     with changing(peer.instance_id, only_peers=True) as locked:
         fresh = _fresh(peer, locked)
+        certificates.revoke(fresh, locked)
         PeerTombstone.objects.create(
             instance=locked,
             peer_id=fresh.pk,
@@ -217,6 +245,8 @@ def _fresh(peer: Peer, locked: Instance) -> Peer:
 def _checked_subnets(
     instance: Instance, subnets: Sequence[str], confirm_broad: bool, *, except_peer: Peer | None
 ) -> list[str]:
+    if len(subnets) > MOST_SUBNETS:
+        raise InvalidInput.in_field("subnets", f"Name at most {MOST_SUBNETS} subnets, or wider ones.")
     errors: list[str] = []
     networks: list[Network] = []
     for text in subnets:
@@ -292,8 +322,7 @@ def _client_faults(device: str, expires_at: datetime | None, public_key: str) ->
 
 
 def _protocol_faults(protocol: str, site: Site | None) -> dict[str, list[str]]:
-    if protocol != Protocol.WIREGUARD:
-        return {"protocol": ["This portal offers WireGuard only for now."]}
-    if site is not None and site.without_wireguard:
-        return {"protocol": [site.without_wireguard]}
-    return {}
+    if protocol not in Protocol.values:
+        return {"protocol": [f"Choose one of {', '.join(Protocol.values)}."]}
+    reason = site.why_not(protocol) if site is not None else ""
+    return {"protocol": [reason]} if reason else {}

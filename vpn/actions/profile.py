@@ -18,9 +18,8 @@ from portal.exceptions import NotPossible
 from vpn.actions.change import lock_instance
 from vpn.choices import InstanceState, KeyCustody
 from vpn.constants import SHARE_TOKEN_TTL
-from vpn.models import Peer, ProfileLink
-from vpn.profiles.peer import NoAddress, profile_of
-from vpn.profiles.wireguard import CONTENT_TYPE, configuration_digest, filename, render
+from vpn.models import Instance, Peer, ProfileLink
+from vpn.profiles.peer import NoAddress, render_profile
 
 # Short against a handshake, long against a query: what the hub confirms is handed out at once.
 _POLL_SECONDS: Final = 0.01
@@ -33,7 +32,7 @@ class Delivery:
 
     filename: str
     content: str = field(repr=False)
-    content_type: str = CONTENT_TYPE
+    content_type: str
 
 
 class HubNotReady(NotPossible):
@@ -76,10 +75,12 @@ def deliver_profile(peer: Peer, wait_seconds: float = 5.0) -> Delivery:
 
     Raises HubNotReady, PeerNotAdmitted for a peer that is disabled or whose time is over, or HubGoing.
     """
-    ready = _wait_until_on_hub(peer.pk, wait_seconds)
-    with transaction.atomic():
-        locked = _lock(ready.pk)
-        return _deliver(locked)
+    try:
+        ready = _wait_until_on_hub(peer.pk, wait_seconds)
+        with transaction.atomic():
+            return _deliver(_lock(ready.pk))
+    except (Peer.DoesNotExist, Instance.DoesNotExist):
+        raise NotPossible("This peer was deleted meanwhile.") from None
 
 
 def issue_link(peer: Peer) -> tuple[str, int]:
@@ -93,6 +94,12 @@ def issue_link(peer: Peer) -> tuple[str, int]:
         expires_at = timezone.now() + timedelta(seconds=SHARE_TOKEN_TTL)
         ProfileLink.objects.create(peer=locked, digest=_digest(token), expires_at=expires_at)
     return token, SHARE_TOKEN_TTL
+
+
+def peer_of_link(token: str) -> Peer | None:
+    """Whose profile a share token would show, unspent; None for a token that is unknown, used or too old."""
+    found = Peer.objects.select_related(*_JOINED).filter(profile_link__in=_links(token)).first()
+    return found if found is not None and found.is_admitted else None
 
 
 def revoke_link(peer: Peer) -> None:
@@ -158,8 +165,10 @@ def _deliver(peer: Peer) -> Delivery:
     if not peer.is_on_hub:
         raise HubNotReady
     try:
-        profile = profile_of(peer)
+        profile = render_profile(peer)
     except NoAddress:
         raise HubNotReady from None
-    Peer.objects.filter(pk=peer.pk).update(delivered_digest=configuration_digest(profile), delivered_at=timezone.now())
-    return Delivery(filename=filename(peer.instance.hostname), content=render(profile))
+    Peer.objects.filter(pk=peer.pk).update(
+        delivered_digest=profile.digest, delivered_host=profile.host, delivered_at=timezone.now()
+    )
+    return Delivery(filename=profile.filename, content=profile.content, content_type=profile.content_type)

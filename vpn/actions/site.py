@@ -12,6 +12,7 @@ from portal.exceptions import Conflict, InvalidInput
 from portal.models import Membership
 from vpn.choices import Platform
 from vpn.models import Site
+from vpn.platforms import version_fault
 from vpn.validators import parse_network, validate_label_text
 
 _FIELDS = ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets")
@@ -50,12 +51,14 @@ def _save(site: Site, values: dict[str, Any]) -> Site:
                 setattr(site, field, _cleaned(field, values[field]))
             except ValidationError as error:
                 errors[field] = error.messages
+    if site.platform in Platform.values and (fault := version_fault(site.platform, site.platform_version)):
+        errors["platform_version"] = [fault]
     if (site.latitude is None) != (site.longitude is None):
         errors["longitude" if site.longitude is None else "latitude"] = ["Give both coordinates, or none."]
     if site.platform not in Platform.values:
         errors["platform"] = [f"Choose one of {', '.join(Platform.values)}."]
-    elif site.without_wireguard and site.peers.exists():
-        errors["platform"] = [f"{site.name} is connected over WireGuard. {site.without_wireguard}"]
+    else:
+        errors |= _carried_already(site)
     if errors:
         raise InvalidInput(errors)
     try:
@@ -64,6 +67,15 @@ def _save(site: Site, values: dict[str, Any]) -> Site:
     except IntegrityError:
         raise Conflict(f"There is a site called {site.name} already.", field="name", code="name-taken") from None
     return site
+
+
+def _carried_already(site: Site) -> dict[str, list[str]]:
+    """Refuse a platform that cannot carry what the site is connected over."""
+    for peer in site.peers.all():
+        reason = site.why_not(peer.protocol)
+        if reason:
+            return {"platform": [f"{site.name} is connected over {peer.get_protocol_display()}. {reason}"]}
+    return {}
 
 
 def _cleaned(field: str, value: Any) -> Any:

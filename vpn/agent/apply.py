@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from vpn.agent.command import Place
-from vpn.agent.components import egress, firewall, namespace, routing, wireguard
+from vpn.agent.components import egress, firewall, namespace, openvpn, routing, wireguard
 from vpn.agent.errors import BASE_MISMATCH, CONFLICT, DESTROYED, FAILED, STALE, AgentError
 from vpn.agent.lock import host_lock
 from vpn.agent.names import LINK_COUNT, Link, Names
+from vpn.agent.peers import by_openvpn, by_wireguard
 from vpn.agent.report import HubReport
 from vpn.agent.spec import HubDelta, HubSpec, Peer
 from vpn.agent.state import Change, Saved, State, Version
@@ -78,8 +79,8 @@ def apply_delta(host: Host, delta: HubDelta) -> HubReport:
             change = saved.change(delta)
             saved.advance(delta, change)
             with _unsettled(host, delta.hub):
-                if _is_small(change) and namespace.exists(names.netns) and wireguard.is_alive(names):
-                    changed = _follow(names, change)
+                if _is_small(change) and _is_alive(host, names):
+                    changed = _follow(host, names, saved.spec, change)
                 else:
                     changed = reconcile(host, saved.spec)
                 host.state.save_delta(saved, delta)
@@ -103,6 +104,7 @@ def destroy(host: Host, hub: str, version: Version) -> HubReport:
         host.state.bury(hub, max(version, host.state.tombstone(hub) or version))
         names = host.names(hub)
         there = {"namespace": namespace.exists(names.netns), "wireguard": wireguard.is_alive(names)}
+        there["openvpn"] = openvpn.remove(host.state.openvpn(hub))
         wireguard.remove(names)
         egress.remove(names)
         namespace.remove(names)
@@ -138,6 +140,7 @@ def reconcile(host: Host, spec: HubSpec) -> dict[str, bool]:
     if marks != before:
         host.state.save_marks(spec.hub, marks)
     changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
+    changed["openvpn"] = openvpn.ensure(names, spec, host.state.openvpn(spec.hub))
     changed["routing"] = routing.ensure(names, spec, link)
     return changed
 
@@ -152,32 +155,43 @@ def reconcile_host(host: Host) -> bool:
     return changed
 
 
-def _follow(names: Names, change: Change) -> dict[str, bool]:
-    """Do what a delta says, trusting that the hub is as it was saved."""
+def _is_alive(host: Host, names: Names) -> bool:
+    directory = host.state.openvpn(names.hub)
+    return namespace.exists(names.netns) and wireguard.is_alive(names) and openvpn.is_alive(directory)
+
+
+def _follow(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str, bool]:
+    """Do what a delta says, which led to `spec`, trusting that the hub is as it was saved."""
     old = {peer_id: pair[0] for peer_id, pair in change.peers.items() if pair[0] is not None}
     new = {peer_id: pair[1] for peer_id, pair in change.peers.items() if pair[1] is not None}
-    known = {peer.public_key: (peer.preshared_key, set(peer.allowed_ips)) for peer in old.values()}
-    upserted = [
-        peer for peer in new.values() if known.get(peer.public_key) != (peer.preshared_key, set(peer.allowed_ips))
-    ]
-    removed = known.keys() - {peer.public_key for peer in new.values()}
-    old_routes = {route for peer in old.values() for route in peer.routes}
-    new_routes = {route for peer in new.values() for route in peer.routes}
-    changed = {
-        "wireguard": wireguard.change(names, removed, upserted),
-        "routing": routing.change(names, old_routes - new_routes, new_routes - old_routes),
-    }
+    directory = host.state.openvpn(names.hub)
+    changed = {"wireguard": _follow_wireguard(names, old, new)}
+    if _routes_of(old) != _routes_of(new):
+        openvpn.tell(spec, directory)
+    changed["openvpn"] = openvpn.change(names, spec, directory, by_openvpn(old.values()), by_openvpn(new.values()))
+    changed["routing"] = routing.change(names, old.values(), new.values())
     firewall.cut(names, _given_up(old, new))
     return changed
 
 
+def _routes_of(peers: Mapping[str, Peer]) -> set[tuple[str, str]]:
+    return {(peer_id, route) for peer_id, peer in peers.items() for route in peer.routes}
+
+
+def _follow_wireguard(names: Names, old: Mapping[str, Peer], new: Mapping[str, Peer]) -> bool:
+    before, after = by_wireguard(old.values()), by_wireguard(new.values())
+    known = {peer.public_key: (peer.preshared_key, set(peer.allowed_ips)) for peer in before}
+    upserted = [peer for peer in after if known.get(peer.public_key) != (peer.preshared_key, set(peer.allowed_ips))]
+    return wireguard.change(names, known.keys() - {peer.public_key for peer in after}, upserted)
+
+
 def _given_up(before: Mapping[str, Peer], after: Mapping[str, Peer]) -> set[str]:
     """Return the networks that a peer had and has no more."""
-    kept = {peer_id: set(peer.allowed_ips) for peer_id, peer in after.items()}
+    kept = {peer_id: set(peer.networks) for peer_id, peer in after.items()}
     return {
         network
         for peer_id, peer in before.items()
-        for network in peer.allowed_ips
+        for network in peer.networks
         if network not in kept.get(peer_id, ()) and not _is_broad(network)
     }
 

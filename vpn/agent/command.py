@@ -6,6 +6,7 @@ Tests keep the door shut with `shut()` and open it for those that mean to use it
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ PACKAGES: Final = {
     "wireguard-go": "wireguard-go",
     "nft": "nftables",
     "conntrack": "conntrack",
+    "openvpn": "openvpn",
+    "prlimit": "util-linux",
+    "setpriv": "util-linux",
 }
 
 _door = {"shut": False}
@@ -98,6 +102,12 @@ def run(argv: Sequence[str], stdin: str = "") -> str:
 def try_run(argv: Sequence[str], stdin: str = "") -> Result:
     """Run `argv` where the agent runs and return what it answered, also when it failed."""
     return ROOT.try_run(argv, stdin)
+
+
+def require(program: str) -> None:
+    """Raise AgentError unless `program` is installed."""
+    if shutil.which(program, path=ENVIRONMENT["PATH"]) is None:
+        raise missing(program)
 
 
 def missing(program: str) -> AgentError:

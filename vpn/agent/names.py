@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from vpn.agent.command import Place
-from vpn.agent.spec import LINKS_V4, LINKS_V6
+from vpn.agent.reserved import LINKS_V4, LINKS_V6
+
+# OpenVPN's listeners: two that share their settings, and one for routers that cannot do what those ask for.
+UDP: Final = "udp"
+TCP: Final = "tcp"
+COMPAT: Final = "compat"
+LISTENERS: Final = (UDP, TCP, COMPAT)
 
 LINK_COUNT: Final = LINKS_V4.num_addresses // 2
 
@@ -33,6 +39,15 @@ class Names:
     def wireguard(self) -> str:
         """The tunnel interface, inside."""
         return f"wg-{self.hub}"
+
+    def openvpn(self, listener: str) -> str:
+        """The tunnel interface of one of OpenVPN's listeners (`udp`, `tcp`, `compat`), inside."""
+        return f"o{listener[0]}-{self.hub}"
+
+    @property
+    def tunnels(self) -> tuple[str, ...]:
+        """All tunnel interfaces that there may be, inside."""
+        return (self.wireguard, *map(self.openvpn, LISTENERS))
 
     @property
     def uplink(self) -> str:

@@ -7,13 +7,15 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final, TypedDict
 
-COMPONENTS: Final = ("namespace", "wireguard", "routing", "firewall", "egress")
+COMPONENTS: Final = ("namespace", "wireguard", "openvpn", "routing", "firewall", "egress")
 MAXIMUM_PEERS: Final = 70_000  # a /16 pool has 65,534 addresses
 _MAXIMUM_COUNTER: Final = 2**63 - 1
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 _ENDPOINT = re.compile(r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9a-f:.]{2,45}(?:%[A-Za-z0-9_.-]{1,15})?\]):[0-9]{1,5}")
 _HUB = re.compile(r"[a-z][a-z0-9]{9}")
+_PEER = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LISTENERS: Final = ("udp", "tcp", "compat")
 _DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
 
 
@@ -45,13 +47,45 @@ class PeerReport:
         }
 
 
+class SessionDocument(TypedDict):
+    """A session over OpenVPN as observed, in JSON."""
+
+    endpoint: str | None
+    connected_since: int
+    received_bytes: int
+    sent_bytes: int
+    listener: str
+
+
+@dataclass(frozen=True)
+class SessionReport:
+    """A session over OpenVPN: from where, since when (Unix time), its bytes, and by which listener (`udp`, ...)."""
+
+    endpoint: str | None
+    connected_since: int
+    received_bytes: int
+    sent_bytes: int
+    listener: str
+
+    def document(self) -> SessionDocument:
+        """Return the session as JSON data."""
+        return {
+            "endpoint": self.endpoint,
+            "connected_since": self.connected_since,
+            "received_bytes": self.received_bytes,
+            "sent_bytes": self.sent_bytes,
+            "listener": self.listener,
+        }
+
+
 @dataclass(frozen=True)
 class HubReport:
     """What the agent found and changed.
 
     `digest` is the digest of the spec that the hub runs, empty when a change was interrupted and the hub stands
-    between two specs. `changed` has one entry per component. `observed_at` is Unix time. `peers` (by public key) is
-    there in the answer to `status` alone, with those peers that were ever heard from.
+    between two specs. `changed` has one entry per component. `observed_at` is Unix time. In the answer to `status`
+    alone there are `peers` (by public key), those that were ever heard from over WireGuard, and `sessions` (by the
+    peer's id), those that are connected over OpenVPN.
     """
 
     hub: str
@@ -63,6 +97,7 @@ class HubReport:
     duration_ms: float = 0.0
     changed: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(COMPONENTS, False))
     peers: dict[str, PeerReport] | None = None
+    sessions: dict[str, SessionReport] | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the report as JSON data."""
@@ -78,6 +113,8 @@ class HubReport:
         }
         if self.peers is not None:
             document["peers"] = {key: peer.document() for key, peer in self.peers.items()}
+        if self.sessions is not None:
+            document["sessions"] = {peer_id: session.document() for peer_id, session in self.sessions.items()}
         return document
 
 
@@ -105,6 +142,7 @@ def parse_report(document: object) -> HubReport:
         duration_ms=_seconds(document.get("duration_ms"), "duration_ms"),
         changed={name: changed.get(name) is True for name in COMPONENTS},
         peers=_peers(document["peers"]) if "peers" in document else None,
+        sessions=_sessions(document["sessions"]) if "sessions" in document else None,
     )
 
 
@@ -115,16 +153,41 @@ def _peers(document: object) -> dict[str, PeerReport]:
     for key, value in document.items():
         if not isinstance(key, str) or not _KEY.fullmatch(key) or not isinstance(value, dict):
             raise ReportInvalidError("peers has a peer under each public key")
-        endpoint = value.get("endpoint")
-        if endpoint is not None and not (isinstance(endpoint, str) and _ENDPOINT.fullmatch(endpoint)):
-            raise ReportInvalidError("an endpoint is an address and a port")
         peers[key] = PeerReport(
-            endpoint,
+            _endpoint(value.get("endpoint")),
             _count(value.get("latest_handshake"), "latest_handshake"),
             _count(value.get("received_bytes"), "received_bytes"),
             _count(value.get("sent_bytes"), "sent_bytes"),
         )
     return peers
+
+
+def _sessions(document: object) -> dict[str, SessionReport]:
+    if not isinstance(document, dict) or len(document) > MAXIMUM_PEERS:
+        raise ReportInvalidError(f"sessions is an object with at most {MAXIMUM_PEERS} entries")
+    sessions = {}
+    for peer_id, value in document.items():
+        if not isinstance(peer_id, str) or not _PEER.fullmatch(peer_id) or not isinstance(value, dict):
+            raise ReportInvalidError("sessions has a session under each peer's id")
+        listener = value.get("listener")
+        if listener not in _LISTENERS:
+            raise ReportInvalidError("a listener is udp, tcp or compat")
+        sessions[peer_id] = SessionReport(
+            _endpoint(value.get("endpoint")),
+            _count(value.get("connected_since"), "connected_since"),
+            _count(value.get("received_bytes"), "received_bytes"),
+            _count(value.get("sent_bytes"), "sent_bytes"),
+            str(listener),
+        )
+    return sessions
+
+
+def _endpoint(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _ENDPOINT.fullmatch(value):
+        raise ReportInvalidError("an endpoint is an address and a port")
+    return value
 
 
 def _text(document: dict[Any, Any], name: str, pattern: re.Pattern[str]) -> str:

@@ -8,7 +8,18 @@ from __future__ import annotations
 import ipaddress
 from typing import Final
 
-from vpn.agent.spec import RESERVED_V4, RESERVED_V6
+LINKS_V4: Final = ipaddress.IPv4Network("198.18.0.0/15")
+LINKS_V6: Final = ipaddress.IPv6Network("fdba:5e11::/32")
+
+# No tunnel has business with these: "this" network, loopback, link-local and metadata, the hub's own links, multicast,
+# reserved and broadcast (RFC 6890); a wider network that covers them (0.0.0.0/0) is fine, the firewall cuts them out.
+RESERVED_V4: Final = tuple(
+    ipaddress.IPv4Network(network)
+    for network in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", str(LINKS_V4), "224.0.0.0/4", "240.0.0.0/4")
+)
+RESERVED_V6: Final = tuple(
+    ipaddress.IPv6Network(network) for network in ("::/8", "fe80::/10", str(LINKS_V6), "ff00::/8")
+)
 
 
 def _v4(*networks: str) -> tuple[ipaddress.IPv4Network, ...]:

@@ -6,129 +6,101 @@ passes here is in its canonical form, made of a known alphabet. All faults are r
 
 from __future__ import annotations
 
-import hashlib
-import ipaddress
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
-from vpn.agent.errors import INVALID, AgentError
+from vpn.agent import checks
+from vpn.agent.checks import Faults
+from vpn.agent.digests import changed_total, digest, header_digest, peer_digest, peers_total, spec_digest
+from vpn.agent.documents import (
+    BaseDocument,
+    DeltaDocument,
+    OpenVPNDocument,
+    OpenVPNPeerDocument,
+    PeerDocument,
+    SpecDocument,
+    WireGuardDocument,
+    WireGuardPeerDocument,
+)
+from vpn.agent.peers import KEY, PEER_ID, OpenVPNPeer, Peer, PeerIndex, WireGuardPeer, parse_peers
+
+__all__ = [
+    "ALLOW",
+    "DENY",
+    "SCHEMA",
+    "BaseDocument",
+    "DeltaDocument",
+    "HubDelta",
+    "HubSpec",
+    "OpenVPN",
+    "OpenVPNDocument",
+    "OpenVPNPeer",
+    "OpenVPNPeerDocument",
+    "Peer",
+    "PeerDocument",
+    "PeerIndex",
+    "SpecDocument",
+    "WireGuardDocument",
+    "WireGuardPeer",
+    "WireGuardPeerDocument",
+    "changed_total",
+    "digest",
+    "header_digest",
+    "parse_delta",
+    "parse_hub",
+    "parse_spec",
+    "parse_version",
+    "peer_digest",
+    "peers_total",
+    "spec_digest",
+]
 
 SCHEMA: Final = 1
 ALLOW: Final = "allow"
 DENY: Final = "deny"
 
-LINKS_V4: Final = ipaddress.IPv4Network("198.18.0.0/15")
-LINKS_V6: Final = ipaddress.IPv6Network("fdba:5e11::/32")
-
-# No tunnel has business with these: "this" network, loopback, link-local and metadata, the hub's own links, multicast,
-# reserved and broadcast (RFC 6890); a wider network that covers them (0.0.0.0/0) is fine, the firewall cuts them out.
-RESERVED_V4: Final = tuple(
-    ipaddress.IPv4Network(network)
-    for network in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", str(LINKS_V4), "224.0.0.0/4", "240.0.0.0/4")
-)
-RESERVED_V6: Final = tuple(
-    ipaddress.IPv6Network(network) for network in ("::/8", "fe80::/10", str(LINKS_V6), "ff00::/8")
-)
-
-
-def _starts(networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> tuple[tuple[int, int, int], ...]:
-    """Return the leading bits of networks, how far to shift an address to see its own, and their number."""
-    starts = []
-    for network in networks:
-        shift = network.max_prefixlen - network.prefixlen
-        starts.append((int(network.network_address) >> shift, shift, network.prefixlen))
-    return tuple(starts)
-
-
-_RESERVED_V4: Final = _starts(RESERVED_V4)
-_RESERVED_V6: Final = _starts(RESERVED_V6)
-
 _HUB: Final = re.compile(r"[a-z][a-z0-9]{9}")
-_PEER: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# 32 bytes in base64: the last character before the padding carries four bits.
-_KEY: Final = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_MODULUS: Final = 2**256
 _MAXIMUM_COUNTER: Final = 2**62
 
 _SPEC_FIELDS: Final = frozenset(
     {"schema", "hub", "epoch", "generation", "addresses", "wireguard", "peers", "forwarding"}
 )
+# Those that came later: a spec without them is as good.
+_OPTIONAL_FIELDS: Final = frozenset({"openvpn", "pushed_routes", "dns"})
 _WIREGUARD_FIELDS: Final = frozenset({"port", "private_key", "mtu"})
-_PEER_FIELDS: Final = frozenset({"public_key", "preshared_key", "allowed_ips", "routes"})
+_OPENVPN_FIELDS: Final = frozenset(
+    {"ca", "certificate", "private_key", "crl", "tls_crypt_v2", "udp_port", "tcp_port", "compat_port"}
+)
 _DELTA_FIELDS: Final = frozenset({"schema", "hub", "epoch", "generation", "base", "digest", "upsert", "remove"})
-_NOT_IN_HEADER: Final = frozenset({"peers", "generation", "epoch"})
-
-
-class PeerDocument(TypedDict):
-    """A peer in JSON. `preshared_key` may be null; `routes` are those `allowed_ips` that need a route."""
-
-    public_key: str
-    preshared_key: str | None
-    allowed_ips: list[str]
-    routes: list[str]
-
-
-class WireGuardDocument(TypedDict):
-    """The hub's own side of WireGuard in JSON."""
-
-    port: int
-    private_key: str
-    mtu: int
-
-
-class SpecDocument(TypedDict):
-    """A HubSpec in JSON."""
-
-    schema: int
-    hub: str
-    epoch: int
-    generation: int
-    addresses: list[str]
-    wireguard: WireGuardDocument
-    peers: dict[str, PeerDocument]
-    forwarding: str
-
-
-class BaseDocument(TypedDict):
-    """The saved state that a delta starts from."""
-
-    generation: int
-    digest: str
-
-
-class DeltaDocument(TypedDict):
-    """A HubDelta in JSON."""
-
-    schema: int
-    hub: str
-    epoch: int
-    generation: int
-    base: BaseDocument
-    digest: str
-    upsert: dict[str, PeerDocument]
-    remove: list[str]
 
 
 @dataclass(frozen=True)
-class Peer:
-    """One peer, checked: networks are canonical, keys are 32 bytes in base64."""
+class OpenVPN:
+    """The hub's own side of OpenVPN, checked: PEM texts by their shape."""
 
-    public_key: str
-    preshared_key: str | None = field(repr=False)
-    allowed_ips: tuple[str, ...]
-    routes: tuple[str, ...]
+    ca: str
+    certificate: str
+    private_key: str = field(repr=False)
+    crl: str = field(repr=False)
+    tls_crypt_v2: str = field(repr=False)
+    udp_port: int
+    tcp_port: int
+    compat_port: int | None
 
-    def document(self) -> PeerDocument:
-        """Return the peer as JSON data."""
+    def document(self) -> OpenVPNDocument:
+        """Return it as JSON data."""
         return {
-            "public_key": self.public_key,
-            "preshared_key": self.preshared_key,
-            "allowed_ips": list(self.allowed_ips),
-            "routes": list(self.routes),
+            "ca": self.ca,
+            "certificate": self.certificate,
+            "private_key": self.private_key,
+            "crl": self.crl,
+            "tls_crypt_v2": self.tls_crypt_v2,
+            "udp_port": self.udp_port,
+            "tcp_port": self.tcp_port,
+            "compat_port": self.compat_port,
         }
 
 
@@ -145,15 +117,22 @@ class HubSpec:
     mtu: int
     peers: dict[str, Peer] = field(repr=False)
     forwarding: str
+    openvpn: OpenVPN | None = None
+    pushed_routes: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
 
     @property
     def version(self) -> tuple[int, int]:
         """The order of specs: a restored database raises the epoch."""
         return self.epoch, self.generation
 
+    def admits(self, peer: OpenVPNPeer) -> bool:
+        """Return whether there is a listener for a peer."""
+        return self.openvpn is not None and (self.openvpn.compat_port is not None or not peer.compat)
+
     def document(self) -> SpecDocument:
         """Return the spec as JSON data."""
-        return {
+        document: SpecDocument = {
             "schema": SCHEMA,
             "hub": self.hub,
             "epoch": self.epoch,
@@ -163,6 +142,13 @@ class HubSpec:
             "peers": {peer_id: peer.document() for peer_id, peer in self.peers.items()},
             "forwarding": self.forwarding,
         }
+        if self.openvpn is not None:
+            document["openvpn"] = self.openvpn.document()
+        if self.pushed_routes:
+            document["pushed_routes"] = list(self.pushed_routes)
+        if self.dns:
+            document["dns"] = list(self.dns)
+        return document
 
 
 @dataclass(frozen=True)
@@ -197,100 +183,54 @@ class HubDelta:
         }
 
 
-# Digests. The sum over the peers lets a delta name its target without anybody reading the other peers.
-
-
-def canonical(document: object) -> bytes:
-    """Return JSON data in the one form that digests are made of."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def header_digest(spec: Mapping[str, Any]) -> str:
-    """Return the digest (hex SHA-256) of a spec document without its peers, epoch and generation."""
-    return hashlib.sha256(canonical({key: spec[key] for key in spec if key not in _NOT_IN_HEADER})).hexdigest()
-
-
-def peer_digest(peer_id: str, peer: Mapping[str, Any]) -> int:
-    """Return the digest of one peer document as a number below 2**256."""
-    return int.from_bytes(hashlib.sha256(canonical([peer_id, peer])).digest(), "big")
-
-
-def peers_total(peers: Mapping[str, Mapping[str, Any]]) -> int:
-    """Return the sum of the digests of peer documents (by id), modulo 2**256."""
-    return sum(peer_digest(peer_id, peer) for peer_id, peer in peers.items()) % _MODULUS
-
-
-def changed_total(total: int, removed: Iterable[int], added: Iterable[int]) -> int:
-    """Return `total` with the peer digests `removed` taken out and `added` put in."""
-    return (total - sum(removed) + sum(added)) % _MODULUS
-
-
-def spec_digest(header: str, total: int) -> str:
-    """Return the digest (hex SHA-256) of a spec from the digest of its header and the total of its peers."""
-    return hashlib.sha256(canonical([header, f"{total:064x}"])).hexdigest()
-
-
-def digest(spec: Mapping[str, Any]) -> str:
-    """Return the digest of a whole spec document."""
-    return spec_digest(header_digest(spec), peers_total(spec["peers"]))
-
-
-# Validation.
-
-
-class _Faults(list[str]):
-    """What is wrong with a document, all of it, shortened in the end."""
-
-    def raise_if_any(self, what: str) -> None:
-        if self:
-            more = f" (and {len(self) - 10} more)" if len(self) > 10 else ""
-            raise AgentError(INVALID, f"The {what} is not valid: {'; '.join(self[:10])}{more}.")
-
-
 def parse_spec(document: object) -> HubSpec:
     """Return the spec that `document` (JSON data) describes. Raises AgentError `invalid` that names every fault."""
-    faults = _Faults()
-    data = _object(document, "spec", _SPEC_FIELDS, faults)
+    faults = Faults()
+    data = checks.fields_of(document, "spec", _SPEC_FIELDS, faults, _OPTIONAL_FIELDS)
     if not data:
         faults.raise_if_any("spec")
     _schema(data, faults)
-    wireguard = _object(data.get("wireguard"), "wireguard", _WIREGUARD_FIELDS, faults)
+    wireguard = checks.fields_of(data.get("wireguard"), "wireguard", _WIREGUARD_FIELDS, faults)
     spec = HubSpec(
-        hub=_text(data.get("hub"), "hub", _HUB, faults),
-        epoch=_number(data.get("epoch"), "epoch", 1, _MAXIMUM_COUNTER, faults),
-        generation=_number(data.get("generation"), "generation", 1, _MAXIMUM_COUNTER, faults),
-        addresses=_addresses(data.get("addresses"), faults),
-        port=_number(wireguard.get("port"), "wireguard.port", 1, 65535, faults),
-        private_key=_text(wireguard.get("private_key"), "wireguard.private_key", _KEY, faults),
-        mtu=_number(wireguard.get("mtu"), "wireguard.mtu", 1280, 9000, faults),
-        peers=_peers(data.get("peers"), "peers", faults),
-        forwarding=_choice(data.get("forwarding"), "forwarding", (ALLOW, DENY), faults),
+        hub=checks.text(data.get("hub"), "hub", _HUB, faults),
+        epoch=checks.number(data.get("epoch"), "epoch", 1, _MAXIMUM_COUNTER, faults),
+        generation=checks.number(data.get("generation"), "generation", 1, _MAXIMUM_COUNTER, faults),
+        addresses=checks.interfaces(data.get("addresses"), faults),
+        port=checks.number(wireguard.get("port"), "wireguard.port", 1, 65535, faults),
+        private_key=checks.text(wireguard.get("private_key"), "wireguard.private_key", KEY, faults),
+        mtu=checks.number(wireguard.get("mtu"), "wireguard.mtu", 1280, 9000, faults),
+        peers=parse_peers(data.get("peers"), "peers", faults),
+        forwarding=checks.choice(data.get("forwarding"), "forwarding", (ALLOW, DENY), faults),
+        openvpn=_openvpn(data.get("openvpn"), faults),
+        pushed_routes=checks.networks(data.get("pushed_routes", []), "pushed_routes", faults),
+        dns=checks.hosts(data.get("dns", []), "dns", faults),
     )
-    PeerIndex.of(spec, faults.append)
+    _check_openvpn(spec, faults)
+    PeerIndex.of(spec.addresses, spec.peers, faults.append)
     faults.raise_if_any("spec")
     return spec
 
 
 def parse_delta(document: object) -> HubDelta:
     """Return the delta that `document` (JSON data) describes. Raises AgentError `invalid` that names every fault."""
-    faults = _Faults()
-    data = _object(document, "delta", _DELTA_FIELDS, faults)
+    faults = Faults()
+    data = checks.fields_of(document, "delta", _DELTA_FIELDS, faults)
     if not data:
         faults.raise_if_any("delta")
     _schema(data, faults)
-    base = _object(data.get("base"), "base", frozenset({"generation", "digest"}), faults)
+    base = checks.fields_of(data.get("base"), "base", frozenset({"generation", "digest"}), faults)
     remove = data.get("remove")
-    if not isinstance(remove, list) or not all(isinstance(item, str) and _PEER.fullmatch(item) for item in remove):
+    if not isinstance(remove, list) or not all(isinstance(item, str) and PEER_ID.fullmatch(item) for item in remove):
         faults.append("remove is a list of peer ids")
         remove = []
     delta = HubDelta(
-        hub=_text(data.get("hub"), "hub", _HUB, faults),
-        epoch=_number(data.get("epoch"), "epoch", 1, _MAXIMUM_COUNTER, faults),
-        generation=_number(data.get("generation"), "generation", 1, _MAXIMUM_COUNTER, faults),
-        base_generation=_number(base.get("generation"), "base.generation", 1, _MAXIMUM_COUNTER, faults),
-        base_digest=_text(base.get("digest"), "base.digest", _DIGEST, faults),
-        digest=_text(data.get("digest"), "digest", _DIGEST, faults),
-        upsert=_peers(data.get("upsert"), "upsert", faults),
+        hub=checks.text(data.get("hub"), "hub", _HUB, faults),
+        epoch=checks.number(data.get("epoch"), "epoch", 1, _MAXIMUM_COUNTER, faults),
+        generation=checks.number(data.get("generation"), "generation", 1, _MAXIMUM_COUNTER, faults),
+        base_generation=checks.number(base.get("generation"), "base.generation", 1, _MAXIMUM_COUNTER, faults),
+        base_digest=checks.text(base.get("digest"), "base.digest", _DIGEST, faults),
+        digest=checks.text(data.get("digest"), "digest", _DIGEST, faults),
+        upsert=parse_peers(data.get("upsert"), "upsert", faults),
         remove=tuple(dict.fromkeys(remove)),
     )
     if delta.upsert.keys() & set(delta.remove):
@@ -301,167 +241,57 @@ def parse_delta(document: object) -> HubDelta:
 
 def parse_hub(value: object) -> str:
     """Return `value` when it can be a hub's name. Raises AgentError `invalid`."""
-    faults = _Faults()
-    hub = _text(value, "hub", _HUB, faults)
+    faults = Faults()
+    hub = checks.text(value, "hub", _HUB, faults)
     faults.raise_if_any("request")
     return hub
 
 
 def parse_version(epoch: object, generation: object) -> tuple[int, int]:
     """Return epoch and generation when they can be. Raises AgentError `invalid`."""
-    faults = _Faults()
+    faults = Faults()
     version = (
-        _number(epoch, "epoch", 1, _MAXIMUM_COUNTER, faults),
-        _number(generation, "generation", 1, _MAXIMUM_COUNTER, faults),
+        checks.number(epoch, "epoch", 1, _MAXIMUM_COUNTER, faults),
+        checks.number(generation, "generation", 1, _MAXIMUM_COUNTER, faults),
     )
     faults.raise_if_any("request")
     return version
 
 
-class PeerIndex:
-    """Which peer has which key and which network, to check a delta without reading the other peers."""
-
-    def __init__(self) -> None:
-        self.keys: dict[str, str] = {}
-        self.networks: dict[str, str] = {}
-
-    @classmethod
-    def of(cls, spec: HubSpec, fault: Callable[[str], None] | None = None) -> PeerIndex:
-        """Return the index of a spec's peers; `fault` is told about each clash."""
-        index = cls()
-        for address in spec.addresses:
-            index.networks[str(ipaddress.ip_network(ipaddress.ip_interface(address).ip))] = "the hub"
-        for peer_id, peer in spec.peers.items():
-            for clash in index.add(peer_id, peer):
-                if fault is not None:
-                    fault(clash)
-        return index
-
-    def add(self, peer_id: str, peer: Peer) -> list[str]:
-        """Put a peer in and return what it clashes with."""
-        clashes = []
-        other = self.keys.setdefault(peer.public_key, peer_id)
-        if other != peer_id:
-            clashes.append(f"peers {other} and {peer_id} have the same public key")
-        for network in peer.allowed_ips:
-            other = self.networks.setdefault(network, peer_id)
-            if other != peer_id:
-                clashes.append(f"{network} belongs to {other} and {peer_id}")
-        return clashes
-
-    def discard(self, peer_id: str, peer: Peer) -> None:
-        """Take a peer out."""
-        if self.keys.get(peer.public_key) == peer_id:
-            del self.keys[peer.public_key]
-        for network in peer.allowed_ips:
-            if self.networks.get(network) == peer_id:
-                del self.networks[network]
-
-
-def _schema(data: Mapping[str, Any], faults: _Faults) -> None:
+def _schema(data: Mapping[str, Any], faults: Faults) -> None:
     if data.get("schema") != SCHEMA or isinstance(data.get("schema"), bool):
         faults.append(f"schema is not {SCHEMA}: the agent and the portal are of different versions")
 
 
-def _object(value: object, name: str, fields: frozenset[str], faults: _Faults) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        faults.append(f"{name} is not an object")
-        return {}
-    if unknown := len(value.keys() - fields):
-        faults.append(f"{name} has {unknown} unknown fields")
-    faults.extend(f"{name} lacks {missing}" for missing in sorted(fields - value.keys()))
-    return value
+def _openvpn(value: object, faults: Faults) -> OpenVPN | None:
+    if value is None:
+        return None
+    data = checks.fields_of(value, "openvpn", _OPENVPN_FIELDS, faults)
+    compat_port = data.get("compat_port")
 
+    def pem(name: str, label: str) -> str:
+        return checks.pem(data.get(name), f"openvpn.{name}", label, faults)
 
-def _text(value: object, name: str, pattern: re.Pattern[str], faults: _Faults) -> str:
-    if isinstance(value, str) and pattern.fullmatch(value):
-        return value
-    faults.append(f"{name} is malformed")
-    return ""
-
-
-def _number(value: object, name: str, lowest: int, highest: int, faults: _Faults) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest:
-        return value
-    faults.append(f"{name} is not a whole number from {lowest} to {highest}")
-    return 0
-
-
-def _choice(value: object, name: str, choices: tuple[str, ...], faults: _Faults) -> str:
-    if isinstance(value, str) and value in choices:
-        return value
-    faults.append(f"{name} is none of {', '.join(choices)}")
-    return ""
-
-
-def _addresses(value: object, faults: _Faults) -> tuple[str, ...]:
-    if not isinstance(value, list) or not 1 <= len(value) <= 8:
-        faults.append("addresses is not a list of one to eight addresses")
-        return ()
-    good = [item for item in value if isinstance(item, str) and _is_interface(item)]
-    if len(good) != len(value) or len(set(good)) != len(good):
-        faults.append("addresses holds something that is no canonical address with its prefix, or is reserved")
-    return tuple(good)
-
-
-def _is_interface(text: str) -> bool:
-    try:
-        interface = ipaddress.ip_interface(text)
-    except ValueError:
-        return False
-    if "%" in text or interface.with_prefixlen != text:
-        return False
-    return not _reserved(interface.network) and interface.network.prefixlen > 0
-
-
-def _peers(value: object, name: str, faults: _Faults) -> dict[str, Peer]:
-    if not isinstance(value, dict):
-        faults.append(f"{name} is not an object")
-        return {}
-    peers = {}
-    for peer_id, document in value.items():
-        if not isinstance(peer_id, str) or not _PEER.fullmatch(peer_id):
-            faults.append(f"{name} has an id that is no UUID")
-            continue
-        where = f"peer {peer_id}"
-        data = _object(document, where, _PEER_FIELDS, faults)
-        preshared_key = data.get("preshared_key")
-        peer = Peer(
-            public_key=_text(data.get("public_key"), f"{where} public_key", _KEY, faults),
-            preshared_key=None
-            if preshared_key is None
-            else _text(preshared_key, f"{where} preshared_key", _KEY, faults),
-            allowed_ips=_networks(data.get("allowed_ips"), f"{where} allowed_ips", faults),
-            routes=_networks(data.get("routes"), f"{where} routes", faults),
-        )
-        if not set(peer.routes) <= set(peer.allowed_ips):
-            faults.append(f"{where} has routes that are not in its allowed_ips")
-        peers[peer_id] = peer
-    return peers
-
-
-def _networks(value: object, name: str, faults: _Faults) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        faults.append(f"{name} is not a list")
-        return ()
-    good = [item for item in value if isinstance(item, str) and _is_network(item)]
-    if len(good) != len(value) or len(set(good)) != len(good):
-        faults.append(f"{name} holds something that is no canonical network outside the reserved ranges")
-    return tuple(good)
-
-
-def _is_network(text: str) -> bool:
-    try:
-        network = ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return str(network) == text and "%" not in text and not _reserved(network)
-
-
-def _reserved(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
-    # Thousands of networks are looked at for one hub: numbers are an order of magnitude faster than `subnet_of`.
-    first, length = int(network.network_address), network.prefixlen
-    return any(
-        length >= prefix and first >> shift == start
-        for start, shift, prefix in (_RESERVED_V4 if network.version == 4 else _RESERVED_V6)
+    return OpenVPN(
+        ca=pem("ca", "CERTIFICATE"),
+        certificate=pem("certificate", "CERTIFICATE"),
+        private_key=pem("private_key", "PRIVATE KEY"),
+        crl=pem("crl", "X509 CRL"),
+        tls_crypt_v2=pem("tls_crypt_v2", "OpenVPN tls-crypt-v2 server key"),
+        udp_port=checks.number(data.get("udp_port"), "openvpn.udp_port", 1, 65535, faults),
+        tcp_port=checks.number(data.get("tcp_port"), "openvpn.tcp_port", 1, 65535, faults),
+        compat_port=None
+        if compat_port is None
+        else checks.number(compat_port, "openvpn.compat_port", 1, 65535, faults),
     )
+
+
+def _check_openvpn(spec: HubSpec, faults: Faults) -> None:
+    if any(isinstance(peer, OpenVPNPeer) and not spec.admits(peer) for peer in spec.peers.values()):
+        faults.append("there are peers over OpenVPN without a listener for them")
+    if spec.openvpn is None:
+        return
+    if spec.openvpn.udp_port == spec.port or spec.openvpn.tcp_port == spec.openvpn.compat_port:
+        faults.append("two listeners have the same port")
+    if not any("." in address for address in spec.addresses):
+        faults.append("openvpn needs an IPv4 address of the hub")

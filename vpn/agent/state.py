@@ -8,6 +8,7 @@ destroyed/<hub>.json    what was destroyed, so that a late apply cannot bring it
 <hub>/journal           the deltas since, one a line, so that one peer more does not rewrite megabytes
 <hub>/unsettled         there while reality is being changed: whoever finds it compares everything
 <hub>/endpoints.json    where the peers were last heard from
+<hub>/openvpn/          what OpenVPN's listeners read (see openvpn_config)
 <hub>/marks.json        digests of what was loaded into the hub's firewall
 """
 
@@ -27,6 +28,7 @@ from vpn.agent.errors import BASE_MISMATCH, INVALID, AgentError
 from vpn.agent.spec import (
     HubDelta,
     HubSpec,
+    OpenVPNPeer,
     Peer,
     PeerIndex,
     changed_total,
@@ -67,7 +69,9 @@ class Saved:
     def of(cls, spec: HubSpec) -> Saved:
         """Return the saved state for a spec."""
         document = cast("dict[str, Any]", spec.document())
-        return cls(spec, header_digest(document), peers_total(document["peers"]), PeerIndex.of(spec))
+        return cls(
+            spec, header_digest(document), peers_total(document["peers"]), PeerIndex.of(spec.addresses, spec.peers)
+        )
 
     @property
     def digest(self) -> str:
@@ -92,6 +96,8 @@ class Saved:
             }
         )
         change = Change(peers)
+        if any(isinstance(new, OpenVPNPeer) and not spec.admits(new) for _, new in peers.values()):
+            raise AgentError(BASE_MISMATCH, "The change needs a listener that the hub has not: send the whole spec.")
         if spec_digest(self.header, self._total_after(change)) != delta.digest:
             raise AgentError(BASE_MISMATCH, "The change does not lead to the state that it names: send the whole spec.")
         return change
@@ -259,6 +265,10 @@ class State:
         """Remember where the peers are; what a power cut takes of it does no harm."""
         if self._path(hub, "spec.json").exists():
             files.replace(self._path(hub, "endpoints.json"), json.dumps(endpoints), durable=False)
+
+    def openvpn(self, hub: str) -> Path:
+        """Return where the files of a hub's OpenVPN are."""
+        return self._path(hub, "openvpn")
 
     def marks(self, hub: str) -> dict[str, str]:
         """Return the marks that components left for a hub, by name."""

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from vpn.agent.apply import Host
-from vpn.agent.components import namespace, wireguard
+from vpn.agent.components import namespace, openvpn, wireguard
 from vpn.agent.errors import UNKNOWN_HUB, AgentError
 from vpn.agent.report import HubReport
 
@@ -18,14 +18,16 @@ def status(host: Host, hub: str, with_peers: bool = True) -> HubReport:
     if saved is None:
         raise AgentError(UNKNOWN_HUB, "This server has no such hub.")
     names = host.names(hub)
-    alive = namespace.exists(names.netns) and wireguard.is_alive(names)
+    directory = host.state.openvpn(hub)
+    tunnel = namespace.exists(names.netns) and wireguard.is_alive(names)
     report = HubReport(
         hub=hub,
         epoch=saved.spec.epoch,
         generation=saved.spec.generation,
         digest=saved.digest if host.state.settled(hub) else "",
-        alive=alive,
+        alive=tunnel and openvpn.is_alive(directory),
         observed_at=time.time(),
-        peers=(wireguard.reports(names) if alive else {}) if with_peers else None,
+        peers=(wireguard.reports(names) if tunnel else {}) if with_peers else None,
+        sessions=openvpn.reports(names, saved.spec, directory) if with_peers else None,
     )
     return replace(report, duration_ms=round((time.monotonic() - started) * 1000, 3))

@@ -13,7 +13,7 @@ from typing import Final
 
 from vpn.agent import uapi
 from vpn.agent.apply import Host, reconcile_host, restore
-from vpn.agent.components import egress, namespace, wireguard
+from vpn.agent.components import egress, namespace, openvpn, wireguard
 from vpn.agent.errors import AgentError
 from vpn.agent.lock import host_lock
 
@@ -71,7 +71,8 @@ class Watch:
     def _lives(self, hub: str) -> bool:
         names = self.host.names(hub)
         # A kernel's interface (None) lives as long as its namespace.
-        return namespace.exists(names.netns) and uapi.is_answering(names.wireguard) is not False
+        tunnel = namespace.exists(names.netns) and uapi.is_answering(names.wireguard) is not False
+        return tunnel and openvpn.is_alive(self.host.state.openvpn(hub))
 
     def _restore(self, hub: str) -> None:
         if time.monotonic() < self.retry_at.get(hub, 0.0):

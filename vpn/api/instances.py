@@ -33,6 +33,7 @@ from vpn.api.schemas.instance import (
 )
 from vpn.api.status import statuses
 from vpn.models import Instance, Operation, Region, Traffic
+from vpn.models.peer import with_compat
 
 router = Router(tags=["Instances"])
 PATH = "/instances/{uuid:instance_id}"
@@ -40,15 +41,16 @@ PATH = "/instances/{uuid:instance_id}"
 
 def show(instance: Instance) -> InstanceOut:
     """The representation of one instance."""
-    return show_instance(instance, statuses([instance])[instance.pk])
+    return show_instance(instance, statuses([instance])[instance.pk], has_compat=bool(with_compat([instance.pk])))
 
 
 @router.get("/instances", response=answers({200: list[InstanceOut]}, 403, 422), summary="List instances")
 def list_instances(request: HttpRequest, page: Query[Page]) -> HttpResponse:
     """The organization's instances, oldest first."""
     found, link = page_of(request, instances_of(member_of(request)), page)
-    words = statuses(found)
-    return many(InstanceOut, [show_instance(instance, words[instance.pk]) for instance in found], link)
+    words, compat = statuses(found), with_compat(instance.pk for instance in found)
+    shown = [show_instance(one, words[one.pk], has_compat=one.pk in compat) for one in found]
+    return many(InstanceOut, shown, link)
 
 
 @router.post(

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
+from vpn.choices import Protocol
 from vpn.validators import parse_network
 
 
@@ -63,6 +64,24 @@ class TrueFalseField(forms.TypedChoiceField):
     def prepare_value(self, value: Any) -> Any:
         """True and False as the values of the two choices."""
         return str(value).lower() if isinstance(value, bool) else value
+
+
+class ProtocolField(forms.ChoiceField):
+    """WireGuard or OpenVPN. Where none is sent, a new peer gets WireGuard and one that is there keeps what it has."""
+
+    widget = forms.RadioSelect
+
+    def __init__(self, **options: Any) -> None:
+        given = {"label": "Protocol", "choices": Protocol.choices, "initial": Protocol.WIREGUARD, **options}
+        super().__init__(required=False, **given)
+
+    def clean(self, value: Any) -> str:
+        """One of the protocols."""
+        return str(super().clean(value) or Protocol.WIREGUARD)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Was another one chosen?"""
+        return bool(data) and super().has_changed(initial, data)
 
 
 class ConfirmationField(forms.BooleanField):

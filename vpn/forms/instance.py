@@ -24,6 +24,7 @@ from vpn.models import Instance, Region
 from vpn.validators import parse_dns_server, parse_pushed_route, validate_hostname, validate_mtu, validate_name
 
 Form = TypeVar("Form", bound=forms.Form)
+_TAKEN_OVER = "WireGuard devices take a change over with a new profile, OpenVPN devices when they connect again."
 
 
 def _pool_sizes() -> list[tuple[int, str]]:
@@ -125,7 +126,7 @@ class RoutingForm(forms.Form):
         required=False,
         strip=False,
         widget=_lines_widget(5),
-        help_text="One per line, such as 10.20.0.0/16. Devices take a change over with a new profile.",
+        help_text=f"One per line, such as 10.20.0.0/16. {_TAKEN_OVER}",
     )
 
     def clean_pushed_routes(self) -> list[str]:
@@ -140,7 +141,7 @@ class DnsForm(forms.Form):
         label="Servers",
         strip=False,
         widget=_lines_widget(3),
-        help_text="One address per line. Devices take a change over with a new profile.",
+        help_text=f"One address per line. {_TAKEN_OVER}",
         error_messages={"required": "Name at least one DNS server: profiles for all traffic need one."},
     )
 

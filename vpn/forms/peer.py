@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -11,11 +12,33 @@ from django.db.models import QuerySet
 from portal.models import Membership, MembershipState, Organization
 from vpn.addressing import is_broad
 from vpn.choices import Platform, Protocol
-from vpn.forms.fields import ConfirmationField, NetworksField, TrueFalseField
+from vpn.forms.fields import ConfirmationField, NetworksField, ProtocolField, TrueFalseField
 from vpn.models import Instance, Peer, Site
+from vpn.platforms import capabilities, version_fault
 from vpn.validators import parse_network, validate_label_text, validate_wireguard_key
 
 NEW_SITE = "A new site"
+# What the server has to know to say which protocols a router can carry.
+_ASKS_ROUTER = {
+    "hx-include": "[name='protocol']:checked, [name='site_id'], [name='site_platform'], [name='site_platform_version']",
+    "hx-sync": "closest form:replace",
+}
+_WHY = {
+    Protocol.WIREGUARD: "The quicker one, and the one to take unless something speaks against it. Needs UDP.",
+    Protocol.OPENVPN: "Where WireGuard is missing or UDP is blocked: it changes over to TCP by itself.",
+}
+
+
+@dataclass(frozen=True)
+class ProtocolChoice:
+    """One protocol as a form offers it: `note` says what differs on the site's router, `reason` why it cannot."""
+
+    value: str
+    label: str
+    why: str
+    note: str
+    reason: str
+    is_chosen: bool
 
 
 class MemberField(forms.ModelChoiceField):  # type: ignore[type-arg]
@@ -26,7 +49,38 @@ class MemberField(forms.ModelChoiceField):  # type: ignore[type-arg]
         return f"{obj.user.name} ({obj.user.email})" if obj.user.name else obj.user.email
 
 
-class ClientFields(forms.Form):
+class ProtocolFields(forms.Form):
+    """How the peer talks to the hub."""
+
+    protocol = ProtocolField()
+
+    @property
+    def router(self) -> tuple[str, str]:
+        """Platform and version of the site's router; ("", "") where there is none or it is not known."""
+        return "", ""
+
+    @property
+    def protocols(self) -> list[ProtocolChoice]:
+        """The choices with their words, and for a router the reason where it cannot."""
+        platform, version = self.router
+        can = capabilities(platform, version) if platform in Platform.values else {}
+        chosen = str(self["protocol"].value() or Protocol.WIREGUARD)
+        if not self.is_bound and chosen in can and not can[chosen].offered:
+            chosen = next((protocol for protocol, one in can.items() if one.offered), chosen)
+        return [
+            ProtocolChoice(
+                value=protocol.value,
+                label=protocol.label,
+                why=_WHY[protocol],
+                note=can[protocol].note if protocol in can else "",
+                reason=can[protocol].reason if protocol in can else "",
+                is_chosen=protocol == chosen,
+            )
+            for protocol in Protocol
+        ]
+
+
+class ClientFields(ProtocolFields):
     """What can be set on a client peer, now or later."""
 
     device = forms.CharField(
@@ -54,8 +108,6 @@ class ClientPeerForm(ClientFields):
     """One user's device."""
 
     user_id = MemberField(label="Member", queryset=Membership.objects.none(), empty_label="Choose a member")
-    # No choice as long as there is one only; the action refuses what it does not know.
-    protocol = forms.CharField(required=False, initial=Protocol.WIREGUARD, widget=forms.HiddenInput)
     public_key = forms.CharField(
         label="The device's own public key",
         required=False,
@@ -63,7 +115,7 @@ class ClientPeerForm(ClientFields):
         help_text="Only if the device made its own key pair: the profile then has no private key in it.",
         widget=forms.TextInput(attrs={"class": "mono", "autocomplete": "off", "spellcheck": "false"}),
     )
-    field_order = ("user_id", "device", "route_all", "expires_at", "public_key", "protocol")
+    field_order = ("user_id", "device", "protocol", "route_all", "expires_at", "public_key")
 
     def __init__(self, *args: Any, organization: Organization, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -81,8 +133,8 @@ class ClientPeerForm(ClientFields):
         return any(self[name].value() or self[name].errors for name in ("expires_at", "public_key"))
 
 
-class SubnetFields(forms.Form):
-    """What a site advertises."""
+class SubnetFields(ProtocolFields):
+    """What a site advertises, and over which protocol."""
 
     subnets = NetworksField(
         label="Subnets behind the router",
@@ -93,6 +145,15 @@ class SubnetFields(forms.Form):
         label="Yes, route these wide ranges to this site",
         help_text="Every peer of this hub sends what has no narrower route to this router.",
     )
+
+    def __init__(self, *args: Any, site: Site | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.site = site
+
+    @property
+    def router(self) -> tuple[str, str]:
+        """The router that the site has."""
+        return (self.site.platform, self.site.platform_version) if self.site else ("", "")
 
     @property
     def asks_confirmation(self) -> bool:
@@ -115,16 +176,37 @@ class SitePeerForm(SubnetFields):
     site_platform = forms.ChoiceField(
         label="Its router runs", required=False, choices=Platform.choices, initial=Platform.ROUTEROS7
     )
-    # No choice as long as there is one only; the action refuses what it does not know.
-    protocol = forms.CharField(required=False, initial=Protocol.WIREGUARD, widget=forms.HiddenInput)
-    field_order = ("site_id", "site_name", "site_platform", "subnets", "confirm_broad_routes", "protocol")
+    site_platform_version = forms.CharField(
+        label="Version",
+        required=False,
+        max_length=20,
+        help_text="Such as 7.16.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    field_order = ("site_id", "site_name", "site_platform", "site_platform_version", "protocol", "subnets")
 
     def __init__(self, *args: Any, instance: Instance, **options: Any) -> None:
         super().__init__(*args, **options)
         sites = self.fields["site_id"]
         sites.queryset = _sites_without_peer(instance)  # type: ignore[attr-defined]
-        # With JavaScript, choosing a site fills in the subnets that are known of it.
-        sites.widget.attrs |= {"hx-get": "", "hx-target": "#site_subnets", "hx-trigger": "change"}
+        # With JavaScript, choosing a site fills in the subnets that are known of it and says what its router can do.
+        sites.widget.attrs |= {"hx-get": "", "hx-target": "#site_subnets", "hx-trigger": "change"} | _ASKS_ROUTER
+        for name in ("site_platform", "site_platform_version"):
+            ask = {"hx-get": "", "hx-target": "#site_protocol", "hx-trigger": "change"}
+            self.fields[name].widget.attrs |= ask | _ASKS_ROUTER
+
+    @property
+    def router(self) -> tuple[str, str]:
+        """The router of the site that is chosen, else the one that the new site is said to have."""
+        chosen = self["site_id"].value()
+        if chosen:
+            found = self.fields["site_id"].queryset  # type: ignore[attr-defined]
+            try:
+                row = found.filter(pk=chosen).values_list("platform", "platform_version").first()
+            except ValidationError:
+                row = None
+            return row or ("", "")
+        return str(self["site_platform"].value() or ""), str(self["site_platform_version"].value() or "")
 
     @property
     def has_sites(self) -> bool:
@@ -132,8 +214,13 @@ class SitePeerForm(SubnetFields):
         return len(self.fields["site_id"].choices) > 1  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
-        """A site, or the name of a new one."""
+        """A site, or the name of a new one with a version that its platform has."""
         cleaned: dict[str, Any] = super().clean() or {}
+        if not cleaned.get("site_id"):
+            platform = cleaned.get("site_platform") or Platform.ROUTEROS7
+            fault = version_fault(platform, cleaned.get("site_platform_version", ""))
+            if fault:
+                self.add_error("site_platform_version", fault)
         if not cleaned.get("site_id") and not cleaned.get("site_name") and not self.errors:
             missing = "Choose a site, or name the new one." if self.has_sites else "Name the new site."
             self.add_error("site_name", missing)
@@ -143,11 +230,12 @@ class SitePeerForm(SubnetFields):
 def edit_form(peer: Peer, data: Any = None) -> forms.Form:
     """The form that edits a peer, filled in from it."""
     if peer.is_site:
-        initial = {"subnets": peer.subnets, "confirm_broad_routes": peer.confirm_broad_routes}
-        return SubnetFields(data, initial=initial)
-    return ClientFields(
-        data, initial={"device": peer.device, "route_all": peer.route_all, "expires_at": peer.expires_at}
-    )
+        return SubnetFields(data, initial=_of(peer, "protocol", "subnets", "confirm_broad_routes"), site=peer.site)
+    return ClientFields(data, initial=_of(peer, "protocol", "device", "route_all", "expires_at"))
+
+
+def _of(peer: Peer, *names: str) -> dict[str, Any]:
+    return {name: getattr(peer, name) for name in names}
 
 
 def _members_of(organization: Organization) -> QuerySet[Membership]:

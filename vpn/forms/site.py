@@ -9,6 +9,7 @@ from django import forms
 from vpn.choices import Platform
 from vpn.forms.fields import NetworksField
 from vpn.models import Site
+from vpn.platforms import version_fault
 from vpn.validators import validate_label_text
 
 FIELDS = ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets")
@@ -34,6 +35,14 @@ class SiteForm(forms.Form):
     place = forms.CharField(label="Place", required=False, max_length=80, help_text="Such as Berlin, DE.")
     latitude = forms.FloatField(label="Latitude", required=False, min_value=-90, max_value=90)
     longitude = forms.FloatField(label="Longitude", required=False, min_value=-180, max_value=180)
+
+    def clean(self) -> dict[str, Any]:
+        """The version is one of the platform's."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        fault = version_fault(cleaned.get("platform", Platform.OTHER), cleaned.get("platform_version", ""))
+        if fault:
+            self.add_error("platform_version", fault)
+        return cleaned
 
     @property
     def more_is_open(self) -> bool:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from portal.exceptions import NotPossible
 from vpn import keys
 from vpn.actions import lease
+from vpn.actions.certificates import ensure_certificates
 from vpn.actions.change import lock_instance
 from vpn.actions.instance import open_operation, remove_rows, set_state
 from vpn.actions.progress import begin_step, fail_operation, finish_operation, finish_step, next_step
@@ -111,6 +112,14 @@ def _prepare_server(pk: UUID, token: UUID) -> str:
     return f"{instance.server.name} answers."
 
 
+def _issue_certificates(pk: UUID, token: UUID) -> str:
+    with transaction.atomic():
+        instance = lock_instance(pk)
+        if ensure_certificates(instance):
+            instance.save()
+    return "The authority, the hub's certificate and the key exchange's material are there."
+
+
 def _start_hub(pk: UUID, token: UUID) -> str:
     with transaction.atomic():
         instance = lock_instance(pk)
@@ -123,7 +132,9 @@ def _start_hub(pk: UUID, token: UUID) -> str:
         instance.save()
     desired, report = send(pk, compile_spec(pk))
     record_applied(pk, token, desired, report)
-    return f"WireGuard listens on UDP port {instance.wireguard_port}."
+    return (
+        f"WireGuard listens on UDP port {instance.wireguard_port}, OpenVPN on UDP and TCP port {instance.openvpn_port}."
+    )
 
 
 def _prove(pk: UUID, token: UUID) -> str:
@@ -151,6 +162,7 @@ def _prove(pk: UUID, token: UUID) -> str:
 
 _PROVISION_STEPS: dict[str, Callable[[UUID, UUID], str]] = {
     StepName.SERVER: _prepare_server,
+    StepName.CERTIFICATES: _issue_certificates,
     StepName.HUB: _start_hub,
     StepName.PROOF: _prove,
 }

@@ -24,6 +24,7 @@ ALLOWED_JOBS = frozenset(
         "vpn.jobs.observe.observe_instance",
         "vpn.jobs.observe.observe_all",
         "vpn.jobs.reconcile.reconcile_all",
+        "vpn.jobs.reconcile.renew_certificates",
         "vpn.jobs.reconcile.tidy",
     }
 )

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from datetime import timedelta
+from uuid import UUID
 
 from django.db.models import F, Q, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
-from vpn.actions.peer import expire_peers
+from portal.exceptions import NotPossible
+from vpn.actions.certificates import ensure_certificates, is_due, renew_hub
+from vpn.actions.change import changing
+from vpn.actions.peer import expire_peers, renew_peer
 from vpn.actions.recovery import raise_generation
 from vpn.actions.tick import begin_tick
 from vpn.choices import InstanceState, OperationState
 from vpn.constants import HOSTNAME_QUARANTINE_DAYS
 from vpn.desired import Unsettled, compile_spec
 from vpn.jobs import queue
-from vpn.models import IdempotencyKey, Instance, Operation, ProfileLink, ReleasedHostname
+from vpn.models import IdempotencyKey, Instance, Operation, Peer, ProfileLink, ReleasedHostname
 
 logger = logging.getLogger(__name__)
 RECONCILE_SECONDS = 5
@@ -26,6 +31,9 @@ _VERIFIED_PER_TICK = 5
 _GRACE = timedelta(seconds=5)
 _TEARDOWN_RETRY = timedelta(seconds=30)
 _OPERATIONS_KEPT = 200
+RENEW_SECONDS = 6 * 3600
+# Certificates are renewed in the last third of their life; nothing is due longer before its end than this.
+_LONGEST_NOTICE = timedelta(days=730)
 
 
 def reconcile_all() -> None:
@@ -74,6 +82,25 @@ def _verify() -> None:
             logger.warning("Instance %s lags without a raised generation; applying it whole", instance.pk)
             raise_generation(instance.pk)
             queue.enqueue_apply(instance.pk)
+
+
+def renew_certificates() -> None:
+    """Renew certificates long before their end, and issue what older instances lack."""
+    if not begin_tick("certificates", RENEW_SECONDS):
+        return
+    for pk in Instance.objects.filter(state=InstanceState.READY).values_list("pk", flat=True):
+        if _hub_is_due(pk):
+            with contextlib.suppress(NotPossible), changing(pk) as instance:
+                if not ensure_certificates(instance):
+                    renew_hub(instance)
+        for peer in Peer.objects.filter(instance=pk, certificate_expires_at__lt=timezone.now() + _LONGEST_NOTICE):
+            if is_due(peer):
+                renew_peer(peer)
+
+
+def _hub_is_due(pk: UUID) -> bool:
+    instance = Instance.objects.get(pk=pk)
+    return not instance.has_certificates or renew_hub(instance)
 
 
 def tidy() -> None:

@@ -3,7 +3,7 @@
 from vpn.models.idempotency import IdempotencyKey
 from vpn.models.instance import Instance
 from vpn.models.operation import Operation, OperationStep
-from vpn.models.peer import Peer, PeerTombstone
+from vpn.models.peer import Peer, PeerTombstone, RevokedCertificate
 from vpn.models.profile_link import ProfileLink
 from vpn.models.region import Region
 from vpn.models.released_hostname import ReleasedHostname
@@ -22,6 +22,7 @@ __all__ = [
     "ProfileLink",
     "Region",
     "ReleasedHostname",
+    "RevokedCertificate",
     "Server",
     "Site",
     "Tick",

@@ -59,6 +59,15 @@ class Instance(models.Model):
     probe_private_key_sealed = models.TextField(blank=True)
     probe_preshared_key_sealed = models.TextField(blank=True)
 
+    # The instance's own certificate authority and the hub's certificate, for OpenVPN (vpn.pki); PEM texts.
+    authority_certificate = models.TextField(blank=True)
+    authority_key_sealed = models.TextField(blank=True)
+    server_certificate = models.TextField(blank=True)
+    server_key_sealed = models.TextField(blank=True)
+    tls_crypt_key_sealed = models.TextField(blank=True)
+    revocation_list = models.TextField(blank=True)
+    revocation_number = models.PositiveIntegerField(default=0)
+
     epoch = models.PositiveIntegerField(default=1)
     desired_generation = models.PositiveBigIntegerField(default=1)
     # The last generation that changed more than peers: a server behind it needs the whole specification.
@@ -82,6 +91,9 @@ class Instance(models.Model):
     private_key = Sealed("private_key_sealed")
     probe_private_key = Sealed("probe_private_key_sealed")
     probe_preshared_key = Sealed("probe_preshared_key_sealed")
+    authority_key = Sealed("authority_key_sealed")
+    server_key = Sealed("server_key_sealed")
+    tls_crypt_key = Sealed("tls_crypt_key_sealed")
 
     objects = InstanceQuerySet.as_manager()
 
@@ -117,6 +129,21 @@ class Instance(models.Model):
     def wireguard_port(self) -> int:
         """The UDP port of the WireGuard listener."""
         return self.port_base
+
+    @property
+    def openvpn_port(self) -> int:
+        """The port of the OpenVPN listeners, UDP and TCP."""
+        return self.port_base + 1
+
+    @property
+    def compat_port(self) -> int:
+        """The TCP port of the listener for routers that need old ciphers; it runs only while there is one."""
+        return self.port_base
+
+    @property
+    def has_certificates(self) -> bool:
+        """Are authority and hub certificate issued, and the key exchange's material made?"""
+        return bool(self.server_certificate and self.tls_crypt_key_sealed and self.revocation_list)
 
     @property
     def is_settled(self) -> bool:

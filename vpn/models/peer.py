@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import uuid
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import ClassVar
 
@@ -40,15 +41,23 @@ class Peer(models.Model):
 
     # The peer's number in both pools (addressing.host_addresses): one constraint keeps both addresses unique.
     host = models.PositiveIntegerField()
+    # WireGuard's public key, or for OpenVPN the SHA-256 of the certificate's, both in base64.
     public_key = models.CharField(max_length=44)
     private_key_sealed = models.TextField(blank=True)
-    preshared_key_sealed = models.TextField()
+    preshared_key_sealed = models.TextField(blank=True)
+    # OpenVPN: the peer's certificate (PEM), its serial number (hexadecimal), and its own tls-crypt-v2 key.
+    certificate = models.TextField(blank=True)
+    certificate_serial = models.CharField(max_length=40, blank=True)
+    certificate_expires_at = models.DateTimeField(null=True, blank=True)
+    tls_crypt_key_sealed = models.TextField(blank=True)
     key_custody = models.CharField(max_length=10, choices=KeyCustody.choices, default=KeyCustody.PORTAL)
 
     changed_generation = models.PositiveBigIntegerField()
     # Digest of this peer as the hub has it; empty while the hub does not have it.
     applied_digest = models.CharField(max_length=64, blank=True)
     delivered_digest = models.CharField(max_length=64, blank=True)
+    # The host that the delivered profile points to: a profile for an address that the hub has left is outdated.
+    delivered_host = models.CharField(max_length=255, blank=True)
     delivered_at = models.DateTimeField(null=True, blank=True)
 
     last_handshake = models.DateTimeField(null=True, blank=True)
@@ -62,6 +71,7 @@ class Peer(models.Model):
 
     private_key = Sealed("private_key_sealed")
     preshared_key = Sealed("preshared_key_sealed")
+    tls_crypt_key = Sealed("tls_crypt_key_sealed")
 
     objects = PeerQuerySet.as_manager()
 
@@ -111,19 +121,50 @@ class Peer(models.Model):
         return member is None or (member.state != MembershipState.DEACTIVATED and member.user.is_active)
 
     @property
+    def is_openvpn(self) -> bool:
+        """Does this peer talk OpenVPN to the hub?"""
+        return self.protocol == Protocol.OPENVPN
+
+    @property
     def is_connected(self) -> bool:
-        """A handshake within 180 s, observed at most 10 s ago. The same rule as PeerQuerySet.connected."""
+        """A handshake within 180 s or an OpenVPN session, observed at most 10 s ago; as PeerQuerySet.connected."""
         observed_at = self.instance.observed_at
-        if not self.enabled or self.last_handshake is None or observed_at is None:
-            return False
         now = timezone.now()
-        fresh = observed_at > now - timedelta(seconds=OBSERVATION_MAX_AGE)
-        return fresh and self.last_handshake > now - timedelta(seconds=HANDSHAKE_TIMEOUT)
+        if not self.enabled or observed_at is None or observed_at <= now - timedelta(seconds=OBSERVATION_MAX_AGE):
+            return False
+        if self.is_openvpn:
+            return self.connected_from is not None
+        return self.last_handshake is not None and self.last_handshake > now - timedelta(seconds=HANDSHAKE_TIMEOUT)
 
     @property
     def is_on_hub(self) -> bool:
         """Has the server confirmed this peer as it is now?"""
         return bool(self.applied_digest) and self.changed_generation <= self.instance.applied_generation
+
+
+def with_compat(instances: Iterable[uuid.UUID]) -> set[uuid.UUID]:
+    """Which of these instances have a router that needs the compatibility listener; one query."""
+    routers = Peer.objects.admitted().filter(
+        instance__in=list(instances), protocol=Protocol.OPENVPN, type=PeerType.SITE
+    )
+    rows = routers.select_related("site").only("instance", "site", "site__platform", "site__platform_version")
+    return {peer.instance_id for peer in rows if peer.site is not None and peer.site.needs_compat}
+
+
+class RevokedCertificate(models.Model):
+    """A certificate that the hub's revocation list names, for as long as the authority lives."""
+
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="revoked_certificates")
+    serial = models.CharField(max_length=40)
+    revoked_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["instance", "serial"], name="certificate_revoked_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"revoked certificate {self.serial}"
 
 
 class PeerTombstone(models.Model):

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from portal.models import MembershipState
-from vpn.choices import InstanceState
+from vpn.choices import InstanceState, Protocol
 from vpn.constants import HANDSHAKE_TIMEOUT, OBSERVATION_MAX_AGE
 
 if TYPE_CHECKING:
@@ -20,19 +20,21 @@ if TYPE_CHECKING:
 
 
 def connected_filter(prefix: str = "") -> Q:
-    """Which peers are connected: a recent handshake, observed a moment ago.
+    """Which peers are connected: a recent handshake or an OpenVPN session, observed a moment ago.
 
     `prefix` is the path from the queried model to the peer, such as "peers__"; "" on peers themselves.
     """
     now = timezone.now()
-    observed = f"{prefix}instance__observed_at__gt"
-    return Q(
+    shook_hands = Q(
         **{
-            f"{prefix}enabled": True,
+            f"{prefix}protocol": Protocol.WIREGUARD,
             f"{prefix}last_handshake__gt": now - timedelta(seconds=HANDSHAKE_TIMEOUT),
-            observed: now - timedelta(seconds=OBSERVATION_MAX_AGE),
         }
     )
+    has_session = Q(**{f"{prefix}protocol": Protocol.OPENVPN, f"{prefix}connected_from__isnull": False})
+    observed = f"{prefix}instance__observed_at__gt"
+    fresh = Q(**{f"{prefix}enabled": True, observed: now - timedelta(seconds=OBSERVATION_MAX_AGE)})
+    return fresh & (shook_hands | has_session)
 
 
 class InstanceQuerySet(models.QuerySet["Instance"]):

@@ -8,7 +8,8 @@ from typing import ClassVar
 from django.db import models
 
 from portal.models import Organization
-from vpn.choices import WITHOUT_WIREGUARD, Platform
+from vpn import platforms
+from vpn.choices import Platform
 
 
 class Site(models.Model):
@@ -35,7 +36,11 @@ class Site(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def why_not(self, protocol: str) -> str:
+        """Why this site's router cannot carry a protocol, in words; empty where it can."""
+        return platforms.capability(self.platform, protocol, self.platform_version).reason
+
     @property
-    def without_wireguard(self) -> str:
-        """Why this site's router cannot carry WireGuard; empty where it can."""
-        return WITHOUT_WIREGUARD.get(self.platform, "")
+    def needs_compat(self) -> bool:
+        """Does this site's router need the listener with the old ciphers to speak OpenVPN?"""
+        return platforms.needs_compat(self.platform, self.platform_version)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address
 from uuid import UUID
 
 from vpn.addressing import Network, split_tunnel_routes
-from vpn.choices import KeyCustody, PeerType, ProfileState
+from vpn.choices import KeyCustody, PeerType, Platform, ProfileState
 from vpn.models import Instance, Peer
-from vpn.profiles.wireguard import WireGuardProfile, configuration_digest
+from vpn.profiles import openvpn, wireguard
+from vpn.profiles.openvpn import OpenVPNProfile
+from vpn.profiles.wireguard import WireGuardProfile
 from vpn.validators import parse_network
 
 _EVERYTHING: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
@@ -28,15 +32,45 @@ def site_subnets(instance: Instance) -> SiteSubnets:
     return {pk: tuple(parse_network(text) for text in subnets) for pk, subnets in rows}
 
 
+@dataclass(frozen=True)
+class Rendered:
+    """A profile as a file, and the digest of what it configures."""
+
+    filename: str
+    content: str = field(repr=False)
+    content_type: str
+    digest: str
+    host: str
+
+
+def render_profile(peer: Peer) -> Rendered:
+    """The file that the peer's device imports, with its keys. Raises NoAddress."""
+    name = peer.instance.hostname
+    if peer.is_openvpn:
+        over_openvpn = openvpn_profile_of(peer)
+        return Rendered(
+            filename=openvpn.filename(name),
+            content=openvpn.render(over_openvpn),
+            content_type=openvpn.CONTENT_TYPE,
+            digest=current_digest(peer),
+            host=over_openvpn.remotes[0][0],
+        )
+    over_wireguard = profile_of(peer)
+    return Rendered(
+        filename=wireguard.filename(name),
+        content=wireguard.render(over_wireguard),
+        content_type=wireguard.CONTENT_TYPE,
+        digest=current_digest(peer),
+        host=over_wireguard.endpoint_host,
+    )
+
+
 def profile_of(peer: Peer, *, with_key: bool = True, sites: SiteSubnets | None = None) -> WireGuardProfile:
-    """What the device should import now; without `with_key` it holds no secret (for comparing).
+    """What a WireGuard device should import now; without `with_key` it holds no secret (for comparing).
 
     `sites` saves asking for the instance's subnets again where many profiles are compared. Raises NoAddress.
     """
     instance = peer.instance
-    address = instance.server.address if instance.server is not None else None
-    if with_key and not address:
-        raise NoAddress
     address_v4, address_v6 = peer.addresses
     has_key = with_key and peer.key_custody == KeyCustody.PORTAL
     return WireGuardProfile(
@@ -48,10 +82,37 @@ def profile_of(peer: Peer, *, with_key: bool = True, sites: SiteSubnets | None =
         mtu=instance.mtu,
         hub_public_key=instance.public_key,
         preshared_key=peer.preshared_key if with_key else "",
-        endpoint_host=address or "",
+        endpoint_host=_address(instance, needed=with_key),
         endpoint_port=instance.wireguard_port,
         allowed_ips=routes_of(peer, site_subnets(instance) if sites is None else sites),
     )
+
+
+def openvpn_profile_of(peer: Peer, *, with_key: bool = True) -> OpenVPNProfile:
+    """What an OpenVPN device should import now; without `with_key` it holds no secret (for comparing)."""
+    instance = peer.instance
+    host = _address(instance, needed=with_key)
+    compat = peer.site is not None and peer.site.needs_compat
+    port = instance.openvpn_port
+    return OpenVPNProfile(
+        name=f"{instance.name}: {peer.label}",
+        remotes=((host, instance.compat_port, "tcp"),) if compat else ((host, port, "udp"), (host, port, "tcp")),
+        ca=instance.authority_certificate,
+        certificate=peer.certificate,
+        private_key=peer.private_key if with_key else None,
+        tls_crypt_v2=peer.tls_crypt_key if with_key and not compat else None,
+        server_name=instance.hub,
+        route_all=peer.route_all,
+        compat=compat,
+        mtu=instance.mtu,
+    )
+
+
+def _address(instance: Instance, *, needed: bool) -> str:
+    address = instance.server.address if instance.server is not None else None
+    if needed and not address:
+        raise NoAddress
+    return address or ""
 
 
 def routes_of(peer: Peer, sites: SiteSubnets) -> tuple[Network, ...]:
@@ -68,7 +129,14 @@ def routes_of(peer: Peer, sites: SiteSubnets) -> tuple[Network, ...]:
 
 def current_digest(peer: Peer, sites: SiteSubnets | None = None) -> str:
     """The digest of what the peer's profile would configure now."""
-    return configuration_digest(profile_of(peer, with_key=False, sites=sites))
+    if peer.is_openvpn:
+        digest = openvpn.configuration_digest(openvpn_profile_of(peer, with_key=False))
+        if peer.site is None or peer.site.platform != Platform.ROUTEROS6:
+            return digest
+        # The only one that takes no pushed routes: they stand in its script.
+        routes = routes_of(peer, site_subnets(peer.instance) if sites is None else sites)
+        return hashlib.sha256(f"{digest} {' '.join(map(str, routes))}".encode()).hexdigest()
+    return wireguard.configuration_digest(profile_of(peer, with_key=False, sites=sites))
 
 
 def profile_state(peer: Peer) -> ProfileState:
@@ -84,11 +152,27 @@ def profile_states(instance: Instance, peers: Iterable[Peer]) -> dict[UUID, Prof
         peer.instance = instance
         if not peer.delivered_digest:
             states[peer.pk] = ProfileState.UNDELIVERED
-        elif peer.delivered_digest == current_digest(peer, sites):
+        elif peer.delivered_digest == current_digest(peer, sites) and not _has_moved(peer):
             states[peer.pk] = ProfileState.CURRENT
         else:
             states[peer.pk] = ProfileState.OUTDATED
     return states
+
+
+def _has_moved(peer: Peer) -> bool:
+    """Does the delivered profile point to an address that the hub has left? A name goes along with the hub."""
+    server = peer.instance.server
+    if not peer.delivered_host or server is None or not server.address:
+        return False
+    return _is_address(peer.delivered_host) and peer.delivered_host != server.address
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def routes_sentence(peer: Peer) -> str:

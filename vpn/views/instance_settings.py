@@ -17,7 +17,7 @@ from portal.forms.refusal import show_refusal
 from portal.models import Membership
 from vpn.access import get_instance, peers_of
 from vpn.actions.instance import update_instance
-from vpn.choices import PeerType
+from vpn.choices import PeerType, Protocol
 from vpn.forms.instance import DnsForm, RoutingForm, SettingsForm, settings_form
 from vpn.models import Instance, Peer
 from vpn.views.instance_head import head_of
@@ -44,7 +44,9 @@ def instance_settings(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Name, MTU, the hub's facts, and the way to its end."""
     member = get_member(request)
     instance = get_instance(member, pk, write=request.method == "POST")
-    return _settings_page(request, member, instance, "settings", SettingsForm)
+    return _settings_page(
+        request, member, instance, "settings", SettingsForm, needs_compat=_needing_compat(member, instance)
+    )
 
 
 def _settings_page(
@@ -69,6 +71,12 @@ def _save(instance: Instance, form: forms.Form) -> bool:
         show_refusal(form, refusal)
         return False
     return True
+
+
+def _needing_compat(member: Membership, instance: Instance) -> list[Peer]:
+    """The site peers because of which the OpenVPN listener with old ciphers runs."""
+    routers = peers_of(member, instance).admitted().filter(type=PeerType.SITE, protocol=Protocol.OPENVPN)
+    return [peer for peer in routers.order_by("site__name") if peer.site is not None and peer.site.needs_compat]
 
 
 def _advertised(member: Membership, instance: Instance) -> list[Peer]:

@@ -89,7 +89,7 @@ def _tunnel(peer: Peer, profile_state: str) -> Condition:
         )
     if peer.last_handshake is None:
         return Condition(
-            "waiting", "Never connected", "The profile was fetched, but no handshake came yet.", steps=True
+            "waiting", "Never connected", "The profile was fetched, but nothing connected with it yet.", steps=True
         )
     return Condition("off", "Not connected", since=peer.last_handshake, steps=True)
 
@@ -110,4 +110,5 @@ def _fetch_advice(peer: Peer) -> str:
         return "Fetch the profile and import it on the site's router."
     if peer.key_custody == KeyCustody.DEVICE:
         return "Fetch the profile, add the device's own private key to it, and switch it on."
-    return "Show the profile, scan it or download it on the device, and switch it on."
+    scan = "" if peer.is_openvpn else "scan it or "
+    return f"Show the profile, {scan}download it on the device, and switch it on."

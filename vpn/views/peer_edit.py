@@ -19,17 +19,20 @@ from vpn.forms.peer import edit_form
 from vpn.models import Peer
 from vpn.views.peer_new import warn_about_subnets
 
+_NEW_KEYS = " Its keys are new, and so is its profile: fetch it and import it in place of the old one."
+
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def peer_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Change what can be changed on a peer."""
     member = get_member(request)
     peer = get_peer(member, pk, write=True)
+    protocol = peer.protocol
     form = edit_form(peer, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         saved = _save(peer, form)
         if saved is not None:
-            messages.success(request, f"{saved.label} was saved.")
+            messages.success(request, f"{saved.label} was saved.{_NEW_KEYS if saved.protocol != protocol else ''}")
             if "subnets" in form.changed_data:
                 warn_about_subnets(request, saved)
             return redirect("peer", pk=pk)

@@ -25,6 +25,9 @@ from vpn.forms.peer import ClientPeerForm, SitePeerForm
 from vpn.models import Instance, Peer, Site
 from vpn.validators import parse_network
 
+# The site's fields as this form calls them.
+_SITE_FIELDS = {"name": "site_name", "platform": "site_platform", "platform_version": "site_platform_version"}
+
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def client_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -52,7 +55,9 @@ def site_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
             messages.success(request, f"{peer.label} was added.")
             warn_about_subnets(request, peer)
             return redirect("peer", pk=peer.pk)
-    return render_page(request, "vpn/peer_new_site.html", {"form": form, "instance": instance}, fragment="site_subnets")
+    # What the form asks for while it is filled in: what the chosen router can do, and which subnets are behind it.
+    fragment = "site_protocol" if request.headers.get("HX-Target") == "site_protocol" else "site_subnets"
+    return render_page(request, "vpn/peer_new_site.html", {"form": form, "instance": instance}, fragment=fragment)
 
 
 def warn_about_subnets(request: HttpRequest, peer: Peer) -> None:
@@ -64,11 +69,10 @@ def warn_about_subnets(request: HttpRequest, peer: Peer) -> None:
 def _create_client(instance: Instance, form: ClientPeerForm) -> Peer | None:
     values = dict(form.cleaned_data)
     member = values.pop("user_id")
-    values["protocol"] = values["protocol"] or "wireguard"
     try:
         return create_client_peer(instance, member=member, **values)
     except (Conflict, InvalidInput) as refusal:
-        show_refusal(form, refusal, shown_as={"protocol": ""})
+        show_refusal(form, refusal)
         return None
 
 
@@ -83,36 +87,40 @@ def _create_site_peer(member: Membership, instance: Instance, form: SitePeerForm
                 instance,
                 site=site or _create_site(member, values),
                 subnets=subnets,
-                protocol=values["protocol"] or "wireguard",
+                protocol=values["protocol"],
                 confirm_broad_routes=values["confirm_broad_routes"],
             )
     except (Conflict, InvalidInput) as refusal:
-        platform_field = "site_id" if site else "site_platform"
-        names = {"name": "site_name", "platform": "site_platform", "protocol": platform_field}
-        show_refusal(form, refusal, shown_as=names)
+        show_refusal(form, refusal, shown_as=_SITE_FIELDS)
         return None
 
 
 def _create_site(member: Membership, values: dict[str, Any]) -> Site:
     # The site's own subnets describe its LAN: a route that merely leads through it is none.
     lan = [subnet for subnet in values["subnets"] if not is_broad(parse_network(subnet))]
-    return create_site(member, name=values["site_name"], platform=values["site_platform"] or "routeros7", subnets=lan)
+    return create_site(
+        member,
+        name=values["site_name"],
+        platform=values["site_platform"] or "routeros7",
+        platform_version=values["site_platform_version"],
+        subnets=lan,
+    )
 
 
 def _site_initial(request: HttpRequest, instance: Instance) -> dict[str, Any]:
-    """The site that a link or the select names, with its subnets to begin with."""
-    initial = _chosen(request, "site_id")
+    """What a link or the form so far names: the site with its subnets to begin with, or the new one's router."""
+    asked = _chosen(request, "site_id", "site_platform", "site_platform_version", "protocol")
+    site_id = asked.pop("site_id", "")
     found = Site.objects.filter(organization=instance.organization_id)
     try:
-        site = found.filter(pk=initial["site_id"]).first() if initial else None
+        site = found.filter(pk=site_id).first() if site_id else None
     except ValidationError:
         site = None
-    return {"site_id": site.pk, "subnets": site.subnets} if site else {}
+    return asked | ({"site_id": site.pk, "subnets": site.subnets} if site else {})
 
 
-def _chosen(request: HttpRequest, field: str) -> dict[str, Any]:
-    value = request.GET.get(field, "")
-    return {field: value} if value else {}
+def _chosen(request: HttpRequest, *fields: str) -> dict[str, Any]:
+    return {field: value for field in fields if (value := request.GET.get(field, ""))}
 
 
 def _posted(request: HttpRequest) -> QueryDict | None:

@@ -16,8 +16,10 @@ from portal.forms.refusal import show_refusal
 from portal.models import Membership
 from vpn.access import get_site, sites_of
 from vpn.actions.site import create_site, delete_site, update_site
+from vpn.choices import Protocol
 from vpn.forms.site import SiteForm, site_form
 from vpn.models import Peer, Site
+from vpn.platforms import Capability, capabilities
 
 
 @require_safe
@@ -53,7 +55,8 @@ def site(request: HttpRequest, pk: UUID) -> HttpResponse:
         return redirect("site", pk=pk)
     saved = get_site(member, pk)  # without what the refused form wanted
     _load_peers([saved])
-    return render(request, "vpn/site.html", {"form": form, "site": saved, "may_change": member.is_admin})
+    context = {"form": form, "site": saved, "protocols": _protocols_of(saved), "may_change": member.is_admin}
+    return render(request, "vpn/site.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -70,6 +73,12 @@ def site_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
         return render(request, "vpn/site_delete.html", {"site": found, "refusal": refusal.message}, status=409)
     messages.success(request, f"{found.name} was deleted.")
     return redirect("sites")
+
+
+def _protocols_of(found: Site) -> list[tuple[str, Capability]]:
+    """What the site's router can do, by the protocol's name."""
+    can = capabilities(found.platform, found.platform_version)
+    return [(protocol.label, can[protocol]) for protocol in Protocol]
 
 
 def _load_peers(found: list[Site]) -> None:

@@ -85,10 +85,37 @@ def test_a_body_at_fault_names_each_field(
     assert set(found) == (fields or {"user_id", "expires_at", "route_all"})
 
 
-def test_openvpn_is_not_pretended(api: Caller, instance: Instance, member: Membership, client_peer: Peer) -> None:
+def test_a_peer_may_use_openvpn_and_change_to_it(
+    api: Caller, instance: Instance, member: Membership, client_peer: Peer
+) -> None:
     wanted = {"type": "client", "user_id": str(member.pk), "route_all": False, "protocol": "openvpn"}
-    assert list(refused(api.post(f"/instances/{instance.pk}/peers", wanted), 422)["errors"]) == ["protocol"]
-    assert list(refused(api.put(path_of(client_peer), {"protocol": "openvpn"}), 422)["errors"]) == ["protocol"]
+    made = told(api.post(f"/instances/{instance.pk}/peers", wanted), 201)
+    assert made["protocol"] == "openvpn"
+    assert made["public_key"] is None
+    changed = told(api.put(path_of(client_peer), {"protocol": "openvpn"}), 200)
+    assert changed["addresses"] == told(api.get(path_of(client_peer)), 200)["addresses"]
+    assert changed["profile_state"] == "undelivered"
+    assert list(refused(api.put(path_of(client_peer), {"protocol": "ipsec"}), 422)["errors"]) == ["protocol"]
+
+
+def test_an_instance_tells_of_its_certificates_and_listeners(
+    api: Caller, instance: Instance, member: Membership
+) -> None:
+    before = told(api.get(f"/instances/{instance.pk}"), 200)
+    assert (before["rsa_ready"], before["diffie_hellman_ready"]) == (False, False)
+    assert before["endpoints"]["openvpn_udp"] is None
+    wanted = {"type": "client", "user_id": str(member.pk), "route_all": False, "protocol": "openvpn"}
+    told(api.post(f"/instances/{instance.pk}/peers", wanted), 201)
+    after = told(api.get(f"/instances/{instance.pk}"), 200)
+    assert (after["rsa_ready"], after["diffie_hellman_ready"]) == (True, True)
+    port = instance.port_base + 1
+    assert after["endpoints"]["openvpn_udp"] == after["endpoints"]["openvpn_tcp"] == f"203.0.113.1:{port}"
+    assert after["endpoints"]["openvpn_compat"] is None
+    site = told(api.post("/sites", {"name": "Old", "platform": "routeros6", "subnets": []}), 201)
+    wanted = {"type": "site", "site_id": site["id"], "subnets": ["10.1.0.0/24"], "protocol": "openvpn"}
+    told(api.post(f"/instances/{instance.pk}/peers", wanted), 201)
+    compat = told(api.get(f"/instances/{instance.pk}"), 200)["endpoints"]["openvpn_compat"]
+    assert compat == told(api.get("/instances"), 200)[0]["endpoints"]["openvpn_compat"] == f"203.0.113.1:{port - 1}"
 
 
 def test_a_routeros_6_site_is_refused_wireguard(api: Caller, instance: Instance) -> None:
@@ -261,3 +288,12 @@ def test_a_site_does_not_expire(api: Caller, site_peer: Peer) -> None:
     for moment in (timezone.now() - timedelta(hours=1), timezone.now() + timedelta(hours=1)):
         answer = refused(api.put(path_of(site_peer), {"expires_at": moment.isoformat()}), 422)
         assert list(answer["errors"]) == ["expires_at"]
+
+
+def test_a_peer_cannot_hold_more_subnets_than_a_hub_can_bear(api: Caller, instance: Instance, site: Site) -> None:
+    subnets = [f"10.{number >> 8}.{number & 255}.0/24" for number in range(501)]
+    wanted = {"type": "site", "site_id": str(site.pk), "subnets": subnets}
+    assert list(refused(api.post(f"/instances/{instance.pk}/peers", wanted), 422)["errors"]) == ["subnets"]
+    assert list(refused(api.put(f"/instances/{instance.pk}", {"pushed_routes": subnets}), 422)["errors"]) == [
+        "pushed_routes"
+    ]

@@ -100,7 +100,7 @@ def test_only_admins_try_again(auditor_browser: Client, stranger_browser: Client
 
 def test_the_bar_follows_clock_and_steps_and_ends_only_at_the_end(young: Instance) -> None:
     operation = young.operations.get()
-    assert progress_of(operation).percent == 33
+    assert progress_of(operation).percent == 25
     operation.expected_seconds = 10
     assert progress_of(operation).percent == 95
     assert not progress_of(operation).remaining

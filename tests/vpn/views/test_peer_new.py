@@ -67,11 +67,33 @@ def test_an_expiry_in_the_past_is_refused(admin_browser: Client, instance: Insta
     assert "future" in error_of(page, "expires_at")
 
 
-def test_no_protocol_but_wireguard_is_taken(admin_browser: Client, instance: Instance, member: Membership) -> None:
-    answer = admin_browser.post(client_url(instance), {"user_id": str(member.pk), "protocol": "openvpn"})
-    assert answer.status_code == 200
-    assert b"WireGuard only" in answer.content
+def test_wireguard_is_the_default_and_openvpn_a_choice(
+    admin_browser: Client, instance: Instance, member: Membership
+) -> None:
+    page = admin_browser.get(client_url(instance)).content.decode()
+    assert re.search(r'value="wireguard"[^>]* checked', page)
+    assert re.search(r'value="openvpn"(?![^>]*(checked|disabled))', page)
+    admin_browser.post(client_url(instance), {"user_id": str(member.pk), "device": "a"})
+    admin_browser.post(client_url(instance), {"user_id": str(member.pk), "device": "b", "protocol": "openvpn"})
+    assert list(Peer.objects.values_list("device", "protocol")) == [("a", "wireguard"), ("b", "openvpn")]
+
+
+def test_an_unknown_protocol_is_refused_beside_the_choice(
+    admin_browser: Client, instance: Instance, member: Membership
+) -> None:
+    page = admin_browser.post(client_url(instance), {"user_id": str(member.pk), "protocol": "ipsec"}).content
+    assert "ipsec" in error_of(page, "protocol")
     assert not Peer.objects.exists()
+
+
+def test_only_wireguard_devices_make_their_own_key(
+    admin_browser: Client, instance: Instance, member: Membership
+) -> None:
+    own = keys.public_key(keys.generate_private_key())
+    values = {"user_id": str(member.pk), "public_key": own, "protocol": "openvpn"}
+    page = admin_browser.post(client_url(instance), values).content
+    assert "Only WireGuard devices" in error_of(page, "public_key")
+    assert b'<details class="more" open>' in page
 
 
 def test_members_of_another_organization_and_deactivated_ones_are_not_offered(
@@ -168,11 +190,41 @@ def test_routeros_6_is_refused_with_the_reason_beside_the_field(
     admin_browser: Client, instance: Instance, site: Site
 ) -> None:
     values = {"site_name": "Plant", "site_platform": Platform.ROUTEROS6, "subnets": "10.1.0.0/24"}
-    assert "no WireGuard" in error_of(admin_browser.post(site_url(instance), values).content, "site_platform")
+    assert "no WireGuard" in error_of(admin_browser.post(site_url(instance), values).content, "protocol")
     assert not Site.objects.filter(name="Plant").exists()
     Site.objects.filter(pk=site.pk).update(platform=Platform.ROUTEROS6)
     page = admin_browser.post(site_url(instance), {"site_id": str(site.pk), "subnets": "10.1.0.0/24"}).content
-    assert "no WireGuard" in error_of(page, "site_id")
+    assert "no WireGuard" in error_of(page, "protocol")
+    admin_browser.post(site_url(instance), {**values, "protocol": "openvpn"})
+    assert Peer.objects.get().protocol == "openvpn"
+
+
+def test_the_version_decides_what_a_router_can_do(admin_browser: Client, instance: Instance) -> None:
+    values = {"site_name": "Plant", "site_platform": "routeros7", "subnets": "10.1.0.0/24", "protocol": "openvpn"}
+    old = admin_browser.post(site_url(instance), {**values, "site_platform_version": "7.8"}).content
+    assert "7.12" in error_of(old, "protocol")
+    other = admin_browser.post(site_url(instance), {**values, "site_platform_version": "6.49"}).content
+    assert "RouterOS 6" in error_of(other, "site_platform_version")
+    admin_browser.post(site_url(instance), {**values, "site_platform_version": "7.16"})
+    assert Site.objects.get().platform_version == "7.16"
+
+
+def test_choosing_a_router_says_at_once_what_it_cannot_do(admin_browser: Client, instance: Instance) -> None:
+    headers = {"HX-Request": "true", "HX-Target": "site_protocol"}
+    asked = {"site_id": "", "site_platform": "routeros6", "protocol": "wireguard"}
+    part = admin_browser.get(site_url(instance), asked, headers=headers).content.decode()
+    assert "no WireGuard" in part
+    assert re.search(r'value="wireguard"[^>]* disabled', part)
+    assert re.search(r'value="openvpn"[^>]* checked', part)
+    assert "<textarea" not in part
+
+
+def test_choosing_a_site_says_what_its_router_cannot_do(admin_browser: Client, instance: Instance, site: Site) -> None:
+    Site.objects.filter(pk=site.pk).update(platform=Platform.ROUTEROS6)
+    headers = {"HX-Request": "true", "HX-Target": "site_subnets"}
+    part = admin_browser.get(site_url(instance), {"site_id": str(site.pk)}, headers=headers).content.decode()
+    assert 'id="site_protocol" hx-swap-oob="innerHTML"' in part
+    assert "no WireGuard" in part
 
 
 def test_a_site_of_another_organization_is_not_taken(

@@ -13,8 +13,7 @@ from typing import Final
 from vpn.agent import nft, sysctl
 from vpn.agent.command import Place
 from vpn.agent.names import Link, Names
-from vpn.agent.reserved import PRIVATE_V4, PRIVATE_V6
-from vpn.agent.spec import LINKS_V4, LINKS_V6
+from vpn.agent.reserved import LINKS_V4, LINKS_V6, PRIVATE_V4, PRIVATE_V6
 
 HOST_TABLE: Final = "vpnhub"
 HUB_TABLE: Final = "hub_egress"

@@ -53,7 +53,9 @@ def cut(names: Names, networks: Collection[str]) -> None:
 
 def body(names: Names, spec: HubSpec) -> str:
     """Return the content of the hub's table."""
-    tunnel, uplink = f'"{names.wireguard}"', f'"{names.uplink}"'
+    uplink = f'"{names.uplink}"'
+    # Those of OpenVPN are named before they are there: no packet comes through one without these rules.
+    tunnel = "{{ {} }}".format(", ".join(f'"{name}"' for name in names.tunnels))
     own = [ipaddress.ip_interface(address).ip for address in spec.addresses]
     ping = [
         f"    iifname {tunnel} ip daddr {address} icmp type echo-request accept\n"

@@ -7,43 +7,68 @@ from collections.abc import Iterable
 from typing import Final
 
 from vpn.agent.names import Link, Names
-from vpn.agent.spec import HubSpec
+from vpn.agent.spec import HubSpec, OpenVPNPeer, Peer
 
 DEFAULTS: Final = {"4": "0.0.0.0/0", "6": "::/0"}
 
 
+# A route of a peer over OpenVPN leads to it while it is connected (see openvpn_scripts.METRIC), else to nobody: then
+# what is meant for it ends here, and never leaves through the host.
+_NOBODY: Final = "metric 4096"
+_Routes = dict[tuple[str, str], str]
+
+
 def ensure(names: Names, spec: HubSpec, link: Link) -> bool:
     """Make the hub's routes be those of `spec`; return whether they were not."""
-    into_tunnel = {route for peer in spec.peers.values() for route in peer.routes}
+    into_tunnel = _into_tunnel(names, spec.peers.values())
     changed = False
     for family, default in DEFAULTS.items():
-        wanted = {route: f"dev {names.wireguard}" for route in into_tunnel if (":" in route) == (family == "6")}
+        wanted = {key: way for key, way in into_tunnel.items() if (":" in key[0]) == (family == "6")}
         gateway = link.host_v4 if family == "4" else link.host_v6
         # A site that advertises everything is the way out for everybody: nothing leaves through the host then.
-        wanted.setdefault(default, f"via {gateway} dev {names.uplink}")
-        changed |= _reconcile(names, family, wanted)
+        if not any(route == default for route, _ in wanted):
+            wanted[default, ""] = f"via {gateway} dev {names.uplink}"
+        lines = _difference(_observe(names, family), wanted)
+        if lines:
+            names.inside.run(["ip", f"-{family}", "-batch", "-"], "\n".join(lines) + "\n")
+        changed |= bool(lines)
     return changed
 
 
-def change(names: Names, removed: Iterable[str], added: Iterable[str]) -> bool:
-    """Take routes into the tunnel out and put others in; return whether there were any. Not for default routes."""
-    lines = [f"route delete {route} dev {names.wireguard} proto static" for route in removed]
-    lines += [f"route replace {route} dev {names.wireguard} proto static" for route in added]
+def change(names: Names, before: Iterable[Peer], after: Iterable[Peer]) -> bool:
+    """Turn the routes of the peers `before` into those of the peers `after`; return whether they differ.
+
+    Not for default routes.
+    """
+    lines = _difference(_into_tunnel(names, before), _into_tunnel(names, after))
     if lines:
         names.inside.run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
     return bool(lines)
 
 
-def _reconcile(names: Names, family: str, wanted: dict[str, str]) -> bool:
-    there = _observe(names, family)
-    lines = [f"route delete {route} proto static" for route in there if route not in wanted]
-    lines += [f"route replace {route} {way} proto static" for route, way in wanted.items() if there.get(route) != way]
-    if lines:
-        names.inside.run(["ip", f"-{family}", "-batch", "-"], "\n".join(lines) + "\n")
-    return bool(lines)
+def _into_tunnel(names: Names, peers: Iterable[Peer]) -> _Routes:
+    return {
+        (route, _NOBODY if isinstance(peer, OpenVPNPeer) else ""): f"dev {names.wireguard}"
+        for peer in peers
+        for route in peer.routes
+    }
 
 
-def _observe(names: Names, family: str) -> dict[str, str]:
+def _difference(there: _Routes, wanted: _Routes) -> list[str]:
+    lines = [
+        f"route replace {route} {way} {metric} proto static"
+        for (route, metric), way in wanted.items()
+        if there.get((route, metric)) != way
+    ]
+    lines += [
+        f"route delete {route} {way} {metric} proto static"
+        for (route, metric), way in there.items()
+        if (route, metric) not in wanted
+    ]
+    return lines
+
+
+def _observe(names: Names, family: str) -> _Routes:
     routes = {}
     for line in names.inside.run(["ip", f"-{family}", "route", "show", "proto", "static"]).splitlines():
         fields = line.split()
@@ -54,5 +79,6 @@ def _observe(names: Names, family: str) -> dict[str, str]:
             route = str(ipaddress.ip_network(route))
         words = dict(zip(fields[1::2], fields[2::2], strict=False))
         way = f"dev {words.get('dev', '')}"
-        routes[route] = f"via {words['via']} {way}" if "via" in words else way
+        metric = f"metric {words.get('metric', '')}"
+        routes[route, metric if metric == _NOBODY else ""] = f"via {words['via']} {way}" if "via" in words else way
     return routes

@@ -19,8 +19,9 @@ from vpn.agent import command, uapi
 from vpn.agent.command import Place, Result
 from vpn.agent.errors import FAILED, PORT_TAKEN, AgentError
 from vpn.agent.names import Names
+from vpn.agent.peers import by_wireguard
 from vpn.agent.report import PeerReport
-from vpn.agent.spec import HubSpec, Peer
+from vpn.agent.spec import HubSpec, WireGuardPeer
 
 Endpoints = Mapping[str, tuple[str, bool]]
 
@@ -68,7 +69,7 @@ def ensure(names: Names, spec: HubSpec, endpoints: Endpoints) -> bool:
     return _ensure_addresses(names, spec) or changed
 
 
-def change(names: Names, removed: Iterable[str], upserted: Iterable[Peer]) -> bool:
+def change(names: Names, removed: Iterable[str], upserted: Iterable[WireGuardPeer]) -> bool:
     """Put peers in as given, then take those with the public keys `removed` out; return whether there were any.
 
     In this order a network moves to a new key without being taken away in between.
@@ -210,14 +211,14 @@ def _ensure_private_key(names: Names, spec: HubSpec, device: _Device) -> bool:
 
 
 def _ensure_peers(names: Names, spec: HubSpec, device: _Device) -> bool:
-    wanted = {peer.public_key: peer for peer in spec.peers.values()}
+    wanted = {peer.public_key: peer for peer in by_wireguard(spec.peers.values())}
     differing = [
         peer for key, peer in wanted.items() if key not in device.peers or not _is_same(device.peers[key], peer)
     ]
     return change(names, device.peers.keys() - wanted.keys(), differing)
 
 
-def _is_same(real: _RealPeer, peer: Peer) -> bool:
+def _is_same(real: _RealPeer, peer: WireGuardPeer) -> bool:
     return (
         real.allowed_ips == set(peer.allowed_ips)
         and real.preshared_key == (peer.preshared_key or NO_KEY)
@@ -248,13 +249,13 @@ def _ensure_addresses(names: Names, spec: HubSpec) -> bool:
 
 def _configuration(spec: HubSpec, endpoints: Endpoints) -> str:
     lines = [f"[Interface]\nPrivateKey = {spec.private_key}\nListenPort = {spec.port}\n"]
-    for peer in spec.peers.values():
+    for peer in by_wireguard(spec.peers.values()):
         endpoint, talking = endpoints.get(peer.public_key, ("", False))
         lines.append(_peer_section(peer, endpoint, talking))
     return "".join(lines)
 
 
-def _peer_section(peer: Peer, endpoint: str = "", talking: bool = False) -> str:
+def _peer_section(peer: WireGuardPeer, endpoint: str = "", talking: bool = False) -> str:
     section = (
         f"[Peer]\nPublicKey = {peer.public_key}\nPresharedKey = {peer.preshared_key or NO_KEY}\n"
         f"AllowedIPs = {', '.join(peer.allowed_ips)}\nPersistentKeepalive = {1 if talking else 'off'}\n"

@@ -62,9 +62,9 @@ class EndpointsOut(Out):
     """Where clients connect to: `host:port`, or null."""
 
     wireguard: str | None
-    openvpn_udp: str | None = None
-    openvpn_tcp: str | None = None
-    openvpn_compat: str | None = None
+    openvpn_udp: str | None
+    openvpn_tcp: str | None
+    openvpn_compat: str | None = Field(description="There only while a router needs it.")
 
 
 class InstanceOut(Out):
@@ -90,8 +90,8 @@ class InstanceOut(Out):
     region: str
     state: InstanceState
     configured: bool
-    rsa_ready: bool = False
-    diffie_hellman_ready: bool = False
+    rsa_ready: bool = Field(description="Certificates are issued.")
+    diffie_hellman_ready: bool = Field(description="The key exchange's material is there.")
     server_ready: bool
     status: list[Literal["provisioning", "applying", "peer-created", "peer-removed", "settings-changed"]]
     desired_generation: int
@@ -140,8 +140,8 @@ class BandwidthOut(Out):
     date: date
 
 
-def show_instance(instance: Instance, status: list[str]) -> InstanceOut:
-    """The representation; `status` are the words of `vpn.api.status`."""
+def show_instance(instance: Instance, status: list[str], *, has_compat: bool) -> InstanceOut:
+    """The representation; `status` are the words of `vpn.api.status`, `has_compat` as `with_compat` found it."""
     hub = host_addresses(instance.network_v4, instance.network_v6, HUB_HOST)
     prefixes = (instance.network_v4.prefixlen, instance.network_v6.prefixlen)
     return InstanceOut.model_validate(
@@ -152,6 +152,8 @@ def show_instance(instance: Instance, status: list[str]) -> InstanceOut:
             "region": instance.region_id,
             "state": instance.state,
             "configured": instance.configured,
+            "rsa_ready": bool(instance.server_certificate),
+            "diffie_hellman_ready": bool(instance.tls_crypt_key_sealed),
             "server_ready": instance.server_ready,
             "status": status,
             "desired_generation": instance.desired_generation,
@@ -161,16 +163,24 @@ def show_instance(instance: Instance, status: list[str]) -> InstanceOut:
             "pushed_routes": instance.pushed_routes,
             "public_dns": instance.public_dns,
             "addresses": [f"{address}/{prefix}" for address, prefix in zip(hub, prefixes, strict=True)],
-            "endpoints": {"wireguard": _wireguard_endpoint(instance)},
+            "endpoints": _endpoints(instance, has_compat=has_compat),
             "created_at": instance.created_at,
         }
     )
 
 
-def _wireguard_endpoint(instance: Instance) -> str | None:
+def _endpoints(instance: Instance, *, has_compat: bool) -> dict[str, str | None]:
     """Where devices connect to, once there is something to connect to."""
     address = instance.server.address if instance.server is not None else None
-    return endpoint(address, instance.wireguard_port) if address and instance.configured else None
+    if not address or not instance.configured:
+        return dict.fromkeys(("wireguard", "openvpn_udp", "openvpn_tcp", "openvpn_compat"))
+    over_openvpn = endpoint(address, instance.openvpn_port) if instance.has_certificates else None
+    return {
+        "wireguard": endpoint(address, instance.wireguard_port),
+        "openvpn_udp": over_openvpn,
+        "openvpn_tcp": over_openvpn,
+        "openvpn_compat": endpoint(address, instance.compat_port) if over_openvpn and has_compat else None,
+    }
 
 
 def show_operation(operation: Operation) -> OperationOut:

@@ -17,7 +17,7 @@ class PeerCreate(In):
     """A new peer. A site: `site_id`, `subnets`, `confirm_broad_routes`; a client: the other fields."""
 
     type: Literal["client", "site"]
-    protocol: Text = Field("wireguard", description="`wireguard`; OpenVPN comes later.")
+    protocol: Text = Field("wireguard", description="`wireguard` or `openvpn`.")
     site_id: UUID | None = None
     subnets: list[Text] = Field([], description="What the site advertises, such as 10.1.0.0/24.")
     confirm_broad_routes: Flag = Field(False, description="Needed for anything wider than /8 (IPv6 /32).")
@@ -66,7 +66,7 @@ class PeerOut(Out):
     route_all: bool
     protocol: Literal["wireguard", "openvpn"]
     addresses: list[str]
-    public_key: str
+    public_key: str | None = Field(description="WireGuard's; null for OpenVPN.")
     enabled: bool
     expires_at: datetime | None
     connected: bool
@@ -108,7 +108,7 @@ def show_peer(peer: Peer, profile_state: ProfileState) -> PeerOut:
             "route_all": peer.route_all,
             "protocol": peer.protocol,
             "addresses": [f"{address}/{address.max_prefixlen}" for address in peer.addresses],
-            "public_key": peer.public_key,
+            "public_key": None if peer.is_openvpn else peer.public_key,
             "enabled": peer.enabled,
             "expires_at": peer.expires_at,
             "connected": connected,

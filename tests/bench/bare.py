@@ -1,0 +1,90 @@
+"""Bare servers to compare a hub with: no portal, no namespace of their own, no firewall."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.network.authority import Authority
+from tests.network.hub import make_keys
+from tests.network.lab import Lab, Node, wait_until
+
+INTERFACE = f"bare{os.getpid()}"
+MTU = 1420
+OPENVPN_PORT, WIREGUARD_PORT = 30001, 30000
+
+
+@contextlib.contextmanager
+def openvpn(lab: Lab, clients: Sequence[Node], tunnel: str) -> Iterator[str]:
+    """A server with these clients connected; the last one's address.
+
+    Same cipher, MTU and keepalive as our hub's, forwarding by the kernel: packets between clients leave openvpn and
+    come back in, as they do with us.
+    """
+    authority = Authority(OPENVPN_PORT)
+    directory = lab.directory / "bare"
+    directory.mkdir(0o700)
+    files = {
+        "ca": authority.authority.certificate,
+        "cert": authority.server.certificate,
+        "key": authority.server.private_key,
+        "crl-verify": authority.crl,
+        "tls-crypt-v2": authority.server_key,
+    }
+    lines = ["server 10.8.0.0 255.255.255.0", "topology subnet", "proto udp4", f"port {OPENVPN_PORT}", "dh none"]
+    lines += ["dev tun", "disable-dco", "keepalive 2 10", f"tun-mtu {MTU}", "data-ciphers AES-256-GCM", "verb 1"]
+    lines += [f"{name} {_written(directory / name, text)}" for name, text in files.items()]
+    server = lab.start(
+        lab.host, ["openvpn", "--config", _written(directory / "server.conf", "\n".join(lines)), "--auth", "SHA256"]
+    )
+    try:
+        for number, node in enumerate(clients):
+            profile = authority.profile(lab.host.v4, authority.issue(f"client{number}"), protocol="udp", mtu=MTU)
+            lab.openvpn_up(node, profile, tunnel)
+            lab.wait_ping(node, "10.8.0.1")
+        yield address(lab, clients[-1], tunnel)
+    finally:
+        for node in clients:
+            with contextlib.suppress(KeyError):
+                lab.openvpn_down(node, tunnel)
+        server.terminate()
+        server.wait(10)
+
+
+@contextlib.contextmanager
+def wireguard(lab: Lab, clients: Sequence[Node], tunnel: str) -> Iterator[str]:
+    """A wireguard-go hub with these clients connected; the last one's address."""
+    server_key, server_public = make_keys()
+    own = f"[Interface]\nMTU = {MTU}\n"
+    server = f"{own}PrivateKey = {server_key}\nAddress = 10.9.0.1/24\nListenPort = {WIREGUARD_PORT}\n"
+    profiles = []
+    for number, _ in enumerate(clients, 2):
+        key, public = make_keys()
+        server += f"[Peer]\nPublicKey = {public}\nAllowedIPs = 10.9.0.{number}/32\n"
+        profiles.append(
+            f"{own}PrivateKey = {key}\nAddress = 10.9.0.{number}/32\n[Peer]\nPublicKey = {server_public}\n"
+            f"AllowedIPs = 10.9.0.0/24\nEndpoint = {lab.host.v4}:{WIREGUARD_PORT}\n"
+        )
+    try:
+        lab.wg_quick_up(lab.host, server, INTERFACE)
+        for node, profile in zip(clients, profiles, strict=True):
+            lab.wg_quick_up(node, profile, tunnel)
+            lab.wait_ping(node, "10.9.0.1")
+        yield address(lab, clients[-1], tunnel)
+    finally:
+        with contextlib.suppress(AssertionError):
+            lab.wg_quick_down(lab.host, INTERFACE)
+        wait_until(lambda: not Path(f"/run/wireguard/{INTERFACE}.sock").exists(), what="the bare hub's end")
+
+
+def address(lab: Lab, node: Node, device: str) -> str:
+    """A node's IPv4 address on a tunnel."""
+    return lab.run(node, ["ip", "-4", "-brief", "address", "show", "dev", device]).stdout.split()[2].partition("/")[0]
+
+
+def _written(path: Path, text: str) -> str:
+    path.touch(0o600)
+    path.write_text(text)
+    return str(path)

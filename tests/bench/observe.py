@@ -1,0 +1,73 @@
+"""`python -m tests.bench.observe INSTANCE`: how long it takes to look at a hub, as the worker does it.
+
+Prints the medians of the agent's answer, of the whole job, and of noting down that every peer is connected and moved
+bytes: made up, as thousands of clients fit on no machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from statistics import median
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+django.setup()
+
+from vpn.agent.report import HubReport, SessionReport  # noqa: E402 - needs the settings
+from vpn.choices import Protocol  # noqa: E402
+from vpn.drivers.registry import driver_for  # noqa: E402
+from vpn.jobs.observe import observe_instance  # noqa: E402
+from vpn.models import Instance  # noqa: E402
+from vpn.observed import record_observation  # noqa: E402
+
+RUNS = 9
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """Median of some runs, after one that warms up."""
+    action()
+    found = []
+    for _ in range(RUNS):
+        started = time.perf_counter()
+        action()
+        found.append(time.perf_counter() - started)
+    return median(found)
+
+
+def everybody_moves(instance: Instance, report: HubReport) -> Callable[[], None]:
+    """Return what notes down a report in which every peer is connected, and has moved more bytes each time."""
+    peers = [str(pk) for pk in instance.peers.filter(protocol=Protocol.OPENVPN).values_list("pk", flat=True)]
+    moved = 0
+    since = int(time.time()) - 60
+
+    def record() -> None:
+        nonlocal moved
+        moved += 1_000
+        sessions = {peer: SessionReport("203.0.113.5:1194", since, moved, moved, "udp") for peer in peers}
+        record_observation(instance.pk, replace(report, sessions=sessions))
+
+    return record
+
+
+def main(instance_id: str) -> None:
+    """Measure and print."""
+    instance = Instance.objects.select_related("region").get(pk=instance_id)
+    driver = driver_for(instance.region.driver)
+    report = driver.status(instance.hub, peers=True)
+    found = {
+        "status": seconds(lambda: driver.status(instance.hub, peers=True)),
+        "job": seconds(lambda: observe_instance(instance_id)),
+        "everybody": seconds(everybody_moves(instance, report)),
+    }
+    observe_instance(instance_id)  # and nobody was connected
+    sys.stdout.write(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

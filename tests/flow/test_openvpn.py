@@ -1,0 +1,137 @@
+"""OpenVPN page to packet: both protocols on one hub, one device that changes between them, and an end within seconds."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import requests
+
+from tests.network.lab import Lab, Node, Site, wait_until
+from tests.running_portal import RunningPortal
+from tests.visitor import Visitor
+
+pytestmark = [pytest.mark.flow, pytest.mark.network]
+
+REVOKED_WITHIN = 2.0
+# The story is one: each test goes on where the one before it ended.
+story: dict[str, str] = {}
+
+
+@pytest.fixture(scope="module")
+def admin(portal: RunningPortal) -> Visitor:
+    """The admin's browser."""
+    return portal.visitor()
+
+
+@pytest.fixture(scope="module")
+def berlin(lab: Lab) -> Site:
+    """A branch over WireGuard."""
+    return lab.add_site("berlin", lan_v4="10.1.0.0/24", lan_v6="fd10:1::/64")
+
+
+@pytest.fixture(scope="module")
+def paris(lab: Lab) -> Site:
+    """A branch over OpenVPN."""
+    return lab.add_site("paris", lan_v4="10.2.0.0/24", lan_v6="fd10:2::/64")
+
+
+@pytest.fixture(scope="module")
+def laptop(lab: Lab) -> Node:
+    """A device."""
+    return lab.add_client("laptop")
+
+
+def id_in(answer: requests.Response, noun: str) -> str:
+    """The id of the page that a form led to."""
+    found = re.search(rf"/{noun}/([0-9a-f-]{{36}})/(?:progress/)?$", answer.url)
+    assert found, f"{answer.url}\n{answer.text}"
+    return found[1]
+
+
+def fetch_profile(admin: Visitor, peer: str) -> str:
+    """The profile as a file."""
+    path = f"/peers/{peer}/"
+    return admin.submit(path, action=f"{path}profile/", headers={"Accept": "text/plain"}).text
+
+
+def add_site(admin: Visitor, name: str, site: Site, protocol: str) -> str:
+    """Connect a branch; returns its peer's id."""
+    values = {
+        "site_id": "",
+        "site_name": name,
+        "site_platform": "linux",
+        "subnets": f"{site.lan_v4}\n{site.lan_v6}",
+        "protocol": protocol,
+    }
+    return id_in(admin.submit(f"/instances/{story['instance']}/peers/new-site/", values), "peers")
+
+
+def test_two_branches_of_both_protocols_reach_each_other(lab: Lab, admin: Visitor, berlin: Site, paris: Site) -> None:
+    created = admin.submit("/instances/new/", {"name": "Frankfurt hub", "hostname": "fra", "region": "local"})
+    story["instance"] = id_in(created, "instances")
+    page = f"/instances/{story['instance']}/"
+    wait_until(lambda: "Ready" in admin.get(page).text, 30, "the instance to be ready")
+    over_wireguard = add_site(admin, "Berlin", berlin, "wireguard")
+    over_openvpn = add_site(admin, "Paris", paris, "openvpn")
+    lab.wg_quick_up(berlin.router, fetch_profile(admin, over_wireguard))
+    lab.openvpn_up(paris.router, fetch_profile(admin, over_openvpn))
+    lab.wait_ping(paris.lan, berlin.lan.v4, 20)
+    lab.wait_ping(berlin.lan, paris.lan.v4)
+    lab.wait_ping(paris.lan, berlin.lan.v6)
+    lab.wait_ping(berlin.lan, paris.lan.v6)
+
+
+def test_a_device_over_openvpn_reaches_both(lab: Lab, admin: Visitor, berlin: Site, paris: Site, laptop: Node) -> None:
+    path = f"/instances/{story['instance']}/peers/new-client/"
+    member = re.search(r'<option value="([0-9a-f-]{36})"', admin.get(path).text)
+    assert member
+    values = {"user_id": member[1], "device": "laptop", "route_all": "false", "protocol": "openvpn"}
+    story["laptop"] = id_in(admin.submit(path, values), "peers")
+    lab.openvpn_up(laptop, fetch_profile(admin, story["laptop"]))
+    lab.wait_ping(laptop, berlin.lan.v4, 20)
+    lab.wait_ping(laptop, paris.lan.v6)
+    page = f"/peers/{story['laptop']}/"
+    wait_until(lambda: f"{laptop.v4}:" in admin.get(page).text, 15, "the page to name the device's address")
+    assert "Connected" in admin.get(page).text
+
+
+def test_a_device_that_changes_its_protocol_keeps_its_address(
+    lab: Lab, admin: Visitor, berlin: Site, laptop: Node
+) -> None:
+    page = f"/peers/{story['laptop']}/"
+    address = re.search(r"100\.\d+\.\d+\.\d+", admin.get(page).text)
+    assert address
+    admin.submit(f"{page}edit/", {"protocol": "wireguard"})
+    wait_until(lambda: not lab.ping(laptop, berlin.lan.v4, timeout=0.2), REVOKED_WITHIN, "the old session to end")
+    lab.openvpn_down(laptop)
+    profile = fetch_profile(admin, story["laptop"])
+    assert f"Address = {address[0]}/32" in profile
+    lab.wg_quick_up(laptop, profile)
+    lab.wait_ping(laptop, berlin.lan.v4)
+    lab.wg_quick_down(laptop)
+    admin.submit(f"{page}edit/", {"protocol": "openvpn"})
+    lab.openvpn_up(laptop, fetch_profile(admin, story["laptop"]))
+    lab.wait_ping(laptop, berlin.lan.v4, 20)
+
+
+def test_a_deleted_device_is_out_within_two_seconds_and_stays_out(
+    lab: Lab, admin: Visitor, berlin: Site, laptop: Node
+) -> None:
+    path = f"/peers/{story['laptop']}/delete/"
+    admin.submit(path, action=path)
+    wait_until(lambda: not lab.ping(laptop, berlin.lan.v4, timeout=0.2), REVOKED_WITHIN, "the laptop to be out")
+
+
+def test_a_deleted_instance_leaves_nothing_on_the_host(lab: Lab, admin: Visitor) -> None:
+    path = f"/instances/{story['instance']}/delete/"
+    admin.submit(path, action=path)
+    gone = f"{admin.base}/instances/{story['instance']}/"
+    wait_until(lambda: admin.http.get(gone).status_code == 404, 20, "the instance to be gone")
+    assert not lab.hubs()
+
+
+def test_nothing_secret_is_in_the_logs(portal: RunningPortal) -> None:
+    logs = portal.logs()
+    assert "PRIVATE KEY" not in logs
+    assert "Traceback" not in logs

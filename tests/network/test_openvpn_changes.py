@@ -1,0 +1,304 @@
+"""Changes of a hub with OpenVPN: who is shut out, who changes protocol, and what dies and comes back."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.network.hub import Device, Hub, OpenVPNDevice, Watch, make_keys, wg
+from tests.network.lab import Lab, Node, wait_until
+from vpn.agent import spec
+from vpn.agent.errors import AgentError
+from vpn.agent.report import COMPONENTS
+
+NOTHING = dict.fromkeys(COMPONENTS, False)
+
+
+def listener_process(lab: Lab, hub: Hub, listener: str) -> int:
+    """Return the id of a listener's openvpn."""
+    return int((lab.state / hub.hub / "openvpn" / f"{listener}.pid").read_text())
+
+
+def is_gone(process: int) -> bool:
+    """Return whether a process has ended, whether or not somebody has taken note."""
+    path = Path(f"/proc/{process}/stat")
+    return not path.exists() or path.read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+
+
+def is_refused_and_silent(lab: Lab, hub: Hub, node: Node, within: float = 2.0) -> None:
+    """Check that a client's traffic ends and that it does not come back."""
+    wait_until(lambda: not lab.ping(node, hub.v4, timeout=0.2), within, "the end of the session")
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        assert not lab.ping(node, hub.v4, timeout=0.4)
+        assert hub.status().sessions == {}
+
+
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+@pytest.mark.parametrize("way", ["delta", "spec", "certificate"])
+def test_whoever_is_shut_out_is_silent_within_two_seconds(lab: Lab, hub: Hub, protocol: str, way: str) -> None:
+    alice = lab.add_client("alice")
+    device = hub.connect_openvpn(alice, protocol=protocol)
+    assert hub.authority is not None
+    ping = lab.start_ping(alice, hub.v4, 0.02)
+    ping.wait_for_replies()
+    if way == "delta":
+        assert hub.send(hub.delta(remove=[device])).changed == {**NOTHING, "openvpn": True}
+    elif way == "spec":
+        hub.authority.revoke(device.credential)
+        del hub.devices[device.peer_id]
+        assert hub.apply_next().changed == {**NOTHING, "openvpn": True}
+    else:
+        # The peer stays, with another certificate: the one that was lost opens nothing any more.
+        hub.authority.revoke(device.credential)
+        assert hub.apply_next().changed == {**NOTHING, "openvpn": True}
+    applied = time.time()
+    is_refused_and_silent(lab, hub, alice)
+    ping.stop()
+    assert max(at for at, _ in ping.replies()) - applied < 2
+    assert hub.apply().changed == NOTHING
+    if way == "certificate":
+        lab.openvpn_down(alice)
+        new = dataclasses.replace(device, credential=hub.authority.issue(device.peer_id))
+        lab.openvpn_up(alice, hub.openvpn_profile(new, protocol))
+        lab.wait_ping(alice, hub.v4)
+
+
+def test_a_revocation_leaves_all_others_alone(lab: Lab, hub: Hub) -> None:
+    alice, bob = lab.add_client("alice"), lab.add_client("bob")
+    hub.connect_openvpn(alice)
+    device = hub.connect_openvpn(bob)
+    ping = lab.start_ping(alice, hub.v4, 0.02)
+    ping.wait_for_replies()
+    assert hub.authority is not None
+    hub.authority.revoke(device.credential)
+    del hub.devices[device.peer_id]
+    hub.apply_next()
+    time.sleep(1)
+    ping.wait_for_replies()
+    assert ping.stop().lost == 0
+
+
+def test_a_peer_changes_its_protocol_under_ping_and_keeps_its_address(lab: Lab, hub: Hub) -> None:
+    alice, berlin = lab.add_client("alice"), lab.add_site("berlin")
+    hub.add_openvpn()
+    site = hub.connect_site(berlin)
+    hub.connect(alice)
+    lab.wait_ping(alice, berlin.lan.v4)
+    ping = lab.start_ping(alice, berlin.lan.v4, 0.05)
+    ping.wait_for_replies()
+
+    openvpn = dataclasses.replace(hub.add_openvpn(site.subnets), v4=site.v4, v6=site.v6)
+    del hub.devices[openvpn.peer_id]
+    assert hub.authority is not None
+    openvpn = dataclasses.replace(openvpn, peer_id=site.peer_id, credential=hub.authority.issue(site.peer_id))
+    report = hub.send(hub.delta(upsert=[openvpn]))
+    assert report.changed == {**NOTHING, "wireguard": True, "openvpn": True, "routing": True}
+    assert not lab.ping(alice, berlin.lan.v4, timeout=0.3), "the old session is over"
+    lab.wg_quick_down(berlin.router)
+    lab.openvpn_up(berlin.router, hub.openvpn_profile(openvpn))
+    changed = time.time()
+    wait_until(lambda: any(at > changed for at, _ in ping.replies()), 3, "an answer over OpenVPN")
+    assert lab.ping(alice, site.v4)
+    assert lab.ping(alice, site.v6)
+    assert lab.ping(alice, berlin.lan.v6)
+    assert hub.apply().changed == NOTHING
+
+    # And back, with new keys, while the old client holds on.
+    private_key, public_key = make_keys()
+    back = dataclasses.replace(site, private_key=private_key, public_key=public_key, preshared_key=wg("genpsk"))
+    report = hub.send(hub.delta(upsert=[back]))
+    assert report.changed == {**NOTHING, "wireguard": True, "openvpn": True, "routing": True}
+    wait_until(lambda: not lab.ping(alice, berlin.lan.v4, timeout=0.2), 2, "the end of the old session")
+    lab.openvpn_down(berlin.router)
+    lab.wg_quick_up(berlin.router, hub.profile(back))
+    lab.wait_ping(berlin.router, hub.v4)
+    changed = time.time()
+    wait_until(lambda: any(at > changed for at, _ in ping.replies()), 3, "an answer over WireGuard")
+    ping.stop()
+    assert hub.apply().changed == NOTHING
+
+
+def test_a_site_has_other_subnets_without_a_new_profile(lab: Lab, hub: Hub) -> None:
+    alice, berlin = lab.add_client("alice"), lab.add_site("berlin")
+    site = hub.connect_openvpn(berlin.router, subnets=(berlin.lan_v6,))
+    client = hub.connect_openvpn(alice)
+    assert lab.ping(alice, berlin.lan.v6)
+    more = dataclasses.replace(site, subnets=(berlin.lan_v4, berlin.lan_v6))
+    hub.send(hub.delta(upsert=[more]))
+    lab.openvpn_down(alice)
+    lab.openvpn_up(alice, hub.openvpn_profile(client))
+    lab.wait_ping(alice, berlin.lan.v4, 8)
+    assert lab.ping(alice, berlin.lan.v6)
+    less = dataclasses.replace(site, subnets=(berlin.lan_v4,))
+    hub.send(hub.delta(upsert=[less]))
+    lab.wait_ping(alice, berlin.lan.v4, 8)
+    assert not lab.ping(alice, berlin.lan.v6, timeout=0.4)
+    assert hub.apply().changed == NOTHING
+
+
+@pytest.mark.parametrize(("listener", "limit"), [("udp", 8.0), ("tcp", 2.0)])
+def test_a_killed_listener_comes_back_with_its_clients(lab: Lab, hub: Hub, listener: str, limit: float) -> None:
+    alice, bob = lab.add_client("alice"), lab.add_client("bob")
+    hub.connect_openvpn(alice, protocol=listener)
+    hub.connect_openvpn(bob, protocol="tcp" if listener == "udp" else "udp")
+    with Watch(hub.agent):
+        ping, other = lab.start_ping(alice, hub.v4, 0.05), lab.start_ping(bob, hub.v4, 0.05)
+        ping.wait_for_replies()
+        other.wait_for_replies()
+        old = listener_process(lab, hub, listener)
+        os.kill(old, signal.SIGKILL)
+        killed = time.time()
+        wait_until(lambda: any(at > killed + 0.3 for at, _ in ping.replies()), limit + 4, "traffic after the kill")
+        took = ping.stop().longest_gap
+        print(f"{listener}: {took:.1f} s")
+        assert took < limit
+        assert other.stop().lost == 0
+        assert listener_process(lab, hub, listener) != old
+        assert hub.status().alive
+    assert hub.apply().changed == NOTHING
+
+
+def test_all_is_restored_after_a_reboot(lab: Lab, hub: Hub) -> None:
+    alice, berlin = lab.add_client("alice"), lab.add_site("berlin")
+    hub.connect_openvpn(berlin.router, subnets=(berlin.lan_v4, berlin.lan_v6))
+    hub.connect_openvpn(alice)
+    extra = hub.add_openvpn()
+    del hub.devices[extra.peer_id]
+    hub.send(hub.delta(upsert=[extra]))
+    hub.agent.close()
+    lab.reboot_host()
+    assert lab.hubs() == set()
+    for node in (alice, berlin.router):
+        assert lab.ping(lab.host, node.v4), "neighbours learn the host's new link address"
+    with Watch(hub.agent):
+        lab.wait_ping(alice, berlin.lan.v4, 20)
+        assert lab.ping(alice, berlin.lan.v6)
+    assert hub.apply().changed == NOTHING
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "ip link delete {ou}",
+        "ip address flush dev {ou}",
+        "ip link set {ot} down",
+        "ip link set {ot} mtu 1300",
+        "ip route delete {v4} dev {ou}",
+        "ip route add 10.66.0.0/24 dev {ou} proto 201",
+        "rm {files}/ccd/{id}",
+        "touch {files}/ccd/stranger",
+        "rm -r {files}/ccd",
+        "rm {files}/crl.pem",
+    ],
+)
+def test_apply_again_repairs(drift: tuple[Lab, Hub, Node, OpenVPNDevice], damage: str) -> None:
+    lab, hub, alice, device = drift
+    names = {"ou": f"ou-{hub.hub}", "ot": f"ot-{hub.hub}", "v4": device.v4, "id": device.peer_id}
+    lab.run(hub.node, damage.format(files=lab.state / hub.hub / "openvpn", **names).split())
+    assert hub.apply().changed["openvpn"]
+    assert hub.apply().changed == NOTHING
+    lab.wait_ping(alice, hub.v4)
+
+
+@pytest.fixture(scope="module")
+def drift(world: tuple[Lab, Hub]) -> tuple[Lab, Hub, Node, OpenVPNDevice]:
+    lab, hub = world
+    alice = lab.add_client("alice")
+    return lab, hub, alice, hub.connect_openvpn(alice)
+
+
+def test_a_peer_more_is_a_small_change_for_others_unnoticed(lab: Lab, hub: Hub) -> None:
+    alice, bob = lab.add_client("alice"), lab.add_client("bob")
+    hub.connect_openvpn(alice)
+    ping = lab.start_ping(alice, hub.v4, 0.02)
+    ping.wait_for_replies()
+    device = hub.add_openvpn()
+    del hub.devices[device.peer_id]
+    report = hub.send(hub.delta(upsert=[device]))
+    assert report.changed == {**NOTHING, "openvpn": True}
+    assert report.duration_ms < 100
+    assert report.digest == spec.digest(hub.document)
+    lab.openvpn_up(bob, hub.openvpn_profile(device))
+    assert lab.ping(bob, hub.v4)
+    ping.wait_for_replies()
+    assert ping.stop().lost == 0
+
+
+def test_a_renewed_server_certificate_brings_clients_back(lab: Lab, hub: Hub) -> None:
+    alice, bob = lab.add_client("alice"), lab.add_client("bob")
+    hub.connect_openvpn(alice)
+    hub.connect_openvpn(bob, protocol="tcp")
+    assert hub.authority is not None
+    old = listener_process(lab, hub, "udp")
+    hub.authority.renew()
+    assert hub.apply_next().changed == {**NOTHING, "openvpn": True}
+    assert listener_process(lab, hub, "udp") != old
+    for node in (alice, bob):
+        print(f"{node.name} is back after {lab.wait_ping(node, hub.v4, 8):.1f} s")
+
+
+def test_a_taken_port_is_named_and_leaves_the_other_listener(lab: Lab, hub: Hub) -> None:
+    server = lab.serve_http(lab.host, "0.0.0.0", 20001)  # noqa: S104
+    hub.add_openvpn()
+    with pytest.raises(AgentError, match="TCP port 20001") as refusal:
+        hub.apply()
+    assert refusal.value.code == "port-taken"
+    server.kill()
+    server.wait(5)
+    assert hub.apply().changed["openvpn"]
+    assert hub.apply().changed == NOTHING
+
+
+def test_a_delta_for_a_listener_that_is_not_there_needs_the_whole_spec(hub: Hub) -> None:
+    hub.add_openvpn()
+    hub.apply()
+    device = hub.add_openvpn(compat=True)
+    del hub.devices[device.peer_id]
+    with pytest.raises(AgentError, match="base-mismatch"):
+        hub.send(hub.delta(upsert=[device]))
+    hub.devices[device.peer_id] = device
+    assert hub.apply_next().changed["openvpn"]
+
+
+def test_nothing_is_left_of_openvpn(lab: Lab, hub: Hub) -> None:
+    alice = lab.add_client("alice")
+    device = hub.connect_openvpn(alice)
+    process = listener_process(lab, hub, "udp")
+    hub.authority = None
+    del hub.devices[device.peer_id]
+    assert hub.apply_next().changed["openvpn"]
+    assert is_gone(process)
+    assert not (lab.state / hub.hub / "openvpn").exists()
+    hub.add_openvpn()
+    hub.apply_next()
+    process = listener_process(lab, hub, "tcp")
+    assert hub.destroy().changed["openvpn"]
+    assert is_gone(process)
+    assert lab.hubs() == set()
+
+
+def test_listeners_outlive_the_agent(lab: Lab, hub: Hub) -> None:
+    group = subprocess.Popen(
+        hub.agent.argv("session"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path.cwd(),
+        start_new_session=True,
+    )  # fmt: skip
+    hub.agent.process = group
+    hub.add_openvpn()
+    hub.apply()
+    processes = [listener_process(lab, hub, listener) for listener in ("udp", "tcp")]
+    for process in processes:
+        names = {os.readlink(entry) for entry in Path(f"/proc/{process}/fd").iterdir()}
+        assert not any(name.endswith("host.lock") for name in names)
+    os.killpg(group.pid, signal.SIGKILL)
+    group.wait(5)
+    hub.agent.process = None
+    assert hub.status().alive
+    assert [listener_process(lab, hub, listener) for listener in ("udp", "tcp")] == processes
+    assert isinstance(hub.add(), Device)

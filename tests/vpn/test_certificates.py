@@ -1,0 +1,197 @@
+"""Certificates of an instance and its OpenVPN peers: issued, revoked, renewed, and never loose."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from django.utils import timezone
+
+from portal.exceptions import InvalidInput
+from portal.models import Organization
+from tests.factories import make_instance, make_member, make_site
+from vpn import keys
+from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, rotate_keys, update_peer
+from vpn.choices import ProfileState
+from vpn.desired import compile_spec
+from vpn.jobs.reconcile import renew_certificates
+from vpn.models import Instance, Peer, Server, Tick
+from vpn.profiles.peer import current_digest, profile_state, render_profile
+
+
+@pytest.fixture
+def instance(organization: Organization) -> Instance:
+    """A ready instance."""
+    return make_instance(organization)
+
+
+@pytest.fixture
+def peer(instance: Instance, organization: Organization) -> Peer:
+    """A device over OpenVPN."""
+    return create_client_peer(instance, member=make_member(organization), device="laptop", protocol="openvpn")
+
+
+def revoked_serials(instance: Instance) -> set[str]:
+    """What the revocation list names."""
+    instance.refresh_from_db()
+    return {f"{entry.serial_number:x}" for entry in x509.load_pem_x509_crl(instance.revocation_list.encode())}
+
+
+def deliver(peer: Peer) -> None:
+    """As if the profile had been fetched."""
+    peer.delivered_digest = current_digest(peer)
+    peer.save(update_fields=["delivered_digest"])
+
+
+def test_a_profile_holds_what_its_device_needs_and_nothing_of_the_authority(peer: Peer) -> None:
+    peer = Peer.objects.select_related("instance__server", "member__user", "site").get(pk=peer.pk)
+    text = render_profile(peer).content
+    assert peer.certificate.strip() in text
+    assert peer.private_key.strip() in text
+    assert peer.tls_crypt_key.strip() in text
+    assert peer.instance.authority_key not in text
+    assert render_profile(peer).filename.endswith(".ovpn")
+
+
+def test_a_spec_carries_the_hubs_keys_and_no_peers_or_authoritys(peer: Peer, instance: Instance) -> None:
+    instance.refresh_from_db()
+    document = compile_spec(instance.pk).document
+    assert document["openvpn"]["private_key"] == instance.server_key
+    assert document["peers"][str(peer.pk)]["common_name"] == str(peer.pk)
+    assert peer.private_key not in str(document)
+    assert instance.authority_key not in str(document)
+
+
+@pytest.mark.parametrize("act", [rotate_keys, delete_peer, lambda peer: update_peer(peer, protocol="wireguard")])
+def test_what_ends_a_certificate_puts_it_on_the_list(peer: Peer, instance: Instance, act: object) -> None:
+    assert callable(act)
+    assert peer.certificate_serial not in revoked_serials(instance)
+    act(peer)
+    assert peer.certificate_serial in revoked_serials(instance)
+
+
+def test_a_changed_protocol_keeps_the_address_and_makes_new_keys(peer: Peer) -> None:
+    deliver(peer)
+    changed = update_peer(peer, protocol="wireguard")
+    assert changed.host == peer.host
+    assert changed.certificate == ""
+    assert changed.public_key != peer.public_key
+    assert profile_state(changed) == ProfileState.UNDELIVERED
+    again = update_peer(changed, protocol="openvpn")
+    assert again.certificate
+    assert again.host == peer.host
+
+
+def test_a_changed_route_outdates_no_openvpn_profile(
+    peer: Peer, instance: Instance, organization: Organization
+) -> None:
+    deliver(peer)
+    create_site_peer(instance, site=make_site(organization), subnets=["10.9.0.0/24"])
+    assert profile_state(Peer.objects.select_related("instance").get(pk=peer.pk)) == ProfileState.CURRENT
+
+
+def test_routeros_6_has_the_routes_in_its_script_and_is_outdated_by_a_new_one(
+    instance: Instance, organization: Organization
+) -> None:
+    site = make_site(organization)
+    type(site).objects.filter(pk=site.pk).update(platform="routeros6")
+    site.refresh_from_db()
+    peer = create_site_peer(instance, site=site, subnets=["10.6.0.0/24"], protocol="openvpn")
+    deliver(peer)
+    assert state_of(peer) == ProfileState.CURRENT
+    create_site_peer(instance, site=make_site(organization), subnets=["10.9.0.0/24"])
+    assert state_of(peer) == ProfileState.OUTDATED
+
+
+def test_a_profile_for_an_address_that_the_hub_has_left_is_outdated(peer: Peer, instance: Instance) -> None:
+    deliver(peer)
+    Peer.objects.filter(pk=peer.pk).update(delivered_host="203.0.113.1")
+    assert state_of(peer) == ProfileState.CURRENT
+    Server.objects.update(address="203.0.113.2")
+    assert state_of(peer) == ProfileState.OUTDATED
+    Peer.objects.filter(pk=peer.pk).update(delivered_host="fra.vpn.example.net")
+    assert state_of(peer) == ProfileState.CURRENT, "a name goes along with the hub"
+
+
+def test_the_hubs_certificate_names_where_it_is_reached(peer: Peer, instance: Instance) -> None:
+    Server.objects.update(address="203.0.113.2")
+    renew_certificates()
+    instance.refresh_from_db()
+    certificate = x509.load_pem_x509_certificate(instance.server_certificate.encode())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["203.0.113.2"]
+    assert names.get_values_for_type(x509.DNSName) == [instance.full_hostname]
+
+
+def test_a_renewed_certificate_outdates_its_own_profile_only(
+    instance: Instance, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = make_member(organization)
+    then = timezone.now() - timedelta(days=4 * 365)
+    with monkeypatch.context() as long_ago:
+        long_ago.setattr("vpn.actions.certificates.timezone.now", lambda: then)
+        old = create_client_peer(instance, member=member, device="old", protocol="openvpn")
+    new = create_client_peer(instance, member=member, device="new", protocol="openvpn")
+    deliver(old)
+    deliver(new)
+    renew_certificates()
+    assert state_of(old) == ProfileState.OUTDATED
+    assert state_of(new) == ProfileState.CURRENT
+    assert old.certificate_serial not in revoked_serials(instance), "the old one stays good until its end"
+
+
+def test_the_hubs_own_certificate_is_renewed_before_its_end(
+    instance: Instance, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    then = timezone.now() - timedelta(days=600)
+    with monkeypatch.context() as long_ago:
+        long_ago.setattr("vpn.actions.certificates.timezone.now", lambda: then)
+        peer = create_client_peer(instance, member=make_member(organization), protocol="openvpn")
+    deliver(peer)
+    instance.refresh_from_db()
+    before = instance.server_certificate
+    renew_certificates()
+    instance.refresh_from_db()
+    assert instance.server_certificate != before
+    assert state_of(peer) == ProfileState.CURRENT
+
+
+def state_of(peer: Peer) -> ProfileState:
+    """The state of a peer's profile, from its row."""
+    return profile_state(Peer.objects.select_related("instance").get(pk=peer.pk))
+
+
+def test_an_older_instance_gets_its_certificates_by_the_clock(instance: Instance) -> None:
+    assert not instance.has_certificates
+    renew_certificates()
+    renewed = Instance.objects.get(pk=instance.pk)
+    assert renewed.has_certificates
+    Tick.objects.all().delete()
+    renew_certificates()
+    again = Instance.objects.get(pk=instance.pk)
+    assert again.desired_generation == renewed.desired_generation, "nothing was due"
+
+
+def test_routeros_6_speaks_openvpn_over_the_compatibility_listener_only(
+    instance: Instance, organization: Organization
+) -> None:
+    site = make_site(organization)
+    type(site).objects.filter(pk=site.pk).update(platform="routeros6")
+    site.refresh_from_db()
+    with pytest.raises(InvalidInput) as refused:
+        create_site_peer(instance, site=site, subnets=["10.6.0.0/24"])
+    assert "protocol" in refused.value.errors
+    assert compile_spec(instance.pk).document["openvpn"] is None
+    peer = create_site_peer(instance, site=site, subnets=["10.6.0.0/24"], protocol="openvpn")
+    instance.refresh_from_db()
+    assert compile_spec(instance.pk).document["openvpn"]["compat_port"] == instance.compat_port
+    update_peer(peer, enabled=False)
+    assert compile_spec(instance.pk).document["openvpn"]["compat_port"] is None
+
+
+def test_a_device_cannot_bring_its_own_key_to_openvpn(instance: Instance, organization: Organization) -> None:
+    own = keys.public_key(keys.generate_private_key())
+    with pytest.raises(InvalidInput) as refused:
+        create_client_peer(instance, member=make_member(organization), protocol="openvpn", public_key=own)
+    assert "public_key" in refused.value.errors

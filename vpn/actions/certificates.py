@@ -1,0 +1,124 @@
+"""The instance's own certificate authority: issuing, revoking, renewing. All under the lock on the instance."""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256, Hash
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.utils import timezone
+
+from vpn import pki
+from vpn.models import Instance, Peer, RevokedCertificate
+
+# The list is good for as long as the authority; signing it anew now and then shows that the authority still can.
+_REVOCATION_LIST_AGE = timedelta(days=30)
+
+
+def ensure_certificates(instance: Instance) -> bool:
+    """Issue what the instance lacks: authority, hub certificate, tls-crypt-v2 key, revocation list.
+
+    The caller holds the lock and saves the instance. Returns whether anything was missing.
+    """
+    if instance.has_certificates:
+        return False
+    now = timezone.now()
+    authority = pki.create_authority(f"{instance.hostname} VPN authority", now)
+    instance.authority_certificate, instance.authority_key = authority.certificate, authority.private_key
+    _issue_server(instance, now)
+    instance.tls_crypt_key = pki.tls_crypt_v2_server_key()
+    renew_revocation_list(instance)
+    return True
+
+
+def authority_of(instance: Instance) -> pki.Credential:
+    """The instance's authority, with its key."""
+    return pki.load(instance.authority_certificate, instance.authority_key)
+
+
+def _issue_server(instance: Instance, now: datetime) -> None:
+    # RouterOS compares the certificate with what it connects to, be it the address or the name.
+    server = pki.issue_server(authority_of(instance), instance.hub, now, hosts=hosts_of(instance))
+    instance.server_certificate, instance.server_key = server.certificate, server.private_key
+
+
+def hosts_of(instance: Instance) -> list[str]:
+    """Where the hub is reached: its name, and its server's address where that is known."""
+    address = instance.server.address if instance.server is not None else None
+    return [instance.full_hostname, *([address] if address else [])]
+
+
+def renew_revocation_list(instance: Instance) -> None:
+    """Sign the list of revoked certificates anew; the caller saves the instance."""
+    revoked = [
+        pki.Revoked(int(serial, 16), at)
+        for serial, at in instance.revoked_certificates.values_list("serial", "revoked_at")
+    ]
+    instance.revocation_number += 1
+    instance.revocation_list = pki.revocation_list(
+        authority_of(instance), revoked, instance.revocation_number, timezone.now()
+    )
+
+
+def issue_for_peer(peer: Peer, instance: Instance) -> None:
+    """Give a peer a fresh certificate, key and tls-crypt-v2 key; the caller saves the peer."""
+    credential = pki.issue_client(authority_of(instance), str(peer.pk), timezone.now())
+    peer.certificate, peer.private_key = credential.certificate, credential.private_key
+    peer.certificate_serial = f"{credential.serial:x}"
+    peer.certificate_expires_at = credential.not_after
+    peer.tls_crypt_key = pki.tls_crypt_v2_client_key(instance.tls_crypt_key)
+    peer.public_key, peer.preshared_key = _fingerprint(credential.certificate), ""
+
+
+def revoke(peer: Peer, instance: Instance) -> None:
+    """Put the peer's certificate on the revocation list; the caller saves the instance."""
+    if peer.certificate_serial:
+        RevokedCertificate.objects.get_or_create(
+            instance=instance, serial=peer.certificate_serial, defaults={"revoked_at": timezone.now()}
+        )
+        renew_revocation_list(instance)
+
+
+def renew_hub(instance: Instance) -> bool:
+    """Renew what the hub shows before it runs out: its certificate, the revocation list. The caller saves."""
+    now = timezone.now()
+    renewed = False
+    if _is_due(instance.server_certificate, now) or _shown_hosts(instance) != set(hosts_of(instance)):
+        _issue_server(instance, now)
+        renewed = True
+    signed_at = x509.load_pem_x509_crl(instance.revocation_list.encode()).last_update_utc
+    if now - signed_at > _REVOCATION_LIST_AGE:
+        renew_revocation_list(instance)
+        renewed = True
+    return renewed
+
+
+def _shown_hosts(instance: Instance) -> set[str]:
+    """The names and addresses in the hub's certificate."""
+    certificate = x509.load_pem_x509_certificate(instance.server_certificate.encode())
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return set()
+    addresses = {str(address) for address in names.get_values_for_type(x509.IPAddress)}
+    return addresses | set(names.get_values_for_type(x509.DNSName))
+
+
+def is_due(peer: Peer) -> bool:
+    """Is it time for a new certificate? The old one stays good until its end, so that nobody is cut off."""
+    return bool(peer.certificate) and _is_due(peer.certificate, timezone.now())
+
+
+def _is_due(certificate: str, now: datetime) -> bool:
+    not_before, not_after = pki.validity(certificate)
+    return pki.renewal_due(not_after, not_before, now)
+
+
+def _fingerprint(certificate: str) -> str:
+    """SHA-256 of the certificate's public key in base64: as long and as unique as a WireGuard key."""
+    key = x509.load_pem_x509_certificate(certificate.encode()).public_key()
+    digest = Hash(SHA256())
+    digest.update(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    return base64.b64encode(digest.finalize()).decode()

@@ -1,0 +1,125 @@
+"""OpenVPN: listeners whose sockets are the host's and whose tunnel interfaces are the hub's, on WireGuard's pool.
+
+Who may come in is a file for each peer; its routes are set by a script when it connects, so that all listeners and
+WireGuard share one pool. Packets between peers always pass the hub's firewall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from vpn.agent import files, openvpn_config, openvpn_listeners, openvpn_process, openvpn_sessions
+from vpn.agent.names import LISTENERS, Names
+from vpn.agent.openvpn_config import Layout
+from vpn.agent.report import SessionReport
+from vpn.agent.spec import HubSpec, OpenVPNPeer
+
+
+def ensure(names: Names, spec: HubSpec, directory: Path) -> bool:
+    """Make the listeners be there as `spec` says, with the peers that it admits; return whether something was not."""
+    if spec.openvpn is None:
+        return remove(directory)
+    layout = Layout(directory).checked()
+    # Files first: who is shut out is refused from here on, and the sessions are ended below.
+    changed = _ensure_files(layout, openvpn_config.contents(layout, names, spec, spec.openvpn, _is_dual_stack()))
+    differing = _ensure_peers(layout, spec)
+    changed |= openvpn_listeners.ensure(names, spec, layout)
+    changed |= openvpn_sessions.ensure(names, spec, layout, differing)
+    return changed or bool(differing)
+
+
+def change(
+    names: Names, spec: HubSpec, directory: Path, before: Collection[OpenVPNPeer], after: Collection[OpenVPNPeer]
+) -> bool:
+    """Turn the peers `before` into those `after`, which are in `spec` already; return whether there were any."""
+    if spec.openvpn is None or not (before or after):
+        return False
+    layout = Layout(directory)
+    old, new = ({peer.common_name: peer for peer in peers} for peers in (before, after))
+    shut_out = {name for name in old if name not in new or new[name].compat != old[name].compat}
+    for name in shut_out:
+        for compat in (False, True):
+            (layout.clients(compat) / name).unlink(missing_ok=True)
+    for name, peer in new.items():
+        files.ensure(layout.clients(peer.compat) / name, openvpn_config.client(spec, peer))
+    if old:
+        openvpn_sessions.end(names, spec, layout, shut_out, old.keys() - shut_out)
+        kept = {network for peer in new.values() for network in peer.networks}
+        given_up = {network for peer in old.values() for network in peer.networks} - kept
+        openvpn_sessions.forget_routes(names, spec, given_up)
+    return True
+
+
+def tell(spec: HubSpec, directory: Path) -> bool:
+    """Make what peers are told when they connect be what it should be; return whether it was not."""
+    if spec.openvpn is None:
+        return False
+    changed = [files.ensure(directory / name, content) for name, content in openvpn_config.pushed(spec).items()]
+    return any(changed)
+
+
+def reports(names: Names, spec: HubSpec, directory: Path) -> dict[str, SessionReport]:
+    """Return by peer who is connected. Of two sessions of one peer it is the newer one."""
+    found: dict[str, SessionReport] = {}
+    layout = Layout(directory)
+    for listener, sessions in openvpn_sessions.observe(spec, layout).items():
+        for session in sessions:
+            known = found.get(session.common_name)
+            if known is not None and known.connected_since >= session.connected_since:
+                continue
+            if session.common_name in spec.peers:
+                found[session.common_name] = SessionReport(
+                    openvpn_sessions.endpoint(names, layout, listener, session),
+                    session.connected_since,
+                    session.received_bytes,
+                    session.sent_bytes,
+                    listener,
+                )
+    return found
+
+
+def is_alive(directory: Path) -> bool:
+    """Return whether all listeners that were set up run; also when there are none."""
+    return all(openvpn_process.written(config) is not None for config in directory.glob("*.conf"))
+
+
+def remove(directory: Path) -> bool:
+    """Remove all listeners with what they read; return whether there was anything. What is gone already is fine."""
+    if not directory.exists():
+        return False
+    openvpn_process.stop([Layout(directory).config(listener) for listener in LISTENERS])
+    files.remove_tree(directory)
+    return True
+
+
+def _ensure_files(layout: Layout, contents: dict[str, str]) -> bool:
+    for directory in (layout.directory, layout.clients(False), layout.clients(True), layout.shown):
+        files.private_directory(directory)
+    changed = [
+        files.ensure(layout.directory / name, content, mode=0o700 if name in openvpn_config.SCRIPTS else 0o600)
+        for name, content in contents.items()
+    ]
+    return any(changed)
+
+
+def _ensure_peers(layout: Layout, spec: HubSpec) -> set[str]:
+    """Make the files of peers be there, and no others; return whose were not."""
+    peers = {peer_id: peer for peer_id, peer in spec.peers.items() if isinstance(peer, OpenVPNPeer)}
+    differing: set[str] = set()
+    for compat in (False, True):
+        here = {peer_id: peer for peer_id, peer in peers.items() if peer.compat == compat}
+        wanted = {peer_id: openvpn_config.client(spec, peer) for peer_id, peer in here.items()}
+        differing |= _ensure_directory(layout.clients(compat), wanted)
+    return differing
+
+
+def _ensure_directory(directory: Path, wanted: dict[str, str]) -> set[str]:
+    unwanted = {path.name for path in directory.iterdir()} - wanted.keys()
+    for name in unwanted:
+        (directory / name).unlink(missing_ok=True)
+    return unwanted | {name for name, content in wanted.items() if files.ensure(directory / name, content)}
+
+
+def _is_dual_stack() -> bool:
+    return Path("/proc/net/if_inet6").exists()

@@ -1,0 +1,249 @@
+"""What openvpn reads: pure text from a checked spec (openvpn(8), version 2.6).
+
+    ca.pem certificate.pem private_key.pem crl.pem tls_crypt_v2.pem
+    udp.conf tcp.conf compat.conf    one listener each, and its .sock, .pid and .log
+    up connect disconnect            scripts
+    ccd/<common name>                who may come in, with which addresses and networks; ccd_compat/ for `compat`;
+                                     behind a `#` the same for the scripts: how the peer is routed, and its networks
+    shown/<common name>.<device>     which certificate a peer showed when it connected, and from which port
+    pushed_split pushed_all          what peers are told when they connect, and whose own it is
+
+What peers are told is the same for all of them, but for their own networks: kept in one place, a new site changes one
+file and not thousands.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from vpn.agent import openvpn_scripts
+from vpn.agent.errors import FAILED, AgentError
+from vpn.agent.names import COMPAT, TCP, UDP, Names
+from vpn.agent.spec import HubSpec, OpenVPN, OpenVPNPeer
+
+# A path becomes a word in a configuration and in a script.
+_PATH: Final = re.compile(r"/[A-Za-z0-9_./@:+-]+")
+_MOST_CLIENTS: Final = 65536  # a /16 pool has fewer
+_LONGEST_SOCKET: Final = 107  # characters, unix(7)
+
+SCRIPTS: Final = ("up", "connect", "disconnect")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the files of a hub's listeners are."""
+
+    directory: Path
+
+    def checked(self) -> Layout:
+        """Return itself when openvpn can use such paths, or raise AgentError."""
+        if not _PATH.fullmatch(str(self.directory)) or len(str(self.socket(COMPAT))) > _LONGEST_SOCKET:
+            message = "OpenVPN needs a state directory with a short name of letters, digits and simple signs."
+            raise AgentError(FAILED, message)
+        return self
+
+    def config(self, listener: str) -> Path:
+        """The configuration of a listener."""
+        return self.directory / f"{listener}.conf"
+
+    def socket(self, listener: str) -> Path:
+        """The management socket of a listener."""
+        return self.directory / f"{listener}.sock"
+
+    def pid(self, listener: str) -> Path:
+        """Where a listener writes its process id."""
+        return self.directory / f"{listener}.pid"
+
+    def clients(self, compat: bool) -> Path:
+        """The directory of those that may come in."""
+        return self.directory / ("ccd_compat" if compat else "ccd")
+
+    @property
+    def shown(self) -> Path:
+        """The directory of what peers have shown when they connected."""
+        return self.directory / openvpn_scripts.SHOWN
+
+
+def ports(openvpn: OpenVPN | None) -> dict[str, int]:
+    """Return which listeners there are to be, with their ports."""
+    if openvpn is None:
+        return {}
+    listeners = {UDP: openvpn.udp_port, TCP: openvpn.tcp_port}
+    if openvpn.compat_port is not None:
+        listeners[COMPAT] = openvpn.compat_port
+    return listeners
+
+
+def contents(layout: Layout, names: Names, spec: HubSpec, openvpn: OpenVPN, dual_stack: bool) -> dict[str, str]:
+    """Return all files by name, but those of single peers."""
+    texts = {
+        "ca.pem": openvpn.ca,
+        "certificate.pem": openvpn.certificate,
+        "private_key.pem": openvpn.private_key,
+        "tls_crypt_v2.pem": openvpn.tls_crypt_v2,
+        "crl.pem": openvpn.crl,
+        "up": openvpn_scripts.up(names, address_lines(spec, "$1")),
+        "connect": openvpn_scripts.connect(layout.directory, names),
+        "disconnect": openvpn_scripts.disconnect(layout.directory, names),
+        **pushed(spec),
+    }
+    for listener, port in ports(openvpn).items():
+        texts[f"{listener}.conf"] = _configuration(layout, names, spec, listener, port, dual_stack)
+    return texts
+
+
+def pushed(spec: HubSpec) -> dict[str, str]:
+    """Return the files with what peers are told, by name."""
+    return {"pushed_split": _pushed_split(spec), "pushed_all": _pushed_all(spec)}
+
+
+def digest(directory: Path, listener: str) -> str:
+    """Return the digest of all that a listener reads at its start, and never again."""
+    read = ["ca.pem", "certificate.pem", "private_key.pem", "up", f"{listener}.conf"]
+    if listener != COMPAT:
+        read.append("tls_crypt_v2.pem")
+    found = hashlib.sha256()
+    for name in read:
+        found.update((directory / name).read_bytes() + b"\0")
+    return found.hexdigest()[:32]
+
+
+def client(spec: HubSpec, peer: OpenVPNPeer) -> str:
+    """Return a peer's file for client-config-dir and for the scripts."""
+    hub_v4, hub_v6 = _hub_addresses(spec.addresses)
+    lines = ["# all" if peer.route_all else "# split", *(f"# {network}" for network in peer.networks)]
+    for address in peer.addresses:
+        plain = address.partition("/")[0]
+        if ":" not in plain:
+            lines.append(f"ifconfig-push {plain} {hub_v4.netmask}")
+        elif hub_v6 is not None:
+            lines.append(f"ifconfig-ipv6-push {plain}/{hub_v6.network.prefixlen} {hub_v6.ip}")
+    lines += [_route("iroute", route) for route in peer.routes]
+    return "\n".join(lines) + "\n"
+
+
+def address_lines(spec: HubSpec, device: str) -> list[str]:
+    """Return what ip(8) is told to make a listener's interface ready inside the hub.
+
+    Every tunnel has the hub's addresses, alone: the pool belongs to WireGuard's, and connected peers have routes.
+    """
+    lines = []
+    for address in spec.addresses:
+        interface = ipaddress.ip_interface(address)
+        suffix = " nodad" if interface.version == 6 else ""
+        lines.append(f"address replace {interface.ip}/{interface.max_prefixlen} dev {device}{suffix}")
+    return [
+        f"link set dev {device} addrgenmode none mtu {spec.mtu}",
+        f"link set dev {device} txqueuelen 1000 up",
+        *lines,
+    ]
+
+
+def _configuration(layout: Layout, names: Names, spec: HubSpec, listener: str, port: int, dual_stack: bool) -> str:
+    here, device = layout.directory, names.openvpn(listener)
+    clients = layout.clients(listener == COMPAT)
+    transport = UDP if listener == UDP else "tcp"
+    hub, hub_v6 = _hub_addresses(spec.addresses)
+    lines = [
+        "mode server",
+        "tls-server",
+        f"proto {transport}{'6' if dual_stack else '4'}{'-server' if transport == TCP else ''}",
+        f"port {port}",
+        f"dev {device}",
+        "dev-type tun",
+        "topology subnet",
+        f"ifconfig {hub.ip} {hub.netmask}",
+        "ifconfig-noexec",
+        "route-noexec",
+        "disable-dco",
+        "persist-tun",
+        "persist-key",
+        f"tun-mtu {spec.mtu}",
+        f"ca {here}/ca.pem",
+        f"cert {here}/certificate.pem",
+        f"key {here}/private_key.pem",
+        f"crl-verify {here}/crl.pem",
+        "dh none",
+        "verify-client-cert require",
+        "remote-cert-tls client",
+        "tls-version-min 1.2",
+        f"client-config-dir {clients}",
+        "ccd-exclusive",
+        "script-security 2",
+        f'up "{here}/up"',
+        f'client-connect "{here}/connect {device} {clients.name}"',
+        f'client-disconnect "{here}/disconnect {device} {clients.name}"',
+        f"management {layout.socket(listener)} unix",
+        f"writepid {layout.pid(listener)}",
+        f"log {here}/{listener}.log",
+        f"max-clients {_MOST_CLIENTS}",
+        "verb 1",
+        "mute 10",
+        'push "topology subnet"',
+        f'push "route-gateway {hub.ip}"',
+        *_keepalive(listener),
+        *_secrecy(listener, here),
+    ]
+    if hub_v6 is not None:
+        lines.append(f"ifconfig-ipv6 {hub_v6.with_prefixlen} {hub_v6.ip}")
+    return "\n".join(lines) + "\n"
+
+
+def _keepalive(listener: str) -> list[str]:
+    # Clients notice a dead server within six seconds; those over TCP at once. A client that is gone is forgotten later.
+    lines = ["ping 2", "ping-restart 30", 'push "ping 2"', 'push "ping-restart 6"']
+    # All may come back at once after a restart.
+    return (
+        [*lines, "multihome", "explicit-exit-notify 1", "connect-freq-initial 1000 10"]
+        if listener == UDP
+        else [*lines, "tcp-nodelay"]
+    )
+
+
+def _secrecy(listener: str, here: Path) -> list[str]:
+    if listener == COMPAT:
+        return ["data-ciphers AES-256-GCM:AES-256-CBC", "data-ciphers-fallback AES-256-CBC", "auth SHA1"]
+    return ["data-ciphers AES-256-GCM:CHACHA20-POLY1305", "auth SHA256", f"tls-crypt-v2 {here}/tls_crypt_v2.pem"]
+
+
+def _pushed_split(spec: HubSpec) -> str:
+    lines = [f'- push "{_route("route", route)}"' for route in spec.pushed_routes if not _is_default(route)]
+    for peer_id, peer in spec.peers.items():
+        lines += [f'{peer_id} push "{_route("route", route)}"' for route in peer.routes if not _is_default(route)]
+    return _ended(lines)
+
+
+def _pushed_all(spec: HubSpec) -> str:
+    lines = ['- push "redirect-gateway def1 ipv6"']
+    lines += [f'- push "dhcp-option DNS{"6" if ":" in server else ""} {server}"' for server in spec.dns]
+    return _ended(lines)
+
+
+def _ended(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _is_default(route: str) -> bool:
+    return route.endswith("/0")
+
+
+def _route(word: str, network: str) -> str:
+    """Return `route` or `iroute` for a network of either family."""
+    parsed = ipaddress.ip_network(network)
+    if parsed.version == 6:
+        return f"{word}-ipv6 {parsed}"
+    return f"{word} {parsed.network_address} {parsed.netmask}"
+
+
+@functools.lru_cache(maxsize=4)
+def _hub_addresses(addresses: tuple[str, ...]) -> tuple[ipaddress.IPv4Interface, ipaddress.IPv6Interface | None]:
+    """Return the hub's first address of each family: every peer's file asks for them."""
+    v4 = next(ipaddress.IPv4Interface(address) for address in addresses if ":" not in address)
+    return v4, next((ipaddress.IPv6Interface(address) for address in addresses if ":" in address), None)

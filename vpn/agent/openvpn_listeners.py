@@ -1,0 +1,119 @@
+"""OpenVPN's listeners: one process each, and its tunnel interface, which its `up` script moves into the hub."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Any, Final
+
+from vpn.agent import openvpn_config, openvpn_management, openvpn_process
+from vpn.agent.errors import PORT_TAKEN, AgentError
+from vpn.agent.names import LISTENERS, UDP, Names
+from vpn.agent.openvpn_config import Layout
+from vpn.agent.openvpn_management import Unheard
+from vpn.agent.spec import HubSpec
+
+_READY_PATIENCE: Final = 5.0  # seconds
+_PORT_PATIENCE: Final = 0.5  # seconds
+_Interfaces = dict[str, dict[str, Any]]
+
+
+def ensure(names: Names, spec: HubSpec, layout: Layout) -> bool:
+    """Make the listeners of `spec`, and no others, run with what is written for them; return whether some did not."""
+    interfaces = _interfaces(names)
+    wanted = openvpn_config.ports(spec.openvpn)
+    stale = [each for each in wanted if not _is_current(names, layout, each, interfaces)]
+    changed = _remove(layout, [each for each in LISTENERS if each not in wanted])
+    for listener in wanted.keys() - set(stale):
+        changed |= _ensure_interface(names, spec, names.openvpn(listener), interfaces)
+    restart(names, spec, layout, stale)
+    return changed or bool(stale)
+
+
+def restart(names: Names, spec: HubSpec, layout: Layout, listeners: Collection[str]) -> None:
+    """Start listeners, each when nothing is left of the one before. All are tried before an AgentError is raised."""
+    if not listeners:
+        return
+    # All end before any starts: ports may have changed hands.
+    openvpn_process.stop([layout.config(listener) for listener in listeners])
+    refusals = []
+    for listener in listeners:
+        try:
+            _start(names, spec, layout, listener)
+        except AgentError as refusal:
+            refusals.append(refusal)
+    if refusals:
+        raise refusals[0]
+
+
+def _start(names: Names, spec: HubSpec, layout: Layout, listener: str) -> None:
+    _check_port(names, openvpn_config.ports(spec.openvpn)[listener], "UDP" if listener == UDP else "TCP")
+    config = layout.config(listener)
+    try:
+        openvpn_process.start(names.host, config, openvpn_config.digest(layout.directory, listener))
+        _await(layout, listener)
+    except BaseException:
+        openvpn_process.stop([config])
+        raise
+
+
+def _check_port(names: Names, port: int, kind: str) -> None:
+    # The socket of one that was killed may outlive its name by a moment.
+    deadline = time.monotonic() + _PORT_PATIENCE
+    while names.host.run(["ss", "-Hlun" if kind == "UDP" else "-Hltn", f"sport = :{port}"]).strip():
+        if time.monotonic() > deadline:
+            message = f"{kind} port {port} of the server is taken by another program: free it or choose another port."
+            raise AgentError(PORT_TAKEN, message)
+        time.sleep(0.01)
+
+
+def _await(layout: Layout, listener: str) -> None:
+    deadline = time.monotonic() + _READY_PATIENCE
+    while True:
+        with suppress(Unheard):
+            # Nothing more is written down from here on, or whoever knocks could fill the disk.
+            openvpn_management.quieten(layout.socket(listener))
+            return
+        if time.monotonic() > deadline:
+            raise openvpn_process.failure(layout.config(listener))
+        time.sleep(0.01)
+
+
+def _remove(layout: Layout, listeners: Collection[str]) -> bool:
+    gone = [listener for listener in listeners if layout.config(listener).exists()]
+    if not gone:
+        return False
+    openvpn_process.stop([layout.config(listener) for listener in gone])
+    for listener in gone:
+        for suffix in (".conf", ".sock", ".pid", ".log"):
+            layout.config(listener).with_suffix(suffix).unlink(missing_ok=True)
+    return True
+
+
+def _is_current(names: Names, layout: Layout, listener: str, interfaces: _Interfaces) -> bool:
+    process = openvpn_process.written(layout.config(listener))
+    return (
+        process is not None
+        and process.digest == openvpn_config.digest(layout.directory, listener)
+        and names.openvpn(listener) in interfaces
+    )
+
+
+def _interfaces(names: Names) -> _Interfaces:
+    listing = json.loads(names.inside.run(["ip", "-j", "address", "show"]))
+    return {str(interface.get("ifname")): interface for interface in listing}
+
+
+def _ensure_interface(names: Names, spec: HubSpec, device: str, interfaces: _Interfaces) -> bool:
+    there = interfaces[device]
+    addresses = {str(address.get("local")) for address in there.get("addr_info", ())}
+    wanted = {str(ipaddress.ip_interface(address).ip) for address in spec.addresses}
+    if addresses == wanted and there.get("mtu") == spec.mtu and "UP" in there.get("flags", ()):
+        return False
+    lines = [f"address flush dev {device}"] if addresses - wanted else []
+    lines += openvpn_config.address_lines(spec, device)
+    names.inside.run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
+    return True

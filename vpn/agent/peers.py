@@ -1,0 +1,184 @@
+"""The peers of a hub, checked: how they reach it, which addresses are theirs, and which networks lie behind them."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from vpn.agent import checks
+from vpn.agent.checks import Faults
+from vpn.agent.documents import OpenVPNPeerDocument, WireGuardPeerDocument
+
+OPENVPN: Final = "openvpn"
+
+PEER_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# 32 bytes in base64: the last character before the padding carries four bits.
+KEY: Final = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
+
+_WIREGUARD_FIELDS: Final = frozenset({"public_key", "preshared_key", "allowed_ips", "routes"})
+_OPENVPN_FIELDS: Final = frozenset({"protocol", "common_name", "addresses", "routes", "route_all", "compat"})
+
+
+@dataclass(frozen=True)
+class WireGuardPeer:
+    """A peer that comes over WireGuard, checked: networks are canonical, keys are 32 bytes in base64."""
+
+    public_key: str
+    preshared_key: str | None = field(repr=False)
+    allowed_ips: tuple[str, ...]
+    routes: tuple[str, ...]
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """All that is the peer's own: its addresses and the networks behind it."""
+        return self.allowed_ips
+
+    def document(self) -> WireGuardPeerDocument:
+        """Return the peer as JSON data."""
+        return {
+            "public_key": self.public_key,
+            "preshared_key": self.preshared_key,
+            "allowed_ips": list(self.allowed_ips),
+            "routes": list(self.routes),
+        }
+
+
+@dataclass(frozen=True)
+class OpenVPNPeer:
+    """A peer that comes over OpenVPN, checked: one IPv4 address, at most one IPv6 address, canonical networks."""
+
+    common_name: str
+    addresses: tuple[str, ...]
+    routes: tuple[str, ...]
+    route_all: bool
+    compat: bool
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """All that is the peer's own: its addresses and the networks behind it."""
+        return self.addresses + self.routes
+
+    def document(self) -> OpenVPNPeerDocument:
+        """Return the peer as JSON data."""
+        return {
+            "protocol": OPENVPN,
+            "common_name": self.common_name,
+            "addresses": list(self.addresses),
+            "routes": list(self.routes),
+            "route_all": self.route_all,
+            "compat": self.compat,
+        }
+
+
+Peer = WireGuardPeer | OpenVPNPeer
+
+
+class PeerIndex:
+    """Which peer has which key and which network, to check a delta without reading the other peers."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, str] = {}
+        self.networks: dict[str, str] = {}
+
+    @classmethod
+    def of(
+        cls, addresses: Iterable[str], peers: Mapping[str, Peer], fault: Callable[[str], None] | None = None
+    ) -> PeerIndex:
+        """Return the index of a hub's `addresses` and `peers`; `fault` is told about each clash."""
+        index = cls()
+        for address in addresses:
+            index.networks[str(ipaddress.ip_network(ipaddress.ip_interface(address).ip))] = "the hub"
+        for peer_id, peer in peers.items():
+            for clash in index.add(peer_id, peer):
+                if fault is not None:
+                    fault(clash)
+        return index
+
+    def add(self, peer_id: str, peer: Peer) -> list[str]:
+        """Put a peer in and return what it clashes with."""
+        clashes = []
+        if isinstance(peer, WireGuardPeer):
+            other = self.keys.setdefault(peer.public_key, peer_id)
+            if other != peer_id:
+                clashes.append(f"peers {other} and {peer_id} have the same public key")
+        for network in peer.networks:
+            other = self.networks.setdefault(network, peer_id)
+            if other != peer_id:
+                clashes.append(f"{network} belongs to {other} and {peer_id}")
+        return clashes
+
+    def discard(self, peer_id: str, peer: Peer) -> None:
+        """Take a peer out."""
+        if isinstance(peer, WireGuardPeer) and self.keys.get(peer.public_key) == peer_id:
+            del self.keys[peer.public_key]
+        for network in peer.networks:
+            if self.networks.get(network) == peer_id:
+                del self.networks[network]
+
+
+def by_wireguard(peers: Iterable[Peer]) -> list[WireGuardPeer]:
+    """Return the peers that come over WireGuard."""
+    return [peer for peer in peers if isinstance(peer, WireGuardPeer)]
+
+
+def by_openvpn(peers: Iterable[Peer]) -> list[OpenVPNPeer]:
+    """Return the peers that come over OpenVPN."""
+    return [peer for peer in peers if isinstance(peer, OpenVPNPeer)]
+
+
+def parse_peers(value: object, name: str, faults: Faults) -> dict[str, Peer]:
+    """Return the peers that `value` (JSON data) describes, by id; `faults` is told what is wrong."""
+    if not isinstance(value, dict):
+        faults.append(f"{name} is not an object")
+        return {}
+    peers: dict[str, Peer] = {}
+    for peer_id, document in value.items():
+        if not isinstance(peer_id, str) or not PEER_ID.fullmatch(peer_id):
+            faults.append(f"{name} has an id that is no UUID")
+        elif isinstance(document, dict) and "protocol" in document:
+            peers[peer_id] = _openvpn_peer(peer_id, document, faults)
+        else:
+            peers[peer_id] = _wireguard_peer(peer_id, document, faults)
+    return peers
+
+
+def _wireguard_peer(peer_id: str, document: object, faults: Faults) -> WireGuardPeer:
+    where = f"peer {peer_id}"
+    data = checks.fields_of(document, where, _WIREGUARD_FIELDS, faults)
+    preshared_key = data.get("preshared_key")
+    peer = WireGuardPeer(
+        public_key=checks.text(data.get("public_key"), f"{where} public_key", KEY, faults),
+        preshared_key=None
+        if preshared_key is None
+        else checks.text(preshared_key, f"{where} preshared_key", KEY, faults),
+        allowed_ips=checks.networks(data.get("allowed_ips"), f"{where} allowed_ips", faults),
+        routes=checks.networks(data.get("routes"), f"{where} routes", faults),
+    )
+    if not set(peer.routes) <= set(peer.allowed_ips):
+        faults.append(f"{where} has routes that are not in its allowed_ips")
+    return peer
+
+
+def _openvpn_peer(peer_id: str, document: object, faults: Faults) -> OpenVPNPeer:
+    where = f"peer {peer_id}"
+    data = checks.fields_of(document, where, _OPENVPN_FIELDS, faults)
+    checks.choice(data.get("protocol"), f"{where} protocol", (OPENVPN,), faults)
+    if data.get("common_name") != peer_id:
+        faults.append(f"{where} has a common_name that is not its id")
+    peer = OpenVPNPeer(
+        common_name=peer_id,
+        addresses=checks.networks(data.get("addresses"), f"{where} addresses", faults),
+        routes=checks.networks(data.get("routes"), f"{where} routes", faults),
+        route_all=checks.flag(data.get("route_all"), f"{where} route_all", faults),
+        compat=checks.flag(data.get("compat"), f"{where} compat", faults),
+    )
+    addresses = [ipaddress.ip_network(address) for address in peer.addresses]
+    lengths = [(network.version, network.prefixlen) for network in addresses]
+    if sorted(lengths) not in ([(4, 32)], [(4, 32), (6, 128)]):
+        faults.append(f"{where} addresses are not one IPv4 address and at most one IPv6 address")
+    if set(peer.routes) & set(peer.addresses):
+        faults.append(f"{where} has routes that are its addresses")
+    return peer

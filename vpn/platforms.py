@@ -1,0 +1,184 @@
+"""What each router platform can do, since which version, and why it cannot do the rest. Pure: needs no database."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from vpn.choices import Platform
+
+WIREGUARD: Final = "wireguard"
+OPENVPN: Final = "openvpn"
+
+Version = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Capability:
+    """Whether a platform carries a protocol to the hub, and how.
+
+    `reason` says why not; `note` says what differs from the best there is; `compat` asks for the compatibility
+    listener (TCP, without tls-crypt-v2); `transports` are in the order in which they should be tried.
+    """
+
+    protocol: str
+    offered: bool
+    reason: str = ""
+    note: str = ""
+    since: str = ""
+    compat: bool = False
+    transports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A protocol on a platform: offered from the version `since` on (empty: always)."""
+
+    since: Version = ()
+    before: str = ""  # the reason for older versions
+    never: str = ""  # the reason for all versions
+    note: str = ""
+    compat: bool = False
+    transports: tuple[str, ...] = ("udp",)
+
+
+_PLAIN: Final = ("udp", "tcp")
+_ROUTEROS_OPENVPN: Final = (
+    "RouterOS has no setting for the tls-crypt-v2 key that the hub's main OpenVPN listeners ask for, so it uses the "
+    "compatibility listener, over TCP."
+)
+_NO_TLS_CRYPT_V2: Final = (
+    "Its OpenVPN pages take no tls-crypt-v2 key, so it uses the compatibility listener, over TCP. WireGuard is quicker."
+)
+
+_RULES: Final[dict[str, dict[str, _Rule]]] = {
+    Platform.ROUTEROS7: {
+        WIREGUARD: _Rule(since=(7, 1), before="WireGuard came with RouterOS 7.1. Upgrade the router first."),
+        OPENVPN: _Rule(
+            since=(7, 12),
+            before="OpenVPN needs RouterOS 7.12 or newer here: before, ciphers and pushed routes were handled "
+            "differently. Upgrade the router, or use WireGuard.",
+            note=_ROUTEROS_OPENVPN + " WireGuard is quicker.",
+            compat=True,
+            transports=("tcp",),
+        ),
+    },
+    Platform.ROUTEROS6: {
+        WIREGUARD: _Rule(
+            never="RouterOS 6 has no WireGuard. Upgrade the router to RouterOS 7, then change its platform here."
+        ),
+        OPENVPN: _Rule(
+            since=(6, 49),
+            before="OpenVPN needs RouterOS 6.49 here: older versions cannot all check the hub's certificate. "
+            "Upgrade the router first.",
+            note="RouterOS 6 speaks OpenVPN over TCP only, without tls-crypt, and so uses the compatibility listener. "
+            "Its tunnel carries IPv4 only, and its routes are written into the profile.",
+            compat=True,
+            transports=("tcp",),
+        ),
+    },
+    Platform.OPENWRT: {
+        WIREGUARD: _Rule(since=(19, 7), before="WireGuard needs OpenWrt 19.07 or newer."),
+        OPENVPN: _Rule(
+            since=(21, 2),
+            before="OpenVPN needs OpenWrt 21.02 or newer: older ones have no tls-crypt-v2.",
+            transports=_PLAIN,
+        ),
+    },
+    Platform.VYOS: {
+        WIREGUARD: _Rule(since=(1, 3), before="WireGuard needs VyOS 1.3 or newer here."),
+        OPENVPN: _Rule(
+            since=(1, 4),
+            before="OpenVPN needs VyOS 1.4 or newer, which keeps certificates in its configuration.",
+            transports=_PLAIN,
+        ),
+    },
+    Platform.OPNSENSE: {
+        WIREGUARD: _Rule(since=(24, 1), before="WireGuard is part of OPNsense from 24.1 on. Upgrade the router first."),
+        OPENVPN: _Rule(
+            since=(23, 1),
+            before="OpenVPN needs OPNsense 23.1 or newer, where instances came.",
+            note=_NO_TLS_CRYPT_V2,
+            compat=True,
+            transports=("tcp",),
+        ),
+    },
+    Platform.PFSENSE: {
+        WIREGUARD: _Rule(
+            since=(2, 6),
+            before="The WireGuard package needs pfSense 2.6 or newer.",
+            note="Install the package WireGuard first (System, Package Manager).",
+        ),
+        OPENVPN: _Rule(
+            since=(2, 5),
+            before="OpenVPN needs pfSense 2.5 or newer, for AES-256-GCM without a fallback.",
+            note=_NO_TLS_CRYPT_V2,
+            compat=True,
+            transports=("tcp",),
+        ),
+    },
+    Platform.LINUX: {
+        WIREGUARD: _Rule(),
+        OPENVPN: _Rule(note="OpenVPN 2.5 or newer.", transports=_PLAIN),
+    },
+    Platform.OTHER: {
+        WIREGUARD: _Rule(),
+        OPENVPN: _Rule(note="A client with tls-crypt-v2 is needed (OpenVPN 2.5 or newer).", transports=_PLAIN),
+    },
+}
+
+_MAJOR: Final = {Platform.ROUTEROS7: 7, Platform.ROUTEROS6: 6}
+
+
+def parse_version(text: str) -> Version:
+    """The numbers that a version begins with: "7.16.2 (stable)" is (7, 16, 2), "7.17rc3" is (7, 17). Text without
+    one, and "", is ()."""
+    found = re.match(r"\s*v?([0-9]{1,4}(?:\.[0-9]{1,4}){0,3})(?![0-9])", text, re.ASCII | re.IGNORECASE)
+    return tuple(int(part) for part in found[1].split(".")) if found else ()
+
+
+def version_fault(platform: str, text: str) -> str:
+    """Why a site of this platform cannot run this version, or "" where it can. A site need not say its version."""
+    if not text.strip():
+        return ""
+    version = parse_version(text)
+    if not version:
+        return "Enter the version as the router shows it, such as 7.16."
+    major = _MAJOR.get(Platform(platform))
+    if major is not None and version[0] != major:
+        other = next((p for p, number in _MAJOR.items() if number == version[0]), None)
+        return f"This version belongs to {other.label}." if other else f"RouterOS {major} versions begin with {major}."
+    return ""
+
+
+def capability(platform: str, protocol: str, version: str = "") -> Capability:
+    """What the platform can do with this protocol; a version that nobody told counts as new enough.
+
+    Raises ValueError for an unknown platform, KeyError for an unknown protocol.
+    """
+    rule = _RULES[Platform(platform)][protocol]
+    since = ".".join(str(part) for part in rule.since)
+    if rule.never:
+        return Capability(protocol, offered=False, reason=rule.never)
+    known = parse_version(version)
+    if known and known < rule.since:
+        return Capability(protocol, offered=False, reason=rule.before, since=since)
+    return Capability(
+        protocol, offered=True, note=rule.note, since=since, compat=rule.compat, transports=rule.transports
+    )
+
+
+def capabilities(platform: str, version: str = "") -> dict[str, Capability]:
+    """`capability` for every protocol."""
+    return {protocol: capability(platform, protocol, version) for protocol in (WIREGUARD, OPENVPN)}
+
+
+def needs_compat(platform: str, version: str = "") -> bool:
+    """Whether this router, where it uses OpenVPN, needs the compatibility listener."""
+    return capability(platform, OPENVPN, version).compat
+
+
+def why_not(platform: str, version: str, protocol: str) -> str:
+    """Why this router cannot use the protocol, or "" where it can."""
+    return capability(platform, protocol, version).reason

@@ -1,0 +1,151 @@
+"""Linux: files for wg-quick(8) or systemd-networkd, and for openvpn(8), with forwarding switched on."""
+
+from __future__ import annotations
+
+from vpn.constants import MAX_MTU, MIN_MTU
+from vpn.profiles import openvpn as ovpn
+from vpn.profiles import wireguard as wg
+from vpn.profiles.openvpn import OpenVPNProfile
+from vpn.profiles.router import (
+    TEXT,
+    ProfileFile,
+    RouterProfile,
+    SiteRouter,
+    Step,
+    checked_key,
+    checked_number,
+    device_of,
+    interface_addresses,
+    networks,
+    plain_label,
+    tag_of,
+    with_device,
+)
+from vpn.profiles.wireguard import WireGuardProfile
+
+# The routing table and firewall mark that keep the tunnel's own packets out of it, as wg-quick(8) does it.
+MARK = 51820
+
+
+def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
+    """Files for wg-quick, and the same for systemd-networkd. Raises ValueError for a value that its place cannot
+    hold."""
+    tag = tag_of(router)
+    files = (
+        ProfileFile(f"{tag}.conf", wg.render(profile), wg.CONTENT_TYPE, "For wg-quick"),
+        ProfileFile(f"{tag}.netdev", _netdev(profile, router), TEXT, "For systemd-networkd: the device"),
+        ProfileFile(f"{tag}.network", _network(profile, router), TEXT, "For systemd-networkd: addresses and routes"),
+        _forwarding(router),
+    )
+    quick = Step(
+        f"With wg-quick: copy {tag}.conf to /etc/wireguard, then start it, now and at every boot.",
+        commands=(f"chmod 600 /etc/wireguard/{tag}.conf", f"systemctl enable --now wg-quick@{tag}"),
+    )
+    networkd = Step(
+        f"Or with systemd-networkd: copy {tag}.netdev and {tag}.network to /etc/systemd/network.",
+        commands=(
+            f"chown root:systemd-network /etc/systemd/network/{tag}.netdev",
+            f"chmod 640 /etc/systemd/network/{tag}.netdev",
+            "networkctl reload",
+        ),
+    )
+    steps = [_forwarding_step(router), quick, networkd]
+    if profile.private_key is None:
+        steps.insert(
+            1,
+            Step(
+                "Add the private key to the .conf, or for systemd-networkd keep it in a file.", ((_key_path(tag), ""),)
+            ),
+        )
+    return RouterProfile(files, tuple(steps))
+
+
+def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
+    """The file for openvpn's own service. Raises ValueError for a value that its place cannot hold."""
+    tag = tag_of(router)
+    content = with_device(ovpn.render(profile), device_of(router))
+    files = (ProfileFile(f"{tag}.conf", content, ovpn.CONTENT_TYPE, "For openvpn"), _forwarding(router))
+    start = Step(
+        f"Copy {tag}.conf to /etc/openvpn/client, then start it, now and at every boot.",
+        commands=(f"chmod 600 /etc/openvpn/client/{tag}.conf", f"systemctl enable --now openvpn-client@{tag}"),
+    )
+    return RouterProfile(files, (_forwarding_step(router), start))
+
+
+def _forwarding(router: SiteRouter) -> ProfileFile:
+    text = "net.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n"
+    return ProfileFile(f"90-{tag_of(router)}.conf", text, TEXT, "For sysctl: a router forwards")
+
+
+def _forwarding_step(router: SiteRouter) -> Step:
+    file = f"90-{tag_of(router)}.conf"
+    return Step(
+        f"Copy {file} to /etc/sysctl.d. Where the router has a firewall, let the tunnel's traffic through it.",
+        commands=("sysctl --system",),
+    )
+
+
+def _key_path(tag: str) -> str:
+    return f"/etc/systemd/network/{tag}.key"
+
+
+def _section(name: str, *entries: tuple[str, str]) -> str:
+    """A section of systemd.syntax(7). Values come from numbers, addresses, keys and names of our own: none ends in a
+    backslash, which would join lines, or holds a percent sign, which would begin a specifier."""
+    if any("%" in value or "\\" in value or not value.isprintable() for _, value in entries):
+        raise ValueError("systemd would read something else.")
+    return "\n".join((f"[{name}]", *(f"{key}={value}" for key, value in entries)))
+
+
+def _takes_everything(profile: WireGuardProfile) -> bool:
+    return any(not network.prefixlen for network in profile.allowed_ips)
+
+
+def _netdev(profile: WireGuardProfile, router: SiteRouter) -> str:
+    tag = tag_of(router)
+    mtu = checked_number(profile.mtu, MIN_MTU, MAX_MTU)
+    if profile.private_key is None:
+        interface = [("PrivateKeyFile", _key_path(tag))]
+    else:
+        interface = [("PrivateKey", checked_key(profile.private_key))]
+    if profile.listen_port is not None:
+        interface.append(("ListenPort", checked_number(profile.listen_port, 1, 65535)))
+    if _takes_everything(profile):
+        interface.append(("FirewallMark", str(MARK)))
+    hub = [("PublicKey", checked_key(profile.hub_public_key))]
+    if profile.preshared_key is not None:
+        hub.append(("PresharedKey", checked_key(profile.preshared_key)))
+    hub += [("AllowedIPs", str(network)) for network in networks(profile.allowed_ips)]
+    hub.append(("Endpoint", wg.endpoint(profile.endpoint_host, profile.endpoint_port)))
+    if profile.keepalive:
+        hub.append(("PersistentKeepalive", checked_number(profile.keepalive, 1, 65535)))
+    return _file(
+        profile,
+        _section("NetDev", ("Name", device_of(router)), ("Kind", "wireguard"), ("MTUBytes", mtu)),
+        _section("WireGuard", *interface),
+        _section("WireGuardPeer", *hub),
+    )
+
+
+def _network(profile: WireGuardProfile, router: SiteRouter) -> str:
+    everything = _takes_everything(profile)
+    addresses = [("Address", str(address)) for address in interface_addresses(profile.addresses)]
+    table = [("Table", str(MARK))] if everything else []
+    sections = [
+        _section("Match", ("Name", device_of(router))),
+        _section("Network", *addresses, *(("DNS", str(server)) for server in profile.dns)),
+        *(_section("Route", ("Destination", str(net)), *table) for net in networks(profile.allowed_ips)),
+    ]
+    if everything:
+        # All but the tunnel's own packets, and all but what a more specific route of the main table takes.
+        own = (("Family", "both"), ("FirewallMark", str(MARK)), ("InvertRule", "yes"), ("Table", str(MARK)))
+        local = (("Family", "both"), ("Table", "main"), ("SuppressPrefixLength", "0"))
+        sections += [
+            _section("RoutingPolicyRule", *local, ("Priority", "32000")),
+            _section("RoutingPolicyRule", *own, ("Priority", "32001")),
+        ]
+    return _file(profile, *sections)
+
+
+def _file(profile: WireGuardProfile, *sections: str) -> str:
+    return f"# {plain_label(profile.name)}\n" + "\n\n".join(sections) + "\n"

@@ -1,0 +1,184 @@
+"""OpenWrt: a `uci batch`, which may be run again and again, and one that takes everything back.
+
+Sections have names of their own, so that the next run replaces them. A missing one is "Entry not found" in the
+terminal, and no harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from vpn.constants import MAX_MTU, MIN_MTU
+from vpn.platforms import parse_version
+from vpn.profiles import openvpn as ovpn
+from vpn.profiles.openvpn import OpenVPNProfile
+from vpn.profiles.router import (
+    TEXT,
+    ProfileFile,
+    RouterProfile,
+    SiteRouter,
+    Step,
+    checked_key,
+    checked_number,
+    device_of,
+    host_and_port,
+    interface_addresses,
+    networks,
+    plain_label,
+    tag_of,
+    with_device,
+)
+from vpn.profiles.wireguard import WireGuardProfile
+
+# The firewall's zones: what a name of one may be is shorter than an interface's.
+ZONE_LENGTH = 11
+# The package manager from here on is apk.
+APK = (25, 12)
+
+
+def quoted(text: str) -> str:
+    """A value in uci's single quotes, in which nothing has a meaning but the quote itself. Raises ValueError for
+    more than one line."""
+    if not text.isprintable():
+        raise ValueError("A value of uci is one line.")
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
+    """The batch for an OpenWrt router. Raises ValueError for a value that its place cannot hold."""
+    device = device_of(router)
+    host, port = host_and_port(profile.endpoint_host, profile.endpoint_port)
+    interface = {"proto": "wireguard", "mtu": checked_number(profile.mtu, MIN_MTU, MAX_MTU)}
+    if profile.private_key is not None:
+        interface["private_key"] = checked_key(profile.private_key)
+    if profile.listen_port is not None:
+        interface["listen_port"] = checked_number(profile.listen_port, 1, 65535)
+    hub = {
+        "description": plain_label(profile.name) or "hub",
+        "public_key": checked_key(profile.hub_public_key),
+        "endpoint_host": host,
+        "endpoint_port": port,
+        "persistent_keepalive": checked_number(profile.keepalive, 0, 65535),
+        # netifd sets the routes, and keeps the one to the hub outside the tunnel.
+        "route_allowed_ips": "1",
+    }
+    if profile.preshared_key is not None:
+        hub["preshared_key"] = checked_key(profile.preshared_key)
+    addresses = {"addresses": [str(address) for address in interface_addresses(profile.addresses)]}
+    allowed = {"allowed_ips": [str(network) for network in networks(profile.allowed_ips)]}
+    lines = [
+        *_gone(device),
+        *_section("network", device, "interface", interface, addresses),
+        *_section("network", f"{device}_hub", f"wireguard_{device}", hub, allowed),
+        *_firewall(device),
+    ]
+    needs = Step("Install WireGuard once.", commands=_install(router, "wireguard-tools", "luci-proto-wireguard"))
+    steps = [needs, *_steps(router)]
+    if profile.private_key is None:
+        steps.append(
+            Step(
+                "Give the interface its own key, and enter the public key in the portal.",
+                commands=(
+                    f"uci set network.{device}.private_key=$(wg genkey)",
+                    "uci commit network && service network reload",
+                    f"uci get network.{device}.private_key | wg pubkey",
+                ),
+            )
+        )
+    return RouterProfile(_files(router, profile.name, lines), tuple(steps))
+
+
+def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
+    """The batch and the .ovpn file that it refers to. Raises ValueError for a value that its place cannot hold."""
+    device, tag = device_of(router), tag_of(router)
+    path = f"/etc/openvpn/{tag}.ovpn"
+    lines = [
+        *_gone(device),
+        *_section("openvpn", device, "openvpn", {"enabled": "1", "config": path}),
+        *_section("network", device, "interface", {"proto": "none", "device": device}),
+        *_firewall(device),
+    ]
+    file = ProfileFile(
+        f"{tag}.ovpn", with_device(ovpn.render(profile), device), ovpn.CONTENT_TYPE, "Profile for OpenVPN"
+    )
+    steps = (
+        Step("Install OpenVPN once.", commands=_install(router, "openvpn-openssl")),
+        Step(
+            f"Copy {tag}.ovpn to {path}, and keep it over upgrades.",
+            commands=(
+                f"chmod 600 {path}",
+                f"grep -qx {path} /etc/sysupgrade.conf || echo {path} >> /etc/sysupgrade.conf",
+            ),
+        ),
+        *_steps(router),
+        Step("Start it.", commands=("service openvpn restart",)),
+    )
+    return RouterProfile((file, *_files(router, profile.name, lines)), steps)
+
+
+def _install(router: SiteRouter, *packages: str) -> tuple[str, ...]:
+    if parse_version(router.version) >= APK:
+        return ("apk update", f"apk add {' '.join(packages)}")
+    return ("opkg update", f"opkg install {' '.join(packages)}")
+
+
+def _steps(router: SiteRouter) -> tuple[Step, ...]:
+    tag = tag_of(router)
+    return (
+        Step(
+            f"Copy {tag}.uci to /tmp on the router and run it, now and whenever it changes. Lines that say “Entry not "
+            "found” are about what was not there before. The LAN's firewall zone is expected to be called lan.",
+            commands=(
+                f"uci batch < /tmp/{tag}.uci",
+                f"rm /tmp/{tag}.uci",
+                "service network reload",
+                "service firewall reload",
+            ),
+        ),
+    )
+
+
+def _files(router: SiteRouter, name: str, lines: list[str]) -> tuple[ProfileFile, ...]:
+    tag, label = tag_of(router), plain_label(name)
+    undo = [*_gone(device_of(router)), *_commits()]
+    return (
+        ProfileFile(f"{tag}.uci", _text(label, [*lines, *_commits()]), TEXT, "Commands for uci batch"),
+        ProfileFile(f"{tag}-remove.uci", _text(f"Removes {label}", undo), TEXT, "Commands that remove it again"),
+    )
+
+
+def _text(title: str, lines: list[str]) -> str:
+    return "\n".join([f"# {title}", *lines]) + "\n"
+
+
+def _commits() -> list[str]:
+    return [f"commit {package}" for package in ("network", "firewall", "openvpn")]
+
+
+def _section(
+    package: str, name: str, kind: str, options: dict[str, str], lists: dict[str, list[str]] | None = None
+) -> list[str]:
+    lines = [f"set {package}.{name}={quoted(kind)}"]
+    lines += [f"set {package}.{name}.{option}={quoted(value)}" for option, value in options.items()]
+    for option, values in (lists or {}).items():
+        lines += [f"add_list {package}.{name}.{option}={quoted(value)}" for value in values]
+    return lines
+
+
+def _gone(device: str) -> list[str]:
+    network = [f"network.{device}", f"network.{device}_hub"]
+    firewall = [f"firewall.{device}{part}" for part in ("", "_in", "_out", "_ping")]
+    return [f"delete {name}" for name in (*network, *firewall, f"openvpn.{device}")]
+
+
+def _firewall(device: str) -> list[str]:
+    # What may come through the tunnel is decided by the hub; the router itself answers pings only.
+    zone = "vpn_" + hashlib.sha256(device.encode()).hexdigest()[: ZONE_LENGTH - 4]
+    policy = {"name": zone, "input": "REJECT", "output": "ACCEPT", "forward": "ACCEPT", "masq": "0", "mtu_fix": "1"}
+    ping = {"name": f"Ping from {zone}", "src": zone, "proto": "icmp", "family": "any", "target": "ACCEPT"}
+    return [
+        *_section("firewall", device, "zone", policy, {"network": [device]}),
+        *_section("firewall", f"{device}_in", "forwarding", {"src": zone, "dest": "lan"}),
+        *_section("firewall", f"{device}_out", "forwarding", {"src": "lan", "dest": zone}),
+        *_section("firewall", f"{device}_ping", "rule", ping),
+    ]

@@ -1,0 +1,150 @@
+"""OpenVPN on RouterOS: certificates from the script itself, and an `ovpn-client` for the compatibility listener."""
+
+from __future__ import annotations
+
+from vpn.profiles.openvpn import PASSWORD, USERNAME, OpenVPNProfile
+from vpn.profiles.router import (
+    Network,
+    RouterProfile,
+    SiteRouter,
+    certificate,
+    private_key,
+    remote_of,
+)
+from vpn.profiles.routeros_script import (
+    OLDEST,
+    OLDEST_6,
+    Target,
+    add_or_set,
+    certificates_removal,
+    command,
+    firewall,
+    found,
+    quoted,
+    remove,
+    routes,
+    script,
+    target_of,
+    wireguard_removal,
+)
+from vpn.profiles.routeros_wireguard import scripts
+
+# `/file set contents` takes no more in RouterOS 6 (manual: 4,095 characters).
+CONTENTS_LENGTH = 4095
+# From this version on AES-GCM can be relied upon; before, AES-CBC is pinned. RouterOS does not negotiate ciphers.
+RELIABLE_GCM = (7, 17)
+# Certificates name the services that may trust them.
+TRUST_STORES = (7, 21)
+
+
+def openvpn(
+    profile: OpenVPNProfile, router: SiteRouter, remote_networks: tuple[Network, ...] = (), *, major: int = 7
+) -> RouterProfile:
+    """The scripts for RouterOS 7 (or 6: `major`). `remote_networks` are the routes into the tunnel, which RouterOS 6
+    does not take from the hub; 7 does, and does not need them here.
+
+    Raises ValueError for a value that its place cannot hold, and for a profile that is not meant for the
+    compatibility listener.
+    """
+    target = target_of(router, profile.name, OLDEST if major == 7 else OLDEST_6)
+    if target.version[0] != major or major not in {6, 7}:
+        raise ValueError("The version belongs to another RouterOS.")
+    if not profile.compat:
+        raise ValueError("RouterOS needs the compatibility listener.")
+    old = [] if target.is_6 else wireguard_removal(target)
+    fixed = remote_networks if target.is_6 else ()
+    install = script(
+        profile.name,
+        ("What a WireGuard script of this peer made", old),
+        ("The certificates", _certificates(target, profile)),
+        ("The client", [_client(target, profile)]),
+        ("Routes", routes(target, fixed, target.tag)),
+        ("The firewall", firewall(target, target.tag)),
+    )
+    return scripts(target, install, profile.name)
+
+
+def _certificates(target: Target, profile: OpenVPNProfile) -> list[str]:
+    client = certificate(profile.certificate) + private_key(profile.private_key)
+    clients = "/interface ovpn-client"
+    return [
+        # A certificate in use stays, so the client lets go of it first.
+        command(clients, "set", found(clients, target.ours("interface")), disabled="yes", certificate="none"),
+        *certificates_removal(target),
+        *_import(target, "ca", certificate(profile.ca)),
+        *_import(target, "client", client),
+        _trust(target),
+    ]
+
+
+def _import(target: Target, part: str, contents: str) -> list[str]:
+    """Write a file, import it, give the certificate its name, and remove the file."""
+    if len(contents) > CONTENTS_LENGTH:
+        raise ValueError("This is too long for a file that a script makes.")
+    name = f"{target.tag}-{part}"
+    if target.is_6:
+        # RouterOS 6 makes files only as the output of a command, appends ".txt", and takes a while.
+        file = f"{name}.txt"
+        write = [
+            command("/file", "print", file=quoted(name)),
+            ":delay 3s",
+            command("/file", "set", found("/file", f"name={quoted(file)}"), contents=quoted(contents)),
+        ]
+    else:
+        file = f"{name}.pem"
+        write = [command("/file", "add", name=quoted(file), contents=quoted(contents))]
+    # An imported certificate is called after its file, with a number, whatever the version.
+    return [
+        *write,
+        ":delay 2s",
+        command("/certificate", "import", file_name=quoted(file), passphrase=quoted("")),
+        remove("/file", f"name={quoted(file)}"),
+        command("/certificate", "set", found("/certificate", f"name={quoted(file + '_0')}"), name=quoted(name)),
+    ]
+
+
+def _trust(target: Target) -> str:
+    properties = {"trusted": "yes"}
+    if target.version >= TRUST_STORES:
+        properties["trust_store"] = "ovpn"
+    these = found("/certificate", f"name={quoted(target.tag + '-ca')}")
+    return command("/certificate", "set", these, **properties)
+
+
+def _client(target: Target, profile: OpenVPNProfile) -> str:
+    host, port, _ = remote_of(profile, "tcp")
+    properties = {
+        "name": quoted(target.tag),
+        "connect_to": quoted(host),
+        "port": port,
+        "mode": "ip",
+        # RouterOS insists on both; the hub knows the router by its certificate and ignores them.
+        "user": quoted(USERNAME),
+        "password": quoted(PASSWORD),
+        "profile": "default",
+        "certificate": quoted(f"{target.tag}-client"),
+        "verify_server_certificate": "yes",
+        "auth": "sha1",
+        "cipher": _cipher(target),
+        "add_default_route": "yes" if profile.route_all else "no",
+    }
+    if not target.is_6:
+        properties |= {
+            "protocol": "tcp",
+            "tls_version": "only-1.2",
+            "route_nopull": "no",
+            "use_peer_dns": "yes" if profile.route_all else "no",
+        }
+    return add_or_set(
+        "/interface ovpn-client",
+        target.ours("interface"),
+        **properties,
+        disabled="no",
+        comment=target.comment("interface"),
+    )
+
+
+def _cipher(target: Target) -> str:
+    if target.is_6:
+        return "aes256"
+    return "aes256-gcm" if target.version >= RELIABLE_GCM else "aes256-cbc"

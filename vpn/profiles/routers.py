@@ -1,0 +1,61 @@
+"""Which platform's files a router gets."""
+
+from __future__ import annotations
+
+from vpn.choices import Platform
+from vpn.profiles import linux, openwrt, opnsense, routeros_openvpn, routeros_wireguard, vyos
+from vpn.profiles.openvpn import OpenVPNProfile
+from vpn.profiles.router import Network, RouterProfile, SiteRouter
+from vpn.profiles.wireguard import WireGuardProfile
+
+
+def router_files(
+    platform: str,
+    profile: WireGuardProfile | OpenVPNProfile,
+    router: SiteRouter,
+    remote_networks: tuple[Network, ...] = (),
+) -> RouterProfile | None:
+    """Files and steps for a platform; None for `other`, which takes the plain profile.
+
+    `remote_networks` are the routes into the tunnel: RouterOS 6 has them written into its OpenVPN script. Raises
+    ValueError for a value that the platform cannot hold, and for a protocol that it does not have.
+    """
+    if isinstance(profile, WireGuardProfile):
+        return _wireguard(Platform(platform), profile, router)
+    return _openvpn(Platform(platform), profile, router, remote_networks)
+
+
+def _wireguard(platform: Platform, profile: WireGuardProfile, router: SiteRouter) -> RouterProfile | None:
+    match platform:
+        case Platform.ROUTEROS7:
+            return routeros_wireguard.wireguard(profile, router)
+        case Platform.ROUTEROS6:
+            raise ValueError("RouterOS 6 has no WireGuard.")
+        case Platform.OPENWRT:
+            return openwrt.wireguard(profile, router)
+        case Platform.VYOS:
+            return vyos.wireguard(profile, router)
+        case Platform.OPNSENSE | Platform.PFSENSE:
+            return opnsense.wireguard(profile, router, pfsense=platform == Platform.PFSENSE)
+        case Platform.LINUX:
+            return linux.wireguard(profile, router)
+    return None
+
+
+def _openvpn(
+    platform: Platform, profile: OpenVPNProfile, router: SiteRouter, remote_networks: tuple[Network, ...]
+) -> RouterProfile | None:
+    match platform:
+        case Platform.ROUTEROS7:
+            return routeros_openvpn.openvpn(profile, router, major=7)
+        case Platform.ROUTEROS6:
+            return routeros_openvpn.openvpn(profile, router, remote_networks, major=6)
+        case Platform.OPENWRT:
+            return openwrt.openvpn(profile, router)
+        case Platform.VYOS:
+            return vyos.openvpn(profile, router)
+        case Platform.OPNSENSE | Platform.PFSENSE:
+            return opnsense.openvpn(profile, router, pfsense=platform == Platform.PFSENSE)
+        case Platform.LINUX:
+            return linux.openvpn(profile, router)
+    return None

@@ -1,0 +1,37 @@
+"""From a site peer's row to the files and steps for its router."""
+
+from __future__ import annotations
+
+import logging
+
+from vpn.models import Peer, Site
+from vpn.profiles.peer import openvpn_profile_of, profile_of, routes_of, site_subnets
+from vpn.profiles.router import RouterProfile, SiteRouter
+from vpn.profiles.routers import router_files
+from vpn.validators import parse_network
+
+logger = logging.getLogger(__name__)
+
+
+def router_profile(peer: Peer) -> RouterProfile | None:
+    """Files and steps for the site's platform, with the keys; None for clients, for the platform `other`, and where
+    the platform cannot hold what the row says. Raises NoAddress."""
+    if peer.site is None:
+        return None
+    profile = openvpn_profile_of(peer) if peer.is_openvpn else profile_of(peer)
+    remote_networks = routes_of(peer, site_subnets(peer.instance))
+    try:
+        return router_files(peer.site.platform, profile, _router(peer, peer.site), remote_networks)
+    except ValueError as error:
+        # The plain profile is offered all the same. The reasons quote no value.
+        logger.warning("No files for the router of the peer %s: %s", peer.pk, error)
+        return None
+
+
+def _router(peer: Peer, site: Site) -> SiteRouter:
+    return SiteRouter(
+        name=site.name,
+        subnets=tuple(parse_network(text) for text in peer.subnets),
+        version=site.platform_version,
+        tag=f"vpn-{peer.pk.hex[:8]}",
+    )

@@ -1,0 +1,136 @@
+"""A profile on its way to a browser: as a page with steps, or as a file. Neither is ever stored."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.safestring import SafeString, mark_safe
+from django.views.decorators.debug import sensitive_variables
+
+from vpn.actions.profile import Delivery
+from vpn.choices import KeyCustody
+from vpn.models import Peer
+from vpn.platforms import capability
+from vpn.profiles import qr
+from vpn.profiles.peer import routes_sentence
+from vpn.profiles.router import RouterProfile
+from vpn.profiles.site_files import router_profile
+
+SYSTEMS = (
+    ("windows", "Windows"),
+    ("macos", "macOS"),
+    ("linux", "Linux"),
+    ("ios", "iPhone, iPad"),
+    ("android", "Android"),
+)
+# What a browser calls itself, in the order in which to look: Android's says "Linux" too.
+_USER_AGENTS = (("Android", "android"), ("iPhone", "ios"), ("iPad", "ios"), ("Windows", "windows"), ("Mac", "macos"))
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that a page offers: `title` says what it is for, `field` and `value` what a form sends to get it."""
+
+    filename: str
+    content: str = field(repr=False)
+    content_type: str
+    title: str = ""
+    field: str = "download"
+    value: str = "1"
+
+    @property
+    def address(self) -> str:
+        """The file as an address of its own, for pages that cannot be asked a second time (RFC 2397)."""
+        return f"data:{self.content_type.partition(';')[0]};base64,{b64encode(self.content.encode()).decode()}"
+
+
+@sensitive_variables()
+def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dict[str, Any]:
+    """What the page of a profile shows."""
+    router = router_profile(peer)
+    return {
+        "peer": peer,
+        "instance": peer.instance,
+        "profile": Download(delivery.filename, delivery.content, delivery.content_type),
+        "files": _files(router),
+        "steps": router.steps if router else (),
+        "router_note": _router_note(peer),
+        "interface": delivery.filename.rpartition(".")[0],
+        "qr": _qr(delivery, peer),
+        "routes_sentence": routes_sentence(peer),
+        "own_key": peer.key_custody == KeyCustody.DEVICE,
+        "systems": SYSTEMS,
+        "system": _system(request),
+    }
+
+
+@sensitive_variables()
+def asked_file(request: HttpRequest, peer: Peer, delivery: Delivery) -> HttpResponse:
+    """The file that the request asks for: one of the router's by name, else the plain profile. Raises Http404."""
+    name = request.POST.get("file", "")
+    if not name:
+        return _attachment(Download(delivery.filename, delivery.content, delivery.content_type))
+    for file in _files(router_profile(peer)):
+        if file.filename == name:
+            return _attachment(file)
+    raise Http404
+
+
+def wants_file(request: HttpRequest) -> bool:
+    """Is a file asked for, rather than the page?"""
+    return "download" in request.POST or "file" in request.POST or prefers_text(request)
+
+
+def prefers_text(request: HttpRequest) -> bool:
+    """Is it a program that asks?"""
+    return request.get_preferred_type(["text/html", "text/plain"]) == "text/plain"
+
+
+def never_stored(response: HttpResponse) -> HttpResponse:
+    """The response, to be kept by no cache."""
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@sensitive_variables()
+def _files(router: RouterProfile | None) -> list[Download]:
+    return [
+        Download(file.filename, file.content, file.content_type, title=file.title, field="file", value=file.filename)
+        for file in (router.files if router else ())
+    ]
+
+
+def _router_note(peer: Peer) -> str:
+    """What the site's router does otherwise than others, such as carrying IPv4 alone."""
+    if peer.site is None:
+        return ""
+    return capability(peer.site.platform, peer.protocol, peer.site.platform_version).note
+
+
+@sensitive_variables()
+def _attachment(file: Download) -> HttpResponse:
+    response = HttpResponse(file.content, content_type=file.content_type)
+    response.headers["Content-Disposition"] = f'attachment; filename="{file.filename}"'
+    return never_stored(response)
+
+
+@sensitive_variables()
+def _qr(delivery: Delivery, peer: Peer) -> SafeString | None:
+    """The code, or nothing where no app scans one (OpenVPN), it is too long, or it lacks the device's own key."""
+    if peer.is_site or peer.is_openvpn or peer.key_custody == KeyCustody.DEVICE:
+        return None
+    try:
+        return mark_safe(qr.svg(delivery.content))  # noqa: S308 - built from parsed values by an XML library
+    except qr.TooLong:
+        return None
+
+
+def _system(request: HttpRequest) -> str:
+    """The system whose steps are shown first: the one that the reader sits at."""
+    browser = request.headers.get("User-Agent", "")
+    return next(
+        (system for word, system in _USER_AGENTS if word in browser), "linux" if "Linux" in browser else "windows"
+    )
