@@ -1,4 +1,4 @@
-"""OpenVPN page to packet: both protocols on one hub, one device that changes between them, and an end within seconds."""
+"""OpenVPN page to packet: both protocols on one hub, one device that changes between them, ended within seconds."""
 
 from __future__ import annotations
 
