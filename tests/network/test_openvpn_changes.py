@@ -247,9 +247,12 @@ def test_a_renewed_server_certificate_brings_clients_back(lab: Lab, hub: Hub) ->
 def test_a_taken_port_is_named_and_leaves_the_other_listener(lab: Lab, hub: Hub) -> None:
     server = lab.serve_http(lab.host, "0.0.0.0", 20001)  # noqa: S104
     hub.add_openvpn()
+    hub.add(["10.9.0.0/24"])
     with pytest.raises(AgentError, match="TCP port 20001") as refusal:
         hub.apply()
     assert refusal.value.code == "port-taken"
+    assert listener_process(lab, hub, "udp")
+    assert lab.run(hub.node, ["ip", "route", "show", "10.9.0.0/24"]).stdout, "WireGuard works"
     server.kill()
     server.wait(5)
     assert hub.apply().changed["openvpn"]

@@ -140,8 +140,9 @@ def reconcile(host: Host, spec: HubSpec) -> dict[str, bool]:
     if marks != before:
         host.state.save_marks(spec.hub, marks)
     changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
-    changed["openvpn"] = openvpn.ensure(names, spec, host.state.openvpn(spec.hub))
     changed["routing"] = routing.ensure(names, spec, link)
+    # Last: a port that is taken must not keep WireGuard's peers apart.
+    changed["openvpn"] = openvpn.ensure(names, spec, host.state.openvpn(spec.hub))
     return changed
 
 
