@@ -146,7 +146,17 @@ def _compile_delta(instance: Instance) -> Desired | None:
 
 def _admitted(instance: Instance) -> Iterable[Peer]:
     found = instance.peers.admitted().select_related("site")
-    columns = ("host", "protocol", "type", "public_key", "preshared_key_sealed", "subnets", "route_all", "site")
+    columns = (
+        "instance",
+        "host",
+        "protocol",
+        "type",
+        "public_key",
+        "preshared_key_sealed",
+        "subnets",
+        "route_all",
+        "site",
+    )
     return found.only(*columns, "site__platform", "site__platform_version").iterator(2000)
 
 

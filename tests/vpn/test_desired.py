@@ -8,6 +8,8 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from portal.models import MembershipState, Organization
 from tests.factories import make_client_peer, make_instance, make_member, make_organization, make_site, make_site_peer
@@ -21,6 +23,7 @@ from vpn.desired import NOBODY_ID, Desired, compile_change, compile_spec
 from vpn.models import Instance
 from vpn.observed import record_applied
 
+PROTOCOLS = ("wireguard", "openvpn")
 pytestmark = pytest.mark.django_db
 
 
@@ -211,3 +214,14 @@ def test_a_confirmation_of_something_else_is_not_noted(instance: Instance) -> No
     assert token is not None
     report = HubReport(instance.hub, desired.epoch, desired.generation, "0" * 64, alive=True, observed_at=0.0)
     assert not record_applied(instance.pk, token, desired, report)
+
+
+def test_a_spec_takes_the_same_few_queries_for_any_number_of_peers(
+    instance: Instance, organization: Organization
+) -> None:
+    member = make_member(organization)
+    for number in range(20):
+        create_client_peer(instance, member=member, device=f"device {number}", protocol=PROTOCOLS[number % 2])
+    with CaptureQueriesContext(connection) as queries:
+        compile_spec(instance.pk)
+    assert len(queries) < 8
