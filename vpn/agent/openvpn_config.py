@@ -166,14 +166,6 @@ def _configuration(layout: Layout, names: Names, spec: HubSpec, listener: str, p
         "persist-tun",
         "persist-key",
         f"tun-mtu {spec.mtu}",
-        f"ca {here}/ca.pem",
-        f"cert {here}/certificate.pem",
-        f"key {here}/private_key.pem",
-        f"crl-verify {here}/crl.pem",
-        "dh none",
-        "verify-client-cert require",
-        "remote-cert-tls client",
-        "tls-version-min 1.2",
         f"client-config-dir {clients}",
         "ccd-exclusive",
         "script-security 2",
@@ -208,9 +200,24 @@ def _keepalive(listener: str) -> list[str]:
 
 
 def _secrecy(listener: str, here: Path) -> list[str]:
+    lines = [
+        f"ca {here}/ca.pem",
+        f"cert {here}/certificate.pem",
+        f"key {here}/private_key.pem",
+        f"crl-verify {here}/crl.pem",
+        "dh none",
+        "verify-client-cert require",
+        "remote-cert-tls client",
+        "tls-version-min 1.2",
+    ]
     if listener == COMPAT:
-        return ["data-ciphers AES-256-GCM:AES-256-CBC", "data-ciphers-fallback AES-256-CBC", "auth SHA1"]
-    return ["data-ciphers AES-256-GCM:CHACHA20-POLY1305", "auth SHA256", f"tls-crypt-v2 {here}/tls_crypt_v2.pem"]
+        return [*lines, "data-ciphers AES-256-GCM:AES-256-CBC", "data-ciphers-fallback AES-256-CBC", "auth SHA1"]
+    return [
+        *lines,
+        "data-ciphers AES-256-GCM:CHACHA20-POLY1305",
+        "auth SHA256",
+        f"tls-crypt-v2 {here}/tls_crypt_v2.pem",
+    ]
 
 
 def _pushed_split(spec: HubSpec) -> str:
