@@ -104,22 +104,9 @@ def _compile_delta(instance: Instance) -> Desired | None:
         return None
     if agent_spec.header_digest(_header(instance)) != instance.applied_header_digest:
         return None  # A certificate was revoked, or the first router needs the compatibility listener.
-    changed = list(instance.peers.filter(changed_generation__gt=base).select_related("member__user", "site"))
-    upsert: dict[str, Any] = {}
-    before: dict[str, str] = {}
-    remove: list[str] = []
-    for peer in changed:
-        before[str(peer.pk)] = peer.applied_digest
-        if peer.is_admitted:
-            upsert[str(peer.pk)] = _peer(instance, peer)
-        elif peer.applied_digest:
-            remove.append(str(peer.pk))
-    for peer_id, applied_digest in instance.tombstones.values_list("peer_id", "applied_digest"):
-        if applied_digest:
-            before[str(peer_id)] = applied_digest
-            remove.append(str(peer_id))
+    upsert, remove, before = _differences(instance, base)
     digests = {peer_id: agent_spec.peer_digest(peer_id, peer) for peer_id, peer in upsert.items()}
-    gone = sum(int(digest, 16) for digest in before.values() if digest)
+    gone = sum(int(digest, 16) for digest in before if digest)
     total = (int(instance.applied_total, 16) - gone + sum(digests.values())) % _MODULUS
     digest = agent_spec.spec_digest(instance.applied_header_digest, total)
     return Desired(
@@ -142,6 +129,25 @@ def _compile_delta(instance: Instance) -> Desired | None:
         peer_digests={peer_id: f"{value:064x}" for peer_id, value in digests.items()},
         removed=tuple(remove),
     )
+
+
+def _differences(instance: Instance, base: int) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Since the generation `base`: the peers that came or changed, the ids that leave, and the digests of before."""
+    upsert: dict[str, Any] = {}
+    remove: list[str] = []
+    before: list[str] = []
+    changed = instance.peers.filter(changed_generation__gt=base).select_related("member__user", "site")
+    for peer in changed:
+        before.append(peer.applied_digest)
+        if peer.is_admitted:
+            upsert[str(peer.pk)] = _peer(instance, peer)
+        elif peer.applied_digest:
+            remove.append(str(peer.pk))
+    for peer_id, applied_digest in instance.tombstones.values_list("peer_id", "applied_digest"):
+        if applied_digest:
+            before.append(applied_digest)
+            remove.append(str(peer_id))
+    return upsert, remove, before
 
 
 def _admitted(instance: Instance) -> Iterable[Peer]:

@@ -7,6 +7,7 @@ import re
 import pytest
 import requests
 
+from tests.flow.story import add_client, fetch_profile, id_in
 from tests.network.lab import Lab, Node, Site, wait_until
 from tests.running_portal import RunningPortal
 from tests.visitor import Visitor
@@ -44,28 +45,6 @@ def phone(lab: Lab) -> Node:
     return lab.add_client("phone")
 
 
-def id_in(answer: requests.Response, noun: str) -> str:
-    """The id of the page that a form led to."""
-    found = re.search(rf"/{noun}/([0-9a-f-]{{36}})/(?:progress/)?$", answer.url)
-    assert found, f"{answer.url}\n{answer.text}"
-    return found[1]
-
-
-def fetch_profile(admin: Visitor, peer: str) -> str:
-    """The profile as a file, by the form on the peer's page."""
-    answer = admin.submit(f"/peers/{peer}/", action=f"/peers/{peer}/profile/", headers={"Accept": "text/plain"})
-    assert answer.headers["Content-Type"].startswith("text/plain")
-    return answer.text
-
-
-def add_client(admin: Visitor, **values: str) -> str:
-    """Add a client peer of the admin's own; returns its id."""
-    path = f"/instances/{story['instance']}/peers/new-client/"
-    member = re.search(r'<option value="([0-9a-f-]{36})"', admin.get(path).text)
-    assert member
-    return id_in(admin.submit(path, {"user_id": member[1], **values}), "peers")
-
-
 def act(admin: Visitor, peer: str, what: str) -> requests.Response:
     """Go to the page that asks for confirmation, and confirm."""
     return admin.submit(f"/peers/{peer}/{what}/", action=f"/peers/{peer}/{what}/")
@@ -94,7 +73,7 @@ def test_a_site_is_connected_with_its_profile(lab: Lab, admin: Visitor, berlin: 
 
 
 def test_a_laptop_reaches_the_lan_of_the_site(lab: Lab, admin: Visitor, berlin: Site, laptop: Node) -> None:
-    story["laptop"] = add_client(admin, device="laptop", route_all="false")
+    story["laptop"] = add_client(admin, story["instance"], device="laptop", route_all="false")
     lab.wg_quick_up(laptop, fetch_profile(admin, story["laptop"]))
     lab.wait_ping(laptop, berlin.lan.v4)
     lab.wait_ping(laptop, berlin.lan.v6)
@@ -105,7 +84,7 @@ def test_a_laptop_reaches_the_lan_of_the_site(lab: Lab, admin: Visitor, berlin: 
 
 
 def test_a_phone_sends_everything_through_the_hub(lab: Lab, admin: Visitor, phone: Node) -> None:
-    story["phone"] = add_client(admin, device="phone", route_all="true")
+    story["phone"] = add_client(admin, story["instance"], device="phone", route_all="true")
     profile = fetch_profile(admin, story["phone"])
     assert "0.0.0.0/0, ::/0" in profile
     assert "DNS = 9.9.9.9, 149.112.112.112" in profile
@@ -121,8 +100,8 @@ def test_a_phone_sends_everything_through_the_hub(lab: Lab, admin: Visitor, phon
 def test_peers_added_meanwhile_cost_no_packet(lab: Lab, admin: Visitor, berlin: Site, laptop: Node) -> None:
     pinging = lab.start_ping(laptop, berlin.lan.v4, interval=0.02)
     pinging.wait_for_replies(5)
-    story["tablet"] = add_client(admin, device="tablet", route_all="false")
-    add_client(admin, device="watch", route_all="true")
+    story["tablet"] = add_client(admin, story["instance"], device="tablet", route_all="false")
+    add_client(admin, story["instance"], device="watch", route_all="true")
     fetch_profile(admin, story["tablet"])
     pinging.wait_for_replies(5)
     result = pinging.stop()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-import requests
 
+from tests.flow.story import add_client, fetch_profile, id_in
 from tests.network.lab import Lab, Node, Site, wait_until
 from tests.running_portal import RunningPortal
 from tests.visitor import Visitor
@@ -42,19 +42,6 @@ def laptop(lab: Lab) -> Node:
     return lab.add_client("laptop")
 
 
-def id_in(answer: requests.Response, noun: str) -> str:
-    """The id of the page that a form led to."""
-    found = re.search(rf"/{noun}/([0-9a-f-]{{36}})/(?:progress/)?$", answer.url)
-    assert found, f"{answer.url}\n{answer.text}"
-    return found[1]
-
-
-def fetch_profile(admin: Visitor, peer: str) -> str:
-    """The profile as a file."""
-    path = f"/peers/{peer}/"
-    return admin.submit(path, action=f"{path}profile/", headers={"Accept": "text/plain"}).text
-
-
 def add_site(admin: Visitor, name: str, site: Site, protocol: str) -> str:
     """Connect a branch; returns its peer's id."""
     values = {
@@ -83,11 +70,8 @@ def test_two_branches_of_both_protocols_reach_each_other(lab: Lab, admin: Visito
 
 
 def test_a_device_over_openvpn_reaches_both(lab: Lab, admin: Visitor, berlin: Site, paris: Site, laptop: Node) -> None:
-    path = f"/instances/{story['instance']}/peers/new-client/"
-    member = re.search(r'<option value="([0-9a-f-]{36})"', admin.get(path).text)
-    assert member
-    values = {"user_id": member[1], "device": "laptop", "route_all": "false", "protocol": "openvpn"}
-    story["laptop"] = id_in(admin.submit(path, values), "peers")
+    values = {"device": "laptop", "route_all": "false", "protocol": "openvpn"}
+    story["laptop"] = add_client(admin, story["instance"], **values)
     lab.openvpn_up(laptop, fetch_profile(admin, story["laptop"]))
     lab.wait_ping(laptop, berlin.lan.v4, 20)
     lab.wait_ping(laptop, paris.lan.v6)

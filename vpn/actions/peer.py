@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TypedDict, Unpack
+from typing import Unpack
 
-from django.core.exceptions import ValidationError
 from django.db.models import F, Max
 from django.utils import timezone
 
@@ -15,33 +14,18 @@ from portal.models import Membership, MembershipState
 from vpn import keys
 from vpn.actions import certificates
 from vpn.actions.change import changing
-from vpn.addressing import (
-    Claim,
-    Network,
-    PoolExhausted,
-    is_broad,
-    last_peer_host,
-    next_free_host,
-    subnet_faults,
-    subnet_warnings,
+from vpn.actions.peer_input import (
+    PeerChanges,
+    change_faults,
+    checked_subnets,
+    client_faults,
+    confirmed_before,
+    protocol_faults,
 )
+from vpn.addressing import PoolExhausted, last_peer_host, next_free_host
 from vpn.choices import KeyCustody, PeerType, Protocol
-from vpn.constants import MOST_SUBNETS
 from vpn.models import Instance, Peer, PeerTombstone, ProfileLink, Site
 from vpn.models.querysets import PeerQuerySet
-from vpn.validators import parse_network, validate_label_text, validate_wireguard_key
-
-
-class PeerChanges(TypedDict, total=False):
-    """What `update_peer` can change; what is absent stays."""
-
-    subnets: list[str]
-    confirm_broad_routes: bool
-    route_all: bool
-    device: str
-    expires_at: datetime | None
-    enabled: bool
-    protocol: str
 
 
 def create_client_peer(
@@ -55,7 +39,7 @@ def create_client_peer(
     public_key: str = "",
 ) -> Peer:
     """Add a member's device; raises InvalidInput, or Conflict where the pool is full or the key is known."""
-    errors = _client_faults(device, expires_at, public_key) | _protocol_faults(protocol, None)
+    errors = client_faults(device, expires_at, public_key) | protocol_faults(protocol, None)
     if public_key and protocol == Protocol.OPENVPN:
         errors["public_key"] = ["Only WireGuard devices make their own key. Leave it empty for OpenVPN."]
     if member.organization_id != instance.organization_id or member.state == MembershipState.DEACTIVATED:
@@ -86,7 +70,7 @@ def create_site_peer(
     confirm_broad_routes: bool = False,
 ) -> Peer:
     """Connect a site; raises InvalidInput, or Conflict where its subnets overlap or the site is connected already."""
-    errors = _protocol_faults(protocol, site)
+    errors = protocol_faults(protocol, site)
     if site.organization_id != instance.organization_id:
         errors["site_id"] = ["Choose a site of this organization."]
     if errors:
@@ -101,7 +85,7 @@ def create_site_peer(
             type=PeerType.SITE,
             protocol=protocol,
             site=site,
-            subnets=_checked_subnets(locked, subnets, confirm_broad_routes, except_peer=None),
+            subnets=checked_subnets(locked, subnets, confirm_broad_routes, except_peer=None),
             confirm_broad_routes=confirm_broad_routes,
         )
         _give_keys(peer, locked)
@@ -153,14 +137,14 @@ def _renew_keys(peer: Peer, instance: Instance) -> None:
 
 def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
     """Change a peer; raises InvalidInput or Conflict. Returns the peer as saved."""
-    errors = _change_faults(peer, changes)
+    errors = change_faults(peer, changes)
     if errors:
         raise InvalidInput(errors)
     with changing(peer.instance_id, only_peers=True) as locked:
         fresh = _fresh(peer, locked)
         if "subnets" in changes:
-            confirmed = changes.get("confirm_broad_routes", _confirmed_before(fresh, changes["subnets"]))
-            fresh.subnets = _checked_subnets(locked, changes["subnets"], confirmed, except_peer=fresh)
+            confirmed = changes.get("confirm_broad_routes", confirmed_before(fresh, changes["subnets"]))
+            fresh.subnets = checked_subnets(locked, changes["subnets"], confirmed, except_peer=fresh)
             fresh.confirm_broad_routes = confirmed
         for field in ("route_all", "device", "expires_at", "enabled"):
             if field in changes:
@@ -228,11 +212,6 @@ def expire_peers() -> None:
     reconsider_peers(over.filter(changed_generation__lte=F("instance__applied_generation")))
 
 
-def subnet_warnings_for(subnets: Iterable[str]) -> list[str]:
-    """What an admin should know about subnets that were accepted."""
-    return subnet_warnings(parse_network(text) for text in subnets)
-
-
 def _fresh(peer: Peer, locked: Instance) -> Peer:
     """The peer's row as it is under the lock; raises NotPossible where it is gone."""
     fresh = Peer.objects.select_related("member__user", "site").filter(pk=peer.pk, instance=locked).first()
@@ -240,89 +219,3 @@ def _fresh(peer: Peer, locked: Instance) -> Peer:
         raise NotPossible("This peer was deleted meanwhile.")
     fresh.instance = locked
     return fresh
-
-
-def _checked_subnets(
-    instance: Instance, subnets: Sequence[str], confirm_broad: bool, *, except_peer: Peer | None
-) -> list[str]:
-    if len(subnets) > MOST_SUBNETS:
-        raise InvalidInput.in_field("subnets", f"Name at most {MOST_SUBNETS} subnets, or wider ones.")
-    errors: list[str] = []
-    networks: list[Network] = []
-    for text in subnets:
-        try:
-            networks.append(parse_network(text))
-        except ValidationError as error:
-            errors += error.messages
-    if errors or not networks:
-        raise InvalidInput({"subnets": errors or ["Name at least one subnet, such as 10.1.0.0/24."]})
-    sites = instance.peers.filter(type=PeerType.SITE).select_related("site")
-    others = [
-        Claim(f"the site {other.label}", parse_network(subnet))
-        for other in (sites.exclude(pk=except_peer.pk) if except_peer else sites)
-        for subnet in other.subnets
-    ]
-    faults = subnet_faults(
-        networks, pool_v4=instance.network_v4, pool_v6=instance.network_v6, others=others, confirm_broad=confirm_broad
-    )
-    wrong = [fault.message for fault in faults if fault.code != "overlap"]
-    if wrong:
-        raise InvalidInput({"subnets": wrong})
-    if faults:
-        raise Conflict(" ".join(fault.message for fault in faults), field="subnets", code="subnet-overlap")
-    return [str(network) for network in networks]
-
-
-def _confirmed_before(peer: Peer, subnets: Sequence[str]) -> bool:
-    """Was every broad route among `subnets` confirmed already? A confirmation is not one of other routes."""
-    return peer.confirm_broad_routes and all(text.strip() in peer.subnets or not _is_broad(text) for text in subnets)
-
-
-def _is_broad(text: str) -> bool:
-    try:
-        return is_broad(parse_network(text))
-    except ValidationError:
-        return False
-
-
-def _change_faults(peer: Peer, changes: PeerChanges) -> dict[str, list[str]]:
-    errors: dict[str, list[str]] = {}
-    if peer.is_site:
-        for field in ("route_all", "device", "expires_at"):
-            if changes.get(field):
-                errors[field] = ["A site has none: this is for client peers."]
-    else:
-        if changes.get("subnets"):
-            errors["subnets"] = ["A client advertises no subnets: connect a site for that."]
-        if "device" in changes:
-            changes["device"] = changes["device"].strip()
-        # What stays as it is may lie in the past.
-        expires_at = changes.get("expires_at")
-        errors |= _client_faults(changes.get("device", ""), None if expires_at == peer.expires_at else expires_at, "")
-        changes.pop("subnets", None)
-    if "protocol" in changes:
-        errors |= _protocol_faults(changes["protocol"], peer.site)
-    return errors
-
-
-def _client_faults(device: str, expires_at: datetime | None, public_key: str) -> dict[str, list[str]]:
-    errors: dict[str, list[str]] = {}
-    for field, check, value in (
-        ("device", validate_label_text, device.strip()),
-        ("public_key", validate_wireguard_key, public_key),
-    ):
-        if value:
-            try:
-                check(value)
-            except ValidationError as error:
-                errors[field] = error.messages
-    if expires_at is not None and expires_at <= timezone.now():
-        errors["expires_at"] = ["Choose a time in the future."]
-    return errors
-
-
-def _protocol_faults(protocol: str, site: Site | None) -> dict[str, list[str]]:
-    if protocol not in Protocol.values:
-        return {"protocol": [f"Choose one of {', '.join(Protocol.values)}."]}
-    reason = site.why_not(protocol) if site is not None else ""
-    return {"protocol": [reason]} if reason else {}

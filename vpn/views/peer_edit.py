@@ -14,7 +14,8 @@ from portal.access import get_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
 from vpn.access import get_peer
-from vpn.actions.peer import PeerChanges, update_peer
+from vpn.actions.peer import update_peer
+from vpn.actions.peer_input import PeerChanges
 from vpn.forms.peer import edit_form
 from vpn.models import Peer
 from vpn.views.peer_new import warn_about_subnets

@@ -18,7 +18,8 @@ from portal.forms.refusal import show_refusal
 from portal.htmx import render_page
 from portal.models import Membership
 from vpn.access import get_instance
-from vpn.actions.peer import create_client_peer, create_site_peer, subnet_warnings_for
+from vpn.actions.peer import create_client_peer, create_site_peer
+from vpn.actions.peer_input import subnet_warnings_for
 from vpn.actions.site import create_site
 from vpn.addressing import is_broad
 from vpn.forms.peer import ClientPeerForm, SitePeerForm

@@ -1,0 +1,32 @@
+"""What the stories have in common: ids from addresses, and profiles as files."""
+
+from __future__ import annotations
+
+import re
+
+import requests
+
+from tests.visitor import Visitor
+
+
+def id_in(answer: requests.Response, noun: str) -> str:
+    """The id of the page that a form led to; shows the page where it led elsewhere."""
+    found = re.search(rf"/{noun}/([0-9a-f-]{{36}})/(?:progress/)?$", answer.url)
+    assert found, f"{answer.url}\n{answer.text}"
+    return found[1]
+
+
+def fetch_profile(admin: Visitor, peer: str) -> str:
+    """The profile as a file, by the form on the peer's page."""
+    path = f"/peers/{peer}/"
+    answer = admin.submit(path, action=f"{path}profile/", headers={"Accept": "text/plain"})
+    assert answer.headers["Content-Type"].startswith(("text/plain", "application/x-openvpn-profile"))
+    return answer.text
+
+
+def add_client(admin: Visitor, instance: str, **values: str) -> str:
+    """Add a client peer of the admin's own; returns its id."""
+    path = f"/instances/{instance}/peers/new-client/"
+    member = re.search(r'<option value="([0-9a-f-]{36})"', admin.get(path).text)
+    assert member
+    return id_in(admin.submit(path, {"user_id": member[1], **values}), "peers")

@@ -1,0 +1,127 @@
+"""What may be said of a peer: every fault of an input at once, in words that say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TypedDict
+
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from portal.exceptions import Conflict, InvalidInput
+from vpn.addressing import Claim, Network, is_broad, subnet_faults, subnet_warnings
+from vpn.choices import PeerType, Protocol
+from vpn.constants import MOST_SUBNETS
+from vpn.models import Instance, Peer, Site
+from vpn.validators import parse_network, validate_label_text, validate_wireguard_key
+
+
+class PeerChanges(TypedDict, total=False):
+    """What `update_peer` can change; what is absent stays."""
+
+    subnets: list[str]
+    confirm_broad_routes: bool
+    route_all: bool
+    device: str
+    expires_at: datetime | None
+    enabled: bool
+    protocol: str
+
+
+def subnet_warnings_for(subnets: Iterable[str]) -> list[str]:
+    """What an admin should know about subnets that were accepted."""
+    return subnet_warnings(parse_network(text) for text in subnets)
+
+
+def checked_subnets(
+    instance: Instance, subnets: Sequence[str], confirm_broad: bool, *, except_peer: Peer | None
+) -> list[str]:
+    """The subnets as they are stored; raises InvalidInput, or Conflict where they overlap another peer's.
+
+    The caller holds the lock on the instance. `except_peer` is the peer that advertises them already.
+    """
+    if len(subnets) > MOST_SUBNETS:
+        raise InvalidInput.in_field("subnets", f"Name at most {MOST_SUBNETS} subnets, or wider ones.")
+    errors: list[str] = []
+    networks: list[Network] = []
+    for text in subnets:
+        try:
+            networks.append(parse_network(text))
+        except ValidationError as error:
+            errors += error.messages
+    if errors or not networks:
+        raise InvalidInput({"subnets": errors or ["Name at least one subnet, such as 10.1.0.0/24."]})
+    sites = instance.peers.filter(type=PeerType.SITE).select_related("site")
+    others = [
+        Claim(f"the site {other.label}", parse_network(subnet))
+        for other in (sites.exclude(pk=except_peer.pk) if except_peer else sites)
+        for subnet in other.subnets
+    ]
+    faults = subnet_faults(
+        networks, pool_v4=instance.network_v4, pool_v6=instance.network_v6, others=others, confirm_broad=confirm_broad
+    )
+    wrong = [fault.message for fault in faults if fault.code != "overlap"]
+    if wrong:
+        raise InvalidInput({"subnets": wrong})
+    if faults:
+        raise Conflict(" ".join(fault.message for fault in faults), field="subnets", code="subnet-overlap")
+    return [str(network) for network in networks]
+
+
+def confirmed_before(peer: Peer, subnets: Sequence[str]) -> bool:
+    """Was every broad route among `subnets` confirmed already? A confirmation is not one of other routes."""
+    return peer.confirm_broad_routes and all(text.strip() in peer.subnets or not _is_broad(text) for text in subnets)
+
+
+def _is_broad(text: str) -> bool:
+    try:
+        return is_broad(parse_network(text))
+    except ValidationError:
+        return False
+
+
+def change_faults(peer: Peer, changes: PeerChanges) -> dict[str, list[str]]:
+    """What is wrong with the changes of a peer, by field; strips the device's name on the way."""
+    errors: dict[str, list[str]] = {}
+    if peer.is_site:
+        for field in ("route_all", "device", "expires_at"):
+            if changes.get(field):
+                errors[field] = ["A site has none: this is for client peers."]
+    else:
+        if changes.get("subnets"):
+            errors["subnets"] = ["A client advertises no subnets: connect a site for that."]
+        if "device" in changes:
+            changes["device"] = changes["device"].strip()
+        # What stays as it is may lie in the past.
+        expires_at = changes.get("expires_at")
+        errors |= client_faults(changes.get("device", ""), None if expires_at == peer.expires_at else expires_at, "")
+        changes.pop("subnets", None)
+    if "protocol" in changes:
+        errors |= protocol_faults(changes["protocol"], peer.site)
+    return errors
+
+
+def client_faults(device: str, expires_at: datetime | None, public_key: str) -> dict[str, list[str]]:
+    """What is wrong with the fields of a client peer, by field."""
+    errors: dict[str, list[str]] = {}
+    for field, check, value in (
+        ("device", validate_label_text, device.strip()),
+        ("public_key", validate_wireguard_key, public_key),
+    ):
+        if value:
+            try:
+                check(value)
+            except ValidationError as error:
+                errors[field] = error.messages
+    if expires_at is not None and expires_at <= timezone.now():
+        errors["expires_at"] = ["Choose a time in the future."]
+    return errors
+
+
+def protocol_faults(protocol: str, site: Site | None) -> dict[str, list[str]]:
+    """Why a protocol cannot be used, for a site with its router's reason."""
+    if protocol not in Protocol.values:
+        return {"protocol": [f"Choose one of {', '.join(Protocol.values)}."]}
+    reason = site.why_not(protocol) if site is not None else ""
+    return {"protocol": [reason]} if reason else {}
