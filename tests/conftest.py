@@ -5,7 +5,9 @@ The settings take everything from the environment, so that comes first; what is 
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 
@@ -14,7 +16,9 @@ import pytest
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 os.environ.setdefault("SECRET_KEYS", "only-for-tests-" * 3)
-os.environ.setdefault("DATA_DIR", tempfile.mkdtemp(prefix="vpn-portal-test-"))
+if "DATA_DIR" not in os.environ:
+    os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="vpn-portal-test-")
+    atexit.register(shutil.rmtree, os.environ["DATA_DIR"], ignore_errors=True)
 
 django.setup()  # the fixtures below import models
 
