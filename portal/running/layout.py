@@ -90,6 +90,22 @@ def prepare_layout(layout: Layout, service: Account) -> None:
         ) from error
 
 
+def share_database(layout: Layout, service: Account) -> None:
+    """Make SQLite's companion files before anybody opens the database, as the service's.
+
+    A worker of root that opens it first would make them as root's and hand them over a moment later; a web process
+    that comes in between can only read from then on. They last while anyone has the database open.
+    """
+    database = layout.database / "portal.sqlite3"
+    if os.geteuid() != 0 or not database.exists():
+        return
+    for ending in ("-wal", "-shm"):
+        path = database.with_name(database.name + ending)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        os.fchown(descriptor, service.uid, service.gid)
+        os.close(descriptor)
+
+
 def _make_data(data: Path, service: Account) -> None:
     """The service passes through the data directory, whatever the umask was; it owns only its own below."""
     data.mkdir(mode=0o755, parents=True, exist_ok=True)

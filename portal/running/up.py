@@ -15,7 +15,7 @@ from portal.running.address import default_hub_address
 from portal.running.confine import Confinement, choose_confinement
 from portal.running.errors import CannotRunError
 from portal.running.health import check_port, complaints
-from portal.running.layout import Layout, prepare_layout
+from portal.running.layout import Layout, prepare_layout, share_database
 from portal.running.leftovers import MARK, end_leftovers
 from portal.running.lock import RunLock
 from portal.running.options import Options, read_options, with_system_path
@@ -52,6 +52,7 @@ def up() -> int:
         confinement = choose_confinement(options, service)
         environment = children_environment(options, confinement)
         _prepare(options, confinement, environment)
+        share_database(layout, service)
         return _supervise(options, layout, environment, lock)
     except StopError:
         return 0

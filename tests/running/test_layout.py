@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from portal.running.account import current_account
+from portal.running.account import Account, current_account
 from portal.running.errors import CannotRunError
-from portal.running.layout import Layout, prepare_layout
+from portal.running.layout import Layout, prepare_layout, share_database
 
 
 def mode(path: Path) -> int:
@@ -67,3 +69,22 @@ def test_handing_over_never_follows_a_link(tmp_path: Path) -> None:
     owner = outside.stat().st_uid
     prepare_layout(layout, current_account())
     assert outside.stat().st_uid == owner
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_sqlites_companions_are_the_services_before_root_opens_the_database(tmp_path: Path) -> None:
+    service = Account("nobody", 65534, 65534)
+    layout = Layout(tmp_path / "data")
+    prepare_layout(layout, service)
+    database = layout.database / "portal.sqlite3"
+    with closing(sqlite3.connect(database)) as first:
+        first.execute("PRAGMA journal_mode=WAL")
+        first.execute("CREATE TABLE kept (value)")
+    share_database(layout, service)
+    companions = [database.with_name(f"portal.sqlite3{ending}") for ending in ("-wal", "-shm")]
+    assert [(path.stat().st_uid, mode(path)) for path in companions] == [(65534, 0o600)] * 2
+    before = [path.stat().st_ino for path in companions]
+    with closing(sqlite3.connect(database)) as root:
+        root.execute("INSERT INTO kept VALUES (1)")
+        root.commit()
+        assert [path.stat().st_ino for path in companions] == before, "root made no files of its own"
