@@ -5,6 +5,9 @@ The address with the token only moves the token into the session, so that no lat
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+
 from allauth.account.utils import perform_login
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
@@ -12,6 +15,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -23,9 +27,23 @@ from portal.models import Membership, User
 TOKEN_KEY = "sign_in_link"  # noqa: S105 - the name of a place in the session
 
 
+def _discreet(view: Callable[[HttpRequest, str], HttpResponse]) -> Callable[[HttpRequest, str], HttpResponse]:
+    """Keep the token out of Django's log, which names the path of what was refused or failed."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, token: str) -> HttpResponse:
+        request.path = request.path_info = request.path.replace(token, "-")
+        return view(request, token)
+
+    return wrapped
+
+
+# Exempt, since a refused form would be logged with its path before the view; a POST is refused here anyway.
+@csrf_exempt
+@login_not_required
+@_discreet
 @require_safe
 @never_cache
-@login_not_required
 @checks_itself
 def account_link(request: HttpRequest, token: str) -> HttpResponse:
     """Take the token out of the address."""

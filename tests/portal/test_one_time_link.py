@@ -218,3 +218,12 @@ def test_activating_again_who_was_here_lets_them_in(organization: Organization) 
     here = make_member(organization)
     change_member(here, active=False)
     assert change_member(here, active=True).state == MembershipState.ACTIVE
+
+
+def test_a_refused_call_of_the_links_address_is_logged_without_its_token(
+    admin: Membership, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    assert browser.post("/accounts/link/a-token-that-works/").status_code == 405
+    assert "/accounts/link/-/" in caplog.text
+    assert "a-token-that-works" not in caplog.text
