@@ -113,6 +113,39 @@ class Platform(models.TextChoices):
     OTHER = "other", "Other"
 
 
+class FirewallPolicy(models.TextChoices):
+    """What becomes of packets between peers that no rule decides."""
+
+    ALLOW = "allow", "Allow"
+    DENY = "deny", "Deny"
+
+
+class RuleAction(models.TextChoices):
+    """What a firewall rule does with what it matches."""
+
+    ACCEPT = "accept", "Accept"
+    DROP = "drop", "Drop"
+    REJECT = "reject", "Reject"
+
+
+class RuleProtocol(models.TextChoices):
+    """Which protocol a firewall rule is about."""
+
+    ANY = "any", "Any"
+    TCP = "tcp", "TCP"
+    UDP = "udp", "UDP"
+    ICMP = "icmp", "ICMP"
+    ICMPV6 = "icmpv6", "ICMPv6"
+
+
+class RecordType(models.TextChoices):
+    """The types of DNS records that an admin can add."""
+
+    A = "A", "A"
+    AAAA = "AAAA", "AAAA"
+    CNAME = "CNAME", "CNAME"
+
+
 class Driver(models.TextChoices):
     """How a region's servers are reached."""
 

@@ -1,8 +1,9 @@
-"""Who you are: users, organizations, memberships, API tokens."""
+"""Who you are: users, organizations, memberships, groups, API tokens."""
 
 from portal.models.api_token import ApiToken
+from portal.models.group import Group
 from portal.models.membership import Membership, MembershipState, Role
 from portal.models.organization import Organization
 from portal.models.user import User
 
-__all__ = ["ApiToken", "Membership", "MembershipState", "Organization", "Role", "User"]
+__all__ = ["ApiToken", "Group", "Membership", "MembershipState", "Organization", "Role", "User"]

@@ -35,11 +35,16 @@ class Membership(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
     state = models.CharField(max_length=12, choices=MembershipState.choices, default=MembershipState.INVITED)
+    # The person in the names of their devices: one DNS label, unique in the organization.
+    slug = models.CharField(max_length=40, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["organization", "user"], name="membership_once_per_organization")
+            models.UniqueConstraint(fields=["organization", "user"], name="membership_once_per_organization"),
+            models.UniqueConstraint(
+                fields=["organization", "slug"], condition=~models.Q(slug=""), name="membership_slug_unique"
+            ),
         ]
 
     def __str__(self) -> str:

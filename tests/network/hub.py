@@ -121,15 +121,19 @@ class Device:
     v4: str
     v6: str
     subnets: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def document(self) -> spec.WireGuardPeerDocument:
         """Return the peer as the hub knows it."""
-        return {
+        document: spec.WireGuardPeerDocument = {
             "public_key": self.public_key,
             "preshared_key": self.preshared_key,
             "allowed_ips": [f"{self.v4}/32", f"{self.v6}/128", *self.subnets],
             "routes": list(self.subnets),
         }
+        add_optional(document, self)
+        return document
 
     def rotate(self) -> None:
         """Take new keys."""
@@ -148,10 +152,12 @@ class OpenVPNDevice:
     subnets: tuple[str, ...] = ()
     route_all: bool = False
     compat: bool = False
+    tags: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def document(self) -> spec.OpenVPNPeerDocument:
         """Return the peer as the hub knows it."""
-        return {
+        document: spec.OpenVPNPeerDocument = {
             "protocol": "openvpn",
             "common_name": self.peer_id,
             "addresses": [f"{self.v4}/32", f"{self.v6}/128"],
@@ -159,6 +165,18 @@ class OpenVPNDevice:
             "route_all": self.route_all,
             "compat": self.compat,
         }
+        add_optional(document, self)
+        return document
+
+
+def add_optional(
+    document: spec.WireGuardPeerDocument | spec.OpenVPNPeerDocument, device: Device | OpenVPNDevice
+) -> None:
+    """Add to a peer's document what a peer may have or not."""
+    if device.tags:
+        document["tags"] = list(device.tags)
+    if device.names:
+        document["names"] = list(device.names)
 
 
 @dataclass
@@ -175,6 +193,9 @@ class Hub:
     forwarding: str = "allow"
     authority: Authority | None = None
     dns: tuple[str, ...] = ()
+    search_domains: tuple[str, ...] = ()
+    rules: tuple[spec.RuleDocument, ...] = ()
+    resolver: spec.ResolverDocument | None = None
     devices: dict[str, Device | OpenVPNDevice] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -199,6 +220,12 @@ class Hub:
             document["openvpn"] = self.authority.document()
         if self.dns:
             document["dns"] = list(self.dns)
+        if self.search_domains:
+            document["search_domains"] = list(self.search_domains)
+        if self.rules:
+            document["rules"] = list(self.rules)
+        if self.resolver is not None:
+            document["resolver"] = self.resolver
         return document
 
     @property

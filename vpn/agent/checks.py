@@ -88,6 +88,16 @@ def pem(value: object, name: str, label: str, faults: Faults) -> str:
     return ""
 
 
+def texts(value: object, name: str, pattern: re.Pattern[str], most: int, faults: Faults) -> tuple[str, ...]:
+    """Return `value` when it is a list of at most `most` different texts that all match `pattern`."""
+    good = (
+        [item for item in value if isinstance(item, str) and pattern.fullmatch(item)] if isinstance(value, list) else []
+    )
+    if not isinstance(value, list) or len(good) != len(value) or len(set(good)) != len(good) or len(good) > most:
+        faults.append(f"{name} is malformed, or holds something twice or more than {most}")
+    return tuple(good)
+
+
 def choice(value: object, name: str, choices: tuple[str, ...], faults: Faults) -> str:
     """Return `value` when it is one of `choices`."""
     if isinstance(value, str) and value in choices:
@@ -143,12 +153,16 @@ def networks(value: object, name: str, faults: Faults) -> tuple[str, ...]:
     return tuple(good)
 
 
-def _is_network(text: str) -> bool:
+def is_plain_network(text: str) -> bool:
+    """Return whether `text` is a network in its canonical form, wherever it lies."""
     try:
-        network = ipaddress.ip_network(text)
+        return str(ipaddress.ip_network(text)) == text and "%" not in text
     except ValueError:
         return False
-    return str(network) == text and "%" not in text and not _reserved(network)
+
+
+def _is_network(text: str) -> bool:
+    return is_plain_network(text) and not _reserved(ipaddress.ip_network(text))
 
 
 def _reserved(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:

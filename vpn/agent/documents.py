@@ -5,28 +5,41 @@ from __future__ import annotations
 from typing import TypedDict
 
 
-class WireGuardPeerDocument(TypedDict):
-    """A peer in JSON. `preshared_key` may be null; `routes` are those `allowed_ips` that need a route."""
+class _AnyPeerDocument(TypedDict, total=False):
+    """What every peer may have: `tags` that firewall rules name it by, `names` below the hub's domain, and as `former`
+    what it was before it changed its protocol, good until it connects over the new one."""
 
+    tags: list[str]
+    names: list[str]
+    former: WireGuardPeerDocument | OpenVPNPeerDocument
+
+
+class _RequiredWireGuardPeerDocument(TypedDict):
     public_key: str
     preshared_key: str | None
     allowed_ips: list[str]
     routes: list[str]
 
 
-class OpenVPNPeerDocument(TypedDict):
-    """A peer that comes over OpenVPN, in JSON.
+class WireGuardPeerDocument(_RequiredWireGuardPeerDocument, _AnyPeerDocument):
+    """A peer in JSON. `preshared_key` may be null; `routes` are those `allowed_ips` that need a route."""
 
-    `protocol` is `openvpn`, `common_name` the peer's id; `route_all` sends all of its traffic through the hub; `compat`
-    lets it in through the compatibility listener, and only there.
-    """
 
+class _RequiredOpenVPNPeerDocument(TypedDict):
     protocol: str
     common_name: str
     addresses: list[str]
     routes: list[str]
     route_all: bool
     compat: bool
+
+
+class OpenVPNPeerDocument(_RequiredOpenVPNPeerDocument, _AnyPeerDocument):
+    """A peer that comes over OpenVPN, in JSON.
+
+    `protocol` is `openvpn`, `common_name` the peer's id; `route_all` sends all of its traffic through the hub; `compat`
+    lets it in through the compatibility listener, and only there.
+    """
 
 
 PeerDocument = WireGuardPeerDocument | OpenVPNPeerDocument
@@ -53,6 +66,36 @@ class OpenVPNDocument(TypedDict):
     compat_port: int | None
 
 
+class RuleDocument(TypedDict):
+    """A firewall rule in JSON: `ports` are the first and the last, or null for all."""
+
+    id: str
+    action: str
+    protocol: str
+    ports: list[int] | None
+    source: str
+    destination: str
+
+
+class RecordDocument(TypedDict):
+    """A DNS record in JSON."""
+
+    name: str
+    type: str
+    value: str
+
+
+class ResolverDocument(TypedDict):
+    """The hub's resolver in JSON."""
+
+    domain: str
+    public_addresses: list[str]
+    upstreams: list[str]
+    domains: list[str]
+    domain_servers: list[str]
+    records: list[RecordDocument]
+
+
 class _RequiredSpecDocument(TypedDict):
     schema: int
     hub: str
@@ -65,11 +108,14 @@ class _RequiredSpecDocument(TypedDict):
 
 
 class SpecDocument(_RequiredSpecDocument, total=False):
-    """A HubSpec in JSON. `pushed_routes` and `dns` are for peers that come over OpenVPN."""
+    """A HubSpec in JSON. `pushed_routes`, `dns` and `search_domains` are what peers that come over OpenVPN are told."""
 
     openvpn: OpenVPNDocument | None
     pushed_routes: list[str]
     dns: list[str]
+    search_domains: list[str]
+    rules: list[RuleDocument]
+    resolver: ResolverDocument | None
 
 
 class BaseDocument(TypedDict):

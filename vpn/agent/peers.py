@@ -11,6 +11,8 @@ from typing import Final
 from vpn.agent import checks
 from vpn.agent.checks import Faults
 from vpn.agent.documents import OpenVPNPeerDocument, WireGuardPeerDocument
+from vpn.agent.resolver import NAME
+from vpn.agent.rules import TAG
 
 OPENVPN: Final = "openvpn"
 
@@ -18,6 +20,10 @@ PEER_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # 32 bytes in base64: the last character before the padding carries four bits.
 KEY: Final = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 
+_MOST_TAGS: Final = 1000
+_MOST_NAMES: Final = 16
+# Fields that came later: a peer without them is as good.
+_OPTIONAL_FIELDS: Final = frozenset({"tags", "names"})
 _WIREGUARD_FIELDS: Final = frozenset({"public_key", "preshared_key", "allowed_ips", "routes"})
 _OPENVPN_FIELDS: Final = frozenset({"protocol", "common_name", "addresses", "routes", "route_all", "compat"})
 
@@ -30,6 +36,8 @@ class WireGuardPeer:
     preshared_key: str | None = field(repr=False)
     allowed_ips: tuple[str, ...]
     routes: tuple[str, ...]
+    tags: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -38,12 +46,14 @@ class WireGuardPeer:
 
     def document(self) -> WireGuardPeerDocument:
         """Return the peer as JSON data."""
-        return {
+        document: WireGuardPeerDocument = {
             "public_key": self.public_key,
             "preshared_key": self.preshared_key,
             "allowed_ips": list(self.allowed_ips),
             "routes": list(self.routes),
         }
+        _add_optional(document, self)
+        return document
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,8 @@ class OpenVPNPeer:
     routes: tuple[str, ...]
     route_all: bool
     compat: bool
+    tags: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -63,7 +75,7 @@ class OpenVPNPeer:
 
     def document(self) -> OpenVPNPeerDocument:
         """Return the peer as JSON data."""
-        return {
+        document: OpenVPNPeerDocument = {
             "protocol": OPENVPN,
             "common_name": self.common_name,
             "addresses": list(self.addresses),
@@ -71,9 +83,19 @@ class OpenVPNPeer:
             "route_all": self.route_all,
             "compat": self.compat,
         }
+        _add_optional(document, self)
+        return document
 
 
 Peer = WireGuardPeer | OpenVPNPeer
+
+
+def _add_optional(document: WireGuardPeerDocument | OpenVPNPeerDocument, peer: Peer) -> None:
+    # What is empty is left out, as the portal does: both sides digest the very same document.
+    if peer.tags:
+        document["tags"] = list(peer.tags)
+    if peer.names:
+        document["names"] = list(peer.names)
 
 
 class PeerIndex:
@@ -147,7 +169,7 @@ def parse_peers(value: object, name: str, faults: Faults) -> dict[str, Peer]:
 
 def _wireguard_peer(peer_id: str, document: object, faults: Faults) -> WireGuardPeer:
     where = f"peer {peer_id}"
-    data = checks.fields_of(document, where, _WIREGUARD_FIELDS, faults)
+    data = checks.fields_of(document, where, _WIREGUARD_FIELDS, faults, _OPTIONAL_FIELDS)
     preshared_key = data.get("preshared_key")
     peer = WireGuardPeer(
         public_key=checks.text(data.get("public_key"), f"{where} public_key", KEY, faults),
@@ -156,6 +178,8 @@ def _wireguard_peer(peer_id: str, document: object, faults: Faults) -> WireGuard
         else checks.text(preshared_key, f"{where} preshared_key", KEY, faults),
         allowed_ips=checks.networks(data.get("allowed_ips"), f"{where} allowed_ips", faults),
         routes=checks.networks(data.get("routes"), f"{where} routes", faults),
+        tags=checks.texts(data.get("tags", []), f"{where} tags", TAG, _MOST_TAGS, faults),
+        names=checks.texts(data.get("names", []), f"{where} names", NAME, _MOST_NAMES, faults),
     )
     if not set(peer.routes) <= set(peer.allowed_ips):
         faults.append(f"{where} has routes that are not in its allowed_ips")
@@ -164,7 +188,7 @@ def _wireguard_peer(peer_id: str, document: object, faults: Faults) -> WireGuard
 
 def _openvpn_peer(peer_id: str, document: object, faults: Faults) -> OpenVPNPeer:
     where = f"peer {peer_id}"
-    data = checks.fields_of(document, where, _OPENVPN_FIELDS, faults)
+    data = checks.fields_of(document, where, _OPENVPN_FIELDS, faults, _OPTIONAL_FIELDS)
     checks.choice(data.get("protocol"), f"{where} protocol", (OPENVPN,), faults)
     if data.get("common_name") != peer_id:
         faults.append(f"{where} has a common_name that is not its id")
@@ -174,6 +198,8 @@ def _openvpn_peer(peer_id: str, document: object, faults: Faults) -> OpenVPNPeer
         routes=checks.networks(data.get("routes"), f"{where} routes", faults),
         route_all=checks.flag(data.get("route_all"), f"{where} route_all", faults),
         compat=checks.flag(data.get("compat"), f"{where} compat", faults),
+        tags=checks.texts(data.get("tags", []), f"{where} tags", TAG, _MOST_TAGS, faults),
+        names=checks.texts(data.get("names", []), f"{where} names", NAME, _MOST_NAMES, faults),
     )
     addresses = [ipaddress.ip_network(address) for address in peer.addresses]
     lengths = [(network.version, network.prefixlen) for network in addresses]

@@ -7,7 +7,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final, TypedDict
 
-COMPONENTS: Final = ("namespace", "wireguard", "openvpn", "routing", "firewall", "egress")
+COMPONENTS: Final = ("namespace", "wireguard", "openvpn", "routing", "firewall", "egress", "dns")
+FAMILIES: Final = ("ipv4", "ipv6")
+_MAXIMUM_RULES: Final = 10_000
+_MOST_DRIFT: Final = 20
+_LONGEST_TEXT: Final = 200
 MAXIMUM_PEERS: Final = 70_000  # a /16 pool has 65,534 addresses
 _MAXIMUM_COUNTER: Final = 2**63 - 1
 
@@ -85,7 +89,8 @@ class HubReport:
     `digest` is the digest of the spec that the hub runs, empty when a change was interrupted and the hub stands
     between two specs. `changed` has one entry per component. `observed_at` is Unix time. In the answer to `status`
     alone there are `peers` (by public key), those that were ever heard from over WireGuard, and `sessions` (by the
-    peer's id), those that are connected over OpenVPN.
+    peer's id), those that are connected over OpenVPN, `hits` (packets by the rule's id), `drift` (what somebody else
+    changed on the server, in words), and `families` (`ipv4`, `ipv6`: which of them the server has a way out for).
     """
 
     hub: str
@@ -98,6 +103,9 @@ class HubReport:
     changed: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(COMPONENTS, False))
     peers: dict[str, PeerReport] | None = None
     sessions: dict[str, SessionReport] | None = None
+    hits: dict[str, int] | None = None
+    drift: list[str] | None = None
+    families: list[str] | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the report as JSON data."""
@@ -115,7 +123,8 @@ class HubReport:
             document["peers"] = {key: peer.document() for key, peer in self.peers.items()}
         if self.sessions is not None:
             document["sessions"] = {peer_id: session.document() for peer_id, session in self.sessions.items()}
-        return document
+        plain = {"hits": self.hits, "drift": self.drift, "families": self.families}
+        return document | {name: value for name, value in plain.items() if value is not None}
 
 
 class ReportInvalidError(ValueError):
@@ -143,6 +152,9 @@ def parse_report(document: object) -> HubReport:
         changed={name: changed.get(name) is True for name in COMPONENTS},
         peers=_peers(document["peers"]) if "peers" in document else None,
         sessions=_sessions(document["sessions"]) if "sessions" in document else None,
+        hits=_hits(document["hits"]) if "hits" in document else None,
+        drift=_drift(document["drift"]) if "drift" in document else None,
+        families=_families(document["families"]) if "families" in document else None,
     )
 
 
@@ -180,6 +192,27 @@ def _sessions(document: object) -> dict[str, SessionReport]:
             str(listener),
         )
     return sessions
+
+
+def _hits(document: object) -> dict[str, int]:
+    if not isinstance(document, dict) or len(document) > _MAXIMUM_RULES:
+        raise ReportInvalidError(f"hits is an object with at most {_MAXIMUM_RULES} entries")
+    if not all(isinstance(rule_id, str) and _PEER.fullmatch(rule_id) for rule_id in document):
+        raise ReportInvalidError("hits has a number under each rule's id")
+    return {str(rule_id): _count(value, "hits") for rule_id, value in document.items()}
+
+
+def _drift(document: object) -> list[str]:
+    if not isinstance(document, list) or not all(isinstance(text, str) for text in document):
+        raise ReportInvalidError("drift is a list of sentences")
+    # Shown to people: one line each, of plain signs, and not too many.
+    return ["".join(sign for sign in text if sign.isprintable())[:_LONGEST_TEXT] for text in document[:_MOST_DRIFT]]
+
+
+def _families(document: object) -> list[str]:
+    if not isinstance(document, list):
+        raise ReportInvalidError("families is a list")
+    return [family for family in FAMILIES if family in document]
 
 
 def _endpoint(value: object) -> str | None:

@@ -20,11 +20,16 @@ from vpn.agent.documents import (
     OpenVPNDocument,
     OpenVPNPeerDocument,
     PeerDocument,
+    RecordDocument,
+    ResolverDocument,
+    RuleDocument,
     SpecDocument,
     WireGuardDocument,
     WireGuardPeerDocument,
 )
 from vpn.agent.peers import KEY, PEER_ID, OpenVPNPeer, Peer, PeerIndex, WireGuardPeer, parse_peers
+from vpn.agent.resolver import MOST_DOMAINS, NAME, Record, Resolver, parse_resolver
+from vpn.agent.rules import Rule, parse_rules
 
 __all__ = [
     "ALLOW",
@@ -41,6 +46,12 @@ __all__ = [
     "Peer",
     "PeerDocument",
     "PeerIndex",
+    "Record",
+    "RecordDocument",
+    "Resolver",
+    "ResolverDocument",
+    "Rule",
+    "RuleDocument",
     "SpecDocument",
     "WireGuardDocument",
     "WireGuardPeer",
@@ -69,7 +80,7 @@ _SPEC_FIELDS: Final = frozenset(
     {"schema", "hub", "epoch", "generation", "addresses", "wireguard", "peers", "forwarding"}
 )
 # Those that came later: a spec without them is as good.
-_OPTIONAL_FIELDS: Final = frozenset({"openvpn", "pushed_routes", "dns"})
+_OPTIONAL_FIELDS: Final = frozenset({"openvpn", "pushed_routes", "dns", "search_domains", "rules", "resolver"})
 _WIREGUARD_FIELDS: Final = frozenset({"port", "private_key", "mtu"})
 _OPENVPN_FIELDS: Final = frozenset(
     {"ca", "certificate", "private_key", "crl", "tls_crypt_v2", "udp_port", "tcp_port", "compat_port"}
@@ -120,6 +131,9 @@ class HubSpec:
     openvpn: OpenVPN | None = None
     pushed_routes: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
+    search_domains: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    resolver: Resolver | None = None
 
     @property
     def version(self) -> tuple[int, int]:
@@ -148,6 +162,12 @@ class HubSpec:
             document["pushed_routes"] = list(self.pushed_routes)
         if self.dns:
             document["dns"] = list(self.dns)
+        if self.search_domains:
+            document["search_domains"] = list(self.search_domains)
+        if self.rules:
+            document["rules"] = [rule.document() for rule in self.rules]
+        if self.resolver is not None:
+            document["resolver"] = self.resolver.document()
         return document
 
 
@@ -204,6 +224,9 @@ def parse_spec(document: object) -> HubSpec:
         openvpn=_openvpn(data.get("openvpn"), faults),
         pushed_routes=checks.networks(data.get("pushed_routes", []), "pushed_routes", faults),
         dns=checks.hosts(data.get("dns", []), "dns", faults),
+        search_domains=checks.texts(data.get("search_domains", []), "search_domains", NAME, MOST_DOMAINS, faults),
+        rules=parse_rules(data.get("rules", []), faults),
+        resolver=parse_resolver(data.get("resolver"), faults),
     )
     _check_openvpn(spec, faults)
     PeerIndex.of(spec.addresses, spec.peers, faults.append)

@@ -1,5 +1,8 @@
 """What you connect: regions, servers, instances, sites, peers, operations."""
 
+from vpn.models.change_plan import ChangePlan
+from vpn.models.dns_record import DnsRecord
+from vpn.models.firewall_rule import FirewallRule
 from vpn.models.idempotency import IdempotencyKey
 from vpn.models.instance import Instance
 from vpn.models.operation import Operation, OperationStep
@@ -13,6 +16,9 @@ from vpn.models.tick import Tick
 from vpn.models.traffic import Traffic
 
 __all__ = [
+    "ChangePlan",
+    "DnsRecord",
+    "FirewallRule",
     "IdempotencyKey",
     "Instance",
     "Operation",

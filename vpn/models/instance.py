@@ -13,7 +13,7 @@ from django.db import models
 
 from portal.models import Organization
 from portal.sealing import Sealed
-from vpn.choices import InstanceState
+from vpn.choices import FirewallPolicy, InstanceState
 from vpn.constants import DEFAULT_MTU, DEFAULT_PUBLIC_DNS
 from vpn.models.querysets import InstanceQuerySet
 from vpn.models.region import Region
@@ -52,6 +52,10 @@ class Instance(models.Model):
     mtu = models.PositiveSmallIntegerField(default=DEFAULT_MTU)
     pushed_routes = models.JSONField(default=list, blank=True)
     public_dns = models.JSONField(default=default_public_dns, blank=True)
+    # The resolvers for `domains` alone, such as a branch's own.
+    split_dns = models.JSONField(default=list, blank=True)
+    domains = models.JSONField(default=list, blank=True)
+    firewall_policy = models.CharField(max_length=5, choices=FirewallPolicy.choices, default=FirewallPolicy.ALLOW)
 
     public_key = models.CharField(max_length=44, unique=True)
     private_key_sealed = models.TextField()

@@ -52,6 +52,15 @@ class Peer(models.Model):
     tls_crypt_key_sealed = models.TextField(blank=True)
     key_custody = models.CharField(max_length=10, choices=KeyCustody.choices, default=KeyCustody.PORTAL)
 
+    # The peer in its own name: one DNS label, unique among its member's devices, or among the instance's sites.
+    dns_label = models.CharField(max_length=63, blank=True)
+
+    # What the peer had before it changed its protocol, good until it connects over the new one.
+    former_protocol = models.CharField(max_length=10, choices=Protocol.choices, blank=True)
+    former_public_key = models.CharField(max_length=44, blank=True)
+    former_preshared_key_sealed = models.TextField(blank=True)
+    former_certificate_serial = models.CharField(max_length=40, blank=True)
+
     changed_generation = models.PositiveBigIntegerField()
     # Digest of this peer as the hub has it; empty while the hub does not have it.
     applied_digest = models.CharField(max_length=64, blank=True)
@@ -71,6 +80,7 @@ class Peer(models.Model):
 
     private_key = Sealed("private_key_sealed")
     preshared_key = Sealed("preshared_key_sealed")
+    former_preshared_key = Sealed("former_preshared_key_sealed")
     tls_crypt_key = Sealed("tls_crypt_key_sealed")
 
     objects = PeerQuerySet.as_manager()
@@ -84,6 +94,16 @@ class Peer(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["instance", "host"], name="peer_addresses_unique"),
             models.UniqueConstraint(fields=["instance", "public_key"], name="peer_public_key_unique"),
+            models.UniqueConstraint(
+                fields=["instance", "member", "dns_label"],
+                condition=Q(type=PeerType.CLIENT) & ~Q(dns_label=""),
+                name="peer_device_label_unique",
+            ),
+            models.UniqueConstraint(
+                fields=["instance", "dns_label"],
+                condition=Q(type=PeerType.SITE) & ~Q(dns_label=""),
+                name="peer_site_label_unique",
+            ),
             models.CheckConstraint(
                 condition=Q(type=PeerType.CLIENT, member__isnull=False, site__isnull=True)
                 | Q(type=PeerType.SITE, member__isnull=True, site__isnull=False),

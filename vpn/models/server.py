@@ -16,6 +16,12 @@ class Server(models.Model):
     region = models.ForeignKey(Region, on_delete=models.PROTECT, related_name="servers")
     name = models.CharField(max_length=60)
     address = models.GenericIPAddressField(null=True, blank=True, help_text="public address that profiles point to")
+    address_v6 = models.GenericIPAddressField(
+        protocol="IPv6", null=True, blank=True, help_text="a second public address, where `address` is an IPv4 one"
+    )
+    # Has the server a way to the internet over each family, for those who send everything? As its agent found it.
+    carries_ipv4 = models.BooleanField(default=True)
+    carries_ipv6 = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

@@ -1,0 +1,32 @@
+"""What a change was said to mean when it was saved."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+
+from vpn.models.instance import Instance
+from vpn.models.operation import Operation
+
+
+class ChangePlan(models.Model):
+    """What one saved change opens, closes and outdates, shown with the operation that carried it to the hub."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="change_plans")
+    # The generation that the change led to.
+    generation = models.PositiveBigIntegerField()
+    operation = models.ForeignKey(
+        Operation, on_delete=models.CASCADE, related_name="change_plans", null=True, blank=True
+    )
+    # As `vpn.plan` describes it.
+    plan = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["generation"]
+
+    def __str__(self) -> str:
+        return f"change to generation {self.generation}"

@@ -1,0 +1,39 @@
+"""What may pass through a hub, decided rule by rule."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+
+from vpn.choices import RuleAction, RuleProtocol
+from vpn.models.instance import Instance
+
+
+class FirewallRule(models.Model):
+    """One rule; the first that matches decides, after all of them the instance's policy."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="firewall_rules")
+    position = models.PositiveIntegerField()
+    name = models.CharField(max_length=40, blank=True)
+    action = models.CharField(max_length=6, choices=RuleAction.choices, default=RuleAction.ACCEPT)
+    protocol = models.CharField(max_length=6, choices=RuleProtocol.choices, default=RuleProtocol.ANY)
+    # "443" or "1000-2000"; empty for every port.
+    port = models.CharField(max_length=11, blank=True)
+    # A network, `any`, `site:ID`, `user:ID` or `group:ID`.
+    source = models.CharField(max_length=60, default="any")
+    destination = models.CharField(max_length=60, default="any")
+    hits = models.PositiveBigIntegerField(default=0)
+    # The hub's own counter at the last observation; it begins anew when the hub does.
+    counter_hits = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["position"]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["instance", "position"], name="firewall_rule_order")
+        ]
+
+    def __str__(self) -> str:
+        return self.name or f"rule {self.position + 1}"
