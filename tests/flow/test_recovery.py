@@ -15,7 +15,8 @@ from portal.models import Membership
 from tests.factories import an_admin, make_organization, make_region
 from tests.network.lab import Lab
 from vpn.actions import lease
-from vpn.actions.instance import create_instance, delete_instance, retry_instance, update_instance
+from vpn.actions.instance import create_instance, delete_instance, retry_instance
+from vpn.actions.instance_settings import update_instance
 from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, update_peer
 from vpn.actions.profile import HubNotReady, deliver_profile
 from vpn.actions.site import create_site

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from portal.models import MembershipState, Organization
 from tests.factories import make_client_peer, make_instance, make_member, make_organization, make_site, make_site_peer
 from vpn.actions import lease
-from vpn.actions.instance import update_instance
+from vpn.actions.instance_settings import update_instance
 from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, rotate_keys, update_peer
 from vpn.addressing import Network
 from vpn.agent.report import HubReport

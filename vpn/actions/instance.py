@@ -16,7 +16,8 @@ from django.utils import timezone
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Membership, Organization
 from vpn import keys
-from vpn.actions.change import changing, lock_instance
+from vpn.actions.change import lock_instance
+from vpn.actions.instance_settings import faults_of
 from vpn.actions.operation import begin_operation
 from vpn.addressing import PoolExhausted, choose_pool, random_ula
 from vpn.choices import INSTANCE_TRANSITIONS, InstanceState, OperationKind, OperationState
@@ -27,12 +28,10 @@ from vpn.constants import (
     LAST_PORT,
     MAX_POOL_PREFIX,
     MIN_POOL_PREFIX,
-    MOST_DNS_SERVERS,
-    MOST_PUSHED_ROUTES,
 )
 from vpn.jobs import queue
 from vpn.models import Instance, Operation, Region, ReleasedHostname
-from vpn.validators import parse_dns_server, parse_pushed_route, validate_hostname, validate_mtu, validate_name
+from vpn.validators import validate_hostname, validate_name
 
 _ATTEMPTS = 5
 # Two numbers an instance: see Instance.port_base.
@@ -44,7 +43,7 @@ def create_instance(
 ) -> Instance:
     """Create an instance and begin to provision it; raises InvalidInput or Conflict (hostname taken, no room)."""
     name = name.strip()
-    errors = _faults({"name": (validate_name, name), "hostname": (validate_hostname, hostname)})
+    errors = faults_of({"name": (validate_name, name), "hostname": (validate_hostname, hostname)})
     if not MIN_POOL_PREFIX <= pool_prefix <= MAX_POOL_PREFIX:
         errors["pool_prefix"] = [f"Choose a prefix length from {MIN_POOL_PREFIX} to {MAX_POOL_PREFIX}."]
     if not region.available:
@@ -124,56 +123,6 @@ def _refuse_taken_hostname(hostname: str, organization: Organization) -> None:
             field="hostname",
             code="hostname-taken",
         )
-
-
-def update_instance(instance: Instance, **changes: Any) -> Instance:
-    """Change `name`, `mtu`, `pushed_routes`, `public_dns`; what is absent stays. Returns the instance as saved."""
-    cleaned = _cleaned_settings(changes)
-    if set(cleaned) == {"name"}:
-        # The name is not known to the hub: nothing to apply.
-        Instance.objects.filter(pk=instance.pk).update(name=cleaned["name"])
-        return Instance.objects.select_related("region", "server").get(pk=instance.pk)
-    with changing(instance.pk) as locked:
-        for field, value in cleaned.items():
-            setattr(locked, field, value)
-    return locked
-
-
-def _cleaned_settings(changes: dict[str, Any]) -> dict[str, Any]:
-    errors = _faults(
-        {
-            field: (check, changes[field])
-            for field, check in (("name", validate_name), ("mtu", validate_mtu))
-            if field in changes
-        }
-    )
-    cleaned: dict[str, Any] = {field: changes[field] for field in ("name", "mtu") if field in changes}
-    for field, parse, most in (
-        ("pushed_routes", parse_pushed_route, MOST_PUSHED_ROUTES),
-        ("public_dns", parse_dns_server, MOST_DNS_SERVERS),
-    ):
-        if len(changes.get(field, ())) > most:
-            errors[field] = [f"Name at most {most}."]
-        elif field in changes:
-            try:
-                cleaned[field] = list(dict.fromkeys(str(parse(text)) for text in changes[field]))
-            except ValidationError as error:
-                errors[field] = error.messages
-    if cleaned.get("public_dns") == []:
-        errors["public_dns"] = ["Name at least one DNS server: profiles for all traffic need one."]
-    if errors:
-        raise InvalidInput(errors)
-    return cleaned
-
-
-def _faults(checks: dict[str, tuple[Any, Any]]) -> dict[str, list[str]]:
-    errors: dict[str, list[str]] = {}
-    for field, (check, value) in checks.items():
-        try:
-            check(value)
-        except ValidationError as error:
-            errors[field] = error.messages
-    return errors
 
 
 def retry_instance(instance: Instance) -> Instance:

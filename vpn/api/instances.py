@@ -11,7 +11,8 @@ from ninja import Query, Router
 
 from portal.access import require_admin
 from vpn.access import get_instance, instances_of
-from vpn.actions.instance import create_instance, delete_instance, retry_instance, update_instance
+from vpn.actions.instance import create_instance, delete_instance, retry_instance
+from vpn.actions.instance_settings import update_instance
 from vpn.api.answers import many, one, plain
 from vpn.api.auth import member_of
 from vpn.api.bodies import read, read_change

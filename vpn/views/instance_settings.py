@@ -16,7 +16,7 @@ from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
 from portal.models import Membership
 from vpn.access import get_instance, peers_of
-from vpn.actions.instance import update_instance
+from vpn.actions.instance_settings import update_instance
 from vpn.choices import PeerType, Protocol
 from vpn.forms.instance import DnsForm, RoutingForm, SettingsForm, settings_form
 from vpn.models import Instance, Peer

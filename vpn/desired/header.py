@@ -1,0 +1,44 @@
+"""What a spec says of the hub itself, beside its peers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vpn.addressing import HUB_HOST, host_addresses
+from vpn.agent.spec import SCHEMA
+from vpn.models import Instance
+from vpn.models.peer import with_compat
+
+
+def header_of(instance: Instance) -> dict[str, Any]:
+    """A spec without its peers."""
+    pool_v4, pool_v6 = instance.network_v4, instance.network_v6
+    hub_v4, hub_v6 = host_addresses(pool_v4, pool_v6, HUB_HOST)
+    return {
+        "schema": SCHEMA,
+        "hub": instance.hub,
+        "epoch": instance.epoch,
+        "generation": instance.desired_generation,
+        "addresses": [f"{hub_v4}/{pool_v4.prefixlen}", f"{hub_v6}/{pool_v6.prefixlen}"],
+        "wireguard": {"port": instance.wireguard_port, "private_key": instance.private_key, "mtu": instance.mtu},
+        "forwarding": "allow",
+        "openvpn": _openvpn(instance),
+        "pushed_routes": instance.pushed_routes,
+        "dns": instance.public_dns,
+    }
+
+
+def _openvpn(instance: Instance) -> dict[str, Any] | None:
+    """The OpenVPN listeners; the compatibility listener only while a router needs it."""
+    if not instance.has_certificates:
+        return None
+    return {
+        "ca": instance.authority_certificate,
+        "certificate": instance.server_certificate,
+        "private_key": instance.server_key,
+        "crl": instance.revocation_list,
+        "tls_crypt_v2": instance.tls_crypt_key,
+        "udp_port": instance.openvpn_port,
+        "tcp_port": instance.openvpn_port,
+        "compat_port": instance.compat_port if with_compat([instance.pk]) else None,
+    }

@@ -1,0 +1,81 @@
+"""What a spec says of each peer, and of two that no row stands for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from vpn import keys
+from vpn.addressing import host_addresses, probe_host
+from vpn.choices import Protocol
+from vpn.models import Instance, Peer
+from vpn.validators import parse_network
+
+# The key of the probe in a spec's peers: a fixed UUID that no peer has.
+PROBE_ID = str(UUID(int=0))
+# The peer that has the pool's addresses which are nobody's; no private key belongs to its public key.
+NOBODY_ID = str(UUID(int=1))
+_NOBODYS_KEY = keys.encode_key(hashlib.sha256(b"vpn.desired: nobody").digest())
+
+
+def admitted(instance: Instance) -> Iterable[Peer]:
+    """The peers that the hub should let in, with what a spec needs of them."""
+    found = instance.peers.admitted().select_related("site")
+    columns = (
+        "instance",
+        "host",
+        "protocol",
+        "type",
+        "public_key",
+        "preshared_key_sealed",
+        "subnets",
+        "route_all",
+        "site",
+    )
+    return found.only(*columns, "site__platform", "site__platform_version").iterator(2000)
+
+
+def document_of(instance: Instance, peer: Peer) -> dict[str, Any]:
+    """One peer as a spec has it."""
+    address_v4, address_v6 = host_addresses(instance.network_v4, instance.network_v6, peer.host)
+    subnets = [str(parse_network(text)) for text in peer.subnets]
+    if peer.is_openvpn:
+        return {
+            "protocol": Protocol.OPENVPN,
+            "common_name": str(peer.pk),
+            "addresses": [f"{address_v4}/32", f"{address_v6}/128"],
+            "routes": subnets,
+            "route_all": peer.route_all,
+            "compat": peer.site is not None and peer.site.needs_compat,
+        }
+    return {
+        "public_key": peer.public_key,
+        "preshared_key": peer.preshared_key,
+        # A broad route goes as it is: the more specific of two wins in WireGuard's table as it does in the kernel's,
+        # and what no tunnel may carry is the firewall's business.
+        "allowed_ips": [f"{address_v4}/32", f"{address_v6}/128", *subnets],
+        "routes": subnets,
+    }
+
+
+def nobody(instance: Instance) -> dict[str, Any]:
+    """Who has the rest of the pool, so that a peer with a broad route cannot speak for an address not in use."""
+    return {
+        "public_key": _NOBODYS_KEY,
+        "preshared_key": None,
+        "allowed_ips": [str(instance.network_v4), str(instance.network_v6)],
+        "routes": [],
+    }
+
+
+def probe(instance: Instance) -> dict[str, Any]:
+    """The peer that proves readiness."""
+    address_v4, address_v6 = host_addresses(instance.network_v4, instance.network_v6, probe_host(instance.network_v4))
+    return {
+        "public_key": keys.public_key(instance.probe_private_key),
+        "preshared_key": instance.probe_preshared_key,
+        "allowed_ips": [f"{address_v4}/32", f"{address_v6}/128"],
+        "routes": [],
+    }
