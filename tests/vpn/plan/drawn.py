@@ -39,6 +39,10 @@ FLOWS: Final = (
     ("icmpv6", None),
 )
 
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+NEVER: Final[tuple[_Network, ...]] = (*NEVER_V4, *NEVER_V6)
+PRIVATE: Final[tuple[_Network, ...]] = (*PRIVATE_V4, *PRIVATE_V6)
+
 _ends = st.sampled_from(["any", *USERS, *SITES, *GROUPS, *NETWORKS])
 _ports = st.sampled_from([None, (25, 25), (443, 443), (1000, 2000), (80, 1500), (1, 65535)])
 
@@ -91,7 +95,7 @@ def plainly(hub: Hub, source: str, destination: str, protocol: str, port: int | 
     if sender.version != receiver.version or protocol == {4: "icmpv6", 6: "icmp"}[sender.version]:
         return False
     own = [ipaddress.ip_interface(address).ip for address in hub.addresses]
-    if any(end in network for end in (sender, receiver) for network in (*NEVER_V4, *NEVER_V6)) or {
+    if any(end in network for end in (sender, receiver) for network in NEVER) or {
         sender,
         receiver,
     } & set(own):
@@ -107,7 +111,7 @@ def plainly(hub: Hub, source: str, destination: str, protocol: str, port: int | 
         return hub.allows if decision is None else decision
     if decision is False or (protocol == "tcp" and port == 25):
         return False
-    return not any(receiver in network for network in (*PRIVATE_V4, *PRIVATE_V6))
+    return not any(receiver in network for network in PRIVATE)
 
 
 def _owner(hub: Hub, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str | None:
