@@ -12,9 +12,10 @@ from ipaddress import ip_address
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from portal.naming import ascii_text
 from vpn import pki
 from vpn.constants import DEFAULT_MTU, MAX_MTU, MIN_MTU
-from vpn.profiles.wireguard import ascii_text, endpoint
+from vpn.profiles.wireguard import endpoint
 
 CONTENT_TYPE = "application/x-openvpn-profile"
 

@@ -63,6 +63,7 @@ def body(names: Names, spec: HubSpec) -> str:
         else f"    iifname {tunnel} ip6 daddr {address} icmpv6 type echo-request accept\n"
         for address in own
     ]
+    asked, asking = _resolver(names, spec)
     between_peers = "accept" if spec.forwarding == ALLOW else "drop"
     return f"""\
   set never_v4 {{
@@ -100,7 +101,7 @@ def body(names: Names, spec: HubSpec) -> str:
     iifname {uplink} icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
     ct state invalid drop
     ct state established,related accept
-{"".join(ping)}  }}
+{"".join(ping)}{asked}  }}
   chain forward {{
     type filter hook forward priority filter; policy drop;
     ct state invalid drop
@@ -123,8 +124,26 @@ def body(names: Names, spec: HubSpec) -> str:
     oifname {tunnel} icmp type {{ destination-unreachable, time-exceeded, parameter-problem }} accept
     oifname {tunnel} icmpv6 type {{ destination-unreachable, packet-too-big, time-exceeded, parameter-problem }} accept
     ct state established,related accept
-  }}
+{asking}  }}
 """
+
+
+def _resolver(names: Names, spec: HubSpec) -> tuple[str, str]:
+    """Return the rules for queries that the hub's resolver is asked, and for those that it asks itself."""
+    if spec.resolver is None:
+        return "", ""
+    dns = "meta l4proto { tcp, udp } th dport 53 accept"
+    tunnels = ", ".join(f'"{name}"' for name in names.tunnels)
+    own = [str(ipaddress.ip_interface(address).ip) for address in spec.addresses]
+    servers = dict.fromkeys((*spec.resolver.upstreams, *spec.resolver.domain_servers))
+    asked = [f"    iifname {{ {tunnels} }} {_daddr(address)} {dns}\n" for address in own]
+    # Also into a tunnel: a site may be the way to everything.
+    asking = [f'    oifname {{ {tunnels}, "{names.uplink}" }} {_daddr(address)} {dns}\n' for address in servers]
+    return "".join(asked), "".join(asking)
+
+
+def _daddr(address: str) -> str:
+    return f"{'ip6' if ':' in address else 'ip'} daddr {address}"
 
 
 def _ends_of_flows(names: Names, family: str) -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
