@@ -23,20 +23,21 @@ _NOBODYS_KEY = keys.encode_key(hashlib.sha256(b"vpn.desired: nobody").digest())
 
 def admitted(instance: Instance) -> Iterable[Peer]:
     """The peers that the hub should let in, with what a spec needs of them."""
-    found = instance.peers.admitted().select_related("site")
+    found = instance.peers.admitted().select_related("site", "member")
     columns = (
         "instance",
         "host",
-        "member",
         "protocol",
         "type",
         "public_key",
         "preshared_key_sealed",
         "subnets",
         "route_all",
+        "dns_label",
         "site",
+        "member",
     )
-    return found.only(*columns, "site__platform", "site__platform_version").iterator(2000)
+    return found.only(*columns, "site__platform", "site__platform_version", "member__slug").iterator(2000)
 
 
 def document_of(instance: Instance, peer: Peer, tags: Tags) -> dict[str, Any]:
@@ -45,6 +46,8 @@ def document_of(instance: Instance, peer: Peer, tags: Tags) -> dict[str, Any]:
     # What is empty is left out, as the agent does: both sides digest the very same document.
     if own_tags := tags.of(peer):
         document["tags"] = own_tags
+    if peer.relative_name:
+        document["names"] = [peer.relative_name]
     return document
 
 
