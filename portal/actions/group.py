@@ -104,6 +104,6 @@ def _saved(group: Group) -> Group:
 def _set_members(group: Group, wanted: set[UUID]) -> None:
     present = set(group.members.values_list("pk", flat=True))
     if wanted != present:
-        group.members.remove(*(present - wanted))
-        group.members.add(*(wanted - present))
+        group.members.remove(*Membership.objects.filter(pk__in=present - wanted))
+        group.members.add(*Membership.objects.filter(pk__in=wanted - present))
         group_changed.send(sender=Group, group=group, membership_ids=wanted ^ present)
