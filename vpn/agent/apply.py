@@ -140,7 +140,7 @@ def reconcile(host: Host, spec: HubSpec) -> dict[str, bool]:
     if marks != before:
         host.state.save_marks(spec.hub, marks)
     changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
-    changed["routing"] = routing.ensure(names, spec, link)
+    changed["routing"] = routing.ensure(names, spec, link, egress.families(host.place))
     # Last: a port that is taken must not keep WireGuard's peers apart.
     changed["openvpn"] = openvpn.ensure(names, spec, host.state.openvpn(spec.hub))
     return changed

@@ -34,6 +34,7 @@ class Watch:
     endpoints: dict[str, dict[str, tuple[str, bool]]] = field(default_factory=dict)
     calling_since: dict[str, float] = field(default_factory=dict)
     retry_at: dict[str, float] = field(default_factory=dict)
+    families: list[str] | None = None
 
     def heal(self) -> None:
         """Restore each hub whose namespace or tunnel is not there."""
@@ -55,6 +56,14 @@ class Watch:
         with host_lock(self.host.state.directory):
             if reconcile_host(self.host):
                 _say("the host's rules: restored")
+        self._follow_families()
+
+    def _follow_families(self) -> None:
+        """Let each hub know when the host has got, or lost, its way out over a family."""
+        before, self.families = self.families, egress.families(self.host.place)
+        if before is not None and before != self.families:
+            for hub in self.host.state.hubs():
+                self._restore(hub)
 
     def snapshot(self) -> None:
         """Write down where peers are, when that changed, and stop calling back those of a healed hub."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from ipaddress import ip_address
 
 from django.db import models
 
@@ -26,3 +27,9 @@ class Server(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where devices find the server's hubs, IPv4 before IPv6: where there is room for one only, it is the first."""
+        known = dict.fromkeys(address for address in (self.address, self.address_v6) if address)
+        return tuple(sorted(known, key=lambda address: ip_address(address).version))
