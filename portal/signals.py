@@ -4,6 +4,8 @@ from django.dispatch import Signal
 
 # Sent with membership=Membership after its role or state changed, or just before it is removed.
 membership_changed = Signal()
+# Sent with membership=Membership and former_slug=str after its slug changed, inside the transaction that did it.
+membership_renamed = Signal()
 # Sent with membership=Membership inside the transaction that removes it, before its row goes.
 membership_removing = Signal()
 # Sent with membership=Membership by the page that asks before it removes a person: each receiver answers a list of

@@ -8,7 +8,8 @@ from django.dispatch import receiver
 
 from portal.exceptions import NotPossible
 from portal.models import Membership, MembershipState
-from portal.signals import membership_changed, membership_losses, membership_removing
+from portal.signals import membership_changed, membership_losses, membership_removing, membership_renamed
+from vpn.actions.labels import rename_peers
 from vpn.actions.peer import delete_peer, reconsider_peers
 from vpn.models import Peer, ProfileLink
 
@@ -19,6 +20,12 @@ def follow_membership(membership: Membership, **kwargs: Any) -> None:
     if membership.state == MembershipState.DEACTIVATED:
         ProfileLink.objects.filter(peer__member=membership).delete()
     reconsider_peers(Peer.objects.filter(member=membership))
+
+
+@receiver(membership_renamed)
+def follow_name(membership: Membership, former_slug: str, **kwargs: Any) -> None:
+    """Let the names of a person's devices follow theirs."""
+    rename_peers(Peer.objects.filter(member=membership), former_slug=former_slug)
 
 
 @receiver(membership_losses)

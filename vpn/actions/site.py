@@ -10,8 +10,9 @@ from django.db import IntegrityError, transaction
 
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Membership
+from vpn.actions.labels import rename_peers
 from vpn.choices import Platform
-from vpn.models import Site
+from vpn.models import Peer, Site
 from vpn.platforms import version_fault
 from vpn.validators import parse_network, validate_label_text
 
@@ -44,6 +45,7 @@ def delete_site(site: Site) -> None:
 
 
 def _save(site: Site, values: dict[str, Any]) -> Site:
+    former_name = site.name
     errors: dict[str, list[str]] = {}
     for field in _FIELDS:
         if field in values:
@@ -64,6 +66,8 @@ def _save(site: Site, values: dict[str, Any]) -> Site:
     try:
         with transaction.atomic():
             site.save()
+            if site.name != former_name:
+                rename_peers(Peer.objects.filter(site=site))
     except IntegrityError:
         raise Conflict(f"There is a site called {site.name} already.", field="name", code="name-taken") from None
     return site

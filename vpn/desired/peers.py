@@ -22,7 +22,7 @@ _NOBODYS_KEY = keys.encode_key(hashlib.sha256(b"vpn.desired: nobody").digest())
 
 def admitted(instance: Instance) -> Iterable[Peer]:
     """The peers that the hub should let in, with what a spec needs of them."""
-    found = instance.peers.admitted().select_related("site")
+    found = instance.peers.admitted().select_related("site", "member")
     columns = (
         "instance",
         "host",
@@ -32,13 +32,22 @@ def admitted(instance: Instance) -> Iterable[Peer]:
         "preshared_key_sealed",
         "subnets",
         "route_all",
+        "dns_label",
         "site",
+        "member",
     )
-    return found.only(*columns, "site__platform", "site__platform_version").iterator(2000)
+    return found.only(*columns, "site__platform", "site__platform_version", "member__slug").iterator(2000)
 
 
 def document_of(instance: Instance, peer: Peer) -> dict[str, Any]:
     """One peer as a spec has it."""
+    document = _document_of(instance, peer)
+    if peer.relative_name:
+        document["names"] = [peer.relative_name]
+    return document
+
+
+def _document_of(instance: Instance, peer: Peer) -> dict[str, Any]:
     address_v4, address_v6 = host_addresses(instance.network_v4, instance.network_v6, peer.host)
     subnets = [str(parse_network(text)) for text in peer.subnets]
     if peer.is_openvpn:
