@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Final
 
 from vpn.agent import uapi
-from vpn.agent.apply import Host, reconcile_host, restore
+from vpn.agent.apply import FAMILIES, Host, reconcile_host, restore
 from vpn.agent.components import egress, namespace, openvpn, wireguard
 from vpn.agent.errors import AgentError
 from vpn.agent.lock import host_lock
@@ -34,7 +34,6 @@ class Watch:
     endpoints: dict[str, dict[str, tuple[str, bool]]] = field(default_factory=dict)
     calling_since: dict[str, float] = field(default_factory=dict)
     retry_at: dict[str, float] = field(default_factory=dict)
-    families: list[str] | None = None
 
     def heal(self) -> None:
         """Restore each hub whose namespace or tunnel is not there."""
@@ -59,10 +58,10 @@ class Watch:
         self._follow_families()
 
     def _follow_families(self) -> None:
-        """Let each hub know when the host has got, or lost, its way out over a family."""
-        before, self.families = self.families, egress.families(self.host.place)
-        if before is not None and before != self.families:
-            for hub in self.host.state.hubs():
+        """Restore each hub that was set up when the host had ways out over other families than now."""
+        families = " ".join(egress.families(self.host.place))
+        for hub in self.host.state.hubs():
+            if self.host.state.marks(hub).get(FAMILIES) != families:
                 self._restore(hub)
 
     def snapshot(self) -> None:

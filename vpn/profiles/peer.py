@@ -179,7 +179,9 @@ def _is_address(host: str) -> bool:
 def routes_sentence(peer: Peer) -> str:
     """What will be routed, in a sentence."""
     if peer.route_all:
-        return "All traffic of this device goes through the VPN, IPv4 and IPv6, and its DNS questions with it."
+        everything = "All traffic of this device goes through the VPN, IPv4 and IPv6, and its DNS questions with it."
+        gap = peer.instance.server.gap if peer.instance.server is not None else ""
+        return f"{everything} {gap}".strip()
     routes = [str(network) for network in routes_of(peer, site_subnets(peer.instance))]
     *first, last = routes
     listed = f"{', '.join(first)} and {last}" if first else last

@@ -22,7 +22,10 @@ _Routes = dict[tuple[str, str], str]
 
 
 def ensure(names: Names, spec: HubSpec, link: Link, families: Collection[str]) -> bool:
-    """Make the hub's routes be those of `spec`, on a host with a way out over `families`; return whether they differed."""
+    """Make the hub's routes be those of `spec`; return whether they were not.
+
+    `families` are those that the host has a way out for; another one is answered, as unreachable.
+    """
     into_tunnel = _into_tunnel(names, spec.peers.values())
     changed = False
     for family, default in DEFAULTS.items():
