@@ -32,7 +32,7 @@ def moved(hub: Hub, device: Both) -> Both:
 
 def settled(hub: Hub, device: Both) -> None:
     """Tell the hub that the peer has changed its protocol for good."""
-    hub.send(hub.delta(upsert=[dataclasses.replace(device, former=None)]))  # type: ignore[type-var]
+    hub.send(hub.delta(upsert=[dataclasses.replace(device, former=None)]))
 
 
 def stays_silent(lab: Lab, hub: Hub, node: Node, seconds: float = 4.0) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from vpn.agent import files, openvpn_config, openvpn_listeners, openvpn_process, openvpn_sessions
-from vpn.agent.names import LISTENERS, Names
+from vpn.agent.names import COMPAT, LISTENERS, Names
 from vpn.agent.openvpn_config import Layout
 from vpn.agent.peers import by_openvpn
 from vpn.agent.report import SessionReport
@@ -72,7 +72,8 @@ def reports(names: Names, spec: HubSpec, directory: Path) -> dict[str, SessionRe
             known = found.get(session.common_name)
             if known is not None and known.connected_since >= session.connected_since:
                 continue
-            if session.common_name in spec.peers:
+            # Whoever is being refused is listed, too, for a moment.
+            if (layout.clients(listener == COMPAT) / session.common_name).exists():
                 found[session.common_name] = SessionReport(
                     openvpn_sessions.endpoint(names, layout, listener, session),
                     session.connected_since,
