@@ -19,7 +19,7 @@ from vpn.agent.report import HubReport
 from vpn.agent.spec import HubDelta, HubSpec, Peer
 from vpn.agent.state import Change, Saved, State, Version
 
-# The mark that says which families the host had a way out for when the hub's routes were set.
+# The mark that says which families the host had a way out for when the hub's link was set up.
 FAMILIES: Final = "families"
 
 # What is wider than these is a way out, with other peers' networks in it.
@@ -157,15 +157,15 @@ def reconcile(host: Host, spec: HubSpec) -> dict[str, bool]:
     changed["namespace"] = namespace.ensure(names)
     link = _link(host, spec.hub)
     changed["egress"] = reconcile_host(host)
-    changed["egress"] |= egress.ensure(names, link, marks)
+    families = egress.families(host.place)
+    changed["egress"] |= egress.ensure(names, link, families, marks)
     # The rules stand before the first packet can come.
     changed["firewall"] = firewall.ensure(names, spec, marks)
-    families = egress.families(host.place)
     marks[FAMILIES] = " ".join(families)
     if marks != before:
         host.state.save_marks(spec.hub, marks)
     changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
-    changed["routing"] = routing.ensure(names, spec, link, families)
+    changed["routing"] = routing.ensure(names, spec, link)
     # Last: a port that is taken must not keep WireGuard's peers apart.
     changed["openvpn"] = openvpn.ensure(names, spec, host.state.openvpn(spec.hub))
     return changed
