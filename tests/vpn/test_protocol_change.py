@@ -148,16 +148,18 @@ def deactivate(member: Membership | None) -> None:
     change_member(member, active=False)
 
 
+def expire(peer: Peer) -> None:
+    Peer.objects.filter(pk=peer.pk).update(expires_at=timezone.now(), applied_digest="0" * 64)
+    expire_peers()
+
+
 ENDS: dict[str, Change] = {
     "disabled": lambda peer: update_peer(peer, enabled=False),
     "rotated": rotate_keys,
     "deleted": delete_peer,
     "changed again": lambda peer: update_peer(peer, protocol=other(peer)),
     "deactivated": lambda peer: deactivate(peer.member),
-    "expired": lambda peer: (
-        Peer.objects.filter(pk=peer.pk).update(expires_at=timezone.now(), applied_digest="0" * 64),
-        expire_peers(),
-    ),
+    "expired": expire,
 }
 
 
