@@ -11,7 +11,7 @@ membership_removing = Signal()
 # Sent with membership=Membership by the page that asks before it removes a person: each receiver answers a list of
 # sentences about what would stop working. Nothing changes.
 membership_losses = Signal()
-# Sent with membership_ids=set of those who joined or left a group, inside the transaction that changed it.
+# Sent with group=Group and membership_ids=set of those who joined or left it, inside the transaction that changed it.
 group_changed = Signal()
 # Sent with group=Group before it is deleted: a receiver raises Conflict where something still names it.
 group_removing = Signal()

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Membership
+from vpn.actions.firewall import forget_end
 from vpn.actions.labels import rename_peers
 from vpn.choices import Platform
 from vpn.models import Peer, Site
@@ -31,7 +32,7 @@ def update_site(site: Site, **changes: Any) -> Site:
 
 
 def delete_site(site: Site) -> None:
-    """Remove a site; raises Conflict naming the instances that it is still connected to."""
+    """Remove a site and the firewall rules that name it; raises Conflict naming the instances it is connected to."""
     with transaction.atomic():
         locked = Site.objects.select_for_update().get(pk=site.pk)
         names = sorted(locked.peers.values_list("instance__name", flat=True).distinct())
@@ -41,6 +42,7 @@ def delete_site(site: Site) -> None:
                 code="site-in-use",
                 next_step="Delete its peer there first.",
             )
+        forget_end(f"site:{locked.pk}")
         locked.delete()
 
 

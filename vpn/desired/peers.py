@@ -10,6 +10,7 @@ from uuid import UUID
 from vpn import keys
 from vpn.addressing import host_addresses, probe_host
 from vpn.choices import Protocol
+from vpn.desired.firewall import Tags
 from vpn.models import Instance, Peer
 from vpn.validators import parse_network
 
@@ -39,15 +40,19 @@ def admitted(instance: Instance) -> Iterable[Peer]:
     return found.only(*columns, "site__platform", "site__platform_version", "member__slug").iterator(2000)
 
 
-def document_of(instance: Instance, peer: Peer) -> dict[str, Any]:
+def document_of(instance: Instance, peer: Peer, tags: Tags) -> dict[str, Any]:
     """One peer as a spec has it."""
-    document = _document_of(instance, peer)
+    document = _connection_of(instance, peer)
+    # What is empty is left out, as the agent does: both sides digest the very same document.
+    if own_tags := tags.of(peer):
+        document["tags"] = own_tags
     if peer.relative_name:
         document["names"] = [peer.relative_name]
     return document
 
 
-def _document_of(instance: Instance, peer: Peer) -> dict[str, Any]:
+def _connection_of(instance: Instance, peer: Peer) -> dict[str, Any]:
+    """How the peer comes, and which networks are its own."""
     address_v4, address_v6 = host_addresses(instance.network_v4, instance.network_v6, peer.host)
     subnets = [str(parse_network(text)) for text in peer.subnets]
     if peer.is_openvpn:
