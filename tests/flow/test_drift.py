@@ -1,4 +1,4 @@
-"""Somebody with root's right changes a hub by hand: the portal's own processes undo it, and everybody can read of it."""
+"""Somebody with root's rights changes a hub by hand: the portal undoes it, and everybody can read of it."""
 
 from __future__ import annotations
 
