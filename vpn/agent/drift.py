@@ -10,7 +10,7 @@ import time
 from typing import Final
 
 from vpn.agent import inside
-from vpn.agent.apply import Host
+from vpn.agent.apply import FAMILIES, Host
 from vpn.agent.components import egress, firewall, namespace, openvpn, routing, wireguard
 from vpn.agent.errors import AgentError
 from vpn.agent.lock import host_lock
@@ -57,7 +57,7 @@ def _look(host: Host, hub: str, device: wireguard.Device) -> list[str] | None:
         *wireguard.drift(names, spec, device, there),
         *openvpn.drift(names, spec, host.state.openvpn(hub), there),
         *firewall.drift(names, marks),
-        *routing.drift(names, spec, link, there),
+        *routing.drift(names, spec, link, marks.get(FAMILIES, "").split(), there),
         *namespace.drift(names, there),
         *egress.drift(names, link, there, marks, host.state.host_marks()),
     ]

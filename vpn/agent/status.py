@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from vpn.agent import drift
 from vpn.agent.apply import Host
-from vpn.agent.components import namespace, openvpn, wireguard
+from vpn.agent.components import egress, namespace, openvpn, wireguard
 from vpn.agent.errors import UNKNOWN_HUB, AgentError
 from vpn.agent.report import HubReport
 
@@ -33,5 +33,6 @@ def status(host: Host, hub: str, with_peers: bool = True) -> HubReport:
         peers=(wireguard.reports(device) if device else {}) if with_peers else None,
         sessions=openvpn.reports(names, saved.spec, directory) if with_peers else None,
         drift=drift.find(host, hub, device) if alive and device else None,
+        families=egress.families(host.place) if with_peers else None,
     )
     return replace(report, duration_ms=round((time.monotonic() - started) * 1000, 3))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from vpn.agent import inside, openvpn_scripts
@@ -11,6 +11,9 @@ from vpn.agent.names import Link, Names
 from vpn.agent.spec import HubSpec, OpenVPNPeer, Peer
 
 DEFAULTS: Final = {"4": "0.0.0.0/0", "6": "::/0"}
+# What the hub answers for a family that its host has no way out for: a timeout would keep programs waiting, and
+# profiles that did not take the family into the tunnel would leak it.
+_NO_WAY_OUT: Final = "unreachable"
 
 
 # A route of a peer over OpenVPN leads to it while it is connected (see openvpn_scripts.METRIC), else to nobody: then
@@ -20,16 +23,15 @@ _PLAIN_V6: Final = "1024"
 _Routes = dict[tuple[str, str], str]
 
 
-def ensure(names: Names, spec: HubSpec, link: Link) -> bool:
-    """Make the hub's routes be those of `spec`, and no others; return whether they were not."""
-    missing, foreign = _compare(names, spec, link, inside.look(names.inside))
+def ensure(names: Names, spec: HubSpec, link: Link, families: Collection[str]) -> bool:
+    """Make the hub's routes be those of `spec`, and no others; return whether they were not.
+
+    `families` are those that the host has a way out for; another one is answered, as unreachable.
+    """
+    missing, foreign = _compare(names, _wanted(names, spec, link, families), inside.look(names.inside))
     for family in DEFAULTS:
         is_v6 = family == "6"
-        lines = [
-            f"route replace {key[0]} {way} {key[1]} proto static"
-            for key, way in missing.items()
-            if _is_v6(key) == is_v6
-        ]
+        lines = [_line("replace", key, way) for key, way in missing.items() if _is_v6(key) == is_v6]
         if lines:
             names.inside.run(["ip", f"-{family}", "-batch", "-"], "\n".join(lines) + "\n")
         replaced = {(network, metric) for network, metric in missing}
@@ -40,9 +42,9 @@ def ensure(names: Names, spec: HubSpec, link: Link) -> bool:
     return bool(missing or foreign)
 
 
-def drift(names: Names, spec: HubSpec, link: Link, there: Inside) -> list[str]:
-    """Return in words which routes somebody added, changed or took away."""
-    missing, foreign = _compare(names, spec, link, there)
+def drift(names: Names, spec: HubSpec, link: Link, families: Collection[str], there: Inside) -> list[str]:
+    """Return in words which routes somebody added, changed or took away since `ensure` was given `families`."""
+    missing, foreign = _compare(names, _wanted(names, spec, link, families), there)
     added = {route.network for route in foreign}
     sentences = [
         f"The route to {route.network} was changed."
@@ -54,29 +56,27 @@ def drift(names: Names, spec: HubSpec, link: Link, there: Inside) -> list[str]:
     return list(dict.fromkeys(sentences))
 
 
-def _compare(names: Names, spec: HubSpec, link: Link, there: Inside) -> tuple[_Routes, list[Route]]:
+def _compare(names: Names, wanted: _Routes, there: Inside) -> tuple[_Routes, list[Route]]:
     """Return which routes are missing, and which are there that nobody asked for."""
-    wanted = _wanted(names, spec, link)
     missing, foreign = dict(wanted), []
     for route in there.routes:
         if _is_of_a_session(names, route):
             continue
         key = route.network, _metric(route)
-        way = f"via {route.via} dev {route.device}" if route.via else f"dev {route.device}"
-        if (route.kind, route.table, route.protocol) == ("", MAIN, "static") and wanted.get(key) == way:
+        if (route.table, route.protocol) == (MAIN, "static") and wanted.get(key) == _way(route):
             missing.pop(key, None)
         else:
             foreign.append(route)
     return missing, foreign
 
 
-def _wanted(names: Names, spec: HubSpec, link: Link) -> _Routes:
+def _wanted(names: Names, spec: HubSpec, link: Link, families: Collection[str]) -> _Routes:
     wanted = _into_tunnel(names, spec.peers.values())
     for family, default in DEFAULTS.items():
         # A site that advertises everything is the way out for everybody: nothing leaves through the host then.
         if not any(route == default for route, _ in wanted):
             gateway = link.host_v4 if family == "4" else link.host_v6
-            wanted[default, ""] = f"via {gateway} dev {names.uplink}"
+            wanted[default, ""] = f"via {gateway} dev {names.uplink}" if f"ipv{family}" in families else _NO_WAY_OUT
     return wanted
 
 
@@ -91,8 +91,14 @@ def _metric(route: Route) -> str:
     return "" if route.metric in plain else f"metric {route.metric}"
 
 
+def _way(route: Route) -> str:
+    if route.kind:
+        return route.kind
+    return f"via {route.via} dev {route.device}" if route.via else f"dev {route.device}"
+
+
 def _is_replaced(route: Route, replaced: set[tuple[str, str]]) -> bool:
-    return route.kind == "" and route.table == MAIN and (route.network, _metric(route)) in replaced
+    return route.table == MAIN and (route.network, _metric(route)) in replaced
 
 
 def _is_v6(key: tuple[str, str]) -> bool:
@@ -119,14 +125,12 @@ def _into_tunnel(names: Names, peers: Iterable[Peer]) -> _Routes:
 
 
 def _difference(there: _Routes, wanted: _Routes) -> list[str]:
-    lines = [
-        f"route replace {route} {way} {metric} proto static"
-        for (route, metric), way in wanted.items()
-        if there.get((route, metric)) != way
-    ]
-    lines += [
-        f"route delete {route} {way} {metric} proto static"
-        for (route, metric), way in there.items()
-        if (route, metric) not in wanted
-    ]
+    lines = [_line("replace", key, way) for key, way in wanted.items() if there.get(key) != way]
+    lines += [_line("delete", key, way) for key, way in there.items() if key not in wanted]
     return lines
+
+
+def _line(act: str, key: tuple[str, str], way: str) -> str:
+    route, metric = key
+    what = f"{way} {route}" if way == _NO_WAY_OUT else f"{route} {way}"
+    return f"route {act} {what} {metric} proto static"
