@@ -7,10 +7,11 @@ agent can change anything, is told.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Final
 
-from vpn.agent import inside
-from vpn.agent.apply import FAMILIES, Host
+from vpn.agent import inside, moves
+from vpn.agent.apply import Host
 from vpn.agent.components import egress, firewall, namespace, openvpn, routing, wireguard
 from vpn.agent.errors import AgentError
 from vpn.agent.lock import host_lock
@@ -51,13 +52,14 @@ def _look(host: Host, hub: str, device: wireguard.Device) -> list[str] | None:
     saved, number = host.state.load(hub), host.state.links().get(hub)
     if saved is None or number is None or not host.state.settled(hub):
         return None
-    names, spec, marks, link = host.names(hub), saved.spec, host.state.marks(hub), Link(number)
+    names, marks, link = host.names(hub), host.state.marks(hub), Link(number)
+    spec = replace(saved.spec, peers=moves.ways_now(host.state, hub, saved.spec.peers))
     there = inside.look(names.inside)
     return [
         *wireguard.drift(names, spec, device, there),
         *openvpn.drift(names, spec, host.state.openvpn(hub), there),
         *firewall.drift(names, marks),
-        *routing.drift(names, spec, link, marks.get(FAMILIES, "").split(), there),
+        *routing.drift(names, spec, link, there),
         *namespace.drift(names, there),
         *egress.drift(names, link, there, marks, host.state.host_marks()),
     ]

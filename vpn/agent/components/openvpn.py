@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vpn.agent import files, openvpn_config, openvpn_listeners, openvpn_process, openvpn_sessions
 from vpn.agent.inside import Inside
-from vpn.agent.names import LISTENERS, Names
+from vpn.agent.names import COMPAT, LISTENERS, Names
 from vpn.agent.openvpn_config import Layout
 from vpn.agent.peers import by_openvpn
 from vpn.agent.report import SessionReport
@@ -43,10 +43,13 @@ def change(
     for name in shut_out:
         for compat in (False, True):
             (layout.clients(compat) / name).unlink(missing_ok=True)
-    for name, peer in new.items():
-        files.ensure(layout.clients(peer.compat) / name, openvpn_config.client(spec, peer))
+    differing = {
+        name
+        for name, peer in new.items()
+        if files.ensure(layout.clients(peer.compat) / name, openvpn_config.client(spec, peer))
+    }
     if old:
-        openvpn_sessions.end(names, spec, layout, shut_out, old.keys() - shut_out)
+        openvpn_sessions.end(names, spec, layout, shut_out, differing & old.keys() - shut_out)
         kept = {network for peer in new.values() for network in peer.networks}
         given_up = {network for peer in old.values() for network in peer.networks} - kept
         openvpn_sessions.forget_routes(names, spec, given_up)
@@ -70,7 +73,8 @@ def reports(names: Names, spec: HubSpec, directory: Path) -> dict[str, SessionRe
             known = found.get(session.common_name)
             if known is not None and known.connected_since >= session.connected_since:
                 continue
-            if session.common_name in spec.peers:
+            # Whoever is being refused is listed, too, for a moment.
+            if (layout.clients(listener == COMPAT) / session.common_name).exists():
                 found[session.common_name] = SessionReport(
                     openvpn_sessions.endpoint(names, layout, listener, session),
                     session.connected_since,

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from vpn.agent import inside, openvpn_scripts
 from vpn.agent.inside import MAIN, Inside, Route
 from vpn.agent.names import Link, Names
-from vpn.agent.spec import HubSpec, OpenVPNPeer, Peer
+from vpn.agent.peers import openvpn_side
+from vpn.agent.spec import HubSpec, Peer
 
 DEFAULTS: Final = {"4": "0.0.0.0/0", "6": "::/0"}
-# What the hub answers for a family that its host has no way out for: a timeout would keep programs waiting, and
-# profiles that did not take the family into the tunnel would leak it.
-_NO_WAY_OUT: Final = "unreachable"
 
 
 # A route of a peer over OpenVPN leads to it while it is connected (see openvpn_scripts.METRIC), else to nobody: then
-# what is meant for it ends here, and never leaves through the host.
+# what is meant for it ends here, and never leaves through the host. A peer that changes its protocol is at its end
+# while it is not over OpenVPN.
 _NOBODY: Final = "metric 4096"
 _PLAIN_V6: Final = "1024"
 _Routes = dict[tuple[str, str], str]
 
 
-def ensure(names: Names, spec: HubSpec, link: Link, families: Collection[str]) -> bool:
-    """Make the hub's routes be those of `spec`, and no others; return whether they were not.
-
-    `families` are those that the host has a way out for; another one is answered, as unreachable.
-    """
-    missing, foreign = _compare(names, _wanted(names, spec, link, families), inside.look(names.inside))
+def ensure(names: Names, spec: HubSpec, link: Link) -> bool:
+    """Make the hub's routes be those of `spec`, and no others; return whether they were not."""
+    missing, foreign = _compare(names, _wanted(names, spec, link), inside.look(names.inside))
     for family in DEFAULTS:
         is_v6 = family == "6"
-        lines = [_line("replace", key, way) for key, way in missing.items() if _is_v6(key) == is_v6]
+        lines = [
+            f"route replace {network} {way} {metric} proto static"
+            for (network, metric), way in missing.items()
+            if (":" in network) == is_v6
+        ]
         if lines:
             names.inside.run(["ip", f"-{family}", "-batch", "-"], "\n".join(lines) + "\n")
         replaced = {(network, metric) for network, metric in missing}
@@ -42,9 +42,9 @@ def ensure(names: Names, spec: HubSpec, link: Link, families: Collection[str]) -
     return bool(missing or foreign)
 
 
-def drift(names: Names, spec: HubSpec, link: Link, families: Collection[str], there: Inside) -> list[str]:
-    """Return in words which routes somebody added, changed or took away since `ensure` was given `families`."""
-    missing, foreign = _compare(names, _wanted(names, spec, link, families), there)
+def drift(names: Names, spec: HubSpec, link: Link, there: Inside) -> list[str]:
+    """Return in words which routes somebody added, changed or took away."""
+    missing, foreign = _compare(names, _wanted(names, spec, link), there)
     added = {route.network for route in foreign}
     sentences = [
         f"The route to {route.network} was changed."
@@ -63,20 +63,21 @@ def _compare(names: Names, wanted: _Routes, there: Inside) -> tuple[_Routes, lis
         if _is_of_a_session(names, route):
             continue
         key = route.network, _metric(route)
-        if (route.table, route.protocol) == (MAIN, "static") and wanted.get(key) == _way(route):
+        way = f"via {route.via} dev {route.device}" if route.via else f"dev {route.device}"
+        if (route.kind, route.table, route.protocol) == ("", MAIN, "static") and wanted.get(key) == way:
             missing.pop(key, None)
         else:
             foreign.append(route)
     return missing, foreign
 
 
-def _wanted(names: Names, spec: HubSpec, link: Link, families: Collection[str]) -> _Routes:
+def _wanted(names: Names, spec: HubSpec, link: Link) -> _Routes:
     wanted = _into_tunnel(names, spec.peers.values())
     for family, default in DEFAULTS.items():
         # A site that advertises everything is the way out for everybody: nothing leaves through the host then.
         if not any(route == default for route, _ in wanted):
             gateway = link.host_v4 if family == "4" else link.host_v6
-            wanted[default, ""] = f"via {gateway} dev {names.uplink}" if f"ipv{family}" in families else _NO_WAY_OUT
+            wanted[default, ""] = f"via {gateway} dev {names.uplink}"
     return wanted
 
 
@@ -91,18 +92,8 @@ def _metric(route: Route) -> str:
     return "" if route.metric in plain else f"metric {route.metric}"
 
 
-def _way(route: Route) -> str:
-    if route.kind:
-        return route.kind
-    return f"via {route.via} dev {route.device}" if route.via else f"dev {route.device}"
-
-
 def _is_replaced(route: Route, replaced: set[tuple[str, str]]) -> bool:
-    return route.table == MAIN and (route.network, _metric(route)) in replaced
-
-
-def _is_v6(key: tuple[str, str]) -> bool:
-    return ":" in key[0]
+    return not route.kind and route.table == MAIN and (route.network, _metric(route)) in replaced
 
 
 def change(names: Names, before: Iterable[Peer], after: Iterable[Peer]) -> bool:
@@ -118,19 +109,21 @@ def change(names: Names, before: Iterable[Peer], after: Iterable[Peer]) -> bool:
 
 def _into_tunnel(names: Names, peers: Iterable[Peer]) -> _Routes:
     return {
-        (route, _NOBODY if isinstance(peer, OpenVPNPeer) else ""): f"dev {names.wireguard}"
+        (route, "" if openvpn_side(peer) is None else _NOBODY): f"dev {names.wireguard}"
         for peer in peers
         for route in peer.routes
     }
 
 
 def _difference(there: _Routes, wanted: _Routes) -> list[str]:
-    lines = [_line("replace", key, way) for key, way in wanted.items() if there.get(key) != way]
-    lines += [_line("delete", key, way) for key, way in there.items() if key not in wanted]
+    lines = [
+        f"route replace {route} {way} {metric} proto static"
+        for (route, metric), way in wanted.items()
+        if there.get((route, metric)) != way
+    ]
+    lines += [
+        f"route delete {route} {way} {metric} proto static"
+        for (route, metric), way in there.items()
+        if (route, metric) not in wanted
+    ]
     return lines
-
-
-def _line(act: str, key: tuple[str, str], way: str) -> str:
-    route, metric = key
-    what = f"{way} {route}" if way == _NO_WAY_OUT else f"{route} {way}"
-    return f"route {act} {what} {metric} proto static"
