@@ -61,7 +61,7 @@ SECRET_KEY_FALLBACKS = [_signing_key(key) for key in SECRET_KEYS[1:]]
 
 # The product ---------------------------------------------------------------------------------------------------------
 
-VPN_DOMAIN = env.str("VPN_DOMAIN", default="vpn.example.net")
+VPN_DOMAIN = env.str("VPN_DOMAIN", default="vpn.example.net").lower().strip(".")
 try:
     HUB_ADDRESSES = parse_hub_addresses(env.str("HUB_ADDRESS", default=""))
 except ValueError as _fault:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Collection
 from typing import Final
 
 from vpn.agent import nft, sysctl
@@ -69,10 +70,14 @@ def ensure_host(host: Place, marks: dict[str, str]) -> bool:
     return nft.ensure_table(host, HOST_TABLE, _HOST_BODY, marks) or changed
 
 
-def ensure(names: Names, link: Link, marks: dict[str, str]) -> bool:
-    """Make the hub's link and its masquerading be there; return whether something was missing."""
+def ensure(names: Names, link: Link, families: Collection[str], marks: dict[str, str]) -> bool:
+    """Make the hub's link and its masquerading be there; return whether something was missing.
+
+    `families` are those that the host has a way out for. What belongs to another one is refused, and not only lost:
+    programs that wait for an answer would wait long before they try the other family.
+    """
     changed = _ensure_link(names, link)
-    return nft.ensure_table(names.inside, HUB_TABLE, _hub_body(names), marks) or changed
+    return nft.ensure_table(names.inside, HUB_TABLE, _hub_body(names, families), marks) or changed
 
 
 def families(host: Place) -> list[str]:
@@ -165,8 +170,19 @@ def _set_up(place: Place, interface: str, addresses: set[str], *before: str) -> 
     place.run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
 
 
-def _hub_body(names: Names) -> str:
+def _hub_body(names: Names, families: Collection[str]) -> str:
+    # Behind the firewall: what it drops stays unanswered. An unreachable route would answer once a second at most
+    # (net.ipv4.route.error_cost), and programs miss some of the errors that come while they are still connecting.
+    refused = "".join(
+        f'    oifname "{names.uplink}" meta nfproto {family} {rest}\n'
+        for family in _OUTSIDE
+        if family not in families
+        for rest in ("meta l4proto tcp reject with tcp reset", "reject with icmpx no-route")
+    )
     return f"""\
+  chain forward {{
+    type filter hook forward priority filter + 5; policy accept;
+{refused}  }}
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
     oifname "{names.uplink}" masquerade
