@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from vpn.agent import moves
@@ -33,6 +33,8 @@ class Host:
 
     place: Place
     state: State
+    # By hub, from when on (time.monotonic) somebody else's changes may be looked for again: see `drift`.
+    looks: dict[str, float] = field(default_factory=dict)
 
     def names(self, hub: str) -> Names:
         """Return the names of a hub's parts here."""
