@@ -46,7 +46,10 @@ class InstanceChange(In):
     """What can be changed; absent fields stay. Every field of a read is taken where it is as it was read."""
 
     name: Text = Field("", description="3 to 20 characters.")
-    mtu: Number = Field(0, description="1280 to 1500.")
+    mtu: Number = Field(
+        0,
+        description="1280 to 1500: the largest packet in the tunnels, 80 less than outside, a multiple of 16.",
+    )
     pushed_routes: list[Text] = Field([], description="Networks that split-tunnel clients send to the hub.")
     public_dns: list[Text] = Field([], description="Resolvers of profiles that send all traffic.")
     firewall_policy: Text = Field("allow", description="allow or deny: what no rule decides between peers.")
