@@ -46,18 +46,16 @@ print(hashlib.sha256(back).hexdigest())
 """
 
 
-def serve_file(lab: Lab, node: Node, address: str, port: int = 9000, size: int = SIZE) -> None:
+def serve_file(lab: Lab, node: Node, address: str, port: int = 9000) -> None:
     """Send back what comes to `address`, from now on until the laboratory's end."""
-    command = [sys.executable, "-S", "-c", _SERVER, address, str(port), str(size)]
+    command = [sys.executable, "-S", "-c", _SERVER, address, str(port), str(SIZE)]
     process = lab.start(node, command, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n", f"no file server on {node.name}"
 
 
-def moves_a_file(
-    lab: Lab, node: Node, address: str, port: int = 9000, size: int = SIZE, *, patience: float = 15
-) -> bool:
+def moves_a_file(lab: Lab, node: Node, address: str, port: int = 9000, *, patience: float = 15) -> bool:
     """Whether a file comes unharmed from `node` to a `serve_file`, and back, without a pause of `patience` seconds."""
-    command = [sys.executable, "-S", "-c", _CLIENT, address, str(port), str(size), str(patience)]
+    command = [sys.executable, "-S", "-c", _CLIENT, address, str(port), str(SIZE), str(patience)]
     done = lab.run(node, command, check=False, timeout=60)
-    return done.stdout.strip() == hashlib.sha256(random.Random(1).randbytes(size)).hexdigest()
+    return done.stdout.strip() == hashlib.sha256(random.Random(1).randbytes(SIZE)).hexdigest()

@@ -162,8 +162,8 @@ class SettingsForm(forms.Form):
         validators=[validate_mtu],
         help_text=f"The largest packet inside the tunnels, {MIN_MTU} to {MAX_MTU} bytes: {TUNNEL_OVERHEAD} less than "
         f"the narrowest internet access among the peers, then down to a multiple of {PADDING}. {DEFAULT_MTU} fits "
-        f"PPPoE (1,492) and mobile networks (1,420). Where some pages load and others hang, try {MIN_MTU}. Devices take "
-        "a change over with a new profile.",
+        f"PPPoE (1,492) and mobile networks (1,420). Where some pages load and others hang, try {MIN_MTU}. Devices "
+        "take a change over with a new profile.",
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )
 

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("vpn", "0005_labels")]
+    dependencies = [("vpn", "0007_operation_drift")]
 
     operations = [
         migrations.AlterField("instance", "mtu", models.PositiveSmallIntegerField(default=1328)),
