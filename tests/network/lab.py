@@ -39,6 +39,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
+from tests.network import suites
+from tests.network.suites import INSIDE
+
 NETNS_ETC: Final = Path("/etc/netns")
 SEGMENT_V4: Final = ipaddress.IPv4Network("203.0.113.0/24")
 SEGMENT_V6: Final = ipaddress.IPv6Network("2001:db8:113::/64")
@@ -129,6 +132,24 @@ class Site:
     lan: Node
     lan_v4: str
     lan_v6: str
+
+
+@dataclass(frozen=True)
+class OpenVPNClient:
+    """An openvpn(8): the system's own, or one of another suite (see suites.py), and options that follow the profile."""
+
+    root: Path | None = None
+    options: tuple[str, ...] = ()
+
+    def argv(self, profile: Path, *options: str) -> list[str]:
+        """Return how it is called with a profile and options."""
+        if self.root is None:
+            return ["openvpn", "--config", str(profile), *options, *self.options]
+        openvpn = ["openvpn", "--config", f"{INSIDE}/{profile.name}", *options, *self.options]
+        return suites.inside(self.root, profile.parent, openvpn)
+
+
+SYSTEMS_OWN: Final = OpenVPNClient()
 
 
 @dataclass(frozen=True)
@@ -374,21 +395,25 @@ class Lab:
 
     # OpenVPN as its users know it.
 
-    def openvpn_up(self, node: Node, text: str, name: str = "tun0", seconds: float = 15.0) -> str:
+    def openvpn_up(
+        self, node: Node, text: str, name: str = "tun0", seconds: float = 15.0, client: OpenVPNClient = SYSTEMS_OWN
+    ) -> str:
         """Bring a profile up with openvpn(8), wait until it is connected, and return the name of its interface."""
-        self.openvpn_start(node, text, name)
+        self.openvpn_start(node, text, name, client)
         log = self.openvpn_log(node, name)
         wait_until(lambda: "Initialization Sequence Completed" in log.read_text(), seconds, f"{node.name}'s {name}")
         return name
 
-    def openvpn_start(self, node: Node, text: str, name: str = "tun0") -> subprocess.Popen[str]:
+    def openvpn_start(
+        self, node: Node, text: str, name: str = "tun0", client: OpenVPNClient = SYSTEMS_OWN
+    ) -> subprocess.Popen[str]:
         """Start openvpn(8) with a profile; its log is `openvpn_log`."""
         path = self.directory / node.name / f"{name}.ovpn"
         path.write_text(text)
         path.chmod(0o600)
         log = self.openvpn_log(node, name)
         log.write_text("")
-        argv = ["openvpn", "--config", str(path), "--dev", name, "--dev-type", "tun", "--verb", "3"]
+        argv = client.argv(path, "--dev", name, "--dev-type", "tun", "--verb", "3")
         process = self.start(node, ["sh", "-c", 'log=$1; shift; exec "$@" >"$log" 2>&1', "sh", str(log), *argv])
         self._openvpns[node.name, name] = process
         return process
