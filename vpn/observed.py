@@ -13,7 +13,7 @@ from django.utils import timezone
 from vpn.agent.report import HubReport, PeerReport, SessionReport
 from vpn.constants import HANDSHAKE_TIMEOUT
 from vpn.desired import NOBODY_ID, PROBE_ID, Desired
-from vpn.models import FirewallRule, Instance, Peer, PeerTombstone, Traffic
+from vpn.models import FirewallRule, Instance, Peer, PeerTombstone, Server, Traffic
 
 _CHUNK = 500
 # Peers of a spec that no row stands for.
@@ -101,6 +101,14 @@ def record_observation(instance_id: UUID, report: HubReport) -> None:
         _note_hits(instance_id, report.hits or {})
         if incoming or outgoing:
             _add_traffic(instance_id, now, incoming, outgoing)
+    if report.families is not None:
+        _note_families(instance_id, report.families)
+
+
+def _note_families(instance_id: UUID, families: list[str]) -> None:
+    """Note on the server which families it has a way out for; nothing is written where that is known."""
+    found = {"carries_ipv4": "ipv4" in families, "carries_ipv6": "ipv6" in families}
+    Server.objects.filter(instances=instance_id).exclude(**found).update(**found)
 
 
 _OBSERVED = [

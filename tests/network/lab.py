@@ -248,15 +248,17 @@ class Lab:
         """Add a device on the internet."""
         return self._add_on_segment(name, 10 + next(self._numbers))
 
-    def add_site(self, name: str, lan_v4: str | None = None, lan_v6: str | None = None) -> Site:
-        """Add a branch: a router on the internet and a host in the LAN behind it.
+    def add_site(
+        self, name: str, lan_v4: str | None = None, lan_v6: str | None = None, *, router: Node | None = None
+    ) -> Site:
+        """Add a branch: a router on the internet (a new one, unless it is given) and a host in the LAN behind it.
 
         The router has the first address of each LAN network, the host the tenth.
         """
         number = next(self._numbers)
         v4 = ipaddress.IPv4Network(lan_v4 or f"10.{number}.0.0/24")
         v6 = ipaddress.IPv6Network(lan_v6 or f"fd10:{number}::/64")
-        router = self._add_on_segment(f"{name}-router", 100 + number)
+        router = router or self._add_on_segment(f"{name}-router", 100 + number)
         lan = self._add_namespace(f"{name}-lan", str(v4[10]), str(v6[10]))
         self._ip(
             router,

@@ -18,6 +18,9 @@ from vpn.agent.report import HubReport
 from vpn.agent.spec import HubDelta, HubSpec, Peer
 from vpn.agent.state import Change, Saved, State, Version
 
+# The mark that says which families the host had a way out for when the hub's routes were set.
+FAMILIES: Final = "families"
+
 # What is wider than these is a way out, with other peers' networks in it.
 _BROAD_V4: Final = 8
 _BROAD_V6: Final = 32
@@ -137,10 +140,12 @@ def reconcile(host: Host, spec: HubSpec) -> dict[str, bool]:
     changed["egress"] |= egress.ensure(names, link, marks)
     # The rules stand before the first packet can come.
     changed["firewall"] = firewall.ensure(names, spec, marks)
+    families = egress.families(host.place)
+    marks[FAMILIES] = " ".join(families)
     if marks != before:
         host.state.save_marks(spec.hub, marks)
     changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
-    changed["routing"] = routing.ensure(names, spec, link)
+    changed["routing"] = routing.ensure(names, spec, link, families)
     # Last: a port that is taken must not keep WireGuard's peers apart.
     changed["openvpn"] = openvpn.ensure(names, spec, host.state.openvpn(spec.hub))
     return changed

@@ -128,10 +128,11 @@ def configuration_digest(profile: OpenVPNProfile) -> str:
     """A digest (hex) of what the profile configures, to tell whether a delivered one is outdated.
 
     It holds no secret, and leaves out what may change without a new profile: the name, the hosts (an address turns
-    into a name once that resolves), and the key of the control channel, which is made anew with each certificate.
+    into a name once that resolves, and a second one may come), and the key of the control channel, which is made anew
+    with each certificate.
     """
     configured = {
-        "remotes": [[port, protocol] for _, port, protocol in profile.remotes],
+        "remotes": [list(way) for way in dict.fromkeys((port, protocol) for _, port, protocol in profile.remotes)],
         "ca": _fingerprint(profile.ca),
         "certificate": _fingerprint(profile.certificate),
         "server_name": profile.server_name,

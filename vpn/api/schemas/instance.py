@@ -171,9 +171,10 @@ def show_instance(instance: Instance, status: list[str], *, has_compat: bool) ->
 
 def _endpoints(instance: Instance, *, has_compat: bool) -> dict[str, str | None]:
     """Where devices connect to, once there is something to connect to."""
-    address = instance.server.address if instance.server is not None else None
-    if not address or not instance.configured:
+    addresses = instance.server.addresses if instance.server is not None else ()
+    if not addresses or not instance.configured:
         return dict.fromkeys(("wireguard", "openvpn_udp", "openvpn_tcp", "openvpn_compat"))
+    address = addresses[0]
     over_openvpn = endpoint(address, instance.openvpn_port) if instance.has_certificates else None
     return {
         "wireguard": endpoint(address, instance.wireguard_port),
