@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
+from vpn.agent import moves
 from vpn.agent.command import Place
 from vpn.agent.components import egress, firewall, namespace, openvpn, routing, wireguard
 from vpn.agent.errors import BASE_MISMATCH, CONFLICT, DESTROYED, FAILED, STALE, AgentError
@@ -82,10 +83,7 @@ def apply_delta(host: Host, delta: HubDelta) -> HubReport:
             change = saved.change(delta)
             saved.advance(delta, change)
             with _unsettled(host, delta.hub):
-                if _is_small(change) and _is_alive(host, names):
-                    changed = _follow(host, names, saved.spec, change)
-                else:
-                    changed = reconcile(host, saved.spec)
+                changed = _bring(host, names, saved.spec, moves.open_ways_of(host.state, delta.hub, change))
                 host.state.save_delta(saved, delta)
         except BaseException:
             # What is in memory may be ahead of what is written.
@@ -128,8 +126,30 @@ def restore(host: Host, hub: str) -> bool:
         return any(reconcile(host, saved.spec).values())
 
 
+def supersede(host: Host, hub: str) -> set[str]:
+    """End the old sessions of peers that are there over their new protocol; return which peers those are."""
+    names = host.names(hub)
+    arrived = moves.arrived(host.state, names)
+    if not arrived:
+        return set()
+    with host_lock(host.state.directory):
+        saved = host.state.load(hub)
+        if saved is None:
+            return set()
+        was_settled = host.state.settled(hub)
+        # Marked before it is remembered that they are over: a crash in between must not leave them in.
+        with _unsettled(host, hub):
+            change = moves.shut(host.state, hub, saved.spec.peers, arrived)
+            if was_settled:
+                _bring(host, names, saved.spec, change)
+            else:
+                reconcile(host, saved.spec)
+        return set(change.peers)
+
+
 def reconcile(host: Host, spec: HubSpec) -> dict[str, bool]:
     """Compare the hub with `spec`, change what differs, and return which components that was. Needs the host's lock."""
+    spec = replace(spec, peers=moves.open_ways(host.state, spec.hub, spec.peers))
     names = host.names(spec.hub)
     marks = host.state.marks(spec.hub)
     before = dict(marks)
@@ -164,6 +184,13 @@ def reconcile_host(host: Host) -> bool:
 def _is_alive(host: Host, names: Names) -> bool:
     directory = host.state.openvpn(names.hub)
     return namespace.exists(names.netns) and wireguard.is_alive(names) and openvpn.is_alive(directory)
+
+
+def _bring(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str, bool]:
+    """Bring the hub to `spec`, which `change` led to: by that alone where that is enough."""
+    if _is_small(change) and _is_alive(host, names):
+        return _follow(host, names, spec, change)
+    return reconcile(host, spec)
 
 
 def _follow(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str, bool]:

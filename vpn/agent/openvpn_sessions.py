@@ -12,8 +12,9 @@ from vpn.agent.names import COMPAT, Names
 from vpn.agent.openvpn_config import Layout
 from vpn.agent.openvpn_management import Session, Unheard
 from vpn.agent.openvpn_scripts import METRIC, PROTOCOL
+from vpn.agent.peers import by_openvpn, openvpn_side
 from vpn.agent.revocation import revoked_serials
-from vpn.agent.spec import HubSpec, OpenVPNPeer
+from vpn.agent.spec import HubSpec
 
 Sessions = dict[str, list[Session]]
 
@@ -86,8 +87,8 @@ def forget_routes(names: Names, spec: HubSpec, networks: Iterable[str]) -> None:
 
 
 def _is_welcome(spec: HubSpec, name: str, listener: str) -> bool:
-    peer = spec.peers.get(name)
-    return isinstance(peer, OpenVPNPeer) and peer.compat == (listener == COMPAT)
+    peer = openvpn_side(spec.peers.get(name))
+    return peer is not None and peer.compat == (listener == COMPAT)
 
 
 def _shown(layout: Layout, name: str, device: str) -> tuple[int, int]:
@@ -102,7 +103,7 @@ def _ensure_routes(names: Names, spec: HubSpec, sessions: Sessions) -> bool:
 
     A peer may come or go meanwhile, so that routes of peers that are admitted are let be, wherever they lead.
     """
-    peers = {name: peer for name, peer in spec.peers.items() if isinstance(peer, OpenVPNPeer)}
+    peers = {peer.common_name: peer for peer in by_openvpn(spec.peers.values())}
     own = {network for peer in peers.values() for network in peer.networks}
     there = _observe_routes(names)
     known = {network for network, _ in there}

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Final
 
 from vpn.agent import uapi
-from vpn.agent.apply import FAMILIES, Host, reconcile_host, restore
+from vpn.agent.apply import FAMILIES, Host, reconcile_host, restore, supersede
 from vpn.agent.components import egress, namespace, openvpn, wireguard
 from vpn.agent.errors import AgentError
 from vpn.agent.lock import host_lock
@@ -40,6 +40,12 @@ class Watch:
         for hub in self.host.state.hubs():
             if not self._lives(hub):
                 self._restore(hub)
+
+    def follow(self) -> None:
+        """End the old sessions of peers that came over their new protocol."""
+        for hub in self.host.state.hubs():
+            for peer_id in supersede(self.host, hub):
+                _say(f"{hub}: {peer_id} came over its new protocol")
 
     def relink(self) -> None:
         """Restore each hub whose link to the host is not there."""
@@ -123,7 +129,7 @@ def watch(host: Host) -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     keeper = Watch(host)
-    intervals = {keeper.heal: INTERVAL, keeper.snapshot: SNAPSHOT_INTERVAL}
+    intervals = {keeper.heal: INTERVAL, keeper.follow: INTERVAL, keeper.snapshot: SNAPSHOT_INTERVAL}
     intervals |= {keeper.relink: LINK_INTERVAL, keeper.guard: LINK_INTERVAL}
     due = {look: (interval, 0.0) for look, interval in intervals.items()}
     while not stop.is_set():

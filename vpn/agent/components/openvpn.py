@@ -10,8 +10,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from vpn.agent import files, openvpn_config, openvpn_listeners, openvpn_process, openvpn_sessions
-from vpn.agent.names import LISTENERS, Names
+from vpn.agent.names import COMPAT, LISTENERS, Names
 from vpn.agent.openvpn_config import Layout
+from vpn.agent.peers import by_openvpn
 from vpn.agent.report import SessionReport
 from vpn.agent.spec import HubSpec, OpenVPNPeer
 
@@ -41,10 +42,13 @@ def change(
     for name in shut_out:
         for compat in (False, True):
             (layout.clients(compat) / name).unlink(missing_ok=True)
-    for name, peer in new.items():
-        files.ensure(layout.clients(peer.compat) / name, openvpn_config.client(spec, peer))
+    differing = {
+        name
+        for name, peer in new.items()
+        if files.ensure(layout.clients(peer.compat) / name, openvpn_config.client(spec, peer))
+    }
     if old:
-        openvpn_sessions.end(names, spec, layout, shut_out, old.keys() - shut_out)
+        openvpn_sessions.end(names, spec, layout, shut_out, differing & old.keys() - shut_out)
         kept = {network for peer in new.values() for network in peer.networks}
         given_up = {network for peer in old.values() for network in peer.networks} - kept
         openvpn_sessions.forget_routes(names, spec, given_up)
@@ -68,7 +72,8 @@ def reports(names: Names, spec: HubSpec, directory: Path) -> dict[str, SessionRe
             known = found.get(session.common_name)
             if known is not None and known.connected_since >= session.connected_since:
                 continue
-            if session.common_name in spec.peers:
+            # Whoever is being refused is listed, too, for a moment.
+            if (layout.clients(listener == COMPAT) / session.common_name).exists():
                 found[session.common_name] = SessionReport(
                     openvpn_sessions.endpoint(names, layout, listener, session),
                     session.connected_since,
@@ -105,7 +110,7 @@ def _ensure_files(layout: Layout, contents: dict[str, str]) -> bool:
 
 def _ensure_peers(layout: Layout, spec: HubSpec) -> set[str]:
     """Make the files of peers be there, and no others; return whose were not."""
-    peers = {peer_id: peer for peer_id, peer in spec.peers.items() if isinstance(peer, OpenVPNPeer)}
+    peers = {peer.common_name: peer for peer in by_openvpn(spec.peers.values())}
     differing: set[str] = set()
     for compat in (False, True):
         here = {peer_id: peer for peer_id, peer in peers.items() if peer.compat == compat}

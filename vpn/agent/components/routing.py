@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from vpn.agent.names import Link, Names
-from vpn.agent.spec import HubSpec, OpenVPNPeer, Peer
+from vpn.agent.peers import openvpn_side
+from vpn.agent.spec import HubSpec, Peer
 
 DEFAULTS: Final = {"4": "0.0.0.0/0", "6": "::/0"}
 # What the hub answers for a family that its host has no way out for: a timeout would keep programs waiting, and
@@ -16,7 +17,8 @@ _NO_WAY_OUT: Final = "unreachable"
 
 
 # A route of a peer over OpenVPN leads to it while it is connected (see openvpn_scripts.METRIC), else to nobody: then
-# what is meant for it ends here, and never leaves through the host.
+# what is meant for it ends here, and never leaves through the host. A peer that changes its protocol is at its end
+# while it is not over OpenVPN.
 _NOBODY: Final = "metric 4096"
 _Routes = dict[tuple[str, str], str]
 
@@ -54,7 +56,7 @@ def change(names: Names, before: Iterable[Peer], after: Iterable[Peer]) -> bool:
 
 def _into_tunnel(names: Names, peers: Iterable[Peer]) -> _Routes:
     return {
-        (route, _NOBODY if isinstance(peer, OpenVPNPeer) else ""): f"dev {names.wireguard}"
+        (route, "" if openvpn_side(peer) is None else _NOBODY): f"dev {names.wireguard}"
         for peer in peers
         for route in peer.routes
     }
