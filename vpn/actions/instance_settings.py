@@ -26,7 +26,7 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
         Instance.objects.filter(pk=instance.pk).update(name=cleaned["name"])
         return Instance.objects.select_related("region", "server").get(pk=instance.pk)
     rules = cleaned.pop("firewall", None)
-    with changing(instance.pk) as locked:
+    with changing(instance.pk, explained=True) as locked:
         for field, value in cleaned.items():
             setattr(locked, field, value)
         if rules is not None:

@@ -13,14 +13,12 @@ from vpn.models.peer import with_compat
 
 def header_of(instance: Instance) -> dict[str, Any]:
     """A spec without its peers."""
-    pool_v4, pool_v6 = instance.network_v4, instance.network_v6
-    hub_v4, hub_v6 = host_addresses(pool_v4, pool_v6, HUB_HOST)
     return {
         "schema": SCHEMA,
         "hub": instance.hub,
         "epoch": instance.epoch,
         "generation": instance.desired_generation,
-        "addresses": [f"{hub_v4}/{pool_v4.prefixlen}", f"{hub_v6}/{pool_v6.prefixlen}"],
+        "addresses": hub_addresses(instance),
         "wireguard": {"port": instance.wireguard_port, "private_key": instance.private_key, "mtu": instance.mtu},
         "forwarding": instance.firewall_policy,
         "rules": rules_of(instance),
@@ -28,6 +26,13 @@ def header_of(instance: Instance) -> dict[str, Any]:
         "pushed_routes": instance.pushed_routes,
         "dns": instance.public_dns,
     }
+
+
+def hub_addresses(instance: Instance) -> list[str]:
+    """The hub's own tunnel addresses, with the prefix lengths of the pools."""
+    pool_v4, pool_v6 = instance.network_v4, instance.network_v6
+    hub_v4, hub_v6 = host_addresses(pool_v4, pool_v6, HUB_HOST)
+    return [f"{hub_v4}/{pool_v4.prefixlen}", f"{hub_v6}/{pool_v6.prefixlen}"]
 
 
 def _openvpn(instance: Instance) -> dict[str, Any] | None:

@@ -106,8 +106,11 @@ class Comparison:
 
     def _compare(self, source: Alike, destination: Alike, bits: int) -> Effect:
         effect = {}
+        # What leads to the internet before and after carries no mail, which is not worth a word.
+        with_smtp = destination.before.kind is not destination.after.kind
+        ports = self._book.starts_of(bits, with_smtp=with_smtp)
         for protocol in FAMILY_PROTOCOLS[source.version]:
-            starts = self._book.starts_of(bits) if protocol in WITH_PORTS else [0]
+            starts = ports if protocol in WITH_PORTS else [0]
             self._budget.spend(len(starts) // 8)
             changes = self._changes(source, destination, protocol, starts)
             if changes:

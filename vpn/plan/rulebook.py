@@ -85,9 +85,12 @@ class Rulebook:
             return self._of_protocol[protocol]
         return self._by_start[protocol][bisect_right(self.starts, port) - 1]
 
-    def starts_of(self, bits: int) -> list[int]:
-        """The ports at which these rules may begin to say something else, SMTP never hiding what follows it."""
-        starts = {FIRST_PORT}
+    def starts_of(self, bits: int, *, with_smtp: bool) -> list[int]:
+        """The ports at which these rules may begin to say something else.
+
+        SMTP never hides what follows it; `with_smtp` asks for it by itself.
+        """
+        starts = {FIRST_PORT, SMTP} if with_smtp else {FIRST_PORT}
         bits &= self._with_ports
         while bits:
             lowest = bits & -bits

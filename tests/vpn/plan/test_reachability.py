@@ -108,7 +108,7 @@ def _makes_sense(source: str, destination: str, protocol: str) -> bool:
     return ends[0].version == ends[1].version and protocol != {4: "icmpv6", 6: "icmp"}[ends[0].version]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(drawn.hubs(), drawn.hubs(), st.booleans(), st.booleans(), st.randoms(use_true_random=False))
 def test_the_lines_agree_with_the_evaluator(
     before: Hub, other: Hub, same_peers: bool, same_rules: bool, chance: random.Random
