@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from vpn.agent import moves
@@ -19,7 +19,7 @@ from vpn.agent.report import HubReport
 from vpn.agent.spec import HubDelta, HubSpec, Peer
 from vpn.agent.state import Change, Saved, State, Version
 
-# The mark that says which families the host had a way out for when the hub's routes were set.
+# The mark that says which families the host had a way out for when the hub's link was set up.
 FAMILIES: Final = "families"
 
 # What is wider than these is a way out, with other peers' networks in it.
@@ -33,6 +33,8 @@ class Host:
 
     place: Place
     state: State
+    # By hub, from when on (time.monotonic) somebody else's changes may be looked for again: see `drift`.
+    looks: dict[str, float] = field(default_factory=dict)
 
     def names(self, hub: str) -> Names:
         """Return the names of a hub's parts here."""
@@ -157,15 +159,15 @@ def reconcile(host: Host, spec: HubSpec) -> dict[str, bool]:
     changed["namespace"] = namespace.ensure(names)
     link = _link(host, spec.hub)
     changed["egress"] = reconcile_host(host)
-    changed["egress"] |= egress.ensure(names, link, marks)
+    families = egress.families(host.place)
+    changed["egress"] |= egress.ensure(names, link, families, marks)
     # The rules stand before the first packet can come.
     changed["firewall"] = firewall.ensure(names, spec, marks)
-    families = egress.families(host.place)
     marks[FAMILIES] = " ".join(families)
     if marks != before:
         host.state.save_marks(spec.hub, marks)
     changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
-    changed["routing"] = routing.ensure(names, spec, link, families)
+    changed["routing"] = routing.ensure(names, spec, link)
     # Last: a port that is taken must not keep WireGuard's peers apart.
     changed["openvpn"] = openvpn.ensure(names, spec, host.state.openvpn(spec.hub))
     return changed

@@ -34,6 +34,8 @@ class Watch:
     endpoints: dict[str, dict[str, tuple[str, bool]]] = field(default_factory=dict)
     calling_since: dict[str, float] = field(default_factory=dict)
     retry_at: dict[str, float] = field(default_factory=dict)
+    # Those whose tunnel is a process: when its socket is gone, so is the tunnel.
+    in_userspace: set[str] = field(default_factory=set)
 
     def heal(self) -> None:
         """Restore each hub whose namespace or tunnel is not there."""
@@ -84,8 +86,12 @@ class Watch:
 
     def _lives(self, hub: str) -> bool:
         names = self.host.names(hub)
+        answering = uapi.is_answering(names.wireguard)
+        if answering:
+            self.in_userspace.add(hub)
         # A kernel's interface (None) lives as long as its namespace.
-        tunnel = namespace.exists(names.netns) and uapi.is_answering(names.wireguard) is not False
+        lives = answering or (answering is None and hub not in self.in_userspace)
+        tunnel = namespace.exists(names.netns) and lives
         return tunnel and openvpn.is_alive(self.host.state.openvpn(hub))
 
     def _restore(self, hub: str) -> None:

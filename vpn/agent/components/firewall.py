@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from vpn.agent import command, nft, sysctl
@@ -34,6 +34,11 @@ def ensure(names: Names, spec: HubSpec, marks: dict[str, str]) -> bool:
     changed = nft.ensure_table(names.inside, TABLE, body(names, spec), marks)
     # After the table: the setting exists once connections are tracked.
     return sysctl.ensure(names.inside, _SETTINGS) or changed
+
+
+def drift(names: Names, marks: Mapping[str, str]) -> list[str]:
+    """Return in words whether somebody else changed the hub's rules."""
+    return [] if nft.is_as_loaded(names.inside, TABLE, marks) else ["The hub's firewall rules were changed."]
 
 
 def cut(names: Names, networks: Collection[str]) -> None:
