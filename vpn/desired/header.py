@@ -25,7 +25,7 @@ def header_of(instance: Instance) -> dict[str, Any]:
         "openvpn": _openvpn(instance),
         "pushed_routes": instance.pushed_routes,
         # Every peer asks the hub, which asks `public_dns` for what it does not know.
-        "dns": [str(hub_v4), str(hub_v6)],
+        "dns": [str(host) for host in host_addresses(instance.network_v4, instance.network_v6, HUB_HOST)],
         "search_domains": [instance.full_hostname, *instance.domains],
         "resolver": _resolver(instance),
     }

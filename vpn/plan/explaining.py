@@ -111,7 +111,6 @@ def _told(before: Snapshot, after: Snapshot) -> list[UUID]:
 
 
 def _tells(side: Snapshot, row: Row) -> object:
-    peer = _stand_in(side, row)
-    if row.route_all:
-        return side.instance.public_dns
-    return routes_of(peer, side.sites)
+    """What the hub tells a peer over OpenVPN: where names end, and what goes through the tunnel."""
+    domains = side.instance.domains if row.is_device else []
+    return domains, routes_of(_stand_in(side, row), side.sites)
