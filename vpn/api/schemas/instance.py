@@ -17,8 +17,6 @@ from vpn.constants import DEFAULT_POOL_PREFIX
 from vpn.models import FirewallRule, Instance, Operation
 from vpn.profiles.wireguard import endpoint
 
-NOT_YET = "This portal cannot do this yet."
-
 
 class InstanceCreate(In):
     """A new instance."""
