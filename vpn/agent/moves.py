@@ -35,6 +35,12 @@ def open_ways(state: State, hub: str, peers: Mapping[str, Peer]) -> dict[str, Pe
     return dict(peers) | _shut(state, hub, moving)
 
 
+def ways_now(state: State, hub: str, peers: Mapping[str, Peer]) -> dict[str, Peer]:
+    """Return a hub's peers without the ways in that are shut, for those who only look."""
+    moving = {peer_id: peer for peer_id, peer in peers.items() if peer.former is not None}
+    return dict(peers) | _shut(state, hub, moving) if moving else dict(peers)
+
+
 def open_ways_of(state: State, hub: str, change: Change) -> Change:
     """Return a change without the ways in that are shut, before and after, and remember who changes protocol in it."""
     old = _shut(state, hub, {peer_id: pair[0] for peer_id, pair in change.peers.items() if pair[0] is not None})
@@ -112,7 +118,8 @@ def _handshakes(names: Names) -> dict[str, int]:
     heard = uapi.heard(names.wireguard)
     if heard is not None:
         return {key: peer.latest_handshake for key, peer in heard.items()}
-    return {key: peer.latest_handshake for key, peer in wireguard.reports(names).items()}
+    device = wireguard.observe(names)
+    return {key: peer.latest_handshake for key, peer in device.peers.items()} if device else {}
 
 
 def _written(path: Path) -> float:

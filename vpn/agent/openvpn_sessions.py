@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import pairwise
 
 from vpn.agent import files, openvpn_config, openvpn_listeners, openvpn_management
+from vpn.agent.inside import Inside
 from vpn.agent.names import COMPAT, Names
 from vpn.agent.openvpn_config import Layout
 from vpn.agent.openvpn_management import Session, Unheard
@@ -84,6 +85,22 @@ def forget_routes(names: Names, spec: HubSpec, networks: Iterable[str]) -> None:
             for listener in openvpn_config.ports(spec.openvpn)
         ],
     )
+
+
+def drift(names: Names, spec: HubSpec, there: Inside) -> list[str]:
+    """Return in words which routes of sessions, and addresses of listeners, are nobody's."""
+    own = {network for peer in by_openvpn(spec.peers.values()) for network in peer.networks}
+    sentences = [
+        f"A route to {route.network} was added."
+        for route in there.routes
+        if route.protocol == str(PROTOCOL) and route.device in names.tunnels and route.network not in own
+    ]
+    addresses = {ipaddress.ip_interface(address).ip for address in spec.addresses}
+    alone = frozenset(f"{address}/{address.max_prefixlen}" for address in addresses)
+    for listener in openvpn_config.ports(spec.openvpn):
+        added = there.added(names.openvpn(listener), alone)
+        sentences += [f"The address {address} was added." for address in added]
+    return sentences
 
 
 def _is_welcome(spec: HubSpec, name: str, listener: str) -> bool:

@@ -18,7 +18,7 @@ from vpn.desired import Desired, Unsettled, compile_change, compile_spec
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.drivers.registry import driver_for
 from vpn.jobs import queue
-from vpn.models import Instance, Operation
+from vpn.models import ChangePlan, Instance, Operation
 from vpn.observed import record_applied
 
 logger = logging.getLogger(__name__)
@@ -72,6 +72,8 @@ def _operation(pk: UUID, desired: Desired) -> Operation:
             operation = last
         else:
             operation = begin_operation(instance, OperationKind.APPLY, _summary(desired))
+        waiting = ChangePlan.objects.filter(instance=instance, operation=None, generation__lte=desired.generation)
+        waiting.update(operation=operation)
         step = next_step(operation)
         if step is not None:
             begin_step(step)
@@ -135,9 +137,15 @@ def _conclude(pk: UUID, token: UUID, operation: Operation, desired: Desired, rep
         record_applied(pk, token, desired, report)
         step = next_step(operation)
         if step is not None:
-            changed = [name for name, did in report.changed.items() if did]
-            finish_step(step, f"Changed: {', '.join(changed)}." if changed else "The server had everything already.")
+            finish_step(step, _outcome(operation, report))
         finish_operation(operation)
+
+
+def _outcome(operation: Operation, report: HubReport) -> str:
+    """What an operation did, in words."""
+    changed = [name for name, did in report.changed.items() if did]
+    outcome = f"Changed: {', '.join(changed)}." if changed else "The server had everything already."
+    return f"{outcome} Undone: {' '.join(operation.drift)}" if operation.drift else outcome
 
 
 def _note_failure(pk: UUID, token: UUID, operation: Operation, message: str) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from vpn.agent import nft, sysctl
 from vpn.agent.command import Place
+from vpn.agent.inside import Inside
 from vpn.agent.names import Link, Names
 from vpn.agent.reserved import LINKS_V4, LINKS_V6, PRIVATE_V4, PRIVATE_V6
 
@@ -80,6 +81,19 @@ def ensure(names: Names, link: Link, families: Collection[str], marks: dict[str,
     return nft.ensure_table(names.inside, HUB_TABLE, _hub_body(names, families), marks) or changed
 
 
+def drift(
+    names: Names, link: Link, there: Inside, marks: Mapping[str, str], host_marks: Mapping[str, str]
+) -> list[str]:
+    """Return in words what somebody else changed of the way out, and of the host's own table."""
+    at_hub = frozenset({f"{link.hub_v4}/31", f"{link.hub_v6}/127"})
+    sentences = [f"The address {address} was added." for address in there.added(names.uplink, at_hub)]
+    if not nft.is_as_loaded(names.inside, HUB_TABLE, marks):
+        sentences.append("The hub's address translation was changed.")
+    if not nft.is_as_loaded(names.host, HOST_TABLE, host_marks):
+        sentences.append("The portal's firewall rules on the server itself were changed.")
+    return sentences
+
+
 def families(host: Place) -> list[str]:
     """Return which of `ipv4` and `ipv6` the host has a way out for: a route, and an address to use on it."""
     questions = "".join(f"route get {address}\n" for address in _OUTSIDE.values())
@@ -139,8 +153,9 @@ def _ensure_link(names: Names, link: Link) -> bool:
     at_host = {f"{link.host_v4}/31", f"{link.host_v6}/127"}
     at_hub = {f"{link.hub_v4}/31", f"{link.hub_v6}/127"}
     outer = _words(names.host, names.hostlink)
-    if _is_up(outer, at_host) and _is_up(_words(names.inside, names.uplink), at_hub):
-        return False
+    inner = _words(names.inside, names.uplink)
+    if _is_up(outer, at_host) and _is_up(inner, at_hub):
+        return _remove_foreign(names, [word for word in inner[2:] if word not in at_hub])
     if outer:
         remove(names)
     add_link = f"link add {names.hostlink} type veth peer name {names.uplink} netns {names.netns}"
@@ -148,6 +163,13 @@ def _ensure_link(names: Names, link: Link) -> bool:
     _set_up(names.inside, names.uplink, at_hub)
     sysctl.write(names.host, {f"net.ipv6.conf.{names.hostlink}.accept_ra": "0"})
     return True
+
+
+def _remove_foreign(names: Names, addresses: Sequence[str]) -> bool:
+    lines = [f"address delete {address} dev {names.uplink}" for address in addresses if not address.startswith("fe80:")]
+    if lines:
+        names.inside.try_run(["ip", "-force", "-batch", "-"], "\n".join(lines) + "\n")
+    return bool(lines)
 
 
 def _words(place: Place, interface: str) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from vpn.agent import files, openvpn_config, openvpn_listeners, openvpn_process, openvpn_sessions
+from vpn.agent.inside import Inside
 from vpn.agent.names import COMPAT, LISTENERS, Names
 from vpn.agent.openvpn_config import Layout
 from vpn.agent.peers import by_openvpn
@@ -84,6 +85,22 @@ def reports(names: Names, spec: HubSpec, directory: Path) -> dict[str, SessionRe
     return found
 
 
+def drift(names: Names, spec: HubSpec, directory: Path, there: Inside) -> list[str]:
+    """Return in words what somebody else changed of what the listeners read, and of their interfaces."""
+    if spec.openvpn is None:
+        return []
+    layout = Layout(directory)
+    contents = openvpn_config.contents(layout, names, spec, spec.openvpn, _is_dual_stack())
+    sentences = [
+        f"OpenVPN's file {name} was changed."
+        for name, content in contents.items()
+        if files.read_text(directory / name) != content
+    ]
+    for compat in (False, True):
+        sentences += _drift_of_peers(layout.clients(compat), _wanted(spec, compat))
+    return sentences + openvpn_sessions.drift(names, spec, there)
+
+
 def is_alive(directory: Path) -> bool:
     """Return whether all listeners that were set up run; also when there are none."""
     return all(openvpn_process.written(config) is not None for config in directory.glob("*.conf"))
@@ -110,13 +127,30 @@ def _ensure_files(layout: Layout, contents: dict[str, str]) -> bool:
 
 def _ensure_peers(layout: Layout, spec: HubSpec) -> set[str]:
     """Make the files of peers be there, and no others; return whose were not."""
-    peers = {peer.common_name: peer for peer in by_openvpn(spec.peers.values())}
     differing: set[str] = set()
     for compat in (False, True):
-        here = {peer_id: peer for peer_id, peer in peers.items() if peer.compat == compat}
-        wanted = {peer_id: openvpn_config.client(spec, peer) for peer_id, peer in here.items()}
-        differing |= _ensure_directory(layout.clients(compat), wanted)
+        differing |= _ensure_directory(layout.clients(compat), _wanted(spec, compat))
     return differing
+
+
+def _wanted(spec: HubSpec, compat: bool) -> dict[str, str]:
+    """Return the files of peers by name."""
+    return {
+        peer.common_name: openvpn_config.client(spec, peer)
+        for peer in by_openvpn(spec.peers.values())
+        if peer.compat == compat
+    }
+
+
+def _drift_of_peers(directory: Path, wanted: dict[str, str]) -> list[str]:
+    there = {path.name for path in directory.iterdir()} if directory.exists() else set()
+    sentences = [f"An OpenVPN client that is not ours was let in: {name[:36]}." for name in there - wanted.keys()]
+    for name, content in wanted.items():
+        if name not in there:
+            sentences.append(f"The file of the OpenVPN client {name} was removed.")
+        elif files.read_text(directory / name) != content:
+            sentences.append(f"The file of the OpenVPN client {name} was changed.")
+    return sentences
 
 
 def _ensure_directory(directory: Path, wanted: dict[str, str]) -> set[str]:
