@@ -155,8 +155,8 @@ def test_names_of_peers_are_listed_and_searched(admin_browser: Client, instance:
     assert f'berlin<span class="muted">.{HUB}</span>' in page
     assert str(instance.network_v4[1]) in page
     assert str(instance.network_v6[1]) in page
-    page = admin_browser.get(path_of(instance), {"q": "laptop"}, headers={"HX-Request": "true", "HX-Target": "names"})
-    found = page.content.decode()
+    answer = admin_browser.get(path_of(instance), {"q": "laptop"}, headers={"HX-Request": "true", "HX-Target": "names"})
+    found = answer.content.decode()
     assert "laptop.anna" in found
     assert "berlin" not in found
     assert "<form" not in found
