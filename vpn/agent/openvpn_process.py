@@ -33,9 +33,15 @@ class Process:
     digest: str
 
 
+def require() -> None:
+    """Raise AgentError unless all that `start` needs is installed."""
+    for program in ("openvpn", "prlimit", "setpriv"):
+        command.require(program)
+
+
 def start(host: Place, config: Path, digest: str) -> None:
     """Start openvpn with the configuration `config`, carrying its digest. Raises AgentError when it ends at once."""
-    command.require("openvpn")
+    require()
     for suffix in (".pid", ".log"):
         config.with_suffix(suffix).unlink(missing_ok=True)
     # A client over TCP is a descriptor: as many as root may have.
