@@ -6,6 +6,7 @@ import logging
 from uuid import UUID
 
 from vpn.actions.drift import undo_drift
+from vpn.actions.protocol_change import conclude_changes
 from vpn.actions.recovery import apply_again
 from vpn.actions.tick import begin_tick
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
@@ -41,7 +42,7 @@ def observe_instance(instance_id: str) -> None:
         logger.warning("Observing instance %s failed: %s", instance.pk, error)
         return
     if report.alive:  # a hub that is down was not observed: nobody is connected through it
-        record_observation(instance.pk, report)
+        conclude_changes(instance.pk, record_observation(instance.pk, report))
     if not _is_at_rest(instance):
         return
     if not _matches(instance, report):
