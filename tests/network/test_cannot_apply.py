@@ -36,6 +36,14 @@ class Scene:
 def scene(world: tuple[Lab, Hub]) -> Scene:
     lab, hub = world
     alice, bob, berlin = lab.add_client("alice"), lab.add_client("bob"), lab.add_site("berlin")
+    hub.resolver = {
+        "domain": "hub.example.net",
+        "public_addresses": [],
+        "upstreams": [lab.outside.v4],
+        "domains": [],
+        "domain_servers": [],
+        "records": [],
+    }
     hub.connect_site(berlin)
     hub.connect(alice)
     hub.connect_openvpn(bob)
@@ -137,8 +145,19 @@ def another_policy(hub: Hub) -> None:
     hub.forwarding = "deny"
 
 
+def another_domain(hub: Hub) -> None:
+    assert hub.resolver is not None
+    hub.resolver = {**hub.resolver, "domain": "other.example.net"}
+
+
 def more_peers(hub: Hub) -> None:
     hub.add_many(50)
+
+
+def listeners(hub: Hub) -> set[str]:
+    """Return the processes that serve the hub."""
+    found = hub.lab.run(hub.lab.host, ["pgrep", "-f", f"/{hub.hub}/|{hub.interface}"], check=False)
+    return set(found.stdout.split())
 
 
 CASES: dict[str, tuple[Callable[[Hub], None], Way, str, str]] = {
@@ -148,6 +167,7 @@ CASES: dict[str, tuple[Callable[[Hub], None], Way, str, str]] = {
     "no openvpn": (another_openvpn_port, missing("openvpn"), PACKAGE_MISSING, "install the package openvpn"),
     "no nft": (another_policy, missing("nft"), PACKAGE_MISSING, "install the package nftables"),
     "no wg": (more_peers, missing("wg"), PACKAGE_MISSING, "install the package wireguard-tools"),
+    "no dnsmasq": (another_domain, missing("dnsmasq"), PACKAGE_MISSING, "install the package dnsmasq"),
     "no right": (another_policy, without_the_right, NO_RIGHT, "run it as root"),
     "a full disk": (more_peers, a_full_disk, DISK_FULL, "make room, then try again"),
 }
@@ -157,6 +177,7 @@ def remembered(hub: Hub) -> dict[str, Any]:
     return {
         "port": hub.port,
         "forwarding": hub.forwarding,
+        "resolver": hub.resolver,
         "devices": dict(hub.devices),
         "openvpn": hub.authority.port if hub.authority else 0,
     }
@@ -164,6 +185,7 @@ def remembered(hub: Hub) -> dict[str, Any]:
 
 def put_back(hub: Hub, before: dict[str, Any]) -> None:
     hub.port, hub.forwarding, hub.devices = before["port"], before["forwarding"], before["devices"]
+    hub.resolver = before["resolver"]
     assert hub.authority is not None
     hub.authority.port = before["openvpn"]
     hub.apply_next()
@@ -173,7 +195,7 @@ def put_back(hub: Hub, before: dict[str, Any]) -> None:
 def test_traffic_flows_on_and_the_change_is_made_once_nothing_is_in_its_way(scene: Scene, what: str) -> None:
     change, way, code, words = CASES[what]
     lab, hub = scene.lab, scene.hub
-    before, digest = remembered(hub), hub.status().digest
+    before, digest, listening = remembered(hub), hub.status().digest, listeners(hub)
     lab.wait_ping(scene.alice, scene.berlin.lan.v4, 30)
     lab.wait_ping(scene.bob, scene.berlin.lan.v4, 30)
     pings = [lab.start_ping(node, scene.berlin.lan.v4) for node in (scene.alice, scene.bob)]
@@ -192,6 +214,7 @@ def test_traffic_flows_on_and_the_change_is_made_once_nothing_is_in_its_way(scen
             assert [ping.stop().lost for ping in pings] == [0, 0]
             report = hub.status()
             assert report.alive
+            assert listeners(hub) == listening
             assert (report.generation, report.digest) == (hub.generation - 1, digest), "it is what it was"
         hub.apply()
         assert hub.apply().changed == NOTHING

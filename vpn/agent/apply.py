@@ -10,7 +10,7 @@ from typing import Final
 
 from vpn.agent import moves, preflight
 from vpn.agent.command import Place
-from vpn.agent.components import egress, firewall, namespace, openvpn, routing, wireguard
+from vpn.agent.components import dns, egress, firewall, namespace, openvpn, routing, wireguard
 from vpn.agent.errors import BASE_MISMATCH, CONFLICT, DESTROYED, FAILED, STALE, AgentError
 from vpn.agent.lock import host_lock
 from vpn.agent.names import LINK_COUNT, Link, Names
@@ -71,7 +71,7 @@ def _replace(host: Host, saved: Saved | None, wanted: Saved) -> dict[str, bool]:
     if is_new:
         host.state.prepare(wanted)  # a disk that is full shows here
     with _unsettled(host, spec.hub):
-        changed = reconcile(host, spec)
+        changed = reconcile(host, spec, saved.spec if saved else None)
         if saved is not None:
             firewall.cut(host.names(spec.hub), _given_up(saved.spec.peers, spec.peers))
         if is_new:
@@ -147,6 +147,7 @@ def destroy(host: Host, hub: str, version: Version) -> HubReport:
         names = host.names(hub)
         there = {"namespace": namespace.exists(names.netns), "wireguard": wireguard.is_alive(names)}
         there["openvpn"] = openvpn.remove(host.state.openvpn(hub))
+        there["dns"] = dns.remove(host.state.dns(hub))
         wireguard.remove(names)
         egress.remove(names)
         namespace.remove(names)
@@ -188,27 +189,51 @@ def supersede(host: Host, hub: str) -> set[str]:
         return set(change.peers)
 
 
-def reconcile(host: Host, spec: HubSpec) -> dict[str, bool]:
-    """Compare the hub with `spec`, change what differs, and return which components that was. Needs the host's lock."""
+def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[str, bool]:
+    """Compare the hub with `spec`, change what differs, and return which components that was. Needs the host's lock.
+
+    `saved` is what the hub was to be before, where that is known.
+    """
     spec = replace(spec, peers=moves.open_ways(host.state, spec.hub, spec.peers))
     names = host.names(spec.hub)
     marks = host.state.marks(spec.hub)
     before = dict(marks)
     changed: dict[str, bool] = {}
+    if not namespace.exists(names.netns):
+        # A namespace that lost its name lives on with its tunnels as long as a process is in it.
+        dns.stop(host.state.dns(spec.hub))
     changed["namespace"] = namespace.ensure(names)
     link = _link(host, spec.hub)
     changed["egress"] = reconcile_host(host)
     families = egress.families(host.place)
     changed["egress"] |= egress.ensure(names, link, families, marks)
     # The rules stand before the first packet can come.
-    changed["firewall"] = firewall.ensure(names, spec, marks)
+    asking = dns.with_servers_of(spec, saved)
+    changed["firewall"] = firewall.ensure(names, asking, marks)
     marks[FAMILIES] = " ".join(families)
     if marks != before:
         host.state.save_marks(spec.hub, marks)
     changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
     changed["routing"] = routing.ensure(names, spec, link)
     # Last: a port that is taken must not keep WireGuard's peers apart.
-    changed["openvpn"] = openvpn.ensure(names, spec, host.state.openvpn(spec.hub))
+    changed |= _ensure_processes(host, names, spec)
+    if asking is not spec:
+        firewall.ensure(names, spec, marks)
+        host.state.save_marks(spec.hub, marks)
+    return changed
+
+
+def _ensure_processes(host: Host, names: Names, spec: HubSpec) -> dict[str, bool]:
+    """Make what listens on ports be there: all of it is tried before an AgentError is raised."""
+    components = {"openvpn": (openvpn.ensure, host.state.openvpn), "dns": (dns.ensure, host.state.dns)}
+    changed, refusals = {}, []
+    for name, (ensure, directory) in components.items():
+        try:
+            changed[name] = ensure(names, spec, directory(spec.hub))
+        except AgentError as refusal:
+            refusals.append(refusal)
+    if refusals:
+        raise refusals[0]
     return changed
 
 
@@ -223,8 +248,8 @@ def reconcile_host(host: Host) -> bool:
 
 
 def _is_alive(host: Host, names: Names) -> bool:
-    directory = host.state.openvpn(names.hub)
-    return namespace.exists(names.netns) and wireguard.is_alive(names) and openvpn.is_alive(directory)
+    tunnels = wireguard.is_alive(names) and openvpn.is_alive(host.state.openvpn(names.hub))
+    return namespace.exists(names.netns) and tunnels and dns.is_alive(host.state.dns(names.hub))
 
 
 def _bring(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str, bool]:
@@ -244,6 +269,7 @@ def _follow(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str
         openvpn.tell(spec, directory)
     changed["openvpn"] = openvpn.change(names, spec, directory, by_openvpn(old.values()), by_openvpn(new.values()))
     changed["routing"] = routing.change(names, old.values(), new.values())
+    changed["dns"] = dns.change(spec, host.state.dns(names.hub), old, new)
     firewall.cut(names, _given_up(old, new))
     return changed
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from vpn.agent import inside, moves
 from vpn.agent.apply import Host
-from vpn.agent.components import egress, firewall, namespace, openvpn, routing, wireguard
+from vpn.agent.components import dns, egress, firewall, namespace, openvpn, routing, wireguard
 from vpn.agent.errors import AgentError
 from vpn.agent.lock import host_lock
 from vpn.agent.names import Link
@@ -58,6 +58,7 @@ def _look(host: Host, hub: str, device: wireguard.Device) -> list[str] | None:
     return [
         *wireguard.drift(names, spec, device, there),
         *openvpn.drift(names, spec, host.state.openvpn(hub), there),
+        *dns.drift(names, spec, host.state.dns(hub)),
         *firewall.drift(names, marks),
         *routing.drift(names, spec, link, there),
         *namespace.drift(names, there),

@@ -41,7 +41,7 @@ def check(names: Names, spec: HubSpec, layout: Layout, texts: Mapping[str, str])
     own = {process.pid for process in running.values() if process is not None}
     for listener, port in openvpn_config.ports(spec.openvpn).items():
         process = running[listener]
-        if process is not None and process.digest == openvpn_config.digest_of(texts, listener):
+        if process is not None and openvpn_process.digest(process) == openvpn_config.digest_of(texts, listener):
             continue
         openvpn_process.require()
         if _holders(names, port, _kind(listener)) - own:
@@ -126,7 +126,7 @@ def _is_current(names: Names, layout: Layout, listener: str, interfaces: _Interf
     process = openvpn_process.written(layout.config(listener))
     return (
         process is not None
-        and process.digest == openvpn_config.digest(layout.directory, listener)
+        and openvpn_process.digest(process) == openvpn_config.digest(layout.directory, listener)
         and names.openvpn(listener) in interfaces
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from vpn.agent import command
-from vpn.agent.components import openvpn, wireguard
+from vpn.agent.components import dns, openvpn, wireguard
 from vpn.agent.errors import NO_RIGHT, AgentError
 from vpn.agent.names import Names
 from vpn.agent.spec import HubSpec
@@ -24,6 +24,7 @@ def check(state: State, names: Names, spec: HubSpec) -> None:
         command.require(program)
     wireguard.check(names, spec)
     openvpn.check(names, spec, state.openvpn(spec.hub))
+    dns.check(names, spec, state.dns(spec.hub))
 
 
 def _require_rights() -> None:

@@ -10,6 +10,7 @@ destroyed/<hub>.json    what was destroyed, so that a late apply cannot bring it
 <hub>/endpoints.json    where the peers were last heard from
 <hub>/moves.json        who changes protocol, and from when on the new one counts
 <hub>/openvpn/          what OpenVPN's listeners read (see openvpn_config)
+<hub>/dns/              what the hub's resolver reads (see resolver_config)
 <hub>/marks.json        digests of what was loaded into the hub's firewall
 """
 
@@ -280,6 +281,10 @@ class State:
     def openvpn(self, hub: str) -> Path:
         """Return where the files of a hub's OpenVPN are."""
         return self._path(hub, "openvpn")
+
+    def dns(self, hub: str) -> Path:
+        """Return where the files of a hub's resolver are."""
+        return self._path(hub, "dns")
 
     def marks(self, hub: str) -> dict[str, str]:
         """Return the marks that components left for a hub, by name."""

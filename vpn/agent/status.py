@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from vpn.agent import drift
 from vpn.agent.apply import Host
-from vpn.agent.components import egress, namespace, openvpn, wireguard
+from vpn.agent.components import dns, egress, namespace, openvpn, wireguard
 from vpn.agent.errors import UNKNOWN_HUB, AgentError
 from vpn.agent.report import HubReport
 
@@ -21,7 +21,7 @@ def status(host: Host, hub: str, with_peers: bool = True) -> HubReport:
     names = host.names(hub)
     directory = host.state.openvpn(hub)
     tunnel = namespace.exists(names.netns) and wireguard.is_alive(names)
-    alive = tunnel and openvpn.is_alive(directory)
+    alive = tunnel and openvpn.is_alive(directory) and dns.is_alive(host.state.dns(hub))
     device = wireguard.observe(names) if tunnel and with_peers else None
     report = HubReport(
         hub=hub,

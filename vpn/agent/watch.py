@@ -13,7 +13,7 @@ from typing import Final
 
 from vpn.agent import uapi
 from vpn.agent.apply import FAMILIES, Host, reconcile_host, restore, supersede
-from vpn.agent.components import egress, namespace, openvpn, wireguard
+from vpn.agent.components import dns, egress, namespace, openvpn, wireguard
 from vpn.agent.errors import AgentError
 from vpn.agent.lock import host_lock
 
@@ -38,7 +38,7 @@ class Watch:
     in_userspace: set[str] = field(default_factory=set)
 
     def heal(self) -> None:
-        """Restore each hub whose namespace or tunnel is not there."""
+        """Restore each hub whose namespace, tunnel or resolver is not there."""
         for hub in self.host.state.hubs():
             if not self._lives(hub):
                 self._restore(hub)
@@ -92,7 +92,8 @@ class Watch:
         # A kernel's interface (None) lives as long as its namespace.
         lives = answering or (answering is None and hub not in self.in_userspace)
         tunnel = namespace.exists(names.netns) and lives
-        return tunnel and openvpn.is_alive(self.host.state.openvpn(hub))
+        state = self.host.state
+        return tunnel and openvpn.is_alive(state.openvpn(hub)) and dns.is_alive(state.dns(hub))
 
     def _restore(self, hub: str) -> None:
         if time.monotonic() < self.retry_at.get(hub, 0.0):

@@ -69,6 +69,7 @@ def body(names: Names, spec: HubSpec) -> str:
         for address in own
     ]
     asked, asking = _resolver(names, spec)
+    silence = _silence(names, spec)
     between_peers = "accept" if spec.forwarding == ALLOW else "drop"
     return f"""\
   set never_v4 {{
@@ -126,7 +127,7 @@ def body(names: Names, spec: HubSpec) -> str:
     type filter hook output priority filter; policy drop;
     oifname "lo" accept
     oifname {uplink} icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
-    oifname {tunnel} icmp type {{ destination-unreachable, time-exceeded, parameter-problem }} accept
+{silence}    oifname {tunnel} icmp type {{ destination-unreachable, time-exceeded, parameter-problem }} accept
     oifname {tunnel} icmpv6 type {{ destination-unreachable, packet-too-big, time-exceeded, parameter-problem }} accept
     ct state established,related accept
 {asking}  }}
@@ -145,6 +146,22 @@ def _resolver(names: Names, spec: HubSpec) -> tuple[str, str]:
     # Also into a tunnel: a site may be the way to everything.
     asking = [f'    oifname {{ {tunnels}, "{names.uplink}" }} {_daddr(address)} {dns}\n' for address in servers]
     return "".join(asked), "".join(asking)
+
+
+def _silence(names: Names, spec: HubSpec) -> str:
+    """Return the rules that keep the hub from refusing questions: while its resolver starts anew they are asked again.
+
+    Stub resolvers that are refused give up at once.
+    """
+    if spec.resolver is None:
+        return ""
+    tunnels = ", ".join(f'"{name}"' for name in names.tunnels)
+    own = [str(ipaddress.ip_interface(address).ip) for address in spec.addresses]
+    return "".join(
+        f"    oifname {{ {tunnels} }} meta l4proto {{ icmp, ipv6-icmp }} ct original {_daddr(address)}"
+        " ct original proto-dst 53 drop\n"
+        for address in own
+    )
 
 
 def _daddr(address: str) -> str:
