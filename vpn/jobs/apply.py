@@ -18,7 +18,7 @@ from vpn.desired import Desired, Unsettled, compile_change, compile_spec
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.drivers.registry import driver_for
 from vpn.jobs import queue
-from vpn.models import Instance, Operation
+from vpn.models import ChangePlan, Instance, Operation
 from vpn.observed import record_applied
 
 logger = logging.getLogger(__name__)
@@ -75,6 +75,8 @@ def _operation(pk: UUID, desired: Desired) -> Operation:
             operation = last
         else:
             operation = begin_operation(instance, OperationKind.APPLY, _summary(desired))
+        waiting = ChangePlan.objects.filter(instance=instance, operation=None, generation__lte=desired.generation)
+        waiting.update(operation=operation)
         step = next_step(operation)
         if step is not None:
             begin_step(step)
