@@ -19,7 +19,7 @@ import functools
 import hashlib
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -111,12 +111,23 @@ def pushed(spec: HubSpec) -> dict[str, str]:
 
 def digest(directory: Path, listener: str) -> str:
     """Return the digest of all that a listener reads at its start, and never again."""
+    return _digest([(directory / name).read_bytes() for name in _read_at_start(listener)])
+
+
+def digest_of(texts: Mapping[str, str], listener: str) -> str:
+    """Return the digest that `contents` will have once they are written."""
+    return _digest([texts[name].encode() for name in _read_at_start(listener)])
+
+
+def _read_at_start(listener: str) -> list[str]:
     read = ["ca.pem", "certificate.pem", "private_key.pem", "up", f"{listener}.conf"]
-    if listener != COMPAT:
-        read.append("tls_crypt_v2.pem")
+    return read if listener == COMPAT else [*read, "tls_crypt_v2.pem"]
+
+
+def _digest(contents: Iterable[bytes]) -> str:
     found = hashlib.sha256()
-    for name in read:
-        found.update((directory / name).read_bytes() + b"\0")
+    for content in contents:
+        found.update(content + b"\0")
     return found.hexdigest()[:32]
 
 
