@@ -141,6 +141,8 @@ def reconcile(host: Host, spec: HubSpec) -> dict[str, bool]:
         host.state.save_marks(spec.hub, marks)
     changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
     changed["routing"] = routing.ensure(names, spec, link)
+    if changed["routing"] and firewall.minds_ways(spec):
+        firewall.judge_again(names)
     # Last: a port that is taken must not keep WireGuard's peers apart.
     changed["openvpn"] = openvpn.ensure(names, spec, host.state.openvpn(spec.hub))
     return changed
@@ -166,12 +168,25 @@ def _follow(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str
     old = {peer_id: pair[0] for peer_id, pair in change.peers.items() if pair[0] is not None}
     new = {peer_id: pair[1] for peer_id, pair in change.peers.items() if pair[1] is not None}
     directory = host.state.openvpn(names.hub)
-    changed = {"wireguard": _follow_wireguard(names, old, new)}
+    # Before anybody new can send, and while those who may no more still can.
+    changed = {"firewall": _follow_firewall(host, names, spec, old, new)}
+    changed["wireguard"] = _follow_wireguard(names, old, new)
     if _routes_of(old) != _routes_of(new):
         openvpn.tell(spec, directory)
     changed["openvpn"] = openvpn.change(names, spec, directory, by_openvpn(old.values()), by_openvpn(new.values()))
     changed["routing"] = routing.change(names, old.values(), new.values())
+    if _routes_of(old) != _routes_of(new) and firewall.minds_ways(spec):
+        firewall.judge_again(names)
     firewall.cut(names, _given_up(old, new))
+    return changed
+
+
+def _follow_firewall(host: Host, names: Names, spec: HubSpec, old: Mapping[str, Peer], new: Mapping[str, Peer]) -> bool:
+    marks = host.state.marks(names.hub)
+    before = dict(marks)
+    changed = firewall.change(names, spec, old, new, marks)
+    if marks != before:
+        host.state.save_marks(names.hub, marks)
     return changed
 
 
