@@ -18,7 +18,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
-from portal.models import Membership, MembershipState
+from portal.models import Group, Membership, MembershipState
 
 logger = logging.getLogger(__name__)
 SESSION_KEY = "organization"
@@ -115,6 +115,22 @@ def get_person(member: Membership, pk: UUID, *, write: bool = False) -> Membersh
     if write:
         require_admin(member)
     return person
+
+
+def groups_of(member: Membership) -> QuerySet[Group]:
+    """The organization's groups, for those who see everything."""
+    require_reader(member)
+    return Group.objects.filter(organization=member.organization_id)
+
+
+def get_group(member: Membership, pk: UUID, *, write: bool = False) -> Group:
+    """One group of the organization, for those who see everything."""
+    group = get_object_or_404(Group, pk=pk, organization=member.organization_id)
+    if write:
+        require_admin(member)
+    else:
+        require_reader(member)
+    return group
 
 
 class AccessMiddleware:

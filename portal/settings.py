@@ -14,6 +14,8 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from portal.running.address import parse_hub_addresses
+
 # Lets generic classes of Django take their type arguments at run time.
 django_stubs_ext.monkeypatch()
 
@@ -60,7 +62,10 @@ SECRET_KEY_FALLBACKS = [_signing_key(key) for key in SECRET_KEYS[1:]]
 # The product ---------------------------------------------------------------------------------------------------------
 
 VPN_DOMAIN = env.str("VPN_DOMAIN", default="vpn.example.net")
-HUB_ADDRESS = env.str("HUB_ADDRESS", default="")
+try:
+    HUB_ADDRESSES = parse_hub_addresses(env.str("HUB_ADDRESS", default=""))
+except ValueError as _fault:
+    raise ImproperlyConfigured(str(_fault)) from None
 HUB_HOST_NETNS = env.str("HUB_HOST_NETNS", default="")
 HUBS_AVAILABLE = env.bool("HUBS_AVAILABLE", default=True)
 HUB_STATE_DIR = DATA_DIR / "hub"

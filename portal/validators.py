@@ -1,4 +1,4 @@
-"""What a person's name, address and role may be; pages and API ask the same questions here."""
+"""What a person's or group's name, an address and a role may be; pages and API ask the same questions here."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from portal.models import Role
 
 NAME_LENGTH = 60
 EMAIL_LENGTH = 254
+GROUP_NAME_LENGTH = 40
 
 
 def clean_email(email: str) -> str:
@@ -31,6 +32,16 @@ def clean_name(name: str) -> str:
         raise InvalidInput.in_field("name", "A name is one line of text, without control characters.")
     if len(text) > NAME_LENGTH:
         raise InvalidInput.in_field("name", f"A name has at most {NAME_LENGTH} characters.")
+    return text
+
+
+def clean_group_name(name: str) -> str:
+    """A group's name on one line. Raises InvalidInput."""
+    text = name.strip()
+    if not text.isprintable():
+        raise InvalidInput.in_field("name", "A name is one line of text, without control characters.")
+    if not 1 <= len(text) <= GROUP_NAME_LENGTH:
+        raise InvalidInput.in_field("name", f"Enter a name of at most {GROUP_NAME_LENGTH} characters.")
     return text
 
 

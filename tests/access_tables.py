@@ -160,6 +160,11 @@ POST   /users                                 401    403     403   201      201 
 GET    /users/{user_id}                       401    404     200   200      404   401
 PUT    /users/{user_id}                       401    404     403   200      404   401
 DELETE /users/{user_id}                       401    404     403   204      404   401
+GET    /groups                                401    403     200   200      200   401
+POST   /groups                                401    403     403   201      201   401
+GET    /groups/{group_id}                     401    403     200   200      404   401
+PUT    /groups/{group_id}                     401    403     403   200      404   401
+DELETE /groups/{group_id}                     401    403     403   204      404   401
 GET    /client                                401    404     404   404      404   401
 """
 

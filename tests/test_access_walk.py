@@ -13,7 +13,8 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from portal.models import ApiToken, Membership, Organization, User
+from portal.actions.group import create_group
+from portal.models import ApiToken, Group, Membership, Organization, User
 from tests import access_tables as tables
 from tests.factories import make_client_peer, make_instance, make_member, make_site, make_site_peer, settle
 from tests.fixtures import signed_in
@@ -45,6 +46,7 @@ class World:
     peer: Peer
     anothers_peer: Peer
     person: Membership
+    group: Group
     members: dict[str, Membership]
     users: dict[str, User]
 
@@ -66,8 +68,9 @@ def world(
     settle(instance)
     members = {"member": member, "auditor": auditor, "admin": admin, "stranger": stranger}
     users = {role: membership.user for role, membership in members.items()} | {"staff": staff}
+    group = create_group(organization, name="Sales", members=[person.pk])
     failed = make_instance(organization, name="Failed", state=InstanceState.FAILED)
-    return World(organization, instance, failed, site, peer, anothers_peer, person, members, users)
+    return World(organization, instance, failed, site, peer, anothers_peer, person, group, members, users)
 
 
 def patterns(resolver: URLResolver, namespaces: tuple[str, ...] = ()) -> Iterator[tuple[str, URLPattern]]:
@@ -169,6 +172,7 @@ def _url_of(world: World, name: str, peer: Peer) -> str:
         "peer": peer,
         "site": world.site,
         "person": world.person,
+        "group": world.group,
     }
     entry = next(entry for full, entry in patterns(get_resolver()) if full == name)
     if "pk" not in entry.pattern.converters:
@@ -218,7 +222,13 @@ def test_call_about_another_members_peer(world: World, method: str, path: str) -
 
 def _call_statuses(world: World, method: str, path: str, peer: Peer) -> dict[str, int]:
     instance = world.failed if path.endswith("/retry") else world.instance
-    url = BASE + path.format(instance_id=instance.pk, peer_id=peer.pk, site_id=world.site.pk, user_id=world.person.pk)
+    url = BASE + path.format(
+        instance_id=instance.pk,
+        peer_id=peer.pk,
+        site_id=world.site.pk,
+        user_id=world.person.pk,
+        group_id=world.group.pk,
+    )
     return {role: _call_as(world, role, method, url, _body_of(world, method, path)) for role in tables.ROLES}
 
 
@@ -252,6 +262,8 @@ def _body_of(world: World, method: str, path: str) -> dict[str, Any]:
         ("PUT", "/sites/{site_id}"): {"name": "Renamed"},
         ("POST", "/users"): {"email": "new@example.org", "role": "member"},
         ("PUT", "/users/{user_id}"): {"role": "auditor"},
+        ("POST", "/groups"): {"name": "Support"},
+        ("PUT", "/groups/{group_id}"): {"name": "Support"},
     }
     return bodies.get((method, path), {})
 

@@ -69,9 +69,9 @@ class RegionAdmin(ReadOnly):
 
 @admin.register(Server)
 class ServerAdmin(ReadOnly):
-    """Servers and the address that profiles point to."""
+    """Servers and the addresses that profiles point to."""
 
-    list_display = ("name", "region", "address", "created_at")
+    list_display = ("name", "region", "address", "address_v6", "created_at")
     list_select_related = ("region",)
 
 

@@ -1,14 +1,24 @@
-"""What happens to people matters to tunnels: raise the generations inside the transaction that changed them."""
+"""What happens to people matters to tunnels: raise the generations inside the transaction that changed it."""
 
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.dispatch import receiver
 
-from portal.exceptions import NotPossible
-from portal.models import Membership, MembershipState
-from portal.signals import membership_changed, membership_losses, membership_removing
+from portal.exceptions import Conflict, NotPossible
+from portal.models import Group, Membership, MembershipState
+from portal.signals import (
+    group_changed,
+    group_removing,
+    membership_changed,
+    membership_losses,
+    membership_removing,
+    membership_renamed,
+)
+from vpn.actions.firewall import forget_end, lock_instances, naming
+from vpn.actions.labels import rename_peers
 from vpn.actions.peer import delete_peer, reconsider_peers
 from vpn.models import Peer, ProfileLink
 
@@ -19,6 +29,12 @@ def follow_membership(membership: Membership, **kwargs: Any) -> None:
     if membership.state == MembershipState.DEACTIVATED:
         ProfileLink.objects.filter(peer__member=membership).delete()
     reconsider_peers(Peer.objects.filter(member=membership))
+
+
+@receiver(membership_renamed)
+def follow_name(membership: Membership, former_slug: str, **kwargs: Any) -> None:
+    """Let the names of a person's devices follow theirs."""
+    rename_peers(Peer.objects.filter(member=membership), former_slug=former_slug)
 
 
 @receiver(membership_losses)
@@ -36,3 +52,25 @@ def remove_devices(membership: Membership, **kwargs: Any) -> None:
             delete_peer(peer)
         except NotPossible:
             peer.delete()  # Its instance is going away, and the peer with it.
+    forget_end(f"user:{membership.pk}")
+
+
+@receiver(group_changed)
+def follow_group(group: Group, membership_ids: set[UUID], **kwargs: Any) -> None:
+    """Let the hubs whose rules name a group know whose devices belong to it."""
+    lock_instances(group.organization_id)
+    instances = set(naming(f"group:{group.pk}").values_list("instance", flat=True))
+    reconsider_peers(Peer.objects.filter(instance__in=instances, member__in=membership_ids))
+
+
+@receiver(group_removing)
+def keep_named_group(group: Group, **kwargs: Any) -> None:
+    """Refuse to delete a group that firewall rules name: they would mean something else without it."""
+    lock_instances(group.organization_id)
+    names = sorted(set(naming(f"group:{group.pk}").values_list("instance__name", flat=True)))
+    if names:
+        raise Conflict(
+            f"Firewall rules of {', '.join(names)} name {group.name}.",
+            code="group-in-use",
+            next_step="Remove these rules first.",
+        )

@@ -5,6 +5,7 @@
 
 import re
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 
@@ -124,6 +125,36 @@ def parse_dns_server(text: str) -> IPv4Address | IPv6Address:
     if reason is not None:
         raise ValidationError(f"{address} cannot be a DNS server, as {reason}.", code="reserved")
     return address
+
+
+def parse_ports(text: str) -> str:
+    """A destination port or a range of them in canonical form: "443", "1000-2000"; white space is ignored."""
+    found = re.fullmatch(r"([1-9][0-9]{0,4})(?:\s*-\s*([1-9][0-9]{0,4}))?", text.strip(), re.ASCII)
+    first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not found or max(first, last) > 65535:
+        raise ValidationError("Enter a port from 1 to 65535, or a range such as 1000-2000.", code="not_a_port")
+    if first > last:
+        raise ValidationError(f"The first port comes first: {last}-{first}.", code="wrong_way_round")
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def parse_rule_end(text: str) -> str:
+    """What a firewall rule is about, in canonical form: `any`, a network, `site:ID`, `user:ID` or `group:ID`."""
+    text = text.strip()
+    if text == "any":
+        return text
+    kind, _, key = text.partition(":")
+    if kind in {"site", "user", "group"}:
+        try:
+            return f"{kind}:{UUID(key)}"
+        except ValueError:
+            raise ValidationError(f"Give the id of the {kind} after the colon.", code="not_an_id") from None
+    if not re.match(r"[0-9a-fA-F]*[.:]|[0-9]+/", text):
+        nothing = f"{_quoted(text)} is none of them." if text else "This is empty."
+        raise ValidationError(
+            f"Enter any, a network such as 10.1.0.0/24, or a site, member or group. {nothing}", code="not_an_end"
+        )
+    return str(parse_network(text))
 
 
 def validate_mtu(value: int) -> None:

@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from uuid import UUID
+
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
+from portal.actions.group import set_groups
 from portal.actions.sign_in_link import one_time_link, shares_account
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import ApiToken, Membership, MembershipState, Organization, Role, User
-from portal.signals import membership_changed, membership_removing
+from portal.models.membership import slug_of
+from portal.signals import membership_changed, membership_removing, membership_renamed
 from portal.validators import clean_email, clean_name, clean_role
 
 __all__ = ["add_member", "change_member", "one_time_link", "remove_member"]
 
 
-def add_member(organization: Organization, *, email: str, name: str = "", role: str) -> Membership:
+def add_member(
+    organization: Organization, *, email: str, name: str = "", role: str, groups: Iterable[UUID] = ()
+) -> Membership:
     """Invite a person; they come in with `one_time_link`. Raises InvalidInput, or Conflict where they are there."""
     address, person_name, wanted_role = clean_email(email), clean_name(name), clean_role(role)
     try:
         with transaction.atomic():
+            # Its row guards the slugs, too: two people of one name get different ones.
+            Organization.objects.select_for_update().get(pk=organization.pk)
             user = User.objects.filter(email__iexact=address).first()
             if user is None:
                 user = User.objects.create_user(address, name=person_name)
-            return Membership.objects.create(organization=organization, user=user, role=wanted_role)
+            member = Membership.objects.create(organization=organization, user=user, role=wanted_role)
+            set_groups(member, groups)
+            return member
     except IntegrityError:
         raise Conflict(f"{address} is here already.", field="email", code="member-exists") from None
 
 
 def change_member(
-    membership: Membership, *, role: str | None = None, active: bool | None = None, name: str | None = None
+    membership: Membership,
+    *,
+    role: str | None = None,
+    active: bool | None = None,
+    name: str | None = None,
+    groups: Iterable[UUID] | None = None,
 ) -> Membership:
     """Change what is given. Raises InvalidInput, or Conflict where the last admin would go."""
     with transaction.atomic():
@@ -46,6 +62,8 @@ def change_member(
             if member.state == MembershipState.DEACTIVATED:
                 ApiToken.objects.filter(membership=member).delete()
             membership_changed.send(sender=Membership, membership=member)
+        if groups is not None:
+            set_groups(member, groups)
         return member
 
 
@@ -73,8 +91,13 @@ def _rename(member: Membership, name: str) -> None:
         return
     if shares_account(member):
         raise InvalidInput.in_field("name", "This account is also used outside this organization: it keeps its name.")
+    before = slug_of(member.user)
     member.user.name = name
     member.user.save(update_fields=["name"])
+    if slug_of(member.user) != before:
+        former_slug, member.slug = member.slug, member.free_slug()
+        member.save(update_fields=["slug"])
+        membership_renamed.send(sender=Membership, membership=member, former_slug=former_slug)
 
 
 def _state_for(member: Membership, *, active: bool) -> str:

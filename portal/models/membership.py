@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 
 from portal.models.organization import Organization
 from portal.models.user import User
+from portal.naming import dns_label, free_label
+
+_SLUG_LENGTH = 40
 
 
 class Role(models.TextChoices):
@@ -36,7 +39,7 @@ class Membership(models.Model):
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
     state = models.CharField(max_length=12, choices=MembershipState.choices, default=MembershipState.INVITED)
     # The person in the names of their devices: one DNS label, unique in the organization.
-    slug = models.CharField(max_length=40, blank=True)
+    slug = models.CharField(max_length=_SLUG_LENGTH, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -49,6 +52,19 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.organization}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Give a member who has no slug yet one that is free. Whoever adds members holds the organization's lock."""
+        if not self.slug:
+            self.slug = self.free_slug()
+        super().save(*args, **kwargs)
+
+    def free_slug(self) -> str:
+        """The slug that follows from the person's name now, or from their address where no name is known."""
+        wanted = slug_of(self.user)
+        others = Membership.objects.filter(organization=self.organization_id).exclude(pk=self.pk)
+        taken = others.filter(slug__startswith=wanted[: _SLUG_LENGTH // 2]).values_list("slug", flat=True)
+        return free_label(wanted, set(taken), longest=_SLUG_LENGTH)
 
     @property
     def label(self) -> str:
@@ -64,3 +80,10 @@ class Membership(models.Model):
     def sees_everything(self) -> bool:
         """May this member read what belongs to the whole organization?"""
         return self.role in {Role.ADMIN, Role.AUDITOR}
+
+
+def slug_of(user: User) -> str:
+    """A person as one DNS label, whoever else is called so."""
+    address, _, _ = user.email.partition("@")
+    fallback = dns_label(address, fallback="member", longest=_SLUG_LENGTH)
+    return dns_label(user.name, fallback=fallback, longest=_SLUG_LENGTH)

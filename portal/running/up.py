@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from portal.running.account import service_account
-from portal.running.address import default_hub_address
+from portal.running.address import default_hub_addresses
 from portal.running.confine import Confinement, choose_confinement
 from portal.running.errors import CannotRunError
 from portal.running.health import check_port, complaints
@@ -88,7 +88,7 @@ def children_environment(options: Options, confinement: Confinement) -> dict[str
         environment["HUBS_UNAVAILABLE_REASON"] = reason
         _say(f"This machine cannot carry hubs; everything else works. {reason}")
     if not environment.get("HUB_ADDRESS"):
-        environment["HUB_ADDRESS"] = default_hub_address(options.hub_host_netns) or ""
+        environment["HUB_ADDRESS"] = ",".join(default_hub_addresses(options.hub_host_netns))
     return environment
 
 

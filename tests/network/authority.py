@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vpn import pki
 from vpn.agent import spec
+from vpn.profiles.openvpn import OpenVPNProfile, render
 
 
 def tls_crypt_v2_keys() -> tuple[str, str]:
@@ -64,28 +65,36 @@ class Authority:
             "compat_port": self.compat_port,
         }
 
-    def profile(self, host: str, credential: pki.Credential, *, protocol: str, mtu: int) -> str:
-        """Return what a peer's device imports."""
-        blocks = {
-            "ca": self.authority.certificate,
-            "cert": credential.certificate,
-            "key": credential.private_key,
-            "tls-crypt-v2": self.client_key,
-        }
-        inline = "".join(f"<{name}>\n{text}</{name}>\n" for name, text in blocks.items())
-        return (
-            f"client\ndev tun\nremote {host} {self.port} {protocol}\nnobind\npersist-key\npersist-tun\ntun-mtu {mtu}\n"
-            "remote-cert-tls server\nverify-x509-name hub name\ntls-version-min 1.2\nconnect-retry 1 5\n"
-            f"data-ciphers AES-256-GCM:CHACHA20-POLY1305\nauth SHA256\nexplicit-exit-notify 1\n{inline}"
-        ).replace("explicit-exit-notify 1\n" if protocol != "udp" else "\0", "")
+    def profile(
+        self, host: str, credential: pki.Credential, *, protocol: str, mtu: int, route_all: bool = False
+    ) -> str:
+        """Return what a peer's device imports, for one of the two listeners."""
+        return render(
+            OpenVPNProfile(
+                name="the laboratory's hub",
+                remotes=((host, self.port, protocol),),
+                ca=self.authority.certificate,
+                certificate=credential.certificate,
+                private_key=credential.private_key,
+                tls_crypt_v2=self.client_key,
+                server_name="hub",
+                route_all=route_all,
+                mtu=mtu,
+            )
+        )
 
     def router_profile(self, host: str, credential: pki.Credential) -> str:
-        """Return what makes openvpn(8) behave like RouterOS 6: no negotiation, no tls-crypt, and a user always."""
-        blocks = {"ca": self.authority.certificate, "cert": credential.certificate, "key": credential.private_key}
-        inline = "".join(f"<{name}>\n{text}</{name}>\n" for name, text in blocks.items())
-        return (
-            f"client\ndev tun\nremote {host} {self.compat_port} tcp4-client\nnobind\npersist-key\npersist-tun\n"
-            "remote-cert-tls server\ntls-version-min 1.2\ntls-version-max 1.2\nconnect-retry 1 5\n"
-            "cipher AES-256-CBC\ndata-ciphers AES-256-CBC\nauth SHA1\n"
-            f"<auth-user-pass>\nrouter\nunused\n</auth-user-pass>\n{inline}"
+        """Return what a router imports that can do no more than RouterOS 6."""
+        assert self.compat_port is not None
+        return render(
+            OpenVPNProfile(
+                name="the laboratory's hub",
+                remotes=((host, self.compat_port, "tcp"),),
+                ca=self.authority.certificate,
+                certificate=credential.certificate,
+                private_key=credential.private_key,
+                tls_crypt_v2=None,
+                server_name="hub",
+                compat=True,
+            )
         )

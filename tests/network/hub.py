@@ -345,8 +345,16 @@ class Hub:
         """Return what the device's user imports."""
         assert self.authority is not None
         if device.compat:
-            return self.authority.router_profile(self.lab.host.v4, device.credential)
-        return self.authority.profile(host or self.lab.host.v4, device.credential, protocol=protocol, mtu=self.mtu)
+            # RouterOS always sends a user and a password, which nobody asks for.
+            profile = self.authority.router_profile(self.lab.host.v4, device.credential)
+            return f"{profile}<auth-user-pass>\nrouter\nunused\n</auth-user-pass>\n"
+        return self.authority.profile(
+            host or self.lab.host.v4,
+            device.credential,
+            protocol=protocol,
+            mtu=self.mtu,
+            route_all=device.route_all,
+        )
 
     def connect_openvpn(
         self,

@@ -39,6 +39,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
+from tests.network import suites
+from tests.network.suites import INSIDE
+
 NETNS_ETC: Final = Path("/etc/netns")
 SEGMENT_V4: Final = ipaddress.IPv4Network("203.0.113.0/24")
 SEGMENT_V6: Final = ipaddress.IPv6Network("2001:db8:113::/64")
@@ -129,6 +132,24 @@ class Site:
     lan: Node
     lan_v4: str
     lan_v6: str
+
+
+@dataclass(frozen=True)
+class OpenVPNClient:
+    """An openvpn(8): the system's own, or one of another suite (see suites.py), and options that follow the profile."""
+
+    root: Path | None = None
+    options: tuple[str, ...] = ()
+
+    def argv(self, profile: Path, *options: str) -> list[str]:
+        """Return how it is called with a profile and options."""
+        if self.root is None:
+            return ["openvpn", "--config", str(profile), *options, *self.options]
+        openvpn = ["openvpn", "--config", f"{INSIDE}/{profile.name}", *options, *self.options]
+        return suites.inside(self.root, profile.parent, openvpn)
+
+
+SYSTEMS_OWN: Final = OpenVPNClient()
 
 
 @dataclass(frozen=True)
@@ -227,15 +248,17 @@ class Lab:
         """Add a device on the internet."""
         return self._add_on_segment(name, 10 + next(self._numbers))
 
-    def add_site(self, name: str, lan_v4: str | None = None, lan_v6: str | None = None) -> Site:
-        """Add a branch: a router on the internet and a host in the LAN behind it.
+    def add_site(
+        self, name: str, lan_v4: str | None = None, lan_v6: str | None = None, *, router: Node | None = None
+    ) -> Site:
+        """Add a branch: a router on the internet (a new one, unless it is given) and a host in the LAN behind it.
 
         The router has the first address of each LAN network, the host the tenth.
         """
         number = next(self._numbers)
         v4 = ipaddress.IPv4Network(lan_v4 or f"10.{number}.0.0/24")
         v6 = ipaddress.IPv6Network(lan_v6 or f"fd10:{number}::/64")
-        router = self._add_on_segment(f"{name}-router", 100 + number)
+        router = router or self._add_on_segment(f"{name}-router", 100 + number)
         lan = self._add_namespace(f"{name}-lan", str(v4[10]), str(v6[10]))
         self._ip(
             router,
@@ -374,21 +397,25 @@ class Lab:
 
     # OpenVPN as its users know it.
 
-    def openvpn_up(self, node: Node, text: str, name: str = "tun0", seconds: float = 15.0) -> str:
+    def openvpn_up(
+        self, node: Node, text: str, name: str = "tun0", seconds: float = 15.0, client: OpenVPNClient = SYSTEMS_OWN
+    ) -> str:
         """Bring a profile up with openvpn(8), wait until it is connected, and return the name of its interface."""
-        self.openvpn_start(node, text, name)
+        self.openvpn_start(node, text, name, client)
         log = self.openvpn_log(node, name)
         wait_until(lambda: "Initialization Sequence Completed" in log.read_text(), seconds, f"{node.name}'s {name}")
         return name
 
-    def openvpn_start(self, node: Node, text: str, name: str = "tun0") -> subprocess.Popen[str]:
+    def openvpn_start(
+        self, node: Node, text: str, name: str = "tun0", client: OpenVPNClient = SYSTEMS_OWN
+    ) -> subprocess.Popen[str]:
         """Start openvpn(8) with a profile; its log is `openvpn_log`."""
         path = self.directory / node.name / f"{name}.ovpn"
         path.write_text(text)
         path.chmod(0o600)
         log = self.openvpn_log(node, name)
         log.write_text("")
-        argv = ["openvpn", "--config", str(path), "--dev", name, "--dev-type", "tun", "--verb", "3"]
+        argv = client.argv(path, "--dev", name, "--dev-type", "tun", "--verb", "3")
         process = self.start(node, ["sh", "-c", 'log=$1; shift; exec "$@" >"$log" 2>&1', "sh", str(log), *argv])
         self._openvpns[node.name, name] = process
         return process

@@ -44,7 +44,10 @@ def listen(addresses: list[str], ports: list[int]) -> None:
 
 
 def accept(door: socket.socket) -> None:
-    connection, _ = door.accept()
+    try:
+        connection, _ = door.accept()
+    except OSError:
+        return  # gone already
     connection.setblocking(False)
     selector.register(connection, selectors.EVENT_READ, echo)
 

@@ -39,7 +39,7 @@ def test_nobody_is_added_twice(organization: Organization, member: Membership) -
     ],
 )
 def test_what_is_not_well_formed_is_refused_by_field(
-    organization: Organization, given: dict[str, str], field: str
+    organization: Organization, given: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(InvalidInput) as refused:
         add_member(organization, **{"email": "a@example.org", "name": "", "role": "member", **given})

@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from portal.actions.group import change_group, create_group
 from portal.models import MembershipState, Organization
 from tests.factories import make_client_peer, make_instance, make_member, make_organization, make_site, make_site_peer
 from vpn.actions import lease
@@ -216,12 +217,71 @@ def test_a_confirmation_of_something_else_is_not_noted(instance: Instance) -> No
     assert not record_applied(instance.pk, token, desired, report)
 
 
+def tags_in(desired: Desired, whose: str = "peers") -> dict[str, list[str]]:
+    """The tags of the peers in a document that have any."""
+    return {key: peer["tags"] for key, peer in desired.document[whose].items() if "tags" in peer}
+
+
+def test_peers_carry_the_tags_that_rules_name_and_no_others(instance: Instance, organization: Organization) -> None:
+    laptop, site = instance.peers.get(device="laptop"), instance.peers.get(type="site")
+    assert laptop.member is not None
+    sales = create_group(organization, name="Sales", members=[laptop.member.pk])
+    create_group(organization, name="Nobody's business", members=[laptop.member.pk])
+    assert tags_in(compile_spec(instance.pk)) == {}
+    rules = [
+        {"name": "web", "protocol": "tcp", "port": "443", "source": f"group:{sales.pk}"},
+        {"action": "drop", "port": "1000-2000", "destination": f"site:{site.site_id}"},
+        {"source": f"user:{laptop.member.pk}", "destination": "10.1.0.0/24"},
+    ]
+    update_instance(instance, firewall=rules, firewall_policy="deny")
+    desired = compile_change(instance.pk)
+    assert not desired.is_delta
+    spec = parse_spec(desired.document)
+    rows = list(instance.firewall_rules.all())
+    assert [rule.id for rule in spec.rules] == [str(row.pk) for row in rows]
+    assert [rule.ports for rule in spec.rules] == [(443, 443), (1000, 2000), None]
+    assert spec.forwarding == "deny"
+    own = sorted([f"user:{laptop.member.pk}", f"group:{sales.pk}"])
+    devices = {str(peer.pk): own for peer in instance.peers.filter(member=laptop.member)}
+    assert tags_in(desired) == {**devices, str(site.pk): [f"site:{site.site_id}"]}
+
+
+def test_a_change_of_a_group_travels_as_a_delta(instance: Instance, organization: Organization) -> None:
+    anna = instance.peers.filter(device="laptop").get().member
+    assert anna is not None
+    sales = create_group(organization, name="Sales")
+    update_instance(instance, firewall=[{"source": f"group:{sales.pk}"}])
+    desired = compile_change(instance.pk)
+    spec = desired.document
+    confirm(instance, desired)
+    for members in ([anna.pk], []):
+        change_group(sales, members=members)
+        desired = compile_change(instance.pk)
+        assert desired.is_delta
+        parse_delta(desired.document)
+        devices = {str(peer.pk) for peer in instance.peers.filter(member=anna)}
+        assert set(desired.document["upsert"]) == devices
+        assert tags_in(desired, "upsert") == ({key: [f"group:{sales.pk}"] for key in devices} if members else {})
+        spec = following(spec, desired.document)
+        assert desired.digest == digest(spec) == compile_spec(instance.pk).digest
+        confirm(instance, desired)
+
+
+def test_a_spec_without_rules_is_the_one_that_it_was(instance: Instance) -> None:
+    document = compile_spec(instance.pk).document
+    assert (document["rules"], document["forwarding"]) == ([], "allow")
+    without = {key: value for key, value in document.items() if key != "rules"}
+    assert digest(without) == digest(document)
+
+
 def test_a_spec_takes_the_same_few_queries_for_any_number_of_peers(
     instance: Instance, organization: Organization
 ) -> None:
     member = make_member(organization)
     for number in range(20):
         create_client_peer(instance, member=member, device=f"device {number}", protocol=PROTOCOLS[number % 2])
+    groups = [create_group(organization, name=f"Group {number}", members=[member.pk]) for number in range(5)]
+    update_instance(instance, firewall=[{"source": f"group:{group.pk}"} for group in groups])
     with CaptureQueriesContext(connection) as queries:
         compile_spec(instance.pk)
     assert len(queries) < 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -11,6 +12,7 @@ from django.utils import timezone
 
 from portal.models import Organization
 from tests.factories import make_client_peer, make_instance, make_member
+from vpn.actions.instance_settings import update_instance
 from vpn.actions.peer import rotate_keys
 from vpn.agent.report import HubReport, PeerReport
 from vpn.models import Instance, Peer, Traffic
@@ -108,3 +110,29 @@ def test_the_instance_is_locked_before_its_peers_as_actions_do_it(peer: Peer) ->
         observe(peer, handshake=1)
     updated = [word.split()[0].strip('"') for query in queries for word in query["sql"].split("UPDATE ")[1:]]
     assert updated == ["vpn_instance", "vpn_peer"]
+
+
+def count(instance: Instance, hits: dict[str, int]) -> list[int]:
+    """Report hits; what the rules show then."""
+    record_observation(instance.pk, HubReport(instance.hub, 1, 1, "", alive=True, observed_at=0.0, hits=hits))
+    return list(instance.firewall_rules.values_list("hits", flat=True))
+
+
+def test_hits_add_up_over_a_restart_of_the_hub(instance: Instance) -> None:
+    update_instance(instance, firewall=[{"port": "1"}, {"port": "2"}])
+    first, second = (str(rule.pk) for rule in instance.firewall_rules.all())
+    assert count(instance, {first: 5}) == [5, 0]
+    assert count(instance, {first: 8, second: 2}) == [8, 2]
+    assert count(instance, {first: 8, second: 2}) == [8, 2]
+    assert count(instance, {first: 3, str(uuid4()): 9}) == [11, 2], "the counter began anew"
+    assert count(instance, {}) == [11, 2]
+    assert count(instance, {first: 4, second: 1}) == [12, 3]
+
+
+def test_hits_of_another_instances_rule_are_ignored(instance: Instance, organization: Organization) -> None:
+    other = make_instance(organization, name="Other")
+    update_instance(other, firewall=[{}])
+    rule = other.firewall_rules.get()
+    count(instance, {str(rule.pk): 5})
+    rule.refresh_from_db()
+    assert rule.hits == 0

@@ -45,9 +45,9 @@ def _issue_server(instance: Instance, now: datetime) -> None:
 
 
 def hosts_of(instance: Instance) -> list[str]:
-    """Where the hub is reached: its name, and its server's address where that is known."""
-    address = instance.server.address if instance.server is not None else None
-    return [instance.full_hostname, *([address] if address else [])]
+    """Where the hub is reached: its name, and the address that routers are given where that is known."""
+    addresses = instance.server.addresses if instance.server is not None else ()
+    return [instance.full_hostname, *addresses[:1]]
 
 
 def renew_revocation_list(instance: Instance) -> None:

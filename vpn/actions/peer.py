@@ -14,6 +14,7 @@ from portal.models import Membership, MembershipState
 from vpn import keys
 from vpn.actions import certificates
 from vpn.actions.change import changing
+from vpn.actions.labels import follow_name, give_label, wanted_label
 from vpn.actions.peer_input import (
     PeerChanges,
     change_faults,
@@ -105,6 +106,7 @@ def _insert(peer: Peer, instance: Instance) -> None:
     if instance.peers.filter(public_key=peer.public_key).exists() or peer.public_key == instance.public_key:
         raise Conflict("Another peer of this instance uses this public key.", field="public_key", code="key-in-use")
     peer.changed_generation = instance.desired_generation
+    give_label(peer, instance)
     peer.save(force_insert=True)
 
 
@@ -146,9 +148,12 @@ def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
             confirmed = changes.get("confirm_broad_routes", confirmed_before(fresh, changes["subnets"]))
             fresh.subnets = checked_subnets(locked, changes["subnets"], confirmed, except_peer=fresh)
             fresh.confirm_broad_routes = confirmed
+        former_label, former_name = wanted_label(fresh), fresh.dns_name
         for field in ("route_all", "device", "expires_at", "enabled"):
             if field in changes:
                 setattr(fresh, field, changes[field])
+        if wanted_label(fresh) != former_label or not fresh.dns_label:
+            give_label(fresh, locked)
         if changes.get("protocol", fresh.protocol) != fresh.protocol:
             fresh.protocol = changes["protocol"]
             _renew_keys(fresh, locked)
@@ -156,6 +161,7 @@ def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
             fresh.connected_from = None
         fresh.changed_generation = locked.desired_generation
         fresh.save()
+        follow_name(fresh, former_name)
     return fresh
 
 

@@ -10,8 +10,10 @@ from django.db import IntegrityError, transaction
 
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Membership
+from vpn.actions.firewall import forget_end
+from vpn.actions.labels import rename_peers
 from vpn.choices import Platform
-from vpn.models import Site
+from vpn.models import Peer, Site
 from vpn.platforms import version_fault
 from vpn.validators import parse_network, validate_label_text
 
@@ -30,7 +32,7 @@ def update_site(site: Site, **changes: Any) -> Site:
 
 
 def delete_site(site: Site) -> None:
-    """Remove a site; raises Conflict naming the instances that it is still connected to."""
+    """Remove a site and the firewall rules that name it; raises Conflict naming the instances it is connected to."""
     with transaction.atomic():
         locked = Site.objects.select_for_update().get(pk=site.pk)
         names = sorted(locked.peers.values_list("instance__name", flat=True).distinct())
@@ -40,10 +42,12 @@ def delete_site(site: Site) -> None:
                 code="site-in-use",
                 next_step="Delete its peer there first.",
             )
+        forget_end(f"site:{locked.pk}")
         locked.delete()
 
 
 def _save(site: Site, values: dict[str, Any]) -> Site:
+    former_name = site.name
     errors: dict[str, list[str]] = {}
     for field in _FIELDS:
         if field in values:
@@ -64,6 +68,8 @@ def _save(site: Site, values: dict[str, Any]) -> Site:
     try:
         with transaction.atomic():
             site.save()
+            if site.name != former_name:
+                rename_peers(Peer.objects.filter(site=site))
     except IntegrityError:
         raise Conflict(f"There is a site called {site.name} already.", field="name", code="name-taken") from None
     return site

@@ -18,6 +18,9 @@ from vpn.agent.report import HubReport
 from vpn.agent.spec import HubDelta, HubSpec, Peer
 from vpn.agent.state import Change, Saved, State, Version
 
+# The mark that says which families the host had a way out for when the hub's routes were set.
+FAMILIES: Final = "families"
+
 # What is wider than these is a way out, with other peers' networks in it.
 _BROAD_V4: Final = 8
 _BROAD_V6: Final = 32
@@ -137,12 +140,18 @@ def reconcile(host: Host, spec: HubSpec) -> dict[str, bool]:
     changed["egress"] |= egress.ensure(names, link, marks)
     # The rules stand before the first packet can come.
     changed["firewall"] = firewall.ensure(names, spec, marks)
+    families = egress.families(host.place)
+    marks[FAMILIES] = " ".join(families)
     if marks != before:
         host.state.save_marks(spec.hub, marks)
     changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
+<<<<<<< HEAD
     changed["routing"] = routing.ensure(names, spec, link)
     if changed["routing"] and firewall.minds_ways(spec):
         firewall.judge_again(names)
+=======
+    changed["routing"] = routing.ensure(names, spec, link, families)
+>>>>>>> main
     # Last: a port that is taken must not keep WireGuard's peers apart.
     changed["openvpn"] = openvpn.ensure(names, spec, host.state.openvpn(spec.hub))
     return changed
@@ -173,7 +182,8 @@ def _follow(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str
     changed["wireguard"] = _follow_wireguard(names, old, new)
     if _routes_of(old) != _routes_of(new):
         openvpn.tell(spec, directory)
-    changed["openvpn"] = openvpn.change(names, spec, directory, by_openvpn(old.values()), by_openvpn(new.values()))
+    before, after = (by_openvpn(peers) for peers in _differing_tunnels(old, new))
+    changed["openvpn"] = openvpn.change(names, spec, directory, before, after)
     changed["routing"] = routing.change(names, old.values(), new.values())
     if _routes_of(old) != _routes_of(new) and firewall.minds_ways(spec):
         firewall.judge_again(names)
@@ -188,6 +198,14 @@ def _follow_firewall(host: Host, names: Names, spec: HubSpec, old: Mapping[str, 
     if marks != before:
         host.state.save_marks(names.hub, marks)
     return changed
+
+
+def _differing_tunnels(old: Mapping[str, Peer], new: Mapping[str, Peer]) -> tuple[list[Peer], list[Peer]]:
+    """Return of both those peers that do not only have other tags and names: no session ends for those."""
+    bare = [{key: replace(peer, tags=(), names=()) for key, peer in peers.items()} for peers in (old, new)]
+    same = {key for key, peer in bare[0].items() if bare[1].get(key) == peer}
+    before, after = ([peer for key, peer in peers.items() if key not in same] for peers in (old, new))
+    return before, after
 
 
 def _routes_of(peers: Mapping[str, Peer]) -> set[tuple[str, str]]:

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from vpn.agent.apply import Host
-from vpn.agent.components import firewall, namespace, openvpn, wireguard
+from vpn.agent.components import egress, firewall, namespace, openvpn, wireguard
 from vpn.agent.errors import UNKNOWN_HUB, AgentError
 from vpn.agent.report import HubReport
 
@@ -30,5 +30,6 @@ def status(host: Host, hub: str, with_peers: bool = True) -> HubReport:
         peers=(wireguard.reports(names) if tunnel else {}) if with_peers else None,
         hits=firewall.hits(names, saved.spec) if with_peers else None,
         sessions=openvpn.reports(names, saved.spec, directory) if with_peers else None,
+        families=egress.families(host.place) if with_peers else None,
     )
     return replace(report, duration_ms=round((time.monotonic() - started) * 1000, 3))

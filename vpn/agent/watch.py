@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Final
 
 from vpn.agent import uapi
-from vpn.agent.apply import Host, reconcile_host, restore
+from vpn.agent.apply import FAMILIES, Host, reconcile_host, restore
 from vpn.agent.components import egress, namespace, openvpn, wireguard
 from vpn.agent.errors import AgentError
 from vpn.agent.lock import host_lock
@@ -55,6 +55,14 @@ class Watch:
         with host_lock(self.host.state.directory):
             if reconcile_host(self.host):
                 _say("the host's rules: restored")
+        self._follow_families()
+
+    def _follow_families(self) -> None:
+        """Restore each hub that was set up when the host had ways out over other families than now."""
+        families = " ".join(egress.families(self.host.place))
+        for hub in self.host.state.hubs():
+            if self.host.state.marks(hub).get(FAMILIES) != families:
+                self._restore(hub)
 
     def snapshot(self) -> None:
         """Write down where peers are, when that changed, and stop calling back those of a healed hub."""

@@ -6,7 +6,7 @@ A call reads its body after it looked at rights: who may not change a thing is n
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from django.http import HttpRequest
@@ -85,13 +85,19 @@ def _shaped(data: Any, shape: type[Body], faults: dict[str, list[str]]) -> Body:
         for fault in error.errors(include_url=False, include_input=False):
             path = ".".join(str(part) for part in fault["loc"][:1]) or "body"
             messages = faults.setdefault(path, [])
-            message = _message(fault["type"], fault["msg"])
+            message = _place(fault["loc"][1:]) + _message(fault["type"], fault["msg"])
             if message not in messages:
                 messages.append(message)
         raise invalid(faults) from None
     if faults:
         raise invalid(faults)
     return body
+
+
+def _place(loc: Sequence[int | str]) -> str:
+    """Where in a list the fault is, before its message: the second item's port is "Number 2, port: "."""
+    words = [f"Number {part + 1}" if isinstance(part, int) else part for part in loc]
+    return f"{', '.join(words)}: " if words else ""
 
 
 def _message(kind: str, message: str) -> str:

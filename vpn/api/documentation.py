@@ -44,8 +44,26 @@ def takes(body: type[In] | None = None, *headers: str) -> dict[str, Any]:
             for name in headers
         ]
     if body is not None:
-        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": body.model_json_schema()}}}
+        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": _schema_of(body)}}}
     return extra
+
+
+def _schema_of(body: type[In]) -> dict[str, Any]:
+    """A body's JSON schema with the shapes within it written out: its own references mean nothing in the document."""
+    schema = body.model_json_schema()
+    shapes = schema.pop("$defs", {})
+
+    def written_out(part: Any) -> Any:
+        if isinstance(part, list):
+            return [written_out(item) for item in part]
+        if not isinstance(part, dict):
+            return part
+        if "$ref" in part:
+            return written_out(shapes[part["$ref"].rpartition("/")[2]])
+        return {key: written_out(value) for key, value in part.items()}
+
+    found: dict[str, Any] = written_out(schema)
+    return found
 
 
 # `GET /client` answers the file itself unless JSON is asked for.

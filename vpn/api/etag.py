@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from django.db import models, transaction
 from django.http import HttpRequest
 
-from portal.models import Membership, Organization
+from portal.models import Group, Membership, Organization
 from vpn.api.errors import Refusal
 from vpn.api.schemas.base import Out
 from vpn.models import Instance, Peer, Site
@@ -22,7 +22,9 @@ Row = TypeVar("Row", bound=models.Model)
 
 def etag_of(shown: Out) -> str:
     """A strong validator over a representation without what is only observed: a handshake is nobody's edit."""
-    data = shown.model_dump(mode="json", exclude=set(shown.observed))
+    left_out: dict[str, Any] = dict.fromkeys(shown.observed, True)
+    left_out |= {field: {"__all__": set(names)} for field, names in shown.observed_within.items()}
+    data = shown.model_dump(mode="json", exclude=left_out)
     return f'"{hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]}"'
 
 
@@ -50,7 +52,7 @@ def lock(row: models.Model) -> None:
     rows: models.QuerySet[Any]
     if isinstance(row, Peer):
         rows = Instance.objects.filter(pk=row.instance_id)
-    elif isinstance(row, Membership):
+    elif isinstance(row, (Membership, Group)):
         rows = Organization.objects.filter(pk=row.organization_id)
     elif isinstance(row, Site):
         rows = Site.objects.filter(pk=row.pk)

@@ -48,7 +48,7 @@ def show(instance: Instance) -> InstanceOut:
 @router.get("/instances", response=answers({200: list[InstanceOut]}, 403, 422), summary="List instances")
 def list_instances(request: HttpRequest, page: Query[Page]) -> HttpResponse:
     """The organization's instances, oldest first."""
-    found, link = page_of(request, instances_of(member_of(request)), page)
+    found, link = page_of(request, instances_of(member_of(request)).prefetch_related("firewall_rules"), page)
     words, compat = statuses(found), with_compat(instance.pk for instance in found)
     shown = [show_instance(one, words[one.pk], has_compat=one.pk in compat) for one in found]
     return many(InstanceOut, shown, link)

@@ -19,7 +19,7 @@ from vpn.api.documentation import answers, takes
 from vpn.api.etag import unless_changed
 from vpn.api.idempotency import idempotent
 from vpn.api.paging import Page, page_of
-from vpn.api.schemas.user import LATER, UserChange, UserCreate, UserOut, show_user
+from vpn.api.schemas.user import UserChange, UserCreate, UserOut, show_user
 
 router = Router(tags=["Users"])
 PATH = "/users/{uuid:user_id}"
@@ -45,7 +45,7 @@ def list_users(request: HttpRequest, page: Query[Page]) -> HttpResponse:
     """The organization's members, whoever came first at the top."""
     member = member_of(request)
     require_reader(member)
-    found, link = page_of(request, _users_of(member), page)
+    found, link = page_of(request, _users_of(member).prefetch_related("groups"), page)
     return many(UserOut, [show_user(one_of_them) for one_of_them in found], link)
 
 
@@ -61,7 +61,7 @@ def post_user(request: HttpRequest) -> HttpResponse:
     member = member_of(request)
     require_admin(member)
     body = read(request, UserCreate)
-    added = add_member(member.organization, email=body.email, name=body.name, role=body.role)
+    added = add_member(member.organization, email=body.email, name=body.name, role=body.role, groups=body.groups)
     return one(show_user(added), status=201)
 
 
@@ -81,7 +81,7 @@ def put_user(request: HttpRequest, user_id: UUID) -> HttpResponse:
     """Change the fields that the body names. `active: false` ends the member's tokens, share links and tunnels."""
     member = member_of(request)
     with unless_changed(request, lambda: get_user(member, user_id, write=True), show_user) as user:
-        changes = read_change(request, UserChange, show_user(user), LATER)
+        changes = read_change(request, UserChange, show_user(user), {})
         return one(show_user(change_member(user, **changes) if changes else user))
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from vpn.agent import spec as agent_spec
+from vpn.desired.firewall import Tags
 from vpn.desired.header import header_of
 from vpn.desired.peers import NOBODY_ID, PROBE_ID, admitted, document_of, nobody, probe
 from vpn.models import Instance
@@ -67,11 +68,12 @@ def _consistently(instance_id: UUID, compiler: Callable[[Instance], _Result]) ->
 
 
 def _compile_whole(instance: Instance) -> Desired:
-    peers = {str(peer.pk): document_of(instance, peer) for peer in admitted(instance)}
+    header = header_of(instance)
+    tags = Tags(header["rules"])
+    peers = {str(peer.pk): document_of(instance, peer, tags) for peer in admitted(instance)}
     peers[NOBODY_ID] = nobody(instance)
     if instance.probe_private_key_sealed:
         peers[PROBE_ID] = probe(instance)
-    header = header_of(instance)
     header_digest = agent_spec.header_digest(header)
     digests = {peer_id: agent_spec.peer_digest(peer_id, peer) for peer_id, peer in peers.items()}
     total = sum(digests.values()) % _MODULUS
@@ -92,9 +94,10 @@ def _compile_delta(instance: Instance) -> Desired | None:
     base = instance.applied_generation
     if not instance.applied_total or instance.settings_generation > base or instance.applied_epoch != instance.epoch:
         return None
-    if agent_spec.header_digest(header_of(instance)) != instance.applied_header_digest:
+    header = header_of(instance)
+    if agent_spec.header_digest(header) != instance.applied_header_digest:
         return None  # A certificate was revoked, or the first router needs the compatibility listener.
-    upsert, remove, before = _differences(instance, base)
+    upsert, remove, before = _differences(instance, base, Tags(header["rules"]))
     digests = {peer_id: agent_spec.peer_digest(peer_id, peer) for peer_id, peer in upsert.items()}
     gone = sum(int(digest, 16) for digest in before if digest)
     total = (int(instance.applied_total, 16) - gone + sum(digests.values())) % _MODULUS
@@ -121,7 +124,7 @@ def _compile_delta(instance: Instance) -> Desired | None:
     )
 
 
-def _differences(instance: Instance, base: int) -> tuple[dict[str, Any], list[str], list[str]]:
+def _differences(instance: Instance, base: int, tags: Tags) -> tuple[dict[str, Any], list[str], list[str]]:
     """Since the generation `base`: the peers that came or changed, the ids that leave, and the digests of before."""
     upsert: dict[str, Any] = {}
     remove: list[str] = []
@@ -130,7 +133,7 @@ def _differences(instance: Instance, base: int) -> tuple[dict[str, Any], list[st
     for peer in changed:
         before.append(peer.applied_digest)
         if peer.is_admitted:
-            upsert[str(peer.pk)] = document_of(instance, peer)
+            upsert[str(peer.pk)] = document_of(instance, peer, tags)
         elif peer.applied_digest:
             remove.append(str(peer.pk))
     for peer_id, applied_digest in instance.tombstones.values_list("peer_id", "applied_digest"):

@@ -6,6 +6,7 @@ from typing import Any
 
 from vpn.addressing import HUB_HOST, host_addresses
 from vpn.agent.spec import SCHEMA
+from vpn.desired.firewall import rules_of
 from vpn.models import Instance
 from vpn.models.peer import with_compat
 
@@ -21,7 +22,8 @@ def header_of(instance: Instance) -> dict[str, Any]:
         "generation": instance.desired_generation,
         "addresses": [f"{hub_v4}/{pool_v4.prefixlen}", f"{hub_v6}/{pool_v6.prefixlen}"],
         "wireguard": {"port": instance.wireguard_port, "private_key": instance.private_key, "mtu": instance.mtu},
-        "forwarding": "allow",
+        "forwarding": instance.firewall_policy,
+        "rules": rules_of(instance),
         "openvpn": _openvpn(instance),
         "pushed_routes": instance.pushed_routes,
         "dns": instance.public_dns,

@@ -10,6 +10,7 @@ from uuid import UUID
 from vpn import keys
 from vpn.addressing import host_addresses, probe_host
 from vpn.choices import Protocol
+from vpn.desired.firewall import Tags
 from vpn.models import Instance, Peer
 from vpn.validators import parse_network
 
@@ -22,7 +23,7 @@ _NOBODYS_KEY = keys.encode_key(hashlib.sha256(b"vpn.desired: nobody").digest())
 
 def admitted(instance: Instance) -> Iterable[Peer]:
     """The peers that the hub should let in, with what a spec needs of them."""
-    found = instance.peers.admitted().select_related("site")
+    found = instance.peers.admitted().select_related("site", "member")
     columns = (
         "instance",
         "host",
@@ -32,13 +33,26 @@ def admitted(instance: Instance) -> Iterable[Peer]:
         "preshared_key_sealed",
         "subnets",
         "route_all",
+        "dns_label",
         "site",
+        "member",
     )
-    return found.only(*columns, "site__platform", "site__platform_version").iterator(2000)
+    return found.only(*columns, "site__platform", "site__platform_version", "member__slug").iterator(2000)
 
 
-def document_of(instance: Instance, peer: Peer) -> dict[str, Any]:
+def document_of(instance: Instance, peer: Peer, tags: Tags) -> dict[str, Any]:
     """One peer as a spec has it."""
+    document = _connection_of(instance, peer)
+    # What is empty is left out, as the agent does: both sides digest the very same document.
+    if own_tags := tags.of(peer):
+        document["tags"] = own_tags
+    if peer.relative_name:
+        document["names"] = [peer.relative_name]
+    return document
+
+
+def _connection_of(instance: Instance, peer: Peer) -> dict[str, Any]:
+    """How the peer comes, and which networks are its own."""
     address_v4, address_v6 = host_addresses(instance.network_v4, instance.network_v6, peer.host)
     subnets = [str(parse_network(text)) for text in peer.subnets]
     if peer.is_openvpn:

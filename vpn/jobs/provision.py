@@ -106,7 +106,7 @@ def _prepare_server(pk: UUID, token: UUID) -> str:
         if instance.server is None:
             raise StepFailed(f"{instance.region.name} has no server yet. Choose another region, or ask the operator.")
         instance.save(update_fields=["server"])
-    if not instance.server.address:
+    if not instance.server.addresses:
         raise StepFailed("The server has no public address. Set HUB_ADDRESS and start the portal again.")
     driver_for(instance.region.driver).check()
     return f"{instance.server.name} answers."
@@ -139,25 +139,44 @@ def _start_hub(pk: UUID, token: UUID) -> str:
 
 def _prove(pk: UUID, token: UUID) -> str:
     instance = Instance.objects.select_related("region", "server").get(pk=pk)
-    if instance.server is None or not instance.server.address or not instance.probe_private_key_sealed:
+    addresses = instance.server.addresses if instance.server is not None else ()
+    if not addresses or not instance.probe_private_key_sealed:
         raise StepFailed("The hub has to be started first. Try again.")
+    first, *others = addresses
+    reason = _knock(instance, first)
+    if reason:
+        raise StepFailed(
+            f"No packet came back from {_spoken(instance, first)}: {reason} Does a firewall let UDP through to it?"
+        )
+    # Most devices take the first address, so a fault of the other one does not keep the hub from them.
+    message = f"A handshake and a ping through {_spoken(instance, first)} were answered."
+    for address in others:
+        reason = _knock(instance, address, timeout=5.0)
+        spoken = _spoken(instance, address)
+        message += f" None came back from {spoken}: {reason}" if reason else f" So were those through {spoken}."
+    return message
+
+
+def _spoken(instance: Instance, address: str) -> str:
+    return f"{address} port {instance.wireguard_port}"
+
+
+def _knock(instance: Instance, address: str, *, timeout: float = 10.0) -> str:
+    """Prove the hub through one of its server's addresses; returns "" or why no packet came back."""
     source, _ = host_addresses(instance.network_v4, instance.network_v6, probe_host(instance.network_v4))
     hub_address, _ = host_addresses(instance.network_v4, instance.network_v6, HUB_HOST)
-    endpoint = f"{instance.server.address} port {instance.wireguard_port}"
-    reason = driver_for(instance.region.driver).prove(
+    return driver_for(instance.region.driver).prove(
         Proof(
-            endpoint_host=instance.server.address,
+            endpoint_host=address,
             endpoint_port=instance.wireguard_port,
             hub_public_key=instance.public_key,
             private_key=instance.probe_private_key,
             preshared_key=instance.probe_preshared_key,
             source_address=str(source),
             hub_address=str(hub_address),
+            timeout=timeout,
         )
     )
-    if reason:
-        raise StepFailed(f"No packet came back from {endpoint}: {reason} Does a firewall let UDP through to it?")
-    return f"A handshake and a ping through {endpoint} were answered."
 
 
 _PROVISION_STEPS: dict[str, Callable[[UUID, UUID], str]] = {

@@ -123,6 +123,18 @@ class Peer(models.Model):
         return f"{owner} / {self.device}" if self.device else owner
 
     @property
+    def relative_name(self) -> str:
+        """The peer's name below its hub's, such as laptop.anna or berlin; empty where it has none yet."""
+        if self.member is None:
+            return self.dns_label
+        return f"{self.dns_label}.{self.member.slug}" if self.dns_label and self.member.slug else ""
+
+    @property
+    def dns_name(self) -> str:
+        """The peer's full name, which its hub's resolver answers; empty where it has none yet."""
+        return f"{self.relative_name}.{self.instance.full_hostname}" if self.relative_name else ""
+
+    @property
     def is_site(self) -> bool:
         """Is a router at the other end?"""
         return self.type == PeerType.SITE

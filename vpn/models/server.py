@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from ipaddress import ip_address
 
 from django.db import models
 
@@ -26,3 +27,32 @@ class Server(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where devices find the server's hubs, IPv4 before IPv6: where there is room for one only, it is the first."""
+        known = dict.fromkeys(address for address in (self.address, self.address_v6) if address)
+        return tuple(sorted(known, key=lambda address: ip_address(address).version))
+
+    @property
+    def way_out(self) -> str:
+        """The families over which devices that send everything reach the internet, in words; "" for none."""
+        carried = (("IPv4", self.carries_ipv4), ("IPv6", self.carries_ipv6))
+        return " and ".join(family for family, carries in carried if carries)
+
+    @property
+    def gap(self) -> str:
+        """What devices that send everything do without, in a sentence for everybody; "" where nothing is missing."""
+        if self.carries_ipv4 and self.carries_ipv6:
+            return ""
+        if not self.way_out:
+            return "The hub's server has no way to the internet now: only the networks behind the hub are reached."
+        if self.carries_ipv4:
+            return (
+                "The hub's server has no IPv6 to the internet: it refuses it at once, so that programs take IPv4, and "
+                "nothing goes past the VPN."
+            )
+        return (
+            "The hub's server has IPv6 alone: there is no full tunnel for IPv4 here. Whatever has only an IPv4 address "
+            "on the internet is refused at once; nothing goes past the VPN."
+        )

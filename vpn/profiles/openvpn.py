@@ -12,15 +12,12 @@ from ipaddress import ip_address
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from portal.naming import ascii_text
 from vpn import pki
 from vpn.constants import DEFAULT_MTU, MAX_MTU, MIN_MTU
-from vpn.profiles.wireguard import ascii_text, endpoint
+from vpn.profiles.wireguard import endpoint
 
 CONTENT_TYPE = "application/x-openvpn-profile"
-
-# RouterOS always sends a user and a password. The hub asks for certificates and ignores both, so they are no secrets.
-USERNAME = "vpn"
-PASSWORD = "vpn"  # noqa: S105
 
 DATA_CIPHERS = "AES-256-GCM:CHACHA20-POLY1305"
 COMPAT_CIPHER = "AES-256-CBC"
@@ -121,7 +118,7 @@ def _inline(profile: OpenVPNProfile) -> list[str]:
     if profile.compat:
         if profile.tls_crypt_v2 is not None:
             raise ValueError("In compatibility mode there is no tls-crypt-v2.")
-        parts["auth-user-pass"] = f"{USERNAME}\n{PASSWORD}"
+        # No user and password: the hub asks for none, openvpn 2.5 takes none inline, and RouterOS has its own script.
     else:
         parts["tls-crypt-v2"] = _client_key(profile.tls_crypt_v2)
     return [f"<{name}>\n{text}\n</{name}>" for name, text in parts.items()]
@@ -131,10 +128,11 @@ def configuration_digest(profile: OpenVPNProfile) -> str:
     """A digest (hex) of what the profile configures, to tell whether a delivered one is outdated.
 
     It holds no secret, and leaves out what may change without a new profile: the name, the hosts (an address turns
-    into a name once that resolves), and the key of the control channel, which is made anew with each certificate.
+    into a name once that resolves, and a second one may come), and the key of the control channel, which is made anew
+    with each certificate.
     """
     configured = {
-        "remotes": [[port, protocol] for _, port, protocol in profile.remotes],
+        "remotes": [list(way) for way in dict.fromkeys((port, protocol) for _, port, protocol in profile.remotes)],
         "ca": _fingerprint(profile.ca),
         "certificate": _fingerprint(profile.certificate),
         "server_name": profile.server_name,

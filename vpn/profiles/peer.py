@@ -82,7 +82,7 @@ def profile_of(peer: Peer, *, with_key: bool = True, sites: SiteSubnets | None =
         mtu=instance.mtu,
         hub_public_key=instance.public_key,
         preshared_key=peer.preshared_key if with_key else "",
-        endpoint_host=_address(instance, needed=with_key),
+        endpoint_host=_addresses(instance, needed=with_key)[0],
         endpoint_port=instance.wireguard_port,
         allowed_ips=routes_of(peer, site_subnets(instance) if sites is None else sites),
     )
@@ -91,12 +91,13 @@ def profile_of(peer: Peer, *, with_key: bool = True, sites: SiteSubnets | None =
 def openvpn_profile_of(peer: Peer, *, with_key: bool = True) -> OpenVPNProfile:
     """What an OpenVPN device should import now; without `with_key` it holds no secret (for comparing)."""
     instance = peer.instance
-    host = _address(instance, needed=with_key)
+    hosts = _addresses(instance, needed=with_key)
     compat = peer.site is not None and peer.site.needs_compat
-    port = instance.openvpn_port
+    ports = ((instance.compat_port, "tcp"),) if compat else tuple((instance.openvpn_port, by) for by in ("udp", "tcp"))
     return OpenVPNProfile(
         name=f"{instance.name}: {peer.label}",
-        remotes=((host, instance.compat_port, "tcp"),) if compat else ((host, port, "udp"), (host, port, "tcp")),
+        # An address after the other: whoever has no way to one, or no UDP, waits for as few of them as can be.
+        remotes=tuple((host, port, by) for host in hosts for port, by in ports),
         ca=instance.authority_certificate,
         certificate=peer.certificate,
         private_key=peer.private_key if with_key else None,
@@ -108,11 +109,11 @@ def openvpn_profile_of(peer: Peer, *, with_key: bool = True) -> OpenVPNProfile:
     )
 
 
-def _address(instance: Instance, *, needed: bool) -> str:
-    address = instance.server.address if instance.server is not None else None
-    if needed and not address:
+def _addresses(instance: Instance, *, needed: bool) -> tuple[str, ...]:
+    addresses = instance.server.addresses if instance.server is not None else ()
+    if needed and not addresses:
         raise NoAddress
-    return address or ""
+    return addresses or ("",)
 
 
 def routes_of(peer: Peer, sites: SiteSubnets) -> tuple[Network, ...]:
@@ -162,9 +163,9 @@ def profile_states(instance: Instance, peers: Iterable[Peer]) -> dict[UUID, Prof
 def _has_moved(peer: Peer) -> bool:
     """Does the delivered profile point to an address that the hub has left? A name goes along with the hub."""
     server = peer.instance.server
-    if not peer.delivered_host or server is None or not server.address:
+    if not peer.delivered_host or server is None or not server.addresses:
         return False
-    return _is_address(peer.delivered_host) and peer.delivered_host != server.address
+    return _is_address(peer.delivered_host) and peer.delivered_host not in server.addresses
 
 
 def _is_address(host: str) -> bool:
@@ -178,7 +179,9 @@ def _is_address(host: str) -> bool:
 def routes_sentence(peer: Peer) -> str:
     """What will be routed, in a sentence."""
     if peer.route_all:
-        return "All traffic of this device goes through the VPN, IPv4 and IPv6, and its DNS questions with it."
+        everything = "All traffic of this device goes through the VPN, IPv4 and IPv6, and its DNS questions with it."
+        gap = peer.instance.server.gap if peer.instance.server is not None else ""
+        return f"{everything} {gap}".strip()
     routes = [str(network) for network in routes_of(peer, site_subnets(peer.instance))]
     *first, last = routes
     listed = f"{', '.join(first)} and {last}" if first else last

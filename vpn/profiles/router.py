@@ -10,9 +10,10 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from portal.naming import ascii_text
 from vpn.keys import decode_key
 from vpn.profiles.openvpn import OpenVPNProfile
-from vpn.profiles.wireguard import ascii_text, endpoint
+from vpn.profiles.wireguard import endpoint
 
 TEXT = "text/plain; charset=utf-8"
 LABEL_LENGTH = 60

@@ -3,11 +3,11 @@
 import hashlib
 import json
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_address
 
+from portal.naming import ascii_text
 from vpn.constants import MAX_MTU, MIN_MTU, PERSISTENT_KEEPALIVE
 from vpn.keys import decode_key
 
@@ -18,23 +18,6 @@ INTERFACE_LENGTH = 15
 # Names that an interface cannot or should not have: devices and sysctl branches of Linux, device files of Windows.
 TAKEN_INTERFACES = re.compile(r"lo|all|default|(eth|wlan|docker|br)[0-9]*|con|prn|aux|nul|(com|lpt)[0-9]")
 COMMENT_LENGTH = 80
-
-# Letters that Unicode does not decompose into a base letter and a mark.
-TRANSLITERATION = str.maketrans(
-    {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D"}
-    | {
-        "ł": "l",
-        "Ł": "L",
-        "þ": "th",
-        "Þ": "Th",
-        "ð": "d",
-        "Ð": "D",
-        "\u0131": "i",
-        "\u2013": "-",
-        "\u2014": "-",
-        "\u2019": "'",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -131,14 +114,6 @@ def _interface_name(name: str) -> str:
     if TAKEN_INTERFACES.fullmatch(interface):
         return f"vpn-{interface}"[:INTERFACE_LENGTH]
     return interface
-
-
-def ascii_text(text: str) -> str:
-    """`text` as one line of printable ASCII: accents and umlauts lose their marks, what has no counterpart is
-    dropped, white space becomes single spaces. QR readers guess the encoding of anything else, and guess wrong."""
-    decomposed = unicodedata.normalize("NFKD", text.translate(TRANSLITERATION))
-    spaced = (" " if character.isspace() else character for character in decomposed)
-    return " ".join("".join(c for c in spaced if c.isascii() and c.isprintable()).split())
 
 
 def endpoint(host: str, port: int) -> str:

@@ -35,7 +35,7 @@ class Command(BaseCommand):
         reason = os.environ.get("HUBS_UNAVAILABLE_REASON", "") if not settings.HUBS_AVAILABLE else None
         with transaction.atomic():
             self._first_admin()
-            _local_region(reason, settings.HUB_ADDRESS)
+            _local_region(reason, settings.HUB_ADDRESSES)
 
     def _first_admin(self) -> None:
         """Make the first organization with its admin, and tell how to sign in: this once."""
@@ -65,7 +65,7 @@ def _collect_static() -> None:
     stamp.write_text(sources.hexdigest())
 
 
-def _local_region(unavailable_reason: str | None, address: str) -> None:
+def _local_region(unavailable_reason: str | None, addresses: tuple[str, ...]) -> None:
     """The region of this machine with its one server; an admin's own "not available" is left alone."""
     region, _ = _model("Region").objects.get_or_create(
         pk=LOCAL_REGION, defaults={"name": LOCAL_NAME, "driver": "local"}
@@ -79,9 +79,10 @@ def _local_region(unavailable_reason: str | None, address: str) -> None:
         region.unavailable_reason = ""
         region.save(update_fields=["available", "unavailable_reason"])
     server, _ = _model("Server").objects.get_or_create(region=region, name=LOCAL_NAME)
-    if address and server.address != address:
-        server.address = address
-        server.save(update_fields=["address"])
+    address, address_v6 = (*addresses, None, None)[:2]
+    if address and (server.address, server.address_v6) != (address, address_v6):
+        server.address, server.address_v6 = address, address_v6
+        server.save(update_fields=["address", "address_v6"])
 
 
 def _model(name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
+from portal.actions.group import create_group
 from portal.models import Membership
 from tests import factories
 from tests.vpn.api.caller import Caller, refused, told
@@ -20,10 +21,11 @@ def things(client_peer: Peer, site: Site, member: Membership) -> dict[str, tuple
         "peer": (f"{instance}/peers/{client_peer.pk}", {"device": "changed"}),
         "site": (f"/sites/{site.pk}", {"place": "changed"}),
         "user": (f"/users/{member.pk}", {"role": "auditor"}),
+        "group": (f"/groups/{create_group(member.organization, name='Sales').pk}", {"members": [str(member.pk)]}),
     }
 
 
-@pytest.mark.parametrize("kind", ["instance", "peer", "site", "user"])
+@pytest.mark.parametrize("kind", ["instance", "peer", "site", "user", "group"])
 def test_a_change_with_a_stale_etag_is_refused(
     api: Caller, things: dict[str, tuple[str, dict[str, object]]], kind: str
 ) -> None:

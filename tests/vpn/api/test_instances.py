@@ -101,8 +101,6 @@ def test_a_read_can_be_sent_back_as_it_is(api: Caller, instance: Instance) -> No
         ("split_dns", ["corp.example"]),
         ("domains", ["example.org"]),
         ("dns_custom", [{"name": "a.example", "type": "A", "value": "10.0.0.1"}]),
-        ("firewall_policy", "deny"),
-        ("firewall", [{"name": "web", "port": "443"}]),
     ],
 )
 def test_what_this_version_cannot_do_is_refused_by_name(
@@ -112,7 +110,7 @@ def test_what_this_version_cannot_do_is_refused_by_name(
 
 
 def test_values_as_they_are_anyway_are_no_fault(api: Caller, instance: Instance) -> None:
-    same = {"split_dns": [], "domains": [], "dns_custom": [], "firewall": [], "firewall_policy": "allow"}
+    same: dict[str, object] = {"split_dns": [], "domains": [], "dns_custom": []}
     told(api.put(f"/instances/{instance.pk}", same), 200)
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 from django.urls import URLPattern, URLResolver
 
+from portal.actions.group import create_group
 from portal.models import Membership
 from tests.vpn.api.caller import Caller
 from vpn.api import root, urls
@@ -55,6 +56,11 @@ CALLS = (
     Call("GET", "/users/{user}", 200, 404, 404),
     Call("PUT", "/users/{user}", 403, 404, 404),
     Call("DELETE", "/users/{user}", 403, 404, 404),
+    Call("GET", "/groups", 200, 403, 200),
+    Call("POST", "/groups", 403, 403, 400),
+    Call("GET", "/groups/{group}", 200, 403, 404),
+    Call("PUT", "/groups/{group}", 403, 403, 404),
+    Call("DELETE", "/groups/{group}", 403, 403, 404),
 )
 # Looked at in test_client.py: a share token is its own right.
 APART = {("GET", "/client")}
@@ -68,6 +74,7 @@ def ids(site_peer: Peer, site: Site, auditor: Membership) -> dict[str, str]:
         "peer": str(site_peer.pk),
         "site": str(site.pk),
         "user": str(auditor.pk),
+        "group": str(create_group(auditor.organization, name="Sales").pk),
     }
 
 

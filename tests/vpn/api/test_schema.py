@@ -20,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from portal.actions.group import create_group
 from portal.models import Membership
 from portal.wsgi import application
 from tests import factories
@@ -41,6 +42,7 @@ def ids(instance: Instance, site: Site, member: Membership) -> dict[str, str]:
         "peer_id": str(peer.pk),
         "site_id": str(site.pk),
         "user_id": str(member.pk),
+        "group_id": str(create_group(member.organization, name="Sales", members=[member.pk]).pk),
     }
 
 

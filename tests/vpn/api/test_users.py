@@ -6,7 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from portal.models import Membership, Role
+from portal.actions.group import create_group
+from portal.models import Membership, Organization, Role
 from tests.vpn.api.caller import Caller, refused, told
 from vpn.models import Instance, Peer
 
@@ -51,10 +52,27 @@ def test_a_deactivated_members_tokens_end(api: Caller, member: Membership, membe
     refused(member_api.get(f"/users/{member.pk}"), 401)
 
 
-def test_groups_are_not_pretended(api: Caller, member: Membership) -> None:
-    assert list(refused(api.put(f"/users/{member.pk}", {"groups": [str(uuid4())]}), 422)["errors"]) == ["groups"]
-    told(api.put(f"/users/{member.pk}", {"groups": []}), 200)
-    refused(api.get("/groups"), 404)
+def test_somebody_is_put_into_groups(api: Caller, member: Membership, organization: Organization) -> None:
+    sales, support = (str(create_group(organization, name=name).pk) for name in ("Sales", "Support"))
+    path = f"/users/{member.pk}"
+    assert told(api.put(path, {"groups": [sales, support]}), 200)["groups"] == sorted([sales, support])
+    told(api.put(path, {"role": "auditor"}), 200)
+    assert told(api.get(path), 200)["groups"] == sorted([sales, support])
+    assert told(api.put(path, {"groups": [support]}), 200)["groups"] == [support]
+    body = told(api.post("/users", {"email": "new@example.org", "role": "member", "groups": [sales]}), 201)
+    assert body["groups"] == [sales]
+    assert [user["groups"] for user in told(api.get("/users"), 200)] == [[], [support], [sales]]
+
+
+def test_a_group_that_is_not_there_is_refused(
+    api: Caller, member: Membership, other_organization: Organization
+) -> None:
+    for group in (str(uuid4()), str(create_group(other_organization, name="Theirs").pk)):
+        body = refused(api.put(f"/users/{member.pk}", {"role": "auditor", "groups": [group]}), 422)
+        assert list(body["errors"]) == ["groups"]
+        new = {"email": "new@example.org", "role": "member", "groups": [group]}
+        assert list(refused(api.post("/users", new), 422)["errors"]) == ["groups"]
+    assert told(api.get(f"/users/{member.pk}"), 200)["role"] == "member"
 
 
 def test_an_email_address_cannot_be_changed(api: Caller, member: Membership) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from portal.naming import ascii_text
 from tests.routeros.router import Router
 from tests.vpn.profiles.router_samples import HUB_KEY, PRIVATE_KEY, ROUTER, TAG, WIREGUARD, hostile, network_lists
 from vpn import keys
 from vpn.profiles.router import SiteRouter
 from vpn.profiles.routeros_wireguard import wireguard
-from vpn.profiles.wireguard import WireGuardProfile, ascii_text
+from vpn.profiles.wireguard import WireGuardProfile
 
 VERSIONS = ["7.1", "7.12", "7.15.3", "7.16.2", "7.17", "7.19.4", "7.21.1", "7.22"]
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from portal.naming import ascii_text
 from vpn import keys
-from vpn.profiles import wireguard
 from vpn.profiles.wireguard import WireGuardProfile, configuration_digest, filename, render
 
 PRIVATE_KEY = keys.generate_private_key()
@@ -264,7 +264,7 @@ def test_every_file_name_is_an_interface_for_wg_quick(name: str, fallback: str) 
 
 @given(st.text())
 def test_ascii_text_is_one_printable_line(text: str) -> None:
-    assert re.fullmatch(r"[ -~]*", wireguard.ascii_text(text))
+    assert re.fullmatch(r"[ -~]*", ascii_text(text))
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="wg-quick and network namespaces need root")

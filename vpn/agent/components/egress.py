@@ -20,6 +20,10 @@ HUB_TABLE: Final = "hub_egress"
 
 _FORWARDING: Final = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
 
+_ROUTE: Final = re.compile(r"^([0-9a-f.:]+) .*?\bsrc ([0-9a-f.:]+)", re.MULTILINE)
+# Somewhere outside, in each family: asked for the route alone, nothing is sent there.
+_OUTSIDE: Final = {"ipv4": "9.9.9.9", "ipv6": "2620:fe::9"}
+
 _HOST_BODY: Final = f"""\
   set private_v4 {{
     type ipv4_addr
@@ -69,6 +73,22 @@ def ensure(names: Names, link: Link, marks: dict[str, str]) -> bool:
     """Make the hub's link and its masquerading be there; return whether something was missing."""
     changed = _ensure_link(names, link)
     return nft.ensure_table(names.inside, HUB_TABLE, _hub_body(names), marks) or changed
+
+
+def families(host: Place) -> list[str]:
+    """Return which of `ipv4` and `ipv6` the host has a way out for: a route, and an address to use on it."""
+    questions = "".join(f"route get {address}\n" for address in _OUTSIDE.values())
+    answer = host.try_run(["ip", "-force", "-o", "-batch", "-"], questions).out
+    sources = dict(_ROUTE.findall(answer))
+    return [family for family, address in _OUTSIDE.items() if _is_usable(sources.get(address, ""))]
+
+
+def _is_usable(source: str) -> bool:
+    # A route without an address of its family is there on machines whose IPv6 never came up.
+    if not source:
+        return False
+    address = ipaddress.ip_address(source)
+    return not address.is_loopback and not address.is_link_local
 
 
 def remove(names: Names) -> None:

@@ -10,7 +10,8 @@ from vpn.agent.command import NAMESPACES, Place
 from vpn.agent.names import Names
 
 # A router between tunnels tells nobody of a shorter way, believes no router advertisement, and leaves the check of
-# sources to the firewall (the reverse path filter knows nothing of IPv6).
+# sources to the firewall (the reverse path filter knows nothing of IPv6). It answers everything that it cannot send on,
+# so that programs try the other family at once: errors go to peers alone, whose sources are checked.
 SETTINGS: Final = {
     "net.ipv4.ip_forward": "1",
     "net.ipv4.conf.all.send_redirects": "0",
@@ -21,6 +22,8 @@ SETTINGS: Final = {
     "net.ipv4.conf.default.accept_source_route": "0",
     "net.ipv4.conf.all.rp_filter": "0",
     "net.ipv4.conf.default.rp_filter": "0",
+    "net.ipv4.icmp_ratelimit": "0",
+    "net.ipv6.icmp.ratelimit": "0",
     "net.ipv6.conf.all.accept_ra": "0",
     "net.ipv6.conf.default.accept_ra": "0",
     "net.ipv6.conf.all.accept_redirects": "0",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from vpn.agent.names import Link, Names
 from vpn.agent.spec import HubSpec, OpenVPNPeer, Peer
 
 DEFAULTS: Final = {"4": "0.0.0.0/0", "6": "::/0"}
+# What the hub answers for a family that its host has no way out for: a timeout would keep programs waiting, and
+# profiles that did not take the family into the tunnel would leak it.
+_NO_WAY_OUT: Final = "unreachable"
 
 
 # A route of a peer over OpenVPN leads to it while it is connected (see openvpn_scripts.METRIC), else to nobody: then
@@ -18,8 +21,11 @@ _NOBODY: Final = "metric 4096"
 _Routes = dict[tuple[str, str], str]
 
 
-def ensure(names: Names, spec: HubSpec, link: Link) -> bool:
-    """Make the hub's routes be those of `spec`; return whether they were not."""
+def ensure(names: Names, spec: HubSpec, link: Link, families: Collection[str]) -> bool:
+    """Make the hub's routes be those of `spec`; return whether they were not.
+
+    `families` are those that the host has a way out for; another one is answered, as unreachable.
+    """
     into_tunnel = _into_tunnel(names, spec.peers.values())
     changed = False
     for family, default in DEFAULTS.items():
@@ -27,7 +33,7 @@ def ensure(names: Names, spec: HubSpec, link: Link) -> bool:
         gateway = link.host_v4 if family == "4" else link.host_v6
         # A site that advertises everything is the way out for everybody: nothing leaves through the host then.
         if not any(route == default for route, _ in wanted):
-            wanted[default, ""] = f"via {gateway} dev {names.uplink}"
+            wanted[default, ""] = f"via {gateway} dev {names.uplink}" if f"ipv{family}" in families else _NO_WAY_OUT
         lines = _difference(_observe(names, family), wanted)
         if lines:
             names.inside.run(["ip", f"-{family}", "-batch", "-"], "\n".join(lines) + "\n")
@@ -55,17 +61,15 @@ def _into_tunnel(names: Names, peers: Iterable[Peer]) -> _Routes:
 
 
 def _difference(there: _Routes, wanted: _Routes) -> list[str]:
-    lines = [
-        f"route replace {route} {way} {metric} proto static"
-        for (route, metric), way in wanted.items()
-        if there.get((route, metric)) != way
-    ]
-    lines += [
-        f"route delete {route} {way} {metric} proto static"
-        for (route, metric), way in there.items()
-        if (route, metric) not in wanted
-    ]
+    lines = [_line("replace", key, way) for key, way in wanted.items() if there.get(key) != way]
+    lines += [_line("delete", key, way) for key, way in there.items() if key not in wanted]
     return lines
+
+
+def _line(act: str, key: tuple[str, str], way: str) -> str:
+    route, metric = key
+    what = f"{way} {route}" if way == _NO_WAY_OUT else f"{route} {way}"
+    return f"route {act} {what} {metric} proto static"
 
 
 def _observe(names: Names, family: str) -> _Routes:
@@ -74,11 +78,13 @@ def _observe(names: Names, family: str) -> _Routes:
         fields = line.split()
         if not fields:
             continue
+        no_way_out = fields[0] == _NO_WAY_OUT
+        fields = fields[no_way_out:]
         route = DEFAULTS[family] if fields[0] == "default" else fields[0]
         if "/" not in route:
             route = str(ipaddress.ip_network(route))
         words = dict(zip(fields[1::2], fields[2::2], strict=False))
-        way = f"dev {words.get('dev', '')}"
+        way = _NO_WAY_OUT if no_way_out else f"dev {words.get('dev', '')}"
         metric = f"metric {words.get('metric', '')}"
         routes[route, metric if metric == _NOBODY else ""] = f"via {words['via']} {way}" if "via" in words else way
     return routes

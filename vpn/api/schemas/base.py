@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
@@ -21,10 +22,15 @@ _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz
 
 
 class Out(BaseModel):
-    """A representation. `observed` names the fields that change without anybody changing anything."""
+    """A representation.
+
+    `observed` names the fields that change without anybody changing anything; `observed_within` those of the items of
+    a list.
+    """
 
     model_config = ConfigDict(frozen=True)
     observed: ClassVar[frozenset[str]] = frozenset()
+    observed_within: ClassVar[Mapping[str, frozenset[str]]] = {}
 
 
 class In(BaseModel):

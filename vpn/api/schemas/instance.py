@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -12,12 +13,12 @@ from vpn.addressing import HUB_HOST, host_addresses
 from vpn.api.schemas.base import In, Number, Out, Text
 from vpn.choices import InstanceState, OperationState, StepState
 from vpn.constants import DEFAULT_POOL_PREFIX
-from vpn.models import Instance, Operation
+from vpn.models import FirewallRule, Instance, Operation
 from vpn.profiles.wireguard import endpoint
 
 NOT_YET = "This portal cannot do this yet."
 # Fields of a read that a later version will be able to change.
-LATER = dict.fromkeys(("split_dns", "domains", "dns_custom", "firewall", "firewall_policy"), NOT_YET)
+LATER = dict.fromkeys(("split_dns", "domains", "dns_custom"), NOT_YET)
 
 
 class InstanceCreate(In):
@@ -29,6 +30,18 @@ class InstanceCreate(In):
     pool_prefix: Number = Field(DEFAULT_POOL_PREFIX, description="16 to 24: how large the pool of addresses is.")
 
 
+class FirewallRuleIn(In):
+    """A rule as it is to be. A rule that matches what one matched before keeps its hits."""
+
+    name: Text = Field("", description="At most 40 characters.")
+    action: Text = Field("accept", description="accept, drop or reject.")
+    protocol: Text = Field("any", description="any, tcp, udp, icmp or icmpv6.")
+    port: Text = Field("", description='"443" or "1000-2000"; empty for all, ignored for icmp and icmpv6.')
+    source: Text = Field("any", description="any, a network, site:ID, user:ID or group:ID.")
+    destination: Text = Field("any", description="As source.")
+    hits: Number = Field(0, description="As it was read; nobody sets it.")
+
+
 class InstanceChange(In):
     """What can be changed; absent fields stay. Every field of a read is taken where it is as it was read."""
 
@@ -36,6 +49,8 @@ class InstanceChange(In):
     mtu: Number = Field(0, description="1280 to 1500.")
     pushed_routes: list[Text] = Field([], description="Networks that split-tunnel clients send to the hub.")
     public_dns: list[Text] = Field([], description="Resolvers of profiles that send all traffic.")
+    firewall_policy: Text = Field("allow", description="allow or deny: what no rule decides between peers.")
+    firewall: list[FirewallRuleIn] = Field([], description="All rules, in order: the first that matches decides.")
 
 
 class DnsRecordOut(Out):
@@ -47,7 +62,7 @@ class DnsRecordOut(Out):
 
 
 class FirewallRuleOut(Out):
-    """A firewall rule between peers."""
+    """A firewall rule. `hits` are the packets that it decided on: of a flow that it accepts, the first ones."""
 
     name: str
     action: Literal["accept", "drop", "reject"]
@@ -83,6 +98,8 @@ class InstanceOut(Out):
             "endpoints",
         ]
     )
+
+    observed_within: ClassVar[Mapping[str, frozenset[str]]] = {"firewall": frozenset({"hits"})}
 
     id: UUID
     name: str
@@ -141,7 +158,10 @@ class BandwidthOut(Out):
 
 
 def show_instance(instance: Instance, status: list[str], *, has_compat: bool) -> InstanceOut:
-    """The representation; `status` are the words of `vpn.api.status`, `has_compat` as `with_compat` found it."""
+    """The representation; `status` are the words of `vpn.api.status`, `has_compat` as `with_compat` found it.
+
+    For a list, the firewall rules should be prefetched.
+    """
     hub = host_addresses(instance.network_v4, instance.network_v6, HUB_HOST)
     prefixes = (instance.network_v4.prefixlen, instance.network_v6.prefixlen)
     return InstanceOut.model_validate(
@@ -162,6 +182,8 @@ def show_instance(instance: Instance, status: list[str], *, has_compat: bool) ->
             "mtu": instance.mtu,
             "pushed_routes": instance.pushed_routes,
             "public_dns": instance.public_dns,
+            "firewall_policy": instance.firewall_policy,
+            "firewall": [_rule(rule) for rule in instance.firewall_rules.all()],
             "addresses": [f"{address}/{prefix}" for address, prefix in zip(hub, prefixes, strict=True)],
             "endpoints": _endpoints(instance, has_compat=has_compat),
             "created_at": instance.created_at,
@@ -169,11 +191,16 @@ def show_instance(instance: Instance, status: list[str], *, has_compat: bool) ->
     )
 
 
+def _rule(rule: FirewallRule) -> dict[str, Any]:
+    return {field: getattr(rule, field) for field in FirewallRuleOut.model_fields}
+
+
 def _endpoints(instance: Instance, *, has_compat: bool) -> dict[str, str | None]:
     """Where devices connect to, once there is something to connect to."""
-    address = instance.server.address if instance.server is not None else None
-    if not address or not instance.configured:
+    addresses = instance.server.addresses if instance.server is not None else ()
+    if not addresses or not instance.configured:
         return dict.fromkeys(("wireguard", "openvpn_udp", "openvpn_tcp", "openvpn_compat"))
+    address = addresses[0]
     over_openvpn = endpoint(address, instance.openvpn_port) if instance.has_certificates else None
     return {
         "wireguard": endpoint(address, instance.wireguard_port),

@@ -11,9 +11,6 @@ from pydantic import Field
 from portal.models import Membership, MembershipState, Role
 from vpn.api.schemas.base import Flag, In, Out, Text
 
-NOT_YET = "This portal has no groups yet."
-LATER = {"groups": NOT_YET}
-
 
 class UserCreate(In):
     """Somebody to invite."""
@@ -21,7 +18,7 @@ class UserCreate(In):
     email: Text
     role: Literal["admin", "auditor", "member"]
     name: Text = ""
-    groups: list[Text] = Field([], max_length=0, description="Groups come later.")
+    groups: list[UUID] = Field([], description="The ids of the groups that they are put into.")
 
 
 class UserChange(In):
@@ -30,6 +27,7 @@ class UserChange(In):
     role: Literal["admin", "auditor", "member"] = "member"
     active: Flag = Field(True, description="False ends the member's tokens, share links and tunnels here.")
     name: Text = ""
+    groups: list[UUID] = Field([], description="The ids of all groups that they are to be in.")
 
 
 class UserOut(Out):
@@ -40,12 +38,12 @@ class UserOut(Out):
     name: str
     role: Role
     state: MembershipState
-    groups: list[UUID] = []
+    groups: list[UUID]
     created_at: datetime
 
 
 def show_user(membership: Membership) -> UserOut:
-    """The representation; the user should be joined."""
+    """The representation; the user should be joined, and for a list the groups prefetched."""
     return UserOut.model_validate(
         {
             "id": membership.pk,
@@ -53,6 +51,7 @@ def show_user(membership: Membership) -> UserOut:
             "name": membership.user.name,
             "role": membership.role,
             "state": membership.state,
+            "groups": sorted(group.pk for group in membership.groups.all()),
             "created_at": membership.created_at,
         }
     )

@@ -1,0 +1,109 @@
+"""Groups of members: who is in which, and what they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from portal.exceptions import Conflict, InvalidInput, NotPossible
+from portal.models import Group, Membership, Organization
+from portal.signals import group_changed, group_removing
+from portal.validators import clean_group_name
+
+
+def create_group(organization: Organization, *, name: str, members: Iterable[UUID] = ()) -> Group:
+    """Make a group of these members; raises InvalidInput, or Conflict where the name is taken in any case."""
+    wanted = set(members)
+    with transaction.atomic():
+        _lock(organization.pk)
+        label = _checked(organization.pk, name, wanted)
+        group = _saved(Group(organization=organization, name=label))
+        _set_members(group, wanted)
+    return group
+
+
+def change_group(group: Group, *, name: str | None = None, members: Iterable[UUID] | None = None) -> Group:
+    """Change what is given; `members` are all who are to be in it. Raises InvalidInput or Conflict."""
+    with transaction.atomic():
+        _lock(group.organization_id)
+        fresh = _fresh(group)
+        wanted = None if members is None else set(members)
+        label = _checked(fresh.organization_id, fresh.name if name is None else name, wanted or set())
+        if label != fresh.name:
+            fresh.name = label
+            _saved(fresh)
+        if wanted is not None:
+            _set_members(fresh, wanted)
+    return fresh
+
+
+def delete_group(group: Group) -> None:
+    """Delete a group; raises Conflict where something names it, such as a firewall rule."""
+    with transaction.atomic():
+        _lock(group.organization_id)
+        fresh = _fresh(group)
+        group_removing.send(sender=Group, group=fresh)
+        fresh.delete()
+
+
+def set_groups(membership: Membership, groups: Iterable[UUID]) -> None:
+    """Put a member into these groups and no others; the organization's row is locked already. Raises InvalidInput."""
+    wanted = set(groups)
+    found = {group.pk: group for group in Group.objects.filter(organization=membership.organization_id)}
+    if not wanted <= found.keys():
+        raise InvalidInput.in_field("groups", "Choose groups of this organization.")
+    present = set(membership.groups.values_list("pk", flat=True))
+    for pk in sorted(wanted ^ present):
+        if pk in wanted:
+            membership.groups.add(found[pk])
+        else:
+            membership.groups.remove(found[pk])
+        group_changed.send(sender=Group, group=found[pk], membership_ids={membership.pk})
+
+
+def _lock(organization_id: UUID) -> None:
+    # The organization's row first, as for members, so that nobody waits in a circle.
+    Organization.objects.select_for_update().get(pk=organization_id)
+
+
+def _fresh(group: Group) -> Group:
+    fresh = Group.objects.filter(pk=group.pk).first()
+    if fresh is None:
+        raise NotPossible("This group was deleted meanwhile.")
+    return fresh
+
+
+def _checked(organization_id: UUID, name: str, members: set[UUID]) -> str:
+    """The name as it is kept; raises InvalidInput with every fault."""
+    errors: dict[str, list[str]] = {}
+    label = ""
+    try:
+        label = clean_group_name(name)
+    except InvalidInput as fault:
+        errors |= fault.errors
+    if members:
+        everyone = Membership.objects.filter(organization=organization_id).values_list("pk", flat=True)
+        if not members <= set(everyone):
+            errors["members"] = ["Choose members of this organization."]
+    if errors:
+        raise InvalidInput(errors)
+    return label
+
+
+def _saved(group: Group) -> Group:
+    try:
+        with transaction.atomic():
+            group.save()
+    except IntegrityError:
+        raise Conflict(f"There is a group called {group.name} already.", field="name", code="name-taken") from None
+    return group
+
+
+def _set_members(group: Group, wanted: set[UUID]) -> None:
+    present = set(group.members.values_list("pk", flat=True))
+    if wanted != present:
+        group.members.remove(*Membership.objects.filter(pk__in=present - wanted))
+        group.members.add(*Membership.objects.filter(pk__in=wanted - present))
+        group_changed.send(sender=Group, group=group, membership_ids=wanted ^ present)

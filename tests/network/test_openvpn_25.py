@@ -1,0 +1,74 @@
+"""openvpn 2.5 with the profiles that users get, and as the router that announces no ciphers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.network import suites
+from tests.network.hub import Hub
+from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, OpenVPNClient
+
+
+@pytest.fixture
+def client() -> OpenVPNClient:
+    """openvpn 2.5."""
+    return OpenVPNClient(suites.root_of("bullseye", "/usr/sbin/openvpn"))
+
+
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+def test_version_25_connects_with_the_profile_that_users_get(
+    lab: Lab, hub: Hub, client: OpenVPNClient, protocol: str
+) -> None:
+    alice, berlin = lab.add_client("alice"), lab.add_site("berlin")
+    hub.connect_openvpn(berlin.router, subnets=(berlin.lan_v4, berlin.lan_v6))
+    device = hub.add_openvpn()
+    hub.apply_next()
+    lab.openvpn_up(alice, hub.openvpn_profile(device, protocol), client=client)
+    lab.wait_ping(alice, hub.v4)
+    others = {hub.v6, berlin.lan.v4, berlin.lan.v6}
+    assert lab.answers(alice, list(others)) == others
+    log = lab.openvpn_log(alice).read_text()
+    assert "OpenVPN 2.5." in log
+    assert "Data Channel: using negotiated cipher 'AES-256-GCM'" in log
+    assert (hub.status().sessions or {})[device.peer_id].listener == protocol
+
+
+def test_version_25_sends_all_traffic_through_the_hub(lab: Lab, hub: Hub, client: OpenVPNClient) -> None:
+    hub.dns = ("9.9.9.9",)
+    alice = lab.add_client("alice")
+    device = hub.add_openvpn(route_all=True)
+    hub.apply()
+    lab.openvpn_up(alice, hub.openvpn_profile(device), client=client)
+    for address, family in ((OUTSIDE_V4, "ip"), (OUTSIDE_V6, "ip6")):
+        with lab.count(hub.node, f"{family} daddr {address} iifname ou-{hub.hub}") as counter:
+            lab.wait_ping(alice, address)
+            assert counter.packets > 0
+    assert "dhcp-option DNS 9.9.9.9" in lab.openvpn_log(alice).read_text()
+
+
+def test_a_version_25_site_has_its_networks_behind_it(lab: Lab, hub: Hub, client: OpenVPNClient) -> None:
+    alice, berlin = lab.add_client("alice"), lab.add_site("berlin")
+    device = hub.add_openvpn((berlin.lan_v4, berlin.lan_v6))
+    hub.connect(alice)
+    lab.openvpn_up(berlin.router, hub.openvpn_profile(device), client=client)
+    lab.wait_ping(alice, berlin.lan.v4)
+    assert lab.ping(alice, berlin.lan.v6)
+
+
+def test_a_router_that_announces_no_ciphers_comes_in_by_the_fallback(lab: Lab, hub: Hub, client: OpenVPNClient) -> None:
+    """RouterOS 6 knows no negotiation of ciphers; 2.5 is the last openvpn that can do without."""
+    berlin, alice = lab.add_site("mikrotik"), lab.add_client("alice")
+    (lab.directory / berlin.router.name / "user").write_text("router\nunused\n")
+    router = OpenVPNClient(client.root, ("--ncp-disable", "--auth-user-pass", f"{suites.INSIDE}/user"))
+    device = hub.add_openvpn((berlin.lan_v4, berlin.lan_v6), compat=True)
+    hub.connect(alice)
+    assert hub.authority is not None
+    profile = hub.authority.router_profile(lab.host.v4, device.credential)
+    lab.openvpn_up(berlin.router, profile, client=router)
+    lab.wait_ping(alice, berlin.lan.v4)
+    assert lab.answers(berlin.lan, [hub.v4, hub.v6]) == {hub.v4, hub.v6}
+    log = lab.openvpn_log(berlin.router).read_text()
+    assert "Control Channel: TLSv1.2" in log
+    assert "Data Channel: Cipher 'AES-256-CBC' initialized with 256 bit key" in log
+    assert "160 bit message hash 'SHA1'" in log
+    assert (hub.status().sessions or {})[device.peer_id].listener == "compat"

@@ -1,0 +1,76 @@
+"""The slug that stands for a person in the names of their devices."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+
+import pytest
+from django.apps import apps
+from django.db import connection
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portal.actions.member import add_member, change_member
+from portal.models import Membership, Organization, Role
+from portal.naming import RESERVED_LABELS, dns_label, free_label
+from tests.factories import make_member
+
+LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Anna Müller", "anna-muller"),
+        ("Søren Łukasz Þór", "soren-lukasz-thor"),
+        ("  D'Artagnan \u2014 O\u2019Brien ", "dartagnan-obrien"),
+        ("Großmann, Weiß & Söhne", "grossmann-weiss-sohne"),
+        ("", "anna.bergman"),
+        ("王小明", "anna.bergman"),
+        ("x" * 60, "x" * 40),
+    ],
+)
+def test_a_slug_is_made_of_the_name_or_else_of_the_address(organization: Organization, name: str, slug: str) -> None:
+    member = add_member(organization, email="anna.bergman@example.org", name=name, role=Role.MEMBER)
+    assert member.slug == slug.replace(".", "-")
+
+
+def test_people_of_one_name_are_numbered_within_their_organization(
+    organization: Organization, other_organization: Organization
+) -> None:
+    annas = [make_member(organization, name=name).slug for name in ("Anna", "Ånna", "ANNA")]
+    assert annas == ["anna", "anna-2", "anna-3"]
+    assert make_member(other_organization, name="Anna").slug == "anna"
+    assert [make_member(organization, name="y" * 50).slug for _ in range(2)] == ["y" * 40, "y" * 38 + "-2"]
+
+
+def test_nobody_is_called_what_programs_ask_for_by_themselves(organization: Organization) -> None:
+    assert make_member(organization, name="WPAD").slug == "wpad-2"
+    assert make_member(organization, name="Localhost").slug == "localhost-2"
+
+
+def test_a_slug_follows_a_rename_and_nothing_else(organization: Organization) -> None:
+    make_member(organization, name="Anna Berg")
+    member = make_member(organization, name="Anna")
+    assert change_member(member, name="Anna Berg").slug == "anna-berg-2"
+    assert change_member(member, name="Änna  Berg").slug == "anna-berg-2", "the same in a name"
+    assert change_member(member, role=Role.AUDITOR).slug == "anna-berg-2"
+
+
+@given(st.text(), st.text())
+def test_whatever_people_are_called_they_get_a_label(name: str, other: str) -> None:
+    label = dns_label(name, fallback="member")
+    assert LABEL.fullmatch(label)
+    assert "--" not in label
+    numbered = free_label(label, {label, dns_label(other, fallback="member")})
+    assert LABEL.fullmatch(numbered)
+    assert numbered not in {label, dns_label(other, fallback="member")} | RESERVED_LABELS
+
+
+def test_members_of_before_get_slugs_when_the_portal_is_renewed(organization: Organization) -> None:
+    first, second = make_member(organization, name="Anna"), make_member(organization, name="Anna")
+    Membership.objects.filter(pk__in=[first.pk, second.pk]).update(slug="")
+    import_module("portal.migrations.0003_slugs").give_slugs(apps, connection.schema_editor())
+    found = Membership.objects.filter(pk__in=[first.pk, second.pk]).order_by("created_at")
+    assert [member.slug for member in found] == ["anna", "anna-2"]

@@ -1,0 +1,107 @@
+"""An instance's firewall rules: checked all at once, replaced as a whole, cleared of what is gone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from portal.exceptions import InvalidInput, NotPossible
+from vpn.actions.change import changing
+from vpn.actions.firewall_input import RuleFault, RuleValues, cleaned_rule, missing_ends
+from vpn.constants import MOST_RULES
+from vpn.models import FirewallRule, Instance
+
+__all__ = ["InvalidSettings", "RuleFault", "cleaned_rules", "forget_end", "lock_instances", "naming", "replace_rules"]
+
+
+class InvalidSettings(InvalidInput):
+    """Settings at fault. `rule_faults` tells those of firewall rules again, by rule and field."""
+
+    def __init__(self, errors: Mapping[str, Sequence[str]], rule_faults: Sequence[RuleFault] = ()) -> None:
+        super().__init__(errors)
+        self.rule_faults = tuple(rule_faults)
+
+
+def cleaned_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> list[RuleValues]:
+    """The rules as they are stored; what is absent has its default. Raises InvalidSettings with every fault."""
+    if len(wanted) > MOST_RULES:
+        raise InvalidSettings({"firewall": [f"An instance has at most {MOST_RULES:,} rules; these are {len(wanted)}."]})
+    faults: list[RuleFault] = []
+    rules = [cleaned_rule(number, values, faults) for number, values in enumerate(wanted, 1)]
+    told = {(fault.number, fault.field) for fault in faults}
+    missing = missing_ends(instance.organization_id, rules)
+    _refuse(faults + [fault for fault in missing if (fault.number, fault.field) not in told])
+    return rules
+
+
+def replace_rules(locked: Instance, wanted: Sequence[RuleValues]) -> None:
+    """Give the locked instance these rules, in this order.
+
+    A rule that matches the same packets as before keeps its row and so its hits: one of the same name first, then
+    any, in their order. Raises InvalidSettings where a site, member or group went away meanwhile.
+    """
+    _refuse(missing_ends(locked.organization_id, wanted))
+    present = list(locked.firewall_rules.all())
+    kept = _kept(present, wanted)
+    chosen = {rule.pk for rule in kept.values()}
+    locked.firewall_rules.exclude(pk__in=chosen).delete()
+    moved, new = [], []
+    for position, values in enumerate(wanted):
+        rule = kept.get(position)
+        if rule is None:
+            new.append(FirewallRule(instance=locked, position=position, **asdict(values)))
+        elif (rule.position, rule.name) != (position, values.name):
+            rule.position, rule.name = position, values.name
+            moved.append(rule)
+    # Hits are not written: a report may be adding to them at this moment.
+    FirewallRule.objects.bulk_update(moved, ["position", "name"], batch_size=200)
+    FirewallRule.objects.bulk_create(new, batch_size=200)
+
+
+def _kept(present: Iterable[FirewallRule], wanted: Sequence[RuleValues]) -> dict[int, FirewallRule]:
+    """Which row each rule keeps, by its position."""
+    kept: dict[int, FirewallRule] = {}
+    rest = list(present)
+    for by_name in (True, False):
+        free: dict[tuple[str, ...], list[FirewallRule]] = defaultdict(list)
+        for rule in reversed(rest):
+            free[RuleValues.of(rule).key(by_name=by_name)].append(rule)
+        for position, values in enumerate(wanted):
+            same = free.get(values.key(by_name=by_name))
+            if position not in kept and same:
+                kept[position] = same.pop()
+        chosen = {rule.pk for rule in kept.values()}
+        rest = [rule for rule in rest if rule.pk not in chosen]
+    return kept
+
+
+def naming(end: str) -> QuerySet[FirewallRule]:
+    """The rules that name this end, such as `group:ID`."""
+    return FirewallRule.objects.filter(Q(source=end) | Q(destination=end))
+
+
+def forget_end(end: str) -> None:
+    """Remove the rules that name what is being deleted: they could match nothing any more."""
+    for instance_id in sorted(set(naming(end).values_list("instance", flat=True))):
+        try:
+            with changing(instance_id):
+                naming(end).filter(instance=instance_id).delete()
+        except NotPossible:
+            naming(end).filter(instance=instance_id).delete()  # Its hub is going away, and needs no such change.
+
+
+def lock_instances(organization_id: UUID) -> None:
+    """Hold an organization's instances until the transaction ends, so that nobody changes rules meanwhile."""
+    rows = Instance.objects.filter(organization=organization_id).order_by("pk")
+    list(rows.select_for_update(of=("self",)).values_list("pk", flat=True))
+
+
+def _refuse(faults: Sequence[RuleFault]) -> None:
+    if faults:
+        ordered = sorted(faults, key=lambda fault: fault.number)
+        raise InvalidSettings({"firewall": [str(fault) for fault in ordered]}, ordered)

@@ -1,0 +1,66 @@
+"""What a spec says of the firewall: the instance's rules, and the tags by which they name peers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from portal.models import Group
+from vpn.agent.spec import RuleDocument
+from vpn.models import Instance, Peer
+
+_TAGS = ("site:", "user:", "group:")
+_GROUP = "group:"
+
+
+def rules_of(instance: Instance) -> list[RuleDocument]:
+    """The instance's rules, in order; one query."""
+    return [
+        {
+            "id": str(rule.pk),
+            "action": rule.action,
+            "protocol": rule.protocol,
+            "ports": _ports(rule.port),
+            "source": rule.source,
+            "destination": rule.destination,
+        }
+        for rule in instance.firewall_rules.all()
+    ]
+
+
+def _ports(text: str) -> list[int] | None:
+    """The first and the last port of "443" or "1000-2000"; None for all."""
+    if not text:
+        return None
+    first, _, last = text.partition("-")
+    return [int(first), int(last or first)]
+
+
+class Tags:
+    """The tags that peers carry: only those that the instance's rules name, so that no other change reaches a hub."""
+
+    def __init__(self, rules: Iterable[RuleDocument]) -> None:
+        ends = {end for rule in rules for end in (rule["source"], rule["destination"])}
+        self._named = {end for end in ends if end.startswith(_TAGS)}
+        self._groups = _groups_by_member([end for end in self._named if end.startswith(_GROUP)])
+
+    def of(self, peer: Peer) -> list[str]:
+        """One peer's tags, sorted; asks nothing of the database."""
+        if peer.site_id is not None:
+            own = [f"site:{peer.site_id}"]
+        elif peer.member_id is not None:
+            own = [f"user:{peer.member_id}", *self._groups.get(peer.member_id, ())]
+        else:
+            own = []
+        return sorted(tag for tag in own if tag in self._named)
+
+
+def _groups_by_member(tags: list[str]) -> dict[UUID, list[str]]:
+    """The tags of these groups, by the id of each member in them; at most one query."""
+    found: dict[UUID, list[str]] = {}
+    if tags:
+        groups = [UUID(tag.removeprefix(_GROUP)) for tag in tags]
+        members = Group.members.through.objects.filter(group__in=groups)
+        for member_id, group_id in members.values_list("membership", "group"):
+            found.setdefault(member_id, []).append(f"{_GROUP}{group_id}")
+    return found
