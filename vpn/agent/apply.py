@@ -145,13 +145,9 @@ def reconcile(host: Host, spec: HubSpec) -> dict[str, bool]:
     if marks != before:
         host.state.save_marks(spec.hub, marks)
     changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
-<<<<<<< HEAD
-    changed["routing"] = routing.ensure(names, spec, link)
+    changed["routing"] = routing.ensure(names, spec, link, families)
     if changed["routing"] and firewall.minds_ways(spec):
         firewall.judge_again(names)
-=======
-    changed["routing"] = routing.ensure(names, spec, link, families)
->>>>>>> main
     # Last: a port that is taken must not keep WireGuard's peers apart.
     changed["openvpn"] = openvpn.ensure(names, spec, host.state.openvpn(spec.hub))
     return changed
