@@ -61,7 +61,7 @@ SECRET_KEY_FALLBACKS = [_signing_key(key) for key in SECRET_KEYS[1:]]
 
 # The product ---------------------------------------------------------------------------------------------------------
 
-VPN_DOMAIN = env.str("VPN_DOMAIN", default="vpn.example.net")
+VPN_DOMAIN = env.str("VPN_DOMAIN", default="vpn.example.net").lower().strip(".")
 try:
     HUB_ADDRESSES = parse_hub_addresses(env.str("HUB_ADDRESS", default=""))
 except ValueError as _fault:
@@ -220,6 +220,8 @@ _https = _public.scheme == "https"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
+# A firewall of 1,000 rules is a form of 7,000 fields.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 SECURE_HSTS_SECONDS = 31536000 if _https else 0
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -59,6 +59,8 @@ GET  instance_routing                   302    403     200   200      404   404
 POST instance_routing                   302    403     403   302      404   404
 GET  instance_dns                       302    403     200   200      404   404
 POST instance_dns                       302    403     403   302      404   404
+GET  instance_firewall                  302    403     200   200      404   404
+POST instance_firewall                  302    403     403   302      404   404
 GET  instance_settings                  302    403     200   200      404   404
 POST instance_settings                  302    403     403   302      404   404
 GET  instance_activity                  302    403     200   200      404   404

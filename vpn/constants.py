@@ -37,6 +37,22 @@ MOST_SUBNETS: Final = 500
 MOST_PUSHED_ROUTES: Final = 500
 MOST_DNS_SERVERS: Final = 8
 MOST_RULES: Final = 1000
+MOST_DOMAINS: Final = 50
+MOST_DNS_RECORDS: Final = 500
+# dnsmasq gives up a chain of more than ten aliases.
+LONGEST_CNAME_CHAIN: Final = 8
+
+# Domains that mean the same everywhere, so that no hub answers them or asks a resolver for them (RFC 6761 and its
+# registry). `test` and `example` are missing on purpose: whoever wants to use them among themselves may.
+SPECIAL_USE_DOMAINS: Final[dict[str, str]] = {
+    "localhost": "every device keeps it for itself (RFC 6761)",
+    "invalid": "it exists nowhere (RFC 6761)",
+    "onion": "it belongs to Tor and is asked of no DNS server (RFC 7686)",
+    "alt": "it is set apart for names outside the DNS (RFC 9476)",
+    "local": "devices ask for it on their own link only (RFC 6762)",
+    "in-addr.arpa": "reverse lookups are answered by the hub by itself",
+    "ip6.arpa": "reverse lookups are answered by the hub by itself",
+}
 
 SHARE_TOKEN_TTL: Final = 3600
 HOSTNAME_QUARANTINE_DAYS: Final = 30

@@ -72,13 +72,19 @@ def _note_leavers(instance_id: UUID, desired: Desired, digests: dict[UUID, str])
             tombstone.save(update_fields=["applied_digest"])
 
 
-def record_observation(instance_id: UUID, report: HubReport) -> None:
-    """Note handshakes, endpoints and bytes of an instance's peers, and add to its traffic of the day."""
+def record_observation(instance_id: UUID, report: HubReport) -> list[tuple[UUID, str]]:
+    """Note handshakes, endpoints and bytes of an instance's peers, and add to its traffic of the day.
+
+    Returns those peers (id and public key) that came over a new protocol while the former one is still good.
+    """
     now = timezone.now()
     reported = report.peers or {}
     rows = []
+    arrived = []
     incoming = outgoing = 0
     for peer in _known(instance_id):
+        if peer.former_protocol and _is_there(peer, report):
+            arrived.append((peer.pk, peer.public_key))
         if peer.is_openvpn:
             session = (report.sessions or {}).get(str(peer.pk))
             received, sent = _session_bytes(peer, session)
@@ -103,6 +109,15 @@ def record_observation(instance_id: UUID, report: HubReport) -> None:
             _add_traffic(instance_id, now, incoming, outgoing)
     if report.families is not None:
         _note_families(instance_id, report.families)
+    return arrived
+
+
+def _is_there(peer: Peer, report: HubReport) -> bool:
+    """Was the peer seen over its protocol, ever, with what it has now?"""
+    if peer.is_openvpn:
+        return str(peer.pk) in (report.sessions or {})
+    seen = (report.peers or {}).get(peer.public_key)
+    return seen is not None and seen.latest_handshake > 0
 
 
 def _note_families(instance_id: UUID, families: list[str]) -> None:
@@ -123,7 +138,11 @@ _OBSERVED = [
 
 
 def _known(instance_id: UUID) -> Iterable[Peer]:
-    return Peer.objects.filter(instance=instance_id).only("public_key", "protocol", *_OBSERVED).iterator(2000)
+    return (
+        Peer.objects.filter(instance=instance_id)
+        .only("public_key", "protocol", "former_protocol", *_OBSERVED)
+        .iterator(2000)
+    )
 
 
 def _since(seen: PeerReport, peer: Peer) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import include, path
 
 from vpn.views import (
+    firewall,
     instance,
     instance_activity,
     instance_delete,
@@ -31,6 +32,7 @@ _INSTANCES = [
     path("instances/<uuid:pk>/retry/", progress.instance_retry, name="instance_retry"),
     path("instances/<uuid:pk>/routing/", instance_settings.instance_routing, name="instance_routing"),
     path("instances/<uuid:pk>/dns/", instance_settings.instance_dns, name="instance_dns"),
+    path("instances/<uuid:pk>/firewall/", firewall.instance_firewall, name="instance_firewall"),
     path("instances/<uuid:pk>/settings/", instance_settings.instance_settings, name="instance_settings"),
     path("instances/<uuid:pk>/activity/", instance_activity.instance_activity, name="instance_activity"),
     path("instances/<uuid:pk>/delete/", instance_delete.instance_delete, name="instance_delete"),

@@ -10,7 +10,14 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 
 from vpn.addressing import Network, is_broad, is_default_route, reserved_reason
-from vpn.constants import HOSTNAME_LENGTH, LABEL_TEXT_LENGTH, MAX_MTU, MIN_MTU, NAME_LENGTH, RESERVED_HOSTNAMES
+from vpn.constants import (
+    HOSTNAME_LENGTH,
+    LABEL_TEXT_LENGTH,
+    MAX_MTU,
+    MIN_MTU,
+    NAME_LENGTH,
+    RESERVED_HOSTNAMES,
+)
 from vpn.keys import decode_key, is_contributory
 
 # A refusal quotes what was entered, but not a page of it.
@@ -48,7 +55,7 @@ def _validate_length(value: str, shortest: int, longest: int) -> None:
 def validate_hostname(value: str) -> None:
     """The first label of an instance's public name: 3 to 20 characters of one DNS label, lower case (RFC 1123)."""
     if value.isascii() and value != value.lower():
-        raise ValidationError(f"Use lower case: {_quoted(value.lower())}.", code="upper_case")
+        raise ValidationError(f"Use lower case: {quoted(value.lower())}.", code="upper_case")
     if "." in value:
         raise ValidationError("Enter the first part of the name only, without a dot.", code="dot")
     if not re.fullmatch(r"[a-z0-9-]*", value):
@@ -60,14 +67,14 @@ def validate_hostname(value: str) -> None:
         # Such labels are set apart for internationalised names ("xn--"; RFC 5890, section 2.3.1).
         raise ValidationError("Do not use two hyphens as third and fourth character.", code="reserved_label")
     if value in RESERVED_HOSTNAMES:
-        raise ValidationError(f"{_quoted(value)} is reserved. Choose another hostname.", code="reserved")
+        raise ValidationError(f"{quoted(value)} is reserved. Choose another hostname.", code="reserved")
 
 
 def parse_network(text: str) -> Network:
     """An IPv4 or IPv6 network in CIDR notation, such as 10.1.0.0/24; white space around it is ignored."""
     text = text.strip()
     address_text, slash, prefix_text = text.partition("/")
-    address = _parse_address(address_text, "Enter a network such as 10.1.0.0/24 or fd12:3456::/48")
+    address = parse_address(address_text, "Enter a network such as 10.1.0.0/24 or fd12:3456::/48")
     longest = address.max_prefixlen
     if not slash:
         raise ValidationError(
@@ -89,16 +96,17 @@ def parse_network(text: str) -> Network:
     return network
 
 
-def _parse_address(text: str, instead: str) -> IPv4Address | IPv6Address:
+def parse_address(text: str, instead: str) -> IPv4Address | IPv6Address:
+    """An address without a zone; where it is none, the refusal begins with `instead`: what to enter."""
     if "%" in text:
-        raise ValidationError(f"{_quoted(text)} has a zone, which only means something on one host.", code="zone")
+        raise ValidationError(f"{quoted(text)} has a zone, which only means something on one host.", code="zone")
     if re.search(r"(^|\.)0[0-9]", text) and ":" not in text:
         # Some programs read 010 as octal: an address that means two things is refused.
-        raise ValidationError(f"{_quoted(text)} has leading zeros. Write it without them.", code="leading_zero")
+        raise ValidationError(f"{quoted(text)} has leading zeros. Write it without them.", code="leading_zero")
     try:
         return ip_address(text)
     except (AddressValueError, ValueError):
-        raise ValidationError(f"{instead}; {_quoted(text)} is none.", code="not_an_address") from None
+        raise ValidationError(f"{instead}; {quoted(text)} is none.", code="not_an_address") from None
 
 
 def parse_pushed_route(text: str) -> Network:
@@ -119,7 +127,7 @@ def parse_pushed_route(text: str) -> Network:
 
 def parse_dns_server(text: str) -> IPv4Address | IPv6Address:
     """The address of a resolver that devices are told to use."""
-    address = _parse_address(text.strip(), "Enter the address of a DNS server, such as 9.9.9.9")
+    address = parse_address(text.strip(), "Enter the address of a DNS server, such as 9.9.9.9")
     network = IPv4Network(address) if isinstance(address, IPv4Address) else IPv6Network(address)
     reason = reserved_reason(network)
     if reason is not None:
@@ -150,7 +158,7 @@ def parse_rule_end(text: str) -> str:
         except ValueError:
             raise ValidationError(f"Give the id of the {kind} after the colon.", code="not_an_id") from None
     if not re.match(r"[0-9a-fA-F]*[.:]|[0-9]+/", text):
-        nothing = f"{_quoted(text)} is none of them." if text else "This is empty."
+        nothing = f"{quoted(text)} is none of them." if text else "This is empty."
         raise ValidationError(
             f"Enter any, a network such as 10.1.0.0/24, or a site, member or group. {nothing}", code="not_an_end"
         )
@@ -175,6 +183,7 @@ def validate_wireguard_key(value: str) -> None:
         raise ValidationError(message, code="weak_key")
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """What was entered as a refusal shows it."""
     shown = text if len(text) <= QUOTED_CHARACTERS else text[:QUOTED_CHARACTERS] + "…"
     return f"“{shown}”"

@@ -87,7 +87,7 @@ def test_a_phone_sends_everything_through_the_hub(lab: Lab, admin: Visitor, phon
     story["phone"] = add_client(admin, story["instance"], device="phone", route_all="true")
     profile = fetch_profile(admin, story["phone"])
     assert "0.0.0.0/0, ::/0" in profile
-    assert "DNS = 9.9.9.9, 149.112.112.112" in profile
+    assert re.search(r"^DNS = 100\.[0-9.]+, fd[0-9a-f:]+, [a-z0-9-]+\.vpn\.example\.net$", profile, re.MULTILINE)
     lab.wg_quick_up(phone, profile)
     for source, target in ((lab.host.v4, lab.outside.v4), (lab.host.v6, lab.outside.v6)):
         lab.wait_ping(phone, target)

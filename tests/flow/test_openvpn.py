@@ -87,16 +87,21 @@ def test_a_device_that_changes_its_protocol_keeps_its_address(
     address = re.search(r"100\.\d+\.\d+\.\d+", admin.get(page).text)
     assert address
     admin.submit(f"{page}edit/", {"protocol": "wireguard"})
-    wait_until(lambda: not lab.ping(laptop, berlin.lan.v4, timeout=0.2), REVOKED_WITHIN, "the old session to end")
-    lab.openvpn_down(laptop)
     profile = fetch_profile(admin, story["laptop"])
     assert f"Address = {address[0]}/32" in profile
-    lab.wg_quick_up(laptop, profile)
-    lab.wait_ping(laptop, berlin.lan.v4)
-    lab.wg_quick_down(laptop)
+    assert lab.ping(laptop, berlin.lan.v4), "what it has works until the new one is used"
+    assert "its OpenVPN profile works until" in admin.get(page).text
+    reinstalled = lab.add_client("reinstalled")
+    lab.wg_quick_up(reinstalled, profile)
+    lab.wait_ping(reinstalled, berlin.lan.v4)
+    wait_until(lambda: not lab.ping(laptop, berlin.lan.v4, timeout=0.2), REVOKED_WITHIN, "the old session to end")
+    lab.openvpn_down(laptop)
+    wait_until(lambda: "profile works until" not in admin.get(page).text, 15, "the portal to see the new one")
+    assert lab.ping(reinstalled, berlin.lan.v4)
     admin.submit(f"{page}edit/", {"protocol": "openvpn"})
     lab.openvpn_up(laptop, fetch_profile(admin, story["laptop"]))
     lab.wait_ping(laptop, berlin.lan.v4, 20)
+    wait_until(lambda: not lab.ping(reinstalled, berlin.lan.v4, timeout=0.2), REVOKED_WITHIN, "the old one to end")
 
 
 def test_a_deleted_device_is_out_within_two_seconds_and_stays_out(

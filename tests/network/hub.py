@@ -123,6 +123,7 @@ class Device:
     subnets: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    former: OpenVPNDevice | None = None
 
     def document(self) -> spec.WireGuardPeerDocument:
         """Return the peer as the hub knows it."""
@@ -154,6 +155,7 @@ class OpenVPNDevice:
     compat: bool = False
     tags: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    former: Device | None = None
 
     def document(self) -> spec.OpenVPNPeerDocument:
         """Return the peer as the hub knows it."""
@@ -177,6 +179,8 @@ def add_optional(
         document["tags"] = list(device.tags)
     if device.names:
         document["names"] = list(device.names)
+    if device.former is not None:
+        document["former"] = device.former.document()
 
 
 @dataclass
@@ -264,6 +268,19 @@ class Hub:
         )
         self.devices[peer_id] = device
         return device
+
+    def over_wireguard(self, device: OpenVPNDevice) -> Device:
+        """Return a peer as it is when it changes to WireGuard."""
+        private_key, public_key = make_keys()
+        return Device(
+            device.peer_id, private_key, public_key, wg("genpsk"), device.v4, device.v6, device.subnets, former=device
+        )
+
+    def over_openvpn(self, device: Device) -> OpenVPNDevice:
+        """Return a peer as it is when it changes to OpenVPN."""
+        assert self.authority is not None
+        credential = self.authority.issue(device.peer_id)
+        return OpenVPNDevice(device.peer_id, credential, device.v4, device.v6, device.subnets, former=device)
 
     def add_many(self, count: int) -> None:
         """Add peers that nobody uses, with made-up keys."""

@@ -500,14 +500,17 @@ class Lab:
         return node
 
     def _remove_namespace(self, node: Node) -> None:
-        # All that runs in the laboratory's own namespaces was started for it.
-        pids = subprocess.run(["ip", "netns", "pids", node.netns], capture_output=True, text=True, check=False).stdout
-        for pid in pids.split():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+        self._end_processes(node.netns)
         subprocess.run(["ip", "netns", "delete", node.netns], capture_output=True, check=False)
         shutil.rmtree(NETNS_ETC / node.netns, ignore_errors=True)
         self._nodes.pop(node.name, None)
+
+    def _end_processes(self, netns: str) -> None:
+        # All that runs in the laboratory's own namespaces was started for it.
+        pids = subprocess.run(["ip", "netns", "pids", netns], capture_output=True, text=True, check=False).stdout
+        for pid in pids.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
     def hubs(self) -> set[str]:
         """Return the hubs that have a link to the host, or a tunnel process on it."""
@@ -524,6 +527,7 @@ class Lab:
         # Also those that came no further than their namespace.
         saved = {path.name for path in self.state.glob("*") if re.fullmatch(r"[a-z][a-z0-9]{9}", path.name)}
         for hub in self.hubs() | saved:
+            self._end_processes(f"hub-{hub}")
             subprocess.run(["ip", "netns", "delete", f"hub-{hub}"], capture_output=True, check=False)
             self.run(self.host, ["ip", "link", "delete", f"vh-{hub}"], check=False)
             Path(f"/run/wireguard/wg-{hub}.sock").unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.network.delivered import bring_up
 from tests.network.hub import Hub, Watch
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Site, wait_until
+from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, Site, wait_until
 from tests.network.underlay import add_behind, host_without
 
 World = tuple[Lab, Hub]
@@ -19,8 +19,12 @@ import errno, socket, sys
 try:
     socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)
 except OSError as error:
-    print("refused" if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH) else error)
+    print("refused" if error.errno in (errno.ECONNREFUSED, errno.ENETUNREACH) else error)
 """
+
+
+def try_to_connect(lab: Lab, node: Node, address: str) -> str:
+    return lab.run(node, [sys.executable, "-S", "-c", REFUSED, address, "80"]).stdout
 
 
 @pytest.fixture(scope="module")
@@ -81,15 +85,16 @@ def test_a_family_without_a_way_out_is_refused_at_once(world: World, family: int
     port = 8000 + family + 10 * (protocol == "openvpn")
     carried, missing = (OUTSIDE_V4, OUTSIDE_V6) if family == 6 else (OUTSIDE_V6, OUTSIDE_V4)
     with host_without(lab, family) as host:
-        assert hub.apply_next().changed["routing"]
+        assert hub.apply_next().changed["egress"]
         bring_up(hub, node, device, [host.v4 or host.v6], everything=True)
         lab.serve_http(lab.outside, carried, port)
         assert lab.http_get(node, f"http://{f'[{carried}]' if ':' in carried else carried}:{port}/") == "hello"
         # Each one is answered, not the first few of a second.
         for _ in range(20):
-            assert lab.run(node, [sys.executable, "-c", REFUSED, missing, "80"]).stdout == "refused\n"
-        assert not hub.apply().changed["routing"]
-    assert hub.apply().changed["routing"]
+            assert try_to_connect(lab, node, missing) == "refused\n"
+        assert "nreachable" in lab.run(node, ["ping", "-n", "-c", "1", "-W", "3", missing], check=False).stdout
+        assert not hub.apply().changed["egress"]
+    assert hub.apply().changed["egress"]
     lab.wait_ping(node, missing)
 
 
@@ -105,7 +110,6 @@ def test_the_watch_follows_a_host_that_gets_or_loses_a_family(world: World) -> N
     with Watch(hub.agent):
         lab.wait_ping(node, OUTSIDE_V6, 15)
         with host_without(lab, 6):
-            routes = ["ip", "-6", "route", "show", "default"]
-            wait_until(lambda: "unreachable" in lab.run(hub.node, routes).stdout, 15, "the hub to know")
+            wait_until(lambda: try_to_connect(lab, node, OUTSIDE_V6) == "refused\n", 15, "the hub to know")
         assert lab.wait_ping(node, OUTSIDE_V6, 15)
     assert lab.ping(node, OUTSIDE_V4)

@@ -21,10 +21,14 @@ RESOLVER: ResolverDocument = {
 def test_peers_may_ask_the_resolver_while_there_is_one(lab: Lab, hub: Hub) -> None:
     alice = lab.add_client("alice")
     hub.connect(alice)
+    servers = []
     for address in (hub.v4, hub.v6):
-        lab.serve_http(hub.node, address, 53)
+        servers.append(lab.serve_http(hub.node, address, 53))
         lab.serve_http(hub.node, address, 54)
         assert not lab.can_connect(alice, address, 53, timeout=0.4)
+    for server in servers:
+        server.kill()
+        server.wait(5)
     hub.resolver = RESOLVER
     hub.apply_next()
     for address in (hub.v4, hub.v6):

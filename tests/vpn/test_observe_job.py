@@ -7,8 +7,11 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db.models import F
+from django.test import Client
 from django.utils import timezone
 
 from tests.factories import settle
@@ -16,7 +19,7 @@ from vpn.actions.peer import expire_peers
 from vpn.agent.report import HubReport
 from vpn.jobs.observe import observe_instance
 from vpn.jobs.reconcile import reconcile_all
-from vpn.models import Instance, Peer
+from vpn.models import Instance, Operation, Peer
 
 
 @dataclass
@@ -89,6 +92,111 @@ def test_a_peer_whose_time_is_over_is_taken_away_once(instance: Instance, client
     for _ in range(3):
         expire_peers()
     assert Instance.objects.get(pk=instance.pk).desired_generation == before + 1
+
+
+A_ROUTE = "A route to 10.9.0.0/16 was added."
+A_PEER = "A WireGuard peer that is not ours was there: abcdefgh…."
+
+
+@pytest.fixture
+def drifted(instance: Instance, server: Server) -> Instance:
+    """A settled instance whose server has what it confirmed, and a route and a peer that somebody added."""
+    settle(instance)
+    rows = Instance.objects.filter(pk=instance.pk)
+    rows.update(applied_digest="d" * 64)
+    instance.refresh_from_db()
+    server.report = HubReport(
+        instance.hub, instance.epoch, instance.applied_generation, "d" * 64, alive=True, observed_at=0.0,
+        drift=[A_ROUTE, A_PEER],
+    )  # fmt: skip
+    return instance
+
+
+def applied(instance: Instance) -> None:
+    """As if the worker had applied what it was rung for, and the server had confirmed it."""
+    settle(instance)
+    Instance.objects.filter(pk=instance.pk).update(applied_digest="d" * 64)
+    instance.refresh_from_db()
+
+
+def undoings(instance: Instance) -> list[Operation]:
+    return list(instance.operations.exclude(drift=[]))
+
+
+def test_what_somebody_else_added_is_told_and_undone(
+    drifted: Instance, rung: list[tuple[str, ...]], django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        assert applied_generation(drifted) == 0
+    assert ("apply", "vpn.jobs.apply.apply_instance", str(drifted.pk)) in rung
+    [operation] = undoings(drifted)
+    assert (operation.kind, operation.state) == ("apply", "running")
+    assert operation.summary == f"Undo what somebody else changed: {A_ROUTE} And 1 more."
+    assert operation.drift == [A_ROUTE, A_PEER]
+
+
+def test_everybody_sees_it_in_the_activity(drifted: Instance, auditor_browser: Client) -> None:
+    observe_instance(str(drifted.pk))
+    assert A_ROUTE in auditor_browser.get(f"/instances/{drifted.pk}/activity/").content.decode()
+
+
+def test_it_is_logged(drifted: Instance, caplog: pytest.LogCaptureFixture) -> None:
+    observe_instance(str(drifted.pk))
+    assert A_ROUTE in caplog.text
+
+
+def test_long_words_of_a_server_are_cut(drifted: Instance, server: Server) -> None:
+    server.report = dataclasses.replace(server.report, drift=["x" * 200] * 20)
+    observe_instance(str(drifted.pk))
+    [operation] = undoings(drifted)
+    assert len(operation.summary) == 200
+    assert operation.summary.endswith(" And 19 more.")
+
+
+def test_what_a_hub_says_in_the_midst_of_a_change_is_not_undone(drifted: Instance, server: Server) -> None:
+    claim(drifted, timedelta(seconds=30))
+    observe_instance(str(drifted.pk))
+    assert not undoings(drifted)
+
+
+def test_what_comes_back_is_undone_at_growing_intervals(drifted: Instance) -> None:
+    waited: list[int] = []
+    for times in range(5):
+        waited.append(0)
+        observe_instance(str(drifted.pk))
+        while len(undoings(drifted)) == times:
+            waited[-1] += 5
+            Operation.objects.filter(instance=drifted).update(started_at=F("started_at") - timedelta(seconds=5))
+            observe_instance(str(drifted.pk))
+        applied(drifted)
+    assert waited == [0, 10, 40, 160, 600]
+
+
+def test_and_the_instance_page_says_so(drifted: Instance, admin_browser: Client) -> None:
+    page = f"/instances/{drifted.pk}/"
+    for times in range(3):
+        assert "keeps changing the hub" not in admin_browser.get(page).content.decode(), times
+        Operation.objects.create(instance=drifted, kind="apply", state="succeeded", drift=[A_ROUTE])
+    text = admin_browser.get(page).content.decode()
+    assert "keeps changing the hub" in text
+    assert A_ROUTE in text
+    assert "3 times" in text
+
+
+def test_another_change_is_undone_at_once(drifted: Instance, server: Server) -> None:
+    observe_instance(str(drifted.pk))
+    applied(drifted)
+    server.report = dataclasses.replace(server.report, drift=["The address 10.98.0.1/24 was added."])
+    observe_instance(str(drifted.pk))
+    assert len(undoings(drifted)) == 2
+
+
+def test_a_server_that_never_stops_telling_is_not_heeded_each_time(drifted: Instance, server: Server) -> None:
+    for number in range(30):
+        server.report = dataclasses.replace(server.report, drift=[f"A route to 10.{number}.0.0/16 was added."])
+        observe_instance(str(drifted.pk))
+        applied(drifted)
+    assert len(undoings(drifted)) == 20
 
 
 def claim(instance: Instance, time_left: timedelta) -> None:

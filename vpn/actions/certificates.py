@@ -72,12 +72,14 @@ def issue_for_peer(peer: Peer, instance: Instance) -> None:
     peer.public_key, peer.preshared_key = _fingerprint(credential.certificate), ""
 
 
-def revoke(peer: Peer, instance: Instance) -> None:
-    """Put the peer's certificate on the revocation list; the caller saves the instance."""
-    if peer.certificate_serial:
+def revoke(instance: Instance, *serials: str) -> None:
+    """Put certificates on the revocation list; empty serials are none. The caller saves the instance."""
+    known = [serial for serial in serials if serial]
+    for serial in known:
         RevokedCertificate.objects.get_or_create(
-            instance=instance, serial=peer.certificate_serial, defaults={"revoked_at": timezone.now()}
+            instance=instance, serial=serial, defaults={"revoked_at": timezone.now()}
         )
+    if known:
         renew_revocation_list(instance)
 
 

@@ -10,21 +10,14 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from portal.exceptions import InvalidInput, NotPossible
+from portal.exceptions import NotPossible
 from vpn.actions.change import changing
 from vpn.actions.firewall_input import RuleFault, RuleValues, cleaned_rule, missing_ends
+from vpn.actions.refusal import InvalidSettings
 from vpn.constants import MOST_RULES
 from vpn.models import FirewallRule, Instance
 
 __all__ = ["InvalidSettings", "RuleFault", "cleaned_rules", "forget_end", "lock_instances", "naming", "replace_rules"]
-
-
-class InvalidSettings(InvalidInput):
-    """Settings at fault. `rule_faults` tells those of firewall rules again, by rule and field."""
-
-    def __init__(self, errors: Mapping[str, Sequence[str]], rule_faults: Sequence[RuleFault] = ()) -> None:
-        super().__init__(errors)
-        self.rule_faults = tuple(rule_faults)
 
 
 def cleaned_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> list[RuleValues]:

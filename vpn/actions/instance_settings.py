@@ -2,63 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
 
 from vpn.actions.change import changing
-from vpn.actions.firewall import InvalidSettings, RuleFault, cleaned_rules, replace_rules
+from vpn.actions.dns import cleaned_dns, replace_records
+from vpn.actions.dns_records import RecordFault
+from vpn.actions.firewall import cleaned_rules, replace_rules
+from vpn.actions.firewall_input import RuleFault
+from vpn.actions.refusal import InvalidSettings
 from vpn.choices import FirewallPolicy
-from vpn.constants import MOST_DNS_SERVERS, MOST_PUSHED_ROUTES
+from vpn.constants import MOST_PUSHED_ROUTES
 from vpn.models import Instance
-from vpn.validators import parse_dns_server, parse_pushed_route, validate_mtu, validate_name
+from vpn.validators import parse_pushed_route, validate_mtu, validate_name
 
 
 def update_instance(instance: Instance, **changes: Any) -> Instance:
-    """Change `name`, `mtu`, `pushed_routes`, `public_dns`, `firewall_policy`, `firewall` (rules as in the API).
+    """Change `name`, `mtu`, `pushed_routes`, `public_dns`, `split_dns`, `domains`, `dns_custom`, `firewall_policy`,
+    `firewall` (records and rules as in the API).
 
-    What is absent stays. Returns the instance as saved; raises InvalidInput with every fault.
+    What is absent stays. Returns the instance as saved; raises InvalidSettings with every fault.
     """
-    cleaned = _cleaned_settings(instance, changes)
-    if set(cleaned) == {"name"}:
+    if changes.keys() == {"name"}:
         # The name is not known to the hub: nothing to apply.
+        cleaned = _cleaned_settings(changes)
         Instance.objects.filter(pk=instance.pk).update(name=cleaned["name"])
         return Instance.objects.select_related("region", "server").get(pk=instance.pk)
-    rules = cleaned.pop("firewall", None)
     with changing(instance.pk) as locked:
+        cleaned = _gathered(
+            lambda: _cleaned_settings(changes),
+            lambda: cleaned_dns(locked, changes),
+            lambda: {"firewall": cleaned_rules(locked, changes["firewall"])} if "firewall" in changes else {},
+        )
+        if "dns_custom" in cleaned:
+            replace_records(locked, cleaned.pop("dns_custom"))
+        if "firewall" in cleaned:
+            replace_rules(locked, cleaned.pop("firewall"))
         for field, value in cleaned.items():
             setattr(locked, field, value)
-        if rules is not None:
-            replace_rules(locked, rules)
     return locked
 
 
-def _cleaned_settings(instance: Instance, changes: dict[str, Any]) -> dict[str, Any]:
-    errors = faults_of({field: (check, changes[field]) for field, check in _CHECKS.items() if field in changes})
-    cleaned: dict[str, Any] = {field: changes[field] for field in _CHECKS if field in changes}
-    for field, parse, most in (
-        ("pushed_routes", parse_pushed_route, MOST_PUSHED_ROUTES),
-        ("public_dns", parse_dns_server, MOST_DNS_SERVERS),
-    ):
-        if len(changes.get(field, ())) > most:
-            errors[field] = [f"Name at most {most}."]
-        elif field in changes:
-            try:
-                cleaned[field] = list(dict.fromkeys(str(parse(text)) for text in changes[field]))
-            except ValidationError as error:
-                errors[field] = error.messages
-    if cleaned.get("public_dns") == []:
-        errors["public_dns"] = ["Name at least one DNS server: profiles for all traffic need one."]
-    rule_faults: Sequence[RuleFault] = ()
-    if "firewall" in changes:
+def _gathered(*cleaners: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What all of them return together; raises one InvalidSettings with what all of them refuse."""
+    cleaned: dict[str, Any] = {}
+    errors: dict[str, list[str]] = {}
+    rules: list[RuleFault] = []
+    records: list[RecordFault] = []
+    for cleaner in cleaners:
         try:
-            cleaned["firewall"] = cleaned_rules(instance, changes["firewall"])
+            cleaned |= cleaner()
         except InvalidSettings as refusal:
             errors |= refusal.errors
-            rule_faults = refusal.rule_faults
+            rules += refusal.rule_faults
+            records += refusal.record_faults
     if errors:
-        raise InvalidSettings(errors, rule_faults)
+        raise InvalidSettings(errors, rules, records)
+    return cleaned
+
+
+def _cleaned_settings(changes: dict[str, Any]) -> dict[str, Any]:
+    errors = faults_of({field: (check, changes[field]) for field, check in _CHECKS.items() if field in changes})
+    cleaned: dict[str, Any] = {field: changes[field] for field in _CHECKS if field in changes}
+    routes = changes.get("pushed_routes", ())
+    if len(routes) > MOST_PUSHED_ROUTES:
+        errors["pushed_routes"] = [f"Name at most {MOST_PUSHED_ROUTES}."]
+    elif "pushed_routes" in changes:
+        try:
+            cleaned["pushed_routes"] = list(dict.fromkeys(str(parse_pushed_route(text)) for text in routes))
+        except ValidationError as error:
+            errors["pushed_routes"] = error.messages
+    if errors:
+        raise InvalidSettings(errors)
     return cleaned
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Unpack
 
-from django.db.models import F, Max
+from django.db.models import F, Max, Q
 from django.utils import timezone
 
 from portal.exceptions import Conflict, InvalidInput, NotPossible
@@ -23,6 +23,7 @@ from vpn.actions.peer_input import (
     confirmed_before,
     protocol_faults,
 )
+from vpn.actions.protocol_change import end_former, end_former_of_refused, keep_former
 from vpn.addressing import PoolExhausted, last_peer_host, next_free_host
 from vpn.choices import KeyCustody, PeerType, Protocol
 from vpn.models import Instance, Peer, PeerTombstone, ProfileLink, Site
@@ -103,7 +104,8 @@ def _insert(peer: Peer, instance: Instance) -> None:
         )
     except PoolExhausted as error:
         raise Conflict(str(error), code="pool-exhausted") from None
-    if instance.peers.filter(public_key=peer.public_key).exists() or peer.public_key == instance.public_key:
+    same_key = Q(public_key=peer.public_key) | Q(former_public_key=peer.public_key)
+    if instance.peers.filter(same_key).exists() or peer.public_key == instance.public_key:
         raise Conflict("Another peer of this instance uses this public key.", field="public_key", code="key-in-use")
     peer.changed_generation = instance.desired_generation
     give_label(peer, instance)
@@ -127,9 +129,14 @@ def _give_keys(peer: Peer, instance: Instance, public_key: str = "") -> None:
         peer.public_key, peer.private_key = keys.public_key(private_key), private_key
 
 
+def _end_keys(peer: Peer, instance: Instance) -> None:
+    """End what the peer has, and what it had before it changed its protocol."""
+    certificates.revoke(instance, peer.certificate_serial)
+    end_former(peer, instance)
+
+
 def _renew_keys(peer: Peer, instance: Instance) -> None:
-    """End the keys that the peer has, and forget what was delivered and seen of them."""
-    certificates.revoke(peer, instance)
+    """Give the peer other keys, and forget what was delivered and seen of those that it has."""
     _give_keys(peer, instance)
     peer.delivered_digest, peer.delivered_at = "", None
     peer.last_handshake, peer.connected_from, peer.endpoint = None, None, ""
@@ -155,10 +162,14 @@ def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
         if wanted_label(fresh) != former_label or not fresh.dns_label:
             give_label(fresh, locked)
         if changes.get("protocol", fresh.protocol) != fresh.protocol:
+            if not keep_former(fresh):
+                _end_keys(fresh, locked)
             fresh.protocol = changes["protocol"]
             _renew_keys(fresh, locked)
         if not fresh.enabled:
             fresh.connected_from = None
+        if not fresh.is_admitted:
+            end_former(fresh, locked)
         fresh.changed_generation = locked.desired_generation
         fresh.save()
         follow_name(fresh, former_name)
@@ -174,6 +185,7 @@ def rotate_keys(peer: Peer) -> Peer:
         )
     with changing(peer.instance_id, only_peers=True) as locked:
         fresh = _fresh(peer, locked)
+        _end_keys(fresh, locked)
         _renew_keys(fresh, locked)
         fresh.changed_generation = locked.desired_generation
         fresh.save()
@@ -192,7 +204,7 @@ def delete_peer(peer: Peer) -> None:
     """Revoke and remove a peer; its live session ends when the hub has followed, within two seconds."""
     with changing(peer.instance_id, only_peers=True) as locked:
         fresh = _fresh(peer, locked)
-        certificates.revoke(fresh, locked)
+        _end_keys(fresh, locked)
         PeerTombstone.objects.create(
             instance=locked,
             peer_id=fresh.pk,
@@ -207,6 +219,8 @@ def reconsider_peers(peers: PeerQuerySet) -> None:
     for instance_id in list(peers.order_by().values_list("instance_id", flat=True).distinct()):
         try:
             with changing(instance_id, only_peers=True) as locked:
+                moving = peers.filter(instance=locked).exclude(former_protocol="")
+                end_former_of_refused(moving.select_related("member__user"), locked)
                 peers.filter(instance=locked).update(changed_generation=locked.desired_generation)
         except NotPossible:
             continue  # An instance that is going away needs no such change.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from vpn.agent import moves
 from vpn.agent.command import Place
-from vpn.agent.components import egress, firewall, namespace, openvpn, routing, wireguard
+from vpn.agent.components import dns, egress, firewall, namespace, openvpn, routing, wireguard
 from vpn.agent.errors import BASE_MISMATCH, CONFLICT, DESTROYED, FAILED, STALE, AgentError
 from vpn.agent.lock import host_lock
 from vpn.agent.names import LINK_COUNT, Link, Names
@@ -18,7 +19,7 @@ from vpn.agent.report import HubReport
 from vpn.agent.spec import HubDelta, HubSpec, Peer
 from vpn.agent.state import Change, Saved, State, Version
 
-# The mark that says which families the host had a way out for when the hub's routes were set.
+# The mark that says which families the host had a way out for when the hub's link was set up.
 FAMILIES: Final = "families"
 
 # What is wider than these is a way out, with other peers' networks in it.
@@ -32,6 +33,8 @@ class Host:
 
     place: Place
     state: State
+    # By hub, from when on (time.monotonic) somebody else's changes may be looked for again: see `drift`.
+    looks: dict[str, float] = field(default_factory=dict)
 
     def names(self, hub: str) -> Names:
         """Return the names of a hub's parts here."""
@@ -52,7 +55,7 @@ def apply(host: Host, spec: HubSpec) -> HubReport:
         if saved is not None:
             _refuse_older(saved, spec.version, wanted.digest)
         with _unsettled(host, spec.hub):
-            changed = reconcile(host, spec)
+            changed = reconcile(host, spec, saved.spec if saved else None)
             if saved is not None:
                 firewall.cut(host.names(spec.hub), _given_up(saved.spec.peers, spec.peers))
             if saved is None or saved.digest != wanted.digest or saved.spec.version != spec.version:
@@ -82,10 +85,7 @@ def apply_delta(host: Host, delta: HubDelta) -> HubReport:
             change = saved.change(delta)
             saved.advance(delta, change)
             with _unsettled(host, delta.hub):
-                if _is_small(change) and _is_alive(host, names):
-                    changed = _follow(host, names, saved.spec, change)
-                else:
-                    changed = reconcile(host, saved.spec)
+                changed = _bring(host, names, saved.spec, moves.open_ways_of(host.state, delta.hub, change))
                 host.state.save_delta(saved, delta)
         except BaseException:
             # What is in memory may be ahead of what is written.
@@ -108,6 +108,7 @@ def destroy(host: Host, hub: str, version: Version) -> HubReport:
         names = host.names(hub)
         there = {"namespace": namespace.exists(names.netns), "wireguard": wireguard.is_alive(names)}
         there["openvpn"] = openvpn.remove(host.state.openvpn(hub))
+        there["dns"] = dns.remove(host.state.dns(hub))
         wireguard.remove(names)
         egress.remove(names)
         namespace.remove(names)
@@ -128,28 +129,74 @@ def restore(host: Host, hub: str) -> bool:
         return any(reconcile(host, saved.spec).values())
 
 
-def reconcile(host: Host, spec: HubSpec) -> dict[str, bool]:
-    """Compare the hub with `spec`, change what differs, and return which components that was. Needs the host's lock."""
+def supersede(host: Host, hub: str) -> set[str]:
+    """End the old sessions of peers that are there over their new protocol; return which peers those are."""
+    names = host.names(hub)
+    arrived = moves.arrived(host.state, names)
+    if not arrived:
+        return set()
+    with host_lock(host.state.directory):
+        saved = host.state.load(hub)
+        if saved is None:
+            return set()
+        was_settled = host.state.settled(hub)
+        # Marked before it is remembered that they are over: a crash in between must not leave them in.
+        with _unsettled(host, hub):
+            change = moves.shut(host.state, hub, saved.spec.peers, arrived)
+            if was_settled:
+                _bring(host, names, saved.spec, change)
+            else:
+                reconcile(host, saved.spec)
+        return set(change.peers)
+
+
+def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[str, bool]:
+    """Compare the hub with `spec`, change what differs, and return which components that was. Needs the host's lock.
+
+    `saved` is what the hub was to be before, where that is known.
+    """
+    spec = replace(spec, peers=moves.open_ways(host.state, spec.hub, spec.peers))
     names = host.names(spec.hub)
     marks = host.state.marks(spec.hub)
     before = dict(marks)
     changed: dict[str, bool] = {}
+    if not namespace.exists(names.netns):
+        # A namespace that lost its name lives on with its tunnels as long as a process is in it.
+        dns.stop(host.state.dns(spec.hub))
     changed["namespace"] = namespace.ensure(names)
     link = _link(host, spec.hub)
     changed["egress"] = reconcile_host(host)
-    changed["egress"] |= egress.ensure(names, link, marks)
-    # The rules stand before the first packet can come.
-    changed["firewall"] = firewall.ensure(names, spec, marks)
     families = egress.families(host.place)
+    changed["egress"] |= egress.ensure(names, link, families, marks)
+    # The rules stand before the first packet can come.
+    asking = dns.with_servers_of(spec, saved)
+    changed["firewall"] = firewall.ensure(names, asking, marks)
     marks[FAMILIES] = " ".join(families)
     if marks != before:
         host.state.save_marks(spec.hub, marks)
     changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
-    changed["routing"] = routing.ensure(names, spec, link, families)
+    changed["routing"] = routing.ensure(names, spec, link)
     if changed["routing"] and firewall.minds_ways(spec):
         firewall.judge_again(names)
     # Last: a port that is taken must not keep WireGuard's peers apart.
-    changed["openvpn"] = openvpn.ensure(names, spec, host.state.openvpn(spec.hub))
+    changed |= _ensure_processes(host, names, spec)
+    if asking is not spec:
+        firewall.ensure(names, spec, marks)
+        host.state.save_marks(spec.hub, marks)
+    return changed
+
+
+def _ensure_processes(host: Host, names: Names, spec: HubSpec) -> dict[str, bool]:
+    """Make what listens on ports be there: all of it is tried before an AgentError is raised."""
+    components = {"openvpn": (openvpn.ensure, host.state.openvpn), "dns": (dns.ensure, host.state.dns)}
+    changed, refusals = {}, []
+    for name, (ensure, directory) in components.items():
+        try:
+            changed[name] = ensure(names, spec, directory(spec.hub))
+        except AgentError as refusal:
+            refusals.append(refusal)
+    if refusals:
+        raise refusals[0]
     return changed
 
 
@@ -164,8 +211,15 @@ def reconcile_host(host: Host) -> bool:
 
 
 def _is_alive(host: Host, names: Names) -> bool:
-    directory = host.state.openvpn(names.hub)
-    return namespace.exists(names.netns) and wireguard.is_alive(names) and openvpn.is_alive(directory)
+    tunnels = wireguard.is_alive(names) and openvpn.is_alive(host.state.openvpn(names.hub))
+    return namespace.exists(names.netns) and tunnels and dns.is_alive(host.state.dns(names.hub))
+
+
+def _bring(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str, bool]:
+    """Bring the hub to `spec`, which `change` led to: by that alone where that is enough."""
+    if _is_small(change) and _is_alive(host, names):
+        return _follow(host, names, spec, change)
+    return reconcile(host, spec)
 
 
 def _follow(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str, bool]:
@@ -183,6 +237,7 @@ def _follow(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str
     changed["routing"] = routing.change(names, old.values(), new.values())
     if _routes_of(old) != _routes_of(new) and firewall.minds_ways(spec):
         firewall.judge_again(names)
+    changed["dns"] = dns.change(spec, host.state.dns(names.hub), old, new)
     firewall.cut(names, _given_up(old, new))
     return changed
 

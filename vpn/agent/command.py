@@ -34,6 +34,7 @@ PACKAGES: Final = {
     "nft": "nftables",
     "conntrack": "conntrack",
     "openvpn": "openvpn",
+    "dnsmasq": "dnsmasq-base",
     "prlimit": "util-linux",
     "setpriv": "util-linux",
 }

@@ -214,6 +214,7 @@ def _chains(names: Names, spec: HubSpec) -> dict[str, tuple[str, list[str]]]:
             [
                 'oifname "lo" accept',
                 f"oifname {uplink} icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept",
+                *_silence(names, spec),
                 f"oifname {tunnels} icmp type {{ destination-unreachable, time-exceeded, parameter-problem }} accept",
                 (
                     f"oifname {tunnels} icmpv6 type {{ destination-unreachable, packet-too-big, time-exceeded,"
@@ -252,6 +253,22 @@ def _resolver(names: Names, spec: HubSpec) -> tuple[list[str], list[str]]:
     # Also into a tunnel: a site may be the way to everything.
     asking = [f'oifname {{ {tunnels}, "{names.uplink}" }} {_daddr(address)} {dns}' for address in servers]
     return asked, asking
+
+
+def _silence(names: Names, spec: HubSpec) -> list[str]:
+    """Return the rules that keep the hub from refusing questions: while its resolver starts anew they are asked again.
+
+    Stub resolvers that are refused give up at once.
+    """
+    if spec.resolver is None:
+        return []
+    tunnels = ", ".join(f'"{name}"' for name in names.tunnels)
+    own = [str(ipaddress.ip_interface(address).ip) for address in spec.addresses]
+    return [
+        f"oifname {{ {tunnels} }} meta l4proto {{ icmp, ipv6-icmp }} ct original {_daddr(address)}"
+        " ct original proto-dst 53 drop"
+        for address in own
+    ]
 
 
 def _daddr(address: str) -> str:

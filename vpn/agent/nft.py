@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
 from vpn.agent.command import Place
 
-PROGRAM = "nft"
+PROGRAM: Final = "nft"
+_TABLE: Final = re.compile(r"^table (\S+) (\S+)$", re.MULTILINE)
 
 
 def ensure_table(place: Place, name: str, body: str, marks: dict[str, str]) -> bool:
@@ -30,6 +33,24 @@ def ensure_table(place: Place, name: str, body: str, marks: dict[str, str]) -> b
 def run(place: Place, script: str) -> None:
     """Have `script` done in `place`, all of it in one transaction or nothing. Raises AgentError."""
     place.run([PROGRAM, "-f", "-"], script)
+
+
+def is_as_loaded(place: Place, name: str, marks: Mapping[str, str]) -> bool:
+    """Return whether `table inet NAME` in `place` is listed as it was when `ensure_table` had loaded it."""
+    listing = place.try_run([PROGRAM, "-s", "list", "table", "inet", name])
+    return listing.code == 0 and marks.get(name, "").partition(" ")[2] == _digest(listing.out)
+
+
+def tables(place: Place) -> set[tuple[str, str]]:
+    """Return the families and names of the tables in `place`."""
+    return set(_TABLE.findall(place.run([PROGRAM, "list", "tables"])))
+
+
+def remove_tables(place: Place, unwanted: Collection[tuple[str, str]]) -> bool:
+    """Take tables away, one by one, since one that its owner guards must not keep the others; were there any?"""
+    for family, name in unwanted:
+        place.try_run([PROGRAM, "delete", "table", family, name])
+    return bool(unwanted)
 
 
 def elements(networks: Iterable[object]) -> str:

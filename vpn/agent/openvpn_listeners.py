@@ -97,7 +97,7 @@ def _is_current(names: Names, layout: Layout, listener: str, interfaces: _Interf
     process = openvpn_process.written(layout.config(listener))
     return (
         process is not None
-        and process.digest == openvpn_config.digest(layout.directory, listener)
+        and openvpn_process.digest(process) == openvpn_config.digest(layout.directory, listener)
         and names.openvpn(listener) in interfaces
     )
 

@@ -8,12 +8,14 @@ from contextlib import suppress
 from itertools import pairwise
 
 from vpn.agent import files, openvpn_config, openvpn_listeners, openvpn_management
+from vpn.agent.inside import Inside
 from vpn.agent.names import COMPAT, Names
 from vpn.agent.openvpn_config import Layout
 from vpn.agent.openvpn_management import Session, Unheard
 from vpn.agent.openvpn_scripts import METRIC, PROTOCOL
+from vpn.agent.peers import by_openvpn, openvpn_side
 from vpn.agent.revocation import revoked_serials
-from vpn.agent.spec import HubSpec, OpenVPNPeer
+from vpn.agent.spec import HubSpec
 
 Sessions = dict[str, list[Session]]
 
@@ -85,9 +87,25 @@ def forget_routes(names: Names, spec: HubSpec, networks: Iterable[str]) -> None:
     )
 
 
+def drift(names: Names, spec: HubSpec, there: Inside) -> list[str]:
+    """Return in words which routes of sessions, and addresses of listeners, are nobody's."""
+    own = {network for peer in by_openvpn(spec.peers.values()) for network in peer.networks}
+    sentences = [
+        f"A route to {route.network} was added."
+        for route in there.routes
+        if route.protocol == str(PROTOCOL) and route.device in names.tunnels and route.network not in own
+    ]
+    addresses = {ipaddress.ip_interface(address).ip for address in spec.addresses}
+    alone = frozenset(f"{address}/{address.max_prefixlen}" for address in addresses)
+    for listener in openvpn_config.ports(spec.openvpn):
+        added = there.added(names.openvpn(listener), alone)
+        sentences += [f"The address {address} was added." for address in added]
+    return sentences
+
+
 def _is_welcome(spec: HubSpec, name: str, listener: str) -> bool:
-    peer = spec.peers.get(name)
-    return isinstance(peer, OpenVPNPeer) and peer.compat == (listener == COMPAT)
+    peer = openvpn_side(spec.peers.get(name))
+    return peer is not None and peer.compat == (listener == COMPAT)
 
 
 def _shown(layout: Layout, name: str, device: str) -> tuple[int, int]:
@@ -102,7 +120,7 @@ def _ensure_routes(names: Names, spec: HubSpec, sessions: Sessions) -> bool:
 
     A peer may come or go meanwhile, so that routes of peers that are admitted are let be, wherever they lead.
     """
-    peers = {name: peer for name, peer in spec.peers.items() if isinstance(peer, OpenVPNPeer)}
+    peers = {peer.common_name: peer for peer in by_openvpn(spec.peers.values())}
     own = {network for peer in peers.values() for network in peer.networks}
     there = _observe_routes(names)
     known = {network for network, _ in there}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from vpn.agent import checks
@@ -23,7 +23,7 @@ KEY: Final = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 _MOST_TAGS: Final = 1000
 _MOST_NAMES: Final = 16
 # Fields that came later: a peer without them is as good.
-_OPTIONAL_FIELDS: Final = frozenset({"tags", "names"})
+_OPTIONAL_FIELDS: Final = frozenset({"tags", "names", "former"})
 _WIREGUARD_FIELDS: Final = frozenset({"public_key", "preshared_key", "allowed_ips", "routes"})
 _OPENVPN_FIELDS: Final = frozenset({"protocol", "common_name", "addresses", "routes", "route_all", "compat"})
 
@@ -38,6 +38,7 @@ class WireGuardPeer:
     routes: tuple[str, ...]
     tags: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    former: OpenVPNPeer | None = None
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -67,6 +68,7 @@ class OpenVPNPeer:
     compat: bool
     tags: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    former: WireGuardPeer | None = None
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -96,6 +98,8 @@ def _add_optional(document: WireGuardPeerDocument | OpenVPNPeerDocument, peer: P
         document["tags"] = list(peer.tags)
     if peer.names:
         document["names"] = list(peer.names)
+    if peer.former is not None:
+        document["former"] = peer.former.document()
 
 
 class PeerIndex:
@@ -122,8 +126,8 @@ class PeerIndex:
     def add(self, peer_id: str, peer: Peer) -> list[str]:
         """Put a peer in and return what it clashes with."""
         clashes = []
-        if isinstance(peer, WireGuardPeer):
-            other = self.keys.setdefault(peer.public_key, peer_id)
+        for wireguard in by_wireguard([peer]):
+            other = self.keys.setdefault(wireguard.public_key, peer_id)
             if other != peer_id:
                 clashes.append(f"peers {other} and {peer_id} have the same public key")
         for network in peer.networks:
@@ -134,21 +138,36 @@ class PeerIndex:
 
     def discard(self, peer_id: str, peer: Peer) -> None:
         """Take a peer out."""
-        if isinstance(peer, WireGuardPeer) and self.keys.get(peer.public_key) == peer_id:
-            del self.keys[peer.public_key]
+        for wireguard in by_wireguard([peer]):
+            if self.keys.get(wireguard.public_key) == peer_id:
+                del self.keys[wireguard.public_key]
         for network in peer.networks:
             if self.networks.get(network) == peer_id:
                 del self.networks[network]
 
 
+def wireguard_side(peer: Peer | None) -> WireGuardPeer | None:
+    """Return how a peer may come over WireGuard: it does, or it did until lately."""
+    if peer is None or isinstance(peer, WireGuardPeer):
+        return peer
+    return peer.former
+
+
+def openvpn_side(peer: Peer | None) -> OpenVPNPeer | None:
+    """Return how a peer may come over OpenVPN: it does, or it did until lately."""
+    if peer is None or isinstance(peer, OpenVPNPeer):
+        return peer
+    return peer.former
+
+
 def by_wireguard(peers: Iterable[Peer]) -> list[WireGuardPeer]:
-    """Return the peers that come over WireGuard."""
-    return [peer for peer in peers if isinstance(peer, WireGuardPeer)]
+    """Return the peers that may come over WireGuard."""
+    return [side for peer in peers if (side := wireguard_side(peer)) is not None]
 
 
 def by_openvpn(peers: Iterable[Peer]) -> list[OpenVPNPeer]:
-    """Return the peers that come over OpenVPN."""
-    return [peer for peer in peers if isinstance(peer, OpenVPNPeer)]
+    """Return the peers that may come over OpenVPN."""
+    return [side for peer in peers if (side := openvpn_side(peer)) is not None]
 
 
 def parse_peers(value: object, name: str, faults: Faults) -> dict[str, Peer]:
@@ -160,16 +179,36 @@ def parse_peers(value: object, name: str, faults: Faults) -> dict[str, Peer]:
     for peer_id, document in value.items():
         if not isinstance(peer_id, str) or not PEER_ID.fullmatch(peer_id):
             faults.append(f"{name} has an id that is no UUID")
-        elif isinstance(document, dict) and "protocol" in document:
-            peers[peer_id] = _openvpn_peer(peer_id, document, faults)
         else:
-            peers[peer_id] = _wireguard_peer(peer_id, document, faults)
+            peers[peer_id] = _with_former(_peer(peer_id, document, faults, _OPTIONAL_FIELDS), document, faults)
     return peers
 
 
-def _wireguard_peer(peer_id: str, document: object, faults: Faults) -> WireGuardPeer:
+def _peer(peer_id: str, document: object, faults: Faults, optional: frozenset[str]) -> tuple[str, Peer]:
+    if isinstance(document, dict) and "protocol" in document:
+        return peer_id, _openvpn_peer(peer_id, document, faults, optional)
+    return peer_id, _wireguard_peer(peer_id, document, faults, optional)
+
+
+def _with_former(found: tuple[str, Peer], document: object, faults: Faults) -> Peer:
+    """Return a peer with what it was before it changed its protocol."""
+    peer_id, peer = found
+    if not isinstance(document, dict) or document.get("former") is None:
+        return peer
+    _, former = _peer(peer_id, document["former"], faults, frozenset())
+    if set(former.networks) != set(peer.networks):
+        faults.append(f"peer {peer_id} had other networks before it changed its protocol")
+    if isinstance(peer, WireGuardPeer) and isinstance(former, OpenVPNPeer):
+        return replace(peer, former=former)
+    if isinstance(peer, OpenVPNPeer) and isinstance(former, WireGuardPeer):
+        return replace(peer, former=former)
+    faults.append(f"peer {peer_id} has not changed its protocol")
+    return peer
+
+
+def _wireguard_peer(peer_id: str, document: object, faults: Faults, optional: frozenset[str]) -> WireGuardPeer:
     where = f"peer {peer_id}"
-    data = checks.fields_of(document, where, _WIREGUARD_FIELDS, faults, _OPTIONAL_FIELDS)
+    data = checks.fields_of(document, where, _WIREGUARD_FIELDS, faults, optional)
     preshared_key = data.get("preshared_key")
     peer = WireGuardPeer(
         public_key=checks.text(data.get("public_key"), f"{where} public_key", KEY, faults),
@@ -186,9 +225,9 @@ def _wireguard_peer(peer_id: str, document: object, faults: Faults) -> WireGuard
     return peer
 
 
-def _openvpn_peer(peer_id: str, document: object, faults: Faults) -> OpenVPNPeer:
+def _openvpn_peer(peer_id: str, document: object, faults: Faults, optional: frozenset[str]) -> OpenVPNPeer:
     where = f"peer {peer_id}"
-    data = checks.fields_of(document, where, _OPENVPN_FIELDS, faults, _OPTIONAL_FIELDS)
+    data = checks.fields_of(document, where, _OPENVPN_FIELDS, faults, optional)
     checks.choice(data.get("protocol"), f"{where} protocol", (OPENVPN,), faults)
     if data.get("common_name") != peer_id:
         faults.append(f"{where} has a common_name that is not its id")

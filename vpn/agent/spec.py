@@ -27,7 +27,7 @@ from vpn.agent.documents import (
     WireGuardDocument,
     WireGuardPeerDocument,
 )
-from vpn.agent.peers import KEY, PEER_ID, OpenVPNPeer, Peer, PeerIndex, WireGuardPeer, parse_peers
+from vpn.agent.peers import KEY, PEER_ID, OpenVPNPeer, Peer, PeerIndex, WireGuardPeer, by_openvpn, parse_peers
 from vpn.agent.resolver import MOST_DOMAINS, NAME, Record, Resolver, parse_resolver
 from vpn.agent.rules import Rule, parse_rules
 
@@ -310,7 +310,7 @@ def _openvpn(value: object, faults: Faults) -> OpenVPN | None:
 
 
 def _check_openvpn(spec: HubSpec, faults: Faults) -> None:
-    if any(isinstance(peer, OpenVPNPeer) and not spec.admits(peer) for peer in spec.peers.values()):
+    if not all(spec.admits(peer) for peer in by_openvpn(spec.peers.values())):
         faults.append("there are peers over OpenVPN without a listener for them")
     if spec.openvpn is None:
         return

@@ -8,7 +8,9 @@ destroyed/<hub>.json    what was destroyed, so that a late apply cannot bring it
 <hub>/journal           the deltas since, one a line, so that one peer more does not rewrite megabytes
 <hub>/unsettled         there while reality is being changed: whoever finds it compares everything
 <hub>/endpoints.json    where the peers were last heard from
+<hub>/moves.json        who changes protocol, and from when on the new one counts
 <hub>/openvpn/          what OpenVPN's listeners read (see openvpn_config)
+<hub>/dns/              what the hub's resolver reads (see resolver_config)
 <hub>/marks.json        digests of what was loaded into the hub's firewall
 """
 
@@ -25,10 +27,10 @@ from typing import Any, Final, cast
 
 from vpn.agent import files
 from vpn.agent.errors import BASE_MISMATCH, INVALID, AgentError
+from vpn.agent.peers import by_openvpn
 from vpn.agent.spec import (
     HubDelta,
     HubSpec,
-    OpenVPNPeer,
     Peer,
     PeerIndex,
     changed_total,
@@ -96,7 +98,7 @@ class Saved:
             }
         )
         change = Change(peers)
-        if any(isinstance(new, OpenVPNPeer) and not spec.admits(new) for _, new in peers.values()):
+        if not all(spec.admits(peer) for peer in by_openvpn(new for _, new in peers.values() if new is not None)):
             raise AgentError(BASE_MISMATCH, "The change needs a listener that the hub has not: send the whole spec.")
         if spec_digest(self.header, self._total_after(change)) != delta.digest:
             raise AgentError(BASE_MISMATCH, "The change does not lead to the state that it names: send the whole spec.")
@@ -270,6 +272,10 @@ class State:
         """Return where the files of a hub's OpenVPN are."""
         return self._path(hub, "openvpn")
 
+    def dns(self, hub: str) -> Path:
+        """Return where the files of a hub's resolver are."""
+        return self._path(hub, "dns")
+
     def marks(self, hub: str) -> dict[str, str]:
         """Return the marks that components left for a hub, by name."""
         document = files.read_json(self._path(hub, "marks.json"))
@@ -279,6 +285,16 @@ class State:
         """Remember marks; losing them means work done twice."""
         files.private_directory(self.directory / hub)
         files.replace(self._path(hub, "marks.json"), json.dumps(marks, sort_keys=True), durable=False)
+
+    def moves(self, hub: str) -> dict[str, Any]:
+        """Return which peers of a hub change their protocol (see moves.py); nothing that makes sense is nothing."""
+        document = files.read_json(self._path(hub, "moves.json"))
+        return document if isinstance(document, dict) else {}
+
+    def save_moves(self, hub: str, moves: dict[str, Any]) -> None:
+        """Remember moves; losing one would let a session in that is over."""
+        files.private_directory(self.directory / hub)
+        files.replace(self._path(hub, "moves.json"), json.dumps(moves, sort_keys=True))
 
     def host_marks(self) -> dict[str, str]:
         """Return the marks for what all hubs of the host share."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from vpn.agent import drift
 from vpn.agent.apply import Host
-from vpn.agent.components import egress, firewall, namespace, openvpn, wireguard
+from vpn.agent.components import dns, egress, firewall, namespace, openvpn, wireguard
 from vpn.agent.errors import UNKNOWN_HUB, AgentError
 from vpn.agent.report import HubReport
 
@@ -20,16 +21,19 @@ def status(host: Host, hub: str, with_peers: bool = True) -> HubReport:
     names = host.names(hub)
     directory = host.state.openvpn(hub)
     tunnel = namespace.exists(names.netns) and wireguard.is_alive(names)
+    alive = tunnel and openvpn.is_alive(directory) and dns.is_alive(host.state.dns(hub))
+    device = wireguard.observe(names) if tunnel and with_peers else None
     report = HubReport(
         hub=hub,
         epoch=saved.spec.epoch,
         generation=saved.spec.generation,
         digest=saved.digest if host.state.settled(hub) else "",
-        alive=tunnel and openvpn.is_alive(directory),
+        alive=alive,
         observed_at=time.time(),
-        peers=(wireguard.reports(names) if tunnel else {}) if with_peers else None,
-        hits=firewall.hits(names, saved.spec) if with_peers else None,
+        peers=(wireguard.reports(device) if device else {}) if with_peers else None,
         sessions=openvpn.reports(names, saved.spec, directory) if with_peers else None,
+        hits=firewall.hits(names, saved.spec) if with_peers else None,
+        drift=drift.find(host, hub, device) if alive and device else None,
         families=egress.families(host.place) if with_peers else None,
     )
     return replace(report, duration_ms=round((time.monotonic() - started) * 1000, 3))

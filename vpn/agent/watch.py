@@ -12,8 +12,8 @@ from types import FrameType
 from typing import Final
 
 from vpn.agent import uapi
-from vpn.agent.apply import FAMILIES, Host, reconcile_host, restore
-from vpn.agent.components import egress, namespace, openvpn, wireguard
+from vpn.agent.apply import FAMILIES, Host, reconcile_host, restore, supersede
+from vpn.agent.components import dns, egress, namespace, openvpn, wireguard
 from vpn.agent.errors import AgentError
 from vpn.agent.lock import host_lock
 
@@ -34,12 +34,20 @@ class Watch:
     endpoints: dict[str, dict[str, tuple[str, bool]]] = field(default_factory=dict)
     calling_since: dict[str, float] = field(default_factory=dict)
     retry_at: dict[str, float] = field(default_factory=dict)
+    # Those whose tunnel is a process: when its socket is gone, so is the tunnel.
+    in_userspace: set[str] = field(default_factory=set)
 
     def heal(self) -> None:
-        """Restore each hub whose namespace or tunnel is not there."""
+        """Restore each hub whose namespace, tunnel or resolver is not there."""
         for hub in self.host.state.hubs():
             if not self._lives(hub):
                 self._restore(hub)
+
+    def follow(self) -> None:
+        """End the old sessions of peers that came over their new protocol."""
+        for hub in self.host.state.hubs():
+            for peer_id in supersede(self.host, hub):
+                _say(f"{hub}: {peer_id} came over its new protocol")
 
     def relink(self) -> None:
         """Restore each hub whose link to the host is not there."""
@@ -78,9 +86,14 @@ class Watch:
 
     def _lives(self, hub: str) -> bool:
         names = self.host.names(hub)
+        answering = uapi.is_answering(names.wireguard)
+        if answering:
+            self.in_userspace.add(hub)
         # A kernel's interface (None) lives as long as its namespace.
-        tunnel = namespace.exists(names.netns) and uapi.is_answering(names.wireguard) is not False
-        return tunnel and openvpn.is_alive(self.host.state.openvpn(hub))
+        lives = answering or (answering is None and hub not in self.in_userspace)
+        tunnel = namespace.exists(names.netns) and lives
+        state = self.host.state
+        return tunnel and openvpn.is_alive(state.openvpn(hub)) and dns.is_alive(state.dns(hub))
 
     def _restore(self, hub: str) -> None:
         if time.monotonic() < self.retry_at.get(hub, 0.0):
@@ -123,7 +136,7 @@ def watch(host: Host) -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     keeper = Watch(host)
-    intervals = {keeper.heal: INTERVAL, keeper.snapshot: SNAPSHOT_INTERVAL}
+    intervals = {keeper.heal: INTERVAL, keeper.follow: INTERVAL, keeper.snapshot: SNAPSHOT_INTERVAL}
     intervals |= {keeper.relink: LINK_INTERVAL, keeper.guard: LINK_INTERVAL}
     due = {look: (interval, 0.0) for look, interval in intervals.items()}
     while not stop.is_set():

@@ -6,7 +6,7 @@ A call reads its body after it looked at rights: who may not change a thing is n
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from django.http import HttpRequest
@@ -44,11 +44,11 @@ def read(request: HttpRequest, shape: type[Body]) -> Body:
     return _shaped(_json(request), shape, {})
 
 
-def read_change(request: HttpRequest, shape: type[Body], current: Out, later: Mapping[str, str]) -> dict[str, Any]:
+def read_change(request: HttpRequest, shape: type[Body], current: Out) -> dict[str, Any]:
     """What the body of a PUT changes, by field; absent fields stay.
 
     A read may be sent back as a whole: fields that cannot be changed are refused only where they differ from what
-    `current` shows. `later` has the words for fields that a later version will know.
+    `current` shows.
     """
     data = _json(request)
     faults: dict[str, list[str]] = {}
@@ -58,7 +58,7 @@ def read_change(request: HttpRequest, shape: type[Body], current: Out, later: Ma
         for field in [field for field in data if field in known and field not in shape.model_fields]:
             value = data.pop(field)
             if field not in current.observed and value != shown[field]:
-                faults[field] = [later.get(field, "This cannot be changed.")]
+                faults[field] = ["This cannot be changed."]
     return _shaped(data, shape, faults).model_dump(exclude_unset=True)
 
 

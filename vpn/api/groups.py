@@ -61,7 +61,7 @@ def put_group(request: HttpRequest, group_id: UUID) -> HttpResponse:
     """Change the fields that the body names. The hubs whose rules name the group follow in the background."""
     member = member_of(request)
     with unless_changed(request, lambda: get_group(member, group_id, write=True), show_group) as group:
-        changes = read_change(request, GroupChange, show_group(group), {})
+        changes = read_change(request, GroupChange, show_group(group))
         return one(show_group(change_group(group, **changes) if changes else group))
 
 

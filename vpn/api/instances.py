@@ -22,7 +22,6 @@ from vpn.api.etag import unless_changed
 from vpn.api.idempotency import idempotent
 from vpn.api.paging import Page, page_of
 from vpn.api.schemas.instance import (
-    LATER,
     NOT_YET,
     BandwidthOut,
     InstanceChange,
@@ -48,7 +47,8 @@ def show(instance: Instance) -> InstanceOut:
 @router.get("/instances", response=answers({200: list[InstanceOut]}, 403, 422), summary="List instances")
 def list_instances(request: HttpRequest, page: Query[Page]) -> HttpResponse:
     """The organization's instances, oldest first."""
-    found, link = page_of(request, instances_of(member_of(request)).prefetch_related("firewall_rules"), page)
+    rows = instances_of(member_of(request)).prefetch_related("dns_records", "firewall_rules")
+    found, link = page_of(request, rows, page)
     words, compat = statuses(found), with_compat(instance.pk for instance in found)
     shown = [show_instance(one, words[one.pk], has_compat=one.pk in compat) for one in found]
     return many(InstanceOut, shown, link)
@@ -93,7 +93,7 @@ def put_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     with unless_changed(request, lambda: get_instance(member, instance_id, write=True), show) as instance:
         if request.GET.get("plan", "false").lower() not in {"", "false", "0"}:
             raise invalid({"plan": [NOT_YET]})
-        changes = read_change(request, InstanceChange, show(instance), LATER)
+        changes = read_change(request, InstanceChange, show(instance))
         return one(show(update_instance(instance, **changes) if changes else instance))
 
 

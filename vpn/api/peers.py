@@ -145,7 +145,7 @@ def put_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResp
     """Change the fields that the body names; the hub follows in the background."""
     member = member_of(request)
     with unless_changed(request, lambda: _peer(member, instance_id, peer_id, write=True), show) as peer:
-        changes = read_change(request, PeerChange, show(peer), {})
+        changes = read_change(request, PeerChange, show(peer))
         return one(show(update_peer(peer, **changes) if changes else peer))
 
 

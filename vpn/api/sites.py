@@ -64,7 +64,7 @@ def put_site(request: HttpRequest, site_id: UUID) -> HttpResponse:
     """Change the fields that the body names. What its peers advertise is theirs to change."""
     member = member_of(request)
     with unless_changed(request, lambda: get_site(member, site_id, write=True), show_site) as site:
-        changes = read_change(request, SiteChange, show_site(site), {})
+        changes = read_change(request, SiteChange, show_site(site))
         return one(show_site(update_site(site, **changes) if changes else site))
 
 

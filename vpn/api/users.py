@@ -81,7 +81,7 @@ def put_user(request: HttpRequest, user_id: UUID) -> HttpResponse:
     """Change the fields that the body names. `active: false` ends the member's tokens, share links and tunnels."""
     member = member_of(request)
     with unless_changed(request, lambda: get_user(member, user_id, write=True), show_user) as user:
-        changes = read_change(request, UserChange, show_user(user), {})
+        changes = read_change(request, UserChange, show_user(user))
         return one(show_user(change_member(user, **changes) if changes else user))
 
 

@@ -59,7 +59,7 @@ def compile_change(instance_id: UUID) -> Desired:
 def _consistently(instance_id: UUID, compiler: Callable[[Instance], _Result]) -> _Result:
     """Compile without holding a lock, and again if a change was committed meanwhile."""
     for _ in range(_ATTEMPTS):
-        instance = Instance.objects.get(pk=instance_id)
+        instance = Instance.objects.select_related("server").get(pk=instance_id)
         result = compiler(instance)
         now = Instance.objects.values_list("epoch", "desired_generation").get(pk=instance_id)
         if now == (instance.epoch, instance.desired_generation):

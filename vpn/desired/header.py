@@ -26,7 +26,23 @@ def header_of(instance: Instance) -> dict[str, Any]:
         "rules": rules_of(instance),
         "openvpn": _openvpn(instance),
         "pushed_routes": instance.pushed_routes,
-        "dns": instance.public_dns,
+        # Every peer asks the hub, which asks `public_dns` for what it does not know.
+        "dns": [str(hub_v4), str(hub_v6)],
+        "search_domains": [instance.full_hostname, *instance.domains],
+        "resolver": _resolver(instance),
+    }
+
+
+def _resolver(instance: Instance) -> dict[str, Any]:
+    """What the hub answers beside its peers' names, which travel with the peers, and whom it asks."""
+    records = instance.dns_records.values("name", "type", "value").order_by("name", "type", "value")
+    return {
+        "domain": instance.full_hostname,
+        "public_addresses": list(instance.server.addresses) if instance.server is not None else [],
+        "upstreams": instance.public_dns,
+        "domains": instance.domains,
+        "domain_servers": instance.split_dns,
+        "records": list(records),
     }
 
 

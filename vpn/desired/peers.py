@@ -31,6 +31,9 @@ def admitted(instance: Instance) -> Iterable[Peer]:
         "type",
         "public_key",
         "preshared_key_sealed",
+        "former_protocol",
+        "former_public_key",
+        "former_preshared_key_sealed",
         "subnets",
         "route_all",
         "dns_label",
@@ -42,7 +45,11 @@ def admitted(instance: Instance) -> Iterable[Peer]:
 
 def document_of(instance: Instance, peer: Peer, tags: Tags) -> dict[str, Any]:
     """One peer as a spec has it."""
-    document = _connection_of(instance, peer)
+    document = _connection_of(instance, peer, peer.protocol, peer.public_key, peer.preshared_key)
+    if peer.former_protocol:
+        document["former"] = _connection_of(
+            instance, peer, peer.former_protocol, peer.former_public_key, peer.former_preshared_key
+        )
     # What is empty is left out, as the agent does: both sides digest the very same document.
     if own_tags := tags.of(peer):
         document["tags"] = own_tags
@@ -51,11 +58,13 @@ def document_of(instance: Instance, peer: Peer, tags: Tags) -> dict[str, Any]:
     return document
 
 
-def _connection_of(instance: Instance, peer: Peer) -> dict[str, Any]:
-    """How the peer comes, and which networks are its own."""
+def _connection_of(
+    instance: Instance, peer: Peer, protocol: str, public_key: str, preshared_key: str
+) -> dict[str, Any]:
+    """How the peer comes over a protocol, and which networks are its own."""
     address_v4, address_v6 = host_addresses(instance.network_v4, instance.network_v6, peer.host)
     subnets = [str(parse_network(text)) for text in peer.subnets]
-    if peer.is_openvpn:
+    if protocol == Protocol.OPENVPN:
         return {
             "protocol": Protocol.OPENVPN,
             "common_name": str(peer.pk),
@@ -65,8 +74,8 @@ def _connection_of(instance: Instance, peer: Peer) -> dict[str, Any]:
             "compat": peer.site is not None and peer.site.needs_compat,
         }
     return {
-        "public_key": peer.public_key,
-        "preshared_key": peer.preshared_key,
+        "public_key": public_key,
+        "preshared_key": preshared_key,
         # A broad route goes as it is: the more specific of two wins in WireGuard's table as it does in the kernel's,
         # and what no tunnel may carry is the firewall's business.
         "allowed_ips": [f"{address_v4}/32", f"{address_v6}/128", *subnets],

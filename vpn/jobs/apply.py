@@ -135,9 +135,15 @@ def _conclude(pk: UUID, token: UUID, operation: Operation, desired: Desired, rep
         record_applied(pk, token, desired, report)
         step = next_step(operation)
         if step is not None:
-            changed = [name for name, did in report.changed.items() if did]
-            finish_step(step, f"Changed: {', '.join(changed)}." if changed else "The server had everything already.")
+            finish_step(step, _outcome(operation, report))
         finish_operation(operation)
+
+
+def _outcome(operation: Operation, report: HubReport) -> str:
+    """What an operation did, in words."""
+    changed = [name for name, did in report.changed.items() if did]
+    outcome = f"Changed: {', '.join(changed)}." if changed else "The server had everything already."
+    return f"{outcome} Undone: {' '.join(operation.drift)}" if operation.drift else outcome
 
 
 def _note_failure(pk: UUID, token: UUID, operation: Operation, message: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
+from vpn.actions.drift import undo_drift
+from vpn.actions.protocol_change import conclude_changes
 from vpn.actions.recovery import apply_again
 from vpn.actions.tick import begin_tick
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
@@ -40,10 +42,14 @@ def observe_instance(instance_id: str) -> None:
         logger.warning("Observing instance %s failed: %s", instance.pk, error)
         return
     if report.alive:  # a hub that is down was not observed: nobody is connected through it
-        record_observation(instance.pk, report)
-    if not _matches(instance, report) and _is_at_rest(instance):
+        conclude_changes(instance.pk, record_observation(instance.pk, report))
+    if not _is_at_rest(instance):
+        return
+    if not _matches(instance, report):
         logger.warning("The hub of instance %s runs something else than it confirmed; applying again", instance.pk)
         apply_again(instance.pk)
+    elif report.drift and undo_drift(instance.pk, report.drift):
+        logger.warning("Somebody else changed the hub of instance %s: %s", instance.pk, " ".join(report.drift))
 
 
 def _is_at_rest(before: Instance) -> bool:

@@ -27,7 +27,7 @@ def new_hub_name() -> str:
 
 
 def default_public_dns() -> list[str]:
-    """The resolvers that full-tunnel profiles name unless the admin chose others."""
+    """The servers that a hub asks for names unless the admin chose others."""
     return list(DEFAULT_PUBLIC_DNS)
 
 

@@ -21,6 +21,8 @@ class Operation(models.Model):
     kind = models.CharField(max_length=10, choices=OperationKind.choices)
     state = models.CharField(max_length=10, choices=OperationState.choices, default=OperationState.RUNNING)
     summary = models.CharField(max_length=200, blank=True)
+    # What somebody else had changed on the server, in words, where this run undoes it.
+    drift = models.JSONField(default=list, blank=True)
     started_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     expected_seconds = models.PositiveIntegerField(default=600)

@@ -176,9 +176,8 @@ class Peer(models.Model):
 
 def with_compat(instances: Iterable[uuid.UUID]) -> set[uuid.UUID]:
     """Which of these instances have a router that needs the compatibility listener; one query."""
-    routers = Peer.objects.admitted().filter(
-        instance__in=list(instances), protocol=Protocol.OPENVPN, type=PeerType.SITE
-    )
+    over_openvpn = Q(protocol=Protocol.OPENVPN) | Q(former_protocol=Protocol.OPENVPN)
+    routers = Peer.objects.admitted().filter(over_openvpn, instance__in=list(instances), type=PeerType.SITE)
     rows = routers.select_related("site").only("instance", "site", "site__platform", "site__platform_version")
     return {peer.instance_id for peer in rows if peer.site is not None and peer.site.needs_compat}
 

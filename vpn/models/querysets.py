@@ -11,11 +11,11 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from portal.models import MembershipState
-from vpn.choices import InstanceState, Protocol
+from vpn.choices import InstanceState, PeerType, Protocol
 from vpn.constants import HANDSHAKE_TIMEOUT, OBSERVATION_MAX_AGE
 
 if TYPE_CHECKING:
-    from vpn.models.instance import Instance  # noqa: F401 - named in a type argument
+    from vpn.models.instance import Instance
     from vpn.models.peer import Peer  # noqa: F401 - named in a type argument
 
 
@@ -74,3 +74,9 @@ class PeerQuerySet(models.QuerySet["Peer"]):
     def connected(self) -> PeerQuerySet:
         """Those with a recent handshake."""
         return self.filter(connected_filter())
+
+    def dns_names(self, instance: Instance) -> list[str]:
+        """The full names of those that have one, all of them peers of `instance`; the same as Peer.dns_name."""
+        rows = self.exclude(dns_label="").exclude(member__slug="").values_list("type", "dns_label", "member__slug")
+        hub = instance.full_hostname
+        return [f"{label}.{hub}" if kind == PeerType.SITE else f"{label}.{slug}.{hub}" for kind, label, slug in rows]

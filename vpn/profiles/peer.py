@@ -5,10 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+)
 from uuid import UUID
 
-from vpn.addressing import Network, split_tunnel_routes
+from vpn.addressing import HUB_HOST, Network, host_addresses, split_tunnel_routes
 from vpn.choices import KeyCustody, PeerType, Platform, ProfileState
 from vpn.models import Instance, Peer
 from vpn.profiles import openvpn, wireguard
@@ -20,6 +28,10 @@ _EVERYTHING: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"
 
 # The subnets of each of an instance's site peers.
 SiteSubnets = dict[UUID, tuple[Network, ...]]
+
+
+# How many of an instance's domains a sentence names.
+_DOMAINS_NAMED = 3
 
 
 class NoAddress(Exception):
@@ -78,7 +90,9 @@ def profile_of(peer: Peer, *, with_key: bool = True, sites: SiteSubnets | None =
         private_key=peer.private_key if has_key else None,
         public_key=peer.public_key,
         addresses=(IPv4Interface((address_v4, 32)), IPv6Interface((address_v6, 128))),
-        dns=tuple(ip_address(server) for server in instance.public_dns) if peer.route_all else (),
+        # A router keeps its own resolver.
+        dns=() if peer.is_site else resolver_of(instance),
+        search_domains=() if peer.is_site else (instance.full_hostname, *instance.domains),
         mtu=instance.mtu,
         hub_public_key=instance.public_key,
         preshared_key=peer.preshared_key if with_key else "",
@@ -86,6 +100,11 @@ def profile_of(peer: Peer, *, with_key: bool = True, sites: SiteSubnets | None =
         endpoint_port=instance.wireguard_port,
         allowed_ips=routes_of(peer, site_subnets(instance) if sites is None else sites),
     )
+
+
+def resolver_of(instance: Instance) -> tuple[IPv4Address, IPv6Address]:
+    """Where the hub answers names: its own addresses in the tunnels."""
+    return host_addresses(instance.network_v4, instance.network_v6, HUB_HOST)
 
 
 def openvpn_profile_of(peer: Peer, *, with_key: bool = True) -> OpenVPNProfile:
@@ -177,12 +196,27 @@ def _is_address(host: str) -> bool:
 
 
 def routes_sentence(peer: Peer) -> str:
-    """What will be routed, in a sentence."""
+    """What will be routed, and who is asked for names, in a sentence or two."""
     if peer.route_all:
-        everything = "All traffic of this device goes through the VPN, IPv4 and IPv6, and its DNS questions with it."
         gap = peer.instance.server.gap if peer.instance.server is not None else ""
+        everything = (
+            "All traffic of this device goes through the VPN, IPv4 and IPv6, and its DNS questions with it: names are "
+            f"asked of the hub, {_names_known(peer.instance)}."
+        )
         return f"{everything} {gap}".strip()
     routes = [str(network) for network in routes_of(peer, site_subnets(peer.instance))]
     *first, last = routes
     listed = f"{', '.join(first)} and {last}" if first else last
-    return f"Only {listed} {'go' if first else 'goes'} through the VPN; everything else stays direct."
+    sentence = f"Only {listed} {'go' if first else 'goes'} through the VPN; everything else stays direct"
+    if peer.is_site:
+        return f"{sentence}."
+    return f"{sentence}, while names are asked of the hub, {_names_known(peer.instance)}."
+
+
+def _names_known(instance: Instance) -> str:
+    domains = [instance.full_hostname, *instance.domains[:_DOMAINS_NAMED]]
+    more = len(instance.domains) - _DOMAINS_NAMED
+    listed = f"{', '.join(domains[:-1])} and {domains[-1]}" if len(domains) > 1 else domains[0]
+    if more > 0:
+        listed = f"{', '.join(domains)} and {more} more domains"
+    return f"which knows those in {listed}"

@@ -18,6 +18,8 @@ INTERFACE_LENGTH = 15
 # Names that an interface cannot or should not have: devices and sysctl branches of Linux, device files of Windows.
 TAKEN_INTERFACES = re.compile(r"lo|all|default|(eth|wlan|docker|br)[0-9]*|con|prn|aux|nul|(com|lpt)[0-9]")
 COMMENT_LENGTH = 80
+_LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+SEARCH_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class WireGuardProfile:
     endpoint_host: str
     endpoint_port: int
     allowed_ips: tuple[IPv4Network | IPv6Network, ...]
+    search_domains: tuple[str, ...] = ()
     keepalive: int = PERSISTENT_KEEPALIVE
     listen_port: int | None = None
 
@@ -61,7 +64,9 @@ def _interface(profile: WireGuardProfile) -> list[str]:
     if profile.listen_port is not None:
         lines.append(f"ListenPort = {_number(profile.listen_port, 1, 65535)}")
     if profile.dns:
-        lines.append("DNS = " + _listed(profile.dns, IPv4Address, IPv6Address))
+        # What is no address among them is searched in (wg-quick(8)).
+        servers = _listed(profile.dns, IPv4Address, IPv6Address)
+        lines.append("DNS = " + ", ".join([servers, *map(_search_domain, profile.search_domains)]))
     lines.append(f"MTU = {_number(profile.mtu, MIN_MTU, MAX_MTU)}")
     return lines
 
@@ -95,6 +100,8 @@ def configuration_digest(profile: WireGuardProfile) -> str:
         "keepalive": profile.keepalive,
         "listen_port": profile.listen_port,
     }
+    if profile.search_domains:
+        configured["search_domains"] = list(profile.search_domains)
     canonical = json.dumps(configured, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -129,6 +136,13 @@ def endpoint(host: str, port: int) -> str:
             raise ValueError("An endpoint cannot have a zone.")
         return f"[{address}]:{_number(port, 1, 65535)}"
     return f"{address}:{_number(port, 1, 65535)}"
+
+
+def _search_domain(name: str) -> str:
+    # wg-quick takes for an address what consists of digits and dots, or has a colon.
+    if len(name) > 253 or not SEARCH_DOMAIN.fullmatch(name) or not re.search("[a-z]", name):
+        raise ValueError("A DNS name in lower case was expected.")
+    return name
 
 
 def _is_dns_name(host: str) -> bool:

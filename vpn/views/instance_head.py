@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from portal.models import Membership
 from vpn.access import peers_of
+from vpn.actions.drift import recurring_drift
 from vpn.choices import InstanceState
 from vpn.models import Instance
 from vpn.models.querysets import connected_filter
@@ -19,7 +20,7 @@ SILENCE = timedelta(seconds=60)
 
 
 def head_of(member: Membership, instance: Instance, tab: str) -> dict[str, Any]:
-    """Context for vpn/instance_base.html; asks the database once."""
+    """Context for vpn/instance_base.html; asks the database twice."""
     counts = (
         peers_of(member, instance)
         .order_by()
@@ -34,6 +35,7 @@ def head_of(member: Membership, instance: Instance, tab: str) -> dict[str, Any]:
         "may_change": member.is_admin,
         "may_add_peers": member.is_admin and instance.state not in {InstanceState.DELETING, InstanceState.LOST},
         "is_silent": _is_silent(instance),
+        "recurring": recurring_drift(instance),
     }
 
 

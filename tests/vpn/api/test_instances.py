@@ -95,20 +95,6 @@ def test_a_read_can_be_sent_back_as_it_is(api: Caller, instance: Instance) -> No
     assert told(api.put(f"/instances/{instance.pk}", {**read, "name": "Renamed"}), 200)["name"] == "Renamed"
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("split_dns", ["corp.example"]),
-        ("domains", ["example.org"]),
-        ("dns_custom", [{"name": "a.example", "type": "A", "value": "10.0.0.1"}]),
-    ],
-)
-def test_what_this_version_cannot_do_is_refused_by_name(
-    api: Caller, instance: Instance, field: str, value: object
-) -> None:
-    assert list(refused(api.put(f"/instances/{instance.pk}", {field: value}), 422)["errors"]) == [field]
-
-
 def test_values_as_they_are_anyway_are_no_fault(api: Caller, instance: Instance) -> None:
     same: dict[str, object] = {"split_dns": [], "domains": [], "dns_custom": []}
     told(api.put(f"/instances/{instance.pk}", same), 200)

@@ -130,6 +130,24 @@ def test_every_profile_reads_back_as_what_it_was_made_of(profile: WireGuardProfi
     assert not peer
 
 
+def test_search_domains_stand_behind_the_servers() -> None:
+    profile = dataclasses.replace(PROFILE, search_domains=("fra.vpn.example.net", "_msdcs.corp.example"))
+    (_, interface), _ = parse(render(profile))
+    assert interface["DNS"] == "9.9.9.9, 149.112.112.112, fra.vpn.example.net, _msdcs.corp.example"
+
+
+@given(st.one_of(hostile, st.from_regex(r"[0-9.:]+", fullmatch=True), st.text(alphabet="aZ09.-_,: \n")))
+def test_a_search_domain_can_be_nothing_but_a_name(name: str) -> None:
+    profile = dataclasses.replace(PROFILE, search_domains=(name,))
+    try:
+        (_, interface), _ = parse(render(profile))
+    except ValueError:
+        return
+    assert split(interface["DNS"])[2:] == [name]
+    # What wg-quick takes for an address.
+    assert not re.fullmatch(r"[0-9.]+|.*:.*", name)
+
+
 @given(hostile, hostile)
 def test_no_name_changes_more_than_the_comment(one: str, other: str) -> None:
     texts = [render(dataclasses.replace(PROFILE, name=name)) for name in (one, other)]
@@ -230,6 +248,7 @@ def test_what_needs_no_new_profile_leaves_the_digest(changes: dict[str, Any]) ->
         {"preshared_key": None},
         {"keepalive": 0},
         {"listen_port": 51820},
+        {"search_domains": ("fra.vpn.example.net",)},
     ],
 )
 def test_what_the_device_must_learn_changes_the_digest(changes: dict[str, Any]) -> None:

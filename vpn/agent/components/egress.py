@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from vpn.agent import nft, sysctl
 from vpn.agent.command import Place
+from vpn.agent.inside import Inside
 from vpn.agent.names import Link, Names
 from vpn.agent.reserved import LINKS_V4, LINKS_V6, PRIVATE_V4, PRIVATE_V6
 
@@ -19,6 +21,9 @@ HOST_TABLE: Final = "vpnhub"
 HUB_TABLE: Final = "hub_egress"
 
 _FORWARDING: Final = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
+
+# The kernel looks for a neighbour that it forwards to, again and again, from a link-local address alone (RFC 4861).
+_LINK_LOCAL: Final = ("fe80::1/64", "fe80::2/64")
 
 _ROUTE: Final = re.compile(r"^([0-9a-f.:]+) .*?\bsrc ([0-9a-f.:]+)", re.MULTILINE)
 # Somewhere outside, in each family: asked for the route alone, nothing is sent there.
@@ -69,10 +74,27 @@ def ensure_host(host: Place, marks: dict[str, str]) -> bool:
     return nft.ensure_table(host, HOST_TABLE, _HOST_BODY, marks) or changed
 
 
-def ensure(names: Names, link: Link, marks: dict[str, str]) -> bool:
-    """Make the hub's link and its masquerading be there; return whether something was missing."""
+def ensure(names: Names, link: Link, families: Collection[str], marks: dict[str, str]) -> bool:
+    """Make the hub's link and its masquerading be there; return whether something was missing.
+
+    `families` are those that the host has a way out for. What belongs to another one is refused, and not only lost:
+    programs that wait for an answer would wait long before they try the other family.
+    """
     changed = _ensure_link(names, link)
-    return nft.ensure_table(names.inside, HUB_TABLE, _hub_body(names), marks) or changed
+    return nft.ensure_table(names.inside, HUB_TABLE, _hub_body(names, families), marks) or changed
+
+
+def drift(
+    names: Names, link: Link, there: Inside, marks: Mapping[str, str], host_marks: Mapping[str, str]
+) -> list[str]:
+    """Return in words what somebody else changed of the way out, and of the host's own table."""
+    at_hub = frozenset({f"{link.hub_v4}/31", f"{link.hub_v6}/127"})
+    sentences = [f"The address {address} was added." for address in there.added(names.uplink, at_hub)]
+    if not nft.is_as_loaded(names.inside, HUB_TABLE, marks):
+        sentences.append("The hub's address translation was changed.")
+    if not nft.is_as_loaded(names.host, HOST_TABLE, host_marks):
+        sentences.append("The portal's firewall rules on the server itself were changed.")
+    return sentences
 
 
 def families(host: Place) -> list[str]:
@@ -131,11 +153,12 @@ def _ensure_forwarding(host: Place) -> bool:
 
 
 def _ensure_link(names: Names, link: Link) -> bool:
-    at_host = {f"{link.host_v4}/31", f"{link.host_v6}/127"}
-    at_hub = {f"{link.hub_v4}/31", f"{link.hub_v6}/127"}
+    at_host = {f"{link.host_v4}/31", f"{link.host_v6}/127", _LINK_LOCAL[0]}
+    at_hub = {f"{link.hub_v4}/31", f"{link.hub_v6}/127", _LINK_LOCAL[1]}
     outer = _words(names.host, names.hostlink)
-    if _is_up(outer, at_host) and _is_up(_words(names.inside, names.uplink), at_hub):
-        return False
+    inner = _words(names.inside, names.uplink)
+    if _is_up(outer, at_host) and _is_up(inner, at_hub):
+        return _remove_foreign(names, [word for word in inner[2:] if word not in at_hub])
     if outer:
         remove(names)
     add_link = f"link add {names.hostlink} type veth peer name {names.uplink} netns {names.netns}"
@@ -143,6 +166,13 @@ def _ensure_link(names: Names, link: Link) -> bool:
     _set_up(names.inside, names.uplink, at_hub)
     sysctl.write(names.host, {f"net.ipv6.conf.{names.hostlink}.accept_ra": "0"})
     return True
+
+
+def _remove_foreign(names: Names, addresses: Sequence[str]) -> bool:
+    lines = [f"address delete {address} dev {names.uplink}" for address in addresses if not address.startswith("fe80:")]
+    if lines:
+        names.inside.try_run(["ip", "-force", "-batch", "-"], "\n".join(lines) + "\n")
+    return bool(lines)
 
 
 def _words(place: Place, interface: str) -> list[str]:
@@ -159,14 +189,25 @@ def _set_up(place: Place, interface: str, addresses: set[str], *before: str) -> 
     lines += [
         f"address add {address} dev {interface}" + (" nodad" if ":" in address else "") for address in sorted(addresses)
     ]
-    # No link-local address: it would take a second to be sure of itself, and nobody needs it.
+    # No link-local address but ours: another would take a second to be sure of itself.
     lines.append(f"link set dev {interface} addrgenmode none")
     lines.append(f"link set dev {interface} up")
     place.run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
 
 
-def _hub_body(names: Names) -> str:
+def _hub_body(names: Names, families: Collection[str]) -> str:
+    # Behind the firewall: what it drops stays unanswered. An unreachable route would answer once a second at most
+    # (net.ipv4.route.error_cost), and programs miss some of the errors that come while they are still connecting.
+    refused = "".join(
+        f'    oifname "{names.uplink}" meta nfproto {family} {rest}\n'
+        for family in _OUTSIDE
+        if family not in families
+        for rest in ("meta l4proto tcp reject with tcp reset", "reject with icmpx no-route")
+    )
     return f"""\
+  chain forward {{
+    type filter hook forward priority filter + 5; policy accept;
+{refused}  }}
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
     oifname "{names.uplink}" masquerade

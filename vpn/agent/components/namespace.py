@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from vpn.agent import command, sysctl
+from vpn.agent import command, inside, nft, sysctl
 from vpn.agent.command import NAMESPACES, Place
+from vpn.agent.inside import Inside
 from vpn.agent.names import Names
 
 # A router between tunnels tells nobody of a shorter way, believes no router advertisement, and leaves the check of
@@ -32,6 +33,12 @@ SETTINGS: Final = {
 }
 
 
+# The tables of `firewall` and `egress`: all others are somebody else's.
+OWN_TABLES: Final = frozenset({("inet", "hub"), ("inet", "hub_egress")})
+
+_LOOPBACK: Final = frozenset({"127.0.0.1/8", "::1/128"})
+
+
 def exists(netns: str) -> bool:
     """Return whether there is a namespace of that name: a file alone, left by a reboot or a crash, is none."""
     try:
@@ -46,7 +53,15 @@ def ensure(names: Names) -> bool:
         _create(names)
         return True
     changed = sysctl.ensure(names.inside, SETTINGS)
-    return _ensure_loopback(names.inside) or changed
+    changed |= _ensure_loopback(names.inside)
+    return _remove_foreign(names, inside.look(names.inside)) or changed
+
+
+def drift(names: Names, there: Inside) -> list[str]:
+    """Return in words what somebody else added beside the hub's parts: addresses, and tables of the firewall."""
+    sentences = [f"The address {address} was added." for _, address in _foreign_addresses(names, there)]
+    tables = nft.tables(names.inside) - OWN_TABLES
+    return sentences + [f"A firewall table was added: {family} {name}." for family, name in sorted(tables)]
 
 
 def remove(names: Names) -> None:
@@ -68,3 +83,20 @@ def _ensure_loopback(inside: Place) -> bool:
         return False
     inside.run(["ip", "link", "set", "dev", "lo", "up"])
     return True
+
+
+def _remove_foreign(names: Names, there: Inside) -> bool:
+    lines = [f"address delete {address} dev {device}" for device, address in _foreign_addresses(names, there)]
+    if lines:
+        names.inside.try_run(["ip", "-force", "-batch", "-"], "\n".join(lines) + "\n")
+    return nft.remove_tables(names.inside, nft.tables(names.inside) - OWN_TABLES) or bool(lines)
+
+
+def _foreign_addresses(names: Names, there: Inside) -> list[tuple[str, str]]:
+    """Return the addresses on the loopback interface that are not its own, and those on interfaces of somebody else."""
+    devices = sorted(there.addresses.keys() - {*names.tunnels, names.uplink})
+    return [
+        (device, address)
+        for device in devices
+        for address in there.added(device, _LOOPBACK if device == "lo" else frozenset())
+    ]

@@ -10,8 +10,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 from vpn.agent import files, openvpn_config, openvpn_listeners, openvpn_process, openvpn_sessions
-from vpn.agent.names import LISTENERS, Names
+from vpn.agent.inside import Inside
+from vpn.agent.names import COMPAT, LISTENERS, Names
 from vpn.agent.openvpn_config import Layout
+from vpn.agent.peers import by_openvpn
 from vpn.agent.report import SessionReport
 from vpn.agent.spec import HubSpec, OpenVPNPeer
 
@@ -41,10 +43,13 @@ def change(
     for name in shut_out:
         for compat in (False, True):
             (layout.clients(compat) / name).unlink(missing_ok=True)
-    for name, peer in new.items():
-        files.ensure(layout.clients(peer.compat) / name, openvpn_config.client(spec, peer))
+    differing = {
+        name
+        for name, peer in new.items()
+        if files.ensure(layout.clients(peer.compat) / name, openvpn_config.client(spec, peer))
+    }
     if old:
-        openvpn_sessions.end(names, spec, layout, shut_out, old.keys() - shut_out)
+        openvpn_sessions.end(names, spec, layout, shut_out, differing & old.keys() - shut_out)
         kept = {network for peer in new.values() for network in peer.networks}
         given_up = {network for peer in old.values() for network in peer.networks} - kept
         openvpn_sessions.forget_routes(names, spec, given_up)
@@ -68,7 +73,8 @@ def reports(names: Names, spec: HubSpec, directory: Path) -> dict[str, SessionRe
             known = found.get(session.common_name)
             if known is not None and known.connected_since >= session.connected_since:
                 continue
-            if session.common_name in spec.peers:
+            # Whoever is being refused is listed, too, for a moment.
+            if (layout.clients(listener == COMPAT) / session.common_name).exists():
                 found[session.common_name] = SessionReport(
                     openvpn_sessions.endpoint(names, layout, listener, session),
                     session.connected_since,
@@ -77,6 +83,22 @@ def reports(names: Names, spec: HubSpec, directory: Path) -> dict[str, SessionRe
                     listener,
                 )
     return found
+
+
+def drift(names: Names, spec: HubSpec, directory: Path, there: Inside) -> list[str]:
+    """Return in words what somebody else changed of what the listeners read, and of their interfaces."""
+    if spec.openvpn is None:
+        return []
+    layout = Layout(directory)
+    contents = openvpn_config.contents(layout, names, spec, spec.openvpn, _is_dual_stack())
+    sentences = [
+        f"OpenVPN's file {name} was changed."
+        for name, content in contents.items()
+        if files.read_text(directory / name) != content
+    ]
+    for compat in (False, True):
+        sentences += _drift_of_peers(layout.clients(compat), _wanted(spec, compat))
+    return sentences + openvpn_sessions.drift(names, spec, there)
 
 
 def is_alive(directory: Path) -> bool:
@@ -105,13 +127,30 @@ def _ensure_files(layout: Layout, contents: dict[str, str]) -> bool:
 
 def _ensure_peers(layout: Layout, spec: HubSpec) -> set[str]:
     """Make the files of peers be there, and no others; return whose were not."""
-    peers = {peer_id: peer for peer_id, peer in spec.peers.items() if isinstance(peer, OpenVPNPeer)}
     differing: set[str] = set()
     for compat in (False, True):
-        here = {peer_id: peer for peer_id, peer in peers.items() if peer.compat == compat}
-        wanted = {peer_id: openvpn_config.client(spec, peer) for peer_id, peer in here.items()}
-        differing |= _ensure_directory(layout.clients(compat), wanted)
+        differing |= _ensure_directory(layout.clients(compat), _wanted(spec, compat))
     return differing
+
+
+def _wanted(spec: HubSpec, compat: bool) -> dict[str, str]:
+    """Return the files of peers by name."""
+    return {
+        peer.common_name: openvpn_config.client(spec, peer)
+        for peer in by_openvpn(spec.peers.values())
+        if peer.compat == compat
+    }
+
+
+def _drift_of_peers(directory: Path, wanted: dict[str, str]) -> list[str]:
+    there = {path.name for path in directory.iterdir()} if directory.exists() else set()
+    sentences = [f"An OpenVPN client that is not ours was let in: {name[:36]}." for name in there - wanted.keys()]
+    for name, content in wanted.items():
+        if name not in there:
+            sentences.append(f"The file of the OpenVPN client {name} was removed.")
+        elif files.read_text(directory / name) != content:
+            sentences.append(f"The file of the OpenVPN client {name} was changed.")
+    return sentences
 
 
 def _ensure_directory(directory: Path, wanted: dict[str, str]) -> set[str]:

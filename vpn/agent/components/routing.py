@@ -2,43 +2,98 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Final
 
+from vpn.agent import inside, openvpn_scripts
+from vpn.agent.inside import MAIN, Inside, Route
 from vpn.agent.names import Link, Names
-from vpn.agent.spec import HubSpec, OpenVPNPeer, Peer
+from vpn.agent.peers import openvpn_side
+from vpn.agent.spec import HubSpec, Peer
 
 DEFAULTS: Final = {"4": "0.0.0.0/0", "6": "::/0"}
-# What the hub answers for a family that its host has no way out for: a timeout would keep programs waiting, and
-# profiles that did not take the family into the tunnel would leak it.
-_NO_WAY_OUT: Final = "unreachable"
 
 
 # A route of a peer over OpenVPN leads to it while it is connected (see openvpn_scripts.METRIC), else to nobody: then
-# what is meant for it ends here, and never leaves through the host.
+# what is meant for it ends here, and never leaves through the host. A peer that changes its protocol is at its end
+# while it is not over OpenVPN.
 _NOBODY: Final = "metric 4096"
+_PLAIN_V6: Final = "1024"
 _Routes = dict[tuple[str, str], str]
 
 
-def ensure(names: Names, spec: HubSpec, link: Link, families: Collection[str]) -> bool:
-    """Make the hub's routes be those of `spec`; return whether they were not.
-
-    `families` are those that the host has a way out for; another one is answered, as unreachable.
-    """
-    into_tunnel = _into_tunnel(names, spec.peers.values())
-    changed = False
-    for family, default in DEFAULTS.items():
-        wanted = {key: way for key, way in into_tunnel.items() if (":" in key[0]) == (family == "6")}
-        gateway = link.host_v4 if family == "4" else link.host_v6
-        # A site that advertises everything is the way out for everybody: nothing leaves through the host then.
-        if not any(route == default for route, _ in wanted):
-            wanted[default, ""] = f"via {gateway} dev {names.uplink}" if f"ipv{family}" in families else _NO_WAY_OUT
-        lines = _difference(_observe(names, family), wanted)
+def ensure(names: Names, spec: HubSpec, link: Link) -> bool:
+    """Make the hub's routes be those of `spec`, and no others; return whether they were not."""
+    missing, foreign = _compare(names, _wanted(names, spec, link), inside.look(names.inside))
+    for family in DEFAULTS:
+        is_v6 = family == "6"
+        lines = [
+            f"route replace {network} {way} {metric} proto static"
+            for (network, metric), way in missing.items()
+            if (":" in network) == is_v6
+        ]
         if lines:
             names.inside.run(["ip", f"-{family}", "-batch", "-"], "\n".join(lines) + "\n")
-        changed |= bool(lines)
-    return changed
+        replaced = {(network, metric) for network, metric in missing}
+        lines = [route.deletion for route in foreign if route.is_v6 == is_v6 and not _is_replaced(route, replaced)]
+        if lines:
+            # What is gone already is fine.
+            names.inside.try_run(["ip", f"-{family}", "-force", "-batch", "-"], "\n".join(lines) + "\n")
+    return bool(missing or foreign)
+
+
+def drift(names: Names, spec: HubSpec, link: Link, there: Inside) -> list[str]:
+    """Return in words which routes somebody added, changed or took away."""
+    missing, foreign = _compare(names, _wanted(names, spec, link), there)
+    added = {route.network for route in foreign}
+    sentences = [
+        f"The route to {route.network} was changed."
+        if route.network in {key[0] for key in missing}
+        else f"A route to {route.network} was added."
+        for route in foreign
+    ]
+    sentences += [f"The route to {network} was removed." for network, _ in missing if network not in added]
+    return list(dict.fromkeys(sentences))
+
+
+def _compare(names: Names, wanted: _Routes, there: Inside) -> tuple[_Routes, list[Route]]:
+    """Return which routes are missing, and which are there that nobody asked for."""
+    missing, foreign = dict(wanted), []
+    for route in there.routes:
+        if _is_of_a_session(names, route):
+            continue
+        key = route.network, _metric(route)
+        way = f"via {route.via} dev {route.device}" if route.via else f"dev {route.device}"
+        if (route.kind, route.table, route.protocol) == ("", MAIN, "static") and wanted.get(key) == way:
+            missing.pop(key, None)
+        else:
+            foreign.append(route)
+    return missing, foreign
+
+
+def _wanted(names: Names, spec: HubSpec, link: Link) -> _Routes:
+    wanted = _into_tunnel(names, spec.peers.values())
+    for family, default in DEFAULTS.items():
+        # A site that advertises everything is the way out for everybody: nothing leaves through the host then.
+        if not any(route == default for route, _ in wanted):
+            gateway = link.host_v4 if family == "4" else link.host_v6
+            wanted[default, ""] = f"via {gateway} dev {names.uplink}"
+    return wanted
+
+
+def _is_of_a_session(names: Names, route: Route) -> bool:
+    """Return whether a route was set for a session over OpenVPN, whose component looks after it."""
+    return route.protocol == str(openvpn_scripts.PROTOCOL) and route.device in names.tunnels and route.table == MAIN
+
+
+def _metric(route: Route) -> str:
+    # The kernel gives routes of IPv6 a metric where they have none.
+    plain = ("", _PLAIN_V6) if route.is_v6 else ("",)
+    return "" if route.metric in plain else f"metric {route.metric}"
+
+
+def _is_replaced(route: Route, replaced: set[tuple[str, str]]) -> bool:
+    return not route.kind and route.table == MAIN and (route.network, _metric(route)) in replaced
 
 
 def change(names: Names, before: Iterable[Peer], after: Iterable[Peer]) -> bool:
@@ -54,37 +109,21 @@ def change(names: Names, before: Iterable[Peer], after: Iterable[Peer]) -> bool:
 
 def _into_tunnel(names: Names, peers: Iterable[Peer]) -> _Routes:
     return {
-        (route, _NOBODY if isinstance(peer, OpenVPNPeer) else ""): f"dev {names.wireguard}"
+        (route, "" if openvpn_side(peer) is None else _NOBODY): f"dev {names.wireguard}"
         for peer in peers
         for route in peer.routes
     }
 
 
 def _difference(there: _Routes, wanted: _Routes) -> list[str]:
-    lines = [_line("replace", key, way) for key, way in wanted.items() if there.get(key) != way]
-    lines += [_line("delete", key, way) for key, way in there.items() if key not in wanted]
+    lines = [
+        f"route replace {route} {way} {metric} proto static"
+        for (route, metric), way in wanted.items()
+        if there.get((route, metric)) != way
+    ]
+    lines += [
+        f"route delete {route} {way} {metric} proto static"
+        for (route, metric), way in there.items()
+        if (route, metric) not in wanted
+    ]
     return lines
-
-
-def _line(act: str, key: tuple[str, str], way: str) -> str:
-    route, metric = key
-    what = f"{way} {route}" if way == _NO_WAY_OUT else f"{route} {way}"
-    return f"route {act} {what} {metric} proto static"
-
-
-def _observe(names: Names, family: str) -> _Routes:
-    routes = {}
-    for line in names.inside.run(["ip", f"-{family}", "route", "show", "proto", "static"]).splitlines():
-        fields = line.split()
-        if not fields:
-            continue
-        no_way_out = fields[0] == _NO_WAY_OUT
-        fields = fields[no_way_out:]
-        route = DEFAULTS[family] if fields[0] == "default" else fields[0]
-        if "/" not in route:
-            route = str(ipaddress.ip_network(route))
-        words = dict(zip(fields[1::2], fields[2::2], strict=False))
-        way = _NO_WAY_OUT if no_way_out else f"dev {words.get('dev', '')}"
-        metric = f"metric {words.get('metric', '')}"
-        routes[route, metric if metric == _NOBODY else ""] = f"via {words['via']} {way}" if "via" in words else way
-    return routes

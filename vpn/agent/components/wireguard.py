@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from typing import Final
 from vpn.agent import command, uapi
 from vpn.agent.command import Place, Result
 from vpn.agent.errors import FAILED, PORT_TAKEN, AgentError
+from vpn.agent.inside import Inside
 from vpn.agent.names import Names
 from vpn.agent.peers import by_wireguard
 from vpn.agent.report import PeerReport
@@ -25,6 +26,7 @@ from vpn.agent.spec import HubSpec, WireGuardPeer
 
 Endpoints = Mapping[str, tuple[str, bool]]
 
+_SHOWN: Final = 8  # characters of a public key that tell it from others
 NO_KEY: Final = "A" * 43 + "="  # WireGuard's way to say "no preshared key"
 _STDIN: Final = "/dev/stdin"
 _KEYS_PER_COMMAND: Final = 400
@@ -36,8 +38,10 @@ _kernel_has_wireguard = [True]
 
 
 @dataclass(frozen=True)
-class _RealPeer:
-    preshared_key: str
+class RealPeer:
+    """A peer as the interface has it."""
+
+    preshared_key: str = field(repr=False)
     endpoint: str | None
     allowed_ips: frozenset[str]
     latest_handshake: int
@@ -47,10 +51,12 @@ class _RealPeer:
 
 
 @dataclass(frozen=True)
-class _Device:
-    private_key: str
+class Device:
+    """The interface as it is, with its peers by public key."""
+
+    private_key: str = field(repr=False)
     port: int
-    peers: dict[str, _RealPeer]
+    peers: dict[str, RealPeer] = field(repr=False)
 
 
 def ensure(names: Names, spec: HubSpec, endpoints: Endpoints) -> bool:
@@ -59,7 +65,7 @@ def ensure(names: Names, spec: HubSpec, endpoints: Endpoints) -> bool:
     `endpoints` (by public key: where, and whether it was talking) is used when the interface must be made anew, so that
     the hub can call its peers back.
     """
-    device = _observe(names) if is_alive(names) else None
+    device = observe(names) if is_alive(names) else None
     if device is None or _is_deaf(names, device):
         _create(names, spec, endpoints)
         return True
@@ -84,7 +90,7 @@ def change(names: Names, removed: Iterable[str], upserted: Iterable[WireGuardPee
 
 def calm(names: Names) -> None:
     """Stop calling peers back: a healed hub has heard from those that are there."""
-    device = _observe(names)
+    device = observe(names)
     if device is not None:
         _for_keys(names, [key for key, peer in device.peers.items() if peer.keepalive], "persistent-keepalive", "0")
 
@@ -97,16 +103,63 @@ def is_alive(names: Names) -> bool:
     return names.inside.try_run(["ip", "-o", "link", "show", "dev", names.wireguard]).code == 0
 
 
-def reports(names: Names) -> dict[str, PeerReport]:
+def observe(names: Names) -> Device | None:
+    """Return the interface as it is, None when it is not there or does not answer."""
+    # The interface must be inside: a process whose interface was never moved answers, too.
+    if names.inside.try_run(["ip", "-o", "link", "show", "dev", names.wireguard]).code != 0:
+        return None
+    result = names.inside.try_run(["wg", "show", names.wireguard, "dump"])
+    if result.code != 0:
+        return None
+    lines = result.out.splitlines()
+    header = lines[0].split("\t") if lines else []
+    if len(header) != 4:
+        return None
+    peers = {}
+    for line in lines[1:]:
+        key, preshared_key, endpoint, allowed_ips, handshake, received, sent, keepalive = line.split("\t")
+        peers[key] = RealPeer(
+            preshared_key=NO_KEY if preshared_key == "(none)" else preshared_key,
+            endpoint=None if endpoint == "(none)" else endpoint,
+            allowed_ips=frozenset() if allowed_ips == "(none)" else frozenset(allowed_ips.split(",")),
+            latest_handshake=int(handshake),
+            received_bytes=int(received),
+            sent_bytes=int(sent),
+            keepalive=keepalive not in ("off", "0"),
+        )
+    return Device(header[0], int(header[2]), peers)
+
+
+def reports(device: Device) -> dict[str, PeerReport]:
     """Return by public key those peers that were ever heard from."""
-    device = _observe(names)
-    if device is None:
-        return {}
     return {
         key: PeerReport(peer.endpoint, peer.latest_handshake, peer.received_bytes, peer.sent_bytes)
         for key, peer in device.peers.items()
         if peer.latest_handshake or peer.received_bytes or peer.sent_bytes
     }
+
+
+def drift(names: Names, spec: HubSpec, device: Device, there: Inside) -> list[str]:
+    """Return in words what somebody else changed of the interface and its peers. No key is named but public ones."""
+    sentences = []
+    if (device.private_key, device.port) != (spec.private_key, spec.port):
+        sentences.append("The key or the port of the hub's WireGuard was changed.")
+    wanted = {peer.public_key: peer for peer in by_wireguard(spec.peers.values())}
+    sentences += [
+        f"A WireGuard peer that is not ours was there: {key[:_SHOWN]}…." for key in device.peers.keys() - wanted.keys()
+    ]
+    for key, peer in wanted.items():
+        real = device.peers.get(key)
+        if real is None:
+            sentences.append(f"The WireGuard peer {key[:_SHOWN]}… was removed.")
+        elif real.allowed_ips != set(peer.allowed_ips):
+            sentences.append(f"The allowed IPs of the WireGuard peer {key[:_SHOWN]}… were changed.")
+        elif real.preshared_key != (peer.preshared_key or NO_KEY):
+            sentences.append(f"The preshared key of the WireGuard peer {key[:_SHOWN]}… was changed.")
+    own = frozenset(spec.addresses)
+    sentences += [f"The address {address} was added." for address in there.added(names.wireguard, own)]
+    gone = own - there.addresses.get(names.wireguard, frozenset())
+    return sentences + [f"The hub's address {address} was removed." for address in sorted(gone)]
 
 
 def remove(names: Names) -> None:
@@ -184,13 +237,13 @@ def _is_bound(host: Place, port: int) -> bool:
     return bool(host.run(["ss", "-Hlun", f"sport = :{port}"]).strip())
 
 
-def _is_deaf(names: Names, device: _Device) -> bool:
+def _is_deaf(names: Names, device: Device) -> bool:
     """Return whether wireguard-go runs without its socket, as a failed change of its port leaves it."""
     userspace = uapi.socket_path(names.wireguard).exists()
     return userspace and device.port != 0 and not _is_bound(names.host, device.port)
 
 
-def _ensure_port(names: Names, spec: HubSpec, device: _Device) -> bool:
+def _ensure_port(names: Names, spec: HubSpec, device: Device) -> bool:
     if device.port == spec.port:
         return False
     _check_port(names, spec.port)
@@ -203,14 +256,14 @@ def _ensure_port(names: Names, spec: HubSpec, device: _Device) -> bool:
     return True
 
 
-def _ensure_private_key(names: Names, spec: HubSpec, device: _Device) -> bool:
+def _ensure_private_key(names: Names, spec: HubSpec, device: Device) -> bool:
     if device.private_key == spec.private_key:
         return False
     _wg(names, ["wg", "set", names.wireguard, "private-key", _STDIN], spec.private_key + "\n")
     return True
 
 
-def _ensure_peers(names: Names, spec: HubSpec, device: _Device) -> bool:
+def _ensure_peers(names: Names, spec: HubSpec, device: Device) -> bool:
     wanted = {peer.public_key: peer for peer in by_wireguard(spec.peers.values())}
     differing = [
         peer for key, peer in wanted.items() if key not in device.peers or not _is_same(device.peers[key], peer)
@@ -218,7 +271,7 @@ def _ensure_peers(names: Names, spec: HubSpec, device: _Device) -> bool:
     return change(names, device.peers.keys() - wanted.keys(), differing)
 
 
-def _is_same(real: _RealPeer, peer: WireGuardPeer) -> bool:
+def _is_same(real: RealPeer, peer: WireGuardPeer) -> bool:
     return (
         real.allowed_ips == set(peer.allowed_ips)
         and real.preshared_key == (peer.preshared_key or NO_KEY)
@@ -267,32 +320,6 @@ def _for_keys(names: Names, keys: Iterable[str], *action: str) -> None:
     remaining = iter(keys)
     while chunk := list(islice(remaining, _KEYS_PER_COMMAND)):
         _wg(names, ["wg", "set", names.wireguard, *(word for key in chunk for word in ("peer", key, *action))])
-
-
-def _observe(names: Names) -> _Device | None:
-    # The interface must be inside: a process whose interface was never moved answers, too.
-    if names.inside.try_run(["ip", "-o", "link", "show", "dev", names.wireguard]).code != 0:
-        return None
-    result = names.inside.try_run(["wg", "show", names.wireguard, "dump"])
-    if result.code != 0:
-        return None
-    lines = result.out.splitlines()
-    header = lines[0].split("\t") if lines else []
-    if len(header) != 4:
-        return None
-    peers = {}
-    for line in lines[1:]:
-        key, preshared_key, endpoint, allowed_ips, handshake, received, sent, keepalive = line.split("\t")
-        peers[key] = _RealPeer(
-            preshared_key=NO_KEY if preshared_key == "(none)" else preshared_key,
-            endpoint=None if endpoint == "(none)" else endpoint,
-            allowed_ips=frozenset() if allowed_ips == "(none)" else frozenset(allowed_ips.split(",")),
-            latest_handshake=int(handshake),
-            received_bytes=int(received),
-            sent_bytes=int(sent),
-            keepalive=keepalive not in ("off", "0"),
-        )
-    return _Device(header[0], int(header[2]), peers)
 
 
 def _wg(names: Names, argv: list[str], stdin: str = "") -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from vpn.actions.dns import records_of
 from vpn.addressing import HUB_HOST, host_addresses
 from vpn.api.schemas.base import In, Number, Out, Text
 from vpn.choices import InstanceState, OperationState, StepState
@@ -17,8 +18,6 @@ from vpn.models import FirewallRule, Instance, Operation
 from vpn.profiles.wireguard import endpoint
 
 NOT_YET = "This portal cannot do this yet."
-# Fields of a read that a later version will be able to change.
-LATER = dict.fromkeys(("split_dns", "domains", "dns_custom"), NOT_YET)
 
 
 class InstanceCreate(In):
@@ -28,6 +27,14 @@ class InstanceCreate(In):
     hostname: Text = Field(description="3 to 20 characters: one DNS label, lower case, unique across the portal.")
     region: Text = Field(description="The id of a region.")
     pool_prefix: Number = Field(DEFAULT_POOL_PREFIX, description="16 to 24: how large the pool of addresses is.")
+
+
+class DnsRecordIn(In):
+    """A DNS record that the hub should answer."""
+
+    name: Text = Field(description="A full name, or one word below the hub's own name.")
+    type: Text = Field(description="`A`, `AAAA` or `CNAME`.")
+    value: Text = Field(description="An address; for a CNAME a name that the hub answers by itself.")
 
 
 class FirewallRuleIn(In):
@@ -48,7 +55,10 @@ class InstanceChange(In):
     name: Text = Field("", description="3 to 20 characters.")
     mtu: Number = Field(0, description="1280 to 1500.")
     pushed_routes: list[Text] = Field([], description="Networks that split-tunnel clients send to the hub.")
-    public_dns: list[Text] = Field([], description="Resolvers of profiles that send all traffic.")
+    public_dns: list[Text] = Field([], description="The servers that the hub asks for what it does not know.")
+    split_dns: list[Text] = Field([], description="The servers that it asks for `domains`.")
+    domains: list[Text] = Field([], description="Domains with servers of their own; devices search in them, too.")
+    dns_custom: list[DnsRecordIn] = Field([], description="Records that the hub answers by itself.")
     firewall_policy: Text = Field("allow", description="allow or deny: what no rule decides between peers.")
     firewall: list[FirewallRuleIn] = Field([], description="All rules, in order: the first that matches decides.")
 
@@ -117,9 +127,9 @@ class InstanceOut(Out):
     mtu: int
     pushed_routes: list[str]
     public_dns: list[str]
-    split_dns: list[str] = []
-    domains: list[str] = []
-    dns_custom: list[DnsRecordOut] = []
+    split_dns: list[str]
+    domains: list[str]
+    dns_custom: list[DnsRecordOut]
     firewall_policy: Literal["allow", "deny"] = "allow"
     firewall: list[FirewallRuleOut] = []
     addresses: list[str] = Field(description="The hub's own addresses in the tunnel.")
@@ -182,6 +192,9 @@ def show_instance(instance: Instance, status: list[str], *, has_compat: bool) ->
             "mtu": instance.mtu,
             "pushed_routes": instance.pushed_routes,
             "public_dns": instance.public_dns,
+            "split_dns": instance.split_dns,
+            "domains": instance.domains,
+            "dns_custom": records_of(instance),
             "firewall_policy": instance.firewall_policy,
             "firewall": [_rule(rule) for rule in instance.firewall_rules.all()],
             "addresses": [f"{address}/{prefix}" for address, prefix in zip(hub, prefixes, strict=True)],

@@ -1,0 +1,110 @@
+// The firewall's rules: moved by dragging, by their buttons, or with Alt and the arrow keys; added and removed in
+// place. Nothing is saved before Save is pressed. Without this, the same buttons ask the server.
+const list = document.querySelector("[data-rules]");
+const template = document.getElementById("rule-template");
+const NAMES = ["name", "id", "aria-labelledby", "aria-describedby"];
+
+const rows = () => [...list.rows];
+const titleOf = (row) => row.querySelector("[name$='-name']").value.trim() || "The rule";
+
+function announce(words) {
+  document.getElementById("announcements").textContent = words;
+}
+
+// Fields are numbered in the order of their rows.
+function renumber() {
+  rows().forEach((row, index) => {
+    for (const part of row.querySelectorAll("*")) {
+      for (const name of NAMES) {
+        const value = part.getAttribute(name);
+        if (value) part.setAttribute(name, value.replace(/firewall-(\d+|__new__)-/g, `firewall-${index}-`));
+      }
+    }
+    row.querySelector("[data-number]").textContent = index + 1;
+    for (const button of row.querySelectorAll("button")) {
+      button.value = button.value.replace(/^(\d+|__new__)/, index);
+      button.setAttribute("aria-label", button.getAttribute("aria-label").replace(/rule\s+\d*/, `rule ${index + 1} `).trim());
+    }
+  });
+}
+
+function moved(row) {
+  renumber();
+  announce(`${titleOf(row)} is now rule ${rows().indexOf(row) + 1} of ${list.rows.length}. Not saved yet.`);
+}
+
+function move(row, step) {
+  const focused = document.activeElement;
+  const other = step < 0 ? row.previousElementSibling : row.nextElementSibling;
+  if (!other) return announce(`${titleOf(row)} is the ${step < 0 ? "first" : "last"} rule already.`);
+  if (step < 0) other.before(row);
+  else other.after(row);
+  moved(row);
+  focused.focus();
+}
+
+function remove(row) {
+  const title = titleOf(row);
+  const next = row.nextElementSibling ?? row.previousElementSibling;
+  row.remove();
+  renumber();
+  (next?.querySelector("[name='remove']") ?? document.querySelector("[name='add']")).focus();
+  announce(`${title} is removed. Not saved yet.`);
+}
+
+function add() {
+  list.append(template.content.cloneNode(true));
+  renumber();
+  rows().at(-1).querySelector("[name$='-name']").focus();
+  announce(`Rule ${list.rows.length} is added. Not saved yet.`);
+}
+
+list.closest("form").addEventListener("click", (event) => {
+  const button = event.target.closest("button[name]");
+  if (!button) return;
+  event.preventDefault();
+  const row = button.closest("tr");
+  if (button.name === "add") add();
+  else if (button.name === "remove") remove(row);
+  else move(row, button.value.endsWith("up") ? -1 : 1);
+});
+
+list.addEventListener("keydown", (event) => {
+  const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+  if (!step || !event.altKey) return;
+  event.preventDefault();
+  move(event.target.closest("tr"), step);
+});
+
+// A name that is there is replaced by typing: the list of suggestions shows only what fits the text.
+list.addEventListener("focusin", (event) => {
+  if (event.target.matches("input[list]")) event.target.select();
+});
+
+// Dragging moves the other rows: the one that is held stays where the pointer has it.
+list.addEventListener("pointerdown", (event) => {
+  if (event.button || !event.target.closest("[data-drag]")) return;
+  event.preventDefault();
+  const row = event.target.closest("tr");
+  const before = rows().indexOf(row);
+  const middle = (other) => other.getBoundingClientRect().top + other.offsetHeight / 2;
+  const ending = new AbortController();
+  row.dataset.dragging = "";
+
+  function follow({ clientY }) {
+    for (let next = row.nextElementSibling; next && clientY > middle(next); next = row.nextElementSibling) row.before(next);
+    for (let last = row.previousElementSibling; last && clientY < middle(last); last = row.previousElementSibling) row.after(last);
+    if (clientY < 80) scrollBy(0, -12);
+    else if (clientY > innerHeight - 80) scrollBy(0, 12);
+  }
+
+  function end() {
+    ending.abort();
+    delete row.dataset.dragging;
+    if (rows().indexOf(row) !== before) moved(row);
+  }
+
+  document.addEventListener("pointermove", follow, { signal: ending.signal });
+  document.addEventListener("pointerup", end, { signal: ending.signal });
+  document.addEventListener("pointercancel", end, { signal: ending.signal });
+});

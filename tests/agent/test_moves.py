@@ -1,0 +1,139 @@
+"""Who changes protocol has two ways in until the new one is used; what is shut stays shut."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.agent import made
+from vpn.agent import moves
+from vpn.agent.command import Place
+from vpn.agent.errors import INVALID, AgentError
+from vpn.agent.names import Names
+from vpn.agent.openvpn_config import Layout
+from vpn.agent.peers import Peer, openvpn_side, wireguard_side
+from vpn.agent.spec import digest, parse_spec
+from vpn.agent.state import Change, Saved, State
+
+ONE = made.peer_id(1)
+NAMES = Names(made.HUB, Place("nowhere"))
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    return State(tmp_path / "hub")
+
+
+def document(peer: Any) -> Any:
+    return made.spec(2, openvpn=made.openvpn()) | {"peers": {ONE: peer}}
+
+
+def to_openvpn(number: int = 1) -> Any:
+    return made.openvpn_peer(1, "10.1.0.0/24") | {"former": wireguard(number)}
+
+
+def wireguard(number: int = 1) -> Any:
+    peer = made.peer(1, "10.1.0.0/24")
+    peer["public_key"] = made.key(f"public {number}")
+    return peer
+
+
+def peers(peer: Any) -> dict[str, Peer]:
+    return parse_spec(document(peer)).peers
+
+
+def came_over_openvpn(state: State, listener: str = "udp") -> None:
+    layout = Layout(state.openvpn(made.HUB))
+    layout.shown.mkdir(parents=True, exist_ok=True)
+    (layout.shown / f"{ONE}.{NAMES.openvpn(listener)}").write_text("1 2")
+
+
+def test_a_spec_says_what_a_peer_was_before() -> None:
+    for peer in (to_openvpn(), wireguard() | {"former": made.openvpn_peer(1, "10.1.0.0/24")}):
+        spec = parse_spec(document(peer))
+        assert spec.document() == document(peer)
+        assert digest(document(peer)) == Saved.of(spec).digest != digest(document({**peer, "former": None}))
+        assert wireguard_side(spec.peers[ONE]) is not None
+        assert openvpn_side(spec.peers[ONE]) is not None
+
+
+@pytest.mark.parametrize(
+    ("peer", "fault"),
+    [
+        (wireguard() | {"former": wireguard(2)}, "has not changed its protocol"),
+        (made.openvpn_peer(1) | {"former": made.openvpn_peer(1)}, "has not changed its protocol"),
+        (made.openvpn_peer(1) | {"former": wireguard()}, "had other networks"),
+        (to_openvpn() | {"former": wireguard() | {"tags": ["site:x"]}}, "unknown"),
+        (wireguard() | {"former": to_openvpn()}, "unknown"),
+        (wireguard() | {"former": "nobody"}, "former|object"),
+        (to_openvpn() | {"former": wireguard() | {"public_key": "x"}}, "public_key"),
+    ],
+)
+def test_what_cannot_have_been_is_refused(peer: Any, fault: str) -> None:
+    with pytest.raises(AgentError, match=fault) as refusal:
+        parse_spec(document(peer))
+    assert refusal.value.code == INVALID
+
+
+def test_a_former_key_is_nobody_elses() -> None:
+    whole = document(to_openvpn(7))
+    whole["peers"][made.peer_id(7)] = made.peer(7)
+    with pytest.raises(AgentError, match="same public key"):
+        parse_spec(whole)
+
+
+def test_a_former_way_in_needs_its_listener() -> None:
+    whole = document(wireguard() | {"former": made.openvpn_peer(1, "10.1.0.0/24")})
+    whole["openvpn"] = None
+    with pytest.raises(AgentError, match="without a listener"):
+        parse_spec(whole)
+
+
+@pytest.mark.parametrize("listener", ["udp", "tcp", "compat"])
+def test_the_old_way_in_is_shut_by_the_first_session_over_the_new_one(state: State, listener: str) -> None:
+    came_over_openvpn(state, listener)  # long ago: this is not it
+    before = peers(to_openvpn())
+    layout = Layout(state.openvpn(made.HUB))
+    (shown,) = layout.shown.iterdir()
+    os.utime(shown, (1, 1))
+    assert moves.open_ways(state, made.HUB, before) == before
+    assert moves.arrived(state, NAMES) == set()
+    came_over_openvpn(state, listener)
+    assert moves.arrived(state, NAMES) == {ONE}
+    change = moves.shut(state, made.HUB, before, {ONE})
+    assert change == Change({ONE: (before[ONE], peers(made.openvpn_peer(1, "10.1.0.0/24"))[ONE])})
+    assert moves.arrived(state, NAMES) == set()
+    # Whatever else changes of the peer, it stays shut, until it changes its protocol once more.
+    tagged = peers(to_openvpn() | {"tags": ["site:00000000-0000-0000-0000-000000000001"]})
+    assert moves.open_ways(state, made.HUB, tagged)[ONE].former is None
+    followed = moves.open_ways_of(state, made.HUB, Change({ONE: (before[ONE], tagged[ONE])}))
+    assert [peer.former for peer in followed.peers[ONE] if peer is not None] == [None, None]
+    other = peers(to_openvpn(2))
+    assert moves.open_ways_of(state, made.HUB, Change({ONE: (tagged[ONE], other[ONE])})).peers[ONE][1] == other[ONE]
+
+
+def test_a_change_that_is_over_is_forgotten(state: State) -> None:
+    moving = peers(to_openvpn())
+    moves.open_ways(state, made.HUB, moving)
+    assert state.moves(made.HUB).keys() == {ONE}
+    settled = peers(made.openvpn_peer(1, "10.1.0.0/24"))
+    assert moves.open_ways_of(state, made.HUB, Change({ONE: (moving[ONE], settled[ONE])})).peers[ONE] == (
+        moving[ONE],
+        settled[ONE],
+    )
+    assert state.moves(made.HUB) == {}
+    moves.open_ways(state, made.HUB, moving)
+    moves.open_ways(state, made.HUB, {})
+    assert state.moves(made.HUB) == {}
+
+
+def test_there_and_back_are_two_changes(state: State) -> None:
+    forth = peers(to_openvpn())
+    moves.open_ways(state, made.HUB, forth)
+    came_over_openvpn(state)
+    moves.shut(state, made.HUB, forth, {ONE})
+    back = peers(wireguard() | {"former": made.openvpn_peer(1, "10.1.0.0/24")})
+    assert moves.open_ways(state, made.HUB, back) == back

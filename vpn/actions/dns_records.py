@@ -1,0 +1,177 @@
+"""Whether a hub can answer the records that an admin wants: every fault of every row at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.core.exceptions import ValidationError
+
+from vpn.choices import RecordType
+from vpn.constants import LONGEST_CNAME_CHAIN
+from vpn.dns_names import is_below, parse_dns_name, parse_record_address, refuse_special_use
+
+FIELD = "dns_custom"
+COLUMNS = ("name", "type", "value")
+# A fault quotes a name, but not a page of it.
+_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class RecordFault:
+    """What is wrong with a field of a record; records are numbered from 1, and called as they were entered."""
+
+    number: int
+    name: str
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        named = f" “{self.name}”" if self.name else ""
+        return f"Record {self.number}{named}, {self.field}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What records have to fit in with: the hub's own name, the domain of all hubs, the domains that are asked
+    elsewhere, and the full names of the hub's peers."""
+
+    hub: str
+    vpn_domain: str
+    domains: tuple[str, ...]
+    peers: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A record as it is stored; a part that is at fault is empty."""
+
+    name: str
+    type: str
+    value: str
+
+
+class RecordCheck:
+    """The records of one hub, cleaned (`rows`), and what is wrong with them (`faults`)."""
+
+    def __init__(self, records: Sequence[Mapping[str, str]], around: Surroundings) -> None:
+        self.around = around
+        self.records = records
+        self.faults: list[RecordFault] = []
+        self.rows = [self._row(number, record) for number, record in enumerate(records)]
+        # What is known of each name, whatever else is wrong with its rows.
+        self.by_name: dict[str, list[Row]] = defaultdict(list)
+        for row in self.rows:
+            if row.name and row.type:
+                self.by_name[row.name].append(row)
+        self._check_doubles()
+        self._check_aliases()
+        self.faults.sort(key=lambda fault: fault.number)
+
+    def _fault(self, number: int, field: str, message: str) -> None:
+        called = self.records[number]["name"].strip()
+        shown = called[:_SHOWN] if called.isprintable() else ""
+        self.faults.append(RecordFault(number + 1, shown, field, message))
+
+    def _row(self, number: int, record: Mapping[str, str]) -> Row:
+        kind = record["type"].strip()
+        if kind not in RecordType.values:
+            self._fault(number, "type", f"Choose one of {', '.join(RecordType.values)}.")
+            kind = ""
+        return Row(self._name(number, record["name"]), kind, self._value(number, kind, record["value"]))
+
+    def _name(self, number: int, text: str) -> str:
+        try:
+            name = full_name(text, self.around.hub)
+            refuse_special_use(name)
+        except ValidationError as fault:
+            self._fault(number, "name", fault.messages[0])
+            return ""
+        if reason := self._not_ours(name):
+            self._fault(number, "name", reason)
+        return name
+
+    def _not_ours(self, name: str) -> str:
+        """Why a name is not the admin's to give; empty where it is."""
+        around = self.around
+        if name == around.hub:
+            return f"{name} is the hub's own name: it always answers the hub's public address."
+        if name in around.peers:
+            return f"{name} is the own name of a peer of this hub. Choose another one."
+        if is_below(name, around.vpn_domain) and not is_below(name, around.hub):
+            return f"{name} belongs to another hub. Choose a name below {around.hub}, or outside {around.vpn_domain}."
+        for domain in around.domains:
+            if is_below(name, domain):
+                return (
+                    f"{name} lies in {domain}, which is asked of its own servers. "
+                    "Add the record there, or take the domain out of the list."
+                )
+        return ""
+
+    def _value(self, number: int, kind: str, text: str) -> str:
+        try:
+            if kind == RecordType.CNAME:
+                return self._target(text)
+            return parse_record_address(text, 6 if kind == RecordType.AAAA else 4) if kind else ""
+        except ValidationError as fault:
+            self._fault(number, "value", fault.messages[0])
+            return ""
+
+    def _target(self, text: str) -> str:
+        """A CNAME's target in full. What peers are called below the hub, such as laptop.anna, is understood, too."""
+        name = full_name(text, self.around.hub)
+        below = f"{name}.{self.around.hub}"
+        return below if below in self.around.peers and name not in self.around.peers else name
+
+    def _check_doubles(self) -> None:
+        first: dict[Row, int] = {}
+        for number, row in enumerate(self.rows):
+            if not all((row.name, row.type, row.value)):
+                continue
+            if first.setdefault(row, number) != number:
+                self._fault(number, "name", f"Row {first[row] + 1} is the same record. Remove one of them.")
+            elif row.type == RecordType.CNAME and any(other != row for other in self.by_name[row.name]):
+                self._fault(
+                    number, "name", f"{row.name} has another record. A CNAME is the only one of its name (RFC 1034)."
+                )
+
+    def _check_aliases(self) -> None:
+        for number, row in enumerate(self.rows):
+            if row.type == RecordType.CNAME and row.name and row.value:
+                fault = self._chain_fault(row)
+                if fault:
+                    self._fault(number, "value", fault)
+
+    def _chain_fault(self, row: Row) -> str:
+        """Why an alias would answer nothing; empty where it leads to an address."""
+        chain = [row.name]
+        target = row.value
+        while True:
+            if target in chain:
+                return f"This leads back to itself: {' → '.join([*chain, target])}."
+            chain.append(target)
+            if len(chain) > LONGEST_CNAME_CHAIN + 1:
+                return f"At most {LONGEST_CNAME_CHAIN} aliases may follow one another. Lead it closer to the address."
+            aliases = [other for other in self.by_name.get(target, ()) if other.type == RecordType.CNAME]
+            if not aliases:
+                return "" if self._is_answered(target) else self._dead_end(target)
+            if not aliases[0].value:
+                return ""  # That row is told what is wrong with it.
+            target = aliases[0].value
+
+    def _is_answered(self, name: str) -> bool:
+        # dnsmasq answers an alias only where it knows the target by itself.
+        return name == self.around.hub or name in self.around.peers or name in self.by_name
+
+    def _dead_end(self, name: str) -> str:
+        return (
+            f"The hub does not answer {name} by itself, so the alias would lead nowhere. Lead it to another record "
+            f"here, to the name of a device or site, or to {self.around.hub}."
+        )
+
+
+def full_name(text: str, hub: str) -> str:
+    """A name in full: a single word lies below the hub's own name. Raises ValidationError."""
+    name = parse_dns_name(text)
+    return name if "." in name or text.strip().endswith(".") else parse_dns_name(f"{name}.{hub}")

@@ -1,0 +1,72 @@
+"""What somebody else changed of a hub: reality compared with what is saved, read-only, and never for much of the time.
+
+A look takes no lock, so what it finds may be a change under way: only what a second look finds again, while no other
+agent can change anything, is told.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Final
+
+from vpn.agent import inside, moves
+from vpn.agent.apply import Host
+from vpn.agent.components import dns, egress, firewall, namespace, openvpn, routing, wireguard
+from vpn.agent.errors import AgentError
+from vpn.agent.lock import host_lock
+from vpn.agent.names import Link
+
+MOST: Final = 20  # sentences
+# All looks of an agent together take this share of one processor at most.
+_SHARE: Final = 0.05
+_PATIENCE: Final = 1.0  # seconds to wait for the host's lock
+
+
+def find(host: Host, hub: str, device: wireguard.Device) -> list[str] | None:
+    """Return in words what somebody else changed of a hub that is alive, None when it is not the time to look.
+
+    `device` is its tunnel interface as it was seen a moment ago.
+    """
+    started = time.monotonic()
+    if started < host.looks.get(hub, 0.0):
+        return None
+    try:
+        found = _look(host, hub, device)
+        if found:
+            found = _confirmed(host, hub)
+    except AgentError:
+        found = None  # Somebody changes it, or it is going away.
+    took = time.monotonic() - started
+    host.looks[hub] = started + took / _SHARE * len(host.looks.keys() | {hub})
+    return None if found is None else _shortened(found)
+
+
+def _confirmed(host: Host, hub: str) -> list[str] | None:
+    with host_lock(host.state.directory, _PATIENCE):
+        device = wireguard.observe(host.names(hub))
+        return None if device is None else _look(host, hub, device)
+
+
+def _look(host: Host, hub: str, device: wireguard.Device) -> list[str] | None:
+    saved, number = host.state.load(hub), host.state.links().get(hub)
+    if saved is None or number is None or not host.state.settled(hub):
+        return None
+    names, marks, link = host.names(hub), host.state.marks(hub), Link(number)
+    spec = replace(saved.spec, peers=moves.ways_now(host.state, hub, saved.spec.peers))
+    there = inside.look(names.inside)
+    return [
+        *wireguard.drift(names, spec, device, there),
+        *openvpn.drift(names, spec, host.state.openvpn(hub), there),
+        *dns.drift(names, spec, host.state.dns(hub)),
+        *firewall.drift(names, spec, marks, thorough=True),
+        *routing.drift(names, spec, link, there),
+        *namespace.drift(names, there),
+        *egress.drift(names, link, there, marks, host.state.host_marks()),
+    ]
+
+
+def _shortened(sentences: list[str]) -> list[str]:
+    if len(sentences) <= MOST:
+        return sentences
+    return [*sentences[: MOST - 1], f"And {len(sentences) - MOST + 1} more changes."]

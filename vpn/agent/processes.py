@@ -1,0 +1,89 @@
+"""Programs that run on without the agent: found by their command line, ended, and waited for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from vpn.agent.errors import FAILED, AgentError
+
+# An openvpn over UDP tells its clients at once to connect anew, then lingers for two seconds, which nobody needs.
+_EXITS: Final = ((signal.SIGTERM, 0.3), (signal.SIGKILL, 3.0))  # signals, each with seconds to wait
+
+
+@dataclass(frozen=True)
+class Process:
+    """A running program and what it was called with, its configuration among it."""
+
+    pid: int
+    config: Path
+    argv: tuple[str, ...]
+
+    def after(self, word: str) -> str:
+        """Return the argument that follows `word`, "" where there is none."""
+        return self.argv[self.argv.index(word) + 1] if word in self.argv[:-1] else ""
+
+
+def process(pid: int, program: str, configs: Collection[Path]) -> Process | None:
+    """Return the process `pid` when it is a `program` that was called with one of `configs`."""
+    try:
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return None
+    if argv[0].rpartition("/")[2] != program:
+        return None
+    config = next((config for config in configs if str(config) in argv), None)
+    return None if config is None else Process(pid, config, tuple(argv))
+
+
+def running(program: str, configs: Collection[Path]) -> list[Process]:
+    """Return all processes of `program` that were called with one of `configs`."""
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return [found for found in (process(pid, program, configs) for pid in pids) if found is not None]
+
+
+def stop(program: str, configs: Collection[Path]) -> bool:
+    """End all processes of `configs`, wait until they are gone, and return whether there were any."""
+    there = running(program, configs)
+    left = there
+    for number, patience in _EXITS:
+        for each in left:
+            _signal(each.pid, number)
+        deadline = time.monotonic() + patience
+        while left and time.monotonic() < deadline:
+            left = [each for each in left if not _is_gone(each.pid)]
+            time.sleep(0.005)
+    if left:
+        raise AgentError(FAILED, f"A process of {program} does not end: the server may need a restart.")
+    return bool(there)
+
+
+def parent(pid: int) -> int:
+    """Return the id of a process's parent, 0 for one that is gone."""
+    return int(fields[1]) if (fields := _stat(pid)) else 0
+
+
+def _is_gone(pid: int) -> bool:
+    # A process that ends loses its command line before its sockets: it is gone when only its exit status is left.
+    fields = _stat(pid)
+    return not fields or fields[0] in (b"Z", b"X")
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Return what is known of a process after its name: its state, its parent (proc(5))."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()
+    except OSError:
+        return []
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

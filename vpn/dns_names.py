@@ -1,0 +1,70 @@
+"""Are names, domains and records of DNS well formed? As in vpn.validators: ValidationError, with a stable code."""
+
+import re
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
+
+from django.core.exceptions import ValidationError
+
+from vpn.addressing import reserved_reason
+from vpn.constants import SPECIAL_USE_DOMAINS
+from vpn.validators import parse_address, quoted
+
+
+def parse_dns_name(text: str) -> str:
+    """A DNS name in lower case, without the dot at the end (RFC 1035; underscores as in RFC 2782)."""
+    name = text.strip().lower().removesuffix(".")
+    if not name:
+        raise ValidationError("Enter a name such as nas.example.org.", code="empty")
+    if "*" in name:
+        raise ValidationError("Wildcards are not answered. Enter each name by itself.", code="wildcard")
+    if not name.isascii():
+        message = f"{quoted(name)} is not in ASCII. Enter the form that DNS carries, which has “xn--” in it."
+        raise ValidationError(message, code="not_ascii")
+    if not re.fullmatch(r"[a-z0-9._-]+", name):
+        raise ValidationError(f"{quoted(name)}: use letters, digits, hyphens and dots only.", code="bad_character")
+    if len(name) > 253:
+        raise ValidationError(f"A name has at most 253 characters; this has {len(name)}.", code="too_long")
+    labels = name.split(".")
+    if not all(labels):
+        raise ValidationError(f"{quoted(name)} has a dot too many.", code="empty_label")
+    if any(len(label) > 63 for label in labels):
+        raise ValidationError("Between two dots there are at most 63 characters.", code="label_too_long")
+    if any(label.startswith("-") or label.endswith("-") for label in labels):
+        raise ValidationError(f"{quoted(name)}: no part begins or ends with a hyphen.", code="hyphen_at_end")
+    if labels[-1].isdigit():
+        raise ValidationError(f"{quoted(name)} is a number or an address. Enter a name.", code="not_a_name")
+    return name
+
+
+def parse_dns_domain(text: str) -> str:
+    """A domain that resolvers of one's own answer. Below `local` some networks have their directory, so it may be."""
+    name = parse_dns_name(text)
+    if name == "local" or not is_below(name, "local"):
+        refuse_special_use(name)
+    return name
+
+
+def refuse_special_use(name: str) -> None:
+    """Raise ValidationError for a name that means the same everywhere."""
+    for domain, reason in SPECIAL_USE_DOMAINS.items():
+        if is_below(name, domain):
+            raise ValidationError(f"{quoted(name)} cannot be used: {reason}.", code="special_use")
+
+
+def is_below(name: str, domain: str) -> bool:
+    """Is a name a domain, or anywhere below it? Both in lower case."""
+    return name == domain or name.endswith(f".{domain}")
+
+
+def parse_record_address(text: str, version: int) -> str:
+    """The address that an A record (`version` 4) or an AAAA record (6) leads to."""
+    example, other = ("10.1.0.9", "AAAA") if version == 4 else ("fd12:3456::9", "A")
+    address = parse_address(text.strip(), f"Enter an IPv{version} address such as {example}")
+    if address.version != version:
+        message = f"{address} is an IPv{address.version} address. Choose {other}, or enter an IPv{version} address."
+        raise ValidationError(message, code="wrong_family")
+    network = IPv4Network(address) if isinstance(address, IPv4Address) else IPv6Network(address)
+    reason = reserved_reason(network)
+    if reason is not None:
+        raise ValidationError(f"{address} leads nowhere, as {reason}.", code="reserved")
+    return str(address)

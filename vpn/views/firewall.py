@@ -1,0 +1,52 @@
+"""An instance's firewall: who reaches whom, as a policy and an ordered table of rules."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from portal.access import get_member
+from portal.exceptions import Conflict, InvalidInput
+from portal.forms.refusal import show_refusal
+from vpn.access import get_instance
+from vpn.actions.firewall import InvalidSettings
+from vpn.actions.instance_settings import update_instance
+from vpn.forms.firewall import Ends, FirewallForm
+from vpn.models import Instance
+from vpn.views.instance_head import head_of
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def instance_firewall(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The policy and the rules; buttons in the form rearrange the table without saving it."""
+    member = get_member(request)
+    instance = get_instance(member, pk, write=request.method == "POST")
+    ends = Ends(instance.organization_id)
+    form = FirewallForm(request.POST if request.method == "POST" else None, instance=instance, ends=ends)
+    is_rearranged = request.method == "POST" and form.rearrange()
+    if request.method == "POST" and not is_rearranged and form.is_valid():
+        changes = form.changes()
+        if not changes or _save(instance, form, changes):
+            messages.success(request, "Saved." if changes else "Nothing was different, so nothing changed.")
+            return redirect("instance_firewall", pk=instance.pk)
+    context = {"form": form, "ends": ends, "is_rearranged": is_rearranged}
+    return render(request, "vpn/instance_firewall.html", {**head_of(member, instance, "firewall"), **context})
+
+
+def _save(instance: Instance, form: FirewallForm, changes: dict[str, object]) -> bool:
+    """Apply what differs; False where it was refused, with the words in the form."""
+    try:
+        update_instance(instance, **changes)
+    except InvalidSettings as refusal:
+        form.show_faults(refusal.rule_faults)
+        if not refusal.rule_faults:
+            form.add_error(None, [message for messages in refusal.errors.values() for message in messages])
+        return False
+    except (Conflict, InvalidInput) as refusal:
+        show_refusal(form, refusal)
+        return False
+    return True
