@@ -176,7 +176,7 @@ def ask(questions: list[Any], seconds: float) -> list[str]:
 
 def turn(seconds: float) -> None:
     for key, _ in selector.select(seconds):
-        if key.fileobj is not sys.stdin:
+        if key.data is not None:
             key.data(key.fileobj)
 
 
@@ -222,7 +222,8 @@ class Flow:
             self.end(OSError(errno.ECONNRESET, "closed"))
 
     def end(self, error: OSError) -> None:
-        if self.protocol == "tcp" and error.errno not in (errno.EAGAIN, errno.EHOSTUNREACH, errno.EACCES):
+        passing = (errno.EAGAIN, errno.EHOSTUNREACH, errno.EACCES)
+        if self.protocol == "tcp" and error.errno not in passing and not self.over:
             self.over = errno.errorcode.get(error.errno or 0, "?")
             selector.unregister(self.door)
 
@@ -246,7 +247,10 @@ def answer(request: dict[str, Any]) -> Any:
     if command == "ask":
         return ask(request["questions"], request["seconds"])
     if command == "flow":
-        flows[request["name"]] = Flow(*request["to"])
+        try:
+            flows[request["name"]] = Flow(*request["to"])
+        except OSError as error:
+            return str(error)
         return None
     if command == "flows":
         return {name: flow.document() for name, flow in flows.items()}
@@ -261,12 +265,12 @@ def answer(request: dict[str, Any]) -> Any:
 
 
 def main() -> None:
-    selector.register(sys.stdin, selectors.EVENT_READ)
+    selector.register(sys.stdin, selectors.EVENT_READ, None)
     due = 0.0
     while True:
         events = selector.select(max(0.0, due - time.monotonic()) if flows else None)
         for key, _ in events:
-            if key.fileobj is not sys.stdin:
+            if key.data is not None:
                 key.data(key.fileobj)
                 continue
             line = sys.stdin.readline()
@@ -274,6 +278,7 @@ def main() -> None:
                 return
             sys.stdout.write(json.dumps(answer(json.loads(line))) + "\n")
             sys.stdout.flush()
+            break  # what else there was may be gone
         if flows and time.monotonic() >= due:
             due = time.monotonic() + 0.02
             for flow in flows.values():

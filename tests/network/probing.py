@@ -76,7 +76,8 @@ class Probers:
 
     def begin(self, node: Node, name: str, protocol: str, address: str, port: int) -> None:
         """Open a flow that goes on."""
-        self._ask(node.name, command="flow", name=name, to=[protocol, address, port])
+        fault = self._ask(node.name, command="flow", name=name, to=[protocol, address, port])
+        assert fault is None, f"{node.name}'s {name}: {fault}"
 
     def flows(self, node: Node) -> dict[str, Flow]:
         """Return what became of a node's flows so far."""
@@ -97,12 +98,12 @@ class Probers:
                     stream.close()
         self.processes.clear()
 
-    def _ask(self, name: str, **request: Any) -> Any:
-        self._send(name, **request)
-        return self._hear(name)
+    def _ask(self, node: str, **request: Any) -> Any:
+        self._send(node, **request)
+        return self._hear(node)
 
-    def _send(self, name: str, **request: Any) -> None:
-        stream = self.processes[name].stdin
+    def _send(self, node: str, **request: Any) -> None:
+        stream = self.processes[node].stdin
         assert stream is not None
         stream.write(json.dumps(request) + "\n")
         stream.flush()
