@@ -20,6 +20,7 @@ from portal.signals import (
 from vpn.actions.firewall import forget_end, lock_instances, naming
 from vpn.actions.labels import rename_peers
 from vpn.actions.peer import delete_peer, reconsider_peers
+from vpn.desired.firewall import Turned
 from vpn.models import Peer, ProfileLink
 
 
@@ -60,7 +61,8 @@ def follow_group(group: Group, membership_ids: set[UUID], **kwargs: Any) -> None
     """Let the hubs whose rules name a group know whose devices belong to it."""
     lock_instances(group.organization_id)
     instances = set(naming(f"group:{group.pk}").values_list("instance", flat=True))
-    reconsider_peers(Peer.objects.filter(instance__in=instances, member__in=membership_ids))
+    peers = Peer.objects.filter(instance__in=instances, member__in=membership_ids)
+    reconsider_peers(peers, turned=Turned(group.pk, membership_ids))
 
 
 @receiver(group_removing)

@@ -1,7 +1,9 @@
 """Which menus, commands and properties a version of RouterOS has, as far as the profiles touch them.
 
-Menus of RouterOS 7 are copied down from what `/console inspect` of 7.12.2, 7.17, 7.20 and 7.21.1 answers; those of
-RouterOS 6 from its manual (Manual:Interface/OVPN, Manual:System/Certificates, Manual:IP/Route, Manual:IP/Firewall).
+Menus of RouterOS 7 are copied down from what `/console inspect` of 7.12.2, 7.17, 7.19.6, 7.20 and 7.21.1 answers, as
+tikoci/restraml publishes it; 7.19 has what 7.17 has of all that is here (its news are built-in trust anchors, a setting
+of the router's own). No version has a property for a tls-crypt key. Menus of RouterOS 6 are from its manual
+(Manual:Interface/OVPN, Manual:System/Certificates, Manual:IP/Route, Manual:IP/Firewall).
 """
 
 from __future__ import annotations

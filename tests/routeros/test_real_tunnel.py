@@ -75,7 +75,7 @@ def profile_for(lab: Lab, hub_key: str, host: str) -> WireGuardProfile:
     )
 
 
-@pytest.mark.parametrize(("version", "twice"), [("7.12", False), ("7.17", True), ("7.21.1", False)])
+@pytest.mark.parametrize(("version", "twice"), [("7.12", False), ("7.17", True), ("7.19.6", False), ("7.21.1", False)])
 def test_wireguard_from_lan_to_hub_and_back(lab: Lab, version: str, twice: bool) -> None:
     site = lab.add_site("berlin")
     hub_key = keys.generate_private_key()
@@ -129,7 +129,7 @@ def test_a_default_route_takes_the_lan_along_and_not_the_tunnel(lab: Lab) -> Non
     assert not lab.ping(site.router, "192.0.2.77", timeout=0.5)
 
 
-@pytest.mark.parametrize("version", ["6.49.17", "7.12", "7.17", "7.21.1"])
+@pytest.mark.parametrize("version", ["6.49.17", "7.12", "7.17", "7.19.6", "7.21.1"])
 def test_openvpn_from_lan_to_hub_and_back(lab: Lab, version: str) -> None:
     site, hub = lab.add_site("berlin"), lab.add_client("hub")
     now = datetime.now(UTC)

@@ -10,9 +10,12 @@ from uuid import UUID
 from django.db import transaction
 
 from portal.exceptions import NotPossible
+from vpn.actions import planning
 from vpn.choices import InstanceState
+from vpn.desired.firewall import Turned
 from vpn.jobs import queue
 from vpn.models import Instance
+from vpn.plan.snapshot import snapshot
 
 _UNCHANGEABLE = {
     InstanceState.DELETING: "This instance is being deleted.",
@@ -26,22 +29,29 @@ def lock_instance(pk: UUID) -> Instance:
 
 
 @contextmanager
-def changing(pk: UUID, *, only_peers: bool = False) -> Iterator[Instance]:
+def changing(
+    pk: UUID, *, only_peers: bool = False, explained: bool = False, turned: Turned | None = None
+) -> Iterator[Instance]:
     """Change an instance or its peers.
 
     Yields the locked instance with its `desired_generation` already raised (and saved at the end together with
     whatever the caller changed on it); the apply job is rung after the commit. `only_peers` says that the change can
-    travel as a delta. Raises NotPossible where the instance can take no change.
+    travel as a delta, `explained` that it may concern others, so that what it means is noted for the operation that
+    carries it; `turned` what of the change is in the database already. Raises NotPossible where the instance can take
+    no change.
     """
     with transaction.atomic():
         instance = lock_instance(pk)
         refusal = _UNCHANGEABLE.get(InstanceState(instance.state))
         if refusal:
             raise NotPossible(refusal)
+        before = snapshot(instance, turned) if explained or planning.is_asked() else None
         instance.desired_generation += 1
         if not only_peers:
             instance.settings_generation = instance.desired_generation
         yield instance
         instance.save()
+        if before is not None:
+            planning.note(instance, before)
         if instance.configured:
             transaction.on_commit(partial(queue.enqueue_apply, instance.pk))

@@ -30,7 +30,7 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
         cleaned = _cleaned_settings(changes)
         Instance.objects.filter(pk=instance.pk).update(name=cleaned["name"])
         return Instance.objects.select_related("region", "server").get(pk=instance.pk)
-    with changing(instance.pk) as locked:
+    with changing(instance.pk, explained=True) as locked:
         cleaned = _gathered(
             lambda: _cleaned_settings(changes),
             lambda: cleaned_dns(locked, changes),

@@ -26,6 +26,7 @@ from vpn.actions.peer_input import (
 from vpn.actions.protocol_change import end_former, end_former_of_refused, keep_former
 from vpn.addressing import PoolExhausted, last_peer_host, next_free_host
 from vpn.choices import KeyCustody, PeerType, Protocol
+from vpn.desired.firewall import Turned
 from vpn.models import Instance, Peer, PeerTombstone, ProfileLink, Site
 from vpn.models.querysets import PeerQuerySet
 
@@ -77,7 +78,7 @@ def create_site_peer(
         errors["site_id"] = ["Choose a site of this organization."]
     if errors:
         raise InvalidInput(errors)
-    with changing(instance.pk, only_peers=True) as locked:
+    with changing(instance.pk, only_peers=True, explained=True) as locked:
         if locked.peers.filter(site=site).exists():
             raise Conflict(
                 f"{site.name} is connected to this instance already.", field="site_id", code="site-connected"
@@ -149,7 +150,7 @@ def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
     errors = change_faults(peer, changes)
     if errors:
         raise InvalidInput(errors)
-    with changing(peer.instance_id, only_peers=True) as locked:
+    with changing(peer.instance_id, only_peers=True, explained=_concerns_others(peer, changes)) as locked:
         fresh = _fresh(peer, locked)
         if "subnets" in changes:
             confirmed = changes.get("confirm_broad_routes", confirmed_before(fresh, changes["subnets"]))
@@ -174,6 +175,11 @@ def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
         fresh.save()
         follow_name(fresh, former_name)
     return fresh
+
+
+def _concerns_others(peer: Peer, changes: PeerChanges) -> bool:
+    """Can the change outdate a profile? Shutting a device out cannot, and has to be quick."""
+    return peer.is_site or bool({"protocol", "route_all"} & changes.keys())
 
 
 def rotate_keys(peer: Peer) -> Peer:
@@ -202,7 +208,7 @@ def renew_peer(peer: Peer) -> None:
 
 def delete_peer(peer: Peer) -> None:
     """Revoke and remove a peer; its live session ends when the hub has followed, within two seconds."""
-    with changing(peer.instance_id, only_peers=True) as locked:
+    with changing(peer.instance_id, only_peers=True, explained=peer.is_site) as locked:
         fresh = _fresh(peer, locked)
         _end_keys(fresh, locked)
         PeerTombstone.objects.create(
@@ -214,11 +220,14 @@ def delete_peer(peer: Peer) -> None:
         fresh.delete()
 
 
-def reconsider_peers(peers: PeerQuerySet) -> None:
-    """Let the hubs look at these peers again, because what admits them changed (member, expiry)."""
+def reconsider_peers(peers: PeerQuerySet, *, turned: Turned | None = None) -> None:
+    """Let the hubs look at these peers again, because what admits them or names them changed (member, expiry, group).
+
+    What a group's change means is noted; `turned` is that change.
+    """
     for instance_id in list(peers.order_by().values_list("instance_id", flat=True).distinct()):
         try:
-            with changing(instance_id, only_peers=True) as locked:
+            with changing(instance_id, only_peers=True, explained=turned is not None, turned=turned) as locked:
                 moving = peers.filter(instance=locked).exclude(former_protocol="")
                 end_former_of_refused(moving.select_related("member__user"), locked)
                 peers.filter(instance=locked).update(changed_generation=locked.desired_generation)

@@ -8,6 +8,7 @@ from vpn.api.schemas.base import ErrorOut, In
 
 _WORDS = {
     "If-Match": "The ETag of a read: the change is refused with 412 where somebody else was faster.",
+    "plan": "With `true` nothing changes, and the answer says what the change would mean.",
     "Idempotency-Key": "A text of yours. A call repeated with the same key and body is answered again, not done again.",
 }
 DESCRIPTION = """
@@ -23,6 +24,9 @@ them; another member's are not there (404), and what belongs to the whole organi
 refused only where they differ. `If-Match` with the `ETag` of a read keeps two people from overwriting each other.
 An ETag covers what people set, not what is only observed (state, bytes, handshakes).
 
+**Asking first.** `?plan=true` on PUT of an instance or a peer, and on DELETE of a peer, changes nothing and answers who
+would reach whom differently, and whose delivered profile would become outdated.
+
 **Repeating.** POST takes an `Idempotency-Key`, kept for 24 hours with the answer.
 
 **Errors** have one form: `type`, `code`, `message`, `doc_url`, and `errors` by field where the input is at fault.
@@ -36,11 +40,17 @@ def answers(success: dict[int, Any], *refusals: int) -> dict[int, Any]:
 
 
 def takes(body: type[In] | None = None, *headers: str) -> dict[str, Any]:
-    """The `openapi_extra=` of a call that reads a body or headers by itself."""
+    """The `openapi_extra=` of a call that reads a body, headers or the word `plan` by itself."""
     extra: dict[str, Any] = {}
     if headers:
         extra["parameters"] = [
-            {"in": "header", "name": name, "schema": {"type": "string"}, "required": False, "description": _WORDS[name]}
+            {
+                "in": "query" if name == "plan" else "header",
+                "name": name,
+                "schema": {"type": "boolean" if name == "plan" else "string"},
+                "required": False,
+                "description": _WORDS[name],
+            }
             for name in headers
         ]
     if body is not None:

@@ -21,8 +21,8 @@ from vpn.api.errors import invalid
 from vpn.api.etag import unless_changed
 from vpn.api.idempotency import idempotent
 from vpn.api.paging import Page, page_of
+from vpn.api.plans import plan_of, wants_plan
 from vpn.api.schemas.instance import (
-    NOT_YET,
     BandwidthOut,
     InstanceChange,
     InstanceCreate,
@@ -31,6 +31,7 @@ from vpn.api.schemas.instance import (
     show_instance,
     show_operation,
 )
+from vpn.api.schemas.plan import PlanOut
 from vpn.api.status import statuses
 from vpn.models import Instance, Operation, Region, Traffic
 from vpn.models.peer import with_compat
@@ -83,17 +84,17 @@ def read_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
 
 @router.put(
     PATH,
-    response=answers({200: InstanceOut}, 400, 403, 404, 409, 412, 413, 415, 422),
-    openapi_extra=takes(InstanceChange, "If-Match"),
+    response=answers({200: InstanceOut | PlanOut}, 400, 403, 404, 409, 412, 413, 415, 422),
+    openapi_extra=takes(InstanceChange, "If-Match", "plan"),
     summary="Change an instance",
 )
 def put_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
-    """Change the fields that the body names; the hub follows in the background."""
+    """Change the fields that the body names; the hub follows in the background. With `?plan=true` nothing changes."""
     member = member_of(request)
     with unless_changed(request, lambda: get_instance(member, instance_id, write=True), show) as instance:
-        if request.GET.get("plan", "false").lower() not in {"", "false", "0"}:
-            raise invalid({"plan": [NOT_YET]})
         changes = read_change(request, InstanceChange, show(instance))
+        if wants_plan(request):
+            return plan_of(lambda: update_instance(instance, **changes) if changes else None)
         return one(show(update_instance(instance, **changes) if changes else instance))
 
 

@@ -22,6 +22,7 @@ from vpn.api.errors import invalid
 from vpn.api.etag import unless_changed
 from vpn.api.idempotency import idempotent
 from vpn.api.paging import Page, page_of
+from vpn.api.plans import plan_of, wants_plan
 from vpn.api.schemas.peer import (
     PeerChange,
     PeerCreate,
@@ -30,6 +31,7 @@ from vpn.api.schemas.peer import (
     TokenOut,
     show_peer,
 )
+from vpn.api.schemas.plan import PlanOut
 from vpn.models import Instance, Peer, Site
 from vpn.profiles.peer import profile_state, profile_states
 from vpn.views.peer_search import PeerSearch
@@ -137,28 +139,32 @@ def read_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpRes
 
 @router.put(
     PATH,
-    response=answers({200: PeerOut}, 400, 403, 404, 409, 412, 413, 415, 422),
-    openapi_extra=takes(PeerChange, "If-Match"),
+    response=answers({200: PeerOut | PlanOut}, 400, 403, 404, 409, 412, 413, 415, 422),
+    openapi_extra=takes(PeerChange, "If-Match", "plan"),
     summary="Change a peer",
 )
 def put_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
-    """Change the fields that the body names; the hub follows in the background."""
+    """Change the fields that the body names; the hub follows in the background. With `?plan=true` nothing changes."""
     member = member_of(request)
     with unless_changed(request, lambda: _peer(member, instance_id, peer_id, write=True), show) as peer:
         changes = read_change(request, PeerChange, show(peer))
+        if wants_plan(request):
+            return plan_of(lambda: update_peer(peer, **changes) if changes else None)
         return one(show(update_peer(peer, **changes) if changes else peer))
 
 
 @router.delete(
     PATH,
-    response=answers({204: None}, 403, 404, 409, 412),
-    openapi_extra=takes(None, "If-Match"),
+    response=answers({200: PlanOut, 204: None}, 403, 404, 409, 412, 422),
+    openapi_extra=takes(None, "If-Match", "plan"),
     summary="Delete a peer",
 )
 def remove_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
-    """Revoke a peer's access; its live session ends."""
+    """Revoke a peer's access; its live session ends. With `?plan=true` nothing changes."""
     member = member_of(request)
     with unless_changed(request, lambda: _peer(member, instance_id, peer_id, write=True), show) as peer:
+        if wants_plan(request):
+            return plan_of(lambda: delete_peer(peer))
         delete_peer(peer)
     return nothing()
 

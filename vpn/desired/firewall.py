@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
 from uuid import UUID
 
 from portal.models import Group
@@ -36,6 +37,13 @@ def _ports(text: str) -> list[int] | None:
     return [int(first), int(last or first)]
 
 
+class Turned(NamedTuple):
+    """A group, and those who have just joined or left it."""
+
+    group_id: UUID
+    members: Collection[UUID]
+
+
 class Tags:
     """The tags that peers carry: only those that the instance's rules name, so that no other change reaches a hub."""
 
@@ -44,12 +52,22 @@ class Tags:
         self._named = {end for end in ends if end.startswith(_TAGS)}
         self._groups = _groups_by_member([end for end in self._named if end.startswith(_GROUP)])
 
+    def turn_back(self, turned: Turned) -> None:
+        """Take those who joined a group out of it, and those who left it in."""
+        tag = f"{_GROUP}{turned.group_id}"
+        for member_id in turned.members:
+            self._groups[member_id] = sorted({tag}.symmetric_difference(self._groups.get(member_id, ())))
+
     def of(self, peer: Peer) -> list[str]:
         """One peer's tags, sorted; asks nothing of the database."""
-        if peer.site_id is not None:
-            own = [f"site:{peer.site_id}"]
-        elif peer.member_id is not None:
-            own = [f"user:{peer.member_id}", *self._groups.get(peer.member_id, ())]
+        return self.of_owner(peer.site_id, peer.member_id)
+
+    def of_owner(self, site_id: UUID | None, member_id: UUID | None) -> list[str]:
+        """The tags of the peers of a site or a member, sorted."""
+        if site_id is not None:
+            own = [f"site:{site_id}"]
+        elif member_id is not None:
+            own = [f"user:{member_id}", *self._groups.get(member_id, ())]
         else:
             own = []
         return sorted(tag for tag in own if tag in self._named)

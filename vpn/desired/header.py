@@ -13,21 +13,19 @@ from vpn.models.peer import with_compat
 
 def header_of(instance: Instance) -> dict[str, Any]:
     """A spec without its peers."""
-    pool_v4, pool_v6 = instance.network_v4, instance.network_v6
-    hub_v4, hub_v6 = host_addresses(pool_v4, pool_v6, HUB_HOST)
     return {
         "schema": SCHEMA,
         "hub": instance.hub,
         "epoch": instance.epoch,
         "generation": instance.desired_generation,
-        "addresses": [f"{hub_v4}/{pool_v4.prefixlen}", f"{hub_v6}/{pool_v6.prefixlen}"],
+        "addresses": hub_addresses(instance),
         "wireguard": {"port": instance.wireguard_port, "private_key": instance.private_key, "mtu": instance.mtu},
         "forwarding": instance.firewall_policy,
         "rules": rules_of(instance),
         "openvpn": _openvpn(instance),
         "pushed_routes": instance.pushed_routes,
         # Every peer asks the hub, which asks `public_dns` for what it does not know.
-        "dns": [str(hub_v4), str(hub_v6)],
+        "dns": [str(host) for host in host_addresses(instance.network_v4, instance.network_v6, HUB_HOST)],
         "search_domains": [instance.full_hostname, *instance.domains],
         "resolver": _resolver(instance),
     }
@@ -44,6 +42,13 @@ def _resolver(instance: Instance) -> dict[str, Any]:
         "domain_servers": instance.split_dns,
         "records": list(records),
     }
+
+
+def hub_addresses(instance: Instance) -> list[str]:
+    """The hub's own tunnel addresses, with the prefix lengths of the pools."""
+    pool_v4, pool_v6 = instance.network_v4, instance.network_v6
+    hub_v4, hub_v6 = host_addresses(pool_v4, pool_v6, HUB_HOST)
+    return [f"{hub_v4}/{pool_v4.prefixlen}", f"{hub_v6}/{pool_v6.prefixlen}"]
 
 
 def _openvpn(instance: Instance) -> dict[str, Any] | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 from uuid import UUID
 
@@ -62,13 +64,13 @@ def _connection_of(
     instance: Instance, peer: Peer, protocol: str, public_key: str, preshared_key: str
 ) -> dict[str, Any]:
     """How the peer comes over a protocol, and which networks are its own."""
-    address_v4, address_v6 = host_addresses(instance.network_v4, instance.network_v6, peer.host)
-    subnets = [str(parse_network(text)) for text in peer.subnets]
+    addresses = list(own_addresses(instance.pool_v4, instance.pool_v6, peer.host))
+    subnets = canonical_subnets(peer.subnets)
     if protocol == Protocol.OPENVPN:
         return {
             "protocol": Protocol.OPENVPN,
             "common_name": str(peer.pk),
-            "addresses": [f"{address_v4}/32", f"{address_v6}/128"],
+            "addresses": addresses,
             "routes": subnets,
             "route_all": peer.route_all,
             "compat": peer.site is not None and peer.site.needs_compat,
@@ -78,9 +80,21 @@ def _connection_of(
         "preshared_key": preshared_key,
         # A broad route goes as it is: the more specific of two wins in WireGuard's table as it does in the kernel's,
         # and what no tunnel may carry is the firewall's business.
-        "allowed_ips": [f"{address_v4}/32", f"{address_v6}/128", *subnets],
+        "allowed_ips": [*addresses, *subnets],
         "routes": subnets,
     }
+
+
+@lru_cache(maxsize=32_768)
+def own_addresses(pool_v4: str, pool_v6: str, host: int) -> tuple[str, str]:
+    """The networks that are a peer's own tunnel addresses."""
+    address_v4, address_v6 = host_addresses(IPv4Network(pool_v4), IPv6Network(pool_v6), host)
+    return f"{address_v4}/32", f"{address_v6}/128"
+
+
+def canonical_subnets(subnets: Iterable[str]) -> list[str]:
+    """The subnets behind a peer, as specs have them."""
+    return [str(parse_network(text)) for text in subnets]
 
 
 def nobody(instance: Instance) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse_lazy
 
 from vpn.constants import (
+    DEFAULT_MTU,
     DEFAULT_POOL_PREFIX,
     HOSTNAME_LENGTH,
     MAX_MTU,
@@ -18,10 +19,12 @@ from vpn.constants import (
     MIN_MTU,
     MIN_POOL_PREFIX,
     NAME_LENGTH,
+    PADDING,
+    TUNNEL_OVERHEAD,
 )
 from vpn.forms.fields import LinesField
 from vpn.models import Instance, Region
-from vpn.validators import parse_dns_server, parse_pushed_route, validate_hostname, validate_mtu, validate_name
+from vpn.validators import parse_pushed_route, validate_hostname, validate_mtu, validate_name
 
 Form = TypeVar("Form", bound=forms.Form)
 _TAKEN_OVER = "WireGuard devices take a change over with a new profile, OpenVPN devices when they connect again."
@@ -134,22 +137,6 @@ class RoutingForm(forms.Form):
         return _parsed(self.cleaned_data["pushed_routes"], parse_pushed_route)
 
 
-class DnsForm(forms.Form):
-    """The resolvers that devices use when all their traffic goes through the hub."""
-
-    public_dns = LinesField(
-        label="Servers",
-        strip=False,
-        widget=_lines_widget(3),
-        help_text=f"One address per line. {_TAKEN_OVER}",
-        error_messages={"required": "Name at least one DNS server: profiles for all traffic need one."},
-    )
-
-    def clean_public_dns(self) -> list[str]:
-        """Every line is the address of a resolver."""
-        return _parsed(self.cleaned_data["public_dns"], parse_dns_server)
-
-
 class SettingsForm(forms.Form):
     """The name, and what fits the links between the hub and its peers."""
 
@@ -157,8 +144,10 @@ class SettingsForm(forms.Form):
     mtu = forms.IntegerField(
         label="MTU",
         validators=[validate_mtu],
-        help_text=f"The largest packet inside the tunnels, {MIN_MTU} to {MAX_MTU} bytes. 1420 fits nearly everywhere; "
-        "try 1380 or less where some sites load and others hang.",
+        help_text=f"The largest packet inside the tunnels, {MIN_MTU} to {MAX_MTU} bytes: {TUNNEL_OVERHEAD} less than "
+        f"the narrowest internet access among the peers, then down to a multiple of {PADDING}. {DEFAULT_MTU} fits "
+        f"PPPoE (1,492) and mobile networks (1,420). Where some pages load and others hang, try {MIN_MTU}. Devices "
+        "take a change over with a new profile.",
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )
 

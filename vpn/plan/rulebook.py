@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from operator import xor
 
 from vpn.agent.rules import ANY, TAG
 from vpn.agent.spec import Rule
@@ -61,28 +63,43 @@ class Rulebook:
         self.sources = Ends(rule.source for rule in rules)
         self.destinations = Ends(rule.destination for rule in rules)
         self.accepting = sum(1 << number for number, rule in enumerate(rules) if rule.action == ACCEPT)
-        self.everything = (1 << len(rules)) - 1
         self._of_protocol = {protocol: _bits(rules, protocol) for protocol in PROTOCOLS}
         self.starts = _starts(rules)
-        self._by_start = {protocol: self._by_ports(rules, protocol) for protocol in WITH_PORTS}
+        self._ports = {number: rule.ports for number, rule in enumerate(rules) if rule.ports is not None}
+        self._with_ports = sum(1 << number for number in self._ports)
+        self._by_start = {protocol: self._by_ports(protocol) for protocol in WITH_PORTS}
 
-    def _by_ports(self, rules: Sequence[Rule], protocol: str) -> list[int]:
+    def _by_ports(self, protocol: str) -> list[int]:
         """The rules for each stretch of ports between `starts`."""
-        stretches = [self._of_protocol[protocol]] * len(self.starts)
-        for number, rule in enumerate(rules):
-            if rule.ports is None or not self._of_protocol[protocol] >> number & 1:
-                continue
-            first, last = rule.ports
-            for index, start in enumerate(self.starts):
-                if not first <= start <= last:
-                    stretches[index] &= ~(1 << number)
-        return stretches
+        concerned = self._of_protocol[protocol]
+        turns = dict.fromkeys(self.starts, 0)
+        for number, (first, last) in self._ports.items():
+            for start in (first, last + 1):
+                if concerned >> number & 1 and start in turns:
+                    turns[start] ^= 1 << number
+        return list(accumulate(turns.values(), xor, initial=concerned & ~self._with_ports))[1:]
 
     def of(self, protocol: str, port: int | None = None) -> int:
         """The rules for a protocol and, where it has ports, a destination port."""
         if protocol not in WITH_PORTS or port is None:
             return self._of_protocol[protocol]
         return self._by_start[protocol][bisect_right(self.starts, port) - 1]
+
+    def starts_of(self, bits: int, *, with_smtp: bool) -> list[int]:
+        """The ports at which these rules may begin to say something else.
+
+        SMTP never hides what follows it; `with_smtp` asks for it by itself.
+        """
+        starts = {FIRST_PORT, SMTP} if with_smtp else {FIRST_PORT}
+        bits &= self._with_ports
+        while bits:
+            lowest = bits & -bits
+            first, last = self._ports[lowest.bit_length() - 1]
+            starts |= {first, last + 1}
+            bits ^= lowest
+        if SMTP in starts:
+            starts.add(SMTP + 1)
+        return sorted(start for start in starts if start <= LAST_PORT)
 
     def decides(self, bits: int) -> bool | None:
         """Whether the first of these rules accepts; None where there is none."""
@@ -99,8 +116,8 @@ def _bits(rules: Sequence[Rule], protocol: str) -> int:
 
 
 def _starts(rules: Sequence[Rule]) -> list[int]:
-    """The ports at which something may begin to be different, the first port and SMTP among them."""
-    starts = {FIRST_PORT, SMTP, SMTP + 1}
+    """The ports at which something may begin to be different."""
+    starts = {FIRST_PORT}
     for rule in rules:
         if rule.ports is not None:
             starts |= {rule.ports[0], rule.ports[1] + 1}

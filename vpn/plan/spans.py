@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Generic, NamedTuple, TypeVar
 
 _BITS = {4: 32, 6: 128}
@@ -25,6 +26,7 @@ def address_of(text: str) -> tuple[int, int]:
     return version, int.from_bytes(packed, "big")
 
 
+@lru_cache(maxsize=65_536)
 def span_of(network: str) -> Span:
     """The span of a canonical network ("10.0.0.0/8"; an address without a prefix is a network of its own)."""
     text, _, length = network.partition("/")

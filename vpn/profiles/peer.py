@@ -26,8 +26,11 @@ from vpn.validators import parse_network
 
 _EVERYTHING: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 
-# The subnets of each of an instance's site peers.
-SiteSubnets = dict[UUID, tuple[Network, ...]]
+
+class SiteSubnets(dict[UUID, tuple[Network, ...]]):
+    """The subnets of each of an instance's site peers, and what follows from them for all its devices alike."""
+
+    device_routes: tuple[Network, ...] | None = None
 
 
 # How many of an instance's domains a sentence names.
@@ -41,7 +44,7 @@ class NoAddress(Exception):
 def site_subnets(instance: Instance) -> SiteSubnets:
     """What the sites of an instance advertise, by peer."""
     rows = instance.peers.admitted().filter(type=PeerType.SITE).values_list("pk", "subnets")
-    return {pk: tuple(parse_network(text) for text in subnets) for pk, subnets in rows}
+    return SiteSubnets((pk, tuple(parse_network(text) for text in subnets)) for pk, subnets in rows)
 
 
 @dataclass(frozen=True)
@@ -139,12 +142,18 @@ def routes_of(peer: Peer, sites: SiteSubnets) -> tuple[Network, ...]:
     """What the device sends into the tunnel: everything, or the pool, the sites' subnets and the pushed routes."""
     if peer.route_all:
         return _EVERYTHING
-    instance = peer.instance
-    subnets = [network for pk, networks in sites.items() if pk != peer.pk for network in networks]
+    if peer.pk in sites or peer.subnets:
+        own = set(sites.get(peer.pk, ())) | {parse_network(text) for text in peer.subnets}
+        others = [network for pk, networks in sites.items() if pk != peer.pk for network in networks]
+        return tuple(network for network in _split_routes(peer.instance, others) if network not in own)
+    if sites.device_routes is None:
+        sites.device_routes = _split_routes(peer.instance, [network for some in sites.values() for network in some])
+    return sites.device_routes
+
+
+def _split_routes(instance: Instance, subnets: list[Network]) -> tuple[Network, ...]:
     pushed = [parse_network(text) for text in instance.pushed_routes]
-    own = set(sites.get(peer.pk, ())) | {parse_network(text) for text in peer.subnets}
-    routes = split_tunnel_routes(instance.network_v4, instance.network_v6, subnets, pushed)
-    return tuple(network for network in routes if network not in own)
+    return tuple(split_tunnel_routes(instance.network_v4, instance.network_v6, subnets, pushed))
 
 
 def current_digest(peer: Peer, sites: SiteSubnets | None = None) -> str:
@@ -164,9 +173,11 @@ def profile_state(peer: Peer) -> ProfileState:
     return profile_states(peer.instance, [peer])[peer.pk]
 
 
-def profile_states(instance: Instance, peers: Iterable[Peer]) -> dict[UUID, ProfileState]:
-    """`profile_state` of many peers of one instance, with one query in all."""
-    sites = site_subnets(instance)
+def profile_states(
+    instance: Instance, peers: Iterable[Peer], sites: SiteSubnets | None = None
+) -> dict[UUID, ProfileState]:
+    """`profile_state` of many peers of one instance, with one query in all, or none where `sites` are known."""
+    sites = site_subnets(instance) if sites is None else sites
     states = {}
     for peer in peers:
         peer.instance = instance

@@ -5,8 +5,8 @@ is found again by its comment (or, where the menu has none, by its name), which 
 
     vpn-1f2e3d4c route (Fleet: Berlin)
 
-Names, properties and values are those of `/console inspect` in RouterOS 7.12, 7.17, 7.20 and 7.21 and of the manual
-of RouterOS 6; what is younger than 7.12 is used only where the site's version allows it.
+Names, properties and values are those of `/console inspect` in RouterOS 7.12, 7.17, 7.19, 7.20 and 7.21 and of the
+manual of RouterOS 6; what is younger than 7.12 is used only where the site's version allows it.
 """
 
 from __future__ import annotations

@@ -105,12 +105,6 @@ def test_what_cannot_be_changed_is_refused_by_name(api: Caller, instance: Instan
     assert set(body["errors"]) == {"region", "hostname", "frob"}
 
 
-def test_a_plan_is_not_pretended(api: Caller, instance: Instance) -> None:
-    assert "plan" in refused(api.put(f"/instances/{instance.pk}?plan=true", {"name": "Other name"}), 422)["errors"]
-    instance.refresh_from_db()
-    assert instance.name == "Frankfurt"
-
-
 def test_deleting_goes_on_in_the_background(api: Caller, instance: Instance) -> None:
     assert told(api.delete(f"/instances/{instance.pk}"), 202)["state"] == "deleting"
     assert told(api.delete(f"/instances/{instance.pk}"), 202)["state"] == "deleting"

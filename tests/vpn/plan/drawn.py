@@ -15,6 +15,7 @@ from vpn.plan.hub import End, Hub
 
 POOLS: Final = (ipaddress.ip_network("100.64.0.0/28"), ipaddress.ip_network("fd12:3456:789a::/64"))
 HUB: Final = ("100.64.0.1/28", "fd12:3456:789a::1/64")
+OWN: Final = ("100.64.0.1", "fd12:3456:789a::1")
 USERS: Final = [f"user:{uuid.UUID(int=16 + number)}" for number in range(3)]
 SITES: Final = [f"site:{uuid.UUID(int=32 + number)}" for number in range(3)]
 GROUPS: Final = [f"group:{uuid.UUID(int=48 + number)}" for number in range(2)]

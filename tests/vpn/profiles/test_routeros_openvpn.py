@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
+from tests.routeros.language import ScriptError
 from tests.routeros.router import Router
 from tests.vpn.profiles.router_samples import REMOTE, ROUTER, TAG, WIREGUARD, hostile, openvpn
 from tests.vpn.profiles.test_routeros_wireguard import THEIRS, numbers
@@ -15,7 +17,7 @@ from vpn.profiles import routeros_openvpn
 from vpn.profiles.router import ProfileFile
 from vpn.profiles.routeros_wireguard import wireguard
 
-VERSIONS = ["7.12", "7.16.2", "7.17", "7.19.4", "7.20.6", "7.21.1", "6.49.17"]
+VERSIONS = ["7.12", "7.16.2", "7.17", "7.19.6", "7.20.6", "7.21.1", "6.49.17"]
 THEIRS_6 = "\n".join(line for line in THEIRS.splitlines() if "/ipv6" not in line)
 
 
@@ -39,6 +41,7 @@ def made(version: str, **changes: Any) -> Router:
         ("7.12", "aes256-cbc"),
         ("7.16.2", "aes256-cbc"),
         ("7.17", "aes256-gcm"),
+        ("7.19.6", "aes256-gcm"),
         ("7.21.1", "aes256-gcm"),
     ],
 )
@@ -171,3 +174,21 @@ def test_a_script_goes_on_working_after_an_upgrade(major: int, version: str) -> 
     for newer in VERSIONS:
         if numbers(newer)[0] == major and (not version or numbers(newer) >= numbers(version)):
             Router(numbers(newer)).run(script)
+
+
+@pytest.mark.parametrize(
+    ("version", "line", "known"),
+    [
+        ("7.19.6", f'/certificate set [/certificate find where name="{TAG}-ca"] trust-store=ovpn', False),
+        ("7.21.1", f'/certificate set [/certificate find where name="{TAG}-ca"] trust-store=ovpn', True),
+        ("7.21.1", "/interface ovpn-client add name=x connect-to=x user=x password=x tls-crypt=x", False),
+        ("7.19.6", "/interface wireguard add name=x vrf=main", False),
+        ("7.21.1", "/interface wireguard add name=x vrf=main", True),
+        ("7.16.2", "/interface wireguard peers set [/interface wireguard peers find where comment=x] name=x", False),
+        ("7.19.6", "/interface wireguard peers set [/interface wireguard peers find where comment=x] name=x", True),
+    ],
+)
+def test_what_a_version_does_not_have_is_not_known_to_it(version: str, line: str, known: bool) -> None:
+    router = made(version)
+    with contextlib.nullcontext() if known else pytest.raises(ScriptError):
+        router.run(line + "\n")

@@ -17,7 +17,7 @@ from vpn.profiles.router import SiteRouter
 from vpn.profiles.routeros_wireguard import wireguard
 from vpn.profiles.wireguard import WireGuardProfile
 
-VERSIONS = ["7.1", "7.12", "7.15.3", "7.16.2", "7.17", "7.19.4", "7.21.1", "7.22"]
+VERSIONS = ["7.1", "7.12", "7.15.3", "7.16.2", "7.17", "7.19.6", "7.21.1", "7.22"]
 
 # What an admin's router already does (the vendor's default firewall, shortened), and must go on doing.
 THEIRS = """

@@ -1,0 +1,75 @@
+"""`?plan=true`: what a change would mean, with nothing changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from portal.models import Membership
+from tests.factories import make_client_peer, make_site, make_site_peer, settle
+from tests.vpn.api.caller import Caller, refused, told
+from vpn.actions.profile import deliver_profile
+from vpn.models import ChangePlan, Instance, Peer
+
+
+@pytest.fixture
+def laptop(instance: Instance, member: Membership) -> Peer:
+    """A member's device with its profile delivered, and a site to reach."""
+    make_site_peer(instance, make_site(instance.organization, name="Berlin"), ["10.1.0.0/24"])
+    peer = make_client_peer(instance, member, "laptop")
+    settle(instance)
+    deliver_profile(peer)
+    ChangePlan.objects.all().delete()
+    return peer
+
+
+def test_a_rule_is_planned_in_the_words_of_rules(api: Caller, instance: Instance, laptop: Peer) -> None:
+    site = instance.peers.get(type="site").site_id
+    path = f"/instances/{instance.pk}"
+    told(api.put(path, {"firewall_policy": "deny"}), 200)
+    ends = {"source": f"user:{laptop.member_id}", "destination": f"site:{site}"}
+    rule = {"name": "web", "protocol": "tcp", "port": "443", **ends}
+    plan = told(api.put(f"{path}?plan=true", {"firewall": [rule]}), 200)
+    difference = {**ends, "protocol": "tcp", "port": "443", "before": False, "after": True}
+    assert plan == {"reachability": [difference], "outdated": [], "truncated": False}
+    assert told(api.get(path), 200)["firewall"] == []
+
+
+def test_outdated_profiles_are_told_and_nothing_changes(api: Caller, instance: Instance, laptop: Peer) -> None:
+    path = f"/instances/{instance.pk}"
+    before = api.get(path)
+    plan = told(api.put(f"{path}?plan=true", {"pushed_routes": ["10.99.0.0/16"]}, If_Match=before["ETag"]), 200)
+    assert plan["outdated"] == [str(laptop.pk)]
+    after = api.get(path)
+    assert (after["ETag"], told(after, 200)["desired_generation"]) == (
+        before["ETag"],
+        told(before, 200)["desired_generation"],
+    )
+    assert told(api.get(f"{path}/peers/{laptop.pk}"), 200)["profile_state"] == "current"
+
+
+def test_a_site_that_goes_or_moves_is_planned(api: Caller, instance: Instance, laptop: Peer) -> None:
+    site = instance.peers.get(type="site")
+    path = f"/instances/{instance.pk}/peers/{site.pk}"
+    moved = told(api.put(f"{path}?plan=true", {"subnets": ["10.2.0.0/24"]}), 200)
+    opened = {(one["destination"], one["after"]) for one in moved["reachability"]}
+    assert {("10.1.0.0/24", False), ("10.2.0.0/24", True)} <= opened
+    assert moved["outdated"] == [str(laptop.pk)]
+    gone = told(api.delete(f"{path}?plan=true"), 200)
+    assert {one["after"] for one in gone["reachability"]} == {False}
+    assert told(api.get(path), 200)["subnets"] == ["10.1.0.0/24"]
+
+
+def test_a_plan_is_refused_like_the_change(api: Caller, auditor_api: Caller, instance: Instance, laptop: Peer) -> None:
+    path = f"/instances/{instance.pk}?plan=true"
+    assert "mtu" in refused(api.put(path, {"mtu": 7}), 422)["errors"]
+    refused(api.put(path, {"mtu": 1400}, If_Match='"stale"'), 412, "stale")
+    refused(auditor_api.put(path, {"mtu": 1400}), 403)
+    assert "plan" in refused(api.put(f"/instances/{instance.pk}?plan=maybe", {"mtu": 1400}), 422)["errors"]
+    other = make_site_peer(instance, make_site(instance.organization, name="Paris"), ["10.3.0.0/24"])
+    refused(api.put(f"/instances/{instance.pk}/peers/{other.pk}?plan=true", {"subnets": ["10.1.0.0/24"]}), 409)
+
+
+def test_a_plan_of_nothing_is_empty(api: Caller, instance: Instance) -> None:
+    plan = told(api.put(f"/instances/{instance.pk}?plan=1", {"name": "Another name"}), 200)
+    assert plan == {"reachability": [], "outdated": [], "truncated": False}
+    assert told(api.get(f"/instances/{instance.pk}"), 200)["name"] == instance.name

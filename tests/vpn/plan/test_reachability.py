@@ -1,0 +1,183 @@
+"""The listed differences between two hubs against what the evaluator says of each."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+import uuid
+from typing import Final
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.vpn.plan import drawn
+from vpn.agent.spec import Rule
+from vpn.plan.hub import End, Hub
+from vpn.plan.listing import Line
+from vpn.plan.reach import Reach
+from vpn.plan.reachability import differences
+
+ANNA, BEN = drawn.USERS[:2]
+BERLIN, PARIS = drawn.SITES[:2]
+PEERS: Final = {
+    str(uuid.UUID(int=2)): End(("100.64.0.2/32", "fd12:3456:789a::2/128"), (ANNA,)),
+    str(uuid.UUID(int=3)): End(("100.64.0.3/32", "fd12:3456:789a::3/128"), (BEN,)),
+    str(uuid.UUID(int=5)): End(("100.64.0.5/32", "fd12:3456:789a::5/128", "10.1.0.0/24"), (BERLIN,)),
+}
+
+
+def rule(
+    action: str, source: str, destination: str, protocol: str = "any", ports: tuple[int, int] | None = None
+) -> Rule:
+    """A rule with an id of its own."""
+    return Rule(str(uuid.uuid4()), action, protocol, ports, source, destination)
+
+
+def hub(*rules: Rule, allows: bool = True, peers: dict[str, End] = PEERS) -> Hub:
+    """A hub with Anna's and Ben's devices and the office in Berlin."""
+    return Hub(drawn.HUB, peers, rules, allows)
+
+
+def lines(before: Hub, after: Hub) -> list[Line]:
+    """All differences, which are few here."""
+    found = differences(before, after, drawn.principals([before, after]))
+    assert not found.truncated
+    return found.lines
+
+
+def test_the_same_hub_twice_makes_no_difference() -> None:
+    rules = rule("drop", ANNA, BERLIN), rule("accept", BEN, "10.1.0.0/24", "tcp", (443, 443))
+    assert lines(hub(*rules), hub(*(Rule(**{**vars(one), "id": str(uuid.uuid4())}) for one in rules))) == []
+
+
+def test_a_rule_for_a_member_and_a_site_is_one_line() -> None:
+    opened = lines(hub(allows=False), hub(rule("accept", ANNA, BERLIN, "tcp", (443, 443)), allows=False))
+    assert opened == [Line(ANNA, BERLIN, "tcp", "443", before=False, after=True)]
+
+
+def test_a_rule_for_a_network_of_a_site_names_the_network() -> None:
+    closed = lines(hub(), hub(rule("drop", ANNA, "10.1.0.0/25")))
+    assert closed == [Line(ANNA, "10.1.0.0/25", "any", "", before=True, after=False)]
+
+
+def test_the_internet_is_any() -> None:
+    closed = lines(hub(), hub(rule("reject", ANNA, "any", "udp", (443, 443))))
+    assert Line(ANNA, "any", "udp", "443", before=True, after=False) in closed
+    assert {line.destination for line in closed} == {"any", BEN, BERLIN}
+
+
+def test_a_new_policy_is_one_line_for_each_pair() -> None:
+    closed = lines(hub(), hub(allows=False))
+    pairs = [(one, other) for one in (ANNA, BEN, BERLIN) for other in (ANNA, BEN, BERLIN) if one != other]
+    assert closed == sorted(Line(one, other, "any", "", before=True, after=False) for one, other in pairs)
+
+
+def test_a_moved_subnet_closes_the_old_one_and_opens_the_new_one() -> None:
+    moved = PEERS | {str(uuid.UUID(int=5)): End(("100.64.0.5/32", "fd12:3456:789a::5/128", "10.2.0.0/24"), (BERLIN,))}
+    found = lines(hub(), hub(peers=moved))
+    assert Line(ANNA, "10.1.0.0/24", "any", "", before=True, after=False) in found
+    assert Line(ANNA, "10.2.0.0/24", "any", "", before=False, after=True) in found
+    assert Line("10.2.0.0/24", BEN, "any", "", before=False, after=True) in found
+
+
+def test_a_new_site_is_named_as_a_whole() -> None:
+    found = lines(hub(peers=dict(list(PEERS.items())[:2])), hub())
+    assert Line(BEN, BERLIN, "any", "", before=False, after=True) in found
+    assert Line(BERLIN, "any", "any", "", before=False, after=True) in found
+
+
+def _covers(end: str, address: str, owner: str | None) -> bool:
+    if end == "any":
+        return owner is None and not any(ipaddress.ip_address(address) in network for network in drawn.PRIVATE)
+    if "/" not in end:
+        return end == owner
+    return ipaddress.ip_address(address) in ipaddress.ip_network(end)
+
+
+def _says(line: Line, protocol: str, port: int | None) -> bool:
+    if line.port and (port is None or line.protocol not in ("any", protocol)):
+        return False
+    first, _, last = (line.port or "1-65535").partition("-")
+    return line.protocol in ("any", protocol) and (port is None or int(first) <= port <= int(last or first))
+
+
+def _makes_sense(source: str, destination: str, protocol: str) -> bool:
+    ends = ipaddress.ip_address(source), ipaddress.ip_address(destination)
+    if any(end in network for end in ends for network in drawn.NEVER) or any(str(end) in drawn.OWN for end in ends):
+        return False
+    return ends[0].version == ends[1].version and protocol != {4: "icmpv6", 6: "icmp"}[ends[0].version]
+
+
+@settings(max_examples=100, deadline=None)
+@given(drawn.hubs(), drawn.hubs(), st.booleans(), st.booleans(), st.randoms(use_true_random=False))
+def test_the_lines_agree_with_the_evaluator(
+    before: Hub, other: Hub, same_peers: bool, same_rules: bool, chance: random.Random
+) -> None:
+    after = Hub(
+        drawn.HUB,
+        before.peers if same_peers else other.peers,
+        before.rules if same_rules else other.rules,
+        other.allows,
+    )
+    found = differences(before, after, drawn.principals([before, after]), most=20_000)
+    old, new = Reach(before), Reach(after)
+
+    def whose(address: str) -> str | None:
+        # A line names an address by whom it belongs to afterwards, or did, where nobody has it any more.
+        end = after.peers.get(new.owner(address) or "") or before.peers.get(old.owner(address) or "")
+        return end.tags[0] if end is not None else None
+
+    for _ in range(80):
+        source, destination = chance.choice(drawn.ADDRESSES), chance.choice(drawn.ADDRESSES)
+        protocol, port = chance.choice(drawn.FLOWS)
+        if not _makes_sense(source, destination, protocol) or {old.owner(source), new.owner(source)} & (
+            {old.owner(destination), new.owner(destination)} - {None}
+        ):
+            continue
+        was, will = (reach.passes(source, destination, protocol, port) for reach in (old, new))
+        lines = [
+            line
+            for line in found.lines
+            if _says(line, protocol, port)
+            and _covers(line.source, source, whose(source))
+            and _covers(line.destination, destination, whose(destination))
+        ]
+        if was != will:
+            assert found.truncated or lines, (source, destination, protocol, port)
+            assert {(line.before, line.after) for line in lines} <= {(was, will)}
+        elif not _is_said_loosely(destination, whose(destination), protocol, port, (*before.rules, *after.rules)):
+            assert not lines, (source, destination, protocol, port, lines)
+
+
+def _is_said_loosely(
+    destination: str, owner: str | None, protocol: str, port: int | None, rules: tuple[Rule, ...]
+) -> bool:
+    """The internet is called so where a line leaves out networks of it that rules name, and mail."""
+    named = [ipaddress.ip_network(rule.destination) for rule in rules if "/" in rule.destination]
+    is_named = any(ipaddress.ip_address(destination) in network for network in named)
+    return owner is None and (is_named or (protocol, port) == ("tcp", 25))
+
+
+def test_a_thousand_rules_and_ten_thousand_peers_are_compared_or_said_to_be_too_many() -> None:
+    peers = {}
+    for number in range(10_000):
+        own = (f"100.64.{16 + number // 250}.{number % 250}/32", f"fd12:3456:789a::{number + 2:x}/128")
+        peers[str(uuid.UUID(int=100 + number))] = End(own, (f"user:{uuid.UUID(int=100 + number // 2)}",))
+    rules = [
+        rule(
+            "accept",
+            f"user:{uuid.UUID(int=100 + number)}",
+            f"10.{number % 250}.0.0/16",
+            "tcp",
+            (number + 1, number + 9),
+        )
+        for number in range(1000)
+    ]
+    before = Hub(("100.64.0.1/16", "fd12:3456:789a::1/64"), peers, tuple(rules), allows=False)
+    after = Hub(before.addresses, peers, (*rules[:500], rule("accept", ANNA, BERLIN), *rules[501:]), allows=False)
+    whose = drawn.principals([before])
+    assert differences(before, after, whose) == ([], False)
+    opened = differences(before, Hub(before.addresses, peers, tuple(rules), allows=True), whose)
+    assert opened.truncated
+    assert opened.lines
+    assert all(line.after for line in opened.lines)

@@ -1,0 +1,183 @@
+"""What a change would mean, and that asking changes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from portal.actions.group import change_group, create_group
+from portal.exceptions import Conflict, InvalidInput
+from portal.models import Membership, Organization
+from tests.factories import make_instance, make_member, make_organization, make_site, settle
+from vpn.actions.instance_settings import update_instance
+from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, update_peer
+from vpn.actions.planning import planned
+from vpn.actions.profile import deliver_profile
+from vpn.choices import ProfileState, Protocol
+from vpn.constants import DEFAULT_MTU, DEFAULT_PUBLIC_DNS
+from vpn.jobs import queue
+from vpn.models import ChangePlan, Instance, Peer
+from vpn.plan.listing import Line
+from vpn.profiles.peer import profile_states, render_profile
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def organization() -> Organization:
+    return make_organization()
+
+
+@pytest.fixture
+def anna(organization: Organization) -> Membership:
+    return make_member(organization, name="Anna")
+
+
+@pytest.fixture
+def instance(organization: Organization, anna: Membership) -> Instance:
+    """A hub with devices of each kind, a site of each protocol, and every profile delivered but the last."""
+    made = make_instance(organization)
+    for protocol in Protocol.values:
+        site = make_site(organization, name=f"Office {protocol}")
+        subnet = "10.1.0.0/24" if protocol == Protocol.WIREGUARD else "10.2.0.0/24"
+        create_site_peer(made, site=site, subnets=[subnet], protocol=protocol)
+        for route_all in (False, True):
+            create_client_peer(
+                made, member=anna, device=f"{protocol} {route_all}", route_all=route_all, protocol=protocol
+            )
+    settle(made)
+    for peer in made.peers.select_related("instance"):
+        deliver_profile(peer)
+    create_client_peer(made, member=anna, device="never fetched")
+    ChangePlan.objects.all().delete()
+    return settle(made)
+
+
+def peer_called(instance: Instance, device: str) -> Peer:
+    return instance.peers.select_related("instance__server", "member__user", "site").get(device=device)
+
+
+def names(instance: Instance, ids: list[UUID]) -> set[str]:
+    return {peer.site.name if peer.site else peer.device for peer in instance.peers.filter(pk__in=ids)}
+
+
+def test_a_pushed_route_outdates_the_split_tunnels_of_wireguard_and_is_told_to_those_of_openvpn(
+    instance: Instance,
+) -> None:
+    plan = planned(lambda: update_instance(instance, pushed_routes=["10.99.0.0/16"]))
+    assert names(instance, plan.outdated) == {"wireguard False", "Office wireguard"}
+    assert names(instance, plan.told) == {"openvpn False", "Office openvpn"}
+    assert plan.delivered == 6
+    assert plan.reachability == []
+
+
+def test_asking_changes_nothing_and_rings_for_nothing(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    rung: list[UUID] = []
+    monkeypatch.setattr(queue, "enqueue_apply", rung.append)
+    with django_capture_on_commit_callbacks(execute=True):
+        planned(lambda: update_instance(instance, mtu=1300, firewall_policy="deny"))
+        planned(lambda: delete_peer(peer_called(instance, "wireguard False")))
+    fresh = Instance.objects.get(pk=instance.pk)
+    assert (fresh.mtu, fresh.desired_generation) == (DEFAULT_MTU, instance.desired_generation)
+    assert fresh.peers.count() == 7
+    assert not rung
+    assert not ChangePlan.objects.exists()
+
+
+def test_a_policy_closes_what_was_open(instance: Instance, anna: Membership) -> None:
+    plan = planned(lambda: update_instance(instance, firewall_policy="deny"))
+    site = instance.peers.get(site__name="Office openvpn").site_id
+    assert Line(f"user:{anna.pk}", f"site:{site}", "any", "", before=True, after=False) in plan.reachability
+    assert plan.outdated == []
+
+
+def test_a_group_that_grows_opens_what_its_rules_allow(instance: Instance, organization: Organization) -> None:
+    ben = make_member(organization, name="Ben")
+    create_client_peer(instance, member=ben, device="tablet")
+    group = create_group(organization, name="Technicians", members=[])
+    site = instance.peers.get(site__name="Office openvpn").site_id
+    rule = {"source": f"group:{group.pk}", "destination": f"site:{site}", "protocol": "tcp", "port": "22"}
+    update_instance(instance, firewall_policy="deny", firewall=[rule])
+    plan = planned(lambda: change_group(group, members=[ben.pk]))
+    assert plan.reachability == [Line(f"user:{ben.pk}", f"site:{site}", "tcp", "22", before=False, after=True)]
+
+
+def test_another_protocol_outdates_its_own_profile_alone(instance: Instance) -> None:
+    peer = peer_called(instance, "wireguard True")
+    plan = planned(lambda: update_peer(peer, protocol=Protocol.OPENVPN))
+    assert plan.outdated == [peer.pk]
+
+
+def test_a_site_that_goes_closes_its_subnets(instance: Instance) -> None:
+    peer = instance.peers.select_related("site").get(site__name="Office wireguard")
+    plan = planned(lambda: delete_peer(peer))
+    assert names(instance, plan.outdated) == {"wireguard False"}
+    assert {line.after for line in plan.reachability} == {False}
+    assert f"site:{peer.site_id}" in {line.destination for line in plan.reachability}
+
+
+def test_a_refused_change_is_refused_when_asked(instance: Instance) -> None:
+    with pytest.raises(InvalidInput):
+        planned(lambda: update_instance(instance, mtu=9))
+    peer = instance.peers.get(site__name="Office wireguard")
+    with pytest.raises(Conflict):
+        planned(lambda: update_peer(peer, subnets=["10.2.0.0/24"]))
+
+
+def test_saving_notes_the_plan_with_the_generation_that_it_led_to(instance: Instance) -> None:
+    update_instance(instance, pushed_routes=["10.99.0.0/16"])
+    noted = ChangePlan.objects.get()
+    assert noted.generation == instance.desired_generation + 1
+    assert len(noted.plan["outdated"]) == 2
+    assert noted.plan["delivered"] == 6
+
+
+def test_adding_devices_and_shutting_them_out_is_not_held_up_by_plans(instance: Instance, anna: Membership) -> None:
+    peer = create_client_peer(instance, member=anna, device="another")
+    update_peer(peer, enabled=False)
+    delete_peer(peer)
+    assert not ChangePlan.objects.exists()
+
+
+_changes = st.fixed_dictionaries(
+    {},
+    optional={
+        "mtu": st.sampled_from([1280, DEFAULT_MTU]),
+        "pushed_routes": st.lists(st.sampled_from(["10.99.0.0/16", "10.1.0.0/25", "10.0.0.0/8"]), unique=True),
+        "public_dns": st.lists(st.sampled_from(["9.9.9.9", "1.1.1.1"]), min_size=1, unique=True),
+        "firewall_policy": st.sampled_from(["allow", "deny"]),
+    },
+)
+
+
+def _configuring(peer: Peer) -> str:
+    """What the rendered file configures: its lines but for comments."""
+    return "\n".join(line for line in render_profile(peer).content.splitlines() if not line.startswith("#"))
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=_changes, second=_changes)
+def test_a_device_is_marked_if_and_only_if_its_file_would_be_another_one(
+    instance: Instance, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    update_instance(
+        instance, mtu=DEFAULT_MTU, pushed_routes=[], public_dns=list(DEFAULT_PUBLIC_DNS), firewall_policy="allow"
+    )
+    rows = instance.peers.exclude(delivered_digest="").select_related("instance__server", "member__user", "site")
+    delivered = {peer.pk: _configuring(peer) for peer in rows.all()}
+    for change in (first, second):
+        before = profile_states(Instance.objects.get(pk=instance.pk), rows.all())
+        plan = planned(lambda change=change: update_instance(instance, **change))  # type: ignore[misc]
+        update_instance(instance, **change)
+        after = profile_states(Instance.objects.get(pk=instance.pk), rows.all())
+        for peer in rows.all():
+            is_another = _configuring(peer) != delivered[peer.pk]
+            assert (after[peer.pk] == ProfileState.OUTDATED) == is_another
+            became = before[peer.pk] == ProfileState.CURRENT and is_another
+            assert (peer.pk in plan.outdated) == became

@@ -1,0 +1,116 @@
+"""What a change means, from an instance before it and after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from vpn.choices import ProfileState, Protocol
+from vpn.models import Peer
+from vpn.plan.listing import Line
+from vpn.plan.reachability import differences
+from vpn.plan.snapshot import Row, Snapshot, peer_of
+from vpn.profiles.peer import current_digest, routes_of
+
+
+@dataclass
+class Plan:
+    """What a change means.
+
+    `outdated` are the peers whose delivered profile is current before and not after, out of `delivered`; `told` are
+    those over OpenVPN that learn of the change when they connect.
+    """
+
+    reachability: list[Line] = field(default_factory=list)
+    truncated: bool = False
+    outdated: list[UUID] = field(default_factory=list)
+    delivered: int = 0
+    told: list[UUID] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Does nobody notice?"""
+        return not (self.reachability or self.outdated or self.told or self.truncated)
+
+    def document(self, *, most_lines: int) -> dict[str, Any]:
+        """The plan as JSON data, with its first lines."""
+        return {
+            "reachability": [line._asdict() for line in self.reachability[:most_lines]],
+            "truncated": self.truncated or len(self.reachability) > most_lines,
+            "outdated": [str(pk) for pk in self.outdated],
+            "delivered": self.delivered,
+            "told": [str(pk) for pk in self.told],
+        }
+
+
+def explain(before: Snapshot, after: Snapshot) -> Plan:
+    """What the change from one to the other means."""
+    found = differences(before.hub, after.hub, {**before.principals, **after.principals})
+    return Plan(
+        reachability=found.lines,
+        truncated=found.truncated,
+        outdated=_outdated(before, after),
+        delivered=sum(1 for row in after.rows.values() if row.delivered_digest),
+        told=_told(before, after),
+    )
+
+
+def _outdated(before: Snapshot, after: Snapshot) -> list[UUID]:
+    """The peers whose delivered profile is current before the change and not after it."""
+    shared = _SharedParts(before, after)
+    concerned = [
+        row
+        for row in before.rows.values()
+        if row.delivered_digest and row.pk in after.rows and (row != after.rows[row.pk] or shared.differ(row))
+    ]
+    states = before.states(concerned)
+    current = [row for row in concerned if states[row.pk] == ProfileState.CURRENT]
+    own_changed = [after.rows[row.pk] for row in current if not row.is_device or row != after.rows[row.pk]]
+    still = {pk for pk, state in after.states(own_changed).items() if state == ProfileState.CURRENT}
+    return [row.pk for row in current if row.pk not in still]
+
+
+class _SharedParts:
+    """What the profiles of devices have in common but for their own keys and addresses, compared once for all."""
+
+    def __init__(self, before: Snapshot, after: Snapshot) -> None:
+        self._sides = before, after
+        self._known: dict[tuple[str, bool], bool] = {}
+
+    def differ(self, row: Row) -> bool:
+        """Is the profile of this row's kind another one after the change? A site's may always be."""
+        if not row.is_device:
+            return True
+        kind = row.protocol, row.route_all
+        if kind not in self._known:
+            digests = {current_digest(_stand_in(side, row), side.sites) for side in self._sides}
+            self._known[kind] = len(digests) > 1
+        return self._known[kind]
+
+
+def _stand_in(side: Snapshot, row: Row) -> Peer:
+    peer = peer_of(row)
+    peer.instance = side.instance
+    return peer
+
+
+def _told(before: Snapshot, after: Snapshot) -> list[UUID]:
+    """The peers over OpenVPN that are told something else when they connect."""
+    known: dict[tuple[str, bool, UUID | None], bool] = {}
+    found = []
+    for pk, row in after.rows.items():
+        if row.protocol != Protocol.OPENVPN or pk not in before.rows or before.rows[pk].protocol != row.protocol:
+            continue
+        kind = row.type, row.route_all, row.site
+        if kind not in known:
+            known[kind] = _tells(before, before.rows[pk]) != _tells(after, row)
+        if known[kind]:
+            found.append(pk)
+    return found
+
+
+def _tells(side: Snapshot, row: Row) -> object:
+    """What the hub tells a peer over OpenVPN: where names end, and what goes through the tunnel."""
+    domains = side.instance.domains if row.is_device else []
+    return domains, routes_of(_stand_in(side, row), side.sites)

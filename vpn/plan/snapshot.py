@@ -1,0 +1,101 @@
+"""An instance's rows as they are at one moment: all that a plan compares, read at once and quickly."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from vpn.agent.checks import Faults
+from vpn.agent.rules import parse_rules
+from vpn.choices import PeerType, ProfileState
+from vpn.desired.firewall import Tags, Turned, rules_of
+from vpn.desired.header import hub_addresses
+from vpn.desired.peers import canonical_subnets, own_addresses
+from vpn.models import Instance, Peer, Site
+from vpn.plan.hub import End, Hub
+from vpn.profiles.peer import SiteSubnets, profile_states, site_subnets
+
+
+class Row(NamedTuple):
+    """A peer's row as far as its profile and its reach follow from it."""
+
+    pk: UUID
+    type: str
+    protocol: str
+    host: int
+    member: UUID | None
+    site: UUID | None
+    subnets: list[str]
+    route_all: bool
+    public_key: str
+    certificate: str
+    delivered_digest: str
+    delivered_host: str
+    site__platform: str | None
+    site__platform_version: str | None
+
+    @property
+    def is_device(self) -> bool:
+        """Is it a member's device?"""
+        return self.type == PeerType.CLIENT
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the plan of a change compares: `hub` is what the firewall goes by, `rows` are all peers by id."""
+
+    instance: Instance
+    rows: dict[UUID, Row]
+    sites: SiteSubnets
+    hub: Hub = field(repr=False)
+
+    @cached_property
+    def principals(self) -> dict[str, str]:
+        """Whose each peer is, by its id in the hub."""
+        return {
+            str(row.pk): f"user:{row.member}" if row.is_device else f"site:{row.site}" for row in self.rows.values()
+        }
+
+    def states(self, rows: list[Row]) -> dict[UUID, ProfileState]:
+        """How the delivered profiles of these rows stand."""
+        return profile_states(self.instance, [peer_of(row) for row in rows], self.sites)
+
+
+def snapshot(instance: Instance, turned: Turned | None = None) -> Snapshot:
+    """The instance as its rows are now, and as its own fields are in memory; as if `turned` had not happened yet."""
+    rows = {values[0]: Row(*values) for values in instance.peers.order_by().values_list(*Row._fields)}
+    admitted = set(instance.peers.admitted().order_by().values_list("pk", flat=True))
+    documents = rules_of(instance)
+    tags = Tags(documents)
+    if turned is not None:
+        tags.turn_back(turned)
+    ends = {str(pk): _end(instance, row, tags) for pk, row in rows.items() if pk in admitted}
+    hub = Hub(
+        addresses=tuple(hub_addresses(instance)),
+        peers=ends,
+        rules=parse_rules(documents, Faults()),
+        allows=instance.firewall_policy == "allow",
+    )
+    return Snapshot(copy.copy(instance), rows, site_subnets(instance), hub)
+
+
+def _end(instance: Instance, row: Row, tags: Tags) -> End:
+    own = own_addresses(instance.pool_v4, instance.pool_v6, row.host)
+    return End((*own, *canonical_subnets(row.subnets)), tuple(tags.of_owner(row.site, row.member)))
+
+
+def peer_of(row: Row) -> Peer:
+    """A peer without a name, for its profile to be worked out; never to be saved."""
+    values: dict[str, Any] = {name: value for name, value in row._asdict().items() if "__" not in name}
+    values["member_id"] = values.pop("member")
+    values["site_id"] = values.pop("site")
+    peer = Peer(**values)
+    peer.member = None
+    if row.site is not None:
+        peer.site = Site(
+            pk=row.site, platform=row.site__platform or "", platform_version=row.site__platform_version or ""
+        )
+    return peer
