@@ -6,8 +6,7 @@
     ccd/<common name>                who may come in, with which addresses and networks; ccd_compat/ for `compat`;
                                      behind a `#` the same for the scripts: how the peer is routed, and its networks
     shown/<common name>.<device>     which certificate a peer showed when it connected, and from which port
-    pushed_split pushed_all          what peers are told when they connect, and whose own it is: the networks beside their
-                                     own, or to send everything
+    pushed_split pushed_all          what peers are told when they connect, and whose own it is: networks, or all
     pushed_dns                       what devices are told beside that: the resolver, and the domains that are searched
 
 What peers are told is the same for all of them, but for their own networks: kept in one place, a new site changes one
