@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from vpn.agent import moves
+from vpn.agent import moves, preflight
 from vpn.agent.command import Place
 from vpn.agent.components import dns, egress, firewall, namespace, openvpn, routing, wireguard
 from vpn.agent.errors import BASE_MISMATCH, CONFLICT, DESTROYED, FAILED, STALE, AgentError
@@ -54,14 +54,53 @@ def apply(host: Host, spec: HubSpec) -> HubReport:
         saved = host.state.load(spec.hub)
         if saved is not None:
             _refuse_older(saved, spec.version, wanted.digest)
-        with _unsettled(host, spec.hub):
-            changed = reconcile(host, spec, saved.spec if saved else None)
+        try:
+            changed = _replace(host, saved, wanted)
+        except AgentError:
             if saved is not None:
-                firewall.cut(host.names(spec.hub), _given_up(saved.spec.peers, spec.peers))
-            if saved is None or saved.digest != wanted.digest or saved.spec.version != spec.version:
-                host.state.save(wanted)
-            host.state.exhume(spec.hub)
+                _withdraw(host, saved, spec)
+            raise
         return _report(wanted, changed, started)
+
+
+def _replace(host: Host, saved: Saved | None, wanted: Saved) -> dict[str, bool]:
+    """Make the hub, which was as `saved`, be as `wanted`, and remember that."""
+    spec = wanted.spec
+    preflight.check(host.state, host.names(spec.hub), spec)
+    is_new = saved is None or (saved.spec.version, saved.digest) != (spec.version, wanted.digest)
+    if is_new:
+        host.state.prepare(wanted)  # a disk that is full shows here
+    with _unsettled(host, spec.hub):
+        changed = reconcile(host, spec, saved.spec if saved else None)
+        if saved is not None:
+            firewall.cut(host.names(spec.hub), _given_up(saved.spec.peers, spec.peers))
+        if is_new:
+            host.state.save_prepared(wanted)
+        host.state.exhume(spec.hub)
+    return changed
+
+
+def _withdraw(host: Host, saved: Saved, spec: HubSpec) -> None:
+    """End the peers that `spec`, which cannot be applied, has no more: the others go on as they were.
+
+    What fails here fails for the reason that is told already.
+    """
+    leaving = {peer_id: peer for peer_id, peer in saved.spec.peers.items() if not _stays(peer, spec.peers.get(peer_id))}
+    if not leaving:
+        return
+    rest = replace(saved.spec, peers={key: peer for key, peer in saved.spec.peers.items() if key not in leaving})
+    with suppress(AgentError, OSError):
+        host.state.unsettle(spec.hub)
+        change = moves.open_ways_of(host.state, spec.hub, Change({key: (peer, None) for key, peer in leaving.items()}))
+        _follow(host, host.names(spec.hub), rest, change)
+    with suppress(AgentError, OSError):
+        host.state.save(Saved.of(rest))
+
+
+def _stays(peer: Peer, wanted: Peer | None) -> bool:
+    """Return whether a peer is wanted still, with the key that it has."""
+    keys = {side.public_key for side in by_wireguard([peer])}
+    return wanted is not None and keys <= {side.public_key for side in by_wireguard([wanted])}
 
 
 def apply_delta(host: Host, delta: HubDelta) -> HubReport:
@@ -176,6 +215,8 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
         host.state.save_marks(spec.hub, marks)
     changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
     changed["routing"] = routing.ensure(names, spec, link)
+    if changed["routing"] and firewall.minds_ways(spec):
+        firewall.judge_again(names)
     # Last: a port that is taken must not keep WireGuard's peers apart.
     changed |= _ensure_processes(host, names, spec)
     if asking is not spec:
@@ -225,14 +266,36 @@ def _follow(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str
     old = {peer_id: pair[0] for peer_id, pair in change.peers.items() if pair[0] is not None}
     new = {peer_id: pair[1] for peer_id, pair in change.peers.items() if pair[1] is not None}
     directory = host.state.openvpn(names.hub)
-    changed = {"wireguard": _follow_wireguard(names, old, new)}
+    # Before anybody new can send, and while those who may no more still can.
+    changed = {"firewall": _follow_firewall(host, names, spec, old, new)}
+    changed["wireguard"] = _follow_wireguard(names, old, new)
     if _routes_of(old) != _routes_of(new):
         openvpn.tell(spec, directory)
-    changed["openvpn"] = openvpn.change(names, spec, directory, by_openvpn(old.values()), by_openvpn(new.values()))
+    before, after = (by_openvpn(peers) for peers in _differing_tunnels(old, new))
+    changed["openvpn"] = openvpn.change(names, spec, directory, before, after)
     changed["routing"] = routing.change(names, old.values(), new.values())
+    if _routes_of(old) != _routes_of(new) and firewall.minds_ways(spec):
+        firewall.judge_again(names)
     changed["dns"] = dns.change(spec, host.state.dns(names.hub), old, new)
     firewall.cut(names, _given_up(old, new))
     return changed
+
+
+def _follow_firewall(host: Host, names: Names, spec: HubSpec, old: Mapping[str, Peer], new: Mapping[str, Peer]) -> bool:
+    marks = host.state.marks(names.hub)
+    before = dict(marks)
+    changed = firewall.change(names, spec, old, new, marks)
+    if marks != before:
+        host.state.save_marks(names.hub, marks)
+    return changed
+
+
+def _differing_tunnels(old: Mapping[str, Peer], new: Mapping[str, Peer]) -> tuple[list[Peer], list[Peer]]:
+    """Return of both those peers that do not only have other tags and names: no session ends for those."""
+    bare = [{key: replace(peer, tags=(), names=()) for key, peer in peers.items()} for peers in (old, new)]
+    same = {key for key, peer in bare[0].items() if bare[1].get(key) == peer}
+    before, after = ([peer for key, peer in peers.items() if key not in same] for peers in (old, new))
+    return before, after
 
 
 def _routes_of(peers: Mapping[str, Peer]) -> set[tuple[str, str]]:
