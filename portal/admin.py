@@ -9,12 +9,12 @@ import django.contrib.auth.admin  # noqa: F401
 from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
 from django.contrib import admin
-from django.contrib.auth.models import Group
+from django.contrib.auth import models as auth_models
 from django.db import transaction
 from django.forms import ModelForm
 from django.http import HttpRequest
 
-from portal.models import Membership, Organization, User
+from portal.models import Group, Membership, Organization, User
 from portal.signals import membership_changed
 
 admin.site.site_header = admin.site.site_title = "VPN portal"
@@ -22,7 +22,7 @@ admin.site.index_title = "Operations"
 # One sign-in page for everyone, with its rate limits.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 # Registered by their own apps, used by nothing here.
-admin.site.unregister([EmailAddress, Group])
+admin.site.unregister([EmailAddress, auth_models.Group])
 
 
 class MembershipInline(admin.TabularInline[Membership, Organization]):
@@ -96,6 +96,27 @@ class MembershipAdmin(admin.ModelAdmin[Membership]):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """As above."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """As above."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """As above."""
+        return False
+
+
+@admin.register(Group)
+class GroupAdmin(admin.ModelAdmin[Group]):
+    """Groups of members, to look at."""
+
+    list_display = ("name", "organization", "created_at")
+    list_select_related = ("organization",)
+    search_fields = ("name", "organization__name")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Groups are made on the People page, from where the hubs hear of them."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
-from portal.views import account, health, organization, people, person, person_link, sign_in_link
+from portal.views import account, group, health, organization, people, person, person_link, sign_in_link
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
@@ -20,6 +20,10 @@ urlpatterns = [
     path("organization/", organization.organization_switch, name="organization_switch"),
     path("people/", people.people, name="people"),
     path("people/new/", people.person_new, name="person_new"),
+    path("people/groups/", group.groups, name="groups"),
+    path("people/groups/new/", group.group_new, name="group_new"),
+    path("people/groups/<uuid:pk>/", group.group, name="group"),
+    path("people/groups/<uuid:pk>/delete/", group.group_delete, name="group_delete"),
     path("people/<uuid:pk>/", person.person, name="person"),
     path("people/<uuid:pk>/link/", person_link.person_link, name="person_link"),
     path("people/<uuid:pk>/remove/", person.person_remove, name="person_remove"),

@@ -42,6 +42,14 @@ GET  person_link                        302    405     405   405      405   405
 POST person_link                        302    404     403   200      404   404
 GET  person_remove                      302    404     403   200      404   404
 POST person_remove                      302    404     403   302      404   404
+GET  groups                             302    403     200   200      200   404
+POST groups                             302    405     405   405      405   405
+GET  group_new                          302    403     403   200      200   404
+POST group_new                          302    403     403   302      302   404
+GET  group                              302    403     200   200      404   404
+POST group                              302    403     403   302      404   404
+GET  group_delete                       302    403     403   200      404   404
+POST group_delete                       302    403     403   302      404   404
 
 GET  instances                          302    302     200   200      200   404
 POST instances                          302    405     405   405      405   405

@@ -187,6 +187,8 @@ def _form_of(world: World, name: str) -> dict[str, Any]:
         "organization_switch": {"organization": str(world.organization.pk)},
         "person_new": {"email": "new@example.org", "name": "", "role": "member"},
         "person": {"name": "Anna", "role": "auditor", "active": "true"},
+        "group_new": {"name": "Support"},
+        "group": {"name": "Support", "members": [str(world.person.pk)]},
         "instance_new": {"name": "Paris", "hostname": "paris", "region": "local", "pool_prefix": "20"},
         "instance_routing": {"pushed_routes": "192.0.2.0/24"},
         "instance_dns": {"public_dns": "9.9.9.9"},

@@ -31,7 +31,7 @@ def person(request: HttpRequest, pk: UUID) -> HttpResponse:
             return redirect("person", pk=found.pk)
     else:
         form = PersonForm(initial=_initial(found))
-    context = {"person": found, "form": form, "link_offered": offered_link(found)}
+    context = {"person": found, "form": form, "link_offered": offered_link(found), "groups": found.groups.all()}
     return render(request, "portal/person.html", context)
 
 

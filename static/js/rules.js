@@ -2,6 +2,7 @@
 // place. Nothing is saved before Save is pressed. Without this, the same buttons ask the server.
 const list = document.querySelector("[data-rules]");
 const template = document.getElementById("rule-template");
+const form = list.closest("form");
 const NAMES = ["name", "id", "aria-labelledby", "aria-describedby"];
 
 const rows = () => [...list.rows];
@@ -13,6 +14,7 @@ function announce(words) {
 
 // Fields are numbered in the order of their rows.
 function renumber() {
+  form.dataset.changed = "";
   rows().forEach((row, index) => {
     for (const part of row.querySelectorAll("*")) {
       for (const name of NAMES) {
@@ -59,7 +61,9 @@ function add() {
   announce(`Rule ${list.rows.length} is added. Not saved yet.`);
 }
 
-list.closest("form").addEventListener("click", (event) => {
+form.addEventListener("input", () => { form.dataset.changed = ""; });
+
+form.addEventListener("click", (event) => {
   const button = event.target.closest("button[name]");
   if (!button) return;
   event.preventDefault();

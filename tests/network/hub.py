@@ -21,6 +21,7 @@ from vpn import pki
 from vpn.agent import spec
 from vpn.agent.errors import parse_error
 from vpn.agent.report import HubReport, parse_report
+from vpn.constants import DEFAULT_MTU
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 POOL_V4: Final = ipaddress.IPv4Network("100.64.0.0/20")
@@ -193,7 +194,7 @@ class Hub:
     hub: str = field(default_factory=lambda: "t" + secrets.token_hex(5)[:9])
     generation: int = 1
     epoch: int = 1
-    mtu: int = 1420
+    mtu: int = DEFAULT_MTU
     forwarding: str = "allow"
     authority: Authority | None = None
     dns: tuple[str, ...] = ()

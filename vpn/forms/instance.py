@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse_lazy
 
 from vpn.constants import (
+    DEFAULT_MTU,
     DEFAULT_POOL_PREFIX,
     HOSTNAME_LENGTH,
     MAX_MTU,
@@ -18,6 +19,8 @@ from vpn.constants import (
     MIN_MTU,
     MIN_POOL_PREFIX,
     NAME_LENGTH,
+    PADDING,
+    TUNNEL_OVERHEAD,
 )
 from vpn.forms.fields import LinesField
 from vpn.models import Instance, Region
@@ -157,8 +160,10 @@ class SettingsForm(forms.Form):
     mtu = forms.IntegerField(
         label="MTU",
         validators=[validate_mtu],
-        help_text=f"The largest packet inside the tunnels, {MIN_MTU} to {MAX_MTU} bytes. 1420 fits nearly everywhere; "
-        "try 1380 or less where some sites load and others hang.",
+        help_text=f"The largest packet inside the tunnels, {MIN_MTU} to {MAX_MTU} bytes: {TUNNEL_OVERHEAD} less than "
+        f"the narrowest internet access among the peers, then down to a multiple of {PADDING}. {DEFAULT_MTU} fits "
+        f"PPPoE (1,492) and mobile networks (1,420). Where some pages load and others hang, try {MIN_MTU}. Devices "
+        "take a change over with a new profile.",
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )
 

@@ -98,6 +98,7 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter, *, pfsense: bool = Fals
         raise ValueError("The compatibility listener is needed.")
     tag = tag_of(router)
     host, port, _ = remote_of(profile, "tcp")
+    mtu = checked_number(profile.mtu, MIN_MTU, MAX_MTU)
     authority: Values = (("Description", f"{tag}-ca"), ("Certificate data", certificate(profile.ca)))
     own: Values = (
         ("Description", f"{tag}-client"),
@@ -109,7 +110,7 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter, *, pfsense: bool = Fals
     client: Values = (
         ("Server mode" if pfsense else "Role", "Peer to Peer (SSL/TLS)" if pfsense else "Client"),
         ("Description", tag),
-        ("Protocol", "TCP on IPv4 only" if pfsense else "TCP"),
+        ("Protocol", f"TCP on IPv{6 if ':' in host else 4} only" if pfsense else "TCP"),
         *((("Server host", host), ("Server port", port)) if pfsense else (("Remote", f"{_bracketed(host)}:{port}"),)),
         ("Peer certificate authority" if pfsense else "Certificate authority", f"{tag}-ca"),
         ("Client certificate" if pfsense else "Certificate", f"{tag}-client"),
@@ -117,6 +118,7 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter, *, pfsense: bool = Fals
         ("Data encryption algorithms" if pfsense else "Data ciphers", "AES-256-GCM"),
         ("Auth digest algorithm" if pfsense else "Auth", "SHA1"),
         ("Server certificate key usage validation" if pfsense else "Verify remote certificate", "on"),
+        ("Custom options", f"tun-mtu {mtu}") if pfsense else ("TUN device MTU", mtu),
     )
     steps = [
         Step(f"{trust[0]}: import an existing one.", trust[1]),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from vpn.constants import MAX_MTU, MIN_MTU
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.router import (
     Network,
     RouterProfile,
     SiteRouter,
     certificate,
+    checked_number,
     private_key,
     remote_of,
 )
@@ -120,6 +122,7 @@ def _client(target: Target, profile: OpenVPNProfile) -> str:
         "name": quoted(target.tag),
         "connect_to": quoted(host),
         "port": port,
+        "max_mtu": checked_number(profile.mtu, MIN_MTU, MAX_MTU),
         "mode": "ip",
         "user": quoted(USERNAME),
         "password": quoted(PASSWORD),

@@ -95,6 +95,7 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
         f"--verify-x509-name {profile.server_name} name",
         f"--tls-crypt-v2 {key_path}",
         "--tls-version-min 1.2",
+        f"--tun-mtu {checked_number(profile.mtu, MIN_MTU, MAX_MTU)}",
     )
     lines = [
         line(*authority, "certificate", value=body_of(certificate(profile.ca))),

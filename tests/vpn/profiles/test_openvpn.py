@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vpn import keys, pki
+from vpn.constants import DEFAULT_MTU
 from vpn.profiles.openvpn import OpenVPNProfile, configuration_digest, filename, render
 
 NOW = datetime.now(UTC)
@@ -123,7 +124,7 @@ def test_the_whole_file() -> None:
         "resolv-retry infinite\n"
         "remote-cert-tls server\n"
         "verify-x509-name hub-1 name\n"
-        "tun-mtu 1420\n"
+        f"tun-mtu {DEFAULT_MTU}\n"
         "tls-version-min 1.2\n"
         "data-ciphers AES-256-GCM:CHACHA20-POLY1305\n"
         "redirect-gateway def1 ipv6\n"

@@ -51,7 +51,10 @@ class InstanceChange(In):
     """What can be changed; absent fields stay. Every field of a read is taken where it is as it was read."""
 
     name: Text = Field("", description="3 to 20 characters.")
-    mtu: Number = Field(0, description="1280 to 1500.")
+    mtu: Number = Field(
+        0,
+        description="1280 to 1500: the largest packet in the tunnels, 80 less than outside, a multiple of 16.",
+    )
     pushed_routes: list[Text] = Field([], description="Networks that split-tunnel clients send to the hub.")
     public_dns: list[Text] = Field([], description="The servers that the hub asks for what it does not know.")
     split_dns: list[Text] = Field([], description="The servers that it asks for `domains`.")

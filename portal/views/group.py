@@ -1,0 +1,84 @@
+"""Groups of members: list, make, change, delete."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from portal.access import get_admin, get_group, get_member, groups_of
+from portal.actions.group import change_group, create_group, delete_group
+from portal.exceptions import Conflict, InvalidInput
+from portal.forms.group import GroupForm
+from portal.forms.refusal import show_refusal
+from portal.models import Group, Membership
+
+
+@require_safe
+def groups(request: HttpRequest) -> HttpResponse:
+    """Every group, by name, with how many are in it."""
+    found = groups_of(get_member(request)).annotate(member_count=Count("members"))
+    return render(request, "portal/groups.html", {"groups": found})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def group_new(request: HttpRequest) -> HttpResponse:
+    """Make a group."""
+    member = get_admin(request)
+    form = GroupForm(request.POST or None, organization=member.organization)
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = create_group(member.organization, **form.cleaned_data)
+        except (Conflict, InvalidInput) as refusal:
+            show_refusal(form, refusal)
+        else:
+            messages.success(request, f"{made.name} is made.")
+            return redirect("groups")
+    return render(request, "portal/group_new.html", {"form": form})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def group(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """A group's page; admins change it here."""
+    member = get_member(request)
+    found = get_group(member, pk, write=request.method == "POST")
+    initial = {"name": found.name, "members": [str(key) for key in found.members.values_list("pk", flat=True)]}
+    data = request.POST if request.method == "POST" else None
+    form = GroupForm(data, organization=member.organization, initial=initial)
+    if request.method == "POST" and form.is_valid() and _changed(form, found):
+        messages.success(request, "Saved.")
+        return redirect("group", pk=found.pk)
+    return render(request, "portal/group.html", {"group": found, "form": form, "people": _people(found)})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def group_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Ask once, delete; refused while a firewall rule names it."""
+    found = get_group(get_member(request), pk, write=True)
+    refused = ""
+    if request.method == "POST":
+        try:
+            delete_group(found)
+        except Conflict as refusal:
+            refused = refusal.message
+        else:
+            messages.success(request, f"{found.name} is deleted.")
+            return redirect("groups")
+    return render(request, "portal/group_delete.html", {"group": found, "refused": refused})
+
+
+def _people(found: Group) -> list[Membership]:
+    return list(found.members.select_related("user").order_by("user__name", "user__email"))
+
+
+def _changed(form: GroupForm, found: Group) -> bool:
+    try:
+        change_group(found, **form.cleaned_data)
+    except (Conflict, InvalidInput) as refusal:
+        show_refusal(form, refusal)
+        return False
+    return True

@@ -1,0 +1,113 @@
+"""The Groups pages, as admins, auditors and members meet them."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from portal.actions.group import create_group
+from portal.models import Group, Membership, Organization
+from tests.factories import make_member
+from tests.visitor import forms_in
+from vpn.actions.instance_settings import update_instance
+from vpn.models import Instance
+
+
+@pytest.fixture
+def group(organization: Organization, member: Membership) -> Group:
+    return create_group(organization, name="Sales", members=[member.pk])
+
+
+def test_without_groups_the_page_says_what_they_are_for(admin_browser: Client, auditor_browser: Client) -> None:
+    page = admin_browser.get("/people/groups/").content
+    assert b"No groups yet" in page
+    assert b"/people/groups/new/" in page
+    assert b"/people/groups/new/" not in auditor_browser.get("/people/groups/").content
+
+
+def test_groups_are_listed_with_how_many_are_in_them(
+    admin_browser: Client, organization: Organization, group: Group, django_assert_max_num_queries: object
+) -> None:
+    for number in range(10):
+        create_group(organization, name=f"Group {number}", members=[make_member(organization, password=None).pk])
+    with django_assert_max_num_queries(7):  # type: ignore[operator]
+        page = admin_browser.get("/people/groups/").content.decode()
+    assert "Sales" in page
+    assert page.count('<td data-label="Members">1</td>') == 11
+    assert 'href="/people/groups/"' in admin_browser.get("/people/").content.decode()
+
+
+def test_a_group_is_made(admin_browser: Client, organization: Organization, member: Membership) -> None:
+    assert member.user.email.encode() in admin_browser.get("/people/groups/new/").content
+    page = admin_browser.post("/people/groups/new/", {"name": "Sales", "members": [str(member.pk)]}, follow=True)
+    assert b"Sales is made" in page.content
+    assert list(Group.objects.get().members.all()) == [member]
+
+
+def test_members_may_be_sent_one_per_line(
+    admin_browser: Client, organization: Organization, member: Membership
+) -> None:
+    lines = f"{member.pk}\r\n{make_member(organization).pk}\r\n"
+    admin_browser.post("/people/groups/new/", {"name": "Sales", "members": lines})
+    assert Group.objects.get().members.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        ({"name": ""}, "This field is required"),
+        ({"name": "x" * 41}, "at most 40 characters"),
+        ({"name": "sALES"}, "There is a group called sALES already"),
+        ({"name": "New", "members": "nobody"}, "Choose members of this organization"),
+    ],
+)
+def test_faults_stand_beside_their_fields(
+    admin_browser: Client, group: Group, sent: dict[str, str], words: str
+) -> None:
+    assert words in admin_browser.post("/people/groups/new/", sent).content.decode()
+    assert Group.objects.count() == 1
+
+
+def test_another_organizations_member_is_no_choice(admin_browser: Client, group: Group, stranger: Membership) -> None:
+    path = f"/people/groups/{group.pk}/"
+    page = admin_browser.post(path, {"name": "Sales", "members": [str(stranger.pk)]}).content.decode()
+    assert "Choose members of this organization" in page
+    assert stranger.user.email not in page
+
+
+def test_a_group_is_changed(admin_browser: Client, group: Group, member: Membership) -> None:
+    path = f"/people/groups/{group.pk}/"
+    form = forms_in(admin_browser.get(path).content.decode())[0]
+    assert form.fields["members"] == [str(member.pk)]
+    assert "Saved." in admin_browser.post(path, {"name": "Vertrieb"}, follow=True).content.decode()
+    group.refresh_from_db()
+    assert (group.name, group.members.count()) == ("Vertrieb", 0)
+
+
+def test_a_person_shows_their_groups(admin_browser: Client, group: Group, member: Membership) -> None:
+    assert f"/people/groups/{group.pk}/" in admin_browser.get(f"/people/{member.pk}/").content.decode()
+
+
+def test_a_group_is_deleted_after_one_question(admin_browser: Client, group: Group, instance: Instance) -> None:
+    path = f"/people/groups/{group.pk}/delete/"
+    assert "Its members stay" in admin_browser.get(path).content.decode()
+    update_instance(instance, firewall=[{"source": f"group:{group.pk}"}])
+    page = admin_browser.post(path).content.decode()
+    assert "Sales was not deleted" in page
+    assert "Firewall rules of Frankfurt name Sales" in page
+    update_instance(instance, firewall=[])
+    assert b"Sales is deleted" in admin_browser.post(path, follow=True).content
+    assert not Group.objects.exists()
+
+
+def test_an_auditor_reads(auditor_browser: Client, group: Group, member: Membership) -> None:
+    page = auditor_browser.get(f"/people/groups/{group.pk}/").content.decode()
+    assert member.user.email in page
+    assert not forms_in(page)
+    for path in ("", "delete/"):
+        assert auditor_browser.post(f"/people/groups/{group.pk}/{path}").status_code == 403
+
+
+def test_staff_look_at_groups(staff_browser: Client, group: Group) -> None:
+    assert b"Sales" in staff_browser.get("/admin/portal/group/").content
+    assert staff_browser.get("/admin/portal/group/add/").status_code == 403
