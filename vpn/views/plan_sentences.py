@@ -59,7 +59,7 @@ def _spoken(pairs: list[tuple[str, str]], name: Callable[[str], str], *, opens: 
     among = [pair for pair in pairs if pair[1] in circle and pair[0] != pair[1]]
     if len(circle) > 1 and len(set(among)) == len(circle) * (len(circle) - 1):
         yield f"{joined([name(end) for end in circle])} {_reach(2, opens=opens)} each other"
-        sources_of = {end: some for end, some in sources_of.items() if end not in circle}  # type: ignore[assignment]
+        sources_of = {end: some for end, some in sources_of.items() if end not in circle}
     together: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for destination, sources in sources_of.items():
         together[tuple(sources)].append(destination)

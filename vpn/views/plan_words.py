@@ -62,7 +62,9 @@ class _Names:
     """Whatever the plans name, by id."""
 
     def __init__(self, plans: list[Mapping[str, Any]]) -> None:
-        ends = {line[end] for plan in plans for line in plan.get("reachability", []) for end in ("source", "destination")}
+        ends = {
+            line[end] for plan in plans for line in plan.get("reachability", []) for end in ("source", "destination")
+        }
         self._ends = {"any": "the internet"}
         members = Membership.objects.filter(pk__in=_ids(ends, "user:")).select_related("user")
         self._ends |= {f"user:{member.pk}": member.label for member in members}

@@ -53,9 +53,17 @@ def show_preview(
 
 
 def _faults(form: forms.Form) -> list[str]:
-    """What stands in the way, each fault with the name of its field."""
+    """What stands in the way, each fault with the name of its field; of a table's rows (`rows`) with their number."""
+    faults = _named_faults(form, "")
+    for number, row in enumerate(getattr(form, "rows", ()), 1):
+        faults += _named_faults(row, f"Rule {number}, ")
+    return faults
+
+
+def _named_faults(form: forms.Form, where: str) -> list[str]:
     faults = []
     for name, messages in form.errors.items():
         label = form.fields[name].label if name in form.fields else ""
-        faults += [f"{label}: {message}" if label else str(message) for message in messages]
+        named = f"{where}{label or name}: " if name in form.fields else ""
+        faults += [f"{named}{message}" for message in messages]
     return faults
