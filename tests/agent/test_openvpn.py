@@ -28,6 +28,7 @@ PLACES: list[tuple[str | int, ...]] = [
     *(("openvpn", name) for name in made.openvpn()),
     ("pushed_routes", 0),
     ("dns", 0),
+    ("search_domains", 1),
     *(("peers", made.peer_id(1), name) for name in ("protocol", "common_name", "route_all", "compat")),
     ("peers", made.peer_id(1), "addresses", 0),
     ("peers", made.peer_id(1), "addresses", 1),
@@ -57,6 +58,7 @@ VALUES = st.one_of(
 
 def document() -> dict[str, Any]:
     whole = made.spec(2, openvpn=made.openvpn(compat_port=20000), pushed_routes=["10.77.0.0/16"], dns=["9.9.9.9"])
+    whole["search_domains"] = ["office.example.net", "corp.example"]
     whole["peers"][made.peer_id(1)] = made.openvpn_peer(1, "10.1.0.0/24", "fd01::/64")
     whole["peers"][made.peer_id(3)] = made.openvpn_peer(3, route_all=True, compat=True)
     copied = json.loads(json.dumps(whole))
@@ -181,7 +183,12 @@ def test_peers_are_told_of_the_others_networks() -> None:
     ]
     assert GOOD["pushed_all"].splitlines() == [
         '- push "redirect-gateway def1 ipv6"',
+        '- push "block-outside-dns"',
+    ]
+    assert GOOD["pushed_dns"].splitlines() == [
         '- push "dhcp-option DNS 9.9.9.9"',
+        '- push "dhcp-option DOMAIN office.example.net"',
+        '- push "dhcp-option DOMAIN-SEARCH corp.example"',
     ]
     assert GOOD[f"ccd/{made.peer_id(1)}"].splitlines() == [
         "# split",
@@ -194,6 +201,26 @@ def test_peers_are_told_of_the_others_networks() -> None:
         "iroute 10.1.0.0 255.255.255.0",
         "iroute-ipv6 fd01::/64",
     ]
+
+
+def test_devices_are_told_of_the_resolver_and_routers_are_not() -> None:
+    def told(**changes: Any) -> str:
+        whole = document()
+        whole["peers"][made.peer_id(1)] = {**made.openvpn_peer(1), **changes}
+        return written(parse_spec(whole))[f"ccd/{made.peer_id(1)}"].splitlines()[0]
+
+    assert told() == "# split dns"
+    assert told(route_all=True) == "# all dns"
+    assert told(routes=["10.1.0.0/24"]) == "# split"
+    assert told(compat=True) == "# split"
+
+
+def test_no_client_is_told_more_domains_than_it_takes() -> None:
+    whole = document()
+    whole["search_domains"] = [f"{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 50}", *(f"d{n}.example" for n in range(20))]
+    lines = written(parse_spec(whole))["pushed_dns"].splitlines()
+    assert all(len(line) < 256 for line in lines)
+    assert len(lines) == 10
 
 
 def test_the_listeners_differ_where_they_must() -> None:

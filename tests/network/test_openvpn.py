@@ -204,7 +204,7 @@ def test_all_traffic_goes_through_the_hub_when_asked_for(world: World) -> None:
             assert counter.packets > 0
         assert lab.ping(erin, address, count=3)
     log = lab.openvpn_log(erin).read_text()
-    assert "redirect-gateway def1 ipv6,dhcp-option DNS 9.9.9.9,dhcp-option DNS6 2620:fe::fe" in log
+    assert "redirect-gateway def1 ipv6,block-outside-dns,dhcp-option DNS 9.9.9.9,dhcp-option DNS6 2620:fe::fe" in log
     assert ",route 10." not in log
     # What is private elsewhere is as far away as ever.
     assert not lab.ping(erin, "10.250.0.1", timeout=0.4)

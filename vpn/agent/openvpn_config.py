@@ -6,10 +6,12 @@
     ccd/<common name>                who may come in, with which addresses and networks; ccd_compat/ for `compat`;
                                      behind a `#` the same for the scripts: how the peer is routed, and its networks
     shown/<common name>.<device>     which certificate a peer showed when it connected, and from which port
-    pushed_split pushed_all          what peers are told when they connect, and whose own it is
+    pushed_split pushed_all          what peers are told when they connect, and whose own it is: the networks beside their
+                                     own, or to send everything
+    pushed_dns                       what devices are told beside that: the resolver, and the domains that are searched
 
 What peers are told is the same for all of them, but for their own networks: kept in one place, a new site changes one
-file and not thousands.
+file and not thousands. They hear of a change when they connect again.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ from vpn.agent import openvpn_scripts
 from vpn.agent.errors import FAILED, AgentError
 from vpn.agent.names import COMPAT, TCP, UDP, Names
 from vpn.agent.spec import HubSpec, OpenVPN, OpenVPNPeer
+
+# openvpn(8) reads lines of 255 characters, and a client takes no more domains to search.
+_LONGEST_LINE: Final = 255
+_MOST_SEARCHED: Final = 10
 
 # A path becomes a word in a configuration and in a script.
 _PATH: Final = re.compile(r"/[A-Za-z0-9_./@:+-]+")
@@ -101,7 +107,7 @@ def contents(layout: Layout, names: Names, spec: HubSpec, openvpn: OpenVPN, dual
 
 def pushed(spec: HubSpec) -> dict[str, str]:
     """Return the files with what peers are told, by name."""
-    return {"pushed_split": _pushed_split(spec), "pushed_all": _pushed_all(spec)}
+    return {"pushed_split": _pushed_split(spec), "pushed_all": _pushed_all(), "pushed_dns": _pushed_dns(spec)}
 
 
 def digest(directory: Path, listener: str) -> str:
@@ -118,7 +124,7 @@ def digest(directory: Path, listener: str) -> str:
 def client(spec: HubSpec, peer: OpenVPNPeer) -> str:
     """Return a peer's file for client-config-dir and for the scripts."""
     hub_v4, hub_v6 = _hub_addresses(spec.addresses)
-    lines = ["# all" if peer.route_all else "# split", *(f"# {network}" for network in peer.networks)]
+    lines = [f"# {' '.join(_kinds(peer))}", *(f"# {network}" for network in peer.networks)]
     for address in peer.addresses:
         plain = address.partition("/")[0]
         if ":" not in plain:
@@ -227,10 +233,27 @@ def _pushed_split(spec: HubSpec) -> str:
     return _ended(lines)
 
 
-def _pushed_all(spec: HubSpec) -> str:
-    lines = ['- push "redirect-gateway def1 ipv6"']
-    lines += [f'- push "dhcp-option DNS{"6" if ":" in server else ""} {server}"' for server in spec.dns]
-    return _ended(lines)
+def _pushed_all() -> str:
+    # The last one is for Windows, which asks over every interface at once. Other clients pass over it.
+    return _ended(['- push "redirect-gateway def1 ipv6"', '- push "block-outside-dns"'])
+
+
+def _pushed_dns(spec: HubSpec) -> str:
+    options = [f"DNS{'6' if ':' in server else ''} {server}" for server in spec.dns]
+    # The first one is the connection's own domain where a client has room for one only.
+    searched = spec.search_domains[:_MOST_SEARCHED]
+    options += [f"DOMAIN{'-SEARCH' if number else ''} {domain}" for number, domain in enumerate(searched)]
+    lines = [f'- push "dhcp-option {option}"' for option in options]
+    return _ended(line for line in lines if len(line) <= _LONGEST_LINE)
+
+
+def _kinds(peer: OpenVPNPeer) -> list[str]:
+    """Return which of the files `pushed_...` a peer is told.
+
+    Whoever has networks behind it, or cannot do what is up to date, is a router: those it serves have a resolver.
+    """
+    is_router = bool(peer.routes) or peer.compat
+    return ["all" if peer.route_all else "split", *([] if is_router else ["dns"])]
 
 
 def _ended(lines: Iterable[str]) -> str:

@@ -50,10 +50,12 @@ def connect(directory: Path, names: Names) -> str:
 {_HEAD}device=$1 peer={directory}/$2/$common_name told=$3
 case "$common_name" in "" | *[!0-9a-f-]*) exit 1 ;; esac
 echo "$tls_serial_0 $trusted_port" >"{directory}/{SHOWN}/$common_name.$device" || exit 1
-read -r mark kind <"$peer" || exit 1
-while read -r owner line; do
-  [ "$owner" = "$common_name" ] || echo "$line"
-done <"{directory}/pushed_$kind" >"$told" || exit 1
+read -r mark kinds <"$peer" || exit 1
+for kind in $kinds; do
+  while read -r owner line; do
+    [ "$owner" = "$common_name" ] || echo "$line"
+  done <"{directory}/pushed_$kind" || exit 1
+done >"$told" || exit 1
 while read -r mark network; do
   case "$mark $network" in "# "*/*) echo "route replace $network dev $device proto {PROTOCOL} metric {METRIC}" ;; esac
 done <"$peer" | {_inside(names)} -batch -
