@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from portal.models import Membership
-from vpn.models import Peer, Site
+from vpn.models import ChangePlan, Operation, Peer, Site
 from vpn.views.plan_sentences import sentences
 
 # As many names as anybody reads; the peers' list has them all.
@@ -33,6 +33,24 @@ class PlanWords:
     def is_empty(self) -> bool:
         """Does nobody notice?"""
         return not (self.opens or self.closes or self.outdated_count or self.told_count or self.is_truncated)
+
+
+@dataclass(frozen=True)
+class ShownPlan:
+    """A plan that was noted, with its words."""
+
+    noted: ChangePlan
+    words: PlanWords
+
+
+def plans_of(operations: Iterable[Operation]) -> dict[UUID, list[ShownPlan]]:
+    """What the changes mean that these operations carried, by operation."""
+    noted = list(ChangePlan.objects.filter(operation__in=list(operations)))
+    shown: dict[UUID, list[ShownPlan]] = {}
+    for plan, words in zip(noted, words_of(plan.plan for plan in noted), strict=True):
+        if plan.operation_id is not None:
+            shown.setdefault(plan.operation_id, []).append(ShownPlan(plan, words))
+    return shown
 
 
 def words_of(plans: Iterable[Mapping[str, Any]]) -> list[PlanWords]:
