@@ -16,7 +16,7 @@ def parse_dns_name(text: str) -> str:
     if not name:
         raise ValidationError("Enter a name such as nas.example.org.", code="empty")
     if "*" in name:
-        raise ValidationError("Wildcards are not answered. Enter each name by itself.", code="wildcard")
+        raise ValidationError(f"{quoted(name)}: wildcards are not answered. Enter each name.", code="wildcard")
     if not name.isascii():
         message = f"{quoted(name)} is not in ASCII. Enter the form that DNS carries, which has “xn--” in it."
         raise ValidationError(message, code="not_ascii")

@@ -126,7 +126,7 @@ def parse_pushed_route(text: str) -> Network:
 
 
 def parse_dns_server(text: str) -> IPv4Address | IPv6Address:
-    """The address of a resolver that devices are told to use."""
+    """The address of a DNS server that a hub asks."""
     address = parse_address(text.strip(), "Enter the address of a DNS server, such as 9.9.9.9")
     network = IPv4Network(address) if isinstance(address, IPv4Address) else IPv6Network(address)
     reason = reserved_reason(network)

@@ -25,7 +25,7 @@ def refused(code: str, hub: Hub, delta: spec.DeltaDocument | None = None) -> Non
 def test_the_same_spec_twice_changes_nothing(hub: Hub) -> None:
     hub.add(["10.9.0.0/24", "fd09::/64"])
     hub.add()
-    assert hub.apply().changed == {**dict.fromkeys(COMPONENTS, True), "openvpn": False}
+    assert hub.apply().changed == {**dict.fromkeys(COMPONENTS, True), "openvpn": False, "dns": False}
     report = hub.apply()
     assert report.changed == NOTHING
     assert report.digest == spec.digest(hub.document)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portal.models import Organization
@@ -79,7 +79,7 @@ def test_what_is_there_already_keeps_its_row_and_the_rest_goes(instance: Instanc
     ("rows", "column", "words"),
     [
         ([record("", "A", "10.1.0.9")], "name", "Enter a name"),
-        ([record("*.intra.example", "A", "10.1.0.9")], "name", "Wildcards"),
+        ([record("*.intra.example", "A", "10.1.0.9")], "name", "wildcards are not answered"),
         ([record("bücher.example", "A", "10.1.0.9")], "name", "ASCII"),
         ([record("nas.localhost", "A", "10.1.0.9")], "name", "RFC 6761"),
         ([record("printer.local", "A", "10.1.0.9")], "name", "RFC 6762"),
@@ -200,6 +200,8 @@ rows = st.lists(
 )
 
 
+# The machine may be busy: how fast examples are drawn says nothing.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows)
 def test_whatever_passes_is_what_the_agent_takes_and_can_answer(records: list[dict[str, str]]) -> None:
     check = RecordCheck(records, AROUND)

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from vpn.actions.dns_records import COLUMNS, FIELD, RecordCheck, RecordFault, Row, Surroundings
 from vpn.actions.refusal import InvalidSettings
 from vpn.addressing import HUB_HOST, host_addresses
+from vpn.choices import RecordType
 from vpn.constants import MOST_DNS_RECORDS, MOST_DNS_SERVERS, MOST_DOMAINS
 from vpn.dns_names import is_below, parse_dns_domain
 from vpn.models import DnsRecord, Instance
@@ -64,6 +65,14 @@ def replace_records(instance: Instance, rows: Iterable[Row]) -> None:
 def records_of(instance: Instance) -> list[dict[str, str]]:
     """The records as the API shows and takes them."""
     return [{column: getattr(record, column) for column in COLUMNS} for record in instance.dns_records.all()]
+
+
+def unanswered_targets(instance: Instance) -> set[str]:
+    """Where CNAMEs lead that were fine once: the peer that had the name is gone, disabled, or its time is over."""
+    records = instance.dns_records.all()
+    targets = {record.value for record in records if record.type == RecordType.CNAME}
+    targets -= {record.name for record in records} | {instance.full_hostname}
+    return targets and targets - set(instance.peers.admitted().dns_names(instance))
 
 
 def _parsed(texts: Sequence[str], parse: Callable[[str], str], most: int) -> tuple[list[str], list[str]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from vpn.agent import moves
+from vpn.agent import moves, preflight
 from vpn.agent.command import Place
 from vpn.agent.components import dns, egress, firewall, namespace, openvpn, routing, wireguard
 from vpn.agent.errors import BASE_MISMATCH, CONFLICT, DESTROYED, FAILED, STALE, AgentError
@@ -54,14 +54,53 @@ def apply(host: Host, spec: HubSpec) -> HubReport:
         saved = host.state.load(spec.hub)
         if saved is not None:
             _refuse_older(saved, spec.version, wanted.digest)
-        with _unsettled(host, spec.hub):
-            changed = reconcile(host, spec, saved.spec if saved else None)
+        try:
+            changed = _replace(host, saved, wanted)
+        except AgentError:
             if saved is not None:
-                firewall.cut(host.names(spec.hub), _given_up(saved.spec.peers, spec.peers))
-            if saved is None or saved.digest != wanted.digest or saved.spec.version != spec.version:
-                host.state.save(wanted)
-            host.state.exhume(spec.hub)
+                _withdraw(host, saved, spec)
+            raise
         return _report(wanted, changed, started)
+
+
+def _replace(host: Host, saved: Saved | None, wanted: Saved) -> dict[str, bool]:
+    """Make the hub, which was as `saved`, be as `wanted`, and remember that."""
+    spec = wanted.spec
+    preflight.check(host.state, host.names(spec.hub), spec)
+    is_new = saved is None or (saved.spec.version, saved.digest) != (spec.version, wanted.digest)
+    if is_new:
+        host.state.prepare(wanted)  # a disk that is full shows here
+    with _unsettled(host, spec.hub):
+        changed = reconcile(host, spec, saved.spec if saved else None)
+        if saved is not None:
+            firewall.cut(host.names(spec.hub), _given_up(saved.spec.peers, spec.peers))
+        if is_new:
+            host.state.save_prepared(wanted)
+        host.state.exhume(spec.hub)
+    return changed
+
+
+def _withdraw(host: Host, saved: Saved, spec: HubSpec) -> None:
+    """End the peers that `spec`, which cannot be applied, has no more: the others go on as they were.
+
+    What fails here fails for the reason that is told already.
+    """
+    leaving = {peer_id: peer for peer_id, peer in saved.spec.peers.items() if not _stays(peer, spec.peers.get(peer_id))}
+    if not leaving:
+        return
+    rest = replace(saved.spec, peers={key: peer for key, peer in saved.spec.peers.items() if key not in leaving})
+    with suppress(AgentError, OSError):
+        host.state.unsettle(spec.hub)
+        change = moves.open_ways_of(host.state, spec.hub, Change({key: (peer, None) for key, peer in leaving.items()}))
+        _follow(host, host.names(spec.hub), rest, change)
+    with suppress(AgentError, OSError):
+        host.state.save(Saved.of(rest))
+
+
+def _stays(peer: Peer, wanted: Peer | None) -> bool:
+    """Return whether a peer is wanted still, with the key that it has."""
+    keys = {side.public_key for side in by_wireguard([peer])}
+    return wanted is not None and keys <= {side.public_key for side in by_wireguard([wanted])}
 
 
 def apply_delta(host: Host, delta: HubDelta) -> HubReport:

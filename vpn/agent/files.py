@@ -57,6 +57,15 @@ def replace(path: Path, content: str, durable: bool = True, mode: int = 0o600) -
         raise failure(error) from error
 
 
+def put_in_place(written: Path, path: Path) -> None:
+    """Have the file `written`, which is on the disk, take the place of `path`, also after a power cut."""
+    try:
+        written.replace(path)
+        flush_directory(path.parent)
+    except OSError as error:
+        raise failure(error) from error
+
+
 def ensure(path: Path, content: str, mode: int = 0o600) -> bool:
     """Make `path` hold `content` and return whether it did not; a power cut may take it."""
     if read_text(path) == content:

@@ -6,8 +6,7 @@
     ccd/<common name>                who may come in, with which addresses and networks; ccd_compat/ for `compat`;
                                      behind a `#` the same for the scripts: how the peer is routed, and its networks
     shown/<common name>.<device>     which certificate a peer showed when it connected, and from which port
-    pushed_split pushed_all          what peers are told when they connect, and whose own it is: the networks beside their
-                                     own, or to send everything
+    pushed_split pushed_all          what peers are told when they connect, and whose own it is: networks, or all
     pushed_dns                       what devices are told beside that: the resolver, and the domains that are searched
 
 What peers are told is the same for all of them, but for their own networks: kept in one place, a new site changes one
@@ -20,7 +19,7 @@ import functools
 import hashlib
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -112,12 +111,23 @@ def pushed(spec: HubSpec) -> dict[str, str]:
 
 def digest(directory: Path, listener: str) -> str:
     """Return the digest of all that a listener reads at its start, and never again."""
+    return _digest([(directory / name).read_bytes() for name in _read_at_start(listener)])
+
+
+def digest_of(texts: Mapping[str, str], listener: str) -> str:
+    """Return the digest that `contents` will have once they are written."""
+    return _digest([texts[name].encode() for name in _read_at_start(listener)])
+
+
+def _read_at_start(listener: str) -> list[str]:
     read = ["ca.pem", "certificate.pem", "private_key.pem", "up", f"{listener}.conf"]
-    if listener != COMPAT:
-        read.append("tls_crypt_v2.pem")
+    return read if listener == COMPAT else [*read, "tls_crypt_v2.pem"]
+
+
+def _digest(contents: Iterable[bytes]) -> str:
     found = hashlib.sha256()
-    for name in read:
-        found.update((directory / name).read_bytes() + b"\0")
+    for content in contents:
+        found.update(content + b"\0")
     return found.hexdigest()[:32]
 
 

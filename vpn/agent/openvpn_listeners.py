@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from vpn.agent.spec import HubSpec
 
 _READY_PATIENCE: Final = 5.0  # seconds
 _PORT_PATIENCE: Final = 0.5  # seconds
+_PID: Final = re.compile(r"pid=([0-9]+)")
 _Interfaces = dict[str, dict[str, Any]]
 
 
@@ -31,6 +33,19 @@ def ensure(names: Names, spec: HubSpec, layout: Layout) -> bool:
         changed |= _ensure_interface(names, spec, names.openvpn(listener), interfaces)
     restart(names, spec, layout, stale)
     return changed or bool(stale)
+
+
+def check(names: Names, spec: HubSpec, layout: Layout, texts: Mapping[str, str]) -> None:
+    """Raise AgentError where a listener has to start with `texts` and could not, before any is ended for it."""
+    running = {listener: openvpn_process.written(layout.config(listener)) for listener in LISTENERS}
+    own = {process.pid for process in running.values() if process is not None}
+    for listener, port in openvpn_config.ports(spec.openvpn).items():
+        process = running[listener]
+        if process is not None and openvpn_process.digest(process) == openvpn_config.digest_of(texts, listener):
+            continue
+        openvpn_process.require()
+        if _holders(names, port, _kind(listener)) - own:
+            raise _taken(port, _kind(listener))
 
 
 def restart(names: Names, spec: HubSpec, layout: Layout, listeners: Collection[str]) -> None:
@@ -50,7 +65,7 @@ def restart(names: Names, spec: HubSpec, layout: Layout, listeners: Collection[s
 
 
 def _start(names: Names, spec: HubSpec, layout: Layout, listener: str) -> None:
-    _check_port(names, openvpn_config.ports(spec.openvpn)[listener], "UDP" if listener == UDP else "TCP")
+    _check_port(names, openvpn_config.ports(spec.openvpn)[listener], _kind(listener))
     config = layout.config(listener)
     try:
         openvpn_process.start(names.host, config, openvpn_config.digest(layout.directory, listener))
@@ -63,11 +78,25 @@ def _start(names: Names, spec: HubSpec, layout: Layout, listener: str) -> None:
 def _check_port(names: Names, port: int, kind: str) -> None:
     # The socket of one that was killed may outlive its name by a moment.
     deadline = time.monotonic() + _PORT_PATIENCE
-    while names.host.run(["ss", "-Hlun" if kind == "UDP" else "-Hltn", f"sport = :{port}"]).strip():
+    while _holders(names, port, kind):
         if time.monotonic() > deadline:
-            message = f"{kind} port {port} of the server is taken by another program: free it or choose another port."
-            raise AgentError(PORT_TAKEN, message)
+            raise _taken(port, kind)
         time.sleep(0.01)
+
+
+def _holders(names: Names, port: int, kind: str) -> set[int]:
+    """Return the ids of the processes that hold a port; 0 stands for one that is not to be seen."""
+    lines = names.host.run(["ss", "-Hlunp" if kind == "UDP" else "-Hltnp", f"sport = :{port}"]).splitlines()
+    return {int(pid) for line in lines if line.strip() for pid in _PID.findall(line) or ["0"]}
+
+
+def _taken(port: int, kind: str) -> AgentError:
+    message = f"{kind} port {port} of the server is taken by another program: free it or choose another port."
+    return AgentError(PORT_TAKEN, message)
+
+
+def _kind(listener: str) -> str:
+    return "UDP" if listener == UDP else "TCP"
 
 
 def _await(layout: Layout, listener: str) -> None:

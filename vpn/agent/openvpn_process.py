@@ -20,9 +20,15 @@ _DIGEST: Final = "HUB_DIGEST"
 _PROGRAM: Final = "openvpn"
 
 
+def require() -> None:
+    """Raise AgentError unless all that `start` needs is installed."""
+    for program in (_PROGRAM, "prlimit", "setpriv"):
+        command.require(program)
+
+
 def start(host: Place, config: Path, digest: str) -> None:
     """Start openvpn with the configuration `config`, carrying its digest. Raises AgentError when it ends at once."""
-    command.require(_PROGRAM)
+    require()
     for suffix in (".pid", ".log"):
         config.with_suffix(suffix).unlink(missing_ok=True)
     # A client over TCP is a descriptor: as many as root may have.

@@ -24,9 +24,14 @@ _MOST_FILES: Final = 4096
 _INOTIFY: Final = "fs.inotify.max_user_instances"
 
 
+def require() -> None:
+    """Raise AgentError unless dnsmasq is installed."""
+    command.require(_PROGRAM)
+
+
 def start(names: Names, layout: Layout, digest: str) -> None:
     """Start dnsmasq inside the hub with what is written for it; it answers from here on. Raises AgentError."""
-    command.require(_PROGRAM)
+    require()
     layout.started.unlink(missing_ok=True)
     result = names.inside.try_run(_argv(layout))
     if result.code != 0 and "inotify" in result.err:

@@ -4,7 +4,7 @@ host.lock               one agent at a time
 links.json              which hub has which link to the host
 marks.json              digests of what was loaded into the host's firewall
 destroyed/<hub>.json    what was destroyed, so that a late apply cannot bring it back
-<hub>/spec.json         the last whole spec
+<hub>/spec.json         the last whole spec; spec.json.next one that is being applied
 <hub>/journal           the deltas since, one a line, so that one peer more does not rewrite megabytes
 <hub>/unsettled         there while reality is being changed: whoever finds it compares everything
 <hub>/endpoints.json    where the peers were last heard from
@@ -174,11 +174,21 @@ class State:
         self.cache[hub] = saved
         return saved
 
-    def save(self, saved: Saved) -> None:
-        """Write the whole spec down; its journal is over."""
+    def prepare(self, saved: Saved) -> None:
+        """Write the whole spec down beside the one that is in force, so that there is room for it once it is."""
         hub = saved.spec.hub
         files.private_directory(self.directory / hub)
-        files.replace(self._path(hub, "spec.json"), json.dumps(saved.spec.document(), separators=(",", ":")))
+        files.replace(self._path(hub, "spec.json.next"), json.dumps(saved.spec.document(), separators=(",", ":")))
+
+    def save(self, saved: Saved) -> None:
+        """Write the whole spec down; its journal is over."""
+        self.prepare(saved)
+        self.save_prepared(saved)
+
+    def save_prepared(self, saved: Saved) -> None:
+        """Put the spec that was prepared in force; the journal of the one before is over."""
+        hub = saved.spec.hub
+        files.put_in_place(self._path(hub, "spec.json.next"), self._path(hub, "spec.json"))
         # A journal that outlives a crash here is skipped by its generations.
         self._path(hub, "journal").unlink(missing_ok=True)
         self._remember(saved)

@@ -24,7 +24,7 @@ from vpn.constants import (
 )
 from vpn.forms.fields import LinesField
 from vpn.models import Instance, Region
-from vpn.validators import parse_dns_server, parse_pushed_route, validate_hostname, validate_mtu, validate_name
+from vpn.validators import parse_pushed_route, validate_hostname, validate_mtu, validate_name
 
 Form = TypeVar("Form", bound=forms.Form)
 _TAKEN_OVER = "WireGuard devices take a change over with a new profile, OpenVPN devices when they connect again."
@@ -135,22 +135,6 @@ class RoutingForm(forms.Form):
     def clean_pushed_routes(self) -> list[str]:
         """Every line is a network that may be pushed."""
         return _parsed(self.cleaned_data["pushed_routes"], parse_pushed_route)
-
-
-class DnsForm(forms.Form):
-    """The resolvers that devices use when all their traffic goes through the hub."""
-
-    public_dns = LinesField(
-        label="Servers",
-        strip=False,
-        widget=_lines_widget(3),
-        help_text=f"One address per line. {_TAKEN_OVER}",
-        error_messages={"required": "Name at least one DNS server: profiles for all traffic need one."},
-    )
-
-    def clean_public_dns(self) -> list[str]:
-        """Every line is the address of a resolver."""
-        return _parsed(self.cleaned_data["public_dns"], parse_dns_server)
 
 
 class SettingsForm(forms.Form):

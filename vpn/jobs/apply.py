@@ -24,6 +24,10 @@ from vpn.observed import record_applied
 logger = logging.getLogger(__name__)
 _ATTEMPTS = 5
 _RETRY_SECONDS = 30
+_OTHER_CONFIRMED = (
+    "The server confirmed another state than it was sent, so nobody knows what the hub runs. It is tried again by "
+    "itself; where that does not help, the portal and its agent may be of different versions: restart both."
+)
 
 
 def apply_instance(instance_id: str) -> None:
@@ -52,14 +56,13 @@ def _apply_claimed(pk: UUID, token: UUID) -> bool:
         desired = compile_change(pk)
         operation = _operation(pk, desired)
         desired, report = send(pk, desired)
-        _conclude(pk, token, operation, desired, report)
+        return _conclude(pk, token, operation, desired, report)
     except (AgentError, Unreachable, Unsettled) as error:
         message = describe(error)
         logger.warning("Applying instance %s failed: %s", pk, message)
         if operation is not None:
             _note_failure(pk, token, operation, message)
         return False
-    return True
 
 
 def _operation(pk: UUID, desired: Desired) -> Operation:
@@ -132,13 +135,19 @@ def server_epoch(instance: Instance) -> int:
         return 0
 
 
-def _conclude(pk: UUID, token: UUID, operation: Operation, desired: Desired, report: HubReport) -> None:
+def _conclude(pk: UUID, token: UUID, operation: Operation, desired: Desired, report: HubReport) -> bool:
+    """Note what the server confirmed; False where that is not what was sent, or is another worker's to note."""
     with transaction.atomic():
-        record_applied(pk, token, desired, report)
-        step = next_step(operation)
-        if step is not None:
-            finish_step(step, _outcome(operation, report))
-        finish_operation(operation)
+        if record_applied(pk, token, desired, report):
+            step = next_step(operation)
+            if step is not None:
+                finish_step(step, _outcome(operation, report))
+            finish_operation(operation)
+            return True
+    if Instance.objects.filter(pk=pk, lease_token=token).exists():
+        logger.warning("The server of instance %s confirmed something else than it was sent", pk)
+        _note_failure(pk, token, operation, _OTHER_CONFIRMED)
+    return False
 
 
 def _outcome(operation: Operation, report: HubReport) -> str:

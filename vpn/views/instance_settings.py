@@ -1,4 +1,4 @@
-"""An instance's settings, one tab each: routing, DNS, the rest."""
+"""An instance's settings, one tab each: routing, and the rest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from portal.models import Membership
 from vpn.access import get_instance, peers_of
 from vpn.actions.instance_settings import update_instance
 from vpn.choices import PeerType, Protocol
-from vpn.forms.instance import DnsForm, RoutingForm, SettingsForm, settings_form
+from vpn.forms.instance import RoutingForm, SettingsForm, settings_form
 from vpn.models import Instance, Peer
 from vpn.views.instance_head import head_of
 from vpn.views.preview import is_preview, show_preview
@@ -31,14 +31,6 @@ def instance_routing(request: HttpRequest, pk: UUID) -> HttpResponse:
     member = get_member(request)
     instance = get_instance(member, pk, write=request.method == "POST")
     return _settings_page(request, member, instance, "routing", RoutingForm, sites=_advertised(member, instance))
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def instance_dns(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The resolvers of devices that send everything."""
-    member = get_member(request)
-    instance = get_instance(member, pk, write=request.method == "POST")
-    return _settings_page(request, member, instance, "dns", DnsForm)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -93,6 +93,8 @@ def _matches(text: str, instance: Instance) -> Q:
         | Q(member__user__name__icontains=text)
         | Q(member__user__email__icontains=text)
         | Q(subnets__icontains=text)
+        | Q(dns_label__icontains=text)
+        | Q(member__slug__icontains=text)
         | Q(endpoint__istartswith=text)
     )
     host = _host_number(text, instance)

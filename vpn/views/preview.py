@@ -56,7 +56,7 @@ def _faults(form: forms.Form) -> list[str]:
     """What stands in the way, each fault with the name of its field; of a table's rows (`rows`) with their number."""
     faults = _named_faults(form, "")
     for number, row in enumerate(getattr(form, "rows", ()), 1):
-        faults += _named_faults(row, f"Rule {number}, ")
+        faults += _named_faults(row, f"Row {number}, ")
     return faults
 
 

@@ -15,7 +15,7 @@ from vpn.choices import KeyCustody
 from vpn.models import Peer
 from vpn.platforms import capability
 from vpn.profiles import qr
-from vpn.profiles.peer import routes_sentence
+from vpn.profiles.peer import resolver_of, routes_sentence
 from vpn.profiles.router import RouterProfile
 from vpn.profiles.site_files import router_profile
 
@@ -61,6 +61,8 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
         "interface": delivery.filename.rpartition(".")[0],
         "qr": _qr(delivery, peer),
         "routes_sentence": routes_sentence(peer),
+        "resolver": resolver_of(peer.instance),
+        "names_domains": [peer.instance.full_hostname, *peer.instance.domains],
         "own_key": peer.key_custody == KeyCustody.DEVICE,
         "systems": SYSTEMS,
         "system": _system(request),

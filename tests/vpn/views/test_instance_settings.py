@@ -1,4 +1,4 @@
-"""Routing, DNS, settings, activity and deletion of an instance."""
+"""Routing, settings, activity and deletion of an instance."""
 
 from __future__ import annotations
 
@@ -37,14 +37,6 @@ def test_routing_shows_pool_and_the_sites_subnets(admin_browser: Client, instanc
     page = admin_browser.get(f"/instances/{instance.pk}/routing/").content.decode()
     for words in (instance.pool_v4, instance.pool_v6, "Berlin", "10.1.0.0/24"):
         assert words in page
-
-
-def test_dns_servers_are_saved_and_checked(admin_browser: Client, instance: Instance) -> None:
-    assert "Saved." in post(admin_browser, instance, "dns", public_dns="1.1.1.1\n2606:4700:4700::1111")
-    instance.refresh_from_db()
-    assert instance.public_dns == ["1.1.1.1", "2606:4700:4700::1111"]
-    assert "at least one DNS server" in post(admin_browser, instance, "dns", public_dns="")
-    assert "cannot be a DNS server" in post(admin_browser, instance, "dns", public_dns="127.0.0.1")
 
 
 def test_renaming_asks_nothing_of_the_hub(admin_browser: Client, instance: Instance) -> None:

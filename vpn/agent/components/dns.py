@@ -23,6 +23,16 @@ from vpn.agent.spec import HubSpec
 _MOST_LOOKS: Final = 40_000_000
 
 
+def check(names: Names, spec: HubSpec, directory: Path) -> None:
+    """Raise AgentError where the resolver has to start and could not, before another one is ended for it."""
+    if spec.resolver is None:
+        return
+    layout = Layout(directory).checked()
+    digest = resolver_config.digest(resolver_config.configuration(layout, spec, spec.resolver))
+    if not resolver_process.is_current(names, layout, digest):
+        resolver_process.require()
+
+
 def ensure(names: Names, spec: HubSpec, directory: Path) -> bool:
     """Make the resolver be there as `spec` says; return whether it was not."""
     if spec.resolver is None:

@@ -18,6 +18,14 @@ from vpn.agent.report import SessionReport
 from vpn.agent.spec import HubSpec, OpenVPNPeer
 
 
+def check(names: Names, spec: HubSpec, directory: Path) -> None:
+    """Raise AgentError where the listeners of `spec` could not be had, before anything is changed."""
+    if spec.openvpn is not None:
+        layout = Layout(directory).checked()
+        contents = openvpn_config.contents(layout, names, spec, spec.openvpn, _is_dual_stack())
+        openvpn_listeners.check(names, spec, layout, contents)
+
+
 def ensure(names: Names, spec: HubSpec, directory: Path) -> bool:
     """Make the listeners be there as `spec` says, with the peers that it admits; return whether something was not."""
     if spec.openvpn is None:

@@ -59,6 +59,15 @@ class Device:
     peers: dict[str, RealPeer] = field(repr=False)
 
 
+def check(names: Names, spec: HubSpec) -> None:
+    """Raise AgentError where the interface could not be had with the port of `spec`, before anything is changed."""
+    device = observe(names)
+    if device is None and uapi.socket_path(names.wireguard).exists():
+        return  # What a crash left, and perhaps its port, goes when the interface is made anew.
+    if device is None or device.port != spec.port:
+        _check_port(names, spec.port)
+
+
 def ensure(names: Names, spec: HubSpec, endpoints: Endpoints) -> bool:
     """Make the tunnel interface be there with the hub's key, port, addresses and peers; return whether it was not.
 

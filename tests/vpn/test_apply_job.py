@@ -1,0 +1,131 @@
+"""What becomes of an apply: confirmed, refused with a reason that people read, or confirmed as something else."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from portal.models import Membership
+from tests.factories import settle
+from vpn.actions.peer import create_client_peer
+from vpn.agent.report import HubReport
+from vpn.choices import OperationState, StepState
+from vpn.drivers.base import AgentError, Unreachable, errors
+from vpn.jobs.apply import apply_instance
+from vpn.models import Instance, Operation
+
+REFUSALS = {
+    errors.PORT_TAKEN: "UDP port 20000 of the server is taken by another program: free it or choose another port.",
+    errors.PACKAGE_MISSING: "The server has no nft: install the package nftables.",
+    errors.DISK_FULL: "The server's disk is full: make room, then try again.",
+    errors.NO_RIGHT: "The agent lacks the right CAP_NET_ADMIN on the server: run it as root.",
+}
+
+
+class Server:
+    """Plays the server: confirms what it is sent, or what `answer` makes of that."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[HubReport], HubReport] = lambda report: report
+        self.asked = 0
+
+    def apply(self, document: dict[str, Any], *, delta: bool) -> HubReport:
+        """Confirm."""
+        from vpn.agent.spec import digest
+
+        self.asked += 1
+        wanted = document["digest"] if delta else digest(document)
+        report = HubReport(document["hub"], document["epoch"], document["generation"], wanted, True, 0.0)
+        return self.answer(report)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    made = Server()
+    monkeypatch.setattr("vpn.jobs.apply.driver_for", lambda name: made)
+    return made
+
+
+@pytest.fixture
+def behind(instance: Instance, admin: Membership) -> Instance:
+    """An instance with a change that its hub does not have yet."""
+    settle(instance)
+    create_client_peer(instance, member=admin, device="laptop")
+    return instance
+
+
+def applied(instance: Instance) -> Operation:
+    apply_instance(str(instance.pk))
+    instance.refresh_from_db()
+    operation = instance.operations.filter(kind="apply").first()
+    assert operation is not None
+    return operation
+
+
+def refuse(error: Exception) -> Callable[[HubReport], HubReport]:
+    def answer(report: HubReport) -> HubReport:
+        raise error
+
+    return answer
+
+
+def test_a_change_is_confirmed_once(behind: Instance, server: Server) -> None:
+    assert applied(behind).state == OperationState.SUCCEEDED
+    assert behind.server_ready
+    assert server.asked == 1
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+def test_a_refusal_says_why_and_what_to_do_wherever_people_look(
+    behind: Instance, server: Server, code: str, admin_browser: Client
+) -> None:
+    server.answer = refuse(AgentError(code, REFUSALS[code]))
+    operation = applied(behind)
+    assert operation.state == OperationState.FAILED
+    assert operation.steps.get(state=StepState.FAILED).message == REFUSALS[code]
+    assert not behind.server_ready
+    for page in ("", "activity/"):
+        text = admin_browser.get(f"/instances/{behind.pk}/{page}").content.decode().replace("&#x27;", "'")
+        assert REFUSALS[code] in text
+        assert "What was there before goes on working." in text
+        assert "Try again" in text
+
+
+def test_a_server_that_does_not_answer_is_said_too(behind: Instance, server: Server) -> None:
+    server.answer = refuse(Unreachable("The agent on this machine does not answer."))
+    assert applied(behind).steps.get().message == "The agent on this machine does not answer."
+
+
+def test_the_next_try_goes_on_with_the_same_operation(behind: Instance, server: Server) -> None:
+    server.answer = refuse(AgentError(errors.DISK_FULL, REFUSALS[errors.DISK_FULL]))
+    failed = applied(behind)
+    assert behind.retry_at is not None
+    server.answer = lambda report: report
+    operation = applied(behind)
+    assert operation.pk == failed.pk
+    assert operation.state == OperationState.SUCCEEDED
+    assert behind.server_ready
+
+
+def test_a_server_that_confirms_something_else_is_not_believed(behind: Instance, server: Server) -> None:
+    server.answer = lambda report: dataclasses.replace(report, digest="e" * 64)
+    operation = applied(behind)
+    assert operation.state == OperationState.FAILED
+    assert "another state" in operation.steps.get().message
+    assert not behind.is_settled
+    assert server.asked == 1, "it is not asked again and again"
+
+
+def test_a_worker_that_lost_its_claim_notes_nothing(behind: Instance, server: Server) -> None:
+    def taken_over(report: HubReport) -> HubReport:
+        Instance.objects.filter(pk=behind.pk).update(lease_token=uuid.uuid4())
+        return report
+
+    server.answer = taken_over
+    assert applied(behind).state == OperationState.RUNNING, "it is the other worker's to end"
+    assert not behind.failure
