@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('portal', '0004_plan_mail'),
+        ('portal', '0004_mail'),
         ('vpn', '0008_default_mtu'),
     ]
 

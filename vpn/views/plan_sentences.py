@@ -55,18 +55,22 @@ def _spoken(pairs: list[tuple[str, str]], name: Callable[[str], str], *, opens: 
     sources_of: dict[str, list[str]] = defaultdict(list)
     for source, destination in pairs:
         sources_of[destination].append(source)
-    circle = sorted({source for source, _ in pairs}, key=name)
+    circle = {source for source, _ in pairs}
     among = [pair for pair in pairs if pair[1] in circle and pair[0] != pair[1]]
     if len(circle) > 1 and len(set(among)) == len(circle) * (len(circle) - 1):
-        yield f"{joined([name(end) for end in circle])} {_reach(2, opens=opens)} each other"
+        yield f"{_listed(circle, name)} {_reach(2, opens=opens)} each other"
         sources_of = {end: some for end, some in sources_of.items() if end not in circle}
     together: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for destination, sources in sources_of.items():
         together[tuple(sources)].append(destination)
     for some, destinations in together.items():
-        told = joined(sorted(name(end) for end in some))
-        whom = joined(sorted(map(name, destinations), key=lambda words: (words == name(_INTERNET), words)))
-        yield f"{told} {_reach(len(some), opens=opens)} {whom}"
+        yield f"{_listed(some, name)} {_reach(len(some), opens=opens)} {_listed(destinations, name)}"
+
+
+def _listed(ends: Iterable[str], name: Callable[[str], str]) -> str:
+    """These ends as a list: people and sites by name, then networks, and the internet last."""
+    ordered = sorted(ends, key=lambda end: (end == _INTERNET, "/" in end, name(end)))
+    return joined([name(end) for end in ordered])
 
 
 def _reach(count: int, *, opens: bool) -> str:
