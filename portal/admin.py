@@ -14,6 +14,7 @@ from django.db import transaction
 from django.forms import ModelForm
 from django.http import HttpRequest
 
+from portal.actions.member import follow_name
 from portal.models import Group, Mail, Membership, Organization, User
 from portal.signals import membership_changed
 
@@ -80,9 +81,10 @@ class UserAdmin(admin.ModelAdmin[User]):
         """Tell the tunnels in the same transaction."""
         with transaction.atomic():
             super().save_model(request, obj, form, change)
-            if "is_active" in form.changed_data:
-                for membership in Membership.objects.filter(user=obj).select_related("user", "organization"):
+            for membership in Membership.objects.filter(user=obj).select_related("user", "organization"):
+                if "is_active" in form.changed_data:
                     membership_changed.send(sender=Membership, membership=membership)
+                follow_name(membership, str(form.initial.get("name", obj.name)))
 
 
 @admin.register(Membership)

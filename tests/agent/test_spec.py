@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.agent import made
-from vpn.agent import nft, reserved
+from vpn.agent import firewall_rules, firewall_script, nft, reserved
 from vpn.agent.command import Place
-from vpn.agent.components import firewall, wireguard
+from vpn.agent.components import wireguard
 from vpn.agent.errors import INVALID, AgentError
 from vpn.agent.names import Names
 from vpn.agent.spec import parse_delta, parse_hub, parse_spec
@@ -85,7 +85,12 @@ def everything_written(whole: dict[str, Any]) -> str:
         f"route replace {route} dev {names.wireguard}\n" for peer in spec.peers.values() for route in peer.routes
     )
     addresses = "".join(f"address add {address} dev {names.wireguard}\n" for address in spec.addresses)
-    return wireguard._configuration(spec, {}) + firewall.body(names, spec) + routes + addresses
+    return (
+        wireguard._configuration(spec, {})
+        + firewall_script.whole(firewall_rules.table(names, spec), {}, {}, there=False)
+        + routes
+        + addresses
+    )
 
 
 GOOD = everything_written(document())

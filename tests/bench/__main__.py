@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench import figures, first_packets, openvpn, throughput
+from tests.bench import dns, figures, firewall, first_packets, openvpn, throughput
 
 
 def main() -> None:
@@ -10,6 +10,8 @@ def main() -> None:
     figures.say_where()
     first_packets.main()
     openvpn.main()
+    firewall.main()
+    dns.main()
     throughput.main()
 
 

@@ -196,6 +196,7 @@ class Hub:
     epoch: int = 1
     mtu: int = DEFAULT_MTU
     forwarding: str = "allow"
+    pool_v4: ipaddress.IPv4Network = POOL_V4
     authority: Authority | None = None
     dns: tuple[str, ...] = ()
     search_domains: tuple[str, ...] = ()
@@ -205,7 +206,7 @@ class Hub:
 
     def __post_init__(self) -> None:
         self.private_key, self.public_key = make_keys()
-        self.v4, self.v6 = str(POOL_V4[1]), str(POOL_V6[1])
+        self.v4, self.v6 = str(self.pool_v4[1]), str(POOL_V6[1])
         self._next = 2
 
     @property
@@ -216,7 +217,7 @@ class Hub:
             "hub": self.hub,
             "epoch": self.epoch,
             "generation": self.generation,
-            "addresses": [f"{self.v4}/{POOL_V4.prefixlen}", f"{self.v6}/{POOL_V6.prefixlen}"],
+            "addresses": [f"{self.v4}/{self.pool_v4.prefixlen}", f"{self.v6}/{POOL_V6.prefixlen}"],
             "wireguard": {"port": self.port, "private_key": self.private_key, "mtu": self.mtu},
             "peers": {device.peer_id: device.document() for device in self.devices.values()},
             "forwarding": self.forwarding,
@@ -247,7 +248,7 @@ class Hub:
         """Add a peer to the desired state."""
         private_key, public_key = make_keys()
         number, self._next = self._next, self._next + 1
-        v4, v6 = str(POOL_V4[number]), str(POOL_V6[number])
+        v4, v6 = str(self.pool_v4[number]), str(POOL_V6[number])
         device = Device(str(uuid.uuid4()), private_key, public_key, wg("genpsk"), v4, v6, tuple(subnets))
         self.devices[device.peer_id] = device
         return device
@@ -262,7 +263,7 @@ class Hub:
             self.authority.compat_port = self.port
         number, self._next = self._next, self._next + 1
         peer_id = str(uuid.uuid4())
-        v4, v6 = str(POOL_V4[number]), str(POOL_V6[number])
+        v4, v6 = str(self.pool_v4[number]), str(POOL_V6[number])
         device = OpenVPNDevice(
             peer_id, self.authority.issue(peer_id), v4, v6, tuple(subnets), route_all=route_all, compat=compat
         )
@@ -287,7 +288,9 @@ class Hub:
         for _ in range(count):
             number, self._next = self._next, self._next + 1
             keys = [wg_like_key() for _ in range(3)]
-            device = Device(str(uuid.uuid4()), keys[0], keys[1], keys[2], str(POOL_V4[number]), str(POOL_V6[number]))
+            device = Device(
+                str(uuid.uuid4()), keys[0], keys[1], keys[2], str(self.pool_v4[number]), str(POOL_V6[number])
+            )
             self.devices[device.peer_id] = device
 
     def apply(self) -> HubReport:
@@ -339,7 +342,7 @@ class Hub:
     def profile(self, device: Device, *, everything: bool = False, keepalive: int = 0) -> str:
         """Return what the device's user imports: split tunnel unless `everything` is to go through the hub."""
         subnets = [subnet for other in self.devices.values() if other is not device for subnet in other.subnets]
-        allowed_ips = EVERYTHING if everything else (str(POOL_V4), str(POOL_V6), *subnets)
+        allowed_ips = EVERYTHING if everything else (str(self.pool_v4), str(POOL_V6), *subnets)
         return (
             f"[Interface]\nPrivateKey = {device.private_key}\nAddress = {device.v4}/32, {device.v6}/128\n"
             f"MTU = {self.mtu}\n"

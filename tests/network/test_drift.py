@@ -133,11 +133,11 @@ CHANGES: dict[str, tuple[Callable[[Hub], object], str]] = {
     ),
     "a rule": (
         lambda hub: nft(hub, "insert", "rule", "inet", "hub", "forward", "accept"),
-        r".*firewall rules were changed.*",
+        r"1 rule added to the firewall's chain forward\.",
     ),
     "an element": (
         lambda hub: nft(hub, "delete", "element", "inet", "hub", "private_v4", "{ 10.0.0.0/8 }"),
-        r".*firewall rules were changed.*",
+        r"The addresses in the firewall's set private_v4 were changed\.",
     ),
     "a table": (lambda hub: nft(hub, "add", "table", "ip", "somebody"), r"A firewall table was added: ip somebody\."),
     "the translation": (

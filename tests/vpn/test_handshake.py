@@ -1,5 +1,6 @@
 """The readiness proof, against a real WireGuard in a network namespace of its own."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -40,6 +41,21 @@ class Hub:
 
     def inside(self, *command: str, stdin: str | None = None) -> str:
         return run("nsenter", f"--net=/run/netns/{self.namespace}", *command, stdin=stdin)
+
+    @contextlib.contextmanager
+    def resolver(self, *lines: str) -> Iterator[None]:
+        """A resolver on the hub's addresses, that knows what it is told."""
+        options = ["--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--bind-interfaces", "--user=root"]
+        options += ["--listen-address=100.64.0.1", "--listen-address=fd12:3456:789a::1", "--local=/#/"]
+        command = ["dnsmasq", "--keep-in-foreground", "--pid-file=", *options, *(f"--{line}" for line in lines)]
+        with subprocess.Popen(["nsenter", f"--net=/run/netns/{self.namespace}", *command]) as process:
+            try:
+                deadline = time.monotonic() + 10
+                while ":53 " not in self.inside("ss", "-Hlnu"):
+                    assert time.monotonic() < deadline, "dnsmasq did not start"
+                yield
+            finally:
+                process.terminate()
 
     def request(self, **changes: Any) -> dict[str, Any]:
         return {
@@ -166,6 +182,23 @@ class TestAgainstRealWireGuard:
     def test_a_source_that_is_not_the_peers_own_is_no_proof(self, hub: Hub) -> None:
         assert hub.prove(source_address="100.64.0.99", timeout=1)["code"] == "no-echo"
 
+    @pytest.mark.parametrize("over", ["v4", "v6"])
+    def test_a_resolver_has_to_know_the_hubs_name(self, hub: Hub, over: str) -> None:
+        ways = {"source_address": "fd12:3456:789a::ffe", "hub_address": "fd12:3456:789a::1"} if over == "v6" else {}
+        told = ["203.0.113.1", "2001:db8:113::1"]
+        asked = {"name": "office.vpn.example.net", "name_addresses": told, **ways}
+        answer = hub.prove(**asked, timeout=1)
+        assert answer["code"] == "no-name"
+        assert "did not answer" in answer["reason"]
+        with hub.resolver("host-record=office.vpn.example.net,203.0.113.1,2001:db8:113::1"):
+            assert hub.prove(**asked)["ok"] is True
+            assert hub.prove(**asked | {"name_addresses": told[1:]})["ok"] is True
+            wrong = hub.prove(**asked | {"name_addresses": ["203.0.113.2"]}, timeout=1)
+            unknown = hub.prove(**asked | {"name": "other.vpn.example.net"}, timeout=1)
+        assert (wrong["code"], unknown["code"]) == ("no-name", "no-name")
+        assert "answered 203.0.113.1 for office.vpn.example.net, not 203.0.113.2" in wrong["reason"]
+        assert "no such name" in unknown["reason"]
+
     def test_a_name_that_does_not_resolve_is_told(self, hub: Hub) -> None:
         assert hub.prove(endpoint_host="hub.invalid", timeout=1)["code"] == "unresolved"
 
@@ -197,6 +230,8 @@ def request(**changes: Any) -> dict[str, Any]:
         {"preshared_key": "x"},
         {"hub_address": "fd12::1"},
         {"hub_address": "nowhere"},
+        {"name": "two..dots", "name_addresses": ["203.0.113.1"]},
+        {"name": "office", "name_addresses": ["nowhere"]},
     ],
 )
 def test_malformed_arguments_are_told_at_once(changes: dict[str, Any]) -> None:

@@ -215,6 +215,8 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
         host.state.save_marks(spec.hub, marks)
     changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
     changed["routing"] = routing.ensure(names, spec, link)
+    if changed["routing"] and firewall.minds_ways(spec):
+        firewall.judge_again(names)
     # Last: a port that is taken must not keep WireGuard's peers apart.
     changed |= _ensure_processes(host, names, spec)
     if asking is not spec:
@@ -264,14 +266,36 @@ def _follow(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str
     old = {peer_id: pair[0] for peer_id, pair in change.peers.items() if pair[0] is not None}
     new = {peer_id: pair[1] for peer_id, pair in change.peers.items() if pair[1] is not None}
     directory = host.state.openvpn(names.hub)
-    changed = {"wireguard": _follow_wireguard(names, old, new)}
+    # Before anybody new can send, and while those who may no more still can.
+    changed = {"firewall": _follow_firewall(host, names, spec, old, new)}
+    changed["wireguard"] = _follow_wireguard(names, old, new)
     if _routes_of(old) != _routes_of(new):
         openvpn.tell(spec, directory)
-    changed["openvpn"] = openvpn.change(names, spec, directory, by_openvpn(old.values()), by_openvpn(new.values()))
+    before, after = (by_openvpn(peers) for peers in _differing_tunnels(old, new))
+    changed["openvpn"] = openvpn.change(names, spec, directory, before, after)
     changed["routing"] = routing.change(names, old.values(), new.values())
+    if _routes_of(old) != _routes_of(new) and firewall.minds_ways(spec):
+        firewall.judge_again(names)
     changed["dns"] = dns.change(spec, host.state.dns(names.hub), old, new)
     firewall.cut(names, _given_up(old, new))
     return changed
+
+
+def _follow_firewall(host: Host, names: Names, spec: HubSpec, old: Mapping[str, Peer], new: Mapping[str, Peer]) -> bool:
+    marks = host.state.marks(names.hub)
+    before = dict(marks)
+    changed = firewall.change(names, spec, old, new, marks)
+    if marks != before:
+        host.state.save_marks(names.hub, marks)
+    return changed
+
+
+def _differing_tunnels(old: Mapping[str, Peer], new: Mapping[str, Peer]) -> tuple[list[Peer], list[Peer]]:
+    """Return of both those peers that do not only have other tags and names: no session ends for those."""
+    bare = [{key: replace(peer, tags=(), names=()) for key, peer in peers.items()} for peers in (old, new)]
+    same = {key for key, peer in bare[0].items() if bare[1].get(key) == peer}
+    before, after = ([peer for key, peer in peers.items() if key not in same] for peers in (old, new))
+    return before, after
 
 
 def _routes_of(peers: Mapping[str, Peer]) -> set[tuple[str, str]]:

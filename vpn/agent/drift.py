@@ -59,7 +59,7 @@ def _look(host: Host, hub: str, device: wireguard.Device) -> list[str] | None:
         *wireguard.drift(names, spec, device, there),
         *openvpn.drift(names, spec, host.state.openvpn(hub), there),
         *dns.drift(names, spec, host.state.dns(hub)),
-        *firewall.drift(names, marks),
+        *firewall.drift(names, spec, marks, thorough=True),
         *routing.drift(names, spec, link, there),
         *namespace.drift(names, there),
         *egress.drift(names, link, there, marks, host.state.host_marks()),

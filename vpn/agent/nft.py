@@ -1,4 +1,4 @@
-"""Loading nftables tables: replaced whole in one transaction, and only when the table is not what it should be."""
+"""Loading nftables tables: in one transaction, and only when a table is not what it should be."""
 
 from __future__ import annotations
 
@@ -20,14 +20,19 @@ def ensure_table(place: Place, name: str, body: str, marks: dict[str, str]) -> b
     digest of how it was listed then.
     """
     listing = place.try_run([PROGRAM, "-s", "list", "table", "inet", name])
-    if listing.code == 0 and marks.get(name) == _mark(body, listing.out):
+    if listing.code == 0 and marks.get(name) == mark(body, listing.out):
         return False
     # One transaction. Nothing is deleted that is not there: the kernel would wait for its packets all the same.
     there = "No such file" not in listing.err
     before = f"table inet {name}\ndelete table inet {name}\n" if there else ""
-    place.run([PROGRAM, "-f", "-"], f"{before}table inet {name} {{\n{body}}}\n")
-    marks[name] = _mark(body, place.run([PROGRAM, "-s", "list", "table", "inet", name]))
+    run(place, f"{before}table inet {name} {{\n{body}}}\n")
+    marks[name] = mark(body, place.run([PROGRAM, "-s", "list", "table", "inet", name]))
     return True
+
+
+def run(place: Place, script: str) -> None:
+    """Have `script` done in `place`, all of it in one transaction or nothing. Raises AgentError."""
+    place.run([PROGRAM, "-f", "-"], script)
 
 
 def is_as_loaded(place: Place, name: str, marks: Mapping[str, str]) -> bool:
@@ -53,7 +58,13 @@ def elements(networks: Iterable[object]) -> str:
     return ", ".join(map(str, networks))
 
 
-def _mark(body: str, listing: str) -> str:
+def is_meant(name: str, body: str, marks: Mapping[str, str]) -> bool:
+    """Return whether `body` is what was loaded last as the table `name`."""
+    return marks.get(name, "").partition(" ")[0] == _digest(body)
+
+
+def mark(body: str, listing: str) -> str:
+    """Return the mark of a table that was loaded as `body` and is listed as `listing`."""
     return f"{_digest(body)} {_digest(listing)}"
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from vpn.agent import drift
 from vpn.agent.apply import Host
-from vpn.agent.components import dns, egress, namespace, openvpn, wireguard
+from vpn.agent.components import dns, egress, firewall, namespace, openvpn, wireguard
 from vpn.agent.errors import UNKNOWN_HUB, AgentError
 from vpn.agent.report import HubReport
 
@@ -32,6 +32,7 @@ def status(host: Host, hub: str, with_peers: bool = True) -> HubReport:
         observed_at=time.time(),
         peers=(wireguard.reports(device) if device else {}) if with_peers else None,
         sessions=openvpn.reports(names, saved.spec, directory) if with_peers else None,
+        hits=firewall.hits(names, saved.spec) if with_peers else None,
         drift=drift.find(host, hub, device) if alive and device else None,
         families=egress.families(host.place) if with_peers else None,
     )

@@ -26,12 +26,12 @@ def header_of(instance: Instance) -> dict[str, Any]:
         "pushed_routes": instance.pushed_routes,
         # Every peer asks the hub, which asks `public_dns` for what it does not know.
         "dns": [str(host) for host in host_addresses(instance.network_v4, instance.network_v6, HUB_HOST)],
-        "search_domains": [instance.full_hostname, *instance.domains],
-        "resolver": _resolver(instance),
+        "search_domains": instance.search_domains,
+        "resolver": resolver_of(instance),
     }
 
 
-def _resolver(instance: Instance) -> dict[str, Any]:
+def resolver_of(instance: Instance) -> dict[str, Any]:
     """What the hub answers beside its peers' names, which travel with the peers, and whom it asks."""
     records = instance.dns_records.values("name", "type", "value").order_by("name", "type", "value")
     return {

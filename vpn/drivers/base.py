@@ -18,7 +18,10 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True)
 class Proof:
-    """Everything that a proof of readiness needs: who asks, whom, and where. Keys stay out of `repr`."""
+    """Everything that a proof of readiness needs: who asks, whom, and where. Keys stay out of `repr`.
+
+    A hub that is a resolver has to know `name`, by one of `name_addresses`.
+    """
 
     endpoint_host: str
     endpoint_port: int
@@ -28,6 +31,8 @@ class Proof:
     source_address: str
     hub_address: str
     timeout: float = 10.0
+    name: str = ""
+    name_addresses: tuple[str, ...] = ()
 
 
 class Driver(Protocol):
@@ -46,4 +51,4 @@ class Driver(Protocol):
         """Take the hub away; nothing to do is no error."""
 
     def prove(self, proof: Proof) -> str:
-        """Shake hands with the hub and ping through it; returns "" or, in words, why no packet came back."""
+        """Shake hands with the hub, ping through it, ask it for a name; returns "" or, in words, what went wrong."""

@@ -1,8 +1,8 @@
-"""Proves that a hub carries traffic: a WireGuard client in pure Python, for one handshake and one ping.
+"""Proves that a hub carries traffic: a WireGuard client in pure Python, for one handshake, one ping, one name.
 
 It speaks Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s as the initiator (WireGuard whitepaper, section 5.4), derives the
 transport keys, and sends an ICMP echo request through the tunnel to the hub's own address. Only a decrypted echo
-reply counts as proof.
+reply counts as proof. A hub that is a resolver is asked for a name, too, and has to answer what is expected.
 
 It needs no interface and no privilege, only a UDP socket, so it can be started in any network namespace:
 `python -m vpn.drivers.handshake` reads the arguments of `prove` as one JSON object on standard input and prints
@@ -18,13 +18,18 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
+from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
+from vpn.drivers.name_query import NameQuery
+from vpn.drivers.packets import Way
+from vpn.drivers.ping import Echo
 from vpn.keys import decode_key, is_contributory
 
 CONSTRUCTION = b"Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s"
@@ -38,7 +43,7 @@ LARGEST_DATAGRAM = 65535
 # Seconds. The first packets to a hub that has just started are often lost, hence the short first pauses; the later
 # ones leave room for slow links, as each new initiation makes the hub forget the one before.
 PAUSES = (0.3, 0.6, 1.2, 2.0)
-ECHO_PAUSE = 0.3
+PROBE_PAUSE = 0.3
 SESSION_PATIENCE = 2.0
 
 TAI64_EPOCH = 0x400000000000000A
@@ -46,7 +51,7 @@ TAI64_EPOCH = 0x400000000000000A
 
 class HandshakeFailed(Exception):
     """The hub could not be proven. `reason` is for an admin; `code` is one of invalid, unresolved, closed, silent,
-    busy, rejected, no-echo."""
+    busy, rejected, no-echo, no-name."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
@@ -63,20 +68,26 @@ def prove(
     source_address: str,
     hub_address: str,
     timeout: float = 5.0,
+    name: str = "",
+    name_addresses: Sequence[str] = (),
 ) -> None:
-    """Return once an echo request from `source_address` to `hub_address` was answered through the tunnel.
+    """Return once an echo request from `source_address` to `hub_address` was answered through the tunnel, and then a
+    question for `name`, where there is one, with one of `name_addresses`.
 
     Keys are base64. Both addresses are tunnel addresses of one family, without a prefix; the hub must have a peer
     with this key and source address. Raises HandshakeFailed after `timeout` seconds.
     """
     try:
         identity = Identity.read(hub_public_key, private_key, preshared_key)
-        echo = Echo(ip_address(source_address), ip_address(hub_address))
+        way = Way(ip_address(source_address), ip_address(hub_address))
+        probes: list[Probe] = [Echo(way)]
+        if name:
+            probes.append(NameQuery(way, name, name_addresses))
     except ValueError as error:
         raise HandshakeFailed("invalid", str(error)) from None
     deadline = time.monotonic() + timeout
     with selectors.DefaultSelector() as selector:
-        attempt = Attempt(identity, echo, _open_sockets(endpoint_host, endpoint_port))
+        attempt = Attempt(identity, probes, _open_sockets(endpoint_host, endpoint_port))
         try:
             for udp in attempt.sockets:
                 selector.register(udp, selectors.EVENT_READ, udp)
@@ -109,14 +120,28 @@ def _open_sockets(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
-class Attempt:
-    """One proof: sends initiations and echo requests until the echo reply comes or the time is over."""
+class Probe(Protocol):
+    """What is sent through the tunnel, and how its answer is recognised."""
 
-    def __init__(self, identity: "Identity", echo: "Echo", sockets: list[socket.socket]) -> None:
+    code: str
+
+    def request(self) -> bytes:
+        """What is sent next, as an IP packet."""
+
+    def is_reply(self, packet: bytes) -> bool:
+        """Whether an IP packet is the answer that is waited for."""
+
+    def failure(self, hub: str) -> str:
+        """What an admin is told when it did not come."""
+
+
+class Attempt:
+    """One proof: sends initiations, and one probe after the other until each is answered or the time is over."""
+
+    def __init__(self, identity: "Identity", probes: list[Probe], sockets: list[socket.socket]) -> None:
         self.identity = identity
-        self.echo = echo
         self.sockets = sockets
-        self.answered = False
+        self._probes = probes
         self.refused = False
         self.rejected = False
         self.busy = False
@@ -125,18 +150,23 @@ class Attempt:
         self._session_socket: socket.socket | None = None
         self._initiations = 0
         self._next_initiation = 0.0
-        self._next_echo = 0.0
+        self._next_probe = 0.0
+
+    @property
+    def answered(self) -> bool:
+        """Whether all probes are."""
+        return not self._probes
 
     def run(self, selector: selectors.BaseSelector, deadline: float) -> None:
         """Work until the answer or the deadline (monotonic seconds)."""
         while not self.answered and (now := time.monotonic()) < deadline:
             if now >= self._next_initiation:
                 self._initiate(now)
-            if self._session is not None and now >= self._next_echo:
-                self._send_echo(now)
+            if self._session is not None and now >= self._next_probe:
+                self._send_probe(now)
             wake = min(deadline, self._next_initiation)
             if self._session is not None:
-                wake = min(wake, self._next_echo)
+                wake = min(wake, self._next_probe)
             for key, _ in selector.select(max(0.0, wake - time.monotonic())):
                 self._receive(key.data)
 
@@ -148,10 +178,10 @@ class Attempt:
         self._next_initiation = now + PAUSES[min(self._initiations, len(PAUSES) - 1)]
         self._initiations += 1
 
-    def _send_echo(self, now: float) -> None:
+    def _send_probe(self, now: float) -> None:
         if self._session is not None and self._session_socket is not None:
-            self._send(self._session_socket, self._session.encrypt(self.echo.request()))
-        self._next_echo = now + ECHO_PAUSE
+            self._send(self._session_socket, self._session.encrypt(self._probes[0].request()))
+        self._next_probe = now + PROBE_PAUSE
 
     def _send(self, udp: socket.socket, message: bytes) -> None:
         try:
@@ -172,9 +202,14 @@ class Attempt:
         if kind == RESPONSE and len(message) == RESPONSE_LENGTH:
             self._take_response(udp, message)
         elif kind == TRANSPORT and self._session is not None:
-            self.answered = self.echo.is_reply(self._session.decrypt(message))
+            self._take_packet(self._session.decrypt(message))
         elif kind == COOKIE_REPLY:
             self.busy = True
+
+    def _take_packet(self, packet: bytes) -> None:
+        if self._probes and self._probes[0].is_reply(packet):
+            del self._probes[0]
+            self._next_probe = 0.0
 
     def _take_response(self, udp: socket.socket, message: bytes) -> None:
         initiation = self._pending.pop(int.from_bytes(message[8:12], "little"), None)
@@ -186,18 +221,14 @@ class Attempt:
             self.rejected = True
             return
         self._session_socket = udp
-        self._next_echo = 0.0
+        self._next_probe = 0.0
         # No new handshake while this session may still bring the reply.
         self._next_initiation = time.monotonic() + SESSION_PATIENCE
 
     def failure(self, hub: str) -> HandshakeFailed:
         """What the admin is told, from what was seen."""
         if self._session is not None:
-            return HandshakeFailed(
-                "no-echo",
-                f"The hub at {hub} completed the handshake, but no packet came back through the tunnel. "
-                "Check the hub's firewall and addresses.",
-            )
+            return HandshakeFailed(self._probes[0].code, self._probes[0].failure(hub))
         if self.rejected:
             return HandshakeFailed("rejected", f"The hub at {hub} answered with another preshared key. Apply it again.")
         if self.refused:
@@ -301,67 +332,6 @@ class Session:
             return self._receiving.decrypt(_nonce(counter), message[16:], b"")
         except InvalidTag:
             return b""
-
-
-class Echo:
-    """An ICMP echo request from one address to another, and how its reply is recognised (RFC 792, RFC 4443)."""
-
-    def __init__(self, source: IPv4Address | IPv6Address, target: IPv4Address | IPv6Address) -> None:
-        if source.version != target.version:
-            raise ValueError("Both tunnel addresses must be of one family.")
-        self._source = source.packed
-        self._target = target.packed
-        self._is_v4 = source.version == 4
-        self._identifier = os.urandom(2)
-        self._payload = os.urandom(16)
-        self._sequence = 0
-
-    def request(self) -> bytes:
-        """The next request, as an IP packet."""
-        self._sequence += 1
-        rest = self._identifier + struct.pack(">H", self._sequence) + self._payload
-        kind = bytes((8 if self._is_v4 else 128, 0))
-        checksum = _checksum(self._pseudo_header(len(rest) + 4) + kind + bytes(2) + rest)
-        return self._ip_header(len(rest) + 4) + kind + checksum + rest
-
-    def is_reply(self, packet: bytes) -> bool:
-        """Whether an IP packet answers one of the requests: right way round, same identifier and payload."""
-        if self._is_v4:
-            return (
-                packet[:1] == b"\x45"
-                and packet[9:10] == b"\x01"
-                and packet[12:20] == self._target + self._source
-                and packet[20:22] == b"\x00\x00"
-                and packet[24:26] == self._identifier
-                and packet[28:44] == self._payload
-            )
-        return (
-            packet[:1] == b"\x60"
-            and packet[6:7] == b"\x3a"
-            and packet[8:40] == self._target + self._source
-            and packet[40:42] == b"\x81\x00"
-            and packet[44:46] == self._identifier
-            and packet[48:64] == self._payload
-        )
-
-    def _ip_header(self, length: int) -> bytes:
-        if not self._is_v4:
-            return struct.pack(">IHBB", 0x60000000, length, 58, 64) + self._source + self._target
-        header = struct.pack(">BBHHHBB", 0x45, 0, 20 + length, 0, 0, 64, 1)
-        addresses = self._source + self._target
-        return header + _checksum(header + bytes(2) + addresses) + addresses
-
-    def _pseudo_header(self, length: int) -> bytes:
-        # ICMPv6 covers the addresses by its checksum, ICMP does not.
-        return b"" if self._is_v4 else self._source + self._target + struct.pack(">II", length, 58)
-
-
-def _checksum(data: bytes) -> bytes:
-    """The internet checksum (RFC 1071) of data of even length."""
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return struct.pack(">H", total ^ 0xFFFF)
 
 
 def _hash(data: bytes) -> bytes:

@@ -20,6 +20,7 @@ from vpn.actions.recovery import raise_epoch
 from vpn.addressing import HUB_HOST, host_addresses, probe_host
 from vpn.choices import InstanceState, OperationKind, OperationState, StepName
 from vpn.desired import Unsettled, compile_spec
+from vpn.desired.header import resolver_of
 from vpn.drivers.base import AgentError, Proof, Unreachable, errors
 from vpn.drivers.registry import driver_for
 from vpn.jobs import queue
@@ -145,15 +146,13 @@ def _prove(pk: UUID, token: UUID) -> str:
     first, *others = addresses
     reason = _knock(instance, first)
     if reason:
-        raise StepFailed(
-            f"No packet came back from {_spoken(instance, first)}: {reason} Does a firewall let UDP through to it?"
-        )
+        raise StepFailed(f"{_spoken(instance, first)} is not proven: {reason}")
     # Most devices take the first address, so a fault of the other one does not keep the hub from them.
-    message = f"A handshake and a ping through {_spoken(instance, first)} were answered."
+    message = f"A handshake, a ping and a question for its name through {_spoken(instance, first)} were answered."
     for address in others:
         reason = _knock(instance, address, timeout=5.0)
         spoken = _spoken(instance, address)
-        message += f" None came back from {spoken}: {reason}" if reason else f" So were those through {spoken}."
+        message += f" {spoken} is not proven: {reason}" if reason else f" So were those through {spoken}."
     return message
 
 
@@ -162,9 +161,10 @@ def _spoken(instance: Instance, address: str) -> str:
 
 
 def _knock(instance: Instance, address: str, *, timeout: float = 10.0) -> str:
-    """Prove the hub through one of its server's addresses; returns "" or why no packet came back."""
+    """Prove the hub through one of its server's addresses; returns "" or why it is not proven."""
     source, _ = host_addresses(instance.network_v4, instance.network_v6, probe_host(instance.network_v4))
     hub_address, _ = host_addresses(instance.network_v4, instance.network_v6, HUB_HOST)
+    resolver = resolver_of(instance)
     return driver_for(instance.region.driver).prove(
         Proof(
             endpoint_host=address,
@@ -175,6 +175,8 @@ def _knock(instance: Instance, address: str, *, timeout: float = 10.0) -> str:
             source_address=str(source),
             hub_address=str(hub_address),
             timeout=timeout,
+            name=resolver["domain"] if resolver else "",
+            name_addresses=tuple(resolver["public_addresses"]) if resolver else (),
         )
     )
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from portal.exceptions import NotPossible
 from portal.models import Mail
-from vpn.actions.certificates import ensure_certificates, is_due, renew_hub
+from vpn.actions.certificates import CLOCK_SKEW, ensure_certificates, is_due, renew_hub
 from vpn.actions.change import changing
 from vpn.actions.peer import expire_peers, renew_peer
 from vpn.actions.recovery import raise_generation
@@ -22,7 +22,17 @@ from vpn.choices import InstanceState, OperationState
 from vpn.constants import HOSTNAME_QUARANTINE_DAYS
 from vpn.desired import Unsettled, compile_spec
 from vpn.jobs import queue
-from vpn.models import ChangePlan, IdempotencyKey, Instance, Operation, Peer, ProfileLink, ReleasedHostname
+from vpn.models import (
+    ChangePlan,
+    EarlierCertificate,
+    IdempotencyKey,
+    Instance,
+    Operation,
+    Peer,
+    ProfileLink,
+    ReleasedHostname,
+    RevokedCertificate,
+)
 
 logger = logging.getLogger(__name__)
 RECONCILE_SECONDS = 5
@@ -119,6 +129,8 @@ def tidy() -> None:
     ProfileLink.objects.filter(expires_at__lt=now).delete()
     Mail.objects.filter(created_at__lt=now - _MAIL_KEPT).delete()
     IdempotencyKey.objects.filter(created_at__lt=now - timedelta(hours=24)).delete()
+    RevokedCertificate.objects.filter(expires_at__lt=now - CLOCK_SKEW).delete()
+    EarlierCertificate.objects.filter(expires_at__lt=now).delete()
     ReleasedHostname.objects.filter(released_at__lt=now - timedelta(days=HOSTNAME_QUARANTINE_DAYS)).delete()
     numbered = Operation.objects.exclude(state=OperationState.RUNNING).annotate(
         number=Window(RowNumber(), partition_by=F("instance"), order_by=F("started_at").desc())

@@ -22,6 +22,9 @@ HUB_TABLE: Final = "hub_egress"
 
 _FORWARDING: Final = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
 
+# The kernel looks for a neighbour that it forwards to, again and again, from a link-local address alone (RFC 4861).
+_LINK_LOCAL: Final = ("fe80::1/64", "fe80::2/64")
+
 _ROUTE: Final = re.compile(r"^([0-9a-f.:]+) .*?\bsrc ([0-9a-f.:]+)", re.MULTILINE)
 # Somewhere outside, in each family: asked for the route alone, nothing is sent there.
 _OUTSIDE: Final = {"ipv4": "9.9.9.9", "ipv6": "2620:fe::9"}
@@ -150,8 +153,8 @@ def _ensure_forwarding(host: Place) -> bool:
 
 
 def _ensure_link(names: Names, link: Link) -> bool:
-    at_host = {f"{link.host_v4}/31", f"{link.host_v6}/127"}
-    at_hub = {f"{link.hub_v4}/31", f"{link.hub_v6}/127"}
+    at_host = {f"{link.host_v4}/31", f"{link.host_v6}/127", _LINK_LOCAL[0]}
+    at_hub = {f"{link.hub_v4}/31", f"{link.hub_v6}/127", _LINK_LOCAL[1]}
     outer = _words(names.host, names.hostlink)
     inner = _words(names.inside, names.uplink)
     if _is_up(outer, at_host) and _is_up(inner, at_hub):
@@ -186,7 +189,7 @@ def _set_up(place: Place, interface: str, addresses: set[str], *before: str) -> 
     lines += [
         f"address add {address} dev {interface}" + (" nodad" if ":" in address else "") for address in sorted(addresses)
     ]
-    # No link-local address: it would take a second to be sure of itself, and nobody needs it.
+    # No link-local address but ours: another would take a second to be sure of itself.
     lines.append(f"link set dev {interface} addrgenmode none")
     lines.append(f"link set dev {interface} up")
     place.run(["ip", "-batch", "-"], "\n".join(lines) + "\n")

@@ -1,6 +1,6 @@
-"""What the hub lets pass, from its first packet on: `table inet hub` in the hub's namespace, replaced as a whole.
+"""What the hub lets pass, from its first packet on: `table inet hub` in the hub's namespace.
 
-AllowedIPs is routing, not access control: this is where access is controlled.
+AllowedIPs is routing, not access control: this is where access is controlled. See `firewall_rules` for how.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from vpn.agent import command, nft, sysctl
+from vpn.agent import command, firewall_delta, firewall_rules, firewall_script, nft, nft_listing, sysctl
+from vpn.agent.command import Result
+from vpn.agent.errors import AgentError
+from vpn.agent.firewall_rules import BINDING, CURRENT, Table
+from vpn.agent.firewall_script import TABLE
 from vpn.agent.names import Names
-from vpn.agent.reserved import NEVER_V4, NEVER_V6, PRIVATE_V4, PRIVATE_V6
-from vpn.agent.spec import ALLOW, HubSpec
-
-TABLE: Final = "hub"
+from vpn.agent.nft_listing import Listing
+from vpn.agent.spec import DENY, HubSpec, Peer
 
 # A flow that was cut off must not be taken up again from its middle.
 _SETTINGS: Final = {"net.netfilter.nf_conntrack_tcp_loose": "0"}
@@ -25,20 +27,69 @@ _CUT_ONE_BY_ONE: Final = 200
 
 _FLOW: Final = re.compile(r"^[^=\n]*src=(\S+) dst=(\S+)", re.MULTILINE)
 
-_IPV4_TCP_HEADERS: Final = 40
-_IPV6_TCP_HEADERS: Final = 60
-
 
 def ensure(names: Names, spec: HubSpec, marks: dict[str, str]) -> bool:
     """Make the hub's rules hold; return whether they did not."""
-    changed = nft.ensure_table(names.inside, TABLE, body(names, spec), marks)
+    changed = _ensure_table(names, firewall_rules.table(names, spec), marks)
     # After the table: the setting exists once connections are tracked.
     return sysctl.ensure(names.inside, _SETTINGS) or changed
 
 
-def drift(names: Names, marks: Mapping[str, str]) -> list[str]:
-    """Return in words whether somebody else changed the hub's rules."""
-    return [] if nft.is_as_loaded(names.inside, TABLE, marks) else ["The hub's firewall rules were changed."]
+def change(
+    names: Names, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer], marks: dict[str, str]
+) -> bool:
+    """Have the rules of `spec` follow its peers, some of which were as `before` and are as `after`; return whether they
+    had to."""
+    delta = firewall_delta.of(spec, before, after)
+    if delta is None:
+        return ensure(names, spec, marks)
+    if not delta.is_empty:
+        script = firewall_script.changed(delta.removed, delta.added) + firewall_script.replaced(delta.replaced)
+        try:
+            nft.run(names.inside, script + firewall_script.regenerated(_generation(names)))
+        except AgentError:
+            # Somebody changed the sets: whatever that was, the whole is compared.
+            return ensure(names, spec, marks)
+    return not delta.is_empty
+
+
+def minds_ways(spec: HubSpec) -> bool:
+    """Return whether it matters to who may reach whom by which interface a network is reached."""
+    return bool(spec.rules) or spec.forwarding == DENY
+
+
+def judge_again(names: Names) -> None:
+    """Have all flows judged again at their next packet, as when their ways have changed."""
+    nft.run(names.inside, firewall_script.regenerated(_generation(names)))
+
+
+def hits(names: Names, spec: HubSpec) -> dict[str, int]:
+    """Return by its id how many packets each rule met: the first ones of flows, and all that it does not let pass."""
+    found = _counted(names) if spec.rules else {}
+    if not found:
+        return {}
+    return {rule.id: found.get(firewall_rules.counter_name(rule.id), (0, 0))[0] for rule in spec.rules}
+
+
+def drift(names: Names, spec: HubSpec, marks: Mapping[str, str], *, thorough: bool = False) -> list[str]:
+    """Return in words what somebody else changed in the hub's firewall; nothing where it is as it was loaded.
+
+    Lists the table without the elements of its sets, which costs what one start of nft(8) costs and does not grow with
+    the peers. A `thorough` look compares the elements too, and costs as much as a `reconcile` does.
+    """
+    result = _list(names, terse=not thorough)
+    if result.code != 0:
+        return ["The firewall's table is missing."]
+    there = nft_listing.parse(result.out)
+    wanted = firewall_rules.table(names, spec)
+    words = []
+    if marks.get(TABLE) != nft.mark(wanted.text, there.structure):
+        words = _differences(wanted, there) or ["The firewall's table was changed."]
+    if thorough:
+        words += [
+            f"The addresses in the firewall's set {name} were changed." for name in _foreign(names, wanted, there)
+        ]
+    return words
 
 
 def cut(names: Names, networks: Collection[str]) -> None:
@@ -56,116 +107,94 @@ def cut(names: Names, networks: Collection[str]) -> None:
                 _conntrack(names, ["-D", "-f", family, direction, str(network)])
 
 
-def body(names: Names, spec: HubSpec) -> str:
-    """Return the content of the hub's table."""
-    uplink = f'"{names.uplink}"'
-    # Those of OpenVPN are named before they are there: no packet comes through one without these rules.
-    tunnel = "{{ {} }}".format(", ".join(f'"{name}"' for name in names.tunnels))
-    own = [ipaddress.ip_interface(address).ip for address in spec.addresses]
-    ping = [
-        f"    iifname {tunnel} ip daddr {address} icmp type echo-request accept\n"
-        if address.version == 4
-        else f"    iifname {tunnel} ip6 daddr {address} icmpv6 type echo-request accept\n"
-        for address in own
+def _ensure_table(names: Names, wanted: Table, marks: dict[str, str]) -> bool:
+    if nft.is_meant(TABLE, wanted.text, marks):
+        result = _list(names)
+        there = nft_listing.parse(result.out)
+        if result.code == 0 and marks[TABLE] == nft.mark(wanted.text, there.structure):
+            return _ensure_elements(names, wanted, there)
+    for load in (_renew, _replace):
+        if not load(names, wanted):
+            continue
+        there = nft_listing.parse(_list(names, terse=True).out)
+        if leftover := firewall_script.tidied(wanted, there):
+            nft.run(names.inside, leftover)
+            there = nft_listing.parse(_list(names, terse=True).out)
+        if there.declarations.keys() == wanted.sets.keys() | {CURRENT, BINDING}:
+            break
+    marks[TABLE] = nft.mark(wanted.text, there.structure)
+    return True
+
+
+def _ensure_elements(names: Names, wanted: Table, there: Listing) -> bool:
+    foreign = _foreign(names, wanted, there)
+    if foreign:
+        sets = {name: wanted.sets[name].elements for name in foreign if name in wanted.sets}
+        nft.run(names.inside, firewall_script.replaced(sets) + firewall_script.regenerated(_generation(names)))
+    return bool(foreign)
+
+
+def _renew(names: Names, wanted: Table) -> bool:
+    """Give the table that is there other rules and sets; return whether that could be done."""
+    listed = [
+        names.inside.try_run([nft.PROGRAM, "-s", "list", kind, "table", "inet", TABLE]) for kind in ("sets", "maps")
     ]
-    asked, asking = _resolver(names, spec)
-    silence = _silence(names, spec)
-    between_peers = "accept" if spec.forwarding == ALLOW else "drop"
-    return f"""\
-  set never_v4 {{
-    type ipv4_addr
-    flags interval
-    elements = {{ {nft.elements(NEVER_V4)} }}
-  }}
-  set never_v6 {{
-    type ipv6_addr
-    flags interval
-    elements = {{ {nft.elements(NEVER_V6)} }}
-  }}
-  set private_v4 {{
-    type ipv4_addr
-    flags interval
-    elements = {{ {nft.elements(PRIVATE_V4)} }}
-  }}
-  set private_v6 {{
-    type ipv6_addr
-    flags interval
-    elements = {{ {nft.elements(PRIVATE_V6)} }}
-  }}
-  chain prerouting {{
-    type filter hook prerouting priority raw; policy accept;
-    iifname {tunnel} ip saddr @never_v4 drop
-    iifname {tunnel} ip daddr @never_v4 drop
-    iifname {tunnel} ip6 saddr @never_v6 drop
-    iifname {tunnel} ip6 daddr @never_v6 drop
-    iifname {tunnel} fib saddr type {{ local, broadcast, multicast }} drop
-    iifname {tunnel} fib saddr . iif oif missing drop
-  }}
-  chain input {{
-    type filter hook input priority filter; policy drop;
-    iifname "lo" accept
-    iifname {uplink} icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
-    ct state invalid drop
-    ct state established,related accept
-{"".join(ping)}{asked}  }}
-  chain forward {{
-    type filter hook forward priority filter; policy drop;
-    ct state invalid drop
-    meta nfproto ipv4 tcp flags & (syn | rst) == syn tcp option maxseg size set {spec.mtu - _IPV4_TCP_HEADERS}
-    meta nfproto ipv6 tcp flags & (syn | rst) == syn tcp option maxseg size set {spec.mtu - _IPV6_TCP_HEADERS}
-    ct state established,related accept
-    iifname {tunnel} oifname {tunnel} {between_peers}
-    iifname {tunnel} oifname {uplink} jump outwards
-  }}
-  chain outwards {{
-    ip daddr @private_v4 drop
-    ip6 daddr @private_v6 drop
-    tcp dport 25 drop
-    accept
-  }}
-  chain output {{
-    type filter hook output priority filter; policy drop;
-    oifname "lo" accept
-    oifname {uplink} icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
-{silence}    oifname {tunnel} icmp type {{ destination-unreachable, time-exceeded, parameter-problem }} accept
-    oifname {tunnel} icmpv6 type {{ destination-unreachable, packet-too-big, time-exceeded, parameter-problem }} accept
-    ct state established,related accept
-{asking}  }}
-"""
+    there = nft_listing.parse("".join(result.out for result in listed))
+    if not {CURRENT, BINDING} <= there.declarations.keys():
+        return False
+    try:
+        nft.run(names.inside, firewall_script.renewed(wanted, _generation(names), there))
+    except AgentError:
+        # Something in there cannot be turned into what it should be: a hook elsewhere, a rule of another kind.
+        return False
+    return True
 
 
-def _resolver(names: Names, spec: HubSpec) -> tuple[str, str]:
-    """Return the rules for queries that the hub's resolver is asked, and for those that it asks itself."""
-    if spec.resolver is None:
-        return "", ""
-    dns = "meta l4proto { tcp, udp } th dport 53 accept"
-    tunnels = ", ".join(f'"{name}"' for name in names.tunnels)
-    own = [str(ipaddress.ip_interface(address).ip) for address in spec.addresses]
-    servers = dict.fromkeys((*spec.resolver.upstreams, *spec.resolver.domain_servers))
-    asked = [f"    iifname {{ {tunnels} }} {_daddr(address)} {dns}\n" for address in own]
-    # Also into a tunnel: a site may be the way to everything.
-    asking = [f'    oifname {{ {tunnels}, "{names.uplink}" }} {_daddr(address)} {dns}\n' for address in servers]
-    return "".join(asked), "".join(asking)
+def _replace(names: Names, wanted: Table) -> bool:
+    """Load the table from nothing, or instead of whatever is there."""
+    there = "No such file" not in _list(names, terse=True).err
+    hits = _counted(names) if there else {}
+    nft.run(names.inside, firewall_script.whole(wanted, _generation(names), hits, there))
+    return True
 
 
-def _silence(names: Names, spec: HubSpec) -> str:
-    """Return the rules that keep the hub from refusing questions: while its resolver starts anew they are asked again.
-
-    Stub resolvers that are refused give up at once.
-    """
-    if spec.resolver is None:
-        return ""
-    tunnels = ", ".join(f'"{name}"' for name in names.tunnels)
-    own = [str(ipaddress.ip_interface(address).ip) for address in spec.addresses]
-    return "".join(
-        f"    oifname {{ {tunnels} }} meta l4proto {{ icmp, ipv6-icmp }} ct original {_daddr(address)}"
-        " ct original proto-dst 53 drop\n"
-        for address in own
-    )
+def _generation(names: Names) -> dict[str, frozenset[str]]:
+    return firewall_rules.generation_elements(names, firewall_rules.new_generation())
 
 
-def _daddr(address: str) -> str:
-    return f"{'ip6' if ':' in address else 'ip'} daddr {address}"
+def _foreign(names: Names, wanted: Table, there: Listing) -> list[str]:
+    """Return the names of sets that hold something else than they should."""
+    elements = {name: each.elements for name, each in wanted.sets.items()}
+    # Which generation it is does not matter, as long as both say the same.
+    number = firewall_rules.generation_of(there.elements.get(BINDING, ()))
+    elements |= firewall_rules.generation_elements(names, number)
+    if not number:
+        elements[CURRENT] = frozenset({"a generation"})
+    return [name for name, each in elements.items() if there.elements.get(name) != each]
+
+
+def _differences(wanted: Table, there: Listing) -> list[str]:
+    words = [f"A chain was added to the firewall: {name}." for name in there.chains if name not in wanted.chains]
+    for name, (hook, rules) in wanted.chains.items():
+        if name not in there.chains:
+            words.append(f"A chain of the firewall is missing: {name}.")
+            continue
+        more = len(there.chains[name]) - len(rules) - bool(hook)
+        if more:
+            what = "added to" if more > 0 else "taken out of"
+            words.append(f"{abs(more)} rule{'s' if abs(more) > 1 else ''} {what} the firewall's chain {name}.")
+    known = wanted.sets.keys() | {CURRENT, BINDING}
+    words += [f"A set was added to the firewall: {name}." for name in there.declarations if name not in known]
+    words += [f"A set of the firewall is missing: {name}." for name in known if name not in there.declarations]
+    return words or ["A rule of the firewall was changed."]
+
+
+def _list(names: Names, *, terse: bool = False) -> Result:
+    return names.inside.try_run([nft.PROGRAM, "-s", *(["-t"] if terse else []), "list", "table", "inet", TABLE])
+
+
+def _counted(names: Names) -> dict[str, tuple[int, int]]:
+    return nft_listing.counted(names.inside.try_run([nft.PROGRAM, "list", "counters", "table", "inet", TABLE]).out)
 
 
 def _ends_of_flows(names: Names, family: str) -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:

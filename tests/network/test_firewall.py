@@ -1,0 +1,321 @@
+"""Rules, tried by stock clients of both protocols over both families: who gets through, and what becomes of flows."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.network.firewall_world import BOARD, DATA, MAIL, SITES, STAFF, USERS, WEB, World, build, rule
+from tests.network.lab import OUTSIDE_V4, Lab, wait_until
+from vpn.agent.documents import RuleDocument
+from vpn.agent.report import COMPONENTS
+
+NOTHING = dict.fromkeys(COMPONENTS, False)
+NAMES = ("alice", "bob", "berlin", "paris")
+PAIRS = [(source, target) for source in NAMES for target in NAMES if source != target]
+Asked = tuple[str, str, str, int]
+
+
+@pytest.fixture(scope="module")
+def everybody() -> Iterator[World]:
+    if os.geteuid() != 0:
+        pytest.skip("making network namespaces needs root")
+    with Lab() as lab:
+        built = build(lab)
+        yield built
+        built.probers.close()
+        built.agent.close()
+
+
+@pytest.fixture
+def world(everybody: World) -> Iterator[World]:
+    """The shared world, which gets its tags and subnets back."""
+    before = dict(everybody.devices)
+    yield everybody
+    for name in ("alice", "bob"):
+        everybody.probers.end(everybody.node(name))
+    changed = [device for name, device in before.items() if everybody.devices[name] != device]
+    everybody.devices.update(before)
+    if changed:
+        everybody.hub.send(everybody.hub.delta(upsert=changed))
+
+
+def web(source: str, target: str) -> Asked:
+    return (source, "tcp", target, WEB)
+
+
+def test_the_policy_decides_between_peers_alone(world: World) -> None:
+    everything = [(source, protocol, target, WEB) for source, target in PAIRS for protocol in ("tcp", "udp", "icmp")]
+    outside = [(source, "udp", "outside", WEB) for source in ("alice", "bob")]
+    world.apply(policy="allow")
+    world.passes(*everything, *outside)
+    world.apply(policy="deny")
+    world.ends(*everything)
+    world.passes(*outside)
+
+
+ANNA, BEN, BERLIN, PARIS = USERS["alice"], USERS["bob"], SITES["berlin"], SITES["paris"]
+CASES: dict[str, tuple[list[RuleDocument], list[Asked], list[Asked]]] = {
+    "a member to a site": ([rule("accept", ANNA, PARIS)], [web("alice", "paris")], [web("bob", "paris")]),
+    "a site to a member": ([rule("accept", PARIS, BEN)], [web("paris", "bob")], [web("bob", "paris")]),
+    "a site to a site": ([rule("accept", BERLIN, PARIS)], [web("berlin", "paris")], [web("paris", "berlin")]),
+    "to anybody": ([rule("accept", BEN)], [web("bob", "alice"), web("bob", "berlin")], [web("alice", "bob")]),
+    "from anybody": (
+        [rule("accept", "any", ANNA)],
+        [web("bob", "alice"), web("paris", "alice")],
+        [web("alice", "bob")],
+    ),
+    "tcp": ([rule("accept", ANNA, BERLIN, "tcp")], [web("alice", "berlin")], [("alice", "udp", "berlin", WEB)]),
+    "udp": ([rule("accept", ANNA, BERLIN, "udp")], [("alice", "udp", "berlin", WEB)], [web("alice", "berlin")]),
+    "one port": (
+        [rule("accept", BEN, PARIS, "tcp", (DATA, DATA))],
+        [("bob", "tcp", "paris", DATA)],
+        [web("bob", "paris"), ("bob", "udp", "paris", DATA)],
+    ),
+    "a range of ports of any protocol": (
+        [rule("accept", BEN, PARIS, "any", (WEB, DATA))],
+        [("bob", "tcp", "paris", DATA), ("bob", "udp", "paris", WEB)],
+        [("bob", "tcp", "paris", MAIL), ("bob", "icmp", "paris", 0)],
+    ),
+    "the first that matches": (
+        [rule("drop", ANNA, PARIS, "tcp", (DATA, DATA)), rule("accept", ANNA), rule("drop", "any", PARIS)],
+        [web("alice", "paris"), web("alice", "bob")],
+        [("alice", "tcp", "paris", DATA), web("bob", "paris")],
+    ),
+    "to the internet": (
+        [rule("drop", ANNA, "any", "tcp", (WEB, WEB)), rule("accept", BEN, "any", "tcp", (MAIL, MAIL))],
+        [("alice", "udp", "outside", WEB), web("bob", "outside"), ("alice", "tcp", "outside", DATA)],
+        [web("alice", "outside"), ("bob", "tcp", "outside", MAIL)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_rules_say_who_reaches_whom(world: World, name: str) -> None:
+    rules, passing, ending = CASES[name]
+    world.apply(*rules)
+    world.passes(*passing)
+    world.ends(*ending)
+
+
+def test_networks_as_ends_of_rules(world: World) -> None:
+    berlin, device = world.berlin, world.devices["bob"]
+    world.apply(
+        rule("accept", f"{device.v4}/32", berlin.lan_v4),
+        rule("accept", f"{device.v6}/128", berlin.lan_v6),
+        rule("accept", "0.0.0.0/0", world.paris.lan_v4, "tcp"),
+        rule("accept", "::/0", world.paris.lan_v6, "tcp"),
+    )
+    world.passes(web("bob", "berlin"), web("alice", "paris"))
+    world.ends(web("alice", "berlin"), ("alice", "udp", "paris", WEB))
+
+
+def test_each_family_has_its_own_ping(world: World) -> None:
+    world.apply(rule("accept", ANNA, PARIS, "icmp"))
+    assert world.results(("alice", "icmp", "paris", 0)) == {
+        "alice icmp paris 0 v4": "open",
+        "alice icmp paris 0 v6": "silent",
+    }
+    world.apply(rule("accept", ANNA, PARIS, "icmpv6"))
+    assert world.results(("alice", "icmp", "paris", 0)) == {
+        "alice icmp paris 0 v4": "silent",
+        "alice icmp paris 0 v6": "open",
+    }
+    world.ends(web("alice", "paris"))
+
+
+def test_who_is_rejected_is_told_so(world: World) -> None:
+    world.apply(rule("reject", ANNA, PARIS), rule("reject", BEN, "any", "tcp"), policy="allow")
+    world.ends(web("alice", "paris"), ("alice", "udp", "paris", WEB), as_=("refused",))
+    world.ends(web("bob", "alice"), web("bob", "outside"), as_=("refused",))
+    world.passes(("bob", "udp", "alice", WEB), web("paris", "alice"))
+
+
+def test_rules_follow_a_groups_members_by_delta(world: World) -> None:
+    world.apply(rule("accept", STAFF, PARIS), rule("drop", BOARD, BERLIN), rule("accept", "any", BERLIN))
+    world.ends(web("alice", "paris"), web("bob", "paris"))
+    for name in ("alice", "bob"):
+        assert world.tag(name, STAFF).changed == {**NOTHING, "firewall": True}
+        world.passes(web(name, "paris"), web(name, "berlin"))
+    world.tag("alice", BOARD)
+    world.ends(web("alice", "paris"), web("alice", "berlin"))
+    world.passes(web("bob", "paris"))
+    assert world.hub.apply().changed == NOTHING
+
+
+def test_a_network_inside_a_wider_one_is_its_own_peers(world: World) -> None:
+    """Paris has everything but what others have: Berlin's LAN and all tunnel addresses stay theirs."""
+    world.apply(rule("accept", ANNA, PARIS), rule("accept", PARIS, BEN))
+    paris = world.devices["paris"]
+    world.devices["paris"] = type(paris)(**{**vars(paris), "subnets": (*paris.subnets, "10.0.0.0/8", "fd10::/16")})
+    world.hub.send(world.hub.delta(upsert=[world.devices["paris"]]))
+    world.passes(web("alice", "paris"), web("paris", "bob"))
+    world.ends(web("alice", "berlin"), web("berlin", "bob"))
+    assert world.hub.apply().changed == NOTHING
+
+
+# What is under way.
+
+
+def begin(world: World, *targets: str) -> None:
+    """Open flows of Alice's and Bob's to those targets, over everything there is, and wait until all of them run."""
+    for name in ("alice", "bob"):
+        for target in targets:
+            for protocol in ("tcp", "udp"):
+                for version in (4, 6):
+                    flow = f"{target} {protocol} v{version}"
+                    world.probers.begin(world.node(name), flow, protocol, world.address(target, version), WEB)
+    for name in ("alice", "bob"):
+        wait_until(
+            lambda name=name: all(each.heard > 3 for each in world.probers.flows(world.node(name)).values()),  # type: ignore[misc]
+            what=f"{name}'s flows",
+        )
+
+
+def ended(world: World, name: str, target: str, since: float) -> None:
+    """Assert that a machine's flows to a target end within a second, counted from `since` (Unix time)."""
+
+    def are_over() -> bool:
+        now = time.time()
+        flows = world.probers.flows(world.node(name))
+        return all(flow.over or now - flow.heard_at > 0.5 for key, flow in flows.items() if key.startswith(target))
+
+    wait_until(are_over, 5, f"the end of {name}'s flows to {target}")
+    for key, flow in world.probers.flows(world.node(name)).items():
+        assert not key.startswith(target) or flow.heard_at < since + 1.0, (name, key)
+
+
+def go_on(world: World, name: str, target: str) -> None:
+    """Assert that a machine's flows to a target have had no gap, and still run."""
+    before = world.probers.flows(world.node(name))
+    wait_until(
+        lambda: all(
+            flow.heard > before[key].heard + 3
+            for key, flow in world.probers.flows(world.node(name)).items()
+            if key.startswith(target)
+        ),
+        what=f"{name}'s flows to {target}",
+    )
+    for key, flow in world.probers.flows(world.node(name)).items():
+        if key.startswith(target):
+            assert not flow.over, (name, key)
+            assert flow.longest < 0.5, (name, key, flow)
+            assert key.split()[1] == "tcp" or flow.heard >= flow.sent - 2, (name, key, flow)
+
+
+def test_flows_end_with_the_rule_that_let_them_pass(world: World) -> None:
+    to_sites = rule("accept", "any", PARIS)
+    world.apply(to_sites, rule("accept", "any", BERLIN))
+    begin(world, "paris", "berlin")
+    world.apply(to_sites)
+    since = time.time()
+    for name in ("alice", "bob"):
+        ended(world, name, "berlin", since)
+        go_on(world, name, "paris")
+
+
+@pytest.mark.parametrize("action", ["drop", "reject"])
+def test_flows_end_with_a_rule_against_them(world: World, action: str) -> None:
+    world.apply(policy="allow")
+    begin(world, "paris", "berlin", "outside")
+    world.apply(rule(action, "any", PARIS), rule(action, ANNA, f"{OUTSIDE_V4}/32"), policy="allow")
+    since = time.time()
+    for name in ("alice", "bob"):
+        ended(world, name, "paris", since)
+        go_on(world, name, "berlin")
+    ended(world, "alice", "outside tcp v4", since)
+    ended(world, "alice", "outside udp v4", since)
+    go_on(world, "alice", "outside tcp v6")
+    go_on(world, "bob", "outside")
+
+
+def test_flows_end_with_the_policy(world: World) -> None:
+    world.apply(policy="allow")
+    begin(world, "paris", "berlin", "outside")
+    pings = [world.lab.start_ping(world.node("alice"), world.address("paris", version)) for version in (4, 6)]
+    for ping in pings:
+        ping.wait_for_replies()
+    world.apply(rule("accept", ANNA, BERLIN), policy="deny")
+    since = time.time()
+    ended(world, "alice", "paris", since)
+    ended(world, "bob", "paris", since)
+    ended(world, "bob", "berlin", since)
+    go_on(world, "alice", "berlin")
+    go_on(world, "alice", "outside")
+    for ping in pings:
+        last = ping.replies()[-1][0]
+        assert last < since + 1
+        ping.stop()
+
+
+def test_flows_end_with_the_membership_that_let_them_pass(world: World) -> None:
+    world.apply(rule("accept", STAFF, PARIS), rule("accept", STAFF, BERLIN))
+    world.tag("alice", STAFF)
+    world.tag("bob", STAFF)
+    begin(world, "paris", "berlin")
+    world.tag("alice", ANNA)
+    since = time.time()
+    ended(world, "alice", "paris", since)
+    ended(world, "alice", "berlin", since)
+    go_on(world, "bob", "paris")
+    go_on(world, "bob", "berlin")
+
+
+def test_flows_end_when_a_subnet_is_taken_from_its_site(world: World) -> None:
+    world.apply(rule("accept", "any", PARIS), rule("accept", "any", BERLIN))
+    begin(world, "paris", "berlin")
+    for site in ("berlin", "paris"):
+        device = world.devices[site]
+        world.devices[site] = type(device)(**{**vars(device), "subnets": ()})
+        world.hub.send(world.hub.delta(upsert=[world.devices[site]]))
+        since = time.time()
+        for name in ("alice", "bob"):
+            ended(world, name, site, since)
+            if site == "berlin":
+                go_on(world, name, "paris")
+
+
+def test_no_window_opens_and_no_gap_while_rules_change(world: World) -> None:
+    always, never = rule("accept", "any", PARIS), rule("drop", "any", BERLIN)
+    world.apply(always, never)
+    begin(world, "paris")
+    with (
+        world.lab.count(world.node("berlin"), f"tcp dport {WEB}") as tcp,
+        world.lab.count(world.node("berlin"), f"udp dport {WEB}") as udp,
+    ):
+        for name in ("alice", "bob"):
+            for version in (4, 6):
+                world.probers.begin(world.node(name), f"berlin {version}", "udp", world.address("berlin", version), WEB)
+        flood = [
+            (name, world.lab.start_ping(world.node(name), world.address("paris", 4), 0.002))
+            for name in ("alice", "bob")
+        ]
+        for turn in range(12):
+            more = [rule("accept", ANNA, PARIS, "tcp", (port, port)) for port in range(1, 1 + 20 * (turn % 3))]
+            world.apply(*more, always, never, policy="allow" if turn % 2 else "deny")
+        for _, ping in flood:
+            assert ping.stop().lost == 0
+        assert (tcp.packets, udp.packets) == (0, 0)
+    for name in ("alice", "bob"):
+        go_on(world, name, "paris")
+
+
+def test_hits_are_counted_and_kept(world: World) -> None:
+    first, second = rule("accept", ANNA, PARIS, "tcp"), rule("drop", ANNA, PARIS)
+    world.apply(first, second)
+    world.passes(web("alice", "paris"))
+    world.ends(("alice", "udp", "paris", WEB))
+    hits = world.hub.status().hits
+    assert hits == {first["id"]: 2, second["id"]: 2}
+    third = rule("accept", BEN, PARIS)
+    world.apply(third, second, first)
+    hits = world.hub.status().hits
+    assert hits == {first["id"]: 2, second["id"]: 2, third["id"]: 0}
+    world.lab.run(world.hub.node, ["nft", "add", "chain", "inet", "hub", "output", "{ policy accept; }"])
+    assert world.hub.apply().changed == {**NOTHING, "firewall": True}
+    assert world.hub.status().hits == hits
+    world.apply(third)
+    assert world.hub.status().hits == {third["id"]: 0}

@@ -1,0 +1,52 @@
+"""What nft(8) lists of a table, taken apart."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_BLOCK: Final = re.compile(r"^\t(\w+) (\S+) \{\n(.*?)^\t\}", re.MULTILINE | re.DOTALL)
+_ELEMENTS: Final = re.compile(r"^\t\telements = \{(.*?)\}\n", re.MULTILINE | re.DOTALL)
+_COUNTERS: Final = re.compile(r"^\tcounter .*?^\t\}\n+", re.MULTILINE | re.DOTALL)
+_SEPARATOR: Final = re.compile(r",\s+")
+_PACKETS: Final = re.compile(r"^\tcounter (\S+) \{\n\t\tpackets (\d+) bytes (\d+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table: its text without counters and elements; by name the elements, the declarations of sets, and the lines
+    of chains (the first one being the hook, where there is one)."""
+
+    structure: str
+    elements: dict[str, frozenset[str]]
+    declarations: dict[str, str]
+    chains: dict[str, list[str]]
+    counters: frozenset[str]
+    maps: frozenset[str]
+
+
+def parse(text: str) -> Listing:
+    """Return what a listing says (`nft -s list table`, or `nft -s -t`, which leaves the elements out)."""
+    elements: dict[str, frozenset[str]] = {}
+    declarations: dict[str, str] = {}
+    chains: dict[str, list[str]] = {}
+    counters, maps = set(), set()
+    for kind, name, content in _BLOCK.findall(text):
+        if kind in ("set", "map"):
+            found = _ELEMENTS.search(content)
+            elements[name] = frozenset(_SEPARATOR.split(found[1].strip())) if found else frozenset()
+            declarations[name] = _ELEMENTS.sub("", content)
+            if kind == "map":
+                maps.add(name)
+        elif kind == "chain":
+            chains[name] = [line.strip() for line in content.splitlines()]
+        elif kind == "counter":
+            counters.add(name)
+    structure = _COUNTERS.sub("", _ELEMENTS.sub("", text))
+    return Listing(structure, elements, declarations, chains, frozenset(counters), frozenset(maps))
+
+
+def counted(text: str) -> dict[str, tuple[int, int]]:
+    """Return packets and bytes of the counters in a listing (without -s) by name."""
+    return {name: (int(packets), int(size)) for name, packets, size in _PACKETS.findall(text)}

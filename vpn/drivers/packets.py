@@ -1,0 +1,57 @@
+"""IP packets made by hand, for whoever carries them (RFC 791, RFC 8200)."""
+
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+_HOPS = 64
+
+
+@dataclass(frozen=True)
+class Way:
+    """From where to where, both of one family."""
+
+    source: IPv4Address | IPv6Address
+    target: IPv4Address | IPv6Address
+
+    def __post_init__(self) -> None:
+        if self.source.version != self.target.version:
+            raise ValueError("Both tunnel addresses must be of one family.")
+
+    @property
+    def is_v4(self) -> bool:
+        """Whether that is IPv4."""
+        return self.source.version == 4
+
+    def packet(self, protocol: int, payload: bytes) -> bytes:
+        """A packet without options or extensions."""
+        addresses = self.source.packed + self.target.packed
+        if not self.is_v4:
+            return struct.pack(">IHBB", 0x60000000, len(payload), protocol, _HOPS) + addresses + payload
+        header = struct.pack(">BBHHHBB", 0x45, 0, 20 + len(payload), 0, 0, _HOPS, protocol)
+        return header + checksum(header + bytes(2) + addresses) + addresses + payload
+
+    def pseudo_header(self, protocol: int, length: int) -> bytes:
+        """What a checksum of a payload covers beside it."""
+        addresses = self.source.packed + self.target.packed
+        return addresses + struct.pack(
+            ">HH" if self.is_v4 else ">II", *((protocol, length) if self.is_v4 else (length, protocol))
+        )
+
+    def answer(self, protocol: int, packet: bytes) -> bytes:
+        """The payload of a packet that comes the other way; empty for any other packet."""
+        back = self.target.packed + self.source.packed
+        if self.is_v4:
+            good = packet[:1] == b"\x45" and packet[9:10] == bytes((protocol,)) and packet[12:20] == back
+            return packet[20 : int.from_bytes(packet[2:4])] if good else b""
+        good = packet[:1] == b"\x60" and packet[6:7] == bytes((protocol,)) and packet[8:40] == back
+        return packet[40 : 40 + int.from_bytes(packet[4:6])] if good else b""
+
+
+def checksum(data: bytes) -> bytes:
+    """The internet checksum (RFC 1071)."""
+    data += bytes(len(data) % 2)
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return struct.pack(">H", total ^ 0xFFFF)
