@@ -14,7 +14,8 @@ from django.db import transaction
 from django.forms import ModelForm
 from django.http import HttpRequest
 
-from portal.models import Group, Membership, Organization, User
+from portal.actions.member import follow_name
+from portal.models import Group, Mail, Membership, Organization, User
 from portal.signals import membership_changed
 
 admin.site.site_header = admin.site.site_title = "VPN portal"
@@ -80,9 +81,10 @@ class UserAdmin(admin.ModelAdmin[User]):
         """Tell the tunnels in the same transaction."""
         with transaction.atomic():
             super().save_model(request, obj, form, change)
-            if "is_active" in form.changed_data:
-                for membership in Membership.objects.filter(user=obj).select_related("user", "organization"):
+            for membership in Membership.objects.filter(user=obj).select_related("user", "organization"):
+                if "is_active" in form.changed_data:
                     membership_changed.send(sender=Membership, membership=membership)
+                follow_name(membership, str(form.initial.get("name", obj.name)))
 
 
 @admin.register(Membership)
@@ -130,3 +132,20 @@ class GroupAdmin(admin.ModelAdmin[Group]):
 
 def _is_superuser(request: HttpRequest) -> bool:
     return isinstance(request.user, User) and request.user.is_superuser
+
+
+@admin.register(Mail)
+class MailAdmin(admin.ModelAdmin[Mail]):
+    """Mail that could not be sent for want of a mail server, to read and to pass on."""
+
+    list_display = ("subject", "to", "created_at")
+    search_fields = ("to", "subject")
+    readonly_fields = ("to", "subject", "body", "created_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """The portal writes it."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Mail | None = None) -> bool:
+        """It is what it is."""
+        return False

@@ -54,8 +54,8 @@ SPECIAL_USE_DOMAINS: Final[dict[str, str]] = {
     "onion": "it belongs to Tor and is asked of no DNS server (RFC 7686)",
     "alt": "it is set apart for names outside the DNS (RFC 9476)",
     "local": "devices ask for it on their own link only (RFC 6762)",
-    "in-addr.arpa": "reverse lookups are answered by the hub by itself",
-    "ip6.arpa": "reverse lookups are answered by the hub by itself",
+    "in-addr.arpa": "the hub answers reverse lookups by itself",
+    "ip6.arpa": "the hub answers reverse lookups by itself",
 }
 
 SHARE_TOKEN_TTL: Final = 3600

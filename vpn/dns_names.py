@@ -9,6 +9,8 @@ from vpn.addressing import reserved_reason
 from vpn.constants import SPECIAL_USE_DOMAINS
 from vpn.validators import parse_address, quoted
 
+_PARTLY_ONES_OWN = ("local", "in-addr.arpa", "ip6.arpa")
+
 
 def parse_dns_name(text: str) -> str:
     """A DNS name in lower case, without the dot at the end (RFC 1035; underscores as in RFC 2782)."""
@@ -37,11 +39,17 @@ def parse_dns_name(text: str) -> str:
 
 
 def parse_dns_domain(text: str) -> str:
-    """A domain that resolvers of one's own answer. Below `local` some networks have their directory, so it may be."""
+    """A domain that servers of one's own answer. Below `local` some networks have their directory, and a branch's
+    servers may answer reverse lookups of its subnets."""
     name = parse_dns_name(text)
-    if name == "local" or not is_below(name, "local"):
+    if name in _PARTLY_ONES_OWN or not any(is_below(name, domain) for domain in _PARTLY_ONES_OWN):
         refuse_special_use(name)
     return name
+
+
+def is_searched(domain: str) -> bool:
+    """May devices search in a domain? In one of reverse lookups there is nothing to find by name."""
+    return not is_below(domain, "arpa") or is_below(domain, "home.arpa")
 
 
 def refuse_special_use(name: str) -> None:

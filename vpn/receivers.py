@@ -42,7 +42,9 @@ def follow_name(membership: Membership, former_slug: str, **kwargs: Any) -> None
 def name_devices(membership: Membership, **kwargs: Any) -> list[str]:
     """What stops working when a member is removed."""
     peers = Peer.objects.filter(member=membership).select_related("instance").order_by("instance__name", "device")
-    return [f"{peer.device or 'A device'} is shut out of {peer.instance.name}; its profile ends." for peer in peers]
+    losses = [f"{peer.device or 'A device'} is shut out of {peer.instance.name}; its profile ends." for peer in peers]
+    rules = naming(f"user:{membership.pk}").values_list("instance__name", flat=True)
+    return losses + [f"The firewall rules of {name} that name them are removed." for name in sorted(set(rules))]
 
 
 @receiver(membership_removing)

@@ -16,7 +16,7 @@ from portal.models.membership import slug_of
 from portal.signals import membership_changed, membership_removing, membership_renamed
 from portal.validators import clean_email, clean_name, clean_role
 
-__all__ = ["add_member", "change_member", "one_time_link", "remove_member"]
+__all__ = ["add_member", "change_member", "follow_name", "one_time_link", "remove_member"]
 
 
 def add_member(
@@ -91,10 +91,18 @@ def _rename(member: Membership, name: str) -> None:
         return
     if shares_account(member):
         raise InvalidInput.in_field("name", "This account is also used outside this organization: it keeps its name.")
-    before = slug_of(member.user)
-    member.user.name = name
+    former_name, member.user.name = member.user.name, name
     member.user.save(update_fields=["name"])
-    if slug_of(member.user) != before:
+    follow_name(member, former_name)
+    # Whoever merely invited this account calls it by the same name.
+    for elsewhere in Membership.objects.filter(user=member.user_id).exclude(pk=member.pk).select_related("user"):
+        follow_name(elsewhere, former_name)
+
+
+def follow_name(member: Membership, former_name: str) -> None:
+    """Give a member the slug of the name that their account has now; the caller's transaction renamed it."""
+    if slug_of(member.user) != slug_of(User(email=member.user.email, name=former_name)):
+        Organization.objects.select_for_update().get(pk=member.organization_id)
         former_slug, member.slug = member.slug, member.free_slug()
         member.save(update_fields=["slug"])
         membership_renamed.send(sender=Membership, membership=member, former_slug=former_slug)

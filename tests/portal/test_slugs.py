@@ -8,6 +8,7 @@ from importlib import import_module
 import pytest
 from django.apps import apps
 from django.db import connection
+from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +57,23 @@ def test_a_slug_follows_a_rename_and_nothing_else(organization: Organization) ->
     assert change_member(member, name="Anna Berg").slug == "anna-berg-2"
     assert change_member(member, name="Änna  Berg").slug == "anna-berg-2", "the same in a name"
     assert change_member(member, role=Role.AUDITOR).slug == "anna-berg-2"
+
+
+def test_a_slug_follows_wherever_the_account_is_invited(
+    organization: Organization, other_organization: Organization
+) -> None:
+    member = make_member(organization, name="Anna")
+    elsewhere = Membership.objects.create(organization=other_organization, user=member.user)
+    change_member(member, name="Berta")
+    elsewhere.refresh_from_db()
+    assert elsewhere.slug == "berta"
+
+
+def test_staff_rename_people_with_their_slugs(staff_browser: Client, member: Membership) -> None:
+    values = {"name": "Carla Núñez", "is_active": "on"}
+    assert staff_browser.post(f"/admin/portal/user/{member.user_id}/change/", values).status_code == 302
+    member.refresh_from_db()
+    assert (member.user.name, member.slug) == ("Carla Núñez", "carla-nunez")
 
 
 @given(st.text(), st.text())

@@ -11,12 +11,13 @@ from django.utils import timezone
 from portal.exceptions import InvalidInput
 from portal.models import Organization
 from tests.factories import make_instance, make_member, make_site
-from vpn import keys
-from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, rotate_keys, update_peer
+from vpn import keys, pki
+from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, renew_peer, rotate_keys, update_peer
+from vpn.actions.protocol_change import conclude_changes
 from vpn.choices import ProfileState
 from vpn.desired import compile_spec
-from vpn.jobs.reconcile import renew_certificates
-from vpn.models import Instance, Peer, Server, Tick
+from vpn.jobs.reconcile import renew_certificates, tidy
+from vpn.models import Instance, Peer, RevokedCertificate, Server, Tick
 from vpn.profiles.peer import current_digest, profile_state, render_profile
 
 
@@ -195,3 +196,43 @@ def test_a_device_cannot_bring_its_own_key_to_openvpn(instance: Instance, organi
     with pytest.raises(InvalidInput) as refused:
         create_client_peer(instance, member=make_member(organization), protocol="openvpn", public_key=own)
     assert "public_key" in refused.value.errors
+
+
+def renewed(peer: Peer) -> Peer:
+    """The peer with a newer certificate, the one before still good."""
+    renew_peer(peer)
+    return Peer.objects.select_related("instance", "member__user", "site").get(pk=peer.pk)
+
+
+@pytest.mark.parametrize("act", [rotate_keys, delete_peer, lambda peer: update_peer(peer, protocol="wireguard")])
+def test_what_ends_a_certificate_ends_those_before_it_too(peer: Peer, instance: Instance, act: object) -> None:
+    assert callable(act)
+    newer = renewed(peer)
+    newest = renewed(newer)
+    assert not revoked_serials(instance)
+    act(newest)
+    assert revoked_serials(instance) == {each.certificate_serial for each in (peer, newer, newest)}
+
+
+def test_a_certificate_that_was_renewed_stays_good_through_a_change_of_protocol(peer: Peer, instance: Instance) -> None:
+    newer = renewed(peer)
+    deliver(newer)
+    changed = update_peer(newer, protocol="wireguard")
+    assert not revoked_serials(instance), "the device may have either of them"
+    conclude_changes(instance.pk, [(changed.pk, changed.public_key)])
+    assert revoked_serials(instance) == {peer.certificate_serial, newer.certificate_serial}
+
+
+def test_the_list_does_not_name_what_has_ended_by_itself(
+    peer: Peer, instance: Instance, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete_peer(peer)
+    assert peer.certificate_serial in revoked_serials(instance)
+    another = create_client_peer(instance, member=make_member(organization), device="other", protocol="openvpn")
+    then = timezone.now() + pki.CLIENT_LIFE + timedelta(days=3)
+    monkeypatch.setattr("vpn.actions.certificates.timezone.now", lambda: then)
+    delete_peer(another)
+    assert revoked_serials(instance) == set()
+    monkeypatch.setattr("vpn.jobs.reconcile.timezone.now", lambda: then)
+    tidy()
+    assert not RevokedCertificate.objects.exists()

@@ -68,6 +68,14 @@ def test_the_resolver_is_told_whom_to_ask_and_what_to_answer(instance: Instance)
     }
 
 
+def test_nobody_searches_in_a_domain_of_reverse_lookups(instance: Instance) -> None:
+    update_instance(instance, split_dns=["10.1.0.53"], domains=["corp.example", "1.10.in-addr.arpa"])
+    document = compile_spec(instance.pk).document
+    assert document["resolver"]["domains"] == ["corp.example", "1.10.in-addr.arpa"]
+    assert document["search_domains"] == [HUB, "corp.example"]
+    assert f"{HUB}, corp.example\n" in render_profile(peers(instance)["split"]).content
+
+
 def test_the_number_of_queries_does_not_grow_with_peers_or_records(
     instance: Instance, organization: Organization
 ) -> None:

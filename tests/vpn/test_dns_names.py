@@ -76,7 +76,8 @@ def test_special_names_are_nobodys(name: str) -> None:
 
 def test_a_directory_below_local_may_have_its_own_servers() -> None:
     assert dns_names.parse_dns_domain("Corp.Local") == "corp.local"
-    for text in ("local", "localhost", "example.invalid"):
+    assert dns_names.parse_dns_domain("1.10.in-addr.arpa") == "1.10.in-addr.arpa"
+    for text in ("local", "localhost", "example.invalid", "in-addr.arpa", "ip6.arpa"):
         assert refusal(dns_names.parse_dns_domain, text).code == "special_use"
 
 

@@ -8,13 +8,16 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.db.models import Q
 from django.utils import timezone
 
 from vpn import pki
-from vpn.models import Instance, Peer, RevokedCertificate
+from vpn.models import EarlierCertificate, Instance, Peer, RevokedCertificate
 
 # The list is good for as long as the authority; signing it anew now and then shows that the authority still can.
 _REVOCATION_LIST_AGE = timedelta(days=30)
+# A server's clock may be behind ours: what has ended here may be good there for a while.
+CLOCK_SKEW = timedelta(days=2)
 
 
 def ensure_certificates(instance: Instance) -> bool:
@@ -51,15 +54,15 @@ def hosts_of(instance: Instance) -> list[str]:
 
 
 def renew_revocation_list(instance: Instance) -> None:
-    """Sign the list of revoked certificates anew; the caller saves the instance."""
-    revoked = [
-        pki.Revoked(int(serial, 16), at)
-        for serial, at in instance.revoked_certificates.values_list("serial", "revoked_at")
-    ]
+    """Sign the list of revoked certificates anew, without those that have ended by themselves (RFC 5280, section 3.3).
+
+    The caller saves the instance.
+    """
+    now = timezone.now()
+    good = instance.revoked_certificates.filter(Q(expires_at=None) | Q(expires_at__gt=now - CLOCK_SKEW))
+    revoked = [pki.Revoked(int(serial, 16), at) for serial, at in good.values_list("serial", "revoked_at")]
     instance.revocation_number += 1
-    instance.revocation_list = pki.revocation_list(
-        authority_of(instance), revoked, instance.revocation_number, timezone.now()
-    )
+    instance.revocation_list = pki.revocation_list(authority_of(instance), revoked, instance.revocation_number, now)
 
 
 def issue_for_peer(peer: Peer, instance: Instance) -> None:
@@ -72,14 +75,30 @@ def issue_for_peer(peer: Peer, instance: Instance) -> None:
     peer.public_key, peer.preshared_key = _fingerprint(credential.certificate), ""
 
 
-def revoke(instance: Instance, *serials: str) -> None:
-    """Put certificates on the revocation list; empty serials are none. The caller saves the instance."""
-    known = [serial for serial in serials if serial]
-    for serial in known:
-        RevokedCertificate.objects.get_or_create(
-            instance=instance, serial=serial, defaults={"revoked_at": timezone.now()}
+def keep_as_earlier(peer: Peer) -> None:
+    """Note the certificate that the peer has, if any, as one that stays good when it gets another, or none."""
+    if peer.certificate_serial:
+        _, not_after = pki.validity(peer.certificate)
+        EarlierCertificate.objects.get_or_create(
+            peer=peer, serial=peer.certificate_serial, defaults={"expires_at": not_after}
         )
-    if known:
+
+
+def revoke(peer: Peer, instance: Instance) -> None:
+    """Put all certificates of the peer on the revocation list; the caller saves the instance."""
+    keep_as_earlier(peer)
+    revoke_earlier(peer, instance)
+
+
+def revoke_earlier(peer: Peer, instance: Instance) -> None:
+    """Put the certificates that the peer had before on the revocation list; the caller saves the instance."""
+    earlier = list(peer.earlier_certificates.values_list("serial", "expires_at"))
+    for serial, expires_at in earlier:
+        RevokedCertificate.objects.get_or_create(
+            instance=instance, serial=serial, defaults={"revoked_at": timezone.now(), "expires_at": expires_at}
+        )
+    if earlier:
+        peer.earlier_certificates.all().delete()
         renew_revocation_list(instance)
 
 

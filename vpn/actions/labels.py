@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portal.exceptions import NotPossible
-from portal.naming import dns_label, free_label
+from portal.naming import LABEL_LENGTH, dns_label, free_label
 from vpn.actions.change import changing
 from vpn.choices import PeerType, RecordType
 from vpn.models import DnsRecord, Instance, Peer
@@ -56,7 +56,9 @@ def follow_name(peer: Peer, before: str) -> None:
 def _labels_of_siblings(peer: Peer, instance: Instance) -> set[str]:
     others = instance.peers.exclude(pk=peer.pk)
     siblings = others.filter(type=PeerType.SITE) if peer.member is None else others.filter(member=peer.member)
-    return set(siblings.values_list("dns_label", flat=True))
+    # A number at the end may have cost the longest label some of its last letters.
+    alike = siblings.filter(dns_label__startswith=wanted_label(peer)[: LABEL_LENGTH // 2])
+    return set(alike.values_list("dns_label", flat=True))
 
 
 def _recorded(peer: Peer, instance: Instance) -> set[str]:

@@ -132,7 +132,7 @@ def _give_keys(peer: Peer, instance: Instance, public_key: str = "") -> None:
 
 def _end_keys(peer: Peer, instance: Instance) -> None:
     """End what the peer has, and what it had before it changed its protocol."""
-    certificates.revoke(instance, peer.certificate_serial)
+    certificates.revoke(peer, instance)
     end_former(peer, instance)
 
 
@@ -202,6 +202,7 @@ def renew_peer(peer: Peer) -> None:
     """A new certificate before the old one runs out; the old one stays good until then, its profile is outdated."""
     with changing(peer.instance_id, only_peers=True) as locked:
         fresh = _fresh(peer, locked)
+        certificates.keep_as_earlier(fresh)
         certificates.issue_for_peer(fresh, locked)
         fresh.save()
 

@@ -9,11 +9,11 @@ from uuid import UUID
 from portal.exceptions import NotPossible
 from vpn.actions import certificates
 from vpn.actions.change import changing
-from vpn.choices import KeyCustody
+from vpn.choices import KeyCustody, Protocol
 from vpn.models import Instance, Peer
 
 # What the portal keeps of the way in that a peer had before.
-FORMER = ("former_protocol", "former_public_key", "former_preshared_key_sealed", "former_certificate_serial")
+FORMER = ("former_protocol", "former_public_key", "former_preshared_key_sealed")
 
 
 def keep_former(peer: Peer) -> bool:
@@ -26,7 +26,7 @@ def keep_former(peer: Peer) -> bool:
         return False
     peer.former_protocol = peer.protocol
     if peer.is_openvpn:
-        peer.former_certificate_serial = peer.certificate_serial
+        certificates.keep_as_earlier(peer)
     else:
         peer.former_public_key, peer.former_preshared_key = peer.public_key, peer.preshared_key
     return True
@@ -34,8 +34,9 @@ def keep_former(peer: Peer) -> bool:
 
 def end_former(peer: Peer, instance: Instance) -> None:
     """End the peer's former way in, if there is one; the caller saves both."""
-    certificates.revoke(instance, peer.former_certificate_serial)
-    peer.former_protocol = peer.former_public_key = peer.former_preshared_key = peer.former_certificate_serial = ""
+    if peer.former_protocol == Protocol.OPENVPN:
+        certificates.revoke_earlier(peer, instance)
+    peer.former_protocol = peer.former_public_key = peer.former_preshared_key = ""
 
 
 def end_former_of_refused(peers: Iterable[Peer], instance: Instance) -> None:

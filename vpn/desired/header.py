@@ -26,7 +26,7 @@ def header_of(instance: Instance) -> dict[str, Any]:
         "pushed_routes": instance.pushed_routes,
         # Every peer asks the hub, which asks `public_dns` for what it does not know.
         "dns": [str(host) for host in host_addresses(instance.network_v4, instance.network_v6, HUB_HOST)],
-        "search_domains": [instance.full_hostname, *instance.domains],
+        "search_domains": instance.search_domains,
         "resolver": resolver_of(instance),
     }
 

@@ -23,6 +23,6 @@ def give_labels(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("vpn", "0003_firewall_dns_plan"), ("portal", "0003_slugs")]
+    dependencies = [("vpn", "0004_certificates"), ("portal", "0003_slugs")]
 
     operations = [migrations.RunPython(give_labels, migrations.RunPython.noop)]

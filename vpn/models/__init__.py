@@ -1,12 +1,14 @@
 """What you connect: regions, servers, instances, sites, peers, operations."""
 
+from vpn.models.certificate import EarlierCertificate, RevokedCertificate
 from vpn.models.change_plan import ChangePlan
 from vpn.models.dns_record import DnsRecord
 from vpn.models.firewall_rule import FirewallRule
 from vpn.models.idempotency import IdempotencyKey
 from vpn.models.instance import Instance
 from vpn.models.operation import Operation, OperationStep
-from vpn.models.peer import Peer, PeerTombstone, RevokedCertificate
+from vpn.models.peer import Peer, PeerTombstone
+from vpn.models.plan_mail import PlanMail
 from vpn.models.profile_link import ProfileLink
 from vpn.models.region import Region
 from vpn.models.released_hostname import ReleasedHostname
@@ -18,6 +20,7 @@ from vpn.models.traffic import Traffic
 __all__ = [
     "ChangePlan",
     "DnsRecord",
+    "EarlierCertificate",
     "FirewallRule",
     "IdempotencyKey",
     "Instance",
@@ -25,6 +28,7 @@ __all__ = [
     "OperationStep",
     "Peer",
     "PeerTombstone",
+    "PlanMail",
     "ProfileLink",
     "Region",
     "ReleasedHostname",

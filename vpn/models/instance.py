@@ -15,6 +15,7 @@ from portal.models import Organization
 from portal.sealing import Sealed
 from vpn.choices import FirewallPolicy, InstanceState
 from vpn.constants import DEFAULT_MTU, DEFAULT_PUBLIC_DNS
+from vpn.dns_names import is_searched
 from vpn.models.querysets import InstanceQuerySet
 from vpn.models.region import Region
 from vpn.models.server import Server
@@ -118,6 +119,11 @@ class Instance(models.Model):
     def full_hostname(self) -> str:
         """The hub's public name."""
         return f"{self.hostname}.{settings.VPN_DOMAIN}"
+
+    @property
+    def search_domains(self) -> list[str]:
+        """Where devices look for what is no full name: below the hub, and in the domains with servers of their own."""
+        return [self.full_hostname, *(domain for domain in self.domains if is_searched(domain))]
 
     @property
     def network_v4(self) -> ipaddress.IPv4Network:

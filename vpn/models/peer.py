@@ -55,11 +55,11 @@ class Peer(models.Model):
     # The peer in its own name: one DNS label, unique among its member's devices, or among the instance's sites.
     dns_label = models.CharField(max_length=63, blank=True)
 
-    # What the peer had before it changed its protocol, good until it connects over the new one.
+    # What the peer had before it changed its protocol, good until it connects over the new one; its certificates are
+    # among the earlier ones.
     former_protocol = models.CharField(max_length=10, choices=Protocol.choices, blank=True)
     former_public_key = models.CharField(max_length=44, blank=True)
     former_preshared_key_sealed = models.TextField(blank=True)
-    former_certificate_serial = models.CharField(max_length=40, blank=True)
 
     changed_generation = models.PositiveBigIntegerField()
     # Digest of this peer as the hub has it; empty while the hub does not have it.
@@ -180,22 +180,6 @@ def with_compat(instances: Iterable[uuid.UUID]) -> set[uuid.UUID]:
     routers = Peer.objects.admitted().filter(over_openvpn, instance__in=list(instances), type=PeerType.SITE)
     rows = routers.select_related("site").only("instance", "site", "site__platform", "site__platform_version")
     return {peer.instance_id for peer in rows if peer.site is not None and peer.site.needs_compat}
-
-
-class RevokedCertificate(models.Model):
-    """A certificate that the hub's revocation list names, for as long as the authority lives."""
-
-    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="revoked_certificates")
-    serial = models.CharField(max_length=40)
-    revoked_at = models.DateTimeField()
-
-    class Meta:
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["instance", "serial"], name="certificate_revoked_once")
-        ]
-
-    def __str__(self) -> str:
-        return f"revoked certificate {self.serial}"
 
 
 class PeerTombstone(models.Model):

@@ -95,7 +95,7 @@ def profile_of(peer: Peer, *, with_key: bool = True, sites: SiteSubnets | None =
         addresses=(IPv4Interface((address_v4, 32)), IPv6Interface((address_v6, 128))),
         # A router keeps its own resolver.
         dns=() if peer.is_site else resolver_of(instance),
-        search_domains=() if peer.is_site else (instance.full_hostname, *instance.domains),
+        search_domains=() if peer.is_site else tuple(instance.search_domains),
         mtu=instance.mtu,
         hub_public_key=instance.public_key,
         preshared_key=peer.preshared_key if with_key else "",
@@ -225,9 +225,7 @@ def routes_sentence(peer: Peer) -> str:
 
 
 def _names_known(instance: Instance) -> str:
-    domains = [instance.full_hostname, *instance.domains[:_DOMAINS_NAMED]]
-    more = len(instance.domains) - _DOMAINS_NAMED
-    listed = f"{', '.join(domains[:-1])} and {domains[-1]}" if len(domains) > 1 else domains[0]
-    if more > 0:
-        listed = f"{', '.join(domains)} and {more} more domains"
-    return f"which knows those in {listed}"
+    named = instance.search_domains[:_DOMAINS_NAMED]
+    more = len(instance.search_domains) - len(named)
+    *first, last = [*named, f"{more} more domains"] if more else named
+    return f"which knows those in {', '.join(first)} and {last}" if first else f"which knows those in {last}"

@@ -246,3 +246,13 @@ def test_another_organization_finds_nothing(stranger_browser: Client, instance: 
 def test_an_instance_that_is_going_away_says_so(admin_browser: Client, instance: Instance) -> None:
     Instance.objects.update(state="deleting")
     assert "is being deleted" in post(admin_browser, instance, {"firewall_policy": "deny"})
+
+
+def test_removing_a_person_says_which_rules_go_along(
+    admin_browser: Client, instance: Instance, member: Membership
+) -> None:
+    path = f"/people/{member.pk}/remove/"
+    assert "firewall rules" not in admin_browser.get(path).content.decode()
+    update_instance(instance, firewall=[{"source": f"user:{member.pk}"}, {"destination": f"user:{member.pk}"}])
+    page = admin_browser.get(path).content.decode()
+    assert page.count("The firewall rules of Frankfurt that name them are removed.") == 1
