@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -333,7 +333,7 @@ def test_errors_about_allowed_flows_come_back(world: World, version: int) -> Non
 
 
 # Who claims to be somebody else, over what, and whom he claims to be.
-FORGED = {
+FORGED: dict[str, tuple[str, Callable[[World, int], str]]] = {
     "a member over OpenVPN": ("alice", lambda world, version: world.address("bob", version)),
     "a member over WireGuard": ("bob", lambda world, version: world.address("alice", version)),
     "a site over OpenVPN": ("alice", lambda world, version: world.address("paris", version)),
