@@ -15,7 +15,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 
 from portal.actions.member import follow_name
-from portal.models import Group, Membership, Organization, User
+from portal.models import Group, Mail, Membership, Organization, User
 from portal.signals import membership_changed
 
 admin.site.site_header = admin.site.site_title = "VPN portal"
@@ -132,3 +132,20 @@ class GroupAdmin(admin.ModelAdmin[Group]):
 
 def _is_superuser(request: HttpRequest) -> bool:
     return isinstance(request.user, User) and request.user.is_superuser
+
+
+@admin.register(Mail)
+class MailAdmin(admin.ModelAdmin[Mail]):
+    """Mail that could not be sent for want of a mail server, to read and to pass on."""
+
+    list_display = ("subject", "to", "created_at")
+    search_fields = ("to", "subject")
+    readonly_fields = ("to", "subject", "body", "created_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """The portal writes it."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Mail | None = None) -> bool:
+        """It is what it is."""
+        return False

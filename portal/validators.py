@@ -11,6 +11,8 @@ from portal.models import Role
 NAME_LENGTH = 60
 EMAIL_LENGTH = 254
 GROUP_NAME_LENGTH = 40
+# A hub hears of each group that a member is in and that a rule names.
+MOST_GROUPS = 500
 
 
 def clean_email(email: str) -> str:

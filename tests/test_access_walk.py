@@ -20,7 +20,7 @@ from tests.factories import make_client_peer, make_instance, make_member, make_s
 from tests.fixtures import signed_in
 from vpn.api.root import api
 from vpn.choices import InstanceState
-from vpn.models import Instance, Peer, Site
+from vpn.models import ChangePlan, Instance, Peer, Site
 
 PAGES = tables.rows(tables.PAGES)
 PAGES_OF_ANOTHERS_PEER = tables.rows(tables.PAGES_OF_ANOTHERS_PEER)
@@ -47,6 +47,7 @@ class World:
     anothers_peer: Peer
     person: Membership
     group: Group
+    plan: ChangePlan
     members: dict[str, Membership]
     users: dict[str, User]
 
@@ -70,7 +71,8 @@ def world(
     users = {role: membership.user for role, membership in members.items()} | {"staff": staff}
     group = create_group(organization, name="Sales", members=[person.pk])
     failed = make_instance(organization, name="Failed", state=InstanceState.FAILED)
-    return World(organization, instance, failed, site, peer, anothers_peer, person, group, members, users)
+    plan = ChangePlan.objects.create(instance=instance, generation=1)
+    return World(organization, instance, failed, site, peer, anothers_peer, person, group, plan, members, users)
 
 
 def patterns(resolver: URLResolver, namespaces: tuple[str, ...] = ()) -> Iterator[tuple[str, URLPattern]]:
@@ -173,6 +175,7 @@ def _url_of(world: World, name: str, peer: Peer) -> str:
         "site": world.site,
         "person": world.person,
         "group": world.group,
+        "plan": world.plan,
     }
     entry = next(entry for full, entry in patterns(get_resolver()) if full == name)
     if "pk" not in entry.pattern.converters:

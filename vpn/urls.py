@@ -18,6 +18,7 @@ from vpn.views import (
     peer_edit,
     peer_link,
     peer_new,
+    plan_mail,
     profile,
     progress,
     shared_profile,
@@ -36,6 +37,7 @@ _INSTANCES = [
     path("instances/<uuid:pk>/firewall/", firewall.instance_firewall, name="instance_firewall"),
     path("instances/<uuid:pk>/settings/", instance_settings.instance_settings, name="instance_settings"),
     path("instances/<uuid:pk>/activity/", instance_activity.instance_activity, name="instance_activity"),
+    path("plans/<uuid:pk>/mail/", plan_mail.plan_mail, name="plan_mail"),
     path("instances/<uuid:pk>/delete/", instance_delete.instance_delete, name="instance_delete"),
 ]
 

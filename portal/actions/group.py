@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Group, Membership, Organization
 from portal.signals import group_changed, group_removing
-from portal.validators import clean_group_name
+from portal.validators import MOST_GROUPS, clean_group_name
 
 
 def create_group(organization: Organization, *, name: str, members: Iterable[UUID] = ()) -> Group:
@@ -19,6 +19,8 @@ def create_group(organization: Organization, *, name: str, members: Iterable[UUI
     with transaction.atomic():
         _lock(organization.pk)
         label = _checked(organization.pk, name, wanted)
+        if Group.objects.filter(organization=organization).count() >= MOST_GROUPS:
+            raise Conflict(f"There are {MOST_GROUPS} groups already.", next_step="Delete one that is not needed.")
         group = _saved(Group(organization=organization, name=label))
         _set_members(group, wanted)
     return group

@@ -2,8 +2,9 @@
 
 from portal.models.api_token import ApiToken
 from portal.models.group import Group
+from portal.models.mail import Mail
 from portal.models.membership import Membership, MembershipState, Role
 from portal.models.organization import Organization
 from portal.models.user import User
 
-__all__ = ["ApiToken", "Group", "Membership", "MembershipState", "Organization", "Role", "User"]
+__all__ = ["ApiToken", "Group", "Mail", "Membership", "MembershipState", "Organization", "Role", "User"]

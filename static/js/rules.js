@@ -28,6 +28,8 @@ function renumber() {
       button.setAttribute("aria-label", button.getAttribute("aria-label").replace(/rule\s+\d*/, `rule ${index + 1} `).trim());
     }
   });
+  // What the change means is worked out anew.
+  form.dispatchEvent(new Event("change"));
 }
 
 function moved(row) {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench import figures, firewall, first_packets, openvpn, throughput
+from tests.bench import dns, figures, firewall, first_packets, openvpn, throughput
 
 
 def main() -> None:
@@ -11,6 +11,7 @@ def main() -> None:
     first_packets.main()
     openvpn.main()
     firewall.main()
+    dns.main()
     throughput.main()
 
 

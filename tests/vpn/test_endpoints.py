@@ -117,6 +117,15 @@ def test_what_the_agent_says_of_the_ways_out_is_noted_and_said(
     assert not observe(instance, None).carries_ipv4, "an answer without a word of it changes nothing"
 
 
+def test_the_page_of_a_wireguard_profile_names_the_other_endpoint(client_peer: Peer, admin_browser: Client) -> None:
+    instance = settle(client_peer.instance)
+    Peer.objects.update(applied_digest="x")
+    words = f"[{V6}]:{instance.wireguard_port}"
+    for address_v6, said in ((V6, True), (None, False)):
+        at(instance, V4, address_v6)
+        assert (words in admin_browser.post(f"/peers/{client_peer.pk}/profile/").content.decode()) is said
+
+
 def test_the_settings_say_where_the_hub_is_reached(instance: Instance, admin_browser: Client) -> None:
     at(instance, V4, V6)
     page = admin_browser.get(f"/instances/{instance.pk}/settings/").content.decode()

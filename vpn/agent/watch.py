@@ -18,6 +18,7 @@ from vpn.agent.errors import AgentError
 from vpn.agent.lock import host_lock
 
 INTERVAL: Final = 0.4  # seconds between looks at whether hubs live
+FOLLOW_INTERVAL: Final = 0.6  # seconds between looks at who came over a new protocol
 SNAPSHOT_INTERVAL: Final = 2.0  # seconds between looks at where peers are
 LINK_INTERVAL: Final = 5.0  # seconds between looks at the links to the host, and at its rules
 CALM_AFTER: Final = 8.0  # seconds of calling peers back
@@ -136,7 +137,7 @@ def watch(host: Host) -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     keeper = Watch(host)
-    intervals = {keeper.heal: INTERVAL, keeper.follow: INTERVAL, keeper.snapshot: SNAPSHOT_INTERVAL}
+    intervals = {keeper.heal: INTERVAL, keeper.follow: FOLLOW_INTERVAL, keeper.snapshot: SNAPSHOT_INTERVAL}
     intervals |= {keeper.relink: LINK_INTERVAL, keeper.guard: LINK_INTERVAL}
     due = {look: (interval, 0.0) for look, interval in intervals.items()}
     while not stop.is_set():
@@ -146,8 +147,10 @@ def watch(host: Host) -> None:
                 continue
             _try(look)
             took = time.monotonic() - started
-            # With very many peers, where they are is asked less often; who lives, never.
-            due[look] = (interval, started + (interval if look == keeper.heal else max(interval, 10 * took)))
+            # With very many peers, where they are is asked less often; who lives, never; and who came over a new
+            # protocol must not wait for two seconds.
+            rest = {keeper.heal: interval, keeper.follow: 2 * interval}.get(look, 10 * took)
+            due[look] = (interval, started + max(interval, min(rest, 10 * took)))
         stop.wait(INTERVAL / 2)
 
 

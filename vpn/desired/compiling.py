@@ -97,7 +97,7 @@ def _compile_delta(instance: Instance) -> Desired | None:
     header = header_of(instance)
     if agent_spec.header_digest(header) != instance.applied_header_digest:
         return None  # A certificate was revoked, or the first router needs the compatibility listener.
-    upsert, remove, before = _differences(instance, base, Tags(header["rules"]))
+    upsert, remove, before = _differences(instance, base, header["rules"])
     digests = {peer_id: agent_spec.peer_digest(peer_id, peer) for peer_id, peer in upsert.items()}
     gone = sum(int(digest, 16) for digest in before if digest)
     total = (int(instance.applied_total, 16) - gone + sum(digests.values())) % _MODULUS
@@ -124,12 +124,15 @@ def _compile_delta(instance: Instance) -> Desired | None:
     )
 
 
-def _differences(instance: Instance, base: int, tags: Tags) -> tuple[dict[str, Any], list[str], list[str]]:
+def _differences(
+    instance: Instance, base: int, rules: list[agent_spec.RuleDocument]
+) -> tuple[dict[str, Any], list[str], list[str]]:
     """Since the generation `base`: the peers that came or changed, the ids that leave, and the digests of before."""
     upsert: dict[str, Any] = {}
     remove: list[str] = []
     before: list[str] = []
-    changed = instance.peers.filter(changed_generation__gt=base).select_related("member__user", "site")
+    changed = list(instance.peers.filter(changed_generation__gt=base).select_related("member__user", "site"))
+    tags = Tags(rules, changed)
     for peer in changed:
         before.append(peer.applied_digest)
         if peer.is_admitted:

@@ -12,6 +12,7 @@ from vpn.models import Instance, Peer
 
 _TAGS = ("site:", "user:", "group:")
 _GROUP = "group:"
+_FEW = 500
 
 
 def rules_of(instance: Instance) -> list[RuleDocument]:
@@ -45,12 +46,18 @@ class Turned(NamedTuple):
 
 
 class Tags:
-    """The tags that peers carry: only those that the instance's rules name, so that no other change reaches a hub."""
+    """The tags that peers carry: only those that the instance's rules name, so that no other change reaches a hub.
 
-    def __init__(self, rules: Iterable[RuleDocument]) -> None:
+    Where it is about some `peers` alone, groups are not read for everybody.
+    """
+
+    def __init__(self, rules: Iterable[RuleDocument], peers: Collection[Peer] | None = None) -> None:
         ends = {end for rule in rules for end in (rule["source"], rule["destination"])}
         self._named = {end for end in ends if end.startswith(_TAGS)}
-        self._groups = _groups_by_member([end for end in self._named if end.startswith(_GROUP)])
+        tags = [end for end in self._named if end.startswith(_GROUP)]
+        few = peers is not None and len(peers) <= _FEW
+        members = {peer.member_id for peer in peers or () if peer.member_id is not None} if few else None
+        self._groups = _groups_by_member(tags, members)
 
     def turn_back(self, turned: Turned) -> None:
         """Take those who joined a group out of it, and those who left it in."""
@@ -73,12 +80,13 @@ class Tags:
         return sorted(tag for tag in own if tag in self._named)
 
 
-def _groups_by_member(tags: list[str]) -> dict[UUID, list[str]]:
-    """The tags of these groups, by the id of each member in them; at most one query."""
+def _groups_by_member(tags: list[str], members: set[UUID] | None) -> dict[UUID, list[str]]:
+    """The tags of these groups, by the id of each of the members (None: all) in them; at most one query."""
     found: dict[UUID, list[str]] = {}
-    if tags:
-        groups = [UUID(tag.removeprefix(_GROUP)) for tag in tags]
-        members = Group.members.through.objects.filter(group__in=groups)
-        for member_id, group_id in members.values_list("membership", "group"):
+    if tags and (members is None or members):
+        rows = Group.members.through.objects.filter(group__in=[UUID(tag.removeprefix(_GROUP)) for tag in tags])
+        if members is not None:
+            rows = rows.filter(membership__in=members)
+        for member_id, group_id in rows.values_list("membership", "group"):
             found.setdefault(member_id, []).append(f"{_GROUP}{group_id}")
     return found

@@ -21,6 +21,7 @@ ALLOWED_JOBS = frozenset(
         "vpn.jobs.apply.apply_instance",
         "vpn.jobs.provision.provision_instance",
         "vpn.jobs.provision.destroy_instance",
+        "vpn.jobs.mail.mail_plan",
         "vpn.jobs.observe.observe_instance",
         "vpn.jobs.observe.observe_all",
         "vpn.jobs.reconcile.reconcile_all",
@@ -103,6 +104,11 @@ def enqueue_destroy(instance_id: UUID) -> None:
 def enqueue_observe(instance_id: UUID) -> None:
     """Look at what the instance's hub does."""
     _enqueue("observe", "vpn.jobs.observe.observe_instance", str(instance_id), ttl=_TICK_TTL)
+
+
+def enqueue_plan_mail(plan_id: UUID) -> None:
+    """Write to the people whom a change concerns."""
+    _enqueue("default", "vpn.jobs.mail.mail_plan", str(plan_id))
 
 
 def enqueue_tick(queue_name: str, function: str) -> None:

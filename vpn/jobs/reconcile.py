@@ -12,6 +12,7 @@ from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from portal.exceptions import NotPossible
+from portal.models import Mail
 from vpn.actions.certificates import CLOCK_SKEW, ensure_certificates, is_due, renew_hub
 from vpn.actions.change import changing
 from vpn.actions.peer import expire_peers, renew_peer
@@ -22,6 +23,7 @@ from vpn.constants import HOSTNAME_QUARANTINE_DAYS
 from vpn.desired import Unsettled, compile_spec
 from vpn.jobs import queue
 from vpn.models import (
+    ChangePlan,
     EarlierCertificate,
     IdempotencyKey,
     Instance,
@@ -40,6 +42,9 @@ _VERIFIED_PER_TICK = 5
 _GRACE = timedelta(seconds=5)
 _TEARDOWN_RETRY = timedelta(seconds=30)
 _OPERATIONS_KEPT = 200
+_MAIL_RETRY = timedelta(seconds=30)
+_MAIL_TRIED = timedelta(days=1)
+_MAIL_KEPT = timedelta(days=30)
 RENEW_SECONDS = 6 * 3600
 # Certificates are renewed in the last third of their life; nothing is due longer before its end than this.
 _LONGEST_NOTICE = timedelta(days=730)
@@ -64,6 +69,10 @@ def reconcile_all() -> None:
     lagging = free.filter(behind, Q(retry_at=None) | Q(retry_at__lt=now), state=InstanceState.READY)
     for pk in lagging.values_list("pk", flat=True):
         queue.enqueue_apply(pk)
+    # Not for ever: what could not be mailed within a day is not news any more.
+    unsent = ChangePlan.objects.filter(mail_requested_at__gt=now - _MAIL_TRIED, mail_finished_at=None)
+    for pk in unsent.filter(mail_requested_at__lt=now - _MAIL_RETRY).values_list("pk", flat=True)[:20]:
+        queue.enqueue_plan_mail(pk)
     _verify()
 
 
@@ -118,6 +127,7 @@ def tidy() -> None:
         return
     now = timezone.now()
     ProfileLink.objects.filter(expires_at__lt=now).delete()
+    Mail.objects.filter(created_at__lt=now - _MAIL_KEPT).delete()
     IdempotencyKey.objects.filter(created_at__lt=now - timedelta(hours=24)).delete()
     RevokedCertificate.objects.filter(expires_at__lt=now - CLOCK_SKEW).delete()
     EarlierCertificate.objects.filter(expires_at__lt=now).delete()

@@ -8,6 +8,7 @@ from vpn.models.idempotency import IdempotencyKey
 from vpn.models.instance import Instance
 from vpn.models.operation import Operation, OperationStep
 from vpn.models.peer import Peer, PeerTombstone
+from vpn.models.plan_mail import PlanMail
 from vpn.models.profile_link import ProfileLink
 from vpn.models.region import Region
 from vpn.models.released_hostname import ReleasedHostname
@@ -27,6 +28,7 @@ __all__ = [
     "OperationStep",
     "Peer",
     "PeerTombstone",
+    "PlanMail",
     "ProfileLink",
     "Region",
     "ReleasedHostname",

@@ -23,6 +23,9 @@ class ChangePlan(models.Model):
     )
     # As `vpn.plan` describes it.
     plan = models.JSONField(default=dict)
+    # When an admin asked to write to the people concerned, and when all of them had been.
+    mail_requested_at = models.DateTimeField(null=True, blank=True)
+    mail_finished_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

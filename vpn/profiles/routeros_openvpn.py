@@ -118,6 +118,8 @@ def _trust(target: Target) -> str:
 
 def _client(target: Target, profile: OpenVPNProfile) -> str:
     host, port, _ = remote_of(profile, "tcp")
+    if target.is_6 and ":" in host:
+        raise ValueError("RouterOS 6 reaches a hub over IPv4 only.")
     properties = {
         "name": quoted(target.tag),
         "connect_to": quoted(host),

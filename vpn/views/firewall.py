@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
 from django.contrib import messages
@@ -18,6 +19,7 @@ from vpn.actions.instance_settings import update_instance
 from vpn.forms.firewall import Ends, FirewallForm
 from vpn.models import Instance
 from vpn.views.instance_head import head_of
+from vpn.views.preview import is_preview, show_preview
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -27,6 +29,10 @@ def instance_firewall(request: HttpRequest, pk: UUID) -> HttpResponse:
     instance = get_instance(member, pk, write=request.method == "POST")
     ends = Ends(instance.organization_id)
     form = FirewallForm(request.POST if request.method == "POST" else None, instance=instance, ends=ends)
+    if is_preview(request):
+        shown = {**head_of(member, instance, "firewall"), "form": form, "ends": ends}
+        ask, refuse = partial(_ask, instance, form), partial(_refuse, form)
+        return show_preview(request, "vpn/instance_firewall.html", shown, form, ask, refuse=refuse)
     is_rearranged = request.method == "POST" and form.rearrange()
     if request.method == "POST" and not is_rearranged and form.is_valid():
         changes = form.changes()
@@ -41,12 +47,21 @@ def _save(instance: Instance, form: FirewallForm, changes: dict[str, object]) ->
     """Apply what differs; False where it was refused, with the words in the form."""
     try:
         update_instance(instance, **changes)
-    except InvalidSettings as refusal:
-        form.show_faults(refusal.rule_faults)
-        if not refusal.rule_faults:
-            form.add_error(None, [message for messages in refusal.errors.values() for message in messages])
-        return False
     except (Conflict, InvalidInput) as refusal:
-        show_refusal(form, refusal)
+        _refuse(form, refusal)
         return False
     return True
+
+
+def _ask(instance: Instance, form: FirewallForm) -> None:
+    if changes := form.changes():
+        update_instance(instance, **changes)
+
+
+def _refuse(form: FirewallForm, refusal: Conflict | InvalidInput) -> None:
+    if not isinstance(refusal, InvalidSettings):
+        show_refusal(form, refusal)
+        return
+    form.show_faults(refusal.rule_faults)
+    if not refusal.rule_faults:
+        form.add_error(None, [message for messages in refusal.errors.values() for message in messages])

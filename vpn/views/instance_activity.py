@@ -12,6 +12,7 @@ from portal.access import get_member
 from portal.htmx import render_page
 from vpn.access import get_instance
 from vpn.views.instance_head import head_of
+from vpn.views.plan_words import plans_of
 from vpn.views.progress import progress_of
 
 OPERATIONS_EACH_PAGE = 20
@@ -24,10 +25,11 @@ def instance_activity(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = get_instance(member, pk)
     pages = Paginator(found.operations.prefetch_related("steps"), OPERATIONS_EACH_PAGE)
     page = pages.get_page(request.GET.get("page"))
+    plans = plans_of(page)
     context = {
         **head_of(member, found, "activity"),
         "page": page,
-        "runs": [progress_of(one) for one in page],
+        "runs": [progress_of(one, plans.get(one.pk, ())) for one in page],
         "is_running": any(not one.is_settled for one in page),
     }
     return render_page(request, "vpn/instance_activity.html", context, fragment="operations")

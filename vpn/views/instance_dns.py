@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from vpn.models import Instance
 from vpn.profiles.peer import resolver_of
 from vpn.views.instance_head import head_of
 from vpn.views.peer_search import PeerSearch
+from vpn.views.preview import is_preview, show_preview
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -33,6 +35,10 @@ def instance_dns(request: HttpRequest, pk: UUID) -> HttpResponse:
     instance = get_instance(member, pk, write=request.method == "POST")
     data = request.POST if request.method == "POST" else None
     form = DnsForm(data, instance=instance, may_change=member.is_admin, unanswered=unanswered_targets(instance))
+    if is_preview(request):
+        shown = {"form": form, **_names(request, member, instance)}
+        ask, refuse = partial(_ask, instance, form), partial(_refuse, form)
+        return show_preview(request, "vpn/instance_dns.html", shown, form, ask, refuse=refuse)
     is_rearranged = data is not None and form.rearrange()
     if data is not None and not is_rearranged and form.is_valid():
         changes = form.changes()
@@ -47,17 +53,26 @@ def _save(instance: Instance, form: DnsForm, changes: dict[str, Any]) -> bool:
     """Apply what differs; False where it was refused, with the words in the form."""
     try:
         update_instance(instance, **changes)
-    except InvalidSettings as refusal:
-        form.show_faults(refusal.record_faults)
-        # What is said beside a row need not be said above the form.
-        told = {PREFIX} if refusal.record_faults else set()
-        rest = {field: texts for field, texts in refusal.errors.items() if field not in told}
-        show_refusal(form, InvalidInput(rest))
-        return False
-    except Conflict as refusal:
-        show_refusal(form, refusal)
+    except (Conflict, InvalidInput) as refusal:
+        _refuse(form, refusal)
         return False
     return True
+
+
+def _ask(instance: Instance, form: DnsForm) -> None:
+    if changes := form.changes():
+        update_instance(instance, **changes)
+
+
+def _refuse(form: DnsForm, refusal: Conflict | InvalidInput) -> None:
+    if not isinstance(refusal, InvalidSettings):
+        show_refusal(form, refusal)
+        return
+    form.show_faults(refusal.record_faults)
+    # What is said beside a row need not be said above the form.
+    told = {PREFIX} if refusal.record_faults else set()
+    rest = {field: texts for field, texts in refusal.errors.items() if field not in told}
+    show_refusal(form, InvalidInput(rest))
 
 
 def _names(request: HttpRequest, member: Membership, instance: Instance) -> dict[str, Any]:

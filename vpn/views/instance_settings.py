@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from vpn.choices import PeerType, Protocol
 from vpn.forms.instance import RoutingForm, SettingsForm, settings_form
 from vpn.models import Instance, Peer
 from vpn.views.instance_head import head_of
+from vpn.views.preview import is_preview, show_preview
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -46,23 +48,32 @@ def _settings_page(
 ) -> HttpResponse:
     data = request.POST if request.method == "POST" else None
     form = settings_form(kind, instance, data, may_change=member.is_admin)
+    template, shown = f"vpn/instance_{tab}.html", {**head_of(member, instance, tab), "form": form, **context}
+    if is_preview(request):
+        return show_preview(
+            request, template, shown, form, lambda: _change(instance, form), refuse=partial(show_refusal, form)
+        )
     if data is not None and form.is_valid() and _save(instance, form):
         messages.success(request, "Saved." if form.has_changed() else "Nothing was different, so nothing changed.")
         return redirect(f"instance_{tab}", pk=instance.pk)
-    return render(request, f"vpn/instance_{tab}.html", {**head_of(member, instance, tab), "form": form, **context})
+    return render(request, template, shown)
 
 
 def _save(instance: Instance, form: forms.Form) -> bool:
     """Apply what differs; False where it was refused, with the words in the form."""
-    changes = {name: form.cleaned_data[name] for name in form.changed_data}
-    changes = {name: value for name, value in changes.items() if value != getattr(instance, name)}
     try:
-        if changes:
-            update_instance(instance, **changes)
+        _change(instance, form)
     except (Conflict, InvalidInput) as refusal:
         show_refusal(form, refusal)
         return False
     return True
+
+
+def _change(instance: Instance, form: forms.Form) -> None:
+    changes = {name: form.cleaned_data[name] for name in form.changed_data}
+    changes = {name: value for name, value in changes.items() if value != getattr(instance, name)}
+    if changes:
+        update_instance(instance, **changes)
 
 
 def _needing_compat(member: Membership, instance: Instance) -> list[Peer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from vpn.addressing import is_broad
 from vpn.forms.peer import ClientPeerForm, SitePeerForm
 from vpn.models import Instance, Peer, Site
 from vpn.validators import parse_network
+from vpn.views.preview import is_preview, show_preview
 
 # The site's fields as this form calls them.
 _SITE_FIELDS = {"name": "site_name", "platform": "site_platform", "platform_version": "site_platform_version"}
@@ -50,6 +52,11 @@ def site_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
     member = get_member(request)
     instance = get_instance(member, pk, write=True)
     form = SitePeerForm(_posted(request), instance=instance, initial=_site_initial(request, instance))
+    context = {"form": form, "instance": instance}
+    if is_preview(request):
+        refuse = partial(show_refusal, form, shown_as=_SITE_FIELDS)
+        change = partial(_connect_site, member, instance, form)
+        return show_preview(request, "vpn/peer_new_site.html", context, form, change, refuse=refuse)
     if request.method == "POST" and form.is_valid():
         peer = _create_site_peer(member, instance, form)
         if peer is not None:
@@ -58,7 +65,7 @@ def site_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
             return redirect("peer", pk=peer.pk)
     # What the form asks for while it is filled in: what the chosen router can do, and which subnets are behind it.
     fragment = "site_protocol" if request.headers.get("HX-Target") == "site_protocol" else "site_subnets"
-    return render_page(request, "vpn/peer_new_site.html", {"form": form, "instance": instance}, fragment=fragment)
+    return render_page(request, "vpn/peer_new_site.html", context, fragment=fragment)
 
 
 def warn_about_subnets(request: HttpRequest, peer: Peer) -> None:
@@ -78,22 +85,26 @@ def _create_client(instance: Instance, form: ClientPeerForm) -> Peer | None:
 
 
 def _create_site_peer(member: Membership, instance: Instance, form: SitePeerForm) -> Peer | None:
-    values = form.cleaned_data
-    site = values["site_id"]
-    subnets = values["subnets"] or (site.subnets if site else [])
     try:
-        # Together, so that a refused peer leaves no site behind.
-        with transaction.atomic():
-            return create_site_peer(
-                instance,
-                site=site or _create_site(member, values),
-                subnets=subnets,
-                protocol=values["protocol"],
-                confirm_broad_routes=values["confirm_broad_routes"],
-            )
+        return _connect_site(member, instance, form)
     except (Conflict, InvalidInput) as refusal:
         show_refusal(form, refusal, shown_as=_SITE_FIELDS)
         return None
+
+
+def _connect_site(member: Membership, instance: Instance, form: SitePeerForm) -> Peer:
+    values = form.cleaned_data
+    site = values["site_id"]
+    subnets = values["subnets"] or (site.subnets if site else [])
+    # Together, so that a refused peer leaves no site behind.
+    with transaction.atomic():
+        return create_site_peer(
+            instance,
+            site=site or _create_site(member, values),
+            subnets=subnets,
+            protocol=values["protocol"],
+            confirm_broad_routes=values["confirm_broad_routes"],
+        )
 
 
 def _create_site(member: Membership, values: dict[str, Any]) -> Site:

@@ -18,6 +18,7 @@ from vpn.profiles import qr
 from vpn.profiles.peer import resolver_of, routes_sentence
 from vpn.profiles.router import RouterProfile
 from vpn.profiles.site_files import router_profile
+from vpn.profiles.wireguard import endpoint
 
 SYSTEMS = (
     ("windows", "Windows"),
@@ -61,6 +62,7 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
         "interface": delivery.filename.rpartition(".")[0],
         "qr": _qr(delivery, peer),
         "routes_sentence": routes_sentence(peer),
+        "other_endpoint": _other_endpoint(peer),
         "resolver": resolver_of(peer.instance),
         "names_domains": [peer.instance.full_hostname, *peer.instance.domains],
         "own_key": peer.key_custody == KeyCustody.DEVICE,
@@ -110,6 +112,14 @@ def _router_note(peer: Peer) -> str:
     if peer.site is None:
         return ""
     return capability(peer.site.platform, peer.protocol, peer.site.platform_version).note
+
+
+def _other_endpoint(peer: Peer) -> str:
+    """Where else a WireGuard device finds the hub, whose file has room for one place; "" where there is none."""
+    server = peer.instance.server
+    if peer.is_openvpn or server is None or len(server.addresses) < 2:
+        return ""
+    return endpoint(server.addresses[1], peer.instance.wireguard_port)
 
 
 @sensitive_variables()

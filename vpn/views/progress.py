@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from vpn.actions.instance import retry_instance
 from vpn.actions.operation import DEFAULT_EXPECTED_SECONDS
 from vpn.choices import InstanceState, OperationKind, OperationState, StepState
 from vpn.models import Instance, Operation, OperationStep
+from vpn.views.plan_words import ShownPlan
 
 # A run that takes longer than expected keeps its bar short of the end.
 _LONGEST_BAR = 95
@@ -33,6 +35,7 @@ class Progress:
 
     operation: Operation
     steps: list[OperationStep]
+    plans: Sequence[ShownPlan] = ()
 
     @property
     def elapsed(self) -> timedelta:
@@ -70,14 +73,15 @@ class Progress:
         return next((step for step in self.steps if step.state == StepState.FAILED), None)
 
 
-def progress_of(operation: Operation) -> Progress:
-    """An operation with its steps, each knowing how long it has taken (`took`, None before it began)."""
+def progress_of(operation: Operation, plans: Sequence[ShownPlan] = ()) -> Progress:
+    """An operation with its steps, each knowing how long it has taken (`took`, None before it began), and what the
+    changes that it carried mean."""
     steps = list(operation.steps.all())
     for step in steps:
         began = step.started_at
         ended = step.finished_at or operation.finished_at or timezone.now()
         step.took = None if began is None else ended - began  # type: ignore[attr-defined]
-    return Progress(operation, steps)
+    return Progress(operation, steps, plans)
 
 
 @require_safe

@@ -1,0 +1,23 @@
+"""Mail that was not sent, because the portal has no mail server: staff read it in Django admin."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class Mail(models.Model):
+    """One message to one person, as it would have been sent. Nothing in it opens a door: it names pages, not tokens."""
+
+    to = models.CharField(max_length=320)
+    subject = models.CharField(max_length=200)
+    body = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-created_at", "-id"]
+        verbose_name_plural = "mail"
+
+    def __str__(self) -> str:
+        return self.subject

@@ -1,0 +1,27 @@
+"""Who was written to because of a change."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+from portal.models import Membership
+from vpn.models.change_plan import ChangePlan
+
+
+class PlanMail(models.Model):
+    """One member who is written to because of one change. The row comes first, so that nobody is written to twice."""
+
+    plan = models.ForeignKey(ChangePlan, on_delete=models.CASCADE, related_name="mails")
+    member = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="+")
+    claimed_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["plan", "member"], name="plan_mailed_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"mail to {self.member_id}"
