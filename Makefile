@@ -1,8 +1,8 @@
-# make up | down | test | check | bench: each prepares what it needs, on a machine with python3, git and make alone.
+# make up | down | test | check | bench | drill: each prepares what it needs, on a machine with python3, git and make alone.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench requirements packages test-packages
+.PHONY: help up down test check bench drill requirements packages test-packages
 
 # A python that an unprivileged process may execute too, so the distribution's before one in somebody's home.
 PYTHON := $(shell for p in /usr/bin/python3 /usr/local/bin/python3 python3; do \
@@ -17,6 +17,7 @@ help:
 	@echo "make test    the whole test suite, on SQLite and on PostgreSQL"
 	@echo "make check   linters, types, import contracts"
 	@echo "make bench   the benchmarks"
+	@echo "make drill   drawn networks: what the plan says and what packets do (EXAMPLES=300)"
 
 # setpriv: whoever kills make with -9 means the portal too.
 up: packages $(READY)
@@ -33,6 +34,9 @@ check: packages $(READY)
 
 bench: test-packages $(READY)
 	@exec $(BIN)/python -m tests.bench
+
+drill: test-packages $(READY)
+	@exec $(BIN)/python .ci/drill.py
 
 packages:
 	@.ci/packages run

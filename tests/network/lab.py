@@ -271,6 +271,20 @@ class Lab:
         self._set_up(lan, v4.prefixlen, v6.prefixlen, str(v4[1]), str(v6[1]))
         return Site(router, lan, str(v4), str(v6))
 
+    def add_behind(self, router: Node, name: str) -> Node:
+        """Add one more host behind a site's router, on a link of its own (10.250.x.2, fdfa:x::2)."""
+        number = next(self._numbers)
+        node = self._add_namespace(name, f"10.250.{number}.2", f"fdfa:{number}::2")
+        self._ip(
+            router,
+            f"link add lan{number} type veth peer name eth0 netns {node.netns}",
+            f"address add 10.250.{number}.1/24 dev lan{number}",
+            f"address add fdfa:{number}::1/64 dev lan{number} nodad",
+            f"link set lan{number} up",
+        )
+        self._set_up(node, 24, 64, f"10.250.{number}.1", f"fdfa:{number}::1")
+        return node
+
     def add_address(self, node: Node, address: str, device: str = "lo") -> None:
         """Give a node one more address (with its prefix), on its loopback interface unless told otherwise."""
         self._ip(node, f"address add {address} dev {device}" + (" nodad" if ":" in address else ""))

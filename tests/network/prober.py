@@ -76,9 +76,9 @@ def echo_datagram(door: socket.socket) -> None:
 
 
 class Probe:
-    """One question: (protocol, address, port, whether an answer is expected)."""
+    """One question: (protocol, address, port, whether an answer is expected, and from which address, "" for any)."""
 
-    def __init__(self, protocol: str, address: str, port: int, expected: bool) -> None:
+    def __init__(self, protocol: str, address: str, port: int, expected: bool, source: str) -> None:
         self.protocol, self.address, self.port, self.expected = protocol, address, port, expected
         self.result = SILENT
         kind = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}.get(protocol, socket.SOCK_RAW)
@@ -87,6 +87,8 @@ class Probe:
         self.door = socket.socket(family_of(address), kind, number)
         self.door.setblocking(False)
         self.mark = os.urandom(4)
+        if source:
+            self.door.bind((source, 0))
         self.send()
         if self.result == SILENT:
             wanted = selectors.EVENT_WRITE if kind == socket.SOCK_STREAM else selectors.EVENT_READ

@@ -18,13 +18,15 @@ _SCRIPT: Final = Path(__file__).with_name("prober.py")
 
 @dataclass(frozen=True)
 class Question:
-    """Who asks whom what: `protocol` is tcp, udp or icmp; `expected` whether an answer is waited for."""
+    """Who asks whom what: `protocol` is tcp, udp or icmp; `expected` whether an answer is waited for; `source` the
+    address to ask from, where it matters."""
 
     node: str
     protocol: str
     address: str
     port: int
     expected: bool = True
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Probers:
             asked.setdefault(question.node, []).append(index)
         for name, indexes in asked.items():
             each = [questions[index] for index in indexes]
-            listed = [[q.protocol, q.address, q.port, q.expected] for q in each]
+            listed = [[q.protocol, q.address, q.port, q.expected, q.source] for q in each]
             self._send(name, command="ask", questions=listed, seconds=seconds)
         results = [SILENT] * len(questions)
         for name, indexes in asked.items():

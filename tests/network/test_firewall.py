@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.network.firewall_world import BOARD, DATA, MAIL, SITES, STAFF, USERS, WEB, World, build, rule
+from tests.network.hub import POOL_V4, POOL_V6
 from tests.network.lab import OUTSIDE_V4, Lab, wait_until
 from vpn.agent.documents import RuleDocument
+from vpn.agent.firewall_sets import set_name
 from vpn.agent.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
@@ -319,3 +321,65 @@ def test_hits_are_counted_and_kept(world: World) -> None:
     assert world.hub.status().hits == hits
     world.apply(third)
     assert world.hub.status().hits == {third["id"]: 0}
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_errors_about_allowed_flows_come_back(world: World, version: int) -> None:
+    world.apply(rule("accept", ANNA, PARIS), rule("accept", ANNA, BERLIN))
+    hops = ["ping", "-n", "-c", "3", "-i", "0.2", "-t", "2"]
+    for site in ("berlin", "paris"):
+        answer = world.lab.run(world.alice, [*hops, world.address(site, version)], check=False).stdout
+        assert "ime to live exceeded" in answer or "Hop limit" in answer, answer
+
+
+# Who claims to be somebody else, over what, and whom he claims to be.
+FORGED: dict[str, tuple[str, Callable[[World, int], str]]] = {
+    "a member over OpenVPN": ("alice", lambda world, version: world.address("bob", version)),
+    "a member over WireGuard": ("bob", lambda world, version: world.address("alice", version)),
+    "a site over OpenVPN": ("alice", lambda world, version: world.address("paris", version)),
+    "a site over WireGuard": ("bob", lambda world, version: world.address("berlin", version)),
+    "nobody, over WireGuard": ("alice", lambda world, version: str((POOL_V4 if version == 4 else POOL_V6)[99])),
+    "nobody, over OpenVPN": ("bob", lambda world, version: str((POOL_V4 if version == 4 else POOL_V6)[99])),
+    "the hub, over OpenVPN": ("bob", lambda world, version: world.hub.v4 if version == 4 else world.hub.v6),
+}
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("claim", FORGED)
+def test_nobody_passes_for_somebody_else(world: World, claim: str, version: int) -> None:
+    name, address = FORGED[claim]
+    world.apply(policy="allow")
+    lab, sender = world.lab, world.node(name)
+    device = "wg0" if name == "alice" else "tun0"
+    target = "paris" if "WireGuard" in claim else "berlin"
+    family = "ip" if version == 4 else "ip6"
+    there = world.node(target)
+    honest, forged = world.address(name, version), address(world, version)
+    with (
+        lab.count(there, f"{family} saddr {forged} udp dport 9") as tried,
+        lab.count(there, f"{family} saddr {honest} udp dport 9") as behind,
+    ):
+        lab.inject(sender, forged, world.address(target, version), device)
+        lab.inject(sender, honest, world.address(target, version), device)
+        wait_until(lambda: behind.packets > 0, what="the packet that must arrive")
+        assert tried.packets == 0
+
+
+def test_what_is_foreign_is_named_and_undone(world: World) -> None:
+    world.apply(rule("accept", STAFF, PARIS), rule("accept", ANNA, BERLIN))
+    world.tag("bob", STAFF)
+    node, listed = world.hub.node, world.hub
+    for change in (
+        "add element inet hub {user} { 100.64.0.77 }",
+        "flush set inet hub {group}",
+        "flush map inet hub binding",
+        "add rule inet hub judge accept",
+        "flush chain inet hub rules_v4",
+        "add chain inet hub theirs",
+    ):
+        names = {"user": set_name(ANNA, 4), "group": set_name(STAFF, 4)}
+        world.lab.run(node, ["nft", change.replace("{user}", names["user"]).replace("{group}", names["group"])])
+        assert listed.apply().changed == {**NOTHING, "firewall": True}, change
+        assert listed.apply().changed == NOTHING, change
+        world.passes(web("bob", "paris"), web("alice", "berlin"))
+        world.ends(web("alice", "paris"))
