@@ -9,7 +9,12 @@ import pytest
 
 from tests.network.hub import Device, Hub, OpenVPNDevice, Watch
 from tests.network.lab import Lab, Node, Site, wait_until
+from vpn.agent import apply as apply_module
+from vpn.agent import moves
+from vpn.agent.apply import Host, supersede
+from vpn.agent.command import Place
 from vpn.agent.report import COMPONENTS
+from vpn.agent.state import State
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
 Both = Device | OpenVPNDevice
@@ -174,3 +179,30 @@ def test_whoever_was_shut_stays_shut_after_a_reboot(lab: Lab, hub: Hub, start: N
         lab.wait_ping(after, hub.v4, 20)
         stays_silent(lab, hub, before)
     assert hub.status().sessions == {}
+
+
+def test_a_crash_while_the_old_way_in_is_shut_does_not_leave_it_open(
+    lab: Lab, hub: Hub, start: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = lab.add_client("before"), lab.add_client("after")
+    old = hub.add_openvpn()
+    hub.apply_next()
+    up(lab, hub, before, old)
+    lab.wait_ping(before, hub.v4)
+    new = moved(hub, old)
+    up(lab, hub, after, new)
+    host = Host(Place(lab.host.netns), State(lab.state))
+    wait_until(lambda: moves.arrived(host.state, host.names(hub.hub)), 5, "the new handshake")
+
+    def crash(*arguments: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as killed:
+        killed.setattr(apply_module, "_bring", crash)
+        with pytest.raises(RuntimeError):
+            supersede(host, hub.hub)
+    assert hub.status().digest == "", "the portal sees that the hub stands between two states, and applies again"
+    assert hub.apply().changed["openvpn"]
+    lab.wait_ping(after, hub.v4, 3)
+    stays_silent(lab, hub, before)
+    assert hub.status().digest
