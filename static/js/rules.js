@@ -66,7 +66,7 @@ function add() {
 form.addEventListener("input", () => { form.dataset.changed = ""; });
 
 form.addEventListener("click", (event) => {
-  const button = event.target.closest("button[name]");
+  const button = event.target.closest("[name='add'], [name='move'], [name='remove']");
   if (!button) return;
   event.preventDefault();
   const row = button.closest("tr");

@@ -60,7 +60,7 @@ def save(page: Page) -> None:
     """Press the button at the end of the form."""
     expect(page.get_by_text("Not saved yet.", exact=True)).to_be_visible()
     page.get_by_role("button", name="Save").last.click()
-    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
     expect(page.get_by_text("Not saved yet.", exact=True)).to_be_hidden()
 
 
@@ -181,7 +181,7 @@ def test_the_table_works_without_javascript(browser: Browser, portal: RunningPor
     field(plain, "Destination", 4).fill("any")
     plain.get_by_role("button", name="Remove rule 1").click()
     plain.get_by_role("button", name="Save").last.click()
-    expect(plain.get_by_text("Saved.")).to_be_visible()
+    expect(plain.get_by_text("Saved.", exact=True)).to_be_visible()
     values = [field(plain, "Name", number).input_value() for number in (1, 2, 3)]
     assert values == ["typed", "printer", "new"]
     context.close()

@@ -92,7 +92,8 @@ class DnsForm(forms.Form):
         self.instance = instance
         self.saved = [{name: getattr(record, name) for name in FIELDS} for record in instance.dns_records.all()]
         self.unanswered = unanswered
-        self._show(self.saved if data is None else _posted(data))
+        self.given = self.saved if data is None else _posted(data)
+        self._show(self.given)
 
     @property
     def has_faults(self) -> bool:
@@ -103,7 +104,7 @@ class DnsForm(forms.Form):
         """Do what a button other than Save asks for: remove a row or add one. Nothing that was typed is lost."""
         if not {"remove", "add"} & set(self.data):
             return False
-        rows = [row.values for row in self.rows]
+        rows = list(self.given)
         number = self.data.get("remove", "")
         focus = len(rows)
         if "add" in self.data:

@@ -15,6 +15,7 @@ from vpn.access import get_instance, instances_of
 from vpn.choices import InstanceState
 from vpn.models import Instance
 from vpn.views.instance_head import head_of
+from vpn.views.outdated import outdated_of
 from vpn.views.peer_search import FILTERS, PeerSearch
 
 _UNDER_WAY = {InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING}
@@ -56,6 +57,7 @@ def _urgency(instance: Instance) -> tuple[bool, bool, str]:
 def _peers_context(request: HttpRequest, member: Membership, instance: Instance) -> dict[str, object]:
     search = PeerSearch.from_query(request.GET)
     head = head_of(member, instance, "peers")
+    outdated = outdated_of(instance)
     page = search.page(member, instance, number=request.GET.get("page"), total=head["peer_total"])
     return {
         **head,
@@ -63,4 +65,5 @@ def _peers_context(request: HttpRequest, member: Membership, instance: Instance)
         "filters": FILTERS,
         "page": page,
         "query": search.as_query(),
+        "outdated": outdated,
     }

@@ -14,6 +14,7 @@ from portal.models import Membership, MembershipState, Role
 from vpn.access import own_peers
 from vpn.models import Peer
 from vpn.profiles.peer import profile_states
+from vpn.views.outdated import remedy_of
 from vpn.views.peer_condition import Condition, condition_of
 
 
@@ -24,6 +25,11 @@ class Device:
     peer: Peer
     condition: Condition
     profile_state: str
+
+    @property
+    def remedy(self) -> str:
+        """What to do where its profile is outdated."""
+        return remedy_of(self.peer)
 
 
 @require_safe

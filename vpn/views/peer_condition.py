@@ -11,6 +11,7 @@ from portal.models import MembershipState
 from vpn.choices import InstanceState, KeyCustody, ProfileState
 from vpn.constants import OBSERVATION_MAX_AGE
 from vpn.models import Instance, Peer
+from vpn.views.outdated import remedy_of
 
 _HUB_NOT_THERE = {
     InstanceState.PENDING: ("waiting", "Waiting for the hub", "The hub is about to be created."),
@@ -84,7 +85,7 @@ def _tunnel(peer: Peer, profile_state: str) -> Condition:
         return Condition(
             "waiting",
             "Not connected",
-            "What the device was given is outdated. Fetch the profile again and import it in place of the old one.",
+            f"The profile that it was given is outdated. {remedy_of(peer)}",
             since=peer.last_handshake,
         )
     if peer.last_handshake is None:

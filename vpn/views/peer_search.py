@@ -16,6 +16,7 @@ from vpn.access import peers_of
 from vpn.choices import PeerType
 from vpn.models import Instance, Peer
 from vpn.models.querysets import PeerQuerySet, connected_filter
+from vpn.views.outdated import outdated_of
 
 PEERS_EACH_PAGE = 50
 _LONGEST_SEARCH = 100
@@ -28,7 +29,13 @@ class Filter(NamedTuple):
     label: str
 
 
-FILTERS = (Filter("all", "All"), Filter("sites", "Sites"), Filter("clients", "Clients"), Filter("offline", "Offline"))
+FILTERS = (
+    Filter("all", "All"),
+    Filter("sites", "Sites"),
+    Filter("clients", "Clients"),
+    Filter("offline", "Offline"),
+    Filter("outdated", "Outdated"),
+)
 _VALUES = {one.value for one in FILTERS}
 
 
@@ -65,6 +72,8 @@ class PeerSearch:
             found = found.filter(type=PeerType.SITE if self.show == "sites" else PeerType.CLIENT)
         elif self.show == "offline":
             found = found.exclude(connected_filter())
+        elif self.show == "outdated":
+            found = found.filter(pk__in=outdated_of(instance).ids)
         if self.text:
             found = found.filter(_matches(self.text, instance))
         return found.order_by("-type", "created_at", "id")

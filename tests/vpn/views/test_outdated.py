@@ -1,0 +1,77 @@
+"""Outdated profiles are marked where people look, until they are fetched again."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.test import Client
+
+from portal.models import Membership
+from tests.factories import make_client_peer, make_member, settle
+from vpn.actions.instance_settings import update_instance
+from vpn.actions.profile import deliver_profile
+from vpn.choices import KeyCustody
+from vpn.models import Instance, Peer
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def laptop(instance: Instance, member: Membership) -> Peer:
+    """A split tunnel whose profile a new route outdates, beside a device that never had a profile."""
+    peer = make_client_peer(instance, member, "laptop")
+    make_client_peer(instance, make_member(instance.organization), "tablet")
+    settle(instance)
+    deliver_profile(peer)
+    return peer
+
+
+def text_of(browser: Client, path: str) -> str:
+    page = browser.get(path).content.decode()
+    return " ".join(re.sub(r"<[^>]+>", " ", page.split("<main")[1]).split())
+
+
+def outdate(instance: Instance) -> None:
+    update_instance(instance, pushed_routes=["10.99.0.0/16"])
+    settle(instance)
+
+
+def test_the_instance_counts_them_and_lists_them(admin_browser: Client, instance: Instance, laptop: Peer) -> None:
+    path = f"/instances/{instance.pk}/"
+    assert "profile outdated" not in text_of(admin_browser, path)
+    outdate(instance)
+    page = text_of(admin_browser, path)
+    assert "1 of 1 delivered profile is outdated" in page
+    assert page.count("profile outdated") == 1
+    found = text_of(admin_browser, f"{path}?show=outdated")
+    assert "laptop" in found
+    assert "tablet" not in found
+
+
+def test_fetching_it_again_clears_it(admin_browser: Client, instance: Instance, laptop: Peer) -> None:
+    outdate(instance)
+    path = f"/instances/{instance.pk}/"
+    assert "profile outdated" in text_of(admin_browser, path)
+    deliver_profile(laptop)
+    assert "profile outdated" not in text_of(admin_browser, path)
+    assert "Every profile that was delivered is as it should be." in text_of(admin_browser, f"{path}?show=outdated")
+
+
+def test_a_change_that_does_not_concern_it_marks_nothing(
+    admin_browser: Client, instance: Instance, laptop: Peer
+) -> None:
+    update_instance(instance, public_dns=["1.1.1.1"], firewall_policy="deny")
+    assert "outdated" not in text_of(admin_browser, f"/instances/{instance.pk}/").replace("Outdated", "")
+
+
+def test_whose_it_is_sees_what_to_do(member_browser: Client, instance: Instance, laptop: Peer) -> None:
+    outdate(instance)
+    assert "Fetch it again and import it in place of the old one." in text_of(member_browser, "/my/")
+    assert "Fetch it again" in text_of(member_browser, f"/peers/{laptop.pk}/")
+
+
+def test_a_key_that_is_gone_is_to_be_renewed(admin_browser: Client, instance: Instance, laptop: Peer) -> None:
+    outdate(instance)
+    Peer.objects.filter(pk=laptop.pk).update(key_custody=KeyCustody.DESTROYED)
+    assert "Renew its keys" in text_of(admin_browser, f"/peers/{laptop.pk}/")

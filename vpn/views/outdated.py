@@ -1,0 +1,54 @@
+"""Which delivered profiles of an instance are outdated: worked out once for each change, not for each look."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.core.cache import cache
+from django.db.models import Count, Max
+
+from vpn.choices import KeyCustody, ProfileState
+from vpn.models import Instance, Peer
+from vpn.profiles.peer import profile_states
+
+_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Outdated:
+    """The peers whose delivered profile is outdated, out of so many that were delivered."""
+
+    ids: frozenset[UUID]
+    delivered: int
+
+
+def outdated_of(instance: Instance) -> Outdated:
+    """The instance's outdated profiles; one query while neither settings nor deliveries changed."""
+    delivered = instance.peers.exclude(delivered_digest="").order_by()
+    found = delivered.aggregate(count=Count("pk"), last=Max("delivered_at"))
+    if not found["count"]:
+        return Outdated(frozenset(), 0)
+    key = _key(instance, found["count"], found["last"])
+    ids = cache.get(key)
+    if ids is None:
+        rows = delivered.select_related("member__user", "site")
+        states = profile_states(instance, rows)
+        ids = [str(pk) for pk, state in states.items() if state == ProfileState.OUTDATED]
+        cache.set(key, ids, _SECONDS)
+    return Outdated(frozenset(map(UUID, ids)), found["count"])
+
+
+def _key(instance: Instance, *seen: object) -> str:
+    """What the answer depends on, in one word."""
+    servers = instance.server.addresses if instance.server is not None else ()
+    depends = repr((instance.desired_generation, servers, seen))
+    return f"outdated:{instance.pk}:{hashlib.sha256(depends.encode()).hexdigest()}"
+
+
+def remedy_of(peer: Peer) -> str:
+    """What to do about an outdated profile, in a sentence."""
+    if peer.key_custody == KeyCustody.DESTROYED:
+        return "Renew its keys, since the portal no longer has them, and fetch the new profile."
+    return "Fetch it again and import it in place of the old one."
