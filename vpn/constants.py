@@ -8,6 +8,8 @@ LABEL_TEXT_LENGTH: Final = (1, 40)
 HOSTNAME_LENGTH: Final = (3, 20)
 
 DEFAULT_PUBLIC_DNS: Final = ("9.9.9.9", "149.112.112.112")
+# The same servers, for hubs that are reached over IPv6 alone.
+DEFAULT_PUBLIC_DNS_V6: Final = ("2620:fe::fe", "2620:fe::9")
 
 # Ports are unique across the portal, so that an instance can move between servers without a new profile.
 FIRST_PORT: Final = 20000

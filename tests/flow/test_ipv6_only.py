@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.flow.story import add_client, fetch_profile, id_in
+from tests.network.dns_lab import serve_dns
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Site, wait_until
 from tests.network.underlay import add_behind, host_without
 from tests.running_portal import RunningPortal
@@ -73,6 +74,19 @@ def test_branch_and_devices_without_ipv4_reach_each_other(lab: Lab, admin: Visit
     # Into the tunnel all the same, where the hub says so.
     refused = lab.run(phone, ["ping", "-n", "-c", "1", "-W", "3", OUTSIDE_V4], check=False)
     assert "nreachable" in refused.stdout
+
+
+def test_names_of_the_world_are_answered(lab: Lab, admin: Visitor) -> None:
+    server, known = "2620:fe::fe", "93.184.215.14"
+    lab.add_address(lab.outside, f"{server}/128")
+    lab.route(lab.internet, f"{server}/128", lab.outside)
+    serve_dns(lab, lab.outside, {"www.example.com": known}, [server])
+    assert server in admin.get(f"/instances/{story['instance']}/dns/").text
+    phone = add_behind(lab, "reader", v4=False)
+    values = {"device": "reader", "route_all": "true", "protocol": "wireguard"}
+    lab.wg_quick_up(phone, fetch_profile(admin, add_client(admin, story["instance"], **values)))
+    look_up = ["getent", "ahostsv4", "www.example.com"]
+    wait_until(lambda: known in lab.run(phone, look_up, check=False).stdout, 20, "an answer through the hub")
 
 
 def test_nothing_went_wrong_unnoticed(portal: RunningPortal) -> None:

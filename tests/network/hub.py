@@ -124,6 +124,7 @@ class Device:
     subnets: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    expires_at: int | None = None
     former: OpenVPNDevice | None = None
 
     def document(self) -> spec.WireGuardPeerDocument:
@@ -156,6 +157,7 @@ class OpenVPNDevice:
     compat: bool = False
     tags: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    expires_at: int | None = None
     former: Device | None = None
 
     def document(self) -> spec.OpenVPNPeerDocument:
@@ -180,6 +182,8 @@ def add_optional(
         document["tags"] = list(device.tags)
     if device.names:
         document["names"] = list(device.names)
+    if device.expires_at is not None:
+        document["expires_at"] = device.expires_at
     if device.former is not None:
         document["former"] = device.former.document()
 

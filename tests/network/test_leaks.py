@@ -7,7 +7,7 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -89,15 +89,6 @@ class World:
     dns: DnsServer
 
 
-@dataclass(frozen=True)
-class Laptop:
-    """A device that sends everything, how it is connected, and the tunnel's ends as its link may show them."""
-
-    node: Node
-    endpoints: list[Endpoint]
-    kill_listener: Callable[[], None]
-
-
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     if os.geteuid() != 0:
@@ -129,30 +120,35 @@ def world() -> Iterator[World]:
         agent.close()
 
 
-def over_wireguard(world: World, node: Node, *hosts: str) -> Laptop:
-    """Connect with wg-quick, as a user of Linux does."""
+def over_wireguard(world: World, node: Node, *hosts: str) -> Callable[[], None]:
+    """Connect with wg-quick, as a user of Linux does; returns what kills the hub's side."""
     lab, hub = world.lab, world.hub
     device = hub.add()
     hub.apply_next()
     profile = wireguard_profile(hub, device, hosts[0], everything=True, dns=hub.dns)
     lab.wg_quick_up(node, wireguard.render(profile))
-    return Laptop(node, [("udp", hosts[0], hub.port)], lambda: kill(lab, "wireguard-go", hub.interface))
+    return lambda: kill(lab, "wireguard-go", hub.interface)
 
 
-def over_openvpn(world: World, node: Node, *hosts: str) -> Laptop:
-    """Connect with Debian's openvpn and the lines that its users add for DNS."""
+def over_openvpn(world: World, node: Node, *hosts: str) -> Callable[[], None]:
+    """Connect with Debian's openvpn and the lines that its users add for DNS; returns what kills the hub's side."""
     lab, hub = world.lab, world.hub
     assert hub.authority is not None
-    port = hub.authority.port
     device = hub.add_openvpn(route_all=True)
     hub.apply_next()
     profile = openvpn.render(openvpn_profile(hub, device, hosts))
     lab.openvpn_up(node, RESOLVCONF + profile)
-    ends: list[Endpoint] = [(protocol, host, port) for host in hosts for protocol in ("udp", "tcp")]
-    return Laptop(node, ends, lambda: kill(lab, "openvpn", f"{hub.hub}/openvpn/udp.conf"))
+    return lambda: kill(lab, "openvpn", f"{hub.hub}/openvpn/udp.conf")
 
 
 CONNECT: Final = {"wireguard": over_wireguard, "openvpn": over_openvpn}
+
+
+def ends(world: World, hosts: Sequence[str]) -> list[Endpoint]:
+    """The hub's ends of the tunnels, as a device's link may show them."""
+    assert world.hub.authority is not None
+    ports = (("udp", world.hub.port), ("udp", world.hub.authority.port), ("tcp", world.hub.authority.port))
+    return [(protocol, host, port) for host in hosts for protocol, port in ports]
 
 
 def kill(lab: Lab, program: str, argument: str) -> None:
@@ -191,8 +187,8 @@ def test_nothing_is_seen_beside_the_tunnel(world: World, protocol: str, families
     node = with_local_resolver(lab, f"{protocol}{families}")
     hosts = [lab.host.v4 if family == "4" else lab.host.v6 for family in families]
     asked = len(world.dns.asked())
-    laptop = CONNECT[protocol](world, node, *hosts)
-    with watching(lab, node, laptop.endpoints) as watcher:
+    with watching(lab, node, ends(world, hosts)) as watcher:
+        kill_listener = CONNECT[protocol](world, node, *hosts)
         assert browse(world, node) == EVERYTHING
         assert watcher.seen() == []
         assert len(world.dns.asked()) > asked, "the hub asked for it"
@@ -200,7 +196,7 @@ def test_nothing_is_seen_beside_the_tunnel(world: World, protocol: str, families
             known = lab.state / world.hub.hub / "endpoints.json"
             own = node.v4 if "4" in families else node.v6
             wait_until(lambda: known.exists() and own in known.read_text(), 10, "the watch to know where the laptop is")
-        laptop.kill_listener()
+        kill_listener()
         browse(world, node, 1.0)
         wait_until(lambda: browse(world, node, 2.0) == EVERYTHING, 30, "the tunnel to be back")
         assert watcher.seen() == []
@@ -212,11 +208,10 @@ def test_a_family_that_the_server_lacks_does_not_leak_either(world: World, proto
     lab = world.lab
     node = with_local_resolver(lab, f"{protocol}no{missing}")
     there = {what for what in EVERYTHING if f"IPv{missing}" not in what}
-    with host_without(lab, missing) as host:
-        laptop = CONNECT[protocol](world, node, host.v4 or host.v6)
-        with watching(lab, node, laptop.endpoints) as watcher:
-            worked = browse(world, node)
-            assert watcher.seen() == []
+    with host_without(lab, missing) as host, watching(lab, node, ends(world, [host.v4 or host.v6])) as watcher:
+        CONNECT[protocol](world, node, host.v4 or host.v6)
+        worked = browse(world, node)
+        assert watcher.seen() == []
     # Sending a datagram is no proof of anything.
     assert worked - {f"datagram over IPv{missing}"} == there
 

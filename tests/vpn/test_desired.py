@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from portal.actions.group import change_group, create_group
 from portal.models import MembershipState, Organization
@@ -153,6 +155,17 @@ def test_a_peer_deleted_while_it_is_shut_out_is_not_removed_twice(instance: Inst
 def test_a_new_epoch_travels_whole(instance: Instance) -> None:
     Instance.objects.filter(pk=instance.pk).update(epoch=2)
     assert not compile_change(instance.pk).is_delta
+
+
+def test_the_hub_knows_when_a_peers_time_is_over_and_never_ends_it_before(instance: Instance) -> None:
+    peer = instance.peers.filter(type="client")[0]
+    moment = timezone.now().replace(microsecond=1) + timedelta(hours=1)
+    update_peer(peer, expires_at=moment)
+    document = compile_spec(instance.pk).document
+    assert document["peers"][str(peer.pk)]["expires_at"] == int(moment.timestamp()) + 1
+    assert parse_spec(document).document()["peers"] == document["peers"]
+    others = [spec for peer_id, spec in document["peers"].items() if peer_id != str(peer.pk)]
+    assert not any("expires_at" in spec for spec in others)
 
 
 def test_a_deactivated_member_is_left_out_though_nobody_said_so(instance: Instance) -> None:

@@ -126,6 +126,26 @@ def test_the_page_of_a_wireguard_profile_names_the_other_endpoint(client_peer: P
         assert (words in admin_browser.post(f"/peers/{client_peer.pk}/profile/").content.decode()) is said
 
 
+@pytest.mark.parametrize(
+    ("servers", "carries_ipv4", "carries_ipv6", "gap"),
+    [
+        (["9.9.9.9"], True, False, ""),
+        (["9.9.9.9"], False, True, "IPv4"),
+        (["9.9.9.9", "2620:fe::fe"], False, True, ""),
+        (["2620:fe::fe"], True, False, "IPv6"),
+        (["9.9.9.9", "2620:fe::fe"], False, False, "IPv4 and IPv6"),
+    ],
+)
+def test_resolvers_that_the_server_cannot_ask_are_told(
+    instance: Instance, admin_browser: Client, servers: list[str], carries_ipv4: bool, carries_ipv6: bool, gap: str
+) -> None:
+    Instance.objects.update(public_dns=servers)
+    Server.objects.update(carries_ipv4=carries_ipv4, carries_ipv6=carries_ipv6)
+    page = admin_browser.get(f"/instances/{instance.pk}/dns/").content.decode()
+    assert ("None of these can be asked" in page) is bool(gap)
+    assert f"has no {gap} to the internet" in page or not gap
+
+
 def test_the_settings_say_where_the_hub_is_reached(instance: Instance, admin_browser: Client) -> None:
     at(instance, V4, V6)
     page = admin_browser.get(f"/instances/{instance.pk}/settings/").content.decode()

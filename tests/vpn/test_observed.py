@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -10,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from portal.models import Organization
+from portal.models import Membership, MembershipState, Organization, User
 from tests.factories import make_client_peer, make_instance, make_member
 from vpn.actions.instance_settings import update_instance
 from vpn.actions.peer import rotate_keys
@@ -54,6 +55,35 @@ def test_an_old_handshake_is_no_connection(peer: Peer) -> None:
     assert not seen.is_connected
     assert seen.connected_from is None
     assert seen.last_handshake is not None
+
+
+@pytest.mark.parametrize(
+    "how", ["its time is over", "its member is deactivated", "the account is off", "it is disabled"]
+)
+def test_who_is_shut_out_is_not_connected_however_fresh_the_handshake(peer: Peer, how: str) -> None:
+    assert observe(peer, handshake=5).is_connected
+    assert peer.member is not None
+    rows = Peer.objects.filter(pk=peer.pk)
+    if how == "its time is over":
+        rows.update(expires_at=timezone.now())
+    elif how == "its member is deactivated":
+        Membership.objects.filter(pk=peer.member.pk).update(state=MembershipState.DEACTIVATED)
+    elif how == "the account is off":
+        User.objects.filter(pk=peer.member.user_id).update(is_active=False)
+    else:
+        rows.update(enabled=False)
+    seen = Peer.objects.select_related("instance", "member__user").get(pk=peer.pk)
+    assert not seen.is_connected
+    assert not Peer.objects.connected().exists()
+    counted: Any = Instance.objects.with_peer_counts().get()
+    assert counted.connected_count == 0
+
+
+def test_a_site_and_a_device_count_as_two_that_are_connected(peer: Peer, instance: Instance, site_peer: Peer) -> None:
+    Instance.objects.update(observed_at=timezone.now())
+    Peer.objects.update(last_handshake=timezone.now())
+    counted: Any = Instance.objects.with_peer_counts().get()
+    assert counted.connected_count == 2
 
 
 def test_nothing_counts_as_connected_when_nobody_has_looked_for_a_while(peer: Peer) -> None:

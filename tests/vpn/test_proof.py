@@ -9,6 +9,7 @@ from tests.factories import make_region
 from tests.vpn.test_apply_job import Server as Confirming
 from vpn.actions.instance import create_instance
 from vpn.choices import InstanceState, StepState
+from vpn.constants import DEFAULT_PUBLIC_DNS, DEFAULT_PUBLIC_DNS_V6
 from vpn.drivers.base import Proof
 from vpn.jobs.provision import provision_instance
 from vpn.models import Instance, OperationStep, Server
@@ -68,3 +69,13 @@ def test_ipv4_has_to_be_proven_where_there_is_one_and_the_other_is_told(
     assert step.state == (StepState.SUCCEEDED if ready else StepState.FAILED)
     for word in words:
         assert word in step.message
+
+
+@pytest.mark.parametrize(("address", "servers"), [(V4, DEFAULT_PUBLIC_DNS), (V6, DEFAULT_PUBLIC_DNS_V6)])
+def test_a_hub_begins_with_resolvers_that_it_can_ask(
+    admin: Membership, monkeypatch: pytest.MonkeyPatch, address: str, servers: tuple[str, ...]
+) -> None:
+    make_region()
+    Server.objects.update(address=address)
+    instance, _ = provisioned(admin, Reachable(address), monkeypatch)
+    assert instance.public_dns == list(servers)

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from vpn.agent import moves, preflight
+from vpn.agent import expiry, moves, preflight
 from vpn.agent.command import Place
 from vpn.agent.components import dns, egress, firewall, namespace, openvpn, routing, wireguard
 from vpn.agent.errors import BASE_MISMATCH, CONFLICT, DESTROYED, FAILED, STALE, AgentError
@@ -73,7 +73,7 @@ def _replace(host: Host, saved: Saved | None, wanted: Saved) -> dict[str, bool]:
     with _unsettled(host, spec.hub):
         changed = reconcile(host, spec, saved.spec if saved else None)
         if saved is not None:
-            firewall.cut(host.names(spec.hub), _given_up(saved.spec.peers, spec.peers))
+            firewall.cut(host.names(spec.hub), _given_up(saved.spec.peers, expiry.lasting(spec.peers, time.time())))
         if is_new:
             host.state.save_prepared(wanted)
         host.state.exhume(spec.hub)
@@ -92,7 +92,8 @@ def _withdraw(host: Host, saved: Saved, spec: HubSpec) -> None:
     with suppress(AgentError, OSError):
         host.state.unsettle(spec.hub)
         change = moves.open_ways_of(host.state, spec.hub, Change({key: (peer, None) for key, peer in leaving.items()}))
-        _follow(host, host.names(spec.hub), rest, change)
+        lasting = replace(rest, peers=expiry.lasting(rest.peers, time.time()))
+        _follow(host, host.names(spec.hub), lasting, change)
     with suppress(AgentError, OSError):
         host.state.save(Saved.of(rest))
 
@@ -124,6 +125,7 @@ def apply_delta(host: Host, delta: HubDelta) -> HubReport:
             change = saved.change(delta)
             saved.advance(delta, change)
             with _unsettled(host, delta.hub):
+                change = expiry.lasting_of(host.state, delta.hub, change, time.time())
                 changed = _bring(host, names, saved.spec, moves.open_ways_of(host.state, delta.hub, change))
                 host.state.save_delta(saved, delta)
         except BaseException:
@@ -182,6 +184,7 @@ def supersede(host: Host, hub: str) -> set[str]:
         # Marked before it is remembered that they are over: a crash in between must not leave them in.
         with _unsettled(host, hub):
             change = moves.shut(host.state, hub, saved.spec.peers, arrived)
+            change = expiry.lasting_of(host.state, hub, change, time.time())
             if was_settled:
                 _bring(host, names, saved.spec, change)
             else:
@@ -189,12 +192,35 @@ def supersede(host: Host, hub: str) -> set[str]:
         return set(change.peers)
 
 
+def expire(host: Host, hub: str) -> set[str]:
+    """End the peers whose time is over; return which those are."""
+    if not expiry.is_due(host.state, hub):
+        return set()
+    with host_lock(host.state.directory):
+        saved = host.state.load(hub)
+        if saved is None or host.state.tombstone(hub) is not None:
+            return set()
+        now = time.time()
+        over = expiry.over(host.state, hub, saved.spec.peers, now)
+        was_settled = host.state.settled(hub)
+        with _unsettled(host, hub):
+            if was_settled:
+                change = Change({peer_id: (peer, None) for peer_id, peer in over.items()})
+                _bring(host, host.names(hub), saved.spec, moves.open_ways_of(host.state, hub, change))
+            else:
+                reconcile(host, saved.spec)
+        expiry.settle(host.state, hub, saved.spec.peers, now)
+        return set(over)
+
+
 def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[str, bool]:
     """Compare the hub with `spec`, change what differs, and return which components that was. Needs the host's lock.
 
     `saved` is what the hub was to be before, where that is known.
     """
-    spec = replace(spec, peers=moves.open_ways(host.state, spec.hub, spec.peers))
+    now, wanted = time.time(), spec
+    expiry.expect(host.state, spec.hub, spec.peers, now)
+    spec = replace(spec, peers=expiry.lasting(moves.open_ways(host.state, spec.hub, spec.peers), now))
     names = host.names(spec.hub)
     marks = host.state.marks(spec.hub)
     before = dict(marks)
@@ -222,6 +248,7 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
     if asking is not spec:
         firewall.ensure(names, spec, marks)
         host.state.save_marks(spec.hub, marks)
+    expiry.settle(host.state, spec.hub, wanted.peers, now)
     return changed
 
 
@@ -256,9 +283,11 @@ def _is_alive(host: Host, names: Names) -> bool:
 
 def _bring(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str, bool]:
     """Bring the hub to `spec`, which `change` led to: by that alone where that is enough."""
-    if _is_small(change) and _is_alive(host, names):
-        return _follow(host, names, spec, change)
-    return reconcile(host, spec)
+    if not _is_small(change) or not _is_alive(host, names):
+        return reconcile(host, spec)
+    now = time.time()
+    expiry.expect(host.state, spec.hub, spec.peers, now)
+    return _follow(host, names, replace(spec, peers=expiry.lasting(spec.peers, now)), change)
 
 
 def _follow(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str, bool]:

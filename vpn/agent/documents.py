@@ -6,11 +6,13 @@ from typing import TypedDict
 
 
 class _AnyPeerDocument(TypedDict, total=False):
-    """What every peer may have: `tags` that firewall rules name it by, `names` below the hub's domain, and as `former`
-    what it was before it changed its protocol, good until it connects over the new one."""
+    """What every peer may have: `tags` that firewall rules name it by, `names` below the hub's domain, in `expires_at`
+    the moment (Unix time) from when on it is let in no more, and as `former` what it was before it changed its
+    protocol, good until it connects over the new one."""
 
     tags: list[str]
     names: list[str]
+    expires_at: int
     former: WireGuardPeerDocument | OpenVPNPeerDocument
 
 

@@ -10,7 +10,7 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from vpn.agent import inside, moves
+from vpn.agent import expiry, inside, moves
 from vpn.agent.apply import Host
 from vpn.agent.components import dns, egress, firewall, namespace, openvpn, routing, wireguard
 from vpn.agent.errors import AgentError
@@ -53,7 +53,8 @@ def _look(host: Host, hub: str, device: wireguard.Device) -> list[str] | None:
     if saved is None or number is None or not host.state.settled(hub):
         return None
     names, marks, link = host.names(hub), host.state.marks(hub), Link(number)
-    spec = replace(saved.spec, peers=moves.ways_now(host.state, hub, saved.spec.peers))
+    there_now = expiry.there_now(host.state, hub, saved.spec.peers)
+    spec = replace(saved.spec, peers=moves.ways_now(host.state, hub, there_now))
     there = inside.look(names.inside)
     return [
         *wireguard.drift(names, spec, device, there),

@@ -22,8 +22,9 @@ KEY: Final = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 
 _MOST_TAGS: Final = 1000
 _MOST_NAMES: Final = 16
+_LAST_MOMENT: Final = 2**40  # seconds since 1970
 # Fields that came later: a peer without them is as good.
-_OPTIONAL_FIELDS: Final = frozenset({"tags", "names", "former"})
+_OPTIONAL_FIELDS: Final = frozenset({"tags", "names", "expires_at", "former"})
 _WIREGUARD_FIELDS: Final = frozenset({"public_key", "preshared_key", "allowed_ips", "routes"})
 _OPENVPN_FIELDS: Final = frozenset({"protocol", "common_name", "addresses", "routes", "route_all", "compat"})
 
@@ -38,6 +39,7 @@ class WireGuardPeer:
     routes: tuple[str, ...]
     tags: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    expires_at: int | None = None
     former: OpenVPNPeer | None = None
 
     @property
@@ -68,6 +70,7 @@ class OpenVPNPeer:
     compat: bool
     tags: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    expires_at: int | None = None
     former: WireGuardPeer | None = None
 
     @property
@@ -98,6 +101,8 @@ def _add_optional(document: WireGuardPeerDocument | OpenVPNPeerDocument, peer: P
         document["tags"] = list(peer.tags)
     if peer.names:
         document["names"] = list(peer.names)
+    if peer.expires_at is not None:
+        document["expires_at"] = peer.expires_at
     if peer.former is not None:
         document["former"] = peer.former.document()
 
@@ -219,6 +224,7 @@ def _wireguard_peer(peer_id: str, document: object, faults: Faults, optional: fr
         routes=checks.networks(data.get("routes"), f"{where} routes", faults),
         tags=checks.texts(data.get("tags", []), f"{where} tags", TAG, _MOST_TAGS, faults),
         names=checks.texts(data.get("names", []), f"{where} names", NAME, _MOST_NAMES, faults),
+        expires_at=_moment(data.get("expires_at"), f"{where} expires_at", faults),
     )
     if not set(peer.routes) <= set(peer.allowed_ips):
         faults.append(f"{where} has routes that are not in its allowed_ips")
@@ -239,6 +245,7 @@ def _openvpn_peer(peer_id: str, document: object, faults: Faults, optional: froz
         compat=checks.flag(data.get("compat"), f"{where} compat", faults),
         tags=checks.texts(data.get("tags", []), f"{where} tags", TAG, _MOST_TAGS, faults),
         names=checks.texts(data.get("names", []), f"{where} names", NAME, _MOST_NAMES, faults),
+        expires_at=_moment(data.get("expires_at"), f"{where} expires_at", faults),
     )
     addresses = [ipaddress.ip_network(address) for address in peer.addresses]
     lengths = [(network.version, network.prefixlen) for network in addresses]
@@ -247,3 +254,7 @@ def _openvpn_peer(peer_id: str, document: object, faults: Faults, optional: froz
     if set(peer.routes) & set(peer.addresses):
         faults.append(f"{where} has routes that are its addresses")
     return peer
+
+
+def _moment(value: object, name: str, faults: Faults) -> int | None:
+    return None if value is None else checks.number(value, name, 1, _LAST_MOMENT, faults)

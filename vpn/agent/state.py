@@ -8,6 +8,7 @@ destroyed/<hub>.json    what was destroyed, so that a late apply cannot bring it
 <hub>/journal           the deltas since, one a line, so that one peer more does not rewrite megabytes
 <hub>/unsettled         there while reality is being changed: whoever finds it compares everything
 <hub>/endpoints.json    where the peers were last heard from
+<hub>/due               when the time of a peer is over next (see expiry)
 <hub>/moves.json        who changes protocol, and from when on the new one counts
 <hub>/openvpn/          what OpenVPN's listeners read (see openvpn_config)
 <hub>/dns/              what the hub's resolver reads (see resolver_config)
@@ -305,6 +306,21 @@ class State:
         """Remember moves; losing one would let a session in that is over."""
         files.private_directory(self.directory / hub)
         files.replace(self._path(hub, "moves.json"), json.dumps(moves, sort_keys=True))
+
+    def due(self, hub: str) -> int | None:
+        """Return when (Unix time) the time of one of a hub's peers is over next, None where that is never."""
+        text = files.read_text(self._path(hub, "due"))
+        return int(text) if text is not None and text.isdecimal() else None
+
+    def save_due(self, hub: str, moment: int | None) -> None:
+        """Remember when the time of a peer is over next; a power cut ends all peers, and `restore` looks anew."""
+        if moment == self.due(hub):
+            return
+        if moment is None:
+            self._path(hub, "due").unlink(missing_ok=True)
+        else:
+            files.private_directory(self.directory / hub)
+            files.replace(self._path(hub, "due"), str(moment), durable=False)
 
     def host_marks(self) -> dict[str, str]:
         """Return the marks for what all hubs of the host share."""

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Final
 
 from vpn.agent import uapi
-from vpn.agent.apply import FAMILIES, Host, reconcile_host, restore, supersede
+from vpn.agent.apply import FAMILIES, Host, expire, reconcile_host, restore, supersede
 from vpn.agent.components import dns, egress, namespace, openvpn, wireguard
 from vpn.agent.errors import AgentError
 from vpn.agent.lock import host_lock
@@ -49,6 +49,12 @@ class Watch:
         for hub in self.host.state.hubs():
             for peer_id in supersede(self.host, hub):
                 _say(f"{hub}: {peer_id} came over its new protocol")
+
+    def expire(self) -> None:
+        """End the peers whose time is over."""
+        for hub in self.host.state.hubs():
+            for peer_id in expire(self.host, hub):
+                _say(f"{hub}: the time of {peer_id} is over")
 
     def relink(self) -> None:
         """Restore each hub whose link to the host is not there."""
@@ -137,7 +143,12 @@ def watch(host: Host) -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     keeper = Watch(host)
-    intervals = {keeper.heal: INTERVAL, keeper.follow: FOLLOW_INTERVAL, keeper.snapshot: SNAPSHOT_INTERVAL}
+    intervals = {
+        keeper.heal: INTERVAL,
+        keeper.follow: FOLLOW_INTERVAL,
+        keeper.expire: INTERVAL,
+        keeper.snapshot: SNAPSHOT_INTERVAL,
+    }
     intervals |= {keeper.relink: LINK_INTERVAL, keeper.guard: LINK_INTERVAL}
     due = {look: (interval, 0.0) for look, interval in intervals.items()}
     while not stop.is_set():

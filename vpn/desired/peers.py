@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
@@ -38,6 +39,7 @@ def admitted(instance: Instance) -> Iterable[Peer]:
         "former_preshared_key_sealed",
         "subnets",
         "route_all",
+        "expires_at",
         "dns_label",
         "site",
         "member",
@@ -53,6 +55,8 @@ def document_of(instance: Instance, peer: Peer, tags: Tags) -> dict[str, Any]:
             instance, peer, peer.former_protocol, peer.former_public_key, peer.former_preshared_key
         )
     # What is empty is left out, as the agent does: both sides digest the very same document.
+    if peer.expires_at is not None:
+        document["expires_at"] = math.ceil(peer.expires_at.timestamp())  # never before the portal says so
     if own_tags := tags.of(peer):
         document["tags"] = own_tags
     if peer.relative_name:

@@ -139,7 +139,7 @@ class SubnetFields(ProtocolFields):
     subnets = NetworksField(
         label="Subnets behind the router",
         required=False,
-        help_text="One network per line, such as 10.1.0.0/24.",
+        help_text="One network per line, IPv4 or IPv6, such as 10.1.0.0/24 or fd10:1::/64.",
     )
     confirm_broad_routes = ConfirmationField(
         label="Yes, route these wide ranges to this site",

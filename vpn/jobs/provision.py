@@ -19,6 +19,7 @@ from vpn.actions.progress import begin_step, fail_operation, finish_operation, f
 from vpn.actions.recovery import raise_epoch
 from vpn.addressing import HUB_HOST, host_addresses, probe_host
 from vpn.choices import InstanceState, OperationKind, OperationState, StepName
+from vpn.constants import DEFAULT_PUBLIC_DNS, DEFAULT_PUBLIC_DNS_V6
 from vpn.desired import Unsettled, compile_spec
 from vpn.desired.header import resolver_of
 from vpn.drivers.base import AgentError, Proof, Unreachable, errors
@@ -109,6 +110,10 @@ def _prepare_server(pk: UUID, token: UUID) -> str:
         instance.save(update_fields=["server"])
     if not instance.server.addresses:
         raise StepFailed("The server has no public address. Set HUB_ADDRESS and start the portal again.")
+    if all(":" in address for address in instance.server.addresses):
+        # It would not reach the usual ones. What an admin has chosen meanwhile stays.
+        usual = Instance.objects.filter(pk=pk, public_dns=list(DEFAULT_PUBLIC_DNS))
+        usual.update(public_dns=list(DEFAULT_PUBLIC_DNS_V6))
     driver_for(instance.region.driver).check()
     return f"{instance.server.name} answers."
 

@@ -161,6 +161,16 @@ class Instance(models.Model):
         return self.applied_generation >= self.desired_generation and self.applied_epoch == self.epoch
 
     @property
+    def dns_gap(self) -> str:
+        """The family over which the server reaches none of the public resolvers, in a word; "" where it reaches one."""
+        if self.server is None or not self.public_dns:
+            return ""
+        carried = {4: self.server.carries_ipv4, 6: self.server.carries_ipv6}
+        families = {6 if ":" in address else 4 for address in self.public_dns}
+        lost = [f"IPv{family}" for family in sorted(families) if not carried[family]]
+        return " and ".join(lost) if len(lost) == len(families) else ""
+
+    @property
     def server_ready(self) -> bool:
         """Ready, with every change applied."""
         return self.state == InstanceState.READY and self.is_settled and not self.failure

@@ -162,8 +162,10 @@ class Peer(models.Model):
         """A handshake within 180 s or an OpenVPN session, observed at most 10 s ago; as PeerQuerySet.connected."""
         observed_at = self.instance.observed_at
         now = timezone.now()
-        if not self.enabled or observed_at is None or observed_at <= now - timedelta(seconds=OBSERVATION_MAX_AGE):
+        if observed_at is None or observed_at <= now - timedelta(seconds=OBSERVATION_MAX_AGE):
             return False
+        if not self.is_admitted:
+            return False  # whoever is shut out may have shaken hands a moment before
         if self.is_openvpn:
             return self.connected_from is not None
         return self.last_handshake is not None and self.last_handshake > now - timedelta(seconds=HANDSHAKE_TIMEOUT)

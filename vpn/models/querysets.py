@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from vpn.models.peer import Peer  # noqa: F401 - named in a type argument
 
 
+def admitted_filter(prefix: str = "") -> Q:
+    """Which peers the hub should let in: enabled, not expired, their member not deactivated; `prefix` as below."""
+    lasts = Q(**{f"{prefix}expires_at": None}) | Q(**{f"{prefix}expires_at__gt": timezone.now()})
+    # Named one by one: a negation would look at the peers once more where these are many.
+    belongs = Q(**{f"{prefix}member__state__in": [MembershipState.INVITED, MembershipState.ACTIVE]})
+    welcome = Q(**{f"{prefix}member": None}) | (belongs & Q(**{f"{prefix}member__user__is_active": True}))
+    return lasts & welcome & Q(**{f"{prefix}enabled": True})
+
+
 def connected_filter(prefix: str = "") -> Q:
     """Which peers are connected: a recent handshake or an OpenVPN session, observed a moment ago.
 
@@ -33,8 +42,9 @@ def connected_filter(prefix: str = "") -> Q:
     )
     has_session = Q(**{f"{prefix}protocol": Protocol.OPENVPN, f"{prefix}connected_from__isnull": False})
     observed = f"{prefix}instance__observed_at__gt"
-    fresh = Q(**{f"{prefix}enabled": True, observed: now - timedelta(seconds=OBSERVATION_MAX_AGE)})
-    return fresh & (shook_hands | has_session)
+    fresh = Q(**{observed: now - timedelta(seconds=OBSERVATION_MAX_AGE)})
+    # Whoever is shut out may have shaken hands a moment before.
+    return fresh & (shook_hands | has_session) & admitted_filter(prefix)
 
 
 class InstanceQuerySet(models.QuerySet["Instance"]):
@@ -65,11 +75,7 @@ class PeerQuerySet(models.QuerySet["Peer"]):
 
     def admitted(self) -> PeerQuerySet:
         """Those that the hub should let in: enabled, not expired, their member not deactivated."""
-        return self.filter(
-            Q(expires_at=None) | Q(expires_at__gt=timezone.now()),
-            Q(member=None) | (~Q(member__state=MembershipState.DEACTIVATED) & Q(member__user__is_active=True)),
-            enabled=True,
-        )
+        return self.filter(admitted_filter())
 
     def connected(self) -> PeerQuerySet:
         """Those with a recent handshake."""

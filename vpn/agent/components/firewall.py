@@ -10,10 +10,20 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from vpn.agent import command, firewall_delta, firewall_rules, firewall_script, nft, nft_listing, sysctl
+from vpn.agent import (
+    command,
+    firewall_delta,
+    firewall_generation,
+    firewall_rules,
+    firewall_script,
+    nft,
+    nft_listing,
+    sysctl,
+)
 from vpn.agent.command import Result
 from vpn.agent.errors import AgentError
-from vpn.agent.firewall_rules import BINDING, CURRENT, Table
+from vpn.agent.firewall_generation import BINDING, CURRENT
+from vpn.agent.firewall_rules import Table
 from vpn.agent.firewall_script import TABLE
 from vpn.agent.names import Names
 from vpn.agent.nft_listing import Listing
@@ -24,6 +34,8 @@ _SETTINGS: Final = {"net.netfilter.nf_conntrack_tcp_loose": "0"}
 
 # Beyond so many networks one flush costs everybody less than looking for each.
 _CUT_ONE_BY_ONE: Final = 200
+
+_SETS: Final = (("sets", "table", "inet", TABLE), ("map", "inet", TABLE, BINDING))
 
 _FLOW: Final = re.compile(r"^[^=\n]*src=(\S+) dst=(\S+)", re.MULTILINE)
 
@@ -136,9 +148,7 @@ def _ensure_elements(names: Names, wanted: Table, there: Listing) -> bool:
 
 def _renew(names: Names, wanted: Table) -> bool:
     """Give the table that is there other rules and sets; return whether that could be done."""
-    listed = [
-        names.inside.try_run([nft.PROGRAM, "-s", "list", kind, "table", "inet", TABLE]) for kind in ("sets", "maps")
-    ]
+    listed = [names.inside.try_run([nft.PROGRAM, "-s", "list", *what]) for what in _SETS]
     there = nft_listing.parse("".join(result.out for result in listed))
     if not {CURRENT, BINDING} <= there.declarations.keys():
         return False
@@ -159,15 +169,15 @@ def _replace(names: Names, wanted: Table) -> bool:
 
 
 def _generation(names: Names) -> dict[str, frozenset[str]]:
-    return firewall_rules.generation_elements(names, firewall_rules.new_generation())
+    return firewall_generation.elements(names, firewall_generation.new_number())
 
 
 def _foreign(names: Names, wanted: Table, there: Listing) -> list[str]:
     """Return the names of sets that hold something else than they should."""
     elements = {name: each.elements for name, each in wanted.sets.items()}
     # Which generation it is does not matter, as long as both say the same.
-    number = firewall_rules.generation_of(there.elements.get(BINDING, ()))
-    elements |= firewall_rules.generation_elements(names, number)
+    number = firewall_generation.number_of(there.elements.get(BINDING, ()))
+    elements |= firewall_generation.elements(names, number)
     if not number:
         elements[CURRENT] = frozenset({"a generation"})
     return [name for name, each in elements.items() if there.elements.get(name) != each]

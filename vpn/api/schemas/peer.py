@@ -19,7 +19,7 @@ class PeerCreate(In):
     type: Literal["client", "site"]
     protocol: Text = Field("wireguard", description="`wireguard` or `openvpn`.")
     site_id: UUID | None = None
-    subnets: list[Text] = Field([], description="What the site advertises, such as 10.1.0.0/24.")
+    subnets: list[Text] = Field([], description="What the site advertises, such as 10.1.0.0/24 or fd10:1::/64.")
     confirm_broad_routes: Flag = Field(False, description="Needed for anything wider than /8 (IPv6 /32).")
     user_id: UUID | None = None
     route_all: Flag = Field(False, description="Send all traffic through the hub.")

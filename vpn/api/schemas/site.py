@@ -22,7 +22,7 @@ class SiteCreate(In):
     place: Text = ""
     latitude: float | None = Field(None, strict=True, allow_inf_nan=False)
     longitude: float | None = Field(None, strict=True, allow_inf_nan=False)
-    subnets: list[Text] = Field([], description="Networks of the LAN, such as 10.1.0.0/24.")
+    subnets: list[Text] = Field([], description="Networks of the LAN, such as 10.1.0.0/24 or fd10:1::/64.")
 
 
 class SiteChange(SiteCreate):
