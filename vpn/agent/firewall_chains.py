@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from typing import Final
 
 from vpn.agent.firewall_generation import BINDING, CURRENT
 from vpn.agent.names import Names
-from vpn.agent.spec import ALLOW, HubSpec
+from vpn.agent.spec import ALLOW, HubSpec, OpenVPNPeer, Peer
 
 # A chain: the line of its hook, or none, and its rules.
 Chain = tuple[str, list[str]]
@@ -15,6 +16,10 @@ Chain = tuple[str, list[str]]
 # A packet of a flow that was let through already, for the rest of its way.
 _KNOWN: Final = "0x00000001"
 _OF_KNOWN_FLOW: Final = f"ct mark . ct direction . iifname @{CURRENT}"
+
+# What is wider may hold other peers' networks.
+_BROAD_V4: Final = 8
+_BROAD_V6: Final = 32
 
 _IPV4_TCP_HEADERS: Final = 40
 _IPV6_TCP_HEADERS: Final = 60
@@ -26,7 +31,7 @@ _ERRORS_V6: Final = "icmpv6 type { destination-unreachable, packet-too-big, time
 def chains(names: Names, spec: HubSpec, rules: dict[int, list[str]]) -> dict[str, Chain]:
     """Return the chains by name; `rules` are those of the spec, by family."""
     return {
-        "prerouting": _prerouting(names),
+        "prerouting": _prerouting(names, spec),
         "input": _input(names, spec),
         "forward": _forward(names),
         "judge": _judge(names, spec),
@@ -66,12 +71,27 @@ def _tunnels(names: Names, *more: str) -> str:
     return "{{ {} }}".format(", ".join(f'"{name}"' for name in (*names.tunnels, *more)))
 
 
-def _prerouting(names: Names) -> Chain:
+def has_broad_routes(peers: Iterable[Peer]) -> bool:
+    """Return whether a peer over OpenVPN has networks of others behind it, as far as its listener knows.
+
+    WireGuard knows who has which address; a listener of OpenVPN forgets it when somebody disconnects, and then takes
+    his address for one of those behind such a peer.
+    """
+    return any(
+        int(route.partition("/")[2]) < (_BROAD_V6 if ":" in route else _BROAD_V4)
+        for peer in peers
+        if isinstance(peer, OpenVPNPeer)
+        for route in peer.routes
+    )
+
+
+def _prerouting(names: Names, spec: HubSpec) -> Chain:
+    verdict = "" if has_broad_routes(spec.peers.values()) else " accept"
     # After conntrack, whose marks it reads.
     return _hook("prerouting", "mangle", "accept"), [
         # Judged by these interfaces, so that no look at the routes is needed. An error about a flow names its sender
         # nowhere in the flow.
-        f"ct state != related {_OF_KNOWN_FLOW} meta mark set {_KNOWN} accept",
+        f"ct state != related {_OF_KNOWN_FLOW} meta mark set {_KNOWN}{verdict}",
         f"iifname != {_tunnels(names)} accept",
         "ip saddr @forged_v4 drop",
         "ip daddr @never_v4 drop",
