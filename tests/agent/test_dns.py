@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.agent import made
-from vpn.agent import resolver_config
+from vpn.agent import command, resolver_config, resolver_process
+from vpn.agent.command import Place
 from vpn.agent.components import dns
-from vpn.agent.errors import AgentError
+from vpn.agent.errors import PACKAGE_MISSING, AgentError
+from vpn.agent.names import Names
 from vpn.agent.resolver_config import Layout
 from vpn.agent.spec import HubSpec, parse_spec
 
@@ -215,3 +217,11 @@ def test_a_directory_that_would_be_an_option_is_refused() -> None:
     for name in ("/tmp/a b#c", '/tmp/"a"', "/tmp/a\\b", "/tmp/a\nport=1"):
         with pytest.raises(AgentError):
             Layout(Path(name)).checked()
+
+
+def test_a_missing_program_is_named_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(command.ENVIRONMENT, "PATH", str(tmp_path))
+    with pytest.raises(AgentError) as refusal:
+        resolver_process.start(Names(made.HUB, Place("host")), Layout(tmp_path), "0" * 32)
+    assert refusal.value.code == PACKAGE_MISSING
+    assert "dnsmasq-base" in refusal.value.message

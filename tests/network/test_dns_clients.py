@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.network.dns_lab import serve_dns
+from tests.network.dns_lab import ask, serve_dns
 from tests.network.hub import Hub
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, wait_until
 
@@ -68,6 +68,10 @@ def test_openvpn(lab: Lab, asked: Hub, route_all: bool) -> None:
     # The script knows of one domain alone, which is the hub's.
     check(lab, alice)
     assert "dhcp-option DOMAIN-SEARCH corp.example" in lab.openvpn_log(alice).read_text()
+    for server in (asked.v4, asked.v6):
+        for options in ((), ("+tcp",)):
+            found = ask(lab, alice, server, f"printer.anna.{DOMAIN}", "AAAA", *options)
+            assert found.values == ("AAAA fd12:3456:789a::2",)
 
 
 def test_a_router_keeps_the_resolver_that_it_has(lab: Lab, asked: Hub) -> None:
@@ -76,3 +80,16 @@ def test_a_router_keeps_the_resolver_that_it_has(lab: Lab, asked: Hub) -> None:
     log = lab.openvpn_log(berlin.router).read_text()
     assert "PUSH_REPLY" in log
     assert "dhcp-option" not in log
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_split_domains_server_may_be_behind_openvpn(lab: Lab, asked: Hub, family: int) -> None:
+    alice, berlin = lab.add_client("alice"), lab.add_site("berlin")
+    server = serve_dns(lab, berlin.lan, {"intranet.corp.example": "10.3.3.4"})
+    assert asked.resolver is not None
+    inside = berlin.lan.v4 if family == 4 else berlin.lan.v6
+    asked.resolver = {**asked.resolver, "domains": ["corp.example"], "domain_servers": [inside]}
+    asked.connect_openvpn(berlin.router, subnets=(berlin.lan_v4, berlin.lan_v6))
+    asked.connect(alice)
+    wait_until(lambda: ask(lab, alice, asked.v4, "intranet.corp.example").values == ("A 10.3.3.4",), 5, "an answer")
+    assert server.asked_about("corp.example")

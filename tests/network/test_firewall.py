@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.network.firewall_world import BOARD, DATA, MAIL, SITES, STAFF, USERS, WEB, World, build, rule
-from tests.network.hub import POOL_V4, POOL_V6
+from tests.network.hub import POOL_V4, POOL_V6, Device
 from tests.network.lab import OUTSIDE_V4, Lab, wait_until
 from vpn.agent.documents import RuleDocument
 from vpn.agent.firewall_sets import set_name
@@ -383,3 +383,36 @@ def test_what_is_foreign_is_named_and_undone(world: World) -> None:
         assert listed.apply().changed == NOTHING, change
         world.passes(web("bob", "paris"), web("alice", "berlin"))
         world.ends(web("alice", "paris"))
+
+
+def test_a_delta_repairs_what_it_cannot_change(world: World) -> None:
+    world.apply(rule("accept", STAFF, PARIS))
+    world.lab.run(world.hub.node, ["nft", "delete", "table", "inet", "hub"])
+    assert world.tag("bob", STAFF).changed["firewall"]
+    world.passes(web("bob", "paris"))
+    world.ends(web("alice", "paris"))
+    assert world.hub.apply().changed == NOTHING
+
+
+def test_a_site_with_everything_behind_it_stays_within_what_is_its_own(world: World) -> None:
+    """Paris may send for anybody, but not for Bob: not even in the middle of Bob's own flow, while he is away."""
+    world.apply(policy="allow")
+    lab, paris, bob = world.lab, world.devices["paris"], world.devices["bob"]
+    world.devices["paris"] = type(paris)(**{**vars(paris), "subnets": (*paris.subnets, "64.0.0.0/2")})
+    world.hub.send(world.hub.delta(upsert=[world.devices["paris"]]))
+    lab.wait_ping(world.paris.router, world.hub.v4)
+    target = world.address("alice", 4)
+    lab.inject(world.bob, bob.v4, target, "tun0")
+    with (
+        lab.count(world.alice, f"ip saddr {bob.v4} udp dport 9") as tried,
+        lab.count(world.alice, "ip saddr 66.6.6.6 udp dport 9") as behind,
+    ):
+        lab.openvpn_down(world.bob)
+        wait_until(lambda: bob.peer_id not in (world.hub.status().sessions or {}), 10, "Bob's session to be over")
+        for source in (bob.v4, "66.6.6.6"):
+            lab.inject(world.paris.router, source, target, "tun0")
+        wait_until(lambda: behind.packets > 0, what="the packet that must arrive")
+        assert tried.packets == 0
+    assert not isinstance(bob, Device)
+    lab.openvpn_up(world.bob, world.hub.openvpn_profile(bob))
+    lab.wait_ping(world.bob, world.hub.v4)

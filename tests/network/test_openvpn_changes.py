@@ -244,19 +244,35 @@ def test_a_renewed_server_certificate_brings_clients_back(lab: Lab, hub: Hub) ->
         print(f"{node.name} is back after {lab.wait_ping(node, hub.v4, 8):.1f} s")
 
 
-def test_a_taken_port_is_named_and_leaves_the_other_listener(lab: Lab, hub: Hub) -> None:
+def test_a_taken_port_is_named_and_leaves_what_there_is(lab: Lab, hub: Hub) -> None:
+    hub.add(["10.9.0.0/24"])
+    hub.apply()
     server = lab.serve_http(lab.host, "0.0.0.0", 20001)  # noqa: S104
     hub.add_openvpn()
-    hub.add(["10.9.0.0/24"])
     with pytest.raises(AgentError, match="TCP port 20001") as refusal:
-        hub.apply()
+        hub.apply_next()
     assert refusal.value.code == "port-taken"
-    assert listener_process(lab, hub, "udp")
     assert lab.run(hub.node, ["ip", "route", "show", "10.9.0.0/24"]).stdout, "WireGuard works"
     server.kill()
     server.wait(5)
     assert hub.apply().changed["openvpn"]
     assert hub.apply().changed == NOTHING
+
+
+def test_a_port_that_is_lost_in_a_crash_leaves_the_other_listener(lab: Lab, hub: Hub) -> None:
+    hub.add_openvpn()
+    hub.apply()
+    old = {listener: listener_process(lab, hub, listener) for listener in ("udp", "tcp")}
+    for process in old.values():
+        os.kill(process, signal.SIGKILL)
+    wait_until(lambda: all(map(is_gone, old.values())), 5, "their end")
+    server = lab.serve_http(lab.host, "0.0.0.0", 20001)  # noqa: S104
+    with Watch(hub.agent):
+        pid = lab.state / hub.hub / "openvpn" / "udp.pid"
+        wait_until(lambda: pid.exists() and not is_gone(int(pid.read_text() or 0)), 15, "the other listener")
+        server.kill()
+        server.wait(5)
+        wait_until(lambda: hub.status().alive, 20, "the listener whose port is free again")
 
 
 def test_a_delta_for_a_listener_that_is_not_there_needs_the_whole_spec(hub: Hub) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from vpn.agent import expiry, moves, preflight
 from vpn.agent.command import Place
@@ -25,6 +25,8 @@ FAMILIES: Final = "families"
 # What is wider than these is a way out, with other peers' networks in it.
 _BROAD_V4: Final = 8
 _BROAD_V6: Final = 32
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -242,7 +244,7 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
     changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
     changed["routing"] = routing.ensure(names, spec, link)
     if changed["routing"] and firewall.minds_ways(spec):
-        firewall.judge_again(names)
+        _marking(host, names, lambda marks: firewall.judge_again(names, spec, marks))
     # Last: a port that is taken must not keep WireGuard's peers apart.
     changed |= _ensure_processes(host, names, spec)
     if asking is not spec:
@@ -296,7 +298,9 @@ def _follow(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str
     new = {peer_id: pair[1] for peer_id, pair in change.peers.items() if pair[1] is not None}
     directory = host.state.openvpn(names.hub)
     # Before anybody new can send, and while those who may no more still can.
-    changed = {"firewall": _follow_firewall(host, names, spec, old, new)}
+    changed = {
+        "firewall": _marking(host, names, lambda marks: firewall.change(names, spec, old, new, marks)),
+    }
     changed["wireguard"] = _follow_wireguard(names, old, new)
     if _routes_of(old) != _routes_of(new):
         openvpn.tell(spec, directory)
@@ -304,19 +308,20 @@ def _follow(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str
     changed["openvpn"] = openvpn.change(names, spec, directory, before, after)
     changed["routing"] = routing.change(names, old.values(), new.values())
     if _routes_of(old) != _routes_of(new) and firewall.minds_ways(spec):
-        firewall.judge_again(names)
+        _marking(host, names, lambda marks: firewall.judge_again(names, spec, marks))
     changed["dns"] = dns.change(spec, host.state.dns(names.hub), old, new)
     firewall.cut(names, _given_up(old, new))
     return changed
 
 
-def _follow_firewall(host: Host, names: Names, spec: HubSpec, old: Mapping[str, Peer], new: Mapping[str, Peer]) -> bool:
+def _marking(host: Host, names: Names, act: Callable[[dict[str, str]], _Answer]) -> _Answer:
+    """Return what `act` does with the hub's marks, which are saved where they changed."""
     marks = host.state.marks(names.hub)
     before = dict(marks)
-    changed = firewall.change(names, spec, old, new, marks)
+    answer = act(marks)
     if marks != before:
         host.state.save_marks(names.hub, marks)
-    return changed
+    return answer
 
 
 def _differing_tunnels(old: Mapping[str, Peer], new: Mapping[str, Peer]) -> tuple[list[Peer], list[Peer]]:

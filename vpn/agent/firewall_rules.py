@@ -9,25 +9,19 @@ is no longer allowed ends at once and what is allowed goes on.
 from __future__ import annotations
 
 import ipaddress
-import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from vpn.agent import firewall_sets
+from vpn.agent import firewall_chains, firewall_sets
+from vpn.agent.firewall_chains import Chain
+from vpn.agent.firewall_generation import MAPS
 from vpn.agent.firewall_sets import AddressSet
 from vpn.agent.names import Names
 from vpn.agent.reserved import NEVER_V4, NEVER_V6, PRIVATE_V4, PRIVATE_V6
 from vpn.agent.rules import ANY, WITH_PORTS, Rule
-from vpn.agent.spec import ALLOW, HubSpec
+from vpn.agent.spec import HubSpec
 
-CURRENT: Final = "current"
-BINDING: Final = "binding"
-# A packet of a flow that was let through already, for the rest of its way.
-_KNOWN: Final = "0x00000001"
-
-_IPV4_TCP_HEADERS: Final = 40
-_IPV6_TCP_HEADERS: Final = 60
 _VERDICTS: Final = {"accept": "goto permitted", "drop": "drop", "reject": "goto refuse"}
 
 
@@ -37,8 +31,8 @@ class Table:
 
     sets: dict[str, AddressSet]
     counters: tuple[str, ...]
-    chains: dict[str, tuple[str, list[str]]]
-    maps: str = field(default="")
+    chains: dict[str, Chain]
+    maps: str = MAPS
 
     @property
     def text(self) -> str:
@@ -50,60 +44,22 @@ class Table:
 def table(names: Names, spec: HubSpec) -> Table:
     """Return the content of the hub's table."""
     sets = _fixed_sets(spec) | firewall_sets.of_tags(firewall_sets.tags_of(spec.rules), spec.peers)
-    return Table(sets, tuple(counter_name(rule.id) for rule in spec.rules), _chains(names, spec), MAPS)
+    rules = {family: _rules(spec.rules, family) for family in firewall_sets.FAMILIES}
+    counters = tuple(counter_name(rule.id) for rule in spec.rules)
+    return Table(sets, counters, firewall_chains.chains(names, spec, rules))
 
 
-def chains_text(chains: dict[str, tuple[str, list[str]]]) -> str:
+def chains_text(chains: dict[str, Chain]) -> str:
     """Return chains as they are written."""
-    return "".join(
-        f"\tchain {name} {{\n{hook}{''.join(f'		{rule}' + chr(10) for rule in rules)}\t}}\n"
-        for name, (hook, rules) in chains.items()
-    )
+    lines = []
+    for name, (hook, rules) in chains.items():
+        lines += [f"\tchain {name} {{\n{hook}", *(f"\t\t{rule}\n" for rule in rules), "\t}\n"]
+    return "".join(lines)
 
 
 def counter_name(rule_id: str) -> str:
     """Return the name of a rule's counter."""
     return f"rule_{rule_id.replace('-', '')}"
-
-
-# Generations.
-
-MAPS: Final = f"""\
-	set {CURRENT} {{
-		typeof ct mark . ct direction . iifname
-	}}
-	map {BINDING} {{
-		typeof iifname . oifname : meta mark
-	}}
-"""
-
-
-def new_generation() -> int:
-    """Return a number that no flow carries yet."""
-    return secrets.randbelow(2**24 - 2) + 1
-
-
-def generation_elements(names: Names, number: int) -> dict[str, frozenset[str]]:
-    """Return the elements of `current` and `binding` in a generation, as nft(8) lists them.
-
-    `binding` has the mark of a flow by the interfaces that it was opened through, `current` where packets with that
-    mark may come from.
-    """
-    current, binding = [], []
-    pairs = [(source, way) for source in names.tunnels for way in (*names.tunnels, names.uplink)]
-    for index, (source, way) in enumerate(pairs):
-        mark = f"0x{(number << 8) + index:08x}"
-        binding.append(f'"{source}" . "{way}" : {mark}')
-        current += [f'{mark} . original . "{source}"', f'{mark} . reply . "{way}"']
-    return {CURRENT: frozenset(current), BINDING: frozenset(binding)}
-
-
-def generation_of(binding: Iterable[str]) -> int:
-    """Return the number that the elements of `binding` are made of, 0 for none."""
-    return next((int(element.rpartition(" ")[2], 16) >> 8 for element in binding), 0)
-
-
-# Chains.
 
 
 def _fixed_sets(spec: HubSpec) -> dict[str, AddressSet]:
@@ -126,153 +82,6 @@ def _never_a_source(spec: HubSpec) -> dict[int, list[object]]:
             ends |= {interface.network.network_address, interface.network.broadcast_address}
         sources[interface.version] += [f"{end}/{interface.max_prefixlen}" for end in sorted(ends, key=int)]
     return sources
-
-
-def _chains(names: Names, spec: HubSpec) -> dict[str, tuple[str, list[str]]]:
-    uplink = f'"{names.uplink}"'
-    # Those of OpenVPN are named before they are there: no packet comes through one without these rules.
-    tunnels = "{{ {} }}".format(", ".join(f'"{name}"' for name in names.tunnels))
-    asked, asking = _resolver(names, spec)
-    between_peers = "goto allowed" if spec.forwarding == ALLOW else "drop"
-    known = f"ct mark . ct direction . iifname @{CURRENT}"
-    return {
-        # After conntrack, whose marks it reads.
-        "prerouting": (
-            _hook("prerouting", "mangle", "accept"),
-            [
-                # Judged by these interfaces, so that no look at the routes is needed. An error about a flow names its
-                # sender nowhere in the flow.
-                f"ct state != related {known} meta mark set {_KNOWN} accept",
-                f"iifname != {tunnels} accept",
-                "ip saddr @forged_v4 drop",
-                "ip daddr @never_v4 drop",
-                "ip6 saddr @forged_v6 drop",
-                "ip6 daddr @never_v6 drop",
-                "fib saddr . iif oif missing drop",
-            ],
-        ),
-        "input": (
-            _hook("input", "filter", "drop"),
-            [
-                'iifname "lo" accept',
-                f"iifname {uplink} icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept",
-                "ct state invalid drop",
-                "ct state established,related accept",
-                *_ping(tunnels, spec),
-                *asked,
-            ],
-        ),
-        "forward": (
-            _hook("forward", "filter", "drop"),
-            [
-                "tcp flags & (syn | rst) == syn jump clamp",
-                f"meta mark {_KNOWN} accept",
-                f"ct state related {known} accept",
-                "ct state invalid,related,untracked drop",
-                # First of all: a flow that is judged while things change gets the mark of before, and is judged again.
-                f"ct direction original meta mark set iifname . oifname map @{BINDING}",
-                f"ct direction reply meta mark set oifname . iifname map @{BINDING}",
-                f"ct direction original iifname {tunnels} goto judge",
-                f"ct direction reply oifname {tunnels} goto judge",
-            ],
-        ),
-        "judge": (
-            "",
-            [
-                "meta nfproto ipv4 jump rules_v4",
-                "meta nfproto ipv6 jump rules_v6",
-                f"oifname {uplink} goto outwards",
-                f"iifname {uplink} goto outwards",
-                between_peers,
-            ],
-        ),
-        **{f"rules_v{family}": ("", _rules(spec.rules, family)) for family in firewall_sets.FAMILIES},
-        "permitted": ("", [f"oifname {uplink} goto outwards", f"iifname {uplink} goto outwards", "goto allowed"]),
-        "outwards": (
-            "",
-            [
-                "ct original ip daddr @private_v4 drop",
-                "ct original ip6 daddr @private_v6 drop",
-                "meta l4proto tcp ct original proto-dst 25 drop",
-                "goto allowed",
-            ],
-        ),
-        "allowed": ("", ["ct mark set meta mark accept"]),
-        "refuse": (
-            "",
-            [f"iifname {uplink} drop", "meta l4proto tcp reject with tcp reset", "reject with icmpx admin-prohibited"],
-        ),
-        "clamp": (
-            "",
-            [
-                f"meta nfproto ipv4 tcp option maxseg size set {spec.mtu - _IPV4_TCP_HEADERS}",
-                f"meta nfproto ipv6 tcp option maxseg size set {spec.mtu - _IPV6_TCP_HEADERS}",
-            ],
-        ),
-        "output": (
-            _hook("output", "filter", "drop"),
-            [
-                'oifname "lo" accept',
-                f"oifname {uplink} icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept",
-                *_silence(names, spec),
-                f"oifname {tunnels} icmp type {{ destination-unreachable, time-exceeded, parameter-problem }} accept",
-                (
-                    f"oifname {tunnels} icmpv6 type {{ destination-unreachable, packet-too-big, time-exceeded,"
-                    " parameter-problem } accept"
-                ),
-                "ct state established,related accept",
-                *asking,
-            ],
-        ),
-    }
-
-
-def _hook(hook: str, priority: str, policy: str) -> str:
-    return f"\t\ttype filter hook {hook} priority {priority}; policy {policy};\n"
-
-
-def _ping(tunnels: str, spec: HubSpec) -> list[str]:
-    own = [ipaddress.ip_interface(address).ip for address in spec.addresses]
-    return [
-        f"iifname {tunnels} ip daddr {address} icmp type echo-request accept"
-        if address.version == 4
-        else f"iifname {tunnels} ip6 daddr {address} icmpv6 type echo-request accept"
-        for address in own
-    ]
-
-
-def _resolver(names: Names, spec: HubSpec) -> tuple[list[str], list[str]]:
-    """Return the rules for queries that the hub's resolver is asked, and for those that it asks itself."""
-    if spec.resolver is None:
-        return [], []
-    dns = "meta l4proto { tcp, udp } th dport 53 accept"
-    tunnels = ", ".join(f'"{name}"' for name in names.tunnels)
-    own = [str(ipaddress.ip_interface(address).ip) for address in spec.addresses]
-    servers = dict.fromkeys((*spec.resolver.upstreams, *spec.resolver.domain_servers))
-    asked = [f"iifname {{ {tunnels} }} {_daddr(address)} {dns}" for address in own]
-    # Also into a tunnel: a site may be the way to everything.
-    asking = [f'oifname {{ {tunnels}, "{names.uplink}" }} {_daddr(address)} {dns}' for address in servers]
-    return asked, asking
-
-
-def _silence(names: Names, spec: HubSpec) -> list[str]:
-    """Return the rules that keep the hub from refusing questions: while its resolver starts anew they are asked again.
-
-    Stub resolvers that are refused give up at once.
-    """
-    if spec.resolver is None:
-        return []
-    tunnels = ", ".join(f'"{name}"' for name in names.tunnels)
-    own = [str(ipaddress.ip_interface(address).ip) for address in spec.addresses]
-    return [
-        f"oifname {{ {tunnels} }} meta l4proto {{ icmp, ipv6-icmp }} ct original {_daddr(address)}"
-        " ct original proto-dst 53 drop"
-        for address in own
-    ]
-
-
-def _daddr(address: str) -> str:
-    return f"{'ip6' if ':' in address else 'ip'} daddr {address}"
 
 
 # Rules of the spec.

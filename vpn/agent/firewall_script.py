@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from vpn.agent.firewall_rules import BINDING, CURRENT, Table, chains_text
+from vpn.agent.firewall_generation import BINDING, CURRENT
+from vpn.agent.firewall_rules import Table, chains_text
 from vpn.agent.firewall_sets import AddressSet
 from vpn.agent.nft_listing import Listing
 
