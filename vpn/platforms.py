@@ -45,8 +45,9 @@ class _Rule:
 
 _PLAIN: Final = ("udp", "tcp")
 # From 7.17 on an imported .ovpn is said to keep a tls-crypt key: the one that all clients of a listener share, which
-# the hub has not. `/interface ovpn-client` has no property for a key of either kind up to 7.21, and what an import does
-# to an interface that is there is not known to us: no way for a script that may be imported again and again.
+# the hub has not. `/interface ovpn-client` has no property for a key of either kind in 7.17, 7.19.6, 7.20.6 or 7.21.4,
+# and what an import does to an interface that is there is not known to us: no way for a script that may be imported
+# again and again.
 _ROUTEROS_OPENVPN: Final = (
     "RouterOS has no setting for the tls-crypt-v2 key that the hub's main OpenVPN listeners ask for, so it uses the "
     "compatibility listener, over TCP."

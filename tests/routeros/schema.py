@@ -1,9 +1,14 @@
 """Which menus, commands and properties a version of RouterOS has, as far as the profiles touch them.
 
-Menus of RouterOS 7 are copied down from what `/console inspect` of 7.12.2, 7.17, 7.19.6, 7.20 and 7.21.1 answers, as
-tikoci/restraml publishes it; 7.19 has what 7.17 has of all that is here (its news are built-in trust anchors, a setting
-of the router's own). No version has a property for a tls-crypt key. Menus of RouterOS 6 are from its manual
-(Manual:Interface/OVPN, Manual:System/Certificates, Manual:IP/Route, Manual:IP/Firewall).
+Menus of RouterOS 7 are copied down from what `/console inspect` answers, as tikoci/restraml publishes it. Of 7.19.6
+every menu below was read whole (add, set, remove, import); 7.12.2, 7.17, 7.20 and 7.21.1 say what came when. An
+older version that was not read counts as having no more than the one before it. The menus have more properties than
+are listed here, never fewer. What a value may be, the listing says of digests and ciphers alone, and of them in
+`ovpn-server`, whose words `ovpn-client` shares; the other values are not from there.
+
+Neither `ovpn-client` nor `ovpn-server` has a property for a tls-crypt or tls-auth key in 7.17, 7.19.6, 7.20.1, 7.20.6
+or 7.21.4. Menus of RouterOS 6 are from its manual (Manual:Interface/OVPN, Manual:System/Certificates,
+Manual:IP/Route, Manual:IP/Firewall).
 """
 
 from __future__ import annotations
@@ -40,7 +45,12 @@ _FILTER = _since(
     "in-interface-list log log-prefix out-interface out-interface-list place-before protocol src-address "
     "src-address-list src-port jump-target",
 )
-_ROUTE_7 = _since((7,), "routing-table suppress-hw-offload pref-src blackhole")
+# A rule for addresses sees the first packet of a connection only, so it has no state to ask for.
+_NAT = {name: since for name, since in _FILTER.items() if name != "connection-state"} | _since(
+    (6,), "to-addresses to-ports"
+)
+_ROUTE = _since((6,), "check-gateway comment disabled distance dst-address gateway scope target-scope")
+_ROUTE_7 = _since((7,), "routing-table suppress-hw-offload blackhole")
 
 MENUS: dict[str, Menu] = {
     "/interface wireguard": Menu(
@@ -93,11 +103,11 @@ MENUS: dict[str, Menu] = {
         values={"advertise": YES_NO},
     ),
     "/ip route": Menu(
-        _since((6,), "check-gateway comment disabled distance dst-address gateway scope target-scope") | _ROUTE_7,
+        _ROUTE | _ROUTE_7 | _since((7,), "pref-src"),
         required=("dst-address", "gateway"),
     ),
     "/ipv6 route": Menu(
-        _since((7,), "check-gateway comment disabled distance dst-address gateway scope target-scope") | _ROUTE_7,
+        _ROUTE | _ROUTE_7,
         required=("dst-address", "gateway"),
         since=(7,),
     ),
@@ -111,7 +121,7 @@ MENUS: dict[str, Menu] = {
     ),
     "/ip firewall filter": Menu(_FILTER, required=("action", "chain")),
     "/ipv6 firewall filter": Menu(_FILTER, required=("action", "chain"), since=(7,)),
-    "/ip firewall nat": Menu(_FILTER | _since((6,), "to-addresses to-ports"), required=("action", "chain")),
+    "/ip firewall nat": Menu(_NAT, required=("action", "chain")),
     "/certificate": Menu(
         _since((6,), "name trusted") | _since((7, 21), "trust-store"),
         verbs=("set", "remove", "import"),
@@ -121,7 +131,10 @@ MENUS: dict[str, Menu] = {
 }
 
 IMPORT: dict[str, Version] = (
-    _since((6,), "file-name passphrase") | _since((7,), "name") | _since((7, 21), "trusted trust-store no-key-export")
+    _since((6,), "file-name passphrase")
+    | _since((7,), "name")
+    | _since((7, 17), "trusted no-key-export")
+    | _since((7, 21), "trust-store")
 )
 
 
@@ -134,4 +147,4 @@ def digests(version: Version) -> set[str]:
     """What `auth` of an ovpn-client may be."""
     if version < (7,):
         return {"md5", "sha1", "null"}
-    return {"md5", "sha1", "sha256", "sha512", "null"} | ({"sha384"} if version >= (7, 21) else set())
+    return {"md5", "sha1", "sha256", "sha512", "null"} | ({"sha384"} if version >= (7, 20) else set())

@@ -125,7 +125,7 @@ def test_a_peer_that_changes_its_protocol_leaves_nothing_behind() -> None:
     assert router.configuration() == made("7.17").configuration()
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(hostile)
 def test_no_name_changes_more_than_the_comments(name: str) -> None:
     for version in ("6.49.17", "7.17"):
@@ -182,6 +182,12 @@ def test_a_script_goes_on_working_after_an_upgrade(major: int, version: str) -> 
         ("7.19.6", f'/certificate set [/certificate find where name="{TAG}-ca"] trust-store=ovpn', False),
         ("7.21.1", f'/certificate set [/certificate find where name="{TAG}-ca"] trust-store=ovpn', True),
         ("7.21.1", "/interface ovpn-client add name=x connect-to=x user=x password=x tls-crypt=x", False),
+        ("7.19.6", "/interface ovpn-client add name=x connect-to=x user=x password=x tls-auth=x", False),
+        ("7.19.6", "/interface ovpn-client add name=x connect-to=x user=x password=x auth=sha384", False),
+        ("7.20.6", "/interface ovpn-client add name=x connect-to=x user=x password=x auth=sha384", True),
+        ("7.19.6", "/ip route add dst-address=192.0.2.0/24 gateway=bridge pref-src=192.0.2.1", True),
+        ("7.19.6", "/ipv6 route add dst-address=2001:db8::/32 gateway=bridge pref-src=2001:db8::1", False),
+        ("7.19.6", "/ip firewall nat add chain=srcnat action=accept connection-state=new", False),
         ("7.19.6", "/interface wireguard add name=x vrf=main", False),
         ("7.21.1", "/interface wireguard add name=x vrf=main", True),
         ("7.16.2", "/interface wireguard peers set [/interface wireguard peers find where comment=x] name=x", False),

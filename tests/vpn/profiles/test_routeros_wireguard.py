@@ -168,7 +168,7 @@ def test_the_routers_own_key_stays_its_own() -> None:
     assert any("print" in text for step in files.steps for text in step.commands)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(hostile, hostile, network_lists)
 def test_no_name_changes_more_than_the_comments(name: str, site: str, allowed: Any) -> None:
     profile = dataclasses.replace(WIREGUARD, allowed_ips=allowed, addresses=())
