@@ -11,6 +11,7 @@ A peer is known by its host number within its instance's pool; its IPv4 and its 
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal, TypeAlias
 
@@ -98,6 +99,13 @@ def host_addresses(pool_v4: IPv4Network, pool_v6: IPv6Network, host: int) -> tup
     if not HUB_HOST <= host <= probe_host(pool_v4):
         raise ValueError(f"{pool_v4} has no host {host}.")
     return pool_v4.network_address + host, pool_v6.network_address + host
+
+
+@lru_cache(maxsize=32_768)
+def own_networks(pool_v4: str, pool_v6: str, host: int) -> tuple[str, str]:
+    """Both addresses of a host number as networks of their own, in text: asked for by the thousand."""
+    address_v4, address_v6 = host_addresses(IPv4Network(pool_v4), IPv6Network(pool_v6), host)
+    return f"{address_v4}/32", f"{address_v6}/128"
 
 
 def next_free_host(highest: int | None, taken: Callable[[], Iterable[int]], last: int) -> int:

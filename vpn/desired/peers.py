@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable
-from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 from uuid import UUID
 
 from vpn import keys
-from vpn.addressing import host_addresses, probe_host
+from vpn.addressing import host_addresses, own_networks, probe_host
 from vpn.choices import Protocol
 from vpn.desired.firewall import Tags
 from vpn.models import Instance, Peer
@@ -68,7 +66,7 @@ def _connection_of(
     instance: Instance, peer: Peer, protocol: str, public_key: str, preshared_key: str
 ) -> dict[str, Any]:
     """How the peer comes over a protocol, and which networks are its own."""
-    addresses = list(own_addresses(instance.pool_v4, instance.pool_v6, peer.host))
+    addresses = list(own_networks(instance.pool_v4, instance.pool_v6, peer.host))
     subnets = canonical_subnets(peer.subnets)
     if protocol == Protocol.OPENVPN:
         return {
@@ -87,13 +85,6 @@ def _connection_of(
         "allowed_ips": [*addresses, *subnets],
         "routes": subnets,
     }
-
-
-@lru_cache(maxsize=32_768)
-def own_addresses(pool_v4: str, pool_v6: str, host: int) -> tuple[str, str]:
-    """The networks that are a peer's own tunnel addresses."""
-    address_v4, address_v6 = host_addresses(IPv4Network(pool_v4), IPv6Network(pool_v6), host)
-    return f"{address_v4}/32", f"{address_v6}/128"
 
 
 def canonical_subnets(subnets: Iterable[str]) -> list[str]:

@@ -8,15 +8,16 @@ from functools import cached_property
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from vpn.addressing import own_networks
 from vpn.agent.checks import Faults
 from vpn.agent.rules import parse_rules
-from vpn.choices import PeerType, ProfileState
+from vpn.choices import PeerType, ProfileState, Protocol
 from vpn.desired.firewall import Tags, Turned, rules_of
 from vpn.desired.header import hub_addresses
-from vpn.desired.peers import canonical_subnets, own_addresses
+from vpn.desired.peers import canonical_subnets
 from vpn.models import Instance, Peer, Site
 from vpn.plan.hub import End, Hub
-from vpn.profiles.peer import SiteSubnets, profile_states, site_subnets
+from vpn.profiles.peer import DeviceDigests, SiteSubnets, has_moved, profile_states, site_subnets
 
 
 class Row(NamedTuple):
@@ -42,6 +43,11 @@ class Row(NamedTuple):
         """Is it a member's device?"""
         return self.type == PeerType.CLIENT
 
+    @property
+    def is_plain(self) -> bool:
+        """Does its profile differ from those of other devices in key and addresses alone?"""
+        return self.is_device and self.protocol == Protocol.WIREGUARD and not self.subnets
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -61,7 +67,17 @@ class Snapshot:
 
     def states(self, rows: list[Row]) -> dict[UUID, ProfileState]:
         """How the delivered profiles of these rows stand."""
-        return profile_states(self.instance, [peer_of(row) for row in rows], self.sites)
+        devices = DeviceDigests(self.instance, self.sites)
+        states = {row.pk: self._state(row, devices) for row in rows if row.is_plain}
+        rest = [peer_of(row) for row in rows if not row.is_plain]
+        return states | profile_states(self.instance, rest, self.sites)
+
+    def _state(self, row: Row, devices: DeviceDigests) -> ProfileState:
+        if not row.delivered_digest:
+            return ProfileState.UNDELIVERED
+        digest = devices.of(row.host, row.public_key, route_all=row.route_all)
+        is_current = row.delivered_digest == digest and not has_moved(self.instance, row.delivered_host)
+        return ProfileState.CURRENT if is_current else ProfileState.OUTDATED
 
 
 def snapshot(instance: Instance, turned: Turned | None = None) -> Snapshot:
@@ -83,7 +99,7 @@ def snapshot(instance: Instance, turned: Turned | None = None) -> Snapshot:
 
 
 def _end(instance: Instance, row: Row, tags: Tags) -> End:
-    own = own_addresses(instance.pool_v4, instance.pool_v6, row.host)
+    own = own_networks(instance.pool_v4, instance.pool_v6, row.host)
     return End((*own, *canonical_subnets(row.subnets)), tuple(tags.of_owner(row.site, row.member)))
 
 

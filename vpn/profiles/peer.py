@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import (
@@ -16,7 +17,7 @@ from ipaddress import (
 )
 from uuid import UUID
 
-from vpn.addressing import HUB_HOST, Network, host_addresses, split_tunnel_routes
+from vpn.addressing import FIRST_PEER_HOST, HUB_HOST, Network, host_addresses, own_networks, split_tunnel_routes
 from vpn.choices import KeyCustody, PeerType, Platform, ProfileState
 from vpn.models import Instance, Peer
 from vpn.profiles import openvpn, wireguard
@@ -178,24 +179,61 @@ def profile_states(
 ) -> dict[UUID, ProfileState]:
     """`profile_state` of many peers of one instance, with one query in all, or none where `sites` are known."""
     sites = site_subnets(instance) if sites is None else sites
+    devices = DeviceDigests(instance, sites)
     states = {}
     for peer in peers:
         peer.instance = instance
         if not peer.delivered_digest:
             states[peer.pk] = ProfileState.UNDELIVERED
-        elif peer.delivered_digest == current_digest(peer, sites) and not _has_moved(peer):
+        elif peer.delivered_digest == devices.of_peer(peer) and not has_moved(instance, peer.delivered_host):
             states[peer.pk] = ProfileState.CURRENT
         else:
             states[peer.pk] = ProfileState.OUTDATED
     return states
 
 
-def _has_moved(peer: Peer) -> bool:
-    """Does the delivered profile point to an address that the hub has left? A name goes along with the hub."""
-    server = peer.instance.server
-    if not peer.delivered_host or server is None or not server.addresses:
+class DeviceDigests:
+    """The digests of many profiles of one instance. Devices over WireGuard differ in key and addresses alone, so that
+    what they have in common is worked out once."""
+
+    def __init__(self, instance: Instance, sites: SiteSubnets) -> None:
+        self._instance = instance
+        self._sites = sites
+        self._shared: dict[bool, tuple[str, str, str]] = {}
+
+    def of_peer(self, peer: Peer) -> str:
+        """The same as `current_digest`."""
+        if peer.is_openvpn or peer.is_site or peer.subnets:
+            return current_digest(peer, self._sites)
+        return self.of(peer.host, peer.public_key, route_all=peer.route_all)
+
+    def of(self, host: int, public_key: str, *, route_all: bool) -> str:
+        """The digest of a device's WireGuard profile."""
+        if route_all not in self._shared:
+            self._shared[route_all] = self._share(route_all=route_all)
+        before, between, after = self._shared[route_all]
+        text = f"{before}{self._addresses(host)}{between}{json.dumps(public_key)}{after}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _share(self, *, route_all: bool) -> tuple[str, str, str]:
+        stand_in = Peer(type=PeerType.CLIENT, host=FIRST_PEER_HOST, route_all=route_all)
+        stand_in.instance, stand_in.member, stand_in.site = self._instance, None, None
+        text = wireguard.configuration(profile_of(stand_in, with_key=False, sites=self._sites))
+        before, _, rest = text.partition(self._addresses(FIRST_PEER_HOST))
+        between, key, after = rest.partition('"public_key":""')
+        return before, between + key[:-2], after
+
+    def _addresses(self, host: int) -> str:
+        own = own_networks(self._instance.pool_v4, self._instance.pool_v6, host)
+        return f'"addresses":{json.dumps(sorted(own), separators=(",", ":"))}'
+
+
+def has_moved(instance: Instance, delivered_host: str) -> bool:
+    """Does a delivered profile point to an address that the hub has left? A name goes along with the hub."""
+    server = instance.server
+    if not delivered_host or server is None or not server.addresses:
         return False
-    return _is_address(peer.delivered_host) and peer.delivered_host not in server.addresses
+    return _is_address(delivered_host) and delivered_host not in server.addresses
 
 
 def _is_address(host: str) -> bool:

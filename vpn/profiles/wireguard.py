@@ -83,7 +83,12 @@ def _peer(profile: WireGuardProfile) -> list[str]:
 
 
 def configuration_digest(profile: WireGuardProfile) -> str:
-    """A digest (hex) of what the profile configures, to tell whether a delivered one is outdated.
+    """A digest (hex) of what the profile configures, to tell whether a delivered one is outdated."""
+    return hashlib.sha256(configuration(profile).encode()).hexdigest()
+
+
+def configuration(profile: WireGuardProfile) -> str:
+    """What the profile configures, as JSON in one form.
 
     It holds no secret, and leaves out what may change without a new profile: the name, and the endpoint's host,
     which turns from an address into a name once that resolves.
@@ -102,8 +107,7 @@ def configuration_digest(profile: WireGuardProfile) -> str:
     }
     if profile.search_domains:
         configured["search_domains"] = list(profile.search_domains)
-    canonical = json.dumps(configured, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return json.dumps(configured, sort_keys=True, separators=(",", ":"))
 
 
 def filename(name: str, fallback: str = "vpn") -> str:
