@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Unpack
 
+from django.db import transaction
 from django.db.models import F, Max, Q
 from django.utils import timezone
 
@@ -49,7 +51,7 @@ def create_client_peer(
         errors["user_id"] = ["Choose an active member of this organization."]
     if errors:
         raise InvalidInput(errors)
-    with changing(instance.pk, only_peers=True) as locked:
+    with _holding(member), changing(instance.pk, only_peers=True) as locked:
         peer = Peer(
             instance=locked,
             type=PeerType.CLIENT,
@@ -78,7 +80,7 @@ def create_site_peer(
         errors["site_id"] = ["Choose a site of this organization."]
     if errors:
         raise InvalidInput(errors)
-    with changing(instance.pk, only_peers=True, explained=True) as locked:
+    with _holding(site), changing(instance.pk, only_peers=True, explained=True) as locked:
         if locked.peers.filter(site=site).exists():
             raise Conflict(
                 f"{site.name} is connected to this instance already.", field="site_id", code="site-connected"
@@ -94,6 +96,22 @@ def create_site_peer(
         _give_keys(peer, locked)
         _insert(peer, locked)
     return peer
+
+
+@contextmanager
+def _holding(owner: Membership | Site) -> Iterator[None]:
+    """Keep a member or a site from being removed; raises Conflict where it is gone.
+
+    Owners are locked before instances, as those who remove one do it: nobody waits in a circle.
+    """
+    with transaction.atomic():
+        rows = Site.objects if isinstance(owner, Site) else Membership.objects
+        if not rows.select_for_update(of=("self",), no_key=True).filter(pk=owner.pk).values_list("pk"):
+            field, noun = ("site_id", "site") if isinstance(owner, Site) else ("user_id", "member")
+            raise Conflict(
+                f"This {noun} was removed at this very moment.", field=field, next_step="Choose another one."
+            )
+        yield
 
 
 def _insert(peer: Peer, instance: Instance) -> None:

@@ -309,8 +309,9 @@ def _follow(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str
     changed["routing"] = routing.change(names, old.values(), new.values())
     if _routes_of(old) != _routes_of(new) and firewall.minds_ways(spec):
         _marking(host, names, lambda marks: firewall.judge_again(names, spec, marks))
-    changed["dns"] = dns.change(spec, host.state.dns(names.hub), old, new)
     firewall.cut(names, _given_up(old, new))
+    # Last: a disk that is full must not keep anybody in.
+    changed["dns"] = dns.change(spec, host.state.dns(names.hub), old, new)
     return changed
 
 

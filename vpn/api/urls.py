@@ -32,6 +32,10 @@ def as_api(view: View) -> View:
 
 
 def _answer(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    # HEAD is GET without the content (RFC 9110, section 9.3.2). Not where reading spends a token: HEAD is safe.
+    is_head = request.method == "HEAD" and not _is_spent_by_reading(request)
+    if is_head:
+        request.method = "GET"
     try:
         response = view(request, *args, **kwargs)
     except Http404:
@@ -39,7 +43,20 @@ def _answer(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> Http
     if isinstance(response, HttpResponseNotAllowed):
         allowed = {"Allow": response["Allow"]}
         return problem(405, "method-not-allowed", "This does not take that method; see Allow.", headers=allowed)
+    if is_head:
+        request.method = "HEAD"
+        _empty(response)
     return response
+
+
+def _is_spent_by_reading(request: HttpRequest) -> bool:
+    return request.path.rstrip("/").endswith("/client")
+
+
+def _empty(response: HttpResponseBase) -> None:
+    if isinstance(response, HttpResponse):
+        response["Content-Length"] = str(len(response.content))  # of the content that GET would have
+        response.content = b""
 
 
 def _is_too_large(request: HttpRequest) -> bool:
