@@ -114,7 +114,7 @@ def test_whoever_is_outdated_is_marked_and_found(page: Page, camera: Camera) -> 
     expect(page.locator("#peers").get_by_text("outdated").first).to_be_visible()
     camera.look("peers-outdated")
     page.goto("/my/")
-    expect(page.get_by_text("Its profile is outdated")).to_be_visible()
+    expect(page.get_by_text("it was given is outdated")).to_be_visible()
     camera.look("my-outdated")
 
 
