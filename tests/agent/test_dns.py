@@ -21,6 +21,7 @@ from vpn.agent.names import Names
 from vpn.agent.resolver_config import Layout
 from vpn.agent.spec import HubSpec, parse_spec
 
+NAMES = Names(made.HUB, Place("host"))
 LAYOUT = Layout(Path("/var/lib/vpn-hub/x/dns"))
 DOMAIN = "office.vpn.example.net"
 ANNA, BERLIN = made.peer_id(1), made.peer_id(2)
@@ -203,13 +204,13 @@ def test_a_small_change_touches_the_files_of_its_addresses_alone(tmp_path: Path)
     after = parse_spec(whole)
     stamps = {path.name: path.stat().st_ino for path in hosts.iterdir()}
     old, new = ({ANNA: spec.peers[ANNA], BERLIN: spec.peers[BERLIN]} for spec in (before, after))
-    assert dns.change(after, tmp_path, old, new)
+    assert dns.change(NAMES, after, tmp_path, old, new)
     assert {path.name for path in hosts.iterdir() if path.stat().st_ino != stamps[path.name]} == {"03"}
     assert "tablet.anna" in (hosts / "03").read_text()
-    assert not dns.change(after, tmp_path, new, new)
+    assert not dns.change(NAMES, after, tmp_path, new, new)
     del whole["peers"][ANNA]
     gone = parse_spec(whole)
-    assert dns.change(gone, tmp_path, new, {BERLIN: gone.peers[BERLIN]})
+    assert dns.change(NAMES, gone, tmp_path, new, {BERLIN: gone.peers[BERLIN]})
     assert not (hosts / "03").exists()
 
 
@@ -222,6 +223,6 @@ def test_a_directory_that_would_be_an_option_is_refused() -> None:
 def test_a_missing_program_is_named_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(command.ENVIRONMENT, "PATH", str(tmp_path))
     with pytest.raises(AgentError) as refusal:
-        resolver_process.start(Names(made.HUB, Place("host")), Layout(tmp_path), "0" * 32)
+        resolver_process.start(NAMES, Layout(tmp_path), "0" * 32)
     assert refusal.value.code == PACKAGE_MISSING
     assert "dnsmasq-base" in refusal.value.message

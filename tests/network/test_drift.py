@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -232,6 +234,35 @@ def test_deltas_and_new_settings_are_ours(lab: Lab, hub: Hub) -> None:
     hub.forwarding = "deny"
     hub.apply_next()
     quiet(hub)
+
+
+def test_rules_and_names_are_ours(lab: Lab, hub: Hub) -> None:
+    tag = "user:00000000-0000-4000-8000-000000000001"
+    hub.forwarding = "deny"
+    hub.rules = (
+        {"id": "00000000-0000-4000-8000-000000000002", "action": "accept", "protocol": "tcp", "ports": [80, 443],
+         "source": tag, "destination": "any"},
+    )  # fmt: skip
+    hub.resolver = {
+        "domain": "hub.example.net", "public_addresses": [lab.host.v4], "upstreams": [lab.outside.v4],
+        "domains": ["corp.example.net"], "domain_servers": ["10.1.0.53"],
+        "records": [{"name": "intranet.hub.example.net", "type": "A", "value": "10.1.0.80"}],
+    }  # fmt: skip
+    hub.add(["10.1.0.0/24"])
+    hub.apply()
+    quiet(hub, 1)
+    device = dataclasses.replace(hub.add(), tags=(tag,), names=("laptop.anna",))
+    del hub.devices[device.peer_id]
+    hub.send(hub.delta(upsert=[device]))
+    quiet(hub, 1)
+    with Watch(hub.agent):
+        hub.send(hub.delta(upsert=[dataclasses.replace(device, expires_at=int(time.time()) + 1)]))
+        show = ["wg", "show", hub.interface, "peers"]
+        wait_until(lambda: device.public_key not in lab.run(lab.host, show).stdout, 5, "the end of its time")
+        quiet(hub, 1)
+    hub.send(hub.delta(remove=[device]))
+    quiet(hub, 1)
+    assert hub.apply().changed == NOTHING
 
 
 def test_sessions_and_roaming_are_ours(lab: Lab, hub: Hub) -> None:

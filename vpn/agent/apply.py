@@ -311,7 +311,7 @@ def _follow(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str
         _marking(host, names, lambda marks: firewall.judge_again(names, spec, marks))
     firewall.cut(names, _given_up(old, new))
     # Last: a disk that is full must not keep anybody in.
-    changed["dns"] = dns.change(spec, host.state.dns(names.hub), old, new)
+    changed["dns"] = dns.change(names, spec, host.state.dns(names.hub), old, new)
     return changed
 
 

@@ -57,7 +57,7 @@ def ensure(names: Names, spec: HubSpec, directory: Path) -> bool:
     return changed or asks_others or bool(unlike) or not runs
 
 
-def change(spec: HubSpec, directory: Path, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> bool:
+def change(names: Names, spec: HubSpec, directory: Path, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> bool:
     """Turn the names of the peers `before` into those of `after`, which `spec` has already; return if they differ."""
     if spec.resolver is None:
         return False
@@ -71,6 +71,8 @@ def change(spec: HubSpec, directory: Path, before: Mapping[str, Peer], after: Ma
         return False
     layout = Layout(directory)
     wanted = resolver_config.hosts(spec, spec.resolver, buckets)
+    if _takes_long(wanted, wanted):
+        return ensure(names, spec, directory)
     _write(layout, wanted, {f"{bucket:02x}" for bucket in buckets})
     return True
 
