@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 import django
+import hypothesis
 import pytest
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
@@ -21,6 +22,10 @@ if "DATA_DIR" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["DATA_DIR"], ignore_errors=True)
 
 django.setup()  # the fixtures below import models
+
+# The machine may be busy: how long an example takes, or to draw one, says nothing of the code.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 REAL = {"network", "flow", "browser"}
 

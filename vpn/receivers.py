@@ -18,7 +18,7 @@ from portal.signals import (
     membership_renamed,
 )
 from vpn.actions.firewall import forget_end, lock_instances, naming
-from vpn.actions.labels import rename_peers
+from vpn.actions.labels import rename_member
 from vpn.actions.peer import delete_peer, reconsider_peers
 from vpn.desired.firewall import Turned
 from vpn.models import Peer, ProfileLink
@@ -35,7 +35,7 @@ def follow_membership(membership: Membership, **kwargs: Any) -> None:
 @receiver(membership_renamed)
 def follow_name(membership: Membership, former_slug: str, **kwargs: Any) -> None:
     """Let the names of a person's devices follow theirs."""
-    rename_peers(Peer.objects.filter(member=membership), former_slug=former_slug)
+    rename_member(membership, former_slug)
 
 
 @receiver(membership_losses)

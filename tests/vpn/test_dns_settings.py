@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.models import Organization
@@ -200,8 +200,6 @@ rows = st.lists(
 )
 
 
-# The machine may be busy: how fast examples are drawn says nothing.
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows)
 def test_whatever_passes_is_what_the_agent_takes_and_can_answer(records: list[dict[str, str]]) -> None:
     check = RecordCheck(records, AROUND)

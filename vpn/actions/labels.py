@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from uuid import UUID
+
 from portal.exceptions import NotPossible
+from portal.models import Membership
 from portal.naming import LABEL_LENGTH, dns_label, free_label
 from vpn.actions.change import changing
 from vpn.choices import PeerType, RecordType
-from vpn.models import DnsRecord, Instance, Peer
-from vpn.models.querysets import PeerQuerySet
+from vpn.models import DnsRecord, Instance, Peer, Site
 
 
 def wanted_label(peer: Peer) -> str:
@@ -22,28 +26,57 @@ def give_label(peer: Peer, instance: Instance) -> None:
     peer.dns_label = free_label(wanted_label(peer), _labels_of_siblings(peer, instance) | _recorded(peer, instance))
 
 
-def rename_peers(peers: PeerQuerySet, *, former_slug: str = "") -> None:
-    """Let names follow when a site or a member was renamed, on every instance; the hubs hear of it.
+def rename_site(site: Site) -> None:
+    """Let the names of a site's peers follow when it was renamed, on every instance; the hubs hear of it."""
+    for peer in Peer.objects.filter(site=site).select_related("site"):
+        with _changing(peer.instance_id) as locked:
+            if locked is not None:
+                peer.instance, before = locked, f"{peer.dns_label}.{locked.full_hostname}"
+                give_label(peer, locked)
+                peer.changed_generation = locked.desired_generation
+                peer.save(update_fields=["dns_label", "changed_generation"])
+                follow_name(peer, before)
 
-    `former_slug` is the member's. Their devices keep their own labels, but where a record has the new name already.
+
+def rename_member(member: Membership, former_slug: str) -> None:
+    """Let the names of a person's devices follow theirs, on every instance; the hubs hear of it.
+
+    The devices keep labels of their own, but where a record has the new name already.
     """
-    for instance_id in list(peers.order_by().values_list("instance_id", flat=True).distinct()):
-        try:
-            with changing(instance_id, only_peers=True) as locked:
-                for peer in peers.filter(instance=locked).select_related("member__user", "site"):
-                    _rename(peer, locked, former_slug)
-        except NotPossible:
-            continue  # An instance that is going away answers no names.
+    theirs = Peer.objects.filter(member=member).order_by()
+    for instance_id in list(theirs.values_list("instance", flat=True).distinct()):
+        with _changing(instance_id) as locked:
+            if locked is not None:
+                _follow_member(member, former_slug, locked)
 
 
-def _rename(peer: Peer, instance: Instance, former_slug: str) -> None:
-    peer.instance = instance
-    before = f"{peer.dns_label}.{former_slug}.{instance.full_hostname}" if former_slug else peer.dns_name
-    if not former_slug or not peer.dns_label or peer.dns_label in _recorded(peer, instance):
+def _follow_member(member: Membership, former_slug: str, instance: Instance) -> None:
+    peers = instance.peers.filter(member=member)
+    after = {label: label for label in peers.values_list("dns_label", flat=True)}
+    taken = _recorded_below(f"{member.slug}.{instance.full_hostname}", instance)
+    for peer in peers.filter(dns_label__in=taken).select_related("member__user", "site"):
+        before = peer.dns_label
         give_label(peer, instance)
-    peer.changed_generation = instance.desired_generation
-    peer.save(update_fields=["dns_label", "changed_generation"])
-    follow_name(peer, before)
+        peer.save(update_fields=["dns_label"])
+        after[before] = peer.dns_label
+    peers.update(changed_generation=instance.desired_generation)
+    former = f".{former_slug}.{instance.full_hostname}"
+    for alias in DnsRecord.objects.filter(instance=instance, type=RecordType.CNAME, value__endswith=former):
+        label = alias.value.removesuffix(former)
+        if label in after:
+            alias.value = f"{after[label]}.{member.slug}.{instance.full_hostname}"
+            alias.save(update_fields=["value"])
+
+
+@contextmanager
+def _changing(instance_id: UUID) -> Iterator[Instance | None]:
+    """As `changing`, for peers; None for an instance that is going away, which answers no names."""
+    with ExitStack() as stack:
+        try:
+            locked = stack.enter_context(changing(instance_id, only_peers=True))
+        except NotPossible:
+            locked = None
+        yield locked
 
 
 def follow_name(peer: Peer, before: str) -> None:
@@ -63,6 +96,10 @@ def _labels_of_siblings(peer: Peer, instance: Instance) -> set[str]:
 
 def _recorded(peer: Peer, instance: Instance) -> set[str]:
     """The labels that would give the peer the name of a record."""
-    above = instance.full_hostname if peer.member is None else f"{peer.member.slug}.{instance.full_hostname}"
-    names = DnsRecord.objects.filter(instance=instance, name__endswith=f".{above}").values_list("name", flat=True)
-    return {name.removesuffix(f".{above}") for name in names}
+    hub = instance.full_hostname
+    return _recorded_below(hub if peer.member is None else f"{peer.member.slug}.{hub}", instance)
+
+
+def _recorded_below(domain: str, instance: Instance) -> set[str]:
+    names = DnsRecord.objects.filter(instance=instance, name__endswith=f".{domain}").values_list("name", flat=True)
+    return {name.removesuffix(f".{domain}") for name in names}

@@ -11,9 +11,9 @@ from django.db import IntegrityError, transaction
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Membership
 from vpn.actions.firewall import forget_end
-from vpn.actions.labels import rename_peers
+from vpn.actions.labels import rename_site
 from vpn.choices import Platform
-from vpn.models import Peer, Site
+from vpn.models import Site
 from vpn.platforms import version_fault
 from vpn.validators import parse_network, validate_label_text
 
@@ -69,7 +69,7 @@ def _save(site: Site, values: dict[str, Any]) -> Site:
         with transaction.atomic():
             site.save()
             if site.name != former_name:
-                rename_peers(Peer.objects.filter(site=site))
+                rename_site(site)
     except IntegrityError:
         raise Conflict(f"There is a site called {site.name} already.", field="name", code="name-taken") from None
     return site
