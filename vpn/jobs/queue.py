@@ -108,7 +108,7 @@ def enqueue_observe(instance_id: UUID) -> None:
 
 def enqueue_plan_mail(plan_id: UUID) -> None:
     """Write to the people whom a change concerns."""
-    _enqueue("default", "vpn.jobs.mail.mail_plan", str(plan_id))
+    _enqueue("provision", "vpn.jobs.mail.mail_plan", str(plan_id))
 
 
 def enqueue_tick(queue_name: str, function: str) -> None:

@@ -38,7 +38,7 @@ def sentences(lines: Iterable[PlanLine], name: Callable[[str], str], *, opens: b
             by_way[Way(line["protocol"], line["port"])].append((line["source"], line["destination"]))
     said = []
     for way, pairs in sorted(by_way.items()):
-        said += [f"{words} {way}".rstrip() for words in _spoken(pairs, name, opens=opens)]
+        said += [_begun(f"{words} {way}".rstrip()) for words in _spoken(pairs, name, opens=opens)]
     return said
 
 
@@ -71,6 +71,11 @@ def _listed(ends: Iterable[str], name: Callable[[str], str]) -> str:
     """These ends as a list: people and sites by name, then networks, and the internet last."""
     ordered = sorted(ends, key=lambda end: (end == _INTERNET, "/" in end, name(end)))
     return joined([name(end) for end in ordered])
+
+
+def _begun(words: str) -> str:
+    """With a capital at its begin, unless that is a name, which is as it is."""
+    return words[0].upper() + words[1:] if words.startswith(("the ", "somebody ")) else words
 
 
 def _reach(count: int, *, opens: bool) -> str:
