@@ -30,15 +30,20 @@ def lock_instance(pk: UUID) -> Instance:
 
 @contextmanager
 def changing(
-    pk: UUID, *, only_peers: bool = False, explained: bool = False, turned: Turned | None = None
+    pk: UUID,
+    *,
+    only_peers: bool = False,
+    as_delta: bool = False,
+    explained: bool = False,
+    turned: Turned | None = None,
 ) -> Iterator[Instance]:
     """Change an instance or its peers.
 
     Yields the locked instance with its `desired_generation` already raised (and saved at the end together with
-    whatever the caller changed on it); the apply job is rung after the commit. `only_peers` says that the change can
-    travel as a delta, `explained` that it may concern others, so that what it means is noted for the operation that
-    carries it; `turned` what of the change is in the database already. Raises NotPossible where the instance can take
-    no change.
+    whatever the caller changed on it); the apply job is rung after the commit. `only_peers` says that nothing else
+    changes, `as_delta` that of the settings only what a delta can carry does (see desired/compiling.py); `explained`
+    that it may concern others, so that what it means is noted for the operation that carries it; `turned` what of the
+    change is in the database already. Raises NotPossible where the instance can take no change.
     """
     with transaction.atomic():
         instance = lock_instance(pk)
@@ -49,6 +54,8 @@ def changing(
         instance.desired_generation += 1
         if not only_peers:
             instance.settings_generation = instance.desired_generation
+        if not only_peers and not as_delta:
+            instance.whole_generation = instance.desired_generation
         yield instance
         instance.save()
         if before is not None:

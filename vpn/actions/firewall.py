@@ -17,6 +17,9 @@ from vpn.actions.refusal import InvalidSettings
 from vpn.constants import MOST_RULES
 from vpn.models import FirewallRule, Instance
 
+# How a peer leads to what an end of each kind names.
+_KINDS = {"site": "site", "user": "member", "group": "member__groups"}
+
 __all__ = ["InvalidSettings", "RuleFault", "cleaned_rules", "forget_end", "lock_instances", "naming", "replace_rules"]
 
 
@@ -40,6 +43,7 @@ def replace_rules(locked: Instance, wanted: Sequence[RuleValues]) -> None:
     """
     _refuse(missing_ends(locked.organization_id, wanted))
     present = list(locked.firewall_rules.all())
+    _tag_anew(locked, _ends(present) ^ _ends(wanted))
     kept = _kept(present, wanted)
     chosen = {rule.pk for rule in kept.values()}
     locked.firewall_rules.exclude(pk__in=chosen).delete()
@@ -54,6 +58,24 @@ def replace_rules(locked: Instance, wanted: Sequence[RuleValues]) -> None:
     # Hits are not written: a report may be adding to them at this moment.
     FirewallRule.objects.bulk_update(moved, ["position", "name"], batch_size=200)
     FirewallRule.objects.bulk_create(new, batch_size=200)
+
+
+def _ends(rules: Iterable[FirewallRule | RuleValues]) -> set[str]:
+    return {end for rule in rules for end in (rule.source, rule.destination)}
+
+
+def _tag_anew(locked: Instance, ends: Iterable[str]) -> None:
+    """Send the peers again that these ends name: they carry the tags that rules name, and no others."""
+    named: dict[str, list[UUID]] = defaultdict(list)
+    for end in ends:
+        kind, colon, identifier = end.partition(":")
+        if kind in _KINDS and colon:
+            named[kind].append(UUID(identifier))
+    concerned = Q(pk__in=[])
+    for kind, identifiers in named.items():
+        concerned |= Q(**{f"{_KINDS[kind]}__in": identifiers})
+    if named:
+        locked.peers.filter(concerned).update(changed_generation=locked.desired_generation)
 
 
 def _kept(present: Iterable[FirewallRule], wanted: Sequence[RuleValues]) -> dict[int, FirewallRule]:

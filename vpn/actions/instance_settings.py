@@ -30,7 +30,7 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
         cleaned = _cleaned_settings(changes)
         Instance.objects.filter(pk=instance.pk).update(name=cleaned["name"])
         return Instance.objects.select_related("region", "server").get(pk=instance.pk)
-    with changing(instance.pk, explained=True) as locked:
+    with changing(instance.pk, as_delta=changes.keys() <= _BY_DELTA, explained=True) as locked:
         cleaned = _gathered(
             lambda: _cleaned_settings(changes),
             lambda: cleaned_dns(locked, changes),
@@ -43,6 +43,10 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
         for field, value in cleaned.items():
             setattr(locked, field, value)
     return locked
+
+
+# What the hub takes over without comparing all of itself with a whole specification.
+_BY_DELTA = {"name", "firewall", "firewall_policy"}
 
 
 def _gathered(*cleaners: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from vpn.models import Instance
 def raise_generation(instance_id: UUID) -> None:
     """Ask for the whole state anew under a new generation."""
     Instance.objects.filter(pk=instance_id).update(
-        desired_generation=F("desired_generation") + 1, settings_generation=F("desired_generation") + 1
+        desired_generation=F("desired_generation") + 1,
+        settings_generation=F("desired_generation") + 1,
+        whole_generation=F("desired_generation") + 1,
     )
 
 
@@ -28,8 +30,8 @@ def raise_epoch(instance_id: UUID, above: int) -> None:
     with transaction.atomic():
         instance = lock_instance(instance_id)
         instance.epoch = max(instance.epoch, above) + 1
-        instance.settings_generation = instance.desired_generation
-        instance.save(update_fields=["epoch", "settings_generation"])
+        instance.settings_generation = instance.whole_generation = instance.desired_generation
+        instance.save(update_fields=["epoch", "settings_generation", "whole_generation"])
 
 
 def apply_again(instance_id: UUID) -> None:

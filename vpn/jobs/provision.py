@@ -134,7 +134,7 @@ def _start_hub(pk: UUID, token: UUID) -> str:
             instance.probe_preshared_key = keys.generate_preshared_key()
         # A new generation: what was tried before had another probe, or none.
         instance.desired_generation += 1
-        instance.settings_generation = instance.desired_generation
+        instance.settings_generation = instance.whole_generation = instance.desired_generation
         instance.save()
     desired, report = send(pk, compile_spec(pk))
     record_applied(pk, token, desired, report)
@@ -207,7 +207,7 @@ def _become_ready(pk: UUID, token: UUID, operation: Operation) -> None:
         instance.configured = True
         instance.probe_private_key = instance.probe_preshared_key = ""
         instance.desired_generation += 1
-        instance.settings_generation = instance.desired_generation
+        instance.settings_generation = instance.whole_generation = instance.desired_generation
         instance.save()
         finish_operation(operation)
 

@@ -75,8 +75,10 @@ class Instance(models.Model):
 
     epoch = models.PositiveIntegerField(default=1)
     desired_generation = models.PositiveBigIntegerField(default=1)
-    # The last generation that changed more than peers: a server behind it needs the whole specification.
+    # The last generation that changed more than peers.
     settings_generation = models.PositiveBigIntegerField(default=1)
+    # The last one that changed more than a delta can carry: a server behind it needs the whole specification.
+    whole_generation = models.PositiveBigIntegerField(default=1)
     applied_generation = models.PositiveBigIntegerField(default=0)
     applied_epoch = models.PositiveIntegerField(default=0)
     applied_digest = models.CharField(max_length=64, blank=True)
