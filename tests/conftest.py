@@ -21,6 +21,10 @@ if "DATA_DIR" not in os.environ:
     os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="vpn-portal-test-")
     atexit.register(shutil.rmtree, os.environ["DATA_DIR"], ignore_errors=True)
 
+# How long an example may take says nothing on a machine that is busy.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
+
 django.setup()  # the fixtures below import models
 
 # The machine may be busy: how long an example takes, or to draw one, says nothing of the code.
