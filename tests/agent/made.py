@@ -58,7 +58,7 @@ def spec(*numbers: int, generation: int = 1, **changes: Any) -> SpecDocument:
 
 def delta(before: SpecDocument, after: SpecDocument) -> DeltaDocument:
     """Return the delta from one spec to another."""
-    return {
+    document: DeltaDocument = {
         "schema": 1,
         "hub": after["hub"],
         "epoch": after["epoch"],
@@ -68,6 +68,10 @@ def delta(before: SpecDocument, after: SpecDocument) -> DeltaDocument:
         "upsert": {key: peer for key, peer in after["peers"].items() if before["peers"].get(key) != peer},
         "remove": [key for key in before["peers"] if key not in after["peers"]],
     }
+    ours, theirs = after.get("openvpn"), before.get("openvpn")
+    if ours is not None and theirs is not None and ours["crl"] != theirs["crl"]:
+        document["crl"] = ours["crl"]
+    return document
 
 
 def pem(label: str) -> str:

@@ -21,8 +21,8 @@ from vpn.agent.errors import BASE_MISMATCH, INVALID, AgentError
 from vpn.agent.names import Names
 from vpn.agent.openvpn_config import Layout
 from vpn.agent.revocation import revoked_serials
-from vpn.agent.spec import HubSpec, OpenVPNPeer, digest, parse_delta, parse_spec
-from vpn.agent.state import Saved
+from vpn.agent.spec import HubSpec, OpenVPNPeer, SpecDocument, digest, parse_delta, parse_spec
+from vpn.agent.state import Saved, State
 
 PLACES: list[tuple[str | int, ...]] = [
     *(("openvpn", name) for name in made.openvpn()),
@@ -173,6 +173,39 @@ def test_a_delta_cannot_bring_a_peer_without_its_listener() -> None:
     with pytest.raises(AgentError) as refusal:
         Saved.of(parse_spec(before)).change(parse_delta(made.delta(before, after)))
     assert refusal.value.code == BASE_MISMATCH
+
+
+def with_list(generation: int, listed: str, **changes: Any) -> SpecDocument:
+    crl = f"-----BEGIN X509 CRL-----\n{listed}\n-----END X509 CRL-----\n"
+    return made.spec(1, generation=generation, openvpn=made.openvpn(crl=crl, **changes))
+
+
+def test_a_revocation_travels_as_a_delta_and_is_there_after_a_restart(tmp_path: Path) -> None:
+    before, after = with_list(1, "QUJD"), with_list(2, "REVG")
+    del after["peers"][made.peer_id(1)]
+    delta = parse_delta(json.loads(json.dumps(made.delta(before, after))))
+    assert delta.document() == made.delta(before, after)
+    state = State(tmp_path)
+    saved = Saved.of(parse_spec(before))
+    state.save(saved)
+    saved.advance(delta, saved.change(delta))
+    assert (saved.spec, saved.digest) == (parse_spec(after), digest(after))
+    state.save_delta(saved, delta)
+    again = State(tmp_path).load(before["hub"])
+    assert again is not None
+    assert (again.spec, again.digest) == (parse_spec(after), digest(after))
+
+
+def test_a_delta_changes_nothing_else_of_the_header() -> None:
+    before, after = with_list(1, "QUJD"), with_list(2, "REVG", compat_port=1196)
+    without = made.spec(1)
+    for base in (before, without):
+        with pytest.raises(AgentError) as refusal:
+            Saved.of(parse_spec(base)).change(parse_delta({**made.delta(base, after), "crl": made.pem("X509 CRL")}))
+        assert refusal.value.code == BASE_MISMATCH
+    with pytest.raises(AgentError) as refusal:
+        parse_delta({**made.delta(before, after), "crl": "../../etc/passwd"})
+    assert refusal.value.code == INVALID
 
 
 def test_peers_are_told_of_the_others_networks() -> None:

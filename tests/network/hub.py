@@ -307,7 +307,10 @@ class Hub:
         return self.apply()
 
     def delta(
-        self, upsert: Iterable[Device | OpenVPNDevice] = (), remove: Iterable[Device | OpenVPNDevice] = ()
+        self,
+        upsert: Iterable[Device | OpenVPNDevice] = (),
+        remove: Iterable[Device | OpenVPNDevice] = (),
+        revoked: pki.Credential | None = None,
     ) -> spec.DeltaDocument:
         """Return the delta to a new generation of the desired state, which it changes, from the current one."""
         before = self.document
@@ -320,7 +323,7 @@ class Hub:
         self.generation += 1
         after = self.document
         changed = {key: peer for key, peer in after["peers"].items() if before["peers"].get(key) != peer}
-        return {
+        delta: spec.DeltaDocument = {
             "schema": 1,
             "hub": self.hub,
             "epoch": self.epoch,
@@ -330,6 +333,11 @@ class Hub:
             "upsert": changed,
             "remove": removed,
         }
+        if revoked is not None and self.authority is not None:
+            self.authority.revoke(revoked)
+            delta["crl"] = self.authority.crl
+            delta["digest"] = spec.digest(self.document)
+        return delta
 
     def send(self, delta: spec.DeltaDocument) -> HubReport:
         """Send a delta."""

@@ -41,7 +41,7 @@ def is_refused_and_silent(lab: Lab, hub: Hub, node: Node, within: float = 2.0) -
 
 
 @pytest.mark.parametrize("protocol", ["udp", "tcp"])
-@pytest.mark.parametrize("way", ["delta", "spec", "certificate"])
+@pytest.mark.parametrize("way", ["delta", "revoking delta", "spec", "certificate", "certificate by delta"])
 def test_whoever_is_shut_out_is_silent_within_two_seconds(lab: Lab, hub: Hub, protocol: str, way: str) -> None:
     alice = lab.add_client("alice")
     device = hub.connect_openvpn(alice, protocol=protocol)
@@ -50,6 +50,11 @@ def test_whoever_is_shut_out_is_silent_within_two_seconds(lab: Lab, hub: Hub, pr
     ping.wait_for_replies()
     if way == "delta":
         assert hub.send(hub.delta(remove=[device])).changed == {**NOTHING, "openvpn": True}
+    elif way == "revoking delta":
+        delta = hub.delta(remove=[device], revoked=device.credential)
+        assert hub.send(delta).changed == {**NOTHING, "openvpn": True}
+    elif way == "certificate by delta":
+        assert hub.send(hub.delta(revoked=device.credential)).changed == {**NOTHING, "openvpn": True}
     elif way == "spec":
         hub.authority.revoke(device.credential)
         del hub.devices[device.peer_id]
@@ -63,23 +68,27 @@ def test_whoever_is_shut_out_is_silent_within_two_seconds(lab: Lab, hub: Hub, pr
     ping.stop()
     assert max(at for at, _ in ping.replies()) - applied < 2
     assert hub.apply().changed == NOTHING
-    if way == "certificate":
+    if way.startswith("certificate"):
         lab.openvpn_down(alice)
         new = dataclasses.replace(device, credential=hub.authority.issue(device.peer_id))
         lab.openvpn_up(alice, hub.openvpn_profile(new, protocol))
         lab.wait_ping(alice, hub.v4)
 
 
-def test_a_revocation_leaves_all_others_alone(lab: Lab, hub: Hub) -> None:
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_revocation_leaves_all_others_alone(lab: Lab, hub: Hub, *, whole: bool) -> None:
     alice, bob = lab.add_client("alice"), lab.add_client("bob")
     hub.connect_openvpn(alice)
     device = hub.connect_openvpn(bob)
     ping = lab.start_ping(alice, hub.v4, 0.02)
     ping.wait_for_replies()
     assert hub.authority is not None
-    hub.authority.revoke(device.credential)
-    del hub.devices[device.peer_id]
-    hub.apply_next()
+    if whole:
+        hub.authority.revoke(device.credential)
+        del hub.devices[device.peer_id]
+        hub.apply_next()
+    else:
+        hub.send(hub.delta(remove=[device], revoked=device.credential))
     time.sleep(1)
     ping.wait_for_replies()
     assert ping.stop().lost == 0

@@ -96,6 +96,21 @@ def test_a_refusal_says_why_and_what_to_do_wherever_people_look(
         assert "Try again" in text
 
 
+def test_the_whole_is_sent_where_a_change_leads_elsewhere(behind: Instance, server: Server, admin: Membership) -> None:
+    applied(behind)
+    create_client_peer(behind, member=admin, device="phone")
+    refusals = [AgentError(errors.BASE_MISMATCH, "Send the whole spec.")]
+
+    def answer(report: HubReport) -> HubReport:
+        if refusals:
+            raise refusals.pop()
+        return report
+
+    server.answer = answer
+    assert applied(behind).state == OperationState.SUCCEEDED
+    assert (refusals, server.asked) == ([], 3)
+
+
 def test_a_server_that_does_not_answer_is_said_too(behind: Instance, server: Server) -> None:
     server.answer = refuse(Unreachable("The agent on this machine does not answer."))
     assert applied(behind).steps.get().message == "The agent on this machine does not answer."

@@ -20,8 +20,11 @@ from vpn.actions import lease
 from vpn.actions.instance_settings import update_instance
 from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, rotate_keys, update_peer
 from vpn.addressing import Network
+from vpn.agent.errors import BASE_MISMATCH, AgentError
 from vpn.agent.report import HubReport
+from vpn.agent.revocation import revoked_serials
 from vpn.agent.spec import digest, parse_delta, parse_spec
+from vpn.agent.state import Saved
 from vpn.desired import NOBODY_ID, Desired, compile_change, compile_spec
 from vpn.models import Instance
 from vpn.observed import record_applied
@@ -55,6 +58,13 @@ def instance(organization: Organization) -> Instance:
     confirm(made, compile_spec(made.pk))
     made.refresh_from_db()
     return made
+
+
+def sent_whole(instance: Instance) -> Saved:
+    """What the agent saves of an instance that was just applied."""
+    desired = compile_spec(instance.pk)
+    confirm(instance, desired)
+    return Saved.of(parse_spec(desired.document))
 
 
 def following(spec: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
@@ -101,6 +111,38 @@ def test_every_change_of_peers_travels_as_a_delta_to_the_same_state(
         assert spec["peers"] == whole.document["peers"]
         assert desired.digest == whole.digest == digest(spec)
         confirm(instance, desired)
+
+
+def test_a_revocation_travels_as_a_delta_to_the_same_state(instance: Instance, organization: Organization) -> None:
+    member = make_member(organization)
+    lost, kept = (
+        create_client_peer(instance, member=member, device=device, protocol="openvpn") for device in ("lost", "kept")
+    )
+    server = sent_whole(instance)
+    for change, counted in ((lambda: delete_peer(lost), 1), (lambda: rotate_keys(kept), 2)):
+        change()
+        desired = compile_change(instance.pk)
+        assert desired.is_delta
+        delta = parse_delta(desired.document)
+        server.advance(delta, server.change(delta))
+        assert len(revoked_serials(delta.crl)) == counted
+        assert server.spec == parse_spec(compile_spec(instance.pk).document)
+        confirm(instance, desired)
+    assert "crl" not in compile_change(instance.pk).document
+
+
+def test_the_agent_asks_for_the_whole_where_the_first_router_needs_another_listener(
+    instance: Instance, organization: Organization
+) -> None:
+    create_client_peer(instance, member=make_member(organization), device="laptop", protocol="openvpn")
+    server = sent_whole(instance)
+    site = make_site(organization, name="Rome")
+    type(site).objects.filter(pk=site.pk).update(platform="routeros7")
+    site.refresh_from_db()
+    create_site_peer(instance, site=site, subnets=["10.6.0.0/24"], protocol="openvpn")
+    with pytest.raises(AgentError) as refusal:
+        server.change(parse_delta(compile_change(instance.pk).document))
+    assert refusal.value.code == BASE_MISMATCH
 
 
 def test_several_changes_before_a_confirmation_are_one_delta(instance: Instance) -> None:

@@ -305,7 +305,8 @@ def _follow(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str
     if _routes_of(old) != _routes_of(new):
         openvpn.tell(spec, directory)
     before, after = (by_openvpn(peers) for peers in _differing_tunnels(old, new))
-    changed["openvpn"] = openvpn.change(names, spec, directory, before, after)
+    changed["openvpn"] = openvpn.revoke(names, spec, directory)
+    changed["openvpn"] |= openvpn.change(names, spec, directory, before, after)
     changed["routing"] = routing.change(names, old.values(), new.values())
     if _routes_of(old) != _routes_of(new) and firewall.minds_ways(spec):
         _marking(host, names, lambda marks: firewall.judge_again(names, spec, marks))

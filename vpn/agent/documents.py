@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class _AnyPeerDocument(TypedDict, total=False):
@@ -128,7 +128,7 @@ class BaseDocument(TypedDict):
 
 
 class DeltaDocument(TypedDict):
-    """A HubDelta in JSON."""
+    """A HubDelta in JSON; `crl` only where the revocation list becomes another one."""
 
     schema: int
     hub: str
@@ -138,3 +138,4 @@ class DeltaDocument(TypedDict):
     digest: str
     upsert: dict[str, PeerDocument]
     remove: list[str]
+    crl: NotRequired[str]

@@ -39,6 +39,7 @@ _MOST_CLIENTS: Final = 65536  # a /16 pool has fewer
 _LONGEST_SOCKET: Final = 107  # characters, unix(7)
 
 SCRIPTS: Final = ("up", "connect", "disconnect")
+CRL: Final = "crl.pem"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def contents(layout: Layout, names: Names, spec: HubSpec, openvpn: OpenVPN, dual
         "certificate.pem": openvpn.certificate,
         "private_key.pem": openvpn.private_key,
         "tls_crypt_v2.pem": openvpn.tls_crypt_v2,
-        "crl.pem": openvpn.crl,
+        CRL: openvpn.crl,
         "up": openvpn_scripts.up(names, address_lines(spec, "$1")),
         "connect": openvpn_scripts.connect(layout.directory, names),
         "disconnect": openvpn_scripts.disconnect(layout.directory, names),
@@ -220,7 +221,7 @@ def _secrecy(listener: str, here: Path) -> list[str]:
         f"ca {here}/ca.pem",
         f"cert {here}/certificate.pem",
         f"key {here}/private_key.pem",
-        f"crl-verify {here}/crl.pem",
+        f"crl-verify {here}/{CRL}",
         "dh none",
         "verify-client-cert require",
         "remote-cert-tls client",

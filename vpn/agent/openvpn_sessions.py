@@ -55,6 +55,20 @@ def ensure(names: Names, spec: HubSpec, layout: Layout, differing: Collection[st
     return _ensure_routes(names, spec, kept)
 
 
+def end_revoked(names: Names, spec: HubSpec, layout: Layout) -> None:
+    """End the sessions of those who showed a certificate that is revoked."""
+    revoked = revoked_serials(spec.openvpn.crl) if spec.openvpn is not None else set()
+    for listener in openvpn_config.ports(spec.openvpn):
+        device = names.openvpn(listener)
+        try:
+            there = {session.common_name for session in openvpn_management.sessions(layout.socket(listener))}
+        except Unheard:
+            openvpn_listeners.restart(names, spec, layout, [listener])  # nobody knows who is there: all begin anew
+            continue
+        shut_out = {name for name in there if _shown(layout, name, device)[0] in revoked}
+        end(names, spec, layout, shut_out, (), [listener])
+
+
 def end(
     names: Names,
     spec: HubSpec,

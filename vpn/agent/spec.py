@@ -86,6 +86,7 @@ _OPENVPN_FIELDS: Final = frozenset(
     {"ca", "certificate", "private_key", "crl", "tls_crypt_v2", "udp_port", "tcp_port", "compat_port"}
 )
 _DELTA_FIELDS: Final = frozenset({"schema", "hub", "epoch", "generation", "base", "digest", "upsert", "remove"})
+_OPTIONAL_DELTA_FIELDS: Final = frozenset({"crl"})
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,10 @@ class HubSpec:
 
 @dataclass(frozen=True)
 class HubDelta:
-    """A small change to the spec that an agent has saved, checked by itself (not yet against that spec)."""
+    """A small change to the spec that an agent has saved, checked by itself (not yet against that spec).
+
+    `crl` is the revocation list from then on; empty where it stays.
+    """
 
     hub: str
     epoch: int
@@ -183,6 +187,7 @@ class HubDelta:
     digest: str
     upsert: dict[str, Peer] = field(repr=False)
     remove: tuple[str, ...] = field(repr=False)
+    crl: str = field(default="", repr=False)
 
     @property
     def version(self) -> tuple[int, int]:
@@ -191,7 +196,7 @@ class HubDelta:
 
     def document(self) -> DeltaDocument:
         """Return the delta as JSON data."""
-        return {
+        document: DeltaDocument = {
             "schema": SCHEMA,
             "hub": self.hub,
             "epoch": self.epoch,
@@ -201,6 +206,9 @@ class HubDelta:
             "upsert": {peer_id: peer.document() for peer_id, peer in self.upsert.items()},
             "remove": list(self.remove),
         }
+        if self.crl:
+            document["crl"] = self.crl
+        return document
 
 
 def parse_spec(document: object) -> HubSpec:
@@ -237,7 +245,7 @@ def parse_spec(document: object) -> HubSpec:
 def parse_delta(document: object) -> HubDelta:
     """Return the delta that `document` (JSON data) describes. Raises AgentError `invalid` that names every fault."""
     faults = Faults()
-    data = checks.fields_of(document, "delta", _DELTA_FIELDS, faults)
+    data = checks.fields_of(document, "delta", _DELTA_FIELDS, faults, _OPTIONAL_DELTA_FIELDS)
     if not data:
         faults.raise_if_any("delta")
     _schema(data, faults)
@@ -255,6 +263,7 @@ def parse_delta(document: object) -> HubDelta:
         digest=checks.text(data.get("digest"), "digest", _DIGEST, faults),
         upsert=parse_peers(data.get("upsert"), "upsert", faults),
         remove=tuple(dict.fromkeys(remove)),
+        crl=checks.pem(data["crl"], "crl", "X509 CRL", faults) if "crl" in data else "",
     )
     if delta.upsert.keys() & set(delta.remove):
         faults.append("a peer is in upsert and in remove")

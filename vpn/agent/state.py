@@ -32,6 +32,7 @@ from vpn.agent.peers import by_openvpn
 from vpn.agent.spec import (
     HubDelta,
     HubSpec,
+    OpenVPN,
     Peer,
     PeerIndex,
     changed_total,
@@ -101,7 +102,7 @@ class Saved:
         change = Change(peers)
         if not all(spec.admits(peer) for peer in by_openvpn(new for _, new in peers.values() if new is not None)):
             raise AgentError(BASE_MISMATCH, "The change needs a listener that the hub has not: send the whole spec.")
-        if spec_digest(self.header, self._total_after(change)) != delta.digest:
+        if spec_digest(self._header_after(delta), self._total_after(change)) != delta.digest:
             raise AgentError(BASE_MISMATCH, "The change does not lead to the state that it names: send the whole spec.")
         return change
 
@@ -112,13 +113,25 @@ class Saved:
             self._reindex(Change({peer_id: (new, old) for peer_id, (old, new) in change.peers.items()}))
             raise AgentError(INVALID, f"The change is not valid: {'; '.join(clashes[:10])}.")
         self.total = self._total_after(change)
+        self.header = self._header_after(delta)
         peers = self.spec.peers
         for peer_id, (_, new) in change.peers.items():
             if new is None:
                 del peers[peer_id]
             else:
                 peers[peer_id] = new
-        self.spec = replace(self.spec, generation=delta.generation)
+        self.spec = replace(self.spec, generation=delta.generation, openvpn=self._openvpn_after(delta))
+
+    def _openvpn_after(self, delta: HubDelta) -> OpenVPN | None:
+        openvpn = self.spec.openvpn
+        return replace(openvpn, crl=delta.crl) if openvpn is not None and delta.crl else openvpn
+
+    def _header_after(self, delta: HubDelta) -> str:
+        openvpn = self._openvpn_after(delta)
+        if openvpn == self.spec.openvpn:
+            return self.header
+        bare = replace(self.spec, openvpn=openvpn, peers={})
+        return header_digest(cast("dict[str, Any]", bare.document()))
 
     def _total_after(self, change: Change) -> int:
         old = [_digest_of(peer_id, pair[0]) for peer_id, pair in change.peers.items() if pair[0]]

@@ -90,18 +90,24 @@ def _compile_whole(instance: Instance) -> Desired:
 
 
 def _compile_delta(instance: Instance) -> Desired | None:
-    """The difference to what the server confirmed; None where more than peers changed, or nothing is confirmed."""
+    """The difference to what the server confirmed; None where settings changed, or nothing is confirmed.
+
+    A revocation changes the header, too, and travels along. Where it was something else that did (the first router
+    needs the compatibility listener), the agent finds that the delta leads elsewhere and asks for the whole.
+    """
     base = instance.applied_generation
     if not instance.applied_total or instance.settings_generation > base or instance.applied_epoch != instance.epoch:
         return None
     header = header_of(instance)
-    if agent_spec.header_digest(header) != instance.applied_header_digest:
-        return None  # A certificate was revoked, or the first router needs the compatibility listener.
+    header_digest = agent_spec.header_digest(header)
+    is_listed_anew = header_digest != instance.applied_header_digest
+    if is_listed_anew and header["openvpn"] is None:
+        return None
     upsert, remove, before = _differences(instance, base, header["rules"])
     digests = {peer_id: agent_spec.peer_digest(peer_id, peer) for peer_id, peer in upsert.items()}
     gone = sum(int(digest, 16) for digest in before if digest)
     total = (int(instance.applied_total, 16) - gone + sum(digests.values())) % _MODULUS
-    digest = agent_spec.spec_digest(instance.applied_header_digest, total)
+    digest = agent_spec.spec_digest(header_digest, total)
     return Desired(
         document={
             "schema": agent_spec.SCHEMA,
@@ -112,12 +118,13 @@ def _compile_delta(instance: Instance) -> Desired | None:
             "digest": digest,
             "upsert": upsert,
             "remove": remove,
+            **({"crl": header["openvpn"]["crl"]} if is_listed_anew else {}),
         },
         is_delta=True,
         epoch=instance.epoch,
         generation=instance.desired_generation,
         digest=digest,
-        header_digest=instance.applied_header_digest,
+        header_digest=header_digest,
         total=total,
         peer_digests={peer_id: f"{value:064x}" for peer_id, value in digests.items()},
         removed=tuple(remove),

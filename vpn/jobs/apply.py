@@ -89,7 +89,7 @@ def _summary(desired: Desired) -> str:
     changed, removed = len(desired.peer_digests), len(desired.removed)
     parts = [_counted(changed, "added or changed")] if changed else []
     parts += [_counted(removed, "removed")] if removed else []
-    return ", ".join(parts) or "No change for the hub"
+    return ", ".join(parts) or ("Revoked certificates" if "crl" in desired.document else "No change for the hub")
 
 
 def _counted(number: int, what: str) -> str:

@@ -64,6 +64,18 @@ def change(
     return True
 
 
+def revoke(names: Names, spec: HubSpec, directory: Path) -> bool:
+    """Make the revocation list be that of `spec` and end the sessions of those whom it names.
+
+    Returns whether it was another one.
+    """
+    layout = Layout(directory)
+    if spec.openvpn is None or not files.ensure(layout.directory / openvpn_config.CRL, spec.openvpn.crl):
+        return False
+    openvpn_sessions.end_revoked(names, spec, layout)
+    return True
+
+
 def tell(spec: HubSpec, directory: Path) -> bool:
     """Make what peers are told when they connect be what it should be; return whether it was not."""
     if spec.openvpn is None:
