@@ -86,7 +86,10 @@ def main() -> None:
             say(f"a hub with {PEERS:,} peers and {RULES:,} rules begins", milliseconds(hub.apply().duration_ms / 1000))
 
             def change_rule(turn: int) -> HubReport:
-                hub.rules = (*hub.rules[:-1], rule(RULES - 1, 1000 + turn))
+                return hub.send(hub.delta(rules=(*hub.rules[:-1], rule(RULES - 1, 1000 + turn))))
+
+            def change_whole(turn: int) -> HubReport:
+                hub.rules = (*hub.rules[:-1], rule(RULES - 1, 2000 + turn))
                 return hub.apply_next()
 
             def add_peer(turn: int) -> HubReport:
@@ -100,7 +103,8 @@ def main() -> None:
                 wider = dataclasses.replace(device, subnets=(*device.subnets, f"172.16.{turn}.0/24"))
                 return hub.send(hub.delta(upsert=[wider]))
 
-            measure("one rule changed", change_rule)
+            measure("one rule changed, by a delta", change_rule)
+            measure("one rule changed, by a whole specification", change_whole)
             measure("one peer added by a delta", add_peer)
             measure("one subnet added to a site by a delta", move_subnet)
             started = time.perf_counter()

@@ -69,9 +69,8 @@ class World:
         return device.v4 if version == 4 else device.v6
 
     def apply(self, *rules: RuleDocument, policy: str = "deny") -> HubReport:
-        """Give the hub these rules."""
-        self.hub.rules, self.hub.forwarding = rules, policy
-        return self.hub.apply_next()
+        """Give the hub these rules, by a delta."""
+        return self.hub.send(self.hub.delta(rules=rules, forwarding=policy))
 
     def tag(self, name: str, *tags: str) -> HubReport:
         """Give a peer these tags, by a delta."""

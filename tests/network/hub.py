@@ -311,6 +311,8 @@ class Hub:
         upsert: Iterable[Device | OpenVPNDevice] = (),
         remove: Iterable[Device | OpenVPNDevice] = (),
         revoked: pki.Credential | None = None,
+        rules: tuple[spec.RuleDocument, ...] | None = None,
+        forwarding: str = "",
     ) -> spec.DeltaDocument:
         """Return the delta to a new generation of the desired state, which it changes, from the current one."""
         before = self.document
@@ -329,14 +331,18 @@ class Hub:
             "epoch": self.epoch,
             "generation": self.generation,
             "base": base,
-            "digest": spec.digest(after),
+            "digest": "",
             "upsert": changed,
             "remove": removed,
         }
         if revoked is not None and self.authority is not None:
             self.authority.revoke(revoked)
             delta["crl"] = self.authority.crl
-            delta["digest"] = spec.digest(self.document)
+        if rules is not None:
+            self.rules, delta["rules"] = rules, list(rules)
+        if forwarding:
+            self.forwarding = delta["forwarding"] = forwarding
+        delta["digest"] = spec.digest(self.document)
         return delta
 
     def send(self, delta: spec.DeltaDocument) -> HubReport:

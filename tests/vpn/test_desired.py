@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -70,7 +71,8 @@ def sent_whole(instance: Instance) -> Saved:
 def following(spec: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
     """The spec that results from a delta."""
     peers = {key: peer for key, peer in spec["peers"].items() if key not in delta["remove"]} | delta["upsert"]
-    return {**spec, "generation": delta["generation"], "peers": peers}
+    settings = {field: delta[field] for field in ("rules", "forwarding") if field in delta}
+    return {**spec, **settings, "generation": delta["generation"], "peers": peers}
 
 
 def test_the_spec_is_one_that_the_agent_takes(instance: Instance) -> None:
@@ -289,8 +291,7 @@ def test_peers_carry_the_tags_that_rules_name_and_no_others(instance: Instance, 
         {"source": f"user:{laptop.member.pk}", "destination": "10.1.0.0/24"},
     ]
     update_instance(instance, firewall=rules, firewall_policy="deny")
-    desired = compile_change(instance.pk)
-    assert not desired.is_delta
+    desired = compile_spec(instance.pk)
     spec = parse_spec(desired.document)
     rows = list(instance.firewall_rules.all())
     assert [rule.id for rule in spec.rules] == [str(row.pk) for row in rows]
@@ -301,12 +302,41 @@ def test_peers_carry_the_tags_that_rules_name_and_no_others(instance: Instance, 
     assert tags_in(desired) == {**devices, str(site.pk): [f"site:{site.site_id}"]}
 
 
+def test_rules_and_policy_travel_as_a_delta(instance: Instance, organization: Organization) -> None:
+    laptop, site = instance.peers.get(device="laptop"), instance.peers.get(type="site")
+    assert laptop.member is not None
+    sales = create_group(organization, name="Sales", members=[laptop.member.pk])
+    saved = sent_whole(instance)
+    to_site = {"source": f"group:{sales.pk}", "destination": f"site:{site.site_id}"}
+    for changes, retagged in (
+        ({"firewall": [to_site]}, {laptop.pk, site.pk}),
+        ({"firewall": [{**to_site, "action": "drop"}]}, set()),
+        ({"firewall_policy": "deny"}, set()),
+        ({"firewall": [{"source": f"user:{laptop.member.pk}"}], "firewall_policy": "allow"}, {laptop.pk, site.pk}),
+        ({"firewall": []}, {laptop.pk}),
+    ):
+        update_instance(instance, **changes)
+        desired = compile_change(instance.pk)
+        assert desired.is_delta
+        assert {UUID(peer_id) for peer_id in desired.document["upsert"]} >= retagged
+        delta = parse_delta(desired.document)
+        saved.advance(delta, saved.change(delta))
+        assert saved.digest == desired.digest == compile_spec(instance.pk).digest
+        confirm(instance, desired)
+
+
+def test_other_settings_travel_whole_even_with_rules(instance: Instance) -> None:
+    sent_whole(instance)
+    update_instance(instance, firewall_policy="deny", mtu=1300)
+    assert not compile_change(instance.pk).is_delta
+
+
 def test_a_change_of_a_group_travels_as_a_delta(instance: Instance, organization: Organization) -> None:
     anna = instance.peers.filter(device="laptop").get().member
     assert anna is not None
     sales = create_group(organization, name="Sales")
     update_instance(instance, firewall=[{"source": f"group:{sales.pk}"}])
-    desired = compile_change(instance.pk)
+    desired = compile_spec(instance.pk)
     spec = desired.document
     confirm(instance, desired)
     for members in ([anna.pk], []):

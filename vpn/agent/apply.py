@@ -124,11 +124,13 @@ def apply_delta(host: Host, delta: HubDelta) -> HubReport:
                 # Sent again. It may be wanted because something is wrong, so reality is compared.
                 with _unsettled(host, delta.hub):
                     return _report(saved, reconcile(host, saved.spec), started)
-            change = saved.change(delta)
+            change, before = saved.change(delta), saved.spec
             saved.advance(delta, change)
+            is_ruled_anew = (before.rules, before.forwarding) != (saved.spec.rules, saved.spec.forwarding)
             with _unsettled(host, delta.hub):
                 change = expiry.lasting_of(host.state, delta.hub, change, time.time())
-                changed = _bring(host, names, saved.spec, moves.open_ways_of(host.state, delta.hub, change))
+                change = moves.open_ways_of(host.state, delta.hub, change)
+                changed = _bring(host, names, saved.spec, change, is_ruled_anew=is_ruled_anew)
                 host.state.save_delta(saved, delta)
         except BaseException:
             # What is in memory may be ahead of what is written.
@@ -283,24 +285,26 @@ def _is_alive(host: Host, names: Names) -> bool:
     return namespace.exists(names.netns) and tunnels and dns.is_alive(host.state.dns(names.hub))
 
 
-def _bring(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str, bool]:
+def _bring(host: Host, names: Names, spec: HubSpec, change: Change, *, is_ruled_anew: bool = False) -> dict[str, bool]:
     """Bring the hub to `spec`, which `change` led to: by that alone where that is enough."""
     if not _is_small(change) or not _is_alive(host, names):
         return reconcile(host, spec)
     now = time.time()
     expiry.expect(host.state, spec.hub, spec.peers, now)
-    return _follow(host, names, replace(spec, peers=expiry.lasting(spec.peers, now)), change)
+    lasting = replace(spec, peers=expiry.lasting(spec.peers, now))
+    return _follow(host, names, lasting, change, is_ruled_anew=is_ruled_anew)
 
 
-def _follow(host: Host, names: Names, spec: HubSpec, change: Change) -> dict[str, bool]:
+def _follow(host: Host, names: Names, spec: HubSpec, change: Change, *, is_ruled_anew: bool = False) -> dict[str, bool]:
     """Do what a delta says, which led to `spec`, trusting that the hub is as it was saved."""
     old = {peer_id: pair[0] for peer_id, pair in change.peers.items() if pair[0] is not None}
     new = {peer_id: pair[1] for peer_id, pair in change.peers.items() if pair[1] is not None}
     directory = host.state.openvpn(names.hub)
     # Before anybody new can send, and while those who may no more still can.
-    changed = {
-        "firewall": _marking(host, names, lambda marks: firewall.change(names, spec, old, new, marks)),
-    }
+    if is_ruled_anew:
+        changed = {"firewall": _marking(host, names, lambda marks: firewall.ensure(names, spec, marks))}
+    else:
+        changed = {"firewall": _marking(host, names, lambda marks: firewall.change(names, spec, old, new, marks))}
     changed["wireguard"] = _follow_wireguard(names, old, new)
     if _routes_of(old) != _routes_of(new):
         openvpn.tell(spec, directory)

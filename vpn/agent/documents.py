@@ -128,7 +128,7 @@ class BaseDocument(TypedDict):
 
 
 class DeltaDocument(TypedDict):
-    """A HubDelta in JSON; `crl` only where the revocation list becomes another one."""
+    """A HubDelta in JSON; `crl`, `rules` and `forwarding` only where they become others."""
 
     schema: int
     hub: str
@@ -139,3 +139,5 @@ class DeltaDocument(TypedDict):
     upsert: dict[str, PeerDocument]
     remove: list[str]
     crl: NotRequired[str]
+    rules: NotRequired[list[RuleDocument]]
+    forwarding: NotRequired[str]

@@ -86,7 +86,7 @@ _OPENVPN_FIELDS: Final = frozenset(
     {"ca", "certificate", "private_key", "crl", "tls_crypt_v2", "udp_port", "tcp_port", "compat_port"}
 )
 _DELTA_FIELDS: Final = frozenset({"schema", "hub", "epoch", "generation", "base", "digest", "upsert", "remove"})
-_OPTIONAL_DELTA_FIELDS: Final = frozenset({"crl"})
+_OPTIONAL_DELTA_FIELDS: Final = frozenset({"crl", "rules", "forwarding"})
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class HubSpec:
 class HubDelta:
     """A small change to the spec that an agent has saved, checked by itself (not yet against that spec).
 
-    `crl` is the revocation list from then on; empty where it stays.
+    `crl` is the revocation list from then on, `rules` and `forwarding` are the firewall's; empty and None stay.
     """
 
     hub: str
@@ -188,6 +188,8 @@ class HubDelta:
     upsert: dict[str, Peer] = field(repr=False)
     remove: tuple[str, ...] = field(repr=False)
     crl: str = field(default="", repr=False)
+    rules: tuple[Rule, ...] | None = None
+    forwarding: str = ""
 
     @property
     def version(self) -> tuple[int, int]:
@@ -208,6 +210,10 @@ class HubDelta:
         }
         if self.crl:
             document["crl"] = self.crl
+        if self.rules is not None:
+            document["rules"] = [rule.document() for rule in self.rules]
+        if self.forwarding:
+            document["forwarding"] = self.forwarding
         return document
 
 
@@ -264,6 +270,10 @@ def parse_delta(document: object) -> HubDelta:
         upsert=parse_peers(data.get("upsert"), "upsert", faults),
         remove=tuple(dict.fromkeys(remove)),
         crl=checks.pem(data["crl"], "crl", "X509 CRL", faults) if "crl" in data else "",
+        rules=parse_rules(data["rules"], faults) if "rules" in data else None,
+        forwarding=checks.choice(data["forwarding"], "forwarding", (ALLOW, DENY), faults)
+        if "forwarding" in data
+        else "",
     )
     if delta.upsert.keys() & set(delta.remove):
         faults.append("a peer is in upsert and in remove")

@@ -32,7 +32,6 @@ from vpn.agent.peers import by_openvpn
 from vpn.agent.spec import (
     HubDelta,
     HubSpec,
-    OpenVPN,
     Peer,
     PeerIndex,
     changed_total,
@@ -120,17 +119,19 @@ class Saved:
                 del peers[peer_id]
             else:
                 peers[peer_id] = new
-        self.spec = replace(self.spec, generation=delta.generation, openvpn=self._openvpn_after(delta))
+        self.spec = replace(self._spec_after(delta), generation=delta.generation)
 
-    def _openvpn_after(self, delta: HubDelta) -> OpenVPN | None:
-        openvpn = self.spec.openvpn
-        return replace(openvpn, crl=delta.crl) if openvpn is not None and delta.crl else openvpn
+    def _spec_after(self, delta: HubDelta) -> HubSpec:
+        """Return the spec with what a delta changes beside its peers."""
+        spec = self.spec
+        openvpn = replace(spec.openvpn, crl=delta.crl) if spec.openvpn is not None and delta.crl else spec.openvpn
+        rules = spec.rules if delta.rules is None else delta.rules
+        return replace(spec, openvpn=openvpn, rules=rules, forwarding=delta.forwarding or spec.forwarding)
 
     def _header_after(self, delta: HubDelta) -> str:
-        openvpn = self._openvpn_after(delta)
-        if openvpn == self.spec.openvpn:
+        if not delta.crl and delta.rules is None and not delta.forwarding:
             return self.header
-        bare = replace(self.spec, openvpn=openvpn, peers={})
+        bare = replace(self._spec_after(delta), peers={})
         return header_digest(cast("dict[str, Any]", bare.document()))
 
     def _total_after(self, change: Change) -> int:

@@ -90,19 +90,18 @@ def _compile_whole(instance: Instance) -> Desired:
 
 
 def _compile_delta(instance: Instance) -> Desired | None:
-    """The difference to what the server confirmed; None where settings changed, or nothing is confirmed.
+    """The difference to what the server confirmed; None where other settings changed, or nothing is confirmed.
 
-    A revocation changes the header, too, and travels along. Where it was something else that did (the first router
-    needs the compatibility listener), the agent finds that the delta leads elsewhere and asks for the whole.
+    Rules, policy and revocations change the header, too, and travel along. Where it was something else that did (the
+    first router needs the compatibility listener), the agent finds that the delta leads elsewhere and asks for the
+    whole.
     """
     base = instance.applied_generation
-    if not instance.applied_total or instance.settings_generation > base or instance.applied_epoch != instance.epoch:
+    if not instance.applied_total or instance.whole_generation > base or instance.applied_epoch != instance.epoch:
         return None
     header = header_of(instance)
     header_digest = agent_spec.header_digest(header)
-    is_listed_anew = header_digest != instance.applied_header_digest
-    if is_listed_anew and header["openvpn"] is None:
-        return None
+    along = _settings_of(header) if header_digest != instance.applied_header_digest else {}
     upsert, remove, before = _differences(instance, base, header["rules"])
     digests = {peer_id: agent_spec.peer_digest(peer_id, peer) for peer_id, peer in upsert.items()}
     gone = sum(int(digest, 16) for digest in before if digest)
@@ -118,7 +117,7 @@ def _compile_delta(instance: Instance) -> Desired | None:
             "digest": digest,
             "upsert": upsert,
             "remove": remove,
-            **({"crl": header["openvpn"]["crl"]} if is_listed_anew else {}),
+            **along,
         },
         is_delta=True,
         epoch=instance.epoch,
@@ -129,6 +128,12 @@ def _compile_delta(instance: Instance) -> Desired | None:
         peer_digests={peer_id: f"{value:064x}" for peer_id, value in digests.items()},
         removed=tuple(remove),
     )
+
+
+def _settings_of(header: dict[str, Any]) -> dict[str, Any]:
+    """What of a header a delta can carry."""
+    settings = {"rules": header["rules"], "forwarding": header["forwarding"]}
+    return settings if header["openvpn"] is None else {**settings, "crl": header["openvpn"]["crl"]}
 
 
 def _differences(

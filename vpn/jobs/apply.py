@@ -74,7 +74,7 @@ def _operation(pk: UUID, desired: Desired) -> Operation:
             reopen_operation(last)
             operation = last
         else:
-            operation = begin_operation(instance, OperationKind.APPLY, _summary(desired))
+            operation = begin_operation(instance, OperationKind.APPLY, _summary(instance, desired))
         waiting = ChangePlan.objects.filter(instance=instance, operation=None, generation__lte=desired.generation)
         waiting.update(operation=operation)
         step = next_step(operation)
@@ -83,11 +83,13 @@ def _operation(pk: UUID, desired: Desired) -> Operation:
     return operation
 
 
-def _summary(desired: Desired) -> str:
+def _summary(instance: Instance, desired: Desired) -> str:
     if not desired.is_delta:
         return "Settings and all peers"
     changed, removed = len(desired.peer_digests), len(desired.removed)
-    parts = [_counted(changed, "added or changed")] if changed else []
+    # Of the settings it is the firewall's alone that travel as a delta.
+    parts = ["Firewall"] if instance.settings_generation > instance.applied_generation else []
+    parts += [_counted(changed, "added or changed")] if changed else []
     parts += [_counted(removed, "removed")] if removed else []
     return ", ".join(parts) or ("Revoked certificates" if "crl" in desired.document else "No change for the hub")
 
