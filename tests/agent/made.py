@@ -71,6 +71,10 @@ def delta(before: SpecDocument, after: SpecDocument) -> DeltaDocument:
     ours, theirs = after.get("openvpn"), before.get("openvpn")
     if ours is not None and theirs is not None and ours["crl"] != theirs["crl"]:
         document["crl"] = ours["crl"]
+    if after.get("rules", []) != before.get("rules", []):
+        document["rules"] = after.get("rules", [])
+    if after["forwarding"] != before["forwarding"]:
+        document["forwarding"] = after["forwarding"]
     return document
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.agent import made
 from vpn.agent import session as session_module
-from vpn.agent.apply import Host
 from vpn.agent.command import Place
+from vpn.agent.host import Host
 from vpn.agent.session import answer, once, session
 from vpn.agent.state import State
 

@@ -54,6 +54,19 @@ def test_deltas_are_replayed(state: State) -> None:
         assert saved.digest == digest(documents[-1])
 
 
+def test_rules_and_policy_are_replayed(state: State) -> None:
+    rule = {"id": made.peer_id(9), "action": "drop", "protocol": "tcp", "ports": [22, 22], "source": "any"}
+    before = made.spec(1)
+    after = made.spec(1, generation=2, forwarding="deny", rules=[{**rule, "destination": "10.1.0.0/24"}])
+    last = made.spec(1, generation=3, forwarding="deny")
+    save(state, before)
+    for old, new in itertools.pairwise((before, after, last)):
+        follow(state, old, new)
+        saved = State(state.directory).load(made.HUB)
+        assert saved is not None
+        assert (saved.spec.document(), saved.digest) == (new, digest(new))
+
+
 def test_a_journal_torn_at_any_byte_ends_at_its_last_whole_line(state: State) -> None:
     documents = chain(state)
     journal = state.directory / made.HUB / "journal"

@@ -11,8 +11,9 @@ from tests.network.hub import Device, Hub, OpenVPNDevice, Watch
 from tests.network.lab import Lab, Node, Site, wait_until
 from vpn.agent import apply as apply_module
 from vpn.agent import moves
-from vpn.agent.apply import Host, supersede
+from vpn.agent.apply import supersede
 from vpn.agent.command import Place
+from vpn.agent.host import Host
 from vpn.agent.report import COMPONENTS
 from vpn.agent.state import State
 

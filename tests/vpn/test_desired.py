@@ -71,7 +71,7 @@ def sent_whole(instance: Instance) -> Saved:
 def following(spec: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
     """The spec that results from a delta."""
     peers = {key: peer for key, peer in spec["peers"].items() if key not in delta["remove"]} | delta["upsert"]
-    settings = {field: delta[field] for field in ("rules", "forwarding") if field in delta}
+    settings: dict[str, Any] = {field: delta[field] for field in ("rules", "forwarding") if field in delta}
     return {**spec, **settings, "generation": delta["generation"], "peers": peers}
 
 

@@ -17,6 +17,9 @@ from vpn.jobs import queue
 from vpn.models import Instance
 from vpn.plan.snapshot import snapshot
 
+# Explaining a change takes a second or so with ten thousand peers.
+MOST_EXPLAINED = 2000
+
 _UNCHANGEABLE = {
     InstanceState.DELETING: "This instance is being deleted.",
     InstanceState.LOST: "This instance's server is gone, so nothing can be changed on it.",
@@ -35,6 +38,7 @@ def changing(
     only_peers: bool = False,
     as_delta: bool = False,
     explained: bool = False,
+    urgent: bool = False,
     turned: Turned | None = None,
 ) -> Iterator[Instance]:
     """Change an instance or its peers.
@@ -42,14 +46,17 @@ def changing(
     Yields the locked instance with its `desired_generation` already raised (and saved at the end together with
     whatever the caller changed on it); the apply job is rung after the commit. `only_peers` says that nothing else
     changes, `as_delta` that of the settings only what a delta can carry does (see desired/compiling.py); `explained`
-    that it may concern others, so that what it means is noted for the operation that carries it; `turned` what of the
-    change is in the database already. Raises NotPossible where the instance can take no change.
+    that it may concern others, so that what it means is noted for the operation that carries it; `urgent` that somebody
+    may lose access, who must not keep it while a large hub is explained; `turned` what of the change is in the
+    database already. Raises NotPossible where the instance can take no change.
     """
     with transaction.atomic():
         instance = lock_instance(pk)
         refusal = _UNCHANGEABLE.get(InstanceState(instance.state))
         if refusal:
             raise NotPossible(refusal)
+        if urgent and explained:
+            explained = instance.peers.count() <= MOST_EXPLAINED
         before = snapshot(instance, turned) if explained or planning.is_asked() else None
         instance.desired_generation += 1
         if not only_peers:

@@ -168,7 +168,7 @@ def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
     errors = change_faults(peer, changes)
     if errors:
         raise InvalidInput(errors)
-    with changing(peer.instance_id, only_peers=True, explained=_concerns_others(peer, changes)) as locked:
+    with changing(peer.instance_id, only_peers=True, explained=_concerns_others(peer, changes), urgent=True) as locked:
         fresh = _fresh(peer, locked)
         if "subnets" in changes:
             confirmed = changes.get("confirm_broad_routes", confirmed_before(fresh, changes["subnets"]))
@@ -227,7 +227,7 @@ def renew_peer(peer: Peer) -> None:
 
 def delete_peer(peer: Peer) -> None:
     """Revoke and remove a peer; its live session ends when the hub has followed, within two seconds."""
-    with changing(peer.instance_id, only_peers=True, explained=peer.is_site) as locked:
+    with changing(peer.instance_id, only_peers=True, explained=peer.is_site, urgent=True) as locked:
         fresh = _fresh(peer, locked)
         _end_keys(fresh, locked)
         PeerTombstone.objects.create(
@@ -246,7 +246,8 @@ def reconsider_peers(peers: PeerQuerySet, *, turned: Turned | None = None) -> No
     """
     for instance_id in list(peers.order_by().values_list("instance_id", flat=True).distinct()):
         try:
-            with changing(instance_id, only_peers=True, explained=turned is not None, turned=turned) as locked:
+            explained = turned is not None
+            with changing(instance_id, only_peers=True, explained=explained, urgent=True, turned=turned) as locked:
                 moving = peers.filter(instance=locked).exclude(former_protocol="")
                 end_former_of_refused(moving.select_related("member__user"), locked)
                 peers.filter(instance=locked).update(changed_generation=locked.desired_generation)

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vpn.agent.apply import Host
 from vpn.agent.command import Place
+from vpn.agent.host import Host
 from vpn.agent.session import once, session
 from vpn.agent.state import State
 from vpn.agent.watch import watch

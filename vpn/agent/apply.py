@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from dataclasses import replace
+from typing import Final
 
 from vpn.agent import expiry, moves, preflight
-from vpn.agent.command import Place
 from vpn.agent.components import dns, egress, firewall, namespace, openvpn, routing, wireguard
 from vpn.agent.errors import BASE_MISMATCH, CONFLICT, DESTROYED, FAILED, STALE, AgentError
+from vpn.agent.following import follow, given_up, is_small, marking
+from vpn.agent.host import Host
 from vpn.agent.lock import host_lock
 from vpn.agent.names import LINK_COUNT, Link, Names
-from vpn.agent.peers import by_openvpn, by_wireguard
+from vpn.agent.peers import by_wireguard
 from vpn.agent.report import HubReport
 from vpn.agent.spec import HubDelta, HubSpec, Peer
-from vpn.agent.state import Change, Saved, State, Version
+from vpn.agent.state import Change, Saved, Version
 
 # The mark that says which families the host had a way out for when the hub's link was set up.
 FAMILIES: Final = "families"
-
-# What is wider than these is a way out, with other peers' networks in it.
-_BROAD_V4: Final = 8
-_BROAD_V6: Final = 32
-
-_Answer = TypeVar("_Answer")
-
-
-@dataclass(frozen=True)
-class Host:
-    """Where hubs live: the namespace that is the host, and the agent's memory."""
-
-    place: Place
-    state: State
-    # By hub, from when on (time.monotonic) somebody else's changes may be looked for again: see `drift`.
-    looks: dict[str, float] = field(default_factory=dict)
-
-    def names(self, hub: str) -> Names:
-        """Return the names of a hub's parts here."""
-        return Names(hub, self.place)
 
 
 def apply(host: Host, spec: HubSpec) -> HubReport:
@@ -75,7 +56,7 @@ def _replace(host: Host, saved: Saved | None, wanted: Saved) -> dict[str, bool]:
     with _unsettled(host, spec.hub):
         changed = reconcile(host, spec, saved.spec if saved else None)
         if saved is not None:
-            firewall.cut(host.names(spec.hub), _given_up(saved.spec.peers, expiry.lasting(spec.peers, time.time())))
+            firewall.cut(host.names(spec.hub), given_up(saved.spec.peers, expiry.lasting(spec.peers, time.time())))
         if is_new:
             host.state.save_prepared(wanted)
         host.state.exhume(spec.hub)
@@ -95,7 +76,7 @@ def _withdraw(host: Host, saved: Saved, spec: HubSpec) -> None:
         host.state.unsettle(spec.hub)
         change = moves.open_ways_of(host.state, spec.hub, Change({key: (peer, None) for key, peer in leaving.items()}))
         lasting = replace(rest, peers=expiry.lasting(rest.peers, time.time()))
-        _follow(host, host.names(spec.hub), lasting, change)
+        follow(host, host.names(spec.hub), lasting, change)
     with suppress(AgentError, OSError):
         host.state.save(Saved.of(rest))
 
@@ -246,7 +227,7 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
     changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
     changed["routing"] = routing.ensure(names, spec, link)
     if changed["routing"] and firewall.minds_ways(spec):
-        _marking(host, names, lambda marks: firewall.judge_again(names, spec, marks))
+        marking(host, names, lambda marks: firewall.judge_again(names, spec, marks))
     # Last: a port that is taken must not keep WireGuard's peers apart.
     changed |= _ensure_processes(host, names, spec)
     if asking is not spec:
@@ -287,88 +268,12 @@ def _is_alive(host: Host, names: Names) -> bool:
 
 def _bring(host: Host, names: Names, spec: HubSpec, change: Change, *, is_ruled_anew: bool = False) -> dict[str, bool]:
     """Bring the hub to `spec`, which `change` led to: by that alone where that is enough."""
-    if not _is_small(change) or not _is_alive(host, names):
+    if not is_small(change) or not _is_alive(host, names):
         return reconcile(host, spec)
     now = time.time()
     expiry.expect(host.state, spec.hub, spec.peers, now)
     lasting = replace(spec, peers=expiry.lasting(spec.peers, now))
-    return _follow(host, names, lasting, change, is_ruled_anew=is_ruled_anew)
-
-
-def _follow(host: Host, names: Names, spec: HubSpec, change: Change, *, is_ruled_anew: bool = False) -> dict[str, bool]:
-    """Do what a delta says, which led to `spec`, trusting that the hub is as it was saved."""
-    old = {peer_id: pair[0] for peer_id, pair in change.peers.items() if pair[0] is not None}
-    new = {peer_id: pair[1] for peer_id, pair in change.peers.items() if pair[1] is not None}
-    directory = host.state.openvpn(names.hub)
-    # Before anybody new can send, and while those who may no more still can.
-    if is_ruled_anew:
-        changed = {"firewall": _marking(host, names, lambda marks: firewall.ensure(names, spec, marks))}
-    else:
-        changed = {"firewall": _marking(host, names, lambda marks: firewall.change(names, spec, old, new, marks))}
-    changed["wireguard"] = _follow_wireguard(names, old, new)
-    if _routes_of(old) != _routes_of(new):
-        openvpn.tell(spec, directory)
-    before, after = (by_openvpn(peers) for peers in _differing_tunnels(old, new))
-    changed["openvpn"] = openvpn.revoke(names, spec, directory)
-    changed["openvpn"] |= openvpn.change(names, spec, directory, before, after)
-    changed["routing"] = routing.change(names, old.values(), new.values())
-    if _routes_of(old) != _routes_of(new) and firewall.minds_ways(spec):
-        _marking(host, names, lambda marks: firewall.judge_again(names, spec, marks))
-    firewall.cut(names, _given_up(old, new))
-    # Last: a disk that is full must not keep anybody in.
-    changed["dns"] = dns.change(names, spec, host.state.dns(names.hub), old, new)
-    return changed
-
-
-def _marking(host: Host, names: Names, act: Callable[[dict[str, str]], _Answer]) -> _Answer:
-    """Return what `act` does with the hub's marks, which are saved where they changed."""
-    marks = host.state.marks(names.hub)
-    before = dict(marks)
-    answer = act(marks)
-    if marks != before:
-        host.state.save_marks(names.hub, marks)
-    return answer
-
-
-def _differing_tunnels(old: Mapping[str, Peer], new: Mapping[str, Peer]) -> tuple[list[Peer], list[Peer]]:
-    """Return of both those peers that do not only have other tags and names: no session ends for those."""
-    bare = [{key: replace(peer, tags=(), names=()) for key, peer in peers.items()} for peers in (old, new)]
-    same = {key for key, peer in bare[0].items() if bare[1].get(key) == peer}
-    before, after = ([peer for key, peer in peers.items() if key not in same] for peers in (old, new))
-    return before, after
-
-
-def _routes_of(peers: Mapping[str, Peer]) -> set[tuple[str, str]]:
-    return {(peer_id, route) for peer_id, peer in peers.items() for route in peer.routes}
-
-
-def _follow_wireguard(names: Names, old: Mapping[str, Peer], new: Mapping[str, Peer]) -> bool:
-    before, after = by_wireguard(old.values()), by_wireguard(new.values())
-    known = {peer.public_key: (peer.preshared_key, set(peer.allowed_ips)) for peer in before}
-    upserted = [peer for peer in after if known.get(peer.public_key) != (peer.preshared_key, set(peer.allowed_ips))]
-    return wireguard.change(names, known.keys() - {peer.public_key for peer in after}, upserted)
-
-
-def _given_up(before: Mapping[str, Peer], after: Mapping[str, Peer]) -> set[str]:
-    """Return the networks that a peer had and has no more."""
-    kept = {peer_id: set(peer.networks) for peer_id, peer in after.items()}
-    return {
-        network
-        for peer_id, peer in before.items()
-        for network in peer.networks
-        if network not in kept.get(peer_id, ()) and not _is_broad(network)
-    }
-
-
-def _is_broad(network: str) -> bool:
-    """Return whether a network covers everybody's flows, the pool's even, and so is nobody's own."""
-    return int(network.partition("/")[2]) < (_BROAD_V6 if ":" in network else _BROAD_V4)
-
-
-def _is_small(change: Change) -> bool:
-    # A default route has a way to fall back to, which takes a look at the whole.
-    peers = [peer for pair in change.peers.values() for peer in pair if peer is not None]
-    return not any(default in peer.routes for peer in peers for default in routing.DEFAULTS.values())
+    return follow(host, names, lasting, change, is_ruled_anew=is_ruled_anew)
 
 
 def _link(host: Host, hub: str) -> Link:

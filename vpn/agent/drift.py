@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Final
 
 from vpn.agent import expiry, inside, moves
-from vpn.agent.apply import Host
 from vpn.agent.components import dns, egress, firewall, namespace, openvpn, routing, wireguard
 from vpn.agent.errors import AgentError
+from vpn.agent.host import Host
 from vpn.agent.lock import host_lock
 from vpn.agent.names import Link
 

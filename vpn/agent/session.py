@@ -6,8 +6,9 @@ import json
 from typing import IO, Any
 
 from vpn.agent import files
-from vpn.agent.apply import Host, apply, apply_delta, destroy
+from vpn.agent.apply import apply, apply_delta, destroy
 from vpn.agent.errors import FAILED, INVALID, AgentError
+from vpn.agent.host import Host
 from vpn.agent.report import HubReport
 from vpn.agent.spec import parse_delta, parse_hub, parse_spec, parse_version
 from vpn.agent.status import status

@@ -6,9 +6,9 @@ import time
 from dataclasses import replace
 
 from vpn.agent import drift
-from vpn.agent.apply import Host
 from vpn.agent.components import dns, egress, firewall, namespace, openvpn, wireguard
 from vpn.agent.errors import UNKNOWN_HUB, AgentError
+from vpn.agent.host import Host
 from vpn.agent.report import HubReport
 
 

@@ -12,9 +12,10 @@ from types import FrameType
 from typing import Final
 
 from vpn.agent import uapi
-from vpn.agent.apply import FAMILIES, Host, expire, reconcile_host, restore, supersede
+from vpn.agent.apply import FAMILIES, expire, reconcile_host, restore, supersede
 from vpn.agent.components import dns, egress, namespace, openvpn, wireguard
 from vpn.agent.errors import AgentError
+from vpn.agent.host import Host
 from vpn.agent.lock import host_lock
 
 INTERVAL: Final = 0.4  # seconds between looks at whether hubs live

@@ -1,0 +1,23 @@
+"""Where hubs live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from vpn.agent.command import Place
+from vpn.agent.names import Names
+from vpn.agent.state import State
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where hubs live: the namespace that is the host, and the agent's memory."""
+
+    place: Place
+    state: State
+    # By hub, from when on (time.monotonic) somebody else's changes may be looked for again: see `drift`.
+    looks: dict[str, float] = field(default_factory=dict)
+
+    def names(self, hub: str) -> Names:
+        """Return the names of a hub's parts here."""
+        return Names(hub, self.place)
