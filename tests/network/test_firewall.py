@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.network.firewall_world import BOARD, DATA, MAIL, SITES, STAFF, USERS, WEB, World, build, rule
-from tests.network.hub import POOL_V4, POOL_V6, Device
+from tests.network.hub import EVERYTHING, POOL_V4, POOL_V6, Device, OpenVPNDevice
 from tests.network.lab import OUTSIDE_V4, Lab, wait_until
 from vpn.agent.documents import RuleDocument
 from vpn.agent.firewall_sets import set_name
@@ -416,3 +417,40 @@ def test_a_site_with_everything_behind_it_stays_within_what_is_its_own(world: Wo
     assert not isinstance(bob, Device)
     lab.openvpn_up(world.bob, world.hub.openvpn_profile(bob))
     lab.wait_ping(world.bob, world.hub.v4)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_site_with_everything_behind_it_has_nothing_of_who_is_away(world: World, version: int) -> None:
+    """Berlin, over WireGuard, neither speaks for Paris and Bob nor gets what is meant for them, while both are away."""
+    world.apply(policy="allow")
+    lab, berlin, hub = world.lab, world.devices["berlin"], world.hub
+    world.devices["berlin"] = dataclasses.replace(berlin, subnets=(*berlin.subnets, *EVERYTHING))
+    hub.send(hub.delta(upsert=[world.devices["berlin"]]))
+    lab.wait_ping(world.berlin.router, hub.v4)
+    family, elsewhere = ("ip", "66.6.6.6") if version == 4 else ("ip6", "2606:6666::6")
+    away = {"paris": world.paris.router, "bob": world.bob}
+    alice = world.address("alice", version)
+    for node in away.values():
+        lab.openvpn_down(node)
+    wait_until(lambda: not hub.status().sessions, 10, "the sessions to be over")
+    for name in away:
+        absent = world.address(name, version)
+        for sender, target in ((world.berlin.router, world.alice), (world.alice, world.berlin.router)):
+            end = "saddr" if target is world.alice else "daddr"
+            with (
+                lab.count(target, f"{family} {end} {absent} udp dport 9") as tried,
+                lab.count(target, f"{family} {end} {elsewhere} udp dport 9") as behind,
+            ):
+                for address in (absent, elsewhere):
+                    ways = (address, alice) if end == "saddr" else (alice, address)
+                    lab.inject(sender, *ways, "wg0")
+                wait_until(lambda behind=behind: behind.packets > 0, what="the packet that must arrive")
+                assert tried.packets == 0, (name, end)
+    assert hub.apply().changed == NOTHING
+    assert not hub.status().drift
+    for name, node in away.items():
+        device = world.devices[name]
+        assert isinstance(device, OpenVPNDevice)
+        lab.openvpn_up(node, hub.openvpn_profile(device))
+        lab.wait_ping(node, hub.v4)
+    world.passes(web("alice", "paris"), web("paris", "alice"), web("alice", "bob"), web("berlin", "paris"))

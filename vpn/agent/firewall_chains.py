@@ -8,7 +8,8 @@ from typing import Final
 
 from vpn.agent.firewall_generation import BINDING, CURRENT
 from vpn.agent.names import Names
-from vpn.agent.spec import ALLOW, HubSpec, OpenVPNPeer, Peer
+from vpn.agent.peers import by_openvpn
+from vpn.agent.spec import ALLOW, HubSpec, Peer
 
 # A chain: the line of its hook, or none, and its rules.
 Chain = tuple[str, list[str]]
@@ -79,8 +80,7 @@ def has_broad_routes(peers: Iterable[Peer]) -> bool:
     """
     return any(
         int(route.partition("/")[2]) < (_BROAD_V6 if ":" in route else _BROAD_V4)
-        for peer in peers
-        if isinstance(peer, OpenVPNPeer)
+        for peer in by_openvpn(peers)
         for route in peer.routes
     )
 

@@ -2,11 +2,13 @@
 
 What is remembered of each in `moves.json`, by the peer's id:
 
-    {"mark": "openvpn <key>", "since": 1700000000.5, "over": false}
+    {"mark": "openvpn <key>", "since": 1700000000.5, "over": false, "shut": ["wireguard <key>"]}
 
 The mark names one change and no other: the new protocol, and the key of the side that is WireGuard's, which is fresh
 with every change. A spec may go on naming the old way in after it was shut, until the portal has seen that the new one
-is used.
+is used; and what is saved may go on naming it where a newer spec could not be applied. So nothing is forgotten here,
+and what was shut before a newer change is remembered with that (`shut`): saving a spec drops those peers of which it
+says no more that they change (see State).
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ _Moves = dict[str, Any]
 def open_ways(state: State, hub: str, peers: Mapping[str, Peer]) -> dict[str, Peer]:
     """Return a hub's peers without the ways in that are shut, and remember who changes protocol among them."""
     moving = {peer_id: peer for peer_id, peer in peers.items() if peer.former is not None}
-    _remember(state, hub, moving, state.moves(hub).keys() - moving.keys())
+    _remember(state, hub, moving)
     return dict(peers) | _shut(state, hub, moving)
 
 
@@ -45,8 +47,7 @@ def open_ways_of(state: State, hub: str, change: Change) -> Change:
     """Return a change without the ways in that are shut, before and after, and remember who changes protocol in it."""
     old = _shut(state, hub, {peer_id: pair[0] for peer_id, pair in change.peers.items() if pair[0] is not None})
     new = {peer_id: pair[1] for peer_id, pair in change.peers.items() if pair[1] is not None}
-    moving = {peer_id: peer for peer_id, peer in new.items() if peer.former is not None}
-    _remember(state, hub, moving, change.peers.keys() - moving.keys())
+    _remember(state, hub, {peer_id: peer for peer_id, peer in new.items() if peer.former is not None})
     new = _shut(state, hub, new)
     return Change({peer_id: (old.get(peer_id), new.get(peer_id)) for peer_id in change.peers})
 
@@ -77,7 +78,11 @@ def shut(state: State, hub: str, peers: Mapping[str, Peer], arrived: Collection[
     """Shut the old way in of those who have arrived; return what that changes."""
     moves = state.moves(hub)
     there = {peer_id: peers[peer_id] for peer_id in arrived if peer_id in peers}
-    ending = {peer_id: peer for peer_id, peer in there.items() if _is_of(moves.get(peer_id), peer)}
+    ending = {
+        peer_id: peer
+        for peer_id, peer in there.items()
+        if peer.former is not None and moves.get(peer_id, {}).get("mark") == _mark(peer)
+    }
     before = _shut(state, hub, ending)
     for peer_id in ending:
         moves[peer_id]["over"] = True
@@ -87,12 +92,13 @@ def shut(state: State, hub: str, peers: Mapping[str, Peer], arrived: Collection[
     return Change({peer_id: (before[peer_id], after[peer_id]) for peer_id in ending})
 
 
-def _remember(state: State, hub: str, moving: Mapping[str, Peer], settled: Collection[str]) -> None:
+def _remember(state: State, hub: str, moving: Mapping[str, Peer]) -> None:
     before = state.moves(hub)
-    moves = {peer_id: move for peer_id, move in before.items() if peer_id not in settled}
+    moves = dict(before)
     for peer_id, peer in moving.items():
-        if not _is_of(moves.get(peer_id), peer):
-            moves[peer_id] = {"mark": _mark(peer), "since": time.time(), "over": False}
+        move, mark = before.get(peer_id, {}), _mark(peer)
+        if mark != move.get("mark") and mark not in _shut_marks(move):
+            moves[peer_id] = {"mark": mark, "since": time.time(), "over": False, "shut": _shut_marks(move)}
     if moves != before:
         state.save_moves(hub, moves)
 
@@ -100,13 +106,15 @@ def _remember(state: State, hub: str, moving: Mapping[str, Peer], settled: Colle
 def _shut(state: State, hub: str, peers: Mapping[str, Peer]) -> dict[str, Peer]:
     moves = state.moves(hub)
     return {
-        peer_id: replace(peer, former=None) if _is_of(moves.get(peer_id), peer) and moves[peer_id]["over"] else peer
+        peer_id: replace(peer, former=None)
+        if peer.former is not None and _mark(peer) in _shut_marks(moves.get(peer_id, {}))
+        else peer
         for peer_id, peer in peers.items()
     }
 
 
-def _is_of(move: _Moves | None, peer: Peer) -> bool:
-    return move is not None and peer.former is not None and move["mark"] == _mark(peer)
+def _shut_marks(move: _Moves) -> list[str]:
+    return [*move.get("shut", []), *([move["mark"]] if move.get("over") else [])]
 
 
 def _mark(peer: Peer) -> str:

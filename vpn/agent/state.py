@@ -22,6 +22,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -228,6 +229,16 @@ class State:
     def _remember(self, saved: Saved) -> None:
         saved.stamp = self._stamp(saved.spec.hub) or ()
         self.cache[saved.spec.hub] = saved
+        self._forget_moves(saved.spec)
+
+    def _forget_moves(self, spec: HubSpec) -> None:
+        """Forget the moves of peers that change nothing any more by what is saved: until then one may be needed."""
+        moves = self.moves(spec.hub)
+        moving = {key: move for key, move in moves.items() if (peer := spec.peers.get(key)) and peer.former is not None}
+        if moving != moves:
+            # What is kept for too long does no harm, and the next one who saves forgets it.
+            with suppress(AgentError, OSError):
+                self.save_moves(spec.hub, moving)
 
     def _stamp(self, hub: str) -> _Stamp | None:
         try:

@@ -8,16 +8,17 @@ from typing import Final
 from vpn.agent import inside, openvpn_scripts
 from vpn.agent.inside import MAIN, Inside, Route
 from vpn.agent.names import Link, Names
-from vpn.agent.peers import openvpn_side
+from vpn.agent.peers import openvpn_side, wireguard_side
 from vpn.agent.spec import HubSpec, Peer
 
 DEFAULTS: Final = {"4": "0.0.0.0/0", "6": "::/0"}
 
 
 # A route of a peer over OpenVPN leads to it while it is connected (see openvpn_scripts.METRIC), else to nobody: then
-# what is meant for it ends here, and never leaves through the host. A peer that changes its protocol is at its end
-# while it is not over OpenVPN.
+# what is meant for it is refused here. In WireGuard's tunnel it would be that of a site with a wider route, which could
+# answer for the peer, too. A peer that changes its protocol is at WireGuard's end while it is not over OpenVPN.
 _NOBODY: Final = "metric 4096"
+_UNREACHABLE: Final = "unreachable"
 _PLAIN_V6: Final = "1024"
 _Routes = dict[tuple[str, str], str]
 
@@ -28,7 +29,7 @@ def ensure(names: Names, spec: HubSpec, link: Link) -> bool:
     for family in DEFAULTS:
         is_v6 = family == "6"
         lines = [
-            f"route replace {network} {way} {metric} proto static"
+            _line("replace", network, way, metric)
             for (network, metric), way in missing.items()
             if (":" in network) == is_v6
         ]
@@ -63,8 +64,7 @@ def _compare(names: Names, wanted: _Routes, there: Inside) -> tuple[_Routes, lis
         if _is_of_a_session(names, route):
             continue
         key = route.network, _metric(route)
-        way = f"via {route.via} dev {route.device}" if route.via else f"dev {route.device}"
-        if (route.kind, route.table, route.protocol) == ("", MAIN, "static") and wanted.get(key) == way:
+        if (route.table, route.protocol) == (MAIN, "static") and wanted.get(key) == _way(route):
             missing.pop(key, None)
         else:
             foreign.append(route)
@@ -84,6 +84,12 @@ def _wanted(names: Names, spec: HubSpec, link: Link) -> _Routes:
 def _is_of_a_session(names: Names, route: Route) -> bool:
     """Return whether a route was set for a session over OpenVPN, whose component looks after it."""
     return route.protocol == str(openvpn_scripts.PROTOCOL) and route.device in names.tunnels and route.table == MAIN
+
+
+def _way(route: Route) -> str:
+    if route.kind:
+        return route.kind
+    return f"via {route.via} dev {route.device}" if route.via else f"dev {route.device}"
 
 
 def _metric(route: Route) -> str:
@@ -108,22 +114,30 @@ def change(names: Names, before: Iterable[Peer], after: Iterable[Peer]) -> bool:
 
 
 def _into_tunnel(names: Names, peers: Iterable[Peer]) -> _Routes:
-    return {
-        (route, "" if openvpn_side(peer) is None else _NOBODY): f"dev {names.wireguard}"
-        for peer in peers
-        for route in peer.routes
-    }
+    routes: _Routes = {}
+    for peer in peers:
+        if wireguard_side(peer) is None:
+            # Its addresses, too: the pool is WireGuard's.
+            routes |= {(network, _NOBODY): _UNREACHABLE for network in peer.networks}
+        else:
+            metric = "" if openvpn_side(peer) is None else _NOBODY
+            routes |= {(route, metric): f"dev {names.wireguard}" for route in peer.routes}
+    return routes
 
 
 def _difference(there: _Routes, wanted: _Routes) -> list[str]:
     lines = [
-        f"route replace {route} {way} {metric} proto static"
+        _line("replace", route, way, metric)
         for (route, metric), way in wanted.items()
         if there.get((route, metric)) != way
     ]
     lines += [
-        f"route delete {route} {way} {metric} proto static"
-        for (route, metric), way in there.items()
-        if (route, metric) not in wanted
+        _line("delete", route, way, metric) for (route, metric), way in there.items() if (route, metric) not in wanted
     ]
     return lines
+
+
+def _line(verb: str, network: str, way: str, metric: str) -> str:
+    # ip(8) wants the kind of a route before its network.
+    what = f"{way} {network}" if way == _UNREACHABLE else f"{network} {way}"
+    return f"route {verb} {what} {metric} proto static"
