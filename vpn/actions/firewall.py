@@ -114,8 +114,10 @@ def naming(end: str) -> QuerySet[FirewallRule]:
     return FirewallRule.objects.filter(Q(source=end) | Q(destination=end))
 
 
-def forget_end(end: str) -> None:
+def forget_end(organization_id: UUID, end: str) -> None:
     """Remove the rules that name what is being deleted: they could match nothing any more."""
+    # Whoever adds such a rule at this moment comes first, or finds the end gone.
+    lock_instances(organization_id)
     for instance_id in sorted(set(naming(end).values_list("instance", flat=True))):
         try:
             with changing(instance_id):
