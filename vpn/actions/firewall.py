@@ -20,7 +20,16 @@ from vpn.models import FirewallRule, Instance
 # How a peer leads to what an end of each kind names.
 _KINDS = {"site": "site", "user": "member", "group": "member__groups"}
 
-__all__ = ["InvalidSettings", "RuleFault", "cleaned_rules", "forget_end", "lock_instances", "naming", "replace_rules"]
+__all__ = [
+    "InvalidSettings",
+    "RuleFault",
+    "are_rules",
+    "cleaned_rules",
+    "forget_end",
+    "lock_instances",
+    "naming",
+    "replace_rules",
+]
 
 
 def cleaned_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> list[RuleValues]:
@@ -33,6 +42,11 @@ def cleaned_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> li
     missing = missing_ends(instance.organization_id, rules)
     _refuse(faults + [fault for fault in missing if (fault.number, fault.field) not in told])
     return rules
+
+
+def are_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> bool:
+    """Are these the rules as they are stored, in their order?"""
+    return [RuleValues.of(rule) for rule in instance.firewall_rules.all()] == [RuleValues.given(one) for one in wanted]
 
 
 def replace_rules(locked: Instance, wanted: Sequence[RuleValues]) -> None:
