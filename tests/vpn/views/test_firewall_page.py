@@ -16,6 +16,7 @@ from vpn.actions.instance_settings import update_instance
 from vpn.models import FirewallRule, Instance, Site
 
 FIELDS = ("name", "action", "protocol", "port", "source", "destination")
+NEW_ROW = ("", "accept", "any", "", "", "")
 
 
 @pytest.fixture
@@ -117,6 +118,41 @@ def test_a_name_that_two_have_is_not_guessed(admin_browser: Client, instance: In
     assert not instance.firewall_rules.exists()
 
 
+def test_names_that_differ_in_case_alone_are_told_apart(admin_browser: Client, instance: Instance) -> None:
+    organization = instance.organization
+    sites = {name: make_site(organization, name=name) for name in ("Hamburg", "hamburg")}
+    groups = {name: create_group(organization, name=name) for name in ("Straße", "STRASSE")}
+    for name, site in sites.items():
+        post(admin_browser, instance, {"firewall-0-source": f"{name} (site)", "firewall-0-destination": "any"})
+        assert instance.firewall_rules.get().source == f"site:{site.pk}"
+    for name, group in groups.items():
+        post(admin_browser, instance, {"firewall-0-source": f"{name} (group)", "firewall-0-destination": "any"})
+        assert instance.firewall_rules.get().source == f"group:{group.pk}"
+    for typed in ("Hamburg", "HAMBURG (site)", "strasse", "strasse (group)"):
+        page = post(admin_browser, instance, {"firewall-0-source": typed, "firewall-0-destination": "any"})
+        assert f"“{typed}” is none of them" in page
+
+
+def test_nobody_is_called_as_what_a_rule_has_by_itself(admin_browser: Client, instance: Instance, site: Site) -> None:
+    organization = instance.organization
+    groups = {name: create_group(organization, name=name) for name in ("Any", "Anything")}
+    sites = {name: make_site(organization, name=name) for name in ("10.1.0.0/24", "fd00::/64")}
+    for typed, end in (
+        ("Any", "any"),
+        ("anything", "any"),
+        ("Anything", "any"),
+        ("10.1.0.0/24", "10.1.0.0/24"),
+        ("fd00::/64", "fd00::/64"),
+        (f"site:{site.pk}", f"site:{site.pk}"),
+        ("Any (group)", f"group:{groups['Any'].pk}"),
+        ("Anything (group)", f"group:{groups['Anything'].pk}"),
+        ("10.1.0.0/24 (site)", f"site:{sites['10.1.0.0/24'].pk}"),
+        ("FD00::/64 (site)", f"site:{sites['fd00::/64'].pk}"),
+    ):
+        post(admin_browser, instance, {"firewall-0-name": "one", "firewall-0-source": typed})
+        assert instance.firewall_rules.get().source == end, typed
+
+
 def test_all_names_are_offered(admin_browser: Client, instance: Instance, site: Site, group: Group) -> None:
     page = admin_browser.get(path_of(instance)).content.decode()
     for option in ("Anything", "Berlin (site)", "Sales (group)", instance.organization.name):
@@ -193,8 +229,18 @@ def test_an_empty_row_is_no_rule(admin_browser: Client, instance: Instance) -> N
     page = post(admin_browser, instance, data)
     assert "nothing changed" in page
     assert not instance.firewall_rules.exists()
-    page = post(admin_browser, instance, data | {"firewall-3-name": "web"})
-    assert "This is empty" in page
+
+
+def test_an_action_and_a_protocol_are_enough_for_a_rule(admin_browser: Client, instance: Instance) -> None:
+    for number, chosen in enumerate(({"action": "drop"}, {"protocol": "icmp"}, {"name": "web"})):
+        new = {field: chosen.get(field, default) for field, default in zip(FIELDS, NEW_ROW, strict=True)}
+        page = send(admin_browser, instance, **{f"firewall__{number}__{field}": new[field] for field in FIELDS})
+        assert "Saved." in page
+    assert rows_in(page) == [
+        ("", "drop", "any", "", "Anything", "Anything"),
+        ("", "accept", "icmp", "", "Anything", "Anything"),
+        ("web", "accept", "any", "", "Anything", "Anything"),
+    ]
 
 
 def test_what_is_there_may_be_sent_again(admin_browser: Client, instance: Instance, site: Site) -> None:
