@@ -16,6 +16,7 @@ from django import forms
 from portal.models import Group, Membership
 from vpn.choices import FirewallPolicy, RuleAction, RuleProtocol
 from vpn.forms.quick import QuickInput, QuickSelect
+from vpn.forms.seen import SEEN, SeenForm
 from vpn.models import FirewallRule, Instance, Site
 
 PREFIX: Final = "firewall"
@@ -143,16 +144,24 @@ class RuleForm(forms.Form):
         return [(field.name.capitalize(), field) for field in self if field.name != "id"]
 
 
-class FirewallForm(forms.Form):
+class FirewallForm(SeenForm):
     """The policy, and in `rows` a form for each rule."""
 
     firewall_policy = forms.ChoiceField(choices=FirewallPolicy.choices, required=False, widget=forms.RadioSelect)
 
     def __init__(self, data: Mapping[str, str] | None, *, instance: Instance, ends: Ends) -> None:
-        super().__init__(data, initial={"firewall_policy": instance.firewall_policy})
-        self.instance, self.ends = instance, ends
         self.saved = list(instance.firewall_rules.all())
-        self._show([_values_of(rule) for rule in self.saved] if data is None else _posted(data))
+        super().__init__(data, instance=instance, initial={"firewall_policy": instance.firewall_policy})
+        self.ends = ends
+        posted = _posted(data or {})
+        # Without rows it is the page's own form that says that there are none.
+        is_table = posted or (data is not None and SEEN in data)
+        self._show(posted if is_table else [_values_of(rule) for rule in self.saved])
+
+    def state_of(self, instance: Instance) -> object:
+        """The policy and the rules."""
+        rules = self.saved if instance is self.instance else instance.firewall_rules.all()
+        return [instance.firewall_policy, [[getattr(rule, name) for name in FIELDS] for rule in rules]]
 
     @property
     def chosen_policy(self) -> str:

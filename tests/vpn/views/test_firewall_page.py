@@ -302,3 +302,59 @@ def test_removing_a_person_says_which_rules_go_along(
     update_instance(instance, firewall=[{"source": f"user:{member.pk}"}, {"destination": f"user:{member.pk}"}])
     page = admin_browser.get(path).content.decode()
     assert page.count("The firewall rules of Frankfurt that name them are removed.") == 1
+
+
+def sent_form(browser: Client, instance: Instance) -> dict[str, str]:
+    """What a browser would send of the page as it is now."""
+    form = form_on(browser.get(path_of(instance)).content.decode())
+    return {key: values[0] for key, values in form.fields.items()}
+
+
+def test_the_policy_alone_leaves_the_rules(admin_browser: Client, instance: Instance) -> None:
+    update_instance(instance, firewall=[{"name": "a"}])
+    Instance.objects.update(state="deleting")
+    page = post(admin_browser, instance, {"firewall_policy": "deny"})
+    assert [row[0] for row in rows_in(page)] == ["a"]
+    Instance.objects.update(state=instance.state)
+    assert "Saved." in post(admin_browser, instance, {"firewall_policy": "deny"})
+    assert names(instance) == ["a"]
+
+
+def test_the_last_rule_is_removed(admin_browser: Client, instance: Instance) -> None:
+    update_instance(instance, firewall=[{"name": "a"}])
+    page = send(admin_browser, instance, remove="0")
+    assert not rows_in(page)
+    data = {key: values[0] for key, values in form_on(page).fields.items()}
+    assert "Saved." in post(admin_browser, instance, data)
+    assert names(instance) == []
+
+
+@pytest.mark.parametrize("other", [{"firewall": [{"name": "theirs"}]}, {"firewall_policy": "deny"}])
+def test_what_somebody_else_saved_meanwhile_is_not_lost_unseen(
+    admin_browser: Client, instance: Instance, other: dict[str, Any]
+) -> None:
+    update_instance(instance, firewall=[{"name": "old"}])
+    mine = sent_form(admin_browser, instance) | {"firewall-0-name": "mine"}
+    update_instance(instance, **other)
+    FirewallRule.objects.update(hits=7)
+    kept = names(instance)
+    page = post(admin_browser, instance, mine | {"preview": "true"})
+    assert "Somebody changed this meanwhile" in page
+    moved = {
+        key: values[0] for key, values in form_on(post(admin_browser, instance, mine | {"add": "1"})).fields.items()
+    }
+    for data in (moved, mine):
+        page = post(admin_browser, instance, data)
+        assert "Somebody changed this meanwhile" in page
+        assert rows_in(page)[0][0] == "mine"
+        assert names(instance) == kept
+    again = {key: values[0] for key, values in form_on(page).fields.items()}
+    assert "Saved." in post(admin_browser, instance, again)
+    assert names(instance) == ["mine"]
+
+
+def test_hits_are_no_change_of_somebody_else(admin_browser: Client, instance: Instance) -> None:
+    update_instance(instance, firewall=[{"name": "old"}])
+    mine = sent_form(admin_browser, instance) | {"firewall-0-name": "mine"}
+    FirewallRule.objects.update(hits=7)
+    assert "Saved." in post(admin_browser, instance, mine)
