@@ -35,8 +35,9 @@ def _postgresql(environ: dict[str, str]) -> bool:
 
 
 def _real(environ: dict[str, str]) -> bool:
-    """One file stays in one process: its tests share namespaces and a portal."""
-    return _pytest("Real processes", environ, "-n", "2", "--dist", "loadfile", "-m", REAL)
+    """One file stays in one process: its tests share namespaces and a portal. The longest file comes first."""
+    order = ("--dist", "loadfile", "--no-loadscope-reorder")
+    return _pytest("Real processes", environ, "-n", "2", *order, "-m", REAL)
 
 
 def _pytest(title: str, environ: dict[str, str], *arguments: str) -> bool:

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.forms import ModelForm
 from django.http import HttpRequest
 
-from portal.actions.member import follow_name
+from portal.actions.member import follow_name, lock_organizations_of
 from portal.models import Group, Mail, Membership, Organization, User
 from portal.signals import membership_changed
 
@@ -80,6 +80,7 @@ class UserAdmin(admin.ModelAdmin[User]):
     def save_model(self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool) -> None:
         """Tell the tunnels in the same transaction."""
         with transaction.atomic():
+            lock_organizations_of(obj.pk)
             super().save_model(request, obj, form, change)
             for membership in Membership.objects.filter(user=obj).select_related("user", "organization"):
                 if "is_active" in form.changed_data:

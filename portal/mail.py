@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 
@@ -22,3 +23,8 @@ class ShownMail(BaseEmailBackend):
         ]
         Mail.objects.bulk_create(kept)
         return len(email_messages)
+
+
+def is_shown() -> bool:
+    """Is mail shown to staff, and sent to nobody?"""
+    return bool(f"{ShownMail.__module__}.{ShownMail.__qualname__}" == settings.EMAIL_BACKEND)

@@ -46,9 +46,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where the database is not PostgreSQL, leave out what only that can show."""
+    """Put what takes long first. Where the database is not PostgreSQL, leave out what only that can show."""
     from django.db import connection
 
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     if connection.vendor != "postgresql":
         for item in items:
             if item.get_closest_marker("postgres"):

@@ -50,12 +50,14 @@ def name_devices(membership: Membership, **kwargs: Any) -> list[str]:
 @receiver(membership_removing)
 def remove_devices(membership: Membership, **kwargs: Any) -> None:
     """Delete the devices of a member who leaves."""
+    # All at once and in order, so that nobody waits in a circle.
+    lock_instances(membership.organization_id)
     for peer in Peer.objects.filter(member=membership).select_related("instance"):
         try:
             delete_peer(peer)
         except NotPossible:
             peer.delete()  # Its instance is going away, and the peer with it.
-    forget_end(f"user:{membership.pk}")
+    forget_end(membership.organization_id, f"user:{membership.pk}")
 
 
 @receiver(group_changed)

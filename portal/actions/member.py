@@ -16,7 +16,7 @@ from portal.models.membership import slug_of
 from portal.signals import membership_changed, membership_removing, membership_renamed
 from portal.validators import clean_email, clean_name, clean_role
 
-__all__ = ["add_member", "change_member", "follow_name", "one_time_link", "remove_member"]
+__all__ = ["add_member", "change_member", "follow_name", "lock_organizations_of", "one_time_link", "remove_member"]
 
 
 def add_member(
@@ -48,6 +48,8 @@ def change_member(
 ) -> Membership:
     """Change what is given. Raises InvalidInput, or Conflict where the last admin would go."""
     with transaction.atomic():
+        if name is not None:
+            lock_organizations_of(membership.user_id)
         member = _lock(membership)
         before = (member.role, member.state)
         if name is not None:
@@ -84,6 +86,12 @@ def _lock(membership: Membership) -> Membership:
     Organization.objects.select_for_update().get(pk=membership.organization_id)
     found = Membership.objects.select_for_update(of=("self",)).select_related("user", "organization")
     return found.get(pk=membership.pk)
+
+
+def lock_organizations_of(user_id: UUID) -> None:
+    """Hold every organization of an account that may be renamed, in one order, so that nobody waits in a circle."""
+    theirs = Membership.objects.filter(user=user_id).values("organization")
+    list(Organization.objects.filter(pk__in=theirs).order_by("pk").select_for_update().values_list("pk", flat=True))
 
 
 def _rename(member: Membership, name: str) -> None:

@@ -37,7 +37,7 @@ def fill(page: Page, number: int, name: str, kind: str, answer: str) -> None:
 
 def save(page: Page) -> None:
     page.get_by_role("button", name="Save").last.click()
-    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
 
 
 def test_an_instance_and_its_dns_page(page: Page, camera: Camera) -> None:
@@ -121,5 +121,5 @@ def test_the_table_works_without_javascript(browser: Browser, portal: RunningPor
     # By name they come in the order in which they were saved: nas, printer, wiki.
     field(plain, "Answer", 2).fill("printer")
     plain.get_by_role("button", name="Save").last.click()
-    expect(plain.get_by_text("Saved.")).to_be_visible()
+    expect(plain.get_by_text("Saved.", exact=True)).to_be_visible()
     context.close()

@@ -40,6 +40,7 @@ def model(request: pytest.FixtureRequest) -> Iterator[Model]:
         agent.close()
 
 
+@pytest.mark.long
 def test_packets_do_what_the_plan_says(model: Model, capsys: pytest.CaptureFixture[str]) -> None:
     started = time.monotonic()
     tried = 0

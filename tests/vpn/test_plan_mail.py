@@ -5,21 +5,27 @@ from __future__ import annotations
 import socketserver
 import threading
 from collections.abc import Iterator
-from uuid import UUID
+from datetime import timedelta
+from uuid import UUID, uuid4
 
 import pytest
 from django.core import mail
+from django.db import connection
 from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal.models import Mail, Membership, MembershipState, Organization
 from tests.factories import make_client_peer, make_instance, make_member, make_organization, settle
+from vpn.actions import plan_mail
 from vpn.actions.instance_settings import update_instance
 from vpn.actions.plan_mail import request_mail
 from vpn.actions.profile import deliver_profile
 from vpn.jobs import queue
 from vpn.jobs.mail import mail_plan
-from vpn.models import ChangePlan, Instance, PlanMail
+from vpn.jobs.reconcile import reconcile_all
+from vpn.models import ChangePlan, Instance, Operation, PlanMail
+from vpn.plan.explaining import Plan
 
 pytestmark = pytest.mark.django_db
 
@@ -36,12 +42,14 @@ def anna(organization: Organization) -> Membership:
 
 @pytest.fixture
 def instance(organization: Organization, anna: Membership) -> Instance:
-    """Anna has two devices with profiles, Ben one, and so has one who is deactivated later."""
+    """Anna has two devices with profiles, Ben one; so have one who is deactivated later, and one who never came."""
     made = make_instance(organization)
     ben = make_member(organization, name="Ben", email="ben@example.org")
     carl = make_member(organization, name="Carl", email="carl@example.org")
     peers = [make_client_peer(made, anna, name) for name in ("laptop", "phone")]
+    dora = make_member(organization, name="Dora", email="dora@example.org", state=MembershipState.INVITED)
     peers += [make_client_peer(made, ben, "tablet"), make_client_peer(made, carl, "desktop")]
+    peers.append(make_client_peer(made, dora, "laptop"))
     settle(made)
     for peer in peers:
         deliver_profile(peer)
@@ -108,7 +116,7 @@ def test_the_button_asks_in_the_background(
     client.force_login(admin.user)
     with django_capture_on_commit_callbacks(execute=True):
         page = client.post(f"/plans/{plan.pk}/mail/", follow=True).content.decode()
-    assert "being written to" in page
+    assert "are being written" in page
     assert rung == [plan.pk]
 
 
@@ -133,6 +141,8 @@ class _MailServer(socketserver.ThreadingTCPServer):
 
     def __init__(self) -> None:
         self.received: list[tuple[str, str]] = []
+        # What it answers for Ben.
+        self.to_recipient, self.to_message = b"250 ok", b"250 ok"
         super().__init__(("127.0.0.1", 0), _Conversation)
 
 
@@ -145,17 +155,22 @@ class _Conversation(socketserver.StreamRequestHandler):
             verb = line.split(" ", 1)[0].upper()
             if verb == "RCPT":
                 recipient = line.partition("<")[2].rstrip(">")
-                self.wfile.write(b"550 nobody\r\n" if recipient.startswith("ben") else b"250 ok\r\n")
+                self._answer(self.server.to_recipient if recipient.startswith("ben") else b"250 ok")
             elif verb == "DATA":
                 self.wfile.write(b"354 go on\r\n")
                 text = "".join(iter(lambda: self.rfile.readline().decode(), ".\r\n"))
-                self.server.received.append((recipient, text))
-                self.wfile.write(b"250 ok\r\n")
+                answer = self.server.to_message if recipient.startswith("ben") else b"250 ok"
+                if answer.startswith(b"250"):
+                    self.server.received.append((recipient, text))
+                self._answer(answer)
             elif verb == "QUIT":
                 self.wfile.write(b"221 bye\r\n")
                 return
             else:
                 self.wfile.write(b"250 ok\r\n")
+
+    def _answer(self, text: bytes) -> None:
+        self.wfile.write(text + b"\r\n")
 
 
 @pytest.fixture
@@ -168,17 +183,42 @@ def mail_server() -> Iterator[_MailServer]:
         thread.join(5)
 
 
-def test_a_real_mail_server_gets_it_and_a_refused_address_stops_nobody(
-    plan: ChangePlan, mail_server: _MailServer
-) -> None:
-    host, port = mail_server.server_address[:2]
+def _mail_over(server: _MailServer, plan: ChangePlan) -> None:
+    host, port = server.server_address[:2]
     real = {"EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend", "EMAIL_HOST": host, "EMAIL_PORT": port}
     with override_settings(**real):
         mail_plan(str(plan.pk))
-        mail_plan(str(plan.pk))
+
+
+@pytest.mark.parametrize(("answering", "answer"), [("to_recipient", b"550 nobody"), ("to_message", b"554 no")])
+def test_a_real_mail_server_gets_it_and_a_refused_address_stops_nobody(
+    plan: ChangePlan, mail_server: _MailServer, client: Client, answering: str, answer: bytes
+) -> None:
+    setattr(mail_server, answering, answer)
+    _mail_over(mail_server, plan)
+    _mail_over(mail_server, plan)
     [(recipient, text)] = mail_server.received
     assert recipient == "anna@example.org"
     assert "Subject: Frankfurt: fetch your VPN profiles again" in text
+    plan.refresh_from_db()
+    assert plan.mail_finished_at is not None
+    words = "1 person was written to. The mail server refused to write to 1 person."
+    assert words in _activity(client, plan)
+
+
+@pytest.mark.parametrize(("answering", "answer"), [("to_recipient", b"450 later"), ("to_message", b"451 later")])
+def test_who_is_refused_for_now_is_tried_again_and_stops_nobody(
+    plan: ChangePlan, mail_server: _MailServer, answering: str, answer: bytes
+) -> None:
+    setattr(mail_server, answering, answer)
+    _mail_over(mail_server, plan)
+    assert [recipient for recipient, _ in mail_server.received] == ["anna@example.org"]
+    plan.refresh_from_db()
+    assert plan.mail_finished_at is None
+    setattr(mail_server, answering, b"250 ok")
+    PlanMail.objects.filter(sent_at=None).update(claimed_at=timezone.now() - timedelta(minutes=6))
+    _mail_over(mail_server, plan)
+    assert [recipient for recipient, _ in mail_server.received] == ["anna@example.org", "ben@example.org"]
     plan.refresh_from_db()
     assert plan.mail_finished_at is not None
 
@@ -190,3 +230,85 @@ def test_a_mail_server_that_is_away_is_tried_again(plan: ChangePlan) -> None:
     assert not PlanMail.objects.exists()
     mail_plan(str(plan.pk))
     assert len(mail.outbox) == 2
+
+
+def test_plans_that_are_stuck_do_not_starve_others(plan: ChangePlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    rung: list[UUID] = []
+    monkeypatch.setattr(queue, "enqueue_plan_mail", rung.append)
+    now = timezone.now()
+    asked = {"instance": plan.instance, "mail_requested_at": now - timedelta(hours=1)}
+    for generation in range(25):
+        ChangePlan.objects.create(generation=generation, mail_tried_at=now - timedelta(minutes=5), **asked)
+    ChangePlan.objects.create(generation=25, mail_tried_at=now, **asked)
+    waiting = ChangePlan.objects.create(generation=9999, **asked)
+    reconcile_all()
+    assert rung[0] == waiting.pk
+    assert len(rung) == 20
+
+
+def _activity(client: Client, plan: ChangePlan) -> str:
+    """The page as an admin reads it."""
+    operation = Operation.objects.create(instance=plan.instance, kind="apply", state="succeeded")
+    ChangePlan.objects.update(operation=operation)
+    client.force_login(plan.instance.organization.memberships.get(role="admin").user)
+    return client.get(f"/instances/{plan.instance_id}/activity/").content.decode()
+
+
+def test_activity_says_how_many_were_written_to(plan: ChangePlan, client: Client) -> None:
+    assert "The people concerned are being written to: nobody so far." in _activity(client, plan)
+    mail_plan(str(plan.pk))
+    assert "2 people were written to." in _activity(client, plan)
+
+
+def test_activity_says_that_nobody_had_to_be_written_to(plan: ChangePlan, client: Client) -> None:
+    for peer in plan.instance.peers.admitted():
+        deliver_profile(peer)
+    mail_plan(str(plan.pk))
+    assert mail.outbox == []
+    assert "Nobody had to be written to." in _activity(client, plan)
+
+
+@override_settings(EMAIL_BACKEND="portal.mail.ShownMail")
+def test_activity_says_where_messages_are_without_a_mail_server(plan: ChangePlan, client: Client) -> None:
+    mail_plan(str(plan.pk))
+    assert "The messages to 2 people are with the portal&#x27;s staff" in _activity(client, plan)
+
+
+def test_the_button_is_there_only_where_somebody_can_be_written_to(plan: ChangePlan, client: Client) -> None:
+    ChangePlan.objects.update(mail_requested_at=None)
+    assert "Mail these people" in _activity(client, plan)
+    Membership.objects.filter(role="member").update(state=MembershipState.INVITED)
+    assert "Mail these people" not in _activity(client, plan)
+
+
+def test_an_organization_causes_so_much_mail_in_a_day(
+    plan: ChangePlan, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_mail, "most_in_a_day", lambda organization_id: 1)
+    mail_plan(str(plan.pk))
+    mail_plan(str(plan.pk))
+    assert len(mail.outbox) == 1
+    ChangePlan.objects.update(mail_requested_at=None)
+    client.force_login(plan.instance.organization.memberships.get(role="admin").user)
+    page = client.post(f"/plans/{plan.pk}/mail/", follow=True).content.decode()
+    assert "may send 1 such mails in a day" in page
+    plan.refresh_from_db()
+    assert plan.mail_requested_at is None
+    PlanMail.objects.update(claimed_at=timezone.now() - timedelta(hours=25))
+    request_mail(plan)
+    mail_plan(str(plan.pk))
+    assert len(mail.outbox) == 2
+
+
+def test_thousands_of_outdated_profiles_are_not_read_for_activity(plan: ChangePlan, client: Client) -> None:
+    many = [str(uuid4()) for _ in range(1000)]
+    noted = Plan(outdated=[UUID(pk) for pk in many], told=[UUID(pk) for pk in many]).document(most_lines=1)
+    assert (len(noted["outdated"]), noted["outdated_count"]) == (200, 1000)
+    assert (len(noted["told"]), noted["told_count"]) == (200, 1000)
+    ChangePlan.objects.update(plan=noted, outdated=many, mail_requested_at=None)
+    with CaptureQueriesContext(connection) as asked:
+        page = _activity(client, plan)
+    assert "1,000 of 0 delivered profiles become outdated" in page
+    assert not any(
+        '"vpn_changeplan"."outdated"' in query["sql"] for query in asked if query["sql"].startswith("SELECT")
+    )

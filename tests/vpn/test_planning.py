@@ -134,7 +134,7 @@ def test_saving_notes_the_plan_with_the_generation_that_it_led_to(instance: Inst
     update_instance(instance, pushed_routes=["10.99.0.0/16"])
     noted = ChangePlan.objects.get()
     assert noted.generation == instance.desired_generation + 1
-    assert len(noted.plan["outdated"]) == 2
+    assert len(noted.plan["outdated"]) == noted.plan["outdated_count"] == len(noted.outdated) == 2
     assert noted.plan["delivered"] == 6
 
 

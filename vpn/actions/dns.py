@@ -67,6 +67,11 @@ def records_of(instance: Instance) -> list[dict[str, str]]:
     return [{column: getattr(record, column) for column in COLUMNS} for record in instance.dns_records.all()]
 
 
+def are_records(instance: Instance, wanted: Sequence[Mapping[str, str]]) -> bool:
+    """Are these the records as they are stored?"""
+    return records_of(instance) == [{column: record[column] for column in COLUMNS} for record in wanted]
+
+
 def unanswered_targets(instance: Instance) -> set[str]:
     """Where CNAMEs lead that were fine once: the peer that had the name is gone, disabled, or its time is over."""
     records = instance.dns_records.all()

@@ -20,7 +20,16 @@ from vpn.models import FirewallRule, Instance
 # How a peer leads to what an end of each kind names.
 _KINDS = {"site": "site", "user": "member", "group": "member__groups"}
 
-__all__ = ["InvalidSettings", "RuleFault", "cleaned_rules", "forget_end", "lock_instances", "naming", "replace_rules"]
+__all__ = [
+    "InvalidSettings",
+    "RuleFault",
+    "are_rules",
+    "cleaned_rules",
+    "forget_end",
+    "lock_instances",
+    "naming",
+    "replace_rules",
+]
 
 
 def cleaned_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> list[RuleValues]:
@@ -33,6 +42,11 @@ def cleaned_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> li
     missing = missing_ends(instance.organization_id, rules)
     _refuse(faults + [fault for fault in missing if (fault.number, fault.field) not in told])
     return rules
+
+
+def are_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> bool:
+    """Are these the rules as they are stored, in their order?"""
+    return [RuleValues.of(rule) for rule in instance.firewall_rules.all()] == [RuleValues.given(one) for one in wanted]
 
 
 def replace_rules(locked: Instance, wanted: Sequence[RuleValues]) -> None:
@@ -100,8 +114,10 @@ def naming(end: str) -> QuerySet[FirewallRule]:
     return FirewallRule.objects.filter(Q(source=end) | Q(destination=end))
 
 
-def forget_end(end: str) -> None:
+def forget_end(organization_id: UUID, end: str) -> None:
     """Remove the rules that name what is being deleted: they could match nothing any more."""
+    # Whoever adds such a rule at this moment comes first, or finds the end gone.
+    lock_instances(organization_id)
     for instance_id in sorted(set(naming(end).values_list("instance", flat=True))):
         try:
             with changing(instance_id):

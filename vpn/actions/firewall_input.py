@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -58,6 +58,11 @@ class RuleValues:
         """What a row holds."""
         return cls(**{field: getattr(rule, field) for field in _DEFAULTS})
 
+    @classmethod
+    def given(cls, values: Mapping[str, Any]) -> RuleValues:
+        """What was given, unchecked; what is absent has its default."""
+        return cls(**{field: str(values.get(field, default)).strip() for field, default in _DEFAULTS.items()})
+
     def key(self, *, by_name: bool) -> tuple[str, ...]:
         """What the rule does to which packets, perhaps with its name: two rules with the same key are the same."""
         does = (self.action, self.protocol, self.port, self.source, self.destination)
@@ -66,7 +71,7 @@ class RuleValues:
 
 def cleaned_rule(number: int, given: Mapping[str, Any], faults: list[RuleFault]) -> RuleValues:
     """One rule from what was given; `faults` is told what is wrong."""
-    values = {field: str(given.get(field, default)).strip() for field, default in _DEFAULTS.items()}
+    values = asdict(RuleValues.given(given))
     found: list[tuple[str, str]] = []
     if values["protocol"] in _WITHOUT_PORTS:
         values["port"] = ""  # ICMP has none.

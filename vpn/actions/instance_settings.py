@@ -8,9 +8,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from vpn.actions.change import changing
-from vpn.actions.dns import cleaned_dns, replace_records
+from vpn.actions.dns import are_records, cleaned_dns, replace_records
 from vpn.actions.dns_records import RecordFault
-from vpn.actions.firewall import cleaned_rules, replace_rules
+from vpn.actions.firewall import are_rules, cleaned_rules, replace_rules
 from vpn.actions.firewall_input import RuleFault
 from vpn.actions.refusal import InvalidSettings
 from vpn.choices import FirewallPolicy
@@ -31,6 +31,7 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
         Instance.objects.filter(pk=instance.pk).update(name=cleaned["name"])
         return Instance.objects.select_related("region", "server").get(pk=instance.pk)
     with changing(instance.pk, as_delta=changes.keys() <= _BY_DELTA, explained=True) as locked:
+        changes = _without_unchanged_tables(locked, changes)
         cleaned = _gathered(
             lambda: _cleaned_settings(changes),
             lambda: cleaned_dns(locked, changes),
@@ -47,6 +48,17 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
 
 # What the hub takes over without comparing all of itself with a whole specification.
 _BY_DELTA = {"name", "firewall", "firewall_policy"}
+
+
+def _without_unchanged_tables(locked: Instance, changes: dict[str, Any]) -> dict[str, Any]:
+    """The changes without records and rules that are there already: what these lead to may be gone since they were
+    saved, which must not stop who sends them along with another change."""
+    same = {
+        field
+        for field, is_there in (("dns_custom", are_records), ("firewall", are_rules))
+        if field in changes and is_there(locked, changes[field])
+    }
+    return {field: value for field, value in changes.items() if field not in same}
 
 
 def _gathered(*cleaners: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import timedelta
 from functools import partial
+from smtplib import SMTPDataError, SMTPRecipientsRefused
 from typing import Final
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from django.core.mail import EmailMessage
 from django.db import transaction
 from django.utils import timezone
 
+from portal.exceptions import NotPossible
 from portal.models import Membership, MembershipState
 from vpn.choices import KeyCustody, ProfileState
 from vpn.jobs import queue
@@ -21,29 +23,62 @@ from vpn.profiles.peer import profile_states
 
 # A worker that died while it wrote has long ended by then.
 _CLAIM_ENDS: Final = timedelta(minutes=5)
+# Not for ever: what could not be mailed until then is not news any more.
+MAIL_TRIED: Final = timedelta(days=1)
+_DAY: Final = timedelta(days=1)
+_MAILS_IN_A_DAY: Final = 500
+_MAILS_FOR_EACH_MEMBER: Final = 3
 
 
 def request_mail(plan: ChangePlan) -> None:
-    """Write to the people concerned, in the background; asked twice, they are written to once."""
+    """Write to the people concerned, in the background; asked twice, they are written to once.
+
+    Raises NotPossible where the organization would cause too much mail in a day.
+    """
+    organization_id = plan.instance.organization_id
+    if plan.mail_requested_at is None and len(people_of(plan)) > left_today(organization_id):
+        most = most_in_a_day(organization_id)
+        raise NotPossible(
+            f"This organization may send {most:,} such mails in a day, and these would be more.",
+            next_step="Try again tomorrow.",
+        )
     with transaction.atomic():
         ChangePlan.objects.filter(pk=plan.pk, mail_requested_at=None).update(mail_requested_at=timezone.now())
         transaction.on_commit(partial(queue.enqueue_plan_mail, plan.pk))
 
 
 def people_of(plan: ChangePlan) -> dict[Membership, list[Peer]]:
-    """Whom to write to still, with their devices that are outdated by now. Whoever may not sign in is left out."""
-    peers = plan.instance.peers.admitted().filter(pk__in=plan.plan.get("outdated", ()), member__isnull=False)
+    """Whom to write to still, with their devices that are outdated by now. Whoever does not sign in is left out."""
+    peers = plan.instance.peers.admitted().filter(pk__in=plan.outdated, member__isnull=False)
     rows = list(peers.select_related("member__user", "member__organization"))
     states = profile_states(plan.instance, rows)
     done = _done(plan)
     people: dict[Membership, list[Peer]] = defaultdict(list)
     for peer in rows:
         member = peer.member
-        if member is None or member.pk in done or not member.user.email:
+        if member is None or member.pk in done or not is_written_to(member):
             continue
-        if member.state != MembershipState.DEACTIVATED and states[peer.pk] != ProfileState.CURRENT:
+        if states[peer.pk] != ProfileState.CURRENT:
             people[member].append(peer)
     return dict(people)
+
+
+def is_written_to(member: Membership) -> bool:
+    """May they be written to? Whoever was merely invited never agreed to that."""
+    return member.state == MembershipState.ACTIVE and member.user.is_active and bool(member.user.email)
+
+
+def left_today(organization_id: UUID) -> int:
+    """How many more people of an organization may be written to before the last day's mails are a day old."""
+    since = timezone.now() - _DAY
+    written = PlanMail.objects.filter(plan__instance__organization=organization_id, claimed_at__gt=since).count()
+    return most_in_a_day(organization_id) - written
+
+
+def most_in_a_day(organization_id: UUID) -> int:
+    """How many mails an organization may cause in a day: a few changes that concern everybody."""
+    members = Membership.objects.filter(organization=organization_id).count()
+    return max(_MAILS_IN_A_DAY, _MAILS_FOR_EACH_MEMBER * members)
 
 
 def _done(plan: ChangePlan) -> set[UUID]:
@@ -54,7 +89,10 @@ def _done(plan: ChangePlan) -> set[UUID]:
 
 
 def write_to(plan: ChangePlan, member: Membership, peers: list[Peer]) -> None:
-    """Write to one member, unless somebody else does already. What the mail server refuses is raised."""
+    """Write to one member, unless somebody else does already. What the mail server refuses is raised.
+
+    Where it refused them and nobody else, the claim stays: they are tried again once it is over.
+    """
     now = timezone.now()
     plan.mails.filter(member=member, sent_at=None, claimed_at__lte=now - _CLAIM_ENDS).delete()
     claim, is_mine = PlanMail.objects.get_or_create(plan=plan, member=member, defaults={"claimed_at": now})
@@ -62,6 +100,8 @@ def write_to(plan: ChangePlan, member: Membership, peers: list[Peer]) -> None:
         return
     try:
         _message(plan.instance, member, peers).send()
+    except (SMTPDataError, SMTPRecipientsRefused):
+        raise
     except Exception:
         claim.delete()
         raise
@@ -71,7 +111,8 @@ def write_to(plan: ChangePlan, member: Membership, peers: list[Peer]) -> None:
 def give_up(plan: ChangePlan, member: Membership) -> None:
     """Note that a member cannot be written to: asking the mail server again would not help."""
     now = timezone.now()
-    PlanMail.objects.update_or_create(plan=plan, member=member, defaults={"claimed_at": now, "sent_at": now})
+    answered = {"claimed_at": now, "sent_at": now, "refused": True}
+    PlanMail.objects.update_or_create(plan=plan, member=member, defaults=answered)
 
 
 def _message(instance: Instance, member: Membership, peers: list[Peer]) -> EmailMessage:

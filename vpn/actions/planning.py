@@ -46,5 +46,10 @@ def note(instance: Instance, before: Snapshot) -> None:
     if asked is not None:
         asked.append((before, after))
     elif instance.configured:
-        plan = explain(before, after).document(most_lines=MOST_NOTED_LINES)
-        ChangePlan.objects.create(instance=instance, generation=instance.desired_generation, plan=plan)
+        plan = explain(before, after)
+        ChangePlan.objects.create(
+            instance=instance,
+            generation=instance.desired_generation,
+            plan=plan.document(most_lines=MOST_NOTED_LINES),
+            outdated=[str(pk) for pk in plan.outdated],
+        )

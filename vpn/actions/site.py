@@ -42,7 +42,7 @@ def delete_site(site: Site) -> None:
                 code="site-in-use",
                 next_step="Delete its peer there first.",
             )
-        forget_end(f"site:{locked.pk}")
+        forget_end(locked.organization_id, f"site:{locked.pk}")
         locked.delete()
 
 

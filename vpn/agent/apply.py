@@ -8,16 +8,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
-from vpn.agent import expiry, moves, preflight
+from vpn.agent import expiry, moves, preflight, withdrawal
 from vpn.agent.components import dns, egress, firewall, namespace, openvpn, routing, wireguard
 from vpn.agent.errors import BASE_MISMATCH, CONFLICT, DESTROYED, FAILED, STALE, AgentError
-from vpn.agent.following import follow, given_up, is_small, marking
+from vpn.agent.following import follow, given_up, is_small
 from vpn.agent.host import Host
 from vpn.agent.lock import host_lock
 from vpn.agent.names import LINK_COUNT, Link, Names
-from vpn.agent.peers import by_wireguard
 from vpn.agent.report import HubReport
-from vpn.agent.spec import HubDelta, HubSpec, Peer
+from vpn.agent.spec import HubDelta, HubSpec
 from vpn.agent.state import Change, Saved, Version
 
 # The mark that says which families the host had a way out for when the hub's link was set up.
@@ -64,27 +63,24 @@ def _replace(host: Host, saved: Saved | None, wanted: Saved) -> dict[str, bool]:
 
 
 def _withdraw(host: Host, saved: Saved, spec: HubSpec) -> None:
-    """End the peers that `spec`, which cannot be applied, has no more: the others go on as they were.
+    """Take away what `spec`, which cannot be applied, has no more: peers, ways in, networks, certificates.
 
-    What fails here fails for the reason that is told already.
+    Everybody else goes on as before. What fails here fails for the reason that is told already.
     """
-    leaving = {peer_id: peer for peer_id, peer in saved.spec.peers.items() if not _stays(peer, spec.peers.get(peer_id))}
-    if not leaving:
+    rest = withdrawal.rest_of(saved.spec, spec)
+    if rest == saved.spec:
         return
-    rest = replace(saved.spec, peers={key: peer for key, peer in saved.spec.peers.items() if key not in leaving})
+    was, hub, now = saved.spec, spec.hub, time.time()
     with suppress(AgentError, OSError):
-        host.state.unsettle(spec.hub)
-        change = moves.open_ways_of(host.state, spec.hub, Change({key: (peer, None) for key, peer in leaving.items()}))
-        lasting = replace(rest, peers=expiry.lasting(rest.peers, time.time()))
-        follow(host, host.names(spec.hub), lasting, change)
+        host.state.unsettle(hub)
+    with suppress(AgentError, OSError):
+        kept = rest.peers
+        change = Change({key: (peer, kept.get(key)) for key, peer in was.peers.items() if kept.get(key) != peer})
+        change = moves.open_ways_of(host.state, hub, expiry.lasting_of(host.state, hub, change, now))
+        lasting = replace(rest, peers=expiry.lasting(kept, now))
+        follow(host, host.names(hub), lasting, change)
     with suppress(AgentError, OSError):
         host.state.save(Saved.of(rest))
-
-
-def _stays(peer: Peer, wanted: Peer | None) -> bool:
-    """Return whether a peer is wanted still, with the key that it has."""
-    keys = {side.public_key for side in by_wireguard([peer])}
-    return wanted is not None and keys <= {side.public_key for side in by_wireguard([wanted])}
 
 
 def apply_delta(host: Host, delta: HubDelta) -> HubReport:
@@ -109,9 +105,10 @@ def apply_delta(host: Host, delta: HubDelta) -> HubReport:
             saved.advance(delta, change)
             is_ruled_anew = (before.rules, before.forwarding) != (saved.spec.rules, saved.spec.forwarding)
             with _unsettled(host, delta.hub):
-                change = expiry.lasting_of(host.state, delta.hub, change, time.time())
+                now = time.time()
+                change = expiry.lasting_of(host.state, delta.hub, change, now)
                 change = moves.open_ways_of(host.state, delta.hub, change)
-                changed = _bring(host, names, saved.spec, change, is_ruled_anew=is_ruled_anew)
+                changed = _bring(host, names, saved.spec, change, now, is_ruled_anew=is_ruled_anew)
                 host.state.save_delta(saved, delta)
         except BaseException:
             # What is in memory may be ahead of what is written.
@@ -168,12 +165,10 @@ def supersede(host: Host, hub: str) -> set[str]:
         was_settled = host.state.settled(hub)
         # Marked before it is remembered that they are over: a crash in between must not leave them in.
         with _unsettled(host, hub):
+            now = time.time()
             change = moves.shut(host.state, hub, saved.spec.peers, arrived)
-            change = expiry.lasting_of(host.state, hub, change, time.time())
-            if was_settled:
-                _bring(host, names, saved.spec, change)
-            else:
-                reconcile(host, saved.spec)
+            change = expiry.lasting_of(host.state, hub, change, now)
+            _bring(host, names, saved.spec, change, now, is_known=was_settled)
         return set(change.peers)
 
 
@@ -189,11 +184,9 @@ def expire(host: Host, hub: str) -> set[str]:
         over = expiry.over(host.state, hub, saved.spec.peers, now)
         was_settled = host.state.settled(hub)
         with _unsettled(host, hub):
-            if was_settled:
-                change = Change({peer_id: (peer, None) for peer_id, peer in over.items()})
-                _bring(host, host.names(hub), saved.spec, moves.open_ways_of(host.state, hub, change))
-            else:
-                reconcile(host, saved.spec)
+            change = Change({peer_id: (peer, None) for peer_id, peer in over.items()})
+            change = moves.open_ways_of(host.state, hub, change)
+            _bring(host, host.names(hub), saved.spec, change, now, is_known=was_settled)
         expiry.settle(host.state, hub, saved.spec.peers, now)
         return set(over)
 
@@ -222,12 +215,13 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
     asking = dns.with_servers_of(spec, saved)
     changed["firewall"] = firewall.ensure(names, asking, marks)
     marks[FAMILIES] = " ".join(families)
-    if marks != before:
-        host.state.save_marks(spec.hub, marks)
     changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
     changed["routing"] = routing.ensure(names, spec, link)
     if changed["routing"] and firewall.minds_ways(spec):
-        marking(host, names, lambda marks: firewall.judge_again(names, spec, marks))
+        firewall.judge_again(names, spec, marks)
+    # After the tunnels: a disk that is full must not keep anybody in.
+    if marks != before:
+        host.state.save_marks(spec.hub, marks)
     # Last: a port that is taken must not keep WireGuard's peers apart.
     changed |= _ensure_processes(host, names, spec)
     if asking is not spec:
@@ -266,11 +260,25 @@ def _is_alive(host: Host, names: Names) -> bool:
     return namespace.exists(names.netns) and tunnels and dns.is_alive(host.state.dns(names.hub))
 
 
-def _bring(host: Host, names: Names, spec: HubSpec, change: Change, *, is_ruled_anew: bool = False) -> dict[str, bool]:
-    """Bring the hub to `spec`, which `change` led to: by that alone where that is enough."""
-    if not is_small(change) or not _is_alive(host, names):
-        return reconcile(host, spec)
-    now = time.time()
+def _bring(
+    host: Host,
+    names: Names,
+    spec: HubSpec,
+    change: Change,
+    now: float,
+    *,
+    is_known: bool = True,
+    is_ruled_anew: bool = False,
+) -> dict[str, bool]:
+    """Bring the hub to `spec`, which `change` led to: by that alone where that is enough.
+
+    `now` is the moment at which peers were left out of `change` for their time; `is_known` says that the hub is as it
+    was saved, and `is_ruled_anew` that the rules are others, too.
+    """
+    if not is_known or not is_small(change) or not _is_alive(host, names):
+        changed = reconcile(host, spec)
+        firewall.cut(names, given_up(*change.sides()))
+        return changed
     expiry.expect(host.state, spec.hub, spec.peers, now)
     lasting = replace(spec, peers=expiry.lasting(spec.peers, now))
     return follow(host, names, lasting, change, is_ruled_anew=is_ruled_anew)

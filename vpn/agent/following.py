@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final
 
 from vpn.agent.components import dns, firewall, openvpn, routing, wireguard
 from vpn.agent.host import Host
@@ -17,19 +17,18 @@ from vpn.agent.state import Change
 _BROAD_V4: Final = 8
 _BROAD_V6: Final = 32
 
-_Answer = TypeVar("_Answer")
-
 
 def follow(host: Host, names: Names, spec: HubSpec, change: Change, *, is_ruled_anew: bool = False) -> dict[str, bool]:
     """Do what a delta says, which led to `spec`, trusting that the hub is as it was saved."""
-    old = {peer_id: pair[0] for peer_id, pair in change.peers.items() if pair[0] is not None}
-    new = {peer_id: pair[1] for peer_id, pair in change.peers.items() if pair[1] is not None}
+    old, new = change.sides()
     directory = host.state.openvpn(names.hub)
+    marks = host.state.marks(names.hub)
+    marked = dict(marks)
     # Before anybody new can send, and while those who may no more still can.
     if is_ruled_anew:
-        changed = {"firewall": marking(host, names, lambda marks: firewall.ensure(names, spec, marks))}
+        changed = {"firewall": firewall.ensure(names, spec, marks)}
     else:
-        changed = {"firewall": marking(host, names, lambda marks: firewall.change(names, spec, old, new, marks))}
+        changed = {"firewall": firewall.change(names, spec, old, new, marks)}
     changed["wireguard"] = _follow_wireguard(names, old, new)
     if _routes_of(old) != _routes_of(new):
         openvpn.tell(spec, directory)
@@ -38,21 +37,13 @@ def follow(host: Host, names: Names, spec: HubSpec, change: Change, *, is_ruled_
     changed["openvpn"] |= openvpn.change(names, spec, directory, before, after)
     changed["routing"] = routing.change(names, old.values(), new.values())
     if _routes_of(old) != _routes_of(new) and firewall.minds_ways(spec):
-        marking(host, names, lambda marks: firewall.judge_again(names, spec, marks))
+        firewall.judge_again(names, spec, marks)
     firewall.cut(names, given_up(old, new))
     # Last: a disk that is full must not keep anybody in.
+    if marks != marked:
+        host.state.save_marks(names.hub, marks)
     changed["dns"] = dns.change(names, spec, host.state.dns(names.hub), old, new)
     return changed
-
-
-def marking(host: Host, names: Names, act: Callable[[dict[str, str]], _Answer]) -> _Answer:
-    """Return what `act` does with the hub's marks, which are saved where they changed."""
-    marks = host.state.marks(names.hub)
-    before = dict(marks)
-    answer = act(marks)
-    if marks != before:
-        host.state.save_marks(names.hub, marks)
-    return answer
 
 
 def _differing_tunnels(old: Mapping[str, Peer], new: Mapping[str, Peer]) -> tuple[list[Peer], list[Peer]]:

@@ -239,7 +239,8 @@ def _secrecy(listener: str, here: Path) -> list[str]:
 
 def _pushed_split(spec: HubSpec) -> str:
     lines = [f'- push "{_route("route", route)}"' for route in spec.pushed_routes if not _is_default(route)]
-    for peer_id, peer in spec.peers.items():
+    # In an order of its own: that of the peers in a spec means nothing.
+    for peer_id, peer in sorted(spec.peers.items()):
         lines += [f'{peer_id} push "{_route("route", route)}"' for route in peer.routes if not _is_default(route)]
     return _ended(lines)
 

@@ -58,6 +58,12 @@ class Change:
 
     peers: dict[str, tuple[Peer | None, Peer | None]]
 
+    def sides(self) -> tuple[dict[str, Peer], dict[str, Peer]]:
+        """Return the peers as they were, and as they will be."""
+        old = {peer_id: pair[0] for peer_id, pair in self.peers.items() if pair[0] is not None}
+        new = {peer_id: pair[1] for peer_id, pair in self.peers.items() if pair[1] is not None}
+        return old, new
+
 
 @dataclass
 class Saved:

@@ -48,14 +48,26 @@ class Watch:
     def follow(self) -> None:
         """End the old sessions of peers that came over their new protocol."""
         for hub in self.host.state.hubs():
-            for peer_id in supersede(self.host, hub):
+            for peer_id in self._each(hub, supersede):
                 _say(f"{hub}: {peer_id} came over its new protocol")
 
     def expire(self) -> None:
         """End the peers whose time is over."""
         for hub in self.host.state.hubs():
-            for peer_id in expire(self.host, hub):
+            for peer_id in self._each(hub, expire):
                 _say(f"{hub}: the time of {peer_id} is over")
+
+    def _each(self, hub: str, act: Callable[[Host, str], set[str]]) -> set[str]:
+        """Do it for one hub; that it fails there keeps no other hub waiting."""
+        what = f"{act.__name__} {hub}"
+        if time.monotonic() < self.retry_at.get(what, 0.0):
+            return set()
+        try:
+            return act(self.host, hub)
+        except (AgentError, OSError) as error:
+            self.retry_at[what] = time.monotonic() + RETRY_AFTER
+            _say(f"{hub}: {error if isinstance(error, AgentError) else type(error).__name__}")
+            return set()
 
     def relink(self) -> None:
         """Restore each hub whose link to the host is not there."""

@@ -15,6 +15,7 @@ from django import forms
 from vpn.choices import RecordType
 from vpn.forms.fields import LinesField
 from vpn.forms.quick import QuickInput, QuickSelect
+from vpn.forms.seen import SeenForm
 from vpn.models import Instance
 
 PREFIX: Final = "dns_custom"
@@ -69,7 +70,7 @@ class RecordForm(forms.Form):
         return [("Answer" if field.name == "value" else field.name.capitalize(), field) for field in self]
 
 
-class DnsForm(forms.Form):
+class DnsForm(SeenForm):
     """Whom the hub asks for what, and in `rows` a form for each record and for one more."""
 
     public_dns = _lines(
@@ -86,14 +87,18 @@ class DnsForm(forms.Form):
     def __init__(
         self, data: Mapping[str, str] | None, *, instance: Instance, may_change: bool, unanswered: Collection[str] = ()
     ) -> None:
-        super().__init__(data, initial={name: getattr(instance, name) for name in LISTS})
+        super().__init__(data, instance=instance, initial={name: getattr(instance, name) for name in LISTS})
         for field in self.fields.values():
             field.disabled = not may_change
-        self.instance = instance
-        self.saved = [{name: getattr(record, name) for name in FIELDS} for record in instance.dns_records.all()]
+        self.saved = _saved(instance)
         self.unanswered = unanswered
-        self.given = self.saved if data is None else _posted(data)
+        # Without its count there is no table: then its records stay.
+        self.given = self.saved if data is None or _COUNT not in data else _posted(data)
         self._show(self.given)
+
+    def state_of(self, instance: Instance) -> object:
+        """The lists and the records."""
+        return [[getattr(instance, name) for name in LISTS], _saved(instance)]
 
     @property
     def has_faults(self) -> bool:
@@ -123,7 +128,7 @@ class DnsForm(forms.Form):
             if name in self.data and self.cleaned_data[name] != getattr(self.instance, name):
                 found[name] = self.cleaned_data[name]
         records = [dict(row.values) for row in self._filled()]
-        if _COUNT in self.data and records != self.saved:
+        if records != self.saved:
             found[PREFIX] = records
         return found
 
@@ -147,6 +152,10 @@ class DnsForm(forms.Form):
         if row["type"] != RecordType.CNAME or row["value"] not in self.unanswered:
             return ""
         return "Not answered: the hub does not know this name any more."
+
+
+def _saved(instance: Instance) -> list[dict[str, str]]:
+    return [{name: getattr(record, name) for name in FIELDS} for record in instance.dns_records.all()]
 
 
 def _posted(data: Mapping[str, str]) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_interface
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -15,14 +16,15 @@ from django import forms
 from portal.models import Group, Membership
 from vpn.choices import FirewallPolicy, RuleAction, RuleProtocol
 from vpn.forms.quick import QuickInput, QuickSelect
+from vpn.forms.seen import SEEN, SeenForm
 from vpn.models import FirewallRule, Instance, Site
 
 PREFIX: Final = "firewall"
 ANYTHING: Final = "Anything"
 FIELDS: Final = ("name", "action", "protocol", "port", "source", "destination")
-# What somebody has to have typed for a row to be a rule.
-_TYPED: Final = ("name", "port", "source", "destination")
 _NEW_ROW: Final = {"action": RuleAction.ACCEPT.value, "protocol": RuleProtocol.ANY.value}
+_ANY: Final = {"", "any", ANYTHING.casefold()}
+_KINDS: Final = ("group:", "site:", "user:")
 _KEY: Final = re.compile(rf"{PREFIX}-([0-9]{{1,6}})-(?:id|{'|'.join(FIELDS)})", re.ASCII)
 
 
@@ -55,25 +57,45 @@ class Ends:
         ]
         self.options = [label for _, label, _ in named]
         self._words = {value: label for value, label, _ in named}
-        self._values = {label.casefold(): value for value, label, _ in named}
-        for value, name in _unambiguous((value, name.casefold()) for value, _, name in named):
-            self._values.setdefault(name, value)
+        self._labels = {label: value for value, label, _ in named}
+        # Without regard to case, and by the bare name: only what nobody else is called.
+        self._names = _unambiguous((value, name.casefold()) for value, _, name in named)
+        self._names |= _unambiguous((value, label.casefold()) for value, label, _ in named)
 
     def words(self, value: str) -> str:
         """How a rule's end reads; a network, and what is not there any more, as it is."""
         return self._words.get(value, value)
 
     def value(self, text: str) -> str:
-        """What somebody typed as a rule has it; what is none of the names stays as it is."""
-        return self._values.get(text.strip().casefold(), text.strip())
+        """What somebody typed as a rule has it; what is none of the names stays as it is, and nothing is anything.
+
+        What a rule has by itself comes before names: nobody is meant by "any" or by a network because they are
+        called so.
+        """
+        text = text.strip()
+        if text in self._labels:
+            return self._labels[text]
+        folded = text.casefold()
+        if folded in _ANY:
+            return "any"
+        return text if _is_literal(text) else self._names.get(folded, text)
 
 
-def _unambiguous(named: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Those whose bare name nobody else has."""
+def _is_literal(text: str) -> bool:
+    """Is this meant as a network, or as `kind:ID`?"""
+    try:
+        ip_interface(text)
+    except ValueError:
+        return text.startswith(_KINDS)
+    return True
+
+
+def _unambiguous(named: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Values by name, of those whose name nobody else has."""
     found: dict[str, list[str]] = {}
     for value, name in named:
         found.setdefault(name, []).append(value)
-    return [(values[0], name) for name, values in found.items() if len(values) == 1]
+    return {name: values[0] for name, values in found.items() if len(values) == 1}
 
 
 class EndField(forms.CharField):
@@ -81,6 +103,7 @@ class EndField(forms.CharField):
 
     def __init__(self, ends: Ends) -> None:
         attrs = {"list": "rule-ends", "autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
+        attrs["placeholder"] = ANYTHING
         super().__init__(required=False, widget=QuickInput(attrs))
         self.ends = ends
 
@@ -121,16 +144,24 @@ class RuleForm(forms.Form):
         return [(field.name.capitalize(), field) for field in self if field.name != "id"]
 
 
-class FirewallForm(forms.Form):
+class FirewallForm(SeenForm):
     """The policy, and in `rows` a form for each rule."""
 
     firewall_policy = forms.ChoiceField(choices=FirewallPolicy.choices, required=False, widget=forms.RadioSelect)
 
     def __init__(self, data: Mapping[str, str] | None, *, instance: Instance, ends: Ends) -> None:
-        super().__init__(data, initial={"firewall_policy": instance.firewall_policy})
-        self.instance, self.ends = instance, ends
         self.saved = list(instance.firewall_rules.all())
-        self._show([_values_of(rule) for rule in self.saved] if data is None else _posted(data))
+        super().__init__(data, instance=instance, initial={"firewall_policy": instance.firewall_policy})
+        self.ends = ends
+        posted = _posted(data or {})
+        # Without rows it is the page's own form that says that there are none.
+        is_table = posted or (data is not None and SEEN in data)
+        self._show(posted if is_table else [_values_of(rule) for rule in self.saved])
+
+    def state_of(self, instance: Instance) -> object:
+        """The policy and the rules."""
+        rules = self.saved if instance is self.instance else instance.firewall_rules.all()
+        return [instance.firewall_policy, [[getattr(rule, name) for name in FIELDS] for rule in rules]]
 
     @property
     def chosen_policy(self) -> str:
@@ -202,8 +233,12 @@ class FirewallForm(forms.Form):
             rows[fault.number - 1].add_error(fault.field, fault.message)
 
     def _filled(self) -> list[RuleForm]:
-        """The rows that somebody typed something into."""
-        return [row for row in self.rows if any(row.values.get(name, "").strip() for name in _TYPED)]
+        """The rows that somebody did something to: one as it was added is no rule yet."""
+        return [
+            row
+            for row in self.rows
+            if any(row.values.get(name, "").strip() != _NEW_ROW.get(name, "") for name in FIELDS)
+        ]
 
     def _show(self, values: Sequence[Mapping[str, str]]) -> None:
         hits = {str(rule.pk): rule.hits for rule in self.saved}

@@ -16,6 +16,7 @@ from portal.models import Mail
 from vpn.actions.certificates import CLOCK_SKEW, ensure_certificates, is_due, renew_hub
 from vpn.actions.change import changing
 from vpn.actions.peer import expire_peers, renew_peer
+from vpn.actions.plan_mail import MAIL_TRIED
 from vpn.actions.recovery import raise_generation
 from vpn.actions.tick import begin_tick
 from vpn.choices import InstanceState, OperationState
@@ -43,7 +44,6 @@ _GRACE = timedelta(seconds=5)
 _TEARDOWN_RETRY = timedelta(seconds=30)
 _OPERATIONS_KEPT = 200
 _MAIL_RETRY = timedelta(seconds=30)
-_MAIL_TRIED = timedelta(days=1)
 _MAIL_KEPT = timedelta(days=30)
 RENEW_SECONDS = 6 * 3600
 # Certificates are renewed in the last third of their life; nothing is due longer before its end than this.
@@ -69,11 +69,19 @@ def reconcile_all() -> None:
     lagging = free.filter(behind, Q(retry_at=None) | Q(retry_at__lt=now), state=InstanceState.READY)
     for pk in lagging.values_list("pk", flat=True):
         queue.enqueue_apply(pk)
-    # Not for ever: what could not be mailed within a day is not news any more.
-    unsent = ChangePlan.objects.filter(mail_requested_at__gt=now - _MAIL_TRIED, mail_finished_at=None)
-    for pk in unsent.filter(mail_requested_at__lt=now - _MAIL_RETRY).values_list("pk", flat=True)[:20]:
-        queue.enqueue_plan_mail(pk)
+    _ring_for_mail()
     _verify()
+
+
+def _ring_for_mail() -> None:
+    """A few plans at a time, in turn: none that is stuck stands in the way of the others."""
+    now = timezone.now()
+    unsent = ChangePlan.objects.filter(mail_requested_at__gt=now - MAIL_TRIED, mail_finished_at=None)
+    due = unsent.filter(Q(mail_tried_at=None) | Q(mail_tried_at__lt=now - _MAIL_RETRY))
+    waiting = due.filter(mail_requested_at__lt=now - _MAIL_RETRY)
+    turns = waiting.order_by(F("mail_tried_at").asc(nulls_first=True), "mail_requested_at")
+    for pk in turns.values_list("pk", flat=True)[:20]:
+        queue.enqueue_plan_mail(pk)
 
 
 def _reopen_teardown(instance: Instance) -> None:

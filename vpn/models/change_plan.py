@@ -23,8 +23,11 @@ class ChangePlan(models.Model):
     )
     # As `vpn.plan` describes it.
     plan = models.JSONField(default=dict)
-    # When an admin asked to write to the people concerned, and when all of them had been.
+    # The ids of all peers whose profile it outdated; `plan` names the first of them. Thousands, so that pages defer it.
+    outdated = models.JSONField(default=list)
+    # When an admin asked to write to the people concerned, when that was last tried, and when all of them had been.
     mail_requested_at = models.DateTimeField(null=True, blank=True)
+    mail_tried_at = models.DateTimeField(null=True, blank=True)
     mail_finished_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

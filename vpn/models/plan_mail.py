@@ -17,6 +17,8 @@ class PlanMail(models.Model):
     member = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="+")
     claimed_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, blank=True)
+    # The mail server will not have it: nobody tries again.
+    refused = models.BooleanField(default=False)
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [

@@ -13,6 +13,9 @@ from vpn.plan.reachability import differences
 from vpn.plan.snapshot import Row, Snapshot, peer_of
 from vpn.profiles.peer import current_digest, routes_of
 
+# As many peers as anybody reads the names of.
+MOST_NAMED = 200
+
 
 @dataclass
 class Plan:
@@ -34,13 +37,15 @@ class Plan:
         return not (self.reachability or self.outdated or self.told or self.truncated)
 
     def document(self, *, most_lines: int) -> dict[str, Any]:
-        """The plan as JSON data, with its first lines."""
+        """The plan as JSON data, with its first lines and peers, and how many of these there are in all."""
         return {
             "reachability": [line._asdict() for line in self.reachability[:most_lines]],
             "truncated": self.truncated or len(self.reachability) > most_lines,
-            "outdated": [str(pk) for pk in self.outdated],
+            "outdated": [str(pk) for pk in self.outdated[:MOST_NAMED]],
+            "outdated_count": len(self.outdated),
             "delivered": self.delivered,
-            "told": [str(pk) for pk in self.told],
+            "told": [str(pk) for pk in self.told[:MOST_NAMED]],
+            "told_count": len(self.told),
         }
 
 

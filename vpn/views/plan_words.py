@@ -8,11 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from portal.models import Membership
+from vpn.actions.plan_mail import is_written_to
 from vpn.models import ChangePlan, Operation, Peer, Site
+from vpn.views.plan_mail_words import mail_words
 from vpn.views.plan_sentences import sentences
 
-# As many names as anybody reads; the peers' list has them all.
-_MOST_DEVICES = 200
 _MOST_SENTENCES = 40
 
 
@@ -28,6 +28,8 @@ class PlanWords:
     delivered: int
     told: list[str]
     told_count: int
+    # Is there anybody to write to about it?
+    has_people: bool
 
     @property
     def is_empty(self) -> bool:
@@ -37,19 +39,21 @@ class PlanWords:
 
 @dataclass(frozen=True)
 class ShownPlan:
-    """A plan that was noted, with its words."""
+    """A plan that was noted, with its words, and those about the mail that was asked for, if any."""
 
     noted: ChangePlan
     words: PlanWords
+    mail: str = ""
 
 
 def plans_of(operations: Iterable[Operation]) -> dict[UUID, list[ShownPlan]]:
     """What the changes mean that these operations carried, by operation."""
-    noted = list(ChangePlan.objects.filter(operation__in=list(operations)))
+    noted = list(ChangePlan.objects.filter(operation__in=list(operations)).defer("outdated"))
+    mail = mail_words(noted)
     shown: dict[UUID, list[ShownPlan]] = {}
     for plan, words in zip(noted, words_of(plan.plan for plan in noted), strict=True):
         if plan.operation_id is not None:
-            shown.setdefault(plan.operation_id, []).append(ShownPlan(plan, words))
+            shown.setdefault(plan.operation_id, []).append(ShownPlan(plan, words, mail.get(plan.pk, "")))
     return shown
 
 
@@ -64,15 +68,17 @@ def _words(plan: Mapping[str, Any], names: _Names) -> PlanWords:
     lines = plan.get("reachability", [])
     opens, closes = (sentences(lines, names.end, opens=opens) for opens in (True, False))
     outdated, told = plan.get("outdated", []), plan.get("told", [])
+    outdated_count = plan.get("outdated_count", 0)
     return PlanWords(
         opens=opens[:_MOST_SENTENCES],
         closes=closes[:_MOST_SENTENCES],
         is_truncated=plan.get("truncated", False) or max(len(opens), len(closes)) > _MOST_SENTENCES,
         outdated=names.devices(outdated),
-        outdated_count=len(outdated),
+        outdated_count=outdated_count,
         delivered=plan.get("delivered", 0),
         told=names.devices(told),
-        told_count=len(told),
+        told_count=plan.get("told_count", 0),
+        has_people=outdated_count > len(outdated) or names.has_people(outdated),
     )
 
 
@@ -87,9 +93,10 @@ class _Names:
         members = Membership.objects.filter(pk__in=_ids(ends, "user:")).select_related("user")
         self._ends |= {f"user:{member.pk}": member.label for member in members}
         self._ends |= {f"site:{site.pk}": site.name for site in Site.objects.filter(pk__in=_ids(ends, "site:"))}
-        wanted = {pk for plan in plans for kind in ("outdated", "told") for pk in plan.get(kind, [])[:_MOST_DEVICES]}
-        peers = Peer.objects.filter(pk__in=wanted).select_related("member__user", "site")
+        wanted = {pk for plan in plans for kind in ("outdated", "told") for pk in plan.get(kind, [])}
+        peers = list(Peer.objects.filter(pk__in=wanted).select_related("member__user", "site"))
         self._devices = {str(peer.pk): device_name(peer) for peer in peers}
+        self._people = {str(peer.pk) for peer in peers if peer.member is not None and is_written_to(peer.member)}
 
     def end(self, text: str) -> str:
         """An end of a line: a person, a site, the internet, or a network as it is."""
@@ -98,8 +105,12 @@ class _Names:
         return self._ends.get(text, text)
 
     def devices(self, ids: list[str]) -> list[str]:
-        """The first of these peers by name, those that are still there."""
-        return sorted(self._devices[pk] for pk in ids[:_MOST_DEVICES] if pk in self._devices)
+        """These peers by name, those that are still there."""
+        return sorted(self._devices[pk] for pk in ids if pk in self._devices)
+
+    def has_people(self, ids: list[str]) -> bool:
+        """Does one of these peers belong to somebody who can be written to?"""
+        return not self._people.isdisjoint(ids)
 
 
 def device_name(peer: Peer) -> str:

@@ -7,6 +7,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests import factories
 from tests.vpn.api.caller import Caller, refused, told
+from vpn.actions.peer import delete_peer
 from vpn.models import Instance
 
 RECORDS = [
@@ -71,3 +72,16 @@ def test_the_list_takes_the_same_few_queries_for_any_number_of_instances(api: Ca
     another = factories.make_instance(instance.organization)
     told(api.put(f"/instances/{another.pk}", {"dns_custom": RECORDS}), 200)
     assert queries() == before
+
+
+def test_a_read_may_be_sent_back_though_an_alias_leads_to_a_peer_that_is_gone(api: Caller, instance: Instance) -> None:
+    path = f"/instances/{instance.pk}"
+    peer = factories.make_client_peer(instance, factories.make_member(instance.organization, name="Anna"), "laptop")
+    alias = {"name": "desk", "type": "CNAME", "value": "laptop.anna"}
+    told(api.put(path, {"dns_custom": [alias]}), 200)
+    delete_peer(peer)
+    read = told(api.get(path), 200)
+    changed = told(api.put(path, {**read, "mtu": 1400}), 200)
+    assert (changed["mtu"], changed["dns_custom"]) == (1400, read["dns_custom"])
+    another = {**read["dns_custom"][0], "name": "other"}
+    assert "lead nowhere" in str(refused(api.put(path, {"dns_custom": [another]}), 422)["errors"]["dns_custom"])

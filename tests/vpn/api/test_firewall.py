@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -94,3 +96,13 @@ def test_an_auditor_reads(auditor_api: Caller, instance: Instance) -> None:
     update_instance(instance, firewall=[{"name": "web"}])
     assert told(auditor_api.get(f"/instances/{instance.pk}"), 200)["firewall"][0]["name"] == "web"
     refused(auditor_api.put(f"/instances/{instance.pk}", {"firewall": []}), 403)
+
+
+def test_a_read_may_be_sent_back_though_a_rule_names_somebody_who_is_gone(api: Caller, instance: Instance) -> None:
+    path, gone = f"/instances/{instance.pk}", f"group:{uuid4()}"
+    FirewallRule.objects.create(instance=instance, position=0, name="old", source=gone)
+    read = told(api.get(path), 200)
+    changed = told(api.put(path, {**read, "mtu": 1400}), 200)
+    assert (changed["mtu"], changed["firewall"]) == (1400, read["firewall"])
+    other = [{"action": "drop", "source": gone}]
+    assert "no such group" in str(refused(api.put(path, {"firewall": other}), 422)["errors"]["firewall"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -11,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from portal.models import Membership, Organization
 from tests.factories import make_client_peer, make_instance, make_member, make_site, make_site_peer
+from tests.visitor import forms_in
 from vpn.actions.dns import records_of
 from vpn.actions.instance_settings import update_instance
 from vpn.actions.peer import delete_peer
@@ -60,6 +62,11 @@ def _input(row: str, name: str) -> str:
     tag = re.findall(rf'<input [^>]*name="dns_custom-\d+-{name}"[^>]*>', row)[0]
     found = re.search(r' value="([^"]*)"', tag)
     return found[1] if found else ""
+
+
+def fields_of(page: str) -> dict[str, str]:
+    """What a browser would send of the page's form."""
+    return {key: values[0] for key, values in forms_in(page)[0].fields.items()}
 
 
 def saved(instance: Instance) -> list[tuple[str, ...]]:
@@ -191,3 +198,31 @@ def test_the_page_takes_the_same_few_queries_for_any_number_of_peers(
     for number in range(5):
         make_client_peer(instance, make_member(organization), f"device {number}")
     assert queries() == before
+
+
+def test_without_a_table_the_records_stay_and_are_shown(admin_browser: Client, instance: Instance) -> None:
+    update_instance(instance, dns_custom=[{"name": "nas", "type": "A", "value": "10.1.0.9"}])
+    page = sent(admin_browser, instance, public_dns="nonsense")
+    assert typed(page) == [(f"nas.{HUB}", "A", "10.1.0.9"), ("", "A", "")]
+    assert "Saved." in sent(admin_browser, instance, public_dns="1.1.1.1")
+    assert len(saved(instance)) == 1
+
+
+@pytest.mark.parametrize(
+    "other", [{"dns_custom": [{"name": "theirs", "type": "A", "value": "10.1.0.8"}]}, {"public_dns": ["1.0.0.1"]}]
+)
+def test_what_somebody_else_saved_meanwhile_is_not_lost_unseen(
+    admin_browser: Client, instance: Instance, other: dict[str, Any]
+) -> None:
+    mine = fields_of(admin_browser.get(path_of(instance)).content.decode())
+    mine |= {"dns_custom-0-name": "mine", "dns_custom-0-value": "10.1.0.9"}
+    update_instance(instance, **other)
+    kept = saved(instance)
+    more = fields_of(sent(admin_browser, instance, **mine, add="true"))
+    for data in (more, mine):
+        page = sent(admin_browser, instance, **data)
+        assert "Somebody changed this meanwhile" in page
+        assert typed(page)[0] == ("mine", "A", "10.1.0.9")
+        assert saved(instance) == kept
+    assert "Saved." in sent(admin_browser, instance, **fields_of(page))
+    assert saved(instance) == [(f"mine.{HUB}", "A", "10.1.0.9")]

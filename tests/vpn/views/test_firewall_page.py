@@ -16,6 +16,7 @@ from vpn.actions.instance_settings import update_instance
 from vpn.models import FirewallRule, Instance, Site
 
 FIELDS = ("name", "action", "protocol", "port", "source", "destination")
+NEW_ROW = ("", "accept", "any", "", "", "")
 
 
 @pytest.fixture
@@ -117,6 +118,41 @@ def test_a_name_that_two_have_is_not_guessed(admin_browser: Client, instance: In
     assert not instance.firewall_rules.exists()
 
 
+def test_names_that_differ_in_case_alone_are_told_apart(admin_browser: Client, instance: Instance) -> None:
+    organization = instance.organization
+    sites = {name: make_site(organization, name=name) for name in ("Hamburg", "hamburg")}
+    groups = {name: create_group(organization, name=name) for name in ("Straße", "STRASSE")}
+    for name, site in sites.items():
+        post(admin_browser, instance, {"firewall-0-source": f"{name} (site)", "firewall-0-destination": "any"})
+        assert instance.firewall_rules.get().source == f"site:{site.pk}"
+    for name, group in groups.items():
+        post(admin_browser, instance, {"firewall-0-source": f"{name} (group)", "firewall-0-destination": "any"})
+        assert instance.firewall_rules.get().source == f"group:{group.pk}"
+    for typed in ("Hamburg", "HAMBURG (site)", "strasse", "strasse (group)"):
+        page = post(admin_browser, instance, {"firewall-0-source": typed, "firewall-0-destination": "any"})
+        assert f"“{typed}” is none of them" in page
+
+
+def test_nobody_is_called_as_what_a_rule_has_by_itself(admin_browser: Client, instance: Instance, site: Site) -> None:
+    organization = instance.organization
+    groups = {name: create_group(organization, name=name) for name in ("Any", "Anything")}
+    sites = {name: make_site(organization, name=name) for name in ("10.1.0.0/24", "fd00::/64")}
+    for typed, end in (
+        ("Any", "any"),
+        ("anything", "any"),
+        ("Anything", "any"),
+        ("10.1.0.0/24", "10.1.0.0/24"),
+        ("fd00::/64", "fd00::/64"),
+        (f"site:{site.pk}", f"site:{site.pk}"),
+        ("Any (group)", f"group:{groups['Any'].pk}"),
+        ("Anything (group)", f"group:{groups['Anything'].pk}"),
+        ("10.1.0.0/24 (site)", f"site:{sites['10.1.0.0/24'].pk}"),
+        ("FD00::/64 (site)", f"site:{sites['fd00::/64'].pk}"),
+    ):
+        post(admin_browser, instance, {"firewall-0-name": "one", "firewall-0-source": typed})
+        assert instance.firewall_rules.get().source == end, typed
+
+
 def test_all_names_are_offered(admin_browser: Client, instance: Instance, site: Site, group: Group) -> None:
     page = admin_browser.get(path_of(instance)).content.decode()
     for option in ("Anything", "Berlin (site)", "Sales (group)", instance.organization.name):
@@ -193,8 +229,18 @@ def test_an_empty_row_is_no_rule(admin_browser: Client, instance: Instance) -> N
     page = post(admin_browser, instance, data)
     assert "nothing changed" in page
     assert not instance.firewall_rules.exists()
-    page = post(admin_browser, instance, data | {"firewall-3-name": "web"})
-    assert "This is empty" in page
+
+
+def test_an_action_and_a_protocol_are_enough_for_a_rule(admin_browser: Client, instance: Instance) -> None:
+    for number, chosen in enumerate(({"action": "drop"}, {"protocol": "icmp"}, {"name": "web"})):
+        new = {field: chosen.get(field, default) for field, default in zip(FIELDS, NEW_ROW, strict=True)}
+        page = send(admin_browser, instance, **{f"firewall__{number}__{field}": new[field] for field in FIELDS})
+        assert "Saved." in page
+    assert rows_in(page) == [
+        ("", "drop", "any", "", "Anything", "Anything"),
+        ("", "accept", "icmp", "", "Anything", "Anything"),
+        ("web", "accept", "any", "", "Anything", "Anything"),
+    ]
 
 
 def test_what_is_there_may_be_sent_again(admin_browser: Client, instance: Instance, site: Site) -> None:
@@ -256,3 +302,59 @@ def test_removing_a_person_says_which_rules_go_along(
     update_instance(instance, firewall=[{"source": f"user:{member.pk}"}, {"destination": f"user:{member.pk}"}])
     page = admin_browser.get(path).content.decode()
     assert page.count("The firewall rules of Frankfurt that name them are removed.") == 1
+
+
+def sent_form(browser: Client, instance: Instance) -> dict[str, str]:
+    """What a browser would send of the page as it is now."""
+    form = form_on(browser.get(path_of(instance)).content.decode())
+    return {key: values[0] for key, values in form.fields.items()}
+
+
+def test_the_policy_alone_leaves_the_rules(admin_browser: Client, instance: Instance) -> None:
+    update_instance(instance, firewall=[{"name": "a"}])
+    Instance.objects.update(state="deleting")
+    page = post(admin_browser, instance, {"firewall_policy": "deny"})
+    assert [row[0] for row in rows_in(page)] == ["a"]
+    Instance.objects.update(state=instance.state)
+    assert "Saved." in post(admin_browser, instance, {"firewall_policy": "deny"})
+    assert names(instance) == ["a"]
+
+
+def test_the_last_rule_is_removed(admin_browser: Client, instance: Instance) -> None:
+    update_instance(instance, firewall=[{"name": "a"}])
+    page = send(admin_browser, instance, remove="0")
+    assert not rows_in(page)
+    data = {key: values[0] for key, values in form_on(page).fields.items()}
+    assert "Saved." in post(admin_browser, instance, data)
+    assert names(instance) == []
+
+
+@pytest.mark.parametrize("other", [{"firewall": [{"name": "theirs"}]}, {"firewall_policy": "deny"}])
+def test_what_somebody_else_saved_meanwhile_is_not_lost_unseen(
+    admin_browser: Client, instance: Instance, other: dict[str, Any]
+) -> None:
+    update_instance(instance, firewall=[{"name": "old"}])
+    mine = sent_form(admin_browser, instance) | {"firewall-0-name": "mine"}
+    update_instance(instance, **other)
+    FirewallRule.objects.update(hits=7)
+    kept = names(instance)
+    page = post(admin_browser, instance, mine | {"preview": "true"})
+    assert "Somebody changed this meanwhile" in page
+    moved = {
+        key: values[0] for key, values in form_on(post(admin_browser, instance, mine | {"add": "1"})).fields.items()
+    }
+    for data in (moved, mine):
+        page = post(admin_browser, instance, data)
+        assert "Somebody changed this meanwhile" in page
+        assert rows_in(page)[0][0] == "mine"
+        assert names(instance) == kept
+    again = {key: values[0] for key, values in form_on(page).fields.items()}
+    assert "Saved." in post(admin_browser, instance, again)
+    assert names(instance) == ["mine"]
+
+
+def test_hits_are_no_change_of_somebody_else(admin_browser: Client, instance: Instance) -> None:
+    update_instance(instance, firewall=[{"name": "old"}])
+    mine = sent_form(admin_browser, instance) | {"firewall-0-name": "mine"}
+    FirewallRule.objects.update(hits=7)
+    assert "Saved." in post(admin_browser, instance, mine)

@@ -1,0 +1,46 @@
+"""Forms that replace a table as a whole: nobody saves over what another saved since the form was shown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django import forms
+
+from portal.exceptions import NotPossible
+from vpn.models import Instance
+
+SEEN: Final = "seen"
+
+
+class SeenForm(forms.Form):
+    """A form that carries a digest of what was saved when it was shown, in a hidden field; `seen` is its value."""
+
+    def __init__(self, data: Mapping[str, str] | None, *, instance: Instance, initial: Mapping[str, Any]) -> None:
+        super().__init__(data, initial=dict(initial))
+        self.instance = instance
+        self.seen = _digest(self.state_of(instance)) if data is None or SEEN not in data else data[SEEN]
+
+    def state_of(self, instance: Instance) -> object:
+        """What the form replaces, as it is stored now."""
+        raise NotImplementedError
+
+    def refuse_unseen(self, locked: Instance) -> None:
+        """Refuse once what somebody else saved meanwhile; raises NotPossible. A form without the digest may do so.
+
+        The form then carries the new digest: who sends it again has been told.
+        """
+        digest = _digest(self.state_of(locked))
+        if SEEN in self.data and self.seen != digest:
+            self.seen = digest
+            raise NotPossible(
+                "Somebody changed this meanwhile.",
+                next_step="Nothing of yours is saved yet. Open this page again beside this one to see their change; "
+                "press Save again to replace it with what is here.",
+            )
+
+
+def _digest(state: object) -> str:
+    return hashlib.sha256(json.dumps(state).encode()).hexdigest()
