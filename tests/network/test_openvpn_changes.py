@@ -49,16 +49,16 @@ def test_whoever_is_shut_out_is_silent_within_two_seconds(lab: Lab, hub: Hub, pr
     ping = lab.start_ping(alice, hub.v4, 0.02)
     ping.wait_for_replies()
     if way == "delta":
-        assert hub.send(hub.delta(remove=[device])).changed == {**NOTHING, "openvpn": True}
+        assert hub.send(hub.delta(remove=[device])).changed == {**NOTHING, "openvpn": True, "routing": True}
     elif way == "revoking delta":
         delta = hub.delta(remove=[device], revoked=device.credential)
-        assert hub.send(delta).changed == {**NOTHING, "openvpn": True}
+        assert hub.send(delta).changed == {**NOTHING, "openvpn": True, "routing": True}
     elif way == "certificate by delta":
         assert hub.send(hub.delta(revoked=device.credential)).changed == {**NOTHING, "openvpn": True}
     elif way == "spec":
         hub.authority.revoke(device.credential)
         del hub.devices[device.peer_id]
-        assert hub.apply_next().changed == {**NOTHING, "openvpn": True}
+        assert hub.apply_next().changed == {**NOTHING, "openvpn": True, "routing": True}
     else:
         # The peer stays, with another certificate: the one that was lost opens nothing any more.
         hub.authority.revoke(device.credential)
@@ -231,7 +231,7 @@ def test_a_peer_more_is_a_small_change_for_others_unnoticed(lab: Lab, hub: Hub) 
     device = hub.add_openvpn()
     del hub.devices[device.peer_id]
     report = hub.send(hub.delta(upsert=[device]))
-    assert report.changed == {**NOTHING, "openvpn": True}
+    assert report.changed == {**NOTHING, "openvpn": True, "routing": True}
     assert report.duration_ms < 100
     assert report.digest == spec.digest(hub.document)
     lab.openvpn_up(bob, hub.openvpn_profile(device))
