@@ -195,7 +195,7 @@ def test_a_crash_while_the_old_way_in_is_shut_does_not_leave_it_open(
     host = Host(Place(lab.host.netns), State(lab.state))
     wait_until(lambda: moves.arrived(host.state, host.names(hub.hub)), 5, "the new handshake")
 
-    def crash(*arguments: object) -> None:
+    def crash(*arguments: object, **options: object) -> None:
         raise RuntimeError("killed")
 
     with monkeypatch.context() as killed:
