@@ -105,7 +105,7 @@ def test_activity_tells_what_the_change_meant(page: Page, camera: Camera) -> Non
     meant.locator("summary").first.click()
     camera.look("activity-plan")
     meant.get_by_role("button", name="Mail these people").click()
-    expect(page.get_by_text("are being written to").first).to_be_visible()
+    expect(page.get_by_text("profiles are outdated are being written.")).to_be_visible()
 
 
 def test_whoever_is_outdated_is_marked_and_found(page: Page, camera: Camera) -> None:
