@@ -27,6 +27,10 @@ class SeenForm(forms.Form):
         """What the form replaces, as it is stored now."""
         raise NotImplementedError
 
+    def changes(self) -> dict[str, Any]:
+        """What differs from what is stored, as `update_instance` takes it."""
+        raise NotImplementedError
+
     def refuse_unseen(self, locked: Instance) -> None:
         """Refuse once what somebody else saved meanwhile; raises NotPossible. A form without the digest may do so.
 

@@ -6,7 +6,6 @@ from functools import partial
 from uuid import UUID
 
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
@@ -15,13 +14,11 @@ from portal.access import get_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
 from vpn.access import get_instance
-from vpn.actions.change import lock_instance
 from vpn.actions.firewall import InvalidSettings
-from vpn.actions.instance_settings import update_instance
 from vpn.forms.firewall import Ends, FirewallForm
-from vpn.models import Instance
 from vpn.views.instance_head import head_of
 from vpn.views.preview import is_preview, show_preview
+from vpn.views.seen import change_seen, save_seen
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -33,33 +30,16 @@ def instance_firewall(request: HttpRequest, pk: UUID) -> HttpResponse:
     form = FirewallForm(request.POST if request.method == "POST" else None, instance=instance, ends=ends)
     if is_preview(request):
         shown = {**head_of(member, instance, "firewall"), "form": form, "ends": ends}
-        ask, refuse = partial(_change, instance, form), partial(_refuse, form)
-        return show_preview(request, "vpn/instance_firewall.html", shown, form, ask, refuse=refuse)
+        ask = partial(change_seen, instance, form)
+        return show_preview(request, "vpn/instance_firewall.html", shown, form, ask, refuse=partial(_refuse, form))
     is_rearranged = request.method == "POST" and form.rearrange()
     if request.method == "POST" and not is_rearranged and form.is_valid():
         is_different = bool(form.changes())
-        if not is_different or _save(instance, form):
+        if not is_different or save_seen(instance, form, partial(_refuse, form)):
             messages.success(request, "Saved." if is_different else "Nothing was different, so nothing changed.")
             return redirect("instance_firewall", pk=instance.pk)
     context = {"form": form, "ends": ends, "is_rearranged": is_rearranged}
     return render(request, "vpn/instance_firewall.html", {**head_of(member, instance, "firewall"), **context})
-
-
-def _save(instance: Instance, form: FirewallForm) -> bool:
-    """Apply what differs; False where it was refused, with the words in the form."""
-    try:
-        _change(instance, form)
-    except (Conflict, InvalidInput) as refusal:
-        _refuse(form, refusal)
-        return False
-    return True
-
-
-def _change(instance: Instance, form: FirewallForm) -> None:
-    if changes := form.changes():
-        with transaction.atomic():
-            form.refuse_unseen(lock_instance(instance.pk))
-            update_instance(instance, **changes)
 
 
 def _refuse(form: FirewallForm, refusal: Conflict | InvalidInput) -> None:

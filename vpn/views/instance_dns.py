@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
@@ -18,9 +17,7 @@ from portal.forms.refusal import show_refusal
 from portal.htmx import render_page
 from portal.models import Membership
 from vpn.access import get_instance
-from vpn.actions.change import lock_instance
 from vpn.actions.dns import unanswered_targets
-from vpn.actions.instance_settings import update_instance
 from vpn.actions.refusal import InvalidSettings
 from vpn.forms.dns import PREFIX, DnsForm
 from vpn.models import Instance
@@ -28,6 +25,7 @@ from vpn.profiles.peer import resolver_of
 from vpn.views.instance_head import head_of
 from vpn.views.peer_search import PeerSearch
 from vpn.views.preview import is_preview, show_preview
+from vpn.views.seen import change_seen, save_seen
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -39,33 +37,16 @@ def instance_dns(request: HttpRequest, pk: UUID) -> HttpResponse:
     form = DnsForm(data, instance=instance, may_change=member.is_admin, unanswered=unanswered_targets(instance))
     if is_preview(request):
         shown = {"form": form, **_names(request, member, instance)}
-        ask, refuse = partial(_change, instance, form), partial(_refuse, form)
-        return show_preview(request, "vpn/instance_dns.html", shown, form, ask, refuse=refuse)
+        ask = partial(change_seen, instance, form)
+        return show_preview(request, "vpn/instance_dns.html", shown, form, ask, refuse=partial(_refuse, form))
     is_rearranged = data is not None and form.rearrange()
     if data is not None and not is_rearranged and form.is_valid():
         is_different = bool(form.changes())
-        if not is_different or _save(instance, form):
+        if not is_different or save_seen(instance, form, partial(_refuse, form)):
             messages.success(request, "Saved." if is_different else "Nothing was different, so nothing changed.")
             return redirect("instance_dns", pk=instance.pk)
     context = {"form": form, "is_rearranged": is_rearranged, **_names(request, member, instance)}
     return render_page(request, "vpn/instance_dns.html", context, fragment="names")
-
-
-def _save(instance: Instance, form: DnsForm) -> bool:
-    """Apply what differs; False where it was refused, with the words in the form."""
-    try:
-        _change(instance, form)
-    except (Conflict, InvalidInput) as refusal:
-        _refuse(form, refusal)
-        return False
-    return True
-
-
-def _change(instance: Instance, form: DnsForm) -> None:
-    if changes := form.changes():
-        with transaction.atomic():
-            form.refuse_unseen(lock_instance(instance.pk))
-            update_instance(instance, **changes)
 
 
 def _refuse(form: DnsForm, refusal: Conflict | InvalidInput) -> None:
