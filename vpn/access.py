@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404
 
 from portal.access import require_admin, require_reader
 from portal.models import Membership
-from vpn.models import ChangePlan, Instance, Operation, Peer, Site
+from vpn.models import ChangePlan, Instance, Peer, Site
 from vpn.models.querysets import InstanceQuerySet, PeerQuerySet
 
 
@@ -66,12 +66,6 @@ def get_site(member: Membership, pk: UUID, *, write: bool = False) -> Site:
     site = get_object_or_404(Site, pk=pk, organization=member.organization_id)
     _require(member, write=write)
     return site
-
-
-def get_operation(member: Membership, instance: Instance, pk: UUID) -> Operation:
-    """One operation of an instance that `get_instance` returned."""
-    require_reader(member)
-    return get_object_or_404(Operation.objects.prefetch_related("steps"), pk=pk, instance=instance)
 
 
 def get_plan(member: Membership, pk: UUID, *, write: bool = False) -> ChangePlan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_interface
-from typing import Any, Self
+from typing import Self
 
 from vpn.agent.reserved import NEVER_V4, NEVER_V6, PRIVATE_V4, PRIVATE_V6
 from vpn.agent.spec import ALLOW, HubSpec, Rule
@@ -51,16 +51,3 @@ class Hub:
         """The hub that a spec describes."""
         ends = {peer_id: End(peer.networks, peer.tags) for peer_id, peer in spec.peers.items()}
         return cls(spec.addresses, ends, spec.rules, spec.forwarding == ALLOW)
-
-    @classmethod
-    def of_documents(
-        cls, header: Mapping[str, Any], peers: Mapping[str, Mapping[str, Any]], rules: tuple[Rule, ...]
-    ) -> Self:
-        """The hub of a spec that is still a document, its rules parsed already."""
-        ends = {
-            peer_id: End(
-                tuple(peer.get("allowed_ips") or (*peer["addresses"], *peer["routes"])), tuple(peer.get("tags", ()))
-            )
-            for peer_id, peer in peers.items()
-        }
-        return cls(tuple(header["addresses"]), ends, rules, header["forwarding"] == ALLOW)
