@@ -11,8 +11,9 @@ from tests.agent import made
 from vpn.agent import expiry
 from vpn.agent.errors import AgentError
 from vpn.agent.peers import Peer
+from vpn.agent.saved import Change
 from vpn.agent.spec import digest, parse_spec
-from vpn.agent.state import Change, State
+from vpn.agent.state import State
 
 NOW = 1_000_000.0
 STAYS, SOON, OVER, LONG_OVER = (made.peer_id(number) for number in range(1, 5))

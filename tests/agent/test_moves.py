@@ -16,8 +16,9 @@ from vpn.agent.errors import INVALID, AgentError
 from vpn.agent.names import Names
 from vpn.agent.openvpn_config import Layout
 from vpn.agent.peers import Peer, openvpn_side, wireguard_side
+from vpn.agent.saved import Change, Saved
 from vpn.agent.spec import digest, parse_spec
-from vpn.agent.state import Change, Saved, State
+from vpn.agent.state import State
 
 ONE = made.peer_id(1)
 NAMES = Names(made.HUB, Place("nowhere"))

@@ -21,8 +21,9 @@ from vpn.agent.errors import BASE_MISMATCH, INVALID, AgentError
 from vpn.agent.names import Names
 from vpn.agent.openvpn_config import Layout
 from vpn.agent.revocation import revoked_serials
+from vpn.agent.saved import Saved
 from vpn.agent.spec import HubSpec, OpenVPNPeer, SpecDocument, digest, parse_delta, parse_spec
-from vpn.agent.state import Saved, State
+from vpn.agent.state import State
 
 PLACES: list[tuple[str | int, ...]] = [
     *(("openvpn", name) for name in made.openvpn()),

@@ -14,8 +14,9 @@ from vpn.agent import files
 from vpn.agent import state as state_module
 from vpn.agent.errors import DISK_FULL, AgentError
 from vpn.agent.lock import host_lock
+from vpn.agent.saved import Saved
 from vpn.agent.spec import SpecDocument, digest, parse_delta, parse_spec
-from vpn.agent.state import Saved, State
+from vpn.agent.state import State
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from vpn.addressing import Network
 from vpn.agent.errors import BASE_MISMATCH, AgentError
 from vpn.agent.report import HubReport
 from vpn.agent.revocation import revoked_serials
+from vpn.agent.saved import Saved
 from vpn.agent.spec import digest, parse_delta, parse_spec
-from vpn.agent.state import Saved
 from vpn.desired import NOBODY_ID, Desired, compile_change, compile_spec
 from vpn.models import Instance
 from vpn.observed import record_applied

@@ -16,8 +16,9 @@ from vpn.agent.host import Host
 from vpn.agent.lock import host_lock
 from vpn.agent.names import LINK_COUNT, Link, Names
 from vpn.agent.report import HubReport
+from vpn.agent.saved import Change, Saved
 from vpn.agent.spec import HubDelta, HubSpec
-from vpn.agent.state import Change, Saved, Version
+from vpn.agent.state import Version
 
 # The mark that says which families the host had a way out for when the hub's link was set up.
 FAMILIES: Final = "families"

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from vpn.agent.peers import Peer
-from vpn.agent.state import Change, State
+from vpn.agent.saved import Change
+from vpn.agent.state import State
 
 # For so long a peer whose time is over may still be there, until the watch has ended it.
 _GRACE: Final = 10.0  # seconds

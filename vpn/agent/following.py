@@ -10,8 +10,8 @@ from vpn.agent.components import dns, firewall, openvpn, routing, wireguard
 from vpn.agent.host import Host
 from vpn.agent.names import Names
 from vpn.agent.peers import by_openvpn, by_wireguard
+from vpn.agent.saved import Change
 from vpn.agent.spec import HubSpec, Peer
-from vpn.agent.state import Change
 
 # What is wider than these is a way out, with other peers' networks in it.
 _BROAD_V4: Final = 8

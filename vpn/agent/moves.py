@@ -24,7 +24,8 @@ from vpn.agent.components import wireguard
 from vpn.agent.names import LISTENERS, Names
 from vpn.agent.openvpn_config import Layout
 from vpn.agent.peers import OPENVPN, OpenVPNPeer, Peer, wireguard_side
-from vpn.agent.state import Change, State
+from vpn.agent.saved import Change
+from vpn.agent.state import State
 
 WIREGUARD: Final = "wireguard"
 _Moves = dict[str, Any]
