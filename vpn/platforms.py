@@ -133,27 +133,122 @@ _RULES: Final[dict[str, dict[str, _Rule]]] = {
 }
 
 _MAJOR: Final = {Platform.ROUTEROS7: 7, Platform.ROUTEROS6: 6}
+# Later than every release: a build of a development branch, which shows no number.
+NEWEST: Final[Version] = (9999,)
+VERSION_LENGTH: Final = 200
+_NUMBER: Final = re.compile(r"(?<![\w.])v?([0-9]{1,4}(?:\.[0-9]{1,4}){0,3})(?![0-9])", re.ASCII | re.IGNORECASE)
 
 
-def parse_version(text: str) -> Version:
-    """The numbers that a version begins with: "7.16.2 (stable)" is (7, 16, 2), "7.17rc3" is (7, 17). Text without
-    one, and "", is ()."""
-    found = re.match(r"\s*v?([0-9]{1,4}(?:\.[0-9]{1,4}){0,3})(?![0-9])", text, re.ASCII | re.IGNORECASE)
-    return tuple(int(part) for part in found[1].split(".")) if found else ()
+@dataclass(frozen=True)
+class _Naming:
+    """How a platform shows its version: its own `name`, an `example`, the majors that it has (lowest and highest),
+    and words that stand for a version."""
+
+    name: str
+    example: str
+    majors: tuple[tuple[int, int], ...]
+    words: tuple[tuple[str, Version], ...] = ()
+
+
+_ROUTEROS: Final = _Naming("RouterOS", "7.16.1 (stable)", ((2, 20),))
+_NAMINGS: Final[dict[str, _Naming]] = {
+    Platform.ROUTEROS7: _ROUTEROS,
+    Platform.ROUTEROS6: _ROUTEROS,
+    Platform.OPENWRT: _Naming(
+        "OpenWrt", "OpenWrt 23.05.5 r24106-10cc5e456a", ((14, 99),), words=(("snapshot", NEWEST),)
+    ),
+    # Rolling releases are numbered 1.5-rolling-DATE or, later, by their date.
+    Platform.VYOS: _Naming(
+        "VyOS",
+        "VyOS 1.4.0",
+        ((1, 1), (2020, 2999)),
+        words=(("equuleus", (1, 3)), ("sagitta", (1, 4)), ("circinus", (1, 5)), ("rolling", NEWEST)),
+    ),
+    Platform.OPNSENSE: _Naming("OPNsense", "OPNsense 24.7.9_1-amd64", ((15, 99),)),
+    # pfSense Plus is numbered by year and month.
+    Platform.PFSENSE: _Naming("pfSense", "2.7.2-RELEASE", ((2, 2), (20, 99))),
+}
+
+
+def version_number(platform: str, text: str) -> str:
+    """The version in what a router shows of itself, as it is written there: 1.5 in "VyOS 1.5-rolling-202411190007".
+    "" where there is none that this platform has."""
+    naming = _NAMINGS.get(Platform(platform))
+    _, _, behind = text.casefold().partition(naming.name.casefold()) if naming else ("", "", "")
+    for part in (behind, text):
+        for found in _NUMBER.finditer(part):
+            major = _numbers(found[1])[0]
+            if naming is None or any(lowest <= major <= highest for lowest, highest in naming.majors):
+                return found[1]
+    return ""
+
+
+def version_of(platform: str, text: str) -> Version:
+    """`version_number` for comparing: "2.7.2-RELEASE" is (2, 7, 2). Text that holds no version of this platform, and
+    "", is ()."""
+    number = version_number(platform, text)
+    if number:
+        return _numbers(number)
+    naming = _NAMINGS.get(Platform(platform))
+    return next((version for word, version in naming.words if word in text.casefold()), ()) if naming else ()
+
+
+def _numbers(text: str) -> Version:
+    return tuple(int(part) for part in text.split("."))
 
 
 def version_fault(platform: str, text: str) -> str:
-    """Why a site of this platform cannot run this version, or "" where it can. A site need not say its version."""
+    """Why a site of this platform cannot run this version, or "" where it can. A site need not say its version, and
+    nothing depends on that of a Linux router or another device."""
     if not text.strip():
         return ""
-    version = parse_version(text)
+    other = _other_platform(platform, text)
+    if other:
+        return f"This is a version of {other}. Choose {other} as what the router runs."
+    naming = _NAMINGS.get(Platform(platform))
+    if naming is None:
+        return ""
+    version = version_of(platform, text)
     if not version:
-        return "Enter the version as the router shows it, such as 7.16."
+        return (
+            f"No version of {naming.name} was understood in this. Enter it as the router shows it, such as "
+            f"{naming.example}, or leave it empty."
+        )
     major = _MAJOR.get(Platform(platform))
     if major is not None and version[0] != major:
-        other = next((p for p, number in _MAJOR.items() if number == version[0]), None)
-        return f"This version belongs to {other.label}." if other else f"RouterOS {major} versions begin with {major}."
+        sibling = next((p for p, number in _MAJOR.items() if number == version[0]), None)
+        return (
+            f"This version belongs to {sibling.label}." if sibling else f"RouterOS {major} versions begin with {major}."
+        )
     return ""
+
+
+def _other_platform(platform: str, text: str) -> str:
+    """The name of the other product that a version names, or "" where it names none or this one."""
+    own, shown = _NAMINGS.get(Platform(platform)), text.casefold()
+    if platform == Platform.OTHER or (own and own.name.casefold() in shown):
+        return ""
+    return next((naming.name for naming in _NAMINGS.values() if naming.name.casefold() in shown), "")
+
+
+def shown(platform: str, text: str) -> str:
+    """The platform and its version as a page says it, with the product's name once."""
+    label, naming = str(Platform(platform).label), _NAMINGS.get(Platform(platform))
+    if not text:
+        return label
+    if naming is None:
+        return f"{label}, {text}"
+    if naming.name.casefold() in text.casefold():
+        return text
+    major = version_of(platform, text)[:1]
+    return f"{label.removesuffix(f' {major[0]}') if major else label} {text}"
+
+
+def _comparable(platform: str, version: Version) -> Version:
+    """The version as rules know it. pfSense Plus 21 was built as pfSense 2.5, 22.01 and later as 2.6 or newer."""
+    if platform == Platform.PFSENSE and version and version[0] >= 20:
+        return (2, 5) if version < (22, 1) else NEWEST
+    return version
 
 
 def capability(platform: str, protocol: str, version: str = "") -> Capability:
@@ -165,7 +260,7 @@ def capability(platform: str, protocol: str, version: str = "") -> Capability:
     since = ".".join(str(part) for part in rule.since)
     if rule.never:
         return Capability(protocol, offered=False, reason=rule.never)
-    known = parse_version(version)
+    known = _comparable(platform, version_of(platform, version))
     if known and known < rule.since:
         return Capability(protocol, offered=False, reason=rule.before, since=since)
     return Capability(

@@ -11,30 +11,53 @@ from vpn.choices import Platform
 
 
 @pytest.mark.parametrize(
-    ("text", "version"),
+    ("platform", "text", "version"),
     [
-        ("7.16.2", (7, 16, 2)),
-        ("7.16.2 (stable)", (7, 16, 2)),
-        (" v7.17rc3", (7, 17)),
-        ("7.22beta1", (7, 22)),
-        ("24.1", (24, 1)),
-        ("7", (7,)),
-        ("", ()),
-        ("stable", ()),
-        ("v", ()),
-        ("99999999999", ()),
-        ("7.", (7,)),
-        ("\u0667.\u0661", ()),
+        (Platform.ROUTEROS7, "7.16.2", (7, 16, 2)),
+        (Platform.ROUTEROS7, "7.16.1 (stable)", (7, 16, 1)),
+        (Platform.ROUTEROS7, "RouterOS 7.16.1 (stable)", (7, 16, 1)),
+        (Platform.ROUTEROS7, "RB4011iGS+ RouterOS v7.16.1 (stable)", (7, 16, 1)),
+        (Platform.ROUTEROS7, " v7.17rc3", (7, 17)),
+        (Platform.ROUTEROS7, "version: 7.22beta1 (testing)", (7, 22)),
+        (Platform.ROUTEROS6, "6.49.17 (long-term)", (6, 49, 17)),
+        (Platform.OPENWRT, "OpenWrt 23.05.5 r24106-10cc5e456a", (23, 5, 5)),
+        (Platform.OPENWRT, "OpenWrt 23.05.5, r24106-10cc5e456a", (23, 5, 5)),
+        (Platform.OPENWRT, "OpenWrt 23.05-SNAPSHOT, r24106-10cc5e456a", (23, 5)),
+        (Platform.OPENWRT, "LuCI branch (git-24.086.45142-09d5a38) / OpenWrt 22.03.7 r20341", (22, 3, 7)),
+        (Platform.OPENWRT, "OpenWrt SNAPSHOT, r28000-1234567", platforms.NEWEST),
+        (Platform.OPENWRT, "Linux OpenWrt 5.15.167 #0 SMP", ()),
+        (Platform.VYOS, "VyOS 1.4.0", (1, 4, 0)),
+        (Platform.VYOS, "Version:          VyOS 1.3.8", (1, 3, 8)),
+        (Platform.VYOS, "1.5-rolling-202411190007", (1, 5)),
+        (Platform.VYOS, "2025.09.10-0018-rolling", (2025, 9, 10)),
+        (Platform.VYOS, "VyOS sagitta", (1, 4)),
+        (Platform.OPNSENSE, "OPNsense 24.7.9_1-amd64", (24, 7, 9)),
+        (Platform.OPNSENSE, "OPNsense 24.7.9_1-amd64FreeBSD 14.1-RELEASE-p6OpenSSL 3.0.15", (24, 7, 9)),
+        (Platform.OPNSENSE, "25.1.a_93", (25, 1)),
+        (Platform.PFSENSE, "2.7.2-RELEASE", (2, 7, 2)),
+        (Platform.PFSENSE, "2.7.2-RELEASE (amd64) built on Wed Dec 6 20:10:00 UTC 2023", (2, 7, 2)),
+        (Platform.PFSENSE, "pfSense Plus 24.03-RELEASE", (24, 3)),
+        (Platform.LINUX, "Debian GNU/Linux 12 (bookworm)", (12,)),
+        (Platform.ROUTEROS7, "7", (7,)),
+        (Platform.ROUTEROS7, "", ()),
+        (Platform.ROUTEROS7, "stable", ()),
+        (Platform.ROUTEROS7, "v", ()),
+        (Platform.ROUTEROS7, "99999999999", ()),
+        (Platform.ROUTEROS7, "7.", (7,)),
+        (Platform.ROUTEROS7, "\u0667.\u0661", ()),
     ],
 )
-def test_a_version_is_the_numbers_at_the_beginning(text: str, version: tuple[int, ...]) -> None:
-    assert platforms.parse_version(text) == version
+def test_a_version_is_read_as_the_router_shows_it(platform: str, text: str, version: tuple[int, ...]) -> None:
+    assert platforms.version_of(platform, text) == version
+    # What is understood is taken as well.
+    assert (platforms.version_fault(platform, text) == "") == bool(version or not text)
 
 
 @given(st.text(max_size=40))
 def test_no_text_makes_it_stumble(text: str) -> None:
-    platforms.parse_version(text)
     for platform in Platform.values:
+        platforms.version_of(platform, text)
+        platforms.shown(platform, text)
         platforms.version_fault(platform, text)
         for protocol in (platforms.WIREGUARD, platforms.OPENVPN):
             platforms.capability(platform, protocol, text)
@@ -74,6 +97,11 @@ def test_routeros_6_has_no_wireguard_whatever_its_version(version: str) -> None:
         (Platform.OPNSENSE, "wireguard", "23.7", False),
         (Platform.OPNSENSE, "wireguard", "24.7.1", True),
         (Platform.PFSENSE, "wireguard", "2.7.2", True),
+        (Platform.PFSENSE, "wireguard", "21.05.2-RELEASE", False),
+        (Platform.PFSENSE, "wireguard", "pfSense Plus 24.03-RELEASE", True),
+        (Platform.VYOS, "openvpn", "VyOS 1.3.8", False),
+        (Platform.VYOS, "openvpn", "1.5-rolling-202411190007", True),
+        (Platform.OPENWRT, "openvpn", "OpenWrt SNAPSHOT, r28000-1234567", True),
         (Platform.LINUX, "wireguard", "6.1", True),
     ],
 )
@@ -94,6 +122,11 @@ def test_who_needs_the_compatibility_listener() -> None:
         (Platform.ROUTEROS6, "7.16", "RouterOS 7"),
         (Platform.ROUTEROS7, "8.0", "begin with 7"),
         (Platform.ROUTEROS7, "latest", "such as 7.16"),
+        (Platform.ROUTEROS7, "VyOS 1.4.0", "Choose VyOS"),
+        (Platform.LINUX, "OpenWrt 23.05.5 r24106-10cc5e456a", "Choose OpenWrt"),
+        (Platform.OPNSENSE, "2.7.2-RELEASE", "such as OPNsense 24.7"),
+        (Platform.LINUX, "Arch Linux", ""),
+        (Platform.OTHER, "OpenWrt of a vendor", ""),
         (Platform.ROUTEROS7, "7.16", ""),
         (Platform.ROUTEROS7, " ", ""),
         (Platform.LINUX, "6.1", ""),
@@ -108,3 +141,19 @@ def test_a_version_of_another_system_is_told(platform: str, version: str, words:
 def test_an_unknown_platform_is_an_error() -> None:
     with pytest.raises(ValueError, match="nokia"):
         platforms.capability("nokia", "wireguard")
+
+
+@pytest.mark.parametrize(
+    ("platform", "text", "shown"),
+    [
+        (Platform.VYOS, "VyOS 1.4.0", "VyOS 1.4.0"),
+        (Platform.VYOS, "1.4.0", "VyOS 1.4.0"),
+        (Platform.ROUTEROS7, "7.16.1 (stable)", "MikroTik RouterOS 7.16.1 (stable)"),
+        (Platform.ROUTEROS7, "RouterOS 7.16.1", "RouterOS 7.16.1"),
+        (Platform.ROUTEROS7, "6.49", "MikroTik RouterOS 7 6.49"),
+        (Platform.ROUTEROS7, "", "MikroTik RouterOS 7"),
+        (Platform.LINUX, "Arch Linux", "Linux, Arch Linux"),
+    ],
+)
+def test_a_page_names_the_product_once(platform: str, text: str, shown: str) -> None:
+    assert platforms.shown(platform, text) == shown

@@ -14,11 +14,11 @@ from vpn.actions.firewall import forget_end
 from vpn.actions.labels import rename_site
 from vpn.choices import Platform
 from vpn.models import Site
-from vpn.platforms import version_fault
+from vpn.platforms import VERSION_LENGTH, version_fault
 from vpn.validators import parse_network, validate_label_text
 
 _FIELDS = ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets")
-_TEXT_LENGTHS = {"platform_version": 20, "place": 80}
+_TEXT_LENGTHS = {"platform_version": VERSION_LENGTH, "place": 80}
 
 
 def create_site(member: Membership, *, name: str, platform: str, **details: Any) -> Site:
@@ -93,7 +93,8 @@ def _cleaned(field: str, value: Any) -> Any:
         if value is not None and not -limit <= value <= limit:
             raise ValidationError(f"Degrees go from -{limit} to {limit}.")
         return value
-    text = str(value).strip()
+    # A version is pasted with whatever white space a terminal put into it.
+    text = " ".join(str(value).split()) if field == "platform_version" else str(value).strip()
     longest = _TEXT_LENGTHS.get(field)
     if field == "name":
         validate_label_text(text)

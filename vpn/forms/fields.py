@@ -8,6 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from vpn.choices import Protocol
+from vpn.platforms import VERSION_LENGTH
 from vpn.validators import parse_network
 
 
@@ -46,6 +47,20 @@ class NetworksField(LinesField):
 
     def run_validators(self, value: Any) -> None:
         """The validators of a text do not fit a list."""
+
+
+class VersionField(forms.CharField):
+    """What a router's software calls its version, as it was pasted."""
+
+    def __init__(self, **options: Any) -> None:
+        given = {
+            "label": "Version",
+            "max_length": VERSION_LENGTH,
+            "help_text": "As the router shows it, such as 7.16.1 (stable) or OpenWrt 23.05.5 r24106-10cc5e456a.",
+            "widget": forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+            **options,
+        }
+        super().__init__(required=False, **given)
 
 
 class TrueFalseField(forms.TypedChoiceField):

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from portal.models import Membership, MembershipState, Organization
 from vpn.addressing import is_broad
 from vpn.choices import Platform, Protocol
-from vpn.forms.fields import ConfirmationField, NetworksField, ProtocolField, TrueFalseField
+from vpn.forms.fields import ConfirmationField, NetworksField, ProtocolField, TrueFalseField, VersionField
 from vpn.models import Instance, Peer, Site
 from vpn.platforms import capabilities, version_fault
 from vpn.validators import parse_network, validate_label_text, validate_wireguard_key
@@ -176,13 +176,7 @@ class SitePeerForm(SubnetFields):
     site_platform = forms.ChoiceField(
         label="Its router runs", required=False, choices=Platform.choices, initial=Platform.ROUTEROS7
     )
-    site_platform_version = forms.CharField(
-        label="Version",
-        required=False,
-        max_length=20,
-        help_text="Such as 7.16.",
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
+    site_platform_version = VersionField()
     field_order = ("site_id", "site_name", "site_platform", "site_platform_version", "protocol", "subnets")
 
     def __init__(self, *args: Any, instance: Instance, **options: Any) -> None:

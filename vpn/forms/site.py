@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 
 from vpn.choices import Platform
-from vpn.forms.fields import NetworksField
+from vpn.forms.fields import NetworksField, VersionField
 from vpn.models import Site
 from vpn.platforms import version_fault
 from vpn.validators import validate_label_text
@@ -24,9 +24,7 @@ class SiteForm(forms.Form):
         widget=forms.TextInput(attrs={"maxlength": 40, "autocomplete": "off"}),
     )
     platform = forms.ChoiceField(label="The router runs", choices=Platform.choices, initial=Platform.ROUTEROS7)
-    platform_version = forms.CharField(
-        label="Version", required=False, max_length=20, help_text="Such as 7.16.", widget=forms.TextInput
-    )
+    platform_version = VersionField()
     subnets = NetworksField(
         label="Subnets behind the router",
         required=False,

@@ -19,7 +19,7 @@ class Site(models.Model):
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="sites")
     name = models.CharField(max_length=40)
     platform = models.CharField(max_length=12, choices=Platform.choices, default=Platform.ROUTEROS7)
-    platform_version = models.CharField(max_length=20, blank=True)
+    platform_version = models.CharField(max_length=platforms.VERSION_LENGTH, blank=True)
     place = models.CharField(max_length=80, blank=True)
     latitude = models.FloatField(null=True, blank=True)
     longitude = models.FloatField(null=True, blank=True)
@@ -35,6 +35,17 @@ class Site(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def router(self) -> str:
+        """What its router runs, as pages say it: the platform, with the version where it is known."""
+        return platforms.shown(self.platform, self.platform_version)
+
+    @property
+    def version_understood(self) -> str:
+        """The number of the version, where what the router shows says more than that; else ""."""
+        number = platforms.version_number(self.platform, self.platform_version)
+        return "" if number == self.platform_version else number
 
     def why_not(self, protocol: str) -> str:
         """Why this site's router cannot carry a protocol, in words; empty where it can."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 
+from vpn.choices import Platform
 from vpn.constants import MAX_MTU, MIN_MTU
-from vpn.platforms import parse_version
+from vpn.platforms import version_of
 from vpn.profiles import openvpn as ovpn
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.router import (
@@ -117,7 +118,7 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
 
 
 def _install(router: SiteRouter, *packages: str) -> tuple[str, ...]:
-    if parse_version(router.version) >= APK:
+    if version_of(Platform.OPENWRT, router.version) >= APK:
         return ("apk update", f"apk add {' '.join(packages)}")
     return ("opkg update", f"opkg install {' '.join(packages)}")
 

@@ -16,7 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from vpn.platforms import Version, parse_version
+from vpn.choices import Platform
+from vpn.platforms import Version, version_of
 from vpn.profiles.router import Network, SiteRouter, label_of, networks, tag_of
 
 OLDEST: Version = (7, 12)
@@ -51,7 +52,7 @@ class Target:
 
 def target_of(router: SiteRouter, name: str, oldest: Version = OLDEST) -> Target:
     """The target of a site's scripts; a version that nobody told counts as `oldest`."""
-    return Target(tag_of(router), label_of(name), parse_version(router.version) or oldest)
+    return Target(tag_of(router), label_of(name), version_of(Platform.ROUTEROS7, router.version) or oldest)
 
 
 def quoted(text: str) -> str:

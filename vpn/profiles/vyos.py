@@ -6,8 +6,9 @@ import re
 from ipaddress import IPv4Network, ip_address
 
 from vpn import pki
+from vpn.choices import Platform
 from vpn.constants import MAX_MTU, MIN_MTU
-from vpn.platforms import parse_version
+from vpn.platforms import version_of
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.router import (
     TEXT,
@@ -121,7 +122,7 @@ def _host_option(host: str, router: SiteRouter) -> str:
     try:
         ip_address(host)
     except ValueError:
-        version = parse_version(router.version)
+        version = version_of(Platform.VYOS, router.version)
         if version and version < NAMED_HUB:
             raise ValueError("VyOS before 1.5 reaches a WireGuard hub by address only.") from None
         return "host-name"

@@ -29,6 +29,15 @@ def test_a_site_is_created_read_changed_and_deleted(api: Caller, admin: object) 
     refused(api.get(path), 404)
 
 
+def test_a_version_is_text_as_the_router_shows_it(api: Caller, admin: object) -> None:
+    pasted = "Version:          VyOS 1.5-rolling-202411190007\nRelease train:    current"
+    body = told(api.post("/sites", {**NEW, "platform": "vyos", "platform_version": pasted}), 201)
+    assert body["platform_version"] == "Version: VyOS 1.5-rolling-202411190007 Release train: current"
+    errors = refused(api.put(f"/sites/{body['id']}", {"platform_version": "the newest"}), 422)["errors"]
+    assert "VyOS 1.4.0" in errors["platform_version"][0]
+    assert list(refused(api.put(f"/sites/{body['id']}", {"platform_version": "1" * 201}), 422)["errors"])
+
+
 @pytest.mark.parametrize(
     ("fault", "fields"),
     [

@@ -339,4 +339,4 @@ def test_the_real_tools_take_the_file(profile: WireGuardProfile, device: tuple[s
     shown = subprocess.run([*inside, "wg", "show", interface, "dump"], capture_output=True, text=True, check=True)
     peer = shown.stdout.splitlines()[1].split("\t")
     assert peer[0] == HUB_KEY
-    assert set(peer[3].split(",")) == {str(network) for network in profile.allowed_ips}
+    assert {str(ip_network(text)) for text in peer[3].split(",")} == {str(network) for network in profile.allowed_ips}

@@ -64,6 +64,8 @@ def test_a_site_is_added(admin_browser: Client, admin: Membership) -> None:
         ({"platform": "abacus"}, "valid choice"),
         ({"latitude": "91", "longitude": "0"}, "90"),
         ({"latitude": "52"}, "both coordinates"),
+        ({"platform_version": "the newest"}, "No version of OpenWrt was understood in this"),
+        ({"platform_version": "VyOS 1.4.0"}, "Choose VyOS as what the router runs"),
     ],
 )
 def test_faults_are_said_and_what_was_typed_is_kept(
@@ -74,6 +76,29 @@ def test_faults_are_said_and_what_was_typed_is_kept(
     assert words in answer.content.decode()
     assert 'value="Kreuzberg"' in answer.content.decode()
     assert not Site.objects.exists()
+
+
+PASTED = [
+    ("vyos", "VyOS 1.4.0", "1.4.0"),
+    ("vyos", "1.5-rolling-202411190007", "1.5"),
+    ("routeros7", "RouterOS 7.16.1 (stable)", "7.16.1"),
+    ("opnsense", "OPNsense 24.7.9_1-amd64", "24.7.9"),
+    ("openwrt", "OpenWrt 23.05.5 r24106-10cc5e456a", "23.05.5"),
+    ("pfsense", "2.7.2-RELEASE", "2.7.2"),
+]
+
+
+@pytest.mark.parametrize(("platform", "pasted", "understood"), PASTED)
+def test_a_version_is_taken_as_the_router_shows_it(
+    admin_browser: Client, site: Site, platform: str, pasted: str, understood: str
+) -> None:
+    values = {**BERLIN, "platform": platform, "platform_version": f" {pasted} "}
+    assert admin_browser.post(f"/sites/{site.pk}/", values).status_code == 302
+    site.refresh_from_db()
+    assert site.platform_version == pasted
+    page = admin_browser.get(f"/sites/{site.pk}/").content.decode()
+    assert f'{understood} <span class="muted">as understood from “{pasted}”' in page
+    assert page.count("VyOS VyOS") == 0
 
 
 def test_a_name_that_is_taken_is_refused(admin_browser: Client, site: Site) -> None:

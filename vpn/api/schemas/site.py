@@ -18,7 +18,7 @@ class SiteCreate(In):
 
     name: Text = Field(description="1 to 40 characters, unique in the organization.")
     platform: Text = Field(description=f"One of {', '.join(Platform.values)}.")
-    platform_version: Text = ""
+    platform_version: Text = Field("", description="As the router shows it, such as 7.16.1 (stable).")
     place: Text = ""
     latitude: float | None = Field(None, strict=True, allow_inf_nan=False)
     longitude: float | None = Field(None, strict=True, allow_inf_nan=False)
