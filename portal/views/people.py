@@ -24,7 +24,7 @@ PAGE_SIZE = 50
 
 @require_safe
 def people(request: HttpRequest) -> HttpResponse:
-    """Everyone, by name, searched by name and address."""
+    """Everyone, searched by the words of their name and address, in any order."""
     member = get_member(request)
     query = request.GET.get("q", "").replace("\x00", "").strip()  # PostgreSQL cannot even look for a NUL
     page = Paginator(_found(member, query), PAGE_SIZE).get_page(request.GET.get("page"))
@@ -49,6 +49,6 @@ def person_new(request: HttpRequest) -> HttpResponse:
 
 def _found(member: Membership, query: str) -> QuerySet[Membership]:
     found = people_of(member)
-    if query:
-        found = found.filter(Q(user__name__icontains=query) | Q(user__email__icontains=query))
+    for word in query.split():
+        found = found.filter(Q(user__name__icontains=word) | Q(user__email__icontains=word))
     return found.order_by("user__email")

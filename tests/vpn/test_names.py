@@ -48,7 +48,7 @@ def test_devices_and_sites_have_names_below_their_hub(instance: Instance, organi
 
 def test_labels_are_unique_where_they_have_to_be(instance: Instance, organization: Organization) -> None:
     anna, bert = make_member(organization, name="Anna"), make_member(organization, name="Bert")
-    labels = [make_client_peer(instance, anna, device).dns_label for device in ("Laptop", "laptop", "", "设备")]
+    labels = [make_client_peer(instance, anna, device).dns_label for device in ("Laptop", "laptop!", "", "设备")]
     assert labels == ["laptop", "laptop-2", "device", "device-2"]
     assert make_client_peer(instance, bert, "Laptop").dns_label == "laptop"
     sites = [make_site_peer(instance, make_site(organization, name=name)).dns_label for name in ("Köln", "Koln", "!")]
@@ -126,7 +126,7 @@ def test_a_new_name_travels_as_a_delta(instance: Instance, organization: Organiz
 
 def test_peers_of_before_get_labels_when_the_portal_is_renewed(instance: Instance, organization: Organization) -> None:
     anna = make_member(organization, name="Anna")
-    for device in ("laptop", "Laptop"):
+    for device in ("laptop", "laptop!"):
         make_client_peer(instance, anna, device)
     make_site_peer(instance, make_site(organization, name="Berlin"))
     Peer.objects.update(dns_label="")

@@ -24,6 +24,7 @@ from vpn.actions.peer_input import (
     client_faults,
     confirmed_before,
     protocol_faults,
+    refuse_taken_name,
 )
 from vpn.actions.protocol_change import end_former, end_former_of_refused, keep_former
 from vpn.addressing import PoolExhausted, last_peer_host, next_free_host
@@ -61,6 +62,7 @@ def create_client_peer(
             route_all=route_all,
             expires_at=expires_at,
         )
+        refuse_taken_name(peer, locked, peer.device)
         _give_keys(peer, locked, public_key)
         _insert(peer, locked)
     return peer
@@ -175,6 +177,7 @@ def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
             fresh.subnets = checked_subnets(locked, changes["subnets"], confirmed, except_peer=fresh)
             fresh.confirm_broad_routes = confirmed
         former_label, former_name = wanted_label(fresh), fresh.dns_name
+        refuse_taken_name(fresh, locked, changes.get("device", fresh.device), former=fresh.device)
         for field in ("route_all", "device", "expires_at", "enabled"):
             if field in changes:
                 setattr(fresh, field, changes[field])

@@ -119,6 +119,25 @@ def client_faults(device: str, expires_at: datetime | None, public_key: str) -> 
     return errors
 
 
+def refuse_taken_name(peer: Peer, instance: Instance, device: str, former: str = "") -> None:
+    """Raise Conflict where another device of the peer's member on this instance has the name, in any capitals.
+
+    The caller holds the lock on the instance. Devices without a name do not stand in each other's way, and one that
+    keeps its `former` name may have been called like another before this was refused.
+    """
+    if peer.member is None or device in {"", former}:
+        return
+    others = instance.peers.filter(member=peer.member).exclude(pk=peer.pk)
+    # Compared here: SQLite folds the capitals of ASCII alone.
+    if device.casefold() in {name.casefold() for name in others.values_list("device", flat=True)}:
+        raise Conflict(
+            f"{peer.member.label} has a device called “{device}” on this instance already.",
+            field="device",
+            code="device-name-taken",
+            next_step="Give this one another name.",
+        )
+
+
 def protocol_faults(protocol: str, site: Site | None) -> dict[str, list[str]]:
     """Why a protocol cannot be used, for a site with its router's reason."""
     if protocol not in Protocol.values:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
@@ -12,8 +13,17 @@ from vpn.platforms import VERSION_LENGTH
 from vpn.validators import parse_network
 
 
+def listed(text: object) -> list[str]:
+    """The values of a list as people type one: on lines of their own, or separated by commas or spaces.
+
+    No value holds any of these, but a network may be typed or pasted with spaces around its slash.
+    """
+    joined = re.sub(r"[ \t]*/[ \t]*", "/", str(text or ""))
+    return [value for value in re.split(r"[\s,;]+", joined) if value]
+
+
 class LinesField(forms.CharField):
-    """A list, one value per line; blank lines and white space around a value are dropped."""
+    """A list of networks, addresses or domains, one per line or separated by commas or spaces."""
 
     widget = forms.Textarea
 
@@ -22,19 +32,19 @@ class LinesField(forms.CharField):
         return "\n".join(value) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
-        """The lines as a list."""
-        return [line.strip() for line in str(value or "").splitlines() if line.strip()]
+        """The values as a list."""
+        return listed(value)
 
 
 class NetworksField(LinesField):
-    """Networks in CIDR notation, one per line. Every faulty line is reported at once."""
+    """Networks in CIDR notation. Every faulty one is reported at once."""
 
     def __init__(self, **options: Any) -> None:
         widget = forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocapitalize": "off", "class": "mono"})
         super().__init__(**{"widget": widget, "strip": False, **options})
 
     def validate(self, value: list[str]) -> None:
-        """Raise one ValidationError with the fault of each line."""
+        """Raise one ValidationError with the fault of each network."""
         super().validate(value)
         faults: list[ValidationError] = []
         for line in value:

@@ -129,7 +129,7 @@ class RoutingForm(forms.Form):
         required=False,
         strip=False,
         widget=_lines_widget(5),
-        help_text=f"One per line, such as 10.20.0.0/16. {_TAKEN_OVER}",
+        help_text=f"One per line, or separated by commas or spaces, such as 10.20.0.0/16. {_TAKEN_OVER}",
     )
 
     def clean_pushed_routes(self) -> list[str]:

@@ -12,7 +12,14 @@ from django.db.models import QuerySet
 from portal.models import Membership, MembershipState, Organization
 from vpn.addressing import is_broad
 from vpn.choices import Platform, Protocol
-from vpn.forms.fields import ConfirmationField, NetworksField, ProtocolField, TrueFalseField, VersionField
+from vpn.forms.fields import (
+    ConfirmationField,
+    NetworksField,
+    ProtocolField,
+    TrueFalseField,
+    VersionField,
+    listed,
+)
 from vpn.models import Instance, Peer, Site
 from vpn.platforms import capabilities, version_fault
 from vpn.validators import parse_network, validate_label_text, validate_wireguard_key
@@ -139,7 +146,8 @@ class SubnetFields(ProtocolFields):
     subnets = NetworksField(
         label="Subnets behind the router",
         required=False,
-        help_text="One network per line, IPv4 or IPv6, such as 10.1.0.0/24 or fd10:1::/64.",
+        help_text="IPv4 or IPv6 networks, such as 10.1.0.0/24 or fd10:1::/64: one per line, or separated by commas or "
+        "spaces.",
     )
     confirm_broad_routes = ConfirmationField(
         label="Yes, route these wide ranges to this site",
@@ -159,8 +167,8 @@ class SubnetFields(ProtocolFields):
     def asks_confirmation(self) -> bool:
         """Do the subnets, as they stand in the form, hold a route that is broad?"""
         value = self["subnets"].value()
-        lines = value.splitlines() if isinstance(value, str) else value or []
-        return any(_is_broad_text(line) for line in lines)
+        networks = value if isinstance(value, list) else listed(value)
+        return any(_is_broad_text(network) for network in networks)
 
 
 class SitePeerForm(SubnetFields):

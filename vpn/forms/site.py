@@ -28,8 +28,8 @@ class SiteForm(forms.Form):
     subnets = NetworksField(
         label="Subnets behind the router",
         required=False,
-        help_text="One network per line, IPv4 or IPv6, such as 10.1.0.0/24 or fd10:1::/64. Offered when the site is "
-        "added to an instance.",
+        help_text="IPv4 or IPv6 networks, such as 10.1.0.0/24 or fd10:1::/64: one per line, or separated by commas or "
+        "spaces. Offered when the site is added to an instance.",
     )
     place = forms.CharField(label="Place", required=False, max_length=80, help_text="Such as Berlin, DE.")
     latitude = forms.FloatField(label="Latitude", required=False, min_value=-90, max_value=90)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Q
@@ -13,6 +15,7 @@ from django.http import QueryDict
 
 from portal.models import Membership
 from vpn.access import peers_of
+from vpn.addressing import Network
 from vpn.choices import PeerType
 from vpn.models import Instance, Peer
 from vpn.models.querysets import PeerQuerySet, connected_filter
@@ -20,6 +23,8 @@ from vpn.views.outdated import outdated_of
 
 PEERS_EACH_PAGE = 50
 _LONGEST_SEARCH = 100
+# What stands between words; a slash too ("anna/laptop"), but not the one of a network (10.1.0.0/16, fd10::/64).
+_BETWEEN_WORDS = re.compile(r"[\s,;()]+|(?<![\d:])/+|/+(?!\d)")
 
 
 class Filter(NamedTuple):
@@ -41,7 +46,7 @@ _VALUES = {one.value for one in FILTERS}
 
 @dataclass(frozen=True)
 class PeerSearch:
-    """What is searched for: `text` in names, addresses and subnets; `show` one of FILTERS."""
+    """What is searched for: the words of `text` in names, addresses and subnets; `show` one of FILTERS."""
 
     text: str = ""
     show: str = "all"
@@ -96,25 +101,39 @@ class PeerSearch:
 
 
 def _matches(text: str, instance: Instance) -> Q:
-    words = Q(
-        Q(site__name__icontains=text)
-        | Q(device__icontains=text)
-        | Q(member__user__name__icontains=text)
-        | Q(member__user__email__icontains=text)
-        | Q(subnets__icontains=text)
-        | Q(dns_label__icontains=text)
-        | Q(member__slug__icontains=text)
-        | Q(endpoint__istartswith=text)
+    """Peers in which every word is found somewhere, in any order; an address is also found in networks."""
+    found = Q()
+    for word in filter(None, _BETWEEN_WORDS.split(text)):
+        found &= _has_word(word, instance)
+    return found
+
+
+def _has_word(word: str, instance: Instance) -> Q:
+    found = (
+        Q(site__name__icontains=word)
+        | Q(device__icontains=word)
+        | Q(member__user__name__icontains=word)
+        | Q(member__user__email__icontains=word)
+        | Q(subnets__icontains=word)
+        | Q(dns_label__icontains=word)
+        | Q(member__slug__icontains=word)
+        | Q(endpoint__istartswith=word)
     )
-    host = _host_number(text, instance)
-    return words if host is None else words | Q(host=host)
-
-
-def _host_number(text: str, instance: Instance) -> int | None:
-    """The peer's number in the pools where the text is one of their addresses."""
     try:
-        address = ipaddress.ip_address(text.partition("/")[0])
+        network = ipaddress.ip_network(word, strict=False)
     except ValueError:
-        return None
-    network = instance.network_v4 if address.version == 4 else instance.network_v6
-    return int(address) - int(network.network_address) if address in network else None
+        return found
+    pool = instance.network_v4 if network.version == 4 else instance.network_v6
+    if network.network_address in pool:
+        return found | Q(host=int(network.network_address) - int(pool.network_address))
+    return found | Q(pk__in=_peers_around(network, instance))
+
+
+def _peers_around(network: Network, instance: Instance) -> list[UUID]:
+    """The peers that advertise a network around this one, or the network itself: one query.
+
+    Subnets are stored in one way of writing, so that the texts of all networks around are looked up, not parsed.
+    """
+    around = {str(network.supernet(new_prefix=prefix)) for prefix in range(network.prefixlen + 1)}
+    rows = instance.peers.filter(type=PeerType.SITE).order_by().values_list("pk", "subnets")
+    return [pk for pk, subnets in rows if not around.isdisjoint(subnets)]

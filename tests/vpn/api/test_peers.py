@@ -270,6 +270,21 @@ def test_a_device_is_renamed_without_the_space_around_it(api: Caller, client_pee
     assert told(api.put(path_of(client_peer), {"device": " " * 300}), 200)["device"] == ""
 
 
+def test_two_devices_of_one_person_cannot_have_the_same_name(
+    api: Caller, client_peer: Peer, member: Membership
+) -> None:
+    new = {"type": "client", "user_id": str(member.pk), "device": client_peer.device.upper()}
+    again = refused(api.post(f"/instances/{client_peer.instance_id}/peers", new), 409)
+    assert (again["code"], list(again["errors"])) == ("device-name-taken", ["device"])
+    phone = factories.make_client_peer(client_peer.instance, member, "phone")
+    assert list(refused(api.put(path_of(phone), {"device": client_peer.device}), 409)["errors"]) == ["device"]
+    assert told(api.put(path_of(phone), {"device": "Phone"}), 200)["device"] == "Phone"
+    # Two that were called alike before stay as they are, and can be changed otherwise.
+    Peer.objects.filter(pk=phone.pk).update(device=client_peer.device)
+    same = {"device": client_peer.device, "route_all": True}
+    assert told(api.put(path_of(phone), same), 200)["route_all"] is True
+
+
 def test_a_read_of_an_expired_device_may_be_sent_back(api: Caller, client_peer: Peer) -> None:
     Peer.objects.filter(pk=client_peer.pk).update(expires_at=timezone.now() - timedelta(hours=1))
     read = told(api.get(path_of(client_peer)), 200)

@@ -7,11 +7,14 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from portal.models import Membership
+from tests.factories import make_client_peer, make_site, make_site_peer
 from vpn import keys
 from vpn.choices import InstanceState, PeerType
 from vpn.models import Instance, Peer
+from vpn.views.peer_search import PeerSearch
 
 pytestmark = pytest.mark.django_db
 
@@ -87,6 +90,46 @@ def test_search_finds_names_subnets_and_tunnel_addresses(
         other = client_peer if found == site_peer else site_peer
         assert f"peer-{found.pk}" in page, text
         assert f"peer-{other.pk}" not in page, text
+
+
+def test_words_are_found_in_any_order(
+    admin_browser: Client, instance: Instance, site_peer: Peer, member: Membership
+) -> None:
+    member.user.name = "Anna Schmidt"
+    member.user.save()
+    laptop, phone = make_client_peer(instance, member, "laptop"), make_client_peer(instance, member, "phone")
+    for text in ("laptop anna", "schmidt  LAPTOP", "Anna Schmidt / laptop", "anna/laptop", "Anna Schmidt (laptop)"):
+        page = page_of(admin_browser, instance, q=text)
+        assert f"peer-{laptop.pk}" in page, text
+        assert f"peer-{phone.pk}" not in page, text
+        assert f"peer-{site_peer.pk}" not in page, text
+    assert "No peer matches" in page_of(admin_browser, instance, q="anna tablet")
+
+
+def test_an_address_finds_the_site_whose_network_contains_it(
+    admin_browser: Client, instance: Instance, site_peer: Peer, client_peer: Peer
+) -> None:
+    other = make_site_peer(instance, make_site(instance.organization), ["10.2.0.0/16", "fd10:2::/48"])
+    for text, found in (
+        ("10.1.0.77", site_peer),
+        ("berlin 10.1.0.77", site_peer),
+        ("10.2.200.9", other),
+        ("10.2.7.0/24", other),
+        ("fd10:2:0:5::9", other),
+        ("FD10:0002:0000:0005::0009", other),
+    ):
+        page = page_of(admin_browser, instance, q=text)
+        assert [peer for peer in (site_peer, other, client_peer) if f"peer-{peer.pk}" in page] == [found], text
+    assert "No peer matches" in page_of(admin_browser, instance, q="10.9.0.1")
+
+
+def test_an_address_costs_one_query_more_however_many_sites_there_are(
+    admin: Membership, instance: Instance, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(3):
+        make_site_peer(instance, make_site(instance.organization))
+    with django_assert_num_queries(2):
+        list(PeerSearch(text="10.250.0.1").find(admin, instance))
 
 
 def test_a_search_without_a_result_says_so_and_is_escaped(

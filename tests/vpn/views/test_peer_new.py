@@ -7,7 +7,7 @@ import re
 from django.test import Client
 
 from portal.models import Membership, MembershipState, Organization
-from tests.factories import make_member, make_site, make_site_peer
+from tests.factories import make_client_peer, make_member, make_site, make_site_peer
 from vpn import keys
 from vpn.choices import KeyCustody, Platform
 from vpn.models import Instance, Peer, Site
@@ -65,6 +65,26 @@ def test_an_expiry_in_the_past_is_refused(admin_browser: Client, instance: Insta
     values = {"user_id": str(member.pk), "expires_at": "2020-01-01T00:00"}
     page = admin_browser.post(client_url(instance), values).content
     assert "future" in error_of(page, "expires_at")
+
+
+def test_two_devices_of_one_person_cannot_have_the_same_name(
+    admin_browser: Client, instance: Instance, member: Membership, admin: Membership
+) -> None:
+    make_client_peer(instance, member, "Büro-Laptop")
+    page = admin_browser.post(client_url(instance), {"user_id": str(member.pk), "device": " BÜRO-laptop"}).content
+    assert "Give this one another name" in error_of(page, "device")
+    assert Peer.objects.count() == 1
+    # Somebody else's device may, and so may devices without a name.
+    for whose, device in ((admin, "Büro-Laptop"), (member, ""), (member, "")):
+        answer = admin_browser.post(client_url(instance), {"user_id": str(whose.pk), "device": device})
+        assert answer.status_code == 302
+
+
+def test_subnets_are_separated_by_commas_or_spaces(admin_browser: Client, instance: Instance, site: Site) -> None:
+    values = {"site_id": str(site.pk), "subnets": "10.1.0.0/24, 10.2.0.0/24 10.3.0.0 /24;fd10:1::/64\r\n10.4.0.0/24"}
+    assert admin_browser.post(site_url(instance), values).status_code == 302
+    wanted = ["10.1.0.0/24", "10.2.0.0/24", "10.3.0.0/24", "fd10:1::/64", "10.4.0.0/24"]
+    assert Peer.objects.get().subnets == wanted
 
 
 def test_wireguard_is_the_default_and_openvpn_a_choice(
