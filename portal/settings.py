@@ -15,6 +15,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from portal.running.address import parse_hub_addresses
+from portal.running.public_url import public_url_fault
 
 # Lets generic classes of Django take their type arguments at run time.
 django_stubs_ext.monkeypatch()
@@ -28,9 +29,9 @@ DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
 PORT = env.int("PORT", default=8000)
 BIND = env.str("BIND", default="127.0.0.1")
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://localhost:{PORT}").rstrip("/")
+if _url_fault := public_url_fault(PUBLIC_URL):
+    raise ImproperlyConfigured(_url_fault)
 _public = urlsplit(PUBLIC_URL)
-if _public.scheme not in {"http", "https"} or not _public.hostname:
-    raise ImproperlyConfigured(f"PUBLIC_URL must be a full address such as https://vpn.example.org, not {PUBLIC_URL!r}")
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 
 # Secrets -------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from portal.running.errors import CannotRunError
+from portal.running.public_url import public_url_fault
 
 CLONE = Path(__file__).resolve().parents[2]
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -44,12 +45,15 @@ def read_options(environ: Mapping[str, str]) -> Options:
     port = environ.get("PORT", "") or "8000"
     if not port.isdecimal() or not 1 <= int(port) <= 65535:
         raise CannotRunError(f"PORT is {port!r}, but must be a number from 1 to 65535.")
+    public_url = (environ.get("PUBLIC_URL", "") or f"http://localhost:{port}").rstrip("/")
+    if fault := public_url_fault(public_url):
+        raise CannotRunError(fault)
     return Options(
         clone=CLONE,
         data=Path(os.path.abspath(environ.get("DATA_DIR", "") or CLONE / "var")),
         bind=environ.get("BIND", "") or "127.0.0.1",
         port=int(port),
-        public_url=(environ.get("PUBLIC_URL", "") or f"http://localhost:{port}").rstrip("/"),
+        public_url=public_url,
         redis_url=environ.get("REDIS_URL", ""),
         hub_host_netns=environ.get("HUB_HOST_NETNS", ""),
         root=os.geteuid() == 0,

@@ -18,7 +18,18 @@ function suggestion() {
 if (preview) {
   hostname.addEventListener("input", show);
   show();
-  let suggested = "";
+  // A suggestion that was refused, such as a taken hostname, is still one.
+  let suggested = hostname.value === suggestion() ? hostname.value : "";
+  // A suggestion is selected when the field gets the focus, so that typing replaces it. A click puts the cursor into
+  // the text after the focus came, so the first click only focuses; the next one places the cursor.
+  hostname.addEventListener("focus", () => {
+    if (hostname.value === suggested) hostname.select();
+  });
+  hostname.addEventListener("mousedown", (event) => {
+    if (event.button !== 0 || document.activeElement === hostname || hostname.value !== suggested) return;
+    event.preventDefault();
+    hostname.focus();
+  });
   name.addEventListener("change", () => {
     if (hostname.value !== suggested) return; // typed by hand
     suggested = hostname.value = suggestion();

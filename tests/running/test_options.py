@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 from portal.running.errors import CannotRunError
 from portal.running.options import CLONE, read_options, with_system_path
@@ -18,6 +20,31 @@ def test_defaults_are_those_of_the_contract() -> None:
 
 def test_public_url_follows_the_port() -> None:
     assert read_options({"PORT": "8123"}).public_url == "http://localhost:8123"
+
+
+@pytest.mark.parametrize("url", ["https://vpn.example.org", "https://vpn.example.org/", "http://[2001:db8::1]:8000"])
+def test_a_public_url_is_scheme_and_host(url: str) -> None:
+    assert read_options({"PUBLIC_URL": url}).public_url == url.rstrip("/")
+
+
+@pytest.mark.parametrize("url", ["https://example.org/vpn", "https://example.org/vpn/", "https://example.org?a=b"])
+def test_a_public_url_with_a_path_is_refused_with_what_to_do(url: str) -> None:
+    with pytest.raises(CannotRunError, match=r"such as https://example\.org: give it a name of its own"):
+        read_options({"PUBLIC_URL": url})
+    with pytest.raises(ImproperlyConfigured, match="nothing behind the host"):
+        _settings_with(url)
+
+
+@pytest.mark.parametrize("url", ["vpn.example.org", "ftp://example.org", "https://", "https://a:b", "https://u@host"])
+def test_a_public_url_that_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(CannotRunError, match="PUBLIC_URL must be a full address"):
+        read_options({"PUBLIC_URL": url})
+
+
+def _settings_with(url: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PUBLIC_URL", url)
+        runpy.run_path(str(CLONE / "portal" / "settings.py"))
 
 
 def test_a_relative_data_directory_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,13 +22,17 @@ from vpn.forms.fields import (
     listed,
 )
 from vpn.models import Instance, Peer, Site
-from vpn.platforms import capabilities, version_fault
+from vpn.platforms import Capability, capabilities, version_fault
 from vpn.validators import parse_network, validate_label_text, validate_wireguard_key
 
 NEW_SITE = "A new site"
 # What the server has to know to say which protocols a router can carry.
 _ASKS_ROUTER = {
-    "hx-include": "[name='protocol']:checked, [name='site_id'], [name='site_platform'], [name='site_platform_version']",
+    "hx-post": "",
+    "hx-trigger": "change",
+    "hx-vals": '{"ask": "router"}',
+    "hx-include": "[name='protocol']:checked, [name='protocol_before'], [name='site_id'], [name='site_platform'], "
+    "[name='site_platform_version'], [name='subnets']",
     "hx-sync": "closest form:replace",
 }
 _WHY = {
@@ -71,9 +76,7 @@ class ProtocolFields(forms.Form):
         """The choices with their words, and for a router the reason where it cannot."""
         platform, version = self.router
         can = capabilities(platform, version) if platform in Platform.values else {}
-        chosen = str(self["protocol"].value() or Protocol.WIREGUARD)
-        if not self.is_bound and chosen in can and not can[chosen].offered:
-            chosen = next((protocol for protocol, one in can.items() if one.offered), chosen)
+        chosen = self._shown_protocol(can)
         return [
             ProtocolChoice(
                 value=protocol.value,
@@ -85,6 +88,28 @@ class ProtocolFields(forms.Form):
             )
             for protocol in Protocol
         ]
+
+    @property
+    def protocol_before(self) -> str:
+        """The protocol that was chosen before the form chose another, because the router cannot carry it; else ""."""
+        platform, version = self.router
+        can = capabilities(platform, version) if platform in Platform.values else {}
+        wanted = self._wanted_protocol
+        return wanted if wanted in Protocol.values and wanted != self._shown_protocol(can) else ""
+
+    @property
+    def _wanted_protocol(self) -> str:
+        """What a person chose: where the form chose something else since, it carries that along."""
+        given = self.data if self.is_bound else self.initial
+        return str(given.get("protocol_before") or self["protocol"].value() or Protocol.WIREGUARD)
+
+    def _shown_protocol(self, can: Mapping[str, Capability]) -> str:
+        """What is ticked: of a form that was sent what it said, else what was wanted, where the router can carry it."""
+        if self.is_bound:
+            return str(self["protocol"].value() or Protocol.WIREGUARD)
+        wanted = self._wanted_protocol
+        offered = [protocol for protocol, one in can.items() if one.offered]
+        return wanted if not offered or wanted in offered else offered[0]
 
 
 class ClientFields(ProtocolFields):
@@ -192,10 +217,9 @@ class SitePeerForm(SubnetFields):
         sites = self.fields["site_id"]
         sites.queryset = _sites_without_peer(instance)  # type: ignore[attr-defined]
         # With JavaScript, choosing a site fills in the subnets that are known of it and says what its router can do.
-        sites.widget.attrs |= {"hx-get": "", "hx-target": "#site_subnets", "hx-trigger": "change"} | _ASKS_ROUTER
+        sites.widget.attrs |= {"hx-target": "#site_subnets"} | _ASKS_ROUTER
         for name in ("site_platform", "site_platform_version"):
-            ask = {"hx-get": "", "hx-target": "#site_protocol", "hx-trigger": "change"}
-            self.fields[name].widget.attrs |= ask | _ASKS_ROUTER
+            self.fields[name].widget.attrs |= {"hx-target": "#site_protocol"} | _ASKS_ROUTER
 
     @property
     def router(self) -> tuple[str, str]:

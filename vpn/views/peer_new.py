@@ -51,13 +51,14 @@ def site_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Connect a site, which may be made in place."""
     member = get_member(request)
     instance = get_instance(member, pk, write=True)
-    form = SitePeerForm(_posted(request), instance=instance, initial=_site_initial(request, instance))
+    data = None if "ask" in request.POST else _posted(request)
+    form = SitePeerForm(data, instance=instance, initial=_site_initial(request, instance))
     context = {"form": form, "instance": instance}
     if is_preview(request):
         refuse = partial(show_refusal, form, shown_as=_SITE_FIELDS)
         change = partial(_connect_site, member, instance, form)
         return show_preview(request, "vpn/peer_new_site.html", context, form, change, refuse=refuse)
-    if request.method == "POST" and form.is_valid():
+    if data is not None and form.is_valid():
         peer = _create_site_peer(member, instance, form)
         if peer is not None:
             messages.success(request, f"{peer.label} was added.")
@@ -121,18 +122,23 @@ def _create_site(member: Membership, values: dict[str, Any]) -> Site:
 
 def _site_initial(request: HttpRequest, instance: Instance) -> dict[str, Any]:
     """What a link or the form so far names: the site with its subnets to begin with, or the new one's router."""
-    asked = _chosen(request, "site_id", "site_platform", "site_platform_version", "protocol")
+    asked = _chosen(request, "site_id", "site_platform", "site_platform_version", "protocol", "protocol_before")
     site_id = asked.pop("site_id", "")
     found = Site.objects.filter(organization=instance.organization_id)
     try:
         site = found.filter(pk=site_id).first() if site_id else None
     except ValidationError:
         site = None
-    return asked | ({"site_id": site.pk, "subnets": site.subnets} if site else {})
+    typed = [line.strip() for line in request.POST.get("subnets", "").splitlines() if line.strip()]
+    # What the form filled in for another site makes way; what was typed stays.
+    if not typed or typed in found.values_list("subnets", flat=True):
+        typed = site.subnets if site else []
+    return asked | ({"site_id": site.pk} if site else {}) | {"subnets": typed}
 
 
 def _chosen(request: HttpRequest, *fields: str) -> dict[str, Any]:
-    return {field: value for field in fields if (value := request.GET.get(field, ""))}
+    given = request.POST if request.method == "POST" else request.GET
+    return {field: value for field in fields if (value := given.get(field, ""))}
 
 
 def _posted(request: HttpRequest) -> QueryDict | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from django.test import Client
 
 from portal.models import Membership, MembershipState, Organization
@@ -237,6 +238,71 @@ def test_choosing_a_router_says_at_once_what_it_cannot_do(admin_browser: Client,
     assert re.search(r'value="wireguard"[^>]* disabled', part)
     assert re.search(r'value="openvpn"[^>]* checked', part)
     assert "<textarea" not in part
+
+
+def answer(browser: Client, instance: Instance, target: str, fields: dict[str, str]) -> str:
+    """The part of the form that is asked for while it is filled in."""
+    headers = {"HX-Request": "true", "HX-Target": target}
+    answered = browser.post(site_url(instance), {"ask": "router", **fields}, headers=headers)
+    assert answered.status_code == 200
+    return answered.content.decode()
+
+
+def fields_of(part: str) -> dict[str, str]:
+    """What a browser would send of the protocol's part."""
+    found = {"protocol": re.findall(r'value="(\w+)"[^>]* checked', part)[0]}
+    before = re.search(r'name="protocol_before" value="(\w+)"', part)
+    return found | ({"protocol_before": before[1]} if before else {})
+
+
+@pytest.mark.parametrize("wanted", ["wireguard", "openvpn"])
+def test_a_protocol_that_the_form_chose_for_one_router_is_undone_for_the_next(
+    admin_browser: Client, instance: Instance, wanted: str
+) -> None:
+    sent = {"protocol": wanted}
+    shown = []
+    for platform in ("routeros7", "routeros6", "openwrt", "linux"):
+        sent = fields_of(answer(admin_browser, instance, "site_protocol", {**sent, "site_platform": platform}))
+        shown.append(sent["protocol"])
+    assert shown == [wanted, "openvpn", wanted, wanted]
+    assert "protocol_before" not in sent
+
+
+def test_passing_a_site_that_cannot_carry_the_protocol_leaves_the_choice(
+    admin_browser: Client, instance: Instance, organization: Organization
+) -> None:
+    old, new = make_site(organization, name="Old"), make_site(organization, name="New")
+    Site.objects.filter(pk=old.pk).update(platform=Platform.ROUTEROS6)
+    sent = fields_of(answer(admin_browser, instance, "site_subnets", {"protocol": "wireguard", "site_id": str(old.pk)}))
+    assert sent == {"protocol": "openvpn", "protocol_before": "wireguard"}
+    sent = fields_of(answer(admin_browser, instance, "site_subnets", {**sent, "site_id": str(new.pk)}))
+    assert sent == {"protocol": "wireguard"}
+
+
+def test_a_refused_form_still_knows_what_was_wanted(admin_browser: Client, instance: Instance) -> None:
+    values = {"site_name": "", "site_platform": "routeros6", "protocol": "openvpn", "protocol_before": "wireguard"}
+    page = admin_browser.post(site_url(instance), values).content.decode()
+    assert fields_of(page[page.index('id="site_protocol"') :]) == {
+        "protocol": "openvpn",
+        "protocol_before": "wireguard",
+    }
+
+
+def test_subnets_that_were_typed_stay_when_sites_are_passed_by(
+    admin_browser: Client, instance: Instance, organization: Organization
+) -> None:
+    berlin = make_site(organization, name="Berlin", subnets=["10.1.0.0/24"])
+    paris = make_site(organization, name="Paris", subnets=["10.2.0.0/24"])
+
+    def shown(site_id: object, subnets: str) -> str:
+        part = answer(admin_browser, instance, "site_subnets", {"site_id": str(site_id), "subnets": subnets})
+        return str(re.findall(r"<textarea[^>]*>\s*(.*?)</textarea>", part, re.DOTALL)[0])
+
+    assert shown(berlin.pk, "") == "10.1.0.0/24"
+    assert shown(paris.pk, "10.1.0.0/24") == "10.2.0.0/24"
+    assert shown("", "10.2.0.0/24") == ""
+    assert shown(berlin.pk, "10.9.0.0/24") == "10.9.0.0/24"
+    assert not Peer.objects.exists()
 
 
 def test_choosing_a_site_says_what_its_router_cannot_do(admin_browser: Client, instance: Instance, site: Site) -> None:
