@@ -1,9 +1,13 @@
-"""VyOS: `set` commands to paste in configuration mode, and `delete` commands that take them back."""
+"""VyOS: `set` commands to paste in configuration mode, and `delete` commands that take them back.
+
+Paths are those of the interface definitions of vyos-1x: equuleus (1.3), sagitta (1.4) and current (1.5 and later).
+"""
 
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, ip_address
+from dataclasses import dataclass
+from ipaddress import IPv6Network, ip_address
 
 from vpn import pki
 from vpn.choices import Platform
@@ -33,9 +37,34 @@ from vpn.profiles.router import (
 )
 from vpn.profiles.wireguard import WireGuardProfile
 
-# From here on a WireGuard peer may have a name instead of an address.
-NAMED_HUB = (1, 5)
+# Since this release a WireGuard peer may have a name instead of an address. Rolling releases of 1.5 were built before
+# and after it, and count as older.
+NAMED_HUB = (1, 5, 0)
 _VALUE = re.compile(r"[A-Za-z0-9 ._:/+=,-]+")
+
+
+@dataclass(frozen=True)
+class _Syntax:
+    """What has another path in another version. `key_by_name`: the private key is a file, named in the
+    configuration."""
+
+    title: str
+    public_key: str
+    routes: tuple[str, str]  # IPv4, IPv6
+    next_hop: str
+    key_by_name: bool = False
+
+
+_EQUULEUS = _Syntax(
+    "Commands for VyOS 1.3", "pubkey", ("interface-route", "interface-route6"), "next-hop-interface", key_by_name=True
+)
+_SAGITTA = _Syntax("Commands for VyOS 1.4 and newer", "public-key", ("route", "route6"), "interface")
+_SINCE_SAGITTA = (1, 4)
+
+
+def _syntax_of(router: SiteRouter) -> _Syntax:
+    version = version_of(Platform.VYOS, router.version)
+    return _EQUULEUS if version and version < _SINCE_SAGITTA else _SAGITTA
 
 
 def line(*words: str, value: str | None = None) -> str:
@@ -49,20 +78,21 @@ def line(*words: str, value: str | None = None) -> str:
 
 
 def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
-    """The commands for a VyOS router. Raises ValueError for a value that its place cannot hold, for a hub known by
-    name where the version takes addresses only, and without a private key, which VyOS needs at once."""
+    """The commands for a VyOS router, and for VyOS 1.3 the key that they refer to. Raises ValueError for a value that
+    its place cannot hold, for a hub known by name where the version takes addresses only, and without a private key,
+    which VyOS needs at once."""
     if profile.private_key is None:
         raise ValueError("VyOS needs the private key.")
-    name = f"wg{number_of(router)}"
-    path = ("interfaces", "wireguard", name)
+    tag, syntax, key = tag_of(router), _syntax_of(router), checked_key(profile.private_key)
+    path = _tunnels(router)[0]
     peer = (*path, "peer", "hub")
     host, port = host_and_port(profile.endpoint_host, profile.endpoint_port)
     lines = [
         *(line(*path, "address", value=str(address)) for address in interface_addresses(profile.addresses)),
         line(*path, "description", value=plain_label(profile.name) or "hub"),
         line(*path, "mtu", value=checked_number(profile.mtu, MIN_MTU, MAX_MTU)),
-        line(*path, "private-key", value=checked_key(profile.private_key)),
-        line(*peer, "public-key", value=checked_key(profile.hub_public_key)),
+        line(*path, "private-key", value=tag if syntax.key_by_name else key),
+        line(*peer, syntax.public_key, value=checked_key(profile.hub_public_key)),
         line(*peer, _host_option(host, router), value=host),
         line(*peer, "port", value=port),
     ]
@@ -74,23 +104,41 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
         lines.append(line(*peer, "persistent-keepalive", value=checked_number(profile.keepalive, 1, 65535)))
     lines += [line(*peer, "allowed-ips", value=str(network)) for network in profile.allowed_ips]
     routes = without_default(profile.allowed_ips)
-    lines += [line(*_route(network), "interface", name) for network in routes]
-    gone = [path, *(_route(network) for network in routes)]
+    lines += [line(*_route(syntax, network), syntax.next_hop, path[-1]) for network in routes]
     everything = len(routes) < len(profile.allowed_ips)
-    return _profile(router, profile.name, lines, gone, everything=everything)
+    if not syntax.key_by_name:
+        return _profile(router, profile.name, lines, everything=everything)
+    file = ProfileFile(f"{tag}.key", f"{key}\n", TEXT, "Private key of the interface")
+    return _profile(router, profile.name, lines, (file,), (_key_step(tag),), everything=everything)
+
+
+def _key_step(tag: str) -> Step:
+    """VyOS 1.3 keeps the private keys of WireGuard as files, each in a directory of its own."""
+    directory = f"/config/auth/wireguard/{tag}"
+    return Step(
+        f"Copy {tag}.key to /tmp on the router first, and put it where VyOS 1.3 looks for keys.",
+        commands=(
+            f"sudo install -d -m 750 -g vyattacfg {directory}",
+            f"sudo install -m 640 -g vyattacfg /tmp/{tag}.key {directory}/private.key",
+            f"rm /tmp/{tag}.key",
+        ),
+    )
 
 
 def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
     """The commands for VyOS 1.4 and newer, and the key that they refer to. Raises ValueError for a value that its
-    place cannot hold."""
-    tag, name = tag_of(router), f"vtun{number_of(router)}"
-    path = ("interfaces", "openvpn", name)
-    authority, own = ("pki", "ca", tag), ("pki", "certificate", tag)
+    place cannot hold, and for an older version."""
+    if _syntax_of(router) is _EQUULEUS:
+        raise ValueError("OpenVPN needs VyOS 1.4 or newer.")
+    tag = tag_of(router)
+    _, path, authority, own = _tunnels(router)
     host, port, transport = remote_of(profile, "udp", "tcp")
     if not pki.PEER_NAME.fullmatch(profile.server_name):
         raise ValueError("The hub's certificate has another kind of name.")
     key_path = f"/config/auth/{tag}.key"
     key = ProfileFile(f"{tag}.key", tls_crypt_v2_key(profile.tls_crypt_v2), TEXT, "Key of the control channel")
+    # The ciphers are left out: their option is called `ncp-ciphers` in 1.4 and `data-ciphers` later, and AES-256-GCM is
+    # what the hub asks for and OpenVPN offers first.
     options = (
         "--remote-cert-tls server",
         f"--verify-x509-name {profile.server_name} name",
@@ -109,13 +157,12 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
         line(*path, "remote-host", value=host),
         line(*path, "remote-port", value=port),
         line(*path, "persistent-tunnel"),
-        line(*path, "encryption", "data-ciphers", value="aes256gcm"),
         line(*path, "tls", "ca-certificate", value=tag),
         line(*path, "tls", "certificate", value=tag),
         *(line(*path, "openvpn-option", value=option) for option in options),
     ]
     before = Step(f"Copy {tag}.key to {key_path} first.", commands=(f"chmod 600 {key_path}",))
-    return _profile(router, profile.name, lines, [path, authority, own], (key,), (before,))
+    return _profile(router, profile.name, lines, (key,), (before,))
 
 
 def _host_option(host: str, router: SiteRouter) -> str:
@@ -129,31 +176,62 @@ def _host_option(host: str, router: SiteRouter) -> str:
     return "address"
 
 
-def _route(network: Network) -> tuple[str, ...]:
-    kind = "route" if isinstance(network, IPv4Network) else "route6"
-    return ("protocols", "static", kind, str(network))
+def _route(syntax: _Syntax, network: Network) -> tuple[str, ...]:
+    return ("protocols", "static", syntax.routes[isinstance(network, IPv6Network)], str(network))
+
+
+def _tunnels(router: SiteRouter) -> tuple[tuple[str, ...], ...]:
+    """The paths of all that is ours but the routes: WireGuard's interface, then OpenVPN's with its certificates."""
+    number, tag = number_of(router), tag_of(router)
+    return (
+        ("interfaces", "wireguard", f"wg{number}"),
+        ("interfaces", "openvpn", f"vtun{number}"),
+        ("pki", "ca", tag),
+        ("pki", "certificate", tag),
+    )
+
+
+def _removal(router: SiteRouter) -> list[str]:
+    """Delete everything of ours, whichever protocol or networks an earlier file had. What is not there is "Nothing to
+    delete", and no harm."""
+    syntax, tunnels = _syntax_of(router), _tunnels(router)
+    # VyOS 1.3 knows no pki, and OpenVPN is not offered there.
+    ours = tunnels[:1] if syntax is _EQUULEUS else tunnels
+    routes = [text for kind in syntax.routes for text in _routes_removal(kind, syntax.next_hop, tunnels[0][-1])]
+    return [*routes, *(" ".join(("delete", *path)) for path in ours)]
+
+
+def _routes_removal(kind: str, next_hop: str, interface: str) -> list[str]:
+    """Delete the routes into our interface. Another next hop for the same network stays, but a route without any is
+    deleted as a whole: VyOS 1.3 refuses to commit one."""
+    every = f"protocols static {kind}"
+    return [
+        f'for net in $(cli-shell-api listNodes {every} | tr -d "\'"); do',
+        f"  if cli-shell-api exists {every} $net {next_hop} {interface}; then",
+        f"    delete {every} $net {next_hop} {interface}",
+        f'    [ -n "$(cli-shell-api listNodes {every} $net)" ] || delete {every} $net',
+        "  fi",
+        "done",
+    ]
 
 
 def _profile(
     router: SiteRouter,
     name: str,
     lines: list[str],
-    gone: list[tuple[str, ...]],
     files: tuple[ProfileFile, ...] = (),
     before: tuple[Step, ...] = (),
     *,
     everything: bool = False,
 ) -> RouterProfile:
-    tag, label = tag_of(router), plain_label(name)
-    # What is not there yet is "Nothing to delete", and no harm. Static routes are not deleted as a whole: another
-    # program's next hop for the same network stays.
-    interface = " ".join(("delete", *gone[0]))
-    undo = [" ".join(("delete", *path)) for path in gone]
+    tag, label, syntax, removal = tag_of(router), plain_label(name), _syntax_of(router), _removal(router)
+    unknown = "" if router.version else " Without a version of the site, they are those of VyOS 1.4 and newer."
     steps = [
         *before,
         Step(
-            f"Paste the contents of {tag}.vyos in a terminal, now and whenever they change. Where the router has a "
-            "firewall of its own, let the interface's traffic through it.",
+            f"Paste the contents of {tag}.vyos in a terminal, now and whenever they change.{unknown} They take the "
+            "place of an earlier tunnel of this site, over whichever protocol. Where the router has a firewall of its "
+            "own, let the interface's traffic through it.",
         ),
     ]
     if everything:
@@ -163,8 +241,10 @@ def _profile(
     return RouterProfile(
         (
             *files,
-            ProfileFile(f"{tag}.vyos", _text(label, [interface, *lines]), TEXT, "Commands for VyOS"),
-            ProfileFile(f"{tag}-remove.vyos", _text(f"Removes {label}", undo), TEXT, "Commands that remove it again"),
+            ProfileFile(f"{tag}.vyos", _text(label, [*removal, *lines]), TEXT, syntax.title),
+            ProfileFile(
+                f"{tag}-remove.vyos", _text(f"Removes {label}", removal), TEXT, "Commands that remove it again"
+            ),
         ),
         tuple(steps),
     )
