@@ -144,6 +144,8 @@ TEMPLATES = [
 
 # Database ------------------------------------------------------------------------------------------------------------
 
+# Seconds that a statement waits for a lock; then the page says that the portal is busy.
+DATABASE_WAIT = 20
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db' / 'portal.sqlite3'}")}
 _database = DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.sqlite3":
@@ -151,13 +153,16 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     # synchronous=FULL: a server must never have heard of a generation that a power cut takes from the database.
     _database["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
+        "timeout": DATABASE_WAIT,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-32000;",
     }
     _database["CONN_MAX_AGE"] = None
 else:
     _database["CONN_MAX_AGE"] = 60
     _database["CONN_HEALTH_CHECKS"] = True
+    # As long as SQLite's writers wait. A client that froze within a transaction gives its locks back.
+    _limits = f"-c lock_timeout={DATABASE_WAIT}s -c idle_in_transaction_session_timeout=60s"
+    _database.setdefault("OPTIONS", {}).setdefault("options", _limits)
 
 # Redis, jobs ---------------------------------------------------------------------------------------------------------
 

@@ -30,3 +30,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("vpn.urls")),
 ]
+
+handler500 = "portal.views.failure.failed"

@@ -6,5 +6,6 @@ from portal.models.mail import Mail
 from portal.models.membership import Membership, MembershipState, Role
 from portal.models.organization import Organization
 from portal.models.user import User
+from portal.models.write_mark import WriteMark
 
-__all__ = ["ApiToken", "Group", "Mail", "Membership", "MembershipState", "Organization", "Role", "User"]
+__all__ = ["ApiToken", "Group", "Mail", "Membership", "MembershipState", "Organization", "Role", "User", "WriteMark"]

@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import django_rq
 import pytest
+from django.db import connection, transaction
+from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 from rq import Queue
@@ -22,6 +24,7 @@ from vpn.jobs.heartbeat import beat, schedule_health, worker_health
 from vpn.jobs.queue import PortalJob, PortalQueue
 from vpn.jobs.schedule import build_scheduler
 from vpn.jobs.worker import PortalWorker
+from vpn.models import Tick
 
 pytestmark = [pytest.mark.flow, pytest.mark.django_db(transaction=True)]
 
@@ -80,6 +83,25 @@ def test_a_pickled_job_is_not_opened(redis: Redis, tmp_path: Path) -> None:
     assert not trace.exists()
     with contextlib.suppress(NoSuchJobError):  # thrown away is as good
         assert pickled.get_status(refresh=True) != "finished"
+
+
+def test_a_worker_whose_job_ran_out_of_time_ends(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The supervisor starts a new one; what is left in the queue is the new one's."""
+
+    def endless() -> None:
+        with transaction.atomic():
+            while True:
+                connection.ensure_connection()
+
+    monkeypatch.setattr("vpn.jobs.reconcile.tidy", endless)
+    waiting = django_rq.get_queue("apply")
+    overdue = waiting.enqueue_call("vpn.jobs.reconcile.tidy", timeout=1)
+    waiting.enqueue_call("vpn.jobs.apply.apply_instance", args=(str(uuid4()),))
+    work_off("apply")
+    assert overdue.get_status(refresh=True) == "failed"
+    assert [job.func_name for job in waiting.jobs] == ["vpn.jobs.apply.apply_instance"]
+    assert not connection.in_atomic_block
+    Tick.objects.create(name="a write", last_at=timezone.now())
 
 
 def test_rings_hold_ids_only_and_many_changes_ring_once(redis: Redis) -> None:

@@ -14,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
+from portal.database import is_busy
 from portal.exceptions import Conflict, InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ def register(api: NinjaAPI) -> None:
     api.add_exception_handler(RequestDataTooBig, lambda _request, _error: too_large())
     api.add_exception_handler(ValidationError, _parameters)
     api.add_exception_handler(HttpError, _http_error)
-    api.add_exception_handler(OperationalError, _database_busy)
+    api.add_exception_handler(OperationalError, _database_failed)
     api.add_exception_handler(Exception, _unexpected)
 
 
@@ -144,10 +145,14 @@ def _http_error(_request: HttpRequest, error: Any) -> HttpResponse:
     return problem(error.status_code, TYPES.get(error.status_code, "refused"), str(error))
 
 
-def _database_busy(request: HttpRequest, error: Any) -> HttpResponse:
+def _database_failed(request: HttpRequest, error: Any) -> HttpResponse:
     logger.error("The database did not answer a call of %s", request.path, exc_info=error)
     headers = {"Retry-After": "2"}
-    return problem(503, "database-busy", "The database is busy. Try again in a moment.", headers=headers)
+    if is_busy(error):
+        message = "The database is busy, so nothing was saved. Try again in a few seconds."
+        return problem(503, "database-busy", message, headers=headers)
+    message = "The database does not do what it was asked. It was logged; see /healthz for the reason."
+    return problem(503, "database-failed", message, headers=headers)
 
 
 def _unexpected(request: HttpRequest, error: Any) -> HttpResponse:

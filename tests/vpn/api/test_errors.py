@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from datetime import timedelta
 
 import pytest
@@ -62,13 +63,24 @@ def test_an_unexpected_fault_tells_nothing(
 
 
 def test_a_busy_database_asks_for_patience(api: Caller, instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    cause = sqlite3.OperationalError("database is locked")
+    cause.sqlite_errorcode = sqlite3.SQLITE_BUSY
+
     def fail(*_args: object) -> None:
-        raise OperationalError("database is locked")
+        raise OperationalError("database is locked") from cause
 
     monkeypatch.setattr("vpn.api.instances.get_instance", fail)
     response = api.get(f"/instances/{instance.pk}")
     refused(response, 503, "database-busy")
     assert response["Retry-After"] == "2"
+
+
+def test_a_full_disk_is_not_called_busy(api: Caller, instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object) -> None:
+        raise OperationalError("database or disk is full")
+
+    monkeypatch.setattr("vpn.api.instances.get_instance", fail)
+    refused(api.get(f"/instances/{instance.pk}"), 503, "database-failed")
 
 
 @pytest.mark.parametrize(("fault", "status"), [(IntegrityError, 409), (Instance.DoesNotExist, 404)])

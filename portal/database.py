@@ -1,0 +1,68 @@
+"""What both databases mean by "busy", and whether they take a write."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+from django.conf import settings
+from django.db import DatabaseError, OperationalError, connection, transaction
+from django.utils import timezone
+
+from portal.models import WriteMark
+
+logger = logging.getLogger(__name__)
+LOCKED: Final = "The database takes no write: another transaction holds its lock, so nothing can be saved meanwhile."
+UNWRITABLE: Final = "The database takes no write, so nothing can be saved: is its disk full, or is it read-only?"
+
+# What ends by itself: the same request may well succeed a moment later.
+_SQLITE_BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_POSTGRESQL_BUSY: Final = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.QueryCanceled,
+)
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Did a statement fail only because another transaction held what it needed for too long?"""
+    if not isinstance(error, OperationalError):
+        return False
+    cause = error.__cause__
+    if isinstance(cause, sqlite3.OperationalError):
+        # The lower byte is the error, the rest says more of it (sqlite.org, "Result and Error Codes").
+        return (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in _SQLITE_BUSY
+    return isinstance(cause, _POSTGRESQL_BUSY)
+
+
+def why_no_write(wait_seconds: float) -> str:
+    """Write one row; "" where that succeeds, else a sentence. Waits for the lock for `wait_seconds` at most."""
+    try:
+        with _lock_wait(wait_seconds), transaction.atomic():
+            WriteMark.objects.update_or_create(pk=WriteMark.ONLY, defaults={"at": timezone.now()})
+    except DatabaseError as error:
+        logger.exception("A trial write failed")
+        return LOCKED if is_busy(error) else UNWRITABLE
+    return ""
+
+
+@contextmanager
+def _lock_wait(seconds: float) -> Iterator[None]:
+    """Let statements of this connection wait for a lock for `seconds` only."""
+    milliseconds = int(seconds * 1000)
+    if connection.vendor == "sqlite":
+        usual = int(settings.DATABASES["default"].get("OPTIONS", {}).get("timeout", 5) * 1000)
+        shorten, restore = f"PRAGMA busy_timeout = {milliseconds}", f"PRAGMA busy_timeout = {usual}"
+    else:
+        shorten, restore = f"SET lock_timeout = {milliseconds}", "RESET lock_timeout"
+    with connection.cursor() as cursor:
+        cursor.execute(shorten)
+        try:
+            yield
+        finally:
+            cursor.execute(restore)

@@ -1,0 +1,71 @@
+"""While something holds the database's write lock: health says so, a save ends in a page that keeps what was typed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from urllib.parse import urljoin
+
+import pytest
+import requests
+
+from tests.network.lab import wait_until
+from tests.running_portal import RunningPortal
+from tests.visitor import forms_in
+
+pytestmark = [pytest.mark.flow, pytest.mark.network]
+TYPED = {"name": 'Köln <b>"Süd"</b>', "subnets": "10.44.0.0/24", "place": "Köln"}
+
+
+@contextmanager
+def write_lock(portal: RunningPortal) -> Iterator[None]:
+    """Another program's transaction, which does not end."""
+    connection = sqlite3.connect(portal.data / "db" / "portal.sqlite3", timeout=30, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+    finally:
+        connection.close()
+
+
+def database_health(portal: RunningPortal) -> str:
+    answer = requests.get(f"{portal.url}/healthz", timeout=30)
+    assert answer.status_code == (200 if answer.json()["database"] == "ok" else 503)
+    return str(answer.json()["database"])
+
+
+def test_a_save_during_a_lock_is_told_and_can_be_sent_again(portal: RunningPortal) -> None:
+    visitor = portal.visitor()
+    with ThreadPoolExecutor(1) as pool, write_lock(portal):
+        save = pool.submit(visitor.submit, "/sites/new/", TYPED, expect=503)
+        wait_until(lambda: database_health(portal) != "ok", 20, "health that tells of the lock")
+        assert "another transaction holds its lock" in database_health(portal)
+        answer = save.result(timeout=90)
+    assert "nothing was lost" in answer.text
+    assert answer.headers["Retry-After"]
+    assert answer.headers["Cache-Control"] == "no-store"
+
+    (kept,) = forms_in(answer.text)
+    assert kept.fields["name"] == [TYPED["name"]]
+    again = visitor.http.post(
+        urljoin(answer.url, kept.action), kept.fields, headers={"Referer": answer.url}, timeout=60
+    )
+    assert again.status_code == 200
+    assert "10.44.0.0/24" in again.text
+    assert "<b>" not in again.text, "what was typed is text"
+    wait_until(portal.is_healthy, 30, "health after the lock")
+
+
+def test_a_password_is_not_written_into_the_page(portal: RunningPortal) -> None:
+    visitor = portal.visitor()
+    with ThreadPoolExecutor(1) as pool, write_lock(portal):
+        values = {
+            "oldpassword": "correct-horse-battery",
+            "password1": "a-new-long-secret",
+            "password2": "a-new-long-secret",
+        }
+        answer = pool.submit(visitor.submit, "/accounts/password/change/", values, expect=503).result(timeout=90)
+    assert "nothing was lost" in answer.text
+    assert "a-new-long-secret" not in answer.text

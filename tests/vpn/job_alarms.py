@@ -1,0 +1,162 @@
+"""Lets the alarm of a job that takes too long go off at each line of the job: `main`, in a process of its own.
+
+It needs an empty database in DATABASE_URL, and Django set up. For each job it first notes every line that runs in
+Django's transaction code and in our own, then runs the job again once for each of them, with rq's exception raised
+there. After each run another connection has to get the write lock at once, and the job, run again, has to do its work.
+Prints what went wrong, then how many alarms went off; exits with 1 where anything went wrong.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+from unittest.mock import patch
+from uuid import UUID
+
+import psycopg
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+from rq.timeouts import JobTimeoutException
+
+from tests.factories import make_client_peer, make_instance, make_member, make_organization
+from vpn.actions.change import changing
+from vpn.agent.report import HubReport
+from vpn.agent.spec import digest
+from vpn.jobs import apply, observe, reconcile
+from vpn.jobs.connections import end_connections
+from vpn.models import Instance, Tick
+
+Line = tuple[str, int]
+_TRANSACTIONS = ("django/db/transaction.py", "django/db/backends/sqlite3/base.py", "django/db/backends/base/base.py")
+_OURS = tuple(f"vpn/{name}" for name in ("jobs/apply.py", "jobs/observe.py", "jobs/reconcile.py", "observed.py"))
+_ACTIONS = ("vpn/actions/lease.py", "vpn/actions/progress.py", "vpn/actions/operation.py", "vpn/actions/change.py")
+WATCHED = (*_TRANSACTIONS, "django/db/backends/postgresql/base.py", *_OURS, *_ACTIONS)
+
+
+class Server:
+    """Plays the server: confirms what it is sent. It must not be asked while the database is locked."""
+
+    def apply(self, document: dict[str, Any], *, delta: bool) -> HubReport:
+        """Confirm."""
+        return self._report(document["hub"], document, document["digest"] if delta else digest(document))
+
+    def status(self, hub: str, *, peers: bool) -> HubReport:
+        """Report what was confirmed."""
+        assert not connection.in_atomic_block, "a transaction spans a call to the agent"
+        row = Instance.objects.get(hub=hub)
+        known = {"epoch": row.applied_epoch, "generation": row.applied_generation}
+        return self._report(hub, known, row.applied_digest)
+
+    def _report(self, hub: str, known: dict[str, Any], confirmed: str) -> HubReport:
+        assert not connection.in_atomic_block, "a transaction spans a call to the agent"
+        return HubReport(hub, known["epoch"], known["generation"], confirmed, True, 0.0)
+
+
+class Alarm:
+    """Notes the watched lines that run, and raises at one of them, as a signal handler would."""
+
+    def __init__(self, at: Line | None = None) -> None:
+        self.at = at
+        self.seen: dict[Line, None] = {}
+        self.went_off = False
+
+    def trace(self, frame: FrameType, event: str, _argument: object) -> Callable[..., Any] | None:
+        """sys.settrace's function."""
+        if not frame.f_code.co_filename.endswith(WATCHED):
+            return None
+        if event == "line":
+            line = (frame.f_code.co_filename, frame.f_lineno)
+            self.seen.setdefault(line)
+            if line == self.at and not self.went_off:
+                self.went_off = True
+                raise JobTimeoutException
+        return self.trace
+
+    def run(self, job: Callable[[], None]) -> bool:
+        """Run the job as the worker does; was it interrupted?"""
+        interrupted = False
+        sys.settrace(self.trace)
+        try:
+            job()
+        except Exception:  # noqa: BLE001 - what cleans up after the alarm may fail in ways of its own
+            assert self.went_off, "the job failed by itself"
+            interrupted = True
+        finally:
+            sys.settrace(None)
+        end_connections(interrupted=interrupted)
+        return interrupted
+
+
+def is_locked() -> bool:
+    """Does any connection still hold a transaction open?"""
+    if connection.vendor == "sqlite":
+        other = sqlite3.connect(settings.DATABASES["default"]["NAME"], timeout=0, isolation_level=None)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            return True
+        finally:
+            other.close()
+        return False
+    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": None}) as other_pg:
+        open_ones = other_pg.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in trans%'"
+        ).fetchone()
+    assert open_ones is not None
+    return bool(open_ones[0])
+
+
+def main() -> int:
+    """Try every job at every line; 0 where all of them left the database free and did their work in the end."""
+    call_command("migrate", interactive=False, verbosity=0)
+    organization = make_organization()
+    # There is no Redis here, and none is needed: a ring that fails is logged.
+    instance = make_instance(organization)
+    make_client_peer(instance, make_member(organization))
+    server = Server()
+    with patch("vpn.jobs.apply.driver_for", new=lambda _: server):
+        alarms, faults = _try(instance.pk, "apply", lambda: apply.apply_instance(str(instance.pk)))
+    with patch("vpn.jobs.observe.driver_for", new=lambda _: server):
+        more, others = _try(instance.pk, "observe", lambda: observe.observe_instance(str(instance.pk)))
+    last, rest = _try(instance.pk, "reconcile", _reconcile)
+    print("\n".join([*faults, *others, *rest, f"{alarms} + {more} + {last} alarms"]))
+    return 1 if faults or others or rest or min(alarms, more, last) < 30 else 0
+
+
+def _try(pk: UUID, name: str, job: Callable[[], None]) -> tuple[int, list[str]]:
+    """Run one job with an alarm at each of its lines; how many went off, and what went wrong."""
+    faults: list[str] = []
+    alarms = 0
+    _ask_for_work(pk)
+    every = Alarm()
+    every.run(job)
+    for line in every.seen:
+        _ask_for_work(pk)
+        alarms += Alarm(line).run(job)
+        where = f"{name}, alarm at {Path(line[0]).name}:{line[1]}"
+        if is_locked():
+            # Nothing more can be tried: the next write would wait for it.
+            return alarms, [*faults, f"{where}: the database stays locked"]
+        # As once the lease has run out.
+        Instance.objects.filter(pk=pk).update(lease_token=None, lease_expires_at=None)
+        Alarm().run(job)
+        if name == "apply" and not Instance.objects.get(pk=pk).is_settled:
+            faults.append(f"{where}: the next run did not do the work")
+    return alarms, faults
+
+
+def _ask_for_work(pk: UUID) -> None:
+    Instance.objects.filter(pk=pk).update(lease_token=None, lease_expires_at=None, verified_at=None, retry_at=None)
+    with changing(pk, only_peers=True):
+        pass
+
+
+def _reconcile() -> None:
+    Tick.objects.all().delete()
+    reconcile.reconcile_all()
