@@ -31,6 +31,15 @@ def lock_instance(pk: UUID) -> Instance:
     return Instance.objects.select_for_update(of=("self",)).select_related("region", "server").get(pk=pk)
 
 
+def lock_changeable(pk: UUID) -> Instance:
+    """As `lock_instance`; raises NotPossible where the instance can take no change."""
+    instance = lock_instance(pk)
+    refusal = _UNCHANGEABLE.get(InstanceState(instance.state))
+    if refusal:
+        raise NotPossible(refusal)
+    return instance
+
+
 @contextmanager
 def changing(
     pk: UUID,
@@ -48,13 +57,11 @@ def changing(
     changes, `as_delta` that of the settings only what a delta can carry does (see desired/compiling.py); `explained`
     that it may concern others, so that what it means is noted for the operation that carries it; `urgent` that somebody
     may lose access, who must not keep it while a large hub is explained; `turned` what of the change is in the
-    database already. Raises NotPossible where the instance can take no change.
+    database already. The generation rises whatever the caller does: an action that may find nothing to change compares
+    first, under `lock_changeable`. Raises NotPossible where the instance can take no change.
     """
     with transaction.atomic():
-        instance = lock_instance(pk)
-        refusal = _UNCHANGEABLE.get(InstanceState(instance.state))
-        if refusal:
-            raise NotPossible(refusal)
+        instance = lock_changeable(pk)
         if urgent and explained:
             explained = instance.peers.count() <= MOST_EXPLAINED
         before = snapshot(instance, turned) if explained or planning.is_asked() else None

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 
-from vpn.actions.change import changing
-from vpn.actions.dns import are_records, cleaned_dns, replace_records
+from vpn.actions.change import changing, lock_instance
+from vpn.actions.dns import cleaned_dns, replace_records
 from vpn.actions.dns_records import RecordFault
-from vpn.actions.firewall import are_rules, cleaned_rules, replace_rules
+from vpn.actions.firewall import cleaned_rules, replace_rules
 from vpn.actions.firewall_input import RuleFault
 from vpn.actions.refusal import InvalidSettings
+from vpn.actions.unchanged import differing_settings, without_unchanged_tables
 from vpn.choices import FirewallPolicy
 from vpn.constants import MOST_PUSHED_ROUTES
 from vpn.models import Instance
@@ -23,26 +25,24 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
     """Change `name`, `mtu`, `pushed_routes`, `public_dns`, `split_dns`, `domains`, `dns_custom`, `firewall_policy`,
     `firewall` (records and rules as in the API).
 
-    What is absent stays. Returns the instance as saved; raises InvalidSettings with every fault.
+    What is absent stays, and what is there already is no change. Returns the instance as saved; raises
+    InvalidSettings with every fault.
     """
-    if changes.keys() == {"name"}:
-        # The name is not known to the hub: nothing to apply.
-        cleaned = _cleaned_settings(changes)
-        Instance.objects.filter(pk=instance.pk).update(name=cleaned["name"])
-        return Instance.objects.select_related("region", "server").get(pk=instance.pk)
-    with changing(instance.pk, as_delta=changes.keys() <= _BY_DELTA, explained=True) as locked:
-        changes = _without_unchanged_tables(locked, changes)
-        cleaned = _gathered(
-            lambda: _cleaned_settings(changes),
-            lambda: cleaned_dns(locked, changes),
-            lambda: {"firewall": cleaned_rules(locked, changes["firewall"])} if "firewall" in changes else {},
-        )
-        if "dns_custom" in cleaned:
-            replace_records(locked, cleaned.pop("dns_custom"))
-        if "firewall" in cleaned:
-            replace_rules(locked, cleaned.pop("firewall"))
-        for field, value in cleaned.items():
-            setattr(locked, field, value)
+    with transaction.atomic():
+        locked = lock_instance(instance.pk)
+        wanted = differing_settings(locked, _cleaned(locked, without_unchanged_tables(locked, changes)))
+        if wanted.keys() <= {"name"}:
+            # The name is not known to the hub: nothing to apply.
+            locked.name = wanted.get("name", locked.name)
+            locked.save(update_fields=["name"])
+            return locked
+        with changing(locked.pk, as_delta=wanted.keys() <= _BY_DELTA, explained=True) as locked:
+            if "dns_custom" in wanted:
+                replace_records(locked, wanted.pop("dns_custom"))
+            if "firewall" in wanted:
+                replace_rules(locked, wanted.pop("firewall"))
+            for field, value in wanted.items():
+                setattr(locked, field, value)
     return locked
 
 
@@ -50,15 +50,13 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
 _BY_DELTA = {"name", "firewall", "firewall_policy"}
 
 
-def _without_unchanged_tables(locked: Instance, changes: dict[str, Any]) -> dict[str, Any]:
-    """The changes without records and rules that are there already: what these lead to may be gone since they were
-    saved, which must not stop who sends them along with another change."""
-    same = {
-        field
-        for field, is_there in (("dns_custom", are_records), ("firewall", are_rules))
-        if field in changes and is_there(locked, changes[field])
-    }
-    return {field: value for field, value in changes.items() if field not in same}
+def _cleaned(locked: Instance, changes: dict[str, Any]) -> dict[str, Any]:
+    """The changes as they are stored; raises InvalidSettings with every fault."""
+    return _gathered(
+        lambda: _cleaned_settings(changes),
+        lambda: cleaned_dns(locked, changes),
+        lambda: {"firewall": cleaned_rules(locked, changes["firewall"])} if "firewall" in changes else {},
+    )
 
 
 def _gathered(*cleaners: Callable[[], dict[str, Any]]) -> dict[str, Any]:

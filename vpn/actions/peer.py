@@ -15,7 +15,7 @@ from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Membership, MembershipState
 from vpn import keys
 from vpn.actions import certificates
-from vpn.actions.change import changing
+from vpn.actions.change import changing, lock_changeable
 from vpn.actions.labels import follow_name, give_label, wanted_label
 from vpn.actions.peer_input import (
     PeerChanges,
@@ -27,6 +27,7 @@ from vpn.actions.peer_input import (
     refuse_taken_name,
 )
 from vpn.actions.protocol_change import end_former, end_former_of_refused, keep_former
+from vpn.actions.unchanged import differing_changes
 from vpn.addressing import PoolExhausted, last_peer_host, next_free_host
 from vpn.choices import KeyCustody, PeerType, Protocol
 from vpn.desired.firewall import Turned
@@ -166,36 +167,47 @@ def _renew_keys(peer: Peer, instance: Instance) -> None:
 
 
 def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
-    """Change a peer; raises InvalidInput or Conflict. Returns the peer as saved."""
+    """Change a peer; raises InvalidInput or Conflict. Returns the peer as saved. What it has already is no change."""
     errors = change_faults(peer, changes)
     if errors:
         raise InvalidInput(errors)
-    with changing(peer.instance_id, only_peers=True, explained=_concerns_others(peer, changes), urgent=True) as locked:
-        fresh = _fresh(peer, locked)
-        if "subnets" in changes:
-            confirmed = changes.get("confirm_broad_routes", confirmed_before(fresh, changes["subnets"]))
-            fresh.subnets = checked_subnets(locked, changes["subnets"], confirmed, except_peer=fresh)
-            fresh.confirm_broad_routes = confirmed
-        former_label, former_name = wanted_label(fresh), fresh.dns_name
-        refuse_taken_name(fresh, locked, changes.get("device", fresh.device), former=fresh.device)
-        for field in ("route_all", "device", "expires_at", "enabled"):
-            if field in changes:
-                setattr(fresh, field, changes[field])
-        if wanted_label(fresh) != former_label or not fresh.dns_label:
-            give_label(fresh, locked)
-        if changes.get("protocol", fresh.protocol) != fresh.protocol:
-            if not keep_former(fresh):
-                _end_keys(fresh, locked)
-            fresh.protocol = changes["protocol"]
-            _renew_keys(fresh, locked)
-        if not fresh.enabled:
-            fresh.connected_from = None
-        if not fresh.is_admitted:
-            end_former(fresh, locked)
-        fresh.changed_generation = locked.desired_generation
-        fresh.save()
-        follow_name(fresh, former_name)
+    with transaction.atomic():
+        present = _fresh(peer, lock_changeable(peer.instance_id))
+        wanted = differing_changes(present, changes)
+        if not wanted:
+            return present
+        explained = _concerns_others(peer, wanted)
+        with changing(peer.instance_id, only_peers=True, explained=explained, urgent=True) as locked:
+            fresh = _fresh(peer, locked)
+            _change(fresh, locked, wanted)
     return fresh
+
+
+def _change(fresh: Peer, locked: Instance, changes: PeerChanges) -> None:
+    """Write the changes of a peer to its row; the generation is raised already. Raises InvalidInput or Conflict."""
+    if "subnets" in changes:
+        confirmed = changes.get("confirm_broad_routes", confirmed_before(fresh, changes["subnets"]))
+        fresh.subnets = checked_subnets(locked, changes["subnets"], confirmed, except_peer=fresh)
+        fresh.confirm_broad_routes = confirmed
+    former_label, former_name = wanted_label(fresh), fresh.dns_name
+    refuse_taken_name(fresh, locked, changes.get("device", fresh.device), former=fresh.device)
+    for field in ("route_all", "device", "expires_at", "enabled"):
+        if field in changes:
+            setattr(fresh, field, changes[field])
+    if wanted_label(fresh) != former_label or not fresh.dns_label:
+        give_label(fresh, locked)
+    if "protocol" in changes:
+        if not keep_former(fresh):
+            _end_keys(fresh, locked)
+        fresh.protocol = changes["protocol"]
+        _renew_keys(fresh, locked)
+    if not fresh.enabled:
+        fresh.connected_from = None
+    if not fresh.is_admitted:
+        end_former(fresh, locked)
+    fresh.changed_generation = locked.desired_generation
+    fresh.save()
+    follow_name(fresh, former_name)
 
 
 def _concerns_others(peer: Peer, changes: PeerChanges) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -30,7 +31,7 @@ def peer_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Change what can be changed on a peer."""
     member = get_member(request)
     peer = get_peer(member, pk, write=True)
-    protocol = peer.protocol
+    protocol, generation = peer.protocol, peer.changed_generation
     form = edit_form(peer, request.POST if request.method == "POST" else None)
     context = {"form": form, "peer": peer, "instance": peer.instance}
     if is_preview(request):
@@ -39,11 +40,18 @@ def peer_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         saved = _save(peer, form)
         if saved is not None:
-            messages.success(request, f"{saved.label} was saved.{_NEW_KEYS if saved.protocol != protocol else ''}")
+            messages.success(request, _outcome(saved, generation, protocol))
             if "subnets" in form.changed_data:
                 warn_about_subnets(request, saved)
             return redirect("peer", pk=pk)
     return render(request, "vpn/peer_edit.html", context)
+
+
+def _outcome(saved: Peer, generation: int, protocol: str) -> str:
+    """What was saved, from the generation and the protocol that the peer had before."""
+    if saved.changed_generation == generation:
+        return "Nothing was different, so nothing changed."
+    return f"{saved.label} was saved.{_NEW_KEYS if saved.protocol != protocol else ''}"
 
 
 def _save(peer: Peer, form: forms.Form) -> Peer | None:
@@ -57,10 +65,16 @@ def _save(peer: Peer, form: forms.Form) -> Peer | None:
 def _change(peer: Peer, form: forms.Form) -> Peer:
     changes = PeerChanges()
     for field in form.changed_data:
-        changes[field] = form.cleaned_data[field]  # type: ignore[literal-required]
+        if field != "expires_at" or not _is_shown(form.cleaned_data[field], peer.expires_at):
+            changes[field] = form.cleaned_data[field]  # type: ignore[literal-required]
     if not changes:
         return peer
     if peer.is_site:
         changes["subnets"] = form.cleaned_data["subnets"]
         changes["confirm_broad_routes"] = form.cleaned_data["confirm_broad_routes"]
     return update_peer(peer, **changes)
+
+
+def _is_shown(value: datetime | None, stored: datetime | None) -> bool:
+    """Is this the stored time as the form shows it, to the minute?"""
+    return value is not None and stored is not None and value == stored.replace(second=0, microsecond=0)

@@ -23,6 +23,7 @@ from vpn.actions.peer import create_client_peer, create_site_peer
 from vpn.actions.peer_input import subnet_warnings_for
 from vpn.actions.site import create_site
 from vpn.addressing import is_broad
+from vpn.forms.fields import listed
 from vpn.forms.peer import ClientPeerForm, SitePeerForm
 from vpn.models import Instance, Peer, Site
 from vpn.validators import parse_network
@@ -129,7 +130,7 @@ def _site_initial(request: HttpRequest, instance: Instance) -> dict[str, Any]:
         site = found.filter(pk=site_id).first() if site_id else None
     except ValidationError:
         site = None
-    typed = [line.strip() for line in request.POST.get("subnets", "").splitlines() if line.strip()]
+    typed = listed(request.POST.get("subnets", ""))
     # What the form filled in for another site makes way; what was typed stays.
     if not typed or typed in found.values_list("subnets", flat=True):
         typed = site.subnets if site else []

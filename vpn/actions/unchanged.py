@@ -1,0 +1,76 @@
+"""What of a change is there already: saving that again must raise no generation and note nothing in Activity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from vpn.actions.dns import are_records
+from vpn.actions.dns_records import FIELD as RECORDS
+from vpn.actions.dns_records import Row
+from vpn.actions.firewall import are_rules
+from vpn.actions.firewall_input import RuleValues
+from vpn.actions.peer_input import PeerChanges
+from vpn.addressing import Network, is_broad
+from vpn.models import Instance, Peer
+from vpn.validators import parse_network
+
+
+def differing_settings(instance: Instance, cleaned: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the cleaned settings that differ from what the locked instance has."""
+    return {field: value for field, value in cleaned.items() if not _has(instance, field, value)}
+
+
+def without_unchanged_tables(instance: Instance, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes without records and rules that are there already: what these lead to may be gone since they were
+    saved, which must not stop who sends them along with another change."""
+    tables = {RECORDS: are_records, "firewall": are_rules}
+    return {
+        field: value for field, value in changes.items() if field not in tables or not tables[field](instance, value)
+    }
+
+
+def differing_changes(peer: Peer, changes: PeerChanges) -> PeerChanges:
+    """Those of a peer's changes that differ from what it has, the peer being locked."""
+    wanted = PeerChanges(**changes)
+    for field in ("route_all", "device", "expires_at", "enabled", "protocol"):
+        if field in wanted and wanted[field] == getattr(peer, field):
+            del wanted[field]
+    if "subnets" not in wanted or _stays(peer, wanted):
+        # A confirmation belongs to the routes that are sent with it.
+        wanted.pop("subnets", None)
+        wanted.pop("confirm_broad_routes", None)
+    return wanted
+
+
+def same_networks(some: Sequence[str], others: Sequence[str]) -> bool:
+    """Are these the same networks, in any order and spelling? False where one is none."""
+    networks = _networks(others)
+    return networks is not None and len(networks) == len(others) and _networks(some) == networks
+
+
+def _has(instance: Instance, field: str, value: Any) -> bool:
+    if field == RECORDS:
+        return set(value) == {Row(one.name, one.type, one.value) for one in instance.dns_records.all()}
+    if field == "firewall":
+        return bool([RuleValues.of(rule) for rule in instance.firewall_rules.all()] == value)
+    if field == "pushed_routes":
+        return same_networks(instance.pushed_routes, value)
+    return bool(getattr(instance, field) == value)
+
+
+def _stays(peer: Peer, wanted: PeerChanges) -> bool:
+    """Does the peer advertise these networks already? A broad one that is not confirmed any more does not stay."""
+    if not same_networks(peer.subnets, wanted["subnets"]):
+        return False
+    confirmed = wanted.get("confirm_broad_routes", peer.confirm_broad_routes)
+    return confirmed or not any(is_broad(parse_network(text)) for text in peer.subnets)
+
+
+def _networks(texts: Sequence[str]) -> set[Network] | None:
+    try:
+        return {parse_network(text) for text in texts}
+    except ValidationError:
+        return None
