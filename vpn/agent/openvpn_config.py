@@ -5,12 +5,14 @@
     up connect disconnect            scripts
     ccd/<common name>                who may come in, with which addresses and networks; ccd_compat/ for `compat`;
                                      behind a `#` the same for the scripts: how the peer is routed, and its networks
-    shown/<common name>.<device>     which certificate a peer showed when it connected, and from which port
+    shown/<common name>.<device>     which certificate a peer showed when it connected, from which port, and the
+                                     digest of what it was pushed
     pushed_split pushed_all          what peers are told when they connect, and whose own it is: networks, or all
     pushed_dns                       what devices are told beside that: the resolver, and the domains that are searched
+    push_changed                     when one of these changed, until every session has it (see openvpn_push)
 
 What peers are told is the same for all of them, but for their own networks: kept in one place, a new site changes one
-file and not thousands. They hear of a change when they connect again.
+file and not thousands. They hear of a change when they connect again, which openvpn_renewal has them do.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ _MOST_CLIENTS: Final = 65536  # a /16 pool has fewer
 _LONGEST_SOCKET: Final = 107  # characters, unix(7)
 
 SCRIPTS: Final = ("up", "connect", "disconnect")
+PUSHED: Final = frozenset({"pushed_split", "pushed_all", "pushed_dns"})
 CRL: Final = "crl.pem"
 
 
@@ -75,6 +78,11 @@ class Layout:
     def shown(self) -> Path:
         """The directory of what peers have shown when they connected."""
         return self.directory / openvpn_scripts.SHOWN
+
+    @property
+    def push_changed(self) -> Path:
+        """Where it stands that not every session has what is pushed now."""
+        return self.directory / "push_changed"
 
 
 def ports(openvpn: OpenVPN | None) -> dict[str, int]:

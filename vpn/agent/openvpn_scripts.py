@@ -16,7 +16,7 @@ from vpn.agent.names import Names
 PROTOCOL: Final = 201
 METRIC: Final = 100
 
-# Where a peer's certificate and port are written down.
+# Where a peer's certificate and port are written down, and the digest of what it was pushed.
 SHOWN: Final = "shown"
 
 _HEAD: Final = """\
@@ -56,6 +56,7 @@ for kind in $kinds; do
     [ "$owner" = "$common_name" ] || echo "$line"
   done <"{directory}/pushed_$kind" || exit 1
 done >"$told" || exit 1
+sha256sum <"$told" >>"{directory}/{SHOWN}/$common_name.$device" || exit 1
 while read -r mark network; do
   case "$mark $network" in "# "*/*) echo "route replace $network dev $device proto {PROTOCOL} metric {METRIC}" ;; esac
 done <"$peer" | {_inside(names)} -batch -

@@ -59,17 +59,22 @@ class SessionDocument(TypedDict):
     received_bytes: int
     sent_bytes: int
     listener: str
+    push_outdated: bool
 
 
 @dataclass(frozen=True)
 class SessionReport:
-    """A session over OpenVPN: from where, since when (Unix time), its bytes, and by which listener (`udp`, ...)."""
+    """A session over OpenVPN: from where, since when (Unix time), its bytes, and by which listener (`udp`, ...).
+
+    `push_outdated` says that it would be pushed something else if it began now, so that it is about to begin anew.
+    """
 
     endpoint: str | None
     connected_since: int
     received_bytes: int
     sent_bytes: int
     listener: str
+    push_outdated: bool = False
 
     def document(self) -> SessionDocument:
         """Return the session as JSON data."""
@@ -79,6 +84,7 @@ class SessionReport:
             "received_bytes": self.received_bytes,
             "sent_bytes": self.sent_bytes,
             "listener": self.listener,
+            "push_outdated": self.push_outdated,
         }
 
 
@@ -190,6 +196,7 @@ def _sessions(document: object) -> dict[str, SessionReport]:
             _count(value.get("received_bytes"), "received_bytes"),
             _count(value.get("sent_bytes"), "sent_bytes"),
             str(listener),
+            value.get("push_outdated") is True,
         )
     return sessions
 

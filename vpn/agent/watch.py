@@ -17,9 +17,11 @@ from vpn.agent.components import dns, egress, namespace, openvpn, wireguard
 from vpn.agent.errors import AgentError
 from vpn.agent.host import Host
 from vpn.agent.lock import host_lock
+from vpn.agent.openvpn_renewal import Renewal
 
 INTERVAL: Final = 0.4  # seconds between looks at whether hubs live
 FOLLOW_INTERVAL: Final = 0.6  # seconds between looks at who came over a new protocol
+RENEW_INTERVAL: Final = 0.5  # seconds between looks at who was pushed what is no longer so
 SNAPSHOT_INTERVAL: Final = 2.0  # seconds between looks at where peers are
 LINK_INTERVAL: Final = 5.0  # seconds between looks at the links to the host, and at its rules
 CALM_AFTER: Final = 8.0  # seconds of calling peers back
@@ -38,6 +40,10 @@ class Watch:
     retry_at: dict[str, float] = field(default_factory=dict)
     # Those whose tunnel is a process: when its socket is gone, so is the tunnel.
     in_userspace: set[str] = field(default_factory=set)
+    renewal: Renewal = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.renewal = Renewal(self.host)
 
     def heal(self) -> None:
         """Restore each hub whose namespace, tunnel or resolver is not there."""
@@ -56,6 +62,11 @@ class Watch:
         for hub in self.host.state.hubs():
             for peer_id in self._each(hub, expire):
                 _say(f"{hub}: the time of {peer_id} is over")
+
+    def renew(self) -> None:
+        """Have sessions begin anew that would be pushed something else now."""
+        if count := self.renewal.look():
+            _say(f"openvpn: {count} session{'s' if count > 1 else ''} to be pushed what changed")
 
     def _each(self, hub: str, act: Callable[[Host, str], set[str]]) -> set[str]:
         """Do it for one hub; that it fails there keeps no other hub waiting."""
@@ -160,6 +171,7 @@ def watch(host: Host) -> None:
         keeper.heal: INTERVAL,
         keeper.follow: FOLLOW_INTERVAL,
         keeper.expire: INTERVAL,
+        keeper.renew: RENEW_INTERVAL,
         keeper.snapshot: SNAPSHOT_INTERVAL,
     }
     intervals |= {keeper.relink: LINK_INTERVAL, keeper.guard: LINK_INTERVAL}

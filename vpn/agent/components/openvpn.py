@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from vpn.agent import files, openvpn_config, openvpn_listeners, openvpn_process, openvpn_sessions
+from vpn.agent import files, openvpn_config, openvpn_listeners, openvpn_process, openvpn_push, openvpn_sessions
 from vpn.agent.inside import Inside
 from vpn.agent.names import COMPAT, LISTENERS, Names
 from vpn.agent.openvpn_config import Layout
@@ -77,10 +77,12 @@ def revoke(names: Names, spec: HubSpec, directory: Path) -> bool:
 
 
 def tell(spec: HubSpec, directory: Path) -> bool:
-    """Make what peers are told when they connect be what it should be; return whether it was not."""
+    """Make what peers are pushed when they connect be what it should be; return whether it was not."""
     if spec.openvpn is None:
         return False
     changed = [files.ensure(directory / name, content) for name, content in openvpn_config.pushed(spec).items()]
+    if any(changed):
+        openvpn_push.note_change(Layout(directory))
     return any(changed)
 
 
@@ -88,6 +90,7 @@ def reports(names: Names, spec: HubSpec, directory: Path) -> dict[str, SessionRe
     """Return by peer who is connected. Of two sessions of one peer it is the newer one."""
     found: dict[str, SessionReport] = {}
     layout = Layout(directory)
+    pushed = None if openvpn_push.changed_at(layout) is None else openvpn_push.Pushed(names, layout)
     for listener, sessions in openvpn_sessions.observe(spec, layout).items():
         for session in sessions:
             known = found.get(session.common_name)
@@ -101,6 +104,7 @@ def reports(names: Names, spec: HubSpec, directory: Path) -> dict[str, SessionRe
                     session.received_bytes,
                     session.sent_bytes,
                     listener,
+                    pushed is not None and pushed.is_outdated(listener, session),
                 )
     return found
 
@@ -139,10 +143,13 @@ def _ensure_files(layout: Layout, contents: dict[str, str]) -> bool:
     for directory in (layout.directory, layout.clients(False), layout.clients(True), layout.shown):
         files.private_directory(directory)
     changed = [
-        files.ensure(layout.directory / name, content, mode=0o700 if name in openvpn_config.SCRIPTS else 0o600)
+        name
         for name, content in contents.items()
+        if files.ensure(layout.directory / name, content, mode=0o700 if name in openvpn_config.SCRIPTS else 0o600)
     ]
-    return any(changed)
+    if not openvpn_config.PUSHED.isdisjoint(changed):
+        openvpn_push.note_change(layout)
+    return bool(changed)
 
 
 def _ensure_peers(layout: Layout, spec: HubSpec) -> set[str]:
