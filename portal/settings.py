@@ -203,6 +203,8 @@ HEALTH_CHECKS = {
     "worker": "vpn.jobs.heartbeat.worker_health",
     "schedule": "vpn.jobs.heartbeat.schedule_health",
 }
+# What the health page tells beside: no load balancer should turn away from the portal for it.
+HEALTH_NOTES = {"hubs": "vpn.needs.hubs_health"}
 # Without a mail server nothing is sent: staff read it on a page of theirs, and pass it on.
 EMAIL_BACKEND = "portal.mail.ShownMail"
 if env.str("EMAIL_URL", default=""):

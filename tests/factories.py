@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 
+from django.utils import timezone
+
 from portal.actions.organization import create_organization
 from portal.models import Membership, MembershipState, Organization, Role, User
 from vpn.actions.instance import create_instance
@@ -73,6 +75,7 @@ def settle(instance: Instance) -> Instance:
     Operation.objects.filter(instance=instance).update(state=OperationState.SUCCEEDED)
     instance.refresh_from_db()
     instance.state, instance.configured = InstanceState.READY, True
+    instance.observed_at = timezone.now()
     instance.applied_generation, instance.applied_epoch = instance.desired_generation, instance.epoch
     instance.save()
     instance.peers.update(applied_digest="0" * 64)

@@ -84,6 +84,32 @@ class Protocol(models.TextChoices):
     OPENVPN = "openvpn", "OpenVPN"
 
 
+class Listener(models.TextChoices):
+    """Where a hub listens, in the API's words."""
+
+    WIREGUARD = "wireguard", "WireGuard"
+    OPENVPN_UDP = "openvpn_udp", "OpenVPN over UDP"
+    OPENVPN_TCP = "openvpn_tcp", "OpenVPN over TCP"
+    OPENVPN_COMPAT = "openvpn_compat", "OpenVPN for older routers"
+
+
+class Reachability(models.TextChoices):
+    """Can devices reach a listener from outside of the hub's server?"""
+
+    PROVEN = "proven", "Proven"
+    UNPROVEN = "unproven", "Not proven from outside"
+    UNREACHABLE = "unreachable", "Unreachable"
+
+
+class ProofCause(models.TextChoices):
+    """Why a listener is not proven."""
+
+    FIREWALL = "firewall", "It answers on the server itself alone: a firewall drops what comes from outside"
+    NAT = "nat", "The address is not the server's: a router in front of it translates addresses"
+    SILENT = "silent", "It does not answer on the server itself"
+    NO_RIGHT = "no-right", "The portal may not knock from outside of the server"
+
+
 class KeyCustody(models.TextChoices):
     """Who holds a peer's private key."""
 

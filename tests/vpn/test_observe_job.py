@@ -61,6 +61,7 @@ def test_a_change_that_was_applied_while_the_hub_was_asked_is_none(instance: Ins
 
 def test_a_hub_that_is_down_was_not_observed(instance: Instance, server: Server) -> None:
     server.report = dataclasses.replace(server.report, alive=False)
+    Instance.objects.update(observed_at=None)
     observe_instance(str(instance.pk))
     assert Instance.objects.get(pk=instance.pk).observed_at is None
 

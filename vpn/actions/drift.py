@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -16,23 +14,13 @@ from vpn.actions.instance import open_operation
 from vpn.actions.operation import begin_operation
 from vpn.actions.recovery import apply_again
 from vpn.choices import OperationKind
-from vpn.models import Instance, Operation
+from vpn.needs.drift import undone_lately
 
 _SUMMARY_LENGTH = 200
-_PERIOD = timedelta(hours=1)
 # Pauses after the first, the second, ... time that the same thing was undone within the period.
 _PAUSES = tuple(timedelta(seconds=seconds) for seconds in (10, 40, 160, 600))
 # Beyond so many within the period a server is not believed at every word.
 _MOST_IN_PERIOD = 20
-_RECURRING = 3
-
-
-@dataclass(frozen=True)
-class Recurring:
-    """What comes back however often it is undone, in words, and how often it was undone within the last hour."""
-
-    sentences: list[str]
-    times: int
 
 
 def undo_drift(instance_id: UUID, found: Sequence[str]) -> bool:
@@ -42,7 +30,7 @@ def undo_drift(instance_id: UUID, found: Sequence[str]) -> bool:
     """
     with transaction.atomic():
         instance = lock_instance(instance_id)
-        earlier = _lately(instance)
+        earlier = undone_lately([instance.pk]).get(instance.pk, [])
         same = [operation for operation in earlier if set(operation.drift) & set(found)]
         if earlier and timezone.now() < earlier[0].started_at + _pause(len(same), len(earlier)):
             return False
@@ -53,19 +41,6 @@ def undo_drift(instance_id: UUID, found: Sequence[str]) -> bool:
         operation.save(update_fields=["drift", "summary"])
         apply_again(instance.pk)
     return True
-
-
-def recurring_drift(instance: Instance) -> Recurring | None:
-    """What was undone three times or more within the last hour."""
-    times = Counter(sentence for operation in _lately(instance) for sentence in set(operation.drift))
-    again = [(sentence, count) for sentence, count in times.most_common() if count >= _RECURRING]
-    return Recurring([sentence for sentence, _ in again], again[0][1]) if again else None
-
-
-def _lately(instance: Instance) -> list[Operation]:
-    """The runs of the last hour that undid something, newest first."""
-    runs = instance.operations.filter(kind=OperationKind.APPLY, started_at__gt=timezone.now() - _PERIOD)
-    return list(runs.exclude(drift=[])[: 2 * _MOST_IN_PERIOD])
 
 
 def _pause(same: int, all_of_them: int) -> timedelta:

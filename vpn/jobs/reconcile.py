@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import F, Q, Window
@@ -69,8 +69,16 @@ def reconcile_all() -> None:
     lagging = free.filter(behind, Q(retry_at=None) | Q(retry_at__lt=now), state=InstanceState.READY)
     for pk in lagging.values_list("pk", flat=True):
         queue.enqueue_apply(pk)
+    _note_lags(now)
     _ring_for_mail()
     _verify()
+
+
+def _note_lags(now: datetime) -> None:
+    """Note since when servers are behind, so that an apply that does not end is seen. Nothing new, nothing written."""
+    behind = Q(applied_generation__lt=F("desired_generation")) | ~Q(applied_epoch=F("epoch"))
+    Instance.objects.filter(behind, state=InstanceState.READY, lagging_since=None).update(lagging_since=now)
+    Instance.objects.filter(~behind, lagging_since__isnull=False).update(lagging_since=None)
 
 
 def _ring_for_mail() -> None:

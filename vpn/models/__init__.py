@@ -6,6 +6,7 @@ from vpn.models.dns_record import DnsRecord
 from vpn.models.firewall_rule import FirewallRule
 from vpn.models.idempotency import IdempotencyKey
 from vpn.models.instance import Instance
+from vpn.models.listener_proof import ListenerProof
 from vpn.models.operation import Operation, OperationStep
 from vpn.models.peer import Peer, PeerTombstone
 from vpn.models.plan_mail import PlanMail
@@ -24,6 +25,7 @@ __all__ = [
     "FirewallRule",
     "IdempotencyKey",
     "Instance",
+    "ListenerProof",
     "Operation",
     "OperationStep",
     "Peer",

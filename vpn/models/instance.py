@@ -60,7 +60,7 @@ class Instance(models.Model):
 
     public_key = models.CharField(max_length=44, unique=True)
     private_key_sealed = models.TextField()
-    # The peer that proves readiness; it exists only until the hub was proven.
+    # The peer with which the portal knocks on the hub. It may reach the hub's own address alone.
     probe_private_key_sealed = models.TextField(blank=True)
     probe_preshared_key_sealed = models.TextField(blank=True)
 
@@ -94,6 +94,12 @@ class Instance(models.Model):
     # Why the last apply failed, in an admin's words, and when it is tried again by itself.
     failure = models.CharField(max_length=400, blank=True)
     retry_at = models.DateTimeField(null=True, blank=True)
+    # Since when the server is behind the newest generation; null where it is not.
+    lagging_since = models.DateTimeField(null=True, blank=True)
+    # Those of `public_dns` that did not answer when the hub last asked them.
+    silent_resolvers = models.JSONField(default=list, blank=True)
+    # When the listeners were last knocked on from outside of the server.
+    knocked_at = models.DateTimeField(null=True, blank=True)
 
     private_key = Sealed("private_key_sealed")
     probe_private_key = Sealed("probe_private_key_sealed")

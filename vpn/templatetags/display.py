@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django import template
@@ -11,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from vpn.choices import InstanceState
 from vpn.models import Instance, Peer
+from vpn.needs import Need
 
 register = template.Library()
 
@@ -31,12 +33,13 @@ def chip(kind: str, words: str) -> SafeString:
 
 
 @register.simple_tag
-def instance_chip(instance: Instance) -> SafeString:
-    """An instance's state; ready only when its server confirmed everything."""
+def instance_chip(instance: Instance, needs: Sequence[Need]) -> SafeString:
+    """An instance's state: "Ready" only where its server confirmed everything and no need says otherwise."""
     if instance.state != InstanceState.READY:
         return chip(*_INSTANCE_CHIPS[InstanceState(instance.state)])
-    if instance.failure:
-        return chip("bad", "Changes not applied")
+    for need in needs:
+        if need.chip:
+            return chip(need.tone, need.chip)
     return chip("good", "Ready") if instance.is_settled else chip("waiting", "Applying changes")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -14,11 +15,20 @@ from portal.models import Membership
 from vpn.access import get_instance, instances_of
 from vpn.choices import InstanceState
 from vpn.models import Instance
+from vpn.needs import Need, needs_of_all, portal_needs
 from vpn.views.instance_head import head_of
 from vpn.views.outdated import outdated_of
 from vpn.views.peer_search import FILTERS, PeerSearch
 
 _UNDER_WAY = {InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING}
+
+
+@dataclass(frozen=True)
+class Row:
+    """An instance in the list, with what of it needs someone."""
+
+    instance: Instance
+    needs: list[Need]
 
 
 @require_safe
@@ -27,11 +37,14 @@ def instances(request: HttpRequest) -> HttpResponse:
     member = get_member(request)
     if not member.sees_everything:
         return redirect("my")
-    found = sorted(instances_of(member).with_peer_counts(), key=_urgency)
+    found = list(instances_of(member).with_peer_counts())
+    needs = needs_of_all(found)
+    rows = sorted((Row(one, needs[one.pk]) for one in found), key=_urgency)
     context = {
-        "instances": found,
-        "in_need": sum(needs_someone(one) for one in found),
-        "under_way": sum(one.state in _UNDER_WAY for one in found),
+        "rows": rows,
+        "in_need": sum(bool(row.needs) for row in rows),
+        "under_way": sum(row.instance.state in _UNDER_WAY for row in rows),
+        "portal_needs": portal_needs() if rows else [],
         "may_change": member.is_admin,
     }
     return render_page(request, "vpn/instances.html", context, fragment="list")
@@ -45,13 +58,9 @@ def instance(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render_page(request, "vpn/instance.html", _peers_context(request, member, found), fragment="peers")
 
 
-def needs_someone(instance: Instance) -> bool:
-    """Does this instance wait for a person?"""
-    return instance.state in {InstanceState.FAILED, InstanceState.LOST} or bool(instance.failure)
-
-
-def _urgency(instance: Instance) -> tuple[bool, bool, str]:
-    return not needs_someone(instance), instance.state not in _UNDER_WAY, instance.name.lower()
+def _urgency(row: Row) -> tuple[bool, bool, bool, str]:
+    is_bad = any(need.tone == "bad" for need in row.needs)
+    return not is_bad, not row.needs, row.instance.state not in _UNDER_WAY, row.instance.name.lower()
 
 
 def _peers_context(request: HttpRequest, member: Membership, instance: Instance) -> dict[str, object]:

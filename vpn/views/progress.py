@@ -23,6 +23,7 @@ from vpn.actions.instance import retry_instance
 from vpn.actions.operation import DEFAULT_EXPECTED_SECONDS
 from vpn.choices import InstanceState, OperationKind, OperationState, StepState
 from vpn.models import Instance, Operation, OperationStep
+from vpn.needs import needs_of
 from vpn.views.plan_words import ShownPlan
 
 # A run that takes longer than expected keeps its bar short of the end.
@@ -111,5 +112,6 @@ def _context(member: Membership, instance: Instance) -> dict[str, Any]:
         "progress": None if operation is None else progress_of(operation),
         "is_running": instance.state in {InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING},
         "is_deleting": instance.state == InstanceState.DELETING,
+        "needs": needs_of(instance),
         "may_change": member.is_admin,
     }

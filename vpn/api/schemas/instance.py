@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, ClassVar, Literal
 from uuid import UUID
@@ -12,9 +13,10 @@ from pydantic import Field
 from vpn.actions.dns import records_of
 from vpn.addressing import HUB_HOST, host_addresses
 from vpn.api.schemas.base import In, Number, Out, Text
-from vpn.choices import InstanceState, OperationState, StepState
+from vpn.choices import InstanceState, OperationState, Reachability, StepState
 from vpn.constants import DEFAULT_POOL_PREFIX
 from vpn.models import FirewallRule, Instance, Operation
+from vpn.needs import Code, Need
 from vpn.profiles.wireguard import endpoint
 
 
@@ -93,6 +95,22 @@ class EndpointsOut(Out):
     openvpn_compat: str | None = Field(description="There only while a router needs it.")
 
 
+class ReachableOut(Out):
+    """By listener: can devices reach it from outside of the server? Null where nothing listens, or nothing is known."""
+
+    wireguard: Reachability | None
+    openvpn_udp: Reachability | None
+    openvpn_tcp: Reachability | None
+    openvpn_compat: Reachability | None
+
+
+class NeedOut(Out):
+    """Something of the hub that needs someone: a stable code, and what is so and what to do, in words."""
+
+    code: str
+    message: str
+
+
 class InstanceOut(Out):
     """A hub, its settings, and how far its server has followed."""
 
@@ -107,6 +125,8 @@ class InstanceOut(Out):
             "desired_generation",
             "applied_generation",
             "endpoints",
+            "reachable",
+            "needs",
         ]
     )
 
@@ -135,7 +155,24 @@ class InstanceOut(Out):
     firewall: list[FirewallRuleOut] = []
     addresses: list[str] = Field(description="The hub's own addresses in the tunnel.")
     endpoints: EndpointsOut
+    reachable: ReachableOut = Field(description="Proven from outside or by a device, per listener.")
+    needs: list[NeedOut] = Field(description="What needs someone, the most pressing first; empty where all is well.")
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an instance's representation says beside its own row: the words of `vpn.api.status`, whether the
+    compatibility listener runs, and what `vpn.needs` says."""
+
+    status: list[str]
+    has_compat: bool
+    reachable: Mapping[str, str | None]
+    needs: Sequence[Need]
+
+
+# A hub with one of these needs is not ready, whatever was applied.
+_NOT_READY = {Code.APPLY_STUCK, Code.HUB_SILENT, Code.HUB_UNREACHABLE}
 
 
 class StepOut(Out):
@@ -168,8 +205,8 @@ class BandwidthOut(Out):
     date: date
 
 
-def show_instance(instance: Instance, status: list[str], *, has_compat: bool) -> InstanceOut:
-    """The representation; `status` are the words of `vpn.api.status`, `has_compat` as `with_compat` found it.
+def show_instance(instance: Instance, found: Found) -> InstanceOut:
+    """The representation, with what was found out about the instance beside its own row.
 
     For a list, the firewall rules should be prefetched.
     """
@@ -185,8 +222,8 @@ def show_instance(instance: Instance, status: list[str], *, has_compat: bool) ->
             "configured": instance.configured,
             "rsa_ready": bool(instance.server_certificate),
             "diffie_hellman_ready": bool(instance.tls_crypt_key_sealed),
-            "server_ready": instance.server_ready,
-            "status": status,
+            "server_ready": instance.server_ready and not any(need.code in _NOT_READY for need in found.needs),
+            "status": found.status,
             "desired_generation": instance.desired_generation,
             "applied_generation": instance.applied_generation,
             "pool": [instance.pool_v4, instance.pool_v6],
@@ -199,7 +236,9 @@ def show_instance(instance: Instance, status: list[str], *, has_compat: bool) ->
             "firewall_policy": instance.firewall_policy,
             "firewall": [_rule(rule) for rule in instance.firewall_rules.all()],
             "addresses": [f"{address}/{prefix}" for address, prefix in zip(hub, prefixes, strict=True)],
-            "endpoints": _endpoints(instance, has_compat=has_compat),
+            "endpoints": _endpoints(instance, has_compat=found.has_compat),
+            "reachable": found.reachable,
+            "needs": [{"code": need.code, "message": need.text} for need in found.needs],
             "created_at": instance.created_at,
         }
     )

@@ -1,0 +1,49 @@
+"""What somebody else changes on a server again and again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from django.utils import timezone
+
+from vpn.choices import OperationKind
+from vpn.models import Instance, Operation
+
+PERIOD: Final = timedelta(hours=1)
+_RECURRING: Final = 3
+
+
+@dataclass(frozen=True)
+class Recurring:
+    """What comes back however often it is undone, in words, and how often it was undone within the last hour."""
+
+    sentences: list[str]
+    times: int
+
+
+def undone_lately(instances: Collection[UUID]) -> dict[UUID, list[Operation]]:
+    """By instance the runs of the last hour that undid something, newest first; one query."""
+    runs = Operation.objects.filter(
+        instance__in=instances, kind=OperationKind.APPLY, started_at__gt=timezone.now() - PERIOD
+    )
+    found: dict[UUID, list[Operation]] = {}
+    for operation in runs.exclude(drift=[]):
+        found.setdefault(operation.instance_id, []).append(operation)
+    return found
+
+
+def recurring_drift(instance: Instance) -> Recurring | None:
+    """What was undone three times or more within the last hour."""
+    return recurring_in(undone_lately([instance.pk]).get(instance.pk, []))
+
+
+def recurring_in(runs: Collection[Operation]) -> Recurring | None:
+    """What these runs undid three times or more."""
+    times = Counter(sentence for operation in runs for sentence in set(operation.drift))
+    again = [(sentence, count) for sentence, count in times.most_common() if count >= _RECURRING]
+    return Recurring([sentence for sentence, _ in again], again[0][1]) if again else None

@@ -1,0 +1,101 @@
+"""What the needs of hubs are read from: a constant number of queries, however many hubs there are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+from typing import Final
+from uuid import UUID
+
+from django.db.models import Count, Q
+from django.utils import timezone
+
+from vpn.choices import InstanceState, OperationState, PeerType, Protocol, Reachability
+from vpn.constants import HANDSHAKE_TIMEOUT
+from vpn.models import Instance, ListenerProof, Operation, Peer
+from vpn.needs.drift import Recurring, recurring_in, undone_lately
+
+
+@dataclass(frozen=True)
+class SilentSite:
+    """A site that was connected and is not any more."""
+
+    name: str
+    peer_id: UUID
+    since: datetime
+
+
+@dataclass
+class Facts:
+    """What rows beside the instance's own say of one hub."""
+
+    failing: list[ListenerProof] = field(default_factory=list)
+    proven: int = 0
+    silent_sites: list[SilentSite] = field(default_factory=list)
+    # How many delivered profiles point to each address that is not the hub's any more.
+    left_addresses: dict[str, int] = field(default_factory=dict)
+    recurring: Recurring | None = None
+    # The runs that have not ended, by kind: when they began, and how long they were expected to take.
+    running: dict[str, Operation] = field(default_factory=dict)
+
+
+_UNSETTLED: Final = (InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING)
+
+
+def facts_of(instances: Sequence[Instance]) -> dict[UUID, Facts]:
+    """The facts by instance: five queries at most."""
+    facts = {instance.pk: Facts() for instance in instances}
+    ready = [instance.pk for instance in instances if instance.state == InstanceState.READY]
+    unsettled = [instance.pk for instance in instances if instance.state in _UNSETTLED]
+    if ready:
+        _add_proofs(facts, ready)
+        _add_silent_sites(facts, ready)
+        _add_left_addresses(facts, [instance for instance in instances if instance.state == InstanceState.READY])
+        for pk, runs in undone_lately(ready).items():
+            facts[pk].recurring = recurring_in(runs)
+    if unsettled:
+        for operation in Operation.objects.filter(instance__in=unsettled, state=OperationState.RUNNING):
+            facts[operation.instance_id].running[operation.kind] = operation
+    return facts
+
+
+def _add_proofs(facts: dict[UUID, Facts], ready: Collection[UUID]) -> None:
+    for proof in ListenerProof.objects.filter(instance__in=ready):
+        if proof.state == Reachability.PROVEN:
+            facts[proof.instance_id].proven += 1
+        else:
+            facts[proof.instance_id].failing.append(proof)
+
+
+def _add_silent_sites(facts: dict[UUID, Facts], ready: Collection[UUID]) -> None:
+    before = timezone.now() - timedelta(seconds=HANDSHAKE_TIMEOUT)
+    away = Q(protocol=Protocol.WIREGUARD) | Q(protocol=Protocol.OPENVPN, connected_from=None)
+    sites = Peer.objects.admitted().filter(away, instance__in=ready, type=PeerType.SITE, last_handshake__lte=before)
+    rows = sites.order_by("last_handshake").values_list("instance_id", "pk", "site__name", "last_handshake")
+    for instance_id, pk, name, since in rows:
+        if since is not None:
+            facts[instance_id].silent_sites.append(SilentSite(name, pk, since))
+
+
+def _add_left_addresses(facts: dict[UUID, Facts], ready: Sequence[Instance]) -> None:
+    own = {
+        instance.pk: set(instance.server.addresses)
+        for instance in ready
+        if instance.server is not None and instance.server.addresses
+    }
+    peers = Peer.objects.admitted().filter(instance__in=own).exclude(delivered_host="")
+    # Nearly all point to an address that is right: grouped, they are a row each hub.
+    rows = peers.order_by().values_list("instance_id", "delivered_host").annotate(count=Count("pk"))
+    for instance_id, host, count in rows:
+        if host not in own[instance_id] and _is_address(host):
+            facts[instance_id].left_addresses[host] = count
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

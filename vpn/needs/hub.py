@@ -1,0 +1,86 @@
+"""The needs of hubs, the most pressing first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from django.utils import timezone
+
+from vpn.choices import InstanceState, OperationKind, Reachability
+from vpn.models import Instance
+from vpn.needs import words
+from vpn.needs.facts import Facts, facts_of
+from vpn.needs.need import Need
+
+# The hub is asked every few seconds. Silence this long means that no worker asks, or that the hub does not answer.
+SILENCE: Final = timedelta(seconds=60)
+# An apply job ends after 30 s, and the claim of one that died after 45 s: another has ended well by then.
+APPLY_PATIENCE: Final = timedelta(seconds=90)
+TEARDOWN_PATIENCE: Final = timedelta(minutes=3)
+_PROVISION_FACTOR: Final = 2
+
+
+def needs_of(instance: Instance) -> list[Need]:
+    """What of this hub needs someone; empty where all is well. Four queries at most."""
+    return needs_of_all([instance])[instance.pk]
+
+
+def needs_of_all(instances: Sequence[Instance]) -> dict[UUID, list[Need]]:
+    """`needs_of` by instance, with a constant number of queries. Their servers should be joined."""
+    facts = facts_of(instances)
+    return {instance.pk: list(_needs(instance, facts[instance.pk])) for instance in instances}
+
+
+def _needs(instance: Instance, facts: Facts) -> Iterator[Need]:
+    if instance.state == InstanceState.READY:
+        yield from _of_running_hub(instance, facts)
+        return
+    if instance.state == InstanceState.LOST:
+        yield words.lost(instance)
+    elif instance.state == InstanceState.FAILED:
+        yield words.provisioning_failed(instance)
+    elif instance.state == InstanceState.DELETING:
+        run = facts.running.get(OperationKind.DESTROY)
+        if run is not None and timezone.now() - run.started_at > TEARDOWN_PATIENCE:
+            yield words.deletion_stuck(run.started_at)
+    else:
+        run = facts.running.get(OperationKind.PROVISION)
+        if run is not None and timezone.now() - run.started_at > _longest(run.expected_seconds):
+            yield words.provisioning_stuck(run.started_at)
+
+
+def _longest(expected_seconds: int) -> timedelta:
+    return max(timedelta(seconds=_PROVISION_FACTOR * expected_seconds), timedelta(minutes=2))
+
+
+def _of_running_hub(instance: Instance, facts: Facts) -> Iterator[Need]:
+    now = timezone.now()
+    if instance.failure:
+        yield words.apply_failed(instance)
+    elif not instance.is_settled and instance.lagging_since and now - instance.lagging_since > APPLY_PATIENCE:
+        yield words.apply_stuck(instance.lagging_since)
+    is_silent = instance.observed_at is None or instance.observed_at < now - SILENCE
+    if is_silent:
+        yield words.hub_silent(instance)
+    yield from _of_listeners(instance, facts)
+    asked = instance.public_dns
+    if asked and set(asked) <= set(instance.silent_resolvers):
+        yield words.resolver_silent(instance)
+    if facts.silent_sites and not is_silent:
+        yield words.sites_silent(facts.silent_sites)
+    if facts.left_addresses:
+        yield words.address_changed(instance, facts.left_addresses)
+    if facts.recurring is not None:
+        yield words.drift_recurring(facts.recurring)
+
+
+def _of_listeners(instance: Instance, facts: Facts) -> Iterator[Need]:
+    unreachable = [proof for proof in facts.failing if proof.state == Reachability.UNREACHABLE]
+    unproven = [proof for proof in facts.failing if proof.state == Reachability.UNPROVEN]
+    if unreachable:
+        yield words.unreachable(instance, unreachable, is_partial=facts.proven > 0)
+    if unproven:
+        yield words.unproven(instance, unproven, is_partial=facts.proven > 0)

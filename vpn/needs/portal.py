@@ -1,0 +1,78 @@
+"""What of the portal itself needs someone, and how its hubs are, for whoever operates it."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Final
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from vpn.models import Instance
+from vpn.needs.hub import needs_of_all
+from vpn.needs.need import Code, Need
+
+logger = logging.getLogger(__name__)
+_OK: Final = "ok"
+# What whoever operates the portal has to look at. The rest is the business of each organization's admins.
+_OPERATORS: Final = {
+    Code.LOST: "lost",
+    Code.HUB_SILENT: "not heard of",
+    Code.HUB_UNREACHABLE: "not reachable from outside",
+    Code.APPLY_STUCK: "with changes that do not get through",
+    Code.APPLY_FAILED: "with changes that were refused",
+    Code.PROVISIONING_FAILED: "not created",
+    Code.PROVISIONING_STUCK: "not created in time",
+    Code.DELETION_STUCK: "not taken down in time",
+}
+
+
+def portal_needs() -> list[Need]:
+    """What keeps the portal from knowing how its hubs are: the same checks as /healthz."""
+    return [
+        Need(
+            Code.PORTAL_DEGRADED,
+            "The portal does not work as it should",
+            answer,
+            "What pages say of hubs may be out of date. Whoever operates the portal sees the rest under “healthz”.",
+        )
+        for answer in map(_answer, settings.HEALTH_CHECKS.values())
+        if answer != _OK
+    ]
+
+
+def hubs_health() -> str:
+    """ "ok", or how many hubs need whoever operates the portal, and why; names nobody's hub."""
+    instances = list(Instance.objects.select_related("server").only(*_COLUMNS))
+    needs = needs_of_all(instances)
+    first = [next((need.code for need in needs[one.pk] if need.code in _OPERATORS), None) for one in instances]
+    counts = Counter(code for code in first if code is not None)
+    if not counts:
+        return _OK
+    parts = ", ".join(f"{count} {_OPERATORS[code]}" for code, count in counts.most_common())
+    return f"{counts.total()} of {len(instances)} hubs need someone: {parts}."
+
+
+_COLUMNS: Final = (
+    "state",
+    "failure",
+    "server",
+    "port_base",
+    "public_dns",
+    "silent_resolvers",
+    "observed_at",
+    "lagging_since",
+    "epoch",
+    "applied_epoch",
+    "applied_generation",
+    "desired_generation",
+)
+
+
+def _answer(path: str) -> str:
+    try:
+        return str(import_string(path)())
+    except Exception:
+        logger.exception("The health check %s failed", path)
+        return "One of the portal's own checks could not be made."

@@ -1,0 +1,22 @@
+"""Which listeners of a hub devices can reach from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from vpn.choices import Listener
+from vpn.models import Instance, ListenerProof
+
+
+def reachable(instance: Instance) -> dict[str, str | None]:
+    """By listener `proven`, `unproven` or `unreachable`; None where nothing listens, or nothing is known yet."""
+    return reachable_of_all([instance.pk])[instance.pk]
+
+
+def reachable_of_all(instances: Collection[UUID]) -> dict[UUID, dict[str, str | None]]:
+    """`reachable` of many instances; one query."""
+    found: dict[UUID, dict[str, str | None]] = {pk: dict.fromkeys(Listener.values) for pk in instances}
+    for proof in ListenerProof.objects.filter(instance__in=instances):
+        found[proof.instance_id][proof.listener] = proof.state
+    return found
