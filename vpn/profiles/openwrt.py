@@ -2,6 +2,10 @@
 
 Sections have names of their own, so that the next run replaces them. A missing one is "Entry not found" in the
 terminal, and no harm.
+
+OpenVPN is a service of its own up to OpenWrt 25.12 (/etc/config/openvpn, openvpn.init). Later packages have a protocol
+of netifd instead: when they are installed they turn each section of /etc/config/openvpn into an interface, but for one
+whose name an interface has already.
 """
 
 from __future__ import annotations
@@ -35,6 +39,11 @@ from vpn.profiles.wireguard import WireGuardProfile
 ZONE_LENGTH = 11
 # The package manager from here on is apk.
 APK = (25, 12)
+# OpenVPN is a protocol of netifd from here on.
+NETIFD_OPENVPN = (26,)
+_RESTART = "service network restart"
+
+_NO_VERSION = " OpenWrt newer than 25.12 has no such service: enter the site's version, and take the files again."
 
 
 def quoted(text: str) -> str:
@@ -73,8 +82,7 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
         *_section("network", f"{device}_hub", f"wireguard_{device}", hub, allowed),
         *_firewall(device),
     ]
-    needs = Step("Install WireGuard once.", commands=_install(router, "wireguard-tools", "luci-proto-wireguard"))
-    steps = [needs, *_steps(router)]
+    steps = [_install_step(router, "WireGuard", "wireguard-tools", "luci-proto-wireguard"), *_steps(router)]
     if profile.private_key is None:
         steps.append(
             Step(
@@ -86,24 +94,27 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
                 ),
             )
         )
-    return RouterProfile(_files(router, profile.name, lines), tuple(steps))
+    return RouterProfile(_files(router, profile.name, lines, "WireGuard"), tuple(steps))
 
 
 def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
     """The batch and the .ovpn file that it refers to. Raises ValueError for a value that its place cannot hold."""
     device, tag = device_of(router), tag_of(router)
     path = f"/etc/openvpn/{tag}.ovpn"
-    lines = [
-        *_gone(device),
-        *_section("openvpn", device, "openvpn", {"enabled": "1", "config": path}),
-        *_section("network", device, "interface", {"proto": "none", "device": device}),
-        *_firewall(device),
-    ]
+    by_netifd = version_of(Platform.OPENWRT, router.version) >= NETIFD_OPENVPN
+    # netifd adds a default route through the tunnel, whatever the hub pushes, unless it is told not to.
+    own = {"config": path, "defaultroute": "1" if profile.route_all else "0"}
+    lines = [*_gone(device), *_tunnel(device, own, by_netifd=by_netifd), *_firewall(device)]
     file = ProfileFile(
         f"{tag}.ovpn", with_device(ovpn.render(profile), device), ovpn.CONTENT_TYPE, "Profile for OpenVPN"
     )
+    if by_netifd:
+        install, start = _install_step(router, "OpenVPN", "openvpn-openssl"), f"ifup {device}"
+    else:
+        install = Step("Install OpenVPN once.", commands=_install(router, "openvpn-openssl"))
+        start = "service openvpn restart"
     steps = (
-        Step("Install OpenVPN once.", commands=_install(router, "openvpn-openssl")),
+        install,
         Step(
             f"Copy {tag}.ovpn to {path}, and keep it over upgrades.",
             commands=(
@@ -112,9 +123,32 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
             ),
         ),
         *_steps(router),
-        Step("Start it.", commands=("service openvpn restart",)),
+        Step(f"Start it.{'' if router.version else _NO_VERSION}", commands=(start,)),
     )
-    return RouterProfile((file, *_files(router, profile.name, lines)), steps)
+    restarts = ("OpenVPN",) if by_netifd else ()
+    return RouterProfile((file, *_files(router, profile.name, lines, *restarts)), steps)
+
+
+def _tunnel(device: str, own: dict[str, str], *, by_netifd: bool) -> list[str]:
+    if by_netifd:
+        return _section("network", device, "interface", {"proto": "openvpn", **own})
+    return [
+        *_section("openvpn", _service(device), "openvpn", {"enabled": "1", **own}),
+        *_section("network", device, "interface", {"proto": "none", "device": device}),
+    ]
+
+
+def _service(device: str) -> str:
+    """The section of the OpenVPN service: not called as an interface is, or later packages would leave it out."""
+    return f"{device}_ov"
+
+
+def _install_step(router: SiteRouter, what: str, *packages: str) -> Step:
+    return Step(
+        f"Install {what} once. The network has to restart for it, which interrupts connections for some seconds: a "
+        "reload does not load a new protocol.",
+        commands=(*_install(router, *packages), _RESTART),
+    )
 
 
 def _install(router: SiteRouter, *packages: str) -> tuple[str, ...]:
@@ -132,6 +166,8 @@ def _steps(router: SiteRouter) -> tuple[Step, ...]:
             commands=(
                 f"uci batch < /tmp/{tag}.uci",
                 f"rm /tmp/{tag}.uci",
+                # Ends what ran over OpenVPN and has no section any more, before another interface takes its name.
+                "[ ! -e /etc/init.d/openvpn ] || service openvpn reload",
                 "service network reload",
                 "service firewall reload",
             ),
@@ -139,11 +175,13 @@ def _steps(router: SiteRouter) -> tuple[Step, ...]:
     )
 
 
-def _files(router: SiteRouter, name: str, lines: list[str]) -> tuple[ProfileFile, ...]:
+def _files(router: SiteRouter, name: str, lines: list[str], *restarts: str) -> tuple[ProfileFile, ...]:
+    """The two batches. `restarts` names what needs a restart of the network after its first install."""
     tag, label = tag_of(router), plain_label(name)
     undo = [*_gone(device_of(router)), *_commits()]
+    notes = [f"# After the first install of {what}: {_RESTART} (a reload does not load it)" for what in restarts]
     return (
-        ProfileFile(f"{tag}.uci", _text(label, [*lines, *_commits()]), TEXT, "Commands for uci batch"),
+        ProfileFile(f"{tag}.uci", _text(label, [*notes, *lines, *_commits()]), TEXT, "Commands for uci batch"),
         ProfileFile(f"{tag}-remove.uci", _text(f"Removes {label}", undo), TEXT, "Commands that remove it again"),
     )
 
@@ -167,9 +205,11 @@ def _section(
 
 
 def _gone(device: str) -> list[str]:
-    network = [f"network.{device}", f"network.{device}_hub"]
+    # The service was called as the interface is in earlier files, and later packages make it an interface.
+    service = _service(device)
+    network = [f"network.{device}", f"network.{device}_hub", f"network.{service}"]
     firewall = [f"firewall.{device}{part}" for part in ("", "_in", "_out", "_ping")]
-    return [f"delete {name}" for name in (*network, *firewall, f"openvpn.{device}")]
+    return [f"delete {name}" for name in (*network, *firewall, f"openvpn.{device}", f"openvpn.{service}")]
 
 
 def _firewall(device: str) -> list[str]:

@@ -16,6 +16,7 @@ from vpn.profiles.openwrt import quoted
 Sections = dict[str, dict[str, str | list[str]]]
 
 DEVICE = "vpn_1f2e3d4c"
+PACKAGES = ("network", "openvpn")
 NAME = re.compile(r"(network|firewall|openvpn)(\.[A-Za-z0-9_]+){1,2}")
 
 
@@ -111,10 +112,51 @@ def test_openvpn() -> None:
     assert [file.filename for file in files] == ["vpn-1f2e3d4c.ovpn", "vpn-1f2e3d4c.uci", "vpn-1f2e3d4c-remove.uci"]
     sections = parse(files[1].content)
     path = "/etc/openvpn/vpn-1f2e3d4c.ovpn"
-    assert sections[f"openvpn.{DEVICE}"] == {"type": "openvpn", "enabled": "1", "config": path}
+    service = {"type": "openvpn", "enabled": "1", "config": path, "defaultroute": "0"}
+    assert sections[f"openvpn.{DEVICE}_ov"] == service
     assert sections[f"network.{DEVICE}"] == {"type": "interface", "proto": "none", "device": DEVICE}
     assert f"\ndev {DEVICE}\ndev-type tun\n" in files[0].content
     assert "PRIVATE KEY" not in files[1].content
+
+
+@pytest.mark.parametrize("version", ["", "OpenWrt 21.02.7", "OpenWrt 25.12.0", "OpenWrt SNAPSHOT, r28000-1234567"])
+def test_no_interface_has_the_name_of_the_service(version: str) -> None:
+    router = dataclasses.replace(ROUTER, version=version)
+    sections = parse(openwrt.openvpn(openvpn(compat=False), router).files[1].content)
+    names = [{key.partition(".")[2] for key in sections if key.startswith(f"{package}.")} for package in PACKAGES]
+    assert not names[0] & names[1]
+
+
+def test_a_package_that_knows_no_service_gets_an_interface() -> None:
+    router = dataclasses.replace(ROUTER, version="OpenWrt SNAPSHOT, r28000-1234567")
+    made = openwrt.openvpn(openvpn(compat=False), router)
+    sections = parse(made.files[1].content)
+    path = "/etc/openvpn/vpn-1f2e3d4c.ovpn"
+    interface = {"type": "interface", "proto": "openvpn", "config": path, "defaultroute": "0"}
+    assert sections[f"network.{DEVICE}"] == interface
+    assert not [key for key in sections if key.startswith("openvpn.")]
+    assert "service network restart" in made.steps[0].commands
+    assert made.steps[-1].commands == (f"ifup {DEVICE}",)
+
+
+def test_the_section_of_an_earlier_file_goes() -> None:
+    earlier: Sections = {f"openvpn.{DEVICE}": {"type": "openvpn"}, f"network.{DEVICE}_ov": {"type": "interface"}}
+    for made in (openwrt.wireguard(WIREGUARD, ROUTER), openwrt.openvpn(openvpn(compat=False), ROUTER)):
+        for file in made.files[-2:]:
+            assert not set(earlier) & set(parse(file.content, dict(earlier)))
+
+
+def test_the_first_install_restarts_the_network() -> None:
+    made = openwrt.wireguard(WIREGUARD, ROUTER)
+    assert made.steps[0].commands[-1] == "service network restart"
+    assert "# After the first install of WireGuard: service network restart" in made.files[0].content
+
+
+def test_the_service_lets_go_of_the_interface_before_it_changes() -> None:
+    for made in (openwrt.wireguard(WIREGUARD, ROUTER), openwrt.openvpn(openvpn(compat=False), ROUTER)):
+        commands = [command for step in made.steps for command in step.commands]
+        reload = commands.index("[ ! -e /etc/init.d/openvpn ] || service openvpn reload")
+        assert reload < commands.index("service network reload")
 
 
 def test_a_second_run_changes_nothing_and_the_removal_leaves_nothing() -> None:
