@@ -66,6 +66,11 @@ def unseal(sealed: str, *, table: str, row: str, field: str) -> str:
     raise UnsealError(f"{table}.{field} was sealed under a key that is not in SECRET_KEYS")
 
 
+def openable_prefixes() -> list[str]:
+    """How sealed values begin that one of the configured keys opens."""
+    return [f"{_VERSION}:{_key_id(secret)}:" for secret in settings.SECRET_KEYS]
+
+
 def _place(table: str, row: str, field: str) -> bytes:
     return f"{table}\x1f{row}\x1f{field}".encode()
 
@@ -74,11 +79,13 @@ class Sealed:
     """A model attribute that reads and writes the plain text of a sealed column.
 
     `private_key = Sealed("private_key_sealed")` beside a TextField of that name; empty stays empty. The row needs
-    its primary key before the first write, so models with sealed columns use UUID keys.
+    its primary key before the first write, so models with sealed columns use UUID keys. `lasting` is false where the
+    row is of use for hours only, so that a lost key does no harm.
     """
 
-    def __init__(self, column: str) -> None:
+    def __init__(self, column: str, *, lasting: bool = True) -> None:
         self.column = column
+        self.lasting = lasting
 
     @overload
     def __get__(self, instance: None, owner: type[Any]) -> Sealed: ...

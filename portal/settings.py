@@ -200,6 +200,7 @@ ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
 # Asked by /healthz, by name: each answers "ok" or a sentence.
 HEALTH_CHECKS = {
+    "keys": "portal.seals.health",
     "worker": "vpn.jobs.heartbeat.worker_health",
     "schedule": "vpn.jobs.heartbeat.schedule_health",
 }

@@ -56,6 +56,11 @@ const silence = (is) => document.getElementById("silence")?.toggleAttribute("hid
 document.addEventListener("htmx:sendError", () => silence(true));
 document.addEventListener("htmx:afterOnLoad", () => silence(false));
 
+// The database was busy for too long: what is typed stands in the page still, and can be sent again.
+const busyNotice = (is) => document.getElementById("busy")?.toggleAttribute("hidden", !is);
+document.addEventListener("htmx:responseError", (event) => busyNotice(event.detail.xhr.status === 503));
+document.addEventListener("htmx:afterSwap", () => busyNotice(false));
+
 // data-gone: where to go when what the region shows no longer exists.
 document.addEventListener("htmx:responseError", (event) => {
   const region = event.detail.elt;

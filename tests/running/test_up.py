@@ -111,3 +111,30 @@ def test_a_taken_port_stops_it(portal: RunningPortal) -> None:
 
 def _is_another(portal: RunningPortal, name: str, before: int) -> bool:
     return portal.pid(name) != before
+
+
+def test_a_database_without_its_keys_does_not_start(portal: RunningPortal) -> None:
+    portal.start()
+    portal.await_healthy()
+    sealed = "from tests.factories import make_instance, make_organization; make_instance(make_organization())"
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "-c", sealed],
+        cwd=CLONE,
+        env=portal.environ | {"DJANGO_SETTINGS_MODULE": "portal.settings"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    portal.stop()
+    kept = portal.layout.secret_keys.read_text()
+
+    portal.layout.secret_keys.unlink()
+    refused = run_up(portal.environ)
+    assert refused.returncode == 1
+    assert "secrets that no key here opens (1 instances)" in refused.stderr
+    assert str(portal.layout.secret_keys) in refused.stderr
+
+    # As it says: the old key as a further line.
+    portal.layout.secret_keys.write_text(portal.layout.secret_keys.read_text() + kept)
+    portal.start()
+    assert portal.await_healthy()["keys"] == "ok"

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from portal.sealing import UnsealError
 from vpn.actions import lease
 from vpn.actions.operation import begin_operation
 from vpn.actions.progress import begin_step, fail_operation, finish_operation, finish_step, next_step, reopen_operation
@@ -57,16 +58,21 @@ def _apply_claimed(pk: UUID, token: UUID) -> bool:
         operation = _operation(pk, desired)
         desired, report = send(pk, desired)
         return _conclude(pk, token, operation, desired, report)
-    except (AgentError, Unreachable, Unsettled) as error:
+    except (AgentError, Unreachable, Unsettled, UnsealError) as error:
         message = describe(error)
         logger.warning("Applying instance %s failed: %s", pk, message)
+        if operation is None and isinstance(error, UnsealError):
+            operation = _operation(pk, None)
         if operation is not None:
             _note_failure(pk, token, operation, message)
         return False
 
 
-def _operation(pk: UUID, desired: Desired) -> Operation:
-    """The operation that people see: the one that is still open or failed for the same change, else a new one."""
+def _operation(pk: UUID, desired: Desired | None) -> Operation:
+    """The operation that people see: the one that is still open or failed for the same change, else a new one.
+
+    `desired` is None where it could not be compiled.
+    """
     with transaction.atomic():
         instance = Instance.objects.get(pk=pk)
         last = instance.operations.filter(kind=OperationKind.APPLY).first()
@@ -74,9 +80,10 @@ def _operation(pk: UUID, desired: Desired) -> Operation:
             reopen_operation(last)
             operation = last
         else:
-            operation = begin_operation(instance, OperationKind.APPLY, _summary(instance, desired))
-        waiting = ChangePlan.objects.filter(instance=instance, operation=None, generation__lte=desired.generation)
-        waiting.update(operation=operation)
+            operation = begin_operation(instance, OperationKind.APPLY, _summary(instance, desired) if desired else "")
+        waiting = ChangePlan.objects.filter(instance=instance, operation=None)
+        if desired is not None:
+            waiting.filter(generation__lte=desired.generation).update(operation=operation)
         step = next_step(operation)
         if step is not None:
             begin_step(step)
@@ -175,4 +182,6 @@ def describe(error: Exception) -> str:
         return error.message
     if isinstance(error, Unsettled):
         return "Changes came faster than they could be applied. It will be tried again in a moment."
+    if isinstance(error, UnsealError):
+        return f"A secret of this hub cannot be opened: {error}. Put that key back, then start the portal again."
     return str(error)

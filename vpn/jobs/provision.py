@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from portal.exceptions import NotPossible
+from portal.sealing import UnsealError
 from vpn import keys
 from vpn.actions import lease
 from vpn.actions.certificates import ensure_certificates
@@ -75,7 +76,7 @@ def _run_steps(pk: UUID, token: UUID, operation: Operation, steps: dict[str, Cal
         begin_step(step)
         try:
             message = steps[step.name](pk, token)
-        except (AgentError, Unreachable, Unsettled, StepFailed) as error:
+        except (AgentError, Unreachable, Unsettled, UnsealError, StepFailed) as error:
             _fail(pk, operation, step, describe(error))
             return False
         except Instance.DoesNotExist:

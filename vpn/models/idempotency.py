@@ -26,7 +26,7 @@ class IdempotencyKey(models.Model):
     answer_sealed = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
-    answer = Sealed("answer_sealed")
+    answer = Sealed("answer_sealed", lasting=False)
 
     class Meta:
         indexes: ClassVar[list[models.Index]] = [models.Index(fields=["created_at"], name="idempotency_key_age")]

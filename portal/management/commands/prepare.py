@@ -15,6 +15,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
+from portal import seals
 from portal.actions.organization import create_organization
 from portal.models import User
 
@@ -31,6 +32,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare everything that is missing."""
         call_command("migrate", interactive=False, verbosity=0)
+        if wrong := seals.complaint():
+            raise CommandError(wrong)
         _collect_static()
         reason = os.environ.get("HUBS_UNAVAILABLE_REASON", "") if not settings.HUBS_AVAILABLE else None
         with transaction.atomic():
