@@ -9,7 +9,7 @@ A peer is known by its host number within its instance's pool; its IPv4 and its 
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -25,7 +25,7 @@ from vpn.constants import (
 )
 
 Network: TypeAlias = IPv4Network | IPv6Network
-FaultCode: TypeAlias = Literal["duplicate", "broad_unconfirmed", "reserved", "overlap"]
+FaultCode: TypeAlias = Literal["duplicate", "broad_unconfirmed", "nested_unconfirmed", "reserved", "overlap"]
 
 RESERVED_NETWORKS: tuple[tuple[Network, str], ...] = (*RESERVED_NETWORKS_V4, *RESERVED_NETWORKS_V6)
 PRIVATE_NETWORKS: tuple[Network, ...] = (*PRIVATE_NETWORKS_V4, *PRIVATE_NETWORKS_V6)
@@ -175,40 +175,66 @@ def subnet_faults(
     pool_v6: IPv6Network,
     others: Iterable[Claim],
     confirm_broad: bool,
+    advertised: Collection[Network] = (),
 ) -> list[Fault]:
     """Every reason why a site peer may not advertise `networks`, in their order; an empty list where it may.
 
-    `others` are the claims of the instance's other peers. The more specific route wins, so a confirmed broad route
-    may contain the pool, reserved ranges and others' subnets, and another peer's broad route stands in nobody's
-    way; only the very same broad route on two peers is a conflict.
+    `others` are the claims of the instance's other peers, `advertised` what the peer advertises already, which was
+    confirmed then. The more specific route wins: networks of two peers may nest once that is confirmed, and a
+    confirmed network may contain the pool. Equal networks are a conflict, and so is a network inside the pool.
     """
     faults: list[Fault] = []
     seen: set[Network] = set()
-    claims = [Claim("the instance's pool", pool_v4), Claim("the instance's pool", pool_v6), *others]
+    pools = [Claim("the instance's pool", pool_v4), Claim("the instance's pool", pool_v6)]
+    others = list(others)
     for network in networks:
         if network in seen:
             faults.append(Fault(network, "duplicate", f"{network} is listed twice. Remove one of them."))
             continue
         seen.add(network)
-        fault = _fault(network, claims, confirm_broad)
+        confirmed = confirm_broad or network in advertised
+        fault = _fault(network, confirmed) or _conflict(network, pools, others)
+        if fault is None and not confirmed:
+            fault = _unconfirmed_nesting(network, pools, others)
         if fault is not None:
             faults.append(fault)
     return faults
 
 
-def _fault(network: Network, claims: Iterable[Claim], confirm_broad: bool) -> Fault | None:
+def _fault(network: Network, confirmed: bool) -> Fault | None:
     reason = reserved_reason(network)
     if reason is not None:
         return Fault(network, "reserved", f"{network} cannot be advertised, as {reason}.")
-    broad = is_broad(network)
-    if broad and not confirm_broad:
+    if is_broad(network) and not confirmed:
         return Fault(network, "broad_unconfirmed", _broad_message(network))
-    for claim in claims:
+    return None
+
+
+def _conflict(network: Network, pools: Iterable[Claim], others: Iterable[Claim]) -> Fault | None:
+    """What no confirmation helps against: a network that another one has, or a part of the pool."""
+    for claim in others:
         if network == claim.network:
             return Fault(network, "overlap", f"{network} is advertised by {claim.owner} already.")
-        if not broad and not is_broad(claim.network) and overlaps(network, claim.network):
-            message = f"{network} overlaps {claim.network} of {claim.owner}. Choose ranges that do not overlap."
+    for pool in pools:
+        if contains(pool.network, network):
+            message = f"{network} overlaps {pool.network} of {pool.owner}. Choose ranges that do not overlap."
             return Fault(network, "overlap", message)
+    return None
+
+
+def _unconfirmed_nesting(network: Network, pools: Iterable[Claim], others: Iterable[Claim]) -> Fault | None:
+    """What goes once it is confirmed. A broad route of another peer was confirmed with all that it contains."""
+    for claim in (*others, *pools):
+        if is_broad(claim.network) or is_broad(network) or not overlaps(network, claim.network):
+            continue
+        inside = contains(claim.network, network)
+        words = (
+            f"{network} lies within {claim.network} of {claim.owner} and would take its traffic from there"
+            if inside
+            else f"{network} contains {claim.network} of {claim.owner}, which keeps its traffic"
+        )
+        message = f"{words}: the more specific route wins. Confirm that to add it."
+        return Fault(network, "nested_unconfirmed", message)
     return None
 
 

@@ -33,6 +33,9 @@ MAX_POOL_PREFIX: Final = 24
 BROAD_PREFIX_V4: Final = 8
 BROAD_PREFIX_V6: Final = 32
 
+# The code of a refusal that `confirm_broad_routes` lifts: networks of two peers, one inside the other.
+SUBNET_NESTED: Final = "subnet-nested"
+
 # WireGuard renews its keys every 120 s and gives a session up after 180 s (whitepaper, section 6.1).
 HANDSHAKE_TIMEOUT: Final = 180
 OBSERVATION_MAX_AGE: Final = 10

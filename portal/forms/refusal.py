@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from django import forms
+from django.core.exceptions import ValidationError
 
 from portal.exceptions import Conflict, InvalidInput
 
@@ -17,7 +18,12 @@ def show_refusal(
     `shown_as` names the form's field for a field that the action knows under another name.
     """
     names = shown_as or {}
-    errors = refusal.errors if isinstance(refusal, InvalidInput) else {refusal.field: [refusal.message]}
-    for field, messages in errors.items():
+    for field, error in _errors(refusal):
         name = names.get(field, field)
-        form.add_error(name if name in form.fields else None, list(messages))
+        form.add_error(name if name in form.fields else None, error)
+
+
+def _errors(refusal: Conflict | InvalidInput) -> list[tuple[str, ValidationError]]:
+    if isinstance(refusal, InvalidInput):
+        return [(field, ValidationError(list(messages))) for field, messages in refusal.errors.items()]
+    return [(refusal.field, ValidationError(refusal.message, code=refusal.code))]

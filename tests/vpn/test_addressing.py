@@ -35,10 +35,19 @@ def nets(*texts: str) -> list[Network]:
 
 
 def faults(
-    *texts: str, others: tuple[Claim, ...] = (), confirm_broad: bool = False, pool_v4: IPv4Network = POOL_V4
+    *texts: str,
+    others: tuple[Claim, ...] = (),
+    confirm_broad: bool = False,
+    pool_v4: IPv4Network = POOL_V4,
+    advertised: tuple[str, ...] = (),
 ) -> list[tuple[str, str]]:
     found = addressing.subnet_faults(
-        nets(*texts), pool_v4=pool_v4, pool_v6=POOL_V6, others=others, confirm_broad=confirm_broad
+        nets(*texts),
+        pool_v4=pool_v4,
+        pool_v6=POOL_V6,
+        others=others,
+        confirm_broad=confirm_broad,
+        advertised=nets(*advertised),
     )
     assert all(str(fault.network) in fault.message and fault.message.endswith(".") for fault in found)
     return [(str(fault.network), fault.code) for fault in found]
@@ -125,9 +134,14 @@ class TestSubnets:
     def test_ordinary_subnets_are_fine(self) -> None:
         assert faults("10.1.0.0/24", "192.168.0.0/16", "fd99::/48", "203.0.113.0/24") == []
 
-    @pytest.mark.parametrize("text", ["100.64.0.0/24", "100.64.0.0/16", "fd12:3456:789a::/80", "fd12:3456::/32"])
+    @pytest.mark.parametrize("text", ["100.64.0.0/24", "100.64.0.0/20", "fd12:3456:789a::/80", "fd12:3456:789a::/64"])
     def test_the_pool_is_not_advertised(self, text: str) -> None:
         assert faults(text) == [(text, "overlap")]
+
+    @pytest.mark.parametrize("text", ["100.64.0.0/16", "fd12:3456::/32"])
+    def test_what_contains_the_pool_needs_the_confirmation(self, text: str) -> None:
+        assert faults(text) == [(text, "nested_unconfirmed")]
+        assert faults(text, confirm_broad=True) == []
 
     def test_the_other_side_is_named(self) -> None:
         found = addressing.subnet_faults(
@@ -137,7 +151,7 @@ class TestSubnets:
             others=[Claim("the site Berlin", ip_network("10.1.2.0/24"))],
             confirm_broad=False,
         )
-        assert found[0].message.startswith("10.1.0.0/16 overlaps 10.1.2.0/24 of the site Berlin.")
+        assert found[0].message.startswith("10.1.0.0/16 contains 10.1.2.0/24 of the site Berlin, which keeps")
 
     @pytest.mark.parametrize(
         "text",
@@ -177,12 +191,24 @@ class TestSubnets:
         assert faults(text, others=others) == [(text, "broad_unconfirmed")]
         assert faults(text, others=others, confirm_broad=True) == []
 
-    def test_the_confirmation_does_not_excuse_an_ordinary_overlap(self) -> None:
+    @pytest.mark.parametrize(
+        ("wide", "narrow"), [("10.0.0.0/8", "10.7.0.0/16"), ("10.7.0.0/16", "10.7.9.0/30"), ("fd00::/32", "fd00::/48")]
+    )
+    def test_one_network_inside_anothers_needs_one_confirmation_at_any_width(self, wide: str, narrow: str) -> None:
+        for network, there in ((wide, narrow), (narrow, wide)):
+            others = (Claim("the site Berlin", ip_network(there)),)
+            assert faults(network, others=others) == [(network, "nested_unconfirmed")]
+            assert faults(network, others=others, confirm_broad=True) == []
+            assert faults(network, others=others, advertised=(network,)) == []
+
+    def test_no_confirmation_helps_against_equal_networks_and_parts_of_the_pool(self) -> None:
         others = (Claim("the site Berlin", ip_network("10.1.0.0/16")),)
-        assert faults("0.0.0.0/0", "10.1.0.0/24", "127.0.0.0/8", others=others, confirm_broad=True) == [
-            ("10.1.0.0/24", "overlap"),
+        assert faults("10.1.0.0/16", "127.0.0.0/8", "100.64.1.0/24", others=others, confirm_broad=True) == [
+            ("10.1.0.0/16", "overlap"),
             ("127.0.0.0/8", "reserved"),
+            ("100.64.1.0/24", "overlap"),
         ]
+        assert faults("100.64.0.0/10", confirm_broad=True) == []
 
     def test_anothers_broad_route_is_in_nobodys_way_but_its_twins(self) -> None:
         others = (Claim("the site Berlin", ip_network("0.0.0.0/0")),)
@@ -200,16 +226,21 @@ class TestSubnets:
         ]
 
     @given(st.lists(crowded, max_size=4), st.lists(crowded, max_size=4))
-    def test_what_passes_overlaps_nobody(self, wanted: list[IPv4Network], there: list[IPv4Network]) -> None:
-        found = addressing.subnet_faults(
-            wanted,
-            pool_v4=POOL_V4,
-            pool_v6=POOL_V6,
-            others=[Claim("another", network) for network in there],
-            confirm_broad=True,
-        )
-        overlapping = {n for n in wanted if any(n.overlaps(t) for t in there)}
-        assert {fault.network for fault in found if fault.code == "overlap"} == overlapping
+    def test_what_passes_overlaps_nobody_unless_confirmed(
+        self, wanted: list[IPv4Network], there: list[IPv4Network]
+    ) -> None:
+        refused: dict[bool, set[Network]] = {}
+        for confirm_broad in (False, True):
+            found = addressing.subnet_faults(
+                wanted,
+                pool_v4=POOL_V4,
+                pool_v6=POOL_V6,
+                others=[Claim("another", network) for network in there],
+                confirm_broad=confirm_broad,
+            )
+            refused[confirm_broad] = {fault.network for fault in found if fault.code != "duplicate"}
+        assert refused[True] == set(wanted) & set(there)
+        assert refused[False] == {n for n in wanted if any(n.overlaps(t) for t in there)}
 
     def test_public_ranges_get_a_warning(self) -> None:
         warned = addressing.subnet_warnings(

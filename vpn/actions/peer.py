@@ -22,7 +22,6 @@ from vpn.actions.peer_input import (
     change_faults,
     checked_subnets,
     client_faults,
-    confirmed_before,
     protocol_faults,
     refuse_taken_name,
 )
@@ -186,9 +185,10 @@ def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
 def _change(fresh: Peer, locked: Instance, changes: PeerChanges) -> None:
     """Write the changes of a peer to its row; the generation is raised already. Raises InvalidInput or Conflict."""
     if "subnets" in changes:
-        confirmed = changes.get("confirm_broad_routes", confirmed_before(fresh, changes["subnets"]))
+        # A confirmation is for the networks that come with it, and for none later on.
+        confirmed = changes.get("confirm_broad_routes", False)
         fresh.subnets = checked_subnets(locked, changes["subnets"], confirmed, except_peer=fresh)
-        fresh.confirm_broad_routes = confirmed
+        fresh.confirm_broad_routes |= confirmed
     former_label, former_name = wanted_label(fresh), fresh.dns_name
     refuse_taken_name(fresh, locked, changes.get("device", fresh.device), former=fresh.device)
     for field in ("route_all", "device", "expires_at", "enabled"):

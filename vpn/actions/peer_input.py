@@ -10,11 +10,13 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from portal.exceptions import Conflict, InvalidInput
-from vpn.addressing import Claim, Network, is_broad, subnet_faults, subnet_warnings
+from vpn.addressing import Claim, Network, subnet_faults, subnet_warnings
 from vpn.choices import PeerType, Protocol
-from vpn.constants import MOST_SUBNETS
+from vpn.constants import MOST_SUBNETS, SUBNET_NESTED
 from vpn.models import Instance, Peer, Site
 from vpn.validators import parse_network, validate_label_text, validate_wireguard_key
+
+_CONFLICTS = {"overlap", "nested_unconfirmed"}
 
 
 class PeerChanges(TypedDict, total=False):
@@ -59,26 +61,21 @@ def checked_subnets(
         for subnet in other.subnets
     ]
     faults = subnet_faults(
-        networks, pool_v4=instance.network_v4, pool_v6=instance.network_v6, others=others, confirm_broad=confirm_broad
+        networks,
+        pool_v4=instance.network_v4,
+        pool_v6=instance.network_v6,
+        others=others,
+        confirm_broad=confirm_broad,
+        advertised=[parse_network(text) for text in except_peer.subnets] if except_peer else (),
     )
-    wrong = [fault.message for fault in faults if fault.code != "overlap"]
+    wrong = [fault.message for fault in faults if fault.code not in _CONFLICTS]
     if wrong:
         raise InvalidInput({"subnets": wrong})
     if faults:
-        raise Conflict(" ".join(fault.message for fault in faults), field="subnets", code="subnet-overlap")
+        is_confirmable = all(fault.code == "nested_unconfirmed" for fault in faults)
+        code = SUBNET_NESTED if is_confirmable else "subnet-overlap"
+        raise Conflict(" ".join(fault.message for fault in faults), field="subnets", code=code)
     return [str(network) for network in networks]
-
-
-def confirmed_before(peer: Peer, subnets: Sequence[str]) -> bool:
-    """Was every broad route among `subnets` confirmed already? A confirmation is not one of other routes."""
-    return peer.confirm_broad_routes and all(text.strip() in peer.subnets or not _is_broad(text) for text in subnets)
-
-
-def _is_broad(text: str) -> bool:
-    try:
-        return is_broad(parse_network(text))
-    except ValidationError:
-        return False
 
 
 def change_faults(peer: Peer, changes: PeerChanges) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from vpn.actions.dns_records import Row
 from vpn.actions.firewall import are_rules
 from vpn.actions.firewall_input import RuleValues
 from vpn.actions.peer_input import PeerChanges
-from vpn.addressing import Network, is_broad
+from vpn.addressing import Network
 from vpn.models import Instance, Peer
 from vpn.validators import parse_network
 
@@ -38,7 +38,7 @@ def differing_changes(peer: Peer, changes: PeerChanges) -> PeerChanges:
     for field in ("route_all", "device", "expires_at", "enabled", "protocol"):
         if field in wanted and wanted[field] == getattr(peer, field):
             del wanted[field]
-    if "subnets" not in wanted or _stays(peer, wanted):
+    if "subnets" not in wanted or same_networks(peer.subnets, wanted["subnets"]):
         # A confirmation belongs to the routes that are sent with it.
         wanted.pop("subnets", None)
         wanted.pop("confirm_broad_routes", None)
@@ -59,14 +59,6 @@ def _has(instance: Instance, field: str, value: Any) -> bool:
     if field == "pushed_routes":
         return same_networks(instance.pushed_routes, value)
     return bool(getattr(instance, field) == value)
-
-
-def _stays(peer: Peer, wanted: PeerChanges) -> bool:
-    """Does the peer advertise these networks already? A broad one that is not confirmed any more does not stay."""
-    if not same_networks(peer.subnets, wanted["subnets"]):
-        return False
-    confirmed = wanted.get("confirm_broad_routes", peer.confirm_broad_routes)
-    return confirmed or not any(is_broad(parse_network(text)) for text in peer.subnets)
 
 
 def _networks(texts: Sequence[str]) -> set[Network] | None:

@@ -56,7 +56,8 @@ def _replace(host: Host, saved: Saved | None, wanted: Saved) -> dict[str, bool]:
     with _unsettled(host, spec.hub):
         changed = reconcile(host, spec, saved.spec if saved else None)
         if saved is not None:
-            firewall.cut(host.names(spec.hub), given_up(saved.spec.peers, expiry.lasting(spec.peers, time.time())))
+            lasting = expiry.lasting(spec.peers, time.time())
+            firewall.cut(host.names(spec.hub), given_up(saved.spec.peers, lasting, lasting))
         if is_new:
             host.state.save_prepared(wanted)
         host.state.exhume(spec.hub)
@@ -278,7 +279,7 @@ def _bring(
     """
     if not is_known or not is_small(change) or not _is_alive(host, names):
         changed = reconcile(host, spec)
-        firewall.cut(names, given_up(*change.sides()))
+        firewall.cut(names, given_up(*change.sides(), spec.peers))
         return changed
     expiry.expect(host.state, spec.hub, spec.peers, now)
     lasting = replace(spec, peers=expiry.lasting(spec.peers, now))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
 from typing import Final
 
 from vpn.agent.firewall_generation import BINDING, CURRENT
 from vpn.agent.names import Names
-from vpn.agent.peers import by_openvpn
-from vpn.agent.spec import ALLOW, HubSpec, Peer
+from vpn.agent.nesting import holds_others
+from vpn.agent.spec import ALLOW, HubSpec
 
 # A chain: the line of its hook, or none, and its rules.
 Chain = tuple[str, list[str]]
@@ -17,10 +16,6 @@ Chain = tuple[str, list[str]]
 # A packet of a flow that was let through already, for the rest of its way.
 _KNOWN: Final = "0x00000001"
 _OF_KNOWN_FLOW: Final = f"ct mark . ct direction . iifname @{CURRENT}"
-
-# What is wider may hold other peers' networks.
-_BROAD_V4: Final = 8
-_BROAD_V6: Final = 32
 
 _IPV4_TCP_HEADERS: Final = 40
 _IPV6_TCP_HEADERS: Final = 60
@@ -72,21 +67,8 @@ def _tunnels(names: Names, *more: str) -> str:
     return "{{ {} }}".format(", ".join(f'"{name}"' for name in (*names.tunnels, *more)))
 
 
-def has_broad_routes(peers: Iterable[Peer]) -> bool:
-    """Return whether a peer over OpenVPN has networks of others behind it, as far as its listener knows.
-
-    WireGuard knows who has which address; a listener of OpenVPN forgets it when somebody disconnects, and then takes
-    his address for one of those behind such a peer.
-    """
-    return any(
-        int(route.partition("/")[2]) < (_BROAD_V6 if ":" in route else _BROAD_V4)
-        for peer in by_openvpn(peers)
-        for route in peer.routes
-    )
-
-
 def _prerouting(names: Names, spec: HubSpec) -> Chain:
-    verdict = "" if has_broad_routes(spec.peers.values()) else " accept"
+    verdict = "" if holds_others(spec.addresses, spec.peers.values()) else " accept"
     # After conntrack, whose marks it reads.
     return _hook("prerouting", "mangle", "accept"), [
         # Judged by these interfaces, so that no look at the routes is needed. An error about a flow names its sender

@@ -9,6 +9,7 @@ from typing import Final
 from vpn.agent.components import dns, firewall, openvpn, routing, wireguard
 from vpn.agent.host import Host
 from vpn.agent.names import Names
+from vpn.agent.nesting import without
 from vpn.agent.peers import by_openvpn, by_wireguard
 from vpn.agent.saved import Change
 from vpn.agent.spec import HubSpec, Peer
@@ -38,7 +39,7 @@ def follow(host: Host, names: Names, spec: HubSpec, change: Change, *, is_ruled_
     changed["routing"] = routing.change(names, old.values(), new.values())
     if _routes_of(old) != _routes_of(new) and firewall.minds_ways(spec):
         firewall.judge_again(names, spec, marks)
-    firewall.cut(names, given_up(old, new))
+    firewall.cut(names, given_up(old, new, spec.peers))
     # Last: a disk that is full must not keep anybody in.
     if marks != marked:
         host.state.save_marks(names.hub, marks)
@@ -65,15 +66,16 @@ def _follow_wireguard(names: Names, old: Mapping[str, Peer], new: Mapping[str, P
     return wireguard.change(names, known.keys() - {peer.public_key for peer in after}, upserted)
 
 
-def given_up(before: Mapping[str, Peer], after: Mapping[str, Peer]) -> set[str]:
-    """Return the networks that a peer had and has no more."""
+def given_up(before: Mapping[str, Peer], after: Mapping[str, Peer], peers: Mapping[str, Peer]) -> set[str]:
+    """Return the networks that a peer had and has no more, without those within them that one of `peers` has."""
     kept = {peer_id: set(peer.networks) for peer_id, peer in after.items()}
-    return {
+    lost = {
         network
         for peer_id, peer in before.items()
         for network in peer.networks
         if network not in kept.get(peer_id, ()) and not _is_broad(network)
     }
+    return without(lost, peers.values())
 
 
 def _is_broad(network: str) -> bool:

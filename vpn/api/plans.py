@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from vpn.actions.planning import planned
 from vpn.api.answers import plain
 from vpn.api.errors import invalid
-from vpn.api.schemas.plan import DifferenceOut, PlanOut
+from vpn.api.schemas.plan import DifferenceOut, PlanOut, TakenOut
 
 _WORDS = {"": False, "false": False, "0": False, "true": True, "1": True}
 
@@ -30,5 +30,6 @@ def plan_of(change: Callable[[], object]) -> HttpResponse:
             reachability=[DifferenceOut.model_validate(line, from_attributes=True) for line in plan.reachability],
             outdated=plan.outdated,
             truncated=plan.truncated,
+            taken=[TakenOut.model_validate(taken, from_attributes=True) for taken in plan.taken],
         )
     )

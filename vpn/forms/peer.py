@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from portal.models import Membership, MembershipState, Organization
 from vpn.addressing import is_broad
 from vpn.choices import Platform, Protocol
+from vpn.constants import SUBNET_NESTED
 from vpn.forms.fields import (
     ConfirmationField,
     NetworksField,
@@ -175,13 +176,15 @@ class SubnetFields(ProtocolFields):
         "spaces.",
     )
     confirm_broad_routes = ConfirmationField(
-        label="Yes, route these wide ranges to this site",
-        help_text="Every peer of this hub sends what has no narrower route to this router.",
+        label="Yes, route these ranges to this site",
+        help_text="The more specific route wins: of two ranges that contain each other, each address goes to the "
+        "site with the narrower one.",
     )
 
-    def __init__(self, *args: Any, site: Site | None = None, **options: Any) -> None:
+    def __init__(self, *args: Any, site: Site | None = None, advertised: Collection[str] = (), **options: Any) -> None:
         super().__init__(*args, **options)
         self.site = site
+        self._advertised = frozenset(advertised)
 
     @property
     def router(self) -> tuple[str, str]:
@@ -190,10 +193,12 @@ class SubnetFields(ProtocolFields):
 
     @property
     def asks_confirmation(self) -> bool:
-        """Do the subnets, as they stand in the form, hold a route that is broad?"""
+        """Is a new subnet broad, or was one refused because it and another site's contain each other?"""
+        if self.has_error("subnets", SUBNET_NESTED) or (self.is_bound and self["confirm_broad_routes"].value()):
+            return True
         value = self["subnets"].value()
         networks = value if isinstance(value, list) else listed(value)
-        return any(_is_broad_text(network) for network in networks)
+        return any(network not in self._advertised and _is_broad_text(network) for network in networks)
 
 
 class SitePeerForm(SubnetFields):
@@ -256,7 +261,8 @@ class SitePeerForm(SubnetFields):
 def edit_form(peer: Peer, data: Any = None) -> forms.Form:
     """The form that edits a peer, filled in from it."""
     if peer.is_site:
-        return SubnetFields(data, initial=_of(peer, "protocol", "subnets", "confirm_broad_routes"), site=peer.site)
+        initial = _of(peer, "protocol", "subnets")
+        return SubnetFields(data, initial=initial, site=peer.site, advertised=peer.subnets)
     return ClientFields(data, initial=_of(peer, "protocol", "device", "route_all", "expires_at"))
 
 

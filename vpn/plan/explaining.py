@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from vpn.choices import ProfileState, Protocol
 from vpn.models import Peer
 from vpn.plan.listing import Line
+from vpn.plan.nesting import nested
 from vpn.plan.reachability import differences
 from vpn.plan.snapshot import Row, Snapshot, peer_of
 from vpn.profiles.peer import current_digest, routes_of
@@ -17,12 +18,24 @@ from vpn.profiles.peer import current_digest, routes_of
 MOST_NAMED = 200
 
 
+class Taken(NamedTuple):
+    """A network of the site `by` within one of the site `of`: its traffic goes to the more specific one from now on
+    (`begins`), or does no more."""
+
+    network: str
+    by: str
+    within: str
+    of: str
+    begins: bool
+
+
 @dataclass
 class Plan:
     """What a change means.
 
     `outdated` are the peers whose delivered profile is current before and not after, out of `delivered`; `told` are
-    those over OpenVPN that learn of the change when they connect.
+    those over OpenVPN that learn of the change when they connect. `taken` are networks that come to lie within another
+    site's, or to be taken out of it: the more specific route wins.
     """
 
     reachability: list[Line] = field(default_factory=list)
@@ -30,11 +43,12 @@ class Plan:
     outdated: list[UUID] = field(default_factory=list)
     delivered: int = 0
     told: list[UUID] = field(default_factory=list)
+    taken: list[Taken] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
         """Does nobody notice?"""
-        return not (self.reachability or self.outdated or self.told or self.truncated)
+        return not (self.reachability or self.outdated or self.told or self.truncated or self.taken)
 
     def document(self, *, most_lines: int) -> dict[str, Any]:
         """The plan as JSON data, with its first lines and peers, and how many of these there are in all."""
@@ -46,6 +60,7 @@ class Plan:
             "delivered": self.delivered,
             "told": [str(pk) for pk in self.told[:MOST_NAMED]],
             "told_count": len(self.told),
+            "taken": [taken._asdict() for taken in self.taken[:most_lines]],
         }
 
 
@@ -58,7 +73,19 @@ def explain(before: Snapshot, after: Snapshot) -> Plan:
         outdated=_outdated(before, after),
         delivered=sum(1 for row in after.rows.values() if row.delivered_digest),
         told=_told(before, after),
+        taken=_taken(before, after),
     )
+
+
+def _taken(before: Snapshot, after: Snapshot) -> list[Taken]:
+    """The nested networks of sites that are there on one side of the change alone."""
+    sides = [set(nested(side.sites)) for side in (before, after)]
+    names = {**before.principals, **after.principals}
+    return [
+        Taken(str(one.network), names[str(one.taker)], str(one.within), names[str(one.giver)], begins=begins)
+        for begins, some in ((True, sides[1] - sides[0]), (False, sides[0] - sides[1]))
+        for one in sorted(some, key=lambda one: (one.network.version, one.network.network_address, one.network))
+    ]
 
 
 def _outdated(before: Snapshot, after: Snapshot) -> list[UUID]:

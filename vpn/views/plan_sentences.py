@@ -42,6 +42,21 @@ def sentences(lines: Iterable[PlanLine], name: Callable[[str], str], *, opens: b
     return said
 
 
+def taken_sentences(lines: Iterable[Mapping[str, Any]], name: Callable[[str], str]) -> list[str]:
+    """Which networks go to the site with the more specific route: a sentence for each pair of sites."""
+    together: dict[tuple[str, str, str, bool], list[str]] = defaultdict(list)
+    for line in lines:
+        together[line["by"], line["within"], line["of"], line["begins"]].append(line["network"])
+    said = []
+    for (by, within, of, begins), networks in together.items():
+        goes = "go" if len(networks) > 1 else "goes"
+        if begins:
+            said.append(f"{joined(networks)} {goes} to {name(by)}; the rest of {within} to {name(of)}")
+        else:
+            said.append(f"{joined(networks)} {goes} to {name(by)} no more: {within} of {name(of)} contains it")
+    return said
+
+
 def joined(names: list[str]) -> str:
     """Names as a list in a sentence, a long one cut short."""
     if len(names) > _MOST_NAMES:

@@ -11,7 +11,7 @@ from portal.models import Membership
 from vpn.actions.plan_mail import is_written_to
 from vpn.models import ChangePlan, Operation, Peer, Site
 from vpn.views.plan_mail_words import mail_words
-from vpn.views.plan_sentences import sentences
+from vpn.views.plan_sentences import sentences, taken_sentences
 
 _MOST_SENTENCES = 40
 
@@ -28,13 +28,16 @@ class PlanWords:
     delivered: int
     told: list[str]
     told_count: int
+    # Networks within another site's, in sentences.
+    taken: list[str]
     # Is there anybody to write to about it?
     has_people: bool
 
     @property
     def is_empty(self) -> bool:
         """Does nobody notice?"""
-        return not (self.opens or self.closes or self.outdated_count or self.told_count or self.is_truncated)
+        said = self.opens or self.closes or self.taken
+        return not (said or self.outdated_count or self.told_count or self.is_truncated)
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ def _words(plan: Mapping[str, Any], names: _Names) -> PlanWords:
         delivered=plan.get("delivered", 0),
         told=names.devices(told),
         told_count=plan.get("told_count", 0),
+        taken=taken_sentences(plan.get("taken", []), names.end),
         has_people=outdated_count > len(outdated) or names.has_people(outdated),
     )
 
@@ -89,6 +93,7 @@ class _Names:
         ends = {
             line[end] for plan in plans for line in plan.get("reachability", []) for end in ("source", "destination")
         }
+        ends |= {line[end] for plan in plans for line in plan.get("taken", []) for end in ("by", "of")}
         self._ends = {"any": "the internet"}
         members = Membership.objects.filter(pk__in=_ids(ends, "user:")).select_related("user")
         self._ends |= {f"user:{member.pk}": member.label for member in members}

@@ -143,6 +143,36 @@ def test_a_broad_route_needs_its_confirmation(api: Caller, instance: Instance, s
     told(api.post(f"/instances/{instance.pk}/peers", {**wanted, "confirm_broad_routes": True}), 201)
 
 
+def test_the_more_specific_of_two_sites_wins_with_one_confirmation_and_a_plan_that_says_so(
+    api: Caller, organization: Organization, instance: Instance, site: Site
+) -> None:
+    path = f"/instances/{instance.pk}/peers"
+    headquarters, branch = factories.make_site(organization), factories.make_site(organization)
+    told(api.post(path, {"type": "site", "site_id": str(headquarters.pk), "subnets": ["10.0.0.0/8"]}), 201)
+    wanted = {"type": "site", "site_id": str(branch.pk), "subnets": ["10.7.0.0/16"]}
+    assert refused(api.post(path, wanted), 409)["code"] == "subnet-nested"
+    taken = {
+        "network": "10.7.0.0/16",
+        "by": f"site:{branch.pk}",
+        "within": "10.0.0.0/8",
+        "of": f"site:{headquarters.pk}",
+        "begins": True,
+    }
+    created = told(api.post(path, {**wanted, "confirm_broad_routes": True}), 201)
+    # What is confirmed stays so; what is new is confirmed anew.
+    own = f"{path}/{created['id']}"
+    told(api.put(own, {"subnets": ["10.7.0.0/16"], "enabled": True}), 200)
+    refused(api.put(own, {"subnets": ["10.7.0.0/16", "10.8.0.0/16"]}), 409)
+    plan = told(api.put(f"{own}?plan=true", {"subnets": ["192.168.7.0/24"]}), 200)
+    assert plan["taken"] == [{**taken, "begins": False}]
+    told(api.put(own, {"subnets": ["192.168.7.0/24"]}), 200)
+    again = {"subnets": ["10.7.0.0/16"], "confirm_broad_routes": True}
+    assert told(api.put(f"{own}?plan=true", again), 200)["taken"] == [taken]
+    # Equal networks stay a conflict.
+    equal = {"subnets": ["10.0.0.0/8"], "confirm_broad_routes": True}
+    assert refused(api.put(own, equal), 409)["code"] == "subnet-overlap"
+
+
 @pytest.mark.parametrize("state", [InstanceState.DELETING, InstanceState.LOST])
 def test_no_peer_is_added_where_there_is_no_hub(
     api: Caller, organization: Organization, member: Membership, state: InstanceState

@@ -30,7 +30,7 @@ def test_a_rule_is_planned_in_the_words_of_rules(api: Caller, instance: Instance
     rule = {"name": "web", "protocol": "tcp", "port": "443", **ends}
     plan = told(api.put(f"{path}?plan=true", {"firewall": [rule]}), 200)
     difference = {**ends, "protocol": "tcp", "port": "443", "before": False, "after": True}
-    assert plan == {"reachability": [difference], "outdated": [], "truncated": False}
+    assert plan == {"reachability": [difference], "outdated": [], "truncated": False, "taken": []}
     assert told(api.get(path), 200)["firewall"] == []
 
 
@@ -71,5 +71,5 @@ def test_a_plan_is_refused_like_the_change(api: Caller, auditor_api: Caller, ins
 
 def test_a_plan_of_nothing_is_empty(api: Caller, instance: Instance) -> None:
     plan = told(api.put(f"/instances/{instance.pk}?plan=1", {"name": "Another name"}), 200)
-    assert plan == {"reachability": [], "outdated": [], "truncated": False}
+    assert plan == {"reachability": [], "outdated": [], "truncated": False, "taken": []}
     assert told(api.get(f"/instances/{instance.pk}"), 200)["name"] == instance.name

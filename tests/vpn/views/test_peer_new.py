@@ -201,6 +201,21 @@ def test_broad_routes_need_a_box_that_appears_only_then(admin_browser: Client, i
     assert peer.site.subnets == []
 
 
+def test_a_network_within_another_sites_needs_the_same_box(
+    admin_browser: Client, organization: Organization, instance: Instance
+) -> None:
+    make_site_peer(instance, make_site(organization, name="Main office"), ["10.0.0.0/8"])
+    values = {"site_name": "Branch", "site_platform": "linux", "subnets": "10.7.0.0/16"}
+    page = admin_browser.post(site_url(instance), values).content
+    assert "lies within 10.0.0.0/8 of the site Main office" in error_of(page, "subnets")
+    assert b'type="checkbox" name="confirm_broad_routes" value="true"' in page
+    confirmed = {**values, "confirm_broad_routes": "true"}
+    plan = admin_browser.post(site_url(instance), {**confirmed, "preview": "true"}).content.decode()
+    assert "10.7.0.0/16 goes to the site; the rest of 10.0.0.0/8 to Main office" in plan
+    admin_browser.post(site_url(instance), confirmed)
+    assert Peer.objects.get(site__name="Branch").subnets == ["10.7.0.0/16"]
+
+
 def test_public_ranges_are_taken_with_a_warning(admin_browser: Client, instance: Instance) -> None:
     values = {"site_name": "Berlin", "site_platform": "linux", "subnets": "8.8.8.0/24"}
     page = admin_browser.post(site_url(instance), values, follow=True).content.decode()

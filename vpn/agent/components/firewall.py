@@ -12,7 +12,6 @@ from typing import Final
 
 from vpn.agent import (
     command,
-    firewall_chains,
     firewall_delta,
     firewall_generation,
     firewall_rules,
@@ -27,6 +26,7 @@ from vpn.agent.firewall_generation import BINDING, CURRENT
 from vpn.agent.firewall_rules import Table
 from vpn.agent.firewall_script import TABLE
 from vpn.agent.names import Names
+from vpn.agent.nesting import holds_others
 from vpn.agent.nft_listing import Listing
 from vpn.agent.spec import DENY, HubSpec, Peer
 
@@ -54,7 +54,7 @@ def change(
     """Have the rules of `spec` follow its peers, some of which were as `before` and are as `after`; return whether they
     had to."""
     delta = firewall_delta.of(spec, before, after)
-    if delta is None or firewall_chains.has_broad_routes([*before.values(), *after.values()]):
+    if delta is None or _nests(spec, before, after):
         return ensure(names, spec, marks)
     if not delta.is_empty:
         script = firewall_script.changed(delta.removed, delta.added) + firewall_script.replaced(delta.replaced)
@@ -64,6 +64,14 @@ def change(
             # Somebody changed the sets: whatever that was, the whole is compared.
             return ensure(names, spec, marks)
     return not delta.is_empty
+
+
+def _nests(spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> bool:
+    """Return whether a change of routes, which led to `spec`, concerns the check of sources (see `holds_others`)."""
+    if not any(peer.routes for peer in (*before.values(), *after.values())):
+        return False
+    former = {key: peer for key, peer in spec.peers.items() if key not in after} | dict(before)
+    return any(holds_others(spec.addresses, peers.values()) for peers in (former, spec.peers))
 
 
 def minds_ways(spec: HubSpec) -> bool:

@@ -20,7 +20,11 @@ class PeerCreate(In):
     protocol: Text = Field("wireguard", description="`wireguard` or `openvpn`.")
     site_id: UUID | None = None
     subnets: list[Text] = Field([], description="What the site advertises, such as 10.1.0.0/24 or fd10:1::/64.")
-    confirm_broad_routes: Flag = Field(False, description="Needed for anything wider than /8 (IPv6 /32).")
+    confirm_broad_routes: Flag = Field(
+        False,
+        description="Needed for anything wider than /8 (IPv6 /32), and where a subnet lies within another peer's or "
+        "contains one: the more specific route wins.",
+    )
     user_id: UUID | None = None
     route_all: Flag = Field(False, description="Send all traffic through the hub.")
     device: Text = ""

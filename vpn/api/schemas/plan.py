@@ -21,9 +21,20 @@ class DifferenceOut(Out):
     after: bool
 
 
+class TakenOut(Out):
+    """A network within one of another site: the more specific route wins."""
+
+    network: str
+    by: str = Field(description="`site:ID`: the site that the network's traffic goes to.")
+    within: str
+    of: str = Field(description="`site:ID`: the site with the wider network.")
+    begins: bool = Field(description="False where the change ends it.")
+
+
 class PlanOut(Out):
     """What the same call without `plan` would change."""
 
     reachability: list[DifferenceOut]
     outdated: list[UUID] = Field(description="The peers whose delivered profile would become outdated.")
     truncated: bool = Field(description="There is more to `reachability` than is listed.")
+    taken: list[TakenOut] = Field(description="Networks of sites that come to lie within another site's, or did.")

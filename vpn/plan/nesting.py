@@ -1,0 +1,33 @@
+"""Whose traffic a more specific route takes: the networks of sites that lie within those of other sites."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+from uuid import UUID
+
+from vpn.addressing import Network, contains, sort_networks
+
+
+class Nested(NamedTuple):
+    """A network of one site peer inside of another one's: `taker` gets what would go to `giver` otherwise."""
+
+    network: Network
+    taker: UUID
+    within: Network
+    giver: UUID
+
+
+def nested(sites: Mapping[UUID, tuple[Network, ...]]) -> list[Nested]:
+    """Each network within one of another site peer, the narrowest of those; in the order of addresses."""
+    owners = {network: pk for pk, networks in sites.items() for network in networks}
+    found = []
+    around: list[Network] = []
+    for network in sort_networks(owners):
+        while around and not contains(around[-1], network):
+            around.pop()
+        giver = next((wider for wider in reversed(around) if owners[wider] != owners[network]), None)
+        if giver is not None:
+            found.append(Nested(network, owners[network], giver, owners[giver]))
+        around.append(network)
+    return found
