@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -40,6 +41,18 @@ def lab(settings: Settings) -> Iterator[Lab]:
         settings.HUB_STATE_DIR = laboratory.state
         yield laboratory
         local.driver.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_transaction_waits_for_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On SQLite it would hold the portal's write lock for as long as the agent takes."""
+    ask = local.LocalDriver._call
+
+    def guarded(driver: local.LocalDriver, request: dict[str, Any]) -> dict[str, Any]:
+        assert not connection.in_atomic_block, f"a transaction spans the agent's {request['command']}"
+        return ask(driver, request)
+
+    monkeypatch.setattr(local.LocalDriver, "_call", guarded)
 
 
 @pytest.fixture
