@@ -91,12 +91,21 @@ def _rule(lab: Lab, node: Node, row: Row) -> None:
 
 def _filter(router: Router) -> str:
     """The filter's rules in nftables' words, in their order."""
-    chains: dict[str, list[str]] = {"forward": [], "input": []}
+    hooks: dict[str, list[str]] = {"forward": [], "input": []}
+    chains: dict[str, list[str]] = {}
     for menu, family in (("/ip firewall filter", "ipv4"), ("/ipv6 firewall filter", "ipv6")):
         for row in router.rows(menu):
-            chains[row["chain"]].append(_nft(row, family))
+            found = hooks if row["chain"] in hooks else chains
+            found.setdefault(row["chain"], []).append(_nft(row, family))
+            if "jump-target" in row:
+                chains.setdefault(row["jump-target"], [])
     text = "table inet router {\n"
+    # A chain stands before the rule that jumps to it.
+    for chain in chains:
+        text += f"chain {chain} {{ }}\n"
     for chain, rules in chains.items():
+        text += f"chain {chain} {{\n" + "\n".join(rules) + "\n}\n"
+    for chain, rules in hooks.items():
         text += f"chain {chain} {{ type filter hook {chain} priority 0;\n" + "\n".join(rules) + "\n}\n"
     return text + "}\n"
 
@@ -110,4 +119,11 @@ def _nft(row: Row, family: str) -> str:
         words.append("meta l4proto " + {"icmp": "icmp", "icmpv6": "ipv6-icmp"}[row["protocol"]])
     if "connection-state" in row:
         words.append(f"ct state {row['connection-state']}")
-    return " ".join([*words, row["action"]])
+    return " ".join([*words, _verdict(row)])
+
+
+def _verdict(row: Row) -> str:
+    if row["action"] == "jump":
+        return f"jump {row['jump-target']}"
+    # A connection that is held in the tar pit gets nowhere.
+    return {"tarpit": "drop"}.get(row["action"], row["action"])

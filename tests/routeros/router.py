@@ -167,6 +167,8 @@ class Router:
         if menu.interface and row.get("name") in {*BUILT_IN, *self.interfaces(without=row[".id"])}:
             raise ScriptError("already have an interface with such name")
         self._check_references(name, row)
+        if name.endswith((" filter", " nat")) and ("jump-target" in row) != (row["action"] == "jump"):
+            raise ScriptError(f"{name}: jump and jump-target belong together")
         if name.startswith("/interface wireguard"):
             self._check_keys(row)
         if name == "/interface ovpn-client":

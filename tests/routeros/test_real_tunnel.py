@@ -32,6 +32,13 @@ THEIRS = """
 /ip firewall filter add chain=forward action=drop comment="drop all"
 /ipv6 firewall filter add chain=forward action=drop comment="drop all"
 """
+# The same, decided in a chain of the admin's own.
+JUMPS = """
+/ip firewall filter add chain=ours action=drop
+/ipv6 firewall filter add chain=ours action=drop
+""" + THEIRS.replace("chain=forward action=drop", "chain=forward action=jump jump-target=ours")
+_DROP = "/ip firewall filter add chain=forward action=drop"
+TARPIT = THEIRS.replace(_DROP, _DROP.replace("drop", "tarpit"))
 THEIRS_6 = "\n".join(line for line in THEIRS.splitlines() if "/ipv6" not in line)
 
 
@@ -75,15 +82,23 @@ def profile_for(lab: Lab, hub_key: str, host: str) -> WireGuardProfile:
     )
 
 
-@pytest.mark.parametrize(("version", "twice"), [("7.12", False), ("7.17", True), ("7.19.6", False), ("7.21.1", False)])
-def test_wireguard_from_lan_to_hub_and_back(lab: Lab, version: str, twice: bool) -> None:
+@pytest.mark.parametrize(
+    ("version", "twice", "theirs"),
+    [
+        ("7.12", False, THEIRS),
+        ("7.17", True, THEIRS),
+        ("7.19.6", False, JUMPS),
+        ("7.21.1", False, TARPIT),
+    ],
+)
+def test_wireguard_from_lan_to_hub_and_back(lab: Lab, version: str, twice: bool, theirs: str) -> None:
     site = lab.add_site("berlin")
     hub_key = keys.generate_private_key()
     profile = profile_for(lab, hub_key, "203.0.113.12")
     hub = hub_with_wireguard(lab, site, profile, hub_key)
     profile = dataclasses.replace(profile, endpoint_host=hub.v4)
     router = Router(tuple(int(part) for part in version.split(".")))
-    router.run(THEIRS)
+    router.run(theirs)
     script = wireguard(profile, site_router(site, version)).files[0].content
     for _ in range(1 + twice):
         router.run(script)

@@ -134,9 +134,20 @@ def routes(target: Target, wanted: Iterable[Network], interface: str) -> list[st
     return lines
 
 
+# What can end a packet's way, or take it to a chain where that happens; and what can change its source address.
+_STOPS = ("drop", "reject", "tarpit", "jump")
+_CHANGES = ("masquerade", "src-nat", "netmap", "same", "jump")
+
+
+def _acting(chain: str, actions: tuple[str, ...]) -> str:
+    """The condition under which a rule of the chain acts so. A dynamic rule is not ours to stand before."""
+    these = " or ".join(f"action={quoted(action)}" for action in actions)
+    return f"dynamic=no and chain={quoted(chain)} and ({these})"
+
+
 def firewall(target: Target, interface: str) -> list[str]:
-    """Let the tunnel's traffic through, ahead of the first rule that drops: the hub has decided what may come. The
-    router itself answers pings only. What goes into the tunnel keeps its source address."""
+    """Let the tunnel's traffic through, ahead of the first rule that could stop it: the hub has decided what may
+    come. The router itself answers pings only. What goes into the tunnel keeps its source address."""
     lines = []
     for family in ("/ip",) if target.is_6 else ("/ip", "/ipv6"):
         menu = f"{family} firewall filter"
@@ -147,14 +158,12 @@ def firewall(target: Target, interface: str) -> list[str]:
             ("forward", {"out_interface": quoted(interface)}),
             ("input", {"in_interface": quoted(interface), "protocol": icmp}),
         ):
-            drops = f'dynamic=no and chain="{chain}" and (action="drop" or action="reject")'
             rule = {"chain": chain, "action": "accept", **properties, "comment": target.comment("accept")}
-            lines.append(add_before(menu, drops, **rule))
+            lines.append(add_before(menu, _acting(chain, _STOPS), **rule))
     nat = "/ip firewall nat"
-    changes = 'dynamic=no and chain="srcnat" and (action="masquerade" or action="src-nat")'
     rule = {"chain": "srcnat", "action": "accept", "out_interface": quoted(interface)}
     lines.append(remove(nat, target.ours("accept")))
-    lines.append(add_before(nat, changes, **rule, comment=target.comment("accept")))
+    lines.append(add_before(nat, _acting("srcnat", _CHANGES), **rule, comment=target.comment("accept")))
     return lines
 
 

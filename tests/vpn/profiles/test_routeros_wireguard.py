@@ -138,6 +138,27 @@ def test_accepts_stand_before_the_first_drop() -> None:
     assert router.rows("/ip firewall nat")[1]["action"] == "masquerade"
 
 
+@pytest.mark.parametrize("action", ["drop", "reject", "tarpit", "jump jump-target=guard"])
+@pytest.mark.parametrize("menu", ["/ip firewall filter", "/ipv6 firewall filter"])
+def test_accepts_stand_before_whatever_can_stop_a_packet(menu: str, action: str) -> None:
+    theirs = "".join(
+        f"{menu} add chain={chain} action={act}\n"
+        for chain in ("forward", "input")
+        for act in ("accept connection-state=established", action, "drop")
+    )
+    rows = made(theirs=theirs + f"{menu} add chain=guard action=drop\n").rows(menu)
+    for chain, ours in (("forward", 2), ("input", 1)):
+        actions = [row["action"] for row in rows if row["chain"] == chain]
+        assert actions == ["accept", *["accept"] * ours, action.split(maxsplit=1)[0], "drop"]
+
+
+@pytest.mark.parametrize("action", ["masquerade", "src-nat to-addresses=192.0.2.1", "netmap", "jump jump-target=x"])
+def test_no_rule_changes_a_source_address_before_ours(action: str) -> None:
+    theirs = f"/ip firewall nat add chain=srcnat action={action}\n/ip firewall nat add chain=srcnat action=masquerade\n"
+    rows = made(theirs=theirs).rows("/ip firewall nat")
+    assert [row["action"] for row in rows] == ["accept", action.split(maxsplit=1)[0], "masquerade"]
+
+
 def test_an_empty_firewall_stays_open_and_gets_the_accepts() -> None:
     router = made(theirs="")
     assert {row["action"] for row in router.rows("/ip firewall filter")} == {"accept"}
