@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.network.authority import Authority
-from tests.network.hub import make_keys
+from tests.network.devices import make_keys
 from tests.network.lab import Lab, Node, wait_until
+from vpn.profiles.openvpn import OpenVPNProfile, render
 
 INTERFACE = f"bare{os.getpid()}"
 MTU = 1420
@@ -41,8 +42,7 @@ def openvpn(lab: Lab, clients: Sequence[Node], tunnel: str) -> Iterator[str]:
     )
     try:
         for number, node in enumerate(clients):
-            profile = authority.profile(lab.host.v4, authority.issue(f"client{number}"), protocol="udp", mtu=MTU)
-            lab.openvpn_up(node, profile, tunnel)
+            lab.openvpn_up(node, _profile(lab, authority, f"client{number}"), tunnel)
             lab.wait_ping(node, "10.8.0.1")
         yield address(lab, clients[-1], tunnel)
     finally:
@@ -82,6 +82,23 @@ def wireguard(lab: Lab, clients: Sequence[Node], tunnel: str) -> Iterator[str]:
 def address(lab: Lab, node: Node, device: str) -> str:
     """A node's IPv4 address on a tunnel."""
     return lab.run(node, ["ip", "-4", "-brief", "address", "show", "dev", device]).stdout.split()[2].partition("/")[0]
+
+
+def _profile(lab: Lab, authority: Authority, name: str) -> str:
+    """What a client of the bare server reads: as much as ours, for a server of another kind."""
+    own = authority.issue(name)
+    return render(
+        OpenVPNProfile(
+            name="bare",
+            remotes=((lab.host.v4, OPENVPN_PORT, "udp"),),
+            ca=authority.authority.certificate,
+            certificate=own.certificate,
+            private_key=own.private_key,
+            tls_crypt_v2=authority.client_key,
+            server_name="hub",
+            mtu=MTU,
+        )
+    )
 
 
 def _written(path: Path, text: str) -> str:

@@ -12,7 +12,8 @@ from statistics import median
 from typing import Final
 
 from tests.bench.figures import milliseconds, say
-from tests.network.hub import Agent, Device, Hub
+from tests.network.devices import Device
+from tests.network.hub import Agent, Hub
 from tests.network.lab import Lab
 
 SIZES: Final = (10, 10_000)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from vpn import pki
 from vpn.agent import spec
-from vpn.profiles.openvpn import OpenVPNProfile, render
 
 
 def tls_crypt_v2_keys() -> tuple[str, str]:
@@ -64,37 +63,3 @@ class Authority:
             "tcp_port": self.port,
             "compat_port": self.compat_port,
         }
-
-    def profile(
-        self, host: str, credential: pki.Credential, *, protocol: str, mtu: int, route_all: bool = False
-    ) -> str:
-        """Return what a peer's device imports, for one of the two listeners."""
-        return render(
-            OpenVPNProfile(
-                name="the laboratory's hub",
-                remotes=((host, self.port, protocol),),
-                ca=self.authority.certificate,
-                certificate=credential.certificate,
-                private_key=credential.private_key,
-                tls_crypt_v2=self.client_key,
-                server_name="hub",
-                route_all=route_all,
-                mtu=mtu,
-            )
-        )
-
-    def router_profile(self, host: str, credential: pki.Credential) -> str:
-        """Return what a router imports that can do no more than RouterOS 6."""
-        assert self.compat_port is not None
-        return render(
-            OpenVPNProfile(
-                name="the laboratory's hub",
-                remotes=((host, self.compat_port, "tcp"),),
-                ca=self.authority.certificate,
-                certificate=credential.certificate,
-                private_key=credential.private_key,
-                tls_crypt_v2=None,
-                server_name="hub",
-                compat=True,
-            )
-        )

@@ -1,54 +1,85 @@
-"""The profiles that the portal delivers, for the devices of a laboratory's hub: `vpn.profiles` writes them."""
+"""The very files that the portal delivers, for the peers of a laboratory's hub.
+
+Each peer gets a row as the portal's database would have it, and `vpn.profiles.peer.render_profile` writes the file, as
+it does for `GET /client` and for the download of a profile's page.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
+from uuid import UUID
 
-from tests.network.hub import EVERYTHING, POOL_V4, POOL_V6, Device, Hub, OpenVPNDevice
-from tests.network.lab import Node
-from vpn.profiles import openvpn, wireguard
-from vpn.profiles.openvpn import OpenVPNProfile
-from vpn.profiles.wireguard import WireGuardProfile
+from tests.network.devices import POOL_V6, Device, OpenVPNDevice
+from vpn.choices import PeerType, Platform, Protocol
+from vpn.models import Instance, Peer, Server, Site
+from vpn.profiles.peer import SiteSubnets, render_profile
+
+if TYPE_CHECKING:
+    from tests.network.hub import Hub
+    from tests.network.lab import Node
 
 
-def wireguard_profile(
-    hub: Hub, device: Device, host: str, *, everything: bool = False, dns: Sequence[str] = ()
-) -> WireGuardProfile:
-    """What a device should import; `host` is the hub's address."""
-    subnets = [subnet for other in hub.devices.values() if other is not device for subnet in other.subnets]
-    allowed_ips = EVERYTHING if everything else (str(POOL_V4), str(POOL_V6), *subnets)
-    return WireGuardProfile(
-        name="Fleet: laptop",
-        private_key=device.private_key,
-        public_key=device.public_key,
-        addresses=(IPv4Interface(f"{device.v4}/32"), IPv6Interface(f"{device.v6}/128")),
-        dns=tuple(ip_address(server) for server in dns),
-        mtu=hub.mtu,
-        hub_public_key=hub.public_key,
-        preshared_key=device.preshared_key,
-        endpoint_host=host,
-        endpoint_port=hub.port,
-        allowed_ips=tuple(ip_network(network) for network in allowed_ips),
+def delivered(hub: Hub, device: Device | OpenVPNDevice, hosts: Sequence[str] = (), *, everything: bool = False) -> str:
+    """The text of a peer's file; `hosts` are the hub's addresses, `everything` makes a device's tunnel a full one."""
+    row = peer_row(hub, device, hosts, everything=everything)
+    sites = SiteSubnets(
+        (UUID(peer_id), tuple(map(ip_network, other.subnets)))
+        for peer_id, other in hub.devices.items()
+        if other.subnets
     )
+    return render_profile(row, sites=sites).content
 
 
-def openvpn_profile(
-    hub: Hub, device: OpenVPNDevice, hosts: Sequence[str], *, protocols: Sequence[str] = ("udp", "tcp")
-) -> OpenVPNProfile:
-    """What a device should import; `hosts` are the hub's addresses."""
+def peer_row(hub: Hub, device: Device | OpenVPNDevice, hosts: Sequence[str] = (), *, everything: bool = False) -> Peer:
+    """A peer as the portal's database would have it, not saved."""
+    over_openvpn = isinstance(device, OpenVPNDevice)
+    compat = isinstance(device, OpenVPNDevice) and device.compat
+    is_site = bool(device.subnets) or compat
+    peer = Peer(
+        pk=UUID(device.peer_id),
+        type=PeerType.SITE if is_site else PeerType.CLIENT,
+        protocol=Protocol.OPENVPN if over_openvpn else Protocol.WIREGUARD,
+        device="laptop",
+        subnets=list(device.subnets),
+        route_all=everything,
+        host=int(ip_address(device.v4)) - int(hub.pool_v4.network_address),
+    )
+    peer.instance = instance_row(hub, hosts)
+    if is_site:
+        peer.site = Site(name="Branch", platform=Platform.ROUTEROS7 if compat else Platform.LINUX)
+    if isinstance(device, Device):
+        peer.public_key, peer.private_key = device.public_key, device.private_key
+        peer.preshared_key = device.preshared_key
+        return peer
     assert hub.authority is not None
-    return OpenVPNProfile(
-        name="Fleet: laptop",
-        remotes=tuple((host, hub.authority.port, protocol) for host in hosts for protocol in protocols),
-        ca=hub.authority.authority.certificate,
-        certificate=device.credential.certificate,
-        private_key=device.credential.private_key,
-        tls_crypt_v2=hub.authority.client_key,
-        server_name="hub",
-        route_all=device.route_all,
+    peer.route_all = device.route_all
+    peer.certificate, peer.private_key = device.credential.certificate, device.credential.private_key
+    peer.tls_crypt_key = hub.authority.client_key
+    return peer
+
+
+def instance_row(hub: Hub, hosts: Sequence[str] = ()) -> Instance:
+    """An instance as the portal's database would have it, not saved."""
+    names = list(hub.search_domains) or ["fleet"]
+    first, *second = hosts or (hub.lab.host.v4,)
+    instance = Instance(
+        # What the authority of the laboratory calls the hub in its certificate.
+        hub="hub",
+        name="Fleet",
+        hostname=names[0].partition(".")[0],
+        domains=names[1:],
+        pool_v4=str(hub.pool_v4),
+        pool_v6=str(POOL_V6),
+        port_base=hub.port,
         mtu=hub.mtu,
+        public_key=hub.public_key,
     )
+    instance.server = Server(name="Host", address=first, address_v6=second[0] if second else None)
+    if hub.authority is not None:
+        instance.authority_certificate = hub.authority.authority.certificate
+    return instance
 
 
 def bring_up(
@@ -57,17 +88,13 @@ def bring_up(
     device: Device | OpenVPNDevice,
     hosts: Sequence[str],
     *,
-    protocols: Sequence[str] = ("udp", "tcp"),
+    transport: str = "",
     everything: bool = False,
-    dns: Sequence[str] = (),
 ) -> None:
-    """Bring a device's profile up on `node` with the stock programs, and wait until the hub answers."""
-    lab = hub.lab
+    """Bring a device's file up on `node` with the stock programs, and wait until the hub answers."""
+    lab, text = hub.lab, delivered(hub, device, hosts, everything=everything)
     if isinstance(device, OpenVPNDevice):
-        over_openvpn = openvpn_profile(hub, device, hosts, protocols=protocols)
-        lab.openvpn_up(node, openvpn.render(over_openvpn), seconds=40)
+        lab.openvpn_up(node, text, seconds=40, transport=transport)
     else:
-        lab.wg_quick_up(
-            node, wireguard.render(wireguard_profile(hub, device, hosts[0], everything=everything, dns=dns))
-        )
+        lab.wg_quick_up(node, text)
     lab.wait_ping(node, hub.v4)

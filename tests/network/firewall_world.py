@@ -7,7 +7,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.network.hub import Agent, Device, Hub, OpenVPNDevice
+from tests.network.devices import Device, OpenVPNDevice
+from tests.network.hub import Agent, Hub
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, Site
 from tests.network.probing import OPEN, Probers, Question
 from vpn.agent.documents import RuleDocument

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import json
+import re
 import secrets
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from tests.network.authority import Authority
+from tests.network.delivered import delivered
+from tests.network.devices import POOL_V4, POOL_V6, Device, OpenVPNDevice, make_keys, wg
 from tests.network.lab import Lab, Node, Site
 from vpn import pki
 from vpn.agent import spec
@@ -24,20 +27,6 @@ from vpn.agent.report import HubReport, parse_report
 from vpn.constants import DEFAULT_MTU
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-POOL_V4: Final = ipaddress.IPv4Network("100.64.0.0/20")
-POOL_V6: Final = ipaddress.IPv6Network("fd12:3456:789a::/64")
-EVERYTHING: Final = ("0.0.0.0/0", "::/0")
-
-
-def wg(*arguments: str, stdin: str = "") -> str:
-    """Return what wg(8) says, in the machine's own namespace: for keys."""
-    return subprocess.run(["wg", *arguments], input=stdin, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def make_keys() -> tuple[str, str]:
-    """Return a private key and its public key."""
-    private_key = wg("genkey")
-    return private_key, wg("pubkey", stdin=private_key)
 
 
 class Agent:
@@ -109,83 +98,6 @@ class Watch:
     ) -> None:
         self.process.terminate()
         self.process.wait(5)
-
-
-@dataclass
-class Device:
-    """A peer with both of its keys."""
-
-    peer_id: str
-    private_key: str
-    public_key: str
-    preshared_key: str
-    v4: str
-    v6: str
-    subnets: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    expires_at: int | None = None
-    former: OpenVPNDevice | None = None
-
-    def document(self) -> spec.WireGuardPeerDocument:
-        """Return the peer as the hub knows it."""
-        document: spec.WireGuardPeerDocument = {
-            "public_key": self.public_key,
-            "preshared_key": self.preshared_key,
-            "allowed_ips": [f"{self.v4}/32", f"{self.v6}/128", *self.subnets],
-            "routes": list(self.subnets),
-        }
-        add_optional(document, self)
-        return document
-
-    def rotate(self) -> None:
-        """Take new keys."""
-        self.private_key, self.public_key = make_keys()
-        self.preshared_key = wg("genpsk")
-
-
-@dataclass
-class OpenVPNDevice:
-    """A peer over OpenVPN with its certificate."""
-
-    peer_id: str
-    credential: pki.Credential
-    v4: str
-    v6: str
-    subnets: tuple[str, ...] = ()
-    route_all: bool = False
-    compat: bool = False
-    tags: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    expires_at: int | None = None
-    former: Device | None = None
-
-    def document(self) -> spec.OpenVPNPeerDocument:
-        """Return the peer as the hub knows it."""
-        document: spec.OpenVPNPeerDocument = {
-            "protocol": "openvpn",
-            "common_name": self.peer_id,
-            "addresses": [f"{self.v4}/32", f"{self.v6}/128"],
-            "routes": list(self.subnets),
-            "route_all": self.route_all,
-            "compat": self.compat,
-        }
-        add_optional(document, self)
-        return document
-
-
-def add_optional(
-    document: spec.WireGuardPeerDocument | spec.OpenVPNPeerDocument, device: Device | OpenVPNDevice
-) -> None:
-    """Add to a peer's document what a peer may have or not."""
-    if device.tags:
-        document["tags"] = list(device.tags)
-    if device.names:
-        document["names"] = list(device.names)
-    if device.expires_at is not None:
-        document["expires_at"] = device.expires_at
-    if device.former is not None:
-        document["former"] = device.former.document()
 
 
 @dataclass
@@ -358,15 +270,13 @@ class Hub:
         return self.agent.report(command="destroy", hub=self.hub, epoch=self.epoch, generation=self.generation)
 
     def profile(self, device: Device, *, everything: bool = False, keepalive: int = 0) -> str:
-        """Return what the device's user imports: split tunnel unless `everything` is to go through the hub."""
-        subnets = [subnet for other in self.devices.values() if other is not device for subnet in other.subnets]
-        allowed_ips = EVERYTHING if everything else (str(self.pool_v4), str(POOL_V6), *subnets)
+        """Return the delivered file: split tunnel unless `everything` is to go through the hub.
+
+        A device with `keepalive` (seconds) is sooner heard from than one that is as delivered.
+        """
+        text = delivered(self, device, everything=everything)
         return (
-            f"[Interface]\nPrivateKey = {device.private_key}\nAddress = {device.v4}/32, {device.v6}/128\n"
-            f"MTU = {self.mtu}\n"
-            f"[Peer]\nPublicKey = {self.public_key}\nPresharedKey = {device.preshared_key}\n"
-            f"AllowedIPs = {', '.join(allowed_ips)}\nEndpoint = {self.lab.host.v4}:{self.port}\n"
-            + (f"PersistentKeepalive = {keepalive}\n" if keepalive else "")
+            re.sub(r"(?m)^PersistentKeepalive = .*$", f"PersistentKeepalive = {keepalive}", text) if keepalive else text
         )
 
     def connect(self, node: Node, *, subnets: Iterable[str] = (), everything: bool = False) -> Device:
@@ -377,34 +287,25 @@ class Hub:
         self.lab.wait_ping(node, self.v4)
         return device
 
-    def openvpn_profile(self, device: OpenVPNDevice, protocol: str = "udp", host: str = "") -> str:
-        """Return what the device's user imports."""
-        assert self.authority is not None
-        if device.compat:
-            # RouterOS always sends a user and a password, which nobody asks for.
-            profile = self.authority.router_profile(self.lab.host.v4, device.credential)
-            return f"{profile}<auth-user-pass>\nrouter\nunused\n</auth-user-pass>\n"
-        return self.authority.profile(
-            host or self.lab.host.v4,
-            device.credential,
-            protocol=protocol,
-            mtu=self.mtu,
-            route_all=device.route_all,
-        )
+    def openvpn_profile(self, device: OpenVPNDevice, *, host: str = "") -> str:
+        """Return the delivered file."""
+        text = delivered(self, device, [host] if host else ())
+        # RouterOS always sends a user and a password, which nobody asks for.
+        return f"{text}<auth-user-pass>\nrouter\nunused\n</auth-user-pass>\n" if device.compat else text
 
     def connect_openvpn(
         self,
         node: Node,
         *,
         subnets: Iterable[str] = (),
-        protocol: str = "udp",
+        transport: str = "",
         route_all: bool = False,
         compat: bool = False,
     ) -> OpenVPNDevice:
         """Add a peer over OpenVPN, apply, bring its profile up on `node`, and wait until the hub answers."""
         device = self.add_openvpn(subnets, route_all=route_all, compat=compat)
         self.apply_next()
-        self.lab.openvpn_up(node, self.openvpn_profile(device, protocol))
+        self.lab.openvpn_up(node, self.openvpn_profile(device), transport=transport)
         self.lab.wait_ping(node, self.v4)
         return device
 

@@ -412,10 +412,20 @@ class Lab:
     # OpenVPN as its users know it.
 
     def openvpn_up(
-        self, node: Node, text: str, name: str = "tun0", seconds: float = 15.0, client: OpenVPNClient = SYSTEMS_OWN
+        self,
+        node: Node,
+        text: str,
+        name: str = "tun0",
+        seconds: float = 15.0,
+        client: OpenVPNClient = SYSTEMS_OWN,
+        transport: str = "",
     ) -> str:
-        """Bring a profile up with openvpn(8), wait until it is connected, and return the name of its interface."""
-        self.openvpn_start(node, text, name, client)
+        """Bring a profile up with openvpn(8), wait until it is connected, and return the name of its interface.
+
+        With `transport` ("udp" or "tcp") it tries the profile's remotes of that kind alone.
+        """
+        forced = ("--proto-force", {"udp": "udp", "tcp": "tcp-client"}[transport]) if transport else ()
+        self.openvpn_start(node, text, name, OpenVPNClient(client.root, (*client.options, *forced)))
         log = self.openvpn_log(node, name)
         wait_until(lambda: "Initialization Sequence Completed" in log.read_text(), seconds, f"{node.name}'s {name}")
         return name

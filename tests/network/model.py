@@ -11,7 +11,8 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from tests.network.hub import POOL_V4, POOL_V6, Agent, Device, Hub, OpenVPNDevice
+from tests.network.devices import POOL_V4, POOL_V6, Device, OpenVPNDevice
+from tests.network.hub import Agent, Hub
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, Site
 from tests.network.probing import OPEN, Probers, Question
 from vpn.agent.documents import RuleDocument

@@ -28,7 +28,7 @@ _PASSWD: Final = "root:x:0:0::/:/bin/sh\n_openvpn:x:0:0::/:/bin/sh\nopenvpn:x:0:
 _GROUP: Final = "root:x:0:\n_openvpn:x:0:\nopenvpn:x:0:\n"
 _RUN: Final = """\
 set -e
-root=$1 files=$2
+root=$1 files=$2 transport=$3
 mount --bind /dev "$root/dev"
 mount -t proc proc "$root/proc"
 mount --bind "$files" "$root/mnt"
@@ -43,7 +43,9 @@ for each in passwd group; do
 done
 chroot "$root" dbus-daemon --config-file=/mnt/bus.conf --nofork &
 while ! [ -S "$root/run/dbus/system_bus_socket" ]; do sleep 0.05; done
-chroot "$root" openvpn3 session-start --config /mnt/profile.ovpn
+chroot "$root" openvpn3 config-import --name profile --config /mnt/profile.ovpn
+if [ -n "$transport" ]; then chroot "$root" openvpn3 config-manage --config profile --proto-override "$transport"; fi
+chroot "$root" openvpn3 session-start --config profile
 wait
 """
 
@@ -53,8 +55,11 @@ def root() -> Path:
     return suites.root_of("trixie", "/usr/bin/openvpn3")
 
 
-def up(lab: Lab, node: Node, text: str, seconds: float = 20.0) -> Path:
-    """Bring a profile up, wait until it is connected, and return its log; it ends with the laboratory."""
+def up(lab: Lab, node: Node, text: str, seconds: float = 20.0, transport: str = "") -> Path:
+    """Bring a profile up, wait until it is connected, and return its log; it ends with the laboratory.
+
+    With `transport` ("udp" or "tcp") it tries the profile's remotes of that kind alone.
+    """
     files = lab.directory / node.name / "openvpn3"
     files.mkdir()
     log = files / "log"
@@ -69,7 +74,7 @@ def up(lab: Lab, node: Node, text: str, seconds: float = 20.0) -> Path:
     for name, content in contents.items():
         (files / name).write_text(content)
     command = 'log=$1; shift; exec "$@" >"$log" 2>&1'
-    lab.start(node, ["sh", "-c", command, "sh", str(log), "sh", "-c", _RUN, "sh", str(root()), str(files)])
+    lab.start(node, ["sh", "-c", command, "sh", str(log), "sh", "-c", _RUN, "sh", str(root()), str(files), transport])
     try:
         wait_until(lambda: "Client INFO: Connected: " in log.read_text(), seconds, f"{node.name}'s OpenVPN 3")
     except AssertionError as error:

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.network.hub import Agent, Device, Hub, OpenVPNDevice
+from tests.network.devices import Device, OpenVPNDevice
+from tests.network.hub import Agent, Hub
 from tests.network.lab import Lab, Node, Site, wait_until
 from vpn.agent.errors import DISK_FULL, NO_RIGHT, PACKAGE_MISSING, PORT_TAKEN, AgentError, parse_error
 from vpn.agent.report import COMPONENTS

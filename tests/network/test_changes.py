@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from tests.network.hub import Device, Hub
+from tests.network.devices import Device
+from tests.network.hub import Hub
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, wait_until
 from vpn.agent import spec
 from vpn.agent.errors import AgentError

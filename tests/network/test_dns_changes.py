@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from tests.network.devices import Device
 from tests.network.dns_lab import Answer, ask, ask_reverse, serve_dns, start_asking
-from tests.network.hub import Device, Hub, Watch
+from tests.network.hub import Hub, Watch
 from tests.network.lab import OUTSIDE_V4, Lab, Node, wait_until
 from vpn.agent.command import Place
 from vpn.agent.components import dns

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.network.hub import Device, Hub, OpenVPNDevice, Watch, wg_like_key
+from tests.network.devices import Device, OpenVPNDevice
+from tests.network.hub import Hub, Watch, wg_like_key
 from tests.network.lab import Lab, wait_until
 from vpn.agent.report import COMPONENTS
 
@@ -275,7 +276,7 @@ def test_sessions_and_roaming_are_ours(lab: Lab, hub: Hub) -> None:
     lab.wait_ping(alice, berlin.lan.v4)
     lab.openvpn_down(bob)
     quiet(hub)
-    lab.openvpn_up(bob, hub.openvpn_profile(an_openvpn_peer(hub), "tcp"))
+    lab.openvpn_up(bob, hub.openvpn_profile(an_openvpn_peer(hub)), transport="tcp")
     lab.wait_ping(bob, hub.v4)
     quiet(hub)
 

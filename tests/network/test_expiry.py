@@ -6,7 +6,8 @@ import dataclasses
 import subprocess
 import time
 
-from tests.network.hub import Device, Hub, OpenVPNDevice, Watch
+from tests.network.devices import Device, OpenVPNDevice
+from tests.network.hub import Hub, Watch
 from tests.network.lab import Lab, Node, wait_until
 from vpn.agent import spec
 from vpn.agent.report import COMPONENTS

@@ -57,7 +57,7 @@ def test_a_device_with_only_ipv6_outside_reaches_both_families(
     node = add_behind(lab, f"phone-{protocol}", v4=False)
     device = hub.add() if protocol == "wireguard" else hub.add_openvpn()
     hub.apply_next()
-    bring_up(hub, node, device, [lab.host.v6], protocols=[protocol])
+    bring_up(hub, node, device, [lab.host.v6], transport=protocol)
     targets = {address for site in branches for address in (site.lan.v4, site.lan.v6)}
     wait_until(lambda: lab.answers(node, sorted(targets)) == targets, 10, "all of both branches")
     session = (hub.status().sessions or {}).get(device.peer_id)

@@ -10,8 +10,8 @@ from functools import partial
 
 import pytest
 
+from tests.network.devices import EVERYTHING, POOL_V4, POOL_V6, Device, OpenVPNDevice
 from tests.network.firewall_world import BOARD, DATA, MAIL, SITES, STAFF, USERS, WEB, World, build, rule
-from tests.network.hub import EVERYTHING, POOL_V4, POOL_V6, Device, OpenVPNDevice
 from tests.network.lab import OUTSIDE_V4, Lab, PacketCounter, wait_until
 from vpn.agent.documents import RuleDocument
 from vpn.agent.firewall_sets import set_name

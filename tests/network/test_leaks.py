@@ -14,13 +14,12 @@ from typing import Final
 
 import pytest
 
-from tests.network.delivered import openvpn_profile, wireguard_profile
+from tests.network.delivered import delivered
 from tests.network.dns_lab import DnsServer, serve_dns
 from tests.network.hub import Agent, Hub, Watch
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, wait_until
 from tests.network.leaks import Endpoint, watching
 from tests.network.underlay import add_behind, host_without
-from vpn.profiles import openvpn, wireguard
 
 ZONE: Final = "example.com"
 # A resolver that protects from rebinding takes the documentation's ranges, which play the internet, for private.
@@ -125,8 +124,7 @@ def over_wireguard(world: World, node: Node, *hosts: str) -> Callable[[], None]:
     lab, hub = world.lab, world.hub
     device = hub.add()
     hub.apply_next()
-    profile = wireguard_profile(hub, device, hosts[0], everything=True, dns=hub.dns)
-    lab.wg_quick_up(node, wireguard.render(profile))
+    lab.wg_quick_up(node, delivered(hub, device, hosts, everything=True))
     return lambda: kill(lab, "wireguard-go", hub.interface)
 
 
@@ -136,8 +134,7 @@ def over_openvpn(world: World, node: Node, *hosts: str) -> Callable[[], None]:
     assert hub.authority is not None
     device = hub.add_openvpn(route_all=True)
     hub.apply_next()
-    profile = openvpn.render(openvpn_profile(hub, device, hosts))
-    lab.openvpn_up(node, RESOLVCONF + profile)
+    lab.openvpn_up(node, RESOLVCONF + delivered(hub, device, hosts))
     return lambda: kill(lab, "openvpn", f"{hub.hub}/openvpn/udp.conf")
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.network.delivered import bring_up
-from tests.network.hub import Device, Hub, OpenVPNDevice
+from tests.network.devices import Device, OpenVPNDevice
+from tests.network.hub import Hub
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, Site
 from tests.network.transfer import moves_a_file, serve_file
 from tests.network.underlay import add_behind, drop_fragments, fragments
@@ -68,7 +69,7 @@ def connect(world: World, protocol: str, mtu: int, family: int) -> Node:
     device: Device | OpenVPNDevice = hub.add() if protocol == "wireguard" else hub.add_openvpn(route_all=True)
     hub.apply_next()
     host = lab.host.v4 if family == 4 else lab.host.v6
-    bring_up(hub, node, device, [host], protocols=[protocol], everything=True)
+    bring_up(hub, node, device, [host], transport=protocol, everything=True)
     return node
 
 

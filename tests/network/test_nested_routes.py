@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from tests.network.hub import Device, Hub, OpenVPNDevice
+from tests.network.devices import Device, OpenVPNDevice
+from tests.network.hub import Hub
 from tests.network.lab import Lab, PacketCounter, Site, wait_until
 
 Peer = Device | OpenVPNDevice

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import time
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.network.hub import Agent, Hub, OpenVPNDevice
+from tests.network.devices import OpenVPNDevice
+from tests.network.hub import Agent, Hub
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, wait_until
 from vpn.agent.report import COMPONENTS
 
@@ -58,7 +60,7 @@ def connected(lab: Lab, hub: Hub) -> World:
     for (node, device, protocol), name in zip(profiles, ends, strict=True):
         if isinstance(device, OpenVPNDevice):
             openvpns[name] = device
-            lab.openvpn_up(node, hub.openvpn_profile(device, protocol))
+            lab.openvpn_up(node, hub.openvpn_profile(device), transport=protocol)
         else:
             lab.wg_quick_up(node, hub.profile(device))
         lab.wait_ping(node, hub.v4)
@@ -165,7 +167,7 @@ def test_clients_come_over_ipv6_too(world: World, protocol: str) -> None:
     frank = lab.add_client(f"frank-{protocol}")
     device = hub.add_openvpn()
     hub.apply_next()
-    lab.openvpn_up(frank, hub.openvpn_profile(device, protocol, lab.host.v6))
+    lab.openvpn_up(frank, hub.openvpn_profile(device, host=lab.host.v6), transport=protocol)
     both = {world.ends["berlin"][1], world.ends["rome"][2]}
     assert lab.answers(frank, list(both)) == both
     session = (hub.status().sessions or {})[device.peer_id]
@@ -179,7 +181,7 @@ def test_the_host_may_have_several_addresses(world: World) -> None:
     gina = lab.add_client("gina")
     device = hub.add_openvpn()
     hub.apply_next()
-    lab.openvpn_up(gina, hub.openvpn_profile(device, "udp", "203.0.113.3"))
+    lab.openvpn_up(gina, hub.openvpn_profile(device, host="203.0.113.3"))
     assert lab.ping(gina, world.ends["bob"][1])
 
 
@@ -239,8 +241,7 @@ def test_the_compatibility_listener_is_there_for_those_who_need_it_alone(world: 
     assert (hub.status().sessions or {})[device.peer_id].listener == "compat"
 
     # Whoever may use the main listeners may not come in through this one.
-    assert hub.authority is not None
-    weak = hub.authority.router_profile(lab.host.v4, world.openvpns["bob"].credential)
+    weak = hub.openvpn_profile(dataclasses.replace(world.openvpns["bob"], compat=True))
     stranger = lab.add_client("stranger")
     lab.openvpn_start(stranger, weak)
     wait_until(lambda: "AUTH_FAILED" in lab.openvpn_log(stranger).read_text(), 10, "the refusal")
@@ -248,6 +249,7 @@ def test_the_compatibility_listener_is_there_for_those_who_need_it_alone(world: 
 
     lab.openvpn_down(router.router)
     del hub.devices[device.peer_id]
+    assert hub.authority is not None
     hub.authority.compat_port = None
     assert hub.apply_next().changed["openvpn"]
     assert lab.run(lab.host, listening).stdout == ""

@@ -20,7 +20,7 @@ def test_the_core_of_connect_uses_the_profile_that_users_get(lab: Lab, hub: Hub,
     hub.connect_openvpn(berlin.router, subnets=(berlin.lan_v4, berlin.lan_v6))
     device = hub.add_openvpn()
     hub.apply_next()
-    log = openvpn3.up(lab, alice, hub.openvpn_profile(device, protocol))
+    log = openvpn3.up(lab, alice, hub.openvpn_profile(device), transport=protocol)
     lab.wait_ping(alice, hub.v4)
     others = {hub.v6, berlin.lan.v4, berlin.lan.v6}
     assert lab.answers(alice, list(others)) == others

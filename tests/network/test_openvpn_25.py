@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.network import suites
+from tests.network.delivered import delivered
 from tests.network.hub import Hub
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, OpenVPNClient
+from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, OpenVPNClient, wait_until
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def test_version_25_connects_with_the_profile_that_users_get(
     hub.connect_openvpn(berlin.router, subnets=(berlin.lan_v4, berlin.lan_v6))
     device = hub.add_openvpn()
     hub.apply_next()
-    lab.openvpn_up(alice, hub.openvpn_profile(device, protocol), client=client)
+    lab.openvpn_up(alice, hub.openvpn_profile(device), client=client, transport=protocol)
     lab.wait_ping(alice, hub.v4)
     others = {hub.v6, berlin.lan.v4, berlin.lan.v6}
     assert lab.answers(alice, list(others)) == others
@@ -62,9 +63,7 @@ def test_a_router_that_announces_no_ciphers_comes_in_by_the_fallback(lab: Lab, h
     router = OpenVPNClient(client.root, ("--ncp-disable", "--auth-user-pass", f"{suites.INSIDE}/user"))
     device = hub.add_openvpn((berlin.lan_v4, berlin.lan_v6), compat=True)
     hub.connect(alice)
-    assert hub.authority is not None
-    profile = hub.authority.router_profile(lab.host.v4, device.credential)
-    lab.openvpn_up(berlin.router, profile, client=router)
+    lab.openvpn_up(berlin.router, delivered(hub, device), client=router)
     lab.wait_ping(alice, berlin.lan.v4)
     assert lab.answers(berlin.lan, [hub.v4, hub.v6]) == {hub.v4, hub.v6}
     log = lab.openvpn_log(berlin.router).read_text()
@@ -72,3 +71,14 @@ def test_a_router_that_announces_no_ciphers_comes_in_by_the_fallback(lab: Lab, h
     assert "Data Channel: Cipher 'AES-256-CBC' initialized with 256 bit key" in log
     assert "160 bit message hash 'SHA1'" in log
     assert (hub.status().sessions or {})[device.peer_id].listener == "compat"
+
+
+def test_the_hub_hears_at_once_of_a_version_25_client_that_leaves(lab: Lab, hub: Hub, client: OpenVPNClient) -> None:
+    """The hub's UDP listener pushes explicit-exit-notify, which a file with a remote over TCP must not have."""
+    alice = lab.add_client("alice")
+    device = hub.add_openvpn()
+    hub.apply()
+    lab.openvpn_up(alice, hub.openvpn_profile(device), client=client)
+    assert device.peer_id in (hub.status().sessions or {})
+    lab.openvpn_down(alice)
+    wait_until(lambda: hub.status().sessions == {}, 3, "the end of the session")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.network.hub import Device, Hub, OpenVPNDevice, Watch, make_keys, wg
+from tests.network.devices import Device, OpenVPNDevice, make_keys, wg
+from tests.network.hub import Hub, Watch
 from tests.network.lab import Lab, Node, wait_until
 from vpn.agent import spec
 from vpn.agent.errors import AgentError
@@ -44,7 +45,7 @@ def is_refused_and_silent(lab: Lab, hub: Hub, node: Node, within: float = 2.0) -
 @pytest.mark.parametrize("way", ["delta", "revoking delta", "spec", "certificate", "certificate by delta"])
 def test_whoever_is_shut_out_is_silent_within_two_seconds(lab: Lab, hub: Hub, protocol: str, way: str) -> None:
     alice = lab.add_client("alice")
-    device = hub.connect_openvpn(alice, protocol=protocol)
+    device = hub.connect_openvpn(alice, transport=protocol)
     assert hub.authority is not None
     ping = lab.start_ping(alice, hub.v4, 0.02)
     ping.wait_for_replies()
@@ -71,7 +72,7 @@ def test_whoever_is_shut_out_is_silent_within_two_seconds(lab: Lab, hub: Hub, pr
     if way.startswith("certificate"):
         lab.openvpn_down(alice)
         new = dataclasses.replace(device, credential=hub.authority.issue(device.peer_id))
-        lab.openvpn_up(alice, hub.openvpn_profile(new, protocol))
+        lab.openvpn_up(alice, hub.openvpn_profile(new), transport=protocol)
         lab.wait_ping(alice, hub.v4)
 
 
@@ -155,8 +156,8 @@ def test_a_site_has_other_subnets_without_a_new_profile(lab: Lab, hub: Hub) -> N
 @pytest.mark.parametrize(("listener", "limit"), [("udp", 8.0), ("tcp", 2.0)])
 def test_a_killed_listener_comes_back_with_its_clients(lab: Lab, hub: Hub, listener: str, limit: float) -> None:
     alice, bob = lab.add_client("alice"), lab.add_client("bob")
-    hub.connect_openvpn(alice, protocol=listener)
-    hub.connect_openvpn(bob, protocol="tcp" if listener == "udp" else "udp")
+    hub.connect_openvpn(alice, transport=listener)
+    hub.connect_openvpn(bob, transport="tcp" if listener == "udp" else "udp")
     with Watch(hub.agent):
         ping, other = lab.start_ping(alice, hub.v4, 0.05), lab.start_ping(bob, hub.v4, 0.05)
         ping.wait_for_replies()
@@ -243,7 +244,7 @@ def test_a_peer_more_is_a_small_change_for_others_unnoticed(lab: Lab, hub: Hub) 
 def test_a_renewed_server_certificate_brings_clients_back(lab: Lab, hub: Hub) -> None:
     alice, bob = lab.add_client("alice"), lab.add_client("bob")
     hub.connect_openvpn(alice)
-    hub.connect_openvpn(bob, protocol="tcp")
+    hub.connect_openvpn(bob, transport="tcp")
     assert hub.authority is not None
     old = listener_process(lab, hub, "udp")
     hub.authority.renew()

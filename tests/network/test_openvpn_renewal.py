@@ -19,8 +19,8 @@ GAP = 6.0  # seconds that a session is silent for
 @pytest.mark.parametrize(("protocol", "way"), [("udp", "delta"), ("tcp", "spec")])
 def test_a_connected_site_and_device_reach_a_new_site(lab: Lab, hub: Hub, protocol: str, way: str) -> None:
     alice, berlin, bonn = lab.add_client("alice"), lab.add_site("berlin"), lab.add_site("bonn")
-    hub.connect_openvpn(berlin.router, subnets=(berlin.lan_v4, berlin.lan_v6), protocol=protocol)
-    hub.connect_openvpn(alice, protocol=protocol)
+    hub.connect_openvpn(berlin.router, subnets=(berlin.lan_v4, berlin.lan_v6), transport=protocol)
+    hub.connect_openvpn(alice, transport=protocol)
     with Watch(hub.agent):
         wait_until(lambda: not (lab.state / hub.hub / "openvpn" / "push_changed").exists(), 30, "all told")
         ping = lab.start_ping(alice, hub.v4, 0.05)
@@ -70,7 +70,7 @@ def test_version_25_comes_back_by_itself(lab: Lab, hub: Hub, protocol: str) -> N
     alice, bonn = lab.add_client("alice"), lab.add_site("bonn")
     device = hub.add_openvpn()
     hub.apply_next()
-    lab.openvpn_up(alice, hub.openvpn_profile(device, protocol), client=client)
+    lab.openvpn_up(alice, hub.openvpn_profile(device), client=client, transport=protocol)
     lab.wait_ping(alice, hub.v4)
     _reaches_a_new_site(lab, hub, alice, bonn, gap=10.0)
 
@@ -81,7 +81,7 @@ def test_the_core_of_connect_comes_back_by_itself(lab: Lab, hub: Hub, protocol: 
     alice, bonn = lab.add_client("alice"), lab.add_site("bonn")
     device = hub.add_openvpn()
     hub.apply_next()
-    openvpn3.up(lab, alice, hub.openvpn_profile(device, protocol))
+    openvpn3.up(lab, alice, hub.openvpn_profile(device), transport=protocol)
     lab.wait_ping(alice, hub.v4)
     _reaches_a_new_site(lab, hub, alice, bonn, gap=10.0)
 

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from tests.network.hub import Device, Hub, OpenVPNDevice, Watch
+from tests.network.devices import Device, OpenVPNDevice
+from tests.network.hub import Hub, Watch
 from tests.network.lab import Lab, Node, Site, wait_until
 from vpn.agent import apply as apply_module
 from vpn.agent import moves
@@ -24,7 +25,7 @@ Both = Device | OpenVPNDevice
 def up(lab: Lab, hub: Hub, node: Node, device: Both, transport: str = "udp") -> None:
     """Bring a peer's profile up on a node."""
     if isinstance(device, OpenVPNDevice):
-        lab.openvpn_up(node, hub.openvpn_profile(device, transport))
+        lab.openvpn_up(node, hub.openvpn_profile(device), transport=transport)
     else:
         lab.wg_quick_up(node, hub.profile(device, keepalive=1))
 

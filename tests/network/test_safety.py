@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.network.hub import POOL_V4, POOL_V6, Agent, Device, Hub
+from tests.network.devices import POOL_V4, POOL_V6, Device
+from tests.network.hub import Agent, Hub
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, Site, wait_until
 from vpn.agent.report import COMPONENTS
 

@@ -216,12 +216,17 @@ def _configuration(layout: Layout, names: Names, spec: HubSpec, listener: str, p
 def _keepalive(listener: str) -> list[str]:
     # Clients notice a dead server within six seconds; those over TCP at once. A client that is gone is forgotten later.
     lines = ["ping 2", "ping-restart 30", 'push "ping 2"', 'push "ping-restart 6"']
-    # All may come back at once after a restart.
-    return (
-        [*lines, "multihome", "explicit-exit-notify 1", "connect-freq-initial 1000 10"]
-        if listener == UDP
-        else [*lines, "tcp-nodelay"]
-    )
+    if listener != UDP:
+        return [*lines, "tcp-nodelay"]
+    return [
+        *lines,
+        "multihome",
+        # Whichever side leaves tells the other. Clients hear of it here, for their file has remotes over TCP as well.
+        "explicit-exit-notify 1",
+        'push "explicit-exit-notify 1"',
+        # All may come back at once after a restart.
+        "connect-freq-initial 1000 10",
+    ]
 
 
 def _secrecy(listener: str, here: Path) -> list[str]:

@@ -94,9 +94,7 @@ def _remotes(profile: OpenVPNProfile) -> list[str]:
         if protocol not in PROTOCOLS or (profile.compat and protocol != "tcp"):
             raise ValueError("A remote is reached over udp or tcp, in compatibility mode over tcp.")
         lines.append(f"remote {_canonical(host)} {port} {protocol}")
-    if any(protocol == "udp" for _, _, protocol in profile.remotes):
-        # Tells the hub that the client leaves. On a TCP remote openvpn ignores it, and says so.
-        lines.append("explicit-exit-notify")
+    # No explicit-exit-notify: openvpn up to 2.5 refuses it beside a remote over TCP. The hub's UDP listener pushes it.
     return lines
 
 

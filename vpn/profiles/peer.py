@@ -59,24 +59,25 @@ class Rendered:
     host: str
 
 
-def render_profile(peer: Peer) -> Rendered:
-    """The file that the peer's device imports, with its keys. Raises NoAddress."""
+def render_profile(peer: Peer, sites: SiteSubnets | None = None) -> Rendered:
+    """The file that the peer's device imports, with its keys; without `sites` they are looked up. Raises NoAddress."""
     name = peer.instance.hostname
+    sites = site_subnets(peer.instance) if sites is None else sites
     if peer.is_openvpn:
         over_openvpn = openvpn_profile_of(peer)
         return Rendered(
             filename=openvpn.filename(name),
             content=openvpn.render(over_openvpn),
             content_type=openvpn.CONTENT_TYPE,
-            digest=current_digest(peer),
+            digest=current_digest(peer, sites),
             host=over_openvpn.remotes[0][0],
         )
-    over_wireguard = profile_of(peer)
+    over_wireguard = profile_of(peer, sites=sites)
     return Rendered(
         filename=wireguard.filename(name),
         content=wireguard.render(over_wireguard),
         content_type=wireguard.CONTENT_TYPE,
-        digest=current_digest(peer),
+        digest=current_digest(peer, sites),
         host=over_wireguard.endpoint_host,
     )
 
