@@ -142,15 +142,21 @@ def configuration_digest(profile: OpenVPNProfile) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def filename(name: str, fallback: str = "vpn") -> str:
-    """A file name that every system takes, and that OpenVPN Connect shows as the profile's name: `name` in 1 to 40
-    plain characters, and ".ovpn". Where nothing of `name` can be kept, `fallback` takes its place."""
-    return f"{_plain(name) or _plain(fallback) or 'vpn'}.ovpn"
+def filename(name: str, distinction: str = "", fallback: str = "vpn") -> str:
+    """A file name that every system takes, and that OpenVPN Connect shows as the profile's name: 1 to 40 plain
+    characters and ".ovpn".
+
+    As much of `name` as there is room for, or `fallback` where nothing of it can be kept, comes before
+    `distinction`, which is kept whole.
+    """
+    end = f"-{distinction}" if distinction else ""
+    room = FILENAME_LENGTH - len(end)
+    return f"{_plain(name, room) or _plain(fallback, room) or 'vpn'}{end}.ovpn"
 
 
-def _plain(name: str) -> str:
+def _plain(name: str, longest: int) -> str:
     plain = re.sub(r"[^a-z0-9_-]+", "-", ascii_text(name).lower())
-    kept = plain.strip("-_")[:FILENAME_LENGTH].strip("-_")
+    kept = plain.strip("-_")[:longest].strip("-_")
     return f"vpn-{kept}" if TAKEN_NAMES.fullmatch(kept) else kept
 
 

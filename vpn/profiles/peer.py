@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import string
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import (
@@ -25,6 +26,7 @@ from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.wireguard import WireGuardProfile
 from vpn.validators import parse_network
 
+_DIGITS = string.digits + string.ascii_lowercase
 _EVERYTHING: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 
 
@@ -61,12 +63,12 @@ class Rendered:
 
 def render_profile(peer: Peer, sites: SiteSubnets | None = None) -> Rendered:
     """The file that the peer's device imports, with its keys; without `sites` they are looked up. Raises NoAddress."""
-    name = peer.instance.hostname
+    distinction = distinction_of(peer)
     sites = site_subnets(peer.instance) if sites is None else sites
     if peer.is_openvpn:
         over_openvpn = openvpn_profile_of(peer)
         return Rendered(
-            filename=openvpn.filename(name),
+            filename=openvpn.filename(f"{peer.instance.hostname} {peer.relative_name}", distinction),
             content=openvpn.render(over_openvpn),
             content_type=openvpn.CONTENT_TYPE,
             digest=current_digest(peer, sites),
@@ -74,12 +76,26 @@ def render_profile(peer: Peer, sites: SiteSubnets | None = None) -> Rendered:
         )
     over_wireguard = profile_of(peer, sites=sites)
     return Rendered(
-        filename=wireguard.filename(name),
+        filename=wireguard.filename(peer.instance.hostname, distinction),
         content=wireguard.render(over_wireguard),
         content_type=wireguard.CONTENT_TYPE,
         digest=current_digest(peer, sites),
         host=over_wireguard.endpoint_host,
     )
+
+
+def distinction_of(peer: Peer) -> str:
+    """What tells the files of one instance's peers apart: 3 to 6 of a-z and 0-9, the same as long as the peer lives.
+
+    The number in the pool belongs to one peer at a time. Two characters more tell it from a later peer with that
+    number, and from one of another hub.
+    """
+    number, digits = peer.host, ""
+    while number:
+        number, digit = divmod(number, len(_DIGITS))
+        digits = _DIGITS[digit] + digits
+    by_chance = hashlib.sha256(peer.pk.bytes).digest()
+    return digits + _DIGITS[by_chance[0] % len(_DIGITS)] + _DIGITS[by_chance[1] % len(_DIGITS)]
 
 
 def profile_of(peer: Peer, *, with_key: bool = True, sites: SiteSubnets | None = None) -> WireGuardProfile:

@@ -110,21 +110,24 @@ def configuration(profile: WireGuardProfile) -> str:
     return json.dumps(configured, sort_keys=True, separators=(",", ":"))
 
 
-def filename(name: str, fallback: str = "vpn") -> str:
-    """A file name that wg-quick accepts as an interface: `name` in 1 to 15 plain characters, and ".conf".
+def filename(name: str, distinction: str = "", fallback: str = "vpn") -> str:
+    """A file name that wg-quick and WireGuard for Windows accept as an interface: 1 to 15 characters and ".conf".
 
-    Where nothing of `name` can be kept, `fallback` takes its place.
+    As much of `name` as there is room for, or `fallback` where nothing of it can be kept, comes before
+    `distinction` (at most 11 of a-z and 0-9), which is kept whole.
     """
-    interface = _interface_name(name) or _interface_name(fallback) or "vpn"
+    end = f"-{distinction}" if distinction else ""
+    room = INTERFACE_LENGTH - len(end)
+    beginning = _plain(name, room) or _plain(fallback, room) or "vpn"
+    interface = f"{beginning}{end}"
+    if TAKEN_INTERFACES.fullmatch(interface):
+        interface = f"vpn-{interface}"[:INTERFACE_LENGTH]
     return f"{interface}.conf"
 
 
-def _interface_name(name: str) -> str:
+def _plain(name: str, longest: int) -> str:
     plain = re.sub(r"[^a-z0-9_-]+", "-", ascii_text(name).lower())
-    interface = plain.strip("-_")[:INTERFACE_LENGTH].strip("-_")
-    if TAKEN_INTERFACES.fullmatch(interface):
-        return f"vpn-{interface}"[:INTERFACE_LENGTH]
-    return interface
+    return plain.strip("-_")[:longest].strip("-_")
 
 
 def endpoint(host: str, port: int) -> str:

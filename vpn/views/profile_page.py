@@ -27,6 +27,7 @@ SYSTEMS = (
     ("ios", "iPhone, iPad"),
     ("android", "Android"),
 )
+BINARY = "application/octet-stream"
 # What a browser calls itself, in the order in which to look: Android's says "Linux" too.
 _USER_AGENTS = (("Android", "android"), ("iPhone", "ios"), ("iPad", "ios"), ("Windows", "windows"), ("Mac", "macos"))
 
@@ -60,6 +61,8 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
         "steps": router.steps if router else (),
         "router_note": _router_note(peer),
         "interface": delivery.filename.rpartition(".")[0],
+        # As it was before this delivery.
+        "older": peer.delivered_at is not None,
         "qr": _qr(delivery, peer),
         "routes_sentence": routes_sentence(peer),
         "other_endpoint": _other_endpoint(peer),
@@ -76,10 +79,10 @@ def asked_file(request: HttpRequest, peer: Peer, delivery: Delivery) -> HttpResp
     """The file that the request asks for: one of the router's by name, else the plain profile. Raises Http404."""
     name = request.POST.get("file", "")
     if not name:
-        return _attachment(Download(delivery.filename, delivery.content, delivery.content_type))
+        return _attachment(request, Download(delivery.filename, delivery.content, delivery.content_type))
     for file in _files(router_profile(peer)):
         if file.filename == name:
-            return _attachment(file)
+            return _attachment(request, file)
     raise Http404
 
 
@@ -123,8 +126,12 @@ def _other_endpoint(peer: Peer) -> str:
 
 
 @sensitive_variables()
-def _attachment(file: Download) -> HttpResponse:
-    response = HttpResponse(file.content, content_type=file.content_type)
+def _attachment(request: HttpRequest, file: Download) -> HttpResponse:
+    kind = file.content_type
+    if kind.startswith("text/") and not prefers_text(request):
+        # A browser keeps the name of what it does not know; Android's makes `….conf.txt` of text.
+        kind = BINARY
+    response = HttpResponse(file.content, content_type=kind)
     response.headers["Content-Disposition"] = f'attachment; filename="{file.filename}"'
     return never_stored(response)
 

@@ -288,9 +288,10 @@ def test_what_the_device_must_learn_changes_the_digest(changes: dict[str, Any]) 
     ],
 )
 def test_file_names(name: str, expected: str) -> None:
-    assert filename(name, "backup") == expected
+    assert filename(name, fallback="backup") == expected
 
 
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_every_file_name_is_plain(name: str, fallback: str) -> None:
-    assert re.fullmatch(r"[a-z0-9]([a-z0-9_-]*[a-z0-9])?\.ovpn", filename(name, fallback))
+    assert re.fullmatch(r"[a-z0-9]([a-z0-9_-]{0,38}[a-z0-9])?\.ovpn", filename(name, "2x7", fallback))
+    assert filename(name, "2x7", fallback).endswith("-2x7.ovpn")

@@ -271,14 +271,21 @@ def test_what_the_device_must_learn_changes_the_digest(changes: dict[str, Any]) 
     ],
 )
 def test_file_names(name: str, expected: str) -> None:
-    assert filename(name, "backup") == expected
+    assert filename(name, fallback="backup") == expected
 
 
-@given(st.text(max_size=40), st.text(max_size=40))
-def test_every_file_name_is_an_interface_for_wg_quick(name: str, fallback: str) -> None:
+def test_what_tells_peers_apart_is_kept_whole() -> None:
+    assert filename("a-very-long-hostname", "2x7") == "a-very-long-2x7.conf"
+    assert filename("fra", "1ekfzz") == "fra-1ekfzz.conf"
+
+
+@given(st.text(max_size=40), st.text("abcdefghijklmnopqrstuvwxyz0123456789", max_size=11), st.text(max_size=40))
+def test_every_file_name_is_an_interface_for_wg_quick(name: str, distinction: str, fallback: str) -> None:
     # The pattern is wg-quick(8)'s own.
-    assert re.fullmatch(r"[a-zA-Z0-9_=+.-]{1,15}\.conf", filename(name, fallback))
-    assert re.fullmatch(r"[a-z0-9]([a-z0-9_-]*[a-z0-9])?\.conf", filename(name, fallback))
+    found = filename(name, distinction, fallback)
+    assert re.fullmatch(r"[a-zA-Z0-9_=+.-]{1,15}\.conf", found)
+    assert re.fullmatch(r"[a-z0-9]([a-z0-9_-]*[a-z0-9])?\.conf", found)
+    assert found.endswith(f"{distinction}.conf")
 
 
 @given(st.text())

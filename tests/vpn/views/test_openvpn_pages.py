@@ -15,6 +15,7 @@ from vpn.actions.peer import create_client_peer, create_site_peer
 from vpn.actions.profile import deliver_profile
 from vpn.choices import Platform
 from vpn.models import Instance, Peer, Site
+from vpn.profiles.peer import render_profile
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_the_profile_has_steps_for_every_system_and_no_code(admin_browser: Clien
 
 def test_a_program_gets_the_ovpn_file(admin_browser: Client, laptop: Peer) -> None:
     answer = admin_browser.post(f"/peers/{laptop.pk}/profile/", headers={"Accept": "text/plain"})
-    assert answer["Content-Disposition"] == f'attachment; filename="{laptop.instance.hostname}.ovpn"'
+    assert answer["Content-Disposition"] == f'attachment; filename="{render_profile(laptop).filename}"'
     assert "<tls-crypt-v2>" in answer.content.decode()
 
 

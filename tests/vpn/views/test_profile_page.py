@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from django.http import HttpResponse
 from django.test import Client
 
 from portal.models import Membership
@@ -11,6 +14,7 @@ from vpn import keys
 from vpn.actions.instance import delete_instance
 from vpn.actions.peer import create_client_peer
 from vpn.models import Instance, Peer
+from vpn.profiles.peer import render_profile
 
 
 def url_of(peer: Peer) -> str:
@@ -63,10 +67,38 @@ def test_all_traffic_is_said(admin_browser: Client, on_hub: Peer) -> None:
 def test_the_file_itself(admin_browser: Client, on_hub: Peer, way: str) -> None:
     headers = {"Accept": "text/plain"} if way == "accept" else {"Accept": "text/html,*/*;q=0.8"}
     answer = admin_browser.post(url_of(on_hub), {"download": "1"} if way == "download" else {}, headers=headers)
-    assert answer["Content-Type"] == "text/plain; charset=utf-8"
-    assert answer["Content-Disposition"] == f'attachment; filename="{on_hub.instance.hostname}.conf"'
+    # A browser keeps the name of what it does not know; of text it makes `….conf.txt` on Android.
+    kind = "application/octet-stream" if way == "download" else "text/plain; charset=utf-8"
+    assert answer["Content-Type"] == kind
+    assert answer["Content-Disposition"] == f'attachment; filename="{render_profile(on_hub).filename}"'
     assert answer["Cache-Control"] == "no-store"
     assert f"PrivateKey = {on_hub.private_key}" in answer.content.decode()
+
+
+def test_every_peer_has_a_file_of_its_own_name(
+    admin_browser: Client, instance: Instance, member: Membership, admin: Membership
+) -> None:
+    """wg-quick and WireGuard for Windows refuse what a browser makes of a second `fra.conf`."""
+    peers = [make_client_peer(instance, owner, f"device {number}") for owner in (member, admin) for number in range(20)]
+    named = [_download(admin_browser, _on_hub(peer))["Content-Disposition"] for peer in peers]
+    names = [re.fullmatch(r'attachment; filename="(.*)\.conf"', name) for name in named]
+    interfaces = {found[1] for found in names if found}
+    assert len(interfaces) == len(peers)
+    beginning = instance.hostname[:8]
+    for interface in interfaces:
+        assert re.fullmatch(r"[a-zA-Z0-9_=+.-]{1,15}", interface)
+        assert interface.startswith(beginning)
+
+
+def test_who_had_the_file_before_is_told_to_remove_the_old_tunnel(admin_browser: Client, on_hub: Peer) -> None:
+    assert "Remove the older tunnel" not in admin_browser.post(url_of(on_hub)).content.decode()
+    page = admin_browser.post(url_of(on_hub)).content.decode()
+    assert "Remove the older tunnel" in page
+    assert render_profile(on_hub).filename.removesuffix(".conf") in page
+
+
+def _download(browser: Client, peer: Peer) -> HttpResponse:
+    return browser.post(url_of(peer), {"download": "1"}, headers={"Accept": "text/html"})  # type: ignore[return-value]
 
 
 def test_a_device_with_its_own_key_gets_no_private_key_and_is_told(

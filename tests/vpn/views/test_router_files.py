@@ -15,6 +15,7 @@ from vpn.actions.profile import issue_link
 from vpn.actions.site import create_site
 from vpn.choices import Platform, Protocol
 from vpn.models import Instance, Peer, Site
+from vpn.profiles.peer import render_profile
 
 # The file that a platform's router takes, by the end of its name; "" where there are only values to paste.
 FILES = {
@@ -93,7 +94,7 @@ def test_the_page_says_what_the_router_does_otherwise(
 def test_a_program_still_gets_the_plain_profile(admin_browser: Client, instance: Instance, admin: Membership) -> None:
     peer = connected(instance, admin, Platform.ROUTEROS7)
     answer = admin_browser.post(f"/peers/{peer.pk}/profile/", headers={"Accept": "text/plain"})
-    assert answer["Content-Disposition"] == f'attachment; filename="{instance.hostname}.conf"'
+    assert answer["Content-Disposition"] == f'attachment; filename="{render_profile(peer).filename}"'
 
 
 def test_a_file_that_there_is_not_is_not_found(admin_browser: Client, instance: Instance, admin: Membership) -> None:
@@ -109,7 +110,7 @@ def test_a_version_that_does_not_fit_leaves_the_plain_profile(
     page = admin_browser.post(f"/peers/{peer.pk}/profile/").content.decode()
     assert offered(page) == []
     assert "There are no files for MikroTik RouterOS 7 6.49" in page
-    assert f"Download {instance.hostname}.conf" in page
+    assert f"Download {render_profile(peer).filename}" in page
 
 
 def test_a_share_link_carries_the_routers_files(instance: Instance, admin: Membership) -> None:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from portal.models import Membership
 from tests.factories import make_client_peer, settle
 from vpn.models import Peer, ProfileLink
+from vpn.profiles.peer import render_profile
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +81,7 @@ def test_the_page_carries_the_file_since_it_cannot_be_asked_again(admin_browser:
 def test_a_program_gets_the_file_itself(admin_browser: Client, on_hub: Peer) -> None:
     answer = Client().post(path_of(admin_browser, on_hub), headers={"Accept": "text/plain"})
     assert answer.content.decode().startswith("# ")
-    assert answer["Content-Disposition"] == f'attachment; filename="{on_hub.instance.hostname}.conf"'
+    assert answer["Content-Disposition"] == f'attachment; filename="{render_profile(on_hub).filename}"'
 
 
 def test_no_header_and_no_log_lets_the_token_out(
