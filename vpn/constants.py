@@ -116,3 +116,5 @@ support help helpdesk docs doc documentation wiki faq blog privacy pki crl ocsp 
 server servers default all none
 """
 RESERVED_HOSTNAMES: Final = frozenset(_RESERVED_HOSTNAMES.split())
+# So many OpenVPN sessions a second does a server have begin anew where they lack what is pushed now (the agent's RATE).
+RENEWALS_PER_SECOND = 10

@@ -88,7 +88,7 @@ def record_observation(instance_id: UUID, report: HubReport) -> list[tuple[UUID,
         if peer.is_openvpn:
             session = (report.sessions or {}).get(str(peer.pk))
             received, sent = _session_bytes(peer, session)
-            changed = _observed_session(peer, session, now)
+            changed = _observed_session(peer, session, now, report.generation)
             counters = (session.received_bytes, session.sent_bytes) if session else (0, 0)
         elif (seen := reported.get(peer.public_key)) is not None:
             received, sent = _since(seen, peer)
@@ -130,6 +130,7 @@ _OBSERVED = [
     "last_handshake",
     "connected_from",
     "endpoint",
+    "push_generation",
     "received_bytes",
     "sent_bytes",
     "counter_received",
@@ -184,16 +185,27 @@ def _session_bytes(peer: Peer, session: SessionReport | None) -> tuple[int, int]
     return received, sent
 
 
-def _observed_session(peer: Peer, session: SessionReport | None, now: datetime) -> bool:
-    """Put an OpenVPN session on the row; was any of it new?"""
-    before = (peer.connected_from, peer.endpoint)
+def _observed_session(peer: Peer, session: SessionReport | None, now: datetime, generation: int) -> bool:
+    """Put an OpenVPN session on the row, as a hub of this generation reported it; was any of it new?"""
+    before = (peer.connected_from, peer.endpoint, peer.push_generation)
+    peer.push_generation = _not_pushed(peer, session, generation)
     if session is None:
         peer.connected_from = None
     else:
         peer.connected_from = datetime.fromtimestamp(min(session.connected_since, 2**33), UTC)
         peer.last_handshake = now
         peer.endpoint = session.endpoint or peer.endpoint
-    return before != (peer.connected_from, peer.endpoint)
+    return before != (peer.connected_from, peer.endpoint, peer.push_generation)
+
+
+def _not_pushed(peer: Peer, session: SessionReport | None, generation: int) -> int | None:
+    """The first generation that the session was not pushed; a hub that is behind it knows nothing of that yet."""
+    if session is None:
+        return None
+    if session.push_outdated:
+        return peer.push_generation or generation
+    is_behind = peer.push_generation is not None and generation < peer.push_generation
+    return peer.push_generation if is_behind else None
 
 
 def _row(peer: Peer, counters: tuple[int, int], received: int, sent: int) -> tuple[object, ...]:
@@ -201,6 +213,7 @@ def _row(peer: Peer, counters: tuple[int, int], received: int, sent: int) -> tup
         peer.last_handshake,
         peer.connected_from,
         peer.endpoint,
+        peer.push_generation,
         peer.received_bytes + received,
         peer.sent_bytes + sent,
         *counters,

@@ -17,6 +17,7 @@ from vpn.agent.openvpn_config import Layout
 from vpn.agent.openvpn_management import Session, Unheard
 from vpn.agent.openvpn_renewal import RATE, Pace, Renewal
 from vpn.agent.state import State
+from vpn.constants import RENEWALS_PER_SECOND
 
 HUB = "abcdefghij"
 
@@ -229,3 +230,7 @@ def test_who_is_connecting_is_given_time(listener: Listener, renewal: Renewal, c
     listener.add_site()
     listener.age()
     assert renewal.look() == 0
+
+
+def test_pages_count_on_the_same_rate() -> None:
+    assert RENEWALS_PER_SECOND == RATE

@@ -14,8 +14,9 @@ from django.utils import timezone
 from portal.models import Membership, MembershipState, Organization, User
 from tests.factories import make_client_peer, make_instance, make_member
 from vpn.actions.instance_settings import update_instance
-from vpn.actions.peer import rotate_keys
-from vpn.agent.report import HubReport, PeerReport
+from vpn.actions.peer import create_client_peer, rotate_keys
+from vpn.agent.report import HubReport, PeerReport, SessionReport
+from vpn.choices import Protocol
 from vpn.models import Instance, Peer, Traffic
 from vpn.observed import record_observation
 
@@ -166,3 +167,27 @@ def test_hits_of_another_instances_rule_are_ignored(instance: Instance, organiza
     count(instance, {str(rule.pk): 5})
     rule.refresh_from_db()
     assert rule.hits == 0
+
+
+def test_a_session_that_lacks_what_is_pushed_now_is_known_until_it_has_it(
+    instance: Instance, organization: Organization
+) -> None:
+    peer = create_client_peer(instance, member=make_member(organization), device="phone", protocol=Protocol.OPENVPN)
+
+    def report(generation: int, *, outdated: bool | None) -> int | None:
+        began = int(timezone.now().timestamp()) - 60
+        session = None if outdated is None else SessionReport("203.0.113.7:1", began, 0, 0, "udp", outdated)
+        sessions = {} if session is None else {str(peer.pk): session}
+        seen = HubReport(instance.hub, 1, generation, "", alive=True, observed_at=0.0, sessions=sessions)
+        record_observation(instance.pk, seen)
+        return Peer.objects.get(pk=peer.pk).push_generation
+
+    assert report(3, outdated=False) is None
+    assert report(4, outdated=True) == 4
+    assert report(5, outdated=True) == 4, "the first that it lacks"
+    assert report(5, outdated=False) is None
+    Peer.objects.filter(pk=peer.pk).update(push_generation=7)
+    assert report(6, outdated=False) == 7, "a hub that does not have the change yet knows nothing of it"
+    assert report(7, outdated=False) is None
+    Peer.objects.filter(pk=peer.pk).update(push_generation=7)
+    assert report(6, outdated=None) is None, "whoever connects learns of it"

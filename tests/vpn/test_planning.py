@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -181,3 +182,17 @@ def test_a_device_is_marked_if_and_only_if_its_file_would_be_another_one(
             assert (after[peer.pk] == ProfileState.OUTDATED) == is_another
             became = before[peer.pk] == ProfileState.CURRENT and is_another
             assert (peer.pk in plan.outdated) == became
+
+
+def test_the_plan_counts_who_reconnects_and_asking_marks_nobody(instance: Instance) -> None:
+    phone = peer_called(instance, "openvpn False")
+    Peer.objects.filter(pk=phone.pk).update(connected_from=timezone.now())
+    plan = planned(lambda: update_instance(instance, pushed_routes=["10.99.0.0/16"]))
+    assert (len(plan.told), plan.reconnecting) == (2, 1)
+    assert not Peer.objects.filter(push_generation__isnull=False).exists()
+    update_instance(instance, pushed_routes=["10.99.0.0/16"])
+    marked = Peer.objects.get(push_generation__isnull=False)
+    assert marked.pk == phone.pk
+    noted = ChangePlan.objects.get()
+    assert marked.push_generation == noted.generation
+    assert noted.plan["reconnecting_count"] == 1

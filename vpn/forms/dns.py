@@ -80,7 +80,7 @@ class DnsForm(SeenForm):
         3,
         "Domains",
         "One per line, such as corp.example. Devices also search in them: WireGuard devices need a new profile when "
-        "they change, OpenVPN devices learn of it when they connect again.",
+        "they change, OpenVPN devices that are connected reconnect by themselves and learn of it.",
     )
     split_dns = _lines(3, "Their servers", "One address per line, such as 10.1.0.53. They may lie behind a site.")
 

@@ -27,7 +27,10 @@ from vpn.models import Instance, Region
 from vpn.validators import parse_pushed_route, validate_hostname, validate_mtu, validate_name
 
 Form = TypeVar("Form", bound=forms.Form)
-_TAKEN_OVER = "WireGuard devices take a change over with a new profile, OpenVPN devices when they connect again."
+_TAKEN_OVER = (
+    "WireGuard devices take a change over with a new profile, OpenVPN devices by themselves: "
+    "those that are connected reconnect within a minute."
+)
 
 
 def _pool_sizes() -> list[tuple[int, str]]:
@@ -80,7 +83,7 @@ class InstanceForm(forms.Form):
         strip=True,
         validators=[validate_hostname],
         help_text=(
-            f"The first part of its address: {HOSTNAME_LENGTH[0]} to {HOSTNAME_LENGTH[1]} of a to z, 0 to 9 and "
+            f"The first part of its DNS domain: {HOSTNAME_LENGTH[0]} to {HOSTNAME_LENGTH[1]} of a to z, 0 to 9 and "
             "hyphens. It cannot be changed later."
         ),
         widget=HostnameInput(),

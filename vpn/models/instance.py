@@ -33,7 +33,7 @@ def default_public_dns() -> list[str]:
 
 
 class Instance(models.Model):
-    """A hub in a region, reached at `<hostname>.<VPN_DOMAIN>`."""
+    """A hub in a region, reached at its server's addresses; names of its peers lie below `<hostname>.<VPN_DOMAIN>`."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     hub = models.CharField(max_length=10, unique=True, default=new_hub_name, editable=False)
@@ -125,7 +125,7 @@ class Instance(models.Model):
 
     @property
     def full_hostname(self) -> str:
-        """The hub's public name."""
+        """The hub's DNS domain. Devices inside the VPN resolve it; nothing publishes it outside."""
         return f"{self.hostname}.{settings.VPN_DOMAIN}"
 
     @property

@@ -72,6 +72,8 @@ class Peer(models.Model):
     last_handshake = models.DateTimeField(null=True, blank=True)
     connected_from = models.DateTimeField(null=True, blank=True)
     endpoint = models.CharField(max_length=60, blank=True)
+    # The first generation whose routes or DNS the present OpenVPN session was not pushed; None where it has all.
+    push_generation = models.PositiveBigIntegerField(null=True, blank=True)
     received_bytes = models.PositiveBigIntegerField(default=0)
     sent_bytes = models.PositiveBigIntegerField(default=0)
     # The hub's own counters at the last observation; they begin anew when the hub does.
@@ -169,6 +171,11 @@ class Peer(models.Model):
         if self.is_openvpn:
             return self.connected_from is not None
         return self.last_handshake is not None and self.last_handshake > now - timedelta(seconds=HANDSHAKE_TIMEOUT)
+
+    @property
+    def is_reconnecting(self) -> bool:
+        """Is its OpenVPN session about to begin anew, to be pushed what changed?"""
+        return self.is_openvpn and self.push_generation is not None and self.is_connected
 
     @property
     def is_on_hub(self) -> bool:

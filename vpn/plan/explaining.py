@@ -34,8 +34,9 @@ class Plan:
     """What a change means.
 
     `outdated` are the peers whose delivered profile is current before and not after, out of `delivered`; `told` are
-    those over OpenVPN that learn of the change when they connect. `taken` are networks that come to lie within another
-    site's, or to be taken out of it: the more specific route wins.
+    those over OpenVPN that learn of the change when they connect, of which `reconnecting` are connected now: the hub
+    has these begin anew. `taken` are networks that come to lie within another site's, or to be taken out of it: the
+    more specific route wins.
     """
 
     reachability: list[Line] = field(default_factory=list)
@@ -43,6 +44,7 @@ class Plan:
     outdated: list[UUID] = field(default_factory=list)
     delivered: int = 0
     told: list[UUID] = field(default_factory=list)
+    reconnecting: int = 0
     taken: list[Taken] = field(default_factory=list)
 
     @property
@@ -60,6 +62,7 @@ class Plan:
             "delivered": self.delivered,
             "told": [str(pk) for pk in self.told[:MOST_NAMED]],
             "told_count": len(self.told),
+            "reconnecting_count": self.reconnecting,
             "taken": [taken._asdict() for taken in self.taken[:most_lines]],
         }
 

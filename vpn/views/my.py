@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from itertools import groupby
 
 from django.http import HttpRequest, HttpResponse
@@ -12,10 +13,21 @@ from portal.access import get_member
 from portal.htmx import render_page
 from portal.models import Membership, MembershipState, Role
 from vpn.access import own_peers
+from vpn.choices import ProfileState
 from vpn.models import Peer
 from vpn.profiles.peer import profile_states
+from vpn.views.hub_side import HubSide
 from vpn.views.outdated import remedy_of
 from vpn.views.peer_condition import Condition, condition_of
+
+
+class Coverage(Enum):
+    """What of a connected device's traffic goes through the VPN."""
+
+    ALL = "all"
+    NETWORKS = "networks"
+    # Its profile is not the one that the portal would give it now, so that it may do either.
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -25,6 +37,23 @@ class Device:
     peer: Peer
     condition: Condition
     profile_state: str
+
+    @property
+    def name(self) -> str:
+        """What its owner calls it."""
+        return self.peer.device or "The device without a name"
+
+    @property
+    def coverage(self) -> str:
+        """A value of Coverage where the device is connected; "" where it is not.
+
+        A hub carries each family of all traffic or refuses it, so that nothing goes past it.
+        """
+        if self.condition.tone != "good":
+            return ""
+        if self.profile_state != ProfileState.CURRENT:
+            return Coverage.UNKNOWN.value
+        return Coverage.ALL.value if self.peer.route_all else Coverage.NETWORKS.value
 
     @property
     def remedy(self) -> str:
@@ -51,9 +80,9 @@ def _devices(member: Membership) -> list[Device]:
     found = own_peers(member).order_by("instance__name", "instance_id", "created_at", "id")
     for instance, peers in groupby(found, key=lambda peer: peer.instance):
         listed = list(peers)
-        states = profile_states(instance, listed)
+        states, hub = profile_states(instance, listed), HubSide(instance)
         for peer in listed:
-            condition = condition_of(peer, states[peer.pk], may_change=member.is_admin)
+            condition = condition_of(peer, states[peer.pk], may_change=member.is_admin, hub=hub)
             devices.append(Device(peer, condition, states[peer.pk]))
     return devices
 

@@ -14,6 +14,7 @@ from portal.models import Membership
 from vpn.access import get_peer, may_fetch_profile
 from vpn.models import Peer
 from vpn.profiles.peer import profile_state, routes_sentence
+from vpn.views.hub_side import host_of
 from vpn.views.outdated import remedy_of
 from vpn.views.peer_condition import condition_of
 
@@ -33,6 +34,7 @@ def _context(member: Membership, peer: Peer) -> dict[str, Any]:
         "instance": peer.instance,
         "condition": condition_of(peer, state, may_change=member.is_admin),
         "profile_state": state,
+        "host": host_of(peer),
         "remedy": remedy_of(peer),
         "routes_sentence": routes_sentence(peer),
         "may_change": member.is_admin,

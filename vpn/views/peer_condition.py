@@ -8,10 +8,13 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from portal.models import MembershipState
-from vpn.choices import InstanceState, KeyCustody, ProfileState
+from vpn.choices import InstanceState, KeyCustody, ProfileState, Reachability
 from vpn.constants import OBSERVATION_MAX_AGE
 from vpn.models import Instance, Peer
+from vpn.needs import Code
+from vpn.views.hub_side import HubSide
 from vpn.views.outdated import remedy_of
+from vpn.views.peer_push import push_words
 
 _HUB_NOT_THERE = {
     InstanceState.PENDING: ("waiting", "Waiting for the hub", "The hub is about to be created."),
@@ -46,9 +49,16 @@ class Condition:
         return None if self.since is None else timezone.now() - self.since
 
 
-def condition_of(peer: Peer, profile_state: str, *, may_change: bool) -> Condition:
-    """How the peer's connection stands now; `may_change` says whether the reader can mend what an admin set."""
-    return _shut_out(peer, may_change=may_change) or _hub_away(peer.instance) or _tunnel(peer, profile_state)
+def condition_of(peer: Peer, profile_state: str, *, may_change: bool, hub: HubSide | None = None) -> Condition:
+    """How the peer's connection stands now; `may_change` says whether the reader can mend what an admin set.
+
+    `hub` saves asking for the hub's side again where many peers of one instance are shown.
+    """
+    return (
+        _shut_out(peer, may_change=may_change)
+        or _hub_away(peer.instance)
+        or _tunnel(peer, profile_state, hub or HubSide(peer.instance), may_change=may_change)
+    )
 
 
 def _shut_out(peer: Peer, *, may_change: bool) -> Condition | None:
@@ -69,16 +79,20 @@ def _hub_away(instance: Instance) -> Condition | None:
     return Condition(*found) if found else None
 
 
-def _tunnel(peer: Peer, profile_state: str) -> Condition:
+def _tunnel(peer: Peer, profile_state: str, hub: HubSide, *, may_change: bool) -> Condition:
+    """What the portal knows of the hub and of the profile comes before what it can only guess of the device."""
     instance = peer.instance
     if peer.is_connected:
-        return Condition("good", "Connected", since=peer.connected_from or peer.last_handshake)
+        return Condition("good", "Connected", push_words(peer), since=peer.connected_from or peer.last_handshake)
     if not peer.is_on_hub:
         return _not_on_hub(instance)
     if _unobserved(instance):
         return Condition(
             "waiting", "Not known", "The hub was not heard of in the last seconds.", since=instance.observed_at
         )
+    reachability = hub.reachability(peer)
+    if reachability == Reachability.UNREACHABLE:
+        return _unreachable(peer, hub, may_change=may_change)
     if profile_state == ProfileState.UNDELIVERED:
         return Condition("waiting", "Profile not fetched yet", _fetch_advice(peer))
     if profile_state == ProfileState.OUTDATED:
@@ -88,11 +102,27 @@ def _tunnel(peer: Peer, profile_state: str) -> Condition:
             f"The profile that it was given is outdated. {remedy_of(peer)}",
             since=peer.last_handshake,
         )
+    unproven = "" if reachability != Reachability.UNPROVEN else _unproven(hub, may_change=may_change)
     if peer.last_handshake is None:
-        return Condition(
-            "waiting", "Never connected", "The profile was fetched, but nothing connected with it yet.", steps=True
-        )
-    return Condition("off", "Not connected", since=peer.last_handshake, steps=True)
+        fetched = f"The profile was fetched, but nothing connected with it yet. {unproven}".rstrip()
+        return Condition("waiting", "Never connected", fetched, steps=True)
+    return Condition("off", "Not connected", unproven, since=peer.last_handshake, steps=True)
+
+
+def _unreachable(peer: Peer, hub: HubSide, *, may_change: bool) -> Condition:
+    need = hub.need(Code.HUB_UNREACHABLE)
+    if may_change and need is not None:
+        advice = f"It is not the device: {need.text[0].upper()}{need.text[1:]}"
+    else:
+        advice = "The hub does not answer from outside, so that no device can connect to it. An admin can see why."
+    return Condition("bad", "Hub not reachable", advice, since=peer.last_handshake)
+
+
+def _unproven(hub: HubSide, *, may_change: bool) -> str:
+    need = hub.need(Code.HUB_UNPROVEN)
+    if may_change and need is not None:
+        return f"It may be the hub's side, which is not proven from outside yet. {need.message} {need.next_step}"
+    return "It may be the hub's side, which is not proven from outside yet: ask an admin if it does not connect."
 
 
 def _not_on_hub(instance: Instance) -> Condition:

@@ -28,6 +28,8 @@ class PlanWords:
     delivered: int
     told: list[str]
     told_count: int
+    # How many of these are connected, and begin anew by themselves.
+    reconnecting_count: int
     # Networks within another site's, in sentences.
     taken: list[str]
     # Is there anybody to write to about it?
@@ -81,6 +83,7 @@ def _words(plan: Mapping[str, Any], names: _Names) -> PlanWords:
         delivered=plan.get("delivered", 0),
         told=names.devices(told),
         told_count=plan.get("told_count", 0),
+        reconnecting_count=plan.get("reconnecting_count", 0),
         taken=taken_sentences(plan.get("taken", []), names.end),
         has_people=outdated_count > len(outdated) or names.has_people(outdated),
     )

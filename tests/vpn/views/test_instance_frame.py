@@ -89,3 +89,11 @@ def test_pages_that_are_not_there_say_so_in_the_frame(admin_browser: Client, aud
     refused = auditor_browser.get("/instances/new/")
     assert refused.status_code == 403
     assert "Only admins can change this." in refused.content.decode()
+
+
+@pytest.mark.parametrize("tab", ["", "routing/", "firewall/", "settings/", "activity/"])
+def test_what_is_offered_to_copy_is_what_profiles_carry(admin_browser: Client, instance: Instance, tab: str) -> None:
+    page = admin_browser.get(f"/instances/{instance.pk}/{tab}").content.decode()
+    assert 'data-copy="203.0.113.1"' in page
+    assert f'data-copy="{instance.full_hostname}"' not in page
+    assert "inside the VPN" in page

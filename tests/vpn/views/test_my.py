@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
+import pytest
 from django.test import Client
 from django.utils import timezone
 
 from portal.models import Membership
 from tests.factories import make_client_peer, make_instance, settle
+from vpn.actions.peer import create_client_peer
+from vpn.actions.profile import deliver_profile
+from vpn.choices import Protocol
 from vpn.models import Instance, Peer
 
 
@@ -42,14 +48,66 @@ def test_devices_of_every_instance_are_there(member_browser: Client, client_peer
     assert "Singapore" in page
 
 
-def test_am_i_protected(member_browser: Client, client_peer: Peer) -> None:
-    assert "You are not connected" in page_of(member_browser)
-    settle(client_peer.instance)
-    Instance.objects.update(observed_at=timezone.now())
-    Peer.objects.update(applied_digest="x", last_handshake=timezone.now(), connected_from=timezone.now())
-    page = page_of(member_browser)
-    assert "You are protected" in page
-    assert "laptop, through Frankfurt" in page
+def answer_of(browser: Client) -> str:
+    """What the page says first, as its reader sees it."""
+    found = re.search(r'<div class="my__answer".*?</div>', page_of(browser), re.DOTALL)
+    assert found
+    return " ".join(re.sub(r"<[^>]+>", " ", found[0]).split())
+
+
+def connect(*peers: Peer, outdated: bool = False) -> None:
+    """As if these peers had fetched their profile and had just shaken hands."""
+    for peer in peers:
+        settle(peer.instance)
+        deliver_profile(Peer.objects.get(pk=peer.pk), 0)
+        now = timezone.now()
+        Peer.objects.filter(pk=peer.pk).update(applied_digest="x", last_handshake=now, connected_from=now)
+        if outdated:
+            Peer.objects.filter(pk=peer.pk).update(delivered_digest="of before")
+
+
+def test_a_split_tunnel_is_connected_and_protects_from_nothing(member_browser: Client, client_peer: Peer) -> None:
+    assert answer_of(member_browser) == "laptop is not connected"
+    connect(client_peer)
+    answer = answer_of(member_browser)
+    assert answer.startswith("laptop is connected laptop reaches your company\u2019s networks through Frankfurt.")
+    assert "protected" not in answer
+    assert "Everything else it does goes past the VPN." in answer
+
+
+@pytest.mark.parametrize("protocol", Protocol.values)
+def test_a_device_with_all_its_traffic_in_the_tunnel_is_protected(
+    member_browser: Client, member: Membership, instance: Instance, protocol: str
+) -> None:
+    connect(create_client_peer(instance, member=member, device="phone", route_all=True, protocol=protocol))
+    answer = answer_of(member_browser)
+    assert answer == "phone is protected phone is protected: all its traffic goes through Frankfurt."
+
+
+def test_an_outdated_profile_may_be_another_tunnel_so_that_nothing_is_claimed(
+    member_browser: Client, member: Membership, instance: Instance
+) -> None:
+    connect(create_client_peer(instance, member=member, device="phone", route_all=True), outdated=True)
+    answer = answer_of(member_browser)
+    assert "protected" not in answer
+    assert "what of its traffic goes through the VPN is not certain" in answer
+
+
+def test_one_of_several_devices_stands_for_itself_alone(
+    member_browser: Client, member: Membership, client_peer: Peer
+) -> None:
+    phone = create_client_peer(client_peer.instance, member=member, device="phone", route_all=True)
+    make_client_peer(client_peer.instance, member, "tablet")
+    assert answer_of(member_browser) == "None of your 3 devices is connected"
+    connect(phone)
+    answer = answer_of(member_browser)
+    assert answer.startswith("1 of 3 devices connected phone is protected:")
+    assert "The others are not connected." in answer
+    connect(client_peer)
+    answer = answer_of(member_browser)
+    assert answer.startswith("2 of 3 devices connected")
+    assert "laptop reaches your company\u2019s networks" in answer
+    assert "You are" not in page_of(member_browser)
 
 
 def test_a_disabled_device_offers_no_profile(member_browser: Client, client_peer: Peer) -> None:

@@ -10,11 +10,13 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from portal.models import Membership, MembershipState
-from tests.factories import make_client_peer, settle
+from portal.models import Membership, MembershipState, Organization
+from tests.factories import make_client_peer, make_site, make_site_peer, settle
+from vpn.actions.peer import create_client_peer
 from vpn.actions.profile import deliver_profile
-from vpn.choices import InstanceState
-from vpn.models import Instance, Peer
+from vpn.choices import InstanceState, Listener, ProofCause, Protocol, Reachability
+from vpn.models import Instance, ListenerProof, Peer
+from vpn.profiles.peer import render_profile
 
 
 def page_of(browser: Client, peer: Peer) -> str:
@@ -78,6 +80,82 @@ def test_who_fetched_it_but_never_connected_gets_steps(admin_browser: Client, cl
     page = page_of(admin_browser, client_peer)
     assert word_on(page) == "Never connected"
     assert f"Let UDP port {client_peer.instance.wireguard_port} out" in page
+
+
+def listeners(instance: Instance, state: str, cause: str = "") -> None:
+    """As if the portal had knocked on all of a hub's listeners."""
+    for listener in Listener:
+        ListenerProof.objects.update_or_create(
+            instance=instance, listener=listener, defaults={"state": state, "cause": cause}
+        )
+
+
+def test_a_hub_that_does_not_answer_is_no_fault_of_the_device(
+    admin_browser: Client, member_browser: Client, client_peer: Peer
+) -> None:
+    deliver(client_peer)
+    listeners(client_peer.instance, Reachability.UNREACHABLE, ProofCause.FIREWALL)
+    page = page_of(admin_browser, client_peer)
+    assert word_on(page) == "Hub not reachable"
+    assert "Open UDP" in page
+    assert "Guest networks" not in page
+    page = page_of(member_browser, client_peer)
+    assert word_on(page) == "Hub not reachable"
+    assert "An admin can see why" in page
+    assert "Guest networks" not in page
+
+
+def test_a_hub_that_is_not_proven_is_named_before_the_devices_network(admin_browser: Client, client_peer: Peer) -> None:
+    deliver(client_peer)
+    listeners(client_peer.instance, Reachability.UNPROVEN, ProofCause.NAT)
+    page = page_of(admin_browser, client_peer)
+    assert word_on(page) == "Never connected"
+    hub, own = page.index("It may be the hub&#x27;s side"), page.index("Guest networks")
+    assert hub < own
+    listeners(client_peer.instance, Reachability.PROVEN)
+    assert "the hub&#x27;s side" not in page_of(admin_browser, client_peer)
+
+
+def test_openvpn_is_reachable_while_one_of_its_listeners_is(
+    admin_browser: Client, instance: Instance, member: Membership
+) -> None:
+    peer = create_client_peer(instance, member=member, device="phone", protocol=Protocol.OPENVPN)
+    deliver(peer)
+    listeners(instance, Reachability.UNREACHABLE, ProofCause.FIREWALL)
+    assert word_on(page_of(admin_browser, peer)) == "Hub not reachable"
+    ListenerProof.objects.filter(listener=Listener.OPENVPN_TCP).update(state=Reachability.PROVEN)
+    assert word_on(page_of(admin_browser, peer)) == "Never connected"
+
+
+@pytest.mark.parametrize("protocol", Protocol.values)
+def test_the_advice_names_what_the_profile_carries(
+    admin_browser: Client, instance: Instance, member: Membership, protocol: str
+) -> None:
+    peer = create_client_peer(instance, member=member, device="phone", protocol=protocol)
+    deliver(peer)
+    steps = page_of(admin_browser, peer).partition("condition__steps")[2].partition("</ol>")[0]
+    assert instance.full_hostname not in steps
+    assert '<span class="mono">203.0.113.1</span>, port' in steps
+    content = render_profile(Peer.objects.get(pk=peer.pk)).content
+    assert "203.0.113.1" in content
+    assert instance.full_hostname not in re.sub(r"^(#|DNS).*$", "", content, flags=re.MULTILINE)
+
+
+def test_a_session_that_lacks_a_new_site_says_what_it_will_reach(
+    admin_browser: Client, instance: Instance, member: Membership, organization: Organization
+) -> None:
+    peer = create_client_peer(instance, member=member, device="phone", protocol=Protocol.OPENVPN)
+    deliver(peer)
+    on_hub(peer, connected_from=timezone.now(), last_handshake=timezone.now())
+    page = page_of(admin_browser, peer)
+    assert "Reconnects by itself" not in page
+    assert "nothing changed since" not in page
+    make_site_peer(instance, make_site(organization, name="Bonn"))
+    settle(instance)
+    page = page_of(admin_browser, peer)
+    assert word_on(page) == "Connected"
+    assert "Reconnects by itself within a minute to reach Bonn." in page
+    assert "Current" not in page.partition("<dt>Profile</dt>")[2].partition("</dd>")[0]
 
 
 def test_a_recent_handshake_is_connected_with_its_facts(admin_browser: Client, client_peer: Peer) -> None:

@@ -134,7 +134,9 @@ class InstanceOut(Out):
 
     id: UUID
     name: str
-    hostname: str = Field(description="The full public name.")
+    hostname: str = Field(
+        description="The hub's DNS domain. Devices inside the VPN resolve it; `endpoints` is where they connect."
+    )
     region: str
     state: InstanceState
     configured: bool

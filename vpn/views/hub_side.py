@@ -1,0 +1,55 @@
+"""What the portal knows of the hub's own side, before a page looks for the fault with the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from vpn.choices import Listener, Reachability
+from vpn.models import Instance, Peer
+from vpn.needs import Code, Need, needs_of, reachable
+
+
+@dataclass
+class HubSide:
+    """One hub, for all conditions of its peers: asks the database when it is asked, and once."""
+
+    instance: Instance
+
+    def reachability(self, peer: Peer) -> Reachability | None:
+        """The best that is known of the listeners that the peer may come to; None where nothing is known."""
+        known = {self._states[listener] for listener in listeners_of(peer)}
+        order = (Reachability.PROVEN, Reachability.UNPROVEN, Reachability.UNREACHABLE)
+        return next((state for state in order if state in known), None)
+
+    def need(self, code: Code) -> Need | None:
+        """What needs someone for this reason."""
+        return next((need for need in self._needs if need.code == code), None)
+
+    @cached_property
+    def _states(self) -> dict[str, str | None]:
+        return reachable(self.instance)
+
+    @cached_property
+    def _needs(self) -> list[Need]:
+        return needs_of(self.instance)
+
+
+def listeners_of(peer: Peer) -> tuple[Listener, ...]:
+    """Where a peer connects to; over OpenVPN it tries UDP, then TCP."""
+    if not peer.is_openvpn:
+        return (Listener.WIREGUARD,)
+    if peer.site is not None and peer.site.needs_compat:
+        return (Listener.OPENVPN_COMPAT,)
+    return (Listener.OPENVPN_UDP, Listener.OPENVPN_TCP)
+
+
+def hosts_of(instance: Instance) -> tuple[str, ...]:
+    """The addresses that profiles carry; none until the hub has a server."""
+    return instance.server.addresses if instance.server is not None else ()
+
+
+def host_of(peer: Peer) -> str:
+    """The address that the peer's profile carries: the delivered one, unless the hub has left it."""
+    hosts = hosts_of(peer.instance)
+    return peer.delivered_host if peer.delivered_host in hosts else next(iter(hosts), "")
