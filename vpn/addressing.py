@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 from typing import Literal, TypeAlias
 
 from vpn.constants import (
@@ -275,3 +275,11 @@ def split_tunnel_routes(
         if not (routes and contains(routes[-1], network)):
             routes.append(network)
     return routes
+
+
+def merged(networks: Iterable[Network]) -> list[Network]:
+    """The same addresses in as few networks as can be, to be read: neighbours are one, IPv4 comes first."""
+    found = list(networks)
+    v4 = collapse_addresses(network for network in found if isinstance(network, IPv4Network))
+    v6 = collapse_addresses(network for network in found if isinstance(network, IPv6Network))
+    return [*v4, *v6]

@@ -64,6 +64,8 @@ SPECIAL_USE_DOMAINS: Final[dict[str, str]] = {
 }
 
 SHARE_TOKEN_TTL: Final = 3600
+# How long the browser that opened a share link can come back to the profile: long enough to get an app from its store.
+SHARE_WINDOW: Final = 900
 HOSTNAME_QUARANTINE_DAYS: Final = 30
 
 # Ranges that no peer may advertise, each with the words that explain the refusal.

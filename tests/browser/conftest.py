@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from pytest_django.live_server_helper import LiveServer
 
+from portal.models import User
+from tests.fixtures import signed_in
 from tests.network.lab import Lab
 from tests.running_portal import RunningPortal
 
@@ -29,6 +33,8 @@ WIDTHS = {1280: 900, 390: 844}
 # axe takes a while: it sees every page in both themes and both widths, though not in all four combinations.
 ASKED = {("light", 1280), ("dark", 390)}
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+# Playwright's loop makes Django take the tests' thread for an asynchronous one, until its database is taken away.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 # A page may come with a refusal on purpose; the browser logs that as an error.
 # The tools that look at a page put styles of their own into it, which its policy refuses; `look` finds the page's own.
 _EXPECTED = ("422", "409", "404", "403", "Applying inline style")
@@ -108,3 +114,23 @@ def page(browser: Browser, portal: RunningPortal) -> Iterator[Page]:
 def camera(page: Page) -> Camera:
     """Looks at every page that the story comes to."""
     return Camera(page)
+
+
+@pytest.fixture
+def visit(browser: Browser, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Page]]:
+    """Opens tabs of pages alone: Django's own server, no hub and no jobs. `visit(user, **options)`, None: nobody."""
+    monkeypatch.setattr("vpn.jobs.queue._enqueue", lambda *_, **__: None)
+    contexts: list[BrowserContext] = []
+
+    def open_tab(user: User | None = None, **options: Any) -> Page:
+        context = browser.new_context(base_url=live_server.url, **{"reduced_motion": "reduce", **options})
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        if user is not None:
+            session = signed_in(user).cookies["sessionid"].value
+            context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+        return context.new_page()
+
+    yield open_tab
+    for context in contexts:
+        context.close()

@@ -18,7 +18,8 @@ from vpn.choices import ProfileState
 from vpn.desired import compile_spec
 from vpn.models import Instance, Peer
 from vpn.profiles import qr
-from vpn.profiles.peer import profile_states, render_profile, routes_sentence
+from vpn.profiles.peer import profile_states, render_profile
+from vpn.profiles.routes import routes_sentence
 
 HUB = "fra.vpn.example.net"
 NAS = {"name": "nas", "type": "A", "value": "10.1.0.9"}

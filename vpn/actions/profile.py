@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -15,9 +16,10 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from portal.exceptions import NotPossible
+from portal.models import Membership
 from vpn.actions.change import lock_instance
 from vpn.choices import InstanceState, KeyCustody
-from vpn.constants import SHARE_TOKEN_TTL
+from vpn.constants import SHARE_TOKEN_TTL, SHARE_WINDOW
 from vpn.models import Instance, Peer, ProfileLink
 from vpn.profiles.peer import NoAddress, render_profile
 
@@ -83,8 +85,8 @@ def deliver_profile(peer: Peer, wait_seconds: float = 5.0) -> Delivery:
         raise NotPossible("This peer was deleted meanwhile.") from None
 
 
-def issue_link(peer: Peer) -> tuple[str, int]:
-    """A new one-time token for the peer's profile and its life in seconds; older tokens end."""
+def issue_link(peer: Peer, by: Membership | None = None) -> tuple[str, int]:
+    """A new one-time token for the peer's profile, made `by` a member, and its life in seconds; older tokens end."""
     if peer.key_custody == KeyCustody.DESTROYED:
         raise NotPossible("This peer's private key was destroyed after delivery.", next_step="Rotate its keys first.")
     token = secrets.token_urlsafe(32)
@@ -92,14 +94,16 @@ def issue_link(peer: Peer) -> tuple[str, int]:
         locked = _lock(peer.pk)
         ProfileLink.objects.filter(peer=locked).delete()
         expires_at = timezone.now() + timedelta(seconds=SHARE_TOKEN_TTL)
-        ProfileLink.objects.create(peer=locked, digest=_digest(token), expires_at=expires_at)
+        ProfileLink.objects.create(peer=locked, digest=_digest(token), expires_at=expires_at, made_by=by)
     return token, SHARE_TOKEN_TTL
 
 
-def peer_of_link(token: str) -> Peer | None:
-    """Whose profile a share token would show, unspent; None for a token that is unknown, used or too old."""
-    found = Peer.objects.select_related(*_JOINED).filter(profile_link__in=_links(token)).first()
-    return found if found is not None and found.is_admitted else None
+def find_link(token: str, browser: str = "") -> ProfileLink | None:
+    """The link with its peer: unspent, or opened by the browser with this secret. None for any other token."""
+    rows = _links(token).filter(browser_digest__in=["", _browser_digest(browser, token)])
+    found = rows.select_related("made_by__user", "peer__instance__organization", *(f"peer__{one}" for one in _JOINED))
+    link = found.first()
+    return link if link is not None and link.peer.is_admitted else None
 
 
 def revoke_link(peer: Peer) -> None:
@@ -109,6 +113,18 @@ def revoke_link(peer: Peer) -> None:
 
 def redeem_link(token: str, wait_seconds: float = 5.0) -> Delivery:
     """The profile behind a share token, once; raises LinkNotFound, or HubNotReady with the token unspent."""
+    return _redeem(token, wait_seconds, _spend)
+
+
+def open_link(token: str, browser: str, wait_seconds: float = 5.0) -> Delivery:
+    """The profile behind a share token, for the first browser alone, which may come back for SHARE_WINDOW seconds.
+
+    `browser` is a secret that only this browser has. Raises LinkNotFound, or HubNotReady with the token unspent.
+    """
+    return _redeem(token, wait_seconds, lambda token: _open(token, browser))
+
+
+def _redeem(token: str, wait_seconds: float, take: Callable[[str], int]) -> Delivery:
     peer_id = _links(token).values_list("peer_id", flat=True).first()
     if peer_id is None:
         raise LinkNotFound
@@ -116,12 +132,28 @@ def redeem_link(token: str, wait_seconds: float = 5.0) -> Delivery:
         ready = _wait_until_on_hub(peer_id, wait_seconds)
         with transaction.atomic():
             locked = _lock(ready.pk)
-            spent, _ = _links(token).delete()
-            if not spent:
+            if not take(token):
                 raise LinkNotFound
             return _deliver(locked)
     except (Peer.DoesNotExist, PeerNotAdmitted, HubGoing):
         raise LinkNotFound from None
+
+
+def _spend(token: str) -> int:
+    spent, _ = _links(token).filter(browser_digest="").delete()
+    return spent
+
+
+def _open(token: str, browser: str) -> int:
+    until = timezone.now() + timedelta(seconds=SHARE_WINDOW)
+    digest = _browser_digest(browser, token)
+    opened = _links(token).filter(browser_digest="").update(browser_digest=digest, expires_at=until)
+    return opened or _links(token).filter(browser_digest=digest).count()
+
+
+def _browser_digest(browser: str, token: str) -> str:
+    """What is kept of a browser's secret: good for this token alone."""
+    return _digest(f"{browser}:{token}")
 
 
 def _digest(token: str) -> str:

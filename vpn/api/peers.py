@@ -178,7 +178,7 @@ def remove_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpR
 @idempotent
 def post_token(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
     """A token that fetches the profile once, with `GET /client`. Older tokens of this peer end."""
-    return one(_with_token(_sharable(request, instance_id, peer_id)), status=201)
+    return one(_with_token(_sharable(request, instance_id, peer_id), member_of(request)), status=201)
 
 
 @router.delete(f"{PATH}/token", response=answers({204: None}, 403, 404), summary="Revoke the share token")
@@ -197,8 +197,9 @@ def remove_token(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> Http
 @idempotent
 def rotate(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
     """Give the peer new keys and a share token for its new profile; the old keys end."""
-    peer = rotate_keys(_peer(member_of(request), instance_id, peer_id, write=True))
-    return one(_with_token(peer))
+    member = member_of(request)
+    peer = rotate_keys(_peer(member, instance_id, peer_id, write=True))
+    return one(_with_token(peer, member))
 
 
 def _sharable(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> Peer:
@@ -209,6 +210,6 @@ def _sharable(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> Peer:
     return peer
 
 
-def _with_token(peer: Peer) -> PeerWithTokenOut:
-    token, ttl = issue_link(peer)
+def _with_token(peer: Peer, by: Membership) -> PeerWithTokenOut:
+    token, ttl = issue_link(peer, by)
     return PeerWithTokenOut(**show(peer).model_dump(), token=token, token_ttl=ttl)

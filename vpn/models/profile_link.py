@@ -1,4 +1,4 @@
-"""Share tokens: a profile fetched once, by whoever holds the token."""
+"""Share tokens: a profile fetched once, by whoever holds the token first."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ import uuid
 
 from django.db import models
 
+from portal.models import Membership
 from vpn.models.peer import Peer
 
 
 class ProfileLink(models.Model):
-    """A one-time token for one peer's profile, kept as a digest."""
+    """A one-time token for one peer's profile, kept as a digest.
+
+    A program that redeems it deletes it. A browser that opens it is noted, and may come back until it expires.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     peer = models.OneToOneField(Peer, on_delete=models.CASCADE, related_name="profile_link")
     digest = models.CharField(max_length=64, unique=True)
     expires_at = models.DateTimeField()
+    # Who made it: the page names them before anything is shown. Null where they have left since.
+    made_by = models.ForeignKey(Membership, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    # Digest of the secret of the browser that opened it; empty while nobody has.
+    browser_digest = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

@@ -36,10 +36,6 @@ class SiteSubnets(dict[UUID, tuple[Network, ...]]):
     device_routes: tuple[Network, ...] | None = None
 
 
-# How many of an instance's domains a sentence names.
-_DOMAINS_NAMED = 3
-
-
 class NoAddress(Exception):
     """The instance's server has no public address yet, so no device could find it."""
 
@@ -259,28 +255,3 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def routes_sentence(peer: Peer) -> str:
-    """What will be routed, and who is asked for names, in a sentence or two."""
-    if peer.route_all:
-        gap = peer.instance.server.gap if peer.instance.server is not None else ""
-        everything = (
-            "All traffic of this device goes through the VPN, IPv4 and IPv6, and its DNS questions with it: names are "
-            f"asked of the hub, {_names_known(peer.instance)}."
-        )
-        return f"{everything} {gap}".strip()
-    routes = [str(network) for network in routes_of(peer, site_subnets(peer.instance))]
-    *first, last = routes
-    listed = f"{', '.join(first)} and {last}" if first else last
-    sentence = f"Only {listed} {'go' if first else 'goes'} through the VPN; everything else stays direct"
-    if peer.is_site:
-        return f"{sentence}."
-    return f"{sentence}, while names are asked of the hub, {_names_known(peer.instance)}."
-
-
-def _names_known(instance: Instance) -> str:
-    named = instance.search_domains[:_DOMAINS_NAMED]
-    more = len(instance.search_domains) - len(named)
-    *first, last = [*named, f"{more} more domains"] if more else named
-    return f"which knows those in {', '.join(first)} and {last}" if first else f"which knows those in {last}"

@@ -1,5 +1,6 @@
 """A QR code as SVG, for the apps that scan a profile."""
 
+from typing import Final
 from xml.etree import ElementTree as ET
 
 from qrcode.constants import ERROR_CORRECT_L, ERROR_CORRECT_M
@@ -8,25 +9,29 @@ from qrcode.image.svg import SvgPathFillImage
 from qrcode.main import QRCode
 
 # ISO/IEC 18004 asks for four light modules around the code; they are white in a dark page too.
-QUIET_ZONE = 4
-# Up to this version (97 x 97 modules) a phone reads the code from a screen with ease, so the better error
-# correction is worth its room.
-COMFORTABLE_VERSION = 20
+QUIET_ZONE: Final = 4
+# A camera reads a code from a screen where each module has at least three pixels. The largest version then still fits
+# a screen that is 320 pixels wide, which is the narrowest: 97 + 8 modules are 315 pixels.
+MODULE_PIXELS: Final = 3
+WIDEST_PIXELS: Final = 320
+LARGEST_VERSION: Final = 20
 
 
 class TooLong(ValueError):
-    """The text does not fit into a QR code: hand out the file instead."""
+    """The text does not fit into a QR code that a camera reads: hand out the file or a link instead."""
 
 
 def svg(text: str, title: str = "QR code of the profile") -> str:
     """An <svg> element to put into a page, without inline style, which decodes to exactly `text`.
 
-    `title` is what a screen reader says. Raises TooLong beyond 2,953 bytes.
+    `title` is what a screen reader says. Its size is a whole number of pixels a module, three at least. Raises TooLong
+    beyond 858 bytes.
     """
     image = _code(text).make_image(image_factory=SvgPathFillImage)
     element: ET.Element = image.get_image()
-    # The page's style sheet decides how large the code is shown.
-    del element.attrib["width"], element.attrib["height"]
+    modules = int(element.attrib["viewBox"].split()[2])
+    pixels = str(modules * max(MODULE_PIXELS, WIDEST_PIXELS // modules))
+    element.attrib.update({"width": pixels, "height": pixels})
     element.attrib.update({"role": "img", "class": "qr", "shape-rendering": "crispEdges"})
     for path in element.iter("path"):
         path.attrib.pop("id")  # a page may show two codes
@@ -37,9 +42,7 @@ def svg(text: str, title: str = "QR code of the profile") -> str:
 
 
 def _code(text: str) -> QRCode:
-    code = _fitted(text, ERROR_CORRECT_M)
-    if code is None or code.version > COMFORTABLE_VERSION:
-        code = _fitted(text, ERROR_CORRECT_L)
+    code = _fitted(text, ERROR_CORRECT_M) or _fitted(text, ERROR_CORRECT_L)
     if code is None:
         raise TooLong("This profile is too long for a QR code. Download the file instead.")
     return code
@@ -49,8 +52,10 @@ def _fitted(text: str, error_correction: int) -> QRCode | None:
     code = QRCode(error_correction=error_correction, border=QUIET_ZONE)
     code.add_data(text.encode(), optimize=0)
     try:
-        code.best_fit(start=1)
-        code.make(fit=False)
+        version = code.best_fit(start=1)
     except (DataOverflowError, ValueError):
         return None
+    if version > LARGEST_VERSION:
+        return None
+    code.make(fit=False)
     return code

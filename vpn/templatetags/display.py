@@ -10,13 +10,16 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from vpn.addressing import merged
 from vpn.choices import InstanceState
 from vpn.models import Instance, Peer
 from vpn.needs import Need
+from vpn.validators import parse_network
 
 register = template.Library()
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_NETWORKS_SHOWN = 3
 _INSTANCE_CHIPS = {
     InstanceState.PENDING: ("waiting", "Waiting to start"),
     InstanceState.PROVISIONING: ("waiting", "Provisioning"),
@@ -94,6 +97,19 @@ def _in_words(moment: datetime) -> str:
         if abs(seconds) >= size
     )
     return f"{words} ago" if seconds > 0 else f"in {words}"
+
+
+@register.filter
+def merged_networks(texts: Sequence[str]) -> list[str]:
+    """Networks to be read, neighbours merged; files and forms keep them as they are."""
+    return [str(network) for network in merged(map(parse_network, texts))]
+
+
+@register.inclusion_tag("partials/networks.html")
+def networks(texts: Sequence[str], missing: str = "none") -> dict[str, object]:
+    """Networks to be read: neighbours merged, and folded away behind their count where they are many."""
+    found = merged_networks(texts)
+    return {"networks": found, "missing": missing, "is_folded": len(found) > _NETWORKS_SHOWN}
 
 
 @register.filter

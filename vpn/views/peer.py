@@ -13,7 +13,8 @@ from portal.htmx import render_page
 from portal.models import Membership
 from vpn.access import get_peer, may_fetch_profile
 from vpn.models import Peer
-from vpn.profiles.peer import profile_state, routes_sentence
+from vpn.profiles.peer import profile_state
+from vpn.profiles.routes import routed_networks, routes_sentence
 from vpn.views.hub_side import host_of
 from vpn.views.outdated import remedy_of
 from vpn.views.peer_condition import condition_of
@@ -37,6 +38,7 @@ def _context(member: Membership, peer: Peer) -> dict[str, Any]:
         "host": host_of(peer),
         "remedy": remedy_of(peer),
         "routes_sentence": routes_sentence(peer),
+        "routed_networks": routed_networks(peer),
         "may_change": member.is_admin,
         "may_fetch": may_fetch_profile(member, peer) and peer.is_admitted,
         "is_own": peer.member_id == member.pk,

@@ -16,6 +16,9 @@ from portal.exceptions import Conflict, InvalidInput
 from vpn.access import get_peer
 from vpn.actions.peer import delete_peer, rotate_keys, update_peer
 from vpn.models import Peer
+from vpn.templatetags.display import merged_networks
+
+_NETWORKS_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,9 @@ def _stops(peer: Peer) -> list[str]:
     if peer.is_connected:
         lines.append("It is connected now; its connection ends within seconds.")
     if peer.is_site:
-        networks = ", ".join(peer.subnets)
-        lines.append(f"Nothing behind its router can be reached through the VPN any more: {networks}.")
+        networks = merged_networks(peer.subnets)
+        named = ", ".join(networks) if len(networks) <= _NETWORKS_NAMED else f"{len(networks)} networks"
+        lines.append(f"Nothing behind its router can be reached through the VPN any more: {named}.")
         lines.append("The site reaches neither the other sites nor the clients.")
     else:
         lines.append("The device reaches nothing behind the hub any more.")

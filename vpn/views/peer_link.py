@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
 from portal.exceptions import NotPossible
+from portal.models import Membership
 from vpn.access import get_peer, may_fetch_profile
 from vpn.actions.profile import PeerNotAdmitted, issue_link
 from vpn.models import Peer
@@ -36,7 +37,7 @@ def peer_link(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not may_fetch_profile(member, peer):
         raise PermissionDenied("Only admins and its owner can share this profile.")
     try:
-        link, seconds = _new_link(peer)
+        link, seconds = _new_link(peer, member)
     except NotPossible as refusal:
         messages.error(request, refusal.message)
         return redirect("peer", pk=pk)
@@ -50,9 +51,9 @@ def peer_link(request: HttpRequest, pk: UUID) -> HttpResponse:
     return never_stored(render(request, "vpn/peer_link.html", context))
 
 
-def _new_link(peer: Peer) -> tuple[str, int]:
+def _new_link(peer: Peer, by: Membership) -> tuple[str, int]:
     """The full address and its life in seconds; raises NotPossible."""
     if not peer.is_admitted:
         raise PeerNotAdmitted
-    token, seconds = issue_link(peer)
+    token, seconds = issue_link(peer, by)
     return f"{settings.PUBLIC_URL}{reverse('shared_profile', args=[token])}", seconds

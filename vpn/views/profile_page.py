@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,18 +14,13 @@ from vpn.choices import KeyCustody
 from vpn.models import Peer
 from vpn.platforms import capability
 from vpn.profiles import qr
-from vpn.profiles.peer import resolver_of, routes_sentence
+from vpn.profiles.apps import PHONES, SYSTEMS, apps_for, systems_from
+from vpn.profiles.peer import resolver_of
 from vpn.profiles.router import RouterProfile
+from vpn.profiles.routes import routed_networks, routes_sentence
 from vpn.profiles.site_files import router_profile
 from vpn.profiles.wireguard import endpoint
 
-SYSTEMS = (
-    ("windows", "Windows"),
-    ("macos", "macOS"),
-    ("linux", "Linux"),
-    ("ios", "iPhone, iPad"),
-    ("android", "Android"),
-)
 BINARY = "application/octet-stream"
 # What a browser calls itself, in the order in which to look: Android's says "Linux" too.
 _USER_AGENTS = (("Android", "android"), ("iPhone", "ios"), ("iPad", "ios"), ("Windows", "windows"), ("Mac", "macos"))
@@ -42,11 +36,6 @@ class Download:
     title: str = ""
     field: str = "download"
     value: str = "1"
-
-    @property
-    def address(self) -> str:
-        """The file as an address of its own, for pages that cannot be asked a second time (RFC 2397)."""
-        return f"data:{self.content_type.partition(';')[0]};base64,{b64encode(self.content.encode()).decode()}"
 
 
 @sensitive_variables()
@@ -65,12 +54,12 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
         "older": peer.delivered_at is not None,
         "qr": _qr(delivery, peer),
         "routes_sentence": routes_sentence(peer),
+        "routed_networks": routed_networks(peer),
         "other_endpoint": _other_endpoint(peer),
         "resolver": resolver_of(peer.instance),
         "names_domains": [peer.instance.full_hostname, *peer.instance.domains],
         "own_key": peer.key_custody == KeyCustody.DEVICE,
-        "systems": SYSTEMS,
-        "system": _system(request),
+        **systems_context(request, peer),
     }
 
 
@@ -145,6 +134,18 @@ def _qr(delivery: Delivery, peer: Peer) -> SafeString | None:
         return mark_safe(qr.svg(delivery.content))  # noqa: S308 - built from parsed values by an XML library
     except qr.TooLong:
         return None
+
+
+def systems_context(request: HttpRequest, peer: Peer) -> dict[str, Any]:
+    """The systems and their apps, with the one first that the reader chose, or else sits at."""
+    chosen = request.POST.get("system", "")
+    system = chosen if chosen in dict(SYSTEMS) else _system(request)
+    return {
+        "systems": systems_from(system),
+        "system": system,
+        "apps": apps_for(peer.protocol, system),
+        "on_phone": system in PHONES,
+    }
 
 
 def _system(request: HttpRequest) -> str:

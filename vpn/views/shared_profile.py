@@ -1,28 +1,45 @@
-"""A profile behind a share link: no account, shown once.
+"""A profile behind a share link: no account, for the first browser alone, which may come back for a while.
 
 The token in the address is the right to see the profile, so it goes nowhere else: not into a Referer, a cache, a log.
+The browser that opens the link is known again by a cookie: a random secret, of which the link keeps a digest.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from functools import wraps
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.core.signing import BadSignature
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
 from portal.access import checks_itself
-from vpn.actions.profile import HubNotReady, LinkNotFound, peer_of_link, redeem_link
+from vpn.actions.profile import Delivery, HubNotReady, LinkNotFound, find_link, open_link
 from vpn.api.errors import Refusal
 from vpn.api.throttling import count_wrong
-from vpn.views.profile_page import asked_file, never_stored, prefers_text, profile_context, wants_file
+from vpn.constants import SHARE_WINDOW
+from vpn.models import Peer, ProfileLink
+from vpn.views.profile_page import (
+    asked_file,
+    never_stored,
+    prefers_text,
+    profile_context,
+    systems_context,
+    wants_file,
+)
 
 RETRY_SECONDS = 5
 WAIT_SECONDS = 5.0
+_COOKIE = "opened_link"
 View = Callable[[HttpRequest, str], HttpResponse]
 
 
@@ -50,24 +67,72 @@ def _discreet(view: View) -> View:
 @checks_itself
 @sensitive_variables()
 def shared_profile(request: HttpRequest, token: str) -> HttpResponse:
-    """GET says what the link does, so that no preview of it spends it; POST reveals."""
-    peer = peer_of_link(token)
-    if peer is None:
+    """GET says what the link does, so that no preview of it spends it; POST reveals. Who opened it may come back."""
+    browser = _secret_of_browser(request)
+    link = find_link(token, browser)
+    if link is None:
         return _ended(request)
-    if request.method != "POST":
-        return render(request, "vpn/shared_offer.html", {"peer": peer})
+    peer, is_open = link.peer, bool(link.browser_digest)
+    if request.method != "POST" and not is_open:
+        return render(request, "vpn/shared_offer.html", _offer_context(request, link))
+    browser = browser or secrets.token_urlsafe(32)
     try:
-        delivery = redeem_link(token, WAIT_SECONDS)
-    except LinkNotFound:
+        delivery = open_link(token, browser, WAIT_SECONDS)
+        response = _reveal(request, peer, delivery, link.expires_at if is_open else None)
+    except (LinkNotFound, Http404):
         return _ended(request)
     except HubNotReady as refusal:
         return _not_yet(request, refusal)
-    if not wants_file(request):
-        return render(request, "vpn/shared_profile.html", profile_context(request, peer, delivery))
-    try:
+    if not is_open:
+        _remember(response, browser)
+    return response
+
+
+def _offer_context(request: HttpRequest, link: ProfileLink) -> dict[str, object]:
+    """Whose link it is and for what; nothing that only the profile's owner should know."""
+    peer = link.peer
+    return {
+        "peer": peer,
+        "organization": peer.instance.organization,
+        "sender": link.made_by,
+        "minutes": SHARE_WINDOW // 60,
+        **systems_context(request, peer),
+    }
+
+
+@sensitive_variables()
+def _reveal(request: HttpRequest, peer: Peer, delivery: Delivery, until: datetime | None) -> HttpResponse:
+    """The file that is asked for, or the page, which this browser can come back to `until` then."""
+    if wants_file(request):
         return asked_file(request, peer, delivery)
-    except Http404:
-        return _ended(request)
+    context = profile_context(request, peer, delivery)
+    if until is not None:
+        context["older"] = False  # what was delivered before is this very profile
+    context["until"] = until or timezone.now() + timedelta(seconds=SHARE_WINDOW)
+    return render(request, "vpn/shared_profile.html", context)
+
+
+def _secret_of_browser(request: HttpRequest) -> str:
+    """What this browser was given when it opened a link; "" where it has opened none."""
+    try:
+        return request.get_signed_cookie(_COOKIE, salt=_COOKIE, max_age=SHARE_WINDOW) or ""
+    except (KeyError, BadSignature):
+        return ""
+
+
+@sensitive_variables()
+def _remember(response: HttpResponse, browser: str) -> None:
+    """Let the browser be known again. Lax: the link may be opened again from a mail or a message."""
+    response.set_signed_cookie(
+        _COOKIE,
+        browser,
+        salt=_COOKIE,
+        max_age=SHARE_WINDOW,
+        path=reverse("shared_profile", args=["-"]).removesuffix("-/"),
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
 
 
 def _ended(request: HttpRequest) -> HttpResponse:
@@ -79,7 +144,10 @@ def _ended(request: HttpRequest) -> HttpResponse:
         response = _said(request, context, status=429)
         response.headers["Retry-After"] = (refusal.headers or {}).get("Retry-After", "60")
         return response
-    words = "A link shows its profile once, within an hour, and a newer link to the same profile ends it."
+    words = (
+        "A link shows its profile within an hour, and then for a while to the browser that opened it. A newer link to "
+        "the same profile ends it."
+    )
     return _said(request, {"heading": "This link has ended", "words": words, "ended": True}, status=404)
 
 

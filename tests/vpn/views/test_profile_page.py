@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 import pytest
 from django.http import HttpResponse
 from django.test import Client
 
 from portal.models import Membership
-from tests.factories import make_client_peer, settle
+from tests.factories import make_client_peer, make_site, make_site_peer, settle
 from vpn import keys
 from vpn.actions.instance import delete_instance
 from vpn.actions.peer import create_client_peer
@@ -50,12 +51,50 @@ def test_the_page_has_the_code_the_file_and_steps_for_every_system(admin_browser
     page = answer.content.decode()
     assert "<svg" in page
     assert 'role="img"' in page
-    assert "Only 100.64.0.0/20" in page
+    assert "Only the devices of this VPN go through the VPN; everything else stays direct" in page
     for system in ("windows", "macos", "linux", "ios", "android"):
         assert f'data-system="{system}"' in page
     assert f"PrivateKey = {on_hub.private_key}" in page
     assert answer["Cache-Control"] == "no-store"
     assert Peer.objects.get().delivered_digest
+
+
+def test_networks_are_read_as_names_and_counts_and_the_list_is_folded_and_merged(
+    admin_browser: Client, on_hub: Peer
+) -> None:
+    instance = on_hub.instance
+    for number in range(2):
+        site = make_site(instance.organization, name=f"Branch {number}")
+        make_site_peer(instance, site, [f"10.1.{number}.0/24"])
+    sentence, listed = routes_told(admin_browser, _on_hub(on_hub))
+    assert "Only the sites Branch 0 and Branch 1 and the devices of this VPN go through the VPN" in sentence
+    assert listed == ["10.1.0.0/23", "100.64.0.0/20", str(instance.network_v6)]
+    for number in range(2, 14):
+        site = make_site(instance.organization, name=f"Branch {number}")
+        make_site_peer(instance, site, [f"10.1.{number}.0/24", f"10.2.{number}.0/24"])
+    Instance.objects.update(pushed_routes=["198.51.100.0/24"])
+    sentence, listed = routes_told(admin_browser, _on_hub(on_hub))
+    assert "your company's 14 sites, 1 more network and the devices of this VPN" in sentence
+    assert "10.1." not in sentence
+    assert "10.1.0.0/21" in listed
+    file = admin_browser.post(url_of(on_hub), {"download": "1"}).content.decode()
+    assert "10.1.0.0/24, 10.1.1.0/24, 10.1.2.0/24" in file, "the file keeps its routes"
+
+
+def routes_told(browser: Client, peer: Peer) -> tuple[str, list[str]]:
+    """The sentence of a profile's page, and the networks that are folded away below it."""
+    page = browser.post(url_of(peer)).content.decode()
+    found = re.search(r'<div class="lead"><p>(.*?)</p><details class="networks">(.*?)</details>', page, re.DOTALL)
+    assert found, "no list is folded"
+    return unescape(found[1]), re.findall(r'mono">([^<]+)<', found[2])
+
+
+def test_past_what_a_camera_reads_the_link_is_offered(admin_browser: Client, on_hub: Peer) -> None:
+    for number in range(40):
+        make_site_peer(on_hub.instance, make_site(on_hub.instance.organization), [f"10.{number}.77.0/24"])
+    page = admin_browser.post(url_of(_on_hub(on_hub))).content.decode()
+    assert 'class="qr"' not in page
+    assert "too long for a QR code. Make a link instead" in page
 
 
 def test_all_traffic_is_said(admin_browser: Client, on_hub: Peer) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from base64 import b64decode
 from datetime import timedelta
 
 import pytest
@@ -13,9 +12,14 @@ from django.test import Client
 from django.utils import timezone
 
 from portal.models import Membership
-from tests.factories import make_client_peer, settle
-from vpn.models import Peer, ProfileLink
+from tests.factories import make_client_peer, make_site_peer, settle
+from vpn.actions.peer import create_client_peer
+from vpn.models import Instance, Peer, ProfileLink, Site
 from vpn.profiles.peer import render_profile
+
+CLIENT = "/api/v1/vpn/client"
+IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1"
+ANDROID = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36"
 
 
 @pytest.fixture(autouse=True)
@@ -49,13 +53,104 @@ def test_the_link_is_shown_once_with_its_code(admin_browser: Client, on_hub: Pee
     assert (again.status_code, again["Location"]) == (302, f"/peers/{on_hub.pk}/")
 
 
-def test_opening_it_spends_nothing_and_tells_nothing(admin_browser: Client, on_hub: Peer) -> None:
+def test_before_anything_is_spent_it_names_company_sender_and_device_and_leads_to_the_app(
+    admin_browser: Client, admin: Membership, on_hub: Peer
+) -> None:
     path = path_of(admin_browser, on_hub)
     for _ in range(2):
-        page = Client().get(path)
-        assert page.status_code == 200
-        assert on_hub.label not in page.content.decode()
-    assert ProfileLink.objects.count() == 1
+        answer = Client().get(path, headers={"User-Agent": IPHONE})
+        page = answer.content.decode()
+        assert answer.status_code == 200
+        for words in (admin.organization.name, admin.label, on_hub.device, "Get the app"):
+            assert words in page
+        assert "https://apps.apple.com/app/wireguard/id1441195209" in page
+        assert "https://play.google.com/store/apps/details?id=com.wireguard.android" in page
+        assert page.index("App Store") < page.index("Google Play"), "the reader's own system comes first"
+        for secret in (on_hub.label, on_hub.public_key, str(on_hub.addresses[0])):
+            assert secret not in page
+    assert ProfileLink.objects.get().browser_digest == ""
+    assert not Peer.objects.get().delivered_digest
+
+
+def test_an_openvpn_link_leads_to_its_own_app_and_a_routers_to_none(
+    admin_browser: Client, instance: Instance, member: Membership, site: Site
+) -> None:
+    phone = create_client_peer(instance, member=member, device="phone", protocol="openvpn")
+    router = make_site_peer(instance, site)
+    settle(instance)
+    page = Client().get(path_of(admin_browser, phone), headers={"User-Agent": ANDROID}).content.decode()
+    assert "net.openvpn.openvpn" in page
+    assert page.index("Google Play") < page.index("App Store")
+    page = Client().get(path_of(admin_browser, router)).content.decode()
+    assert site.name in page
+    assert "Get the app" not in page
+
+
+def test_the_link_of_somebody_who_left_names_the_company_alone(
+    admin_browser: Client, admin: Membership, on_hub: Peer
+) -> None:
+    path = path_of(admin_browser, on_hub)
+    ProfileLink.objects.update(made_by=None)
+    page = Client().get(path).content.decode()
+    assert admin.organization.name in page
+    assert admin.label not in page
+
+
+def test_who_opened_it_may_come_back_for_a_quarter_of_an_hour_and_nobody_else(
+    admin_browser: Client, on_hub: Peer
+) -> None:
+    path = path_of(admin_browser, on_hub)
+    phone, other = Client(), Client()
+    opened = phone.post(path)
+    cookie = opened.cookies["opened_link"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"], cookie["max-age"]) == (True, "Lax", "/p/", 900)
+    assert path.split("/")[2] not in opened.headers.get("Set-Cookie", str(cookie))
+    for again in (phone.get(path), phone.get(path), phone.post(path)):
+        assert f"PrivateKey = {on_hub.private_key}" in again.content.decode()
+        assert again["Cache-Control"] == "no-store"
+    forged = Client()
+    forged.cookies["opened_link"] = str(cookie.value)[:-1] + ("A" if cookie.value[-1] != "A" else "B")
+    for answer in (other.get(path), other.post(path), forged.get(path), forged.post(path)):
+        assert answer.status_code == 404
+        assert b"This link has ended" in answer.content
+    assert Client().get(CLIENT, headers={"Authorization": f"Bearer {path.split('/')[2]}"}).status_code == 404
+    ProfileLink.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert phone.get(path).status_code == phone.post(path).status_code == 404
+
+
+def test_its_cookie_opens_no_other_link_and_a_second_one_does_not_end_the_first(
+    admin_browser: Client, on_hub: Peer, admin: Membership
+) -> None:
+    second = make_client_peer(on_hub.instance, admin, "phone")
+    settle(on_hub.instance)
+    paths = [path_of(admin_browser, peer) for peer in (on_hub, second)]
+    phone, other = Client(), Client()
+    assert phone.post(paths[0]).status_code == 200
+    assert other.post(paths[1]).status_code == 200
+    assert phone.get(paths[1]).status_code == 404
+    ProfileLink.objects.filter(peer=second).update(browser_digest="")
+    assert phone.post(paths[1]).status_code == 200
+    assert [phone.get(path).status_code for path in paths] == [200, 200]
+
+
+def test_a_newer_link_new_keys_and_shutting_out_end_what_was_opened(admin_browser: Client, on_hub: Peer) -> None:
+    phone, path = Client(), path_of(admin_browser, on_hub)
+    assert phone.post(path).status_code == 200
+    Peer.objects.update(enabled=False)
+    assert phone.get(path).status_code == 404
+    Peer.objects.update(enabled=True)
+    assert phone.get(path).status_code == 200
+    path_of(admin_browser, on_hub)
+    assert phone.get(path).status_code == 404
+
+
+def test_on_the_phone_the_download_comes_first_and_on_a_screen_the_code(admin_browser: Client, on_hub: Peer) -> None:
+    phone = Client().post(path_of(admin_browser, on_hub), headers={"User-Agent": IPHONE}).content.decode()
+    assert phone.index("Download ") < phone.index('class="qr"')
+    screen = Client().post(path_of(admin_browser, on_hub), headers={"User-Agent": "Windows"}).content.decode()
+    assert screen.index('class="qr"') < screen.index("Download ")
+    chosen = Client().post(path_of(admin_browser, on_hub), {"system": "android"}).content.decode()
+    assert re.search(r'value="android" checked', chosen), "the system chosen before stays"
 
 
 def test_the_button_shows_the_profile_once_without_an_account(admin_browser: Client, on_hub: Peer) -> None:
@@ -71,11 +166,13 @@ def test_the_button_shows_the_profile_once_without_an_account(admin_browser: Cli
         assert b"This link has ended" in again.content
 
 
-def test_the_page_carries_the_file_since_it_cannot_be_asked_again(admin_browser: Client, on_hub: Peer) -> None:
-    page = Client().post(path_of(admin_browser, on_hub)).content.decode()
-    found = re.search(r'href="data:text/plain;base64,([^"]+)" download="([\w-]+\.conf)"', page)
-    assert found
-    assert on_hub.private_key.encode() in b64decode(found[1])
+def test_the_page_gives_the_file_to_the_browser_that_opened_it(admin_browser: Client, on_hub: Peer) -> None:
+    path, phone = path_of(admin_browser, on_hub), Client(enforce_csrf_checks=True)
+    page = phone.post(path).content.decode()
+    assert "data:" not in page
+    file = phone.post(path, {"download": "1"}, headers={"Origin": "null"})
+    assert f"PrivateKey = {on_hub.private_key}" in file.content.decode()
+    assert file["Content-Disposition"].startswith("attachment; ")
 
 
 def test_a_program_gets_the_file_itself(admin_browser: Client, on_hub: Peer) -> None:
@@ -105,7 +202,7 @@ def test_a_failure_is_logged_without_the_token(
     admin_browser: Client, on_hub: Peer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = path_of(admin_browser, on_hub)
-    monkeypatch.setattr("vpn.views.shared_profile.redeem_link", lambda *_: 1 / 0)
+    monkeypatch.setattr("vpn.views.shared_profile.open_link", lambda *_: 1 / 0)
     visitor = Client(raise_request_exception=False)
     assert visitor.post(path).status_code == 500
     assert "ZeroDivisionError" in caplog.text

@@ -1,0 +1,62 @@
+"""What a peer sends into the tunnel, as people read it: names and counts, with the networks behind them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from vpn.addressing import merged
+from vpn.choices import PeerType
+from vpn.models import Instance, Peer
+from vpn.profiles.peer import routes_of, site_subnets
+
+# How many sites, or of an instance's domains, a sentence names.
+_SITES_NAMED: Final = 3
+_DOMAINS_NAMED: Final = 3
+
+
+def routes_sentence(peer: Peer) -> str:
+    """What will be routed, and who is asked for names, in a sentence or two."""
+    if peer.route_all:
+        gap = peer.instance.server.gap if peer.instance.server is not None else ""
+        everything = (
+            "All traffic of this device goes through the VPN, IPv4 and IPv6, and its DNS questions with it: names are "
+            f"asked of the hub, {_names_known(peer.instance)}."
+        )
+        return f"{everything} {gap}".strip()
+    sentence = f"Only {_listed(_destinations(peer))} go through the VPN; everything else stays direct"
+    if peer.is_site:
+        return f"{sentence}."
+    return f"{sentence}, while names are asked of the hub, {_names_known(peer.instance)}."
+
+
+def routed_networks(peer: Peer) -> list[str]:
+    """The networks behind the sentence, neighbours merged; none where everything is routed. Profiles do not merge."""
+    if peer.route_all:
+        return []
+    return [str(network) for network in merged(routes_of(peer, site_subnets(peer.instance)))]
+
+
+def _destinations(peer: Peer) -> list[str]:
+    """Sites by name, or counted where they are many, then further networks, then the VPN's own devices."""
+    sites = peer.instance.peers.admitted().filter(type=PeerType.SITE).exclude(pk=peer.pk).exclude(subnets=[])
+    names = list(sites.order_by("site__name").values_list("site__name", flat=True))
+    found = []
+    if len(names) > _SITES_NAMED:
+        found.append(f"your company's {'other ' if peer.is_site else ''}{len(names):,} sites")
+    elif names:
+        found.append(f"the site{'' if len(names) == 1 else 's'} {_listed(names)}")
+    if pushed := len(peer.instance.pushed_routes):
+        more = " more" if names else ""
+        found.append(f"{pushed}{more} network{'' if pushed == 1 else 's'}")
+    return [*found, "the devices of this VPN"]
+
+
+def _listed(words: list[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _names_known(instance: Instance) -> str:
+    named = instance.search_domains[:_DOMAINS_NAMED]
+    more = len(instance.search_domains) - len(named)
+    return f"which knows those in {_listed([*named, f'{more} more domains'] if more else named)}"
