@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address
 from typing import Literal, TypeAlias
 
 from vpn.constants import (
@@ -94,33 +94,52 @@ def last_peer_host(pool: IPv4Network) -> int:
     return probe_host(pool) - 1
 
 
-def host_addresses(pool_v4: IPv4Network, pool_v6: IPv6Network, host: int) -> tuple[IPv4Address, IPv6Address]:
-    """Both addresses of a host number. Raises ValueError for a number outside the pool."""
-    if not HUB_HOST <= host <= probe_host(pool_v4):
+def unusable_hosts(pool_v4: IPv4Network, origin: IPv4Address) -> frozenset[int]:
+    """The host numbers of the pool's network and broadcast addresses, where host 0 is `origin`."""
+    offset = int(origin) - int(pool_v4.network_address)
+    return frozenset({-offset % pool_v4.num_addresses, -offset % pool_v4.num_addresses - 1} - {0, -1})
+
+
+def host_addresses(
+    pool_v4: IPv4Network, pool_v6: IPv6Network, host: int, origin: IPv4Address | None = None
+) -> tuple[IPv4Address, IPv6Address]:
+    """Both addresses of a host number. Raises ValueError for a number that the pool does not have.
+
+    `origin` is where a pool that was widened began before: IPv4 addresses are counted from there, and behind the end of
+    the pool from its begin, so that every address stays. IPv6 addresses are counted from the begin of their pool.
+    """
+    origin = origin or pool_v4.network_address
+    if not HUB_HOST <= host <= probe_host(pool_v4) or host in unusable_hosts(pool_v4, origin):
         raise ValueError(f"{pool_v4} has no host {host}.")
-    return pool_v4.network_address + host, pool_v6.network_address + host
+    offset = int(origin) - int(pool_v4.network_address)
+    return pool_v4[(offset + host) % pool_v4.num_addresses], pool_v6.network_address + host
 
 
 @lru_cache(maxsize=32_768)
-def own_networks(pool_v4: str, pool_v6: str, host: int) -> tuple[str, str]:
+def own_networks(pool_v4: str, pool_v6: str, host: int, origin: str = "") -> tuple[str, str]:
     """Both addresses of a host number as networks of their own, in text: asked for by the thousand."""
-    address_v4, address_v6 = host_addresses(IPv4Network(pool_v4), IPv6Network(pool_v6), host)
+    began = IPv4Address(origin) if origin else None
+    address_v4, address_v6 = host_addresses(IPv4Network(pool_v4), IPv6Network(pool_v6), host, began)
     return f"{address_v4}/32", f"{address_v6}/128"
 
 
-def next_free_host(highest: int | None, taken: Callable[[], Iterable[int]], last: int) -> int:
-    """A free host number for a new peer, at most `last`.
+def next_free_host(
+    highest: int | None, taken: Callable[[], Iterable[int]], last: int, unusable: Collection[int] = ()
+) -> int:
+    """A free host number for a new peer, at most `last` and none of `unusable`.
 
     `highest` is the highest number in use, None where there is no peer. The number after it is preferred, so that
     an address which has just become free is not given to somebody else at once; only when the end of the pool is
     reached are the numbers in use asked for, with `taken()`, and the lowest gap chosen. Raises PoolExhausted.
     """
     candidate = max(highest or 0, FIRST_PEER_HOST - 1) + 1
+    while candidate in unusable:
+        candidate += 1
     if candidate <= last:
         return candidate
     in_use = set(taken())
     for host in range(FIRST_PEER_HOST, last + 1):
-        if host not in in_use:
+        if host not in in_use and host not in unusable:
             return host
     raise PoolExhausted("Every address of the pool is taken. Delete a peer, or create an instance with a wider pool.")
 
@@ -128,6 +147,12 @@ def next_free_host(highest: int | None, taken: Callable[[], Iterable[int]], last
 def is_broad(network: Network) -> bool:
     """The default route, or anything wider than /8 (IPv6: /32): needs the admin's explicit confirmation."""
     return network.prefixlen < (BROAD_PREFIX_V4 if network.version == 4 else BROAD_PREFIX_V6)
+
+
+def network_of(address: str) -> Network:
+    """A single address, in text, as a network of its own."""
+    parsed = ip_address(address)
+    return IPv4Network(parsed) if isinstance(parsed, IPv4Address) else IPv6Network(parsed)
 
 
 def is_default_route(network: Network) -> bool:

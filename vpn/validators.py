@@ -9,13 +9,16 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 
-from vpn.addressing import Network, is_broad, is_default_route, reserved_reason
+from vpn.addressing import Network, contains, is_broad, is_default_route, reserved_reason
 from vpn.constants import (
     HOSTNAME_LENGTH,
     LABEL_TEXT_LENGTH,
     MAX_MTU,
+    MAX_POOL_PREFIX,
     MIN_MTU,
+    MIN_POOL_PREFIX,
     NAME_LENGTH,
+    PRIVATE_NETWORKS_V4,
     RESERVED_HOSTNAMES,
 )
 from vpn.keys import decode_key, is_contributory
@@ -107,6 +110,23 @@ def parse_address(text: str, instead: str) -> IPv4Address | IPv6Address:
         return ip_address(text)
     except (AddressValueError, ValueError):
         raise ValidationError(f"{instead}; {quoted(text)} is none.", code="not_an_address") from None
+
+
+def parse_pool(text: str) -> IPv4Network:
+    """The IPv4 network that an instance gives addresses out of: a private or shared one, /16 to /24."""
+    network = parse_network(text)
+    if not isinstance(network, IPv4Network) or not any(contains(base, network) for base in PRIVATE_NETWORKS_V4):
+        bases = ", ".join(map(str, PRIVATE_NETWORKS_V4))
+        raise ValidationError(f"Choose an IPv4 network within {bases}.", code="not_private")
+    if not MIN_POOL_PREFIX <= network.prefixlen <= MAX_POOL_PREFIX:
+        message = f"Choose a prefix length from {MIN_POOL_PREFIX} to {MAX_POOL_PREFIX}; this is /{network.prefixlen}."
+        raise ValidationError(message, code="pool_size")
+    return network
+
+
+def validate_pool(value: str) -> None:
+    """As `parse_pool`."""
+    parse_pool(value)
 
 
 def parse_pushed_route(text: str) -> Network:

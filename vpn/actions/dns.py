@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 
 from vpn.actions.dns_records import COLUMNS, FIELD, RecordCheck, RecordFault, Row, Surroundings
 from vpn.actions.refusal import InvalidSettings
-from vpn.addressing import HUB_HOST, host_addresses
+from vpn.addressing import HUB_HOST
 from vpn.choices import RecordType
 from vpn.constants import MOST_DNS_RECORDS, MOST_DNS_SERVERS, MOST_DOMAINS
 from vpn.dns_names import is_below, parse_dns_domain
@@ -95,7 +95,7 @@ def _parsed(texts: Sequence[str], parse: Callable[[str], str], most: int) -> tup
 
 
 def _server_parser(instance: Instance) -> Callable[[str], str]:
-    own = host_addresses(instance.network_v4, instance.network_v6, HUB_HOST)
+    own = instance.host_addresses(HUB_HOST)
 
     def parse(text: str) -> str:
         address = parse_dns_server(text)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 from datetime import timedelta
 from functools import partial
+from ipaddress import IPv4Network
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -19,7 +18,8 @@ from vpn import keys
 from vpn.actions.change import lock_instance
 from vpn.actions.instance_settings import faults_of
 from vpn.actions.operation import begin_operation
-from vpn.addressing import PoolExhausted, choose_pool, random_ula
+from vpn.actions.pool import checked_pool, free_pool
+from vpn.addressing import random_ula
 from vpn.choices import INSTANCE_TRANSITIONS, InstanceState, OperationKind, OperationState
 from vpn.constants import (
     DEFAULT_POOL_PREFIX,
@@ -31,7 +31,7 @@ from vpn.constants import (
 )
 from vpn.jobs import queue
 from vpn.models import Instance, Operation, Region, ReleasedHostname
-from vpn.validators import validate_hostname, validate_name
+from vpn.validators import parse_pool, validate_hostname, validate_name
 
 _ATTEMPTS = 5
 # Two numbers an instance: see Instance.port_base.
@@ -39,12 +39,23 @@ _PORTS_EACH = 2
 
 
 def create_instance(
-    member: Membership, *, name: str, hostname: str, region: Region, pool_prefix: int = DEFAULT_POOL_PREFIX
+    member: Membership,
+    *,
+    name: str,
+    hostname: str,
+    region: Region,
+    pool_prefix: int = DEFAULT_POOL_PREFIX,
+    pool: str = "",
 ) -> Instance:
-    """Create an instance and begin to provision it; raises InvalidInput or Conflict (hostname taken, no room)."""
+    """Create an instance and begin to provision it; raises InvalidInput or Conflict (hostname taken, no room).
+
+    `pool` is the network that its peers get addresses out of; where it is "", a free one of `pool_prefix` is taken.
+    """
     name = name.strip()
     errors = faults_of({"name": (validate_name, name), "hostname": (validate_hostname, hostname)})
-    if not MIN_POOL_PREFIX <= pool_prefix <= MAX_POOL_PREFIX:
+    if pool:
+        errors |= faults_of({"pool": (parse_pool, pool)})
+    elif not MIN_POOL_PREFIX <= pool_prefix <= MAX_POOL_PREFIX:
         errors["pool_prefix"] = [f"Choose a prefix length from {MIN_POOL_PREFIX} to {MAX_POOL_PREFIX}."]
     if not region.available:
         errors["region"] = [region.unavailable_reason or f"{region.name} takes no instances at the moment."]
@@ -53,23 +64,31 @@ def create_instance(
     for _ in range(_ATTEMPTS):
         _refuse_taken_hostname(hostname, member.organization)
         try:
-            return _insert(member.organization, name=name, hostname=hostname, region=region, pool_prefix=pool_prefix)
+            wanted = parse_pool(pool) if pool else pool_prefix
+            return _insert(member.organization, wanted, name=name, hostname=hostname, region=region)
         except IntegrityError:
             continue  # Somebody took the hostname, the port or the pool at the same moment.
     raise Conflict("Others were creating instances at the same moment.", next_step="Please try again.")
 
 
-def _insert(organization: Organization, *, pool_prefix: int, **fields: Any) -> Instance:
+def _insert(organization: Organization, wanted: IPv4Network | int, **fields: Any) -> Instance:
+    """Insert an instance with the pool that is wanted, or a free one of that prefix length."""
     private_key = keys.generate_private_key()
     with transaction.atomic():
         Organization.objects.select_for_update().get(pk=organization.pk)
+        server = fields["region"].servers.order_by("created_at").first()
+        pool = (
+            free_pool(organization, wanted, server)
+            if isinstance(wanted, int)
+            else checked_pool(organization, wanted, server)
+        )
         instance = Instance(
             organization=organization,
-            pool_v4=str(_free_pool(organization, pool_prefix)),
+            pool_v4=str(pool),
             pool_v6=str(random_ula()),
             port_base=_free_port_base(),
             public_key=keys.public_key(private_key),
-            server=fields["region"].servers.order_by("created_at").first(),
+            server=server,
             **fields,
         )
         instance.private_key = private_key
@@ -78,16 +97,6 @@ def _insert(organization: Organization, *, pool_prefix: int, **fields: Any) -> I
         begin_operation(instance, OperationKind.PROVISION)
         transaction.on_commit(partial(queue.enqueue_provision, instance.pk))
     return instance
-
-
-def _free_pool(organization: Organization, prefix: int) -> ipaddress.IPv4Network:
-    taken = Instance.objects.filter(organization=organization).values_list("pool_v4", flat=True)
-    try:
-        return choose_pool(
-            ipaddress.IPv4Network(settings.POOL_BASE), prefix, [ipaddress.IPv4Network(pool) for pool in taken]
-        )
-    except PoolExhausted as error:
-        raise Conflict(str(error), field="pool_prefix", code="pool-exhausted") from None
 
 
 def _free_port_base() -> int:

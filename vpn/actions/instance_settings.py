@@ -13,6 +13,7 @@ from vpn.actions.dns import cleaned_dns, replace_records
 from vpn.actions.dns_records import RecordFault
 from vpn.actions.firewall import cleaned_rules, replace_rules
 from vpn.actions.firewall_input import RuleFault
+from vpn.actions.pool import cleaned_pool, lock_pools
 from vpn.actions.refusal import InvalidSettings
 from vpn.actions.unchanged import differing_settings, without_unchanged_tables
 from vpn.choices import FirewallPolicy
@@ -22,13 +23,15 @@ from vpn.validators import parse_pushed_route, validate_mtu, validate_name
 
 
 def update_instance(instance: Instance, **changes: Any) -> Instance:
-    """Change `name`, `mtu`, `pushed_routes`, `public_dns`, `split_dns`, `domains`, `dns_custom`, `firewall_policy`,
-    `firewall` (records and rules as in the API).
+    """Change `name`, `mtu`, `pool`, `pushed_routes`, `public_dns`, `split_dns`, `domains`, `dns_custom`,
+    `firewall_policy`, `firewall` (records and rules as in the API).
 
     What is absent stays, and what is there already is no change. Returns the instance as saved; raises
     InvalidSettings with every fault.
     """
     with transaction.atomic():
+        if "pool" in changes:
+            lock_pools(instance)
         locked = lock_instance(instance.pk)
         wanted = differing_settings(locked, _cleaned(locked, without_unchanged_tables(locked, changes)))
         if wanted.keys() <= {"name"}:
@@ -54,6 +57,7 @@ def _cleaned(locked: Instance, changes: dict[str, Any]) -> dict[str, Any]:
     """The changes as they are stored; raises InvalidSettings with every fault."""
     return _gathered(
         lambda: _cleaned_settings(changes),
+        lambda: cleaned_pool(locked, changes["pool"]) if "pool" in changes else {},
         lambda: cleaned_dns(locked, changes),
         lambda: {"firewall": cleaned_rules(locked, changes["firewall"])} if "firewall" in changes else {},
     )

@@ -27,7 +27,7 @@ from vpn.actions.peer_input import (
 )
 from vpn.actions.protocol_change import end_former, end_former_of_refused, keep_former
 from vpn.actions.unchanged import differing_changes
-from vpn.addressing import PoolExhausted, last_peer_host, next_free_host
+from vpn.addressing import PoolExhausted, last_peer_host, next_free_host, unusable_hosts
 from vpn.choices import KeyCustody, PeerType, Protocol
 from vpn.desired.firewall import Turned
 from vpn.models import Instance, Peer, PeerTombstone, ProfileLink, Site
@@ -121,7 +121,10 @@ def _insert(peer: Peer, instance: Instance) -> None:
     highest = instance.peers.aggregate(highest=Max("host"))["highest"]
     try:
         peer.host = next_free_host(
-            highest, lambda: instance.peers.values_list("host", flat=True), last_peer_host(instance.network_v4)
+            highest,
+            lambda: instance.peers.values_list("host", flat=True),
+            last_peer_host(instance.network_v4),
+            unusable_hosts(instance.network_v4, instance.origin),
         )
     except PoolExhausted as error:
         raise Conflict(str(error), code="pool-exhausted") from None

@@ -40,6 +40,9 @@ _PATH: Final = re.compile(r"/[A-Za-z0-9_./@:+-]+")
 _MOST_CLIENTS: Final = 65536  # a /16 pool has fewer
 _LONGEST_SOCKET: Final = 107  # characters, unix(7)
 
+# The listener's own netmask, which nothing is set up with: a pool that is widened must not restart it.
+_ANY_POOL: Final = "255.255.0.0"
+
 SCRIPTS: Final = ("up", "connect", "disconnect")
 PUSHED: Final = frozenset({"pushed_split", "pushed_all", "pushed_dns"})
 CRL: Final = "crl.pem"
@@ -184,7 +187,7 @@ def _configuration(layout: Layout, names: Names, spec: HubSpec, listener: str, p
         f"dev {device}",
         "dev-type tun",
         "topology subnet",
-        f"ifconfig {hub.ip} {hub.netmask}",
+        f"ifconfig {hub.ip} {_ANY_POOL}",
         "ifconfig-noexec",
         "route-noexec",
         "disable-dco",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Sum
@@ -82,9 +83,8 @@ def post_instance(request: HttpRequest) -> HttpResponse:
     region = Region.objects.filter(pk=body.region).first()
     if region is None:
         raise invalid({"region": ["There is no such region."]})
-    instance = create_instance(
-        member, name=body.name, hostname=body.hostname, region=region, pool_prefix=body.pool_prefix
-    )
+    given = body.model_dump(include={"name", "hostname", "pool_prefix", "pool"})
+    instance = create_instance(member, region=region, **given)
     return one(show(instance), status=201)
 
 
@@ -104,10 +104,20 @@ def put_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     """Change the fields that the body names; the hub follows in the background. With `?plan=true` nothing changes."""
     member = member_of(request)
     with unless_changed(request, lambda: get_instance(member, instance_id, write=True), show) as instance:
-        changes = read_change(request, InstanceChange, show(instance))
+        changes = _with_one_pool(read_change(request, InstanceChange, show(instance)), instance)
         if wants_plan(request):
             return plan_of(lambda: update_instance(instance, **changes) if changes else None)
         return one(show(update_instance(instance, **changes) if changes else instance))
+
+
+def _with_one_pool(changes: dict[str, Any], instance: Instance) -> dict[str, Any]:
+    """The changes with the IPv4 pool as a text: a read has a list of it and the IPv6 pool, which stays."""
+    pool = changes.get("pool")
+    if isinstance(pool, list):
+        if len(pool) != 2 or pool[1] != instance.pool_v6:
+            raise invalid({"pool": ["Enter the IPv4 network, or the list as it was read with another first one."]})
+        changes["pool"] = pool[0]
+    return changes
 
 
 @router.delete(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vpn.addressing import HUB_HOST, host_addresses
+from vpn.addressing import HUB_HOST
 from vpn.agent.spec import SCHEMA
 from vpn.desired.firewall import rules_of
 from vpn.models import Instance
@@ -25,7 +25,7 @@ def header_of(instance: Instance) -> dict[str, Any]:
         "openvpn": _openvpn(instance),
         "pushed_routes": instance.pushed_routes,
         # Every peer asks the hub, which asks `public_dns` for what it does not know.
-        "dns": [str(host) for host in host_addresses(instance.network_v4, instance.network_v6, HUB_HOST)],
+        "dns": [str(host) for host in instance.host_addresses(HUB_HOST)],
         "search_domains": instance.search_domains,
         "resolver": resolver_of(instance),
     }
@@ -47,7 +47,7 @@ def resolver_of(instance: Instance) -> dict[str, Any]:
 def hub_addresses(instance: Instance) -> list[str]:
     """The hub's own tunnel addresses, with the prefix lengths of the pools."""
     pool_v4, pool_v6 = instance.network_v4, instance.network_v6
-    hub_v4, hub_v6 = host_addresses(pool_v4, pool_v6, HUB_HOST)
+    hub_v4, hub_v6 = instance.host_addresses(HUB_HOST)
     return [f"{hub_v4}/{pool_v4.prefixlen}", f"{hub_v6}/{pool_v6.prefixlen}"]
 
 

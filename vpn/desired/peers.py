@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from vpn import keys
-from vpn.addressing import host_addresses, own_networks, probe_host
+from vpn.addressing import probe_host
 from vpn.choices import Protocol
 from vpn.desired.firewall import Tags
 from vpn.models import Instance, Peer
@@ -66,7 +66,7 @@ def _connection_of(
     instance: Instance, peer: Peer, protocol: str, public_key: str, preshared_key: str
 ) -> dict[str, Any]:
     """How the peer comes over a protocol, and which networks are its own."""
-    addresses = list(own_networks(instance.pool_v4, instance.pool_v6, peer.host))
+    addresses = list(instance.own_networks(peer.host))
     subnets = canonical_subnets(peer.subnets)
     if protocol == Protocol.OPENVPN:
         return {
@@ -104,7 +104,7 @@ def nobody(instance: Instance) -> dict[str, Any]:
 
 def probe(instance: Instance) -> dict[str, Any]:
     """The peer that proves readiness."""
-    address_v4, address_v6 = host_addresses(instance.network_v4, instance.network_v6, probe_host(instance.network_v4))
+    address_v4, address_v6 = instance.host_addresses(probe_host(instance.network_v4))
     return {
         "public_key": keys.public_key(instance.probe_private_key),
         "preshared_key": instance.probe_preshared_key,

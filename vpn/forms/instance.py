@@ -24,7 +24,7 @@ from vpn.constants import (
 )
 from vpn.forms.fields import LinesField
 from vpn.models import Instance, Region
-from vpn.validators import parse_pushed_route, validate_hostname, validate_mtu, validate_name
+from vpn.validators import parse_pushed_route, validate_hostname, validate_mtu, validate_name, validate_pool
 
 Form = TypeVar("Form", bound=forms.Form)
 _TAKEN_OVER = (
@@ -48,6 +48,18 @@ def _name_field() -> forms.CharField:
         help_text=f"What your people call this hub, {NAME_LENGTH[0]} to {NAME_LENGTH[1]} characters.",
         widget=forms.TextInput(attrs={"maxlength": NAME_LENGTH[1], "autocomplete": "off"}),
     )
+
+
+class PoolField(forms.CharField):
+    """The network that peers get addresses out of. Empty: a free one for a new instance, else the one it has."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.TextInput(attrs={"class": "mono", "autocomplete": "off", "spellcheck": "false"})
+        super().__init__(required=False, validators=[validate_pool], widget=widget, **options)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Was another network entered?"""
+        return bool(data and data.strip()) and super().has_changed(initial, data)
 
 
 def _lines_widget(rows: int) -> forms.Textarea:
@@ -105,6 +117,13 @@ class InstanceForm(forms.Form):
         help_text="The addresses that peers get inside the tunnels. The range itself is chosen so that it is free.",
     )
 
+    pool = PoolField(
+        label="Pool",
+        help_text=f"Empty: a free part of {settings.POOL_BASE}. Some internet providers (carrier-grade NAT) and other "
+        "overlay VPNs on the same device, such as Tailscale, use 100.64.0.0/10 too. Where that is so among your peers, "
+        "enter a private network that none of their LANs has, such as 10.210.0.0/20: /16 to /24.",
+    )
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.regions = list(Region.objects.order_by("-available", "name"))
@@ -117,6 +136,11 @@ class InstanceForm(forms.Form):
     def domain(self) -> str:
         """What follows the hostname in the full address."""
         return f".{settings.VPN_DOMAIN}"
+
+    @property
+    def more_is_open(self) -> bool:
+        """Is there something under "More settings" that should be seen at once?"""
+        return bool(self["pool"].value() or self["pool"].errors or self["pool_prefix"].errors)
 
     @property
     def chosen_region(self) -> str:
@@ -152,6 +176,11 @@ class SettingsForm(forms.Form):
         f"PPPoE (1,492) and mobile networks (1,420). Where some pages load and others hang, try {MIN_MTU}. Devices "
         "take a change over with a new profile.",
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
+    pool = PoolField(
+        label="Pool",
+        help_text="Where the peers' addresses come from. It can be widened, to a network that holds this one and "
+        f"nothing that the hub routes: at most a /{MIN_POOL_PREFIX}. Every address stays. {_TAKEN_OVER}",
     )
 
 

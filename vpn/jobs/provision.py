@@ -18,7 +18,7 @@ from vpn.actions.change import lock_instance
 from vpn.actions.instance import open_operation, remove_rows, set_state
 from vpn.actions.progress import begin_step, fail_operation, finish_operation, finish_step, next_step
 from vpn.actions.recovery import raise_epoch
-from vpn.addressing import HUB_HOST, host_addresses, probe_host
+from vpn.addressing import HUB_HOST, probe_host
 from vpn.choices import InstanceState, OperationKind, OperationState, StepName
 from vpn.constants import DEFAULT_PUBLIC_DNS, DEFAULT_PUBLIC_DNS_V6
 from vpn.desired import Unsettled, compile_spec
@@ -168,8 +168,8 @@ def _spoken(instance: Instance, address: str) -> str:
 
 def _knock(instance: Instance, address: str, *, timeout: float = 10.0) -> str:
     """Prove the hub through one of its server's addresses; returns "" or why it is not proven."""
-    source, _ = host_addresses(instance.network_v4, instance.network_v6, probe_host(instance.network_v4))
-    hub_address, _ = host_addresses(instance.network_v4, instance.network_v6, HUB_HOST)
+    source, _ = instance.host_addresses(probe_host(instance.network_v4))
+    hub_address, _ = instance.host_addresses(HUB_HOST)
     resolver = resolver_of(instance)
     return driver_for(instance.region.driver).prove(
         Proof(

@@ -13,6 +13,7 @@ from django.db import models
 
 from portal.models import Organization
 from portal.sealing import Sealed
+from vpn.addressing import host_addresses, own_networks
 from vpn.choices import FirewallPolicy, InstanceState
 from vpn.constants import DEFAULT_MTU, DEFAULT_PUBLIC_DNS
 from vpn.dns_names import is_searched
@@ -47,6 +48,8 @@ class Instance(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     pool_v4 = models.CharField(max_length=18)
+    # Where a pool that was widened began before: host numbers are counted from there ("": from its first address).
+    pool_origin = models.CharField(max_length=15, blank=True)
     pool_v6 = models.CharField(max_length=43)
     # WireGuard listens on this UDP port. The next one and the TCP ports of both numbers belong to the instance too.
     port_base = models.PositiveIntegerField(unique=True)
@@ -142,6 +145,24 @@ class Instance(models.Model):
     def network_v6(self) -> ipaddress.IPv6Network:
         """The IPv6 pool."""
         return ipaddress.IPv6Network(self.pool_v6)
+
+    @property
+    def pool(self) -> str:
+        """The IPv4 pool as its admin enters it."""
+        return self.pool_v4
+
+    @property
+    def origin(self) -> ipaddress.IPv4Address:
+        """The IPv4 address of host 0."""
+        return ipaddress.IPv4Address(self.pool_origin) if self.pool_origin else self.network_v4.network_address
+
+    def host_addresses(self, host: int) -> tuple[ipaddress.IPv4Address, ipaddress.IPv6Address]:
+        """Both addresses of a host number of the pools."""
+        return host_addresses(self.network_v4, self.network_v6, host, self.origin)
+
+    def own_networks(self, host: int) -> tuple[str, str]:
+        """Both addresses of a host number as networks of their own, in text."""
+        return own_networks(self.pool_v4, self.pool_v6, host, self.pool_origin)
 
     @property
     def wireguard_port(self) -> int:

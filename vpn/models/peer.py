@@ -14,7 +14,6 @@ from django.utils import timezone
 
 from portal.models import Membership, MembershipState
 from portal.sealing import Sealed
-from vpn.addressing import host_addresses
 from vpn.choices import KeyCustody, PeerType, Protocol
 from vpn.constants import HANDSHAKE_TIMEOUT, OBSERVATION_MAX_AGE
 from vpn.models.instance import Instance
@@ -144,7 +143,7 @@ class Peer(models.Model):
     @property
     def addresses(self) -> tuple[ipaddress.IPv4Address, ipaddress.IPv6Address]:
         """The peer's tunnel addresses."""
-        return host_addresses(self.instance.network_v4, self.instance.network_v6, self.host)
+        return self.instance.host_addresses(self.host)
 
     @property
     def is_admitted(self) -> bool:

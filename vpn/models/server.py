@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 from django.db import models
 
+from vpn.addressing import Network, network_of
 from vpn.models.region import Region
 
 
@@ -33,6 +34,11 @@ class Server(models.Model):
         """Where devices find the server's hubs, IPv4 before IPv6: where there is room for one only, it is the first."""
         known = dict.fromkeys(address for address in (self.address, self.address_v6) if address)
         return tuple(sorted(known, key=lambda address: ip_address(address).version))
+
+    @property
+    def endpoint_networks(self) -> tuple[Network, ...]:
+        """Each of `addresses` as a network: no route into a tunnel may hold them, as the tunnel itself goes there."""
+        return tuple(network_of(address) for address in self.addresses)
 
     @property
     def way_out(self) -> str:

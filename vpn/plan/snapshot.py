@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from vpn.addressing import own_networks
 from vpn.agent.checks import Faults
 from vpn.agent.rules import parse_rules
 from vpn.choices import PeerType, ProfileState, Protocol
@@ -99,7 +98,7 @@ def snapshot(instance: Instance, turned: Turned | None = None) -> Snapshot:
 
 
 def _end(instance: Instance, row: Row, tags: Tags) -> End:
-    own = own_networks(instance.pool_v4, instance.pool_v6, row.host)
+    own = instance.own_networks(row.host)
     return End((*own, *canonical_subnets(row.subnets)), tuple(tags.of_owner(row.site, row.member)))
 
 

@@ -18,7 +18,7 @@ from ipaddress import (
 )
 from uuid import UUID
 
-from vpn.addressing import FIRST_PEER_HOST, HUB_HOST, Network, host_addresses, own_networks, split_tunnel_routes
+from vpn.addressing import FIRST_PEER_HOST, HUB_HOST, Network, split_tunnel_routes
 from vpn.choices import KeyCustody, PeerType, Platform, ProfileState
 from vpn.models import Instance, Peer
 from vpn.profiles import openvpn, wireguard
@@ -121,7 +121,7 @@ def profile_of(peer: Peer, *, with_key: bool = True, sites: SiteSubnets | None =
 
 def resolver_of(instance: Instance) -> tuple[IPv4Address, IPv6Address]:
     """Where the hub answers names: its own addresses in the tunnels."""
-    return host_addresses(instance.network_v4, instance.network_v6, HUB_HOST)
+    return instance.host_addresses(HUB_HOST)
 
 
 def openvpn_profile_of(peer: Peer, *, with_key: bool = True) -> OpenVPNProfile:
@@ -237,7 +237,7 @@ class DeviceDigests:
         return before, between + key[:-2], after
 
     def _addresses(self, host: int) -> str:
-        own = own_networks(self._instance.pool_v4, self._instance.pool_v6, host)
+        own = self._instance.own_networks(host)
         return f'"addresses":{json.dumps(sorted(own), separators=(",", ":"))}'
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import IPv4Network
 from uuid import uuid4
 
 import pytest
@@ -11,8 +12,10 @@ from django.utils import timezone
 from portal.models import Membership, Organization
 from tests import factories
 from tests.vpn.api.caller import Caller, refused, told
+from vpn.addressing import unusable_hosts
 from vpn.choices import InstanceState
-from vpn.models import Instance, Peer, Region, Traffic
+from vpn.models import Instance, Peer, Region, Site, Traffic
+from vpn.profiles.peer import current_digest
 
 NEW = {"name": "Frankfurt", "hostname": "fra1", "region": "local"}
 
@@ -165,3 +168,72 @@ def test_another_organization_sees_nothing(stranger_api: Caller, instance: Insta
         stranger_api.get(f"{path}/bandwidth"),
     ):
         refused(response, 404)
+
+
+@pytest.mark.parametrize("pool", ["10.9.0.0/16", "172.31.255.0/24", "192.168.0.0/20", "100.127.240.0/22"])
+def test_an_instance_is_created_with_its_own_pool(api: Caller, region: Region, pool: str) -> None:
+    body = told(api.post("/instances", {**NEW, "pool": pool}), 201)
+    assert body["pool"][0] == pool
+    assert body["addresses"][0] == f"{IPv4Network(pool)[1]}/{pool.partition('/')[2]}"
+
+
+@pytest.mark.parametrize(
+    "pool", ["10.9.0.0/15", "10.9.0.0/25", "203.0.113.0/24", "fd00::/20", "10.9.0.1/16", "x", "0.0.0.0/0"]
+)
+def test_a_pool_that_cannot_be_is_refused(api: Caller, region: Region, pool: str) -> None:
+    assert list(refused(api.post("/instances", {**NEW, "pool": pool}), 422)["errors"]) == ["pool"]
+
+
+def test_a_pool_with_the_hubs_own_address_or_another_instances_pool_is_refused(api: Caller, instance: Instance) -> None:
+    instance.region.servers.update(address="10.9.0.5")
+    refusal = refused(api.post("/instances", {**NEW, "pool": "10.9.0.0/24"}), 409)
+    assert "10.9.0.5, where devices find the hub" in refusal["errors"]["pool"][0]
+    assert list(refused(api.post("/instances", {**NEW, "pool": "100.64.8.0/24"}), 409)["errors"]) == ["pool"]
+    told(api.post("/instances", {**NEW, "pool": "10.9.1.0/24"}), 201)
+
+
+def test_a_pool_is_widened_and_every_address_stays(
+    api: Caller, organization: Organization, member: Membership, region: Region
+) -> None:
+    created = told(api.post("/instances", {**NEW, "pool": "10.9.3.0/24"}), 201)
+    instance = factories.settle(Instance.objects.get(pk=created["id"]))
+    peers = [factories.make_client_peer(instance, member, f"device {number}") for number in range(3)]
+    path = f"/instances/{instance.pk}"
+    before = [told(api.get(f"{path}/peers/{peer.pk}"), 200)["addresses"] for peer in peers]
+    for peer in peers:
+        Peer.objects.filter(pk=peer.pk).update(delivered_digest=current_digest(peer), delivered_host="203.0.113.1")
+    plan = told(api.put(f"{path}?plan=true", {"pool": "10.9.0.0/16"}), 200)
+    assert sorted(plan["outdated"]) == sorted(str(peer.pk) for peer in peers)
+    body = told(api.put(path, {"pool": "10.9.0.0/16"}), 200)
+    assert (body["pool"], body["addresses"]) == (
+        ["10.9.0.0/16", created["pool"][1]],
+        ["10.9.3.1/16", created["addresses"][1]],
+    )
+    assert [told(api.get(f"{path}/peers/{peer.pk}"), 200)["addresses"] for peer in peers] == before
+    assert {told(api.get(f"{path}/peers/{peer.pk}"), 200)["profile_state"] for peer in peers} == {"outdated"}
+    # Behind the end of the pool host numbers go on at its begin; one number stands for both addresses.
+    wide = Instance.objects.get(pk=instance.pk)
+    hosts = [host for host in range(1, 65535) if host not in unusable_hosts(wide.network_v4, wide.origin)]
+    addresses = [wide.host_addresses(host) for host in hosts]
+    assert len({v4 for v4, _ in addresses}) == len(hosts) == 65532
+    assert all(v4 in wide.network_v4.hosts() for v4, _ in addresses[:: len(addresses) // 7])
+    assert not {wide.network_v4[0], wide.network_v4[-1]} & {v4 for v4, _ in addresses}
+    assert (str(addresses[-1][0]), int(addresses[-1][1]) - int(wide.network_v6[0])) == ("10.9.2.254", hosts[-1])
+
+
+def test_a_widened_pool_holds_the_present_one_and_nothing_that_is_routed(
+    api: Caller, organization: Organization, site: Site, instance: Instance
+) -> None:
+    path = f"/instances/{instance.pk}"
+    before = Instance.objects.get(pk=instance.pk).desired_generation
+    told(api.put(path, told(api.get(path), 200)), 200)
+    told(api.put(path, {"pool": "100.64.0.0/20"}), 200)
+    assert Instance.objects.get(pk=instance.pk).desired_generation == before
+    for pool in ("100.64.16.0/20", "100.64.0.0/21", "100.65.0.0/16", "100.64.0.0/12", ["100.64.0.0/16"]):
+        assert list(refused(api.put(path, {"pool": pool}), 422)["errors"]) == ["pool"]
+    factories.make_site_peer(instance, site, ["100.64.200.0/24"])
+    refusal = refused(api.put(path, {"pool": "100.64.0.0/16"}), 409)
+    assert "100.64.200.0/24 of the site" in refusal["errors"]["pool"][0]
+    neighbour = factories.make_instance(organization, name="Second")
+    assert neighbour.pool_v4 == "100.64.16.0/20"
+    assert "the pool of Second" in refused(api.put(path, {"pool": "100.64.0.0/18"}), 409)["errors"]["pool"][0]

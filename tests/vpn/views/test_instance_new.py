@@ -46,6 +46,9 @@ def test_the_pool_size_may_be_left_out(admin_browser: Client) -> None:
         ({"region": "moon"}, "Choose one of the regions"),
         ({"region": ""}, "Choose where the hub runs"),
         ({"pool_prefix": "8"}, "Select a valid choice"),
+        ({"pool": "10.0.0.0/8"}, "Choose a prefix length from 16 to 24"),
+        ({"pool": "8.8.8.0/24"}, "Choose an IPv4 network within 10.0.0.0/8"),
+        ({"pool": "10.1.0.1/20"}, "has host bits set"),
     ],
 )
 def test_a_refusal_stands_beside_its_field(admin_browser: Client, changed: dict[str, str], words: str) -> None:
@@ -88,3 +91,20 @@ def test_only_admins_create(auditor_browser: Client, member_browser: Client) -> 
         assert browser.post("/instances/new/", GIVEN).status_code == 403
         assert browser.get("/instances/new/hostname/?hostname=fra").status_code == 403
     assert not Instance.objects.exists()
+
+
+def test_the_pool_can_be_chosen_and_the_form_says_who_else_uses_the_usual_range(admin_browser: Client) -> None:
+    page = admin_browser.get("/instances/new/").content.decode()
+    for words in ("100.64.0.0/10", "carrier-grade NAT", "Tailscale"):
+        assert words in page
+    admin_browser.post("/instances/new/", {**GIVEN, "pool": " 10.210.0.0/22 "})
+    assert Instance.objects.get(hostname="fra").pool_v4 == "10.210.0.0/22"
+
+
+def test_a_pool_that_another_instance_has_is_refused_beside_the_field(
+    admin_browser: Client, organization: Organization
+) -> None:
+    make_instance(organization, name="Berlin hub")
+    page = admin_browser.post("/instances/new/", {**GIVEN, "pool": "100.64.0.0/16"}).content.decode()
+    assert "100.64.0.0/16 overlaps 100.64.0.0/20, the pool of Berlin hub." in page
+    assert '<details class="more" open>' in page

@@ -292,12 +292,13 @@ def _ensure_addresses(names: Names, spec: HubSpec) -> bool:
     fields = names.inside.run(["ip", "-o", "link", "show", "dev", names.wireguard]).split()
     listed = names.inside.run(["ip", "-br", "address", "show", "dev", names.wireguard]).split()
     there = {address for address in listed[2:] if not address.startswith("fe80:")}
-    lines = [f"address delete {address} dev {names.wireguard}" for address in there - set(spec.addresses)]
-    lines += [
+    # First what is new: an address whose pool is widened must not be away in between.
+    lines = [
         f"address add {address} dev {names.wireguard}" + (" nodad" if ":" in address else "")
         for address in spec.addresses
         if address not in there
     ]
+    lines += [f"address delete {address} dev {names.wireguard}" for address in there - set(spec.addresses)]
     words = dict(pairwise(fields))
     if words.get("mtu") != str(spec.mtu):
         lines.append(f"link set dev {names.wireguard} mtu {spec.mtu}")

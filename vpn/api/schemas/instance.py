@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import Field
 
 from vpn.actions.dns import records_of
-from vpn.addressing import HUB_HOST, host_addresses
+from vpn.addressing import HUB_HOST
 from vpn.api.schemas.base import In, Number, Out, Text
 from vpn.choices import InstanceState, OperationState, Reachability, StepState
 from vpn.constants import DEFAULT_POOL_PREFIX
@@ -27,6 +27,9 @@ class InstanceCreate(In):
     hostname: Text = Field(description="3 to 20 characters: one DNS label, lower case, unique across the portal.")
     region: Text = Field(description="The id of a region.")
     pool_prefix: Number = Field(DEFAULT_POOL_PREFIX, description="16 to 24: how large the pool of addresses is.")
+    pool: Text = Field(
+        "", description="The pool itself, in place of `pool_prefix`: of 10/8, 172.16/12, 192.168/16 or 100.64/10."
+    )
 
 
 class DnsRecordIn(In):
@@ -53,6 +56,7 @@ class InstanceChange(In):
     """What can be changed; absent fields stay. Every field of a read is taken where it is as it was read."""
 
     name: Text = Field("", description="3 to 20 characters.")
+    pool: Text | list[Text] = Field("", description="A wider IPv4 network that holds the present pool; addresses stay.")
     mtu: Number = Field(
         0,
         description="1280 to 1500: the largest packet in the tunnels, 80 less than outside, a multiple of 16.",
@@ -212,7 +216,7 @@ def show_instance(instance: Instance, found: Found) -> InstanceOut:
 
     For a list, the firewall rules should be prefetched.
     """
-    hub = host_addresses(instance.network_v4, instance.network_v6, HUB_HOST)
+    hub = instance.host_addresses(HUB_HOST)
     prefixes = (instance.network_v4.prefixlen, instance.network_v6.prefixlen)
     return InstanceOut.model_validate(
         {

@@ -1,0 +1,95 @@
+"""The pool of an instance: chosen when it is created, widened later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+from portal.exceptions import Conflict
+from portal.models import Organization
+from vpn.actions.refusal import InvalidSettings
+from vpn.addressing import Network, PoolExhausted, choose_pool, contains, overlaps
+from vpn.choices import PeerType
+from vpn.models import Instance, Server
+from vpn.validators import parse_network, parse_pool
+
+
+def free_pool(organization: Organization, prefix: int, server: Server | None) -> IPv4Network:
+    """A pool that no instance of the organization has; raises Conflict where none is left."""
+    taken = [instance.network_v4 for instance in _instances(organization)]
+    taken += [network for network in _endpoints(server) if isinstance(network, IPv4Network)]
+    try:
+        return choose_pool(IPv4Network(settings.POOL_BASE), prefix, taken)
+    except PoolExhausted as error:
+        raise Conflict(str(error), field="pool_prefix", code="pool-exhausted") from None
+
+
+def checked_pool(organization: Organization, pool: IPv4Network, server: Server | None) -> IPv4Network:
+    """The pool that was asked for; raises Conflict where another instance, or the hub's own server, is in it."""
+    _refuse_taken(organization, pool, server, except_instance=None)
+    return pool
+
+
+def lock_pools(instance: Instance) -> None:
+    """Keep others from choosing a pool in the instance's organization at the same moment.
+
+    An organization is locked before its instances, as those who create one do it.
+    """
+    Organization.objects.select_for_update().get(pk=instance.organization_id)
+
+
+def cleaned_pool(locked: Instance, text: str) -> dict[str, Any]:
+    """The columns of a pool that holds the present one; raises InvalidSettings, or Conflict naming what is in it.
+
+    All addresses stay: host numbers go on to be counted from where the first pool began.
+    """
+    try:
+        pool = parse_pool(text)
+    except ValidationError as error:
+        raise InvalidSettings({"pool": error.messages}) from None
+    present = locked.network_v4
+    if pool == present:
+        return {}
+    if not contains(pool, present):
+        wider = present.supernet()
+        message = f"{pool} does not hold the present pool, {present}. Choose a wider one that does, such as {wider}."
+        raise InvalidSettings({"pool": [message]})
+    _refuse_taken(locked.organization, pool, locked.server, except_instance=locked)
+    for owner, network in _routed(locked):
+        if contains(pool, network):
+            raise Conflict(f"{pool} contains {network} of {owner}.", field="pool", code="pool-taken")
+    return {"pool_v4": str(pool), "pool_origin": str(locked.origin)}
+
+
+def _refuse_taken(
+    organization: Organization, pool: IPv4Network, server: Server | None, *, except_instance: Instance | None
+) -> None:
+    for other in _instances(organization):
+        if other != except_instance and pool.overlaps(other.network_v4):
+            message = f"{pool} overlaps {other.pool_v4}, the pool of {other.name}. Choose another range."
+            raise Conflict(message, field="pool", code="pool-taken")
+    for endpoint in _endpoints(server):
+        if overlaps(pool, endpoint):
+            message = f"{pool} contains {endpoint.network_address}, where devices find the hub. Choose another range."
+            raise Conflict(message, field="pool", code="pool-taken")
+
+
+def _instances(organization: Organization) -> Iterable[Instance]:
+    return Instance.objects.filter(organization=organization).only("name", "pool_v4", "organization")
+
+
+def _endpoints(server: Server | None) -> list[Network]:
+    return list(server.endpoint_networks) if server is not None else []
+
+
+def _routed(instance: Instance) -> Iterable[tuple[str, Network]]:
+    """The networks that the instance routes, each with the words for whose it is."""
+    for peer in instance.peers.filter(type=PeerType.SITE).select_related("site"):
+        for text in peer.subnets:
+            yield f"the site {peer.label}", parse_network(text)
+    for text in instance.pushed_routes:
+        yield "the pushed routes", parse_network(text)
