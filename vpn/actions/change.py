@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -76,3 +77,14 @@ def changing(
             planning.note(instance, before)
         if instance.configured:
             transaction.on_commit(partial(queue.enqueue_apply, instance.pk))
+
+
+@contextmanager
+def changing_if_possible(pk: UUID, **options: Any) -> Iterator[Instance | None]:
+    """As `changing`; None for an instance that can take no change, such as one that is going away."""
+    with ExitStack() as stack:
+        try:
+            locked = stack.enter_context(changing(pk, **options))
+        except NotPossible:
+            locked = None
+        yield locked

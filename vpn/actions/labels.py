@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from uuid import UUID
-
-from portal.exceptions import NotPossible
 from portal.models import Membership
 from portal.naming import LABEL_LENGTH, dns_label, free_label
-from vpn.actions.change import changing
+from vpn.actions.change import changing_if_possible
 from vpn.choices import PeerType, RecordType
 from vpn.models import DnsRecord, Instance, Peer, Site
 
@@ -29,7 +24,7 @@ def give_label(peer: Peer, instance: Instance) -> None:
 def rename_site(site: Site) -> None:
     """Let the names of a site's peers follow when it was renamed, on every instance; the hubs hear of it."""
     for peer in Peer.objects.filter(site=site).select_related("site"):
-        with _changing(peer.instance_id) as locked:
+        with changing_if_possible(peer.instance_id, only_peers=True) as locked:
             if locked is not None:
                 peer.instance, before = locked, f"{peer.dns_label}.{locked.full_hostname}"
                 give_label(peer, locked)
@@ -45,7 +40,7 @@ def rename_member(member: Membership, former_slug: str) -> None:
     """
     theirs = Peer.objects.filter(member=member).order_by()
     for instance_id in list(theirs.values_list("instance", flat=True).distinct()):
-        with _changing(instance_id) as locked:
+        with changing_if_possible(instance_id, only_peers=True) as locked:
             if locked is not None:
                 _follow_member(member, former_slug, locked)
 
@@ -66,17 +61,6 @@ def _follow_member(member: Membership, former_slug: str, instance: Instance) -> 
         if label in after:
             alias.value = f"{after[label]}.{member.slug}.{instance.full_hostname}"
             alias.save(update_fields=["value"])
-
-
-@contextmanager
-def _changing(instance_id: UUID) -> Iterator[Instance | None]:
-    """As `changing`, for peers; None for an instance that is going away, which answers no names."""
-    with ExitStack() as stack:
-        try:
-            locked = stack.enter_context(changing(instance_id, only_peers=True))
-        except NotPossible:
-            locked = None
-        yield locked
 
 
 def follow_name(peer: Peer, before: str) -> None:

@@ -26,6 +26,7 @@ from vpn.actions.peer_input import (
     refuse_taken_name,
 )
 from vpn.actions.protocol_change import end_former, end_former_of_refused, keep_former
+from vpn.actions.site_subnets import follow_changed_peer, follow_new_peer, lock_site
 from vpn.actions.unchanged import differing_changes
 from vpn.addressing import PoolExhausted, last_peer_host, next_free_host, unusable_hosts
 from vpn.choices import KeyCustody, PeerType, Protocol
@@ -76,13 +77,23 @@ def create_site_peer(
     protocol: str = Protocol.WIREGUARD,
     confirm_broad_routes: bool = False,
 ) -> Peer:
-    """Connect a site; raises InvalidInput, or Conflict where its subnets overlap or the site is connected already."""
+    """Connect a site, with all of its subnets unless others are named; raises InvalidInput, or Conflict where subnets
+    overlap or the site is connected already."""
     errors = protocol_faults(protocol, site)
     if site.organization_id != instance.organization_id:
         errors["site_id"] = ["Choose a site of this organization."]
     if errors:
         raise InvalidInput(errors)
-    with _holding(site), changing(instance.pk, only_peers=True, explained=True) as locked:
+    with transaction.atomic():
+        held = lock_site(site.pk, instance.pk)
+        peer = _connect(held, instance, list(subnets) or held.subnets, protocol, confirm_broad_routes)
+        follow_new_peer(held, peer, confirmed=confirm_broad_routes)
+    return peer
+
+
+def _connect(site: Site, instance: Instance, subnets: list[str], protocol: str, confirm_broad_routes: bool) -> Peer:
+    """Insert the peer of a locked site."""
+    with changing(instance.pk, only_peers=True, explained=True) as locked:
         if locked.peers.filter(site=site).exists():
             raise Conflict(
                 f"{site.name} is connected to this instance already.", field="site_id", code="site-connected"
@@ -101,17 +112,16 @@ def create_site_peer(
 
 
 @contextmanager
-def _holding(owner: Membership | Site) -> Iterator[None]:
-    """Keep a member or a site from being removed; raises Conflict where it is gone.
+def _holding(member: Membership) -> Iterator[None]:
+    """Keep a member from being removed; raises Conflict where they are gone.
 
     Owners are locked before instances, as those who remove one do it: nobody waits in a circle.
     """
     with transaction.atomic():
-        rows = Site.objects if isinstance(owner, Site) else Membership.objects
-        if not rows.select_for_update(of=("self",), no_key=True).filter(pk=owner.pk).values_list("pk"):
-            field, noun = ("site_id", "site") if isinstance(owner, Site) else ("user_id", "member")
+        rows = Membership.objects.select_for_update(of=("self",), no_key=True)
+        if not rows.filter(pk=member.pk).values_list("pk"):
             raise Conflict(
-                f"This {noun} was removed at this very moment.", field=field, next_step="Choose another one."
+                "This member was removed at this very moment.", field="user_id", next_step="Choose another one."
             )
         yield
 
@@ -174,6 +184,7 @@ def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
     if errors:
         raise InvalidInput(errors)
     with transaction.atomic():
+        site = lock_site(peer.site_id) if peer.site_id and "subnets" in changes else None
         present = _fresh(peer, lock_changeable(peer.instance_id))
         wanted = differing_changes(present, changes)
         if not wanted:
@@ -182,6 +193,9 @@ def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
         with changing(peer.instance_id, only_peers=True, explained=explained, urgent=True) as locked:
             fresh = _fresh(peer, locked)
             _change(fresh, locked, wanted)
+        if site is not None and "subnets" in wanted:
+            confirmed = wanted.get("confirm_broad_routes", False)
+            follow_changed_peer(site, fresh, former=present.subnets, confirmed=confirmed)
     return fresh
 
 

@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 
 from vpn.models import ChangePlan, Instance, Peer
 from vpn.models.querysets import PeerQuerySet
-from vpn.plan.explaining import Plan, explain
+from vpn.plan.explaining import Plan, explain, together
 from vpn.plan.snapshot import Snapshot, snapshot
 
 MOST_NOTED_LINES = 200
@@ -25,7 +25,7 @@ _asked: ContextVar[list[tuple[Snapshot, Snapshot]] | None] = ContextVar("asked",
 def planned(change: Callable[[], object]) -> Plan:
     """What `change`, an action, would mean; nothing of it stays. Raises what the action raises.
 
-    An action that changes several instances is explained for the first of them.
+    What an action means that changes several instances, as those of a site do, is told together.
     """
     found: list[tuple[Snapshot, Snapshot]] = []
     token = _asked.set(found)
@@ -36,9 +36,7 @@ def planned(change: Callable[[], object]) -> Plan:
     finally:
         _asked.reset(token)
     # Outside of the transaction, so that nobody waits for the comparison.
-    if not found:
-        return Plan()
-    plan = explain(*found[0])
+    plan = together(explain(before, after) for before, after in found)
     plan.reconnecting = sum(rows.count() for rows in _connected(plan.told))
     return plan
 

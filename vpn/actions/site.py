@@ -12,7 +12,10 @@ from portal.exceptions import Conflict, InvalidInput
 from portal.models import Membership
 from vpn.actions.firewall import forget_end
 from vpn.actions.labels import rename_site
+from vpn.actions.site_subnets import lock_site, set_subnets
+from vpn.addressing import is_broad
 from vpn.choices import Platform
+from vpn.constants import MOST_SUBNETS
 from vpn.models import Site
 from vpn.platforms import VERSION_LENGTH, version_fault
 from vpn.validators import parse_network, validate_label_text
@@ -23,12 +26,28 @@ _TEXT_LENGTHS = {"platform_version": VERSION_LENGTH, "place": 80}
 
 def create_site(member: Membership, *, name: str, platform: str, **details: Any) -> Site:
     """Add a site to the member's organization; raises InvalidInput or Conflict (name taken)."""
-    return _save(Site(organization=member.organization), {"name": name, "platform": platform, **details})
+    site = Site(organization=member.organization)
+    _fill(site, {"name": name, "platform": platform, **details})
+    _save(site)
+    return site
 
 
-def update_site(site: Site, **changes: Any) -> Site:
-    """Change a site; what is absent stays. Subnets here describe the LAN: what a peer advertises is the peer's."""
-    return _save(site, changes)
+def update_site(site: Site, *, confirm_broad_routes: bool = False, **changes: Any) -> Site:
+    """Change a site; what is absent stays. Its peers advertise its subnets, so they follow on every instance.
+
+    `confirm_broad_routes` confirms subnets that nest with other sites'. Returns the site as saved; raises InvalidInput
+    or Conflict, and then nothing is saved anywhere.
+    """
+    with transaction.atomic():
+        locked = lock_site(site.pk)
+        former_name, former_subnets = locked.name, locked.subnets
+        _fill(locked, changes)
+        wanted, locked.subnets = locked.subnets, former_subnets
+        _save(locked)
+        if locked.name != former_name:
+            rename_site(locked)
+        set_subnets(locked, wanted, confirmed=confirm_broad_routes)
+    return locked
 
 
 def delete_site(site: Site) -> None:
@@ -46,9 +65,10 @@ def delete_site(site: Site) -> None:
         locked.delete()
 
 
-def _save(site: Site, values: dict[str, Any]) -> Site:
-    former_name = site.name
+def _fill(site: Site, values: dict[str, Any]) -> None:
+    """Give the site these values as they are stored; raises InvalidInput with every fault."""
     errors: dict[str, list[str]] = {}
+    former_subnets = site.subnets
     for field in _FIELDS:
         if field in values:
             try:
@@ -63,16 +83,21 @@ def _save(site: Site, values: dict[str, Any]) -> Site:
         errors["platform"] = [f"Choose one of {', '.join(Platform.values)}."]
     else:
         errors |= _carried_already(site)
+    if broad := [text for text in site.subnets if text not in former_subnets and is_broad(parse_network(text))]:
+        errors.setdefault("subnets", []).append(
+            f"{', '.join(broad)} is no subnet behind this router but a route through it. Leave it out here, and add it "
+            "to the site's peer on the instance that should use it."
+        )
     if errors:
         raise InvalidInput(errors)
+
+
+def _save(site: Site) -> None:
     try:
         with transaction.atomic():
             site.save()
-            if site.name != former_name:
-                rename_site(site)
     except IntegrityError:
         raise Conflict(f"There is a site called {site.name} already.", field="name", code="name-taken") from None
-    return site
 
 
 def _carried_already(site: Site) -> dict[str, list[str]]:
@@ -104,6 +129,8 @@ def _cleaned(field: str, value: Any) -> Any:
 
 
 def _cleaned_subnets(texts: Sequence[str]) -> list[str]:
+    if len(texts) > MOST_SUBNETS:
+        raise ValidationError(f"Name at most {MOST_SUBNETS} subnets, or wider ones.")
     errors: list[str] = []
     networks: dict[str, None] = {}
     for text in texts:

@@ -13,6 +13,7 @@ from django.db import models, transaction
 from django.http import HttpRequest
 
 from portal.models import Group, Membership, Organization
+from vpn.actions.site_subnets import lock_site
 from vpn.api.errors import Refusal
 from vpn.api.schemas.base import Out
 from vpn.models import Instance, Peer, Site
@@ -50,6 +51,9 @@ def unless_changed(request: HttpRequest, fetch: Callable[[], Row], show: Callabl
 def lock(row: models.Model) -> None:
     """Hold a row until the transaction ends, by the row that actions lock first, so that nobody waits in a circle."""
     rows: models.QuerySet[Any]
+    if isinstance(row, Peer) and row.site_id:
+        lock_site(row.site_id, row.instance_id)
+        return
     if isinstance(row, Peer):
         rows = Instance.objects.filter(pk=row.instance_id)
     elif isinstance(row, (Membership, Group)):

@@ -61,7 +61,7 @@ def read_site(request: HttpRequest, site_id: UUID) -> HttpResponse:
     summary="Change a site",
 )
 def put_site(request: HttpRequest, site_id: UUID) -> HttpResponse:
-    """Change the fields that the body names. What its peers advertise is theirs to change."""
+    """Change the fields that the body names. Its peers advertise its subnets: they follow on every instance."""
     member = member_of(request)
     with unless_changed(request, lambda: get_site(member, site_id, write=True), show_site) as site:
         changes = read_change(request, SiteChange, show_site(site))

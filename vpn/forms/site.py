@@ -7,7 +7,8 @@ from typing import Any
 from django import forms
 
 from vpn.choices import Platform
-from vpn.forms.fields import NetworksField, VersionField
+from vpn.constants import SUBNET_NESTED
+from vpn.forms.fields import ConfirmationField, NetworksField, VersionField
 from vpn.models import Site
 from vpn.platforms import version_fault
 from vpn.validators import validate_label_text
@@ -29,7 +30,12 @@ class SiteForm(forms.Form):
         label="Subnets behind the router",
         required=False,
         help_text="IPv4 or IPv6 networks, such as 10.1.0.0/24 or fd10:1::/64: one per line, or separated by commas or "
-        "spaces. Offered when the site is added to an instance.",
+        "spaces. Every instance that the site is connected to routes them.",
+    )
+    confirm_broad_routes = ConfirmationField(
+        label="Yes, route these ranges to this site",
+        help_text="The more specific route wins: of two ranges that contain each other, each address goes to the "
+        "site with the narrower one.",
     )
     place = forms.CharField(label="Place", required=False, max_length=80, help_text="Such as Berlin, DE.")
     latitude = forms.FloatField(label="Latitude", required=False, min_value=-90, max_value=90)
@@ -42,6 +48,11 @@ class SiteForm(forms.Form):
         if fault:
             self.add_error("platform_version", fault)
         return cleaned
+
+    @property
+    def asks_confirmation(self) -> bool:
+        """Was a subnet refused because it and another site's contain each other?"""
+        return self.has_error("subnets", SUBNET_NESTED) or bool(self.is_bound and self["confirm_broad_routes"].value())
 
     @property
     def more_is_open(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -89,6 +90,19 @@ def _taken(before: Snapshot, after: Snapshot) -> list[Taken]:
         for begins, some in ((True, sides[1] - sides[0]), (False, sides[0] - sides[1]))
         for one in sorted(some, key=lambda one: (one.network.version, one.network.network_address, one.network))
     ]
+
+
+def together(plans: Iterable[Plan]) -> Plan:
+    """What changes of several instances mean as one; what is the same on two of them is told once."""
+    whole = Plan()
+    for plan in plans:
+        whole.reachability = list(dict.fromkeys([*whole.reachability, *plan.reachability]))
+        whole.truncated |= plan.truncated
+        whole.outdated += plan.outdated
+        whole.delivered += plan.delivered
+        whole.told += plan.told
+        whole.taken = list(dict.fromkeys([*whole.taken, *plan.taken]))
+    return whole
 
 
 def _outdated(before: Snapshot, after: Snapshot) -> list[UUID]:

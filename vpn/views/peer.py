@@ -12,6 +12,7 @@ from portal.access import get_member
 from portal.htmx import render_page
 from portal.models import Membership
 from vpn.access import get_peer, may_fetch_profile
+from vpn.actions.site_subnets import follows
 from vpn.models import Peer
 from vpn.profiles.peer import profile_state
 from vpn.profiles.routes import routed_networks, routes_sentence
@@ -37,6 +38,7 @@ def _context(member: Membership, peer: Peer) -> dict[str, Any]:
         "profile_state": state,
         "host": host_of(peer),
         "remedy": remedy_of(peer),
+        "site_part": peer.site is not None and not follows(peer, peer.site.subnets),
         "routes_sentence": routes_sentence(peer),
         "routed_networks": routed_networks(peer),
         "may_change": member.is_admin,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -18,6 +19,7 @@ from portal.forms.refusal import show_refusal
 from vpn.access import get_peer
 from vpn.actions.peer import update_peer
 from vpn.actions.peer_input import PeerChanges
+from vpn.actions.site_subnets import follows
 from vpn.forms.peer import edit_form
 from vpn.models import Peer
 from vpn.views.peer_new import warn_about_subnets
@@ -33,7 +35,7 @@ def peer_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
     peer = get_peer(member, pk, write=True)
     protocol, generation = peer.protocol, peer.changed_generation
     form = edit_form(peer, request.POST if request.method == "POST" else None)
-    context = {"form": form, "peer": peer, "instance": peer.instance}
+    context = {"form": form, "peer": peer, "instance": peer.instance, **_shared(peer)}
     if is_preview(request):
         refuse = partial(show_refusal, form)
         return show_preview(request, "vpn/peer_edit.html", context, form, lambda: _change(peer, form), refuse=refuse)
@@ -45,6 +47,15 @@ def peer_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
                 warn_about_subnets(request, saved)
             return redirect("peer", pk=pk)
     return render(request, "vpn/peer_edit.html", context)
+
+
+def _shared(peer: Peer) -> dict[str, Any]:
+    """What a site's peer shares with those on other instances, which `elsewhere` names."""
+    if peer.site is None:
+        return {}
+    others = peer.site.peers.exclude(pk=peer.pk).order_by("instance__name")
+    names = list(others.values_list("instance__name", flat=True))
+    return {"elsewhere": names, "site_part": not follows(peer, peer.site.subnets)}
 
 
 def _outcome(saved: Peer, generation: int, protocol: str) -> str:

@@ -96,14 +96,12 @@ def _create_site_peer(member: Membership, instance: Instance, form: SitePeerForm
 
 def _connect_site(member: Membership, instance: Instance, form: SitePeerForm) -> Peer:
     values = form.cleaned_data
-    site = values["site_id"]
-    subnets = values["subnets"] or (site.subnets if site else [])
     # Together, so that a refused peer leaves no site behind.
     with transaction.atomic():
         return create_site_peer(
             instance,
-            site=site or _create_site(member, values),
-            subnets=subnets,
+            site=values["site_id"] or _create_site(member, values),
+            subnets=values["subnets"],
             protocol=values["protocol"],
             confirm_broad_routes=values["confirm_broad_routes"],
         )

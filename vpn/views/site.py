@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from django.contrib import messages
@@ -14,12 +16,33 @@ from portal.access import get_admin, get_member, get_reader
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
 from portal.models import Membership
-from vpn.access import get_site, sites_of
+from vpn.access import get_site, instances_of, sites_of
+from vpn.actions.peer_input import subnet_warnings_for
 from vpn.actions.site import create_site, delete_site, update_site
-from vpn.choices import Protocol
-from vpn.forms.site import SiteForm, site_form
-from vpn.models import Peer, Site
+from vpn.actions.site_subnets import lan_of
+from vpn.actions.unchanged import same_networks
+from vpn.choices import InstanceState, Protocol
+from vpn.forms.site import FIELDS, SiteForm, site_form
+from vpn.models import Instance, Peer, Site
 from vpn.platforms import Capability, capabilities
+from vpn.views.preview import is_preview, show_preview
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A site's peer on one instance. `part` are the subnets that it advertises where these are not all of the site's,
+    `routes` what it advertises beside the site's subnets."""
+
+    peer: Peer
+    part: list[str] | None
+    routes: list[str]
+
+    @classmethod
+    def of(cls, peer: Peer, site: Site) -> Connection:
+        """What a peer of this site advertises."""
+        lan = lan_of(peer.subnets)
+        part = None if same_networks(lan, site.subnets) else lan
+        return cls(peer, part, [text for text in peer.subnets if text not in lan])
 
 
 @require_safe
@@ -39,8 +62,8 @@ def site_new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         site = _create(member, form)
         if site is not None:
-            messages.success(request, f"{site.name} was added.")
-            return redirect("sites")
+            messages.success(request, f"{site.name} was added. Connect it to an instance next.")
+            return redirect("site", pk=site.pk)
     return render(request, "vpn/site_new.html", {"form": form})
 
 
@@ -50,12 +73,24 @@ def site(request: HttpRequest, pk: UUID) -> HttpResponse:
     member = get_member(request)
     found = get_site(member, pk, write=request.method == "POST")
     form = site_form(found, request.POST if request.method == "POST" else None)
+    shown = get_site(member, pk)  # without what a refused form wanted
+    _load_peers([shown])
+    context = {
+        "form": form,
+        "site": shown,
+        "connections": [Connection.of(peer, shown) for peer in shown.peers.all()],
+        "connectable": _connectable(member, shown) if member.is_admin else [],
+        "protocols": _protocols_of(shown),
+        "may_change": member.is_admin,
+    }
+    if is_preview(request):
+        refuse = partial(show_refusal, form)
+        return show_preview(request, "vpn/site.html", context, form, lambda: _change(found, form), refuse=refuse)
     if request.method == "POST" and form.is_valid() and _update(found, form):
         messages.success(request, f"{form.cleaned_data['name']} was saved.")
+        for warning in subnet_warnings_for(form.cleaned_data["subnets"]):
+            messages.warning(request, warning)
         return redirect("site", pk=pk)
-    saved = get_site(member, pk)  # without what the refused form wanted
-    _load_peers([saved])
-    context = {"form": form, "site": saved, "protocols": _protocols_of(saved), "may_change": member.is_admin}
     return render(request, "vpn/site.html", context)
 
 
@@ -75,6 +110,12 @@ def site_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     return redirect("sites")
 
 
+def _connectable(member: Membership, found: Site) -> list[Instance]:
+    """The instances that the site is not connected to and can be."""
+    rows = instances_of(member).exclude(state__in=[InstanceState.DELETING, InstanceState.LOST])
+    return list(rows.exclude(peers__site=found).order_by("name"))
+
+
 def _protocols_of(found: Site) -> list[tuple[str, Capability]]:
     """What the site's router can do, by the protocol's name."""
     can = capabilities(found.platform, found.platform_version)
@@ -89,15 +130,19 @@ def _load_peers(found: list[Site]) -> None:
 
 def _create(member: Membership, form: SiteForm) -> Site | None:
     try:
-        return create_site(member, **form.cleaned_data)
+        return create_site(member, **{field: form.cleaned_data[field] for field in FIELDS})
     except (Conflict, InvalidInput) as refusal:
         show_refusal(form, refusal)
         return None
 
 
+def _change(found: Site, form: SiteForm) -> Site:
+    return update_site(found, **form.cleaned_data)
+
+
 def _update(found: Site, form: SiteForm) -> bool:
     try:
-        update_site(found, **form.cleaned_data)
+        _change(found, form)
     except (Conflict, InvalidInput) as refusal:
         show_refusal(form, refusal)
         return False

@@ -115,10 +115,14 @@ def test_a_rule_that_changes_takes_along_no_setting_that_stays(api: Caller, worl
     )
 
 
-def test_a_withdrawn_confirmation_is_not_taken_for_the_same(api: Caller, world: dict[str, str]) -> None:
+def test_a_confirmation_is_asked_for_what_is_new_alone(
+    api: Caller, world: dict[str, str], unmoved: Callable[[], None]
+) -> None:
     subnets = told(api.get(world["broad site peer"]), 200)["subnets"]
-    body: dict[str, Any] = {"subnets": subnets, "confirm_broad_routes": False}
-    told(api.put(world["broad site peer"], body), 422)
+    for confirmed in (False, True):
+        body: dict[str, Any] = {"subnets": subnets, "confirm_broad_routes": confirmed}
+        told(api.put(world["broad site peer"], body), 200)
+    unmoved()
 
 
 PAGES = {

@@ -50,8 +50,9 @@ def test_an_empty_list_leads_on(admin_browser: Client, admin: Membership) -> Non
 
 def test_a_site_is_added(admin_browser: Client, admin: Membership) -> None:
     values = {**BERLIN, "place": "Berlin, DE", "latitude": "52.5", "longitude": "13.4", "platform_version": "23.05"}
-    assert admin_browser.post("/sites/new/", values)["Location"] == "/sites/"
+    answer = admin_browser.post("/sites/new/", values)
     site = Site.objects.get()
+    assert answer["Location"] == f"/sites/{site.pk}/"
     assert (site.name, site.subnets) == ("Berlin", ["10.1.0.0/24", "10.2.0.0/24"])
     assert (site.place, site.latitude, site.longitude, site.platform_version) == ("Berlin, DE", 52.5, 13.4, "23.05")
 

@@ -19,7 +19,10 @@ class PeerCreate(In):
     type: Literal["client", "site"]
     protocol: Text = Field("wireguard", description="`wireguard` or `openvpn`.")
     site_id: UUID | None = None
-    subnets: list[Text] = Field([], description="What the site advertises, such as 10.1.0.0/24 or fd10:1::/64.")
+    subnets: list[Text] = Field(
+        [],
+        description="What the site advertises, such as 10.1.0.0/24 or fd10:1::/64; absent: all of the site's subnets.",
+    )
     confirm_broad_routes: Flag = Field(
         False,
         description="Needed for anything wider than /8 (IPv6 /32), and where a subnet lies within another peer's or "

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from vpn.api.schemas.base import In, Out, Text
+from vpn.api.schemas.base import Flag, In, Out, Text
 from vpn.choices import Platform
 from vpn.models import Site
 
@@ -30,6 +30,9 @@ class SiteChange(SiteCreate):
 
     name: Text = ""
     platform: Text = ""
+    confirm_broad_routes: Flag = Field(
+        False, description="Needed where a subnet lies within another site's or contains one, on any instance."
+    )
 
 
 class SiteOut(Out):
