@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -11,9 +12,11 @@ from django.db.models import F, Model, Q
 from django.utils import timezone
 
 from vpn.agent.report import HubReport, PeerReport, SessionReport
+from vpn.choices import Listener
 from vpn.constants import HANDSHAKE_TIMEOUT
 from vpn.desired import NOBODY_ID, PROBE_ID, Desired
 from vpn.models import FirewallRule, Instance, Peer, PeerTombstone, Server, Traffic
+from vpn.proofs import record_devices
 
 _CHUNK = 500
 # Peers of a spec that no row stands for.
@@ -81,6 +84,7 @@ def record_observation(instance_id: UUID, report: HubReport) -> list[tuple[UUID,
     reported = report.peers or {}
     rows = []
     arrived = []
+    seen_at = Seen()
     incoming = outgoing = 0
     for peer in _known(instance_id):
         if peer.former_protocol and _is_there(peer, report):
@@ -88,11 +92,14 @@ def record_observation(instance_id: UUID, report: HubReport) -> list[tuple[UUID,
         if peer.is_openvpn:
             session = (report.sessions or {}).get(str(peer.pk))
             received, sent = _session_bytes(peer, session)
+            seen_at.note_session(peer, session, received)
             changed = _observed_session(peer, session, now, report.generation)
             counters = (session.received_bytes, session.sent_bytes) if session else (0, 0)
         elif (seen := reported.get(peer.public_key)) is not None:
             received, sent = _since(seen, peer)
+            before = (peer.last_handshake, peer.connected_from, peer.endpoint)
             changed = _observed(peer, seen, now)
+            seen_at.note_handshake(before, peer)
             counters = (seen.received_bytes, seen.sent_bytes)
         else:
             continue
@@ -107,9 +114,38 @@ def record_observation(instance_id: UUID, report: HubReport) -> list[tuple[UUID,
         _note_hits(instance_id, report.hits or {})
         if incoming or outgoing:
             _add_traffic(instance_id, now, incoming, outgoing)
+    record_devices(instance_id, seen_at.arrived, seen_at.heard)
     if report.families is not None:
         _note_families(instance_id, report.families)
     return arrived
+
+
+@dataclass
+class Seen:
+    """At which listeners devices began a connection since the last look, and at which they were heard at all."""
+
+    arrived: set[str] = field(default_factory=set)
+    heard: set[str] = field(default_factory=set)
+
+    def note_handshake(self, before: tuple[datetime | None, datetime | None, str], peer: Peer) -> None:
+        """Take what an observation changed of a peer over WireGuard: handshake, beginning, endpoint."""
+        handshake, began, endpoint = before
+        if peer.last_handshake is None or peer.last_handshake == handshake:
+            return
+        self.heard.add(Listener.WIREGUARD)
+        if peer.connected_from != began or peer.endpoint != endpoint:
+            self.arrived.add(Listener.WIREGUARD)
+
+    def note_session(self, peer: Peer, session: SessionReport | None, received: int) -> None:
+        """Take a session over OpenVPN, before it is put on the row."""
+        if session is None:
+            return
+        listener = f"openvpn_{session.listener}"
+        if received > 0:
+            self.heard.add(listener)
+        began = datetime.fromtimestamp(min(session.connected_since, 2**33), UTC)
+        if peer.connected_from is None or began > peer.connected_from:
+            self.arrived.add(listener)
 
 
 def _is_there(peer: Peer, report: HubReport) -> bool:

@@ -13,18 +13,19 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from portal.models import Membership
-from tests.factories import an_admin, make_organization, make_region
+from tests.factories import an_admin, make_client_peer, make_organization, make_region
 from tests.network.lab import Lab
 from vpn.actions import lease
 from vpn.actions.instance import create_instance, delete_instance, retry_instance
 from vpn.actions.instance_settings import update_instance
 from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, update_peer
-from vpn.actions.profile import HubNotReady, deliver_profile
+from vpn.actions.profile import HubNotReady, deliver_profile, issue_link, redeem_link
 from vpn.actions.site import create_site
 from vpn.choices import InstanceState, OperationState, StepState
 from vpn.drivers import local
 from vpn.jobs import apply, observe, provision, reconcile
 from vpn.models import Instance, Server
+from vpn.needs import Code, needs_of
 
 pytestmark = [pytest.mark.flow, pytest.mark.network, pytest.mark.django_db(transaction=True)]
 
@@ -95,7 +96,7 @@ def dies(after: Callable[..., Any]) -> Callable[..., Any]:
 def test_a_new_instance_becomes_ready_and_settles(instance: Instance) -> None:
     assert run_jobs(instance).state == InstanceState.READY
     assert instance.server_ready
-    assert not instance.probe_private_key_sealed, "the probe has left"
+    assert instance.probe_private_key_sealed, "the probe stays, to knock by the clock"
 
 
 @pytest.mark.parametrize(
@@ -159,11 +160,23 @@ def test_a_failed_step_says_why_and_a_retry_goes_on_from_it(instance: Instance, 
     assert run_jobs(instance).server_ready
 
 
-def test_a_hub_that_no_packet_reaches_is_not_ready(instance: Instance, lab: Lab) -> None:
-    Server.objects.update(address="203.0.113.222")
+def test_a_hub_that_does_not_answer_on_its_own_server_is_not_ready(instance: Instance, lab: Lab) -> None:
+    drop = f"udp dport {instance.wireguard_port} drop"
+    rules = f"table inet deaf {{ chain input {{ type filter hook input priority filter; {drop}; }}; }}"
+    lab.run(lab.host, ["nft", "-f", "-"], stdin=rules)
     assert run_jobs(instance).state == InstanceState.FAILED
     step = instance.operations.get().steps.get(state=StepState.FAILED)
-    assert "203.0.113.222" in step.message
+    assert lab.host.v4 in step.message
+
+
+def test_a_hub_whose_address_leads_elsewhere_is_ready_and_not_proven(instance: Instance, admin: Membership) -> None:
+    Server.objects.update(address="203.0.113.222")
+    assert run_jobs(instance).state == InstanceState.READY
+    assert [need.code for need in needs_of(instance)] == [Code.HUB_UNPROVEN]
+    peer = make_client_peer(instance, admin)
+    apply.apply_instance(str(instance.pk))
+    token, _ = issue_link(peer)
+    assert f"203.0.113.222:{instance.wireguard_port}" in redeem_link(token).content
 
 
 def test_a_hub_taken_away_behind_the_portals_back_is_brought_back(instance: Instance, admin: Membership) -> None:

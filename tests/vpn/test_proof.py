@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from portal.models import Membership
 from tests.factories import make_region
 from tests.vpn.test_apply_job import Server as Confirming
 from vpn.actions.instance import create_instance
-from vpn.choices import InstanceState, StepState
+from vpn.choices import InstanceState, ProofCause, Reachability, StepState
 from vpn.constants import DEFAULT_PUBLIC_DNS, DEFAULT_PUBLIC_DNS_V6
-from vpn.drivers.base import Proof
+from vpn.drivers.base import Found, Knock
 from vpn.jobs.provision import provision_instance
 from vpn.models import Instance, OperationStep, Server
+from vpn.needs import Code, needs_of, reachable
 
 V4, V6 = "203.0.113.1", "2001:db8::1"
 
@@ -23,14 +26,19 @@ class Reachable(Confirming):
     def __init__(self, *addresses: str) -> None:
         super().__init__()
         self.addresses, self.tried = addresses, list[str]()
+        self.state, self.cause = str(Reachability.PROVEN), ""
 
     def check(self) -> None:
         """It answers."""
 
-    def prove(self, proof: Proof) -> str:
+    def knock(self, knocks: Sequence[Knock], timeout: float) -> list[dict[str, Found]]:
         """Whether the address is one of those."""
-        self.tried.append(proof.endpoint_host)
-        return "" if proof.endpoint_host in self.addresses else "Nothing came back."
+        self.tried += [knock.address for knock in knocks]
+        silent = Found(Reachability.UNREACHABLE, ProofCause.SILENT, "Nothing came back.")
+        return [
+            {"wireguard": Found(self.state, self.cause) if knock.address in self.addresses else silent}
+            for knock in knocks
+        ]
 
 
 def provisioned(
@@ -79,3 +87,23 @@ def test_a_hub_begins_with_resolvers_that_it_can_ask(
     Server.objects.update(address=address)
     instance, _ = provisioned(admin, Reachable(address), monkeypatch)
     assert instance.public_dns == list(servers)
+
+
+@pytest.mark.parametrize(
+    ("state", "cause", "code", "words"),
+    [
+        (Reachability.UNPROVEN, ProofCause.NAT, Code.HUB_UNPROVEN, "a device will prove"),
+        (Reachability.UNREACHABLE, ProofCause.FIREWALL, Code.HUB_UNREACHABLE, "dropped by a firewall"),
+    ],
+)
+def test_a_hub_that_runs_is_ready_and_says_what_is_not_proven(
+    admin: Membership, monkeypatch: pytest.MonkeyPatch, state: str, cause: str, code: Code, words: str
+) -> None:
+    make_region()
+    server = Reachable(V4)
+    server.state, server.cause = state, cause
+    instance, step = provisioned(admin, server, monkeypatch)
+    assert (instance.state, step.state) == (InstanceState.READY, StepState.SUCCEEDED)
+    assert words in step.message
+    assert reachable(instance)["wireguard"] == state
+    assert [need.code for need in needs_of(instance)] == [code]

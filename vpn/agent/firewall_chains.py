@@ -8,6 +8,7 @@ from typing import Final
 from vpn.agent.firewall_generation import BINDING, CURRENT
 from vpn.agent.names import Names
 from vpn.agent.nesting import holds_others
+from vpn.agent.peers import PROBE
 from vpn.agent.spec import ALLOW, HubSpec
 
 # A chain: the line of its hook, or none, and its rules.
@@ -116,7 +117,14 @@ def _forward(names: Names) -> Chain:
 def _judge(names: Names, spec: HubSpec) -> Chain:
     between_peers = "goto allowed" if spec.forwarding == ALLOW else "drop"
     families = [f"meta nfproto ipv{family} jump rules_v{family}" for family in (4, 6)]
-    return "", [*families, *_through_uplink(names), between_peers]
+    return "", [*_probe_goes_nowhere(spec), *families, *_through_uplink(names), between_peers]
+
+
+def _probe_goes_nowhere(spec: HubSpec) -> list[str]:
+    """Return the rules that keep the portal's own peer from everything beyond the hub, and everybody from it."""
+    probe = spec.peers.get(PROBE)
+    addresses = [network.partition("/")[0] for network in probe.networks] if probe is not None else []
+    return [f"{'ip6' if ':' in each else 'ip'} {end} {each} drop" for each in addresses for end in ("saddr", "daddr")]
 
 
 def _through_uplink(names: Names) -> list[str]:

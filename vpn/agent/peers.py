@@ -20,6 +20,9 @@ PEER_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # 32 bytes in base64: the last character before the padding carries four bits.
 KEY: Final = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 
+# The peer with which the portal knocks on the hub, by its id: it reaches the hub's own addresses, and nothing beyond.
+PROBE: Final = "00000000-0000-0000-0000-000000000000"
+
 _MOST_TAGS: Final = 1000
 _MOST_NAMES: Final = 16
 _LAST_MOMENT: Final = 2**40  # seconds since 1970

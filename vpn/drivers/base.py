@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ from vpn.agent import errors
 from vpn.agent.errors import AgentError
 from vpn.agent.report import HubReport
 
-__all__ = ["AgentError", "Driver", "HubReport", "Proof", "Unreachable", "errors"]
+__all__ = ["AgentError", "Driver", "Found", "HubReport", "Knock", "Unreachable", "errors"]
 
 
 class Unreachable(Exception):
@@ -17,22 +18,52 @@ class Unreachable(Exception):
 
 
 @dataclass(frozen=True)
-class Proof:
-    """Everything that a proof of readiness needs: who asks, whom, and where. Keys stay out of `repr`.
+class Knock:
+    """Everything that a knock on one hub's listeners needs: where, whom, and with what. Keys stay out of `repr`.
 
-    A hub that is a resolver has to know `name`, by one of `name_addresses`.
+    WireGuard's probe shakes hands and pings `hub_address` from `source_address`; where `name` is given, the hub has to
+    know it, too, by one of `name_addresses`. `client_key` is a tls-crypt-v2 key of OpenVPN; a port that is None is not
+    knocked on.
     """
 
-    endpoint_host: str
-    endpoint_port: int
+    address: str
+    wireguard_port: int
     hub_public_key: str
     private_key: str = field(repr=False)
     preshared_key: str = field(repr=False)
     source_address: str
     hub_address: str
-    timeout: float = 10.0
     name: str = ""
     name_addresses: tuple[str, ...] = ()
+    openvpn_port: int | None = None
+    client_key: str = field(default="", repr=False)
+    compat_port: int | None = None
+
+    def wireguard(self) -> dict[str, Any]:
+        """The arguments of `vpn.drivers.handshake.prove`."""
+        return {
+            "endpoint_host": self.address,
+            "endpoint_port": self.wireguard_port,
+            "hub_public_key": self.hub_public_key,
+            "private_key": self.private_key,
+            "preshared_key": self.preshared_key,
+            "source_address": self.source_address,
+            "hub_address": self.hub_address,
+            "name": self.name,
+            "name_addresses": list(self.name_addresses),
+        }
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a knock on one listener found: its state and the cause in the words of `vpn.choices`.
+
+    `reason` says in words what was wrong, even where the listener was reached.
+    """
+
+    state: str
+    cause: str = ""
+    reason: str = ""
 
 
 class Driver(Protocol):
@@ -50,5 +81,8 @@ class Driver(Protocol):
     def destroy(self, hub: str, *, epoch: int, generation: int) -> None:
         """Take the hub away; nothing to do is no error."""
 
-    def prove(self, proof: Proof) -> str:
-        """Shake hands with the hub, ping through it, ask it for a name; returns "" or, in words, what went wrong."""
+    def knock(self, knocks: Sequence[Knock], timeout: float) -> list[dict[str, Found]]:
+        """Knock on listeners from where devices are, as far as that is possible; for each what was found, by listener.
+
+        Raises Unreachable alone.
+        """

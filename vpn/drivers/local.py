@@ -10,14 +10,16 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
 
 from vpn.agent.errors import parse_error
 from vpn.agent.report import HubReport, ReportInvalidError, parse_report
-from vpn.drivers.base import Proof, Unreachable
+from vpn.drivers.base import Found, Knock, Unreachable
+from vpn.drivers.knocking import knock_on
+from vpn.drivers.outside import Host
 
 logger = logging.getLogger(__name__)
 
@@ -53,24 +55,12 @@ class LocalDriver:
         """Take the hub away."""
         self._call({"command": "destroy", "hub": hub, "epoch": epoch, "generation": generation})
 
-    def prove(self, proof: Proof) -> str:
-        """Shake hands from this machine's side of the internet: the namespace that plays the host, where one is set."""
-        command = [sys.executable, "-m", "vpn.drivers.handshake"]
-        if settings.HUB_HOST_NETNS:
-            command = ["nsenter", f"--net=/run/netns/{settings.HUB_HOST_NETNS}", *command]
+    def knock(self, knocks: Sequence[Knock], timeout: float) -> list[dict[str, Found]]:
+        """Knock from outside of this machine's loopback: of the namespace that plays the host, where one is set."""
         try:
-            done = subprocess.run(  # noqa: S603 - an argument list of our own
-                command,
-                input=json.dumps(asdict(proof)).encode(),
-                capture_output=True,
-                timeout=proof.timeout + 10,
-                cwd=settings.BASE_DIR,
-                check=False,
-            )
-            answer = json.loads(done.stdout)
-        except (OSError, subprocess.TimeoutExpired, json.JSONDecodeError) as error:
+            return knock_on(Host(settings.HUB_HOST_NETNS or ""), knocks, timeout)
+        except (OSError, ValueError) as error:
             raise Unreachable(f"The proof could not be run on this machine ({type(error).__name__}).") from error
-        return "" if answer.get("ok") is True else str(answer.get("reason", "no answer"))[:300]
 
     def _report(self, request: dict[str, Any]) -> HubReport:
         try:

@@ -11,24 +11,32 @@ from django.utils import timezone
 
 from portal.exceptions import NotPossible
 from portal.sealing import UnsealError
-from vpn import keys
 from vpn.actions import lease
 from vpn.actions.certificates import ensure_certificates
 from vpn.actions.change import lock_instance
 from vpn.actions.instance import open_operation, remove_rows, set_state
 from vpn.actions.progress import begin_step, fail_operation, finish_operation, finish_step, next_step
 from vpn.actions.recovery import raise_epoch
-from vpn.addressing import HUB_HOST, probe_host
-from vpn.choices import InstanceState, OperationKind, OperationState, StepName
+from vpn.choices import (
+    InstanceState,
+    Listener,
+    OperationKind,
+    OperationState,
+    ProofCause,
+    Reachability,
+    StepName,
+)
 from vpn.constants import DEFAULT_PUBLIC_DNS, DEFAULT_PUBLIC_DNS_V6
 from vpn.desired import Unsettled, compile_spec
-from vpn.desired.header import resolver_of
-from vpn.drivers.base import AgentError, Proof, Unreachable, errors
+from vpn.drivers.base import AgentError, Found, Unreachable, errors
 from vpn.drivers.registry import driver_for
 from vpn.jobs import queue
 from vpn.jobs.apply import describe, send, server_epoch
+from vpn.jobs.knock import give_probe, knock_of
 from vpn.models import Instance, Operation, OperationStep
+from vpn.models.peer import with_compat
 from vpn.observed import record_applied
+from vpn.proofs import record_knock
 
 logger = logging.getLogger(__name__)
 
@@ -130,9 +138,7 @@ def _issue_certificates(pk: UUID, token: UUID) -> str:
 def _start_hub(pk: UUID, token: UUID) -> str:
     with transaction.atomic():
         instance = lock_instance(pk)
-        if not instance.probe_private_key_sealed:
-            instance.probe_private_key = keys.generate_private_key()
-            instance.probe_preshared_key = keys.generate_preshared_key()
+        give_probe(instance)
         # A new generation: what was tried before had another probe, or none.
         instance.desired_generation += 1
         instance.settings_generation = instance.whole_generation = instance.desired_generation
@@ -149,42 +155,40 @@ def _prove(pk: UUID, token: UUID) -> str:
     addresses = instance.server.addresses if instance.server is not None else ()
     if not addresses or not instance.probe_private_key_sealed:
         raise StepFailed("The hub has to be started first. Try again.")
-    first, *others = addresses
-    reason = _knock(instance, first)
-    if reason:
-        raise StepFailed(f"{_spoken(instance, first)} is not proven: {reason}")
+    has_compat = bool(with_compat([pk]))
+    knocks = [knock_of(instance, address, has_compat=has_compat, with_name=True) for address in addresses]
+    found = driver_for(instance.region.driver).knock(knocks, _PROOF_SECONDS)
     # Most devices take the first address, so a fault of the other one does not keep the hub from them.
-    message = f"A handshake, a ping and a question for its name through {_spoken(instance, first)} were answered."
-    for address in others:
-        reason = _knock(instance, address, timeout=5.0)
-        spoken = _spoken(instance, address)
-        message += f" {spoken} is not proven: {reason}" if reason else f" So were those through {spoken}."
+    first = found[0][Listener.WIREGUARD]
+    spoken = _spoken(instance, addresses[0])
+    if first.cause == ProofCause.SILENT or first.reason:
+        raise StepFailed(f"{spoken} is not proven: {first.reason}")
+    record_knock(pk, found[0])
+    message = f"A handshake, a ping and a question for its name through {spoken} were answered{_WHENCE[first.cause]}."
+    for address, others in zip(addresses[1:], found[1:], strict=True):
+        message += _of_another(_spoken(instance, address), others[Listener.WIREGUARD])
     return message
+
+
+def _of_another(spoken: str, found: Found) -> str:
+    if found.state == Reachability.PROVEN and not found.reason:
+        return f" So were those through {spoken}."
+    return f" {spoken} is not proven: {found.reason or ProofCause(found.cause).label + '.'}"
 
 
 def _spoken(instance: Instance, address: str) -> str:
     return f"{address} port {instance.wireguard_port}"
 
 
-def _knock(instance: Instance, address: str, *, timeout: float = 10.0) -> str:
-    """Prove the hub through one of its server's addresses; returns "" or why it is not proven."""
-    source, _ = instance.host_addresses(probe_host(instance.network_v4))
-    hub_address, _ = instance.host_addresses(HUB_HOST)
-    resolver = resolver_of(instance)
-    return driver_for(instance.region.driver).prove(
-        Proof(
-            endpoint_host=address,
-            endpoint_port=instance.wireguard_port,
-            hub_public_key=instance.public_key,
-            private_key=instance.probe_private_key,
-            preshared_key=instance.probe_preshared_key,
-            source_address=str(source),
-            hub_address=str(hub_address),
-            timeout=timeout,
-            name=resolver["domain"] if resolver else "",
-            name_addresses=tuple(resolver["public_addresses"]) if resolver else (),
-        )
-    )
+# Long enough for a hub that has just started, and short enough for three rounds within a job's time.
+_PROOF_SECONDS = 6.0
+# A hub that runs is ready, also where nobody could tell whether devices reach it: pages say so until one does.
+_WHENCE = {
+    "": "",
+    ProofCause.FIREWALL: " on the server itself; what comes from outside is dropped by a firewall there",
+    ProofCause.NAT: " by the server's own address; whether the router in front lets devices in, a device will prove",
+    ProofCause.NO_RIGHT: " on the server itself; whether devices get in, a device will prove",
+}
 
 
 _PROVISION_STEPS: dict[str, Callable[[UUID, UUID], str]] = {
@@ -196,7 +200,7 @@ _PROVISION_STEPS: dict[str, Callable[[UUID, UUID], str]] = {
 
 
 def _become_ready(pk: UUID, token: UUID, operation: Operation) -> None:
-    """Ready; the probe has done its work and leaves with the next apply."""
+    """Ready. The probe stays, and knocks by the clock."""
     with transaction.atomic():
         instance = lock_instance(pk)
         if instance.lease_token != token:
@@ -206,9 +210,8 @@ def _become_ready(pk: UUID, token: UUID, operation: Operation) -> None:
         except NotPossible:
             return  # It is being deleted.
         instance.configured = True
-        instance.probe_private_key = instance.probe_preshared_key = ""
-        instance.desired_generation += 1
-        instance.settings_generation = instance.whole_generation = instance.desired_generation
+        # It has just answered.
+        instance.observed_at = instance.knocked_at = timezone.now()
         instance.save()
         finish_operation(operation)
 

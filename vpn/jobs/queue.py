@@ -21,6 +21,7 @@ ALLOWED_JOBS = frozenset(
         "vpn.jobs.apply.apply_instance",
         "vpn.jobs.provision.provision_instance",
         "vpn.jobs.provision.destroy_instance",
+        "vpn.jobs.knock.knock_all",
         "vpn.jobs.mail.mail_plan",
         "vpn.jobs.observe.observe_instance",
         "vpn.jobs.observe.observe_all",

@@ -8,6 +8,7 @@ from rq.utils import now
 
 from vpn.jobs import queue
 from vpn.jobs.heartbeat import beat
+from vpn.jobs.knock import KNOCK_SECONDS, knock_all
 from vpn.jobs.observe import observe_all
 from vpn.jobs.reconcile import RENEW_SECONDS, reconcile_all, renew_certificates, tidy
 
@@ -30,6 +31,8 @@ def build_scheduler() -> PortalScheduler:
     scheduler = PortalScheduler(connection=django_rq.get_connection("default"))
     scheduler.register(observe_all, queue_name="observe", interval=4)
     scheduler.register(reconcile_all, queue_name="observe", interval=5)
+    # Not in the queue of those that observe: whoever does not answer is waited for.
+    scheduler.register(knock_all, queue_name="provision", interval=KNOCK_SECONDS)
     scheduler.register(renew_certificates, queue_name="observe", interval=RENEW_SECONDS)
     scheduler.register(tidy, queue_name="observe", interval=600)
     return scheduler

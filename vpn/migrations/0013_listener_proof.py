@@ -33,7 +33,6 @@ class Migration(migrations.Migration):
                 ('listener', models.CharField(choices=[('wireguard', 'WireGuard'), ('openvpn_udp', 'OpenVPN over UDP'), ('openvpn_tcp', 'OpenVPN over TCP'), ('openvpn_compat', 'OpenVPN for older routers')], max_length=15)),
                 ('state', models.CharField(choices=[('proven', 'Proven'), ('unproven', 'Not proven from outside'), ('unreachable', 'Unreachable')], max_length=12)),
                 ('cause', models.CharField(blank=True, choices=[('firewall', 'It answers on the server itself alone: a firewall drops what comes from outside'), ('nat', "The address is not the server's: a router in front of it translates addresses"), ('silent', 'It does not answer on the server itself'), ('no-right', 'The portal may not knock from outside of the server')], max_length=10)),
-                ('knocked_at', models.DateTimeField(blank=True, null=True)),
                 ('failing_since', models.DateTimeField(blank=True, null=True)),
                 ('arrived_at', models.DateTimeField(blank=True, null=True)),
                 ('instance', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='proofs', to='vpn.instance')),

@@ -18,7 +18,6 @@ class ListenerProof(models.Model):
     state = models.CharField(max_length=12, choices=Reachability.choices)
     # Why it is not proven; empty where it is.
     cause = models.CharField(max_length=10, choices=ProofCause.choices, blank=True)
-    knocked_at = models.DateTimeField(null=True, blank=True)
     # Since when knocks fail; null while the last one succeeded.
     failing_since = models.DateTimeField(null=True, blank=True)
     # When a device last began a connection here. One that came after `failing_since` is believed more than the knock.

@@ -1,0 +1,171 @@
+"""What knocks by the clock, and devices that come, make of a listener's state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from portal.models import Membership, Organization
+from tests.factories import make_client_peer, make_instance, settle
+from vpn.agent.report import HubReport, PeerReport, SessionReport
+from vpn.choices import Protocol
+from vpn.drivers.base import Found, Knock
+from vpn.jobs.knock import knock_all
+from vpn.models import Instance, ListenerProof, Peer, Tick
+from vpn.needs import reachable
+from vpn.observed import record_observation
+
+pytestmark = pytest.mark.django_db
+
+OPEN = Found("proven")
+WALL = Found("unreachable", "firewall")
+NAT = Found("unproven", "nat")
+
+
+class Driver:
+    """Finds what it is told to find."""
+
+    def __init__(self) -> None:
+        self.finds, self.asked = OPEN, list[Knock]()
+
+    def knock(self, knocks: Sequence[Knock], timeout: float) -> list[dict[str, Found]]:
+        """The same for every listener."""
+        self.asked += knocks
+        listeners = ("wireguard", "openvpn_udp", "openvpn_tcp")
+        return [dict.fromkeys(listeners, self.finds) for _ in knocks]
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
+    made = Driver()
+    monkeypatch.setattr("vpn.jobs.knock.driver_for", lambda name: made)
+    return made
+
+
+@pytest.fixture
+def instance(organization: Organization) -> Instance:
+    made = make_instance(organization)
+    made.probe_private_key = made.probe_preshared_key = "k" * 43 + "="
+    made.save()
+    return made
+
+
+def knock(instance: Instance) -> dict[str, str | None]:
+    """One tick of the clock, in which it is this instance's turn."""
+    Tick.objects.all().delete()
+    Instance.objects.filter(pk=instance.pk).update(knocked_at=None)
+    knock_all()
+    return reachable(instance)
+
+
+def states(instance: Instance, *answers: Found, driver: Driver) -> list[str | None]:
+    found = []
+    for answer in answers:
+        driver.finds = answer
+        found.append(knock(instance)["wireguard"])
+    return found
+
+
+def report(**more: object) -> HubReport:
+    return HubReport("h" * 10, 1, 1, "", alive=True, observed_at=timezone.now().timestamp(), **more)  # type: ignore[arg-type]
+
+
+def shakes_hands(peer: Peer, endpoint: str = "198.51.100.9:4000", ago: int = 1) -> None:
+    handshake = int(timezone.now().timestamp()) - ago
+    seen = {peer.public_key: PeerReport(endpoint, handshake, 10, 10)}
+    record_observation(peer.instance_id, report(peers=seen, sessions={}))
+
+
+def test_a_firewall_that_is_loaded_later_shows_at_the_second_knock(instance: Instance, driver: Driver) -> None:
+    assert states(instance, OPEN, WALL, WALL, OPEN, driver=driver) == ["proven", "proven", "unreachable", "proven"]
+
+
+def test_a_knock_that_is_lost_once_changes_nothing(instance: Instance, driver: Driver) -> None:
+    assert states(instance, OPEN, WALL, OPEN, WALL, driver=driver) == ["proven"] * 4
+
+
+def test_a_failure_is_confirmed_soon(instance: Instance, driver: Driver) -> None:
+    states(instance, OPEN, WALL, driver=driver)
+    due = Instance.objects.get(pk=instance.pk).knocked_at
+    assert due is not None
+    assert due < timezone.now() - timedelta(seconds=14)
+
+
+def test_a_handshake_proves_a_hub_behind_a_router(instance: Instance, member: Membership, driver: Driver) -> None:
+    peer = make_client_peer(instance, member)
+    settle(instance)
+    assert states(instance, NAT, driver=driver) == ["unproven"]
+    shakes_hands(peer)
+    assert reachable(instance) == {
+        "wireguard": "proven",
+        "openvpn_udp": "unproven",
+        "openvpn_tcp": "unproven",
+        "openvpn_compat": None,
+    }
+    assert states(instance, NAT, NAT, driver=driver) == ["proven", "proven"]
+
+
+def test_a_session_proves_the_listener_that_it_uses(instance: Instance, member: Membership, driver: Driver) -> None:
+    peer = make_client_peer(instance, member)
+    Peer.objects.filter(pk=peer.pk).update(protocol=Protocol.OPENVPN)
+    settle(instance)
+    states(instance, NAT, driver=driver)
+    session = SessionReport("198.51.100.9:4000", int(timezone.now().timestamp()), 10, 10, "tcp")
+    record_observation(instance.pk, report(peers={}, sessions={str(peer.pk): session}))
+    assert (reachable(instance)["openvpn_tcp"], reachable(instance)["openvpn_udp"]) == ("proven", "unproven")
+
+
+def test_a_connection_that_is_merely_kept_proves_nothing_against_a_firewall(
+    instance: Instance, member: Membership, driver: Driver
+) -> None:
+    peer = make_client_peer(instance, member)
+    settle(instance)
+    states(instance, OPEN, driver=driver)
+    shakes_hands(peer, ago=60)
+    assert states(instance, WALL, WALL, driver=driver) == ["proven", "unreachable"]
+    shakes_hands(peer, ago=1)
+    assert reachable(instance)["wireguard"] == "unreachable"
+
+
+def test_a_device_that_comes_is_believed_more_than_the_knock(
+    instance: Instance, member: Membership, driver: Driver
+) -> None:
+    peer = make_client_peer(instance, member)
+    settle(instance)
+    states(instance, WALL, driver=driver)
+    shakes_hands(peer, endpoint="198.51.100.77:999")
+    assert reachable(instance)["wireguard"] == "proven"
+    assert states(instance, WALL, WALL, driver=driver) == ["proven", "proven"]
+
+
+def test_only_listeners_that_run_are_told(instance: Instance, driver: Driver) -> None:
+    ListenerProof.objects.create(instance=instance, listener="openvpn_compat", state="proven")
+    assert knock(instance)["openvpn_compat"] is None
+    assert [one.compat_port for one in driver.asked] == [None]
+
+
+def test_a_hub_of_an_earlier_version_gets_a_probe(organization: Organization, driver: Driver) -> None:
+    old = make_instance(organization)
+    knock(old)
+    old.refresh_from_db()
+    assert old.probe_private_key_sealed
+    assert not old.is_settled
+    knock(old)
+    assert driver.asked
+
+
+def test_all_hubs_share_one_call_and_take_turns(
+    organization: Organization, driver: Driver, django_assert_max_num_queries: Callable[..., object]
+) -> None:
+    for number in range(3):
+        made = make_instance(organization, name=f"Hub {number}")
+        made.probe_private_key = made.probe_preshared_key = "k" * 43 + "="
+        made.save()
+    knock_all()
+    assert len(driver.asked) == 3
+    Tick.objects.all().delete()
+    knock_all()
+    assert len(driver.asked) == 3

@@ -1,0 +1,103 @@
+"""Knocks on listeners from wherever it is started, all at the same time.
+
+`python -m vpn.drivers.doors` prints a line once it runs, so that whoever started it can lay a cable to its network
+namespace, then reads {"doors": [...], "timeout": 2.5} from standard input and prints a list with an answer for each
+door: {"answers": true|false, "reason": "..."}. It imports no Django.
+
+A door is {"wireguard": {arguments of handshake.prove}} or {"openvpn": {"transport", "host", "port", "client_key"}}.
+"""
+
+import json
+import socket
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from vpn.drivers import handshake
+from vpn.drivers.handshake import HandshakeFailed
+from vpn.drivers.openvpn_reset import Reset
+
+READY = "ready"
+_AT_ONCE = 64
+_PAUSE = 0.4  # seconds until a datagram is sent again: it may be lost
+_LARGEST = 65535
+# What comes back from the hub although something inside of it does not answer: it is reached.
+_REACHED = {"busy", "rejected", "no-echo", "no-name"}
+
+
+def knock(door: dict[str, Any], timeout: float) -> dict[str, Any]:
+    """Knock on one door; `answers` says that it was reached, `reason` what was wrong all the same."""
+    try:
+        if "wireguard" in door:
+            return _wireguard(door["wireguard"], timeout)
+        return _openvpn(door["openvpn"], timeout)
+    except (OSError, ValueError) as error:
+        return {"answers": False, "reason": f"It cannot be reached ({type(error).__name__})."}
+
+
+def _wireguard(arguments: dict[str, Any], timeout: float) -> dict[str, Any]:
+    try:
+        handshake.prove(**{**arguments, "timeout": timeout})
+    except HandshakeFailed as failure:
+        return {"answers": failure.code in _REACHED, "reason": failure.reason}
+    return {"answers": True, "reason": ""}
+
+
+def _openvpn(door: dict[str, Any], timeout: float) -> dict[str, Any]:
+    reset, deadline = Reset(door["client_key"]), time.monotonic() + timeout
+    over = _over_udp if door["transport"] == "udp" else _over_tcp
+    answers = over((door["host"], door["port"]), reset, deadline)
+    where = f"{door['host']} port {door['port']} ({door['transport'].upper()})"
+    return {"answers": answers, "reason": "" if answers else f"OpenVPN at {where} did not answer."}
+
+
+def _over_udp(address: tuple[str, int], reset: Reset, deadline: float) -> bool:
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as udp:
+        udp.connect(address)
+        while (left := deadline - time.monotonic()) > 0:
+            udp.settimeout(min(left, _PAUSE))
+            try:
+                udp.send(reset.message)
+                if reset.is_answer(udp.recv(_LARGEST)):
+                    return True
+            except TimeoutError:
+                continue
+            except ConnectionRefusedError:
+                time.sleep(min(max(deadline - time.monotonic(), 0), _PAUSE))
+    return False
+
+
+def _over_tcp(address: tuple[str, int], reset: Reset, deadline: float) -> bool:
+    with socket.create_connection(address, timeout=max(deadline - time.monotonic(), 0.1)) as tcp:
+        message = reset.message
+        tcp.sendall(len(message).to_bytes(2) + message)
+        received = b""
+        while (left := deadline - time.monotonic()) > 0:
+            tcp.settimeout(left)
+            chunk = tcp.recv(_LARGEST)
+            received += chunk
+            length = int.from_bytes(received[:2]) if len(received) >= 2 else _LARGEST
+            if len(received) >= 2 + length:
+                return reset.is_answer(received[2 : 2 + length])
+            if not chunk:
+                return False
+    return False
+
+
+def main() -> int:
+    """Say that it runs, read the doors, knock on all of them, print what answered."""
+    print(READY, flush=True)
+    try:
+        request = json.load(sys.stdin)
+    except ValueError:
+        return 1
+    doors, timeout = request["doors"], request["timeout"]
+    with ThreadPoolExecutor(max(1, min(_AT_ONCE, len(doors)))) as pool:
+        print(json.dumps(list(pool.map(lambda door: knock(door, timeout), doors))), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Knocking on hubs from where devices are, by the clock: a firewall that is loaded later is noticed within a minute."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db.models import F, Q
+from django.utils import timezone
+
+from portal.exceptions import NotPossible
+from vpn import keys, pki
+from vpn.actions.change import changing
+from vpn.actions.tick import begin_tick
+from vpn.addressing import HUB_HOST, probe_host
+from vpn.choices import InstanceState
+from vpn.desired.header import resolver_of
+from vpn.drivers.base import Knock, Unreachable
+from vpn.drivers.registry import driver_for
+from vpn.models import Instance
+from vpn.models.peer import with_compat
+from vpn.proofs import record_knock
+
+logger = logging.getLogger(__name__)
+KNOCK_SECONDS = 8
+# How often each hub is knocked on, and how soon again where a knock has to be confirmed.
+_EVERY = timedelta(seconds=20)
+_AGAIN = timedelta(seconds=5)
+_TIMEOUT = 2.5
+# As many as are knocked on within a job's time even where none answers.
+_MOST_AT_ONCE = 60
+
+
+def knock_all() -> None:
+    """Knock on the hubs that have waited longest. All of a driver's hubs share one process, and one wait."""
+    if not begin_tick("knock", KNOCK_SECONDS):
+        return
+    now = timezone.now()
+    due = Q(knocked_at=None) | Q(knocked_at__lt=now - _EVERY)
+    running = Instance.objects.filter(due, state=InstanceState.READY, configured=True, server__address__isnull=False)
+    turns = running.select_related("region", "server").order_by(F("knocked_at").asc(nulls_first=True))
+    by_driver: dict[str, list[Instance]] = defaultdict(list)
+    for instance in turns[:_MOST_AT_ONCE]:
+        if not instance.probe_private_key_sealed:
+            _give_probe(instance)
+        elif instance.server is not None and instance.server.addresses:
+            by_driver[instance.region.driver].append(instance)
+    for driver, instances in by_driver.items():
+        _knock(driver, instances, now)
+
+
+def _knock(driver: str, instances: Sequence[Instance], now: datetime) -> None:
+    compat = with_compat(instance.pk for instance in instances)
+    # Before, so that what cannot be knocked on does not keep others from their turn.
+    Instance.objects.filter(pk__in=[instance.pk for instance in instances]).update(knocked_at=now)
+    try:
+        found = driver_for(driver).knock(
+            [knock_of(one, _address(one), has_compat=one.pk in compat) for one in instances], _TIMEOUT
+        )
+    except Unreachable as error:
+        logger.warning("Knocking failed: %s", error)
+        return
+    for instance, by_listener in zip(instances, found, strict=True):
+        try:
+            if record_knock(instance.pk, by_listener):
+                Instance.objects.filter(pk=instance.pk).update(knocked_at=now - _EVERY + _AGAIN)
+        except Instance.DoesNotExist:
+            continue
+
+
+def knock_of(instance: Instance, address: str, *, has_compat: bool, with_name: bool = False) -> Knock:
+    """What it takes to knock on an instance's listeners at an address."""
+    source, _ = instance.host_addresses(probe_host(instance.network_v4))
+    hub, _ = instance.host_addresses(HUB_HOST)
+    resolver = resolver_of(instance) if with_name else None
+    over_openvpn = instance.has_certificates
+    return Knock(
+        address=address,
+        wireguard_port=instance.wireguard_port,
+        hub_public_key=instance.public_key,
+        private_key=instance.probe_private_key,
+        preshared_key=instance.probe_preshared_key,
+        source_address=str(source),
+        hub_address=str(hub),
+        name=resolver["domain"] if resolver else "",
+        name_addresses=tuple(resolver["public_addresses"]) if resolver else (),
+        openvpn_port=instance.openvpn_port if over_openvpn else None,
+        client_key=pki.tls_crypt_v2_client_key(instance.tls_crypt_key) if over_openvpn else "",
+        compat_port=instance.compat_port if over_openvpn and has_compat else None,
+    )
+
+
+def give_probe(instance: Instance) -> None:
+    """Give a locked instance the peer with which it is knocked on, unless it has one; the caller saves it."""
+    if not instance.probe_private_key_sealed:
+        instance.probe_private_key = keys.generate_private_key()
+        instance.probe_preshared_key = keys.generate_preshared_key()
+
+
+def _give_probe(instance: Instance) -> None:
+    """For a hub of an earlier version of the portal, whose probe left when it was ready."""
+    try:
+        with changing(instance.pk) as locked:
+            give_probe(locked)
+    except (NotPossible, Instance.DoesNotExist):
+        logger.info("Instance %s takes no probe now", instance.pk)
+
+
+def _address(instance: Instance) -> str:
+    assert instance.server is not None  # noqa: S101 - looked at before
+    return instance.server.addresses[0]

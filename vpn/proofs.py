@@ -1,0 +1,89 @@
+"""What knocks and devices say of a hub's listeners, noted on their rows. Written only where it differs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from vpn.choices import ProofCause, Reachability
+from vpn.models import Instance, ListenerProof
+
+# Whether these listeners are reached cannot be seen from here, so that any device that is heard proves them.
+_NOT_KNOWN = (ProofCause.NAT, ProofCause.NO_RIGHT)
+
+
+class Finding(Protocol):
+    """What a knock found: see `vpn.drivers.base.Found`."""
+
+    @property
+    def state(self) -> str:
+        """A word of Reachability."""
+
+    @property
+    def cause(self) -> str:
+        """A word of ProofCause, or ""."""
+
+
+def record_knock(instance_id: UUID, found: Mapping[str, Finding]) -> bool:
+    """Note what a knock found, by listener; those not in it do not run any more.
+
+    A listener that was proven fails only at the second knock in a row; returns whether one waits for that. A device
+    that came after the knocks began to fail is believed more than they are: a firewall may let in what it drops here.
+    """
+    now, waits = timezone.now(), False
+    with transaction.atomic():
+        Instance.objects.select_for_update(of=("self",)).get(pk=instance_id)
+        known = {proof.listener: proof for proof in ListenerProof.objects.filter(instance=instance_id)}
+        for listener, finding in found.items():
+            proof = known.get(listener) or ListenerProof(instance_id=instance_id, listener=listener)
+            before = (proof.state, proof.cause, proof.failing_since)
+            waits |= _judge(proof, finding, now)
+            # A new row has no state yet, and so always differs.
+            if (proof.state, proof.cause, proof.failing_since) != before:
+                proof.save()
+        gone = [proof.pk for listener, proof in known.items() if listener not in found]
+        if gone:
+            ListenerProof.objects.filter(pk__in=gone).delete()
+    return waits
+
+
+def _judge(proof: ListenerProof, finding: Finding, now: datetime) -> bool:
+    """Set what a finding means; True where the next knock has to confirm it."""
+    if finding.state == Reachability.PROVEN:
+        proof.state, proof.cause, proof.failing_since = Reachability.PROVEN, "", None
+        return False
+    is_first = proof.failing_since is None
+    began = proof.failing_since or now
+    proof.failing_since = began
+    if proof.arrived_at is not None and proof.arrived_at > began:
+        proof.state, proof.cause = Reachability.PROVEN, ""
+        return False
+    if is_first and proof.state == Reachability.PROVEN:
+        return True
+    proof.state, proof.cause = finding.state, finding.cause
+    return False
+
+
+def record_devices(instance_id: UUID, arrived: Collection[str], heard: Collection[str]) -> None:
+    """Note at which listeners devices began a connection, and at which they were heard at all since the last look.
+
+    A connection that is merely kept proves nothing where a firewall was loaded meanwhile: it lets known flows pass.
+    """
+    if not arrived and not heard:
+        return
+    now = timezone.now()
+    for proof in ListenerProof.objects.filter(instance=instance_id, failing_since__isnull=False):
+        if proof.listener in arrived or (proof.listener in heard and proof.cause in _NOT_KNOWN):
+            proven = {"state": Reachability.PROVEN, "cause": "", "arrived_at": now}
+            ListenerProof.objects.filter(pk=proof.pk).update(**proven)
+
+
+def forget_proofs(instance_id: UUID) -> None:
+    """Forget what was proven, as for an address that the hub has left; the next knock finds out anew."""
+    ListenerProof.objects.filter(instance=instance_id).delete()
+    Instance.objects.filter(pk=instance_id).update(knocked_at=None)
