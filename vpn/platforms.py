@@ -19,7 +19,8 @@ class Capability:
     """Whether a platform carries a protocol to the hub, and how.
 
     `reason` says why not; `note` says what differs from the best there is; `compat` asks for the compatibility
-    listener (TCP, without tls-crypt-v2); `transports` are in the order in which they should be tried.
+    listener (TCP, without tls-crypt-v2); `transports` are in the order in which they should be tried. With
+    `static_routes` its routes are written into its configuration, and it takes none from the hub.
     """
 
     protocol: str
@@ -29,6 +30,7 @@ class Capability:
     since: str = ""
     compat: bool = False
     transports: tuple[str, ...] = ()
+    static_routes: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class _Rule:
     note: str = ""
     compat: bool = False
     transports: tuple[str, ...] = ("udp",)
+    static_routes: bool = False
 
 
 _PLAIN: Final = ("udp", "tcp")
@@ -80,6 +83,7 @@ _RULES: Final[dict[str, dict[str, _Rule]]] = {
             "Its tunnel carries IPv4 only, and its routes are written into the profile.",
             compat=True,
             transports=("tcp",),
+            static_routes=True,
         ),
     },
     Platform.OPENWRT: {
@@ -264,7 +268,13 @@ def capability(platform: str, protocol: str, version: str = "") -> Capability:
     if known and known < rule.since:
         return Capability(protocol, offered=False, reason=rule.before, since=since)
     return Capability(
-        protocol, offered=True, note=rule.note, since=since, compat=rule.compat, transports=rule.transports
+        protocol,
+        offered=True,
+        note=rule.note,
+        since=since,
+        compat=rule.compat,
+        transports=rule.transports,
+        static_routes=rule.static_routes,
     )
 
 
@@ -276,6 +286,12 @@ def capabilities(platform: str, version: str = "") -> dict[str, Capability]:
 def needs_compat(platform: str, version: str = "") -> bool:
     """Whether this router, where it uses OpenVPN, needs the compatibility listener."""
     return capability(platform, OPENVPN, version).compat
+
+
+def has_static_routes(platform: str, version: str = "") -> bool:
+    """Whether this router, where it uses OpenVPN, has its routes in its own configuration and takes none from the
+    hub."""
+    return capability(platform, OPENVPN, version).static_routes
 
 
 def why_not(platform: str, version: str, protocol: str) -> str:

@@ -249,6 +249,21 @@ def test_devices_are_told_of_the_resolver_and_routers_are_not() -> None:
     assert told(compat=True) == "# split"
 
 
+def test_a_router_with_static_routes_is_pushed_none() -> None:
+    whole = document()
+    whole["peers"][made.peer_id(1)] = {**made.openvpn_peer(1, "10.1.0.0/24", compat=True), "static_routes": True}
+    spec = parse_spec(whole)
+    assert spec.document() == whole
+    assert written(spec)[f"ccd/{made.peer_id(1)}"].splitlines() == [
+        "# ",
+        "# 100.64.0.3/32",
+        "# fd12:3456:789a::3/128",
+        "# 10.1.0.0/24",
+        "ifconfig-push 100.64.0.3 255.255.240.0",
+        "iroute 10.1.0.0 255.255.255.0",
+    ]
+
+
 def test_no_client_is_told_more_domains_than_it_takes() -> None:
     whole = document()
     whole["search_domains"] = [f"{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 50}", *(f"d{n}.example" for n in range(20))]

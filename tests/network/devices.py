@@ -70,6 +70,7 @@ class OpenVPNDevice:
     subnets: tuple[str, ...] = ()
     route_all: bool = False
     compat: bool = False
+    static_routes: bool = False
     tags: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     expires_at: int | None = None
@@ -85,6 +86,8 @@ class OpenVPNDevice:
             "route_all": self.route_all,
             "compat": self.compat,
         }
+        if self.static_routes:
+            document["static_routes"] = True
         add_optional(document, self)
         return document
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.network import suites
@@ -82,3 +84,23 @@ def test_the_hub_hears_at_once_of_a_version_25_client_that_leaves(lab: Lab, hub:
     assert device.peer_id in (hub.status().sessions or {})
     lab.openvpn_down(alice)
     wait_until(lambda: hub.status().sessions == {}, 3, "the end of the session")
+
+
+def test_routeros_6_is_pushed_no_routes_and_one_part(lab: Lab, hub: Hub, client: OpenVPNClient) -> None:
+    """Its script has the routes, and a PUSH_REPLY of several parts is untried there."""
+    berlin, alice = lab.add_site("mikrotik"), lab.add_client("alice")
+    (lab.directory / berlin.router.name / "user").write_text("router\nunused\n")
+    options = ("--ncp-disable", "--auth-user-pass", f"{suites.INSIDE}/user", "--route", "100.64.0.0", "255.192.0.0")
+    device = hub.add_openvpn((berlin.lan_v4,), compat=True)
+    device.static_routes = True
+    # Enough for a reply of three parts.
+    hub.add([f"10.{number}.77.0/24" for number in range(100, 200)])
+    hub.connect(alice)
+    lab.openvpn_up(berlin.router, delivered(hub, device), client=OpenVPNClient(client.root, options))
+    lab.wait_ping(alice, berlin.lan.v4)
+    log = lab.openvpn_log(berlin.router).read_text()
+    (reply,) = re.findall(r"PUSH: Received control message: '(PUSH_REPLY,[^']*)'", log)
+    words = {option.split()[0] for option in reply.split(",")[1:]}
+    assert words & {"route", "route-ipv6", "redirect-gateway", "dhcp-option", "push-continuation"} == set()
+    assert {"ifconfig", "route-gateway", "topology"} <= words
+    assert len(reply) < 1024

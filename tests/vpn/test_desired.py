@@ -133,6 +133,19 @@ def test_a_revocation_travels_as_a_delta_to_the_same_state(instance: Instance, o
     assert "crl" not in compile_change(instance.pk).document
 
 
+@pytest.mark.parametrize(("platform", "expected"), [("routeros6", True), ("routeros7", None), ("openwrt", None)])
+def test_routeros_6_alone_has_its_routes_in_its_own_configuration(
+    instance: Instance, organization: Organization, platform: str, expected: bool | None
+) -> None:
+    site = make_site(organization, name="Rome")
+    type(site).objects.filter(pk=site.pk).update(platform=platform)
+    site.refresh_from_db()
+    peer = create_site_peer(instance, site=site, subnets=["10.6.0.0/24"], protocol="openvpn")
+    document = compile_spec(instance.pk).document
+    assert document["peers"][str(peer.pk)].get("static_routes") is expected
+    assert parse_spec(document).document()["peers"] == document["peers"]
+
+
 def test_the_agent_asks_for_the_whole_where_the_first_router_needs_another_listener(
     instance: Instance, organization: Organization
 ) -> None:

@@ -36,11 +36,16 @@ class _RequiredOpenVPNPeerDocument(TypedDict):
     compat: bool
 
 
-class OpenVPNPeerDocument(_RequiredOpenVPNPeerDocument, _AnyPeerDocument):
+class _OptionalOpenVPNPeerDocument(TypedDict, total=False):
+    static_routes: bool
+
+
+class OpenVPNPeerDocument(_RequiredOpenVPNPeerDocument, _OptionalOpenVPNPeerDocument, _AnyPeerDocument):
     """A peer that comes over OpenVPN, in JSON.
 
     `protocol` is `openvpn`, `common_name` the peer's id; `route_all` sends all of its traffic through the hub; `compat`
-    lets it in through the compatibility listener, and only there.
+    lets it in through the compatibility listener, and only there; with `static_routes` its routes stand in its own
+    configuration, and it is pushed none.
     """
 
 

@@ -144,14 +144,17 @@ def _digest(contents: Iterable[bytes]) -> str:
 
 
 def client(spec: HubSpec, peer: OpenVPNPeer) -> str:
-    """Return a peer's file for client-config-dir and for the scripts."""
+    """Return a peer's file for client-config-dir and for the scripts.
+
+    A router with static routes (RouterOS 6) carries IPv4 alone: the less it is pushed, the less it can misread.
+    """
     hub_v4, hub_v6 = _hub_addresses(spec.addresses)
     lines = [f"# {' '.join(_kinds(peer))}", *(f"# {network}" for network in peer.networks)]
     for address in peer.addresses:
         plain = address.partition("/")[0]
         if ":" not in plain:
             lines.append(f"ifconfig-push {plain} {hub_v4.netmask}")
-        elif hub_v6 is not None:
+        elif hub_v6 is not None and not peer.static_routes:
             lines.append(f"ifconfig-ipv6-push {plain}/{hub_v6.network.prefixlen} {hub_v6.ip}")
     lines += [_route("iroute", route) for route in peer.routes]
     return "\n".join(lines) + "\n"
@@ -276,10 +279,12 @@ def _pushed_dns(spec: HubSpec) -> str:
 
 
 def _kinds(peer: OpenVPNPeer) -> list[str]:
-    """Return which of the files `pushed_...` a peer is told.
+    """Return which of the files `pushed_...` a peer is told: none where its routes stand in its own configuration.
 
     Whoever has networks behind it, or cannot do what is up to date, is a router: those it serves have a resolver.
     """
+    if peer.static_routes:
+        return []
     is_router = bool(peer.routes) or peer.compat
     return ["all" if peer.route_all else "split", *([] if is_router else ["dns"])]
 

@@ -30,6 +30,7 @@ _LAST_MOMENT: Final = 2**40  # seconds since 1970
 _OPTIONAL_FIELDS: Final = frozenset({"tags", "names", "expires_at", "former"})
 _WIREGUARD_FIELDS: Final = frozenset({"public_key", "preshared_key", "allowed_ips", "routes"})
 _OPENVPN_FIELDS: Final = frozenset({"protocol", "common_name", "addresses", "routes", "route_all", "compat"})
+_OPTIONAL_OPENVPN_FIELDS: Final = frozenset({"static_routes"})
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class OpenVPNPeer:
     routes: tuple[str, ...]
     route_all: bool
     compat: bool
+    static_routes: bool = False
     tags: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     expires_at: int | None = None
@@ -91,6 +93,8 @@ class OpenVPNPeer:
             "route_all": self.route_all,
             "compat": self.compat,
         }
+        if self.static_routes:
+            document["static_routes"] = True
         _add_optional(document, self)
         return document
 
@@ -236,7 +240,7 @@ def _wireguard_peer(peer_id: str, document: object, faults: Faults, optional: fr
 
 def _openvpn_peer(peer_id: str, document: object, faults: Faults, optional: frozenset[str]) -> OpenVPNPeer:
     where = f"peer {peer_id}"
-    data = checks.fields_of(document, where, _OPENVPN_FIELDS, faults, optional)
+    data = checks.fields_of(document, where, _OPENVPN_FIELDS, faults, optional | _OPTIONAL_OPENVPN_FIELDS)
     checks.choice(data.get("protocol"), f"{where} protocol", (OPENVPN,), faults)
     if data.get("common_name") != peer_id:
         faults.append(f"{where} has a common_name that is not its id")
@@ -246,6 +250,7 @@ def _openvpn_peer(peer_id: str, document: object, faults: Faults, optional: froz
         routes=checks.networks(data.get("routes"), f"{where} routes", faults),
         route_all=checks.flag(data.get("route_all"), f"{where} route_all", faults),
         compat=checks.flag(data.get("compat"), f"{where} compat", faults),
+        static_routes=checks.flag(data.get("static_routes", False), f"{where} static_routes", faults),
         tags=checks.texts(data.get("tags", []), f"{where} tags", TAG, _MOST_TAGS, faults),
         names=checks.texts(data.get("names", []), f"{where} names", NAME, _MOST_NAMES, faults),
         expires_at=_moment(data.get("expires_at"), f"{where} expires_at", faults),

@@ -69,7 +69,7 @@ def _connection_of(
     addresses = list(instance.own_networks(peer.host))
     subnets = canonical_subnets(peer.subnets)
     if protocol == Protocol.OPENVPN:
-        return {
+        document = {
             "protocol": Protocol.OPENVPN,
             "common_name": str(peer.pk),
             "addresses": addresses,
@@ -77,6 +77,8 @@ def _connection_of(
             "route_all": peer.route_all,
             "compat": peer.site is not None and peer.site.needs_compat,
         }
+        # Left out where it is false, as the agent does.
+        return document | {"static_routes": True} if peer.site is not None and peer.site.has_static_routes else document
     return {
         "public_key": public_key,
         "preshared_key": preshared_key,

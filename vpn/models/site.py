@@ -55,3 +55,8 @@ class Site(models.Model):
     def needs_compat(self) -> bool:
         """Does this site's router need the listener with the old ciphers to speak OpenVPN?"""
         return platforms.needs_compat(self.platform, self.platform_version)
+
+    @property
+    def has_static_routes(self) -> bool:
+        """Does this site's router keep its routes in its own configuration, where it speaks OpenVPN?"""
+        return platforms.has_static_routes(self.platform, self.platform_version)

@@ -19,7 +19,7 @@ from ipaddress import (
 from uuid import UUID
 
 from vpn.addressing import FIRST_PEER_HOST, HUB_HOST, Network, split_tunnel_routes
-from vpn.choices import KeyCustody, PeerType, Platform, ProfileState
+from vpn.choices import KeyCustody, PeerType, ProfileState
 from vpn.models import Instance, Peer
 from vpn.profiles import openvpn, wireguard
 from vpn.profiles.openvpn import OpenVPNProfile
@@ -174,9 +174,8 @@ def current_digest(peer: Peer, sites: SiteSubnets | None = None) -> str:
     """The digest of what the peer's profile would configure now."""
     if peer.is_openvpn:
         digest = openvpn.configuration_digest(openvpn_profile_of(peer, with_key=False))
-        if peer.site is None or peer.site.platform != Platform.ROUTEROS6:
+        if peer.site is None or not peer.site.has_static_routes:
             return digest
-        # The only one that takes no pushed routes: they stand in its script.
         routes = routes_of(peer, site_subnets(peer.instance) if sites is None else sites)
         return hashlib.sha256(f"{digest} {' '.join(map(str, routes))}".encode()).hexdigest()
     return wireguard.configuration_digest(profile_of(peer, with_key=False, sites=sites))
