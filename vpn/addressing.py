@@ -124,24 +124,35 @@ def own_networks(pool_v4: str, pool_v6: str, host: int, origin: str = "") -> tup
 
 
 def next_free_host(
-    highest: int | None, taken: Callable[[], Iterable[int]], last: int, unusable: Collection[int] = ()
+    highest: int | None,
+    taken: Callable[[], Iterable[int]],
+    last: int,
+    unusable: Collection[int] = (),
+    *,
+    resting: Callable[[], Sequence[int]] = tuple,
 ) -> int:
     """A free host number for a new peer, at most `last` and none of `unusable`.
 
-    `highest` is the highest number in use, None where there is no peer. The number after it is preferred, so that
-    an address which has just become free is not given to somebody else at once; only when the end of the pool is
-    reached are the numbers in use asked for, with `taken()`, and the lowest gap chosen. Raises PoolExhausted.
+    `highest` is the highest number that is in use or rests, None where there is none. The number after it is
+    preferred. Only when the end of the pool is reached are the numbers in use asked for, with `taken()`, and those
+    that rest because their peers were deleted lately, with `resting()`, the longest first: then the lowest number that
+    does neither is chosen, else the one that rests longest. Raises PoolExhausted.
     """
     candidate = max(highest or 0, FIRST_PEER_HOST - 1) + 1
     while candidate in unusable:
         candidate += 1
     if candidate <= last:
         return candidate
-    in_use = set(taken())
-    for host in range(FIRST_PEER_HOST, last + 1):
-        if host not in in_use and host not in unusable:
-            return host
-    raise PoolExhausted("Every address of the pool is taken. Delete a peer, or create an instance with a wider pool.")
+    in_use = {*taken(), *unusable}
+    rested = [host for host in resting() if host not in in_use and FIRST_PEER_HOST <= host <= last]
+    kept = in_use.union(rested)
+    rising = (host for host in range(FIRST_PEER_HOST, last + 1) if host not in kept)
+    chosen = next(rising, None) or next(iter(rested), None)
+    if chosen is None:
+        raise PoolExhausted(
+            "Every address of the pool is taken. Delete a peer, or create an instance with a wider pool."
+        )
+    return chosen
 
 
 def is_broad(network: Network) -> bool:

@@ -67,6 +67,8 @@ SHARE_TOKEN_TTL: Final = 3600
 # How long the browser that opened a share link can come back to the profile: long enough to get an app from its store.
 SHARE_WINDOW: Final = 900
 HOSTNAME_QUARANTINE_DAYS: Final = 30
+# For how long a deleted peer's addresses are given to nobody else, unless its pool is full.
+HOST_REST_HOURS: Final = 24
 
 # Ranges that no peer may advertise, each with the words that explain the refusal.
 RESERVED_NETWORKS_V4: Final[tuple[tuple[IPv4Network, str], ...]] = (

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Unpack
 
 from django.db import transaction
-from django.db.models import F, Max, Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from portal.exceptions import Conflict, InvalidInput, NotPossible
@@ -17,6 +17,7 @@ from vpn import keys
 from vpn.actions import certificates
 from vpn.actions.change import changing, lock_changeable
 from vpn.actions.labels import follow_name, give_label, wanted_label
+from vpn.actions.peer_address import give_host, release_host
 from vpn.actions.peer_input import (
     PeerChanges,
     change_faults,
@@ -28,7 +29,6 @@ from vpn.actions.peer_input import (
 from vpn.actions.protocol_change import end_former, end_former_of_refused, keep_former
 from vpn.actions.site_subnets import follow_changed_peer, follow_new_peer, lock_site
 from vpn.actions.unchanged import differing_changes
-from vpn.addressing import PoolExhausted, last_peer_host, next_free_host, unusable_hosts
 from vpn.choices import KeyCustody, PeerType, Protocol
 from vpn.desired.firewall import Turned
 from vpn.models import Instance, Peer, PeerTombstone, ProfileLink, Site
@@ -128,16 +128,7 @@ def _holding(member: Membership) -> Iterator[None]:
 
 def _insert(peer: Peer, instance: Instance) -> None:
     """Give the peer its addresses and save it. The locked instance row keeps others from choosing the same."""
-    highest = instance.peers.aggregate(highest=Max("host"))["highest"]
-    try:
-        peer.host = next_free_host(
-            highest,
-            lambda: instance.peers.values_list("host", flat=True),
-            last_peer_host(instance.network_v4),
-            unusable_hosts(instance.network_v4, instance.origin),
-        )
-    except PoolExhausted as error:
-        raise Conflict(str(error), code="pool-exhausted") from None
+    give_host(peer, instance)
     same_key = Q(public_key=peer.public_key) | Q(former_public_key=peer.public_key)
     if instance.peers.filter(same_key).exists() or peer.public_key == instance.public_key:
         raise Conflict("Another peer of this instance uses this public key.", field="public_key", code="key-in-use")
@@ -268,6 +259,7 @@ def delete_peer(peer: Peer) -> None:
             applied_digest=fresh.applied_digest,
             generation=locked.desired_generation,
         )
+        release_host(fresh)
         fresh.delete()
 
 

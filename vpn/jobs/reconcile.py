@@ -20,7 +20,7 @@ from vpn.actions.plan_mail import MAIL_TRIED
 from vpn.actions.recovery import raise_generation
 from vpn.actions.tick import begin_tick
 from vpn.choices import InstanceState, OperationState
-from vpn.constants import HOSTNAME_QUARANTINE_DAYS
+from vpn.constants import HOST_REST_HOURS, HOSTNAME_QUARANTINE_DAYS
 from vpn.desired import Unsettled, compile_spec
 from vpn.jobs import queue
 from vpn.models import (
@@ -31,6 +31,7 @@ from vpn.models import (
     Operation,
     Peer,
     ProfileLink,
+    ReleasedHost,
     ReleasedHostname,
     RevokedCertificate,
 )
@@ -148,6 +149,7 @@ def tidy() -> None:
     RevokedCertificate.objects.filter(expires_at__lt=now - CLOCK_SKEW).delete()
     EarlierCertificate.objects.filter(expires_at__lt=now).delete()
     ReleasedHostname.objects.filter(released_at__lt=now - timedelta(days=HOSTNAME_QUARANTINE_DAYS)).delete()
+    ReleasedHost.objects.filter(released_at__lt=now - timedelta(hours=HOST_REST_HOURS)).delete()
     numbered = Operation.objects.exclude(state=OperationState.RUNNING).annotate(
         number=Window(RowNumber(), partition_by=F("instance"), order_by=F("started_at").desc())
     )

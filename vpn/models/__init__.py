@@ -12,6 +12,7 @@ from vpn.models.peer import Peer, PeerTombstone
 from vpn.models.plan_mail import PlanMail
 from vpn.models.profile_link import ProfileLink
 from vpn.models.region import Region
+from vpn.models.released_host import ReleasedHost
 from vpn.models.released_hostname import ReleasedHostname
 from vpn.models.server import Server
 from vpn.models.site import Site
@@ -33,6 +34,7 @@ __all__ = [
     "PlanMail",
     "ProfileLink",
     "Region",
+    "ReleasedHost",
     "ReleasedHostname",
     "RevokedCertificate",
     "Server",
