@@ -160,6 +160,7 @@ PUT    /instances/{instance_id}/peers/{peer_id}        401 403 403 200 404 401
 DELETE /instances/{instance_id}/peers/{peer_id}        401 403 403 204 404 401
 POST   /instances/{instance_id}/peers/{peer_id}/token  401 201 403 201 404 401
 DELETE /instances/{instance_id}/peers/{peer_id}/token  401 204 403 204 404 401
+GET    /instances/{instance_id}/peers/{peer_id}/formats 401 200 200 200 404 401
 POST   /instances/{instance_id}/peers/{peer_id}/rotate 401 403 403 200 404 401
 GET    /sites                                 401    403     200   200      200   401
 POST   /sites                                 401    403     403   201      201   401
@@ -188,6 +189,7 @@ PUT    /instances/{instance_id}/peers/{peer_id}        401 404 403 200 404 401
 DELETE /instances/{instance_id}/peers/{peer_id}        401 404 403 204 404 401
 POST   /instances/{instance_id}/peers/{peer_id}/token  401 404 403 201 404 401
 DELETE /instances/{instance_id}/peers/{peer_id}/token  401 404 403 204 404 401
+GET    /instances/{instance_id}/peers/{peer_id}/formats 401 404 200 200 404 401
 POST   /instances/{instance_id}/peers/{peer_id}/rotate 401 404 403 200 404 401
 """
 

@@ -176,7 +176,8 @@ def test_whoever_was_shut_stays_shut_after_a_reboot(lab: Lab, hub: Hub, start: N
         wait_until(lambda: hub.status().sessions == {}, 3, "the end of the old session")
     hub.agent.close()
     lab.reboot_host()
-    assert all(lab.ping(lab.host, node.v4) for node in (before, after, start))
+    for node in (before, after, start):
+        lab.wait_ping(lab.host, node.v4)
     with Watch(hub.agent):
         lab.wait_ping(after, hub.v4, 20)
         stays_silent(lab, hub, before)

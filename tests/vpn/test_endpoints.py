@@ -117,13 +117,51 @@ def test_what_the_agent_says_of_the_ways_out_is_noted_and_said(
     assert not observe(instance, None).carries_ipv4, "an answer without a word of it changes nothing"
 
 
-def test_the_page_of_a_wireguard_profile_names_the_other_endpoint(client_peer: Peer, admin_browser: Client) -> None:
+def test_the_page_of_a_wireguard_profile_has_a_choice_of_family(client_peer: Peer, admin_browser: Client) -> None:
     instance = settle(client_peer.instance)
     Peer.objects.update(applied_digest="x")
-    words = f"[{V6}]:{instance.wireguard_port}"
-    for address_v6, said in ((V6, True), (None, False)):
-        at(instance, V4, address_v6)
-        assert (words in admin_browser.post(f"/peers/{client_peer.pk}/profile/").content.decode()) is said
+    url, over_v6 = f"/peers/{client_peer.pk}/profile/", f"[{V6}]:{instance.wireguard_port}"
+    at(instance, V4)
+    assert "Use IPv6" not in admin_browser.post(url).content.decode()
+    at(instance, V4, V6)
+    page = admin_browser.post(url).content.decode()
+    assert "Use IPv6" in page
+    assert f"Endpoint = {V4}:{instance.wireguard_port}" in page
+    page = admin_browser.post(url, {"family": "6"}).content.decode()
+    assert "Use IPv4" in page
+    assert f"Endpoint = {over_v6}" in page
+    # The download of that page asks for the same.
+    assert '<input type="hidden" name="family" value="6">' in page
+    file = admin_browser.post(url, {"download": "1", "family": "6"}).content.decode()
+    assert f"Endpoint = {over_v6}\n" in file
+    assert profile_state(again(client_peer)) == ProfileState.CURRENT
+
+
+@pytest.mark.parametrize(
+    ("reader", "family", "hinted"),
+    [
+        ("2001:db8:9::7", "", 6),
+        ("203.0.113.7", "", 0),
+        ("203.0.113.7", "6", 4),
+        ("2001:db8:9::7", "6", 0),
+        ("::ffff:203.0.113.7", "", 0),
+        ("::1", "", 0),
+        ("127.0.0.1", "6", 0),
+    ],
+)
+def test_the_page_hints_at_the_family_over_which_it_is_read(
+    client_peer: Peer, admin_browser: Client, reader: str, family: str, hinted: int
+) -> None:
+    at(settle(client_peer.instance), V4, V6)
+    url = f"/peers/{client_peer.pk}/profile/"
+    page = admin_browser.post(url, {"family": family} if family else {}, REMOTE_ADDR=reader).content.decode()
+    found = [over for over in (4, 6) if f"reading this over IPv{over}" in page]
+    assert found == ([hinted] if hinted else [])
+
+
+def test_a_family_that_the_hub_lost_is_not_found(client_peer: Peer, admin_browser: Client) -> None:
+    at(settle(client_peer.instance), V4)
+    assert admin_browser.post(f"/peers/{client_peer.pk}/profile/", {"family": "6"}).status_code == 404
 
 
 @pytest.mark.parametrize(

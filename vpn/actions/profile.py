@@ -21,11 +21,35 @@ from vpn.actions.change import lock_instance
 from vpn.choices import InstanceState, KeyCustody
 from vpn.constants import SHARE_TOKEN_TTL, SHARE_WINDOW
 from vpn.models import Instance, Peer, ProfileLink
-from vpn.profiles.peer import NoAddress, render_profile
+from vpn.profiles.formats import files_beside
+from vpn.profiles.peer import NoAddress, NoFamily, Rendered, render_profile
+from vpn.profiles.router import ProfileFile
 
 # Short against a handshake, long against a query: what the hub confirms is handed out at once.
 _POLL_SECONDS: Final = 0.01
 _JOINED = ("instance__region", "instance__server", "member__user", "site")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which of a peer's files is wanted.
+
+    `format` is one of `vpn.profiles.formats`. Without it that is the plain profile, or where `own` is true what the
+    device itself takes: for a router the file of its platform. `family` (4 or 6) says by which of the hub's addresses
+    the device should find it.
+    """
+
+    format: str = ""
+    own: bool = False
+    family: int | None = None
+
+
+class NotOffered(Exception):
+    """There is no such file for this peer: `field` of what was wanted is at fault."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field, self.message = field, message
 
 
 @dataclass(frozen=True)
@@ -72,15 +96,15 @@ class LinkNotFound(Exception):
     """No such share token, or it was used, or its time is over."""
 
 
-def deliver_profile(peer: Peer, wait_seconds: float = 5.0) -> Delivery:
+def deliver_profile(peer: Peer, wait_seconds: float = 5.0, wanted: Wanted = Wanted()) -> Delivery:
     """The peer's profile with its keys; waits for the hub to have the peer, and remembers what was delivered.
 
-    Raises HubNotReady, PeerNotAdmitted for a peer that is disabled or whose time is over, or HubGoing.
+    Raises HubNotReady, PeerNotAdmitted for a peer that is disabled or whose time is over, HubGoing, or NotOffered.
     """
     try:
         ready = _wait_until_on_hub(peer.pk, wait_seconds)
         with transaction.atomic():
-            return _deliver(_lock(ready.pk))
+            return _deliver(_lock(ready.pk), wanted)
     except (Peer.DoesNotExist, Instance.DoesNotExist):
         raise NotPossible("This peer was deleted meanwhile.") from None
 
@@ -111,20 +135,21 @@ def revoke_link(peer: Peer) -> None:
     ProfileLink.objects.filter(peer=peer).delete()
 
 
-def redeem_link(token: str, wait_seconds: float = 5.0) -> Delivery:
-    """The profile behind a share token, once; raises LinkNotFound, or HubNotReady with the token unspent."""
-    return _redeem(token, wait_seconds, _spend)
+def redeem_link(token: str, wait_seconds: float = 5.0, wanted: Wanted = Wanted()) -> Delivery:
+    """The profile behind a share token, once; raises LinkNotFound, or HubNotReady or NotOffered, the token unspent."""
+    return _redeem(token, wait_seconds, wanted, _spend)
 
 
-def open_link(token: str, browser: str, wait_seconds: float = 5.0) -> Delivery:
+def open_link(token: str, browser: str, wait_seconds: float = 5.0, wanted: Wanted = Wanted()) -> Delivery:
     """The profile behind a share token, for the first browser alone, which may come back for SHARE_WINDOW seconds.
 
-    `browser` is a secret that only this browser has. Raises LinkNotFound, or HubNotReady with the token unspent.
+    `browser` is a secret that only this browser has. Raises LinkNotFound, or HubNotReady or NotOffered with the token
+    unspent.
     """
-    return _redeem(token, wait_seconds, lambda token: _open(token, browser))
+    return _redeem(token, wait_seconds, wanted, lambda token: _open(token, browser))
 
 
-def _redeem(token: str, wait_seconds: float, take: Callable[[str], int]) -> Delivery:
+def _redeem(token: str, wait_seconds: float, wanted: Wanted, take: Callable[[str], int]) -> Delivery:
     peer_id = _links(token).values_list("peer_id", flat=True).first()
     if peer_id is None:
         raise LinkNotFound
@@ -134,7 +159,7 @@ def _redeem(token: str, wait_seconds: float, take: Callable[[str], int]) -> Deli
             locked = _lock(ready.pk)
             if not take(token):
                 raise LinkNotFound
-            return _deliver(locked)
+            return _deliver(locked, wanted)
     except (Peer.DoesNotExist, PeerNotAdmitted, HubGoing):
         raise LinkNotFound from None
 
@@ -192,15 +217,30 @@ def _lock(peer_id: UUID) -> Peer:
     return Peer.objects.select_related(*_JOINED).get(pk=peer_id)
 
 
-def _deliver(peer: Peer) -> Delivery:
+def _deliver(peer: Peer, wanted: Wanted) -> Delivery:
     _refuse_useless(peer)
     if not peer.is_on_hub:
         raise HubNotReady
     try:
-        profile = render_profile(peer)
+        profile = render_profile(peer, family=wanted.family)
+        chosen = _chosen(peer, profile, wanted)
     except NoAddress:
         raise HubNotReady from None
+    except NoFamily as refusal:
+        raise NotOffered("family", str(refusal)) from None
     Peer.objects.filter(pk=peer.pk).update(
         delivered_digest=profile.digest, delivered_host=profile.host, delivered_at=timezone.now()
     )
-    return Delivery(filename=profile.filename, content=profile.content, content_type=profile.content_type)
+    return Delivery(filename=chosen.filename, content=chosen.content, content_type=chosen.content_type)
+
+
+def _chosen(peer: Peer, plain: Rendered, wanted: Wanted) -> Rendered | ProfileFile:
+    """The file that is wanted. Raises NotOffered."""
+    if not wanted.format and not wanted.own:
+        return plain
+    files = files_beside(peer, plain, wanted.family)
+    if not wanted.format:
+        return next(iter(files.values()))
+    if wanted.format not in files:
+        raise NotOffered("format", f"This peer has no file of this format. There are: {', '.join(files)}.")
+    return files[wanted.format]

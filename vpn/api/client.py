@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from django.http import HttpRequest, HttpResponse
-from ninja import Router
+from ninja import Query, Router, Schema
 from ninja.security import HttpBearer
+from pydantic import Field
 
 from portal.access import mark_checked
-from vpn.actions.profile import HubNotReady, LinkNotFound, redeem_link
+from vpn.actions.profile import HubNotReady, LinkNotFound, NotOffered, Wanted, redeem_link
 from vpn.api.answers import plain
 from vpn.api.documentation import PROFILE_AS_TEXT
-from vpn.api.errors import Refusal, not_found
+from vpn.api.errors import Refusal, invalid, not_found
 from vpn.api.schemas.base import ErrorOut, Out
 from vpn.api.throttling import count_wrong
+from vpn.profiles.router import TEXT
 
 router = Router(tags=["Profiles"])
 RETRY_AFTER = 2
@@ -24,6 +28,15 @@ class ProfileOut(Out):
     filename: str
     content_type: str
     content: str
+
+
+class ClientQuery(Schema):
+    """Which file is wanted, and which of the hub's addresses it should point to."""
+
+    format: str = Field(
+        "", max_length=40, description="One of the peer's formats; by default what its device or router takes."
+    )
+    family: Literal["4", "6"] | None = Field(None, description="The endpoint's, where the hub has both.")
 
 
 class ShareTokenAuth(HttpBearer):
@@ -46,14 +59,20 @@ class ShareTokenAuth(HttpBearer):
 @router.get(
     "/client",
     auth=ShareTokenAuth(),
-    response={200: ProfileOut, **dict.fromkeys((401, 404, 429, 503), ErrorOut)},
+    response={200: ProfileOut, **dict.fromkeys((401, 404, 422, 429, 503), ErrorOut)},
     openapi_extra=PROFILE_AS_TEXT,
     summary="Fetch a profile",
 )
-def fetch_profile(request: HttpRequest) -> HttpResponse:
-    """The profile, once: as `text/plain`, or as JSON where `Accept` asks for it. 503 leaves the token unspent."""
+def fetch_profile(request: HttpRequest, query: Query[ClientQuery]) -> HttpResponse:
+    """The profile, once: as `text/plain`, or as JSON where `Accept` asks for it.
+
+    422 and 503 leave the token unspent.
+    """
+    wanted = Wanted(query.format, own=True, family=int(query.family) if query.family else None)
     try:
-        delivery = redeem_link(request.auth)  # type: ignore[attr-defined]
+        delivery = redeem_link(request.auth, wanted=wanted)  # type: ignore[attr-defined]
+    except NotOffered as refusal:
+        raise invalid({refusal.field: [refusal.message]}) from None
     except LinkNotFound:
         count_wrong("wrong-share-token", request)
         return not_found()
@@ -63,7 +82,7 @@ def fetch_profile(request: HttpRequest) -> HttpResponse:
         return plain(
             ProfileOut(filename=delivery.filename, content_type=delivery.content_type, content=delivery.content)
         )
-    response = HttpResponse(delivery.content, content_type=delivery.content_type)
+    response = HttpResponse(delivery.content, content_type=TEXT)
     response["Content-Disposition"] = f'attachment; filename="{delivery.filename}"'
     return response
 

@@ -18,12 +18,13 @@ from vpn.api.answers import many, nothing, one
 from vpn.api.auth import member_of
 from vpn.api.bodies import read, read_change
 from vpn.api.documentation import answers, takes
-from vpn.api.errors import invalid
+from vpn.api.errors import Refusal, invalid
 from vpn.api.etag import unless_changed
 from vpn.api.idempotency import idempotent
 from vpn.api.paging import Page, page_of
 from vpn.api.plans import plan_of, wants_plan
 from vpn.api.schemas.peer import (
+    FormatOut,
     PeerChange,
     PeerCreate,
     PeerOut,
@@ -32,8 +33,10 @@ from vpn.api.schemas.peer import (
     show_peer,
 )
 from vpn.api.schemas.plan import PlanOut
+from vpn.choices import KeyCustody
 from vpn.models import Instance, Peer, Site
-from vpn.profiles.peer import profile_state, profile_states
+from vpn.profiles.formats import files_of
+from vpn.profiles.peer import NoAddress, profile_state, profile_states
 from vpn.views.peer_search import PeerSearch
 
 router = Router(tags=["Peers"])
@@ -167,6 +170,21 @@ def remove_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpR
             return plan_of(lambda: delete_peer(peer))
         delete_peer(peer)
     return nothing()
+
+
+@router.get(f"{PATH}/formats", response=answers({200: list[FormatOut]}, 404, 503), summary="List a peer's files")
+def list_formats(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
+    """The files that `GET /client?format=` can fetch for this peer; the first one is what it answers by itself."""
+    peer = _peer(member_of(request), instance_id, peer_id)
+    if peer.key_custody == KeyCustody.DESTROYED:
+        return many(FormatOut, [], "")
+    try:
+        files = files_of(peer)
+    except (NoAddress, ValueError):
+        # No server yet, or no certificate.
+        message = "The hub is being prepared, and its profiles with it. Try again in a moment."
+        raise Refusal(503, "hub-not-ready", message, headers={"Retry-After": "2"}) from None
+    return many(FormatOut, [FormatOut.of(file) for file in files.values()], "")
 
 
 @router.post(

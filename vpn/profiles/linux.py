@@ -74,7 +74,7 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
 
 def _forwarding(router: SiteRouter) -> ProfileFile:
     text = "net.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n"
-    return ProfileFile(f"90-{tag_of(router)}.conf", text, TEXT, "For sysctl: a router forwards")
+    return ProfileFile(f"90-{tag_of(router)}.conf", text, TEXT, "For sysctl: a router forwards", kind="sysctl")
 
 
 def _forwarding_step(router: SiteRouter) -> Step:

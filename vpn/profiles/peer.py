@@ -40,6 +40,13 @@ class NoAddress(Exception):
     """The instance's server has no public address yet, so no device could find it."""
 
 
+class NoFamily(Exception):
+    """The instance's server has no address of the family that was asked for."""
+
+    def __init__(self, family: int) -> None:
+        super().__init__(f"This hub has no IPv{family} address.")
+
+
 def site_subnets(instance: Instance) -> SiteSubnets:
     """What the sites of an instance advertise, by peer."""
     rows = instance.peers.admitted().filter(type=PeerType.SITE).values_list("pk", "subnets")
@@ -57,12 +64,16 @@ class Rendered:
     host: str
 
 
-def render_profile(peer: Peer, sites: SiteSubnets | None = None) -> Rendered:
-    """The file that the peer's device imports, with its keys; without `sites` they are looked up. Raises NoAddress."""
+def render_profile(peer: Peer, sites: SiteSubnets | None = None, family: int | None = None) -> Rendered:
+    """The file that the peer's device imports, with its keys; without `sites` they are looked up.
+
+    `family` (4 or 6) says by which of the hub's addresses the device should find it first; which one that is
+    outdates nothing. Raises NoAddress, or NoFamily where the hub has no address of that family.
+    """
     distinction = distinction_of(peer)
     sites = site_subnets(peer.instance) if sites is None else sites
     if peer.is_openvpn:
-        over_openvpn = openvpn_profile_of(peer)
+        over_openvpn = openvpn_profile_of(peer, family=family)
         return Rendered(
             filename=openvpn.filename(f"{peer.instance.hostname} {peer.relative_name}", distinction),
             content=openvpn.render(over_openvpn),
@@ -70,7 +81,7 @@ def render_profile(peer: Peer, sites: SiteSubnets | None = None) -> Rendered:
             digest=current_digest(peer, sites),
             host=over_openvpn.remotes[0][0],
         )
-    over_wireguard = profile_of(peer, sites=sites)
+    over_wireguard = profile_of(peer, sites=sites, family=family)
     return Rendered(
         filename=wireguard.filename(peer.instance.hostname, distinction),
         content=wireguard.render(over_wireguard),
@@ -94,7 +105,9 @@ def distinction_of(peer: Peer) -> str:
     return digits + _DIGITS[by_chance[0] % len(_DIGITS)] + _DIGITS[by_chance[1] % len(_DIGITS)]
 
 
-def profile_of(peer: Peer, *, with_key: bool = True, sites: SiteSubnets | None = None) -> WireGuardProfile:
+def profile_of(
+    peer: Peer, *, with_key: bool = True, sites: SiteSubnets | None = None, family: int | None = None
+) -> WireGuardProfile:
     """What a WireGuard device should import now; without `with_key` it holds no secret (for comparing).
 
     `sites` saves asking for the instance's subnets again where many profiles are compared. Raises NoAddress.
@@ -113,7 +126,7 @@ def profile_of(peer: Peer, *, with_key: bool = True, sites: SiteSubnets | None =
         mtu=instance.mtu,
         hub_public_key=instance.public_key,
         preshared_key=peer.preshared_key if with_key else "",
-        endpoint_host=_addresses(instance, needed=with_key)[0],
+        endpoint_host=_addresses(instance, needed=with_key, family=family)[0],
         endpoint_port=instance.wireguard_port,
         allowed_ips=routes_of(peer, site_subnets(instance) if sites is None else sites),
     )
@@ -124,10 +137,10 @@ def resolver_of(instance: Instance) -> tuple[IPv4Address, IPv6Address]:
     return instance.host_addresses(HUB_HOST)
 
 
-def openvpn_profile_of(peer: Peer, *, with_key: bool = True) -> OpenVPNProfile:
+def openvpn_profile_of(peer: Peer, *, with_key: bool = True, family: int | None = None) -> OpenVPNProfile:
     """What an OpenVPN device should import now; without `with_key` it holds no secret (for comparing)."""
     instance = peer.instance
-    hosts = _addresses(instance, needed=with_key)
+    hosts = _addresses(instance, needed=with_key, family=family)
     compat = peer.site is not None and peer.site.needs_compat
     ports = ((instance.compat_port, "tcp"),) if compat else tuple((instance.openvpn_port, by) for by in ("udp", "tcp"))
     return OpenVPNProfile(
@@ -145,11 +158,15 @@ def openvpn_profile_of(peer: Peer, *, with_key: bool = True) -> OpenVPNProfile:
     )
 
 
-def _addresses(instance: Instance, *, needed: bool) -> tuple[str, ...]:
+def _addresses(instance: Instance, *, needed: bool, family: int | None) -> tuple[str, ...]:
     addresses = instance.server.addresses if instance.server is not None else ()
     if needed and not addresses:
         raise NoAddress
-    return addresses or ("",)
+    if family is None or not addresses:
+        return addresses or ("",)
+    if all(ip_address(address).version != family for address in addresses):
+        raise NoFamily(family)
+    return tuple(sorted(addresses, key=lambda address: ip_address(address).version != family))
 
 
 def routes_of(peer: Peer, sites: SiteSubnets) -> tuple[Network, ...]:

@@ -47,6 +47,14 @@ class ProfileFile:
     content: str = field(repr=False)
     content_type: str
     title: str
+    # What `GET /client?format=` calls it, where that is not the ending of its name.
+    kind: str = ""
+
+    @property
+    def format(self) -> str:
+        """What `GET /client?format=` calls it, such as `rsc`, or `rsc-remove` for the one that takes `rsc` back."""
+        stem, _, ending = self.filename.rpartition(".")
+        return self.kind or (f"{ending}-remove" if stem.endswith("-remove") else ending)
 
 
 @dataclass(frozen=True)

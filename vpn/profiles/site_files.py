@@ -13,12 +13,12 @@ from vpn.validators import parse_network
 logger = logging.getLogger(__name__)
 
 
-def router_profile(peer: Peer) -> RouterProfile | None:
+def router_profile(peer: Peer, family: int | None = None) -> RouterProfile | None:
     """Files and steps for the site's platform, with the keys; None for clients, for the platform `other`, and where
-    the platform cannot hold what the row says. Raises NoAddress."""
+    the platform cannot hold what the row says. `family` is as in `render_profile`. Raises NoAddress, or NoFamily."""
     if peer.site is None:
         return None
-    profile = openvpn_profile_of(peer) if peer.is_openvpn else profile_of(peer)
+    profile = openvpn_profile_of(peer, family=family) if peer.is_openvpn else profile_of(peer, family=family)
     remote_networks = routes_of(peer, site_subnets(peer.instance))
     try:
         return router_files(peer.site.platform, profile, _router(peer, peer.site), remote_networks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
@@ -13,8 +13,9 @@ from django.views.decorators.http import require_http_methods
 from portal.access import get_member
 from portal.exceptions import Conflict
 from vpn.access import get_peer, may_fetch_profile
-from vpn.actions.profile import HubNotReady, deliver_profile
+from vpn.actions.profile import HubNotReady, NotOffered, Wanted, deliver_profile
 from vpn.models import Peer
+from vpn.views.profile_family import asked_family
 from vpn.views.profile_page import asked_file, never_stored, prefers_text, profile_context, wants_file
 
 RETRY_SECONDS = 5
@@ -33,9 +34,12 @@ def peer_profile(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not may_fetch_profile(member, peer):
         raise PermissionDenied("Only admins and its owner can fetch this profile.")
     try:
-        delivery = deliver_profile(peer, WAIT_SECONDS)
+        delivery = deliver_profile(peer, WAIT_SECONDS, Wanted(family=asked_family(request)))
     except Conflict as refusal:
         return _refused(request, peer, refusal)
+    except NotOffered:
+        # The hub has lost the address meanwhile.
+        raise Http404 from None
     if wants_file(request):
         return asked_file(request, peer, delivery)
     return never_stored(render(request, "vpn/profile.html", profile_context(request, peer, delivery)))

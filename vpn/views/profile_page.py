@@ -19,7 +19,7 @@ from vpn.profiles.peer import resolver_of
 from vpn.profiles.router import RouterProfile
 from vpn.profiles.routes import routed_networks, routes_sentence
 from vpn.profiles.site_files import router_profile
-from vpn.profiles.wireguard import endpoint
+from vpn.views.profile_family import asked_family, family_choice
 
 BINARY = "application/octet-stream"
 # What a browser calls itself, in the order in which to look: Android's says "Linux" too.
@@ -41,7 +41,7 @@ class Download:
 @sensitive_variables()
 def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dict[str, Any]:
     """What the page of a profile shows."""
-    router = router_profile(peer)
+    router = router_profile(peer, asked_family(request))
     return {
         "peer": peer,
         "instance": peer.instance,
@@ -55,7 +55,7 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
         "qr": _qr(delivery, peer),
         "routes_sentence": routes_sentence(peer),
         "routed_networks": routed_networks(peer),
-        "other_endpoint": _other_endpoint(peer),
+        "family_choice": family_choice(request, peer),
         "resolver": resolver_of(peer.instance),
         "names_domains": [peer.instance.full_hostname, *peer.instance.domains],
         "own_key": peer.key_custody == KeyCustody.DEVICE,
@@ -69,7 +69,7 @@ def asked_file(request: HttpRequest, peer: Peer, delivery: Delivery) -> HttpResp
     name = request.POST.get("file", "")
     if not name:
         return _attachment(request, Download(delivery.filename, delivery.content, delivery.content_type))
-    for file in _files(router_profile(peer)):
+    for file in _files(router_profile(peer, asked_family(request))):
         if file.filename == name:
             return _attachment(request, file)
     raise Http404
@@ -104,14 +104,6 @@ def _router_note(peer: Peer) -> str:
     if peer.site is None:
         return ""
     return capability(peer.site.platform, peer.protocol, peer.site.platform_version).note
-
-
-def _other_endpoint(peer: Peer) -> str:
-    """Where else a WireGuard device finds the hub, whose file has room for one place; "" where there is none."""
-    server = peer.instance.server
-    if peer.is_openvpn or server is None or len(server.addresses) < 2:
-        return ""
-    return endpoint(server.addresses[1], peer.instance.wireguard_port)
 
 
 @sensitive_variables()

@@ -23,11 +23,12 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
 from portal.access import checks_itself
-from vpn.actions.profile import Delivery, HubNotReady, LinkNotFound, find_link, open_link
+from vpn.actions.profile import Delivery, HubNotReady, LinkNotFound, NotOffered, Wanted, find_link, open_link
 from vpn.api.errors import Refusal
 from vpn.api.throttling import count_wrong
 from vpn.constants import SHARE_WINDOW
 from vpn.models import Peer, ProfileLink
+from vpn.views.profile_family import asked_family
 from vpn.views.profile_page import (
     asked_file,
     never_stored,
@@ -77,9 +78,9 @@ def shared_profile(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "vpn/shared_offer.html", _offer_context(request, link))
     browser = browser or secrets.token_urlsafe(32)
     try:
-        delivery = open_link(token, browser, WAIT_SECONDS)
+        delivery = open_link(token, browser, WAIT_SECONDS, Wanted(family=asked_family(request)))
         response = _reveal(request, peer, delivery, link.expires_at if is_open else None)
-    except (LinkNotFound, Http404):
+    except (LinkNotFound, NotOffered, Http404):
         return _ended(request)
     except HubNotReady as refusal:
         return _not_yet(request, refusal)

@@ -45,6 +45,7 @@ CALLS = (
     Call("DELETE", PEER, 403, 404, 404),
     Call("POST", PEER + "/token", 403, 404, 404),
     Call("DELETE", PEER + "/token", 403, 404, 404),
+    Call("GET", PEER + "/formats", 200, 404, 404),
     Call("POST", PEER + "/rotate", 403, 404, 404),
     Call("GET", "/sites", 200, 403, 200),
     Call("POST", "/sites", 403, 403, 400),

@@ -11,6 +11,7 @@ from pydantic import Field
 from vpn.api.schemas.base import Flag, In, Moment, Out, Text
 from vpn.choices import KeyCustody, PeerType, ProfileState
 from vpn.models import Peer
+from vpn.profiles.router import ProfileFile
 
 
 class PeerCreate(In):
@@ -92,6 +93,19 @@ class PeerWithTokenOut(PeerOut):
 
     token: str
     token_ttl: int = Field(description="Seconds.")
+
+
+class FormatOut(Out):
+    """A file that a peer can have: `GET /client?format=` fetches it."""
+
+    format: str
+    filename: str
+    content_type: str
+
+    @classmethod
+    def of(cls, file: ProfileFile) -> FormatOut:
+        """What is said of a file, without its content."""
+        return cls(format=file.format, filename=file.filename, content_type=file.content_type)
 
 
 class TokenOut(Out):

@@ -1,0 +1,144 @@
+"""The files that a peer can have: listed, and fetched by format and family."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from portal.models import Membership
+from tests.factories import settle
+from tests.vpn.api.caller import Caller, refused, told
+from tests.vpn.api.test_client import make_token, path_of
+from vpn.actions import profile
+from vpn.actions.peer import create_client_peer, create_site_peer
+from vpn.actions.site import create_site
+from vpn.choices import KeyCustody, Platform, ProfileState, Protocol
+from vpn.models import Instance, Peer, ProfileLink, Server
+from vpn.profiles.peer import profile_state
+
+V4, V6 = "203.0.113.1", "2001:db8::1"
+FIRST = {
+    ("routeros7", "wireguard"): "rsc",
+    ("routeros7", "openvpn"): "rsc",
+    ("routeros6", "openvpn"): "rsc",
+    ("openwrt", "wireguard"): "uci",
+    ("vyos", "wireguard"): "vyos",
+    ("linux", "wireguard"): "conf",
+    ("linux", "openvpn"): "conf",
+    ("opnsense", "wireguard"): "conf",
+    ("opnsense", "openvpn"): "ovpn",
+    ("pfsense", "wireguard"): "conf",
+    ("other", "wireguard"): "conf",
+    ("other", "openvpn"): "ovpn",
+}
+CARRIED = [
+    (one, over) for one in Platform.values for over in Protocol.values if (one, over) != ("routeros6", "wireguard")
+]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits for a hub that will not come."""
+    monkeypatch.setattr("vpn.api.client.redeem_link", partial(profile.redeem_link, wait_seconds=0))
+
+
+def a_site(instance: Instance, admin: Membership, platform: str, protocol: str) -> Peer:
+    site = create_site(admin, name="Plant", platform=platform, subnets=["10.1.0.0/24"])
+    peer = create_site_peer(instance, site=site, subnets=["10.1.0.0/24"], protocol=protocol)
+    settle(instance)
+    return peer
+
+
+def at_both(instance: Instance) -> None:
+    """As if the hub's server had both families."""
+    Server.objects.update(address=V4, address_v6=V6)
+    settle(instance)
+
+
+@pytest.mark.parametrize(("platform", "protocol"), CARRIED)
+def test_every_file_that_is_listed_can_be_fetched(
+    api: Caller, instance: Instance, admin: Membership, platform: str, protocol: str
+) -> None:
+    peer = a_site(instance, admin, platform, protocol)
+    listed = told(api.get(f"{path_of(peer)}/formats"), 200)
+    formats = [each["format"] for each in listed]
+    assert len(set(formats)) == len(formats)
+    assert {"wireguard": "conf", "openvpn": "ovpn"}[protocol] in formats
+    assert formats[0] == FIRST.get((platform, protocol), formats[0])
+    for each in listed:
+        assert list(each) == ["format", "filename", "content_type"]
+        response = Caller(make_token(api, peer)).get(f"/client?format={each['format']}")
+        assert (response.status_code, response["Content-Type"]) == (200, "text/plain; charset=utf-8")
+        assert response["Content-Disposition"] == f'attachment; filename="{each["filename"]}"'
+        assert response.content
+    default = Caller(make_token(api, peer)).get("/client", Accept="application/json")
+    assert told(default, 200)["filename"] == listed[0]["filename"]
+
+
+def test_a_routers_script_comes_by_its_format(api: Caller, instance: Instance, admin: Membership) -> None:
+    peer = a_site(instance, admin, "routeros7", "wireguard")
+    script = Caller(make_token(api, peer)).get("/client?format=rsc").content.decode()
+    assert "/interface/wireguard" in script or "/interface wireguard" in script
+    assert peer.private_key in script
+    plain = Caller(make_token(api, peer)).get("/client?format=conf").content.decode()
+    assert f"PrivateKey = {peer.private_key}\n" in plain
+
+
+def test_networkds_files_come_by_their_formats(api: Caller, instance: Instance, admin: Membership) -> None:
+    peer = a_site(instance, admin, "linux", "wireguard")
+    for wanted, words in (("netdev", "[WireGuardPeer]"), ("network", "[Route]"), ("sysctl", "ip_forward")):
+        assert words in Caller(make_token(api, peer)).get(f"/client?format={wanted}").content.decode()
+
+
+@pytest.mark.parametrize("wanted", ["rsc", "RSC", "..", "conf,rsc", "own", "%00"])
+def test_a_format_that_there_is_not_is_named_and_leaves_the_token(api: Caller, client_peer: Peer, wanted: str) -> None:
+    settle(client_peer.instance)
+    token = make_token(api, client_peer)
+    body = refused(Caller(token).get(f"/client?format={wanted}"), 422)
+    assert list(body["errors"]) == ["format"]
+    assert "conf" in body["errors"]["format"][0]
+    assert Caller(token).get("/client?format=conf").status_code == 200
+
+
+def test_a_device_over_openvpn_has_one_file(api: Caller, instance: Instance, member: Membership) -> None:
+    peer = create_client_peer(instance, member=member, protocol=Protocol.OPENVPN)
+    settle(instance)
+    assert [each["format"] for each in told(api.get(f"{path_of(peer)}/formats"), 200)] == ["ovpn"]
+
+
+def test_a_key_that_was_destroyed_is_in_no_file(api: Caller, client_peer: Peer) -> None:
+    Peer.objects.update(key_custody=KeyCustody.DESTROYED, private_key_sealed="")
+    assert told(api.get(f"{path_of(client_peer)}/formats"), 200) == []
+
+
+@pytest.mark.parametrize(("family", "endpoint"), [("", V4), ("4", V4), ("6", f"[{V6}]")])
+def test_a_family_chooses_the_endpoint_and_outdates_nothing(
+    api: Caller, client_peer: Peer, family: str, endpoint: str
+) -> None:
+    at_both(client_peer.instance)
+    query = f"?family={family}" if family else ""
+    text = Caller(make_token(api, client_peer)).get(f"/client{query}").content.decode()
+    assert f"Endpoint = {endpoint}:{client_peer.instance.wireguard_port}\n" in text
+    fresh = Peer.objects.select_related("instance__server", "member__user").get(pk=client_peer.pk)
+    assert profile_state(fresh) == ProfileState.CURRENT
+
+
+@pytest.mark.parametrize("protocol", Protocol.values)
+def test_a_routers_file_follows_the_family_as_well(
+    api: Caller, instance: Instance, admin: Membership, protocol: str
+) -> None:
+    peer = a_site(instance, admin, "linux", protocol)
+    at_both(instance)
+    text = Caller(make_token(api, peer)).get("/client?format=conf&family=6").content.decode()
+    first = text.index(V6)
+    assert first < text.index(V4) if protocol == "openvpn" else V4 not in text
+
+
+def test_a_family_that_the_hub_lacks_is_named_and_leaves_the_token(api: Caller, client_peer: Peer) -> None:
+    settle(client_peer.instance)
+    token = make_token(api, client_peer)
+    for family in ("6", "5", "v6"):
+        assert list(refused(Caller(token).get(f"/client?family={family}"), 422)["errors"]) == ["family"]
+    assert ProfileLink.objects.filter(peer=client_peer).exists()
+    assert Caller(token).get("/client?family=4").status_code == 200

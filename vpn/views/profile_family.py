@@ -1,0 +1,62 @@
+"""By which of the hub's addresses a WireGuard device finds it, whose file has room for one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+
+from django.http import HttpRequest
+
+from vpn.models import Peer
+from vpn.profiles.wireguard import endpoint
+
+
+@dataclass(frozen=True)
+class FamilyChoice:
+    """The address family of a file's endpoint, the other one that there is, and a hint where that may be better."""
+
+    family: int
+    endpoint: str
+    other_family: int
+    hint: str
+
+
+def asked_family(request: HttpRequest) -> int | None:
+    """The family that the form asks for; None where it asks for none."""
+    return {"4": 4, "6": 6}.get(request.POST.get("family", ""))
+
+
+def family_choice(request: HttpRequest, peer: Peer) -> FamilyChoice | None:
+    """The choice that the reader has; None for OpenVPN, whose file lists all addresses, and where there is one."""
+    server = peer.instance.server
+    if peer.is_openvpn or server is None or len(server.addresses) < 2:
+        return None
+    by_family = {ip_address(address).version: address for address in server.addresses}
+    family = asked_family(request) or ip_address(server.addresses[0]).version
+    other = 10 - family
+    if family not in by_family or other not in by_family:
+        return None
+    port = peer.instance.wireguard_port
+    return FamilyChoice(
+        family=family,
+        endpoint=endpoint(by_family[family], port),
+        other_family=other,
+        hint=_hint(request, other),
+    )
+
+
+def _hint(request: HttpRequest, other: int) -> str:
+    if _reader_family(request) != other:
+        return ""
+    return f"You are reading this over IPv{other}: if the device is on this network, IPv{other} is known to work there."
+
+
+def _reader_family(request: HttpRequest) -> int | None:
+    """The family over which the reader came; None on the portal's own machine."""
+    try:
+        address = ip_address(request.META.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return 4
+    return None if address.is_loopback else address.version
