@@ -117,6 +117,8 @@ def record_observation(instance_id: UUID, report: HubReport) -> list[tuple[UUID,
     record_devices(instance_id, seen_at.arrived, seen_at.heard)
     if report.families is not None:
         _note_families(instance_id, report.families)
+    if report.upstreams is not None:
+        _note_upstreams(instance_id, report.upstreams)
     return arrived
 
 
@@ -160,6 +162,14 @@ def _note_families(instance_id: UUID, families: list[str]) -> None:
     """Note on the server which families it has a way out for; nothing is written where that is known."""
     found = {"carries_ipv4": "ipv4" in families, "carries_ipv6": "ipv6" in families}
     Server.objects.filter(instances=instance_id).exclude(**found).update(**found)
+
+
+def _note_upstreams(instance_id: UUID, answers: dict[str, bool]) -> None:
+    """Note which of the hub's resolvers do not answer; nothing is written where that is known."""
+    silent = sorted(server for server, answered in answers.items() if not answered)
+    rows = Instance.objects.filter(pk=instance_id)
+    if rows.values_list("silent_resolvers", flat=True).first() not in (silent, None):
+        rows.update(silent_resolvers=silent)
 
 
 _OBSERVED = [

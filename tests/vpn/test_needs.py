@@ -14,9 +14,11 @@ from portal.models import Membership, Organization
 from tests.factories import an_admin, make_client_peer, make_instance, make_site, make_site_peer, settle
 from tests.vpn.api.caller import Caller
 from vpn.actions.profile import deliver_profile
+from vpn.agent.report import HubReport, ReportInvalidError, parse_report
 from vpn.choices import InstanceState, OperationKind, Protocol
 from vpn.models import Instance, ListenerProof, Operation, Peer, Server
 from vpn.needs import Code, hubs_health, needs_of, needs_of_all
+from vpn.observed import record_observation
 
 pytestmark = pytest.mark.django_db
 
@@ -228,3 +230,26 @@ def test_health_counts_hubs_and_names_none(client: Client, organization: Organiz
     make_instance(organization)
     walled_off(instance)
     assert hubs_health() == "1 of 2 hubs need someone: 1 not reachable from outside."
+
+
+def test_what_the_hub_says_of_its_resolvers_becomes_a_need_and_goes_again(organization: Organization) -> None:
+    instance = make_instance(organization)
+
+    def told(answers: dict[str, bool] | None) -> list[str]:
+        report = HubReport(instance.hub, 1, 1, "", alive=True, observed_at=0.0, upstreams=answers)
+        record_observation(instance.pk, report)
+        instance.refresh_from_db()
+        return [need.code for need in needs_of(instance)]
+
+    first, second = instance.public_dns
+    assert told({first: False, second: True}) == []
+    assert told({first: False, second: False}) == [Code.RESOLVER_SILENT]
+    assert told(None) == [Code.RESOLVER_SILENT], "not known just now"
+    assert told({first: True, second: False}) == []
+
+
+@pytest.mark.parametrize("answers", [[], {"x y": True}, {"9.9.9.9\n": True}, {str(n): True for n in range(1000)}])
+def test_what_a_server_makes_up_about_resolvers_is_refused(answers: object) -> None:
+    report = HubReport("abcdefghij", 1, 1, "", alive=True, observed_at=0.0).document()
+    with pytest.raises(ReportInvalidError):
+        parse_report({**report, "upstreams": answers})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from vpn.agent.command import Place
 from vpn.agent.names import Names
 from vpn.agent.state import State
+from vpn.agent.upstreams import Upstreams
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Host:
     state: State
     # By hub, from when on (time.monotonic) somebody else's changes may be looked for again: see `drift`.
     looks: dict[str, float] = field(default_factory=dict)
+    upstreams: Upstreams = field(default_factory=Upstreams)
 
     def names(self, hub: str) -> Names:
         """Return the names of a hub's parts here."""

@@ -10,6 +10,7 @@ from typing import Any, Final, TypedDict
 COMPONENTS: Final = ("namespace", "wireguard", "openvpn", "routing", "firewall", "egress", "dns")
 FAMILIES: Final = ("ipv4", "ipv6")
 _MAXIMUM_RULES: Final = 10_000
+_MOST_UPSTREAMS: Final = 64
 _MOST_DRIFT: Final = 20
 _LONGEST_TEXT: Final = 200
 MAXIMUM_PEERS: Final = 70_000  # a /16 pool has 65,534 addresses
@@ -17,6 +18,7 @@ _MAXIMUM_COUNTER: Final = 2**63 - 1
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 _ENDPOINT = re.compile(r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9a-f:.]{2,45}(?:%[A-Za-z0-9_.-]{1,15})?\]):[0-9]{1,5}")
+_SERVER = re.compile(r"[0-9a-f:.]{2,45}")
 _HUB = re.compile(r"[a-z][a-z0-9]{9}")
 _PEER = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LISTENERS: Final = ("udp", "tcp", "compat")
@@ -96,7 +98,8 @@ class HubReport:
     between two specs. `changed` has one entry per component. `observed_at` is Unix time. In the answer to `status`
     alone there are `peers` (by public key), those that were ever heard from over WireGuard, and `sessions` (by the
     peer's id), those that are connected over OpenVPN, `hits` (packets by the rule's id), `drift` (what somebody else
-    changed on the server, in words), and `families` (`ipv4`, `ipv6`: which of them the server has a way out for).
+    changed on the server, in words), `families` (`ipv4`, `ipv6`: which of them the server has a way out for), and
+    `upstreams` (by the address of each resolver that the hub asks: did it answer lately?).
     """
 
     hub: str
@@ -112,6 +115,7 @@ class HubReport:
     hits: dict[str, int] | None = None
     drift: list[str] | None = None
     families: list[str] | None = None
+    upstreams: dict[str, bool] | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the report as JSON data."""
@@ -129,7 +133,7 @@ class HubReport:
             document["peers"] = {key: peer.document() for key, peer in self.peers.items()}
         if self.sessions is not None:
             document["sessions"] = {peer_id: session.document() for peer_id, session in self.sessions.items()}
-        plain = {"hits": self.hits, "drift": self.drift, "families": self.families}
+        plain = {"hits": self.hits, "drift": self.drift, "families": self.families, "upstreams": self.upstreams}
         return document | {name: value for name, value in plain.items() if value is not None}
 
 
@@ -161,6 +165,7 @@ def parse_report(document: object) -> HubReport:
         hits=_hits(document["hits"]) if "hits" in document else None,
         drift=_drift(document["drift"]) if "drift" in document else None,
         families=_families(document["families"]) if "families" in document else None,
+        upstreams=_upstreams(document["upstreams"]) if "upstreams" in document else None,
     )
 
 
@@ -220,6 +225,14 @@ def _families(document: object) -> list[str]:
     if not isinstance(document, list):
         raise ReportInvalidError("families is a list")
     return [family for family in FAMILIES if family in document]
+
+
+def _upstreams(document: object) -> dict[str, bool]:
+    if not isinstance(document, dict) or len(document) > _MOST_UPSTREAMS:
+        raise ReportInvalidError(f"upstreams is an object with at most {_MOST_UPSTREAMS} entries")
+    if not all(isinstance(server, str) and _SERVER.fullmatch(server) for server in document):
+        raise ReportInvalidError("upstreams has an answer under each server's address")
+    return {server: answers is True for server, answers in document.items()}
 
 
 def _endpoint(value: object) -> str | None:

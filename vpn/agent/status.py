@@ -9,7 +9,9 @@ from vpn.agent import drift
 from vpn.agent.components import dns, egress, firewall, namespace, openvpn, wireguard
 from vpn.agent.errors import UNKNOWN_HUB, AgentError
 from vpn.agent.host import Host
+from vpn.agent.names import Names
 from vpn.agent.report import HubReport
+from vpn.agent.spec import HubSpec
 
 
 def status(host: Host, hub: str, with_peers: bool = True) -> HubReport:
@@ -35,5 +37,13 @@ def status(host: Host, hub: str, with_peers: bool = True) -> HubReport:
         hits=firewall.hits(names, saved.spec) if with_peers else None,
         drift=drift.find(host, hub, device) if alive and device else None,
         families=egress.families(host.place) if with_peers else None,
+        upstreams=_upstreams(host, names, saved.spec) if alive and with_peers else None,
     )
     return replace(report, duration_ms=round((time.monotonic() - started) * 1000, 3))
+
+
+def _upstreams(host: Host, names: Names, spec: HubSpec) -> dict[str, bool] | None:
+    """Return which of the resolvers that the hub asks answered lately, None while that is not known."""
+    if spec.resolver is None:
+        return None
+    return host.upstreams.answers(names.hub, names.netns, spec.resolver.upstreams)
