@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import allauth.account.admin  # noqa: F401 - registers what is taken out below
 import django.contrib.auth.admin  # noqa: F401
 from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
-from django.contrib import admin
+from django.conf import settings
+from django.contrib import admin, messages
 from django.contrib.auth import models as auth_models
 from django.db import transaction
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.cache import add_never_cache_headers
 
-from portal.actions.member import follow_name, lock_organizations_of
+from portal.actions.member import follow_name, lock_organizations_of, one_time_link
+from portal.actions.organization import invite_admin, needs_admin
+from portal.exceptions import Conflict, InvalidInput
+from portal.forms.organization import StaffOrganizationChangeForm, StaffOrganizationForm
 from portal.models import Group, Mail, Membership, Organization, User
 from portal.signals import membership_changed
 
@@ -49,6 +57,58 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
     readonly_fields = ("id", "created_at")
     prepopulated_fields = {"slug": ("name",)}
     inlines = (MembershipInline,)
+
+    def get_fields(self, request: HttpRequest, obj: Organization | None = None) -> tuple[str, ...]:
+        """Who is invited is asked where there is no admin: of a new organization, or where the first never came."""
+        own = ("id", "name", "slug", "created_at") if obj else ("name", "slug")
+        return (*own, "admin_email", "admin_name") if obj is None or needs_admin(obj) else own
+
+    def get_form(
+        self, request: HttpRequest, obj: Organization | None = None, change: bool = False, **kwargs: Any
+    ) -> type[ModelForm[Organization]]:
+        """A new organization needs its admin; for one that is there it is an offer."""
+        if obj is None:
+            form: type[ModelForm[Organization]] = StaffOrganizationForm
+        else:
+            form = StaffOrganizationChangeForm if needs_admin(obj) else ModelForm
+        return super().get_form(request, obj, change=change, form=form, **kwargs)
+
+    def save_related(self, request: HttpRequest, form: ModelForm[Organization], formsets: Any, change: bool) -> None:
+        """Invite the admin in the same transaction as the organization."""
+        super().save_related(request, form, formsets, change)
+        if email := form.cleaned_data.get("admin_email"):
+            try:
+                invited = invite_admin(form.instance, email, form.cleaned_data.get("admin_name", ""))
+            except (Conflict, InvalidInput) as refusal:
+                self.message_user(request, str(refusal), messages.ERROR)
+            else:
+                form.instance._invited = invited  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def response_add(
+        self, request: HttpRequest, obj: Organization, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """The admin's link, this once."""
+        return self._link_of_invited(request, obj) or super().response_add(request, obj, post_url_continue)
+
+    def response_change(self, request: HttpRequest, obj: Organization) -> HttpResponse:
+        """The same, where an admin was invited."""
+        return self._link_of_invited(request, obj) or super().response_change(request, obj)
+
+    def _link_of_invited(self, request: HttpRequest, obj: Organization) -> HttpResponse | None:
+        invited = getattr(obj, "_invited", None)
+        if invited is None:
+            return None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Link for {invited.label}",
+            "organization": obj,
+            "person": invited,
+            "link": one_time_link(invited),
+            "until": timezone.now() + timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT),
+        }
+        response = TemplateResponse(request, "admin/portal/organization/link.html", context)
+        add_never_cache_headers(response)
+        return response
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """An organization's tunnels are taken down first, one by one, by its admins."""

@@ -18,6 +18,7 @@ urlpatterns = [
     path("accounts/link/", sign_in_link.account_link_use, name="account_link_use"),
     path("accounts/link/<str:token>/", sign_in_link.account_link, name="account_link"),
     path("organization/", organization.organization_switch, name="organization_switch"),
+    path("settings/", organization.organization_settings, name="organization_settings"),
     path("people/", people.people, name="people"),
     path("people/new/", people.person_new, name="person_new"),
     path("people/groups/", group.groups, name="groups"),

@@ -37,6 +37,14 @@ def clean_name(name: str) -> str:
     return text
 
 
+def clean_organization_name(name: str) -> str:
+    """An organization's name on one line. Raises InvalidInput."""
+    text = clean_name(name)
+    if not text:
+        raise InvalidInput.in_field("name", f"Enter a name of at most {NAME_LENGTH} characters.")
+    return text
+
+
 def clean_group_name(name: str) -> str:
     """A group's name on one line. Raises InvalidInput."""
     text = name.strip()

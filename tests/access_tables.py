@@ -31,6 +31,8 @@ GET  account_link_use                   404    404     404   404      404   404
 POST account_link_use                   404    404     404   404      404   404
 GET  organization_switch                302    405     405   405      405   405
 POST organization_switch                302    302     302   302      404   404
+GET  organization_settings              302    403     200   200      200   404
+POST organization_settings              302    403     403   302      302   404
 
 GET  people                             302    403     200   200      200   404
 POST people                             302    405     405   405      405   405

@@ -188,6 +188,7 @@ def _form_of(world: World, name: str) -> dict[str, Any]:
     """What the page's own form would send; the others need nothing."""
     forms: dict[str, dict[str, Any]] = {
         "organization_switch": {"organization": str(world.organization.pk)},
+        "organization_settings": {"name": "Acme GmbH"},
         "person_new": {"email": "new@example.org", "name": "", "role": "member"},
         "person": {"name": "Anna", "role": "auditor", "active": "true"},
         "group_new": {"name": "Support"},

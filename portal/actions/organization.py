@@ -1,12 +1,16 @@
-"""Organizations come into being with an admin."""
+"""Organizations come into being with an admin, and are renamed by one."""
 
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.crypto import get_random_string
 from django.utils.text import slugify
 
+from portal.actions.member import add_member
+from portal.exceptions import NotPossible
 from portal.models import Membership, MembershipState, Organization, Role, User
+from portal.validators import clean_organization_name
 
 _SLUG_LENGTH = 40
 _SUFFIX_LENGTH = 6
@@ -19,6 +23,37 @@ def create_organization(name: str, owner: User) -> Membership:
         return Membership.objects.create(
             organization=organization, user=owner, role=Role.ADMIN, state=MembershipState.ACTIVE
         )
+
+
+def rename_organization(organization: Organization, name: str) -> None:
+    """Give an organization another name; its slug stays. Raises InvalidInput."""
+    organization.name = clean_organization_name(name)
+    organization.save(update_fields=["name"])
+
+
+def needs_admin(organization: Organization) -> bool:
+    """Is there no admin who can sign in, so that only the portal's staff can invite one?"""
+    return not _admins(organization).filter(state=MembershipState.ACTIVE, user__is_active=True).exists()
+
+
+def invite_admin(organization: Organization, email: str, name: str = "") -> Membership:
+    """Invite an admin into an organization that has none, or invite one anew who never came.
+
+    They come in with `one_time_link`. Raises NotPossible where there is an admin: then it is theirs to invite people.
+    """
+    with transaction.atomic():
+        Organization.objects.select_for_update().get(pk=organization.pk)
+        if not needs_admin(organization):
+            raise NotPossible(
+                f"{organization.name} has an admin.", field="email", next_step="They add people on their People page."
+            )
+        invited = _admins(organization).filter(state=MembershipState.INVITED, user__email__iexact=email.strip())
+        return invited.first() or add_member(organization, email=email, name=name, role=Role.ADMIN)
+
+
+def _admins(organization: Organization) -> QuerySet[Membership]:
+    found = Membership.objects.filter(organization=organization, role=Role.ADMIN)
+    return found.select_related("user", "organization")
 
 
 def _free_slug(name: str) -> str:

@@ -1,12 +1,18 @@
-"""Which of their organizations somebody works in."""
+"""Which of their organizations somebody works in, and the settings of that one."""
 
 from __future__ import annotations
 
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.views.decorators.http import require_POST
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
 
-from portal.access import SESSION_KEY, home_of, mark_checked, memberships_of
+from portal.access import SESSION_KEY, get_admin, get_reader, home_of, mark_checked, memberships_of
+from portal.actions.organization import rename_organization
+from portal.exceptions import InvalidInput
+from portal.forms.organization import OrganizationForm
+from portal.forms.refusal import show_refusal
+from portal.models import Organization
 
 
 @require_POST
@@ -19,3 +25,27 @@ def organization_switch(request: HttpRequest) -> HttpResponse:
         raise Http404
     request.session[SESSION_KEY] = wanted
     return redirect(home_of(chosen))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def organization_settings(request: HttpRequest) -> HttpResponse:
+    """The organization's name: admins change it, auditors read it."""
+    member = get_admin(request) if request.method == "POST" else get_reader(request)
+    initial = {"name": member.organization.name}
+    form = OrganizationForm(request.POST if request.method == "POST" else None, initial=initial)
+    form.fields["name"].disabled = not member.is_admin
+    if request.method == "POST" and form.is_valid() and _rename(member.organization, form):
+        messages.success(request, f"{member.organization.name} is saved.")
+        return redirect("organization_settings")
+    return render(request, "portal/organization.html", {"form": form})
+
+
+def _rename(organization: Organization, form: OrganizationForm) -> bool:
+    try:
+        # A row of its own: where the name is refused, the page's frame shows the one that stays.
+        rename_organization(Organization.objects.get(pk=organization.pk), form.cleaned_data["name"])
+    except InvalidInput as refusal:
+        show_refusal(form, refusal)
+        return False
+    organization.refresh_from_db()
+    return True
