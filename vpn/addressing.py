@@ -296,9 +296,15 @@ def sort_networks(networks: Iterable[Network]) -> list[Network]:
 
 
 def split_tunnel_routes(
-    pool_v4: IPv4Network, pool_v6: IPv6Network, subnets: Iterable[Network], pushed: Iterable[Network]
+    pool_v4: IPv4Network,
+    pool_v6: IPv6Network,
+    subnets: Iterable[Network],
+    pushed: Iterable[Network],
+    endpoints: Iterable[Network] = (),
 ) -> list[Network]:
     """What a split tunnel sends to the hub: the pool, every advertised subnet, the pushed routes; sorted.
+
+    `endpoints` are left out: the tunnel's own packets go there, past the tunnel.
 
     A network inside another one is left out. Neighbours are not merged, so that an admin recognises what was
     entered. A site's default route is left out too: it is the way out for those who send all their traffic, and
@@ -310,7 +316,17 @@ def split_tunnel_routes(
         # In this order a network that contains another one comes before it, with only its own parts between them.
         if not (routes and contains(routes[-1], network)):
             routes.append(network)
+    for endpoint in endpoints:
+        routes = [part for route in routes for part in without(route, endpoint)]
     return routes
+
+
+def without(network: Network, endpoint: Network) -> list[Network]:
+    """A network without a part of it, as few networks as can be, in the order of addresses."""
+    if not contains(network, endpoint):
+        return [network]
+    parts: Iterable[Network] = network.address_exclude(endpoint)  # type: ignore[arg-type]
+    return sort_networks(parts)
 
 
 def merged(networks: Iterable[Network]) -> list[Network]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -13,9 +13,11 @@ from vpn.actions.dns import cleaned_dns, replace_records
 from vpn.actions.dns_records import RecordFault
 from vpn.actions.firewall import cleaned_rules, replace_rules
 from vpn.actions.firewall_input import RuleFault
+from vpn.actions.peer_input import endpoint_faults
 from vpn.actions.pool import cleaned_pool, lock_pools
 from vpn.actions.refusal import InvalidSettings
 from vpn.actions.unchanged import differing_settings, without_unchanged_tables
+from vpn.addressing import Network
 from vpn.choices import FirewallPolicy
 from vpn.constants import MOST_PUSHED_ROUTES
 from vpn.models import Instance
@@ -57,6 +59,7 @@ def _cleaned(locked: Instance, changes: dict[str, Any]) -> dict[str, Any]:
     """The changes as they are stored; raises InvalidSettings with every fault."""
     return _gathered(
         lambda: _cleaned_settings(changes),
+        lambda: _cleaned_routes(locked, changes["pushed_routes"]) if "pushed_routes" in changes else {},
         lambda: cleaned_pool(locked, changes["pool"]) if "pool" in changes else {},
         lambda: cleaned_dns(locked, changes),
         lambda: {"firewall": cleaned_rules(locked, changes["firewall"])} if "firewall" in changes else {},
@@ -84,17 +87,26 @@ def _gathered(*cleaners: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 def _cleaned_settings(changes: dict[str, Any]) -> dict[str, Any]:
     errors = faults_of({field: (check, changes[field]) for field, check in _CHECKS.items() if field in changes})
     cleaned: dict[str, Any] = {field: changes[field] for field in _CHECKS if field in changes}
-    routes = changes.get("pushed_routes", ())
-    if len(routes) > MOST_PUSHED_ROUTES:
-        errors["pushed_routes"] = [f"Name at most {MOST_PUSHED_ROUTES}."]
-    elif "pushed_routes" in changes:
-        try:
-            cleaned["pushed_routes"] = list(dict.fromkeys(str(parse_pushed_route(text)) for text in routes))
-        except ValidationError as error:
-            errors["pushed_routes"] = error.messages
     if errors:
         raise InvalidSettings(errors)
     return cleaned
+
+
+def _cleaned_routes(locked: Instance, texts: Sequence[str]) -> dict[str, Any]:
+    """The pushed routes as they are stored; raises InvalidSettings with the fault of every one."""
+    if len(texts) > MOST_PUSHED_ROUTES:
+        raise InvalidSettings({"pushed_routes": [f"Name at most {MOST_PUSHED_ROUTES}."]})
+    faults: list[str] = []
+    networks: dict[Network, None] = {}
+    for text in texts:
+        try:
+            networks[parse_pushed_route(text)] = None
+        except ValidationError as error:
+            faults += error.messages
+    faults += endpoint_faults(locked, networks)
+    if faults:
+        raise InvalidSettings({"pushed_routes": faults})
+    return {"pushed_routes": [str(network) for network in networks]}
 
 
 def _validate_policy(value: str) -> None:

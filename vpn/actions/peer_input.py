@@ -69,6 +69,7 @@ def checked_subnets(
         advertised=[parse_network(text) for text in except_peer.subnets] if except_peer else (),
     )
     wrong = [fault.message for fault in faults if fault.code not in _CONFLICTS]
+    wrong += endpoint_faults(instance, networks)
     if wrong:
         raise InvalidInput({"subnets": wrong})
     if faults:
@@ -76,6 +77,16 @@ def checked_subnets(
         code = SUBNET_NESTED if is_confirmable else "subnet-overlap"
         raise Conflict(" ".join(fault.message for fault in faults), field="subnets", code=code)
     return [str(network) for network in networks]
+
+
+def endpoint_faults(instance: Instance, networks: Iterable[Network]) -> list[str]:
+    """Why networks cannot be routed into the tunnels: they are where devices find the hub. Wider ones leave it out."""
+    endpoints = instance.server.endpoint_networks if instance.server is not None else ()
+    return [
+        f"{network} is the hub's own address, where every tunnel goes: it cannot be reached through one. Leave it out."
+        for network in networks
+        if network in endpoints
+    ]
 
 
 def change_faults(peer: Peer, changes: PeerChanges) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 _MODULUS: Final = 2**256
 _NOT_IN_HEADER: Final = frozenset({"peers", "generation", "epoch"})
 # Fields that came later: a spec that leaves them out and one that holds nothing in them are the same.
-_OPTIONAL: Final = frozenset({"openvpn", "pushed_routes", "dns", "search_domains", "rules", "resolver"})
+_OPTIONAL: Final = frozenset({"openvpn", "pushed_routes", "dns", "search_domains", "rules", "resolver", "server"})
 
 
 def canonical(document: object) -> bytes:

@@ -73,6 +73,14 @@ class OpenVPNDocument(TypedDict):
     compat_port: int | None
 
 
+class ServerDocument(TypedDict):
+    """The hub's own server in JSON: its public addresses, networks behind it that are opened, and the portal's port."""
+
+    addresses: list[str]
+    networks: list[str]
+    portal_port: int | None
+
+
 class RuleDocument(TypedDict):
     """A firewall rule in JSON: `ports` are the first and the last, or null for all."""
 
@@ -123,6 +131,7 @@ class SpecDocument(_RequiredSpecDocument, total=False):
     search_domains: list[str]
     rules: list[RuleDocument]
     resolver: ResolverDocument | None
+    server: ServerDocument | None
 
 
 class BaseDocument(TypedDict):

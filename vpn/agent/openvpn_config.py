@@ -29,6 +29,7 @@ from typing import Final
 from vpn.agent import openvpn_scripts
 from vpn.agent.errors import FAILED, AgentError
 from vpn.agent.names import COMPAT, TCP, UDP, Names
+from vpn.agent.server_side import without_addresses
 from vpn.agent.spec import HubSpec, OpenVPN, OpenVPNPeer
 
 # openvpn(8) reads lines of 255 characters, and a client takes no more domains to search.
@@ -257,11 +258,18 @@ def _secrecy(listener: str, here: Path) -> list[str]:
 
 
 def _pushed_split(spec: HubSpec) -> str:
-    lines = [f'- push "{_route("route", route)}"' for route in spec.pushed_routes if not _is_default(route)]
+    lines = [f'- push "{_route("route", route)}"' for route in _told(spec, spec.pushed_routes)]
     # In an order of its own: that of the peers in a spec means nothing.
     for peer_id, peer in sorted(spec.peers.items()):
-        lines += [f'{peer_id} push "{_route("route", route)}"' for route in peer.routes if not _is_default(route)]
+        lines += [f'{peer_id} push "{_route("route", route)}"' for route in _told(spec, peer.routes)]
     return _ended(lines)
+
+
+def _told(spec: HubSpec, routes: Iterable[str]) -> Iterable[str]:
+    """Return routes as peers are told them: without where they find the hub, which the tunnel itself goes to."""
+    for route in routes:
+        if not _is_default(route):
+            yield from without_addresses(route, spec.server.addresses)
 
 
 def _pushed_all() -> str:

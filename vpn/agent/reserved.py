@@ -35,10 +35,18 @@ def _v6(*networks: str) -> tuple[ipaddress.IPv6Network, ...]:
 NEVER_V4: Final = RESERVED_V4
 NEVER_V6: Final = RESERVED_V6
 
+# Where clouds tell a machine about itself, its keys included, beside those that NEVER holds: AWS over IPv6, Google over
+# IPv6, Alibaba, Oracle and Azure. No way leads there through the hub's server.
+METADATA: Final[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]] = (
+    *_v4("100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32"),
+    *_v6("fd00:ec2::/32", "fd20:ce::254/128"),
+)
+
 # No way out to the internet leads to these: private and shared addresses, protocol assignments, the 6to4 relays.
 PRIVATE_V4: Final = (
     *NEVER_V4,
     *_v4("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.0.0.0/24", "192.88.99.0/24", "192.168.0.0/16"),
+    *_v4("168.63.129.16/32"),  # Azure's, see METADATA
 )
 # `fc00::/7` holds the links too. Teredo (2001::/32) and 6to4 (2002::/16) carry IPv4 addresses, private ones included.
 PRIVATE_V6: Final = (

@@ -30,6 +30,7 @@ from vpn.agent.documents import (
 from vpn.agent.peers import KEY, PEER_ID, OpenVPNPeer, Peer, PeerIndex, WireGuardPeer, by_openvpn, parse_peers
 from vpn.agent.resolver import MOST_DOMAINS, NAME, Record, Resolver, parse_resolver
 from vpn.agent.rules import Rule, parse_rules
+from vpn.agent.server_side import NO_SERVER, ServerSide, parse_server
 
 __all__ = [
     "ALLOW",
@@ -80,7 +81,9 @@ _SPEC_FIELDS: Final = frozenset(
     {"schema", "hub", "epoch", "generation", "addresses", "wireguard", "peers", "forwarding"}
 )
 # Those that came later: a spec without them is as good.
-_OPTIONAL_FIELDS: Final = frozenset({"openvpn", "pushed_routes", "dns", "search_domains", "rules", "resolver"})
+_OPTIONAL_FIELDS: Final = frozenset(
+    {"openvpn", "pushed_routes", "dns", "search_domains", "rules", "resolver", "server"}
+)
 _WIREGUARD_FIELDS: Final = frozenset({"port", "private_key", "mtu"})
 _OPENVPN_FIELDS: Final = frozenset(
     {"ca", "certificate", "private_key", "crl", "tls_crypt_v2", "udp_port", "tcp_port", "compat_port"}
@@ -135,6 +138,7 @@ class HubSpec:
     search_domains: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     resolver: Resolver | None = None
+    server: ServerSide = NO_SERVER
 
     @property
     def version(self) -> tuple[int, int]:
@@ -169,6 +173,8 @@ class HubSpec:
             document["rules"] = [rule.document() for rule in self.rules]
         if self.resolver is not None:
             document["resolver"] = self.resolver.document()
+        if self.server != NO_SERVER:
+            document["server"] = self.server.document()
         return document
 
 
@@ -241,6 +247,7 @@ def parse_spec(document: object) -> HubSpec:
         search_domains=checks.texts(data.get("search_domains", []), "search_domains", NAME, MOST_DOMAINS, faults),
         rules=parse_rules(data.get("rules", []), faults),
         resolver=parse_resolver(data.get("resolver"), faults),
+        server=parse_server(data.get("server"), faults),
     )
     _check_openvpn(spec, faults)
     PeerIndex.of(spec.addresses, spec.peers, faults.append)

@@ -28,7 +28,16 @@ def header_of(instance: Instance) -> dict[str, Any]:
         "dns": [str(host) for host in instance.host_addresses(HUB_HOST)],
         "search_domains": instance.search_domains,
         "resolver": resolver_of(instance),
+        "server": server_of(instance),
     }
+
+
+def server_of(instance: Instance) -> dict[str, Any] | None:
+    """What the hub's server is to its tunnels; None where nothing is known of it."""
+    server = instance.server
+    if server is None or not server.addresses:
+        return None
+    return {"addresses": list(server.addresses), "networks": [], "portal_port": None}
 
 
 def resolver_of(instance: Instance) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ipaddress import (
 )
 from uuid import UUID
 
-from vpn.addressing import FIRST_PEER_HOST, HUB_HOST, Network, split_tunnel_routes
+from vpn.addressing import FIRST_PEER_HOST, HUB_HOST, Network, contains, is_default_route, split_tunnel_routes
 from vpn.choices import KeyCustody, PeerType, ProfileState
 from vpn.models import Instance, Peer
 from vpn.profiles import openvpn, wireguard
@@ -174,17 +174,38 @@ def routes_of(peer: Peer, sites: SiteSubnets) -> tuple[Network, ...]:
     if peer.route_all:
         return _EVERYTHING
     if peer.pk in sites or peer.subnets:
-        own = set(sites.get(peer.pk, ())) | {parse_network(text) for text in peer.subnets}
+        own = frozenset(sites.get(peer.pk, ())) | {parse_network(text) for text in peer.subnets}
         others = [network for pk, networks in sites.items() if pk != peer.pk for network in networks]
-        return tuple(network for network in _split_routes(peer.instance, others) if network not in own)
+        return _split_routes(peer.instance, others, own)
     if sites.device_routes is None:
         sites.device_routes = _split_routes(peer.instance, [network for some in sites.values() for network in some])
     return sites.device_routes
 
 
-def _split_routes(instance: Instance, subnets: list[Network]) -> tuple[Network, ...]:
+def _split_routes(
+    instance: Instance, subnets: list[Network], own: frozenset[Network] = frozenset()
+) -> tuple[Network, ...]:
+    """The routes of a split tunnel, without a site's own networks."""
     pushed = [parse_network(text) for text in instance.pushed_routes]
-    return tuple(split_tunnel_routes(instance.network_v4, instance.network_v6, subnets, pushed))
+    endpoints = instance.server.endpoint_networks if instance.server is not None else ()
+    subnets, pushed = ([network for network in some if network not in own] for some in (subnets, pushed))
+    return tuple(split_tunnel_routes(instance.network_v4, instance.network_v6, subnets, pushed, endpoints))
+
+
+def left_out(peer: Peer) -> list[str]:
+    """The hub's own addresses that a network of the peer's split tunnel contains: they are reached directly."""
+    instance = peer.instance
+    if peer.route_all or instance.server is None:
+        return []
+    sites = site_subnets(instance)
+    routed = [network for pk, networks in sites.items() if pk != peer.pk for network in networks]
+    routed += [parse_network(text) for text in instance.pushed_routes]
+    narrow = [network for network in routed if not is_default_route(network)]
+    return [
+        address
+        for address, endpoint in zip(instance.server.addresses, instance.server.endpoint_networks, strict=True)
+        if any(contains(network, endpoint) for network in narrow)
+    ]
 
 
 def current_digest(peer: Peer, sites: SiteSubnets | None = None) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 from vpn.addressing import merged
 from vpn.choices import PeerType
 from vpn.models import Instance, Peer
-from vpn.profiles.peer import routes_of, site_subnets
+from vpn.profiles.peer import left_out, routes_of, site_subnets
 
 # How many sites, or of an instance's domains, a sentence names.
 _SITES_NAMED: Final = 3
@@ -24,6 +24,8 @@ def routes_sentence(peer: Peer) -> str:
         )
         return f"{everything} {gap}".strip()
     sentence = f"Only {_listed(_destinations(peer))} go through the VPN; everything else stays direct"
+    if direct := left_out(peer):
+        sentence += f", and so does the hub's own address {_listed(direct)}"
     if peer.is_site:
         return f"{sentence}."
     return f"{sentence}, while names are asked of the hub, {_names_known(peer.instance)}."

@@ -1,0 +1,72 @@
+"""Routes that hold the hub's own address, page to packet, with the profiles that the portal delivers."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+import pytest
+
+from tests.flow.story import add_client, fetch_profile, id_in
+from tests.network.lab import GATEWAY_V4, Lab, Node, wait_until
+from tests.running_portal import RunningPortal
+from tests.visitor import Visitor
+
+pytestmark = [pytest.mark.flow, pytest.mark.network]
+story: dict[str, str] = {}
+
+
+@pytest.fixture(scope="module")
+def admin(portal: RunningPortal) -> Visitor:
+    """The admin's browser."""
+    visitor = portal.visitor()
+    created = visitor.submit("/instances/new/", {"name": "Frankfurt hub", "hostname": "fra", "region": "local"})
+    story["instance"] = id_in(created, "instances")
+    page = f"/instances/{story['instance']}/"
+    wait_until(lambda: "Ready" in visitor.get(page).text, 40, "the instance to be ready")
+    return visitor
+
+
+@pytest.fixture(scope="module")
+def laptop(lab: Lab) -> Node:
+    """A device on the hub's own network."""
+    return lab.add_client("laptop")
+
+
+def leaves_by(lab: Lab, node: Node, address: str) -> str:
+    found = re.search(r" dev (\S+)", lab.run(node, ["ip", "route", "get", address]).stdout)
+    assert found
+    return found[1]
+
+
+def test_a_network_that_is_the_hubs_address_is_refused(lab: Lab, admin: Visitor) -> None:
+    path = f"/instances/{story['instance']}/routing/"
+    answer = admin.submit(path, {"pushed_routes": f"{lab.host.v4}/32"})
+    assert "is the hub&#x27;s own address" in answer.text
+
+
+def test_a_split_tunnel_goes_on_where_a_pushed_network_holds_the_hubs_address(
+    lab: Lab, admin: Visitor, laptop: Node
+) -> None:
+    admin.submit(f"/instances/{story['instance']}/routing/", {"pushed_routes": "203.0.113.0/24"})
+    peer = add_client(admin, story["instance"], device="laptop", route_all="false")
+    profile = fetch_profile(admin, peer)
+    routes = re.search(r"^AllowedIPs = (.*)$", profile, re.MULTILINE)
+    assert routes
+    networks = [ipaddress.ip_network(text) for text in routes[1].split(", ") if ":" not in text]
+    routed = {address for network in networks for address in network if str(address).startswith("203.0.113.")}
+    everything = set(ipaddress.ip_network("203.0.113.0/24"))
+    assert everything - routed == {ipaddress.ip_address(lab.host.v4)}
+    lab.wg_quick_up(laptop, profile)
+    lab.wait_ping(laptop, GATEWAY_V4)
+    assert (leaves_by(lab, laptop, GATEWAY_V4), leaves_by(lab, laptop, lab.host.v4)) == ("wg0", "eth0")
+    assert "the hub&#x27;s own address 203.0.113.1" in admin.get(f"/peers/{peer}/").text
+    lab.wg_quick_down(laptop)
+
+
+def test_openvpn_is_told_the_same(lab: Lab, admin: Visitor) -> None:
+    tablet = lab.add_client("tablet")
+    peer = add_client(admin, story["instance"], device="tablet", route_all="false", protocol="openvpn")
+    lab.openvpn_up(tablet, fetch_profile(admin, peer), seconds=40)
+    lab.wait_ping(tablet, GATEWAY_V4)
+    assert (leaves_by(lab, tablet, GATEWAY_V4), leaves_by(lab, tablet, lab.host.v4)) == ("tun0", "eth0")
