@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from vpn.actions.change import changing, lock_instance
+from vpn.actions.change_words import settings_words
 from vpn.actions.dns import cleaned_dns, replace_records
 from vpn.actions.dns_records import RecordFault
 from vpn.actions.firewall import cleaned_rules, replace_rules
@@ -20,7 +21,7 @@ from vpn.actions.unchanged import differing_settings, without_unchanged_tables
 from vpn.addressing import Network
 from vpn.choices import FirewallPolicy
 from vpn.constants import MOST_PUSHED_ROUTES
-from vpn.models import Instance
+from vpn.models import ChangePlan, Instance
 from vpn.validators import parse_pushed_route, validate_mtu, validate_name
 
 
@@ -41,6 +42,7 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
             locked.name = wanted.get("name", locked.name)
             locked.save(update_fields=["name"])
             return locked
+        words = settings_words(locked, wanted)
         with changing(locked.pk, as_delta=wanted.keys() <= _BY_DELTA, explained=True) as locked:
             if "dns_custom" in wanted:
                 replace_records(locked, wanted.pop("dns_custom"))
@@ -48,6 +50,7 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
                 replace_rules(locked, wanted.pop("firewall"))
             for field, value in wanted.items():
                 setattr(locked, field, value)
+        ChangePlan.objects.filter(instance=locked, generation=locked.desired_generation).update(changed=words)
     return locked
 
 

@@ -256,6 +256,7 @@ def delete_peer(peer: Peer) -> None:
         PeerTombstone.objects.create(
             instance=locked,
             peer_id=fresh.pk,
+            label=fresh.label,
             applied_digest=fresh.applied_digest,
             generation=locked.desired_generation,
         )

@@ -44,7 +44,9 @@ def fail_operation(operation: Operation, step: OperationStep, message: str) -> N
         operation.save(update_fields=["state", "finished_at"])
 
 
-def reopen_operation(operation: Operation) -> None:
-    """Let a failed operation go on."""
+def reopen_operation(operation: Operation, summary: str) -> None:
+    """Let a failed operation go on, with what it carries by now."""
     operation.state, operation.finished_at = OperationState.RUNNING, None
-    operation.save(update_fields=["state", "finished_at"])
+    if summary and not operation.drift:  # what is undone says so
+        operation.summary = summary
+    operation.save(update_fields=["state", "finished_at", "summary"])

@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from portal.sealing import UnsealError
@@ -19,6 +20,7 @@ from vpn.desired import Desired, Unsettled, compile_change, compile_spec
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.drivers.registry import driver_for
 from vpn.jobs import queue
+from vpn.jobs.summary import summary_of
 from vpn.models import ChangePlan, Instance, Operation
 from vpn.observed import record_applied
 
@@ -76,33 +78,25 @@ def _operation(pk: UUID, desired: Desired | None) -> Operation:
     with transaction.atomic():
         instance = Instance.objects.get(pk=pk)
         last = instance.operations.filter(kind=OperationKind.APPLY).first()
-        if last is not None and (last.state == OperationState.RUNNING or instance.failure):
-            reopen_operation(last)
-            operation = last
-        else:
-            operation = begin_operation(instance, OperationKind.APPLY, _summary(instance, desired) if desired else "")
-        waiting = ChangePlan.objects.filter(instance=instance, operation=None)
-        if desired is not None:
-            waiting.filter(generation__lte=desired.generation).update(operation=operation)
+        if last is not None and last.state != OperationState.RUNNING and not instance.failure:
+            last = None
+        plans = _plans_on_the_way(instance, last, desired)
+        summary = summary_of(instance, desired, plans.only("changed")) if desired is not None else ""
+        if last is not None:
+            reopen_operation(last, summary)
+        operation = last or begin_operation(instance, OperationKind.APPLY, summary)
+        plans.update(operation=operation)
         step = next_step(operation)
         if step is not None:
             begin_step(step)
     return operation
 
 
-def _summary(instance: Instance, desired: Desired) -> str:
-    if not desired.is_delta:
-        return "Settings and all peers"
-    changed, removed = len(desired.peer_digests), len(desired.removed)
-    # Of the settings it is the firewall's alone that travel as a delta.
-    parts = ["Firewall"] if instance.settings_generation > instance.applied_generation else []
-    parts += [_counted(changed, "added or changed")] if changed else []
-    parts += [_counted(removed, "removed")] if removed else []
-    return ", ".join(parts) or ("Revoked certificates" if "crl" in desired.document else "No change for the hub")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} peer{'' if number == 1 else 's'} {what}"
+def _plans_on_the_way(instance: Instance, reopened: Operation | None, desired: Desired | None) -> QuerySet[ChangePlan]:
+    """What was noted of the changes that the operation carries; those of one that goes on are among them."""
+    concerned = Q(operation=None) | Q(operation=reopened) if reopened is not None else Q(operation=None)
+    newest = desired.generation if desired is not None else 0
+    return ChangePlan.objects.filter(concerned, instance=instance, generation__lte=newest)
 
 
 def send(pk: UUID, desired: Desired) -> tuple[Desired, HubReport]:

@@ -21,6 +21,8 @@ class ChangePlan(models.Model):
     operation = models.ForeignKey(
         Operation, on_delete=models.CASCADE, related_name="change_plans", null=True, blank=True
     )
+    # Which settings and rules it changed, in words (vpn.actions.change_words).
+    changed = models.JSONField(default=list)
     # As `vpn.plan` describes it.
     plan = models.JSONField(default=dict)
     # The ids of all peers whose profile it outdated; `plan` names the first of them. Thousands, so that pages defer it.

@@ -195,6 +195,8 @@ class PeerTombstone(models.Model):
 
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="tombstones")
     peer_id = models.UUIDField()
+    # What people called it, for Activity.
+    label = models.CharField(max_length=400, blank=True, default="")
     applied_digest = models.CharField(max_length=64, blank=True)
     generation = models.PositiveBigIntegerField()
 
