@@ -105,8 +105,8 @@ _RULES: Final[dict[str, dict[str, _Rule]]] = {
     Platform.OPNSENSE: {
         WIREGUARD: _Rule(since=(24, 1), before="WireGuard is part of OPNsense from 24.1 on. Upgrade the router first."),
         OPENVPN: _Rule(
-            since=(23, 1),
-            before="OpenVPN needs OPNsense 23.1 or newer, where instances came.",
+            since=(23, 7),
+            before="OpenVPN needs OPNsense 23.7 or newer, where instances came.",
             note=_NO_TLS_CRYPT_V2,
             compat=True,
             transports=("tcp",),
@@ -248,10 +248,15 @@ def shown(platform: str, text: str) -> str:
     return f"{label.removesuffix(f' {major[0]}') if major else label} {text}"
 
 
-def _comparable(platform: str, version: Version) -> Version:
-    """The version as rules know it. pfSense Plus 21 was built as pfSense 2.5, 22.01 and later as 2.6 or newer."""
+# From which version on pfSense Plus is built as which pfSense.
+_PLUS: Final[tuple[tuple[Version, Version], ...]] = (((23, 1), (2, 7)), ((22, 1), (2, 6)))
+
+
+def release_of(platform: str, text: str) -> Version:
+    """`version_of` as rules know it: pfSense Plus counts as the pfSense that it is built as."""
+    version = version_of(platform, text)
     if platform == Platform.PFSENSE and version and version[0] >= 20:
-        return (2, 5) if version < (22, 1) else NEWEST
+        return next((release for since, release in _PLUS if version >= since), (2, 5))
     return version
 
 
@@ -264,7 +269,7 @@ def capability(platform: str, protocol: str, version: str = "") -> Capability:
     since = ".".join(str(part) for part in rule.since)
     if rule.never:
         return Capability(protocol, offered=False, reason=rule.never)
-    known = _comparable(platform, version_of(platform, version))
+    known = release_of(platform, version)
     if known and known < rule.since:
         return Capability(protocol, offered=False, reason=rule.before, since=since)
     return Capability(

@@ -97,6 +97,8 @@ def test_routeros_6_has_no_wireguard_whatever_its_version(version: str) -> None:
         (Platform.OPNSENSE, "wireguard", "23.7", False),
         (Platform.OPNSENSE, "wireguard", "24.7.1", True),
         (Platform.PFSENSE, "wireguard", "2.7.2", True),
+        (Platform.OPNSENSE, "openvpn", "23.1", False),
+        (Platform.OPNSENSE, "openvpn", "OPNsense 23.7.12-amd64", True),
         (Platform.PFSENSE, "wireguard", "21.05.2-RELEASE", False),
         (Platform.PFSENSE, "wireguard", "pfSense Plus 24.03-RELEASE", True),
         (Platform.VYOS, "openvpn", "VyOS 1.3.8", False),

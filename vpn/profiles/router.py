@@ -24,8 +24,13 @@ KEY_BLOCK = re.compile(
     r"-----END OpenVPN tls-crypt-v2 client key-----\n?"
 )
 
+# What stands in the field of a private key where the device makes its own.
+OWN_KEY = "generate it here, and enter the public key in the portal"
+
 Network = IPv4Network | IPv6Network
 Interface = IPv4Interface | IPv6Interface
+# What to enter in a form: (label, value).
+Values = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Step:
     """One thing to do on the router: what, the values to paste as (label, value), and commands to enter."""
 
     text: str
-    values: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    values: Values = field(default=(), repr=False)
     commands: tuple[str, ...] = ()
 
 
@@ -176,6 +181,13 @@ def without_default(values: tuple[Network, ...]) -> tuple[Network, ...]:
     """The networks but the default routes, which most routers must not simply send into the tunnel: the tunnel's own
     packets would take them, too."""
     return tuple(value for value in networks(values) if value.prefixlen)
+
+
+def everything_step(allowed: tuple[Network, ...]) -> tuple[Step, ...]:
+    """The step that leaves a default route to the admin, where the hub takes all traffic."""
+    if all(network.prefixlen for network in allowed):
+        return ()
+    return (Step("The hub takes all traffic: decide with rules and gateways on the router what shall go there."),)
 
 
 def checked_key(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vpn.choices import Platform
-from vpn.profiles import linux, openwrt, opnsense, routeros_openvpn, routeros_wireguard, vyos
+from vpn.profiles import linux, openwrt, opnsense, pfsense, routeros_openvpn, routeros_wireguard, vyos
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.router import Network, RouterProfile, SiteRouter
 from vpn.profiles.wireguard import WireGuardProfile
@@ -35,8 +35,10 @@ def _wireguard(platform: Platform, profile: WireGuardProfile, router: SiteRouter
             return openwrt.wireguard(profile, router)
         case Platform.VYOS:
             return vyos.wireguard(profile, router)
-        case Platform.OPNSENSE | Platform.PFSENSE:
-            return opnsense.wireguard(profile, router, pfsense=platform == Platform.PFSENSE)
+        case Platform.OPNSENSE:
+            return opnsense.wireguard(profile, router)
+        case Platform.PFSENSE:
+            return pfsense.wireguard(profile, router)
         case Platform.LINUX:
             return linux.wireguard(profile, router)
     return None
@@ -54,8 +56,10 @@ def _openvpn(
             return openwrt.openvpn(profile, router)
         case Platform.VYOS:
             return vyos.openvpn(profile, router)
-        case Platform.OPNSENSE | Platform.PFSENSE:
-            return opnsense.openvpn(profile, router, pfsense=platform == Platform.PFSENSE)
+        case Platform.OPNSENSE:
+            return opnsense.openvpn(profile, router)
+        case Platform.PFSENSE:
+            return pfsense.openvpn(profile, router)
         case Platform.LINUX:
             return linux.openvpn(profile, router)
     return None

@@ -1,17 +1,47 @@
-"""OPNsense and pfSense: every value that their pages ask for is in the steps, as it must be pasted."""
+"""OPNsense and pfSense: every value that their pages ask for is in the steps, as it must be pasted, in their order."""
 
 from __future__ import annotations
 
 import dataclasses
 from ipaddress import IPv4Network
+from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import given
 
 from tests.vpn.profiles.router_samples import HUB_KEY, PRIVATE_KEY, ROUTER, WIREGUARD, hostile, openvpn
-from vpn.profiles import opnsense
-from vpn.profiles.router import RouterProfile
+from vpn.profiles import opnsense, pfsense
+from vpn.profiles.router import RouterProfile, SiteRouter, Step
+
+BOTH = pytest.mark.parametrize("platform", [opnsense, pfsense], ids=["opnsense", "pfsense"])
+
+# The labels of the forms in their order, read from opnsense/core (stable/23.7 to 26.1; `24.7` and `25.1` are where a
+# field came) and from pfsense (RELENG_2_6_0, RELENG_2_7_2) with its package WireGuard.
+OPNSENSE_PEER = (
+    "Enabled, Name, Public key, Pre-shared key, Allowed IPs, Endpoint address, Endpoint port, Instances, "
+    "Keepalive interval"
+)
+OPNSENSE_INSTANCE = (
+    "Enabled, Name, Instance, Public key, Private key, Listen port, MTU, DNS servers, Tunnel address, "
+    "Depend on (CARP), Peers, Disable routes, Gateway"
+)
+OPNSENSE_CLIENT = (
+    "Role, Description, Enabled, Protocol, Port number, Bind address, Type, Verbosity, Remote, Depend on (CARP), "
+    "Certificate, Verify Remote Certificate, Certificate Authority, TLS static key, Auth, Username, Password, "
+    "Renegotiate time, Local Network, Remote Network, Options, TUN device MTU, Fragment size, MSS fix"
+)
+PFSENSE_TUNNEL = "Tunnel Enabled, Description, Listen Port, Private Key, Public Key"
+PFSENSE_PEER = (
+    "Peer Enabled, Tunnel, Description, Dynamic Endpoint, Endpoint, Endpoint Port, Keep Alive, Public Key, "
+    "Pre-shared Key, Allowed IPs, first row, Allowed IPs, second row"
+)
+PFSENSE_CLIENT = (
+    "Description, Disabled, Server mode, Device mode, Protocol, Interface, Local port, Server host or address, "
+    "Server port, Use a TLS Key, Peer Certificate Authority, Client Certificate, Data Encryption Algorithms, "
+    "Fallback Data Encryption Algorithm, Auth digest algorithm, Hardware Crypto, "
+    "Server Certificate Key Usage Validation, Don't pull routes, Custom options"
+)
 
 
 def values(made: RouterProfile) -> dict[str, str]:
@@ -25,44 +55,157 @@ def values(made: RouterProfile) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("pfsense", [False, True])
-def test_wireguard(pfsense: bool) -> None:
-    made = opnsense.wireguard(WIREGUARD, ROUTER, pfsense=pfsense)
-    found = values(made)
+def step_at(made: RouterProfile, page: str) -> Step:
+    (found,) = (step for step in made.steps if step.text.startswith(page))
+    return found
+
+
+def running(version: str) -> SiteRouter:
+    return dataclasses.replace(ROUTER, version=version)
+
+
+def in_order(step: Step, form: str) -> bool:
+    """Are the step's labels fields of the form, in its order?"""
+    position = 0
+    for label, _ in step.values:
+        found = f", {form}, ".find(f", {label}, ", position)
+        if found < 0:
+            return False
+        position = found + 1
+    return True
+
+
+def test_wireguard_on_opnsense() -> None:
+    made = opnsense.wireguard(WIREGUARD, ROUTER)
+    peer = step_at(made, "VPN, WireGuard, Peers")
+    instance = step_at(made, "VPN, WireGuard, Instances")
     assert made.files == ()
-    assert found["Public key"] == HUB_KEY
-    assert found["Pre-shared key"] == WIREGUARD.preshared_key
-    assert PRIVATE_KEY in found.values()
-    assert found["Allowed IPs"] == "100.64.0.0/20, 10.2.0.0/24, fd12:3456:789a::/64"
-    assert "fra.vpn.example.net" in found.values()
-    assert found["Endpoint port"] == "20000"
-    assert "100.64.0.2/32, fd12:3456:789a::2/128" in found.values()
-    assert found["MTU"] == "1420"
+    assert dict(peer.values) == {
+        "Name": "vpn-1f2e3d4c-hub",
+        "Public key": HUB_KEY,
+        "Pre-shared key": WIREGUARD.preshared_key,
+        "Allowed IPs": "100.64.0.0/20, 10.2.0.0/24, fd12:3456:789a::/64",
+        "Endpoint address": "fra.vpn.example.net",
+        "Endpoint port": "20000",
+        "Keepalive interval": "25",
+    }
+    assert dict(instance.values)["Private key"] == PRIVATE_KEY
+    assert dict(instance.values)["Tunnel address"] == "100.64.0.2/32, fd12:3456:789a::2/128"
+    assert in_order(peer, OPNSENSE_PEER)
+    assert in_order(instance, OPNSENSE_INSTANCE)
+    # No release has such a page: WireGuard is switched on below the list of instances.
+    assert not [step for step in made.steps if "WireGuard, General" in step.text]
+    assert "advanced mode" in instance.text
 
 
-def test_pfsense_needs_its_routes_told() -> None:
-    found = values(opnsense.wireguard(WIREGUARD, ROUTER, pfsense=True))
-    assert found["Destination networks"] == found["Allowed IPs"]
-
-
-@pytest.mark.parametrize("pfsense", [False, True])
-def test_openvpn_uses_the_compatibility_listener(pfsense: bool) -> None:
+@pytest.mark.parametrize("version", ["", "OPNsense 23.7.12-amd64", "OPNsense 24.7.9_1-amd64", "OPNsense 25.1-amd64"])
+def test_an_openvpn_instance_on_opnsense(version: str) -> None:
     profile = openvpn(compat=True)
-    found = values(opnsense.openvpn(profile, ROUTER, pfsense=pfsense))
-    assert profile.private_key in found.values()
-    assert found["Private key data"] == profile.private_key
-    assert ("20000" in found.values()) or found["Remote"] == "fra.vpn.example.net:20000"
+    made = opnsense.openvpn(profile, running(version))
+    instance = step_at(made, "VPN, OpenVPN, Instances")
+    found = dict(instance.values)
+    assert in_order(instance, OPNSENSE_CLIENT)
+    assert (found["Remote"], found["Protocol"], found["Role"]) == ("fra.vpn.example.net:20000", "TCP", "Client")
+    assert "advanced mode" in instance.text
+    # A server's field: a client's form has it not.
+    assert "Data ciphers" not in {label.capitalize() for label in found}
+    assert ("Verify Remote Certificate" in found) == ("25.1" in version)
+    trust = step_at(made, "System, Trust, Certificates")
+    assert dict(trust.values)["Private key data"] == profile.private_key
+    assert trust.values[1][0] == ("Descriptive name" if "23.7" in version else "Description")
+
+
+def test_an_old_opnsense_is_told_what_it_does_not_check() -> None:
+    texts = [step.text for step in opnsense.openvpn(openvpn(compat=True), running("24.1")).steps]
+    assert any("does not check" in text for text in texts)
+
+
+def test_wireguard_on_pfsense() -> None:
+    made = pfsense.wireguard(WIREGUARD, ROUTER)
+    tunnel, peer = step_at(made, "VPN, WireGuard, Tunnels"), step_at(made, "VPN, WireGuard, Peers")
+    assert dict(tunnel.values)["Private Key"] == PRIVATE_KEY
+    assert in_order(tunnel, PFSENSE_TUNNEL)
+    assert in_order(peer, PFSENSE_PEER)
+    found = dict(peer.values)
+    # A row for each cannot be pasted, and they make no routes.
+    assert (found["Allowed IPs, first row"], found["Allowed IPs, second row"]) == ("0.0.0.0/0", "::/0")
+    assert (found["Public Key"], found["Endpoint"], found["Endpoint Port"]) == (HUB_KEY, "fra.vpn.example.net", "20000")
+    interface = step_at(made, "Interfaces, Assignments")
+    assert ("MTU", "1420") in interface.values
+    assert ("IPv4 Address", "100.64.0.2/32") in interface.values
+
+
+def test_the_networks_of_pfsense_are_aliases_to_paste() -> None:
+    made = pfsense.wireguard(WIREGUARD, ROUTER)
+    imports = [dict(step.values) for step in made.steps if step.text.startswith("Firewall, Aliases")]
+    routes = [dict(step.values) for step in made.steps if step.text.startswith("System, Routing, Static Routes")]
+    gateways = [dict(step.values) for step in made.steps if step.text.startswith("System, Routing, Gateways")]
+    assert [each["Aliases to import"] for each in imports] == [
+        "100.64.0.0/20\n10.2.0.0/24",
+        "fd12:3456:789a::/64",
+    ]
+    assert [each["Destination network"] for each in routes] == [each["Alias Name"] for each in imports]
+    assert [each["Gateway"] for each in routes] == [each["Name"] for each in gateways]
+    assert all(len(each["Alias Name"]) <= 31 for each in imports)
+
+
+def test_other_networks_are_another_alias() -> None:
+    fewer = dataclasses.replace(WIREGUARD, allowed_ips=WIREGUARD.allowed_ips[:1])
+    names = [
+        step.values[0][1]
+        for profile in (WIREGUARD, fewer)
+        for step in pfsense.wireguard(profile, ROUTER).steps
+        if step.text.startswith("Firewall, Aliases") and step.values[0][1].endswith("_v4")
+    ]
+    assert len(set(names)) == 2
+
+
+@pytest.mark.parametrize(
+    ("version", "page", "checks"),
+    [
+        ("", "System, Certificates, Authorities", True),
+        ("2.7.2-RELEASE", "System, Certificates, Authorities", True),
+        ("24.03-RELEASE", "System, Certificates, Authorities", True),
+        ("2.6.0-RELEASE", "System, Cert. Manager, CAs", True),
+        ("22.05-RELEASE", "System, Cert. Manager, CAs", True),
+        ("2.5.2-RELEASE", "System, Cert. Manager, CAs", False),
+    ],
+)
+def test_an_openvpn_client_on_pfsense(version: str, page: str, checks: bool) -> None:
+    profile = openvpn(compat=True)
+    made = pfsense.openvpn(profile, running(version))
+    assert dict(step_at(made, page).values)["Certificate data"] == profile.ca
+    client = step_at(made, "VPN, OpenVPN, Clients")
+    assert in_order(client, PFSENSE_CLIENT)
+    found = dict(client.values)
+    assert (found["Server host or address"], found["Server port"]) == ("fra.vpn.example.net", "20000")
+    assert found["Server mode"] == "Peer to Peer ( SSL/TLS )"
+    assert ("Server Certificate Key Usage Validation" in found) == checks
+
+
+@BOTH
+def test_the_first_step_ends_the_tunnel_of_the_other_protocol(platform: ModuleType) -> None:
+    over_wireguard = platform.wireguard(WIREGUARD, ROUTER).steps[0]
+    over_openvpn = platform.openvpn(openvpn(compat=True), ROUTER).steps[0]
+    assert "connected over OpenVPN before: delete" in over_wireguard.text
+    assert ROUTER.tag in dict(over_wireguard.values).values()
+    assert "connected over WireGuard before" in over_openvpn.text
+    assert f"{ROUTER.tag}-hub" in dict(over_openvpn.values).values()
+
+
+@BOTH
+def test_openvpn_needs_the_compatibility_listener(platform: ModuleType) -> None:
     with pytest.raises(ValueError, match="compatibility"):
-        opnsense.openvpn(openvpn(compat=False), ROUTER, pfsense=pfsense)
+        platform.openvpn(openvpn(compat=False), ROUTER)
 
 
-@pytest.mark.parametrize("pfsense", [False, True])
-def test_a_default_route_is_left_to_the_admin(pfsense: bool) -> None:
+@BOTH
+def test_a_default_route_is_left_to_the_admin(platform: ModuleType) -> None:
     profile = dataclasses.replace(WIREGUARD, allowed_ips=(IPv4Network("0.0.0.0/0"), IPv4Network("10.0.0.0/8")))
-    made = opnsense.wireguard(profile, ROUTER, pfsense=pfsense)
+    made = platform.wireguard(profile, ROUTER)
     assert "all traffic" in made.steps[-1].text
-    if pfsense:
-        assert values(made)["Destination networks"] == "10.0.0.0/8"
+    if platform is pfsense:
+        assert values(made)["Aliases to import"] == "10.0.0.0/8"
 
 
 def test_an_ipv6_remote_has_brackets() -> None:
@@ -70,19 +213,20 @@ def test_an_ipv6_remote_has_brackets() -> None:
     assert values(opnsense.openvpn(profile, ROUTER))["Remote"] == "[2001:db8::1]:20000"
 
 
-def test_keys_are_not_shown_by_accident() -> None:
-    assert PRIVATE_KEY not in repr(opnsense.wireguard(WIREGUARD, ROUTER))
+@BOTH
+def test_keys_are_not_shown_by_accident(platform: ModuleType) -> None:
+    assert PRIVATE_KEY not in repr(platform.wireguard(WIREGUARD, ROUTER))
 
 
 @given(hostile)
 def test_no_name_reaches_a_value(name: str) -> None:
-    for pfsense in (False, True):
-        plain = opnsense.wireguard(WIREGUARD, ROUTER, pfsense=pfsense)
-        strange = opnsense.wireguard(dataclasses.replace(WIREGUARD, name=name), ROUTER, pfsense=pfsense)
+    for platform in (opnsense, pfsense):
+        plain = platform.wireguard(WIREGUARD, ROUTER)
+        strange = platform.wireguard(dataclasses.replace(WIREGUARD, name=name), ROUTER)
         assert plain == strange
 
 
-@pytest.mark.parametrize("pfsense", [False, True])
+@BOTH
 @pytest.mark.parametrize(
     "changes",
     [
@@ -98,6 +242,6 @@ def test_no_name_reaches_a_value(name: str) -> None:
         {"allowed_ips": ("x",)},
     ],
 )
-def test_a_value_that_does_not_belong_is_refused(changes: dict[str, Any], pfsense: bool) -> None:
+def test_a_value_that_does_not_belong_is_refused(changes: dict[str, Any], platform: ModuleType) -> None:
     with pytest.raises(ValueError, match=r"."):
-        opnsense.wireguard(dataclasses.replace(WIREGUARD, **changes), ROUTER, pfsense=pfsense)
+        platform.wireguard(dataclasses.replace(WIREGUARD, **changes), ROUTER)
