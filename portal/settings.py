@@ -206,6 +206,8 @@ HEALTH_CHECKS = {
 }
 # What the health page tells beside: no load balancer should turn away from the portal for it.
 HEALTH_NOTES = {"hubs": "vpn.needs.hubs_health"}
+# Who is told that this machine's public address is another one.
+SERVER_MOVED = "vpn.actions.server_address.move_server"
 # Without a mail server nothing is sent: staff read it on a page of theirs, and pass it on.
 EMAIL_BACKEND = "portal.mail.ShownMail"
 if env.str("EMAIL_URL", default=""):

@@ -18,7 +18,7 @@ from portal.exceptions import NotPossible
 from portal.models import Membership, MembershipState
 from vpn.choices import KeyCustody, ProfileState
 from vpn.jobs import queue
-from vpn.models import ChangePlan, Instance, Peer, PlanMail
+from vpn.models import ChangePlan, Peer, PlanMail
 from vpn.profiles.peer import profile_states
 
 # A worker that died while it wrote has long ended by then.
@@ -99,7 +99,7 @@ def write_to(plan: ChangePlan, member: Membership, peers: list[Peer]) -> None:
     if not is_mine:
         return
     try:
-        _message(plan.instance, member, peers).send()
+        _message(plan, member, peers).send()
     except (SMTPDataError, SMTPRecipientsRefused):
         raise
     except Exception:
@@ -115,17 +115,20 @@ def give_up(plan: ChangePlan, member: Membership) -> None:
     PlanMail.objects.update_or_create(plan=plan, member=member, defaults=answered)
 
 
-def _message(instance: Instance, member: Membership, peers: list[Peer]) -> EmailMessage:
-    count = len(peers)
+def _message(plan: ChangePlan, member: Membership, peers: list[Peer]) -> EmailMessage:
+    count, instance = len(peers), plan.instance
     devices = "\n".join(f"- {peer.device or 'Your device'}: {_remedy(peer)}" for peer in peers)
     them = ("this profile of yours is", "It works") if count == 1 else ("these profiles of yours are", "They work")
+    until = f"{them[1]} as before, but not with what is new"
+    if plan.plan.get("address"):
+        until = f"The hub has another address: until then {'it does' if count == 1 else 'they do'} not connect"
     return EmailMessage(
         subject=f"{instance.name}: fetch your VPN profile{'' if count == 1 else 's'} again",
         body=(
             f"Hello {member.label},\n\n"
             f"{member.organization.name} changed the VPN {instance.name}, and {them[0]} outdated:\n\n"
             f"{devices}\n\n"
-            f"{them[1]} as before, but not with what is new. Sign in and follow the steps there:\n\n"
+            f"{until}. Sign in and follow the steps there:\n\n"
             f"{settings.PUBLIC_URL}/my/\n"
         ),
         to=[member.user.email],

@@ -36,16 +36,21 @@ class Facts:
     silent_sites: list[SilentSite] = field(default_factory=list)
     # How many delivered profiles point to each address that is not the hub's any more.
     left_addresses: dict[str, int] = field(default_factory=dict)
+    # The first of those whose profiles these are, by name.
+    cut_off: list[str] = field(default_factory=list)
     recurring: Recurring | None = None
     # The runs that have not ended, by kind: when they began, and how long they were expected to take.
     running: dict[str, Operation] = field(default_factory=dict)
 
 
+# Names are for a sentence: of very many, the first will do.
+_MOST_LOOKED_AT: Final = 200
+_LONG: Final = ("certificate", "private_key_sealed", "tls_crypt_key_sealed")
 _UNSETTLED: Final = (InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING)
 
 
 def facts_of(instances: Sequence[Instance]) -> dict[UUID, Facts]:
-    """The facts by instance: five queries at most."""
+    """The facts by instance: six queries at most."""
     facts = {instance.pk: Facts() for instance in instances}
     ready = [instance.pk for instance in instances if instance.state == InstanceState.READY]
     unsettled = [instance.pk for instance in instances if instance.state in _UNSETTLED]
@@ -91,6 +96,12 @@ def _add_left_addresses(facts: dict[UUID, Facts], ready: Sequence[Instance]) -> 
     for instance_id, host, count in rows:
         if host not in own[instance_id] and _is_address(host):
             facts[instance_id].left_addresses[host] = count
+    hosts = {host for one in facts.values() for host in one.left_addresses}
+    if hosts:
+        named = peers.filter(delivered_host__in=hosts).select_related("member__user", "site").defer(*_LONG)
+        for peer in named.order_by("created_at", "id")[:_MOST_LOOKED_AT]:
+            if peer.delivered_host in facts[peer.instance_id].left_addresses:
+                facts[peer.instance_id].cut_off.append(peer.label)
 
 
 def _is_address(host: str) -> bool:

@@ -72,7 +72,7 @@ def _of_running_hub(instance: Instance, facts: Facts) -> Iterator[Need]:
     if facts.silent_sites and not is_silent:
         yield words.sites_silent(facts.silent_sites)
     if facts.left_addresses:
-        yield words.address_changed(instance, facts.left_addresses)
+        yield words.address_changed(instance, facts.left_addresses, facts.cut_off)
     if facts.recurring is not None:
         yield words.drift_recurring(facts.recurring)
 

@@ -174,17 +174,18 @@ def sites_silent(sites: Sequence[SilentSite]) -> Need:
     )
 
 
-def address_changed(instance: Instance, left: Mapping[str, int]) -> Need:
-    """Profiles point to an address that the hub has left."""
+def address_changed(instance: Instance, left: Mapping[str, int], names: Sequence[str]) -> Need:
+    """Profiles point to an address that the hub has left; `names` are those of the first peers concerned."""
     count = sum(left.values())
-    one = count == 1
+    one, named = count == 1, list(names[:_MOST_NAMED])
+    who = _joined([*named, f"{count - len(named):,} more"] if count > len(named) else named)
     return Need(
         Code.ADDRESS_CHANGED,
         "The hub's address changed",
-        f"{count:,} profile{' that was delivered points' if one else 's that were delivered point'} to "
-        f"{_joined(sorted(left))}; the hub is at {address_of(instance)} now. {'It does' if one else 'They do'} not "
-        "connect unless the former address still leads here.",
-        f"{'Its device needs' if one else 'Their devices need'} the profile anew: mail their people, or set "
+        f"{count:,} delivered profile{' points' if one else 's point'} to {_joined(sorted(left))}: {who}. The hub is "
+        f"at {address_of(instance)} now, so {'it does' if one else 'they do'} not connect, unless the former address "
+        "still leads here.",
+        f"{'Its device needs its' if one else 'These devices need their'} profile anew: mail their people, or set "
         "HUB_ADDRESS back.",
     )
 

@@ -11,7 +11,8 @@ from vpn.access import peers_of
 from vpn.choices import InstanceState
 from vpn.models import Instance
 from vpn.models.querysets import connected_filter
-from vpn.needs import needs_of
+from vpn.needs import Code, needs_of
+from vpn.views.plan_words import moved_plan
 
 
 def head_of(member: Membership, instance: Instance, tab: str) -> dict[str, Any]:
@@ -23,6 +24,7 @@ def head_of(member: Membership, instance: Instance, tab: str) -> dict[str, Any]:
         .select_related(None)
         .aggregate(total=Count("pk"), online=Count("pk", filter=connected_filter()))
     )
+    needs = needs_of(instance)
     return {
         "instance": instance,
         "tab": tab,
@@ -30,5 +32,6 @@ def head_of(member: Membership, instance: Instance, tab: str) -> dict[str, Any]:
         "peer_online": counts["online"],
         "may_change": member.is_admin,
         "may_add_peers": member.is_admin and instance.state not in {InstanceState.DELETING, InstanceState.LOST},
-        "needs": needs_of(instance),
+        "needs": needs,
+        "moved": moved_plan(instance) if any(need.code == Code.ADDRESS_CHANGED for need in needs) else None,
     }

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from portal.models import Membership
 from vpn.actions.plan_mail import is_written_to
-from vpn.models import ChangePlan, Operation, Peer, Site
+from vpn.actions.server_address import moved_sentence
+from vpn.models import ChangePlan, Instance, Operation, Peer, Site
 from vpn.views.plan_mail_words import mail_words
 from vpn.views.plan_sentences import sentences, taken_sentences
 
@@ -34,12 +35,14 @@ class PlanWords:
     taken: list[str]
     # Is there anybody to write to about it?
     has_people: bool
+    # That the hub has another address, in a sentence.
+    moved: str = ""
 
     @property
     def is_empty(self) -> bool:
         """Does nobody notice?"""
         said = self.opens or self.closes or self.taken
-        return not (said or self.outdated_count or self.told_count or self.is_truncated)
+        return not (said or self.outdated_count or self.told_count or self.is_truncated or self.moved)
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,15 @@ def plans_of(operations: Iterable[Operation]) -> dict[UUID, list[ShownPlan]]:
     return shown
 
 
+def moved_plan(instance: Instance) -> ShownPlan | None:
+    """The last change of the hub's address, with whom it cuts off and what became of the mail to them."""
+    noted = ChangePlan.objects.filter(instance=instance, plan__address__isnull=False).defer("outdated").last()
+    if noted is None:
+        return None
+    (words,) = words_of([noted.plan])
+    return ShownPlan(noted, words, mail_words([noted]).get(noted.pk, ""))
+
+
 def words_of(plans: Iterable[Mapping[str, Any]]) -> list[PlanWords]:
     """These plans (as Plan.document has them) in words; three queries for all of them."""
     plans = list(plans)
@@ -75,6 +87,7 @@ def _words(plan: Mapping[str, Any], names: _Names) -> PlanWords:
     outdated, told = plan.get("outdated", []), plan.get("told", [])
     outdated_count = plan.get("outdated_count", 0)
     return PlanWords(
+        moved=f"{moved_sentence(plan['address'])}." if plan.get("address") else "",
         opens=opens[:_MOST_SENTENCES],
         closes=closes[:_MOST_SENTENCES],
         is_truncated=plan.get("truncated", False) or max(len(opens), len(closes)) > _MOST_SENTENCES,

@@ -14,6 +14,7 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
+from django.utils.module_loading import import_string
 
 from portal import seals
 from portal.actions.organization import create_organization
@@ -83,9 +84,8 @@ def _local_region(unavailable_reason: str | None, addresses: tuple[str, ...]) ->
         region.save(update_fields=["available", "unavailable_reason"])
     server, _ = _model("Server").objects.get_or_create(region=region, name=LOCAL_NAME)
     address, address_v6 = (*addresses, None, None)[:2]
-    if address and (server.address, server.address_v6) != (address, address_v6):
-        server.address, server.address_v6 = address, address_v6
-        server.save(update_fields=["address", "address_v6"])
+    if address:
+        import_string(settings.SERVER_MOVED)(server.pk, address, address_v6)
 
 
 def _model(name: str) -> Any:
