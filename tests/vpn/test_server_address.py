@@ -11,6 +11,7 @@ from pytest_django import Settings
 from portal.models import Membership, Organization
 from tests.factories import make_client_peer, make_instance, make_region, settle
 from vpn.actions.profile import deliver_profile
+from vpn.desired import compile_change
 from vpn.jobs import apply
 from vpn.jobs.mail import mail_plan
 from vpn.models import ChangePlan, Instance, ListenerProof, Server
@@ -61,7 +62,7 @@ def test_another_address_is_an_operation_with_a_meaning(
     instance.refresh_from_db()
     assert not instance.is_settled
     assert not ListenerProof.objects.exists(), "what was proven of the former address says nothing of this one"
-    operation = apply._operation(instance.pk, apply.compile_change(instance.pk))
+    operation = apply._operation(instance.pk, compile_change(instance.pk))
     assert operation.summary == f"The hub's address changed from {OLD} to {NEW}"
     page = admin_browser.get(f"/instances/{instance.pk}/activity/").content.decode()
     assert f"address changed from {OLD} to {NEW}" in page
