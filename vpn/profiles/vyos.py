@@ -240,8 +240,8 @@ def _profile(
         )
     return RouterProfile(
         (
-            *files,
             ProfileFile(f"{tag}.vyos", _text(label, [*removal, *lines]), TEXT, syntax.title),
+            *files,
             ProfileFile(
                 f"{tag}-remove.vyos", _text(f"Removes {label}", removal), TEXT, "Commands that remove it again"
             ),

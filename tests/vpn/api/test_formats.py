@@ -24,6 +24,7 @@ FIRST = {
     ("routeros6", "openvpn"): "rsc",
     ("openwrt", "wireguard"): "uci",
     ("vyos", "wireguard"): "vyos",
+    ("vyos", "openvpn"): "vyos",
     ("linux", "wireguard"): "conf",
     ("linux", "openvpn"): "conf",
     ("opnsense", "wireguard"): "conf",

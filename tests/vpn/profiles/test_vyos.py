@@ -63,7 +63,7 @@ def test_every_version_gets_the_paths_that_it_has(version: str, tmp_path: Path) 
     if version != "1.3.8":
         made.append(vyos.openvpn(openvpn(compat=False), router))
     for profile in made:
-        for file in profile.files[-2:]:
+        for file in (profile.files[0], profile.files[-1]):
             lines = commands_of(file.content)
             # The loops' own commands, with what they find filled in.
             loops = [line.strip() for line in file.content.splitlines() if line.startswith("    delete ")]
@@ -74,7 +74,7 @@ def test_every_version_gets_the_paths_that_it_has(version: str, tmp_path: Path) 
 
 def test_vyos_1_3_keeps_the_private_key_as_a_file() -> None:
     made = vyos.wireguard(BY_ADDRESS, running("VyOS 1.3.8"))
-    key, commands, _ = made.files
+    commands, key, _ = made.files
     assert (key.filename, key.content) == (f"{ROUTER.tag}.key", f"{PRIVATE_KEY}\n")
     tree = parse(commands.content, "1.3.8")
     assert ("interfaces", "wireguard", f"wg{N}", "private-key", ROUTER.tag) in tree
@@ -94,7 +94,7 @@ def test_openvpn_needs_vyos_1_4() -> None:
 def test_a_withdrawn_route_goes_and_another_next_hop_stays(
     version: str, kind: str, next_hop: str, tmp_path: Path
 ) -> None:
-    before = vyos.wireguard(BY_ADDRESS, running(version)).files[-2].content
+    before = vyos.wireguard(BY_ADDRESS, running(version)).files[0].content
     after = dataclasses.replace(BY_ADDRESS, allowed_ips=BY_ADDRESS.allowed_ips[:1])
     theirs = {
         ("protocols", "static", kind, "10.2.0.0/24", next_hop, "eth7"),
@@ -103,7 +103,7 @@ def test_a_withdrawn_route_goes_and_another_next_hop_stays(
     }
     tree = paste(before, tmp_path, theirs)
     assert ("protocols", "static", f"{kind}6", "fd12:3456:789a::/64", next_hop, f"wg{N}") in tree
-    tree = paste(vyos.wireguard(after, running(version)).files[-2].content, tmp_path, tree)
+    tree = paste(vyos.wireguard(after, running(version)).files[0].content, tmp_path, tree)
     assert {path for path in tree if path[0] == "protocols"} == {
         *(path for path in theirs if path[0] == "protocols"),
         ("protocols", "static", kind, "100.64.0.0/20", next_hop, f"wg{N}"),
@@ -111,8 +111,8 @@ def test_a_withdrawn_route_goes_and_another_next_hop_stays(
 
 
 def test_another_protocol_leaves_nothing_of_the_old_tunnel(tmp_path: Path) -> None:
-    over_wireguard = vyos.wireguard(BY_ADDRESS, ROUTER).files[-2].content
-    over_openvpn = vyos.openvpn(openvpn(compat=False), ROUTER).files[-2].content
+    over_wireguard = vyos.wireguard(BY_ADDRESS, ROUTER).files[0].content
+    over_openvpn = vyos.openvpn(openvpn(compat=False), ROUTER).files[0].content
     first = paste(over_wireguard, tmp_path, set())
     second = paste(over_openvpn, tmp_path, first)
     assert second == paste(over_openvpn, tmp_path, set())
@@ -155,7 +155,7 @@ def test_a_default_route_is_left_to_the_admin() -> None:
 def test_openvpn() -> None:
     profile = openvpn(compat=False)
     made = vyos.openvpn(profile, ROUTER)
-    key, commands, _ = made.files
+    commands, key, _ = made.files
     assert key.content == tls_crypt_v2_key(profile.tls_crypt_v2)
     tree = parse(commands.content)
     path = ("interfaces", "openvpn", f"vtun{N}")
@@ -173,7 +173,7 @@ def test_openvpn() -> None:
 
 def test_a_second_run_changes_nothing_and_the_removal_leaves_nothing(tmp_path: Path) -> None:
     for made in (vyos.wireguard(WIREGUARD, ROUTER), vyos.openvpn(openvpn(compat=False), ROUTER)):
-        commands, undo = (file.content for file in made.files[-2:])
+        commands, undo = (file.content for file in (made.files[0], made.files[-1]))
         theirs = {
             ("protocols", "static", "route", "10.9.0.0/16", "next-hop", "192.0.2.1"),
             ("system", "host-name", "x"),
