@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, tzinfo
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 
 from vpn.choices import Protocol
 from vpn.platforms import VERSION_LENGTH
@@ -107,6 +109,36 @@ class ProtocolField(forms.ChoiceField):
     def has_changed(self, initial: Any, data: Any) -> bool:
         """Was another one chosen?"""
         return bool(data) and super().has_changed(initial, data)
+
+
+class MomentField(forms.DateTimeField):
+    """A moment, typed and shown as the time on the clock in `zone`: the reader's, unless the form sends another."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+        super().__init__(**{"widget": widget, **options})
+        self.zone: tzinfo | None = None
+
+    def to_python(self, value: Any) -> datetime | None:
+        """The moment; what is typed without an offset is a time in the zone."""
+        with timezone.override(self.zone or timezone.get_current_timezone()):
+            return super().to_python(value)
+
+    def prepare_value(self, value: Any) -> Any:
+        """The time on the clock in the zone."""
+        with timezone.override(self.zone or timezone.get_current_timezone()):
+            return super().prepare_value(value)
+
+
+class ZoneField(forms.CharField):
+    """Names the zone in which the MomentField with the id `of` was shown; another zone alone changes nothing."""
+
+    def __init__(self, *, of: str, **options: Any) -> None:
+        super().__init__(required=False, widget=forms.HiddenInput(attrs={"data-zone": of}), **options)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Never."""
+        return False
 
 
 class ConfirmationField(forms.BooleanField):

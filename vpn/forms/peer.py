@@ -9,17 +9,21 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from portal.models import Membership, MembershipState, Organization
+from portal.zone import find_zone
 from vpn.addressing import is_broad
 from vpn.choices import Platform, Protocol
 from vpn.constants import SUBNET_NESTED
 from vpn.forms.fields import (
     ConfirmationField,
+    MomentField,
     NetworksField,
     ProtocolField,
     TrueFalseField,
     VersionField,
+    ZoneField,
     listed,
 )
 from vpn.models import Instance, Peer, Site
@@ -129,12 +133,27 @@ class ClientFields(ProtocolFields):
         yes="All traffic",
         initial=False,
     )
-    expires_at = forms.DateTimeField(
+    expires_at = MomentField(
         label="Expires",
         required=False,
-        help_text="Time in UTC. From then on the hub lets the device in no more. Empty: never.",
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        help_text="From then on the hub lets the device in no more. Empty: never.",
     )
+    # The zone in which the field above was shown, which need not be the one that the browser is in now.
+    expires_at_zone = ZoneField(of="id_expires_at")
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        sent = str(self.data.get("expires_at_zone", "")) if self.is_bound else ""
+        zone = find_zone(sent) or timezone.get_current_timezone()
+        self.zone_name = str(zone)
+        self.fields["expires_at"].zone = zone  # type: ignore[attr-defined]
+        self.fields["expires_at_zone"].initial = self.zone_name
+
+    def clean(self) -> dict[str, Any]:
+        """The zone has done its part."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        cleaned.pop("expires_at_zone", None)
+        return cleaned
 
 
 class ClientPeerForm(ClientFields):

@@ -76,7 +76,7 @@ def relative_time(moment: datetime | None, missing: str = "never") -> SafeString
     """A time as people say it ("2 min ago"), with the exact one on hover and in the markup."""
     if moment is None:
         return missing
-    exact = moment.astimezone(timezone.get_default_timezone())
+    exact = timezone.localtime(moment)
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         exact.isoformat(timespec="seconds"),
@@ -90,7 +90,7 @@ def _in_words(moment: datetime) -> str:
     if abs(seconds) < 1:
         return "now"
     if abs(seconds) > 30 * 86400:
-        return moment.strftime("%-d %b %Y")
+        return timezone.localtime(moment).strftime("%-d %b %Y")
     words = next(
         f"{abs(seconds) // size} {unit}"
         for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
