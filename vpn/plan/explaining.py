@@ -9,6 +9,8 @@ from uuid import UUID
 
 from vpn.choices import ProfileState, Protocol
 from vpn.models import Peer
+from vpn.plan.fates import Fates
+from vpn.plan.idle import idle_rules
 from vpn.plan.listing import Line
 from vpn.plan.nesting import nested
 from vpn.plan.reachability import differences
@@ -36,12 +38,15 @@ class Plan:
 
     `outdated` are the peers whose delivered profile is current before and not after, out of `delivered`; `told` are
     those over OpenVPN that learn of the change when they connect, of which `reconnecting` are connected now: the hub
-    has these begin anew. `taken` are networks that come to lie within another site's, or to be taken out of it: the
+    has these begin anew. `fates` say what `reachability` does by groups; `idle_rules` are the numbers of new rules that
+    decide nothing. `taken` are networks that come to lie within another site's, or to be taken out of it: the
     more specific route wins.
     """
 
     reachability: list[Line] = field(default_factory=list)
     truncated: bool = False
+    fates: Fates = field(default_factory=Fates)
+    idle_rules: list[int] = field(default_factory=list)
     outdated: list[UUID] = field(default_factory=list)
     delivered: int = 0
     told: list[UUID] = field(default_factory=list)
@@ -58,6 +63,9 @@ class Plan:
         return {
             "reachability": [line._asdict() for line in self.reachability[:most_lines]],
             "truncated": self.truncated or len(self.reachability) > most_lines,
+            "fates": self.fates.document(),
+            "fates_complete": self.fates.is_complete,
+            "idle_rules": self.idle_rules,
             "outdated": [str(pk) for pk in self.outdated[:MOST_NAMED]],
             "outdated_count": len(self.outdated),
             "delivered": self.delivered,
@@ -70,10 +78,13 @@ class Plan:
 
 def explain(before: Snapshot, after: Snapshot) -> Plan:
     """What the change from one to the other means."""
-    found = differences(before.hub, after.hub, {**before.principals, **after.principals})
+    principals = {**before.principals, **after.principals}
+    found = differences(before.hub, after.hub, principals)
     return Plan(
         reachability=found.lines,
         truncated=found.truncated,
+        fates=found.fates,
+        idle_rules=idle_rules(before.hub, after.hub, principals),
         outdated=_outdated(before, after),
         delivered=sum(1 for row in after.rows.values() if row.delivered_digest),
         told=_told(before, after),
@@ -102,6 +113,8 @@ def together(plans: Iterable[Plan]) -> Plan:
         whole.delivered += plan.delivered
         whole.told += plan.told
         whole.taken = list(dict.fromkeys([*whole.taken, *plan.taken]))
+        whole.fates.add(plan.fates)
+        whole.idle_rules += plan.idle_rules
     return whole
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, summarize_address_range
 from itertools import product
 from typing import NamedTuple
 
+from vpn.plan.crowds import Crowd, Pairs, crowds_of, pairs_of
 from vpn.plan.effects import FAMILY_PROTOCOLS, Budget, Change, Effect
 from vpn.plan.regions import INTERNET, Alike, Holding, Holdings
 from vpn.plan.rulebook import ICMP, ICMPV6, OTHER, TCP, UDP
@@ -30,18 +30,9 @@ class Line(NamedTuple):
     after: bool
 
 
-@dataclass(frozen=True)
-class _Crowd:
-    """Some who have the very same kinds of addresses."""
-
-    names: tuple[str, ...]
-    kinds: frozenset[Alike]
-
-
 # One end of a line: all that somebody has, or (not None) what they have of one kind.
-_Part = Alike | None
+Part = Alike | None
 _Effects = dict[tuple[Alike, Alike], Effect]
-_Pairs = list[tuple[Alike, Alike]]
 
 
 class Listing:
@@ -51,12 +42,13 @@ class Listing:
         self._holdings = holdings
         self._effects = effects
         self._budget = budget
+        self.crowds = crowds_of(holdings)
 
     def lines(self) -> Iterator[Line]:
         """All lines, one for everything that somebody has where that is alike. Raises Exhausted."""
-        for source, destination in self._concerned():
-            pairs = _pairs(source, destination)
-            templates: list[tuple[_Part, _Part, str, Change]] | None = None
+        for source, destination in self.concerned():
+            pairs = pairs_of(source, destination)
+            templates: list[tuple[Part, Part, str, Change]] | None = None
             for one, other in product(source.names, destination.names):
                 self._budget.spend()
                 if one == other:
@@ -67,31 +59,40 @@ class Listing:
                 for from_part, to_part, protocol, change in templates:
                     yield from self._spelled(one, from_part, other, to_part, protocol, change)
 
-    def _among(self, name: str, pairs: _Pairs) -> Iterator[Line]:
-        """The lines between the devices of one: what a device says to itself never comes to the hub."""
-        held = self._holdings[name]
-        if len({peer for holding in held.values() for peer in holding.peers}) > 1:
-            between = [pair for pair in pairs if len(held[pair[0]].peers | held[pair[1]].peers) > 1]
-            for from_part, to_part, protocol, change in self._templates(between):
-                yield from self._spelled(name, from_part, name, to_part, protocol, change)
+    def between(self, source: Crowd, destination: Crowd) -> Iterator[tuple[Part, Part, str, Change]]:
+        """What changes between one of the source and another one of the destination, once for all of them."""
+        pairs = pairs_of(source, destination)
+        if source == destination and len(source.names) == 1:
+            pairs = self._between_own(source.names[0], pairs)
+        return self._templates(pairs)
 
-    def _concerned(self) -> list[tuple[_Crowd, _Crowd]]:
-        """The crowds between which something changes."""
-        crowds = _crowds(self._holdings)
-        having: dict[Alike, list[_Crowd]] = defaultdict(list)
-        for crowd in crowds:
+    def _among(self, name: str, pairs: Pairs) -> Iterator[Line]:
+        """The lines between the devices of one: what a device says to itself never comes to the hub."""
+        own = self._between_own(name, pairs)
+        for from_part, to_part, protocol, change in self._templates(own) if own else ():
+            yield from self._spelled(name, from_part, name, to_part, protocol, change)
+
+    def _between_own(self, name: str, pairs: Pairs) -> Pairs:
+        """The pairs that lead from one peer of somebody to another one."""
+        held = self._holdings[name]
+        return [pair for pair in pairs if len(held[pair[0]].peers | held[pair[1]].peers) > 1]
+
+    def concerned(self) -> list[tuple[Crowd, Crowd]]:
+        """The crowds between which something changes. Raises Exhausted."""
+        having: dict[Alike, list[Crowd]] = defaultdict(list)
+        for crowd in self.crowds:
             for kind in crowd.kinds:
                 having[kind].append(crowd)
-        found: dict[tuple[_Crowd, _Crowd], None] = {}
+        found: dict[tuple[Crowd, Crowd], None] = {}
         for source, destination in self._effects:
             for pair in product(having[source], having[destination]):
                 self._budget.spend()
                 found[pair] = None
         return list(found)
 
-    def _templates(self, pairs: _Pairs) -> Iterator[tuple[_Part, _Part, str, Change]]:
+    def _templates(self, pairs: Pairs) -> Iterator[tuple[Part, Part, str, Change]]:
         """What changes between crowds of these kinds, said once for as much as possible."""
-        said: dict[tuple[_Part, _Part], dict[str, set[Change]]] = defaultdict(lambda: defaultdict(set))
+        said: dict[tuple[Part, Part], dict[str, set[Change]]] = defaultdict(lambda: defaultdict(set))
         for protocol in (TCP, UDP, ICMP, ICMPV6, OTHER):
             asked = [pair for pair in pairs if protocol in FAMILY_PROTOCOLS[pair[0].version]]
             for from_part, to_part, change in self._factored(asked, protocol):
@@ -102,7 +103,7 @@ class Listing:
             for protocol, change in _together(by_protocol, versions):
                 yield from_part, to_part, protocol, change
 
-    def _factored(self, pairs: _Pairs, protocol: str) -> Iterator[tuple[_Part, _Part, Change]]:
+    def _factored(self, pairs: Pairs, protocol: str) -> Iterator[tuple[Part, Part, Change]]:
         """The changes of one protocol: what all pairs have in common, then a destination or a source, then the rest."""
         left = {pair: set(self._effects.get(pair, {}).get(protocol, ())) for pair in pairs}
         ways = (
@@ -112,7 +113,7 @@ class Listing:
             (lambda pair: pair),
         )
         for way in ways:
-            together: dict[tuple[_Part, _Part], _Pairs] = defaultdict(list)
+            together: dict[tuple[Part, Part], Pairs] = defaultdict(list)
             for pair in left:
                 together[way(pair)].append(pair)
             for (from_part, to_part), some in together.items():
@@ -123,29 +124,18 @@ class Listing:
                     left[pair] -= common
 
     def _spelled(
-        self, source: str, from_part: _Part, destination: str, to_part: _Part, protocol: str, change: Change
+        self, source: str, from_part: Part, destination: str, to_part: Part, protocol: str, change: Change
     ) -> Iterator[Line]:
-        port = "" if change.is_whole else _port(change)
-        for one, other in product(self._names(source, from_part), self._names(destination, to_part)):
+        port = port_words(change)
+        for one, other in product(self.ends(source, from_part), self.ends(destination, to_part)):
             yield Line(one, other, protocol, port, change.before, change.after)
 
-    def _names(self, name: str, part: _Part) -> list[str]:
+    def ends(self, name: str, part: Part) -> list[str]:
+        """What a part of somebody's addresses is called: by name where it is all they have."""
         if part is None:
             return [name]
         networks = _networks(self._holdings[name][part])
         return [name] if name == INTERNET and len(networks) > _MOST_NETWORKS else networks
-
-
-def _crowds(holdings: Holdings) -> list[_Crowd]:
-    """Those who have the same kinds of addresses, put together."""
-    by_kinds: dict[frozenset[Alike], list[str]] = defaultdict(list)
-    for name, held in holdings.items():
-        by_kinds[frozenset(held)].append(name)
-    return [_Crowd(tuple(names), kinds) for kinds, names in by_kinds.items()]
-
-
-def _pairs(source: _Crowd, destination: _Crowd) -> _Pairs:
-    return [(one, other) for one, other in product(source.kinds, destination.kinds) if one.version == other.version]
 
 
 def _together(by_protocol: dict[str, set[Change]], versions: Iterable[int]) -> Iterator[tuple[str, Change]]:
@@ -172,7 +162,10 @@ def _together(by_protocol: dict[str, set[Change]], versions: Iterable[int]) -> I
             yield protocol, change
 
 
-def _port(change: Change) -> str:
+def port_words(change: Change) -> str:
+    """The ports of a change as rules have them; "" for all, and for protocols without ports."""
+    if change.is_whole:
+        return ""
     return str(change.first) if change.first == change.last else f"{change.first}-{change.last}"
 
 

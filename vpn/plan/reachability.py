@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
-from vpn.plan.effects import Budget, Comparison, Exhausted
+from vpn.plan.effects import Budget, Comparison, Effect, Exhausted
+from vpn.plan.fates import Fates, fates_of
 from vpn.plan.hub import Hub
 from vpn.plan.listing import Line, Listing
 from vpn.plan.merging import merge
-from vpn.plan.regions import Survey
+from vpn.plan.regions import Alike, Holdings, Survey
 from vpn.plan.rulebook import Rulebook
 
 _Item = TypeVar("_Item")
@@ -21,24 +22,46 @@ _BUDGET = 600_000
 
 
 class Differences(NamedTuple):
-    """The lines, and whether there is more than they say."""
+    """The lines, whether there is more than they say, and the same by groups, which may be complete all the same."""
 
     lines: list[Line]
     truncated: bool
+    fates: Fates
+
+
+class _Compared(NamedTuple):
+    """Two hubs on one map: who holds which addresses, and what compares them."""
+
+    holdings: Holdings
+    book: Rulebook
+    effects: Iterator[tuple[Alike, Alike, Effect]]
 
 
 def differences(before: Hub, after: Hub, principals: Mapping[str, str], *, most: int = MOST_LINES) -> Differences:
     """What changes between two hubs; `principals` says whose each peer is (`user:ID`, `site:ID`), by its id."""
+    holdings, book, changes = _compared(before, after, principals)
+    effects, is_complete = _gathered(changes, MOST_EFFECTS)
+    found = {(source, destination): effect for source, destination, effect in effects}
+    lines, is_told = _gathered(Listing(holdings, found, Budget(_BUDGET)).lines(), most)
+    listing, policy = Listing(holdings, found, Budget(_BUDGET)), (before.allows, after.allows)
+    fates = fates_of(holdings, listing, policy, book, Budget(_BUDGET))
+    fates.is_complete &= is_complete
+    return Differences(sorted(set(lines)), truncated=not (is_complete and is_told), fates=fates)
+
+
+def are_alike(before: Hub, after: Hub, principals: Mapping[str, str]) -> bool:
+    """Does every flow pass both hubs, or neither? Raises Exhausted."""
+    return next(_compared(before, after, principals).effects, None) is None
+
+
+def _compared(before: Hub, after: Hub, principals: Mapping[str, str]) -> _Compared:
     merged = merge(before.rules, after.rules)
     active = merged.before, merged.after
     book = Rulebook(merged.rules)
     holdings = Survey(before, after, book, active, principals).holdings()
     kinds = dict.fromkeys(kind for held in holdings.values() for kind in held)
     comparison = Comparison(book, active, (before.allows, after.allows), Budget(_BUDGET))
-    effects, is_complete = _gathered(comparison.pairs(kinds), MOST_EFFECTS)
-    found = {(source, destination): effect for source, destination, effect in effects}
-    lines, is_told = _gathered(Listing(holdings, found, Budget(_BUDGET)).lines(), most)
-    return Differences(sorted(set(lines)), truncated=not (is_complete and is_told))
+    return _Compared(holdings, book, comparison.pairs(kinds))
 
 
 def _gathered(items: Iterator[_Item], most: int) -> tuple[list[_Item], bool]:

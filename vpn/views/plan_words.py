@@ -1,4 +1,4 @@
-"""A plan as pages show it: names in place of ids, sentences in place of lines."""
+"""A plan as pages show it: names in place of ids, groups in place of lines."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from portal.models import Membership
 from vpn.actions.plan_mail import is_written_to
 from vpn.actions.server_address import moved_sentence
 from vpn.models import ChangePlan, Instance, Operation, Peer, Site
+from vpn.views.plan_groups import GroupRow, counts_of, rows_of
 from vpn.views.plan_mail_words import mail_words
-from vpn.views.plan_sentences import sentences, taken_sentences
-
-_MOST_SENTENCES = 40
+from vpn.views.plan_sentences import taken_sentences
 
 
 @dataclass(frozen=True)
 class PlanWords:
     """What a change means. `outdated` and `told` are devices by name, `outdated_count` how many there are in all."""
 
-    opens: list[str]
-    closes: list[str]
+    # How many lose or gain what, in sentences; then who, in rows.
+    counts: list[str]
+    opens: list[GroupRow]
+    closes: list[GroupRow]
     is_truncated: bool
+    # The numbers of new rules that decide nothing.
+    idle_rules: list[int]
     outdated: list[str]
     outdated_count: int
     delivered: int
@@ -82,15 +85,17 @@ def words_of(plans: Iterable[Mapping[str, Any]]) -> list[PlanWords]:
 
 
 def _words(plan: Mapping[str, Any], names: _Names) -> PlanWords:
-    lines = plan.get("reachability", [])
-    opens, closes = (sentences(lines, names.end, opens=opens) for opens in (True, False))
+    rows = rows_of(plan, names.end)
     outdated, told = plan.get("outdated", []), plan.get("told", [])
     outdated_count = plan.get("outdated_count", 0)
     return PlanWords(
         moved=f"{moved_sentence(plan['address'])}." if plan.get("address") else "",
-        opens=opens[:_MOST_SENTENCES],
-        closes=closes[:_MOST_SENTENCES],
-        is_truncated=plan.get("truncated", False) or max(len(opens), len(closes)) > _MOST_SENTENCES,
+        counts=counts_of(plan),
+        opens=[row for row in rows if row.opens],
+        closes=[row for row in rows if not row.opens],
+        # Plans that were noted without groups have the first lines alone.
+        is_truncated=not plan["fates_complete"] if "fates_complete" in plan else plan.get("truncated", False),
+        idle_rules=plan.get("idle_rules", []),
         outdated=names.devices(outdated),
         outdated_count=outdated_count,
         delivered=plan.get("delivered", 0),
@@ -106,9 +111,7 @@ class _Names:
     """Whatever the plans name, by id."""
 
     def __init__(self, plans: list[Mapping[str, Any]]) -> None:
-        ends = {
-            line[end] for plan in plans for line in plan.get("reachability", []) for end in ("source", "destination")
-        }
+        ends = {end for plan in plans for end in _ends(plan)}
         ends |= {line[end] for plan in plans for line in plan.get("taken", []) for end in ("by", "of")}
         self._ends = {"any": "the internet"}
         members = Membership.objects.filter(pk__in=_ids(ends, "user:")).select_related("user")
@@ -139,6 +142,12 @@ def device_name(peer: Peer) -> str:
     if peer.member is None or not peer.device:
         return peer.label
     return f"{peer.member.label} ({peer.device})"
+
+
+def _ends(plan: Mapping[str, Any]) -> Iterable[str]:
+    if "fates" in plan:
+        return (end for group in plan["fates"]["groups"] for end in group["ends"])
+    return (line[end] for line in plan.get("reachability", []) for end in ("source", "destination"))
 
 
 def _ids(ends: Iterable[str], kind: str) -> list[UUID]:

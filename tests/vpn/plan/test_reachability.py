@@ -149,6 +149,28 @@ def test_the_lines_agree_with_the_evaluator(
             assert not lines, (source, destination, protocol, port, lines)
 
 
+@settings(max_examples=60)
+@given(drawn.hubs(), drawn.hubs())
+def test_the_groups_say_what_the_lines_say(before: Hub, after: Hub) -> None:
+    found = differences(before, after, drawn.principals([before, after]), most=20_000)
+    ends = [group.ends for group in found.fates.groups]
+    spelled = {
+        (source, destination, *way, row.opens)
+        for row in found.fates.rows
+        for source in (end for number in row.sources for end in ends[number])
+        for destination in (end for number in row.destinations for end in ends[number])
+        for way in row.ways
+    }
+    listed = {(line.source, line.destination, line.protocol, line.port, line.after) for line in found.lines}
+    if found.truncated or not found.fates.is_complete:
+        return
+    assert listed <= spelled
+    # Nobody reaches oneself through the hub, so that groups may say it.
+    assert all(one[0] == one[1] or "/" in one[0] or "/" in one[1] for one in spelled - listed)
+    assert found.fates.counts is not None
+    assert (found.fates.counts.losing + found.fates.counts.cut_off > 0) <= any(not line.after for line in found.lines)
+
+
 def _is_said_loosely(
     destination: str, owner: str | None, protocol: str, port: int | None, rules: tuple[Rule, ...]
 ) -> bool:
@@ -176,7 +198,8 @@ def test_a_thousand_rules_and_ten_thousand_peers_are_compared_or_said_to_be_too_
     before = Hub(("100.64.0.1/16", "fd12:3456:789a::1/64"), peers, tuple(rules), allows=False)
     after = Hub(before.addresses, peers, (*rules[:500], rule("accept", ANNA, BERLIN), *rules[501:]), allows=False)
     whose = drawn.principals([before])
-    assert differences(before, after, whose) == ([], False)
+    same = differences(before, after, whose)
+    assert (same.lines, same.truncated, same.fates.rows) == ([], False, [])
     opened = differences(before, Hub(before.addresses, peers, tuple(rules), allows=True), whose)
     assert opened.truncated
     assert opened.lines

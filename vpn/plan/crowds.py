@@ -1,0 +1,39 @@
+"""Those who have the very same kinds of addresses, put together: what changes for one of them changes for all."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import product
+
+from vpn.plan.regions import INTERNET, Alike, Holdings
+
+Pairs = list[tuple[Alike, Alike]]
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Some who have the same kinds of addresses."""
+
+    names: tuple[str, ...]
+    kinds: frozenset[Alike]
+
+
+def crowds_of(holdings: Holdings) -> list[Crowd]:
+    """All who hold addresses, by the kinds that they have."""
+    by_kinds: dict[frozenset[Alike], list[str]] = defaultdict(list)
+    for name, held in holdings.items():
+        by_kinds[frozenset(held)].append(name)
+    return [Crowd(tuple(names), kinds) for kinds, names in by_kinds.items()]
+
+
+def pairs_of(source: Crowd, destination: Crowd) -> Pairs:
+    """The kinds of one and the other that can speak to each other: those of one family."""
+    return [(one, other) for one, other in product(source.kinds, destination.kinds) if one.version == other.version]
+
+
+def peers_of(holdings: Holdings, name: str) -> set[str]:
+    """The peers of one who holds addresses; the internet has none."""
+    if name == INTERNET:
+        return set()
+    return {peer for holding in holdings[name].values() for peer in holding.peers if peer is not None}

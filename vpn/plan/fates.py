@@ -1,0 +1,233 @@
+"""A change by groups of the same fate: how many lose or gain what, and who reaches whom differently.
+
+Groups are complete however many belong to them, which lines about single pairs are not.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from dataclasses import asdict, astuple, dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+from vpn.plan.crowds import Crowd, pairs_of, peers_of
+from vpn.plan.effects import FAMILY_PROTOCOLS, Budget, Exhausted
+from vpn.plan.listing import Listing, Part, port_words
+from vpn.plan.reach import Kind, lets_pass
+from vpn.plan.regions import Alike, Holdings
+from vpn.plan.rulebook import WITH_PORTS, Rulebook
+
+_Item = TypeVar("_Item", bound=Hashable)
+_Product = tuple[frozenset[_Item], frozenset[_Item]]
+# More rows than these are no table that anybody reads.
+MOST_ROWS = 200
+# As many names of one group as are kept; pages say how many more there are.
+_MOST_NAMES = 5000
+
+
+# Pairs of groups by what happens between them: whether it opens, protocol, port.
+Pairs = Mapping[tuple[bool, str, str], list[tuple[int, int]]]
+
+
+class Group(NamedTuple):
+    """Some of the same fate (`user:ID`, `site:ID`, `any`), or the networks of some that a rule names; `peers` is how
+    many peers they have in all, 0 for networks."""
+
+    ends: tuple[str, ...]
+    peers: int
+
+
+class Row(NamedTuple):
+    """Groups that reach others from now on (`opens`) or no more; over these ways (protocol, port), and no others.
+
+    Groups are numbers in `Fates.groups`. Who stands on both sides reaches the others there.
+    """
+
+    sources: tuple[int, ...]
+    destinations: tuple[int, ...]
+    ways: tuple[tuple[str, str], ...]
+    opens: bool
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of `total` peers: those that reach no other peer any more (`cut_off`) and did, those that only lose a part of
+    what they reached (`losing`), and those that reach something new (`gaining`)."""
+
+    total: int
+    cut_off: int
+    losing: int
+    gaining: int
+
+    def plus(self, other: Counts) -> Counts:
+        """Both together; no peer is on two hubs."""
+        return Counts(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
+
+
+@dataclass
+class Fates:
+    """What a change means for whom. `counts` is None where that was too much to work out."""
+
+    groups: list[Group] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    counts: Counts | None = None
+    is_complete: bool = True
+
+    def add(self, other: Fates) -> None:
+        """Add what a change means on another hub: whose fate is the same there is told once."""
+        numbers: dict[Group, int] = {group: number for number, group in enumerate(self.groups)}
+        moved = [numbers.setdefault(group, len(numbers)) for group in other.groups]
+        self.groups = list(numbers)
+        for row in other.rows:
+            sources, destinations = (tuple(sorted(moved[one] for one in side)) for side in row[:2])
+            self.rows.append(Row(sources, destinations, row.ways, opens=row.opens))
+        self.rows = list(dict.fromkeys(self.rows))
+        if other.counts is not None:
+            self.counts = other.counts if self.counts is None else self.counts.plus(other.counts)
+        self.is_complete &= other.is_complete
+
+    def document(self) -> dict[str, Any]:
+        """The same as JSON data."""
+        return {
+            "groups": [
+                {"ends": group.ends[:_MOST_NAMES], "count": len(group.ends), "peers": group.peers}
+                for group in self.groups
+            ],
+            "rows": [row._asdict() for row in self.rows],
+            "counts": None if self.counts is None else asdict(self.counts),
+        }
+
+
+def fates_of(holdings: Holdings, listing: Listing, policy: tuple[bool, bool], book: Rulebook, budget: Budget) -> Fates:
+    """The fates of all who hold addresses, from what changes between them; `policy` is whether peers reach each other
+    before and after where no rule says anything."""
+    fates = Fates()
+    numbers: dict[tuple[Crowd, Part], int] = {}
+
+    def number(crowd: Crowd, part: Part) -> int:
+        if (crowd, part) not in numbers:
+            numbers[crowd, part] = len(fates.groups)
+            fates.groups.append(_group(holdings, listing, crowd, part))
+        return numbers[crowd, part]
+
+    found: dict[tuple[bool, str, str], list[tuple[int, int]]] = defaultdict(list)
+    touched: dict[bool, dict[Crowd, None]] = {False: {}, True: {}}
+    try:
+        for source, destination in listing.concerned():
+            for from_part, to_part, protocol, change in listing.between(source, destination):
+                budget.spend()
+                touched[change.after][source] = None
+                pair = number(source, from_part), number(destination, to_part)
+                found[change.after, protocol, port_words(change)].append(pair)
+        reach = _ReachOfCrowds(holdings, listing.crowds, policy, book, budget)
+        fates.counts = _counts(holdings, listing.crowds, touched, reach)
+    except Exhausted:
+        fates.is_complete = False
+    single = {place for (crowd, _), place in numbers.items() if _size(holdings, crowd) == 1}
+    rows = rows_of_pairs(found, single)
+    fates.rows, fates.is_complete = rows[:MOST_ROWS], fates.is_complete and len(rows) <= MOST_ROWS
+    return fates
+
+
+def _merged(pairs: Iterable[tuple[_Item, _Item]], single: Collection[_Item]) -> list[_Product[_Item]]:
+    """Pairs as few products of sources and destinations.
+
+    The `single` ones cannot mean themselves, so that they may stand on both sides: three that reach each other are one
+    product.
+    """
+    sources_of: dict[_Item, set[_Item]] = defaultdict(set)
+    for source, destination in pairs:
+        sources_of[destination].add(source)
+    sending = set().union(*sources_of.values())
+    together: dict[frozenset[_Item], set[_Item]] = defaultdict(set)
+    for destination, sources in sources_of.items():
+        is_free = destination in single and destination in sending
+        together[frozenset(sources | {destination} if is_free else sources)].add(destination)
+    return [product for sources, some in together.items() for product in _plain(sources, some, sources_of)]
+
+
+def _plain(
+    sources: frozenset[_Item], destinations: set[_Item], sources_of: Mapping[_Item, set[_Item]]
+) -> Iterator[_Product[_Item]]:
+    """A product as it is where its sources reach each other; else each destination that was added to them apart."""
+    if sources <= destinations:
+        yield sources, frozenset(destinations)
+        return
+    added = {destination for destination in destinations if sources_of[destination] != sources}
+    if destinations - added:
+        yield sources, frozenset(destinations - added)
+    for destination in added:
+        yield frozenset(sources_of[destination]), frozenset({destination})
+
+
+def rows_of_pairs(found: Pairs, single: Collection[int]) -> list[Row]:
+    """The fewest rows for pairs of groups, by whether they open something, protocol and port."""
+    ways: dict[tuple[bool, tuple[int, ...], tuple[int, ...]], list[tuple[str, str]]] = defaultdict(list)
+    for (opens, protocol, port), pairs in sorted(found.items()):
+        for sources, destinations in _merged(pairs, single):
+            ways[opens, tuple(sorted(sources)), tuple(sorted(destinations))].append((protocol, port))
+    return [Row(sources, to, tuple(some), opens) for (opens, sources, to), some in ways.items()]
+
+
+def _group(holdings: Holdings, listing: Listing, crowd: Crowd, part: Part) -> Group:
+    if part is None:
+        return Group(crowd.names, _size(holdings, crowd))
+    return Group(tuple(end for name in crowd.names for end in listing.ends(name, part)), 0)
+
+
+def _size(holdings: Holdings, crowd: Crowd) -> int:
+    """How many peers those of a crowd have."""
+    return sum(len(peers_of(holdings, name)) for name in crowd.names)
+
+
+def _counts(
+    holdings: Holdings, crowds: list[Crowd], touched: dict[bool, dict[Crowd, None]], reach: _ReachOfCrowds
+) -> Counts:
+    sizes = {crowd: _size(holdings, crowd) for crowd in crowds}
+    cut_off = {crowd for crowd in touched[False] if reach.has_any(crowd, 0) and not reach.has_any(crowd, 1)}
+    return Counts(
+        total=sum(sizes.values()),
+        cut_off=sum(sizes[crowd] for crowd in cut_off),
+        losing=sum(sizes[crowd] for crowd in touched[False] if crowd not in cut_off),
+        gaining=sum(sizes[crowd] for crowd in touched[True]),
+    )
+
+
+class _ReachOfCrowds:
+    """Whether those of a crowd reach any other peer at all, before a change (side 0) or after it (side 1)."""
+
+    def __init__(
+        self, holdings: Holdings, crowds: list[Crowd], policy: tuple[bool, bool], book: Rulebook, budget: Budget
+    ) -> None:
+        self._holdings = holdings
+        self._crowds = crowds
+        self._policy = policy
+        self._book = book
+        self._budget = budget
+        self._known: dict[tuple[object, ...], bool] = {}
+
+    def has_any(self, source: Crowd, side: int) -> bool:
+        """Does one of the crowd reach another peer over anything?"""
+        return any(self._passes(pair, side) for other in self._others(source) for pair in pairs_of(source, other))
+
+    def _others(self, source: Crowd) -> Iterable[Crowd]:
+        for other in self._crowds:
+            self._budget.spend()
+            if other != source or _size(self._holdings, source) > 1:
+                yield other
+
+    def _passes(self, pair: tuple[Alike, Alike], side: int) -> bool:
+        self._budget.spend()
+        source, destination = ((one.before, one.after)[side] for one in pair)
+        if source.kind is not Kind.PEER or destination.kind is not Kind.PEER:
+            return False
+        bits = source.sources & destination.destinations
+        key = (side, pair[0].version, bits)
+        if key not in self._known:
+            ports = self._book.starts_of(bits, with_smtp=False)
+            self._known[key] = any(
+                lets_pass(self._book, self._policy[side], source, destination, protocol, port)
+                for protocol in FAMILY_PROTOCOLS[pair[0].version]
+                for port in (ports if protocol in WITH_PORTS else [0])
+            )
+        return self._known[key]
