@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from vpn.agent import expiry, moves, preflight, withdrawal
-from vpn.agent.components import dns, egress, firewall, namespace, openvpn, routing, wireguard
+from vpn.agent.components import dns, egress, firewall, namespace, openvpn, routing, source, wireguard
 from vpn.agent.errors import BASE_MISMATCH, CONFLICT, DESTROYED, FAILED, STALE, AgentError
 from vpn.agent.following import follow, given_up, is_small
 from vpn.agent.host import Host
@@ -138,6 +138,8 @@ def destroy(host: Host, hub: str, version: Version) -> HubReport:
         egress.remove(names)
         namespace.remove(names)
         host.state.edit_links(lambda links: links.pop(hub, None))
+        host.state.save_source(hub, None)
+        reconcile_host(host)
         host.state.forget(hub)
         epoch, generation = version
         report = HubReport(hub, epoch, generation, "", alive=False, observed_at=time.time())
@@ -210,6 +212,7 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
         dns.stop(host.state.dns(spec.hub))
     changed["namespace"] = namespace.ensure(names)
     link = _link(host, spec.hub)
+    host.state.save_source(spec.hub, source.Source.of(spec).document())
     changed["egress"] = reconcile_host(host)
     families = egress.families(host.place)
     changed["egress"] |= egress.ensure(names, link, families, marks)
@@ -252,6 +255,7 @@ def reconcile_host(host: Host) -> bool:
     marks = host.state.host_marks()
     before = dict(marks)
     changed = egress.ensure_host(host.place, marks)
+    changed |= source.ensure(host.place, host.state.sources().values(), marks)
     if marks != before:
         host.state.save_host_marks(marks)
     return changed

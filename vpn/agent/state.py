@@ -2,6 +2,7 @@
 
 host.lock               one agent at a time
 links.json              which hub has which link to the host
+sources.json            which addresses hubs speak from, with their ports (see components/source)
 marks.json              digests of what was loaded into the host's firewall
 destroyed/<hub>.json    what was destroyed, so that a late apply cannot bring it back
 <hub>/spec.json         the last whole spec; spec.json.next one that is being applied
@@ -265,6 +266,18 @@ class State:
         edit(links)
         if links != before:
             files.replace(self.directory / "links.json", json.dumps(links, sort_keys=True))
+
+    def sources(self) -> dict[str, Any]:
+        """Return what each hub speaks from."""
+        document = files.read_json(self.directory / "sources.json")
+        return document if isinstance(document, dict) else {}
+
+    def save_source(self, hub: str, source: dict[str, Any] | None) -> None:
+        """Remember what a hub speaks from; None for one that is gone."""
+        sources = self.sources()
+        after = {**sources, hub: source} if source else {name: each for name, each in sources.items() if name != hub}
+        if after != sources:
+            files.replace(self.directory / "sources.json", json.dumps(after, sort_keys=True), durable=False)
 
     def tombstone(self, hub: str) -> Version | None:
         """Return the epoch and generation at which a hub was destroyed, None for one that was not."""
