@@ -16,6 +16,14 @@ def ensure(place: Place, settings: Mapping[str, str]) -> bool:
     return bool(wrong)
 
 
+def raise_to(place: Place, name: str, least: int) -> bool:
+    """Make a limit at least that high, and return whether it was lower. What is higher stays."""
+    if int(place.run(["sysctl", "-n", name])) >= least:
+        return False
+    write(place, {name: str(least)})
+    return True
+
+
 def write(place: Place, settings: Mapping[str, str]) -> None:
     """Write `settings` in `place`, however they are."""
     place.run(["sysctl", "-q", "-w", *(f"{name}={value}" for name, value in settings.items())])

@@ -15,7 +15,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Final
 
-from vpn.agent import command, uapi
+from vpn.agent import command, inotify, uapi
 from vpn.agent.command import Place, Result
 from vpn.agent.errors import FAILED, PORT_TAKEN, AgentError
 from vpn.agent.inside import Inside
@@ -30,6 +30,7 @@ _SHOWN: Final = 8  # characters of a public key that tell it from others
 NO_KEY: Final = "A" * 43 + "="  # WireGuard's way to say "no preshared key"
 _STDIN: Final = "/dev/stdin"
 _KEYS_PER_COMMAND: Final = 400
+_TUN: Final = "/dev/net/tun"
 _BIND_PATIENCE: Final = 5.0  # seconds
 _EXIT_PATIENCE: Final = 1.0  # seconds
 
@@ -202,14 +203,26 @@ def _create(names: Names, spec: HubSpec, endpoints: Endpoints) -> None:
 def _start(names: Names) -> None:
     if _kernel_has_wireguard[0] and _start_in_kernel(names):
         return
+    if not inotify.has_room():
+        inotify.make_room(names.host)
     done = names.host.start_daemon(["wireguard-go", names.wireguard])
     # It puts itself in the background before it has looked at its interface, which must stay until then: whoever
     # answers has looked.
     if done.code != 0 or uapi.heard(names.wireguard) is None:
-        message = (
-            "wireguard-go could not make a tunnel interface: the server needs /dev/net/tun, or WireGuard in its kernel."
+        raise AgentError(FAILED, _why_not_started())
+
+
+def _why_not_started() -> str:
+    if not inotify.has_room():
+        return inotify.refusal()
+    try:
+        os.close(os.open(_TUN, os.O_RDWR))
+    except OSError as error:
+        return (
+            f"wireguard-go could not make a tunnel interface: the server needs {_TUN}, or WireGuard in its kernel "
+            f"({os.strerror(error.errno or 0)})."
         )
-        raise AgentError(FAILED, message)
+    return "wireguard-go did not start, or did not answer. LOG_LEVEL=error wireguard-go -f test0 says why."
 
 
 def _start_in_kernel(names: Names) -> bool:

@@ -1,0 +1,92 @@
+"""wireguard-go needs an inotify instance: the limit is raised where that is allowed, and named where it is not."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from vpn.agent import sysctl
+from vpn.agent.command import Place, Result
+
+ROOT = Path(__file__).resolve().parents[2]
+# In a user namespace of its own, whose limits are nobody else's, and a network namespace that belongs to it.
+_START = """
+from vpn.agent import inotify
+from vpn.agent.command import Place
+from vpn.agent.components import wireguard
+from vpn.agent.errors import AgentError
+from vpn.agent.names import Names
+
+class Here(Place):
+    pass
+
+wireguard._kernel_has_wireguard[0] = False
+# Never the server's: root of a user namespace is root to the files of /proc/sys/fs, and would change it for all.
+inotify._LIMITS = ("user.max_inotify_instances",) if {may_raise} else ()
+names = Names("{hub}", Here())
+try:
+    wireguard._start(names)
+except AgentError as error:
+    print("refused:", error)
+else:
+    print("started with", open("/proc/sys/user/max_inotify_instances").read().strip())
+"""
+
+
+@pytest.fixture
+def hub() -> str:
+    return "t" + secrets.token_hex(5)[:9]
+
+
+def start(hub: str, *, may_raise: bool) -> str:
+    """What starting wireguard-go says where there is no inotify instance left."""
+    script = textwrap.dedent(_START).format(hub=hub, may_raise=may_raise)
+    # /run is the namespace's own, and all that it started ends with its first process.
+    server = Path("/proc/sys/fs/inotify/max_user_instances")
+    before = server.read_text()
+    steps = 'mount -t tmpfs tmpfs /run && echo 0 >/proc/sys/user/max_inotify_instances && exec "$0" -c "$1"'
+    isolated = ["unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child"]
+    command = [*isolated, "sh", "-c", steps, sys.executable, script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=ROOT, check=False)
+    assert server.read_text() == before, "the machine's own limit is none of a test's"
+    if done.returncode and "unshare" in done.stderr:
+        pytest.skip(f"NOT TRIED: {done.stderr.strip()}")
+    return done.stdout + done.stderr
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+
+
+@pytest.mark.network
+@needs_root
+def test_the_limit_is_raised_where_it_is_in_the_way(hub: str) -> None:
+    assert start(hub, may_raise=True).strip() == "started with 1024"
+
+
+@pytest.mark.network
+@needs_root
+def test_the_true_reason_is_told_where_it_cannot_be_raised(hub: str) -> None:
+    said = start(hub, may_raise=False)
+    assert "no inotify instance left" in said
+    assert "sysctl -w fs.inotify.max_user_instances=" in said
+    assert "/dev/net/tun" not in said
+
+
+def test_a_limit_is_never_lowered(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def answer(_place: Place, argv: list[str], _stdin: str = "") -> Result:
+        asked.append(argv)
+        return Result(0, "4096\n", "")
+
+    monkeypatch.setattr(Place, "try_run", answer)
+    assert not sysctl.raise_to(Place(), "fs.inotify.max_user_instances", 1024)
+    assert asked == [["sysctl", "-n", "fs.inotify.max_user_instances"]]
+    assert sysctl.raise_to(Place(), "fs.inotify.max_user_instances", 8192)
+    assert asked[-1][-1] == "fs.inotify.max_user_instances=8192"
