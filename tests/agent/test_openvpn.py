@@ -209,6 +209,9 @@ def test_a_delta_changes_nothing_else_of_the_header() -> None:
     assert refusal.value.code == INVALID
 
 
+OFTEN = ["ping 2", "ping-restart 30", 'push "ping 2"', 'push "ping-restart 6"']
+
+
 def test_peers_are_told_of_the_others_networks() -> None:
     assert GOOD["pushed_split"].splitlines() == [
         '- push "route 10.77.0.0 255.255.0.0"',
@@ -234,7 +237,19 @@ def test_peers_are_told_of_the_others_networks() -> None:
         "ifconfig-ipv6-push fd12:3456:789a::3/64 fd12:3456:789a::1",
         "iroute 10.1.0.0 255.255.255.0",
         "iroute-ipv6 fd01::/64",
+        *OFTEN,
     ]
+
+
+def test_devices_are_seldom_woken_and_routers_notice_soon() -> None:
+    def paced(**changes: Any) -> list[str]:
+        whole = document()
+        whole["peers"][made.peer_id(1)] = {**made.openvpn_peer(1), **changes}
+        return written(parse_spec(whole))[f"ccd/{made.peer_id(1)}"].splitlines()[-4:]
+
+    assert paced() == ["ping 25", "ping-restart 90", 'push "ping 25"', 'push "ping-restart 55"']
+    assert paced(route_all=True) == paced()
+    assert paced(routes=["10.1.0.0/24"]) == paced(compat=True) == OFTEN
 
 
 def test_devices_are_told_of_the_resolver_and_routers_are_not() -> None:
@@ -261,6 +276,7 @@ def test_a_router_with_static_routes_is_pushed_none() -> None:
         "# 10.1.0.0/24",
         "ifconfig-push 100.64.0.3 255.255.240.0",
         "iroute 10.1.0.0 255.255.255.0",
+        *OFTEN,
     ]
 
 

@@ -153,13 +153,18 @@ def test_a_site_has_other_subnets_without_a_new_profile(lab: Lab, hub: Hub) -> N
     assert hub.apply().changed == NOTHING
 
 
-@pytest.mark.parametrize(("listener", "limit"), [("udp", 8.0), ("tcp", 2.0)])
-def test_a_killed_listener_comes_back_with_its_clients(lab: Lab, hub: Hub, listener: str, limit: float) -> None:
-    alice, bob = lab.add_client("alice"), lab.add_client("bob")
-    hub.connect_openvpn(alice, transport=listener)
+@pytest.mark.parametrize(
+    ("listener", "kind", "limit"), [("udp", "site", 8.0), ("tcp", "site", 2.0), ("tcp", "device", 2.0)]
+)
+def test_a_killed_listener_comes_back_with_its_clients(
+    lab: Lab, hub: Hub, listener: str, kind: str, limit: float
+) -> None:
+    berlin, bob = lab.add_site("berlin"), lab.add_client("bob")
+    subnets = (berlin.lan_v4, berlin.lan_v6) if kind == "site" else ()
+    hub.connect_openvpn(berlin.router, subnets=subnets, transport=listener)
     hub.connect_openvpn(bob, transport="tcp" if listener == "udp" else "udp")
     with Watch(hub.agent):
-        ping, other = lab.start_ping(alice, hub.v4, 0.05), lab.start_ping(bob, hub.v4, 0.05)
+        ping, other = lab.start_ping(berlin.router, hub.v4, 0.05), lab.start_ping(bob, hub.v4, 0.05)
         ping.wait_for_replies()
         other.wait_for_replies()
         old = listener_process(lab, hub, listener)

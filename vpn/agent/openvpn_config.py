@@ -44,6 +44,31 @@ _LONGEST_SOCKET: Final = 107  # characters, unix(7)
 # The listener's own netmask, which nothing is set up with: a pool that is widened must not restart it.
 _ANY_POOL: Final = "255.255.0.0"
 
+
+@dataclass(frozen=True)
+class _Pace:
+    """After how many seconds of silence each end says something, the client connects anew, the hub forgets it."""
+
+    ping: int
+    restart: int
+    forgotten: int
+
+    def lines(self) -> list[str]:
+        """Return what a peer's own file says of it, for both ends (openvpn(8), `ping` and `ping-restart`)."""
+        return [
+            f"ping {self.ping}",
+            f"ping-restart {self.forgotten}",
+            f'push "ping {self.ping}"',
+            f'push "ping-restart {self.restart}"',
+        ]
+
+
+# A router has mains power, and many people behind it: it notices within six seconds that the hub was killed.
+_OFTEN: Final = _Pace(ping=2, restart=6, forgotten=30)
+# Each packet wakes a phone's radio. One that is lost must not end the session. Over TCP, and at a restart in good
+# order, a device hears of it at once all the same.
+_SELDOM: Final = _Pace(ping=25, restart=55, forgotten=90)
+
 SCRIPTS: Final = ("up", "connect", "disconnect")
 PUSHED: Final = frozenset({"pushed_split", "pushed_all", "pushed_dns"})
 CRL: Final = "crl.pem"
@@ -158,7 +183,7 @@ def client(spec: HubSpec, peer: OpenVPNPeer) -> str:
         elif hub_v6 is not None and not peer.static_routes:
             lines.append(f"ifconfig-ipv6-push {plain}/{hub_v6.network.prefixlen} {hub_v6.ip}")
     lines += [_route("iroute", route) for route in peer.routes]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_pace_of(peer).lines()]) + "\n"
 
 
 def address_lines(spec: HubSpec, device: str) -> list[str]:
@@ -221,8 +246,8 @@ def _configuration(layout: Layout, names: Names, spec: HubSpec, listener: str, p
 
 
 def _keepalive(listener: str) -> list[str]:
-    # Clients notice a dead server within six seconds; those over TCP at once. A client that is gone is forgotten later.
-    lines = ["ping 2", "ping-restart 30", 'push "ping 2"', 'push "ping-restart 6"']
+    # As for routers; `client` says otherwise for devices, and tells each its own side.
+    lines = [f"ping {_OFTEN.ping}", f"ping-restart {_OFTEN.forgotten}"]
     if listener != UDP:
         return [*lines, "tcp-nodelay"]
     return [
@@ -289,12 +314,20 @@ def _pushed_dns(spec: HubSpec) -> str:
 def _kinds(peer: OpenVPNPeer) -> list[str]:
     """Return which of the files `pushed_...` a peer is told: none where its routes stand in its own configuration.
 
-    Whoever has networks behind it, or cannot do what is up to date, is a router: those it serves have a resolver.
+    Those that a router serves have a resolver.
     """
     if peer.static_routes:
         return []
-    is_router = bool(peer.routes) or peer.compat
-    return ["all" if peer.route_all else "split", *([] if is_router else ["dns"])]
+    return ["all" if peer.route_all else "split", *([] if _is_router(peer) else ["dns"])]
+
+
+def _is_router(peer: OpenVPNPeer) -> bool:
+    """Return whether a peer has networks behind it, or cannot do what is up to date."""
+    return bool(peer.routes) or peer.compat
+
+
+def _pace_of(peer: OpenVPNPeer) -> _Pace:
+    return _OFTEN if _is_router(peer) else _SELDOM
 
 
 def _ended(lines: Iterable[str]) -> str:
