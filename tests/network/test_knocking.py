@@ -8,12 +8,12 @@ import pytest
 
 from tests.network.devices import Device
 from tests.network.hub import Agent, Hub
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab
+from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, wait_until
 from vpn import pki
 from vpn.agent.peers import PROBE
 from vpn.drivers.base import Found, Knock
 from vpn.drivers.knocking import knock_on
-from vpn.drivers.outside import PREFIX, Host
+from vpn.drivers.outside import PREFIX, Host, Posts
 
 FIREWALL = """
 table inet wall {
@@ -29,6 +29,7 @@ table inet wall {
 LISTENERS = ("wireguard", "openvpn_udp", "openvpn_tcp", "openvpn_compat")
 # The address of the router, which the host does not have.
 PUBLIC = "203.0.113.200"
+posts: dict[str, Posts] = {}
 
 
 @pytest.fixture
@@ -41,7 +42,9 @@ def running(lab: Lab, agent: Agent) -> Iterator[Hub]:
     hub.devices[PROBE] = probe
     hub.add_openvpn(compat=True)
     hub.apply()
+    posts[hub.hub] = Posts(Host(lab.host.netns))
     yield hub
+    posts.pop(hub.hub).close()
     left = lab.run(lab.host, ["ip", "-br", "link"]).stdout
     assert PREFIX not in left, "no cable is left behind"
 
@@ -62,7 +65,7 @@ def knock(hub: Hub, address: str = "") -> dict[str, Found]:
         client_key=pki.tls_crypt_v2_client_key(authority.server_key),
         compat_port=authority.compat_port,
     )
-    return knock_on(Host(hub.lab.host.netns), [asked], 3.0)[0]
+    return knock_on(posts[hub.hub], [asked], 2.0)[0]
 
 
 def states(found: dict[str, Found]) -> dict[str, tuple[str, str]]:
@@ -139,3 +142,38 @@ def test_the_portals_peer_reaches_the_hub_and_nobody_beyond(running: Hub) -> Non
     assert lab.answers(intruder, [first.v4, first.v6, second.v4, OUTSIDE_V4, OUTSIDE_V6]) == set()
     assert lab.answers(alice, [probe.v4, probe.v6]) == set()
     assert running.status().drift in (None, [])
+
+
+def cables(lab: Lab) -> list[str]:
+    return [
+        line.split("@")[0] for line in lab.run(lab.host, ["ip", "-br", "link"]).stdout.splitlines() if PREFIX in line
+    ]
+
+
+def test_a_host_that_is_strict_with_strangers_is_proven(running: Hub) -> None:
+    strict = ["rp_filter=1", "arp_ignore=2", "arp_announce=2"]
+    for each in strict:
+        running.lab.run(running.lab.host, ["sysctl", "-qw", f"net.ipv4.conf.all.{each}"])
+    assert states(knock(running)) == dict.fromkeys(LISTENERS, ("proven", ""))
+
+
+def test_one_cable_serves_many_knocks_and_is_laid_anew_where_somebody_takes_it(running: Hub) -> None:
+    assert states(knock(running))["wireguard"] == ("proven", "")
+    first = cables(running.lab)
+    assert states(knock(running))["wireguard"] == ("proven", "")
+    assert cables(running.lab) == first
+    running.lab.run(running.lab.host, ["ip", "route", "flush", "dev", first[0]])
+    assert states(knock(running)) == dict.fromkeys(LISTENERS, ("proven", ""))
+    running.lab.run(running.lab.host, ["ip", "link", "delete", *cables(running.lab)])
+    assert states(knock(running)) == dict.fromkeys(LISTENERS, ("proven", ""))
+    assert len(cables(running.lab)) == 1
+
+
+def test_nothing_is_left_of_a_worker_that_was_killed(running: Hub) -> None:
+    knock(running)
+    process = posts[running.hub].outside._process
+    assert process is not None
+    assert process.stdin is not None
+    # What the kernel does with the pipes of a process that is gone.
+    process.stdin.close()
+    wait_until(lambda: not cables(running.lab), 10, "the cable to go with its process")

@@ -1,8 +1,8 @@
 """Knocks on listeners from wherever it is started, all at the same time.
 
-`python -m vpn.drivers.doors` prints a line once it runs, so that whoever started it can lay a cable to its network
-namespace, then reads {"doors": [...], "timeout": 2.5} from standard input and prints a list with an answer for each
-door: {"answers": true|false, "reason": "..."}. It imports no Django.
+`python -m vpn.drivers.doors` prints an empty list once it runs, so that a cable can be laid to its network namespace.
+Then it answers each line {"doors": [...], "timeout": 2.5} of standard input with a list that has an answer for each
+door: {"answers": true|false, "reason": "..."}. It ends with its input, and imports no Django.
 
 A door is {"wireguard": {arguments of handshake.prove}} or {"openvpn": {"transport", "host", "port", "client_key"}}.
 """
@@ -18,8 +18,7 @@ from vpn.drivers import handshake
 from vpn.drivers.handshake import HandshakeFailed
 from vpn.drivers.openvpn_reset import Reset
 
-READY = "ready"
-_AT_ONCE = 64
+AT_ONCE = 64
 _PAUSE = 0.4  # seconds until a datagram is sent again: it may be lost
 _LARGEST = 65535
 # What comes back from the hub although something inside of it does not answer: it is reached.
@@ -87,15 +86,13 @@ def _over_tcp(address: tuple[str, int], reset: Reset, deadline: float) -> bool:
 
 
 def main() -> int:
-    """Say that it runs, read the doors, knock on all of them, print what answered."""
-    print(READY, flush=True)
-    try:
-        request = json.load(sys.stdin)
-    except ValueError:
-        return 1
-    doors, timeout = request["doors"], request["timeout"]
-    with ThreadPoolExecutor(max(1, min(_AT_ONCE, len(doors)))) as pool:
-        print(json.dumps(list(pool.map(lambda door: knock(door, timeout), doors))), flush=True)
+    """Say that it runs, then answer each line of doors with a line of what answered, until there are no more."""
+    print(json.dumps([]), flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        asked = request["doors"]
+        with ThreadPoolExecutor(max(1, min(AT_ONCE, len(asked)))) as pool:
+            print(json.dumps([*pool.map(knock, asked, [request["timeout"]] * len(asked))]), flush=True)
     return 0
 
 

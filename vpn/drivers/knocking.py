@@ -14,7 +14,7 @@ from typing import Any
 
 from vpn.choices import Listener, ProofCause, Reachability
 from vpn.drivers.base import Found, Knock
-from vpn.drivers.outside import Host, NoPlace, knock_from_host, knock_from_outside
+from vpn.drivers.outside import NoPlace, Posts
 
 _PROVEN = Found(Reachability.PROVEN)
 
@@ -47,22 +47,22 @@ class _Door:
         }
 
 
-def knock_on(host: Host, knocks: Sequence[Knock], timeout: float) -> list[dict[str, Found]]:
-    """For each knock what was found, by listener. At most three rounds of `timeout` seconds."""
-    own = host.addresses()
+def knock_on(posts: Posts, knocks: Sequence[Knock], timeout: float) -> list[dict[str, Found]]:
+    """For each knock what was found, by listener. At most four rounds of `timeout` seconds."""
+    own = posts.host.addresses()
     todo = [door for number, knock in enumerate(knocks) for door in _doors(number, knock, own)]
     found: list[dict[str, Found]] = [{} for _ in knocks]
     behind = [door for door in todo if not door.is_local]
-    lost = _round(host, behind, timeout, found, _PROVEN, through=True) if behind else []
+    lost = _round(posts, behind, timeout, found, _PROVEN, through=True) if behind else []
     here = [door for door in todo if door.is_local]
     try:
-        dark = _round_outside(host, here, timeout, found, _PROVEN)
-        dark += _round_outside(host, lost, timeout, found, Found(Reachability.UNPROVEN, ProofCause.NAT))
+        dark = _round_outside(posts, here, timeout, found, _PROVEN)
+        dark += _round_outside(posts, lost, timeout, found, Found(Reachability.UNPROVEN, ProofCause.NAT))
         cause = Found(Reachability.UNREACHABLE, ProofCause.FIREWALL)
     except NoPlace:
         dark = [door for door in (*here, *lost) if door.listener not in found[door.number]]
         cause = Found(Reachability.UNPROVEN, ProofCause.NO_RIGHT)
-    for door in _round(host, dark, timeout, found, cause, through=False) if dark else ():
+    for door in _round(posts, dark, timeout, found, cause, through=False) if dark else ():
         found[door.number][door.listener] = Found(Reachability.UNREACHABLE, ProofCause.SILENT, door.reasons[-1])
     return found
 
@@ -83,23 +83,28 @@ def _doors(number: int, knock: Knock, own: dict[str, str]) -> list[_Door]:
 
 
 def _round(
-    host: Host, doors: list[_Door], timeout: float, found: list[dict[str, Found]], meaning: Found, *, through: bool
+    posts: Posts, doors: list[_Door], timeout: float, found: list[dict[str, Found]], meaning: Found, *, through: bool
 ) -> list[_Door]:
     """Knock from the host itself, `through` the hub's address or at the host's own; returns what did not answer."""
     try:
-        answers = knock_from_host(host, [door.at(door.address if through else door.local) for door in doors], timeout)
+        answers = posts.inside.ask([door.at(door.address if through else door.local) for door in doors], timeout)
     except NoPlace:
         answers = [{"answers": False, "reason": "The portal cannot knock from here."} for _ in doors]
     return _sorted(doors, answers, found, meaning)
 
 
 def _round_outside(
-    host: Host, doors: list[_Door], timeout: float, found: list[dict[str, Found]], meaning: Found
+    posts: Posts, doors: list[_Door], timeout: float, found: list[dict[str, Found]], meaning: Found
 ) -> list[_Door]:
     """Knock from outside of the host, at its own addresses; returns what did not answer. Raises NoPlace."""
     if not doors:
         return []
-    return _sorted(doors, knock_from_outside(host, [door.at(door.local) for door in doors], timeout), found, meaning)
+    silent = _sorted(doors, posts.outside.ask([door.at(door.local) for door in doors], timeout), found, meaning)
+    if not silent:
+        return []
+    # Somebody may have taken the cable or its route away: before anything is said, once more over a new one.
+    posts.outside.close()
+    return _sorted(silent, posts.outside.ask([door.at(door.local) for door in silent], timeout), found, meaning)
 
 
 def _sorted(

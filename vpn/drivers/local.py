@@ -19,7 +19,7 @@ from vpn.agent.errors import parse_error
 from vpn.agent.report import HubReport, ReportInvalidError, parse_report
 from vpn.drivers.base import Found, Knock, Unreachable
 from vpn.drivers.knocking import knock_on
-from vpn.drivers.outside import Host
+from vpn.drivers.outside import Host, Posts
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class LocalDriver:
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
         self._asked = 0
+        self._posts: Posts | None = None
 
     def check(self) -> None:
         """Make sure that the agent answers."""
@@ -58,9 +59,14 @@ class LocalDriver:
     def knock(self, knocks: Sequence[Knock], timeout: float) -> list[dict[str, Found]]:
         """Knock from outside of this machine's loopback: of the namespace that plays the host, where one is set."""
         try:
-            return knock_on(Host(settings.HUB_HOST_NETNS or ""), knocks, timeout)
+            return knock_on(self._posts_of(settings.HUB_HOST_NETNS or ""), knocks, timeout)
         except (OSError, ValueError) as error:
             raise Unreachable(f"The proof could not be run on this machine ({type(error).__name__}).") from error
+
+    def _posts_of(self, netns: str) -> Posts:
+        if self._posts is None or self._posts.host.netns != netns:
+            self._posts = Posts(Host(netns))
+        return self._posts
 
     def _report(self, request: dict[str, Any]) -> HubReport:
         try:
@@ -92,7 +98,7 @@ class LocalDriver:
         try:
             return _answer_to(self._asked, self._converse(line))
         except BaseException:
-            self.close()
+            self._end_session()
             raise
 
     def _converse(self, line: bytes) -> bytes:
@@ -130,7 +136,12 @@ class LocalDriver:
         return self._process
 
     def close(self) -> None:
-        """End the session; the next call opens another."""
+        """End the session, and what knocks; the next call opens others."""
+        if self._posts is not None:
+            self._posts.close()
+        self._end_session()
+
+    def _end_session(self) -> None:
         process, self._process = self._process, None
         self._buffer = b""
         if process is not None:

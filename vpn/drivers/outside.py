@@ -7,14 +7,14 @@ however it ends.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import secrets
 import select
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -32,6 +32,8 @@ PREFIX = "vk-"
 _HOST_MAC, _PLACE_MAC = "02:76:6b:00:00:01", "02:76:6b:00:00:02"
 _DOOR = "door"
 _START_SECONDS = 10.0
+_ANSWER_SECONDS = 5.0
+_ATTEMPTS = 3
 
 
 class NoPlace(Exception):
@@ -59,58 +61,115 @@ class Host:
         return found
 
 
-def knock_from_host(host: Host, asked: Sequence[dict[str, Any]], timeout: float) -> list[dict[str, Any]]:
-    """Knock on doors from the host itself."""
-    with _started(host.argv([])) as process:
-        return _answers(process, asked, timeout)
+class Post:
+    """A process that knocks from the host itself, or from `outside` of it. It stays for the next time."""
 
+    def __init__(self, host: Host, *, outside: bool) -> None:
+        self.host = host
+        self._outside = outside
+        self._process: subprocess.Popen[bytes] | None = None
+        self._cable = ""
+        self._reached: set[str] = set()
 
-def knock_from_outside(host: Host, asked: Sequence[dict[str, Any]], timeout: float) -> list[dict[str, Any]]:
-    """Knock on doors, all at the host's own addresses, from a place outside. Raises NoPlace."""
-    with _started([*host.argv([]), "unshare", "--net", "--"]) as process:
-        name = f"{PREFIX}{secrets.token_hex(4)}"
+    def ask(self, asked: Sequence[dict[str, Any]], timeout: float) -> list[dict[str, Any]]:
+        """Knock on doors and return the answers; from outside they are all at the host's own addresses.
+
+        Raises NoPlace. Whatever else happens ends the process: an answer still to come would be the next one's.
+        """
+        addresses = {_address(door) for door in asked}
         try:
-            _lay_cable(host, name, process.pid, {_address(door) for door in asked})
-            return _answers(process, asked, timeout)
-        finally:
+            process = self._ready(addresses)
+            line = json.dumps({"doors": list(asked), "timeout": timeout}).encode() + b"\n"
+            # Many doors take turns (doors.AT_ONCE).
+            return _converse(process, line, timeout * (1 + len(asked) // doors.AT_ONCE) + _ANSWER_SECONDS)
+        except (OSError, ValueError) as error:
+            self.close()
+            raise NoPlace from error
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the process, and with it the place; the next knock makes another."""
+        process, self._process = self._process, None
+        cable, self._cable, self._reached = self._cable, "", set()
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                # What is still in a buffer has no reader any more.
+                with contextlib.suppress(OSError):
+                    if pipe is not None:
+                        pipe.close()
+        if cable:
             # With its namespace it would go too, but a little later.
-            _run(host.argv(["ip", "link", "delete", "dev", name]))
+            _run(self.host.argv(["ip", "link", "delete", "dev", cable]))
+
+    def _ready(self, addresses: set[str]) -> subprocess.Popen[bytes]:
+        """The process, with a way to these addresses."""
+        process = self._process
+        if process is not None and process.poll() is None and (not self._outside or addresses <= self._reached):
+            return process
+        self.close()
+        self._process = process = _started(self.host.argv(["unshare", "--net", "--"] if self._outside else []))
+        _converse(process, b"", _START_SECONDS)
+        if self._outside:
+            self._cable = _lay_cable(self.host, process.pid, addresses)
+            self._reached = addresses
+        return process
 
 
-@contextmanager
-def _started(before: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that knocks once it is told where; raises NoPlace where it cannot be started."""
-    process = subprocess.Popen(  # noqa: S603 - an argument list of our own
+class Posts:
+    """Both places from which hubs on a host are knocked on."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.inside = Post(host, outside=False)
+        self.outside = Post(host, outside=True)
+
+    def close(self) -> None:
+        """End both."""
+        self.inside.close()
+        self.outside.close()
+
+
+def _started(before: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - an argument list of our own
         [*before, sys.executable, "-m", "vpn.drivers.doors"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=settings.BASE_DIR,
     )
-    try:
-        assert process.stdout is not None  # noqa: S101 - opened with pipes
-        ready, _, _ = select.select([process.stdout], [], [], _START_SECONDS)
-        if not ready or process.stdout.readline().strip() != doors.READY.encode():
-            raise NoPlace
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
-def _answers(process: subprocess.Popen[bytes], asked: Sequence[dict[str, Any]], timeout: float) -> list[dict[str, Any]]:
-    request = json.dumps({"doors": list(asked), "timeout": timeout}).encode()
-    # Many doors take turns (doors._AT_ONCE): the limit is the job's, well above.
-    try:
-        out, _ = process.communicate(request, timeout=timeout * (1 + len(asked) // 64) + 5)
-        found: list[dict[str, Any]] = json.loads(out)
-    except (subprocess.TimeoutExpired, ValueError) as error:
-        raise NoPlace from error
+def _converse(process: subprocess.Popen[bytes], line: bytes, seconds: float) -> list[dict[str, Any]]:
+    """The answer to a request, a line each; raises OSError or ValueError where none comes in time."""
+    assert process.stdin is not None  # noqa: S101 - opened with pipes
+    assert process.stdout is not None  # noqa: S101
+    process.stdin.write(line)
+    process.stdin.flush()
+    ready, _, _ = select.select([process.stdout], [], [], seconds)
+    answer = process.stdout.readline() if ready else b""
+    found: list[dict[str, Any]] = json.loads(answer)
     return found
 
 
-def _lay_cable(host: Host, name: str, pid: int, addresses: set[str]) -> None:
-    """Join the namespace of a process to the host. The host's end has no address: it answers as it would a stranger."""
+def _lay_cable(host: Host, pid: int, addresses: set[str]) -> str:
+    """Join the namespace of a process to the host and return the cable's name there. Raises NoPlace."""
+    for _ in range(_ATTEMPTS):
+        name = f"{PREFIX}{secrets.token_hex(4)}"
+        fault = _try_cable(host, name, pid, addresses)
+        if not fault:
+            return name
+        # Its number is another portal's, perhaps.
+        _run(host.argv(["ip", "link", "delete", "dev", name]))
+    logger.warning("No place outside of the host: %s", fault)
+    raise NoPlace
+
+
+def _try_cable(host: Host, name: str, pid: int, addresses: set[str]) -> str:
+    """Lay a cable; returns "" or what failed. The host's end has no address, so that it answers as it would anybody."""
     number = 1 + secrets.randbelow(253)
     here = {4: str(_PLACES_V4[number]), 6: str(_PLACES_V6[number])}
     families = {ip_address(address).version for address in addresses}
@@ -132,8 +191,8 @@ def _lay_cable(host: Host, name: str, pid: int, addresses: set[str]) -> None:
     for argv, lines in ((host.argv([]), outer), (["nsenter", "-t", str(pid), "--net"], inner)):
         done = _run([*argv, "ip", "-batch", "-"], "\n".join(lines) + "\n")
         if done.returncode != 0:
-            logger.warning("No place outside of the host: %s", done.stderr.strip()[:200])
-            raise NoPlace
+            return done.stderr.strip()[:200] or "ip failed"
+    return ""
 
 
 def _address(door: dict[str, Any]) -> str:

@@ -55,10 +55,10 @@ def _knock(driver: str, instances: Sequence[Instance], now: datetime) -> None:
     compat = with_compat(instance.pk for instance in instances)
     # Before, so that what cannot be knocked on does not keep others from their turn.
     Instance.objects.filter(pk__in=[instance.pk for instance in instances]).update(knocked_at=now)
+    # A listener that the hub is only told of does not answer yet.
+    knocks = [knock_of(one, _address(one), has_compat=one.is_settled and one.pk in compat) for one in instances]
     try:
-        found = driver_for(driver).knock(
-            [knock_of(one, _address(one), has_compat=one.pk in compat) for one in instances], _TIMEOUT
-        )
+        found = driver_for(driver).knock(knocks, _TIMEOUT)
     except Unreachable as error:
         logger.warning("Knocking failed: %s", error)
         return

@@ -180,8 +180,8 @@ def _spoken(instance: Instance, address: str) -> str:
     return f"{address} port {instance.wireguard_port}"
 
 
-# Long enough for a hub that has just started, and short enough for three rounds within a job's time.
-_PROOF_SECONDS = 6.0
+# Long enough for a hub that has just started, and short enough for four rounds within a job's time.
+_PROOF_SECONDS = 5.0
 # A hub that runs is ready, also where nobody could tell whether devices reach it: pages say so until one does.
 _WHENCE = {
     "": "",
