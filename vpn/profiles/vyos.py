@@ -112,9 +112,17 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
     return _profile(router, profile.name, lines, (file,), (_key_step(tag),), everything=everything)
 
 
+def _key_directory(tag: str) -> str:
+    return f"/config/auth/wireguard/{tag}"
+
+
+def _key_path(tag: str) -> str:
+    return f"/config/auth/{tag}.key"
+
+
 def _key_step(tag: str) -> Step:
     """VyOS 1.3 keeps the private keys of WireGuard as files, each in a directory of its own."""
-    directory = f"/config/auth/wireguard/{tag}"
+    directory = _key_directory(tag)
     return Step(
         f"Copy {tag}.key to /tmp on the router first, and put it where VyOS 1.3 looks for keys.",
         commands=(
@@ -135,7 +143,7 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
     host, port, transport = remote_of(profile, "udp", "tcp")
     if not pki.PEER_NAME.fullmatch(profile.server_name):
         raise ValueError("The hub's certificate has another kind of name.")
-    key_path = f"/config/auth/{tag}.key"
+    key_path = _key_path(tag)
     key = ProfileFile(f"{tag}.key", tls_crypt_v2_key(profile.tls_crypt_v2), TEXT, "Key of the control channel")
     # The ciphers are left out: their option is called `ncp-ciphers` in 1.4 and `data-ciphers` later, and AES-256-GCM is
     # what the hub asks for and OpenVPN offers first.
@@ -243,12 +251,15 @@ def _profile(
             ProfileFile(f"{tag}.vyos", _text(label, [*removal, *lines]), TEXT, syntax.title),
             *files,
             ProfileFile(
-                f"{tag}-remove.vyos", _text(f"Removes {label}", removal), TEXT, "Commands that remove it again"
+                f"{tag}-remove.vyos",
+                _text(f"Removes {label}", removal, f"sudo rm -rf {_key_directory(tag)} {_key_path(tag)}"),
+                TEXT,
+                "Commands that remove it again",
             ),
         ),
         tuple(steps),
     )
 
 
-def _text(title: str, lines: list[str]) -> str:
-    return "\n".join([f"# {title}", "configure", *lines, "commit", "save", "exit"]) + "\n"
+def _text(title: str, lines: list[str], *after: str) -> str:
+    return "\n".join([f"# {title}", "configure", *lines, "commit", "save", "exit", *after]) + "\n"

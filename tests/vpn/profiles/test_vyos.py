@@ -31,7 +31,9 @@ def running(version: str) -> SiteRouter:
 
 def commands_of(text: str) -> list[str]:
     """The `set` and `delete` commands, without the loops that look for what is ours."""
-    lines = [line for line in text.splitlines() if not line.startswith("# ")]
+    inside, _, after = text.partition("\nexit\n")
+    assert after in ("", f"sudo rm -rf /config/auth/wireguard/{ROUTER.tag} /config/auth/{ROUTER.tag}.key\n")
+    lines = [line for line in f"{inside}\nexit".splitlines() if not line.startswith("# ")]
     assert lines[0] == "configure"
     assert lines[-3:] == ["commit", "save", "exit"]
     looping = False

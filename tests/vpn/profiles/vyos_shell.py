@@ -15,7 +15,6 @@ path() { printf '%s\t' "$@"; }
 configure() { :; }
 commit() { :; }
 save() { :; }
-leave() { :; }
 set() { local p; p=$(path "$@"); grep -qxF "$p" "$TREE" || printf '%s\n' "$p" >> "$TREE"; }
 holds() { P=$1 awk 'index($0, ENVIRON["P"]) == 1 { found = 1 } END { exit !found }' "$2"; }
 delete() {
@@ -42,9 +41,9 @@ def paste(text: str, directory: Path, tree: Tree) -> Tree:
     """The configuration after the commands were pasted, all of which have to be known."""
     file = directory / "tree"
     file.write_text("".join("\t".join(path) + "\t\n" for path in sorted(tree)))
-    # The last `exit` leaves configuration mode, not the terminal.
-    assert text.endswith("\nexit\n")
-    commands = f"{_TERMINAL}\nTREE={shlex.quote(str(file))}\n{text.removesuffix('exit' + chr(10))}leave\n"
+    # `exit` leaves configuration mode, not the terminal. What comes after it is about files.
+    inside, _, _ = text.partition("\nexit\n")
+    commands = f"{_TERMINAL}\nTREE={shlex.quote(str(file))}\n{inside}\n"
     done = subprocess.run(["bash", "-c", commands], capture_output=True, text=True, check=True, timeout=60)
     assert done.stderr == ""
     return {tuple(line.removesuffix("\t").split("\t")) for line in file.read_text().splitlines()}
