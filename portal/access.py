@@ -15,7 +15,7 @@ from uuid import UUID
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 
 from portal.models import Group, Membership, MembershipState
@@ -65,11 +65,23 @@ def home_of(membership: Membership) -> str:
     return reverse("instances" if membership.sees_everything else "my")
 
 
+class AccessEnded(PermissionDenied):
+    """Every organization of the user has deactivated them; they are told so on whatever page they ask for."""
+
+
+def ended_memberships(request: HttpRequest) -> list[Membership]:
+    """Where the signed-in user was deactivated, by name."""
+    found = Membership.objects.filter(user=request.user.pk, state=MembershipState.DEACTIVATED)
+    return list(found.select_related("organization", "user").order_by("organization__name", "id"))
+
+
 def get_member(request: HttpRequest) -> Membership:
-    """Any active member; 404 for a user who belongs nowhere."""
+    """Any active member; raises AccessEnded for one who was deactivated, 404 for a user who belongs nowhere."""
     mark_checked(request)
     membership = current_membership(request)
     if membership is None:
+        if ended_memberships(request):
+            raise AccessEnded
         raise Http404
     return membership
 
@@ -138,6 +150,13 @@ class AccessMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Tell a deactivated member what has happened, with 403."""
+        if not isinstance(exception, AccessEnded):
+            return None
+        context = {"ended": ended_memberships(request)}
+        return render(request, "account/deactivated.html", context, status=403)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Pass the response on if its view looked at the requester's rights."""

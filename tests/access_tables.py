@@ -75,7 +75,7 @@ GET  instance_settings                  302    403     200   200      404   404
 POST instance_settings                  302    403     403   302      404   404
 GET  instance_activity                  302    403     200   200      404   404
 POST instance_activity                  302    405     405   405      405   405
-GET  plan_mail                          302    405     405   405      405   405
+GET  plan_mail                          302    403     403   200      404   404
 POST plan_mail                          302    403     403   302      404   404
 GET  instance_delete                    302    403     403   200      404   404
 POST instance_delete                    302    403     403   302      404   404

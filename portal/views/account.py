@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from portal.access import checks_itself
+from portal.access import checks_itself, ended_memberships
 
 
 class LoginView(views.LoginView):  # type: ignore[misc]  # allauth ships no types
@@ -31,7 +31,9 @@ password_change = checks_itself(views.password_change)
 @require_safe
 @checks_itself
 def nowhere(request: HttpRequest) -> HttpResponse:
-    """For somebody who signed in and belongs to no organization: what that means, and what to do."""
+    """For somebody who signed in and works in no organization (any more): what that means, and what to do."""
+    if ended := ended_memberships(request):
+        return render(request, "account/deactivated.html", {"ended": ended})
     return render(request, "account/nowhere.html")
 
 

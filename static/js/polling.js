@@ -61,8 +61,20 @@ const busyNotice = (is) => document.getElementById("busy")?.toggleAttribute("hid
 document.addEventListener("htmx:responseError", (event) => busyNotice(event.detail.xhr.status === 503));
 document.addEventListener("htmx:afterSwap", () => busyNotice(false));
 
-// data-gone: where to go when what the region shows no longer exists.
+// What the page shows no longer exists: go to where data-gone says, or show what stands in the page for that.
+function gone(region) {
+  const words = document.getElementById("gone");
+  if (region.dataset.gone) return location.assign(region.dataset.gone);
+  if (!words) return;
+  const main = document.getElementById("main");
+  main.replaceChildren(words.content.cloneNode(true));
+  main.focus();
+}
+
+// Nothing refreshes on its own any more where the reader may not see it: the page itself says why.
 document.addEventListener("htmx:responseError", (event) => {
   const region = event.detail.elt;
-  if (event.detail.xhr.status === 404 && region.dataset.gone) location.assign(region.dataset.gone);
+  if (!region.closest("[hx-trigger*='every']")) return;
+  if (event.detail.xhr.status === 404) gone(region);
+  if (event.detail.xhr.status === 403) location.reload();
 });

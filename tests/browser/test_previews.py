@@ -104,7 +104,11 @@ def test_activity_tells_what_the_change_meant(page: Page, camera: Camera) -> Non
     expect(meant).to_be_attached()
     meant.locator("summary").first.click()
     camera.look("activity-plan")
-    meant.get_by_role("button", name="Mail these people").click()
+    meant.get_by_role("link", name="Mail these people").click()
+    expect(page.get_by_role("heading", name="Mail 1 person?")).to_be_visible()
+    expect(page.get_by_text("laptop")).to_be_visible()
+    camera.look("plan-mail")
+    page.get_by_role("button", name="Mail these people").click()
     expect(page.get_by_text("profiles are outdated are being written.")).to_be_visible()
 
 

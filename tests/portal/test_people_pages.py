@@ -110,7 +110,9 @@ def test_somebody_who_was_deactivated_is_out_at_once(admin_browser: Client, audi
     browser = signed_in(auditor.user)
     assert browser.get("/people/").status_code == 200
     admin_browser.post(f"/people/{auditor.pk}/", {"name": "", "role": "auditor", "active": "false"})
-    assert browser.get("/people/").status_code == 404
+    answer = browser.get("/people/")
+    assert answer.status_code == 403
+    assert f"You are deactivated in {auditor.organization.name}".encode() in answer.content
 
 
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.MEMBER])

@@ -151,6 +151,27 @@ def test_the_operator_lands_on_the_admin_pages(client: Client, staff: User) -> N
 
 
 def test_somebody_who_belongs_nowhere_is_told_so(client: Client, member: Membership) -> None:
-    Membership.objects.filter(pk=member.pk).update(state="deactivated")
+    Membership.objects.filter(pk=member.pk).delete()
     response = client.post(LOGIN, {"login": member.user.email, "password": PASSWORD}, follow=True)
     assert b"in no organization" in response.content
+
+
+def test_a_deactivated_member_is_told_so_on_every_page(client: Client, member: Membership) -> None:
+    Membership.objects.filter(pk=member.pk).update(state="deactivated")
+    response = client.post(LOGIN, {"login": member.user.email, "password": PASSWORD}, follow=True)
+    assert f"You are deactivated in {member.organization.name}".encode() in response.content
+    for path in ("/my/", "/", "/people/", "/settings/"):
+        answer = client.get(path)
+        assert answer.status_code == 403
+        assert b"Ask an admin to activate you again." in answer.content
+
+
+def test_who_is_deactivated_in_one_organization_works_in_another(
+    client: Client, member: Membership, other_organization: Organization
+) -> None:
+    Membership.objects.filter(pk=member.pk).update(state="deactivated")
+    Membership.objects.create(organization=other_organization, user=member.user, state="active")
+    client.force_login(member.user)
+    page = client.get("/my/")
+    assert page.status_code == 200
+    assert b"Other" in page.content

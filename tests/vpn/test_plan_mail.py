@@ -281,6 +281,24 @@ def test_the_button_is_there_only_where_somebody_can_be_written_to(plan: ChangeP
     assert "Mail these people" not in _activity(client, plan)
 
 
+def test_whom_it_will_write_to_is_named_before(plan: ChangePlan, client: Client) -> None:
+    ChangePlan.objects.update(mail_requested_at=None)
+    client.force_login(plan.instance.organization.memberships.get(role="admin").user)
+    page = client.get(f"/plans/{plan.pk}/mail/").content.decode()
+    assert "Mail 2 people?" in page
+    for words in ("Anna", "anna@example.org", "laptop, phone", "Ben", "ben@example.org", "tablet"):
+        assert words in page
+    assert "Carl" not in page, "deactivated"
+    assert "Dora" not in page, "never came"
+    assert mail.outbox == []
+    mail_plan(str(plan.pk))
+    assert [message.to for message in mail.outbox] == []
+    client.post(f"/plans/{plan.pk}/mail/")
+    mail_plan(str(plan.pk))
+    assert sorted(message.to[0] for message in mail.outbox) == ["anna@example.org", "ben@example.org"]
+    assert "Nobody to write to" in client.get(f"/plans/{plan.pk}/mail/").content.decode()
+
+
 def test_an_organization_causes_so_much_mail_in_a_day(
     plan: ChangePlan, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

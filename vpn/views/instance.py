@@ -19,6 +19,7 @@ from vpn.needs import Need, needs_of_all, portal_needs
 from vpn.views.instance_head import head_of
 from vpn.views.outdated import outdated_of
 from vpn.views.peer_search import FILTERS, PeerSearch
+from vpn.views.plan_mail import mail_offered
 
 _UNDER_WAY = {InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING}
 
@@ -75,4 +76,5 @@ def _peers_context(request: HttpRequest, member: Membership, instance: Instance)
         "page": page,
         "query": search.as_query(),
         "outdated": outdated,
+        "mail_offered": mail_offered(instance) if outdated.ids and member.is_admin else None,
     }

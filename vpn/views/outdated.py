@@ -18,7 +18,7 @@ _SECONDS = 3600
 
 @dataclass(frozen=True)
 class Outdated:
-    """The peers whose delivered profile is outdated, out of so many that were delivered."""
+    """The peers whose delivered profile is outdated, out of so many that were delivered; of those that may connect."""
 
     ids: frozenset[UUID]
     delivered: int
@@ -26,7 +26,8 @@ class Outdated:
 
 def outdated_of(instance: Instance) -> Outdated:
     """The instance's outdated profiles; one query while neither settings nor deliveries changed."""
-    delivered = instance.peers.exclude(delivered_digest="").order_by()
+    # Whoever is shut out has no use for a newer profile.
+    delivered = instance.peers.admitted().exclude(delivered_digest="").order_by()
     found = delivered.aggregate(count=Count("pk"), last=Max("delivered_at"))
     if not found["count"]:
         return Outdated(frozenset(), 0)

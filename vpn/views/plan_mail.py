@@ -6,22 +6,43 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.views.decorators.http import require_POST
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
 from portal.exceptions import NotPossible
+from portal.mail import is_shown
 from vpn.access import get_plan
-from vpn.actions.plan_mail import request_mail
+from vpn.actions.plan_mail import people_of, request_mail
+from vpn.models import ChangePlan, Instance
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def plan_mail(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Mail everybody whose profile the change outdated, in the background."""
+    """GET names everybody whose profile the change outdated; POST mails them, in the background."""
     plan = get_plan(get_member(request), pk, write=True)
+    if request.method != "POST":
+        return render(request, "vpn/plan_mail.html", _context(plan))
     try:
         request_mail(plan)
         messages.success(request, "Messages to the people whose profiles are outdated are being written.")
     except NotPossible as refusal:
         messages.error(request, refusal.message)
     return redirect("instance_activity", pk=plan.instance_id)
+
+
+def mail_offered(instance: Instance) -> ChangePlan | None:
+    """The newest change that outdated profiles, unless the people concerned were written to about it."""
+    newest = instance.change_plans.exclude(outdated=[]).order_by("-generation").defer("outdated", "plan").first()
+    return newest if newest is not None and newest.mail_requested_at is None else None
+
+
+def _context(plan: ChangePlan) -> dict[str, object]:
+    people = sorted(people_of(plan).items(), key=lambda one: one[0].label.casefold())
+    return {
+        "plan": plan,
+        "instance": plan.instance,
+        "people": [(member, [peer.device or "a device without a name" for peer in peers]) for member, peers in people],
+        "is_asked": plan.mail_requested_at is not None,
+        "is_shown": is_shown(),
+    }

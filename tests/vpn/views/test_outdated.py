@@ -71,6 +71,34 @@ def test_whose_it_is_sees_what_to_do(member_browser: Client, instance: Instance,
     assert "Fetch it again" in text_of(member_browser, f"/peers/{laptop.pk}/")
 
 
+def test_a_disabled_device_is_not_told_to_fetch_again(
+    admin_browser: Client, member_browser: Client, instance: Instance, laptop: Peer
+) -> None:
+    outdate(instance)
+    Peer.objects.filter(pk=laptop.pk).update(enabled=False)
+    for browser, path in ((member_browser, "/my/"), (member_browser, f"/peers/{laptop.pk}/")):
+        page = text_of(browser, path)
+        assert "Disabled" in page
+        assert "Fetch it again" not in page
+        assert "Its profile is outdated" not in page
+    page = text_of(admin_browser, f"/instances/{instance.pk}/")
+    assert "outdated" not in page.replace("Outdated", "")
+    assert "Mail these people" not in page
+
+
+def test_the_page_that_counts_them_leads_to_mailing_the_people(
+    admin_browser: Client, auditor_browser: Client, instance: Instance, laptop: Peer
+) -> None:
+    outdate(instance)
+    path = f"/instances/{instance.pk}/"
+    found = re.search(r'href="(/plans/[^"]+/mail/)">Mail these people', admin_browser.get(path).content.decode())
+    assert found
+    assert "Mail these people" not in text_of(auditor_browser, path)
+    assert "laptop" in text_of(admin_browser, found[1])
+    admin_browser.post(found[1])
+    assert "Mail these people" not in text_of(admin_browser, path)
+
+
 def test_a_key_that_is_gone_is_to_be_renewed(admin_browser: Client, instance: Instance, laptop: Peer) -> None:
     outdate(instance)
     Peer.objects.filter(pk=laptop.pk).update(key_custody=KeyCustody.DESTROYED)
