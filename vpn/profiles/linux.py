@@ -37,9 +37,14 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
         ProfileFile(f"{tag}.network", _network(profile, router), TEXT, "For systemd-networkd: addresses and routes"),
         _forwarding(router),
     )
+    before = Step(
+        "Did this site run over OpenVPN until now? End that first: two tunnels with one address stop each other.",
+        commands=(f"systemctl disable --now openvpn-client@{tag}",),
+    )
     quick = Step(
-        f"With wg-quick: copy {tag}.conf to /etc/wireguard, then start it, now and at every boot.",
-        commands=(f"chmod 600 /etc/wireguard/{tag}.conf", f"systemctl enable --now wg-quick@{tag}"),
+        f"With wg-quick: copy {tag}.conf to /etc/wireguard, then start it, now and at every boot. A changed file is "
+        "taken over in the same way.",
+        commands=_started(f"/etc/wireguard/{tag}.conf", f"wg-quick@{tag}"),
     )
     networkd = Step(
         f"Or with systemd-networkd: copy {tag}.netdev and {tag}.network to /etc/systemd/network.",
@@ -49,10 +54,14 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
             "networkctl reload",
         ),
     )
-    steps = [_forwarding_step(router), quick, networkd]
+    changed = Step(
+        "Changed files are not taken over by a reload (networkctl(1)): make the device anew.",
+        commands=(f"networkctl delete {device_of(router)}", "systemctl restart systemd-networkd"),
+    )
+    steps = [*_forwarding_steps(router), before, quick, networkd, changed]
     if profile.private_key is None:
         steps.insert(
-            1,
+            2,
             Step(
                 "Add the private key to the .conf, or for systemd-networkd keep it in a file.", ((_key_path(tag), ""),)
             ),
@@ -65,11 +74,26 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
     tag = tag_of(router)
     content = with_device(ovpn.render(profile), device_of(router))
     files = (ProfileFile(f"{tag}.conf", content, ovpn.CONTENT_TYPE, "For openvpn"), _forwarding(router))
-    start = Step(
-        f"Copy {tag}.conf to /etc/openvpn/client, then start it, now and at every boot.",
-        commands=(f"chmod 600 /etc/openvpn/client/{tag}.conf", f"systemctl enable --now openvpn-client@{tag}"),
+    before = Step(
+        "Did this site run over WireGuard until now? End that first: two tunnels with one address stop each other. "
+        "With wg-quick the first command does it, with systemd-networkd the others.",
+        commands=(
+            f"systemctl disable --now wg-quick@{tag}",
+            f"rm /etc/systemd/network/{tag}.netdev /etc/systemd/network/{tag}.network",
+            f"networkctl delete {device_of(router)}",
+        ),
     )
-    return RouterProfile(files, (_forwarding_step(router), start))
+    start = Step(
+        f"Copy {tag}.conf to /etc/openvpn/client, then start it, now and at every boot. A changed file is taken over "
+        "in the same way.",
+        commands=_started(f"/etc/openvpn/client/{tag}.conf", f"openvpn-client@{tag}"),
+    )
+    return RouterProfile(files, (*_forwarding_steps(router), before, start))
+
+
+def _started(file: str, service: str) -> tuple[str, ...]:
+    # `enable --now` leaves a service alone that runs already, and what it runs with.
+    return f"chmod 600 {file}", f"systemctl enable {service}", f"systemctl restart {service}"
 
 
 def _forwarding(router: SiteRouter) -> ProfileFile:
@@ -77,12 +101,25 @@ def _forwarding(router: SiteRouter) -> ProfileFile:
     return ProfileFile(f"90-{tag_of(router)}.conf", text, TEXT, "For sysctl: a router forwards", kind="sysctl")
 
 
-def _forwarding_step(router: SiteRouter) -> Step:
-    file = f"90-{tag_of(router)}.conf"
-    return Step(
-        f"Copy {file} to /etc/sysctl.d. Where the router has a firewall, let the tunnel's traffic through it.",
-        commands=("sysctl --system",),
+def _forwarding_steps(router: SiteRouter) -> tuple[Step, Step]:
+    """Switch forwarding on, and first let interfaces go on listening to router advertisements.
+
+    A router that forwards ignores them, and loses at once a default route that it learnt from them, unless accept_ra
+    is 2 (Documentation/networking/ip-sysctl). Interfaces where it is 0 have somebody else who listens, or nobody.
+    """
+    tag = tag_of(router)
+    kept, file = f"/etc/sysctl.d/80-{tag}.conf", f"90-{tag}.conf"
+    listening = "grep -lx 1 /proc/sys/net/ipv6/conf/*/accept_ra | sed 's|^/proc/sys/||; s|$| = 2|'"
+    keep = Step(
+        "A router that forwards IPv6 forgets a default route that it learnt from router advertisements. Have it keep "
+        "that route, before anything else.",
+        commands=(f"{listening} >>{kept}", f"sysctl -p {kept}"),
     )
+    forward = Step(
+        f"Copy {file} to /etc/sysctl.d. Where the router has a firewall, let the tunnel's traffic through it.",
+        commands=(f"sysctl -p /etc/sysctl.d/{file}",),
+    )
+    return keep, forward
 
 
 def _key_path(tag: str) -> str:

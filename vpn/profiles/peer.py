@@ -19,7 +19,7 @@ from ipaddress import (
 from uuid import UUID
 
 from vpn.addressing import FIRST_PEER_HOST, HUB_HOST, Network, contains, is_default_route, split_tunnel_routes
-from vpn.choices import KeyCustody, PeerType, ProfileState
+from vpn.choices import KeyCustody, PeerType, ProfileState, Protocol
 from vpn.models import Instance, Peer
 from vpn.profiles import openvpn, wireguard
 from vpn.profiles.openvpn import OpenVPNProfile
@@ -70,12 +70,11 @@ def render_profile(peer: Peer, sites: SiteSubnets | None = None, family: int | N
     `family` (4 or 6) says by which of the hub's addresses the device should find it first; which one that is
     outdates nothing. Raises NoAddress, or NoFamily where the hub has no address of that family.
     """
-    distinction = distinction_of(peer)
     sites = site_subnets(peer.instance) if sites is None else sites
     if peer.is_openvpn:
         over_openvpn = openvpn_profile_of(peer, family=family)
         return Rendered(
-            filename=openvpn.filename(f"{peer.instance.hostname} {peer.relative_name}", distinction),
+            filename=filename_of(peer, Protocol.OPENVPN),
             content=openvpn.render(over_openvpn),
             content_type=openvpn.CONTENT_TYPE,
             digest=current_digest(peer, sites),
@@ -83,7 +82,7 @@ def render_profile(peer: Peer, sites: SiteSubnets | None = None, family: int | N
         )
     over_wireguard = profile_of(peer, sites=sites, family=family)
     return Rendered(
-        filename=wireguard.filename(peer.instance.hostname, distinction),
+        filename=filename_of(peer, Protocol.WIREGUARD),
         content=wireguard.render(over_wireguard),
         content_type=wireguard.CONTENT_TYPE,
         digest=current_digest(peer, sites),
@@ -91,7 +90,14 @@ def render_profile(peer: Peer, sites: SiteSubnets | None = None, family: int | N
     )
 
 
-def distinction_of(peer: Peer) -> str:
+def filename_of(peer: Peer, protocol: str) -> str:
+    """What the peer's plain profile over a protocol is called, which no other peer's is."""
+    if protocol == Protocol.OPENVPN:
+        return openvpn.filename(f"{peer.instance.hostname} {peer.relative_name}", _distinction_of(peer))
+    return wireguard.filename(peer.instance.hostname, _distinction_of(peer))
+
+
+def _distinction_of(peer: Peer) -> str:
     """What tells the files of one instance's peers apart: 3 to 6 of a-z and 0-9, the same as long as the peer lives.
 
     The number in the pool belongs to one peer at a time. Two characters more tell it from a later peer with that

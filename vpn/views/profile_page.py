@@ -15,7 +15,7 @@ from vpn.models import Peer
 from vpn.platforms import capability
 from vpn.profiles import qr
 from vpn.profiles.apps import PHONES, SYSTEMS, apps_for, systems_from
-from vpn.profiles.peer import resolver_of
+from vpn.profiles.peer import filename_of, resolver_of
 from vpn.profiles.router import RouterProfile
 from vpn.profiles.routes import routed_networks, routes_sentence
 from vpn.profiles.site_files import router_profile
@@ -50,6 +50,7 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
         "steps": router.steps if router else (),
         "router_note": _router_note(peer),
         "interface": delivery.filename.rpartition(".")[0],
+        "former_interface": _former_interface(peer),
         # As it was before this delivery.
         "older": peer.delivered_at is not None,
         "qr": _qr(delivery, peer),
@@ -104,6 +105,13 @@ def _router_note(peer: Peer) -> str:
     if peer.site is None:
         return ""
     return capability(peer.site.platform, peer.protocol, peer.site.platform_version).note
+
+
+def _former_interface(peer: Peer) -> str:
+    """What the tunnel is called that a device still has over its former protocol; "" where there is none."""
+    if not peer.former_protocol or peer.former_protocol == peer.protocol:
+        return ""
+    return filename_of(peer, peer.former_protocol).rpartition(".")[0]
 
 
 @sensitive_variables()

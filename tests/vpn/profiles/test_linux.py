@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 import secrets
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address
@@ -14,11 +15,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from tests.network.lab import Lab, Node, Site
+from tests.network.lab import Lab, Node, Site, wait_until
 from tests.vpn.profiles.router_samples import HUB_KEY, PRIVATE_KEY, ROUTER, WIREGUARD, hostile, network_lists, openvpn
 from vpn import keys, pki
 from vpn.profiles import linux
 from vpn.profiles.openvpn import OpenVPNProfile
+from vpn.profiles.router import RouterProfile
 from vpn.profiles.wireguard import WireGuardProfile
 
 Sections = list[tuple[str, list[tuple[str, str]]]]
@@ -138,6 +140,31 @@ def test_the_file_of_openvpn_names_its_tunnel() -> None:
     made = linux.openvpn(openvpn(compat=False), ROUTER)
     assert made.files[0].content.count(f"\ndev {DEVICE}\ndev-type tun\n") == 1
     assert "\ndev tun\n" not in made.files[0].content
+
+
+def commands(made: RouterProfile) -> list[str]:
+    return [command for step in made.steps for command in step.commands]
+
+
+def test_a_changed_file_is_taken_over() -> None:
+    """`enable --now` leaves what runs alone, and a reload of systemd-networkd leaves a device as it is."""
+    over_wireguard = commands(linux.wireguard(WIREGUARD, ROUTER))
+    over_openvpn = commands(linux.openvpn(openvpn(compat=False), ROUTER))
+    assert f"systemctl restart wg-quick@{ROUTER.tag}" in over_wireguard
+    assert f"systemctl restart openvpn-client@{ROUTER.tag}" in over_openvpn
+    assert not any("enable --now" in command for command in over_wireguard + over_openvpn)
+    deleted = over_wireguard.index(f"networkctl delete {DEVICE}")
+    assert over_wireguard[deleted + 1] == "systemctl restart systemd-networkd"
+
+
+def test_the_tunnel_of_the_other_protocol_is_ended_first() -> None:
+    over_wireguard = commands(linux.wireguard(WIREGUARD, ROUTER))
+    over_openvpn = commands(linux.openvpn(openvpn(compat=False), ROUTER))
+    ended = over_wireguard.index(f"systemctl disable --now openvpn-client@{ROUTER.tag}")
+    assert ended < over_wireguard.index(f"systemctl restart wg-quick@{ROUTER.tag}")
+    started = over_openvpn.index(f"systemctl restart openvpn-client@{ROUTER.tag}")
+    assert over_openvpn.index(f"systemctl disable --now wg-quick@{ROUTER.tag}") < started
+    assert over_openvpn.index(f"networkctl delete {DEVICE}") < started
 
 
 # For real.
@@ -293,3 +320,47 @@ def test_openvpn(lab: Lab) -> None:
     lab.wait_ping(site.lan, "100.64.0.1", 20)
     assert lab.ping(hub, site.lan.v4)
     assert DEVICE in lab.run(site.router, ["ip", "-br", "link"]).stdout
+
+
+# A router's advertisement of itself as the default route for half an hour (RFC 4861, section 4.2).
+_ADVERTISE = """
+import socket, struct, sys
+with socket.socket(socket.AF_INET6, socket.SOCK_RAW, 58) as door:
+    door.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+    door.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, socket.if_nametoindex(sys.argv[1]))
+    door.sendto(struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0), ("ff02::1", 0))
+"""
+
+
+def learnt(lab: Lab, node: Node) -> bool:
+    """Whether a node has a default route from a router advertisement."""
+    return "proto ra" in lab.run(node, ["ip", "-6", "route", "show", "default"]).stdout
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_default_route_from_router_advertisements_outlives_forwarding(lab: Lab, kept: bool) -> None:
+    """The commands as they are printed, on a directory in the place of /etc/sysctl.d."""
+    router = lab.add_client("router")
+    lab.run(router, ["sysctl", "-qw", "net.ipv6.conf.eth0.accept_ra=1"])
+    lab.run(router, ["ip", "-6", "route", "delete", "default"])
+
+    def advertised() -> bool:
+        lab.run(lab.internet, [sys.executable, "-S", "-c", _ADVERTISE, "br0"])
+        return learnt(lab, router)
+
+    wait_until(advertised, 10, "the route")
+    keep, forward = linux.wireguard(WIREGUARD, ROUTER).steps[:2]
+    directory = lab.directory / router.name / "sysctl.d"
+    directory.mkdir()
+    (directory / f"90-{ROUTER.tag}.conf").write_text(files()[f"90-{ROUTER.tag}.conf"])
+    script = "\n".join([*(keep.commands if kept else ()), *forward.commands])
+    inside = 'mount --bind "$1" /etc/sysctl.d && exec sh -ec "$2"'
+    for _ in range(2):  # twice, as whoever gets newer files does
+        lab.run(router, ["unshare", "-m", "sh", "-c", inside, "sh", str(directory), script])
+        assert lab.run(router, ["sysctl", "-n", "net.ipv6.conf.all.forwarding"]).stdout.strip() == "1"
+        assert learnt(lab, router) == kept
+        lab.run(lab.internet, [sys.executable, "-S", "-c", _ADVERTISE, "br0"])
+    if kept:
+        text = (directory / f"80-{ROUTER.tag}.conf").read_text()
+        assert text.count("net/ipv6/conf/eth0/accept_ra = 2\n") == 1

@@ -15,7 +15,7 @@ from vpn.actions.peer import create_client_peer, create_site_peer
 from vpn.actions.profile import deliver_profile
 from vpn.choices import Platform
 from vpn.models import Instance, Peer, Site
-from vpn.profiles.peer import render_profile
+from vpn.profiles.peer import filename_of, render_profile
 
 
 @pytest.fixture
@@ -36,6 +36,26 @@ def test_the_profile_has_steps_for_every_system_and_no_code(admin_browser: Clien
         assert words in page, words
     assert 'class="qr"' not in page
     assert "WireGuard" not in page
+
+
+def test_linux_is_told_how_to_keep_a_split_tunnel_split(admin_browser: Client, laptop: Peer) -> None:
+    """NetworkManager makes any VPN the default route, unless its connection says otherwise."""
+    url, name = f"/peers/{laptop.pk}/profile/", render_profile(laptop).filename.removesuffix(".ovpn")
+    modify = f"nmcli connection modify {name} ipv4.never-default yes ipv6.never-default yes"
+    page = admin_browser.post(url).content.decode()
+    assert f"nmcli connection import type openvpn file {name}.ovpn" in page
+    assert modify in page
+    assert f"systemctl restart openvpn-client@{name}" in page
+    Peer.objects.update(route_all=True)
+    assert modify not in admin_browser.post(url).content.decode()
+
+
+def test_linux_is_told_to_end_the_tunnel_of_the_other_protocol(admin_browser: Client, laptop: Peer) -> None:
+    url = f"/peers/{laptop.pk}/profile/"
+    assert "disable --now" not in admin_browser.post(url).content.decode()
+    Peer.objects.update(former_protocol="wireguard")
+    former = filename_of(laptop, "wireguard").removesuffix(".conf")
+    assert f"systemctl disable --now wg-quick@{former}<" in admin_browser.post(url).content.decode()
 
 
 def test_a_program_gets_the_ovpn_file(admin_browser: Client, laptop: Peer) -> None:

@@ -114,6 +114,16 @@ def test_the_file_itself(admin_browser: Client, on_hub: Peer, way: str) -> None:
     assert f"PrivateKey = {on_hub.private_key}" in answer.content.decode()
 
 
+def test_linux_needs_a_resolver_for_any_device_and_a_restart_for_a_newer_file(
+    admin_browser: Client, on_hub: Peer
+) -> None:
+    """wg-quick calls resolvconf(8) for each DNS line, and those of split tunnels have one, too."""
+    page = admin_browser.post(url_of(on_hub)).content.decode()
+    assert "\nDNS = " in page
+    assert "<code>openresolv</code>" in page
+    assert f"systemctl restart wg-quick@{render_profile(on_hub).filename.removesuffix('.conf')}" in page
+
+
 def test_every_peer_has_a_file_of_its_own_name(
     admin_browser: Client, instance: Instance, member: Membership, admin: Membership
 ) -> None:
