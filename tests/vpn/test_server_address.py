@@ -80,8 +80,7 @@ def test_who_is_cut_off_is_named_and_can_be_mailed(
     assert "tablet" not in need.message
     plan = ChangePlan.objects.get()
     page = admin_browser.get(f"/instances/{instance.pk}/").content.decode()
-    assert f'action="/plans/{plan.pk}/mail/"' in page or f"{plan.pk}" in page
-    assert "Mail these people" in page
+    assert f'href="/plans/{plan.pk}/mail/">Mail these people' in page
     admin_browser.post(f"/plans/{plan.pk}/mail/")
     mail_plan(str(plan.pk))
     assert [message.to for message in mail.outbox] == [[member.user.email]]

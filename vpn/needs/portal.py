@@ -30,15 +30,16 @@ _OPERATORS: Final = {
 
 def portal_needs() -> list[Need]:
     """What keeps the portal from knowing how its hubs are: the same checks as /healthz."""
+    answers = dict.fromkeys(answer for answer in map(_answer, settings.HEALTH_CHECKS.values()) if answer != _OK)
+    if not answers:
+        return []
     return [
         Need(
             Code.PORTAL_DEGRADED,
             "The portal does not work as it should",
-            answer,
+            " ".join(answers),
             "What pages say of hubs may be out of date. Whoever operates the portal sees the rest under “healthz”.",
         )
-        for answer in map(_answer, settings.HEALTH_CHECKS.values())
-        if answer != _OK
     ]
 
 

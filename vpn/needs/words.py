@@ -185,8 +185,7 @@ def address_changed(instance: Instance, left: Mapping[str, int], names: Sequence
         f"{count:,} delivered profile{' points' if one else 's point'} to {_joined(sorted(left))}: {who}. The hub is "
         f"at {address_of(instance)} now, so {'it does' if one else 'they do'} not connect, unless the former address "
         "still leads here.",
-        f"{'Its device needs its' if one else 'These devices need their'} profile anew: mail their people, or set "
-        "HUB_ADDRESS back.",
+        "Have the profiles fetched anew, by mail to the people concerned, or set HUB_ADDRESS back.",
     )
 
 
