@@ -14,6 +14,7 @@ from tests.visitor import Visitor
 pytestmark = [pytest.mark.flow, pytest.mark.network]
 
 REVOKED_WITHIN = 2.0
+RECONNECTED_WITHIN = 60.0  # as the page says
 # The story is one: each test goes on where the one before it ended.
 story: dict[str, str] = {}
 
@@ -78,6 +79,24 @@ def test_a_device_over_openvpn_reaches_both(lab: Lab, admin: Visitor, berlin: Si
     page = f"/peers/{story['laptop']}/"
     wait_until(lambda: f"{laptop.v4}:" in admin.get(page).text, 15, "the page to name the device's address")
     assert "Connected" in admin.get(page).text
+
+
+def test_a_connected_device_and_branch_reach_a_new_branch_untouched(
+    lab: Lab, admin: Visitor, paris: Site, laptop: Node
+) -> None:
+    madrid = lab.add_site("madrid", lan_v4="10.3.0.0/24", lan_v6="fd10:3::/64")
+    page = f"/peers/{story['laptop']}/"
+    assert "nothing changed since" not in admin.get(page).text
+    over_wireguard = add_site(admin, "Madrid", madrid, "wireguard")
+    assert "Reconnects by itself within a minute to reach Madrid." in admin.get(page).text
+    lab.wg_quick_up(madrid.router, f"{fetch_profile(admin, over_wireguard)}PersistentKeepalive = 1\n")
+    for node in (laptop, paris.lan):
+        for address in (madrid.lan.v4, madrid.lan.v6):
+            lab.wait_ping(node, address, RECONNECTED_WITHIN)
+    wait_until(lambda: "Reconnects" not in admin.get(page).text, 20, "the page to say that it has everything")
+    assert "It has the networks and names of now." in admin.get(page).text
+    activity = admin.get(f"/instances/{story['instance']}/activity/").text
+    assert "connected and reconnect by themselves" in activity
 
 
 def test_a_device_that_changes_its_protocol_keeps_its_address(

@@ -18,10 +18,10 @@ from vpn.actions.instance_settings import update_instance
 from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, update_peer
 from vpn.actions.planning import planned
 from vpn.actions.profile import deliver_profile
-from vpn.choices import ProfileState, Protocol
+from vpn.choices import Platform, ProfileState, Protocol
 from vpn.constants import DEFAULT_MTU, DEFAULT_PUBLIC_DNS
 from vpn.jobs import queue
-from vpn.models import ChangePlan, Instance, Peer
+from vpn.models import ChangePlan, Instance, Peer, Site
 from vpn.plan.listing import Line
 from vpn.profiles.peer import profile_states, render_profile
 
@@ -196,3 +196,13 @@ def test_the_plan_counts_who_reconnects_and_asking_marks_nobody(instance: Instan
     noted = ChangePlan.objects.get()
     assert marked.push_generation == noted.generation
     assert noted.plan["reconnecting_count"] == 1
+
+
+def test_a_router_that_keeps_its_routes_itself_is_told_nothing(instance: Instance, organization: Organization) -> None:
+    site = make_site(organization, name="Old plant")
+    Site.objects.filter(pk=site.pk).update(platform=Platform.ROUTEROS6)
+    site.refresh_from_db()
+    router = create_site_peer(instance, site=site, subnets=["10.9.0.0/24"], protocol=Protocol.OPENVPN)
+    plan = planned(lambda: update_instance(instance, pushed_routes=["10.99.0.0/16"]))
+    assert plan.told
+    assert router.pk not in plan.told

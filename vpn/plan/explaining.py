@@ -174,5 +174,8 @@ def _told(before: Snapshot, after: Snapshot) -> list[UUID]:
 
 def _tells(side: Snapshot, row: Row) -> object:
     """What the hub tells a peer over OpenVPN: where names end, and what goes through the tunnel."""
+    peer = _stand_in(side, row)
+    if peer.site is not None and peer.site.has_static_routes:
+        return None
     domains = side.instance.domains if row.is_device else []
-    return domains, routes_of(_stand_in(side, row), side.sites)
+    return domains, routes_of(peer, side.sites)
