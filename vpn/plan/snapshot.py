@@ -87,7 +87,7 @@ def snapshot(instance: Instance, turned: Turned | None = None) -> Snapshot:
     tags = Tags(documents)
     if turned is not None:
         tags.turn_back(turned)
-    ends = {str(pk): _end(instance, row, tags) for pk, row in rows.items() if pk in admitted}
+    ends = {str(pk): end_of(instance, row, tags) for pk, row in rows.items() if pk in admitted}
     hub = Hub(
         addresses=tuple(hub_addresses(instance)),
         peers=ends,
@@ -97,7 +97,8 @@ def snapshot(instance: Instance, turned: Turned | None = None) -> Snapshot:
     return Snapshot(copy.copy(instance), rows, site_subnets(instance), hub)
 
 
-def _end(instance: Instance, row: Row, tags: Tags) -> End:
+def end_of(instance: Instance, row: Row, tags: Tags) -> End:
+    """A peer's row as the firewall sees it."""
     own = instance.own_networks(row.host)
     return End((*own, *canonical_subnets(row.subnets)), tuple(tags.of_owner(row.site, row.member)))
 

@@ -65,7 +65,7 @@ class Device:
 def my(request: HttpRequest) -> HttpResponse:
     """A member's own devices, and nothing else."""
     member = get_member(request)
-    devices = _devices(member)
+    devices = devices_of(member, may_change=member.is_admin)
     context = {
         "devices": devices,
         "connected": [device for device in devices if device.condition.tone == "good"],
@@ -75,14 +75,15 @@ def my(request: HttpRequest) -> HttpResponse:
     return render_page(request, "vpn/my.html", context, fragment="my_devices")
 
 
-def _devices(member: Membership) -> list[Device]:
+def devices_of(member: Membership, *, may_change: bool) -> list[Device]:
+    """A member's devices by instance; `may_change` says whether the reader can mend what an admin set."""
     devices: list[Device] = []
     found = own_peers(member).order_by("instance__name", "instance_id", "created_at", "id")
     for instance, peers in groupby(found, key=lambda peer: peer.instance):
         listed = list(peers)
         states, hub = profile_states(instance, listed), HubSide(instance)
         for peer in listed:
-            condition = condition_of(peer, states[peer.pk], may_change=member.is_admin, hub=hub)
+            condition = condition_of(peer, states[peer.pk], may_change=may_change, hub=hub)
             devices.append(Device(peer, condition, states[peer.pk]))
     return devices
 

@@ -22,6 +22,7 @@ from vpn.actions.peer_input import PeerChanges
 from vpn.actions.site_subnets import follows
 from vpn.forms.peer import edit_form
 from vpn.models import Peer
+from vpn.views.name_notes import noting_names
 from vpn.views.peer_new import warn_about_subnets
 from vpn.views.preview import is_preview, show_preview
 
@@ -38,7 +39,9 @@ def peer_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
     context = {"form": form, "peer": peer, "instance": peer.instance, **_shared(peer)}
     if is_preview(request):
         refuse = partial(show_refusal, form)
-        return show_preview(request, "vpn/peer_edit.html", context, form, lambda: _change(peer, form), refuse=refuse)
+        notes: list[str] = []
+        change = noting_names(notes, Peer.objects.filter(pk=peer.pk), lambda: _change(peer, form))
+        return show_preview(request, "vpn/peer_edit.html", context, form, change, refuse=refuse, notes=notes)
     if request.method == "POST" and form.is_valid():
         saved = _save(peer, form)
         if saved is not None:

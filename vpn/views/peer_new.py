@@ -58,7 +58,8 @@ def site_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
     if is_preview(request):
         refuse = partial(show_refusal, form, shown_as=_SITE_FIELDS)
         change = partial(_connect_site, member, instance, form)
-        return show_preview(request, "vpn/peer_new_site.html", context, form, change, refuse=refuse)
+        name = request.POST.get("site_name", "").strip()
+        return show_preview(request, "vpn/peer_new_site.html", context, form, change, refuse=refuse, new_site=name)
     if data is not None and form.is_valid():
         peer = _create_site_peer(member, instance, form)
         if peer is not None:

@@ -77,10 +77,13 @@ def moved_plan(instance: Instance) -> ShownPlan | None:
     return ShownPlan(noted, words, mail_words([noted]).get(noted.pk, ""))
 
 
-def words_of(plans: Iterable[Mapping[str, Any]]) -> list[PlanWords]:
-    """These plans (as Plan.document has them) in words; three queries for all of them."""
+def words_of(plans: Iterable[Mapping[str, Any]], *, new_site: str = "") -> list[PlanWords]:
+    """These plans (as Plan.document has them) in words; three queries for all of them.
+
+    `new_site` is what a site is called that is not there yet.
+    """
     plans = list(plans)
-    names = _Names(plans)
+    names = _Names(plans, new_site)
     return [_words(plan, names) for plan in plans]
 
 
@@ -110,7 +113,8 @@ def _words(plan: Mapping[str, Any], names: _Names) -> PlanWords:
 class _Names:
     """Whatever the plans name, by id."""
 
-    def __init__(self, plans: list[Mapping[str, Any]]) -> None:
+    def __init__(self, plans: list[Mapping[str, Any]], new_site: str = "") -> None:
+        self._new_site = new_site or "the site"
         ends = {end for plan in plans for end in _ends(plan)}
         ends |= {line[end] for plan in plans for line in plan.get("taken", []) for end in ("by", "of")}
         self._ends = {"any": "the internet"}
@@ -125,7 +129,7 @@ class _Names:
     def end(self, text: str) -> str:
         """An end of a line: a person, a site, the internet, or a network as it is."""
         if text.startswith(("user:", "site:")):
-            return self._ends.get(text, "somebody who left" if text.startswith("user:") else "the site")
+            return self._ends.get(text, "somebody who left" if text.startswith("user:") else self._new_site)
         return self._ends.get(text, text)
 
     def devices(self, ids: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ answers with `show_preview`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django import forms
@@ -33,19 +33,22 @@ def show_preview(
     change: Callable[[], object],
     *,
     refuse: Callable[[Conflict | InvalidInput], None],
+    new_site: str = "",
+    notes: Sequence[str] = (),
 ) -> HttpResponse:
     """The page with its form as it was sent and what `change` would mean; for HTMX that panel alone.
 
-    `refuse` shows in the form what the action refused.
+    `refuse` shows in the form what the action refused. `new_site` is what a site is called that `change` makes.
+    `notes` may be filled by `change`: sentences on what it means beside who reaches whom.
     """
     plan = None
     if form.is_valid():
         try:
             document = planned(change).document(most_lines=MOST_NOTED_LINES)
-            [plan] = words_of([document])
+            [plan] = words_of([document], new_site=new_site)
         except (Conflict, InvalidInput) as refusal:
             refuse(refusal)
-    context = {**context, "plan": plan, "plan_faults": None if plan else _faults(form)}
+    context = {**context, "plan": plan, "plan_notes": notes, "plan_faults": None if plan else _faults(form)}
     is_panel = request.headers.get("HX-Target") == _PANEL
     response = render(request, "vpn/plan.html" if is_panel else template, context)
     response["Vary"] = "HX-Request, HX-Target"

@@ -25,6 +25,7 @@ from vpn.choices import InstanceState, Protocol
 from vpn.forms.site import FIELDS, SiteForm, site_form
 from vpn.models import Instance, Peer, Site
 from vpn.platforms import Capability, capabilities
+from vpn.views.name_notes import noting_names
 from vpn.views.preview import is_preview, show_preview
 
 
@@ -85,7 +86,9 @@ def site(request: HttpRequest, pk: UUID) -> HttpResponse:
     }
     if is_preview(request):
         refuse = partial(show_refusal, form)
-        return show_preview(request, "vpn/site.html", context, form, lambda: _change(found, form), refuse=refuse)
+        notes: list[str] = []
+        change = noting_names(notes, Peer.objects.filter(site=found), lambda: _change(found, form))
+        return show_preview(request, "vpn/site.html", context, form, change, refuse=refuse, notes=notes)
     if request.method == "POST" and form.is_valid() and _update(found, form):
         messages.success(request, f"{form.cleaned_data['name']} was saved.")
         for warning in subnet_warnings_for(form.cleaned_data["subnets"]):

@@ -130,3 +130,33 @@ def test_activity_shows_what_a_change_meant(
     assert "1 of 1 delivered profile becomes outdated: Anna (laptop)." in text_of(page)
     assert "Mail these people" in page
     assert "Mail these people" not in auditor_browser.get(f"/instances/{instance.pk}/activity/").content.decode()
+
+
+def test_a_new_site_is_called_by_the_name_that_was_typed(
+    admin_browser: Client, instance: Instance, client_peer: Peer
+) -> None:
+    fields = {"site_name": "Köln", "site_platform": "linux", "subnets": "10.1.0.0/24", "preview": "true"}
+    headers = {"HX-Request": "true", "HX-Target": "plan"}
+    url = f"/instances/{instance.pk}/peers/new-site/"
+    panel = admin_browser.post(url, fields, headers=headers).content.decode()
+    assert "Köln" in panel
+    assert "reach each other" in panel
+    assert "the site" not in panel.lower()
+
+
+def test_another_name_of_a_site_or_device_is_told(
+    admin_browser: Client, instance: Instance, client_peer: Peer, site_peer: Peer
+) -> None:
+    headers = {"HX-Request": "true", "HX-Target": "plan"}
+    fields = {"name": "Bonn", "platform": "linux", "subnets": "10.1.0.0/24", "preview": "true"}
+    panel = admin_browser.post(f"/sites/{site_peer.site_id}/", fields, headers=headers).content.decode()
+    hub = instance.full_hostname
+    assert f"berlin.{hub} is answered no more; the name becomes bonn.{hub}." in panel
+    assert "Nobody notices" not in panel
+    device = {"device": "Old laptop", "route_all": "false", "protocol": "wireguard", "preview": "true"}
+    panel = admin_browser.post(f"/peers/{client_peer.pk}/edit/", device, headers=headers).content.decode()
+    assert "the name becomes old-laptop." in panel
+    same = {**device, "device": "laptop"}
+    assert (
+        "Nobody notices" in admin_browser.post(f"/peers/{client_peer.pk}/edit/", same, headers=headers).content.decode()
+    )

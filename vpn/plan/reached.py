@@ -1,0 +1,45 @@
+"""What one member's devices reach of the sites of an instance, by its rules as they are now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+from django.db.models import Q
+
+from vpn.agent.checks import Faults
+from vpn.agent.rules import parse_rules
+from vpn.choices import PeerType
+from vpn.desired.firewall import Tags, rules_of
+from vpn.desired.header import hub_addresses
+from vpn.models import Instance
+from vpn.plan.hub import Hub
+from vpn.plan.listing import Line
+from vpn.plan.reachability import differences
+from vpn.plan.snapshot import Row, end_of
+
+
+def reached_sites(instance: Instance, member: UUID) -> list[Line]:
+    """The lines from the member to sites, as a plan has them: what opens if nothing was open before.
+
+    Only this member's devices and the sites are looked at, so that it takes as long with many peers as with few.
+    """
+    documents = rules_of(instance)
+    tags = Tags(documents)
+    found = instance.peers.admitted().filter(Q(member=member) | Q(type=PeerType.SITE)).order_by()
+    rows = [Row(*values) for values in found.values_list(*Row._fields)]
+    hub = Hub(
+        addresses=tuple(hub_addresses(instance)),
+        peers={str(row.pk): end_of(instance, row, tags) for row in rows},
+        rules=parse_rules(documents, Faults()),
+        allows=instance.firewall_policy == "allow",
+    )
+    sites = {f"site:{row.site}" for row in rows if not row.is_device}
+    principals = {str(row.pk): f"user:{row.member}" if row.is_device else f"site:{row.site}" for row in rows}
+    lines = differences(replace(hub, rules=(), allows=False), hub, principals).lines
+    # A site of which a part is reached appears as that network.
+    return [
+        line
+        for line in lines
+        if line.source == f"user:{member}" and line.after and (line.destination in sites or "/" in line.destination)
+    ]
