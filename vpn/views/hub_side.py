@@ -12,9 +12,13 @@ from vpn.needs import Code, Need, needs_of, reachable
 
 @dataclass
 class HubSide:
-    """One hub, for all conditions of its peers: asks the database when it is asked, and once."""
+    """One hub, for all conditions of its peers: asks the database when it is asked, and once.
+
+    `for_admin` says that the reader can mend it; others hear what is so and whom to ask.
+    """
 
     instance: Instance
+    for_admin: bool
 
     def reachability(self, peer: Peer) -> Reachability | None:
         """The best that is known of the listeners that the peer may come to; None where nothing is known."""
@@ -22,9 +26,12 @@ class HubSide:
         order = (Reachability.PROVEN, Reachability.UNPROVEN, Reachability.UNREACHABLE)
         return next((state for state in order if state in known), None)
 
-    def need(self, code: Code) -> Need | None:
-        """What needs someone for this reason."""
-        return next((need for need in self._needs if need.code == code), None)
+    def told(self, *codes: Code) -> str:
+        """What needs someone for one of these reasons, in sentences; "" where nothing does."""
+        need = next((need for need in self._needs if need.code in codes), None)
+        if need is None:
+            return ""
+        return need.text if self.for_admin else f"{need.title}. An admin can see why."
 
     @cached_property
     def _states(self) -> dict[str, str | None]:

@@ -81,7 +81,7 @@ def devices_of(member: Membership, *, may_change: bool) -> list[Device]:
     found = own_peers(member).order_by("instance__name", "instance_id", "created_at", "id")
     for instance, peers in groupby(found, key=lambda peer: peer.instance):
         listed = list(peers)
-        states, hub = profile_states(instance, listed), HubSide(instance)
+        states, hub = profile_states(instance, listed), HubSide(instance, for_admin=member.is_admin)
         for peer in listed:
             condition = condition_of(peer, states[peer.pk], may_change=may_change, hub=hub)
             devices.append(Device(peer, condition, states[peer.pk]))

@@ -54,11 +54,8 @@ def condition_of(peer: Peer, profile_state: str, *, may_change: bool, hub: HubSi
 
     `hub` saves asking for the hub's side again where many peers of one instance are shown.
     """
-    return (
-        _shut_out(peer, may_change=may_change)
-        or _hub_away(peer.instance)
-        or _tunnel(peer, profile_state, hub or HubSide(peer.instance), may_change=may_change)
-    )
+    hub = hub or HubSide(peer.instance, for_admin=may_change)
+    return _shut_out(peer, may_change=may_change) or _hub_away(hub) or _tunnel(peer, profile_state, hub)
 
 
 def _shut_out(peer: Peer, *, may_change: bool) -> Condition | None:
@@ -74,25 +71,26 @@ def _shut_out(peer: Peer, *, may_change: bool) -> Condition | None:
     return None
 
 
-def _hub_away(instance: Instance) -> Condition | None:
-    found = _HUB_NOT_THERE.get(InstanceState(instance.state))
-    return Condition(*found) if found else None
+def _hub_away(hub: HubSide) -> Condition | None:
+    found = _HUB_NOT_THERE.get(InstanceState(hub.instance.state))
+    if found is None:
+        return None
+    stuck = hub.told(Code.PROVISIONING_STUCK, Code.PROVISIONING_FAILED, Code.LOST)
+    return Condition("bad", found[1], stuck) if stuck else Condition(*found)
 
 
-def _tunnel(peer: Peer, profile_state: str, hub: HubSide, *, may_change: bool) -> Condition:
+def _tunnel(peer: Peer, profile_state: str, hub: HubSide) -> Condition:
     """What the portal knows of the hub and of the profile comes before what it can only guess of the device."""
-    instance = peer.instance
     if peer.is_connected:
-        return Condition("good", "Connected", push_words(peer), since=peer.connected_from or peer.last_handshake)
+        return Condition("good", "Connected", _connected_advice(peer, hub), peer.connected_from or peer.last_handshake)
     if not peer.is_on_hub:
-        return _not_on_hub(instance)
-    if _unobserved(instance):
-        return Condition(
-            "waiting", "Not known", "The hub was not heard of in the last seconds.", since=instance.observed_at
-        )
+        return _not_on_hub(hub)
+    if _unobserved(peer.instance):
+        return _not_known(hub)
     reachability = hub.reachability(peer)
     if reachability == Reachability.UNREACHABLE:
-        return _unreachable(peer, hub, may_change=may_change)
+        advice = f"It is not the device. {hub.told(Code.HUB_UNREACHABLE)}".rstrip()
+        return Condition("bad", "Hub not reachable", advice, since=peer.last_handshake)
     if profile_state == ProfileState.UNDELIVERED:
         return Condition("waiting", "Profile not fetched yet", _fetch_advice(peer))
     if profile_state == ProfileState.OUTDATED:
@@ -102,33 +100,36 @@ def _tunnel(peer: Peer, profile_state: str, hub: HubSide, *, may_change: bool) -
             f"The profile that it was given is outdated. {remedy_of(peer)}",
             since=peer.last_handshake,
         )
-    unproven = "" if reachability != Reachability.UNPROVEN else _unproven(hub, may_change=may_change)
+    advice = ""
+    if reachability == Reachability.UNPROVEN:
+        unproven = hub.told(Code.HUB_UNPROVEN)
+        advice = f"It may be the hub's side, which is not proven from outside yet. {unproven}".rstrip()
     if peer.last_handshake is None:
-        fetched = f"The profile was fetched, but nothing connected with it yet. {unproven}".rstrip()
+        fetched = f"The profile was fetched, but nothing connected with it yet. {advice}".rstrip()
         return Condition("waiting", "Never connected", fetched, steps=True)
-    return Condition("off", "Not connected", unproven, since=peer.last_handshake, steps=True)
+    return Condition("off", "Not connected", advice, since=peer.last_handshake, steps=True)
 
 
-def _unreachable(peer: Peer, hub: HubSide, *, may_change: bool) -> Condition:
-    need = hub.need(Code.HUB_UNREACHABLE)
-    if may_change and need is not None:
-        advice = f"It is not the device: {need.text[0].upper()}{need.text[1:]}"
-    else:
-        advice = "The hub does not answer from outside, so that no device can connect to it. An admin can see why."
-    return Condition("bad", "Hub not reachable", advice, since=peer.last_handshake)
+def _connected_advice(peer: Peer, hub: HubSide) -> str:
+    """What a connected peer does without."""
+    # Routers are not told to ask the hub for names.
+    names = "" if peer.is_site else hub.told(Code.RESOLVER_SILENT)
+    return " ".join(part for part in (push_words(peer), names) if part)
 
 
-def _unproven(hub: HubSide, *, may_change: bool) -> str:
-    need = hub.need(Code.HUB_UNPROVEN)
-    if may_change and need is not None:
-        return f"It may be the hub's side, which is not proven from outside yet. {need.message} {need.next_step}"
-    return "It may be the hub's side, which is not proven from outside yet: ask an admin if it does not connect."
-
-
-def _not_on_hub(instance: Instance) -> Condition:
-    if instance.failure:
-        return Condition("bad", "Hub not up to date", f"The last change could not be applied: {instance.failure}")
+def _not_on_hub(hub: HubSide) -> Condition:
+    failure = hub.told(Code.APPLY_FAILED, Code.APPLY_STUCK)
+    if failure:
+        return Condition("bad", "Hub not up to date", failure)
     return Condition("waiting", "Going to the hub", "The hub learns of this peer within a few seconds.")
+
+
+def _not_known(hub: HubSide) -> Condition:
+    silent = hub.told(Code.HUB_SILENT)
+    if silent:
+        return Condition("bad", "Not known", silent, since=hub.instance.observed_at)
+    advice = "The hub was not heard of in the last seconds."
+    return Condition("waiting", "Not known", advice, since=hub.instance.observed_at)
 
 
 def _unobserved(instance: Instance) -> bool:

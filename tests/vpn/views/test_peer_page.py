@@ -116,6 +116,39 @@ def test_a_hub_that_is_not_proven_is_named_before_the_devices_network(admin_brow
     assert "the hub&#x27;s side" not in page_of(admin_browser, client_peer)
 
 
+def test_a_hub_that_does_not_follow_is_not_said_to_within_seconds(
+    admin_browser: Client, member_browser: Client, client_peer: Peer
+) -> None:
+    assert word_on(page_of(admin_browser, client_peer)) == "Going to the hub"
+    Instance.objects.update(lagging_since=timezone.now() - timedelta(minutes=5))
+    page = page_of(admin_browser, client_peer)
+    assert word_on(page) == "Hub not up to date"
+    assert "within a few seconds" not in page
+    page = page_of(member_browser, client_peer)
+    assert "Changes do not reach the hub. An admin can see why." in page
+
+
+def test_a_hub_that_is_silent_for_a_minute_needs_someone(admin_browser: Client, client_peer: Peer) -> None:
+    deliver(client_peer)
+    Instance.objects.update(observed_at=timezone.now() - timedelta(minutes=5))
+    page = page_of(admin_browser, client_peer)
+    assert word_on(page) == "Not known"
+    assert "who is connected is not known" in page
+
+
+def test_a_connected_device_whose_names_do_not_resolve_is_told(
+    admin_browser: Client, member_browser: Client, client_peer: Peer
+) -> None:
+    deliver(client_peer)
+    on_hub(client_peer, last_handshake=timezone.now(), connected_from=timezone.now())
+    assert "resolve" not in page_of(admin_browser, client_peer).partition("peer_status")[2].partition("Connection")[0]
+    instance = client_peer.instance
+    Instance.objects.update(silent_resolvers=instance.public_dns)
+    assert "gets no answer" in page_of(admin_browser, client_peer)
+    assert "No public name resolves. An admin can see why." in page_of(member_browser, client_peer)
+    assert "No public name resolves. An admin can see why." in member_browser.get("/my/").content.decode()
+
+
 def test_openvpn_is_reachable_while_one_of_its_listeners_is(
     admin_browser: Client, instance: Instance, member: Membership
 ) -> None:
