@@ -13,6 +13,8 @@ from django.template.response import TemplateResponse
 
 from portal.exceptions import Conflict
 from vpn.actions.instance import forget_instance, retry_instance
+from vpn.actions.server import allow_networks
+from vpn.forms.server import ServerForm
 from vpn.jobs import queue
 from vpn.models import Instance, Operation, OperationStep, Peer, Region, Server, Site
 
@@ -69,10 +71,16 @@ class RegionAdmin(ReadOnly):
 
 @admin.register(Server)
 class ServerAdmin(ReadOnly):
-    """Servers and the addresses that profiles point to."""
+    """Servers, the addresses that profiles point to, and the networks behind them that instances may push."""
 
+    form = ServerForm
+    changeable = ("networks",)
     list_display = ("name", "region", "address", "address_v6", "created_at")
     list_select_related = ("region",)
+
+    def save_model(self, request: HttpRequest, obj: Server, form: ServerForm, change: bool) -> None:
+        """Tell the hubs, too."""
+        allow_networks(obj, form.cleaned_data["networks"])
 
 
 @admin.register(Instance)

@@ -44,6 +44,7 @@ PERSISTENT_KEEPALIVE: Final = 25
 # What one row may hold: enough for any branch, and little enough that no tenant keeps a shared server busy.
 MOST_SUBNETS: Final = 500
 MOST_PUSHED_ROUTES: Final = 500
+MOST_SERVER_NETWORKS: Final = 50
 MOST_DNS_SERVERS: Final = 8
 MOST_RULES: Final = 1000
 MOST_DOMAINS: Final = 50
@@ -89,6 +90,15 @@ RESERVED_NETWORKS_V6: Final[tuple[tuple[IPv6Network, str], ...]] = (
     (IPv6Network("fdba:5e11::/32"), "the links between hubs and their host"),
     (IPv6Network("fe80::/10"), "link-local, valid on one link only (RFC 4291)"),
     (IPv6Network("ff00::/8"), "multicast, which tunnels do not route (RFC 4291)"),
+)
+
+# Where clouds tell a machine about itself, beside the link-local ranges: Alibaba, Azure, Oracle, AWS and Google.
+METADATA_NETWORKS: Final[tuple[IPv4Network | IPv6Network, ...]] = (
+    IPv4Network("100.100.100.200/32"),
+    IPv4Network("168.63.129.16/32"),
+    IPv4Network("192.0.0.192/32"),
+    IPv6Network("fd00:ec2::/32"),
+    IPv6Network("fd20:ce::254/128"),
 )
 
 # Ranges that are private by design; what lies in none of them is public. The documentation ranges (RFC 5737,

@@ -130,9 +130,9 @@ def test_rotated_keys_end_the_old_profile(lab: Lab, admin: Visitor, berlin: Site
 def test_a_changed_route_outdates_a_delivered_profile_until_it_is_fetched_again(admin: Visitor) -> None:
     page = f"/peers/{story['laptop']}/"
     assert "Outdated" not in admin.get(page).text
-    admin.submit(f"/instances/{story['instance']}/routing/", {"pushed_routes": "10.77.0.0/16"})
+    admin.submit(f"/instances/{story['instance']}/routing/", {"pushed_routes": "198.51.100.0/24"})
     assert "Outdated" in admin.get(page).text
-    assert "10.77.0.0/16" in fetch_profile(admin, story["laptop"])
+    assert "198.51.100.0/24" in fetch_profile(admin, story["laptop"])
     assert "Outdated" not in admin.get(page).text
 
 

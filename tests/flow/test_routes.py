@@ -70,3 +70,29 @@ def test_openvpn_is_told_the_same(lab: Lab, admin: Visitor) -> None:
     lab.openvpn_up(tablet, fetch_profile(admin, peer), seconds=40)
     lab.wait_ping(tablet, GATEWAY_V4)
     assert (leaves_by(lab, tablet, GATEWAY_V4), leaves_by(lab, tablet, lab.host.v4)) == ("tun0", "eth0")
+
+
+def test_a_public_network_leaves_through_the_hub_and_one_behind_its_server_needs_the_operator(
+    lab: Lab, portal: RunningPortal, admin: Visitor, laptop: Node
+) -> None:
+    vpc = lab.add_behind(lab.host, "vpc")
+    network = f"{vpc.v4.rpartition('.')[0]}.0/24"
+    path = f"/instances/{story['instance']}/routing/"
+    answer = admin.submit(path, {"pushed_routes": f"198.51.100.0/24\n{network}"})
+    assert f"No site advertises {network}" in answer.text
+    server = re.search(r"/admin/vpn/server/([0-9a-f-]{36})/", admin.get("/admin/vpn/server/").text)
+    assert server
+    admin.submit(f"/admin/vpn/server/{server[1]}/change/", {"networks": network})
+    page = admin.submit(path, {"pushed_routes": f"198.51.100.0/24\n{network}"}).text
+    assert f"from {lab.host.v4}" in page
+    assert "the operator opened" in page
+    peer = add_client(admin, story["instance"], device="notebook", route_all="false")
+    lab.wg_quick_up(laptop, fetch_profile(admin, peer))
+    lab.wait_ping(laptop, vpc.v4)
+    with lab.count(lab.outside, f"ip saddr {lab.host.v4} icmp type echo-request") as from_hub:
+        lab.wait_ping(laptop, lab.outside.v4)
+        assert from_hub.packets > 0
+    # The operator takes it back: the page says so, and the hub drops it.
+    admin.submit(f"/admin/vpn/server/{server[1]}/change/", {"networks": ""})
+    assert "Leads nowhere" in admin.get(path).text
+    wait_until(lambda: not lab.ping(laptop, vpc.v4, timeout=0.3), 10, "the network to be shut")

@@ -22,6 +22,7 @@ from tests.network.devices import POOL_V4, POOL_V6, Device, OpenVPNDevice, make_
 from tests.network.lab import Lab, Node, Site
 from vpn import pki
 from vpn.agent import spec
+from vpn.agent.documents import ServerDocument
 from vpn.agent.errors import parse_error
 from vpn.agent.report import HubReport, parse_report
 from vpn.constants import DEFAULT_MTU
@@ -118,6 +119,7 @@ class Hub:
     search_domains: tuple[str, ...] = ()
     rules: tuple[spec.RuleDocument, ...] = ()
     resolver: spec.ResolverDocument | None = None
+    server: ServerDocument | None = None
     devices: dict[str, Device | OpenVPNDevice] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -148,6 +150,8 @@ class Hub:
             document["rules"] = list(self.rules)
         if self.resolver is not None:
             document["resolver"] = self.resolver
+        if self.server is not None:
+            document["server"] = self.server
         return document
 
     @property

@@ -61,7 +61,7 @@ def instance(organization: Organization, anna: Membership) -> Instance:
 @pytest.fixture
 def plan(instance: Instance) -> ChangePlan:
     """A change that outdates them all, with its mail asked for."""
-    update_instance(instance, pushed_routes=["10.99.0.0/16"])
+    update_instance(instance, pushed_routes=["198.51.100.0/24"])
     settle(instance)
     noted = ChangePlan.objects.get()
     request_mail(noted)

@@ -69,7 +69,7 @@ def names(instance: Instance, ids: list[UUID]) -> set[str]:
 def test_a_pushed_route_outdates_the_split_tunnels_of_wireguard_and_is_told_to_those_of_openvpn(
     instance: Instance,
 ) -> None:
-    plan = planned(lambda: update_instance(instance, pushed_routes=["10.99.0.0/16"]))
+    plan = planned(lambda: update_instance(instance, pushed_routes=["198.51.100.0/24"]))
     assert names(instance, plan.outdated) == {"wireguard False", "Office wireguard"}
     assert names(instance, plan.told) == {"openvpn False", "Office openvpn"}
     assert plan.delivered == 6
@@ -132,7 +132,7 @@ def test_a_refused_change_is_refused_when_asked(instance: Instance) -> None:
 
 
 def test_saving_notes_the_plan_with_the_generation_that_it_led_to(instance: Instance) -> None:
-    update_instance(instance, pushed_routes=["10.99.0.0/16"])
+    update_instance(instance, pushed_routes=["198.51.100.0/24"])
     noted = ChangePlan.objects.get()
     assert noted.generation == instance.desired_generation + 1
     assert len(noted.plan["outdated"]) == noted.plan["outdated_count"] == len(noted.outdated) == 2
@@ -150,7 +150,7 @@ _changes = st.fixed_dictionaries(
     {},
     optional={
         "mtu": st.sampled_from([1280, DEFAULT_MTU]),
-        "pushed_routes": st.lists(st.sampled_from(["10.99.0.0/16", "10.1.0.0/25", "10.0.0.0/8"]), unique=True),
+        "pushed_routes": st.lists(st.sampled_from(["198.51.100.0/24", "10.1.0.0/25", "192.0.2.0/24"]), unique=True),
         "public_dns": st.lists(st.sampled_from(["9.9.9.9", "1.1.1.1"]), min_size=1, unique=True),
         "firewall_policy": st.sampled_from(["allow", "deny"]),
     },
@@ -187,10 +187,10 @@ def test_a_device_is_marked_if_and_only_if_its_file_would_be_another_one(
 def test_the_plan_counts_who_reconnects_and_asking_marks_nobody(instance: Instance) -> None:
     phone = peer_called(instance, "openvpn False")
     Peer.objects.filter(pk=phone.pk).update(connected_from=timezone.now())
-    plan = planned(lambda: update_instance(instance, pushed_routes=["10.99.0.0/16"]))
+    plan = planned(lambda: update_instance(instance, pushed_routes=["198.51.100.0/24"]))
     assert (len(plan.told), plan.reconnecting) == (2, 1)
     assert not Peer.objects.filter(push_generation__isnull=False).exists()
-    update_instance(instance, pushed_routes=["10.99.0.0/16"])
+    update_instance(instance, pushed_routes=["198.51.100.0/24"])
     marked = Peer.objects.get(push_generation__isnull=False)
     assert marked.pk == phone.pk
     noted = ChangePlan.objects.get()

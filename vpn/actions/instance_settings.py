@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -18,9 +18,10 @@ from vpn.actions.peer_input import endpoint_faults
 from vpn.actions.pool import cleaned_pool, lock_pools
 from vpn.actions.refusal import InvalidSettings
 from vpn.actions.unchanged import differing_settings, without_unchanged_tables
-from vpn.addressing import Network
+from vpn.addressing import Network, contains
 from vpn.choices import FirewallPolicy
 from vpn.constants import MOST_PUSHED_ROUTES
+from vpn.desired.ways import Way, allowed_behind, private_part, routed, way_of
 from vpn.models import ChangePlan, Instance
 from vpn.validators import parse_pushed_route, validate_mtu, validate_name
 
@@ -106,10 +107,29 @@ def _cleaned_routes(locked: Instance, texts: Sequence[str]) -> dict[str, Any]:
             networks[parse_pushed_route(text)] = None
         except ValidationError as error:
             faults += error.messages
-    faults += endpoint_faults(locked, networks)
+    faults += endpoint_faults(locked, networks) + _leading_nowhere(locked, networks)
     if faults:
         raise InvalidSettings({"pushed_routes": faults})
     return {"pushed_routes": [str(network) for network in networks]}
+
+
+def _leading_nowhere(locked: Instance, networks: Collection[Network]) -> list[str]:
+    """Why new routes cannot be pushed: nothing carries their traffic on. Those that are there already may stay."""
+    new = [network for network in networks if str(network) not in locked.pushed_routes]
+    if not new:
+        return []
+    tunnels, allowed = routed(locked, admitted=False), allowed_behind(locked)
+    return [_nowhere(network) for network in new if way_of(network, tunnels, allowed) is Way.NOWHERE]
+
+
+def _nowhere(network: Network) -> str:
+    private = private_part(network)
+    if private is not None and not contains(private, network):
+        return f"{network} holds {private}, which no site advertises. Push the parts of it that you need."
+    return (
+        f"No site advertises {network}, so the hub would drop it. Add it to a site, or ask the operator to allow it on "
+        "the server."
+    )
 
 
 def _validate_policy(value: str) -> None:

@@ -17,6 +17,7 @@ from vpn.agent.lock import host_lock
 from vpn.agent.names import LINK_COUNT, Link, Names
 from vpn.agent.report import HubReport
 from vpn.agent.saved import Change, Saved
+from vpn.agent.server_side import NO_SERVER
 from vpn.agent.spec import HubDelta, HubSpec
 from vpn.agent.state import Version
 
@@ -80,7 +81,9 @@ def _withdraw(host: Host, saved: Saved, spec: HubSpec) -> None:
         change = Change({key: (peer, kept.get(key)) for key, peer in was.peers.items() if kept.get(key) != peer})
         change = moves.open_ways_of(host.state, hub, expiry.lasting_of(host.state, hub, change, now))
         lasting = replace(rest, peers=expiry.lasting(kept, now))
-        follow(host, host.names(hub), lasting, change)
+        host.state.save_server(hub, rest.server)
+        reconcile_host(host)
+        follow(host, host.names(hub), lasting, change, is_ruled_anew=rest.server != was.server)
     with suppress(AgentError, OSError):
         host.state.save(Saved.of(rest))
 
@@ -139,7 +142,9 @@ def destroy(host: Host, hub: str, version: Version) -> HubReport:
         namespace.remove(names)
         host.state.edit_links(lambda links: links.pop(hub, None))
         host.state.save_source(hub, None)
+        host.state.save_server(hub, NO_SERVER)
         reconcile_host(host)
+        host.state.forget_server(hub)
         host.state.forget(hub)
         epoch, generation = version
         report = HubReport(hub, epoch, generation, "", alive=False, observed_at=time.time())
@@ -213,9 +218,10 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
     changed["namespace"] = namespace.ensure(names)
     link = _link(host, spec.hub)
     host.state.save_source(spec.hub, source.Source.of(spec).document())
+    host.state.save_server(spec.hub, spec.server)
     changed["egress"] = reconcile_host(host)
     families = egress.families(host.place)
-    changed["egress"] |= egress.ensure(names, link, families, marks)
+    changed["egress"] |= egress.ensure(names, link, families, marks, spec.server.networks)
     # The rules stand before the first packet can come.
     asking = dns.with_servers_of(spec, saved)
     changed["firewall"] = firewall.ensure(names, asking, marks)
@@ -254,7 +260,7 @@ def reconcile_host(host: Host) -> bool:
     """Make the host forward and keep its side of all links shut; return whether it did not. Needs the host's lock."""
     marks = host.state.host_marks()
     before = dict(marks)
-    changed = egress.ensure_host(host.place, marks)
+    changed = egress.ensure_host(host.place, marks, host.state.servers())
     changed |= source.ensure(host.place, host.state.sources().values(), marks)
     if marks != before:
         host.state.save_host_marks(marks)

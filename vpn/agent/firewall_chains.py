@@ -33,16 +33,8 @@ def chains(names: Names, spec: HubSpec, rules: dict[int, list[str]]) -> dict[str
         "forward": _forward(names),
         "judge": _judge(names, spec),
         **{f"rules_v{family}": ("", lines) for family, lines in rules.items()},
-        "permitted": ("", [*_through_uplink(names), "goto allowed"]),
-        "outwards": (
-            "",
-            [
-                "ct original ip daddr @private_v4 drop",
-                "ct original ip6 daddr @private_v6 drop",
-                "meta l4proto tcp ct original proto-dst 25 drop",
-                "goto allowed",
-            ],
-        ),
+        "outwards": ("", _outwards(spec)),
+        "beyond": ("", [*(f"{network} {_between_peers(spec)}" for network in _to("opened")), "goto allowed"]),
         "allowed": ("", ["ct mark set meta mark accept"]),
         "refuse": (
             "",
@@ -115,9 +107,30 @@ def _forward(names: Names) -> Chain:
 
 
 def _judge(names: Names, spec: HubSpec) -> Chain:
-    between_peers = "goto allowed" if spec.forwarding == ALLOW else "drop"
+    # First what no rule can allow, so that none counts what is dropped.
+    first = [*_probe_goes_nowhere(spec), *_through_uplink(names, "jump outwards")]
     families = [f"meta nfproto ipv{family} jump rules_v{family}" for family in (4, 6)]
-    return "", [*_probe_goes_nowhere(spec), *families, *_through_uplink(names), between_peers]
+    return "", [*first, *families, *_through_uplink(names, "goto beyond"), _between_peers(spec)]
+
+
+def _between_peers(spec: HubSpec) -> str:
+    return "goto allowed" if spec.forwarding == ALLOW else "drop"
+
+
+def _outwards(spec: HubSpec) -> list[str]:
+    """Return what of the server and behind it no tunnel reaches: all of it but the portal and the opened networks."""
+    portal = f"meta l4proto tcp ct original proto-dst {spec.server.portal_port} return"
+    return [
+        *(f"{network} {portal}" for network in _to("server") if spec.server.portal_port is not None),
+        *(f"{network} goto refuse" for network in _to("server")),
+        *(f"{network} return" for network in _to("opened")),
+        *(f"{network} drop" for network in _to("private")),
+        "meta l4proto tcp ct original proto-dst 25 drop",
+    ]
+
+
+def _to(name: str) -> list[str]:
+    return [f"ct original ip daddr @{name}_v4", f"ct original ip6 daddr @{name}_v6"]
 
 
 def _probe_goes_nowhere(spec: HubSpec) -> list[str]:
@@ -127,8 +140,8 @@ def _probe_goes_nowhere(spec: HubSpec) -> list[str]:
     return [f"{'ip6' if ':' in each else 'ip'} {end} {each} drop" for each in addresses for end in ("saddr", "daddr")]
 
 
-def _through_uplink(names: Names) -> list[str]:
-    return [f'{direction} "{names.uplink}" goto outwards' for direction in ("oifname", "iifname")]
+def _through_uplink(names: Names, verdict: str) -> list[str]:
+    return [f'{direction} "{names.uplink}" {verdict}' for direction in ("oifname", "iifname")]
 
 
 def _output(names: Names, spec: HubSpec) -> Chain:

@@ -20,9 +20,10 @@ from vpn.agent.firewall_sets import AddressSet
 from vpn.agent.names import Names
 from vpn.agent.reserved import NEVER_V4, NEVER_V6, PRIVATE_V4, PRIVATE_V6
 from vpn.agent.rules import ANY, WITH_PORTS, Rule
+from vpn.agent.server_side import of_family
 from vpn.agent.spec import HubSpec
 
-_VERDICTS: Final = {"accept": "goto permitted", "drop": "drop", "reject": "goto refuse"}
+_VERDICTS: Final = {"accept": "goto allowed", "drop": "drop", "reject": "goto refuse"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,15 @@ def counter_name(rule_id: str) -> str:
 
 def _fixed_sets(spec: HubSpec) -> dict[str, AddressSet]:
     forged = _never_a_source(spec)
-    networks = {"never": (NEVER_V4, NEVER_V6), "private": (PRIVATE_V4, PRIVATE_V6), "forged": (forged[4], forged[6])}
+    opened = [of_family(spec.server.networks, family) for family in firewall_sets.FAMILIES]
+    own = [of_family(spec.server.addresses, family) for family in firewall_sets.FAMILIES]
+    networks = {
+        "never": (NEVER_V4, NEVER_V6),
+        "private": (PRIVATE_V4, PRIVATE_V6),
+        "forged": (forged[4], forged[6]),
+        "opened": (opened[0], opened[1]),
+        "server": ([f"{address}/32" for address in own[0]], [f"{address}/128" for address in own[1]]),
+    }
     return {
         f"{name}_v{family}": AddressSet(family, True, firewall_sets.merged(each, family))
         for name, pair in networks.items()

@@ -15,6 +15,9 @@ TCP: Final = "tcp"
 COMPAT: Final = "compat"
 LISTENERS: Final = (UDP, TCP, COMPAT)
 
+# What the names of the host's ends of links begin with.
+HOSTLINK: Final = "vh-"
+
 LINK_COUNT: Final = LINKS_V4.num_addresses // 2
 
 
@@ -57,7 +60,7 @@ class Names:
     @property
     def hostlink(self) -> str:
         """The host's end of the link."""
-        return f"vh-{self.hub}"
+        return f"{HOSTLINK}{self.hub}"
 
 
 @dataclass(frozen=True)

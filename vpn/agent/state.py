@@ -3,6 +3,7 @@
 host.lock               one agent at a time
 links.json              which hub has which link to the host
 sources.json            which addresses hubs speak from, with their ports (see components/source)
+servers.json            what of the host and behind it which hub's tunnels reach
 marks.json              digests of what was loaded into the host's firewall
 destroyed/<hub>.json    what was destroyed, so that a late apply cannot bring it back
 <hub>/spec.json         the last whole spec; spec.json.next one that is being applied
@@ -29,8 +30,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from vpn.agent import files
+from vpn.agent.checks import Faults
 from vpn.agent.errors import AgentError
 from vpn.agent.saved import Saved, Stamp
+from vpn.agent.server_side import ServerSide, parse_server
 from vpn.agent.spec import (
     HubDelta,
     HubSpec,
@@ -278,6 +281,25 @@ class State:
         after = {**sources, hub: source} if source else {name: each for name, each in sources.items() if name != hub}
         if after != sources:
             files.replace(self.directory / "sources.json", json.dumps(after, sort_keys=True), durable=False)
+
+    def servers(self) -> dict[str, ServerSide]:
+        """Return by hub what its tunnels reach of the host and behind it."""
+        document = files.read_json(self.directory / "servers.json")
+        found = document.items() if isinstance(document, dict) else ()
+        return {str(hub): parse_server(value, Faults()) for hub, value in found}
+
+    def save_server(self, hub: str, server: ServerSide) -> None:
+        """Remember what a hub's tunnels reach of the host and behind it."""
+        servers = self.servers()
+        if servers.get(hub) != server:
+            documents = {key: each.document() for key, each in (servers | {hub: server}).items()}
+            files.replace(self.directory / "servers.json", json.dumps(documents, sort_keys=True))
+
+    def forget_server(self, hub: str) -> None:
+        """Forget a hub that is gone."""
+        documents = {key: each.document() for key, each in self.servers().items() if key != hub}
+        if (self.directory / "servers.json").exists():
+            files.replace(self.directory / "servers.json", json.dumps(documents, sort_keys=True))
 
     def tombstone(self, hub: str) -> Version | None:
         """Return the epoch and generation at which a hub was destroyed, None for one that was not."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vpn.agent.peers import OpenVPNPeer, Peer, WireGuardPeer, openvpn_side, wireguard_side
+from vpn.agent.server_side import ServerSide
 from vpn.agent.spec import HubSpec, OpenVPN
 
 
@@ -18,6 +19,7 @@ def rest_of(saved: HubSpec, wanted: HubSpec) -> HubSpec:
         saved,
         peers={peer_id: peer for peer_id, peer in kept.items() if peer is not None},
         openvpn=_with_revocations(saved.openvpn, wanted.openvpn),
+        server=_still_opened(saved.server, wanted.server),
     )
 
 
@@ -52,6 +54,12 @@ def _rest_of_openvpn(side: OpenVPNPeer | None, wanted: Peer | None) -> OpenVPNPe
     if side is None or wanted is None or new is None or side.compat != new.compat:
         return None
     return replace(side, routes=_still(side.routes, wanted), tags=(), names=(), expires_at=None, former=None)
+
+
+def _still_opened(saved: ServerSide, wanted: ServerSide) -> ServerSide:
+    networks = tuple(network for network in saved.networks if network in wanted.networks)
+    port = saved.portal_port if saved.portal_port == wanted.portal_port else None
+    return replace(saved, networks=networks, portal_port=port)
 
 
 def _still(networks: tuple[str, ...], wanted: Peer) -> tuple[str, ...]:

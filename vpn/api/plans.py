@@ -30,6 +30,7 @@ def plan_of(change: Callable[[], object]) -> HttpResponse:
             reachability=[DifferenceOut.model_validate(line, from_attributes=True) for line in plan.reachability],
             outdated=plan.outdated,
             truncated=plan.truncated,
+            nowhere=plan.nowhere,
             taken=[TakenOut.model_validate(taken, from_attributes=True) for taken in plan.taken],
         )
     )

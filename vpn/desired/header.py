@@ -7,6 +7,7 @@ from typing import Any
 from vpn.addressing import HUB_HOST
 from vpn.agent.spec import SCHEMA
 from vpn.desired.firewall import rules_of
+from vpn.desired.ways import opened_behind
 from vpn.models import Instance
 from vpn.models.peer import with_compat
 
@@ -37,7 +38,11 @@ def server_of(instance: Instance) -> dict[str, Any] | None:
     server = instance.server
     if server is None or not server.addresses:
         return None
-    return {"addresses": list(server.addresses), "networks": [], "portal_port": None}
+    return {
+        "addresses": list(server.addresses),
+        "networks": opened_behind(instance),
+        "portal_port": server.portal_port,
+    }
 
 
 def resolver_of(instance: Instance) -> dict[str, Any]:

@@ -24,6 +24,10 @@ class Server(models.Model):
     # Has the server a way to the internet over each family, for those who send everything? As its agent found it.
     carries_ipv4 = models.BooleanField(default=True)
     carries_ipv6 = models.BooleanField(default=True)
+    # Networks behind the server (its LAN, its VPC) that instances on it may push: staff allow them.
+    networks = models.JSONField(default=list, blank=True)
+    # The TCP port of the portal, where PUBLIC_URL leads to this server: devices that send everything reach it.
+    portal_port = models.PositiveIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

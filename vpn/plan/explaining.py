@@ -39,8 +39,8 @@ class Plan:
     `outdated` are the peers whose delivered profile is current before and not after, out of `delivered`; `told` are
     those over OpenVPN that learn of the change when they connect, of which `reconnecting` are connected now: the hub
     has these begin anew. `fates` say what `reachability` does by groups; `idle_rules` are the numbers of new rules that
-    decide nothing. `taken` are networks that come to lie within another site's, or to be taken out of it: the
-    more specific route wins.
+    decide nothing. `taken` are networks that come to lie within another site's, or to be taken out of it: the more
+    specific route wins. `nowhere` are the pushed routes that nothing carries on any more.
     """
 
     reachability: list[Line] = field(default_factory=list)
@@ -52,11 +52,13 @@ class Plan:
     told: list[UUID] = field(default_factory=list)
     reconnecting: int = 0
     taken: list[Taken] = field(default_factory=list)
+    nowhere: list[str] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
         """Does nobody notice?"""
-        return not (self.reachability or self.outdated or self.told or self.truncated or self.taken)
+        said = self.reachability or self.truncated or self.taken or self.nowhere
+        return not (said or self.outdated or self.told)
 
     def document(self, *, most_lines: int) -> dict[str, Any]:
         """The plan as JSON data, with its first lines and peers, and how many of these there are in all."""
@@ -73,6 +75,7 @@ class Plan:
             "told_count": len(self.told),
             "reconnecting_count": self.reconnecting,
             "taken": [taken._asdict() for taken in self.taken[:most_lines]],
+            "nowhere": self.nowhere[:most_lines],
         }
 
 
@@ -89,6 +92,7 @@ def explain(before: Snapshot, after: Snapshot) -> Plan:
         delivered=sum(1 for row in after.rows.values() if row.delivered_digest),
         told=_told(before, after),
         taken=_taken(before, after),
+        nowhere=[route for route in after.nowhere if route not in before.nowhere],
     )
 
 
@@ -115,6 +119,7 @@ def together(plans: Iterable[Plan]) -> Plan:
         whole.taken = list(dict.fromkeys([*whole.taken, *plan.taken]))
         whole.fates.add(plan.fates)
         whole.idle_rules += plan.idle_rules
+        whole.nowhere = list(dict.fromkeys([*whole.nowhere, *plan.nowhere]))
     return whole
 
 

@@ -12,6 +12,8 @@ from vpn.agent.spec import ALLOW, HubSpec, Rule
 
 # Who has those addresses of the pool that are no peer's.
 NOBODY = ""
+# What begins the name of who has a network behind the hub's server; the network follows.
+SERVER = "server "
 NEVER = tuple(map(str, (*NEVER_V4, *NEVER_V6)))
 PRIVATE = tuple(map(str, (*PRIVATE_V4, *PRIVATE_V6)))
 
@@ -35,6 +37,9 @@ class Hub:
     peers: Mapping[str, End]
     rules: tuple[Rule, ...] = ()
     allows: bool = True
+    # Networks behind the hub's server, and the server's own addresses, which no tunnel reaches.
+    opened: tuple[str, ...] = ()
+    server: tuple[str, ...] = ()
 
     @property
     def own(self) -> tuple[str, ...]:
@@ -50,4 +55,5 @@ class Hub:
     def of(cls, spec: HubSpec) -> Self:
         """The hub that a spec describes."""
         ends = {peer_id: End(peer.networks, peer.tags) for peer_id, peer in spec.peers.items()}
-        return cls(spec.addresses, ends, spec.rules, spec.forwarding == ALLOW)
+        server = spec.server
+        return cls(spec.addresses, ends, spec.rules, spec.forwarding == ALLOW, server.networks, server.addresses)

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from vpn.agent.spec import HubSpec
-from vpn.plan.hub import NEVER, NOBODY, PRIVATE, Hub
+from vpn.plan.hub import NEVER, NOBODY, PRIVATE, SERVER, Hub
 from vpn.plan.rulebook import ICMP, ICMPV6, SMTP, TCP, Rulebook
 from vpn.plan.spans import Table, address_of
 
@@ -19,6 +19,8 @@ class Kind(Enum):
 
     PEER = "peer"
     INTERNET = "internet"
+    # A network behind the hub's server: reached as a peer's, and never a source.
+    SERVER = "server"
     # Nothing that sends or is reached: the hub, an address of the pool that nobody has, what tunnels never carry,
     # private ranges that the hub does not route.
     NOWHERE = "nowhere"
@@ -34,6 +36,14 @@ class Place(NamedTuple):
 
 NOWHERE = Place(Kind.NOWHERE, 0, 0)
 
+
+def kind_of(owner: str | None) -> Kind:
+    """What stands at an address of this owner, who is not nobody."""
+    if owner is None:
+        return Kind.INTERNET
+    return Kind.SERVER if owner.startswith(SERVER) else Kind.PEER
+
+
 # The other family's ICMP is nothing that anybody's stack understands.
 _STRANGE = {4: ICMPV6, 6: ICMP}
 
@@ -43,7 +53,7 @@ def lets_pass(book: Rulebook, allows: bool, source: Place, destination: Place, p
     if source.kind is not Kind.PEER or destination.kind is Kind.NOWHERE:
         return False
     decision = book.decides(source.sources & destination.destinations & book.of(protocol, port))
-    if destination.kind is Kind.PEER:
+    if destination.kind in {Kind.PEER, Kind.SERVER}:
         return allows if decision is None else decision
     return decision is not False and not (protocol == TCP and port == SMTP)
 
@@ -65,8 +75,10 @@ class Reach:
             self._never.put(network, True)
         for network in PRIVATE:
             self._private.put(network, True)
-        for address in self.hub.own:
+        for address in (*self.hub.own, *self.hub.server):
             self._never.put(address, True)
+        for network in self.hub.opened:
+            self._owners.put(network, f"{SERVER}{network}")
         for peer_id, end in self.hub.peers.items():
             for network in end.networks:
                 self._owners.put(network, peer_id)
@@ -89,7 +101,8 @@ class Reach:
 
     def owner(self, address: str) -> str | None:
         """The id of the peer that has an address: the one with the most specific network around it."""
-        return next(self._owners.around(*address_of(address)), None) or None
+        owner = next(self._owners.around(*address_of(address)), None)
+        return None if not owner or owner.startswith(SERVER) else owner
 
     def _place(self, version: int, address: int) -> Place:
         place = self._places.get((version, address))
@@ -102,9 +115,10 @@ class Reach:
         unreachable = owner == NOBODY or (owner is None and any(self._private.around(version, address)))
         if unreachable or any(self._never.around(version, address)):
             return NOWHERE
-        tags = () if owner is None else self.hub.peers[owner].tags
+        kind = kind_of(owner)
+        tags = self.hub.peers[owner].tags if owner is not None and kind is Kind.PEER else ()
         return Place(
-            Kind.INTERNET if owner is None else Kind.PEER,
+            kind,
             self.book.sources.tagged(tags) | self.book.sources.around(version, address),
             self.book.destinations.tagged(tags) | self.book.destinations.around(version, address),
         )

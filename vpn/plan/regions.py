@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vpn.plan.hub import NEVER, NOBODY, PRIVATE, Hub
-from vpn.plan.reach import NOWHERE, Kind, Place
+from vpn.plan.hub import NEVER, NOBODY, PRIVATE, SERVER, Hub
+from vpn.plan.reach import NOWHERE, Kind, Place, kind_of
 from vpn.plan.rulebook import Rulebook
 from vpn.plan.spans import Span, span_of
 
@@ -81,12 +81,18 @@ class Survey:
             if alike.before.kind is alike.after.kind is Kind.NOWHERE:
                 continue
             peer = marks.after or marks.before or None
-            principal = INTERNET if peer is None else self._principals.get(peer)
+            principal = self._principal(peer)
             if principal is not None:
                 holding = found.setdefault(principal, {}).setdefault(alike, Holding())
                 holding.spans.append(span)
                 holding.peers.add(peer)
         return found
+
+    def _principal(self, peer: str | None) -> str | None:
+        """Whose an address is: a network behind the server is called by itself."""
+        if peer is None:
+            return INTERNET
+        return peer.removeprefix(SERVER) if peer.startswith(SERVER) else self._principals.get(peer)
 
     def _marks(self) -> dict[Span, _Marks]:
         marks = {root: _Marks() for root in _ROOTS}
@@ -101,24 +107,30 @@ class Survey:
         for network, bits in self._book.destinations.by_network.items():
             at(network).destinations |= bits
         for side, hub in zip(("before", "after"), self._hubs, strict=True):
-            for peer_id, end in hub.peers.items():
-                for network in end.networks:
-                    setattr(at(network), side, peer_id)
-            for pool in hub.pools:
-                setattr(at(pool), side, NOBODY)
-        for network in (*NEVER, *self._hubs[1].own):
+            for network, owner in _owners(hub):
+                setattr(at(network), side, owner)
+        for network in (*NEVER, *self._hubs[1].own, *self._hubs[1].server):
             at(network).never = True
         return marks
 
     def _place(self, side: int, owner: str | None, marks: _Marks) -> Place:
         if marks.never or owner == NOBODY or (owner is None and marks.private):
             return NOWHERE
-        tags = () if owner is None else self._hubs[side].peers[owner].tags
+        kind = kind_of(owner)
+        tags = self._hubs[side].peers[owner].tags if owner is not None and kind is Kind.PEER else ()
         return Place(
-            Kind.INTERNET if owner is None else Kind.PEER,
+            kind,
             (self._book.sources.tagged(tags) | marks.sources) & self._active[side],
             (self._book.destinations.tagged(tags) | marks.destinations) & self._active[side],
         )
+
+
+def _owners(hub: Hub) -> Iterator[tuple[str, str]]:
+    """Who has which network."""
+    for peer_id, end in hub.peers.items():
+        yield from ((network, peer_id) for network in end.networks)
+    yield from ((network, f"{SERVER}{network}") for network in hub.opened)
+    yield from ((pool, NOBODY) for pool in hub.pools)
 
 
 def _cut(marks: dict[Span, _Marks]) -> Iterator[tuple[Span, _Marks]]:

@@ -14,6 +14,7 @@ from vpn.choices import PeerType, ProfileState, Protocol
 from vpn.desired.firewall import Tags, Turned, rules_of
 from vpn.desired.header import hub_addresses
 from vpn.desired.peers import canonical_subnets
+from vpn.desired.ways import Way, ways_of
 from vpn.models import Instance, Peer, Site
 from vpn.plan.hub import End, Hub
 from vpn.profiles.peer import DeviceDigests, SiteSubnets, has_moved, profile_states, site_subnets
@@ -56,6 +57,8 @@ class Snapshot:
     rows: dict[UUID, Row]
     sites: SiteSubnets
     hub: Hub = field(repr=False)
+    # The pushed routes that lead nowhere.
+    nowhere: tuple[str, ...] = ()
 
     @cached_property
     def principals(self) -> dict[str, str]:
@@ -88,13 +91,17 @@ def snapshot(instance: Instance, turned: Turned | None = None) -> Snapshot:
     if turned is not None:
         tags.turn_back(turned)
     ends = {str(pk): end_of(instance, row, tags) for pk, row in rows.items() if pk in admitted}
+    ways = ways_of(instance)
     hub = Hub(
         addresses=tuple(hub_addresses(instance)),
         peers=ends,
         rules=parse_rules(documents, Faults()),
         allows=instance.firewall_policy == "allow",
+        opened=tuple(route for route, way in ways.items() if way is Way.SERVER),
+        server=instance.server.addresses if instance.server is not None else (),
     )
-    return Snapshot(copy.copy(instance), rows, site_subnets(instance), hub)
+    nowhere = tuple(route for route, way in ways.items() if way is Way.NOWHERE)
+    return Snapshot(copy.copy(instance), rows, site_subnets(instance), hub, nowhere)
 
 
 def end_of(instance: Instance, row: Row, tags: Tags) -> End:

@@ -22,13 +22,27 @@ def routes_sentence(peer: Peer) -> str:
             "All traffic of this device goes through the VPN, IPv4 and IPv6, and its DNS questions with it: names are "
             f"asked of the hub, {_names_known(peer.instance)}."
         )
-        return f"{everything} {gap}".strip()
+        return " ".join(filter(None, (everything, _own_server(peer), gap)))
     sentence = f"Only {_listed(_destinations(peer))} go through the VPN; everything else stays direct"
     if direct := left_out(peer):
         sentence += f", and so does the hub's own address {_listed(direct)}"
     if peer.is_site:
         return f"{sentence}."
     return f"{sentence}, while names are asked of the hub, {_names_known(peer.instance)}."
+
+
+def _own_server(peer: Peer) -> str:
+    """What becomes of traffic to the hub's own server, which a tunnel cannot simply carry: it goes there itself."""
+    server = peer.instance.server
+    if server is None or not server.addresses:
+        return ""
+    own = _listed(list(server.addresses))
+    if peer.is_openvpn:
+        portal = ", and so is this portal" if server.portal_port else ""
+        return f"Only the hub's own address, {own}, is reached directly, as the tunnel itself goes there{portal}."
+    if server.portal_port:
+        return f"Of the hub's own server, {own}, this portal is reached through the VPN, and nothing else."
+    return f"The hub's own server, {own}, is not reached through the VPN."
 
 
 def routed_networks(peer: Peer) -> list[str]:

@@ -22,6 +22,7 @@ from vpn.choices import PeerType, Protocol
 from vpn.forms.instance import RoutingForm, SettingsForm, settings_form
 from vpn.models import Instance, Peer
 from vpn.views.instance_head import head_of
+from vpn.views.instance_routes import pushed_ways
 from vpn.views.preview import is_preview, show_preview
 
 
@@ -30,7 +31,10 @@ def instance_routing(request: HttpRequest, pk: UUID) -> HttpResponse:
     """What split-tunnel devices send through the hub, and whose it is."""
     member = get_member(request)
     instance = get_instance(member, pk, write=request.method == "POST")
-    return _settings_page(request, member, instance, "routing", RoutingForm, sites=_advertised(member, instance))
+    sites = _advertised(member, instance)
+    return _settings_page(
+        request, member, instance, "routing", RoutingForm, sites=sites, ways=pushed_ways(instance, sites)
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

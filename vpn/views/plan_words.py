@@ -36,6 +36,8 @@ class PlanWords:
     reconnecting_count: int
     # Networks within another site's, in sentences.
     taken: list[str]
+    # Pushed routes that nothing carries on any more.
+    nowhere: list[str]
     # Is there anybody to write to about it?
     has_people: bool
     # That the hub has another address, in a sentence.
@@ -44,7 +46,7 @@ class PlanWords:
     @property
     def is_empty(self) -> bool:
         """Does nobody notice?"""
-        said = self.opens or self.closes or self.taken
+        said = self.opens or self.closes or self.taken or self.nowhere
         return not (said or self.outdated_count or self.told_count or self.is_truncated or self.moved)
 
 
@@ -106,6 +108,7 @@ def _words(plan: Mapping[str, Any], names: _Names) -> PlanWords:
         told_count=plan.get("told_count", 0),
         reconnecting_count=plan.get("reconnecting_count", 0),
         taken=taken_sentences(plan.get("taken", []), names.end),
+        nowhere=plan.get("nowhere", []),
         has_people=outdated_count > len(outdated) or names.has_people(outdated),
     )
 

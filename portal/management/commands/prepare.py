@@ -86,6 +86,7 @@ def _local_region(unavailable_reason: str | None, addresses: tuple[str, ...]) ->
     address, address_v6 = (*addresses, None, None)[:2]
     if address:
         import_string(settings.SERVER_MOVED)(server.pk, address, address_v6)
+    import_string(settings.PORTAL_PLACED)(server.pk)
 
 
 def _model(name: str) -> Any:

@@ -76,7 +76,7 @@ def test_a_delivered_profile_is_current_until_it_would_change(api: Caller, clien
     on_hub(client_peer)
     Caller(make_token(api, client_peer)).get("/client")
     assert told(api.get(path_of(client_peer)), 200)["profile_state"] == "current"
-    told(api.put(f"/instances/{client_peer.instance_id}", {"pushed_routes": ["10.77.0.0/16"]}), 200)
+    told(api.put(f"/instances/{client_peer.instance_id}", {"pushed_routes": ["198.51.100.0/24"]}), 200)
     assert told(api.get(path_of(client_peer)), 200)["profile_state"] == "outdated"
 
 

@@ -87,8 +87,8 @@ def test_a_taken_hostname_is_a_conflict(api: Caller, region: Region, other_organ
 
 
 def test_settings_are_changed_and_absent_ones_stay(api: Caller, instance: Instance) -> None:
-    body = told(api.put(f"/instances/{instance.pk}", {"pushed_routes": ["10.9.0.0/16"], "mtu": 1380}), 200)
-    assert (body["pushed_routes"], body["mtu"], body["name"]) == (["10.9.0.0/16"], 1380, instance.name)
+    body = told(api.put(f"/instances/{instance.pk}", {"pushed_routes": ["198.51.100.0/24"], "mtu": 1380}), 200)
+    assert (body["pushed_routes"], body["mtu"], body["name"]) == (["198.51.100.0/24"], 1380, instance.name)
     assert (body["status"], body["server_ready"]) == (["applying", "settings-changed"], False)
     assert body["desired_generation"] == body["applied_generation"] + 1
 

@@ -30,14 +30,14 @@ def test_a_rule_is_planned_in_the_words_of_rules(api: Caller, instance: Instance
     rule = {"name": "web", "protocol": "tcp", "port": "443", **ends}
     plan = told(api.put(f"{path}?plan=true", {"firewall": [rule]}), 200)
     difference = {**ends, "protocol": "tcp", "port": "443", "before": False, "after": True}
-    assert plan == {"reachability": [difference], "outdated": [], "truncated": False, "taken": []}
+    assert plan == {"reachability": [difference], "outdated": [], "truncated": False, "taken": [], "nowhere": []}
     assert told(api.get(path), 200)["firewall"] == []
 
 
 def test_outdated_profiles_are_told_and_nothing_changes(api: Caller, instance: Instance, laptop: Peer) -> None:
     path = f"/instances/{instance.pk}"
     before = api.get(path)
-    plan = told(api.put(f"{path}?plan=true", {"pushed_routes": ["10.99.0.0/16"]}, If_Match=before["ETag"]), 200)
+    plan = told(api.put(f"{path}?plan=true", {"pushed_routes": ["198.51.100.0/24"]}, If_Match=before["ETag"]), 200)
     assert plan["outdated"] == [str(laptop.pk)]
     after = api.get(path)
     assert (after["ETag"], told(after, 200)["desired_generation"]) == (
@@ -71,5 +71,5 @@ def test_a_plan_is_refused_like_the_change(api: Caller, auditor_api: Caller, ins
 
 def test_a_plan_of_nothing_is_empty(api: Caller, instance: Instance) -> None:
     plan = told(api.put(f"/instances/{instance.pk}?plan=1", {"name": "Another name"}), 200)
-    assert plan == {"reachability": [], "outdated": [], "truncated": False, "taken": []}
+    assert plan == {"reachability": [], "outdated": [], "truncated": False, "taken": [], "nowhere": []}
     assert told(api.get(f"/instances/{instance.pk}"), 200)["name"] == instance.name

@@ -18,16 +18,16 @@ def post(browser: Client, instance: Instance, tab: str, **values: str) -> str:
 
 def test_routes_are_saved_one_per_line(admin_browser: Client, instance: Instance) -> None:
     before = instance.desired_generation
-    page = post(admin_browser, instance, "routing", pushed_routes="10.20.0.0/16\r\n\r\n 10.30.0.0/16 ")
+    page = post(admin_browser, instance, "routing", pushed_routes="198.51.100.0/24\r\n\r\n 192.0.2.0/24 ")
     instance.refresh_from_db()
     assert "Saved." in page
-    assert instance.pushed_routes == ["10.20.0.0/16", "10.30.0.0/16"]
+    assert instance.pushed_routes == ["198.51.100.0/24", "192.0.2.0/24"]
     assert instance.desired_generation == before + 1
 
 
 def test_every_faulty_line_is_named(admin_browser: Client, instance: Instance) -> None:
-    page = post(admin_browser, instance, "routing", pushed_routes="10.20.0.1/16\nnonsense\n0.0.0.0/0")
-    for words in ("the network is 10.20.0.0/16", "nonsense", "is the default route"):
+    page = post(admin_browser, instance, "routing", pushed_routes="198.51.100.1/24\nnonsense\n0.0.0.0/0")
+    for words in ("the network is 198.51.100.0/24", "nonsense", "is the default route"):
         assert words in page
     instance.refresh_from_db()
     assert instance.pushed_routes == []

@@ -33,7 +33,7 @@ def text_of(browser: Client, path: str) -> str:
 
 
 def outdate(instance: Instance) -> None:
-    update_instance(instance, pushed_routes=["10.99.0.0/16"])
+    update_instance(instance, pushed_routes=["198.51.100.0/24"])
     settle(instance)
 
 

@@ -34,7 +34,7 @@ def text_of(page: str) -> str:
 
 
 def test_the_panel_says_who_becomes_outdated(admin_browser: Client, instance: Instance, laptop: Peer) -> None:
-    values = {"pushed_routes": "10.99.0.0/16", "preview": "true"}
+    values = {"pushed_routes": "198.51.100.0/24", "preview": "true"}
     panel = admin_browser.post(f"/instances/{instance.pk}/routing/", values, headers=PANEL).content.decode()
     assert "1 of 1 delivered profile becomes outdated: Anna (laptop)." in text_of(panel)
     assert "<form" not in panel
@@ -45,19 +45,19 @@ def test_the_panel_says_who_becomes_outdated(admin_browser: Client, instance: In
 def test_without_javascript_the_page_keeps_what_was_typed(
     admin_browser: Client, instance: Instance, laptop: Peer
 ) -> None:
-    values = {"pushed_routes": "10.99.0.0/16\n10.98.0.0/16", "preview": "true"}
+    values = {"pushed_routes": "198.51.100.0/24\n192.0.2.0/24", "preview": "true"}
     page = admin_browser.post(f"/instances/{instance.pk}/routing/", values).content.decode()
-    assert "10.99.0.0/16\n10.98.0.0/16" in page
+    assert "198.51.100.0/24\n192.0.2.0/24" in page
     assert "becomes outdated: Anna (laptop)." in text_of(page)
     instance.refresh_from_db()
     assert instance.pushed_routes == []
 
 
 def test_an_incomplete_form_says_what_is_to_be_put_right(admin_browser: Client, instance: Instance) -> None:
-    values = {"pushed_routes": "10.99.0.1/16", "preview": "true"}
+    values = {"pushed_routes": "198.51.100.1/24", "preview": "true"}
     panel = admin_browser.post(f"/instances/{instance.pk}/routing/", values, headers=PANEL).content.decode()
     assert "First put right: Networks:" in text_of(panel)
-    assert "the network is 10.99.0.0/16" in text_of(panel)
+    assert "the network is 198.51.100.0/24" in text_of(panel)
 
 
 def test_what_nobody_notices_is_said_so(admin_browser: Client, instance: Instance, laptop: Peer) -> None:
@@ -123,7 +123,7 @@ def test_save_stays_the_forms_own_and_last_button(admin_browser: Client, instanc
 def test_activity_shows_what_a_change_meant(
     admin_browser: Client, auditor_browser: Client, instance: Instance, laptop: Peer
 ) -> None:
-    update_instance(instance, pushed_routes=["10.99.0.0/16"])
+    update_instance(instance, pushed_routes=["198.51.100.0/24"])
     operation = Operation.objects.create(instance=instance, kind="apply", state="succeeded")
     ChangePlan.objects.update(operation=operation)
     page = admin_browser.get(f"/instances/{instance.pk}/activity/").content.decode()

@@ -1,7 +1,8 @@
 """The way out: a link from the hub's namespace to the host, masqueraded at both ends, and what the host lets through.
 
 The host has one table, `inet vpnhub`, for the links of all hubs. It is a second line of defence behind the hub's own
-firewall, and the only one for the host's addresses: nothing of the host can be reached through a link.
+firewall, and the only one for the host's addresses: of the host nothing is reached through a link but the portal, where
+that is here, and behind it only those private networks that are opened for the hub.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from vpn.agent import nft, sysctl
+from vpn.agent import nft, openings, sysctl
 from vpn.agent.command import Place
 from vpn.agent.inside import Inside
 from vpn.agent.names import Link, Names
 from vpn.agent.reserved import LINKS_V4, LINKS_V6, PRIVATE_V4, PRIVATE_V6
+from vpn.agent.server_side import ServerSide, of_family
 
 HOST_TABLE: Final = "vpnhub"
 HUB_TABLE: Final = "hub_egress"
@@ -28,6 +30,8 @@ _LINK_LOCAL: Final = ("fe80::1/64", "fe80::2/64")
 _ROUTE: Final = re.compile(r"^([0-9a-f.:]+) .*?\bsrc ([0-9a-f.:]+)", re.MULTILINE)
 # Somewhere outside, in each family: asked for the route alone, nothing is sent there.
 _OUTSIDE: Final = {"ipv4": "9.9.9.9", "ipv6": "2620:fe::9"}
+
+_FAMILIES: Final = ((4, "ip"), (6, "ip6"))
 
 _HOST_BODY: Final = f"""\
   set private_v4 {{
@@ -43,6 +47,8 @@ _HOST_BODY: Final = f"""\
   chain input {{
     type filter hook input priority filter - 5; policy accept;
     iifname "vh-*" icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
+    meta l4proto tcp iifname . ip daddr . tcp dport @portal_v4 accept
+    meta l4proto tcp iifname . ip6 daddr . tcp dport @portal_v6 accept
     iifname "vh-*" drop
   }}
   chain forward {{
@@ -56,6 +62,9 @@ _HOST_BODY: Final = f"""\
     meta nfproto ipv4 ip saddr != {LINKS_V4} drop
     meta nfproto ipv6 ip6 saddr != {LINKS_V6} drop
     ct state invalid drop
+    meta l4proto tcp ct status dnat iifname . ct original ip daddr . ct original proto-dst @portal_v4 accept
+    iifname . ip daddr @opened_v4 accept
+    iifname . ip6 daddr @opened_v6 accept
     ip daddr @private_v4 drop
     ip6 daddr @private_v6 drop
     tcp dport 25 drop
@@ -68,20 +77,44 @@ _HOST_BODY: Final = f"""\
 """
 
 
-def ensure_host(host: Place, marks: dict[str, str]) -> bool:
-    """Make the host forward, and keep its side of all links shut; return whether it did not."""
+def ensure_host(host: Place, marks: dict[str, str], servers: Mapping[str, ServerSide]) -> bool:
+    """Make the host forward, and keep its side of all links shut but for what is opened; return whether it did not.
+
+    `servers` say by hub what of the host and behind it the hub's tunnels reach.
+    """
     changed = _ensure_forwarding(host)
-    return nft.ensure_table(host, HOST_TABLE, _HOST_BODY, marks) or changed
+    listing = host.try_run([nft.PROGRAM, "-s", "list", "table", "inet", HOST_TABLE])
+    before = openings.there(listing.out)
+    after = openings.of_others(before, servers)
+    for name, elements in openings.wanted(servers).items():
+        after[name] |= elements
+    if listing.code == 0 and marks.get(HOST_TABLE) == nft.mark(_HOST_BODY, openings.without_elements(listing.out)):
+        script = openings.changes(HOST_TABLE, before, after)
+        if script:
+            nft.run(host, script)
+        return bool(script) or changed
+    there = "No such file" not in listing.err
+    delete = f"table inet {HOST_TABLE}\ndelete table inet {HOST_TABLE}\n" if there else ""
+    nft.run(host, f"{delete}table inet {HOST_TABLE} {{\n{openings.declarations(after)}{_HOST_BODY}}}\n")
+    marks[HOST_TABLE] = nft.mark(_HOST_BODY, _listed(host))
+    return True
 
 
-def ensure(names: Names, link: Link, families: Collection[str], marks: dict[str, str]) -> bool:
+def _listed(host: Place) -> str:
+    return openings.without_elements(host.run([nft.PROGRAM, "-s", "list", "table", "inet", HOST_TABLE]))
+
+
+def ensure(
+    names: Names, link: Link, families: Collection[str], marks: dict[str, str], opened: Collection[str] = ()
+) -> bool:
     """Make the hub's link and its masquerading be there; return whether something was missing.
 
     `families` are those that the host has a way out for. What belongs to another one is refused, and not only lost:
-    programs that wait for an answer would wait long before they try the other family.
+    programs that wait for an answer would wait long before they try the other family. The networks `opened` behind the
+    host are reached all the same.
     """
     changed = _ensure_link(names, link)
-    return nft.ensure_table(names.inside, HUB_TABLE, _hub_body(names, families), marks) or changed
+    return nft.ensure_table(names.inside, HUB_TABLE, _hub_body(names, families, opened), marks) or changed
 
 
 def drift(
@@ -92,9 +125,15 @@ def drift(
     sentences = [f"The address {address} was added." for address in there.added(names.uplink, at_hub)]
     if not nft.is_as_loaded(names.inside, HUB_TABLE, marks):
         sentences.append("The hub's address translation was changed.")
-    if not nft.is_as_loaded(names.host, HOST_TABLE, host_marks):
+    if not _is_host_as_loaded(names.host, host_marks):
         sentences.append("The portal's firewall rules on the server itself were changed.")
     return sentences
+
+
+def _is_host_as_loaded(host: Place, marks: Mapping[str, str]) -> bool:
+    listing = host.try_run([nft.PROGRAM, "-s", "list", "table", "inet", HOST_TABLE])
+    wanted = nft.mark(_HOST_BODY, openings.without_elements(listing.out))
+    return listing.code == 0 and marks.get(HOST_TABLE) == wanted
 
 
 def families(host: Place) -> list[str]:
@@ -195,15 +234,17 @@ def _set_up(place: Place, interface: str, addresses: set[str], *before: str) -> 
     place.run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
 
 
-def _hub_body(names: Names, families: Collection[str]) -> str:
+def _hub_body(names: Names, families: Collection[str], opened: Collection[str]) -> str:
     # Behind the firewall: what it drops stays unanswered. An unreachable route would answer once a second at most
     # (net.ipv4.route.error_cost), and programs miss some of the errors that come while they are still connecting.
-    refused = "".join(
-        f'    oifname "{names.uplink}" meta nfproto {family} {rest}\n'
-        for family in _OUTSIDE
-        if family not in families
-        for rest in ("meta l4proto tcp reject with tcp reset", "reject with icmpx no-route")
-    )
+    refused = ""
+    for (number, ip), family in zip(_FAMILIES, _OUTSIDE, strict=True):
+        if family in families:
+            continue
+        networks = of_family(opened, number)
+        rest = f"{ip} daddr != {{ {nft.elements(networks)} }} " if networks else ""
+        for answer in ("meta l4proto tcp reject with tcp reset", "reject with icmpx no-route"):
+            refused += f'    oifname "{names.uplink}" meta nfproto {family} {rest}{answer}\n'
     return f"""\
   chain forward {{
     type filter hook forward priority filter + 5; policy accept;

@@ -73,12 +73,18 @@ def _compare(names: Names, wanted: _Routes, there: Inside) -> tuple[_Routes, lis
 
 def _wanted(names: Names, spec: HubSpec, link: Link) -> _Routes:
     wanted = _into_tunnel(names, spec.peers.values())
-    for family, default in DEFAULTS.items():
+    for default in DEFAULTS.values():
         # A site that advertises everything is the way out for everybody: nothing leaves through the host then.
         if not any(route == default for route, _ in wanted):
-            gateway = link.host_v4 if family == "4" else link.host_v6
-            wanted[default, ""] = f"via {gateway} dev {names.uplink}"
-    return wanted
+            wanted[default, ""] = _through_host(names, link, default)
+    # Beside a site that advertises everything, too. What a peer has by the very same name is the peer's.
+    theirs = {route for route, _ in wanted}
+    ways = {(each, ""): _through_host(names, link, each) for each in spec.server.networks if each not in theirs}
+    return wanted | ways
+
+
+def _through_host(names: Names, link: Link, network: str) -> str:
+    return f"via {link.host_v6 if ':' in network else link.host_v4} dev {names.uplink}"
 
 
 def _is_of_a_session(names: Names, route: Route) -> bool:

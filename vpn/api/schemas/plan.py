@@ -37,4 +37,5 @@ class PlanOut(Out):
     reachability: list[DifferenceOut]
     outdated: list[UUID] = Field(description="The peers whose delivered profile would become outdated.")
     truncated: bool = Field(description="There is more to `reachability` than is listed.")
+    nowhere: list[str] = Field(description="Pushed routes that lead nowhere from then on: no site advertises them.")
     taken: list[TakenOut] = Field(description="Networks of sites that come to lie within another site's, or did.")

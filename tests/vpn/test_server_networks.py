@@ -1,0 +1,145 @@
+"""Where pushed routes lead: to a site, behind the hub's server, to the internet; and never nowhere unsaid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from portal.exceptions import InvalidInput
+from portal.models import Membership
+from tests import factories
+from tests.vpn.api.caller import Caller, refused, told
+from vpn.actions.instance_settings import update_instance
+from vpn.actions.peer import delete_peer
+from vpn.actions.planning import planned
+from vpn.actions.portal_place import place_portal
+from vpn.actions.server import allow_networks
+from vpn.desired import compile_spec
+from vpn.models import Instance, Peer, Server
+from vpn.profiles.routes import routes_sentence
+
+pytestmark = pytest.mark.django_db
+VPC = "172.31.5.0/24"
+
+
+@pytest.fixture
+def server(instance: Instance) -> Server:
+    """The instance's server."""
+    return Server.objects.get()
+
+
+def opened(instance: Instance) -> list[str]:
+    found: list[str] = compile_spec(instance.pk).document["server"]["networks"]
+    return found
+
+
+def test_a_route_without_a_site_is_refused_and_told_what_to_do(
+    admin_browser: Client, instance: Instance, site_peer: Peer
+) -> None:
+    api = f"/instances/{instance.pk}/routing/"
+    page = admin_browser.post(api, {"pushed_routes": VPC}).content.decode()
+    assert f"No site advertises {VPC}" in page
+    assert "ask the operator to allow it on the server" in page
+    for refused_route in (VPC, "10.0.0.0/8", "192.0.0.0/8", "100.64.128.0/24", "fd99::/48", "168.63.129.16/32"):
+        with pytest.raises(InvalidInput):
+            update_instance(instance, pushed_routes=[refused_route])
+    update_instance(instance, pushed_routes=["10.1.0.128/25", "198.51.100.0/24", "2001:db8::/48"])
+    assert opened(instance) == []
+
+
+def test_a_network_that_staff_allow_is_opened_exactly_where_it_is_pushed(
+    instance: Instance, server: Server, site_peer: Peer
+) -> None:
+    allow_networks(server, ["172.31.0.0/16"])
+    assert opened(instance) == []
+    plan = planned(lambda: update_instance(instance, pushed_routes=[VPC, "10.1.0.0/25"]))
+    assert {(line.source, line.destination, line.after) for line in plan.reachability} == {
+        (f"site:{site_peer.site_id}", VPC, True)
+    }
+    update_instance(instance, pushed_routes=[VPC, "10.1.0.0/25"])
+    assert opened(instance) == [VPC]
+    # What is narrower wins, and a site before the server.
+    other = factories.make_site(instance.organization)
+    factories.make_site_peer(instance, other, ["172.31.4.0/23"])
+    assert opened(instance) == []
+
+
+@pytest.mark.parametrize(
+    "network",
+    ["169.254.169.254/32", "100.100.100.0/24", "fd00:ec2::/64", "198.18.0.0/24", "0.0.0.0/0", "127.0.0.0/8", "x"],
+)
+def test_reserved_and_metadata_networks_are_never_allowed(server: Server, network: str) -> None:
+    with pytest.raises(InvalidInput):
+        allow_networks(server, [network])
+
+
+def test_staff_allow_networks_in_the_admin(client: Client, instance: Instance, server: Server) -> None:
+    allow_networks(server, [VPC])
+    update_instance(instance, pushed_routes=[VPC])
+    client.force_login(factories.make_user(is_staff=True))
+    path = f"/admin/vpn/server/{server.pk}/change/"
+    assert VPC in client.get(path).content.decode()
+    page = client.post(path, {"networks": "169.254.169.254/32"}).content.decode()
+    assert "with the metadata address of clouds" in page
+    before = Instance.objects.get(pk=instance.pk).desired_generation
+    assert client.post(path, {"networks": ""}).status_code == 302
+    server.refresh_from_db()
+    assert server.networks == []
+    assert Instance.objects.get(pk=instance.pk).desired_generation == before + 1
+    assert opened(instance) == []
+
+
+def test_a_route_that_loses_its_site_says_that_it_leads_nowhere(
+    admin_browser: Client, instance: Instance, server: Server, site_peer: Peer
+) -> None:
+    update_instance(instance, pushed_routes=["10.1.0.0/25", "198.51.100.0/24"])
+    page = admin_browser.get(f"/instances/{instance.pk}/routing/").content.decode()
+    assert "To Berlin." in page
+    assert "To the internet through the hub&#x27;s server, from 203.0.113.1." in page
+    assert "Leads nowhere" not in page
+    assert planned(lambda: delete_peer(site_peer)).nowhere == ["10.1.0.0/25"]
+    delete_peer(site_peer)
+    page = admin_browser.get(f"/instances/{instance.pk}/routing/").content.decode()
+    assert "Leads nowhere" in page
+    # It may stay beside other changes, and it may go.
+    update_instance(instance, pushed_routes=["10.1.0.0/25"], mtu=1400)
+    update_instance(instance, pushed_routes=[])
+
+
+def test_a_plan_over_the_api_names_the_routes_that_lead_nowhere(
+    admin: Membership, instance: Instance, site_peer: Peer
+) -> None:
+    api = Caller.of(admin)
+    path = f"/instances/{instance.pk}"
+    refused(api.put(path, {"pushed_routes": [VPC]}), 422)
+    told(api.put(path, {"pushed_routes": ["10.1.0.0/25"]}), 200)
+    changed = {"subnets": ["10.2.0.0/24"]}
+    assert told(api.put(f"{path}/peers/{site_peer.pk}?plan=true", changed), 200)["nowhere"] == ["10.1.0.0/25"]
+
+
+def test_the_portal_is_opened_where_its_address_leads_to_the_server(
+    settings: Any, instance: Instance, server: Server, client_peer: Peer
+) -> None:
+    client_peer.route_all = True
+    assert "The hub's own server, 203.0.113.1, is not reached" in routes_sentence(client_peer)
+    for url, port in (
+        ("https://203.0.113.1", 443),
+        ("http://203.0.113.1:8000", 8000),
+        ("https://203.0.113.2", None),
+        ("http://localhost:8000", None),
+    ):
+        settings.PUBLIC_URL = url
+        place_portal(server.pk)
+        assert compile_spec(instance.pk).document["server"]["portal_port"] == port
+    settings.PUBLIC_URL = "https://203.0.113.1"
+    place_portal(server.pk)
+    generation = Instance.objects.get(pk=instance.pk).desired_generation
+    place_portal(server.pk)
+    assert Instance.objects.get(pk=instance.pk).desired_generation == generation
+    client_peer = Peer.objects.select_related("instance__server").get(pk=client_peer.pk)
+    client_peer.route_all = True
+    assert "203.0.113.1, this portal is reached through the VPN, and nothing else." in routes_sentence(client_peer)
+    client_peer.protocol = "openvpn"
+    assert "Only the hub's own address, 203.0.113.1, is reached directly" in routes_sentence(client_peer)

@@ -1,0 +1,55 @@
+"""What staff allow on a server."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from portal.exceptions import InvalidInput
+from vpn.actions.change import changing
+from vpn.addressing import Network
+from vpn.choices import InstanceState
+from vpn.constants import MOST_SERVER_NETWORKS
+from vpn.models import Server
+from vpn.validators import parse_server_network
+
+_LEFT_ALONE = (InstanceState.DELETING, InstanceState.LOST)
+
+
+def allow_networks(server: Server, texts: Sequence[str]) -> Server:
+    """Let the instances on a server push networks behind it, and tell the hubs whose routes lead there or did.
+
+    Raises InvalidInput with the fault of every one.
+    """
+    networks = _cleaned(texts)
+    with transaction.atomic():
+        locked = Server.objects.select_for_update().get(pk=server.pk)
+        if locked.networks == networks:
+            return locked
+        concerned = locked.instances.exclude(state__in=_LEFT_ALONE).exclude(pushed_routes=[])
+        for pk in list(concerned.values_list("pk", flat=True)):
+            with changing(pk, explained=True) as instance:
+                # What it was before is compared with this.
+                instance.server = copy.copy(locked)
+                instance.server.networks = networks
+        locked.networks = networks
+        locked.save(update_fields=["networks"])
+    return locked
+
+
+def _cleaned(texts: Sequence[str]) -> list[str]:
+    if len(texts) > MOST_SERVER_NETWORKS:
+        raise InvalidInput.in_field("networks", f"Name at most {MOST_SERVER_NETWORKS}.")
+    networks: dict[Network, None] = {}
+    faults: list[str] = []
+    for text in texts:
+        try:
+            networks[parse_server_network(text)] = None
+        except ValidationError as error:
+            faults += error.messages
+    if faults:
+        raise InvalidInput({"networks": faults})
+    return [str(network) for network in networks]

@@ -1,0 +1,72 @@
+"""Where a pushed route leads: to a site, behind the hub's server, to the internet, or nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from enum import Enum
+from ipaddress import ip_network
+
+from vpn.addressing import Network, contains, merged, overlaps
+from vpn.agent.reserved import PRIVATE_V4, PRIVATE_V6
+from vpn.choices import PeerType
+from vpn.models import Instance
+from vpn.validators import parse_network
+
+_PRIVATE: tuple[Network, ...] = (*PRIVATE_V4, *PRIVATE_V6)
+
+
+class Way(Enum):
+    """What carries a route's traffic on from the hub."""
+
+    TUNNEL = "tunnel"  # the pool, or a site
+    SERVER = "server"  # a network behind the hub's server, which staff allowed
+    INTERNET = "internet"
+    NOWHERE = "nowhere"
+
+
+def way_of(route: Network, tunnels: Collection[Network], allowed: Iterable[Network]) -> Way:
+    """Where a route leads: the narrowest network around it decides, that of a site before one behind the server.
+
+    `tunnels` are the pools and the sites' networks, `allowed` those that staff allowed behind the server.
+    """
+    inside = [network.prefixlen for network in tunnels if contains(network, route)]
+    behind = [network.prefixlen for network in allowed if contains(network, route)]
+    if behind and max(behind) > max(inside, default=-1):
+        return Way.SERVER
+    if inside or any(contains(network, route) for network in merged(tunnels)):
+        return Way.TUNNEL
+    return Way.NOWHERE if private_part(route) else Way.INTERNET
+
+
+def private_part(route: Network) -> Network | None:
+    """The first range within a route, or around it, that no way out to the internet leads to."""
+    return next((block for block in _PRIVATE if overlaps(route, block)), None)
+
+
+def routed(instance: Instance, *, admitted: bool = True) -> list[Network]:
+    """The networks that lead into tunnels of the instance: its pools, and those of its sites."""
+    peers = instance.peers.admitted() if admitted else instance.peers.all()
+    rows = peers.order_by().filter(type=PeerType.SITE).values_list("subnets", flat=True)
+    sites = [parse_network(text) for subnets in rows for text in subnets]
+    return [instance.network_v4, instance.network_v6, *sites]
+
+
+def allowed_behind(instance: Instance) -> list[Network]:
+    """The networks behind the instance's server that staff allowed."""
+    server = instance.server
+    return [parse_network(text) for text in server.networks] if server is not None else []
+
+
+def ways_of(instance: Instance) -> dict[str, Way]:
+    """Where each of the instance's pushed routes leads now; one query, none where there are no routes."""
+    if not instance.pushed_routes:
+        return {}
+    tunnels, allowed = routed(instance), allowed_behind(instance)
+    return {text: way_of(ip_network(text), tunnels, allowed) for text in instance.pushed_routes}
+
+
+def opened_behind(instance: Instance) -> list[str]:
+    """The pushed routes that lead behind the hub's server, which opens exactly these to the tunnels."""
+    if instance.server is None or not instance.server.networks:
+        return []
+    return [text for text, way in ways_of(instance).items() if way is Way.SERVER]

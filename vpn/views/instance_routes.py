@@ -1,0 +1,51 @@
+"""Where an instance's pushed routes lead, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from vpn.addressing import Network, contains
+from vpn.desired.ways import Way, ways_of
+from vpn.models import Instance, Peer
+from vpn.validators import parse_network
+
+
+@dataclass(frozen=True)
+class PushedWay:
+    """A pushed route and where it leads; `is_lost` where nothing carries it on."""
+
+    network: str
+    words: str
+    is_lost: bool = False
+
+
+def pushed_ways(instance: Instance, sites: Sequence[Peer]) -> list[PushedWay]:
+    """Where each pushed route leads; `sites` are the instance's site peers."""
+    return [_in_words(instance, text, way, sites) for text, way in ways_of(instance).items()]
+
+
+def _in_words(instance: Instance, text: str, way: Way, sites: Sequence[Peer]) -> PushedWay:
+    network = ip_network(text)
+    around = [site for site in sites if _advertises(site, network)]
+    match way:
+        case Way.SERVER:
+            return PushedWay(
+                text, "Behind the hub's server, which the operator opened: it is reached from the server's address."
+            )
+        case Way.INTERNET:
+            addresses = instance.server.addresses if instance.server is not None else ()
+            source = next((address for address in addresses if (":" in address) == (network.version == 6)), "")
+            return PushedWay(text, f"To the internet through the hub's server{f', from {source}' if source else ''}.")
+        case Way.TUNNEL:
+            return PushedWay(text, f"To {around[0].label}." if around else "To the pool or sites of this hub.")
+    disabled = next((site for site in around if not site.enabled), None)
+    if disabled is not None:
+        return PushedWay(text, f"Nowhere while {disabled.label} is disabled: the hub drops it.", is_lost=True)
+    words = "Nowhere: no site advertises it any more, so the hub drops it. Add it to a site, or remove it here."
+    return PushedWay(text, words, is_lost=True)
+
+
+def _advertises(site: Peer, network: Network) -> bool:
+    return any(contains(parse_network(subnet), network) for subnet in site.subnets)
