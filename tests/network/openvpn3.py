@@ -8,7 +8,7 @@ from typing import Final
 from tests.network import suites
 from tests.network.lab import Lab, Node, wait_until
 
-_BUS: Final = """\
+BUS: Final = """\
 <!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
@@ -65,7 +65,7 @@ def up(lab: Lab, node: Node, text: str, seconds: float = 20.0, transport: str = 
     log = files / "log"
     contents = {
         "profile.ovpn": text,
-        "bus.conf": _BUS,
+        "bus.conf": BUS,
         "passwd": _PASSWD,
         "group": _GROUP,
         "resolv.conf": "",
