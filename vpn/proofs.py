@@ -35,6 +35,8 @@ def record_knock(instance_id: UUID, found: Mapping[str, Finding]) -> bool:
     A listener that was proven fails only at the second knock in a row; returns whether one waits for that. A device
     that came after the knocks began to fail is believed more than they are: a firewall may let in what it drops here.
     """
+    if _is_known(instance_id, found):
+        return False
     now, waits = timezone.now(), False
     with transaction.atomic():
         Instance.objects.select_for_update(of=("self",)).get(pk=instance_id)
@@ -50,6 +52,14 @@ def record_knock(instance_id: UUID, found: Mapping[str, Finding]) -> bool:
         if gone:
             ListenerProof.objects.filter(pk__in=gone).delete()
     return waits
+
+
+def _is_known(instance_id: UUID, found: Mapping[str, Finding]) -> bool:
+    """Is all of it proven, as it was before? Then nothing is locked and nothing written."""
+    proven = ListenerProof.objects.filter(instance=instance_id, state=Reachability.PROVEN, failing_since=None)
+    known = set(ListenerProof.objects.filter(instance=instance_id).values_list("listener", flat=True))
+    calm = all(finding.state == Reachability.PROVEN for finding in found.values())
+    return calm and known == set(found) == set(proven.values_list("listener", flat=True))
 
 
 def _judge(proof: ListenerProof, finding: Finding, now: datetime) -> bool:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal.models import Membership, Organization
@@ -169,3 +172,23 @@ def test_all_hubs_share_one_call_and_take_turns(
     Tick.objects.all().delete()
     knock_all()
     assert len(driver.asked) == 3
+
+
+def test_a_hub_that_stays_proven_writes_nothing(
+    instance: Instance, driver: Driver, django_assert_max_num_queries: Callable[..., Any]
+) -> None:
+    states(instance, OPEN, driver=driver)
+    with CaptureQueriesContext(connection) as queries:
+        knock(instance)
+    written = [query["sql"] for query in queries if "listenerproof" in query["sql"] and "SELECT" not in query["sql"]]
+    assert written == []
+    assert not any("FOR UPDATE" in query["sql"] for query in queries)
+
+
+def test_keys_that_cannot_be_opened_keep_no_other_hub_from_its_turn(
+    instance: Instance, organization: Organization, driver: Driver
+) -> None:
+    broken = make_instance(organization, name="Broken")
+    Instance.objects.filter(pk=broken.pk).update(probe_private_key_sealed="1:nonsense")
+    knock(instance)
+    assert len(driver.asked) == 1

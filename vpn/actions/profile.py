@@ -64,12 +64,23 @@ class Delivery:
 class HubNotReady(NotPossible):
     """The hub does not have the peer yet, so that its profile would not connect."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The hub does not know this peer yet.",
-            code="hub-not-ready",
-            next_step="It is being told; try again in a moment.",
+    def __init__(self, instance: Instance) -> None:
+        super().__init__("The hub does not have this peer yet.", code="hub-not-ready", next_step=_when(instance))
+
+
+def _when(instance: Instance) -> str:
+    """When the hub will have a peer, as far as anybody knows."""
+    if instance.state == InstanceState.FAILED:
+        return "The hub could not be created: an admin has to mend that first."
+    if instance.state == InstanceState.LOST:
+        return "The hub's server does not answer: an admin has to mend that first."
+    if instance.state != InstanceState.READY:
+        return "The hub is being created; try again in a few minutes."
+    if instance.failure:
+        return (
+            "The last changes did not reach it. They are tried again by themselves; an admin sees what is in the way."
         )
+    return "It is being told; try again in a moment."
 
 
 class PeerNotAdmitted(NotPossible):
@@ -199,7 +210,7 @@ def _wait_until_on_hub(peer_id: UUID, seconds: float) -> Peer:
         if peer.is_on_hub:
             return peer
         if time.monotonic() >= deadline or peer.instance.state == InstanceState.FAILED:
-            raise HubNotReady
+            raise HubNotReady(peer.instance)
         time.sleep(_POLL_SECONDS)
 
 
@@ -220,12 +231,12 @@ def _lock(peer_id: UUID) -> Peer:
 def _deliver(peer: Peer, wanted: Wanted) -> Delivery:
     _refuse_useless(peer)
     if not peer.is_on_hub:
-        raise HubNotReady
+        raise HubNotReady(peer.instance)
     try:
         profile = render_profile(peer, family=wanted.family)
         chosen = _chosen(peer, profile, wanted)
     except NoAddress:
-        raise HubNotReady from None
+        raise HubNotReady(peer.instance) from None
     except NoFamily as refusal:
         raise NotOffered("family", str(refusal)) from None
     Peer.objects.filter(pk=peer.pk).update(

@@ -18,7 +18,7 @@ from vpn.drivers import handshake
 from vpn.drivers.handshake import HandshakeFailed
 from vpn.drivers.openvpn_reset import Reset
 
-AT_ONCE = 64
+AT_ONCE = 200
 _PAUSE = 0.4  # seconds until a datagram is sent again: it may be lost
 _LARGEST = 65535
 # What comes back from the hub although something inside of it does not answer: it is reached.

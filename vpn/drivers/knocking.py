@@ -48,7 +48,10 @@ class _Door:
 
 
 def knock_on(posts: Posts, knocks: Sequence[Knock], timeout: float) -> list[dict[str, Found]]:
-    """For each knock what was found, by listener. At most four rounds of `timeout` seconds."""
+    """For each knock what was found, by listener. At most four rounds of `timeout` seconds.
+
+    Raises NoPlace where not even the host itself can be knocked from.
+    """
     own = posts.host.addresses()
     todo = [door for number, knock in enumerate(knocks) for door in _doors(number, knock, own)]
     found: list[dict[str, Found]] = [{} for _ in knocks]
@@ -85,11 +88,11 @@ def _doors(number: int, knock: Knock, own: dict[str, str]) -> list[_Door]:
 def _round(
     posts: Posts, doors: list[_Door], timeout: float, found: list[dict[str, Found]], meaning: Found, *, through: bool
 ) -> list[_Door]:
-    """Knock from the host itself, `through` the hub's address or at the host's own; returns what did not answer."""
-    try:
-        answers = posts.inside.ask([door.at(door.address if through else door.local) for door in doors], timeout)
-    except NoPlace:
-        answers = [{"answers": False, "reason": "The portal cannot knock from here."} for _ in doors]
+    """Knock from the host itself, `through` the hub's address or at the host's own; returns what did not answer.
+
+    Raises NoPlace where nothing can be known.
+    """
+    answers = posts.inside.ask([door.at(door.address if through else door.local) for door in doors], timeout)
     return _sorted(doors, answers, found, meaning)
 
 

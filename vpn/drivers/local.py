@@ -19,7 +19,7 @@ from vpn.agent.errors import parse_error
 from vpn.agent.report import HubReport, ReportInvalidError, parse_report
 from vpn.drivers.base import Found, Knock, Unreachable
 from vpn.drivers.knocking import knock_on
-from vpn.drivers.outside import Host, Posts
+from vpn.drivers.outside import Host, NoPlace, Posts
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class LocalDriver:
         """Knock from outside of this machine's loopback: of the namespace that plays the host, where one is set."""
         try:
             return knock_on(self._posts_of(settings.HUB_HOST_NETNS or ""), knocks, timeout)
-        except (OSError, ValueError) as error:
+        except (NoPlace, OSError, ValueError) as error:
             raise Unreachable(f"The proof could not be run on this machine ({type(error).__name__}).") from error
 
     def _posts_of(self, netns: str) -> Posts:

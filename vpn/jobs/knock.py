@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from portal.exceptions import NotPossible
+from portal.sealing import UnsealError
 from vpn import keys, pki
 from vpn.actions.change import changing
 from vpn.actions.tick import begin_tick
@@ -30,7 +31,7 @@ _EVERY = timedelta(seconds=20)
 _AGAIN = timedelta(seconds=5)
 _TIMEOUT = 2.5
 # As many as are knocked on within a job's time even where none answers.
-_MOST_AT_ONCE = 60
+_MOST_AT_ONCE = 50
 
 
 def knock_all() -> None:
@@ -42,10 +43,13 @@ def knock_all() -> None:
     running = Instance.objects.filter(due, state=InstanceState.READY, configured=True, server__address__isnull=False)
     turns = running.select_related("region", "server").order_by(F("knocked_at").asc(nulls_first=True))
     by_driver: dict[str, list[Instance]] = defaultdict(list)
-    for instance in turns[:_MOST_AT_ONCE]:
+    waiting = list(turns[:_MOST_AT_ONCE])
+    # Before, so that what cannot be knocked on does not keep others from their turn.
+    Instance.objects.filter(pk__in=[instance.pk for instance in waiting]).update(knocked_at=now)
+    for instance in waiting:
         if not instance.probe_private_key_sealed:
             _give_probe(instance)
-        elif instance.server is not None and instance.server.addresses:
+        elif _can_be_opened(instance):
             by_driver[instance.region.driver].append(instance)
     for driver, instances in by_driver.items():
         _knock(driver, instances, now)
@@ -53,8 +57,6 @@ def knock_all() -> None:
 
 def _knock(driver: str, instances: Sequence[Instance], now: datetime) -> None:
     compat = with_compat(instance.pk for instance in instances)
-    # Before, so that what cannot be knocked on does not keep others from their turn.
-    Instance.objects.filter(pk__in=[instance.pk for instance in instances]).update(knocked_at=now)
     # A listener that the hub is only told of does not answer yet.
     knocks = [knock_of(one, _address(one), has_compat=one.is_settled and one.pk in compat) for one in instances]
     try:
@@ -68,6 +70,14 @@ def _knock(driver: str, instances: Sequence[Instance], now: datetime) -> None:
                 Instance.objects.filter(pk=instance.pk).update(knocked_at=now - _EVERY + _AGAIN)
         except Instance.DoesNotExist:
             continue
+
+
+def _can_be_opened(instance: Instance) -> bool:
+    """Can the keys that a knock needs be read? Where they cannot, pages say so."""
+    try:
+        return bool(instance.probe_private_key and instance.probe_preshared_key) and instance.tls_crypt_key is not None
+    except UnsealError:
+        return False
 
 
 def knock_of(instance: Instance, address: str, *, has_compat: bool, with_name: bool = False) -> Knock:
