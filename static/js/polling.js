@@ -22,6 +22,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   if (answeredBy.startsWith("/accounts/") && !location.pathname.startsWith("/accounts/")) {
     // The session ended: sign in again instead of putting the sign-in page into a fragment.
     event.detail.shouldSwap = false;
+    document.dispatchEvent(new Event("sessionended"));
     location.reload();
     return;
   }

@@ -165,7 +165,9 @@ class ClientPeerForm(ClientFields):
         required=False,
         validators=[validate_wireguard_key],
         help_text="Only if the device made its own key pair: the profile then has no private key in it.",
-        widget=forms.TextInput(attrs={"class": "mono", "autocomplete": "off", "spellcheck": "false"}),
+        widget=forms.TextInput(
+            attrs={"data-secret": True, "class": "mono", "autocomplete": "off", "spellcheck": "false"}
+        ),
     )
     field_order = ("user_id", "device", "protocol", "route_all", "expires_at", "public_key")
 
