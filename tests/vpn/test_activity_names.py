@@ -132,7 +132,7 @@ def test_a_failed_operation_that_goes_on_tells_what_came_since(
 
 
 def test_long_names_fit(hub: Instance, anna: Membership) -> None:
-    anna.user.name = "A" * 100
+    anna.user.name = "A" * 60
     anna.user.save()
     for number in range(4):
         make_client_peer(hub, anna, f"{'b' * 38}{number}")

@@ -211,7 +211,7 @@ def test_a_network_within_another_sites_needs_the_same_box(
     assert b'type="checkbox" name="confirm_broad_routes" value="true"' in page
     confirmed = {**values, "confirm_broad_routes": "true"}
     plan = admin_browser.post(site_url(instance), {**confirmed, "preview": "true"}).content.decode()
-    assert "10.7.0.0/16 goes to the site; the rest of 10.0.0.0/8 to Main office" in plan
+    assert "10.7.0.0/16 goes to Branch; the rest of 10.0.0.0/8 to Main office" in plan
     admin_browser.post(site_url(instance), confirmed)
     assert Peer.objects.get(site__name="Branch").subnets == ["10.7.0.0/16"]
 
