@@ -9,7 +9,7 @@ import pytest
 
 from vpn.drivers.base import Knock
 from vpn.drivers.knocking import knock_on
-from vpn.drivers.outside import NoPlace
+from vpn.drivers.outside import NoPlace, address_of
 
 OWN, PUBLIC = "203.0.113.1", "198.51.100.7"
 Answering = Callable[[str], bool]
@@ -26,10 +26,7 @@ class Post:
         self.rounds += 1
         if self.answering is None:
             raise NoPlace
-        hosts = [
-            door["wireguard"]["endpoint_host"] if "wireguard" in door else door["openvpn"]["host"] for door in asked
-        ]
-        return [{"answers": self.answering(host), "reason": ""} for host in hosts]
+        return [{"answers": self.answering(address_of(door)), "reason": ""} for door in asked]
 
     def close(self) -> None:
         """Nothing to end."""
@@ -66,7 +63,6 @@ def own_alone(host: str) -> bool:
         (OWN, always, never, "unreachable", "firewall"),
         (OWN, never, never, "unreachable", "silent"),
         (OWN, always, None, "unproven", "no-right"),
-        (OWN, None, None, "unreachable", "silent"),
         # A router that leads back: what came through it came from outside.
         (PUBLIC, always, always, "proven", ""),
         (PUBLIC, own_alone, always, "unproven", "nat"),
@@ -82,3 +78,9 @@ def test_which_knocks_are_answered_tells_why(
     (found,) = knock_on(Posts(inside, outside), [asked], 1.0)  # type: ignore[arg-type]
     assert set(found) == {"wireguard", "openvpn_udp", "openvpn_tcp"}
     assert {(one.state, one.cause) for one in found.values()} == {(state, cause)}
+
+
+def test_where_nothing_can_be_known_nothing_is_said() -> None:
+    asked = Knock(OWN, 20000, "key", "key", "key", "100.64.15.254", "100.64.0.1")
+    with pytest.raises(NoPlace):
+        knock_on(Posts(None, None), [asked], 1.0)  # type: ignore[arg-type]

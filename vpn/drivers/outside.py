@@ -76,7 +76,7 @@ class Post:
 
         Raises NoPlace. Whatever else happens ends the process: an answer still to come would be the next one's.
         """
-        addresses = {_address(door) for door in asked}
+        addresses = {address_of(door) for door in asked}
         try:
             process = self._ready(addresses)
             line = json.dumps({"doors": list(asked), "timeout": timeout}).encode() + b"\n"
@@ -195,7 +195,8 @@ def _try_cable(host: Host, name: str, pid: int, addresses: set[str]) -> str:
     return ""
 
 
-def _address(door: dict[str, Any]) -> str:
+def address_of(door: dict[str, Any]) -> str:
+    """Where a door is."""
     return str(door["wireguard"]["endpoint_host"] if "wireguard" in door else door["openvpn"]["host"])
 
 
