@@ -7,22 +7,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from vpn.plan.crowds import Crowd, pairs_of, peers_of
 from vpn.plan.effects import FAMILY_PROTOCOLS, Budget, Exhausted
-from vpn.plan.listing import Listing, Part, port_words
+from vpn.plan.listing import Effects, Listing, Part, port_words
 from vpn.plan.reach import Kind, lets_pass
 from vpn.plan.regions import Alike, Holdings
 from vpn.plan.rulebook import WITH_PORTS, Rulebook
 
 _Item = TypeVar("_Item", bound=Hashable)
 _Product = tuple[frozenset[_Item], frozenset[_Item]]
-# More rows than these are no table that anybody reads.
-MOST_ROWS = 200
+# More than these are no table that anybody reads: rows, and names in all rows together.
+MOST_ROWS = 100
+_MOST_ENDS = 20_000
 # As many names of one group as are kept; pages say how many more there are.
 _MOST_NAMES = 5000
+# Two crowds take as long as so many pairs of kinds, at least.
+_COST = 5
 
 
 # Pairs of groups by what happens between them: whether it opens, protocol, port.
@@ -98,9 +102,24 @@ class Fates:
         }
 
 
-def fates_of(holdings: Holdings, listing: Listing, policy: tuple[bool, bool], book: Rulebook, budget: Budget) -> Fates:
+def fates_of(
+    holdings: Holdings,
+    effects: Effects,
+    policy: tuple[bool, bool],
+    book: Rulebook,
+    budget: int,
+) -> Fates:
     """The fates of all who hold addresses, from what changes between them; `policy` is whether peers reach each other
-    before and after where no rule says anything."""
+    before and after where no rule says anything. What takes longer than `budget` is left out."""
+    listing = Listing(holdings, effects, Budget(budget))
+    fates = _rows_of(holdings, listing, Budget(budget))
+    reach = _ReachOfCrowds(holdings, listing.crowds, policy, book, Budget(budget))
+    with suppress(Exhausted):
+        fates.counts = _counts(holdings, listing.crowds, _touched(holdings, listing.crowds, effects), reach)
+    return fates
+
+
+def _rows_of(holdings: Holdings, listing: Listing, budget: Budget) -> Fates:
     fates = Fates()
     numbers: dict[tuple[Crowd, Part], int] = {}
 
@@ -111,22 +130,31 @@ def fates_of(holdings: Holdings, listing: Listing, policy: tuple[bool, bool], bo
         return numbers[crowd, part]
 
     found: dict[tuple[bool, str, str], list[tuple[int, int]]] = defaultdict(list)
-    touched: dict[bool, dict[Crowd, None]] = {False: {}, True: {}}
     try:
-        for source, destination in listing.concerned():
+        # The largest first, lest they are left out.
+        concerned = sorted(listing.concerned(), key=lambda pair: -len(pair[0].names) * len(pair[1].names))
+        for source, destination in concerned:
+            budget.spend(_COST)
             for from_part, to_part, protocol, change in listing.between(source, destination):
-                budget.spend()
-                touched[change.after][source] = None
                 pair = number(source, from_part), number(destination, to_part)
                 found[change.after, protocol, port_words(change)].append(pair)
-        reach = _ReachOfCrowds(holdings, listing.crowds, policy, book, budget)
-        fates.counts = _counts(holdings, listing.crowds, touched, reach)
     except Exhausted:
         fates.is_complete = False
     single = {place for (crowd, _), place in numbers.items() if _size(holdings, crowd) == 1}
     rows = rows_of_pairs(found, single)
-    fates.rows, fates.is_complete = rows[:MOST_ROWS], fates.is_complete and len(rows) <= MOST_ROWS
+    fates.rows = list(_readable(rows, fates.groups))
+    fates.is_complete &= len(fates.rows) == len(rows)
     return fates
+
+
+def _readable(rows: list[Row], groups: list[Group]) -> Iterator[Row]:
+    """As many rows as pages show, those of the most peers first."""
+    left = _MOST_ENDS
+    for row in sorted(rows, key=lambda row: -sum(groups[one].peers for one in row.sources))[:MOST_ROWS]:
+        left -= sum(len(groups[one].ends) for one in (*row.sources, *row.destinations))
+        if left < 0 and row is not rows[0]:
+            return
+        yield row
 
 
 def _merged(pairs: Iterable[tuple[_Item, _Item]], single: Collection[_Item]) -> list[_Product[_Item]]:
@@ -180,9 +208,23 @@ def _size(holdings: Holdings, crowd: Crowd) -> int:
     return sum(len(peers_of(holdings, name)) for name in crowd.names)
 
 
-def _counts(
-    holdings: Holdings, crowds: list[Crowd], touched: dict[bool, dict[Crowd, None]], reach: _ReachOfCrowds
-) -> Counts:
+def _touched(holdings: Holdings, crowds: list[Crowd], effects: Effects) -> dict[bool, set[Crowd]]:
+    """The crowds that lose something (False) or gain something (True)."""
+    having: dict[Alike, list[Crowd]] = defaultdict(list)
+    for crowd in crowds:
+        for kind in crowd.kinds:
+            having[kind].append(crowd)
+    touched: dict[bool, set[Crowd]] = {False: set(), True: set()}
+    for (source, destination), effect in effects.items():
+        # Whoever is alone with what changes reaches nobody there.
+        others = having[destination]
+        sources = [one for one in having[source] if others != [one] or _size(holdings, one) != 1]
+        for change in {change.after for changes in effect.values() for change in changes}:
+            touched[change].update(sources)
+    return touched
+
+
+def _counts(holdings: Holdings, crowds: list[Crowd], touched: dict[bool, set[Crowd]], reach: _ReachOfCrowds) -> Counts:
     sizes = {crowd: _size(holdings, crowd) for crowd in crowds}
     cut_off = {crowd for crowd in touched[False] if reach.has_any(crowd, 0) and not reach.has_any(crowd, 1)}
     return Counts(

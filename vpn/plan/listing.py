@@ -32,23 +32,28 @@ class Line(NamedTuple):
 
 # One end of a line: all that somebody has, or (not None) what they have of one kind.
 Part = Alike | None
-_Effects = dict[tuple[Alike, Alike], Effect]
+Effects = dict[tuple[Alike, Alike], Effect]
+Template = tuple[Part, Part, str, Change]
+_NOTHING: Effect = {}
+# What two crowds have in common takes as long as so many pairs of names.
+_COST = 150
 
 
 class Listing:
     """The lines for what changes between those who hold addresses."""
 
-    def __init__(self, holdings: Holdings, effects: _Effects, budget: Budget) -> None:
+    def __init__(self, holdings: Holdings, effects: Effects, budget: Budget) -> None:
         self._holdings = holdings
         self._effects = effects
         self._budget = budget
         self.crowds = crowds_of(holdings)
+        self._whole: dict[tuple[tuple[int, int], ...], list[Template]] = {}
 
     def lines(self) -> Iterator[Line]:
         """All lines, one for everything that somebody has where that is alike. Raises Exhausted."""
         for source, destination in self.concerned():
             pairs = pairs_of(source, destination)
-            templates: list[tuple[Part, Part, str, Change]] | None = None
+            templates: list[Template] | None = None
             for one, other in product(source.names, destination.names):
                 self._budget.spend()
                 if one == other:
@@ -59,12 +64,27 @@ class Listing:
                 for from_part, to_part, protocol, change in templates:
                     yield from self._spelled(one, from_part, other, to_part, protocol, change)
 
-    def between(self, source: Crowd, destination: Crowd) -> Iterator[tuple[Part, Part, str, Change]]:
-        """What changes between one of the source and another one of the destination, once for all of them."""
+    def between(self, source: Crowd, destination: Crowd) -> list[Template]:
+        """What changes between one of the source and another one of the destination, once for all of them.
+
+        Raises Exhausted.
+        """
         pairs = pairs_of(source, destination)
         if source == destination and len(source.names) == 1:
             pairs = self._between_own(source.names[0], pairs)
-        return self._templates(pairs)
+        # Mostly all that two have is concerned alike: then it is the same for all such pairs.
+        effects = {(pair[0].version, id(self._effects.get(pair, _NOTHING))) for pair in pairs}
+        if len(effects) != len({version for version, _ in effects}):
+            self._budget.spend(_COST)
+            return list(self._templates(pairs))
+        key = tuple(sorted(effects))
+        if key in self._whole:
+            return self._whole[key]
+        self._budget.spend(_COST)
+        found = list(self._templates(pairs))
+        if not any(from_part or to_part for from_part, to_part, _, _ in found):
+            self._whole[key] = found
+        return found
 
     def _among(self, name: str, pairs: Pairs) -> Iterator[Line]:
         """The lines between the devices of one: what a device says to itself never comes to the hub."""
@@ -90,7 +110,7 @@ class Listing:
                 found[pair] = None
         return list(found)
 
-    def _templates(self, pairs: Pairs) -> Iterator[tuple[Part, Part, str, Change]]:
+    def _templates(self, pairs: Pairs) -> Iterator[Template]:
         """What changes between crowds of these kinds, said once for as much as possible."""
         said: dict[tuple[Part, Part], dict[str, set[Change]]] = defaultdict(lambda: defaultdict(set))
         for protocol in (TCP, UDP, ICMP, ICMPV6, OTHER):

@@ -25,6 +25,9 @@ class Kind(Enum):
     # private ranges that the hub does not route.
     NOWHERE = "nowhere"
 
+    # Places are looked up by the million, and a member is itself alone.
+    __hash__ = object.__hash__
+
 
 class Place(NamedTuple):
     """An address as the rules see it: the rules (as bits) that name it as their source and as their destination."""

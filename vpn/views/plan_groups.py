@@ -37,7 +37,9 @@ class GroupRow:
 
 def rows_of(plan: Mapping[str, Any], name: _Name) -> list[GroupRow]:
     """The rows of a plan (as Plan.document has it), the largest groups first."""
-    fates = plan["fates"] if "fates" in plan else _of_lines(plan.get("reachability", []))
+    fates = plan.get("fates", {})
+    if not fates.get("rows"):
+        fates = _of_lines(plan.get("reachability", []))
     total = (fates["counts"] or {}).get("total")
     rows = [_row(row, fates["groups"], total, name) for row in fates["rows"]]
     return sorted(rows, key=lambda row: (-row.weight, row.who.words, row.whom.words, row.way))
@@ -62,7 +64,7 @@ def counts_of(plan: Mapping[str, Any]) -> list[str]:
 
 
 def _of_lines(lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The lines of a plan that was noted without its groups, each end a group of its own."""
+    """The lines of a plan that has no groups, each end a group of its own."""
     numbers: dict[str, int] = {}
     found: dict[tuple[bool, str, str], list[tuple[int, int]]] = defaultdict(list)
     for line in lines:

@@ -152,7 +152,7 @@ def device_name(peer: Peer) -> str:
 
 
 def _ends(plan: Mapping[str, Any]) -> Iterable[str]:
-    if "fates" in plan:
+    if plan.get("fates", {}).get("rows"):
         return (end for group in plan["fates"]["groups"] for end in group["ends"])
     return (line[end] for line in plan.get("reachability", []) for end in ("source", "destination"))
 
