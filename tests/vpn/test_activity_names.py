@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from portal.actions.member import change_member
+from portal.actions.member import change_member, remove_member
 from portal.models import Membership, MembershipState
 from tests.factories import make_client_peer, make_site, make_site_peer
 from tests.vpn.test_apply_job import Server, server  # noqa: F401 - a fixture
@@ -100,6 +100,14 @@ def test_rules_are_named(hub: Instance) -> None:
     assert applied(hub) == "Order of the rules changed"
     update_instance(hub, firewall=[], firewall_policy="deny")
     assert applied(hub) == "Rules 1 and “Guests” removed; policy between peers changed"
+
+
+def test_rules_that_go_with_a_person_are_named(hub: Instance, anna: Membership) -> None:
+    make_client_peer(hub, anna, "laptop")
+    update_instance(hub, firewall=[rule("Guests"), rule("Anna alone", source=f"user:{anna.pk}")])
+    apply_instance(str(hub.pk))
+    remove_member(anna)
+    assert applied(hub) == "Rule “Anna alone” removed; Anna / laptop removed"
 
 
 def test_settings_are_named(hub: Instance, anna: Membership) -> None:

@@ -12,10 +12,11 @@ from django.db.models import Q, QuerySet
 
 from portal.exceptions import NotPossible
 from vpn.actions.change import changing
+from vpn.actions.change_words import rules_words
 from vpn.actions.firewall_input import RuleFault, RuleValues, cleaned_rule, missing_ends
 from vpn.actions.refusal import InvalidSettings
 from vpn.constants import MOST_RULES
-from vpn.models import FirewallRule, Instance
+from vpn.models import ChangePlan, FirewallRule, Instance
 
 # How a peer leads to what an end of each kind names.
 _KINDS = {"site": "site", "user": "member", "group": "member__groups"}
@@ -120,8 +121,12 @@ def forget_end(organization_id: UUID, end: str) -> None:
     lock_instances(organization_id)
     for instance_id in sorted(set(naming(end).values_list("instance", flat=True))):
         try:
-            with changing(instance_id):
+            with changing(instance_id, explained=True, urgent=True) as locked:
+                former = [RuleValues.of(rule) for rule in locked.firewall_rules.all()]
                 naming(end).filter(instance=instance_id).delete()
+                words = rules_words(former, [rule for rule in former if end not in {rule.source, rule.destination}])
+            plans = ChangePlan.objects.filter(instance=instance_id, generation=locked.desired_generation)
+            plans.update(changed=words)
         except NotPossible:
             naming(end).filter(instance=instance_id).delete()  # Its hub is going away, and needs no such change.
 

@@ -17,6 +17,8 @@ from vpn.api.documentation import answers, takes
 from vpn.api.etag import unless_changed
 from vpn.api.idempotency import idempotent
 from vpn.api.paging import Page, page_of, slice_of
+from vpn.api.plans import plan_of, wants_plan
+from vpn.api.schemas.plan import PlanOut
 from vpn.api.schemas.site import SiteChange, SiteCreate, SiteOut, SubnetOut, show_site
 from vpn.models import Site
 
@@ -56,15 +58,20 @@ def read_site(request: HttpRequest, site_id: UUID) -> HttpResponse:
 
 @router.put(
     PATH,
-    response=answers({200: SiteOut}, 400, 403, 404, 409, 412, 413, 415, 422),
-    openapi_extra=takes(SiteChange, "If-Match"),
+    response=answers({200: SiteOut | PlanOut}, 400, 403, 404, 409, 412, 413, 415, 422),
+    openapi_extra=takes(SiteChange, "If-Match", "plan"),
     summary="Change a site",
 )
 def put_site(request: HttpRequest, site_id: UUID) -> HttpResponse:
-    """Change the fields that the body names. Its peers advertise its subnets: they follow on every instance."""
+    """Change the fields that the body names. Its peers advertise its subnets: they follow on every instance.
+
+    With `?plan=true` nothing changes.
+    """
     member = member_of(request)
     with unless_changed(request, lambda: get_site(member, site_id, write=True), show_site) as site:
         changes = read_change(request, SiteChange, show_site(site))
+        if wants_plan(request):
+            return plan_of(lambda: update_site(site, **changes))
         return one(show_site(update_site(site, **changes) if changes else site))
 
 

@@ -208,8 +208,9 @@ def test_a_plan_tells_of_every_instance(
     for device in devices:
         factories.settle(device.instance)
         deliver_profile(device)
-    plan = told(api.put(f"{path_of(both[0])}?plan=true", {"subnets": [A, B, C]}), 200)
-    assert sorted(plan["outdated"]) == sorted(str(device.pk) for device in devices)
+    for path in (path_of(both[0]), f"/sites/{berlin.pk}"):
+        plan = told(api.put(f"{path}?plan=true", {"subnets": [A, B, C]}), 200)
+        assert sorted(plan["outdated"]) == sorted(str(device.pk) for device in devices)
     assert shown(api, berlin) == [[A, B]] * 4
 
 
