@@ -48,7 +48,7 @@ function restore({ index, entries }) {
   const notice = document.getElementById("kept").content.firstElementChild.cloneNode(true);
   const here = new Set([...form.elements].map((field) => field.name));
   const fits = entries.every(([name]) => here.has(name));
-  notice.querySelector(fits ? "[data-filled]" : "[data-sendable]").hidden = false;
+  notice.querySelector(!entries.length ? "[data-empty]" : fits ? "[data-filled]" : "[data-sendable]").hidden = false;
   if (fits) fill(form, entries);
   else offerToSend(notice, form, entries);
   form.before(notice);
@@ -67,8 +67,9 @@ document.addEventListener("submit", (event) => {
   if (!event.defaultPrevented) keep(event.target);
 });
 
-// Found out by what refreshes on its own: nothing was sent, so that the form that is being edited is kept.
+// Found out by what refreshes on its own: nothing was sent, so that the form that was edited last is kept.
+let edited = null;
+document.addEventListener("input", (event) => { edited = event.target.closest?.(FORMS) ?? edited; });
 document.addEventListener("sessionended", () => {
-  const form = document.activeElement?.closest(FORMS) ?? document.querySelector(FORMS);
-  if (form) keep(form);
+  if (edited?.isConnected) keep(edited);
 });

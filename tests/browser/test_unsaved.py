@@ -126,6 +126,17 @@ def test_a_session_that_ends_while_a_change_is_previewed_keeps_what_was_typed(
     assert dialogs == []
 
 
+def test_a_confirmation_is_asked_for_again(tab: Page, hub: Instance, admin: Membership) -> None:
+    tab.goto(f"/peers/{hub.peers.get().pk}/disable/")
+    Session.objects.all().delete()
+    tab.get_by_role("button", name="Disable").click()
+    sign_in_again(tab, admin)
+    expect(tab.get_by_text("Nothing was changed meanwhile.")).to_be_visible()
+    assert Peer.objects.get().enabled
+    tab.get_by_role("button", name="Disable").click()
+    expect(tab.get_by_text("disabled.")).to_be_visible()
+
+
 def test_rows_that_were_added_can_be_sent_again(tab: Page, hub: Instance, admin: Membership) -> None:
     tab.goto(f"/instances/{hub.pk}/firewall/")
     tab.get_by_role("button", name="Add rule").click()

@@ -53,7 +53,11 @@ class PeerPage(Page):
 
     type: Literal["client", "site"] | None = None
     q: str = Field(
-        "", max_length=100, pattern=r"^[^\x00]*$", description="Part of a name, email address, device, site or address."
+        "",
+        max_length=100,
+        pattern=r"^[^\x00]*$",
+        description="Words of names, email addresses, devices, sites and networks, in any order. An address is also "
+        "found in the networks around it.",
     )
 
 
