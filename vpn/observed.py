@@ -16,7 +16,7 @@ from vpn.choices import Listener
 from vpn.constants import HANDSHAKE_TIMEOUT
 from vpn.desired import NOBODY_ID, PROBE_ID, Desired
 from vpn.models import FirewallRule, Instance, Peer, PeerTombstone, Server, Traffic
-from vpn.proofs import record_devices
+from vpn.proofs import Coming, record_devices
 
 _CHUNK = 500
 # Peers of a spec that no row stands for.
@@ -126,28 +126,34 @@ def record_observation(instance_id: UUID, report: HubReport) -> list[tuple[UUID,
 class Seen:
     """At which listeners devices began a connection since the last look, and at which they were heard at all."""
 
-    arrived: set[str] = field(default_factory=set)
-    heard: set[str] = field(default_factory=set)
+    arrived: set[Coming] = field(default_factory=set)
+    heard: set[Coming] = field(default_factory=set)
 
     def note_handshake(self, before: tuple[datetime | None, datetime | None, str], peer: Peer) -> None:
         """Take what an observation changed of a peer over WireGuard: handshake, beginning, endpoint."""
         handshake, began, endpoint = before
         if peer.last_handshake is None or peer.last_handshake == handshake:
             return
-        self.heard.add(Listener.WIREGUARD)
+        coming = (str(Listener.WIREGUARD), _version(peer.endpoint))
+        self.heard.add(coming)
         if peer.connected_from != began or peer.endpoint != endpoint:
-            self.arrived.add(Listener.WIREGUARD)
+            self.arrived.add(coming)
 
     def note_session(self, peer: Peer, session: SessionReport | None, received: int) -> None:
         """Take a session over OpenVPN, before it is put on the row."""
         if session is None:
             return
-        listener = f"openvpn_{session.listener}"
+        coming = (f"openvpn_{session.listener}", _version(session.endpoint or ""))
         if received > 0:
-            self.heard.add(listener)
+            self.heard.add(coming)
         began = datetime.fromtimestamp(min(session.connected_since, 2**33), UTC)
         if peer.connected_from is None or began > peer.connected_from:
-            self.arrived.add(listener)
+            self.arrived.add(coming)
+
+
+def _version(endpoint: str) -> int:
+    """The IP version of an endpoint."""
+    return 6 if endpoint.startswith("[") else 4
 
 
 def _is_there(peer: Peer, report: HubReport) -> bool:

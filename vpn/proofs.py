@@ -15,6 +15,8 @@ from vpn.models import Instance, ListenerProof
 
 # Whether these listeners are reached cannot be seen from here, so that any device that is heard proves them.
 _NOT_KNOWN = (ProofCause.NAT, ProofCause.NO_RIGHT)
+# A listener and the IP version over which somebody came to it.
+Coming = tuple[str, int]
 
 
 class Finding(Protocol):
@@ -29,37 +31,48 @@ class Finding(Protocol):
         """A word of ProofCause, or ""."""
 
 
-def record_knock(instance_id: UUID, found: Mapping[str, Finding]) -> bool:
-    """Note what a knock found, by listener; those not in it do not run any more.
+def record_knock(instance_id: UUID, found: Mapping[str, Mapping[str, Finding]]) -> bool:
+    """Note what knocks found: by address, the one that most devices take first, and by listener.
 
-    A listener that was proven fails only at the second knock in a row; returns whether one waits for that. A device
-    that came after the knocks began to fail is believed more than they are: a firewall may let in what it drops here.
+    What is not in it does not run any more. A listener that was proven fails only at the second knock in a row; returns
+    whether one waits for that. A device that came after the knocks began to fail is believed more than they are: a
+    firewall may let in what it drops here.
     """
-    if _is_known(instance_id, found):
+    findings = {(listener, address): one for address, by in found.items() for listener, one in by.items()}
+    if _is_known(instance_id, findings):
         return False
+    first = next(iter(found), "")
     now, waits = timezone.now(), False
     with transaction.atomic():
         Instance.objects.select_for_update(of=("self",)).get(pk=instance_id)
-        known = {proof.listener: proof for proof in ListenerProof.objects.filter(instance=instance_id)}
-        for listener, finding in found.items():
-            proof = known.get(listener) or ListenerProof(instance_id=instance_id, listener=listener)
+        rows = ListenerProof.objects.filter(instance=instance_id)
+        known = {(proof.listener, proof.address): proof for proof in rows}
+        for (listener, address), finding in findings.items():
+            proof = known.get((listener, address)) or ListenerProof(
+                instance_id=instance_id, listener=listener, address=address, is_first=address == first
+            )
             before = (proof.state, proof.cause, proof.failing_since)
             waits |= _judge(proof, finding, now)
             # A new row has no state yet, and so always differs.
             if (proof.state, proof.cause, proof.failing_since) != before:
                 proof.save()
-        gone = [proof.pk for listener, proof in known.items() if listener not in found]
+        gone = [proof.pk for key, proof in known.items() if key not in findings]
         if gone:
             ListenerProof.objects.filter(pk__in=gone).delete()
     return waits
 
 
-def _is_known(instance_id: UUID, found: Mapping[str, Finding]) -> bool:
+def _is_known(instance_id: UUID, findings: Mapping[tuple[str, str], Finding]) -> bool:
     """Is all of it proven, as it was before? Then nothing is locked and nothing written."""
-    proven = ListenerProof.objects.filter(instance=instance_id, state=Reachability.PROVEN, failing_since=None)
-    known = set(ListenerProof.objects.filter(instance=instance_id).values_list("listener", flat=True))
-    calm = all(finding.state == Reachability.PROVEN for finding in found.values())
-    return calm and known == set(found) == set(proven.values_list("listener", flat=True))
+    if not all(finding.state == Reachability.PROVEN for finding in findings.values()):
+        return False
+    rows = ListenerProof.objects.filter(instance=instance_id)
+    calm = {
+        (proof.listener, proof.address)
+        for proof in rows
+        if proof.state == Reachability.PROVEN and proof.failing_since is None
+    }
+    return calm == set(findings) and len(rows) == len(calm)
 
 
 def _judge(proof: ListenerProof, finding: Finding, now: datetime) -> bool:
@@ -79,16 +92,18 @@ def _judge(proof: ListenerProof, finding: Finding, now: datetime) -> bool:
     return False
 
 
-def record_devices(instance_id: UUID, arrived: Collection[str], heard: Collection[str]) -> None:
+def record_devices(instance_id: UUID, arrived: Collection[Coming], heard: Collection[Coming]) -> None:
     """Note at which listeners devices began a connection, and at which they were heard at all since the last look.
 
-    A connection that is merely kept proves nothing where a firewall was loaded meanwhile: it lets known flows pass.
+    Both by listener and IP version. A connection that is merely kept proves nothing where a firewall was loaded
+    meanwhile: it lets known flows pass.
     """
     if not arrived and not heard:
         return
     now = timezone.now()
     for proof in ListenerProof.objects.filter(instance=instance_id, failing_since__isnull=False):
-        if proof.listener in arrived or (proof.listener in heard and proof.cause in _NOT_KNOWN):
+        coming = (proof.listener, 6 if ":" in proof.address else 4)
+        if coming in arrived or (coming in heard and proof.cause in _NOT_KNOWN):
             proven = {"state": Reachability.PROVEN, "cause": "", "arrived_at": now}
             ListenerProof.objects.filter(pk=proof.pk).update(**proven)
 

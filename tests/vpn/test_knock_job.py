@@ -17,8 +17,8 @@ from vpn.agent.report import HubReport, PeerReport, SessionReport
 from vpn.choices import Protocol
 from vpn.drivers.base import Found, Knock
 from vpn.jobs.knock import knock_all
-from vpn.models import Instance, ListenerProof, Peer, Tick
-from vpn.needs import reachable
+from vpn.models import Instance, ListenerProof, Peer, Server, Tick
+from vpn.needs import Code, needs_of, reachable
 from vpn.observed import record_observation
 
 pytestmark = pytest.mark.django_db
@@ -32,13 +32,13 @@ class Driver:
     """Finds what it is told to find."""
 
     def __init__(self) -> None:
-        self.finds, self.asked = OPEN, list[Knock]()
+        self.finds, self.over_ipv6, self.asked = OPEN, OPEN, list[Knock]()
 
     def knock(self, knocks: Sequence[Knock], timeout: float) -> list[dict[str, Found]]:
         """The same for every listener."""
         self.asked += knocks
         listeners = ("wireguard", "openvpn_udp", "openvpn_tcp")
-        return [dict.fromkeys(listeners, self.finds) for _ in knocks]
+        return [dict.fromkeys(listeners, self.over_ipv6 if ":" in one.address else self.finds) for one in knocks]
 
 
 @pytest.fixture
@@ -192,3 +192,35 @@ def test_keys_that_cannot_be_opened_keep_no_other_hub_from_its_turn(
     Instance.objects.filter(pk=broken.pk).update(probe_private_key_sealed="1:nonsense")
     knock(instance)
     assert len(driver.asked) == 1
+
+
+def test_an_address_that_is_not_the_first_has_a_need_of_its_own(instance: Instance, driver: Driver) -> None:
+    Server.objects.update(address_v6="2001:db8::1")
+    driver.over_ipv6 = WALL
+    assert states(instance, OPEN, OPEN, driver=driver) == ["proven", "proven"]
+    (need,) = needs_of(Instance.objects.select_related("server").get(pk=instance.pk))
+    assert need.code == Code.ADDRESS_UNREACHABLE
+    assert "2001:db8::1" in need.title
+    assert not need.chip, "most devices take the other address"
+    driver.over_ipv6 = OPEN
+    states(instance, OPEN, driver=driver)
+    assert needs_of(Instance.objects.select_related("server").get(pk=instance.pk)) == []
+
+
+def test_a_device_over_ipv6_proves_nothing_of_ipv4(instance: Instance, member: Membership, driver: Driver) -> None:
+    Server.objects.update(address_v6="2001:db8::1")
+    driver.over_ipv6 = WALL
+    peer = make_client_peer(instance, member)
+    settle(instance)
+    assert states(instance, WALL, driver=driver) == ["unreachable"]
+    shakes_hands(peer, endpoint="[2001:db8::9]:4000")
+    assert reachable(instance)["wireguard"] == "unreachable"
+    proofs = ListenerProof.objects.filter(instance=instance, listener="wireguard")
+    assert dict(proofs.values_list("address", "state")) == {"203.0.113.1": "unreachable", "2001:db8::1": "proven"}
+
+
+def test_what_was_known_of_another_address_goes(instance: Instance, driver: Driver) -> None:
+    states(instance, OPEN, driver=driver)
+    Server.objects.update(address="198.51.100.7")
+    states(instance, OPEN, driver=driver)
+    assert set(ListenerProof.objects.values_list("address", flat=True)) == {"198.51.100.7"}

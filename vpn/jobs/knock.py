@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db.models import F, Q
 from django.utils import timezone
@@ -18,7 +19,7 @@ from vpn.actions.tick import begin_tick
 from vpn.addressing import HUB_HOST, probe_host
 from vpn.choices import InstanceState
 from vpn.desired.header import resolver_of
-from vpn.drivers.base import Knock, Unreachable
+from vpn.drivers.base import Found, Knock, Unreachable
 from vpn.drivers.registry import driver_for
 from vpn.models import Instance
 from vpn.models.peer import with_compat
@@ -31,7 +32,7 @@ _EVERY = timedelta(seconds=20)
 _AGAIN = timedelta(seconds=5)
 _TIMEOUT = 2.5
 # As many as are knocked on within a job's time even where none answers.
-_MOST_AT_ONCE = 50
+_MOST_AT_ONCE = 40
 
 
 def knock_all() -> None:
@@ -58,16 +59,23 @@ def knock_all() -> None:
 def _knock(driver: str, instances: Sequence[Instance], now: datetime) -> None:
     compat = with_compat(instance.pk for instance in instances)
     # A listener that the hub is only told of does not answer yet.
-    knocks = [knock_of(one, _address(one), has_compat=one.is_settled and one.pk in compat) for one in instances]
+    asked = [
+        (one, address, knock_of(one, address, has_compat=one.is_settled and one.pk in compat))
+        for one in instances
+        for address in _addresses(one)
+    ]
     try:
-        found = driver_for(driver).knock(knocks, _TIMEOUT)
+        found = driver_for(driver).knock([knock for _, _, knock in asked], _TIMEOUT)
     except Unreachable as error:
         logger.warning("Knocking failed: %s", error)
         return
-    for instance, by_listener in zip(instances, found, strict=True):
+    by_instance: dict[UUID, dict[str, dict[str, Found]]] = defaultdict(dict)
+    for (instance, address, _), by_listener in zip(asked, found, strict=True):
+        by_instance[instance.pk][address] = by_listener
+    for pk, by_address in by_instance.items():
         try:
-            if record_knock(instance.pk, by_listener):
-                Instance.objects.filter(pk=instance.pk).update(knocked_at=now - _EVERY + _AGAIN)
+            if record_knock(pk, by_address):
+                Instance.objects.filter(pk=pk).update(knocked_at=now - _EVERY + _AGAIN)
         except Instance.DoesNotExist:
             continue
 
@@ -118,6 +126,5 @@ def _give_probe(instance: Instance) -> None:
         logger.info("Instance %s takes no probe now", instance.pk)
 
 
-def _address(instance: Instance) -> str:
-    assert instance.server is not None  # noqa: S101 - looked at before
-    return instance.server.addresses[0]
+def _addresses(instance: Instance) -> tuple[str, ...]:
+    return instance.server.addresses if instance.server is not None else ()

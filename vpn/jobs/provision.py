@@ -163,7 +163,7 @@ def _prove(pk: UUID, token: UUID) -> str:
     spoken = _spoken(instance, addresses[0])
     if first.cause == ProofCause.SILENT or first.reason:
         raise StepFailed(f"{spoken} is not proven: {first.reason}")
-    record_knock(pk, found[0])
+    record_knock(pk, dict(zip(addresses, found, strict=True)))
     message = f"A handshake, a ping and a question for its name through {spoken} were answered{_WHENCE[first.cause]}."
     for address, others in zip(addresses[1:], found[1:], strict=True):
         message += _of_another(_spoken(instance, address), others[Listener.WIREGUARD])

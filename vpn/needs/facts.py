@@ -32,6 +32,8 @@ class Facts:
     """What rows beside the instance's own say of one hub."""
 
     failing: list[ListenerProof] = field(default_factory=list)
+    # Those that devices cannot reach at an address that is not the first.
+    failing_elsewhere: list[ListenerProof] = field(default_factory=list)
     proven: int = 0
     silent_sites: list[SilentSite] = field(default_factory=list)
     # How many delivered profiles point to each address that is not the hub's any more.
@@ -68,7 +70,10 @@ def facts_of(instances: Sequence[Instance]) -> dict[UUID, Facts]:
 
 def _add_proofs(facts: dict[UUID, Facts], ready: Collection[UUID]) -> None:
     for proof in ListenerProof.objects.filter(instance__in=ready):
-        if proof.state == Reachability.PROVEN:
+        if not proof.is_first:
+            if proof.state == Reachability.UNREACHABLE:
+                facts[proof.instance_id].failing_elsewhere.append(proof)
+        elif proof.state == Reachability.PROVEN:
             facts[proof.instance_id].proven += 1
         else:
             facts[proof.instance_id].failing.append(proof)

@@ -84,3 +84,5 @@ def _of_listeners(instance: Instance, facts: Facts) -> Iterator[Need]:
         yield words.unreachable(instance, unreachable, is_partial=facts.proven > 0)
     if unproven:
         yield words.unproven(instance, unproven, is_partial=facts.proven > 0)
+    if facts.failing_elsewhere:
+        yield words.address_unreachable(instance, facts.failing_elsewhere)

@@ -21,6 +21,7 @@ class Code(models.TextChoices):
     HUB_SILENT = "hub-silent"
     HUB_UNREACHABLE = "hub-unreachable"
     HUB_UNPROVEN = "hub-unproven"
+    ADDRESS_UNREACHABLE = "address-unreachable"
     RESOLVER_SILENT = "resolver-silent"
     SITE_SILENT = "site-silent"
     ADDRESS_CHANGED = "address-changed"

@@ -17,6 +17,6 @@ def reachable(instance: Instance) -> dict[str, str | None]:
 def reachable_of_all(instances: Collection[UUID]) -> dict[UUID, dict[str, str | None]]:
     """`reachable` of many instances; one query."""
     found: dict[UUID, dict[str, str | None]] = {pk: dict.fromkeys(Listener.values) for pk in instances}
-    for proof in ListenerProof.objects.filter(instance__in=instances):
+    for proof in ListenerProof.objects.filter(instance__in=instances, is_first=True):
         found[proof.instance_id][proof.listener] = proof.state
     return found

@@ -98,19 +98,7 @@ def hub_silent(instance: Instance) -> Need:
 
 def unreachable(instance: Instance, proofs: Sequence[ListenerProof], *, is_partial: bool) -> Need:
     """Devices cannot reach listeners of the hub."""
-    ports, address = ports_of(instance, proofs), address_of(instance)
-    if any(proof.cause == ProofCause.FIREWALL for proof in proofs):
-        message = (
-            f"{ports} at {address} answer{_s(proofs)} on the server itself, but not to packets that come in from "
-            "outside. Most likely a firewall on the server drops them."
-        )
-        step = (
-            f"Open {ports} in the server's firewall, or {ALL_PORTS}, for all hubs. The portal knocks again every half "
-            "minute."
-        )
-    else:
-        message = f"{ports} at {address} do{'es' if len(proofs) == 1 else ''} not answer, not even on the server."
-        step = "Look at the server: does the hub run there? The portal knocks again every half minute."
+    message, step = _why_unreachable(instance, proofs, address_of(instance))
     return Need(
         Code.HUB_UNREACHABLE,
         "Devices cannot reach part of the hub" if is_partial else "Devices cannot reach the hub",
@@ -119,6 +107,27 @@ def unreachable(instance: Instance, proofs: Sequence[ListenerProof], *, is_parti
         chip="Partly unreachable" if is_partial else "Unreachable",
         since=_since(proofs),
     )
+
+
+def address_unreachable(instance: Instance, proofs: Sequence[ListenerProof]) -> Need:
+    """Devices cannot reach listeners of the hub at an address that is not the first, such as the IPv6 one."""
+    address = proofs[0].address
+    message, step = _why_unreachable(instance, proofs, address)
+    title = f"Devices cannot reach the hub at {address}"
+    return Need(Code.ADDRESS_UNREACHABLE, title, message, step, tone="waiting", since=_since(proofs))
+
+
+def _why_unreachable(instance: Instance, proofs: Sequence[ListenerProof], address: str) -> tuple[str, str]:
+    """The cause in words, and what to do."""
+    ports = ports_of(instance, proofs)
+    if not any(proof.cause == ProofCause.FIREWALL for proof in proofs):
+        return (
+            f"{ports} at {address} do{'es' if len(proofs) == 1 else ''} not answer, not even on the server.",
+            "Look at the server: does the hub run there? The portal knocks twice a minute.",
+        )
+    message = f"{ports} at {address} answer{_s(proofs)} on the server itself, but not to packets from outside."
+    step = f"Open {ports} in the server's firewall, or {ALL_PORTS}, for all hubs."
+    return f"{message} Most likely a firewall on the server drops them.", f"{step} The portal knocks twice a minute."
 
 
 def unproven(instance: Instance, proofs: Sequence[ListenerProof], *, is_partial: bool) -> Need:
