@@ -71,3 +71,13 @@ def test_nonsense_is_refused(change: dict[str, Any]) -> None:
 def test_anything_at_all_is_refused(value: object) -> None:
     with pytest.raises(ReportInvalidError):
         parse_report(value)
+
+
+def test_an_older_agent_says_nothing_of_what_was_pushed() -> None:
+    document = REPORT.document()
+    session = {name: value for name, value in SESSION.items() if name != "push_outdated"}
+    for given_session, outdated in ((session, False), ({**session, "push_outdated": True}, True)):
+        reported = parse_report({**document, "sessions": {made.peer_id(1): given_session}})
+        assert reported.sessions is not None
+        assert reported.sessions[made.peer_id(1)].push_outdated is outdated
+        assert parse_report(reported.document()) == reported

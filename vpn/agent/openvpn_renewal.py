@@ -105,6 +105,7 @@ class Renewal:
         if is_complete and not left and not 0 <= time.time() - noted < _SETTLED_AFTER:
             with host_lock(self.host.state.directory):
                 forget_change(layout, noted)
+            self._ended = {key: ended for key, ended in self._ended.items() if key[0] != hub}
 
     def _is_quiet(self, hub: str, noted: float) -> bool:
         """Has nothing changed for a while, or does that take too long?"""
