@@ -75,6 +75,19 @@ class VersionField(forms.CharField):
         super().__init__(required=False, **given)
 
 
+class ShownSubnetsForm(forms.Form):
+    """A form with `subnets` that carries those it was shown with, so that who leaves them alone does not undo what
+    somebody else changed meanwhile, on the site's page or on its peer's."""
+
+    subnets_shown = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    @property
+    def leaves_subnets(self) -> bool:
+        """Are the subnets as they were shown? False for a program's form, which does not say what it was shown."""
+        shown = self.data.get("subnets_shown") if self.is_bound else None
+        return shown is not None and set(listed(shown)) == set(self.cleaned_data.get("subnets", ()))
+
+
 class TrueFalseField(forms.TypedChoiceField):
     """A choice between two ways, each with its own words; the values are `true` and `false`."""
 

@@ -21,6 +21,7 @@ from vpn.forms.fields import (
     MomentField,
     NetworksField,
     ProtocolField,
+    ShownSubnetsForm,
     TrueFalseField,
     VersionField,
     ZoneField,
@@ -187,7 +188,7 @@ class ClientPeerForm(ClientFields):
         return any(self[name].value() or self[name].errors for name in ("expires_at", "public_key"))
 
 
-class SubnetFields(ProtocolFields):
+class SubnetFields(ProtocolFields, ShownSubnetsForm):
     """What a site advertises, and over which protocol."""
 
     subnets = NetworksField(
@@ -282,7 +283,7 @@ class SitePeerForm(SubnetFields):
 def edit_form(peer: Peer, data: Any = None) -> forms.Form:
     """The form that edits a peer, filled in from it."""
     if peer.is_site:
-        initial = _of(peer, "protocol", "subnets")
+        initial = _of(peer, "protocol", "subnets") | {"subnets_shown": " ".join(peer.subnets)}
         return SubnetFields(data, initial=initial, site=peer.site, advertised=peer.subnets)
     return ClientFields(data, initial=_of(peer, "protocol", "device", "route_all", "expires_at"))
 

@@ -8,7 +8,7 @@ from django import forms
 
 from vpn.choices import Platform
 from vpn.constants import SUBNET_NESTED
-from vpn.forms.fields import ConfirmationField, NetworksField, VersionField
+from vpn.forms.fields import ConfirmationField, NetworksField, ShownSubnetsForm, VersionField
 from vpn.models import Site
 from vpn.platforms import version_fault
 from vpn.validators import validate_label_text
@@ -16,7 +16,7 @@ from vpn.validators import validate_label_text
 FIELDS = ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets")
 
 
-class SiteForm(forms.Form):
+class SiteForm(ShownSubnetsForm):
     """A branch with its router."""
 
     name = forms.CharField(
@@ -63,4 +63,5 @@ class SiteForm(forms.Form):
 
 def site_form(site: Site, data: Any = None) -> SiteForm:
     """The form that edits a site, filled in from it."""
-    return SiteForm(data, initial={name: getattr(site, name) for name in FIELDS})
+    shown = " ".join(site.subnets)
+    return SiteForm(data, initial={"subnets_shown": shown, **{name: getattr(site, name) for name in FIELDS}})

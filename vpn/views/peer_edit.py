@@ -20,7 +20,7 @@ from vpn.access import get_peer
 from vpn.actions.peer import update_peer
 from vpn.actions.peer_input import PeerChanges
 from vpn.actions.site_subnets import follows
-from vpn.forms.peer import edit_form
+from vpn.forms.peer import SubnetFields, edit_form
 from vpn.models import Peer
 from vpn.views.name_notes import noting_names
 from vpn.views.peer_new import warn_about_subnets
@@ -78,15 +78,16 @@ def _save(peer: Peer, form: forms.Form) -> Peer | None:
 
 def _change(peer: Peer, form: forms.Form) -> Peer:
     changes = PeerChanges()
-    for field in form.changed_data:
+    for field in PeerChanges.__annotations__.keys() & set(form.changed_data):
         if field != "expires_at" or not _is_shown(form.cleaned_data[field], peer.expires_at):
             changes[field] = form.cleaned_data[field]  # type: ignore[literal-required]
-    if not changes:
-        return peer
-    if peer.is_site:
+    if isinstance(form, SubnetFields) and form.leaves_subnets:
+        changes.pop("subnets", None)
+        changes.pop("confirm_broad_routes", None)
+    elif changes and peer.is_site:
         changes["subnets"] = form.cleaned_data["subnets"]
         changes["confirm_broad_routes"] = form.cleaned_data["confirm_broad_routes"]
-    return update_peer(peer, **changes)
+    return update_peer(peer, **changes) if changes else peer
 
 
 def _is_shown(value: datetime | None, stored: datetime | None) -> bool:

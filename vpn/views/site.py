@@ -140,7 +140,10 @@ def _create(member: Membership, form: SiteForm) -> Site | None:
 
 
 def _change(found: Site, form: SiteForm) -> Site:
-    return update_site(found, **form.cleaned_data)
+    changes = {field: value for field, value in form.cleaned_data.items() if field != "subnets_shown"}
+    if form.leaves_subnets:
+        del changes["subnets"]
+    return update_site(found, **changes)
 
 
 def _update(found: Site, form: SiteForm) -> bool:

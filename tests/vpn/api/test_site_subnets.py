@@ -12,6 +12,7 @@ from django.test import Client
 
 from portal.models import Organization
 from tests import factories
+from tests.visitor import forms_in
 from tests.vpn.api.caller import Caller, refused, told
 from vpn.actions.profile import deliver_profile
 from vpn.desired import compile_spec
@@ -271,3 +272,21 @@ def test_a_new_sites_page_leads_on(admin_browser: Client, hubs: tuple[Instance, 
         assert f'href="/instances/{hub.pk}/peers/new-site/?site_id={site.pk}"' in text
     form = admin_browser.get(f"/instances/{hubs[0].pk}/peers/new-site/?site_id={site.pk}").content.decode()
     assert f"{A}</textarea>" in form
+
+
+@pytest.mark.parametrize("page", ["site", "peer"])
+def test_a_form_that_leaves_the_subnets_alone_undoes_nobodys_change(
+    api: Caller, admin_browser: Client, berlin: Site, both: tuple[Peer, Peer], page: str
+) -> None:
+    first, second = both
+    url = f"/sites/{berlin.pk}/" if page == "site" else f"/peers/{first.pk}/edit/"
+    fields = forms_in(admin_browser.get(url).content.decode())[0].fields
+    told(api.put(path_of(second), {"subnets": [A, C]}), 200)
+    mine = {"place": "Kreuzberg"} if page == "site" else {"protocol": "openvpn"}
+    assert admin_browser.post(url, {**fields, **mine}).status_code == 302
+    assert shown(api, berlin) == [[A, C]] * 4
+    assert Site.objects.get(pk=berlin.pk).place == mine.get("place", "")
+    assert Peer.objects.get(pk=first.pk).protocol == mine.get("protocol", "wireguard")
+    # Who does change them says what they are to be.
+    assert admin_browser.post(url, {**fields, "subnets": f"{A} {B} {D}"}).status_code == 302
+    assert shown(api, berlin) == [[A, B, D]] * 4
