@@ -228,7 +228,7 @@ def test_peers_are_told_of_the_others_networks() -> None:
         '- push "dhcp-option DOMAIN-SEARCH corp.example"',
     ]
     assert GOOD[f"ccd/{made.peer_id(1)}"].splitlines() == [
-        "# split",
+        "# split metric",
         "# 100.64.0.3/32",
         "# fd12:3456:789a::3/128",
         "# 10.1.0.0/24",
@@ -258,9 +258,9 @@ def test_devices_are_told_of_the_resolver_and_routers_are_not() -> None:
         whole["peers"][made.peer_id(1)] = {**made.openvpn_peer(1), **changes}
         return written(parse_spec(whole))[f"ccd/{made.peer_id(1)}"].splitlines()[0]
 
-    assert told() == "# split dns"
+    assert told() == "# split dns metric"
     assert told(route_all=True) == "# all dns"
-    assert told(routes=["10.1.0.0/24"]) == "# split"
+    assert told(routes=["10.1.0.0/24"]) == "# split metric"
     assert told(compat=True) == "# split"
 
 

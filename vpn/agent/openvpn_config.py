@@ -9,6 +9,7 @@
                                      digest of what it was pushed
     pushed_split pushed_all          what peers are told when they connect, and whose own it is: networks, or all
     pushed_dns                       what devices are told beside that: the resolver, and the domains that are searched
+    pushed_metric                    how far behind their own networks clients put the routes that they are told
     push_changed                     when one of these changed, until every session has it (see openvpn_push)
 
 What peers are told is the same for all of them, but for their own networks: kept in one place, a new site changes one
@@ -68,6 +69,9 @@ _OFTEN: Final = _Pace(ping=2, restart=6, forgotten=30)
 # Each packet wakes a phone's radio. One that is lost must not end the session. Over TCP, and at a restart in good
 # order, a device hears of it at once all the same.
 _SELDOM: Final = _Pace(ping=25, restart=55, forgotten=90)
+
+_FIRST_METRIC: Final = 10_000
+_METRICS: Final = 50_000
 
 SCRIPTS: Final = ("up", "connect", "disconnect")
 PUSHED: Final = frozenset({"pushed_split", "pushed_all", "pushed_dns"})
@@ -144,7 +148,12 @@ def contents(layout: Layout, names: Names, spec: HubSpec, openvpn: OpenVPN, dual
 
 def pushed(spec: HubSpec) -> dict[str, str]:
     """Return the files with what peers are told, by name."""
-    return {"pushed_split": _pushed_split(spec), "pushed_all": _pushed_all(), "pushed_dns": _pushed_dns(spec)}
+    return {
+        "pushed_split": _pushed_split(spec),
+        "pushed_all": _pushed_all(),
+        "pushed_dns": _pushed_dns(spec),
+        "pushed_metric": _pushed_metric(spec),
+    }
 
 
 def digest(directory: Path, listener: str) -> str:
@@ -297,6 +306,12 @@ def _told(spec: HubSpec, routes: Iterable[str]) -> Iterable[str]:
             yield from without_addresses(route, spec.server.addresses)
 
 
+def _pushed_metric(spec: HubSpec) -> str:
+    """Return the metric of the routes: behind those of a client's own networks, another one for each hub."""
+    number = int.from_bytes(hashlib.sha256(spec.hub.encode()).digest()[:4], "big")
+    return _ended([f'- push "route-metric {_FIRST_METRIC + number % _METRICS}"'])
+
+
 def _pushed_all() -> str:
     # The last one is for Windows, which asks over every interface at once. Other clients pass over it.
     return _ended(['- push "redirect-gateway def1 ipv6"', '- push "block-outside-dns"'])
@@ -318,7 +333,9 @@ def _kinds(peer: OpenVPNPeer) -> list[str]:
     """
     if peer.static_routes:
         return []
-    return ["all" if peer.route_all else "split", *([] if _is_router(peer) else ["dns"])]
+    told = ["all" if peer.route_all else "split", *([] if _is_router(peer) else ["dns"])]
+    # RouterOS knows no metric.
+    return told if peer.route_all or peer.compat else [*told, "metric"]
 
 
 def _is_router(peer: OpenVPNPeer) -> bool:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 from vpn.models import Peer
-from vpn.profiles.peer import Rendered, render_profile
-from vpn.profiles.router import ProfileFile
+from vpn.profiles import wireguard
+from vpn.profiles.peer import Rendered, profile_of, render_profile
+from vpn.profiles.router import ProfileFile, metric_of
 from vpn.profiles.site_files import router_profile
+
+# What `GET /client?format=` calls a device's profile for wg-quick(8) on Linux.
+WG_QUICK: Final = "wg-quick"
 
 
 def files_of(peer: Peer, family: int | None = None) -> dict[str, ProfileFile]:
@@ -20,4 +27,17 @@ def files_beside(peer: Peer, plain: Rendered, family: int | None = None) -> dict
     own = ProfileFile(plain.filename, plain.content, plain.content_type, f"Profile for {peer.get_protocol_display()}")
     # A platform's file of the same format differs in names alone, which the platform's other files rely on.
     files.setdefault(own.format, own)
+    if (linux := for_wg_quick(peer, plain, family)) is not None:
+        files[linux.format] = linux
     return files
+
+
+def for_wg_quick(peer: Peer, plain: Rendered, family: int | None = None) -> ProfileFile | None:
+    """The profile of a device for wg-quick(8) on Linux, which may be inside of one of the networks that it routes.
+
+    None for routers, which have files of their own, for other protocols, and where everything is routed.
+    """
+    if peer.is_site or peer.is_openvpn or peer.route_all:
+        return None
+    profile = replace(profile_of(peer, family=family), metric=metric_of(peer.pk.hex))
+    return ProfileFile(plain.filename, wireguard.render(profile), plain.content_type, "For wg-quick", kind=WG_QUICK)

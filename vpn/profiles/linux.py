@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vpn.constants import MAX_MTU, MIN_MTU
 from vpn.profiles import openvpn as ovpn
 from vpn.profiles import wireguard as wg
@@ -16,6 +18,7 @@ from vpn.profiles.router import (
     checked_number,
     device_of,
     interface_addresses,
+    metric_of,
     networks,
     plain_label,
     tag_of,
@@ -32,7 +35,7 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
     hold."""
     tag = tag_of(router)
     files = (
-        ProfileFile(f"{tag}.conf", wg.render(profile), wg.CONTENT_TYPE, "For wg-quick"),
+        ProfileFile(f"{tag}.conf", wg.render(replace(profile, metric=metric_of(tag))), wg.CONTENT_TYPE, "For wg-quick"),
         ProfileFile(f"{tag}.netdev", _netdev(profile, router), TEXT, "For systemd-networkd: the device"),
         ProfileFile(f"{tag}.network", _network(profile, router), TEXT, "For systemd-networkd: addresses and routes"),
         _forwarding(router),
@@ -58,7 +61,12 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
         "Changed files are not taken over by a reload (networkctl(1)): make the device anew.",
         commands=(f"networkctl delete {device_of(router)}", "systemctl restart systemd-networkd"),
     )
-    steps = [*_forwarding_steps(router), before, quick, networkd, changed]
+    shared = Step(
+        "Is this router on two hubs with the same network, or is one of the networks its own LAN? Both work: routes of "
+        "tunnels stand behind those of its own networks, and of two tunnels the one with the lower metric is taken.",
+        commands=("ip route show",),
+    )
+    steps = [*_forwarding_steps(router), before, quick, networkd, changed, shared]
     if profile.private_key is None:
         steps.insert(
             2,
@@ -167,7 +175,7 @@ def _netdev(profile: WireGuardProfile, router: SiteRouter) -> str:
 def _network(profile: WireGuardProfile, router: SiteRouter) -> str:
     everything = _takes_everything(profile)
     addresses = [("Address", str(address)) for address in interface_addresses(profile.addresses)]
-    table = [("Table", str(MARK))] if everything else []
+    table = [("Table", str(MARK))] if everything else [("Metric", str(metric_of(tag_of(router))))]
     sections = [
         _section("Match", ("Name", device_of(router))),
         _section("Network", *addresses, *(("DNS", str(server)) for server in profile.dns)),

@@ -169,6 +169,12 @@ def number_of(router: SiteRouter) -> int:
     return 100 + int.from_bytes(hashlib.sha256(tag_of(router).encode()).digest()[:4]) % 900
 
 
+def metric_of(text: str) -> int:
+    """A metric for a tunnel's routes, from 10,000 to 59,999: behind those of a machine's own networks (NetworkManager
+    gives them 100 to 800), and another one for each tunnel, so that two of them may have the same network."""
+    return 10_000 + int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) % 50_000
+
+
 def with_device(text: str, device: str) -> str:
     """An .ovpn file whose tunnel has a name of its own, so that firewalls and networks can refer to it."""
     head, _, rest = text.partition("\ndev tun\n")

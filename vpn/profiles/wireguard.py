@@ -18,6 +18,7 @@ INTERFACE_LENGTH = 15
 # Names that an interface cannot or should not have: devices and sysctl branches of Linux, device files of Windows.
 TAKEN_INTERFACES = re.compile(r"lo|all|default|(eth|wlan|docker|br)[0-9]*|con|prn|aux|nul|(com|lpt)[0-9]")
 COMMENT_LENGTH = 80
+MOST_METRIC = 65_535
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 SEARCH_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
@@ -41,6 +42,9 @@ class WireGuardProfile:
     search_domains: tuple[str, ...] = ()
     keepalive: int = PERSISTENT_KEEPALIVE
     listen_port: int | None = None
+    # For wg-quick(8) on Linux alone, as no app takes such lines: the routes come behind those of the machine's own
+    # networks, and a second tunnel may have the same ones. Where everything is routed wg-quick has a way of its own.
+    metric: int | None = None
 
 
 def render(profile: WireGuardProfile) -> str:
@@ -68,7 +72,19 @@ def _interface(profile: WireGuardProfile) -> list[str]:
         servers = _listed(profile.dns, IPv4Address, IPv6Address)
         lines.append("DNS = " + ", ".join([servers, *map(_search_domain, profile.search_domains)]))
     lines.append(f"MTU = {_number(profile.mtu, MIN_MTU, MAX_MTU)}")
+    if profile.metric is not None:
+        lines += _routes(profile.allowed_ips, _number(profile.metric, 1, MOST_METRIC))
     return lines
+
+
+def _routes(networks: Sequence[IPv4Network | IPv6Network], metric: int) -> list[str]:
+    _listed(networks, IPv4Network, IPv6Network)
+    if any(not network.prefixlen for network in networks):
+        return []
+    return [
+        "Table = off",
+        *(f"PostUp = ip -{each.version} route add {each} dev %i metric {metric}" for each in networks),
+    ]
 
 
 def _peer(profile: WireGuardProfile) -> list[str]:

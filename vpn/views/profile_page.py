@@ -15,7 +15,8 @@ from vpn.models import Peer
 from vpn.platforms import capability
 from vpn.profiles import qr
 from vpn.profiles.apps import PHONES, SYSTEMS, apps_for, systems_from
-from vpn.profiles.peer import filename_of, resolver_of
+from vpn.profiles.formats import WG_QUICK, for_wg_quick
+from vpn.profiles.peer import filename_of, render_profile, resolver_of
 from vpn.profiles.router import RouterProfile
 from vpn.profiles.routes import routed_networks, routes_sentence
 from vpn.profiles.site_files import router_profile
@@ -48,6 +49,7 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
         "profile": Download(delivery.filename, delivery.content, delivery.content_type),
         "files": _files(router),
         "steps": router.steps if router else (),
+        "linux_file": _linux_file(request, peer),
         "router_note": _router_note(peer),
         "interface": delivery.filename.rpartition(".")[0],
         "former_interface": _former_interface(peer),
@@ -70,6 +72,9 @@ def asked_file(request: HttpRequest, peer: Peer, delivery: Delivery) -> HttpResp
     name = request.POST.get("file", "")
     if not name:
         return _attachment(request, Download(delivery.filename, delivery.content, delivery.content_type))
+    linux = _linux_file(request, peer)
+    if linux is not None and linux.value == name:
+        return _attachment(request, linux)
     for file in _files(router_profile(peer, asked_family(request))):
         if file.filename == name:
             return _attachment(request, file)
@@ -98,6 +103,18 @@ def _files(router: RouterProfile | None) -> list[Download]:
         Download(file.filename, file.content, file.content_type, title=file.title, field="file", value=file.filename)
         for file in (router.files if router else ())
     ]
+
+
+@sensitive_variables()
+def _linux_file(request: HttpRequest, peer: Peer) -> Download | None:
+    """The profile for wg-quick alone, where there is one."""
+    family = asked_family(request)
+    if peer.is_site or peer.is_openvpn or peer.route_all:
+        return None
+    file = for_wg_quick(peer, render_profile(peer, family=family), family)
+    if file is None:
+        return None
+    return Download(file.filename, file.content, file.content_type, file.title, field="file", value=WG_QUICK)
 
 
 def _router_note(peer: Peer) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import pytest
@@ -143,3 +144,21 @@ def test_a_family_that_the_hub_lacks_is_named_and_leaves_the_token(api: Caller, 
         assert list(refused(Caller(token).get(f"/client?family={family}"), 422)["errors"]) == ["family"]
     assert ProfileLink.objects.filter(peer=client_peer).exists()
     assert Caller(token).get("/client?family=4").status_code == 200
+
+
+def test_a_device_has_a_file_for_wg_quick_whose_routes_have_a_metric(api: Caller, client_peer: Peer) -> None:
+    settle(client_peer.instance)
+    listed = told(api.get(f"{path_of(client_peer)}/formats"), 200)
+    assert [each["format"] for each in listed] == ["conf", "wg-quick"]
+    plain, linux = (
+        Caller(make_token(api, client_peer)).get(f"/client?format={each['format']}").content.decode() for each in listed
+    )
+    # Apps refuse such lines.
+    assert "Table" not in plain
+    assert "PostUp" not in plain
+    pool = client_peer.instance.pool_v4
+    assert re.search(
+        rf"^Table = off\nPostUp = ip -4 route add {pool} dev %i metric [1-5][0-9]{{4}}$", linux, re.MULTILINE
+    )
+    Peer.objects.filter(pk=client_peer.pk).update(route_all=True)
+    assert [each["format"] for each in told(api.get(f"{path_of(client_peer)}/formats"), 200)] == ["conf"]

@@ -20,7 +20,7 @@ from tests.vpn.profiles.router_samples import HUB_KEY, PRIVATE_KEY, ROUTER, WIRE
 from vpn import keys, pki
 from vpn.profiles import linux
 from vpn.profiles.openvpn import OpenVPNProfile
-from vpn.profiles.router import RouterProfile
+from vpn.profiles.router import RouterProfile, metric_of
 from vpn.profiles.wireguard import WireGuardProfile
 
 Sections = list[tuple[str, list[tuple[str, str]]]]
@@ -35,7 +35,7 @@ KNOWN = {
     "WireGuardPeer": ({"PublicKey", "PresharedKey", "AllowedIPs", "Endpoint", "PersistentKeepalive"}, 1),
     "Match": ({"Name"}, 1),
     "Network": ({"Address", "DNS"}, 1),
-    "Route": ({"Destination", "Table"}, 99),
+    "Route": ({"Destination", "Table", "Metric"}, 99),
     "RoutingPolicyRule": (
         {"Family", "FirewallMark", "InvertRule", "Table", "SuppressPrefixLength", "Priority"},
         2,
@@ -89,8 +89,13 @@ def test_the_files_of_wireguard() -> None:
     assert network[0] == ("Match", [("Name", DEVICE)])
     assert network[1] == ("Network", [("Address", "100.64.0.2/32"), ("Address", "fd12:3456:789a::2/128")])
     assert [entries for name, entries in network if name == "Route"] == [
-        [("Destination", str(network))] for network in WIREGUARD.allowed_ips
+        [("Destination", str(network)), ("Metric", str(metric_of(ROUTER.tag)))] for network in WIREGUARD.allowed_ips
     ]
+    quick = files()[f"{ROUTER.tag}.conf"]
+    assert "\nTable = off\n" in quick
+    for route in WIREGUARD.allowed_ips:
+        line = f"PostUp = ip -{route.version} route add {route} dev %i metric {metric_of(ROUTER.tag)}\n"
+        assert line in quick
 
 
 def test_a_default_route_does_not_take_the_tunnel_along() -> None:
@@ -254,9 +259,9 @@ def networkd(lab: Lab, node: Node, device: Sections, network: Sections) -> None:
                 assert key == "Address"
                 lab.add_address(node, value, name)
         elif section == "Route":
-            lab.run(
-                node, ["ip", "route", "add", values["Destination"], "dev", name, "table", values.get("Table", "main")]
-            )
+            metric = ["metric", values["Metric"]] if "Metric" in values else []
+            table = ["table", values.get("Table", "main"), *metric]
+            lab.run(node, ["ip", "route", "add", values["Destination"], "dev", name, *table])
         elif section == "RoutingPolicyRule":
             inverted = ["not"] if values.get("InvertRule") == "yes" else []
             mark = ["fwmark", values["FirewallMark"]] if "FirewallMark" in values else []
