@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+import requests
 
 from tests.flow.story import add_client, fetch_profile, id_in
-from tests.network.lab import Lab, Node, Site, wait_until
-from tests.running_portal import RunningPortal
+from tests.network import openvpn3, suites
+from tests.network.lab import Lab, Node, OpenVPNClient, Site, wait_until
+from tests.running_portal import ADMIN_EMAIL, RunningPortal
 from tests.visitor import Visitor
 
 pytestmark = [pytest.mark.flow, pytest.mark.network]
@@ -97,6 +99,30 @@ def test_a_connected_device_and_branch_reach_a_new_branch_untouched(
     assert "It has the networks and names of now." in admin.get(page).text
     activity = admin.get(f"/instances/{story['instance']}/activity/").text
     assert "connected and reconnect by themselves" in activity
+
+
+@pytest.mark.parametrize("version", ["2.5", "2.6", "3"])
+def test_every_openvpn_takes_the_very_text_that_is_delivered(
+    lab: Lab, portal: RunningPortal, admin: Visitor, berlin: Site, version: str
+) -> None:
+    """By GET /client and by the page's download alike, which are one text."""
+    if version == "3":
+        openvpn3.root()
+    client = OpenVPNClient(suites.root_of("bullseye", "/usr/sbin/openvpn")) if version == "2.5" else OpenVPNClient()
+    values = {"device": f"openvpn {version}", "route_all": "false", "protocol": "openvpn"}
+    peer = add_client(admin, story["instance"], **values)
+    api = f"{admin.base}/api/v1/vpn"
+    own = {"Authorization": f"Bearer {portal.manage('api_token', ADMIN_EMAIL).strip()}"}
+    made = requests.post(f"{api}/instances/{story['instance']}/peers/{peer}/token", headers=own, timeout=10).json()
+    fetched = requests.get(f"{api}/client", headers={"Authorization": f"Bearer {made['token']}"}, timeout=20)
+    assert (fetched.status_code, fetched.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
+    assert fetched.text == fetch_profile(admin, peer)
+    node = lab.add_client(f"openvpn{version.replace('.', '')}")
+    if version == "3":
+        openvpn3.up(lab, node, fetched.text)
+    else:
+        lab.openvpn_up(node, fetched.text, client=client)
+    lab.wait_ping(node, berlin.lan.v4, 20)
 
 
 def test_a_device_that_changes_its_protocol_keeps_its_address(

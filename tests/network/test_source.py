@@ -52,15 +52,20 @@ def connected(lab: Lab, hub: Hub, name: str, address: str) -> Client:
     node = lab.add_client(name)
     device = hub.add()
     hub.apply_next()
-    family = "ip6" if ":" in address else "ip"
-    rules = (
-        "table inet strict { chain input { type filter hook input priority 0; policy accept;"
-        f' iifname "eth0" meta l4proto udp {family} saddr != {address} drop; }}; }}\n'
-    )
-    lab.run(node, ["nft", "-f", "-"], stdin=rules)
+    hear_only(lab, node, address)
     lab.wg_quick_up(node, delivered(hub, device, [address]))
     lab.wait_ping(node, hub.v4)
     return Client(node, device, address)
+
+
+def hear_only(lab: Lab, node: Node, address: str) -> None:
+    """Have a node's firewall drop tunnel packets from everywhere but an address."""
+    family = "ip6" if ":" in address else "ip"
+    rules = (
+        "table inet strict { chain input { type filter hook input priority 0; policy accept;"
+        f' iifname "eth0" meta l4proto {{ tcp, udp }} {family} saddr != {address} drop; }}; }}\n'
+    )
+    lab.run(node, ["nft", "-f", "-"], stdin=rules)
 
 
 def _wait_for_reply_after(ping: Pinging, moment: float, what: str) -> None:
@@ -101,6 +106,22 @@ def test_peers_are_called_back_from_the_address_that_they_know(lab: Lab, second:
         gaps = {client.node.name: ping.stop().longest_gap for client, ping in zip(clients, pings, strict=True)}
         print(gaps)
         assert max(gaps.values()) < WITHIN, gaps
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_openvpn_answers_from_the_address_that_was_asked(lab: Lab, second: Hub, transport: str) -> None:
+    hub, node = second, lab.add_client("dora")
+    device = hub.add_openvpn((lab.add_site("bonn").lan_v4,))
+    hub.apply_next()
+    hear_only(lab, node, SECOND_V4)
+    lab.openvpn_up(node, hub.openvpn_profile(device, host=SECOND_V4), transport=transport)
+    lab.wait_ping(node, hub.v4)
+    with Watch(hub.agent):
+        ping = lab.start_ping(node, hub.v4, 0.1)
+        ping.wait_for_replies()
+        os.kill(int((lab.state / hub.hub / "openvpn" / f"{transport}.pid").read_text()), signal.SIGKILL)
+        _wait_for_reply_after(ping, time.time() + 1, "dora")
+        assert ping.stop().longest_gap < 12
 
 
 def test_the_table_goes_with_the_last_hub_and_comes_back_when_it_was_taken(lab: Lab, second: Hub) -> None:

@@ -58,7 +58,7 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
         ),
     )
     changed = Step(
-        "Changed files are not taken over by a reload (networkctl(1)): make the device anew.",
+        "Was it set up with systemd-networkd before? A reload takes no change of the device over: make it anew.",
         commands=(f"networkctl delete {device_of(router)}", "systemctl restart systemd-networkd"),
     )
     shared = Step(

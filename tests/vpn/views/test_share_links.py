@@ -14,7 +14,7 @@ from django.utils import timezone
 from portal.models import Membership
 from tests.factories import make_client_peer, make_site_peer, settle
 from vpn.actions.peer import create_client_peer
-from vpn.models import Instance, Peer, ProfileLink, Site
+from vpn.models import Instance, Peer, ProfileLink, Server, Site
 from vpn.profiles.peer import render_profile
 
 CLIENT = "/api/v1/vpn/client"
@@ -252,3 +252,16 @@ def test_members_share_their_own_and_nobody_elses(
     assert auditor_browser.post(f"/peers/{other.pk}/link/").status_code == 403
     assert stranger_browser.post(f"/peers/{other.pk}/link/").status_code == 404
     assert ProfileLink.objects.count() == 1
+
+
+def test_the_browser_that_opened_a_link_may_choose_the_family(admin_browser: Client, on_hub: Peer) -> None:
+    Server.objects.update(address="203.0.113.1", address_v6="2001:db8::1")
+    path, phone = path_of(admin_browser, on_hub), Client()
+    page = phone.post(path).content.decode()
+    assert "Use IPv6" in page
+    assert "Endpoint = 203.0.113.1:" in page
+    page = phone.post(path, {"family": "6"}).content.decode()
+    assert "Endpoint = [2001:db8::1]:" in page
+    file = phone.post(path, {"family": "6", "download": "1"})
+    assert file["Content-Type"] == "application/octet-stream"
+    assert "Endpoint = [2001:db8::1]:" in file.content.decode()
