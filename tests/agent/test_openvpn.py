@@ -247,7 +247,7 @@ def test_devices_are_seldom_woken_and_routers_notice_soon() -> None:
         whole["peers"][made.peer_id(1)] = {**made.openvpn_peer(1), **changes}
         return written(parse_spec(whole))[f"ccd/{made.peer_id(1)}"].splitlines()[-4:]
 
-    assert paced() == ["ping 25", "ping-restart 90", 'push "ping 25"', 'push "ping-restart 55"']
+    assert paced() == ["ping 25", "ping-restart 60", 'push "ping 25"', 'push "ping-restart 55"']
     assert paced(route_all=True) == paced()
     assert paced(routes=["10.1.0.0/24"]) == paced(compat=True) == OFTEN
 

@@ -181,9 +181,10 @@ def test_a_killed_listener_comes_back_with_its_clients(
 
 
 def test_all_is_restored_after_a_reboot(lab: Lab, hub: Hub) -> None:
-    alice, berlin = lab.add_client("alice"), lab.add_site("berlin")
+    bonn, berlin = lab.add_site("bonn"), lab.add_site("berlin")
+    alice = bonn.router
     hub.connect_openvpn(berlin.router, subnets=(berlin.lan_v4, berlin.lan_v6))
-    hub.connect_openvpn(alice)
+    hub.connect_openvpn(alice, subnets=(bonn.lan_v4, bonn.lan_v6))
     extra = hub.add_openvpn()
     del hub.devices[extra.peer_id]
     hub.send(hub.delta(upsert=[extra]))
@@ -225,8 +226,9 @@ def test_apply_again_repairs(drift: tuple[Lab, Hub, Node, OpenVPNDevice], damage
 @pytest.fixture(scope="module")
 def drift(world: tuple[Lab, Hub]) -> tuple[Lab, Hub, Node, OpenVPNDevice]:
     lab, hub = world
-    alice = lab.add_client("alice")
-    return lab, hub, alice, hub.connect_openvpn(alice)
+    # A router, which notices within seconds that its listener was started anew without a word.
+    alice = lab.add_site("alice")
+    return lab, hub, alice.router, hub.connect_openvpn(alice.router, subnets=(alice.lan_v4, alice.lan_v6))
 
 
 def test_a_peer_more_is_a_small_change_for_others_unnoticed(lab: Lab, hub: Hub) -> None:

@@ -68,7 +68,7 @@ class _Pace:
 _OFTEN: Final = _Pace(ping=2, restart=6, forgotten=30)
 # Each packet wakes a phone's radio. One that is lost must not end the session. Over TCP, and at a restart in good
 # order, a device hears of it at once all the same.
-_SELDOM: Final = _Pace(ping=25, restart=55, forgotten=90)
+_SELDOM: Final = _Pace(ping=25, restart=55, forgotten=60)
 
 _FIRST_METRIC: Final = 10_000
 _METRICS: Final = 50_000
