@@ -107,6 +107,7 @@ class ProofCause(models.TextChoices):
     FIREWALL = "firewall", "It answers on the server itself alone: a firewall drops what comes from outside"
     NAT = "nat", "The address is not the server's: a router in front of it translates addresses"
     SILENT = "silent", "It does not answer on the server itself"
+    WAITING = "waiting", "It was not knocked on yet at this address"
     NO_RIGHT = "no-right", "The portal may not knock from outside of the server"
 
 

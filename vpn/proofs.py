@@ -39,9 +39,9 @@ def record_knock(instance_id: UUID, found: Mapping[str, Mapping[str, Finding]]) 
     firewall may let in what it drops here.
     """
     findings = {(listener, address): one for address, by in found.items() for listener, one in by.items()}
-    if _is_known(instance_id, findings):
-        return False
     first = next(iter(found), "")
+    if _is_known(instance_id, findings, first):
+        return False
     now, waits = timezone.now(), False
     with transaction.atomic():
         Instance.objects.select_for_update(of=("self",)).get(pk=instance_id)
@@ -49,12 +49,13 @@ def record_knock(instance_id: UUID, found: Mapping[str, Mapping[str, Finding]]) 
         known = {(proof.listener, proof.address): proof for proof in rows}
         for (listener, address), finding in findings.items():
             proof = known.get((listener, address)) or ListenerProof(
-                instance_id=instance_id, listener=listener, address=address, is_first=address == first
+                instance_id=instance_id, listener=listener, address=address
             )
-            before = (proof.state, proof.cause, proof.failing_since)
+            before = (proof.state, proof.cause, proof.failing_since, proof.is_first)
             waits |= _judge(proof, finding, now)
+            proof.is_first = address == first
             # A new row has no state yet, and so always differs.
-            if (proof.state, proof.cause, proof.failing_since) != before:
+            if (proof.state, proof.cause, proof.failing_since, proof.is_first) != before:
                 proof.save()
         gone = [proof.pk for key, proof in known.items() if key not in findings]
         if gone:
@@ -62,7 +63,7 @@ def record_knock(instance_id: UUID, found: Mapping[str, Mapping[str, Finding]]) 
     return waits
 
 
-def _is_known(instance_id: UUID, findings: Mapping[tuple[str, str], Finding]) -> bool:
+def _is_known(instance_id: UUID, findings: Mapping[tuple[str, str], Finding], first: str) -> bool:
     """Is all of it proven, as it was before? Then nothing is locked and nothing written."""
     if not all(finding.state == Reachability.PROVEN for finding in findings.values()):
         return False
@@ -70,7 +71,9 @@ def _is_known(instance_id: UUID, findings: Mapping[tuple[str, str], Finding]) ->
     calm = {
         (proof.listener, proof.address)
         for proof in rows
-        if proof.state == Reachability.PROVEN and proof.failing_since is None
+        if proof.state == Reachability.PROVEN
+        and proof.failing_since is None
+        and proof.is_first == (proof.address == first)
     }
     return calm == set(findings) and len(rows) == len(calm)
 
@@ -110,5 +113,6 @@ def record_devices(instance_id: UUID, arrived: Collection[Coming], heard: Collec
 
 def forget_proofs(instance_id: UUID) -> None:
     """Forget what was proven, as for an address that the hub has left; the next knock finds out anew."""
-    ListenerProof.objects.filter(instance=instance_id).delete()
+    unknown = {"state": Reachability.UNPROVEN, "cause": ProofCause.WAITING, "failing_since": None, "arrived_at": None}
+    ListenerProof.objects.filter(instance=instance_id).update(**unknown)
     Instance.objects.filter(pk=instance_id).update(knocked_at=None)

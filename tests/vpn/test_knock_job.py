@@ -14,7 +14,7 @@ from django.utils import timezone
 from portal.models import Membership, Organization
 from tests.factories import make_client_peer, make_instance, settle
 from vpn.agent.report import HubReport, PeerReport, SessionReport
-from vpn.choices import Protocol
+from vpn.choices import InstanceState, Protocol
 from vpn.drivers.base import Found, Knock
 from vpn.jobs.knock import knock_all
 from vpn.models import Instance, ListenerProof, Peer, Server, Tick
@@ -224,3 +224,19 @@ def test_what_was_known_of_another_address_goes(instance: Instance, driver: Driv
     Server.objects.update(address="198.51.100.7")
     states(instance, OPEN, driver=driver)
     assert set(ListenerProof.objects.values_list("address", flat=True)) == {"198.51.100.7"}
+
+
+def test_which_address_comes_first_may_change(instance: Instance, driver: Driver) -> None:
+    Server.objects.update(address=None, address_v6="2001:db8::1")
+    driver.over_ipv6 = NAT
+    assert states(instance, OPEN, driver=driver) == ["unproven"]
+    Server.objects.update(address="203.0.113.1")
+    driver.over_ipv6 = OPEN
+    assert states(instance, WALL, driver=driver) == ["unreachable"]
+    assert states(instance, OPEN, OPEN, driver=driver) == ["proven", "proven"]
+
+
+def test_nothing_is_said_of_a_hub_that_is_lost(instance: Instance, driver: Driver) -> None:
+    states(instance, OPEN, driver=driver)
+    Instance.objects.filter(pk=instance.pk).update(state=InstanceState.LOST)
+    assert set(reachable(instance).values()) == {None}

@@ -12,10 +12,12 @@ from portal.models import Membership, Organization
 from tests.factories import make_client_peer, make_instance, make_region, settle
 from vpn.actions.profile import deliver_profile
 from vpn.desired import compile_change
+from vpn.drivers.base import Found
 from vpn.jobs import apply
 from vpn.jobs.mail import mail_plan
 from vpn.models import ChangePlan, Instance, ListenerProof, Server
 from vpn.needs import Code, needs_of
+from vpn.proofs import record_knock
 
 pytestmark = pytest.mark.django_db
 
@@ -61,7 +63,8 @@ def test_another_address_is_an_operation_with_a_meaning(
     prepare(settings, NEW)
     instance.refresh_from_db()
     assert not instance.is_settled
-    assert not ListenerProof.objects.exists(), "what was proven of the former address says nothing of this one"
+    (proof,) = ListenerProof.objects.all()
+    assert (proof.state, proof.cause) == ("unproven", "waiting"), "the former address says nothing of this one"
     operation = apply._operation(instance.pk, compile_change(instance.pk))
     assert operation.summary == f"The hub's address changed from {OLD} to {NEW}"
     page = admin_browser.get(f"/instances/{instance.pk}/activity/").content.decode()
@@ -93,4 +96,7 @@ def test_a_profile_fetched_anew_ends_it(instance: Instance, settings: Settings) 
     settle(instance)
     for peer in instance.peers.all():
         deliver_profile(peer)
+    instance.refresh_from_db()
+    assert [need.code for need in needs_of(instance)] == [Code.HUB_UNPROVEN], "not knocked on at the new address yet"
+    record_knock(instance.pk, {NEW: {"wireguard": Found("proven")}})
     assert needs_of(instance) == []

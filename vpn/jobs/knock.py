@@ -41,7 +41,7 @@ def knock_all() -> None:
         return
     now = timezone.now()
     due = Q(knocked_at=None) | Q(knocked_at__lt=now - _EVERY)
-    running = Instance.objects.filter(due, state=InstanceState.READY, configured=True, server__address__isnull=False)
+    running = Instance.objects.filter(due, state=InstanceState.READY, configured=True, server__isnull=False)
     turns = running.select_related("region", "server").order_by(F("knocked_at").asc(nulls_first=True))
     by_driver: dict[str, list[Instance]] = defaultdict(list)
     waiting = list(turns[:_MOST_AT_ONCE])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from vpn.choices import Listener
+from vpn.choices import InstanceState, Listener
 from vpn.models import Instance, ListenerProof
 
 
@@ -17,6 +17,8 @@ def reachable(instance: Instance) -> dict[str, str | None]:
 def reachable_of_all(instances: Collection[UUID]) -> dict[UUID, dict[str, str | None]]:
     """`reachable` of many instances; one query."""
     found: dict[UUID, dict[str, str | None]] = {pk: dict.fromkeys(Listener.values) for pk in instances}
-    for proof in ListenerProof.objects.filter(instance__in=instances, is_first=True):
+    # Of a hub that is lost or being created nothing is known, whatever was before.
+    proofs = ListenerProof.objects.filter(instance__in=instances, is_first=True, instance__state=InstanceState.READY)
+    for proof in proofs:
         found[proof.instance_id][proof.listener] = proof.state
     return found

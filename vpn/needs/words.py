@@ -141,6 +141,9 @@ def unproven(instance: Instance, proofs: Sequence[ListenerProof], *, is_partial:
         )
         step = f"Let the router forward {ports} to the server, or {ALL_PORTS}, for all hubs. Then prove it with a "
         step += "device: the first one that connects does."
+    elif any(proof.cause == ProofCause.WAITING for proof in proofs):
+        message = f"The hub's address is {address} now, and was not knocked on there yet."
+        step = "The portal does so by itself, twice a minute."
     else:
         message = f"The hub runs, but the portal may not knock on {ports} from outside of the server."
         step = f"Let {ports} in, or {ALL_PORTS}, for all hubs. Then prove it with a device: the first one that "
