@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TypedDict
+from unicodedata import normalize
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
@@ -127,6 +128,11 @@ def client_faults(device: str, expires_at: datetime | None, public_key: str) -> 
     return errors
 
 
+def _folded(name: str) -> str:
+    """The name as people read it: in one kind of letters, however they were typed (Unicode, normal form KC)."""
+    return normalize("NFKC", name).casefold()
+
+
 def refuse_taken_name(peer: Peer, instance: Instance, device: str, former: str = "") -> None:
     """Raise Conflict where another device of the peer's member on this instance has the name, in any capitals.
 
@@ -137,7 +143,7 @@ def refuse_taken_name(peer: Peer, instance: Instance, device: str, former: str =
         return
     others = instance.peers.filter(member=peer.member).exclude(pk=peer.pk)
     # Compared here: SQLite folds the capitals of ASCII alone.
-    if device.casefold() in {name.casefold() for name in others.values_list("device", flat=True)}:
+    if _folded(device) in map(_folded, others.values_list("device", flat=True)):
         raise Conflict(
             f"{peer.member.label} has a device called “{device}” on this instance already.",
             field="device",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from vpn.addressing import merged
+from vpn.addressing import contains, merged
 from vpn.choices import PeerType
 from vpn.models import Instance, Peer
 from vpn.profiles.peer import left_out, routes_of, site_subnets
+from vpn.validators import parse_network
 
 # How many sites, or of an instance's domains, a sentence names.
 _SITES_NAMED: Final = 3
@@ -55,13 +56,16 @@ def routed_networks(peer: Peer) -> list[str]:
 def _destinations(peer: Peer) -> list[str]:
     """Sites by name, or counted where they are many, then further networks, then the VPN's own devices."""
     sites = peer.instance.peers.admitted().filter(type=PeerType.SITE).exclude(pk=peer.pk).exclude(subnets=[])
-    names = list(sites.order_by("site__name").values_list("site__name", flat=True))
+    rows = list(sites.order_by("site__name").values_list("site__name", "subnets"))
+    names = [name for name, _ in rows]
+    behind = [parse_network(text) for _, subnets in rows for text in subnets]
     found = []
     if len(names) > _SITES_NAMED:
         found.append(f"your company's {'other ' if peer.is_site else ''}{len(names):,} sites")
     elif names:
         found.append(f"the site{'' if len(names) == 1 else 's'} {_listed(names)}")
-    if pushed := len(peer.instance.pushed_routes):
+    routes = [parse_network(text) for text in peer.instance.pushed_routes]
+    if pushed := sum(not any(contains(wider, route) for wider in behind) for route in routes):
         more = " more" if names else ""
         found.append(f"{pushed}{more} network{'' if pushed == 1 else 's'}")
     return [*found, "the devices of this VPN"]

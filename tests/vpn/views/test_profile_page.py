@@ -72,7 +72,8 @@ def test_networks_are_read_as_names_and_counts_and_the_list_is_folded_and_merged
     for number in range(2, 14):
         site = make_site(instance.organization, name=f"Branch {number}")
         make_site_peer(instance, site, [f"10.1.{number}.0/24", f"10.2.{number}.0/24"])
-    Instance.objects.update(pushed_routes=["198.51.100.0/24"])
+    # One behind no site, and one inside a site's own network.
+    Instance.objects.update(pushed_routes=["198.51.100.0/24", "10.1.1.0/28"])
     sentence, listed = routes_told(admin_browser, _on_hub(on_hub))
     assert "your company's 14 sites, 1 more network and the devices of this VPN" in sentence
     assert "10.1." not in sentence
