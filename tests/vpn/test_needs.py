@@ -164,8 +164,10 @@ def test_no_chip_says_ready_where_the_hub_is_not(
 ) -> None:
     instance = make_instance(organization)
     happens(instance)
-    for path in ("/", f"/instances/{instance.pk}/"):
-        assert '<span class="chip chip--good">Ready</span>' not in admin_browser.get(path).content.decode()
+    for path in ("/", f"/instances/{instance.pk}/", f"/instances/{instance.pk}/progress/"):
+        page = admin_browser.get(path).content.decode()
+        assert '<span class="chip chip--good">Ready</span>' not in page
+        assert "The hub is ready" not in page
 
 
 def test_the_ports_of_what_is_unreachable_are_named(organization: Organization) -> None:
