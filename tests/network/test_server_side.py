@@ -106,10 +106,17 @@ def test_the_portal_on_the_server_is_reached_with_all_traffic_over_both_protocol
     for node in (anna, ben):
         lab.wait_ping(node, hub.v4)
         assert [lab.http_get(node, url) for url in urls] == ["the portal"] * 2
+    link = lab.run(hub.node, ["ip", "-4", "route", "show", "default"]).stdout.split()[2]
+    assert hub.apply().changed == dict.fromkeys(COMPONENTS, False)
+    assert hub.status().drift == []
+    # So it is where a site is the way to everything, or has a network that holds the address.
+    far = lab.add_site("far")
+    hub.connect(far.router, subnets=["0.0.0.0/0", "::/0", "203.0.113.0/24"])
+    lab.wait_ping(anna, hub.v4)
+    assert [lab.http_get(anna, url) for url in urls] == ["the portal"] * 2
     # Of the host itself a tunnel reaches nothing else: not its shell, nor its side of the link.
     assert not any(lab.can_connect(anna, address, SSH) for address in hosts)
     assert not lab.answers(anna, hosts, 1)
-    link = lab.run(hub.node, ["ip", "-4", "route", "show", "default"]).stdout.split()[2]
     assert not any(lab.can_connect(anna, link, port) for port in (PORTAL, SSH))
     hub.destroy()
     listing = lab.run(lab.host, ["nft", "list", "table", "inet", "vpnhub"]).stdout

@@ -21,7 +21,7 @@ from vpn.actions.unchanged import differing_settings, without_unchanged_tables
 from vpn.addressing import Network, contains
 from vpn.choices import FirewallPolicy
 from vpn.constants import MOST_PUSHED_ROUTES
-from vpn.desired.ways import Way, allowed_behind, private_part, routed, way_of
+from vpn.desired.ways import Way, Ways, allowed_behind, private_part, routed
 from vpn.models import ChangePlan, Instance
 from vpn.validators import parse_pushed_route, validate_mtu, validate_name
 
@@ -118,8 +118,8 @@ def _leading_nowhere(locked: Instance, networks: Collection[Network]) -> list[st
     new = [network for network in networks if str(network) not in locked.pushed_routes]
     if not new:
         return []
-    tunnels, allowed = routed(locked, admitted=False), allowed_behind(locked)
-    return [_nowhere(network) for network in new if way_of(network, tunnels, allowed) is Way.NOWHERE]
+    ways = Ways(routed(locked, admitted=False), allowed_behind(locked))
+    return [_nowhere(network) for network in new if ways.of(network) is Way.NOWHERE]
 
 
 def _nowhere(network: Network) -> str:

@@ -221,7 +221,7 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
     host.state.save_server(spec.hub, spec.server)
     changed["egress"] = reconcile_host(host)
     families = egress.families(host.place)
-    changed["egress"] |= egress.ensure(names, link, families, marks, spec.server.networks)
+    changed["egress"] |= egress.ensure(names, link, families, marks, spec.server.reached)
     # The rules stand before the first packet can come.
     asking = dns.with_servers_of(spec, saved)
     changed["firewall"] = firewall.ensure(names, asking, marks)

@@ -28,6 +28,12 @@ class ServerSide:
     networks: tuple[str, ...] = ()
     portal_port: int | None = None
 
+    @property
+    def reached(self) -> tuple[str, ...]:
+        """The networks that no tunnel leads to: those opened, and the server's own addresses, whatever is opened."""
+        own = (f"{address}/{128 if ':' in address else 32}" for address in self.addresses)
+        return (*self.networks, *own)
+
     def document(self) -> ServerDocument:
         """Return it as JSON data."""
         return {

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from enum import Enum
 from ipaddress import ip_network
 
-from vpn.addressing import Network, contains, merged, overlaps
+from vpn.addressing import Network, merged, overlaps
 from vpn.agent.reserved import PRIVATE_V4, PRIVATE_V6
 from vpn.choices import PeerType
 from vpn.models import Instance
@@ -24,18 +24,32 @@ class Way(Enum):
     NOWHERE = "nowhere"
 
 
-def way_of(route: Network, tunnels: Collection[Network], allowed: Iterable[Network]) -> Way:
-    """Where a route leads: the narrowest network around it decides, that of a site before one behind the server.
+class Ways:
+    """Where routes lead: the narrowest network around each decides, that of a site before one behind the server.
 
     `tunnels` are the pools and the sites' networks, `allowed` those that staff allowed behind the server.
     """
-    inside = [network.prefixlen for network in tunnels if contains(network, route)]
-    behind = [network.prefixlen for network in allowed if contains(network, route)]
-    if behind and max(behind) > max(inside, default=-1):
-        return Way.SERVER
-    if inside or any(contains(network, route) for network in merged(tunnels)):
-        return Way.TUNNEL
-    return Way.NOWHERE if private_part(route) else Way.INTERNET
+
+    def __init__(self, tunnels: Iterable[Network], allowed: Iterable[Network]) -> None:
+        self._tunnels = frozenset(tunnels)
+        # Neighbours may contain a route together.
+        self._merged = frozenset(merged(self._tunnels))
+        self._allowed = frozenset(allowed)
+
+    def of(self, route: Network) -> Way:
+        """Where a route leads."""
+        inside, behind = _narrowest(route, self._tunnels), _narrowest(route, self._allowed)
+        if behind > inside:
+            return Way.SERVER
+        if inside >= 0 or _narrowest(route, self._merged) >= 0:
+            return Way.TUNNEL
+        return Way.NOWHERE if private_part(route) else Way.INTERNET
+
+
+def _narrowest(route: Network, networks: Collection[Network]) -> int:
+    """The prefix length of the narrowest of `networks` around a route; -1 where there is none."""
+    lengths = range(route.prefixlen, -1, -1)
+    return next((length for length in lengths if route.supernet(new_prefix=length) in networks), -1)
 
 
 def private_part(route: Network) -> Network | None:
@@ -61,8 +75,8 @@ def ways_of(instance: Instance) -> dict[str, Way]:
     """Where each of the instance's pushed routes leads now; one query, none where there are no routes."""
     if not instance.pushed_routes:
         return {}
-    tunnels, allowed = routed(instance), allowed_behind(instance)
-    return {text: way_of(ip_network(text), tunnels, allowed) for text in instance.pushed_routes}
+    ways = Ways(routed(instance), allowed_behind(instance))
+    return {text: ways.of(ip_network(text)) for text in instance.pushed_routes}
 
 
 def opened_behind(instance: Instance) -> list[str]:

@@ -79,7 +79,7 @@ def _wanted(names: Names, spec: HubSpec, link: Link) -> _Routes:
             wanted[default, ""] = _through_host(names, link, default)
     # Beside a site that advertises everything, too. What a peer has by the very same name is the peer's.
     theirs = {route for route, _ in wanted}
-    ways = {(each, ""): _through_host(names, link, each) for each in spec.server.networks if each not in theirs}
+    ways = {(each, ""): _through_host(names, link, each) for each in spec.server.reached if each not in theirs}
     return wanted | ways
 
 
