@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 from portal.models import Membership
 from tests.factories import make_client_peer, make_site, make_site_peer
 from vpn import keys
-from vpn.choices import InstanceState, PeerType
+from vpn.choices import InstanceState, PeerType, Protocol
 from vpn.models import Instance, Peer
 from vpn.views.peer_search import PeerSearch
 
@@ -63,6 +63,16 @@ def test_rows_show_who_what_and_when(
     for words in ("Berlin", "10.1.0.0/24", "split tunnel", "9 s ago", "never", "1 of 2 online", "203.0.113.1"):
         assert words in page
     assert page.index("Berlin") < page.index("split tunnel")
+
+
+def test_a_session_that_is_about_to_begin_anew_is_marked(
+    admin_browser: Client, instance: Instance, client_peer: Peer
+) -> None:
+    connect(client_peer)
+    Peer.objects.update(protocol=Protocol.OPENVPN, connected_from=timezone.now())
+    assert "reconnects" not in page_of(admin_browser, instance)
+    Peer.objects.update(push_generation=2)
+    assert "reconnects, to be told what changed" in page_of(admin_browser, instance)
 
 
 @pytest.mark.parametrize(("show", "sites", "clients"), [("sites", 1, 0), ("clients", 0, 1), ("offline", 0, 1)])

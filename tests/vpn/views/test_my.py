@@ -13,7 +13,7 @@ from tests.factories import make_client_peer, make_instance, settle
 from vpn.actions.peer import create_client_peer
 from vpn.actions.profile import deliver_profile
 from vpn.choices import Protocol
-from vpn.models import Instance, Peer
+from vpn.models import Instance, Peer, Server
 
 
 def page_of(browser: Client) -> str:
@@ -82,6 +82,16 @@ def test_a_device_with_all_its_traffic_in_the_tunnel_is_protected(
     connect(create_client_peer(instance, member=member, device="phone", route_all=True, protocol=protocol))
     answer = answer_of(member_browser)
     assert answer == "phone is protected phone is protected: all its traffic goes through Frankfurt."
+
+
+def test_a_hub_that_refuses_a_family_protects_and_says_what_is_missing(
+    member_browser: Client, member: Membership, instance: Instance
+) -> None:
+    connect(create_client_peer(instance, member=member, device="phone", route_all=True))
+    Server.objects.update(carries_ipv6=False)
+    answer = answer_of(member_browser)
+    assert answer.startswith("phone is protected")
+    assert "nothing goes past the VPN" in answer
 
 
 def test_an_outdated_profile_may_be_another_tunnel_so_that_nothing_is_claimed(
