@@ -80,12 +80,12 @@ def test_a_policy_is_previewed_and_its_rules_too(page: Page, camera: Camera) -> 
 
 def test_what_is_wrong_is_said_and_nothing_typed_is_lost(page: Page) -> None:
     page.goto(PLACES["instance"] + "routing/")
-    page.get_by_label("Networks").press_sequentially("10.99.0.0/1")
+    page.get_by_label("Networks").press_sequentially("8.8.0.0/1")
     expect(page.locator("#plan")).to_contain_text("First put right")
     page.get_by_label("Networks").press_sequentially("6")
     # The one profile that was delivered is outdated already.
     expect(page.locator("#plan")).to_contain_text("Nobody notices.")
-    expect(page.get_by_label("Networks")).to_have_value("10.99.0.0/16")
+    expect(page.get_by_label("Networks")).to_have_value("8.8.0.0/16")
 
 
 def test_the_dns_page_previews_after_a_row_was_added(page: Page, camera: Camera) -> None:
