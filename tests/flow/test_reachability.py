@@ -155,6 +155,8 @@ def test_a_server_behind_a_router_that_does_not_lead_back() -> None:
             lab.wg_quick_up(lab.outside, shared_profile(portal, api))
             wait_until(lambda: told(portal, api)["reachable"]["wireguard"] == "proven", 30, "the device to prove it")
             assert f"Endpoint = {OUTSIDE}:" in story["profile"]
+            assert codes(portal, api) == set(), "one device proves that the router forwards"
+            assert "Not proven" not in admin.get(f"/instances/{story['instance']}/").text
 
 
 def no_way_back(lab: Lab) -> None:

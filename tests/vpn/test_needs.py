@@ -179,6 +179,14 @@ def test_the_ports_of_what_is_unreachable_are_named(organization: Organization) 
     assert need.chip == "Partly unreachable"
 
 
+def test_one_device_proves_that_a_router_forwards(organization: Organization) -> None:
+    instance = make_instance(organization)
+    prove(instance, wireguard="proven", openvpn_udp="unproven", openvpn_tcp="unproven")
+    assert needs_of(instance) == []
+    prove(instance, wireguard="unproven", openvpn_udp="unproven", openvpn_tcp="unproven")
+    assert [need.code for need in needs_of(instance)] == [Code.HUB_UNPROVEN]
+
+
 def test_a_site_that_is_meant_to_be_off_does_not_count(organization: Organization) -> None:
     instance = make_instance(organization)
     site_gone(instance)

@@ -52,7 +52,7 @@ class Host:
 
     def addresses(self) -> dict[str, str]:
         """The host's global addresses, each with its interface; without those of links to hubs."""
-        done = _run(self.argv(["ip", "-j", "address", "show", "scope", "global"]))
+        done = _run(self.argv(["ip", "-j", "address", "show", "up", "scope", "global"]))
         found: dict[str, str] = {}
         for interface in json.loads(done.stdout or "[]"):
             name = interface.get("ifname", "")

@@ -82,7 +82,8 @@ def _of_listeners(instance: Instance, facts: Facts) -> Iterator[Need]:
     unproven = [proof for proof in facts.failing if proof.state == Reachability.UNPROVEN]
     if unreachable:
         yield words.unreachable(instance, unreachable, is_partial=facts.proven > 0)
-    if unproven:
-        yield words.unproven(instance, unproven, is_partial=facts.proven > 0)
+    # A device that came through the router proves that it forwards: one is enough, whichever listener it came to.
+    if unproven and not facts.proven:
+        yield words.unproven(instance, unproven)
     if facts.failing_elsewhere:
         yield words.address_unreachable(instance, facts.failing_elsewhere)

@@ -126,11 +126,14 @@ def _why_unreachable(instance: Instance, proofs: Sequence[ListenerProof], addres
             "Look at the server: does the hub run there? The portal knocks twice a minute.",
         )
     message = f"{ports} at {address} answer{_s(proofs)} on the server itself, but not to packets from outside."
-    step = f"Open {ports} in the server's firewall, or {ALL_PORTS}, for all hubs."
+    step = (
+        f"Open {ports} in the server's firewall, or {ALL_PORTS}, for all hubs. Where its rules name an interface, "
+        "the portal cannot tell: then the first device that connects proves it."
+    )
     return f"{message} Most likely a firewall on the server drops them.", f"{step} The portal knocks twice a minute."
 
 
-def unproven(instance: Instance, proofs: Sequence[ListenerProof], *, is_partial: bool) -> Need:
+def unproven(instance: Instance, proofs: Sequence[ListenerProof]) -> Need:
     """Whether devices reach listeners of the hub cannot be known from here."""
     ports, address = ports_of(instance, proofs), address_of(instance)
     if any(proof.cause == ProofCause.NAT for proof in proofs):
@@ -154,7 +157,7 @@ def unproven(instance: Instance, proofs: Sequence[ListenerProof], *, is_partial:
         message,
         step,
         tone="waiting",
-        chip="Partly unproven" if is_partial else "Not proven from outside",
+        chip="Not proven from outside",
         since=_since(proofs),
     )
 
