@@ -99,6 +99,10 @@ def test_a_route_that_loses_its_site_says_that_it_leads_nowhere(
     assert "To Berlin." in page
     assert "To the internet through the hub&#x27;s server, from 203.0.113.1." in page
     assert "Leads nowhere" not in page
+    assert "the hub itself, directly" not in page
+    update_instance(instance, pushed_routes=["10.1.0.0/25", "203.0.113.0/24"])
+    page = admin_browser.get(f"/instances/{instance.pk}/routing/").content.decode()
+    assert "Devices reach 203.0.113.1, the hub itself, directly." in page
     assert planned(lambda: delete_peer(site_peer)).nowhere == ["10.1.0.0/25"]
     delete_peer(site_peer)
     page = admin_browser.get(f"/instances/{instance.pk}/routing/").content.decode()

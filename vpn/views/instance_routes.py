@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
 from vpn.addressing import Network, contains
@@ -23,7 +23,15 @@ class PushedWay:
 
 def pushed_ways(instance: Instance, sites: Sequence[Peer]) -> list[PushedWay]:
     """Where each pushed route leads; `sites` are the instance's site peers."""
-    return [_in_words(instance, text, way, sites) for text, way in ways_of(instance).items()]
+    server = instance.server
+    own = dict(zip(server.addresses, server.endpoint_networks, strict=True)) if server is not None else {}
+    shown = []
+    for text, way in ways_of(instance).items():
+        pushed = _in_words(instance, text, way, sites)
+        kept = [address for address, endpoint in own.items() if contains(ip_network(text), endpoint)]
+        direct = f" Devices reach {' and '.join(kept)}, the hub itself, directly." if kept else ""
+        shown.append(replace(pushed, words=f"{pushed.words}{direct}"))
+    return shown
 
 
 def _in_words(instance: Instance, text: str, way: Way, sites: Sequence[Peer]) -> PushedWay:
@@ -42,8 +50,9 @@ def _in_words(instance: Instance, text: str, way: Way, sites: Sequence[Peer]) ->
             return PushedWay(text, f"To {around[0].label}." if around else "To the pool or sites of this hub.")
     disabled = next((site for site in around if not site.enabled), None)
     if disabled is not None:
-        return PushedWay(text, f"Nowhere while {disabled.label} is disabled: the hub drops it.", is_lost=True)
-    words = "Nowhere: no site advertises it any more, so the hub drops it. Add it to a site, or remove it here."
+        words = f"The hub drops it while {disabled.label} is disabled. Enable that site, or remove the route here."
+        return PushedWay(text, words, is_lost=True)
+    words = "No site advertises it any more, so the hub drops it. Add it to a site, or remove it here."
     return PushedWay(text, words, is_lost=True)
 
 
