@@ -12,12 +12,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal.models import Membership, Organization
-from tests.factories import make_client_peer, make_instance, settle
+from tests.factories import make_client_peer, make_instance, make_site, make_site_peer, settle
+from vpn.actions.certificates import ensure_certificates
 from vpn.agent.report import HubReport, PeerReport, SessionReport
 from vpn.choices import InstanceState, Protocol
 from vpn.drivers.base import Found, Knock
 from vpn.jobs.knock import knock_all
-from vpn.models import Instance, ListenerProof, Peer, Server, Tick
+from vpn.models import Instance, ListenerProof, Peer, Server, Site, Tick
 from vpn.needs import Code, needs_of, reachable
 from vpn.observed import record_observation
 
@@ -240,3 +241,19 @@ def test_nothing_is_said_of_a_hub_that_is_lost(instance: Instance, driver: Drive
     states(instance, OPEN, driver=driver)
     Instance.objects.filter(pk=instance.pk).update(state=InstanceState.LOST)
     assert set(reachable(instance).values()) == {None}
+
+
+def test_the_compatibility_listener_is_knocked_on_while_a_router_needs_it(instance: Instance, driver: Driver) -> None:
+    ensure_certificates(instance)
+    instance.save()
+    site = make_site(instance.organization, name="Berlin")
+    Site.objects.filter(pk=site.pk).update(platform="routeros7")
+    peer = make_site_peer(instance, site)
+    Peer.objects.filter(pk=peer.pk).update(protocol=Protocol.OPENVPN)
+    knock(instance)
+    settle(instance)
+    knock(instance)
+    ports = [one.compat_port for one in driver.asked]
+    assert ports == [None, instance.compat_port], "not before the hub has confirmed it"
+    assert driver.asked[-1].client_key.startswith("-----BEGIN OpenVPN tls-crypt-v2 client key-----")
+    assert "BEGIN" not in repr(driver.asked[-1])
