@@ -149,7 +149,7 @@ def test_the_lines_agree_with_the_evaluator(
             assert not lines, (source, destination, protocol, port, lines)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(drawn.hubs(), drawn.hubs())
 def test_the_groups_say_what_the_lines_say(before: Hub, after: Hub) -> None:
     found = differences(before, after, drawn.principals([before, after]), most=20_000)
