@@ -60,6 +60,17 @@ def test_the_tab_that_is_open_is_in_view_on_a_phone(page: Page) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
 
 
+def test_the_room_that_is_open_is_in_the_bar_on_a_phone(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    for room in ("/", "/sites/", "/settings/", "/my/"):
+        page.goto(room)
+        expect(page.locator(".room[aria-current]")).to_be_in_viewport(ratio=0.95)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.goto("/")
+    expect(page.locator(".room:visible")).to_have_count(4)
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
 def test_a_browser_without_scroll_initial_target_is_helped_by_a_script(browser: Browser, page: Page) -> None:
     def as_older(route: Route) -> None:
         answer = route.fetch()
