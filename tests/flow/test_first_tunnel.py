@@ -97,6 +97,19 @@ def test_a_phone_sends_everything_through_the_hub(lab: Lab, admin: Visitor, phon
             assert from_hub.packets > 0, "the packets leave from the hub's address"
 
 
+def test_a_subnet_that_the_site_loses_is_routed_no_more_until_it_has_it_again(
+    lab: Lab, admin: Visitor, berlin: Site, phone: Node
+) -> None:
+    site = re.search(r'href="(/sites/[0-9a-f-]+/)"', admin.get(f"/peers/{story['berlin']}/").text)
+    assert site
+    lab.wait_ping(phone, berlin.lan.v4)
+    admin.submit(site[1], {"subnets": str(berlin.lan_v6)})
+    wait_until(lambda: not lab.ping(phone, berlin.lan.v4), 15, "the subnet to be taken from the hub")
+    lab.wait_ping(phone, berlin.lan.v6)
+    admin.submit(site[1], {"subnets": f"{berlin.lan_v4} {berlin.lan_v6}"})
+    lab.wait_ping(phone, berlin.lan.v4)
+
+
 def test_peers_added_meanwhile_cost_no_packet(lab: Lab, admin: Visitor, berlin: Site, laptop: Node) -> None:
     pinging = lab.start_ping(laptop, berlin.lan.v4, interval=0.02)
     pinging.wait_for_replies(5)
