@@ -68,14 +68,14 @@ def test_a_policy_is_previewed_and_its_rules_too(page: Page, camera: Camera) -> 
     expect(page.locator("#plan")).to_contain_text("no longer reach each other")
     camera.look("preview-firewall")
     page.locator("[name=firewall_policy][value=allow]").check()
-    expect(page.locator("#plan")).to_contain_text("Nobody notices.")
+    expect(page.locator("#plan")).to_contain_text("Nothing changes for any peer")
     page.get_by_role("button", name="Add rule").click()
     page.locator("[name=firewall-0-action]").select_option("drop")
     page.locator("[name=firewall-0-source]").fill("Anything")
     page.locator("[name=firewall-0-destination]").fill("Berlin office (site)")
     expect(page.locator("#plan")).to_contain_text("no longer reaches Berlin office")
     page.get_by_role("button", name="Remove rule").click()
-    expect(page.locator("#plan")).to_contain_text("Nobody notices.")
+    expect(page.locator("#plan")).to_contain_text("Nothing changes for any peer")
 
 
 def test_what_is_wrong_is_said_and_nothing_typed_is_lost(page: Page) -> None:
@@ -84,7 +84,7 @@ def test_what_is_wrong_is_said_and_nothing_typed_is_lost(page: Page) -> None:
     expect(page.locator("#plan")).to_contain_text("First put right")
     page.get_by_label("Networks").press_sequentially("6")
     # The one profile that was delivered is outdated already.
-    expect(page.locator("#plan")).to_contain_text("Nobody notices.")
+    expect(page.locator("#plan")).to_contain_text("Nothing changes for any peer")
     expect(page.get_by_label("Networks")).to_have_value("8.8.0.0/16")
 
 
@@ -94,7 +94,7 @@ def test_the_dns_page_previews_after_a_row_was_added(page: Page, camera: Camera)
     expect(page.get_by_text("Not saved yet. Nothing changes on the hub")).to_be_visible()
     page.locator("[name=dns_custom-0-name]").fill("nas")
     page.locator("[name=dns_custom-0-value]").fill("10.1.0.9")
-    expect(page.locator("#plan")).to_contain_text("Nobody notices.")
+    expect(page.locator("#plan")).to_contain_text("Nothing changes for any peer")
     camera.look("preview-dns")
 
 

@@ -269,7 +269,8 @@ def reconsider_peers(peers: PeerQuerySet, *, turned: Turned | None = None) -> No
 
     What a group's change means is noted; `turned` is that change.
     """
-    for instance_id in list(peers.order_by().values_list("instance_id", flat=True).distinct()):
+    # Locked in one order everywhere, so that no two actions wait in a circle.
+    for instance_id in list(peers.order_by("instance_id").values_list("instance_id", flat=True).distinct()):
         try:
             explained = turned is not None
             with changing(instance_id, only_peers=True, explained=explained, urgent=True, turned=turned) as locked:

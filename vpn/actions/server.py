@@ -30,7 +30,8 @@ def allow_networks(server: Server, texts: Sequence[str]) -> Server:
         if locked.networks == networks:
             return locked
         concerned = locked.instances.exclude(state__in=_LEFT_ALONE).exclude(pushed_routes=[])
-        for pk in list(concerned.values_list("pk", flat=True)):
+        # In the order in which every action locks several instances, so that no two of them wait in a circle.
+        for pk in list(concerned.order_by("pk").values_list("pk", flat=True)):
             with changing(pk, explained=True) as instance:
                 # What it was before is compared with this.
                 instance.server = copy.copy(locked)

@@ -257,7 +257,7 @@ def test_the_sites_page_says_what_a_change_means_and_what_is_in_the_way(
     assert C in ask()
     assert B in ask()
     assert "On First: Name at least one subnet" in ask(subnets="")
-    assert "Nobody notices" in ask(subnets=f"{B}\n{A}")
+    assert "Nothing changes for any peer" in ask(subnets=f"{B}\n{A}")
     berlin.refresh_from_db()
     assert berlin.subnets == [A, B]
 

@@ -147,7 +147,7 @@ def test_who_loses_a_part_is_counted_apart(admin_browser: Client, crowd: Instanc
 def test_a_rule_that_changes_nothing_is_said_to(admin_browser: Client, crowd: Instance) -> None:
     nobody = {"source": "10.250.0.0/24"}
     text = text_of(preview(admin_browser, crowd, nobody))
-    assert text.startswith("Nobody notices.")
+    assert text.startswith("Nothing changes for any peer")
     assert "Rule 1 changes nothing" in text
     text = text_of(preview(admin_browser, crowd, {"action": "drop"}, {"action": "accept", "protocol": "tcp"}))
     assert "Rule 2 changes nothing" in text

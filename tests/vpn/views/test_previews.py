@@ -63,7 +63,7 @@ def test_an_incomplete_form_says_what_is_to_be_put_right(admin_browser: Client, 
 def test_what_nobody_notices_is_said_so(admin_browser: Client, instance: Instance, laptop: Peer) -> None:
     values = {"name": "Another name", "mtu": str(instance.mtu), "preview": "true"}
     panel = admin_browser.post(f"/instances/{instance.pk}/settings/", values, headers=PANEL).content.decode()
-    assert text_of(panel).startswith("Nobody notices.")
+    assert text_of(panel).startswith("Nothing changes for any peer")
 
 
 def test_a_policy_is_told_in_a_sentence(admin_browser: Client, instance: Instance, laptop: Peer) -> None:
@@ -85,7 +85,7 @@ def test_the_resolvers_of_everything_else_concern_nobodys_profile(
 ) -> None:
     values = {"public_dns": "1.1.1.1", "domains": "", "split_dns": "", "dns_custom-TOTAL_FORMS": "0", "preview": "true"}
     panel = admin_browser.post(f"/instances/{instance.pk}/dns/", values, headers=PANEL).content.decode()
-    assert text_of(panel).startswith("Nobody notices.")
+    assert text_of(panel).startswith("Nothing changes for any peer")
     values |= {"domains": "corp.example", "split_dns": "10.1.0.1"}
     panel = admin_browser.post(f"/instances/{instance.pk}/dns/", values, headers=PANEL).content.decode()
     assert "Anna (laptop)" in text_of(panel)
@@ -152,11 +152,10 @@ def test_another_name_of_a_site_or_device_is_told(
     panel = admin_browser.post(f"/sites/{site_peer.site_id}/", fields, headers=headers).content.decode()
     hub = instance.full_hostname
     assert f"berlin.{hub} is answered no more; the name becomes bonn.{hub}." in panel
-    assert "Nobody notices" not in panel
+    assert "Nothing changes for any peer" not in panel
     device = {"device": "Old laptop", "route_all": "false", "protocol": "wireguard", "preview": "true"}
     panel = admin_browser.post(f"/peers/{client_peer.pk}/edit/", device, headers=headers).content.decode()
     assert "the name becomes old-laptop." in panel
     same = {**device, "device": "laptop"}
-    assert (
-        "Nobody notices" in admin_browser.post(f"/peers/{client_peer.pk}/edit/", same, headers=headers).content.decode()
-    )
+    panel = admin_browser.post(f"/peers/{client_peer.pk}/edit/", same, headers=headers).content.decode()
+    assert "Nothing changes for any peer" in panel
