@@ -6,7 +6,7 @@ import hashlib
 import json
 import string
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -19,10 +19,11 @@ from ipaddress import (
 from uuid import UUID
 
 from vpn.addressing import FIRST_PEER_HOST, HUB_HOST, Network, contains, is_default_route, split_tunnel_routes
-from vpn.choices import KeyCustody, PeerType, ProfileState, Protocol
+from vpn.choices import KeyCustody, PeerType, Platform, ProfileState, Protocol
 from vpn.models import Instance, Peer
 from vpn.profiles import openvpn, wireguard
 from vpn.profiles.openvpn import OpenVPNProfile
+from vpn.profiles.router import metric_of
 from vpn.profiles.wireguard import WireGuardProfile
 from vpn.validators import parse_network
 
@@ -81,6 +82,9 @@ def render_profile(peer: Peer, sites: SiteSubnets | None = None, family: int | N
             host=over_openvpn.remotes[0][0],
         )
     over_wireguard = profile_of(peer, sites=sites, family=family)
+    if peer.site is not None and peer.site.platform == Platform.LINUX:
+        # There it is wg-quick that reads it.
+        over_wireguard = replace(over_wireguard, metric=metric_of(tag_of_peer(peer)))
     return Rendered(
         filename=filename_of(peer, Protocol.WIREGUARD),
         content=wireguard.render(over_wireguard),
@@ -88,6 +92,11 @@ def render_profile(peer: Peer, sites: SiteSubnets | None = None, family: int | N
         digest=current_digest(peer, sites),
         host=over_wireguard.endpoint_host,
     )
+
+
+def tag_of_peer(peer: Peer) -> str:
+    """What marks everything that is ours on a site's router."""
+    return f"vpn-{peer.pk.hex[:8]}"
 
 
 def filename_of(peer: Peer, protocol: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from vpn.models import Peer, Site
-from vpn.profiles.peer import openvpn_profile_of, profile_of, routes_of, site_subnets
+from vpn.profiles.peer import openvpn_profile_of, profile_of, routes_of, site_subnets, tag_of_peer
 from vpn.profiles.router import RouterProfile, SiteRouter
 from vpn.profiles.routers import router_files
 from vpn.validators import parse_network
@@ -33,5 +33,5 @@ def _router(peer: Peer, site: Site) -> SiteRouter:
         name=site.name,
         subnets=tuple(parse_network(text) for text in peer.subnets),
         version=site.platform_version,
-        tag=f"vpn-{peer.pk.hex[:8]}",
+        tag=tag_of_peer(peer),
     )

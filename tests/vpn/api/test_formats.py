@@ -16,7 +16,7 @@ from vpn.actions.peer import create_client_peer, create_site_peer
 from vpn.actions.site import create_site
 from vpn.choices import KeyCustody, Platform, ProfileState, Protocol
 from vpn.models import Instance, Peer, ProfileLink, Server
-from vpn.profiles.peer import profile_state
+from vpn.profiles.peer import profile_state, render_profile
 
 V4, V6 = "203.0.113.1", "2001:db8::1"
 FIRST = {
@@ -162,3 +162,12 @@ def test_a_device_has_a_file_for_wg_quick_whose_routes_have_a_metric(api: Caller
     )
     Peer.objects.filter(pk=client_peer.pk).update(route_all=True)
     assert [each["format"] for each in told(api.get(f"{path_of(client_peer)}/formats"), 200)] == ["conf"]
+
+
+def test_a_linux_sites_plain_profile_has_the_metric_too(api: Caller, instance: Instance, admin: Membership) -> None:
+    peer = a_site(instance, admin, "linux", "wireguard")
+    plain = render_profile(Peer.objects.select_related("instance__server", "site").get(pk=peer.pk)).content
+    assert plain.count("PostUp = ip ") == 2
+    routeros = create_site(admin, name="Old", platform="routeros7", subnets=[])
+    other = create_site_peer(instance, site=routeros, subnets=["10.2.0.0/24"])
+    assert "PostUp" not in render_profile(other).content
