@@ -26,13 +26,13 @@ def failed(request: HttpRequest) -> HttpResponse:
 def busy(request: HttpRequest) -> HttpResponse:
     """503: the save waited too long for its turn. The page holds what was typed and sends it again.
 
-    It reads no row, since the database is what does not answer.
+    It reads no row, since the database is what does not answer. Its form and link lead to the address that the browser
+    is at: `request.path` may have lost a token on the way, and none is written into a page.
     """
     fields = [(name, value) for name, values in request.POST.lists() for value in values]
     typed = [(name, value) for name, value in fields if name != "csrfmiddlewaretoken"]
     context = {
         "is_post": request.method == "POST",
-        "action": request.get_full_path(),
         "typed": typed,
         "has_secret": any(_SECRET.search(name) for name, value in typed if value),
         "csrf_token": get_token(request),

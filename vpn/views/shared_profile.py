@@ -14,6 +14,7 @@ from functools import wraps
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.signing import BadSignature
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -23,6 +24,8 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
 from portal.access import checks_itself
+from portal.database import is_busy
+from portal.views.failure import busy
 from vpn.actions.profile import Delivery, HubNotReady, LinkNotFound, NotOffered, Wanted, find_link, open_link
 from vpn.api.errors import Refusal
 from vpn.api.throttling import count_wrong
@@ -51,7 +54,13 @@ def _discreet(view: View) -> View:
     @wraps(view)
     def wrapped(request: HttpRequest, token: str) -> HttpResponse:
         request.path = request.path_info = request.path.replace(token, "-")
-        response = never_stored(view(request, token))
+        try:
+            response = view(request, token)
+        except OperationalError as error:
+            if not is_busy(error):
+                raise
+            response = busy(request)
+        response = never_stored(response)
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers["X-Robots-Tag"] = "noindex, nofollow"
         return response

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
+import sqlite3
 from datetime import timedelta
 
 import pytest
 from django.conf import LazySettings
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
@@ -265,3 +267,24 @@ def test_the_browser_that_opened_a_link_may_choose_the_family(admin_browser: Cli
     file = phone.post(path, {"family": "6", "download": "1"})
     assert file["Content-Type"] == "application/octet-stream"
     assert "Endpoint = [2001:db8::1]:" in file.content.decode()
+
+
+def test_a_busy_database_leads_back_to_the_link_and_not_its_token_elsewhere(
+    admin_browser: Client, on_hub: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = path_of(admin_browser, on_hub)
+
+    def busy(*_: object) -> None:
+        cause = sqlite3.OperationalError("database is locked")
+        cause.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise OperationalError(str(cause)) from cause
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr("vpn.views.shared_profile.open_link", busy)
+        answer = Client().post(path)
+    page = answer.content.decode()
+    assert (answer.status_code, answer["Cache-Control"], answer["Referrer-Policy"]) == (503, "no-store", "no-referrer")
+    assert "nothing was lost" in page
+    assert 'action=""' in page, "the form goes to where the browser is: the address with the token"
+    assert "/p/" not in page
+    assert "PrivateKey" in Client().post(path).content.decode(), "the token is unspent"
