@@ -129,8 +129,9 @@ def client_faults(device: str, expires_at: datetime | None, public_key: str) -> 
 
 
 def _folded(name: str) -> str:
-    """The name as people read it: in one kind of letters, however they were typed (Unicode, normal form KC)."""
-    return normalize("NFKC", name).casefold()
+    """The name as people read it: in one kind of letters, however they were typed (Unicode, normal form KC), and with
+    one space between words, as pages show it."""
+    return " ".join(normalize("NFKC", name).casefold().split())
 
 
 def refuse_taken_name(peer: Peer, instance: Instance, device: str, former: str = "") -> None:

@@ -96,7 +96,9 @@ def _shaped(data: Any, shape: type[Body], faults: dict[str, list[str]]) -> Body:
 
 def _place(loc: Sequence[int | str]) -> str:
     """Where in a list the fault is, before its message: the second item's port is "Number 2, port: "."""
-    words = [f"Number {part + 1}" if isinstance(part, int) else part for part in loc]
+    # Where a field takes one of two shapes, pydantic names the shape as well, in words of its own: "list[...]".
+    known = [part for part in loc if isinstance(part, int) or not part.startswith(("function-", "list["))]
+    words = [f"Number {part + 1}" if isinstance(part, int) else part for part in known]
     return f"{', '.join(words)}: " if words else ""
 
 

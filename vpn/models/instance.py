@@ -160,6 +160,13 @@ class Instance(models.Model):
         """Both addresses of a host number of the pools."""
         return host_addresses(self.network_v4, self.network_v6, host, self.origin)
 
+    def host_of(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> int | None:
+        """The host number of an address of the pools, the inverse of `host_addresses`; None for any other address."""
+        if isinstance(address, ipaddress.IPv4Address):
+            pool = self.network_v4
+            return (int(address) - int(self.origin)) % pool.num_addresses if address in pool else None
+        return int(address) - int(self.network_v6.network_address) if address in self.network_v6 else None
+
     def own_networks(self, host: int) -> tuple[str, str]:
         """Both addresses of a host number as networks of their own, in text."""
         return own_networks(self.pool_v4, self.pool_v6, host, self.pool_origin)

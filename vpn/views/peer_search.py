@@ -123,9 +123,9 @@ def _has_word(word: str, instance: Instance) -> Q:
         network = ipaddress.ip_network(word, strict=False)
     except ValueError:
         return found
-    pool = instance.network_v4 if network.version == 4 else instance.network_v6
-    if network.network_address in pool:
-        return found | Q(host=int(network.network_address) - int(pool.network_address))
+    host = instance.host_of(network.network_address)
+    if host is not None:
+        return found | Q(host=host)
     return found | Q(pk__in=_peers_around(network, instance))
 
 

@@ -192,6 +192,13 @@ def test_a_pool_with_the_hubs_own_address_or_another_instances_pool_is_refused(a
     told(api.post("/instances", {**NEW, "pool": "10.9.1.0/24"}), 201)
 
 
+def test_a_pool_of_no_known_shape_is_refused_in_plain_words(api: Caller, instance: Instance) -> None:
+    errors = refused(api.put(f"/instances/{instance.pk}", {"pool": None}), 422)["errors"]
+    assert errors == {"pool": ["Enter a text.", "Enter a list."]}
+    errors = refused(api.put(f"/instances/{instance.pk}", {"pool": ["10.9.0.0/16", 5]}), 422)["errors"]
+    assert errors == {"pool": ["Enter a text.", "Number 2: Enter a text."]}
+
+
 def test_a_pool_is_widened_and_every_address_stays(
     api: Caller, organization: Organization, member: Membership, region: Region
 ) -> None:

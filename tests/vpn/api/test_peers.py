@@ -308,6 +308,9 @@ def test_two_devices_of_one_person_cannot_have_the_same_name(
     assert (again["code"], list(again["errors"])) == ("device-name-taken", ["device"])
     phone = factories.make_client_peer(client_peer.instance, member, "phone")
     assert list(refused(api.put(path_of(phone), {"device": client_peer.device}), 409)["errors"]) == ["device"]
+    # A page shows several spaces as one.
+    factories.make_client_peer(client_peer.instance, member, "work tablet")
+    assert list(refused(api.put(path_of(phone), {"device": "Work   tablet"}), 409)["errors"]) == ["device"]
     assert told(api.put(path_of(phone), {"device": "Phone"}), 200)["device"] == "Phone"
     # Two that were called alike before stay as they are, and can be changed otherwise.
     Peer.objects.filter(pk=phone.pk).update(device=client_peer.device)

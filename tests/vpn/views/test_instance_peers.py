@@ -9,11 +9,13 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from portal.models import Membership
-from tests.factories import make_client_peer, make_site, make_site_peer
+from portal.models import Membership, Organization
+from tests.factories import make_client_peer, make_site, make_site_peer, settle
 from vpn import keys
+from vpn.actions.instance import create_instance
+from vpn.actions.instance_settings import update_instance
 from vpn.choices import InstanceState, PeerType, Protocol
-from vpn.models import Instance, Peer
+from vpn.models import Instance, Peer, Region
 from vpn.views.peer_search import PeerSearch
 
 pytestmark = pytest.mark.django_db
@@ -131,6 +133,23 @@ def test_an_address_finds_the_site_whose_network_contains_it(
         page = page_of(admin_browser, instance, q=text)
         assert [peer for peer in (site_peer, other, client_peer) if f"peer-{peer.pk}" in page] == [found], text
     assert "No peer matches" in page_of(admin_browser, instance, q="10.9.0.1")
+
+
+def test_an_address_of_a_widened_pool_finds_its_peer(
+    admin_browser: Client, admin: Membership, organization: Organization, member: Membership, region: Region
+) -> None:
+    instance = settle(create_instance(admin, name="Widened", hostname="widened", region=region, pool="10.9.3.0/24"))
+    phone, laptop = make_client_peer(instance, member, "phone"), make_client_peer(instance, member, "laptop")
+    update_instance(instance, pool="10.9.0.0/16")
+    instance = Instance.objects.get(pk=instance.pk)
+    # Behind the end of the pool host numbers go on at its begin.
+    Peer.objects.filter(pk=laptop.pk).update(host=0xFD01)
+    last = Peer.objects.select_related("instance").get(pk=laptop.pk)
+    assert [str(last.addresses[0]), str(phone.addresses[0])] == ["10.9.0.1", "10.9.3.2"]
+    for found, other in ((phone, last), (last, phone)):
+        for address in found.addresses:
+            page = page_of(admin_browser, instance, q=str(address))
+            assert (f"peer-{found.pk}" in page, f"peer-{other.pk}" in page) == (True, False), address
 
 
 def test_an_address_costs_one_query_more_however_many_sites_there_are(
