@@ -22,7 +22,7 @@ from django.utils.cache import add_never_cache_headers
 from portal.actions.member import follow_name, lock_organizations_of, one_time_link
 from portal.actions.organization import invite_admin, needs_admin
 from portal.exceptions import Conflict, InvalidInput
-from portal.forms.organization import StaffOrganizationChangeForm, StaffOrganizationForm
+from portal.forms.organization import StaffOrganizationChangeForm, StaffOrganizationForm, StaffOrganizationNameForm
 from portal.models import Group, Mail, Membership, Organization, User
 from portal.signals import membership_changed
 
@@ -70,7 +70,7 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
         if obj is None:
             form: type[ModelForm[Organization]] = StaffOrganizationForm
         else:
-            form = StaffOrganizationChangeForm if needs_admin(obj) else ModelForm
+            form = StaffOrganizationChangeForm if needs_admin(obj) else StaffOrganizationNameForm
         return super().get_form(request, obj, change=change, form=form, **kwargs)
 
     def save_related(self, request: HttpRequest, form: ModelForm[Organization], formsets: Any, change: bool) -> None:

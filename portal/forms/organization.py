@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from django import forms
+from collections.abc import Callable
 
+from django import forms
+from django.core.exceptions import ValidationError
+
+from portal.exceptions import InvalidInput
 from portal.models import Organization
-from portal.validators import EMAIL_LENGTH, NAME_LENGTH
+from portal.validators import EMAIL_LENGTH, NAME_LENGTH, clean_name, clean_organization_name
 
 
 class OrganizationForm(forms.Form):
@@ -19,8 +23,20 @@ class OrganizationForm(forms.Form):
     )
 
 
-class StaffOrganizationForm(forms.ModelForm[Organization]):
-    """An organization as staff see it, with the admin who is invited where there is none."""
+class StaffOrganizationNameForm(forms.ModelForm[Organization]):
+    """An organization as staff see it."""
+
+    class Meta:
+        model = Organization
+        fields = ("name", "slug")
+
+    def clean_name(self) -> str:
+        """As its admin may rename it: one line, without what cannot be seen."""
+        return _beside_the_field(clean_organization_name, self.cleaned_data["name"])
+
+
+class StaffOrganizationForm(StaffOrganizationNameForm):
+    """The same with the admin who is invited where there is none."""
 
     admin_email = forms.EmailField(
         label="First admin's email",
@@ -29,9 +45,9 @@ class StaffOrganizationForm(forms.ModelForm[Organization]):
     )
     admin_name = forms.CharField(label="First admin's name", max_length=NAME_LENGTH, required=False)
 
-    class Meta:
-        model = Organization
-        fields = ("name", "slug")
+    def clean_admin_name(self) -> str:
+        """Refused here, before an organization without an admin is saved."""
+        return _beside_the_field(clean_name, self.cleaned_data["admin_name"])
 
 
 class StaffOrganizationChangeForm(StaffOrganizationForm):
@@ -43,3 +59,10 @@ class StaffOrganizationChangeForm(StaffOrganizationForm):
         required=False,
         help_text="Nobody can sign in as an admin of this organization. A link that lets this one in is shown once.",
     )
+
+
+def _beside_the_field(clean: Callable[[str], str], text: str) -> str:
+    try:
+        return clean(text)
+    except InvalidInput as refusal:
+        raise ValidationError([message for messages in refusal.errors.values() for message in messages]) from None

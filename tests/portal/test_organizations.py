@@ -55,6 +55,28 @@ def test_an_organization_without_an_admin_is_not_added(staff_browser: Client, em
     assert not Organization.objects.filter(slug="weber").exists()
 
 
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [("name", "Acme\u202egnp"), ("name", "Ac\u200bme"), ("admin_name", "Eve\nAdmin"), ("admin_name", "Eve\u200b")],
+)
+def test_names_with_what_cannot_be_seen_are_refused_beside_the_field_and_nothing_is_added(
+    staff_browser: Client, field: str, text: str
+) -> None:
+    before = Organization.objects.count()
+    answer = staff_browser.post(ADD, {**NEW, **INLINE, field: text})
+    assert answer.status_code == 200
+    assert f'id="id_{field}_error"' in answer.content.decode()
+    assert Organization.objects.count() == before
+
+
+def test_staff_rename_it_by_the_same_rule(staff_browser: Client, organization: Organization) -> None:
+    former, url = organization.name, f"/admin/portal/organization/{organization.pk}/change/"
+    for name, expected in (("Ac\u202eme", former), ("Weber & Söhne", "Weber & Söhne")):
+        staff_browser.post(url, {"name": name, "slug": organization.slug, **INLINE})
+        organization.refresh_from_db()
+        assert organization.name == expected
+
+
 def test_an_account_that_is_there_joins_with_its_own_password(staff_browser: Client) -> None:
     elsewhere = make_organization("Other").memberships.get()
     elsewhere.user.email = "anna@example.org"
