@@ -87,7 +87,7 @@ def set_subnets(site: Site, wanted: Sequence[str], *, confirmed: bool, except_pe
         for peer in peers.select_related("instance", "site").order_by("instance__name", "instance_id")
         if not same_networks(peer.subnets, subnets := _followed(peer, former, wanted))
     ]
-    _refuse_impossible(moving, confirmed)
+    _refuse_impossible(moving, wanted, confirmed)
     for peer, subnets in moving:
         with changing_if_possible(peer.instance_id, only_peers=True, explained=True, urgent=True) as locked:
             peer.subnets = subnets
@@ -112,12 +112,18 @@ def _followed(peer: Peer, former: Sequence[str], wanted: Sequence[str]) -> list[
     return [*lan, *(text for text in peer.subnets if is_broad(parse_network(text)))]
 
 
-def _refuse_impossible(moving: Iterable[tuple[Peer, list[str]]], confirmed: bool) -> None:
+def _refuse_impossible(moving: Iterable[tuple[Peer, list[str]]], wanted: Sequence[str], confirmed: bool) -> None:
     """Check all of it before anything is written: each fault names its instance."""
     invalid: list[str] = []
     conflicts: dict[str, str] = {}
     for peer, subnets in moving:
         where = f"On {peer.instance.name}: "
+        if wanted and not subnets:
+            only = ", ".join(peer.subnets)
+            invalid.append(
+                f"{where}this leaves the peer nothing: it has only {only}. Change or delete that peer first."
+            )
+            continue
         try:
             checked_subnets(peer.instance, subnets, confirmed, except_peer=peer)
         except InvalidInput as refusal:

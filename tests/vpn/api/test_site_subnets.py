@@ -131,7 +131,8 @@ def test_a_second_peer_may_name_a_part(api: Caller, berlin: Site, hubs: tuple[In
     told(api.put(f"/sites/{berlin.pk}", {"subnets": [A, C]}), 200)
     assert shown(api, berlin) == [[A, C]] * 3 + [[C]]
     errors = refused(api.put(f"/sites/{berlin.pk}", {"subnets": [A]}), 422)["errors"]
-    assert errors == {"subnets": ["On Second: Name at least one subnet, such as 10.1.0.0/24."]}
+    left = f"On Second: this leaves the peer nothing: it has only {C}. Change or delete that peer first."
+    assert errors == {"subnets": [left]}
     assert shown(api, berlin) == [[A, C]] * 3 + [[C]]
 
 

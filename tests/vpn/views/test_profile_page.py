@@ -123,6 +123,7 @@ def test_linux_needs_a_resolver_for_any_device_and_a_restart_for_a_newer_file(
     assert "\nDNS = " in page
     assert "<code>openresolv</code>" in page
     assert f"systemctl restart wg-quick@{render_profile(on_hub).filename.removesuffix('.conf')}" in page
+    assert "Download one of the two only" in page
 
 
 def test_every_peer_has_a_file_of_its_own_name(
