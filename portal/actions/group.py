@@ -67,7 +67,7 @@ def set_groups(membership: Membership, groups: Iterable[UUID]) -> None:
 
 def _lock(organization_id: UUID) -> None:
     # The organization's row first, as for members, so that nobody waits in a circle.
-    Organization.objects.select_for_update().get(pk=organization_id)
+    Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
 
 
 def _fresh(group: Group) -> Group:

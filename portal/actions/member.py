@@ -27,7 +27,7 @@ def add_member(
     try:
         with transaction.atomic():
             # Its row guards the slugs, too: two people of one name get different ones.
-            Organization.objects.select_for_update().get(pk=organization.pk)
+            Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
             user = User.objects.filter(email__iexact=address).first()
             if user is None:
                 user = User.objects.create_user(address, name=person_name)
@@ -83,15 +83,20 @@ def remove_member(membership: Membership) -> None:
 
 def _lock(membership: Membership) -> Membership:
     """The member as they are now. The organization's row is locked first: it guards the last admin."""
-    Organization.objects.select_for_update().get(pk=membership.organization_id)
-    found = Membership.objects.select_for_update(of=("self",)).select_related("user", "organization")
+    Organization.objects.select_for_update(no_key=True).get(pk=membership.organization_id)
+    found = Membership.objects.select_for_update(of=("self",), no_key=True).select_related("user", "organization")
     return found.get(pk=membership.pk)
 
 
 def lock_organizations_of(user_id: UUID) -> None:
     """Hold every organization of an account that may be renamed, in one order, so that nobody waits in a circle."""
     theirs = Membership.objects.filter(user=user_id).values("organization")
-    list(Organization.objects.filter(pk__in=theirs).order_by("pk").select_for_update().values_list("pk", flat=True))
+    list(
+        Organization.objects.filter(pk__in=theirs)
+        .order_by("pk")
+        .select_for_update(no_key=True)
+        .values_list("pk", flat=True)
+    )
 
 
 def _rename(member: Membership, name: str) -> None:
@@ -110,7 +115,7 @@ def _rename(member: Membership, name: str) -> None:
 def follow_name(member: Membership, former_name: str) -> None:
     """Give a member the slug of the name that their account has now; the caller's transaction renamed it."""
     if slug_of(member.user) != slug_of(User(email=member.user.email, name=former_name)):
-        Organization.objects.select_for_update().get(pk=member.organization_id)
+        Organization.objects.select_for_update(no_key=True).get(pk=member.organization_id)
         former_slug, member.slug = member.slug, member.free_slug()
         member.save(update_fields=["slug"])
         membership_renamed.send(sender=Membership, membership=member, former_slug=former_slug)

@@ -42,7 +42,7 @@ def invite_admin(organization: Organization, email: str, name: str = "") -> Memb
     They come in with `one_time_link`. Raises NotPossible where there is an admin: then it is theirs to invite people.
     """
     with transaction.atomic():
-        Organization.objects.select_for_update().get(pk=organization.pk)
+        Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
         if not needs_admin(organization):
             raise NotPossible(
                 f"{organization.name} has an admin.", field="email", next_step="They add people on their People page."

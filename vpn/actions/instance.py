@@ -75,7 +75,7 @@ def _insert(organization: Organization, wanted: IPv4Network | int, **fields: Any
     """Insert an instance with the pool that is wanted, or a free one of that prefix length."""
     private_key = keys.generate_private_key()
     with transaction.atomic():
-        Organization.objects.select_for_update().get(pk=organization.pk)
+        Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
         server = fields["region"].servers.order_by("created_at").first()
         pool = (
             free_pool(organization, wanted, server)

@@ -38,7 +38,7 @@ def rename_member(member: Membership, former_slug: str) -> None:
 
     The devices keep labels of their own, but where a record has the new name already.
     """
-    theirs = Peer.objects.filter(member=member).order_by()
+    theirs = Peer.objects.filter(member=member).order_by("instance_id")
     for instance_id in list(theirs.values_list("instance", flat=True).distinct()):
         with changing_if_possible(instance_id, only_peers=True) as locked:
             if locked is not None:

@@ -32,14 +32,15 @@ def place_portal(server_id: UUID) -> None:
     if not found:
         return
     with transaction.atomic():
-        server = Server.objects.select_for_update().get(pk=server_id)
+        server = Server.objects.select_for_update(no_key=True).get(pk=server_id)
         here = not found.isdisjoint(server.addresses)
         port = (public.port or _DEFAULT_PORTS[public.scheme]) if here else None
         if port == server.portal_port:
             return
         server.portal_port = port
         server.save(update_fields=["portal_port"])
-        for pk in Instance.objects.filter(server=server, state=InstanceState.READY).values_list("pk", flat=True):
+        hubs = Instance.objects.filter(server=server, state=InstanceState.READY).order_by("pk")
+        for pk in hubs.values_list("pk", flat=True):
             raise_generation(pk)
             transaction.on_commit(partial(queue.enqueue_apply, pk))
 

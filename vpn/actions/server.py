@@ -26,7 +26,7 @@ def allow_networks(server: Server, texts: Sequence[str]) -> Server:
     """
     networks = _cleaned(texts)
     with transaction.atomic():
-        locked = Server.objects.select_for_update().get(pk=server.pk)
+        locked = Server.objects.select_for_update(no_key=True).get(pk=server.pk)
         if locked.networks == networks:
             return locked
         concerned = locked.instances.exclude(state__in=_LEFT_ALONE).exclude(pushed_routes=[])

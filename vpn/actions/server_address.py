@@ -25,14 +25,14 @@ _MOST_NOTED_LINES = 0
 def move_server(server_id: UUID, address: str, address_v6: str | None) -> bool:
     """Give a server other addresses; False where it has them already. Its hubs are told, and proven anew."""
     with transaction.atomic():
-        server = Server.objects.select_for_update().get(pk=server_id)
+        server = Server.objects.select_for_update(no_key=True).get(pk=server_id)
         if (server.address, server.address_v6) == (address, address_v6):
             return False
         before = server.addresses
         server.address, server.address_v6 = address, address_v6
         server.save(update_fields=["address", "address_v6"])
         hubs = Instance.objects.filter(server=server, configured=True).exclude(state=InstanceState.DELETING)
-        for pk in hubs.values_list("pk", flat=True):
+        for pk in hubs.order_by("pk").values_list("pk", flat=True):
             _move_hub(lock_instance(pk), before, server.addresses)
     return True
 

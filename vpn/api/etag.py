@@ -13,6 +13,7 @@ from django.db import models, transaction
 from django.http import HttpRequest
 
 from portal.models import Group, Membership, Organization
+from vpn.actions.pool import lock_pools
 from vpn.actions.site_subnets import lock_site
 from vpn.api.errors import Refusal
 from vpn.api.schemas.base import Out
@@ -61,8 +62,11 @@ def lock(row: models.Model) -> None:
     elif isinstance(row, Site):
         rows = Site.objects.filter(pk=row.pk)
     else:
+        if isinstance(row, Instance):
+            # Its pool may be among what changes.
+            lock_pools(row)
         rows = Instance.objects.filter(pk=row.pk)
-    rows.select_for_update().first()
+    rows.select_for_update(no_key=rows.model is Organization).first()
 
 
 def _tags(header: str) -> set[str]:
