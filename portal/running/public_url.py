@@ -12,7 +12,9 @@ def public_url_fault(url: str) -> str:
         has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:  # a port that is no number, or half of a pair of brackets
         return _not_an_address(url)
-    if parts.scheme not in {"http", "https"} or not has_host or "@" in parts.netloc:
+    # urlsplit drops white space at the ends, and keeps it in a host.
+    has_space = any(character.isspace() for character in url)
+    if parts.scheme not in {"http", "https"} or not has_host or "@" in parts.netloc or has_space:
         return _not_an_address(url)
     if parts.path.strip("/") or parts.query or parts.fragment:
         # Pages, static files and the API have paths from the root, which a path in front of them would break.

@@ -35,7 +35,13 @@ def test_a_public_url_with_a_path_is_refused_with_what_to_do(url: str) -> None:
         _settings_with(url)
 
 
-@pytest.mark.parametrize("url", ["vpn.example.org", "ftp://example.org", "https://", "https://a:b", "https://u@host"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("vpn.example.org", "ftp://example.org", "https://", "https://a:b", "https://u@host"),
+        *("https://vpn example.org", " https://vpn.example.org", "https://vpn.example.org\n"),
+    ],
+)
 def test_a_public_url_that_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(CannotRunError, match="PUBLIC_URL must be a full address"):
         read_options({"PUBLIC_URL": url})
