@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 from uuid import UUID
 
@@ -89,19 +90,24 @@ def list_peers(request: HttpRequest, instance_id: UUID, page: Query[PeerPage]) -
 
 @router.post(
     LIST,
-    response=answers({201: PeerOut}, 400, 403, 404, 409, 413, 415, 422),
-    openapi_extra=takes(PeerCreate, "Idempotency-Key"),
+    response=answers({200: PlanOut, 201: PeerOut}, 400, 403, 404, 409, 413, 415, 422),
+    openapi_extra=takes(PeerCreate, "Idempotency-Key", "plan"),
     summary="Add a peer",
 )
 @idempotent
 def post_peer(request: HttpRequest, instance_id: UUID) -> HttpResponse:
-    """Add a site or a user's device, in any state of the instance but `deleting` and `lost`."""
+    """Add a site or a user's device, in any state of the instance but `deleting` and `lost`.
+
+    With `?plan=true` nothing is added.
+    """
     member = member_of(request)
     instance = get_instance(member, instance_id, write=True)
     body = read(request, PeerCreate)
     whose = _whose(body)
-    peer = _create_site(instance, whose, body) if body.type == "site" else _create_client(instance, whose, body)
-    return one(show(peer), status=201)
+    create = partial(_create_site if body.type == "site" else _create_client, instance, whose, body)
+    if wants_plan(request):
+        return plan_of(create)
+    return one(show(create()), status=201)
 
 
 def _whose(body: PeerCreate) -> UUID:

@@ -158,6 +158,9 @@ def test_the_more_specific_of_two_sites_wins_with_one_confirmation_and_a_plan_th
         "of": f"site:{headquarters.pk}",
         "begins": True,
     }
+    asked = told(api.post(f"{path}?plan=true", {**wanted, "confirm_broad_routes": True}), 200)
+    assert asked["taken"] == [taken]
+    assert not branch.peers.exists()
     created = told(api.post(path, {**wanted, "confirm_broad_routes": True}), 201)
     # What is confirmed stays so; what is new is confirmed anew.
     own = f"{path}/{created['id']}"
