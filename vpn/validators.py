@@ -110,7 +110,7 @@ def parse_address(text: str, instead: str) -> IPv4Address | IPv6Address:
     try:
         return ip_address(text)
     except (AddressValueError, ValueError):
-        raise ValidationError(f"{instead}; {quoted(text)} is none.", code="not_an_address") from None
+        raise ValidationError(f"{instead}; {quoted(text)} is not one.", code="not_an_address") from None
 
 
 def parse_pool(text: str) -> IPv4Network:

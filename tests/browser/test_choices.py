@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.running_portal import ADMIN_EMAIL, ADMIN_PASSWORD
 
@@ -69,3 +69,24 @@ def test_a_linux_branch_stays_with_wireguard_when_the_arrow_keys_pass_routeros_6
             break
     expect(page.locator("[name=protocol][value=wireguard]")).to_be_checked()
     expect(page.locator("[name=subnets]")).to_have_value("10.1.0.0/24")
+
+
+def test_a_protocol_that_is_chosen_while_the_server_thinks_about_the_router_stays_chosen(page: Page) -> None:
+    page.goto(page.url)
+    asked: list[Route] = []
+
+    def hold(route: Route) -> None:
+        """Keep the question about the router waiting, and let everything else pass."""
+        if "ask=router" in (route.request.post_data or ""):
+            asked.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/peers/new-site/", hold)
+    page.get_by_label("Its router runs").select_option("linux")
+    page.locator("[name=protocol][value=openvpn]").check()
+    expect(page.get_by_text("OpenVPN 2.5 or newer")).to_have_count(0)
+    asked[0].continue_()
+    expect(page.get_by_text("OpenVPN 2.5 or newer")).to_be_visible()
+    expect(page.locator("[name=protocol][value=openvpn]")).to_be_checked()
+    page.unroute("**/peers/new-site/")

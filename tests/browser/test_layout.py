@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import Camera
 from tests.browser.test_choices import sign_in
+from tests.running_portal import ADMIN_EMAIL
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 PLACES = {"instance": ""}
@@ -116,3 +117,20 @@ def test_a_persons_devices_are_looked_at(page: Page, camera: Camera) -> None:
     expect(page.locator(".reaches")).to_contain_text("reaches München Werk 2")
     camera.look("person-devices")
     assert camera.complaints == []
+
+
+def test_my_vpn_and_the_list_of_hubs_keep_within_a_phone(page: Page) -> None:
+    page.goto(PLACES["instance"] + "peers/new-client/")
+    page.get_by_label("Member").select_option(label=ADMIN_EMAIL)
+    page.locator("[name=device]").fill("a" * 40)
+    page.get_by_role("button", name="Add peer").click()
+    page.wait_for_url("**/peers/*/")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/my/")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.goto("/")
+    lefts = page.locator("td[data-label=Address] .line").evaluate_all(
+        "lines => lines.map((line) => line.getBoundingClientRect().left)"
+    )
+    assert len(set(lefts)) == 1, "a server's second address stands elsewhere than the first"
+    page.set_viewport_size({"width": 1280, "height": 900})

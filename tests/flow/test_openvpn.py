@@ -96,7 +96,7 @@ def test_a_connected_device_and_branch_reach_a_new_branch_untouched(
         for address in (madrid.lan.v4, madrid.lan.v6):
             lab.wait_ping(node, address, RECONNECTED_WITHIN)
     wait_until(lambda: "Reconnects" not in admin.get(page).text, 20, "the page to say that it has everything")
-    assert "It has the networks and names of now." in admin.get(page).text
+    assert "Its session has the current networks and names." in admin.get(page).text
     activity = admin.get(f"/instances/{story['instance']}/activity/").text
     assert "connected and reconnect by themselves" in activity
 

@@ -121,7 +121,7 @@ class InstanceForm(forms.Form):
         label="Pool",
         help_text=f"Empty: a free part of {settings.POOL_BASE}. Some internet providers (carrier-grade NAT) and other "
         "overlay VPNs on the same device, such as Tailscale, use 100.64.0.0/10 too. Where that is so among your peers, "
-        "enter a private network that none of their LANs has, such as 10.210.0.0/20: /16 to /24.",
+        "enter a private network that none of their LANs has, such as 10.210.0.0/20. Its prefix length is 16 to 24.",
     )
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -179,8 +179,8 @@ class SettingsForm(forms.Form):
     )
     pool = PoolField(
         label="Pool",
-        help_text="Where the peers' addresses come from. It can be widened, to a network that holds this one and "
-        f"nothing that the hub routes: at most a /{MIN_POOL_PREFIX}. Every address stays. {_TAKEN_OVER}",
+        help_text="Where the peers' addresses come from. To widen it, enter a network that contains this one, at most a "
+        f"/{MIN_POOL_PREFIX}, and no network that the hub routes. Every address stays. {_TAKEN_OVER}",
     )
 
 

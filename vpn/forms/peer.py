@@ -42,7 +42,7 @@ _ASKS_ROUTER = {
     "hx-sync": "closest form:replace",
 }
 _WHY = {
-    Protocol.WIREGUARD: "The quicker one, and the one to take unless something speaks against it. Needs UDP.",
+    Protocol.WIREGUARD: "Fastest. Recommended. Needs UDP.",
     Protocol.OPENVPN: "Where WireGuard is missing or UDP is blocked: it changes over to TCP by itself.",
 }
 
@@ -137,7 +137,7 @@ class ClientFields(ProtocolFields):
     expires_at = MomentField(
         label="Expires",
         required=False,
-        help_text="From then on the hub lets the device in no more. Empty: never.",
+        help_text="From then on the hub refuses the device. Empty: it has no end.",
     )
     # The zone in which the field above was shown, which need not be the one that the browser is in now.
     expires_at_zone = ZoneField(of="id_expires_at")
@@ -160,7 +160,12 @@ class ClientFields(ProtocolFields):
 class ClientPeerForm(ClientFields):
     """One user's device."""
 
-    user_id = MemberField(label="Member", queryset=Membership.objects.none(), empty_label="Choose a member")
+    user_id = MemberField(
+        label="Member",
+        queryset=Membership.objects.none(),
+        empty_label="Choose a member",
+        error_messages={"required": "Choose whose device this is."},
+    )
     public_key = forms.CharField(
         label="The device's own public key",
         required=False,
