@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from ipaddress import IPv4Network
 from typing import Any
@@ -14,16 +15,24 @@ from portal.models import Organization
 from vpn.actions.refusal import InvalidSettings
 from vpn.addressing import Network, PoolExhausted, choose_pool, contains, overlaps
 from vpn.choices import PeerType
+from vpn.constants import MIN_POOL_PREFIX
 from vpn.models import Instance, Server
 from vpn.validators import parse_network, parse_pool
 
 
 def free_pool(organization: Organization, prefix: int, server: Server | None) -> IPv4Network:
-    """A pool that no instance of the organization has; raises Conflict where none is left."""
+    """A pool that no instance of the organization has; raises Conflict where none is left.
+
+    It begins a /16 of its own as long as there is one, so that it can be widened later.
+    """
+    base = IPv4Network(settings.POOL_BASE)
     taken = [instance.network_v4 for instance in _instances(organization)]
     taken += [network for network in _endpoints(server) if isinstance(network, IPv4Network)]
+    with contextlib.suppress(PoolExhausted):
+        if base.prefixlen <= MIN_POOL_PREFIX:
+            return next(choose_pool(base, MIN_POOL_PREFIX, taken).subnets(new_prefix=prefix))
     try:
-        return choose_pool(IPv4Network(settings.POOL_BASE), prefix, taken)
+        return choose_pool(base, prefix, taken)
     except PoolExhausted as error:
         raise Conflict(str(error), field="pool_prefix", code="pool-exhausted") from None
 

@@ -179,8 +179,8 @@ class SettingsForm(forms.Form):
     )
     pool = PoolField(
         label="Pool",
-        help_text="Where the peers' addresses come from. To widen it, enter a network that contains this one, at most a "
-        f"/{MIN_POOL_PREFIX}, and no network that the hub routes. Every address stays. {_TAKEN_OVER}",
+        help_text="Where the peers' addresses come from. To widen it, enter a network that contains this one, at most "
+        f"a /{MIN_POOL_PREFIX}, and no network that the hub routes. Every address stays. {_TAKEN_OVER}",
     )
 
 

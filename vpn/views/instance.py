@@ -76,5 +76,5 @@ def _peers_context(request: HttpRequest, member: Membership, instance: Instance)
         "page": page,
         "query": search.as_query(),
         "outdated": outdated,
-        "mail_offered": mail_offered(instance) if outdated.ids and member.is_admin else None,
+        "mail_offered": mail_offered(instance, outdated.ids) if outdated.ids and member.is_admin else None,
     }

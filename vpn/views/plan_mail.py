@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 from django.contrib import messages
@@ -12,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 from portal.access import get_member
 from portal.exceptions import NotPossible
 from portal.mail import is_shown
+from portal.models import MembershipState
 from vpn.access import get_plan
 from vpn.actions.plan_mail import people_of, request_mail
 from vpn.models import ChangePlan, Instance
@@ -31,8 +33,10 @@ def plan_mail(request: HttpRequest, pk: UUID) -> HttpResponse:
     return redirect("instance_activity", pk=plan.instance_id)
 
 
-def mail_offered(instance: Instance) -> ChangePlan | None:
-    """The newest change that outdated profiles, unless the people concerned were written to about it."""
+def mail_offered(instance: Instance, outdated: Collection[UUID]) -> ChangePlan | None:
+    """The newest change that outdated profiles, where people have some of these `outdated` peers and no mail yet."""
+    if not instance.peers.filter(pk__in=outdated, member__state=MembershipState.ACTIVE).exists():
+        return None
     newest = instance.change_plans.exclude(outdated=[]).order_by("-generation").defer("outdated", "plan").first()
     return newest if newest is not None and newest.mail_requested_at is None else None
 

@@ -7,6 +7,7 @@ from ipaddress import IPv4Network
 from uuid import uuid4
 
 import pytest
+from django.test import override_settings
 from django.utils import timezone
 
 from portal.models import Membership, Organization
@@ -241,6 +242,21 @@ def test_a_widened_pool_holds_the_present_one_and_nothing_that_is_routed(
     factories.make_site_peer(instance, site, ["100.64.200.0/24"])
     refusal = refused(api.put(path, {"pool": "100.64.0.0/16"}), 409)
     assert "100.64.200.0/24 of the site" in refusal["errors"]["pool"][0]
-    neighbour = factories.make_instance(organization, name="Second")
-    assert neighbour.pool_v4 == "100.64.16.0/20"
+    wanted = {"name": "Second", "hostname": "second", "region": "local", "pool": "100.64.16.0/20"}
+    told(api.post("/instances", wanted), 201)
     assert "the pool of Second" in refused(api.put(path, {"pool": "100.64.0.0/18"}), 409)["errors"]["pool"][0]
+
+
+def test_each_instance_can_be_widened_beside_the_others(api: Caller, instance: Instance) -> None:
+    second = told(api.post("/instances", {"name": "Second", "hostname": "second", "region": "local"}), 201)
+    assert second["pool"][0] == "100.65.0.0/20"
+    for path, pool in ((f"/instances/{instance.pk}", "100.64.0.0/16"), (f"/instances/{second['id']}", "100.65.0.0/16")):
+        assert told(api.put(path, {"pool": pool}), 200)["pool"][0] == pool
+
+
+def test_pools_lie_close_together_where_no_room_is_left(api: Caller, instance: Instance) -> None:
+    wanted = {"name": "Another", "region": "local"}
+    with override_settings(POOL_BASE="100.64.0.0/16"):
+        assert told(api.post("/instances", {**wanted, "hostname": "second"}), 201)["pool"][0] == "100.64.16.0/20"
+    with override_settings(POOL_BASE="10.9.0.0/18"):
+        assert told(api.post("/instances", {**wanted, "hostname": "third"}), 201)["pool"][0] == "10.9.0.0/20"

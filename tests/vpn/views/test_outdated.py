@@ -8,11 +8,11 @@ import pytest
 from django.test import Client
 
 from portal.models import Membership
-from tests.factories import make_client_peer, make_member, settle
+from tests.factories import make_client_peer, make_member, make_site_peer, settle
 from vpn.actions.instance_settings import update_instance
 from vpn.actions.profile import deliver_profile
 from vpn.choices import KeyCustody
-from vpn.models import Instance, Peer
+from vpn.models import Instance, Peer, Site
 
 pytestmark = pytest.mark.django_db
 
@@ -103,3 +103,15 @@ def test_a_key_that_is_gone_is_to_be_renewed(admin_browser: Client, instance: In
     outdate(instance)
     Peer.objects.filter(pk=laptop.pk).update(key_custody=KeyCustody.DESTROYED)
     assert "Renew its keys" in text_of(admin_browser, f"/peers/{laptop.pk}/")
+
+
+def test_mail_is_not_offered_where_a_site_alone_is_outdated(
+    admin_browser: Client, instance: Instance, site: Site
+) -> None:
+    peer = make_site_peer(instance, site, ["10.1.0.0/24"])
+    settle(instance)
+    deliver_profile(peer)
+    outdate(instance)
+    page = text_of(admin_browser, f"/instances/{instance.pk}/")
+    assert "1 of 1 delivered profile is outdated" in page
+    assert "Mail these people" not in page
