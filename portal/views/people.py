@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
@@ -17,6 +17,7 @@ from portal.forms.person import PersonNewForm
 from portal.forms.refusal import show_refusal
 from portal.htmx import render_page
 from portal.models import Membership
+from portal.searching import has_word
 from portal.views.person_link import show_link
 
 PAGE_SIZE = 50
@@ -50,5 +51,5 @@ def person_new(request: HttpRequest) -> HttpResponse:
 def _found(member: Membership, query: str) -> QuerySet[Membership]:
     found = people_of(member)
     for word in query.split():
-        found = found.filter(Q(user__name__icontains=word) | Q(user__email__icontains=word))
+        found = found.filter(has_word("user__name", word) | has_word("user__email", word))
     return found.order_by("user__email")

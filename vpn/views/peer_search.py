@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.http import QueryDict
 
 from portal.models import Membership
+from portal.searching import has_word
 from vpn.access import peers_of
 from vpn.addressing import Network
 from vpn.choices import PeerType
@@ -110,9 +111,9 @@ def _matches(text: str, instance: Instance) -> Q:
 
 def _has_word(word: str, instance: Instance) -> Q:
     found = (
-        Q(site__name__icontains=word)
-        | Q(device__icontains=word)
-        | Q(member__user__name__icontains=word)
+        has_word("site__name", word)
+        | has_word("device", word)
+        | has_word("member__user__name", word)
         | Q(member__user__email__icontains=word)
         | Q(subnets__icontains=word)
         | Q(dns_label__icontains=word)

@@ -118,6 +118,25 @@ def test_words_are_found_in_any_order(
     assert "No peer matches" in page_of(admin_browser, instance, q="anna tablet")
 
 
+def test_capitals_do_not_matter_in_any_script(
+    admin_browser: Client, instance: Instance, site_peer: Peer, member: Membership
+) -> None:
+    member.user.name = "Özgür Жуков"
+    member.user.save()
+    phone = make_client_peer(instance, member, "phone")
+    for text in ("özgür", "ÖZGÜR", "phone жуков", "ЖУКОВ özg"):
+        for page in (page_of(admin_browser, instance, q=text), people_page(admin_browser, text.replace("phone", ""))):
+            assert "Özgür" in page, text
+    assert f"peer-{phone.pk}" in page_of(admin_browser, instance, q="özgür phone")
+    assert f"peer-{site_peer.pk}" not in page_of(admin_browser, instance, q="özgür")
+
+
+def people_page(browser: Client, text: str) -> str:
+    """The people who are found, without the page around them, which holds what was searched for."""
+    answer = browser.get("/people/", {"q": text}, headers={"HX-Request": "true"})
+    return answer.content.decode()
+
+
 def test_an_address_finds_the_site_whose_network_contains_it(
     admin_browser: Client, instance: Instance, site_peer: Peer, client_peer: Peer
 ) -> None:
