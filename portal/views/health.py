@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable
 
@@ -55,17 +56,25 @@ def _database() -> str:
 
 
 class _TrialWrite:
-    """One trial write a second is enough for any number of callers, who need not sign in."""
+    """One trial write a second is enough for any number of callers, who need not sign in.
+
+    While the database is locked one of them waits for it. The others are told what was found before: they must not take
+    every thread of the portal.
+    """
 
     def __init__(self) -> None:
         self._tried_at = -math.inf
         self._answer = OK
+        self._turn = threading.Lock()
 
     def answer(self) -> str:
         """ "ok", or why the database takes no write."""
-        if time.monotonic() - self._tried_at > _WRITE_EVERY:
-            self._answer = why_no_write(_DEADLINE) or OK
-            self._tried_at = time.monotonic()
+        if time.monotonic() - self._tried_at > _WRITE_EVERY and self._turn.acquire(blocking=False):
+            try:
+                self._answer = why_no_write(_DEADLINE) or OK
+                self._tried_at = time.monotonic()
+            finally:
+                self._turn.release()
         return self._answer
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
 import pytest
 from django.conf import LazySettings
 from django.test import Client
+
+from portal.database import LOCKED
+from portal.views import health
 
 pytestmark = pytest.mark.django_db
 
@@ -67,3 +73,27 @@ def test_redis_away_is_told_in_time(client: Client, settings: LazySettings) -> N
     assert response.status_code == 503
     assert response.json()["redis"] == "Redis does not answer."
     assert response.json()["database"] == "ok"
+
+
+def test_while_the_database_is_locked_one_caller_waits_and_the_others_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    has_begun, may_end, tried = Event(), Event(), []
+
+    def why_no_write(seconds: float) -> str:
+        tried.append(seconds)
+        has_begun.set()
+        assert may_end.wait(20)
+        return LOCKED
+
+    monkeypatch.setattr(health, "why_no_write", why_no_write)
+    write = health._TrialWrite()
+    with ThreadPoolExecutor(9) as pool:
+        waiting = pool.submit(write.answer)
+        assert has_begun.wait(20)
+        others = [pool.submit(write.answer) for _ in range(8)]
+        try:
+            assert {other.result(5) for other in others} == {health.OK}, "what was found before"
+        finally:
+            may_end.set()
+        assert waiting.result(20) == LOCKED
+    assert len(tried) == 1
+    assert write.answer() == LOCKED
