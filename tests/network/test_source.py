@@ -36,14 +36,7 @@ def second(lab: Lab, hub: Hub) -> Hub:
     lab.add_address(lab.host, f"{SECOND_V6}/64", "eth0")
     # Of two IPv6 addresses the kernel prefers the newer one.
     lab.run(lab.host, ["ip", "address", "change", f"{SECOND_V6}/64", "dev", "eth0", "preferred_lft", "0"])
-    hub.resolver = {
-        "domain": "office.vpn.example.net",
-        "public_addresses": [SECOND_V4, SECOND_V6],
-        "upstreams": [],
-        "domains": [],
-        "domain_servers": [],
-        "records": [],
-    }
+    hub.server = {"addresses": [SECOND_V4, SECOND_V6], "networks": [], "portal_port": None}
     return hub
 
 
@@ -138,13 +131,6 @@ def test_the_table_goes_with_the_last_hub_and_comes_back_when_it_was_taken(lab: 
 
 def test_an_address_that_is_not_the_hosts_own_is_never_a_source(lab: Lab, hub: Hub) -> None:
     """Behind somebody else's address translation the public address is elsewhere."""
-    hub.resolver = {
-        "domain": "office.vpn.example.net",
-        "public_addresses": ["198.51.100.77"],
-        "upstreams": [],
-        "domains": [],
-        "domain_servers": [],
-        "records": [],
-    }
+    hub.server = {"addresses": ["198.51.100.77"], "networks": [], "portal_port": None}
     hub.connect(lab.add_client("alice"))
     assert lab.run(lab.host, ["nft", "list", "table", "inet", TABLE], check=False).returncode != 0

@@ -34,10 +34,9 @@ class Source:
 
     @classmethod
     def of(cls, spec: HubSpec) -> Source:
-        """What a spec says; without a resolver it names no public address."""
-        addresses = spec.resolver.public_addresses if spec.resolver is not None else ()
+        """What a spec says."""
         ports = {spec.port} | ({spec.openvpn.udp_port} if spec.openvpn is not None else set())
-        return cls(tuple(addresses), tuple(sorted(ports)))
+        return cls(spec.server.addresses, tuple(sorted(ports)))
 
     @classmethod
     def read(cls, document: Any) -> Source | None:
