@@ -59,6 +59,19 @@ def test_each_server_that_the_hub_asks_is_told_of(lab: Lab, hub: Hub) -> None:
     wait_until(lambda: answers(hub) == {OUTSIDE_V4: True, SILENT: False}, 20, "one that answers again")
 
 
+def test_an_agent_that_was_started_anew_never_calls_a_silent_server_well(hub: Hub) -> None:
+    hub.resolver = resolver(SILENT)  # type: ignore[assignment]
+    hub.apply()
+    told: list[dict[str, bool] | None] = []
+
+    def is_silent() -> bool:
+        told.append(answers(hub))
+        return told[-1] == {SILENT: False}
+
+    wait_until(is_silent, 20, "a server that does not answer")
+    assert {SILENT: True} not in told
+
+
 def test_a_server_that_can_ask_nobody_itself_is_none(lab: Lab, hub: Hub) -> None:
     lab.start(lab.outside, ["python3", "-c", SERVER, OUTSIDE_V4, "2"])
     hub.resolver = resolver(OUTSIDE_V4)  # type: ignore[assignment]

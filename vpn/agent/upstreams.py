@@ -33,11 +33,18 @@ _QUESTION: Final = b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x0
 
 @dataclass
 class _Known:
-    """What is known of one hub's servers: how often in a row each did not answer, and when they were asked."""
+    """What is known of one hub's servers: which ever answered, how often in a row each did not, and when all were
+    asked."""
 
     servers: tuple[str, ...]
     asked_at: float = -EVERY
+    heard: set[str] = field(default_factory=set)
     failures: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def unheard(self) -> set[str]:
+        """The servers that never answered this agent."""
+        return set(self.servers) - self.heard
 
 
 @dataclass
@@ -54,7 +61,8 @@ class Upstreams:
             known = self.known[hub] = _Known(tuple(servers))
         if servers and time.monotonic() - known.asked_at > EVERY:
             self._ask_soon(netns, known)
-        if not known.failures:
+        # An agent that has just been started has missed one answer at most: that is no reason to call a server well.
+        if not known.failures or any(0 < known.failures.get(one, 0) < _SILENT_AFTER for one in known.unheard):
             return None
         return {server: known.failures.get(server, 0) < _SILENT_AFTER for server in servers}
 
@@ -79,6 +87,7 @@ def _ask(netns: str, known: _Known) -> None:
     finally:
         for each in sockets.values():
             each.close()
+    known.heard |= heard
     known.failures = {server: 0 if server in heard else known.failures.get(server, 0) + 1 for server in known.servers}
 
 
