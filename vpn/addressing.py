@@ -150,7 +150,7 @@ def next_free_host(
     chosen = next(rising, None) or next(iter(rested), None)
     if chosen is None:
         raise PoolExhausted(
-            "Every address of the pool is taken. Delete a peer, or create an instance with a wider pool."
+            "Every address of the pool is taken. Widen the pool in the instance's settings, or delete a peer."
         )
     return chosen
 

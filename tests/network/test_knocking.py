@@ -74,7 +74,7 @@ def states(found: dict[str, Found]) -> dict[str, tuple[str, str]]:
 
 def wall(lab: Lab, *accepted: str) -> None:
     """Load a firewall on the host, in place of the one before."""
-    lab.run(lab.host, ["nft", "destroy", "table", "inet", "wall"], check=False)
+    lab.run(lab.host, ["nft", "delete", "table", "inet", "wall"], check=False)
     lab.run(lab.host, ["nft", "-f", "-"], stdin=FIREWALL % "\n    ".join(accepted))
 
 

@@ -75,14 +75,14 @@ def test_instances_are_apart(organization: Organization, instance: Instance, mem
 
 def test_a_full_pool_gives_what_has_rested_then_what_rests_longest(small: Instance, member: Membership) -> None:
     fill(small, member)
-    with pytest.raises(Conflict, match="Every address of the pool is taken"):
+    with pytest.raises(Conflict, match="Widen the pool in the instance"):
         add(small, member)
     peers = {peer.host: peer for peer in small.peers.all()}
     for hours, host in ((25, 90), (3, 40), (5, 60), (1, 30)):
         delete_peer(peers[host])
         ReleasedHost.objects.filter(host=host).update(released_at=timezone.now() - timedelta(hours=hours))
     assert [add(small, member).host for _ in range(4)] == [90, 60, 40, 30]
-    with pytest.raises(Conflict, match="Every address of the pool is taken"):
+    with pytest.raises(Conflict, match="Widen the pool in the instance"):
         add(small, member)
 
 

@@ -119,7 +119,7 @@ class TestHosts:
         assert addressing.next_free_host(253, lambda: [2, 3, 5, 253], 253) == 4
 
     def test_a_full_pool_says_what_to_do(self) -> None:
-        with pytest.raises(addressing.PoolExhausted, match="wider pool"):
+        with pytest.raises(addressing.PoolExhausted, match="Widen the pool"):
             addressing.next_free_host(253, lambda: range(2, 254), 253)
 
     @given(st.sets(st.integers(2, 30)))

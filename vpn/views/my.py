@@ -69,6 +69,7 @@ def my(request: HttpRequest) -> HttpResponse:
     context = {
         "devices": devices,
         "connected": [device for device in devices if device.condition.tone == "good"],
+        "unknown": [device for device in devices if not device.condition.is_known],
         "admins": [] if devices else _admins_of(member),
         "is_admin": member.is_admin,
     }

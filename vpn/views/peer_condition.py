@@ -34,7 +34,7 @@ class Condition:
     """The answer to "is it connected, and if not, what now?".
 
     `tone` is good, waiting, bad or off; `since` a time that belongs to the word; `steps` is true where the reader
-    should be led through what usually stands in the way.
+    should be led through what usually stands in the way; `is_known` is false where it may be connected as well.
     """
 
     tone: str
@@ -42,6 +42,7 @@ class Condition:
     advice: str = ""
     since: datetime | None = None
     steps: bool = False
+    is_known: bool = True
 
     @property
     def lasted(self) -> timedelta | None:
@@ -127,9 +128,9 @@ def _not_on_hub(hub: HubSide) -> Condition:
 def _not_known(hub: HubSide) -> Condition:
     silent = hub.told(Code.HUB_SILENT)
     if silent:
-        return Condition("bad", "Not known", silent, since=hub.instance.observed_at)
+        return Condition("bad", "Not known", silent, since=hub.instance.observed_at, is_known=False)
     advice = "The hub was not heard of in the last seconds."
-    return Condition("waiting", "Not known", advice, since=hub.instance.observed_at)
+    return Condition("waiting", "Not known", advice, since=hub.instance.observed_at, is_known=False)
 
 
 def _unobserved(instance: Instance) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -118,6 +119,19 @@ def test_one_of_several_devices_stands_for_itself_alone(
     assert answer.startswith("2 of 3 devices connected")
     assert "laptop reaches your company\u2019s networks" in answer
     assert "You are" not in page_of(member_browser)
+
+
+def test_of_a_hub_that_is_silent_nobody_is_said_not_to_be_connected(
+    member_browser: Client, member: Membership, client_peer: Peer
+) -> None:
+    connect(client_peer)
+    Instance.objects.update(observed_at=timezone.now() - timedelta(minutes=3))
+    assert answer_of(member_browser) == "Whether laptop is connected is not known"
+    second = make_instance(member.organization, name="Singapore")
+    connect(make_client_peer(second, member, "phone"))
+    assert answer_of(member_browser).endswith("Whether another is connected is not known.")
+    Instance.objects.update(observed_at=timezone.now() - timedelta(minutes=3))
+    assert answer_of(member_browser) == "Whether your devices are connected is not known"
 
 
 def test_a_disabled_device_offers_no_profile(member_browser: Client, client_peer: Peer) -> None:
