@@ -66,6 +66,16 @@ def test_a_network_that_staff_allow_is_opened_exactly_where_it_is_pushed(
     assert opened(instance) == []
 
 
+@pytest.mark.parametrize("network", ["100.64.0.0/24", "100.64.0.2/32", "100.64.0.0/20"])
+def test_a_network_within_the_pool_is_never_opened(
+    instance: Instance, client_peer: Peer, server: Server, network: str
+) -> None:
+    assert (instance.pool_v4, client_peer.host) == ("100.64.0.0/20", 2)
+    allow_networks(server, [network])
+    update_instance(instance, pushed_routes=[network])
+    assert opened(instance) == [], "its addresses are devices'"
+
+
 @pytest.mark.parametrize(
     "network",
     ["169.254.169.254/32", "100.100.100.0/24", "fd00:ec2::/64", "198.18.0.0/24", "0.0.0.0/0", "127.0.0.0/8", "x"],

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from enum import Enum
 from ipaddress import ip_network
 
-from vpn.addressing import Network, merged, overlaps
+from vpn.addressing import Network, contains, merged, overlaps
 from vpn.agent.reserved import PRIVATE_V4, PRIVATE_V6
 from vpn.choices import PeerType
 from vpn.models import Instance
@@ -66,9 +66,14 @@ def routed(instance: Instance, *, admitted: bool = True) -> list[Network]:
 
 
 def allowed_behind(instance: Instance) -> list[Network]:
-    """The networks behind the instance's server that staff allowed."""
-    server = instance.server
-    return [parse_network(text) for text in server.networks] if server is not None else []
+    """The networks behind the instance's server that staff allowed.
+
+    Not those within the instance's pool: a route out there would cut off the devices that have these addresses, and
+    carry what is meant for them into the server's network.
+    """
+    server, pools = instance.server, (instance.network_v4, instance.network_v6)
+    allowed = [parse_network(text) for text in server.networks] if server is not None else []
+    return [network for network in allowed if not any(contains(pool, network) for pool in pools)]
 
 
 def ways_of(instance: Instance) -> dict[str, Way]:
