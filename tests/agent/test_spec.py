@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ipaddress
 import json
 import re
 from typing import Any
@@ -164,6 +165,21 @@ def test_a_fault_is_named(place: tuple[str | int, ...], value: object, named: st
     assert refusal.value.code == INVALID
     assert refusal.value.permanent
     assert named in refusal.value.message
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_no_network_within_the_pool_is_opened_behind_the_server(number: int) -> None:
+    document = made.spec()
+    pool = ipaddress.ip_interface(document["addresses"][number]).network
+    around, within = pool.supernet(), next(pool.subnets())
+    for network, is_good in ((around, True), (pool, False), (within, False)):
+        document["server"] = {"addresses": ["203.0.113.1"], "networks": [str(network)], "portal_port": None}
+        if is_good:
+            assert parse_spec(document).server.networks == (str(network),)
+            continue
+        with pytest.raises(AgentError, match="within the hub's own pool") as refusal:
+            parse_spec(document)
+        assert refusal.value.code == INVALID
 
 
 def test_all_faults_are_named_at_once_and_no_key_is() -> None:

@@ -34,6 +34,12 @@ class ServerSide:
         own = (f"{address}/{128 if ':' in address else 32}" for address in self.addresses)
         return (*self.networks, *own)
 
+    def is_within(self, addresses: Iterable[str]) -> bool:
+        """Return whether a network lies within the pool that one of the hub's `addresses` is of."""
+        pools = [ipaddress.ip_interface(address).network for address in addresses]
+        opened = [ipaddress.ip_network(network) for network in self.networks]
+        return any(_holds(pool, one) and one.prefixlen >= pool.prefixlen for pool in pools for one in opened)
+
     def document(self) -> ServerDocument:
         """Return it as JSON data."""
         return {

@@ -250,6 +250,8 @@ def parse_spec(document: object) -> HubSpec:
         server=parse_server(data.get("server"), faults),
     )
     _check_openvpn(spec, faults)
+    if spec.server.is_within(spec.addresses):
+        faults.append("server networks lie within the hub's own pool, whose devices they would cut off")
     PeerIndex.of(spec.addresses, spec.peers, faults.append)
     faults.raise_if_any("spec")
     return spec
