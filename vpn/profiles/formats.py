@@ -7,7 +7,7 @@ from typing import Final
 
 from vpn.models import Peer
 from vpn.profiles import wireguard
-from vpn.profiles.peer import Rendered, profile_of, render_profile
+from vpn.profiles.peer import Rendered, profile_of, render_profile, wg_quick_filename
 from vpn.profiles.router import ProfileFile, metric_of
 from vpn.profiles.site_files import router_profile
 
@@ -40,4 +40,5 @@ def for_wg_quick(peer: Peer, plain: Rendered, family: int | None = None) -> Prof
     if peer.is_site or peer.is_openvpn or peer.route_all:
         return None
     profile = replace(profile_of(peer, family=family), metric=metric_of(peer.pk.hex))
-    return ProfileFile(plain.filename, wireguard.render(profile), plain.content_type, "For wg-quick", kind=WG_QUICK)
+    content = wireguard.render(profile)
+    return ProfileFile(wg_quick_filename(peer), content, plain.content_type, "For wg-quick", kind=WG_QUICK)

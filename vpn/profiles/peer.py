@@ -106,6 +106,11 @@ def filename_of(peer: Peer, protocol: str) -> str:
     return wireguard.filename(peer.instance.hostname, _distinction_of(peer))
 
 
+def wg_quick_filename(peer: Peer) -> str:
+    """What a device's profile for wg-quick is called: not as the one for apps, or a browser would rename the second."""
+    return wireguard.filename(peer.instance.hostname, f"{_distinction_of(peer)}q")
+
+
 def _distinction_of(peer: Peer) -> str:
     """What tells the files of one instance's peers apart: 3 to 6 of a-z and 0-9, the same as long as the peer lives.
 

@@ -10,13 +10,13 @@ from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.debug import sensitive_variables
 
 from vpn.actions.profile import Delivery
-from vpn.choices import KeyCustody
+from vpn.choices import KeyCustody, Protocol
 from vpn.models import Peer
 from vpn.platforms import capability
 from vpn.profiles import qr
 from vpn.profiles.apps import PHONES, SYSTEMS, apps_for, systems_from
 from vpn.profiles.formats import WG_QUICK, for_wg_quick
-from vpn.profiles.peer import filename_of, render_profile, resolver_of
+from vpn.profiles.peer import filename_of, render_profile, resolver_of, wg_quick_filename
 from vpn.profiles.router import RouterProfile
 from vpn.profiles.routes import routed_networks, routes_sentence
 from vpn.profiles.site_files import router_profile
@@ -43,15 +43,16 @@ class Download:
 def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dict[str, Any]:
     """What the page of a profile shows."""
     router = router_profile(peer, asked_family(request))
+    linux_file = _linux_file(request, peer)
     return {
         "peer": peer,
         "instance": peer.instance,
         "profile": Download(delivery.filename, delivery.content, delivery.content_type),
         "files": _files(router),
         "steps": router.steps if router else (),
-        "linux_file": _linux_file(request, peer),
+        "linux_file": linux_file,
         "router_note": _router_note(peer),
-        "interface": delivery.filename.rpartition(".")[0],
+        "interface": (linux_file or delivery).filename.rpartition(".")[0],
         "former_interface": _former_interface(peer),
         # As it was before this delivery.
         "older": peer.delivered_at is not None,
@@ -128,7 +129,9 @@ def _former_interface(peer: Peer) -> str:
     """What the tunnel is called that a device still has over its former protocol; "" where there is none."""
     if not peer.former_protocol or peer.former_protocol == peer.protocol:
         return ""
-    return filename_of(peer, peer.former_protocol).rpartition(".")[0]
+    is_for_wg_quick = peer.former_protocol == Protocol.WIREGUARD and not (peer.is_site or peer.route_all)
+    name = wg_quick_filename(peer) if is_for_wg_quick else filename_of(peer, peer.former_protocol)
+    return name.rpartition(".")[0]
 
 
 @sensitive_variables()

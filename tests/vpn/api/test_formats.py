@@ -150,6 +150,9 @@ def test_a_device_has_a_file_for_wg_quick_whose_routes_have_a_metric(api: Caller
     settle(client_peer.instance)
     listed = told(api.get(f"{path_of(client_peer)}/formats"), 200)
     assert [each["format"] for each in listed] == ["conf", "wg-quick"]
+    names = {each["filename"] for each in listed}
+    assert len(names) == 2, "a browser would rename the second download"
+    assert all(re.fullmatch(r"[a-zA-Z0-9_=+.-]{1,15}\.conf", name) for name in names)
     plain, linux = (
         Caller(make_token(api, client_peer)).get(f"/client?format={each['format']}").content.decode() for each in listed
     )

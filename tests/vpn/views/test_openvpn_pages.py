@@ -15,7 +15,7 @@ from vpn.actions.peer import create_client_peer, create_site_peer
 from vpn.actions.profile import deliver_profile
 from vpn.choices import Platform
 from vpn.models import Instance, Peer, Site
-from vpn.profiles.peer import filename_of, render_profile
+from vpn.profiles.peer import render_profile, wg_quick_filename
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_linux_is_told_to_end_the_tunnel_of_the_other_protocol(admin_browser: Cl
     url = f"/peers/{laptop.pk}/profile/"
     assert "disable --now" not in admin_browser.post(url).content.decode()
     Peer.objects.update(former_protocol="wireguard")
-    former = filename_of(laptop, "wireguard").removesuffix(".conf")
+    former = wg_quick_filename(laptop).removesuffix(".conf")
     assert f"systemctl disable --now wg-quick@{former}<" in admin_browser.post(url).content.decode()
 
 

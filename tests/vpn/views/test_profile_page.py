@@ -15,7 +15,7 @@ from vpn import keys
 from vpn.actions.instance import delete_instance
 from vpn.actions.peer import create_client_peer
 from vpn.models import Instance, Peer
-from vpn.profiles.peer import render_profile
+from vpn.profiles.peer import render_profile, wg_quick_filename
 
 
 def url_of(peer: Peer) -> str:
@@ -122,8 +122,10 @@ def test_linux_needs_a_resolver_for_any_device_and_a_restart_for_a_newer_file(
     page = admin_browser.post(url_of(on_hub)).content.decode()
     assert "\nDNS = " in page
     assert "<code>openresolv</code>" in page
-    assert f"systemctl restart wg-quick@{render_profile(on_hub).filename.removesuffix('.conf')}" in page
-    assert "Download one of the two only" in page
+    name = wg_quick_filename(on_hub)
+    assert f"install -m 600 {name} /etc/wireguard/" in page
+    assert f"systemctl restart wg-quick@{name.removesuffix('.conf')}<" in page
+    assert name != render_profile(on_hub).filename
 
 
 def test_every_peer_has_a_file_of_its_own_name(
