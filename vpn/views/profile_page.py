@@ -52,7 +52,9 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
         "steps": router.steps if router else (),
         "linux_file": linux_file,
         "router_note": _router_note(peer),
-        "interface": (linux_file or delivery).filename.rpartition(".")[0],
+        # Apps name the tunnel after their file, wg-quick after its own.
+        "interface": delivery.filename.rpartition(".")[0],
+        "linux_interface": (linux_file or delivery).filename.rpartition(".")[0],
         "former_interface": _former_interface(peer),
         # As it was before this delivery.
         "older": peer.delivered_at is not None,

@@ -128,6 +128,14 @@ def test_linux_needs_a_resolver_for_any_device_and_a_restart_for_a_newer_file(
     assert name != render_profile(on_hub).filename
 
 
+def test_apps_show_the_tunnel_under_the_name_of_their_own_file(admin_browser: Client, on_hub: Peer) -> None:
+    admin_browser.post(url_of(on_hub))
+    page = admin_browser.post(url_of(on_hub)).content.decode()
+    own = render_profile(on_hub).filename.removesuffix(".conf")
+    assert page.count(f"Choose <b>{own}</b>") == 2  # Windows, macOS
+    assert f'Remove the older tunnel from the app first (<span class="mono">{own}</span>' in page
+
+
 def test_every_peer_has_a_file_of_its_own_name(
     admin_browser: Client, instance: Instance, member: Membership, admin: Membership
 ) -> None:
