@@ -226,7 +226,9 @@ class Lab:
             self.internet = self._add_namespace("internet", GATEWAY_V4, GATEWAY_V6)
             self._ip(
                 self.internet,
-                "link add br0 type bridge mcast_snooping 0",
+                # A fixed link address: else a bridge takes the lowest of its ports', which changes when a client comes.
+                # Nodes that know the gateway by the former one lose their packets for up to fifteen seconds.
+                "link add br0 address 02:00:00:00:00:fe type bridge mcast_snooping 0",
                 f"address add {GATEWAY_V4}/{SEGMENT_V4.prefixlen} dev br0",
                 f"address add {GATEWAY_V6}/{SEGMENT_V6.prefixlen} dev br0 nodad",
                 "link set br0 up",
