@@ -16,7 +16,7 @@ from vpn.api.schemas.base import In, Number, Out, Text
 from vpn.choices import InstanceState, OperationState, Reachability, StepState
 from vpn.constants import DEFAULT_POOL_PREFIX
 from vpn.models import FirewallRule, Instance, Operation
-from vpn.needs import Code, Need
+from vpn.needs import Need
 from vpn.profiles.wireguard import endpoint
 
 
@@ -177,10 +177,6 @@ class Found:
     needs: Sequence[Need]
 
 
-# A hub with one of these needs is not ready, whatever was applied.
-_NOT_READY = {Code.APPLY_STUCK, Code.HUB_SILENT, Code.HUB_UNREACHABLE}
-
-
 class StepOut(Out):
     """One step of an operation."""
 
@@ -228,7 +224,7 @@ def show_instance(instance: Instance, found: Found) -> InstanceOut:
             "configured": instance.configured,
             "rsa_ready": bool(instance.server_certificate),
             "diffie_hellman_ready": bool(instance.tls_crypt_key_sealed),
-            "server_ready": instance.server_ready and not any(need.code in _NOT_READY for need in found.needs),
+            "server_ready": instance.server_ready,
             "status": found.status,
             "desired_generation": instance.desired_generation,
             "applied_generation": instance.applied_generation,
