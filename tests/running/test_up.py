@@ -116,7 +116,11 @@ def _is_another(portal: RunningPortal, name: str, before: int) -> bool:
 def test_a_database_without_its_keys_does_not_start(portal: RunningPortal) -> None:
     portal.start()
     portal.await_healthy()
-    sealed = "from tests.factories import make_instance, make_organization; make_instance(make_organization())"
+    # Failed, so that no job makes a hub of it.
+    sealed = (
+        "from tests.factories import make_instance, make_organization; "
+        "make_instance(make_organization(), state='failed')"
+    )
     done = subprocess.run(
         [sys.executable, "manage.py", "shell", "-c", sealed],
         cwd=CLONE,
