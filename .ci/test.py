@@ -35,12 +35,9 @@ def _postgresql(environ: dict[str, str]) -> bool:
 
 
 def _real(environ: dict[str, str]) -> bool:
-    """One file stays in one process: its tests share namespaces and a portal. The longest file comes first.
-
-    They wait most of the time, so that there is one process more than processors.
-    """
+    """One file stays in one process: its tests share namespaces and a portal. The longest file comes first."""
     order = ("--dist", "loadfile", "--no-loadscope-reorder")
-    return _pytest("Real processes", environ, "-n", "3", *order, "-m", REAL)
+    return _pytest("Real processes", environ, "-n", "2", *order, "-m", REAL)
 
 
 def _pytest(title: str, environ: dict[str, str], *arguments: str) -> bool:

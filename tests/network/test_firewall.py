@@ -13,6 +13,7 @@ import pytest
 from tests.network.devices import EVERYTHING, POOL_V4, POOL_V6, Device, OpenVPNDevice
 from tests.network.firewall_world import BOARD, DATA, MAIL, SITES, STAFF, USERS, WEB, World, build, rule
 from tests.network.lab import OUTSIDE_V4, Lab, PacketCounter, wait_until
+from tests.network.prober import OPEN
 from vpn.agent.documents import RuleDocument
 from vpn.agent.firewall_sets import set_name
 from vpn.agent.report import COMPONENTS
@@ -163,6 +164,8 @@ def test_a_network_inside_a_wider_one_is_its_own_peers(world: World) -> None:
     paris = world.devices["paris"]
     world.devices["paris"] = type(paris)(**{**vars(paris), "subnets": (*paris.subnets, "10.0.0.0/8", "fd10::/16")})
     world.hub.send(world.hub.delta(upsert=[world.devices["paris"]]))
+    # An OpenVPN router whose networks change connects anew.
+    wait_until(lambda: set(world.results(web("alice", "paris")).values()) == {OPEN}, 20, "Paris to be connected again")
     world.passes(web("alice", "paris"), web("paris", "bob"))
     world.ends(web("alice", "berlin"), web("berlin", "bob"))
     assert world.hub.apply().changed == NOTHING
