@@ -39,6 +39,17 @@ os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 # The tools that look at a page put styles of their own into it, which its policy refuses; `look` finds the page's own.
 _EXPECTED = ("422", "409", "404", "403", "Applying inline style")
 
+# A page that polls may change each time that axe looks.
+_LOOKS = 5
+_COUNT_CHANGES = """() => {
+    window.changesWhileAsked?.observer.disconnect();
+    const changes = window.changesWhileAsked = {count: 0};
+    changes.observer = new MutationObserver(records => {
+        changes.count += records.filter(record => record.removedNodes.length).length;
+    });
+    changes.observer.observe(document, {childList: true, subtree: true});
+}"""
+
 
 class Camera:
     """Looks at a page in every theme and width: keeps a screenshot of each, and asks axe about both themes."""
@@ -68,9 +79,18 @@ class Camera:
         self.page.set_viewport_size({"width": 1280, "height": 900})
 
     def _ask_axe(self, where: str) -> None:
-        for violation in Axe().run(self.page).response["violations"]:
+        for violation in self._violations():
             targets = [node["target"] for node in violation["nodes"]]
             self.complaints.append(f"{where}: {violation['id']}: {violation['help']} {targets}")
+
+    def _violations(self) -> list[dict[str, Any]]:
+        """What axe finds. A page that answers meanwhile takes elements from under it, and axe judges them unstyled."""
+        for _ in range(_LOOKS):
+            self.page.evaluate(_COUNT_CHANGES)
+            found: list[dict[str, Any]] = Axe().run(self.page).response["violations"]
+            if not found or not self.page.evaluate("window.changesWhileAsked.count"):
+                break
+        return found
 
     def _note(self, message: ConsoleMessage) -> None:
         if message.type == "error" and not any(code in message.text for code in _EXPECTED):
