@@ -2,44 +2,46 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
+from portal.client_address import last_forwarded, parse_address, parse_network
+
+_HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED")
+
 
 class TrustedProxyMiddleware:
     """Takes the client's address and scheme from a proxy's headers, and only from one in TRUSTED_PROXIES.
 
-    From anyone else the headers are removed, so that nothing further in can be misled by them.
+    Both forms are understood: X-Forwarded-For and -Proto, and Forwarded (RFC 7239) where the first are not there. From
+    anyone else the headers are removed, so that nothing further in can be misled by them.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
-        self.trusted = [ipaddress.ip_network(entry, strict=False) for entry in settings.TRUSTED_PROXIES]
+        self.trusted = [parse_network(entry) for entry in settings.TRUSTED_PROXIES]
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Rewrite REMOTE_ADDR and the scheme, or drop the headers."""
-        forwarded_for = request.META.pop("HTTP_X_FORWARDED_FOR", "")
-        forwarded_proto = request.META.pop("HTTP_X_FORWARDED_PROTO", "")
-        request.META.pop("HTTP_X_FORWARDED_HOST", None)
-        if self._is_trusted(request.META.get("REMOTE_ADDR", "")):
-            # The last address is the one that the trusted proxy itself saw.
-            address = forwarded_for.rsplit(",", 1)[-1].strip()
-            if _is_address(address):
-                request.META["REMOTE_ADDR"] = address
-            if forwarded_proto.strip().lower() == "https":
-                request.META["wsgi.url_scheme"] = "https"
+        forwarded = {name: request.META.pop(name, "") for name in _HEADERS}
+        sender = parse_address(request.META.get("REMOTE_ADDR", ""))
+        if sender is not None:
+            # A socket for both families shows IPv4 as IPv4-mapped: everything further in knows one form.
+            request.META["REMOTE_ADDR"] = str(sender)
+            if any(sender.version == network.version and sender in network for network in self.trusted):
+                self._believe(request, forwarded)
         return self.get_response(request)
 
-    def _is_trusted(self, address: str) -> bool:
-        return _is_address(address) and any(ipaddress.ip_address(address) in network for network in self.trusted)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+    def _believe(self, request: HttpRequest, forwarded: dict[str, str]) -> None:
+        address, scheme = forwarded["HTTP_X_FORWARDED_FOR"], forwarded["HTTP_X_FORWARDED_PROTO"]
+        if not address and not scheme:
+            pairs = last_forwarded(forwarded["HTTP_FORWARDED"])
+            address, scheme = pairs.get("for", ""), pairs.get("proto", "")
+        # The last address is the one that the trusted proxy itself saw.
+        client = parse_address(address.rsplit(",", 1)[-1])
+        if client is not None:
+            request.META["REMOTE_ADDR"] = str(client)
+        if scheme.strip().lower() == "https":
+            request.META["wsgi.url_scheme"] = "https"
