@@ -1,10 +1,12 @@
 """A cache in Redis that may be away: counters then live in this process until Redis answers again.
 
 Rate limits of signing in are counted here. Without Redis nobody should be locked out, and the limits should not vanish.
+Values are JSON: whoever can write to Redis must not be able to run code in the portal, as a pickle would let them.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -20,6 +22,25 @@ Answer = TypeVar("Answer")
 _PAUSE = 5.0
 
 
+class NotJson(ValueError):
+    """Redis holds something at this key that the portal did not write."""
+
+
+class JsonSerializer:
+    """What Django's Redis cache writes and reads values with; whole numbers stay numbers, so that Redis can count."""
+
+    def dumps(self, value: Any) -> int | bytes:
+        """Raises TypeError for what is not JSON, such as a set or a model."""
+        return value if type(value) is int else json.dumps(value).encode()
+
+    def loads(self, data: bytes | str | int) -> Any:
+        """Raises NotJson."""
+        try:
+            return json.loads(data) if isinstance(data, bytes | str) else data
+        except (ValueError, RecursionError):
+            raise NotJson from None
+
+
 class TolerantRedisCache(RedisCache):
     """Django's Redis cache with a cache in memory behind it."""
 
@@ -27,7 +48,7 @@ class TolerantRedisCache(RedisCache):
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         options = {"socket_timeout": 1, "socket_connect_timeout": 1, **params.get("OPTIONS", {})}
-        super().__init__(server, {**params, "OPTIONS": options})
+        super().__init__(server, {**params, "OPTIONS": {**options, "serializer": JsonSerializer}})
         self._memory = LocMemCache("portal.cache", {key: value for key, value in params.items() if key != "OPTIONS"})
 
     def _try(self, ask: Callable[[], Answer], fall_back: Callable[[], Answer]) -> Answer:
@@ -38,6 +59,10 @@ class TolerantRedisCache(RedisCache):
         except (RedisError, OSError) as error:
             TolerantRedisCache._away_until = time.monotonic() + _PAUSE
             logger.warning("Redis does not answer (%s): the cache is in memory for now", type(error).__name__)
+            return fall_back()
+        except NotJson:
+            # Not there, then: limits count anew. The value itself may be anything, so it is not logged.
+            logger.warning("A value in the cache is not JSON, and was not read")
             return fall_back()
 
     def add(self, key: Any, value: Any, *args: Any, **kwargs: Any) -> bool:

@@ -13,6 +13,7 @@ import django_rq
 from django_rq.queues import DjangoRQ
 from redis.exceptions import RedisError
 from rq.job import Job
+from rq.serializers import JSONSerializer
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,11 @@ class ForbiddenJob(Exception):
 
 
 class PortalJob(Job):
-    """A job that runs nothing but the portal's own job functions."""
+    """A job that runs nothing but the portal's own job functions, and is read as JSON whoever asks for it."""
+
+    def __init__(self, id: str | None = None, connection: Any = None, serializer: Any = None) -> None:  # noqa: A002
+        # rq falls back to pickle wherever one of its own calls names no serializer.
+        super().__init__(id=id, connection=connection, serializer=JSONSerializer)
 
     @property
     def func(self) -> Any:
@@ -67,7 +72,11 @@ class PortalJob(Job):
 
 
 class PortalQueue(DjangoRQ):
-    """The queue class of the portal."""
+    """The queue class of the portal; its registries take its serializer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # rq ships no types here
+        self.serializer = JSONSerializer
 
 
 def enqueue_apply(instance_id: UUID) -> None:

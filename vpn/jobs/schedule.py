@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import django_rq
 from rq.cron import CronJob, CronScheduler
+from rq.serializers import JSONSerializer
 from rq.utils import now
 
 from vpn.jobs import queue
@@ -15,6 +18,10 @@ from vpn.jobs.reconcile import RENEW_SECONDS, reconcile_all, renew_certificates,
 
 class PortalScheduler(CronScheduler):
     """rq's scheduler, ringing through our doorbell (JSON, the portal's job class) and showing signs of life."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.serializer = JSONSerializer  # rq's own choice is pickle
 
     def enqueue_jobs(self) -> list[CronJob]:
         """Enqueue what is due."""
