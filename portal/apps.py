@@ -1,6 +1,7 @@
 """The project's own app: accounts, organizations, members."""
 
 from django.apps import AppConfig
+from django.core import checks
 
 
 class PortalConfig(AppConfig):
@@ -8,3 +9,9 @@ class PortalConfig(AppConfig):
 
     name = "portal"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register what `check --deploy` asks."""
+        from portal.exposure import deploy_errors
+
+        checks.register(deploy_errors, checks.Tags.security, deploy=True)

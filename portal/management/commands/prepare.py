@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 
 from portal import seals
 from portal.actions.organization import create_organization
+from portal.exposure import exposures
 from portal.models import User
 
 LOCAL_REGION = "local"
@@ -31,7 +32,9 @@ class Command(BaseCommand):
     help = "Migrate, collect static files, make the first organization, its admin and the local region."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Prepare everything that is missing."""
+        """Prepare everything that is missing; say first what travels in the clear."""
+        for exposed in exposures():
+            self.stderr.write(f"Warning: {exposed}")
         call_command("migrate", interactive=False, verbosity=0)
         if wrong := seals.complaint():
             raise CommandError(wrong)
