@@ -8,11 +8,13 @@ from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
 from django.db import transaction
 from django.forms import BaseForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 
 from portal.access import current_membership, home_of
 from portal.actions.organization import create_organization
+from portal.guessing import Attempt
+from portal.known_devices import remember_device
 from portal.models import User
 
 _SELF_EVIDENT = {"account/messages/logged_in.txt", "account/messages/logged_out.txt"}
@@ -24,7 +26,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
     error_messages = {
         **DefaultAccountAdapter.error_messages,
         "email_password_mismatch": "This email address and password do not go together.",
-        "too_many_login_attempts": "Too many attempts failed. Wait five minutes, then try again.",
+        "too_many_login_attempts": (
+            "Too many attempts failed. Wait five minutes, then try again, or sign in where you signed in before."
+        ),
         "enter_current_password": "This is not your current password.",
     }
 
@@ -43,6 +47,22 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
     def clean_email(self, email: str) -> str:
         """Addresses are kept in lower case."""
         return str(super().clean_email(email)).lower()
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Count the attempt by what it comes from, in place of allauth's own counters. Raises ValidationError."""
+        self._attempt = Attempt(request, credentials.get("email", ""))
+        if not self._attempt.is_allowed():
+            raise self.validation_error("too_many_login_attempts")
+
+    def _rollback_login_failed_rl_usage(self) -> None:
+        # Allauth calls this where the password was right.
+        self._attempt.succeeded()
+
+    def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponseBase:
+        """Remember the device, by password and by link alike."""
+        response: HttpResponseBase = super().post_login(request, user, **kwargs)
+        remember_device(request, response, user.email)
+        return response
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """Where somebody goes who signed in without having asked for a page: to what they may see."""

@@ -199,6 +199,16 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
+# Attempts that may fail, in how long; what each counts is in portal/guessing.py. A known device is not counted by its
+# network, where a stranger may be too, so allauth's own limit of the page is off.
+ACCOUNT_RATE_LIMITS = {
+    "login": None,
+    "login_failed": None,
+    "sign_in_device": "5/5m/key",
+    "sign_in_network": "10/m/key,60/h/key",
+    "sign_in_account_and_network": "5/5m/key",
+    "sign_in_account": "50/h/key",
+}
 # Asked by /healthz, by name: each answers "ok" or a sentence.
 HEALTH_CHECKS = {
     "keys": "portal.seals.health",

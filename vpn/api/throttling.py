@@ -15,6 +15,7 @@ from django.core.cache import cache
 from django.http import HttpRequest
 from redis.exceptions import RedisError
 
+from portal.client_address import counted_as
 from portal.models import ApiToken
 from vpn.api.errors import Refusal
 
@@ -32,7 +33,7 @@ def count_call(request: HttpRequest, token: ApiToken) -> None:
 
 def count_wrong(scope: str, request: HttpRequest) -> None:
     """Count a wrong token from this address; raises the refusal where there were too many."""
-    _count(scope, request.META.get("REMOTE_ADDR", ""), "Too many wrong tokens from your address.")
+    _count(scope, counted_as(request.META.get("REMOTE_ADDR", "")), "Too many wrong tokens from your address.")
 
 
 def limit_of(scope: str) -> int:
