@@ -70,7 +70,7 @@ def rung(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> lis
     """The jobs that were rung for: (queue, function, *ids). Nothing is enqueued, except in tests of real processes."""
     calls: list[tuple[str, ...]] = []
     if REAL.isdisjoint(mark.name for mark in request.node.iter_markers()):
-        ring: Callable[..., None] = lambda queue, function, *ids, ttl=None: calls.append((queue, function, *ids))  # noqa: E731
+        ring: Callable[..., None] = lambda queue, function, *ids, **_: calls.append((queue, function, *ids))  # noqa: E731
         monkeypatch.setattr("vpn.jobs.queue._enqueue", ring)
     return calls
 

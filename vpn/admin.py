@@ -107,7 +107,7 @@ class InstanceAdmin(ReadOnly):
     def apply_again(self, request: HttpRequest, chosen: QuerySet[Instance]) -> None:
         """Compare the hub with what it should run, and mend it."""
         for instance in chosen:
-            queue.enqueue_apply(instance.pk)
+            queue.enqueue_apply(instance.pk, instance.organization_id)
         messages.success(request, "Asked the workers to apply again.")
 
     @admin.action(description="Retry")

@@ -8,7 +8,9 @@ from portal.running.confine import Confinement
 from portal.running.layout import Layout
 from portal.running.options import Options
 
-WORKERS = ("apply", "provision", "observe")
+WORKERS = ("urgent", "apply", "provision", "observe")
+# One more worker for the queues in which a job may take seconds: a slow one does not keep all others waiting.
+_SPARE = ["--spare", "urgent", "apply", "provision"]
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class Program:
 def build_program(name: str, options: Options, confinement: Confinement) -> Program:
     """The program that the supervisor's configuration calls by this name; raises KeyError for another."""
     if name.startswith("worker-"):
-        queue = name.removeprefix("worker-")
-        return Program([options.python, str(options.clone / "manage.py"), "worker", queue], confined=False)
+        queues = _SPARE if name == "worker-spare" else [name.removeprefix("worker-")]
+        return Program([options.python, str(options.clone / "manage.py"), "worker", *queues], confined=False)
     builders = {"redis": _redis, "web": _web, "schedule": _schedule, "watch": _watch}
     return builders[name](options, confinement)
 

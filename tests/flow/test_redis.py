@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import django_rq
 import pytest
@@ -105,14 +106,70 @@ def test_a_worker_whose_job_ran_out_of_time_ends(redis: Redis, monkeypatch: pyte
 
 
 def test_rings_hold_ids_only_and_many_changes_ring_once(redis: Redis) -> None:
-    instance = uuid4()
+    instance, organization = uuid4(), uuid4()
     for _ in range(50):
-        queue.enqueue_apply(instance)
-    jobs = django_rq.get_queue("apply").jobs
-    assert [(job.func_name, job.args) for job in jobs] == [("vpn.jobs.apply.apply_instance", [str(instance)])]
-    queue.answer_apply(instance)
-    queue.enqueue_apply(instance)
-    assert len(django_rq.get_queue("apply").jobs) == 2, "a change after the answer rings again"
+        queue.enqueue_apply(instance, organization)
+    waiting = django_rq.get_queue("apply")
+    assert [(job.func_name, job.args) for job in waiting.jobs] == [("vpn.jobs.apply.apply_instance", [str(instance)])]
+    assert len(redis.keys("rq:job:*")) == 1, "a ring that is merged leaves nothing behind"
+    PortalQueue.dequeue_any([waiting], None, connection=redis, serializer=JSONSerializer)
+    for _ in range(50):
+        queue.enqueue_apply(instance, organization)
+    assert len(waiting.jobs) == 1, "a change after a worker came to look rings again, and once"
+
+
+def test_a_ring_is_not_merged_with_a_job_that_is_gone(redis: Redis) -> None:
+    instance, organization = uuid4(), uuid4()
+    queue.enqueue_apply(instance, organization)
+    redis.delete(*redis.keys("rq:job:*"))
+    queue.enqueue_apply(instance, organization)
+    assert len(redis.keys("rq:job:*")) == 1
+    assert _taken_in_order("apply", redis) == [str(instance)]
+
+
+def _taken_in_order(name: str, redis: Redis) -> list[str]:
+    """What a worker takes from a queue, one after the other: the ids of the instances."""
+    taken = []
+    while found := PortalQueue.dequeue_any(
+        [django_rq.get_queue(name)], None, connection=redis, job_class=PortalJob, serializer=JSONSerializer
+    ):
+        taken.append(str(found[0].args[0]))
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("name", "ring"),
+    [
+        ("apply", queue.enqueue_apply),
+        ("urgent", partial(queue.enqueue_apply, urgent=True)),
+        ("urgent", queue.enqueue_destroy),
+        ("provision", queue.enqueue_provision),
+        ("observe", queue.enqueue_observe),
+        ("provision", queue.enqueue_plan_mail),
+    ],
+)
+def test_organizations_take_turns_in_every_queue(redis: Redis, name: str, ring: Callable[[UUID, UUID], None]) -> None:
+    loud, quiet, third = uuid4(), uuid4(), uuid4()
+    of_loud = [uuid4() for _ in range(500)]
+    for instance in of_loud:
+        ring(instance, loud)
+    of_quiet = [uuid4() for _ in range(3)]
+    for instance in of_quiet:
+        ring(instance, quiet)
+    of_third = uuid4()
+    ring(of_third, third)
+    expected = [of_loud[0], of_quiet[0], of_third, of_loud[1], of_quiet[1], of_loud[2], of_quiet[2], *of_loud[3:]]
+    assert _taken_in_order(name, redis) == list(map(str, expected))
+
+
+def test_whoever_rings_again_and_again_keeps_nobody_waiting(redis: Redis) -> None:
+    loud, quiet = uuid4(), uuid4()
+    for _ in range(20):
+        queue.enqueue_apply(uuid4(), loud)
+    head = redis.lindex("rq:queue:apply", 0)
+    for _ in range(20):
+        queue.enqueue_apply(uuid4(), quiet)
+    assert redis.lindex("rq:queue:apply", 0) == head, "who waits longest is first"
 
 
 def test_the_schedule_rings_in_the_workers_own_language(redis: Redis) -> None:
@@ -130,9 +187,9 @@ def test_the_schedule_rings_in_the_workers_own_language(redis: Redis) -> None:
 
 
 def test_health_knows_who_is_silent(redis: Redis) -> None:
-    assert "apply" in worker_health()
+    assert "urgent" in worker_health()
     assert schedule_health() != "ok"
-    for name in ("worker:apply", "worker:provision", "worker:observe", "schedule"):
+    for name in ("worker:urgent", "worker:apply", "worker:provision", "worker:observe", "schedule"):
         beat(name)
     assert worker_health() == schedule_health() == "ok"
     redis.delete("portal:alive:worker:provision")

@@ -16,7 +16,7 @@ from tests.running.portal import RunningPortal, environ_of, run_up, uid_of, wait
 
 pytestmark = [pytest.mark.flow, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 UNPRIVILEGED = ("web", "redis", "schedule")
-PRIVILEGED = ("worker-apply", "worker-provision", "worker-observe", "watch")
+PRIVILEGED = ("worker-urgent", "worker-apply", "worker-provision", "worker-observe", "worker-spare", "watch")
 OWNERS_WHILE_ROOT_WRITES = """
 from pathlib import Path
 from django.conf import settings

@@ -110,7 +110,7 @@ def test_the_button_asks_in_the_background(
     django_capture_on_commit_callbacks: type,
 ) -> None:
     rung: list[UUID] = []
-    monkeypatch.setattr(queue, "enqueue_plan_mail", rung.append)
+    monkeypatch.setattr(queue, "enqueue_plan_mail", lambda pk, _: rung.append(pk))
     ChangePlan.objects.update(mail_requested_at=None)
     admin = organization.memberships.get(role="admin")
     client.force_login(admin.user)
@@ -234,7 +234,7 @@ def test_a_mail_server_that_is_away_is_tried_again(plan: ChangePlan) -> None:
 
 def test_plans_that_are_stuck_do_not_starve_others(plan: ChangePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     rung: list[UUID] = []
-    monkeypatch.setattr(queue, "enqueue_plan_mail", rung.append)
+    monkeypatch.setattr(queue, "enqueue_plan_mail", lambda pk, _: rung.append(pk))
     now = timezone.now()
     asked = {"instance": plan.instance, "mail_requested_at": now - timedelta(hours=1)}
     for generation in range(25):

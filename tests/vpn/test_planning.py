@@ -80,7 +80,7 @@ def test_asking_changes_nothing_and_rings_for_nothing(
     instance: Instance, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     rung: list[UUID] = []
-    monkeypatch.setattr(queue, "enqueue_apply", rung.append)
+    monkeypatch.setattr(queue, "enqueue_apply", lambda pk, *_, **__: rung.append(pk))
     with django_capture_on_commit_callbacks(execute=True):
         planned(lambda: update_instance(instance, mtu=1300, firewall_policy="deny"))
         planned(lambda: delete_peer(peer_called(instance, "wireguard False")))

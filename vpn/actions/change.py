@@ -57,9 +57,9 @@ def changing(
     whatever the caller changed on it); the apply job is rung after the commit. `only_peers` says that nothing else
     changes, `as_delta` that of the settings only what a delta can carry does (see desired/compiling.py); `explained`
     that it may concern others, so that what it means is noted for the operation that carries it; `urgent` that somebody
-    may lose access, who must not keep it while a large hub is explained; `turned` what of the change is in the
-    database already. The generation rises whatever the caller does: an action that may find nothing to change compares
-    first, under `lock_changeable`. Raises NotPossible where the instance can take no change.
+    may lose access, who must not keep it while a large hub is explained or other work waits; `turned` what of the
+    change is in the database already. The generation rises whatever the caller does: an action that may find nothing
+    to change compares first, under `lock_changeable`. Raises NotPossible where the instance can take no change.
     """
     with transaction.atomic():
         instance = lock_changeable(pk)
@@ -76,7 +76,7 @@ def changing(
         if before is not None:
             planning.note(instance, before)
         if instance.configured:
-            transaction.on_commit(partial(queue.enqueue_apply, instance.pk))
+            transaction.on_commit(partial(queue.enqueue_apply, instance.pk, instance.organization_id, urgent=urgent))
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def undo_drift(instance_id: UUID, found: Sequence[str]) -> bool:
             operation = begin_operation(instance, OperationKind.APPLY)
         operation.drift, operation.summary = list(found), _summary(found)
         operation.save(update_fields=["drift", "summary"])
-        apply_again(instance.pk)
+        apply_again(instance.pk, instance.organization_id)
     return True
 
 

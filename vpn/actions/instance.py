@@ -95,7 +95,7 @@ def _insert(organization: Organization, wanted: IPv4Network | int, **fields: Any
         instance.save(force_insert=True)
         ReleasedHostname.objects.filter(hostname=instance.hostname).delete()
         begin_operation(instance, OperationKind.PROVISION)
-        transaction.on_commit(partial(queue.enqueue_provision, instance.pk))
+        transaction.on_commit(partial(queue.enqueue_provision, instance.pk, organization.pk))
     return instance
 
 
@@ -147,10 +147,10 @@ def retry_instance(instance: Instance) -> Instance:
                 operation.finished_at = None
                 operation.save(update_fields=["state", "finished_at"])
             set_state(locked, InstanceState.PROVISIONING)
-            transaction.on_commit(partial(queue.enqueue_provision, locked.pk))
+            transaction.on_commit(partial(queue.enqueue_provision, locked.pk, locked.organization_id))
         elif locked.state == InstanceState.READY and not locked.server_ready:
             Instance.objects.filter(pk=locked.pk).update(failure="")
-            transaction.on_commit(partial(queue.enqueue_apply, locked.pk))
+            transaction.on_commit(partial(queue.enqueue_apply, locked.pk, locked.organization_id))
         else:
             raise NotPossible("Nothing failed on this instance, so there is nothing to try again.")
     return locked
@@ -168,7 +168,7 @@ def delete_instance(instance: Instance) -> Instance:
                 state=OperationState.FAILED, finished_at=timezone.now()
             )
             begin_operation(locked, OperationKind.DESTROY)
-        transaction.on_commit(partial(queue.enqueue_destroy, locked.pk))
+        transaction.on_commit(partial(queue.enqueue_destroy, locked.pk, locked.organization_id))
     return locked
 
 

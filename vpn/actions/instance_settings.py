@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -22,6 +23,7 @@ from vpn.addressing import Network, contains
 from vpn.choices import FirewallPolicy
 from vpn.constants import MOST_PUSHED_ROUTES
 from vpn.desired.ways import Way, Ways, allowed_behind, private_part, routed
+from vpn.jobs import queue
 from vpn.models import ChangePlan, Instance
 from vpn.validators import parse_pushed_route, validate_mtu, validate_name
 
@@ -43,7 +45,7 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
             locked.name = wanted.get("name", locked.name)
             locked.save(update_fields=["name"])
             return locked
-        words = settings_words(locked, wanted)
+        words, wanted_names = settings_words(locked, wanted), set(wanted)
         with changing(locked.pk, as_delta=wanted.keys() <= _BY_DELTA, explained=True) as locked:
             if "dns_custom" in wanted:
                 replace_records(locked, wanted.pop("dns_custom"))
@@ -52,11 +54,15 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
             for field, value in wanted.items():
                 setattr(locked, field, value)
         ChangePlan.objects.filter(instance=locked, generation=locked.desired_generation).update(changed=words)
+        if wanted_names & _MAY_CLOSE:
+            transaction.on_commit(partial(queue.enqueue_apply, locked.pk, locked.organization_id, urgent=True))
     return locked
 
 
 # What the hub takes over without comparing all of itself with a whole specification.
 _BY_DELTA = {"name", "firewall", "firewall_policy"}
+# What may close a way that is open.
+_MAY_CLOSE = {"firewall", "firewall_policy"}
 
 
 def _cleaned(locked: Instance, changes: dict[str, Any]) -> dict[str, Any]:

@@ -230,7 +230,7 @@ def rotate_keys(peer: Peer) -> Peer:
             "This device made its own key, so the portal cannot renew it.",
             next_step="Delete the peer and add the device again with its new public key.",
         )
-    with changing(peer.instance_id, only_peers=True) as locked:
+    with changing(peer.instance_id, only_peers=True, urgent=True) as locked:
         fresh = _fresh(peer, locked)
         _end_keys(fresh, locked)
         _renew_keys(fresh, locked)

@@ -44,7 +44,7 @@ def request_mail(plan: ChangePlan) -> None:
         )
     with transaction.atomic():
         ChangePlan.objects.filter(pk=plan.pk, mail_requested_at=None).update(mail_requested_at=timezone.now())
-        transaction.on_commit(partial(queue.enqueue_plan_mail, plan.pk))
+        transaction.on_commit(partial(queue.enqueue_plan_mail, plan.pk, organization_id))
 
 
 def people_of(plan: ChangePlan) -> dict[Membership, list[Peer]]:

@@ -40,9 +40,9 @@ def place_portal(server_id: UUID) -> None:
         server.portal_port = port
         server.save(update_fields=["portal_port"])
         hubs = Instance.objects.filter(server=server, state=InstanceState.READY).order_by("pk")
-        for pk in hubs.values_list("pk", flat=True):
+        for pk, organization_id in hubs.values_list("pk", "organization"):
             raise_generation(pk)
-            transaction.on_commit(partial(queue.enqueue_apply, pk))
+            transaction.on_commit(partial(queue.enqueue_apply, pk, organization_id))
 
 
 def _addresses_of(host: str) -> set[str]:

@@ -34,10 +34,10 @@ def raise_epoch(instance_id: UUID, above: int) -> None:
         instance.save(update_fields=["epoch", "settings_generation", "whole_generation"])
 
 
-def apply_again(instance_id: UUID) -> None:
+def apply_again(instance_id: UUID, organization_id: UUID) -> None:
     """Forget what the server confirmed, so that the whole state is sent and compared with reality."""
     with transaction.atomic():
         Instance.objects.filter(pk=instance_id).update(
             applied_generation=0, applied_digest="", applied_total="", retry_at=None
         )
-        transaction.on_commit(partial(queue.enqueue_apply, instance_id))
+        transaction.on_commit(partial(queue.enqueue_apply, instance_id, organization_id))

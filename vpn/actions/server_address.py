@@ -54,7 +54,7 @@ def _move_hub(instance: Instance, before: tuple[str, ...], after: tuple[str, ...
     forget_proofs(instance.pk)
     if before:
         _note(instance, before, after)
-    transaction.on_commit(partial(queue.enqueue_apply, instance.pk))
+    transaction.on_commit(partial(queue.enqueue_apply, instance.pk, instance.organization_id))
 
 
 def _note(instance: Instance, before: tuple[str, ...], after: tuple[str, ...]) -> None:

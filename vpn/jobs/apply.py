@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import timedelta
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from vpn.observed import record_applied
 logger = logging.getLogger(__name__)
 _ATTEMPTS = 5
 _RETRY_SECONDS = 30
+_ASK_AGAIN_SECONDS = 0.05
 _OTHER_CONFIRMED = (
     "The server confirmed another state than it was sent, so nobody knows what the hub runs. It is tried again by "
     "itself; where that does not help, the portal and its agent may be of different versions: restart both."
@@ -34,22 +36,45 @@ _OTHER_CONFIRMED = (
 
 
 def apply_instance(instance_id: str) -> None:
-    """Apply what an instance's rows ask for, until nothing is left. Harmless to run twice; safe to kill anywhere."""
+    """Apply what an instance's rows ask for. Harmless to run twice; safe to kill anywhere.
+
+    What is asked for meanwhile is applied in another turn, so that a hub that changes all the time keeps no worker.
+    """
     pk = UUID(instance_id)
-    queue.answer_apply(pk)
-    while _has_work(pk) and (token := lease.claim(pk)) is not None:
-        try:
-            applied = _has_work(pk) and _apply_claimed(pk, token)
-        finally:
-            lease.release(pk, token)
-        if not applied:
-            return
+    if (instance := _behind(pk)) is not None and (token := lease.claim(pk)) is not None:
+        _take_turn(instance, token)
 
 
-def _has_work(pk: UUID) -> bool:
-    """Is the instance's hub behind? A hub that is being created or removed is not this job's."""
+def apply_urgently(instance_id: str) -> None:
+    """As `apply_instance`, where something is taken away: it goes on asking for its turn while another apply runs."""
+    pk = UUID(instance_id)
+    if (instance := _behind(pk)) is None:
+        return
+    if (token := lease.claim(pk)) is not None:
+        _take_turn(instance, token)
+    else:
+        # The other one may have read the rows before. Revocations of other hubs have their turns in between.
+        time.sleep(_ASK_AGAIN_SECONDS)
+        queue.enqueue_apply(pk, instance.organization_id, urgent=True)
+
+
+def _take_turn(seen: Instance, token: UUID) -> None:
+    """One round for an instance that was `seen` before it was claimed; rings again for what is left."""
+    pk, applied = seen.pk, False
+    try:
+        applied = _behind(pk) is not None and _apply_claimed(pk, token)
+    finally:
+        lease.release(pk, token)
+    # A job that found the instance claimed has left its work to this one. What failed waits, but not for what is new.
+    left = _behind(pk)
+    if left is not None and (applied or left.desired_generation > seen.desired_generation):
+        queue.enqueue_apply(pk, left.organization_id)
+
+
+def _behind(pk: UUID) -> Instance | None:
+    """The instance where its hub is behind. A hub that is being created or removed is not this job's."""
     instance = Instance.objects.filter(pk=pk, state=InstanceState.READY, configured=True).first()
-    return instance is not None and not instance.is_settled
+    return instance if instance is not None and not instance.is_settled else None
 
 
 def _apply_claimed(pk: UUID, token: UUID) -> bool:

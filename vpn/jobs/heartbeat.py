@@ -7,7 +7,7 @@ import threading
 import django_rq
 from redis.exceptions import RedisError
 
-QUEUES = ("apply", "provision", "observe")
+QUEUES = ("urgent", "apply", "provision", "observe")
 ALIVE_SECONDS = 15
 _BEAT_SECONDS = 5.0
 

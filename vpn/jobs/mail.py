@@ -32,7 +32,7 @@ def mail_plan(plan_id: str) -> None:
         if number >= left:
             return  # Reconcile rings again: tomorrow there is room.
         if time.monotonic() - begun > _SECONDS:
-            queue.enqueue_plan_mail(plan.pk)
+            queue.enqueue_plan_mail(plan.pk, plan.instance.organization_id)
             return
         try:
             write_to(plan, member, peers)

@@ -22,8 +22,8 @@ OBSERVE_SECONDS = 4
 def observe_all() -> None:
     """Ring for every instance that has a hub."""
     if begin_tick("observe", OBSERVE_SECONDS):
-        for pk in Instance.objects.with_hub().values_list("pk", flat=True):
-            queue.enqueue_observe(pk)
+        for pk, organization_id in Instance.objects.with_hub().values_list("pk", "organization"):
+            queue.enqueue_observe(pk, organization_id)
 
 
 def observe_instance(instance_id: str) -> None:
@@ -36,7 +36,7 @@ def observe_instance(instance_id: str) -> None:
     except AgentError as error:
         if error.code in {errors.UNKNOWN_HUB, errors.DESTROYED} and _is_at_rest(instance):
             logger.warning("The hub of instance %s is gone from its server; bringing it back", instance.pk)
-            apply_again(instance.pk)
+            apply_again(instance.pk, instance.organization_id)
         return
     except Unreachable as error:
         logger.warning("Observing instance %s failed: %s", instance.pk, error)
@@ -47,7 +47,7 @@ def observe_instance(instance_id: str) -> None:
         return
     if not _matches(instance, report):
         logger.warning("The hub of instance %s runs something else than it confirmed; applying again", instance.pk)
-        apply_again(instance.pk)
+        apply_again(instance.pk, instance.organization_id)
     elif report.drift and undo_drift(instance.pk, report.drift):
         logger.warning("Somebody else changed the hub of instance %s: %s", instance.pk, " ".join(report.drift))
 

@@ -58,10 +58,11 @@ def provision_instance(instance_id: str) -> None:
     finally:
         lease.release(pk, token)
     # What was asked for meanwhile found the instance claimed.
-    if Instance.objects.filter(pk=pk, state=InstanceState.DELETING).exists():
-        queue.enqueue_destroy(pk)
-    else:
-        queue.enqueue_apply(pk)
+    instance = Instance.objects.filter(pk=pk).first()
+    if instance is None:
+        return
+    ring = queue.enqueue_destroy if instance.state == InstanceState.DELETING else queue.enqueue_apply
+    ring(pk, instance.organization_id)
 
 
 def _begin(pk: UUID) -> Operation | None:

@@ -1,6 +1,7 @@
 """The doorbell: enqueues jobs by ids, as JSON, and only functions of `vpn.jobs`.
 
 Redis is not trusted to name code, and not needed for truth: a ring that fails is logged, and reconcile rings again.
+Organizations take turns in every queue, and one ring is enough for many changes: see `turns`.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ from uuid import UUID
 
 import django_rq
 from django_rq.queues import DjangoRQ
+from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq.job import Job
 from rq.serializers import JSONSerializer
+
+from vpn.jobs.turns import job_id, take_place
 
 logger = logging.getLogger(__name__)
 
 ALLOWED_JOBS = frozenset(
     {
         "vpn.jobs.apply.apply_instance",
+        "vpn.jobs.apply.apply_urgently",
         "vpn.jobs.provision.provision_instance",
         "vpn.jobs.provision.destroy_instance",
         "vpn.jobs.knock.knock_all",
@@ -34,8 +39,6 @@ ALLOWED_JOBS = frozenset(
 # Finished jobs leave nothing behind; failed ones stay for an hour, for staff to look at.
 _RESULT_TTL = 0
 _FAILURE_TTL = 3600
-# For how long a ring that no worker has answered keeps others silent.
-_RUNG_SECONDS = 5
 # What the clock rings for is rung for again soon: a ring that nobody heard in time is dropped.
 _TICK_TTL = 10
 
@@ -72,53 +75,42 @@ class PortalJob(Job):
 
 
 class PortalQueue(DjangoRQ):
-    """The queue class of the portal; its registries take its serializer."""
+    """A queue in which organizations take turns; its registries take its serializer."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # rq ships no types here
         self.serializer = JSONSerializer
 
-
-def enqueue_apply(instance_id: UUID) -> None:
-    """Bring the instance's hub up to date. One ring is enough for many changes: see `answer_apply`."""
-    try:
-        first = django_rq.get_connection("apply").set(_rung(instance_id), 1, nx=True, ex=_RUNG_SECONDS)
-    except (RedisError, OSError):
-        first = True
-    if first:
-        _enqueue("apply", "vpn.jobs.apply.apply_instance", str(instance_id))
+    def push_job_id(self, job_id: str, pipeline: Pipeline | None = None, at_front: bool = False) -> None:
+        """Give a saved job its place; nothing of ours goes to the front."""
+        take_place(pipeline if pipeline is not None else self.connection, self.key, job_id)
 
 
-def answer_apply(instance_id: UUID) -> None:
-    """Note that a worker comes to look, before it reads any row: what changes from now on needs a ring of its own."""
-    try:
-        django_rq.get_connection("apply").delete(_rung(instance_id))
-    except (RedisError, OSError) as error:
-        logger.warning("Could not answer a ring (%s)", error)
+def enqueue_apply(instance_id: UUID, organization_id: UUID, *, urgent: bool = False) -> None:
+    """Bring the instance's hub up to date; `urgent` where that takes something away from somebody."""
+    queue_name, function = ("urgent", "apply_urgently") if urgent else ("apply", "apply_instance")
+    _enqueue(queue_name, f"vpn.jobs.apply.{function}", str(instance_id), organization_id=organization_id)
 
 
-def _rung(instance_id: UUID) -> str:
-    return f"portal:rung:{instance_id}"
-
-
-def enqueue_provision(instance_id: UUID) -> None:
+def enqueue_provision(instance_id: UUID, organization_id: UUID) -> None:
     """Create the instance's hub, or go on creating it."""
-    _enqueue("provision", "vpn.jobs.provision.provision_instance", str(instance_id))
+    _enqueue("provision", "vpn.jobs.provision.provision_instance", str(instance_id), organization_id=organization_id)
 
 
-def enqueue_destroy(instance_id: UUID) -> None:
+def enqueue_destroy(instance_id: UUID, organization_id: UUID) -> None:
     """Take the instance's hub down."""
-    _enqueue("provision", "vpn.jobs.provision.destroy_instance", str(instance_id))
+    _enqueue("urgent", "vpn.jobs.provision.destroy_instance", str(instance_id), organization_id=organization_id)
 
 
-def enqueue_observe(instance_id: UUID) -> None:
+def enqueue_observe(instance_id: UUID, organization_id: UUID) -> None:
     """Look at what the instance's hub does."""
-    _enqueue("observe", "vpn.jobs.observe.observe_instance", str(instance_id), ttl=_TICK_TTL)
+    function = "vpn.jobs.observe.observe_instance"
+    _enqueue("observe", function, str(instance_id), organization_id=organization_id, ttl=_TICK_TTL)
 
 
-def enqueue_plan_mail(plan_id: UUID) -> None:
+def enqueue_plan_mail(plan_id: UUID, organization_id: UUID) -> None:
     """Write to the people whom a change concerns."""
-    _enqueue("provision", "vpn.jobs.mail.mail_plan", str(plan_id))
+    _enqueue("provision", "vpn.jobs.mail.mail_plan", str(plan_id), organization_id=organization_id)
 
 
 def enqueue_tick(queue_name: str, function: str) -> None:
@@ -126,10 +118,13 @@ def enqueue_tick(queue_name: str, function: str) -> None:
     _enqueue(queue_name, function, ttl=_TICK_TTL)
 
 
-def _enqueue(queue_name: str, function: str, *args: str, ttl: int | None = None) -> None:
+def _enqueue(
+    queue_name: str, function: str, *subject: str, organization_id: UUID | None = None, ttl: int | None = None
+) -> None:
+    new_id = job_id(organization_id, function, UUID(subject[0]) if subject else None)
     try:
         django_rq.get_queue(queue_name).enqueue_call(
-            function, args=args, ttl=ttl, result_ttl=_RESULT_TTL, failure_ttl=_FAILURE_TTL
+            function, args=subject, ttl=ttl, result_ttl=_RESULT_TTL, failure_ttl=_FAILURE_TTL, job_id=new_id
         )
     except (RedisError, OSError) as error:
         logger.warning("Could not ring for %s (%s); reconcile will", function, error)

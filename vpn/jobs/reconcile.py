@@ -7,7 +7,7 @@ import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import F, Q, Window
+from django.db.models import Exists, F, OuterRef, Q, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
@@ -30,6 +30,7 @@ from vpn.models import (
     Instance,
     Operation,
     Peer,
+    PeerTombstone,
     ProfileLink,
     ReleasedHost,
     ReleasedHostname,
@@ -58,21 +59,31 @@ def reconcile_all() -> None:
     now = timezone.now()
     expire_peers()
     free = Instance.objects.unclaimed()
-    for pk in free.filter(
+    for ids in free.filter(
         state__in=[InstanceState.PENDING, InstanceState.PROVISIONING], created_at__lt=now - _GRACE
-    ).values_list("pk", flat=True):
-        queue.enqueue_provision(pk)
+    ).values_list("pk", "organization"):
+        queue.enqueue_provision(*ids)
     due = Q(retry_at=None) | Q(retry_at__lt=now - _TEARDOWN_RETRY)
     for instance in free.filter(due, state=InstanceState.DELETING):
         _reopen_teardown(instance)
-        queue.enqueue_destroy(instance.pk)
+        queue.enqueue_destroy(instance.pk, instance.organization_id)
     behind = Q(applied_generation__lt=F("desired_generation")) | ~Q(applied_epoch=F("epoch"))
     lagging = free.filter(behind, Q(retry_at=None) | Q(retry_at__lt=now), state=InstanceState.READY)
-    for pk in lagging.values_list("pk", flat=True):
-        queue.enqueue_apply(pk)
+    rings = lagging.annotate(urgent=_may_take_away()).values_list("pk", "organization", "urgent")
+    for pk, organization_id, urgent in rings:
+        queue.enqueue_apply(pk, organization_id, urgent=urgent)
     _note_lags(now)
     _ring_for_mail()
     _verify()
+
+
+def _may_take_away() -> Q:
+    """May what an instance's hub lacks shut somebody out? A peer that it has was changed or deleted."""
+    known = Peer.objects.exclude(applied_digest="").filter(
+        instance=OuterRef("pk"), changed_generation__gt=OuterRef("applied_generation")
+    )
+    deleted = PeerTombstone.objects.exclude(applied_digest="").filter(instance=OuterRef("pk"))
+    return Exists(known) | Exists(deleted)
 
 
 def _note_lags(now: datetime) -> None:
@@ -89,8 +100,8 @@ def _ring_for_mail() -> None:
     due = unsent.filter(Q(mail_tried_at=None) | Q(mail_tried_at__lt=now - _MAIL_RETRY))
     waiting = due.filter(mail_requested_at__lt=now - _MAIL_RETRY)
     turns = waiting.order_by(F("mail_tried_at").asc(nulls_first=True), "mail_requested_at")
-    for pk in turns.values_list("pk", flat=True)[:20]:
-        queue.enqueue_plan_mail(pk)
+    for ids in turns.values_list("pk", "instance__organization")[:20]:
+        queue.enqueue_plan_mail(*ids)
 
 
 def _reopen_teardown(instance: Instance) -> None:
@@ -116,7 +127,7 @@ def _verify() -> None:
         if desired.generation == instance.applied_generation and desired.digest != instance.applied_digest:
             logger.warning("Instance %s lags without a raised generation; applying it whole", instance.pk)
             raise_generation(instance.pk)
-            queue.enqueue_apply(instance.pk)
+            queue.enqueue_apply(instance.pk, instance.organization_id)
 
 
 def renew_certificates() -> None:

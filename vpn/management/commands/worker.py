@@ -21,6 +21,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Take the queues' names."""
         parser.add_argument("queues", nargs="*", choices=[*QUEUES, []], default=list(QUEUES))
+        parser.add_argument("--spare", action="store_true", help="beside workers of their own; not asked for by health")
         parser.add_argument("--burst", action="store_true", help="stop when there is nothing left to do")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -33,4 +34,5 @@ class Command(BaseCommand):
             queue_class=PortalQueue,
             serializer="rq.serializers.JSONSerializer",
         )
+        worker.is_spare = options["spare"]
         worker.work(burst=options["burst"], logging_level="WARNING")
