@@ -18,6 +18,8 @@ from typing import Literal, TypeAlias
 from vpn.constants import (
     BROAD_PREFIX_V4,
     BROAD_PREFIX_V6,
+    IN_GUEST_V4,
+    IN_GUEST_V6,
     PRIVATE_NETWORKS_V4,
     PRIVATE_NETWORKS_V6,
     RESERVED_NETWORKS_V4,
@@ -27,6 +29,11 @@ from vpn.constants import (
 Network: TypeAlias = IPv4Network | IPv6Network
 FaultCode: TypeAlias = Literal["duplicate", "broad_unconfirmed", "nested_unconfirmed", "reserved", "overlap"]
 
+# A network of a shorter prefix that contains a cloud's service for its machines is about something else.
+_ABOUT_A_SERVICE = {4: 16, 6: 32}
+IN_GUEST: frozenset[Network] = frozenset(
+    [*(network for network, _ in IN_GUEST_V4), *(network for network, _ in IN_GUEST_V6)]
+)
 RESERVED_NETWORKS: tuple[tuple[Network, str], ...] = (*RESERVED_NETWORKS_V4, *RESERVED_NETWORKS_V6)
 PRIVATE_NETWORKS: tuple[Network, ...] = (*PRIVATE_NETWORKS_V4, *PRIVATE_NETWORKS_V6)
 
@@ -188,12 +195,14 @@ def contains(outer: Network, inner: Network) -> bool:
 def reserved_reason(network: Network) -> str | None:
     """Why this network may not be advertised ("it overlaps 127.0.0.0/8: loopback ..."), or None.
 
-    A broad route may contain reserved ranges, which stay blocked, but may not lie within one.
+    A broad route may contain reserved ranges, which stay blocked, but may not lie within one. So may a wide one that
+    contains a service of a cloud: 100.64.0.0/10 is not about Alibaba's.
     """
     for reserved, words in RESERVED_NETWORKS:
         if contains(reserved, network):
             return f"it belongs to {reserved}: {words}"
-        if overlaps(network, reserved) and not is_broad(network):
+        wide = reserved in IN_GUEST and network.prefixlen < _ABOUT_A_SERVICE[network.version]
+        if overlaps(network, reserved) and not wide and not is_broad(network):
             return f"it overlaps {reserved}: {words}"
     return None
 

@@ -71,6 +71,27 @@ HOSTNAME_QUARANTINE_DAYS: Final = 30
 # For how long a deleted peer's addresses are given to nobody else, unless its pool is full.
 HOST_REST_HOURS: Final = 24
 
+# Where clouds serve their machines from the inside, beside the link-local ranges. Sources: vpn/agent/reserved.py, which
+# has the same list for the server's side.
+IN_GUEST_V4: Final[tuple[tuple[IPv4Network, str], ...]] = (
+    (IPv4Network("100.100.2.136/32"), "Alibaba's name server for its own machines"),
+    (IPv4Network("100.100.2.138/32"), "Alibaba's name server for its own machines"),
+    (IPv4Network("100.100.100.200/32"), "the metadata service of Alibaba"),
+    (IPv4Network("161.26.0.0/16"), "IBM's services for its own machines"),
+    (IPv4Network("166.8.0.0/14"), "IBM's services for its own machines"),
+    (IPv4Network("168.63.129.16/32"), "Azure's service for its own machines"),
+    (IPv4Network("183.60.82.98/32"), "Tencent's name server for its own machines"),
+    (IPv4Network("183.60.83.19/32"), "Tencent's name server for its own machines"),
+    (IPv4Network("192.0.0.192/32"), "the metadata service of Oracle"),
+)
+IN_GUEST_V6: Final[tuple[tuple[IPv6Network, str], ...]] = (
+    (IPv6Network("fd00:42::42/128"), "the metadata service of Scaleway"),
+    (IPv6Network("fd00:a9fe:a9fe::1/128"), "the metadata service of Linode"),
+    (IPv6Network("fd00:c1::a9fe:a9fe/128"), "the metadata service of Oracle"),
+    (IPv6Network("fd00:ec2::/32"), "the metadata, name and time services of AWS"),
+    (IPv6Network("fd20:ce::254/128"), "the metadata service of Google"),
+)
+
 # Ranges that no peer may advertise, each with the words that explain the refusal.
 RESERVED_NETWORKS_V4: Final[tuple[tuple[IPv4Network, str], ...]] = (
     (IPv4Network("0.0.0.0/8"), "the unspecified addresses (RFC 1122)"),
@@ -80,6 +101,7 @@ RESERVED_NETWORKS_V4: Final[tuple[tuple[IPv4Network, str], ...]] = (
     (IPv4Network("224.0.0.0/4"), "multicast, which tunnels do not route (RFC 5771)"),
     (IPv4Network("255.255.255.255/32"), "the broadcast address (RFC 919)"),
     (IPv4Network("240.0.0.0/4"), "reserved and not routed anywhere (RFC 1112)"),
+    *IN_GUEST_V4,
 )
 RESERVED_NETWORKS_V6: Final[tuple[tuple[IPv6Network, str], ...]] = (
     (IPv6Network("::/128"), "the unspecified address (RFC 4291)"),
@@ -90,15 +112,7 @@ RESERVED_NETWORKS_V6: Final[tuple[tuple[IPv6Network, str], ...]] = (
     (IPv6Network("fdba:5e11::/32"), "the links between hubs and their host"),
     (IPv6Network("fe80::/10"), "link-local, valid on one link only (RFC 4291)"),
     (IPv6Network("ff00::/8"), "multicast, which tunnels do not route (RFC 4291)"),
-)
-
-# Where clouds tell a machine about itself, beside the link-local ranges: Alibaba, Azure, Oracle, AWS and Google.
-METADATA_NETWORKS: Final[tuple[IPv4Network | IPv6Network, ...]] = (
-    IPv4Network("100.100.100.200/32"),
-    IPv4Network("168.63.129.16/32"),
-    IPv4Network("192.0.0.192/32"),
-    IPv6Network("fd00:ec2::/32"),
-    IPv6Network("fd20:ce::254/128"),
+    *IN_GUEST_V6,
 )
 
 # Ranges that are private by design; what lies in none of them is public. The documentation ranges (RFC 5737,

@@ -9,13 +9,12 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 
-from vpn.addressing import Network, contains, is_broad, is_default_route, overlaps, reserved_reason
+from vpn.addressing import IN_GUEST, Network, contains, is_broad, is_default_route, overlaps, reserved_reason
 from vpn.constants import (
     HOSTNAME_LENGTH,
     LABEL_TEXT_LENGTH,
     MAX_MTU,
     MAX_POOL_PREFIX,
-    METADATA_NETWORKS,
     MIN_MTU,
     MIN_POOL_PREFIX,
     NAME_LENGTH,
@@ -122,6 +121,9 @@ def parse_pool(text: str) -> IPv4Network:
     if not MIN_POOL_PREFIX <= network.prefixlen <= MAX_POOL_PREFIX:
         message = f"Choose a prefix length from {MIN_POOL_PREFIX} to {MAX_POOL_PREFIX}; this is /{network.prefixlen}."
         raise ValidationError(message, code="pool_size")
+    reason = reserved_reason(network)
+    if reason is not None:
+        raise ValidationError(f"{network} cannot be a pool, as {reason}.", code="reserved")
     return network
 
 
@@ -133,9 +135,9 @@ def parse_server_network(text: str) -> Network:
         raise ValidationError(f"{network} cannot be allowed, as {reason}.", code="reserved")
     if is_default_route(network) or is_broad(network):
         raise ValidationError(f"{network} is too wide. Allow the networks that are really needed.", code="broad")
-    for metadata in METADATA_NETWORKS:
-        if overlaps(network, metadata):
-            message = f"{network} cannot be allowed, as it holds {metadata}: there clouds tell a machine its secrets."
+    for service in IN_GUEST:
+        if overlaps(network, service):
+            message = f"{network} cannot be allowed, as it holds {service}: there clouds tell a machine its secrets."
             raise ValidationError(message, code="metadata")
     return network
 

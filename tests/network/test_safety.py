@@ -30,6 +30,8 @@ UNROUTED = [
 ]
 METADATA_V4 = "169.254.169.254"
 METADATA_V6 = "fd00:ec2::254"
+IN_GUEST = ["168.63.129.16", "100.100.100.200", "161.26.0.10", "fd20:ce::254", "fd00:c1::a9fe:a9fe"]
+SERVICES = [METADATA_V4, METADATA_V6, *IN_GUEST]
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def world() -> Iterator[World]:
         hub.connect_site(berlin)
         device = hub.connect(alice, everything=True)
         bobs_device = other.connect(bob, everything=True)
-        for address in (*UNROUTED, METADATA_V4, METADATA_V6):
+        for address in (*UNROUTED, *SERVICES):
             lab.add_address(lab.outside, f"{address}/{128 if ':' in address else 32}")
             lab.route(lab.internet, address, lab.outside)
         lab.run(lab.host, ["ip", "route", "add", METADATA_V4, "via", "203.0.113.254"])
@@ -82,7 +84,7 @@ def arrives(world: World, sender: Node, source: str, destination: str, at: Node)
         return tried.packets > 0
 
 
-@pytest.mark.parametrize("address", [*UNROUTED, METADATA_V4, METADATA_V6])
+@pytest.mark.parametrize("address", [*UNROUTED, *SERVICES])
 def test_special_ranges_without_a_route_are_out_of_reach(world: World, address: str) -> None:
     assert world.lab.ping(world.lab.host, address), "the host itself gets there"
     assert not world.lab.ping(world.alice, address, timeout=0.4)

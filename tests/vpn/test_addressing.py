@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.agent import made
 from vpn import addressing
 from vpn.addressing import Claim, Network
+from vpn.agent import reserved
 from vpn.agent.spec import parse_spec
 
 BASE = IPv4Network("100.64.0.0/10")
@@ -173,11 +174,20 @@ class TestSubnets:
             "::ffff:a00:0/112",
             "64:ff9b::/96",
             "1::/16",
+            "100.100.100.200/32",
+            "100.100.100.0/24",
+            "168.63.129.0/24",
+            "161.26.0.10/32",
+            "fd00:ec2::254/128",
+            "fd00:c1::/64",
         ],
     )
     def test_reserved_ranges_are_refused(self, text: str) -> None:
         assert faults(text) == [(text, "reserved")]
         assert faults(text, confirm_broad=True) == [(text, "reserved")]
+
+    def test_the_portal_and_the_agent_know_the_same_services_of_clouds(self) -> None:
+        assert {*reserved.IN_GUEST_V4, *reserved.IN_GUEST_V6} == addressing.IN_GUEST
 
     @given(networks)
     def test_what_is_not_refused_is_what_the_agent_takes(self, network: Network) -> None:

@@ -88,6 +88,8 @@ def test_a_directory_below_local_may_have_its_own_servers() -> None:
         ("10.1.0.9", 6, "wrong_family"),
         ("127.0.0.1", 4, "reserved"),
         ("169.254.169.254", 4, "reserved"),
+        ("168.63.129.16", 4, "reserved"),
+        ("fd20:ce::254", 6, "reserved"),
         ("::1", 6, "reserved"),
         ("fe80::1%eth0", 6, "zone"),
         ("010.1.0.9", 4, "leading_zero"),

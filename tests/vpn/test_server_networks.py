@@ -78,7 +78,17 @@ def test_a_network_within_the_pool_is_never_opened(
 
 @pytest.mark.parametrize(
     "network",
-    ["169.254.169.254/32", "100.100.100.0/24", "fd00:ec2::/64", "198.18.0.0/24", "0.0.0.0/0", "127.0.0.0/8", "x"],
+    [
+        "169.254.169.254/32",
+        "100.100.100.0/24",
+        "fd00:ec2::/64",
+        "168.63.129.16/32",
+        "161.26.0.0/24",
+        "198.18.0.0/24",
+        "0.0.0.0/0",
+        "127.0.0.0/8",
+        "x",
+    ],
 )
 def test_reserved_and_metadata_networks_are_never_allowed(server: Server, network: str) -> None:
     with pytest.raises(InvalidInput):

@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from portal.exceptions import Conflict
 from portal.models import Organization
 from vpn.actions.refusal import InvalidSettings
-from vpn.addressing import Network, PoolExhausted, choose_pool, contains, overlaps
+from vpn.addressing import IN_GUEST, Network, PoolExhausted, choose_pool, contains, overlaps
 from vpn.choices import PeerType
 from vpn.constants import MIN_POOL_PREFIX
 from vpn.models import Instance, Server
@@ -28,6 +28,8 @@ def free_pool(organization: Organization, prefix: int, server: Server | None) ->
     base = IPv4Network(settings.POOL_BASE)
     taken = [instance.network_v4 for instance in _instances(organization)]
     taken += [network for network in _endpoints(server) if isinstance(network, IPv4Network)]
+    # No device gets an address at which a cloud serves its machines.
+    taken += [network for network in IN_GUEST if isinstance(network, IPv4Network)]
     with contextlib.suppress(PoolExhausted):
         if base.prefixlen <= MIN_POOL_PREFIX:
             return next(choose_pool(base, MIN_POOL_PREFIX, taken).subnets(new_prefix=prefix))

@@ -23,6 +23,7 @@ from vpn.agent.rules import ANY, WITH_PORTS, Rule
 from vpn.agent.server_side import of_family
 from vpn.agent.spec import HubSpec
 
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _VERDICTS: Final = {"accept": "goto allowed", "drop": "drop", "reject": "goto refuse"}
 
 
@@ -68,7 +69,7 @@ def _fixed_sets(spec: HubSpec) -> dict[str, AddressSet]:
     opened = [of_family(spec.server.networks, family) for family in firewall_sets.FAMILIES]
     own = [of_family(spec.server.addresses, family) for family in firewall_sets.FAMILIES]
     networks = {
-        "never": (NEVER_V4, NEVER_V6),
+        "never": (_without_pools(NEVER_V4, spec), _without_pools(NEVER_V6, spec)),
         "private": (PRIVATE_V4, PRIVATE_V6),
         "forged": (forged[4], forged[6]),
         "opened": (opened[0], opened[1]),
@@ -83,7 +84,7 @@ def _fixed_sets(spec: HubSpec) -> dict[str, AddressSet]:
 
 def _never_a_source(spec: HubSpec) -> dict[int, list[object]]:
     """Return what nobody sends from: the hub's own addresses, and the first and the last of an IPv4 pool."""
-    sources: dict[int, list[object]] = {4: list(NEVER_V4), 6: list(NEVER_V6)}
+    sources: dict[int, list[object]] = {4: _without_pools(NEVER_V4, spec), 6: _without_pools(NEVER_V6, spec)}
     for text in spec.addresses:
         interface = ipaddress.ip_interface(text)
         ends = {interface.ip}
@@ -91,6 +92,12 @@ def _never_a_source(spec: HubSpec) -> dict[int, list[object]]:
             ends |= {interface.network.network_address, interface.network.broadcast_address}
         sources[interface.version] += [f"{end}/{interface.max_prefixlen}" for end in sorted(ends, key=int)]
     return sources
+
+
+def _without_pools(networks: Iterable[_Network], spec: HubSpec) -> list[object]:
+    """Return networks without those inside the hub's own pools: an older pool may hold 100.100.100.200 for a peer."""
+    pools = [ipaddress.ip_interface(address).network for address in spec.addresses]
+    return [one for one in networks if not any(one.version == p.version and one.subnet_of(p) for p in pools)]  # type: ignore[arg-type]
 
 
 # Rules of the spec.
