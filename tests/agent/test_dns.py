@@ -170,15 +170,29 @@ def test_nobody_is_asked_for_the_hubs_own_names(domain: str) -> None:
 def test_reverse_zones_cover_the_pools_and_nothing_else() -> None:
     lines = [line for line in GOOD["dnsmasq.conf"].splitlines() if line.startswith("local=")]
     assert lines[0] == f"local=/{DOMAIN}/"
+    special = [f"local=/{zone}/" for zone in resolver_config.SPECIAL_ZONES]
     assert lines[1:] == [
         *(f"local=/{number}.64.100.in-addr.arpa/" for number in range(16)),
         "local=/0.0.0.0.a.9.8.7.6.5.4.3.2.1.d.f.ip6.arpa/",
+        *special,
     ]
 
 
 def test_a_pool_that_is_not_known_to_be_private_is_protected_too() -> None:
     assert "bogus-nxdomain=100.64.0.0/20\n" in GOOD["dnsmasq.conf"]
-    assert GOOD["dnsmasq.conf"].count("bogus-nxdomain") == 1
+    # Sites of a hub with split domains may have the rest of that range.
+    assert "bogus-nxdomain=100.64.0.0/10\n" not in GOOD["dnsmasq.conf"]
+    alone = written(changed(domains=[], domain_servers=[]))["dnsmasq.conf"]
+    for network in ("100.64.0.0/10", "fc00::/8", "198.18.0.0/15", "168.63.129.16/32"):
+        assert f"bogus-nxdomain={network}\n" in alone
+
+
+@pytest.mark.parametrize("zone", ["local", "home.arpa", "internal"])
+def test_a_special_domain_that_an_instance_splits_off_is_asked_for(zone: str) -> None:
+    texts = written(changed(domains=[zone, f"corp.{zone}"]))
+    assert f"local=/{zone}/\n" not in texts["dnsmasq.conf"]
+    assert f"server=/{zone}/10.1.0.53\n" in texts["servers"]
+    assert f"server=/corp.{zone}/10.1.0.53\n" in texts["servers"]
 
 
 @given(st.ip_addresses())

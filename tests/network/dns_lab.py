@@ -96,20 +96,26 @@ class DnsServer:
 
 
 def serve_dns(
-    lab: Lab, node: Node, records: Mapping[str, str | Sequence[str]], addresses: Sequence[str] = ()
+    lab: Lab,
+    node: Node,
+    records: Mapping[str, str | Sequence[str]],
+    addresses: Sequence[str] = (),
+    others: Sequence[str] = (),
 ) -> DnsServer:
     """Answer for `records` (addresses by name, a name by the reverse name of an address) on `node`, until the end.
 
-    It listens on the node's own addresses, or on `addresses` alone.
+    It listens on the node's own addresses, or on `addresses` alone. `others` are records as dnsmasq's `dns-rr` takes
+    them: a name, the number of the type, and the data in hexadecimal digits.
     """
     number = len(list(lab.directory.glob("dns-*.conf")))
     config, log = lab.directory / f"dns-{number}.conf", lab.directory / f"dns-{number}.log"
     lines = ["no-resolv", "no-hosts", "bind-interfaces", "keep-in-foreground", "pid-file=", "user=root", "local=/#/"]
     lines += [f"log-facility={log}", "log-queries"]
     lines += [f"listen-address={address}" for address in addresses or (node.v4, node.v6)]
+    lines += [f"dns-rr={record}" for record in others]
     for name, values in records.items():
         for value in [values] if isinstance(values, str) else values:
-            reverse = name.endswith(".arpa")
+            reverse = name.endswith((".in-addr.arpa", ".ip6.arpa"))
             lines.append(f"ptr-record={name},{value}" if reverse else f"host-record={name},{value}")
     config.write_text("".join(f"{line}\n" for line in lines))
     process = lab.start(node, ["dnsmasq", f"--conf-file={config}"])

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from vpn.agent.errors import FAILED, INVALID, AgentError
+from vpn.agent.reserved import IN_GUEST_V4, LINKS_V4
 from vpn.agent.resolver import CNAME, NAME, Resolver
 from vpn.agent.spec import HubSpec, OpenVPNPeer, Peer
 
@@ -26,9 +27,31 @@ BUCKETS: Final = 256
 _CACHED: Final = 2000  # answers of others; names of the hub's own are not counted
 _RETRY: Final = 300  # milliseconds until another server is asked
 _IN_FLIGHT: Final = 1000  # questions to others at a time
-# What `stop-dns-rebind` of dnsmasq knows to be private. A pool of carrier-grade NAT's range is not.
+# What `stop-dns-rebind` of dnsmasq 2.90 knows to be private, as far as it matters here.
 _KNOWN_AS_PRIVATE: Final = tuple(
-    map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
+    map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8"))
+)
+# What it does not know: shared addresses (RFC 6598), and old or unused kinds of private ones. No server of a split
+# domain has business with the rest: the links of hubs, and what clouds serve their machines with.
+_PRIVATE_FOR_SITES: Final = tuple(map(ipaddress.ip_network, ("100.64.0.0/10", "fc00::/8", "fec0::/10")))
+_PRIVATE_FOR_ALL: Final = (LINKS_V4, *IN_GUEST_V4)
+# Types of records that bring addresses along (RFC 9460): SVCB and HTTPS. The check of addresses does not look into
+# them. Programs that get none ask for A and AAAA.
+_WITH_HINTS: Final = (64, 65)
+
+# Domains that no server on the internet can know, so that it is not asked for them (IANA's registry of special-use
+# domain names, and ICANN's `internal`). Those for documentation are asked (RFC 6761, section 6.5).
+SPECIAL_ZONES: Final = (
+    "alt",  # RFC 9476
+    "home.arpa",  # RFC 8375
+    "resolver.arpa",  # RFC 9462
+    "service.arpa",  # RFC 9665
+    "internal",  # ICANN, resolution 2024.07.29.06
+    "invalid",  # RFC 6761
+    "local",  # RFC 6762
+    "localhost",  # RFC 6761
+    "onion",  # RFC 7686
+    "test",  # RFC 6761
 )
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -94,6 +117,7 @@ def configuration(layout: Layout, spec: HubSpec, resolver: Resolver) -> str:
         f"servers-file={layout.servers}",
         *_protection(networks, resolver),
         *(f"local=/{name(zone)}/" for zone in own_zones(spec, resolver)),
+        *(f"local=/{zone}/" for zone in _special_zones(resolver)),
         *(f"ptr-record={address.reverse_pointer},{name(resolver.domain)}" for address in own),
     ]
     lines += [f"cname={name(record.name)},{name(record.value)}" for record in resolver.records if record.type == CNAME]
@@ -194,15 +218,23 @@ def _append(lines: dict[int, list[str]], value: str, named: str) -> None:
 def _protection(networks: Iterable[_Network], resolver: Resolver) -> list[str]:
     """Return what keeps names of others from leading into the tunnels (DNS rebinding).
 
-    The servers of split domains may answer with private addresses. With addresses of a pool that dnsmasq does not know
-    to be private nobody may: it makes no exceptions there, and peers have names of their own.
+    The servers of split domains may answer with private addresses. What `bogus-nxdomain` names nobody may answer with,
+    as dnsmasq makes no exceptions there: the hub's own pools, whose peers have names of their own, and for a hub with
+    split domains no other range that a site can have.
     """
     unknown = [network for network in networks if not any(_within(network, known) for known in _KNOWN_AS_PRIVATE)]
+    unknown += [*_PRIVATE_FOR_ALL, *(() if resolver.domains else _PRIVATE_FOR_SITES)]
     return [
         "stop-dns-rebind",
         *(f"rebind-domain-ok=/{name(domain)}/" for domain in resolver.domains),
-        *(f"bogus-nxdomain={network}" for network in unknown),
+        *(f"bogus-nxdomain={network}" for network in dict.fromkeys(unknown)),
+        *(f"filter-rr={number}" for number in _WITH_HINTS),
     ]
+
+
+def _special_zones(resolver: Resolver) -> list[str]:
+    """Return the special domains that nobody is asked for; those that an instance splits off have their servers."""
+    return [zone for zone in SPECIAL_ZONES if zone not in resolver.domains]
 
 
 def _within(network: _Network, other: _Network) -> bool:
