@@ -22,8 +22,13 @@ from django.utils.cache import add_never_cache_headers
 from portal.actions.member import follow_name, lock_organizations_of, one_time_link
 from portal.actions.organization import invite_admin, needs_admin
 from portal.exceptions import Conflict, InvalidInput
-from portal.forms.organization import StaffOrganizationChangeForm, StaffOrganizationForm, StaffOrganizationNameForm
-from portal.models import Group, Mail, Membership, Organization, User
+from portal.forms.organization import (
+    LIMIT_FIELDS,
+    StaffOrganizationChangeForm,
+    StaffOrganizationForm,
+    StaffOrganizationNameForm,
+)
+from portal.models import ApiToken, Group, Mail, Membership, Organization, User
 from portal.signals import membership_changed
 
 admin.site.site_header = admin.site.site_title = "VPN portal"
@@ -58,10 +63,12 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
     prepopulated_fields = {"slug": ("name",)}
     inlines = (MembershipInline,)
 
-    def get_fields(self, request: HttpRequest, obj: Organization | None = None) -> tuple[str, ...]:
+    def get_fieldsets(self, request: HttpRequest, obj: Organization | None = None) -> Any:
         """Who is invited is asked where there is no admin: of a new organization, or where the first never came."""
         own = ("id", "name", "slug", "created_at") if obj else ("name", "slug")
-        return (*own, "admin_email", "admin_name") if obj is None or needs_admin(obj) else own
+        asked = (*own, "admin_email", "admin_name") if obj is None or needs_admin(obj) else own
+        about = "What the organization may have at most. What it has beyond a new limit stays; it adds no more."
+        return [(None, {"fields": asked}), ("Quotas", {"fields": LIMIT_FIELDS, "description": about})]
 
     def get_form(
         self, request: HttpRequest, obj: Organization | None = None, change: bool = False, **kwargs: Any
@@ -144,6 +151,8 @@ class UserAdmin(admin.ModelAdmin[User]):
             super().save_model(request, obj, form, change)
             for membership in Membership.objects.filter(user=obj).select_related("user", "organization"):
                 if "is_active" in form.changed_data:
+                    if not obj.is_active:
+                        ApiToken.objects.filter(membership=membership).delete()
                     membership_changed.send(sender=Membership, membership=membership)
                 follow_name(membership, str(form.initial.get("name", obj.name)))
 
@@ -188,6 +197,24 @@ class GroupAdmin(admin.ModelAdmin[Group]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """As above."""
+        return False
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
+    """API tokens: whose they are and when they were last used. Deleting one ends it at once."""
+
+    list_display = ("__str__", "membership", "created_at", "expires_at", "last_used_at")
+    list_select_related = ("membership__user", "membership__organization")
+    search_fields = ("name", "membership__user__email", "membership__organization__name")
+    fields = ("name", "membership", "created_at", "expires_at", "last_used_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """A token is made by its owner, or by `manage.py api_token`."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
+        """It is what it is."""
         return False
 
 

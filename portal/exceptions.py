@@ -27,6 +27,10 @@ class NotPossible(Conflict):
         super().__init__(message, field=field, code=code, next_step=next_step)
 
 
+class QuotaReached(Conflict):
+    """The organization has as much as it may have; `code` names the quota, such as `quota-peers`."""
+
+
 class InvalidInput(Exception):
     """The input is at fault: 422 in the API. `errors` lists every fault at once, by field."""
 

@@ -220,6 +220,8 @@ HEALTH_NOTES = {"hubs": "vpn.needs.hubs_health"}
 # Who is told that this machine's public address is another one.
 SERVER_MOVED = "vpn.actions.server_address.move_server"
 PORTAL_PLACED = "vpn.actions.portal_place.place_portal"
+# Who counts what an organization has of what its quotas limit.
+QUOTA_COUNTERS = ("portal.quotas.COUNTERS", "vpn.quota_use.COUNTERS", "vpn.api.throttling.COUNTERS")
 # Without a mail server nothing is sent: staff read it on a page of theirs, and pass it on.
 EMAIL_BACKEND = "portal.mail.ShownMail"
 if env.str("EMAIL_URL", default=""):

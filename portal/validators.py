@@ -7,12 +7,11 @@ from django.core.validators import validate_email
 
 from portal.exceptions import InvalidInput
 from portal.models import Role
+from portal.models.api_token import NAME_LENGTH as TOKEN_NAME_LENGTH
 
 NAME_LENGTH = 60
 EMAIL_LENGTH = 254
 GROUP_NAME_LENGTH = 40
-# A hub hears of each group that a member is in and that a rule names.
-MOST_GROUPS = 500
 
 
 def clean_email(email: str) -> str:
@@ -52,6 +51,14 @@ def clean_group_name(name: str) -> str:
         raise InvalidInput.in_field("name", "A name is one line of text, without control characters.")
     if not 1 <= len(text) <= GROUP_NAME_LENGTH:
         raise InvalidInput.in_field("name", f"Enter a name of at most {GROUP_NAME_LENGTH} characters.")
+    return text
+
+
+def clean_token_name(name: str) -> str:
+    """What an API token is called, on one line; may be empty. Raises InvalidInput."""
+    text = name.strip()
+    if not text.isprintable() or len(text) > TOKEN_NAME_LENGTH:
+        raise InvalidInput.in_field("name", f"A name is one line of at most {TOKEN_NAME_LENGTH} characters.")
     return text
 
 

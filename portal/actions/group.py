@@ -7,20 +7,20 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
+from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput, NotPossible
-from portal.models import Group, Membership, Organization
+from portal.models import Group, Membership, Organization, Quota
 from portal.signals import group_changed, group_removing
-from portal.validators import MOST_GROUPS, clean_group_name
+from portal.validators import clean_group_name
 
 
 def create_group(organization: Organization, *, name: str, members: Iterable[UUID] = ()) -> Group:
     """Make a group of these members; raises InvalidInput, or Conflict where the name is taken in any case."""
     wanted = set(members)
     with transaction.atomic():
-        _lock(organization.pk)
+        lock_organization(organization.pk)
         label = _checked(organization.pk, name, wanted)
-        if Group.objects.filter(organization=organization).count() >= MOST_GROUPS:
-            raise Conflict(f"There are {MOST_GROUPS} groups already.", next_step="Delete one that is not needed.")
+        require_room(organization.pk, Quota.GROUPS)
         group = _saved(Group(organization=organization, name=label))
         _set_members(group, wanted)
     return group
@@ -29,7 +29,7 @@ def create_group(organization: Organization, *, name: str, members: Iterable[UUI
 def change_group(group: Group, *, name: str | None = None, members: Iterable[UUID] | None = None) -> Group:
     """Change what is given; `members` are all who are to be in it. Raises InvalidInput or Conflict."""
     with transaction.atomic():
-        _lock(group.organization_id)
+        lock_organization(group.organization_id)
         fresh = _fresh(group)
         wanted = None if members is None else set(members)
         label = _checked(fresh.organization_id, fresh.name if name is None else name, wanted or set())
@@ -44,7 +44,7 @@ def change_group(group: Group, *, name: str | None = None, members: Iterable[UUI
 def delete_group(group: Group) -> None:
     """Delete a group; raises Conflict where something names it, such as a firewall rule."""
     with transaction.atomic():
-        _lock(group.organization_id)
+        lock_organization(group.organization_id)
         fresh = _fresh(group)
         group_removing.send(sender=Group, group=fresh)
         fresh.delete()
@@ -63,11 +63,6 @@ def set_groups(membership: Membership, groups: Iterable[UUID]) -> None:
         else:
             membership.groups.remove(found[pk])
         group_changed.send(sender=Group, group=found[pk], membership_ids={membership.pk})
-
-
-def _lock(organization_id: UUID) -> None:
-    # The organization's row first, as for members, so that nobody waits in a circle.
-    Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
 
 
 def _fresh(group: Group) -> Group:

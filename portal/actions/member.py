@@ -9,9 +9,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from portal.actions.group import set_groups
+from portal.actions.quota import lock_organization, require_room
 from portal.actions.sign_in_link import one_time_link, shares_account
 from portal.exceptions import Conflict, InvalidInput, NotPossible
-from portal.models import ApiToken, Membership, MembershipState, Organization, Role, User
+from portal.models import ApiToken, Membership, MembershipState, Organization, Quota, Role, User
 from portal.models.membership import slug_of
 from portal.signals import membership_changed, membership_removing, membership_renamed
 from portal.validators import clean_email, clean_name, clean_role
@@ -22,15 +23,20 @@ __all__ = ["add_member", "change_member", "follow_name", "lock_organizations_of"
 def add_member(
     organization: Organization, *, email: str, name: str = "", role: str, groups: Iterable[UUID] = ()
 ) -> Membership:
-    """Invite a person; they come in with `one_time_link`. Raises InvalidInput, or Conflict where they are there."""
+    """Invite a person; they come in with `one_time_link`.
+
+    Raises InvalidInput, Conflict where they are there, or QuotaReached.
+    """
     address, person_name, wanted_role = clean_email(email), clean_name(name), clean_role(role)
     try:
         with transaction.atomic():
             # Its row guards the slugs, too: two people of one name get different ones.
-            Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+            lock_organization(organization.pk)
             user = User.objects.filter(email__iexact=address).first()
             if user is None:
                 user = User.objects.create_user(address, name=person_name)
+            if not Membership.objects.filter(organization=organization, user=user).exists():
+                require_room(organization.pk, Quota.MEMBERS)
             member = Membership.objects.create(organization=organization, user=user, role=wanted_role)
             set_groups(member, groups)
             return member

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 
 from portal.exceptions import InvalidInput
-from portal.models import Organization
+from portal.models import Organization, Quota
+from portal.models.quota import DEFAULT_LIMITS
+from portal.quotas import quota_uses
 from portal.validators import EMAIL_LENGTH, NAME_LENGTH, clean_name, clean_organization_name
+
+# In the order of Quota.
+LIMIT_FIELDS = tuple(f"most_{quota.value}" for quota in Quota)
 
 
 class OrganizationForm(forms.Form):
@@ -28,7 +34,15 @@ class StaffOrganizationNameForm(forms.ModelForm[Organization]):
 
     class Meta:
         model = Organization
-        fields = ("name", "slug")
+        fields = ("name", "slug", *LIMIT_FIELDS)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        there = Organization.objects.filter(pk=self.instance.pk).first()
+        uses = {use.quota: use.used for use in quota_uses(there)} if there else {}
+        for quota, field in zip(Quota, LIMIT_FIELDS, strict=True):
+            default = f"Empty: {DEFAULT_LIMITS[quota]:,}, the default."
+            self.fields[field].help_text = f"{default} In use: {uses[quota]:,}." if quota in uses else default
 
     def clean_name(self) -> str:
         """As its admin may rename it: one line, without what cannot be seen."""

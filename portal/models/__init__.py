@@ -5,7 +5,19 @@ from portal.models.group import Group
 from portal.models.mail import Mail
 from portal.models.membership import Membership, MembershipState, Role
 from portal.models.organization import Organization
+from portal.models.quota import Quota
 from portal.models.user import User
 from portal.models.write_mark import WriteMark
 
-__all__ = ["ApiToken", "Group", "Mail", "Membership", "MembershipState", "Organization", "Role", "User", "WriteMark"]
+__all__ = [
+    "ApiToken",
+    "Group",
+    "Mail",
+    "Membership",
+    "MembershipState",
+    "Organization",
+    "Quota",
+    "Role",
+    "User",
+    "WriteMark",
+]

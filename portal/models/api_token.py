@@ -5,25 +5,38 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
+from datetime import datetime, timedelta
 
 from django.db import models
+from django.utils import timezone
 
 from portal.models.membership import Membership
 
 PREFIX = "vpn_"
+NAME_LENGTH = 60
+# A token that its maker forgets ends by itself.
+DEFAULT_LIFE = timedelta(days=365)
 
 
 class ApiToken(models.Model):
-    """A bearer token that acts as one member of one organization."""
+    """A bearer token that acts as one member of one organization. Its row goes when it is revoked."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="api_tokens")
+    # What its owner uses it for.
+    name = models.CharField(max_length=NAME_LENGTH, blank=True, default="", db_default="")
     digest = models.CharField(max_length=64, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
-        return f"token of {self.membership}"
+        return self.name or f"token of {self.membership}"
+
+    @property
+    def is_expired(self) -> bool:
+        """Is its time over?"""
+        return self.expires_at is not None and self.expires_at <= timezone.now()
 
     @staticmethod
     def digest_of(token: str) -> str:
@@ -31,7 +44,10 @@ class ApiToken(models.Model):
         return hashlib.sha256(token.encode()).hexdigest()
 
     @classmethod
-    def issue(cls, membership: Membership) -> tuple[ApiToken, str]:
-        """Make a token for a member; the text is returned here and never again."""
+    def issue(
+        cls, membership: Membership, *, name: str = "", expires_at: datetime | None = None
+    ) -> tuple[ApiToken, str]:
+        """Make a token for a member; the text is returned here and never again. Actions look at the quota first."""
         text = PREFIX + secrets.token_urlsafe(32)
-        return cls.objects.create(membership=membership, digest=cls.digest_of(text)), text
+        made = cls.objects.create(membership=membership, name=name, digest=cls.digest_of(text), expires_at=expires_at)
+        return made, text

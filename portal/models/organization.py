@@ -6,6 +6,8 @@ import uuid
 
 from django.db import models
 
+from portal.models.quota import DEFAULT_LIMITS, Quota, limit_column
+
 
 class Organization(models.Model):
     """Owns instances, sites and members."""
@@ -14,6 +16,22 @@ class Organization(models.Model):
     name = models.CharField(max_length=60)
     slug = models.SlugField(max_length=40, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    most_instances = limit_column(Quota.INSTANCES)
+    most_provisioning = limit_column(Quota.PROVISIONING)
+    most_peers = limit_column(Quota.PEERS)
+    most_sites = limit_column(Quota.SITES)
+    most_subnets = limit_column(Quota.SUBNETS)
+    most_rules = limit_column(Quota.RULES)
+    most_dns_records = limit_column(Quota.DNS_RECORDS)
+    most_members = limit_column(Quota.MEMBERS)
+    most_groups = limit_column(Quota.GROUPS)
+    most_api_tokens = limit_column(Quota.API_TOKENS)
+    most_api_calls = limit_column(Quota.API_CALLS)
 
     def __str__(self) -> str:
         return self.name
+
+    def limit(self, quota: Quota) -> int:
+        """How much of it this organization may have: what staff set, else the default."""
+        chosen: int | None = getattr(self, f"most_{quota.value}")
+        return DEFAULT_LIMITS[quota] if chosen is None else chosen

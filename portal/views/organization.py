@@ -13,6 +13,7 @@ from portal.exceptions import InvalidInput
 from portal.forms.organization import OrganizationForm
 from portal.forms.refusal import show_refusal
 from portal.models import Organization
+from portal.quotas import quota_uses
 
 
 @require_POST
@@ -29,7 +30,7 @@ def organization_switch(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def organization_settings(request: HttpRequest) -> HttpResponse:
-    """The organization's name: admins change it, auditors read it."""
+    """The organization's name and how it stands with its quotas: admins change the name, auditors read."""
     member = get_admin(request) if request.method == "POST" else get_reader(request)
     initial = {"name": member.organization.name}
     form = OrganizationForm(request.POST if request.method == "POST" else None, initial=initial)
@@ -37,7 +38,8 @@ def organization_settings(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid() and _rename(member.organization, form):
         messages.success(request, f"{member.organization.name} is saved.")
         return redirect("organization_settings")
-    return render(request, "portal/organization.html", {"form": form})
+    context = {"form": form, "quotas": quota_uses(member.organization)}
+    return render(request, "portal/organization.html", context)
 
 
 def _rename(organization: Organization, form: OrganizationForm) -> bool:

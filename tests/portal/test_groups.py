@@ -103,6 +103,6 @@ def test_a_deleted_group_is_gone(organization: Organization, member: Membership)
 
 def test_there_are_not_too_many_groups(organization: Organization, other_organization: Organization) -> None:
     Group.objects.bulk_create(Group(organization=organization, name=f"Group {number}") for number in range(500))
-    with pytest.raises(Conflict, match="500 groups already"):
+    with pytest.raises(Conflict, match="500 of 500 groups are in use"):
         create_group(organization, name="One more")
     create_group(other_organization, name="One more")

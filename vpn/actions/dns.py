@@ -135,7 +135,8 @@ def _check_records(
     """Put the rows into `cleaned`, and what is wrong with them into `errors`; returns that by row, too."""
     if FIELD in changes:
         if len(changes[FIELD]) > MOST_DNS_RECORDS:
-            errors[FIELD] = [f"Name at most {MOST_DNS_RECORDS} records."]
+            given = len(changes[FIELD])
+            errors[FIELD] = [f"An instance has at most {MOST_DNS_RECORDS:,} records; these are {given:,}."]
             return []
         check = RecordCheck(changes[FIELD], _surroundings(instance, cleaned))
         cleaned[FIELD] = check.rows

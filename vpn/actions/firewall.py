@@ -36,7 +36,8 @@ __all__ = [
 def cleaned_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> list[RuleValues]:
     """The rules as they are stored; what is absent has its default. Raises InvalidSettings with every fault."""
     if len(wanted) > MOST_RULES:
-        raise InvalidSettings({"firewall": [f"An instance has at most {MOST_RULES:,} rules; these are {len(wanted)}."]})
+        message = f"An instance has at most {MOST_RULES:,} rules; these are {len(wanted):,}."
+        raise InvalidSettings({"firewall": [message]})
     faults: list[RuleFault] = []
     rules = [cleaned_rule(number, values, faults) for number, values in enumerate(wanted, 1)]
     told = {(fault.number, fault.field) for fault in faults}

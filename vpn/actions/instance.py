@@ -12,8 +12,9 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput, NotPossible
-from portal.models import Membership, Organization
+from portal.models import Membership, Organization, Quota
 from vpn import keys
 from vpn.actions.change import lock_instance
 from vpn.actions.instance_settings import faults_of
@@ -47,7 +48,7 @@ def create_instance(
     pool_prefix: int = DEFAULT_POOL_PREFIX,
     pool: str = "",
 ) -> Instance:
-    """Create an instance and begin to provision it; raises InvalidInput or Conflict (hostname taken, no room).
+    """Create an instance and begin to provision it; raises InvalidInput, Conflict (hostname taken) or QuotaReached.
 
     `pool` is the network that its peers get addresses out of; where it is "", a free one of `pool_prefix` is taken.
     """
@@ -75,7 +76,8 @@ def _insert(organization: Organization, wanted: IPv4Network | int, **fields: Any
     """Insert an instance with the pool that is wanted, or a free one of that prefix length."""
     private_key = keys.generate_private_key()
     with transaction.atomic():
-        Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+        require_room(organization.pk, Quota.INSTANCES)
+        require_room(organization.pk, Quota.PROVISIONING)
         server = fields["region"].servers.order_by("created_at").first()
         pool = (
             free_pool(organization, wanted, server)
@@ -135,10 +137,12 @@ def _refuse_taken_hostname(hostname: str, organization: Organization) -> None:
 
 
 def retry_instance(instance: Instance) -> Instance:
-    """Go on provisioning from the step that failed; raises NotPossible where nothing failed."""
+    """Go on provisioning from the step that failed; raises NotPossible where nothing failed, or QuotaReached."""
     with transaction.atomic():
+        lock_organization(instance.organization_id)
         locked = lock_instance(instance.pk)
         if locked.state == InstanceState.FAILED:
+            require_room(locked.organization_id, Quota.PROVISIONING)
             operation = locked.operations.filter(kind=OperationKind.PROVISION).first()
             if operation is None:
                 begin_operation(locked, OperationKind.PROVISION)

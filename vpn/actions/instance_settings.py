@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from portal.actions.quota import lock_organization, require_room
+from portal.models import Quota
 from vpn.actions.change import changing, lock_instance
 from vpn.actions.change_words import settings_words
 from vpn.actions.dns import cleaned_dns, replace_records
@@ -16,7 +18,7 @@ from vpn.actions.dns_records import RecordFault
 from vpn.actions.firewall import cleaned_rules, replace_rules
 from vpn.actions.firewall_input import RuleFault
 from vpn.actions.peer_input import endpoint_faults
-from vpn.actions.pool import cleaned_pool, lock_pools
+from vpn.actions.pool import cleaned_pool
 from vpn.actions.refusal import InvalidSettings
 from vpn.actions.unchanged import differing_settings, without_unchanged_tables
 from vpn.addressing import Network, contains
@@ -33,11 +35,11 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
     `firewall_policy`, `firewall` (records and rules as in the API).
 
     What is absent stays, and what is there already is no change. Returns the instance as saved; raises
-    InvalidSettings with every fault.
+    InvalidSettings with every fault, or QuotaReached.
     """
     with transaction.atomic():
-        if "pool" in changes:
-            lock_pools(instance)
+        if _COUNTED & changes.keys():
+            lock_organization(instance.organization_id)
         locked = lock_instance(instance.pk)
         wanted = differing_settings(locked, _cleaned(locked, without_unchanged_tables(locked, changes)))
         if wanted.keys() <= {"name"}:
@@ -45,6 +47,7 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
             locked.name = wanted.get("name", locked.name)
             locked.save(update_fields=["name"])
             return locked
+        _require_room(locked, wanted)
         words, wanted_names = settings_words(locked, wanted), set(wanted)
         with changing(locked.pk, as_delta=wanted.keys() <= _BY_DELTA, explained=True) as locked:
             if "dns_custom" in wanted:
@@ -59,10 +62,22 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
     return locked
 
 
+# What is compared with other instances of the organization, whose lock comes before the instance's.
+_COUNTED = {"pool", "firewall", "dns_custom"}
 # What the hub takes over without comparing all of itself with a whole specification.
 _BY_DELTA = {"name", "firewall", "firewall_policy"}
 # What may close a way that is open.
 _MAY_CLOSE = {"firewall", "firewall_policy"}
+
+
+def _require_room(locked: Instance, wanted: Mapping[str, Any]) -> None:
+    """Raise QuotaReached where the organization may not have as many rules or records as are wanted here."""
+    for field, quota, present in (
+        ("firewall", Quota.RULES, locked.firewall_rules),
+        ("dns_custom", Quota.DNS_RECORDS, locked.dns_records),
+    ):
+        if field in wanted:
+            require_room(locked.organization_id, quota, len(wanted[field]) - present.count(), field=field)
 
 
 def _cleaned(locked: Instance, changes: dict[str, Any]) -> dict[str, Any]:

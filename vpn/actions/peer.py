@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Unpack
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput, NotPossible
-from portal.models import Membership, MembershipState
+from portal.models import Membership, MembershipState, Quota
 from vpn import keys
 from vpn.actions import certificates
 from vpn.actions.change import changing, lock_changeable
@@ -33,6 +35,7 @@ from vpn.choices import KeyCustody, PeerType, Protocol
 from vpn.desired.firewall import Turned
 from vpn.models import Instance, Peer, PeerTombstone, ProfileLink, Site
 from vpn.models.querysets import PeerQuerySet
+from vpn.quota_use import broad_routes
 
 
 def create_client_peer(
@@ -45,7 +48,7 @@ def create_client_peer(
     expires_at: datetime | None = None,
     public_key: str = "",
 ) -> Peer:
-    """Add a member's device; raises InvalidInput, or Conflict where the pool is full or the key is known."""
+    """Add a member's device; raises InvalidInput, Conflict (the pool is full, the key is known) or QuotaReached."""
     errors = client_faults(device, expires_at, public_key) | protocol_faults(protocol, None)
     if public_key and protocol == Protocol.OPENVPN:
         errors["public_key"] = ["Only WireGuard devices make their own key. Leave it empty for OpenVPN."]
@@ -53,7 +56,7 @@ def create_client_peer(
         errors["user_id"] = ["Choose an active member of this organization."]
     if errors:
         raise InvalidInput(errors)
-    with _holding(member), changing(instance.pk, only_peers=True) as locked:
+    with _one_more(instance), _holding(member), changing(instance.pk, only_peers=True) as locked:
         peer = Peer(
             instance=locked,
             type=PeerType.CLIENT,
@@ -78,13 +81,13 @@ def create_site_peer(
     confirm_broad_routes: bool = False,
 ) -> Peer:
     """Connect a site, with all of its subnets unless others are named; raises InvalidInput, or Conflict where subnets
-    overlap or the site is connected already."""
+    overlap or the site is connected already, or QuotaReached."""
     errors = protocol_faults(protocol, site)
     if site.organization_id != instance.organization_id:
         errors["site_id"] = ["Choose a site of this organization."]
     if errors:
         raise InvalidInput(errors)
-    with transaction.atomic():
+    with _one_more(instance):
         held = lock_site(site.pk, instance.pk)
         peer = _connect(held, instance, list(subnets) or held.subnets, protocol, confirm_broad_routes)
         follow_new_peer(held, peer, confirmed=confirm_broad_routes)
@@ -106,9 +109,21 @@ def _connect(site: Site, instance: Instance, subnets: list[str], protocol: str, 
             subnets=checked_subnets(locked, subnets, confirm_broad_routes, except_peer=None),
             confirm_broad_routes=confirm_broad_routes,
         )
+        require_room(locked.organization_id, Quota.SUBNETS, broad_routes(peer.subnets), field="subnets")
         _give_keys(peer, locked)
         _insert(peer, locked)
     return peer
+
+
+@contextmanager
+def _one_more(instance: Instance) -> Iterator[None]:
+    """The transaction that adds a peer: it counts the organization's peers first, and keeps others from adding one.
+
+    Raises QuotaReached.
+    """
+    with transaction.atomic():
+        require_room(instance.organization_id, Quota.PEERS)
+        yield
 
 
 @contextmanager
@@ -170,12 +185,15 @@ def _renew_keys(peer: Peer, instance: Instance) -> None:
 
 
 def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
-    """Change a peer; raises InvalidInput or Conflict. Returns the peer as saved. What it has already is no change."""
+    """Change a peer; raises InvalidInput, Conflict or QuotaReached. Returns the peer as saved.
+
+    What it has already is no change.
+    """
     errors = change_faults(peer, changes)
     if errors:
         raise InvalidInput(errors)
     with transaction.atomic():
-        site = lock_site(peer.site_id) if peer.site_id and "subnets" in changes else None
+        site = _lock_site(peer.site_id, peer.instance) if peer.site_id and "subnets" in changes else None
         present = _fresh(peer, lock_changeable(peer.instance_id))
         wanted = differing_changes(present, changes)
         if not wanted:
@@ -190,12 +208,21 @@ def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
     return fresh
 
 
+def _lock_site(site_id: UUID, instance: Instance) -> Site:
+    """The site, locked behind its organization, since its subnets are counted."""
+    lock_organization(instance.organization_id)
+    return lock_site(site_id)
+
+
 def _change(fresh: Peer, locked: Instance, changes: PeerChanges) -> None:
     """Write the changes of a peer to its row; the generation is raised already. Raises InvalidInput or Conflict."""
     if "subnets" in changes:
         # A confirmation is for the networks that come with it, and for none later on.
         confirmed = changes.get("confirm_broad_routes", False)
-        fresh.subnets = checked_subnets(locked, changes["subnets"], confirmed, except_peer=fresh)
+        wanted = checked_subnets(locked, changes["subnets"], confirmed, except_peer=fresh)
+        more = broad_routes(wanted) - broad_routes(fresh.subnets)
+        require_room(locked.organization_id, Quota.SUBNETS, more, field="subnets")
+        fresh.subnets = wanted
         fresh.confirm_broad_routes |= confirmed
     former_label, former_name = wanted_label(fresh), fresh.dns_name
     refuse_taken_name(fresh, locked, changes.get("device", fresh.device), former=fresh.device)

@@ -45,7 +45,8 @@ def checked_subnets(
     The caller holds the lock on the instance. `except_peer` is the peer that advertises them already.
     """
     if len(subnets) > MOST_SUBNETS:
-        raise InvalidInput.in_field("subnets", f"Name at most {MOST_SUBNETS} subnets, or wider ones.")
+        message = f"A peer has at most {MOST_SUBNETS:,} subnets; these are {len(subnets):,}."
+        raise InvalidInput.in_field("subnets", message)
     errors: list[str] = []
     networks: list[Network] = []
     for text in subnets:

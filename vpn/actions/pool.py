@@ -45,15 +45,6 @@ def checked_pool(organization: Organization, pool: IPv4Network, server: Server |
     return pool
 
 
-def lock_pools(instance: Instance) -> None:
-    """Keep others from choosing a pool in the instance's organization at the same moment.
-
-    An organization is locked before its instances, as those who create one do it. It keeps its key: who saves an
-    instance twice in a transaction looks for its organization's key at the end, and would wait in a circle.
-    """
-    Organization.objects.select_for_update(no_key=True).get(pk=instance.organization_id)
-
-
 def cleaned_pool(locked: Instance, text: str) -> dict[str, Any]:
     """The columns of a pool that holds the present one; raises InvalidSettings, or Conflict naming what is in it.
 

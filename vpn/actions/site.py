@@ -8,8 +8,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput
-from portal.models import Membership
+from portal.models import Membership, Quota
 from vpn.actions.firewall import forget_end
 from vpn.actions.labels import rename_site
 from vpn.actions.site_subnets import lock_site, set_subnets
@@ -25,10 +26,13 @@ _TEXT_LENGTHS = {"platform_version": VERSION_LENGTH, "place": 80}
 
 
 def create_site(member: Membership, *, name: str, platform: str, **details: Any) -> Site:
-    """Add a site to the member's organization; raises InvalidInput or Conflict (name taken)."""
+    """Add a site to the member's organization; raises InvalidInput, Conflict (name taken) or QuotaReached."""
     site = Site(organization=member.organization)
     _fill(site, {"name": name, "platform": platform, **details})
-    _save(site)
+    with transaction.atomic():
+        require_room(site.organization_id, Quota.SITES)
+        require_room(site.organization_id, Quota.SUBNETS, len(site.subnets), field="subnets")
+        _save(site)
     return site
 
 
@@ -39,6 +43,7 @@ def update_site(site: Site, *, confirm_broad_routes: bool = False, **changes: An
     or Conflict, and then nothing is saved anywhere.
     """
     with transaction.atomic():
+        lock_organization(site.organization_id)
         locked = lock_site(site.pk)
         former_name, former_subnets = locked.name, locked.subnets
         _fill(locked, changes)
@@ -130,7 +135,7 @@ def _cleaned(field: str, value: Any) -> Any:
 
 def _cleaned_subnets(texts: Sequence[str]) -> list[str]:
     if len(texts) > MOST_SUBNETS:
-        raise ValidationError(f"Name at most {MOST_SUBNETS} subnets, or wider ones.")
+        raise ValidationError(f"A site has at most {MOST_SUBNETS:,} subnets; these are {len(texts):,}.")
     errors: list[str] = []
     networks: dict[str, None] = {}
     for text in texts:

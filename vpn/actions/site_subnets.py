@@ -11,7 +11,9 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
+from portal.actions.quota import require_room
 from portal.exceptions import Conflict, InvalidInput
+from portal.models import Quota
 from vpn.actions.change import changing_if_possible
 from vpn.actions.peer_input import checked_subnets
 from vpn.actions.unchanged import same_networks
@@ -75,10 +77,11 @@ def set_subnets(site: Site, wanted: Sequence[str], *, confirmed: bool, except_pe
 
     What is added goes to the peers that advertise all of the subnets, what is removed goes from each. `confirmed`
     says that new ones may nest with those of other sites. Raises InvalidInput or Conflict that names the instances
-    where a peer cannot follow.
+    where a peer cannot follow, or QuotaReached. The caller locked the organization before the site.
     """
     if same_networks(site.subnets, wanted):
         return
+    require_room(site.organization_id, Quota.SUBNETS, len(wanted) - len(site.subnets), field="subnets")
     former, site.subnets = site.subnets, list(wanted)
     site.save(update_fields=["subnets"])
     peers = _others(site, except_peer) if except_peer else Peer.objects.filter(site=site)

@@ -31,6 +31,15 @@ would reach whom differently, and whose delivered profile would become outdated.
 
 **Errors** have one form: `type`, `code`, `message`, `doc_url`, and `errors` by field where the input is at fault.
 429 and 503 carry `Retry-After`, in seconds.
+
+**Quotas.** What an organization may have at most is set by the portal's staff. Adding more is refused with 409: the
+code names the quota (`quota-instances`, `quota-provisioning`, `quota-peers`, `quota-sites`, `quota-subnets`,
+`quota-rules`, `quota-dns-records`, `quota-members`, `quota-groups`, `quota-api-tokens`), the message what is in use.
+API calls a minute, of all tokens of the organization together, are refused with 429 and `quota-api-calls`.
+
+**Tokens.** `GET`, `POST /tokens` and `DELETE /tokens/{id}` are about the caller's own. A token ends when it expires
+(401, `token-expired`), when it is revoked, when its owner's password is reset, and when the owner is deactivated or
+removed.
 """
 
 

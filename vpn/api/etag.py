@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 from django.db import models, transaction
 from django.http import HttpRequest
 
-from portal.models import Group, Membership, Organization
-from vpn.actions.pool import lock_pools
+from portal.actions.quota import lock_organization
+from portal.models import Group, Membership
+from vpn.actions.change import lock_instance
 from vpn.actions.site_subnets import lock_site
 from vpn.api.errors import Refusal
 from vpn.api.schemas.base import Out
@@ -51,22 +52,20 @@ def unless_changed(request: HttpRequest, fetch: Callable[[], Row], show: Callabl
 
 def lock(row: models.Model) -> None:
     """Hold a row until the transaction ends, by the row that actions lock first, so that nobody waits in a circle."""
-    rows: models.QuerySet[Any]
-    if isinstance(row, Peer) and row.site_id:
-        lock_site(row.site_id, row.instance_id)
-        return
     if isinstance(row, Peer):
-        rows = Instance.objects.filter(pk=row.instance_id)
-    elif isinstance(row, (Membership, Group)):
-        rows = Organization.objects.filter(pk=row.organization_id)
+        if row.site_id:
+            lock_organization(row.instance.organization_id)
+            lock_site(row.site_id, row.instance_id)
+        else:
+            lock_instance(row.instance_id)
+        return
+    if isinstance(row, (Instance, Site, Membership, Group)):
+        # Its pool, rules or subnets may be among what changes.
+        lock_organization(row.organization_id)
+    if isinstance(row, Instance):
+        lock_instance(row.pk)
     elif isinstance(row, Site):
-        rows = Site.objects.filter(pk=row.pk)
-    else:
-        if isinstance(row, Instance):
-            # Its pool may be among what changes.
-            lock_pools(row)
-        rows = Instance.objects.filter(pk=row.pk)
-    rows.select_for_update(no_key=rows.model is Organization).first()
+        Site.objects.select_for_update().get(pk=row.pk)
 
 
 def _tags(header: str) -> set[str]:

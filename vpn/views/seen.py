@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from django.db import transaction
 
+from portal.actions.quota import lock_organization
 from portal.exceptions import Conflict, InvalidInput
 from vpn.actions.change import lock_instance
 from vpn.actions.instance_settings import update_instance
@@ -27,5 +28,6 @@ def change_seen(instance: Instance, form: SeenForm) -> None:
     """Apply what differs, unless somebody else saved meanwhile; raises what the action refuses."""
     if changes := form.changes():
         with transaction.atomic():
+            lock_organization(instance.organization_id)
             form.refuse_unseen(lock_instance(instance.pk))
             update_instance(instance, **changes)

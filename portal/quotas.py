@@ -1,0 +1,89 @@
+"""How an organization stands with its quotas, and the words for it. Who counts what is named in the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from portal.models import ApiToken, Group, Membership, Organization, Quota
+from portal.models.quota import IN_USE
+
+Counter = Callable[[UUID], int]
+_ASK_STAFF: Final = "Ask the portal's staff for more, or remove what is not needed."
+_NEXT_STEPS: Final = {
+    Quota.PROVISIONING: "Wait for one to finish, then try again, or ask the portal's staff for more.",
+    Quota.API_CALLS: "Wait until the next minute, or ask the portal's staff for more.",
+}
+
+
+@dataclass(frozen=True)
+class QuotaUse:
+    """How an organization stands with one of its quotas."""
+
+    quota: Quota
+    used: int
+    limit: int
+
+    @property
+    def is_reached(self) -> bool:
+        """Is there no room left?"""
+        return self.used >= self.limit
+
+    @property
+    def code(self) -> str:
+        """The word by which programs know the refusal, such as `quota-dns-records`."""
+        return f"quota-{self.quota.value.replace('_', '-')}"
+
+    @property
+    def next_step(self) -> str:
+        """What to do where it is reached."""
+        return _NEXT_STEPS.get(self.quota, _ASK_STAFF)
+
+    def refusal(self, more: int = 1) -> str:
+        """What is in use and what is allowed, in a sentence."""
+        adds = f", and this adds {more:,}" if more > 1 else ""
+        return f"Quota reached: {self.used:,} of {self.limit:,} {IN_USE[self.quota]}{adds}."
+
+
+def quota_use(organization: Organization, quota: Quota) -> QuotaUse:
+    """How the organization stands with one quota."""
+    return QuotaUse(quota, _counters()[quota](organization.pk), organization.limit(quota))
+
+
+def quota_uses(organization: Organization) -> list[QuotaUse]:
+    """The same for all of them, in the order of Quota."""
+    return [quota_use(organization, quota) for quota in Quota]
+
+
+@cache
+def _counters() -> Mapping[Quota, Counter]:
+    return {quota: count for name in settings.QUOTA_COUNTERS for quota, count in import_string(name).items()}
+
+
+def _members(organization_id: UUID) -> int:
+    # Deactivated ones too: their devices and accounts are still there.
+    return Membership.objects.filter(organization=organization_id).count()
+
+
+def _groups(organization_id: UUID) -> int:
+    return Group.objects.filter(organization=organization_id).count()
+
+
+def _api_tokens(organization_id: UUID) -> int:
+    lasting = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+    return ApiToken.objects.filter(lasting, membership__organization=organization_id).count()
+
+
+COUNTERS: Final[dict[Quota, Counter]] = {
+    Quota.MEMBERS: _members,
+    Quota.GROUPS: _groups,
+    Quota.API_TOKENS: _api_tokens,
+}
