@@ -180,6 +180,9 @@ POST   /groups                                401    403     403   201      201 
 GET    /groups/{group_id}                     401    403     200   200      404   401
 PUT    /groups/{group_id}                     401    403     403   200      404   401
 DELETE /groups/{group_id}                     401    403     403   204      404   401
+GET    /tokens                                401    200     200   200      200   401
+POST   /tokens                                401    201     201   201      201   401
+DELETE /tokens/{token_id}                     401    404     404   204      404   401
 GET    /client                                401    404     404   404      404   401
 """
 

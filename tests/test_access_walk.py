@@ -48,6 +48,7 @@ class World:
     person: Membership
     group: Group
     plan: ChangePlan
+    token: ApiToken
     members: dict[str, Membership]
     users: dict[str, User]
 
@@ -72,7 +73,8 @@ def world(
     group = create_group(organization, name="Sales", members=[person.pk])
     failed = make_instance(organization, name="Failed", state=InstanceState.FAILED)
     plan = ChangePlan.objects.create(instance=instance, generation=1)
-    return World(organization, instance, failed, site, peer, anothers_peer, person, group, plan, members, users)
+    token, _ = ApiToken.issue(admin)
+    return World(organization, instance, failed, site, peer, anothers_peer, person, group, plan, token, members, users)
 
 
 def patterns(resolver: URLResolver, namespaces: tuple[str, ...] = ()) -> Iterator[tuple[str, URLPattern]]:
@@ -234,6 +236,7 @@ def _call_statuses(world: World, method: str, path: str, peer: Peer) -> dict[str
         site_id=world.site.pk,
         user_id=world.person.pk,
         group_id=world.group.pk,
+        token_id=world.token.pk,
     )
     return {role: _call_as(world, role, method, url, _body_of(world, method, path)) for role in tables.ROLES}
 

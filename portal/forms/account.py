@@ -47,3 +47,8 @@ class ChangePasswordForm(allauth_forms.ChangePasswordForm):  # type: ignore[misc
         _plain(
             self, {"oldpassword": "Current password", "password1": "New password", "password2": "New password, again"}
         )
+
+    def save(self) -> None:
+        """Save; the owner, who knew the former password, keeps the API tokens."""
+        self.user.keeps_tokens = True
+        super().save()

@@ -6,7 +6,7 @@ import uuid
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower
 
 
@@ -42,6 +42,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField(default=False)
     date_joined = models.DateTimeField(auto_now_add=True)
 
+    # Set by who changes the password knowing the former one; everything else is a reset.
+    keeps_tokens = False
+
     objects: ClassVar[UserManager] = UserManager()
 
     USERNAME_FIELD = "email"
@@ -55,6 +58,18 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.email
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save; a password that was reset, in whatever way, ends the account's API tokens."""
+        # Set by `set_password`. A hash that is merely renewed at sign-in takes it back.
+        chosen: str | None = getattr(self, "_password", None)
+        is_reset = chosen is not None and not self._state.adding and not self.keeps_tokens
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            if is_reset:
+                from portal.models.api_token import ApiToken
+
+                ApiToken.objects.filter(membership__user=self).delete()
 
     @property
     def label(self) -> str:

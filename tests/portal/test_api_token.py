@@ -1,11 +1,14 @@
-"""`manage.py api_token`."""
+"""`manage.py api_token` and `manage.py api_tokens`."""
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from portal.models import ApiToken, Membership, MembershipState, Organization
 
@@ -43,3 +46,51 @@ def test_somebody_in_two_organizations_names_one(member: Membership, other_organ
     assert ApiToken.objects.get(digest=ApiToken.digest_of(token)).membership == there
     with pytest.raises(CommandError):
         run(member.user.email, "--organization", "elsewhere")
+
+
+def test_a_token_has_a_name_and_ends_in_a_year_unless_told_otherwise(member: Membership) -> None:
+    for arguments, days in (((), 365), (("--days", "7"), 7)):
+        token = _made(member, "--name", "Backup", *arguments)
+        assert token.name == "Backup"
+        assert token.expires_at is not None
+        assert abs(token.expires_at - timezone.now() - timedelta(days=days)) < timedelta(minutes=5)
+    assert _made(member, "--never").expires_at is None
+
+
+@pytest.mark.parametrize("arguments", [("--days", "0"), ("--days", "99999999"), ("--name", "x" * 61)])
+def test_a_wrong_option_is_told(member: Membership, arguments: tuple[str, str]) -> None:
+    with pytest.raises(CommandError):
+        run(member.user.email, *arguments)
+    assert not ApiToken.objects.exists()
+
+
+def test_the_quota_holds_for_the_command(member: Membership) -> None:
+    member.organization.most_api_tokens = 0
+    member.organization.save()
+    with pytest.raises(CommandError, match="0 of 0 API tokens are in use"):
+        run(member.user.email)
+
+
+def test_tokens_are_listed_without_their_text(member: Membership) -> None:
+    token = _made(member, "--name", "Backup", "--never")
+    out = StringIO()
+    call_command("api_tokens", "list", member.user.email, stdout=out)
+    assert out.getvalue() == f"{token.pk}  Backup: does not expire, never used\n"
+    out = StringIO()
+    call_command("api_tokens", "list", member.user.email, "--json", stdout=out)
+    (shown,) = json.loads(out.getvalue())
+    assert (shown["id"], shown["name"], shown["expires_at"]) == (str(token.pk), "Backup", None)
+    assert token.digest not in out.getvalue()
+
+
+def test_tokens_are_revoked_all_or_none(member: Membership) -> None:
+    first, second = _made(member), _made(member)
+    with pytest.raises(CommandError, match="Nothing was revoked"):
+        call_command("api_tokens", "revoke", str(first.pk), str(member.pk))
+    assert ApiToken.objects.count() == 2
+    call_command("api_tokens", "revoke", str(first.pk), str(second.pk))
+    assert not ApiToken.objects.exists()
+
+
+def _made(member: Membership, *arguments: str) -> ApiToken:
+    return ApiToken.objects.get(digest=ApiToken.digest_of(run(member.user.email, *arguments).strip()))

@@ -20,7 +20,7 @@ _CHALLENGE_WRONG = {"WWW-Authenticate": 'Bearer realm="vpn", error="invalid_toke
 
 
 class ApiTokenAuth(HttpBearer):
-    """A token printed by `manage.py api_token`, acting as one member of one organization."""
+    """A token of `manage.py api_token` or `POST /tokens`, acting as one member of one organization."""
 
     def __call__(self, request: HttpRequest) -> Membership:
         """The member, or a refusal with 401; calls are counted here."""
@@ -35,9 +35,13 @@ class ApiTokenAuth(HttpBearer):
         found = _find(token)
         if found is None:
             count_wrong("wrong-token", request)
-            message = "This token is unknown, or its member is not active any more."
+            message = "This token is unknown or was revoked, or its member is not active any more."
             raise Refusal(401, "token-invalid", message, headers=_CHALLENGE_WRONG)
+        if found.is_expired:
+            message = f"This token expired on {found.expires_at:%-d %B %Y at %H:%M} UTC. Make a new one."
+            raise Refusal(401, "token-expired", message, headers=_CHALLENGE_WRONG)
         mark_checked(request)
+        request._api_token = found  # type: ignore[attr-defined]  # noqa: SLF001
         count_call(request, found)
         _note_use(found)
         return found.membership
@@ -47,6 +51,12 @@ def member_of(request: HttpRequest) -> Membership:
     """Who calls."""
     member: Membership = request.auth  # type: ignore[attr-defined]
     return member
+
+
+def token_of(request: HttpRequest) -> ApiToken:
+    """The token with which they call."""
+    token: ApiToken = request._api_token  # type: ignore[attr-defined]  # noqa: SLF001
+    return token
 
 
 def _find(token: str) -> ApiToken | None:

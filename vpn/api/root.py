@@ -5,7 +5,7 @@ from __future__ import annotations
 from ninja import NinjaAPI, Swagger
 
 from portal.access import checks_itself
-from vpn.api import client, errors, groups, instances, peers, servers, sites, users
+from vpn.api import client, errors, groups, instances, peers, servers, sites, tokens, users
 from vpn.api.auth import ApiTokenAuth
 from vpn.api.documentation import DESCRIPTION
 
@@ -20,5 +20,5 @@ api = NinjaAPI(
     docs_decorator=checks_itself,
 )
 errors.register(api)
-for module in (servers, instances, peers, sites, users, groups, client):
+for module in (servers, instances, peers, sites, users, groups, tokens, client):
     api.add_router("/vpn", module.router)

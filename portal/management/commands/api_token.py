@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
-from portal.models import ApiToken, Membership, MembershipState
+from portal.actions.api_token import create_token
+from portal.exceptions import InvalidInput, QuotaReached
+from portal.management.one_member import add_member_arguments, one_member
+from portal.models.api_token import DEFAULT_LIFE
+
+# Ten years. Whoever wants more says --never.
+_MOST_DAYS = 3650
 
 
 class Command(BaseCommand):
@@ -16,27 +24,21 @@ class Command(BaseCommand):
     help = "Print a new API token of a member. It is shown once; the portal keeps only a digest."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """EMAIL, and the organization where the person is in several."""
-        parser.add_argument("email")
-        parser.add_argument("--organization", metavar="SLUG", default="")
+        """EMAIL, the organization where the person is in several, and what the token is for."""
+        add_member_arguments(parser)
+        parser.add_argument("--name", default="", help="what the token is used for")
+        life = parser.add_mutually_exclusive_group()
+        life.add_argument("--days", type=int, default=DEFAULT_LIFE.days, help="until it expires (default: %(default)s)")
+        life.add_argument("--never", action="store_true", help="it does not expire")
 
     def handle(self, *args: Any, email: str, organization: str, **options: Any) -> None:
         """Print the token."""
-        found = _memberships(email, organization)
-        if not found:
-            where = f" in {organization}" if organization else ""
-            raise CommandError(f"There is no active member with the address {email}{where}.")
-        if len(found) > 1:
-            slugs = ", ".join(member.organization.slug for member in found)
-            raise CommandError(f"{email} belongs to several organizations. Name one: --organization, one of {slugs}.")
-        _, token = ApiToken.issue(found[0])
+        member = one_member(email, organization)
+        if not 1 <= options["days"] <= _MOST_DAYS:
+            raise CommandError(f"--days goes from 1 to {_MOST_DAYS:,}.")
+        end = None if options["never"] else timezone.now() + timedelta(days=options["days"])
+        try:
+            _, token = create_token(member, name=options["name"], expires_at=end)
+        except (InvalidInput, QuotaReached) as refusal:
+            raise CommandError(str(refusal)) from None
         self.stdout.write(token)
-
-
-def _memberships(email: str, slug: str) -> list[Membership]:
-    found = Membership.objects.filter(
-        user__email__iexact=email.strip(), user__is_active=True, state=MembershipState.ACTIVE
-    )
-    if slug:
-        found = found.filter(organization__slug=slug)
-    return list(found.select_related("organization").order_by("organization__slug"))

@@ -9,7 +9,7 @@ import pytest
 from django.urls import URLPattern, URLResolver
 
 from portal.actions.group import create_group
-from portal.models import Membership
+from portal.models import ApiToken, Membership
 from tests.vpn.api.caller import Caller
 from vpn.api import root, urls
 from vpn.models import Peer, Site
@@ -62,13 +62,16 @@ CALLS = (
     Call("GET", "/groups/{group}", 200, 403, 404),
     Call("PUT", "/groups/{group}", 403, 403, 404),
     Call("DELETE", "/groups/{group}", 403, 403, 404),
+    Call("GET", "/tokens", 200, 200, 200),
+    Call("POST", "/tokens", 400, 400, 400),
+    Call("DELETE", "/tokens/{token}", 404, 404, 404),
 )
 # Looked at in test_client.py: a share token is its own right.
 APART = {("GET", "/client")}
 
 
 @pytest.fixture
-def ids(site_peer: Peer, site: Site, auditor: Membership) -> dict[str, str]:
+def ids(site_peer: Peer, site: Site, auditor: Membership, admin: Membership) -> dict[str, str]:
     """What the calls are about: none of it the plain member's own."""
     return {
         "instance": str(site_peer.instance_id),
@@ -76,6 +79,7 @@ def ids(site_peer: Peer, site: Site, auditor: Membership) -> dict[str, str]:
         "site": str(site.pk),
         "user": str(auditor.pk),
         "group": str(create_group(auditor.organization, name="Sales").pk),
+        "token": str(ApiToken.issue(admin)[0].pk),
     }
 
 

@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from portal.actions.group import create_group
-from portal.models import Membership
+from portal.models import ApiToken, Membership
 from portal.wsgi import application
 from tests import factories
 from tests.vpn.api.caller import Caller
@@ -34,7 +34,7 @@ CALLS = [(path, method) for path, operations in DOCUMENT["paths"].items() for me
 
 
 @pytest.fixture
-def ids(instance: Instance, site: Site, member: Membership) -> dict[str, str]:
+def ids(instance: Instance, site: Site, member: Membership, admin: Membership) -> dict[str, str]:
     """Things that are there, so that calls get further than "not found"."""
     peer = factories.make_client_peer(instance, member)
     return {
@@ -43,6 +43,7 @@ def ids(instance: Instance, site: Site, member: Membership) -> dict[str, str]:
         "site_id": str(site.pk),
         "user_id": str(member.pk),
         "group_id": str(create_group(member.organization, name="Sales", members=[member.pk]).pk),
+        "token_id": str(ApiToken.issue(admin)[0].pk),
     }
 
 

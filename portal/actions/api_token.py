@@ -1,0 +1,42 @@
+"""API tokens of a member: made, revoked, ended together with what they were made under."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from portal.actions.quota import require_room
+from portal.exceptions import InvalidInput
+from portal.models import ApiToken, Membership, Quota
+from portal.models.api_token import DEFAULT_LIFE
+from portal.validators import clean_token_name
+
+# How long a token that has expired is still shown to its owner.
+_SHOWN_AFTER_END = timedelta(days=30)
+
+
+def default_end() -> datetime:
+    """When a token ends for which nothing else was asked."""
+    return timezone.now() + DEFAULT_LIFE
+
+
+def create_token(membership: Membership, *, name: str = "", expires_at: datetime | None = None) -> tuple[ApiToken, str]:
+    """A new token of an active member, and its text, which is told here and never again; None: it does not expire.
+
+    Raises InvalidInput or QuotaReached.
+    """
+    if expires_at is not None and expires_at <= timezone.now():
+        raise InvalidInput.in_field("expires_at", "Choose a time in the future.")
+    label = clean_token_name(name)
+    with transaction.atomic():
+        require_room(membership.organization_id, Quota.API_TOKENS)
+        long_over = timezone.now() - _SHOWN_AFTER_END
+        ApiToken.objects.filter(membership=membership, expires_at__lt=long_over).delete()
+        return ApiToken.issue(membership, name=label, expires_at=expires_at)
+
+
+def revoke_token(token: ApiToken) -> None:
+    """End a token at once."""
+    ApiToken.objects.filter(pk=token.pk).delete()
