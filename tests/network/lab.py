@@ -556,7 +556,8 @@ class Lab:
             self._end_processes(f"hub-{hub}")
             subprocess.run(["ip", "netns", "delete", f"hub-{hub}"], capture_output=True, check=False)
             self.run(self.host, ["ip", "link", "delete", f"vh-{hub}"], check=False)
-            Path(f"/run/wireguard/wg-{hub}.sock").unlink(missing_ok=True)
+            for suffix in ("sock", "pid"):
+                Path(f"/run/wireguard/wg-{hub}.{suffix}").unlink(missing_ok=True)
 
     def _ip(self, node: Node, *lines: str) -> None:
         self.run(node, ["ip", "-batch", "-"], stdin="\n".join(lines) + "\n")

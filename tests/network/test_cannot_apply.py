@@ -120,7 +120,8 @@ def a_full_disk(scene: Scene) -> Iterator[Callable[[], AgentError]]:
     # A disk of its own, with what was on the other one.
     kept = scene.lab.directory / "kept"
     scene.hub.agent.close()
-    shutil.copytree(scene.lab.state, kept, ignore=lambda _, names: [name for name in names if name.endswith(".sock")])
+    # Neither sockets nor pipes can be copied.
+    shutil.copytree(scene.lab.state, kept, ignore=shutil.ignore_patterns("*.sock", "*.asked"))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(scene.lab.state)], check=True)
     try:
         shutil.copytree(kept, scene.lab.state, dirs_exist_ok=True)

@@ -184,15 +184,20 @@ def test_only_peers_reach_the_resolver(world: World) -> None:
 
 def test_it_holds_as_few_rights_as_work(world: World) -> None:
     directory = world.lab.state / world.hub.hub / "dns"
-    assert directory.stat().st_mode & 0o777 == 0o700
-    for path in directory.rglob("*"):
-        assert path.stat().st_mode & 0o077 == 0, path
+    group = directory.stat().st_gid
+    assert directory.parent.stat().st_mode & 0o777 == 0o700
+    for path in (directory, *directory.rglob("*")):
+        found = path.stat()
+        assert (found.st_uid, found.st_mode & 0o027) == (0, 0), path
+        # It reads what is written for it, and nobody else does.
+        assert found.st_gid == group or not found.st_mode & 0o040, path
     pid = (directory / "started").read_text().split()[0]
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-    assert "0" not in status["Uid"].split() + status["Gid"].split()
-    # CAP_DAC_READ_SEARCH (2) and CAP_NET_BIND_SERVICE (10).
-    assert {int(status[name], 16) for name in ("CapBnd", "CapPrm", "CapEff")} == {1 << 2 | 1 << 10}
+    assert set(status["Uid"].split()) == set(status["Gid"].split()) == {str(group)}
+    assert group > 1000
+    # CAP_NET_BIND_SERVICE.
+    assert {int(status[name], 16) for name in ("CapBnd", "CapPrm", "CapEff")} == {1 << 10}
     assert status["NoNewPrivs"] == "1"
     opened = {os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
     assert not any(str(world.lab.state) in name for name in opened)

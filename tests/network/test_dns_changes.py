@@ -16,9 +16,10 @@ from tests.network.lab import OUTSIDE_V4, Lab, Node, wait_until
 from vpn.agent.command import Place
 from vpn.agent.components import dns
 from vpn.agent.errors import PORT_TAKEN, AgentError
-from vpn.agent.names import Names
+from vpn.agent.host import Host
 from vpn.agent.report import COMPONENTS
 from vpn.agent.spec import parse_spec
+from vpn.agent.state import State
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
 DOMAIN = "office.vpn.example.net"
@@ -204,7 +205,7 @@ def test_what_others_change_is_found_and_put_right(lab: Lab, hub: Hub, alice: No
     device = named(hub, "phone.anna")
     hub.send(hub.delta(upsert=[device]))
     directory = lab.state / hub.hub / "dns"
-    names = Names(hub.hub, Place(lab.host.netns))
+    names = Host(Place(lab.host.netns), State(lab.state)).names(hub.hub)
 
     def drift() -> list[str]:
         return dns.drift(names, parse_spec(hub.document), directory)

@@ -23,7 +23,7 @@ NOTHING = dict.fromkeys(COMPONENTS, False)
 
 def listener_process(lab: Lab, hub: Hub, listener: str) -> int:
     """Return the id of a listener's openvpn."""
-    return int((lab.state / hub.hub / "openvpn" / f"{listener}.pid").read_text())
+    return int((lab.state / hub.hub / "openvpn" / "run" / f"{listener}.pid").read_text())
 
 
 def is_gone(process: int) -> bool:
@@ -285,7 +285,7 @@ def test_a_port_that_is_lost_in_a_crash_leaves_the_other_listener(lab: Lab, hub:
     wait_until(lambda: all(map(is_gone, old.values())), 5, "their end")
     server = lab.serve_http(lab.host, "0.0.0.0", 20001)  # noqa: S104
     with Watch(hub.agent):
-        pid = lab.state / hub.hub / "openvpn" / "udp.pid"
+        pid = lab.state / hub.hub / "openvpn" / "run" / "udp.pid"
         wait_until(lambda: pid.exists() and not is_gone(int(pid.read_text() or 0)), 15, "the other listener")
         server.kill()
         server.wait(5)

@@ -57,7 +57,7 @@ def test_a_device_comes_back_after_a_kill_and_at_once_after_a_restart(lab: Lab, 
     with Watch(hub.agent):
         ping = lab.start_ping(alice, hub.v4, 0.1)
         ping.wait_for_replies()
-        os.kill(int((lab.state / hub.hub / "openvpn" / "udp.pid").read_text()), signal.SIGKILL)
+        os.kill(int((lab.state / hub.hub / "openvpn" / "run" / "udp.pid").read_text()), signal.SIGKILL)
         killed = time.time()
         wait_until(lambda: any(at > killed + 1 for at, _ in ping.replies()), KILLED + 10, "traffic after the kill")
         after_kill = ping.stop().longest_gap

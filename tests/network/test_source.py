@@ -112,7 +112,7 @@ def test_openvpn_answers_from_the_address_that_was_asked(lab: Lab, second: Hub, 
     with Watch(hub.agent):
         ping = lab.start_ping(node, hub.v4, 0.1)
         ping.wait_for_replies()
-        os.kill(int((lab.state / hub.hub / "openvpn" / f"{transport}.pid").read_text()), signal.SIGKILL)
+        os.kill(int((lab.state / hub.hub / "openvpn" / "run" / f"{transport}.pid").read_text()), signal.SIGKILL)
         _wait_for_reply_after(ping, time.time() + 1, "dora")
         assert ping.stop().longest_gap < 12
 

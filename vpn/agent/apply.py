@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
-from vpn.agent import expiry, moves, preflight, withdrawal
+from vpn.agent import expiry, moves, preflight, users, withdrawal
 from vpn.agent.components import dns, egress, firewall, namespace, openvpn, routing, source, wireguard
 from vpn.agent.errors import BASE_MISMATCH, CONFLICT, DESTROYED, FAILED, STALE, AgentError
 from vpn.agent.following import follow, given_up, is_small
@@ -135,7 +135,7 @@ def destroy(host: Host, hub: str, version: Version) -> HubReport:
         host.state.bury(hub, max(version, host.state.tombstone(hub) or version))
         names = host.names(hub)
         there = {"namespace": namespace.exists(names.netns), "wireguard": wireguard.is_alive(names)}
-        there["openvpn"] = openvpn.remove(host.state.openvpn(hub))
+        there["openvpn"] = openvpn.remove(names, host.state.openvpn(hub))
         there["dns"] = dns.remove(host.state.dns(hub))
         wireguard.remove(names)
         egress.remove(names)
@@ -146,6 +146,7 @@ def destroy(host: Host, hub: str, version: Version) -> HubReport:
         reconcile_host(host)
         host.state.forget_server(hub)
         host.state.forget(hub)
+        users.forget(host.state.directory, hub)
         epoch, generation = version
         report = HubReport(hub, epoch, generation, "", alive=False, observed_at=time.time())
         report.changed.update(there)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from vpn.agent.errors import DISK_FULL, FAILED, NO_RIGHT, PACKAGE_MISSING, AgentError
@@ -37,6 +38,12 @@ PACKAGES: Final = {
     "dnsmasq": "dnsmasq-base",
     "prlimit": "util-linux",
     "setpriv": "util-linux",
+    "unshare": "util-linux",
+    "setsid": "util-linux",
+    "pivot_root": "util-linux",
+    "mount": "mount",
+    "umount": "mount",
+    "chroot": "coreutils",
 }
 
 _door = {"shut": False}
@@ -85,11 +92,22 @@ class Place:
         """Run `argv` here and return what it answered, also when it failed."""
         return _call(self.argv(argv), argv[0], stdin)
 
-    def start_daemon(self, argv: Sequence[str]) -> Result:
-        """Run a program that puts itself in the background: in a session of its own, sharing no file with the agent."""
+    def start_daemon(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: int = subprocess.DEVNULL,
+        descriptors: Collection[int] = (),
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> Result:
+        """Run a program that puts itself in the background: in a session of its own, sharing no file with the agent.
+
+        But those that it is given: `stdin`, and `descriptors`, which keep their numbers.
+        """
         # It outlives the agent, so it must not share the agent's process group (a supervisor kills groups), its
         # standard streams (an SSH session would not end) or its descriptors (a lock would never be free again).
-        return _call(self.argv(argv), argv[0], None)
+        given = _Given(stdin, tuple(descriptors), dict(environment))
+        return _call(self.argv(argv), argv[0], None, given)
 
 
 ROOT: Final = Place()
@@ -117,7 +135,16 @@ def missing(program: str) -> AgentError:
     return AgentError(PACKAGE_MISSING, f"The server has no {program}: install the package {package}.")
 
 
-def _call(argv: list[str], program: str, stdin: str | None) -> Result:
+@dataclass(frozen=True)
+class _Given:
+    """What a daemon has of the agent's."""
+
+    stdin: int = subprocess.DEVNULL
+    descriptors: tuple[int, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def _call(argv: list[str], program: str, stdin: str | None, given: _Given = _Given()) -> Result:
     if _door["shut"]:
         raise DoorShutError(f"{program} was called while the door to the operating system is shut")
     quiet = stdin is None
@@ -125,14 +152,15 @@ def _call(argv: list[str], program: str, stdin: str | None) -> Result:
         done = subprocess.run(  # noqa: S603
             argv,
             input=None if stdin is None else stdin.encode(),
-            stdin=subprocess.DEVNULL if quiet else None,
+            stdin=given.stdin if quiet else None,
             stdout=subprocess.DEVNULL if quiet else subprocess.PIPE,
             stderr=subprocess.DEVNULL if quiet else subprocess.PIPE,
             timeout=TIMEOUT,
             check=False,
             close_fds=True,
+            pass_fds=given.descriptors,
             start_new_session=quiet,
-            env=ENVIRONMENT,
+            env={**ENVIRONMENT, **given.environment},
             cwd="/",
         )
     except FileNotFoundError:

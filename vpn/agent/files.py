@@ -6,10 +6,16 @@ import errno
 import json
 import os
 import shutil
+import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from vpn.agent.errors import DISK_FULL, FAILED, NO_RIGHT, AgentError
+
+SHARED: Final = 0o640  # a file that a daemon reads
+PROGRAM: Final = 0o750  # one that it runs
+_SHARED_DIRECTORY: Final = 0o2750  # what is made in it is of the same group
+_MOST_FOREIGN: Final = 64 * 1024  # bytes
 
 
 def failure(error: OSError) -> AgentError:
@@ -35,7 +41,8 @@ def private_directory(path: Path) -> None:
 def replace(path: Path, content: str, durable: bool = True, mode: int = 0o600) -> None:
     """Write `content` to `path` so that a reader sees the old or the new whole, also after a power cut.
 
-    Others may not read it. `durable=False` leaves out the flush to the disk, for what may be lost.
+    Others may not read it, unless `mode` says so. `durable=False` leaves out the flush to the disk, for what may be
+    lost.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -43,6 +50,7 @@ def replace(path: Path, content: str, durable: bool = True, mode: int = 0o600) -
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                os.fchmod(stream.fileno(), mode)
                 stream.write(content)
                 stream.flush()
                 if durable:
@@ -55,6 +63,41 @@ def replace(path: Path, content: str, durable: bool = True, mode: int = 0o600) -
             flush_directory(path.parent)
     except OSError as error:
         raise failure(error) from error
+
+
+def share(directory: Path, group: int) -> None:
+    """Have a group read a directory of the agent's, and all that is put there from now on with the mode `SHARED`.
+
+    What is a daemon's own in it is left alone.
+    """
+    for place, directories, names in os.walk(directory):
+        directories[:] = [name for name in directories if (Path(place) / name).lstat().st_uid == os.geteuid()]
+        os.chown(place, -1, group)
+        os.chmod(place, _SHARED_DIRECTORY)
+        for name in names:
+            path = Path(place) / name
+            found = path.lstat()
+            if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
+                os.chown(path, -1, group)
+                path.chmod(PROGRAM if found.st_mode & stat.S_IXUSR else SHARED)
+
+
+def is_shared(directory: Path, group: int) -> bool:
+    """Return whether a group reads a directory of the agent's."""
+    found = directory.stat()
+    return found.st_gid == group and found.st_mode & 0o7777 == _SHARED_DIRECTORY
+
+
+def give(directory: Path, user: int) -> None:
+    """Make a directory, with the files in it, be a daemon's own, and nobody else's."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    found = directory.stat()
+    if (found.st_uid, found.st_mode & 0o7777) == (user, 0o700):
+        return
+    for entry in os.scandir(directory):
+        os.chown(entry.path, user, user, follow_symlinks=False)
+    os.chown(directory, user, user)
+    directory.chmod(0o700)
 
 
 def put_in_place(written: Path, path: Path) -> None:
@@ -116,6 +159,21 @@ def read_text(path: Path) -> str | None:
             return stream.readall().decode(errors="replace")
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def read_foreign(path: Path) -> str | None:
+    """Return what a daemon wrote to `path`, at most 64 KiB, or None where it is no plain file.
+
+    A daemon that was taken over must not have the agent read another file for it, or wait for ever.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with open(descriptor, "rb", buffering=0) as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        return (stream.read(_MOST_FOREIGN) or b"").decode(errors="replace")
 
 
 def read_json(path: Path) -> Any:

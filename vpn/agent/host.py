@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
+from vpn.agent import users
 from vpn.agent.command import Place
 from vpn.agent.names import Names
 from vpn.agent.state import State
@@ -22,4 +24,4 @@ class Host:
 
     def names(self, hub: str) -> Names:
         """Return the names of a hub's parts here."""
-        return Names(hub, self.place)
+        return Names(hub, self.place, functools.partial(users.first, self.state.directory))

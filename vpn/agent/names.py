@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from vpn.agent.command import Place
@@ -15,18 +16,34 @@ TCP: Final = "tcp"
 COMPAT: Final = "compat"
 LISTENERS: Final = (UDP, TCP, COMPAT)
 
+# The daemons that have a user each.
+WIREGUARD, OPENVPN, ROUTES, RESOLVER = range(4)
+
 # What the names of the host's ends of links begin with.
 HOSTLINK: Final = "vh-"
 
 LINK_COUNT: Final = LINKS_V4.num_addresses // 2
 
 
+def _no_user(_hub: str) -> int:
+    return 0
+
+
 @dataclass(frozen=True)
 class Names:
-    """The names of one hub's parts on its host."""
+    """The names of one hub's parts on its host. `first_user` says which user ids its daemons have (see `users`)."""
 
     hub: str
     host: Place
+    first_user: Callable[[str], int] = field(default=_no_user, compare=False)
+
+    def user(self, daemon: int) -> int:
+        """Return the user id of one of the hub's daemons (`WIREGUARD` and so on), which is its group id, too.
+
+        0 is root's, where there are no other users.
+        """
+        first = self.first_user(self.hub)
+        return first + daemon if first else 0
 
     @property
     def netns(self) -> str:

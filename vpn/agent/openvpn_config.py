@@ -1,12 +1,14 @@
 """What openvpn reads: pure text from a checked spec (openvpn(8), version 2.6).
 
     ca.pem certificate.pem private_key.pem crl.pem tls_crypt_v2.pem
-    udp.conf tcp.conf compat.conf    one listener each, and its .sock, .pid and .log
+    udp.conf tcp.conf compat.conf    one listener each
+    run/                             the listeners' own: .sock, .pid and .log of each, and .opened (see openvpn_scripts)
     up connect disconnect            scripts
+    routes routes.asked              who sets the routes of peers, and how it is asked (see openvpn_routes)
     ccd/<common name>                who may come in, with which addresses and networks; ccd_compat/ for `compat`;
                                      behind a `#` the same for the scripts: how the peer is routed, and its networks
-    shown/<common name>.<device>     which certificate a peer showed when it connected, from which port, and the
-                                     digest of what it was pushed
+    shown/<common name>.<device>     the listeners' own, too: which certificate a peer showed when it connected, from
+                                     which port, and the digest of what it was pushed
     pushed_split pushed_all          what peers are told when they connect, and whose own it is: networks, or all
     pushed_dns                       what devices are told beside that: the resolver, and the domains that are searched
     pushed_metric                    how far behind their own networks clients put the routes that they are told
@@ -29,7 +31,7 @@ from typing import Final
 
 from vpn.agent import openvpn_scripts
 from vpn.agent.errors import FAILED, AgentError
-from vpn.agent.names import COMPAT, TCP, UDP, Names
+from vpn.agent.names import COMPAT, LISTENERS, TCP, UDP, Names
 from vpn.agent.server_side import without_addresses
 from vpn.agent.spec import HubSpec, OpenVPN, OpenVPNPeer
 
@@ -73,7 +75,7 @@ _SELDOM: Final = _Pace(ping=25, restart=55, forgotten=60)
 _FIRST_METRIC: Final = 10_000
 _METRICS: Final = 50_000
 
-SCRIPTS: Final = ("up", "connect", "disconnect")
+SCRIPTS: Final = ("up", "connect", "disconnect", "routes")
 PUSHED: Final = frozenset({"pushed_split", "pushed_all", "pushed_dns"})
 CRL: Final = "crl.pem"
 
@@ -95,17 +97,45 @@ class Layout:
         """The configuration of a listener."""
         return self.directory / f"{listener}.conf"
 
+    @property
+    def run(self) -> Path:
+        """The directory of what listeners write."""
+        return self.directory / openvpn_scripts.RUN
+
     def socket(self, listener: str) -> Path:
         """The management socket of a listener."""
-        return self.directory / f"{listener}.sock"
+        return self.run / f"{listener}.sock"
 
     def pid(self, listener: str) -> Path:
         """Where a listener writes its process id."""
-        return self.directory / f"{listener}.pid"
+        return self.run / f"{listener}.pid"
+
+    def log(self, listener: str) -> Path:
+        """Where a listener writes why it could not start."""
+        return self.run / f"{listener}.log"
+
+    def opened(self, listener: str) -> Path:
+        """What is there while a listener waits for its interface to be moved."""
+        return self.run / f"{listener}.opened"
+
+    @property
+    def routes(self) -> Path:
+        """The script that sets routes, by which its process is known."""
+        return self.directory / "routes"
+
+    @property
+    def routes_started(self) -> Path:
+        """Which process of it was started, and with which script."""
+        return self.directory / "routes.started"
+
+    @property
+    def asked(self) -> Path:
+        """The pipe by which it is asked."""
+        return self.directory / openvpn_scripts.ASKED
 
     def clients(self, compat: bool) -> Path:
         """The directory of those that may come in."""
-        return self.directory / ("ccd_compat" if compat else "ccd")
+        return self.directory / clients_of(COMPAT if compat else UDP)
 
     @property
     def shown(self) -> Path:
@@ -116,6 +146,11 @@ class Layout:
     def push_changed(self) -> Path:
         """Where it stands that not every session has what is pushed now."""
         return self.directory / "push_changed"
+
+
+def clients_of(listener: str) -> str:
+    """Return the name of the directory of those that may come in."""
+    return "ccd_compat" if listener == COMPAT else "ccd"
 
 
 def ports(openvpn: OpenVPN | None) -> dict[str, int]:
@@ -136,9 +171,12 @@ def contents(layout: Layout, names: Names, spec: HubSpec, openvpn: OpenVPN, dual
         "private_key.pem": openvpn.private_key,
         "tls_crypt_v2.pem": openvpn.tls_crypt_v2,
         CRL: openvpn.crl,
-        "up": openvpn_scripts.up(names, address_lines(spec, "$1")),
-        "connect": openvpn_scripts.connect(layout.directory, names),
-        "disconnect": openvpn_scripts.disconnect(layout.directory, names),
+        "up": openvpn_scripts.up(layout.directory),
+        "connect": openvpn_scripts.connect(layout.directory),
+        "disconnect": openvpn_scripts.disconnect(layout.directory),
+        "routes": openvpn_scripts.routes(
+            layout.directory, {names.openvpn(each): clients_of(each) for each in LISTENERS}
+        ),
         **pushed(spec),
     }
     for listener, port in ports(openvpn).items():
@@ -235,12 +273,13 @@ def _configuration(layout: Layout, names: Names, spec: HubSpec, listener: str, p
         f"client-config-dir {clients}",
         "ccd-exclusive",
         "script-security 2",
-        f'up "{here}/up"',
+        f'up "{here}/up {listener}"',
         f'client-connect "{here}/connect {device} {clients.name}"',
         f'client-disconnect "{here}/disconnect {device} {clients.name}"',
         f"management {layout.socket(listener)} unix",
         f"writepid {layout.pid(listener)}",
-        f"log {here}/{listener}.log",
+        f"log {layout.log(listener)}",
+        f"tmp-dir {layout.run}",
         f"max-clients {_MOST_CLIENTS}",
         "verb 1",
         "mute 10",

@@ -1,18 +1,22 @@
-"""OpenVPN's listeners: one process each, and its tunnel interface, which its `up` script moves into the hub."""
+"""OpenVPN's listeners: one process each, and its tunnel interface.
+
+The agent makes the interface, for the listener's user to open, and moves it into the hub when the listener has it.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import re
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from vpn.agent import openvpn_config, openvpn_management, openvpn_process
+from vpn.agent import openvpn_config, openvpn_management, openvpn_process, openvpn_routes
 from vpn.agent.errors import PORT_TAKEN, AgentError
-from vpn.agent.names import LISTENERS, UDP, Names
+from vpn.agent.names import LISTENERS, OPENVPN, UDP, Names
 from vpn.agent.openvpn_config import Layout
 from vpn.agent.openvpn_management import Unheard
 from vpn.agent.spec import HubSpec
@@ -28,7 +32,8 @@ def ensure(names: Names, spec: HubSpec, layout: Layout) -> bool:
     interfaces = _interfaces(names)
     wanted = openvpn_config.ports(spec.openvpn)
     stale = [each for each in wanted if not _is_current(names, layout, each, interfaces)]
-    changed = _remove(layout, [each for each in LISTENERS if each not in wanted])
+    changed = _remove(names, layout, [each for each in LISTENERS if each not in wanted])
+    changed |= openvpn_routes.ensure(names, layout)
     for listener in wanted.keys() - set(stale):
         changed |= _ensure_interface(names, spec, names.openvpn(listener), interfaces)
     restart(names, spec, layout, stale)
@@ -37,10 +42,9 @@ def ensure(names: Names, spec: HubSpec, layout: Layout) -> bool:
 
 def check(names: Names, spec: HubSpec, layout: Layout, texts: Mapping[str, str]) -> None:
     """Raise AgentError where a listener has to start with `texts` and could not, before any is ended for it."""
-    running = {listener: openvpn_process.written(layout.config(listener)) for listener in LISTENERS}
-    own = {process.pid for process in running.values() if process is not None}
+    own = {process.pid for process in openvpn_process.running(layout, LISTENERS)}
     for listener, port in openvpn_config.ports(spec.openvpn).items():
-        process = running[listener]
+        process = openvpn_process.written(layout, listener)
         if process is not None and openvpn_process.digest(process) == openvpn_config.digest_of(texts, listener):
             continue
         openvpn_process.require()
@@ -53,7 +57,7 @@ def restart(names: Names, spec: HubSpec, layout: Layout, listeners: Collection[s
     if not listeners:
         return
     # All end before any starts: ports may have changed hands.
-    openvpn_process.stop([layout.config(listener) for listener in listeners])
+    openvpn_process.stop(layout, listeners)
     refusals = []
     for listener in listeners:
         try:
@@ -66,13 +70,32 @@ def restart(names: Names, spec: HubSpec, layout: Layout, listeners: Collection[s
 
 def _start(names: Names, spec: HubSpec, layout: Layout, listener: str) -> None:
     _check_port(names, openvpn_config.ports(spec.openvpn)[listener], _kind(listener))
-    config = layout.config(listener)
     try:
-        openvpn_process.start(names.host, config, openvpn_config.digest(layout.directory, listener))
-        _await(layout, listener)
+        _make_interface(names, listener)
+        openvpn_process.start(names, layout, listener, openvpn_config.digest(layout.directory, listener))
+        _await(names, spec, layout, listener)
     except BaseException:
-        openvpn_process.stop([config])
+        openvpn_process.stop(layout, [listener])
+        _remove_interface(names, listener)
         raise
+
+
+def _make_interface(names: Names, listener: str) -> None:
+    """Make the interface in the host's namespace, for the listener's user to open: it may make none itself."""
+    _remove_interface(names, listener)
+    user = str(names.user(OPENVPN))
+    names.host.run(["ip", "tuntap", "add", "dev", names.openvpn(listener), "mode", "tun", "user", user, "group", user])
+
+
+def _remove_interface(names: Names, listener: str) -> None:
+    for place in (names.inside, names.host):
+        place.try_run(["ip", "link", "delete", "dev", names.openvpn(listener)])
+
+
+def _move_interface(names: Names, spec: HubSpec, device: str) -> None:
+    names.host.run(["ip", "link", "set", "dev", device, "netns", names.netns])
+    lines = openvpn_config.address_lines(spec, device)
+    names.inside.run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
 
 
 def _check_port(names: Names, port: int, kind: str) -> None:
@@ -99,33 +122,46 @@ def _kind(listener: str) -> str:
     return "UDP" if listener == UDP else "TCP"
 
 
-def _await(layout: Layout, listener: str) -> None:
+def _await(names: Names, spec: HubSpec, layout: Layout, listener: str) -> None:
     deadline = time.monotonic() + _READY_PATIENCE
-    while True:
+    while time.monotonic() < deadline:
+        if os.path.lexists(layout.opened(listener)):
+            _move_interface(names, spec, names.openvpn(listener))
+            layout.opened(listener).unlink()  # it goes on, and lets clients in
+            deadline = time.monotonic() + _READY_PATIENCE
         with suppress(Unheard):
             # Nothing more is written down from here on, or whoever knocks could fill the disk.
             openvpn_management.quieten(layout.socket(listener))
             return
-        if time.monotonic() > deadline:
-            raise openvpn_process.failure(layout.config(listener))
         time.sleep(0.01)
+    raise openvpn_process.failure(layout, listener)
 
 
-def _remove(layout: Layout, listeners: Collection[str]) -> bool:
+def remove(names: Names, layout: Layout) -> None:
+    """End all listeners, with what sets their routes, and remove their interfaces."""
+    openvpn_process.stop(layout, LISTENERS)
+    openvpn_routes.stop(layout)
+    for listener in LISTENERS:
+        _remove_interface(names, listener)
+
+
+def _remove(names: Names, layout: Layout, listeners: Collection[str]) -> bool:
     gone = [listener for listener in listeners if layout.config(listener).exists()]
     if not gone:
         return False
-    openvpn_process.stop([layout.config(listener) for listener in gone])
+    openvpn_process.stop(layout, gone)
     for listener in gone:
-        for suffix in (".conf", ".sock", ".pid", ".log"):
-            layout.config(listener).with_suffix(suffix).unlink(missing_ok=True)
+        _remove_interface(names, listener)
+        for path in (layout.config(listener), layout.socket(listener), layout.pid(listener), layout.log(listener)):
+            path.unlink(missing_ok=True)
     return True
 
 
 def _is_current(names: Names, layout: Layout, listener: str, interfaces: _Interfaces) -> bool:
-    process = openvpn_process.written(layout.config(listener))
+    process = openvpn_process.written(layout, listener)
     return (
         process is not None
+        and openvpn_process.confinement(names, layout).holds(process.pid)
         and openvpn_process.digest(process) == openvpn_config.digest(layout.directory, listener)
         and names.openvpn(listener) in interfaces
     )

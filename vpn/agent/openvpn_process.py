@@ -4,54 +4,48 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Collection
-from pathlib import Path
 from typing import Final
 
-from vpn.agent import command, files, processes
-from vpn.agent.command import Place
+from vpn.agent import command, confine, files, processes
+from vpn.agent.confine import Confinement
 from vpn.agent.errors import FAILED, PORT_TAKEN, AgentError
+from vpn.agent.names import OPENVPN, Names
+from vpn.agent.openvpn_config import Layout
 from vpn.agent.processes import Process
 
-# To make a tunnel interface and move it takes CAP_NET_ADMIN, to set routes in the hub's namespace CAP_SYS_ADMIN
-# (setns(2)). It stays root, for another user could not enter the namespace, but has no other right of root's: none over
-# other users' files or processes, and no way to gain more.
-_BOUNDED: Final = ("setpriv", "--bounding-set=-all,+net_admin,+sys_admin", "--inh-caps=-all", "--no-new-privs")
 _DIGEST: Final = "HUB_DIGEST"
-_PROGRAM: Final = "openvpn"
+PROGRAM: Final = "openvpn"
 
 
 def require() -> None:
     """Raise AgentError unless all that `start` needs is installed."""
-    for program in (_PROGRAM, "prlimit", "setpriv"):
+    for program in (PROGRAM, "prlimit"):
         command.require(program)
+    confine.require()
 
 
-def start(host: Place, config: Path, digest: str) -> None:
-    """Start openvpn with the configuration `config`, carrying its digest. Raises AgentError when it ends at once."""
+def confinement(names: Names, layout: Layout) -> Confinement:
+    """Return how the listeners are confined: without any capability, for they find their interfaces made."""
+    user = names.user(OPENVPN)
+    return Confinement(user, user, (), (layout.directory,), (layout.run, layout.shown), has_tun=True)
+
+
+def start(names: Names, layout: Layout, listener: str, digest: str) -> None:
+    """Start a listener with what is written for it, carrying its digest. Raises AgentError when it ends at once."""
     require()
-    for suffix in (".pid", ".log"):
-        config.with_suffix(suffix).unlink(missing_ok=True)
+    for path in (layout.pid(listener), layout.log(listener), layout.opened(listener)):
+        path.unlink(missing_ok=True)
     # A client over TCP is a descriptor: as many as root may have.
     _, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
-    argv = [
-        "prlimit",
-        f"--nofile={highest}",
-        *_BOUNDED,
-        _PROGRAM,
-        "--config",
-        str(config),
-        "--setenv",
-        _DIGEST,
-        digest,
-        "--daemon",
-    ]
-    if host.start_daemon(argv).code != 0:
-        raise failure(config)
+    program = [PROGRAM, "--config", str(layout.config(listener)), "--setenv", _DIGEST, digest, "--daemon"]
+    argv = ["prlimit", f"--nofile={highest}", *confinement(names, layout).argv(program)]
+    if names.host.start_daemon(argv).code != 0:
+        raise failure(layout, listener)
 
 
-def failure(config: Path) -> AgentError:
+def failure(layout: Layout, listener: str) -> AgentError:
     """Return the error for an openvpn that did not come up, with the reason that it wrote down."""
-    lines = (files.read_text(config.with_suffix(".log")) or "").splitlines()
+    lines = (files.read_foreign(layout.log(listener)) or "").splitlines()
     if any("Address already in use" in line for line in lines):
         return AgentError(PORT_TAKEN, "A port of OpenVPN's is taken by another program: free it or choose another.")
     telling = [line for line in lines if "WARNING" not in line and "Exiting due to fatal error" not in line]
@@ -60,10 +54,15 @@ def failure(config: Path) -> AgentError:
     return AgentError(FAILED, f"openvpn did not start: {reason}")
 
 
-def written(config: Path) -> Process | None:
-    """Return the process of `config` that wrote its id down, when it lives."""
-    text = (files.read_text(config.with_suffix(".pid")) or "").strip()
-    return processes.process(int(text), _PROGRAM, {config}) if text.isdecimal() else None
+def written(layout: Layout, listener: str) -> Process | None:
+    """Return the process of a listener that wrote its id down, when it lives."""
+    text = (files.read_foreign(layout.pid(listener)) or "").strip()
+    return processes.process(int(text), PROGRAM, {layout.config(listener)}) if text.isdecimal() else None
+
+
+def running(layout: Layout, listeners: Collection[str]) -> list[Process]:
+    """Return all processes of listeners, wherever they wrote their ids."""
+    return processes.running(PROGRAM, [layout.config(listener) for listener in listeners])
 
 
 def digest(process: Process) -> str:
@@ -71,6 +70,6 @@ def digest(process: Process) -> str:
     return process.after(_DIGEST)
 
 
-def stop(configs: Collection[Path]) -> bool:
-    """End all processes of `configs`, wait until they are gone, and return whether there were any."""
-    return processes.stop(_PROGRAM, configs)
+def stop(layout: Layout, listeners: Collection[str]) -> bool:
+    """End all processes of listeners, wait until they are gone, and return whether there were any."""
+    return processes.stop(PROGRAM, [layout.config(listener) for listener in listeners])

@@ -73,7 +73,7 @@ class Pushed:
         return Expected(digest, is_site="iroute" in text)
 
     def _told(self, listener: str, common_name: str) -> str:
-        shown = files.read_text(self._layout.shown / f"{common_name}.{self._names.openvpn(listener)}") or ""
+        shown = files.read_foreign(self._layout.shown / f"{common_name}.{self._names.openvpn(listener)}") or ""
         return "".join(shown.split()[2:3])
 
     def _read_lines(self, kind: str) -> list[tuple[str, str]]:

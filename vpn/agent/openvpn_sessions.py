@@ -124,7 +124,7 @@ def _is_welcome(spec: HubSpec, name: str, listener: str) -> bool:
 
 def _shown(layout: Layout, name: str, device: str) -> tuple[int, int]:
     """Return the serial number of the certificate that a peer showed, and its port, as the script wrote them down."""
-    words = (files.read_text(layout.shown / f"{name}.{device}") or "").split()
+    words = (files.read_foreign(layout.shown / f"{name}.{device}") or "").split()
     serial, port = (int(word) if word.isdecimal() else 0 for word in (*words, "", "")[:2])
     return serial, port
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from vpn.agent import command
+from vpn.agent import command, confine
 from vpn.agent.components import dns, openvpn, wireguard
 from vpn.agent.errors import NO_RIGHT, AgentError
 from vpn.agent.names import Names
@@ -22,6 +22,7 @@ def check(state: State, names: Names, spec: HubSpec) -> None:
     _require_rights()
     for program in _PROGRAMS:
         command.require(program)
+    confine.require()
     wireguard.check(names, spec)
     openvpn.check(names, spec, state.openvpn(spec.hub))
     dns.check(names, spec, state.dns(spec.hub))

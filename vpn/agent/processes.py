@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vpn.agent.command import NAMESPACES
 from vpn.agent.errors import FAILED, AgentError
 
 # An openvpn over UDP tells its clients at once to connect anew, then lingers for two seconds, which nobody needs.
 _EXITS: Final = ((signal.SIGTERM, 0.3), (signal.SIGKILL, 3.0))  # signals, each with seconds to wait
+_STARTS: Final = 3.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Process:
     """A running program and what it was called with, its configuration among it."""
 
     pid: int
-    config: Path
+    config: str
     argv: tuple[str, ...]
 
     def after(self, word: str) -> str:
@@ -29,7 +31,7 @@ class Process:
         return self.argv[self.argv.index(word) + 1] if word in self.argv[:-1] else ""
 
 
-def process(pid: int, program: str, configs: Collection[Path]) -> Process | None:
+def process(pid: int, program: str, configs: Collection[str | Path]) -> Process | None:
     """Return the process `pid` when it is a `program` that was called with one of `configs`."""
     try:
         argv = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
@@ -37,20 +39,26 @@ def process(pid: int, program: str, configs: Collection[Path]) -> Process | None
         return None
     if argv[0].rpartition("/")[2] != program:
         return None
-    config = next((config for config in configs if str(config) in argv), None)
+    config = next((text for text in map(str, configs) if text in argv), None)
     return None if config is None else Process(pid, config, tuple(argv))
 
 
-def running(program: str, configs: Collection[Path]) -> list[Process]:
+def running(program: str, configs: Collection[str | Path]) -> list[Process]:
     """Return all processes of `program` that were called with one of `configs`."""
     pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
     return [found for found in (process(pid, program, configs) for pid in pids) if found is not None]
 
 
-def stop(program: str, configs: Collection[Path]) -> bool:
+def stop(program: str, configs: Collection[str | Path]) -> bool:
     """End all processes of `configs`, wait until they are gone, and return whether there were any."""
     there = running(program, configs)
-    left = there
+    end(program, there)
+    return bool(there)
+
+
+def end(program: str, there: Collection[Process]) -> None:
+    """End processes of a program and wait until they are gone."""
+    left = list(there)
     for number, patience in _EXITS:
         for each in left:
             _signal(each.pid, number)
@@ -60,7 +68,41 @@ def stop(program: str, configs: Collection[Path]) -> bool:
             time.sleep(0.005)
     if left:
         raise AgentError(FAILED, f"A process of {program} does not end: the server may need a restart.")
-    return bool(there)
+
+
+def first(program: str, config: str | Path) -> int | None:
+    """Return the id of the process of `program` that was called with `config`: of several the one that made them."""
+    pids = {process.pid for process in running(program, {config})}
+    return next((pid for pid in sorted(pids) if parent(pid) not in pids), None)
+
+
+def await_first(program: str, config: str | Path) -> int | None:
+    """Return what `first` does, once it is there; None where it does not come within `_STARTS` seconds."""
+    deadline = time.monotonic() + _STARTS
+    while (found := first(program, config)) is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return found
+
+
+def is_inside(pid: int, netns: str) -> bool:
+    """Return whether a process lives in the network namespace that has this name now; one that is gone does not."""
+    try:
+        return os.path.samestat(os.stat(f"/proc/{pid}/ns/net"), os.stat(f"{NAMESPACES}/{netns}"))
+    except OSError:
+        return False
+
+
+def replaced(pid: int) -> frozenset[str]:
+    """Return what a process runs that is another file by now, its program or a library, as an upgrade leaves it.
+
+    Each is told with its inode. What the process only reads is none of this. See proc(5), `maps`.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    fields = (line.split(maxsplit=5) for line in lines if line.endswith(" (deleted)"))
+    return frozenset(f"{inode} {path}" for _, rights, _, _, inode, path in fields if "x" in rights)
 
 
 def parent(pid: int) -> int:

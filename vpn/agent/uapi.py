@@ -6,6 +6,7 @@ The protocol is WireGuard's cross-platform userspace API (https://www.wireguard.
 from __future__ import annotations
 
 import base64
+import os
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,6 +29,31 @@ class Heard:
 def socket_path(interface: str) -> Path:
     """Return where the process of `interface` listens."""
     return DIRECTORY / f"{interface}.sock"
+
+
+def pid_path(interface: str) -> Path:
+    """Return where the agent notes the id of the process of `interface`."""
+    return DIRECTORY / f"{interface}.pid"
+
+
+def listen(interface: str, group: int) -> socket.socket:
+    """Return a socket for the process of `interface` to listen on: root alone may connect to it.
+
+    A process of `group` may watch it, as wireguard-go does, and cannot remove it.
+    """
+    DIRECTORY.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path = socket_path(interface)
+    path.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening.bind(str(path))
+        path.chmod(0o640)
+        os.chown(path, -1, group)
+        listening.listen()
+    except BaseException:
+        listening.close()
+        raise
+    return listening
 
 
 def is_answering(interface: str) -> bool | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from vpn.agent import files, resolver_config, resolver_process
-from vpn.agent.names import Names
+from vpn.agent.names import RESOLVER, Names
 from vpn.agent.peers import Peer
 from vpn.agent.resolver_config import Layout
 from vpn.agent.spec import HubSpec
@@ -38,7 +38,7 @@ def ensure(names: Names, spec: HubSpec, directory: Path) -> bool:
     if spec.resolver is None:
         return remove(directory)
     layout = Layout(directory).checked()
-    files.private_directory(layout.hosts)
+    _ensure_directories(names, layout)
     config = resolver_config.configuration(layout, spec, spec.resolver)
     digest = resolver_config.digest(config)
     wanted = resolver_config.hosts(spec, spec.resolver)
@@ -47,8 +47,8 @@ def ensure(names: Names, spec: HubSpec, directory: Path) -> bool:
     runs = resolver_process.is_current(names, layout, digest) and not _takes_long(wanted, unlike)
     if not runs:
         resolver_process.stop(layout)
-    changed = files.ensure(layout.config, config)
-    asks_others = files.ensure(layout.servers, resolver_config.servers(spec, spec.resolver))
+    changed = files.ensure(layout.config, config, files.SHARED)
+    asks_others = files.ensure(layout.servers, resolver_config.servers(spec, spec.resolver), files.SHARED)
     _write(layout, wanted, unlike)
     if not runs:
         resolver_process.start(names, layout, digest)
@@ -132,6 +132,16 @@ def remove(directory: Path) -> bool:
     return True
 
 
+def _ensure_directories(names: Names, layout: Layout) -> None:
+    """Make the directories be there, for the resolver to read."""
+    user = names.user(RESOLVER)
+    directories = (layout.directory, layout.hosts)
+    for directory in directories:
+        files.private_directory(directory)
+    if not all(files.is_shared(directory, user) for directory in directories):
+        files.share(layout.directory, user)
+
+
 def _named(peer: Peer | None) -> set[tuple[tuple[str, ...], str]]:
     """Return a peer's addresses, each with its names."""
     if peer is None or not peer.names:
@@ -153,7 +163,7 @@ def _write(layout: Layout, wanted: Mapping[str, str], names: Collection[str]) ->
     for name in names:
         path = layout.hosts / name
         if name in wanted:
-            files.ensure(path, wanted[name])
+            files.ensure(path, wanted[name], files.SHARED)
         elif path.is_dir() and not path.is_symlink():
             files.remove_tree(path)
         else:

@@ -1,7 +1,7 @@
 """OpenVPN: listeners whose sockets are the host's and whose tunnel interfaces are the hub's, on WireGuard's pool.
 
-Who may come in is a file for each peer; its routes are set by a script when it connects, so that all listeners and
-WireGuard share one pool. Packets between peers always pass the hub's firewall.
+Who may come in is a file for each peer; its routes are set when it connects (see openvpn_routes), so that all listeners
+and WireGuard share one pool. Packets between peers always pass the hub's firewall.
 """
 
 from __future__ import annotations
@@ -9,9 +9,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from vpn.agent import files, openvpn_config, openvpn_listeners, openvpn_process, openvpn_push, openvpn_sessions
+from vpn.agent import (
+    files,
+    openvpn_config,
+    openvpn_listeners,
+    openvpn_process,
+    openvpn_push,
+    openvpn_routes,
+    openvpn_sessions,
+)
 from vpn.agent.inside import Inside
-from vpn.agent.names import COMPAT, LISTENERS, Names
+from vpn.agent.names import COMPAT, OPENVPN, Names
 from vpn.agent.openvpn_config import Layout
 from vpn.agent.peers import by_openvpn
 from vpn.agent.report import SessionReport
@@ -29,8 +37,9 @@ def check(names: Names, spec: HubSpec, directory: Path) -> None:
 def ensure(names: Names, spec: HubSpec, directory: Path) -> bool:
     """Make the listeners be there as `spec` says, with the peers that it admits; return whether something was not."""
     if spec.openvpn is None:
-        return remove(directory)
+        return remove(names, directory)
     layout = Layout(directory).checked()
+    _ensure_directories(names, layout)
     # Files first: who is shut out is refused from here on, and the sessions are ended below.
     changed = _ensure_files(layout, openvpn_config.contents(layout, names, spec, spec.openvpn, _is_dual_stack()))
     differing = _ensure_peers(layout, spec)
@@ -54,7 +63,7 @@ def change(
     differing = {
         name
         for name, peer in new.items()
-        if files.ensure(layout.clients(peer.compat) / name, openvpn_config.client(spec, peer))
+        if files.ensure(layout.clients(peer.compat) / name, openvpn_config.client(spec, peer), files.SHARED)
     }
     if old:
         openvpn_sessions.end(names, spec, layout, shut_out, differing & old.keys() - shut_out)
@@ -70,7 +79,7 @@ def revoke(names: Names, spec: HubSpec, directory: Path) -> bool:
     Returns whether it was another one.
     """
     layout = Layout(directory)
-    if spec.openvpn is None or not files.ensure(layout.directory / openvpn_config.CRL, spec.openvpn.crl):
+    if spec.openvpn is None or not files.ensure(layout.directory / openvpn_config.CRL, spec.openvpn.crl, files.SHARED):
         return False
     openvpn_sessions.end_revoked(names, spec, layout)
     return True
@@ -80,7 +89,8 @@ def tell(spec: HubSpec, directory: Path) -> bool:
     """Make what peers are pushed when they connect be what it should be; return whether it was not."""
     if spec.openvpn is None:
         return False
-    changed = [files.ensure(directory / name, content) for name, content in openvpn_config.pushed(spec).items()]
+    pushed = openvpn_config.pushed(spec).items()
+    changed = [files.ensure(directory / name, content, files.SHARED) for name, content in pushed]
     if any(changed):
         openvpn_push.note_change(Layout(directory))
     return any(changed)
@@ -126,26 +136,42 @@ def drift(names: Names, spec: HubSpec, directory: Path, there: Inside) -> list[s
 
 
 def is_alive(directory: Path) -> bool:
-    """Return whether all listeners that were set up run; also when there are none."""
-    return all(openvpn_process.written(config) is not None for config in directory.glob("*.conf"))
+    """Return whether all listeners that were set up run, and what sets their routes; also when there are none."""
+    layout = Layout(directory)
+    listeners = [config.stem for config in directory.glob("*.conf")]
+    if listeners and openvpn_routes.written(layout) is None:
+        return False
+    return all(openvpn_process.written(layout, listener) is not None for listener in listeners)
 
 
-def remove(directory: Path) -> bool:
+def remove(names: Names, directory: Path) -> bool:
     """Remove all listeners with what they read; return whether there was anything. What is gone already is fine."""
     if not directory.exists():
         return False
-    openvpn_process.stop([Layout(directory).config(listener) for listener in LISTENERS])
+    openvpn_listeners.remove(names, Layout(directory))
     files.remove_tree(directory)
     return True
 
 
-def _ensure_files(layout: Layout, contents: dict[str, str]) -> bool:
-    for directory in (layout.directory, layout.clients(False), layout.clients(True), layout.shown):
+def _ensure_directories(names: Names, layout: Layout) -> None:
+    """Make the directories be there: the listeners read all of it, and write into two of them alone."""
+    user = names.user(OPENVPN)
+    directories = (layout.directory, layout.clients(False), layout.clients(True))
+    for directory in directories:
         files.private_directory(directory)
+    if not all(files.is_shared(directory, user) for directory in directories):
+        files.share(layout.directory, user)
+    for directory in (layout.run, layout.shown):
+        files.give(directory, user)
+
+
+def _ensure_files(layout: Layout, contents: dict[str, str]) -> bool:
     changed = [
         name
         for name, content in contents.items()
-        if files.ensure(layout.directory / name, content, mode=0o700 if name in openvpn_config.SCRIPTS else 0o600)
+        if files.ensure(
+            layout.directory / name, content, files.PROGRAM if name in openvpn_config.SCRIPTS else files.SHARED
+        )
     ]
     if not openvpn_config.PUSHED.isdisjoint(changed):
         openvpn_push.note_change(layout)
@@ -184,7 +210,9 @@ def _ensure_directory(directory: Path, wanted: dict[str, str]) -> set[str]:
     unwanted = {path.name for path in directory.iterdir()} - wanted.keys()
     for name in unwanted:
         (directory / name).unlink(missing_ok=True)
-    return unwanted | {name for name, content in wanted.items() if files.ensure(directory / name, content)}
+    return unwanted | {
+        name for name, content in wanted.items() if files.ensure(directory / name, content, files.SHARED)
+    }
 
 
 def _is_dual_stack() -> bool:

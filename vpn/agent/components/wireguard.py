@@ -12,15 +12,16 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
-from pathlib import Path
 from typing import Final
 
-from vpn.agent import command, inotify, uapi
+from vpn.agent import command, confine, files, inotify, processes, uapi
 from vpn.agent.command import Place, Result
+from vpn.agent.confine import Confinement
 from vpn.agent.errors import FAILED, PORT_TAKEN, AgentError
 from vpn.agent.inside import Inside
-from vpn.agent.names import Names
+from vpn.agent.names import WIREGUARD, Names
 from vpn.agent.peers import by_wireguard
+from vpn.agent.processes import Process
 from vpn.agent.report import PeerReport
 from vpn.agent.spec import HubSpec, WireGuardPeer
 
@@ -30,6 +31,7 @@ _SHOWN: Final = 8  # characters of a public key that tell it from others
 NO_KEY: Final = "A" * 43 + "="  # WireGuard's way to say "no preshared key"
 _STDIN: Final = "/dev/stdin"
 _KEYS_PER_COMMAND: Final = 400
+PROGRAM: Final = "wireguard-go"
 _TUN: Final = "/dev/net/tun"
 _BIND_PATIENCE: Final = 5.0  # seconds
 _EXIT_PATIENCE: Final = 1.0  # seconds
@@ -76,7 +78,7 @@ def ensure(names: Names, spec: HubSpec, endpoints: Endpoints) -> bool:
     the hub can call its peers back.
     """
     device = observe(names) if is_alive(names) else None
-    if device is None or _is_deaf(names, device):
+    if device is None or _is_deaf(names, device) or not _is_confined(names):
         _create(names, spec, endpoints)
         return True
     changed = _ensure_port(names, spec, device)
@@ -96,6 +98,23 @@ def change(names: Names, removed: Iterable[str], upserted: Iterable[WireGuardPee
     removed = list(removed)
     _for_keys(names, removed, "remove")
     return bool(upserted or removed)
+
+
+def confinement(names: Names) -> Confinement:
+    """Return how wireguard-go is confined: of files it sees its socket, which it is given open, and the tun device."""
+    user = names.user(WIREGUARD)
+    return Confinement(user, user, (confine.NET_ADMIN,), (uapi.socket_path(names.wireguard),), has_tun=True)
+
+
+def written(names: Names) -> Process | None:
+    """Return the process of the interface, when it lives; None where the kernel has it."""
+    if not uapi.socket_path(names.wireguard).exists():
+        return None
+    text = (files.read_text(uapi.pid_path(names.wireguard)) or "").strip()
+    if text.isdecimal():
+        return processes.process(int(text), PROGRAM, {names.wireguard})
+    # An older agent wrote nothing down.
+    return next(iter(processes.running(PROGRAM, {names.wireguard})), None)
 
 
 def calm(names: Names) -> None:
@@ -180,9 +199,10 @@ def remove(names: Names) -> None:
     while uapi.is_answering(names.wireguard) and time.monotonic() < deadline:
         time.sleep(0.005)
     if uapi.socket_path(names.wireguard).exists():
-        for process in _processes(names.wireguard):
-            os.kill(process, signal.SIGKILL)
+        for process in processes.running(PROGRAM, {names.wireguard}):
+            os.kill(process.pid, signal.SIGKILL)
         uapi.socket_path(names.wireguard).unlink(missing_ok=True)
+    uapi.pid_path(names.wireguard).unlink(missing_ok=True)
 
 
 def _create(names: Names, spec: HubSpec, endpoints: Endpoints) -> None:
@@ -203,13 +223,26 @@ def _create(names: Names, spec: HubSpec, endpoints: Endpoints) -> None:
 def _start(names: Names) -> None:
     if _kernel_has_wireguard[0] and _start_in_kernel(names):
         return
+    command.require(PROGRAM)
+    confine.require()
     if not inotify.has_room():
         inotify.make_room(names.host)
-    done = names.host.start_daemon(["wireguard-go", names.wireguard])
-    # It puts itself in the background before it has looked at its interface, which must stay until then: whoever
-    # answers has looked.
+    argv = confinement(names).argv(["setsid", "--fork", PROGRAM, names.wireguard])
+    with uapi.listen(names.wireguard, names.user(WIREGUARD)) as listening:
+        environment = {"WG_UAPI_FD": str(listening.fileno()), "WG_PROCESS_FOREGROUND": "1"}
+        done = names.host.start_daemon(argv, descriptors=[listening.fileno()], environment=environment)
+    # It has looked at its interface, which must stay until then, when it answers.
     if done.code != 0 or uapi.heard(names.wireguard) is None:
         raise AgentError(FAILED, _why_not_started())
+    (process, *_) = processes.running(PROGRAM, {names.wireguard})
+    files.replace(uapi.pid_path(names.wireguard), f"{process.pid}\n", durable=False)
+
+
+def _is_confined(names: Names) -> bool:
+    if not uapi.socket_path(names.wireguard).exists():
+        return True  # the kernel's
+    process = written(names)
+    return process is not None and confinement(names).holds(process.pid)
 
 
 def _why_not_started() -> str:
@@ -358,18 +391,3 @@ def _explained(result: Result, program: str) -> None:
         # wg(8) quotes what it cannot parse, which may be a key.
         raise AgentError(FAILED, "wg refused the hub's configuration.")
     raise command.explain(program, result)
-
-
-def _processes(interface: str) -> list[int]:
-    """Return the ids of the processes of wireguard-go that serve `interface`."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            argv = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if argv[0].rsplit(b"/", 1)[-1] == b"wireguard-go" and interface.encode() in argv[1:]:
-            found.append(int(entry.name))
-    return found
