@@ -18,10 +18,12 @@ from vpn.agent.errors import AgentError
 from vpn.agent.host import Host
 from vpn.agent.lock import host_lock
 from vpn.agent.openvpn_renewal import Renewal
+from vpn.agent.upgrades import Upgrades
 
 INTERVAL: Final = 0.4  # seconds between looks at whether hubs live
 FOLLOW_INTERVAL: Final = 0.6  # seconds between looks at who came over a new protocol
 RENEW_INTERVAL: Final = 0.5  # seconds between looks at who was pushed what is no longer so
+UPGRADE_INTERVAL: Final = 2.0  # seconds between looks at which daemons run what is no longer installed
 SNAPSHOT_INTERVAL: Final = 2.0  # seconds between looks at where peers are
 LINK_INTERVAL: Final = 5.0  # seconds between looks at the links to the host, and at its rules
 CALM_AFTER: Final = 8.0  # seconds of calling peers back
@@ -41,9 +43,11 @@ class Watch:
     # Those whose tunnel is a process: when its socket is gone, so is the tunnel.
     in_userspace: set[str] = field(default_factory=set)
     renewal: Renewal = field(init=False)
+    upgrades: Upgrades = field(init=False)
 
     def __post_init__(self) -> None:
         self.renewal = Renewal(self.host)
+        self.upgrades = Upgrades(self.host)
 
     def heal(self) -> None:
         """Restore each hub whose namespace, tunnel or resolver is not there."""
@@ -67,6 +71,11 @@ class Watch:
         """Have sessions begin anew that would be pushed something else now."""
         if count := self.renewal.look():
             _say(f"openvpn: {count} session{'s' if count > 1 else ''} to be pushed what changed")
+
+    def upgrade(self) -> None:
+        """Start a daemon anew whose program was replaced."""
+        if daemon := self.upgrades.look():
+            _say(f"{daemon.hub}: {daemon.name} started anew")
 
     def _each(self, hub: str, act: Callable[[Host, str], set[str]]) -> set[str]:
         """Do it for one hub; that it fails there keeps no other hub waiting."""
@@ -172,6 +181,7 @@ def watch(host: Host) -> None:
         keeper.follow: FOLLOW_INTERVAL,
         keeper.expire: INTERVAL,
         keeper.renew: RENEW_INTERVAL,
+        keeper.upgrade: UPGRADE_INTERVAL,
         keeper.snapshot: SNAPSHOT_INTERVAL,
     }
     intervals |= {keeper.relink: LINK_INTERVAL, keeper.guard: LINK_INTERVAL}
