@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 
+from vpn.plan.hub import SERVER
 from vpn.plan.regions import INTERNET, Alike, Holdings
 
 Pairs = list[tuple[Alike, Alike]]
@@ -28,12 +30,18 @@ def crowds_of(holdings: Holdings) -> list[Crowd]:
 
 
 def pairs_of(source: Crowd, destination: Crowd) -> Pairs:
-    """The kinds of one and the other that can speak to each other: those of one family."""
-    return [(one, other) for one, other in product(source.kinds, destination.kinds) if one.version == other.version]
+    """The kinds of one and the other that can speak to each other."""
+    return pairs_between(source.kinds, destination.kinds)
+
+
+def pairs_between(sources: Iterable[Alike], destinations: Iterable[Alike]) -> Pairs:
+    """The pairs of kinds that can speak to each other: those of one family."""
+    return [(one, other) for one, other in product(sources, destinations) if one.version == other.version]
 
 
 def peers_of(holdings: Holdings, name: str) -> set[str]:
-    """The peers of one who holds addresses; the internet has none."""
+    """The peers of one who holds addresses; the internet and networks behind the server have none."""
     if name == INTERNET:
         return set()
-    return {peer for holding in holdings[name].values() for peer in holding.peers if peer is not None}
+    peers = {peer for holding in holdings[name].values() for peer in holding.peers}
+    return {peer for peer in peers if peer is not None and not peer.startswith(SERVER)}

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-from vpn.plan.crowds import Crowd, pairs_of, peers_of
-from vpn.plan.effects import FAMILY_PROTOCOLS, Budget, Exhausted
+from vpn.plan.counts import Counts, counts_of
+from vpn.plan.crowds import Crowd, peers_of
+from vpn.plan.effects import Budget, Exhausted
 from vpn.plan.listing import Effects, Listing, Part, port_words
-from vpn.plan.reach import Kind, lets_pass
-from vpn.plan.regions import Alike, Holdings
-from vpn.plan.rulebook import WITH_PORTS, Rulebook
+from vpn.plan.regions import Holdings
+from vpn.plan.rulebook import Rulebook
 
 _Item = TypeVar("_Item", bound=Hashable)
 _Product = tuple[frozenset[_Item], frozenset[_Item]]
@@ -51,21 +51,6 @@ class Row(NamedTuple):
     destinations: tuple[int, ...]
     ways: tuple[tuple[str, str], ...]
     opens: bool
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Of `total` peers: those that reach no other peer any more (`cut_off`) and did, those that only lose a part of
-    what they reached (`losing`), and those that reach something new (`gaining`)."""
-
-    total: int
-    cut_off: int
-    losing: int
-    gaining: int
-
-    def plus(self, other: Counts) -> Counts:
-        """Both together; no peer is on two hubs."""
-        return Counts(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass
@@ -113,9 +98,8 @@ def fates_of(
     before and after where no rule says anything. What takes longer than `budget` is left out."""
     listing = Listing(holdings, effects, Budget(budget))
     fates = _rows_of(holdings, listing, Budget(budget))
-    reach = _ReachOfCrowds(holdings, listing.crowds, policy, book, Budget(budget))
     with suppress(Exhausted):
-        fates.counts = _counts(holdings, listing.crowds, _touched(holdings, listing.crowds, effects), reach)
+        fates.counts = counts_of(holdings, effects, policy, book, Budget(budget))
     return fates
 
 
@@ -206,70 +190,3 @@ def _group(holdings: Holdings, listing: Listing, crowd: Crowd, part: Part) -> Gr
 def _size(holdings: Holdings, crowd: Crowd) -> int:
     """How many peers those of a crowd have."""
     return sum(len(peers_of(holdings, name)) for name in crowd.names)
-
-
-def _touched(holdings: Holdings, crowds: list[Crowd], effects: Effects) -> dict[bool, set[Crowd]]:
-    """The crowds that lose something (False) or gain something (True)."""
-    having: dict[Alike, list[Crowd]] = defaultdict(list)
-    for crowd in crowds:
-        for kind in crowd.kinds:
-            having[kind].append(crowd)
-    touched: dict[bool, set[Crowd]] = {False: set(), True: set()}
-    for (source, destination), effect in effects.items():
-        # Whoever is alone with what changes reaches nobody there.
-        others = having[destination]
-        sources = [one for one in having[source] if others != [one] or _size(holdings, one) != 1]
-        for change in {change.after for changes in effect.values() for change in changes}:
-            touched[change].update(sources)
-    return touched
-
-
-def _counts(holdings: Holdings, crowds: list[Crowd], touched: dict[bool, set[Crowd]], reach: _ReachOfCrowds) -> Counts:
-    sizes = {crowd: _size(holdings, crowd) for crowd in crowds}
-    cut_off = {crowd for crowd in touched[False] if reach.has_any(crowd, 0) and not reach.has_any(crowd, 1)}
-    return Counts(
-        total=sum(sizes.values()),
-        cut_off=sum(sizes[crowd] for crowd in cut_off),
-        losing=sum(sizes[crowd] for crowd in touched[False] if crowd not in cut_off),
-        gaining=sum(sizes[crowd] for crowd in touched[True]),
-    )
-
-
-class _ReachOfCrowds:
-    """Whether those of a crowd reach any other peer at all, before a change (side 0) or after it (side 1)."""
-
-    def __init__(
-        self, holdings: Holdings, crowds: list[Crowd], policy: tuple[bool, bool], book: Rulebook, budget: Budget
-    ) -> None:
-        self._holdings = holdings
-        self._crowds = crowds
-        self._policy = policy
-        self._book = book
-        self._budget = budget
-        self._known: dict[tuple[object, ...], bool] = {}
-
-    def has_any(self, source: Crowd, side: int) -> bool:
-        """Does one of the crowd reach another peer over anything?"""
-        return any(self._passes(pair, side) for other in self._others(source) for pair in pairs_of(source, other))
-
-    def _others(self, source: Crowd) -> Iterable[Crowd]:
-        for other in self._crowds:
-            self._budget.spend()
-            if other != source or _size(self._holdings, source) > 1:
-                yield other
-
-    def _passes(self, pair: tuple[Alike, Alike], side: int) -> bool:
-        self._budget.spend()
-        source, destination = ((one.before, one.after)[side] for one in pair)
-        if source.kind is not Kind.PEER or destination.kind is not Kind.PEER:
-            return False
-        bits = source.sources & destination.destinations
-        key = (side, pair[0].version, bits)
-        if key not in self._known:
-            ports = self._book.starts_of(bits, with_smtp=False)
-            self._known[key] = any(
-                lets_pass(self._book, self._policy[side], source, destination, protocol, port)
-                for protocol in FAMILY_PROTOCOLS[pair[0].version]
-                for port in (ports if protocol in WITH_PORTS else [0])
-            )
-        return self._known[key]

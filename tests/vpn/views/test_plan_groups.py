@@ -13,7 +13,8 @@ from portal.models import Organization
 from tests.factories import make_instance, make_member, make_site, settle
 from vpn.choices import PeerType
 from vpn.models import ChangePlan, Instance, Operation, Peer
-from vpn.plan.fates import Counts, Fates, Group, Row
+from vpn.plan.counts import Counts
+from vpn.plan.fates import Fates, Group, Row
 from vpn.views.plan_groups import rows_of
 from vpn.views.plan_sentences import joined
 
