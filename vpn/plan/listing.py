@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Address, IPv6Address, summarize_address_range
 from itertools import product
 from typing import NamedTuple
 
 from vpn.plan.crowds import Crowd, Pairs, crowds_of, pairs_of
 from vpn.plan.effects import FAMILY_PROTOCOLS, Budget, Change, Effect
-from vpn.plan.regions import INTERNET, Alike, Holding, Holdings
-from vpn.plan.rulebook import ICMP, ICMPV6, OTHER, TCP, UDP
-from vpn.plan.spans import Span
+from vpn.plan.internet import REST, ByEnd, Changes, Internet
+from vpn.plan.regions import INTERNET, Alike, Holdings
+from vpn.plan.rulebook import OTHER, PROTOCOLS, TCP, UDP
+from vpn.plan.spans import networks_of
 
 ANY = "any"
-# A piece of the internet that is made of more networks than this is called by its name.
-_MOST_NETWORKS = 16
 
 
 class Line(NamedTuple):
@@ -47,6 +45,7 @@ class Listing:
         self._effects = effects
         self._budget = budget
         self.crowds = crowds_of(holdings)
+        self._internet = Internet(holdings)
         self._whole: dict[tuple[tuple[int, int], ...], list[Template]] = {}
 
     def lines(self) -> Iterator[Line]:
@@ -112,20 +111,33 @@ class Listing:
 
     def _templates(self, pairs: Pairs) -> Iterator[Template]:
         """What changes between crowds of these kinds, said once for as much as possible."""
-        said: dict[tuple[Part, Part], dict[str, set[Change]]] = defaultdict(lambda: defaultdict(set))
-        for protocol in (TCP, UDP, ICMP, ICMPV6, OTHER):
-            asked = [pair for pair in pairs if protocol in FAMILY_PROTOCOLS[pair[0].version]]
-            for from_part, to_part, change in self._factored(asked, protocol):
-                said[from_part, to_part][protocol].add(change)
-        for (from_part, to_part), by_protocol in said.items():
-            end = from_part or to_part
-            versions = {end.version} if end else {source.version for source, _ in pairs}
-            for protocol, change in _together(by_protocol, versions):
-                yield from_part, to_part, protocol, change
+        said: dict[Part, dict[Part, Changes]] = defaultdict(lambda: defaultdict(lambda: defaultdict(set)))
+        for protocol in PROTOCOLS:
+            for from_part, to_part, change in self._factored(pairs, protocol):
+                said[from_part][to_part][protocol].add(change)
+        for from_part, by_end in said.items():
+            for to_part, by_protocol in self._of_internet(from_part, by_end).items():
+                end = from_part or to_part
+                versions = {source.version for source, _ in pairs} if end in (None, REST) else {end.version}
+                for protocol, change in _together(by_protocol, versions):
+                    yield from_part, to_part, protocol, change
+
+    def _of_internet(self, from_part: Part, by_end: ByEnd) -> ByEnd:
+        if from_part is None:
+            return self._internet.both(by_end)
+        # The source says of which family the destination is.
+        return {None if end is None else self._internet.without_family(end): by_end[end] for end in by_end}
 
     def _factored(self, pairs: Pairs, protocol: str) -> Iterator[tuple[Part, Part, Change]]:
-        """The changes of one protocol: what all pairs have in common, then a destination or a source, then the rest."""
-        left = {pair: set(self._effects.get(pair, {}).get(protocol, ())) for pair in pairs}
+        """The changes of one protocol: what all pairs have in common, then a destination or a source, then the rest.
+
+        Where one family alone changes, its ICMP is said with its other protocols, network by network.
+        """
+        concerned = [pair for pair in pairs if protocol in FAMILY_PROTOCOLS[pair[0].version]]
+        left = {pair: set(self._effects.get(pair, {}).get(protocol, ())) for pair in concerned}
+        apart = (
+            self._common(concerned, OTHER) - self._common(pairs, OTHER) if 0 < len(concerned) < len(pairs) else set()
+        )
         ways = (
             (lambda pair: (None, None)),
             (lambda pair: (None, pair[1])),
@@ -138,10 +150,16 @@ class Listing:
                 together[way(pair)].append(pair)
             for (from_part, to_part), some in together.items():
                 common = set.intersection(*(left[pair] for pair in some))
+                if (from_part, to_part) == (None, None):
+                    common -= apart
                 for change in sorted(common):
                     yield from_part, to_part, change
                 for pair in some:
                     left[pair] -= common
+
+    def _common(self, pairs: Pairs, protocol: str) -> set[Change]:
+        """The changes of a protocol that all of these pairs have."""
+        return set.intersection(*(set(self._effects.get(pair, {}).get(protocol, ())) for pair in pairs))
 
     def _spelled(
         self, source: str, from_part: Part, destination: str, to_part: Part, protocol: str, change: Change
@@ -154,12 +172,11 @@ class Listing:
         """What a part of somebody's addresses is called: by name where it is all they have."""
         if part is None:
             return [name]
-        networks = _networks(self._holdings[name][part])
-        return [name] if name == INTERNET and len(networks) > _MOST_NETWORKS else networks
+        return self._internet.ends(part) if name == INTERNET else networks_of(self._holdings[name][part].spans)
 
 
 def _together(by_protocol: dict[str, set[Change]], versions: Iterable[int]) -> Iterator[tuple[str, Change]]:
-    """The changes with those of several protocols as one; what is neither TCP, UDP nor ICMP has no word of its own."""
+    """The changes with those of several protocols as one."""
     everything = {protocol for version in versions for protocol in FAMILY_PROTOCOLS[version]}
     for after in (False, True):
         whole = {
@@ -177,7 +194,7 @@ def _together(by_protocol: dict[str, set[Change]], versions: Iterable[int]) -> I
             yield ANY, change
             tcp.remove(change)
             udp.remove(change)
-    for protocol in (TCP, UDP, ICMP, ICMPV6):
+    for protocol in PROTOCOLS:
         for change in sorted(by_protocol.get(protocol, ())):
             yield protocol, change
 
@@ -187,22 +204,3 @@ def port_words(change: Change) -> str:
     if change.is_whole:
         return ""
     return str(change.first) if change.first == change.last else f"{change.first}-{change.last}"
-
-
-def _networks(holding: Holding) -> list[str]:
-    """The networks that somebody's addresses of one kind make."""
-    networks: list[str] = []
-    for version, first, last in _joined(holding.spans):
-        kind = IPv4Address if version == 4 else IPv6Address
-        networks += [str(network) for network in summarize_address_range(kind(first), kind(last))]
-    return networks
-
-
-def _joined(spans: Iterable[Span]) -> list[Span]:
-    joined: list[Span] = []
-    for span in sorted(spans):
-        if joined and joined[-1].version == span.version and joined[-1].last + 1 == span.first:
-            joined[-1] = Span(span.version, joined[-1].first, span.last)
-        else:
-            joined.append(span)
-    return joined

@@ -13,7 +13,8 @@ from vpn.plan.spans import Span, span_of
 
 # The destination that is no peer's: as rules have it, though here the internet alone.
 INTERNET = "any"
-_ROOTS = (Span(4, 0, 2**32 - 1), Span(6, 0, 2**128 - 1))
+# All addresses of a family.
+ROOTS = (Span(4, 0, 2**32 - 1), Span(6, 0, 2**128 - 1))
 
 
 class Alike(NamedTuple):
@@ -26,10 +27,12 @@ class Alike(NamedTuple):
 
 @dataclass
 class Holding:
-    """What somebody has of one kind of addresses, and which of their peers have it."""
+    """What somebody has of one kind of addresses, which of their peers have it, and the narrowest networks that rules
+    or owners name around it."""
 
     spans: list[Span] = field(default_factory=list)
     peers: set[str | None] = field(default_factory=set)
+    around: set[Span] = field(default_factory=set)
 
 
 # By whose they are (`user:ID`, `site:ID`, INTERNET), the addresses of each kind.
@@ -76,7 +79,7 @@ class Survey:
     def holdings(self) -> Holdings:
         """Who has which addresses; those that nobody can send from or reach, before or after, are left out."""
         found: Holdings = {}
-        for span, marks in _cut(self._marks()):
+        for span, around, marks in _cut(self._marks()):
             alike = Alike(span.version, self._place(0, marks.before, marks), self._place(1, marks.after, marks))
             if alike.before.kind is alike.after.kind is Kind.NOWHERE:
                 continue
@@ -86,6 +89,7 @@ class Survey:
                 holding = found.setdefault(principal, {}).setdefault(alike, Holding())
                 holding.spans.append(span)
                 holding.peers.add(peer)
+                holding.around.add(around)
         return found
 
     def _principal(self, peer: str | None) -> str | None:
@@ -95,7 +99,7 @@ class Survey:
         return peer.removeprefix(SERVER) if peer.startswith(SERVER) else self._principals.get(peer)
 
     def _marks(self) -> dict[Span, _Marks]:
-        marks = {root: _Marks() for root in _ROOTS}
+        marks = {root: _Marks() for root in ROOTS}
 
         def at(network: str) -> _Marks:
             return marks.setdefault(span_of(network), _Marks())
@@ -118,9 +122,11 @@ class Survey:
             return NOWHERE
         kind = kind_of(owner)
         tags = self._hubs[side].peers[owner].tags if owner is not None and kind is Kind.PEER else ()
+        # Peers alone send. What rules say of others as sources makes no difference.
+        sources = self._book.sources.tagged(tags) | marks.sources if kind is Kind.PEER else 0
         return Place(
             kind,
-            (self._book.sources.tagged(tags) | marks.sources) & self._active[side],
+            sources & self._active[side],
             (self._book.destinations.tagged(tags) | marks.destinations) & self._active[side],
         )
 
@@ -133,24 +139,27 @@ def _owners(hub: Hub) -> Iterator[tuple[str, str]]:
     yield from ((pool, NOBODY) for pool in hub.pools)
 
 
-def _cut(marks: dict[Span, _Marks]) -> Iterator[tuple[Span, _Marks]]:
-    """The pieces between all bounds, each with the marks of everything around it. Networks nest, or lie apart."""
+def _cut(marks: dict[Span, _Marks]) -> Iterator[tuple[Span, Span, _Marks]]:
+    """The pieces between all bounds, each with the narrowest network around it and the marks of everything around it.
+
+    Networks nest, or lie apart.
+    """
     inside: list[tuple[Span, _Marks]] = []
     position = 0
     for span in sorted(marks, key=lambda span: (span.version, span.first, -span.last)):
         while inside and (inside[-1][0].version != span.version or inside[-1][0].last < span.first):
             outer, outer_marks = inside.pop()
             if position <= outer.last:
-                yield Span(outer.version, position, outer.last), outer_marks
+                yield Span(outer.version, position, outer.last), outer, outer_marks
                 position = outer.last + 1
         if not inside:
             position = span.first
         elif position < span.first:
-            yield Span(span.version, position, span.first - 1), inside[-1][1]
+            yield Span(span.version, position, span.first - 1), *inside[-1]
             position = span.first
         inside.append((span, marks[span].within(inside[-1][1]) if inside else marks[span]))
     while inside:
         outer, outer_marks = inside.pop()
         if position <= outer.last:
-            yield Span(outer.version, position, outer.last), outer_marks
+            yield Span(outer.version, position, outer.last), outer, outer_marks
             position = outer.last + 1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, summarize_address_range
 from typing import Generic, NamedTuple, TypeVar
 
 _BITS = {4: 32, 6: 128}
@@ -33,6 +34,34 @@ def span_of(network: str) -> Span:
     version, first = address_of(text)
     size = _BITS[version] - int(length or _BITS[version])
     return Span(version, first, first | ((1 << size) - 1))
+
+
+def networks_of(spans: Iterable[Span]) -> list[str]:
+    """The fewest networks that contain the addresses of these spans, and no others. Spans do not overlap."""
+    networks: list[str] = []
+    for version, first, last in _joined(spans):
+        kind = IPv4Address if version == 4 else IPv6Address
+        networks += [str(network) for network in summarize_address_range(kind(first), kind(last))]
+    return networks
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    joined: list[Span] = []
+    for span in sorted(spans):
+        if joined and joined[-1].version == span.version and joined[-1].last + 1 == span.first:
+            joined[-1] = Span(span.version, joined[-1].first, span.last)
+        else:
+            joined.append(span)
+    return joined
+
+
+def outermost(spans: Iterable[Span]) -> list[Span]:
+    """These networks without those within another one of them."""
+    found: list[Span] = []
+    for span in sorted(spans, key=lambda span: (span.version, span.first, -span.last)):
+        if not found or found[-1].version != span.version or found[-1].last < span.first:
+            found.append(span)
+    return found
 
 
 class Table(Generic[_Value]):

@@ -23,6 +23,8 @@ class Way(NamedTuple):
             return f"on port{'s' if last else ''} {number}, TCP and UDP" if number else ""
         if self.protocol in {"icmp", "icmpv6"}:
             return f"by {'ICMP' if self.protocol == 'icmp' else 'ICMPv6'}, such as ping"
+        if self.protocol == "other":
+            return "over protocols other than TCP, UDP and ICMP"
         return f"on {self.protocol.upper()} {number}" if number else f"over {self.protocol.upper()}"
 
 

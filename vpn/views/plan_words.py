@@ -120,7 +120,11 @@ class _Names:
         self._new_site = new_site or "the site"
         ends = {end for plan in plans for end in _ends(plan)}
         ends |= {line[end] for plan in plans for line in plan.get("taken", []) for end in ("by", "of")}
-        self._ends = {"any": "the internet"}
+        self._ends = {
+            "any": "the internet",
+            "0.0.0.0/0": "the internet over IPv4",
+            "::/0": "the internet over IPv6",
+        }
         members = Membership.objects.filter(pk__in=_ids(ends, "user:")).select_related("user")
         self._ends |= {f"user:{member.pk}": member.label for member in members}
         self._ends |= {f"site:{site.pk}": site.name for site in Site.objects.filter(pk__in=_ids(ends, "site:"))}

@@ -23,7 +23,17 @@ SUBNETS: Final = (
     *("10.1.0.0/24", "10.1.0.128/25", "10.1.0.0/16", "10.0.0.0/8", "192.168.7.0/24", "203.0.113.0/24", "0.0.0.0/0"),
     *("fd00:1::/64", "fd00:1::/48", "2001:db8:7::/48", "::/0"),
 )
-NETWORKS: Final = (*SUBNETS, "100.64.0.3/32", "100.64.0.0/28", "198.51.100.7/32", "2001:db8:1::/64", "169.254.0.0/16")
+# Much of the internet: others have networks within these.
+WIDE: Final = ("0.0.0.0/0", "::/0", "128.0.0.0/1", "2000::/3")
+NETWORKS: Final = (
+    *SUBNETS,
+    *WIDE[2:],
+    "100.64.0.3/32",
+    "100.64.0.0/28",
+    "198.51.100.7/32",
+    "2001:db8:1::/64",
+    "169.254.0.0/16",
+)
 # One inside each network above and beside it, and those that nobody reaches.
 ADDRESSES: Final = (
     *("100.64.0.1", *(f"100.64.0.{host}" for host in range(2, 8)), "fd12:3456:789a::1"),
@@ -38,6 +48,7 @@ FLOWS: Final = (
     *(("udp", port) for port in PORTS),
     ("icmp", None),
     ("icmpv6", None),
+    ("other", None),
 )
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network

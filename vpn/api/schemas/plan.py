@@ -14,8 +14,13 @@ class DifferenceOut(Out):
     """Somebody who reaches somebody else only before the change, or only after it."""
 
     source: str = Field(description="`user:ID`, `site:ID`, or a network that is a part of one.")
-    destination: str = Field(description="As the source; `any` is the internet.")
-    protocol: Literal["any", "tcp", "udp", "icmp", "icmpv6"]
+    destination: str = Field(
+        description="As the source; `any` is the internet but for networks that rules name, `0.0.0.0/0` and `::/0` are "
+        "one family of it."
+    )
+    protocol: Literal["any", "tcp", "udp", "icmp", "icmpv6", "other"] = Field(
+        description="`other` is all that is neither TCP, UDP nor ICMP."
+    )
     port: str = Field(description='"443", "1000-2000", or "" for all of them.')
     before: bool
     after: bool
