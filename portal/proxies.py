@@ -12,6 +12,19 @@ from portal.client_address import last_forwarded, parse_address, parse_network
 _HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED")
 
 
+def trust() -> Callable[[str], bool]:
+    """Whether an address is that of a trusted proxy, by TRUSTED_PROXIES as it is now."""
+    networks = [parse_network(entry) for entry in settings.TRUSTED_PROXIES]
+
+    def is_trusted(text: str) -> bool:
+        address = parse_address(text)
+        return address is not None and any(
+            address.version == network.version and address in network for network in networks
+        )
+
+    return is_trusted
+
+
 class TrustedProxyMiddleware:
     """Takes the client's address and scheme from a proxy's headers, and only from one in TRUSTED_PROXIES.
 
@@ -21,7 +34,7 @@ class TrustedProxyMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
-        self.trusted = [parse_network(entry) for entry in settings.TRUSTED_PROXIES]
+        self.is_trusted = trust()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Rewrite REMOTE_ADDR and the scheme, or drop the headers."""
@@ -30,7 +43,7 @@ class TrustedProxyMiddleware:
         if sender is not None:
             # A socket for both families shows IPv4 as IPv4-mapped: everything further in knows one form.
             request.META["REMOTE_ADDR"] = str(sender)
-            if any(sender.version == network.version and sender in network for network in self.trusted):
+            if self.is_trusted(str(sender)):
                 self._believe(request, forwarded)
         return self.get_response(request)
 

@@ -67,6 +67,8 @@ SPECIAL_USE_DOMAINS: Final[dict[str, str]] = {
 SHARE_TOKEN_TTL: Final = 3600
 # How long the browser that opened a share link can come back to the profile: long enough to get an app from its store.
 SHARE_WINDOW: Final = 900
+# How long an answer is kept back, in seconds, while the hub is told of a peer whose profile is asked for.
+HUB_WAIT: Final = 5.0
 HOSTNAME_QUARANTINE_DAYS: Final = 30
 # For how long a deleted peer's addresses are given to nobody else, unless its pool is full.
 HOST_REST_HOURS: Final = 24

@@ -35,7 +35,7 @@ done
 cd "$1" && shift && exec "$@"
 """
 _CAN_RUN = (
-    "import os, sys, django, gunicorn, portal; sys.exit(not all(os.access(p, os.R_OK | os.X_OK) for p in sys.argv[1:]))"
+    "import os, sys, django, uvicorn, portal; sys.exit(not all(os.access(p, os.R_OK | os.X_OK) for p in sys.argv[1:]))"
 )
 
 

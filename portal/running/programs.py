@@ -46,12 +46,7 @@ def _redis(options: Options, confinement: Confinement) -> Program:
 
 
 def _web(options: Options, confinement: Confinement) -> Program:
-    address = f"[{options.bind}]" if ":" in options.bind else options.bind
-    argv = [str(confinement.seen(options.python)), "-m", "gunicorn", "portal.wsgi:application"]
-    argv += ["--bind", f"{address}:{options.port}", "--worker-class", "gthread", "--workers", "2", "--threads", "8"]
-    # Whose forwarded headers count is decided by the portal's own middleware, not here.
-    argv += ["--forwarded-allow-ips", "", "--no-control-socket", "--worker-tmp-dir", "/dev/shm"]  # noqa: S108
-    argv += ["--preload", "--timeout", "60", "--graceful-timeout", "3", "--keep-alive", "5"]
+    argv = [str(confinement.seen(options.python)), "-m", "portal.serving", options.bind, str(options.port)]
     return Program(argv, confined=True)
 
 

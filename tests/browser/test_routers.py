@@ -42,7 +42,6 @@ def test_a_version_is_pasted_and_shown_as_it_is_understood(
 )
 def test_the_steps_of_a_router(
     visit: Callable[..., Page],
-    monkeypatch: pytest.MonkeyPatch,
     admin: Membership,
     instance: Instance,
     platform: str,
@@ -52,7 +51,6 @@ def test_the_steps_of_a_router(
         site = create_site(admin, name=name, platform=platform, platform_version=version, subnets=subnets)
         peer = create_site_peer(instance, site=site, subnets=subnets, protocol="wireguard")
     settle(instance)
-    monkeypatch.setattr("vpn.views.profile.WAIT_SECONDS", 0)
     page = visit(admin.user)
     camera = Camera(page)
     page.goto(f"/peers/{peer.pk}/profile/")

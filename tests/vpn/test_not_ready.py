@@ -34,7 +34,7 @@ def test_a_profile_that_has_to_wait_says_for_what(
     peer = make_client_peer(instance, member)
     Instance.objects.filter(pk=instance.pk).update(**changes)
     with pytest.raises(HubNotReady, match=words):
-        deliver_profile(peer, 0.0)
+        deliver_profile(peer)
 
 
 def test_since_when_a_server_is_behind_is_noted_and_forgotten(organization: Organization, member: Membership) -> None:

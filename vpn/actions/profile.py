@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
 from uuid import UUID
 
 from django.db import transaction
@@ -25,8 +23,6 @@ from vpn.profiles.formats import files_beside
 from vpn.profiles.peer import NoAddress, NoFamily, Rendered, render_profile
 from vpn.profiles.router import ProfileFile
 
-# Short against a handshake, long against a query: what the hub confirms is handed out at once.
-_POLL_SECONDS: Final = 0.01
 _JOINED = ("instance__region", "instance__server", "member__user", "site")
 
 
@@ -62,10 +58,16 @@ class Delivery:
 
 
 class HubNotReady(NotPossible):
-    """The hub does not have the peer yet, so that its profile would not connect."""
+    """The hub does not have the peer yet, so that its profile would not connect.
 
-    def __init__(self, instance: Instance) -> None:
+    `may_come` is false where it will not come by itself: waiting is of no use then.
+    """
+
+    def __init__(self, peer: Peer) -> None:
+        instance = peer.instance
         super().__init__("The hub does not have this peer yet.", code="hub-not-ready", next_step=_when(instance))
+        self.peer_id = peer.pk
+        self.may_come = instance.state not in {InstanceState.FAILED, InstanceState.LOST}
 
 
 def _when(instance: Instance) -> str:
@@ -107,15 +109,15 @@ class LinkNotFound(Exception):
     """No such share token, or it was used, or its time is over."""
 
 
-def deliver_profile(peer: Peer, wait_seconds: float = 5.0, wanted: Wanted = Wanted()) -> Delivery:
-    """The peer's profile with its keys; waits for the hub to have the peer, and remembers what was delivered.
+def deliver_profile(peer: Peer, wanted: Wanted = Wanted()) -> Delivery:
+    """The peer's profile with its keys; remembers what was delivered.
 
     Raises HubNotReady, PeerNotAdmitted for a peer that is disabled or whose time is over, HubGoing, or NotOffered.
     """
     try:
-        ready = _wait_until_on_hub(peer.pk, wait_seconds)
+        _refuse_unready(peer.pk)
         with transaction.atomic():
-            return _deliver(_lock(ready.pk), wanted)
+            return _deliver(_lock(peer.pk), wanted)
     except (Peer.DoesNotExist, Instance.DoesNotExist):
         raise NotPossible("This peer was deleted meanwhile.") from None
 
@@ -146,28 +148,28 @@ def revoke_link(peer: Peer) -> None:
     ProfileLink.objects.filter(peer=peer).delete()
 
 
-def redeem_link(token: str, wait_seconds: float = 5.0, wanted: Wanted = Wanted()) -> Delivery:
+def redeem_link(token: str, wanted: Wanted = Wanted()) -> Delivery:
     """The profile behind a share token, once; raises LinkNotFound, or HubNotReady or NotOffered, the token unspent."""
-    return _redeem(token, wait_seconds, wanted, _spend)
+    return _redeem(token, wanted, _spend)
 
 
-def open_link(token: str, browser: str, wait_seconds: float = 5.0, wanted: Wanted = Wanted()) -> Delivery:
+def open_link(token: str, browser: str, wanted: Wanted = Wanted()) -> Delivery:
     """The profile behind a share token, for the first browser alone, which may come back for SHARE_WINDOW seconds.
 
     `browser` is a secret that only this browser has. Raises LinkNotFound, or HubNotReady or NotOffered with the token
     unspent.
     """
-    return _redeem(token, wait_seconds, wanted, lambda token: _open(token, browser))
+    return _redeem(token, wanted, lambda token: _open(token, browser))
 
 
-def _redeem(token: str, wait_seconds: float, wanted: Wanted, take: Callable[[str], int]) -> Delivery:
+def _redeem(token: str, wanted: Wanted, take: Callable[[str], int]) -> Delivery:
     peer_id = _links(token).values_list("peer_id", flat=True).first()
     if peer_id is None:
         raise LinkNotFound
     try:
-        ready = _wait_until_on_hub(peer_id, wait_seconds)
+        _refuse_unready(peer_id)
         with transaction.atomic():
-            locked = _lock(ready.pk)
+            locked = _lock(peer_id)
             if not take(token):
                 raise LinkNotFound
             return _deliver(locked, wanted)
@@ -201,17 +203,18 @@ def _links(token: str) -> QuerySet[ProfileLink]:
     return ProfileLink.objects.filter(digest=_digest(token), expires_at__gt=timezone.now())
 
 
-def _wait_until_on_hub(peer_id: UUID, seconds: float) -> Peer:
-    """The peer, once the server has confirmed it as it is; raises HubNotReady after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while True:
-        peer = Peer.objects.select_related(*_JOINED).get(pk=peer_id)
-        _refuse_useless(peer)
-        if peer.is_on_hub:
-            return peer
-        if time.monotonic() >= deadline or peer.instance.state == InstanceState.FAILED:
-            raise HubNotReady(peer.instance)
-        time.sleep(_POLL_SECONDS)
+def is_on_hub(peer_id: UUID) -> bool:
+    """Has the server confirmed the peer as it is? True also for a peer that is gone: there is nothing to wait for."""
+    peer = Peer.objects.select_related("instance").filter(pk=peer_id).first()
+    return peer is None or peer.is_on_hub
+
+
+def _refuse_unready(peer_id: UUID) -> None:
+    """Refuse before the instance is locked: asking for what is not there yet holds up no change."""
+    peer = Peer.objects.select_related(*_JOINED).get(pk=peer_id)
+    _refuse_useless(peer)
+    if not peer.is_on_hub:
+        raise HubNotReady(peer)
 
 
 def _refuse_useless(peer: Peer) -> None:
@@ -231,12 +234,12 @@ def _lock(peer_id: UUID) -> Peer:
 def _deliver(peer: Peer, wanted: Wanted) -> Delivery:
     _refuse_useless(peer)
     if not peer.is_on_hub:
-        raise HubNotReady(peer.instance)
+        raise HubNotReady(peer)
     try:
         profile = render_profile(peer, family=wanted.family)
         chosen = _chosen(peer, profile, wanted)
     except NoAddress:
-        raise HubNotReady(peer.instance) from None
+        raise HubNotReady(peer) from None
     except NoFamily as refusal:
         raise NotOffered("family", str(refusal)) from None
     Peer.objects.filter(pk=peer.pk).update(

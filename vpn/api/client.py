@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 from django.http import HttpRequest, HttpResponse
@@ -10,12 +11,14 @@ from ninja.security import HttpBearer
 from pydantic import Field
 
 from portal.access import mark_checked
-from vpn.actions.profile import HubNotReady, LinkNotFound, NotOffered, Wanted, redeem_link
+from portal.later import answer_again_when
+from vpn.actions.profile import HubNotReady, LinkNotFound, NotOffered, Wanted, is_on_hub, redeem_link
 from vpn.api.answers import plain
 from vpn.api.documentation import PROFILE_AS_TEXT
 from vpn.api.errors import Refusal, invalid, not_found
 from vpn.api.schemas.base import ErrorOut, Out
 from vpn.api.throttling import count_wrong
+from vpn.constants import HUB_WAIT
 from vpn.profiles.router import TEXT
 
 router = Router(tags=["Profiles"])
@@ -66,17 +69,19 @@ class ShareTokenAuth(HttpBearer):
 def fetch_profile(request: HttpRequest, query: Query[ClientQuery]) -> HttpResponse:
     """The profile, once: as `text/plain`, or as JSON where `Accept` asks for it.
 
-    422 and 503 leave the token unspent.
+    422 and 503 leave the token unspent. 503 comes after up to five seconds, in which the hub may come to have the peer.
     """
     wanted = Wanted(query.format, own=True, family=int(query.family) if query.family else None)
     try:
-        delivery = redeem_link(request.auth, wanted=wanted)  # type: ignore[attr-defined]
+        delivery = redeem_link(request.auth, wanted)  # type: ignore[attr-defined]
     except NotOffered as refusal:
         raise invalid({refusal.field: [refusal.message]}) from None
     except LinkNotFound:
         count_wrong("wrong-share-token", request)
         return not_found()
     except HubNotReady as error:
+        if error.may_come:
+            answer_again_when(request, partial(is_on_hub, error.peer_id), HUB_WAIT)
         raise Refusal(503, error.code, error.message, headers={"Retry-After": str(RETRY_AFTER)}) from None
     if wants_json(request):
         return plain(

@@ -15,12 +15,9 @@ from portal.exceptions import Conflict
 from vpn.access import get_peer, may_fetch_profile
 from vpn.actions.profile import HubNotReady, NotOffered, Wanted, deliver_profile
 from vpn.models import Peer
+from vpn.views.hub_wait import not_ready, wait_for_hub
 from vpn.views.profile_family import asked_family
 from vpn.views.profile_page import asked_file, never_stored, prefers_text, profile_context, wants_file
-
-RETRY_SECONDS = 5
-# How long a request waits for the hub to have a peer that was just added.
-WAIT_SECONDS = 5.0
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -34,7 +31,7 @@ def peer_profile(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not may_fetch_profile(member, peer):
         raise PermissionDenied("Only admins and its owner can fetch this profile.")
     try:
-        delivery = deliver_profile(peer, WAIT_SECONDS, Wanted(family=asked_family(request)))
+        delivery = deliver_profile(peer, Wanted(family=asked_family(request)))
     except Conflict as refusal:
         return _refused(request, peer, refusal)
     except NotOffered:
@@ -51,8 +48,10 @@ def _refused(request: HttpRequest, peer: Peer, refusal: Conflict) -> HttpRespons
     if prefers_text(request):
         response = HttpResponse(f"{refusal.message}\n", status=status, content_type="text/plain; charset=utf-8")
     else:
-        context = {"peer": peer, "instance": peer.instance, "refusal": refusal.message, "waiting": waiting}
+        context = {"peer": peer, "instance": peer.instance, "refusal": refusal.message}
+        if isinstance(refusal, HubNotReady):
+            context |= not_ready(refusal)
         response = render(request, "vpn/profile_refused.html", context, status=status)
-    if waiting:
-        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    if isinstance(refusal, HubNotReady):
+        response = wait_for_hub(request, refusal, response)
     return never_stored(response)

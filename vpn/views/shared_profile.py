@@ -31,6 +31,7 @@ from vpn.api.errors import Refusal
 from vpn.api.throttling import count_wrong
 from vpn.constants import SHARE_WINDOW
 from vpn.models import Peer, ProfileLink
+from vpn.views.hub_wait import not_ready, wait_for_hub
 from vpn.views.profile_family import asked_family
 from vpn.views.profile_page import (
     asked_file,
@@ -41,8 +42,6 @@ from vpn.views.profile_page import (
     wants_file,
 )
 
-RETRY_SECONDS = 5
-WAIT_SECONDS = 5.0
 _COOKIE = "opened_link"
 View = Callable[[HttpRequest, str], HttpResponse]
 
@@ -87,7 +86,7 @@ def shared_profile(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "vpn/shared_offer.html", _offer_context(request, link))
     browser = browser or secrets.token_urlsafe(32)
     try:
-        delivery = open_link(token, browser, WAIT_SECONDS, Wanted(family=asked_family(request)))
+        delivery = open_link(token, browser, Wanted(family=asked_family(request)))
         response = _reveal(request, peer, delivery, link.expires_at if is_open else None)
     except (LinkNotFound, NotOffered, Http404):
         return _ended(request)
@@ -162,10 +161,8 @@ def _ended(request: HttpRequest) -> HttpResponse:
 
 
 def _not_yet(request: HttpRequest, refusal: HubNotReady) -> HttpResponse:
-    context = {"heading": "The profile is not ready yet", "words": refusal.message, "waiting": True}
-    response = _said(request, context, status=503)
-    response.headers["Retry-After"] = str(RETRY_SECONDS)
-    return response
+    context = {"heading": "The profile is not ready yet", "words": refusal.message, **not_ready(refusal)}
+    return wait_for_hub(request, refusal, _said(request, context, status=503))
 
 
 def _said(request: HttpRequest, context: Mapping[str, object], *, status: int) -> HttpResponse:

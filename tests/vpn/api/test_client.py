@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from functools import partial
 
 import pytest
 from django.utils import timezone
@@ -12,7 +11,6 @@ from django.utils import timezone
 from portal.models import Membership
 from tests.vpn.api.caller import Caller, refused, told
 from vpn import keys
-from vpn.actions import profile
 from vpn.models import Instance, Peer, ProfileLink
 
 
@@ -26,12 +24,6 @@ def on_hub(peer: Peer) -> None:
     Peer.objects.filter(pk=peer.pk).update(applied_digest="x")
     generation = Instance.objects.get(pk=peer.instance_id).desired_generation
     Instance.objects.filter(pk=peer.instance_id).update(applied_generation=generation)
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test waits for a hub that will not come."""
-    monkeypatch.setattr("vpn.api.client.redeem_link", partial(profile.redeem_link, wait_seconds=0))
 
 
 def make_token(api: Caller, peer: Peer) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 
 import pytest
 
@@ -11,7 +10,6 @@ from portal.models import Membership
 from tests.factories import settle
 from tests.vpn.api.caller import Caller, refused, told
 from tests.vpn.api.test_client import make_token, path_of
-from vpn.actions import profile
 from vpn.actions.peer import create_client_peer, create_site_peer
 from vpn.actions.site import create_site
 from vpn.choices import KeyCustody, Platform, ProfileState, Protocol
@@ -37,12 +35,6 @@ FIRST = {
 CARRIED = [
     (one, over) for one in Platform.values for over in Protocol.values if (one, over) != ("routeros6", "wireguard")
 ]
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test waits for a hub that will not come."""
-    monkeypatch.setattr("vpn.api.client.redeem_link", partial(profile.redeem_link, wait_seconds=0))
 
 
 def a_site(instance: Instance, admin: Membership, platform: str, protocol: str) -> Peer:

@@ -60,7 +60,7 @@ def connect(*peers: Peer, outdated: bool = False) -> None:
     """As if these peers had fetched their profile and had just shaken hands."""
     for peer in peers:
         settle(peer.instance)
-        deliver_profile(Peer.objects.get(pk=peer.pk), 0)
+        deliver_profile(Peer.objects.get(pk=peer.pk))
         now = timezone.now()
         Peer.objects.filter(pk=peer.pk).update(applied_digest="x", last_handshake=now, connected_from=now)
         if outdated:

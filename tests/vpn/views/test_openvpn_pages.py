@@ -77,7 +77,7 @@ def test_a_live_session_is_told_with_its_facts(admin_browser: Client, laptop: Pe
 
 def test_who_never_connected_is_led_through_the_ports(admin_browser: Client, laptop: Peer) -> None:
     Instance.objects.update(observed_at=timezone.now())
-    deliver_profile(laptop, 0)
+    deliver_profile(laptop)
     page = page_of(admin_browser, f"/peers/{laptop.pk}/")
     assert f"Let port {laptop.instance.openvpn_port} out" in page
     assert "UDP is tried first, then TCP" in page

@@ -39,7 +39,7 @@ def on_hub(peer: Peer, **columns: Any) -> None:
 
 def deliver(peer: Peer) -> None:
     on_hub(peer)
-    deliver_profile(Peer.objects.get(pk=peer.pk), 0)
+    deliver_profile(Peer.objects.get(pk=peer.pk))
 
 
 def test_a_peer_that_the_hub_does_not_have_yet_is_on_its_way(admin_browser: Client, client_peer: Peer) -> None:

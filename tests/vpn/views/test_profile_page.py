@@ -34,12 +34,6 @@ def _on_hub(peer: Peer) -> Peer:
     return Peer.objects.get(pk=peer.pk)
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What does not come at once does not come in these tests."""
-    monkeypatch.setattr("vpn.views.profile.WAIT_SECONDS", 0)
-
-
 def test_a_get_reveals_nothing_and_leads_to_the_peer(admin_browser: Client, on_hub: Peer) -> None:
     answer = admin_browser.get(url_of(on_hub))
     assert (answer.status_code, answer["Location"]) == (302, f"/peers/{on_hub.pk}/")

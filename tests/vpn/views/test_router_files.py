@@ -34,12 +34,6 @@ CARRIED = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What does not come at once does not come in these tests."""
-    monkeypatch.setattr("vpn.views.profile.WAIT_SECONDS", 0)
-
-
 def connected(instance: Instance, admin: Membership, platform: str, protocol: str = "wireguard") -> Peer:
     """A site with such a router, on the hub."""
     site = create_site(admin, name="Plant", platform=platform, subnets=["10.1.0.0/24"])

@@ -16,14 +16,6 @@ from vpn.actions.site import create_site
 from vpn.choices import Platform
 from vpn.models import Instance, Peer, Site
 
-pytestmark = pytest.mark.usefixtures("impatient")
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What does not come at once does not come in these tests."""
-    monkeypatch.setattr("vpn.views.profile.WAIT_SECONDS", 0)
-
 
 def connected(instance: Instance, admin: Membership, platform: str, version: str, protocol: str) -> Peer:
     """A site with such a router, on the hub, which has a route to another site."""

@@ -24,12 +24,6 @@ IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605
 ANDROID = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36"
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What does not come at once does not come in these tests."""
-    monkeypatch.setattr("vpn.views.shared_profile.WAIT_SECONDS", 0)
-
-
 @pytest.fixture
 def on_hub(client_peer: Peer) -> Peer:
     """The member's device, as if the hub had it."""

@@ -1,0 +1,51 @@
+"""What the WSGI application is told of a request (PEP 3333), from what the server read (ASGI's `scope`)."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, BinaryIO
+from urllib.parse import unquote_to_bytes
+
+_WITHOUT_PREFIX = {"CONTENT_TYPE", "CONTENT_LENGTH"}
+
+
+def build_environ(scope: dict[str, Any], body: BinaryIO, size: int) -> dict[str, Any]:
+    """The environment of a request whose body of `size` bytes is whole."""
+    host, port = scope.get("server") or ("localhost", 80)
+    client = scope.get("client") or ("", 0)
+    environ = _headers(scope["headers"]) | {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "SERVER_NAME": str(host),
+        "SERVER_PORT": str(port),
+        "REMOTE_ADDR": client[0],
+        "REMOTE_PORT": str(client[1]),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": body,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    if size or "CONTENT_LENGTH" in environ:
+        environ["CONTENT_LENGTH"] = str(size)
+    return environ
+
+
+def _headers(headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
+    """The request's headers. One with an underscore is dropped: it would pass for the one with a hyphen."""
+    found: dict[str, Any] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        if "_" in name or name == "transfer-encoding":
+            continue
+        key = name.upper().replace("-", "_")
+        if key not in _WITHOUT_PREFIX:
+            key = f"HTTP_{key}"
+        separator = "; " if key == "HTTP_COOKIE" else ","
+        found[key] = f"{found[key]}{separator}{value}" if key in found else value
+    return found

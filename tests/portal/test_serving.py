@@ -1,0 +1,212 @@
+"""The web server: what it lets one client take, and what it hands to Django."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from portal.later import ENVIRON_KEY
+from portal.serving import limits
+from portal.serving.protocol import connections
+from tests.portal.served import Peer, Start, ask, hello, serve, wait_until
+
+SLOW_HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
+SLOW_BODY = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits for tests: what takes its time is over soon."""
+    for name in ("HEAD_SECONDS", "BODY_SECONDS", "WRITE_SECONDS"):
+        monkeypatch.setattr(limits, name, 0.3)
+
+
+@pytest.mark.parametrize("said", [b"", SLOW_HEAD, SLOW_BODY], ids=["nothing", "head", "body"])
+@pytest.mark.usefixtures("short")
+def test_what_is_not_whole_in_time_is_ended_however_much_of_it_comes(said: bytes) -> None:
+    with serve() as port:
+        peer = Peer(port, said)
+        ended = threading.Event()
+
+        def trickle() -> None:
+            while not ended.wait(0.05):
+                peer.say(b"a" if said else b"")
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        try:
+            heard = peer.hear()
+        finally:
+            ended.set()
+            thread.join()
+        assert heard == b"" or heard.startswith(b"HTTP/1.1 408")
+        assert len(connections) == 0
+
+
+@pytest.mark.usefixtures("short")
+def test_an_answer_that_is_not_taken_is_dropped() -> None:
+    def large(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"x" * 30_000_000]
+
+    with serve(large) as port:
+        peer = Peer(port, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", receive_buffer=4096)
+        wait_until(lambda: len(connections) == 1)
+        wait_until(lambda: len(connections) == 0)
+        peer.close()
+
+
+@pytest.mark.usefixtures("short")
+def test_a_request_that_takes_long_to_answer_is_not_ended() -> None:
+    def slow(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+        threading.Event().wait(1.0)
+        return hello(environ, start_response)
+
+    with serve(slow) as port:
+        assert ask(port, body=b"abc").endswith(b"POST / 3")
+
+
+def test_the_oldest_unfinished_connection_of_an_address_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "per_address", 3)
+    with serve() as port:
+        other = Peer(port, SLOW_HEAD, "127.0.0.2")
+        slow = [Peer(port, SLOW_HEAD) for _ in range(3)]
+        wait_until(lambda: len(connections) == 4)
+        assert ask(port).endswith(b"GET / 0"), "the newest is let in, also from an address that has too many"
+        assert [peer.is_open() for peer in [other, *slow]] == [True, False, True, True]
+        for peer in [other, *slow]:
+            peer.close()
+
+
+def test_a_full_server_lets_the_busiest_address_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "total", 4)
+    with serve() as port:
+        few = Peer(port, SLOW_HEAD, "127.0.0.2")
+        many = [Peer(port, SLOW_HEAD, "127.0.0.3") for _ in range(3)]
+        wait_until(lambda: len(connections) == 4)
+        assert ask(port).endswith(b"GET / 0")
+        assert [peer.is_open() for peer in [few, *many]] == [True, False, True, True]
+        for peer in [few, *many]:
+            peer.close()
+
+
+def test_a_trusted_proxy_has_as_many_connections_as_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "per_address", 2)
+    monkeypatch.setattr(connections, "is_trusted", lambda address: address == "127.0.0.9")
+    with serve() as port:
+        proxy = [Peer(port, SLOW_HEAD, "127.0.0.9") for _ in range(4)]
+        wait_until(lambda: len(connections) == 4)
+        assert all(peer.is_open() for peer in proxy)
+        for peer in proxy:
+            peer.close()
+
+
+def test_one_address_never_has_all_threads() -> None:
+    release, taken = threading.Event(), threading.Semaphore(0)
+
+    def busy(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+        if environ["PATH_INFO"] == "/long":
+            taken.release()
+            release.wait(30)
+        return hello(environ, start_response)
+
+    with serve(busy) as port:
+        request = b"GET /long HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        greedy = [Peer(port, request, "127.0.0.2") for _ in range(limits.THREADS + 4)]
+        for _ in range(limits.THREADS_PER_ADDRESS):
+            assert taken.acquire(timeout=30)
+        assert ask(port, "/short").endswith(b"GET /short 0")
+        release.set()
+        assert all(peer.hear().endswith(b"GET /long 0") for peer in greedy)
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_body_that_is_too_large_is_refused_before_it_is_kept(chunked: bool) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
+    length = (
+        b"Transfer-Encoding: chunked\r\n\r\n" if chunked else b"Content-Length: %d\r\n\r\n" % (limits.BODY_SIZE + 1)
+    )
+    with serve() as port:
+        peer = Peer(port, head + length)
+        if chunked:
+            for _ in range(limits.BODY_SIZE // 65536 + 2):
+                peer.say(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+        assert peer.hear().startswith(b"HTTP/1.1 413")
+
+
+def test_a_head_that_is_too_large_is_refused() -> None:
+    with serve() as port:
+        assert Peer(port, SLOW_HEAD + b"x" * limits.HEAD_SIZE).hear().startswith(b"HTTP/1.1 400")
+
+
+@pytest.fixture
+def told() -> dict[str, Any]:
+    """What the application is told of a request with everything that could mislead it."""
+    environ: dict[str, Any] = {}
+
+    def tell(asked: dict[str, Any], start_response: Start) -> list[bytes]:
+        environ.update(asked)
+        return hello(asked, start_response)
+
+    with serve(tell) as port:
+        headers = ["X_Forwarded_For: 192.0.2.1", "X-Forwarded-For: 192.0.2.2", "X-Forwarded-For: 192.0.2.3"]
+        cookies = ["Cookie: a=1", "Cookie: b=2"]
+        ask(port, "/caf%C3%A9/%2F?q=%20", *headers, *cookies, "Portal.Later: x", body=b"abc", source="127.0.0.5")
+    return environ
+
+
+def test_django_is_told_what_the_client_said_and_from_where(told: dict[str, Any]) -> None:
+    assert told["REMOTE_ADDR"] == "127.0.0.5"
+    assert told["PATH_INFO"] == "/caf\u00c3\u00a9//", "bytes of UTF-8 as PEP 3333 has them"
+    assert (told["QUERY_STRING"], told["CONTENT_LENGTH"]) == ("q=%20", "3")
+    assert told["HTTP_X_FORWARDED_FOR"] == "192.0.2.2,192.0.2.3", "a header with an underscore passes for no other"
+    assert told["HTTP_COOKIE"] == "a=1; b=2"
+    assert told[ENVIRON_KEY].ready is None
+
+
+def test_connections_are_used_again_and_a_head_has_no_body() -> None:
+    with serve() as port:
+        peer = Peer(port, b"HEAD /a HTTP/1.1\r\nHost: localhost\r\n\r\nGET /b HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        peer.say(b"GET /c HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        heard = peer.hear()
+    assert heard.count(b"HTTP/1.1 200") == 3
+    assert b"HEAD /a" not in heard
+    assert heard.index(b"GET /b 0") < heard.index(b"GET /c 0")
+
+
+def test_an_answer_that_may_come_is_waited_for_without_a_thread() -> None:
+    """More requests than threads wait, and the one that brings what they wait for is served."""
+    ready = threading.Event()
+    tries: list[str] = []
+
+    def app(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+        if environ["PATH_INFO"] == "/ready":
+            ready.set()
+        elif not ready.is_set():
+            environ[ENVIRON_KEY].ready, environ[ENVIRON_KEY].seconds = ready.is_set, 30.0
+            tries.append(environ["wsgi.input"].read().decode())
+            start_response("503 Service Unavailable", [])
+            return [b"not yet"]
+        return hello(environ, start_response)
+
+    with serve(app) as port:
+        request = b"POST /wait HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"
+        waiting = [Peer(port, request) for _ in range(20)]
+        wait_until(lambda: len(tries) == 20)
+        assert ask(port, "/ready").endswith(b"GET /ready 0")
+        assert all(peer.hear().endswith(b"POST /wait 3") for peer in waiting), "the body is there again"
+    assert tries == ["abc"] * 20, "the application ran once more for each, and not again and again"
+
+
+def test_an_answer_that_does_not_come_is_sent_as_it_is() -> None:
+    def app(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+        environ[ENVIRON_KEY].ready, environ[ENVIRON_KEY].seconds = lambda: False, 0.3
+        start_response("503 Service Unavailable", [("Retry-After", "5"), ("Content-Length", "7")])
+        return [b"not yet"]
+
+    with serve(app) as port:
+        heard = ask(port)
+    assert heard.startswith(b"HTTP/1.1 503")
+    assert heard.endswith(b"not yet")
