@@ -29,11 +29,11 @@ def hello(environ: dict[str, Any], start_response: Start) -> list[bytes]:
 
 
 @contextmanager
-def serve(app: App = hello) -> Iterator[int]:
-    """Serve an application on a free port of loopback; gives the port."""
+def serve(app: App = hello, gateway: Gateway | None = None) -> Iterator[int]:
+    """Serve an application, or the gateway to one, on a free port of loopback; gives the port."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=512)
     config = uvicorn.Config(
-        Gateway(app),
+        gateway or Gateway(app),
         loop="asyncio",
         http=LimitedProtocol,
         ws="none",
