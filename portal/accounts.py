@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.auth_backends import AuthenticationBackend
 from django.conf import settings
 from django.db import transaction
 from django.forms import BaseForm
@@ -15,9 +16,28 @@ from portal.access import current_membership, home_of
 from portal.actions.organization import create_organization
 from portal.guessing import Attempt
 from portal.known_devices import remember_device
+from portal.mail import reaches_people
 from portal.models import User
+from portal.models.user import MOST_UNPROVEN
 
 _SELF_EVIDENT = {"account/messages/logged_in.txt", "account/messages/logged_out.txt"}
+
+
+class AddressBackend(AuthenticationBackend):  # type: ignore[misc]  # allauth ships no types
+    """Signs in to one of the accounts of an address, by the password."""
+
+    def _authenticate_by_email(self, email: str, password: str) -> User | None:
+        """The first of them whose password it is."""
+        candidates = User.objects.sign_in_candidates(email)
+        for user in candidates:
+            if self._check_password(user, password):
+                return user
+        if not reaches_people():
+            # Without mail an inviting admin can give the address an account of their own: the time that a wrong
+            # password takes must not tell them whether there is another one. Allauth makes up for the first.
+            for _ in range(MOST_UNPROVEN + 1 - max(1, len(candidates))):
+                self._mitigate_timing_attack(password)
+        return None
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ships no types
@@ -63,6 +83,17 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         response: HttpResponseBase = super().post_login(request, user, **kwargs)
         remember_device(request, response, user.email)
         return response
+
+    def validate_unique_email(self, email: str) -> str:
+        """Refuse to sign up where somebody can sign in already; an invitation is no account."""
+        if User.objects.with_password(email).exists():
+            raise self.validation_error("email_taken")
+        return str(email)
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        """The address in the mail: the portal's own, whatever name the request used."""
+        path = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
+        return str(settings.PUBLIC_URL) + path.replace("UID-KEY", key)
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """Where somebody goes who signed in without having asked for a page: to what they may see."""

@@ -19,15 +19,18 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
-from portal.actions.member import follow_name, lock_organizations_of, one_time_link
+from portal.actions.link_mail import mail_link
+from portal.actions.member import one_time_link
 from portal.actions.organization import invite_admin, needs_admin
-from portal.exceptions import Conflict, InvalidInput
+from portal.actions.slug import follow_name, lock_organizations_of
+from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.forms.organization import (
     LIMIT_FIELDS,
     StaffOrganizationChangeForm,
     StaffOrganizationForm,
     StaffOrganizationNameForm,
 )
+from portal.mail import reaches_people
 from portal.models import ApiToken, Group, Mail, Membership, Organization, User
 from portal.signals import membership_changed
 
@@ -105,6 +108,9 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
         invited = getattr(obj, "_invited", None)
         if invited is None:
             return None
+        if reaches_people():
+            self._mail_link(request, invited)
+            return None
         context = {
             **self.admin_site.each_context(request),
             "title": f"Link for {invited.label}",
@@ -117,6 +123,15 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
         add_never_cache_headers(response)
         return response
 
+    def _mail_link(self, request: HttpRequest, invited: Membership) -> None:
+        try:
+            sent = mail_link(invited)
+        except NotPossible as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+        else:
+            told = f"A link is mailed to {invited.user.email}." if sent else invited.link_fault
+            self.message_user(request, told, messages.SUCCESS if sent else messages.ERROR)
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """An organization's tunnels are taken down first, one by one, by its admins."""
         return False
@@ -126,14 +141,14 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
 class UserAdmin(admin.ModelAdmin[User]):
     """Accounts. Switching one off closes every door of it."""
 
-    list_display = ("email", "name", "is_active", "is_staff", "last_login", "date_joined")
-    list_filter = ("is_active", "is_staff")
+    list_display = ("email", "name", "proven", "is_active", "is_staff", "last_login", "date_joined")
+    list_filter = ("proven", "is_active", "is_staff")
     search_fields = ("email", "name")
-    fields = ("id", "email", "name", "is_active", "is_staff", "is_superuser", "last_login", "date_joined")
+    fields = ("id", "email", "proven", "name", "is_active", "is_staff", "is_superuser", "last_login", "date_joined")
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """Only superusers make staff."""
-        fixed = ("id", "email", "last_login", "date_joined")
+        fixed = ("id", "email", "proven", "last_login", "date_joined")
         return fixed if _is_superuser(request) else (*fixed, "is_staff", "is_superuser")
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -25,6 +25,11 @@ class ShownMail(BaseEmailBackend):
         return len(email_messages)
 
 
+def reaches_people() -> bool:
+    """Does EMAIL_URL name a mail server, so that links go to people's own mailboxes?"""
+    return bool(settings.EMAIL_CONFIGURED)
+
+
 def is_shown() -> bool:
     """Is mail shown to staff, and sent to nobody?"""
     return bool(f"{ShownMail.__module__}.{ShownMail.__qualname__}" == settings.EMAIL_BACKEND)

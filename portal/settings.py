@@ -178,7 +178,9 @@ RQ = {"JOB_CLASS": "vpn.jobs.queue.PortalJob", "QUEUE_CLASS": "vpn.jobs.queue.Po
 
 # Accounts ------------------------------------------------------------------------------------------------------------
 
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["portal.accounts.AddressBackend"]
+# An address has one account that is proven, and may have others: the backend asks each of them.
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
@@ -192,12 +194,16 @@ ACCOUNT_FORMS = {
     "login": "portal.forms.account.LoginForm",
     "signup": "portal.forms.account.SignupForm",
     "change_password": "portal.forms.account.ChangePasswordForm",
+    "reset_password": "portal.forms.account.ResetPasswordForm",
+    "reset_password_from_key": "portal.forms.account.ResetPasswordKeyForm",
 }
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_SESSION_REMEMBER = True
 # Attempts that may fail, in how long; what each counts is in portal/guessing.py. A known device is not counted by its
 # network, where a stranger may be too, so allauth's own limit of the page is off.
@@ -224,7 +230,8 @@ PORTAL_PLACED = "vpn.actions.portal_place.place_portal"
 QUOTA_COUNTERS = ("portal.quotas.COUNTERS", "vpn.quota_use.COUNTERS", "vpn.api.throttling.COUNTERS")
 # Without a mail server nothing is sent: staff read it on a page of theirs, and pass it on.
 EMAIL_BACKEND = "portal.mail.ShownMail"
-if env.str("EMAIL_URL", default=""):
+EMAIL_CONFIGURED = bool(env.str("EMAIL_URL", default=""))
+if EMAIL_CONFIGURED:
     vars().update(env.email_url("EMAIL_URL"))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = f"VPN portal <vpn@{_public.hostname}>"

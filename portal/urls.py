@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from portal.views import account, group, health, organization, people, person, person_link, sign_in_link
 
@@ -15,6 +15,13 @@ urlpatterns = [
     path("accounts/nowhere/", account.nowhere, name="account_nowhere"),
     path("accounts/inactive/", account.inactive, name="account_inactive"),
     path("accounts/password/change/", account.password_change, name="account_change_password"),
+    path("accounts/password/reset/", account.password_reset, name="account_reset_password"),
+    path("accounts/password/reset/done/", account.password_reset_done, name="account_reset_password_done"),
+    re_path(
+        r"^accounts/password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
+        account.password_reset_from_key,
+        name="account_reset_password_from_key",
+    ),
     path("accounts/link/", sign_in_link.account_link_use, name="account_link_use"),
     path("accounts/link/<str:token>/", sign_in_link.account_link, name="account_link"),
     path("organization/", organization.organization_switch, name="organization_switch"),

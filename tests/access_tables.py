@@ -25,6 +25,12 @@ GET  account_nowhere                    302    200     200   200      200   200
 POST account_nowhere                    302    405     405   405      405   405
 GET  account_change_password            302    200     200   200      200   200
 POST account_change_password            302    200     200   200      200   200
+GET  account_reset_password             404    404     404   404      404   404
+POST account_reset_password             404    404     404   404      404   404
+GET  account_reset_password_done        404    404     404   404      404   404
+POST account_reset_password_done        404    404     404   404      404   404
+GET  account_reset_password_from_key    404    404     404   404      404   404
+POST account_reset_password_from_key    404    404     404   404      404   404
 GET  account_link                       404    404     404   404      404   404
 POST account_link                       405    405     405   405      405   405
 GET  account_link_use                   404    404     404   404      404   404

@@ -18,10 +18,20 @@ PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)
 
 
-def make_user(email: str = "", *, password: str | None = PASSWORD, name: str = "", is_staff: bool = False) -> User:
-    """An account; staff are superusers."""
+def make_user(
+    email: str = "",
+    *,
+    password: str | None = PASSWORD,
+    name: str = "",
+    is_staff: bool = False,
+    proven: bool | None = None,
+) -> User:
+    """An account; staff are superusers. Who has a password is taken to have proven the address."""
     address = email or f"person{next(_numbers)}@example.org"
-    return User.objects.create_user(address, password, name=name, is_staff=is_staff, is_superuser=is_staff)
+    known = password is not None if proven is None else proven
+    return User.objects.create_user(
+        address, password, name=name, is_staff=is_staff, is_superuser=is_staff, proven=known
+    )
 
 
 def make_organization(name: str = "Acme") -> Organization:

@@ -8,13 +8,14 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
+from portal.actions.account import delete_unused_account
 from portal.actions.group import set_groups
 from portal.actions.quota import lock_organization, require_room
 from portal.actions.sign_in_link import one_time_link, shares_account
+from portal.actions.slug import follow_name, lock_organizations_of
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import ApiToken, Membership, MembershipState, Organization, Quota, Role, User
-from portal.models.membership import slug_of
-from portal.signals import membership_changed, membership_removing, membership_renamed
+from portal.signals import membership_changed, membership_removing
 from portal.validators import clean_email, clean_name, clean_role
 
 __all__ = ["add_member", "change_member", "follow_name", "lock_organizations_of", "one_time_link", "remove_member"]
@@ -25,23 +26,20 @@ def add_member(
 ) -> Membership:
     """Invite a person; they come in with `one_time_link`.
 
-    Raises InvalidInput, Conflict where they are there, or QuotaReached.
+    Raises InvalidInput, Conflict where they are there, or QuotaReached. Other accounts of the address are not even
+    looked at: this takes the same steps whether there are any or not.
     """
     address, person_name, wanted_role = clean_email(email), clean_name(name), clean_role(role)
-    try:
-        with transaction.atomic():
-            # Its row guards the slugs, too: two people of one name get different ones.
-            lock_organization(organization.pk)
-            user = User.objects.filter(email__iexact=address).first()
-            if user is None:
-                user = User.objects.create_user(address, name=person_name)
-            if not Membership.objects.filter(organization=organization, user=user).exists():
-                require_room(organization.pk, Quota.MEMBERS)
-            member = Membership.objects.create(organization=organization, user=user, role=wanted_role)
-            set_groups(member, groups)
-            return member
-    except IntegrityError:
-        raise Conflict(f"{address} is here already.", field="email", code="member-exists") from None
+    with transaction.atomic():
+        # Its row guards the addresses and the slugs: two people of one name get different ones.
+        lock_organization(organization.pk)
+        if Membership.objects.filter(organization=organization, user__email__iexact=address).exists():
+            raise Conflict(f"{address} is here already.", field="email", code="member-exists")
+        require_room(organization.pk, Quota.MEMBERS)
+        user = User.objects.create_user(address, name=person_name)
+        member = Membership.objects.create(organization=organization, user=user, role=wanted_role)
+        set_groups(member, groups)
+        return member
 
 
 def change_member(
@@ -83,6 +81,7 @@ def remove_member(membership: Membership) -> None:
             _keep_an_admin(member, field="")
             membership_removing.send(sender=Membership, membership=member)
             member.delete()
+            delete_unused_account(member.user)
     except (IntegrityError, ProtectedError):
         raise Conflict("A device of theirs was added at this very moment.", next_step="Please try again.") from None
 
@@ -94,17 +93,6 @@ def _lock(membership: Membership) -> Membership:
     return found.get(pk=membership.pk)
 
 
-def lock_organizations_of(user_id: UUID) -> None:
-    """Hold every organization of an account that may be renamed, in one order, so that nobody waits in a circle."""
-    theirs = Membership.objects.filter(user=user_id).values("organization")
-    list(
-        Organization.objects.filter(pk__in=theirs)
-        .order_by("pk")
-        .select_for_update(no_key=True)
-        .values_list("pk", flat=True)
-    )
-
-
 def _rename(member: Membership, name: str) -> None:
     if name == member.user.name:
         return
@@ -113,18 +101,9 @@ def _rename(member: Membership, name: str) -> None:
     former_name, member.user.name = member.user.name, name
     member.user.save(update_fields=["name"])
     follow_name(member, former_name)
-    # Whoever merely invited this account calls it by the same name.
+    # Where they were activated again and have not come back yet, this account is known by its name, too.
     for elsewhere in Membership.objects.filter(user=member.user_id).exclude(pk=member.pk).select_related("user"):
         follow_name(elsewhere, former_name)
-
-
-def follow_name(member: Membership, former_name: str) -> None:
-    """Give a member the slug of the name that their account has now; the caller's transaction renamed it."""
-    if slug_of(member.user) != slug_of(User(email=member.user.email, name=former_name)):
-        Organization.objects.select_for_update(no_key=True).get(pk=member.organization_id)
-        former_slug, member.slug = member.slug, member.free_slug()
-        member.save(update_fields=["slug"])
-        membership_renamed.send(sender=Membership, membership=member, former_slug=former_slug)
 
 
 def _state_for(member: Membership, *, active: bool) -> str:

@@ -1,12 +1,13 @@
 """One-time links by which a member comes in for the first time, or again after losing a password.
 
 A link is signed, not stored: it carries a fingerprint of what it was made for, and stops working as soon as that
-changes (it was used, the password or the state changed) or `PASSWORD_RESET_TIMEOUT` is over.
+changes (it was used, the password or the state changed) or `PASSWORD_RESET_TIMEOUT` is over. It says, too, whether it
+went by mail, where it proves that its holder has the address, or from hand to hand, where it proves nothing.
 
-Who may hand out which link is the border between organizations. An account may belong to several of them, so an admin
-gets a link that sets the password only for an account that nobody else relies on. Everyone else joins: the link is
-opened by someone who signed in with the account's own password, and admits the account to this organization alone.
-Without mail this link is also what proves that the account is the invited person's, so nobody joins without one.
+Who may hand out which link is the border between organizations. An invitation has an account of its own, which nobody
+else relies on, and its link sets the password of that one. Instead, somebody who signed in with an account of the same
+address may put that account in its place: a proven one, or any where the link went by mail. An account that others rely
+on keeps its password: it is never set from here.
 """
 
 from __future__ import annotations
@@ -16,82 +17,116 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core import signing
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare, salted_hmac
 
+from portal.actions.account import is_crowded
+from portal.actions.slug import follow_name
 from portal.exceptions import NotPossible
-from portal.models import Membership, MembershipState, User
+from portal.models import Membership, MembershipState, Organization, User
 from portal.signals import membership_changed
 
 _SALT = "portal.sign-in-link"
 _SEPARATOR = "."
 _FINGERPRINT_LENGTH = 32  # 128 bits, hexadecimal
+_BY_MAIL, _BY_HAND = "m", "h"
 SETS_PASSWORD = "set"  # noqa: S105 - the kind of a link, not a password
 JOINS = "join"
 
 
 class SignInLink(NamedTuple):
-    """A link that was checked: whose it is, and what it does."""
+    """A link that was checked: whose it is, what it does, and how it came."""
 
     membership: Membership
     kind: str
+    mailed: bool
 
     @property
     def sets_password(self) -> bool:
-        """Does it set a password (or does it admit a signed-in account)?"""
+        """Does it set a password (or does it admit a signed-in account alone)?"""
         return self.kind == SETS_PASSWORD
 
+    @property
+    def is_invitation(self) -> bool:
+        """Was its account made by the invitation, and has never been signed in to?"""
+        return self.membership.state == MembershipState.INVITED and not self.membership.user.has_usable_password()
 
-def one_time_link(membership: Membership) -> str:
+    def may_join(self, user: User) -> bool:
+        """May this account, which somebody signed in to, take the invitation?"""
+        if user.pk == self.membership.user_id:
+            return self.kind == JOINS
+        same_address = user.email.lower() == self.membership.user.email.lower()
+        return self.is_invitation and same_address and (user.proven or self.mailed)
+
+
+def one_time_link(membership: Membership, *, mailed: bool = False) -> str:
     """A new link for a member, as a full address. Raises NotPossible where they need none or may have none."""
     fresh = _with_user(membership)
-    kind = _kind_for(fresh)
-    token = _signer().sign(f"{fresh.pk.hex}{_SEPARATOR}{_fingerprint(fresh, kind)}")
+    kind = _kind_for(fresh, mailed=mailed)
+    way = _BY_MAIL if mailed else _BY_HAND
+    token = _signer().sign(f"{fresh.pk.hex}{_SEPARATOR}{way}{_fingerprint(fresh, kind, way)}")
     return f"{settings.PUBLIC_URL}{reverse('account_link', args=[token])}"
 
 
-def link_kind(membership: Membership) -> str:
-    """SETS_PASSWORD or JOINS: what a new link for this member would do; "" where they can have none."""
+def can_have_link(membership: Membership) -> bool:
+    """Can a new link be made for this member? For an invitation it always can."""
     try:
-        return _kind_for(_with_user(membership))
+        _kind_for(_with_user(membership), mailed=False)
     except NotPossible:
-        return ""
+        return False
+    return True
 
 
 def find_link(token: str) -> SignInLink | None:
     """What a link is good for now; None where it was used, has expired, or never was one."""
     try:
         payload = _signer().unsign(token, max_age=settings.PASSWORD_RESET_TIMEOUT)
-        pk, _, fingerprint = payload.partition(_SEPARATOR)
+        pk, _, rest = payload.partition(_SEPARATOR)
+        way, fingerprint = rest[:1], rest[1:]
         membership = _with_user(Membership(pk=UUID(pk)))
-        kind = _kind_for(membership)
+        kind = _kind_for(membership, mailed=way == _BY_MAIL)
     except (signing.BadSignature, ValueError, Membership.DoesNotExist, NotPossible):
         return None
-    if not constant_time_compare(fingerprint, _fingerprint(membership, kind)):
+    if not constant_time_compare(fingerprint, _fingerprint(membership, kind, way)):
         return None
-    return SignInLink(membership, kind)
+    return SignInLink(membership, kind, way == _BY_MAIL)
 
 
 def set_password_by_link(token: str, password: str) -> Membership | None:
-    """Spend a link: set the password and admit the member. None where somebody spent it meanwhile."""
-    with transaction.atomic():
-        link = _find_locked(token)
-        if link is None or not link.sets_password:
-            return None
-        user = link.membership.user
-        user.set_password(password)
-        user.save(update_fields=["password"])
-        return _admit(link.membership)
+    """Spend a link: set the password and admit the member. None where somebody spent it meanwhile.
+
+    Raises NotPossible where the address has too many accounts that nobody has proven.
+    """
+    try:
+        with transaction.atomic():
+            link = _find_locked(token)
+            if link is None or not link.sets_password:
+                return None
+            user = link.membership.user
+            if not link.mailed and is_crowded(user):
+                raise NotPossible(
+                    "This address has several accounts here that nobody has proven by mail.",
+                    next_step="Ask the operator of this portal.",
+                )
+            user.set_password(password)
+            user.proven = link.mailed
+            user.save(update_fields=["password", "proven"])
+            return _admit(link.membership)
+    except IntegrityError:  # another account of the address was proven at this very moment
+        return None
 
 
 def join_by_link(token: str, user: User) -> Membership | None:
     """Spend a link that admits an existing account, signed in to by its owner. None where it is not theirs."""
     with transaction.atomic():
         link = _find_locked(token)
-        if link is None or link.sets_password or link.membership.user_id != user.pk:
+        if link is None or not link.may_join(user):
             return None
-        return _admit(link.membership)
+        membership = link.membership
+        if membership.user_id != user.pk and not _put_in_place(membership, user, mailed=link.mailed):
+            return None
+        return _admit(membership)
 
 
 def shares_account(membership: Membership) -> bool:
@@ -105,12 +140,30 @@ def shares_account(membership: Membership) -> bool:
     return elsewhere.exclude(state=MembershipState.INVITED).exists()
 
 
-def _kind_for(membership: Membership) -> str:
+def _put_in_place(membership: Membership, user: User, *, mailed: bool) -> bool:
+    """Give the invitation to an account that is there, in place of the one that was made for it."""
+    if Membership.objects.filter(organization=membership.organization_id, user=user).exists():
+        return False
+    made = membership.user
+    if mailed and not user.proven:
+        if User.objects.of_address(user.email).filter(proven=True).exists():
+            return False
+        User.objects.filter(pk=user.pk).update(proven=True)
+    membership.user = user
+    membership.save(update_fields=["user"])
+    follow_name(membership, made.name)
+    made.delete()
+    return True
+
+
+def _kind_for(membership: Membership, *, mailed: bool) -> str:
     if membership.state == MembershipState.DEACTIVATED or not membership.user.is_active:
         raise NotPossible(f"{membership.label} is deactivated.", next_step="Activate them first.")
+    invited = membership.state == MembershipState.INVITED
     if not shares_account(membership):
-        return SETS_PASSWORD
-    if membership.state == MembershipState.INVITED:
+        by_owner = mailed and invited and not membership.user.has_usable_password()
+        return JOINS if by_owner and _has_proven_account(membership) else SETS_PASSWORD
+    if invited:
         return JOINS
     raise NotPossible(
         f"{membership.label} signs in with a password of their own.",
@@ -118,11 +171,19 @@ def _kind_for(membership: Membership) -> str:
     )
 
 
-def _fingerprint(membership: Membership, kind: str) -> str:
+def _has_proven_account(membership: Membership) -> bool:
+    """Asked only for who opens a link that was mailed to the address; nobody who invites learns it."""
+    proven = User.objects.of_address(membership.user.email).filter(proven=True)
+    return proven.exclude(pk=membership.user_id).exists()
+
+
+def _fingerprint(membership: Membership, kind: str, way: str) -> str:
     user = membership.user
     # Signing in ends a forgotten password link; a link to join is opened after signing in.
     used = "" if kind == JOINS or user.last_login is None else user.last_login.isoformat()
-    state = "\x1f".join((str(membership.pk), membership.state, kind, user.email, user.password, used))
+    # What an invitation by mail does depends on accounts elsewhere, and may change while it is on its way.
+    purpose = kind if user.has_usable_password() else MembershipState.INVITED
+    state = "\x1f".join((str(membership.pk), membership.state, purpose, way, user.email, user.password, used))
     return salted_hmac(_SALT, state, algorithm="sha256").hexdigest()[:_FINGERPRINT_LENGTH]
 
 
@@ -135,11 +196,12 @@ def _with_user(membership: Membership) -> Membership:
 
 
 def _find_locked(token: str) -> SignInLink | None:
-    """Check a link once more while its account is locked, so that it is spent only once."""
+    """Check a link once more while its organization and account are locked, so that it is spent only once."""
     link = find_link(token)
     if link is None:
         return None
-    User.objects.select_for_update().get(pk=link.membership.user_id)
+    Organization.objects.select_for_update(no_key=True).get(pk=link.membership.organization_id)
+    list(User.objects.of_address(link.membership.user.email).select_for_update())
     return find_link(token)
 
 

@@ -8,6 +8,8 @@ from allauth.account import forms as allauth_forms
 from django import forms
 from django.contrib.auth.password_validation import password_validators_help_texts
 
+from portal.models import User
+
 
 def password_hint() -> str:
     """The one rule that people cannot guess: how long a password has to be."""
@@ -29,6 +31,30 @@ class LoginForm(allauth_forms.LoginForm):  # type: ignore[misc]  # allauth ships
         super().__init__(*args, **kwargs)
         _plain(self, {})
         self.fields["login"].widget.attrs.update({"autocomplete": "username", "autofocus": True})
+
+
+class ResetPasswordForm(allauth_forms.ResetPasswordForm):  # type: ignore[misc]
+    """Asking for a mail with which a new password is set."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _plain(self, {"email": "Email"})
+        self.fields["email"].widget.attrs.update({"autocomplete": "username", "autofocus": True})
+
+    def clean_email(self) -> str:
+        """The answer is the same whether the address has an account or not."""
+        email = self.cleaned_data["email"].lower()
+        # One account, the proven one where there is one: what is mailed sets its password, and the address is its own.
+        self.users = [user for user in User.objects.sign_in_candidates(email) if user.is_active][:1]
+        return str(email)
+
+
+class ResetPasswordKeyForm(allauth_forms.ResetPasswordKeyForm):  # type: ignore[misc]
+    """Setting it: what is behind the mail's link."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _plain(self, {"password1": "New password", "password2": "New password, again"})
 
 
 class SignupForm(allauth_forms.SignupForm):  # type: ignore[misc]

@@ -40,6 +40,9 @@ class Membership(models.Model):
     state = models.CharField(max_length=12, choices=MembershipState.choices, default=MembershipState.INVITED)
     # The person in the names of their devices: one DNS label, unique in the organization.
     slug = models.CharField(max_length=_SLUG_LENGTH, blank=True)
+    # The last link that was mailed to them, and why the mail server did not take it ("" where it did).
+    link_mailed_at = models.DateTimeField(null=True, blank=True)
+    link_fault = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

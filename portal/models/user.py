@@ -1,13 +1,21 @@
-"""People: an account is an email address, whatever the organizations it belongs to."""
+"""People. An account is an email address, whatever the organizations it belongs to, once its holder has proven it.
+
+An invitation makes an account of its own, without a password. Its holder sets one, or puts an account that is there in
+its place. So nothing that an inviting organization sees depends on what other accounts there are for the address.
+"""
 
 from __future__ import annotations
 
 import uuid
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models, transaction
 from django.db.models.functions import Lower
+
+# Accounts of one address that nobody has proven. Signing in compares the password with each of them.
+MOST_UNPROVEN: Final = 2
 
 
 class UserManager(BaseUserManager["User"]):
@@ -25,18 +33,36 @@ class UserManager(BaseUserManager["User"]):
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
         """Create a user for staff work in Django admin."""
-        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+        return self.create_user(email, password, is_staff=True, is_superuser=True, proven=True, **fields)
 
     def get_by_natural_key(self, username: str | None) -> User:
-        """Find the account whatever the case in which its address is typed."""
-        return self.get(email__iexact=username)
+        """The account of an address in any case, the proven one first; raises DoesNotExist."""
+        found = self.of_address(username or "").first()
+        if found is None:
+            raise self.model.DoesNotExist
+        return found
+
+    def of_address(self, email: str) -> models.QuerySet[User]:
+        """Every account of an address: the proven one first, then who was first."""
+        return self.filter(email__iexact=email.strip()).order_by("-proven", "date_joined", "pk")
+
+    def with_password(self, email: str) -> models.QuerySet[User]:
+        """Those of them that somebody can sign in to."""
+        return self.of_address(email).exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX).exclude(password="")
+
+    def sign_in_candidates(self, email: str) -> list[User]:
+        """The accounts that a password typed for this address may belong to: the proven one, then who was first."""
+        return list(self.with_password(email)[: MOST_UNPROVEN + 1])
 
 
 class User(AbstractBaseUser, PermissionsMixin):
     """An account, signed in to by email and password."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    email = models.EmailField(max_length=254, unique=True)
+    email = models.EmailField(max_length=254)
+    # Its holder received mail at the address, or the portal's staff made the account. A password that was set by a link
+    # from hand to hand proves nothing.
+    proven = models.BooleanField(default=False)
     name = models.CharField(max_length=60, blank=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
@@ -53,7 +79,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(Lower("email"), name="user_email_unique_in_any_case")
+            models.UniqueConstraint(Lower("email"), condition=models.Q(proven=True), name="user_email_proven_once")
         ]
 
     def __str__(self) -> str:

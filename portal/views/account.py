@@ -2,30 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from allauth.account import views
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.db import transaction
+from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_safe
 
 from portal.access import checks_itself, ended_memberships
+from portal.actions.account import take_address_back
+from portal.mail import reaches_people
 
 
 class LoginView(views.LoginView):  # type: ignore[misc]  # allauth ships no types
     """Allauth's sign-in page, which offers to sign up only where strangers may."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Add `sign_up_open`."""
-        return {**super().get_context_data(**kwargs), "sign_up_open": settings.ALLOW_SIGNUP}
+        """Add `sign_up_open` and `by_mail`."""
+        offered = {"sign_up_open": settings.ALLOW_SIGNUP, "by_mail": reaches_people()}
+        return {**super().get_context_data(**kwargs), **offered}
+
+
+class PasswordResetFromKeyView(views.PasswordResetFromKeyView):  # type: ignore[misc]
+    """Allauth's page behind the link of a mail."""
+
+    def form_valid(self, form: Form) -> HttpResponseBase:
+        """Set the password; the address is this account's from now on."""
+        with transaction.atomic():
+            response: HttpResponseBase = super().form_valid(form)
+            take_address_back(self.reset_user)
+        return response
 
 
 login = checks_itself(LoginView.as_view())
 logout = checks_itself(views.logout)
 inactive = checks_itself(login_not_required(views.account_inactive))
 password_change = checks_itself(views.password_change)
+
+
+def _where_mail_is_sent(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """There is no such page where the portal sends no mail."""
+
+    @login_not_required
+    @checks_itself
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not reaches_people():
+            raise Http404
+        return view(request, *args, **kwargs)
+
+    return wrapped
+
+
+password_reset = _where_mail_is_sent(views.password_reset)
+password_reset_done = _where_mail_is_sent(views.password_reset_done)
+password_reset_from_key = _where_mail_is_sent(
+    sensitive_post_parameters()(never_cache(PasswordResetFromKeyView.as_view()))
+)
 
 
 @require_safe

@@ -16,9 +16,10 @@ from portal.exceptions import Conflict, InvalidInput
 from portal.forms.person import PersonNewForm
 from portal.forms.refusal import show_refusal
 from portal.htmx import render_page
+from portal.mail import reaches_people
 from portal.models import Membership
 from portal.searching import has_word
-from portal.views.person_link import show_link
+from portal.views.person_link import hand_over_link
 
 PAGE_SIZE = 50
 
@@ -35,7 +36,7 @@ def people(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def person_new(request: HttpRequest) -> HttpResponse:
-    """Invite somebody; the answer shows their link, this once."""
+    """Invite somebody; their link is mailed to them, or shown this once where the portal sends no mail."""
     member = get_admin(request)
     form = PersonNewForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -44,8 +45,8 @@ def person_new(request: HttpRequest) -> HttpResponse:
         except (Conflict, InvalidInput) as refusal:
             show_refusal(form, refusal)
         else:
-            return show_link(request, person, is_new=True)
-    return render(request, "portal/person_new.html", {"form": form})
+            return hand_over_link(request, person, is_new=True)
+    return render(request, "portal/person_new.html", {"form": form, "by_mail": reaches_people()})
 
 
 def _found(member: Membership, query: str) -> QuerySet[Membership]:

@@ -14,6 +14,7 @@ from portal.actions.member import change_member, remove_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.person import PersonForm
 from portal.forms.refusal import show_refusal
+from portal.mail import reaches_people
 from portal.models import Membership, MembershipState
 from portal.signals import membership_losses
 from portal.views.person_link import offered_link
@@ -31,7 +32,13 @@ def person(request: HttpRequest, pk: UUID) -> HttpResponse:
             return redirect("person", pk=found.pk)
     else:
         form = PersonForm(initial=_initial(found))
-    context = {"person": found, "form": form, "link_offered": offered_link(found), "groups": found.groups.all()}
+    context = {
+        "person": found,
+        "form": form,
+        "link_offered": offered_link(found),
+        "by_mail": reaches_people(),
+        "groups": found.groups.all(),
+    }
     return render(request, "portal/person.html", context)
 
 

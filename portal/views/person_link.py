@@ -1,4 +1,4 @@
-"""A member's one-time link, shown once, in the answer to a POST."""
+"""A member's one-time link: mailed to them, or shown once where the portal sends no mail."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from portal.access import get_member, get_person
-from portal.actions.member import one_time_link
-from portal.actions.sign_in_link import JOINS, link_kind
+from portal.actions.link_mail import mail_link
+from portal.actions.sign_in_link import can_have_link, one_time_link
 from portal.exceptions import NotPossible
+from portal.mail import reaches_people
 from portal.models import Membership, MembershipState
 
 
 @require_POST
 def person_link(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Make a new link for a member."""
-    return show_link(request, get_person(get_member(request), pk, write=True))
+    return hand_over_link(request, get_person(get_member(request), pk, write=True))
 
 
 @never_cache
-def show_link(request: HttpRequest, person: Membership, *, is_new: bool = False) -> HttpResponse:
-    """The page with a new link; back to the person where they cannot have one."""
+def hand_over_link(request: HttpRequest, person: Membership, *, is_new: bool = False) -> HttpResponse:
+    """Mail a new link and say so, or show it; back to the person where they cannot have one."""
     try:
+        if reaches_people():
+            if mail_link(person):
+                messages.success(request, f"A link is mailed to {person.user.email}.")
+            return redirect("person", pk=person.pk)
         link = one_time_link(person)
     except NotPossible as refusal:
         messages.error(request, refusal.message)
@@ -41,9 +46,9 @@ def show_link(request: HttpRequest, person: Membership, *, is_new: bool = False)
 
 def offered_link(person: Membership) -> str:
     """Why an admin may want a new link for this person; "" where there can be none."""
-    kind = link_kind(person)
-    if kind == JOINS:
-        return "They have an account already. Make a link that lets this account join."
-    if kind and person.state == MembershipState.INVITED:
-        return "They have not come yet. Make a new link where the first one was lost or is too old."
-    return "Make a link with which they set a new password, where they lost theirs." if kind else ""
+    if not can_have_link(person):
+        return ""
+    make = "Mail" if reaches_people() else "Make"
+    if person.state == MembershipState.INVITED:
+        return f"They have not come yet. {make} a new link where the first one was lost or is too old."
+    return f"{make} a link with which they set a new password, where they lost theirs."

@@ -21,7 +21,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from portal.access import SESSION_KEY, checks_itself, home_of
 from portal.actions.sign_in_link import SignInLink, find_link, join_by_link, set_password_by_link
+from portal.exceptions import NotPossible
 from portal.forms.password import NewPasswordForm
+from portal.forms.refusal import show_refusal
 from portal.models import Membership, User
 
 TOKEN_KEY = "sign_in_link"  # noqa: S105 - the name of a place in the session
@@ -59,30 +61,34 @@ def account_link(request: HttpRequest, token: str) -> HttpResponse:
 @login_not_required
 @checks_itself
 def account_link_use(request: HttpRequest) -> HttpResponse:
-    """Set the password, or join with the account that is signed in."""
+    """Set the password, or join with the account that is signed in where it may."""
     token = request.session.get(TOKEN_KEY, "")
     link = find_link(token)
     if link is None:
         request.session.pop(TOKEN_KEY, None)
         return _ended(request)
-    return _set_password(request, link, token) if link.sets_password else _join(request, link, token)
+    joins = isinstance(request.user, User) and link.may_join(request.user)
+    return _join(request, link, token) if joins or not link.sets_password else _set_password(request, link, token)
 
 
 def _set_password(request: HttpRequest, link: SignInLink, token: str) -> HttpResponse:
     form = NewPasswordForm(link.membership.user, request.POST or None)
     if request.method == "POST" and form.is_valid():
-        membership = set_password_by_link(token, form.cleaned_data["password1"])
-        if membership is None:
-            return _ended(request)
-        request.session.pop(TOKEN_KEY, None)
-        return _sign_in(request, membership)
-    return render(request, "portal/link_password.html", {"form": form, "membership_offered": link.membership})
+        try:
+            membership = set_password_by_link(token, form.cleaned_data["password1"])
+        except NotPossible as refusal:
+            show_refusal(form, refusal)
+        else:
+            return _ended(request) if membership is None else _sign_in(request, membership)
+    # The same page whether the address has another account or not: whoever holds the link must not learn it.
+    context = {"form": form, "membership_offered": link.membership, "may_sign_in": link.is_invitation}
+    return render(request, "portal/link_password.html", context)
 
 
 def _join(request: HttpRequest, link: SignInLink, token: str) -> HttpResponse:
     if not isinstance(request.user, User):
         return redirect_to_login(request.path)
-    theirs = link.membership.user_id == request.user.pk
+    theirs = link.may_join(request.user)
     if request.method == "POST" and theirs:
         membership = join_by_link(token, request.user)
         if membership is None:
@@ -96,6 +102,7 @@ def _join(request: HttpRequest, link: SignInLink, token: str) -> HttpResponse:
 
 def _sign_in(request: HttpRequest, membership: Membership) -> HttpResponse:
     """Sign in who just set a password, by the same stages as the sign-in page."""
+    request.session.pop(TOKEN_KEY, None)
     response: HttpResponse = perform_login(request, membership.user, redirect_url=home_of(membership))
     if request.user.is_authenticated:
         request.session[SESSION_KEY] = str(membership.organization_id)

@@ -112,10 +112,16 @@ def test_a_device_is_known_for_its_own_accounts_alone(
     assert len(looked_at) == 5
 
 
-@pytest.mark.parametrize("value", ["", "nonsense", signing.dumps(["device", []], salt="another"), signing.dumps(1)])
-def test_a_forged_cookie_makes_no_device_known(member: Membership, looked_at: list[str], value: str) -> None:
+@pytest.mark.parametrize("forged", ["empty", "nonsense", "of another purpose", "of another shape"])
+def test_a_forged_cookie_makes_no_device_known(member: Membership, looked_at: list[str], forged: str) -> None:
+    values = {
+        "empty": "",
+        "nonsense": "nonsense",
+        "of another purpose": signing.dumps(["device", []], salt="another"),
+        "of another shape": signing.dumps(1, salt="portal.known-device"),
+    }
     browser = Client()
-    browser.cookies[COOKIE] = value
+    browser.cookies[COOKIE] = values[forged]
     for number in range(8):
         try_once(browser, member.user.email, f"wrong {number}", "203.0.113.5")
     assert len(looked_at) == 5

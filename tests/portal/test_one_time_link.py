@@ -123,23 +123,37 @@ def test_somebody_elses_account_gets_no_link_that_sets_its_password(
 ) -> None:
     """An admin who invites a stranger's account must not be able to take it over."""
     guest = add_member(other_organization, email=member.user.email, role=Role.MEMBER)
-    response = client.get(path_of(guest), follow=True)
+    response = client.get(urlsplit(one_time_link(guest, mailed=True)).path, follow=True)
     assert response.redirect_chain[-1][0] == f"/accounts/login/?next={USE}"
     assert client.post(USE, NEW).status_code == 302
     assert User.objects.get(pk=member.user_id).check_password(PASSWORD)
+
+
+def test_a_link_from_hand_to_hand_sets_the_password_of_the_invitations_own_account_alone(
+    member: Membership, other_organization: Organization, client: Client
+) -> None:
+    guest = add_member(other_organization, email=member.user.email, role=Role.MEMBER)
+    client.get(path_of(guest))
+    assert client.post(USE, NEW).status_code == 302
+    assert User.objects.get(pk=member.user_id).check_password(PASSWORD)
+    guest.refresh_from_db()
+    assert guest.user_id != member.user_id
+    assert not guest.user.proven
+    assert client.get("/people/").status_code == 403, "a member there, and nobody elsewhere"
 
 
 def test_an_existing_account_joins_with_its_own_password(
     member: Membership, other_organization: Organization, client: Client
 ) -> None:
     guest = add_member(other_organization, email=member.user.email.upper(), role=Role.AUDITOR)
-    assert guest.user_id == member.user_id
     client.get(path_of(guest))
     client.post("/accounts/login/", {"login": member.user.email, "password": PASSWORD})
     assert other_organization.name.encode() in client.get(USE).content
     assert client.post(USE)["Location"] == "/"
     guest.refresh_from_db()
     assert guest.state == MembershipState.ACTIVE
+    assert guest.user_id == member.user_id
+    assert User.objects.filter(email=member.user.email).count() == 1
     assert client.get(USE).status_code == 404
 
 
@@ -202,11 +216,21 @@ def test_staff_accounts_are_never_reset_by_an_organization(organization: Organiz
 def test_activating_again_does_not_skip_the_link_of_a_shared_account(
     member: Membership, other_organization: Organization
 ) -> None:
-    guest = add_member(other_organization, email=member.user.email, role=Role.MEMBER)
+    guest = Membership.objects.create(
+        organization=other_organization, user=member.user, state=MembershipState.DEACTIVATED
+    )
+    assert change_member(guest, active=True).state == MembershipState.INVITED
     with pytest.raises(NotPossible, match="not joined"):
         change_member(guest, active=False)
-    Membership.objects.filter(pk=guest.pk).update(state=MembershipState.DEACTIVATED)
-    assert change_member(guest, active=True).state == MembershipState.INVITED
+
+
+def test_an_invitation_is_deactivated_alike_whether_there_is_an_account_or_not(
+    member: Membership, other_organization: Organization
+) -> None:
+    for email in (member.user.email, "nobody@example.org"):
+        guest = add_member(other_organization, email=email, role=Role.MEMBER)
+        assert change_member(guest, active=False).state == MembershipState.DEACTIVATED
+        assert change_member(guest, active=True).state == MembershipState.INVITED
 
 
 def test_activating_again_who_never_came_leaves_them_invited(invited: Membership) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
+from urllib.parse import urlsplit
 
 import pytest
 from django.apps import apps
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.actions.member import add_member, change_member
+from portal.actions.sign_in_link import join_by_link, one_time_link
 from portal.models import Membership, Organization, Role
 from portal.naming import RESERVED_LABELS, dns_label, free_label
 from tests.factories import make_member
@@ -59,14 +61,25 @@ def test_a_slug_follows_a_rename_and_nothing_else(organization: Organization) ->
     assert change_member(member, role=Role.AUDITOR).slug == "anna-berg-2"
 
 
-def test_a_slug_follows_wherever_the_account_is_invited(
+def test_a_new_name_does_not_travel_to_where_the_invitation_was_not_accepted(
     organization: Organization, other_organization: Organization
 ) -> None:
-    member = make_member(organization, name="Anna")
-    elsewhere = Membership.objects.create(organization=other_organization, user=member.user)
+    member = make_member(organization, name="Anna", email="someone@example.org")
+    elsewhere = add_member(other_organization, email="someone@example.org", role=Role.MEMBER)
     change_member(member, name="Berta")
     elsewhere.refresh_from_db()
-    assert elsewhere.slug == "berta"
+    assert (elsewhere.label, elsewhere.slug) == ("someone@example.org", "someone")
+
+
+def test_a_slug_follows_where_the_account_is_accepted(
+    organization: Organization, other_organization: Organization
+) -> None:
+    member = make_member(organization, name="Anna", email="someone@example.org")
+    elsewhere = add_member(other_organization, email="someone@example.org", name="Whoever", role=Role.MEMBER)
+    token = urlsplit(one_time_link(elsewhere)).path.split("/")[-2]
+    assert join_by_link(token, member.user) is not None
+    elsewhere.refresh_from_db()
+    assert (elsewhere.label, elsewhere.slug) == ("Anna", "anna")
 
 
 def test_staff_rename_people_with_their_slugs(staff_browser: Client, member: Membership) -> None:

@@ -10,7 +10,9 @@ from django.shortcuts import get_object_or_404
 from ninja import Query, Router
 
 from portal.access import require_admin, require_reader
+from portal.actions.link_mail import mail_link
 from portal.actions.member import add_member, change_member, remove_member
+from portal.mail import reaches_people
 from portal.models import Membership
 from vpn.api.answers import many, nothing, one
 from vpn.api.auth import member_of
@@ -57,11 +59,16 @@ def list_users(request: HttpRequest, page: Query[Page]) -> HttpResponse:
 )
 @idempotent
 def post_user(request: HttpRequest) -> HttpResponse:
-    """Invite somebody. Peers can be made for them already, and run."""
+    """Invite somebody: a link is mailed to them. Peers can be made for them already, and run.
+
+    Where the portal sends no mail, an admin hands them the link of their page.
+    """
     member = member_of(request)
     require_admin(member)
     body = read(request, UserCreate)
     added = add_member(member.organization, email=body.email, name=body.name, role=body.role, groups=body.groups)
+    if reaches_people():
+        mail_link(added)
     return one(show_user(added), status=201)
 
 

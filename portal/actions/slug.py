@@ -1,0 +1,29 @@
+"""A member's slug, the person in the names of their devices, follows the name of their account."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from portal.models import Membership, Organization, User
+from portal.models.membership import slug_of
+from portal.signals import membership_renamed
+
+
+def lock_organizations_of(user_id: UUID) -> None:
+    """Hold every organization of an account that may be renamed, in one order, so that nobody waits in a circle."""
+    theirs = Membership.objects.filter(user=user_id).values("organization")
+    list(
+        Organization.objects.filter(pk__in=theirs)
+        .order_by("pk")
+        .select_for_update(no_key=True)
+        .values_list("pk", flat=True)
+    )
+
+
+def follow_name(member: Membership, former_name: str) -> None:
+    """Give a member the slug of the name that their account has now; the caller's transaction renamed it."""
+    if slug_of(member.user) != slug_of(User(email=member.user.email, name=former_name)):
+        Organization.objects.select_for_update(no_key=True).get(pk=member.organization_id)
+        former_slug, member.slug = member.slug, member.free_slug()
+        member.save(update_fields=["slug"])
+        membership_renamed.send(sender=Membership, membership=member, former_slug=former_slug)
