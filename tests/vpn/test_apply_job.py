@@ -12,12 +12,16 @@ from django.test import Client
 
 from portal.models import Membership
 from tests.factories import settle
-from vpn.actions.peer import create_client_peer
+from vpn.actions import lease
+from vpn.actions.instance import delete_instance
+from vpn.actions.instance_settings import update_instance
+from vpn.actions.peer import create_client_peer, delete_peer, rotate_keys, update_peer
 from vpn.agent.report import HubReport
 from vpn.choices import OperationState, StepState
 from vpn.drivers.base import AgentError, Unreachable, errors
-from vpn.jobs.apply import apply_instance
-from vpn.models import Instance, Operation
+from vpn.jobs.apply import apply_instance, apply_urgently
+from vpn.jobs.reconcile import reconcile_all
+from vpn.models import Instance, Operation, Tick
 
 REFUSALS = {
     errors.PORT_TAKEN: "UDP port 20000 of the server is taken by another program: free it or choose another port.",
@@ -144,3 +148,92 @@ def test_a_worker_that_lost_its_claim_notes_nothing(behind: Instance, server: Se
     server.answer = taken_over
     assert applied(behind).state == OperationState.RUNNING, "it is the other worker's to end"
     assert not behind.failure
+
+
+def test_what_comes_meanwhile_has_another_turn(
+    behind: Instance, admin: Membership, server: Server, rung: list[tuple[str, ...]]
+) -> None:
+    """A hub that changes all the time would keep the worker for as long as it changes."""
+
+    def change(report: HubReport) -> HubReport:
+        create_client_peer(behind, member=admin, device=f"another {server.asked}")
+        return report
+
+    server.answer = change
+    rung.clear()
+    applied(behind)
+    assert server.asked == 1
+    assert not behind.is_settled
+    assert rung == [("apply", "vpn.jobs.apply.apply_instance", str(behind.pk))]
+
+
+def test_a_failure_does_not_hold_up_what_came_meanwhile(
+    behind: Instance, admin: Membership, server: Server, rung: list[tuple[str, ...]]
+) -> None:
+    def change_and_refuse(report: HubReport) -> HubReport:
+        create_client_peer(behind, member=admin, device="another")
+        raise Unreachable("No answer.")
+
+    rung.clear()
+    server.answer = refuse(Unreachable("No answer."))
+    applied(behind)
+    assert rung == [], "it waits for its next try"
+    server.answer = change_and_refuse
+    applied(behind)
+    assert rung == [("apply", "vpn.jobs.apply.apply_instance", str(behind.pk))]
+
+
+def test_a_revocation_asks_again_while_another_apply_is_under_way(
+    behind: Instance, server: Server, rung: list[tuple[str, ...]]
+) -> None:
+    rung.clear()
+    token = lease.claim(behind.pk)
+    assert token is not None
+    apply_urgently(str(behind.pk))
+    assert server.asked == 0
+    assert rung == [("urgent", "vpn.jobs.apply.apply_urgently", str(behind.pk))]
+    lease.release(behind.pk, token)
+    apply_urgently(str(behind.pk))
+    behind.refresh_from_db()
+    assert behind.is_settled
+    apply_urgently(str(behind.pk))
+    assert (server.asked, len(rung)) == (1, 1), "what is done already is not done again"
+
+
+def test_what_takes_something_away_is_rung_for_as_urgent(
+    instance: Instance, admin: Membership, rung: list[tuple[str, ...]], django_capture_on_commit_callbacks: Any
+) -> None:
+    peer = create_client_peer(instance, member=admin, device="laptop")
+    settle(instance)
+    urgent = ("urgent", "vpn.jobs.apply.apply_urgently", str(instance.pk))
+    acts: list[Callable[[], object]] = [
+        lambda: update_peer(peer, enabled=False),
+        lambda: rotate_keys(peer),
+        lambda: update_instance(instance, firewall_policy="deny"),
+        lambda: delete_peer(peer),
+    ]
+    for act in acts:
+        rung.clear()
+        with django_capture_on_commit_callbacks(execute=True):
+            act()
+        assert urgent in rung
+    rung.clear()
+    with django_capture_on_commit_callbacks(execute=True):
+        delete_instance(instance)
+    assert rung == [("urgent", "vpn.jobs.provision.destroy_instance", str(instance.pk))]
+
+
+def test_a_lost_ring_for_a_revocation_is_rung_again_as_urgent(
+    instance: Instance, admin: Membership, rung: list[tuple[str, ...]]
+) -> None:
+    peer = create_client_peer(instance, member=admin, device="laptop")
+    settle(instance)
+    create_client_peer(instance, member=admin, device="phone")
+    rung.clear()
+    reconcile_all()
+    assert rung == [("apply", "vpn.jobs.apply.apply_instance", str(instance.pk))]
+    delete_peer(peer)
+    Tick.objects.all().delete()
+    rung.clear()
+    reconcile_all()
+    assert rung == [("urgent", "vpn.jobs.apply.apply_urgently", str(instance.pk))]

@@ -42,7 +42,7 @@ def apply_instance(instance_id: str) -> None:
     """
     pk = UUID(instance_id)
     if (instance := _behind(pk)) is not None and (token := lease.claim(pk)) is not None:
-        _take_turn(instance, token)
+        _take_turn(instance, token, urgent=False)
 
 
 def apply_urgently(instance_id: str) -> None:
@@ -51,18 +51,18 @@ def apply_urgently(instance_id: str) -> None:
     if (instance := _behind(pk)) is None:
         return
     if (token := lease.claim(pk)) is not None:
-        _take_turn(instance, token)
+        _take_turn(instance, token, urgent=True)
     else:
         # The other one may have read the rows before. Revocations of other hubs have their turns in between.
         time.sleep(_ASK_AGAIN_SECONDS)
         queue.enqueue_apply(pk, instance.organization_id, urgent=True)
 
 
-def _take_turn(seen: Instance, token: UUID) -> None:
+def _take_turn(seen: Instance, token: UUID, *, urgent: bool) -> None:
     """One round for an instance that was `seen` before it was claimed; rings again for what is left."""
     pk, applied = seen.pk, False
     try:
-        applied = _behind(pk) is not None and _apply_claimed(pk, token)
+        applied = _behind(pk) is not None and _apply_claimed(pk, token, urgent=urgent)
     finally:
         lease.release(pk, token)
     # A job that found the instance claimed has left its work to this one. What failed waits, but not for what is new.
@@ -77,19 +77,23 @@ def _behind(pk: UUID) -> Instance | None:
     return instance if instance is not None and not instance.is_settled else None
 
 
-def _apply_claimed(pk: UUID, token: UUID) -> bool:
-    """One round under a claim; False where it failed and another try has to wait."""
+def _apply_claimed(pk: UUID, token: UUID, *, urgent: bool) -> bool:
+    """One round under a claim; False where it failed and another try has to wait.
+
+    What is `urgent` is sent before its operation is written down: others may be writing for a second.
+    """
     operation: Operation | None = None
+    desired: Desired | None = None
     try:
         desired = compile_change(pk)
-        operation = _operation(pk, desired)
-        desired, report = send(pk, desired)
-        return _conclude(pk, token, operation, desired, report)
+        operation = None if urgent else _operation(pk, desired)
+        sent, report = send(pk, desired)
+        return _conclude(pk, token, operation or _operation(pk, desired), sent, report)
     except (AgentError, Unreachable, Unsettled, UnsealError) as error:
         message = describe(error)
         logger.warning("Applying instance %s failed: %s", pk, message)
-        if operation is None and isinstance(error, UnsealError):
-            operation = _operation(pk, None)
+        if operation is None and (desired is not None or isinstance(error, UnsealError)):
+            operation = _operation(pk, desired)
         if operation is not None:
             _note_failure(pk, token, operation, message)
         return False
