@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
 import os
@@ -13,7 +14,7 @@ from tests.agent import made
 from vpn.agent import files
 from vpn.agent import state as state_module
 from vpn.agent.errors import DISK_FULL, AgentError
-from vpn.agent.lock import host_lock
+from vpn.agent.lock import host_lock, hub_lock
 from vpn.agent.saved import Saved
 from vpn.agent.spec import SpecDocument, digest, parse_delta, parse_spec
 from vpn.agent.state import State
@@ -182,7 +183,22 @@ def test_a_full_disk_is_named_and_leaves_the_old_file(tmp_path: Path, monkeypatc
 
 
 def test_the_lock_is_waited_for_and_not_for_ever(tmp_path: Path) -> None:
-    with host_lock(tmp_path), pytest.raises(AgentError, match="busy"), host_lock(tmp_path, patience=0.05):
+    with host_lock(tmp_path):
         pass
-    with host_lock(tmp_path, patience=0.05):
+    with (tmp_path / "host.lock").open() as another:
+        fcntl.flock(another, fcntl.LOCK_EX)
+        with pytest.raises(AgentError, match="busy"), host_lock(tmp_path, patience=0.05):
+            pass
+        with hub_lock(tmp_path, "a", patience=0.05), hub_lock(tmp_path, "b", patience=0.05):
+            pass
+    with host_lock(tmp_path, patience=0.05), host_lock(tmp_path, patience=0.05):
+        pass
+    with (tmp_path / "locks" / "a.lock").open() as another:
+        fcntl.flock(another, fcntl.LOCK_EX)
+        with pytest.raises(AgentError, match="busy"), hub_lock(tmp_path, "a", patience=0.05):
+            pass
+
+
+def test_two_agents_cannot_wait_for_each_other(tmp_path: Path) -> None:
+    with host_lock(tmp_path), pytest.raises(RuntimeError), hub_lock(tmp_path, "a"):
         pass

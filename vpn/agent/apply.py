@@ -13,7 +13,7 @@ from vpn.agent.components import dns, egress, firewall, namespace, openvpn, rout
 from vpn.agent.errors import BASE_MISMATCH, CONFLICT, DESTROYED, FAILED, STALE, AgentError
 from vpn.agent.following import follow, given_up, is_small
 from vpn.agent.host import Host
-from vpn.agent.lock import host_lock
+from vpn.agent.lock import PATIENCE, host_lock, hub_lock
 from vpn.agent.names import LINK_COUNT, Link, Names
 from vpn.agent.report import HubReport
 from vpn.agent.saved import Change, Saved
@@ -32,8 +32,8 @@ def apply(host: Host, spec: HubSpec) -> HubReport:
     `destroyed` after a destroy in this epoch or a later one, and what the host has to say.
     """
     started = time.monotonic()
-    with host_lock(host.state.directory):
-        wanted = Saved.of(spec)
+    wanted = Saved.of(spec)
+    with hub_lock(host.state.directory, spec.hub):
         _refuse_destroyed(host, spec.hub, spec.epoch)
         saved = host.state.load(spec.hub)
         if saved is not None:
@@ -94,7 +94,7 @@ def apply_delta(host: Host, delta: HubDelta) -> HubReport:
     Raises AgentError as `apply`, and `base-mismatch` when the whole spec is needed.
     """
     started = time.monotonic()
-    with host_lock(host.state.directory):
+    with hub_lock(host.state.directory, delta.hub):
         _refuse_destroyed(host, delta.hub, delta.epoch)
         saved = host.state.load(delta.hub)
         if saved is None or not host.state.settled(delta.hub):
@@ -128,7 +128,7 @@ def destroy(host: Host, hub: str, version: Version) -> HubReport:
     Raises AgentError `stale` when the hub has a newer spec than `version` (epoch, generation).
     """
     started = time.monotonic()
-    with host_lock(host.state.directory):
+    with hub_lock(host.state.directory, hub):
         saved = host.state.load(hub)
         if saved is not None and saved.spec.version > version:
             raise AgentError(STALE, "The hub has a newer configuration than the one that is to be destroyed.")
@@ -153,22 +153,25 @@ def destroy(host: Host, hub: str, version: Version) -> HubReport:
         return _timed(report, started)
 
 
-def restore(host: Host, hub: str) -> bool:
-    """Make reality be what is saved of a hub, as after a crash or a reboot; return whether anything was missing."""
-    with host_lock(host.state.directory):
+def restore(host: Host, hub: str, patience: float = PATIENCE) -> bool:
+    """Make reality be what is saved of a hub, as after a crash or a reboot; return whether anything was missing.
+
+    Raises BusyError where somebody else changes the hub for longer than `patience` seconds, as the others below.
+    """
+    with hub_lock(host.state.directory, hub, patience):
         saved = host.state.load(hub)
         if saved is None or host.state.tombstone(hub) is not None:
             return False
         return any(reconcile(host, saved.spec).values())
 
 
-def supersede(host: Host, hub: str) -> set[str]:
+def supersede(host: Host, hub: str, patience: float = PATIENCE) -> set[str]:
     """End the old sessions of peers that are there over their new protocol; return which peers those are."""
     names = host.names(hub)
     arrived = moves.arrived(host.state, names)
     if not arrived:
         return set()
-    with host_lock(host.state.directory):
+    with hub_lock(host.state.directory, hub, patience):
         saved = host.state.load(hub)
         if saved is None:
             return set()
@@ -182,11 +185,11 @@ def supersede(host: Host, hub: str) -> set[str]:
         return set(change.peers)
 
 
-def expire(host: Host, hub: str) -> set[str]:
+def expire(host: Host, hub: str, patience: float = PATIENCE) -> set[str]:
     """End the peers whose time is over; return which those are."""
     if not expiry.is_due(host.state, hub):
         return set()
-    with host_lock(host.state.directory):
+    with hub_lock(host.state.directory, hub, patience):
         saved = host.state.load(hub)
         if saved is None or host.state.tombstone(hub) is not None:
             return set()
@@ -202,7 +205,7 @@ def expire(host: Host, hub: str) -> set[str]:
 
 
 def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[str, bool]:
-    """Compare the hub with `spec`, change what differs, and return which components that was. Needs the host's lock.
+    """Compare the hub with `spec`, change what differs, and return which components that was. Needs the hub's lock.
 
     `saved` is what the hub was to be before, where that is known.
     """
@@ -216,7 +219,7 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
     if not namespace.exists(names.netns):
         # A namespace that lost its name lives on with its tunnels as long as a process is in it.
         dns.stop(host.state.dns(spec.hub))
-    changed["namespace"] = namespace.ensure(names)
+    changed["namespace"] = _ensure_namespace(host, names)
     link = _link(host, spec.hub)
     host.state.save_source(spec.hub, source.Source.of(spec).document())
     host.state.save_server(spec.hub, spec.server)
@@ -258,14 +261,23 @@ def _ensure_processes(host: Host, names: Names, spec: HubSpec) -> dict[str, bool
 
 
 def reconcile_host(host: Host) -> bool:
-    """Make the host forward and keep its side of all links shut; return whether it did not. Needs the host's lock."""
-    marks = host.state.host_marks()
-    before = dict(marks)
-    changed = egress.ensure_host(host.place, marks, host.state.servers())
-    changed |= source.ensure(host.place, host.state.sources().values(), marks)
-    if marks != before:
-        host.state.save_host_marks(marks)
+    """Make the host forward and keep its side of all links shut; return whether it did not."""
+    with host_lock(host.state.directory):
+        marks = host.state.host_marks()
+        before = dict(marks)
+        changed = egress.ensure_host(host.place, marks, host.state.servers())
+        changed |= source.ensure(host.place, host.state.sources().values(), marks)
+        if marks != before:
+            host.state.save_host_marks(marks)
     return changed
+
+
+def _ensure_namespace(host: Host, names: Names) -> bool:
+    if namespace.exists(names.netns):
+        return namespace.ensure(names)
+    # Two that make the first namespace of a host disturb each other in older versions of ip-netns(8).
+    with host_lock(host.state.directory):
+        return namespace.ensure(names)
 
 
 def _is_alive(host: Host, names: Names) -> bool:

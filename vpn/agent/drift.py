@@ -7,6 +7,7 @@ agent can change anything, is told.
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Final
 
@@ -14,13 +15,13 @@ from vpn.agent import expiry, inside, moves
 from vpn.agent.components import dns, egress, firewall, namespace, openvpn, routing, wireguard
 from vpn.agent.errors import AgentError
 from vpn.agent.host import Host
-from vpn.agent.lock import host_lock
+from vpn.agent.lock import host_lock, hub_lock
 from vpn.agent.names import Link
 
 MOST: Final = 20  # sentences
 # All looks of an agent together take this share of one processor at most.
 _SHARE: Final = 0.05
-_PATIENCE: Final = 1.0  # seconds to wait for the host's lock
+_PATIENCE: Final = 1.0  # seconds to wait for a lock
 
 
 def find(host: Host, hub: str, device: wireguard.Device) -> list[str] | None:
@@ -43,12 +44,15 @@ def find(host: Host, hub: str, device: wireguard.Device) -> list[str] | None:
 
 
 def _confirmed(host: Host, hub: str) -> list[str] | None:
-    with host_lock(host.state.directory, _PATIENCE):
+    with hub_lock(host.state.directory, hub, _PATIENCE):
         device = wireguard.observe(host.names(hub))
-        return None if device is None else _look(host, hub, device)
+        return None if device is None else _look(host, hub, device, host_lock(host.state.directory, _PATIENCE))
 
 
-def _look(host: Host, hub: str, device: wireguard.Device) -> list[str] | None:
+def _look(
+    host: Host, hub: str, device: wireguard.Device, shared: AbstractContextManager[None] | None = None
+) -> list[str] | None:
+    """What differs; what hubs share is looked at within `shared`."""
     saved, number = host.state.load(hub), host.state.links().get(hub)
     if saved is None or number is None or not host.state.settled(hub):
         return None
@@ -56,6 +60,8 @@ def _look(host: Host, hub: str, device: wireguard.Device) -> list[str] | None:
     there_now = expiry.there_now(host.state, hub, saved.spec.peers)
     spec = replace(saved.spec, peers=moves.ways_now(host.state, hub, there_now))
     there = inside.look(names.inside)
+    with shared or nullcontext():
+        way_out = egress.drift(names, link, there, marks, host.state.host_marks())
     return [
         *wireguard.drift(names, spec, device, there),
         *openvpn.drift(names, spec, host.state.openvpn(hub), there),
@@ -63,7 +69,7 @@ def _look(host: Host, hub: str, device: wireguard.Device) -> list[str] | None:
         *firewall.drift(names, spec, marks, thorough=True),
         *routing.drift(names, spec, link, there),
         *namespace.drift(names, there),
-        *egress.drift(names, link, there, marks, host.state.host_marks()),
+        *way_out,
     ]
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from vpn.agent import openvpn_management
 from vpn.agent.host import Host
-from vpn.agent.lock import host_lock
+from vpn.agent.lock import BusyError, hub_lock
 from vpn.agent.names import LISTENERS
 from vpn.agent.openvpn_config import Layout
 from vpn.agent.openvpn_management import Session, Unheard
@@ -103,9 +103,10 @@ class Renewal:
                     left += 1
                     yield from self._ripe(hub, listener, session, pushed)
         if is_complete and not left and not 0 <= time.time() - noted < _SETTLED_AFTER:
-            with host_lock(self.host.state.directory):
+            # Somebody who changes the hub keeps the others from nothing: the next look is soon.
+            with suppress(BusyError), hub_lock(self.host.state.directory, hub, 0.0):
                 forget_change(layout, noted)
-            self._ended = {key: ended for key, ended in self._ended.items() if key[0] != hub}
+                self._ended = {key: ended for key, ended in self._ended.items() if key[0] != hub}
 
     def _is_quiet(self, hub: str, noted: float) -> bool:
         """Has nothing changed for a while, or does that take too long?"""

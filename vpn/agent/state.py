@@ -1,6 +1,7 @@
 """What the agent remembers of its hubs, under its own directory.
 
-host.lock               one agent at a time
+host.lock               one agent at a time changes what hubs share (see lock)
+locks/<hub>.lock        one agent at a time changes a hub
 links.json              which hub has which link to the host
 sources.json            which addresses hubs speak from, with their ports (see components/source)
 servers.json            what of the host and behind it which hub's tunnels reach
@@ -32,6 +33,7 @@ from typing import Any, Final
 from vpn.agent import files
 from vpn.agent.checks import Faults
 from vpn.agent.errors import AgentError
+from vpn.agent.lock import host_lock
 from vpn.agent.saved import Saved, Stamp
 from vpn.agent.server_side import ServerSide, parse_server
 from vpn.agent.spec import (
@@ -50,7 +52,10 @@ Version = tuple[int, int]
 
 @dataclass
 class State:
-    """The agent's directory. Reading needs no lock, writing needs `lock.host_lock`."""
+    """The agent's directory. Reading needs no lock, writing needs the hub's.
+
+    What changes a file of all hubs takes the host's lock by itself.
+    """
 
     directory: Path
     cache: dict[str, Saved] = field(default_factory=dict)
@@ -264,11 +269,12 @@ class State:
 
     def edit_links(self, edit: Callable[[dict[str, int]], object]) -> None:
         """Change which hub has which link."""
-        links = self.links()
-        before = dict(links)
-        edit(links)
-        if links != before:
-            files.replace(self.directory / "links.json", json.dumps(links, sort_keys=True))
+        with host_lock(self.directory):
+            links = self.links()
+            before = dict(links)
+            edit(links)
+            if links != before:
+                files.replace(self.directory / "links.json", json.dumps(links, sort_keys=True))
 
     def sources(self) -> dict[str, Any]:
         """Return what each hub speaks from."""
@@ -277,10 +283,11 @@ class State:
 
     def save_source(self, hub: str, source: dict[str, Any] | None) -> None:
         """Remember what a hub speaks from; None for one that is gone."""
-        sources = self.sources()
-        after = {**sources, hub: source} if source else {name: each for name, each in sources.items() if name != hub}
-        if after != sources:
-            files.replace(self.directory / "sources.json", json.dumps(after, sort_keys=True), durable=False)
+        with host_lock(self.directory):
+            sources = self.sources()
+            after = {name: each for name, each in sources.items() if name != hub} | ({hub: source} if source else {})
+            if after != sources:
+                files.replace(self.directory / "sources.json", json.dumps(after, sort_keys=True), durable=False)
 
     def servers(self) -> dict[str, ServerSide]:
         """Return by hub what its tunnels reach of the host and behind it."""
@@ -290,16 +297,18 @@ class State:
 
     def save_server(self, hub: str, server: ServerSide) -> None:
         """Remember what a hub's tunnels reach of the host and behind it."""
-        servers = self.servers()
-        if servers.get(hub) != server:
-            documents = {key: each.document() for key, each in (servers | {hub: server}).items()}
-            files.replace(self.directory / "servers.json", json.dumps(documents, sort_keys=True))
+        with host_lock(self.directory):
+            servers = self.servers()
+            if servers.get(hub) != server:
+                documents = {key: each.document() for key, each in (servers | {hub: server}).items()}
+                files.replace(self.directory / "servers.json", json.dumps(documents, sort_keys=True))
 
     def forget_server(self, hub: str) -> None:
         """Forget a hub that is gone."""
-        documents = {key: each.document() for key, each in self.servers().items() if key != hub}
-        if (self.directory / "servers.json").exists():
-            files.replace(self.directory / "servers.json", json.dumps(documents, sort_keys=True))
+        with host_lock(self.directory):
+            documents = {key: each.document() for key, each in self.servers().items() if key != hub}
+            if (self.directory / "servers.json").exists():
+                files.replace(self.directory / "servers.json", json.dumps(documents, sort_keys=True))
 
     def tombstone(self, hub: str) -> Version | None:
         """Return the epoch and generation at which a hub was destroyed, None for one that was not."""

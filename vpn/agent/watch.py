@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final
@@ -16,10 +17,12 @@ from vpn.agent.apply import FAMILIES, expire, reconcile_host, restore, supersede
 from vpn.agent.components import dns, egress, namespace, openvpn, wireguard
 from vpn.agent.errors import AgentError
 from vpn.agent.host import Host
-from vpn.agent.lock import host_lock
+from vpn.agent.lock import BusyError, hub_lock
 from vpn.agent.openvpn_renewal import Renewal
 from vpn.agent.upgrades import Upgrades
 
+# Somebody may be changing a hub for seconds: the others are looked after meanwhile.
+BRIEFLY: Final = 0.05  # seconds to wait for a hub's lock
 INTERVAL: Final = 0.4  # seconds between looks at whether hubs live
 FOLLOW_INTERVAL: Final = 0.6  # seconds between looks at who came over a new protocol
 RENEW_INTERVAL: Final = 0.5  # seconds between looks at who was pushed what is no longer so
@@ -77,13 +80,15 @@ class Watch:
         if daemon := self.upgrades.look():
             _say(f"{daemon.hub}: {daemon.name} started anew")
 
-    def _each(self, hub: str, act: Callable[[Host, str], set[str]]) -> set[str]:
+    def _each(self, hub: str, act: Callable[[Host, str, float], set[str]]) -> set[str]:
         """Do it for one hub; that it fails there keeps no other hub waiting."""
         what = f"{act.__name__} {hub}"
         if time.monotonic() < self.retry_at.get(what, 0.0):
             return set()
         try:
-            return act(self.host, hub)
+            return act(self.host, hub, BRIEFLY)
+        except BusyError:
+            return set()  # the next look is soon
         except (AgentError, OSError) as error:
             self.retry_at[what] = time.monotonic() + RETRY_AFTER
             _say(f"{hub}: {error if isinstance(error, AgentError) else type(error).__name__}")
@@ -100,9 +105,8 @@ class Watch:
         """Load the host's rules again where somebody took them away, as a restart of nftables.service does."""
         if not self.host.state.hubs():
             return
-        with host_lock(self.host.state.directory):
-            if reconcile_host(self.host):
-                _say("the host's rules: restored")
+        if reconcile_host(self.host):
+            _say("the host's rules: restored")
         self._follow_families()
 
     def _follow_families(self) -> None:
@@ -119,8 +123,9 @@ class Watch:
             heard = uapi.heard(self.host.names(hub).wireguard)
             if heard is None:
                 continue
-            self._remember(hub, heard)
-            self._calm(hub, any(peer.keepalive for peer in heard.values()))
+            with suppress(BusyError):  # the next look is soon
+                self._remember(hub, heard)
+                self._calm(hub, any(peer.keepalive for peer in heard.values()))
         for gone in self.endpoints.keys() - set(hubs):
             del self.endpoints[gone]
 
@@ -139,9 +144,11 @@ class Watch:
         if time.monotonic() < self.retry_at.get(hub, 0.0):
             return
         try:
-            if restore(self.host, hub):
+            if restore(self.host, hub, BRIEFLY):
                 _say(f"{hub}: restored")
             self.retry_at.pop(hub, None)
+        except BusyError:
+            return  # Whoever changes it makes it whole.
         except AgentError as error:
             self.retry_at[hub] = time.monotonic() + RETRY_AFTER
             _say(f"{hub}: {error}")
@@ -153,7 +160,7 @@ class Watch:
         if known is None:
             known = self.host.state.endpoints(hub)
         if endpoints != known and endpoints:
-            with host_lock(self.host.state.directory):
+            with hub_lock(self.host.state.directory, hub, BRIEFLY):
                 self.host.state.save_endpoints(hub, endpoints)
         self.endpoints[hub] = endpoints
 
@@ -161,7 +168,7 @@ class Watch:
         if not calling:
             self.calling_since.pop(hub, None)
         elif time.monotonic() - self.calling_since.setdefault(hub, time.monotonic()) > CALM_AFTER:
-            with host_lock(self.host.state.directory):
+            with hub_lock(self.host.state.directory, hub, BRIEFLY):
                 wireguard.calm(self.host.names(hub))
             self.calling_since.pop(hub)
 
