@@ -1,0 +1,110 @@
+"""Another organization on a running portal, which changes its large hub once a second: `main`, in a process of its own.
+
+Needs the portal's environment. It makes the organization, the hub and its peers, prints "ready", and changes the hub
+until its standard input ends. Then it prints how many changes it made.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import select
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from subprocess import PIPE, Popen
+
+from portal.models import Membership
+from tests.factories import an_admin, make_organization
+from tests.network.lab import wait_until
+from tests.running_portal import ROOT, RunningPortal
+from vpn import keys
+from vpn.actions.change import changing
+from vpn.actions.instance import create_instance
+from vpn.actions.instance_settings import update_instance
+from vpn.choices import KeyCustody, PeerType
+from vpn.models import Instance, Peer, Region
+
+_PROGRAM = "import sys, django; django.setup(); from tests.flow.neighbour import main; main(int(sys.argv[1]))"
+_EVERY = 1.0
+
+
+@contextmanager
+def busy_neighbour(portal: RunningPortal, peers: int) -> Iterator[None]:
+    """Inside the block another organization changes a hub of that many peers once a second."""
+    argv = [sys.executable, "-c", _PROGRAM, str(peers)]
+    environment = portal.environment | {"DJANGO_SETTINGS_MODULE": "portal.settings"}
+    with Popen(argv, cwd=ROOT, env=environment, stdin=PIPE, stdout=PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "ready\n", portal.logs()[-4000:]
+            yield
+            process.stdin.close()
+            print(f"neighbour: {process.stdout.readline().strip()}")
+        finally:
+            process.kill()
+
+
+def main(peers: int) -> None:
+    """Make the hub, and change it."""
+    instance = _make_hub(peers)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    seconds = []
+    for change in itertools.cycle(_changes(instance)):
+        started = time.monotonic()
+        change()
+        seconds.append(time.monotonic() - started)
+        if select.select([sys.stdin], [], [], max(0.0, _EVERY - seconds[-1]))[0]:
+            break
+    found = {"peers": peers, "changes": len(seconds), "slowest": round(max(seconds), 3)}
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
+
+
+def _make_hub(peers: int) -> Instance:
+    admin = an_admin(make_organization("Neighbour"))
+    instance = create_instance(
+        admin, name="Large hub", hostname="neighbour", region=Region.objects.get(pk="local"), pool_prefix=16
+    )
+    _await_settled(instance)
+    made = [_device(instance, admin, number) for number in range(peers)]
+    with changing(instance.pk) as locked:
+        for peer in made:
+            peer.changed_generation = locked.desired_generation
+        Peer.objects.bulk_create(made, batch_size=500)
+    _await_settled(instance)
+    return instance
+
+
+def _device(instance: Instance, member: Membership, number: int) -> Peer:
+    """A row as `create_client_peer` makes it, which would take a minute for all of them."""
+    public_key = keys.public_key(keys.generate_private_key())
+    peer = Peer(
+        instance=instance,
+        type=PeerType.CLIENT,
+        member=member,
+        device=f"device {number}",
+        host=100 + number,
+        public_key=public_key,
+        key_custody=KeyCustody.DEVICE,
+    )
+    peer.preshared_key = keys.generate_preshared_key()
+    return peer
+
+
+def _await_settled(instance: Instance) -> None:
+    wait_until(lambda: Instance.objects.get(pk=instance.pk).server_ready, 120, "the neighbour's hub")
+
+
+def _changes(instance: Instance) -> list[Callable[[], object]]:
+    """Changes that the hub compares all of itself with, and one of the rules, which goes first as a revocation does."""
+    rule = {"name": "web", "action": "drop", "protocol": "tcp", "port": "80", "source": "any", "destination": "any"}
+    return [
+        lambda: update_instance(instance, mtu=1300),
+        lambda: update_instance(instance, firewall=[rule]),
+        lambda: update_instance(instance, mtu=1380),
+        lambda: update_instance(instance, firewall=[]),
+    ]
