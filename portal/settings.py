@@ -172,7 +172,7 @@ CACHES = {"default": {"BACKEND": "portal.cache.TolerantRedisCache", "LOCATION": 
 JOB_TIMEOUT = 30
 RQ_QUEUES = {
     name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": JOB_TIMEOUT, "SERIALIZER": "rq.serializers.JSONSerializer"}
-    for name in ("default", "urgent", "apply", "provision", "observe")
+    for name in ("default", "urgent", "apply", "provision", "observe", "plan")
 }
 RQ = {"JOB_CLASS": "vpn.jobs.queue.PortalJob", "QUEUE_CLASS": "vpn.jobs.queue.PortalQueue"}
 

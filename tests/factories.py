@@ -10,6 +10,7 @@ from portal.actions.organization import create_organization
 from portal.models import Membership, MembershipState, Organization, Role, User
 from vpn.actions.instance import create_instance
 from vpn.actions.peer import create_client_peer, create_site_peer
+from vpn.actions.plan_work import work_out_next
 from vpn.actions.site import create_site
 from vpn.choices import InstanceState, OperationState
 from vpn.models import Instance, Operation, Peer, Region, Server, Site
@@ -89,6 +90,13 @@ def settle(instance: Instance) -> Instance:
     instance.applied_generation, instance.applied_epoch = instance.desired_generation, instance.epoch
     instance.save()
     instance.peers.update(applied_digest="0" * 64)
+    return instance
+
+
+def work_out_plans(instance: Instance) -> Instance:
+    """As the worker does it: say what the saved changes mean."""
+    while work_out_next(instance.pk):
+        pass
     return instance
 
 

@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404
 
 from portal.access import require_admin, require_reader
 from portal.models import Membership
-from vpn.models import ChangePlan, Instance, Peer, Site
+from vpn.models import AskedPlan, ChangePlan, Instance, Peer, Site
 from vpn.models.querysets import InstanceQuerySet, PeerQuerySet
 
 
@@ -74,6 +74,16 @@ def get_plan(member: Membership, pk: UUID, *, write: bool = False) -> ChangePlan
     plan = get_object_or_404(found, pk=pk, instance__organization=member.organization_id)
     _require(member, write=write)
     return plan
+
+
+def find_asked_plan(member: Membership, pk: str) -> AskedPlan | None:
+    """What this very person asked in this organization; None where it is over, or was never theirs."""
+    require_admin(member)
+    try:
+        found = AskedPlan.objects.filter(pk=UUID(pk), organization=member.organization_id, user=member.user_id).first()
+    except ValueError:
+        return None
+    return None if found is None or found.is_over else found
 
 
 def may_fetch_profile(member: Membership, peer: Peer) -> bool:

@@ -177,3 +177,11 @@ class Driver(models.TextChoices):
     """How a region's servers are reached."""
 
     LOCAL = "local", "This machine"
+
+
+class PlanState(models.TextChoices):
+    """Whether it is worked out yet what a change means."""
+
+    WAITING = "waiting", "Being worked out"
+    READY = "ready", "Worked out"
+    FAILED = "failed", "Could not be worked out"

@@ -4,6 +4,7 @@
 """
 
 import re
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from uuid import UUID
 
@@ -75,7 +76,12 @@ def validate_hostname(value: str) -> None:
 
 def parse_network(text: str) -> Network:
     """An IPv4 or IPv6 network in CIDR notation, such as 10.1.0.0/24; white space around it is ignored."""
-    text = text.strip()
+    return _parse_network(text.strip())
+
+
+@lru_cache(maxsize=32_768)
+def _parse_network(text: str) -> Network:
+    """What is well formed is remembered: the networks of large hubs are read again and again."""
     address_text, slash, prefix_text = text.partition("/")
     address = parse_address(address_text, "Enter a network such as 10.1.0.0/24 or fd12:3456::/48")
     longest = address.max_prefixlen

@@ -8,9 +8,11 @@ from portal.running.confine import Confinement
 from portal.running.layout import Layout
 from portal.running.options import Options
 
-WORKERS = ("urgent", "apply", "provision", "observe")
+WORKERS = ("urgent", "apply", "provision", "observe", "plan")
 # One more worker for the queues in which a job may take seconds: a slow one does not keep all others waiting.
 _SPARE = ["--spare", "urgent", "apply", "provision"]
+# Those that touch no hub need no rights.
+_CONFINED = {"worker-plan"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ def build_program(name: str, options: Options, confinement: Confinement) -> Prog
     """The program that the supervisor's configuration calls by this name; raises KeyError for another."""
     if name.startswith("worker-"):
         queues = _SPARE if name == "worker-spare" else [name.removeprefix("worker-")]
+        if name in _CONFINED:
+            return manage(options, confinement, "worker", *queues)
         return Program([options.python, str(options.clone / "manage.py"), "worker", *queues], confined=False)
     builders = {"redis": _redis, "web": _web, "schedule": _schedule, "watch": _watch}
     return builders[name](options, confinement)

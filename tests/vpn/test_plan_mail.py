@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal.models import Mail, Membership, MembershipState, Organization
-from tests.factories import make_client_peer, make_instance, make_member, make_organization, settle
+from tests.factories import make_client_peer, make_instance, make_member, make_organization, settle, work_out_plans
 from vpn.actions import plan_mail
 from vpn.actions.instance_settings import update_instance
 from vpn.actions.plan_mail import request_mail
@@ -62,7 +62,7 @@ def instance(organization: Organization, anna: Membership) -> Instance:
 def plan(instance: Instance) -> ChangePlan:
     """A change that outdates them all, with its mail asked for."""
     update_instance(instance, pushed_routes=["198.51.100.0/24"])
-    settle(instance)
+    settle(work_out_plans(instance))
     noted = ChangePlan.objects.get()
     request_mail(noted)
     noted.refresh_from_db()

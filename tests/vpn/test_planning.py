@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from portal.actions.group import change_group, create_group
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Membership, Organization
-from tests.factories import make_instance, make_member, make_organization, make_site, settle
+from tests.factories import make_instance, make_member, make_organization, make_site, settle, work_out_plans
 from vpn.actions.instance_settings import update_instance
 from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, update_peer
 from vpn.actions.planning import planned
@@ -133,6 +133,7 @@ def test_a_refused_change_is_refused_when_asked(instance: Instance) -> None:
 
 def test_saving_notes_the_plan_with_the_generation_that_it_led_to(instance: Instance) -> None:
     update_instance(instance, pushed_routes=["198.51.100.0/24"])
+    work_out_plans(instance)
     noted = ChangePlan.objects.get()
     assert noted.generation == instance.desired_generation + 1
     assert len(noted.plan["outdated"]) == noted.plan["outdated_count"] == len(noted.outdated) == 2
@@ -191,6 +192,7 @@ def test_the_plan_counts_who_reconnects_and_asking_marks_nobody(instance: Instan
     assert (len(plan.told), plan.reconnecting) == (2, 1)
     assert not Peer.objects.filter(push_generation__isnull=False).exists()
     update_instance(instance, pushed_routes=["198.51.100.0/24"])
+    work_out_plans(instance)
     marked = Peer.objects.get(push_generation__isnull=False)
     assert marked.pk == phone.pk
     noted = ChangePlan.objects.get()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -16,10 +16,6 @@ from vpn.choices import InstanceState
 from vpn.desired.firewall import Turned
 from vpn.jobs import queue
 from vpn.models import Instance
-from vpn.plan.snapshot import snapshot
-
-# Explaining a change takes a second or so with ten thousand peers.
-MOST_EXPLAINED = 2000
 
 _UNCHANGEABLE = {
     InstanceState.DELETING: "This instance is being deleted.",
@@ -56,27 +52,27 @@ def changing(
     Yields the locked instance with its `desired_generation` already raised (and saved at the end together with
     whatever the caller changed on it); the apply job is rung after the commit. `only_peers` says that nothing else
     changes, `as_delta` that of the settings only what a delta can carry does (see desired/compiling.py); `explained`
-    that it may concern others, so that what it means is noted for the operation that carries it; `urgent` that somebody
-    may lose access, who must not keep it while a large hub is explained or other work waits; `turned` what of the
-    change is in the database already. The generation rises whatever the caller does: an action that may find nothing
-    to change compares first, under `lock_changeable`. Raises NotPossible where the instance can take no change.
+    that it may concern others, so that what it means is worked out afterwards, for the operation that carries it: the
+    caller tells `planning` which peers and rules it touches. `urgent` says that somebody may lose access, who must not
+    keep it while other work waits; `turned` what of the change is in the database already. The generation rises
+    whatever the caller does: an action that may find nothing to change compares first, under `lock_changeable`. Raises
+    NotPossible where the instance can take no change.
     """
     with transaction.atomic():
         instance = lock_changeable(pk)
-        if urgent and explained:
-            explained = instance.peers.count() <= MOST_EXPLAINED
-        before = snapshot(instance, turned) if explained or planning.is_asked() else None
-        instance.desired_generation += 1
-        if not only_peers:
-            instance.settings_generation = instance.desired_generation
-        if not only_peers and not as_delta:
-            instance.whole_generation = instance.desired_generation
-        yield instance
-        instance.save()
-        if before is not None:
-            planning.note(instance, before)
+        noted = explained or planning.is_asked()
+        with planning.recording(instance, turned) if noted else nullcontext():
+            instance.desired_generation += 1
+            if not only_peers:
+                instance.settings_generation = instance.desired_generation
+            if not only_peers and not as_delta:
+                instance.whole_generation = instance.desired_generation
+            yield instance
+            instance.save()
         if instance.configured:
             transaction.on_commit(partial(queue.enqueue_apply, instance.pk, instance.organization_id, urgent=urgent))
+            if noted:
+                transaction.on_commit(partial(queue.enqueue_plans, instance.pk, instance.organization_id))
 
 
 @contextmanager

@@ -36,12 +36,13 @@ def settings_words(locked: Instance, wanted: Mapping[str, Any]) -> list[str]:
 def rules_words(former: Sequence[RuleValues], wanted: Sequence[RuleValues]) -> list[str]:
     """Which rules were added, changed and removed, by their names; rules without one by their numbers."""
     gone, new = Counter(former) - Counter(wanted), Counter(wanted) - Counter(former)
+    numbers = [{rule: number for number, rule in reversed(list(enumerate(rules, 1)))} for rules in (former, wanted)]
     names_gone, names_new = ({rule.name for rule in rules if rule.name} for rules in (gone, new))
     changed = names_gone & names_new
     found = [
-        ("added", [_rule(rule, wanted) for rule in new if rule.name not in changed]),
+        ("added", [_rule(rule, numbers[1]) for rule in new if rule.name not in changed]),
         ("changed", [f"“{name}”" for name in dict.fromkeys(rule.name for rule in new if rule.name in changed)]),
-        ("removed", [_rule(rule, former) for rule in gone if rule.name not in changed]),
+        ("removed", [_rule(rule, numbers[0]) for rule in gone if rule.name not in changed]),
     ]
     words = [f"{'Rule' if len(names) == 1 else 'Rules'} {listed_names(names)} {act}" for act, names in found if names]
     return words or ["Order of the rules changed"]
@@ -57,5 +58,5 @@ def listed_names(names: Sequence[str], count: int | None = None, *, most: int = 
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
-def _rule(rule: RuleValues, rules: Sequence[RuleValues]) -> str:
-    return f"“{rule.name}”" if rule.name else str(rules.index(rule) + 1)
+def _rule(rule: RuleValues, numbers: Mapping[RuleValues, int]) -> str:
+    return f"“{rule.name}”" if rule.name else str(numbers[rule])

@@ -11,11 +11,13 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from portal.exceptions import NotPossible
+from vpn.actions import planning
 from vpn.actions.change import changing
 from vpn.actions.change_words import rules_words
 from vpn.actions.firewall_input import RuleFault, RuleValues, cleaned_rule, missing_ends
 from vpn.actions.refusal import InvalidSettings
 from vpn.constants import MOST_RULES
+from vpn.desired.firewall import document_of_rule
 from vpn.models import ChangePlan, FirewallRule, Instance
 
 # How a peer leads to what an end of each kind names.
@@ -71,6 +73,9 @@ def replace_rules(locked: Instance, wanted: Sequence[RuleValues]) -> None:
         elif (rule.position, rule.name) != (position, values.name):
             rule.position, rule.name = position, values.name
             moved.append(rule)
+    rows = {**kept, **{rule.position: rule for rule in new}}
+    after = [document_of_rule(rows[position]) for position in range(len(wanted))]
+    planning.touch_rules(locked.pk, [document_of_rule(rule) for rule in present], after)
     # Hits are not written: a report may be adding to them at this moment.
     FirewallRule.objects.bulk_update(moved, ["position", "name"], batch_size=200)
     FirewallRule.objects.bulk_create(new, batch_size=200)
@@ -123,9 +128,13 @@ def forget_end(organization_id: UUID, end: str) -> None:
     for instance_id in sorted(set(naming(end).values_list("instance", flat=True))):
         try:
             with changing(instance_id, explained=True, urgent=True) as locked:
-                former = [RuleValues.of(rule) for rule in locked.firewall_rules.all()]
+                present = list(locked.firewall_rules.all())
+                left = [rule for rule in present if end not in {rule.source, rule.destination}]
                 naming(end).filter(instance=instance_id).delete()
-                words = rules_words(former, [rule for rule in former if end not in {rule.source, rule.destination}])
+                planning.touch_rules(
+                    locked.pk, *([document_of_rule(rule) for rule in some] for some in (present, left))
+                )
+                words = rules_words(*([RuleValues.of(rule) for rule in some] for some in (present, left)))
             plans = ChangePlan.objects.filter(instance=instance_id, generation=locked.desired_generation)
             plans.update(changed=words)
         except NotPossible:

@@ -16,7 +16,7 @@ from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Membership, MembershipState, Quota
 from vpn import keys
-from vpn.actions import certificates
+from vpn.actions import certificates, planning
 from vpn.actions.change import changing, lock_changeable
 from vpn.actions.labels import follow_name, give_label, wanted_label
 from vpn.actions.peer_address import give_host, release_host
@@ -67,6 +67,7 @@ def create_client_peer(
             expires_at=expires_at,
         )
         refuse_taken_name(peer, locked, peer.device)
+        planning.touch_new_peer(peer)
         _give_keys(peer, locked, public_key)
         _insert(peer, locked)
     return peer
@@ -110,6 +111,7 @@ def _connect(site: Site, instance: Instance, subnets: list[str], protocol: str, 
             confirm_broad_routes=confirm_broad_routes,
         )
         require_room(locked.organization_id, Quota.SUBNETS, broad_routes(peer.subnets), field="subnets")
+        planning.touch_new_peer(peer)
         _give_keys(peer, locked)
         _insert(peer, locked)
     return peer
@@ -201,6 +203,7 @@ def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
         explained = _concerns_others(peer, wanted)
         with changing(peer.instance_id, only_peers=True, explained=explained, urgent=True) as locked:
             fresh = _fresh(peer, locked)
+            planning.touch_peer(fresh)
             _change(fresh, locked, wanted)
         if site is not None and "subnets" in wanted:
             confirmed = wanted.get("confirm_broad_routes", False)
@@ -279,6 +282,7 @@ def delete_peer(peer: Peer) -> None:
     """Revoke and remove a peer; its live session ends when the hub has followed, within two seconds."""
     with changing(peer.instance_id, only_peers=True, explained=peer.is_site, urgent=True) as locked:
         fresh = _fresh(peer, locked)
+        planning.touch_peer(fresh)
         _end_keys(fresh, locked)
         PeerTombstone.objects.create(
             instance=locked,

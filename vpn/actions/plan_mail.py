@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from portal.exceptions import NotPossible
 from portal.models import Membership, MembershipState
-from vpn.choices import KeyCustody, ProfileState
+from vpn.choices import KeyCustody, PlanState, ProfileState
 from vpn.jobs import queue
 from vpn.models import ChangePlan, Peer, PlanMail
 from vpn.profiles.peer import profile_states
@@ -35,6 +35,8 @@ def request_mail(plan: ChangePlan) -> None:
 
     Raises NotPossible where the organization would cause too much mail in a day.
     """
+    if plan.state == PlanState.WAITING:
+        raise NotPossible("Whose profiles this change outdates is still being worked out.", next_step="Try again soon.")
     organization_id = plan.instance.organization_id
     if plan.mail_requested_at is None and len(people_of(plan)) > left_today(organization_id):
         most = most_in_a_day(organization_id)

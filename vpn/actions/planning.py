@@ -1,33 +1,97 @@
-"""What a change means, noted when it is saved, or only asked: then the real action runs, and is rolled back."""
+"""What a change means: noted with it and worked out after it was saved, or only asked, and then nothing is saved.
+
+No plan is worked out within a transaction. An action tells what it touches, before and after (vpn.plan.delta); the rest
+of the rows is read later, without any lock.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Value
-from django.db.models.functions import Coalesce
 
-from vpn.models import ChangePlan, Instance, Peer
+from vpn.choices import PeerType, PlanState
+from vpn.desired import Unsettled
+from vpn.desired.firewall import Turned
+from vpn.models import ChangePlan, FirewallRule, Instance, Peer
 from vpn.models.querysets import PeerQuerySet
-from vpn.plan.explaining import Plan, explain, together
-from vpn.plan.snapshot import Snapshot, snapshot
+from vpn.plan.delta import Delta, PeerDocument, Rules
+from vpn.plan.explaining import MOST_STEPS, Plan, explain, together
+from vpn.plan.rows import Row, read_rows
+from vpn.plan.snapshot import snapshot
 
 MOST_NOTED_LINES = 200
 _CHUNK = 500  # ids in one query
+# What is worked out while a page waits: about a tenth of a second.
+_FEW_STEPS = 100_000
+_FEW_PEERS = 500
+_FEW_SITES = 20
+_FEW_RULES = 200
+# The columns of an instance from which reach and profiles follow.
+_FIELDS = (
+    "name",
+    "hostname",
+    "pool_v4",
+    "pool_v6",
+    "pool_origin",
+    "port_base",
+    "mtu",
+    "pushed_routes",
+    "public_dns",
+    "split_dns",
+    "domains",
+    "firewall_policy",
+    "public_key",
+    "authority_certificate",
+)
 
-# Where somebody only asks: before and after of each instance that the action changes.
-_asked: ContextVar[list[tuple[Snapshot, Snapshot]] | None] = ContextVar("asked", default=None)
+
+class Asked(NamedTuple):
+    """What a change would do to one instance, in order where it is several times the same one."""
+
+    instance_id: UUID
+    delta: Delta
 
 
-def planned(change: Callable[[], object]) -> Plan:
-    """What `change`, an action, would mean; nothing of it stays. Raises what the action raises.
+class Recorder:
+    """Gathers what a change does to a locked instance."""
 
-    What an action means that changes several instances, as those of a site do, is told together.
-    """
-    found: list[tuple[Snapshot, Snapshot]] = []
+    def __init__(self, instance: Instance, turned: Turned | None) -> None:
+        self._fields = _fields_of(instance)
+        self._peers: dict[UUID, PeerDocument] = {}
+        self.rules: tuple[Rules, Rules] | None = None
+        self._turned = {f"group:{turned.group_id}": list(map(str, turned.members))} if turned is not None else {}
+
+    def peer(self, pk: UUID, row: Row | None) -> None:
+        """A peer is about to change; None where it is about to be made."""
+        self._peers.setdefault(pk, row.document() if row is not None else None)
+
+    def delta(self, instance: Instance) -> Delta:
+        """What has changed by now."""
+        after = _fields_of(instance)
+        rows = Peer.objects.filter(pk__in=list(self._peers)).select_related("member__user", "site")
+        peers = {peer.pk: Row.of(peer).document() for peer in rows} if self._peers else {}
+        return Delta(
+            fields={name: (value, after[name]) for name, value in self._fields.items() if value != after[name]},
+            rules=self.rules,
+            peers={str(pk): (row, peers.get(pk)) for pk, row in self._peers.items()},
+            turned=self._turned,
+        )
+
+
+# Where somebody only asks: what the action does to each instance.
+_asked: ContextVar[list[Asked] | None] = ContextVar("asked", default=None)
+_recorders: ContextVar[dict[UUID, Recorder] | None] = ContextVar("recorders", default=None)
+
+
+def asked(change: Callable[[], object]) -> list[Asked]:
+    """What `change`, an action, would do; nothing of it stays. Raises what the action raises."""
+    found: list[Asked] = []
     token = _asked.set(found)
     try:
         with transaction.atomic():
@@ -35,10 +99,55 @@ def planned(change: Callable[[], object]) -> Plan:
             transaction.set_rollback(True)
     finally:
         _asked.reset(token)
-    # Outside of the transaction, so that nobody waits for the comparison.
-    plan = together(explain(before, after) for before, after in found)
-    plan.reconnecting = sum(rows.count() for rows in _connected(plan.told))
+    return found
+
+
+def answer(found: Iterable[Asked], most_steps: int = MOST_STEPS) -> Plan:
+    """What the change that was asked about would mean, by the rows as they are now; holds no lock.
+
+    What an action means that changes several instances, as those of a site do, is told together. All of it takes at
+    most so many steps. Raises Unsettled, or Instance.DoesNotExist.
+    """
+    by_instance: dict[UUID, list[Delta]] = {}
+    for one in found:
+        by_instance.setdefault(one.instance_id, []).append(one.delta)
+    plans = []
+    for instance_id, deltas in by_instance.items():
+        rows = read_rows(instance_id, deltas)
+        for delta in deltas:
+            after = rows.changed(delta)
+            plans.append(explain(snapshot(rows), snapshot(after), most_steps // len(by_instance)))
+            rows = after
+    plan = together(plans)
+    plan.reconnecting = sum(some.count() for some in connected(plan.told))
     return plan
+
+
+def quick_answer(found: Sequence[Asked]) -> Plan | None:
+    """As `answer`, where that takes a moment only; None where a worker should do it."""
+    if any(_is_large(one) for one in found):
+        return None
+    try:
+        plan = answer(found, _FEW_STEPS)
+    except Unsettled:
+        return None
+    return None if plan.cut - {"lines"} else plan
+
+
+def _is_large(one: Asked) -> bool:
+    rules = max(map(len, one.delta.rules)) if one.delta.rules is not None else 0
+    peers = Peer.objects.filter(instance=one.instance_id)
+    return (
+        rules > _FEW_RULES
+        or peers.count() > _FEW_PEERS
+        or peers.filter(type=PeerType.SITE).count() > _FEW_SITES
+        or FirewallRule.objects.filter(instance=one.instance_id).count() > _FEW_RULES
+    )
+
+
+def planned(change: Callable[[], object]) -> Plan:
+    """What `change`, an action, would mean; nothing of it stays. Raises what the action raises, and Unsettled."""
+    return answer(asked(change))
 
 
 def is_asked() -> bool:
@@ -46,26 +155,58 @@ def is_asked() -> bool:
     return _asked.get() is not None
 
 
-def note(instance: Instance, before: Snapshot) -> None:
-    """Note what the change of a locked instance means, or answer who asks."""
-    asked = _asked.get()
-    after = snapshot(instance)
-    if asked is not None:
-        asked.append((before, after))
+@contextmanager
+def recording(instance: Instance, turned: Turned | None = None) -> Iterator[None]:
+    """Gather what happens to a locked instance, and note it at the end: to be worked out, or for who asks."""
+    present = _recorders.get() or {}
+    recorder = Recorder(instance, turned)
+    token = _recorders.set({**present, instance.pk: recorder})
+    try:
+        yield
+    finally:
+        _recorders.reset(token)
+    found = _asked.get()
+    if found is not None:
+        found.append(Asked(instance.pk, recorder.delta(instance)))
     elif instance.configured:
-        plan = explain(before, after)
-        # From now on their pages say that they are about to begin anew; the hub's report takes it back.
-        first = Coalesce("push_generation", Value(instance.desired_generation))
-        plan.reconnecting = sum(rows.update(push_generation=first) for rows in _connected(plan.told))
         ChangePlan.objects.create(
             instance=instance,
             generation=instance.desired_generation,
-            plan=plan.document(most_lines=MOST_NOTED_LINES),
-            outdated=[str(pk) for pk in plan.outdated],
+            state=PlanState.WAITING,
+            delta=recorder.delta(instance).document(),
         )
 
 
-def _connected(peers: list[UUID]) -> Iterator[PeerQuerySet]:
+def touch_peer(peer: Peer) -> None:
+    """Tell that a peer, as it is in memory, is about to change or to be deleted."""
+    if recorder := _recorder(peer.instance_id):
+        recorder.peer(peer.pk, Row.of(peer))
+
+
+def touch_new_peer(peer: Peer) -> None:
+    """Tell that a peer is about to be made."""
+    if recorder := _recorder(peer.instance_id):
+        recorder.peer(peer.pk, None)
+
+
+def touch_rules(instance_id: UUID, before: Rules, after: Rules) -> None:
+    """Tell the rules (vpn.desired.firewall.document_of_rule) before and after."""
+    if recorder := _recorder(instance_id):
+        recorder.rules = before, after
+
+
+def _recorder(instance_id: UUID) -> Recorder | None:
+    return (_recorders.get() or {}).get(instance_id)
+
+
+def _fields_of(instance: Instance) -> dict[str, Any]:
+    values = {name: copy.copy(getattr(instance, name)) for name in _FIELDS}
+    if instance.server is not None:
+        values["server_networks"] = list(instance.server.networks)
+    return values
+
+
+def connected(peers: list[UUID]) -> Iterator[PeerQuerySet]:
     """Those of these peers that are connected over OpenVPN, some at a time."""
     for start in range(0, len(peers), _CHUNK):
         yield Peer.objects.order_by().filter(pk__in=peers[start : start + _CHUNK], connected_from__isnull=False)

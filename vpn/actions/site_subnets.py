@@ -14,6 +14,7 @@ from django.db.models import Q, QuerySet
 from portal.actions.quota import require_room
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Quota
+from vpn.actions import planning
 from vpn.actions.change import changing_if_possible
 from vpn.actions.peer_input import checked_subnets
 from vpn.actions.unchanged import same_networks
@@ -93,6 +94,7 @@ def set_subnets(site: Site, wanted: Sequence[str], *, confirmed: bool, except_pe
     _refuse_impossible(moving, wanted, confirmed)
     for peer, subnets in moving:
         with changing_if_possible(peer.instance_id, only_peers=True, explained=True, urgent=True) as locked:
+            planning.touch_peer(peer)
             peer.subnets = subnets
             peer.confirm_broad_routes |= confirmed
             if locked is not None:

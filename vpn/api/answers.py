@@ -30,9 +30,9 @@ def many(shape: type[Shown], shown: Sequence[Shown], link: str) -> HttpResponse:
     return response
 
 
-def plain(shown: Out) -> HttpResponse:
-    """A representation that nobody changes, and so without ETag."""
-    return HttpResponse(shown.model_dump_json(), content_type=JSON)
+def plain(shown: Out, *, without: set[str] | None = None) -> HttpResponse:
+    """A representation that nobody changes, and so without ETag; `without` as for `one`."""
+    return HttpResponse(shown.model_dump_json(exclude=without), content_type=JSON)
 
 
 def nothing() -> HttpResponse:

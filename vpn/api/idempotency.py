@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from vpn.api.auth import member_of
 from vpn.api.errors import Refusal, invalid
+from vpn.api.plans import wants_plan
 from vpn.models import IdempotencyKey
 
 KEPT_FOR = timedelta(hours=24)
@@ -40,6 +41,9 @@ def idempotent(view: View) -> View:
             return view(request, *args, **kwargs)
         if not key or len(key) > MAX_LENGTH or not key.isascii() or not key.isprintable():
             raise invalid({HEADER: [f"Use 1 to {MAX_LENGTH} printable ASCII characters."]})
+        if wants_plan(request):
+            # Nothing changes, so that it may be asked again; and a plan is worked out outside of any transaction.
+            return view(request, *args, **kwargs)
         with transaction.atomic():
             kept = _begin(request, key)
             if kept.answer_sealed:

@@ -15,6 +15,7 @@ from portal.access import require_admin
 from vpn.access import get_instance, instances_of
 from vpn.actions.instance import create_instance, delete_instance, retry_instance
 from vpn.actions.instance_settings import update_instance
+from vpn.actions.planning import asked
 from vpn.api.answers import many, one, plain
 from vpn.api.auth import member_of
 from vpn.api.bodies import read, read_change
@@ -105,9 +106,10 @@ def put_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     member = member_of(request)
     with unless_changed(request, lambda: get_instance(member, instance_id, write=True), show) as instance:
         changes = _with_one_pool(read_change(request, InstanceChange, show(instance)), instance)
-        if wants_plan(request):
-            return plan_of(lambda: update_instance(instance, **changes) if changes else None)
-        return one(show(update_instance(instance, **changes) if changes else instance))
+        if not wants_plan(request):
+            return one(show(update_instance(instance, **changes) if changes else instance))
+        found = asked(lambda: update_instance(instance, **changes) if changes else None)
+    return plan_of(found)
 
 
 def _with_one_pool(changes: dict[str, Any], instance: Instance) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pydantic import Field
 from portal.models import Membership
 from vpn.access import get_instance, get_peer, may_fetch_profile
 from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, rotate_keys, update_peer
+from vpn.actions.planning import asked
 from vpn.actions.profile import issue_link, revoke_link
 from vpn.api.answers import many, nothing, one
 from vpn.api.auth import member_of
@@ -106,7 +107,7 @@ def post_peer(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     whose = _whose(body)
     create = partial(_create_site if body.type == "site" else _create_client, instance, whose, body)
     if wants_plan(request):
-        return plan_of(create)
+        return plan_of(asked(create))
     return one(show(create()), status=201)
 
 
@@ -161,9 +162,10 @@ def put_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResp
     member = member_of(request)
     with unless_changed(request, lambda: _peer(member, instance_id, peer_id, write=True), show) as peer:
         changes = read_change(request, PeerChange, show(peer))
-        if wants_plan(request):
-            return plan_of(lambda: update_peer(peer, **changes) if changes else None)
-        return one(show(update_peer(peer, **changes) if changes else peer))
+        if not wants_plan(request):
+            return one(show(update_peer(peer, **changes) if changes else peer))
+        found = asked(lambda: update_peer(peer, **changes) if changes else None)
+    return plan_of(found)
 
 
 @router.delete(
@@ -176,10 +178,11 @@ def remove_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpR
     """Revoke a peer's access; its live session ends. With `?plan=true` nothing changes."""
     member = member_of(request)
     with unless_changed(request, lambda: _peer(member, instance_id, peer_id, write=True), show) as peer:
-        if wants_plan(request):
-            return plan_of(lambda: delete_peer(peer))
-        delete_peer(peer)
-    return nothing()
+        if not wants_plan(request):
+            delete_peer(peer)
+            return nothing()
+        found = asked(lambda: delete_peer(peer))
+    return plan_of(found)
 
 
 @router.get(f"{PATH}/formats", response=answers({200: list[FormatOut]}, 404, 503), summary="List a peer's files")

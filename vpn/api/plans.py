@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from django.http import HttpRequest, HttpResponse
 
-from vpn.actions.planning import planned
+from vpn.actions.planning import Asked, answer
 from vpn.api.answers import plain
-from vpn.api.errors import invalid
-from vpn.api.schemas.plan import DifferenceOut, PlanOut, TakenOut
+from vpn.api.errors import Refusal, invalid
+from vpn.api.schemas.plan import DifferenceOut, PlanOut, SizeOut, TakenOut
+from vpn.desired import Unsettled
+from vpn.plan.explaining import too_much
 
 _WORDS = {"": False, "false": False, "0": False, "true": True, "1": True}
 
@@ -22,9 +24,16 @@ def wants_plan(request: HttpRequest) -> bool:
     return asked
 
 
-def plan_of(change: Callable[[], object]) -> HttpResponse:
-    """What the change would mean; refuses what the change itself would refuse."""
-    plan = planned(change)
+def plan_of(found: Sequence[Asked]) -> HttpResponse:
+    """What the change that was asked about would mean. Called outside of any transaction: others go on writing.
+
+    Raises the refusal where the rows change faster than they are read.
+    """
+    try:
+        plan = answer(found)
+    except Unsettled:
+        message = "This is being changed at this very moment. Try again in a few seconds."
+        raise Refusal(503, "unsettled", message, headers={"Retry-After": "2"}) from None
     return plain(
         PlanOut(
             reachability=[DifferenceOut.model_validate(line, from_attributes=True) for line in plan.reachability],
@@ -32,5 +41,9 @@ def plan_of(change: Callable[[], object]) -> HttpResponse:
             truncated=plan.truncated,
             nowhere=plan.nowhere,
             taken=[TakenOut.model_validate(taken, from_attributes=True) for taken in plan.taken],
-        )
+            size=SizeOut.model_validate(plan.size, from_attributes=True),
+            cut=sorted(plan.cut),
+            note=too_much(plan.size, plan.cut) if plan.cut else "",
+        ),
+        without=None if plan.cut else {"size", "cut", "note"},
     )

@@ -9,6 +9,7 @@ from ninja import Query, Router
 
 from portal.access import require_admin, require_reader
 from vpn.access import get_site
+from vpn.actions.planning import asked
 from vpn.actions.site import create_site, delete_site, update_site
 from vpn.api.answers import many, nothing, one
 from vpn.api.auth import member_of
@@ -70,9 +71,10 @@ def put_site(request: HttpRequest, site_id: UUID) -> HttpResponse:
     member = member_of(request)
     with unless_changed(request, lambda: get_site(member, site_id, write=True), show_site) as site:
         changes = read_change(request, SiteChange, show_site(site))
-        if wants_plan(request):
-            return plan_of(lambda: update_site(site, **changes))
-        return one(show_site(update_site(site, **changes) if changes else site))
+        if not wants_plan(request):
+            return one(show_site(update_site(site, **changes) if changes else site))
+        found = asked(lambda: update_site(site, **changes))
+    return plan_of(found)
 
 
 @router.delete(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
 from portal.models import Group
 from vpn.agent.spec import RuleDocument
-from vpn.models import Instance, Peer
+from vpn.models import FirewallRule, Instance, Peer
 
 _TAGS = ("site:", "user:", "group:")
 _GROUP = "group:"
@@ -17,17 +17,19 @@ _FEW = 500
 
 def rules_of(instance: Instance) -> list[RuleDocument]:
     """The instance's rules, in order; one query."""
-    return [
-        {
-            "id": str(rule.pk),
-            "action": rule.action,
-            "protocol": rule.protocol,
-            "ports": _ports(rule.port),
-            "source": rule.source,
-            "destination": rule.destination,
-        }
-        for rule in instance.firewall_rules.all()
-    ]
+    return [document_of_rule(rule) for rule in instance.firewall_rules.all()]
+
+
+def document_of_rule(rule: FirewallRule) -> RuleDocument:
+    """One rule as a spec has it."""
+    return {
+        "id": str(rule.pk),
+        "action": rule.action,
+        "protocol": rule.protocol,
+        "ports": _ports(rule.port),
+        "source": rule.source,
+        "destination": rule.destination,
+    }
 
 
 def _ports(text: str) -> list[int] | None:
@@ -48,22 +50,26 @@ class Turned(NamedTuple):
 class Tags:
     """The tags that peers carry: only those that the instance's rules name, so that no other change reaches a hub.
 
-    Where it is about some `peers` alone, groups are not read for everybody.
+    Where it is about some `peers` alone, groups are not read for everybody. The tags of the groups may be given, by
+    member: then nothing is read.
     """
 
-    def __init__(self, rules: Iterable[RuleDocument], peers: Collection[Peer] | None = None) -> None:
+    def __init__(
+        self,
+        rules: Iterable[RuleDocument],
+        peers: Collection[Peer] | None = None,
+        groups: Mapping[UUID, Collection[str]] | None = None,
+    ) -> None:
         ends = {end for rule in rules for end in (rule["source"], rule["destination"])}
+        self._groups: Mapping[UUID, Collection[str]]
         self._named = {end for end in ends if end.startswith(_TAGS)}
+        if groups is not None:
+            self._groups = groups
+            return
         tags = [end for end in self._named if end.startswith(_GROUP)]
         few = peers is not None and len(peers) <= _FEW
         members = {peer.member_id for peer in peers or () if peer.member_id is not None} if few else None
-        self._groups = _groups_by_member(tags, members)
-
-    def turn_back(self, turned: Turned) -> None:
-        """Take those who joined a group out of it, and those who left it in."""
-        tag = f"{_GROUP}{turned.group_id}"
-        for member_id in turned.members:
-            self._groups[member_id] = sorted({tag}.symmetric_difference(self._groups.get(member_id, ())))
+        self._groups = groups_by_member(tags, members)
 
     def of(self, peer: Peer) -> list[str]:
         """One peer's tags, sorted; asks nothing of the database."""
@@ -80,7 +86,7 @@ class Tags:
         return sorted(tag for tag in own if tag in self._named)
 
 
-def _groups_by_member(tags: list[str], members: set[UUID] | None) -> dict[UUID, list[str]]:
+def groups_by_member(tags: list[str], members: set[UUID] | None) -> dict[UUID, list[str]]:
     """The tags of these groups, by the id of each of the members (None: all) in them; at most one query."""
     found: dict[UUID, list[str]] = {}
     if tags and (members is None or members):

@@ -7,7 +7,7 @@ import threading
 import django_rq
 from redis.exceptions import RedisError
 
-QUEUES = ("urgent", "apply", "provision", "observe")
+QUEUES = ("urgent", "apply", "provision", "observe", "plan")
 ALIVE_SECONDS = 15
 _BEAT_SECONDS = 5.0
 
@@ -39,6 +39,14 @@ def worker_health() -> str:
     """ "ok", or which queues no worker serves."""
     silent = [name for name in QUEUES if not _is_alive(f"worker:{name}")]
     return f"No worker has shown a sign of life for: {', '.join(silent)}." if silent else "ok"
+
+
+def is_served(queue_name: str) -> bool:
+    """Does a worker of this queue show signs of life? Where Redis is away, nobody knows: then none does."""
+    try:
+        return _is_alive(f"worker:{queue_name}")
+    except (RedisError, OSError):
+        return False
 
 
 def schedule_health() -> str:

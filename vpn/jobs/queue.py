@@ -30,6 +30,8 @@ ALLOWED_JOBS = frozenset(
         "vpn.jobs.knock.knock_all",
         "vpn.jobs.mail.mail_plan",
         "vpn.jobs.observe.observe_instance",
+        "vpn.jobs.plan.answer_asked_plan",
+        "vpn.jobs.plan.work_out_plans",
         "vpn.jobs.observe.observe_all",
         "vpn.jobs.reconcile.reconcile_all",
         "vpn.jobs.reconcile.renew_certificates",
@@ -39,6 +41,8 @@ ALLOWED_JOBS = frozenset(
 # Finished jobs leave nothing behind; failed ones stay for an hour, for staff to look at.
 _RESULT_TTL = 0
 _FAILURE_TTL = 3600
+# Who asked has left the page by then.
+_ASKED_TTL = 600
 # What the clock rings for is rung for again soon: a ring that nobody heard in time is dropped.
 _TICK_TTL = 10
 
@@ -100,6 +104,17 @@ def enqueue_provision(instance_id: UUID, organization_id: UUID) -> None:
 def enqueue_destroy(instance_id: UUID, organization_id: UUID) -> None:
     """Take the instance's hub down."""
     _enqueue("urgent", "vpn.jobs.provision.destroy_instance", str(instance_id), organization_id=organization_id)
+
+
+def enqueue_plans(instance_id: UUID, organization_id: UUID) -> None:
+    """Work out what the instance's last changes mean."""
+    _enqueue("plan", "vpn.jobs.plan.work_out_plans", str(instance_id), organization_id=organization_id)
+
+
+def enqueue_asked_plan(asked_id: UUID, organization_id: UUID) -> None:
+    """Work out what somebody asked."""
+    function = "vpn.jobs.plan.answer_asked_plan"
+    _enqueue("plan", function, str(asked_id), organization_id=organization_id, ttl=_ASKED_TTL)
 
 
 def enqueue_observe(instance_id: UUID, organization_id: UUID) -> None:

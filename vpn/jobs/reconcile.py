@@ -17,9 +17,10 @@ from vpn.actions.certificates import CLOCK_SKEW, ensure_certificates, is_due, re
 from vpn.actions.change import changing
 from vpn.actions.peer import expire_peers, renew_peer
 from vpn.actions.plan_mail import MAIL_TRIED
+from vpn.actions.plan_work import forget_asked
 from vpn.actions.recovery import raise_generation
 from vpn.actions.tick import begin_tick
-from vpn.choices import InstanceState, OperationState
+from vpn.choices import InstanceState, OperationState, PlanState
 from vpn.constants import HOST_REST_HOURS, HOSTNAME_QUARANTINE_DAYS
 from vpn.desired import Unsettled, compile_spec
 from vpn.jobs import queue
@@ -74,6 +75,7 @@ def reconcile_all() -> None:
         queue.enqueue_apply(pk, organization_id, urgent=urgent)
     _note_lags(now)
     _ring_for_mail()
+    _ring_for_plans()
     _verify()
 
 
@@ -102,6 +104,14 @@ def _ring_for_mail() -> None:
     turns = waiting.order_by(F("mail_tried_at").asc(nulls_first=True), "mail_requested_at")
     for ids in turns.values_list("pk", "instance__organization")[:20]:
         queue.enqueue_plan_mail(*ids)
+
+
+def _ring_for_plans() -> None:
+    """Ring again for the changes that were not worked out a while after they were saved."""
+    late = ChangePlan.objects.filter(state=PlanState.WAITING, created_at__lt=timezone.now() - _GRACE)
+    instances = late.order_by().values_list("instance", "instance__organization").distinct()
+    for pk, organization_id in instances[:100]:
+        queue.enqueue_plans(pk, organization_id)
 
 
 def _reopen_teardown(instance: Instance) -> None:
@@ -156,6 +166,7 @@ def tidy() -> None:
     now = timezone.now()
     ProfileLink.objects.filter(expires_at__lt=now).delete()
     Mail.objects.filter(created_at__lt=now - _MAIL_KEPT).delete()
+    forget_asked()
     IdempotencyKey.objects.filter(created_at__lt=now - timedelta(hours=24)).delete()
     RevokedCertificate.objects.filter(expires_at__lt=now - CLOCK_SKEW).delete()
     EarlierCertificate.objects.filter(expires_at__lt=now).delete()

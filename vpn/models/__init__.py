@@ -1,5 +1,6 @@
 """What you connect: regions, servers, instances, sites, peers, operations."""
 
+from vpn.models.asked_plan import AskedPlan
 from vpn.models.certificate import EarlierCertificate, RevokedCertificate
 from vpn.models.change_plan import ChangePlan
 from vpn.models.dns_record import DnsRecord
@@ -20,6 +21,7 @@ from vpn.models.tick import Tick
 from vpn.models.traffic import Traffic
 
 __all__ = [
+    "AskedPlan",
     "ChangePlan",
     "DnsRecord",
     "EarlierCertificate",

@@ -6,7 +6,9 @@ import uuid
 from typing import ClassVar
 
 from django.db import models
+from django.db.models import Q
 
+from vpn.choices import PlanState
 from vpn.models.instance import Instance
 from vpn.models.operation import Operation
 
@@ -23,6 +25,10 @@ class ChangePlan(models.Model):
     )
     # Which settings and rules it changed, in words (vpn.actions.change_words).
     changed = models.JSONField(default=list)
+    # Is it worked out yet? Until then `delta` (vpn.plan.delta) says what the change did.
+    state = models.CharField(max_length=7, choices=PlanState.choices, default=PlanState.READY)
+    delta = models.JSONField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
     # As `vpn.plan` describes it.
     plan = models.JSONField(default=dict)
     # The ids of all peers whose profile it outdated; `plan` names the first of them. Thousands, so that pages defer it.
@@ -35,6 +41,9 @@ class ChangePlan(models.Model):
 
     class Meta:
         ordering: ClassVar[list[str]] = ["generation"]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["instance", "generation"], condition=Q(state="waiting"), name="plan_waiting")
+        ]
 
     def __str__(self) -> str:
         return f"change to generation {self.generation}"

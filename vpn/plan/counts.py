@@ -52,7 +52,7 @@ def counts_of(
     `policy` is whether peers reach each other before and after where no rule says anything.
     """
     classes = _classes_of(holdings)
-    touched = _touched(holdings, classes, effects)
+    touched = _touched(holdings, classes, effects, budget)
     reach = _Reach(classes, policy, book, budget)
     cut_off = {one for one in touched[False] if reach.has_any(one, 0) and not reach.has_any(one, 1)}
     return Counts(
@@ -74,7 +74,7 @@ def _classes_of(holdings: Holdings) -> list[_Class]:
     return [_Class(kinds, size) for kinds, size in sizes.items()]
 
 
-def _touched(holdings: Holdings, classes: list[_Class], effects: Effects) -> dict[bool, set[_Class]]:
+def _touched(holdings: Holdings, classes: list[_Class], effects: Effects, budget: Budget) -> dict[bool, set[_Class]]:
     """The classes that lose something (False) or gain something (True): what a peer says to itself is nothing."""
     having: dict[Alike, list[_Class]] = defaultdict(list)
     for one in classes:
@@ -84,6 +84,7 @@ def _touched(holdings: Holdings, classes: list[_Class], effects: Effects) -> dic
     touched: dict[bool, set[_Class]] = {False: set(), True: set()}
     for (source, destination), effect in effects.items():
         others = having[destination]
+        budget.spend(len(having[source]) + sum(map(len, effect.values())))
         senders = [
             one
             for one in having[source]
@@ -110,7 +111,7 @@ class _Reach:
 
     def _pairs(self, source: _Class) -> Iterable[tuple[Alike, Alike]]:
         for other in self._classes:
-            self._budget.spend()
+            self._budget.spend(1 + len(source.kinds) * len(other.kinds) // 4)
             if source.meets(other):
                 yield from pairs_between(source.kinds, other.kinds)
 

@@ -13,9 +13,9 @@ from vpn.plan.regions import INTERNET, Alike, Holdings
 Pairs = list[tuple[Alike, Alike]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Crowd:
-    """Some who have the same kinds of addresses."""
+    """Some who have the same kinds of addresses. Compared by identity: one list has each of them once."""
 
     names: tuple[str, ...]
     kinds: frozenset[Alike]

@@ -37,15 +37,30 @@ class Exhausted(Exception):
 
 @dataclass
 class Budget:
-    """How much may still be compared."""
+    """How many steps of work are left for a part of a plan, and in `whole` for all of its parts together.
+
+    Steps are counted where the loops are, so that the same rows always end at the same step, on any machine.
+    """
 
     left: int
+    whole: Budget | None = None
+    # Was anything left out, here or in a part?
+    is_exceeded: bool = False
+
+    def part(self, most: int) -> Budget:
+        """Steps for a part: at most a third of what is left, so that others have some too."""
+        return Budget(min(most, max(self.left, 0) // 3), self)
 
     def spend(self, amount: int = 1) -> None:
-        """Take from what is left; raises Exhausted where that is nothing."""
+        """Take steps from what is left; raises Exhausted where that is nothing."""
         self.left -= amount
         if self.left < 0:
+            self.is_exceeded = True
+            if self.whole is not None:
+                self.whole.is_exceeded = True
             raise Exhausted
+        if self.whole is not None:
+            self.whole.spend(amount)
 
 
 class Comparison:

@@ -2,23 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from vpn.choices import ProfileState, Protocol
 from vpn.models import Peer
+from vpn.plan.effects import Budget, Exhausted
 from vpn.plan.fates import Fates
 from vpn.plan.idle import idle_rules
 from vpn.plan.listing import Line
 from vpn.plan.nesting import nested
 from vpn.plan.reachability import differences
-from vpn.plan.snapshot import Row, Snapshot, peer_of
+from vpn.plan.rows import Row
+from vpn.plan.snapshot import Snapshot, peer_of
 from vpn.profiles.peer import current_digest, routes_of
 
 # As many peers as anybody reads the names of.
 MOST_NAMED = 200
+# About three seconds of a processor, whatever is compared.
+MOST_STEPS = 3_000_000
+# What takes as long as so many steps: a device's digest, another profile, and a network sorted for one or looked at.
+_DIGEST_COST = 5
+_PROFILE_COST = 100
+_ROUTE_COST = 5
+_NESTING_COST = 10
+
+
+class Size(NamedTuple):
+    """How much a plan compares: peers, rules, and networks of sites."""
+
+    peers: int
+    rules: int
+    networks: int
+
+    def plus(self, other: Size) -> Size:
+        """Both together."""
+        return Size(*(one + more for one, more in zip(self, other, strict=True)))
+
+
+def too_much(size: Size, cut: Collection[str]) -> str:
+    """What of a plan is not told because there is too much of it, in a sentence."""
+    peers, rules, networks = (
+        f"{count:,} {word}{'' if count == 1 else 's'}"
+        for count, word in zip(size, ("peer", "rule", "network"), strict=True)
+    )
+    untold = ["who reaches whom"] if {"reach", "lines"} & set(cut) else []
+    untold += ["which profiles become outdated"] if "profiles" in cut else []
+    return (
+        f"{peers}, {rules} and {networks} of sites are too many to tell line by line {' and '.join(untold)}. "
+        "What is said here is right, and there may be more."
+    )
 
 
 class Taken(NamedTuple):
@@ -40,7 +76,9 @@ class Plan:
     those over OpenVPN that learn of the change when they connect, of which `reconnecting` are connected now: the hub
     has these begin anew. `fates` say what `reachability` does by groups; `idle_rules` are the numbers of new rules that
     decide nothing. `taken` are networks that come to lie within another site's, or to be taken out of it: the more
-    specific route wins. `nowhere` are the pushed routes that nothing carries on any more.
+    specific route wins. `nowhere` are the pushed routes that nothing carries on any more. `cut` names what there is
+    more of than could be worked out within the steps: "reach", who reaches whom; "lines", that line by line alone;
+    "profiles", which are outdated.
     """
 
     reachability: list[Line] = field(default_factory=list)
@@ -53,11 +91,13 @@ class Plan:
     reconnecting: int = 0
     taken: list[Taken] = field(default_factory=list)
     nowhere: list[str] = field(default_factory=list)
+    size: Size = field(default_factory=lambda: Size(0, 0, 0))
+    cut: set[str] = field(default_factory=set)
 
     @property
     def is_empty(self) -> bool:
         """Does nobody notice?"""
-        said = self.reachability or self.truncated or self.taken or self.nowhere
+        said = self.reachability or self.truncated or self.taken or self.nowhere or self.cut - {"lines"}
         return not (said or self.outdated or self.told)
 
     def document(self, *, most_lines: int) -> dict[str, Any]:
@@ -76,24 +116,48 @@ class Plan:
             "reconnecting_count": self.reconnecting,
             "taken": [taken._asdict() for taken in self.taken[:most_lines]],
             "nowhere": self.nowhere[:most_lines],
+            "size": self.size._asdict(),
+            "cut": sorted(self.cut),
         }
 
 
-def explain(before: Snapshot, after: Snapshot) -> Plan:
-    """What the change from one to the other means."""
+def explain(before: Snapshot, after: Snapshot, most_steps: int = MOST_STEPS) -> Plan:
+    """What the change from one to the other means, as far as so many steps of work tell."""
+    budget = Budget(most_steps)
     principals = {**before.principals, **after.principals}
-    found = differences(before.hub, after.hub, principals)
-    return Plan(
-        reachability=found.lines,
-        truncated=found.truncated,
-        fates=found.fates,
-        idle_rules=idle_rules(before.hub, after.hub, principals),
-        outdated=_outdated(before, after),
+    plan = Plan(
         delivered=sum(1 for row in after.rows.values() if row.delivered_digest),
-        told=_told(before, after),
-        taken=_taken(before, after),
         nowhere=[route for route in after.nowhere if route not in before.nowhere],
+        size=Size(
+            max(len(before.rows), len(after.rows)),
+            max(len(before.hub.rules), len(after.hub.rules)),
+            max(before.networks, after.networks),
+        ),
     )
+    # Profiles first: they take least, and people are written to about them.
+    with _noting(plan, "profiles"):
+        plan.outdated = _outdated(before, after, budget)
+        plan.told = _told(before, after, budget)
+    with _noting(plan, "reach"):
+        budget.spend(_NESTING_COST * (before.networks + after.networks))
+        plan.taken = _taken(before, after)
+    found = differences(before.hub, after.hub, principals, budget=budget)
+    plan.reachability, plan.truncated, plan.fates = found
+    if budget.is_exceeded and plan.truncated:
+        plan.cut.add("lines")
+    if budget.is_exceeded and not (plan.fates.is_complete and plan.fates.counts):
+        plan.cut.add("reach")
+    plan.idle_rules = idle_rules(before.hub, after.hub, principals, budget)
+    return plan
+
+
+@contextmanager
+def _noting(plan: Plan, part: str) -> Iterator[None]:
+    """Note that a part of the plan takes more steps than there are."""
+    try:
+        yield
+    except Exhausted:
+        plan.cut.add(part)
 
 
 def _taken(before: Snapshot, after: Snapshot) -> list[Taken]:
@@ -120,22 +184,34 @@ def together(plans: Iterable[Plan]) -> Plan:
         whole.fates.add(plan.fates)
         whole.idle_rules += plan.idle_rules
         whole.nowhere = list(dict.fromkeys([*whole.nowhere, *plan.nowhere]))
+        whole.size = whole.size.plus(plan.size)
+        whole.cut |= plan.cut
     return whole
 
 
-def _outdated(before: Snapshot, after: Snapshot) -> list[UUID]:
-    """The peers whose delivered profile is current before the change and not after it."""
+def _outdated(before: Snapshot, after: Snapshot, budget: Budget) -> list[UUID]:
+    """The peers whose delivered profile is current before the change and not after it. Raises Exhausted."""
+    budget.spend(len(before.rows))
     shared = _SharedParts(before, after)
     concerned = [
         row
         for row in before.rows.values()
         if row.delivered_digest and row.pk in after.rows and (row != after.rows[row.pk] or shared.differ(row))
     ]
+    budget.spend(sum(_cost(side, row) for row in concerned for side in (before, after)))
     states = before.states(concerned)
     current = [row for row in concerned if states[row.pk] == ProfileState.CURRENT]
     own_changed = [after.rows[row.pk] for row in current if not row.is_device or row != after.rows[row.pk]]
     still = {pk for pk, state in after.states(own_changed).items() if state == ProfileState.CURRENT}
     return [row.pk for row in current if row.pk not in still]
+
+
+def _cost(side: Snapshot, row: Row) -> int:
+    """How many steps a profile takes. One with routes of its own goes through the networks of all sites."""
+    if row.is_plain:
+        return _DIGEST_COST
+    is_same_for_all = row.is_device and not row.subnets
+    return _PROFILE_COST + (0 if is_same_for_all or row.route_all else _ROUTE_COST * side.networks)
 
 
 class _SharedParts:
@@ -162,15 +238,17 @@ def _stand_in(side: Snapshot, row: Row) -> Peer:
     return peer
 
 
-def _told(before: Snapshot, after: Snapshot) -> list[UUID]:
-    """The peers over OpenVPN that are told something else when they connect."""
+def _told(before: Snapshot, after: Snapshot, budget: Budget) -> list[UUID]:
+    """The peers over OpenVPN that are told something else when they connect. Raises Exhausted."""
     known: dict[tuple[str, bool, UUID | None], bool] = {}
     found = []
     for pk, row in after.rows.items():
         if row.protocol != Protocol.OPENVPN or pk not in before.rows or before.rows[pk].protocol != row.protocol:
             continue
         kind = row.type, row.route_all, row.site
+        budget.spend()
         if kind not in known:
+            budget.spend(sum(_PROFILE_COST + _ROUTE_COST * side.networks for side in (before, after)))
             known[kind] = _tells(before, before.rows[pk]) != _tells(after, row)
         if known[kind]:
             found.append(pk)

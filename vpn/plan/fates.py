@@ -92,14 +92,16 @@ def fates_of(
     effects: Effects,
     policy: tuple[bool, bool],
     book: Rulebook,
-    budget: int,
+    budget: Budget,
+    most: int,
 ) -> Fates:
     """The fates of all who hold addresses, from what changes between them; `policy` is whether peers reach each other
-    before and after where no rule says anything. What takes longer than `budget` is left out."""
-    listing = Listing(holdings, effects, Budget(budget))
-    fates = _rows_of(holdings, listing, Budget(budget))
+    before and after where no rule says anything. What takes more than `most` steps of the budget for each of its parts
+    is left out."""
+    listing = Listing(holdings, effects, budget.part(most))
+    fates = _rows_of(holdings, listing, budget.part(most))
     with suppress(Exhausted):
-        fates.counts = counts_of(holdings, effects, policy, book, Budget(budget))
+        fates.counts = counts_of(holdings, effects, policy, book, budget.part(most))
     return fates
 
 
@@ -120,6 +122,7 @@ def _rows_of(holdings: Holdings, listing: Listing, budget: Budget) -> Fates:
         for source, destination in concerned:
             budget.spend(_COST)
             for from_part, to_part, protocol, change in listing.between(source, destination):
+                budget.spend()
                 pair = number(source, from_part), number(destination, to_part)
                 found[change.after, protocol, port_words(change)].append(pair)
     except Exhausted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from vpn.plan.effects import Exhausted
+from vpn.plan.effects import Budget, Exhausted
 from vpn.plan.hub import Hub
 from vpn.plan.merging import merge
 from vpn.plan.reachability import are_alike
@@ -15,7 +15,7 @@ _MOST_TRIED = 10
 _MOST_PEERS = 2000
 
 
-def idle_rules(before: Hub, after: Hub, principals: Mapping[str, str]) -> list[int]:
+def idle_rules(before: Hub, after: Hub, principals: Mapping[str, str], budget: Budget | None = None) -> list[int]:
     """The numbers (from 1) of the rules that are new in `after` and could be left out; none where there are many.
 
     The last one is tried first: of two that say the same, the later one is idle.
@@ -29,7 +29,7 @@ def idle_rules(before: Hub, after: Hub, principals: Mapping[str, str]) -> list[i
     for number in reversed(new):
         without = replace(left, rules=(*left.rules[:number], *left.rules[number + 1 :]))
         try:
-            if are_alike(without, left, principals):
+            if are_alike(without, left, principals, budget):
                 found.append(number + 1)
                 left = without
         except Exhausted:

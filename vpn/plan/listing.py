@@ -51,7 +51,7 @@ class Listing:
     def lines(self) -> Iterator[Line]:
         """All lines, one for everything that somebody has where that is alike. Raises Exhausted."""
         for source, destination in self.concerned():
-            pairs = pairs_of(source, destination)
+            pairs = self._pairs_of(source, destination)
             templates: list[Template] | None = None
             for one, other in product(source.names, destination.names):
                 self._budget.spend()
@@ -68,7 +68,7 @@ class Listing:
 
         Raises Exhausted.
         """
-        pairs = pairs_of(source, destination)
+        pairs = self._pairs_of(source, destination)
         if source == destination and len(source.names) == 1:
             pairs = self._between_own(source.names[0], pairs)
         # Mostly all that two have is concerned alike: then it is the same for all such pairs.
@@ -85,6 +85,11 @@ class Listing:
             self._whole[key] = found
         return found
 
+    def _pairs_of(self, source: Crowd, destination: Crowd) -> Pairs:
+        """As `pairs_of`. Raises Exhausted."""
+        self._budget.spend(len(source.kinds) * len(destination.kinds))
+        return pairs_of(source, destination)
+
     def _among(self, name: str, pairs: Pairs) -> Iterator[Line]:
         """The lines between the devices of one: what a device says to itself never comes to the hub."""
         own = self._between_own(name, pairs)
@@ -94,6 +99,7 @@ class Listing:
     def _between_own(self, name: str, pairs: Pairs) -> Pairs:
         """The pairs that lead from one peer of somebody to another one."""
         held = self._holdings[name]
+        self._budget.spend(len(pairs))
         return [pair for pair in pairs if len(held[pair[0]].peers | held[pair[1]].peers) > 1]
 
     def concerned(self) -> list[tuple[Crowd, Crowd]]:
@@ -113,6 +119,8 @@ class Listing:
         """What changes between crowds of these kinds, said once for as much as possible."""
         said: dict[Part, dict[Part, Changes]] = defaultdict(lambda: defaultdict(lambda: defaultdict(set)))
         for protocol in PROTOCOLS:
+            # All are looked at, and what they have in common where one family changes.
+            self._budget.spend(2 * len(pairs))
             for from_part, to_part, change in self._factored(pairs, protocol):
                 said[from_part][to_part][protocol].add(change)
         for from_part, by_end in said.items():
@@ -145,6 +153,8 @@ class Listing:
             (lambda pair: pair),
         )
         for way in ways:
+            # Every pair is put with others and taken from them, with all of its changes.
+            self._budget.spend(2 * len(left) + sum(map(len, left.values())))
             together: dict[tuple[Part, Part], Pairs] = defaultdict(list)
             for pair in left:
                 together[way(pair)].append(pair)
@@ -165,8 +175,13 @@ class Listing:
         self, source: str, from_part: Part, destination: str, to_part: Part, protocol: str, change: Change
     ) -> Iterator[Line]:
         port = port_words(change)
+        self._budget.spend(self._size(source, from_part) + self._size(destination, to_part))
         for one, other in product(self.ends(source, from_part), self.ends(destination, to_part)):
             yield Line(one, other, protocol, port, change.before, change.after)
+
+    def _size(self, name: str, part: Part) -> int:
+        holding = None if part is None else self._holdings[name].get(part)
+        return 0 if holding is None else len(holding.spans)
 
     def ends(self, name: str, part: Part) -> list[str]:
         """What a part of somebody's addresses is called: by name where it is all they have."""

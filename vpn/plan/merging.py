@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import defaultdict, deque
 from collections.abc import Hashable, Iterator, Sequence
-from difflib import SequenceMatcher
 from typing import NamedTuple
 
 from vpn.agent.spec import Rule
-
-# Beyond so many rules that differ, nobody looks for what a wholly new list has in common with the old one.
-_MOST_COMPARED = 3000
 
 
 class Merged(NamedTuple):
@@ -37,21 +35,57 @@ def merge(before: Sequence[Rule], after: Sequence[Rule]) -> Merged:
 
 def _stretches(before: Sequence[Hashable], after: Sequence[Hashable]) -> Iterator[tuple[bool, range, range]]:
     """What the lists have in common and what not, in order: where it stands in each."""
+    old = new = 0
+    for old_start, new_start in _common(before, after):
+        if old < old_start or new < new_start:
+            yield False, range(old, old_start), range(new, new_start)
+        yield True, range(old_start, old_start + 1), range(new_start, new_start + 1)
+        old, new = old_start + 1, new_start + 1
+    yield False, range(old, len(before)), range(new, len(after))
+
+
+def _common(before: Sequence[Hashable], after: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """Pairs of places with the same key, rising in both lists: what begins alike, what ends alike, the most between.
+
+    The first of several with one key is paired with the first of them on the other side, and so on. Then the longest
+    rising run is kept (patience sorting): the time is n log n, however often keys come again.
+    """
     start = 0
     while start < min(len(before), len(after)) and before[start] == after[start]:
         start += 1
     end = 0
     while end < min(len(before), len(after)) - start and before[-1 - end] == after[-1 - end]:
         end += 1
-    middle = before[start : len(before) - end], after[start : len(after) - end]
-    yield True, range(start), range(start)
-    if len(middle[0]) + len(middle[1]) > _MOST_COMPARED:
-        yield False, range(start, start + len(middle[0])), range(start, start + len(middle[1]))
-    else:
-        for word, *bounds in SequenceMatcher(None, *middle, autojunk=False).get_opcodes():
-            first, last, new_first, new_last = (bound + start for bound in bounds)
-            yield word == "equal", range(first, last), range(new_first, new_last)
-    yield True, range(len(before) - end, len(before)), range(len(after) - end, len(after))
+    places: dict[Hashable, deque[int]] = defaultdict(deque)
+    for place in range(start, len(after) - end):
+        places[after[place]].append(place)
+    pairs = [
+        (place, places[before[place]].popleft()) for place in range(start, len(before) - end) if places[before[place]]
+    ]
+    head = [(place, place) for place in range(start)]
+    tail = [(len(before) - rest, len(after) - rest) for rest in range(end, 0, -1)]
+    return [*head, *_rising(pairs), *tail]
+
+
+def _rising(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """As many of the pairs as can be whose second numbers rise; the first ones do."""
+    lowest: list[int] = []  # the lowest second number that a run of each length ends in
+    ends: list[int] = []  # and the pair that it belongs to
+    former: list[int | None] = []
+    for number, (_, place) in enumerate(pairs):
+        length = bisect_left(lowest, place)
+        former.append(ends[length - 1] if length else None)
+        if length == len(lowest):
+            lowest.append(place)
+            ends.append(number)
+        else:
+            lowest[length], ends[length] = place, number
+    kept: list[tuple[int, int]] = []
+    at = ends[-1] if ends else None
+    while at is not None:
+        kept.append(pairs[at])
+        at = former[at]
+    return kept[::-1]
 
 
 def _key(rule: Rule) -> Hashable:

@@ -16,7 +16,8 @@ from vpn.models import Instance
 from vpn.plan.hub import Hub
 from vpn.plan.listing import Line
 from vpn.plan.reachability import differences
-from vpn.plan.snapshot import Row, end_of
+from vpn.plan.rows import COLUMNS, Row
+from vpn.plan.snapshot import end_of
 
 
 def reached_sites(instance: Instance, member: UUID) -> list[Line]:
@@ -27,7 +28,7 @@ def reached_sites(instance: Instance, member: UUID) -> list[Line]:
     documents = rules_of(instance)
     tags = Tags(documents)
     found = instance.peers.admitted().filter(Q(member=member) | Q(type=PeerType.SITE)).order_by()
-    rows = [Row(*values) for values in found.values_list(*Row._fields)]
+    rows = [Row(*values) for values in found.values_list(*COLUMNS)]
     hub = Hub(
         addresses=tuple(hub_addresses(instance)),
         peers={str(row.pk): end_of(instance, row, tags) for row in rows},

@@ -1,52 +1,25 @@
-"""An instance's rows as they are at one moment: all that a plan compares, read at once and quickly."""
+"""What a plan compares, worked out from rows: what the firewall goes by, and what profiles follow from."""
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from ipaddress import ip_network
+from typing import Any
 from uuid import UUID
 
 from vpn.agent.checks import Faults
 from vpn.agent.rules import parse_rules
-from vpn.choices import PeerType, ProfileState, Protocol
-from vpn.desired.firewall import Tags, Turned, rules_of
+from vpn.choices import ProfileState
+from vpn.desired.firewall import Tags
 from vpn.desired.header import hub_addresses
 from vpn.desired.peers import canonical_subnets
-from vpn.desired.ways import Way, ways_of
+from vpn.desired.ways import Way, Ways, allowed_behind
 from vpn.models import Instance, Peer, Site
 from vpn.plan.hub import End, Hub
-from vpn.profiles.peer import DeviceDigests, SiteSubnets, has_moved, profile_states, site_subnets
-
-
-class Row(NamedTuple):
-    """A peer's row as far as its profile and its reach follow from it."""
-
-    pk: UUID
-    type: str
-    protocol: str
-    host: int
-    member: UUID | None
-    site: UUID | None
-    subnets: list[str]
-    route_all: bool
-    public_key: str
-    certificate: str
-    delivered_digest: str
-    delivered_host: str
-    site__platform: str | None
-    site__platform_version: str | None
-
-    @property
-    def is_device(self) -> bool:
-        """Is it a member's device?"""
-        return self.type == PeerType.CLIENT
-
-    @property
-    def is_plain(self) -> bool:
-        """Does its profile differ from those of other devices in key and addresses alone?"""
-        return self.is_device and self.protocol == Protocol.WIREGUARD and not self.subnets
+from vpn.plan.rows import Row, Rows, tags_of
+from vpn.profiles.peer import DeviceDigests, SiteSubnets, has_moved, profile_states
+from vpn.validators import parse_network
 
 
 @dataclass(frozen=True)
@@ -67,6 +40,11 @@ class Snapshot:
             str(row.pk): f"user:{row.member}" if row.is_device else f"site:{row.site}" for row in self.rows.values()
         }
 
+    @cached_property
+    def networks(self) -> int:
+        """How many networks the sites advertise in all."""
+        return sum(map(len, self.sites.values()))
+
     def states(self, rows: list[Row]) -> dict[UUID, ProfileState]:
         """How the delivered profiles of these rows stand."""
         devices = DeviceDigests(self.instance, self.sites)
@@ -82,26 +60,34 @@ class Snapshot:
         return ProfileState.CURRENT if is_current else ProfileState.OUTDATED
 
 
-def snapshot(instance: Instance, turned: Turned | None = None) -> Snapshot:
-    """The instance as its rows are now, and as its own fields are in memory; as if `turned` had not happened yet."""
-    rows = {values[0]: Row(*values) for values in instance.peers.order_by().values_list(*Row._fields)}
-    admitted = set(instance.peers.admitted().order_by().values_list("pk", flat=True))
-    documents = rules_of(instance)
-    tags = Tags(documents)
-    if turned is not None:
-        tags.turn_back(turned)
-    ends = {str(pk): end_of(instance, row, tags) for pk, row in rows.items() if pk in admitted}
-    ways = ways_of(instance)
+def snapshot(rows: Rows) -> Snapshot:
+    """What follows from these rows; asks nothing of the database."""
+    instance, tags = rows.instance, tags_of(rows)
+    sites = SiteSubnets(
+        (row.pk, tuple(map(parse_network, row.subnets)))
+        for row in rows.peers.values()
+        if row.is_admitted and not row.is_device
+    )
+    ways = _ways(instance, sites)
     hub = Hub(
         addresses=tuple(hub_addresses(instance)),
-        peers=ends,
-        rules=parse_rules(documents, Faults()),
+        peers={str(pk): end_of(instance, row, tags) for pk, row in rows.peers.items() if row.is_admitted},
+        rules=parse_rules(rows.rules, Faults()),
         allows=instance.firewall_policy == "allow",
         opened=tuple(route for route, way in ways.items() if way is Way.SERVER),
         server=instance.server.addresses if instance.server is not None else (),
     )
     nowhere = tuple(route for route, way in ways.items() if way is Way.NOWHERE)
-    return Snapshot(copy.copy(instance), rows, site_subnets(instance), hub, nowhere)
+    return Snapshot(instance, rows.peers, sites, hub, nowhere)
+
+
+def _ways(instance: Instance, sites: SiteSubnets) -> dict[str, Way]:
+    """Where each of the instance's pushed routes leads."""
+    if not instance.pushed_routes:
+        return {}
+    tunnels = [instance.network_v4, instance.network_v6, *(network for some in sites.values() for network in some)]
+    ways = Ways(tunnels, allowed_behind(instance))
+    return {text: ways.of(ip_network(text)) for text in instance.pushed_routes}
 
 
 def end_of(instance: Instance, row: Row, tags: Tags) -> End:
@@ -113,6 +99,7 @@ def end_of(instance: Instance, row: Row, tags: Tags) -> End:
 def peer_of(row: Row) -> Peer:
     """A peer without a name, for its profile to be worked out; never to be saved."""
     values: dict[str, Any] = {name: value for name, value in row._asdict().items() if "__" not in name}
+    del values["is_admitted"]
     values["member_id"] = values.pop("member")
     values["site_id"] = values.pop("site")
     peer = Peer(**values)

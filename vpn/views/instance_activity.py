@@ -11,6 +11,8 @@ from django.views.decorators.http import require_safe
 from portal.access import get_member
 from portal.htmx import render_page
 from vpn.access import get_instance
+from vpn.choices import PlanState
+from vpn.jobs.heartbeat import is_served
 from vpn.views.instance_head import head_of
 from vpn.views.plan_words import plans_of
 from vpn.views.progress import progress_of
@@ -26,10 +28,12 @@ def instance_activity(request: HttpRequest, pk: UUID) -> HttpResponse:
     pages = Paginator(found.operations.prefetch_related("steps"), OPERATIONS_EACH_PAGE)
     page = pages.get_page(request.GET.get("page"))
     plans = plans_of(page)
+    is_waiting = any(plan.noted.state == PlanState.WAITING for some in plans.values() for plan in some)
     context = {
         **head_of(member, found, "activity"),
         "page": page,
         "runs": [progress_of(one, plans.get(one.pk, ())) for one in page],
-        "is_running": any(not one.is_settled for one in page),
+        "is_running": is_waiting or any(not one.is_settled for one in page),
+        "is_plan_served": not is_waiting or is_served("plan"),
     }
     return render_page(request, "vpn/instance_activity.html", context, fragment="operations")

@@ -37,7 +37,9 @@ def mail_offered(instance: Instance, outdated: Collection[UUID]) -> ChangePlan |
     """The newest change that outdated profiles, where people have some of these `outdated` peers and no mail yet."""
     if not instance.peers.filter(pk__in=outdated, member__state=MembershipState.ACTIVE).exists():
         return None
-    newest = instance.change_plans.exclude(outdated=[]).order_by("-generation").defer("outdated", "plan").first()
+    newest = (
+        instance.change_plans.exclude(outdated=[]).order_by("-generation").defer("outdated", "plan", "delta").first()
+    )
     return newest if newest is not None and newest.mail_requested_at is None else None
 
 

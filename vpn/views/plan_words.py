@@ -11,6 +11,7 @@ from portal.models import Membership
 from vpn.actions.plan_mail import is_written_to
 from vpn.actions.server_address import moved_sentence
 from vpn.models import ChangePlan, Instance, Operation, Peer, Site
+from vpn.plan.explaining import Size, too_much
 from vpn.views.plan_groups import GroupRow, counts_of, rows_of
 from vpn.views.plan_mail_words import mail_words
 from vpn.views.plan_sentences import taken_sentences
@@ -40,6 +41,8 @@ class PlanWords:
     nowhere: list[str]
     # Is there anybody to write to about it?
     has_people: bool
+    # What was too much to work out, in a sentence.
+    too_much: str = ""
     # That the hub has another address, in a sentence.
     moved: str = ""
 
@@ -47,7 +50,8 @@ class PlanWords:
     def is_empty(self) -> bool:
         """Does nobody notice?"""
         said = self.opens or self.closes or self.taken or self.nowhere
-        return not (said or self.outdated_count or self.told_count or self.is_truncated or self.moved)
+        noticed = self.outdated_count or self.told_count or self.moved
+        return not (said or noticed or self.is_truncated or self.too_much)
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class ShownPlan:
 
 def plans_of(operations: Iterable[Operation]) -> dict[UUID, list[ShownPlan]]:
     """What the changes mean that these operations carried, by operation."""
-    noted = list(ChangePlan.objects.filter(operation__in=list(operations)).defer("outdated"))
+    noted = list(ChangePlan.objects.filter(operation__in=list(operations)).defer("outdated", "delta"))
     mail = mail_words(noted)
     shown: dict[UUID, list[ShownPlan]] = {}
     for plan, words in zip(noted, words_of(plan.plan for plan in noted), strict=True):
@@ -72,7 +76,7 @@ def plans_of(operations: Iterable[Operation]) -> dict[UUID, list[ShownPlan]]:
 
 def moved_plan(instance: Instance) -> ShownPlan | None:
     """The last change of the hub's address, with whom it cuts off and what became of the mail to them."""
-    noted = ChangePlan.objects.filter(instance=instance, plan__address__isnull=False).defer("outdated").last()
+    noted = ChangePlan.objects.filter(instance=instance, plan__address__isnull=False).defer("outdated", "delta").last()
     if noted is None:
         return None
     (words,) = words_of([noted.plan])
@@ -93,6 +97,8 @@ def _words(plan: Mapping[str, Any], names: _Names) -> PlanWords:
     rows = rows_of(plan, names.end)
     outdated, told = plan.get("outdated", []), plan.get("told", [])
     outdated_count = plan.get("outdated_count", 0)
+    # Groups tell all, even where there are too many lines.
+    cut = [part for part in plan.get("cut", []) if part != "lines"]
     return PlanWords(
         moved=f"{moved_sentence(plan['address'])}." if plan.get("address") else "",
         counts=counts_of(plan),
@@ -109,6 +115,7 @@ def _words(plan: Mapping[str, Any], names: _Names) -> PlanWords:
         reconnecting_count=plan.get("reconnecting_count", 0),
         taken=taken_sentences(plan.get("taken", []), names.end),
         nowhere=plan.get("nowhere", []),
+        too_much=too_much(Size(**plan["size"]), cut) if cut else "",
         has_people=outdated_count > len(outdated) or names.has_people(outdated),
     )
 

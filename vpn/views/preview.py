@@ -13,11 +13,20 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from portal.access import get_member
 from portal.exceptions import Conflict, InvalidInput
-from vpn.actions.planning import MOST_NOTED_LINES, planned
+from vpn.access import find_asked_plan
+from vpn.actions.plan_work import ask_later
+from vpn.actions.planning import MOST_NOTED_LINES, Asked, answer, asked, quick_answer
+from vpn.choices import PlanState
+from vpn.desired import Unsettled
+from vpn.jobs.heartbeat import is_served
+from vpn.models import AskedPlan
+from vpn.plan.explaining import Plan
 from vpn.views.plan_words import words_of
 
 _PANEL = "plan"
+_FAILED: dict[str, Any] = {"plan_is_failed": True}
 
 
 def is_preview(request: HttpRequest) -> bool:
@@ -41,18 +50,56 @@ def show_preview(
     `refuse` shows in the form what the action refused. `new_site` is what a site is called that `change` makes.
     `notes` may be filled by `change`: sentences on what it means beside who reaches whom.
     """
-    plan = None
-    if form.is_valid():
+    is_panel = request.headers.get("HX-Target") == _PANEL
+    shown = _poll(request) if is_panel else {}
+    if not shown and form.is_valid():
         try:
-            document = planned(change).document(most_lines=MOST_NOTED_LINES)
-            [plan] = words_of([document], new_site=new_site)
+            shown = _answer(request, asked(change), new_site, notes, may_wait=is_panel)
         except (Conflict, InvalidInput) as refusal:
             refuse(refusal)
-    context = {**context, "plan": plan, "plan_notes": notes, "plan_faults": None if plan else _faults(form)}
-    is_panel = request.headers.get("HX-Target") == _PANEL
+    faults = None if shown else _faults(form)
+    context = {**context, "plan": None, "plan_notes": notes, "plan_faults": faults, **shown}
     response = render(request, "vpn/plan.html" if is_panel else template, context)
     response["Vary"] = "HX-Request, HX-Target"
     return response
+
+
+def _answer(
+    request: HttpRequest, found: Sequence[Asked], new_site: str, notes: Sequence[str], *, may_wait: bool
+) -> dict[str, Any]:
+    """The answer where it takes a moment only, else that a worker is at it; a page without HTMX cannot wait."""
+    plan = quick_answer(found)
+    if plan is None and may_wait:
+        return _waiting(ask_later(get_member(request), found, new_site=new_site, notes=notes))
+    try:
+        return _words(plan or answer(found), new_site)
+    except Unsettled:
+        return _FAILED
+
+
+def _poll(request: HttpRequest) -> dict[str, Any]:
+    """What became of the question that the panel waits for; nothing where it asks anew."""
+    pk = request.POST.get("asked", "")
+    if not pk:
+        return {}
+    row = find_asked_plan(get_member(request), pk)
+    if row is None:
+        return {"plan_is_over": True}
+    if row.state == PlanState.WAITING:
+        return _waiting(row)
+    if row.state == PlanState.FAILED or row.answer is None:
+        return _FAILED
+    [words] = words_of([row.answer], new_site=row.new_site)
+    return {"plan": words, "plan_notes": row.notes}
+
+
+def _waiting(row: AskedPlan) -> dict[str, Any]:
+    return {"plan_asked": row.pk, "plan_is_served": is_served("plan")}
+
+
+def _words(plan: Plan, new_site: str) -> dict[str, Any]:
+    [words] = words_of([plan.document(most_lines=MOST_NOTED_LINES)], new_site=new_site)
+    return {"plan": words}
 
 
 def _faults(form: forms.Form) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from portal.models import Membership
-from tests.factories import make_client_peer, make_member, make_site_peer, settle
+from tests.factories import make_client_peer, make_member, make_site_peer, settle, work_out_plans
 from vpn.actions.instance_settings import update_instance
 from vpn.actions.profile import deliver_profile
 from vpn.choices import KeyCustody
@@ -34,7 +34,7 @@ def text_of(browser: Client, path: str) -> str:
 
 def outdate(instance: Instance) -> None:
     update_instance(instance, pushed_routes=["198.51.100.0/24"])
-    settle(instance)
+    settle(work_out_plans(instance))
 
 
 def test_the_instance_counts_them_and_lists_them(admin_browser: Client, instance: Instance, laptop: Peer) -> None:

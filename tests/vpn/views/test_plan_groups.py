@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from portal.models import Organization
-from tests.factories import make_instance, make_member, make_site, settle
+from tests.factories import make_instance, make_member, make_site, settle, work_out_plans
 from vpn.choices import PeerType
 from vpn.models import ChangePlan, Instance, Operation, Peer
 from vpn.plan.counts import Counts
@@ -160,6 +160,7 @@ def test_a_rule_that_changes_nothing_is_said_to(admin_browser: Client, crowd: In
 def test_what_was_saved_is_told_the_same_way_in_activity(admin_browser: Client, crowd: Instance) -> None:
     values = {"firewall_policy": "deny", "firewall-TOTAL_FORMS": "0"}
     assert admin_browser.post(f"/instances/{crowd.pk}/firewall/", values).status_code == 302
+    work_out_plans(crowd)
     operation = Operation.objects.create(instance=crowd, kind="apply", state="succeeded")
     assert ChangePlan.objects.update(operation=operation) == 1
     text = text_of(admin_browser.get(f"/instances/{crowd.pk}/activity/").content.decode())

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from portal.models import Membership
-from tests.factories import make_client_peer, settle
+from tests.factories import make_client_peer, settle, work_out_plans
 from vpn.actions.instance_settings import update_instance
 from vpn.actions.profile import deliver_profile
 from vpn.models import ChangePlan, Instance, Operation, Peer, Site
@@ -124,6 +124,7 @@ def test_activity_shows_what_a_change_meant(
     admin_browser: Client, auditor_browser: Client, instance: Instance, laptop: Peer
 ) -> None:
     update_instance(instance, pushed_routes=["198.51.100.0/24"])
+    work_out_plans(instance)
     operation = Operation.objects.create(instance=instance, kind="apply", state="succeeded")
     ChangePlan.objects.update(operation=operation)
     page = admin_browser.get(f"/instances/{instance.pk}/activity/").content.decode()

@@ -36,6 +36,14 @@ class TakenOut(Out):
     begins: bool = Field(description="False where the change ends it.")
 
 
+class SizeOut(Out):
+    """How much was compared."""
+
+    peers: int
+    rules: int
+    networks: int = Field(description="The networks of all sites.")
+
+
 class PlanOut(Out):
     """What the same call without `plan` would change."""
 
@@ -44,3 +52,10 @@ class PlanOut(Out):
     truncated: bool = Field(description="There is more to `reachability` than is listed.")
     nowhere: list[str] = Field(description="Pushed routes that lead nowhere from then on: no site advertises them.")
     taken: list[TakenOut] = Field(description="Networks of sites that come to lie within another site's, or did.")
+    size: SizeOut | None = Field(default=None, description="There only where not all of it could be worked out.")
+    cut: list[str] | None = Field(
+        default=None,
+        description="What there is more of, there only with `size`: `lines` or `reach` of `reachability`, "
+        "`profiles` of `outdated`.",
+    )
+    note: str | None = Field(default=None, description="That in a sentence; there only with `size`.")

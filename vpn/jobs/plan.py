@@ -1,0 +1,36 @@
+"""Plans, in a process of their own: what a saved change means, and what one would mean that somebody asks about."""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from vpn.actions.plan_work import answer_asked, work_out_next
+from vpn.desired import Unsettled
+from vpn.jobs import queue
+from vpn.models import AskedPlan, Instance
+
+logger = logging.getLogger(__name__)
+
+
+def work_out_plans(instance_id: str) -> None:
+    """Work out what one change of an instance means, the oldest first; the next one waits behind other instances'."""
+    instance = Instance.objects.filter(pk=UUID(instance_id)).only("organization").first()
+    if instance is None:
+        return
+    try:
+        more = work_out_next(instance.pk)
+    except Unsettled:
+        more = True
+    if more:
+        queue.enqueue_plans(instance.pk, instance.organization_id)
+
+
+def answer_asked_plan(asked_id: str) -> None:
+    """Work out what somebody asked."""
+    try:
+        answer_asked(UUID(asked_id))
+    except Unsettled:
+        row = AskedPlan.objects.filter(pk=UUID(asked_id)).only("organization").first()
+        if row is not None:
+            queue.enqueue_asked_plan(row.pk, row.organization_id)

@@ -1,0 +1,50 @@
+"""What somebody asked before saving: what a change would mean."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import ClassVar, Final
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from portal.models import Organization
+from vpn.choices import PlanState
+
+KEPT: Final = timedelta(minutes=10)
+
+
+class AskedPlan(models.Model):
+    """A question and its answer, for the one who asked, and gone soon. A person has one in an organization at a time.
+
+    Neither holds a secret: the question is what the change does to rows (vpn.plan.delta), the answer a plan.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    state = models.CharField(max_length=7, choices=PlanState.choices, default=PlanState.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    # `[instance id, delta]` of each change.
+    question = models.JSONField()
+    answer = models.JSONField(null=True, blank=True)
+    # What a site is called that is not there yet, and sentences that the page adds.
+    new_site = models.CharField(max_length=40, blank=True)
+    notes = models.JSONField(default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["created_at"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["organization", "user"], name="one_plan_asked_at_a_time")
+        ]
+
+    def __str__(self) -> str:
+        return f"question of {self.user_id}"
+
+    @property
+    def is_over(self) -> bool:
+        """Is it kept no longer?"""
+        return self.created_at < timezone.now() - KEPT

@@ -1,0 +1,45 @@
+"""What one change does to rows, both ways: with it a plan is worked out later, or before anything is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from vpn.agent.spec import RuleDocument
+
+# JSON data of a peer's row (vpn.plan.rows.Row.document); None where it is not there.
+PeerDocument = dict[str, Any] | None
+# An instance's rules, in order.
+Rules = list[RuleDocument]
+
+
+@dataclass
+class Delta:
+    """Before and after of everything that a change touches; nothing in it is a secret.
+
+    `fields` are columns of the instance, and `server_networks`; `rules` the whole lists; `peers` rows by id; `turned`
+    are members who joined or left a group, by the group's tag: to do it again is to undo it.
+    """
+
+    fields: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    rules: tuple[Rules, Rules] | None = None
+    peers: dict[str, tuple[PeerDocument, PeerDocument]] = field(default_factory=dict)
+    turned: dict[str, list[str]] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """The same as JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """The inverse of `document`."""
+        return cls(**document)
+
+    def ends(self) -> Iterator[str]:
+        """What rules name before or after, where the change has rules, and the groups that it turns."""
+        for rules in self.rules or ():
+            for rule in rules:
+                yield rule["source"]
+                yield rule["destination"]
+        yield from self.turned

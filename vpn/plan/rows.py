@@ -1,0 +1,160 @@
+"""An instance's rows as far as a plan goes by them: read without any lock, changed and changed back in memory."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Self
+from uuid import UUID
+
+from vpn.agent.spec import RuleDocument
+from vpn.choices import PeerType, Protocol
+from vpn.desired.compiling import Unsettled
+from vpn.desired.firewall import Tags, groups_by_member, rules_of
+from vpn.models import Instance, Peer
+from vpn.plan.delta import Delta
+
+_ATTEMPTS: Final = 5
+
+
+class Row(NamedTuple):
+    """A peer's row as far as its profile and its reach follow from it."""
+
+    pk: UUID
+    type: str
+    protocol: str
+    host: int
+    member: UUID | None
+    site: UUID | None
+    subnets: list[str]
+    route_all: bool
+    public_key: str
+    certificate: str
+    delivered_digest: str
+    delivered_host: str
+    site__platform: str | None
+    site__platform_version: str | None
+    # Does the hub let it in?
+    is_admitted: bool = True
+
+    @property
+    def is_device(self) -> bool:
+        """Is it a member's device?"""
+        return self.type == PeerType.CLIENT
+
+    @property
+    def is_plain(self) -> bool:
+        """Does its profile differ from those of other devices in key and addresses alone?"""
+        return self.is_device and self.protocol == Protocol.WIREGUARD and not self.subnets
+
+    @classmethod
+    def of(cls, peer: Peer) -> Self:
+        """The row of a peer in memory; its site, member and user are at hand."""
+        site = peer.site
+        return cls(
+            pk=peer.pk,
+            type=peer.type,
+            protocol=peer.protocol,
+            host=peer.host,
+            member=peer.member_id,
+            site=peer.site_id,
+            subnets=list(peer.subnets),
+            route_all=peer.route_all,
+            public_key=peer.public_key,
+            certificate=peer.certificate,
+            delivered_digest=peer.delivered_digest,
+            delivered_host=peer.delivered_host,
+            site__platform=site.platform if site is not None else None,
+            site__platform_version=site.platform_version if site is not None else None,
+            is_admitted=peer.is_admitted,
+        )
+
+    def document(self) -> dict[str, Any]:
+        """The same as JSON data."""
+        return {name: str(value) if isinstance(value, UUID) else value for name, value in self._asdict().items()}
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Self:
+        """The inverse of `document`."""
+        ids = {name: UUID(document[name]) for name in ("pk", "member", "site") if document[name] is not None}
+        return cls(**{**document, **ids})
+
+
+COLUMNS: Final = Row._fields[:-1]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What decides who reaches whom, and what profiles say: the instance's own fields, its peers, rules, groups."""
+
+    instance: Instance
+    peers: dict[UUID, Row]
+    rules: list[RuleDocument]
+    # The tags of the groups that rules name before or after, by member.
+    groups: dict[UUID, frozenset[str]]
+
+    def changed(self, delta: Delta) -> Rows:
+        """These rows after a change that is not made yet."""
+        return self._moved(delta, 1)
+
+    def unchanged(self, delta: Delta) -> Rows:
+        """These rows as they were before a change that was made."""
+        return self._moved(delta, 0)
+
+    def _moved(self, delta: Delta, side: int) -> Rows:
+        peers = dict(self.peers)
+        for text, sides in delta.peers.items():
+            document = sides[side]
+            if document is None:
+                peers.pop(UUID(text), None)
+            else:
+                peers[UUID(text)] = Row.from_document(document)
+        groups = dict(self.groups)
+        for tag, members in delta.turned.items():
+            for member in map(UUID, members):
+                groups[member] = groups.get(member, frozenset()) ^ {tag}
+        rules = self.rules if delta.rules is None else delta.rules[side]
+        return Rows(_instance(self.instance, delta, side), peers, rules, groups)
+
+
+def _instance(instance: Instance, delta: Delta, side: int) -> Instance:
+    moved = copy.copy(instance)
+    if instance.server is not None:
+        moved.server = copy.copy(instance.server)
+    for name, sides in delta.fields.items():
+        if name != "server_networks":
+            setattr(moved, name, sides[side])
+        elif moved.server is not None:
+            moved.server.networks = sides[side]
+    return moved
+
+
+def read_rows(instance_id: UUID, deltas: Iterable[Delta] = ()) -> Rows:
+    """The rows as they are now, with the groups that `deltas` name beside those of the present rules.
+
+    No lock is held: what a change was committed in between is read again. Raises Unsettled, or Instance.DoesNotExist.
+    """
+    ends = {end for delta in deltas for end in delta.ends()}
+    for _ in range(_ATTEMPTS):
+        instance = Instance.objects.select_related("server", "region").get(pk=instance_id)
+        rows = _read(instance, ends)
+        now = Instance.objects.values_list("epoch", "desired_generation").get(pk=instance_id)
+        if now == (instance.epoch, instance.desired_generation):
+            return rows
+    raise Unsettled
+
+
+def _read(instance: Instance, ends: set[str]) -> Rows:
+    admitted = set(instance.peers.admitted().order_by().values_list("pk", flat=True))
+    found = instance.peers.order_by().values_list(*COLUMNS)
+    peers = {values[0]: Row(*(*values, values[0] in admitted)) for values in found}
+    rules = rules_of(instance)
+    ends = ends | {end for rule in rules for end in (rule["source"], rule["destination"])}
+    tags = groups_by_member([end for end in ends if end.startswith("group:")], None)
+    return Rows(instance, peers, rules, {member: frozenset(some) for member, some in tags.items()})
+
+
+def tags_of(rows: Rows) -> Tags:
+    """The tags that the peers carry."""
+    return Tags(rows.rules, groups=rows.groups)
