@@ -1,0 +1,98 @@
+"""Many who add at the same moment, where there is room for fewer: `main`, in a process of its own.
+
+It needs an empty database in DATABASE_URL, and Django set up: threads share no database in memory. Each kind of
+addition is asked for by THREADS threads at once, in an organization that has room for ROOM of them. Prints, by quota,
+how many were let in, how many were refused and how many there are, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from unittest.mock import patch
+
+from django.core.management import call_command
+from django.db import connection
+
+from portal.actions.api_token import create_token
+from portal.actions.group import create_group
+from portal.actions.member import add_member
+from portal.exceptions import QuotaReached
+from portal.models import Organization, Quota
+from portal.quotas import quota_use
+from tests.factories import an_admin, make_instance, make_organization, make_region, make_site
+from vpn.actions.instance import create_instance
+from vpn.actions.instance_settings import update_instance
+from vpn.actions.peer import create_client_peer
+from vpn.actions.site import create_site, update_site
+
+THREADS = 32 if os.environ.get("DRILL") else 6
+ROOM = 2
+WAITS = 300  # seconds, on a machine that has much else to do
+Act = Callable[[int], object]
+
+
+def main() -> int:
+    """Run all; always 0, the figures tell."""
+    call_command("migrate", interactive=False, verbosity=0)
+    with patch("vpn.jobs.queue._enqueue"):
+        found = {quota.value: _race(quota, act) for quota, act in _acts().items()}
+    sys.stdout.write(json.dumps({"threads": THREADS, "room": ROOM, "found": found}))
+    return 0
+
+
+def _acts() -> dict[Quota, Act]:
+    """What adds one more; the number tells the threads apart. Each has a hub or a site of its own, where it can."""
+    organization = make_organization()
+    admin, region = an_admin(organization), make_region()
+    hubs = [make_instance(organization, name=f"Hub {number}") for number in range(THREADS)]
+    sites = [make_site(organization) for _ in range(THREADS)]
+
+    def instance(number: int) -> object:
+        return create_instance(admin, name=f"New {number}", hostname=f"new{number}", region=region)
+
+    def again(number: int) -> object:
+        return create_instance(admin, name=f"More {number}", hostname=f"more{number}", region=region)
+
+    def record(number: int) -> object:
+        return update_instance(hubs[number], dns_custom=[{"name": "nas", "type": "A", "value": "10.1.0.9"}])
+
+    return {
+        Quota.INSTANCES: instance,
+        Quota.PROVISIONING: again,
+        Quota.PEERS: lambda number: create_client_peer(hubs[number], member=admin),
+        Quota.SITES: lambda number: create_site(admin, name=f"New site {number}", platform="linux"),
+        Quota.SUBNETS: lambda number: update_site(sites[number], subnets=[f"10.{number}.0.0/24"]),
+        Quota.RULES: lambda number: update_instance(hubs[number], firewall=[{"name": "one"}]),
+        Quota.DNS_RECORDS: record,
+        Quota.MEMBERS: lambda number: add_member(organization, email=f"p{number}@example.org", role="member"),
+        Quota.GROUPS: lambda number: create_group(organization, name=f"Group {number}"),
+        Quota.API_TOKENS: lambda number: create_token(admin, name=f"Token {number}"),
+    }
+
+
+def _race(quota: Quota, act: Act) -> dict[str, int]:
+    organization = Organization.objects.get()
+    before = quota_use(organization, quota).used
+    limits = {f"most_{one.value}": None if one is quota else 10_000 for one in Quota}
+    Organization.objects.update(**limits | {f"most_{quota.value}": before + ROOM})
+    start = Barrier(THREADS, timeout=WAITS)
+
+    def attempt(number: int) -> bool:
+        try:
+            start.wait()
+            act(number)
+        except QuotaReached:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        outcomes = list(pool.map(attempt, range(THREADS), timeout=WAITS))
+    added = quota_use(organization, quota).used - before
+    return {"let in": sum(outcomes), "refused": outcomes.count(False), "added": added}
