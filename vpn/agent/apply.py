@@ -9,7 +9,18 @@ from dataclasses import replace
 from typing import Final
 
 from vpn.agent import expiry, moves, preflight, users, withdrawal
-from vpn.agent.components import dns, egress, firewall, namespace, openvpn, routing, source, wireguard
+from vpn.agent.components import (
+    dns,
+    egress,
+    firewall,
+    host_limits,
+    limits,
+    namespace,
+    openvpn,
+    routing,
+    source,
+    wireguard,
+)
 from vpn.agent.errors import BASE_MISMATCH, CONFLICT, DESTROYED, FAILED, STALE, AgentError
 from vpn.agent.following import follow, given_up, is_small
 from vpn.agent.host import Host
@@ -229,6 +240,7 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
     # The rules stand before the first packet can come.
     asking = dns.with_servers_of(spec, saved)
     changed["firewall"] = firewall.ensure(names, asking, marks)
+    changed["firewall"] |= limits.ensure(names, spec, marks)
     marks[FAMILIES] = " ".join(families)
     changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
     changed["routing"] = routing.ensure(names, spec, link)
@@ -266,7 +278,9 @@ def reconcile_host(host: Host) -> bool:
         marks = host.state.host_marks()
         before = dict(marks)
         changed = egress.ensure_host(host.place, marks, host.state.servers())
-        changed |= source.ensure(host.place, host.state.sources().values(), marks)
+        sources = host.state.sources()
+        changed |= source.ensure(host.place, sources.values(), marks)
+        changed |= host_limits.ensure(host.place, sources, host.state.servers(), marks)
         if marks != before:
             host.state.save_host_marks(marks)
     return changed

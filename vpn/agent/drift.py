@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from vpn.agent import expiry, inside, moves
-from vpn.agent.components import dns, egress, firewall, namespace, openvpn, routing, wireguard
+from vpn.agent.components import dns, egress, firewall, host_limits, limits, namespace, openvpn, routing, wireguard
 from vpn.agent.errors import AgentError
 from vpn.agent.host import Host
 from vpn.agent.lock import host_lock, hub_lock
@@ -67,6 +67,8 @@ def _look(
         *openvpn.drift(names, spec, host.state.openvpn(hub), there),
         *dns.drift(names, spec, host.state.dns(hub)),
         *firewall.drift(names, spec, marks, thorough=True),
+        *limits.drift(names, spec, marks),
+        *host_limits.drift(names.host, host.state.host_marks()),
         *routing.drift(names, spec, link, there),
         *namespace.drift(names, there),
         *way_out,

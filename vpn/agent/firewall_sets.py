@@ -87,7 +87,7 @@ def single_addresses(networks: Iterable[str], family: int) -> list[str]:
 
 def merged(networks: Iterable[object], family: int) -> frozenset[str]:
     """Return networks of one family as elements that touch each other nowhere."""
-    return frozenset(_texts(family, _most_specific((*span(str(network)), "") for network in networks).get("", [])))
+    return frozenset(texts(family, most_specific((*span(str(network)), "") for network in networks).get("", [])))
 
 
 def span(network: str) -> tuple[int, int]:
@@ -110,13 +110,13 @@ def _owned(tags: Collection[str], peers: Mapping[str, Peer]) -> dict[tuple[str, 
             for network in peer.networks
             if (":" in network) == (family == 6)
         )
-        for kind, ranges in _most_specific(spans).items():
+        for kind, ranges in most_specific(spans).items():
             for tag in kind:
                 found.setdefault((tag, family), []).extend(ranges)
-    return {(tag, family): _texts(family, _joined(ranges)) for (tag, family), ranges in found.items()}
+    return {(tag, family): texts(family, _joined(ranges)) for (tag, family), ranges in found.items()}
 
 
-def _most_specific(spans: Iterable[tuple[int, int, Owner]]) -> dict[Owner, list[_Range]]:
+def most_specific(spans: Iterable[tuple[int, int, Owner]]) -> dict[Owner, list[_Range]]:
     """Return by owner the ranges of which it has the narrowest of `spans`: (first, last, owner), nested or apart."""
     found: dict[Owner, list[_Range]] = {}
     around: list[tuple[int, Owner]] = []  # the spans that hold the present one, the narrowest last
@@ -153,7 +153,8 @@ def _joined(ranges: list[_Range]) -> list[_Range]:
     return joined
 
 
-def _texts(family: int, ranges: Iterable[_Range]) -> list[str]:
+def texts(family: int, ranges: Iterable[_Range]) -> list[str]:
+    """Return ranges of addresses as nft(8) lists them."""
     return [_text(family, first, last) for first, last in ranges]
 
 

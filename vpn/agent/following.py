@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from vpn.agent.components import dns, firewall, openvpn, routing, wireguard
+from vpn.agent.components import dns, firewall, limits, openvpn, routing, wireguard
 from vpn.agent.host import Host
 from vpn.agent.names import Names
 from vpn.agent.nesting import without
@@ -30,6 +30,8 @@ def follow(host: Host, names: Names, spec: HubSpec, change: Change, *, is_ruled_
         changed = {"firewall": firewall.ensure(names, spec, marks)}
     else:
         changed = {"firewall": firewall.change(names, spec, old, new, marks)}
+    # Not told of: it goes with the routes.
+    limits.change(names, spec, old, new)
     changed["wireguard"] = _follow_wireguard(names, old, new)
     if _routes_of(old) != _routes_of(new):
         openvpn.tell(spec, directory)

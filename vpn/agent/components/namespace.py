@@ -33,8 +33,8 @@ SETTINGS: Final = {
 }
 
 
-# The tables of `firewall` and `egress`: all others are somebody else's.
-OWN_TABLES: Final = frozenset({("inet", "hub"), ("inet", "hub_egress")})
+# The tables of `firewall`, `egress` and `limits`: all others are somebody else's.
+OWN_TABLES: Final = frozenset({("inet", "hub"), ("inet", "hub_egress"), ("inet", "hub_limits")})
 
 _LOOPBACK: Final = frozenset({"127.0.0.1/8", "::1/128"})
 

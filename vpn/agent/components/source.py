@@ -27,16 +27,19 @@ _MOST_REMEMBERED: Final = 65536
 
 @dataclass(frozen=True)
 class Source:
-    """The public addresses of a hub, and the UDP ports that it listens on."""
+    """The public addresses of a hub, the UDP ports that it listens on, and its TCP ports."""
 
     addresses: tuple[str, ...]
     ports: tuple[int, ...]
+    tcp_ports: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, spec: HubSpec) -> Source:
         """What a spec says."""
         ports = {spec.port} | ({spec.openvpn.udp_port} if spec.openvpn is not None else set())
-        return cls(spec.server.addresses, tuple(sorted(ports)))
+        openvpn = spec.openvpn
+        over_tcp = [] if openvpn is None else [port for port in (openvpn.tcp_port, openvpn.compat_port) if port]
+        return cls(spec.server.addresses, tuple(sorted(ports)), tuple(sorted(over_tcp)))
 
     @classmethod
     def read(cls, document: Any) -> Source | None:
@@ -49,7 +52,7 @@ class Source:
 
     def document(self) -> dict[str, Any]:
         """The source as JSON."""
-        return {"addresses": list(self.addresses), "ports": list(self.ports)}
+        return {"addresses": list(self.addresses), "ports": list(self.ports), "tcp_ports": list(self.tcp_ports)}
 
 
 def ensure(host: Place, documents: Iterable[Any], marks: dict[str, str]) -> bool:

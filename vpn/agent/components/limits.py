@@ -1,0 +1,87 @@
+"""What each peer of a hub may have of the kernel's memory of connections, and of the resolver: see `limit_rules`.
+
+A table of its own in the hub's namespace, so that what it remembers of peers is nobody else's to compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from vpn.agent import limit_rules, nft, nft_listing, sysctl
+from vpn.agent.command import Result
+from vpn.agent.limit_rules import MAPS, TABLE
+from vpn.agent.names import Names
+from vpn.agent.spec import HubSpec, Peer
+
+# For how many seconds a connection that says nothing is remembered, of the hub's namespace alone: as long as what
+# translates addresses has to (RFC 5382, REQ-5: 2 h 4 min; RFC 4787, REQ-5: 2 min), and not five days. The first packets
+# of one that nobody answers are forgotten soon.
+_TIMEOUTS: Final = {
+    "net.netfilter.nf_conntrack_tcp_timeout_established": "7440",
+    "net.netfilter.nf_conntrack_tcp_timeout_syn_sent": "30",
+    "net.netfilter.nf_conntrack_tcp_timeout_syn_recv": "30",
+    "net.netfilter.nf_conntrack_tcp_timeout_fin_wait": "60",
+    "net.netfilter.nf_conntrack_tcp_timeout_time_wait": "30",
+    "net.netfilter.nf_conntrack_udp_timeout": "30",
+    "net.netfilter.nf_conntrack_udp_timeout_stream": "120",
+    "net.netfilter.nf_conntrack_generic_timeout": "120",
+}
+
+
+def ensure(names: Names, spec: HubSpec, marks: dict[str, str]) -> bool:
+    """Make the limits hold; return whether they did not. Connections have to be tracked already."""
+    changed = sysctl.ensure(names.inside, _TIMEOUTS)
+    body, wanted = limit_rules.body(names, spec), limit_rules.elements(spec)
+    if _is_loaded(names, body, marks):
+        # Not told of: networks come and go with routes.
+        _ensure_maps(names, wanted)
+        return changed
+    there = "No such file" not in _listed(names).err
+    before = f"table inet {TABLE}\ndelete table inet {TABLE}\n" if there else ""
+    nft.run(names.inside, f"{before}table inet {TABLE} {{\n{body}}}\n{_filled(wanted)}")
+    marks[TABLE] = nft.mark(body, _listed(names).out)
+    return True
+
+
+def change(names: Names, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> None:
+    """Have the limits of `spec` follow peers that were as `before` and are as `after`."""
+    if limit_rules.has_networks(before) or limit_rules.has_networks(after):
+        _ensure_maps(names, limit_rules.elements(spec))
+
+
+def drift(names: Names, spec: HubSpec, marks: Mapping[str, str]) -> list[str]:
+    """Return in words what somebody else changed of the limits."""
+    if not _is_loaded(names, limit_rules.body(names, spec), marks):
+        return ["The limits of peers were changed."]
+    if _mapped(names) != limit_rules.elements(spec):
+        return ["The networks that the limits of peers know were changed."]
+    return []
+
+
+def _is_loaded(names: Names, body: str, marks: Mapping[str, str]) -> bool:
+    listing = _listed(names)
+    return listing.code == 0 and marks.get(TABLE) == nft.mark(body, listing.out)
+
+
+def _ensure_maps(names: Names, wanted: Mapping[str, Collection[str]]) -> None:
+    if _mapped(names) != wanted:
+        flushed = "".join(f"flush map inet {TABLE} {name}\n" for name in MAPS)
+        nft.run(names.inside, flushed + _filled(wanted))
+
+
+def _filled(elements: Mapping[str, Collection[str]]) -> str:
+    return "".join(
+        f"add element inet {TABLE} {name} {{ {', '.join(sorted(each))} }}\n" for name, each in elements.items() if each
+    )
+
+
+def _mapped(names: Names) -> dict[str, frozenset[str]]:
+    # One by one: nft 1.0.6 finds the last one alone of several that it is to list.
+    listed = [names.inside.try_run([nft.PROGRAM, "-s", "list", "map", "inet", TABLE, name]).out for name in MAPS]
+    return nft_listing.parse("".join(listed)).elements
+
+
+def _listed(names: Names) -> Result:
+    # Without what it remembers of peers, which comes and goes.
+    return names.inside.try_run([nft.PROGRAM, "-s", "-t", "list", "table", "inet", TABLE])
