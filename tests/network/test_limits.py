@@ -1,0 +1,86 @@
+"""The limits of peers and hubs are kept like the firewall: found changed, put right, and following the peers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tests.network.devices import Device
+from tests.network.hub import Hub
+from tests.network.lab import Lab, Node
+from vpn.agent import limit_rules
+from vpn.agent.report import COMPONENTS
+from vpn.agent.spec import parse_spec
+
+NOTHING = dict.fromkeys(COMPONENTS, False)
+
+
+def listed(hub: Hub) -> str:
+    return hub.lab.run(hub.node, ["nft", "-s", "list", "table", "inet", "hub_limits"]).stdout
+
+
+def holds(hub: Hub) -> bool:
+    """Whether all networks stand in the table with the number of their peer."""
+    wanted = limit_rules.elements(parse_spec(hub.document))
+    return all(element in listed(hub) for each in wanted.values() for element in each)
+
+
+def test_they_follow_the_networks_of_peers(hub: Hub) -> None:
+    wide, site = hub.add(["0.0.0.0/0", "::/0"]), hub.add(["10.8.0.0/24"])
+    hub.apply()
+    assert holds(hub)
+    assert hub.apply().changed == NOTHING
+    moved = dataclasses.replace(site, subnets=("10.9.0.0/24", "fd09::/64"))
+    assert isinstance(moved, Device)
+    hub.send(hub.delta(upsert=[moved]))
+    assert holds(hub)
+    assert "10.8.0.0/24" not in listed(hub)
+    hub.send(hub.delta(remove=[moved, wide]))
+    assert "elements" not in listed(hub)
+    assert hub.apply().changed == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("at_hub", "table", "change", "component", "words"),
+    [
+        (True, "hub_limits", "flush chain {0} forward", "firewall", "The limits of peers were changed."),
+        (True, "hub_limits", "delete table {0}", "firewall", "The limits of peers were changed."),
+        (
+            True,
+            "hub_limits",
+            "flush map {0} behind_v4",
+            "",
+            "The networks that the limits of peers know were changed.",
+        ),
+        (False, "vpnhub_limits", "flush chain {0} input", "egress", "The limits of hubs on the server itself"),
+        (False, "vpnhub_limits", "flush set {0} udp_ports", "egress", ""),
+        (False, "vpnhub_limits", "delete table {0}", "egress", "The limits of hubs on the server itself"),
+    ],
+)
+def test_what_others_change_is_found_and_put_right(
+    lab: Lab, hub: Hub, at_hub: bool, table: str, change: str, component: str, words: str
+) -> None:
+    hub.add(["10.8.0.0/24"])
+    hub.apply()
+    node: Node = hub.node if at_hub else lab.host
+
+    def rules() -> str:
+        return lab.run(node, ["nft", "-s", "list", "table", "inet", table]).stdout
+
+    before = rules()
+    lab.run(node, ["nft", *change.format(f"inet {table}").split()])
+    assert any(words in sentence for sentence in hub.status().drift or ()) or not words
+    report = hub.apply()
+    assert rules() == before
+    assert report.changed == {**NOTHING, **({component: True} if component else {})}
+
+
+def test_ports_of_another_portals_hub_stay(lab: Lab, hub: Hub) -> None:
+    hub.apply()
+    foreign = '{ 31000 comment "another01" }'
+    lab.run(lab.host, ["nft", "add", "element", "inet", "vpnhub_limits", "udp_ports", foreign])
+    assert hub.apply().changed == NOTHING
+    hub.destroy()
+    left = lab.run(lab.host, ["nft", "-s", "list", "set", "inet", "vpnhub_limits", "udp_ports"]).stdout
+    assert 'elements = { 31000 comment "another01" }' in left
