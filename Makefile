@@ -17,7 +17,7 @@ help:
 	@echo "make test    the whole test suite, on SQLite and on PostgreSQL"
 	@echo "make check   linters, types, import contracts"
 	@echo "make bench   the benchmarks"
-	@echo "make drill   drawn networks: what the plan says and what packets do (EXAMPLES=300)"
+	@echo "make drill   every attack at full size, then drawn networks (EXAMPLES=300), with figures"
 
 # setpriv: whoever kills make with -9 means the portal too.
 up: packages $(READY)

@@ -1,4 +1,8 @@
-"""`make drill [EXAMPLES=300]`: drawn networks, built for real, on which every packet must do what the plan says."""
+"""`make drill [EXAMPLES=300]`: every attack at its full size, then drawn networks that do what the plan says.
+
+A test whose file is called `test_drill_…` is an attack: its short form is part of `make test`, and DRILL=1 asks for the
+long one. What it prints are its figures. EXAMPLES=0 leaves the drawn networks out.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +12,63 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from postgres import postgres
 
 ROOT = Path(__file__).resolve().parent.parent
+MODEL = "tests/network/test_model.py"
+REAL = "network or flow or browser"
+NO_TESTS = 5  # pytest's exit code where it selected none
 TOLD = re.compile(r"^(\d+) examples of the shape \S+, (\d+) probes$", re.MULTILINE)
 
 
 def main() -> int:
-    """Run the model test with as many examples as asked for; returns its exit code."""
+    """Run the drills and print their figures; returns 1 where one failed."""
     wanted = os.environ.get("EXAMPLES") or "300"
     with tempfile.TemporaryDirectory(prefix="vpn-portal-drill-") as data:
-        environ = os.environ | {"DATA_DIR": data, "SECRET_KEYS": "only-for-tests-" * 3, "MODEL_EXAMPLES": wanted}
+        environ = os.environ | {"DATA_DIR": data, "SECRET_KEYS": "only-for-tests-" * 3, "DRILL": "1"}
         environ.pop("DATABASE_URL", None)
-        command = [sys.executable, "-m", "pytest", "-q", "tests/network/test_model.py", *sys.argv[1:]]
-        process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True)
-        output = []
-        for line in process.stdout or ():
-            print(line, end="", flush=True)
-            output.append(line)
-        code = process.wait()
-    totals = TOLD.findall("".join(output))
-    examples, probes = (sum(int(each[column]) for each in totals) for column in (0, 1))
-    print(f"make drill: {examples} examples, {probes:,} probes, " + ("all as planned" if code == 0 else "failed"))
-    return code
+        attacks = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tests/**/test_drill_*.py"))
+        outcomes = [_run("attacks", environ, *attacks)]
+        with postgres() as url:
+            outcomes.append(
+                _run("attacks, PostgreSQL", environ | {"DATABASE_URL": url}, "-m", f"not ({REAL})", *attacks)
+            )
+        if wanted != "0":
+            outcomes.append(_run("drawn networks", environ | {"MODEL_EXAMPLES": wanted}, MODEL))
+    print("\n--- Figures")
+    for _, figures in outcomes:
+        print(figures, end="")
+    failed = [title for title, _ in outcomes if title]
+    print("make drill: " + (f"failed: {', '.join(failed)}" if failed else "all passed"))
+    return 1 if failed else 0
+
+
+def _run(title: str, environ: dict[str, str], *arguments: str) -> tuple[str, str]:
+    """Run pytest; returns the title where it failed, else nothing, and the figures that the tests printed."""
+    print(f"--- {title[0].upper()}{title[1:]}", flush=True)
+    report = Path(environ["DATA_DIR"]) / "report.xml"
+    report.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", "-o", "junit_logging=system-out"]
+    process = subprocess.run([*command, *arguments, *sys.argv[1:]], cwd=ROOT, env=environ, check=False)
+    figures = _figures(report) if report.exists() else ""
+    return ("" if process.returncode in {0, NO_TESTS} else title), figures
+
+
+def _figures(report: Path) -> str:
+    """What each test printed, below its name; of the drawn networks the sum as well."""
+    lines: list[str] = []
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314 -- pytest's own report
+        printed = [line.strip() for line in (case.findtext("system-out") or "").splitlines()]
+        told = [line for line in printed if line and not line.startswith("----")]
+        if told:
+            lines += [f"{case.get('classname')}::{case.get('name')}", *(f"    {line}" for line in told)]
+    totals = TOLD.findall("\n".join(line.strip() for line in lines))
+    if totals:
+        examples, probes = (sum(int(each[column]) for each in totals) for column in (0, 1))
+        lines.append(f"drawn networks: {examples} examples, {probes:,} probes")
+    return "".join(f"{line}\n" for line in lines)
 
 
 if __name__ == "__main__":
