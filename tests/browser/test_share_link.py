@@ -69,6 +69,19 @@ def test_a_link_on_a_phone_survives_the_way_to_the_app_store(
     assert camera.complaints == []
 
 
+def test_a_link_whose_hub_is_not_ready_shows_its_profile_by_itself_once_it_is(
+    visit: Visit, admin: Membership, phone_peer: Peer
+) -> None:
+    late = make_client_peer(phone_peer.instance, admin, "tablet")
+    token, _ = issue_link(late, admin)
+    page = visit()
+    page.goto(f"/p/{token}/")
+    page.get_by_role("button", name="Show profile").click()
+    expect(page.get_by_role("heading", name="The profile is not ready yet")).to_be_visible()
+    settle(late.instance)
+    expect(page.locator("svg.qr")).to_be_visible(timeout=60_000)
+
+
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
 def test_a_code_has_three_pixels_a_module_and_a_larger_view(
     visit: Visit, admin: Membership, phone_peer: Peer, width: int

@@ -79,9 +79,9 @@ def test_slow_connections_keep_no_visitor_out(portal: RunningPortal) -> None:
     finally:
         for peer in [peer for peers in slow.values() for peer in peers]:
             peer.close()
-    print(f"drill: {len(during)} pages beside {EACH * len(KINDS)} slow connections: {told(during)}")
-    print(f"drill: the same pages without them: {told(before)}")
-    print(f"drill: slow heads were ended after {HEAD_SECONDS:.0f} s")
+    print(f"{len(during)} pages beside {EACH * len(KINDS)} slow connections: {told(during)}")
+    print(f"the same pages without them: {told(before)}")
+    print(f"slow heads were ended after {HEAD_SECONDS:.0f} s")
 
 
 def told(times: list[float]) -> str:

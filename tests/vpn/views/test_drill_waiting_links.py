@@ -48,4 +48,4 @@ def test_links_that_wait_hold_no_thread_and_are_spent_once(
     assert sum(answer.startswith(b"HTTP/1.1 200") for answer in answers) == 1
     assert sum(b"PrivateKey = " in answer for answer in answers) == 1
     assert sum(answer.split()[1] in {b"404", b"429"} for answer in answers) == VISITORS - 1
-    print(f"drill: {VISITORS} visitors of {address} waited at once, and one of them has the profile")
+    print(f"{VISITORS} visitors of {address} waited at once, and one of them has the profile")

@@ -16,6 +16,7 @@ from django.utils import timezone
 from portal.models import Membership
 from tests.factories import make_client_peer, make_site_peer, settle
 from vpn.actions.peer import create_client_peer
+from vpn.choices import InstanceState
 from vpn.models import Instance, Peer, ProfileLink, Server, Site
 from vpn.profiles.peer import render_profile
 
@@ -210,6 +211,9 @@ def test_a_link_waits_for_the_hub_unspent(admin_browser: Client, client_peer: Pe
     waiting = Client().post(path)
     assert (waiting.status_code, waiting["Retry-After"]) == (503, "5")
     assert b"Try again" in waiting.content
+    assert b'data-again="5"' in waiting.content, "the page tries again by itself"
+    Instance.objects.filter(pk=client_peer.instance_id).update(state=InstanceState.FAILED)
+    assert b"data-again" not in Client().post(path).content, "not where the hub does not come by itself"
     settle(client_peer.instance)
     assert Client().post(path).status_code == 200
 
