@@ -170,10 +170,14 @@ def read_foreign(path: Path) -> str | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    with open(descriptor, "rb", buffering=0) as stream:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
-        return (stream.read(_MOST_FOREIGN) or b"").decode(errors="replace")
+        return os.read(descriptor, _MOST_FOREIGN).decode(errors="replace")
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def read_json(path: Path) -> Any:

@@ -1,6 +1,7 @@
 """Talking to an openvpn process over its management socket (OpenVPN's management-notes.txt).
 
-It serves one client at a time, so everybody is short, and waits for the others for as long as `_TIMEOUT`.
+It serves one client at a time, so everybody is short, and waits for the others for as long as `_TIMEOUT`. A process
+that was taken over must not keep the agent, nor lead it to the socket of another.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import stat
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BufferedRWPair
@@ -15,6 +18,8 @@ from pathlib import Path
 from typing import Final
 
 _TIMEOUT: Final = 3.0  # seconds
+_LONGEST: Final = 20.0  # seconds for one conversation
+_LONGEST_LINE: Final = 64 * 1024  # bytes
 _COMMON_NAME: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # As mroute_addr_print_ex() of openvpn writes them: IPv4 with its port, IPv6 without. A prefix names the transport.
 _V4: Final = re.compile(r"(?:[a-z0-9-]+:)?((?:[0-9]{1,3}\.){3}[0-9]{1,3}:[0-9]{1,5})")
@@ -84,6 +89,8 @@ def _connection(path: Path) -> Iterator[BufferedRWPair]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_TIMEOUT)
         try:
+            if not stat.S_ISSOCK(path.lstat().st_mode):
+                raise Unheard("the management socket is none")
             connection.connect(str(path))
             with connection.makefile("rwb") as stream:
                 yield stream
@@ -97,7 +104,8 @@ def _say(stream: BufferedRWPair, command: str) -> None:
 
 
 def _lines(stream: BufferedRWPair) -> Iterator[str]:
-    while line := stream.readline():
+    deadline = time.monotonic() + _LONGEST
+    while (line := stream.readline(_LONGEST_LINE)) and time.monotonic() < deadline:
         text = line.decode(errors="replace").rstrip("\r\n")
         if not text.startswith(">"):  # what it tells without being asked
             yield text
