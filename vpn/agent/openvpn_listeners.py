@@ -10,7 +10,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -123,18 +123,27 @@ def _kind(listener: str) -> str:
 
 
 def _await(names: Names, spec: HubSpec, layout: Layout, listener: str) -> None:
+    _await_that(lambda: os.path.lexists(layout.opened(listener)), layout, listener)
+    _move_interface(names, spec, names.openvpn(listener))
+    layout.opened(listener).unlink()  # it goes on, and lets clients in
+    # Its socket is there for longer, and nothing answers at it before.
+    _await_that(lambda: _is_quiet(layout, listener), layout, listener)
+
+
+def _await_that(condition: Callable[[], bool], layout: Layout, listener: str) -> None:
     deadline = time.monotonic() + _READY_PATIENCE
-    while time.monotonic() < deadline:
-        if os.path.lexists(layout.opened(listener)):
-            _move_interface(names, spec, names.openvpn(listener))
-            layout.opened(listener).unlink()  # it goes on, and lets clients in
-            deadline = time.monotonic() + _READY_PATIENCE
-        with suppress(Unheard):
-            # Nothing more is written down from here on, or whoever knocks could fill the disk.
-            openvpn_management.quieten(layout.socket(listener))
-            return
+    while not condition():
+        if time.monotonic() > deadline:
+            raise openvpn_process.failure(layout, listener)
         time.sleep(0.01)
-    raise openvpn_process.failure(layout, listener)
+
+
+def _is_quiet(layout: Layout, listener: str) -> bool:
+    """Have nothing more written down, or whoever knocks could fill the disk; return whether it heard that."""
+    with suppress(Unheard):
+        openvpn_management.quieten(layout.socket(listener))
+        return True
+    return False
 
 
 def remove(names: Names, layout: Layout) -> None:
