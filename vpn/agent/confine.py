@@ -26,22 +26,23 @@ _TUN: Final = "tun"
 _READABLE: Final = "ro"
 _WRITABLE: Final = "rw"
 # $1 is the directory of the view; then words say what is in it, up to `--`; then comes what is run there. Of /etc it
-# has what the dynamic linker and OpenSSL read, and the account that dnsmasq looks for.
+# has what the dynamic linker and OpenSSL read, and the account that dnsmasq looks for. Programs are called as seldom as
+# can be: a hub starts half a dozen daemons.
 _SCRIPT: Final = r"""
 set -e
 umask 022
 mount -t tmpfs -o mode=0755,nosuid,noexec,size=4m view "$1"
 cd "$1"
 shift
-mkdir -p usr etc/ssl dev/net proc jail old
+mkdir -p usr dev/net jail old
 mount --rbind -o ro /usr usr
+links=
 for name in bin sbin lib lib32 lib64 libx32; do
-  if [ -L "/$name" ]; then ln -s "$(readlink "/$name")" "$name"
+  if [ -L "/$name" ]; then links="$links /$name"
   elif [ -d "/$name" ]; then mkdir "$name"; mount --rbind -o ro "/$name" "$name"; fi
 done
-for name in etc/ld.so.cache etc/ssl/openssl.cnf; do
-  [ ! -f "/$name" ] || cat "/$name" >"$name"
-done
+[ -z "$links" ] || cp -P $links .
+cp --parents /etc/ld.so.cache /etc/ssl/openssl.cnf . 2>/dev/null || mkdir -p etc
 echo "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin" >etc/passwd
 device() {
   mknod -m 0666 "dev/$1" c "$2" "$3" 2>/dev/null || { : >"dev/$1"; mount --bind "/dev/$1" "dev/$1"; }
@@ -50,21 +51,16 @@ device null 1 3
 device urandom 1 9
 while [ "$1" != -- ]; do
   if [ "$1" = tun ]; then device net/tun 10 200; shift; continue; fi
-  if [ -d "$2" ]; then mkdir -p ".$2"; else mkdir -p ".${2%/*}"; [ -e ".$2" ] || : >".$2"; fi
+  if [ -d "$2" ]; then [ -d ".$2" ] || mkdir -p ".$2"; else mkdir -p ".${2%/*}"; : >".$2"; fi
   mount --bind -o "$1" "$2" ".$2"
   shift 2
 done
 shift
-[ -e var/run ] || { mkdir -p var; ln -s ../run var/run; }
-mount --rbind /proc proc
+mount --rbind . jail
 pivot_root . old
-umount -l /old
-rmdir /old
-mount -o remount,ro /
-umount -l /proc
-mount --rbind / /jail
+chroot old umount -l /
 umask 077
-exec chroot /jail "$@"
+exec chroot jail "$@"
 """
 
 
