@@ -31,8 +31,6 @@ SNAPSHOT_INTERVAL: Final = 2.0  # seconds between looks at where peers are
 LINK_INTERVAL: Final = 5.0  # seconds between looks at the links to the host, and at its rules
 CALM_AFTER: Final = 8.0  # seconds of calling peers back
 RETRY_AFTER: Final = 5.0  # seconds before a hub that could not be healed is tried again
-# A session older than this is over (REJECT_AFTER_TIME is 180 s), so that its peer shakes hands anew by itself.
-TALKING_WITHIN: Final = 240  # seconds
 
 
 @dataclass
@@ -154,7 +152,7 @@ class Watch:
             _say(f"{hub}: {error}")
 
     def _remember(self, hub: str, heard: dict[str, uapi.Heard]) -> None:
-        recent = time.time() - TALKING_WITHIN
+        recent = time.time() - wireguard.TALKING_WITHIN
         endpoints = {key: (peer.endpoint, peer.latest_handshake > recent) for key, peer in heard.items()}
         known = self.endpoints.get(hub)
         if known is None:

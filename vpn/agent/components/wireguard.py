@@ -27,6 +27,9 @@ from vpn.agent.spec import HubSpec, WireGuardPeer
 
 Endpoints = Mapping[str, tuple[str, bool]]
 
+# A session older than this is over (REJECT_AFTER_TIME is 180 s), so that its peer shakes hands anew by itself.
+TALKING_WITHIN: Final = 240  # seconds
+
 _SHOWN: Final = 8  # characters of a public key that tell it from others
 NO_KEY: Final = "A" * 43 + "="  # WireGuard's way to say "no preshared key"
 _STDIN: Final = "/dev/stdin"
@@ -79,7 +82,8 @@ def ensure(names: Names, spec: HubSpec, endpoints: Endpoints) -> bool:
     """
     device = observe(names) if is_alive(names) else None
     if device is None or _is_deaf(names, device) or not _is_confined(names):
-        _create(names, spec, endpoints)
+        # Where they are now counts for more than where they were when that was written down.
+        _create(names, spec, {**endpoints, **_endpoints(device)})
         return True
     changed = _ensure_port(names, spec, device)
     changed |= _ensure_private_key(names, spec, device)
@@ -236,6 +240,12 @@ def _start(names: Names) -> None:
         raise AgentError(FAILED, _why_not_started())
     (process, *_) = processes.running(PROGRAM, {names.wireguard})
     files.replace(uapi.pid_path(names.wireguard), f"{process.pid}\n", durable=False)
+
+
+def _endpoints(device: Device | None) -> Endpoints:
+    recent = time.time() - TALKING_WITHIN
+    peers = device.peers.items() if device else ()
+    return {key: (peer.endpoint, peer.latest_handshake > recent) for key, peer in peers if peer.endpoint}
 
 
 def _is_confined(names: Names) -> bool:
