@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import multiprocessing
 import pwd
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -46,8 +48,9 @@ def test_ids_are_none_that_somebody_else_gives_out(tmp_path: Path) -> None:
 
 def test_hubs_whose_names_lead_to_the_same_ids_share_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(users, "_RANGES", (range(70_000, 70_000 + users.PER_HUB * len(HUBS), users.PER_HUB),))
-    with ThreadPoolExecutor(8) as pool:  # several agents at a time
-        found = list(pool.map(lambda hub: users.first(tmp_path, hub), HUBS))
+    several_agents = ProcessPoolExecutor(4, multiprocessing.get_context("fork"))
+    with several_agents as pool:
+        found = list(pool.map(functools.partial(users.first, tmp_path), HUBS))
     assert len(set(found)) == len(HUBS)
     assert [users.first(tmp_path, hub) for hub in HUBS] == found
     with pytest.raises(users.AgentError, match="no free user ids"):

@@ -13,6 +13,7 @@ import pytest
 
 from tests.network.hub import ROOT, Hub, Watch
 from tests.network.lab import Lab, wait_until
+from vpn.agent import openvpn_config, openvpn_routes
 from vpn.agent.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
@@ -196,3 +197,18 @@ def test_an_agent_killed_in_the_middle_is_continued(world: tuple[Lab, Hub], mill
     assert hub.status().alive
     hub.destroy()
     assert lab.hubs() == set()
+
+
+def test_what_sets_the_routes_of_openvpn_peers_is_healed(lab: Lab, hub: Hub) -> None:
+    alice, bob = lab.add_client("alice"), lab.add_client("bob")
+    hub.connect_openvpn(alice)
+    layout = openvpn_config.Layout(lab.state / hub.hub / "openvpn")
+    killed = openvpn_routes.written(layout)
+    assert killed is not None
+    os.kill(killed.pid, signal.SIGKILL)
+    wait_until(lambda: not hub.status().alive, 10, "its end")
+    with Watch(hub.agent):
+        wait_until(lambda: openvpn_routes.written(layout) not in (None, killed), 10, "another one")
+        hub.connect_openvpn(bob)
+        assert lab.ping(alice, hub.v4)
+    assert hub.apply().changed == NOTHING

@@ -3,6 +3,7 @@
 host.lock               one agent at a time changes what hubs share (see lock)
 locks/<hub>.lock        one agent at a time changes a hub
 links.json              which hub has which link to the host
+users.json              which user ids the daemons of which hub have (see users)
 sources.json            which addresses hubs speak from, with their ports (see components/source)
 servers.json            what of the host and behind it which hub's tunnels reach
 marks.json              digests of what was loaded into the host's firewall

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,10 +18,12 @@ from vpn.agent.components import wireguard
 from vpn.agent.confine import Confinement
 from vpn.agent.errors import AgentError
 from vpn.agent.host import Host
+from vpn.agent.lock import BusyError, hub_lock
 from vpn.agent.names import LISTENERS
 from vpn.agent.processes import Process
 
 _PAUSE: Final = 600.0  # seconds without a further one where one did not come back
+_BRIEFLY: Final = 0.05  # seconds to wait for a hub that somebody changes
 
 
 @dataclass(frozen=True)
@@ -57,18 +60,20 @@ class Upgrades:
             for daemon in daemons(self.host, hub):
                 faults = daemon.faults
                 if faults and self._tried.get((hub, daemon.name)) != faults:
-                    self._tried[hub, daemon.name] = faults
-                    self._restart(daemon)
-                    return daemon
+                    with suppress(BusyError), hub_lock(self.host.state.directory, hub, _BRIEFLY):
+                        self._tried[hub, daemon.name] = faults
+                        return self._restart(daemon)
         return None
 
-    def _restart(self, daemon: Daemon) -> None:
-        processes.end(daemon.program, [daemon.process])
+    def _restart(self, daemon: Daemon) -> Daemon:
+        """End a daemon, have the hub made whole, and return the daemon. Needs the hub's lock."""
         try:
+            processes.end(daemon.program, [daemon.process])
             restore(self.host, daemon.hub)
         except AgentError:
             self._paused_until = time.monotonic() + _PAUSE
             raise
+        return daemon
 
 
 def daemons(host: Host, hub: str) -> Iterator[Daemon]:

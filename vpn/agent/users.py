@@ -6,19 +6,16 @@ their numbers are drawn from the names of hubs, which differ, so that they meet 
 
 from __future__ import annotations
 
-import fcntl
 import grp
 import hashlib
 import json
-import os
 import pwd
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from vpn.agent import files
 from vpn.agent.errors import FAILED, AgentError
+from vpn.agent.lock import host_lock
 
 PER_HUB: Final = 4
 # Given out by nobody: not to accounts, containers or services (systemd's UIDS-GIDS). The second range is for a
@@ -37,7 +34,7 @@ def first(directory: Path, hub: str) -> int:
     candidates = next((each for each in _RANGES if _is_mapped(each)), None)
     if candidates is None:
         return 0
-    with _lock(directory):
+    with host_lock(directory):
         users = _read(directory)
         if hub not in users:
             users[hub] = _free(candidates, hub, set(users.values()))
@@ -48,7 +45,7 @@ def first(directory: Path, hub: str) -> int:
 def forget(directory: Path, hub: str) -> None:
     """Give the user ids of a hub that is gone back."""
     if hub in _read(directory):
-        with _lock(directory):
+        with host_lock(directory):
             _write(directory, {name: user for name, user in _read(directory).items() if name != hub})
 
 
@@ -91,15 +88,3 @@ def _read(directory: Path) -> dict[str, int]:
 
 def _write(directory: Path, users: dict[str, int]) -> None:
     files.replace(directory / "users.json", json.dumps(users, sort_keys=True))
-
-
-@contextmanager
-def _lock(directory: Path) -> Iterator[None]:
-    """Hold a lock of its own for a moment: hubs are changed side by side."""
-    files.private_directory(directory)
-    descriptor = os.open(directory / "users.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
