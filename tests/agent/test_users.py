@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from vpn.agent import users
+from vpn.agent.errors import AgentError
 
 HUBS = [f"t{number:09}" for number in range(40)]
 CONTAINER = "0 100000 65536\n"
@@ -53,7 +54,7 @@ def test_hubs_whose_names_lead_to_the_same_ids_share_none(monkeypatch: pytest.Mo
         found = list(pool.map(functools.partial(users.first, tmp_path), HUBS))
     assert len(set(found)) == len(HUBS)
     assert [users.first(tmp_path, hub) for hub in HUBS] == found
-    with pytest.raises(users.AgentError, match="no free user ids"):
+    with pytest.raises(AgentError, match="no free user ids"):
         users.first(tmp_path, "one-more")
 
 
