@@ -27,6 +27,7 @@ pytestmark = pytest.mark.django_db
 OPEN = Found("proven")
 WALL = Found("unreachable", "firewall")
 NAT = Found("unproven", "nat")
+SILENT = Found("unreachable", "silent")
 
 
 class Driver:
@@ -206,6 +207,20 @@ def test_an_address_that_is_not_the_first_has_a_need_of_its_own(instance: Instan
     driver.over_ipv6 = OPEN
     states(instance, OPEN, driver=driver)
     assert needs_of(Instance.objects.select_related("server").get(pk=instance.pk)) == []
+
+
+def test_one_firewall_before_both_addresses_is_one_notice(instance: Instance, driver: Driver) -> None:
+    Server.objects.update(address_v6="2001:db8::1")
+    driver.over_ipv6 = WALL
+    states(instance, WALL, WALL, driver=driver)
+    (need,) = needs_of(Instance.objects.select_related("server").get(pk=instance.pk))
+    assert need.code == Code.HUB_UNREACHABLE
+    assert "at 203.0.113.1 and 2001:db8::1" in need.message
+    assert need.message.count(str(instance.wireguard_port)) == 1
+    driver.over_ipv6 = SILENT
+    states(instance, WALL, WALL, driver=driver)
+    codes = [need.code for need in needs_of(Instance.objects.select_related("server").get(pk=instance.pk))]
+    assert codes == [Code.HUB_UNREACHABLE, Code.ADDRESS_UNREACHABLE], "each has another cause"
 
 
 def test_a_device_over_ipv6_proves_nothing_of_ipv4(instance: Instance, member: Membership, driver: Driver) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from vpn.choices import InstanceState, OperationKind, Reachability
-from vpn.models import Instance
+from vpn.models import Instance, ListenerProof
 from vpn.needs import words
 from vpn.needs.facts import Facts, facts_of
 from vpn.needs.need import Need
@@ -80,10 +80,17 @@ def _of_running_hub(instance: Instance, facts: Facts) -> Iterator[Need]:
 def _of_listeners(instance: Instance, facts: Facts) -> Iterator[Need]:
     unreachable = [proof for proof in facts.failing if proof.state == Reachability.UNREACHABLE]
     unproven = [proof for proof in facts.failing if proof.state == Reachability.UNPROVEN]
+    # The same listeners for the same cause at all addresses, such as a firewall on the server, are one notice.
+    is_one = _what_fails(unreachable) == _what_fails(facts.failing_elsewhere)
     if unreachable:
-        yield words.unreachable(instance, unreachable, is_partial=facts.proven > 0)
+        failing = [*unreachable, *facts.failing_elsewhere] if is_one else unreachable
+        yield words.unreachable(instance, failing, is_partial=facts.proven > 0)
     # A device that came through the router proves that it forwards: one is enough, whichever listener it came to.
     if unproven and not facts.proven:
         yield words.unproven(instance, unproven)
-    if facts.failing_elsewhere:
+    if facts.failing_elsewhere and not is_one:
         yield words.address_unreachable(instance, facts.failing_elsewhere)
+
+
+def _what_fails(proofs: Sequence[ListenerProof]) -> set[tuple[str, str]]:
+    return {(proof.listener, proof.cause) for proof in proofs}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from datetime import datetime
 
 from vpn.choices import Listener, ProofCause
@@ -97,8 +97,8 @@ def hub_silent(instance: Instance) -> Need:
 
 
 def unreachable(instance: Instance, proofs: Sequence[ListenerProof], *, is_partial: bool) -> Need:
-    """Devices cannot reach listeners of the hub."""
-    message, step = _why_unreachable(instance, proofs, address_of(instance))
+    """Devices cannot reach listeners of the hub, for the same cause at each address of these proofs."""
+    message, step = _why_unreachable(instance, proofs)
     return Need(
         Code.HUB_UNREACHABLE,
         "Devices cannot reach part of the hub" if is_partial else "Devices cannot reach the hub",
@@ -112,20 +112,22 @@ def unreachable(instance: Instance, proofs: Sequence[ListenerProof], *, is_parti
 def address_unreachable(instance: Instance, proofs: Sequence[ListenerProof]) -> Need:
     """Devices cannot reach listeners of the hub at an address that is not the first, such as the IPv6 one."""
     address = proofs[0].address
-    message, step = _why_unreachable(instance, proofs, address)
+    message, step = _why_unreachable(instance, proofs)
     title = f"Devices cannot reach the hub at {address}"
     return Need(Code.ADDRESS_UNREACHABLE, title, message, step, tone="waiting", since=_since(proofs))
 
 
-def _why_unreachable(instance: Instance, proofs: Sequence[ListenerProof], address: str) -> tuple[str, str]:
+def _why_unreachable(instance: Instance, proofs: Sequence[ListenerProof]) -> tuple[str, str]:
     """The cause in words, and what to do."""
-    ports = ports_of(instance, proofs)
+    listeners = {proof.listener for proof in proofs}
+    ports = ports_of(instance, listeners)
+    address = _joined(list(dict.fromkeys(proof.address or address_of(instance) for proof in proofs)))
     if not any(proof.cause == ProofCause.FIREWALL for proof in proofs):
         return (
-            f"{ports} at {address} do{'es' if len(proofs) == 1 else ''} not answer, not even on the server.",
+            f"{ports} at {address} do{'es' if len(listeners) == 1 else ''} not answer, not even on the server.",
             "Look at the server: does the hub run there? The portal knocks twice a minute.",
         )
-    message = f"{ports} at {address} answer{_s(proofs)} on the server itself, but not to packets from outside."
+    message = f"{ports} at {address} answer{_s(listeners)} on the server itself, but not to packets from outside."
     step = (
         f"Open {ports} in the server's firewall, or {ALL_PORTS}, for all hubs. Where its rules name an interface, "
         "the portal cannot tell: then the first device that connects proves it."
@@ -135,7 +137,7 @@ def _why_unreachable(instance: Instance, proofs: Sequence[ListenerProof], addres
 
 def unproven(instance: Instance, proofs: Sequence[ListenerProof]) -> Need:
     """Whether devices reach listeners of the hub cannot be known from here."""
-    ports, address = ports_of(instance, proofs), address_of(instance)
+    ports, address = ports_of(instance, {proof.listener for proof in proofs}), address_of(instance)
     if any(proof.cause == ProofCause.NAT for proof in proofs):
         message = (
             f"{address} is not an address of the server itself, and packets from the server to it do not come back. "
@@ -217,7 +219,7 @@ def drift_recurring(recurring: Recurring) -> Need:
     )
 
 
-def ports_of(instance: Instance, proofs: Sequence[ListenerProof]) -> str:
+def ports_of(instance: Instance, listeners: Iterable[str]) -> str:
     """The ports of some listeners, as a firewall takes them: "UDP 20000 and 20001, TCP 20001"."""
     ports: dict[str, list[int]] = {}
     of = {
@@ -226,8 +228,8 @@ def ports_of(instance: Instance, proofs: Sequence[ListenerProof]) -> str:
         Listener.OPENVPN_TCP: ("TCP", instance.openvpn_port),
         Listener.OPENVPN_COMPAT: ("TCP", instance.compat_port),
     }
-    for proof in proofs:
-        transport, port = of[Listener(proof.listener)]
+    for listener in listeners:
+        transport, port = of[Listener(listener)]
         ports.setdefault(transport, []).append(port)
     return ", ".join(
         f"{transport} {_joined([str(port) for port in sorted(ports[transport])])}"
@@ -246,7 +248,7 @@ def _since(proofs: Sequence[ListenerProof]) -> datetime | None:
     return min((proof.failing_since for proof in proofs if proof.failing_since is not None), default=None)
 
 
-def _s(items: Sequence[object]) -> str:
+def _s(items: Sized) -> str:
     return "s" if len(items) == 1 else ""
 
 
