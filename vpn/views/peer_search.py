@@ -26,6 +26,8 @@ PEERS_EACH_PAGE = 50
 _LONGEST_SEARCH = 100
 # What stands between words; a slash too ("anna/laptop"), but not the one of a network (10.1.0.0/16, fd10::/64).
 _BETWEEN_WORDS = re.compile(r"[\s,;()]+|(?<![\d:])/+|/+(?!\d)")
+# An address as programs show it with a port: 10.7.3.4:51820, [2001:db8::1]:51820; or in brackets alone.
+_ENDPOINT = re.compile(r"(?:(?P<v4>\d+(?:\.\d+){3}):\d{1,5}|\[(?P<v6>[0-9a-fA-F:.]+)\](?::\d{1,5})?)")
 
 
 class Filter(NamedTuple):
@@ -120,14 +122,24 @@ def _has_word(word: str, instance: Instance) -> Q:
         | Q(member__slug__icontains=word)
         | Q(endpoint__istartswith=word)
     )
-    try:
-        network = ipaddress.ip_network(word, strict=False)
-    except ValueError:
+    network = _network_of(word)
+    if network is None:
         return found
+    if network.version == 6 and network.prefixlen == network.max_prefixlen:
+        found |= Q(endpoint__istartswith=f"[{network.network_address}]")
     host = instance.host_of(network.network_address)
     if host is not None:
         return found | Q(host=host)
     return found | Q(pk__in=_peers_around(network, instance))
+
+
+def _network_of(word: str) -> Network | None:
+    """The network or address that a word is, without the port behind it."""
+    endpoint = _ENDPOINT.fullmatch(word)
+    try:
+        return ipaddress.ip_network(endpoint["v4"] or endpoint["v6"] if endpoint else word, strict=False)
+    except ValueError:
+        return None
 
 
 def _peers_around(network: Network, instance: Instance) -> list[UUID]:

@@ -148,10 +148,30 @@ def test_an_address_finds_the_site_whose_network_contains_it(
         ("10.2.7.0/24", other),
         ("fd10:2:0:5::9", other),
         ("FD10:0002:0000:0005::0009", other),
+        # As programs show an address, with the port or ready for one.
+        ("10.2.3.4:51820", other),
+        ("[fd10:2::1]", other),
+        ("[FD10:2:0::1]:51820", other),
+        (f"{client_peer.addresses[0]}:4000", client_peer),
+        (f"[{client_peer.addresses[1]}]:4000", client_peer),
     ):
         page = page_of(admin_browser, instance, q=text)
         assert [peer for peer in (site_peer, other, client_peer) if f"peer-{peer.pk}" in page] == [found], text
-    assert "No peer matches" in page_of(admin_browser, instance, q="10.9.0.1")
+    for text in ("10.9.0.1", "10.9.0.1:51820", "[fd10:9::1]:51820", "10.2.3.400:51820", "[berlin]"):
+        assert "No peer matches" in page_of(admin_browser, instance, q=text), text
+
+
+def test_the_address_that_a_peer_comes_from_finds_it_however_it_is_written(
+    admin_browser: Client, instance: Instance, site_peer: Peer, client_peer: Peer
+) -> None:
+    for endpoint, texts in (
+        ("198.51.100.7:51820", ("198.51.100.7", "198.51.100.7:51820")),
+        ("[2001:db8::1]:51820", ("2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:51820", "2001:0db8:0::1")),
+    ):
+        Peer.objects.filter(pk=client_peer.pk).update(endpoint=endpoint)
+        for text in texts:
+            page = page_of(admin_browser, instance, q=text)
+            assert (f"peer-{client_peer.pk}" in page, f"peer-{site_peer.pk}" in page) == (True, False), text
 
 
 def test_an_address_of_a_widened_pool_finds_its_peer(
@@ -221,6 +241,15 @@ def test_htmx_gets_the_rows_and_how_many_are_online(
     assert "<html" not in fragment
     assert f"peer-{client_peer.pk}" in fragment
     assert "0 of 1 online" in fragment
+
+
+def test_the_count_on_the_tab_follows_the_poll(
+    admin_browser: Client, instance: Instance, client_peer: Peer, site_peer: Peer
+) -> None:
+    headers = {"HX-Request": "true", "HX-Target": "peers"}
+    fragment = admin_browser.get(f"/instances/{instance.pk}/", headers=headers).content.decode()
+    assert '<span id="tab-count" hx-swap-oob="innerHTML">2</span>' in fragment
+    assert fragment.count('id="tab-count"') == page_of(admin_browser, instance).count('id="tab-count"') == 1
 
 
 def test_an_auditor_sees_no_way_to_change(auditor_browser: Client, instance: Instance, client_peer: Peer) -> None:
