@@ -25,6 +25,8 @@ from vpn.constants import (
     RESERVED_NETWORKS_V4,
     RESERVED_NETWORKS_V6,
 )
+from vpn.intervals import Sorted, key_of
+from vpn.intervals import network_of as network_of_key
 
 Network: TypeAlias = IPv4Network | IPv6Network
 FaultCode: TypeAlias = Literal["duplicate", "broad_unconfirmed", "nested_unconfirmed", "reserved", "overlap"]
@@ -192,6 +194,7 @@ def contains(outer: Network, inner: Network) -> bool:
     return isinstance(inner, IPv6Network) and inner.subnet_of(outer)
 
 
+@lru_cache(maxsize=32_768)
 def reserved_reason(network: Network) -> str | None:
     """Why this network may not be advertised ("it overlaps 127.0.0.0/8: loopback ..."), or None.
 
@@ -231,19 +234,35 @@ def subnet_faults(
     faults: list[Fault] = []
     seen: set[Network] = set()
     pools = [Claim("the instance's pool", pool_v4), Claim("the instance's pool", pool_v6)]
-    others = list(others)
+    claims = _Claims([*others, *pools])
     for network in networks:
         if network in seen:
             faults.append(Fault(network, "duplicate", f"{network} is listed twice. Remove one of them."))
             continue
         seen.add(network)
         confirmed = confirm_broad or network in advertised
-        fault = _fault(network, confirmed) or _conflict(network, pools, others)
+        fault = _fault(network, confirmed) or _conflict(network, pools, claims)
         if fault is None and not confirmed:
-            fault = _unconfirmed_nesting(network, pools, others)
+            fault = _unconfirmed_nesting(network, claims)
         if fault is not None:
             faults.append(fault)
     return faults
+
+
+class _Claims:
+    """Claims in the order of their addresses: what nests with a network is found in log n steps, however many."""
+
+    def __init__(self, claims: Iterable[Claim]) -> None:
+        self.by_network: dict[Network, Claim] = {}
+        for claim in claims:
+            self.by_network.setdefault(claim.network, claim)
+        # A broad route of another peer was confirmed with all that it contains.
+        self._narrow = Sorted(key_of(network) for network in self.by_network if not is_broad(network))
+
+    def nesting(self, network: Network) -> Claim | None:
+        """The narrowest claim around a network, else the first one within it."""
+        key = self._narrow.around(network) or self._narrow.within(network)
+        return self.by_network[network_of_key(key)] if key is not None else None
 
 
 def _fault(network: Network, confirmed: bool) -> Fault | None:
@@ -255,11 +274,11 @@ def _fault(network: Network, confirmed: bool) -> Fault | None:
     return None
 
 
-def _conflict(network: Network, pools: Iterable[Claim], others: Iterable[Claim]) -> Fault | None:
+def _conflict(network: Network, pools: Iterable[Claim], claims: _Claims) -> Fault | None:
     """What no confirmation helps against: a network that another one has, or a part of the pool."""
-    for claim in others:
-        if network == claim.network:
-            return Fault(network, "overlap", f"{network} is advertised by {claim.owner} already.")
+    same = claims.by_network.get(network)
+    if same is not None and same not in pools:
+        return Fault(network, "overlap", f"{network} is advertised by {same.owner} already.")
     for pool in pools:
         if contains(pool.network, network):
             message = f"{network} overlaps {pool.network} of {pool.owner}. Choose ranges that do not overlap."
@@ -267,20 +286,19 @@ def _conflict(network: Network, pools: Iterable[Claim], others: Iterable[Claim])
     return None
 
 
-def _unconfirmed_nesting(network: Network, pools: Iterable[Claim], others: Iterable[Claim]) -> Fault | None:
-    """What goes once it is confirmed. A broad route of another peer was confirmed with all that it contains."""
-    for claim in (*others, *pools):
-        if is_broad(claim.network) or is_broad(network) or not overlaps(network, claim.network):
-            continue
-        inside = contains(claim.network, network)
-        words = (
-            f"{network} lies within {claim.network} of {claim.owner} and would take its traffic from there"
-            if inside
-            else f"{network} contains {claim.network} of {claim.owner}, which keeps its traffic"
-        )
-        message = f"{words}: the more specific route wins. Confirm that to add it."
-        return Fault(network, "nested_unconfirmed", message)
-    return None
+def _unconfirmed_nesting(network: Network, claims: _Claims) -> Fault | None:
+    """What goes once it is confirmed."""
+    claim = None if is_broad(network) else claims.nesting(network)
+    if claim is None:
+        return None
+    inside = contains(claim.network, network)
+    words = (
+        f"{network} lies within {claim.network} of {claim.owner} and would take its traffic from there"
+        if inside
+        else f"{network} contains {claim.network} of {claim.owner}, which keeps its traffic"
+    )
+    message = f"{words}: the more specific route wins. Confirm that to add it."
+    return Fault(network, "nested_unconfirmed", message)
 
 
 def _broad_message(network: Network) -> str:

@@ -192,7 +192,11 @@ def parse_ports(text: str) -> str:
 
 def parse_rule_end(text: str) -> str:
     """What a firewall rule is about, in canonical form: `any`, a network, `site:ID`, `user:ID` or `group:ID`."""
-    text = text.strip()
+    return _parse_rule_end(text.strip())
+
+
+@lru_cache(maxsize=16_384)
+def _parse_rule_end(text: str) -> str:
     if text == "any":
         return text
     kind, _, key = text.partition(":")

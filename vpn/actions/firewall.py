@@ -31,6 +31,7 @@ __all__ = [
     "forget_end",
     "lock_instances",
     "naming",
+    "prepare_rules",
     "replace_rules",
 ]
 
@@ -46,6 +47,12 @@ def cleaned_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> li
     missing = missing_ends(instance.organization_id, rules)
     _refuse(faults + [fault for fault in missing if (fault.number, fault.field) not in told])
     return rules
+
+
+def prepare_rules(wanted: Sequence[Mapping[str, Any]]) -> None:
+    """Read rules before a lock is taken: under it what their ends are is remembered (vpn.validators)."""
+    for number, values in enumerate(wanted[:MOST_RULES], 1):
+        cleaned_rule(number, values, [])
 
 
 def are_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> bool:

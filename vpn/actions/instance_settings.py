@@ -15,8 +15,9 @@ from vpn.actions.change import changing, lock_instance
 from vpn.actions.change_words import settings_words
 from vpn.actions.dns import cleaned_dns, replace_records
 from vpn.actions.dns_records import RecordFault
-from vpn.actions.firewall import cleaned_rules, replace_rules
+from vpn.actions.firewall import cleaned_rules, prepare_rules, replace_rules
 from vpn.actions.firewall_input import RuleFault
+from vpn.actions.overlaps import way_of
 from vpn.actions.peer_input import endpoint_faults
 from vpn.actions.pool import cleaned_pool
 from vpn.actions.refusal import InvalidSettings
@@ -24,7 +25,7 @@ from vpn.actions.unchanged import differing_settings, without_unchanged_tables
 from vpn.addressing import Network, contains
 from vpn.choices import FirewallPolicy
 from vpn.constants import MOST_PUSHED_ROUTES
-from vpn.desired.ways import Way, Ways, allowed_behind, private_part, routed
+from vpn.desired.ways import Way, private_part
 from vpn.jobs import queue
 from vpn.models import ChangePlan, Instance
 from vpn.validators import parse_pushed_route, validate_mtu, validate_name
@@ -37,6 +38,7 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
     What is absent stays, and what is there already is no change. Returns the instance as saved; raises
     InvalidSettings with every fault, or QuotaReached.
     """
+    prepare_rules(changes.get("firewall", ()))
     with transaction.atomic():
         if _COUNTED & changes.keys():
             lock_organization(instance.organization_id)
@@ -137,10 +139,7 @@ def _cleaned_routes(locked: Instance, texts: Sequence[str]) -> dict[str, Any]:
 def _leading_nowhere(locked: Instance, networks: Collection[Network]) -> list[str]:
     """Why new routes cannot be pushed: nothing carries their traffic on. Those that are there already may stay."""
     new = [network for network in networks if str(network) not in locked.pushed_routes]
-    if not new:
-        return []
-    ways = Ways(routed(locked, admitted=False), allowed_behind(locked))
-    return [_nowhere(network) for network in new if ways.of(network) is Way.NOWHERE]
+    return [_nowhere(network) for network in new if way_of(locked, network) is Way.NOWHERE]
 
 
 def _nowhere(network: Network) -> str:

@@ -25,6 +25,7 @@ from vpn.actions.peer_input import (
     change_faults,
     checked_subnets,
     client_faults,
+    prepare_networks,
     protocol_faults,
     refuse_taken_name,
 )
@@ -88,6 +89,7 @@ def create_site_peer(
         errors["site_id"] = ["Choose a site of this organization."]
     if errors:
         raise InvalidInput(errors)
+    prepare_networks(list(subnets) or site.subnets)
     with _one_more(instance):
         held = lock_site(site.pk, instance.pk)
         peer = _connect(held, instance, list(subnets) or held.subnets, protocol, confirm_broad_routes)
@@ -194,6 +196,7 @@ def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
     errors = change_faults(peer, changes)
     if errors:
         raise InvalidInput(errors)
+    prepare_networks(changes.get("subnets", ()))
     with transaction.atomic():
         site = _lock_site(peer.site_id, peer.instance) if peer.site_id and "subnets" in changes else None
         present = _fresh(peer, lock_changeable(peer.instance_id))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
+from itertools import islice
 from typing import TypedDict
 from unicodedata import normalize
 
@@ -11,8 +13,9 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from portal.exceptions import Conflict, InvalidInput
-from vpn.addressing import Claim, Network, subnet_faults, subnet_warnings
-from vpn.choices import PeerType, Protocol
+from vpn.actions.overlaps import claims_on
+from vpn.addressing import Network, reserved_reason, subnet_faults, subnet_warnings
+from vpn.choices import Protocol
 from vpn.constants import MOST_SUBNETS, SUBNET_NESTED
 from vpn.models import Instance, Peer, Site
 from vpn.validators import parse_network, validate_label_text, validate_wireguard_key
@@ -37,6 +40,13 @@ def subnet_warnings_for(subnets: Iterable[str]) -> list[str]:
     return subnet_warnings(parse_network(text) for text in subnets)
 
 
+def prepare_networks(texts: Iterable[str]) -> None:
+    """Read networks and judge them before a lock is taken: under it the answers are remembered (vpn.validators)."""
+    for text in islice(texts, MOST_SUBNETS):
+        with suppress(ValidationError):
+            reserved_reason(parse_network(text))
+
+
 def checked_subnets(
     instance: Instance, subnets: Sequence[str], confirm_broad: bool, *, except_peer: Peer | None
 ) -> list[str]:
@@ -56,19 +66,16 @@ def checked_subnets(
             errors += error.messages
     if errors or not networks:
         raise InvalidInput({"subnets": errors or ["Name at least one subnet, such as 10.1.0.0/24."]})
-    sites = instance.peers.filter(type=PeerType.SITE).select_related("site")
-    others = [
-        Claim(f"the site {other.label}", parse_network(subnet))
-        for other in (sites.exclude(pk=except_peer.pk) if except_peer else sites)
-        for subnet in other.subnets
-    ]
+    advertised = {parse_network(text) for text in except_peer.subnets} if except_peer else set()
     faults = subnet_faults(
         networks,
         pool_v4=instance.network_v4,
         pool_v6=instance.network_v6,
-        others=others,
+        others=claims_on(
+            instance, networks, confirmed=set(networks) if confirm_broad else advertised, except_peer=except_peer
+        ),
         confirm_broad=confirm_broad,
-        advertised=[parse_network(text) for text in except_peer.subnets] if except_peer else (),
+        advertised=advertised,
     )
     wrong = [fault.message for fault in faults if fault.code not in _CONFLICTS]
     wrong += endpoint_faults(instance, networks)

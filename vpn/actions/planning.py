@@ -77,7 +77,7 @@ class Recorder:
         rows = Peer.objects.filter(pk__in=list(self._peers)).select_related("member__user", "site")
         peers = {peer.pk: Row.of(peer).document() for peer in rows} if self._peers else {}
         return Delta(
-            fields={name: (value, after[name]) for name, value in self._fields.items() if value != after[name]},
+            columns={name: (value, after[name]) for name, value in self._fields.items() if value != after[name]},
             rules=self.rules,
             peers={str(pk): (row, peers.get(pk)) for pk, row in self._peers.items()},
             turned=self._turned,

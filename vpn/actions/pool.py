@@ -12,9 +12,9 @@ from django.core.exceptions import ValidationError
 
 from portal.exceptions import Conflict
 from portal.models import Organization
+from vpn.actions.overlaps import first_within
 from vpn.actions.refusal import InvalidSettings
-from vpn.addressing import IN_GUEST, Network, PoolExhausted, choose_pool, contains, overlaps
-from vpn.choices import PeerType
+from vpn.addressing import IN_GUEST, Claim, Network, PoolExhausted, choose_pool, contains, overlaps
 from vpn.constants import MIN_POOL_PREFIX
 from vpn.models import Instance, Server
 from vpn.validators import parse_network, parse_pool
@@ -62,9 +62,9 @@ def cleaned_pool(locked: Instance, text: str) -> dict[str, Any]:
         message = f"{pool} does not hold the present pool, {present}. Choose a wider one that does, such as {wider}."
         raise InvalidSettings({"pool": [message]})
     _refuse_taken(locked.organization, pool, locked.server, except_instance=locked)
-    for owner, network in _routed(locked):
-        if contains(pool, network):
-            raise Conflict(f"{pool} contains {network} of {owner}.", field="pool", code="pool-taken")
+    inside = first_within(locked, pool) or _pushed_within(locked, pool)
+    if inside is not None:
+        raise Conflict(f"{pool} contains {inside.network} of {inside.owner}.", field="pool", code="pool-taken")
     return {"pool_v4": str(pool), "pool_origin": str(locked.origin)}
 
 
@@ -89,10 +89,7 @@ def _endpoints(server: Server | None) -> list[Network]:
     return list(server.endpoint_networks) if server is not None else []
 
 
-def _routed(instance: Instance) -> Iterable[tuple[str, Network]]:
-    """The networks that the instance routes, each with the words for whose it is."""
-    for peer in instance.peers.filter(type=PeerType.SITE).select_related("site"):
-        for text in peer.subnets:
-            yield f"the site {peer.label}", parse_network(text)
-    for text in instance.pushed_routes:
-        yield "the pushed routes", parse_network(text)
+def _pushed_within(instance: Instance, pool: Network) -> Claim | None:
+    pushed = (parse_network(text) for text in instance.pushed_routes)
+    found = next((network for network in pushed if contains(pool, network)), None)
+    return Claim("the pushed routes", found) if found is not None else None

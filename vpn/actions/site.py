@@ -13,6 +13,7 @@ from portal.exceptions import Conflict, InvalidInput
 from portal.models import Membership, Quota
 from vpn.actions.firewall import forget_end
 from vpn.actions.labels import rename_site
+from vpn.actions.peer_input import prepare_networks
 from vpn.actions.site_subnets import lock_site, set_subnets
 from vpn.addressing import is_broad
 from vpn.choices import Platform
@@ -42,6 +43,7 @@ def update_site(site: Site, *, confirm_broad_routes: bool = False, **changes: An
     `confirm_broad_routes` confirms subnets that nest with other sites'. Returns the site as saved; raises InvalidInput
     or Conflict, and then nothing is saved anywhere.
     """
+    prepare_networks(changes.get("subnets", ()))
     with transaction.atomic():
         lock_organization(site.organization_id)
         locked = lock_site(site.pk)

@@ -57,10 +57,9 @@ def private_part(route: Network) -> Network | None:
     return next((block for block in _PRIVATE if overlaps(route, block)), None)
 
 
-def routed(instance: Instance, *, admitted: bool = True) -> list[Network]:
+def _routed(instance: Instance) -> list[Network]:
     """The networks that lead into tunnels of the instance: its pools, and those of its sites."""
-    peers = instance.peers.admitted() if admitted else instance.peers.all()
-    rows = peers.order_by().filter(type=PeerType.SITE).values_list("subnets", flat=True)
+    rows = instance.peers.admitted().order_by().filter(type=PeerType.SITE).values_list("subnets", flat=True)
     sites = [parse_network(text) for subnets in rows for text in subnets]
     return [instance.network_v4, instance.network_v6, *sites]
 
@@ -80,7 +79,7 @@ def ways_of(instance: Instance) -> dict[str, Way]:
     """Where each of the instance's pushed routes leads now; one query, none where there are no routes."""
     if not instance.pushed_routes:
         return {}
-    ways = Ways(routed(instance), allowed_behind(instance))
+    ways = Ways(_routed(instance), allowed_behind(instance))
     return {text: ways.of(ip_network(text)) for text in instance.pushed_routes}
 
 

@@ -10,6 +10,7 @@ from vpn.models.instance import Instance
 from vpn.models.listener_proof import ListenerProof
 from vpn.models.operation import Operation, OperationStep
 from vpn.models.peer import Peer, PeerTombstone
+from vpn.models.peer_network import PeerNetwork
 from vpn.models.plan_mail import PlanMail
 from vpn.models.profile_link import ProfileLink
 from vpn.models.region import Region
@@ -32,6 +33,7 @@ __all__ = [
     "Operation",
     "OperationStep",
     "Peer",
+    "PeerNetwork",
     "PeerTombstone",
     "PlanMail",
     "ProfileLink",

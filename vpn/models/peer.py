@@ -6,9 +6,9 @@ import ipaddress
 import uuid
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -115,6 +115,16 @@ class Peer(models.Model):
     def __str__(self) -> str:
         return self.label
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the row; what it advertises is written network by network, too."""
+        written = kwargs.get("update_fields")
+        if self.type != PeerType.SITE or not (written is None or "subnets" in written):
+            super().save(*args, **kwargs)
+            return
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            _follow_subnets([self])
+
     @property
     def label(self) -> str:
         """What people call this peer: the site's name, or whose device it is."""
@@ -180,6 +190,12 @@ class Peer(models.Model):
     def is_on_hub(self) -> bool:
         """Has the server confirmed this peer as it is now?"""
         return bool(self.applied_digest) and self.changed_generation <= self.instance.applied_generation
+
+
+def _follow_subnets(peers: Iterable[Peer]) -> None:
+    from vpn.models.peer_network import follow_subnets  # its rows point to peers
+
+    follow_subnets(peers)
 
 
 def with_compat(instances: Iterable[uuid.UUID]) -> set[uuid.UUID]:

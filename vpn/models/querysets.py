@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Count, F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -16,7 +17,7 @@ from vpn.constants import HANDSHAKE_TIMEOUT, OBSERVATION_MAX_AGE
 
 if TYPE_CHECKING:
     from vpn.models.instance import Instance
-    from vpn.models.peer import Peer  # noqa: F401 - named in a type argument
+    from vpn.models.peer import Peer
 
 
 def admitted_filter(prefix: str = "") -> Q:
@@ -72,6 +73,15 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
 
 class PeerQuerySet(models.QuerySet["Peer"]):
     """Peers, by what they are allowed and what they do."""
+
+    def bulk_create(self, objs: Iterable[Peer], *args: Any, **kwargs: Any) -> list[Peer]:
+        """Insert many, with what the sites among them advertise."""
+        from vpn.models.peer_network import follow_subnets  # its rows point to peers
+
+        with transaction.atomic():
+            made = super().bulk_create(objs, *args, **kwargs)
+            follow_subnets(peer for peer in made if peer.subnets)
+        return made
 
     def admitted(self) -> PeerQuerySet:
         """Those that the hub should let in: enabled, not expired, their member not deactivated."""

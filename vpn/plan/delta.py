@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from vpn.agent.spec import RuleDocument
@@ -18,18 +18,18 @@ Rules = list[RuleDocument]
 class Delta:
     """Before and after of everything that a change touches; nothing in it is a secret.
 
-    `fields` are columns of the instance, and `server_networks`; `rules` the whole lists; `peers` rows by id; `turned`
+    `columns` are those of the instance, and `server_networks`; `rules` the whole lists; `peers` rows by id; `turned`
     are members who joined or left a group, by the group's tag: to do it again is to undo it.
     """
 
-    fields: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    columns: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     rules: tuple[Rules, Rules] | None = None
     peers: dict[str, tuple[PeerDocument, PeerDocument]] = field(default_factory=dict)
     turned: dict[str, list[str]] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """The same as JSON data."""
-        return asdict(self)
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:

@@ -22,8 +22,8 @@ from vpn.profiles.peer import current_digest, routes_of
 
 # As many peers as anybody reads the names of.
 MOST_NAMED = 200
-# About three seconds of a processor, whatever is compared.
-MOST_STEPS = 3_000_000
+# About two seconds of a processor, whatever is compared.
+MOST_STEPS = 2_000_000
 # What takes as long as so many steps: a device's digest, another profile, and a network sorted for one or looked at.
 _DIGEST_COST = 5
 _PROFILE_COST = 100

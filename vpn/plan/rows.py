@@ -122,7 +122,7 @@ def _instance(instance: Instance, delta: Delta, side: int) -> Instance:
     moved = copy.copy(instance)
     if instance.server is not None:
         moved.server = copy.copy(instance.server)
-    for name, sides in delta.fields.items():
+    for name, sides in delta.columns.items():
         if name != "server_networks":
             setattr(moved, name, sides[side])
         elif moved.server is not None:

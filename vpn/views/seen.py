@@ -9,6 +9,7 @@ from django.db import transaction
 from portal.actions.quota import lock_organization
 from portal.exceptions import Conflict, InvalidInput
 from vpn.actions.change import lock_instance
+from vpn.actions.firewall import prepare_rules
 from vpn.actions.instance_settings import update_instance
 from vpn.forms.seen import SeenForm
 from vpn.models import Instance
@@ -27,6 +28,7 @@ def save_seen(instance: Instance, form: SeenForm, refuse: Callable[[Conflict | I
 def change_seen(instance: Instance, form: SeenForm) -> None:
     """Apply what differs, unless somebody else saved meanwhile; raises what the action refuses."""
     if changes := form.changes():
+        prepare_rules(changes.get("firewall", ()))
         with transaction.atomic():
             lock_organization(instance.organization_id)
             form.refuse_unseen(lock_instance(instance.pk))
