@@ -7,6 +7,7 @@ does not open. The newest key seals; every configured key unseals, so that keys 
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import hashlib
 import os
@@ -16,8 +17,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
 from django.db import models
+from django.db.models.signals import pre_save
+
+from portal.key_file import secret_keys
 
 _VERSION = "1"
 _NONCE_BYTES = 12
@@ -40,7 +43,7 @@ def _key_id(secret: str) -> str:
 
 def seal(plain: str, *, table: str, row: str, field: str) -> str:
     """Seal a text for one place in the database; returns printable text."""
-    secret = settings.SECRET_KEYS[0]
+    secret = secret_keys()[0]
     nonce = os.urandom(_NONCE_BYTES)
     sealed = _cipher(secret).encrypt(nonce, plain.encode(), _place(table, row, field))
     return f"{_VERSION}:{_key_id(secret)}:{base64.b64encode(nonce + sealed).decode()}"
@@ -55,7 +58,7 @@ def unseal(sealed: str, *, table: str, row: str, field: str) -> str:
         raise UnsealError(f"{table}.{field} does not hold a sealed value") from None
     if version != _VERSION:
         raise UnsealError(f"{table}.{field} was sealed by another version")
-    for secret in settings.SECRET_KEYS:
+    for secret in secret_keys():
         if _key_id(secret) == key_id:
             try:
                 return (
@@ -68,7 +71,12 @@ def unseal(sealed: str, *, table: str, row: str, field: str) -> str:
 
 def openable_prefixes() -> list[str]:
     """How sealed values begin that one of the configured keys opens."""
-    return [f"{_VERSION}:{_key_id(secret)}:" for secret in settings.SECRET_KEYS]
+    return [f"{_VERSION}:{_key_id(secret)}:" for secret in secret_keys()]
+
+
+def newest_prefix() -> str:
+    """How sealed values begin that are sealed now."""
+    return openable_prefixes()[0]
 
 
 def _place(table: str, row: str, field: str) -> bytes:
@@ -86,6 +94,21 @@ class Sealed:
     def __init__(self, column: str, *, lasting: bool = True) -> None:
         self.column = column
         self.lasting = lasting
+
+    def __set_name__(self, owner: type[models.Model], name: str) -> None:
+        # A row that was read before a rotation must not take the older seal back into the database.
+        pre_save.connect(self._renew, sender=owner, weak=False, dispatch_uid=(id(owner), name))
+
+    def _renew(self, instance: models.Model, update_fields: frozenset[str] | None, **kwargs: Any) -> None:
+        """Seal anew what is about to be saved under an older key; what no key opens is saved as it is."""
+        if (update_fields is not None and self.column not in update_fields) or self.column in (
+            instance.get_deferred_fields()
+        ):
+            return
+        sealed = getattr(instance, self.column)
+        if sealed and not sealed.startswith(newest_prefix()):
+            with contextlib.suppress(UnsealError):
+                self.__set__(instance, self.__get__(instance, type(instance)))
 
     @overload
     def __get__(self, instance: None, owner: type[Any]) -> Sealed: ...

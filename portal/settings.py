@@ -51,6 +51,8 @@ def _secret_keys() -> list[str]:
 
 
 SECRET_KEYS = _secret_keys()
+# Read again when it changes (portal/key_file.py), unless the variable says what the keys are.
+SECRET_KEYS_FILE = None if any(env.list("SECRET_KEYS", default=[])) else DATA_DIR / "keys" / "secret_keys"
 
 
 def _signing_key(secret: str) -> str:
