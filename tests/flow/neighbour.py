@@ -1,7 +1,8 @@
-"""Another organization on a running portal, which changes its large hub once a second: `main`, in a process of its own.
+"""A large hub on a running portal, which is changed once a second: `main`, in a process of its own.
 
-Needs the portal's environment. It makes the organization, the hub and its peers, prints "ready", and changes the hub
-until its standard input ends. Then it prints how many changes it made.
+Needs the portal's environment. It makes another organization with a hub, or takes the hub whose hostname it is given,
+fills it with peers, prints "ready", and changes it until its standard input ends. Then it prints how many changes it
+made.
 """
 
 from __future__ import annotations
@@ -26,14 +27,16 @@ from vpn.actions.instance_settings import update_instance
 from vpn.choices import KeyCustody, PeerType
 from vpn.models import Instance, Peer, Region
 
-_PROGRAM = "import sys, django; django.setup(); from tests.flow.neighbour import main; main(int(sys.argv[1]))"
+_PROGRAM = (
+    "import sys, django; django.setup(); from tests.flow.neighbour import main; main(int(sys.argv[1]), *sys.argv[2:])"
+)
 _EVERY = 1.0
 
 
 @contextmanager
-def busy_neighbour(portal: RunningPortal, peers: int) -> Iterator[None]:
-    """Inside the block another organization changes a hub of that many peers once a second."""
-    argv = [sys.executable, "-c", _PROGRAM, str(peers)]
+def busy_hub(portal: RunningPortal, peers: int, *hostname: str) -> Iterator[None]:
+    """Inside the block a hub with that many peers is changed once a second: another organization's, or a given one."""
+    argv = [sys.executable, "-c", _PROGRAM, str(peers), *hostname]
     environment = portal.environment | {"DJANGO_SETTINGS_MODULE": "portal.settings"}
     with Popen(argv, cwd=ROOT, env=environment, stdin=PIPE, stdout=PIPE, text=True) as process:
         assert process.stdin is not None
@@ -42,14 +45,15 @@ def busy_neighbour(portal: RunningPortal, peers: int) -> Iterator[None]:
             assert process.stdout.readline() == "ready\n", portal.logs()[-4000:]
             yield
             process.stdin.close()
-            print(f"neighbour: {process.stdout.readline().strip()}")
+            print(f"the large hub: {process.stdout.readline().strip()}")
         finally:
             process.kill()
 
 
-def main(peers: int) -> None:
+def main(peers: int, hostname: str = "") -> None:
     """Make the hub, and change it."""
-    instance = _make_hub(peers)
+    instance = Instance.objects.get(hostname=hostname) if hostname else _make_hub()
+    _fill(instance, peers)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     seconds = []
@@ -64,30 +68,36 @@ def main(peers: int) -> None:
     sys.stdout.flush()
 
 
-def _make_hub(peers: int) -> Instance:
+def _make_hub() -> Instance:
     admin = an_admin(make_organization("Neighbour"))
     instance = create_instance(
         admin, name="Large hub", hostname="neighbour", region=Region.objects.get(pk="local"), pool_prefix=16
     )
     _await_settled(instance)
-    made = [_device(instance, admin, number) for number in range(peers)]
+    return instance
+
+
+def _fill(instance: Instance, peers: int) -> None:
+    taken = set(instance.peers.values_list("host", flat=True))
+    free = (host for host in itertools.count(100) if host not in taken)
+    admin = an_admin(instance.organization)
+    made = [_device(instance, admin, host) for host in itertools.islice(free, peers)]
     with changing(instance.pk) as locked:
         for peer in made:
             peer.changed_generation = locked.desired_generation
         Peer.objects.bulk_create(made, batch_size=500)
     _await_settled(instance)
-    return instance
 
 
-def _device(instance: Instance, member: Membership, number: int) -> Peer:
+def _device(instance: Instance, member: Membership, host: int) -> Peer:
     """A row as `create_client_peer` makes it, which would take a minute for all of them."""
     public_key = keys.public_key(keys.generate_private_key())
     peer = Peer(
         instance=instance,
         type=PeerType.CLIENT,
         member=member,
-        device=f"device {number}",
-        host=100 + number,
+        device=f"made {host}",
+        host=host,
         public_key=public_key,
         key_custody=KeyCustody.DEVICE,
     )

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from portal.models import Membership
 from tests.factories import settle
@@ -237,3 +239,72 @@ def test_a_lost_ring_for_a_revocation_is_rung_again_as_urgent(
     rung.clear()
     reconcile_all()
     assert rung == [("urgent", "vpn.jobs.apply.apply_urgently", str(instance.pk))]
+
+
+@pytest.fixture
+def revoked(behind: Instance, server: Server, rung: list[tuple[str, ...]]) -> Instance:
+    """An instance whose hub has a peer that was deleted a moment ago."""
+    applied(behind)
+    assert behind.is_settled
+    delete_peer(behind.peers.get())
+    server.asked = 0
+    rung.clear()
+    return behind
+
+
+def test_a_revocation_reaches_the_hub_before_anything_is_written(revoked: Instance, server: Server) -> None:
+    """A write waits for as long as another organization's transaction lasts."""
+
+    def note(report: HubReport) -> HubReport:
+        before.extend(query["sql"] for query in queries.captured_queries)
+        return report
+
+    before: list[str] = []
+    server.answer = note
+    with CaptureQueriesContext(connection) as queries:
+        apply_urgently(str(revoked.pk))
+    assert before
+    assert all(sql.startswith("SELECT") for sql in before), before
+    revoked.refresh_from_db()
+    assert revoked.server_ready
+    operation = revoked.operations.filter(kind="apply").first()
+    assert operation is not None
+    assert operation.state == OperationState.SUCCEEDED
+    assert "removed" in operation.summary
+
+
+def test_a_revocation_reaches_a_hub_that_another_worker_has_claimed(
+    revoked: Instance, server: Server, rung: list[tuple[str, ...]]
+) -> None:
+    token = lease.claim(revoked.pk)
+    assert token is not None
+    apply_urgently(str(revoked.pk))
+    assert server.asked == 1
+    assert rung == [("apply", "vpn.jobs.apply.apply_instance", str(revoked.pk))], "it is noted in a turn of its own"
+    lease.release(revoked.pk, token)
+    assert applied(revoked).state == OperationState.SUCCEEDED
+    assert revoked.server_ready
+
+
+def test_what_changes_while_a_revocation_is_sent_is_not_lost(
+    revoked: Instance, admin: Membership, server: Server, rung: list[tuple[str, ...]]
+) -> None:
+    def change(report: HubReport) -> HubReport:
+        if server.asked == 1:
+            create_client_peer(revoked, member=admin, device="another")
+        return report
+
+    server.answer = change
+    apply_urgently(str(revoked.pk))
+    revoked.refresh_from_db()
+    assert revoked.desired_generation == revoked.applied_generation + 1
+    assert rung == [("apply", "vpn.jobs.apply.apply_instance", str(revoked.pk))]
+    assert applied(revoked).state == OperationState.SUCCEEDED
+    assert revoked.server_ready
+
+
+def test_a_revocation_that_the_server_refuses_is_told(revoked: Instance, server: Server) -> None:
+    server.answer = refuse(AgentError(errors.DISK_FULL, REFUSALS[errors.DISK_FULL]))
+    apply_urgently(str(revoked.pk))
+    revoked.refresh_from_db()
+    assert revoked.failure == REFUSALS[errors.DISK_FULL]

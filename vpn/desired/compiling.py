@@ -97,7 +97,7 @@ def _compile_delta(instance: Instance) -> Desired | None:
     whole.
     """
     base = instance.applied_generation
-    if not instance.applied_total or instance.whole_generation > base or instance.applied_epoch != instance.epoch:
+    if not can_be_delta(instance):
         return None
     header = header_of(instance)
     header_digest = agent_spec.header_digest(header)
@@ -128,6 +128,12 @@ def _compile_delta(instance: Instance) -> Desired | None:
         peer_digests={peer_id: f"{value:064x}" for peer_id, value in digests.items()},
         removed=tuple(remove),
     )
+
+
+def can_be_delta(instance: Instance) -> bool:
+    """May the difference to what the server confirmed be sent alone?"""
+    is_base_known = bool(instance.applied_total) and instance.applied_epoch == instance.epoch
+    return is_base_known and instance.whole_generation <= instance.applied_generation
 
 
 def _settings_of(header: dict[str, Any]) -> dict[str, Any]:

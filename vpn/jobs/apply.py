@@ -17,7 +17,7 @@ from vpn.actions.operation import begin_operation
 from vpn.actions.progress import begin_step, fail_operation, finish_operation, finish_step, next_step, reopen_operation
 from vpn.actions.recovery import raise_epoch, raise_generation
 from vpn.choices import InstanceState, OperationKind, OperationState
-from vpn.desired import Desired, Unsettled, compile_change, compile_spec
+from vpn.desired import Desired, Unsettled, can_be_delta, compile_change, compile_spec
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.drivers.registry import driver_for
 from vpn.jobs import queue
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 _ATTEMPTS = 5
 _RETRY_SECONDS = 30
 _ASK_AGAIN_SECONDS = 0.05
+_Sent = tuple[Desired, HubReport]
 _OTHER_CONFIRMED = (
     "The server confirmed another state than it was sent, so nobody knows what the hub runs. It is tried again by "
     "itself; where that does not help, the portal and its agent may be of different versions: restart both."
@@ -42,27 +43,50 @@ def apply_instance(instance_id: str) -> None:
     """
     pk = UUID(instance_id)
     if (instance := _behind(pk)) is not None and (token := lease.claim(pk)) is not None:
-        _take_turn(instance, token, urgent=False)
+        _take_turn(instance, token, None)
 
 
 def apply_urgently(instance_id: str) -> None:
-    """As `apply_instance`, where something is taken away: it goes on asking for its turn while another apply runs."""
+    """As `apply_instance`, where something is taken away: nothing is written before it has reached the hub.
+
+    Another organization's transaction may keep a claim waiting for seconds. It goes on asking for its turn while
+    another apply of the same hub is under way.
+    """
     pk = UUID(instance_id)
     if (instance := _behind(pk)) is None:
         return
+    ahead = _send_ahead(instance)
     if (token := lease.claim(pk)) is not None:
-        _take_turn(instance, token, urgent=True)
+        _take_turn(instance, token, ahead)
     else:
         # The other one may have read the rows before. Revocations of other hubs have their turns in between.
         time.sleep(_ASK_AGAIN_SECONDS)
-        queue.enqueue_apply(pk, instance.organization_id, urgent=True)
+        queue.enqueue_apply(pk, instance.organization_id, urgent=ahead is None)
 
 
-def _take_turn(seen: Instance, token: UUID, *, urgent: bool) -> None:
+def _send_ahead(instance: Instance) -> _Sent | None:
+    """Send the difference before the instance is claimed; None where that has to wait for the claim.
+
+    The agent keeps the order, claim or not: it refuses what is older than what it has, and what builds on another base.
+    """
+    if not can_be_delta(instance):
+        return None
+    try:
+        desired = compile_change(instance.pk)
+        if desired.is_delta:
+            return desired, driver_for(instance.region.driver).apply(desired.document, delta=True)
+    except (AgentError, Unreachable, Unsettled, UnsealError) as error:
+        logger.info("Instance %s has to be claimed first: %s", instance.pk, describe(error))
+    return None
+
+
+def _take_turn(seen: Instance, token: UUID, ahead: _Sent | None) -> None:
     """One round for an instance that was `seen` before it was claimed; rings again for what is left."""
     pk, applied = seen.pk, False
     try:
-        applied = _behind(pk) is not None and _apply_claimed(pk, token, urgent=urgent)
+        if (instance := _behind(pk)) is not None:
+            is_news = ahead is not None and _is_news(instance, ahead[0])
+            applied = _apply_claimed(pk, token, ahead if is_news else None)
     finally:
         lease.release(pk, token)
     # A job that found the instance claimed has left its work to this one. What failed waits, but not for what is new.
@@ -71,29 +95,32 @@ def _take_turn(seen: Instance, token: UUID, *, urgent: bool) -> None:
         queue.enqueue_apply(pk, left.organization_id)
 
 
+def _is_news(instance: Instance, sent: Desired) -> bool:
+    """Is what was sent newer than what is noted as confirmed?"""
+    noted = (instance.applied_epoch, instance.applied_generation)
+    return instance.epoch == sent.epoch and (sent.epoch, sent.generation) > noted
+
+
 def _behind(pk: UUID) -> Instance | None:
     """The instance where its hub is behind. A hub that is being created or removed is not this job's."""
-    instance = Instance.objects.filter(pk=pk, state=InstanceState.READY, configured=True).first()
+    ready = Instance.objects.filter(pk=pk, state=InstanceState.READY, configured=True)
+    instance = ready.select_related("region").first()
     return instance if instance is not None and not instance.is_settled else None
 
 
-def _apply_claimed(pk: UUID, token: UUID, *, urgent: bool) -> bool:
-    """One round under a claim; False where it failed and another try has to wait.
-
-    What is `urgent` is sent before its operation is written down: others may be writing for a second.
-    """
+def _apply_claimed(pk: UUID, token: UUID, ahead: _Sent | None) -> bool:
+    """One round under a claim, or the rest of one that was sent `ahead`; False where another try has to wait."""
     operation: Operation | None = None
-    desired: Desired | None = None
     try:
-        desired = compile_change(pk)
-        operation = None if urgent else _operation(pk, desired)
-        sent, report = send(pk, desired)
-        return _conclude(pk, token, operation or _operation(pk, desired), sent, report)
+        desired = ahead[0] if ahead else compile_change(pk)
+        operation = _operation(pk, desired)
+        sent, report = ahead or send(pk, desired)
+        return _conclude(pk, token, operation, sent, report)
     except (AgentError, Unreachable, Unsettled, UnsealError) as error:
         message = describe(error)
         logger.warning("Applying instance %s failed: %s", pk, message)
-        if operation is None and (desired is not None or isinstance(error, UnsealError)):
-            operation = _operation(pk, desired)
+        if operation is None and isinstance(error, UnsealError):
+            operation = _operation(pk, None)
         if operation is not None:
             _note_failure(pk, token, operation, message)
         return False
