@@ -19,6 +19,8 @@ from tests.visitor import Visitor
 pytestmark = [pytest.mark.flow, pytest.mark.network]
 
 REVOKED_WITHIN = 2.0  # seconds from the portal's answer to the last packet
+# What is under way on the hub itself is waited for: a whole specification takes a second or two.
+REVOKED_FROM_OWN_HUB_WITHIN = 6.0
 _LONG = bool(os.environ.get("DRILL"))
 PEERS_OF_NEIGHBOUR = 10_000 if _LONG else 2_000
 PEERS_OF_OWN_HUB = 3_500 if _LONG else 1_000
@@ -44,22 +46,24 @@ def instance(admin: Visitor) -> str:
 def test_a_neighbours_changes_keep_nobody_in(lab: Lab, portal: RunningPortal, admin: Visitor, instance: str) -> None:
     devices = [_connect(lab, admin, instance, number) for number in range(DEVICES)]
     with busy_hub(portal, PEERS_OF_NEIGHBOUR):
-        _revoke_all(lab, admin, devices)
+        assert _revoke_all(lab, admin, devices) <= REVOKED_WITHIN
 
 
+@pytest.mark.skipif(not _LONG, reason="takes a minute: make drill")
 def test_changes_of_their_own_hub_keep_nobody_in(
     lab: Lab, portal: RunningPortal, admin: Visitor, instance: str
 ) -> None:
     devices = [_connect(lab, admin, instance, DEVICES + number) for number in range(DEVICES)]
     with busy_hub(portal, PEERS_OF_OWN_HUB, "small"):
-        _revoke_all(lab, admin, devices)
+        assert _revoke_all(lab, admin, devices) <= REVOKED_FROM_OWN_HUB_WITHIN
 
 
-def _revoke_all(lab: Lab, admin: Visitor, devices: Sequence[tuple[Node, str, str]]) -> None:
+def _revoke_all(lab: Lab, admin: Visitor, devices: Sequence[tuple[Node, str, str]]) -> float:
+    """Revoke them one after the other; the most seconds that it took."""
     acts = ("delete", "disable", "disable", "delete")
     seconds = [_revoke(lab, admin, acts[number % 4], *device) for number, device in enumerate(devices)]
     print(f"revoked after {sorted(round(each, 2) for each in seconds)} s")
-    assert max(seconds) <= REVOKED_WITHIN
+    return max(seconds)
 
 
 def _connect(lab: Lab, admin: Visitor, instance: str, number: int) -> tuple[Node, str, str]:

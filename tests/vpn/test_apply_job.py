@@ -39,12 +39,14 @@ class Server:
     def __init__(self) -> None:
         self.answer: Callable[[HubReport], HubReport] = lambda report: report
         self.asked = 0
+        self.was_delta = False
 
     def apply(self, document: dict[str, Any], *, delta: bool) -> HubReport:
         """Confirm."""
         from vpn.agent.spec import digest
 
         self.asked += 1
+        self.was_delta = delta
         wanted = document["digest"] if delta else digest(document)
         report = HubReport(document["hub"], document["epoch"], document["generation"], wanted, True, 0.0)
         return self.answer(report)
@@ -308,3 +310,28 @@ def test_a_revocation_that_the_server_refuses_is_told(revoked: Instance, server:
     apply_urgently(str(revoked.pk))
     revoked.refresh_from_db()
     assert revoked.failure == REFUSALS[errors.DISK_FULL]
+
+
+def test_a_revocation_does_not_wait_for_the_whole_that_other_settings_need(
+    revoked: Instance, admin: Membership, server: Server, rung: list[tuple[str, ...]]
+) -> None:
+    def note(report: HubReport) -> HubReport:
+        sent.append((server.was_delta, report.digest))
+        return report
+
+    sent: list[tuple[bool, str]] = []
+    server.answer = note
+    create_client_peer(revoked, member=admin, device="new")
+    update_instance(revoked, mtu=1300)
+    apply_urgently(str(revoked.pk))
+    revoked.refresh_from_db()
+    assert [was_delta for was_delta, _ in sent] == [True], "those who are shut out leave first, and alone"
+    assert revoked.applied_digest == sent[0][1]
+    assert not revoked.is_settled, "the rest is still to come"
+    assert not revoked.peers.get().is_on_hub
+    assert not revoked.tombstones.exists()
+    assert rung == [("apply", "vpn.jobs.apply.apply_instance", str(revoked.pk))]
+    assert applied(revoked).state == OperationState.SUCCEEDED
+    assert [was_delta for was_delta, _ in sent] == [True, False]
+    assert revoked.server_ready
+    assert revoked.peers.get().is_on_hub

@@ -26,7 +26,7 @@ from vpn.agent.report import HubReport
 from vpn.agent.revocation import revoked_serials
 from vpn.agent.saved import Saved
 from vpn.agent.spec import digest, parse_delta, parse_spec
-from vpn.desired import NOBODY_ID, Desired, compile_change, compile_spec
+from vpn.desired import NOBODY_ID, Desired, compile_change, compile_spec, compile_withdrawal
 from vpn.models import Instance
 from vpn.observed import record_applied
 
@@ -383,3 +383,28 @@ def test_a_spec_takes_the_same_few_queries_for_any_number_of_peers(
     with CaptureQueriesContext(connection) as queries:
         compile_spec(instance.pk)
     assert len(queries) < 8
+
+
+def test_a_withdrawal_leads_the_agent_to_the_state_that_it_names(instance: Instance) -> None:
+    """It travels before a whole spec, and builds on the settings that the hub has still."""
+    gone, shut_out, _ = instance.peers.order_by("created_at")
+    saved = sent_whole(instance)
+    before = saved.spec.mtu
+    update_instance(instance, mtu=before + 60)
+    delete_peer(gone)
+    update_peer(shut_out, enabled=False)
+    withdrawal = compile_withdrawal(instance.pk)
+    assert withdrawal is not None
+    assert withdrawal.is_part
+    assert set(withdrawal.removed) == {str(gone.pk), str(shut_out.pk)}
+    delta = parse_delta(withdrawal.document)
+    saved.advance(delta, saved.change(delta))
+    assert saved.digest == withdrawal.digest
+    assert saved.spec.mtu == before
+    assert not set(withdrawal.removed) & saved.spec.peers.keys()
+
+
+def test_without_anybody_to_shut_out_there_is_no_withdrawal(instance: Instance) -> None:
+    update_instance(instance, mtu=1300)
+    update_peer(instance.peers.order_by("created_at")[0], device="renamed")
+    assert compile_withdrawal(instance.pk) is None

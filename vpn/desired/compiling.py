@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
@@ -23,7 +23,8 @@ class Desired:
     """What to send to an agent, and what its confirmation will mean.
 
     `document` is a HubSpec or, with `is_delta`, a HubDelta; it holds keys and stays out of `repr`. `peer_digests` are
-    those of the peers in it; `removed` the ids that leave.
+    those of the peers in it; `removed` the ids that leave. One that `is_part` only takes peers away: the rest of what
+    is desired has to follow under another generation.
     """
 
     document: dict[str, Any] = field(repr=False)
@@ -35,6 +36,7 @@ class Desired:
     total: int
     peer_digests: dict[str, str]
     removed: tuple[str, ...] = ()
+    is_part: bool = False
 
     @property
     def total_hex(self) -> str:
@@ -54,6 +56,14 @@ def compile_spec(instance_id: UUID) -> Desired:
 def compile_change(instance_id: UUID) -> Desired:
     """The shortest way to the desired state: a delta where only peers changed, else the whole spec."""
     return _consistently(instance_id, lambda instance: _compile_delta(instance) or _compile_whole(instance))
+
+
+def compile_withdrawal(instance_id: UUID) -> Desired | None:
+    """The shortest way to end peers that are admitted no more, whatever else changed; None where there are none.
+
+    It builds on what the server confirmed last, as any delta, and leaves the hub's settings as they are there.
+    """
+    return _consistently(instance_id, _compile_withdrawal)
 
 
 def _consistently(instance_id: UUID, compiler: Callable[[Instance], _Result]) -> _Result:
@@ -106,6 +116,20 @@ def _compile_delta(instance: Instance) -> Desired | None:
     digests = {peer_id: agent_spec.peer_digest(peer_id, peer) for peer_id, peer in upsert.items()}
     gone = sum(int(digest, 16) for digest in before if digest)
     total = (int(instance.applied_total, 16) - gone + sum(digests.values())) % _MODULUS
+    return _delta(instance, header_digest, total, upsert, remove, along=along)
+
+
+def _delta(
+    instance: Instance,
+    header_digest: str,
+    total: int,
+    upsert: dict[str, Any],
+    remove: list[str],
+    *,
+    along: Mapping[str, Any] | None = None,
+    is_part: bool = False,
+) -> Desired:
+    """A delta that leads from what the server confirmed to this header and this sum of peers."""
     digest = agent_spec.spec_digest(header_digest, total)
     return Desired(
         document={
@@ -113,11 +137,11 @@ def _compile_delta(instance: Instance) -> Desired | None:
             "hub": instance.hub,
             "epoch": instance.epoch,
             "generation": instance.desired_generation,
-            "base": {"generation": base, "digest": instance.applied_digest},
+            "base": {"generation": instance.applied_generation, "digest": instance.applied_digest},
             "digest": digest,
             "upsert": upsert,
             "remove": remove,
-            **along,
+            **(along or {}),
         },
         is_delta=True,
         epoch=instance.epoch,
@@ -125,15 +149,31 @@ def _compile_delta(instance: Instance) -> Desired | None:
         digest=digest,
         header_digest=header_digest,
         total=total,
-        peer_digests={peer_id: f"{value:064x}" for peer_id, value in digests.items()},
+        peer_digests={peer_id: f"{agent_spec.peer_digest(peer_id, peer):064x}" for peer_id, peer in upsert.items()},
         removed=tuple(remove),
+        is_part=is_part,
     )
+
+
+def _compile_withdrawal(instance: Instance) -> Desired | None:
+    changed = instance.peers.filter(changed_generation__gt=instance.applied_generation).exclude(applied_digest="")
+    rows = changed.select_related("member__user", "site")
+    ended = {str(peer.pk): peer.applied_digest for peer in rows if not peer.is_admitted}
+    deleted = instance.tombstones.exclude(applied_digest="").values_list("peer_id", "applied_digest")
+    ended |= {str(peer_id): digest for peer_id, digest in deleted}
+    if not ended or not _is_base_known(instance):
+        return None
+    total = (int(instance.applied_total, 16) - sum(int(digest, 16) for digest in ended.values())) % _MODULUS
+    return _delta(instance, instance.applied_header_digest, total, {}, list(ended), is_part=True)
+
+
+def _is_base_known(instance: Instance) -> bool:
+    return bool(instance.applied_total) and instance.applied_epoch == instance.epoch
 
 
 def can_be_delta(instance: Instance) -> bool:
     """May the difference to what the server confirmed be sent alone?"""
-    is_base_known = bool(instance.applied_total) and instance.applied_epoch == instance.epoch
-    return is_base_known and instance.whole_generation <= instance.applied_generation
+    return _is_base_known(instance) and instance.whole_generation <= instance.applied_generation
 
 
 def _settings_of(header: dict[str, Any]) -> dict[str, Any]:

@@ -17,12 +17,12 @@ from vpn.actions.operation import begin_operation
 from vpn.actions.progress import begin_step, fail_operation, finish_operation, finish_step, next_step, reopen_operation
 from vpn.actions.recovery import raise_epoch, raise_generation
 from vpn.choices import InstanceState, OperationKind, OperationState
-from vpn.desired import Desired, Unsettled, can_be_delta, compile_change, compile_spec
+from vpn.desired import Desired, Unsettled, can_be_delta, compile_change, compile_spec, compile_withdrawal
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.drivers.registry import driver_for
 from vpn.jobs import queue
 from vpn.jobs.summary import summary_of
-from vpn.models import ChangePlan, Instance, Operation
+from vpn.models import ChangePlan, Instance, Operation, Peer
 from vpn.observed import record_applied
 
 logger = logging.getLogger(__name__)
@@ -68,12 +68,12 @@ def _send_ahead(instance: Instance) -> _Sent | None:
     """Send the difference before the instance is claimed; None where that has to wait for the claim.
 
     The agent keeps the order, claim or not: it refuses what is older than what it has, and what builds on another base.
+    Where the whole has to be sent, those who are shut out are taken away before.
     """
-    if not can_be_delta(instance):
-        return None
+    compiler = compile_change if can_be_delta(instance) else compile_withdrawal
     try:
-        desired = compile_change(instance.pk)
-        if desired.is_delta:
+        desired = compiler(instance.pk)
+        if desired is not None and desired.is_delta:
             return desired, driver_for(instance.region.driver).apply(desired.document, delta=True)
     except (AgentError, Unreachable, Unsettled, UnsealError) as error:
         logger.info("Instance %s has to be claimed first: %s", instance.pk, describe(error))
@@ -85,14 +85,30 @@ def _take_turn(seen: Instance, token: UUID, ahead: _Sent | None) -> None:
     pk, applied = seen.pk, False
     try:
         if (instance := _behind(pk)) is not None:
-            is_news = ahead is not None and _is_news(instance, ahead[0])
-            applied = _apply_claimed(pk, token, ahead if is_news else None)
+            if ahead is not None and not _is_news(instance, ahead[0]):
+                ahead = None
+            if ahead is not None and ahead[0].is_part:
+                applied = _note_part(pk, token, *ahead)
+            else:
+                applied = _apply_claimed(pk, token, ahead)
     finally:
         lease.release(pk, token)
     # A job that found the instance claimed has left its work to this one. What failed waits, but not for what is new.
     left = _behind(pk)
     if left is not None and (applied or left.desired_generation > seen.desired_generation):
         queue.enqueue_apply(pk, left.organization_id)
+
+
+def _note_part(pk: UUID, token: UUID, sent: Desired, report: HubReport) -> bool:
+    """Note that some were taken away. Their generation stands for that on the server, so the rest gets another one."""
+    base = sent.document["base"]["generation"]
+    with transaction.atomic():
+        noted = record_applied(pk, token, sent, report)
+        if noted:
+            raise_generation(pk)
+            newest = Instance.objects.values_list("desired_generation", flat=True).get(pk=pk)
+            Peer.objects.filter(instance=pk, changed_generation__gt=base).update(changed_generation=newest)
+    return noted
 
 
 def _is_news(instance: Instance, sent: Desired) -> bool:

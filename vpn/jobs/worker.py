@@ -13,6 +13,7 @@ from rq.timeouts import UnixSignalDeathPenalty
 from rq.worker import SimpleWorker
 
 from vpn.drivers import local
+from vpn.drivers.base import AgentError, Unreachable
 from vpn.jobs.connections import end_connections
 from vpn.jobs.heartbeat import beat_while_running
 
@@ -43,11 +44,21 @@ class PortalWorker(SimpleWorker):
         names = ["worker:spare"] if self.is_spare else [f"worker:{queue.name}" for queue in self.queues]
         thread = beat_while_running(names, stop)
         try:
+            self._open_session()
             return super().work(*args, **kwargs)
         finally:
             stop.set()
             thread.join(timeout=5)
             local.driver.close()
+
+    def _open_session(self) -> None:
+        """Start the agent before the first revocation waits for that."""
+        if "urgent" not in self.queue_names():
+            return
+        try:
+            local.driver.check()
+        except (AgentError, Unreachable) as error:
+            logger.warning("The agent on this machine does not answer yet: %s", error)
 
     def perform_job(self, job: Job, queue: Queue, execution: Any) -> bool:
         """Run one job, and leave nothing of it behind: no transaction, no connection that it broke."""
