@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from django.http import HttpRequest
 from django.test import RequestFactory
+from redis import Redis
+from redis.exceptions import RedisError
 
 from portal.cache import TolerantRedisCache
 from portal.models import ApiToken, Membership, Organization
@@ -35,7 +37,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subproce
     command = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
-            wait_until(socket.exists, 60, "Redis")
+            wait_until(lambda: _answers(socket), 60, "Redis")
             monkeypatch.setattr(TolerantRedisCache, "_away_until", 0.0)
             # Patient, so that a busy machine is not taken for a Redis that is away.
             patient = {"OPTIONS": {"socket_timeout": 60, "socket_connect_timeout": 60}}
@@ -45,6 +47,13 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subproce
             yield process
         finally:
             process.terminate()
+
+
+def _answers(socket: Path) -> bool:
+    try:
+        return bool(Redis(unix_socket_path=str(socket)).ping())
+    except RedisError:
+        return False
 
 
 def call(request: HttpRequest, token: ApiToken) -> str:

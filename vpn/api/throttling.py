@@ -72,11 +72,18 @@ def _count(scope: str, ident: str) -> int:
     """One more; how many there were in this minute, 0 where nothing can be counted."""
     key = _key(scope, ident, _window())
     try:
-        cache.add(key, 0, WINDOW * 2)
-        return int(cache.incr(key))
+        return _counted(key)
     except (RedisError, OSError, ValueError) as error:
         logger.warning("API calls are not counted: %s", type(error).__name__)
         return 0
+
+
+def _counted(key: str) -> int:
+    """Count up in one step; the first call of a minute finds nothing to count up."""
+    try:
+        return int(cache.incr(key))
+    except ValueError:
+        return 1 if cache.add(key, 1, WINDOW * 2) else int(cache.incr(key))
 
 
 def _key(scope: str, ident: str, window: int) -> str:
