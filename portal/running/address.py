@@ -36,6 +36,9 @@ def parse_hub_addresses(text: str) -> tuple[str, ...]:
         found = sorted((ipaddress.ip_address(word) for word in words), key=lambda address: address.version)
     except ValueError:
         raise ValueError(f"HUB_ADDRESS must be an IPv4 or IPv6 address, or one of each, not {text!r}") from None
+    for address in found:
+        if address.is_loopback or address.is_multicast or address.is_unspecified or address.is_link_local:
+            raise ValueError(f"HUB_ADDRESS must be an address by which other machines reach this one, not {address}")
     if len({address.version for address in found}) < len(found):
         raise ValueError(f"HUB_ADDRESS takes one address of each family, IPv4 and IPv6, not {text!r}")
     return tuple(str(address) for address in found)

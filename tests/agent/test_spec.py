@@ -167,6 +167,18 @@ def test_a_fault_is_named(place: tuple[str | int, ...], value: object, named: st
     assert named in refusal.value.message
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "::1", "224.0.0.1", "ff02::1", "0.0.0.0", "::", "169.254.7.7", "fe80::1"],  # noqa: S104 -- refused
+)
+def test_a_server_has_no_address_that_no_device_reaches(address: str) -> None:
+    whole = document()
+    whole["server"] = {"addresses": ["203.0.113.1", address], "networks": [], "portal_port": None}
+    with pytest.raises(AgentError, match="server addresses") as refusal:
+        parse_spec(whole)
+    assert refusal.value.permanent
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_no_network_within_the_pool_is_opened_behind_the_server(number: int) -> None:
     document = made.spec()

@@ -64,7 +64,13 @@ def test_the_variable_takes_an_address_or_one_of_each_family(text: str, addresse
     assert parse_hub_addresses(text) == addresses
 
 
-@pytest.mark.parametrize("text", ["hub.example.net", "203.0.113.9,203.0.113.10", "[2001:db8::9]", "203.0.113.9/24"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("hub.example.net", "203.0.113.9,203.0.113.10", "[2001:db8::9]", "203.0.113.9/24"),
+        *("127.0.0.1", "203.0.113.9 ::1", "224.0.0.9", "fe80::1"),
+    ],
+)
 def test_anything_else_is_refused_in_words(text: str) -> None:
     with pytest.raises(ValueError, match=r"HUB_ADDRESS .*(address|each)"):
         parse_hub_addresses(text)

@@ -61,8 +61,11 @@ def parse_server(value: object, faults: Faults) -> ServerSide:
     networks = checks.networks(data.get("networks"), "server networks", faults)
     if any(_is_forbidden(network) for network in networks):
         faults.append("server networks hold a default route, or the metadata address of a cloud")
+    addresses = checks.hosts(data.get("addresses"), "server addresses", faults)
+    if any(_is_no_servers(address) for address in addresses):
+        faults.append("server addresses hold one that no other machine reaches, such as loopback or multicast")
     return ServerSide(
-        addresses=checks.hosts(data.get("addresses"), "server addresses", faults),
+        addresses=addresses,
         networks=networks,
         portal_port=None if port is None else checks.number(port, "server portal_port", 1, 65535, faults),
     )
@@ -104,4 +107,13 @@ def _is_forbidden(network: str) -> bool:
     parsed = ipaddress.ip_network(network)
     return not parsed.prefixlen or any(
         parsed.version == metadata.version and parsed.overlaps(metadata) for metadata in METADATA
+    )
+
+
+def _is_no_servers(text: str) -> bool:
+    """Whether an address is none by which devices find a server: loopback, multicast, unspecified, link-local."""
+    address = ipaddress.ip_address(text)
+    is_broadcast = address.version == 4 and int(address) == 2**32 - 1
+    return (
+        address.is_loopback or address.is_multicast or address.is_unspecified or address.is_link_local or is_broadcast
     )
