@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -38,17 +39,22 @@ def list_sites(request: HttpRequest, page: Query[Page]) -> HttpResponse:
 
 @router.post(
     "/sites",
-    response=answers({201: SiteOut}, 400, 403, 409, 413, 415, 422),
-    openapi_extra=takes(SiteCreate, "Idempotency-Key"),
+    response=answers({200: PlanOut, 201: SiteOut}, 400, 403, 409, 413, 415, 422),
+    openapi_extra=takes(SiteCreate, "Idempotency-Key", "plan"),
     summary="Create a site",
 )
 @idempotent
 def post_site(request: HttpRequest) -> HttpResponse:
-    """Create a site; it is connected by adding a peer for it to an instance."""
+    """Create a site; it is connected by adding a peer for it to an instance.
+
+    With `?plan=true` no site is created, and the plan is empty: a site changes nothing before it is connected.
+    """
     member = member_of(request)
     require_admin(member)
-    site = create_site(member, **read(request, SiteCreate).model_dump())
-    return one(show_site(site), status=201)
+    create = partial(create_site, member, **read(request, SiteCreate).model_dump())
+    if wants_plan(request):
+        return plan_of(asked(create))
+    return one(show_site(create()), status=201)
 
 
 @router.get(PATH, response=answers({200: SiteOut}, 403, 404), summary="Read a site")

@@ -8,7 +8,7 @@ from portal.models import Membership
 from tests.factories import make_client_peer, make_site, make_site_peer, settle
 from tests.vpn.api.caller import Caller, refused, told
 from vpn.actions.profile import deliver_profile
-from vpn.models import ChangePlan, Instance, Peer
+from vpn.models import ChangePlan, Instance, Peer, Site
 
 
 @pytest.fixture
@@ -73,3 +73,15 @@ def test_a_plan_of_nothing_is_empty(api: Caller, instance: Instance) -> None:
     plan = told(api.put(f"/instances/{instance.pk}?plan=1", {"name": "Another name"}), 200)
     assert plan == {"reachability": [], "outdated": [], "truncated": False, "taken": [], "nowhere": []}
     assert told(api.get(f"/instances/{instance.pk}"), 200)["name"] == instance.name
+
+
+def test_a_plan_of_a_new_site_creates_none(api: Caller, instance: Instance) -> None:
+    """Tried without a key and with one: the answer to the question is not kept for the change."""
+    body = {"name": "Lyon", "platform": "linux", "subnets": ["10.9.0.0/24"]}
+    for headers in ({}, {"Idempotency_Key": "one"}):
+        plan = told(api.post("/sites?plan=true", body, **headers), 200)
+        assert plan["reachability"] == plan["outdated"] == []
+        assert not Site.objects.filter(name="Lyon").exists()
+    refused(api.post("/sites?plan=true", {**body, "subnets": ["300.0.0.0/8"]}), 422)
+    told(api.post("/sites", body, Idempotency_Key="one"), 201)
+    refused(api.post("/sites?plan=true", body), 409)
