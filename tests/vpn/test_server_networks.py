@@ -12,7 +12,7 @@ from portal.models import Membership
 from tests import factories
 from tests.vpn.api.caller import Caller, refused, told
 from vpn.actions.instance_settings import update_instance
-from vpn.actions.peer import delete_peer
+from vpn.actions.peer import delete_peer, update_peer
 from vpn.actions.planning import planned
 from vpn.actions.portal_place import place_portal
 from vpn.actions.server import allow_networks
@@ -130,6 +130,25 @@ def test_a_route_that_loses_its_site_says_that_it_leads_nowhere(
     # It may stay beside other changes, and it may go.
     update_instance(instance, pushed_routes=["10.1.0.0/25"], mtu=1400)
     update_instance(instance, pushed_routes=[])
+
+
+def test_a_route_that_leads_nowhere_needs_someone(
+    admin: Membership, admin_browser: Client, instance: Instance, server: Server, site_peer: Peer
+) -> None:
+    update_instance(instance, pushed_routes=["10.1.0.0/25", "198.51.100.0/24"])
+
+    def codes() -> list[str]:
+        return [one["code"] for one in told(Caller.of(admin).get(f"/instances/{instance.pk}"), 200)["needs"]]
+
+    before = codes()
+    update_peer(site_peer, enabled=False)
+    assert set(codes()) - set(before) == {"route-nowhere"}
+    page = admin_browser.get(f"/instances/{instance.pk}/").content.decode()
+    assert "10.1.0.0/25 leads nowhere" in page
+    assert "198.51.100.0/24" not in page
+    assert "leads nowhere" in admin_browser.get("/").content.decode()
+    update_instance(instance, pushed_routes=["198.51.100.0/24"])
+    assert codes() == before
 
 
 def test_a_plan_over_the_api_names_the_routes_that_lead_nowhere(

@@ -12,10 +12,13 @@ from uuid import UUID
 from django.db.models import Count, Q
 from django.utils import timezone
 
+from vpn.addressing import Network
 from vpn.choices import InstanceState, OperationState, PeerType, Protocol, Reachability
 from vpn.constants import HANDSHAKE_TIMEOUT
+from vpn.desired.ways import Way, Ways, allowed_behind, private_part
 from vpn.models import Instance, ListenerProof, Operation, Peer
 from vpn.needs.drift import Recurring, recurring_in, undone_lately
+from vpn.validators import parse_network
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Facts:
     failing_elsewhere: list[ListenerProof] = field(default_factory=list)
     proven: int = 0
     silent_sites: list[SilentSite] = field(default_factory=list)
+    # Pushed routes that nothing carries on.
+    lost_routes: list[str] = field(default_factory=list)
     # How many delivered profiles point to each address that is not the hub's any more.
     left_addresses: dict[str, int] = field(default_factory=dict)
     # The first of those whose profiles these are, by name.
@@ -51,15 +56,18 @@ _LONG: Final = ("certificate", "private_key_sealed", "tls_crypt_key_sealed")
 _UNSETTLED: Final = (InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING)
 
 
-def facts_of(instances: Sequence[Instance]) -> dict[UUID, Facts]:
-    """The facts by instance: six queries at most."""
+def facts_of(instances: Sequence[Instance], *, of_operator: bool = False) -> dict[UUID, Facts]:
+    """The facts by instance: seven queries at most, two of them where only the operator's are asked for."""
     facts = {instance.pk: Facts() for instance in instances}
-    ready = [instance.pk for instance in instances if instance.state == InstanceState.READY]
+    running = [instance for instance in instances if instance.state == InstanceState.READY]
+    ready = [instance.pk for instance in running]
     unsettled = [instance.pk for instance in instances if instance.state in _UNSETTLED]
     if ready:
         _add_proofs(facts, ready)
+    if ready and not of_operator:
         _add_silent_sites(facts, ready)
-        _add_left_addresses(facts, [instance for instance in instances if instance.state == InstanceState.READY])
+        _add_lost_routes(facts, running)
+        _add_left_addresses(facts, running)
         for pk, runs in undone_lately(ready).items():
             facts[pk].recurring = recurring_in(runs)
     if unsettled:
@@ -87,6 +95,25 @@ def _add_silent_sites(facts: dict[UUID, Facts], ready: Collection[UUID]) -> None
     for instance_id, pk, name, since in rows:
         if since is not None:
             facts[instance_id].silent_sites.append(SilentSite(name, pk, since))
+
+
+def _add_lost_routes(facts: dict[UUID, Facts], ready: Sequence[Instance]) -> None:
+    # A public network goes out to the internet at the least.
+    private = {
+        one.pk: [text for text in one.pushed_routes if private_part(parse_network(text))]
+        for one in ready
+        if one.pushed_routes
+    }
+    asked = [one for one in ready if private.get(one.pk)]
+    if not asked:
+        return
+    sites = Peer.objects.admitted().order_by().filter(instance__in=[one.pk for one in asked], type=PeerType.SITE)
+    tunnels: dict[UUID, list[Network]] = {one.pk: [one.network_v4, one.network_v6] for one in asked}
+    for instance_id, subnets in sites.values_list("instance_id", "subnets"):
+        tunnels[instance_id] += [parse_network(text) for text in subnets]
+    for one in asked:
+        ways = Ways(tunnels[one.pk], allowed_behind(one))
+        facts[one.pk].lost_routes += [text for text in private[one.pk] if ways.of(parse_network(text)) is Way.NOWHERE]
 
 
 def _add_left_addresses(facts: dict[UUID, Facts], ready: Sequence[Instance]) -> None:

@@ -24,13 +24,16 @@ _PROVISION_FACTOR: Final = 2
 
 
 def needs_of(instance: Instance) -> list[Need]:
-    """What of this hub needs someone; empty where all is well. Four queries at most."""
+    """What of this hub needs someone; empty where all is well. Five queries at most."""
     return needs_of_all([instance])[instance.pk]
 
 
-def needs_of_all(instances: Sequence[Instance]) -> dict[UUID, list[Need]]:
-    """`needs_of` by instance, with a constant number of queries. Their servers should be joined."""
-    facts = facts_of(instances)
+def needs_of_all(instances: Sequence[Instance], *, of_operator: bool = False) -> dict[UUID, list[Need]]:
+    """`needs_of` by instance, with a constant number of queries. Their servers should be joined.
+
+    `of_operator` leaves out what is the business of an organization's admins: sites, routes, profiles, drift.
+    """
+    facts = facts_of(instances, of_operator=of_operator)
     return {instance.pk: list(_needs(instance, facts[instance.pk])) for instance in instances}
 
 
@@ -71,6 +74,8 @@ def _of_running_hub(instance: Instance, facts: Facts) -> Iterator[Need]:
         yield words.resolver_silent(instance)
     if facts.silent_sites and not is_silent:
         yield words.sites_silent(facts.silent_sites)
+    if facts.lost_routes:
+        yield words.route_nowhere(facts.lost_routes)
     if facts.left_addresses:
         yield words.address_changed(instance, facts.left_addresses, facts.cut_off)
     if facts.recurring is not None:

@@ -24,6 +24,7 @@ class Code(models.TextChoices):
     ADDRESS_UNREACHABLE = "address-unreachable"
     RESOLVER_SILENT = "resolver-silent"
     SITE_SILENT = "site-silent"
+    ROUTE_NOWHERE = "route-nowhere"
     ADDRESS_CHANGED = "address-changed"
     DRIFT_RECURRING = "drift-recurring"
     PORTAL_DEGRADED = "portal-degraded"

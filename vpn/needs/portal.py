@@ -46,7 +46,7 @@ def portal_needs() -> list[Need]:
 def hubs_health() -> str:
     """ "ok", or how many hubs need whoever operates the portal, and why; names nobody's hub."""
     instances = list(Instance.objects.select_related("server").only(*_COLUMNS))
-    needs = needs_of_all(instances)
+    needs = needs_of_all(instances, of_operator=True)
     first = [next((need.code for need in needs[one.pk] if need.code in _OPERATORS), None) for one in instances]
     counts = Counter(code for code in first if code is not None)
     if not counts:

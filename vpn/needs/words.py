@@ -191,6 +191,22 @@ def sites_silent(sites: Sequence[SilentSite]) -> Need:
     )
 
 
+def route_nowhere(routes: Sequence[str]) -> Need:
+    """Pushed routes lead nowhere."""
+    one, more = len(routes) == 1, len(routes) - _MOST_NAMED
+    named = _joined([*routes[:_MOST_NAMED], f"{more:,} more"] if more > 0 else list(routes))
+    return Need(
+        Code.ROUTE_NOWHERE,
+        f"{routes[0]} leads nowhere" if one else f"{len(routes):,} pushed routes lead nowhere",
+        f"Devices send what is meant for {named} to the hub, which drops it: no connected site advertises "
+        f"{'it' if one else 'them'}.",
+        "Add it to a site, enable the site that has it, or remove it on the Routing page."
+        if one
+        else "Add them to a site, enable the sites that have them, or remove them on the Routing page.",
+        tone="waiting",
+    )
+
+
 def address_changed(instance: Instance, left: Mapping[str, int], names: Sequence[str]) -> Need:
     """Profiles point to an address that the hub has left; `names` are those of the first peers concerned."""
     count = sum(left.values())
