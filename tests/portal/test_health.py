@@ -7,6 +7,7 @@ from threading import Event
 
 import pytest
 from django.conf import LazySettings
+from django.core.cache import cache
 from django.test import Client
 
 from portal.database import LOCKED
@@ -31,6 +32,12 @@ def silent() -> str:
     return "No worker has shown a sign of life for 15 seconds."
 
 
+def counted() -> str:
+    """How often this was asked."""
+    counted.times += 1  # type: ignore[attr-defined]
+    return f"Asked {counted.times} times."  # type: ignore[attr-defined]
+
+
 def broken() -> str:
     """A part that raises."""
     raise RuntimeError("secret detail")
@@ -48,6 +55,17 @@ def test_all_is_well(client: Client, settings: LazySettings) -> None:
     response = client.get("/healthz")
     assert response.status_code == 200
     assert response.json() == dict.fromkeys(("status", "web", "database", "redis", "worker", "schedule", "hubs"), "ok")
+
+
+@pytest.mark.usefixtures("redis_answers")
+def test_hubs_are_not_looked_at_for_every_caller(client: Client, settings: LazySettings) -> None:
+    settings.HEALTH_CHECKS = named("fine")
+    settings.HEALTH_NOTES = {"hubs": "tests.portal.test_health.counted"}
+    counted.times = 0  # type: ignore[attr-defined]
+    answers = [client.get("/healthz").json()["hubs"] for _ in range(3)]
+    assert answers == ["Asked 1 times."] * 3
+    cache.clear()
+    assert client.get("/healthz").json()["hubs"] == "Asked 2 times."
 
 
 @pytest.mark.usefixtures("redis_answers")

@@ -235,6 +235,16 @@ def test_many_hubs_ask_no_more_queries(organization: Organization, django_assert
     assert all(len(found[instance.pk]) == 2 for instance in made)
 
 
+def test_health_asks_for_what_concerns_the_operator_alone(
+    organization: Organization, django_assert_num_queries: object
+) -> None:
+    """Instances and proofs; not sites, profiles and drift, however many hubs there are."""
+    for number in range(6):
+        site_gone(make_instance(organization, name=f"Hub {number}"), f"Site {number}")
+    with django_assert_num_queries(2):  # type: ignore[operator]
+        assert hubs_health() == "ok"
+
+
 def test_health_counts_hubs_and_names_none(client: Client, organization: Organization, admin: Membership) -> None:
     instance = make_instance(organization, name="Secret name")
     make_instance(organization)
