@@ -28,7 +28,7 @@ def settings_words(locked: Instance, wanted: Mapping[str, Any]) -> list[str]:
     """What the wanted settings change on the locked instance, which has the former ones; `firewall` are RuleValues."""
     words: list[str] = []
     if "firewall" in wanted:
-        words += rules_words([RuleValues.of(rule) for rule in locked.firewall_rules.all()], wanted["firewall"])
+        words += rules_words(RuleValues.all_of(locked), wanted["firewall"])
     settings = [label for field, label in _SETTINGS.items() if field in wanted]
     return [*words, f"{listed_names(settings, most=len(settings))} changed"] if settings else words
 

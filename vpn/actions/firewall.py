@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -50,14 +49,14 @@ def cleaned_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> li
 
 
 def prepare_rules(wanted: Sequence[Mapping[str, Any]]) -> None:
-    """Read rules before a lock is taken: under it what their ends are is remembered (vpn.validators)."""
+    """Read rules before a lock is taken: under it what they are is remembered (vpn.actions.firewall_input)."""
     for number, values in enumerate(wanted[:MOST_RULES], 1):
         cleaned_rule(number, values, [])
 
 
 def are_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> bool:
     """Are these the rules as they are stored, in their order?"""
-    return [RuleValues.of(rule) for rule in instance.firewall_rules.all()] == [RuleValues.given(one) for one in wanted]
+    return RuleValues.all_of(instance) == [RuleValues.given(one) for one in wanted]
 
 
 def replace_rules(locked: Instance, wanted: Sequence[RuleValues]) -> None:
@@ -76,7 +75,7 @@ def replace_rules(locked: Instance, wanted: Sequence[RuleValues]) -> None:
     for position, values in enumerate(wanted):
         rule = kept.get(position)
         if rule is None:
-            new.append(FirewallRule(instance=locked, position=position, **asdict(values)))
+            new.append(FirewallRule(instance=locked, position=position, **values._asdict()))
         elif (rule.position, rule.name) != (position, values.name):
             rule.position, rule.name = position, values.name
             moved.append(rule)

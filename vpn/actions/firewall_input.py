@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import starmap
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -12,7 +14,7 @@ from django.db.models import Model, QuerySet
 
 from portal.models import Group, Membership
 from vpn.choices import RuleAction, RuleProtocol
-from vpn.models import FirewallRule, Site
+from vpn.models import FirewallRule, Instance, Site
 from vpn.validators import parse_network, parse_ports, parse_rule_end, validate_label_text
 
 _WITHOUT_PORTS: Final = {RuleProtocol.ICMP, RuleProtocol.ICMPV6}
@@ -42,8 +44,7 @@ class RuleFault:
         return f"Rule {self.number}{named}, {self.field}: {self.message}"
 
 
-@dataclass(frozen=True)
-class RuleValues:
+class RuleValues(NamedTuple):
     """A rule as it is stored: fields as in the API, in their canonical form."""
 
     name: str
@@ -59,6 +60,11 @@ class RuleValues:
         return cls(**{field: getattr(rule, field) for field in _DEFAULTS})
 
     @classmethod
+    def all_of(cls, instance: Instance) -> list[RuleValues]:
+        """The instance's rules as they are stored, in their order; one query."""
+        return list(starmap(cls, instance.firewall_rules.values_list(*cls._fields)))
+
+    @classmethod
     def given(cls, values: Mapping[str, Any]) -> RuleValues:
         """What was given, unchecked; what is absent has its default."""
         return cls(**{field: str(values.get(field, default)).strip() for field, default in _DEFAULTS.items()})
@@ -71,7 +77,17 @@ class RuleValues:
 
 def cleaned_rule(number: int, given: Mapping[str, Any], faults: list[RuleFault]) -> RuleValues:
     """One rule from what was given; `faults` is told what is wrong."""
-    values = asdict(RuleValues.given(given))
+    values, found = _cleaned(RuleValues.given(given))
+    # A name at fault is not quoted: it may be long, or not fit to be shown.
+    shown = "" if any(field == "name" for field, _ in found) else values.name
+    faults += [RuleFault(number, shown, field, message) for field, message in found]
+    return values
+
+
+@lru_cache(maxsize=4096)
+def _cleaned(given: RuleValues) -> tuple[RuleValues, tuple[tuple[str, str], ...]]:
+    """A rule as it is stored, and what is wrong with which field; remembered, as it is asked for again under a lock."""
+    values: dict[str, str] = given._asdict()
     found: list[tuple[str, str]] = []
     if values["protocol"] in _WITHOUT_PORTS:
         values["port"] = ""  # ICMP has none.
@@ -89,10 +105,7 @@ def cleaned_rule(number: int, given: Mapping[str, Any], faults: list[RuleFault])
         except ValidationError as error:
             found += [(field, message) for message in error.messages]
     found += _mismatches(values) if not found else []
-    # A name at fault is not quoted: it may be long, or not fit to be shown.
-    shown = "" if any(field == "name" for field, _ in found) else values["name"]
-    faults += [RuleFault(number, shown, field, message) for field, message in found]
-    return RuleValues(**values)
+    return RuleValues(**values), tuple(found)
 
 
 def missing_ends(organization_id: UUID, rules: Iterable[RuleValues]) -> list[RuleFault]:

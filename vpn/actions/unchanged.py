@@ -55,7 +55,7 @@ def _has(instance: Instance, field: str, value: Any) -> bool:
     if field == RECORDS:
         return set(value) == {Row(one.name, one.type, one.value) for one in instance.dns_records.all()}
     if field == "firewall":
-        return bool([RuleValues.of(rule) for rule in instance.firewall_rules.all()] == value)
+        return bool(RuleValues.all_of(instance) == value)
     if field == "pushed_routes":
         return same_networks(instance.pushed_routes, value)
     return bool(getattr(instance, field) == value)

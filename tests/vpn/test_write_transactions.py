@@ -1,0 +1,74 @@
+"""No write transaction does much work, however large the hub is: others wait for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from portal.models import Membership, Organization
+from tests.factories import make_member, make_organization, make_site
+from tests.vpn.large_hub import make_large_hub, networks_of, some_rules
+from tests.vpn.writes import counted
+from vpn.actions.instance_settings import update_instance
+from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, update_peer
+from vpn.actions.plan_work import work_out_next
+from vpn.models import ChangePlan, Instance, Peer
+
+pytestmark = pytest.mark.django_db
+MOST_STATEMENTS = 60
+# About 100 ms where nothing else runs: `tests.bench.transactions` measures it.
+MOST_STEPS = 600_000
+
+
+@pytest.fixture
+def organization() -> Organization:
+    return make_organization()
+
+
+@pytest.fixture
+def anna(organization: Organization) -> Membership:
+    return make_member(organization, name="Anna")
+
+
+@pytest.fixture
+def hub(organization: Organization) -> Instance:
+    return make_large_hub(organization)
+
+
+def test_no_write_does_much_on_a_hub_of_10_000_peers_and_1_000_rules(
+    hub: Instance, organization: Organization, anna: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site(organization, name="New")
+    rules = some_rules([text for number in range(20) for text in networks_of(number)], seed=2)
+    device = hub.peers.select_related("member__user", "instance").exclude(member=None)[0]
+    acts: dict[str, Callable[[], object]] = {
+        "add device": lambda: create_client_peer(hub, member=anna, device="laptop"),
+        "add site of 500 subnets": lambda: create_site_peer(hub, site=site, subnets=networks_of(30)),
+        "change 500 subnets": lambda: update_peer(_peer(hub, "New"), subnets=networks_of(31)),
+        "save 1,000 rules": lambda: update_instance(hub, firewall=rules),
+        "push a route": lambda: update_instance(hub, pushed_routes=["198.51.100.0/24"]),
+        "delete site": lambda: delete_peer(_peer(hub, "New")),
+        "delete device": lambda: delete_peer(device),
+    }
+    done = {}
+    for name, act in acts.items():
+        with counted(monkeypatch) as most:
+            act()
+        done[name] = (most.statements, most.steps)
+        print(f"{name}: {most.statements} statements, {most.steps:,} steps")
+    assert {name: done[name] for name in done if done[name] > (MOST_STATEMENTS, 0)} == {}
+    assert {name: done[name] for name in done if done[name][1] > MOST_STEPS} == {}
+
+
+def test_working_out_a_plan_holds_no_lock_while_it_compares(hub: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    update_instance(hub, firewall=some_rules(networks_of(1) + networks_of(2), seed=3))
+    with counted(monkeypatch) as most:
+        while work_out_next(hub.pk):
+            pass
+    assert most.steps < 1000
+    assert not ChangePlan.objects.filter(state="waiting").exists()
+
+
+def _peer(hub: Instance, site: str) -> Peer:
+    return hub.peers.select_related("instance", "site").get(site__name=site)
