@@ -145,6 +145,34 @@ def test_a_worker_killed_while_applying_is_succeeded_by_another(
     assert report.digest == instance.applied_digest
 
 
+@pytest.mark.parametrize(
+    ("seam", "whole"), [("_send_ahead", False), ("_conclude", False), ("_send_ahead", True), ("_note_part", True)]
+)
+def test_a_worker_killed_while_revoking_is_succeeded_by_another(
+    instance: Instance, admin: Membership, monkeypatch: pytest.MonkeyPatch, seam: str, *, whole: bool
+) -> None:
+    """Also where other settings need the whole specification, which comes after those who are shut out have left."""
+    run_jobs(instance)
+    peer = create_client_peer(instance, member=admin, device="laptop")
+    run_jobs(instance)
+    if whole:
+        update_instance(instance, mtu=1300)
+    delete_peer(peer)
+    with monkeypatch.context() as patched:
+        patched.setattr(f"vpn.jobs.apply.{seam}", dies(getattr(apply, seam)))
+        patched.setattr("vpn.jobs.apply.lease.release", lambda *arguments: None)
+        with pytest.raises(KilledError):
+            apply.apply_urgently(str(instance.pk))
+    assert peer.public_key not in (local.driver.status(instance.hub, peers=True).peers or {}), "it is out already"
+    worker_is_succeeded(instance)
+    assert run_jobs(instance).server_ready
+    assert not instance.operations.filter(state=OperationState.RUNNING).exists()
+    assert not instance.tombstones.exists()
+    report = local.driver.status(instance.hub, peers=True)
+    assert report.digest == instance.applied_digest
+    assert peer.public_key not in (report.peers or {})
+
+
 def test_a_claimed_instance_is_left_to_its_worker(instance: Instance) -> None:
     assert lease.claim(instance.pk)
     assert run_jobs(instance).state == InstanceState.PENDING

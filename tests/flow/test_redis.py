@@ -14,6 +14,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
+from redis import ConnectionError as RedisConnectionError
 from redis import Redis
 from rq import Queue
 from rq.exceptions import NoSuchJobError
@@ -21,7 +22,7 @@ from rq.serializers import JSONSerializer
 
 from tests.network.lab import wait_until
 from vpn.jobs import queue
-from vpn.jobs.heartbeat import beat, schedule_health, worker_health
+from vpn.jobs.heartbeat import QUEUES, beat, schedule_health, worker_health
 from vpn.jobs.queue import PortalJob, PortalQueue
 from vpn.jobs.schedule import build_scheduler
 from vpn.jobs.worker import PortalWorker
@@ -38,12 +39,20 @@ def redis(tmp_path: Path, settings: Settings) -> Iterator[Redis]:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         try:
             connection = Redis(unix_socket_path=str(socket))
-            wait_until(socket.exists, 10, "Redis")
+            wait_until(lambda: _answers(connection), 30, "Redis")
             for name in settings.RQ_QUEUES:
                 settings.RQ_QUEUES[name]["URL"] = f"unix://{socket}"
             yield connection
         finally:
             server.terminate()
+
+
+def _answers(connection: Redis) -> bool:
+    """Does it answer? Its socket is there a moment before."""
+    try:
+        return bool(connection.ping())
+    except RedisConnectionError:
+        return False
 
 
 def work_off(name: str) -> None:
@@ -189,8 +198,17 @@ def test_the_schedule_rings_in_the_workers_own_language(redis: Redis) -> None:
 def test_health_knows_who_is_silent(redis: Redis) -> None:
     assert "urgent" in worker_health()
     assert schedule_health() != "ok"
-    for name in ("worker:urgent", "worker:apply", "worker:provision", "worker:observe", "schedule"):
+    for name in (*(f"worker:{queue_name}" for queue_name in QUEUES), "schedule"):
         beat(name)
     assert worker_health() == schedule_health() == "ok"
     redis.delete("portal:alive:worker:provision")
     assert worker_health() == "No worker has shown a sign of life for: provision."
+
+
+def test_a_spare_worker_does_not_stand_for_a_missing_one(redis: Redis) -> None:
+    queues = [django_rq.get_queue(name) for name in ("apply", "provision")]
+    for is_spare in (True, False):
+        worker = PortalWorker(queues, job_class=PortalJob, queue_class=PortalQueue, serializer=JSONSerializer)
+        worker.is_spare = is_spare
+        worker.work(burst=True, logging_level="CRITICAL")
+        assert ("provision" in worker_health()) == is_spare
