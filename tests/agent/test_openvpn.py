@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -349,3 +350,15 @@ def test_sessions_are_read_from_a_status(address: str, endpoint: str | None) -> 
     other = line.replace(made.peer_id(1), "UNDEF")
     (session,) = openvpn_management._parse(["TITLE\tOpenVPN", HEADER, line, other, "GLOBAL_STATS\tx\t1"])
     assert session == openvpn_management.Session(made.peer_id(1), 7, endpoint, 1700000000, 11, 22)
+
+
+@pytest.mark.parametrize(("peers", "most"), [(1, 1024), (512, 1024), (513, 8192), (5000, 65536)])
+def test_strangers_are_as_many_as_the_peers_leave_room_for(peers: int, most: int) -> None:
+    spec = parse_spec(document())
+    peer = next(peer for peer in spec.peers.values() if isinstance(peer, OpenVPNPeer))
+    many = replace(spec, peers={f"{number}": peer for number in range(peers)})
+    texts = written(many)
+    assert f"max-clients {most}\n" in texts["tcp.conf"]
+    assert "hand-window 30\n" in texts["tcp.conf"]
+    # Over UDP nothing is kept of whoever shows no key.
+    assert "max-clients 65536\n" in texts["udp.conf"]

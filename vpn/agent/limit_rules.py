@@ -14,7 +14,7 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Final
 
-from vpn.agent import firewall_sets
+from vpn.agent import firewall_sets, tracking
 from vpn.agent.names import Names
 from vpn.agent.spec import HubSpec, Peer
 
@@ -22,13 +22,10 @@ TABLE: Final = "hub_limits"
 MAPS: Final = {"behind_v4": 4, "behind_v6": 6}
 
 # Far above what a busy machine does: a browser opens some hundred connections in a minute, a file sharer has a
-# thousand. Each family counts by itself.
+# thousand (how many: see `tracking`). A branch is hundreds of machines. Each family counts by itself.
 _DEVICE_PACE: Final = "limit rate over 200/second burst 500 packets"
-_DEVICE_FLOWS: Final = 4096
-# A branch is hundreds of machines. The kernel goes through a list of flows for each new one: eight short lists, by the
-# last bits of where the flows come from, are quicker than a long one.
 _SITE_PACE: Final = "limit rate over 1000/second burst 4000 packets"
-_SITE_FLOWS: Final = 2048
+_WITHOUT_PORTS: Final = 256  # of ICMP and other protocols
 # A page with 50 names asks 150 questions at once: for A, AAAA and HTTPS.
 _DEVICE_QUESTIONS: Final = "limit rate over 50/second burst 500 packets"
 _SITE_QUESTIONS: Final = "limit rate over 500/second burst 4000 packets"
@@ -36,6 +33,7 @@ _SITE_QUESTIONS: Final = "limit rate over 500/second burst 4000 packets"
 _DNS_CONNECTIONS: Final = 5
 
 _MOST_PEERS: Final = 65536  # a /16
+_MOST_LISTS: Final = 1 << 20  # beyond so many, new ones are not counted
 _PACED_FOR: Final = "10s"  # how long a pace is remembered, longer than any burst lasts
 
 # Numbers of peers begin above those that the firewall marks packets with.
@@ -90,10 +88,11 @@ def _sets() -> list[str]:
     ]
     for family, ip in ((4, "ip"), (6, "ip6")):
         sets += [_paced(f"device_{what}_v{family}", f"{ip} saddr") for what in ("pace", "questions")]
-        sets += [_counted(f"device_{what}_v{family}", f"{ip} saddr") for what in ("flows", "dns")]
-        sets.append(_counted(f"site_flows_v{family}", f"meta mark . {ip} saddr"))
+        sets += [_counted(f"device_{what}_v{family}", f"{ip} saddr") for what in ("others", "dns")]
+        sets.append(_counted(f"device_flows_v{family}", f"{ip} saddr . {tracking.FLOW_TYPE[family]}"))
+        sets.append(_counted(f"site_flows_v{family}", f"meta mark . {tracking.FLOW_TYPE[family]}"))
     sets += [_paced(f"site_{what}", "meta mark") for what in ("pace", "questions")]
-    return [*sets, _counted("site_dns", "meta mark")]
+    return [*sets, *(_counted(f"site_{what}", "meta mark") for what in ("others", "dns"))]
 
 
 def _paced(name: str, key: str) -> str:
@@ -104,12 +103,12 @@ def _paced(name: str, key: str) -> str:
 
 
 def _counted(name: str, key: str) -> str:
-    return f"\tset {name} {{\n\t\ttypeof {key}\n\t\tsize {_MOST_PEERS}\n\t\tflags dynamic\n\t}}\n"
+    return f"\tset {name} {{\n\t\ttypeof {key}\n\t\tsize {_MOST_LISTS}\n\t\tflags dynamic\n\t}}\n"
 
 
 def _chains(names: Names, spec: HubSpec) -> str:
     tunnels = "{{ {} }}".format(", ".join(f'"{name}"' for name in names.tunnels))
-    chains = {"forward": _forward(tunnels), "site_forward": _SITE_FORWARD}
+    chains = {"forward": _forward(tunnels), "site_forward": _site_forward()}
     if spec.resolver is not None:
         chains |= {"input": _input(tunnels), "site_input": _SITE_INPUT}
     return "".join(
@@ -119,6 +118,7 @@ def _chains(names: Names, spec: HubSpec) -> str:
 
 
 def _forward(tunnels: str) -> list[str]:
+    most, others = f"ct count over {tracking.list_of_device()}", f"ct count over {_WITHOUT_PORTS}"
     return [
         # Behind the firewall, so that what it drops counts nowhere.
         _hook("forward"),
@@ -126,15 +126,18 @@ def _forward(tunnels: str) -> list[str]:
         f"iifname != {tunnels} accept",
         *_of_sites("site_forward"),
         *_by_address(f"update @device_pace_FAMILY {{ SOURCE {_DEVICE_PACE} }} drop"),
-        *_by_address(f"add @device_flows_FAMILY {{ SOURCE ct count over {_DEVICE_FLOWS} }} drop"),
+        *_by_address(f"{tracking.WITH_PORTS} add @device_flows_FAMILY {{ SOURCE . FLOW {most} }} drop"),
+        *_by_address(f"{tracking.WITHOUT_PORTS} add @device_others_FAMILY {{ SOURCE {others} }} drop"),
     ]
 
 
-_SITE_FORWARD: Final = [
-    f"update @site_pace {{ meta mark {_SITE_PACE} }} drop",
-    f"add @site_flows_v4 {{ meta mark . ip saddr & 0.0.0.7 ct count over {_SITE_FLOWS} }} drop",
-    f"add @site_flows_v6 {{ meta mark . ip6 saddr & ::7 ct count over {_SITE_FLOWS} }} drop",
-]
+def _site_forward() -> list[str]:
+    most, others = f"ct count over {tracking.list_of_site()}", f"ct count over {4 * _WITHOUT_PORTS}"
+    return [
+        f"update @site_pace {{ meta mark {_SITE_PACE} }} drop",
+        *_by_address(f"{tracking.WITH_PORTS} add @site_flows_FAMILY {{ meta mark . FLOW {most} }} drop"),
+        f"{tracking.WITHOUT_PORTS} add @site_others {{ meta mark {others} }} drop",
+    ]
 
 
 def _input(tunnels: str) -> list[str]:
@@ -178,6 +181,6 @@ def _of_sites(chain: str) -> list[str]:
 
 def _by_address(rule: str) -> list[str]:
     return [
-        rule.replace("FAMILY", family).replace("SOURCE", source)
-        for family, source in (("v4", "ip saddr"), ("v6", "ip6 saddr"))
+        rule.replace("FAMILY", f"v{family}").replace("SOURCE", f"{ip} saddr").replace("FLOW", tracking.FLOW[family])
+        for family, ip in ((4, "ip"), (6, "ip6"))
     ]

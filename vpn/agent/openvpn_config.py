@@ -42,6 +42,14 @@ _MOST_SEARCHED: Final = 10
 # A path becomes a word in a configuration and in a script.
 _PATH: Final = re.compile(r"/[A-Za-z0-9_./@:+-]+")
 _MOST_CLIENTS: Final = 65536  # a /16 pool has fewer
+# Over TCP whoever connects is a client before showing a key. So there is room for twice the hub's peers and some
+# hundred strangers, in steps: another number restarts the listener.
+_STEPS: Final = ((512, 1024), (4096, 8192))
+# Seconds for a handshake: then a connection without a key is closed. The default of 60 is twice the room for strangers.
+_HANDSHAKE: Final = 30
+# What a listener may have in memory: some 200 kB for a client that shows no key, more for one that does.
+_MEMORY: Final = 64 << 20
+_MEMORY_OF_CLIENT: Final = 512 << 10
 _LONGEST_SOCKET: Final = 107  # characters, unix(7)
 
 # The listener's own netmask, which nothing is set up with: a pool that is widened must not restart it.
@@ -280,7 +288,8 @@ def _configuration(layout: Layout, names: Names, spec: HubSpec, listener: str, p
         f"writepid {layout.pid(listener)}",
         f"log {layout.log(listener)}",
         f"tmp-dir {layout.run}",
-        f"max-clients {_MOST_CLIENTS}",
+        f"max-clients {most_clients(spec, listener)}",
+        f"hand-window {_HANDSHAKE}",
         "verb 1",
         "mute 10",
         'push "topology subnet"',
@@ -291,6 +300,19 @@ def _configuration(layout: Layout, names: Names, spec: HubSpec, listener: str, p
     if hub_v6 is not None:
         lines.append(f"ifconfig-ipv6 {hub_v6.with_prefixlen} {hub_v6.ip}")
     return "\n".join(lines) + "\n"
+
+
+def most_clients(spec: HubSpec, listener: str) -> int:
+    """Return how many clients a listener has room for. Over UDP only those count that have shown a key (tls-crypt)."""
+    if listener == UDP:
+        return _MOST_CLIENTS
+    peers = sum(isinstance(peer, OpenVPNPeer) for peer in spec.peers.values())
+    return next((most for step, most in _STEPS if peers <= step), _MOST_CLIENTS)
+
+
+def most_memory(spec: HubSpec, listener: str) -> int:
+    """Return how many bytes of data a listener may have."""
+    return _MEMORY + most_clients(spec, listener) * _MEMORY_OF_CLIENT
 
 
 def _keepalive(listener: str) -> list[str]:

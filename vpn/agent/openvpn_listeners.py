@@ -72,7 +72,8 @@ def _start(names: Names, spec: HubSpec, layout: Layout, listener: str) -> None:
     _check_port(names, openvpn_config.ports(spec.openvpn)[listener], _kind(listener))
     try:
         _make_interface(names, listener)
-        openvpn_process.start(names, layout, listener, openvpn_config.digest(layout.directory, listener))
+        digest = openvpn_config.digest(layout.directory, listener)
+        openvpn_process.start(names, layout, listener, digest, openvpn_config.most_memory(spec, listener))
         _await(names, spec, layout, listener)
     except BaseException:
         openvpn_process.stop(layout, [listener])

@@ -15,11 +15,13 @@ from vpn.agent.processes import Process
 
 _DIGEST: Final = "HUB_DIGEST"
 PROGRAM: Final = "openvpn"
+# Bytes. Little is written once it runs, but errors about sockets are, whatever `verb` says.
+_LONGEST_LOG: Final = 1 << 20
 
 
 def require() -> None:
     """Raise AgentError unless all that `start` needs is installed."""
-    for program in (PROGRAM, "prlimit"):
+    for program in (PROGRAM, "prlimit", "env"):
         command.require(program)
     confine.require()
 
@@ -30,15 +32,20 @@ def confinement(names: Names, layout: Layout) -> Confinement:
     return Confinement(user, user, (), (layout.directory,), (layout.run, layout.shown), has_tun=True)
 
 
-def start(names: Names, layout: Layout, listener: str, digest: str) -> None:
-    """Start a listener with what is written for it, carrying its digest. Raises AgentError when it ends at once."""
+def start(names: Names, layout: Layout, listener: str, digest: str, memory: int) -> None:
+    """Start a listener with what is written for it, carrying its digest. Raises AgentError when it ends at once.
+
+    It has so many bytes of `memory`: beyond them it ends, and is started anew. What it writes ends at `_LONGEST_LOG`.
+    """
     require()
     for path in (layout.pid(listener), layout.log(listener), layout.opened(listener)):
         path.unlink(missing_ok=True)
     # A client over TCP is a descriptor: as many as root may have.
     _, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
     program = [PROGRAM, "--config", str(layout.config(listener)), "--setenv", _DIGEST, digest, "--daemon"]
-    argv = ["prlimit", f"--nofile={highest}", *confinement(names, layout).argv(program)]
+    limits = [f"--nofile={highest}", f"--data={memory}", f"--fsize={_LONGEST_LOG}"]
+    # A file that is full must not end it (setrlimit(2)).
+    argv = ["env", "--ignore-signal=XFSZ", "prlimit", *limits, *confinement(names, layout).argv(program)]
     if names.host.start_daemon(argv).code != 0:
         raise failure(layout, listener)
 

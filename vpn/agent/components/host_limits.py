@@ -13,10 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final
 
-from vpn.agent import nft
+from vpn.agent import nft, tracking
 from vpn.agent.command import Place, Result
 from vpn.agent.errors import AgentError
 from vpn.agent.names import HOSTLINK
@@ -26,15 +25,6 @@ TABLE: Final = "vpnhub_limits"
 _SETS: Final = {"udp_ports": "ports", "tcp_ports": "tcp_ports"}
 _PORT: Final = re.compile(r'(\d+) comment "([a-z0-9]+)"')
 
-# One number for all namespaces (Linux up to 6.18); each has a table of its own of that size.
-_MAX: Final = Path("/proc/sys/net/netfilter/nf_conntrack_max")
-_USUAL_MAX: Final = 262_144
-
-# The kernel goes through a list of flows for each new one. By bits of where they lead and of their port there are 64
-# short lists: what leads to one address and comes from one port has one of them.
-_LISTS: Final = 64
-_V4: Final = "ip daddr & 0.0.0.7 . th sport & 14"
-_V6: Final = "ip6 daddr & ::7 . th sport & 14"
 _MOST_REMEMBERED: Final = 65536
 _FAMILIES: Final = ((4, "ip"), (6, "ip6"))
 # Whoever has an IPv6 address has a /64 of them.
@@ -47,7 +37,7 @@ _HUB_PACE: Final = "limit rate over 2000/second burst 8000 packets"
 _KNOCKS: Final = "limit rate over 100/second burst 1000 packets"
 _ALL_KNOCKS: Final = "limit rate over 3000/second burst 10000 packets"
 # A connection that shows no key is a process's memory until its time for a handshake is over.
-_TCP_KNOCKS: Final = "limit rate over 10/second burst 100 packets"
+_TCP_KNOCKS: Final = "limit rate over 3/second burst 60 packets"
 _ALL_TCP_KNOCKS: Final = "limit rate over 100/second burst 1000 packets"
 _TCP_CONNECTIONS: Final = 1024  # of one address
 
@@ -133,11 +123,7 @@ def _bodies() -> list[str]:
 
 
 def _body() -> str:
-    try:
-        most = int(_MAX.read_text())
-    except (OSError, ValueError):
-        most = _USUAL_MAX
-    return _timeouts() + _sets() + _forward(most) + _knocking()
+    return _timeouts() + _sets() + _forward() + _knocking()
 
 
 def _timeouts() -> str:
@@ -165,22 +151,22 @@ def _sets() -> str:
     return sets
 
 
-def _forward(most: int) -> str:
-    """Return the chain for what hubs send on, of a host that remembers `most` connections."""
-    hub, every = max(most // 8 // _LISTS, 1), max(3 * most // 4 // _LISTS, 1)
+def _forward() -> str:
+    """Return the chain for what hubs send on."""
+    hub, every = tracking.list_of_hub(), tracking.list_of_all()
     lines = [
         _hook("forward"),
         f'iifname != "{HOSTLINK}*" accept',
         "ct status confirmed accept",
         f"update @hub_pace {{ iifname {_HUB_PACE} }} drop",
         *_timed("hub_tcp", "meta l4proto tcp "),
-        f"meta l4proto != {{ tcp, udp }} add @hub_others {{ iifname ct count over {hub} }} drop",
-        "meta l4proto != { tcp, udp } accept",
+        f"{tracking.WITHOUT_PORTS} add @hub_others {{ iifname ct count over {hub} }} drop",
+        f"{tracking.WITHOUT_PORTS} accept",
     ]
-    for number, flows in ((4, _V4), (6, _V6)):
+    for number, flow in tracking.FLOW.items():
         lines += [
-            f"add @hub_flows_v{number} {{ iifname . {flows} ct count over {hub} }} drop",
-            f"add @all_flows_v{number} {{ {flows} ct count over {every} }} drop",
+            f"add @hub_flows_v{number} {{ iifname . {flow} ct count over {hub} }} drop",
+            f"add @all_flows_v{number} {{ {flow} ct count over {every} }} drop",
         ]
     return _chain("forward", lines)
 

@@ -19,7 +19,7 @@ from vpn.agent import (
     openvpn_sessions,
 )
 from vpn.agent.inside import Inside
-from vpn.agent.names import COMPAT, OPENVPN, Names
+from vpn.agent.names import COMPAT, OPENVPN, TCP, Names
 from vpn.agent.openvpn_config import Layout
 from vpn.agent.peers import by_openvpn
 from vpn.agent.report import SessionReport
@@ -55,6 +55,8 @@ def change(
     if spec.openvpn is None or not (before or after):
         return False
     layout = Layout(directory)
+    if not _has_room(layout, spec):
+        return ensure(names, spec, directory)
     old, new = ({peer.common_name: peer for peer in peers} for peers in (before, after))
     shut_out = {name for name in old if name not in new or new[name].compat != old[name].compat}
     for name in shut_out:
@@ -163,6 +165,12 @@ def _ensure_directories(names: Names, layout: Layout) -> None:
         files.share(layout.directory, user)
     for directory in (layout.run, layout.shown):
         files.give(directory, user)
+
+
+def _has_room(layout: Layout, spec: HubSpec) -> bool:
+    """Return whether the listener over TCP was told of as many clients as it should be."""
+    text = files.read_text(layout.config(TCP))
+    return text is None or f"max-clients {openvpn_config.most_clients(spec, TCP)}\n" in text
 
 
 def _ensure_files(layout: Layout, contents: dict[str, str]) -> bool:
