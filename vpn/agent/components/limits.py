@@ -6,10 +6,12 @@ A table of its own in the hub's namespace, so that what it remembers of peers is
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Final
 
 from vpn.agent import limit_rules, nft, nft_listing, sysctl
 from vpn.agent.command import Result
+from vpn.agent.errors import AgentError
 from vpn.agent.limit_rules import MAPS, TABLE
 from vpn.agent.names import Names
 from vpn.agent.spec import HubSpec, Peer
@@ -46,8 +48,17 @@ def ensure(names: Names, spec: HubSpec, marks: dict[str, str]) -> bool:
 
 def change(names: Names, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> None:
     """Have the limits of `spec` follow peers that were as `before` and are as `after`."""
-    if limit_rules.has_networks(before) or limit_rules.has_networks(after):
-        _ensure_maps(names, limit_rules.elements(spec))
+    if not (limit_rules.has_networks(before) or limit_rules.has_networks(after)):
+        return
+    former = {key: peer for key, peer in spec.peers.items() if key not in after} | dict(before)
+    old, new = limit_rules.elements(replace(spec, peers=former)), limit_rules.elements(spec)
+    script = _filled({name: old[name] - new[name] for name in MAPS}, "delete")
+    script += _filled({name: new[name] - old[name] for name in MAPS})
+    try:
+        nft.run(names.inside, script)
+    except AgentError:
+        # Somebody changed the maps: whatever that was, the whole is compared.
+        _ensure_maps(names, new)
 
 
 def drift(names: Names, spec: HubSpec, marks: Mapping[str, str]) -> list[str]:
@@ -70,10 +81,9 @@ def _ensure_maps(names: Names, wanted: Mapping[str, Collection[str]]) -> None:
         nft.run(names.inside, flushed + _filled(wanted))
 
 
-def _filled(elements: Mapping[str, Collection[str]]) -> str:
-    return "".join(
-        f"add element inet {TABLE} {name} {{ {', '.join(sorted(each))} }}\n" for name, each in elements.items() if each
-    )
+def _filled(elements: Mapping[str, Collection[str]], verb: str = "add") -> str:
+    filled = {name: ", ".join(sorted(each)) for name, each in elements.items() if each}
+    return "".join(f"{verb} element inet {TABLE} {name} {{ {each} }}\n" for name, each in filled.items())
 
 
 def _mapped(names: Names) -> dict[str, frozenset[str]]:
