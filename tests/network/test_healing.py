@@ -115,6 +115,16 @@ def test_watch_restores_a_lost_namespace_and_a_lost_link(lab: Lab, hub: Hub) -> 
         wait_until(lambda: lab.run(lab.host, show, check=False).returncode == 0, 10, "the link")
 
 
+def test_a_lost_namespace_is_restored_with_the_listeners_of_openvpn(lab: Lab, hub: Hub) -> None:
+    alice = lab.add_client("alice")
+    hub.connect_openvpn(alice, transport="tcp")
+    with Watch(hub.agent):
+        subprocess.run(["ip", "netns", "delete", f"hub-{hub.hub}"], check=True)
+        wait_until(lambda: Path(f"/run/netns/hub-{hub.hub}").exists() and hub.status().alive, 20, "the hub")
+        lab.wait_ping(alice, hub.v4, 30)
+    assert hub.apply().changed == NOTHING
+
+
 def test_watch_restores_the_rules_of_the_host(lab: Lab, hub: Hub) -> None:
     hub.apply()
     lab.run(lab.host, ["nft", "flush", "ruleset"])  # as `systemctl restart nftables` does

@@ -173,7 +173,20 @@ def restore(host: Host, hub: str, patience: float = PATIENCE) -> bool:
         saved = host.state.load(hub)
         if saved is None or host.state.tombstone(hub) is not None:
             return False
-        return any(reconcile(host, saved.spec).values())
+        # First what died: sessions over TCP come back within a second where a listener does.
+        is_revived = _revive(host, saved.spec)
+        return any(reconcile(host, saved.spec).values()) or is_revived
+
+
+def _revive(host: Host, spec: HubSpec) -> bool:
+    """Start daemons that died where all that they need is there; return whether there were any."""
+    names = host.names(spec.hub)
+    if not namespace.exists(names.netns) or not wireguard.is_alive(names):
+        return False
+    peers = expiry.lasting(moves.open_ways(host.state, spec.hub, spec.peers), time.time())
+    with suppress(AgentError):  # whoever compares everything comes to it, too
+        return any(_ensure_processes(host, names, replace(spec, peers=peers)).values())
+    return False
 
 
 def supersede(host: Host, hub: str, patience: float = PATIENCE) -> set[str]:
@@ -230,6 +243,7 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
     if not namespace.exists(names.netns):
         # A namespace that lost its name lives on with its tunnels as long as a process is in it.
         dns.stop(host.state.dns(spec.hub))
+        openvpn.leave(host.state.openvpn(spec.hub))
     changed["namespace"] = _ensure_namespace(host, names)
     link = _link(host, spec.hub)
     host.state.save_source(spec.hub, source.Source.of(spec).document())

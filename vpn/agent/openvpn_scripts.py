@@ -26,7 +26,7 @@ _HEAD: Final = """\
 # Written by the hub's agent, and by it alone.
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 """
-_MOST_WAITS: Final = 250  # of 0.02 seconds each, until an interface is moved
+_MOST_WAITS: Final = 1000  # of 0.01 seconds each, until an interface is moved
 
 
 def up(directory: Path) -> str:
@@ -37,7 +37,7 @@ echo >"$opened" || exit 1
 while [ -e "$opened" ]; do
   waits=$((waits + 1))
   [ "$waits" -le {_MOST_WAITS} ] || exit 1
-  sleep 0.02
+  sleep 0.01
 done
 """
 

@@ -146,6 +146,11 @@ def is_alive(directory: Path) -> bool:
     return all(openvpn_process.written(layout, listener) is not None for listener in listeners)
 
 
+def leave(directory: Path) -> bool:
+    """End what runs inside the hub's namespace; return whether there was anything."""
+    return openvpn_routes.stop(Layout(directory))
+
+
 def remove(names: Names, directory: Path) -> bool:
     """Remove all listeners with what they read; return whether there was anything. What is gone already is fine."""
     if not directory.exists():
