@@ -184,10 +184,19 @@ def test_it_is_there_again_after_a_reboot_and_with_a_lost_namespace(lab: Lab, hu
 def test_a_taken_port_is_said_and_traffic_goes_on(lab: Lab, hub: Hub, alice: Node) -> None:
     os.kill(pid_of(lab, hub), signal.SIGKILL)
     wait_until(lambda: not hub.status().alive, 3, "the end")
+    # Its sockets outlive its name by a moment.
+    wait_until(lambda: ":53 " not in lab.run(hub.node, ["ss", "-Hlntu"]).stdout, 10, "the end of its sockets")
     other = lab.start(
         hub.node, ["dnsmasq", "-k", "--conf-file=/dev/null", "--bind-interfaces", "--pid-file=", "-u", "root"]
     )
-    wait_until(lambda: ":53" in lab.run(hub.node, ["ss", "-Hlntu"]).stdout, 5, "another program on the port")
+    # Its sockets over UDP, which come first, would let another one have the port, too.
+    wait_until(
+        lambda: all(
+            f"{address}:53 " in lab.run(hub.node, ["ss", "-Hlnt"]).stdout for address in (hub.v4, f"[{hub.v6}]")
+        ),
+        10,
+        "another program on the port",
+    )
     extra = hub.add()
     with pytest.raises(AgentError) as refusal:
         hub.apply_next()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 from typing import Self
@@ -149,20 +147,21 @@ def start_as_an_older_agent_did(hub: Hub) -> None:
     lab, inside = hub.lab, Place(hub.node.netns)
     layout = resolver_config.Layout(lab.state / hub.hub / "dns")
     digest = layout.started.read_text().split()[1]
-    kill(hub, "dns")
+    end(hub, "dns")
     inside.run(["dnsmasq", "--user=root", "-C", str(layout.config)])
     layout.started.write_text(f"{processes.first('dnsmasq', layout.config)} {digest}\n")
-    kill(hub, "wireguard")
+    end(hub, "wireguard")
     uapi.pid_path(hub.interface).unlink()
-    uapi.socket_path(hub.interface).unlink()
+    uapi.socket_path(hub.interface).unlink(missing_ok=True)
     assert Place(lab.host.netns).start_daemon(["wireguard-go", hub.interface]).code == 0
     wait_until(lambda: uapi.is_answering(hub.interface), 10, "the tunnel")
     lab.run(lab.host, ["ip", "link", "set", "dev", hub.interface, "netns", hub.node.netns])
 
 
-def kill(hub: Hub, name: str) -> None:
-    os.kill(pids_of(hub)[name], signal.SIGKILL)
-    wait_until(lambda: name not in pids_of(hub), 10, "its end")
+def end(hub: Hub, name: str) -> None:
+    """End a daemon and wait until its sockets are gone, too."""
+    (daemon,) = (daemon for daemon in daemons_of(hub) if daemon.name == name)
+    processes.end(daemon.program, [daemon.process])
 
 
 @pytest.mark.parametrize("by", ["an apply", "the watch"])
