@@ -57,7 +57,9 @@ def current_membership(request: HttpRequest) -> Membership | None:
     """The membership that the user works under: the one chosen in the session, else the first."""
     found = memberships_of(request)
     chosen = request.session.get(SESSION_KEY)
-    return next((one for one in found if str(one.organization_id) == chosen), found[0] if found else None)
+    membership = next((one for one in found if str(one.organization_id) == chosen), found[0] if found else None)
+    request._membership = membership  # type: ignore[attr-defined]  # noqa: SLF001 - read by the audit log
+    return membership
 
 
 def home_of(membership: Membership) -> str:

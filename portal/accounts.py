@@ -14,6 +14,8 @@ from django.urls import reverse
 
 from portal.access import current_membership, home_of
 from portal.actions.organization import create_organization
+from portal.audit import note, note_sometimes
+from portal.client_address import counted_as
 from portal.guessing import Attempt
 from portal.known_devices import remember_device
 from portal.mail import reaches_people
@@ -72,7 +74,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         """Count the attempt by what it comes from, in place of allauth's own counters. Raises ValidationError."""
         self._attempt = Attempt(request, credentials.get("email", ""))
         if not self._attempt.is_allowed():
+            network = counted_as(request.META.get("REMOTE_ADDR", ""))
+            note_sometimes("sign_in_refused", request, network, email=credentials.get("email", ""))
             raise self.validation_error("too_many_login_attempts")
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        """Note a wrong password, and for which address it was typed."""
+        note("sign_in_failed", request, email=credentials.get("email", ""))
 
     def _rollback_login_failed_rl_usage(self) -> None:
         # Allauth calls this where the password was right.

@@ -11,7 +11,9 @@ class PortalConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register what `check --deploy` asks."""
+        """Register what `check --deploy` asks, and what the audit log hears of."""
+        from portal import audit_signals
         from portal.exposure import deploy_errors
 
+        audit_signals.connect()
         checks.register(deploy_errors, checks.Tags.security, deploy=True)

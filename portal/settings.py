@@ -126,6 +126,7 @@ MIDDLEWARE = [
     "portal.zone.ZoneMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "portal.audit.AuditMiddleware",
     "portal.access.AccessMiddleware",
 ]
 
@@ -276,8 +277,18 @@ STORAGES = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stream": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "audit": {"()": "portal.audit_line.JsonLine"},
+    },
+    "handlers": {
+        "stream": {"class": "logging.StreamHandler", "formatter": "line"},
+        "audit": {"class": "logging.StreamHandler", "formatter": "audit"},
+    },
     "root": {"handlers": ["stream"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {"django.server": {"propagate": True}, "rq": {"level": "WARNING"}},
+    "loggers": {
+        "audit": {"handlers": ["audit"], "level": "INFO", "propagate": False},
+        "django.server": {"propagate": True},
+        "rq": {"level": "WARNING"},
+    },
 }

@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from portal.access import SESSION_KEY, checks_itself, home_of
 from portal.actions.sign_in_link import SignInLink, find_link, join_by_link, set_password_by_link
+from portal.audit import note
 from portal.exceptions import NotPossible
 from portal.forms.password import NewPasswordForm
 from portal.forms.refusal import show_refusal
@@ -79,7 +80,10 @@ def _set_password(request: HttpRequest, link: SignInLink, token: str) -> HttpRes
         except NotPossible as refusal:
             show_refusal(form, refusal)
         else:
-            return _ended(request) if membership is None else _sign_in(request, membership)
+            if membership is None:
+                return _ended(request)
+            note("password_set", request, who=membership, mailed=link.mailed)
+            return _sign_in(request, membership)
     # The same page whether the address has another account or not: whoever holds the link must not learn it.
     context = {"form": form, "membership_offered": link.membership, "may_sign_in": link.is_invitation}
     return render(request, "portal/link_password.html", context)
@@ -94,6 +98,7 @@ def _join(request: HttpRequest, link: SignInLink, token: str) -> HttpResponse:
         if membership is None:
             return _ended(request)
         request.session.pop(TOKEN_KEY, None)
+        note("joined", request, who=membership, mailed=link.mailed)
         request.session[SESSION_KEY] = str(membership.organization_id)
         messages.success(request, f"You have joined {membership.organization}.")
         return redirect(home_of(membership))

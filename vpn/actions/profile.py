@@ -55,6 +55,7 @@ class Delivery:
     filename: str
     content: str = field(repr=False)
     content_type: str
+    peer_id: UUID
 
 
 class HubNotReady(NotPossible):
@@ -245,7 +246,7 @@ def _deliver(peer: Peer, wanted: Wanted) -> Delivery:
     Peer.objects.filter(pk=peer.pk).update(
         delivered_digest=profile.digest, delivered_host=profile.host, delivered_at=timezone.now()
     )
-    return Delivery(filename=chosen.filename, content=chosen.content, content_type=chosen.content_type)
+    return Delivery(filename=chosen.filename, content=chosen.content, content_type=chosen.content_type, peer_id=peer.pk)
 
 
 def _chosen(peer: Peer, plain: Rendered, wanted: Wanted) -> Rendered | ProfileFile:

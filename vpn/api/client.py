@@ -11,6 +11,7 @@ from ninja.security import HttpBearer
 from pydantic import Field
 
 from portal.access import mark_checked
+from portal.audit import note
 from portal.later import answer_again_when
 from vpn.actions.profile import HubNotReady, LinkNotFound, NotOffered, Wanted, is_on_hub, redeem_link
 from vpn.api.answers import plain
@@ -83,6 +84,7 @@ def fetch_profile(request: HttpRequest, query: Query[ClientQuery]) -> HttpRespon
         if error.may_come:
             answer_again_when(request, partial(is_on_hub, error.peer_id), HUB_WAIT)
         raise Refusal(503, error.code, error.message, headers={"Retry-After": str(RETRY_AFTER)}) from None
+    note("reveal", request, peer=delivery.peer_id, form="share token")
     if wants_json(request):
         return plain(
             ProfileOut(filename=delivery.filename, content_type=delivery.content_type, content=delivery.content)

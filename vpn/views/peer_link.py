@@ -17,6 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
+from portal.audit import note
 from portal.exceptions import NotPossible
 from portal.models import Membership
 from vpn.access import get_peer, may_fetch_profile
@@ -41,6 +42,7 @@ def peer_link(request: HttpRequest, pk: UUID) -> HttpResponse:
     except NotPossible as refusal:
         messages.error(request, refusal.message)
         return redirect("peer", pk=pk)
+    note("share_link", request, peer=peer.pk)
     context = {
         "peer": peer,
         "instance": peer.instance,

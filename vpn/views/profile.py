@@ -11,6 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
+from portal.audit import note
 from portal.exceptions import Conflict
 from vpn.access import get_peer, may_fetch_profile
 from vpn.actions.profile import HubNotReady, NotOffered, Wanted, deliver_profile
@@ -37,6 +38,7 @@ def peer_profile(request: HttpRequest, pk: UUID) -> HttpResponse:
     except NotOffered:
         # The hub has lost the address meanwhile.
         raise Http404 from None
+    note("reveal", request, peer=peer.pk, form="file" if wants_file(request) else "page with its QR code")
     if wants_file(request):
         return asked_file(request, peer, delivery)
     return never_stored(render(request, "vpn/profile.html", profile_context(request, peer, delivery)))

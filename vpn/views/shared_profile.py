@@ -24,6 +24,7 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
 from portal.access import checks_itself
+from portal.audit import note
 from portal.database import is_busy
 from portal.views.failure import busy
 from vpn.actions.profile import Delivery, HubNotReady, LinkNotFound, NotOffered, Wanted, find_link, open_link
@@ -92,6 +93,7 @@ def shared_profile(request: HttpRequest, token: str) -> HttpResponse:
         return _ended(request)
     except HubNotReady as refusal:
         return _not_yet(request, refusal)
+    note("reveal", request, peer=peer.pk, form="share link", again=is_open)
     if not is_open:
         _remember(response, browser)
     return response
