@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench import dns, figures, firewall, first_packets, openvpn, throughput
+from tests.bench import dns, figures, firewall, first_packets, openvpn, throughput, transactions
 
 
 def main() -> None:
@@ -13,6 +13,7 @@ def main() -> None:
     firewall.main()
     dns.main()
     throughput.main()
+    transactions.main()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,77 @@
+"""`python -m tests.bench.transactions`: the longest write transaction of each action at 10,000 peers and 1,000 rules.
+
+On a database of its own in DATABASE_URL, else SQLite in a new directory. Then how long the plans take to work out.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+
+import django
+import pytest
+from django.core.management import call_command
+
+from tests.bench.figures import milliseconds, say, say_where
+
+SITES = 20
+
+
+def main() -> None:
+    """Fill a hub, act, and print."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        os.environ["DATA_DIR"] = directory
+        os.environ.setdefault("SECRET_KEYS", "only-for-benches-" * 3)
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+        django.setup()
+        os.makedirs(os.path.join(directory, "db"), exist_ok=True)
+        call_command("migrate", verbosity=0)
+        _measure()
+
+
+def _measure() -> None:
+    from tests.factories import make_member, make_organization, make_region, make_site
+    from tests.vpn.large_hub import make_large_hub, networks_of, some_rules
+    from tests.vpn.writes import counted
+    from vpn.actions.instance_settings import update_instance
+    from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, update_peer
+    from vpn.actions.plan_work import work_out_next
+    from vpn.models import Peer
+
+    make_region()
+    organization = make_organization()
+    hub = make_large_hub(organization, sites=SITES)
+    site, member = make_site(organization, name="New"), make_member(organization, name="Anna")
+    rules = some_rules([text for number in range(SITES) for text in networks_of(number)], seed=2)
+
+    def peer() -> Peer:
+        return hub.peers.select_related("instance", "site").get(site=site)
+
+    acts: dict[str, Callable[[], object]] = {
+        "add a device": partial(create_client_peer, hub, member=member, device="laptop"),
+        "add a site with 500 subnets": partial(create_site_peer, hub, site=site, subnets=networks_of(30)),
+        "change 500 subnets": lambda: update_peer(peer(), subnets=networks_of(31)),
+        "save 1,000 rules": partial(update_instance, hub, firewall=rules),
+        "delete the site": lambda: delete_peer(peer()),
+    }
+    for name, act in acts.items():
+        with counted(pytest.MonkeyPatch(), with_steps=False) as most:
+            act()
+        say(f"{name}: longest write transaction", milliseconds(most.seconds))
+        say("  of which this process computed", milliseconds(most.processor))
+    began = time.process_time()
+    plans = 1
+    while work_out_next(hub.pk):
+        plans += 1
+    say(
+        f"work out what {plans} changes mean, outside of any transaction",
+        f"{time.process_time() - began:.1f} s of a processor",
+    )
+
+
+if __name__ == "__main__":
+    say_where()
+    main()
