@@ -14,6 +14,7 @@ from tests.network.lab import OUTSIDE_V4, Lab, wait_until
 from vpn.agent import processes, resolver_config, spec, uapi, upgrades
 from vpn.agent.command import Place
 from vpn.agent.host import Host
+from vpn.agent.report import COMPONENTS
 from vpn.agent.state import State
 from vpn.agent.upgrades import Daemon
 
@@ -167,8 +168,8 @@ def end(hub: Hub, name: str) -> None:
 @pytest.mark.parametrize("by", ["an apply", "the watch"])
 def test_daemons_that_an_older_agent_started_are_brought_over(lab: Lab, hub: Hub, by: str) -> None:
     hub.resolver = resolver(hub)
-    alice = lab.add_client("alice")
-    hub.connect(alice)
+    device = hub.add()
+    hub.apply()
     if "wireguard" not in pids_of(hub):
         pytest.skip("the kernel has WireGuard: there is no process")
     start_as_an_older_agent_did(hub)
@@ -182,4 +183,7 @@ def test_daemons_that_an_older_agent_started_are_brought_over(lab: Lab, hub: Hub
             wait_until(lambda: len(pids_of(hub)) == 2 and not any(each.faults for each in daemons_of(hub)), 30, "both")
     assert not any(daemon.faults for daemon in daemons_of(hub))
     assert hub.status().alive
-    lab.wait_ping(alice, hub.v4, 30)
+    # Its keys and its peers are as they were.
+    assert hub.apply().changed == dict.fromkeys(COMPONENTS, False)
+    assert lab.run(lab.host, ["wg", "show", hub.interface, "public-key"]).stdout.strip() == hub.public_key
+    assert lab.run(lab.host, ["wg", "show", hub.interface, "peers"]).stdout.strip() == device.public_key
