@@ -22,6 +22,20 @@ FLOW_TYPE: Final = {4: "ip daddr . th sport", 6: "ip6 daddr . th sport"}
 WITH_PORTS: Final = "meta l4proto { tcp, udp }"
 WITHOUT_PORTS: Final = "meta l4proto != { tcp, udp }"
 
+# For how many seconds a connection that says nothing is remembered, of the hub's namespace alone: as long as what
+# translates addresses has to (RFC 5382, REQ-5: 2 h 4 min; RFC 4787, REQ-5: 2 min), and not five days. The first packets
+# of one that nobody answers are forgotten soon.
+TIMEOUTS: Final = {
+    "net.netfilter.nf_conntrack_tcp_timeout_established": "7440",
+    "net.netfilter.nf_conntrack_tcp_timeout_syn_sent": "30",
+    "net.netfilter.nf_conntrack_tcp_timeout_syn_recv": "30",
+    "net.netfilter.nf_conntrack_tcp_timeout_fin_wait": "60",
+    "net.netfilter.nf_conntrack_tcp_timeout_time_wait": "30",
+    "net.netfilter.nf_conntrack_udp_timeout": "30",
+    "net.netfilter.nf_conntrack_udp_timeout_stream": "120",
+    "net.netfilter.nf_conntrack_generic_timeout": "120",
+}
+
 
 def most() -> int:
     """Return how many connections a namespace remembers."""

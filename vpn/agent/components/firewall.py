@@ -19,6 +19,7 @@ from vpn.agent import (
     nft,
     nft_listing,
     sysctl,
+    tracking,
 )
 from vpn.agent.command import Result
 from vpn.agent.errors import AgentError
@@ -31,7 +32,7 @@ from vpn.agent.nft_listing import Listing
 from vpn.agent.spec import DENY, HubSpec, Peer
 
 # A flow that was cut off must not be taken up again from its middle.
-_SETTINGS: Final = {"net.netfilter.nf_conntrack_tcp_loose": "0"}
+_SETTINGS: Final = {"net.netfilter.nf_conntrack_tcp_loose": "0", **tracking.TIMEOUTS}
 
 # Beyond so many networks one flush costs everybody less than looking for each.
 _CUT_ONE_BY_ONE: Final = 200

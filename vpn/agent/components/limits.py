@@ -7,38 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Final
 
-from vpn.agent import limit_rules, nft, nft_listing, sysctl
+from vpn.agent import limit_rules, nft, nft_listing
 from vpn.agent.command import Result
 from vpn.agent.errors import AgentError
 from vpn.agent.limit_rules import MAPS, TABLE
 from vpn.agent.names import Names
 from vpn.agent.spec import HubSpec, Peer
 
-# For how many seconds a connection that says nothing is remembered, of the hub's namespace alone: as long as what
-# translates addresses has to (RFC 5382, REQ-5: 2 h 4 min; RFC 4787, REQ-5: 2 min), and not five days. The first packets
-# of one that nobody answers are forgotten soon.
-_TIMEOUTS: Final = {
-    "net.netfilter.nf_conntrack_tcp_timeout_established": "7440",
-    "net.netfilter.nf_conntrack_tcp_timeout_syn_sent": "30",
-    "net.netfilter.nf_conntrack_tcp_timeout_syn_recv": "30",
-    "net.netfilter.nf_conntrack_tcp_timeout_fin_wait": "60",
-    "net.netfilter.nf_conntrack_tcp_timeout_time_wait": "30",
-    "net.netfilter.nf_conntrack_udp_timeout": "30",
-    "net.netfilter.nf_conntrack_udp_timeout_stream": "120",
-    "net.netfilter.nf_conntrack_generic_timeout": "120",
-}
-
 
 def ensure(names: Names, spec: HubSpec, marks: dict[str, str]) -> bool:
-    """Make the limits hold; return whether they did not. Connections have to be tracked already."""
-    changed = sysctl.ensure(names.inside, _TIMEOUTS)
+    """Make the limits hold; return whether they did not."""
     body, wanted = limit_rules.body(names, spec), limit_rules.elements(spec)
     if _is_loaded(names, body, marks):
         # Not told of: networks come and go with routes.
         _ensure_maps(names, wanted)
-        return changed
+        return False
     there = "No such file" not in _listed(names).err
     before = f"table inet {TABLE}\ndelete table inet {TABLE}\n" if there else ""
     nft.run(names.inside, f"{before}table inet {TABLE} {{\n{body}}}\n{_filled(wanted)}")
