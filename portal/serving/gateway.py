@@ -100,6 +100,8 @@ class Gateway:
                 if await loop.run_in_executor(self.threads, _is_ready, ready):
                     return True
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
+        except asyncio.CancelledError:  # the worker ends: the answer goes out as it is
+            return False
         finally:
             self.waiting -= 1
         return False

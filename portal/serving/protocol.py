@@ -73,6 +73,13 @@ class LimitedProtocol(H11Protocol):
         if self._request is not None:  # it was waiting behind this one
             self._limit_reading()
 
+    def shutdown(self) -> None:
+        """The worker ends: requests that are whole are answered, others are not waited for."""
+        if self._request is None or self.is_serving:
+            super().shutdown()
+        else:
+            self._refuse(_FULL)
+
     def pause_writing(self) -> None:
         """The client takes its answer slowly."""
         super().pause_writing()

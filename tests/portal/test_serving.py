@@ -210,3 +210,24 @@ def test_an_answer_that_does_not_come_is_sent_as_it_is() -> None:
         heard = ask(port)
     assert heard.startswith(b"HTTP/1.1 503")
     assert heard.endswith(b"not yet")
+
+
+def test_a_worker_that_ends_waits_for_no_slow_client(caplog: pytest.LogCaptureFixture) -> None:
+    """Its time to end is a second here: no request is cut off with an error, and what waits has its answer."""
+    waits = threading.Event()
+
+    def app(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+        environ[ENVIRON_KEY].ready, environ[ENVIRON_KEY].seconds = lambda: bool(waits.set()), 60.0
+        start_response("503 Service Unavailable", [("Content-Length", "7")])
+        return [b"not yet"]
+
+    with serve(app) as port:
+        slow = [Peer(port, said) for said in (SLOW_HEAD, SLOW_BODY)]
+        waiting = Peer(port, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert waits.wait(30)
+        wait_until(lambda: len(connections) == 3)
+    assert waiting.hear().endswith(b"not yet")
+    for peer in slow:
+        peer.hear()
+        peer.close()
+    assert [record for record in caplog.records if record.levelname == "ERROR" and record.exc_info] == []
