@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from typing import Any, BinaryIO
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urlsplit
 
 _WITHOUT_PREFIX = {"CONTENT_TYPE", "CONTENT_LENGTH"}
 
@@ -16,7 +16,7 @@ def build_environ(scope: dict[str, Any], body: BinaryIO, size: int) -> dict[str,
     environ = _headers(scope["headers"]) | {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
+        "PATH_INFO": unquote_to_bytes(_path(scope["raw_path"])).decode("latin-1"),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
         "SERVER_NAME": str(host),
@@ -34,6 +34,11 @@ def build_environ(scope: dict[str, Any], body: BinaryIO, size: int) -> dict[str,
     if size or "CONTENT_LENGTH" in environ:
         environ["CONTENT_LENGTH"] = str(size)
     return environ
+
+
+def _path(target: bytes) -> bytes:
+    """The path of a request's target, which may also be a whole URL (RFC 9112, 3.2.2)."""
+    return target if target.startswith(b"/") else urlsplit(target).path or b"/"
 
 
 def _headers(headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:

@@ -166,6 +166,12 @@ def test_django_is_told_what_the_client_said_and_from_where(told: dict[str, Any]
     assert told[ENVIRON_KEY].ready is None
 
 
+def test_a_whole_url_is_asked_for_by_its_path() -> None:
+    with serve() as port:
+        assert ask(port, "http://localhost/a/b?c=d").endswith(b"GET /a/b 0")
+        assert ask(port, "http://localhost").endswith(b"GET / 0")
+
+
 def test_connections_are_used_again_and_a_head_has_no_body() -> None:
     with serve() as port:
         peer = Peer(port, b"HEAD /a HTTP/1.1\r\nHost: localhost\r\n\r\nGET /b HTTP/1.1\r\nHost: localhost\r\n\r\n")
