@@ -222,8 +222,12 @@ def test_a_worker_that_ends_waits_for_no_slow_client(caplog: pytest.LogCaptureFi
     """Its time to end is a second here: no request is cut off with an error, and what waits has its answer."""
     waits = threading.Event()
 
+    def never() -> bool:
+        waits.set()
+        return False
+
     def app(environ: dict[str, Any], start_response: Start) -> list[bytes]:
-        environ[ENVIRON_KEY].ready, environ[ENVIRON_KEY].seconds = lambda: bool(waits.set()), 60.0
+        environ[ENVIRON_KEY].ready, environ[ENVIRON_KEY].seconds = never, 60.0
         start_response("503 Service Unavailable", [("Content-Length", "7")])
         return [b"not yet"]
 
