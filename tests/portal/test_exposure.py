@@ -94,6 +94,7 @@ def test_every_start_says_both(settings: Settings) -> None:
 def test_the_command_fails_for_who_deploys_so(tmp_path: Path) -> None:
     """As an operator runs it; Django's own warnings alone do not refuse."""
     environ = {**os.environ, "DATA_DIR": str(tmp_path), "SECRET_KEYS": "only-for-tests-" * 3}
+    environ.pop("DJANGO_ALLOW_ASYNC_UNSAFE", None)  # the tests of the browser set it, and Django refuses it
     environ |= {"PUBLIC_URL": "http://vpn.example.org", "REDIS_URL": "redis://redis.example.org"}
     command = [sys.executable, "manage.py", "check", "--deploy"]
     refused = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
