@@ -55,7 +55,8 @@ def redis(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         try:
             connection = Redis(unix_socket_path=str(socket))
-            wait_until(socket.exists, 30, "Redis")
+            ping = ["redis-cli", "-s", str(socket), "ping"]
+            wait_until(lambda: subprocess.run(ping, capture_output=True).stdout == b"PONG\n", 30, "Redis")
             for name in settings.RQ_QUEUES:
                 settings.RQ_QUEUES[name]["URL"] = f"unix://{socket}"
             settings.CACHES = {
