@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -11,14 +12,16 @@ from django.db import IntegrityError, transaction
 from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Membership, Quota
+from vpn.actions.change import changing_if_possible
 from vpn.actions.firewall import forget_end
 from vpn.actions.labels import rename_site
 from vpn.actions.peer_input import prepare_networks
+from vpn.actions.planning import touch_peer
 from vpn.actions.site_subnets import lock_site, set_subnets
 from vpn.addressing import is_broad
 from vpn.choices import Platform
 from vpn.constants import MOST_SUBNETS
-from vpn.models import Site
+from vpn.models import Peer, Site
 from vpn.platforms import VERSION_LENGTH, version_fault
 from vpn.validators import parse_network, validate_label_text
 
@@ -47,14 +50,30 @@ def update_site(site: Site, *, confirm_broad_routes: bool = False, **changes: An
     with transaction.atomic():
         lock_organization(site.organization_id)
         locked = lock_site(site.pk)
-        former_name, former_subnets = locked.name, locked.subnets
+        former_name, former_subnets, former_router = locked.name, locked.subnets, _router_of(locked)
         _fill(locked, changes)
         wanted, locked.subnets = locked.subnets, former_subnets
-        _save(locked)
+        with _told_of_router(locked) if _router_of(locked) != former_router else nullcontext():
+            _save(locked)
         if locked.name != former_name:
             rename_site(locked)
         set_subnets(locked, wanted, confirmed=confirm_broad_routes)
     return locked
+
+
+def _router_of(site: Site) -> tuple[str, str]:
+    return site.platform, site.platform_version
+
+
+@contextmanager
+def _told_of_router(site: Site) -> Iterator[None]:
+    """The files of the locked site's peers are written for another router: that is a change of their instances."""
+    peers = Peer.objects.filter(site=site.pk).exclude(delivered_digest="")
+    with ExitStack() as stack:
+        for peer in peers.select_related("instance", "member__user", "site").order_by("instance_id"):
+            if stack.enter_context(changing_if_possible(peer.instance_id, only_peers=True, explained=True)):
+                touch_peer(peer)
+        yield
 
 
 def delete_site(site: Site) -> None:

@@ -20,7 +20,7 @@ from uuid import UUID
 
 from vpn.addressing import FIRST_PEER_HOST, HUB_HOST, Network, contains, is_default_route, split_tunnel_routes
 from vpn.choices import KeyCustody, PeerType, Platform, ProfileState, Protocol
-from vpn.models import Instance, Peer
+from vpn.models import Instance, Peer, Site
 from vpn.profiles import openvpn, wireguard
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.router import metric_of
@@ -229,7 +229,17 @@ def left_out(peer: Peer) -> list[str]:
 
 
 def current_digest(peer: Peer, sites: SiteSubnets | None = None) -> str:
-    """The digest of what the peer's profile would configure now."""
+    """The digest of what the peer's profile would configure now, and of a site's router that it is written for."""
+    return _with_router(_configuration_digest(peer, sites), peer.site)
+
+
+def _with_router(digest: str, site: Site | None) -> str:
+    if site is None:
+        return digest
+    return hashlib.sha256(f"{digest} {site.platform} {site.platform_version}".encode()).hexdigest()
+
+
+def _configuration_digest(peer: Peer, sites: SiteSubnets | None) -> str:
     if peer.is_openvpn:
         digest = openvpn.configuration_digest(openvpn_profile_of(peer, with_key=False))
         if peer.site is None or not peer.site.has_static_routes:
@@ -255,7 +265,7 @@ def profile_states(
         peer.instance = instance
         if not peer.delivered_digest:
             states[peer.pk] = ProfileState.UNDELIVERED
-        elif peer.delivered_digest == devices.of_peer(peer) and not has_moved(instance, peer.delivered_host):
+        elif devices.is_of(peer, peer.delivered_digest) and not has_moved(instance, peer.delivered_host):
             states[peer.pk] = ProfileState.CURRENT
         else:
             states[peer.pk] = ProfileState.OUTDATED
@@ -271,11 +281,15 @@ class DeviceDigests:
         self._sites = sites
         self._shared: dict[bool, tuple[str, str, str]] = {}
 
-    def of_peer(self, peer: Peer) -> str:
-        """The same as `current_digest`."""
+    def is_of(self, peer: Peer, delivered: str) -> bool:
+        """Is this the digest of the peer's profile as it is now?
+
+        Digests were noted without the router once. For which one such a file was written is not known.
+        """
         if peer.is_openvpn or peer.is_site or peer.subnets:
-            return current_digest(peer, self._sites)
-        return self.of(peer.host, peer.public_key, route_all=peer.route_all)
+            digest = _configuration_digest(peer, self._sites)
+            return delivered in {digest, _with_router(digest, peer.site)}
+        return delivered == self.of(peer.host, peer.public_key, route_all=peer.route_all)
 
     def of(self, host: int, public_key: str, *, route_all: bool) -> str:
         """The digest of a device's WireGuard profile."""

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import pytest
 from django.test import Client
 
 from portal.models import Membership
 from tests.factories import make_client_peer, make_member, make_site_peer, settle, work_out_plans
+from tests.vpn.api.caller import Caller, told
 from vpn.actions.instance_settings import update_instance
+from vpn.actions.planning import planned
 from vpn.actions.profile import deliver_profile
+from vpn.actions.site import update_site
 from vpn.choices import KeyCustody
 from vpn.models import Instance, Peer, Site
+from vpn.profiles import wireguard
+from vpn.profiles.peer import profile_of
 
 pytestmark = pytest.mark.django_db
 
@@ -115,3 +121,32 @@ def test_mail_is_not_offered_where_a_site_alone_is_outdated(
     page = text_of(admin_browser, f"/instances/{instance.pk}/")
     assert "1 of 1 delivered profile is outdated" in page
     assert "Mail these people" not in page
+
+
+def test_another_router_outdates_the_file_that_was_made_for_the_former_one(
+    admin_browser: Client, admin: Membership, instance: Instance, site: Site
+) -> None:
+    peer = make_site_peer(instance, site, ["10.1.0.0/24"])
+    settle(instance)
+    deliver_profile(peer)
+    path, former = f"/instances/{instance.pk}/", {"platform": site.platform, "platform_version": site.platform_version}
+    for changes in ({"platform": "openwrt", "platform_version": ""}, {"platform_version": "23.05.3"}):
+        assert planned(partial(update_site, site, **changes)).outdated == ([peer.pk] if "platform" in changes else [])
+        update_site(site, **changes)
+        assert "1 of 1 delivered profile is outdated" in text_of(admin_browser, path)
+    update_site(site, place="Rue de la Paix")
+    update_site(site, **former)
+    assert "outdated" not in text_of(admin_browser, path).replace("Outdated", "")
+    asked = Caller.of(admin).put(f"/sites/{site.pk}?plan=true", {"platform_version": "24.10"})
+    assert told(asked, 200)["outdated"] == [str(peer.pk)]
+
+
+def test_a_file_delivered_before_routers_were_noted_is_not_called_outdated(
+    admin_browser: Client, instance: Instance, site: Site
+) -> None:
+    peer = make_site_peer(instance, site, ["10.1.0.0/24"])
+    settle(instance)
+    deliver_profile(peer)
+    digest = wireguard.configuration_digest(profile_of(peer, with_key=False))
+    Peer.objects.filter(pk=peer.pk).update(delivered_digest=digest)
+    assert "profile outdated" not in text_of(admin_browser, f"/instances/{instance.pk}/")
