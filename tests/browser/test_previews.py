@@ -84,7 +84,7 @@ def test_what_is_wrong_is_said_and_nothing_typed_is_lost(page: Page) -> None:
     expect(page.locator("#plan")).to_contain_text("First put right")
     page.get_by_label("Networks").press_sequentially("6")
     # The one profile that was delivered is outdated already.
-    expect(page.locator("#plan")).to_contain_text("Nothing changes for any peer")
+    expect(page.locator("#plan")).to_contain_text("8.8.0.0/16 goes through the hub, out to the internet")
     expect(page.get_by_label("Networks")).to_have_value("8.8.0.0/16")
 
 
@@ -94,7 +94,7 @@ def test_the_dns_page_previews_after_a_row_was_added(page: Page, camera: Camera)
     expect(page.get_by_text("Not saved yet. Nothing changes on the hub")).to_be_visible()
     page.locator("[name=dns_custom-0-name]").fill("nas")
     page.locator("[name=dns_custom-0-value]").fill("10.1.0.9")
-    expect(page.locator("#plan")).to_contain_text("Nothing changes for any peer")
+    expect(page.locator("#plan")).to_contain_text("is answered with 10.1.0.9 (A)")
     camera.look("preview-dns")
 
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from vpn.actions.dns_records import COLUMNS, FIELD, RecordCheck, RecordFault, Row, Surroundings
+from vpn.actions.planning import touch_records
 from vpn.actions.refusal import InvalidSettings
 from vpn.addressing import HUB_HOST
 from vpn.choices import RecordType
@@ -51,12 +52,15 @@ def cleaned_dns(instance: Instance, changes: Mapping[str, Any]) -> dict[str, Any
 def replace_records(instance: Instance, rows: Iterable[Row]) -> None:
     """Make these the instance's records; what is among them already keeps its row."""
     wanted = set(rows)
+    removed: list[Row] = []
     for record in DnsRecord.objects.filter(instance=instance):
         row = Row(record.name, record.type, record.value)
         if row in wanted:
             wanted.discard(row)
         else:
+            removed.append(row)
             record.delete()
+    touch_records(instance.pk, *(sorted((row.name, row.type, row.value) for row in some) for some in (removed, wanted)))
     DnsRecord.objects.bulk_create(
         DnsRecord(instance=instance, name=row.name, type=row.type, value=row.value) for row in wanted
     )

@@ -20,7 +20,7 @@ from vpn.desired import Unsettled
 from vpn.desired.firewall import Turned
 from vpn.models import ChangePlan, FirewallRule, Instance, Peer
 from vpn.models.querysets import PeerQuerySet
-from vpn.plan.delta import Delta, PeerDocument, Rules
+from vpn.plan.delta import Delta, PeerDocument, Record, Rules
 from vpn.plan.explaining import MOST_STEPS, Plan, explain, together
 from vpn.plan.rows import Row, read_rows
 from vpn.plan.snapshot import snapshot
@@ -65,6 +65,7 @@ class Recorder:
         self._fields = _fields_of(instance)
         self._peers: dict[UUID, PeerDocument] = {}
         self.rules: tuple[Rules, Rules] | None = None
+        self.records: tuple[list[Record], list[Record]] = [], []
         self._turned = {f"group:{turned.group_id}": list(map(str, turned.members))} if turned is not None else {}
 
     def peer(self, pk: UUID, row: Row | None) -> None:
@@ -81,6 +82,7 @@ class Recorder:
             rules=self.rules,
             peers={str(pk): (row, peers.get(pk)) for pk, row in self._peers.items()},
             turned=self._turned,
+            records=self.records,
         )
 
 
@@ -193,6 +195,12 @@ def touch_rules(instance_id: UUID, before: Rules, after: Rules) -> None:
     """Tell the rules (vpn.desired.firewall.document_of_rule) before and after."""
     if recorder := _recorder(instance_id):
         recorder.rules = before, after
+
+
+def touch_records(instance_id: UUID, removed: list[Record], added: list[Record]) -> None:
+    """Tell which DNS records go and come."""
+    if recorder := _recorder(instance_id):
+        recorder.records = removed, added
 
 
 def _recorder(instance_id: UUID) -> Recorder | None:

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from vpn.actions.planning import Asked, answer
 from vpn.api.answers import plain
 from vpn.api.errors import Refusal, invalid
-from vpn.api.schemas.plan import DifferenceOut, PlanOut, SizeOut, TakenOut
+from vpn.api.schemas.plan import DifferenceOut, DivertedOut, NameChangeOut, PlanOut, SizeOut, TakenOut
 from vpn.desired import Unsettled
 from vpn.plan.explaining import too_much
 
@@ -40,6 +40,8 @@ def plan_of(found: Sequence[Asked]) -> HttpResponse:
             outdated=plan.outdated,
             truncated=plan.truncated,
             nowhere=plan.nowhere,
+            names=[NameChangeOut.model_validate(one, from_attributes=True) for one in plan.names],
+            diverted=[DivertedOut.model_validate(one, from_attributes=True) for one in plan.diverted],
             taken=[TakenOut.model_validate(taken, from_attributes=True) for taken in plan.taken],
             size=SizeOut.model_validate(plan.size, from_attributes=True),
             cut=sorted(plan.cut),

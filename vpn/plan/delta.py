@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
@@ -10,6 +10,8 @@ from vpn.agent.spec import RuleDocument
 
 # JSON data of a peer's row (vpn.plan.rows.Row.document); None where it is not there.
 PeerDocument = dict[str, Any] | None
+# A record of the instance's DNS: name, type, value.
+Record = tuple[str, str, str]
 # An instance's rules, in order.
 Rules = list[RuleDocument]
 
@@ -19,13 +21,15 @@ class Delta:
     """Before and after of everything that a change touches; nothing in it is a secret.
 
     `columns` are those of the instance, and `server_networks`; `rules` the whole lists; `peers` rows by id; `turned`
-    are members who joined or left a group, by the group's tag: to do it again is to undo it.
+    are members who joined or left a group, by the group's tag: to do it again is to undo it. `records` are those that
+    are removed, and those that are added.
     """
 
     columns: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     rules: tuple[Rules, Rules] | None = None
     peers: dict[str, tuple[PeerDocument, PeerDocument]] = field(default_factory=dict)
     turned: dict[str, list[str]] = field(default_factory=dict)
+    records: tuple[Sequence[Record], Sequence[Record]] = ((), ())
 
     def document(self) -> dict[str, Any]:
         """The same as JSON data."""

@@ -14,6 +14,7 @@ from vpn.plan.effects import Budget, Exhausted
 from vpn.plan.fates import Fates
 from vpn.plan.idle import idle_rules
 from vpn.plan.listing import Line
+from vpn.plan.named import Diverted, NameChange, diverted, names_changed
 from vpn.plan.nesting import nested
 from vpn.plan.reachability import differences
 from vpn.plan.rows import Row
@@ -91,6 +92,8 @@ class Plan:
     reconnecting: int = 0
     taken: list[Taken] = field(default_factory=list)
     nowhere: list[str] = field(default_factory=list)
+    names: list[NameChange] = field(default_factory=list)
+    diverted: list[Diverted] = field(default_factory=list)
     size: Size = field(default_factory=lambda: Size(0, 0, 0))
     cut: set[str] = field(default_factory=set)
 
@@ -98,7 +101,7 @@ class Plan:
     def is_empty(self) -> bool:
         """Does nobody notice?"""
         said = self.reachability or self.truncated or self.taken or self.nowhere or self.cut - {"lines"}
-        return not (said or self.outdated or self.told)
+        return not (said or self.outdated or self.told or self.names or self.diverted)
 
     def document(self, *, most_lines: int) -> dict[str, Any]:
         """The plan as JSON data, with its first lines and peers, and how many of these there are in all."""
@@ -116,6 +119,8 @@ class Plan:
             "reconnecting_count": self.reconnecting,
             "taken": [taken._asdict() for taken in self.taken[:most_lines]],
             "nowhere": self.nowhere[:most_lines],
+            "names": [one._asdict() for one in self.names[:most_lines]],
+            "diverted": [one._asdict() for one in self.diverted[:most_lines]],
             "size": self.size._asdict(),
             "cut": sorted(self.cut),
         }
@@ -128,6 +133,8 @@ def explain(before: Snapshot, after: Snapshot, most_steps: int = MOST_STEPS) -> 
     plan = Plan(
         delivered=sum(1 for row in after.rows.values() if row.delivered_digest),
         nowhere=[route for route in after.nowhere if route not in before.nowhere],
+        names=names_changed(before, after),
+        diverted=diverted(before, after),
         size=Size(
             max(len(before.rows), len(after.rows)),
             max(len(before.hub.rules), len(after.hub.rules)),
@@ -184,6 +191,8 @@ def together(plans: Iterable[Plan]) -> Plan:
         whole.fates.add(plan.fates)
         whole.idle_rules += plan.idle_rules
         whole.nowhere = list(dict.fromkeys([*whole.nowhere, *plan.nowhere]))
+        whole.names = list(dict.fromkeys([*whole.names, *plan.names]))
+        whole.diverted = list(dict.fromkeys([*whole.diverted, *plan.diverted]))
         whole.size = whole.size.plus(plan.size)
         whole.cut |= plan.cut
     return whole

@@ -13,7 +13,7 @@ from vpn.choices import PeerType, Protocol
 from vpn.desired.compiling import Unsettled
 from vpn.desired.firewall import Tags, groups_by_member, rules_of
 from vpn.models import Instance, Peer
-from vpn.plan.delta import Delta
+from vpn.plan.delta import Delta, Record
 
 _ATTEMPTS: Final = 5
 
@@ -93,6 +93,7 @@ class Rows:
     rules: list[RuleDocument]
     # The tags of the groups that rules name before or after, by member.
     groups: dict[UUID, frozenset[str]]
+    records: frozenset[Record] = frozenset()
 
     def changed(self, delta: Delta) -> Rows:
         """These rows after a change that is not made yet."""
@@ -115,7 +116,10 @@ class Rows:
             for member in map(UUID, members):
                 groups[member] = groups.get(member, frozenset()) ^ {tag}
         rules = self.rules if delta.rules is None else delta.rules[side]
-        return Rows(_instance(self.instance, delta, side), peers, rules, groups)
+        gone, there = (
+            frozenset((name, kind, value) for name, kind, value in delta.records[one]) for one in (1 - side, side)
+        )
+        return Rows(_instance(self.instance, delta, side), peers, rules, groups, (self.records - gone) | there)
 
 
 def _instance(instance: Instance, delta: Delta, side: int) -> Instance:
@@ -152,7 +156,8 @@ def _read(instance: Instance, ends: set[str]) -> Rows:
     rules = rules_of(instance)
     ends = ends | {end for rule in rules for end in (rule["source"], rule["destination"])}
     tags = groups_by_member([end for end in ends if end.startswith("group:")], None)
-    return Rows(instance, peers, rules, {member: frozenset(some) for member, some in tags.items()})
+    records = frozenset(instance.dns_records.order_by().values_list("name", "type", "value"))
+    return Rows(instance, peers, rules, {member: frozenset(some) for member, some in tags.items()}, records)
 
 
 def tags_of(rows: Rows) -> Tags:

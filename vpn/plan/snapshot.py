@@ -16,6 +16,7 @@ from vpn.desired.header import hub_addresses
 from vpn.desired.peers import canonical_subnets
 from vpn.desired.ways import Way, Ways, allowed_behind
 from vpn.models import Instance, Peer, Site
+from vpn.plan.delta import Record
 from vpn.plan.hub import End, Hub
 from vpn.plan.rows import Row, Rows, tags_of
 from vpn.profiles.peer import DeviceDigests, SiteSubnets, has_moved, profile_states
@@ -32,6 +33,9 @@ class Snapshot:
     hub: Hub = field(repr=False)
     # The pushed routes that lead nowhere.
     nowhere: tuple[str, ...] = ()
+    # Those that lead out to the internet.
+    internet: tuple[str, ...] = ()
+    records: frozenset[Record] = frozenset()
 
     @cached_property
     def principals(self) -> dict[str, str]:
@@ -78,7 +82,8 @@ def snapshot(rows: Rows) -> Snapshot:
         server=instance.server.addresses if instance.server is not None else (),
     )
     nowhere = tuple(route for route, way in ways.items() if way is Way.NOWHERE)
-    return Snapshot(instance, rows.peers, sites, hub, nowhere)
+    internet = tuple(route for route, way in ways.items() if way is Way.INTERNET)
+    return Snapshot(instance, rows.peers, sites, hub, nowhere, internet, rows.records)
 
 
 def _ways(instance: Instance, sites: SiteSubnets) -> dict[str, Way]:

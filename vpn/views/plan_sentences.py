@@ -43,6 +43,36 @@ def taken_sentences(lines: Iterable[Mapping[str, Any]], name: Callable[[str], st
     return said
 
 
+def name_sentences(changes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Which names the hub answers differently, and whom it asks for others, a sentence each."""
+    return [_record_sentence(change) if change["kind"] == "record" else _domain_sentence(change) for change in changes]
+
+
+def _record_sentence(change: Mapping[str, Any]) -> str:
+    if not change["after"]:
+        return f"{change['name']} is no longer answered by the hub"
+    instead = f" instead of {joined([*change['before']])}" if change["before"] else ""
+    return f"{change['name']} is answered with {joined([*change['after']])}{instead}"
+
+
+def _domain_sentence(change: Mapping[str, Any]) -> str:
+    what = f"Names in {change['name']}" if change["name"] else "Names that the hub does not know"
+    if not change["after"]:
+        return f"{what} are asked of the servers for all other names"
+    instead = f" instead of {joined([*change['before']])}" if change["before"] else ""
+    return f"{what} are asked of {joined([*change['after']])}{instead}"
+
+
+def diverted_sentences(changes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Which networks of the internet go through the hub, a sentence each."""
+    return [
+        f"{change['network']} goes through the hub, out to the internet, for devices with a split tunnel"
+        if change["begins"]
+        else f"{change['network']} goes through the hub no more; devices with a split tunnel reach it directly"
+        for change in changes
+    ]
+
+
 def joined(names: list[str]) -> str:
     """Names as a list in a sentence, a long one cut short."""
     if len(names) > MOST_NAMES:

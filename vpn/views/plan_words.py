@@ -14,7 +14,7 @@ from vpn.models import ChangePlan, Instance, Operation, Peer, Site
 from vpn.plan.explaining import Size, too_much
 from vpn.views.plan_groups import GroupRow, counts_of, rows_of
 from vpn.views.plan_mail_words import mail_words
-from vpn.views.plan_sentences import taken_sentences
+from vpn.views.plan_sentences import diverted_sentences, name_sentences, taken_sentences
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,9 @@ class PlanWords:
     taken: list[str]
     # Pushed routes that nothing carries on any more.
     nowhere: list[str]
+    # Names that are answered differently, and networks of the internet that go through the hub, in sentences.
+    names: list[str]
+    diverted: list[str]
     # Is there anybody to write to about it?
     has_people: bool
     # What was too much to work out, in a sentence.
@@ -49,7 +52,7 @@ class PlanWords:
     @property
     def is_empty(self) -> bool:
         """Does nobody notice?"""
-        said = self.opens or self.closes or self.taken or self.nowhere
+        said = self.opens or self.closes or self.taken or self.nowhere or self.names or self.diverted
         noticed = self.outdated_count or self.told_count or self.moved
         return not (said or noticed or self.is_truncated or self.too_much)
 
@@ -115,6 +118,8 @@ def _words(plan: Mapping[str, Any], names: _Names) -> PlanWords:
         reconnecting_count=plan.get("reconnecting_count", 0),
         taken=taken_sentences(plan.get("taken", []), names.end),
         nowhere=plan.get("nowhere", []),
+        names=name_sentences(plan.get("names", [])),
+        diverted=diverted_sentences(plan.get("diverted", [])),
         too_much=too_much(Size(**plan["size"]), cut) if cut else "",
         has_people=outdated_count > len(outdated) or names.has_people(outdated),
     )

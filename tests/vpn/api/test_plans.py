@@ -30,7 +30,15 @@ def test_a_rule_is_planned_in_the_words_of_rules(api: Caller, instance: Instance
     rule = {"name": "web", "protocol": "tcp", "port": "443", **ends}
     plan = told(api.put(f"{path}?plan=true", {"firewall": [rule]}), 200)
     difference = {**ends, "protocol": "tcp", "port": "443", "before": False, "after": True}
-    assert plan == {"reachability": [difference], "outdated": [], "truncated": False, "taken": [], "nowhere": []}
+    assert plan == {
+        "reachability": [difference],
+        "outdated": [],
+        "truncated": False,
+        "taken": [],
+        "nowhere": [],
+        "names": [],
+        "diverted": [],
+    }
     assert told(api.get(path), 200)["firewall"] == []
 
 
@@ -71,7 +79,15 @@ def test_a_plan_is_refused_like_the_change(api: Caller, auditor_api: Caller, ins
 
 def test_a_plan_of_nothing_is_empty(api: Caller, instance: Instance) -> None:
     plan = told(api.put(f"/instances/{instance.pk}?plan=1", {"name": "Another name"}), 200)
-    assert plan == {"reachability": [], "outdated": [], "truncated": False, "taken": [], "nowhere": []}
+    assert plan == {
+        "reachability": [],
+        "outdated": [],
+        "truncated": False,
+        "taken": [],
+        "nowhere": [],
+        "names": [],
+        "diverted": [],
+    }
     assert told(api.get(f"/instances/{instance.pk}"), 200)["name"] == instance.name
 
 
@@ -85,3 +101,27 @@ def test_a_plan_of_a_new_site_creates_none(api: Caller, instance: Instance) -> N
     refused(api.post("/sites?plan=true", {**body, "subnets": ["300.0.0.0/8"]}), 422)
     told(api.post("/sites", body, Idempotency_Key="one"), 201)
     refused(api.post("/sites?plan=true", body), 409)
+
+
+def test_a_plan_of_dns_says_what_is_answered_and_who_is_asked(api: Caller, instance: Instance) -> None:
+    path = f"/instances/{instance.pk}"
+    nas = {"name": "nas.acme.example", "type": "A", "value": "10.1.0.5"}
+    added = told(api.put(f"{path}?plan=true", {"dns_custom": [nas]}), 200)["names"]
+    assert added == [{"kind": "record", "name": "nas.acme.example", "before": [], "after": ["10.1.0.5 (A)"]}]
+    told(api.put(path, {"dns_custom": [nas]}), 200)
+    moved = told(api.put(f"{path}?plan=true", {"dns_custom": [{**nas, "value": "10.1.0.6"}]}), 200)["names"]
+    assert [(one["before"], one["after"]) for one in moved] == [(["10.1.0.5 (A)"], ["10.1.0.6 (A)"])]
+    servers = {"split_dns": ["10.1.0.53"], "domains": ["corp.example"], "public_dns": ["9.9.9.9"]}
+    asked = told(api.put(f"{path}?plan=true", servers), 200)["names"]
+    assert {(one["name"], *one["after"]) for one in asked} == {("", "9.9.9.9"), ("corp.example", "10.1.0.53")}
+    assert told(api.put(f"{path}?plan=true", {"dns_custom": [nas]}), 200)["names"] == []
+
+
+def test_a_plan_of_a_public_network_says_that_it_goes_through_the_hub(api: Caller, instance: Instance) -> None:
+    path, change = f"/instances/{instance.pk}", {"pushed_routes": ["198.51.100.0/24"]}
+    assert told(api.put(f"{path}?plan=true", change), 200)["diverted"] == [
+        {"network": "198.51.100.0/24", "begins": True}
+    ]
+    told(api.put(path, change), 200)
+    ended = told(api.put(f"{path}?plan=true", {"pushed_routes": []}), 200)["diverted"]
+    assert ended == [{"network": "198.51.100.0/24", "begins": False}]

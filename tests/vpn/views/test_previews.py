@@ -85,7 +85,8 @@ def test_the_resolvers_of_everything_else_concern_nobodys_profile(
 ) -> None:
     values = {"public_dns": "1.1.1.1", "domains": "", "split_dns": "", "dns_custom-TOTAL_FORMS": "0", "preview": "true"}
     panel = admin_browser.post(f"/instances/{instance.pk}/dns/", values, headers=PANEL).content.decode()
-    assert text_of(panel).startswith("Nothing changes for any peer")
+    assert "Names that the hub does not know are asked of 1.1.1.1 instead of 9.9.9.9" in text_of(panel)
+    assert "outdated" not in text_of(panel)
     values |= {"domains": "corp.example", "split_dns": "10.1.0.1"}
     panel = admin_browser.post(f"/instances/{instance.pk}/dns/", values, headers=PANEL).content.decode()
     assert "Anna (laptop)" in text_of(panel)

@@ -44,6 +44,22 @@ class SizeOut(Out):
     networks: int = Field(description="The networks of all sites.")
 
 
+class NameChangeOut(Out):
+    """A name that the hub answers differently, or the names of a domain that it asks other servers for."""
+
+    kind: Literal["record", "domain"]
+    name: str = Field(description='The name, or the domain; "" for all names that the hub does not know.')
+    before: list[str] = Field(description="Values with their types, or servers; empty where there are none.")
+    after: list[str]
+
+
+class DivertedOut(Out):
+    """A network of the internet that devices with a split tunnel send through the hub."""
+
+    network: str
+    begins: bool = Field(description="False where the change ends it.")
+
+
 class PlanOut(Out):
     """What the same call without `plan` would change."""
 
@@ -51,6 +67,8 @@ class PlanOut(Out):
     outdated: list[UUID] = Field(description="The peers whose delivered profile would become outdated.")
     truncated: bool = Field(description="There is more to `reachability` than is listed.")
     nowhere: list[str] = Field(description="Pushed routes that lead nowhere from then on: no site advertises them.")
+    names: list[NameChangeOut] = Field(description="What the hub's DNS answers or asks differently.")
+    diverted: list[DivertedOut] = Field(description="Pushed routes to the internet that come or go.")
     taken: list[TakenOut] = Field(description="Networks of sites that come to lie within another site's, or did.")
     size: SizeOut | None = Field(default=None, description="There only where not all of it could be worked out.")
     cut: list[str] | None = Field(
