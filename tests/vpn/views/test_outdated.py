@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -129,8 +130,10 @@ def test_another_router_outdates_the_file_that_was_made_for_the_former_one(
     peer = make_site_peer(instance, site, ["10.1.0.0/24"])
     settle(instance)
     deliver_profile(peer)
-    path, former = f"/instances/{instance.pk}/", {"platform": site.platform, "platform_version": site.platform_version}
-    for changes in ({"platform": "openwrt", "platform_version": ""}, {"platform_version": "23.05.3"}):
+    path = f"/instances/{instance.pk}/"
+    former: dict[str, Any] = {"platform": site.platform, "platform_version": site.platform_version}
+    others: list[dict[str, Any]] = [{"platform": "openwrt", "platform_version": ""}, {"platform_version": "23.05.3"}]
+    for changes in others:
         assert planned(partial(update_site, site, **changes)).outdated == ([peer.pk] if "platform" in changes else [])
         update_site(site, **changes)
         assert "1 of 1 delivered profile is outdated" in text_of(admin_browser, path)
