@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from portal.models import Membership, MembershipState, Organization
-from tests.factories import make_client_peer, make_site, make_site_peer, settle
+from tests.factories import make_client_peer, make_site, make_site_peer, settle, work_out_plans
 from vpn.actions.peer import create_client_peer
 from vpn.actions.profile import deliver_profile
 from vpn.choices import InstanceState, Listener, ProofCause, Protocol, Reachability
@@ -184,7 +184,7 @@ def test_a_session_that_lacks_a_new_site_says_what_it_will_reach(
     assert "Reconnects by itself" not in page
     assert "nothing changed since" not in page
     make_site_peer(instance, make_site(organization, name="Bonn"))
-    settle(instance)
+    settle(work_out_plans(instance))
     page = page_of(admin_browser, peer)
     assert word_on(page) == "Connected"
     assert "Reconnects by itself within a minute to reach Bonn." in page
