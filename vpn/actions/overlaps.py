@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from uuid import UUID
 
+from django.db import transaction
+
+from vpn.actions.change import lock_instance
 from vpn.addressing import Claim, Network, contains, is_broad
+from vpn.choices import PeerType
 from vpn.desired.ways import Way, Ways, allowed_behind
 from vpn.intervals import is_covered, key_of, keys_around, keys_within, network_of
 from vpn.models import Instance, Peer, PeerNetwork
-from vpn.models.peer_network import between_keys, with_keys
+from vpn.models.peer_network import between_keys, follow_subnets, with_keys
+from vpn.validators import parse_network
 
 # Of what lies within new networks, so many claims are looked at: with one of them there is a refusal already.
 _MOST_WITHIN = 500
+# So many peers are mended in one transaction; the others when they are looked at again.
+_MOST_MENDED = 500
 
 
 def claims_on(
@@ -52,3 +60,34 @@ def way_of(instance: Instance, route: Network) -> Way:
     within |= {key_of(pool) for pool in pools if contains(route, pool)}
     # Neighbours may hold all of it together.
     return Way.TUNNEL if is_covered(route, within) else way
+
+
+def repair_networks(instance_id: UUID) -> int:
+    """Write the rows of networks anew for peers whose rows differ from their subnets; returns how many these were.
+
+    A process of an older version, which may still run during an upgrade, changes subnets without these rows. Only what
+    differs is read again under the lock. Raises Instance.DoesNotExist.
+    """
+    if not (differing := _differing(instance_id)[:_MOST_MENDED]):
+        return 0
+    with transaction.atomic():
+        lock_instance(instance_id)
+        differing = _differing(instance_id, differing)
+        follow_subnets(Peer.objects.filter(pk__in=differing))
+    return len(differing)
+
+
+def _differing(instance_id: UUID, among: Collection[UUID] | None = None) -> list[UUID]:
+    """The site peers whose rows are not their subnets: two queries."""
+    sites = Peer.objects.filter(instance=instance_id, type=PeerType.SITE)
+    rows = PeerNetwork.objects.filter(instance=instance_id).order_by()
+    if among is not None:
+        sites, rows = sites.filter(pk__in=among), rows.filter(peer__in=among)
+    there: dict[UUID, set[str]] = {}
+    for peer_id, key in rows.values_list("peer", "key"):
+        there.setdefault(peer_id, set()).add(key)
+    return [
+        pk
+        for pk, subnets in sites.values_list("pk", "subnets")
+        if there.get(pk, set()) != {key_of(parse_network(text)) for text in subnets}
+    ]

@@ -15,6 +15,7 @@ from portal.exceptions import NotPossible
 from portal.models import Mail
 from vpn.actions.certificates import CLOCK_SKEW, ensure_certificates, is_due, renew_hub
 from vpn.actions.change import changing
+from vpn.actions.overlaps import repair_networks
 from vpn.actions.peer import expire_peers, renew_peer
 from vpn.actions.plan_mail import MAIL_TRIED
 from vpn.actions.plan_work import forget_asked
@@ -131,6 +132,7 @@ def _verify() -> None:
     for instance in due.order_by(F("verified_at").asc(nulls_first=True))[:_VERIFIED_PER_TICK]:
         Instance.objects.filter(pk=instance.pk).update(verified_at=timezone.now())
         try:
+            _repair_networks(instance.pk)
             desired = compile_spec(instance.pk)
         except (Unsettled, Instance.DoesNotExist):
             continue
@@ -138,6 +140,11 @@ def _verify() -> None:
             logger.warning("Instance %s lags without a raised generation; applying it whole", instance.pk)
             raise_generation(instance.pk)
             queue.enqueue_apply(instance.pk, instance.organization_id)
+
+
+def _repair_networks(pk: UUID) -> None:
+    if count := repair_networks(pk):
+        logger.warning("Instance %s: the rows of networks of %d peers were not their subnets; mended", pk, count)
 
 
 def renew_certificates() -> None:
