@@ -17,6 +17,7 @@ from tests.network.dns_lab import serve_dns
 from tests.network.flooding import Stream, Talker, flooder, talker
 from tests.network.hub import Agent, Hub
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, wait_until
+from vpn.agent import tracking
 
 LONG = bool(os.environ.get("DRILL"))
 FLOWS = 400_000 if LONG else 10_000  # that each device tries
@@ -172,6 +173,31 @@ def test_a_stranger_does_not_fill_the_hosts_table(world: World) -> None:
         knocking.close()
     print(f"\n{sent} knocks from one address in {took:.1f} s, {found} more tracked on the host")
     assert found < 1000 + 100 * (took + 1) + 200
+
+
+def test_handshakes_succeed_while_the_hosts_table_is_as_full_as_the_limits_allow(world: World) -> None:
+    """VPN sockets are tracked like all others of the host, so there has to be room for them beside what hubs may have:
+    three quarters for their connections, and what knocks at them within ten seconds."""
+    lab, newcomer = world.lab, world.lab.add_client("grace")
+    places = int(lab.run(lab.host, ["sysctl", "-n", "net.netfilter.nf_conntrack_max"]).stdout)
+    wanted = 64 * tracking.list_of_all() + 13 * tracking.knocks_a_second()
+    flows = (divmod(number, 60_000) for number in range(wanted - world.tracked(lab.host)))
+    as_file = "".join(
+        f"-I -s 198.18.{network}.1 -d 198.19.0.1 -p udp --sport {1024 + port} --dport 9 -t 600 -u SEEN_REPLY,ASSURED\n"
+        for network, port in flows
+    )
+    device = _added(world.other)
+    try:
+        lab.run(lab.host, ["conntrack", "-R", "-"], stdin=as_file, timeout=300)
+        filled = world.tracked(lab.host)
+        lab.wg_quick_up(newcomer, world.other.profile(device))
+        lab.wait_ping(newcomer, world.other.v4, 60)
+        opened = world.connections(world.bob)
+    finally:
+        lab.run(lab.host, ["conntrack", "-D", "-d", "198.19.0.1"], check=False, timeout=300)
+    print(f"\n{filled} of {places} places taken; {opened} of {CONNECTIONS} connections opened")
+    assert 0.85 * places < filled < 0.95 * places
+    assert opened == CONNECTIONS
 
 
 _KNOCK = """

@@ -2,7 +2,12 @@
 
 The kernel remembers `nf_conntrack_max` connections for a namespace (262,144 as a rule). When that is full, every new
 one is dropped: another hub's, a peer's first packet, and that of whoever comes to mend the host. So a hub has an eighth
-of it at most, all hubs together three quarters, and what knocks at their sockets without an answer is forgotten soon.
+of it at most, all hubs together three quarters, and what knocks at their sockets without an answer an eighth: it is
+forgotten soon.
+
+Packets of the tunnels themselves are tracked. Without that, three things on the host would break: a port that it
+redirects to a hub's (only what is tracked is translated), its own chains that let in `ct state new` or `established`
+alone, and these limits, which count connections. What hubs send on is tracked because the host masquerades it.
 
 The table `inet vpnhub_limits` comes after the host's own rules and drops only what they have let pass. Hubs of another
 portal on the same host have their ports in it, too.
@@ -35,7 +40,6 @@ _KNOCKED: Final = ("knocks", "tcp_knocks")
 # be behind one address, and all come back after a restart.
 _HUB_PACE: Final = "limit rate over 2000/second burst 8000 packets"
 _KNOCKS: Final = "limit rate over 100/second burst 1000 packets"
-_ALL_KNOCKS: Final = "limit rate over 3000/second burst 10000 packets"
 # A connection that shows no key is a process's memory until its time for a handshake is over.
 _TCP_KNOCKS: Final = "limit rate over 3/second burst 60 packets"
 _ALL_TCP_KNOCKS: Final = "limit rate over 100/second burst 1000 packets"
@@ -173,10 +177,11 @@ def _forward() -> str:
 
 def _knocking() -> str:
     """Return the chains for what comes to the hubs' sockets from outside."""
+    pace = tracking.knocks_a_second()
     over_udp = [
         *_timed("knocks"),
         *(f"update @knocks_v{n} {{ {key} {_KNOCKS} }} drop" for n, key in _SOURCES),
-        f"{_ALL_KNOCKS} drop",
+        f"limit rate over {pace}/second burst {3 * pace} packets drop",
     ]
     over_tcp = [
         *(f"update @tcp_knocks_v{n} {{ {key} {_TCP_KNOCKS} }} drop" for n, key in _SOURCES),

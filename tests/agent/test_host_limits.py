@@ -1,0 +1,33 @@
+"""What all limits of hubs allow together fits into the host's table of connections, however small that is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vpn.agent import nft, tracking
+from vpn.agent.command import Place, Result
+from vpn.agent.components import host_limits
+
+# Knocks are remembered for ten seconds.
+_KNOCK_SECONDS = 10
+
+
+@pytest.mark.parametrize("places", [16_384, 65_536, 262_144, 1_048_576])
+def test_a_part_of_the_hosts_table_is_left_to_the_host(
+    places: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "nf_conntrack_max"
+    path.write_text(f"{places}\n")
+    monkeypatch.setattr(tracking, "_MAX", path)
+    loaded: list[str] = []
+    monkeypatch.setattr(nft, "run", lambda host, script: loaded.append(script))
+    monkeypatch.setattr(Place, "try_run", lambda *_, **__: Result(1, "", "No such file"))
+    host_limits.ensure(Place(None), {}, [], {})
+    knocks = next(
+        line for line in loaded[0].splitlines() if line.strip().startswith("limit rate over") and "tcp" not in line
+    )
+    rate, burst = knocks.split("over ")[1].split("/")[0], knocks.split("burst ")[1].split()[0]
+    allowed = 64 * tracking.list_of_all() + _KNOCK_SECONDS * int(rate) + int(burst)
+    assert allowed < 0.92 * places
