@@ -330,3 +330,34 @@ def test_thousands_of_outdated_profiles_are_not_read_for_activity(plan: ChangePl
     assert not any(
         '"vpn_changeplan"."outdated"' in query["sql"] for query in asked if query["sql"].startswith("SELECT")
     )
+
+
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_a_plan_that_names_not_all_profiles_says_so_on_its_page_and_in_its_mails(
+    plan: ChangePlan, client: Client, organization: Organization, is_cut: bool
+) -> None:
+    size = {"peers": 10_000, "rules": 1000, "networks": 3500}
+    ChangePlan.objects.update(plan=plan.plan | {"cut": ["profiles", "reach"] if is_cut else ["lines"], "size": size})
+    client.force_login(organization.memberships.get(role="admin").user)
+    page = client.get(f"/plans/{plan.pk}/mail/").content.decode()
+    sentence = (
+        "10,000 peers, 1,000 rules and 3,500 networks of sites are too many to tell line by line which profiles become "
+        "outdated."
+    )
+    assert (sentence in page) is is_cut
+    mail_plan(str(plan.pk))
+    to_anna = next(message for message in mail.outbox if message.to == ["anna@example.org"])
+    assert ("there may be more of yours" in to_anna.body) is is_cut
+    assert "10,000" not in to_anna.body
+
+
+def test_no_page_says_that_a_plan_without_names_outdated_nothing(
+    plan: ChangePlan, client: Client, organization: Organization
+) -> None:
+    size = {"peers": 10_000, "rules": 1000, "networks": 3500}
+    noted = plan.plan | {"cut": ["profiles"], "size": size}
+    ChangePlan.objects.update(plan=noted, outdated=[], mail_requested_at=None)
+    client.force_login(organization.memberships.get(role="admin").user)
+    page = client.get(f"/plans/{plan.pk}/mail/").content.decode()
+    assert "too many to tell line by line" in page
+    assert "belong to sites, were fetched again" not in page

@@ -19,6 +19,7 @@ from portal.models import Membership, MembershipState
 from vpn.choices import KeyCustody, PlanState, ProfileState
 from vpn.jobs import queue
 from vpn.models import ChangePlan, Peer, PlanMail
+from vpn.plan.explaining import Size, too_much
 from vpn.profiles.peer import profile_states
 
 # A worker that died while it wrote has long ended by then.
@@ -63,6 +64,12 @@ def people_of(plan: ChangePlan) -> dict[Membership, list[Peer]]:
         if states[peer.pk] != ProfileState.CURRENT:
             people[member].append(peer)
     return dict(people)
+
+
+def untold(plan: ChangePlan) -> str:
+    """That there may be more outdated profiles than the plan names, in a sentence; "" where it names all."""
+    parts = {"profiles"} & set(plan.plan.get("cut", ()))
+    return too_much(Size(**plan.plan["size"]), parts) if parts else ""
 
 
 def is_written_to(member: Membership) -> bool:
@@ -130,11 +137,18 @@ def _message(plan: ChangePlan, member: Membership, peers: list[Peer]) -> EmailMe
             f"Hello {member.label},\n\n"
             f"{member.organization.name} changed the VPN {instance.name}, and {them[0]} outdated:\n\n"
             f"{devices}\n\n"
-            f"{until}. Sign in and follow the steps there:\n\n"
+            f"{until}. {_more(plan)}Sign in and follow the steps there:\n\n"
             f"{settings.PUBLIC_URL}/my/\n"
         ),
         to=[member.user.email],
     )
+
+
+def _more(plan: ChangePlan) -> str:
+    """Without the counts, which a member's role does not show."""
+    if not untold(plan):
+        return ""
+    return "The change concerns too many to tell all of them, so there may be more of yours, which your page names. "
 
 
 def _remedy(peer: Peer) -> str:

@@ -15,7 +15,7 @@ from portal.exceptions import NotPossible
 from portal.mail import is_shown
 from portal.models import MembershipState
 from vpn.access import get_plan
-from vpn.actions.plan_mail import people_of, request_mail
+from vpn.actions.plan_mail import people_of, request_mail, untold
 from vpn.models import ChangePlan, Instance
 
 
@@ -51,4 +51,5 @@ def _context(plan: ChangePlan) -> dict[str, object]:
         "people": [(member, [peer.device or "a device without a name" for peer in peers]) for member, peers in people],
         "is_asked": plan.mail_requested_at is not None,
         "is_shown": is_shown(),
+        "untold": untold(plan),
     }
