@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,23 @@ class Later:
 
     ready: Callable[[], bool] | None = None
     seconds: float = 0.0
+
+
+def not_yet(request: HttpRequest) -> None:
+    """Note that a 503 to this request is no fault: what it asks for is not there yet. It is logged as information."""
+    request._not_yet = True  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+class NotYetIsNoError(logging.Filter):
+    """Makes Django's ERROR lines about such requests INFO, and leaves all others as they are."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is logged, at the level that it has now."""
+        is_expected = getattr(getattr(record, "request", None), "_not_yet", False)
+        if is_expected and getattr(record, "status_code", None) == 503 and record.exc_info is None:
+            record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
+            return logging.getLogger(record.name).isEnabledFor(logging.INFO)
+        return True
 
 
 def answer_again_when(request: HttpRequest, ready: Callable[[], bool], seconds: float) -> None:

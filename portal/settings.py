@@ -281,6 +281,7 @@ LOGGING = {
         "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
         "audit": {"()": "portal.audit_line.JsonLine"},
     },
+    "filters": {"not_yet": {"()": "portal.later.NotYetIsNoError"}},
     "handlers": {
         "stream": {"class": "logging.StreamHandler", "formatter": "line"},
         "audit": {"class": "logging.StreamHandler", "formatter": "audit"},
@@ -288,6 +289,7 @@ LOGGING = {
     "root": {"handlers": ["stream"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "audit": {"handlers": ["audit"], "level": "INFO", "propagate": False},
+        "django.request": {"filters": ["not_yet"]},
         "django.server": {"propagate": True},
         "rq": {"level": "WARNING"},
     },

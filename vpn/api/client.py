@@ -12,7 +12,7 @@ from pydantic import Field
 
 from portal.access import mark_checked
 from portal.audit import note
-from portal.later import answer_again_when
+from portal.later import answer_again_when, not_yet
 from vpn.actions.profile import HubNotReady, LinkNotFound, NotOffered, Wanted, is_on_hub, redeem_link
 from vpn.api.answers import plain
 from vpn.api.documentation import PROFILE_AS_TEXT
@@ -81,6 +81,7 @@ def fetch_profile(request: HttpRequest, query: Query[ClientQuery]) -> HttpRespon
         count_wrong("wrong-share-token", request)
         return not_found()
     except HubNotReady as error:
+        not_yet(request)
         if error.may_come:
             answer_again_when(request, partial(is_on_hub, error.peer_id), HUB_WAIT)
         raise Refusal(503, error.code, error.message, headers={"Retry-After": str(RETRY_AFTER)}) from None

@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Query, Router
 from pydantic import Field
 
+from portal.later import not_yet
 from portal.models import Membership
 from vpn.access import get_instance, get_peer, may_fetch_profile
 from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, rotate_keys, update_peer
@@ -195,6 +196,7 @@ def list_formats(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> Http
         files = files_of(peer)
     except (NoAddress, ValueError):
         # No server yet, or no certificate.
+        not_yet(request)
         message = "The hub is being prepared, and its profiles with it. Try again in a moment."
         raise Refusal(503, "hub-not-ready", message, headers={"Retry-After": "2"}) from None
     return many(FormatOut, [FormatOut.of(file) for file in files.values()], "")

@@ -7,7 +7,7 @@ from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 
-from portal.later import answer_again_when
+from portal.later import answer_again_when, not_yet
 from vpn.actions.profile import HubNotReady, is_on_hub
 from vpn.constants import HUB_WAIT
 
@@ -22,6 +22,7 @@ def not_ready(refusal: HubNotReady) -> dict[str, object]:
 def wait_for_hub(request: HttpRequest, refusal: HubNotReady, response: HttpResponse) -> HttpResponse:
     """The refusal, which is sent unless the hub has the peer within HUB_WAIT seconds; then the view runs again."""
     response.headers["Retry-After"] = str(RETRY_SECONDS)
+    not_yet(request)
     if refusal.may_come:
         answer_again_when(request, partial(is_on_hub, refusal.peer_id), HUB_WAIT)
     return response
