@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import pwd
 from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
@@ -30,6 +32,12 @@ def note(event: str, request: HttpRequest | None, *, who: User | Membership | No
     logger.info(event, extra={"audit": fields})
     if request is not None:
         request._audited = True  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def note_command(event: str, **what: object) -> None:
+    """Log what was done by `manage.py`: there is no request, so the line names the system's account that ran it."""
+    fields: dict[str, object] = {"who": "command", "account": _system_account()}
+    logger.info(event, extra={"audit": fields | {name: _plain(value) for name, value in what.items()}})
 
 
 def note_sometimes(event: str, request: HttpRequest, key: str, **what: Any) -> None:
@@ -61,6 +69,14 @@ class AuditMiddleware:
             what["made"] = _made(response)
         note("act", request, view=match.view_name, method=request.method, status=response.status_code, **what)
         return response
+
+
+def _system_account() -> str:
+    """The account that this process runs as; its number where it has no name."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _who(request: HttpRequest | None, who: User | Membership | None) -> dict[str, object]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import pwd
 import re
 from collections.abc import Iterator
 from io import StringIO
@@ -13,7 +15,9 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.conf import settings as portal_settings
+from django.core.management import call_command
 from django.test import Client, RequestFactory
+from pytest_django import Settings
 
 from portal.actions.member import add_member, one_time_link
 from portal.audit import note
@@ -222,3 +226,47 @@ def test_no_value_makes_a_line_or_moves_the_cursor(email: str, log: Log) -> None
     assert log.text.isascii()
     assert log.text.strip().isprintable()
     assert log.only("sign_in_failed")["email"] == email[:254]
+
+
+def test_what_a_command_changes_says_which_account_ran_it(
+    member: Membership, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = StringIO()
+    call_command("api_token", member.user.email, stdout=printed)
+    made = ApiToken.objects.get()
+    call_command("api_tokens", "revoke", str(made.pk))
+    call_command("rotate_secrets")
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
+    call_command("createsuperuser", "--no-input", "--email", "staff@example.org", stdout=StringIO())
+    monkeypatch.setattr("getpass.getpass", lambda **_: PASSWORD + " anew")
+    call_command("changepassword", member.user.email, stdout=StringIO())
+    account = pwd.getpwuid(os.getuid()).pw_name
+    assert {(line["who"], line["account"]) for line in log.lines()} == {("command", account)}
+    assert [line["event"] for line in log.lines()] == [
+        "token_made",
+        "token_revoked",
+        "resealed",
+        "superuser_made",
+        "password_changed",
+    ]
+    assert log.only("token_made")["token"] == log.only("token_revoked")["token"] == str(made.pk)
+    assert log.only("superuser_made")["email"] == "staff@example.org"
+    assert log.only("password_changed")["email"] == member.user.email
+    assert printed.getvalue().strip() not in log.text
+    assert PASSWORD not in log.text
+    call_command("api_tokens", "list", member.user.email, stdout=StringIO())
+    assert len(log.lines()) == 5, "to look changes nothing"
+
+
+def test_the_first_admin_is_in_the_log_and_the_password_is_not(
+    db: None, log: Log, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.management.commands.prepare._collect_static", lambda: None)
+    settings.ADMIN_EMAIL, settings.ADMIN_PASSWORD = "First@example.org", ""
+    printed = StringIO()
+    for _ in range(2):
+        call_command("prepare", stdout=printed, stderr=StringIO())
+    assert log.only("superuser_made")["email"] == "first@example.org"
+    password = re.search(r"the password (\S+) \(shown once", printed.getvalue())
+    assert password is not None
+    assert password[1] not in log.text

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 
 from portal.actions.api_token import revoke_token
+from portal.audit import note_command
 from portal.management.one_member import add_member_arguments, one_member
 from portal.models import ApiToken
 
@@ -54,6 +55,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no token {', '.join(missing)}. Nothing was revoked.")
         for token in found.values():
             revoke_token(token)
+            note_command("token_revoked", token=token.pk, member=token.membership_id)
 
 
 def _time(moment: datetime) -> str:

@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 
 from portal import seals
 from portal.actions.organization import create_organization
+from portal.audit import note_command
 from portal.exposure import exposures
 from portal.models import User
 
@@ -54,6 +55,7 @@ class Command(BaseCommand):
         password = settings.ADMIN_PASSWORD or secrets.token_urlsafe(15)
         user = User.objects.create_superuser(email, password)
         create_organization("My organization", user)
+        note_command("superuser_made", user=user.pk, email=user.email)
         shown = "the password in ADMIN_PASSWORD" if settings.ADMIN_PASSWORD else f"the password {password} (shown once)"
         self.stdout.write(f"Sign in as {email} with {shown}")
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
+from portal.audit import note_command
 from portal.key_file import KeyFileError, add_key, forget_old_keys, seconds_since_change, secret_keys
 from portal.reseal import count_stale, reseal_all
 
@@ -32,6 +33,7 @@ class Command(BaseCommand):
         try:
             if new_key:
                 add_key()
+                note_command("key_added", keys=len(secret_keys()))
                 self.stdout.write(f"A new key is the first of {len(secret_keys())}.")
             self._reseal()
             if forget_old_keys:
@@ -42,6 +44,7 @@ class Command(BaseCommand):
 
     def _reseal(self) -> None:
         outcome = reseal_all()
+        note_command("resealed", values=outcome.resealed, closed=len(outcome.closed))
         self.stdout.write(f"{outcome.resealed} values are sealed anew.")
         if outcome.closed:
             places = ", ".join(sorted(outcome.closed))
@@ -60,4 +63,6 @@ class Command(BaseCommand):
                 f"{stale} rows are sealed under an older key again: a process that does not know the newest one still "
                 "runs. Start it anew, then repeat."
             )
-        self.stdout.write(f"{forget_old_keys()} older keys are forgotten.")
+        forgotten = forget_old_keys()
+        note_command("keys_forgotten", keys=forgotten)
+        self.stdout.write(f"{forgotten} older keys are forgotten.")

@@ -1,0 +1,21 @@
+"""`manage.py createsuperuser`: Django's own, noted in the audit log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.management.commands.createsuperuser import Command as MakesSuperuser
+
+from portal.audit import note_command
+from portal.models import User
+
+
+class Command(MakesSuperuser):
+    """Makes an account for staff."""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Make it, then note whose it is."""
+        before = set(User.objects.filter(is_superuser=True).values_list("pk", flat=True))
+        super().handle(*args, **options)
+        for user in User.objects.filter(is_superuser=True).exclude(pk__in=before):
+            note_command("superuser_made", user=user.pk, email=user.email)
