@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
@@ -28,18 +29,34 @@ _SELF_EVIDENT = {"account/messages/logged_in.txt", "account/messages/logged_out.
 class AddressBackend(AuthenticationBackend):  # type: ignore[misc]  # allauth ships no types
     """Signs in to one of the accounts of an address, by the password."""
 
+    _attempt: Attempt | None = None
+
+    def _authenticate(self, request: HttpRequest | None, **credentials: Any) -> User | None:
+        self._attempt = getattr(request, "_sign_in_attempt", None)
+        return cast("User | None", super()._authenticate(request, **credentials))
+
     def _authenticate_by_email(self, email: str, password: str) -> User | None:
-        """The first of them whose password it is."""
-        candidates = User.objects.sign_in_candidates(email)
-        for user in candidates:
+        """The first of them whose password it is: of those that the device is known for, then of the others."""
+        compared = 0
+        for user in self._candidates(email):
+            compared += 1
             if self._check_password(user, password):
                 return user
         if not reaches_people():
             # Without mail an inviting admin can give the address an account of their own: the time that a wrong
             # password takes must not tell them whether there is another one. Allauth makes up for the first.
-            for _ in range(MOST_UNPROVEN + 1 - max(1, len(candidates))):
+            for _ in range(MOST_UNPROVEN + 1 - max(1, compared)):
                 self._mitigate_timing_attack(password)
         return None
+
+    def _candidates(self, email: str) -> Iterator[User]:
+        """The accounts that the attempt may be compared with; each group is counted before it is."""
+        if self._attempt is None:
+            yield from User.objects.sign_in_candidates(email)
+            return
+        yield from self._attempt.known
+        if self._attempt.others and self._attempt.may_go_on():
+            yield from self._attempt.others
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ships no types
@@ -73,6 +90,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Count the attempt by what it comes from, in place of allauth's own counters. Raises ValidationError."""
         self._attempt = Attempt(request, credentials.get("email", ""))
+        request._sign_in_attempt = self._attempt  # type: ignore[attr-defined]  # noqa: SLF001 - the backend goes by it
         if not self._attempt.is_allowed():
             network = counted_as(request.META.get("REMOTE_ADDR", ""))
             note_sometimes("sign_in_refused", request, network, email=credentials.get("email", ""))
@@ -89,7 +107,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponseBase:
         """Remember the device, by password and by link alike."""
         response: HttpResponseBase = super().post_login(request, user, **kwargs)
-        remember_device(request, response, user.email)
+        remember_device(request, response, user)
         return response
 
     def validate_unique_email(self, email: str) -> str:

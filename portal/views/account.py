@@ -19,7 +19,9 @@ from django.views.decorators.http import require_safe
 
 from portal.access import checks_itself, ended_memberships
 from portal.actions.account import take_address_back
+from portal.known_devices import remember_device
 from portal.mail import reaches_people
+from portal.models import User
 
 
 class LoginView(views.LoginView):  # type: ignore[misc]  # allauth ships no types
@@ -45,7 +47,15 @@ class PasswordResetFromKeyView(views.PasswordResetFromKeyView):  # type: ignore[
 login = checks_itself(LoginView.as_view())
 logout = checks_itself(views.logout)
 inactive = checks_itself(login_not_required(views.account_inactive))
-password_change = checks_itself(views.password_change)
+
+
+@checks_itself
+def password_change(request: HttpRequest) -> HttpResponseBase:
+    """Changing one's password; the device in which it is done stays known."""
+    response: HttpResponseBase = views.password_change(request)
+    if request.method == "POST" and response.status_code == 302 and isinstance(request.user, User):
+        remember_device(request, response, request.user)
+    return response
 
 
 def _where_mail_is_sent(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:

@@ -112,6 +112,63 @@ def test_a_device_is_known_for_its_own_accounts_alone(
     assert len(looked_at) == 5
 
 
+def test_who_is_known_for_another_account_of_the_address_guesses_as_a_stranger(
+    member: Membership, looked_at: list[str]
+) -> None:
+    email = member.user.email
+    own = User.objects.create_user(email, "the attacker's own password")
+    # As many devices as the attacker likes: their own password makes each of them known.
+    devices = [Client() for _ in range(4)]
+    for device in devices:
+        assert try_once(device, email, "the attacker's own password", "203.0.113.5")
+        device.post("/accounts/logout/")
+    looked_at.clear()
+    for number in range(40):
+        try_once(devices[number % 4], email, f"wrong {number}", "203.0.113.5")
+    print(f"{len(looked_at)} comparisons for 40 guesses from 4 devices")
+    # 4 devices with 5 guesses each at the attacker's own account, and 5 of the network at the owner's.
+    assert len(looked_at) == 25
+    assert try_once(devices[0], email, "the attacker's own password", "192.0.2.1") is False, "a device is counted"
+    assert own.check_password("the attacker's own password")
+
+
+def test_a_known_device_signs_in_to_another_account_of_the_address(member: Membership) -> None:
+    owner = known(member.user.email)
+    User.objects.create_user(member.user.email, "the password of a second account")
+    assert try_once(owner, member.user.email, "the password of a second account", "203.0.113.5")
+
+
+def test_a_second_account_of_the_address_shuts_no_known_device_out(member: Membership) -> None:
+    owner = known(member.user.email)
+    User.objects.create_user(member.user.email, "the password of a second account")
+    for number in range(20):
+        try_once(Client(), member.user.email, f"wrong {number}", "203.0.113.5")
+    assert try_once(owner, member.user.email, PASSWORD, "203.0.113.5")
+
+
+def test_a_new_password_makes_devices_of_the_former_one_unknown(member: Membership, looked_at: list[str]) -> None:
+    email = member.user.email
+    devices = [known(email) for _ in range(3)]
+    member.user.set_password("a password that nobody else knows")
+    member.user.save()
+    looked_at.clear()
+    for number in range(15):
+        try_once(devices[number % 3], email, f"wrong {number}", "203.0.113.5")
+    assert len(looked_at) == 5, "they are counted as strangers"
+
+
+def test_the_device_in_which_a_password_is_changed_stays_known(member: Membership) -> None:
+    owner = Client()
+    assert try_once(owner, member.user.email, PASSWORD, "203.0.113.5")
+    new = "a password that nobody else knows"
+    changed = owner.post("/accounts/password/change/", {"oldpassword": PASSWORD, "password1": new, "password2": new})
+    assert changed.status_code == 302
+    owner.post("/accounts/logout/")
+    for number in range(20):
+        try_once(Client(), member.user.email, f"wrong {number}", "203.0.113.5")
+    assert try_once(owner, member.user.email, new, "203.0.113.5")
+
+
 @pytest.mark.parametrize("forged", ["empty", "nonsense", "of another purpose", "of another shape"])
 def test_a_forged_cookie_makes_no_device_known(member: Membership, looked_at: list[str], forged: str) -> None:
     values = {
