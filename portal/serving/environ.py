@@ -9,6 +9,20 @@ from urllib.parse import unquote_to_bytes, urlsplit
 _WITHOUT_PREFIX = {"CONTENT_TYPE", "CONTENT_LENGTH"}
 
 
+def is_sound(scope: dict[str, Any]) -> bool:
+    """Whether a request can only be read in one way.
+
+    One with two lengths is not: a proxy in front may have taken the other one (RFC 9112, 6.3). Nor is CONNECT, which is
+    for proxies, or a target that is no URL.
+    """
+    names = {name for name, _ in scope["headers"]}
+    try:
+        _path(scope["raw_path"])
+    except ValueError:
+        return False
+    return scope["method"] != "CONNECT" and not {b"content-length", b"transfer-encoding"} <= names
+
+
 def build_environ(scope: dict[str, Any], body: BinaryIO, size: int) -> dict[str, Any]:
     """The environment of a request whose body of `size` bytes is whole."""
     host, port = scope.get("server") or ("localhost", 80)

@@ -17,7 +17,7 @@ from django.db import DatabaseError, close_old_connections
 from portal.later import ENVIRON_KEY, Later
 from portal.proxies import trust
 from portal.serving import limits
-from portal.serving.environ import build_environ
+from portal.serving.environ import build_environ, is_sound
 from portal.serving.lifetime import end_with_parent
 from portal.serving.turns import Turns
 from portal.wsgi import application as wsgi
@@ -63,6 +63,9 @@ class Gateway:
         if scope["type"] == "lifespan":
             await _live(receive, send)
             return
+        if not is_sound(scope):
+            await _send(_refusal(400, "This request is not understood."), send)
+            return
         with SpooledTemporaryFile(limits.BODY_IN_MEMORY) as body:
             try:
                 size = await _read(scope, receive, cast("IO[bytes]", body))
@@ -70,7 +73,7 @@ class Gateway:
             except GoneError:
                 return
             except TooLargeError:
-                answer = _too_large()
+                answer = _refusal(413, f"A request may have {limits.BODY_SIZE} bytes at most.")
         await _send(answer, send)
 
     async def _answer(self, scope: Scope, body: IO[bytes], size: int) -> Answer:
@@ -153,10 +156,11 @@ async def _read(scope: Scope, receive: Receive, body: IO[bytes]) -> int:
             return size
 
 
-def _too_large() -> Answer:
-    body = f"A request may have {limits.BODY_SIZE} bytes at most.\n".encode()
+def _refusal(status: int, words: str) -> Answer:
+    """What is answered to a request whose body is not read: the connection cannot be used any more."""
+    body = f"{words}\n".encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    return Answer(413, [*headers, (b"connection", b"close")], body)
+    return Answer(status, [*headers, (b"connection", b"close")], body)
 
 
 async def _send(answer: Answer, send: Send) -> None:

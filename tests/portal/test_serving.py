@@ -172,6 +172,25 @@ def test_a_whole_url_is_asked_for_by_its_path() -> None:
         assert ask(port, "http://localhost").endswith(b"GET / 0")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+    ids=["no URL", "CONNECT", "two lengths"],
+)
+def test_what_may_be_read_in_two_ways_is_refused_and_the_connection_ends(
+    said: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serve() as port:
+        heard = Peer(port, said + b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n").hear()
+    assert heard.startswith(b"HTTP/1.1 400")
+    assert b"smuggled" not in heard
+    assert [record for record in caplog.records if record.exc_info] == [], "a stranger fills no log with tracebacks"
+
+
 def test_connections_are_used_again_and_a_head_has_no_body() -> None:
     with serve() as port:
         peer = Peer(port, b"HEAD /a HTTP/1.1\r\nHost: localhost\r\n\r\nGET /b HTTP/1.1\r\nHost: localhost\r\n\r\n")
