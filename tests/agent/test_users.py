@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
+import os
 import pwd
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from vpn.agent import users
+from vpn.agent import processes, users
 from vpn.agent.errors import AgentError
 
 HUBS = [f"t{number:09}" for number in range(40)]
@@ -76,3 +82,43 @@ def test_where_root_is_the_only_user_there_is_no_other(monkeypatch: pytest.Monke
     in_user_namespace(monkeypatch, tmp_path, ALONE)
     assert users.first(tmp_path, HUBS[0]) == 0
     assert not (tmp_path / "users.json").exists()
+
+
+@contextmanager
+def process_of(user: int) -> Iterator[subprocess.Popen[str]]:
+    """A process of a user's, which may not be looked into, and whose name is no daemon's."""
+    hidden = (
+        "import ctypes, signal, time; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); "
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", hidden], user=user, group=user, extra_groups=[], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's id")
+def test_an_id_that_a_process_still_has_is_given_to_no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ids = range(2_100_000_000, 2_100_000_000 + 2 * users.PER_HUB, users.PER_HUB)
+    monkeypatch.setattr(users, "_RANGES", (ids,))
+    with process_of(ids[0] + 3), process_of(ids[1]), pytest.raises(AgentError, match="no free user ids"):
+        users.first(tmp_path, HUBS[0])
+    assert users.first(tmp_path, HUBS[0]) in ids
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's id")
+def test_every_process_of_a_hub_ends_with_it_whatever_it_calls_itself(tmp_path: Path) -> None:
+    user = users.first(tmp_path, HUBS[0])
+    assert list(users.known(tmp_path, HUBS[0])) == sorted(of(user))
+    with process_of(user + 2) as left, process_of(user + users.PER_HUB) as other:
+        assert processes.end_users(users.known(tmp_path, HUBS[0]))
+        assert left.wait(30) == -signal.SIGKILL
+        assert other.poll() is None, "another hub's"
+    assert not processes.end_users(users.known(tmp_path, HUBS[0]))
+    assert not processes.end_users(users.known(tmp_path, HUBS[1])), "a hub without ids has no processes: not root's"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ import pytest
 
 from tests.network.hub import Agent, Hub
 from tests.network.lab import OUTSIDE_V4, Lab, wait_until
+from vpn.agent import processes, uapi, upgrades
 from vpn.agent import spec as wire
-from vpn.agent import upgrades
 from vpn.agent.command import Place
 from vpn.agent.host import Host
+from vpn.agent.names import WIREGUARD
 from vpn.agent.state import State
 from vpn.agent.upgrades import Daemon
 
@@ -251,3 +253,23 @@ def test_what_sets_routes_sets_those_of_peers_alone(world: World) -> None:
         inside(daemon, "sh", "-c", 'echo "$0" 1<>"$1"', f"delete ou-{hub.hub} {peer.peer_id}", str(pipe)).returncode
         == 0
     )
+
+
+def test_what_a_daemon_left_behind_ends_with_its_hub() -> None:
+    """Whatever it calls itself, and also where the interface's socket is gone by which its process is found."""
+    with Lab() as lab:
+        hub = Hub(lab, Agent(lab), port=20300)
+        hub.add()
+        hub.apply()
+        host = Host(Place(lab.host.netns), State(lab.state))
+        user = host.names(hub.hub).user(WIREGUARD)
+        left = subprocess.Popen(["sleep", "600"], user=user, group=user, extra_groups=[])
+        try:
+            uapi.socket_path(host.names(hub.hub).wireguard).unlink(missing_ok=True)
+            hub.destroy()
+            assert left.wait(30) == -signal.SIGKILL
+            assert user not in processes.users()
+            assert hub.hub not in (lab.state / "users.json").read_text()
+        finally:
+            left.kill()
+            left.wait()

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
-from vpn.agent import expiry, moves, preflight, users, withdrawal
+from vpn.agent import expiry, moves, preflight, processes, users, withdrawal
 from vpn.agent.components import (
     dns,
     egress,
@@ -149,6 +149,7 @@ def destroy(host: Host, hub: str, version: Version) -> HubReport:
         there["openvpn"] = openvpn.remove(names, host.state.openvpn(hub))
         there["dns"] = dns.remove(host.state.dns(hub))
         wireguard.remove(names)
+        processes.end_users(users.known(host.state.directory, hub))
         egress.remove(names)
         namespace.remove(names)
         host.state.edit_links(lambda links: links.pop(hub, None))

@@ -45,8 +45,7 @@ def process(pid: int, program: str, configs: Collection[str | Path]) -> Process 
 
 def running(program: str, configs: Collection[str | Path]) -> list[Process]:
     """Return all processes of `program` that were called with one of `configs`."""
-    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    return [found for found in (process(pid, program, configs) for pid in pids) if found is not None]
+    return [found for found in (process(pid, program, configs) for pid in _pids()) if found is not None]
 
 
 def stop(program: str, configs: Collection[str | Path]) -> bool:
@@ -68,6 +67,28 @@ def end(program: str, there: Collection[Process]) -> None:
             time.sleep(0.005)
     if left:
         raise AgentError(FAILED, f"A process of {program} does not end: the server may need a restart.")
+
+
+def end_users(users: Collection[int]) -> bool:
+    """End every process of these users, whatever it calls itself, and return whether there were any.
+
+    What a daemon that was taken over left behind is found by no program's name and no file of its own.
+    """
+    there = found = _of_users(users)
+    deadline = time.monotonic() + _EXITS[-1][1]
+    while there:
+        if time.monotonic() > deadline:
+            raise AgentError(FAILED, "A process of a hub's user does not end: the server may need a restart.")
+        for pid in there:
+            _signal(pid, signal.SIGKILL)
+        time.sleep(0.005)
+        there = _of_users(users)
+    return bool(found)
+
+
+def users() -> set[int]:
+    """Return the ids of all users that have a process now."""
+    return {user for pid in _pids() for user in _users_of(pid)}
 
 
 def first(program: str, config: str | Path) -> int | None:
@@ -108,6 +129,28 @@ def replaced(pid: int) -> frozenset[str]:
 def parent(pid: int) -> int:
     """Return the id of a process's parent, 0 for one that is gone."""
     return int(fields[1]) if (fields := _stat(pid)) else 0
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _of_users(users: Collection[int]) -> list[int]:
+    return [pid for pid in _pids() if not _users_of(pid).isdisjoint(users)]
+
+
+def _users_of(pid: int) -> set[int]:
+    """Return the real, effective, saved and file system user of a process; empty for one that has ended.
+
+    The owner of its directory in /proc would be root's where it may not be looked into (proc(5)).
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_bytes()
+    except OSError:
+        return set()
+    state, _, rest = status.partition(b"\nState:")[2].partition(b"\nUid:")
+    is_over = state.split()[:1] in ([b"Z"], [b"X"])
+    return set() if is_over else {int(user) for user in rest.partition(b"\n")[0].split()}
 
 
 def _is_gone(pid: int) -> bool:

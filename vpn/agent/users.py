@@ -13,7 +13,7 @@ import pwd
 from pathlib import Path
 from typing import Final
 
-from vpn.agent import files
+from vpn.agent import files, processes
 from vpn.agent.errors import FAILED, AgentError
 from vpn.agent.lock import host_lock
 
@@ -42,8 +42,14 @@ def first(directory: Path, hub: str) -> int:
         return users[hub]
 
 
+def known(directory: Path, hub: str) -> range:
+    """Return all user ids of a hub; empty where it has none of its own."""
+    user = _read(directory).get(hub, 0)
+    return range(user, user + PER_HUB) if user else range(0)
+
+
 def forget(directory: Path, hub: str) -> None:
-    """Give the user ids of a hub that is gone back."""
+    """Give the user ids of a hub that is gone back. No process may have one any more."""
     if hub in _read(directory):
         with host_lock(directory):
             _write(directory, {name: user for name, user in _read(directory).items() if name != hub})
@@ -51,9 +57,12 @@ def forget(directory: Path, hub: str) -> None:
 
 def _free(candidates: range, hub: str, taken: set[int]) -> int:
     start = int.from_bytes(hashlib.sha256(hub.encode()).digest()[:8], "big")
+    # Such as those of another portal on this server, which has few of them in a container.
+    running = processes.users()
     for step in range(len(candidates)):
         user = candidates[(start + step) % len(candidates)]
-        if user not in taken and not any(_is_account(user + number) for number in range(PER_HUB)):
+        numbers = range(user, user + PER_HUB)
+        if user not in taken and running.isdisjoint(numbers) and not any(map(_is_account, numbers)):
             return user
     raise AgentError(FAILED, "This server has no free user ids for the daemons of one more hub.")
 
