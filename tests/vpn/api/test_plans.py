@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from portal.models import Membership
-from tests.factories import make_client_peer, make_site, make_site_peer, settle
-from tests.vpn.api.caller import Caller, refused, told
+from tests.factories import make_client_peer, make_instance, make_site, make_site_peer, settle
+from tests.vpn.api.caller import Answer, Caller, refused, told
+from vpn.actions.planning import Asked, answer
 from vpn.actions.profile import deliver_profile
+from vpn.api import plans
 from vpn.models import ChangePlan, Instance, Peer, Site
+from vpn.plan.explaining import Plan
 
 
 @pytest.fixture
@@ -125,3 +130,25 @@ def test_a_plan_of_a_public_network_says_that_it_goes_through_the_hub(api: Calle
     told(api.put(path, change), 200)
     ended = told(api.put(f"{path}?plan=true", {"pushed_routes": []}), 200)["diverted"]
     assert ended == [{"network": "198.51.100.0/24", "begins": False}]
+
+
+def test_an_organization_has_one_large_plan_worked_out_at_a_time_and_leaves_threads_to_others(
+    api: Caller, instance: Instance, stranger: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, other_api = make_instance(stranger.organization, name="Elsewhere"), Caller.of(stranger)
+    monkeypatch.setattr(plans, "quick_answer", lambda found: None)
+
+    def plan_of(caller: Caller, of: Instance) -> Answer:
+        return caller.put(f"/instances/{of.pk}?plan=true", {"mtu": 1300})
+
+    def meanwhile(found: Sequence[Asked]) -> Plan:
+        monkeypatch.setattr(plans, "answer", answer)
+        busy = plan_of(api, instance)
+        assert refused(busy, 503)["code"] == "plan-busy"
+        assert busy["Retry-After"]
+        told(plan_of(other_api, other), 200)
+        return answer(found)
+
+    monkeypatch.setattr(plans, "answer", meanwhile)
+    told(plan_of(api, instance), 200)
+    told(plan_of(api, instance), 200)
