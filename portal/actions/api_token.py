@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from django.db import transaction
 from django.utils import timezone
@@ -13,8 +14,10 @@ from portal.models import ApiToken, Membership, Quota
 from portal.models.api_token import DEFAULT_LIFE
 from portal.validators import clean_token_name
 
-# How long a token that has expired is still shown to its owner.
+# How long a token that has expired is still shown to its owner, and how many of them: they count for no quota.
 _SHOWN_AFTER_END = timedelta(days=30)
+MOST_SHOWN_AFTER_END: Final = 100
+_AT_ONCE: Final = 500
 
 
 def default_end() -> datetime:
@@ -32,9 +35,16 @@ def create_token(membership: Membership, *, name: str = "", expires_at: datetime
     label = clean_token_name(name)
     with transaction.atomic():
         require_room(membership.organization_id, Quota.API_TOKENS)
-        long_over = timezone.now() - _SHOWN_AFTER_END
-        ApiToken.objects.filter(membership=membership, expires_at__lt=long_over).delete()
+        _forget_expired(membership)
         return ApiToken.issue(membership, name=label, expires_at=expires_at)
+
+
+def _forget_expired(membership: Membership) -> None:
+    now = timezone.now()
+    expired = ApiToken.objects.filter(membership=membership, expires_at__lte=now).order_by("-expires_at", "pk")
+    expired.filter(expires_at__lt=now - _SHOWN_AFTER_END).delete()
+    too_many = expired.values_list("pk", flat=True)[MOST_SHOWN_AFTER_END : MOST_SHOWN_AFTER_END + _AT_ONCE]
+    ApiToken.objects.filter(pk__in=list(too_many)).delete()
 
 
 def revoke_token(token: ApiToken) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
-from portal.actions.api_token import create_token
+from portal.actions.api_token import MOST_SHOWN_AFTER_END, create_token
 from portal.actions.group import create_group
 from portal.actions.member import add_member, change_member, remove_member
 from portal.exceptions import QuotaReached
-from portal.models import Membership, MembershipState, Organization, Quota
+from portal.models import ApiToken, Membership, MembershipState, Organization, Quota
 from portal.models.quota import DEFAULT_LIMITS, IN_USE
 from portal.quotas import quota_uses
 from tests.factories import make_member
@@ -85,6 +87,17 @@ def test_tokens_that_expired_make_room(organization: Organization, member: Membe
     token.expires_at = token.created_at
     token.save()
     create_token(member)
+
+
+def test_tokens_that_end_at_once_fill_no_table(member: Membership) -> None:
+    now = timezone.now()
+    ApiToken.objects.bulk_create(
+        ApiToken(membership=member, digest=str(number), expires_at=now - timedelta(seconds=number))
+        for number in range(MOST_SHOWN_AFTER_END + 20)
+    )
+    made, _ = create_token(member)
+    kept = {token.digest for token in ApiToken.objects.filter(membership=member).exclude(pk=made.pk)}
+    assert kept == {str(number) for number in range(MOST_SHOWN_AFTER_END)}, "those that ended last"
 
 
 def test_staff_set_limits_and_read_the_defaults(staff_browser: Client, organization: Organization) -> None:
