@@ -361,3 +361,4 @@ def test_no_page_says_that_a_plan_without_names_outdated_nothing(
     page = client.get(f"/plans/{plan.pk}/mail/").content.decode()
     assert "too many to tell line by line" in page
     assert "belong to sites, were fetched again" not in page
+    assert "Nobody to write to" not in page
