@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -26,7 +25,6 @@ from vpn.addressing import Network, contains
 from vpn.choices import FirewallPolicy
 from vpn.constants import MOST_PUSHED_ROUTES
 from vpn.desired.ways import Way, private_part
-from vpn.jobs import queue
 from vpn.models import ChangePlan, Instance
 from vpn.validators import parse_pushed_route, validate_mtu, validate_name
 
@@ -50,8 +48,9 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
             locked.save(update_fields=["name"])
             return locked
         _require_room(locked, wanted)
-        words, wanted_names = settings_words(locked, wanted), set(wanted)
-        with changing(locked.pk, as_delta=wanted.keys() <= _BY_DELTA, explained=True) as locked:
+        words = settings_words(locked, wanted)
+        as_delta, urgent = wanted.keys() <= _BY_DELTA, not wanted.keys().isdisjoint(_MAY_CLOSE)
+        with changing(locked.pk, as_delta=as_delta, explained=True, urgent=urgent) as locked:
             if "dns_custom" in wanted:
                 replace_records(locked, wanted.pop("dns_custom"))
             if "firewall" in wanted:
@@ -59,8 +58,6 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
             for field, value in wanted.items():
                 setattr(locked, field, value)
         ChangePlan.objects.filter(instance=locked, generation=locked.desired_generation).update(changed=words)
-        if wanted_names & _MAY_CLOSE:
-            transaction.on_commit(partial(queue.enqueue_apply, locked.pk, locked.organization_id, urgent=True))
     return locked
 
 
