@@ -100,6 +100,8 @@ def test_rules_are_named(hub: Instance) -> None:
     assert applied(hub) == "Order of the rules changed"
     update_instance(hub, firewall=[], firewall_policy="deny")
     assert applied(hub) == "Rules 1 and “Guests” removed; policy between peers changed"
+    update_instance(hub, firewall_policy="allow")
+    assert applied(hub) == "Policy between peers changed"
 
 
 def test_rules_that_go_with_a_person_are_named(hub: Instance, anna: Membership) -> None:

@@ -30,6 +30,8 @@ def settings_words(locked: Instance, wanted: Mapping[str, Any]) -> list[str]:
     if "firewall" in wanted:
         words += rules_words(RuleValues.all_of(locked), wanted["firewall"])
     settings = [label for field, label in _SETTINGS.items() if field in wanted]
+    if settings and not words:
+        settings[0] = f"{settings[0][0].upper()}{settings[0][1:]}"
     return [*words, f"{listed_names(settings, most=len(settings))} changed"] if settings else words
 
 
