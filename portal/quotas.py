@@ -18,6 +18,8 @@ from portal.models.quota import IN_USE
 
 Counter = Callable[[UUID], int]
 _ASK_STAFF: Final = "Ask the portal's staff for more, or remove what is not needed."
+# Where there is none, neither waiting nor removing makes room.
+_NONE_ALLOWED: Final = "Ask the portal's staff for more."
 _NEXT_STEPS: Final = {
     Quota.PROVISIONING: "Wait for one to finish, then try again, or ask the portal's staff for more.",
     Quota.API_CALLS: "Wait until the next minute, or ask the portal's staff for more.",
@@ -45,7 +47,7 @@ class QuotaUse:
     @property
     def next_step(self) -> str:
         """What to do where it is reached."""
-        return _NEXT_STEPS.get(self.quota, _ASK_STAFF)
+        return _NEXT_STEPS.get(self.quota, _ASK_STAFF) if self.limit else _NONE_ALLOWED
 
     def refusal(self, more: int = 1) -> str:
         """What is in use and what is allowed, in a sentence."""
