@@ -4,8 +4,23 @@
 function busy(region) {
   const selection = document.getSelection();
   const selecting = selection && !selection.isCollapsed && region.contains(selection.anchorNode);
-  return document.hidden || selecting || region.matches(":focus-within");
+  const unfolding = document.activeElement?.matches("summary[id]") && region.contains(document.activeElement);
+  return document.hidden || selecting || (region.matches(":focus-within") && !unfolding);
 }
+
+// What was unfolded or folded last keeps that, and the focus, so that it need not wait: whoever reads it may have
+// nothing else to press.
+let folded = null;
+
+document.addEventListener("htmx:beforeSwap", () => {
+  const summary = document.activeElement?.closest("summary[id]");
+  folded = summary && { id: summary.id, open: summary.parentElement.open };
+});
+
+document.addEventListener("htmx:afterSwap", () => {
+  const details = folded && document.getElementById(folded.id)?.parentElement;
+  if (details) details.open = folded.open;
+});
 
 document.addEventListener("htmx:beforeRequest", (event) => {
   const region = event.detail.elt;
