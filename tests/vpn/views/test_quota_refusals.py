@@ -36,7 +36,10 @@ def test_an_instance(admin_browser: Client, organization: Organization, region: 
     typed = {"name": "Paris", "hostname": "paris", "region": "local", "pool_prefix": "22"}
     refused(admin_browser, "/instances/new/", reached(organization, Quota.INSTANCES), **typed)
     Organization.objects.update(most_instances=None)
-    words = reached(organization, Quota.PROVISIONING) + " instances are being provisioned. Ask the portal&#x27;s staff for more."
+    words = (
+        reached(organization, Quota.PROVISIONING)
+        + " instances are being provisioned. Ask the portal&#x27;s staff for more."
+    )
     refused(admin_browser, "/instances/new/", words, **typed)
     assert not Instance.objects.exists()
 
