@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from portal.access import get_admin, get_member, people_of
 from portal.actions.member import add_member
+from portal.audit import note
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.person import PersonNewForm
 from portal.forms.refusal import show_refusal
@@ -45,6 +46,7 @@ def person_new(request: HttpRequest) -> HttpResponse:
         except (Conflict, InvalidInput) as refusal:
             show_refusal(form, refusal)
         else:
+            note("invited", request, invited=person.pk, role=person.role)
             return hand_over_link(request, person, is_new=True)
     return render(request, "portal/person_new.html", {"form": form, "by_mail": reaches_people()})
 

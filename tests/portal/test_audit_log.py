@@ -198,6 +198,15 @@ def test_what_admins_and_staff_do_is_noted_with_what_it_was_done_to(
     assert staffs["email"] == "staff@example.org"
 
 
+def test_an_invitation_says_who_was_invited(admin_browser: Client, admin: Membership, log: Log) -> None:
+    admin_browser.post("/people/new/", {"email": "new@example.org", "role": "auditor"}, REMOTE_ADDR=FROM)
+    invited = log.only("invited")
+    assert is_by(invited, admin)
+    assert invited["invited"] == str(Membership.objects.get(user__email="new@example.org").pk)
+    assert (invited["role"], invited["address"]) == ("auditor", FROM)
+    assert "new@example.org" not in log.text
+
+
 def test_refusals_are_noted_too_and_reading_is_not(auditor_browser: Client, member: Membership, log: Log) -> None:
     auditor_browser.get("/people/")
     auditor_browser.post(f"/people/{member.pk}/", {"name": "", "role": "admin", "active": "true"})
