@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Final
-from uuid import UUID
+from collections.abc import Sequence
 
 from django.http import HttpRequest, HttpResponse
 
-from vpn.actions.planning import Asked, answer, quick_answer
+from vpn.actions.plan_turn import PlanBusy, answer_in_turn
+from vpn.actions.planning import Asked
 from vpn.api.answers import plain
 from vpn.api.errors import Refusal, invalid
 from vpn.api.schemas.plan import DifferenceOut, DivertedOut, NameChangeOut, PlanOut, SizeOut, TakenOut
 from vpn.desired import Unsettled
-from vpn.models import Instance
 from vpn.plan.explaining import too_much
 
-# The organizations for which this process works out a large plan: seconds of a web thread, which all tenants share.
-_at_work: Final[set[UUID]] = set()
-_lock: Final = threading.Lock()
 _WORDS = {"": False, "false": False, "0": False, "true": True, "1": True}
 
 
@@ -38,10 +31,10 @@ def plan_of(found: Sequence[Asked]) -> HttpResponse:
     Raises the refusal where the rows change faster than they are read, or another large plan is under way.
     """
     try:
-        plan = quick_answer(found)
-        if plan is None:
-            with _one_at_a_time(found):
-                plan = answer(found)
+        plan = answer_in_turn(found)
+    except PlanBusy:
+        message = "Another large plan of your organization is being worked out. Try again in a few seconds."
+        raise Refusal(503, "plan-busy", message, headers={"Retry-After": "2"}) from None
     except Unsettled:
         message = "This is being changed at this very moment. Try again in a few seconds."
         raise Refusal(503, "unsettled", message, headers={"Retry-After": "2"}) from None
@@ -60,20 +53,3 @@ def plan_of(found: Sequence[Asked]) -> HttpResponse:
         ),
         without=None if plan.cut else {"size", "cut", "note"},
     )
-
-
-@contextmanager
-def _one_at_a_time(found: Sequence[Asked]) -> Iterator[None]:
-    """Hold the organization's only turn in this process; raises the refusal where it is taken."""
-    instances = Instance.objects.filter(pk__in={one.instance_id for one in found})
-    organizations = set(instances.values_list("organization_id", flat=True))
-    with _lock:
-        if not _at_work.isdisjoint(organizations):
-            message = "Another large plan of your organization is being worked out. Try again in a few seconds."
-            raise Refusal(503, "plan-busy", message, headers={"Retry-After": "2"})
-        _at_work.update(organizations)
-    try:
-        yield
-    finally:
-        with _lock:
-            _at_work.difference_update(organizations)

@@ -16,8 +16,9 @@ from django.shortcuts import render
 from portal.access import get_member
 from portal.exceptions import Conflict, InvalidInput
 from vpn.access import find_asked_plan
+from vpn.actions.plan_turn import PlanBusy, answer_in_turn
 from vpn.actions.plan_work import ask_later
-from vpn.actions.planning import MOST_NOTED_LINES, Asked, answer, asked, quick_answer
+from vpn.actions.planning import MOST_NOTED_LINES, Asked, asked, quick_answer
 from vpn.choices import PlanState
 from vpn.desired import Unsettled
 from vpn.jobs.heartbeat import is_served
@@ -68,13 +69,13 @@ def _answer(
     request: HttpRequest, found: Sequence[Asked], new_site: str, notes: Sequence[str], *, may_wait: bool
 ) -> dict[str, Any]:
     """The answer where it takes a moment only, else that a worker is at it; a page without HTMX cannot wait."""
-    plan = quick_answer(found)
-    if plan is None and may_wait:
-        return _waiting(ask_later(get_member(request), found, new_site=new_site, notes=notes))
     try:
-        return _words(plan or answer(found), new_site)
-    except Unsettled:
+        plan = quick_answer(found) if may_wait else answer_in_turn(found)
+    except (Unsettled, PlanBusy):
         return _FAILED
+    if plan is None:
+        return _waiting(ask_later(get_member(request), found, new_site=new_site, notes=notes))
+    return _words(plan, new_site)
 
 
 def _poll(request: HttpRequest) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from portal.audit import note_command
 from portal.key_file import KeyFileError, add_key, forget_old_keys, seconds_since_change, secret_keys
 from portal.reseal import count_stale, reseal_all
 
-# Twice what gunicorn gives a request, and four times what a job gets.
+# Four times what a job gets, and six times what a request waits for a lock of the database.
 _LONGEST: Final = 120.0
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from django.test import Client
 
 from portal.models import Membership
 from tests.factories import make_client_peer, make_instance, make_site, make_site_peer, settle
 from tests.vpn.api.caller import Answer, Caller, refused, told
+from vpn.actions import plan_turn
 from vpn.actions.planning import Asked, answer
 from vpn.actions.profile import deliver_profile
-from vpn.api import plans
 from vpn.models import ChangePlan, Instance, Peer, Site
 from vpn.plan.explaining import Plan
 
@@ -133,22 +134,29 @@ def test_a_plan_of_a_public_network_says_that_it_goes_through_the_hub(api: Calle
 
 
 def test_an_organization_has_one_large_plan_worked_out_at_a_time_and_leaves_threads_to_others(
-    api: Caller, instance: Instance, stranger: Membership, monkeypatch: pytest.MonkeyPatch
+    api: Caller, admin_browser: Client, instance: Instance, stranger: Membership, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, other_api = make_instance(stranger.organization, name="Elsewhere"), Caller.of(stranger)
-    monkeypatch.setattr(plans, "quick_answer", lambda found: None)
+    monkeypatch.setattr(plan_turn, "quick_answer", lambda found: None)
 
     def plan_of(caller: Caller, of: Instance) -> Answer:
         return caller.put(f"/instances/{of.pk}?plan=true", {"mtu": 1300})
 
+    def page() -> str:
+        """The settings' form without scripts: its preview comes with the whole page."""
+        path = f"/instances/{instance.pk}/settings/"
+        return admin_browser.post(path, {"name": instance.name, "mtu": "1300", "preview": "true"}).content.decode()
+
     def meanwhile(found: Sequence[Asked]) -> Plan:
-        monkeypatch.setattr(plans, "answer", answer)
+        monkeypatch.setattr(plan_turn, "answer", answer)
         busy = plan_of(api, instance)
         assert refused(busy, 503)["code"] == "plan-busy"
         assert busy["Retry-After"]
+        assert "could not be worked out now" in page()
         told(plan_of(other_api, other), 200)
         return answer(found)
 
-    monkeypatch.setattr(plans, "answer", meanwhile)
+    monkeypatch.setattr(plan_turn, "answer", meanwhile)
     told(plan_of(api, instance), 200)
     told(plan_of(api, instance), 200)
+    assert "could not be worked out now" not in page()
