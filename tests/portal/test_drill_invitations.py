@@ -19,6 +19,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
+from portal.actions.link_mail import MOST_IN_AN_HOUR, TOO_MANY
 from portal.actions.member import add_member, remove_member
 from portal.actions.sign_in_link import one_time_link
 from portal.models import ApiToken, Membership, MembershipState, Organization, Role, User
@@ -393,3 +394,13 @@ def test_invitations_of_before_get_accounts_of_their_own(known: Membership, othe
     known.refresh_from_db()
     assert known.user.name == "Karla Known"
     assert list(User.objects.filter(proven=True)) == [operator]
+
+
+def test_adding_and_removing_a_person_fills_no_mailbox(stranger_api: Caller, mail: list[EmailMessage]) -> None:
+    body = {"email": UNKNOWN, "role": "member"}
+    for _ in range(MOST_IN_AN_HOUR + 5):
+        added = told(stranger_api.post("/users", body), 201)
+        last = Membership.objects.get(pk=added["id"])
+        assert stranger_api.delete(f"/users/{added['id']}").status_code == 204
+    assert len(mail) == MOST_IN_AN_HOUR
+    assert last.link_fault == TOO_MANY
