@@ -34,6 +34,11 @@ def note(event: str, request: HttpRequest | None, *, who: User | Membership | No
         request._audited = True  # type: ignore[attr-defined]  # noqa: SLF001
 
 
+def leave_out(request: HttpRequest) -> None:
+    """Have no line for a request that only asked what a change would mean: it changes nothing."""
+    request._audited = True  # type: ignore[attr-defined]  # noqa: SLF001
+
+
 def note_command(event: str, **what: object) -> None:
     """Log what was done by `manage.py`: there is no request, so the line names the system's account that ran it."""
     fields: dict[str, object] = {"who": "command", "account": _system_account()}
@@ -51,7 +56,7 @@ def note_sometimes(event: str, request: HttpRequest, key: str, **what: Any) -> N
 
 
 class AuditMiddleware:
-    """Notes every request that may change something, unless its view noted something more precise itself."""
+    """Notes each request that may change something, unless its view noted it more precisely, or left it out."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

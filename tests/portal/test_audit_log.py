@@ -198,6 +198,21 @@ def test_what_admins_and_staff_do_is_noted_with_what_it_was_done_to(
     assert staffs["email"] == "staff@example.org"
 
 
+def test_what_only_asks_what_a_change_would_mean_is_no_act(
+    admin_browser: Client, admin: Membership, instance: Instance, log: Log
+) -> None:
+    settle(instance)
+    page, api = f"/instances/{instance.pk}/firewall/", Caller(ApiToken.issue(admin)[1])
+    form = {"firewall_policy": "deny", "firewall-TOTAL_FORMS": "0", "firewall-INITIAL_FORMS": "0"}
+    assert "What this change means" in admin_browser.post(page, {**form, "preview": "true"}).content.decode()
+    told(api.put(f"/instances/{instance.pk}?plan=true", {"firewall_policy": "deny"}), 200)
+    assert log.lines("act") == []
+    admin_browser.post("/people/new/", {"email": "new", "role": "member", "preview": "true"})
+    api.post("/groups?plan=true", {"name": "Staff"})
+    admin_browser.post(page, form)
+    assert [line["view"] for line in log.lines("act")] == ["person_new", "api:list_groups", "instance_firewall"]
+
+
 def test_an_invitation_says_who_was_invited(admin_browser: Client, admin: Membership, log: Log) -> None:
     admin_browser.post("/people/new/", {"email": "new@example.org", "role": "auditor"}, REMOTE_ADDR=FROM)
     invited = log.only("invited")

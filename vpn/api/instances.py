@@ -109,7 +109,7 @@ def put_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
         if not wants_plan(request):
             return one(show(update_instance(instance, **changes) if changes else instance))
         found = asked(lambda: update_instance(instance, **changes) if changes else None)
-    return plan_of(found)
+    return plan_of(request, found)
 
 
 def _with_one_pool(changes: dict[str, Any], instance: Instance) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def post_peer(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     whose = _whose(body)
     create = partial(_create_site if body.type == "site" else _create_client, instance, whose, body)
     if wants_plan(request):
-        return plan_of(asked(create))
+        return plan_of(request, asked(create))
     return one(show(create()), status=201)
 
 
@@ -166,7 +166,7 @@ def put_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResp
         if not wants_plan(request):
             return one(show(update_peer(peer, **changes) if changes else peer))
         found = asked(lambda: update_peer(peer, **changes) if changes else None)
-    return plan_of(found)
+    return plan_of(request, found)
 
 
 @router.delete(
@@ -183,7 +183,7 @@ def remove_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpR
             delete_peer(peer)
             return nothing()
         found = asked(lambda: delete_peer(peer))
-    return plan_of(found)
+    return plan_of(request, found)
 
 
 @router.get(f"{PATH}/formats", response=answers({200: list[FormatOut]}, 404, 503), summary="List a peer's files")

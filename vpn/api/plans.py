@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from django.http import HttpRequest, HttpResponse
 
+from portal.audit import leave_out
 from vpn.actions.plan_turn import PlanBusy, answer_in_turn
 from vpn.actions.planning import Asked
 from vpn.api.answers import plain
@@ -25,11 +26,12 @@ def wants_plan(request: HttpRequest) -> bool:
     return asked
 
 
-def plan_of(found: Sequence[Asked]) -> HttpResponse:
+def plan_of(request: HttpRequest, found: Sequence[Asked]) -> HttpResponse:
     """What the change that was asked about would mean. Called outside of any transaction: others go on writing.
 
     Raises the refusal where the rows change faster than they are read, or another large plan is under way.
     """
+    leave_out(request)
     try:
         plan = answer_in_turn(found)
     except PlanBusy:

@@ -53,7 +53,7 @@ def post_site(request: HttpRequest) -> HttpResponse:
     require_admin(member)
     create = partial(create_site, member, **read(request, SiteCreate).model_dump())
     if wants_plan(request):
-        return plan_of(asked(create))
+        return plan_of(request, asked(create))
     return one(show_site(create()), status=201)
 
 
@@ -80,7 +80,7 @@ def put_site(request: HttpRequest, site_id: UUID) -> HttpResponse:
         if not wants_plan(request):
             return one(show_site(update_site(site, **changes) if changes else site))
         found = asked(lambda: update_site(site, **changes))
-    return plan_of(found)
+    return plan_of(request, found)
 
 
 @router.delete(

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from portal.access import get_member
+from portal.audit import leave_out
 from portal.exceptions import Conflict, InvalidInput
 from vpn.access import find_asked_plan
 from vpn.actions.plan_turn import PlanBusy, answer_in_turn
@@ -51,6 +52,7 @@ def show_preview(
     `refuse` shows in the form what the action refused. `new_site` is what a site is called that `change` makes.
     `notes` may be filled by `change`: sentences on what it means beside who reaches whom.
     """
+    leave_out(request)
     is_panel = request.headers.get("HX-Target") == _PANEL
     shown = _poll(request) if is_panel else {}
     if not shown and form.is_valid():
