@@ -20,6 +20,7 @@ from portal.serving import limits
 from portal.serving.environ import build_environ, is_sound
 from portal.serving.lifetime import end_with_parent
 from portal.serving.turns import Turns
+from portal.serving.unsent import Unsent
 from portal.wsgi import application as wsgi
 
 Scope = dict[str, Any]
@@ -56,6 +57,7 @@ class Gateway:
         self.wsgi = wsgi
         self.threads = ThreadPoolExecutor(limits.THREADS, "request")
         self.turns = Turns(limits.THREADS_PER_ADDRESS, trust())
+        self.unsent = Unsent(limits.UNSENT_SIZE)
         self.waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,7 +76,23 @@ class Gateway:
                 return
             except TooLargeError:
                 answer = _refusal(413, f"A request may have {limits.BODY_SIZE} bytes at most.")
-        await _send(answer, send)
+        await self._deliver(scope, answer, send)
+
+    async def _deliver(self, scope: Scope, answer: Answer, send: Send) -> None:
+        """Send an answer; a large one may be dropped half-way where others need the memory: the connection ends."""
+        if len(answer.body) <= limits.LARGE:
+            await _send(answer, send)
+            return
+        host, _ = scope.get("client") or ("", 0)
+        with self.unsent.hold(host, len(answer.body)) as dropped:
+            sending, ending = asyncio.create_task(_send(answer, send)), asyncio.create_task(dropped.wait())
+            try:
+                await asyncio.wait({sending, ending}, return_when=asyncio.FIRST_COMPLETED)
+                if sending.done():
+                    await sending
+            finally:
+                ending.cancel()
+                sending.cancel()
 
     async def _answer(self, scope: Scope, body: IO[bytes], size: int) -> Answer:
         """Run the application; again where it asks for that, once what it waits for is there."""

@@ -20,6 +20,10 @@ KEEP_ALIVE_SECONDS: Final = 5
 # For the next 64 KiB of an answer: 3 KiB a second.
 WRITE_SECONDS: Final = 20.0
 
+# Of one worker: answers of more than LARGE bytes that their clients have not taken yet.
+LARGE: Final = 256 * 1024
+UNSENT_SIZE: Final = 128 * 1024 * 1024
+
 # Of one worker. An office behind one address has 20 people with six connections each.
 CONNECTIONS_PER_ADDRESS: Final = 128
 CONNECTIONS: Final = 1000

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
 
 from portal.later import ENVIRON_KEY
 from portal.serving import limits
+from portal.serving.gateway import Gateway
 from portal.serving.protocol import connections
 from tests.portal.served import Peer, Start, ask, hello, serve, wait_until
 
@@ -56,6 +58,36 @@ def test_an_answer_that_is_not_taken_is_dropped() -> None:
         wait_until(lambda: len(connections) == 1)
         wait_until(lambda: len(connections) == 0)
         peer.close()
+
+
+def test_large_answers_that_are_not_taken_fill_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest of the address that holds most goes; a quick reader has all of its answer."""
+
+    def large(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"x" * size]
+
+    size = 10_000_000
+    monkeypatch.setattr(limits, "WRITE_SECONDS", 300.0)
+    gateway = Gateway(large)
+    gateway.unsent.most = 45_000_000
+
+    def holds(total: int) -> bool:
+        return gateway.unsent.size == total
+
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with serve(gateway=gateway) as port:
+        modest = Peer(port, request, "127.0.0.2", receive_buffer=4096)
+        wait_until(partial(holds, size))
+        greedy = []
+        for number in range(1, 8):
+            greedy.append(Peer(port, request, "127.0.0.3", receive_buffer=4096))
+            wait_until(partial(holds, min(number + 1, 4) * size))
+        assert ask(port, source="127.0.0.4").count(b"x") >= 10_000_000
+        assert gateway.unsent.size <= 45_000_000
+        assert modest.hear().count(b"x") >= 10_000_000, "who has one is left alone"
+        for peer in greedy:
+            peer.close()
 
 
 @pytest.mark.usefixtures("short")

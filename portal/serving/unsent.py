@@ -1,0 +1,50 @@
+"""Large answers that their clients have not taken yet: they lie in memory, which is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from portal.client_address import counted_as
+
+
+class Unsent:
+    """The large answers that are being sent, by the address that they go to, in bytes.
+
+    Where another one does not fit, the oldest of the address that holds most is dropped: who takes slowly and asks for
+    much loses to who asks now.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._held: dict[str, dict[asyncio.Event, int]] = {}
+
+    @property
+    def size(self) -> int:
+        """All of them, in bytes."""
+        return sum(map(self._size_of, self._held))
+
+    @contextmanager
+    def hold(self, address: str, size: int) -> Iterator[asyncio.Event]:
+        """Make room for an answer while it is sent. The event that is given is set when it has to be dropped."""
+        while self._held and self.size + size > self.most:
+            self._drop(max(self._held, key=self._size_of))
+        key, dropped = counted_as(address), asyncio.Event()
+        self._held.setdefault(key, {})[dropped] = size
+        try:
+            yield dropped
+        finally:
+            self._forget(key, dropped)
+
+    def _size_of(self, key: str) -> int:
+        return sum(self._held[key].values())
+
+    def _drop(self, key: str) -> None:
+        oldest = next(iter(self._held[key]))
+        oldest.set()
+        self._forget(key, oldest)
+
+    def _forget(self, key: str, dropped: asyncio.Event) -> None:
+        if self._held.get(key, {}).pop(dropped, None) is not None and not self._held[key]:
+            del self._held[key]
