@@ -1,0 +1,33 @@
+"""An instance's activity: what changes by itself while somebody reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.factories import an_admin, make_instance, make_organization
+from vpn.actions.operation import begin_operation
+from vpn.actions.progress import finish_operation
+from vpn.choices import OperationKind, PlanState
+from vpn.models import ChangePlan
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def test_a_plan_appears_in_the_line_that_was_unfolded_by_hand(visit: Callable[..., Page]) -> None:
+    organization = make_organization()
+    instance = make_instance(organization)
+    operation = begin_operation(instance, OperationKind.APPLY, "Policy between peers changed")
+    finish_operation(operation)
+    plan = ChangePlan.objects.create(instance=instance, operation=operation, generation=1, state=PlanState.WAITING)
+    page = visit(an_admin(organization).user)
+    page.goto(f"/instances/{instance.pk}/activity/")
+    summary = page.locator("summary", has_text="Policy between peers changed")
+    summary.click()
+    expect(summary).to_be_focused()
+    expect(page.get_by_text("worked out")).to_be_visible()
+    ChangePlan.objects.filter(pk=plan.pk).update(state=PlanState.READY, plan={"reachability": [], "outdated": []})
+    expect(page.get_by_text("Nothing changes for any peer")).to_be_visible()
+    expect(summary).to_be_focused()
