@@ -14,6 +14,9 @@ HEAD_SECONDS: Final = 10.0
 # Django's own limit of a form; the API's is smaller.
 BODY_SIZE: Final = 2_621_440
 BODY_SECONDS: Final = 30.0
+# Of processor time for one request's bytes, in slices: a body in chunks of one byte would keep all others waiting.
+READ_SECONDS: Final = 0.3
+READ_SLICE: Final = 8 * 1024
 # What is larger lies in a file until it is whole.
 BODY_IN_MEMORY: Final = 64 * 1024
 KEEP_ALIVE_SECONDS: Final = 5

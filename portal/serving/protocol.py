@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
@@ -14,6 +15,7 @@ from portal.serving.connections import Connections
 connections = Connections(limits.CONNECTIONS_PER_ADDRESS, limits.CONNECTIONS, trust())
 _PLAIN: Final = b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n%s\r\n"
 _TIMED_OUT: Final = _PLAIN % (b"408 Request Timeout", b"")
+_TOO_COSTLY: Final = _PLAIN % (b"400 Bad Request", b"")
 _FULL: Final = _PLAIN % (b"503 Service Unavailable", b"Retry-After: 5\r\n")
 
 
@@ -26,6 +28,7 @@ class LimitedProtocol(H11Protocol):
     _reading: asyncio.TimerHandle | None = None
     _writing: asyncio.TimerHandle | None = None
     _part: object = None
+    _read_for = 0.0  # seconds
 
     @property
     def is_serving(self) -> bool:
@@ -60,12 +63,20 @@ class LimitedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on; the limit is that of what is being read now."""
-        super().data_received(data)
+        for start in range(0, len(data), limits.READ_SLICE):
+            if self.transport.is_closing():
+                return
+            began = time.thread_time()
+            super().data_received(data[start : start + limits.READ_SLICE])
+            self._read_for += time.thread_time() - began
+            if self._read_for > limits.READ_SECONDS:
+                self._refuse(_TOO_COSTLY)
         self._limit_reading()
 
     def on_response_complete(self) -> None:
         """The answer is written, if not yet sent; the next request is read."""
         connections.renew(self)
+        self._read_for = 0.0
         if self.transport.get_write_buffer_size():
             self._limit_writing()
         self._end_reading()

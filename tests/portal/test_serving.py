@@ -168,6 +168,16 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_kept(chunked: bool) ->
         assert peer.hear().startswith(b"HTTP/1.1 413")
 
 
+def test_a_body_in_chunks_of_one_byte_takes_no_time_from_others() -> None:
+    with serve() as port:
+        peer = Peer(port, b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", "127.0.0.2")
+        for _ in range(30):
+            peer.say(b"1\r\na\r\n" * 10_000)
+        peer.say(b"0\r\n\r\n")
+        assert b"POST / 300000" not in peer.hear(), "it was ended half-way"
+        assert ask(port, body=b"x" * (limits.BODY_SIZE - 1)).endswith(b"POST / %d" % (limits.BODY_SIZE - 1))
+
+
 def test_a_head_that_is_too_large_is_refused() -> None:
     with serve() as port:
         assert Peer(port, SLOW_HEAD + b"x" * limits.HEAD_SIZE).hear().startswith(b"HTTP/1.1 400")
