@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import allauth.account.admin  # noqa: F401 - registers what is taken out below
@@ -20,8 +21,8 @@ from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
 from portal.actions.link_mail import mail_link
-from portal.actions.member import one_time_link
 from portal.actions.organization import invite_admin, needs_admin
+from portal.actions.sign_in_link import one_time_link
 from portal.actions.slug import follow_name, lock_organizations_of
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.forms.organization import (
@@ -109,7 +110,8 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
         if invited is None:
             return None
         if reaches_people():
-            self._mail_link(request, invited)
+            # Behind the commit of the page: a mail server may take its time, and nobody could write meanwhile.
+            transaction.on_commit(partial(self._mail_link, request, invited))
             return None
         context = {
             **self.admin_site.each_context(request),

@@ -8,12 +8,13 @@ import smtplib
 import statistics
 import time
 from importlib import import_module
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from django.apps import apps
 from django.contrib.auth.hashers import MD5PasswordHasher
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMessage, send_mail
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -199,12 +200,26 @@ def test_the_link_goes_to_the_mailbox_and_who_invites_never_sees_it(
     assert User.objects.get(email=UNKNOWN).proven
 
 
-def test_the_api_and_staff_mail_it_too(stranger_api: Caller, staff_browser: Client, mail: list[EmailMessage]) -> None:
-    told(stranger_api.post("/users", {"email": UNKNOWN, "role": "member"}), 201)
+@pytest.mark.django_db(transaction=True)
+def test_the_api_and_staff_mail_it_too_and_nobody_waits_for_the_mail_server(
+    stranger_api: Caller, staff_browser: Client, mail: list[EmailMessage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within a transaction all that write would wait with it."""
+    is_inside: list[bool] = []
+
+    def send(*arguments: Any) -> int:
+        is_inside.append(connection.in_atomic_block)
+        return send_mail(*arguments)
+
+    monkeypatch.setattr("portal.actions.link_mail.send_mail", send)
+    for _ in range(2):
+        told(stranger_api.post("/users", {"email": UNKNOWN, "role": "member"}, Idempotency_Key="once"), 201)
     form = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0", "name": "Weber", "slug": "weber"}
     answer = staff_browser.post("/admin/portal/organization/add/", {**form, "admin_email": KNOWN}, follow=True)
+    assert b"A link is mailed to" in answer.content
     assert b"/accounts/link/" not in answer.content
     assert [message.to for message in mail] == [[UNKNOWN], [KNOWN]]
+    assert is_inside == [False, False]
 
 
 def test_an_account_that_is_there_joins_by_the_mailed_link_and_then_its_name_is_known(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -68,7 +70,8 @@ def post_user(request: HttpRequest) -> HttpResponse:
     body = read(request, UserCreate)
     added = add_member(member.organization, email=body.email, name=body.name, role=body.role, groups=body.groups)
     if reaches_people():
-        mail_link(added)
+        # Behind the commit: with an Idempotency-Key this runs in a transaction, and a mail server may take its time.
+        transaction.on_commit(partial(mail_link, added))
     return one(show_user(added), status=201)
 
 
