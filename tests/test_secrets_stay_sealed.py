@@ -15,7 +15,8 @@ from django.conf import LazySettings
 from django.test import Client
 from django.urls import reverse
 
-from portal.actions.member import add_member, one_time_link
+from portal.actions.member import add_member
+from portal.actions.sign_in_link import one_time_link
 from portal.models import ApiToken, Membership
 from portal.sealing import UnsealError
 from tests.factories import PASSWORD

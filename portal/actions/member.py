@@ -11,20 +11,18 @@ from django.db.models import ProtectedError
 from portal.actions.account import delete_unused_account
 from portal.actions.group import set_groups
 from portal.actions.quota import lock_organization, require_room
-from portal.actions.sign_in_link import one_time_link, shares_account
+from portal.actions.sign_in_link import shares_account
 from portal.actions.slug import follow_name, lock_organizations_of
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import ApiToken, Membership, MembershipState, Organization, Quota, Role, User
 from portal.signals import membership_changed, membership_removing
 from portal.validators import clean_email, clean_name, clean_role
 
-__all__ = ["add_member", "change_member", "follow_name", "lock_organizations_of", "one_time_link", "remove_member"]
-
 
 def add_member(
     organization: Organization, *, email: str, name: str = "", role: str, groups: Iterable[UUID] = ()
 ) -> Membership:
-    """Invite a person; they come in with `one_time_link`.
+    """Invite a person; they come in with a link (portal.actions.sign_in_link).
 
     Raises InvalidInput, Conflict where they are there, or QuotaReached. Other accounts of the address are not even
     looked at: this takes the same steps whether there are any or not.

@@ -10,7 +10,8 @@ import pytest
 from django.conf import LazySettings
 from django.test import Client
 
-from portal.actions.member import add_member, change_member, one_time_link
+from portal.actions.member import add_member, change_member
+from portal.actions.sign_in_link import one_time_link
 from portal.exceptions import NotPossible
 from portal.models import Membership, MembershipState, Organization, Role, User
 from tests.factories import PASSWORD, make_member, make_user

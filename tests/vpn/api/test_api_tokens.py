@@ -9,8 +9,8 @@ from allauth.account.adapter import get_adapter
 from django.test import Client
 from django.utils import timezone
 
-from portal.actions.member import change_member, one_time_link, remove_member
-from portal.actions.sign_in_link import set_password_by_link
+from portal.actions.member import change_member, remove_member
+from portal.actions.sign_in_link import one_time_link, set_password_by_link
 from portal.models import ApiToken, Membership, Organization, User
 from tests.factories import PASSWORD
 from tests.vpn.api.caller import Caller, refused, told

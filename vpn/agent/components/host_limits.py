@@ -45,7 +45,7 @@ _TCP_KNOCKS: Final = "limit rate over 3/second burst 60 packets"
 _ALL_TCP_KNOCKS: Final = "limit rate over 100/second burst 1000 packets"
 _TCP_CONNECTIONS: Final = 1024  # of one address
 
-# In seconds, as in a hub's own namespace (see `limits`); these are for the hubs' connections alone.
+# In seconds, as in a hub's own namespace (see `tracking`); these are for the hubs' connections alone.
 _TIMEOUTS: Final = {
     "hub_tcp": ("tcp", "established : 7440, syn_sent : 30, syn_recv : 30, fin_wait : 60, time_wait : 30"),
     "knocks": ("udp", "unreplied : 10, replied : 180"),
