@@ -14,9 +14,9 @@ from portal.actions.group import change_group, create_group
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Membership, Organization
 from tests.factories import make_instance, make_member, make_organization, make_site, settle, work_out_plans
+from tests.vpn.planned import planned
 from vpn.actions.instance_settings import update_instance
 from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, update_peer
-from vpn.actions.planning import planned
 from vpn.actions.profile import deliver_profile
 from vpn.choices import Platform, ProfileState, Protocol
 from vpn.constants import DEFAULT_MTU, DEFAULT_PUBLIC_DNS

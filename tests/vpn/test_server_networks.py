@@ -11,9 +11,9 @@ from portal.exceptions import InvalidInput
 from portal.models import Membership
 from tests import factories
 from tests.vpn.api.caller import Caller, refused, told
+from tests.vpn.planned import planned
 from vpn.actions.instance_settings import update_instance
 from vpn.actions.peer import delete_peer, update_peer
-from vpn.actions.planning import planned
 from vpn.actions.portal_place import place_portal
 from vpn.actions.server import allow_networks
 from vpn.desired import compile_spec

@@ -147,11 +147,6 @@ def _is_large(one: Asked) -> bool:
     )
 
 
-def planned(change: Callable[[], object]) -> Plan:
-    """What `change`, an action, would mean; nothing of it stays. Raises what the action raises, and Unsettled."""
-    return answer(asked(change))
-
-
 def is_asked() -> bool:
     """Does somebody ask what the change under way would mean?"""
     return _asked.get() is not None

@@ -1,0 +1,13 @@
+"""What a change would mean: asked, then answered, as pages and the API do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vpn.actions.planning import answer, asked
+from vpn.plan.explaining import Plan
+
+
+def planned(change: Callable[[], object]) -> Plan:
+    """What `change`, an action, would mean; nothing of it stays. Raises what the action raises, and Unsettled."""
+    return answer(asked(change))
