@@ -12,7 +12,7 @@ from portal.later import ENVIRON_KEY
 from portal.serving import limits
 from portal.serving.gateway import Gateway
 from portal.serving.protocol import connections
-from tests.portal.served import Peer, Start, ask, hello, serve, wait_until
+from tests.portal.served import PATIENCE, Peer, Start, ask, hello, serve, wait_until
 
 SLOW_HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
 SLOW_BODY = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
@@ -23,6 +23,13 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits for tests: what takes its time is over soon."""
     for name in ("HEAD_SECONDS", "BODY_SECONDS", "WRITE_SECONDS"):
         monkeypatch.setattr(limits, name, 0.3)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits for tests: nothing is ended because the machine is busy."""
+    for name in ("HEAD_SECONDS", "BODY_SECONDS", "WRITE_SECONDS"):
+        monkeypatch.setattr(limits, name, 300.0)
 
 
 @pytest.mark.parametrize("said", [b"", SLOW_HEAD, SLOW_BODY], ids=["nothing", "head", "body"])
@@ -49,13 +56,16 @@ def test_what_is_not_whole_in_time_is_ended_however_much_of_it_comes(said: bytes
 
 @pytest.mark.usefixtures("short")
 def test_an_answer_that_is_not_taken_is_dropped() -> None:
+    asked = threading.Event()
+
     def large(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+        asked.set()
         start_response("200 OK", [])
         return [b"x" * 30_000_000]
 
     with serve(large) as port:
         peer = Peer(port, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", receive_buffer=4096)
-        wait_until(lambda: len(connections) == 1)
+        assert asked.wait(PATIENCE)
         wait_until(lambda: len(connections) == 0)
         peer.close()
 
@@ -90,16 +100,20 @@ def test_large_answers_that_are_not_taken_fill_no_memory(monkeypatch: pytest.Mon
             peer.close()
 
 
-@pytest.mark.usefixtures("short")
-def test_a_request_that_takes_long_to_answer_is_not_ended() -> None:
+def test_a_request_that_takes_long_to_answer_is_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Long enough for the request to be whole on a busy machine, and over while it is answered.
+    for name in ("HEAD_SECONDS", "BODY_SECONDS", "WRITE_SECONDS"):
+        monkeypatch.setattr(limits, name, 1.0)
+
     def slow(environ: dict[str, Any], start_response: Start) -> list[bytes]:
-        threading.Event().wait(1.0)
+        threading.Event().wait(2.0)
         return hello(environ, start_response)
 
     with serve(slow) as port:
         assert ask(port, body=b"abc").endswith(b"POST / 3")
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_oldest_unfinished_connection_of_an_address_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "per_address", 3)
     with serve() as port:
@@ -112,6 +126,7 @@ def test_the_oldest_unfinished_connection_of_an_address_makes_room(monkeypatch: 
             peer.close()
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_full_server_lets_the_busiest_address_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "total", 4)
     with serve() as port:
@@ -124,6 +139,7 @@ def test_a_full_server_lets_the_busiest_address_make_room(monkeypatch: pytest.Mo
             peer.close()
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_trusted_proxy_has_as_many_connections_as_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "per_address", 2)
     monkeypatch.setattr(connections, "is_trusted", lambda address: address == "127.0.0.9")
@@ -279,6 +295,7 @@ def test_an_answer_that_does_not_come_is_sent_as_it_is() -> None:
     assert heard.endswith(b"not yet")
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_worker_that_ends_waits_for_no_slow_client(caplog: pytest.LogCaptureFixture) -> None:
     """Its time to end is a second here: no request is cut off with an error, and what waits has its answer."""
     waits = threading.Event()
