@@ -12,12 +12,14 @@ from tests.running_portal import RunningPortal
 pytestmark = [pytest.mark.flow, pytest.mark.network]
 
 REQUESTED = 25 if os.environ.get("DRILL") else 8
-# Two workers provision. Each may be at one of the many, and may take another one before the other organization's turn.
+# Two workers provision. One of the many is before the other organization's instance in the queue; others that a worker
+# took at that very moment may be noted later.
 MOST_BEFORE = 4
 
 
 def test_many_instances_of_one_keep_no_other_waiting(portal: RunningPortal) -> None:
     program = f"from tests.flow.rush import main; main({REQUESTED})"
     found = json.loads(portal.manage("shell", "--verbosity", "0", "-c", program).splitlines()[-1])
-    print(f"{REQUESTED} instances of one organization; the other one's was ready after {found['seconds']} s")
-    assert found["ready_before"] <= MOST_BEFORE
+    print(f"{REQUESTED} instances of one organization: {found['begun_before']} had their turn before the other one's,")
+    print(f"which was ready after {found['seconds']} s")
+    assert found["begun_before"] <= MOST_BEFORE

@@ -119,13 +119,13 @@ def test_the_keys_are_rotated_under_traffic_and_the_old_one_opens_nothing(lab: L
     admin = running.visitor()
     created = admin.submit("/instances/new/", {"name": "Frankfurt hub", "hostname": "fra", "region": "local"})
     instance = id_in(created, "instances")
-    wait_until(lambda: "Ready" in admin.get(f"/instances/{instance}/").text, 90, "the instance to be ready")
+    wait_until(lambda: "Ready" in admin.get(f"/instances/{instance}/").text, 120, "the instance to be ready")
     device = lab.add_client(f"rot{os.urandom(2).hex()}")
     mine = add_client(admin, instance, device="laptop")
     lab.wg_quick_up(device, fetch_profile(admin, mine))
     lab.wait_ping(device, "100.64.0.1", 60)
     ping = lab.start_ping(device, "100.64.0.1")
-    ping.wait_for_replies()
+    ping.wait_for_replies(3, 60)
 
     token, stop = running.manage("api_token", ADMIN_EMAIL), threading.Event()
     writers = [Writer(running.url, token, instance, number, stop) for number in range(WRITERS)]
@@ -153,9 +153,11 @@ def test_the_keys_are_rotated_under_traffic_and_the_old_one_opens_nothing(lab: L
     opened, closed = count_secrets(running, newest)
     assert (opened > 0, closed) == (True, 0)
     assert count_secrets(running, first) == (0, opened)
-    lost, written = ping.stop().lost, sum(writer.done for writer in writers)
-    print(f"{ROTATIONS} rotations in {spent:.1f} s, {written} devices meanwhile, {opened} secrets, {lost} pings lost")
-    assert lost == 0
+    ping.wait_for_replies(3, 60)
+    pinged, written = ping.stop(), sum(writer.done for writer in writers)
+    print(f"{ROTATIONS} rotations in {spent:.1f} s, {written} devices meanwhile, {opened} secrets, {pinged}")
+    # Keys of tunnels stay as they are. A busy machine may drop a packet; a tunnel that began anew would lose many.
+    assert pinged.lost <= 3
     # The processes were never started anew: what they deliver now is sealed under a key that they had not begun with.
     assert "[Interface]" in fetch_profile(admin, add_client(admin, instance, device="tablet"))
     assert "PrivateKey" in fetch_profile(admin, next(peer for writer in writers for peer in writer.kept))

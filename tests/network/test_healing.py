@@ -120,8 +120,8 @@ def test_a_lost_namespace_is_restored_with_the_listeners_of_openvpn(lab: Lab, hu
     hub.connect_openvpn(alice, transport="tcp")
     with Watch(hub.agent):
         subprocess.run(["ip", "netns", "delete", f"hub-{hub.hub}"], check=True)
-        wait_until(lambda: Path(f"/run/netns/hub-{hub.hub}").exists() and hub.status().alive, 20, "the hub")
-        lab.wait_ping(alice, hub.v4, 30)
+        wait_until(lambda: Path(f"/run/netns/hub-{hub.hub}").exists() and hub.status().alive, 60, "the hub")
+        lab.wait_ping(alice, hub.v4, 60)
     assert hub.apply().changed == NOTHING
 
 
@@ -216,9 +216,9 @@ def test_what_sets_the_routes_of_openvpn_peers_is_healed(lab: Lab, hub: Hub) -> 
     killed = openvpn_routes.written(layout)
     assert killed is not None
     os.kill(killed.pid, signal.SIGKILL)
-    wait_until(lambda: not hub.status().alive, 10, "its end")
+    wait_until(lambda: not hub.status().alive, 60, "its end")
     with Watch(hub.agent):
-        wait_until(lambda: openvpn_routes.written(layout) not in (None, killed), 10, "another one")
+        wait_until(lambda: openvpn_routes.written(layout) not in (None, killed), 60, "another one")
         hub.connect_openvpn(bob)
         assert lab.ping(alice, hub.v4)
     assert hub.apply().changed == NOTHING

@@ -246,7 +246,7 @@ def test_what_sets_routes_sets_those_of_peers_alone(world: World) -> None:
     done = inside(daemon, "sh", "-c", 'echo "$0" 1<>"$1"', "\n".join(lines), str(pipe))
     assert done.returncode == 0, done.stderr
     route = f"{peer.v4} dev ou-{hub.hub} proto 201"
-    wait_until(lambda: route in lab.run(hub.node, ["ip", "-4", "route"]).stdout, 10, "the last one's route")
+    wait_until(lambda: route in lab.run(hub.node, ["ip", "-4", "route"]).stdout, 60, "the last one's route")
     after = lab.run(hub.node, ["ip", "-4", "route"]).stdout
     assert {line for line in after.splitlines() if route not in line} == set(before.splitlines())
     assert (

@@ -110,14 +110,14 @@ def test_daemons_follow_their_packages_one_at_a_time_and_once(lab: Lab, upgraded
             most_gone = max(most_gone, len(before.keys() - now.keys()))
             return len(now) == len(before) and not any(now[name] == before[name] for name in replaced)
 
-        wait_until(all_new, 90, "new daemons")
-        lab.wait_ping(alice, hub.v4, 30)
-        lab.wait_ping(bob, hub.v4, 30)
+        wait_until(all_new, 180, "new daemons")
+        lab.wait_ping(alice, hub.v4, 90)
+        lab.wait_ping(bob, hub.v4, 90)
         after = pids_of(hub)
         # One more upgrade: had any of the others started anew for ever, it would do so before this one's turn.
         install(programs, "dnsmasq")
         wait_until(
-            lambda: pids_of(hub).get("dns") not in (None, after["dns"]), 30, "the resolver of the second upgrade"
+            lambda: pids_of(hub).get("dns") not in (None, after["dns"]), 90, "the resolver of the second upgrade"
         )
         assert {name for name, pid in pids_of(hub).items() if after[name] != pid} == {"dns"}
     assert sorted(watch.said()) == sorted(f"{hub.hub}: {name} started anew" for name in (*replaced, "dns"))
@@ -135,10 +135,10 @@ def test_a_broken_package_ends_one_daemon_and_no_more(lab: Lab, upgraded: Hub, p
         broken.write_text("#!/bin/sh\nexit 1\n")
         broken.chmod(0o755)
         broken.replace(programs / "openvpn")
-        wait_until(lambda: len(pids_of(hub)) < len(before), 30, "the end of the first listener")
+        wait_until(lambda: len(pids_of(hub)) < len(before), 90, "the end of the first listener")
         # It is tried again, by healing, for as long as it does not start; the other one goes on as it was.
         install(programs, "openvpn")
-        wait_until(lambda: len(pids_of(hub)) == len(before), 60, "the listener, mended")
+        wait_until(lambda: len(pids_of(hub)) == len(before), 120, "the listener, mended")
         after = pids_of(hub)
     assert len({name for name in before if before[name] != after[name]}) == 1
 
@@ -155,7 +155,7 @@ def start_as_an_older_agent_did(hub: Hub) -> None:
     uapi.pid_path(hub.interface).unlink()
     uapi.socket_path(hub.interface).unlink(missing_ok=True)
     assert Place(lab.host.netns).start_daemon(["wireguard-go", hub.interface]).code == 0
-    wait_until(lambda: uapi.is_answering(hub.interface), 10, "the tunnel")
+    wait_until(lambda: uapi.is_answering(hub.interface), 60, "the tunnel")
     lab.run(lab.host, ["ip", "link", "set", "dev", hub.interface, "netns", hub.node.netns])
 
 
@@ -180,7 +180,7 @@ def test_daemons_that_an_older_agent_started_are_brought_over(lab: Lab, hub: Hub
         assert changed["dns"]
     else:
         with Watch(hub.agent):
-            wait_until(lambda: len(pids_of(hub)) == 2 and not any(each.faults for each in daemons_of(hub)), 30, "both")
+            wait_until(lambda: len(pids_of(hub)) == 2 and not any(each.faults for each in daemons_of(hub)), 90, "both")
     assert not any(daemon.faults for daemon in daemons_of(hub))
     assert hub.status().alive
     # Its keys and its peers are as they were.
