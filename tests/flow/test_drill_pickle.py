@@ -59,9 +59,10 @@ def redis(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -
             wait_until(lambda: subprocess.run(ping, capture_output=True).stdout == b"PONG\n", 30, "Redis")
             for name in settings.RQ_QUEUES:
                 settings.RQ_QUEUES[name]["URL"] = f"unix://{socket}"
-            settings.CACHES = {
-                "default": {"BACKEND": "portal.cache.TolerantRedisCache", "LOCATION": f"unix://{socket}"}
-            }
+            # Patient, so that a busy machine is not taken for a Redis that is away.
+            options = {"socket_timeout": 60, "socket_connect_timeout": 60}
+            cache = {"BACKEND": "portal.cache.TolerantRedisCache", "LOCATION": f"unix://{socket}", "OPTIONS": options}
+            settings.CACHES = {"default": cache}
             monkeypatch.setattr(TolerantRedisCache, "_away_until", 0.0)
             yield connection
         finally:

@@ -185,7 +185,7 @@ def test_a_taken_port_is_said_and_traffic_goes_on(lab: Lab, hub: Hub, alice: Nod
     os.kill(pid_of(lab, hub), signal.SIGKILL)
     wait_until(lambda: not hub.status().alive, 3, "the end")
     # Its sockets outlive its name by a moment.
-    wait_until(lambda: ":53 " not in lab.run(hub.node, ["ss", "-Hlntu"]).stdout, 10, "the end of its sockets")
+    wait_until(lambda: ":53 " not in lab.run(hub.node, ["ss", "-Hlntu"]).stdout, 60, "the end of its sockets")
     other = lab.start(
         hub.node, ["dnsmasq", "-k", "--conf-file=/dev/null", "--bind-interfaces", "--pid-file=", "-u", "root"]
     )
@@ -194,7 +194,7 @@ def test_a_taken_port_is_said_and_traffic_goes_on(lab: Lab, hub: Hub, alice: Nod
         lambda: all(
             f"{address}:53 " in lab.run(hub.node, ["ss", "-Hlnt"]).stdout for address in (hub.v4, f"[{hub.v6}]")
         ),
-        10,
+        60,
         "another program on the port",
     )
     extra = hub.add()

@@ -58,7 +58,10 @@ def test_all_is_well(client: Client, settings: LazySettings) -> None:
 
 
 @pytest.mark.usefixtures("redis_answers")
-def test_hubs_are_not_looked_at_for_every_caller(client: Client, settings: LazySettings) -> None:
+def test_hubs_are_not_looked_at_for_every_caller(
+    client: Client, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.views.health._NOTE_EVERY", 300)
     settings.HEALTH_CHECKS = named("fine")
     settings.HEALTH_NOTES = {"hubs": "tests.portal.test_health.counted"}
     counted.times = 0  # type: ignore[attr-defined]
