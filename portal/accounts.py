@@ -77,11 +77,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
 
     def save_user(self, request: HttpRequest, user: User, form: BaseForm, commit: bool = True) -> User:
         """Save who signed up, together with their organization."""
-        with transaction.atomic():
-            saved: User = super().save_user(request, user, form, commit=commit)
-            if commit:
-                create_organization(_organization_name(saved), saved)
-        return saved
+        # The password is hashed here, which takes longer than a transaction may last.
+        made: User = super().save_user(request, user, form, commit=False)
+        if commit:
+            with transaction.atomic():
+                made.save()
+                create_organization(_organization_name(made), made)
+        return made
 
     def clean_email(self, email: str) -> str:
         """Addresses are kept in lower case."""

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.core import signing
 from django.db import IntegrityError, transaction
 from django.urls import reverse
@@ -98,6 +99,7 @@ def set_password_by_link(token: str, password: str) -> Membership | None:
 
     Raises NotPossible where the address has too many accounts that nobody has proven.
     """
+    hashed = make_password(password)
     try:
         with transaction.atomic():
             link = _find_locked(token)
@@ -109,7 +111,7 @@ def set_password_by_link(token: str, password: str) -> Membership | None:
                     "This address has several accounts here that nobody has proven by mail.",
                     next_step="Ask the operator of this portal.",
                 )
-            user.set_password(password)
+            user.take_password(password, hashed)
             user.proven = link.mailed
             user.save(update_fields=["password", "proven"])
             return _admit(link.membership)

@@ -6,6 +6,7 @@ from typing import Any
 
 from allauth.account import forms as allauth_forms
 from django import forms
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import password_validators_help_texts
 
 from portal.models import User
@@ -55,6 +56,18 @@ class ResetPasswordKeyForm(allauth_forms.ResetPasswordKeyForm):  # type: ignore[
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _plain(self, {"password1": "New password", "password2": "New password, again"})
+
+    def clean(self) -> dict[str, Any]:
+        """Hash the password here: `save` is part of a transaction."""
+        cleaned: dict[str, Any] = super().clean()
+        if not self.errors:
+            self._hashed = make_password(cleaned["password1"])
+        return cleaned
+
+    def save(self) -> None:
+        """Set it."""
+        self.user.take_password(self.cleaned_data["password1"], self._hashed)
+        self.user.save()
 
 
 class SignupForm(allauth_forms.SignupForm):  # type: ignore[misc]

@@ -85,6 +85,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.email
 
+    def take_password(self, raw_password: str, hashed: str) -> None:
+        """As `set_password`, with the hash made before: within a transaction others would wait for it."""
+        self.password, self._password = hashed, raw_password
+
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save; a password that was reset, in whatever way, ends the account's API tokens."""
         # Set by `set_password`. A hash that is merely renewed at sign-in takes it back.
