@@ -1,7 +1,9 @@
 """Seals everything that is sealed in the database anew under the newest key, while the portal runs.
 
-Each value is replaced only if it is still the one that was read, so nothing that somebody writes meanwhile is lost, and
-no row is locked for longer than a statement. What is done is done: killed at any line, the next run goes on from there.
+Each value is replaced only if it is still the one that was read, so nothing that somebody writes meanwhile is lost.
+Each statement is a transaction of its own, so that it holds one row and waits for nothing while it does: with several
+rows, or one twice, PostgreSQL asks for rows of others at the end, and whoever has those may be waiting for one of ours.
+What is done is done: killed at any line, the next run goes on from there.
 """
 
 from __future__ import annotations
@@ -11,12 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.apps import apps
-from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 
 from portal.sealing import Sealed, UnsealError, newest_prefix, seal, unseal
 
-# Rows in one transaction: some milliseconds of the database's write lock.
+# Rows that are read at a time.
 _BATCH: Final = 50
 
 
@@ -59,9 +60,8 @@ def _reseal_table(model: type[Model], columns: list[str], outcome: Outcome) -> i
         found = list(rows.values("pk", *columns)[:_BATCH])
         if not found:
             return outcome.resealed - before
-        with transaction.atomic():
-            for row in found:
-                _reseal_row(model, columns, row, outcome)
+        for row in found:
+            _reseal_row(model, columns, row, outcome)
         last = found[-1]["pk"]
 
 

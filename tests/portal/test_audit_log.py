@@ -19,7 +19,8 @@ from django.core.management import call_command
 from django.test import Client, RequestFactory
 from pytest_django import Settings
 
-from portal.actions.member import add_member, one_time_link
+from portal.actions.member import add_member
+from portal.actions.sign_in_link import one_time_link
 from portal.audit import note
 from portal.audit_line import JsonLine
 from portal.models import ApiToken, Membership, Organization, Role

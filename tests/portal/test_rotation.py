@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.apps import apps
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Field, QuerySet
 from pytest_django import Settings
 
@@ -19,6 +20,7 @@ from portal.models import Membership
 from portal.reseal import count_stale, reseal_all, sealed_columns
 from portal.sealing import Sealed, UnsealError, openable_prefixes
 from tests.factories import make_client_peer
+from vpn.actions.change import lock_instance
 from vpn.choices import Protocol
 from vpn.models import IdempotencyKey, Instance, Peer
 
@@ -234,3 +236,25 @@ def test_openvpn_secrets_are_among_them(world: Instance, admin: Membership) -> N
     assert {"private_key_sealed", "tls_crypt_key_sealed"} <= {
         column for model, columns in sealed_columns() if model is Peer for column in columns
     }
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_it_waits_for_nobody_who_changes_an_instance(
+    world: Instance, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who holds an instance may want one of its peers next: each would wait for the other."""
+    columns = dict(sealed_columns())[Peer]
+    monkeypatch.setattr(reseal, "sealed_columns", lambda: [(Peer, columns)])
+    settings.SECRET_KEYS = [NEW, *settings.SECRET_KEYS]
+
+    def run() -> int:
+        try:
+            return reseal_all().resealed
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        lock_instance(world.pk)
+        assert pool.submit(run).result(60) > world.peers.count(), "more than one value of each"
+    assert count_stale() == 0
