@@ -411,6 +411,7 @@ def test_invitations_of_before_get_accounts_of_their_own(known: Membership, othe
     assert list(User.objects.filter(proven=True)) == [operator]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_adding_and_removing_a_person_fills_no_mailbox(stranger_api: Caller, mail: list[EmailMessage]) -> None:
     body = {"email": UNKNOWN, "role": "member"}
     for _ in range(MOST_IN_AN_HOUR + 5):
