@@ -1,8 +1,8 @@
 """Drill: while a large hub is changed once a second, another organization's or one's own, who is revoked is out within
 two seconds.
 
-Seconds are measured on a machine that has nothing else to do: by DRILL=1. The short form runs beside other tests. So it
-holds the one in the middle to three times as long, and the slowest to what a neighbour's turn took before, 24 s.
+DRILL=1 runs alone and holds every revocation to that. The short form runs beside other tests, which may stop the whole
+machine for a moment: it holds the one in the middle to two seconds, and the slowest to three times as long.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from tests.visitor import Visitor
 pytestmark = [pytest.mark.flow, pytest.mark.network]
 
 REVOKED_WITHIN = 2.0  # seconds from the portal's answer to the last packet
-A_NEIGHBOURS_TURN = 24.0  # seconds that a revocation waited when there was one worker, and one lock for all hubs
 # What is under way on the hub itself is waited for: a whole specification takes a second or two.
 REVOKED_FROM_OWN_HUB_WITHIN = 6.0
 _LONG = bool(os.environ.get("DRILL"))
@@ -52,10 +51,8 @@ def test_a_neighbours_changes_keep_nobody_in(lab: Lab, portal: RunningPortal, ad
     devices = [_connect(lab, admin, instance, number) for number in range(DEVICES)]
     with busy_hub(portal, PEERS_OF_NEIGHBOUR):
         seconds = _revoke_all(lab, admin, devices)
-    if _LONG:
-        assert max(seconds) <= REVOKED_WITHIN
-    assert statistics.median_low(seconds) <= 3 * REVOKED_WITHIN
-    assert max(seconds) < A_NEIGHBOURS_TURN
+    assert statistics.median_low(seconds) <= REVOKED_WITHIN
+    assert max(seconds) <= (REVOKED_WITHIN if _LONG else 3 * REVOKED_WITHIN)
 
 
 @pytest.mark.skipif(not _LONG, reason="takes a minute: make drill")
