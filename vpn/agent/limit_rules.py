@@ -25,7 +25,8 @@ MAPS: Final = {"behind_v4": 4, "behind_v6": 6}
 # thousand (how many: see `tracking`). A branch is hundreds of machines. Each family counts by itself.
 _DEVICE_PACE: Final = "limit rate over 200/second burst 500 packets"
 _SITE_PACE: Final = "limit rate over 1000/second burst 4000 packets"
-_WITHOUT_PORTS: Final = 256  # of ICMP and other protocols
+# Of ICMP and other protocols. Each echo of a sweep is a connection that is remembered for 30 s: a /22 is one machine's.
+_WITHOUT_PORTS: Final = 1024
 # A page with 50 names asks 150 questions at once: for A, AAAA and HTTPS.
 _DEVICE_QUESTIONS: Final = "limit rate over 50/second burst 500 packets"
 _SITE_QUESTIONS: Final = "limit rate over 500/second burst 4000 packets"

@@ -44,6 +44,8 @@ _KNOCKS: Final = "limit rate over 100/second burst 1000 packets"
 _TCP_KNOCKS: Final = "limit rate over 3/second burst 60 packets"
 _ALL_TCP_KNOCKS: Final = "limit rate over 100/second burst 1000 packets"
 _TCP_CONNECTIONS: Final = 1024  # of one address
+# Connections without ports have no bits to be shared out by: one list, as long as eight, an eighth of a hub's share.
+_LISTS_OF_OTHERS: Final = 8
 
 # In seconds, as in a hub's own namespace (see `tracking`); these are for the hubs' connections alone.
 _TIMEOUTS: Final = {
@@ -164,7 +166,7 @@ def _forward() -> str:
         "ct status confirmed accept",
         f"update @hub_pace {{ iifname {_HUB_PACE} }} drop",
         *_timed("hub_tcp", "meta l4proto tcp "),
-        f"{tracking.WITHOUT_PORTS} add @hub_others {{ iifname ct count over {hub} }} drop",
+        f"{tracking.WITHOUT_PORTS} add @hub_others {{ iifname ct count over {_LISTS_OF_OTHERS * hub} }} drop",
         f"{tracking.WITHOUT_PORTS} accept",
     ]
     for number, flow in tracking.FLOW.items():
