@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.network.lab import Lab, Node, wait_until
+from tests.network.hub import Hub
+from tests.network.lab import OUTSIDE_V4, Lab, Node, wait_until
+from vpn.agent import spec
 
 # Asks one thing after the other, each until it is answered, as stub resolvers do.
 _ASK: Final = """
@@ -58,6 +60,18 @@ while going:
         time.sleep(max(0.0, started + 1 / 20 - time.monotonic()))
 print(json.dumps(found), flush=True)
 """
+
+
+def resolver(hub: Hub) -> spec.ResolverDocument:
+    """A resolver of the hub's own names."""
+    return {
+        "domain": f"{hub.hub}.vpn.example.net",
+        "public_addresses": [],
+        "upstreams": [OUTSIDE_V4],
+        "domains": [],
+        "domain_servers": [],
+        "records": [],
+    }
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.network.dns_lab import resolver
 from tests.network.hub import Agent, Hub
-from tests.network.lab import OUTSIDE_V4, Lab, wait_until
+from tests.network.lab import Lab, wait_until
 from vpn.agent import processes, uapi, upgrades
-from vpn.agent import spec as wire
 from vpn.agent.command import Place
 from vpn.agent.host import Host
 from vpn.agent.names import WIREGUARD
@@ -43,18 +43,6 @@ class World:
         if name in KERNEL and name not in self.daemons[self.hub.hub]:
             pytest.skip("the kernel has WireGuard: there is no daemon")
         return self.daemons[self.hub.hub][name]
-
-
-def resolver(hub: Hub) -> wire.ResolverDocument:
-    """A resolver of the hub's own names."""
-    return {
-        "domain": f"{hub.hub}.vpn.example.net",
-        "public_addresses": [],
-        "upstreams": [OUTSIDE_V4],
-        "domains": [],
-        "domain_servers": [],
-        "records": [],
-    }
 
 
 def whole(lab: Lab, agent: Agent, port: int) -> Hub:

@@ -9,9 +9,10 @@ from typing import Self
 
 import pytest
 
+from tests.network.dns_lab import resolver
 from tests.network.hub import ROOT, Agent, Hub, Watch
-from tests.network.lab import OUTSIDE_V4, Lab, wait_until
-from vpn.agent import processes, resolver_config, spec, uapi, upgrades
+from tests.network.lab import Lab, wait_until
+from vpn.agent import processes, resolver_config, uapi, upgrades
 from vpn.agent.command import Place
 from vpn.agent.host import Host
 from vpn.agent.report import COMPONENTS
@@ -53,18 +54,6 @@ def upgraded(lab: Lab, agent: Agent, programs: Path) -> Hub:
     hub = Hub(lab, agent)
     hub.resolver = resolver(hub)
     return hub
-
-
-def resolver(hub: Hub) -> spec.ResolverDocument:
-    """A resolver of the hub's own names."""
-    return {
-        "domain": f"{hub.hub}.vpn.example.net",
-        "public_addresses": [],
-        "upstreams": [OUTSIDE_V4],
-        "domains": [],
-        "domain_servers": [],
-        "records": [],
-    }
 
 
 def daemons_of(hub: Hub) -> list[Daemon]:
