@@ -15,6 +15,7 @@ from django.urls import reverse
 
 from portal.access import current_membership, home_of
 from portal.actions.organization import create_organization
+from portal.actions.reset_mail import request_reset_mail
 from portal.audit import note, note_sometimes
 from portal.client_address import counted_as
 from portal.guessing import Attempt
@@ -118,10 +119,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
             raise self.validation_error("email_taken")
         return str(email)
 
-    def get_reset_password_from_key_url(self, key: str) -> str:
-        """The address in the mail: the portal's own, whatever name the request used."""
-        path = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
-        return str(settings.PUBLIC_URL) + path.replace("UID-KEY", key)
+    def request_reset_mail(self, address: str) -> None:
+        """Ask for the mail of somebody who forgot their password."""
+        request_reset_mail(address)
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """Where somebody goes who signed in without having asked for a page: to what they may see."""

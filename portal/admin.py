@@ -32,7 +32,7 @@ from portal.forms.organization import (
     StaffOrganizationNameForm,
 )
 from portal.mail import reaches_people
-from portal.models import ApiToken, Group, Mail, Membership, Organization, User
+from portal.models import ApiToken, Group, Mail, Membership, Organization, QueuedMail, User
 from portal.signals import membership_changed
 
 admin.site.site_header = admin.site.site_title = "VPN portal"
@@ -110,7 +110,7 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
         if invited is None:
             return None
         if reaches_people():
-            # Behind the commit of the page: a mail server may take its time, and nobody could write meanwhile.
+            # Behind the commit of the page: Redis counts the mails, and may take its time.
             transaction.on_commit(partial(self._mail_link, request, invited))
             return None
         context = {
@@ -131,7 +131,7 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
         except NotPossible as refusal:
             self.message_user(request, str(refusal), messages.ERROR)
         else:
-            told = f"A link is mailed to {invited.user.email}." if sent else invited.link_fault
+            told = f"A link is on its way to {invited.user.email}." if sent else invited.link_fault
             self.message_user(request, told, messages.SUCCESS if sent else messages.ERROR)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -252,5 +252,22 @@ class MailAdmin(admin.ModelAdmin[Mail]):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Mail | None = None) -> bool:
+        """It is what it is."""
+        return False
+
+
+@admin.register(QueuedMail)
+class QueuedMailAdmin(admin.ModelAdmin[QueuedMail]):
+    """Mail that the mail server has not taken yet, and why. Deleting one gives it up."""
+
+    list_display = ("recipient", "kind", "requested_at", "fault")
+    list_select_related = ("membership__user",)
+    fields = readonly_fields = ("recipient", "kind", "requested_at", "claimed_at", "fault")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """The portal asks for it."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: QueuedMail | None = None) -> bool:
         """It is what it is."""
         return False

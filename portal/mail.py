@@ -1,12 +1,16 @@
-"""Where mail goes while EMAIL_URL names no mail server: onto a page for staff."""
+"""Where mail goes while EMAIL_URL names no mail server: onto a page for staff. What a mail server answers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from smtplib import SMTPDataError, SMTPException, SMTPRecipientsRefused
 
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
+
+# From here on the answers of mail servers are final (RFC 5321, 4.2.1).
+_PERMANENT = 500
 
 
 class ShownMail(BaseEmailBackend):
@@ -33,3 +37,18 @@ def reaches_people() -> bool:
 def is_shown() -> bool:
     """Is mail shown to staff, and sent to nobody?"""
     return bool(f"{ShownMail.__module__}.{ShownMail.__qualname__}" == settings.EMAIL_BACKEND)
+
+
+def answer_about(refusal: SMTPDataError | SMTPRecipientsRefused) -> int:
+    """What the mail server answered about one message to one person."""
+    if isinstance(refusal, SMTPDataError):
+        return refusal.smtp_code
+    return max(code for code, _ in refusal.recipients.values())
+
+
+def final_answer(error: SMTPException | OSError) -> int:
+    """The code with which a mail server refused one message for good; 0 where another try may succeed."""
+    if not isinstance(error, SMTPDataError | SMTPRecipientsRefused):
+        return 0
+    code = answer_about(error)
+    return code if code >= _PERMANENT else 0

@@ -175,7 +175,7 @@ CACHES = {"default": {"BACKEND": "portal.cache.TolerantRedisCache", "LOCATION": 
 JOB_TIMEOUT = 30
 RQ_QUEUES = {
     name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": JOB_TIMEOUT, "SERIALIZER": "rq.serializers.JSONSerializer"}
-    for name in ("default", "urgent", "apply", "provision", "observe", "plan")
+    for name in ("default", "urgent", "apply", "provision", "observe", "plan", "mail")
 }
 RQ = {"JOB_CLASS": "vpn.jobs.queue.PortalJob", "QUEUE_CLASS": "vpn.jobs.queue.PortalQueue"}
 
@@ -225,7 +225,7 @@ HEALTH_CHECKS = {
     "schedule": "vpn.jobs.heartbeat.schedule_health",
 }
 # What the health page tells beside: no load balancer should turn away from the portal for it.
-HEALTH_NOTES = {"hubs": "vpn.needs.hubs_health"}
+HEALTH_NOTES = {"hubs": "vpn.needs.hubs_health", "mail": "portal.actions.queued_mail.health"}
 # Who is told that this machine's public address is another one.
 SERVER_MOVED = "vpn.actions.server_address.move_server"
 PORTAL_PLACED = "vpn.actions.portal_place.place_portal"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from django.test import Client
 
 from portal.models import Membership, Organization, Role, User
 from tests import factories
+from tests.mail_server import MailServer, serving_mail
 from vpn.models import Instance, Peer, Region, Site
 
 
@@ -50,6 +53,13 @@ def stranger(other_organization: Organization) -> Membership:
 def staff(db: None) -> User:
     """The portal's operator, who belongs to no organization."""
     return factories.make_user("staff@example.org", is_staff=True)
+
+
+@pytest.fixture
+def mail_server() -> Iterator[MailServer]:
+    """A mail server of this test's own."""
+    with serving_mail() as server:
+        yield server
 
 
 def signed_in(user: User) -> Client:

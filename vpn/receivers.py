@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.dispatch import receiver
 
 from portal.exceptions import Conflict, NotPossible
@@ -12,6 +14,7 @@ from portal.models import Group, Membership, MembershipState
 from portal.signals import (
     group_changed,
     group_removing,
+    mail_requested,
     membership_changed,
     membership_losses,
     membership_removing,
@@ -21,6 +24,7 @@ from vpn.actions.firewall import forget_end, lock_instances, naming
 from vpn.actions.labels import rename_member
 from vpn.actions.peer import delete_peer, reconsider_peers
 from vpn.desired.firewall import Turned
+from vpn.jobs import queue
 from vpn.models import Peer, ProfileLink
 
 
@@ -80,3 +84,9 @@ def keep_named_group(group: Group, **kwargs: Any) -> None:
             code="group-in-use",
             next_step="Remove these rules first.",
         )
+
+
+@receiver(mail_requested)
+def ring_for_mail(mail_id: UUID, organization_id: UUID | None, **kwargs: Any) -> None:
+    """Let the worker of the queue `mail` send it, once it is saved."""
+    transaction.on_commit(partial(queue.enqueue_queued_mail, mail_id, organization_id))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account import forms as allauth_forms
+from allauth.account.adapter import get_adapter
 from django import forms
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import password_validators_help_texts
-
-from portal.models import User
+from django.http import HttpRequest
 
 
 def password_hint() -> str:
@@ -44,10 +44,13 @@ class ResetPasswordForm(allauth_forms.ResetPasswordForm):  # type: ignore[misc]
 
     def clean_email(self) -> str:
         """The answer is the same whether the address has an account or not."""
-        email = self.cleaned_data["email"].lower()
-        # One account, the proven one where there is one: what is mailed sets its password, and the address is its own.
-        self.users = [user for user in User.objects.sign_in_candidates(email) if user.is_active][:1]
-        return str(email)
+        return str(self.cleaned_data["email"].lower())
+
+    def save(self, request: HttpRequest, **kwargs: Any) -> str:
+        """Ask for the mail, in place of allauth's own sending within the request."""
+        address = str(self.cleaned_data["email"])
+        get_adapter().request_reset_mail(address)
+        return address
 
 
 class ResetPasswordKeyForm(allauth_forms.ResetPasswordKeyForm):  # type: ignore[misc]

@@ -5,6 +5,7 @@ from portal.models.group import Group
 from portal.models.mail import Mail
 from portal.models.membership import Membership, MembershipState, Role
 from portal.models.organization import Organization
+from portal.models.queued_mail import MailKind, QueuedMail
 from portal.models.quota import Quota
 from portal.models.user import User
 from portal.models.write_mark import WriteMark
@@ -13,9 +14,11 @@ __all__ = [
     "ApiToken",
     "Group",
     "Mail",
+    "MailKind",
     "Membership",
     "MembershipState",
     "Organization",
+    "QueuedMail",
     "Quota",
     "Role",
     "User",

@@ -8,11 +8,11 @@ from portal.running.confine import Confinement
 from portal.running.layout import Layout
 from portal.running.options import Options
 
-WORKERS = ("urgent", "apply", "provision", "observe", "plan")
+WORKERS = ("urgent", "apply", "provision", "observe", "plan", "mail")
 # One more worker for the queues in which a job may take seconds: a slow one does not keep all others waiting.
 _SPARE = ["--spare", "urgent", "apply", "provision"]
 # Those that touch no hub need no rights.
-_CONFINED = {"worker-plan"}
+_CONFINED = {"worker-plan", "worker-mail"}
 
 
 @dataclass(frozen=True)

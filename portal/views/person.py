@@ -15,7 +15,7 @@ from portal.exceptions import Conflict, InvalidInput
 from portal.forms.person import PersonForm
 from portal.forms.refusal import show_refusal
 from portal.mail import reaches_people
-from portal.models import Membership, MembershipState
+from portal.models import Membership, MembershipState, QueuedMail
 from portal.signals import membership_losses
 from portal.views.person_link import offered_link
 
@@ -37,6 +37,7 @@ def person(request: HttpRequest, pk: UUID) -> HttpResponse:
         "form": form,
         "link_offered": offered_link(found),
         "by_mail": reaches_people(),
+        "mail_waits": QueuedMail.objects.filter(membership=found, fault="").exists(),
         "groups": found.groups.all(),
     }
     return render(request, "portal/person.html", context)

@@ -33,7 +33,7 @@ def hand_over_link(request: HttpRequest, person: Membership, *, is_new: bool = F
     try:
         if reaches_people():
             if mail_link(person):
-                messages.success(request, f"A link is mailed to {person.user.email}.")
+                messages.success(request, f"A link is on its way to {person.user.email}.")
             return redirect("person", pk=person.pk)
         link = one_time_link(person)
     except NotPossible as refusal:

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import django_rq
 import pytest
+from django.core.mail import EmailMessage
 from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
@@ -20,6 +21,9 @@ from rq import Queue
 from rq.exceptions import NoSuchJobError
 from rq.serializers import JSONSerializer
 
+from portal.actions.link_mail import mail_link
+from portal.actions.reset_mail import request_reset_mail
+from portal.models import Membership, QueuedMail
 from tests.network.lab import wait_until
 from vpn.jobs import queue
 from vpn.jobs.heartbeat import QUEUES, beat, schedule_health, worker_health
@@ -154,7 +158,8 @@ def _taken_in_order(name: str, redis: Redis) -> list[str]:
         ("urgent", queue.enqueue_destroy),
         ("provision", queue.enqueue_provision),
         ("observe", queue.enqueue_observe),
-        ("provision", queue.enqueue_plan_mail),
+        ("mail", queue.enqueue_plan_mail),
+        ("mail", queue.enqueue_queued_mail),
     ],
 )
 def test_organizations_take_turns_in_every_queue(redis: Redis, name: str, ring: Callable[[UUID, UUID], None]) -> None:
@@ -212,3 +217,27 @@ def test_a_spare_worker_does_not_stand_for_a_missing_one(redis: Redis) -> None:
         worker.is_spare = is_spare
         worker.work(burst=True, logging_level="CRITICAL")
         assert ("provision" in worker_health()) == is_spare
+
+
+def test_mail_has_a_queue_and_a_worker_of_its_own(
+    redis: Redis, settings: Settings, mailoutbox: list[EmailMessage], stranger: Membership
+) -> None:
+    """What provisions or applies does not wait behind a mail server; the ring names an id."""
+    settings.EMAIL_CONFIGURED = True
+    mail_link(stranger)
+    request_reset_mail("never@example.org")
+    [by_organization, by_nobody] = QueuedMail.objects.all()
+    jobs = django_rq.get_queue("mail").jobs
+    assert [(job.func_name, job.args) for job in jobs] == [
+        ("vpn.jobs.mail.send_one", [str(by_organization.pk)]),
+        ("vpn.jobs.mail.send_one", [str(by_nobody.pk)]),
+    ]
+    queue.enqueue_plan_mail(by_nobody.pk, stranger.organization_id)
+    assert {job.func_name for job in django_rq.get_queue("mail").jobs} == {
+        "vpn.jobs.mail.send_one",
+        "vpn.jobs.mail.mail_plan",
+    }
+    work_off("mail")
+    assert [message.to for message in mailoutbox] == [[stranger.user.email], ["never@example.org"]]
+    assert not QueuedMail.objects.exists()
+    assert django_rq.get_queue("mail").failed_job_registry.count == 0

@@ -16,6 +16,7 @@ from pytest_django import Settings
 from portal.actions.member import add_member
 from portal.actions.sign_in_link import one_time_link
 from portal.models import ApiToken, Membership, Organization, Role, User
+from tests.portal.mailbox import Mailbox
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PASSWORD = "a brand new password"
@@ -54,7 +55,7 @@ def test_a_reset_by_mail_which_ends_tokens(
     ApiToken.issue(member)
     browser = Client()
     browser.post("/accounts/password/reset/", {"email": member.user.email})
-    found = re.search(r"https?://\S+", str(mailoutbox[0].body))
+    found = re.search(r"https?://\S+", str(Mailbox(mailoutbox)[0].body))
     assert found
     page = browser.get(urlsplit(found[0]).path)
     assert browser.post(page["Location"], NEW).status_code == 302

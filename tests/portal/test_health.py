@@ -54,7 +54,9 @@ def test_all_is_well(client: Client, settings: LazySettings) -> None:
     settings.HEALTH_CHECKS = named("fine")
     response = client.get("/healthz")
     assert response.status_code == 200
-    assert response.json() == dict.fromkeys(("status", "web", "database", "redis", "worker", "schedule", "hubs"), "ok")
+    assert response.json() == dict.fromkeys(
+        ("status", "web", "database", "redis", "worker", "schedule", "hubs", "mail"), "ok"
+    )
 
 
 @pytest.mark.usefixtures("redis_answers")

@@ -15,7 +15,7 @@ from portal.running.options import CLONE
 from tests.running.portal import RunningPortal, environ_of, run_up, uid_of, wait_for
 
 pytestmark = [pytest.mark.flow, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
-UNPRIVILEGED = ("web", "redis", "schedule", "worker-plan")
+UNPRIVILEGED = ("web", "redis", "schedule", "worker-plan", "worker-mail")
 PRIVILEGED = ("worker-urgent", "worker-apply", "worker-provision", "worker-observe", "worker-spare", "watch")
 OWNERS_WHILE_ROOT_WRITES = """
 from pathlib import Path

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socketserver
-import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -17,6 +14,7 @@ from django.utils import timezone
 
 from portal.models import Mail, Membership, MembershipState, Organization
 from tests.factories import make_client_peer, make_instance, make_member, make_organization, settle, work_out_plans
+from tests.mail_server import MailServer
 from vpn.actions import plan_mail
 from vpn.actions.instance_settings import update_instance
 from vpn.actions.plan_mail import request_mail
@@ -134,65 +132,14 @@ def test_without_a_mail_server_staff_read_it_on_a_page(plan: ChangePlan, client:
     assert client.get("/admin/portal/mail/add/").status_code == 403
 
 
-class _MailServer(socketserver.ThreadingTCPServer):
-    """As much of SMTP (RFC 5321) as a client needs to hand over its mail."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        self.received: list[tuple[str, str]] = []
-        # What it answers for Ben.
-        self.to_recipient, self.to_message = b"250 ok", b"250 ok"
-        super().__init__(("127.0.0.1", 0), _Conversation)
-
-
-class _Conversation(socketserver.StreamRequestHandler):
-    def handle(self) -> None:
-        assert isinstance(self.server, _MailServer)
-        recipient = ""
-        self.wfile.write(b"220 mail.example\r\n")
-        while line := self.rfile.readline().decode().strip():
-            verb = line.split(" ", 1)[0].upper()
-            if verb == "RCPT":
-                recipient = line.partition("<")[2].rstrip(">")
-                self._answer(self.server.to_recipient if recipient.startswith("ben") else b"250 ok")
-            elif verb == "DATA":
-                self.wfile.write(b"354 go on\r\n")
-                text = "".join(iter(lambda: self.rfile.readline().decode(), ".\r\n"))
-                answer = self.server.to_message if recipient.startswith("ben") else b"250 ok"
-                if answer.startswith(b"250"):
-                    self.server.received.append((recipient, text))
-                self._answer(answer)
-            elif verb == "QUIT":
-                self.wfile.write(b"221 bye\r\n")
-                return
-            else:
-                self.wfile.write(b"250 ok\r\n")
-
-    def _answer(self, text: bytes) -> None:
-        self.wfile.write(text + b"\r\n")
-
-
-@pytest.fixture
-def mail_server() -> Iterator[_MailServer]:
-    with _MailServer() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join(5)
-
-
-def _mail_over(server: _MailServer, plan: ChangePlan) -> None:
-    host, port = server.server_address[:2]
-    real = {"EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend", "EMAIL_HOST": host, "EMAIL_PORT": port}
-    with override_settings(**real):
+def _mail_over(server: MailServer, plan: ChangePlan) -> None:
+    with override_settings(**server.settings):
         mail_plan(str(plan.pk))
 
 
 @pytest.mark.parametrize(("answering", "answer"), [("to_recipient", b"550 nobody"), ("to_message", b"554 no")])
 def test_a_real_mail_server_gets_it_and_a_refused_address_stops_nobody(
-    plan: ChangePlan, mail_server: _MailServer, client: Client, answering: str, answer: bytes
+    plan: ChangePlan, mail_server: MailServer, client: Client, answering: str, answer: bytes
 ) -> None:
     setattr(mail_server, answering, answer)
     _mail_over(mail_server, plan)
@@ -208,7 +155,7 @@ def test_a_real_mail_server_gets_it_and_a_refused_address_stops_nobody(
 
 @pytest.mark.parametrize(("answering", "answer"), [("to_recipient", b"450 later"), ("to_message", b"451 later")])
 def test_who_is_refused_for_now_is_tried_again_and_stops_nobody(
-    plan: ChangePlan, mail_server: _MailServer, answering: str, answer: bytes
+    plan: ChangePlan, mail_server: MailServer, answering: str, answer: bytes
 ) -> None:
     setattr(mail_server, answering, answer)
     _mail_over(mail_server, plan)

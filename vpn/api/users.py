@@ -70,7 +70,7 @@ def post_user(request: HttpRequest) -> HttpResponse:
     body = read(request, UserCreate)
     added = add_member(member.organization, email=body.email, name=body.name, role=body.role, groups=body.groups)
     if reaches_people():
-        # Behind the commit: with an Idempotency-Key this runs in a transaction, and a mail server may take its time.
+        # Behind the commit: with an Idempotency-Key this runs in a transaction, and Redis counts the mails.
         transaction.on_commit(partial(mail_link, added))
     return one(show_user(added), status=201)
 

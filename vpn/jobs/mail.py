@@ -1,4 +1,4 @@
-"""Mail to the people whom a change concerns."""
+"""Mail: with one-time links, and to the people whom a change concerns."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from portal.actions.queued_mail import send_queued
+from portal.mail import answer_about, final_answer
 from vpn.actions.plan_mail import give_up, left_today, people_of, write_to
 from vpn.jobs import queue
 from vpn.models import ChangePlan
 
 logger = logging.getLogger(__name__)
-# Who provisions waits behind it, so that it takes turns: what is left has a job of its own.
+# Others' mail waits behind it, so that it takes turns: what is left has a job of its own.
 _SECONDS = 5.0
-# From here on the answers of mail servers are final (RFC 5321, 4.2.1).
-_PERMANENT = 500
+
+
+def send_one(mail_id: str) -> None:
+    """Send a mail that was asked for on a page. Harmless to run twice."""
+    send_queued(UUID(mail_id))
 
 
 def mail_plan(plan_id: str) -> None:
@@ -37,9 +42,10 @@ def mail_plan(plan_id: str) -> None:
         try:
             write_to(plan, member, peers)
         except (SMTPDataError, SMTPRecipientsRefused) as refusal:
-            code = _code(refusal)
-            logger.warning("Mail about plan %s was refused for member %s: %d", plan.pk, member.pk, code)
-            if code >= _PERMANENT:
+            logger.warning(
+                "Mail about plan %s was refused for member %s: %d", plan.pk, member.pk, answer_about(refusal)
+            )
+            if final_answer(refusal):
                 give_up(plan, member)
         except (SMTPException, OSError) as error:
             # Reconcile rings again: a mail server that is away comes back.
@@ -47,10 +53,3 @@ def mail_plan(plan_id: str) -> None:
             return
     if not plan.mails.filter(sent_at=None).exists():
         ChangePlan.objects.filter(pk=plan.pk).update(mail_finished_at=timezone.now())
-
-
-def _code(refusal: SMTPDataError | SMTPRecipientsRefused) -> int:
-    """What the mail server answered about one message to one person."""
-    if isinstance(refusal, SMTPDataError):
-        return refusal.smtp_code
-    return max(code for code, _ in refusal.recipients.values())

@@ -29,6 +29,7 @@ ALLOWED_JOBS = frozenset(
         "vpn.jobs.provision.destroy_instance",
         "vpn.jobs.knock.knock_all",
         "vpn.jobs.mail.mail_plan",
+        "vpn.jobs.mail.send_one",
         "vpn.jobs.observe.observe_instance",
         "vpn.jobs.plan.answer_asked_plan",
         "vpn.jobs.plan.work_out_plans",
@@ -125,7 +126,12 @@ def enqueue_observe(instance_id: UUID, organization_id: UUID) -> None:
 
 def enqueue_plan_mail(plan_id: UUID, organization_id: UUID) -> None:
     """Write to the people whom a change concerns."""
-    _enqueue("provision", "vpn.jobs.mail.mail_plan", str(plan_id), organization_id=organization_id)
+    _enqueue("mail", "vpn.jobs.mail.mail_plan", str(plan_id), organization_id=organization_id)
+
+
+def enqueue_queued_mail(mail_id: UUID, organization_id: UUID | None) -> None:
+    """Send a mail that was asked for; of nobody's organization where an address was typed."""
+    _enqueue("mail", "vpn.jobs.mail.send_one", str(mail_id), organization_id=organization_id)
 
 
 def enqueue_tick(queue_name: str, function: str) -> None:

@@ -11,6 +11,7 @@ from django.db.models import Exists, F, OuterRef, Q, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
+from portal.actions.queued_mail import due_mail
 from portal.exceptions import NotPossible
 from portal.models import Mail
 from vpn.actions.certificates import CLOCK_SKEW, ensure_certificates, is_due, renew_hub
@@ -105,6 +106,8 @@ def _ring_for_mail() -> None:
     turns = waiting.order_by(F("mail_tried_at").asc(nulls_first=True), "mail_requested_at")
     for ids in turns.values_list("pk", "instance__organization")[:20]:
         queue.enqueue_plan_mail(*ids)
+    for queued in due_mail().values_list("pk", "membership__organization")[:100]:
+        queue.enqueue_queued_mail(*queued)
 
 
 def _ring_for_plans() -> None:

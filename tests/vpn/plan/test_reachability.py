@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import random
 import uuid
 from collections.abc import Iterable
@@ -20,6 +21,8 @@ from vpn.plan.listing import Line
 from vpn.plan.reach import Reach
 from vpn.plan.reachability import differences
 
+# `make test` draws few; REACHABILITY_EXAMPLES=20000 takes an hour.
+_EXAMPLES: Final = int(os.environ.get("REACHABILITY_EXAMPLES", "100"))
 ANNA, BEN = drawn.USERS[:2]
 BERLIN, PARIS = drawn.SITES[:2]
 PEERS: Final = {
@@ -195,7 +198,7 @@ def _makes_sense(source: str, destination: str, protocol: str) -> bool:
     return ends[0].version == ends[1].version and protocol != {4: "icmpv6", 6: "icmp"}[ends[0].version]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=_EXAMPLES, deadline=None)
 @given(drawn.hubs(), drawn.hubs(), st.booleans(), st.booleans(), st.randoms(use_true_random=False))
 def test_the_lines_agree_with_the_evaluator(
     before: Hub, other: Hub, same_peers: bool, same_rules: bool, chance: random.Random

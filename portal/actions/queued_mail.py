@@ -1,0 +1,116 @@
+"""Sending the mail that was asked for, in a worker of its own: a mail server may be slow, or away."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from smtplib import SMTPException
+from typing import Final
+from uuid import UUID
+
+from django.core.mail import EmailMessage
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from portal.actions.link_mail import link_message
+from portal.actions.reset_mail import reset_message
+from portal.exceptions import NotPossible
+from portal.mail import final_answer
+from portal.models import Membership, QueuedMail
+
+logger = logging.getLogger(__name__)
+FAULT: Final = "The mail server did not take it"
+# A worker that died, or was ended because the mail server kept it too long, has ended by then.
+_CLAIM_ENDS: Final = timedelta(minutes=1)
+# Until then the ring of the page itself is heard.
+_RING_HEARD: Final = timedelta(seconds=5)
+_TRIED: Final = timedelta(hours=1)
+
+
+def send_queued(mail_id: UUID) -> None:
+    """Send one queued mail, unless it was sent or another worker is at it.
+
+    A mail server that is away is asked again for an hour. What it refuses for good is not asked again.
+    """
+    now = timezone.now()
+    mail = _claim(mail_id)
+    if mail is None:
+        return
+    if mail.requested_at < now - _TRIED:
+        _end(mail, f"{_without_end(mail.fault)} Mail another one, or ask whoever operates this portal.")
+        return
+    try:
+        _message(mail).send()
+    except NotPossible as refusal:
+        _end(mail, refusal.message)
+    except (SMTPException, OSError) as error:
+        _note_failure(mail, error)
+    else:
+        _end(mail, "")
+
+
+def due_mail() -> QuerySet[QueuedMail]:
+    """What no worker is at, though it was asked for a while ago: its ring was lost, or it is to be tried again."""
+    now = timezone.now()
+    unheard = Q(claimed_at=None, requested_at__lt=now - _RING_HEARD)
+    return QueuedMail.objects.filter(unheard | Q(claimed_at__lt=now - _CLAIM_ENDS))
+
+
+def health() -> str:
+    """ "ok", or how many mails the mail server has not taken."""
+    count = QueuedMail.objects.filter(claimed_at__lt=timezone.now() - _CLAIM_ENDS).count()
+    return f"The mail server has not taken {count} mails yet; staff see them in /admin/." if count else "ok"
+
+
+def _claim(mail_id: UUID) -> QueuedMail | None:
+    """The mail, where it is this worker's now. An earlier try that left no word was ended by its time limit."""
+    now = timezone.now()
+    before = QueuedMail.objects.select_related("membership__user", "membership__organization").filter(pk=mail_id)
+    mail = before.first()
+    if mail is None:
+        return None
+    fault = mail.fault or ("" if mail.claimed_at is None else f"{FAULT}: it kept the portal waiting for too long.")
+    free = Q(claimed_at=None) | Q(claimed_at__lte=now - _CLAIM_ENDS)
+    if not QueuedMail.objects.filter(free, pk=mail_id).update(claimed_at=now, fault=fault):
+        return None
+    mail.fault = fault
+    if fault:
+        _show(mail, fault)
+    return mail
+
+
+def _message(mail: QueuedMail) -> EmailMessage:
+    if mail.membership is None:
+        return reset_message(mail.address)
+    return link_message(mail.membership)
+
+
+def _note_failure(mail: QueuedMail, error: SMTPException | OSError) -> None:
+    """Keep the mail for another try, or give it up; neither the address nor the link is logged."""
+    logger.warning("Queued mail %s was not taken: %s", mail.pk, type(error).__name__)
+    if code := final_answer(error):
+        _end(mail, f"{FAULT} ({code}). Check the address, then mail another one.")
+        return
+    fault = f"{FAULT} ({type(error).__name__}). It is tried again every minute, for an hour."
+    QueuedMail.objects.filter(pk=mail.pk).update(fault=fault)
+    _show(mail, fault)
+
+
+def _without_end(fault: str) -> str:
+    return (fault or f"{FAULT}.").removesuffix(" It is tried again every minute, for an hour.")
+
+
+def _end(mail: QueuedMail, fault: str) -> None:
+    """Forget a mail that was sent, or will not be. Asked again meanwhile, it stays."""
+    with transaction.atomic():
+        ended, _ = QueuedMail.objects.filter(pk=mail.pk, requested_at=mail.requested_at).delete()
+        if ended:
+            _show(mail, fault)
+
+
+def _show(mail: QueuedMail, fault: str) -> None:
+    """What the person's page says of it; of a new password nobody may be told but staff, by the list of mail."""
+    if mail.membership is not None:
+        asked = Membership.objects.filter(pk=mail.membership.pk)
+        asked.update(link_fault=fault[:200])

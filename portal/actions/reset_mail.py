@@ -1,0 +1,45 @@
+"""The mail with which the holder of an address sets a new password."""
+
+from __future__ import annotations
+
+from allauth.account.forms import default_token_generator
+from allauth.account.utils import user_pk_to_url_str
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import transaction
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+
+from portal.models import MailKind, QueuedMail, User
+from portal.signals import mail_requested
+
+
+def request_reset_mail(address: str) -> None:
+    """Ask for the mail. Whether the address has an account is looked up by the worker: here nothing depends on it."""
+    with transaction.atomic():
+        queued = QueuedMail.objects.create(kind=MailKind.RESET, address=address, requested_at=timezone.now())
+        mail_requested.send(sender=QueuedMail, mail_id=queued.pk, organization_id=None)
+
+
+def reset_message(address: str) -> EmailMessage:
+    """The mail with a new link, or one that says that there is no account."""
+    # One account, the proven one where there is one: what is mailed sets its password, and the address is its own.
+    user = next((user for user in User.objects.sign_in_candidates(address) if user.is_active), None)
+    if user is None:
+        return _message("account/email/unknown_account", address)
+    return _message("account/email/password_reset_key", address, user=user, password_reset_url=_link(user))
+
+
+def _link(user: User) -> str:
+    key = f"{user_pk_to_url_str(user)}-{default_token_generator.make_token(user)}"
+    path = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
+    return str(settings.PUBLIC_URL) + path.replace("UID-KEY", key)
+
+
+def _message(template: str, address: str, **context: object) -> EmailMessage:
+    return EmailMessage(
+        subject=render_to_string(f"{template}_subject.txt", context).strip(),
+        body=render_to_string(f"{template}_message.txt", context).strip(),
+        to=[address],
+    )
