@@ -36,9 +36,11 @@ def _measure() -> None:
     from tests.factories import make_member, make_organization, make_region, make_site
     from tests.vpn.large_hub import make_large_hub, networks_of, some_rules
     from tests.vpn.writes import counted
+    from vpn.actions.firewall_input import RuleValues
     from vpn.actions.instance_settings import update_instance
     from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, update_peer
     from vpn.actions.plan_work import work_out_next
+    from vpn.actions.planning import asked
     from vpn.models import Peer
 
     make_region()
@@ -50,10 +52,17 @@ def _measure() -> None:
     def peer() -> Peer:
         return hub.peers.select_related("instance", "site").get(site=site)
 
+    def above() -> list[dict[str, str]]:
+        present = [rule._asdict() for rule in RuleValues.all_of(hub)]
+        return [{"source": "10.0.0.0/26", "destination": "any"}, *present[:-1]]
+
     acts: dict[str, Callable[[], object]] = {
         "add a device": partial(create_client_peer, hub, member=member, device="laptop"),
         "add a site with 500 subnets": partial(create_site_peer, hub, site=site, subnets=networks_of(30)),
         "change 500 subnets": lambda: update_peer(peer(), subnets=networks_of(31)),
+        "ask about a rule above 1,000": lambda: asked(lambda: update_instance(hub, firewall=above())),
+        "put a rule above 1,000": lambda: update_instance(hub, firewall=above()),
+        "ask about 1,000 rules": lambda: asked(lambda: update_instance(hub, firewall=rules)),
         "save 1,000 rules": partial(update_instance, hub, firewall=rules),
         "delete the site": lambda: delete_peer(peer()),
     }

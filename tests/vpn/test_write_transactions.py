@@ -7,12 +7,15 @@ from collections.abc import Callable
 import pytest
 
 from portal.models import Membership, Organization
-from tests.factories import make_member, make_organization, make_site
+from tests.factories import an_admin, make_member, make_organization, make_site
+from tests.vpn.api.caller import Caller, told
 from tests.vpn.large_hub import make_large_hub, networks_of, some_rules
 from tests.vpn.writes import counted
+from vpn.actions.firewall_input import RuleValues
 from vpn.actions.instance_settings import update_instance
 from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, update_peer
 from vpn.actions.plan_work import work_out_next
+from vpn.actions.planning import asked
 from vpn.models import ChangePlan, Instance, Peer
 
 pytestmark = pytest.mark.django_db
@@ -46,6 +49,8 @@ def test_no_write_does_much_on_a_hub_of_10_000_peers_and_1_000_rules(
         "add device": lambda: create_client_peer(hub, member=anna, device="laptop"),
         "add site of 500 subnets": lambda: create_site_peer(hub, site=site, subnets=networks_of(30)),
         "change 500 subnets": lambda: update_peer(_peer(hub, "New"), subnets=networks_of(31)),
+        "ask about a rule above 1,000": lambda: asked(lambda: update_instance(hub, firewall=_below_another(hub))),
+        "put a rule above 1,000": lambda: update_instance(hub, firewall=_below_another(hub)),
         "save 1,000 rules": lambda: update_instance(hub, firewall=rules),
         "push a route": lambda: update_instance(hub, pushed_routes=["198.51.100.0/24"]),
         "delete site": lambda: delete_peer(_peer(hub, "New")),
@@ -61,6 +66,24 @@ def test_no_write_does_much_on_a_hub_of_10_000_peers_and_1_000_rules(
     assert {name: done[name] for name in done if done[name][1] > MOST_STEPS} == {}
 
 
+@pytest.mark.parametrize("is_guarded", [False, True])
+def test_asking_what_1_000_rules_would_mean_does_not_write_them(
+    hub: Instance, organization: Organization, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+) -> None:
+    """With If-Match the comparison is part of the transaction."""
+    api = Caller.of(an_admin(organization))
+    guard = {"If_Match": api.get(f"/instances/{hub.pk}")["ETag"]} if is_guarded else {}
+    before = RuleValues.all_of(hub)
+    named = [{**rule._asdict(), "name": f"rule {number}"} for number, rule in enumerate(before)]
+    for wanted in (some_rules(networks_of(1) + networks_of(2), seed=4), _below_another(hub), named):
+        with counted(monkeypatch) as most:
+            told(api.put(f"/instances/{hub.pk}?plan=true", {"firewall": wanted}, **guard), 200)
+        print(f"{most.statements} statements, {most.steps:,} steps")
+        assert most.statements <= MOST_STATEMENTS
+        assert most.steps <= MOST_STEPS
+    assert RuleValues.all_of(hub) == before
+
+
 def test_working_out_a_plan_holds_no_lock_while_it_compares(hub: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     update_instance(hub, firewall=some_rules(networks_of(1) + networks_of(2), seed=3))
     with counted(monkeypatch) as most:
@@ -68,6 +91,12 @@ def test_working_out_a_plan_holds_no_lock_while_it_compares(hub: Instance, monke
             pass
     assert most.steps < 1000
     assert not ChangePlan.objects.filter(state="waiting").exists()
+
+
+def _below_another(hub: Instance) -> list[dict[str, str]]:
+    """The hub's rules, each one place further down, below a new one."""
+    present = [rule._asdict() for rule in RuleValues.all_of(hub)]
+    return [{"source": "10.0.0.0/26", "destination": "any"}, *present[:-1]]
 
 
 def _peer(hub: Instance, site: str) -> Peer:

@@ -18,6 +18,7 @@ from vpn.actions.refusal import InvalidSettings
 from vpn.constants import MOST_RULES
 from vpn.desired.firewall import document_of_rule
 from vpn.models import ChangePlan, FirewallRule, Instance
+from vpn.models.row_updates import update_rows
 
 # How a peer leads to what an end of each kind names.
 _KINDS = {"site": "site", "user": "member", "group": "member__groups"}
@@ -67,23 +68,26 @@ def replace_rules(locked: Instance, wanted: Sequence[RuleValues]) -> None:
     """
     _refuse(missing_ends(locked.organization_id, wanted))
     present = list(locked.firewall_rules.all())
-    _tag_anew(locked, _ends(present) ^ _ends(wanted))
+    turned = _ends(present) ^ _ends(wanted)
     kept = _kept(present, wanted)
-    chosen = {rule.pk for rule in kept.values()}
-    locked.firewall_rules.exclude(pk__in=chosen).delete()
-    moved, new = [], []
+    moved: list[tuple[object, ...]] = []
+    new: list[FirewallRule] = []
     for position, values in enumerate(wanted):
         rule = kept.get(position)
         if rule is None:
             new.append(FirewallRule(instance=locked, position=position, **values._asdict()))
         elif (rule.position, rule.name) != (position, values.name):
             rule.position, rule.name = position, values.name
-            moved.append(rule)
+            moved.append((position, values.name, rule.pk))
     rows = {**kept, **{rule.position: rule for rule in new}}
     after = [document_of_rule(rows[position]) for position in range(len(wanted))]
     planning.touch_rules(locked.pk, [document_of_rule(rule) for rule in present], after)
+    if planning.is_asked():
+        return  # What was told is all that a plan needs; others wait for as long as this takes.
+    _tag_anew(locked, turned)
+    locked.firewall_rules.exclude(pk__in={rule.pk for rule in kept.values()}).delete()
     # Hits are not written: a report may be adding to them at this moment.
-    FirewallRule.objects.bulk_update(moved, ["position", "name"], batch_size=200)
+    update_rows(FirewallRule, ["position", "name"], ["id"], moved)
     FirewallRule.objects.bulk_create(new, batch_size=200)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -103,13 +104,16 @@ def read_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
 )
 def put_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     """Change the fields that the body names; the hub follows in the background. With `?plan=true` nothing changes."""
-    member = member_of(request)
-    with unless_changed(request, lambda: get_instance(member, instance_id, write=True), show) as instance:
-        changes = _with_one_pool(read_change(request, InstanceChange, show(instance)), instance)
-        if not wants_plan(request):
-            return one(show(update_instance(instance, **changes) if changes else instance))
-        found = asked(lambda: update_instance(instance, **changes) if changes else None)
-    return plan_of(request, found)
+    member, is_asked = member_of(request), wants_plan(request)
+    # A thousand rules are worked out once within the transaction, and their answer behind it: others wait meanwhile.
+    shown = cache(show)
+    with unless_changed(request, lambda: get_instance(member, instance_id, write=True), shown) as present:
+        changes = _with_one_pool(read_change(request, InstanceChange, shown(present)), present)
+        if is_asked:
+            found = asked(lambda: update_instance(present, **changes)) if changes else []
+        else:
+            saved = update_instance(present, **changes) if changes else present
+    return plan_of(request, found) if is_asked else one(show(saved))
 
 
 def _with_one_pool(changes: dict[str, Any], instance: Instance) -> dict[str, Any]:
