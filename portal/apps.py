@@ -12,8 +12,8 @@ class PortalConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what `check --deploy` asks, and what the audit log hears of."""
-        from portal import audit_signals
-        from portal.exposure import deploy_errors
+        from portal.audit import signals as audit_signals
+        from portal.web.exposure import deploy_errors
 
         audit_signals.connect()
         checks.register(deploy_errors, checks.Tags.security, deploy=True)

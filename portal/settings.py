@@ -113,7 +113,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "portal.proxies.TrustedProxyMiddleware",
+    "portal.web.proxies.TrustedProxyMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -123,10 +123,10 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "portal.zone.ZoneMiddleware",
+    "portal.web.zone.ZoneMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "portal.audit.AuditMiddleware",
+    "portal.audit.log.AuditMiddleware",
     "portal.access.AccessMiddleware",
 ]
 
@@ -140,7 +140,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "portal.navigation.navigation",
+                "portal.web.navigation.navigation",
             ],
         },
     },
@@ -171,17 +171,17 @@ else:
 # Redis, jobs ---------------------------------------------------------------------------------------------------------
 
 REDIS_URL = env.str("REDIS_URL", default=f"unix://{DATA_DIR / 'redis' / 'redis.sock'}")
-CACHES = {"default": {"BACKEND": "portal.cache.TolerantRedisCache", "LOCATION": REDIS_URL}}
+CACHES = {"default": {"BACKEND": "portal.web.cache.TolerantRedisCache", "LOCATION": REDIS_URL}}
 JOB_TIMEOUT = 30
 RQ_QUEUES = {
     name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": JOB_TIMEOUT, "SERIALIZER": "rq.serializers.JSONSerializer"}
     for name in ("default", "urgent", "apply", "provision", "observe", "plan", "mail")
 }
-RQ = {"JOB_CLASS": "vpn.jobs.queue.PortalJob", "QUEUE_CLASS": "vpn.jobs.queue.PortalQueue"}
+RQ = {"JOB_CLASS": "vpn.doorbell.PortalJob", "QUEUE_CLASS": "vpn.doorbell.PortalQueue"}
 
 # Accounts ------------------------------------------------------------------------------------------------------------
 
-AUTHENTICATION_BACKENDS = ["portal.accounts.AddressBackend"]
+AUTHENTICATION_BACKENDS = ["portal.sign_in.adapter.AddressBackend"]
 # An address has one account that is proven, and may have others: the backend asks each of them.
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -192,7 +192,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 PASSWORD_RESET_TIMEOUT = 3 * 24 * 3600
-ACCOUNT_ADAPTER = "portal.accounts.AccountAdapter"
+ACCOUNT_ADAPTER = "portal.sign_in.adapter.AccountAdapter"
 ACCOUNT_FORMS = {
     "login": "portal.forms.account.LoginForm",
     "signup": "portal.forms.account.SignupForm",
@@ -208,8 +208,8 @@ ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_SESSION_REMEMBER = True
-# Attempts that may fail, in how long; what each counts is in portal/guessing.py. A known device is not counted by its
-# network, where a stranger may be too, so allauth's own limit of the page is off.
+# Attempts that may fail, in how long; what each counts is in portal/sign_in/guessing.py. A known device is not counted
+# by its network, where a stranger may be too, so allauth's own limit of the page is off.
 ACCOUNT_RATE_LIMITS = {
     "login": None,
     "login_failed": None,
@@ -221,16 +221,16 @@ ACCOUNT_RATE_LIMITS = {
 # Asked by /healthz, by name: each answers "ok" or a sentence.
 HEALTH_CHECKS = {
     "keys": "portal.seals.health",
-    "worker": "vpn.jobs.heartbeat.worker_health",
-    "schedule": "vpn.jobs.heartbeat.schedule_health",
+    "worker": "vpn.jobs.runtime.heartbeat.worker_health",
+    "schedule": "vpn.jobs.runtime.heartbeat.schedule_health",
 }
 # What the health page tells beside: no load balancer should turn away from the portal for it.
 HEALTH_NOTES = {"hubs": "vpn.needs.hubs_health", "mail": "portal.actions.queued_mail.health"}
 # Who is told that this machine's public address is another one.
-SERVER_MOVED = "vpn.actions.server_address.move_server"
-PORTAL_PLACED = "vpn.actions.portal_place.place_portal"
+SERVER_MOVED = "vpn.actions.instances.server_address.move_server"
+PORTAL_PLACED = "vpn.actions.instances.portal_place.place_portal"
 # Who counts what an organization has of what its quotas limit.
-QUOTA_COUNTERS = ("portal.quotas.COUNTERS", "vpn.quota_use.COUNTERS", "vpn.api.throttling.COUNTERS")
+QUOTA_COUNTERS = ("portal.quotas.COUNTERS", "vpn.quota_use.COUNTERS", "vpn.api.protocol.throttling.COUNTERS")
 # Without a mail server nothing is sent: staff read it on a page of theirs, and pass it on.
 EMAIL_BACKEND = "portal.mail.ShownMail"
 EMAIL_CONFIGURED = bool(env.str("EMAIL_URL", default=""))
@@ -279,9 +279,9 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
-        "audit": {"()": "portal.audit_line.JsonLine"},
+        "audit": {"()": "portal.audit.line.JsonLine"},
     },
-    "filters": {"not_yet": {"()": "portal.later.NotYetIsNoError"}},
+    "filters": {"not_yet": {"()": "portal.web.later.NotYetIsNoError"}},
     "handlers": {
         "stream": {"class": "logging.StreamHandler", "formatter": "line"},
         "audit": {"class": "logging.StreamHandler", "formatter": "audit"},

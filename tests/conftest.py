@@ -71,7 +71,7 @@ def rung(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> lis
     calls: list[tuple[str, ...]] = []
     if REAL.isdisjoint(mark.name for mark in request.node.iter_markers()):
         ring: Callable[..., None] = lambda queue, function, *ids, **_: calls.append((queue, function, *ids))  # noqa: E731
-        monkeypatch.setattr("vpn.jobs.queue._enqueue", ring)
+        monkeypatch.setattr("vpn.doorbell._enqueue", ring)
     return calls
 
 

@@ -8,10 +8,10 @@ from django.utils import timezone
 
 from portal.actions.organization import create_organization
 from portal.models import Membership, MembershipState, Organization, Role, User
-from vpn.actions.instance import create_instance
-from vpn.actions.peer import create_client_peer, create_site_peer
-from vpn.actions.plan_work import work_out_next
-from vpn.actions.site import create_site
+from vpn.actions.activity.plan_work import work_out_next
+from vpn.actions.instances.instance import create_instance
+from vpn.actions.peers.peer import create_client_peer, create_site_peer
+from vpn.actions.sites.site import create_site
 from vpn.choices import InstanceState, OperationState
 from vpn.models import Instance, Operation, Peer, Region, Server, Site
 

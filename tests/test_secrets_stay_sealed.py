@@ -22,10 +22,10 @@ from portal.sealing import UnsealError
 from tests.factories import PASSWORD
 from tests.fixtures import signed_in
 from tests.secret_story import Story, database_dump, found_in, tell
-from vpn.actions.profile import Delivery, deliver_profile
+from vpn.actions.profiles.profile import Delivery, deliver_profile
 from vpn.desired import compile_spec
+from vpn.doorbell import _enqueue as ring_for_real
 from vpn.jobs.apply import apply_instance
-from vpn.jobs.queue import _enqueue as ring_for_real
 from vpn.models import Instance, Peer, ProfileLink
 from vpn.profiles.peer import profile_of
 
@@ -131,7 +131,7 @@ def test_an_error_shows_no_password(
     browser.get(urlsplit(one_time_link(invited)).path)
     monkeypatch.setattr("portal.views.sign_in_link.set_password_by_link", _break)
     answers = [browser.post("/accounts/link/", {"password1": secret, "password2": secret})]
-    monkeypatch.setattr("portal.accounts.AccountAdapter.authenticate", _break)
+    monkeypatch.setattr("portal.sign_in.adapter.AccountAdapter.authenticate", _break)
     answers.append(browser.post("/accounts/login/", {"login": "anna@example.org", "password": secret}))
     for answer in answers:
         assert answer.status_code == 500
@@ -143,7 +143,7 @@ def test_an_error_shows_no_password(
 def test_an_error_while_revealing_shows_no_key(
     story: Story, admin: Membership, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("vpn.views.profile_page.routes_sentence", _break)
+    monkeypatch.setattr("vpn.presenters.profiles.page.routes_sentence", _break)
     browser = signed_in(admin.user)
     browser.raise_request_exception = False
     answer = browser.post(reverse("peer_profile", args=[story.client_peer.pk]))
@@ -173,9 +173,9 @@ def real_redis(tmp_path: Path, settings: LazySettings, monkeypatch: pytest.Monke
     url = f"unix://{socket}"
     settings.REDIS_URL = url
     settings.RQ_QUEUES = {name: {**queue, "URL": url} for name, queue in settings.RQ_QUEUES.items()}
-    settings.CACHES = {"default": {"BACKEND": "portal.cache.TolerantRedisCache", "LOCATION": url}}
-    monkeypatch.setattr("vpn.jobs.queue._enqueue", ring_for_real)
-    monkeypatch.setattr("portal.cache.TolerantRedisCache._away_until", 0.0)
+    settings.CACHES = {"default": {"BACKEND": "portal.web.cache.TolerantRedisCache", "LOCATION": url}}
+    monkeypatch.setattr("vpn.doorbell._enqueue", ring_for_real)
+    monkeypatch.setattr("portal.web.cache.TolerantRedisCache._away_until", 0.0)
     client = redis.Redis.from_url(url, retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 100))
     try:
         client.ping()

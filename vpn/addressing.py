@@ -16,8 +16,6 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collap
 from typing import Literal, TypeAlias
 
 from vpn.constants import (
-    BROAD_PREFIX_V4,
-    BROAD_PREFIX_V6,
     IN_GUEST_V4,
     IN_GUEST_V6,
     PRIVATE_NETWORKS_V4,
@@ -25,8 +23,9 @@ from vpn.constants import (
     RESERVED_NETWORKS_V4,
     RESERVED_NETWORKS_V6,
 )
-from vpn.intervals import Sorted, key_of
-from vpn.intervals import network_of as network_of_key
+from vpn.wire.intervals import Sorted, key_of
+from vpn.wire.intervals import network_of as network_of_key
+from vpn.wire.reserved import BROAD_PREFIX
 
 Network: TypeAlias = IPv4Network | IPv6Network
 FaultCode: TypeAlias = Literal["duplicate", "broad_unconfirmed", "nested_unconfirmed", "reserved", "overlap"]
@@ -166,7 +165,7 @@ def next_free_host(
 
 def is_broad(network: Network) -> bool:
     """The default route, or anything wider than /8 (IPv6: /32): needs the admin's explicit confirmation."""
-    return network.prefixlen < (BROAD_PREFIX_V4 if network.version == 4 else BROAD_PREFIX_V6)
+    return network.prefixlen < BROAD_PREFIX[network.version]
 
 
 def network_of(address: str) -> Network:
@@ -304,7 +303,7 @@ def _unconfirmed_nesting(network: Network, claims: _Claims) -> Fault | None:
 def _broad_message(network: Network) -> str:
     if is_default_route(network):
         return f"{network} is the default route: all traffic would go to this site. Confirm the broad route to add it."
-    limit = BROAD_PREFIX_V4 if network.version == 4 else BROAD_PREFIX_V6
+    limit = BROAD_PREFIX[network.version]
     return f"{network} is wider than /{limit}. Confirm the broad route to add it."
 
 

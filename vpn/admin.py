@@ -12,10 +12,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from portal.exceptions import Conflict
-from vpn.actions.instance import forget_instance, retry_instance
-from vpn.actions.server import allow_networks
+from vpn import doorbell
+from vpn.actions.instances.instance import forget_instance, retry_instance
+from vpn.actions.instances.server import allow_networks
 from vpn.forms.server import ServerForm
-from vpn.jobs import queue
 from vpn.models import Instance, Operation, OperationStep, Peer, Region, Server, Site
 
 if TYPE_CHECKING:  # Django's own classes take no parameter when the program runs.
@@ -107,7 +107,7 @@ class InstanceAdmin(ReadOnly):
     def apply_again(self, request: HttpRequest, chosen: QuerySet[Instance]) -> None:
         """Compare the hub with what it should run, and mend it."""
         for instance in chosen:
-            queue.enqueue_apply(instance.pk, instance.organization_id)
+            doorbell.enqueue_apply(instance.pk, instance.organization_id)
         messages.success(request, "Asked the workers to apply again.")
 
     @admin.action(description="Retry")

@@ -29,10 +29,6 @@ MIN_POOL_PREFIX: Final = 16
 DEFAULT_POOL_PREFIX: Final = 20
 MAX_POOL_PREFIX: Final = 24
 
-# Anything wider than these is "broad" and needs an explicit confirmation.
-BROAD_PREFIX_V4: Final = 8
-BROAD_PREFIX_V6: Final = 32
-
 # The code of a refusal that `confirm_broad_routes` lifts: networks of two peers, one inside the other.
 SUBNET_NESTED: Final = "subnet-nested"
 
@@ -73,7 +69,7 @@ HOSTNAME_QUARANTINE_DAYS: Final = 30
 # For how long a deleted peer's addresses are given to nobody else, unless its pool is full.
 HOST_REST_HOURS: Final = 24
 
-# Where clouds serve their machines from the inside, beside the link-local ranges. Sources: vpn/agent/reserved.py, which
+# Where clouds serve their machines from the inside, beside the link-local ranges. Sources: vpn/wire/reserved.py, which
 # has the same list for the server's side.
 IN_GUEST_V4: Final[tuple[tuple[IPv4Network, str], ...]] = (
     (IPv4Network("100.100.2.136/32"), "Alibaba's name server for its own machines"),

@@ -11,13 +11,13 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from vpn.agent.report import HubReport, PeerReport, SessionReport
 from vpn.choices import Listener
 from vpn.constants import HANDSHAKE_TIMEOUT
 from vpn.desired import NOBODY_ID, PROBE_ID, Desired
 from vpn.models import FirewallRule, Instance, Peer, PeerTombstone, Server, Traffic
 from vpn.models.row_updates import update_rows
 from vpn.proofs import Coming, record_devices
+from vpn.wire.report import HubReport, PeerReport, SessionReport
 
 _CHUNK = 500
 # Peers of a spec that no row stands for.

@@ -20,11 +20,11 @@ from portal.signals import (
     membership_removing,
     membership_renamed,
 )
-from vpn.actions.firewall import forget_end, lock_instances, naming
-from vpn.actions.labels import rename_member
-from vpn.actions.peer import delete_peer, reconsider_peers
+from vpn import doorbell
+from vpn.actions.firewall.rules import forget_end, lock_instances, naming
+from vpn.actions.peers.labels import rename_member
+from vpn.actions.peers.peer import delete_peer, reconsider_peers
 from vpn.desired.firewall import Turned
-from vpn.jobs import queue
 from vpn.models import Peer, ProfileLink
 
 
@@ -89,4 +89,4 @@ def keep_named_group(group: Group, **kwargs: Any) -> None:
 @receiver(mail_requested)
 def ring_for_mail(mail_id: UUID, organization_id: UUID | None, **kwargs: Any) -> None:
     """Let the worker of the queue `mail` send it, once it is saved."""
-    transaction.on_commit(partial(queue.enqueue_queued_mail, mail_id, organization_id))
+    transaction.on_commit(partial(doorbell.enqueue_queued_mail, mail_id, organization_id))

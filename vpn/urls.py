@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from vpn.views import (
-    firewall,
-    instance,
-    instance_activity,
-    instance_delete,
-    instance_dns,
-    instance_new,
-    instance_settings,
-    my,
-    peer,
-    peer_acts,
-    peer_edit,
-    peer_link,
-    peer_new,
-    plan_mail,
-    profile,
-    progress,
-    shared_profile,
-    site,
-)
+from vpn.views.activity import operations as instance_activity
+from vpn.views.activity import plan_mail, progress
+from vpn.views.dns import page as instance_dns
+from vpn.views.firewall import page as firewall
+from vpn.views.instances import create as instance_new
+from vpn.views.instances import delete as instance_delete
+from vpn.views.instances import overview as instance
+from vpn.views.instances import settings as instance_settings
+from vpn.views.peers import acts as peer_acts
+from vpn.views.peers import create as peer_new
+from vpn.views.peers import edit as peer_edit
+from vpn.views.peers import link as peer_link
+from vpn.views.peers import page as peer
+from vpn.views.profiles import my
+from vpn.views.profiles import reveal as profile
+from vpn.views.profiles import shared as shared_profile
+from vpn.views.sites import site
 
 _INSTANCES = [
     path("", instance.instances, name="instances"),

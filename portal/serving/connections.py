@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from portal.client_address import counted_as
+from portal.web.client_address import counted_as
 
 
 class Connection(Protocol):

@@ -14,13 +14,13 @@ from typing import IO, Any, cast
 
 from django.db import DatabaseError, close_old_connections
 
-from portal.later import ENVIRON_KEY, Later
-from portal.proxies import trust
 from portal.serving import limits
 from portal.serving.environ import build_environ, is_sound
 from portal.serving.lifetime import end_with_parent
 from portal.serving.turns import Turns
 from portal.serving.unsent import Unsent
+from portal.web.later import ENVIRON_KEY, Later
+from portal.web.proxies import trust
 from portal.wsgi import application as wsgi
 
 Scope = dict[str, Any]

@@ -8,9 +8,9 @@ from typing import Final, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from portal.proxies import trust
 from portal.serving import limits
 from portal.serving.connections import Connections
+from portal.web.proxies import trust
 
 connections = Connections(limits.CONNECTIONS_PER_ADDRESS, limits.CONNECTIONS, trust())
 _PLAIN: Final = b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n%s\r\n"

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from portal.client_address import counted_as
+from portal.web.client_address import counted_as
 
 
 class Turns:

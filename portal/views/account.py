@@ -19,9 +19,9 @@ from django.views.decorators.http import require_safe
 
 from portal.access import checks_itself, ended_memberships
 from portal.actions.account import take_address_back
-from portal.known_devices import remember_device
 from portal.mail import reaches_people
 from portal.models import User
+from portal.sign_in.known_devices import remember_device
 
 
 class LoginView(views.LoginView):  # type: ignore[misc]  # allauth ships no types

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from portal.access import get_admin, get_member, people_of
 from portal.actions.member import add_member
-from portal.audit import note
+from portal.audit.log import note
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.person import PersonNewForm
 from portal.forms.refusal import show_refusal

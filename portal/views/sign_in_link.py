@@ -21,7 +21,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from portal.access import SESSION_KEY, checks_itself, home_of
 from portal.actions.sign_in_link import SignInLink, find_link, join_by_link, set_password_by_link
-from portal.audit import note
+from portal.audit.log import note
 from portal.exceptions import NotPossible
 from portal.forms.password import NewPasswordForm
 from portal.forms.refusal import show_refusal

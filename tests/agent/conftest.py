@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vpn.agent import command
+from vpn.agent.system import command
 
 
 @pytest.fixture(autouse=True)

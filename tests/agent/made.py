@@ -7,7 +7,7 @@ import hashlib
 import uuid
 from typing import Any
 
-from vpn.agent.spec import (
+from vpn.wire.spec import (
     DeltaDocument,
     OpenVPNDocument,
     OpenVPNPeerDocument,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from vpn.agent import command
-from vpn.agent.command import Place
-from vpn.agent.errors import AgentError, parse_error
+from vpn.agent.system import command
+from vpn.agent.system.command import Place
+from vpn.wire.errors import AgentError, parse_error
 
 
 @pytest.mark.parametrize(

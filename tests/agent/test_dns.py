@@ -13,13 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.agent import made
-from vpn.agent import command, resolver_config, resolver_process
-from vpn.agent.command import Place
-from vpn.agent.components import dns
-from vpn.agent.errors import PACKAGE_MISSING, AgentError
-from vpn.agent.names import Names
-from vpn.agent.resolver_config import Layout
-from vpn.agent.spec import HubSpec, parse_spec
+from vpn.agent.dns import component as dns
+from vpn.agent.dns import config as resolver_config
+from vpn.agent.dns import process as resolver_process
+from vpn.agent.dns.config import Layout
+from vpn.agent.memory.names import Names
+from vpn.agent.system import command
+from vpn.agent.system.command import Place
+from vpn.wire.errors import PACKAGE_MISSING, AgentError
+from vpn.wire.spec import HubSpec, parse_spec
 
 NAMES = Names(made.HUB, Place("host"))
 LAYOUT = Layout(Path("/var/lib/vpn-hub/x/dns"))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from vpn.agent import files, openvpn_management
+from vpn.agent.openvpn import management as openvpn_management
+from vpn.agent.system import files
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="to give a file away takes root")
 DAEMON = 1_900_000_000

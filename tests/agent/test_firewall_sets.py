@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.agent import made
-from vpn.agent import firewall_delta, firewall_sets
-from vpn.agent.peers import Peer, WireGuardPeer
-from vpn.agent.spec import HubSpec, parse_spec
+from vpn.agent.firewall import delta as firewall_delta
+from vpn.agent.firewall import sets as firewall_sets
+from vpn.wire.peers import Peer, WireGuardPeer
+from vpn.wire.spec import HubSpec, parse_spec
 
 A, B = (f"site:{made.peer_id(number)}" for number in (1, 2))
 STAFF = f"group:{made.peer_id(3)}"

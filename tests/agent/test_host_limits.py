@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from vpn.agent import nft, tracking
-from vpn.agent.command import Place, Result
-from vpn.agent.components import host_limits
+from vpn.agent.firewall import host_limits, tracking
+from vpn.agent.system import nft
+from vpn.agent.system.command import Place, Result
 
 # Knocks are remembered for ten seconds.
 _KNOCK_SECONDS = 10

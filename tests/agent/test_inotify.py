@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from vpn.agent import sysctl
-from vpn.agent.command import Place, Result
+from vpn.agent.system import sysctl
+from vpn.agent.system.command import Place, Result
 
 ROOT = Path(__file__).resolve().parents[2]
 # In a user namespace of its own, whose limits are nobody else's, and a network namespace that belongs to it.
 _START = """
-from vpn.agent import inotify
-from vpn.agent.command import Place
-from vpn.agent.components import wireguard
-from vpn.agent.errors import AgentError
-from vpn.agent.names import Names
+from vpn.agent.system import inotify
+from vpn.agent.system.command import Place
+from vpn.agent.wireguard import component as wireguard
+from vpn.wire.errors import AgentError
+from vpn.agent.memory.names import Names
 
 class Here(Place):
     pass

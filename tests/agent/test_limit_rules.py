@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.agent import made
-from vpn.agent import limit_rules
-from vpn.agent.spec import HubSpec, parse_spec
+from vpn.agent.firewall import limit_rules
+from vpn.wire.spec import HubSpec, parse_spec
 
 
 def spec(*peers: tuple[int, tuple[str, ...]]) -> HubSpec:

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from tests.agent import made
-from vpn.agent import moves
-from vpn.agent.command import Place
-from vpn.agent.errors import INVALID, AgentError
-from vpn.agent.names import Names
-from vpn.agent.openvpn_config import Layout
-from vpn.agent.peers import Peer, openvpn_side, wireguard_side
-from vpn.agent.saved import Change, Saved
-from vpn.agent.spec import digest, parse_spec
-from vpn.agent.state import State
+from vpn.agent.lifecycle import protocol_switch
+from vpn.agent.memory.names import Names
+from vpn.agent.memory.saved import Change, Saved
+from vpn.agent.memory.state import State
+from vpn.agent.openvpn.config import Layout
+from vpn.agent.system.command import Place
+from vpn.wire.errors import INVALID, AgentError
+from vpn.wire.peers import Peer, openvpn_side, wireguard_side
+from vpn.wire.spec import digest, parse_spec
 
 ONE = made.peer_id(1)
 NAMES = Names(made.HUB, Place("nowhere"))
@@ -101,20 +101,23 @@ def test_the_old_way_in_is_shut_by_the_first_session_over_the_new_one(state: Sta
     layout = Layout(state.openvpn(made.HUB))
     (shown,) = layout.shown.iterdir()
     os.utime(shown, (1, 1))
-    assert moves.open_ways(state, made.HUB, before) == before
-    assert moves.arrived(state, NAMES) == set()
+    assert protocol_switch.open_ways(state, made.HUB, before) == before
+    assert protocol_switch.arrived(state, NAMES) == set()
     came_over_openvpn(state, listener)
-    assert moves.arrived(state, NAMES) == {ONE}
-    change = moves.shut(state, made.HUB, before, {ONE})
+    assert protocol_switch.arrived(state, NAMES) == {ONE}
+    change = protocol_switch.shut(state, made.HUB, before, {ONE})
     assert change == Change({ONE: (before[ONE], peers(made.openvpn_peer(1, "10.1.0.0/24"))[ONE])})
-    assert moves.arrived(state, NAMES) == set()
+    assert protocol_switch.arrived(state, NAMES) == set()
     # Whatever else changes of the peer, it stays shut, until it changes its protocol once more.
     tagged = peers(to_openvpn() | {"tags": ["site:00000000-0000-0000-0000-000000000001"]})
-    assert moves.open_ways(state, made.HUB, tagged)[ONE].former is None
-    followed = moves.open_ways_of(state, made.HUB, Change({ONE: (before[ONE], tagged[ONE])}))
+    assert protocol_switch.open_ways(state, made.HUB, tagged)[ONE].former is None
+    followed = protocol_switch.open_ways_of(state, made.HUB, Change({ONE: (before[ONE], tagged[ONE])}))
     assert [peer.former for peer in followed.peers[ONE] if peer is not None] == [None, None]
     other = peers(to_openvpn(2))
-    assert moves.open_ways_of(state, made.HUB, Change({ONE: (tagged[ONE], other[ONE])})).peers[ONE][1] == other[ONE]
+    assert (
+        protocol_switch.open_ways_of(state, made.HUB, Change({ONE: (tagged[ONE], other[ONE])})).peers[ONE][1]
+        == other[ONE]
+    )
 
 
 def test_a_change_that_is_over_is_forgotten_once_that_is_saved(state: State) -> None:
@@ -122,10 +125,10 @@ def test_a_change_that_is_over_is_forgotten_once_that_is_saved(state: State) -> 
     settled = peers(made.openvpn_peer(1, "10.1.0.0/24"))
     for after in (settled, {}):
         state.save(Saved.of(parse_spec(document(to_openvpn()))))
-        moves.open_ways(state, made.HUB, moving)
-        moves.open_ways(state, made.HUB, after)
+        protocol_switch.open_ways(state, made.HUB, moving)
+        protocol_switch.open_ways(state, made.HUB, after)
         change = Change({ONE: (moving[ONE], after.get(ONE))})
-        assert moves.open_ways_of(state, made.HUB, change) == change
+        assert protocol_switch.open_ways_of(state, made.HUB, change) == change
         assert state.moves(made.HUB).keys() == {ONE}
         state.save(Saved.of(replace(parse_spec(document(to_openvpn())), peers=after)))
         assert state.moves(made.HUB) == {}
@@ -145,26 +148,26 @@ def test_a_change_that_is_over_is_forgotten_once_that_is_saved(state: State) -> 
 def test_what_is_shut_stays_shut_when_the_next_spec_fails(state: State, wanted: Any, as_delta: bool) -> None:
     saved = parse_spec(document(to_openvpn()))
     state.save(Saved.of(saved))
-    moves.open_ways(state, made.HUB, saved.peers)
+    protocol_switch.open_ways(state, made.HUB, saved.peers)
     came_over_openvpn(state)
-    moves.shut(state, made.HUB, saved.peers, {ONE})
+    protocol_switch.shut(state, made.HUB, saved.peers, {ONE})
     # What is wanted next is looked at, and cannot be had: it is never saved, and the watch heals what is saved.
     after = parse_spec(document(to_openvpn()) | {"peers": wanted}).peers
     for _ in range(2):
         if as_delta:
-            moves.open_ways_of(state, made.HUB, Change({ONE: (saved.peers[ONE], after.get(ONE))}))
+            protocol_switch.open_ways_of(state, made.HUB, Change({ONE: (saved.peers[ONE], after.get(ONE))}))
         else:
-            moves.open_ways(state, made.HUB, after)
-        assert moves.ways_now(state, made.HUB, saved.peers)[ONE].former is None
-        assert moves.open_ways(state, made.HUB, saved.peers)[ONE].former is None
+            protocol_switch.open_ways(state, made.HUB, after)
+        assert protocol_switch.ways_now(state, made.HUB, saved.peers)[ONE].former is None
+        assert protocol_switch.open_ways(state, made.HUB, saved.peers)[ONE].former is None
     # A newer change still has both ways in.
-    assert moves.open_ways(state, made.HUB, after) == after
+    assert protocol_switch.open_ways(state, made.HUB, after) == after
 
 
 def test_there_and_back_are_two_changes(state: State) -> None:
     forth = peers(to_openvpn())
-    moves.open_ways(state, made.HUB, forth)
+    protocol_switch.open_ways(state, made.HUB, forth)
     came_over_openvpn(state)
-    moves.shut(state, made.HUB, forth, {ONE})
+    protocol_switch.shut(state, made.HUB, forth, {ONE})
     back = peers(wireguard() | {"former": made.openvpn_peer(1, "10.1.0.0/24")})
-    assert moves.open_ways(state, made.HUB, back) == back
+    assert protocol_switch.open_ways(state, made.HUB, back) == back

@@ -16,15 +16,16 @@ from hypothesis import strategies as st
 
 from tests.agent import made
 from vpn import pki
-from vpn.agent import openvpn_config, openvpn_management
-from vpn.agent.command import Place
-from vpn.agent.errors import BASE_MISMATCH, INVALID, AgentError
-from vpn.agent.names import Names
-from vpn.agent.openvpn_config import Layout
-from vpn.agent.revocation import revoked_serials
-from vpn.agent.saved import Saved
-from vpn.agent.spec import HubSpec, OpenVPNPeer, SpecDocument, digest, parse_delta, parse_spec
-from vpn.agent.state import State
+from vpn.agent.memory.names import Names
+from vpn.agent.memory.saved import Saved
+from vpn.agent.memory.state import State
+from vpn.agent.openvpn import config as openvpn_config
+from vpn.agent.openvpn import management as openvpn_management
+from vpn.agent.openvpn.config import Layout
+from vpn.agent.openvpn.revocation import revoked_serials
+from vpn.agent.system.command import Place
+from vpn.wire.errors import BASE_MISMATCH, INVALID, AgentError
+from vpn.wire.spec import HubSpec, OpenVPNPeer, SpecDocument, digest, parse_delta, parse_spec
 
 PLACES: list[tuple[str | int, ...]] = [
     *(("openvpn", name) for name in made.openvpn()),

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from vpn.agent import openvpn_management, openvpn_push
-from vpn.agent.command import Place
-from vpn.agent.host import Host
-from vpn.agent.openvpn_config import Layout
-from vpn.agent.openvpn_management import Session, Unheard
-from vpn.agent.openvpn_renewal import RATE, Pace, Renewal
-from vpn.agent.state import State
+from vpn.agent.lifecycle.host import Host
+from vpn.agent.lifecycle.renewal import RATE, Pace, Renewal
+from vpn.agent.memory.state import State
+from vpn.agent.openvpn import management as openvpn_management
+from vpn.agent.openvpn import push as openvpn_push
+from vpn.agent.openvpn.config import Layout
+from vpn.agent.openvpn.management import Session, Unheard
+from vpn.agent.system.command import Place
 from vpn.constants import RENEWALS_PER_SECOND
 
 HUB = "abcdefghij"

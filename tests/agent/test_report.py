@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.agent import made
-from vpn.agent.report import HubReport, PeerReport, ReportInvalidError, SessionReport, parse_report
+from vpn.wire.report import HubReport, PeerReport, ReportInvalidError, SessionReport, parse_report
 
 REPORT = HubReport(
     hub=made.HUB,

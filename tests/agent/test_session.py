@@ -10,10 +10,10 @@ import pytest
 
 from tests.agent import made
 from vpn.agent import session as session_module
-from vpn.agent.command import Place
-from vpn.agent.host import Host
+from vpn.agent.lifecycle.host import Host
+from vpn.agent.memory.state import State
 from vpn.agent.session import answer, once, session
-from vpn.agent.state import State
+from vpn.agent.system.command import Place
 
 
 @pytest.fixture

@@ -13,12 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.agent import made
-from vpn.agent import firewall_rules, firewall_script, nft, reserved
-from vpn.agent.command import Place
-from vpn.agent.components import wireguard
-from vpn.agent.errors import INVALID, AgentError
-from vpn.agent.names import Names
-from vpn.agent.spec import parse_delta, parse_hub, parse_spec
+from vpn.agent.firewall import rules as firewall_rules
+from vpn.agent.firewall import script as firewall_script
+from vpn.agent.memory.names import Names
+from vpn.agent.system import nft
+from vpn.agent.system.command import Place
+from vpn.agent.wireguard import component as wireguard
+from vpn.wire import reserved
+from vpn.wire.errors import INVALID, AgentError
+from vpn.wire.spec import parse_delta, parse_hub, parse_spec
 
 # Every place in a spec where a string or a number stands.
 PLACES: list[tuple[str | int, ...]] = [

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.agent import made
-from vpn.agent import files
-from vpn.agent import state as state_module
-from vpn.agent.errors import DISK_FULL, AgentError
-from vpn.agent.lock import host_lock, hub_lock
-from vpn.agent.saved import Saved
-from vpn.agent.spec import SpecDocument, digest, parse_delta, parse_spec
-from vpn.agent.state import State
+from vpn.agent.memory import state as state_module
+from vpn.agent.memory.saved import Saved
+from vpn.agent.memory.state import State
+from vpn.agent.system import files
+from vpn.agent.system.lock import host_lock, hub_lock
+from vpn.wire.errors import DISK_FULL, AgentError
+from vpn.wire.spec import SpecDocument, digest, parse_delta, parse_spec
 
 
 @pytest.fixture

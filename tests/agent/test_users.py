@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from vpn.agent import processes, users
-from vpn.agent.errors import AgentError
+from vpn.agent.system import processes, users
+from vpn.wire.errors import AgentError
 
 HUBS = [f"t{number:09}" for number in range(40)]
 CONTAINER = "0 100000 65536\n"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.agent import made
-from vpn.agent.spec import HubSpec, parse_spec
-from vpn.agent.withdrawal import rest_of
+from vpn.agent.lifecycle.salvage import rest_of
+from vpn.wire.spec import HubSpec, parse_spec
 
 ONE = made.peer_id(1)
 OFFICE, WIDER = "10.1.0.0/24", "10.2.0.0/24"

@@ -12,8 +12,8 @@ from statistics import median
 from tests.bench.figures import milliseconds, say, say_where
 from tests.network.hub import Agent, Hub
 from tests.network.lab import Lab
-from vpn.agent.documents import RuleDocument
-from vpn.agent.report import HubReport
+from vpn.wire.documents import RuleDocument
+from vpn.wire.report import HubReport
 
 PEERS, RULES, SITES, MEMBERS, GROUPS = 10_000, 1_000, 100, 3_000, 50
 TURNS = 5

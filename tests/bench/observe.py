@@ -19,12 +19,12 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup()
 
-from vpn.agent.report import HubReport, SessionReport  # noqa: E402 - needs the settings
 from vpn.choices import Protocol  # noqa: E402
 from vpn.drivers.registry import driver_for  # noqa: E402
 from vpn.jobs.observe import observe_instance  # noqa: E402
 from vpn.models import Instance  # noqa: E402
 from vpn.observed import record_observation  # noqa: E402
+from vpn.wire.report import HubReport, SessionReport  # noqa: E402 - needs the settings
 
 RUNS = 9
 

@@ -36,11 +36,11 @@ def _measure() -> None:
     from tests.factories import make_member, make_organization, make_region, make_site
     from tests.vpn.large_hub import make_large_hub, networks_of, some_rules
     from tests.vpn.writes import counted
-    from vpn.actions.firewall_input import RuleValues
-    from vpn.actions.instance_settings import update_instance
-    from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, update_peer
-    from vpn.actions.plan_work import work_out_next
-    from vpn.actions.planning import asked
+    from vpn.actions.activity.plan_work import work_out_next
+    from vpn.actions.activity.planning import asked
+    from vpn.actions.firewall.input import RuleValues
+    from vpn.actions.instances.settings import update_instance
+    from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
     from vpn.models import Peer
 
     make_region()

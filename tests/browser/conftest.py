@@ -139,7 +139,7 @@ def camera(page: Page) -> Camera:
 @pytest.fixture
 def visit(browser: Browser, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Page]]:
     """Opens tabs of pages alone: Django's own server, no hub and no jobs. `visit(user, **options)`, None: nobody."""
-    monkeypatch.setattr("vpn.jobs.queue._enqueue", lambda *_, **__: None)
+    monkeypatch.setattr("vpn.doorbell._enqueue", lambda *_, **__: None)
     contexts: list[BrowserContext] = []
 
     def open_tab(user: User | None = None, **options: Any) -> Page:

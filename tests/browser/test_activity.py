@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.factories import an_admin, make_instance, make_organization
-from vpn.actions.operation import begin_operation
-from vpn.actions.progress import finish_operation
+from vpn.actions.activity.operation import begin_operation
+from vpn.actions.activity.progress import finish_operation
 from vpn.choices import OperationKind, PlanState
 from vpn.models import ChangePlan
 

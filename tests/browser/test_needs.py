@@ -12,8 +12,8 @@ from playwright.sync_api import Page, expect
 from portal.models import Membership
 from tests.browser.conftest import Camera
 from tests.factories import make_client_peer, make_instance, make_site, make_site_peer, settle
-from vpn.actions.profile import deliver_profile
-from vpn.actions.server_address import move_server
+from vpn.actions.instances.server_address import move_server
+from vpn.actions.profiles.profile import deliver_profile
 from vpn.models import Instance, ListenerProof, Peer, Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 from portal.models import Membership
 from tests.browser.conftest import Camera
 from tests.factories import settle
-from vpn.actions.peer import create_site_peer
-from vpn.actions.site import create_site
+from vpn.actions.peers.peer import create_site_peer
+from vpn.actions.sites.site import create_site
 from vpn.models import Instance, Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

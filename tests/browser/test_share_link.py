@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from portal.models import Membership
 from tests.browser.conftest import Camera
 from tests.factories import make_client_peer, make_instance, make_site, make_site_peer, settle
-from vpn.actions.profile import issue_link
+from vpn.actions.profiles.profile import issue_link
 from vpn.models import Peer
 
 pytestmark = pytest.mark.browser

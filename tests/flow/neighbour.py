@@ -22,8 +22,8 @@ from tests.network.lab import wait_until
 from tests.running_portal import ROOT, RunningPortal
 from vpn import keys
 from vpn.actions.change import changing
-from vpn.actions.instance import create_instance
-from vpn.actions.instance_settings import update_instance
+from vpn.actions.instances.instance import create_instance
+from vpn.actions.instances.settings import update_instance
 from vpn.choices import KeyCustody, PeerType
 from vpn.models import Instance, Peer, Region
 

@@ -18,11 +18,11 @@ from django.test import RequestFactory
 from redis import Redis
 from redis.exceptions import RedisError
 
-from portal.cache import TolerantRedisCache
 from portal.models import ApiToken, Membership, Organization
+from portal.web.cache import TolerantRedisCache
 from tests.network.lab import wait_until
-from vpn.api import throttling
-from vpn.api.errors import Refusal
+from vpn.api.protocol import throttling
+from vpn.api.protocol.errors import Refusal
 
 pytestmark = [pytest.mark.flow, pytest.mark.django_db(transaction=True)]
 CALLS = 20_000 if os.environ.get("DRILL") else 600
@@ -43,7 +43,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subproce
             patient = {"OPTIONS": {"socket_timeout": 60, "socket_connect_timeout": 60}}
             monkeypatch.setattr(throttling, "cache", TolerantRedisCache(f"unix://{socket}", patient))
             now = time.time()
-            monkeypatch.setattr("vpn.api.throttling.time.time", lambda: now)
+            monkeypatch.setattr("vpn.api.protocol.throttling.time.time", lambda: now)
             yield process
         finally:
             process.terminate()

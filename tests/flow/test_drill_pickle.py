@@ -24,14 +24,14 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegistry
 from rq.worker import Worker
 
-from portal.cache import TolerantRedisCache
 from portal.models import Membership
+from portal.web.cache import TolerantRedisCache
 from tests.factories import PASSWORD
 from tests.network.lab import wait_until
-from vpn.jobs.heartbeat import schedule_health, worker_health
-from vpn.jobs.queue import PortalJob, PortalQueue
-from vpn.jobs.schedule import build_scheduler
-from vpn.jobs.worker import PortalWorker
+from vpn.doorbell import PortalJob, PortalQueue
+from vpn.jobs.runtime.heartbeat import schedule_health, worker_health
+from vpn.jobs.runtime.schedule import build_scheduler
+from vpn.jobs.runtime.worker import PortalWorker
 
 pytestmark = [pytest.mark.flow, pytest.mark.django_db(transaction=True)]
 JOB = "planted"
@@ -61,7 +61,11 @@ def redis(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -
                 settings.RQ_QUEUES[name]["URL"] = f"unix://{socket}"
             # Patient, so that a busy machine is not taken for a Redis that is away.
             options = {"socket_timeout": 60, "socket_connect_timeout": 60}
-            cache = {"BACKEND": "portal.cache.TolerantRedisCache", "LOCATION": f"unix://{socket}", "OPTIONS": options}
+            cache = {
+                "BACKEND": "portal.web.cache.TolerantRedisCache",
+                "LOCATION": f"unix://{socket}",
+                "OPTIONS": options,
+            }
             settings.CACHES = {"default": cache}
             monkeypatch.setattr(TolerantRedisCache, "_away_until", 0.0)
             yield connection

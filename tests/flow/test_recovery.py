@@ -15,12 +15,12 @@ from pytest_django import Settings
 from portal.models import Membership
 from tests.factories import an_admin, make_client_peer, make_organization, make_region
 from tests.network.lab import Lab
-from vpn.actions import lease
-from vpn.actions.instance import create_instance, delete_instance, retry_instance
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, update_peer
-from vpn.actions.profile import HubNotReady, deliver_profile, issue_link, redeem_link
-from vpn.actions.site import create_site
+from vpn.actions.instances import lease
+from vpn.actions.instances.instance import create_instance, delete_instance, retry_instance
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
+from vpn.actions.profiles.profile import HubNotReady, deliver_profile, issue_link, redeem_link
+from vpn.actions.sites.site import create_site
 from vpn.choices import InstanceState, OperationState, StepState
 from vpn.drivers import local
 from vpn.jobs import apply, observe, provision, reconcile
@@ -247,7 +247,7 @@ def test_a_change_that_nobody_rang_for_is_rung_for_again(
     run_jobs(instance)
     create_client_peer(instance, member=admin, device="laptop")
     rung: list[Any] = []
-    monkeypatch.setattr("vpn.jobs.queue._enqueue", lambda queue, *what, **options: rung.append(what))
+    monkeypatch.setattr("vpn.doorbell._enqueue", lambda queue, *what, **options: rung.append(what))
     reconcile.reconcile_all()
     assert ("vpn.jobs.apply.apply_instance", str(instance.pk)) in rung
 
@@ -258,7 +258,7 @@ def test_a_change_without_a_new_generation_is_found(
     run_jobs(instance)
     Instance.objects.filter(pk=instance.pk).update(mtu=1300)
     rung: list[Any] = []
-    monkeypatch.setattr("vpn.jobs.queue._enqueue", lambda queue, *what, **options: rung.append(what))
+    monkeypatch.setattr("vpn.doorbell._enqueue", lambda queue, *what, **options: rung.append(what))
     reconcile.reconcile_all()
     assert ("vpn.jobs.apply.apply_instance", str(instance.pk)) in rung
     assert run_jobs(instance).server_ready
@@ -309,7 +309,7 @@ def test_deleting_while_provisioning_ends_with_nothing(
         return send(*arguments)
 
     rung: list[Any] = []
-    monkeypatch.setattr("vpn.jobs.queue._enqueue", lambda queue, *what, **options: rung.append(what))
+    monkeypatch.setattr("vpn.doorbell._enqueue", lambda queue, *what, **options: rung.append(what))
     monkeypatch.setattr("vpn.jobs.provision.send", deleted_meanwhile)
     provision.provision_instance(str(instance.pk))
     assert rung[-1] == ("vpn.jobs.provision.destroy_instance", str(instance.pk))

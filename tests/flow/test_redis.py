@@ -25,11 +25,11 @@ from portal.actions.link_mail import mail_link
 from portal.actions.reset_mail import request_reset_mail
 from portal.models import Membership, QueuedMail
 from tests.network.lab import wait_until
-from vpn.jobs import queue
-from vpn.jobs.heartbeat import QUEUES, beat, schedule_health, worker_health
-from vpn.jobs.queue import PortalJob, PortalQueue
-from vpn.jobs.schedule import build_scheduler
-from vpn.jobs.worker import PortalWorker
+from vpn import doorbell
+from vpn.doorbell import PortalJob, PortalQueue
+from vpn.jobs.runtime.heartbeat import QUEUES, beat, schedule_health, worker_health
+from vpn.jobs.runtime.schedule import build_scheduler
+from vpn.jobs.runtime.worker import PortalWorker
 from vpn.models import Tick
 
 pytestmark = [pytest.mark.flow, pytest.mark.django_db(transaction=True)]
@@ -121,21 +121,21 @@ def test_a_worker_whose_job_ran_out_of_time_ends(redis: Redis, monkeypatch: pyte
 def test_rings_hold_ids_only_and_many_changes_ring_once(redis: Redis) -> None:
     instance, organization = uuid4(), uuid4()
     for _ in range(50):
-        queue.enqueue_apply(instance, organization)
+        doorbell.enqueue_apply(instance, organization)
     waiting = django_rq.get_queue("apply")
     assert [(job.func_name, job.args) for job in waiting.jobs] == [("vpn.jobs.apply.apply_instance", [str(instance)])]
     assert len(redis.keys("rq:job:*")) == 1, "a ring that is merged leaves nothing behind"
     PortalQueue.dequeue_any([waiting], None, connection=redis, serializer=JSONSerializer)
     for _ in range(50):
-        queue.enqueue_apply(instance, organization)
+        doorbell.enqueue_apply(instance, organization)
     assert len(waiting.jobs) == 1, "a change after a worker came to look rings again, and once"
 
 
 def test_a_ring_is_not_merged_with_a_job_that_is_gone(redis: Redis) -> None:
     instance, organization = uuid4(), uuid4()
-    queue.enqueue_apply(instance, organization)
+    doorbell.enqueue_apply(instance, organization)
     redis.delete(*redis.keys("rq:job:*"))
-    queue.enqueue_apply(instance, organization)
+    doorbell.enqueue_apply(instance, organization)
     assert len(redis.keys("rq:job:*")) == 1
     assert _taken_in_order("apply", redis) == [str(instance)]
 
@@ -153,13 +153,13 @@ def _taken_in_order(name: str, redis: Redis) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "ring"),
     [
-        ("apply", queue.enqueue_apply),
-        ("urgent", partial(queue.enqueue_apply, urgent=True)),
-        ("urgent", queue.enqueue_destroy),
-        ("provision", queue.enqueue_provision),
-        ("observe", queue.enqueue_observe),
-        ("mail", queue.enqueue_plan_mail),
-        ("mail", queue.enqueue_queued_mail),
+        ("apply", doorbell.enqueue_apply),
+        ("urgent", partial(doorbell.enqueue_apply, urgent=True)),
+        ("urgent", doorbell.enqueue_destroy),
+        ("provision", doorbell.enqueue_provision),
+        ("observe", doorbell.enqueue_observe),
+        ("mail", doorbell.enqueue_plan_mail),
+        ("mail", doorbell.enqueue_queued_mail),
     ],
 )
 def test_organizations_take_turns_in_every_queue(redis: Redis, name: str, ring: Callable[[UUID, UUID], None]) -> None:
@@ -179,10 +179,10 @@ def test_organizations_take_turns_in_every_queue(redis: Redis, name: str, ring: 
 def test_whoever_rings_again_and_again_keeps_nobody_waiting(redis: Redis) -> None:
     loud, quiet = uuid4(), uuid4()
     for _ in range(20):
-        queue.enqueue_apply(uuid4(), loud)
+        doorbell.enqueue_apply(uuid4(), loud)
     head = redis.lindex("rq:queue:apply", 0)
     for _ in range(20):
-        queue.enqueue_apply(uuid4(), quiet)
+        doorbell.enqueue_apply(uuid4(), quiet)
     assert redis.lindex("rq:queue:apply", 0) == head, "who waits longest is first"
 
 
@@ -232,7 +232,7 @@ def test_mail_has_a_queue_and_a_worker_of_its_own(
         ("vpn.jobs.mail.send_one", [str(by_organization.pk)]),
         ("vpn.jobs.mail.send_one", [str(by_nobody.pk)]),
     ]
-    queue.enqueue_plan_mail(by_nobody.pk, stranger.organization_id)
+    doorbell.enqueue_plan_mail(by_nobody.pk, stranger.organization_id)
     assert {job.func_name for job in django_rq.get_queue("mail").jobs} == {
         "vpn.jobs.mail.send_one",
         "vpn.jobs.mail.mail_plan",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vpn import pki
-from vpn.agent import spec
+from vpn.wire import spec
 
 
 def tls_crypt_v2_keys() -> tuple[str, str]:

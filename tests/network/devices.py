@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vpn import pki
-from vpn.agent import spec
+from vpn.wire import spec
 
 POOL_V4: Final = ipaddress.IPv4Network("100.64.0.0/20")
 POOL_V6: Final = ipaddress.IPv6Network("fd12:3456:789a::/64")

@@ -18,7 +18,7 @@ from typing import Final
 
 from tests.network.hub import Hub
 from tests.network.lab import OUTSIDE_V4, Lab, Node, wait_until
-from vpn.agent import spec
+from vpn.wire import spec
 
 # Asks one thing after the other, each until it is answered, as stub resolvers do.
 _ASK: Final = """

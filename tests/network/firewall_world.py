@@ -11,8 +11,8 @@ from tests.network.devices import Device, OpenVPNDevice
 from tests.network.hub import Agent, Hub
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, Site
 from tests.network.probing import OPEN, Probers, Question
-from vpn.agent.documents import RuleDocument
-from vpn.agent.report import HubReport
+from vpn.wire.documents import RuleDocument
+from vpn.wire.report import HubReport
 
 WEB, DATA, MAIL = 1080, 5432, 25
 PORTS: Final = (WEB, DATA, MAIL)

@@ -21,11 +21,11 @@ from tests.network.delivered import delivered
 from tests.network.devices import POOL_V4, POOL_V6, Device, OpenVPNDevice, make_keys, wg
 from tests.network.lab import Lab, Node, Site
 from vpn import pki
-from vpn.agent import spec
-from vpn.agent.documents import ServerDocument
-from vpn.agent.errors import parse_error
-from vpn.agent.report import HubReport, parse_report
 from vpn.constants import DEFAULT_MTU
+from vpn.wire import spec
+from vpn.wire.documents import ServerDocument
+from vpn.wire.errors import parse_error
+from vpn.wire.report import HubReport, parse_report
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 

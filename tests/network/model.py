@@ -15,9 +15,9 @@ from tests.network.devices import POOL_V4, POOL_V6, Device, OpenVPNDevice
 from tests.network.hub import Agent, Hub
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, Site
 from tests.network.probing import OPEN, Probers, Question
-from vpn.agent.documents import RuleDocument
-from vpn.agent.spec import parse_spec
-from vpn.plan.reach import Reach
+from vpn.reach.first_packet import Reach
+from vpn.wire.documents import RuleDocument
+from vpn.wire.spec import parse_spec
 
 WEB, DATA, MAIL = 1080, 5432, 25
 PORTS: Final = (WEB, DATA, MAIL)

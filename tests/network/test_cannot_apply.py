@@ -16,8 +16,8 @@ import pytest
 from tests.network.devices import Device, OpenVPNDevice
 from tests.network.hub import Agent, Hub
 from tests.network.lab import Lab, Node, Site, wait_until
-from vpn.agent.errors import DISK_FULL, NO_RIGHT, PACKAGE_MISSING, PORT_TAKEN, AgentError, parse_error
-from vpn.agent.report import COMPONENTS
+from vpn.wire.errors import DISK_FULL, NO_RIGHT, PACKAGE_MISSING, PORT_TAKEN, AgentError, parse_error
+from vpn.wire.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
 

@@ -10,9 +10,9 @@ import pytest
 from tests.network.devices import Device
 from tests.network.hub import Hub
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, wait_until
-from vpn.agent import spec
-from vpn.agent.errors import AgentError
-from vpn.agent.report import COMPONENTS
+from vpn.wire import spec
+from vpn.wire.errors import AgentError
+from vpn.wire.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
 

@@ -14,8 +14,8 @@ from tests.network.devices import Device
 from tests.network.dns_lab import Answer, DnsServer, ask, ask_reverse, serve_dns
 from tests.network.hub import Agent, Hub
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, Site
-from vpn.agent.report import COMPONENTS
-from vpn.agent.spec import ResolverDocument
+from vpn.wire.report import COMPONENTS
+from vpn.wire.spec import ResolverDocument
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
 DOMAIN = "office.vpn.example.net"

@@ -13,13 +13,13 @@ from tests.network.devices import Device
 from tests.network.dns_lab import Answer, ask, ask_reverse, serve_dns, start_asking
 from tests.network.hub import Hub, Watch
 from tests.network.lab import OUTSIDE_V4, Lab, Node, wait_until
-from vpn.agent.command import Place
-from vpn.agent.components import dns
-from vpn.agent.errors import PORT_TAKEN, AgentError
-from vpn.agent.host import Host
-from vpn.agent.report import COMPONENTS
-from vpn.agent.spec import parse_spec
-from vpn.agent.state import State
+from vpn.agent.dns import component as dns
+from vpn.agent.lifecycle.host import Host
+from vpn.agent.memory.state import State
+from vpn.agent.system.command import Place
+from vpn.wire.errors import PORT_TAKEN, AgentError
+from vpn.wire.report import COMPONENTS
+from vpn.wire.spec import parse_spec
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
 DOMAIN = "office.vpn.example.net"

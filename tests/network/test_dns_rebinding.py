@@ -12,7 +12,7 @@ import pytest
 from tests.network.dns_lab import Answer, DnsServer, ask, serve_dns
 from tests.network.hub import Agent, Hub
 from tests.network.lab import OUTSIDE_V4, Lab, Node
-from vpn.agent.resolver_config import SPECIAL_ZONES
+from vpn.agent.dns.config import SPECIAL_ZONES
 
 WORLD_WIDE = "93.184.215.14"
 OTHER_SERVER = "198.51.100.11"  # of the same machine

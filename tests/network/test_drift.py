@@ -13,7 +13,7 @@ import pytest
 from tests.network.devices import Device, OpenVPNDevice
 from tests.network.hub import Hub, Watch, wg_like_key
 from tests.network.lab import Lab, wait_until
-from vpn.agent.report import COMPONENTS
+from vpn.wire.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
 

@@ -17,7 +17,7 @@ from tests.network.dns_lab import serve_dns
 from tests.network.flooding import Stream, Talker, flooder, talker
 from tests.network.hub import Agent, Hub
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, wait_until
-from vpn.agent import tracking
+from vpn.agent.firewall import tracking
 
 LONG = bool(os.environ.get("DRILL"))
 FLOWS = 400_000 if LONG else 10_000  # that each device tries

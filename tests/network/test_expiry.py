@@ -9,8 +9,8 @@ import time
 from tests.network.devices import Device, OpenVPNDevice
 from tests.network.hub import Hub, Watch
 from tests.network.lab import Lab, Node, wait_until
-from vpn.agent import spec
-from vpn.agent.report import COMPONENTS
+from vpn.wire import spec
+from vpn.wire.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
 ENDED_WITHIN = 2.0

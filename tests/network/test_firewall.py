@@ -14,9 +14,9 @@ from tests.network.devices import EVERYTHING, POOL_V4, POOL_V6, Device, OpenVPND
 from tests.network.firewall_world import BOARD, DATA, MAIL, SITES, STAFF, USERS, WEB, World, build, rule
 from tests.network.lab import OUTSIDE_V4, Lab, PacketCounter, wait_until
 from tests.network.prober import OPEN
-from vpn.agent.documents import RuleDocument
-from vpn.agent.firewall_sets import set_name
-from vpn.agent.report import COMPONENTS
+from vpn.agent.firewall.sets import set_name
+from vpn.wire.documents import RuleDocument
+from vpn.wire.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
 NAMES = ("alice", "bob", "berlin", "paris")

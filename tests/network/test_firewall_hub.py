@@ -6,7 +6,7 @@ import pytest
 
 from tests.network.hub import Hub
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab
-from vpn.agent.documents import ResolverDocument
+from vpn.wire.documents import ResolverDocument
 
 RESOLVER: ResolverDocument = {
     "domain": "acme.vpn.example.net",

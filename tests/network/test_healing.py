@@ -13,8 +13,9 @@ import pytest
 
 from tests.network.hub import ROOT, Hub, Watch
 from tests.network.lab import Lab, wait_until
-from vpn.agent import openvpn_config, openvpn_routes
-from vpn.agent.report import COMPONENTS
+from vpn.agent.openvpn import config as openvpn_config
+from vpn.agent.openvpn import routes as openvpn_routes
+from vpn.wire.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.network.hub import Hub
 from tests.network.lab import OUTSIDE_V4, Lab
-from vpn.agent.command import Place
-from vpn.agent.errors import AgentError
+from vpn.agent.system.command import Place
+from vpn.wire.errors import AgentError
 
 
 def setting(lab: Lab, name: str) -> str:

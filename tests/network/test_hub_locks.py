@@ -12,7 +12,7 @@ import pytest
 
 from tests.network.hub import Agent, Hub, Watch
 from tests.network.lab import Lab, wait_until
-from vpn.agent.lock import hub_lock
+from vpn.agent.system.lock import hub_lock
 
 MANY = 6
 

@@ -10,10 +10,10 @@ from tests.network.devices import Device
 from tests.network.hub import Agent, Hub
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, wait_until
 from vpn import pki
-from vpn.agent.peers import PROBE
 from vpn.drivers.base import Found, Knock
 from vpn.drivers.knocking import knock_on
 from vpn.drivers.outside import PREFIX, Host, Posts
+from vpn.wire.peers import PROBE
 
 FIREWALL = """
 table inet wall {

@@ -9,9 +9,9 @@ import pytest
 from tests.network.devices import Device
 from tests.network.hub import Hub
 from tests.network.lab import Lab, Node
-from vpn.agent import limit_rules
-from vpn.agent.report import COMPONENTS
-from vpn.agent.spec import parse_spec
+from vpn.agent.firewall import limit_rules
+from vpn.wire.report import COMPONENTS
+from vpn.wire.spec import parse_spec
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
 

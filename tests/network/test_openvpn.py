@@ -16,7 +16,7 @@ import pytest
 from tests.network.devices import OpenVPNDevice
 from tests.network.hub import Agent, Hub
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, wait_until
-from vpn.agent.report import COMPONENTS
+from vpn.wire.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
 

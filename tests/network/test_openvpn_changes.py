@@ -14,9 +14,9 @@ import pytest
 from tests.network.devices import Device, OpenVPNDevice, make_keys, wg
 from tests.network.hub import Hub, Watch
 from tests.network.lab import Lab, Node, wait_until
-from vpn.agent import spec
-from vpn.agent.errors import AgentError
-from vpn.agent.report import COMPONENTS
+from vpn.wire import spec
+from vpn.wire.errors import AgentError
+from vpn.wire.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
 

@@ -10,13 +10,13 @@ import pytest
 from tests.network.devices import Device, OpenVPNDevice
 from tests.network.hub import Hub, Watch
 from tests.network.lab import Lab, Node, Site, wait_until
-from vpn.agent import apply as apply_module
-from vpn.agent import moves
-from vpn.agent.apply import supersede
-from vpn.agent.command import Place
-from vpn.agent.host import Host
-from vpn.agent.report import COMPONENTS
-from vpn.agent.state import State
+from vpn.agent.lifecycle import apply as apply_module
+from vpn.agent.lifecycle import protocol_switch
+from vpn.agent.lifecycle.apply import supersede
+from vpn.agent.lifecycle.host import Host
+from vpn.agent.memory.state import State
+from vpn.agent.system.command import Place
+from vpn.wire.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
 Both = Device | OpenVPNDevice
@@ -195,7 +195,7 @@ def test_a_crash_while_the_old_way_in_is_shut_does_not_leave_it_open(
     new = moved(hub, old)
     up(lab, hub, after, new)
     host = Host(Place(lab.host.netns), State(lab.state))
-    wait_until(lambda: moves.arrived(host.state, host.names(hub.hub)), 5, "the new handshake")
+    wait_until(lambda: protocol_switch.arrived(host.state, host.names(hub.hub)), 5, "the new handshake")
 
     def crash(*arguments: object, **options: object) -> None:
         raise RuntimeError("killed")

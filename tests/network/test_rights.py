@@ -14,12 +14,14 @@ import pytest
 from tests.network.dns_lab import resolver
 from tests.network.hub import Agent, Hub
 from tests.network.lab import Lab, wait_until
-from vpn.agent import processes, uapi, upgrades
-from vpn.agent.command import Place
-from vpn.agent.host import Host
-from vpn.agent.names import WIREGUARD
-from vpn.agent.state import State
-from vpn.agent.upgrades import Daemon
+from vpn.agent.lifecycle import upgrades
+from vpn.agent.lifecycle.host import Host
+from vpn.agent.lifecycle.upgrades import Daemon
+from vpn.agent.memory.names import WIREGUARD
+from vpn.agent.memory.state import State
+from vpn.agent.system import processes
+from vpn.agent.system.command import Place
+from vpn.agent.wireguard import uapi
 
 KERNEL = {"wireguard"}  # no daemon where the kernel has it
 DAEMONS = ("wireguard", "openvpn udp", "openvpn tcp", "openvpn compat", "openvpn routes", "dns")

@@ -12,12 +12,15 @@ import pytest
 from tests.network.dns_lab import resolver
 from tests.network.hub import ROOT, Agent, Hub, Watch
 from tests.network.lab import Lab, wait_until
-from vpn.agent import processes, resolver_config, uapi, upgrades
-from vpn.agent.command import Place
-from vpn.agent.host import Host
-from vpn.agent.report import COMPONENTS
-from vpn.agent.state import State
-from vpn.agent.upgrades import Daemon
+from vpn.agent.dns import config as resolver_config
+from vpn.agent.lifecycle import upgrades
+from vpn.agent.lifecycle.host import Host
+from vpn.agent.lifecycle.upgrades import Daemon
+from vpn.agent.memory.state import State
+from vpn.agent.system import processes
+from vpn.agent.system.command import Place
+from vpn.agent.wireguard import uapi
+from vpn.wire.report import COMPONENTS
 
 INSTALLED = ("wireguard-go", "openvpn", "dnsmasq")
 ADMIN = "/usr/local/sbin"  # comes before the distribution's own

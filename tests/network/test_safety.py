@@ -12,7 +12,7 @@ import pytest
 from tests.network.devices import POOL_V4, POOL_V6, Device
 from tests.network.hub import Agent, Hub
 from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, Site, wait_until
-from vpn.agent.report import COMPONENTS
+from vpn.wire.report import COMPONENTS
 
 UNROUTED = [
     "10.99.0.1",

@@ -7,9 +7,9 @@ import pytest
 from tests.network.firewall_world import rule
 from tests.network.hub import Agent, Hub
 from tests.network.lab import Lab, Node
-from vpn.agent.documents import ServerDocument
-from vpn.agent.errors import AgentError
-from vpn.agent.report import COMPONENTS
+from vpn.wire.documents import ServerDocument
+from vpn.wire.errors import AgentError
+from vpn.wire.report import COMPONENTS
 
 PORTAL, SSH = 8443, 2222
 

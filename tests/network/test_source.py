@@ -14,7 +14,7 @@ from tests.network.delivered import delivered
 from tests.network.devices import Device
 from tests.network.hub import Hub, Watch
 from tests.network.lab import Lab, Node, Pinging, wait_until
-from vpn.agent.components.source import TABLE
+from vpn.agent.network.source import TABLE
 
 SECOND_V4, SECOND_V6 = "203.0.113.3", "2001:db8:113::3"
 WITHIN = 3.0  # seconds

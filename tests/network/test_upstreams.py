@@ -8,7 +8,7 @@ import pytest
 
 from tests.network.hub import Hub
 from tests.network.lab import OUTSIDE_V4, Lab, wait_until
-from vpn.agent import upstreams
+from vpn.agent.dns import upstreams
 
 # Answers each question with what argv names: an error code of DNS (RFC 1035).
 SERVER = """
@@ -36,7 +36,9 @@ def resolver(*servers: str) -> dict[str, object]:
 @pytest.fixture(autouse=True)
 def _often(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """The agent asks every second: it is started with another pause."""
-    code = "import sys; from vpn.agent import upstreams; upstreams.EVERY = 1.0; from vpn.agent.__main__ import main; "
+    code = (
+        "import sys; from vpn.agent.dns import upstreams; upstreams.EVERY = 1.0; from vpn.agent.__main__ import main; "
+    )
     argv = ["-c", f"{code}sys.exit(main(sys.argv[1:]))"]
     real = hub.agent.argv
     monkeypatch.setattr(hub.agent, "argv", lambda command: [real(command)[0], *argv, *real(command)[3:]])

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network
 
 from tests.network.hub import Agent, Hub
 from tests.network.lab import Lab
-from vpn.agent.report import COMPONENTS
+from vpn.wire.report import COMPONENTS
 
 
 def test_a_pool_is_widened_under_live_tunnels(lab: Lab, agent: Agent) -> None:

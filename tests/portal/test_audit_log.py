@@ -21,13 +21,13 @@ from pytest_django import Settings
 
 from portal.actions.member import add_member
 from portal.actions.sign_in_link import one_time_link
-from portal.audit import note
-from portal.audit_line import JsonLine
+from portal.audit.line import JsonLine
+from portal.audit.log import note
 from portal.models import ApiToken, Membership, Organization, Role
 from tests.factories import PASSWORD, settle
 from tests.fixtures import signed_in
 from tests.vpn.api.caller import Caller, told
-from vpn.actions.profile import issue_link
+from vpn.actions.profiles.profile import issue_link
 from vpn.models import Instance, Peer
 
 FROM = "203.0.113.7"
@@ -78,7 +78,7 @@ def is_by(line: dict[str, Any], member: Membership) -> bool:
 def test_the_portal_writes_it_as_lines_of_json() -> None:
     logging_of: dict[str, Any] = portal_settings.LOGGING
     assert logging_of["loggers"]["audit"] == {"handlers": ["audit"], "level": "INFO", "propagate": False}
-    assert logging_of["formatters"]["audit"] == {"()": "portal.audit_line.JsonLine"}
+    assert logging_of["formatters"]["audit"] == {"()": "portal.audit.line.JsonLine"}
 
 
 def test_signing_in_out_and_failing_say_who_and_from_where(client: Client, member: Membership, log: Log) -> None:

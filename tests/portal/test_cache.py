@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from portal.cache import TolerantRedisCache
+from portal.web.cache import TolerantRedisCache
 
 
 @pytest.fixture

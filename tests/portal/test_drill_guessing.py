@@ -8,8 +8,8 @@ import pytest
 from django.core import signing
 from django.test import Client
 
-from portal.known_devices import COOKIE
 from portal.models import Membership, Organization, User
+from portal.sign_in.known_devices import COOKIE
 from tests.factories import PASSWORD, make_member
 
 LOGIN = "/accounts/login/"

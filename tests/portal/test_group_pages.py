@@ -9,7 +9,7 @@ from portal.actions.group import create_group
 from portal.models import Group, Membership, Organization
 from tests.factories import make_member
 from tests.visitor import forms_in
-from vpn.actions.instance_settings import update_instance
+from vpn.actions.instances.settings import update_instance
 from vpn.models import Instance
 
 

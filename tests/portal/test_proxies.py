@@ -7,8 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 from pytest_django import Settings
 
-from portal.client_address import counted_as
-from portal.proxies import TrustedProxyMiddleware
+from portal.web.client_address import counted_as
+from portal.web.proxies import TrustedProxyMiddleware
 
 PROXIES = ["10.0.0.1", "2001:db8:ffff::/48"]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from portal.later import ENVIRON_KEY
 from portal.serving import limits
 from portal.serving.gateway import Gateway
 from portal.serving.protocol import connections
+from portal.web.later import ENVIRON_KEY
 from tests.portal.served import PATIENCE, Peer, Start, ask, hello, serve, wait_until
 
 SLOW_HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "

@@ -74,13 +74,13 @@ def test_guessing_is_slowed_down(client: Client, admin: Membership) -> None:
 
 def test_signing_in_works_while_redis_is_away(client: Client, admin: Membership, settings: LazySettings) -> None:
     nowhere = "unix:///nonexistent/redis.sock"
-    settings.CACHES = {"default": {"BACKEND": "portal.cache.TolerantRedisCache", "LOCATION": nowhere}}
+    settings.CACHES = {"default": {"BACKEND": "portal.web.cache.TolerantRedisCache", "LOCATION": nowhere}}
     assert sign_in(client, admin.user.email) == 302
 
 
 def test_guessing_is_slowed_down_while_redis_is_away(client: Client, admin: Membership, settings: LazySettings) -> None:
     nowhere = "unix:///nonexistent/redis.sock"
-    settings.CACHES = {"default": {"BACKEND": "portal.cache.TolerantRedisCache", "LOCATION": nowhere}}
+    settings.CACHES = {"default": {"BACKEND": "portal.web.cache.TolerantRedisCache", "LOCATION": nowhere}}
     for _ in range(5):
         sign_in(client, admin.user.email, "wrong")
     assert sign_in(client, admin.user.email) == 200

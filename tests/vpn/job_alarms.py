@@ -25,16 +25,21 @@ from rq.timeouts import JobTimeoutException
 
 from tests.factories import make_client_peer, make_instance, make_member, make_organization
 from vpn.actions.change import changing
-from vpn.agent.report import HubReport
-from vpn.agent.spec import digest
 from vpn.jobs import apply, observe, reconcile
-from vpn.jobs.connections import end_connections
+from vpn.jobs.runtime.connections import end_connections
 from vpn.models import Instance, Tick
+from vpn.wire.report import HubReport
+from vpn.wire.spec import digest
 
 Line = tuple[str, int]
 _TRANSACTIONS = ("django/db/transaction.py", "django/db/backends/sqlite3/base.py", "django/db/backends/base/base.py")
 _OURS = tuple(f"vpn/{name}" for name in ("jobs/apply.py", "jobs/observe.py", "jobs/reconcile.py", "observed.py"))
-_ACTIONS = ("vpn/actions/lease.py", "vpn/actions/progress.py", "vpn/actions/operation.py", "vpn/actions/change.py")
+_ACTIONS = (
+    "vpn/actions/instances/lease.py",
+    "vpn/actions/activity/progress.py",
+    "vpn/actions/activity/operation.py",
+    "vpn/actions/change.py",
+)
 WATCHED = (*_TRANSACTIONS, "django/db/backends/postgresql/base.py", *_OURS, *_ACTIONS)
 
 

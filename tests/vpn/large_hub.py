@@ -7,7 +7,7 @@ from typing import Any
 
 from portal.models import Membership, Organization
 from tests.factories import make_instance, make_member, make_site, settle
-from vpn.actions.instance_settings import update_instance
+from vpn.actions.instances.settings import update_instance
 from vpn.choices import PeerType
 from vpn.models import Instance, Peer, Site
 

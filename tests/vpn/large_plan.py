@@ -17,9 +17,9 @@ from django.db import connection
 from portal.models import Organization
 from tests.factories import make_instance, make_member, make_organization, make_region, make_site, settle
 from tests.vpn.large_hub import RULES, networks_of, some_rules
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.peer import create_client_peer, create_site_peer, update_peer
-from vpn.actions.plan_work import work_out_next
+from vpn.actions.activity.plan_work import work_out_next
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.peers.peer import create_client_peer, create_site_peer, update_peer
 from vpn.models import ChangePlan, Instance, Peer, Site
 
 SITES = 100 if os.environ.get("DRILL") else 7

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vpn.actions.planning import answer, asked
+from vpn.actions.activity.planning import answer, asked
 from vpn.plan.explaining import Plan
 
 

@@ -25,10 +25,10 @@ from portal.exceptions import QuotaReached
 from portal.models import Organization, Quota
 from portal.quotas import quota_use
 from tests.factories import an_admin, make_instance, make_organization, make_region, make_site
-from vpn.actions.instance import create_instance
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.peer import create_client_peer
-from vpn.actions.site import create_site, update_site
+from vpn.actions.instances.instance import create_instance
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.peers.peer import create_client_peer
+from vpn.actions.sites.site import create_site, update_site
 
 THREADS = 32 if os.environ.get("DRILL") else 6
 ROOM = 2
@@ -42,7 +42,7 @@ def main() -> int:
     options = connections.settings["default"]["OPTIONS"]
     options |= {"timeout": WAITS} if connection.vendor == "sqlite" else {"options": f"-c lock_timeout={WAITS}s"}
     call_command("migrate", interactive=False, verbosity=0)
-    with patch("vpn.jobs.queue._enqueue"):
+    with patch("vpn.doorbell._enqueue"):
         found = {quota.value: _race(quota, act) for quota, act in _acts().items()}
     sys.stdout.write(json.dumps({"threads": THREADS, "room": ROOM, "found": found}))
     return 0

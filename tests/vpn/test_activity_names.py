@@ -11,11 +11,11 @@ from portal.actions.member import change_member, remove_member
 from portal.models import Membership, MembershipState
 from tests.factories import make_client_peer, make_site, make_site_peer
 from tests.vpn.test_apply_job import Server, server  # noqa: F401 - a fixture
-from vpn.actions.change_words import listed_names
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.peer import delete_peer, update_peer
-from vpn.actions.recovery import raise_generation
-from vpn.actions.site import update_site
+from vpn.actions.activity.change_words import listed_names
+from vpn.actions.instances.recovery import raise_generation
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.peers.peer import delete_peer, update_peer
+from vpn.actions.sites.site import update_site
 from vpn.drivers.base import AgentError, errors
 from vpn.jobs.apply import apply_instance
 from vpn.models import Instance, Operation

@@ -13,8 +13,8 @@ from django.utils import timezone
 from portal.exceptions import Conflict
 from portal.models import Membership, Organization
 from tests.factories import an_admin, make_client_peer, make_instance, make_region, make_site, make_site_peer
-from vpn.actions.instance import create_instance
-from vpn.actions.peer import create_client_peer, delete_peer
+from vpn.actions.instances.instance import create_instance
+from vpn.actions.peers.peer import create_client_peer, delete_peer
 from vpn.addressing import last_peer_host
 from vpn.jobs.reconcile import tidy
 from vpn.models import Instance, Peer, ReleasedHost

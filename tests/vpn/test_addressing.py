@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.agent import made
 from vpn import addressing
 from vpn.addressing import Claim, Network
-from vpn.agent import reserved
-from vpn.agent.spec import parse_spec
+from vpn.wire import reserved
+from vpn.wire.spec import parse_spec
 
 BASE = IPv4Network("100.64.0.0/10")
 POOL_V4 = IPv4Network("100.64.0.0/20")

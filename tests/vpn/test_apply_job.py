@@ -14,16 +14,16 @@ from django.test.utils import CaptureQueriesContext
 
 from portal.models import Membership
 from tests.factories import settle
-from vpn.actions import lease
-from vpn.actions.instance import delete_instance
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.peer import create_client_peer, delete_peer, rotate_keys, update_peer
-from vpn.agent.report import HubReport
+from vpn.actions.instances import lease
+from vpn.actions.instances.instance import delete_instance
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.peers.peer import create_client_peer, delete_peer, rotate_keys, update_peer
 from vpn.choices import OperationState, StepState
 from vpn.drivers.base import AgentError, Unreachable, errors
 from vpn.jobs.apply import apply_instance, apply_urgently
 from vpn.jobs.reconcile import reconcile_all
 from vpn.models import Instance, Operation, Tick
+from vpn.wire.report import HubReport
 
 REFUSALS = {
     errors.PORT_TAKEN: "UDP port 20000 of the server is taken by another program: free it or choose another port.",
@@ -43,7 +43,7 @@ class Server:
 
     def apply(self, document: dict[str, Any], *, delta: bool) -> HubReport:
         """Confirm."""
-        from vpn.agent.spec import digest
+        from vpn.wire.spec import digest
 
         self.asked += 1
         self.was_delta = delta

@@ -12,8 +12,15 @@ from portal.exceptions import InvalidInput
 from portal.models import Organization
 from tests.factories import make_instance, make_member, make_site
 from vpn import keys, pki
-from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, renew_peer, rotate_keys, update_peer
-from vpn.actions.protocol_change import conclude_changes
+from vpn.actions.peers.peer import (
+    create_client_peer,
+    create_site_peer,
+    delete_peer,
+    renew_peer,
+    rotate_keys,
+    update_peer,
+)
+from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.choices import ProfileState
 from vpn.desired import compile_spec
 from vpn.jobs.reconcile import renew_certificates, tidy
@@ -131,7 +138,7 @@ def test_a_renewed_certificate_outdates_its_own_profile_only(
     member = make_member(organization)
     then = timezone.now() - timedelta(days=4 * 365)
     with monkeypatch.context() as long_ago:
-        long_ago.setattr("vpn.actions.certificates.timezone.now", lambda: then)
+        long_ago.setattr("vpn.actions.peers.certificates.timezone.now", lambda: then)
         old = create_client_peer(instance, member=member, device="old", protocol="openvpn")
     new = create_client_peer(instance, member=member, device="new", protocol="openvpn")
     deliver(old)
@@ -147,7 +154,7 @@ def test_the_hubs_own_certificate_is_renewed_before_its_end(
 ) -> None:
     then = timezone.now() - timedelta(days=600)
     with monkeypatch.context() as long_ago:
-        long_ago.setattr("vpn.actions.certificates.timezone.now", lambda: then)
+        long_ago.setattr("vpn.actions.peers.certificates.timezone.now", lambda: then)
         peer = create_client_peer(instance, member=make_member(organization), protocol="openvpn")
     deliver(peer)
     instance.refresh_from_db()
@@ -230,7 +237,7 @@ def test_the_list_does_not_name_what_has_ended_by_itself(
     assert peer.certificate_serial in revoked_serials(instance)
     another = create_client_peer(instance, member=make_member(organization), device="other", protocol="openvpn")
     then = timezone.now() + pki.CLIENT_LIFE + timedelta(days=3)
-    monkeypatch.setattr("vpn.actions.certificates.timezone.now", lambda: then)
+    monkeypatch.setattr("vpn.actions.peers.certificates.timezone.now", lambda: then)
     delete_peer(another)
     assert revoked_serials(instance) == set()
     monkeypatch.setattr("vpn.jobs.reconcile.timezone.now", lambda: then)

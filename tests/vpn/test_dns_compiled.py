@@ -10,16 +10,16 @@ from django.test.utils import CaptureQueriesContext
 
 from portal.models import Organization
 from tests.factories import make_client_peer, make_instance, make_member, make_site, make_site_peer, settle
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.peer import create_client_peer, update_peer
-from vpn.actions.profile import deliver_profile
-from vpn.agent.spec import parse_spec
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.peers.peer import create_client_peer, update_peer
+from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import ProfileState
 from vpn.desired import compile_spec
 from vpn.models import Instance, Peer
 from vpn.profiles import qr
 from vpn.profiles.peer import profile_states, render_profile
 from vpn.profiles.routes import routes_sentence
+from vpn.wire.spec import parse_spec
 
 HUB = "fra.vpn.example.net"
 NAS = {"name": "nas", "type": "A", "value": "10.1.0.9"}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vpn import dns_names
-from vpn.agent.resolver import NAME
+from vpn.wire.resolver import NAME
 
 
 def refusal(check: Callable[..., object], *values: object) -> ValidationError:

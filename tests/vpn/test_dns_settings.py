@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from portal.models import Organization
 from tests.factories import make_client_peer, make_instance, make_member, make_site, make_site_peer
-from vpn.actions.dns import records_of
-from vpn.actions.dns_records import RecordCheck, Surroundings
-from vpn.actions.instance_settings import update_instance
+from vpn.actions.dns.records import RecordCheck, Surroundings
+from vpn.actions.dns.settings import records_of
+from vpn.actions.instances.settings import update_instance
 from vpn.actions.refusal import InvalidSettings
-from vpn.agent.checks import Faults
-from vpn.agent.resolver import CNAME, parse_resolver
 from vpn.models import DnsRecord, Instance
+from vpn.wire.parsing import Faults
+from vpn.wire.resolver import CNAME, parse_resolver
 
 HUB = "fra.vpn.example.net"
 AROUND = Surroundings(HUB, "vpn.example.net", ("corp.example",), frozenset({f"laptop.anna.{HUB}", f"berlin.{HUB}"}))

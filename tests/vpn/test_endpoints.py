@@ -9,12 +9,12 @@ from django.test import Client
 from portal.models import Membership, Organization
 from tests.factories import make_instance, settle
 from tests.vpn.api.caller import Caller, told
-from vpn.actions.peer import create_client_peer
-from vpn.agent.report import HubReport
+from vpn.actions.peers.peer import create_client_peer
 from vpn.choices import ProfileState, Protocol
 from vpn.models import Instance, Peer, Server
 from vpn.observed import record_observation
 from vpn.profiles.peer import openvpn_profile_of, profile_of, profile_state, render_profile
+from vpn.wire.report import HubReport
 
 V4, V6 = "203.0.113.1", "2001:db8::1"
 

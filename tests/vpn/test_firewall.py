@@ -12,8 +12,8 @@ from portal.actions.member import remove_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Group, Membership, Organization
 from tests.factories import make_client_peer, make_instance, make_member, make_site
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.site import delete_site
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.sites.site import delete_site
 from vpn.choices import InstanceState
 from vpn.models import FirewallRule, Instance, Peer, Site
 

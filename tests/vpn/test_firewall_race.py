@@ -16,8 +16,8 @@ from portal.actions.member import remove_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Group
 from tests.factories import make_instance, make_member, make_organization, make_site
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.site import delete_site
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.sites.site import delete_site
 from vpn.models import FirewallRule
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]

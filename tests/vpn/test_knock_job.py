@@ -13,14 +13,14 @@ from django.utils import timezone
 
 from portal.models import Membership, Organization
 from tests.factories import make_client_peer, make_instance, make_site, make_site_peer, settle
-from vpn.actions.certificates import ensure_certificates
-from vpn.agent.report import HubReport, PeerReport, SessionReport
+from vpn.actions.peers.certificates import ensure_certificates
 from vpn.choices import InstanceState, Protocol
 from vpn.drivers.base import Found, Knock
 from vpn.jobs.knock import knock_all
 from vpn.models import Instance, ListenerProof, Peer, Server, Site, Tick
 from vpn.needs import Code, needs_of, reachable
 from vpn.observed import record_observation
+from vpn.wire.report import HubReport, PeerReport, SessionReport
 
 pytestmark = pytest.mark.django_db
 

@@ -20,10 +20,10 @@ from tests.factories import (
 )
 from tests.vpn.api.caller import Caller
 from tests.vpn.test_owner_removed import ROUNDS, at_once
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.profile import issue_link
-from vpn.actions.server import allow_networks
-from vpn.actions.site import update_site
+from vpn.actions.instances.server import allow_networks
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.profiles.profile import issue_link
+from vpn.actions.sites.site import update_site
 from vpn.models import Instance, Peer, Site
 
 NARROW = {"First": "100.64.4.0/24", "Second": "100.96.4.0/24"}

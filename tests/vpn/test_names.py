@@ -11,8 +11,8 @@ from django.db import connection
 from portal.actions.member import change_member
 from portal.models import Organization
 from tests.factories import make_client_peer, make_instance, make_member, make_site, make_site_peer, settle
-from vpn.actions.peer import update_peer
-from vpn.actions.site import update_site
+from vpn.actions.peers.peer import update_peer
+from vpn.actions.sites.site import update_site
 from vpn.desired import compile_change, compile_spec
 from vpn.models import DnsRecord, Instance, Peer
 

@@ -13,12 +13,12 @@ from django.utils.html import escape
 from portal.models import Membership, Organization
 from tests.factories import an_admin, make_client_peer, make_instance, make_site, make_site_peer, settle
 from tests.vpn.api.caller import Caller
-from vpn.actions.profile import deliver_profile
-from vpn.agent.report import HubReport, ReportInvalidError, parse_report
+from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import InstanceState, OperationKind, Protocol
 from vpn.models import Instance, ListenerProof, Operation, Peer, Server
 from vpn.needs import Code, hubs_health, needs_of, needs_of_all
 from vpn.observed import record_observation
+from vpn.wire.report import HubReport, ReportInvalidError, parse_report
 
 pytestmark = pytest.mark.django_db
 

@@ -14,11 +14,11 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.factories import settle
-from vpn.actions.peer import expire_peers
-from vpn.agent.report import HubReport
+from vpn.actions.peers.peer import expire_peers
 from vpn.jobs.observe import observe_instance
 from vpn.jobs.reconcile import reconcile_all
 from vpn.models import Instance, Operation, Peer
+from vpn.wire.report import HubReport
 
 
 @dataclass

@@ -13,12 +13,12 @@ from django.utils import timezone
 
 from portal.models import Membership, MembershipState, Organization, User
 from tests.factories import make_client_peer, make_instance, make_member
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.peer import create_client_peer, rotate_keys
-from vpn.agent.report import HubReport, PeerReport, SessionReport
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.peers.peer import create_client_peer, rotate_keys
 from vpn.choices import Protocol
 from vpn.models import Instance, Peer, Traffic
 from vpn.observed import record_observation
+from vpn.wire.report import HubReport, PeerReport, SessionReport
 
 
 @pytest.fixture

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Organization
 from tests.factories import make_instance, make_organization, make_site, settle
-from vpn.actions.overlaps import claims_on, first_within, repair_networks
-from vpn.actions.peer import create_site_peer, delete_peer, rotate_keys, update_peer
-from vpn.actions.site import delete_site, update_site
+from vpn.actions.peers.peer import create_site_peer, delete_peer, rotate_keys, update_peer
+from vpn.actions.sites.overlaps import claims_on, first_within, repair_networks
+from vpn.actions.sites.site import delete_site, update_site
 from vpn.addressing import Network, contains, is_broad, overlaps
 from vpn.choices import Protocol
-from vpn.intervals import key_of
 from vpn.jobs.reconcile import reconcile_all
 from vpn.models import Instance, Peer, PeerNetwork, Site
 from vpn.validators import parse_network
+from vpn.wire.intervals import key_of
 
 pytestmark = pytest.mark.django_db
 

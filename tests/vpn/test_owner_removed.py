@@ -13,8 +13,8 @@ from portal.actions.member import remove_member
 from portal.exceptions import Conflict
 from portal.models import Membership
 from tests.factories import make_client_peer, make_instance, make_member, make_organization, make_site
-from vpn.actions.peer import create_client_peer, create_site_peer
-from vpn.actions.site import delete_site
+from vpn.actions.peers.peer import create_client_peer, create_site_peer
+from vpn.actions.sites.site import delete_site
 from vpn.models import Instance, Peer, Site
 
 DEADLINE = 20

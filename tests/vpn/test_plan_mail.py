@@ -15,11 +15,11 @@ from django.utils import timezone
 from portal.models import Mail, Membership, MembershipState, Organization
 from tests.factories import make_client_peer, make_instance, make_member, make_organization, settle, work_out_plans
 from tests.mail_server import MailServer
-from vpn.actions import plan_mail
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.plan_mail import request_mail
-from vpn.actions.profile import deliver_profile
-from vpn.jobs import queue
+from vpn import doorbell
+from vpn.actions.activity import plan_mail
+from vpn.actions.activity.plan_mail import request_mail
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.profiles.profile import deliver_profile
 from vpn.jobs.mail import mail_plan
 from vpn.jobs.reconcile import reconcile_all
 from vpn.models import ChangePlan, Instance, Operation, PlanMail
@@ -108,7 +108,7 @@ def test_the_button_asks_in_the_background(
     django_capture_on_commit_callbacks: type,
 ) -> None:
     rung: list[UUID] = []
-    monkeypatch.setattr(queue, "enqueue_plan_mail", lambda pk, _: rung.append(pk))
+    monkeypatch.setattr(doorbell, "enqueue_plan_mail", lambda pk, _: rung.append(pk))
     ChangePlan.objects.update(mail_requested_at=None)
     admin = organization.memberships.get(role="admin")
     client.force_login(admin.user)
@@ -181,7 +181,7 @@ def test_a_mail_server_that_is_away_is_tried_again(plan: ChangePlan) -> None:
 
 def test_plans_that_are_stuck_do_not_starve_others(plan: ChangePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     rung: list[UUID] = []
-    monkeypatch.setattr(queue, "enqueue_plan_mail", lambda pk, _: rung.append(pk))
+    monkeypatch.setattr(doorbell, "enqueue_plan_mail", lambda pk, _: rung.append(pk))
     now = timezone.now()
     asked = {"instance": plan.instance, "mail_requested_at": now - timedelta(hours=1)}
     for generation in range(25):

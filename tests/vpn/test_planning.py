@@ -15,15 +15,15 @@ from portal.exceptions import Conflict, InvalidInput
 from portal.models import Membership, Organization
 from tests.factories import make_instance, make_member, make_organization, make_site, settle, work_out_plans
 from tests.vpn.planned import planned
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, update_peer
-from vpn.actions.profile import deliver_profile
+from vpn import doorbell
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
+from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import Platform, ProfileState, Protocol
 from vpn.constants import DEFAULT_MTU, DEFAULT_PUBLIC_DNS
-from vpn.jobs import queue
 from vpn.models import ChangePlan, Instance, Peer, Site
-from vpn.plan.listing import Line
 from vpn.profiles.peer import profile_states, render_profile
+from vpn.reach.listing import Line
 
 pytestmark = pytest.mark.django_db
 
@@ -80,7 +80,7 @@ def test_asking_changes_nothing_and_rings_for_nothing(
     instance: Instance, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     rung: list[UUID] = []
-    monkeypatch.setattr(queue, "enqueue_apply", lambda pk, *_, **__: rung.append(pk))
+    monkeypatch.setattr(doorbell, "enqueue_apply", lambda pk, *_, **__: rung.append(pk))
     with django_capture_on_commit_callbacks(execute=True):
         planned(lambda: update_instance(instance, mtu=1300, firewall_policy="deny"))
         planned(lambda: delete_peer(peer_called(instance, "wireguard False")))

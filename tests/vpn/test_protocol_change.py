@@ -12,7 +12,7 @@ from portal.actions.member import change_member
 from portal.exceptions import Conflict
 from portal.models import Membership, Organization
 from tests.factories import make_instance, make_member, make_site, settle
-from vpn.actions.peer import (
+from vpn.actions.peers.peer import (
     create_client_peer,
     create_site_peer,
     delete_peer,
@@ -20,13 +20,13 @@ from vpn.actions.peer import (
     rotate_keys,
     update_peer,
 )
-from vpn.actions.protocol_change import conclude_changes
-from vpn.agent.report import HubReport, PeerReport, SessionReport
-from vpn.agent.spec import parse_spec
+from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.desired import compile_change, compile_spec
 from vpn.models import Instance, Peer
 from vpn.observed import record_observation
 from vpn.profiles.peer import current_digest, render_profile
+from vpn.wire.report import HubReport, PeerReport, SessionReport
+from vpn.wire.spec import parse_spec
 
 Change = Callable[[Peer], object]
 

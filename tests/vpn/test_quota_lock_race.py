@@ -18,9 +18,9 @@ from tests.factories import (
 from tests.fixtures import signed_in
 from tests.vpn.api.caller import Caller
 from tests.vpn.test_owner_removed import ROUNDS, at_once
-from vpn.actions.instance import create_instance
-from vpn.actions.peer import create_client_peer, create_site_peer
-from vpn.actions.site import create_site
+from vpn.actions.instances.instance import create_instance
+from vpn.actions.peers.peer import create_client_peer, create_site_peer
+from vpn.actions.sites.site import create_site
 from vpn.models import Region
 
 

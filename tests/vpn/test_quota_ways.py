@@ -21,10 +21,10 @@ from portal.exceptions import QuotaReached
 from portal.models import ApiToken, Group, Membership, Organization, Quota
 from portal.quotas import quota_use
 from tests.factories import an_admin, make_client_peer, make_instance, make_member, make_site, make_site_peer
-from vpn.actions.instance import create_instance, retry_instance
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.peer import create_client_peer, create_site_peer, update_peer
-from vpn.actions.site import create_site, update_site
+from vpn.actions.instances.instance import create_instance, retry_instance
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.peers.peer import create_client_peer, create_site_peer, update_peer
+from vpn.actions.sites.site import create_site, update_site
 from vpn.choices import InstanceState
 from vpn.models import DnsRecord, FirewallRule, Instance, Operation, Peer, Region, Site
 
@@ -125,12 +125,12 @@ WAYS: dict[str, list[tuple[Quota, Callable[[World], object]]]] = {
         (Quota.GROUPS, lambda world: create_group(world.organization, name="Support"))
     ],
     "portal.actions.api_token.create_token": [(Quota.API_TOKENS, lambda world: create_token(world.member))],
-    "vpn.actions.instance._insert": [(Quota.INSTANCES, _created), (Quota.PROVISIONING, _created)],
-    "vpn.actions.instance.retry_instance": [(Quota.PROVISIONING, lambda world: retry_instance(world.failed))],
-    "vpn.actions.peer.create_client_peer": [
+    "vpn.actions.instances.instance._insert": [(Quota.INSTANCES, _created), (Quota.PROVISIONING, _created)],
+    "vpn.actions.instances.instance.retry_instance": [(Quota.PROVISIONING, lambda world: retry_instance(world.failed))],
+    "vpn.actions.peers.peer.create_client_peer": [
         (Quota.PEERS, lambda world: create_client_peer(world.instance, member=world.member, device="phone"))
     ],
-    "vpn.actions.peer._connect": [
+    "vpn.actions.peers.peer._connect": [
         (Quota.PEERS, lambda world: create_site_peer(world.instance, site=world.site, subnets=["10.2.0.0/24"])),
         (
             Quota.SUBNETS,
@@ -139,7 +139,7 @@ WAYS: dict[str, list[tuple[Quota, Callable[[World], object]]]] = {
             ),
         ),
     ],
-    "vpn.actions.peer._change": [
+    "vpn.actions.peers.peer._change": [
         (
             Quota.SUBNETS,
             lambda world: update_peer(
@@ -147,15 +147,17 @@ WAYS: dict[str, list[tuple[Quota, Callable[[World], object]]]] = {
             ),
         )
     ],
-    "vpn.actions.site.create_site": [
+    "vpn.actions.sites.site.create_site": [
         (Quota.SITES, lambda world: create_site(world.admin, name="Oslo", platform="linux")),
         (
             Quota.SUBNETS,
             lambda world: create_site(world.admin, name="Oslo", platform="linux", subnets=["10.9.0.0/24"]),
         ),
     ],
-    "vpn.actions.site.update_site": [(Quota.SUBNETS, lambda world: update_site(world.site, subnets=["10.9.0.0/24"]))],
-    "vpn.actions.site_subnets.set_subnets": [
+    "vpn.actions.sites.site.update_site": [
+        (Quota.SUBNETS, lambda world: update_site(world.site, subnets=["10.9.0.0/24"]))
+    ],
+    "vpn.actions.sites.subnets.set_subnets": [
         (Quota.SUBNETS, lambda world: update_site(world.connected, subnets=["10.1.0.0/24", "10.9.0.0/24"])),
         (Quota.SUBNETS, lambda world: update_peer(world.site_peer, subnets=["10.1.0.0/24", "10.9.0.0/24"])),
         (
@@ -163,10 +165,10 @@ WAYS: dict[str, list[tuple[Quota, Callable[[World], object]]]] = {
             lambda world: create_site_peer(world.instance, site=world.site, subnets=["10.2.0.0/24"]),
         ),
     ],
-    "vpn.actions.firewall.replace_rules": [
+    "vpn.actions.firewall.rules.replace_rules": [
         (Quota.RULES, lambda world: update_instance(world.instance, firewall=[{"name": "One"}, {"name": "Two"}]))
     ],
-    "vpn.actions.dns.replace_records": [
+    "vpn.actions.dns.settings.replace_records": [
         (
             Quota.DNS_RECORDS,
             lambda world: update_instance(world.instance, dns_custom=[_record("one"), _record("two")]),

@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from portal.models import Membership, Organization
 from tests.factories import make_client_peer, make_instance, make_region, settle
-from vpn.actions.profile import deliver_profile
+from vpn.actions.profiles.profile import deliver_profile
 from vpn.desired import compile_change
 from vpn.drivers.base import Found
 from vpn.jobs import apply

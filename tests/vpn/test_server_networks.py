@@ -12,10 +12,10 @@ from portal.models import Membership
 from tests import factories
 from tests.vpn.api.caller import Caller, refused, told
 from tests.vpn.planned import planned
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.peer import delete_peer, update_peer
-from vpn.actions.portal_place import place_portal
-from vpn.actions.server import allow_networks
+from vpn.actions.instances.portal_place import place_portal
+from vpn.actions.instances.server import allow_networks
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.peers.peer import delete_peer, update_peer
 from vpn.desired import compile_spec
 from vpn.models import Instance, Peer, Server
 from vpn.profiles.routes import routes_sentence

@@ -8,8 +8,8 @@ from portal.exceptions import Conflict
 from tests.factories import an_admin, make_instance, make_organization, make_site, make_site_peer
 from tests.vpn.api.caller import Caller
 from tests.vpn.test_owner_removed import ROUNDS, at_once
-from vpn.actions.peer import create_site_peer, update_peer
-from vpn.actions.site import update_site
+from vpn.actions.peers.peer import create_site_peer, update_peer
+from vpn.actions.sites.site import update_site
 from vpn.models import Peer, Site
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from vpn.actions.instance import delete_instance
-from vpn.agent.report import HubReport
+from vpn.actions.instances.instance import delete_instance
 from vpn.drivers.base import AgentError, errors
 from vpn.jobs.provision import destroy_instance
 from vpn.models import Instance
+from vpn.wire.report import HubReport
 
 
 class NewerServer:

@@ -11,11 +11,11 @@ from tests.factories import an_admin, make_member, make_organization, make_site
 from tests.vpn.api.caller import Caller, told
 from tests.vpn.large_hub import make_large_hub, networks_of, some_rules
 from tests.vpn.writes import counted
-from vpn.actions.firewall_input import RuleValues
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.peer import create_client_peer, create_site_peer, delete_peer, update_peer
-from vpn.actions.plan_work import work_out_next
-from vpn.actions.planning import asked
+from vpn.actions.activity.plan_work import work_out_next
+from vpn.actions.activity.planning import asked
+from vpn.actions.firewall.input import RuleValues
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
 from vpn.models import ChangePlan, Instance, Peer
 
 pytestmark = pytest.mark.django_db

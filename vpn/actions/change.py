@@ -11,10 +11,10 @@ from uuid import UUID
 from django.db import transaction
 
 from portal.exceptions import NotPossible
-from vpn.actions import planning
+from vpn import doorbell
+from vpn.actions.activity import planning
 from vpn.choices import InstanceState
 from vpn.desired.firewall import Turned
-from vpn.jobs import queue
 from vpn.models import Instance
 
 _UNCHANGEABLE = {
@@ -70,9 +70,9 @@ def changing(
             yield instance
             instance.save()
         if instance.configured:
-            transaction.on_commit(partial(queue.enqueue_apply, instance.pk, instance.organization_id, urgent=urgent))
+            transaction.on_commit(partial(doorbell.enqueue_apply, instance.pk, instance.organization_id, urgent=urgent))
             if noted:
-                transaction.on_commit(partial(queue.enqueue_plans, instance.pk, instance.organization_id))
+                transaction.on_commit(partial(doorbell.enqueue_plans, instance.pk, instance.organization_id))
 
 
 @contextmanager

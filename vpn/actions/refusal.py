@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from portal.exceptions import InvalidInput
-from vpn.actions.dns_records import RecordFault
-from vpn.actions.firewall_input import RuleFault
+from vpn.actions.dns.records import RecordFault
+from vpn.actions.firewall.input import RuleFault
 
 
 class InvalidSettings(InvalidInput):

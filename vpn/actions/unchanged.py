@@ -7,12 +7,12 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from vpn.actions.dns import are_records
-from vpn.actions.dns_records import FIELD as RECORDS
-from vpn.actions.dns_records import Row
-from vpn.actions.firewall import are_rules
-from vpn.actions.firewall_input import RuleValues
-from vpn.actions.peer_input import PeerChanges
+from vpn.actions.dns.records import FIELD as RECORDS
+from vpn.actions.dns.records import Row
+from vpn.actions.dns.settings import are_records
+from vpn.actions.firewall.input import RuleValues
+from vpn.actions.firewall.rules import are_rules
+from vpn.actions.peers.input import PeerChanges
 from vpn.addressing import Network
 from vpn.models import Instance, Peer
 from vpn.validators import parse_network

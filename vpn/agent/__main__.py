@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vpn.agent.command import Place
-from vpn.agent.host import Host
+from vpn.agent.lifecycle.host import Host
+from vpn.agent.memory.state import State
 from vpn.agent.session import once, session
-from vpn.agent.state import State
+from vpn.agent.system.command import Place
 from vpn.agent.watch import watch
 
 DEFAULT_STATE = "/var/lib/vpn-hub"

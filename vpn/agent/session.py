@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import IO, Any
 
-from vpn.agent import files
-from vpn.agent.apply import apply, apply_delta, destroy
-from vpn.agent.errors import FAILED, INVALID, AgentError
-from vpn.agent.host import Host
-from vpn.agent.report import HubReport
-from vpn.agent.spec import parse_delta, parse_hub, parse_spec, parse_version
-from vpn.agent.status import status
+from vpn.agent.lifecycle.apply import apply, apply_delta, destroy
+from vpn.agent.lifecycle.host import Host
+from vpn.agent.lifecycle.status import status
+from vpn.agent.system import files
+from vpn.wire.errors import FAILED, INVALID, AgentError
+from vpn.wire.report import HubReport
+from vpn.wire.spec import parse_delta, parse_hub, parse_spec, parse_version
 
 
 def answer(host: Host, request: object) -> dict[str, Any]:

@@ -12,14 +12,17 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final
 
-from vpn.agent import uapi
-from vpn.agent.apply import FAMILIES, expire, reconcile_host, restore, supersede
-from vpn.agent.components import dns, egress, namespace, openvpn, wireguard
-from vpn.agent.errors import AgentError
-from vpn.agent.host import Host
-from vpn.agent.lock import BusyError, hub_lock
-from vpn.agent.openvpn_renewal import Renewal
-from vpn.agent.upgrades import Upgrades
+from vpn.agent.dns import component as dns
+from vpn.agent.lifecycle.apply import FAMILIES, expire, reconcile_host, restore, supersede
+from vpn.agent.lifecycle.host import Host
+from vpn.agent.lifecycle.renewal import Renewal
+from vpn.agent.lifecycle.upgrades import Upgrades
+from vpn.agent.network import egress, namespace
+from vpn.agent.openvpn import component as openvpn
+from vpn.agent.system.lock import BusyError, hub_lock
+from vpn.agent.wireguard import component as wireguard
+from vpn.agent.wireguard import uapi
+from vpn.wire.errors import AgentError
 
 # Somebody may be changing a hub for seconds: the others are looked after meanwhile.
 BRIEFLY: Final = 0.05  # seconds to wait for a hub's lock

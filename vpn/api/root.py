@@ -5,9 +5,10 @@ from __future__ import annotations
 from ninja import NinjaAPI, Swagger
 
 from portal.access import checks_itself
-from vpn.api import client, errors, groups, instances, peers, servers, sites, tokens, users
-from vpn.api.auth import ApiTokenAuth
-from vpn.api.documentation import DESCRIPTION
+from vpn.api.protocol import errors
+from vpn.api.protocol.auth import ApiTokenAuth
+from vpn.api.protocol.documentation import DESCRIPTION
+from vpn.api.resources import client, groups, instances, peers, servers, sites, tokens, users
 
 api = NinjaAPI(
     title="VPN portal",

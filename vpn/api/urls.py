@@ -9,8 +9,8 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.urls import URLPattern, URLResolver, path, re_path
 
-from vpn.api.bodies import MAX_BODY
-from vpn.api.errors import not_found, problem, too_large
+from vpn.api.protocol.bodies import MAX_BODY
+from vpn.api.protocol.errors import not_found, problem, too_large
 from vpn.api.root import api
 
 _DRAINED = 16 * MAX_BODY

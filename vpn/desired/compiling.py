@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
-from vpn.agent import spec as agent_spec
 from vpn.desired.firewall import Tags
 from vpn.desired.header import header_of
 from vpn.desired.peers import NOBODY_ID, PROBE_ID, admitted, document_of, nobody, probe
 from vpn.models import Instance
+from vpn.wire import spec as agent_spec
 
 _MODULUS = 2**256
 _ATTEMPTS = 5

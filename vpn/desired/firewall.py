@@ -7,8 +7,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from portal.models import Group
-from vpn.agent.spec import RuleDocument
 from vpn.models import FirewallRule, Instance, Peer
+from vpn.wire.spec import RuleDocument
 
 _TAGS = ("site:", "user:", "group:")
 _GROUP = "group:"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from vpn.addressing import HUB_HOST
-from vpn.agent.spec import SCHEMA
 from vpn.desired.firewall import rules_of
 from vpn.desired.ways import opened_behind
 from vpn.models import Instance
 from vpn.models.peer import with_compat
+from vpn.wire.spec import SCHEMA
 
 
 def header_of(instance: Instance) -> dict[str, Any]:

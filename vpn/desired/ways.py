@@ -7,10 +7,10 @@ from enum import Enum
 from ipaddress import ip_network
 
 from vpn.addressing import Network, contains, merged, overlaps
-from vpn.agent.reserved import PRIVATE_V4, PRIVATE_V6
 from vpn.choices import PeerType
 from vpn.models import Instance
 from vpn.validators import parse_network
+from vpn.wire.reserved import PRIVATE_V4, PRIVATE_V6
 
 _PRIVATE: tuple[Network, ...] = (*PRIVATE_V4, *PRIVATE_V6)
 

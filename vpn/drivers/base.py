@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from vpn.agent import errors
-from vpn.agent.errors import AgentError
-from vpn.agent.report import HubReport
+from vpn.wire import errors
+from vpn.wire.errors import AgentError
+from vpn.wire.report import HubReport
 
 __all__ = ["AgentError", "Driver", "Found", "HubReport", "Knock", "Unreachable", "errors"]
 

@@ -15,11 +15,11 @@ from typing import Any
 
 from django.conf import settings
 
-from vpn.agent.errors import parse_error
-from vpn.agent.report import HubReport, ReportInvalidError, parse_report
 from vpn.drivers.base import Found, Knock, Unreachable
 from vpn.drivers.knocking import knock_on
 from vpn.drivers.outside import Host, NoPlace, Posts
+from vpn.wire.errors import parse_error
+from vpn.wire.report import HubReport, ReportInvalidError, parse_report
 
 logger = logging.getLogger(__name__)
 

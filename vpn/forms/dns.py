@@ -13,9 +13,9 @@ from typing import Any, Final, Protocol
 from django import forms
 
 from vpn.choices import RecordType
+from vpn.forms.cheap_widgets import QuickInput, QuickSelect
+from vpn.forms.edit_guard import SeenForm
 from vpn.forms.fields import LinesField
-from vpn.forms.quick import QuickInput, QuickSelect
-from vpn.forms.seen import SeenForm
 from vpn.models import Instance
 
 PREFIX: Final = "dns_custom"

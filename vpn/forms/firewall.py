@@ -15,8 +15,8 @@ from django import forms
 
 from portal.models import Group, Membership
 from vpn.choices import FirewallPolicy, RuleAction, RuleProtocol
-from vpn.forms.quick import QuickInput, QuickSelect
-from vpn.forms.seen import SEEN, SeenForm
+from vpn.forms.cheap_widgets import QuickInput, QuickSelect
+from vpn.forms.edit_guard import SEEN, SeenForm
 from vpn.models import FirewallRule, Instance, Site
 
 PREFIX: Final = "firewall"

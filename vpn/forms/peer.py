@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from portal.models import Membership, MembershipState, Organization
-from portal.zone import find_zone
+from portal.web.zone import find_zone
 from vpn.addressing import is_broad
 from vpn.choices import Platform, Protocol
 from vpn.constants import SUBNET_NESTED

@@ -12,15 +12,22 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from portal.sealing import UnsealError
-from vpn.actions import lease
-from vpn.actions.operation import begin_operation
-from vpn.actions.progress import begin_step, fail_operation, finish_operation, finish_step, next_step, reopen_operation
-from vpn.actions.recovery import raise_epoch, raise_generation
+from vpn import doorbell
+from vpn.actions.activity.operation import begin_operation
+from vpn.actions.activity.progress import (
+    begin_step,
+    fail_operation,
+    finish_operation,
+    finish_step,
+    next_step,
+    reopen_operation,
+)
+from vpn.actions.instances import lease
+from vpn.actions.instances.recovery import raise_epoch, raise_generation
 from vpn.choices import InstanceState, OperationKind, OperationState
 from vpn.desired import Desired, Unsettled, can_be_delta, compile_change, compile_spec, compile_withdrawal
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.drivers.registry import driver_for
-from vpn.jobs import queue
 from vpn.jobs.summary import summary_of
 from vpn.models import ChangePlan, Instance, Operation, Peer
 from vpn.observed import record_applied
@@ -61,7 +68,7 @@ def apply_urgently(instance_id: str) -> None:
     else:
         # The other one may have read the rows before. Revocations of other hubs have their turns in between.
         time.sleep(_ASK_AGAIN_SECONDS)
-        queue.enqueue_apply(pk, instance.organization_id, urgent=ahead is None)
+        doorbell.enqueue_apply(pk, instance.organization_id, urgent=ahead is None)
 
 
 def _send_ahead(instance: Instance) -> _Sent | None:
@@ -96,7 +103,7 @@ def _take_turn(seen: Instance, token: UUID, ahead: _Sent | None) -> None:
     # A job that found the instance claimed has left its work to this one. What failed waits, but not for what is new.
     left = _behind(pk)
     if left is not None and (applied or left.desired_generation > seen.desired_generation):
-        queue.enqueue_apply(pk, left.organization_id)
+        doorbell.enqueue_apply(pk, left.organization_id)
 
 
 def _note_part(pk: UUID, token: UUID, sent: Desired, report: HubReport) -> bool:

@@ -14,8 +14,8 @@ from django.utils import timezone
 from portal.exceptions import NotPossible
 from portal.sealing import UnsealError
 from vpn import keys, pki
+from vpn.actions.activity.tick import begin_tick
 from vpn.actions.change import changing
-from vpn.actions.tick import begin_tick
 from vpn.addressing import HUB_HOST, probe_host
 from vpn.choices import InstanceState
 from vpn.desired.header import resolver_of

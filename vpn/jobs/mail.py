@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from portal.actions.queued_mail import send_queued
 from portal.mail import answer_about, final_answer
-from vpn.actions.plan_mail import give_up, left_today, people_of, write_to
-from vpn.jobs import queue
+from vpn import doorbell
+from vpn.actions.activity.plan_mail import give_up, left_today, people_of, write_to
 from vpn.models import ChangePlan
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def mail_plan(plan_id: str) -> None:
         if number >= left:
             return  # Reconcile rings again: tomorrow there is room.
         if time.monotonic() - begun > _SECONDS:
-            queue.enqueue_plan_mail(plan.pk, plan.instance.organization_id)
+            doorbell.enqueue_plan_mail(plan.pk, plan.instance.organization_id)
             return
         try:
             write_to(plan, member, peers)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
-from vpn.actions.drift import undo_drift
-from vpn.actions.protocol_change import conclude_changes
-from vpn.actions.recovery import apply_again
-from vpn.actions.tick import begin_tick
+from vpn import doorbell
+from vpn.actions.activity.tick import begin_tick
+from vpn.actions.instances.drift import undo_drift
+from vpn.actions.instances.recovery import apply_again
+from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.drivers.registry import driver_for
-from vpn.jobs import queue
 from vpn.models import Instance
 from vpn.observed import record_observation
 
@@ -23,7 +23,7 @@ def observe_all() -> None:
     """Ring for every instance that has a hub."""
     if begin_tick("observe", OBSERVE_SECONDS):
         for pk, organization_id in Instance.objects.with_hub().values_list("pk", "organization"):
-            queue.enqueue_observe(pk, organization_id)
+            doorbell.enqueue_observe(pk, organization_id)
 
 
 def observe_instance(instance_id: str) -> None:

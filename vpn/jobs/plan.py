@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
-from vpn.actions.plan_work import answer_asked, work_out_next
+from vpn import doorbell
+from vpn.actions.activity.plan_work import answer_asked, work_out_next
 from vpn.desired import Unsettled
-from vpn.jobs import queue
 from vpn.models import AskedPlan, Instance
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ def work_out_plans(instance_id: str) -> None:
     except Unsettled:
         more = True
     if more:
-        queue.enqueue_plans(instance.pk, instance.organization_id)
+        doorbell.enqueue_plans(instance.pk, instance.organization_id)
 
 
 def answer_asked_plan(asked_id: str) -> None:
@@ -33,4 +33,4 @@ def answer_asked_plan(asked_id: str) -> None:
     except Unsettled:
         row = AskedPlan.objects.filter(pk=UUID(asked_id)).only("organization").first()
         if row is not None:
-            queue.enqueue_asked_plan(row.pk, row.organization_id)
+            doorbell.enqueue_asked_plan(row.pk, row.organization_id)

@@ -11,12 +11,13 @@ from django.utils import timezone
 
 from portal.exceptions import NotPossible
 from portal.sealing import UnsealError
-from vpn.actions import lease
-from vpn.actions.certificates import ensure_certificates
+from vpn import doorbell
+from vpn.actions.activity.progress import begin_step, fail_operation, finish_operation, finish_step, next_step
 from vpn.actions.change import lock_instance
-from vpn.actions.instance import open_operation, remove_rows, set_state
-from vpn.actions.progress import begin_step, fail_operation, finish_operation, finish_step, next_step
-from vpn.actions.recovery import raise_epoch
+from vpn.actions.instances import lease
+from vpn.actions.instances.instance import open_operation, remove_rows, set_state
+from vpn.actions.instances.recovery import raise_epoch
+from vpn.actions.peers.certificates import ensure_certificates
 from vpn.choices import (
     InstanceState,
     Listener,
@@ -30,7 +31,6 @@ from vpn.constants import DEFAULT_PUBLIC_DNS, DEFAULT_PUBLIC_DNS_V6
 from vpn.desired import Unsettled, compile_spec
 from vpn.drivers.base import AgentError, Found, Unreachable, errors
 from vpn.drivers.registry import driver_for
-from vpn.jobs import queue
 from vpn.jobs.apply import describe, send, server_epoch
 from vpn.jobs.knock import give_probe, knock_of
 from vpn.models import Instance, Operation, OperationStep
@@ -61,7 +61,7 @@ def provision_instance(instance_id: str) -> None:
     instance = Instance.objects.filter(pk=pk).first()
     if instance is None:
         return
-    ring = queue.enqueue_destroy if instance.state == InstanceState.DELETING else queue.enqueue_apply
+    ring = doorbell.enqueue_destroy if instance.state == InstanceState.DELETING else doorbell.enqueue_apply
     ring(pk, instance.organization_id)
 
 

@@ -14,18 +14,18 @@ from django.utils import timezone
 from portal.actions.queued_mail import due_mail
 from portal.exceptions import NotPossible
 from portal.models import Mail
-from vpn.actions.certificates import CLOCK_SKEW, ensure_certificates, is_due, renew_hub
+from vpn import doorbell
+from vpn.actions.activity.plan_mail import MAIL_TRIED
+from vpn.actions.activity.plan_work import forget_asked
+from vpn.actions.activity.tick import begin_tick
 from vpn.actions.change import changing
-from vpn.actions.overlaps import repair_networks
-from vpn.actions.peer import expire_peers, renew_peer
-from vpn.actions.plan_mail import MAIL_TRIED
-from vpn.actions.plan_work import forget_asked
-from vpn.actions.recovery import raise_generation
-from vpn.actions.tick import begin_tick
+from vpn.actions.instances.recovery import raise_generation
+from vpn.actions.peers.certificates import CLOCK_SKEW, ensure_certificates, is_due, renew_hub
+from vpn.actions.peers.peer import expire_peers, renew_peer
+from vpn.actions.sites.overlaps import repair_networks
 from vpn.choices import InstanceState, OperationState, PlanState
 from vpn.constants import HOST_REST_HOURS, HOSTNAME_QUARANTINE_DAYS
 from vpn.desired import Unsettled, compile_spec
-from vpn.jobs import queue
 from vpn.models import (
     ChangePlan,
     EarlierCertificate,
@@ -65,16 +65,16 @@ def reconcile_all() -> None:
     for ids in free.filter(
         state__in=[InstanceState.PENDING, InstanceState.PROVISIONING], created_at__lt=now - _GRACE
     ).values_list("pk", "organization"):
-        queue.enqueue_provision(*ids)
+        doorbell.enqueue_provision(*ids)
     due = Q(retry_at=None) | Q(retry_at__lt=now - _TEARDOWN_RETRY)
     for instance in free.filter(due, state=InstanceState.DELETING):
         _reopen_teardown(instance)
-        queue.enqueue_destroy(instance.pk, instance.organization_id)
+        doorbell.enqueue_destroy(instance.pk, instance.organization_id)
     behind = Q(applied_generation__lt=F("desired_generation")) | ~Q(applied_epoch=F("epoch"))
     lagging = free.filter(behind, Q(retry_at=None) | Q(retry_at__lt=now), state=InstanceState.READY)
     rings = lagging.annotate(urgent=_may_take_away()).values_list("pk", "organization", "urgent")
     for pk, organization_id, urgent in rings:
-        queue.enqueue_apply(pk, organization_id, urgent=urgent)
+        doorbell.enqueue_apply(pk, organization_id, urgent=urgent)
     _note_lags(now)
     _ring_for_mail()
     _ring_for_plans()
@@ -105,9 +105,9 @@ def _ring_for_mail() -> None:
     waiting = due.filter(mail_requested_at__lt=now - _MAIL_RETRY)
     turns = waiting.order_by(F("mail_tried_at").asc(nulls_first=True), "mail_requested_at")
     for ids in turns.values_list("pk", "instance__organization")[:20]:
-        queue.enqueue_plan_mail(*ids)
+        doorbell.enqueue_plan_mail(*ids)
     for queued in due_mail().values_list("pk", "membership__organization")[:100]:
-        queue.enqueue_queued_mail(*queued)
+        doorbell.enqueue_queued_mail(*queued)
 
 
 def _ring_for_plans() -> None:
@@ -115,7 +115,7 @@ def _ring_for_plans() -> None:
     late = ChangePlan.objects.filter(state=PlanState.WAITING, created_at__lt=timezone.now() - _GRACE)
     instances = late.order_by().values_list("instance", "instance__organization").distinct()
     for pk, organization_id in instances[:100]:
-        queue.enqueue_plans(pk, organization_id)
+        doorbell.enqueue_plans(pk, organization_id)
 
 
 def _reopen_teardown(instance: Instance) -> None:
@@ -142,7 +142,7 @@ def _verify() -> None:
         if desired.generation == instance.applied_generation and desired.digest != instance.applied_digest:
             logger.warning("Instance %s lags without a raised generation; applying it whole", instance.pk)
             raise_generation(instance.pk)
-            queue.enqueue_apply(instance.pk, instance.organization_id)
+            doorbell.enqueue_apply(instance.pk, instance.organization_id)
 
 
 def _repair_networks(pk: UUID) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vpn.actions.change_words import MOST_NAMES, listed_names
+from vpn.actions.activity.change_words import MOST_NAMES, listed_names
 from vpn.desired import Desired
 from vpn.models import ChangePlan, Instance, Operation, Peer
 from vpn.models.querysets import PeerQuerySet

@@ -23,7 +23,7 @@ class ChangePlan(models.Model):
     operation = models.ForeignKey(
         Operation, on_delete=models.CASCADE, related_name="change_plans", null=True, blank=True
     )
-    # Which settings and rules it changed, in words (vpn.actions.change_words).
+    # Which settings and rules it changed, in words (vpn.actions.activity.change_words).
     changed = models.JSONField(default=list)
     # Is it worked out yet? Until then `delta` (vpn.plan.delta) says what the change did.
     state = models.CharField(max_length=7, choices=PlanState.choices, default=PlanState.READY)

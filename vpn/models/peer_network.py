@@ -9,10 +9,10 @@ from uuid import UUID
 
 from django.db import connection, models
 
-from vpn.intervals import KEY_LENGTH, key_of
 from vpn.models.instance import Instance
 from vpn.models.peer import Peer
 from vpn.validators import parse_network
+from vpn.wire.intervals import KEY_LENGTH, key_of
 
 # A list of texts, or of pairs, as a table: one parameter and one statement, however many they are. Nothing that was
 # entered stands in these statements.
@@ -59,7 +59,7 @@ class PeerNetwork(models.Model):
 
     peer = models.ForeignKey(Peer, on_delete=models.CASCADE, related_name="networks")
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="+")
-    # As vpn.intervals has it.
+    # As vpn.wire.intervals has it.
     key = models.CharField(max_length=KEY_LENGTH)
 
     class Meta:

@@ -10,16 +10,16 @@ from uuid import UUID
 
 from vpn.choices import ProfileState, Protocol
 from vpn.models import Peer
-from vpn.plan.effects import Budget, Exhausted
-from vpn.plan.fates import Fates
-from vpn.plan.idle import idle_rules
-from vpn.plan.listing import Line
 from vpn.plan.named import Diverted, NameChange, diverted, names_changed
 from vpn.plan.nesting import nested
-from vpn.plan.reachability import differences
 from vpn.plan.rows import Row
 from vpn.plan.snapshot import Snapshot, peer_of
 from vpn.profiles.peer import current_digest, routes_of
+from vpn.reach.effects import Budget, Exhausted
+from vpn.reach.fates import Fates
+from vpn.reach.idle import idle_rules
+from vpn.reach.listing import Line
+from vpn.reach.reachability import differences
 
 # As many peers as anybody reads the names of.
 MOST_NAMED = 200

@@ -7,17 +7,17 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from vpn.agent.checks import Faults
-from vpn.agent.rules import parse_rules
 from vpn.choices import PeerType
 from vpn.desired.firewall import Tags, rules_of
 from vpn.desired.header import hub_addresses
 from vpn.models import Instance
-from vpn.plan.hub import Hub
-from vpn.plan.listing import Line
-from vpn.plan.reachability import differences
 from vpn.plan.rows import COLUMNS, Row
 from vpn.plan.snapshot import end_of
+from vpn.reach.hub import Hub
+from vpn.reach.listing import Line
+from vpn.reach.reachability import differences
+from vpn.wire.parsing import Faults
+from vpn.wire.rules import parse_rules
 
 
 def reached_sites(instance: Instance, member: UUID) -> list[Line]:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
 
-from vpn.agent.spec import RuleDocument
 from vpn.choices import PeerType, Protocol
 from vpn.desired.compiling import Unsettled
 from vpn.desired.firewall import Tags, groups_by_member, rules_of
 from vpn.models import Instance, Peer
 from vpn.plan.delta import Delta, Record
+from vpn.wire.spec import RuleDocument
 
 _ATTEMPTS: Final = 5
 

@@ -8,8 +8,6 @@ from ipaddress import ip_network
 from typing import Any
 from uuid import UUID
 
-from vpn.agent.checks import Faults
-from vpn.agent.rules import parse_rules
 from vpn.choices import ProfileState
 from vpn.desired.firewall import Tags
 from vpn.desired.header import hub_addresses
@@ -17,10 +15,12 @@ from vpn.desired.peers import canonical_subnets
 from vpn.desired.ways import Way, Ways, allowed_behind
 from vpn.models import Instance, Peer, Site
 from vpn.plan.delta import Record
-from vpn.plan.hub import End, Hub
 from vpn.plan.rows import Row, Rows, tags_of
 from vpn.profiles.peer import DeviceDigests, SiteSubnets, has_moved, profile_states
+from vpn.reach.hub import End, Hub
 from vpn.validators import parse_network
+from vpn.wire.parsing import Faults
+from vpn.wire.rules import parse_rules
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from typing import Any
 from django import template
 
 from portal.models import Membership
-from vpn.views.person_devices import person_devices
+from vpn.views.people.devices import person_devices
 
 register = template.Library()
 
 
-@register.inclusion_tag("vpn/person_devices.html")
+@register.inclusion_tag("vpn/people/devices.html")
 def devices_of_person(person: Membership, reader: Membership) -> dict[str, Any]:
     """The devices with their state, what they reach, and for admins the way to add one."""
     return person_devices(person, reader)

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from portal.actions.api_token import create_token
-from portal.audit import note_command
+from portal.audit.log import note_command
 from portal.exceptions import InvalidInput, QuotaReached
 from portal.management.one_member import add_member_arguments, one_member
 from portal.models.api_token import DEFAULT_LIFE

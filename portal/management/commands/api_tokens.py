@@ -11,7 +11,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 
 from portal.actions.api_token import revoke_token
-from portal.audit import note_command
+from portal.audit.log import note_command
 from portal.management.one_member import add_member_arguments, one_member
 from portal.models import ApiToken
 

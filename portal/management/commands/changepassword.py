@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.auth.management.commands.changepassword import Command as ChangesPassword
 
-from portal.audit import note_command
+from portal.audit.log import note_command
 
 
 class Command(ChangesPassword):

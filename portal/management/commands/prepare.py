@@ -18,9 +18,9 @@ from django.utils.module_loading import import_string
 
 from portal import seals
 from portal.actions.organization import create_organization
-from portal.audit import note_command
-from portal.exposure import exposures
+from portal.audit.log import note_command
 from portal.models import User
+from portal.web.exposure import exposures
 
 LOCAL_REGION = "local"
 LOCAL_NAME = "This machine"

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
-from portal.audit import note_command
+from portal.audit.log import note_command
 from portal.key_file import KeyFileError, add_key, forget_old_keys, seconds_since_change, secret_keys
 from portal.reseal import count_stale, reseal_all
 

@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests import factories
 from tests.vpn.api.caller import Caller, refused, told
-from vpn.actions.peer import delete_peer
+from vpn.actions.peers.peer import delete_peer
 from vpn.models import Instance
 
 RECORDS = [

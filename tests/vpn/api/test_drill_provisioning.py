@@ -12,7 +12,7 @@ import pytest
 from portal.models import Organization, Quota
 from portal.models.quota import DEFAULT_LIMITS
 from tests.vpn.api.caller import Caller, refused, told
-from vpn.actions.instance import delete_instance
+from vpn.actions.instances.instance import delete_instance
 from vpn.models import Instance, Operation, Region
 
 REQUESTS = 500 if os.environ.get("DRILL") else 25

@@ -54,7 +54,7 @@ def test_an_unexpected_fault_tells_nothing(
     def fail(*_args: object) -> None:
         raise RuntimeError("some detail")
 
-    monkeypatch.setattr("vpn.api.instances.get_instance", fail)
+    monkeypatch.setattr("vpn.api.resources.instances.get_instance", fail)
     api.client.raise_request_exception = False
     response = api.get(f"/instances/{instance.pk}")
     refused(response, 500, "internal-error")
@@ -69,7 +69,7 @@ def test_a_busy_database_asks_for_patience(api: Caller, instance: Instance, monk
     def fail(*_args: object) -> None:
         raise OperationalError("database is locked") from cause
 
-    monkeypatch.setattr("vpn.api.instances.get_instance", fail)
+    monkeypatch.setattr("vpn.api.resources.instances.get_instance", fail)
     response = api.get(f"/instances/{instance.pk}")
     refused(response, 503, "database-busy")
     assert response["Retry-After"] == "2"
@@ -79,7 +79,7 @@ def test_a_full_disk_is_not_called_busy(api: Caller, instance: Instance, monkeyp
     def fail(*_args: object) -> None:
         raise OperationalError("database or disk is full")
 
-    monkeypatch.setattr("vpn.api.instances.get_instance", fail)
+    monkeypatch.setattr("vpn.api.resources.instances.get_instance", fail)
     refused(api.get(f"/instances/{instance.pk}"), 503, "database-failed")
 
 
@@ -90,7 +90,7 @@ def test_a_call_that_crosses_another_is_told_so(
     def fail(*_args: object, **_kwargs: object) -> None:
         raise fault
 
-    monkeypatch.setattr("vpn.api.instances.delete_instance", fail)
+    monkeypatch.setattr("vpn.api.resources.instances.delete_instance", fail)
     refused(api.delete(f"/instances/{instance.pk}"), status)
 
 

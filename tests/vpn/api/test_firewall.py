@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from portal.models import Membership, Organization
 from tests.factories import make_instance
 from tests.vpn.api.caller import Caller, refused, told
-from vpn.actions.instance_settings import update_instance
+from vpn.actions.instances.settings import update_instance
 from vpn.models import FirewallRule, Instance, Site
 
 

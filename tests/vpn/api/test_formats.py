@@ -10,8 +10,8 @@ from portal.models import Membership
 from tests.factories import settle
 from tests.vpn.api.caller import Caller, refused, told
 from tests.vpn.api.test_client import make_token, path_of
-from vpn.actions.peer import create_client_peer, create_site_peer
-from vpn.actions.site import create_site
+from vpn.actions.peers.peer import create_client_peer, create_site_peer
+from vpn.actions.sites.site import create_site
 from vpn.choices import KeyCustody, Platform, ProfileState, Protocol
 from vpn.models import Instance, Peer, ProfileLink, Server
 from vpn.profiles.peer import profile_state, render_profile

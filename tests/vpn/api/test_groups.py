@@ -9,7 +9,7 @@ import pytest
 from portal.models import Membership
 from tests.factories import make_member
 from tests.vpn.api.caller import Caller, refused, told
-from vpn.actions.instance_settings import update_instance
+from vpn.actions.instances.settings import update_instance
 from vpn.models import Instance
 
 

@@ -76,7 +76,7 @@ def test_work_that_fails_at_the_end_leaves_nothing(
 
     api.client.raise_request_exception = False
     with monkeypatch.context() as patch:
-        patch.setattr("vpn.api.idempotency._recorded", fail)
+        patch.setattr("vpn.api.protocol.idempotency._recorded", fail)
         refused(api.post("/sites", NEW, Idempotency_Key="k1"), 500)
     assert (Site.objects.count(), IdempotencyKey.objects.count()) == (0, 0)
     told(api.post("/sites", NEW, Idempotency_Key="k1"), 201)

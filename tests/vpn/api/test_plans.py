@@ -10,9 +10,9 @@ from django.test import Client
 from portal.models import Membership
 from tests.factories import make_client_peer, make_instance, make_site, make_site_peer, settle
 from tests.vpn.api.caller import Answer, Caller, refused, told
-from vpn.actions import plan_turn
-from vpn.actions.planning import Asked, answer
-from vpn.actions.profile import deliver_profile
+from vpn.actions.activity import plan_turn
+from vpn.actions.activity.planning import Asked, answer
+from vpn.actions.profiles.profile import deliver_profile
 from vpn.models import ChangePlan, Instance, Peer, Site
 from vpn.plan.explaining import Plan
 

@@ -14,7 +14,7 @@ from portal.models import Organization
 from tests import factories
 from tests.visitor import forms_in
 from tests.vpn.api.caller import Caller, refused, told
-from vpn.actions.profile import deliver_profile
+from vpn.actions.profiles.profile import deliver_profile
 from vpn.desired import compile_spec
 from vpn.models import ChangePlan, Instance, Peer, Site
 

@@ -14,8 +14,8 @@ from portal.models import Membership, Organization
 from tests import factories
 from tests.visitor import forms_in
 from tests.vpn.api.caller import Caller, told
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.peer import update_peer
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.peers.peer import update_peer
 from vpn.models import ChangePlan, Instance, Operation, Peer
 
 KINDS = ("instance", "client", "site peer", "broad site peer", "site", "user", "group")

@@ -6,14 +6,14 @@ import pytest
 
 from tests.factories import make_instance, make_organization, make_site, settle, work_out_plans
 from tests.vpn.large_hub import networks_of, some_rules
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.peer import create_site_peer
-from vpn.actions.planning import answer, asked
-from vpn.agent.spec import Rule
+from vpn.actions.activity.planning import answer, asked
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.peers.peer import create_site_peer
 from vpn.models import Instance
-from vpn.plan.effects import Budget, Exhausted
 from vpn.plan.explaining import Size, too_much
-from vpn.plan.merging import merge
+from vpn.reach.effects import Budget, Exhausted
+from vpn.reach.merging import merge
+from vpn.wire.spec import Rule
 
 pytestmark = pytest.mark.django_db
 

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from uuid import UUID
 
 from vpn.plan.nesting import nested
-from vpn.views.plan_sentences import taken_sentences
+from vpn.presenters.activity.plan_sentences import taken_sentences
 
 MAIN, BRANCH, SHOP = (UUID(int=number) for number in (1, 2, 3))
 

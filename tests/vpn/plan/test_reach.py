@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.vpn.plan import drawn
-from vpn.agent.spec import Rule
-from vpn.plan.hub import End, Hub
-from vpn.plan.reach import Reach
+from vpn.reach.first_packet import Reach
+from vpn.reach.hub import End, Hub
+from vpn.wire.spec import Rule
 
 ANNA: Final = f"user:{uuid.UUID(int=16)}"
 BERLIN: Final = f"site:{uuid.UUID(int=32)}"

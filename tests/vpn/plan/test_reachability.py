@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.vpn.plan import drawn
-from vpn.agent.spec import Rule
-from vpn.plan.counts import Counts
-from vpn.plan.hub import End, Hub
-from vpn.plan.listing import Line
-from vpn.plan.reach import Reach
-from vpn.plan.reachability import differences
+from vpn.reach.counts import Counts
+from vpn.reach.first_packet import Reach
+from vpn.reach.hub import End, Hub
+from vpn.reach.listing import Line
+from vpn.reach.reachability import differences
+from vpn.wire.spec import Rule
 
 # `make test` draws few; REACHABILITY_EXAMPLES=20000 takes an hour.
 _EXAMPLES: Final = int(os.environ.get("REACHABILITY_EXAMPLES", "100"))

@@ -12,9 +12,9 @@ from django.utils import timezone
 from portal.models import Organization
 from tests.factories import make_client_peer, make_member, settle, work_out_plans
 from tests.vpn.views.test_previews import PANEL, text_of
-from vpn.actions import planning
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.profile import deliver_profile
+from vpn.actions.activity import planning
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import PlanState
 from vpn.jobs.plan import answer_asked_plan
 from vpn.models import AskedPlan, ChangePlan, Instance, Operation, Peer
@@ -30,7 +30,7 @@ def _every_hub_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _served(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vpn.views.preview.is_served", lambda queue: True)
+    monkeypatch.setattr("vpn.views.activity.preview.is_served", lambda queue: True)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_newer_question_takes_the_place_of_the_older_one_and_holds_no_secret(
 def test_without_a_worker_the_panel_says_so_and_saving_works(
     admin_browser: Client, instance: Instance, laptop: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vpn.views.preview.is_served", lambda queue: False)
+    monkeypatch.setattr("vpn.views.activity.preview.is_served", lambda queue: False)
     assert "No worker compares it at the moment" in ask(admin_browser, instance)
     saved = {"pushed_routes": "198.51.100.0/24"}
     assert admin_browser.post(f"/instances/{instance.pk}/routing/", saved).status_code == 302

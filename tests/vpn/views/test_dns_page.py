@@ -13,9 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from portal.models import Membership, Organization
 from tests.factories import make_client_peer, make_instance, make_member, make_site, make_site_peer
 from tests.visitor import forms_in
-from vpn.actions.dns import records_of
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.peer import delete_peer
+from vpn.actions.dns.settings import records_of
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.peers.peer import delete_peer
 from vpn.models import Instance, Peer
 
 pytestmark = pytest.mark.django_db

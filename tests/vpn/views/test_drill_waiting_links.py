@@ -12,7 +12,7 @@ from portal.serving.gateway import Gateway
 from portal.wsgi import application
 from tests.factories import make_client_peer, make_instance, settle
 from tests.portal.served import Peer, ask, serve, wait_until
-from vpn.actions.profile import issue_link
+from vpn.actions.profiles.profile import issue_link
 
 # Requests have threads of their own here, and each its connection: SQLite in memory has one for all.
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
@@ -29,7 +29,7 @@ def _no_connection_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_links_that_wait_hold_no_thread_and_are_spent_once(
     address: str, admin: Membership, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("vpn.views.hub_wait", "vpn.api.client"):
+    for module in ("vpn.views.profiles.hub_wait", "vpn.api.resources.client"):
         monkeypatch.setattr(f"{module}.HUB_WAIT", 60.0)
     peer = make_client_peer(make_instance(admin.organization), admin)
     token, _ = issue_link(peer, admin)

@@ -12,7 +12,7 @@ from portal.actions.group import create_group
 from portal.models import Group, Membership, Organization
 from tests.factories import make_member, make_site
 from tests.visitor import Form, forms_in
-from vpn.actions.instance_settings import update_instance
+from vpn.actions.instances.settings import update_instance
 from vpn.models import FirewallRule, Instance, Site
 
 FIELDS = ("name", "action", "protocol", "port", "source", "destination")

@@ -12,11 +12,11 @@ from pytest_django import DjangoAssertNumQueries
 from portal.models import Membership, Organization
 from tests.factories import make_client_peer, make_site, make_site_peer, settle
 from vpn import keys
-from vpn.actions.instance import create_instance
-from vpn.actions.instance_settings import update_instance
+from vpn.actions.instances.instance import create_instance
+from vpn.actions.instances.settings import update_instance
 from vpn.choices import InstanceState, PeerType, Protocol
 from vpn.models import Instance, Peer, Region
-from vpn.views.peer_search import PeerSearch
+from vpn.presenters.peers.search import PeerSearch
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,7 @@ from portal.models import Organization
 from tests.factories import make_instance, settle
 from vpn.choices import InstanceState, OperationState, StepState
 from vpn.models import Instance, Operation, OperationStep
-from vpn.views.progress import progress_of
+from vpn.views.activity.progress import progress_of
 
 pytestmark = pytest.mark.django_db
 FRAGMENT = {"HX-Request": "true", "HX-Target": "progress"}

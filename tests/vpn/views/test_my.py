@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from portal.models import Membership
 from tests.factories import make_client_peer, make_instance, settle
-from vpn.actions.peer import create_client_peer
-from vpn.actions.profile import deliver_profile
+from vpn.actions.peers.peer import create_client_peer
+from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import Protocol
 from vpn.models import Instance, Peer, Server
 

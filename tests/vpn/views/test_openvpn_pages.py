@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from portal.models import Membership
 from tests.factories import settle
-from vpn.actions.peer import create_client_peer, create_site_peer
-from vpn.actions.profile import deliver_profile
+from vpn.actions.peers.peer import create_client_peer, create_site_peer
+from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import Platform
 from vpn.models import Instance, Peer, Site
 from vpn.profiles.peer import render_profile, wg_quick_filename

@@ -13,9 +13,9 @@ from portal.models import Membership
 from tests.factories import make_client_peer, make_member, make_site_peer, settle, work_out_plans
 from tests.vpn.api.caller import Caller, told
 from tests.vpn.planned import planned
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.profile import deliver_profile
-from vpn.actions.site import update_site
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.profiles.profile import deliver_profile
+from vpn.actions.sites.site import update_site
 from vpn.choices import KeyCustody
 from vpn.models import Instance, Peer, Site
 from vpn.profiles import wireguard

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from portal.models import Membership, MembershipState, Organization
 from tests.factories import make_client_peer, make_site, make_site_peer, settle, work_out_plans
-from vpn.actions.peer import create_client_peer
-from vpn.actions.profile import deliver_profile
+from vpn.actions.peers.peer import create_client_peer
+from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import InstanceState, Listener, ProofCause, Protocol, Reachability
 from vpn.models import Instance, ListenerProof, Peer
 from vpn.profiles.peer import render_profile

@@ -12,8 +12,8 @@ from django.utils import timezone
 from portal.actions.member import change_member
 from portal.models import Membership, Organization
 from tests.factories import make_client_peer, make_instance, make_member, make_site, make_site_peer, settle
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.peer import update_peer
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.peers.peer import update_peer
 from vpn.models import Instance, Peer
 
 

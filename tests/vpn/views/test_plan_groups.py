@@ -13,10 +13,10 @@ from portal.models import Organization
 from tests.factories import make_instance, make_member, make_site, settle, work_out_plans
 from vpn.choices import PeerType
 from vpn.models import ChangePlan, Instance, Operation, Peer
-from vpn.plan.counts import Counts
-from vpn.plan.fates import Fates, Group, Row
-from vpn.views.plan_groups import rows_of
-from vpn.views.plan_sentences import joined
+from vpn.presenters.activity.plan_groups import rows_of
+from vpn.presenters.activity.plan_sentences import joined
+from vpn.reach.counts import Counts
+from vpn.reach.fates import Fates, Group, Row
 
 PANEL = {"HX-Request": "true", "HX-Target": "plan"}
 

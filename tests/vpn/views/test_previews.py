@@ -9,8 +9,8 @@ from django.test import Client
 
 from portal.models import Membership
 from tests.factories import make_client_peer, settle, work_out_plans
-from vpn.actions.instance_settings import update_instance
-from vpn.actions.profile import deliver_profile
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.profiles.profile import deliver_profile
 from vpn.models import ChangePlan, Instance, Operation, Peer, Site
 
 pytestmark = pytest.mark.django_db

@@ -12,8 +12,8 @@ from django.test import Client
 from portal.models import Membership
 from tests.factories import make_client_peer, make_site, make_site_peer, settle
 from vpn import keys
-from vpn.actions.instance import delete_instance
-from vpn.actions.peer import create_client_peer
+from vpn.actions.instances.instance import delete_instance
+from vpn.actions.peers.peer import create_client_peer
 from vpn.models import Instance, Peer
 from vpn.profiles.peer import render_profile, wg_quick_filename
 

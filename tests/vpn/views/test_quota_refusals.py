@@ -8,7 +8,7 @@ from django.test import Client
 from portal.models import Membership, Organization, Quota
 from portal.quotas import quota_use
 from tests.visitor import Form, forms_in
-from vpn.actions.instance_settings import update_instance
+from vpn.actions.instances.settings import update_instance
 from vpn.models import Instance, Peer, Region, Site
 
 

@@ -9,9 +9,9 @@ from django.test import Client
 
 from portal.models import Membership, Organization
 from tests.factories import settle
-from vpn.actions.peer import create_site_peer
-from vpn.actions.profile import issue_link
-from vpn.actions.site import create_site
+from vpn.actions.peers.peer import create_site_peer
+from vpn.actions.profiles.profile import issue_link
+from vpn.actions.sites.site import create_site
 from vpn.choices import Platform, Protocol
 from vpn.models import Instance, Peer, Site
 from vpn.profiles.peer import render_profile

@@ -11,8 +11,8 @@ from portal.models import Membership
 from tests.factories import settle
 from tests.routeros.router import Router
 from tests.vpn.profiles.vyos_schema import SCHEMAS, refusal
-from vpn.actions.peer import create_site_peer
-from vpn.actions.site import create_site
+from vpn.actions.peers.peer import create_site_peer
+from vpn.actions.sites.site import create_site
 from vpn.choices import Platform
 from vpn.models import Instance, Peer, Site
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from portal.models import Membership
 from tests.factories import make_client_peer, make_site_peer, settle
-from vpn.actions.peer import create_client_peer
+from vpn.actions.peers.peer import create_client_peer
 from vpn.choices import InstanceState
 from vpn.models import Instance, Peer, ProfileLink, Server, Site
 from vpn.profiles.peer import render_profile
@@ -199,7 +199,7 @@ def test_a_failure_is_logged_without_the_token(
     admin_browser: Client, on_hub: Peer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = path_of(admin_browser, on_hub)
-    monkeypatch.setattr("vpn.views.shared_profile.open_link", lambda *_: 1 / 0)
+    monkeypatch.setattr("vpn.views.profiles.shared.open_link", lambda *_: 1 / 0)
     visitor = Client(raise_request_exception=False)
     assert visitor.post(path).status_code == 500
     assert "ZeroDivisionError" in caplog.text
@@ -278,7 +278,7 @@ def test_a_busy_database_leads_back_to_the_link_and_not_its_token_elsewhere(
         raise OperationalError(str(cause)) from cause
 
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr("vpn.views.shared_profile.open_link", busy)
+        meanwhile.setattr("vpn.views.profiles.shared.open_link", busy)
         answer = Client().post(path)
     page = answer.content.decode()
     assert (answer.status_code, answer["Cache-Control"], answer["Referrer-Policy"]) == (503, "no-store", "no-referrer")

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from vpn.actions.dns import records_of
+from vpn.actions.dns.settings import records_of
 from vpn.addressing import HUB_HOST
 from vpn.api.schemas.base import In, Number, Out, Text
 from vpn.choices import InstanceState, OperationState, Reachability, StepState
@@ -168,7 +168,7 @@ class InstanceOut(Out):
 
 @dataclass(frozen=True)
 class Found:
-    """What an instance's representation says beside its own row: the words of `vpn.api.status`, whether the
+    """What an instance's representation says beside its own row: the words of `vpn.api.resources.status`, whether the
     compatibility listener runs, and what `vpn.needs` says."""
 
     status: list[str]

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from vpn.jobs.schedule import build_scheduler
+from vpn.jobs.runtime.schedule import build_scheduler
 
 
 class Command(BaseCommand):

@@ -8,9 +8,9 @@ from typing import Any
 import django_rq
 from django.core.management.base import BaseCommand
 
-from vpn.jobs.heartbeat import QUEUES
-from vpn.jobs.queue import PortalJob, PortalQueue
-from vpn.jobs.worker import PortalWorker
+from vpn.doorbell import PortalJob, PortalQueue
+from vpn.jobs.runtime.heartbeat import QUEUES
+from vpn.jobs.runtime.worker import PortalWorker
 
 
 class Command(BaseCommand):

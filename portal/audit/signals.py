@@ -1,0 +1,33 @@
+"""Signing in and out and passwords, as Django and allauth tell of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.signals import password_changed, password_reset
+from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.dispatch import Signal
+from django.http import HttpRequest
+
+from portal.audit.log import note
+from portal.models import User
+
+_EVENTS: dict[str, Signal] = {
+    "sign_in": user_logged_in,
+    "sign_out": user_logged_out,
+    "password_changed": password_changed,
+    "password_reset": password_reset,
+}
+
+
+def connect() -> None:
+    """Note each of them; called once, when the app is ready."""
+    for event, signal in _EVENTS.items():
+        signal.connect(_receiver(event), weak=False, dispatch_uid=f"audit:{event}")
+
+
+def _receiver(event: str) -> Any:
+    def receive(sender: Any, request: HttpRequest | None = None, user: User | None = None, **kwargs: Any) -> None:
+        note(event, request, who=user)
+
+    return receive

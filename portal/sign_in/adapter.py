@@ -1,0 +1,150 @@
+"""How allauth makes accounts here: by invitation, and by sign-up only where ALLOW_SIGNUP says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.auth_backends import AuthenticationBackend
+from django.conf import settings
+from django.db import transaction
+from django.forms import BaseForm
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import reverse
+
+from portal.access import current_membership, home_of
+from portal.actions.organization import create_organization
+from portal.actions.reset_mail import request_reset_mail
+from portal.audit.log import note, note_sometimes
+from portal.mail import reaches_people
+from portal.models import User
+from portal.models.user import MOST_UNPROVEN
+from portal.sign_in.guessing import Attempt
+from portal.sign_in.known_devices import remember_device
+from portal.web.client_address import counted_as
+
+_SELF_EVIDENT = {"account/messages/logged_in.txt", "account/messages/logged_out.txt"}
+
+
+class AddressBackend(AuthenticationBackend):  # type: ignore[misc]  # allauth ships no types
+    """Signs in to one of the accounts of an address, by the password."""
+
+    _attempt: Attempt | None = None
+
+    def _authenticate(self, request: HttpRequest | None, **credentials: Any) -> User | None:
+        self._attempt = getattr(request, "_sign_in_attempt", None)
+        return cast("User | None", super()._authenticate(request, **credentials))
+
+    def _authenticate_by_email(self, email: str, password: str) -> User | None:
+        """The first of them whose password it is: of those that the device is known for, then of the others."""
+        compared = 0
+        for user in self._candidates(email):
+            compared += 1
+            if self._check_password(user, password):
+                return user
+        if not reaches_people():
+            # Without mail an inviting admin can give the address an account of their own: the time that a wrong
+            # password takes must not tell them whether there is another one. Allauth makes up for the first.
+            for _ in range(MOST_UNPROVEN + 1 - max(1, compared)):
+                self._mitigate_timing_attack(password)
+        return None
+
+    def _candidates(self, email: str) -> Iterator[User]:
+        """The accounts that the attempt may be compared with; each group is counted before it is."""
+        if self._attempt is None:
+            yield from User.objects.sign_in_candidates(email)
+            return
+        yield from self._attempt.known
+        if self._attempt.others and self._attempt.may_go_on():
+            yield from self._attempt.others
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ships no types
+    """Closes sign-up unless it is allowed; whoever signs up gets an organization of their own."""
+
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "email_password_mismatch": "This email address and password do not go together.",
+        "too_many_login_attempts": (
+            "Too many attempts failed. Wait five minutes, then try again, or sign in where you signed in before."
+        ),
+        "enter_current_password": "This is not your current password.",
+    }
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        """May strangers make an account?"""
+        return bool(settings.ALLOW_SIGNUP)
+
+    def save_user(self, request: HttpRequest, user: User, form: BaseForm, commit: bool = True) -> User:
+        """Save who signed up, together with their organization."""
+        # The password is hashed here, which takes longer than a transaction may last.
+        made: User = super().save_user(request, user, form, commit=False)
+        if commit:
+            with transaction.atomic():
+                made.save()
+                create_organization(_organization_name(made), made)
+        return made
+
+    def clean_email(self, email: str) -> str:
+        """Addresses are kept in lower case."""
+        return str(super().clean_email(email)).lower()
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Count the attempt by what it comes from, in place of allauth's own counters. Raises ValidationError."""
+        self._attempt = Attempt(request, credentials.get("email", ""))
+        request._sign_in_attempt = self._attempt  # type: ignore[attr-defined]  # noqa: SLF001 - the backend goes by it
+        if not self._attempt.is_allowed():
+            network = counted_as(request.META.get("REMOTE_ADDR", ""))
+            note_sometimes("sign_in_refused", request, network, email=credentials.get("email", ""))
+            raise self.validation_error("too_many_login_attempts")
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        """Note a wrong password, and for which address it was typed."""
+        note("sign_in_failed", request, email=credentials.get("email", ""))
+
+    def _rollback_login_failed_rl_usage(self) -> None:
+        # Allauth calls this where the password was right.
+        self._attempt.succeeded()
+
+    def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponseBase:
+        """Remember the device, by password and by link alike."""
+        response: HttpResponseBase = super().post_login(request, user, **kwargs)
+        remember_device(request, response, user)
+        return response
+
+    def validate_unique_email(self, email: str) -> str:
+        """Refuse to sign up where somebody can sign in already; an invitation is no account."""
+        if User.objects.with_password(email).exists():
+            raise self.validation_error("email_taken")
+        return str(email)
+
+    def request_reset_mail(self, address: str) -> None:
+        """Ask for the mail of somebody who forgot their password."""
+        request_reset_mail(address)
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        """Where somebody goes who signed in without having asked for a page: to what they may see."""
+        membership = current_membership(request)
+        if membership is not None:
+            return home_of(membership)
+        return reverse("admin:index" if request.user.is_staff else "account_nowhere")
+
+    def get_signup_redirect_url(self, request: HttpRequest) -> str:
+        """The same, after signing up."""
+        return self.get_login_redirect_url(request)
+
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:
+        """The same, after changing the password."""
+        return self.get_login_redirect_url(request)
+
+    def add_message(
+        self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **kwargs: Any
+    ) -> None:
+        """Say only what the page does not show by itself: not that somebody signed in or out."""
+        if message_template not in _SELF_EVIDENT:
+            super().add_message(request, level, message_template, *args, **kwargs)
+
+
+def _organization_name(user: User) -> str:
+    return user.name or user.email.partition("@")[0]

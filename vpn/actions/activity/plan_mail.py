@@ -1,0 +1,157 @@
+"""Writing to the members whose profiles a change outdated: once for each change, with all of their devices."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+from functools import partial
+from smtplib import SMTPDataError, SMTPRecipientsRefused
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import transaction
+from django.utils import timezone
+
+from portal.exceptions import NotPossible
+from portal.models import Membership, MembershipState
+from vpn import doorbell
+from vpn.choices import KeyCustody, PlanState, ProfileState
+from vpn.models import ChangePlan, Peer, PlanMail
+from vpn.plan.explaining import Size, too_much
+from vpn.profiles.peer import profile_states
+
+# A worker that died while it wrote has long ended by then.
+_CLAIM_ENDS: Final = timedelta(minutes=5)
+# Not for ever: what could not be mailed until then is not news any more.
+MAIL_TRIED: Final = timedelta(days=1)
+_DAY: Final = timedelta(days=1)
+_MAILS_IN_A_DAY: Final = 500
+_MAILS_FOR_EACH_MEMBER: Final = 3
+
+
+def request_mail(plan: ChangePlan) -> None:
+    """Write to the people concerned, in the background; asked twice, they are written to once.
+
+    Raises NotPossible where the organization would cause too much mail in a day.
+    """
+    if plan.state == PlanState.WAITING:
+        raise NotPossible("Whose profiles this change outdates is still being worked out.", next_step="Try again soon.")
+    organization_id = plan.instance.organization_id
+    if plan.mail_requested_at is None and len(people_of(plan)) > left_today(organization_id):
+        most = most_in_a_day(organization_id)
+        raise NotPossible(
+            f"This organization may send {most:,} such mails in a day, and these would be more.",
+            next_step="Try again tomorrow.",
+        )
+    with transaction.atomic():
+        ChangePlan.objects.filter(pk=plan.pk, mail_requested_at=None).update(mail_requested_at=timezone.now())
+        transaction.on_commit(partial(doorbell.enqueue_plan_mail, plan.pk, organization_id))
+
+
+def people_of(plan: ChangePlan) -> dict[Membership, list[Peer]]:
+    """Whom to write to still, with their devices that are outdated by now. Whoever does not sign in is left out."""
+    peers = plan.instance.peers.admitted().filter(pk__in=plan.outdated, member__isnull=False)
+    rows = list(peers.select_related("member__user", "member__organization"))
+    states = profile_states(plan.instance, rows)
+    done = _done(plan)
+    people: dict[Membership, list[Peer]] = defaultdict(list)
+    for peer in rows:
+        member = peer.member
+        if member is None or member.pk in done or not is_written_to(member):
+            continue
+        if states[peer.pk] != ProfileState.CURRENT:
+            people[member].append(peer)
+    return dict(people)
+
+
+def untold(plan: ChangePlan) -> str:
+    """That there may be more outdated profiles than the plan names, in a sentence; "" where it names all."""
+    parts = {"profiles"} & set(plan.plan.get("cut", ()))
+    return too_much(Size(**plan.plan["size"]), parts) if parts else ""
+
+
+def is_written_to(member: Membership) -> bool:
+    """May they be written to? Whoever was merely invited never agreed to that."""
+    return member.state == MembershipState.ACTIVE and member.user.is_active and bool(member.user.email)
+
+
+def left_today(organization_id: UUID) -> int:
+    """How many more people of an organization may be written to before the last day's mails are a day old."""
+    since = timezone.now() - _DAY
+    written = PlanMail.objects.filter(plan__instance__organization=organization_id, claimed_at__gt=since).count()
+    return most_in_a_day(organization_id) - written
+
+
+def most_in_a_day(organization_id: UUID) -> int:
+    """How many mails an organization may cause in a day: a few changes that concern everybody."""
+    members = Membership.objects.filter(organization=organization_id).count()
+    return max(_MAILS_IN_A_DAY, _MAILS_FOR_EACH_MEMBER * members)
+
+
+def _done(plan: ChangePlan) -> set[UUID]:
+    """The members who were written to, or are by another worker at this moment."""
+    claimed = plan.mails.values_list("member_id", "sent_at", "claimed_at")
+    now = timezone.now()
+    return {member for member, sent_at, claimed_at in claimed if sent_at is not None or claimed_at > now - _CLAIM_ENDS}
+
+
+def write_to(plan: ChangePlan, member: Membership, peers: list[Peer]) -> None:
+    """Write to one member, unless somebody else does already. What the mail server refuses is raised.
+
+    Where it refused them and nobody else, the claim stays: they are tried again once it is over.
+    """
+    now = timezone.now()
+    plan.mails.filter(member=member, sent_at=None, claimed_at__lte=now - _CLAIM_ENDS).delete()
+    claim, is_mine = PlanMail.objects.get_or_create(plan=plan, member=member, defaults={"claimed_at": now})
+    if not is_mine:
+        return
+    try:
+        _message(plan, member, peers).send()
+    except (SMTPDataError, SMTPRecipientsRefused):
+        raise
+    except Exception:
+        claim.delete()
+        raise
+    PlanMail.objects.filter(pk=claim.pk).update(sent_at=timezone.now())
+
+
+def give_up(plan: ChangePlan, member: Membership) -> None:
+    """Note that a member cannot be written to: asking the mail server again would not help."""
+    now = timezone.now()
+    answered = {"claimed_at": now, "sent_at": now, "refused": True}
+    PlanMail.objects.update_or_create(plan=plan, member=member, defaults=answered)
+
+
+def _message(plan: ChangePlan, member: Membership, peers: list[Peer]) -> EmailMessage:
+    count, instance = len(peers), plan.instance
+    devices = "\n".join(f"- {peer.device or 'Your device'}: {_remedy(peer)}" for peer in peers)
+    them = ("this profile of yours is", "It works") if count == 1 else ("these profiles of yours are", "They work")
+    until = f"{them[1]} as before, but not with what is new"
+    if plan.plan.get("address"):
+        until = f"The hub has another address: until then {'it does' if count == 1 else 'they do'} not connect"
+    return EmailMessage(
+        subject=f"{instance.name}: fetch your VPN profile{'' if count == 1 else 's'} again",
+        body=(
+            f"Hello {member.label},\n\n"
+            f"{member.organization.name} changed the VPN {instance.name}, and {them[0]} outdated:\n\n"
+            f"{devices}\n\n"
+            f"{until}. {_more(plan)}Sign in and follow the steps there:\n\n"
+            f"{settings.PUBLIC_URL}/my/\n"
+        ),
+        to=[member.user.email],
+    )
+
+
+def _more(plan: ChangePlan) -> str:
+    """Without the counts, which a member's role does not show."""
+    if not untold(plan):
+        return ""
+    return "The change concerns too many to tell all of them, so there may be more of yours, which your page names. "
+
+
+def _remedy(peer: Peer) -> str:
+    if peer.key_custody == KeyCustody.DESTROYED:
+        return "ask an admin to renew its keys, then fetch its profile"
+    return "fetch its profile again and import it in place of the old one"

@@ -1,0 +1,45 @@
+"""Large plans that a web thread works out: one of an organization at a time, since all tenants share the threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+from uuid import UUID
+
+from vpn.actions.activity.planning import Asked, answer, quick_answer
+from vpn.models import Instance
+from vpn.plan.explaining import Plan
+
+# The organizations for which this process works a large plan out: seconds of processor time each.
+_at_work: Final[set[UUID]] = set()
+_lock: Final = threading.Lock()
+
+
+class PlanBusy(Exception):
+    """Another large plan of the organization is being worked out in this process."""
+
+
+def answer_in_turn(found: Sequence[Asked]) -> Plan:
+    """As `answer`. A small plan needs no turn. Raises PlanBusy too."""
+    plan = quick_answer(found)
+    if plan is not None:
+        return plan
+    with _one_at_a_time(found):
+        return answer(found)
+
+
+@contextmanager
+def _one_at_a_time(found: Sequence[Asked]) -> Iterator[None]:
+    instances = Instance.objects.filter(pk__in={one.instance_id for one in found})
+    organizations = set(instances.values_list("organization_id", flat=True))
+    with _lock:
+        if not _at_work.isdisjoint(organizations):
+            raise PlanBusy
+        _at_work.update(organizations)
+    try:
+        yield
+    finally:
+        with _lock:
+            _at_work.difference_update(organizations)

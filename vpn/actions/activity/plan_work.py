@@ -1,0 +1,126 @@
+"""Working out what changes mean, after they were saved or before: without any lock, from the rows as they are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from portal.models import Membership
+from vpn import doorbell
+from vpn.actions.activity.planning import MOST_NOTED_LINES, Asked, answer, connected
+from vpn.choices import PlanState
+from vpn.models import AskedPlan, ChangePlan, Instance
+from vpn.models.asked_plan import KEPT
+from vpn.plan.delta import Delta
+from vpn.plan.explaining import Plan, explain
+from vpn.plan.rows import Rows, read_rows
+from vpn.plan.snapshot import snapshot
+
+logger = logging.getLogger(__name__)
+# A plan at which a worker died so often is not tried again.
+_MOST_ATTEMPTS: Final = 3
+# As many changes of one instance as are taken back in memory; those before them are not worked out any more.
+_MOST_WAITING: Final = 50
+
+
+def work_out_next(instance_id: UUID) -> bool:
+    """Work out what the oldest change of an instance means of those that wait; do more wait?
+
+    Raises Unsettled where the rows change faster than they are read.
+    """
+    waiting = list(_waiting(instance_id).order_by("-generation").only("id", "generation")[: _MOST_WAITING + 1])
+    if len(waiting) > _MOST_WAITING:
+        _give_up([plan.pk for plan in _waiting(instance_id).filter(generation__lte=waiting[-1].generation)])
+        del waiting[-1]
+    if not waiting:
+        return False
+    oldest = ChangePlan.objects.get(pk=waiting[-1].pk)
+    if oldest.attempts >= _MOST_ATTEMPTS:
+        _give_up([oldest.pk])
+    else:
+        _waiting(instance_id).filter(pk=oldest.pk).update(attempts=F("attempts") + 1)
+        _note(oldest, _explained(oldest))
+    return len(waiting) > 1
+
+
+def _waiting(instance_id: UUID) -> Any:
+    return ChangePlan.objects.filter(instance=instance_id, state=PlanState.WAITING)
+
+
+def _explained(noted: ChangePlan) -> Plan:
+    """What a change means: changes after it are taken back, then it is itself."""
+    delta = Delta.from_document(noted.delta or {})
+    later = _waiting(noted.instance_id).filter(generation__gt=noted.generation).order_by("-generation")
+    deltas = [Delta.from_document(document) for document in later.values_list("delta", flat=True) if document]
+    rows: Rows = read_rows(noted.instance_id, [delta, *deltas])
+    for one in deltas:
+        rows = rows.unchanged(one)
+    before = rows.unchanged(delta)
+    # Not `rows`: a peer of the change may have been deleted since.
+    return explain(snapshot(before), snapshot(before.changed(delta)))
+
+
+def _note(noted: ChangePlan, plan: Plan) -> None:
+    # From now on their pages say that they are about to begin anew; the hub's report takes it back.
+    first = Coalesce("push_generation", Value(noted.generation))
+    plan.reconnecting = sum(rows.update(push_generation=first) for rows in connected(plan.told))
+    ChangePlan.objects.filter(pk=noted.pk, state=PlanState.WAITING).update(
+        plan=plan.document(most_lines=MOST_NOTED_LINES),
+        outdated=[str(pk) for pk in plan.outdated],
+        state=PlanState.READY,
+        delta=None,
+    )
+
+
+def _give_up(ids: Sequence[UUID]) -> None:
+    logger.warning("What %d changes mean is not worked out any more", len(ids))
+    ChangePlan.objects.filter(pk__in=ids, state=PlanState.WAITING).update(state=PlanState.FAILED, delta=None)
+
+
+def ask_later(
+    member: Membership, found: Sequence[Asked], *, new_site: str = "", notes: Sequence[str] = ()
+) -> AskedPlan:
+    """Let a worker answer what a change would mean. What the member asked before is forgotten."""
+    with transaction.atomic():
+        AskedPlan.objects.filter(organization=member.organization_id, user=member.user_id).delete()
+        question = [[str(one.instance_id), one.delta.document()] for one in found]
+        row = AskedPlan.objects.create(
+            organization_id=member.organization_id,
+            user_id=member.user_id,
+            question=question,
+            new_site=new_site,
+            notes=list(notes),
+        )
+    transaction.on_commit(lambda: doorbell.enqueue_asked_plan(row.pk, row.organization_id))
+    return row
+
+
+def answer_asked(pk: UUID) -> None:
+    """Answer a question, unless another one took its place. Raises Unsettled."""
+    row = AskedPlan.objects.filter(pk=pk, state=PlanState.WAITING).first()
+    if row is None or row.is_over:
+        return
+    open_row = AskedPlan.objects.filter(pk=pk, state=PlanState.WAITING)
+    if row.attempts >= _MOST_ATTEMPTS:
+        open_row.update(state=PlanState.FAILED)
+        return
+    open_row.update(attempts=F("attempts") + 1)
+    found = [Asked(UUID(instance_id), Delta.from_document(delta)) for instance_id, delta in row.question]
+    try:
+        plan = answer(found)
+    except Instance.DoesNotExist:
+        open_row.update(state=PlanState.FAILED)
+        return
+    open_row.update(state=PlanState.READY, answer=plan.document(most_lines=MOST_NOTED_LINES), question=[])
+
+
+def forget_asked() -> None:
+    """Remove questions that nobody waits for any more."""
+    AskedPlan.objects.filter(created_at__lt=timezone.now() - KEPT).delete()

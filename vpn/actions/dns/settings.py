@@ -1,0 +1,168 @@
+"""What a hub's resolver answers and whom it asks: checked as a whole, since each part has to fit in with the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+from vpn.actions.activity.planning import touch_records
+from vpn.actions.dns.records import COLUMNS, FIELD, RecordCheck, RecordFault, Row, Surroundings
+from vpn.actions.refusal import InvalidSettings
+from vpn.addressing import HUB_HOST
+from vpn.choices import RecordType
+from vpn.constants import MOST_DNS_RECORDS, MOST_DNS_SERVERS, MOST_DOMAINS
+from vpn.dns_names import is_below, parse_dns_domain
+from vpn.models import DnsRecord, Instance
+from vpn.validators import parse_dns_server
+
+DNS_FIELDS = ("public_dns", "split_dns", "domains", FIELD)
+
+
+def cleaned_dns(instance: Instance, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of DNS_FIELDS that `changes` has, as they are stored; the others stay as the instance has them.
+
+    `dns_custom` comes as mappings of `name`, `type`, `value` and goes to `replace_records`. Raises InvalidSettings
+    with every fault. The caller holds the lock on the instance, so that no peer takes a name meanwhile.
+    """
+    errors: dict[str, list[str]] = {}
+    cleaned: dict[str, Any] = {}
+    servers = _server_parser(instance)
+    for field, parse, most in (
+        ("public_dns", servers, MOST_DNS_SERVERS),
+        ("split_dns", servers, MOST_DNS_SERVERS),
+        ("domains", _domain_parser(instance), MOST_DOMAINS),
+    ):
+        if field in changes:
+            cleaned[field], messages = _parsed(changes[field], parse, most)
+            if messages:
+                errors[field] = messages
+    if cleaned.get("public_dns") == [] and "public_dns" not in errors:
+        errors["public_dns"] = ["Name at least one server: the hub asks it for every name that it does not know."]
+    if not {"split_dns", "domains"} & errors.keys():
+        errors |= _halves(instance, cleaned)
+    faults = _check_records(instance, changes, cleaned, errors)
+    if errors:
+        raise InvalidSettings(errors, record_faults=faults)
+    return cleaned
+
+
+def replace_records(instance: Instance, rows: Iterable[Row]) -> None:
+    """Make these the instance's records; what is among them already keeps its row."""
+    wanted = set(rows)
+    removed: list[Row] = []
+    for record in DnsRecord.objects.filter(instance=instance):
+        row = Row(record.name, record.type, record.value)
+        if row in wanted:
+            wanted.discard(row)
+        else:
+            removed.append(row)
+            record.delete()
+    touch_records(instance.pk, *(sorted((row.name, row.type, row.value) for row in some) for some in (removed, wanted)))
+    DnsRecord.objects.bulk_create(
+        DnsRecord(instance=instance, name=row.name, type=row.type, value=row.value) for row in wanted
+    )
+
+
+def records_of(instance: Instance) -> list[dict[str, str]]:
+    """The records as the API shows and takes them."""
+    return [{column: getattr(record, column) for column in COLUMNS} for record in instance.dns_records.all()]
+
+
+def are_records(instance: Instance, wanted: Sequence[Mapping[str, str]]) -> bool:
+    """Are these the records as they are stored?"""
+    return records_of(instance) == [{column: record[column] for column in COLUMNS} for record in wanted]
+
+
+def unanswered_targets(instance: Instance) -> set[str]:
+    """Where CNAMEs lead that were fine once: the peer that had the name is gone, disabled, or its time is over."""
+    records = instance.dns_records.all()
+    targets = {record.value for record in records if record.type == RecordType.CNAME}
+    targets -= {record.name for record in records} | {instance.full_hostname}
+    return targets and targets - set(instance.peers.admitted().dns_names(instance))
+
+
+def _parsed(texts: Sequence[str], parse: Callable[[str], str], most: int) -> tuple[list[str], list[str]]:
+    """The values as they are stored, each once, and what is wrong with those that are left out."""
+    if len(texts) > most:
+        return [], [f"Name at most {most}."]
+    values: dict[str, None] = {}
+    faults: list[str] = []
+    for text in texts:
+        try:
+            values[parse(text)] = None
+        except ValidationError as error:
+            faults += error.messages
+    return list(values), faults
+
+
+def _server_parser(instance: Instance) -> Callable[[str], str]:
+    own = instance.host_addresses(HUB_HOST)
+
+    def parse(text: str) -> str:
+        address = parse_dns_server(text)
+        if address in own:
+            raise ValidationError(f"{address} is this hub: it would ask itself.", code="itself")
+        return str(address)
+
+    return parse
+
+
+def _domain_parser(instance: Instance) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        domain = parse_dns_domain(text)
+        if is_below(domain, settings.VPN_DOMAIN):
+            raise ValidationError(f"{domain} is answered by this portal's hubs themselves.", code="own_domain")
+        return domain
+
+    return parse
+
+
+def _halves(instance: Instance, cleaned: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Servers without domains are asked nothing, and domains without servers have nobody to ask."""
+    if not {"split_dns", "domains"} & cleaned.keys():
+        return {}
+    servers = cleaned.get("split_dns", instance.split_dns)
+    domains = cleaned.get("domains", instance.domains)
+    if servers and not domains:
+        return {"domains": ["Name at least one domain that these servers are asked for, or take the servers out."]}
+    if domains and not servers:
+        return {"split_dns": ["Name at least one server that these domains are asked of, or take the domains out."]}
+    return {}
+
+
+def _check_records(
+    instance: Instance, changes: Mapping[str, Any], cleaned: dict[str, Any], errors: dict[str, list[str]]
+) -> list[RecordFault]:
+    """Put the rows into `cleaned`, and what is wrong with them into `errors`; returns that by row, too."""
+    if FIELD in changes:
+        if len(changes[FIELD]) > MOST_DNS_RECORDS:
+            given = len(changes[FIELD])
+            errors[FIELD] = [f"An instance has at most {MOST_DNS_RECORDS:,} records; these are {given:,}."]
+            return []
+        check = RecordCheck(changes[FIELD], _surroundings(instance, cleaned))
+        cleaned[FIELD] = check.rows
+        if check.faults:
+            errors[FIELD] = [str(fault) for fault in check.faults]
+        return check.faults
+    if "domains" in cleaned and (shadowed := _shadowed(instance, cleaned["domains"])):
+        errors.setdefault("domains", []).append(
+            f"The record {shadowed} lies in one of these domains, whose servers are asked instead. Remove it first."
+        )
+    return []
+
+
+def _shadowed(instance: Instance, domains: Sequence[str]) -> str:
+    names = instance.dns_records.values_list("name", flat=True)
+    return next((name for name in names if any(is_below(name, domain) for domain in domains)), "")
+
+
+def _surroundings(instance: Instance, cleaned: Mapping[str, Any]) -> Surroundings:
+    return Surroundings(
+        hub=instance.full_hostname,
+        vpn_domain=settings.VPN_DOMAIN,
+        domains=tuple(cleaned.get("domains", instance.domains)),
+        peers=frozenset(instance.peers.dns_names(instance)),
+    )

@@ -1,0 +1,163 @@
+"""An instance's firewall rules: checked all at once, replaced as a whole, cleared of what is gone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from portal.exceptions import NotPossible
+from vpn.actions.activity import planning
+from vpn.actions.activity.change_words import rules_words
+from vpn.actions.change import changing
+from vpn.actions.firewall.input import RuleFault, RuleValues, cleaned_rule, missing_ends
+from vpn.actions.refusal import InvalidSettings
+from vpn.constants import MOST_RULES
+from vpn.desired.firewall import document_of_rule
+from vpn.models import ChangePlan, FirewallRule, Instance
+from vpn.models.row_updates import update_rows
+
+# How a peer leads to what an end of each kind names.
+_KINDS = {"site": "site", "user": "member", "group": "member__groups"}
+
+__all__ = [
+    "InvalidSettings",
+    "RuleFault",
+    "are_rules",
+    "cleaned_rules",
+    "forget_end",
+    "lock_instances",
+    "naming",
+    "prepare_rules",
+    "replace_rules",
+]
+
+
+def cleaned_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> list[RuleValues]:
+    """The rules as they are stored; what is absent has its default. Raises InvalidSettings with every fault."""
+    if len(wanted) > MOST_RULES:
+        message = f"An instance has at most {MOST_RULES:,} rules; these are {len(wanted):,}."
+        raise InvalidSettings({"firewall": [message]})
+    faults: list[RuleFault] = []
+    rules = [cleaned_rule(number, values, faults) for number, values in enumerate(wanted, 1)]
+    told = {(fault.number, fault.field) for fault in faults}
+    missing = missing_ends(instance.organization_id, rules)
+    _refuse(faults + [fault for fault in missing if (fault.number, fault.field) not in told])
+    return rules
+
+
+def prepare_rules(wanted: Sequence[Mapping[str, Any]]) -> None:
+    """Read rules before a lock is taken: under it what they are is remembered (vpn.actions.firewall.input)."""
+    for number, values in enumerate(wanted[:MOST_RULES], 1):
+        cleaned_rule(number, values, [])
+
+
+def are_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> bool:
+    """Are these the rules as they are stored, in their order?"""
+    return RuleValues.all_of(instance) == [RuleValues.given(one) for one in wanted]
+
+
+def replace_rules(locked: Instance, wanted: Sequence[RuleValues]) -> None:
+    """Give the locked instance these rules, in this order.
+
+    A rule that matches the same packets as before keeps its row and so its hits: one of the same name first, then
+    any, in their order. Raises InvalidSettings where a site, member or group went away meanwhile.
+    """
+    _refuse(missing_ends(locked.organization_id, wanted))
+    present = list(locked.firewall_rules.all())
+    turned = _ends(present) ^ _ends(wanted)
+    kept = _kept(present, wanted)
+    moved: list[tuple[object, ...]] = []
+    new: list[FirewallRule] = []
+    for position, values in enumerate(wanted):
+        rule = kept.get(position)
+        if rule is None:
+            new.append(FirewallRule(instance=locked, position=position, **values._asdict()))
+        elif (rule.position, rule.name) != (position, values.name):
+            rule.position, rule.name = position, values.name
+            moved.append((position, values.name, rule.pk))
+    rows = {**kept, **{rule.position: rule for rule in new}}
+    after = [document_of_rule(rows[position]) for position in range(len(wanted))]
+    planning.touch_rules(locked.pk, [document_of_rule(rule) for rule in present], after)
+    if planning.is_asked():
+        return  # What was told is all that a plan needs; others wait for as long as this takes.
+    _tag_anew(locked, turned)
+    locked.firewall_rules.exclude(pk__in={rule.pk for rule in kept.values()}).delete()
+    # Hits are not written: a report may be adding to them at this moment.
+    update_rows(FirewallRule, ["position", "name"], ["id"], moved)
+    FirewallRule.objects.bulk_create(new, batch_size=200)
+
+
+def _ends(rules: Iterable[FirewallRule | RuleValues]) -> set[str]:
+    return {end for rule in rules for end in (rule.source, rule.destination)}
+
+
+def _tag_anew(locked: Instance, ends: Iterable[str]) -> None:
+    """Send the peers again that these ends name: they carry the tags that rules name, and no others."""
+    named: dict[str, list[UUID]] = defaultdict(list)
+    for end in ends:
+        kind, colon, identifier = end.partition(":")
+        if kind in _KINDS and colon:
+            named[kind].append(UUID(identifier))
+    concerned = Q(pk__in=[])
+    for kind, identifiers in named.items():
+        concerned |= Q(**{f"{_KINDS[kind]}__in": identifiers})
+    if named:
+        locked.peers.filter(concerned).update(changed_generation=locked.desired_generation)
+
+
+def _kept(present: Iterable[FirewallRule], wanted: Sequence[RuleValues]) -> dict[int, FirewallRule]:
+    """Which row each rule keeps, by its position."""
+    kept: dict[int, FirewallRule] = {}
+    rest = list(present)
+    for by_name in (True, False):
+        free: dict[tuple[str, ...], list[FirewallRule]] = defaultdict(list)
+        for rule in reversed(rest):
+            free[RuleValues.of(rule).key(by_name=by_name)].append(rule)
+        for position, values in enumerate(wanted):
+            same = free.get(values.key(by_name=by_name))
+            if position not in kept and same:
+                kept[position] = same.pop()
+        chosen = {rule.pk for rule in kept.values()}
+        rest = [rule for rule in rest if rule.pk not in chosen]
+    return kept
+
+
+def naming(end: str) -> QuerySet[FirewallRule]:
+    """The rules that name this end, such as `group:ID`."""
+    return FirewallRule.objects.filter(Q(source=end) | Q(destination=end))
+
+
+def forget_end(organization_id: UUID, end: str) -> None:
+    """Remove the rules that name what is being deleted: they could match nothing any more."""
+    # Whoever adds such a rule at this moment comes first, or finds the end gone.
+    lock_instances(organization_id)
+    for instance_id in sorted(set(naming(end).values_list("instance", flat=True))):
+        try:
+            with changing(instance_id, explained=True, urgent=True) as locked:
+                present = list(locked.firewall_rules.all())
+                left = [rule for rule in present if end not in {rule.source, rule.destination}]
+                naming(end).filter(instance=instance_id).delete()
+                planning.touch_rules(
+                    locked.pk, *([document_of_rule(rule) for rule in some] for some in (present, left))
+                )
+                words = rules_words(*([RuleValues.of(rule) for rule in some] for some in (present, left)))
+            plans = ChangePlan.objects.filter(instance=instance_id, generation=locked.desired_generation)
+            plans.update(changed=words)
+        except NotPossible:
+            naming(end).filter(instance=instance_id).delete()  # Its hub is going away, and needs no such change.
+
+
+def lock_instances(organization_id: UUID) -> None:
+    """Hold an organization's instances until the transaction ends, so that nobody changes rules meanwhile."""
+    rows = Instance.objects.filter(organization=organization_id).order_by("pk")
+    list(rows.select_for_update(of=("self",)).values_list("pk", flat=True))
+
+
+def _refuse(faults: Sequence[RuleFault]) -> None:
+    if faults:
+        ordered = sorted(faults, key=lambda fault: fault.number)
+        raise InvalidSettings({"firewall": [str(fault) for fault in ordered]}, ordered)

@@ -1,0 +1,222 @@
+"""Creating, changing, retrying and deleting instances."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from functools import partial
+from ipaddress import IPv4Network
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from portal.actions.quota import lock_organization, require_room
+from portal.exceptions import Conflict, InvalidInput, NotPossible
+from portal.models import Membership, Organization, Quota
+from vpn import doorbell, keys
+from vpn.actions.activity.operation import begin_operation
+from vpn.actions.change import lock_instance
+from vpn.actions.instances.pool import checked_pool, free_pool
+from vpn.actions.instances.settings import faults_of
+from vpn.addressing import random_ula
+from vpn.choices import INSTANCE_TRANSITIONS, InstanceState, OperationKind, OperationState
+from vpn.constants import (
+    DEFAULT_POOL_PREFIX,
+    FIRST_PORT,
+    HOSTNAME_QUARANTINE_DAYS,
+    LAST_PORT,
+    MAX_POOL_PREFIX,
+    MIN_POOL_PREFIX,
+)
+from vpn.models import Instance, Operation, Region, ReleasedHostname
+from vpn.validators import parse_pool, validate_hostname, validate_name
+
+_ATTEMPTS = 5
+# Two numbers an instance: see Instance.port_base.
+_PORTS_EACH = 2
+
+
+def create_instance(
+    member: Membership,
+    *,
+    name: str,
+    hostname: str,
+    region: Region,
+    pool_prefix: int = DEFAULT_POOL_PREFIX,
+    pool: str = "",
+) -> Instance:
+    """Create an instance and begin to provision it; raises InvalidInput, Conflict (hostname taken) or QuotaReached.
+
+    `pool` is the network that its peers get addresses out of; where it is "", a free one of `pool_prefix` is taken.
+    """
+    name = name.strip()
+    errors = faults_of({"name": (validate_name, name), "hostname": (validate_hostname, hostname)})
+    if pool:
+        errors |= faults_of({"pool": (parse_pool, pool)})
+    elif not MIN_POOL_PREFIX <= pool_prefix <= MAX_POOL_PREFIX:
+        errors["pool_prefix"] = [f"Choose a prefix length from {MIN_POOL_PREFIX} to {MAX_POOL_PREFIX}."]
+    if not region.available:
+        errors["region"] = [region.unavailable_reason or f"{region.name} takes no instances at the moment."]
+    if errors:
+        raise InvalidInput(errors)
+    for _ in range(_ATTEMPTS):
+        _refuse_taken_hostname(hostname, member.organization)
+        try:
+            wanted = parse_pool(pool) if pool else pool_prefix
+            return _insert(member.organization, wanted, name=name, hostname=hostname, region=region)
+        except IntegrityError:
+            continue  # Somebody took the hostname, the port or the pool at the same moment.
+    raise Conflict("Others were creating instances at the same moment.", next_step="Please try again.")
+
+
+def _insert(organization: Organization, wanted: IPv4Network | int, **fields: Any) -> Instance:
+    """Insert an instance with the pool that is wanted, or a free one of that prefix length."""
+    private_key = keys.generate_private_key()
+    with transaction.atomic():
+        require_room(organization.pk, Quota.INSTANCES)
+        require_room(organization.pk, Quota.PROVISIONING)
+        server = fields["region"].servers.order_by("created_at").first()
+        pool = (
+            free_pool(organization, wanted, server)
+            if isinstance(wanted, int)
+            else checked_pool(organization, wanted, server)
+        )
+        instance = Instance(
+            organization=organization,
+            pool_v4=str(pool),
+            pool_v6=str(random_ula()),
+            port_base=_free_port_base(),
+            public_key=keys.public_key(private_key),
+            server=server,
+            **fields,
+        )
+        instance.private_key = private_key
+        instance.save(force_insert=True)
+        ReleasedHostname.objects.filter(hostname=instance.hostname).delete()
+        begin_operation(instance, OperationKind.PROVISION)
+        transaction.on_commit(partial(doorbell.enqueue_provision, instance.pk, organization.pk))
+    return instance
+
+
+def _free_port_base() -> int:
+    """A free pair of ports, by chance, so that two portals on one machine rarely want the same."""
+    taken = set(Instance.objects.values_list("port_base", flat=True))
+    free = [port for port in range(FIRST_PORT, LAST_PORT, _PORTS_EACH) if port not in taken]
+    if not free:
+        raise Conflict("Every port of this portal is taken.", code="ports-exhausted", next_step="Delete an instance.")
+    return secrets.choice(free)
+
+
+def hostname_fault(hostname: str, organization: Organization) -> str:
+    """Why this hostname cannot be taken, in words; empty where it can."""
+    try:
+        validate_hostname(hostname)
+        _refuse_taken_hostname(hostname, organization)
+    except ValidationError as error:
+        return " ".join(error.messages)
+    except Conflict as error:
+        return error.message
+    return ""
+
+
+def _refuse_taken_hostname(hostname: str, organization: Organization) -> None:
+    if Instance.objects.filter(hostname=hostname).exists():
+        raise Conflict(f"{hostname} is taken. Choose another hostname.", field="hostname", code="hostname-taken")
+    since = timezone.now() - timedelta(days=HOSTNAME_QUARANTINE_DAYS)
+    released = ReleasedHostname.objects.filter(hostname=hostname, released_at__gt=since)
+    if released.exclude(organization=organization).exists():
+        raise Conflict(
+            f"{hostname} belonged to another organization until a short while ago, and its devices may still look for "
+            "it. Choose another hostname.",
+            field="hostname",
+            code="hostname-taken",
+        )
+
+
+def retry_instance(instance: Instance) -> Instance:
+    """Go on provisioning from the step that failed; raises NotPossible where nothing failed, or QuotaReached."""
+    with transaction.atomic():
+        lock_organization(instance.organization_id)
+        locked = lock_instance(instance.pk)
+        if locked.state == InstanceState.FAILED:
+            require_room(locked.organization_id, Quota.PROVISIONING)
+            operation = locked.operations.filter(kind=OperationKind.PROVISION).first()
+            if operation is None:
+                begin_operation(locked, OperationKind.PROVISION)
+            else:
+                operation.state = OperationState.RUNNING
+                operation.finished_at = None
+                operation.save(update_fields=["state", "finished_at"])
+            set_state(locked, InstanceState.PROVISIONING)
+            transaction.on_commit(partial(doorbell.enqueue_provision, locked.pk, locked.organization_id))
+        elif locked.state == InstanceState.READY and not locked.server_ready:
+            Instance.objects.filter(pk=locked.pk).update(failure="")
+            transaction.on_commit(partial(doorbell.enqueue_apply, locked.pk, locked.organization_id))
+        else:
+            raise NotPossible("Nothing failed on this instance, so there is nothing to try again.")
+    return locked
+
+
+def delete_instance(instance: Instance) -> Instance:
+    """Revoke everything and take the hub down in the background; the row goes when the server confirmed it."""
+    with transaction.atomic():
+        locked = lock_instance(instance.pk)
+        if locked.state != InstanceState.DELETING:
+            set_state(locked, InstanceState.DELETING)
+            locked.desired_generation += 1
+            locked.save(update_fields=["desired_generation"])
+            locked.operations.filter(state=OperationState.RUNNING).update(
+                state=OperationState.FAILED, finished_at=timezone.now()
+            )
+            begin_operation(locked, OperationKind.DESTROY)
+        transaction.on_commit(partial(doorbell.enqueue_destroy, locked.pk, locked.organization_id))
+    return locked
+
+
+def set_state(instance: Instance, state: InstanceState) -> None:
+    """Move to another state, guarded by the old one; raises NotPossible where another process was first."""
+    if state not in INSTANCE_TRANSITIONS[instance.state]:
+        raise NotPossible(f"An instance that is {instance.get_state_display().lower()} cannot become {state.label}.")
+    moved = Instance.objects.filter(pk=instance.pk, state=instance.state).update(state=state)
+    if not moved:
+        raise NotPossible("Something else changed this instance at the same moment. Load the page again.")
+    instance.state = state
+
+
+def forget_instance(instance: Instance) -> None:
+    """Remove an instance whose server is gone for good, without asking the server; for staff."""
+    with transaction.atomic():
+        remove_rows(lock_instance(instance.pk))
+
+
+def remove_rows(instance: Instance) -> None:
+    """Delete the instance's rows and keep its hostname from strangers for a while."""
+    ReleasedHostname.objects.update_or_create(
+        hostname=instance.hostname,
+        defaults={"organization": instance.organization, "released_at": timezone.now()},
+    )
+    instance.delete()
+
+
+def pending_work(instance: Instance) -> list[str]:
+    """The contract's words for what is still under way; empty when settled."""
+    if instance.state in {InstanceState.PENDING, InstanceState.PROVISIONING}:
+        return ["provisioning"]
+    if instance.is_settled or instance.state != InstanceState.READY:
+        return []
+    words = ["applying"]
+    if instance.tombstones.exists():
+        words.append("peer-removed")
+    waiting = instance.peers.filter(changed_generation__gt=instance.applied_generation)
+    if waiting.filter(applied_digest="").exists():
+        words.append("peer-created")
+    if instance.settings_generation > instance.applied_generation or waiting.exclude(applied_digest="").exists():
+        words.append("settings-changed")
+    return words
+
+
+def open_operation(instance: Instance, kind: OperationKind) -> Operation | None:
+    """The running operation of a kind, if there is one."""
+    return instance.operations.filter(kind=kind, state=OperationState.RUNNING).first()

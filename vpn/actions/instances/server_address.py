@@ -1,0 +1,82 @@
+"""A server gets another public address: what that means is noted for each hub, with those whom it cuts off."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from functools import partial
+from ipaddress import ip_address
+from uuid import UUID
+
+from django.db import transaction
+
+from portal.sealing import UnsealError
+from vpn import doorbell
+from vpn.actions.change import lock_instance
+from vpn.actions.peers.certificates import renew_hub
+from vpn.choices import InstanceState
+from vpn.models import ChangePlan, Instance, Server
+from vpn.plan.explaining import Plan
+from vpn.proofs import forget_proofs
+
+_MOST_NOTED_LINES = 0
+
+
+def move_server(server_id: UUID, address: str, address_v6: str | None) -> bool:
+    """Give a server other addresses; False where it has them already. Its hubs are told, and proven anew."""
+    with transaction.atomic():
+        server = Server.objects.select_for_update(no_key=True).get(pk=server_id)
+        if (server.address, server.address_v6) == (address, address_v6):
+            return False
+        before = server.addresses
+        server.address, server.address_v6 = address, address_v6
+        server.save(update_fields=["address", "address_v6"])
+        hubs = Instance.objects.filter(server=server, configured=True).exclude(state=InstanceState.DELETING)
+        for pk in hubs.order_by("pk").values_list("pk", flat=True):
+            _move_hub(lock_instance(pk), before, server.addresses)
+    return True
+
+
+def moved_sentence(move: Mapping[str, Sequence[str]]) -> str:
+    """What a plan's `address` says, in a sentence."""
+    before, after = (" and ".join(move.get(when, ())) for when in ("before", "after"))
+    return f"The hub's address changed from {before} to {after}"
+
+
+def _move_hub(instance: Instance, before: tuple[str, ...], after: tuple[str, ...]) -> None:
+    instance.desired_generation += 1
+    instance.settings_generation = instance.whole_generation = instance.desired_generation
+    if instance.has_certificates:
+        # Without its key nothing can be applied either, and pages say so.
+        with contextlib.suppress(UnsealError):
+            renew_hub(instance)
+    instance.save()
+    forget_proofs(instance.pk)
+    if before:
+        _note(instance, before, after)
+    transaction.on_commit(partial(doorbell.enqueue_apply, instance.pk, instance.organization_id))
+
+
+def _note(instance: Instance, before: tuple[str, ...], after: tuple[str, ...]) -> None:
+    """Note whose delivered profiles point to an address that the hub has left."""
+    delivered = instance.peers.exclude(delivered_digest="")
+    left = [host for host in before if host not in after]
+    rows = delivered.admitted().exclude(delivered_host__in=after).exclude(delivered_host="")
+    cut_off = [pk for pk, host in rows.values_list("pk", "delivered_host") if _is_address(host)] if left else []
+    move = {"before": list(before), "after": list(after)}
+    plan = Plan(outdated=cut_off, delivered=delivered.count()).document(most_lines=_MOST_NOTED_LINES)
+    ChangePlan.objects.create(
+        instance=instance,
+        generation=instance.desired_generation,
+        changed=[moved_sentence(move)],
+        plan={**plan, "address": move},
+        outdated=[str(pk) for pk in cut_off],
+    )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,172 @@
+"""Changing the settings of an instance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from portal.actions.quota import lock_organization, require_room
+from portal.models import Quota
+from vpn.actions.activity.change_words import settings_words
+from vpn.actions.change import changing, lock_instance
+from vpn.actions.dns.records import RecordFault
+from vpn.actions.dns.settings import cleaned_dns, replace_records
+from vpn.actions.firewall.input import RuleFault
+from vpn.actions.firewall.rules import cleaned_rules, prepare_rules, replace_rules
+from vpn.actions.instances.pool import cleaned_pool
+from vpn.actions.peers.input import endpoint_faults
+from vpn.actions.refusal import InvalidSettings
+from vpn.actions.sites.overlaps import way_of
+from vpn.actions.unchanged import differing_settings, without_unchanged_tables
+from vpn.addressing import Network, contains
+from vpn.choices import FirewallPolicy
+from vpn.constants import MOST_PUSHED_ROUTES
+from vpn.desired.ways import Way, private_part
+from vpn.models import ChangePlan, Instance
+from vpn.validators import parse_pushed_route, validate_mtu, validate_name
+
+
+def update_instance(instance: Instance, **changes: Any) -> Instance:
+    """Change `name`, `mtu`, `pool`, `pushed_routes`, `public_dns`, `split_dns`, `domains`, `dns_custom`,
+    `firewall_policy`, `firewall` (records and rules as in the API).
+
+    What is absent stays, and what is there already is no change. Returns the instance as saved; raises
+    InvalidSettings with every fault, or QuotaReached.
+    """
+    prepare_rules(changes.get("firewall", ()))
+    with transaction.atomic():
+        if _COUNTED & changes.keys():
+            lock_organization(instance.organization_id)
+        locked = lock_instance(instance.pk)
+        wanted = differing_settings(locked, _cleaned(locked, without_unchanged_tables(locked, changes)))
+        if wanted.keys() <= {"name"}:
+            # The name is not known to the hub: nothing to apply.
+            locked.name = wanted.get("name", locked.name)
+            locked.save(update_fields=["name"])
+            return locked
+        _require_room(locked, wanted)
+        words = settings_words(locked, wanted)
+        as_delta, urgent = wanted.keys() <= _BY_DELTA, not wanted.keys().isdisjoint(_MAY_CLOSE)
+        with changing(locked.pk, as_delta=as_delta, explained=True, urgent=urgent) as locked:
+            if "dns_custom" in wanted:
+                replace_records(locked, wanted.pop("dns_custom"))
+            if "firewall" in wanted:
+                replace_rules(locked, wanted.pop("firewall"))
+            for field, value in wanted.items():
+                setattr(locked, field, value)
+        ChangePlan.objects.filter(instance=locked, generation=locked.desired_generation).update(changed=words)
+    return locked
+
+
+# What is compared with other instances of the organization, whose lock comes before the instance's.
+_COUNTED = {"pool", "firewall", "dns_custom"}
+# What the hub takes over without comparing all of itself with a whole specification.
+_BY_DELTA = {"name", "firewall", "firewall_policy"}
+# What may close a way that is open.
+_MAY_CLOSE = {"firewall", "firewall_policy"}
+
+
+def _require_room(locked: Instance, wanted: Mapping[str, Any]) -> None:
+    """Raise QuotaReached where the organization may not have as many rules or records as are wanted here."""
+    for field, quota, present in (
+        ("firewall", Quota.RULES, locked.firewall_rules),
+        ("dns_custom", Quota.DNS_RECORDS, locked.dns_records),
+    ):
+        if field in wanted:
+            require_room(locked.organization_id, quota, len(wanted[field]) - present.count(), field=field)
+
+
+def _cleaned(locked: Instance, changes: dict[str, Any]) -> dict[str, Any]:
+    """The changes as they are stored; raises InvalidSettings with every fault."""
+    return _gathered(
+        lambda: _cleaned_settings(changes),
+        lambda: _cleaned_routes(locked, changes["pushed_routes"]) if "pushed_routes" in changes else {},
+        lambda: cleaned_pool(locked, changes["pool"]) if "pool" in changes else {},
+        lambda: cleaned_dns(locked, changes),
+        lambda: {"firewall": cleaned_rules(locked, changes["firewall"])} if "firewall" in changes else {},
+    )
+
+
+def _gathered(*cleaners: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What all of them return together; raises one InvalidSettings with what all of them refuse."""
+    cleaned: dict[str, Any] = {}
+    errors: dict[str, list[str]] = {}
+    rules: list[RuleFault] = []
+    records: list[RecordFault] = []
+    for cleaner in cleaners:
+        try:
+            cleaned |= cleaner()
+        except InvalidSettings as refusal:
+            errors |= refusal.errors
+            rules += refusal.rule_faults
+            records += refusal.record_faults
+    if errors:
+        raise InvalidSettings(errors, rules, records)
+    return cleaned
+
+
+def _cleaned_settings(changes: dict[str, Any]) -> dict[str, Any]:
+    errors = faults_of({field: (check, changes[field]) for field, check in _CHECKS.items() if field in changes})
+    cleaned: dict[str, Any] = {field: changes[field] for field in _CHECKS if field in changes}
+    if errors:
+        raise InvalidSettings(errors)
+    return cleaned
+
+
+def _cleaned_routes(locked: Instance, texts: Sequence[str]) -> dict[str, Any]:
+    """The pushed routes as they are stored; raises InvalidSettings with the fault of every one."""
+    if len(texts) > MOST_PUSHED_ROUTES:
+        raise InvalidSettings({"pushed_routes": [f"Name at most {MOST_PUSHED_ROUTES}."]})
+    faults: list[str] = []
+    networks: dict[Network, None] = {}
+    for text in texts:
+        try:
+            networks[parse_pushed_route(text)] = None
+        except ValidationError as error:
+            faults += error.messages
+    faults += endpoint_faults(locked, networks) + _leading_nowhere(locked, networks)
+    if faults:
+        raise InvalidSettings({"pushed_routes": faults})
+    return {"pushed_routes": [str(network) for network in networks]}
+
+
+def _leading_nowhere(locked: Instance, networks: Collection[Network]) -> list[str]:
+    """Why new routes cannot be pushed: nothing carries their traffic on. Those that are there already may stay."""
+    new = [network for network in networks if str(network) not in locked.pushed_routes]
+    return [_nowhere(network) for network in new if way_of(locked, network) is Way.NOWHERE]
+
+
+def _nowhere(network: Network) -> str:
+    private = private_part(network)
+    if private is not None and not contains(private, network):
+        return f"{network} holds {private}, which no site advertises. Push the parts of it that you need."
+    return (
+        f"No site advertises {network}, so the hub would drop it. Add it to a site, or ask the operator to allow it on "
+        "the server."
+    )
+
+
+def _validate_policy(value: str) -> None:
+    if value not in FirewallPolicy.values:
+        raise ValidationError(f"Choose one of {', '.join(FirewallPolicy.values)}.")
+
+
+_CHECKS: dict[str, Callable[[Any], None]] = {
+    "name": validate_name,
+    "mtu": validate_mtu,
+    "firewall_policy": _validate_policy,
+}
+
+
+def faults_of(checks: dict[str, tuple[Any, Any]]) -> dict[str, list[str]]:
+    """What is wrong, by field: each has its check and its value."""
+    errors: dict[str, list[str]] = {}
+    for field, (check, value) in checks.items():
+        try:
+            check(value)
+        except ValidationError as error:
+            errors[field] = error.messages
+    return errors

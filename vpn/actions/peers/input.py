@@ -1,0 +1,169 @@
+"""What may be said of a peer: every fault of an input at once, in words that say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from itertools import islice
+from typing import TypedDict
+from unicodedata import normalize
+
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from portal.exceptions import Conflict, InvalidInput
+from vpn.actions.sites.overlaps import claims_on
+from vpn.addressing import Network, reserved_reason, subnet_faults, subnet_warnings
+from vpn.choices import Protocol
+from vpn.constants import MOST_SUBNETS, SUBNET_NESTED
+from vpn.models import Instance, Peer, Site
+from vpn.validators import parse_network, validate_label_text, validate_wireguard_key
+
+_CONFLICTS = {"overlap", "nested_unconfirmed"}
+
+
+class PeerChanges(TypedDict, total=False):
+    """What `update_peer` can change; what is absent stays."""
+
+    subnets: list[str]
+    confirm_broad_routes: bool
+    route_all: bool
+    device: str
+    expires_at: datetime | None
+    enabled: bool
+    protocol: str
+
+
+def subnet_warnings_for(subnets: Iterable[str]) -> list[str]:
+    """What an admin should know about subnets that were accepted."""
+    return subnet_warnings(parse_network(text) for text in subnets)
+
+
+def prepare_networks(texts: Iterable[str]) -> None:
+    """Read networks and judge them before a lock is taken: under it the answers are remembered (vpn.validators)."""
+    for text in islice(texts, MOST_SUBNETS):
+        with suppress(ValidationError):
+            reserved_reason(parse_network(text))
+
+
+def checked_subnets(
+    instance: Instance, subnets: Sequence[str], confirm_broad: bool, *, except_peer: Peer | None
+) -> list[str]:
+    """The subnets as they are stored; raises InvalidInput, or Conflict where they overlap another peer's.
+
+    The caller holds the lock on the instance. `except_peer` is the peer that advertises them already.
+    """
+    if len(subnets) > MOST_SUBNETS:
+        message = f"A peer has at most {MOST_SUBNETS:,} subnets; these are {len(subnets):,}."
+        raise InvalidInput.in_field("subnets", message)
+    errors: list[str] = []
+    networks: list[Network] = []
+    for text in subnets:
+        try:
+            networks.append(parse_network(text))
+        except ValidationError as error:
+            errors += error.messages
+    if errors or not networks:
+        raise InvalidInput({"subnets": errors or ["Name at least one subnet, such as 10.1.0.0/24."]})
+    advertised = {parse_network(text) for text in except_peer.subnets} if except_peer else set()
+    faults = subnet_faults(
+        networks,
+        pool_v4=instance.network_v4,
+        pool_v6=instance.network_v6,
+        others=claims_on(
+            instance, networks, confirmed=set(networks) if confirm_broad else advertised, except_peer=except_peer
+        ),
+        confirm_broad=confirm_broad,
+        advertised=advertised,
+    )
+    wrong = [fault.message for fault in faults if fault.code not in _CONFLICTS]
+    wrong += endpoint_faults(instance, networks)
+    if wrong:
+        raise InvalidInput({"subnets": wrong})
+    if faults:
+        is_confirmable = all(fault.code == "nested_unconfirmed" for fault in faults)
+        code = SUBNET_NESTED if is_confirmable else "subnet-overlap"
+        raise Conflict(" ".join(fault.message for fault in faults), field="subnets", code=code)
+    return [str(network) for network in networks]
+
+
+def endpoint_faults(instance: Instance, networks: Iterable[Network]) -> list[str]:
+    """Why networks cannot be routed into the tunnels: they are where devices find the hub. Wider ones leave it out."""
+    endpoints = instance.server.endpoint_networks if instance.server is not None else ()
+    return [
+        f"{network} is the hub's own address, where every tunnel goes: it cannot be reached through one. Leave it out."
+        for network in networks
+        if network in endpoints
+    ]
+
+
+def change_faults(peer: Peer, changes: PeerChanges) -> dict[str, list[str]]:
+    """What is wrong with the changes of a peer, by field; strips the device's name on the way."""
+    errors: dict[str, list[str]] = {}
+    if peer.is_site:
+        for field in ("route_all", "device", "expires_at"):
+            if changes.get(field):
+                errors[field] = ["A site has none: this is for client peers."]
+    else:
+        if changes.get("subnets"):
+            errors["subnets"] = ["A client advertises no subnets: connect a site for that."]
+        if "device" in changes:
+            changes["device"] = changes["device"].strip()
+        # What stays as it is may lie in the past.
+        expires_at = changes.get("expires_at")
+        errors |= client_faults(changes.get("device", ""), None if expires_at == peer.expires_at else expires_at, "")
+        changes.pop("subnets", None)
+    if "protocol" in changes:
+        errors |= protocol_faults(changes["protocol"], peer.site)
+    return errors
+
+
+def client_faults(device: str, expires_at: datetime | None, public_key: str) -> dict[str, list[str]]:
+    """What is wrong with the fields of a client peer, by field."""
+    errors: dict[str, list[str]] = {}
+    for field, check, value in (
+        ("device", validate_label_text, device.strip()),
+        ("public_key", validate_wireguard_key, public_key),
+    ):
+        if value:
+            try:
+                check(value)
+            except ValidationError as error:
+                errors[field] = error.messages
+    if expires_at is not None and expires_at <= timezone.now():
+        errors["expires_at"] = ["Choose a time in the future."]
+    return errors
+
+
+def _folded(name: str) -> str:
+    """The name as people read it: in one kind of letters, however they were typed (Unicode, normal form KC), and with
+    one space between words, as pages show it."""
+    return " ".join(normalize("NFKC", name).casefold().split())
+
+
+def refuse_taken_name(peer: Peer, instance: Instance, device: str, former: str = "") -> None:
+    """Raise Conflict where another device of the peer's member on this instance has the name, in any capitals.
+
+    The caller holds the lock on the instance. Devices without a name do not stand in each other's way, and one that
+    keeps its `former` name may have been called like another before this was refused.
+    """
+    if peer.member is None or device in {"", former}:
+        return
+    others = instance.peers.filter(member=peer.member).exclude(pk=peer.pk)
+    # Compared here: SQLite folds the capitals of ASCII alone.
+    if _folded(device) in map(_folded, others.values_list("device", flat=True)):
+        raise Conflict(
+            f"{peer.member.label} has a device called “{device}” on this instance already.",
+            field="device",
+            code="device-name-taken",
+            next_step="Give this one another name.",
+        )
+
+
+def protocol_faults(protocol: str, site: Site | None) -> dict[str, list[str]]:
+    """Why a protocol cannot be used, for a site with its router's reason."""
+    if protocol not in Protocol.values:
+        return {"protocol": [f"Choose one of {', '.join(Protocol.values)}."]}
+    reason = site.why_not(protocol) if site is not None else ""
+    return {"protocol": [reason]} if reason else {}

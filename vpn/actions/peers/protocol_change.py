@@ -1,0 +1,65 @@
+"""Changing a peer's protocol: what it had stays good until the new one is used, then ends for good."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterable
+from uuid import UUID
+
+from portal.exceptions import NotPossible
+from vpn.actions.change import changing
+from vpn.actions.peers import certificates
+from vpn.choices import KeyCustody, Protocol
+from vpn.models import Instance, Peer
+
+# What the portal keeps of the way in that a peer had before.
+FORMER = ("former_protocol", "former_public_key", "former_preshared_key_sealed")
+
+
+def keep_former(peer: Peer) -> bool:
+    """Keep what the peer has as its former way in, where somebody may use it; the caller saves the peer.
+
+    One that has a former way in already keeps none: with a second change all that was before ends.
+    """
+    is_used = bool(peer.delivered_digest) or peer.key_custody == KeyCustody.DEVICE
+    if peer.former_protocol or not is_used or not peer.is_admitted:
+        return False
+    peer.former_protocol = peer.protocol
+    if peer.is_openvpn:
+        certificates.keep_as_earlier(peer)
+    else:
+        peer.former_public_key, peer.former_preshared_key = peer.public_key, peer.preshared_key
+    return True
+
+
+def end_former(peer: Peer, instance: Instance) -> None:
+    """End the peer's former way in, if there is one; the caller saves both."""
+    if peer.former_protocol == Protocol.OPENVPN:
+        certificates.revoke_earlier(peer, instance)
+    peer.former_protocol = peer.former_public_key = peer.former_preshared_key = ""
+
+
+def end_former_of_refused(peers: Iterable[Peer], instance: Instance) -> None:
+    """End the former ways in of those among the peers that are not admitted any more: they do not come back."""
+    for peer in peers:
+        peer.instance = instance
+        if peer.former_protocol and not peer.is_admitted:
+            end_former(peer, instance)
+            peer.save(update_fields=FORMER)
+
+
+def conclude_changes(instance_id: UUID, arrived: Collection[tuple[UUID, str]]) -> None:
+    """End the former ways in of peers that were seen over their new protocol; `arrived` has ids and public keys.
+
+    Harmless to do twice. The hub has ended their sessions already; this revokes what they were opened with.
+    """
+    if not arrived:
+        return
+    with contextlib.suppress(NotPossible), changing(instance_id, only_peers=True) as locked:
+        for peer_id, public_key in arrived:
+            # A peer that has got other keys meanwhile was not seen with those yet.
+            found = locked.peers.filter(pk=peer_id, public_key=public_key).exclude(former_protocol="")
+            for peer in found:
+                end_former(peer, locked)
+                peer.changed_generation = locked.desired_generation
+                peer.save(update_fields=[*FORMER, "changed_generation"])

@@ -1,0 +1,169 @@
+"""Creating, changing and deleting sites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from portal.actions.quota import lock_organization, require_room
+from portal.exceptions import Conflict, InvalidInput
+from portal.models import Membership, Quota
+from vpn.actions.activity.planning import touch_peer
+from vpn.actions.change import changing_if_possible
+from vpn.actions.firewall.rules import forget_end
+from vpn.actions.peers.input import prepare_networks
+from vpn.actions.peers.labels import rename_site
+from vpn.actions.sites.subnets import lock_site, set_subnets
+from vpn.addressing import is_broad
+from vpn.choices import Platform
+from vpn.constants import MOST_SUBNETS
+from vpn.models import Peer, Site
+from vpn.platforms import VERSION_LENGTH, version_fault
+from vpn.validators import parse_network, validate_label_text
+
+_FIELDS = ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets")
+_TEXT_LENGTHS = {"platform_version": VERSION_LENGTH, "place": 80}
+
+
+def create_site(member: Membership, *, name: str, platform: str, **details: Any) -> Site:
+    """Add a site to the member's organization; raises InvalidInput, Conflict (name taken) or QuotaReached."""
+    site = Site(organization=member.organization)
+    _fill(site, {"name": name, "platform": platform, **details})
+    with transaction.atomic():
+        require_room(site.organization_id, Quota.SITES)
+        require_room(site.organization_id, Quota.SUBNETS, len(site.subnets), field="subnets")
+        _save(site)
+    return site
+
+
+def update_site(site: Site, *, confirm_broad_routes: bool = False, **changes: Any) -> Site:
+    """Change a site; what is absent stays. Its peers advertise its subnets, so they follow on every instance.
+
+    `confirm_broad_routes` confirms subnets that nest with other sites'. Returns the site as saved; raises InvalidInput
+    or Conflict, and then nothing is saved anywhere.
+    """
+    prepare_networks(changes.get("subnets", ()))
+    with transaction.atomic():
+        lock_organization(site.organization_id)
+        locked = lock_site(site.pk)
+        former_name, former_subnets, former_router = locked.name, locked.subnets, _router_of(locked)
+        _fill(locked, changes)
+        wanted, locked.subnets = locked.subnets, former_subnets
+        with _told_of_router(locked) if _router_of(locked) != former_router else nullcontext():
+            _save(locked)
+        if locked.name != former_name:
+            rename_site(locked)
+        set_subnets(locked, wanted, confirmed=confirm_broad_routes)
+    return locked
+
+
+def _router_of(site: Site) -> tuple[str, str]:
+    return site.platform, site.platform_version
+
+
+@contextmanager
+def _told_of_router(site: Site) -> Iterator[None]:
+    """The files of the locked site's peers are written for another router: that is a change of their instances."""
+    peers = Peer.objects.filter(site=site.pk).exclude(delivered_digest="")
+    with ExitStack() as stack:
+        for peer in peers.select_related("instance", "member__user", "site").order_by("instance_id"):
+            if stack.enter_context(changing_if_possible(peer.instance_id, only_peers=True, explained=True)):
+                touch_peer(peer)
+        yield
+
+
+def delete_site(site: Site) -> None:
+    """Remove a site and the firewall rules that name it; raises Conflict naming the instances it is connected to."""
+    with transaction.atomic():
+        locked = Site.objects.select_for_update().get(pk=site.pk)
+        names = sorted(locked.peers.values_list("instance__name", flat=True).distinct())
+        if names:
+            raise Conflict(
+                f"{locked.name} is still connected to {', '.join(names)}.",
+                code="site-in-use",
+                next_step="Delete its peer there first.",
+            )
+        forget_end(locked.organization_id, f"site:{locked.pk}")
+        locked.delete()
+
+
+def _fill(site: Site, values: dict[str, Any]) -> None:
+    """Give the site these values as they are stored; raises InvalidInput with every fault."""
+    errors: dict[str, list[str]] = {}
+    former_subnets = site.subnets
+    for field in _FIELDS:
+        if field in values:
+            try:
+                setattr(site, field, _cleaned(field, values[field]))
+            except ValidationError as error:
+                errors[field] = error.messages
+    if site.platform in Platform.values and (fault := version_fault(site.platform, site.platform_version)):
+        errors["platform_version"] = [fault]
+    if (site.latitude is None) != (site.longitude is None):
+        errors["longitude" if site.longitude is None else "latitude"] = ["Give both coordinates, or none."]
+    if site.platform not in Platform.values:
+        errors["platform"] = [f"Choose one of {', '.join(Platform.values)}."]
+    else:
+        errors |= _carried_already(site)
+    if broad := [text for text in site.subnets if text not in former_subnets and is_broad(parse_network(text))]:
+        errors.setdefault("subnets", []).append(
+            f"{', '.join(broad)} is no subnet behind this router but a route through it. Leave it out here, and add it "
+            "to the site's peer on the instance that should use it."
+        )
+    if errors:
+        raise InvalidInput(errors)
+
+
+def _save(site: Site) -> None:
+    try:
+        with transaction.atomic():
+            site.save()
+    except IntegrityError:
+        raise Conflict(f"There is a site called {site.name} already.", field="name", code="name-taken") from None
+
+
+def _carried_already(site: Site) -> dict[str, list[str]]:
+    """Refuse a platform that cannot carry what the site is connected over."""
+    for peer in site.peers.all():
+        reason = site.why_not(peer.protocol)
+        if reason:
+            return {"platform": [f"{site.name} is connected over {peer.get_protocol_display()}. {reason}"]}
+    return {}
+
+
+def _cleaned(field: str, value: Any) -> Any:
+    """The value as it is stored; raises ValidationError."""
+    if field == "subnets":
+        return _cleaned_subnets(value)
+    if field in {"latitude", "longitude"}:
+        limit = 90 if field == "latitude" else 180
+        if value is not None and not -limit <= value <= limit:
+            raise ValidationError(f"Degrees go from -{limit} to {limit}.")
+        return value
+    # A version is pasted with whatever white space a terminal put into it.
+    text = " ".join(str(value).split()) if field == "platform_version" else str(value).strip()
+    longest = _TEXT_LENGTHS.get(field)
+    if field == "name":
+        validate_label_text(text)
+    elif longest and (len(text) > longest or not text.isprintable()):
+        raise ValidationError(f"Use at most {longest} characters, on one line.")
+    return text
+
+
+def _cleaned_subnets(texts: Sequence[str]) -> list[str]:
+    if len(texts) > MOST_SUBNETS:
+        raise ValidationError(f"A site has at most {MOST_SUBNETS:,} subnets; these are {len(texts):,}.")
+    errors: list[str] = []
+    networks: dict[str, None] = {}
+    for text in texts:
+        try:
+            networks[str(parse_network(text))] = None
+        except ValidationError as error:
+            errors += error.messages
+    if errors:
+        raise ValidationError(errors)
+    return list(networks)

@@ -1,0 +1,143 @@
+"""The subnets of a site: one list, which its peers advertise on every instance that it is connected to.
+
+A peer advertises all of its site's subnets, or the part of them that was named when it was connected beside others.
+Broad routes (vpn.addressing.is_broad) merely lead through a site: they are its peer's alone, and no subnets of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from portal.actions.quota import require_room
+from portal.exceptions import Conflict, InvalidInput
+from portal.models import Quota
+from vpn.actions.activity import planning
+from vpn.actions.change import changing_if_possible
+from vpn.actions.peers.input import checked_subnets
+from vpn.actions.unchanged import same_networks
+from vpn.addressing import is_broad
+from vpn.constants import SUBNET_NESTED
+from vpn.models import Instance, Peer, Site
+from vpn.validators import parse_network
+
+
+def lock_site(pk: UUID, *more: UUID) -> Site:
+    """The site's row, locked together with the instances that it is connected to, and with `more` of them.
+
+    The site first, then its instances in the order of their ids, so that nobody waits in a circle. Raises Conflict
+    where the site is gone.
+    """
+    site = Site.objects.select_for_update(of=("self",), no_key=True).filter(pk=pk).first()
+    if site is None:
+        raise Conflict("This site was removed at this very moment.", field="site_id", next_step="Choose another one.")
+    connected = Q(pk__in=Peer.objects.filter(site=pk).values("instance")) | Q(pk__in=more)
+    rows = Instance.objects.filter(connected).order_by("pk")
+    list(rows.select_for_update(of=("self",)).values_list("pk", flat=True))
+    return site
+
+
+def lan_of(subnets: Iterable[str]) -> list[str]:
+    """Those of a peer's subnets that are its site's: without the broad routes."""
+    return [text for text in subnets if not is_broad(parse_network(text))]
+
+
+def follows(peer: Peer, site_subnets: Sequence[str]) -> bool:
+    """Does the peer advertise all of its site's subnets?"""
+    return same_networks(lan_of(peer.subnets), site_subnets)
+
+
+def follow_new_peer(site: Site, peer: Peer, *, confirmed: bool) -> None:
+    """Take over into the locked site what its new peer advertises.
+
+    The only peer of a site decides: the site has what it advertises. Where there are others, the new one may name a
+    part of the subnets, and those that the site did not have are added for all.
+    """
+    wanted = lan_of(peer.subnets)
+    is_only = not _others(site, peer).exists()
+    after = wanted if wanted and is_only else _with(site.subnets, wanted)
+    set_subnets(site, after, confirmed=confirmed, except_peer=peer)
+
+
+def follow_changed_peer(site: Site, peer: Peer, former: Sequence[str], *, confirmed: bool) -> None:
+    """Take over into the locked site what its peer advertises instead of the `former` subnets.
+
+    A change of a peer that advertised all is a change of the site. One that named a part adds what the site does not
+    have yet, and takes away only from itself.
+    """
+    wanted = lan_of(peer.subnets)
+    decides = same_networks(lan_of(former), site.subnets) or not _others(site, peer).exists()
+    after = wanted if decides else _with(site.subnets, wanted)
+    set_subnets(site, after, confirmed=confirmed, except_peer=peer)
+
+
+def set_subnets(site: Site, wanted: Sequence[str], *, confirmed: bool, except_peer: Peer | None = None) -> None:
+    """Give the locked site these subnets, and its peers on all instances but `except_peer` with it.
+
+    What is added goes to the peers that advertise all of the subnets, what is removed goes from each. `confirmed`
+    says that new ones may nest with those of other sites. Raises InvalidInput or Conflict that names the instances
+    where a peer cannot follow, or QuotaReached. The caller locked the organization before the site.
+    """
+    if same_networks(site.subnets, wanted):
+        return
+    require_room(site.organization_id, Quota.SUBNETS, len(wanted) - len(site.subnets), field="subnets")
+    former, site.subnets = site.subnets, list(wanted)
+    site.save(update_fields=["subnets"])
+    peers = _others(site, except_peer) if except_peer else Peer.objects.filter(site=site)
+    moving = [
+        (peer, subnets)
+        for peer in peers.select_related("instance", "site").order_by("instance__name", "instance_id")
+        if not same_networks(peer.subnets, subnets := _followed(peer, former, wanted))
+    ]
+    _refuse_impossible(moving, wanted, confirmed)
+    for peer, subnets in moving:
+        with changing_if_possible(peer.instance_id, only_peers=True, explained=True, urgent=True) as locked:
+            planning.touch_peer(peer)
+            peer.subnets = subnets
+            peer.confirm_broad_routes |= confirmed
+            if locked is not None:
+                peer.changed_generation = locked.desired_generation
+            peer.save(update_fields=["subnets", "confirm_broad_routes", "changed_generation"])
+
+
+def _others(site: Site, peer: Peer) -> QuerySet[Peer]:
+    return Peer.objects.filter(site=site).exclude(pk=peer.pk)
+
+
+def _with(subnets: Sequence[str], more: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys([*subnets, *more]))
+
+
+def _followed(peer: Peer, former: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """What a peer advertises once its site has the wanted subnets in place of the former ones."""
+    removed = set(former) - set(wanted)
+    lan = wanted if follows(peer, former) else [text for text in lan_of(peer.subnets) if text not in removed]
+    return [*lan, *(text for text in peer.subnets if is_broad(parse_network(text)))]
+
+
+def _refuse_impossible(moving: Iterable[tuple[Peer, list[str]]], wanted: Sequence[str], confirmed: bool) -> None:
+    """Check all of it before anything is written: each fault names its instance."""
+    invalid: list[str] = []
+    conflicts: dict[str, str] = {}
+    for peer, subnets in moving:
+        where = f"On {peer.instance.name}: "
+        if wanted and not subnets:
+            only = ", ".join(peer.subnets)
+            invalid.append(
+                f"{where}this leaves the peer nothing: it has only {only}. Change or delete that peer first."
+            )
+            continue
+        try:
+            checked_subnets(peer.instance, subnets, confirmed, except_peer=peer)
+        except InvalidInput as refusal:
+            invalid += [where + message for message in refusal.errors["subnets"]]
+        except Conflict as refusal:
+            conflicts[where + refusal.message] = refusal.code
+    if invalid:
+        raise InvalidInput({"subnets": [*invalid, *conflicts]})
+    if conflicts:
+        # What can be confirmed is asked for once nothing else is in the way.
+        code = next((code for code in conflicts.values() if code != SUBNET_NESTED), SUBNET_NESTED)
+        raise Conflict(" ".join(conflicts), field="subnets", code=code)

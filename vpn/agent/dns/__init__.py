@@ -1,0 +1,1 @@
+"""The hub's resolver: dnsmasq, its configuration and its upstream resolvers."""

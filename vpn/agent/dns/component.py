@@ -1,0 +1,186 @@
+"""The hub's resolver: dnsmasq on the hub's tunnel addresses, inside its namespace.
+
+Names and addresses, and whom it asks, change while it runs and lose no query. Another domain, other addresses to listen
+on, an alias (CNAME) or a split domain take another process, which starts when the one before is gone: whoever asks in
+between has to ask once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from vpn.agent.dns import config as resolver_config
+from vpn.agent.dns import process as resolver_process
+from vpn.agent.dns.config import Layout
+from vpn.agent.memory.names import RESOLVER, Names
+from vpn.agent.system import files
+from vpn.wire.peers import Peer
+from vpn.wire.spec import HubSpec
+
+# For each address that it reads anew dnsmasq looks through all that it has. Beyond so many looks, which are half a
+# second, another process is the quicker way.
+_MOST_LOOKS: Final = 40_000_000
+
+
+def check(names: Names, spec: HubSpec, directory: Path) -> None:
+    """Raise AgentError where the resolver has to start and could not, before another one is ended for it."""
+    if spec.resolver is None:
+        return
+    layout = Layout(directory).checked()
+    digest = resolver_config.digest(resolver_config.configuration(layout, spec, spec.resolver))
+    if not resolver_process.is_current(names, layout, digest):
+        resolver_process.require()
+
+
+def ensure(names: Names, spec: HubSpec, directory: Path) -> bool:
+    """Make the resolver be there as `spec` says; return whether it was not."""
+    if spec.resolver is None:
+        return remove(directory)
+    layout = Layout(directory).checked()
+    _ensure_directories(names, layout)
+    config = resolver_config.configuration(layout, spec, spec.resolver)
+    digest = resolver_config.digest(config)
+    wanted = resolver_config.hosts(spec, spec.resolver)
+    there = _read(layout.hosts)
+    unlike = {name for name in there.keys() | wanted.keys() if there.get(name) != wanted.get(name)}
+    runs = resolver_process.is_current(names, layout, digest) and not _takes_long(wanted, unlike)
+    if not runs:
+        resolver_process.stop(layout)
+    changed = files.ensure(layout.config, config, files.SHARED)
+    asks_others = files.ensure(layout.servers, resolver_config.servers(spec, spec.resolver), files.SHARED)
+    _write(layout, wanted, unlike)
+    if not runs:
+        resolver_process.start(names, layout, digest)
+    elif asks_others:
+        resolver_process.reload(layout)
+    return changed or asks_others or bool(unlike) or not runs
+
+
+def change(names: Names, spec: HubSpec, directory: Path, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> bool:
+    """Turn the names of the peers `before` into those of `after`, which `spec` has already; return if they differ."""
+    if spec.resolver is None:
+        return False
+    concerned = {
+        address
+        for peer_id in before.keys() | after.keys()
+        for address in _named(before.get(peer_id)) ^ _named(after.get(peer_id))
+    }
+    buckets = {resolver_config.bucket_of(address) for _, address in concerned}
+    if not buckets:
+        return False
+    layout = Layout(directory)
+    wanted = resolver_config.hosts(spec, spec.resolver, buckets)
+    if _takes_long(wanted, wanted):
+        return ensure(names, spec, directory)
+    _write(layout, wanted, {f"{bucket:02x}" for bucket in buckets})
+    return True
+
+
+def with_servers_of(spec: HubSpec, before: HubSpec | None) -> HubSpec:
+    """Return `spec` with the servers that a resolver asked `before` added to its own.
+
+    The firewall lets it ask those until it knows of others, or what is asked in between would be refused.
+    """
+    if spec.resolver is None or before is None or before.resolver is None:
+        return spec
+    known = {*spec.resolver.upstreams, *spec.resolver.domain_servers}
+    more = [server for server in (*before.resolver.upstreams, *before.resolver.domain_servers) if server not in known]
+    if not more:
+        return spec
+    upstreams = (*spec.resolver.upstreams, *dict.fromkeys(more))
+    return replace(spec, resolver=replace(spec.resolver, upstreams=upstreams))
+
+
+def drift(names: Names, spec: HubSpec, directory: Path) -> list[str]:
+    """Return in sentences what somebody else has changed of the resolver. `ensure` puts it right."""
+    layout = Layout(directory)
+    if spec.resolver is None:
+        return ["The hub has a resolver that nobody asked for."] if directory.exists() else []
+    config = resolver_config.configuration(layout, spec, spec.resolver)
+    wanted, there = resolver_config.hosts(spec, spec.resolver), _read(layout.hosts)
+    found = []
+    if files.read_text(layout.config) != config:
+        found.append("The resolver's settings were changed.")
+    if resolver_process.written(layout) and not resolver_process.is_current(
+        names, layout, resolver_config.digest(config)
+    ):
+        found.append("The resolver runs with other settings than it was given.")
+    if files.read_text(layout.servers) != resolver_config.servers(spec, spec.resolver):
+        found.append("The servers that the resolver asks were changed.")
+    found += [f"Names were added to the resolver, in a file {name}." for name in sorted(there.keys() - wanted.keys())]
+    return found + _differing_names(wanted, there)
+
+
+def is_alive(directory: Path) -> bool:
+    """Return whether the resolver that was set up runs; also when there is none."""
+    layout = Layout(directory)
+    return not layout.config.exists() or resolver_process.written(layout) is not None
+
+
+def stop(directory: Path) -> bool:
+    """End the resolver's process; return whether there was one."""
+    return resolver_process.stop(Layout(directory))
+
+
+def remove(directory: Path) -> bool:
+    """Remove the resolver with what it reads; return whether there was anything. What is gone already is fine."""
+    if not directory.exists():
+        return False
+    stop(directory)
+    files.remove_tree(directory)
+    return True
+
+
+def _ensure_directories(names: Names, layout: Layout) -> None:
+    """Make the directories be there, for the resolver to read."""
+    user = names.user(RESOLVER)
+    directories = (layout.directory, layout.hosts)
+    for directory in directories:
+        files.private_directory(directory)
+    if not all(files.is_shared(directory, user) for directory in directories):
+        files.share(layout.directory, user)
+
+
+def _named(peer: Peer | None) -> set[tuple[tuple[str, ...], str]]:
+    """Return a peer's addresses, each with its names."""
+    if peer is None or not peer.names:
+        return set()
+    return {(peer.names, address) for address in resolver_config.addresses(peer)}
+
+
+def _read(directory: Path) -> dict[str, str | None]:
+    """Return what is in the files of names, None for what is no file."""
+    try:
+        paths = list(directory.iterdir())
+    except FileNotFoundError:
+        return {}
+    return {path.name: files.read_text(path) if path.is_file() else None for path in paths}
+
+
+def _write(layout: Layout, wanted: Mapping[str, str], names: Collection[str]) -> None:
+    """Make the files `names` be what is wanted of them, or be gone."""
+    for name in names:
+        path = layout.hosts / name
+        if name in wanted:
+            files.ensure(path, wanted[name], files.SHARED)
+        elif path.is_dir() and not path.is_symlink():
+            files.remove_tree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _takes_long(wanted: Mapping[str, str], unlike: Collection[str]) -> bool:
+    lines = {name: text.count("\n") for name, text in wanted.items()}
+    return sum(lines.values()) * sum(lines.get(name, 0) for name in unlike) > _MOST_LOOKS
+
+
+def _differing_names(wanted: Mapping[str, str], there: Mapping[str, str | None]) -> list[str]:
+    found = []
+    for file in sorted(wanted):
+        right, now = (set((text or "").splitlines()) for text in (wanted[file], there.get(file)))
+        found += [f"The resolver was told of {line}." for line in sorted(now - right)]
+        found += [f"The resolver lacks {line}." for line in sorted(right - now)]
+    return found

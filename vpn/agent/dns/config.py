@@ -1,0 +1,258 @@
+"""What dnsmasq reads: pure text from a checked spec (dnsmasq(8), version 2.90).
+
+    dnsmasq.conf     read at the start, and never again
+    servers          who is asked for what; read again at SIGHUP, which loses no query
+    hosts/00 .. ff   names and addresses, each address in the file of its last byte; a file is read anew when it changes
+    started          the process that was started, and with which dnsmasq.conf
+
+So one peer more changes one file, and a name moves from one address to another between two queries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from vpn.wire.errors import FAILED, INVALID, AgentError
+from vpn.wire.reserved import IN_GUEST_V4, LINKS_V4
+from vpn.wire.resolver import CNAME, NAME, Resolver
+from vpn.wire.spec import HubSpec, OpenVPNPeer, Peer
+
+PORT: Final = 53
+BUCKETS: Final = 256
+_CACHED: Final = 2000  # answers of others; names of the hub's own are not counted
+_RETRY: Final = 300  # milliseconds until another server is asked
+_IN_FLIGHT: Final = 1000  # questions to others at a time
+# What `stop-dns-rebind` of dnsmasq 2.90 knows to be private, as far as it matters here.
+_KNOWN_AS_PRIVATE: Final = tuple(
+    map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8"))
+)
+# What it does not know: shared addresses (RFC 6598), and old or unused kinds of private ones. No server of a split
+# domain has business with the rest: the links of hubs, and what clouds serve their machines with.
+_PRIVATE_FOR_SITES: Final = tuple(map(ipaddress.ip_network, ("100.64.0.0/10", "fc00::/8", "fec0::/10")))
+_PRIVATE_FOR_ALL: Final = (LINKS_V4, *IN_GUEST_V4)
+# Types of records that bring addresses along (RFC 9460): SVCB and HTTPS. The check of addresses does not look into
+# them. Programs that get none ask for A and AAAA.
+_WITH_HINTS: Final = (64, 65)
+
+# Domains that no server on the internet can know, so that it is not asked for them (IANA's registry of special-use
+# domain names, and ICANN's `internal`). Those for documentation are asked (RFC 6761, section 6.5).
+SPECIAL_ZONES: Final = (
+    "alt",  # RFC 9476
+    "home.arpa",  # RFC 8375
+    "resolver.arpa",  # RFC 9462
+    "service.arpa",  # RFC 9665
+    "internal",  # ICANN, resolution 2024.07.29.06
+    "invalid",  # RFC 6761
+    "local",  # RFC 6762
+    "localhost",  # RFC 6761
+    "onion",  # RFC 7686
+    "test",  # RFC 6761
+)
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the files of a hub's resolver are."""
+
+    directory: Path
+
+    def checked(self) -> Layout:
+        """Return itself when dnsmasq can use such paths, or raise AgentError."""
+        if any(sign in str(self.directory) for sign in '\n"#\\') or str(self.directory) != str(self.directory).strip():
+            raise AgentError(FAILED, "The resolver needs a state directory without quotes and backslashes in its name.")
+        return self
+
+    @property
+    def config(self) -> Path:
+        """The configuration, by which the process is known."""
+        return self.directory / "dnsmasq.conf"
+
+    @property
+    def servers(self) -> Path:
+        """Who is asked."""
+        return self.directory / "servers"
+
+    @property
+    def hosts(self) -> Path:
+        """The directory of names."""
+        return self.directory / "hosts"
+
+    @property
+    def started(self) -> Path:
+        """What was started."""
+        return self.directory / "started"
+
+
+def configuration(layout: Layout, spec: HubSpec, resolver: Resolver) -> str:
+    """Return what dnsmasq reads at its start, and never again."""
+    networks = [ipaddress.ip_interface(address).network for address in spec.addresses]
+    own = [ipaddress.ip_interface(address).ip for address in spec.addresses]
+    lines = [
+        "no-resolv",
+        "no-hosts",
+        "no-poll",
+        "no-ident",
+        # The addresses alone: a socket that is bound to one outlives the tunnel interfaces that have it.
+        "bind-interfaces",
+        *(f"listen-address={address}" for address in own),
+        f"port={PORT}",
+        "pid-file=",
+        # It would note every answer that is held back.
+        "log-facility=/dev/null",
+        f"cache-size={_CACHED}",
+        f"dns-forward-max={_IN_FLIGHT}",
+        # A server that does not answer must not cost the client its own patience.
+        f"fast-dns-retry={_RETRY}",
+        "domain-needed",
+        "bogus-priv",
+        f"hostsdir={layout.hosts}",
+        f"servers-file={layout.servers}",
+        *_protection(networks, resolver),
+        *(f"local=/{name(zone)}/" for zone in own_zones(spec, resolver)),
+        *(f"local=/{zone}/" for zone in _special_zones(resolver)),
+        *(f"ptr-record={address.reverse_pointer},{name(resolver.domain)}" for address in own),
+    ]
+    lines += [f"cname={name(record.name)},{name(record.value)}" for record in resolver.records if record.type == CNAME]
+    return _ended(lines)
+
+
+def servers(spec: HubSpec, resolver: Resolver) -> str:
+    """Return who is asked for what. Nobody is asked for the hub's own names."""
+    own = own_zones(spec, resolver)
+    lines = [f"server={address(server)}" for server in resolver.upstreams]
+    lines += [
+        f"server=/{name(domain)}/{address(server)}"
+        for domain in resolver.domains
+        for server in resolver.domain_servers
+        if not any(domain == zone or domain.endswith(f".{zone}") for zone in own)
+    ]
+    return _ended(lines)
+
+
+def hosts(spec: HubSpec, resolver: Resolver, buckets: Collection[int] = range(BUCKETS)) -> dict[str, str]:
+    """Return the files of names that `buckets` are about, by name. An address's first name is that of its reverse."""
+    lines: dict[int, list[str]] = {bucket: [] for bucket in buckets}
+    # Sorted, for peers come in any order. What is appended afterwards may name a peer's address once more.
+    for peer in spec.peers.values():
+        if peer.names:
+            names = " ".join(peer_names(peer, resolver))
+            for own in addresses(peer):
+                if (bucket := bucket_of(own)) in lines and names:
+                    lines[bucket].append(f"{own} {names}")
+    for texts in lines.values():
+        texts.sort()
+    for value in resolver.public_addresses:
+        _append(lines, value, resolver.domain)
+    for record in resolver.records:
+        if record.type != CNAME:
+            _append(lines, record.value, record.name)
+    return {f"{bucket:02x}": _ended(texts) for bucket, texts in lines.items() if texts}
+
+
+def bucket_of(text: str) -> int:
+    """Return which file an address is in: its last byte. Peers' addresses of both families share it as a rule."""
+    # Thousands of addresses are looked at for one peer more: this is ten times as fast as parsing them.
+    if ":" not in text:
+        return int(text.rpartition(".")[2])
+    last = text.rpartition(":")[2]
+    return (ipaddress.ip_address(text).packed[-1] if "." in last else int(last or "0", 16)) & 0xFF
+
+
+def addresses(peer: Peer) -> list[str]:
+    """Return the addresses of a peer's own, without those of networks behind it."""
+    if isinstance(peer, OpenVPNPeer):
+        return [network.partition("/")[0] for network in peer.addresses]
+    return [
+        network.partition("/")[0]
+        for network in peer.allowed_ips
+        if network.endswith("/128" if ":" in network else "/32") and network not in peer.routes
+    ]
+
+
+def peer_names(peer: Peer, resolver: Resolver) -> list[str]:
+    """Return the full names of a peer; one that is too long to be asked for is left out (RFC 1035)."""
+    full = (f"{relative}.{resolver.domain}" for relative in peer.names)
+    return [each for each in full if NAME.fullmatch(each)]
+
+
+def own_zones(spec: HubSpec, resolver: Resolver) -> list[str]:
+    """Return the zones that nobody else is asked for: the hub's own domain, and the reverse ones of its pools."""
+    networks = [ipaddress.ip_interface(address).network for address in spec.addresses]
+    return [resolver.domain, *dict.fromkeys(zone for network in networks for zone in _reverse_zones(network))]
+
+
+def digest(text: str) -> str:
+    """Return the digest of a configuration."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def name(text: str) -> str:
+    """Return a name as it is written into a file: checked once more."""
+    if not NAME.fullmatch(text):
+        raise AgentError(INVALID, "The resolver has a name that is none.")
+    return text
+
+
+def address(text: str) -> str:
+    """Return an address as it is written into a file: checked once more."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise AgentError(INVALID, "The resolver has an address that is none.") from None
+
+
+def _append(lines: dict[int, list[str]], value: str, named: str) -> None:
+    bucket = ipaddress.ip_address(address(value)).packed[-1]
+    if bucket in lines:
+        lines[bucket].append(f"{value} {name(named)}")
+
+
+def _protection(networks: Iterable[_Network], resolver: Resolver) -> list[str]:
+    """Return what keeps names of others from leading into the tunnels (DNS rebinding).
+
+    The servers of split domains may answer with private addresses. What `bogus-nxdomain` names nobody may answer with,
+    as dnsmasq makes no exceptions there: the hub's own pools, whose peers have names of their own, and for a hub with
+    split domains no other range that a site can have.
+    """
+    unknown = [network for network in networks if not any(_within(network, known) for known in _KNOWN_AS_PRIVATE)]
+    unknown += [*_PRIVATE_FOR_ALL, *(() if resolver.domains else _PRIVATE_FOR_SITES)]
+    return [
+        "stop-dns-rebind",
+        *(f"rebind-domain-ok=/{name(domain)}/" for domain in resolver.domains),
+        *(f"bogus-nxdomain={network}" for network in dict.fromkeys(unknown)),
+        *(f"filter-rr={number}" for number in _WITH_HINTS),
+    ]
+
+
+def _special_zones(resolver: Resolver) -> list[str]:
+    """Return the special domains that nobody is asked for; those that an instance splits off have their servers."""
+    return [zone for zone in SPECIAL_ZONES if zone not in resolver.domains]
+
+
+def _within(network: _Network, other: _Network) -> bool:
+    if network.version != other.version:
+        return False
+    return network.network_address in other and network.prefixlen >= other.prefixlen
+
+
+def _reverse_zones(network: _Network) -> list[str]:
+    """Return the reverse zones of a network: several where it ends between two labels (RFC 2317 is for others)."""
+    step = 8 if network.version == 4 else 4
+    length = max(step, -(-network.prefixlen // step) * step)
+    labels = length // step
+    return [
+        ".".join(part.network_address.reverse_pointer.split(".")[network.max_prefixlen // step - labels :])
+        for part in network.subnets(new_prefix=length)
+    ]
+
+
+def _ended(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)

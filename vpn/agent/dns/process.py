@@ -1,0 +1,93 @@
+"""The process of a hub's resolver: dnsmasq, confined, gone before another starts."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from typing import Final
+
+from vpn.agent.dns.config import PORT, Layout
+from vpn.agent.memory.names import RESOLVER, Names
+from vpn.agent.system import command, confine, files, processes
+from vpn.agent.system.confine import Confinement
+from vpn.agent.system.processes import Process
+from vpn.wire.errors import FAILED, PORT_TAKEN, AgentError
+
+PROGRAM: Final = "dnsmasq"
+_MOST_FILES: Final = 4096
+
+
+def require() -> None:
+    """Raise AgentError unless dnsmasq is installed."""
+    for program in (PROGRAM, "prlimit"):
+        command.require(program)
+    confine.require()
+
+
+def confinement(names: Names, layout: Layout) -> Confinement:
+    """Return how it is confined: it may open its port, read what is written for it, and write nowhere."""
+    user = names.user(RESOLVER)
+    return Confinement(user, user, (confine.NET_BIND_SERVICE,), (layout.directory,))
+
+
+def start(names: Names, layout: Layout, digest: str) -> None:
+    """Start dnsmasq inside the hub with what is written for it; it answers from here on. Raises AgentError."""
+    require()
+    layout.started.unlink(missing_ok=True)
+    result = names.inside.try_run(_argv(names, layout))
+    if result.code != 0:
+        raise _failure(names, result)
+    # One that answers over TCP is a child.
+    first = processes.first(PROGRAM, layout.config)
+    if first is None:
+        raise AgentError(FAILED, "dnsmasq ended as soon as it had started: is the server short of memory?")
+    files.replace(layout.started, f"{first} {digest}\n", durable=False)
+
+
+def written(layout: Layout) -> Process | None:
+    """Return the process that was started, when it lives."""
+    pid, _ = _started(layout)
+    return processes.process(pid, PROGRAM, {layout.config}) if pid else None
+
+
+def is_current(names: Names, layout: Layout, digest: str) -> bool:
+    """Return whether the process lives in the hub's namespace and was started with a configuration of `digest`."""
+    process = written(layout)
+    return (
+        process is not None
+        and _started(layout)[1] == digest
+        # A hub that lost its namespace has another of the same name.
+        and processes.is_inside(process.pid, names.netns)
+        and confinement(names, layout).holds(process.pid)
+    )
+
+
+def reload(layout: Layout) -> None:
+    """Have the process read its servers again; what was asked meanwhile is answered then."""
+    process = written(layout)
+    if process is not None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGHUP)
+
+
+def stop(layout: Layout) -> bool:
+    """End the process, wait until it is gone, and return whether there was one."""
+    return processes.stop(PROGRAM, {layout.config})
+
+
+def _argv(names: Names, layout: Layout) -> list[str]:
+    program = [PROGRAM, "-C", str(layout.config)]
+    return ["prlimit", f"--nofile={_MOST_FILES}", *confinement(names, layout).argv(program)]
+
+
+def _started(layout: Layout) -> tuple[int, str]:
+    pid, _, digest = (files.read_text(layout.started) or "").strip().partition(" ")
+    return int(pid) if pid.isdecimal() else 0, digest
+
+
+def _failure(names: Names, result: command.Result) -> AgentError:
+    if "Address already in use" in result.err:
+        message = f"Port {PORT} inside the hub is taken by another program: end it (ip netns pids {names.netns})."
+        return AgentError(PORT_TAKEN, message)
+    return command.explain(PROGRAM, result)

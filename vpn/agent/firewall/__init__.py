@@ -1,0 +1,1 @@
+"""The firewall inside a hub: who reaches whom, and how many connections each peer may have."""

@@ -1,0 +1,196 @@
+"""The chains of the hub's table: pure text for nft(8) from a spec."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+from vpn.agent.firewall.generation import BINDING, CURRENT
+from vpn.agent.firewall.nesting import holds_others
+from vpn.agent.memory.names import Names
+from vpn.wire.peers import PROBE
+from vpn.wire.spec import ALLOW, HubSpec
+
+# A chain: the line of its hook, or none, and its rules.
+Chain = tuple[str, list[str]]
+
+# A packet of a flow that was let through already, for the rest of its way.
+_KNOWN: Final = "0x00000001"
+_OF_KNOWN_FLOW: Final = f"ct mark . ct direction . iifname @{CURRENT}"
+
+_IPV4_TCP_HEADERS: Final = 40
+_IPV6_TCP_HEADERS: Final = 60
+_NEIGHBOURS: Final = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }"
+_ERRORS_V4: Final = "icmp type { destination-unreachable, time-exceeded, parameter-problem }"
+_ERRORS_V6: Final = "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem }"
+
+
+def chains(names: Names, spec: HubSpec, rules: dict[int, list[str]]) -> dict[str, Chain]:
+    """Return the chains by name; `rules` are those of the spec, by family."""
+    return {
+        "prerouting": _prerouting(names, spec),
+        "input": _input(names, spec),
+        "forward": _forward(names),
+        "judge": _judge(names, spec),
+        **{f"rules_v{family}": ("", lines) for family, lines in rules.items()},
+        "outwards": ("", _outwards(spec)),
+        "beyond": ("", [*(f"{network} {_between_peers(spec)}" for network in _to("opened")), "goto allowed"]),
+        "allowed": ("", ["ct mark set meta mark accept"]),
+        "refuse": (
+            "",
+            [
+                f'iifname "{names.uplink}" drop',
+                "meta l4proto tcp reject with tcp reset",
+                "reject with icmpx admin-prohibited",
+            ],
+        ),
+        "clamp": (
+            "",
+            [
+                f"meta nfproto ipv4 tcp option maxseg size set {spec.mtu - _IPV4_TCP_HEADERS}",
+                f"meta nfproto ipv6 tcp option maxseg size set {spec.mtu - _IPV6_TCP_HEADERS}",
+            ],
+        ),
+        "output": _output(names, spec),
+    }
+
+
+def _tunnels(names: Names, *more: str) -> str:
+    # Those of OpenVPN are named before they are there: no packet comes through one without these rules.
+    return "{{ {} }}".format(", ".join(f'"{name}"' for name in (*names.tunnels, *more)))
+
+
+def _prerouting(names: Names, spec: HubSpec) -> Chain:
+    verdict = "" if holds_others(spec.addresses, spec.peers.values()) else " accept"
+    # After conntrack, whose marks it reads.
+    return _hook("prerouting", "mangle", "accept"), [
+        # Judged by these interfaces, so that no look at the routes is needed. An error about a flow names its sender
+        # nowhere in the flow.
+        f"ct state != related {_OF_KNOWN_FLOW} meta mark set {_KNOWN}{verdict}",
+        f"iifname != {_tunnels(names)} accept",
+        "ip saddr @forged_v4 drop",
+        "ip daddr @never_v4 drop",
+        "ip6 saddr @forged_v6 drop",
+        "ip6 daddr @never_v6 drop",
+        "fib saddr . iif oif missing drop",
+    ]
+
+
+def _input(names: Names, spec: HubSpec) -> Chain:
+    asked = [] if spec.resolver is None else [f"iifname {_tunnels(names)} {_daddr(own)} {_DNS}" for own in _own(spec)]
+    return _hook("input", "filter", "drop"), [
+        'iifname "lo" accept',
+        f'iifname "{names.uplink}" {_NEIGHBOURS} ip6 hoplimit 255 accept',
+        "ct state invalid drop",
+        "ct state established,related accept",
+        *(
+            f"iifname {_tunnels(names)} {_daddr(own)} {'icmpv6' if ':' in own else 'icmp'} type echo-request accept"
+            for own in _own(spec)
+        ),
+        *asked,
+    ]
+
+
+def _forward(names: Names) -> Chain:
+    tunnels = _tunnels(names)
+    return _hook("forward", "filter", "drop"), [
+        "tcp flags & (syn | rst) == syn jump clamp",
+        f"meta mark {_KNOWN} accept",
+        f"ct state related {_OF_KNOWN_FLOW} accept",
+        "ct state invalid,related,untracked drop",
+        # First of all: a flow that is judged while things change gets the mark of before, and is judged again.
+        f"ct direction original meta mark set iifname . oifname map @{BINDING}",
+        f"ct direction reply meta mark set oifname . iifname map @{BINDING}",
+        f"ct direction original iifname {tunnels} goto judge",
+        f"ct direction reply oifname {tunnels} goto judge",
+    ]
+
+
+def _judge(names: Names, spec: HubSpec) -> Chain:
+    # First what no rule can allow, so that none counts what is dropped.
+    first = [*_probe_goes_nowhere(spec), *_through_uplink(names, "jump outwards")]
+    families = [f"meta nfproto ipv{family} jump rules_v{family}" for family in (4, 6)]
+    return "", [*first, *families, *_through_uplink(names, "goto beyond"), _between_peers(spec)]
+
+
+def _between_peers(spec: HubSpec) -> str:
+    return "goto allowed" if spec.forwarding == ALLOW else "drop"
+
+
+def _outwards(spec: HubSpec) -> list[str]:
+    """Return what of the server and behind it no tunnel reaches: all of it but the portal and the opened networks."""
+    portal = f"meta l4proto tcp ct original proto-dst {spec.server.portal_port} return"
+    return [
+        *(f"{network} {portal}" for network in _to("server") if spec.server.portal_port is not None),
+        *(f"{network} goto refuse" for network in _to("server")),
+        *(f"{network} return" for network in _to("opened")),
+        *(f"{network} drop" for network in _to("private")),
+        "meta l4proto tcp ct original proto-dst 25 drop",
+    ]
+
+
+def _to(name: str) -> list[str]:
+    return [f"ct original ip daddr @{name}_v4", f"ct original ip6 daddr @{name}_v6"]
+
+
+def _probe_goes_nowhere(spec: HubSpec) -> list[str]:
+    """Return the rules that keep the portal's own peer from everything beyond the hub, and everybody from it."""
+    probe = spec.peers.get(PROBE)
+    addresses = [network.partition("/")[0] for network in probe.networks] if probe is not None else []
+    return [f"{'ip6' if ':' in each else 'ip'} {end} {each} drop" for each in addresses for end in ("saddr", "daddr")]
+
+
+def _through_uplink(names: Names, verdict: str) -> list[str]:
+    return [f'{direction} "{names.uplink}" {verdict}' for direction in ("oifname", "iifname")]
+
+
+def _output(names: Names, spec: HubSpec) -> Chain:
+    tunnels = _tunnels(names)
+    return _hook("output", "filter", "drop"), [
+        'oifname "lo" accept',
+        f'oifname "{names.uplink}" {_NEIGHBOURS} accept',
+        *_silence(names, spec),
+        f"oifname {tunnels} {_ERRORS_V4} accept",
+        f"oifname {tunnels} {_ERRORS_V6} accept",
+        "ct state established,related accept",
+        *_asking(names, spec),
+    ]
+
+
+def _hook(hook: str, priority: str, policy: str) -> str:
+    return f"\t\ttype filter hook {hook} priority {priority}; policy {policy};\n"
+
+
+def _own(spec: HubSpec) -> list[str]:
+    return [str(ipaddress.ip_interface(address).ip) for address in spec.addresses]
+
+
+# The resolver.
+
+_DNS: Final = "meta l4proto { tcp, udp } th dport 53 accept"
+
+
+def _asking(names: Names, spec: HubSpec) -> list[str]:
+    """Return the rules for what the hub's resolver asks: also into a tunnel, as a site may be the way to everything."""
+    if spec.resolver is None:
+        return []
+    servers = dict.fromkeys((*spec.resolver.upstreams, *spec.resolver.domain_servers))
+    return [f"oifname {_tunnels(names, names.uplink)} {_daddr(address)} {_DNS}" for address in servers]
+
+
+def _silence(names: Names, spec: HubSpec) -> list[str]:
+    """Return the rules that keep the hub from refusing questions: while its resolver starts anew they are asked again.
+
+    Stub resolvers that are refused give up at once.
+    """
+    if spec.resolver is None:
+        return []
+    return [
+        f"oifname {_tunnels(names)} meta l4proto {{ icmp, ipv6-icmp }} ct original {_daddr(own)}"
+        " ct original proto-dst 53 drop"
+        for own in _own(spec)
+    ]
+
+
+def _daddr(address: str) -> str:
+    return f"{'ip6' if ':' in address else 'ip'} daddr {address}"

@@ -1,0 +1,89 @@
+"""What a change of a few peers changes in the sets of firewall rules' tags, found without looking at all the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vpn.agent.firewall import sets as firewall_sets
+from vpn.wire.spec import HubSpec, Peer
+
+_Elements = dict[str, set[str]]
+
+
+@dataclass(frozen=True)
+class Delta:
+    """Elements that leave and enter sets, the elements of sets that are given anew, and whether ways have changed."""
+
+    removed: Mapping[str, set[str]]
+    added: Mapping[str, set[str]]
+    replaced: Mapping[str, frozenset[str]]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no set changes."""
+        return not (self.removed or self.added or self.replaced)
+
+
+def of(spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> Delta | None:
+    """Return what changes when some peers that were as `before` are as `after`, as they are in `spec` already.
+
+    None where sets of another kind are needed.
+    """
+    tags = set(firewall_sets.tags_of(spec.rules))
+    if not tags:
+        return Delta({}, {}, {})
+    touched = _touched(tags, spec, before, after)
+    carriers = firewall_sets.carriers_of(touched, spec.peers)
+    by_ranges = set()
+    for tag in touched:
+        changed = [peer for peer in (*before.values(), *after.values()) if tag in peer.tags]
+        if not tag.startswith("site:") and firewall_sets.needs_ranges(tag, [*changed, *carriers[tag]]):
+            return None
+        if tag.startswith("site:"):
+            by_ranges.add(tag)
+    old = _single(touched - by_ranges, before)
+    new = _single(touched - by_ranges, after)
+    sets = firewall_sets.of_tags(sorted(by_ranges), spec.peers) if by_ranges else {}
+    return Delta(_less(old, new), _less(new, old), {name: each.elements for name, each in sets.items()})
+
+
+def _touched(tags: set[str], spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> set[str]:
+    """Return the tags whose sets a change may concern."""
+    touched = set()
+    moved = []
+    for peer_id in before.keys() | after.keys():
+        old, new = before.get(peer_id), after.get(peer_id)
+        owned_before = (set(old.tags), set(old.networks)) if old else (set(), set())
+        owned_after = (set(new.tags), set(new.networks)) if new else (set(), set())
+        if owned_before == owned_after:
+            continue
+        touched |= (owned_before[0] | owned_after[0]) & tags
+        moved += [(*firewall_sets.span(network), ":" in network) for network in owned_before[1] ^ owned_after[1]]
+    # Wider networks of sites, which they are cut out of.
+    sites = {tag for tag in tags - touched if tag.startswith("site:")}
+    for tag, peers in firewall_sets.carriers_of(sites, spec.peers).items() if sites and moved else ():
+        wide = [network for peer in peers for network in peer.networks if not firewall_sets.is_single(network)]
+        spans = [(*firewall_sets.span(network), ":" in network) for network in wide]
+        if any(
+            first <= start and end <= last and family == other
+            for first, last, family in spans
+            for start, end, other in moved
+        ):
+            touched.add(tag)
+    return touched
+
+
+def _single(tags: set[str], peers: Mapping[str, Peer]) -> _Elements:
+    elements: _Elements = {}
+    for peer in peers.values():
+        for tag in tags.intersection(peer.tags):
+            for family in firewall_sets.FAMILIES:
+                found = firewall_sets.single_addresses(peer.networks, family)
+                elements.setdefault(firewall_sets.set_name(tag, family), set()).update(found)
+    return elements
+
+
+def _less(elements: _Elements, others: _Elements) -> _Elements:
+    less = {name: each - others.get(name, set()) for name, each in elements.items()}
+    return {name: each for name, each in less.items() if each}

@@ -1,0 +1,212 @@
+"""What hubs may have of the host's memory of connections, which they share with each other and with the host itself.
+
+The kernel remembers `nf_conntrack_max` connections for a namespace (262,144 as a rule). When that is full, every new
+one is dropped: another hub's, a peer's first packet, and that of whoever comes to mend the host. So a hub has an eighth
+of it at most, all hubs together three quarters, and what knocks at their sockets without an answer an eighth: it is
+forgotten soon.
+
+Packets of the tunnels themselves are tracked. Without that, three things on the host would break: a port that it
+redirects to a hub's (only what is tracked is translated), its own chains that let in `ct state new` or `established`
+alone, and these limits, which count connections. What hubs send on is tracked because the host masquerades it.
+
+The table `inet vpnhub_limits` comes after the host's own rules and drops only what they have let pass. Hubs of another
+portal on the same host have their ports in it, too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from vpn.agent.firewall import tracking
+from vpn.agent.memory.names import HOSTLINK
+from vpn.agent.system import nft
+from vpn.agent.system.command import Place, Result
+from vpn.wire.errors import AgentError
+
+TABLE: Final = "vpnhub_limits"
+# By the name of a set, where the ports in it stand in a hub's source.
+_SETS: Final = {"udp_ports": "ports", "tcp_ports": "tcp_ports"}
+_PORT: Final = re.compile(r'(\d+) comment "([a-z0-9]+)"')
+
+_MOST_REMEMBERED: Final = 65536
+_FAMILIES: Final = ((4, "ip"), (6, "ip6"))
+# Whoever has an IPv6 address has a /64 of them.
+_SOURCES: Final = ((4, "ip saddr"), (6, "ip6 saddr & ffff:ffff:ffff:ffff::"))
+_KNOCKED: Final = ("knocks", "tcp_knocks")
+
+# New connections a second: of one hub, of one address that knocks (a /64 of IPv6), and of all of them. Many devices may
+# be behind one address, and all come back after a restart.
+_HUB_PACE: Final = "limit rate over 2000/second burst 8000 packets"
+_KNOCKS: Final = "limit rate over 100/second burst 1000 packets"
+# A connection that shows no key is a process's memory until its time for a handshake is over.
+_TCP_KNOCKS: Final = "limit rate over 3/second burst 60 packets"
+_ALL_TCP_KNOCKS: Final = "limit rate over 100/second burst 1000 packets"
+_TCP_CONNECTIONS: Final = 1024  # of one address
+# Connections without ports have no bits to be shared out by: one list, as long as eight, an eighth of a hub's share.
+_LISTS_OF_OTHERS: Final = 8
+
+# In seconds, as in a hub's own namespace (see `tracking`); these are for the hubs' connections alone.
+_TIMEOUTS: Final = {
+    "hub_tcp": ("tcp", "established : 7440, syn_sent : 30, syn_recv : 30, fin_wait : 60, time_wait : 30"),
+    "knocks": ("udp", "unreplied : 10, replied : 180"),
+}
+
+
+Ports = dict[str, set[tuple[str, str]]]  # (port, hub) by the name of the set
+
+
+def ensure(host: Place, sources: Mapping[str, Any], hubs: Collection[str], marks: dict[str, str]) -> bool:
+    """Make the limits hold for the ports in `sources`, by hub; return whether they did not.
+
+    `hubs` are all of this agent's: the ports of others stay.
+    """
+    listing = _listed(host)
+    there = _there(host) if listing.code == 0 else {name: set() for name in _SETS}
+    wanted = {name: {each for each in there[name] if each[1] not in hubs} | _ports(sources, name) for name in _SETS}
+    if _is_loaded(listing, marks):
+        if there == wanted:
+            return False
+        nft.run(host, "".join(f"flush set inet {TABLE} {name}\n" for name in _SETS) + _filled(wanted))
+        return True
+    before = f"table inet {TABLE}\ndelete table inet {TABLE}\n" if "No such file" not in listing.err else ""
+    body = _load(host, before, wanted)
+    marks[TABLE] = nft.mark(body, _listed(host).out)
+    return True
+
+
+def drift(host: Place, marks: Mapping[str, str]) -> list[str]:
+    """Return in words what somebody else changed of the limits."""
+    return [] if _is_loaded(_listed(host), marks) else ["The limits of hubs on the server itself were changed."]
+
+
+def _is_loaded(listing: Result, marks: Mapping[str, str]) -> bool:
+    return listing.code == 0 and any(marks.get(TABLE) == nft.mark(body, listing.out) for body in _bodies())
+
+
+def _load(host: Place, before: str, ports: Ports) -> str:
+    """Load the table and return the body that the kernel took."""
+    *better, last = _bodies()
+    for body in better:
+        with suppress(AgentError):
+            nft.run(host, f"{before}table inet {TABLE} {{\n{body}}}\n{_filled(ports)}")
+            return body
+    nft.run(host, f"{before}table inet {TABLE} {{\n{last}}}\n{_filled(ports)}")
+    return last
+
+
+def _listed(host: Place) -> Result:
+    # Without what it remembers, which comes and goes.
+    return host.try_run([nft.PROGRAM, "-s", "-t", "list", "table", "inet", TABLE])
+
+
+def _there(host: Place) -> Ports:
+    return {
+        name: set(_PORT.findall(host.try_run([nft.PROGRAM, "-s", "list", "set", "inet", TABLE, name]).out))
+        for name in _SETS
+    }
+
+
+def _ports(sources: Mapping[str, Any], name: str) -> set[tuple[str, str]]:
+    field = _SETS[name]
+    return {
+        (str(int(port)), hub)
+        for hub, document in sources.items()
+        for port in (document.get(field, ()) if isinstance(document, dict) else ())
+    }
+
+
+def _filled(ports: Ports) -> str:
+    lines = {name: ", ".join(f'{port} comment "{hub}"' for port, hub in sorted(each)) for name, each in ports.items()}
+    return "".join(f"add element inet {TABLE} {name} {{ {each} }}\n" for name, each in lines.items() if each)
+
+
+def _bodies() -> list[str]:
+    """Return the table's content, and the same for a kernel without NF_CONNTRACK_TIMEOUT."""
+    body = _body()
+    return [body, re.sub(r"^.*ct timeout set .*\n|^\tct timeout .*\{\n(?:.*\n)*?\t\}\n", "", body, flags=re.MULTILINE)]
+
+
+def _body() -> str:
+    return _timeouts() + _sets() + _forward() + _knocking()
+
+
+def _timeouts() -> str:
+    text = ""
+    for name, (protocol, policy) in _TIMEOUTS.items():
+        for number, ip in _FAMILIES:
+            lines = f"\t\tprotocol {protocol}\n\t\tl3proto {ip}\n\t\tpolicy = {{ {policy} }}\n"
+            text += f"\tct timeout {name}_v{number} {{\n{lines}\t}}\n"
+    return text
+
+
+def _sets() -> str:
+    paced = {"hub_pace": "iifname"} | {f"{what}_v{n}": f"{ip} saddr" for what in _KNOCKED for n, ip in _FAMILIES}
+    counted = {"hub_others": "iifname"}
+    for number, ip in _FAMILIES:
+        counted |= {
+            f"hub_flows_v{number}": f"iifname . {ip} daddr . th sport",
+            f"all_flows_v{number}": f"{ip} daddr . th sport",
+        }
+        counted[f"tcp_connections_v{number}"] = f"{ip} saddr"
+    sets = "".join(f"\tset {name} {{\n\t\ttype inet_service\n\t}}\n" for name in _SETS)
+    for flags, keys in (("dynamic,timeout\n\t\ttimeout 10s", paced), ("dynamic", counted)):
+        for name, key in keys.items():
+            sets += f"\tset {name} {{\n\t\ttypeof {key}\n\t\tsize {_MOST_REMEMBERED}\n\t\tflags {flags}\n\t}}\n"
+    return sets
+
+
+def _forward() -> str:
+    """Return the chain for what hubs send on."""
+    hub, every = tracking.list_of_hub(), tracking.list_of_all()
+    lines = [
+        _hook("forward"),
+        f'iifname != "{HOSTLINK}*" accept',
+        "ct status confirmed accept",
+        f"update @hub_pace {{ iifname {_HUB_PACE} }} drop",
+        *_timed("hub_tcp", "meta l4proto tcp "),
+        f"{tracking.WITHOUT_PORTS} add @hub_others {{ iifname ct count over {_LISTS_OF_OTHERS * hub} }} drop",
+        f"{tracking.WITHOUT_PORTS} accept",
+    ]
+    for number, flow in tracking.FLOW.items():
+        lines += [
+            f"add @hub_flows_v{number} {{ iifname . {flow} ct count over {hub} }} drop",
+            f"add @all_flows_v{number} {{ {flow} ct count over {every} }} drop",
+        ]
+    return _chain("forward", lines)
+
+
+def _knocking() -> str:
+    """Return the chains for what comes to the hubs' sockets from outside."""
+    pace = tracking.knocks_a_second()
+    over_udp = [
+        *_timed("knocks"),
+        *(f"update @knocks_v{n} {{ {key} {_KNOCKS} }} drop" for n, key in _SOURCES),
+        f"limit rate over {pace}/second burst {3 * pace} packets drop",
+    ]
+    over_tcp = [
+        *(f"update @tcp_knocks_v{n} {{ {key} {_TCP_KNOCKS} }} drop" for n, key in _SOURCES),
+        *(f"add @tcp_connections_v{n} {{ {key} ct count over {_TCP_CONNECTIONS} }} drop" for n, key in _SOURCES),
+        f"{_ALL_TCP_KNOCKS} drop",
+    ]
+    arriving = [
+        _hook("input"),
+        "ct status confirmed accept",
+        "udp dport @udp_ports goto over_udp",
+        "tcp dport @tcp_ports ct state new goto over_tcp",
+    ]
+    return _chain("over_udp", over_udp) + _chain("over_tcp", over_tcp) + _chain("input", arriving)
+
+
+def _timed(name: str, match: str = "") -> list[str]:
+    return [f'meta nfproto ipv{number} {match}ct timeout set "{name}_v{number}"' for number, _ in _FAMILIES]
+
+
+def _hook(hook: str) -> str:
+    return f"type filter hook {hook} priority filter + 10; policy accept;"
+
+
+def _chain(name: str, lines: Iterable[str]) -> str:
+    return f"\tchain {name} {{\n" + "".join(f"\t\t{line}\n" for line in lines) + "\t}\n"

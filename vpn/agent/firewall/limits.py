@@ -1,0 +1,82 @@
+"""What each peer of a hub may have of the kernel's memory of connections, and of the resolver: see `limit_rules`.
+
+A table of its own in the hub's namespace, so that what it remembers of peers is nobody else's to compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from vpn.agent.firewall import limit_rules
+from vpn.agent.firewall.limit_rules import MAPS, TABLE
+from vpn.agent.memory.names import Names
+from vpn.agent.system import nft, nft_listing
+from vpn.agent.system.command import Result
+from vpn.wire.errors import AgentError
+from vpn.wire.spec import HubSpec, Peer
+
+
+def ensure(names: Names, spec: HubSpec, marks: dict[str, str]) -> bool:
+    """Make the limits hold; return whether they did not."""
+    body, wanted = limit_rules.body(names, spec), limit_rules.elements(spec)
+    if _is_loaded(names, body, marks):
+        # Not told of: networks come and go with routes.
+        _ensure_maps(names, wanted)
+        return False
+    there = "No such file" not in _listed(names).err
+    before = f"table inet {TABLE}\ndelete table inet {TABLE}\n" if there else ""
+    nft.run(names.inside, f"{before}table inet {TABLE} {{\n{body}}}\n{_filled(wanted)}")
+    marks[TABLE] = nft.mark(body, _listed(names).out)
+    return True
+
+
+def change(names: Names, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> None:
+    """Have the limits of `spec` follow peers that were as `before` and are as `after`."""
+    if not (limit_rules.has_networks(before) or limit_rules.has_networks(after)):
+        return
+    former = {key: peer for key, peer in spec.peers.items() if key not in after} | dict(before)
+    old, new = limit_rules.elements(replace(spec, peers=former)), limit_rules.elements(spec)
+    script = _filled({name: old[name] - new[name] for name in MAPS}, "delete")
+    script += _filled({name: new[name] - old[name] for name in MAPS})
+    try:
+        nft.run(names.inside, script)
+    except AgentError:
+        # Somebody changed the maps: whatever that was, the whole is compared.
+        _ensure_maps(names, new)
+
+
+def drift(names: Names, spec: HubSpec, marks: Mapping[str, str]) -> list[str]:
+    """Return in words what somebody else changed of the limits."""
+    if not _is_loaded(names, limit_rules.body(names, spec), marks):
+        return ["The limits of peers were changed."]
+    if _mapped(names) != limit_rules.elements(spec):
+        return ["The networks that the limits of peers know were changed."]
+    return []
+
+
+def _is_loaded(names: Names, body: str, marks: Mapping[str, str]) -> bool:
+    listing = _listed(names)
+    return listing.code == 0 and marks.get(TABLE) == nft.mark(body, listing.out)
+
+
+def _ensure_maps(names: Names, wanted: Mapping[str, Collection[str]]) -> None:
+    if _mapped(names) != wanted:
+        flushed = "".join(f"flush map inet {TABLE} {name}\n" for name in MAPS)
+        nft.run(names.inside, flushed + _filled(wanted))
+
+
+def _filled(elements: Mapping[str, Collection[str]], verb: str = "add") -> str:
+    filled = {name: ", ".join(sorted(each)) for name, each in elements.items() if each}
+    return "".join(f"{verb} element inet {TABLE} {name} {{ {each} }}\n" for name, each in filled.items())
+
+
+def _mapped(names: Names) -> dict[str, frozenset[str]]:
+    # One by one: nft 1.0.6 finds the last one alone of several that it is to list.
+    listed = [names.inside.try_run([nft.PROGRAM, "-s", "list", "map", "inet", TABLE, name]).out for name in MAPS]
+    return nft_listing.parse("".join(listed)).elements
+
+
+def _listed(names: Names) -> Result:
+    # Without what it remembers of peers, which comes and goes.
+    return names.inside.try_run([nft.PROGRAM, "-s", "-t", "list", "table", "inet", TABLE])

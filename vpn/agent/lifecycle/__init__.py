@@ -1,0 +1,1 @@
+"""What composes the components: apply, heal, expire, compare, report."""

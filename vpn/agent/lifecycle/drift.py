@@ -1,0 +1,86 @@
+"""What somebody else changed of a hub: reality compared with what is saved, read-only, and never for much of the time.
+
+A look takes no lock, so what it finds may be a change under way: only what a second look finds again, while no other
+agent can change anything, is told.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Final
+
+from vpn.agent.dns import component as dns
+from vpn.agent.firewall import component as firewall
+from vpn.agent.firewall import host_limits, limits
+from vpn.agent.lifecycle import expiry, protocol_switch
+from vpn.agent.lifecycle.host import Host
+from vpn.agent.memory.names import Link
+from vpn.agent.network import egress, namespace, netns_view, routing
+from vpn.agent.openvpn import component as openvpn
+from vpn.agent.system.lock import host_lock, hub_lock
+from vpn.agent.wireguard import component as wireguard
+from vpn.wire.errors import AgentError
+
+MOST: Final = 20  # sentences
+# All looks of an agent together take this share of one processor at most.
+_SHARE: Final = 0.05
+_PATIENCE: Final = 1.0  # seconds to wait for a lock
+
+
+def find(host: Host, hub: str, device: wireguard.Device) -> list[str] | None:
+    """Return in words what somebody else changed of a hub that is alive, None when it is not the time to look.
+
+    `device` is its tunnel interface as it was seen a moment ago.
+    """
+    started = time.monotonic()
+    if started < host.looks.get(hub, 0.0):
+        return None
+    try:
+        found = _look(host, hub, device)
+        if found:
+            found = _confirmed(host, hub)
+    except AgentError:
+        found = None  # Somebody changes it, or it is going away.
+    took = time.monotonic() - started
+    host.looks[hub] = started + took / _SHARE * len(host.looks.keys() | {hub})
+    return None if found is None else _shortened(found)
+
+
+def _confirmed(host: Host, hub: str) -> list[str] | None:
+    with hub_lock(host.state.directory, hub, _PATIENCE):
+        device = wireguard.observe(host.names(hub))
+        return None if device is None else _look(host, hub, device, host_lock(host.state.directory, _PATIENCE))
+
+
+def _look(
+    host: Host, hub: str, device: wireguard.Device, shared: AbstractContextManager[None] | None = None
+) -> list[str] | None:
+    """What differs; what hubs share is looked at within `shared`."""
+    saved, number = host.state.load(hub), host.state.links().get(hub)
+    if saved is None or number is None or not host.state.settled(hub):
+        return None
+    names, marks, link = host.names(hub), host.state.marks(hub), Link(number)
+    there_now = expiry.there_now(host.state, hub, saved.spec.peers)
+    spec = replace(saved.spec, peers=protocol_switch.ways_now(host.state, hub, there_now))
+    there = netns_view.look(names.inside)
+    with shared or nullcontext():
+        way_out = egress.drift(names, link, there, marks, host.state.host_marks())
+    return [
+        *wireguard.drift(names, spec, device, there),
+        *openvpn.drift(names, spec, host.state.openvpn(hub), there),
+        *dns.drift(names, spec, host.state.dns(hub)),
+        *firewall.drift(names, spec, marks, thorough=True),
+        *limits.drift(names, spec, marks),
+        *host_limits.drift(names.host, host.state.host_marks()),
+        *routing.drift(names, spec, link, there),
+        *namespace.drift(names, there),
+        *way_out,
+    ]
+
+
+def _shortened(sentences: list[str]) -> list[str]:
+    if len(sentences) <= MOST:
+        return sentences
+    return [*sentences[: MOST - 1], f"And {len(sentences) - MOST + 1} more changes."]

@@ -1,0 +1,73 @@
+"""What is left of a hub when a spec for it cannot be applied: what that spec takes away must end all the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from vpn.wire.peers import OpenVPNPeer, Peer, WireGuardPeer, openvpn_side, wireguard_side
+from vpn.wire.server_side import ServerSide
+from vpn.wire.spec import HubSpec, OpenVPN
+
+
+def rest_of(saved: HubSpec, wanted: HubSpec) -> HubSpec:
+    """Return `saved` without what `wanted` has no more: peers, their ways in and networks, good certificates.
+
+    Nothing new comes in, and the rules stay: they travel by themselves.
+    """
+    kept = {peer_id: rest_of_peer(peer, wanted.peers.get(peer_id)) for peer_id, peer in saved.peers.items()}
+    return replace(
+        saved,
+        peers={peer_id: peer for peer_id, peer in kept.items() if peer is not None},
+        openvpn=_with_revocations(saved.openvpn, wanted.openvpn),
+        server=_still_opened(saved.server, wanted.server),
+    )
+
+
+def rest_of_peer(peer: Peer, wanted: Peer | None) -> Peer | None:
+    """Return of a peer the ways in and the networks that are still wanted; None where no way in is."""
+    over_wireguard = _rest_of_wireguard(wireguard_side(peer), wanted)
+    over_openvpn = _rest_of_openvpn(openvpn_side(peer), wanted)
+    if over_wireguard is None or over_openvpn is None:
+        rest: Peer | None = over_wireguard or over_openvpn
+    elif isinstance(peer, WireGuardPeer):
+        rest = replace(over_wireguard, former=over_openvpn)
+    else:
+        rest = replace(over_openvpn, former=over_wireguard)
+    if rest is None or wanted is None:
+        return None
+    return replace(rest, tags=wanted.tags, names=peer.names, expires_at=wanted.expires_at)
+
+
+def _rest_of_wireguard(side: WireGuardPeer | None, wanted: Peer | None) -> WireGuardPeer | None:
+    new = wireguard_side(wanted)
+    if side is None or wanted is None or new is None:
+        return None
+    if (side.public_key, side.preshared_key) != (new.public_key, new.preshared_key):
+        return None
+    allowed_ips, routes = (_still(networks, wanted) for networks in (side.allowed_ips, side.routes))
+    return replace(side, allowed_ips=allowed_ips, routes=routes, tags=(), names=(), expires_at=None, former=None)
+
+
+def _rest_of_openvpn(side: OpenVPNPeer | None, wanted: Peer | None) -> OpenVPNPeer | None:
+    new = openvpn_side(wanted)
+    # Which certificates are good is a matter of the revocation list.
+    if side is None or wanted is None or new is None or side.compat != new.compat:
+        return None
+    return replace(side, routes=_still(side.routes, wanted), tags=(), names=(), expires_at=None, former=None)
+
+
+def _still_opened(saved: ServerSide, wanted: ServerSide) -> ServerSide:
+    networks = tuple(network for network in saved.networks if network in wanted.networks)
+    port = saved.portal_port if saved.portal_port == wanted.portal_port else None
+    return replace(saved, networks=networks, portal_port=port)
+
+
+def _still(networks: tuple[str, ...], wanted: Peer) -> tuple[str, ...]:
+    return tuple(network for network in networks if network in wanted.networks)
+
+
+def _with_revocations(saved: OpenVPN | None, wanted: OpenVPN | None) -> OpenVPN | None:
+    """Return OpenVPN as it is, with the newer revocation list of the same authority."""
+    if saved is None or wanted is None or saved.ca != wanted.ca:
+        return saved
+    return replace(saved, crl=wanted.crl)

@@ -1,0 +1,53 @@
+"""What is true of a hub now."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from vpn.agent.dns import component as dns
+from vpn.agent.firewall import component as firewall
+from vpn.agent.lifecycle import drift
+from vpn.agent.lifecycle.host import Host
+from vpn.agent.memory.names import Names
+from vpn.agent.network import egress, namespace
+from vpn.agent.openvpn import component as openvpn
+from vpn.agent.wireguard import component as wireguard
+from vpn.wire.errors import UNKNOWN_HUB, AgentError
+from vpn.wire.report import HubReport
+from vpn.wire.spec import HubSpec
+
+
+def status(host: Host, hub: str, with_peers: bool = True) -> HubReport:
+    """Return the hub's report, with the peers that were ever heard from. Raises AgentError `unknown-hub`."""
+    started = time.monotonic()
+    saved = host.state.load(hub)
+    if saved is None:
+        raise AgentError(UNKNOWN_HUB, "This server has no such hub.")
+    names = host.names(hub)
+    directory = host.state.openvpn(hub)
+    tunnel = namespace.exists(names.netns) and wireguard.is_alive(names)
+    alive = tunnel and openvpn.is_alive(directory) and dns.is_alive(host.state.dns(hub))
+    device = wireguard.observe(names) if tunnel and with_peers else None
+    report = HubReport(
+        hub=hub,
+        epoch=saved.spec.epoch,
+        generation=saved.spec.generation,
+        digest=saved.digest if host.state.settled(hub) else "",
+        alive=alive,
+        observed_at=time.time(),
+        peers=(wireguard.reports(device) if device else {}) if with_peers else None,
+        sessions=openvpn.reports(names, saved.spec, directory) if with_peers else None,
+        hits=firewall.hits(names, saved.spec) if with_peers else None,
+        drift=drift.find(host, hub, device) if alive and device else None,
+        families=egress.families(host.place) if with_peers else None,
+        upstreams=_upstreams(host, names, saved.spec) if alive and with_peers else None,
+    )
+    return replace(report, duration_ms=round((time.monotonic() - started) * 1000, 3))
+
+
+def _upstreams(host: Host, names: Names, spec: HubSpec) -> dict[str, bool] | None:
+    """Return which of the resolvers that the hub asks answered lately, None while that is not known."""
+    if spec.resolver is None:
+        return None
+    return host.upstreams.answers(names.hub, names.netns, spec.resolver.upstreams)

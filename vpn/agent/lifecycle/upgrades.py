@@ -1,0 +1,98 @@
+"""Daemons run what is installed: one whose program or library was replaced, as by an upgrade, is started anew.
+
+So is one that runs with more rights than it should, as an older agent started it. It is one daemon at a time on the
+whole server, and the next one when that one works: a package that is broken must not end everybody's tunnels.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from vpn.agent.dns import config as resolver_config
+from vpn.agent.dns import process as resolver_process
+from vpn.agent.lifecycle.apply import restore
+from vpn.agent.lifecycle.host import Host
+from vpn.agent.memory.names import LISTENERS
+from vpn.agent.openvpn import config as openvpn_config
+from vpn.agent.openvpn import process as openvpn_process
+from vpn.agent.openvpn import routes as openvpn_routes
+from vpn.agent.system import processes
+from vpn.agent.system.confine import Confinement
+from vpn.agent.system.lock import BusyError, hub_lock
+from vpn.agent.system.processes import Process
+from vpn.agent.wireguard import component as wireguard
+from vpn.wire.errors import AgentError
+
+_PAUSE: Final = 600.0  # seconds without a further one where one did not come back
+_BRIEFLY: Final = 0.05  # seconds to wait for a hub that somebody changes
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A daemon of a hub that runs, and how it should be confined."""
+
+    hub: str
+    name: str
+    program: str
+    process: Process
+    confinement: Confinement
+
+    @property
+    def faults(self) -> frozenset[str]:
+        """Why it should start anew; empty where it need not."""
+        replaced = processes.replaced(self.process.pid)
+        return replaced if self.confinement.holds(self.process.pid) else replaced | {"rights"}
+
+
+@dataclass
+class Upgrades:
+    """What is remembered between two looks."""
+
+    host: Host
+    # For which faults a daemon was started anew. What that does not mend is left alone, or it would be done for ever.
+    _tried: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    _paused_until: float = 0.0
+
+    def look(self) -> Daemon | None:
+        """Start the first daemon anew that has to, and return it; None where there is none. Raises AgentError."""
+        if time.monotonic() < self._paused_until:
+            return None
+        for hub in self.host.state.hubs():
+            for daemon in daemons(self.host, hub):
+                faults = daemon.faults
+                if faults and self._tried.get((hub, daemon.name)) != faults:
+                    with suppress(BusyError), hub_lock(self.host.state.directory, hub, _BRIEFLY):
+                        self._tried[hub, daemon.name] = faults
+                        return self._restart(daemon)
+        return None
+
+    def _restart(self, daemon: Daemon) -> Daemon:
+        """End a daemon, have the hub made whole, and return the daemon. Needs the hub's lock."""
+        try:
+            processes.end(daemon.program, [daemon.process])
+            restore(self.host, daemon.hub)
+        except AgentError:
+            self._paused_until = time.monotonic() + _PAUSE
+            raise
+        return daemon
+
+
+def daemons(host: Host, hub: str) -> Iterator[Daemon]:
+    """Yield the daemons of a hub that run."""
+    names = host.names(hub)
+    listeners, resolver = openvpn_config.Layout(host.state.openvpn(hub)), resolver_config.Layout(host.state.dns(hub))
+    if process := wireguard.written(names):
+        yield Daemon(hub, "wireguard", wireguard.PROGRAM, process, wireguard.confinement(names))
+    for listener in LISTENERS:
+        if process := openvpn_process.written(listeners, listener):
+            confinement = openvpn_process.confinement(names, listeners)
+            yield Daemon(hub, f"openvpn {listener}", openvpn_process.PROGRAM, process, confinement)
+    if process := openvpn_routes.written(listeners):
+        confinement = openvpn_routes.confinement(names, listeners)
+        yield Daemon(hub, "openvpn routes", openvpn_routes.PROGRAM, process, confinement)
+    if process := resolver_process.written(resolver):
+        yield Daemon(hub, "dns", resolver_process.PROGRAM, process, resolver_process.confinement(names, resolver))

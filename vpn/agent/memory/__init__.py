@@ -1,0 +1,1 @@
+"""What a server remembers of its hubs, and what it calls what belongs to them."""

@@ -1,0 +1,336 @@
+"""What the agent remembers of its hubs, under its own directory.
+
+host.lock               one agent at a time changes what hubs share (see lock)
+locks/<hub>.lock        one agent at a time changes a hub
+links.json              which hub has which link to the host
+users.json              which user ids the daemons of which hub have (see users)
+sources.json            which addresses hubs speak from, with their ports (see components/source)
+servers.json            what of the host and behind it which hub's tunnels reach
+marks.json              digests of what was loaded into the host's firewall
+destroyed/<hub>.json    what was destroyed, so that a late apply cannot bring it back
+<hub>/spec.json         the last whole spec; spec.json.next one that is being applied
+<hub>/journal           the deltas since, one a line, so that one peer more does not rewrite megabytes
+<hub>/unsettled         there while reality is being changed: whoever finds it compares everything
+<hub>/endpoints.json    where the peers were last heard from
+<hub>/due               when the time of a peer is over next (see expiry)
+<hub>/moves.json        who changes protocol, and from when on the new one counts
+<hub>/openvpn/          what OpenVPN's listeners read (see openvpn_config)
+<hub>/dns/              what the hub's resolver reads (see resolver_config)
+<hub>/marks.json        digests of what was loaded into the hub's firewall
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from vpn.agent.memory.saved import Saved, Stamp
+from vpn.agent.system import files
+from vpn.agent.system.lock import host_lock
+from vpn.wire.errors import AgentError
+from vpn.wire.parsing import Faults
+from vpn.wire.server_side import ServerSide, parse_server
+from vpn.wire.spec import (
+    HubDelta,
+    HubSpec,
+    parse_delta,
+    parse_hub,
+    parse_spec,
+)
+
+COMPACT_AT: Final = 256 * 1024  # bytes of journal, and at least a quarter of the spec it stands beside
+# An address and a port. One with a zone (link-local) is not worth remembering: the zone may be another one tomorrow.
+_ENDPOINT: Final = re.compile(r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9a-f:.]{2,45}\]):[0-9]{1,5}")
+Version = tuple[int, int]
+
+
+@dataclass
+class State:
+    """The agent's directory. Reading needs no lock, writing needs the hub's.
+
+    What changes a file of all hubs takes the host's lock by itself.
+    """
+
+    directory: Path
+    cache: dict[str, Saved] = field(default_factory=dict)
+
+    # Specs.
+
+    def hubs(self) -> list[str]:
+        """Return the names of the hubs that are here."""
+        try:
+            entries = [entry.name for entry in os.scandir(self.directory) if entry.is_dir()]
+        except FileNotFoundError:
+            return []
+        return sorted(
+            name for name in entries if name != "destroyed" and (self.directory / name / "spec.json").exists()
+        )
+
+    def load(self, hub: str) -> Saved | None:
+        """Return the hub as saved, from memory when nothing was written since, or None for one that is not here."""
+        stamp = self._stamp(hub)
+        if stamp is None:
+            self.cache.pop(hub, None)
+            return None
+        cached = self.cache.get(hub)
+        if cached is not None and cached.stamp == stamp:
+            return cached
+        document = files.read_json(self._path(hub, "spec.json"))
+        try:
+            saved = Saved.of(parse_spec(document))
+        except AgentError:
+            # A spec that an older or newer agent wrote, or a damaged disk: the portal sends it again.
+            return None
+        self._replay(saved, hub)
+        saved.stamp = stamp
+        self.cache[hub] = saved
+        return saved
+
+    def prepare(self, saved: Saved) -> None:
+        """Write the whole spec down beside the one that is in force, so that there is room for it once it is."""
+        hub = saved.spec.hub
+        files.private_directory(self.directory / hub)
+        files.replace(self._path(hub, "spec.json.next"), json.dumps(saved.spec.document(), separators=(",", ":")))
+
+    def save(self, saved: Saved) -> None:
+        """Write the whole spec down; its journal is over."""
+        self.prepare(saved)
+        self.save_prepared(saved)
+
+    def save_prepared(self, saved: Saved) -> None:
+        """Put the spec that was prepared in force; the journal of the one before is over."""
+        hub = saved.spec.hub
+        files.put_in_place(self._path(hub, "spec.json.next"), self._path(hub, "spec.json"))
+        # A journal that outlives a crash here is skipped by its generations.
+        self._path(hub, "journal").unlink(missing_ok=True)
+        self._remember(saved)
+
+    def save_delta(self, saved: Saved, delta: HubDelta) -> None:
+        """Write `delta` down, which `saved` already holds."""
+        hub = saved.spec.hub
+        payload = json.dumps(delta.document(), separators=(",", ":"))
+        files.append_line(self._path(hub, "journal"), f"{_checksum(payload)} {payload}")
+        self._remember(saved)
+        spec_bytes, journal_bytes = (part[1] for part in saved.stamp)
+        if journal_bytes > max(COMPACT_AT, spec_bytes // 4):
+            self.save(saved)
+
+    def forget(self, hub: str) -> None:
+        """Remove all that is remembered of a hub, but its tombstone."""
+        self.cache.pop(hub, None)
+        # The spec first: what is left of a removal that was killed is no hub any more.
+        self._path(hub, "spec.json").unlink(missing_ok=True)
+        files.remove_tree(self.directory / hub)
+
+    def _remember(self, saved: Saved) -> None:
+        saved.stamp = self._stamp(saved.spec.hub) or ()
+        self.cache[saved.spec.hub] = saved
+        self._forget_moves(saved.spec)
+
+    def _forget_moves(self, spec: HubSpec) -> None:
+        """Forget the moves of peers that change nothing any more by what is saved: until then one may be needed."""
+        moves = self.moves(spec.hub)
+        moving = {key: move for key, move in moves.items() if (peer := spec.peers.get(key)) and peer.former is not None}
+        if moving != moves:
+            # What is kept for too long does no harm, and the next one who saves forgets it.
+            with suppress(AgentError, OSError):
+                self.save_moves(spec.hub, moving)
+
+    def _stamp(self, hub: str) -> Stamp | None:
+        try:
+            spec = self._path(hub, "spec.json").stat()
+        except OSError:
+            return None
+        try:
+            journal = self._path(hub, "journal").stat()
+        except OSError:
+            return ((spec.st_ino, spec.st_size, spec.st_mtime_ns), (0, 0, 0))
+        return ((spec.st_ino, spec.st_size, spec.st_mtime_ns), (journal.st_ino, journal.st_size, journal.st_mtime_ns))
+
+    def _replay(self, saved: Saved, hub: str) -> None:
+        path = self._path(hub, "journal")
+        text = files.read_text(path)
+        if not text:
+            return
+        for line in text.splitlines(keepends=True):
+            checksum, _, payload = line.rstrip("\n").partition(" ")
+            if not line.endswith("\n") or checksum != _checksum(payload):
+                break  # torn by a power cut: this delta was never confirmed
+            try:
+                delta = parse_delta(json.loads(payload))
+                if delta.version <= saved.spec.version:
+                    continue
+                saved.advance(delta, saved.change(delta))
+            except (AgentError, ValueError):
+                break
+        else:
+            return
+        # Nothing may ever be appended behind a torn line.
+        files.replace(self._path(hub, "spec.json"), json.dumps(saved.spec.document(), separators=(",", ":")))
+        path.unlink(missing_ok=True)
+
+    # Marks beside the specs.
+
+    def unsettle(self, hub: str) -> None:
+        """Note that reality is about to be changed. It need not survive a power cut, as reality does not."""
+        files.private_directory(self.directory / hub)
+        self._path(hub, "unsettled").touch(mode=0o600)
+
+    def settle(self, hub: str) -> None:
+        """Note that reality is what is saved."""
+        self._path(hub, "unsettled").unlink(missing_ok=True)
+
+    def settled(self, hub: str) -> bool:
+        """Return whether reality was left as it is saved."""
+        return not self._path(hub, "unsettled").exists()
+
+    def endpoints(self, hub: str) -> dict[str, tuple[str, bool]]:
+        """Return by public key where the peers were last heard from, and whether they were talking."""
+        document = files.read_json(self._path(hub, "endpoints.json"))
+        if not isinstance(document, dict):
+            return {}
+        return {
+            key: (value[0], bool(value[1]))
+            for key, value in document.items()
+            if isinstance(value, list) and len(value) == 2 and _ENDPOINT.fullmatch(str(value[0]))
+        }
+
+    def save_endpoints(self, hub: str, endpoints: dict[str, tuple[str, bool]]) -> None:
+        """Remember where the peers are; what a power cut takes of it does no harm."""
+        if self._path(hub, "spec.json").exists():
+            files.replace(self._path(hub, "endpoints.json"), json.dumps(endpoints), durable=False)
+
+    def openvpn(self, hub: str) -> Path:
+        """Return where the files of a hub's OpenVPN are."""
+        return self._path(hub, "openvpn")
+
+    def dns(self, hub: str) -> Path:
+        """Return where the files of a hub's resolver are."""
+        return self._path(hub, "dns")
+
+    def marks(self, hub: str) -> dict[str, str]:
+        """Return the marks that components left for a hub, by name."""
+        document = files.read_json(self._path(hub, "marks.json"))
+        return {str(key): str(value) for key, value in document.items()} if isinstance(document, dict) else {}
+
+    def save_marks(self, hub: str, marks: dict[str, str]) -> None:
+        """Remember marks; losing them means work done twice."""
+        files.private_directory(self.directory / hub)
+        files.replace(self._path(hub, "marks.json"), json.dumps(marks, sort_keys=True), durable=False)
+
+    def moves(self, hub: str) -> dict[str, Any]:
+        """Return which peers of a hub change their protocol (see moves.py); nothing that makes sense is nothing."""
+        document = files.read_json(self._path(hub, "moves.json"))
+        return document if isinstance(document, dict) else {}
+
+    def save_moves(self, hub: str, moves: dict[str, Any]) -> None:
+        """Remember moves; losing one would let a session in that is over."""
+        files.private_directory(self.directory / hub)
+        files.replace(self._path(hub, "moves.json"), json.dumps(moves, sort_keys=True))
+
+    def due(self, hub: str) -> int | None:
+        """Return when (Unix time) the time of one of a hub's peers is over next, None where that is never."""
+        text = files.read_text(self._path(hub, "due"))
+        return int(text) if text is not None and text.isdecimal() else None
+
+    def save_due(self, hub: str, moment: int | None) -> None:
+        """Remember when the time of a peer is over next; a power cut ends all peers, and `restore` looks anew."""
+        if moment == self.due(hub):
+            return
+        if moment is None:
+            self._path(hub, "due").unlink(missing_ok=True)
+        else:
+            files.private_directory(self.directory / hub)
+            files.replace(self._path(hub, "due"), str(moment), durable=False)
+
+    def host_marks(self) -> dict[str, str]:
+        """Return the marks for what all hubs of the host share."""
+        document = files.read_json(self.directory / "marks.json")
+        return {str(key): str(value) for key, value in document.items()} if isinstance(document, dict) else {}
+
+    def save_host_marks(self, marks: dict[str, str]) -> None:
+        """Remember marks of what hubs share; losing them means work done twice."""
+        files.replace(self.directory / "marks.json", json.dumps(marks, sort_keys=True), durable=False)
+
+    # Links and tombstones.
+
+    def links(self) -> dict[str, int]:
+        """Return which hub has which link to the host."""
+        document = files.read_json(self.directory / "links.json")
+        if not isinstance(document, dict):
+            return {}
+        return {str(hub): number for hub, number in document.items() if isinstance(number, int)}
+
+    def edit_links(self, edit: Callable[[dict[str, int]], object]) -> None:
+        """Change which hub has which link."""
+        with host_lock(self.directory):
+            links = self.links()
+            before = dict(links)
+            edit(links)
+            if links != before:
+                files.replace(self.directory / "links.json", json.dumps(links, sort_keys=True))
+
+    def sources(self) -> dict[str, Any]:
+        """Return what each hub speaks from."""
+        document = files.read_json(self.directory / "sources.json")
+        return document if isinstance(document, dict) else {}
+
+    def save_source(self, hub: str, source: dict[str, Any] | None) -> None:
+        """Remember what a hub speaks from; None for one that is gone."""
+        with host_lock(self.directory):
+            sources = self.sources()
+            after = {name: each for name, each in sources.items() if name != hub} | ({hub: source} if source else {})
+            if after != sources:
+                files.replace(self.directory / "sources.json", json.dumps(after, sort_keys=True), durable=False)
+
+    def servers(self) -> dict[str, ServerSide]:
+        """Return by hub what its tunnels reach of the host and behind it."""
+        document = files.read_json(self.directory / "servers.json")
+        found = document.items() if isinstance(document, dict) else ()
+        return {str(hub): parse_server(value, Faults()) for hub, value in found}
+
+    def save_server(self, hub: str, server: ServerSide) -> None:
+        """Remember what a hub's tunnels reach of the host and behind it."""
+        with host_lock(self.directory):
+            servers = self.servers()
+            if servers.get(hub) != server:
+                documents = {key: each.document() for key, each in (servers | {hub: server}).items()}
+                files.replace(self.directory / "servers.json", json.dumps(documents, sort_keys=True))
+
+    def forget_server(self, hub: str) -> None:
+        """Forget a hub that is gone."""
+        with host_lock(self.directory):
+            documents = {key: each.document() for key, each in self.servers().items() if key != hub}
+            if (self.directory / "servers.json").exists():
+                files.replace(self.directory / "servers.json", json.dumps(documents, sort_keys=True))
+
+    def tombstone(self, hub: str) -> Version | None:
+        """Return the epoch and generation at which a hub was destroyed, None for one that was not."""
+        document = files.read_json(self.directory / "destroyed" / f"{parse_hub(hub)}.json")
+        if not isinstance(document, dict):
+            return None
+        return int(document.get("epoch", 0)), int(document.get("generation", 0))
+
+    def bury(self, hub: str, version: Version) -> None:
+        """Leave a tombstone."""
+        files.private_directory(self.directory / "destroyed")
+        content = json.dumps({"epoch": version[0], "generation": version[1]})
+        files.replace(self.directory / "destroyed" / f"{hub}.json", content)
+
+    def exhume(self, hub: str) -> None:
+        """Remove a tombstone: a newer epoch brings the hub back."""
+        (self.directory / "destroyed" / f"{hub}.json").unlink(missing_ok=True)
+
+    def _path(self, hub: str, name: str) -> Path:
+        return self.directory / hub / name
+
+
+def _checksum(payload: str) -> str:
+    return hashlib.sha256(payload.encode()).hexdigest()[:16]

@@ -1,0 +1,257 @@
+"""The way out: a link from the hub's namespace to the host, masqueraded at both ends, and what the host lets through.
+
+The host has one table, `inet vpnhub`, for the links of all hubs. It is a second line of defence behind the hub's own
+firewall, and the only one for the host's addresses: of the host nothing is reached through a link but the portal, where
+that is here, and behind it only those private networks that are opened for the hub.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from vpn.agent.memory.names import Link, Names
+from vpn.agent.network import openings
+from vpn.agent.network.netns_view import Inside
+from vpn.agent.system import nft, sysctl
+from vpn.agent.system.command import Place
+from vpn.wire.reserved import LINKS_V4, LINKS_V6, PRIVATE_V4, PRIVATE_V6
+from vpn.wire.server_side import ServerSide, of_family
+
+HOST_TABLE: Final = "vpnhub"
+HUB_TABLE: Final = "hub_egress"
+
+_FORWARDING: Final = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
+
+# The kernel looks for a neighbour that it forwards to, again and again, from a link-local address alone (RFC 4861).
+_LINK_LOCAL: Final = ("fe80::1/64", "fe80::2/64")
+
+_ROUTE: Final = re.compile(r"^([0-9a-f.:]+) .*?\bsrc ([0-9a-f.:]+)", re.MULTILINE)
+# Somewhere outside, in each family: asked for the route alone, nothing is sent there.
+_OUTSIDE: Final = {"ipv4": "9.9.9.9", "ipv6": "2620:fe::9"}
+
+_FAMILIES: Final = ((4, "ip"), (6, "ip6"))
+
+_HOST_BODY: Final = f"""\
+  set private_v4 {{
+    type ipv4_addr
+    flags interval
+    elements = {{ {nft.elements(PRIVATE_V4)} }}
+  }}
+  set private_v6 {{
+    type ipv6_addr
+    flags interval
+    elements = {{ {nft.elements(PRIVATE_V6)} }}
+  }}
+  chain input {{
+    type filter hook input priority filter - 5; policy accept;
+    iifname "vh-*" icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
+    meta l4proto tcp iifname . ip daddr . tcp dport @portal_v4 accept
+    meta l4proto tcp iifname . ip6 daddr . tcp dport @portal_v6 accept
+    iifname "vh-*" drop
+  }}
+  chain forward {{
+    type filter hook forward priority filter - 5; policy accept;
+    iifname "vh-*" oifname "vh-*" drop
+    iifname "vh-*" jump from_hub
+    oifname "vh-*" ct state established,related accept
+    oifname "vh-*" drop
+  }}
+  chain from_hub {{
+    meta nfproto ipv4 ip saddr != {LINKS_V4} drop
+    meta nfproto ipv6 ip6 saddr != {LINKS_V6} drop
+    ct state invalid drop
+    meta l4proto tcp ct status dnat iifname . ct original ip daddr . ct original proto-dst @portal_v4 accept
+    iifname . ip daddr @opened_v4 accept
+    iifname . ip6 daddr @opened_v6 accept
+    ip daddr @private_v4 drop
+    ip6 daddr @private_v6 drop
+    tcp dport 25 drop
+  }}
+  chain postrouting {{
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr {LINKS_V4} oifname != "vh-*" masquerade
+    ip6 saddr {LINKS_V6} oifname != "vh-*" masquerade
+  }}
+"""
+
+
+def ensure_host(host: Place, marks: dict[str, str], servers: Mapping[str, ServerSide]) -> bool:
+    """Make the host forward, and keep its side of all links shut but for what is opened; return whether it did not.
+
+    `servers` say by hub what of the host and behind it the hub's tunnels reach.
+    """
+    changed = _ensure_forwarding(host)
+    listing = host.try_run([nft.PROGRAM, "-s", "list", "table", "inet", HOST_TABLE])
+    before = openings.there(listing.out)
+    after = openings.of_others(before, servers)
+    for name, elements in openings.wanted(servers).items():
+        after[name] |= elements
+    if listing.code == 0 and marks.get(HOST_TABLE) == nft.mark(_HOST_BODY, openings.without_elements(listing.out)):
+        script = openings.changes(HOST_TABLE, before, after)
+        if script:
+            nft.run(host, script)
+        return bool(script) or changed
+    there = "No such file" not in listing.err
+    delete = f"table inet {HOST_TABLE}\ndelete table inet {HOST_TABLE}\n" if there else ""
+    nft.run(host, f"{delete}table inet {HOST_TABLE} {{\n{openings.declarations(after)}{_HOST_BODY}}}\n")
+    marks[HOST_TABLE] = nft.mark(_HOST_BODY, _listed(host))
+    return True
+
+
+def _listed(host: Place) -> str:
+    return openings.without_elements(host.run([nft.PROGRAM, "-s", "list", "table", "inet", HOST_TABLE]))
+
+
+def ensure(
+    names: Names, link: Link, families: Collection[str], marks: dict[str, str], opened: Collection[str] = ()
+) -> bool:
+    """Make the hub's link and its masquerading be there; return whether something was missing.
+
+    `families` are those that the host has a way out for. What belongs to another one is refused, and not only lost:
+    programs that wait for an answer would wait long before they try the other family. The networks `opened` behind the
+    host are reached all the same.
+    """
+    changed = _ensure_link(names, link)
+    return nft.ensure_table(names.inside, HUB_TABLE, _hub_body(names, families, opened), marks) or changed
+
+
+def drift(
+    names: Names, link: Link, there: Inside, marks: Mapping[str, str], host_marks: Mapping[str, str]
+) -> list[str]:
+    """Return in words what somebody else changed of the way out, and of the host's own table."""
+    at_hub = frozenset({f"{link.hub_v4}/31", f"{link.hub_v6}/127"})
+    sentences = [f"The address {address} was added." for address in there.added(names.uplink, at_hub)]
+    if not nft.is_as_loaded(names.inside, HUB_TABLE, marks):
+        sentences.append("The hub's address translation was changed.")
+    if not _is_host_as_loaded(names.host, host_marks):
+        sentences.append("The portal's firewall rules on the server itself were changed.")
+    return sentences
+
+
+def _is_host_as_loaded(host: Place, marks: Mapping[str, str]) -> bool:
+    listing = host.try_run([nft.PROGRAM, "-s", "list", "table", "inet", HOST_TABLE])
+    wanted = nft.mark(_HOST_BODY, openings.without_elements(listing.out))
+    return listing.code == 0 and marks.get(HOST_TABLE) == wanted
+
+
+def families(host: Place) -> list[str]:
+    """Return which of `ipv4` and `ipv6` the host has a way out for: a route, and an address to use on it."""
+    questions = "".join(f"route get {address}\n" for address in _OUTSIDE.values())
+    answer = host.try_run(["ip", "-force", "-o", "-batch", "-"], questions).out
+    sources = dict(_ROUTE.findall(answer))
+    return [family for family, address in _OUTSIDE.items() if _is_usable(sources.get(address, ""))]
+
+
+def _is_usable(source: str) -> bool:
+    # A route without an address of its family is there on machines whose IPv6 never came up.
+    if not source:
+        return False
+    address = ipaddress.ip_address(source)
+    return not address.is_loopback and not address.is_link_local
+
+
+def remove(names: Names) -> None:
+    """Remove the link; one that is gone already is fine."""
+    names.host.try_run(["ip", "link", "delete", "dev", names.hostlink])
+
+
+def used_links(host: Place) -> set[int]:
+    """Return the numbers of links whose addresses are used on the host, by hubs of another portal even."""
+    taken = set()
+    for line in host.run(["ip", "-o", "-4", "address", "show"]).splitlines():
+        fields = line.split()
+        if len(fields) < 4:
+            continue
+        network = ipaddress.ip_interface(fields[3]).network
+        if isinstance(network, ipaddress.IPv4Network) and network.subnet_of(LINKS_V4):
+            first = int(network.network_address) - int(LINKS_V4.network_address)
+            taken |= set(range(first // 2, (first + network.num_addresses + 1) // 2))
+    return taken
+
+
+def linked(host: Place) -> set[str]:
+    """Return the names of the links that are there, at the host's end."""
+    result = host.try_run(["ip", "-o", "link", "show", "type", "veth"])
+    return set(re.findall(r"^\d+: (vh-[a-z0-9]+)[@:]", result.out, re.MULTILINE))
+
+
+def _ensure_forwarding(host: Place) -> bool:
+    values = host.run(["sysctl", "-n", *_FORWARDING]).split()
+    if values == list(_FORWARDING.values()):
+        return False
+    # A host that forwards stops listening to router advertisements, and may so lose its own way out, unless told to go
+    # on (accept_ra=2, Documentation/networking/ip-sysctl).
+    lines = host.run(["sysctl", "-e", "-a", "-r", r"^net\.ipv6\.conf\..+\.accept_ra$"]).splitlines()
+    listening = [name.strip() for name, _, value in (line.partition("=") for line in lines) if value.strip() == "1"]
+    keep = [f"{name}=2" for name in listening if not re.search(r"\.conf\.(?:all|default|lo|vh-\w+)\.", name)]
+    if keep:
+        host.run(["sysctl", "-q", "-w", *keep])
+    return sysctl.ensure(host, _FORWARDING)
+
+
+def _ensure_link(names: Names, link: Link) -> bool:
+    at_host = {f"{link.host_v4}/31", f"{link.host_v6}/127", _LINK_LOCAL[0]}
+    at_hub = {f"{link.hub_v4}/31", f"{link.hub_v6}/127", _LINK_LOCAL[1]}
+    outer = _words(names.host, names.hostlink)
+    inner = _words(names.inside, names.uplink)
+    if _is_up(outer, at_host) and _is_up(inner, at_hub):
+        return _remove_foreign(names, [word for word in inner[2:] if word not in at_hub])
+    if outer:
+        remove(names)
+    add_link = f"link add {names.hostlink} type veth peer name {names.uplink} netns {names.netns}"
+    _set_up(names.host, names.hostlink, at_host, add_link)
+    _set_up(names.inside, names.uplink, at_hub)
+    sysctl.write(names.host, {f"net.ipv6.conf.{names.hostlink}.accept_ra": "0"})
+    return True
+
+
+def _remove_foreign(names: Names, addresses: Sequence[str]) -> bool:
+    lines = [f"address delete {address} dev {names.uplink}" for address in addresses if not address.startswith("fe80:")]
+    if lines:
+        names.inside.try_run(["ip", "-force", "-batch", "-"], "\n".join(lines) + "\n")
+    return bool(lines)
+
+
+def _words(place: Place, interface: str) -> list[str]:
+    """Return an interface's name, state and addresses; nothing when it is not there."""
+    return place.try_run(["ip", "-br", "address", "show", "dev", interface]).out.split()
+
+
+def _is_up(words: list[str], addresses: set[str]) -> bool:
+    return len(words) > 2 and words[1] == "UP" and addresses <= set(words[2:])
+
+
+def _set_up(place: Place, interface: str, addresses: set[str], *before: str) -> None:
+    lines = [*before]
+    lines += [
+        f"address add {address} dev {interface}" + (" nodad" if ":" in address else "") for address in sorted(addresses)
+    ]
+    # No link-local address but ours: another would take a second to be sure of itself.
+    lines.append(f"link set dev {interface} addrgenmode none")
+    lines.append(f"link set dev {interface} up")
+    place.run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
+
+
+def _hub_body(names: Names, families: Collection[str], opened: Collection[str]) -> str:
+    # Behind the firewall: what it drops stays unanswered. An unreachable route would answer once a second at most
+    # (net.ipv4.route.error_cost), and programs miss some of the errors that come while they are still connecting.
+    refused = ""
+    for (number, ip), family in zip(_FAMILIES, _OUTSIDE, strict=True):
+        if family in families:
+            continue
+        networks = of_family(opened, number)
+        rest = f"{ip} daddr != {{ {nft.elements(networks)} }} " if networks else ""
+        for answer in ("meta l4proto tcp reject with tcp reset", "reject with icmpx no-route"):
+            refused += f'    oifname "{names.uplink}" meta nfproto {family} {rest}{answer}\n'
+    return f"""\
+  chain forward {{
+    type filter hook forward priority filter + 5; policy accept;
+{refused}  }}
+  chain postrouting {{
+    type nat hook postrouting priority srcnat; policy accept;
+    oifname "{names.uplink}" masquerade
+  }}
+"""

@@ -1,0 +1,99 @@
+"""What a hub's namespace has of addresses and routes, whoever set them: one look for all who compare."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from vpn.agent.system.command import Place
+
+MAIN: Final = "main"
+_LOOK: Final = "address show\nroute show table all\n"
+_ADDRESS: Final = re.compile(r"\d+: (?P<interface>\S+) +inet6? (?P<address>\S+)")
+_KINDS: Final = frozenset(
+    {"unicast", "local", "broadcast", "multicast", "throw", "unreachable", "prohibit", "blackhole", "nat", "anycast"}
+)
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route as ip(8) lists it: `network` with its prefix, `kind` empty for an ordinary one."""
+
+    kind: str
+    network: str
+    via: str
+    device: str
+    table: str
+    protocol: str
+    metric: str
+
+    @property
+    def is_v6(self) -> bool:
+        """Whether it is one of IPv6."""
+        return ":" in self.network
+
+    @property
+    def deletion(self) -> str:
+        """What ip(8) is told to take it away."""
+        words = [self.kind, self.network]
+        named = {
+            "via": self.via,
+            "dev": self.device if self.kind in ("", "local", "broadcast", "multicast", "anycast") else "",
+            "table": self.table,
+            "proto": self.protocol,
+            "metric": self.metric,
+        }
+        words += [f"{name} {value}" for name, value in named.items() if value]
+        return f"route delete {' '.join(word for word in words if word)}"
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What is there: addresses with their prefixes by interface, without link-local ones, and all routes but the
+    kernel's own."""
+
+    addresses: dict[str, frozenset[str]]
+    routes: tuple[Route, ...]
+
+    def added(self, interface: str, own: frozenset[str]) -> list[str]:
+        """Return the addresses of an interface that are not its own."""
+        return sorted(self.addresses.get(interface, frozenset()) - own)
+
+
+def look(place: Place) -> Inside:
+    """Return what there is in `place`."""
+    addresses: dict[str, set[str]] = {}
+    routes = []
+    for line in place.run(["ip", "-o", "-batch", "-"], _LOOK).splitlines():
+        if found := _ADDRESS.match(line):
+            if not found["address"].startswith("fe80:"):
+                addresses.setdefault(found["interface"], set()).add(found["address"])
+        elif line and " proto kernel " not in line:
+            routes.append(_route(line))
+    return Inside({interface: frozenset(there) for interface, there in addresses.items()}, tuple(routes))
+
+
+def _route(line: str) -> Route:
+    fields = line.replace("\\", " ").split()
+    kind = fields.pop(0) if fields[0] in _KINDS else ""
+    words = dict(reversed(list(pairwise(fields))))  # of a word that comes twice the first counts
+    # Only IPv6 knows preferences (RFC 4191), and ip(8) tells them of every route.
+    is_v6 = ":" in line or "pref" in words
+    return Route(
+        kind="" if kind == "unicast" else kind,
+        network=_network(fields[0], is_v6),
+        via=words.get("via", ""),
+        device=words.get("dev", ""),
+        table=words.get("table", MAIN),
+        protocol=words.get("proto", "boot"),
+        metric=words.get("metric", ""),
+    )
+
+
+def _network(text: str, is_v6: bool) -> str:
+    if text == "default":
+        return "::/0" if is_v6 else "0.0.0.0/0"
+    return text if "/" in text else str(ipaddress.ip_network(text))

@@ -1,0 +1,154 @@
+"""Routes inside the hub: site subnets into the tunnel, all else out through the link. Only differences are touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from vpn.agent.memory.names import Link, Names
+from vpn.agent.network import netns_view
+from vpn.agent.network.netns_view import MAIN, Inside, Route
+from vpn.wire.peers import openvpn_side, wireguard_side
+from vpn.wire.spec import HubSpec, Peer
+
+DEFAULTS: Final = {"4": "0.0.0.0/0", "6": "::/0"}
+
+
+# The routes of connected OpenVPN peers, set by openvpn's scripts: known from the agent's own by their protocol
+# (ip-route(8)), and preferred to the static ones of the same networks, which hold what is meant for an absent site.
+CONNECTED_PROTOCOL: Final = 201
+CONNECTED_METRIC: Final = 100
+
+# A route of a peer over OpenVPN leads to it while it is connected (see CONNECTED_METRIC), else to nobody: then
+# what is meant for it is refused here. In WireGuard's tunnel it would be that of a site with a wider route, which could
+# answer for the peer, too. A peer that changes its protocol is at WireGuard's end while it is not over OpenVPN.
+_NOBODY: Final = "metric 4096"
+_UNREACHABLE: Final = "unreachable"
+_PLAIN_V6: Final = "1024"
+_Routes = dict[tuple[str, str], str]
+
+
+def ensure(names: Names, spec: HubSpec, link: Link) -> bool:
+    """Make the hub's routes be those of `spec`, and no others; return whether they were not."""
+    missing, foreign = _compare(names, _wanted(names, spec, link), netns_view.look(names.inside))
+    for family in DEFAULTS:
+        is_v6 = family == "6"
+        lines = [
+            _line("replace", network, way, metric)
+            for (network, metric), way in missing.items()
+            if (":" in network) == is_v6
+        ]
+        if lines:
+            names.inside.run(["ip", f"-{family}", "-batch", "-"], "\n".join(lines) + "\n")
+        replaced = {(network, metric) for network, metric in missing}
+        lines = [route.deletion for route in foreign if route.is_v6 == is_v6 and not _is_replaced(route, replaced)]
+        if lines:
+            # What is gone already is fine.
+            names.inside.try_run(["ip", f"-{family}", "-force", "-batch", "-"], "\n".join(lines) + "\n")
+    return bool(missing or foreign)
+
+
+def drift(names: Names, spec: HubSpec, link: Link, there: Inside) -> list[str]:
+    """Return in words which routes somebody added, changed or took away."""
+    missing, foreign = _compare(names, _wanted(names, spec, link), there)
+    added = {route.network for route in foreign}
+    sentences = [
+        f"The route to {route.network} was changed."
+        if route.network in {key[0] for key in missing}
+        else f"A route to {route.network} was added."
+        for route in foreign
+    ]
+    sentences += [f"The route to {network} was removed." for network, _ in missing if network not in added]
+    return list(dict.fromkeys(sentences))
+
+
+def _compare(names: Names, wanted: _Routes, there: Inside) -> tuple[_Routes, list[Route]]:
+    """Return which routes are missing, and which are there that nobody asked for."""
+    missing, foreign = dict(wanted), []
+    for route in there.routes:
+        if _is_of_a_session(names, route):
+            continue
+        key = route.network, _metric(route)
+        if (route.table, route.protocol) == (MAIN, "static") and wanted.get(key) == _way(route):
+            missing.pop(key, None)
+        else:
+            foreign.append(route)
+    return missing, foreign
+
+
+def _wanted(names: Names, spec: HubSpec, link: Link) -> _Routes:
+    wanted = _into_tunnel(names, spec.peers.values())
+    for default in DEFAULTS.values():
+        # A site that advertises everything is the way out for everybody: nothing leaves through the host then.
+        if not any(route == default for route, _ in wanted):
+            wanted[default, ""] = _through_host(names, link, default)
+    # Beside a site that advertises everything, too. What a peer has by the very same name is the peer's.
+    theirs = {route for route, _ in wanted}
+    ways = {(each, ""): _through_host(names, link, each) for each in spec.server.reached if each not in theirs}
+    return wanted | ways
+
+
+def _through_host(names: Names, link: Link, network: str) -> str:
+    return f"via {link.host_v6 if ':' in network else link.host_v4} dev {names.uplink}"
+
+
+def _is_of_a_session(names: Names, route: Route) -> bool:
+    """Return whether a route was set for a session over OpenVPN, whose component looks after it."""
+    return route.protocol == str(CONNECTED_PROTOCOL) and route.device in names.tunnels and route.table == MAIN
+
+
+def _way(route: Route) -> str:
+    if route.kind:
+        return route.kind
+    return f"via {route.via} dev {route.device}" if route.via else f"dev {route.device}"
+
+
+def _metric(route: Route) -> str:
+    # The kernel gives routes of IPv6 a metric where they have none.
+    plain = ("", _PLAIN_V6) if route.is_v6 else ("",)
+    return "" if route.metric in plain else f"metric {route.metric}"
+
+
+def _is_replaced(route: Route, replaced: set[tuple[str, str]]) -> bool:
+    return not route.kind and route.table == MAIN and (route.network, _metric(route)) in replaced
+
+
+def change(names: Names, before: Iterable[Peer], after: Iterable[Peer]) -> bool:
+    """Turn the routes of the peers `before` into those of the peers `after`; return whether they differ.
+
+    Not for default routes.
+    """
+    lines = _difference(_into_tunnel(names, before), _into_tunnel(names, after))
+    if lines:
+        names.inside.run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
+    return bool(lines)
+
+
+def _into_tunnel(names: Names, peers: Iterable[Peer]) -> _Routes:
+    routes: _Routes = {}
+    for peer in peers:
+        if wireguard_side(peer) is None:
+            # Its addresses, too: the pool is WireGuard's.
+            routes |= {(network, _NOBODY): _UNREACHABLE for network in peer.networks}
+        else:
+            metric = "" if openvpn_side(peer) is None else _NOBODY
+            routes |= {(route, metric): f"dev {names.wireguard}" for route in peer.routes}
+    return routes
+
+
+def _difference(there: _Routes, wanted: _Routes) -> list[str]:
+    lines = [
+        _line("replace", route, way, metric)
+        for (route, metric), way in wanted.items()
+        if there.get((route, metric)) != way
+    ]
+    lines += [
+        _line("delete", route, way, metric) for (route, metric), way in there.items() if (route, metric) not in wanted
+    ]
+    return lines
+
+
+def _line(verb: str, network: str, way: str, metric: str) -> str:
+    # ip(8) wants the kind of a route before its network.
+    what = f"{way} {network}" if way == _UNREACHABLE else f"{network} {way}"
+    return f"route {verb} {what} {metric} proto static"

@@ -1,0 +1,1 @@
+"""OpenVPN: listeners, sessions, pushed options and routes."""

@@ -1,0 +1,83 @@
+"""The process inside a hub that sets the routes of OpenVPN's peers as they come and go: the script `routes`.
+
+Of all that has to do with OpenVPN it alone may change the network, that of its own hub, and it reads nothing that comes
+from outside but who came or went.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from typing import Final
+
+from vpn.agent.memory.names import OPENVPN, ROUTES, Names
+from vpn.agent.openvpn.config import Layout
+from vpn.agent.system import confine, files, processes
+from vpn.agent.system.confine import Confinement
+from vpn.agent.system.processes import Process
+from vpn.wire.errors import FAILED, AgentError
+
+PROGRAM: Final = "sh"
+
+
+def confinement(names: Names, layout: Layout) -> Confinement:
+    """Return how it is confined."""
+    return Confinement(names.user(ROUTES), names.user(OPENVPN), (confine.NET_ADMIN,), (layout.directory,))
+
+
+def ensure(names: Names, layout: Layout) -> bool:
+    """Make the process be there, with the script that is written; return whether it was not."""
+    process = written(layout)
+    if process is not None and _is_current(names, layout, process):
+        return False
+    stop(layout)
+    confine.require()
+    _ensure_pipe(layout, names.user(OPENVPN))
+    # With both of its ends open it has no end, whoever comes and goes.
+    pipe = os.open(layout.asked, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        argv = confinement(names, layout).argv(["setsid", "--fork", PROGRAM, str(layout.routes)])
+        done = names.inside.start_daemon(argv, stdin=pipe)
+    finally:
+        os.close(pipe)
+    found = processes.await_first(PROGRAM, layout.routes) if done.code == 0 else None
+    if found is None:
+        raise AgentError(
+            FAILED, "What sets the routes of OpenVPN's peers did not start: is the server short of memory?"
+        )
+    files.replace(layout.routes_started, f"{found} {_script(layout)}\n", durable=False)
+    return True
+
+
+def written(layout: Layout) -> Process | None:
+    """Return the process that was started, when it lives."""
+    text = _started(layout)[0]
+    return processes.process(int(text), PROGRAM, {layout.routes}) if text.isdecimal() else None
+
+
+def stop(layout: Layout) -> bool:
+    """End the process, wait until it is gone, and return whether there was one."""
+    return processes.stop(PROGRAM, {layout.routes})
+
+
+def _is_current(names: Names, layout: Layout, process: Process) -> bool:
+    is_here = processes.is_inside(process.pid, names.netns)
+    return is_here and _started(layout)[1] == _script(layout) and confinement(names, layout).holds(process.pid)
+
+
+def _started(layout: Layout) -> tuple[str, str]:
+    text, _, script = (files.read_text(layout.routes_started) or "").strip().partition(" ")
+    return text, script
+
+
+def _script(layout: Layout) -> str:
+    return hashlib.sha256(layout.routes.read_bytes()).hexdigest()[:32]
+
+
+def _ensure_pipe(layout: Layout, group: int) -> None:
+    if not (layout.asked.exists() and stat.S_ISFIFO(layout.asked.lstat().st_mode)):
+        layout.asked.unlink(missing_ok=True)
+        os.mkfifo(layout.asked, 0o600)
+    os.chown(layout.asked, -1, group)
+    layout.asked.chmod(0o660)  # who listens writes, and cannot replace it

@@ -1,0 +1,201 @@
+"""The one door to the operating system: argument lists only, never a shell, secrets on standard input alone.
+
+Tests keep the door shut with `shut()` and open it for those that mean to use it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from vpn.wire.errors import DISK_FULL, FAILED, NO_RIGHT, PACKAGE_MISSING, AgentError
+
+TIMEOUT: Final = 25.0  # seconds
+ENVIRONMENT: Final = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C",
+    "LOG_LEVEL": "silent",
+}
+NAMESPACES: Final = "/run/netns"
+
+# Which Debian package brings which program.
+PACKAGES: Final = {
+    "ip": "iproute2",
+    "ss": "iproute2",
+    "nsenter": "util-linux",
+    "sysctl": "procps",
+    "wg": "wireguard-tools",
+    "wireguard-go": "wireguard-go",
+    "nft": "nftables",
+    "conntrack": "conntrack",
+    "openvpn": "openvpn",
+    "dnsmasq": "dnsmasq-base",
+    "prlimit": "util-linux",
+    "setpriv": "util-linux",
+    "unshare": "util-linux",
+    "setsid": "util-linux",
+    "pivot_root": "util-linux",
+    "mount": "mount",
+    "umount": "mount",
+    "chroot": "coreutils",
+}
+
+_door = {"shut": False}
+
+
+class DoorShutError(RuntimeError):
+    """A command was tried while the door is shut."""
+
+
+@contextmanager
+def shut(value: bool = True) -> Iterator[None]:
+    """Let no command run inside the `with` block (`shut(False)` opens the door again inside of it)."""
+    before, _door["shut"] = _door["shut"], value
+    try:
+        yield
+    finally:
+        _door["shut"] = before
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """A network namespace to run commands in, by its name under /run/netns; None is the one the agent runs in."""
+
+    netns: str | None = None
+
+    def argv(self, argv: Sequence[str]) -> list[str]:
+        """Return `argv` as it must be called to run in this place."""
+        if self.netns is None:
+            return list(argv)
+        return ["nsenter", f"--net={NAMESPACES}/{self.netns}", "--", *argv]
+
+    def run(self, argv: Sequence[str], stdin: str = "") -> str:
+        """Run `argv` here and return its output; raises AgentError when it fails."""
+        return _checked(self.argv(argv), argv[0], self.try_run(argv, stdin))
+
+    def try_run(self, argv: Sequence[str], stdin: str = "") -> Result:
+        """Run `argv` here and return what it answered, also when it failed."""
+        return _call(self.argv(argv), argv[0], stdin)
+
+    def start_daemon(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: int = subprocess.DEVNULL,
+        descriptors: Collection[int] = (),
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> Result:
+        """Run a program that puts itself in the background: in a session of its own, sharing no file with the agent.
+
+        But those that it is given: `stdin`, and `descriptors`, which keep their numbers.
+        """
+        # It outlives the agent, so it must not share the agent's process group (a supervisor kills groups), its
+        # standard streams (an SSH session would not end) or its descriptors (a lock would never be free again).
+        given = _Given(stdin, tuple(descriptors), dict(environment))
+        return _call(self.argv(argv), argv[0], None, given)
+
+
+ROOT: Final = Place()
+
+
+def run(argv: Sequence[str], stdin: str = "") -> str:
+    """Run `argv` where the agent runs and return its output; raises AgentError when it fails."""
+    return ROOT.run(argv, stdin)
+
+
+def try_run(argv: Sequence[str], stdin: str = "") -> Result:
+    """Run `argv` where the agent runs and return what it answered, also when it failed."""
+    return ROOT.try_run(argv, stdin)
+
+
+def require(program: str) -> None:
+    """Raise AgentError unless `program` is installed."""
+    if shutil.which(program, path=ENVIRONMENT["PATH"]) is None:
+        raise missing(program)
+
+
+def missing(program: str) -> AgentError:
+    """Return the error for a program that is not installed."""
+    package = PACKAGES.get(program, program)
+    return AgentError(PACKAGE_MISSING, f"The server has no {program}: install the package {package}.")
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What a daemon has of the agent's."""
+
+    stdin: int = subprocess.DEVNULL
+    descriptors: tuple[int, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def _call(argv: list[str], program: str, stdin: str | None, given: _Given = _Given()) -> Result:
+    if _door["shut"]:
+        raise DoorShutError(f"{program} was called while the door to the operating system is shut")
+    quiet = stdin is None
+    try:
+        done = subprocess.run(  # noqa: S603
+            argv,
+            input=None if stdin is None else stdin.encode(),
+            stdin=given.stdin if quiet else None,
+            stdout=subprocess.DEVNULL if quiet else subprocess.PIPE,
+            stderr=subprocess.DEVNULL if quiet else subprocess.PIPE,
+            timeout=TIMEOUT,
+            check=False,
+            close_fds=True,
+            pass_fds=given.descriptors,
+            start_new_session=quiet,
+            env={**ENVIRONMENT, **given.environment},
+            cwd="/",
+        )
+    except FileNotFoundError:
+        raise missing(argv[0]) from None
+    except PermissionError:
+        raise AgentError(NO_RIGHT, f"The agent may not run {program}: run it as root.") from None
+    except OSError as error:
+        raise AgentError(FAILED, f"The server could not run {program}: {os.strerror(error.errno or 0)}.") from error
+    except subprocess.TimeoutExpired:
+        raise AgentError(FAILED, f"{program} did not end within {TIMEOUT:.0f} seconds.") from None
+    if done.returncode == 127 and program != argv[0]:
+        # nsenter(1) could not find the program.
+        raise missing(program)
+    return Result(
+        done.returncode, (done.stdout or b"").decode(errors="replace"), (done.stderr or b"").decode(errors="replace")
+    )
+
+
+def _checked(argv: list[str], program: str, result: Result) -> str:
+    if result.code == 0:
+        return result.out
+    raise explain(program, result)
+
+
+def explain(program: str, result: Result) -> AgentError:
+    """Return the agent's error for a command that failed. Standard input, which may hold keys, is never quoted."""
+    lowered = result.err.lower()
+    if "operation not permitted" in lowered or "permission denied" in lowered:
+        return AgentError(
+            NO_RIGHT, f"The agent may not use {program} here: run it as root, with the right to administer the network."
+        )
+    if "no space left on device" in lowered:
+        return AgentError(DISK_FULL, "The server has no space left: make room, then try again.")
+    if result.code == 127:
+        return missing(program)
+    lines = [line.strip() for line in result.err.splitlines() if line.strip()]
+    reason = lines[0][:200] if lines else f"exit status {result.code}"
+    return AgentError(FAILED, f"{program} failed: {reason}")

@@ -1,0 +1,45 @@
+"""Room for inotify instances, of which each wireguard-go takes one (inotify(7)). Debian allows root 128 of them."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from contextlib import suppress
+from typing import Final
+
+from vpn.agent.system import sysctl
+from vpn.agent.system.command import Place
+from vpn.wire.errors import AgentError
+
+LIMIT: Final = "fs.inotify.max_user_instances"
+# The same for the whole server, and for the user namespace of a container.
+_LIMITS: Final = (LIMIT, "user.max_inotify_instances")
+_LEAST: Final = 1024
+_MOST: Final = 65536
+
+
+def has_room() -> bool:
+    """Return whether this user may have one instance more."""
+    library = ctypes.CDLL(None, use_errno=True)
+    found: int = library.inotify_init1(os.O_CLOEXEC)
+    if found >= 0:
+        os.close(found)
+        return True
+    return ctypes.get_errno() not in (errno.EMFILE, errno.ENFILE)
+
+
+def make_room(host: Place) -> None:
+    """Raise the limits where they leave no room, as far as the server lets us. They are never lowered."""
+    for name in _LIMITS:
+        with suppress(AgentError, ValueError):
+            now = int(host.run(["sysctl", "-n", name]))
+            sysctl.raise_to(host, name, min(max(_LEAST, 2 * now), _MOST))
+
+
+def refusal() -> str:
+    """Return what to say where there is no room and none could be made."""
+    return (
+        f"wireguard-go did not start: the server has no inotify instance left for it. Raise the limit: "
+        f"sysctl -w {LIMIT}={_LEAST}."
+    )

@@ -1,0 +1,86 @@
+"""Who may change what now: a lock for each hub, and one for what all hubs of a host share. They end with their process.
+
+Work on one hub holds its own lock for as long as it takes, so that hubs do not wait for each other. What they share
+(the host's own rules and settings, its links, files of all hubs) is changed under the host's lock, held for a moment.
+Whoever needs both takes the hub's first; in the other order two would wait for each other, and that is refused.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from vpn.agent.system import files
+from vpn.wire.errors import FAILED, AgentError
+
+PATIENCE = 25.0  # seconds; a portal's job gives up after 30
+# What this process holds: it may take a lock again that it has.
+_held: Final[set[Path]] = set()
+
+
+class BusyError(AgentError):
+    """Another agent keeps a lock."""
+
+    def __init__(self) -> None:
+        super().__init__(FAILED, "Another agent is busy on this server: trying again later helps.")
+
+
+@contextmanager
+def hub_lock(state: Path, hub: str, patience: float = PATIENCE) -> Iterator[None]:
+    """Hold the lock of one hub in the state directory `state` (flock(2)).
+
+    Raises BusyError, an AgentError, when another agent keeps it for longer than `patience` seconds.
+    """
+    if _host(state) in _held:
+        raise RuntimeError("a hub's lock is taken before the host's")
+    with _lock(state / "locks" / f"{hub}.lock", patience):
+        yield
+
+
+@contextmanager
+def host_lock(state: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Hold the lock for what hubs share; raises as `hub_lock`."""
+    with _lock(_host(state), patience):
+        yield
+
+
+def _host(state: Path) -> Path:
+    return state / "host.lock"
+
+
+@contextmanager
+def _lock(path: Path, patience: float) -> Iterator[None]:
+    if path in _held:
+        yield
+        return
+    files.private_directory(path.parent)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise files.failure(error) from error
+    try:
+        _acquire(descriptor, time.monotonic() + patience)
+        _held.add(path)
+        yield
+    finally:
+        _held.discard(path)
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, deadline: float) -> None:
+    pause = 0.0005
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise BusyError from None
+        else:
+            return
+        time.sleep(pause)
+        pause = min(pause * 2, 0.02)

@@ -1,0 +1,174 @@
+"""Programs that run on without the agent: found by their command line, ended, and waited for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from vpn.agent.system.command import NAMESPACES
+from vpn.wire.errors import FAILED, AgentError
+
+# An openvpn over UDP tells its clients at once to connect anew, then lingers for two seconds, which nobody needs.
+_EXITS: Final = ((signal.SIGTERM, 0.3), (signal.SIGKILL, 3.0))  # signals, each with seconds to wait
+_STARTS: Final = 3.0  # seconds
+
+
+@dataclass(frozen=True)
+class Process:
+    """A running program and what it was called with, its configuration among it."""
+
+    pid: int
+    config: str
+    argv: tuple[str, ...]
+
+    def after(self, word: str) -> str:
+        """Return the argument that follows `word`, "" where there is none."""
+        return self.argv[self.argv.index(word) + 1] if word in self.argv[:-1] else ""
+
+
+def process(pid: int, program: str, configs: Collection[str | Path]) -> Process | None:
+    """Return the process `pid` when it is a `program` that was called with one of `configs`."""
+    try:
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return None
+    if argv[0].rpartition("/")[2] != program:
+        return None
+    config = next((text for text in map(str, configs) if text in argv), None)
+    return None if config is None else Process(pid, config, tuple(argv))
+
+
+def running(program: str, configs: Collection[str | Path]) -> list[Process]:
+    """Return all processes of `program` that were called with one of `configs`."""
+    return [found for found in (process(pid, program, configs) for pid in _pids()) if found is not None]
+
+
+def stop(program: str, configs: Collection[str | Path]) -> bool:
+    """End all processes of `configs`, wait until they are gone, and return whether there were any."""
+    there = running(program, configs)
+    end(program, there)
+    return bool(there)
+
+
+def end(program: str, there: Collection[Process]) -> None:
+    """End processes of a program and wait until they are gone."""
+    left = list(there)
+    for number, patience in _EXITS:
+        for each in left:
+            _signal(each.pid, number)
+        deadline = time.monotonic() + patience
+        while left and time.monotonic() < deadline:
+            left = [each for each in left if not _is_gone(each.pid)]
+            time.sleep(0.005)
+    if left:
+        raise AgentError(FAILED, f"A process of {program} does not end: the server may need a restart.")
+
+
+def end_users(users: Collection[int]) -> bool:
+    """End every process of these users, whatever it calls itself, and return whether there were any.
+
+    What a daemon that was taken over left behind is found by no program's name and no file of its own.
+    """
+    there = found = _of_users(users)
+    deadline = time.monotonic() + _EXITS[-1][1]
+    while there:
+        if time.monotonic() > deadline:
+            raise AgentError(FAILED, "A process of a hub's user does not end: the server may need a restart.")
+        for pid in there:
+            _signal(pid, signal.SIGKILL)
+        time.sleep(0.005)
+        there = _of_users(users)
+    return bool(found)
+
+
+def users() -> set[int]:
+    """Return the ids of all users that have a process now."""
+    return {user for pid in _pids() for user in _users_of(pid)}
+
+
+def first(program: str, config: str | Path) -> int | None:
+    """Return the id of the process of `program` that was called with `config`: of several the one that made them."""
+    pids = {process.pid for process in running(program, {config})}
+    return next((pid for pid in sorted(pids) if parent(pid) not in pids), None)
+
+
+def await_first(program: str, config: str | Path) -> int | None:
+    """Return what `first` does, once it is there; None where it does not come within `_STARTS` seconds."""
+    deadline = time.monotonic() + _STARTS
+    while (found := first(program, config)) is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return found
+
+
+def is_inside(pid: int, netns: str) -> bool:
+    """Return whether a process lives in the network namespace that has this name now; one that is gone does not."""
+    try:
+        return os.path.samestat(os.stat(f"/proc/{pid}/ns/net"), os.stat(f"{NAMESPACES}/{netns}"))
+    except OSError:
+        return False
+
+
+def replaced(pid: int) -> frozenset[str]:
+    """Return what a process runs that is another file by now, its program or a library, as an upgrade leaves it.
+
+    Each is told with its inode. What the process only reads is none of this. See proc(5), `maps`.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    fields = (line.split(maxsplit=5) for line in lines if line.endswith(" (deleted)"))
+    return frozenset(f"{inode} {path}" for _, rights, _, _, inode, path in fields if "x" in rights)
+
+
+def parent(pid: int) -> int:
+    """Return the id of a process's parent, 0 for one that is gone."""
+    return int(fields[1]) if (fields := _stat(pid)) else 0
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _of_users(users: Collection[int]) -> list[int]:
+    return [pid for pid in _pids() if not _users_of(pid).isdisjoint(users)]
+
+
+def _users_of(pid: int) -> set[int]:
+    """Return the real, effective, saved and file system user of a process; empty for one that has ended.
+
+    The owner of its directory in /proc would be root's where it may not be looked into (proc(5)).
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_bytes()
+    except OSError:
+        return set()
+    state, _, rest = status.partition(b"\nState:")[2].partition(b"\nUid:")
+    is_over = state.split()[:1] in ([b"Z"], [b"X"])
+    return set() if is_over else {int(user) for user in rest.partition(b"\n")[0].split()}
+
+
+def _is_gone(pid: int) -> bool:
+    # A process that ends loses its command line before its sockets: it is gone when only its exit status is left.
+    fields = _stat(pid)
+    return not fields or fields[0] in (b"Z", b"X")
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Return what is known of a process after its name: its state, its parent (proc(5))."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()
+    except OSError:
+        return []
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

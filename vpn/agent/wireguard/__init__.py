@@ -1,0 +1,1 @@
+"""WireGuard: the tunnel interface, its peers, and what they last said."""

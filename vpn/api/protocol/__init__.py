@@ -1,0 +1,1 @@
+"""How the API speaks, whatever the resource: authentication, errors, paging, ETags, idempotency."""

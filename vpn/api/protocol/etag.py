@@ -1,0 +1,74 @@
+"""ETags over what people set, and If-Match against changes that somebody else made meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from django.db import models, transaction
+from django.http import HttpRequest
+
+from portal.actions.quota import lock_organization
+from portal.models import Group, Membership
+from vpn.actions.change import lock_instance
+from vpn.actions.sites.subnets import lock_site
+from vpn.api.protocol.errors import Refusal
+from vpn.api.schemas.base import Out
+from vpn.models import Instance, Peer, Site
+
+Row = TypeVar("Row", bound=models.Model)
+
+
+def etag_of(shown: Out) -> str:
+    """A strong validator over a representation without what is only observed: a handshake is nobody's edit."""
+    left_out: dict[str, Any] = dict.fromkeys(shown.observed, True)
+    left_out |= {field: {"__all__": set(names)} for field, names in shown.observed_within.items()}
+    data = shown.model_dump(mode="json", exclude=left_out)
+    return f'"{hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]}"'
+
+
+@contextmanager
+def unless_changed(request: HttpRequest, fetch: Callable[[], Row], show: Callable[[Row], Out]) -> Iterator[Row]:
+    """Yield what is to be changed, in the transaction of the change where the caller sent If-Match.
+
+    `fetch` is called under the row's lock then, so that nothing can slip in between the comparison and the change.
+    Raises the refusal (412) where the caller's ETag is stale.
+    """
+    wanted = request.headers.get("If-Match")
+    if wanted is None or wanted.strip() == "*":
+        yield fetch()
+        return
+    with transaction.atomic():
+        lock(fetch())
+        current = fetch()
+        if etag_of(show(current)) not in _tags(wanted):
+            raise Refusal(412, "stale", "This was changed meanwhile. Read it again, then send the change again.")
+        yield current
+
+
+def lock(row: models.Model) -> None:
+    """Hold a row until the transaction ends, by the row that actions lock first, so that nobody waits in a circle."""
+    if isinstance(row, Peer):
+        if row.site_id:
+            lock_organization(row.instance.organization_id)
+            lock_site(row.site_id, row.instance_id)
+        else:
+            lock_instance(row.instance_id)
+        return
+    if isinstance(row, (Instance, Site, Membership, Group)):
+        # Its pool, rules or subnets may be among what changes.
+        lock_organization(row.organization_id)
+    if isinstance(row, Instance):
+        lock_instance(row.pk)
+    elif isinstance(row, Site):
+        Site.objects.select_for_update().get(pk=row.pk)
+
+
+def _tags(header: str) -> set[str]:
+    # If-Match compares strongly (RFC 9110, section 13.1.1): a weak tag matches nothing.
+    found: Any = re.findall(r'(W/)?("[^"]*")', header)
+    return {tag for weak, tag in found if not weak}

@@ -1,0 +1,93 @@
+"""Idempotency-Key: a POST that is repeated with its key is answered again, not done again."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any, TypeVar
+
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from vpn.api.protocol.auth import member_of
+from vpn.api.protocol.errors import Refusal, invalid
+from vpn.api.protocol.plans import wants_plan
+from vpn.models import IdempotencyKey
+
+KEPT_FOR = timedelta(hours=24)
+HEADER = "Idempotency-Key"
+MAX_LENGTH = 255
+_REPEATED_HEADERS = ("Content-Type", "ETag")
+View = TypeVar("View", bound=Callable[..., HttpResponse])
+
+
+def idempotent(view: View) -> View:
+    """Let a POST be repeated safely.
+
+    The answer is written in the very transaction that does the work. Whoever comes second with the same key waits at
+    the unique constraint until the first is through, and where the first failed or died there is neither an effect
+    nor an answer. Refusals are not kept: they had no effect.
+    """
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        key = request.headers.get(HEADER)
+        if key is None:
+            return view(request, *args, **kwargs)
+        if not key or len(key) > MAX_LENGTH or not key.isascii() or not key.isprintable():
+            raise invalid({HEADER: [f"Use 1 to {MAX_LENGTH} printable ASCII characters."]})
+        if wants_plan(request):
+            # Nothing changes, so that it may be asked again; and a plan is worked out outside of any transaction.
+            return view(request, *args, **kwargs)
+        with transaction.atomic():
+            kept = _begin(request, key)
+            if kept.answer_sealed:
+                return _repeated(kept, request)
+            response = view(request, *args, **kwargs)
+            kept.answer = _recorded(response)
+            kept.save(update_fields=["answer_sealed"])
+        return response
+
+    # ninja looks names in annotations up in the module of the function that it is given, which is this one.
+    wrapped.__signature__ = inspect.signature(view, eval_str=True)  # type: ignore[attr-defined]
+    return wrapped  # type: ignore[return-value]
+
+
+def _begin(request: HttpRequest, key: str) -> IdempotencyKey:
+    """The row of this key: new, or the one that holds the answer."""
+    mine = IdempotencyKey.objects.filter(membership=member_of(request))
+    mine.filter(created_at__lt=timezone.now() - KEPT_FOR).delete()
+    kept = mine.filter(key=key).first()
+    if kept is not None:
+        return kept
+    try:
+        with transaction.atomic():
+            return IdempotencyKey.objects.create(
+                membership=member_of(request), key=key, request_digest=_digest(request)
+            )
+    except IntegrityError:
+        return mine.get(key=key)
+
+
+def _repeated(kept: IdempotencyKey, request: HttpRequest) -> HttpResponse:
+    if kept.request_digest != _digest(request):
+        message = "This Idempotency-Key was used for another request. Use a new key for each thing that you do."
+        raise Refusal(409, "idempotency-key-reused", message)
+    answer: dict[str, Any] = json.loads(kept.answer)
+    headers = {**answer["headers"], "Idempotent-Replayed": "true"}
+    return HttpResponse(answer["body"], status=answer["status"], headers=headers)
+
+
+def _recorded(response: HttpResponse) -> str:
+    headers = {name: response[name] for name in _REPEATED_HEADERS if response.has_header(name)}
+    return json.dumps({"status": response.status_code, "headers": headers, "body": response.content.decode()})
+
+
+def _digest(request: HttpRequest) -> str:
+    what = f"{request.method} {request.get_full_path()}\n".encode()
+    return hashlib.sha256(what + request.body).hexdigest()

@@ -1,0 +1,84 @@
+"""Lists in pages: `?limit=` and `?cursor=`, the next page in a Link header.
+
+A cursor names the last row that was seen, not a count of rows, so that a list that grows meanwhile shows nothing
+twice. It is signed, as what is in it goes into a query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from django.core import signing
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest
+from ninja import Schema
+from pydantic import Field
+
+from vpn.api.protocol.errors import invalid
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+Row = TypeVar("Row", bound=Model)
+Item = TypeVar("Item")
+
+
+class Page(Schema):
+    """Which part of a list is wanted."""
+
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="How many at most.")
+    cursor: str = Field("", description="From the Link header of the page before.")
+
+
+def page_of(
+    request: HttpRequest,
+    rows: QuerySet[Row],
+    page: Page,
+    *,
+    by: str = "created_at",
+    newest_first: bool = False,
+) -> tuple[list[Row], str]:
+    """One page of rows, ordered by a time and the id, and its Link header (empty on the last page)."""
+    salt = _salt(request)
+    if page.cursor:
+        at, pk = _opened(page.cursor, salt, 2)
+        step = "lt" if newest_first else "gt"
+        rows = rows.filter(Q(**{f"{by}__{step}": at}) | Q(**{by: at, f"pk__{step}": pk}))
+    sign = "-" if newest_first else ""
+    found = list(rows.order_by(f"{sign}{by}", f"{sign}pk")[: page.limit + 1])
+    if len(found) <= page.limit:
+        return found, ""
+    last = found[page.limit - 1]
+    cursor = signing.dumps([getattr(last, by).isoformat(), str(last.pk)], salt=salt)
+    return found[: page.limit], _link(request, page.limit, cursor)
+
+
+def slice_of(request: HttpRequest, items: Sequence[Item], page: Page) -> tuple[list[Item], str]:
+    """One page of a list that is short enough to be at hand whole, and its Link header."""
+    salt = _salt(request)
+    start = int(_opened(page.cursor, salt, 1)[0]) if page.cursor else 0
+    end = start + page.limit
+    link = _link(request, page.limit, signing.dumps([str(end)], salt=salt)) if end < len(items) else ""
+    return list(items[start:end]), link
+
+
+def _salt(request: HttpRequest) -> str:
+    # A cursor of one list means nothing in another.
+    return f"vpn.api.cursor:{request.path}"
+
+
+def _opened(cursor: str, salt: str, length: int) -> list[str]:
+    try:
+        parts: Any = signing.loads(cursor, salt=salt)
+    except (signing.BadSignature, ValueError):
+        parts = None
+    if not isinstance(parts, list) or len(parts) != length:
+        raise invalid({"cursor": ["This is no cursor of this list. Begin without one."]})
+    return parts
+
+
+def _link(request: HttpRequest, limit: int, cursor: str) -> str:
+    kept = [(name, value) for name, value in request.GET.items() if name not in {"limit", "cursor"}]
+    query = urlencode([*kept, ("limit", limit), ("cursor", cursor)])
+    return f'<{request.build_absolute_uri(request.path)}?{query}>; rel="next"'

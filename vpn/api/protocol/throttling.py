@@ -1,0 +1,100 @@
+"""How often a token and an organization may call, and how often an address may be wrong.
+
+The limits stop runaway programs and guessing; they are wide enough for a program that adds thousands of peers, one
+after the other. An organization's limit is a quota of its own, for all of its tokens together. Counters live in the
+cache, where Redis counts in one step: without it calls go on, as a portal that refuses all work because its counters
+are gone helps nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.core.cache import cache
+from django.http import HttpRequest
+from redis.exceptions import RedisError
+
+from portal.models import ApiToken, Quota
+from portal.quotas import QuotaUse
+from portal.web.client_address import counted_as
+from vpn.api.protocol.errors import Refusal
+
+logger = logging.getLogger(__name__)
+WINDOW = 60
+LIMITS = {"reads": 3000, "writes": 2000, "wrong-token": 60, "wrong-share-token": 30}
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_OF_ORGANIZATION = "organization"
+
+
+def count_call(request: HttpRequest, token: ApiToken) -> None:
+    """Count a call of this token, reads and writes apart, and of its organization.
+
+    Raises the refusal where there were too many.
+    """
+    scope = "reads" if request.method in READS else "writes"
+    if _count(scope, str(token.pk)) > limit_of(scope):
+        raise _too_many("rate-limit", "This token makes too many calls. Slow down.")
+    organization = token.membership.organization
+    limit = organization.limit(Quota.API_CALLS)
+    if _count(_OF_ORGANIZATION, str(organization.pk)) > limit:
+        use = QuotaUse(Quota.API_CALLS, limit, limit)
+        raise _too_many(use.code, f"{use.refusal()} {use.next_step}")
+
+
+def count_wrong(scope: str, request: HttpRequest) -> None:
+    """Count a wrong token from this address; raises the refusal where there were too many."""
+    if _count(scope, counted_as(request.META.get("REMOTE_ADDR", ""))) > limit_of(scope):
+        raise _too_many("rate-limit", "Too many wrong tokens from your address.")
+
+
+def limit_of(scope: str) -> int:
+    """How many a minute are allowed; `API_LIMITS` in the settings may say otherwise."""
+    return int({**LIMITS, **getattr(settings, "API_LIMITS", {})}[scope])
+
+
+def _calls_of(organization_id: UUID) -> int:
+    """How many calls an organization has made in this minute."""
+    try:
+        return int(cache.get(_key(_OF_ORGANIZATION, str(organization_id), _window()), 0))
+    except (RedisError, OSError):
+        return 0
+
+
+COUNTERS: Final[dict[Quota, Callable[[UUID], int]]] = {Quota.API_CALLS: _calls_of}
+
+
+def _count(scope: str, ident: str) -> int:
+    """One more; how many there were in this minute, 0 where nothing can be counted."""
+    key = _key(scope, ident, _window())
+    try:
+        return _counted(key)
+    except (RedisError, OSError, ValueError) as error:
+        logger.warning("API calls are not counted: %s", type(error).__name__)
+        return 0
+
+
+def _counted(key: str) -> int:
+    """Count up in one step; the first call of a minute finds nothing to count up."""
+    try:
+        return int(cache.incr(key))
+    except ValueError:
+        return 1 if cache.add(key, 1, WINDOW * 2) else int(cache.incr(key))
+
+
+def _key(scope: str, ident: str, window: int) -> str:
+    return f"api:{scope}:{ident}:{window}"
+
+
+def _window() -> int:
+    return int(time.time() // WINDOW)
+
+
+def _too_many(code: str, message: str) -> Refusal:
+    now = time.time()
+    wait = max(1, round((now // WINDOW + 1) * WINDOW - now))
+    return Refusal(429, code, message, headers={"Retry-After": str(wait)})

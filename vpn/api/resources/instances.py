@@ -1,0 +1,170 @@
+"""Instances: the hubs, their settings and their background work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Sum
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from ninja import Query, Router
+
+from portal.access import require_admin
+from vpn.access import get_instance, instances_of
+from vpn.actions.activity.planning import asked
+from vpn.actions.instances.instance import create_instance, delete_instance, retry_instance
+from vpn.actions.instances.settings import update_instance
+from vpn.api.protocol.answers import many, one, plain
+from vpn.api.protocol.auth import member_of
+from vpn.api.protocol.bodies import read, read_change
+from vpn.api.protocol.documentation import answers, takes
+from vpn.api.protocol.errors import invalid
+from vpn.api.protocol.etag import unless_changed
+from vpn.api.protocol.idempotency import idempotent
+from vpn.api.protocol.paging import Page, page_of
+from vpn.api.protocol.plans import plan_of, wants_plan
+from vpn.api.resources.status import statuses
+from vpn.api.schemas.instance import (
+    BandwidthOut,
+    Found,
+    InstanceChange,
+    InstanceCreate,
+    InstanceOut,
+    OperationOut,
+    show_instance,
+    show_operation,
+)
+from vpn.api.schemas.plan import PlanOut
+from vpn.models import Instance, Operation, Region, Traffic
+from vpn.models.peer import with_compat
+from vpn.needs import needs_of_all, reachable_of_all
+
+router = Router(tags=["Instances"])
+PATH = "/instances/{uuid:instance_id}"
+
+
+def show(instance: Instance) -> InstanceOut:
+    """The representation of one instance."""
+    return show_many([instance])[0]
+
+
+def show_many(instances: Sequence[Instance]) -> list[InstanceOut]:
+    """The representations of several, with a constant number of queries."""
+    ids = [instance.pk for instance in instances]
+    words, compat = statuses(instances), with_compat(ids)
+    reachable, needs = reachable_of_all(ids), needs_of_all(instances)
+    return [
+        show_instance(one, Found(words[one.pk], one.pk in compat, reachable[one.pk], needs[one.pk]))
+        for one in instances
+    ]
+
+
+@router.get("/instances", response=answers({200: list[InstanceOut]}, 403, 422), summary="List instances")
+def list_instances(request: HttpRequest, page: Query[Page]) -> HttpResponse:
+    """The organization's instances, oldest first."""
+    rows = instances_of(member_of(request)).prefetch_related("dns_records", "firewall_rules")
+    found, link = page_of(request, rows, page)
+    return many(InstanceOut, show_many(found), link)
+
+
+@router.post(
+    "/instances",
+    response=answers({201: InstanceOut}, 400, 403, 409, 413, 415, 422),
+    openapi_extra=takes(InstanceCreate, "Idempotency-Key"),
+    summary="Create an instance",
+)
+@idempotent
+def post_instance(request: HttpRequest) -> HttpResponse:
+    """Create an instance. Provisioning goes on in the background: see its operations."""
+    member = member_of(request)
+    require_admin(member)
+    body = read(request, InstanceCreate)
+    region = Region.objects.filter(pk=body.region).first()
+    if region is None:
+        raise invalid({"region": ["There is no such region."]})
+    given = body.model_dump(include={"name", "hostname", "pool_prefix", "pool"})
+    instance = create_instance(member, region=region, **given)
+    return one(show(instance), status=201)
+
+
+@router.get(PATH, response=answers({200: InstanceOut}, 403, 404), summary="Read an instance")
+def read_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
+    """One instance. `status` tells what is still under way."""
+    return one(show(get_instance(member_of(request), instance_id)))
+
+
+@router.put(
+    PATH,
+    response=answers({200: InstanceOut | PlanOut}, 400, 403, 404, 409, 412, 413, 415, 422),
+    openapi_extra=takes(InstanceChange, "If-Match", "plan"),
+    summary="Change an instance",
+)
+def put_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
+    """Change the fields that the body names; the hub follows in the background. With `?plan=true` nothing changes."""
+    member, is_asked = member_of(request), wants_plan(request)
+    # A thousand rules are worked out once within the transaction, and their answer behind it: others wait meanwhile.
+    shown = cache(show)
+    with unless_changed(request, lambda: get_instance(member, instance_id, write=True), shown) as present:
+        changes = _with_one_pool(read_change(request, InstanceChange, shown(present)), present)
+        if is_asked:
+            found = asked(lambda: update_instance(present, **changes)) if changes else []
+        else:
+            saved = update_instance(present, **changes) if changes else present
+    return plan_of(request, found) if is_asked else one(show(saved))
+
+
+def _with_one_pool(changes: dict[str, Any], instance: Instance) -> dict[str, Any]:
+    """The changes with the IPv4 pool as a text: a read has a list of it and the IPv6 pool, which stays."""
+    pool = changes.get("pool")
+    if isinstance(pool, list):
+        if len(pool) != 2 or pool[1] != instance.pool_v6:
+            raise invalid({"pool": ["Enter the IPv4 network, or the list as it was read with another first one."]})
+        changes["pool"] = pool[0]
+    return changes
+
+
+@router.delete(
+    PATH,
+    response=answers({202: InstanceOut}, 403, 404, 409, 412),
+    openapi_extra=takes(None, "If-Match"),
+    summary="Delete an instance",
+)
+def remove_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
+    """Revoke everything and take the hub down in the background; then the instance is not there any more (404)."""
+    member = member_of(request)
+    with unless_changed(request, lambda: get_instance(member, instance_id, write=True), show) as instance:
+        return one(show(delete_instance(instance)), status=202)
+
+
+@router.post(
+    f"{PATH}/retry",
+    response=answers({202: InstanceOut}, 403, 404, 409, 422),
+    openapi_extra=takes(None, "Idempotency-Key"),
+    summary="Try again",
+)
+@idempotent
+def retry(request: HttpRequest, instance_id: UUID) -> HttpResponse:
+    """Go on from the step that failed."""
+    return one(show(retry_instance(get_instance(member_of(request), instance_id, write=True))), status=202)
+
+
+@router.get(f"{PATH}/operations", response=answers({200: list[OperationOut]}, 403, 404, 422), summary="List operations")
+def list_operations(request: HttpRequest, instance_id: UUID, page: Query[Page]) -> HttpResponse:
+    """Runs of background work, newest first."""
+    instance = get_instance(member_of(request), instance_id)
+    rows = Operation.objects.filter(instance=instance).prefetch_related("steps")
+    found, link = page_of(request, rows, page, by="started_at", newest_first=True)
+    return many(OperationOut, [show_operation(operation) for operation in found], link)
+
+
+@router.get(f"{PATH}/bandwidth", response=answers({200: BandwidthOut}, 403, 404), summary="Read the traffic")
+def read_bandwidth(request: HttpRequest, instance_id: UUID) -> HttpResponse:
+    """Bytes in the current calendar month (UTC), as the hub counts them."""
+    instance = get_instance(member_of(request), instance_id)
+    today = timezone.now().date()
+    month = Traffic.objects.filter(instance=instance, day__gte=today.replace(day=1), day__lte=today)
+    sums = month.aggregate(incoming=Sum("incoming_bytes", default=0), outgoing=Sum("outgoing_bytes", default=0))
+    return plain(BandwidthOut(incoming_bytes=sums["incoming"], outgoing_bytes=sums["outgoing"], date=today))

@@ -1,0 +1,151 @@
+"""The doorbell: enqueues jobs by ids, as JSON, and only functions of `vpn.jobs`.
+
+Redis is not trusted to name code, and not needed for truth: a ring that fails is logged, and reconcile rings again.
+Organizations take turns in every queue, and one ring is enough for many changes: see `turns`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from uuid import UUID
+
+import django_rq
+from django_rq.queues import DjangoRQ
+from redis.client import Pipeline
+from redis.exceptions import RedisError
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from vpn.turns import job_id, take_place
+
+logger = logging.getLogger(__name__)
+
+ALLOWED_JOBS = frozenset(
+    {
+        "vpn.jobs.apply.apply_instance",
+        "vpn.jobs.apply.apply_urgently",
+        "vpn.jobs.provision.provision_instance",
+        "vpn.jobs.provision.destroy_instance",
+        "vpn.jobs.knock.knock_all",
+        "vpn.jobs.mail.mail_plan",
+        "vpn.jobs.mail.send_one",
+        "vpn.jobs.observe.observe_instance",
+        "vpn.jobs.plan.answer_asked_plan",
+        "vpn.jobs.plan.work_out_plans",
+        "vpn.jobs.observe.observe_all",
+        "vpn.jobs.reconcile.reconcile_all",
+        "vpn.jobs.reconcile.renew_certificates",
+        "vpn.jobs.reconcile.tidy",
+    }
+)
+# Finished jobs leave nothing behind; failed ones stay for an hour, for staff to look at.
+_RESULT_TTL = 0
+_FAILURE_TTL = 3600
+# Who asked has left the page by then.
+_ASKED_TTL = 600
+# What the clock rings for is rung for again soon: a ring that nobody heard in time is dropped.
+_TICK_TTL = 10
+
+
+class ForbiddenJob(Exception):
+    """Redis named a function that is not one of the portal's jobs."""
+
+
+class PortalJob(Job):
+    """A job that runs nothing but the portal's own job functions, and is read as JSON whoever asks for it."""
+
+    def __init__(self, id: str | None = None, connection: Any = None, serializer: Any = None) -> None:  # noqa: A002
+        # rq falls back to pickle wherever one of its own calls names no serializer.
+        super().__init__(id=id, connection=connection, serializer=JSONSerializer)
+
+    @property
+    def func(self) -> Any:
+        """The job's function, if it is one of ALLOWED_JOBS."""
+        if self.func_name not in ALLOWED_JOBS:
+            raise ForbiddenJob(f"{self.func_name!r} is not a job of this portal")
+        return super().func
+
+    @property
+    def success_callback(self) -> None:
+        """None: no job of ours has a callback, and one that Redis names would be imported and called."""
+
+    @property
+    def failure_callback(self) -> None:
+        """None, as above."""
+
+    @property
+    def stopped_callback(self) -> None:
+        """None, as above."""
+
+
+class PortalQueue(DjangoRQ):
+    """A queue in which organizations take turns; its registries take its serializer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # rq ships no types here
+        self.serializer = JSONSerializer
+
+    def push_job_id(self, job_id: str, pipeline: Pipeline | None = None, at_front: bool = False) -> None:
+        """Give a saved job its place; nothing of ours goes to the front."""
+        take_place(pipeline if pipeline is not None else self.connection, self.key, job_id)
+
+
+def enqueue_apply(instance_id: UUID, organization_id: UUID, *, urgent: bool = False) -> None:
+    """Bring the instance's hub up to date; `urgent` where that takes something away from somebody."""
+    queue_name, function = ("urgent", "apply_urgently") if urgent else ("apply", "apply_instance")
+    _enqueue(queue_name, f"vpn.jobs.apply.{function}", str(instance_id), organization_id=organization_id)
+
+
+def enqueue_provision(instance_id: UUID, organization_id: UUID) -> None:
+    """Create the instance's hub, or go on creating it."""
+    _enqueue("provision", "vpn.jobs.provision.provision_instance", str(instance_id), organization_id=organization_id)
+
+
+def enqueue_destroy(instance_id: UUID, organization_id: UUID) -> None:
+    """Take the instance's hub down."""
+    _enqueue("urgent", "vpn.jobs.provision.destroy_instance", str(instance_id), organization_id=organization_id)
+
+
+def enqueue_plans(instance_id: UUID, organization_id: UUID) -> None:
+    """Work out what the instance's last changes mean."""
+    _enqueue("plan", "vpn.jobs.plan.work_out_plans", str(instance_id), organization_id=organization_id)
+
+
+def enqueue_asked_plan(asked_id: UUID, organization_id: UUID) -> None:
+    """Work out what somebody asked."""
+    function = "vpn.jobs.plan.answer_asked_plan"
+    _enqueue("plan", function, str(asked_id), organization_id=organization_id, ttl=_ASKED_TTL)
+
+
+def enqueue_observe(instance_id: UUID, organization_id: UUID) -> None:
+    """Look at what the instance's hub does."""
+    function = "vpn.jobs.observe.observe_instance"
+    _enqueue("observe", function, str(instance_id), organization_id=organization_id, ttl=_TICK_TTL)
+
+
+def enqueue_plan_mail(plan_id: UUID, organization_id: UUID) -> None:
+    """Write to the people whom a change concerns."""
+    _enqueue("mail", "vpn.jobs.mail.mail_plan", str(plan_id), organization_id=organization_id)
+
+
+def enqueue_queued_mail(mail_id: UUID, organization_id: UUID | None) -> None:
+    """Send a mail that was asked for; of nobody's organization where an address was typed."""
+    _enqueue("mail", "vpn.jobs.mail.send_one", str(mail_id), organization_id=organization_id)
+
+
+def enqueue_tick(queue_name: str, function: str) -> None:
+    """Ring for scheduled work."""
+    _enqueue(queue_name, function, ttl=_TICK_TTL)
+
+
+def _enqueue(
+    queue_name: str, function: str, *subject: str, organization_id: UUID | None = None, ttl: int | None = None
+) -> None:
+    new_id = job_id(organization_id, function, UUID(subject[0]) if subject else None)
+    try:
+        django_rq.get_queue(queue_name).enqueue_call(
+            function, args=subject, ttl=ttl, result_ttl=_RESULT_TTL, failure_ttl=_FAILURE_TTL, job_id=new_id
+        )
+    except (RedisError, OSError) as error:
+        logger.warning("Could not ring for %s (%s); reconcile will", function, error)

@@ -1,0 +1,73 @@
+"""The worker: runs jobs in its own process, one after the other, and keeps the agent's session open."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from types import FrameType
+from typing import Any
+
+from rq.job import Job
+from rq.queue import Queue
+from rq.timeouts import UnixSignalDeathPenalty
+from rq.worker import SimpleWorker
+
+from vpn.drivers import local
+from vpn.drivers.base import AgentError, Unreachable
+from vpn.jobs.runtime.connections import end_connections
+from vpn.jobs.runtime.heartbeat import beat_while_running
+
+logger = logging.getLogger(__name__)
+
+
+class TimeLimit(UnixSignalDeathPenalty):
+    """Ends a job whose time is over, and remembers that it did: the exception may be lost in a finalizer."""
+
+    exceeded = False
+
+    def handle_death_penalty(self, signum: int, frame: FrameType | None) -> None:
+        """Raise in the middle of the job."""
+        TimeLimit.exceeded = True
+        super().handle_death_penalty(signum, frame)  # type: ignore[no-untyped-call]  # rq's is not annotated
+
+
+class PortalWorker(SimpleWorker):
+    """A worker that does not fork per job (a fork would lose the session and cost 10 ms)."""
+
+    death_penalty_class = TimeLimit
+    # One that helps others out: its signs of life must not hide that one of those is missing.
+    is_spare = False
+
+    def work(self, *args: Any, **kwargs: Any) -> bool:
+        """Work until told to stop, or until a job ran out of time, showing signs of life meanwhile."""
+        stop = threading.Event()
+        names = ["worker:spare"] if self.is_spare else [f"worker:{queue.name}" for queue in self.queues]
+        thread = beat_while_running(names, stop)
+        try:
+            self._open_session()
+            return super().work(*args, **kwargs)
+        finally:
+            stop.set()
+            thread.join(timeout=5)
+            local.driver.close()
+
+    def _open_session(self) -> None:
+        """Start the agent before the first revocation waits for that."""
+        if "urgent" not in self.queue_names():
+            return
+        try:
+            local.driver.check()
+        except (AgentError, Unreachable) as error:
+            logger.warning("The agent on this machine does not answer yet: %s", error)
+
+    def perform_job(self, job: Job, queue: Queue, execution: Any) -> bool:
+        """Run one job, and leave nothing of it behind: no transaction, no connection that it broke."""
+        TimeLimit.exceeded = False
+        succeeded: bool = super().perform_job(job, queue, execution)
+        end_connections(interrupted=not succeeded or TimeLimit.exceeded)
+        if TimeLimit.exceeded:
+            # The exception may have come between any two lines of any library, so nothing in this process is trusted
+            # any more. The supervisor starts a new one.
+            logger.error("%s ran out of time; this worker ends, and a new one takes its place", job.func_name)
+            self._stop_requested = True
+        return succeeded

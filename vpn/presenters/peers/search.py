@@ -1,0 +1,152 @@
+"""Finding peers in an instance's list: by words, address and kind."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Q
+from django.http import QueryDict
+
+from portal.models import Membership
+from portal.searching import has_word
+from vpn.access import peers_of
+from vpn.addressing import Network
+from vpn.choices import PeerType
+from vpn.models import Instance, Peer
+from vpn.models.querysets import PeerQuerySet, connected_filter
+from vpn.presenters.profiles.outdated import outdated_of
+
+PEERS_EACH_PAGE = 50
+_LONGEST_SEARCH = 100
+# What stands between words; a slash too ("anna/laptop"), but not the one of a network (10.1.0.0/16, fd10::/64).
+_BETWEEN_WORDS = re.compile(r"[\s,;()]+|(?<![\d:])/+|/+(?!\d)")
+# An address as programs show it with a port: 10.7.3.4:51820, [2001:db8::1]:51820; or in brackets alone.
+_ENDPOINT = re.compile(r"(?:(?P<v4>\d+(?:\.\d+){3}):\d{1,5}|\[(?P<v6>[0-9a-fA-F:.]+)\](?::\d{1,5})?)")
+
+
+class Filter(NamedTuple):
+    """One way to narrow the list."""
+
+    value: str
+    label: str
+
+
+FILTERS = (
+    Filter("all", "All"),
+    Filter("sites", "Sites"),
+    Filter("clients", "Clients"),
+    Filter("offline", "Offline"),
+    Filter("outdated", "Outdated"),
+)
+_VALUES = {one.value for one in FILTERS}
+
+
+@dataclass(frozen=True)
+class PeerSearch:
+    """What is searched for: the words of `text` in names, addresses and subnets; `show` one of FILTERS."""
+
+    text: str = ""
+    show: str = "all"
+
+    @classmethod
+    def from_query(cls, query: QueryDict) -> PeerSearch:
+        """From `?q=…&show=…`; what is not known shows everything."""
+        show = query.get("show", "all")
+        # PostgreSQL cannot even look for a NUL.
+        text = query.get("q", "").replace("\x00", "").strip()
+        return cls(text=text[:_LONGEST_SEARCH], show=show if show in _VALUES else "all")
+
+    @property
+    def is_narrow(self) -> bool:
+        """Does it leave any peer out?"""
+        return bool(self.text) or self.show != "all"
+
+    def as_query(self) -> str:
+        """The query string that leads here, ending in "&" unless empty."""
+        given = {"q": self.text, "show": "" if self.show == "all" else self.show}
+        text = urlencode({key: value for key, value in given.items() if value})
+        return f"{text}&" if text else ""
+
+    def find(self, member: Membership, instance: Instance) -> PeerQuerySet:
+        """The matching peers of an instance, sites first."""
+        found = peers_of(member, instance).select_related(None)
+        if self.show in {"sites", "clients"}:
+            found = found.filter(type=PeerType.SITE if self.show == "sites" else PeerType.CLIENT)
+        elif self.show == "offline":
+            found = found.exclude(connected_filter())
+        elif self.show == "outdated":
+            found = found.filter(pk__in=outdated_of(instance).ids)
+        if self.text:
+            found = found.filter(_matches(self.text, instance))
+        return found.order_by("-type", "created_at", "id")
+
+    def page(self, member: Membership, instance: Instance, *, number: str | None, total: int) -> Page[Peer]:
+        """One page of the matching peers. `total` is the number of all peers, known already.
+
+        The database sorts ids alone, then reads the rows of this page.
+        """
+        pages = Paginator(self.find(member, instance).values_list("pk", flat=True), PEERS_EACH_PAGE)
+        if not self.is_narrow:
+            pages.count = total
+        page: Page[Any] = pages.get_page(number)
+        ids = list(page.object_list)
+        rows = peers_of(member, instance).select_related(None).select_related("member__user", "site").in_bulk(ids)
+        for row in rows.values():
+            row.instance = instance
+        page.object_list = [rows[pk] for pk in ids if pk in rows]
+        return page
+
+
+def _matches(text: str, instance: Instance) -> Q:
+    """Peers in which every word is found somewhere, in any order; an address is also found in networks."""
+    found = Q()
+    for word in filter(None, _BETWEEN_WORDS.split(text)):
+        found &= _has_word(word, instance)
+    return found
+
+
+def _has_word(word: str, instance: Instance) -> Q:
+    found = (
+        has_word("site__name", word)
+        | has_word("device", word)
+        | has_word("member__user__name", word)
+        | Q(member__user__email__icontains=word)
+        | Q(subnets__icontains=word)
+        | Q(dns_label__icontains=word)
+        | Q(member__slug__icontains=word)
+        | Q(endpoint__istartswith=word)
+    )
+    network = _network_of(word)
+    if network is None:
+        return found
+    if network.version == 6 and network.prefixlen == network.max_prefixlen:
+        found |= Q(endpoint__istartswith=f"[{network.network_address}]")
+    host = instance.host_of(network.network_address)
+    if host is not None:
+        return found | Q(host=host)
+    return found | Q(pk__in=_peers_around(network, instance))
+
+
+def _network_of(word: str) -> Network | None:
+    """The network or address that a word is, without the port behind it."""
+    endpoint = _ENDPOINT.fullmatch(word)
+    try:
+        return ipaddress.ip_network(endpoint["v4"] or endpoint["v6"] if endpoint else word, strict=False)
+    except ValueError:
+        return None
+
+
+def _peers_around(network: Network, instance: Instance) -> list[UUID]:
+    """The peers that advertise a network around this one, or the network itself: one query.
+
+    Subnets are stored in one way of writing, so that the texts of all networks around are looked up, not parsed.
+    """
+    around = {str(network.supernet(new_prefix=prefix)) for prefix in range(network.prefixlen + 1)}
+    rows = instance.peers.filter(type=PeerType.SITE).order_by().values_list("pk", "subnets")
+    return [pk for pk, subnets in rows if not around.isdisjoint(subnets)]

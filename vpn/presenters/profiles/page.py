@@ -1,0 +1,178 @@
+"""A profile on its way to a browser: as a page with steps, or as a file. Neither is ever stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.safestring import SafeString, mark_safe
+from django.views.decorators.debug import sensitive_variables
+
+from vpn.actions.profiles.profile import Delivery
+from vpn.choices import KeyCustody, Protocol
+from vpn.models import Peer
+from vpn.platforms import capability
+from vpn.presenters.profiles.family import asked_family, family_choice
+from vpn.profiles import qr
+from vpn.profiles.apps import PHONES, SYSTEMS, apps_for, systems_from
+from vpn.profiles.formats import WG_QUICK, for_wg_quick
+from vpn.profiles.peer import filename_of, render_profile, resolver_of, wg_quick_filename
+from vpn.profiles.router import RouterProfile
+from vpn.profiles.routes import routed_networks, routes_sentence
+from vpn.profiles.site_files import router_profile
+
+BINARY = "application/octet-stream"
+# What a browser calls itself, in the order in which to look: Android's says "Linux" too.
+_USER_AGENTS = (("Android", "android"), ("iPhone", "ios"), ("iPad", "ios"), ("Windows", "windows"), ("Mac", "macos"))
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that a page offers: `title` says what it is for, `field` and `value` what a form sends to get it."""
+
+    filename: str
+    content: str = field(repr=False)
+    content_type: str
+    title: str = ""
+    field: str = "download"
+    value: str = "1"
+
+
+@sensitive_variables()
+def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dict[str, Any]:
+    """What the page of a profile shows."""
+    router = router_profile(peer, asked_family(request))
+    linux_file = _linux_file(request, peer)
+    return {
+        "peer": peer,
+        "instance": peer.instance,
+        "profile": Download(delivery.filename, delivery.content, delivery.content_type),
+        "files": _files(router),
+        "steps": router.steps if router else (),
+        "linux_file": linux_file,
+        "router_note": _router_note(peer),
+        # Apps name the tunnel after their file, wg-quick after its own.
+        "interface": delivery.filename.rpartition(".")[0],
+        "linux_interface": (linux_file or delivery).filename.rpartition(".")[0],
+        "former_interface": _former_interface(peer),
+        # As it was before this delivery.
+        "older": peer.delivered_at is not None,
+        "qr": _qr(delivery, peer),
+        "routes_sentence": routes_sentence(peer),
+        "routed_networks": routed_networks(peer),
+        "family_choice": family_choice(request, peer),
+        "resolver": resolver_of(peer.instance),
+        "names_domains": [peer.instance.full_hostname, *peer.instance.domains],
+        "own_key": peer.key_custody == KeyCustody.DEVICE,
+        **systems_context(request, peer),
+    }
+
+
+@sensitive_variables()
+def asked_file(request: HttpRequest, peer: Peer, delivery: Delivery) -> HttpResponse:
+    """The file that the request asks for: one of the router's by name, else the plain profile. Raises Http404."""
+    name = request.POST.get("file", "")
+    if not name:
+        return _attachment(request, Download(delivery.filename, delivery.content, delivery.content_type))
+    linux = _linux_file(request, peer)
+    if linux is not None and linux.value == name:
+        return _attachment(request, linux)
+    for file in _files(router_profile(peer, asked_family(request))):
+        if file.filename == name:
+            return _attachment(request, file)
+    raise Http404
+
+
+def wants_file(request: HttpRequest) -> bool:
+    """Is a file asked for, rather than the page?"""
+    return "download" in request.POST or "file" in request.POST or prefers_text(request)
+
+
+def prefers_text(request: HttpRequest) -> bool:
+    """Is it a program that asks?"""
+    return request.get_preferred_type(["text/html", "text/plain"]) == "text/plain"
+
+
+def never_stored(response: HttpResponse) -> HttpResponse:
+    """The response, to be kept by no cache."""
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@sensitive_variables()
+def _files(router: RouterProfile | None) -> list[Download]:
+    return [
+        Download(file.filename, file.content, file.content_type, title=file.title, field="file", value=file.filename)
+        for file in (router.files if router else ())
+    ]
+
+
+@sensitive_variables()
+def _linux_file(request: HttpRequest, peer: Peer) -> Download | None:
+    """The profile for wg-quick alone, where there is one."""
+    family = asked_family(request)
+    if peer.is_site or peer.is_openvpn or peer.route_all:
+        return None
+    file = for_wg_quick(peer, render_profile(peer, family=family), family)
+    if file is None:
+        return None
+    return Download(file.filename, file.content, file.content_type, file.title, field="file", value=WG_QUICK)
+
+
+def _router_note(peer: Peer) -> str:
+    """What the site's router does otherwise than others, such as carrying IPv4 alone."""
+    if peer.site is None:
+        return ""
+    return capability(peer.site.platform, peer.protocol, peer.site.platform_version).note
+
+
+def _former_interface(peer: Peer) -> str:
+    """What the tunnel is called that a device still has over its former protocol; "" where there is none."""
+    if not peer.former_protocol or peer.former_protocol == peer.protocol:
+        return ""
+    is_for_wg_quick = peer.former_protocol == Protocol.WIREGUARD and not (peer.is_site or peer.route_all)
+    name = wg_quick_filename(peer) if is_for_wg_quick else filename_of(peer, peer.former_protocol)
+    return name.rpartition(".")[0]
+
+
+@sensitive_variables()
+def _attachment(request: HttpRequest, file: Download) -> HttpResponse:
+    kind = file.content_type
+    if kind.startswith("text/") and not prefers_text(request):
+        # A browser keeps the name of what it does not know; Android's makes `….conf.txt` of text.
+        kind = BINARY
+    response = HttpResponse(file.content, content_type=kind)
+    response.headers["Content-Disposition"] = f'attachment; filename="{file.filename}"'
+    return never_stored(response)
+
+
+@sensitive_variables()
+def _qr(delivery: Delivery, peer: Peer) -> SafeString | None:
+    """The code, or nothing where no app scans one (OpenVPN), it is too long, or it lacks the device's own key."""
+    if peer.is_site or peer.is_openvpn or peer.key_custody == KeyCustody.DEVICE:
+        return None
+    try:
+        return mark_safe(qr.svg(delivery.content))  # noqa: S308 - built from parsed values by an XML library
+    except qr.TooLong:
+        return None
+
+
+def systems_context(request: HttpRequest, peer: Peer) -> dict[str, Any]:
+    """The systems and their apps, with the one first that the reader chose, or else sits at."""
+    chosen = request.POST.get("system", "")
+    system = chosen if chosen in dict(SYSTEMS) else _system(request)
+    return {
+        "systems": systems_from(system),
+        "system": system,
+        "apps": apps_for(peer.protocol, system),
+        "on_phone": system in PHONES,
+    }
+
+
+def _system(request: HttpRequest) -> str:
+    """The system whose steps are shown first: the one that the reader sits at."""
+    browser = request.headers.get("User-Agent", "")
+    return next(
+        (system for word, system in _USER_AGENTS if word in browser), "linux" if "Linux" in browser else "windows"
+    )

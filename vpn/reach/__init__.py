@@ -1,0 +1,1 @@
+"""Who reaches whom, from rules, routes and addresses alone: no rows, no database."""

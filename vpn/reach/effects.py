@@ -1,0 +1,151 @@
+"""What a change does to flows between two kinds of addresses, and between which kinds it does anything."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from vpn.reach.first_packet import Kind, lets_pass
+from vpn.reach.partition import Alike
+from vpn.reach.rulebook import FIRST_PORT, ICMP, ICMPV6, LAST_PORT, OTHER, TCP, UDP, WITH_PORTS, Rulebook
+
+FAMILY_PROTOCOLS = {4: (TCP, UDP, ICMP, OTHER), 6: (TCP, UDP, ICMPV6, OTHER)}
+
+
+class Change(NamedTuple):
+    """What happens to a stretch of ports: whether it passes before and after. Without ports, both are 0."""
+
+    first: int
+    last: int
+    before: bool
+    after: bool
+
+    @property
+    def is_whole(self) -> bool:
+        """Does it concern every port, or a protocol that has none?"""
+        return (self.first, self.last) in {(0, 0), (FIRST_PORT, LAST_PORT)}
+
+
+# By protocol; a protocol for which nothing changes is not in it.
+Effect = dict[str, frozenset[Change]]
+
+
+class Exhausted(Exception):
+    """There is more to compare than anybody waits for."""
+
+
+@dataclass
+class Budget:
+    """How many steps of work are left for a part of a plan, and in `whole` for all of its parts together.
+
+    Steps are counted where the loops are, so that the same rows always end at the same step, on any machine.
+    """
+
+    left: int
+    whole: Budget | None = None
+    # Was anything left out, here or in a part?
+    is_exceeded: bool = False
+
+    def part(self, most: int) -> Budget:
+        """Steps for a part: at most a third of what is left, so that others have some too."""
+        return Budget(min(most, max(self.left, 0) // 3), self)
+
+    def spend(self, amount: int = 1) -> None:
+        """Take steps from what is left; raises Exhausted where that is nothing."""
+        self.left -= amount
+        if self.left < 0:
+            self.is_exceeded = True
+            if self.whole is not None:
+                self.whole.is_exceeded = True
+            raise Exhausted
+        if self.whole is not None:
+            self.whole.spend(amount)
+
+
+class Comparison:
+    """Rules and policy before and after; `active` says as bits which of the book's rules are whose."""
+
+    def __init__(self, book: Rulebook, active: tuple[int, int], allows: tuple[bool, bool], budget: Budget) -> None:
+        self._book = book
+        self._allows = allows
+        self._budget = budget
+        self._common = active[0] & active[1]
+        self._only_one = active[0] ^ active[1]
+        self._known: dict[tuple[object, ...], Effect] = {}
+
+    def pairs(self, places: Collection[Alike]) -> Iterator[tuple[Alike, Alike, Effect]]:
+        """The pairs of kinds, a source and a destination, between which something changes. Raises Exhausted."""
+        for version in (4, 6):
+            sources = [place for place in places if place.version == version and _may_send(place)]
+            destinations = [place for place in places if place.version == version]
+            moved = [place for place in destinations if self._has_moved(place)]
+            settled = [place for place in destinations if not self._has_moved(place)]
+            for source in sources:
+                for destination in self._concerned(source, moved, settled):
+                    self._budget.spend()
+                    effect = self._effect(source, destination)
+                    if effect:
+                        yield source, destination, effect
+
+    def _concerned(self, source: Alike, moved: list[Alike], settled: list[Alike]) -> Iterator[Alike]:
+        """The destinations for which something may be different, seen from a source."""
+        yield from moved
+        if self._allows[0] != self._allows[1] or self._has_moved(source):
+            yield from settled
+            return
+        new = (source.before.sources | source.after.sources) & self._only_one
+        if new:
+            self._budget.spend(len(settled) // 8)
+            yield from (place for place in settled if new & (place.before.destinations | place.after.destinations))
+
+    def _has_moved(self, place: Alike) -> bool:
+        """Is the place another one for the rules that stayed?"""
+        before, after = place.before, place.after
+        return before.kind is not after.kind or bool(
+            ((before.sources ^ after.sources) | (before.destinations ^ after.destinations)) & self._common
+        )
+
+    def _effect(self, source: Alike, destination: Alike) -> Effect:
+        sides = (source.before, destination.before), (source.after, destination.after)
+        passing = [one.kind is Kind.PEER and other.kind is not Kind.NOWHERE for one, other in sides]
+        bits = tuple(one.sources & other.destinations for one, other in sides)
+        kinds = destination.before.kind, destination.after.kind
+        stays = kinds[0] is kinds[1] and (kinds[0] is Kind.INTERNET or self._allows[0] == self._allows[1])
+        if not any(passing) or (all(passing) and stays and bits[0] == bits[1]):
+            return {}
+        key = (source.version, *passing, *kinds, *bits)
+        if key not in self._known:
+            self._known[key] = self._compare(source, destination, bits[0] | bits[1])
+        return self._known[key]
+
+    def _compare(self, source: Alike, destination: Alike, bits: int) -> Effect:
+        effect = {}
+        # What leads to the internet before and after carries no mail, which is not worth a word.
+        with_smtp = destination.before.kind is not destination.after.kind
+        ports = self._book.starts_of(bits, with_smtp=with_smtp)
+        for protocol in FAMILY_PROTOCOLS[source.version]:
+            starts = ports if protocol in WITH_PORTS else [0]
+            self._budget.spend(len(starts) // 8)
+            changes = self._changes(source, destination, protocol, starts)
+            if changes:
+                effect[protocol] = changes
+        return effect
+
+    def _changes(self, source: Alike, destination: Alike, protocol: str, starts: list[int]) -> frozenset[Change]:
+        found: list[Change] = []
+        ends = [*(start - 1 for start in starts[1:]), LAST_PORT if protocol in WITH_PORTS else 0]
+        for first, last in zip(starts, ends, strict=True):
+            before = lets_pass(self._book, self._allows[0], source.before, destination.before, protocol, first)
+            after = lets_pass(self._book, self._allows[1], source.after, destination.after, protocol, first)
+            if before == after:
+                continue
+            if found and found[-1].last == first - 1 and found[-1].after == after:
+                found[-1] = Change(found[-1].first, last, before, after)
+            else:
+                found.append(Change(first, last, before, after))
+        return frozenset(found)
+
+
+def _may_send(place: Alike) -> bool:
+    return Kind.PEER in (place.before.kind, place.after.kind)

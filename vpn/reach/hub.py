@@ -1,0 +1,59 @@
+"""As much of a HubSpec as decides who reaches whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_interface
+from typing import Self
+
+from vpn.wire.reserved import NEVER_V4, NEVER_V6, PRIVATE_V4, PRIVATE_V6
+from vpn.wire.spec import ALLOW, HubSpec, Rule
+
+# Who has those addresses of the pool that are no peer's.
+NOBODY = ""
+# What begins the name of who has a network behind the hub's server; the network follows.
+SERVER = "server "
+NEVER = tuple(map(str, (*NEVER_V4, *NEVER_V6)))
+PRIVATE = tuple(map(str, (*PRIVATE_V4, *PRIVATE_V6)))
+
+
+@dataclass(frozen=True)
+class End:
+    """A peer as the firewall sees it: the networks that are its own, and the tags that rules name it by."""
+
+    networks: tuple[str, ...]
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Hub:
+    """The peers by id, the rules in order, the policy between peers (`allows`), and the hub's own addresses.
+
+    `addresses` carry the prefix length of the pool that they stand in.
+    """
+
+    addresses: tuple[str, ...]
+    peers: Mapping[str, End]
+    rules: tuple[Rule, ...] = ()
+    allows: bool = True
+    # Networks behind the hub's server, and the server's own addresses, which no tunnel reaches.
+    opened: tuple[str, ...] = ()
+    server: tuple[str, ...] = ()
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The hub's tunnel addresses, without the prefix."""
+        return tuple(address.partition("/")[0] for address in self.addresses)
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The networks that the hub gives addresses out of."""
+        return tuple(str(ip_interface(address).network) for address in self.addresses)
+
+    @classmethod
+    def of(cls, spec: HubSpec) -> Self:
+        """The hub that a spec describes."""
+        ends = {peer_id: End(peer.networks, peer.tags) for peer_id, peer in spec.peers.items()}
+        server = spec.server
+        return cls(spec.addresses, ends, spec.rules, spec.forwarding == ALLOW, server.networks, server.addresses)

@@ -1,0 +1,56 @@
+"""What the internet and its pieces are called: `any`, one family of it, or the networks that rules name."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from vpn.reach.effects import Change
+from vpn.reach.first_packet import NOWHERE
+from vpn.reach.partition import INTERNET, ROOTS, Alike, Holding, Holdings
+from vpn.reach.rulebook import ICMP, ICMPV6, OTHER, TCP, UDP
+from vpn.reach.spans import networks_of, outermost
+
+# A piece of the internet that is made of more networks than this is called by those around it.
+_MOST_NETWORKS = 16
+# The rest of the internet, of both families, but for networks that rules name.
+REST = Alike(0, NOWHERE, NOWHERE)
+
+# The changes between two ends by protocol, and those of several such pairs by the second end.
+Changes = dict[str, set[Change]]
+ByEnd = Mapping[Alike | None, Changes]  # None: all destinations
+
+
+class Internet:
+    """The pieces of the internet, as rules and owners cut it."""
+
+    def __init__(self, holdings: Holdings) -> None:
+        self._held: Mapping[Alike, Holding] = holdings.get(INTERNET, {})
+        self._rest = {
+            kind.version: kind for kind, holding in self._held.items() if not holding.around.isdisjoint(ROOTS)
+        }
+
+    def ends(self, part: Alike) -> list[str]:
+        """What a piece is called. Without the networks of others in it, it would often be hundreds."""
+        if part is REST:
+            return [INTERNET]
+        networks = networks_of(self._held[part].spans)
+        return networks if len(networks) <= _MOST_NETWORKS else networks_of(outermost(self._held[part].around))
+
+    def both(self, said: ByEnd) -> ByEnd:
+        """The same changes by destination; what the rest of both families has in common is said of `REST`."""
+        if len(self._rest) < len(ROOTS) or any(kind not in said for kind in self._rest.values()):
+            return said
+        found = {end: defaultdict(set, changes) for end, changes in said.items()}
+        rest = found.setdefault(REST, defaultdict(set))
+        for names in ((TCP, TCP), (UDP, UDP), (ICMP, ICMPV6), (OTHER, OTHER)):
+            sides = list(zip(names, (found[self._rest[4]], found[self._rest[6]]), strict=True))
+            common = set.intersection(*(changes[name] for name, changes in sides))
+            for name, changes in sides:
+                changes[name] = changes[name] - common
+                rest[name] |= common
+        return found
+
+    def without_family(self, part: Alike) -> Alike:
+        """The same piece, where the other end says of which family it is."""
+        return REST if part in self._rest.values() else part

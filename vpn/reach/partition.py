@@ -1,0 +1,165 @@
+"""The address space cut where anything begins or ends, before a change and after it, and what is alike put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from vpn.reach.first_packet import NOWHERE, Kind, Place, kind_of
+from vpn.reach.hub import NEVER, NOBODY, PRIVATE, SERVER, Hub
+from vpn.reach.rulebook import Rulebook
+from vpn.reach.spans import Span, span_of
+
+# The destination that is no peer's: as rules have it, though here the internet alone.
+INTERNET = "any"
+# All addresses of a family.
+ROOTS = (Span(4, 0, 2**32 - 1), Span(6, 0, 2**128 - 1))
+
+
+class Alike(NamedTuple):
+    """Addresses of one family about which rules and policy say the same, before and after."""
+
+    version: int
+    before: Place
+    after: Place
+
+
+@dataclass
+class Holding:
+    """What somebody has of one kind of addresses, which of their peers have it, and the narrowest networks that rules
+    or owners name around it."""
+
+    spans: list[Span] = field(default_factory=list)
+    peers: set[str | None] = field(default_factory=set)
+    around: set[Span] = field(default_factory=set)
+
+
+# By whose they are (`user:ID`, `site:ID`, INTERNET), the addresses of each kind.
+Holdings = dict[str, dict[Alike, Holding]]
+
+
+@dataclass
+class _Marks:
+    """What begins at one network: owners (None where it says nothing of them), rules, and what nobody reaches."""
+
+    before: str | None = None
+    after: str | None = None
+    sources: int = 0
+    destinations: int = 0
+    never: bool = False
+    private: bool = False
+
+    def within(self, outer: _Marks) -> _Marks:
+        """These marks as they hold inside of a wider network with marks of its own."""
+        return _Marks(
+            outer.before if self.before is None else self.before,
+            outer.after if self.after is None else self.after,
+            outer.sources | self.sources,
+            outer.destinations | self.destinations,
+            outer.never or self.never,
+            outer.private or self.private,
+        )
+
+
+class Survey:
+    """Both hubs on one map. `book` holds the rules of both, `active` says as bits which of them are whose.
+
+    `principals` names whose a peer is, by its id; the peers that are not in it are nobody's business.
+    """
+
+    def __init__(
+        self, before: Hub, after: Hub, book: Rulebook, active: tuple[int, int], principals: Mapping[str, str]
+    ) -> None:
+        self._hubs = before, after
+        self._book = book
+        self._active = active
+        self._principals = principals
+
+    def holdings(self) -> Holdings:
+        """Who has which addresses; those that nobody can send from or reach, before or after, are left out."""
+        found: Holdings = {}
+        for span, around, marks in _cut(self._marks()):
+            alike = Alike(span.version, self._place(0, marks.before, marks), self._place(1, marks.after, marks))
+            if alike.before.kind is alike.after.kind is Kind.NOWHERE:
+                continue
+            peer = marks.after or marks.before or None
+            principal = self._principal(peer)
+            if principal is not None:
+                holding = found.setdefault(principal, {}).setdefault(alike, Holding())
+                holding.spans.append(span)
+                holding.peers.add(peer)
+                holding.around.add(around)
+        return found
+
+    def _principal(self, peer: str | None) -> str | None:
+        """Whose an address is: a network behind the server is called by itself."""
+        if peer is None:
+            return INTERNET
+        return peer.removeprefix(SERVER) if peer.startswith(SERVER) else self._principals.get(peer)
+
+    def _marks(self) -> dict[Span, _Marks]:
+        marks = {root: _Marks() for root in ROOTS}
+
+        def at(network: str) -> _Marks:
+            return marks.setdefault(span_of(network), _Marks())
+
+        for network in PRIVATE:
+            at(network).private = True
+        for network, bits in self._book.sources.by_network.items():
+            at(network).sources |= bits
+        for network, bits in self._book.destinations.by_network.items():
+            at(network).destinations |= bits
+        for side, hub in zip(("before", "after"), self._hubs, strict=True):
+            for network, owner in _owners(hub):
+                setattr(at(network), side, owner)
+        for network in (*NEVER, *self._hubs[1].own, *self._hubs[1].server):
+            at(network).never = True
+        return marks
+
+    def _place(self, side: int, owner: str | None, marks: _Marks) -> Place:
+        if marks.never or owner == NOBODY or (owner is None and marks.private):
+            return NOWHERE
+        kind = kind_of(owner)
+        tags = self._hubs[side].peers[owner].tags if owner is not None and kind is Kind.PEER else ()
+        # Peers alone send. What rules say of others as sources makes no difference.
+        sources = self._book.sources.tagged(tags) | marks.sources if kind is Kind.PEER else 0
+        return Place(
+            kind,
+            sources & self._active[side],
+            (self._book.destinations.tagged(tags) | marks.destinations) & self._active[side],
+        )
+
+
+def _owners(hub: Hub) -> Iterator[tuple[str, str]]:
+    """Who has which network."""
+    for peer_id, end in hub.peers.items():
+        yield from ((network, peer_id) for network in end.networks)
+    yield from ((network, f"{SERVER}{network}") for network in hub.opened)
+    yield from ((pool, NOBODY) for pool in hub.pools)
+
+
+def _cut(marks: dict[Span, _Marks]) -> Iterator[tuple[Span, Span, _Marks]]:
+    """The pieces between all bounds, each with the narrowest network around it and the marks of everything around it.
+
+    Networks nest, or lie apart.
+    """
+    inside: list[tuple[Span, _Marks]] = []
+    position = 0
+    for span in sorted(marks, key=lambda span: (span.version, span.first, -span.last)):
+        while inside and (inside[-1][0].version != span.version or inside[-1][0].last < span.first):
+            outer, outer_marks = inside.pop()
+            if position <= outer.last:
+                yield Span(outer.version, position, outer.last), outer, outer_marks
+                position = outer.last + 1
+        if not inside:
+            position = span.first
+        elif position < span.first:
+            yield Span(span.version, position, span.first - 1), *inside[-1]
+            position = span.first
+        inside.append((span, marks[span].within(inside[-1][1]) if inside else marks[span]))
+    while inside:
+        outer, outer_marks = inside.pop()
+        if position <= outer.last:
+            yield Span(outer.version, position, outer.last), outer, outer_marks
+            position = outer.last + 1

@@ -1,0 +1,104 @@
+"""Which flows a change lets pass, and which it ends: every difference between two hubs, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, TypeVar
+
+from vpn.reach.effects import Budget, Comparison, Effect, Exhausted
+from vpn.reach.fates import Fates, fates_of
+from vpn.reach.hub import Hub
+from vpn.reach.listing import Line, Listing
+from vpn.reach.merging import merge
+from vpn.reach.partition import Alike, Holdings, Survey
+from vpn.reach.rulebook import Rulebook
+
+_Item = TypeVar("_Item")
+
+MOST_LINES = 500
+MOST_EFFECTS = 100_000
+# Of pairs that are looked at: about a second's worth.
+_BUDGET = 600_000
+# Where only each part has a limit.
+_UNLIMITED = 10**9
+# A network on the map, and a rule in the book, take as long as so many pairs.
+_NETWORK_COST = 10
+_RULE_COST = 20
+
+
+class Differences(NamedTuple):
+    """The lines, whether there is more than they say, and the same by groups, which may be complete all the same."""
+
+    lines: list[Line]
+    truncated: bool
+    fates: Fates
+
+
+class _Compared(NamedTuple):
+    """Two hubs on one map: who holds which addresses, and what compares them."""
+
+    holdings: Holdings
+    book: Rulebook
+    effects: Iterator[tuple[Alike, Alike, Effect]]
+
+
+def differences(
+    before: Hub,
+    after: Hub,
+    principals: Mapping[str, str],
+    *,
+    most: int = MOST_LINES,
+    budget: Budget | None = None,
+) -> Differences:
+    """What changes between two hubs; `principals` says whose each peer is (`user:ID`, `site:ID`), by its id.
+
+    What takes more steps of work than `budget` has left is not told.
+    """
+    budget = budget or Budget(_UNLIMITED)
+    try:
+        holdings, book, changes = _compared(before, after, principals, budget)
+    except Exhausted:
+        return Differences([], truncated=True, fates=Fates(is_complete=False))
+    effects, is_complete = _gathered(changes, MOST_EFFECTS)
+    found = {(source, destination): effect for source, destination, effect in effects}
+    lines, is_told = _gathered(Listing(holdings, found, budget.part(_BUDGET)).lines(), most)
+    # Groups of a part would be no groups: then there are lines alone.
+    policy = before.allows, after.allows
+    fates = fates_of(holdings, found, policy, book, budget, _BUDGET) if is_complete else Fates(is_complete=False)
+    return Differences(sorted(set(lines)), truncated=not (is_complete and is_told), fates=fates)
+
+
+def are_alike(before: Hub, after: Hub, principals: Mapping[str, str], budget: Budget | None = None) -> bool:
+    """Does every flow pass both hubs, or neither? Raises Exhausted."""
+    compared = _compared(before, after, principals, budget or Budget(_UNLIMITED))
+    return next(compared.effects, None) is None
+
+
+def _compared(before: Hub, after: Hub, principals: Mapping[str, str], budget: Budget) -> _Compared:
+    _spend_survey(before, after, budget)
+    merged = merge(before.rules, after.rules)
+    active = merged.before, merged.after
+    book = Rulebook(merged.rules)
+    holdings = Survey(before, after, book, active, principals).holdings()
+    kinds = dict.fromkeys(kind for held in holdings.values() for kind in held)
+    comparison = Comparison(book, active, (before.allows, after.allows), budget.part(_BUDGET))
+    return _Compared(holdings, book, comparison.pairs(kinds))
+
+
+def _spend_survey(before: Hub, after: Hub, budget: Budget) -> None:
+    """Take the steps of a survey and of the rules' merging, which are known before. Raises Exhausted."""
+    networks = sum(len(end.networks) for hub in (before, after) for end in hub.peers.values())
+    budget.spend(_NETWORK_COST * networks + _RULE_COST * (len(before.rules) + len(after.rules)))
+
+
+def _gathered(items: Iterator[_Item], most: int) -> tuple[list[_Item], bool]:
+    """Up to `most` items, and whether these were all."""
+    gathered: list[_Item] = []
+    try:
+        for item in items:
+            if len(gathered) == most:
+                return gathered, False
+            gathered.append(item)
+    except Exhausted:
+        return gathered, False
+    return gathered, True

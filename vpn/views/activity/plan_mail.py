@@ -1,0 +1,55 @@
+"""Writing to the people whom a change concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from portal.access import get_member
+from portal.exceptions import NotPossible
+from portal.mail import is_shown
+from portal.models import MembershipState
+from vpn.access import get_plan
+from vpn.actions.activity.plan_mail import people_of, request_mail, untold
+from vpn.models import ChangePlan, Instance
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def plan_mail(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """GET names everybody whose profile the change outdated; POST mails them, in the background."""
+    plan = get_plan(get_member(request), pk, write=True)
+    if request.method != "POST":
+        return render(request, "vpn/activity/plan_mail.html", _context(plan))
+    try:
+        request_mail(plan)
+        messages.success(request, "Messages to the people whose profiles are outdated are being written.")
+    except NotPossible as refusal:
+        messages.error(request, refusal.message)
+    return redirect("instance_activity", pk=plan.instance_id)
+
+
+def mail_offered(instance: Instance, outdated: Collection[UUID]) -> ChangePlan | None:
+    """The newest change that outdated profiles, where people have some of these `outdated` peers and no mail yet."""
+    if not instance.peers.filter(pk__in=outdated, member__state=MembershipState.ACTIVE).exists():
+        return None
+    newest = (
+        instance.change_plans.exclude(outdated=[]).order_by("-generation").defer("outdated", "plan", "delta").first()
+    )
+    return newest if newest is not None and newest.mail_requested_at is None else None
+
+
+def _context(plan: ChangePlan) -> dict[str, object]:
+    people = sorted(people_of(plan).items(), key=lambda one: one[0].label.casefold())
+    return {
+        "plan": plan,
+        "instance": plan.instance,
+        "people": [(member, [peer.device or "a device without a name" for peer in peers]) for member, peers in people],
+        "is_asked": plan.mail_requested_at is not None,
+        "is_shown": is_shown(),
+        "untold": untold(plan),
+    }

@@ -1,0 +1,117 @@
+"""The progress of background work on an instance: how far, how long still, can I leave?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from portal.access import get_member
+from portal.exceptions import Conflict
+from portal.htmx import render_page
+from portal.models import Membership
+from vpn.access import get_instance
+from vpn.actions.activity.operation import DEFAULT_EXPECTED_SECONDS
+from vpn.actions.instances.instance import retry_instance
+from vpn.choices import InstanceState, OperationKind, OperationState, StepState
+from vpn.models import Instance, Operation, OperationStep
+from vpn.needs import needs_of
+from vpn.presenters.activity.plan import ShownPlan
+
+# A run that takes longer than expected keeps its bar short of the end.
+_LONGEST_BAR = 95
+
+
+@dataclass(frozen=True)
+class Progress:
+    """An operation as people follow it."""
+
+    operation: Operation
+    steps: list[OperationStep]
+    plans: Sequence[ShownPlan] = ()
+
+    @property
+    def elapsed(self) -> timedelta:
+        """How long it has taken so far, or took."""
+        return (self.operation.finished_at or timezone.now()) - self.operation.started_at
+
+    @property
+    def remaining(self) -> timedelta:
+        """How long it is expected to take still; never negative."""
+        return max(timedelta(seconds=self.operation.expected_seconds) - self.elapsed, timedelta())
+
+    @property
+    def percent(self) -> int:
+        """By the clock or by the steps that are done, whichever is further."""
+        if self.operation.state == OperationState.SUCCEEDED:
+            return 100
+        by_clock = 100 * self.elapsed.total_seconds() / max(self.operation.expected_seconds, 1)
+        done = sum(step.state == StepState.SUCCEEDED for step in self.steps)
+        by_steps = 100 * done / max(len(self.steps), 1)
+        return round(min(max(by_clock, by_steps), _LONGEST_BAR))
+
+    @property
+    def has_past(self) -> bool:
+        """Is the expected time taken from past runs, not assumed?"""
+        return self.operation.expected_seconds != DEFAULT_EXPECTED_SECONDS
+
+    @property
+    def current_step(self) -> OperationStep | None:
+        """The step that runs."""
+        return next((step for step in self.steps if step.state == StepState.RUNNING), None)
+
+    @property
+    def failed_step(self) -> OperationStep | None:
+        """The step that stopped it."""
+        return next((step for step in self.steps if step.state == StepState.FAILED), None)
+
+
+def progress_of(operation: Operation, plans: Sequence[ShownPlan] = ()) -> Progress:
+    """An operation with its steps, each knowing how long it has taken (`took`, None before it began), and what the
+    changes that it carried mean."""
+    steps = list(operation.steps.all())
+    for step in steps:
+        began = step.started_at
+        ended = step.finished_at or operation.finished_at or timezone.now()
+        step.took = None if began is None else ended - began  # type: ignore[attr-defined]
+    return Progress(operation, steps, plans)
+
+
+@require_safe
+def instance_progress(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The page, or for HTMX the part that changes; it stops asking once the work has settled."""
+    member = get_member(request)
+    instance = get_instance(member, pk)
+    return render_page(request, "vpn/activity/progress.html", _context(member, instance), fragment="progress")
+
+
+@require_POST
+def instance_retry(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Go on from the step that failed."""
+    instance = get_instance(get_member(request), pk, write=True)
+    try:
+        instance = retry_instance(instance)
+    except Conflict as refusal:
+        messages.error(request, refusal.message)
+    return redirect("instance" if instance.configured else "instance_progress", pk=pk)
+
+
+def _context(member: Membership, instance: Instance) -> dict[str, Any]:
+    kind = OperationKind.DESTROY if instance.state == InstanceState.DELETING else OperationKind.PROVISION
+    operation = instance.operations.filter(kind=kind).prefetch_related("steps").first()
+    return {
+        "instance": instance,
+        "progress": None if operation is None else progress_of(operation),
+        "is_running": instance.state in {InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING},
+        "is_deleting": instance.state == InstanceState.DELETING,
+        "needs": needs_of(instance),
+        "may_change": member.is_admin,
+    }

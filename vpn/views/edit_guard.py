@@ -1,0 +1,35 @@
+"""Saving a form that replaces a table as a whole (vpn.forms.edit_guard), for the pages that have one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.db import transaction
+
+from portal.actions.quota import lock_organization
+from portal.exceptions import Conflict, InvalidInput
+from vpn.actions.change import lock_instance
+from vpn.actions.firewall.rules import prepare_rules
+from vpn.actions.instances.settings import update_instance
+from vpn.forms.edit_guard import SeenForm
+from vpn.models import Instance
+
+
+def save_seen(instance: Instance, form: SeenForm, refuse: Callable[[Conflict | InvalidInput], None]) -> bool:
+    """Apply what differs; False where it was refused, which `refuse` shows in the form."""
+    try:
+        change_seen(instance, form)
+    except (Conflict, InvalidInput) as refusal:
+        refuse(refusal)
+        return False
+    return True
+
+
+def change_seen(instance: Instance, form: SeenForm) -> None:
+    """Apply what differs, unless somebody else saved meanwhile; raises what the action refuses."""
+    if changes := form.changes():
+        prepare_rules(changes.get("firewall", ()))
+        with transaction.atomic():
+            lock_organization(instance.organization_id)
+            form.refuse_unseen(lock_instance(instance.pk))
+            update_instance(instance, **changes)

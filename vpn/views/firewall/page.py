@@ -1,0 +1,51 @@
+"""An instance's firewall: who reaches whom, as a policy and an ordered table of rules."""
+
+from __future__ import annotations
+
+from functools import partial
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from portal.access import get_member
+from portal.exceptions import Conflict, InvalidInput
+from portal.forms.refusal import show_refusal
+from vpn.access import get_instance
+from vpn.actions.firewall.rules import InvalidSettings
+from vpn.forms.firewall import Ends, FirewallForm
+from vpn.presenters.instances.head import head_of
+from vpn.views.activity.preview import is_preview, show_preview
+from vpn.views.edit_guard import change_seen, save_seen
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def instance_firewall(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The policy and the rules; buttons in the form rearrange the table without saving it."""
+    member = get_member(request)
+    instance = get_instance(member, pk, write=request.method == "POST")
+    ends = Ends(instance.organization_id)
+    form = FirewallForm(request.POST if request.method == "POST" else None, instance=instance, ends=ends)
+    if is_preview(request):
+        shown = {**head_of(member, instance, "firewall"), "form": form, "ends": ends}
+        ask = partial(change_seen, instance, form)
+        return show_preview(request, "vpn/firewall/page.html", shown, form, ask, refuse=partial(_refuse, form))
+    is_rearranged = request.method == "POST" and form.rearrange()
+    if request.method == "POST" and not is_rearranged and form.is_valid():
+        is_different = bool(form.changes())
+        if not is_different or save_seen(instance, form, partial(_refuse, form)):
+            messages.success(request, "Saved." if is_different else "Nothing was different, so nothing changed.")
+            return redirect("instance_firewall", pk=instance.pk)
+    context = {"form": form, "ends": ends, "is_rearranged": is_rearranged}
+    return render(request, "vpn/firewall/page.html", {**head_of(member, instance, "firewall"), **context})
+
+
+def _refuse(form: FirewallForm, refusal: Conflict | InvalidInput) -> None:
+    if not isinstance(refusal, InvalidSettings):
+        show_refusal(form, refusal)
+        return
+    form.show_faults(refusal.rule_faults)
+    if not refusal.rule_faults:
+        form.add_error(None, [message for messages in refusal.errors.values() for message in messages])

@@ -1,0 +1,32 @@
+"""The end of an instance: asked once, with what stops working."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from portal.access import get_member
+from portal.exceptions import Conflict
+from vpn.access import get_instance
+from vpn.actions.instances.instance import delete_instance
+from vpn.presenters.instances.head import head_of
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def instance_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Say what stops working; on POST begin to take the hub down."""
+    member = get_member(request)
+    instance = get_instance(member, pk, write=True)
+    if request.method == "POST":
+        try:
+            delete_instance(instance)
+        except Conflict as refusal:
+            messages.error(request, refusal.message)
+            return redirect("instance_settings", pk=pk)
+        messages.success(request, f"{instance.name} is being deleted. Its peers no longer connect.")
+        return redirect("instances")
+    return render(request, "vpn/instances/delete.html", head_of(member, instance, "settings"))

@@ -1,0 +1,80 @@
+"""The list of instances, and an instance's first page: its peers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_safe
+
+from portal.access import get_member
+from portal.htmx import render_page
+from portal.models import Membership
+from vpn.access import get_instance, instances_of
+from vpn.choices import InstanceState
+from vpn.models import Instance
+from vpn.needs import Need, needs_of_all, portal_needs
+from vpn.presenters.instances.head import head_of
+from vpn.presenters.peers.search import FILTERS, PeerSearch
+from vpn.presenters.profiles.outdated import outdated_of
+from vpn.views.activity.plan_mail import mail_offered
+
+_UNDER_WAY = {InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING}
+
+
+@dataclass(frozen=True)
+class Row:
+    """An instance in the list, with what of it needs someone."""
+
+    instance: Instance
+    needs: list[Need]
+
+
+@require_safe
+def instances(request: HttpRequest) -> HttpResponse:
+    """All instances, those that need someone first; a member who manages nothing goes to their own devices."""
+    member = get_member(request)
+    if not member.sees_everything:
+        return redirect("my")
+    found = list(instances_of(member).with_peer_counts())
+    needs = needs_of_all(found)
+    rows = sorted((Row(one, needs[one.pk]) for one in found), key=_urgency)
+    context = {
+        "rows": rows,
+        "in_need": sum(bool(row.needs) for row in rows),
+        "under_way": sum(row.instance.state in _UNDER_WAY for row in rows),
+        "portal_needs": portal_needs() if rows else [],
+        "may_change": member.is_admin,
+    }
+    return render_page(request, "vpn/instances/list.html", context, fragment="list")
+
+
+@require_safe
+def instance(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One instance's peers: searched, filtered and paged by the database."""
+    member = get_member(request)
+    found = get_instance(member, pk)
+    return render_page(request, "vpn/instances/overview.html", _peers_context(request, member, found), fragment="peers")
+
+
+def _urgency(row: Row) -> tuple[bool, bool, bool, str]:
+    is_bad = any(need.tone == "bad" for need in row.needs)
+    return not is_bad, not row.needs, row.instance.state not in _UNDER_WAY, row.instance.name.lower()
+
+
+def _peers_context(request: HttpRequest, member: Membership, instance: Instance) -> dict[str, object]:
+    search = PeerSearch.from_query(request.GET)
+    head = head_of(member, instance, "peers")
+    outdated = outdated_of(instance)
+    page = search.page(member, instance, number=request.GET.get("page"), total=head["peer_total"])
+    return {
+        **head,
+        "search": search,
+        "filters": FILTERS,
+        "page": page,
+        "query": search.as_query(),
+        "outdated": outdated,
+        "mail_offered": mail_offered(instance, outdated.ids) if outdated.ids and member.is_admin else None,
+    }

@@ -1,0 +1,91 @@
+"""An instance's settings, one tab each: routing, and the rest."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from portal.access import get_member
+from portal.exceptions import Conflict, InvalidInput
+from portal.forms.refusal import show_refusal
+from portal.models import Membership
+from vpn.access import get_instance, peers_of
+from vpn.actions.instances.settings import update_instance
+from vpn.choices import PeerType, Protocol
+from vpn.forms.instance import RoutingForm, SettingsForm, settings_form
+from vpn.models import Instance, Peer
+from vpn.presenters.instances.head import head_of
+from vpn.presenters.instances.routes import pushed_ways
+from vpn.views.activity.preview import is_preview, show_preview
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def instance_routing(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What split-tunnel devices send through the hub, and whose it is."""
+    member = get_member(request)
+    instance = get_instance(member, pk, write=request.method == "POST")
+    sites = _advertised(member, instance)
+    return _settings_page(
+        request, member, instance, "routing", RoutingForm, sites=sites, ways=pushed_ways(instance, sites)
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def instance_settings(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Name, MTU, the hub's facts, and the way to its end."""
+    member = get_member(request)
+    instance = get_instance(member, pk, write=request.method == "POST")
+    return _settings_page(
+        request, member, instance, "settings", SettingsForm, needs_compat=_needing_compat(member, instance)
+    )
+
+
+def _settings_page(
+    request: HttpRequest, member: Membership, instance: Instance, tab: str, kind: type[forms.Form], **context: Any
+) -> HttpResponse:
+    data = request.POST if request.method == "POST" else None
+    form = settings_form(kind, instance, data, may_change=member.is_admin)
+    template, shown = f"vpn/instances/{tab}.html", {**head_of(member, instance, tab), "form": form, **context}
+    if is_preview(request):
+        return show_preview(
+            request, template, shown, form, lambda: _change(instance, form), refuse=partial(show_refusal, form)
+        )
+    if data is not None and form.is_valid() and _save(instance, form):
+        messages.success(request, "Saved." if form.has_changed() else "Nothing was different, so nothing changed.")
+        return redirect(f"instance_{tab}", pk=instance.pk)
+    return render(request, template, shown)
+
+
+def _save(instance: Instance, form: forms.Form) -> bool:
+    """Apply what differs; False where it was refused, with the words in the form."""
+    try:
+        _change(instance, form)
+    except (Conflict, InvalidInput) as refusal:
+        show_refusal(form, refusal)
+        return False
+    return True
+
+
+def _change(instance: Instance, form: forms.Form) -> None:
+    changes = {name: form.cleaned_data[name] for name in form.changed_data}
+    changes = {name: value for name, value in changes.items() if value != getattr(instance, name)}
+    if changes:
+        update_instance(instance, **changes)
+
+
+def _needing_compat(member: Membership, instance: Instance) -> list[Peer]:
+    """The site peers because of which the OpenVPN listener with old ciphers runs."""
+    routers = peers_of(member, instance).admitted().filter(type=PeerType.SITE, protocol=Protocol.OPENVPN)
+    return [peer for peer in routers.order_by("site__name") if peer.site is not None and peer.site.needs_compat]
+
+
+def _advertised(member: Membership, instance: Instance) -> list[Peer]:
+    """The site peers, whose subnets the hub routes."""
+    return list(peers_of(member, instance).filter(type=PeerType.SITE).order_by("site__name"))

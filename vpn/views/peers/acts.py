@@ -1,0 +1,136 @@
+"""Disable, enable, rotate keys, delete: each says what will stop working and asks once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from portal.access import get_member
+from portal.exceptions import Conflict, InvalidInput
+from vpn.access import get_peer
+from vpn.actions.peers.peer import delete_peer, rotate_keys, update_peer
+from vpn.models import Peer
+from vpn.templatetags.display import merged_networks
+
+_NETWORKS_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Act:
+    """What is asked once: the verb of button, heading and message, and what it means."""
+
+    verb: str
+    done: str
+    question: str
+    run: Callable[[Peer], object]
+    afterwards: Callable[[Peer], str]
+    dangerous: bool = True
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def peer_disable(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Shut a peer out until it is enabled again."""
+    return _asked_once(request, pk, _DISABLE)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def peer_enable(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Let a disabled peer in again."""
+    return _asked_once(request, pk, _ENABLE)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def peer_rotate(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Give a peer new keys."""
+    return _asked_once(request, pk, _ROTATE)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def peer_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Revoke and remove a peer."""
+    return _asked_once(request, pk, _DELETE)
+
+
+def _asked_once(request: HttpRequest, pk: UUID, act: Act) -> HttpResponse:
+    member = get_member(request)
+    peer = get_peer(member, pk, write=True)
+    context = {
+        "act": act,
+        "question": act.question.format(peer.label),
+        "peer": peer,
+        "instance": peer.instance,
+        "stops": _stops(peer) if act.dangerous else [],
+        "afterwards": act.afterwards(peer),
+    }
+    if request.method != "POST":
+        return render(request, "vpn/peers/confirm.html", context)
+    label, instance_pk = peer.label, peer.instance_id
+    try:
+        act.run(peer)
+    except (Conflict, InvalidInput) as refusal:
+        return render(request, "vpn/peers/confirm.html", {**context, "refusal": str(refusal)}, status=409)
+    messages.success(request, f"{label}: {act.done}")
+    if act is _DELETE:
+        return redirect("instance", pk=instance_pk)
+    return redirect("peer", pk=pk)
+
+
+def _stops(peer: Peer) -> list[str]:
+    """What ends with this peer's tunnel."""
+    lines = []
+    if peer.is_connected:
+        lines.append("It is connected now; its connection ends within seconds.")
+    if peer.is_site:
+        networks = merged_networks(peer.subnets)
+        named = ", ".join(networks) if len(networks) <= _NETWORKS_NAMED else f"{len(networks)} networks"
+        lines.append(f"Nothing behind its router can be reached through the VPN any more: {named}.")
+        lines.append("The site reaches neither the other sites nor the clients.")
+    else:
+        lines.append("The device reaches nothing behind the hub any more.")
+        if peer.route_all:
+            lines.append(
+                "All its traffic goes through the VPN: while the tunnel is switched on, it has no internet either."
+            )
+    return lines
+
+
+def _afterwards_deleted(peer: Peer) -> str:
+    rest = "The site itself stays under Sites." if peer.is_site else "To connect the device again, add it anew."
+    return f"Its keys and its profile end for good; this cannot be undone. {rest}"
+
+
+_DISABLE = Act(
+    verb="Disable",
+    done="disabled.",
+    question="Disable {}?",
+    run=lambda peer: update_peer(peer, enabled=False),
+    afterwards=lambda peer: "Its keys and addresses stay: once enabled again, the same profile works.",
+)
+_ENABLE = Act(
+    verb="Enable",
+    done="enabled.",
+    question="Enable {}?",
+    run=lambda peer: update_peer(peer, enabled=True),
+    afterwards=lambda peer: "The hub lets it in again, with the profile that it has.",
+    dangerous=False,
+)
+_ROTATE = Act(
+    verb="Rotate keys",
+    done="keys rotated. Fetch the new profile.",
+    question="Rotate the keys of {}?",
+    run=rotate_keys,
+    afterwards=lambda peer: "The profile that it has, and share links to it, end. It works again with a new profile.",
+)
+_DELETE = Act(
+    verb="Delete peer",
+    done="deleted.",
+    question="Delete the peer {}?",
+    run=delete_peer,
+    afterwards=_afterwards_deleted,
+)

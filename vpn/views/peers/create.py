@@ -1,0 +1,145 @@
+"""Adding peers to an instance: a member's device, or a site's router."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from portal.access import get_member
+from portal.exceptions import Conflict, InvalidInput
+from portal.forms.refusal import show_refusal
+from portal.htmx import render_page
+from portal.models import Membership
+from vpn.access import get_instance
+from vpn.actions.peers.input import subnet_warnings_for
+from vpn.actions.peers.peer import create_client_peer, create_site_peer
+from vpn.actions.sites.site import create_site
+from vpn.addressing import is_broad
+from vpn.forms.fields import listed
+from vpn.forms.peer import ClientPeerForm, SitePeerForm
+from vpn.models import Instance, Peer, Site
+from vpn.validators import parse_network
+from vpn.views.activity.preview import is_preview, show_preview
+
+# The site's fields as this form calls them.
+_SITE_FIELDS = {"name": "site_name", "platform": "site_platform", "platform_version": "site_platform_version"}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def client_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Add one user's device."""
+    member = get_member(request)
+    instance = get_instance(member, pk, write=True)
+    form = ClientPeerForm(_posted(request), organization=member.organization, initial=_chosen(request, "user_id"))
+    if request.method == "POST" and form.is_valid():
+        peer = _create_client(instance, form)
+        if peer is not None:
+            messages.success(request, f"{peer.label} was added.")
+            return redirect("peer", pk=peer.pk)
+    return render(request, "vpn/peers/create_client.html", {"form": form, "instance": instance})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def site_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Connect a site, which may be made in place."""
+    member = get_member(request)
+    instance = get_instance(member, pk, write=True)
+    data = None if "ask" in request.POST else _posted(request)
+    form = SitePeerForm(data, instance=instance, initial=_site_initial(request, instance))
+    context = {"form": form, "instance": instance}
+    if is_preview(request):
+        refuse = partial(show_refusal, form, shown_as=_SITE_FIELDS)
+        change = partial(_connect_site, member, instance, form)
+        name = request.POST.get("site_name", "").strip()
+        return show_preview(request, "vpn/peers/create_site.html", context, form, change, refuse=refuse, new_site=name)
+    if data is not None and form.is_valid():
+        peer = _create_site_peer(member, instance, form)
+        if peer is not None:
+            messages.success(request, f"{peer.label} was added.")
+            warn_about_subnets(request, peer)
+            return redirect("peer", pk=peer.pk)
+    # What the form asks for while it is filled in: what the chosen router can do, and which subnets are behind it.
+    fragment = "site_protocol" if request.headers.get("HX-Target") == "site_protocol" else "site_subnets"
+    return render_page(request, "vpn/peers/create_site.html", context, fragment=fragment)
+
+
+def warn_about_subnets(request: HttpRequest, peer: Peer) -> None:
+    """Say on the next page what an admin should know about the subnets that were accepted."""
+    for warning in subnet_warnings_for(peer.subnets):
+        messages.warning(request, warning)
+
+
+def _create_client(instance: Instance, form: ClientPeerForm) -> Peer | None:
+    values = dict(form.cleaned_data)
+    member = values.pop("user_id")
+    try:
+        return create_client_peer(instance, member=member, **values)
+    except (Conflict, InvalidInput) as refusal:
+        show_refusal(form, refusal)
+        return None
+
+
+def _create_site_peer(member: Membership, instance: Instance, form: SitePeerForm) -> Peer | None:
+    try:
+        return _connect_site(member, instance, form)
+    except (Conflict, InvalidInput) as refusal:
+        show_refusal(form, refusal, shown_as=_SITE_FIELDS)
+        return None
+
+
+def _connect_site(member: Membership, instance: Instance, form: SitePeerForm) -> Peer:
+    values = form.cleaned_data
+    # Together, so that a refused peer leaves no site behind.
+    with transaction.atomic():
+        return create_site_peer(
+            instance,
+            site=values["site_id"] or _create_site(member, values),
+            subnets=values["subnets"],
+            protocol=values["protocol"],
+            confirm_broad_routes=values["confirm_broad_routes"],
+        )
+
+
+def _create_site(member: Membership, values: dict[str, Any]) -> Site:
+    # The site's own subnets describe its LAN: a route that merely leads through it is none.
+    lan = [subnet for subnet in values["subnets"] if not is_broad(parse_network(subnet))]
+    return create_site(
+        member,
+        name=values["site_name"],
+        platform=values["site_platform"] or "routeros7",
+        platform_version=values["site_platform_version"],
+        subnets=lan,
+    )
+
+
+def _site_initial(request: HttpRequest, instance: Instance) -> dict[str, Any]:
+    """What a link or the form so far names: the site with its subnets to begin with, or the new one's router."""
+    asked = _chosen(request, "site_id", "site_platform", "site_platform_version", "protocol", "protocol_before")
+    site_id = asked.pop("site_id", "")
+    found = Site.objects.filter(organization=instance.organization_id)
+    try:
+        site = found.filter(pk=site_id).first() if site_id else None
+    except ValidationError:
+        site = None
+    typed = listed(request.POST.get("subnets", ""))
+    # What the form filled in for another site makes way; what was typed stays.
+    if not typed or typed in found.values_list("subnets", flat=True):
+        typed = site.subnets if site else []
+    return asked | ({"site_id": site.pk} if site else {}) | {"subnets": typed}
+
+
+def _chosen(request: HttpRequest, *fields: str) -> dict[str, Any]:
+    given = request.POST if request.method == "POST" else request.GET
+    return {field: value for field in fields if (value := given.get(field, ""))}
+
+
+def _posted(request: HttpRequest) -> QueryDict | None:
+    return request.POST if request.method == "POST" else None

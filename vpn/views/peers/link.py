@@ -1,0 +1,61 @@
+"""A share link to a peer's profile, shown once, in the answer to a POST."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.safestring import mark_safe
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_http_methods
+
+from portal.access import get_member
+from portal.audit.log import note
+from portal.exceptions import NotPossible
+from portal.models import Membership
+from vpn.access import get_peer, may_fetch_profile
+from vpn.actions.profiles.profile import PeerNotAdmitted, issue_link
+from vpn.models import Peer
+from vpn.presenters.profiles.page import never_stored
+from vpn.profiles import qr
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sensitive_variables("link", "token")
+def peer_link(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """POST makes a new link, which ends an older one; a GET leads to the peer's page."""
+    member = get_member(request)
+    peer = get_peer(member, pk)
+    if request.method != "POST":
+        return redirect("peer", pk=pk)
+    if not may_fetch_profile(member, peer):
+        raise PermissionDenied("Only admins and its owner can share this profile.")
+    try:
+        link, seconds = _new_link(peer, member)
+    except NotPossible as refusal:
+        messages.error(request, refusal.message)
+        return redirect("peer", pk=pk)
+    note("share_link", request, peer=peer.pk)
+    context = {
+        "peer": peer,
+        "instance": peer.instance,
+        "link": link,
+        "until": timezone.now() + timedelta(seconds=seconds),
+        "qr": mark_safe(qr.svg(link, title="QR code of the link")),  # noqa: S308 - an address of ours, by an XML library
+    }
+    return never_stored(render(request, "vpn/peers/link.html", context))
+
+
+def _new_link(peer: Peer, by: Membership) -> tuple[str, int]:
+    """The full address and its life in seconds; raises NotPossible."""
+    if not peer.is_admitted:
+        raise PeerNotAdmitted
+    token, seconds = issue_link(peer, by)
+    return f"{settings.PUBLIC_URL}{reverse('shared_profile', args=[token])}", seconds

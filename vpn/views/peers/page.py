@@ -1,0 +1,47 @@
+"""The peer page: is it connected, and if not, what now?"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from portal.access import get_member
+from portal.htmx import render_page
+from portal.models import Membership
+from vpn.access import get_peer, may_fetch_profile
+from vpn.actions.sites.subnets import follows
+from vpn.models import Peer
+from vpn.presenters.instances.hub_side import host_of
+from vpn.presenters.peers.condition import condition_of
+from vpn.presenters.profiles.outdated import remedy_of
+from vpn.profiles.peer import profile_state
+from vpn.profiles.routes import routed_networks, routes_sentence
+
+
+@require_safe
+def peer(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The whole page; for HTMX, which polls it, the part that changes by itself."""
+    member = get_member(request)
+    found = get_peer(member, pk)
+    return render_page(request, "vpn/peers/page.html", _context(member, found), fragment="peer_status")
+
+
+def _context(member: Membership, peer: Peer) -> dict[str, Any]:
+    state = profile_state(peer)
+    return {
+        "peer": peer,
+        "instance": peer.instance,
+        "condition": condition_of(peer, state, may_change=member.is_admin),
+        "profile_state": state,
+        "host": host_of(peer),
+        "remedy": remedy_of(peer),
+        "site_part": peer.site is not None and not follows(peer, peer.site.subnets),
+        "routes_sentence": routes_sentence(peer),
+        "routed_networks": routed_networks(peer),
+        "may_change": member.is_admin,
+        "may_fetch": may_fetch_profile(member, peer) and peer.is_admitted,
+        "is_own": peer.member_id == member.pk,
+    }

@@ -1,0 +1,97 @@
+"""My VPN: am I protected, and how do I add my phone?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from itertools import groupby
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from portal.access import get_member
+from portal.htmx import render_page
+from portal.models import Membership, MembershipState, Role
+from vpn.access import own_peers
+from vpn.choices import ProfileState
+from vpn.models import Peer
+from vpn.presenters.instances.hub_side import HubSide
+from vpn.presenters.peers.condition import Condition, condition_of
+from vpn.presenters.profiles.outdated import remedy_of
+from vpn.profiles.peer import profile_states
+
+
+class Coverage(Enum):
+    """What of a connected device's traffic goes through the VPN."""
+
+    ALL = "all"
+    NETWORKS = "networks"
+    # Its profile is not the one that the portal would give it now, so that it may do either.
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Device:
+    """One of the member's own peers, with the words that the page says of it."""
+
+    peer: Peer
+    condition: Condition
+    profile_state: str
+
+    @property
+    def name(self) -> str:
+        """What its owner calls it."""
+        return self.peer.device or "The device without a name"
+
+    @property
+    def coverage(self) -> str:
+        """A value of Coverage where the device is connected; "" where it is not.
+
+        A hub carries each family of all traffic or refuses it, so that nothing goes past it.
+        """
+        if self.condition.tone != "good":
+            return ""
+        if self.profile_state != ProfileState.CURRENT:
+            return Coverage.UNKNOWN.value
+        return Coverage.ALL.value if self.peer.route_all else Coverage.NETWORKS.value
+
+    @property
+    def remedy(self) -> str:
+        """What to do where its profile is outdated."""
+        return remedy_of(self.peer)
+
+
+@require_safe
+def my(request: HttpRequest) -> HttpResponse:
+    """A member's own devices, and nothing else."""
+    member = get_member(request)
+    devices = devices_of(member, may_change=member.is_admin)
+    context = {
+        "devices": devices,
+        "connected": [device for device in devices if device.condition.tone == "good"],
+        "unknown": [device for device in devices if not device.condition.is_known],
+        "admins": [] if devices else _admins_of(member),
+        "is_admin": member.is_admin,
+    }
+    return render_page(request, "vpn/profiles/my.html", context, fragment="my_devices")
+
+
+def devices_of(member: Membership, *, may_change: bool) -> list[Device]:
+    """A member's devices by instance; `may_change` says whether the reader can mend what an admin set."""
+    devices: list[Device] = []
+    found = own_peers(member).order_by("instance__name", "instance_id", "created_at", "id")
+    for instance, peers in groupby(found, key=lambda peer: peer.instance):
+        listed = list(peers)
+        states, hub = profile_states(instance, listed), HubSide(instance, for_admin=member.is_admin)
+        for peer in listed:
+            condition = condition_of(peer, states[peer.pk], may_change=may_change, hub=hub)
+            devices.append(Device(peer, condition, states[peer.pk]))
+    return devices
+
+
+def _admins_of(member: Membership) -> list[Membership]:
+    """Whom to ask for a device."""
+    found = Membership.objects.filter(
+        organization=member.organization_id, role=Role.ADMIN, state=MembershipState.ACTIVE, user__is_active=True
+    )
+    return list(found.select_related("user").order_by("user__name", "user__email")[:5])

@@ -1,0 +1,174 @@
+"""A profile behind a share link: no account, for the first browser alone, which may come back for a while.
+
+The token in the address is the right to see the profile, so it goes nowhere else: not into a Referer, a cache, a log.
+The browser that opens the link is known again by a cookie: a random secret, of which the link keeps a digest.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import wraps
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.core.signing import BadSignature
+from django.db import OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_http_methods
+
+from portal.access import checks_itself
+from portal.audit.log import note
+from portal.database import is_busy
+from portal.views.failure import busy
+from vpn.actions.profiles.profile import Delivery, HubNotReady, LinkNotFound, NotOffered, Wanted, find_link, open_link
+from vpn.api.protocol.errors import Refusal
+from vpn.api.protocol.throttling import count_wrong
+from vpn.constants import SHARE_WINDOW
+from vpn.models import Peer, ProfileLink
+from vpn.presenters.profiles.family import asked_family
+from vpn.presenters.profiles.page import (
+    asked_file,
+    never_stored,
+    prefers_text,
+    profile_context,
+    systems_context,
+    wants_file,
+)
+from vpn.views.profiles.hub_wait import not_ready, wait_for_hub
+
+_COOKIE = "opened_link"
+View = Callable[[HttpRequest, str], HttpResponse]
+
+
+def _discreet(view: View) -> View:
+    """Keep the token out of Django's log, which names the path of what was refused or failed, and out of the browser's
+    history of requests: no Referer, no cache, no index."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, token: str) -> HttpResponse:
+        request.path = request.path_info = request.path.replace(token, "-")
+        try:
+            response = view(request, token)
+        except OperationalError as error:
+            if not is_busy(error):
+                raise
+            response = busy(request)
+        response = never_stored(response)
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["X-Robots-Tag"] = "noindex, nofollow"
+        return response
+
+    return wrapped
+
+
+# Without a Referer and from no origin a form cannot prove where it comes from; whoever knows the token needs no
+# forged form, and whoever does not can do nothing with one.
+@csrf_exempt
+@login_not_required
+@_discreet
+@require_http_methods(["GET", "HEAD", "POST"])
+@checks_itself
+@sensitive_variables()
+def shared_profile(request: HttpRequest, token: str) -> HttpResponse:
+    """GET says what the link does, so that no preview of it spends it; POST reveals. Who opened it may come back."""
+    browser = _secret_of_browser(request)
+    link = find_link(token, browser)
+    if link is None:
+        return _ended(request)
+    peer, is_open = link.peer, bool(link.browser_digest)
+    if request.method != "POST" and not is_open:
+        return render(request, "vpn/profiles/shared_offer.html", _offer_context(request, link))
+    browser = browser or secrets.token_urlsafe(32)
+    try:
+        delivery = open_link(token, browser, Wanted(family=asked_family(request)))
+        response = _reveal(request, peer, delivery, link.expires_at if is_open else None)
+    except (LinkNotFound, NotOffered, Http404):
+        return _ended(request)
+    except HubNotReady as refusal:
+        return _not_yet(request, refusal)
+    note("reveal", request, peer=peer.pk, form="share link", again=is_open)
+    if not is_open:
+        _remember(response, browser)
+    return response
+
+
+def _offer_context(request: HttpRequest, link: ProfileLink) -> dict[str, object]:
+    """Whose link it is and for what; nothing that only the profile's owner should know."""
+    peer = link.peer
+    return {
+        "peer": peer,
+        "organization": peer.instance.organization,
+        "sender": link.made_by,
+        "minutes": SHARE_WINDOW // 60,
+        **systems_context(request, peer),
+    }
+
+
+@sensitive_variables()
+def _reveal(request: HttpRequest, peer: Peer, delivery: Delivery, until: datetime | None) -> HttpResponse:
+    """The file that is asked for, or the page, which this browser can come back to `until` then."""
+    if wants_file(request):
+        return asked_file(request, peer, delivery)
+    context = profile_context(request, peer, delivery)
+    if until is not None:
+        context["older"] = False  # what was delivered before is this very profile
+    context["until"] = until or timezone.now() + timedelta(seconds=SHARE_WINDOW)
+    return render(request, "vpn/profiles/shared.html", context)
+
+
+def _secret_of_browser(request: HttpRequest) -> str:
+    """What this browser was given when it opened a link; "" where it has opened none."""
+    try:
+        return request.get_signed_cookie(_COOKIE, salt=_COOKIE, max_age=SHARE_WINDOW) or ""
+    except (KeyError, BadSignature):
+        return ""
+
+
+@sensitive_variables()
+def _remember(response: HttpResponse, browser: str) -> None:
+    """Let the browser be known again. Lax: the link may be opened again from a mail or a message."""
+    response.set_signed_cookie(
+        _COOKIE,
+        browser,
+        salt=_COOKIE,
+        max_age=SHARE_WINDOW,
+        path=reverse("shared_profile", args=["-"]).removesuffix("-/"),
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _ended(request: HttpRequest) -> HttpResponse:
+    """404 in words; 429 for an address that asks for what is not there too often."""
+    try:
+        count_wrong("wrong-share-token", request)
+    except Refusal as refusal:
+        context = {"heading": "Too many attempts", "words": refusal.message}
+        response = _said(request, context, status=429)
+        response.headers["Retry-After"] = (refusal.headers or {}).get("Retry-After", "60")
+        return response
+    words = (
+        "A link shows its profile within an hour, and then for a while to the browser that opened it. A newer link to "
+        "the same profile ends it."
+    )
+    return _said(request, {"heading": "This link has ended", "words": words, "ended": True}, status=404)
+
+
+def _not_yet(request: HttpRequest, refusal: HubNotReady) -> HttpResponse:
+    context = {"heading": "The profile is not ready yet", "words": refusal.message, **not_ready(refusal)}
+    return wait_for_hub(request, refusal, _said(request, context, status=503))
+
+
+def _said(request: HttpRequest, context: Mapping[str, object], *, status: int) -> HttpResponse:
+    if request.method == "POST" and prefers_text(request):
+        words = f"{context['heading']}. {context['words']}\n"
+        return HttpResponse(words, status=status, content_type="text/plain; charset=utf-8")
+    return render(request, "vpn/profiles/shared_refused.html", dict(context), status=status)

@@ -1,0 +1,155 @@
+"""Sites: list, add, edit, remove."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import Prefetch, prefetch_related_objects
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from portal.access import get_admin, get_member, get_reader
+from portal.exceptions import Conflict, InvalidInput
+from portal.forms.refusal import show_refusal
+from portal.models import Membership
+from vpn.access import get_site, instances_of, sites_of
+from vpn.actions.peers.input import subnet_warnings_for
+from vpn.actions.sites.site import create_site, delete_site, update_site
+from vpn.actions.sites.subnets import lan_of
+from vpn.actions.unchanged import same_networks
+from vpn.choices import InstanceState, Protocol
+from vpn.forms.site import FIELDS, SiteForm, site_form
+from vpn.models import Instance, Peer, Site
+from vpn.platforms import Capability, capabilities
+from vpn.presenters.dns.name_notes import noting_names
+from vpn.views.activity.preview import is_preview, show_preview
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A site's peer on one instance. `part` are the subnets that it advertises where these are not all of the site's,
+    `routes` what it advertises beside the site's subnets."""
+
+    peer: Peer
+    part: list[str] | None
+    routes: list[str]
+
+    @classmethod
+    def of(cls, peer: Peer, site: Site) -> Connection:
+        """What a peer of this site advertises."""
+        lan = lan_of(peer.subnets)
+        part = None if same_networks(lan, site.subnets) else lan
+        return cls(peer, part, [text for text in peer.subnets if text not in lan])
+
+
+@require_safe
+def sites(request: HttpRequest) -> HttpResponse:
+    """All sites, with the instances that they are connected to."""
+    member = get_reader(request)
+    found = sites_of(member)
+    _load_peers(found)
+    return render(request, "vpn/sites/list.html", {"sites": found, "may_change": member.is_admin})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def site_new(request: HttpRequest) -> HttpResponse:
+    """Add a site."""
+    member = get_admin(request)
+    form = SiteForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        site = _create(member, form)
+        if site is not None:
+            messages.success(request, f"{site.name} was added. Connect it to an instance next.")
+            return redirect("site", pk=site.pk)
+    return render(request, "vpn/sites/create.html", {"form": form})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def site(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One site: what is known of it, and for admins the form that changes it."""
+    member = get_member(request)
+    found = get_site(member, pk, write=request.method == "POST")
+    form = site_form(found, request.POST if request.method == "POST" else None)
+    shown = get_site(member, pk)  # without what a refused form wanted
+    _load_peers([shown])
+    context = {
+        "form": form,
+        "site": shown,
+        "connections": [Connection.of(peer, shown) for peer in shown.peers.all()],
+        "connectable": _connectable(member, shown) if member.is_admin else [],
+        "protocols": _protocols_of(shown),
+        "may_change": member.is_admin,
+    }
+    if is_preview(request):
+        refuse = partial(show_refusal, form)
+        notes: list[str] = []
+        change = noting_names(notes, Peer.objects.filter(site=found), lambda: _change(found, form))
+        return show_preview(request, "vpn/sites/page.html", context, form, change, refuse=refuse, notes=notes)
+    if request.method == "POST" and form.is_valid() and _update(found, form):
+        messages.success(request, f"{form.cleaned_data['name']} was saved.")
+        for warning in subnet_warnings_for(form.cleaned_data["subnets"]):
+            messages.warning(request, warning)
+        return redirect("site", pk=pk)
+    return render(request, "vpn/sites/page.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def site_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Remove a site that is connected nowhere."""
+    member = get_member(request)
+    found = get_site(member, pk, write=True)
+    _load_peers([found])
+    if request.method != "POST":
+        return render(request, "vpn/sites/delete.html", {"site": found})
+    try:
+        delete_site(found)
+    except Conflict as refusal:
+        return render(request, "vpn/sites/delete.html", {"site": found, "refusal": refusal.message}, status=409)
+    messages.success(request, f"{found.name} was deleted.")
+    return redirect("sites")
+
+
+def _connectable(member: Membership, found: Site) -> list[Instance]:
+    """The instances that the site is not connected to and can be."""
+    rows = instances_of(member).exclude(state__in=[InstanceState.DELETING, InstanceState.LOST])
+    return list(rows.exclude(peers__site=found).order_by("name"))
+
+
+def _protocols_of(found: Site) -> list[tuple[str, Capability]]:
+    """What the site's router can do, by the protocol's name."""
+    can = capabilities(found.platform, found.platform_version)
+    return [(protocol.label, can[protocol]) for protocol in Protocol]
+
+
+def _load_peers(found: list[Site]) -> None:
+    """Fetch the sites' peers and their instances with one query."""
+    peers = Peer.objects.select_related("instance", "site").order_by("instance__name")
+    prefetch_related_objects(found, Prefetch("peers", queryset=peers))
+
+
+def _create(member: Membership, form: SiteForm) -> Site | None:
+    try:
+        return create_site(member, **{field: form.cleaned_data[field] for field in FIELDS})
+    except (Conflict, InvalidInput) as refusal:
+        show_refusal(form, refusal)
+        return None
+
+
+def _change(found: Site, form: SiteForm) -> Site:
+    changes = {field: value for field, value in form.cleaned_data.items() if field != "subnets_shown"}
+    if form.leaves_subnets:
+        del changes["subnets"]
+    return update_site(found, **changes)
+
+
+def _update(found: Site, form: SiteForm) -> bool:
+    try:
+        _change(found, form)
+    except (Conflict, InvalidInput) as refusal:
+        show_refusal(form, refusal)
+        return False
+    return True

@@ -1,0 +1,267 @@
+"""HubReport: what the agent found and changed, as JSON."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final, TypedDict
+
+from vpn.wire.parsing import UUID, WIREGUARD_KEY
+
+COMPONENTS: Final = ("namespace", "wireguard", "openvpn", "routing", "firewall", "egress", "dns")
+FAMILIES: Final = ("ipv4", "ipv6")
+_MAXIMUM_RULES: Final = 10_000
+_MOST_UPSTREAMS: Final = 64
+_MOST_DRIFT: Final = 20
+_LONGEST_TEXT: Final = 200
+MAXIMUM_PEERS: Final = 70_000  # a /16 pool has 65,534 addresses
+_MAXIMUM_COUNTER: Final = 2**63 - 1
+
+_ENDPOINT = re.compile(r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9a-f:.]{2,45}(?:%[A-Za-z0-9_.-]{1,15})?\]):[0-9]{1,5}")
+_SERVER = re.compile(r"[0-9a-f:.]{2,45}")
+_HUB = re.compile(r"[a-z][a-z0-9]{9}")
+_LISTENERS: Final = ("udp", "tcp", "compat")
+_DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
+
+
+class PeerDocument(TypedDict):
+    """A peer as observed, in JSON."""
+
+    endpoint: str | None
+    latest_handshake: int
+    received_bytes: int
+    sent_bytes: int
+
+
+@dataclass(frozen=True)
+class PeerReport:
+    """A peer as observed: where it was heard from, when it last shook hands (Unix time, 0: never), its bytes."""
+
+    endpoint: str | None
+    latest_handshake: int
+    received_bytes: int
+    sent_bytes: int
+
+    def document(self) -> PeerDocument:
+        """Return the peer as JSON data."""
+        return {
+            "endpoint": self.endpoint,
+            "latest_handshake": self.latest_handshake,
+            "received_bytes": self.received_bytes,
+            "sent_bytes": self.sent_bytes,
+        }
+
+
+class SessionDocument(TypedDict):
+    """A session over OpenVPN as observed, in JSON."""
+
+    endpoint: str | None
+    connected_since: int
+    received_bytes: int
+    sent_bytes: int
+    listener: str
+    push_outdated: bool
+
+
+@dataclass(frozen=True)
+class SessionReport:
+    """A session over OpenVPN: from where, since when (Unix time), its bytes, and by which listener (`udp`, ...).
+
+    `push_outdated` says that it would be pushed something else if it began now, so that it is about to begin anew.
+    """
+
+    endpoint: str | None
+    connected_since: int
+    received_bytes: int
+    sent_bytes: int
+    listener: str
+    push_outdated: bool = False
+
+    def document(self) -> SessionDocument:
+        """Return the session as JSON data."""
+        return {
+            "endpoint": self.endpoint,
+            "connected_since": self.connected_since,
+            "received_bytes": self.received_bytes,
+            "sent_bytes": self.sent_bytes,
+            "listener": self.listener,
+            "push_outdated": self.push_outdated,
+        }
+
+
+@dataclass(frozen=True)
+class HubReport:
+    """What the agent found and changed.
+
+    `digest` is the digest of the spec that the hub runs, empty when a change was interrupted and the hub stands
+    between two specs. `changed` has one entry per component. `observed_at` is Unix time. In the answer to `status`
+    alone there are `peers` (by public key), those that were ever heard from over WireGuard, and `sessions` (by the
+    peer's id), those that are connected over OpenVPN, `hits` (packets by the rule's id), `drift` (what somebody else
+    changed on the server, in words), `families` (`ipv4`, `ipv6`: which of them the server has a way out for), and
+    `upstreams` (by the address of each resolver that the hub asks: did it answer lately?).
+    """
+
+    hub: str
+    epoch: int
+    generation: int
+    digest: str
+    alive: bool
+    observed_at: float
+    duration_ms: float = 0.0
+    changed: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(COMPONENTS, False))
+    peers: dict[str, PeerReport] | None = None
+    sessions: dict[str, SessionReport] | None = None
+    hits: dict[str, int] | None = None
+    drift: list[str] | None = None
+    families: list[str] | None = None
+    upstreams: dict[str, bool] | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return the report as JSON data."""
+        document: dict[str, Any] = {
+            "hub": self.hub,
+            "epoch": self.epoch,
+            "generation": self.generation,
+            "digest": self.digest,
+            "changed": dict(self.changed),
+            "observed_at": self.observed_at,
+            "duration_ms": self.duration_ms,
+            "alive": self.alive,
+        }
+        if self.peers is not None:
+            document["peers"] = {key: peer.document() for key, peer in self.peers.items()}
+        if self.sessions is not None:
+            document["sessions"] = {peer_id: session.document() for peer_id, session in self.sessions.items()}
+        plain = {"hits": self.hits, "drift": self.drift, "families": self.families, "upstreams": self.upstreams}
+        return document | {name: value for name, value in plain.items() if value is not None}
+
+
+class ReportInvalidError(ValueError):
+    """A report that makes no sense."""
+
+
+def parse_report(document: object) -> HubReport:
+    """Return the report that `document` describes; it is untrusted, so that everything is checked and capped.
+
+    Raises ReportInvalidError.
+    """
+    if not isinstance(document, dict):
+        raise ReportInvalidError("a report is an object")
+    changed = document.get("changed")
+    if not isinstance(changed, dict):
+        raise ReportInvalidError("changed is an object")
+    return HubReport(
+        hub=_text(document, "hub", _HUB),
+        epoch=_count(document.get("epoch"), "epoch"),
+        generation=_count(document.get("generation"), "generation"),
+        digest=_text(document, "digest", _DIGEST),
+        alive=document.get("alive") is True,
+        observed_at=_seconds(document.get("observed_at"), "observed_at"),
+        duration_ms=_seconds(document.get("duration_ms"), "duration_ms"),
+        changed={name: changed.get(name) is True for name in COMPONENTS},
+        peers=_peers(document["peers"]) if "peers" in document else None,
+        sessions=_sessions(document["sessions"]) if "sessions" in document else None,
+        hits=_hits(document["hits"]) if "hits" in document else None,
+        drift=_drift(document["drift"]) if "drift" in document else None,
+        families=_families(document["families"]) if "families" in document else None,
+        upstreams=_upstreams(document["upstreams"]) if "upstreams" in document else None,
+    )
+
+
+def _peers(document: object) -> dict[str, PeerReport]:
+    if not isinstance(document, dict) or len(document) > MAXIMUM_PEERS:
+        raise ReportInvalidError(f"peers is an object with at most {MAXIMUM_PEERS} entries")
+    peers = {}
+    for key, value in document.items():
+        if not isinstance(key, str) or not WIREGUARD_KEY.fullmatch(key) or not isinstance(value, dict):
+            raise ReportInvalidError("peers has a peer under each public key")
+        peers[key] = PeerReport(
+            _endpoint(value.get("endpoint")),
+            _count(value.get("latest_handshake"), "latest_handshake"),
+            _count(value.get("received_bytes"), "received_bytes"),
+            _count(value.get("sent_bytes"), "sent_bytes"),
+        )
+    return peers
+
+
+def _sessions(document: object) -> dict[str, SessionReport]:
+    if not isinstance(document, dict) or len(document) > MAXIMUM_PEERS:
+        raise ReportInvalidError(f"sessions is an object with at most {MAXIMUM_PEERS} entries")
+    sessions = {}
+    for peer_id, value in document.items():
+        if not isinstance(peer_id, str) or not UUID.fullmatch(peer_id) or not isinstance(value, dict):
+            raise ReportInvalidError("sessions has a session under each peer's id")
+        listener = value.get("listener")
+        if listener not in _LISTENERS:
+            raise ReportInvalidError("a listener is udp, tcp or compat")
+        sessions[peer_id] = SessionReport(
+            _endpoint(value.get("endpoint")),
+            _count(value.get("connected_since"), "connected_since"),
+            _count(value.get("received_bytes"), "received_bytes"),
+            _count(value.get("sent_bytes"), "sent_bytes"),
+            str(listener),
+            value.get("push_outdated") is True,
+        )
+    return sessions
+
+
+def _hits(document: object) -> dict[str, int]:
+    if not isinstance(document, dict) or len(document) > _MAXIMUM_RULES:
+        raise ReportInvalidError(f"hits is an object with at most {_MAXIMUM_RULES} entries")
+    if not all(isinstance(rule_id, str) and UUID.fullmatch(rule_id) for rule_id in document):
+        raise ReportInvalidError("hits has a number under each rule's id")
+    return {str(rule_id): _count(value, "hits") for rule_id, value in document.items()}
+
+
+def _drift(document: object) -> list[str]:
+    if not isinstance(document, list) or not all(isinstance(text, str) for text in document):
+        raise ReportInvalidError("drift is a list of sentences")
+    # Shown to people: one line each, of plain signs, and not too many.
+    return ["".join(sign for sign in text if sign.isprintable())[:_LONGEST_TEXT] for text in document[:_MOST_DRIFT]]
+
+
+def _families(document: object) -> list[str]:
+    if not isinstance(document, list):
+        raise ReportInvalidError("families is a list")
+    return [family for family in FAMILIES if family in document]
+
+
+def _upstreams(document: object) -> dict[str, bool]:
+    if not isinstance(document, dict) or len(document) > _MOST_UPSTREAMS:
+        raise ReportInvalidError(f"upstreams is an object with at most {_MOST_UPSTREAMS} entries")
+    if not all(isinstance(server, str) and _SERVER.fullmatch(server) for server in document):
+        raise ReportInvalidError("upstreams has an answer under each server's address")
+    return {server: answers is True for server, answers in document.items()}
+
+
+def _endpoint(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _ENDPOINT.fullmatch(value):
+        raise ReportInvalidError("an endpoint is an address and a port")
+    return value
+
+
+def _text(document: dict[Any, Any], name: str, pattern: re.Pattern[str]) -> str:
+    value = document.get(name)
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise ReportInvalidError(f"{name} is malformed")
+    return value
+
+
+def _count(value: object, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAXIMUM_COUNTER:
+        raise ReportInvalidError(f"{name} is a whole number")
+    return value
+
+
+def _seconds(value: object, name: str) -> float:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not math.isfinite(value)
+        or not 0 <= value < 1e12
+    ):
+        raise ReportInvalidError(f"{name} is a number")
+    return float(value)
