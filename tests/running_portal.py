@@ -15,7 +15,7 @@ from typing import Self
 
 import requests
 
-from tests.network.lab import wait_until
+from tests.lab.waiting import wait_until
 from tests.visitor import Visitor
 
 ADMIN_EMAIL = "admin@example.org"

@@ -7,9 +7,11 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.network.authority import Authority
-from tests.network.devices import make_keys
-from tests.network.lab import Lab, Node, wait_until
+from tests.lab.authority import Authority
+from tests.lab.devices import make_keys
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node
+from tests.lab.waiting import wait_until
 from vpn.profiles.openvpn import OpenVPNProfile, render
 
 INTERFACE = f"bare{os.getpid()}"

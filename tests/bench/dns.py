@@ -12,9 +12,9 @@ from statistics import median
 from typing import Final
 
 from tests.bench.figures import milliseconds, say
-from tests.network.devices import Device
-from tests.network.hub import Agent, Hub
-from tests.network.lab import Lab
+from tests.lab.devices import Device
+from tests.lab.hub import Agent, Hub
+from tests.lab.lab import Lab
 
 SIZES: Final = (10, 10_000)
 RUNS: Final = 15

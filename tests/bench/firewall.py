@@ -10,8 +10,8 @@ from collections.abc import Callable
 from statistics import median
 
 from tests.bench.figures import milliseconds, say, say_where
-from tests.network.hub import Agent, Hub
-from tests.network.lab import Lab
+from tests.lab.hub import Agent, Hub
+from tests.lab.lab import Lab
 from vpn.wire.documents import RuleDocument
 from vpn.wire.report import HubReport
 

@@ -13,7 +13,7 @@ from statistics import median
 
 from tests.bench.figures import milliseconds, say
 from tests.bench.running import Bench, bench
-from tests.network.lab import Lab
+from tests.lab.lab import Lab
 
 SIZES = (10, 1_000, 5_000)
 RUNS = 15

@@ -9,7 +9,7 @@ from statistics import median
 
 from tests.bench.figures import milliseconds, say, say_where
 from tests.bench.running import Bench, bench
-from tests.network.lab import Node
+from tests.lab.nodes import Node
 
 SIZES = (10, 2_000)
 RUNS = 9

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.network.lab import Lab, wait_until
+from tests.lab.lab import Lab
+from tests.lab.waiting import wait_until
 from tests.running_portal import ROOT, RunningPortal
 from tests.visitor import Visitor, forms_in
 

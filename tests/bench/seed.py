@@ -18,7 +18,7 @@ django.setup()
 from django.db import transaction  # noqa: E402 - needs the settings
 
 from portal.models import Membership  # noqa: E402
-from tests.network.lab import wait_until  # noqa: E402
+from tests.lab.waiting import wait_until  # noqa: E402
 from vpn.actions.peers.peer import create_client_peer  # noqa: E402
 from vpn.models import Instance  # noqa: E402
 

@@ -7,8 +7,9 @@ from statistics import median
 
 from tests.bench import bare
 from tests.bench.figures import say, say_where
-from tests.network.hub import Agent, Hub
-from tests.network.lab import Lab, Node
+from tests.lab.hub import Agent, Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node
 
 SECONDS = 4
 PAIRS = 3

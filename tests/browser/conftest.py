@@ -16,7 +16,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from portal.models import User
 from tests.fixtures import signed_in
-from tests.network.lab import Lab
+from tests.lab.lab import Lab
 from tests.running_portal import RunningPortal
 
 CHROMIUM = "/usr/bin/chromium"

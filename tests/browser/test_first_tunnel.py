@@ -12,7 +12,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import Camera
-from tests.network.lab import Lab, Node, Site
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node, Site
 from tests.running_portal import ADMIN_EMAIL, ADMIN_PASSWORD
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.network.lab import Lab
+from tests.lab.lab import Lab
 from tests.running_portal import RunningPortal
 
 

@@ -18,7 +18,7 @@ from subprocess import PIPE, Popen
 
 from portal.models import Membership
 from tests.factories import an_admin, make_organization
-from tests.network.lab import wait_until
+from tests.lab.waiting import wait_until
 from tests.running_portal import ROOT, RunningPortal
 from vpn import keys
 from vpn.actions.change import changing

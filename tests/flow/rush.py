@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from portal.models import Organization
 from tests.factories import an_admin, make_organization
-from tests.network.lab import wait_until
+from tests.lab.waiting import wait_until
 from vpn.actions.instances.instance import create_instance
 from vpn.choices import InstanceState
 from vpn.models import Instance, OperationStep, Region

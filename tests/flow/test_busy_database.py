@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 import pytest
 import requests
 
-from tests.network.lab import wait_until
+from tests.lab.waiting import wait_until
 from tests.running_portal import RunningPortal
 from tests.visitor import forms_in
 

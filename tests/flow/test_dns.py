@@ -7,8 +7,10 @@ import re
 import pytest
 
 from tests.flow.story import add_client, fetch_profile, id_in
-from tests.network.dns_lab import DnsServer, serve_dns
-from tests.network.lab import OUTSIDE_V4, Lab, Node, Site, wait_until
+from tests.lab.dns import DnsServer, serve_dns
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4, Node, Site
+from tests.lab.waiting import wait_until
 from tests.running_portal import RunningPortal
 from tests.visitor import Visitor
 

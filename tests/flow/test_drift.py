@@ -7,8 +7,10 @@ import html
 import pytest
 
 from tests.flow.story import add_client, fetch_profile, id_in
-from tests.network.hub import wg_like_key
-from tests.network.lab import Lab, Node, wait_until
+from tests.lab.hub import wg_like_key
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node
+from tests.lab.waiting import wait_until
 from tests.running_portal import RunningPortal
 
 pytestmark = [pytest.mark.flow, pytest.mark.network]

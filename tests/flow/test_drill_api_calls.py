@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from portal.models import ApiToken, Membership, Organization
 from portal.web.cache import TolerantRedisCache
-from tests.network.lab import wait_until
+from tests.lab.waiting import wait_until
 from vpn.api.protocol import throttling
 from vpn.api.protocol.errors import Refusal
 

@@ -27,7 +27,7 @@ from rq.worker import Worker
 from portal.models import Membership
 from portal.web.cache import TolerantRedisCache
 from tests.factories import PASSWORD
-from tests.network.lab import wait_until
+from tests.lab.waiting import wait_until
 from vpn.doorbell import PortalJob, PortalQueue
 from vpn.jobs.runtime.heartbeat import schedule_health, worker_health
 from vpn.jobs.runtime.schedule import build_scheduler

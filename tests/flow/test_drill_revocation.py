@@ -16,7 +16,9 @@ import pytest
 
 from tests.flow.neighbour import busy_hub
 from tests.flow.story import add_client, fetch_profile, id_in
-from tests.network.lab import Lab, Node, wait_until
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node
+from tests.lab.waiting import wait_until
 from tests.running_portal import RunningPortal
 from tests.visitor import Visitor
 

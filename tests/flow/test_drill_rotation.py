@@ -16,7 +16,8 @@ import pytest
 import requests
 
 from tests.flow.story import add_client, fetch_profile, id_in
-from tests.network.lab import Lab, wait_until
+from tests.lab.lab import Lab
+from tests.lab.waiting import wait_until
 from tests.running_portal import ADMIN_EMAIL, ROOT, RunningPortal
 
 sys.path.insert(0, str(ROOT / ".ci"))

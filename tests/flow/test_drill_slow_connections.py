@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from portal.serving.limits import HEAD_SECONDS
-from tests.network.lab import wait_until
+from tests.lab.waiting import wait_until
 from tests.portal.served import Peer
 from tests.running_portal import RunningPortal
 from tests.visitor import Visitor

@@ -7,7 +7,9 @@ import re
 import pytest
 
 from tests.flow.story import add_client, fetch_profile, id_in
-from tests.network.lab import Lab, Node, Site, wait_until
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node, Site
+from tests.lab.waiting import wait_until
 from tests.running_portal import RunningPortal
 from tests.visitor import Visitor, forms_in
 

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.flow.story import add_client, fetch_profile, id_in
-from tests.network.dns_lab import serve_dns
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Site, wait_until
-from tests.network.underlay import add_behind, host_without
+from tests.lab.dns import serve_dns
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6, Site
+from tests.lab.underlay import add_behind, host_without
+from tests.lab.waiting import wait_until
 from tests.running_portal import RunningPortal
 from tests.visitor import Visitor
 

@@ -8,8 +8,10 @@ import pytest
 import requests
 
 from tests.flow.story import add_client, fetch_profile, id_in
-from tests.network import openvpn3, suites
-from tests.network.lab import Lab, Node, OpenVPNClient, Site, wait_until
+from tests.lab import openvpn3, suites
+from tests.lab.lab import Lab, OpenVPNClient
+from tests.lab.nodes import Node, Site
+from tests.lab.waiting import wait_until
 from tests.running_portal import ADMIN_EMAIL, RunningPortal
 from tests.visitor import Visitor
 

@@ -9,7 +9,8 @@ import pytest
 import requests
 
 from tests.flow.story import add_client, fetch_profile, id_in
-from tests.network.lab import Lab, wait_until
+from tests.lab.lab import Lab
+from tests.lab.waiting import wait_until
 from tests.running_portal import RunningPortal
 from tests.visitor import Visitor
 

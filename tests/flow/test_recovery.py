@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from portal.models import Membership
 from tests.factories import an_admin, make_client_peer, make_organization, make_region
-from tests.network.lab import Lab
+from tests.lab.lab import Lab
 from vpn.actions.instances import lease
 from vpn.actions.instances.instance import create_instance, delete_instance, retry_instance
 from vpn.actions.instances.settings import update_instance

@@ -24,7 +24,7 @@ from rq.serializers import JSONSerializer
 from portal.actions.link_mail import mail_link
 from portal.actions.reset_mail import request_reset_mail
 from portal.models import Membership, QueuedMail
-from tests.network.lab import wait_until
+from tests.lab.waiting import wait_until
 from vpn import doorbell
 from vpn.doorbell import PortalJob, PortalQueue
 from vpn.jobs.runtime.heartbeat import QUEUES, beat, schedule_health, worker_health

@@ -8,7 +8,9 @@ import re
 import pytest
 
 from tests.flow.story import add_client, fetch_profile, id_in
-from tests.network.lab import GATEWAY_V4, Lab, Node, wait_until
+from tests.lab.lab import Lab
+from tests.lab.nodes import GATEWAY_V4, Node
+from tests.lab.waiting import wait_until
 from tests.running_portal import RunningPortal
 from tests.visitor import Visitor
 

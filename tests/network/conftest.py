@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.network.hub import Agent, Hub
-from tests.network.lab import Lab
+from tests.lab.hub import Agent, Hub
+from tests.lab.lab import Lab
 
 HERE = Path(__file__).parent
 

@@ -7,10 +7,11 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.network.devices import Device, OpenVPNDevice
-from tests.network.hub import Agent, Hub
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, Site
-from tests.network.probing import OPEN, Probers, Question
+from tests.lab.devices import Device, OpenVPNDevice
+from tests.lab.hub import Agent, Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6, Node, Site
+from tests.lab.probing import OPEN, Probers, Question
 from vpn.wire.documents import RuleDocument
 from vpn.wire.report import HubReport
 

@@ -11,10 +11,11 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from tests.network.devices import POOL_V4, POOL_V6, Device, OpenVPNDevice
-from tests.network.hub import Agent, Hub
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, Site
-from tests.network.probing import OPEN, Probers, Question
+from tests.lab.devices import POOL_V4, POOL_V6, Device, OpenVPNDevice
+from tests.lab.hub import Agent, Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6, Node, Site
+from tests.lab.probing import OPEN, Probers, Question
 from vpn.reach.first_packet import Reach
 from vpn.wire.documents import RuleDocument
 from vpn.wire.spec import parse_spec

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
-from tests.network.devices import Device, OpenVPNDevice
-from tests.network.hub import Agent, Hub
-from tests.network.lab import Lab, Node, Site, wait_until
+from tests.lab.devices import Device, OpenVPNDevice
+from tests.lab.hub import Agent, Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node, Site
+from tests.lab.waiting import wait_until
 from vpn.wire.errors import DISK_FULL, NO_RIGHT, PACKAGE_MISSING, PORT_TAKEN, AgentError, parse_error
 from vpn.wire.report import COMPONENTS
 

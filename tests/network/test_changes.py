@@ -7,9 +7,11 @@ import time
 
 import pytest
 
-from tests.network.devices import Device
-from tests.network.hub import Hub
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, wait_until
+from tests.lab.devices import Device
+from tests.lab.hub import Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6
+from tests.lab.waiting import wait_until
 from vpn.wire import spec
 from vpn.wire.errors import AgentError
 from vpn.wire.report import COMPONENTS

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.network.devices import Device
-from tests.network.dns_lab import Answer, DnsServer, ask, ask_reverse, serve_dns
-from tests.network.hub import Agent, Hub
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, Site
+from tests.lab.devices import Device
+from tests.lab.dns import Answer, DnsServer, ask, ask_reverse, serve_dns
+from tests.lab.hub import Agent, Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6, Node, Site
 from vpn.wire.report import COMPONENTS
 from vpn.wire.spec import ResolverDocument
 

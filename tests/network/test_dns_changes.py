@@ -9,10 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.network.devices import Device
-from tests.network.dns_lab import Answer, ask, ask_reverse, serve_dns, start_asking
-from tests.network.hub import Hub, Watch
-from tests.network.lab import OUTSIDE_V4, Lab, Node, wait_until
+from tests.lab.devices import Device
+from tests.lab.dns import Answer, ask, ask_reverse, serve_dns, start_asking
+from tests.lab.hub import Hub, Watch
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4, Node
+from tests.lab.waiting import wait_until
 from vpn.agent.dns import component as dns
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.state import State

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.network.dns_lab import ask, serve_dns
-from tests.network.hub import Hub
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, wait_until
+from tests.lab.dns import ask, serve_dns
+from tests.lab.hub import Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6, Node
+from tests.lab.waiting import wait_until
 
 DOMAIN = "office.vpn.example.net"
 # What Debian's openvpn comes with for openresolv.

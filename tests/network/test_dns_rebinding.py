@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.network.dns_lab import Answer, DnsServer, ask, serve_dns
-from tests.network.hub import Agent, Hub
-from tests.network.lab import OUTSIDE_V4, Lab, Node
+from tests.lab.dns import Answer, DnsServer, ask, serve_dns
+from tests.lab.hub import Agent, Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4, Node
 from vpn.agent.dns.config import SPECIAL_ZONES
 
 WORLD_WIDE = "93.184.215.14"

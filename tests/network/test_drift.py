@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.network.devices import Device, OpenVPNDevice
-from tests.network.hub import Hub, Watch, wg_like_key
-from tests.network.lab import Lab, wait_until
+from tests.lab.devices import Device, OpenVPNDevice
+from tests.lab.hub import Hub, Watch, wg_like_key
+from tests.lab.lab import Lab
+from tests.lab.waiting import wait_until
 from vpn.wire.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)

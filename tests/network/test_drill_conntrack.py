@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.network.devices import Device
-from tests.network.dns_lab import serve_dns
-from tests.network.flooding import Stream, Talker, flooder, talker
-from tests.network.hub import Agent, Hub
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, wait_until
+from tests.lab.devices import Device
+from tests.lab.dns import serve_dns
+from tests.lab.flooding import Stream, Talker, flooder, talker
+from tests.lab.hub import Agent, Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6, Node
+from tests.lab.waiting import wait_until
 from vpn.agent.firewall import tracking
 
 LONG = bool(os.environ.get("DRILL"))

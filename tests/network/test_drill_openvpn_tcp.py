@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.network.flooding import Talker, talker
-from tests.network.hub import Agent, Hub, Watch
-from tests.network.lab import Lab, Node, wait_until
+from tests.lab.flooding import Talker, talker
+from tests.lab.hub import Agent, Hub, Watch
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node
+from tests.lab.waiting import wait_until
 
 LONG = bool(os.environ.get("DRILL"))
 SOURCES = 20 if LONG else 6

@@ -7,10 +7,12 @@ import sys
 
 import pytest
 
-from tests.network.delivered import bring_up
-from tests.network.hub import Hub, Watch
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, Site, wait_until
-from tests.network.underlay import add_behind, host_without
+from tests.lab.delivered import bring_up
+from tests.lab.hub import Hub, Watch
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6, Node, Site
+from tests.lab.underlay import add_behind, host_without
+from tests.lab.waiting import wait_until
 
 World = tuple[Lab, Hub]
 # An error comes back, and no silence: what a timeout is to a browser that tries the other family next.

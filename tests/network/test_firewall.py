@@ -10,10 +10,12 @@ from functools import partial
 
 import pytest
 
-from tests.network.devices import EVERYTHING, POOL_V4, POOL_V6, Device, OpenVPNDevice
+from tests.lab.devices import EVERYTHING, POOL_V4, POOL_V6, Device, OpenVPNDevice
+from tests.lab.lab import Lab, PacketCounter
+from tests.lab.nodes import OUTSIDE_V4
+from tests.lab.prober import OPEN
+from tests.lab.waiting import wait_until
 from tests.network.firewall_world import BOARD, DATA, MAIL, SITES, STAFF, USERS, WEB, World, build, rule
-from tests.network.lab import OUTSIDE_V4, Lab, PacketCounter, wait_until
-from tests.network.prober import OPEN
 from vpn.agent.firewall.sets import set_name
 from vpn.wire.documents import RuleDocument
 from vpn.wire.report import COMPONENTS

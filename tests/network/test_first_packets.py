@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.network.hub import Hub
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab
+from tests.lab.hub import Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6
 
 
 def test_two_clients_and_a_site_reach_each_other(lab: Lab, hub: Hub) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.network.hub import ROOT, Hub, Watch
-from tests.network.lab import Lab, wait_until
+from tests.lab.hub import ROOT, Hub, Watch
+from tests.lab.lab import Lab
+from tests.lab.waiting import wait_until
 from vpn.agent.openvpn import config as openvpn_config
 from vpn.agent.openvpn import routes as openvpn_routes
 from vpn.wire.report import COMPONENTS

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.network.hub import Hub
-from tests.network.lab import OUTSIDE_V4, Lab
+from tests.lab.hub import Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4
 from vpn.agent.system.command import Place
 from vpn.wire.errors import AgentError
 

@@ -10,8 +10,9 @@ from threading import Event
 
 import pytest
 
-from tests.network.hub import Agent, Hub, Watch
-from tests.network.lab import Lab, wait_until
+from tests.lab.hub import Agent, Hub, Watch
+from tests.lab.lab import Lab
+from tests.lab.waiting import wait_until
 from vpn.agent.system.lock import hub_lock
 
 MANY = 6

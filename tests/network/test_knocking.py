@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.network.devices import Device
-from tests.network.hub import Agent, Hub
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, wait_until
+from tests.lab.devices import Device
+from tests.lab.hub import Agent, Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6
+from tests.lab.waiting import wait_until
 from vpn import pki
 from vpn.drivers.base import Found, Knock
 from vpn.drivers.knocking import knock_on

@@ -16,12 +16,14 @@ from typing import Final
 
 import pytest
 
-from tests.network.delivered import delivered
-from tests.network.dns_lab import DnsServer, serve_dns
-from tests.network.hub import Agent, Hub, Watch
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, wait_until
-from tests.network.leaks import Endpoint, Watcher, watching
-from tests.network.underlay import add_behind, host_without
+from tests.lab.delivered import delivered
+from tests.lab.dns import DnsServer, serve_dns
+from tests.lab.hub import Agent, Hub, Watch
+from tests.lab.lab import Lab
+from tests.lab.leaks import Endpoint, Watcher, watching
+from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6, Node
+from tests.lab.underlay import add_behind, host_without
+from tests.lab.waiting import wait_until
 
 ZONE: Final = "example.com"
 # A resolver that protects from rebinding takes the documentation's ranges, which play the internet, for private.

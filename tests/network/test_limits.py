@@ -6,9 +6,10 @@ import dataclasses
 
 import pytest
 
-from tests.network.devices import Device
-from tests.network.hub import Hub
-from tests.network.lab import Lab, Node
+from tests.lab.devices import Device
+from tests.lab.hub import Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node
 from vpn.agent.firewall import limit_rules
 from vpn.wire.report import COMPONENTS
 from vpn.wire.spec import parse_spec

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.network.hub import Agent
-from tests.network.lab import Lab
+from tests.lab.hub import Agent
+from tests.lab.lab import Lab
 from tests.network.model import Example, Model, Shape, connect, examples
 
 SHAPES = {

@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.network.delivered import bring_up
-from tests.network.devices import Device, OpenVPNDevice
-from tests.network.hub import Hub
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, Site
-from tests.network.transfer import moves_a_file, serve_file
-from tests.network.underlay import add_behind, drop_fragments, fragments
+from tests.lab.delivered import bring_up
+from tests.lab.devices import Device, OpenVPNDevice
+from tests.lab.hub import Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6, Node, Site
+from tests.lab.transfer import moves_a_file, serve_file
+from tests.lab.underlay import add_behind, drop_fragments, fragments
 from vpn.constants import DEFAULT_MTU
 
 PPPOE, MOBILE = 1492, 1420

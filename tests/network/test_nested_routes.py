@@ -6,9 +6,11 @@ import dataclasses
 
 import pytest
 
-from tests.network.devices import Device, OpenVPNDevice
-from tests.network.hub import Hub
-from tests.network.lab import Lab, PacketCounter, Site, wait_until
+from tests.lab.devices import Device, OpenVPNDevice
+from tests.lab.hub import Hub
+from tests.lab.lab import Lab, PacketCounter
+from tests.lab.nodes import Site
+from tests.lab.waiting import wait_until
 
 Peer = Device | OpenVPNDevice
 

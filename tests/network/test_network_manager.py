@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.network import network_manager
-from tests.network.hub import Hub
-from tests.network.lab import OUTSIDE_V4, Lab
-from tests.network.suites import INSIDE
+from tests.lab import network_manager
+from tests.lab.hub import Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4
+from tests.lab.suites import INSIDE
 
 
 @pytest.fixture(autouse=True)

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.network.devices import OpenVPNDevice
-from tests.network.hub import Agent, Hub
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, wait_until
+from tests.lab.devices import OpenVPNDevice
+from tests.lab.hub import Agent, Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6, Node
+from tests.lab.waiting import wait_until
 from vpn.wire.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)

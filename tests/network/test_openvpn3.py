@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.network import openvpn3
-from tests.network.hub import Hub
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, wait_until
+from tests.lab import openvpn3
+from tests.lab.hub import Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6
+from tests.lab.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,12 @@ import re
 
 import pytest
 
-from tests.network import suites
-from tests.network.delivered import delivered
-from tests.network.hub import Hub
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, OpenVPNClient, wait_until
+from tests.lab import suites
+from tests.lab.delivered import delivered
+from tests.lab.hub import Hub
+from tests.lab.lab import Lab, OpenVPNClient
+from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6
+from tests.lab.waiting import wait_until
 
 
 @pytest.fixture

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.network.devices import Device, OpenVPNDevice, make_keys, wg
-from tests.network.hub import Hub, Watch
-from tests.network.lab import Lab, Node, wait_until
+from tests.lab.devices import Device, OpenVPNDevice, make_keys, wg
+from tests.lab.hub import Hub, Watch
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node
+from tests.lab.waiting import wait_until
 from vpn.wire import spec
 from vpn.wire.errors import AgentError
 from vpn.wire.report import COMPONENTS

@@ -7,8 +7,10 @@ import os
 import signal
 import time
 
-from tests.network.hub import Hub, Watch
-from tests.network.lab import Lab, Node, wait_until
+from tests.lab.hub import Hub, Watch
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node
+from tests.lab.waiting import wait_until
 
 WATCHED = 50  # seconds
 ATTENTIVE = 20  # seconds between two packets in one direction, at least

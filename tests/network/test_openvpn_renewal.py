@@ -8,9 +8,11 @@ import time
 
 import pytest
 
-from tests.network import openvpn3, suites
-from tests.network.hub import Hub, Watch
-from tests.network.lab import Lab, Node, OpenVPNClient, Site, wait_until
+from tests.lab import openvpn3, suites
+from tests.lab.hub import Hub, Watch
+from tests.lab.lab import Lab, OpenVPNClient
+from tests.lab.nodes import Node, Site
+from tests.lab.waiting import wait_until
 
 WITHIN = 60.0  # seconds, as pages say
 GAP = 6.0  # seconds that a session is silent for

@@ -7,9 +7,11 @@ import time
 
 import pytest
 
-from tests.network.devices import Device, OpenVPNDevice
-from tests.network.hub import Hub, Watch
-from tests.network.lab import Lab, Node, Site, wait_until
+from tests.lab.devices import Device, OpenVPNDevice
+from tests.lab.hub import Hub, Watch
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node, Site
+from tests.lab.waiting import wait_until
 from vpn.agent.lifecycle import apply as apply_module
 from vpn.agent.lifecycle import protocol_switch
 from vpn.agent.lifecycle.apply import supersede

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.network.dns_lab import resolver
-from tests.network.hub import Agent, Hub
-from tests.network.lab import Lab, wait_until
+from tests.lab.dns import resolver
+from tests.lab.hub import Agent, Hub
+from tests.lab.lab import Lab
+from tests.lab.waiting import wait_until
 from vpn.agent.lifecycle import upgrades
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.upgrades import Daemon

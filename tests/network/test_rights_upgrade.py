@@ -9,9 +9,10 @@ from typing import Self
 
 import pytest
 
-from tests.network.dns_lab import resolver
-from tests.network.hub import ROOT, Agent, Hub, Watch
-from tests.network.lab import Lab, wait_until
+from tests.lab.dns import resolver
+from tests.lab.hub import ROOT, Agent, Hub, Watch
+from tests.lab.lab import Lab
+from tests.lab.waiting import wait_until
 from vpn.agent.dns import config as resolver_config
 from vpn.agent.lifecycle import upgrades
 from vpn.agent.lifecycle.host import Host

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.network.devices import POOL_V4, POOL_V6, Device
-from tests.network.hub import Agent, Hub
-from tests.network.lab import OUTSIDE_V4, OUTSIDE_V6, Lab, Node, Site, wait_until
+from tests.lab.devices import POOL_V4, POOL_V6, Device
+from tests.lab.hub import Agent, Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6, Node, Site
+from tests.lab.waiting import wait_until
 from vpn.wire.report import COMPONENTS
 
 UNROUTED = [

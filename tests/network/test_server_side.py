@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.lab.hub import Agent, Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node
 from tests.network.firewall_world import rule
-from tests.network.hub import Agent, Hub
-from tests.network.lab import Lab, Node
 from vpn.wire.documents import ServerDocument
 from vpn.wire.errors import AgentError
 from vpn.wire.report import COMPONENTS

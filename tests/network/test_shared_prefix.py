@@ -9,10 +9,11 @@ from uuid import UUID
 
 import pytest
 
-from tests.network.delivered import delivered, peer_row
-from tests.network.devices import Device
-from tests.network.hub import Agent, Hub
-from tests.network.lab import Lab, Node, Site
+from tests.lab.delivered import delivered, peer_row
+from tests.lab.devices import Device
+from tests.lab.hub import Agent, Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node, Site
 from vpn.profiles import linux, wireguard
 from vpn.profiles.peer import SiteSubnets, profile_of
 from vpn.profiles.router import SiteRouter, metric_of

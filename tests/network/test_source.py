@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.network.delivered import delivered
-from tests.network.devices import Device
-from tests.network.hub import Hub, Watch
-from tests.network.lab import Lab, Node, Pinging, wait_until
+from tests.lab.delivered import delivered
+from tests.lab.devices import Device
+from tests.lab.hub import Hub, Watch
+from tests.lab.lab import Lab, Pinging
+from tests.lab.nodes import Node
+from tests.lab.waiting import wait_until
 from vpn.agent.network.source import TABLE
 
 SECOND_V4, SECOND_V6 = "203.0.113.3", "2001:db8:113::3"

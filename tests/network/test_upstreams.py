@@ -6,8 +6,10 @@ import time
 
 import pytest
 
-from tests.network.hub import Hub
-from tests.network.lab import OUTSIDE_V4, Lab, wait_until
+from tests.lab.hub import Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4
+from tests.lab.waiting import wait_until
 from vpn.agent.dns import upstreams
 
 # Answers each question with what argv names: an error code of DNS (RFC 1035).

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
-from tests.network.hub import Agent, Hub
-from tests.network.lab import Lab
+from tests.lab.hub import Agent, Hub
+from tests.lab.lab import Lab
 from vpn.wire.report import COMPONENTS
 
 

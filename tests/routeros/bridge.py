@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 
-from tests.network.lab import Lab, Node
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node
 from tests.routeros.router import Router, Row
 
 # RouterOS's names of interfaces, as the laboratory calls them.

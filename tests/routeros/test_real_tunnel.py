@@ -10,7 +10,8 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
 import pytest
 
-from tests.network.lab import Lab, Node, Site
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node, Site
 from tests.routeros.bridge import bring_up
 from tests.routeros.router import Router
 from vpn import keys, pki

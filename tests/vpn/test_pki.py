@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.vpn.openvpn_lab import Wire, wire
+from tests.lab.bare_openvpn import Wire, wire
 from vpn import pki
 from vpn.pki import Credential, Revoked
 

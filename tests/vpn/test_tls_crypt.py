@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.vpn.openvpn_lab import UP, Wire, wire
+from tests.lab.bare_openvpn import UP, Wire, wire
 from vpn import pki
 from vpn.pki import CLIENT_KEY_TITLE, SERVER_KEY_TITLE, decode_tls_crypt_v2
 

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from tests.network.lab import Lab, Node, Site, wait_until
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node, Site
+from tests.lab.waiting import wait_until
 from tests.vpn.profiles.router_samples import HUB_KEY, PRIVATE_KEY, ROUTER, WIREGUARD, hostile, network_lists, openvpn
 from vpn import keys, pki
 from vpn.profiles import linux

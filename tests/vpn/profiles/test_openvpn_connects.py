@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.vpn.openvpn_lab import UP, Wire, wire
+from tests.lab.bare_openvpn import UP, Wire, wire
 from vpn import pki
 from vpn.profiles.openvpn import OpenVPNProfile, render
 

@@ -32,23 +32,18 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-from tests.network import suites
-from tests.network.suites import INSIDE
+from tests.lab import suites
+from tests.lab.nodes import GATEWAY_V4, GATEWAY_V6, OUTSIDE_V4, OUTSIDE_V6, SEGMENT_V4, SEGMENT_V6, Node, Site
+from tests.lab.suites import INSIDE
+from tests.lab.waiting import wait_until
 
 NETNS_ETC: Final = Path("/etc/netns")
-SEGMENT_V4: Final = ipaddress.IPv4Network("203.0.113.0/24")
-SEGMENT_V6: Final = ipaddress.IPv6Network("2001:db8:113::/64")
-GATEWAY_V4: Final = "203.0.113.254"
-GATEWAY_V6: Final = "2001:db8:113::ffff"
-OUTSIDE_V4: Final = "198.51.100.10"
-OUTSIDE_V6: Final = "2001:db8:51::10"
 
 # Sockets of wireguard-go and openresolv's notes are kept apart per namespace, so that every client can use the very
 # file, and so the interface name, that it downloaded.
@@ -102,36 +97,6 @@ server = Server((sys.argv[1], int(sys.argv[2])), Handler)
 print("ready", flush=True)
 server.serve_forever()
 """
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 5.0, what: str = "the condition") -> float:
-    """Wait until `condition()` is true and return how long that took, in seconds. Raises AssertionError otherwise."""
-    started = time.monotonic()
-    while not condition():
-        if time.monotonic() - started > seconds:
-            raise AssertionError(f"{what} did not come true within {seconds} s")
-        time.sleep(0.02)
-    return time.monotonic() - started
-
-
-@dataclass(frozen=True)
-class Node:
-    """A machine of the laboratory: its namespace and its addresses."""
-
-    name: str
-    netns: str
-    v4: str = ""
-    v6: str = ""
-
-
-@dataclass(frozen=True)
-class Site:
-    """A branch: a router on the internet and a host in the LAN behind it."""
-
-    router: Node
-    lan: Node
-    lan_v4: str
-    lan_v6: str
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.network.lab import Lab, Node, wait_until
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node
+from tests.lab.waiting import wait_until
 from vpn.pki import Credential
 
 UP: Final = "Initialization Sequence Completed"

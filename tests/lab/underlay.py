@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from tests.network.lab import GATEWAY_V4, GATEWAY_V6, SEGMENT_V4, SEGMENT_V6, Lab, Node
+from tests.lab.lab import Lab
+from tests.lab.nodes import GATEWAY_V4, GATEWAY_V6, SEGMENT_V4, SEGMENT_V6, Node
 
 _numbers = itertools.count(1)
 

@@ -11,14 +11,14 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from tests.network.devices import POOL_V6, Device, OpenVPNDevice
+from tests.lab.devices import POOL_V6, Device, OpenVPNDevice
 from vpn.choices import PeerType, Platform, Protocol
 from vpn.models import Instance, Peer, Server, Site
 from vpn.profiles.peer import SiteSubnets, render_profile
 
 if TYPE_CHECKING:
-    from tests.network.hub import Hub
-    from tests.network.lab import Node
+    from tests.lab.hub import Hub
+    from tests.lab.nodes import Node
 
 
 def delivered(hub: Hub, device: Device | OpenVPNDevice, hosts: Sequence[str] = (), *, everything: bool = False) -> str:

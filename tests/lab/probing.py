@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.network.lab import Lab, Node
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node
 
 OPEN, REFUSED, SILENT = "open", "refused", "silent"
 _SCRIPT: Final = Path(__file__).with_name("prober.py")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from tests.network import suites
-from tests.network.lab import Lab, Node, wait_until
+from tests.lab import suites
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node
+from tests.lab.waiting import wait_until
 
 BUS: Final = """\
 <!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"

@@ -16,10 +16,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from tests.network.authority import Authority
-from tests.network.delivered import delivered
-from tests.network.devices import POOL_V4, POOL_V6, Device, OpenVPNDevice, make_keys, wg
-from tests.network.lab import Lab, Node, Site
+from tests.lab.authority import Authority
+from tests.lab.delivered import delivered
+from tests.lab.devices import POOL_V4, POOL_V6, Device, OpenVPNDevice, make_keys, wg
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node, Site
 from vpn import pki
 from vpn.constants import DEFAULT_MTU
 from vpn.wire import spec

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.network import suites
-from tests.network.lab import GATEWAY_V4, Lab, Node, wait_until
-from tests.network.openvpn3 import BUS
+from tests.lab import suites
+from tests.lab.lab import Lab
+from tests.lab.nodes import GATEWAY_V4, Node
+from tests.lab.openvpn3 import BUS
+from tests.lab.waiting import wait_until
 
 _CONFIGURATION: Final = """\
 [main]

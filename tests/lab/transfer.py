@@ -8,7 +8,8 @@ import subprocess
 import sys
 from typing import Final
 
-from tests.network.lab import Lab, Node
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node
 
 SIZE: Final = 2_000_000
 

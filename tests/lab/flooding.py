@@ -8,7 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from tests.network.lab import Lab, Node
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node
 
 # Packets at a fixed rate: each a connection of its own (`flood`), or all of them one (`one`), or none (`stop`). UDP
 # needs no answer to be tracked.

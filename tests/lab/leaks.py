@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.network.lab import Lab, Node, wait_until
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node
+from tests.lab.waiting import wait_until
 
 Endpoint = tuple[str, str, int]  # "udp" or "tcp", address, port
 

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.network.hub import Hub
-from tests.network.lab import OUTSIDE_V4, Lab, Node, wait_until
+from tests.lab.hub import Hub
+from tests.lab.lab import Lab
+from tests.lab.nodes import OUTSIDE_V4, Node
+from tests.lab.waiting import wait_until
 from vpn.wire import spec
 
 # Asks one thing after the other, each until it is answered, as stub resolvers do.
