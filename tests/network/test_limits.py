@@ -85,3 +85,38 @@ def test_ports_of_another_portals_hub_stay(lab: Lab, hub: Hub) -> None:
     hub.destroy()
     left = lab.run(lab.host, ["nft", "-s", "list", "set", "inet", "vpnhub_limits", "udp_ports"]).stdout
     assert 'elements = { 31000 comment "another01" }' in left
+
+
+STRICT = """
+table inet wall {
+  chain redirected {
+    type nat hook prerouting priority dstnat;
+    udp dport 443 redirect to :20000
+  }
+  chain input {
+    type filter hook input priority filter; policy drop;
+    iifname "lo" accept
+    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+    ct state established,related accept
+    ct state new udp dport 20000-32767 accept
+  }
+  chain output {
+    type filter hook output priority filter; policy drop;
+    oifname "lo" accept
+    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+    ct state established,related accept
+  }
+}
+"""
+
+
+def test_a_host_that_asks_for_states_and_redirects_a_port_is_served(lab: Lab, hub: Hub) -> None:
+    """Tunnels are tracked by the host, as such hosts need it, whichever port a peer comes by."""
+    first, second = hub.add(), hub.add()
+    hub.apply()
+    lab.run(lab.host, ["nft", "-f", "-"], stdin=STRICT)
+    alice, bob = lab.add_client("alice"), lab.add_client("bob")
+    lab.wg_quick_up(alice, hub.profile(first))
+    lab.wg_quick_up(bob, hub.profile(second).replace(f":{hub.port}\n", ":443\n"))
+    for node in (alice, bob):
+        lab.wait_ping(node, hub.v4, 60)

@@ -5,12 +5,17 @@ one is dropped: another hub's, a peer's first packet, and that of whoever comes 
 of it at most, all hubs together three quarters, and what knocks at their sockets without an answer an eighth: it is
 forgotten soon.
 
-Packets of the tunnels themselves are tracked. Without that, three things on the host would break: a port that it
-redirects to a hub's (only what is tracked is translated), its own chains that let in `ct state new` or `established`
-alone, and these limits, which count connections. What hubs send on is tracked because the host masquerades it.
+Packets of the tunnels themselves are tracked as long as knocks are few. Untracked for good, they would be dropped by a
+host's own chains that let in `ct state new` or `established` alone (tried with `notrack` both ways on the strict host
+of tests/network/test_limits.py: no handshake gets through). Answers would leave untranslated, too, where the host
+redirects a port to a hub's.
 
-The table `inet vpnhub_limits` comes after the host's own rules and drops only what they have let pass. Hubs of another
-portal on the same host have their ports in it, too.
+Knocks over UDP that the table has no room for are not tracked, and neither are the answers to them: newcomers among
+them are heard. Who was answered lately is known by a set of the table, and passes these limits by. What hubs send on is
+tracked because the host masquerades it, and what comes over TCP because the limits count connections.
+
+The table `inet vpnhub_limits` limits knocks over UDP before they are tracked. All else it looks at after the host's own
+rules, and drops only what they have let pass. Hubs of another portal on the same host have their ports in it, too.
 """
 
 from __future__ import annotations
@@ -36,11 +41,22 @@ _FAMILIES: Final = ((4, "ip"), (6, "ip6"))
 # Whoever has an IPv6 address has a /64 of them.
 _SOURCES: Final = ((4, "ip saddr"), (6, "ip6 saddr & ffff:ffff:ffff:ffff::"))
 _KNOCKED: Final = ("knocks", "tcp_knocks")
+# Who speaks with a listener over UDP, from where it is reached to the listener.
+_ARRIVING: Final = ((4, "ip saddr . udp sport . udp dport"), (6, "ip6 saddr . udp sport . udp dport"))
+_LEAVING: Final = ((4, "ip daddr . udp dport . udp sport"), (6, "ip6 daddr . udp dport . udp sport"))
+_SPEAKERS: Final = {"answered": "3m", "untracked": "10s"}  # for how long they are remembered
+_MOST_SPEAKERS: Final = 262_144
 
 # New connections a second: of one hub, of one address that knocks (a /64 of IPv6), and of all of them. Many devices may
 # be behind one address, and all come back after a restart.
 _HUB_PACE: Final = "limit rate over 2000/second burst 8000 packets"
 _KNOCKS: Final = "limit rate over 100/second burst 1000 packets"
+# Of one listener: that many take a seventh of a processor's time with OpenVPN 2.6 (measured).
+_LISTENER_KNOCKS: Final = "limit rate over 10000/second burst 10000 packets"
+# A reset of an OpenVPN client before 2.6 (opcode 10, and a packet id that promises no cookie: EARLY_NEG_START in
+# ssl_pkt.h) has the listener keep a session of 200 kB at once, for whatever address it claims to come from.
+_PLAIN_RESET: Final = "@th,64,8 0x50 @th,136,8 != 0x0f"
+_PLAIN_RESETS: Final = "limit rate over 10/second burst 200 packets"
 # A connection that shows no key is a process's memory until its time for a handshake is over.
 _TCP_KNOCKS: Final = "limit rate over 3/second burst 60 packets"
 _ALL_TCP_KNOCKS: Final = "limit rate over 100/second burst 1000 packets"
@@ -53,7 +69,7 @@ _TIMEOUTS: Final = {
     "hub_tcp": ("tcp", "established : 7440, syn_sent : 30, syn_recv : 30, fin_wait : 60, time_wait : 30"),
     "knocks": ("udp", "unreplied : 10, replied : 180"),
 }
-
+_WITH_ROOM: Final = "knocks_with_room"
 
 Ports = dict[str, set[tuple[str, str]]]  # (port, hub) by the name of the set
 
@@ -130,7 +146,7 @@ def _bodies() -> list[str]:
 
 
 def _body() -> str:
-    return _timeouts() + _sets() + _forward() + _knocking()
+    return _timeouts() + _knocks_with_room() + _sets() + _forward() + _knocking() + _over_udp()
 
 
 def _timeouts() -> str:
@@ -142,8 +158,14 @@ def _timeouts() -> str:
     return text
 
 
+def _knocks_with_room() -> str:
+    pace = tracking.knocks_a_second()
+    return f"\tlimit {_WITH_ROOM} {{\n\t\trate over {pace}/second burst {3 * pace} packets\n\t}}\n"
+
+
 def _sets() -> str:
     paced = {"hub_pace": "iifname"} | {f"{what}_v{n}": f"{ip} saddr" for what in _KNOCKED for n, ip in _FAMILIES}
+    paced |= {"listener_knocks": "udp dport", "plain_resets": "udp dport"}
     counted = {"hub_others": "iifname"}
     for number, ip in _FAMILIES:
         counted |= {
@@ -154,8 +176,15 @@ def _sets() -> str:
     sets = "".join(f"\tset {name} {{\n\t\ttype inet_service\n\t}}\n" for name in _SETS)
     for flags, keys in (("dynamic,timeout\n\t\ttimeout 10s", paced), ("dynamic", counted)):
         for name, key in keys.items():
-            sets += f"\tset {name} {{\n\t\ttypeof {key}\n\t\tsize {_MOST_REMEMBERED}\n\t\tflags {flags}\n\t}}\n"
+            sets += _set(name, key, _MOST_REMEMBERED, flags)
+    for what, patience in _SPEAKERS.items():
+        for number, key in _ARRIVING:
+            sets += _set(f"{what}_v{number}", key, _MOST_SPEAKERS, f"dynamic,timeout\n\t\ttimeout {patience}")
     return sets
+
+
+def _set(name: str, key: str, size: int, flags: str) -> str:
+    return f"\tset {name} {{\n\t\ttypeof {key}\n\t\tsize {size}\n\t\tflags {flags}\n\t}}\n"
 
 
 def _forward() -> str:
@@ -179,12 +208,10 @@ def _forward() -> str:
 
 
 def _knocking() -> str:
-    """Return the chains for what comes to the hubs' sockets from outside."""
-    pace = tracking.knocks_a_second()
-    over_udp = [
-        *_timed("knocks"),
+    """Return the chains for what comes to the hubs' sockets from outside, and is tracked."""
+    translated = [
         *(f"update @knocks_v{n} {{ {key} {_KNOCKS} }} drop" for n, key in _SOURCES),
-        f"limit rate over {pace}/second burst {3 * pace} packets drop",
+        f'limit name "{_WITH_ROOM}" drop',
     ]
     over_tcp = [
         *(f"update @tcp_knocks_v{n} {{ {key} {_TCP_KNOCKS} }} drop" for n, key in _SOURCES),
@@ -197,15 +224,51 @@ def _knocking() -> str:
         "udp dport @udp_ports goto over_udp",
         "tcp dport @tcp_ports ct state new goto over_tcp",
     ]
-    return _chain("over_udp", over_udp) + _chain("over_tcp", over_tcp) + _chain("input", arriving)
+    return (
+        _chain("translated", translated)
+        # The others are limited before they are tracked.
+        + _chain("over_udp", [*_timed("knocks"), "ct status dnat goto translated"])
+        + _chain("over_tcp", over_tcp)
+        + _chain("input", arriving)
+    )
+
+
+def _over_udp() -> str:
+    """Return the chains for what comes to sockets over UDP and leaves them, before it is tracked."""
+    begin = [
+        f"{_PLAIN_RESET} update @plain_resets {{ udp dport {_PLAIN_RESETS} }} drop",
+        *(f"update @knocks_v{n} {{ {key} {_KNOCKS} }} drop" for n, key in _SOURCES),
+        f"update @listener_knocks {{ udp dport {_LISTENER_KNOCKS} }} drop",
+        f'limit name "{_WITH_ROOM}" goto untracked',
+    ]
+    # A set that is full takes no more: their answers would be tracked.
+    untracked = [*(f"update @untracked_v{n} {{ {key} }} notrack accept" for n, key in _ARRIVING), "drop"]
+    arriving = [
+        _hook("prerouting", "raw"),
+        "udp dport != @udp_ports accept",
+        *(f"{key} @answered_v{n} accept" for n, key in _ARRIVING),
+        "fib daddr type local goto begin",
+    ]
+    leaving = [
+        _hook("output", "raw"),
+        "udp sport != @udp_ports accept",
+        *(f"update @answered_v{n} {{ {key} }}" for n, key in _LEAVING),
+        *(f"{key} @untracked_v{n} notrack" for n, key in _LEAVING),
+    ]
+    return (
+        _chain("untracked", untracked)
+        + _chain("begin", begin)
+        + _chain("arriving", arriving)
+        + _chain("leaving", leaving)
+    )
 
 
 def _timed(name: str, match: str = "") -> list[str]:
     return [f'meta nfproto ipv{number} {match}ct timeout set "{name}_v{number}"' for number, _ in _FAMILIES]
 
 
-def _hook(hook: str) -> str:
-    return f"type filter hook {hook} priority filter + 10; policy accept;"
+def _hook(hook: str, priority: str = "filter + 10") -> str:
+    return f"type filter hook {hook} priority {priority}; policy accept;"
 
 
 def _chain(name: str, lines: Iterable[str]) -> str:

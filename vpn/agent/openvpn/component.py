@@ -171,9 +171,9 @@ def _ensure_directories(names: Names, layout: Layout) -> None:
 
 
 def _has_room(layout: Layout, spec: HubSpec) -> bool:
-    """Return whether the listener over TCP was told of as many clients as it should be."""
+    """Return whether the listeners were told of as many clients as they should be."""
     text = files.read_text(layout.config(TCP))
-    return text is None or f"max-clients {openvpn_config.most_clients(spec, TCP)}\n" in text
+    return text is None or f"max-clients {openvpn_config.most_clients(spec)}\n" in text
 
 
 def _ensure_files(layout: Layout, contents: dict[str, str]) -> bool:

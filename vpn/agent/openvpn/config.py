@@ -42,8 +42,8 @@ _MOST_SEARCHED: Final = 10
 # A path becomes a word in a configuration and in a script.
 _PATH: Final = re.compile(r"/[A-Za-z0-9_./@:+-]+")
 _MOST_CLIENTS: Final = 65536  # a /16 pool has fewer
-# Over TCP whoever connects is a client before showing a key. So there is room for twice the hub's peers and some
-# hundred strangers, in steps: another number restarts the listener.
+# Over TCP whoever connects is a client before showing a key, over UDP before showing a certificate. So there is room
+# for twice the hub's peers and some hundred strangers, in steps: another number restarts the listener.
 _STEPS: Final = ((512, 1024), (4096, 8192))
 # Seconds for a handshake: then a connection without a key is closed. The default of 60 is twice the room for strangers.
 _HANDSHAKE: Final = 30
@@ -288,7 +288,7 @@ def _configuration(layout: Layout, names: Names, spec: HubSpec, listener: str, p
         f"writepid {layout.pid(listener)}",
         f"log {layout.log(listener)}",
         f"tmp-dir {layout.run}",
-        f"max-clients {most_clients(spec, listener)}",
+        f"max-clients {most_clients(spec)}",
         f"hand-window {_HANDSHAKE}",
         "verb 1",
         "mute 10",
@@ -302,17 +302,15 @@ def _configuration(layout: Layout, names: Names, spec: HubSpec, listener: str, p
     return "\n".join(lines) + "\n"
 
 
-def most_clients(spec: HubSpec, listener: str) -> int:
-    """Return how many clients a listener has room for. Over UDP only those count that have shown a key (tls-crypt)."""
-    if listener == UDP:
-        return _MOST_CLIENTS
+def most_clients(spec: HubSpec) -> int:
+    """Return how many clients a listener has room for."""
     peers = sum(isinstance(peer, OpenVPNPeer) for peer in spec.peers.values())
     return next((most for step, most in _STEPS if peers <= step), _MOST_CLIENTS)
 
 
-def most_memory(spec: HubSpec, listener: str) -> int:
+def most_memory(spec: HubSpec) -> int:
     """Return how many bytes of data a listener may have."""
-    return _MEMORY + most_clients(spec, listener) * _MEMORY_OF_CLIENT
+    return _MEMORY + most_clients(spec) * _MEMORY_OF_CLIENT
 
 
 def _keepalive(listener: str) -> list[str]:
@@ -326,8 +324,9 @@ def _keepalive(listener: str) -> list[str]:
         # Whichever side leaves tells the other. Clients hear of it here, for their file has remotes over TCP as well.
         "explicit-exit-notify 1",
         'push "explicit-exit-notify 1"',
-        # All may come back at once after a restart.
-        "connect-freq-initial 1000 10",
+        # No limit: a device that makes up its source would use one up for all others. What begins is limited by source
+        # on its way here (see host_limits), and an answer is shorter than what it answers.
+        "connect-freq-initial 1000000 10",
     ]
 
 

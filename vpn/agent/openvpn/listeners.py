@@ -76,7 +76,7 @@ def _start(names: Names, spec: HubSpec, layout: Layout, listener: str) -> None:
     try:
         _make_interface(names, listener)
         digest = openvpn_config.digest(layout.directory, listener)
-        openvpn_process.start(names, layout, listener, digest, openvpn_config.most_memory(spec, listener))
+        openvpn_process.start(names, layout, listener, digest, openvpn_config.most_memory(spec))
         _await(names, spec, layout, listener)
     except BaseException:
         openvpn_process.stop(layout, [listener])
