@@ -29,7 +29,10 @@ class IdempotencyKey(models.Model):
     answer = Sealed("answer_sealed", lasting=False)
 
     class Meta:
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["created_at"], name="idempotency_key_age")]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["created_at"], name="idempotency_key_age"),
+            models.Index(fields=["membership", "created_at"], name="idempotency_key_of_member"),
+        ]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["membership", "key"], name="idempotency_key_once_per_member")
         ]

@@ -166,3 +166,12 @@ def test_a_linux_sites_plain_profile_has_the_metric_too(api: Caller, instance: I
     routeros = create_site(admin, name="Old", platform="routeros7", subnets=[])
     other = create_site_peer(instance, site=routeros, subnets=["10.2.0.0/24"])
     assert "PostUp" not in render_profile(other).content
+
+
+def test_before_the_hub_has_an_address_the_caller_is_told_when_to_ask_again(
+    api: Caller, instance: Instance, client_peer: Peer
+) -> None:
+    Server.objects.update(address=None, address_v6=None)
+    answer = api.get(f"{path_of(client_peer)}/formats")
+    refused(answer, 503, "hub-not-ready")
+    assert answer["Retry-After"] == "2"

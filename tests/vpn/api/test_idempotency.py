@@ -54,6 +54,20 @@ def test_a_key_is_forgotten_after_a_day(api: Caller, admin: Membership) -> None:
     assert IdempotencyKey.objects.count() == 1
 
 
+def test_of_each_member_the_newest_answers_are_kept(
+    api: Caller, stranger_api: Caller, admin: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many keys a program uses, the table does not grow without end."""
+    monkeypatch.setattr("vpn.api.idempotency.MOST_KEPT", 3)
+    told(stranger_api.post("/sites", NEW, Idempotency_Key="theirs"), 201)
+    for number in range(5):
+        told(api.post("/sites", {**NEW, "name": f"Site {number}"}, Idempotency_Key=f"k{number}"), 201)
+    kept = IdempotencyKey.objects.order_by("created_at").values_list("key", flat=True)
+    assert list(kept) == ["theirs", "k2", "k3", "k4"]
+    repeated = api.post("/sites", {**NEW, "name": "Site 2"}, Idempotency_Key="k2")
+    assert (repeated.status_code, repeated["Idempotent-Replayed"]) == (201, "true")
+
+
 @pytest.mark.parametrize("key", ["", "x" * 256, "ü"])
 def test_a_key_that_cannot_be_kept_is_refused(api: Caller, admin: Membership, key: str) -> None:
     assert list(refused(api.post("/sites", NEW, Idempotency_Key=key), 422)["errors"]) == ["Idempotency-Key"]

@@ -27,7 +27,7 @@ An ETag covers what people set, not what is only observed (state, bytes, handsha
 **Asking first.** `?plan=true` on PUT of an instance or a peer, and on DELETE of a peer, changes nothing and answers who
 would reach whom differently, and whose delivered profile would become outdated.
 
-**Repeating.** POST takes an `Idempotency-Key`, kept for 24 hours with the answer.
+**Repeating.** POST takes an `Idempotency-Key`, kept for 24 hours with the answer (of each member the newest 10,000).
 
 **Errors** have one form: `type`, `code`, `message`, `doc_url`, and `errors` by field where the input is at fault.
 429 and 503 carry `Retry-After`, in seconds.

@@ -11,6 +11,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
@@ -20,6 +21,8 @@ from vpn.api.protocol.plans import wants_plan
 from vpn.models import IdempotencyKey
 
 KEPT_FOR = timedelta(hours=24)
+# Of each member. The oldest goes first: a program that adds 10,000 peers can repeat any of these calls.
+MOST_KEPT = 10_000
 HEADER = "Idempotency-Key"
 MAX_LENGTH = 255
 _REPEATED_HEADERS = ("Content-Type", "ETag")
@@ -65,6 +68,7 @@ def _begin(request: HttpRequest, key: str) -> IdempotencyKey:
     kept = mine.filter(key=key).first()
     if kept is not None:
         return kept
+    _make_room(mine)
     try:
         with transaction.atomic():
             return IdempotencyKey.objects.create(
@@ -72,6 +76,13 @@ def _begin(request: HttpRequest, key: str) -> IdempotencyKey:
             )
     except IntegrityError:
         return mine.get(key=key)
+
+
+def _make_room(mine: QuerySet[IdempotencyKey]) -> None:
+    """Forget what is older than the newest MOST_KEPT - 1 answers, so that one more makes MOST_KEPT."""
+    oldest = mine.order_by("-created_at").values_list("created_at", flat=True)[MOST_KEPT - 1 : MOST_KEPT].first()
+    if oldest is not None:
+        mine.filter(created_at__lte=oldest).delete()
 
 
 def _repeated(kept: IdempotencyKey, request: HttpRequest) -> HttpResponse:
