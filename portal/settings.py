@@ -120,6 +120,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "portal.web.page_limit.PageLimitMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -218,6 +219,8 @@ ACCOUNT_RATE_LIMITS = {
     "sign_in_account_and_network": "5/5m/key",
     "sign_in_account": "50/h/key",
 }
+# Pages and their parts that one account may ask for in a minute: forty tabs that look anew every two seconds.
+PAGES_A_MINUTE = 1200
 # Asked by /healthz, by name: each answers "ok" or a sentence.
 HEALTH_CHECKS = {
     "keys": "portal.seals.health",
@@ -256,6 +259,8 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 _https = _public.scheme == "https"
+# The database keeps a digest of each cookie, and not the cookie.
+SESSION_ENGINE = "portal.web.sessions"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True

@@ -40,3 +40,4 @@ urlpatterns = [
 ]
 
 handler500 = "portal.views.failure.failed"
+handler429 = "portal.views.failure.too_often"  # asked for by allauth

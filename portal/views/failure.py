@@ -1,4 +1,4 @@
-"""What is answered where a request failed: that the database is busy, or that the fault is ours."""
+"""What is answered where a request failed: the database is busy, it came too often, or the fault is ours."""
 
 from __future__ import annotations
 
@@ -39,3 +39,9 @@ def busy(request: HttpRequest) -> HttpResponse:
     }
     page = loader.get_template("503.html").render(context)
     return HttpResponse(page, status=503, headers={"Retry-After": _RETRY_AFTER, "Cache-Control": "no-store"})
+
+
+def too_often(request: HttpRequest) -> HttpResponse:
+    """429: allauth's limits of what strangers ask for, such as mails; how long they last differs."""
+    page = loader.get_template("429.html").render({"is_post": request.method == "POST"})
+    return HttpResponse(page, status=429, headers={"Cache-Control": "no-store"})

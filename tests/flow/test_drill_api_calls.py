@@ -19,6 +19,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from portal.models import ApiToken, Membership, Organization
+from portal.web import minute_counts
 from portal.web.cache import TolerantRedisCache
 from tests.lab.waiting import wait_until
 from vpn.api.protocol import throttling
@@ -41,9 +42,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subproce
             monkeypatch.setattr(TolerantRedisCache, "_away_until", 0.0)
             # Patient, so that a busy machine is not taken for a Redis that is away.
             patient = {"OPTIONS": {"socket_timeout": 60, "socket_connect_timeout": 60}}
-            monkeypatch.setattr(throttling, "cache", TolerantRedisCache(f"unix://{socket}", patient))
+            monkeypatch.setattr(minute_counts, "cache", TolerantRedisCache(f"unix://{socket}", patient))
             now = time.time()
-            monkeypatch.setattr("vpn.api.protocol.throttling.time.time", lambda: now)
+            monkeypatch.setattr("portal.web.minute_counts.time.time", lambda: now)
             yield process
         finally:
             process.terminate()

@@ -13,7 +13,7 @@ from django.db import connection
 from django.test import Client
 
 from portal.models import Membership
-from portal.sessions import SessionStore
+from portal.web.sessions import SessionStore
 from tests.factories import PASSWORD
 
 pytestmark = pytest.mark.django_db

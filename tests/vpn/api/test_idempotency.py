@@ -58,7 +58,7 @@ def test_of_each_member_the_newest_answers_are_kept(
     api: Caller, stranger_api: Caller, admin: Membership, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many keys a program uses, the table does not grow without end."""
-    monkeypatch.setattr("vpn.api.idempotency.MOST_KEPT", 3)
+    monkeypatch.setattr("vpn.api.protocol.idempotency.MOST_KEPT", 3)
     told(stranger_api.post("/sites", NEW, Idempotency_Key="theirs"), 201)
     for number in range(5):
         told(api.post("/sites", {**NEW, "name": f"Site {number}"}, Idempotency_Key=f"k{number}"), 201)

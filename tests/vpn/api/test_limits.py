@@ -19,7 +19,7 @@ def low_limits(settings: Any) -> None:
 def still_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A clock that stands 20 s before the end of a minute."""
     now = [1_000_000 * 60 + 40.0]
-    monkeypatch.setattr("vpn.api.protocol.throttling.time.time", lambda: now[0])
+    monkeypatch.setattr("portal.web.minute_counts.time.time", lambda: now[0])
     return now
 
 
@@ -65,6 +65,6 @@ def test_calls_go_on_without_the_cache(api: Caller, monkeypatch: pytest.MonkeyPa
     def fail(*_args: object, **_kwargs: object) -> None:
         raise RedisDown
 
-    monkeypatch.setattr("vpn.api.protocol.throttling.cache.add", fail)
+    monkeypatch.setattr("portal.web.minute_counts.cache.add", fail)
     for _ in range(5):
         told(api.get("/sites"), 200)

@@ -76,7 +76,7 @@ def test_a_refusal_is_not_kept_for_its_idempotency_key(api: Caller, organization
 def still_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A clock that stands 20 s before the end of a minute."""
     now = [1_000_000 * 60 + 40.0]
-    monkeypatch.setattr("vpn.api.protocol.throttling.time.time", lambda: now[0])
+    monkeypatch.setattr("portal.web.minute_counts.time.time", lambda: now[0])
     return now
 
 
@@ -116,7 +116,7 @@ def test_without_the_cache_nobody_is_locked_out(
         raise RedisDown
 
     for name in ("add", "incr", "get"):
-        monkeypatch.setattr(f"vpn.api.protocol.throttling.cache.{name}", fail)
+        monkeypatch.setattr(f"portal.web.minute_counts.cache.{name}", fail)
     for _ in range(3):
         told(api.get("/sites"), 200)
     assert quota_use(organization, Quota.API_CALLS).used == 0

@@ -8,24 +8,19 @@ are gone helps nobody.
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
 from django.conf import settings
-from django.core.cache import cache
 from django.http import HttpRequest
-from redis.exceptions import RedisError
 
 from portal.models import ApiToken, Quota
 from portal.quotas import QuotaUse
+from portal.web import minute_counts
 from portal.web.client_address import counted_as
 from vpn.api.protocol.errors import Refusal
 
-logger = logging.getLogger(__name__)
-WINDOW = 60
 LIMITS = {"reads": 3000, "writes": 2000, "wrong-token": 60, "wrong-share-token": 30}
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OF_ORGANIZATION = "organization"
@@ -59,42 +54,19 @@ def limit_of(scope: str) -> int:
 
 def _calls_of(organization_id: UUID) -> int:
     """How many calls an organization has made in this minute."""
-    try:
-        return int(cache.get(_key(_OF_ORGANIZATION, str(organization_id), _window()), 0))
-    except (RedisError, OSError):
-        return 0
+    return minute_counts.counted(_name(_OF_ORGANIZATION, str(organization_id)))
 
 
 COUNTERS: Final[dict[Quota, Callable[[UUID], int]]] = {Quota.API_CALLS: _calls_of}
 
 
 def _count(scope: str, ident: str) -> int:
-    """One more; how many there were in this minute, 0 where nothing can be counted."""
-    key = _key(scope, ident, _window())
-    try:
-        return _counted(key)
-    except (RedisError, OSError, ValueError) as error:
-        logger.warning("API calls are not counted: %s", type(error).__name__)
-        return 0
+    return minute_counts.count(_name(scope, ident))
 
 
-def _counted(key: str) -> int:
-    """Count up in one step; the first call of a minute finds nothing to count up."""
-    try:
-        return int(cache.incr(key))
-    except ValueError:
-        return 1 if cache.add(key, 1, WINDOW * 2) else int(cache.incr(key))
-
-
-def _key(scope: str, ident: str, window: int) -> str:
-    return f"api:{scope}:{ident}:{window}"
-
-
-def _window() -> int:
-    return int(time.time() // WINDOW)
+def _name(scope: str, ident: str) -> str:
+    return f"api-{scope}:{ident}"
 
 
 def _too_many(code: str, message: str) -> Refusal:
-    now = time.time()
-    wait = max(1, round((now // WINDOW + 1) * WINDOW - now))
-    return Refusal(429, code, message, headers={"Retry-After": str(wait)})
+    return Refusal(429, code, message, headers={"Retry-After": str(minute_counts.seconds_left())})

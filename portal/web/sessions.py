@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.contrib.sessions.models import Session
 
 
@@ -26,7 +27,7 @@ class SessionStore(DatabaseStore):
             return None
         # Django's own method looks for what it takes for the key, and forgets that where there is no such row.
         self._session_key = digest_of(key)
-        found: Session | None = super()._get_session_from_db()
+        found: Session | None = super()._get_session_from_db()  # type: ignore[misc]  # its stubs leave it out
         self._session_key = key if found is not None else None
         return found
 
@@ -37,9 +38,9 @@ class SessionStore(DatabaseStore):
         """Is there a session of this key?"""
         return bool(super().exists(digest_of(session_key)))
 
-    def create_model_instance(self, data: dict[str, Any]) -> Session:
+    def create_model_instance(self, data: dict[str, Any]) -> AbstractBaseSession:
         """The row of this session."""
-        row: Session = super().create_model_instance(data)
+        row = super().create_model_instance(data)
         row.session_key = digest_of(row.session_key)
         return row
 
