@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final
 
-from vpn.agent.dns import component as dns
 from vpn.agent.lifecycle.apply import FAMILIES, expire, reconcile_host, restore, supersede
+from vpn.agent.lifecycle.health import Pulse
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.renewal import Renewal
 from vpn.agent.lifecycle.upgrades import Upgrades
-from vpn.agent.network import egress, namespace
-from vpn.agent.openvpn import component as openvpn
+from vpn.agent.network import egress
 from vpn.agent.system.lock import BusyError, hub_lock
 from vpn.agent.wireguard import component as wireguard
 from vpn.agent.wireguard import uapi
@@ -44,19 +43,19 @@ class Watch:
     endpoints: dict[str, dict[str, tuple[str, bool]]] = field(default_factory=dict)
     calling_since: dict[str, float] = field(default_factory=dict)
     retry_at: dict[str, float] = field(default_factory=dict)
-    # Those whose tunnel is a process: when its socket is gone, so is the tunnel.
-    in_userspace: set[str] = field(default_factory=set)
+    pulse: Pulse = field(init=False)
     renewal: Renewal = field(init=False)
     upgrades: Upgrades = field(init=False)
 
     def __post_init__(self) -> None:
+        self.pulse = Pulse(self.host)
         self.renewal = Renewal(self.host)
         self.upgrades = Upgrades(self.host)
 
     def heal(self) -> None:
         """Restore each hub whose namespace, tunnel or resolver is not there."""
         for hub in self.host.state.hubs():
-            if not self._lives(hub):
+            if not self.pulse.is_alive(hub):
                 self._restore(hub)
 
     def follow(self) -> None:
@@ -129,17 +128,6 @@ class Watch:
                 self._calm(hub, any(peer.keepalive for peer in heard.values()))
         for gone in self.endpoints.keys() - set(hubs):
             del self.endpoints[gone]
-
-    def _lives(self, hub: str) -> bool:
-        names = self.host.names(hub)
-        answering = uapi.is_answering(names.wireguard)
-        if answering:
-            self.in_userspace.add(hub)
-        # A kernel's interface (None) lives as long as its namespace.
-        lives = answering or (answering is None and hub not in self.in_userspace)
-        tunnel = namespace.exists(names.netns) and lives
-        state = self.host.state
-        return tunnel and openvpn.is_alive(state.openvpn(hub)) and dns.is_alive(state.dns(hub))
 
     def _restore(self, hub: str) -> None:
         if time.monotonic() < self.retry_at.get(hub, 0.0):

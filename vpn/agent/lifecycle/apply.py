@@ -11,7 +11,7 @@ from typing import Final
 from vpn.agent.dns import component as dns
 from vpn.agent.firewall import component as firewall
 from vpn.agent.firewall import host_limits, limits
-from vpn.agent.lifecycle import expiry, preflight, protocol_switch, salvage
+from vpn.agent.lifecycle import effective, expiry, health, preflight, protocol_switch, salvage
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.incremental import follow, given_up, is_small
 from vpn.agent.memory.names import LINK_COUNT, Link, Names
@@ -63,8 +63,8 @@ def _replace(host: Host, saved: Saved | None, wanted: Saved) -> dict[str, bool]:
     with _unsettled(host, spec.hub):
         changed = reconcile(host, spec, saved.spec if saved else None)
         if saved is not None:
-            lasting = expiry.lasting(spec.peers, time.time())
-            firewall.cut(host.names(spec.hub), given_up(saved.spec.peers, lasting, lasting))
+            kept = effective.of_spec(host.state, spec, time.time()).peers
+            firewall.cut(host.names(spec.hub), given_up(saved.spec.peers, kept, kept))
         if is_new:
             host.state.save_prepared(wanted)
         host.state.exhume(spec.hub)
@@ -85,11 +85,11 @@ def _withdraw(host: Host, saved: Saved, spec: HubSpec) -> None:
     with suppress(AgentError, OSError):
         kept = rest.peers
         change = Change({key: (peer, kept.get(key)) for key, peer in was.peers.items() if kept.get(key) != peer})
-        change = protocol_switch.open_ways_of(host.state, hub, expiry.lasting_of(host.state, hub, change, now))
-        lasting = replace(rest, peers=expiry.lasting(kept, now))
+        change = effective.of_change(host.state, hub, change, now)
         host.state.save_server(hub, rest.server)
         reconcile_host(host)
-        follow(host, host.names(hub), lasting, change, is_ruled_anew=rest.server != was.server)
+        in_force = effective.of_spec(host.state, rest, now)
+        follow(host, host.names(hub), in_force, change, is_ruled_anew=rest.server != was.server)
     with suppress(AgentError, OSError):
         host.state.save(Saved.of(rest))
 
@@ -117,8 +117,7 @@ def apply_delta(host: Host, delta: HubDelta) -> HubReport:
             is_ruled_anew = (before.rules, before.forwarding) != (saved.spec.rules, saved.spec.forwarding)
             with _unsettled(host, delta.hub):
                 now = time.time()
-                change = expiry.lasting_of(host.state, delta.hub, change, now)
-                change = protocol_switch.open_ways_of(host.state, delta.hub, change)
+                change = effective.of_change(host.state, delta.hub, change, now)
                 changed = _bring(host, names, saved.spec, change, now, is_ruled_anew=is_ruled_anew)
                 host.state.save_delta(saved, delta)
         except BaseException:
@@ -177,11 +176,10 @@ def restore(host: Host, hub: str, patience: float = PATIENCE) -> bool:
 def _revive(host: Host, spec: HubSpec) -> bool:
     """Start daemons that died where all that they need is there; return whether there were any."""
     names = host.names(spec.hub)
-    if not namespace.exists(names.netns) or not wireguard.is_alive(names):
+    if not health.has_tunnel(names):
         return False
-    peers = expiry.lasting(protocol_switch.open_ways(host.state, spec.hub, spec.peers), time.time())
     with suppress(AgentError):  # whoever compares everything comes to it, too
-        return any(_ensure_processes(host, names, replace(spec, peers=peers)).values())
+        return any(_ensure_processes(host, names, effective.of_spec(host.state, spec, time.time())).values())
     return False
 
 
@@ -218,7 +216,7 @@ def expire(host: Host, hub: str, patience: float = PATIENCE) -> set[str]:
         was_settled = host.state.settled(hub)
         with _unsettled(host, hub):
             change = Change({peer_id: (peer, None) for peer_id, peer in over.items()})
-            change = protocol_switch.open_ways_of(host.state, hub, change)
+            change = effective.of_change(host.state, hub, change, now)
             _bring(host, host.names(hub), saved.spec, change, now, is_known=was_settled)
         expiry.settle(host.state, hub, saved.spec.peers, now)
         return set(over)
@@ -230,8 +228,8 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
     `saved` is what the hub was to be before, where that is known.
     """
     now, wanted = time.time(), spec
-    expiry.expect(host.state, spec.hub, spec.peers, now)
-    spec = replace(spec, peers=expiry.lasting(protocol_switch.open_ways(host.state, spec.hub, spec.peers), now))
+    effective.expect(host.state, spec, now)
+    spec = effective.of_spec(host.state, spec, now)
     names = host.names(spec.hub)
     marks = host.state.marks(spec.hub)
     before = dict(marks)
@@ -304,11 +302,6 @@ def _ensure_namespace(host: Host, names: Names) -> bool:
         return namespace.ensure(names)
 
 
-def _is_alive(host: Host, names: Names) -> bool:
-    tunnels = wireguard.is_alive(names) and openvpn.is_alive(host.state.openvpn(names.hub))
-    return namespace.exists(names.netns) and tunnels and dns.is_alive(host.state.dns(names.hub))
-
-
 def _bring(
     host: Host,
     names: Names,
@@ -324,13 +317,12 @@ def _bring(
     `now` is the moment at which peers were left out of `change` for their time; `is_known` says that the hub is as it
     was saved, and `is_ruled_anew` that the rules are others, too.
     """
-    if not is_known or not is_small(change) or not _is_alive(host, names):
+    if not is_known or not is_small(change) or not health.is_alive(host, names.hub):
         changed = reconcile(host, spec)
         firewall.cut(names, given_up(*change.sides(), spec.peers))
         return changed
-    expiry.expect(host.state, spec.hub, spec.peers, now)
-    lasting = replace(spec, peers=expiry.lasting(spec.peers, now))
-    return follow(host, names, lasting, change, is_ruled_anew=is_ruled_anew)
+    effective.expect(host.state, spec, now)
+    return follow(host, names, effective.of_spec(host.state, spec, now), change, is_ruled_anew=is_ruled_anew)
 
 
 def _link(host: Host, hub: str) -> Link:

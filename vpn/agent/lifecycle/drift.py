@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from typing import Final
 
 from vpn.agent.dns import component as dns
 from vpn.agent.firewall import component as firewall
 from vpn.agent.firewall import host_limits, limits
-from vpn.agent.lifecycle import expiry, protocol_switch
+from vpn.agent.lifecycle import effective
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.names import Link
 from vpn.agent.network import egress, namespace, netns_view, routing
@@ -62,8 +61,7 @@ def _look(
     if saved is None or number is None or not host.state.settled(hub):
         return None
     names, marks, link = host.names(hub), host.state.marks(hub), Link(number)
-    there_now = expiry.there_now(host.state, hub, saved.spec.peers)
-    spec = replace(saved.spec, peers=protocol_switch.ways_now(host.state, hub, there_now))
+    spec = effective.as_left(host.state, saved.spec)
     there = netns_view.look(names.inside)
     with shared or nullcontext():
         way_out = egress.drift(names, link, there, marks, host.state.host_marks())

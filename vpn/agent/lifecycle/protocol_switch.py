@@ -31,25 +31,29 @@ WIREGUARD: Final = "wireguard"
 _Moves = dict[str, Any]
 
 
+def expect(state: State, hub: str, peers: Mapping[str, Peer]) -> None:
+    """Write down which of these peers change protocol, and from when on the new one counts."""
+    before = state.moves(hub)
+    moves = dict(before)
+    for peer_id, peer in peers.items():
+        if peer.former is None:
+            continue
+        move, mark = before.get(peer_id, {}), _mark(peer)
+        if mark != move.get("mark") and mark not in _shut_marks(move):
+            moves[peer_id] = {"mark": mark, "since": time.time(), "over": False, "shut": _shut_marks(move)}
+    if moves != before:
+        state.save_moves(hub, moves)
+
+
 def open_ways(state: State, hub: str, peers: Mapping[str, Peer]) -> dict[str, Peer]:
-    """Return a hub's peers without the ways in that are shut, and remember who changes protocol among them."""
-    moving = {peer_id: peer for peer_id, peer in peers.items() if peer.former is not None}
-    _remember(state, hub, moving)
-    return dict(peers) | _shut(state, hub, moving)
-
-
-def ways_now(state: State, hub: str, peers: Mapping[str, Peer]) -> dict[str, Peer]:
-    """Return a hub's peers without the ways in that are shut, for those who only look."""
+    """Return a hub's peers without the ways in that are shut."""
     moving = {peer_id: peer for peer_id, peer in peers.items() if peer.former is not None}
     return dict(peers) | _shut(state, hub, moving) if moving else dict(peers)
 
 
 def open_ways_of(state: State, hub: str, change: Change) -> Change:
-    """Return a change without the ways in that are shut, before and after, and remember who changes protocol in it."""
-    old = _shut(state, hub, {peer_id: pair[0] for peer_id, pair in change.peers.items() if pair[0] is not None})
-    new = {peer_id: pair[1] for peer_id, pair in change.peers.items() if pair[1] is not None}
-    _remember(state, hub, {peer_id: peer for peer_id, peer in new.items() if peer.former is not None})
-    new = _shut(state, hub, new)
+    """Return a change without the ways in that are shut, before and after."""
+    old, new = (_shut(state, hub, peers) for peers in change.sides())
     return Change({peer_id: (old.get(peer_id), new.get(peer_id)) for peer_id in change.peers})
 
 
@@ -91,17 +95,6 @@ def shut(state: State, hub: str, peers: Mapping[str, Peer], arrived: Collection[
         state.save_moves(hub, moves)
     after = _shut(state, hub, ending)
     return Change({peer_id: (before[peer_id], after[peer_id]) for peer_id in ending})
-
-
-def _remember(state: State, hub: str, moving: Mapping[str, Peer]) -> None:
-    before = state.moves(hub)
-    moves = dict(before)
-    for peer_id, peer in moving.items():
-        move, mark = before.get(peer_id, {}), _mark(peer)
-        if mark != move.get("mark") and mark not in _shut_marks(move):
-            moves[peer_id] = {"mark": mark, "since": time.time(), "over": False, "shut": _shut_marks(move)}
-    if moves != before:
-        state.save_moves(hub, moves)
 
 
 def _shut(state: State, hub: str, peers: Mapping[str, Peer]) -> dict[str, Peer]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from vpn.agent.dns import component as dns
 from vpn.agent.firewall import component as firewall
-from vpn.agent.lifecycle import drift
+from vpn.agent.lifecycle import drift, health
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.names import Names
-from vpn.agent.network import egress, namespace
+from vpn.agent.network import egress
 from vpn.agent.openvpn import component as openvpn
 from vpn.agent.wireguard import component as wireguard
 from vpn.wire.errors import UNKNOWN_HUB, AgentError
@@ -26,9 +25,8 @@ def status(host: Host, hub: str, with_peers: bool = True) -> HubReport:
         raise AgentError(UNKNOWN_HUB, "This server has no such hub.")
     names = host.names(hub)
     directory = host.state.openvpn(hub)
-    tunnel = namespace.exists(names.netns) and wireguard.is_alive(names)
-    alive = tunnel and openvpn.is_alive(directory) and dns.is_alive(host.state.dns(hub))
-    device = wireguard.observe(names) if tunnel and with_peers else None
+    alive = health.is_alive(host, hub)
+    device = wireguard.observe(names) if with_peers else None
     report = HubReport(
         hub=hub,
         epoch=saved.spec.epoch,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.agent import made
-from vpn.agent.lifecycle import protocol_switch
+from vpn.agent.lifecycle import effective, protocol_switch
 from vpn.agent.memory.names import Names
 from vpn.agent.memory.saved import Change, Saved
 from vpn.agent.memory.state import State
@@ -21,6 +21,7 @@ from vpn.wire.peers import Peer, openvpn_side, wireguard_side
 from vpn.wire.spec import digest, parse_spec
 
 ONE = made.peer_id(1)
+NOW = 1_000_000.0
 NAMES = Names(made.HUB, Place("nowhere"))
 
 
@@ -101,6 +102,7 @@ def test_the_old_way_in_is_shut_by_the_first_session_over_the_new_one(state: Sta
     layout = Layout(state.openvpn(made.HUB))
     (shown,) = layout.shown.iterdir()
     os.utime(shown, (1, 1))
+    protocol_switch.expect(state, made.HUB, before)
     assert protocol_switch.open_ways(state, made.HUB, before) == before
     assert protocol_switch.arrived(state, NAMES) == set()
     came_over_openvpn(state, listener)
@@ -111,13 +113,11 @@ def test_the_old_way_in_is_shut_by_the_first_session_over_the_new_one(state: Sta
     # Whatever else changes of the peer, it stays shut, until it changes its protocol once more.
     tagged = peers(to_openvpn() | {"tags": ["site:00000000-0000-0000-0000-000000000001"]})
     assert protocol_switch.open_ways(state, made.HUB, tagged)[ONE].former is None
-    followed = protocol_switch.open_ways_of(state, made.HUB, Change({ONE: (before[ONE], tagged[ONE])}))
+    followed = effective.of_change(state, made.HUB, Change({ONE: (before[ONE], tagged[ONE])}), NOW)
     assert [peer.former for peer in followed.peers[ONE] if peer is not None] == [None, None]
     other = peers(to_openvpn(2))
-    assert (
-        protocol_switch.open_ways_of(state, made.HUB, Change({ONE: (tagged[ONE], other[ONE])})).peers[ONE][1]
-        == other[ONE]
-    )
+    changed = effective.of_change(state, made.HUB, Change({ONE: (tagged[ONE], other[ONE])}), NOW)
+    assert changed.peers[ONE][1] == other[ONE]
 
 
 def test_a_change_that_is_over_is_forgotten_once_that_is_saved(state: State) -> None:
@@ -125,10 +125,10 @@ def test_a_change_that_is_over_is_forgotten_once_that_is_saved(state: State) -> 
     settled = peers(made.openvpn_peer(1, "10.1.0.0/24"))
     for after in (settled, {}):
         state.save(Saved.of(parse_spec(document(to_openvpn()))))
-        protocol_switch.open_ways(state, made.HUB, moving)
-        protocol_switch.open_ways(state, made.HUB, after)
+        protocol_switch.expect(state, made.HUB, moving)
+        protocol_switch.expect(state, made.HUB, after)
         change = Change({ONE: (moving[ONE], after.get(ONE))})
-        assert protocol_switch.open_ways_of(state, made.HUB, change) == change
+        assert effective.of_change(state, made.HUB, change, NOW) == change
         assert state.moves(made.HUB).keys() == {ONE}
         state.save(Saved.of(replace(parse_spec(document(to_openvpn())), peers=after)))
         assert state.moves(made.HUB) == {}
@@ -148,26 +148,27 @@ def test_a_change_that_is_over_is_forgotten_once_that_is_saved(state: State) -> 
 def test_what_is_shut_stays_shut_when_the_next_spec_fails(state: State, wanted: Any, as_delta: bool) -> None:
     saved = parse_spec(document(to_openvpn()))
     state.save(Saved.of(saved))
-    protocol_switch.open_ways(state, made.HUB, saved.peers)
+    protocol_switch.expect(state, made.HUB, saved.peers)
     came_over_openvpn(state)
     protocol_switch.shut(state, made.HUB, saved.peers, {ONE})
     # What is wanted next is looked at, and cannot be had: it is never saved, and the watch heals what is saved.
     after = parse_spec(document(to_openvpn()) | {"peers": wanted}).peers
     for _ in range(2):
         if as_delta:
-            protocol_switch.open_ways_of(state, made.HUB, Change({ONE: (saved.peers[ONE], after.get(ONE))}))
+            effective.of_change(state, made.HUB, Change({ONE: (saved.peers[ONE], after.get(ONE))}), NOW)
         else:
-            protocol_switch.open_ways(state, made.HUB, after)
-        assert protocol_switch.ways_now(state, made.HUB, saved.peers)[ONE].former is None
-        assert protocol_switch.open_ways(state, made.HUB, saved.peers)[ONE].former is None
+            effective.expect(state, replace(saved, peers=after), NOW)
+        assert effective.as_left(state, saved).peers[ONE].former is None
+        assert effective.of_spec(state, saved, NOW).peers[ONE].former is None
     # A newer change still has both ways in.
     assert protocol_switch.open_ways(state, made.HUB, after) == after
 
 
 def test_there_and_back_are_two_changes(state: State) -> None:
     forth = peers(to_openvpn())
-    protocol_switch.open_ways(state, made.HUB, forth)
+    protocol_switch.expect(state, made.HUB, forth)
     came_over_openvpn(state)
     protocol_switch.shut(state, made.HUB, forth, {ONE})
     back = peers(wireguard() | {"former": made.openvpn_peer(1, "10.1.0.0/24")})
+    protocol_switch.expect(state, made.HUB, back)
     assert protocol_switch.open_ways(state, made.HUB, back) == back
