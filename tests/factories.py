@@ -7,7 +7,7 @@ import itertools
 from django.utils import timezone
 
 from portal.actions.organization import create_organization
-from portal.models import Membership, MembershipState, Organization, Role, User
+from portal.models import Membership, MembershipState, Organization, Principal, Role, User
 from vpn.actions.activity.plan_work import work_out_next
 from vpn.actions.instances.instance import create_instance
 from vpn.actions.peers.peer import create_client_peer, create_site_peer
@@ -16,6 +16,8 @@ from vpn.choices import InstanceState, OperationState
 from vpn.models import Instance, Operation, Peer, Region, Server, Site
 
 PASSWORD = "correct horse battery"
+# Who acts where a test does not care.
+BY = Principal.portal("a test")
 _numbers = itertools.count(1)
 
 

@@ -18,7 +18,7 @@ from django.core.cache import cache
 from django.http import HttpRequest, HttpResponseBase
 from redis.exceptions import RedisError
 
-from portal.models import Membership, User
+from portal.models import Membership, Principal, User
 
 logger = logging.getLogger("audit")
 _LONGEST: Final = 254  # characters of one value
@@ -43,6 +43,17 @@ def note_command(event: str, **what: object) -> None:
     """Log what was done by `manage.py`: there is no request, so the line names the system's account that ran it."""
     fields: dict[str, object] = {"who": "command", "account": _system_account()}
     logger.info(event, extra={"audit": fields | {name: _plain(value) for name, value in what.items()}})
+
+
+def command_principal() -> Principal:
+    """Who acts where `manage.py` does."""
+    return Principal.command(_system_account())
+
+
+def note_own_act(by: Principal, did: str, **what: object) -> None:
+    """Log what was done without a request or command, such as by the portal itself: those have lines of their own."""
+    fields: dict[str, object] = {"who": by.kind.value, "reason": by.reason, "did": did}
+    logger.info("own_act", extra={"audit": fields | {name: _plain(value) for name, value in what.items()}})
 
 
 def note_sometimes(event: str, request: HttpRequest, key: str, **what: Any) -> None:

@@ -5,6 +5,7 @@ from portal.models.group import Group
 from portal.models.mail import Mail
 from portal.models.membership import Membership, MembershipState, Role
 from portal.models.organization import Organization
+from portal.models.principal import Principal, PrincipalKind
 from portal.models.queued_mail import MailKind, QueuedMail
 from portal.models.quota import Quota
 from portal.models.user import User
@@ -18,6 +19,8 @@ __all__ = [
     "Membership",
     "MembershipState",
     "Organization",
+    "Principal",
+    "PrincipalKind",
     "QueuedMail",
     "Quota",
     "Role",

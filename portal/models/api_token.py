@@ -11,6 +11,7 @@ from django.db import models
 from django.utils import timezone
 
 from portal.models.membership import Membership
+from portal.models.principal import Principal, PrincipalKind
 
 PREFIX = "vpn_"
 NAME_LENGTH = 60
@@ -32,6 +33,11 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return self.name or f"token of {self.membership}"
+
+    @property
+    def principal(self) -> Principal:
+        """Who acts where this token does; one without a name is known by its member."""
+        return Principal(PrincipalKind.TOKEN, str(self.pk), self.name or f"of {self.membership.user.email}")
 
     @property
     def is_expired(self) -> bool:

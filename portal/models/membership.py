@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from django.db import models
 
 from portal.models.organization import Organization
+from portal.models.principal import Principal, PrincipalKind
 from portal.models.user import User
 from portal.naming import dns_label, free_label
 
@@ -45,6 +46,9 @@ class Membership(models.Model):
     link_fault = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    # The API token by which the member acts in this request; no column. None on pages.
+    acting_token: Principal | None = None
+
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["organization", "user"], name="membership_once_per_organization"),
@@ -73,6 +77,11 @@ class Membership(models.Model):
     def label(self) -> str:
         """The person's name, or address where no name is known."""
         return self.user.label
+
+    @property
+    def principal(self) -> Principal:
+        """Who acts where this member does: the API token of the request, or else the member."""
+        return self.acting_token or Principal(PrincipalKind.MEMBER, str(self.pk), self.user.email)
 
     @property
     def is_admin(self) -> bool:

@@ -14,6 +14,8 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Permis
 from django.db import models, transaction
 from django.db.models.functions import Lower
 
+from portal.models.principal import Principal, PrincipalKind
+
 # Accounts of one address that nobody has proven. Signing in compares the password with each of them.
 MOST_UNPROVEN: Final = 2
 
@@ -105,3 +107,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     def label(self) -> str:
         """The name where there is one, else the address."""
         return self.name or self.email
+
+    @property
+    def principal(self) -> Principal:
+        """Who acts where the holder of the account does, on no organization's behalf."""
+        return Principal(PrincipalKind.MEMBER, str(self.pk), self.email)
+
+    @property
+    def staff_principal(self) -> Principal:
+        """Who acts where staff do, in Django admin."""
+        return Principal(PrincipalKind.STAFF, str(self.pk), self.email)

@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 
 from tests.factories import an_admin, make_instance, make_organization
 from vpn.actions.activity.operation import begin_operation
-from vpn.actions.activity.progress import finish_operation
 from vpn.choices import OperationKind, PlanState
+from vpn.jobs.progress import finish_operation
 from vpn.models import ChangePlan
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

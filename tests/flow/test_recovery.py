@@ -15,7 +15,6 @@ from pytest_django import Settings
 from portal.models import Membership
 from tests.factories import an_admin, make_client_peer, make_organization, make_region
 from tests.lab.lab import Lab
-from vpn.actions.instances import lease
 from vpn.actions.instances.instance import create_instance, delete_instance, retry_instance
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
@@ -23,7 +22,7 @@ from vpn.actions.profiles.profile import HubNotReady, deliver_profile, issue_lin
 from vpn.actions.sites.site import create_site
 from vpn.choices import InstanceState, OperationState, StepState
 from vpn.drivers import local
-from vpn.jobs import apply, observe, provision, reconcile
+from vpn.jobs import apply, lease, observe, provision, reconcile
 from vpn.models import Instance, Server
 from vpn.needs import Code, needs_of
 

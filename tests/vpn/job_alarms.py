@@ -35,8 +35,8 @@ Line = tuple[str, int]
 _TRANSACTIONS = ("django/db/transaction.py", "django/db/backends/sqlite3/base.py", "django/db/backends/base/base.py")
 _OURS = tuple(f"vpn/{name}" for name in ("jobs/apply.py", "jobs/observe.py", "jobs/reconcile.py", "observed.py"))
 _ACTIONS = (
-    "vpn/actions/instances/lease.py",
-    "vpn/actions/activity/progress.py",
+    "vpn/jobs/lease.py",
+    "vpn/jobs/progress.py",
     "vpn/actions/activity/operation.py",
     "vpn/actions/change.py",
 )

@@ -14,12 +14,12 @@ from django.test.utils import CaptureQueriesContext
 
 from portal.models import Membership
 from tests.factories import settle
-from vpn.actions.instances import lease
 from vpn.actions.instances.instance import delete_instance
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import create_client_peer, delete_peer, rotate_keys, update_peer
 from vpn.choices import OperationState, StepState
 from vpn.drivers.base import AgentError, Unreachable, errors
+from vpn.jobs import lease
 from vpn.jobs.apply import apply_instance, apply_urgently
 from vpn.jobs.reconcile import reconcile_all
 from vpn.models import Instance, Operation, Tick

@@ -17,13 +17,13 @@ from django.utils import timezone
 from portal.actions.group import change_group, create_group
 from portal.models import MembershipState, Organization
 from tests.factories import make_client_peer, make_instance, make_member, make_organization, make_site, make_site_peer
-from vpn.actions.instances import lease
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, rotate_keys, update_peer
 from vpn.addressing import Network
 from vpn.agent.memory.saved import Saved
 from vpn.agent.openvpn.revocation import revoked_serials
 from vpn.desired import NOBODY_ID, Desired, compile_change, compile_spec, compile_withdrawal
+from vpn.jobs import lease
 from vpn.models import Instance
 from vpn.observed import record_applied
 from vpn.wire.errors import BASE_MISMATCH, AgentError

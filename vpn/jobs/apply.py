@@ -14,7 +14,13 @@ from django.utils import timezone
 from portal.sealing import UnsealError
 from vpn import doorbell
 from vpn.actions.activity.operation import begin_operation
-from vpn.actions.activity.progress import (
+from vpn.actions.instances.recovery import raise_epoch, raise_generation
+from vpn.choices import InstanceState, OperationKind, OperationState
+from vpn.desired import Desired, Unsettled, can_be_delta, compile_change, compile_spec, compile_withdrawal
+from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
+from vpn.drivers.registry import driver_for
+from vpn.jobs import lease
+from vpn.jobs.progress import (
     begin_step,
     fail_operation,
     finish_operation,
@@ -22,12 +28,6 @@ from vpn.actions.activity.progress import (
     next_step,
     reopen_operation,
 )
-from vpn.actions.instances import lease
-from vpn.actions.instances.recovery import raise_epoch, raise_generation
-from vpn.choices import InstanceState, OperationKind, OperationState
-from vpn.desired import Desired, Unsettled, can_be_delta, compile_change, compile_spec, compile_withdrawal
-from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
-from vpn.drivers.registry import driver_for
 from vpn.jobs.summary import summary_of
 from vpn.models import ChangePlan, Instance, Operation, Peer
 from vpn.observed import record_applied

@@ -14,13 +14,13 @@ from django.utils import timezone
 from portal.exceptions import NotPossible
 from portal.sealing import UnsealError
 from vpn import keys, pki
-from vpn.actions.activity.tick import begin_tick
 from vpn.actions.change import changing
 from vpn.addressing import HUB_HOST, probe_host
 from vpn.choices import InstanceState
 from vpn.desired.header import resolver_of
 from vpn.drivers.base import Found, Knock, Unreachable
 from vpn.drivers.registry import driver_for
+from vpn.jobs.tick import begin_tick
 from vpn.models import Instance
 from vpn.models.peer import with_compat
 from vpn.proofs import record_knock

@@ -6,12 +6,12 @@ import logging
 from uuid import UUID
 
 from vpn import doorbell
-from vpn.actions.activity.tick import begin_tick
 from vpn.actions.instances.drift import undo_drift
 from vpn.actions.instances.recovery import apply_again
 from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.drivers.registry import driver_for
+from vpn.jobs.tick import begin_tick
 from vpn.models import Instance
 from vpn.observed import record_observation
 

@@ -12,9 +12,7 @@ from django.utils import timezone
 from portal.exceptions import NotPossible
 from portal.sealing import UnsealError
 from vpn import doorbell
-from vpn.actions.activity.progress import begin_step, fail_operation, finish_operation, finish_step, next_step
 from vpn.actions.change import lock_instance
-from vpn.actions.instances import lease
 from vpn.actions.instances.instance import open_operation, remove_rows, set_state
 from vpn.actions.instances.recovery import raise_epoch
 from vpn.actions.peers.certificates import ensure_certificates
@@ -31,8 +29,10 @@ from vpn.constants import DEFAULT_PUBLIC_DNS, DEFAULT_PUBLIC_DNS_V6
 from vpn.desired import Unsettled, compile_spec
 from vpn.drivers.base import AgentError, Found, Unreachable, errors
 from vpn.drivers.registry import driver_for
+from vpn.jobs import lease
 from vpn.jobs.apply import describe, send, server_epoch
 from vpn.jobs.knock import give_probe, knock_of
+from vpn.jobs.progress import begin_step, fail_operation, finish_operation, finish_step, next_step
 from vpn.models import Instance, Operation, OperationStep
 from vpn.models.peer import with_compat
 from vpn.observed import record_applied

@@ -17,7 +17,6 @@ from portal.models import Mail
 from vpn import doorbell
 from vpn.actions.activity.plan_mail import MAIL_TRIED
 from vpn.actions.activity.plan_work import forget_asked
-from vpn.actions.activity.tick import begin_tick
 from vpn.actions.change import changing
 from vpn.actions.instances.recovery import raise_generation
 from vpn.actions.peers.certificates import CLOCK_SKEW, ensure_certificates, is_due, renew_hub
@@ -26,6 +25,7 @@ from vpn.actions.sites.overlaps import repair_networks
 from vpn.choices import InstanceState, OperationState, PlanState
 from vpn.constants import HOST_REST_HOURS, HOSTNAME_QUARANTINE_DAYS
 from vpn.desired import Unsettled, compile_spec
+from vpn.jobs.tick import begin_tick
 from vpn.models import (
     ChangePlan,
     EarlierCertificate,

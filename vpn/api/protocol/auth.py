@@ -49,6 +49,7 @@ class ApiTokenAuth(HttpBearer):
         count_call(request, found)
         _note_use(found)
         _log_use(request, found)
+        found.membership.acting_token = found.principal
         return found.membership
 
 
