@@ -2,6 +2,7 @@
 
 from django.dispatch import Signal
 
+# All but `membership_losses` and `mail_requested` are sent with by=Principal, too: who did it.
 # Sent with membership=Membership after its role or state changed, or just before it is removed.
 membership_changed = Signal()
 # Sent with membership=Membership and former_slug=str after its slug changed, inside the transaction that did it.

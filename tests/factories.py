@@ -39,7 +39,7 @@ def make_user(
 
 def make_organization(name: str = "Acme") -> Organization:
     """An organization with an active admin."""
-    return create_organization(name, make_user(f"admin{next(_numbers)}@example.org")).organization
+    return create_organization(name, make_user(f"admin{next(_numbers)}@example.org"), by=BY).organization
 
 
 def make_member(

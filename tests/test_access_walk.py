@@ -16,7 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from portal.actions.group import create_group
 from portal.models import ApiToken, Group, Membership, Organization, User
 from tests import access_tables as tables
-from tests.factories import make_client_peer, make_instance, make_member, make_site, make_site_peer, settle
+from tests.factories import BY, make_client_peer, make_instance, make_member, make_site, make_site_peer, settle
 from tests.fixtures import signed_in
 from vpn.api.root import api
 from vpn.choices import InstanceState
@@ -70,7 +70,7 @@ def world(
     settle(instance)
     members = {"member": member, "auditor": auditor, "admin": admin, "stranger": stranger}
     users = {role: membership.user for role, membership in members.items()} | {"staff": staff}
-    group = create_group(organization, name="Sales", members=[person.pk])
+    group = create_group(organization, name="Sales", members=[person.pk], by=BY)
     failed = make_instance(organization, name="Failed", state=InstanceState.FAILED)
     plan = ChangePlan.objects.create(instance=instance, generation=1)
     token, _ = ApiToken.issue(admin)

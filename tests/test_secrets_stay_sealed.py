@@ -19,7 +19,7 @@ from portal.actions.member import add_member
 from portal.actions.sign_in_link import one_time_link
 from portal.models import ApiToken, Membership
 from portal.sealing import UnsealError
-from tests.factories import PASSWORD
+from tests.factories import BY, PASSWORD
 from tests.fixtures import signed_in
 from tests.secret_story import Story, database_dump, found_in, tell
 from vpn.actions.profiles.profile import Delivery, deliver_profile
@@ -127,7 +127,7 @@ def test_an_error_shows_no_password(
 ) -> None:
     secret = "a very secret password"
     browser = Client(raise_request_exception=False)
-    invited = add_member(admin.organization, email="anna@example.org", role="member")
+    invited = add_member(admin.organization, email="anna@example.org", role="member", by=BY)
     browser.get(urlsplit(one_time_link(invited)).path)
     monkeypatch.setattr("portal.views.sign_in_link.set_password_by_link", _break)
     answers = [browser.post("/accounts/link/", {"password1": secret, "password2": secret})]

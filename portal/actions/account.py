@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from portal.models import ApiToken, Membership, MembershipState, User
+from portal.actions.acting import acted
+from portal.models import ApiToken, Membership, MembershipState, Principal, User
 from portal.models.user import MOST_UNPROVEN
 from portal.signals import membership_changed
 
@@ -14,7 +15,7 @@ def is_crowded(user: User) -> bool:
     return User.objects.with_password(user.email).filter(proven=False).exclude(pk=user.pk).count() >= MOST_UNPROVEN
 
 
-def take_address_back(user: User) -> None:
+def take_address_back(user: User, *, by: Principal) -> None:
     """The holder of the mailbox has set this account's password: it is the address's, and no other account is.
 
     Whoever was handed a password for the address from hand to hand is signed out. Their organizations still know it as
@@ -24,22 +25,25 @@ def take_address_back(user: User) -> None:
         everyone = list(User.objects.of_address(user.email).select_for_update())
         User.objects.filter(pk=user.pk).update(proven=True)
         user.proven = True
+        acted(by, "address taken back", user)
         for other in everyone:
             if other.pk != user.pk and not other.proven and not other.is_staff and other.has_usable_password():
-                _take_from(other)
+                _take_from(other, by)
 
 
-def _take_from(other: User) -> None:
+def _take_from(other: User, by: Principal) -> None:
     other.set_unusable_password()
     other.save(update_fields=["password"])
+    acted(by, "password taken", other)
     ApiToken.objects.filter(membership__user=other).delete()
     for membership in Membership.objects.filter(user=other, state=MembershipState.ACTIVE).select_related("user"):
         membership.state = MembershipState.INVITED
         membership.save(update_fields=["state"])
-        membership_changed.send(sender=Membership, membership=membership)
+        membership_changed.send(sender=Membership, membership=membership, by=by)
 
 
-def delete_unused_account(user: User) -> None:
+def delete_unused_account(user: User, *, by: Principal) -> None:
     """Delete an account that an organization made, that nobody has proven, and that belongs nowhere any more."""
     if not (user.proven or user.is_staff or Membership.objects.filter(user=user.pk).exists()):
+        acted(by, "deleted", user)
         user.delete()

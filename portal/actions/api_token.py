@@ -8,9 +8,10 @@ from typing import Final
 from django.db import transaction
 from django.utils import timezone
 
+from portal.actions.acting import acted
 from portal.actions.quota import require_room
 from portal.exceptions import InvalidInput
-from portal.models import ApiToken, Membership, Quota
+from portal.models import ApiToken, Membership, Principal, Quota
 from portal.models.api_token import DEFAULT_LIFE
 from portal.validators import clean_token_name
 
@@ -25,7 +26,9 @@ def default_end() -> datetime:
     return timezone.now() + DEFAULT_LIFE
 
 
-def create_token(membership: Membership, *, name: str = "", expires_at: datetime | None = None) -> tuple[ApiToken, str]:
+def create_token(
+    membership: Membership, *, by: Principal, name: str = "", expires_at: datetime | None = None
+) -> tuple[ApiToken, str]:
     """A new token of an active member, and its text, which is told here and never again; None: it does not expire.
 
     Raises InvalidInput or QuotaReached.
@@ -36,7 +39,9 @@ def create_token(membership: Membership, *, name: str = "", expires_at: datetime
     with transaction.atomic():
         require_room(membership.organization_id, Quota.API_TOKENS)
         _forget_expired(membership)
-        return ApiToken.issue(membership, name=label, expires_at=expires_at)
+        made, text = ApiToken.issue(membership, name=label, expires_at=expires_at)
+        acted(by, "created", made)
+    return made, text
 
 
 def _forget_expired(membership: Membership) -> None:
@@ -47,6 +52,8 @@ def _forget_expired(membership: Membership) -> None:
     ApiToken.objects.filter(pk__in=list(too_many)).delete()
 
 
-def revoke_token(token: ApiToken) -> None:
+def revoke_token(token: ApiToken, *, by: Principal) -> None:
     """End a token at once."""
-    ApiToken.objects.filter(pk=token.pk).delete()
+    with transaction.atomic():
+        ApiToken.objects.filter(pk=token.pk).delete()
+        acted(by, "deleted", token)

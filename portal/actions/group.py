@@ -7,14 +7,15 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
+from portal.actions.acting import acted
 from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput, NotPossible
-from portal.models import Group, Membership, Organization, Quota
+from portal.models import Group, Membership, Organization, Principal, Quota
 from portal.signals import group_changed, group_removing
 from portal.validators import clean_group_name
 
 
-def create_group(organization: Organization, *, name: str, members: Iterable[UUID] = ()) -> Group:
+def create_group(organization: Organization, *, by: Principal, name: str, members: Iterable[UUID] = ()) -> Group:
     """Make a group of these members; raises InvalidInput, or Conflict where the name is taken in any case."""
     wanted = set(members)
     with transaction.atomic():
@@ -22,11 +23,14 @@ def create_group(organization: Organization, *, name: str, members: Iterable[UUI
         label = _checked(organization.pk, name, wanted)
         require_room(organization.pk, Quota.GROUPS)
         group = _saved(Group(organization=organization, name=label))
-        _set_members(group, wanted)
+        acted(by, "created", group)
+        _set_members(group, wanted, by)
     return group
 
 
-def change_group(group: Group, *, name: str | None = None, members: Iterable[UUID] | None = None) -> Group:
+def change_group(
+    group: Group, *, by: Principal, name: str | None = None, members: Iterable[UUID] | None = None
+) -> Group:
     """Change what is given; `members` are all who are to be in it. Raises InvalidInput or Conflict."""
     with transaction.atomic():
         lock_organization(group.organization_id)
@@ -36,21 +40,23 @@ def change_group(group: Group, *, name: str | None = None, members: Iterable[UUI
         if label != fresh.name:
             fresh.name = label
             _saved(fresh)
+            acted(by, "changed", fresh)
         if wanted is not None:
-            _set_members(fresh, wanted)
+            _set_members(fresh, wanted, by)
     return fresh
 
 
-def delete_group(group: Group) -> None:
+def delete_group(group: Group, *, by: Principal) -> None:
     """Delete a group; raises Conflict where something names it, such as a firewall rule."""
     with transaction.atomic():
         lock_organization(group.organization_id)
         fresh = _fresh(group)
         group_removing.send(sender=Group, group=fresh)
+        acted(by, "deleted", fresh)
         fresh.delete()
 
 
-def set_groups(membership: Membership, groups: Iterable[UUID]) -> None:
+def set_groups(membership: Membership, groups: Iterable[UUID], *, by: Principal) -> None:
     """Put a member into these groups and no others; the organization's row is locked already. Raises InvalidInput."""
     wanted = set(groups)
     found = {group.pk: group for group in Group.objects.filter(organization=membership.organization_id)}
@@ -62,7 +68,8 @@ def set_groups(membership: Membership, groups: Iterable[UUID]) -> None:
             membership.groups.add(found[pk])
         else:
             membership.groups.remove(found[pk])
-        group_changed.send(sender=Group, group=found[pk], membership_ids={membership.pk})
+        acted(by, "members changed", found[pk])
+        group_changed.send(sender=Group, group=found[pk], membership_ids={membership.pk}, by=by)
 
 
 def _fresh(group: Group) -> Group:
@@ -98,9 +105,10 @@ def _saved(group: Group) -> Group:
     return group
 
 
-def _set_members(group: Group, wanted: set[UUID]) -> None:
+def _set_members(group: Group, wanted: set[UUID], by: Principal) -> None:
     present = set(group.members.values_list("pk", flat=True))
     if wanted != present:
         group.members.remove(*Membership.objects.filter(pk__in=present - wanted))
         group.members.add(*Membership.objects.filter(pk__in=wanted - present))
-        group_changed.send(sender=Group, group=group, membership_ids=wanted ^ present)
+        acted(by, "members changed", group)
+        group_changed.send(sender=Group, group=group, membership_ids=wanted ^ present, by=by)

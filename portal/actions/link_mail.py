@@ -13,9 +13,10 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from portal.actions.acting import acted
 from portal.actions.sign_in_link import one_time_link
 from portal.exceptions import NotPossible
-from portal.models import MailKind, Membership, MembershipState, QueuedMail
+from portal.models import MailKind, Membership, MembershipState, Principal, QueuedMail
 from portal.signals import mail_requested
 
 # Nobody's mailbox is filled by somebody who presses a button.
@@ -27,7 +28,7 @@ _HOUR: Final = 3600
 _SALT: Final = "portal.link-mail"
 
 
-def mail_link(membership: Membership) -> bool:
+def mail_link(membership: Membership, *, by: Principal) -> bool:
     """Ask for a mail with a new link to a member; False where none will be sent: their page says why.
 
     A worker sends it, so a mail server that is slow or away keeps no page waiting. Raises NotPossible where they may
@@ -45,6 +46,7 @@ def mail_link(membership: Membership) -> bool:
         # One statement decides who asks, so that two presses of a button send one mail.
         if not asked.update(link_mailed_at=now, link_fault=fault):
             raise _a_moment_ago()
+        acted(by, "link mailed", membership)
         if not fault:
             _queue(membership, now)
     membership.link_mailed_at, membership.link_fault = now, fault

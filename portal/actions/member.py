@@ -9,18 +9,19 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from portal.actions.account import delete_unused_account
+from portal.actions.acting import acted
 from portal.actions.group import set_groups
 from portal.actions.quota import lock_organization, require_room
 from portal.actions.sign_in_link import shares_account
 from portal.actions.slug import follow_name, lock_organizations_of
 from portal.exceptions import Conflict, InvalidInput, NotPossible
-from portal.models import ApiToken, Membership, MembershipState, Organization, Quota, Role, User
+from portal.models import ApiToken, Membership, MembershipState, Organization, Principal, Quota, Role, User
 from portal.signals import membership_changed, membership_removing
 from portal.validators import clean_email, clean_name, clean_role
 
 
 def add_member(
-    organization: Organization, *, email: str, name: str = "", role: str, groups: Iterable[UUID] = ()
+    organization: Organization, *, by: Principal, email: str, name: str = "", role: str, groups: Iterable[UUID] = ()
 ) -> Membership:
     """Invite a person; they come in with a link (portal.actions.sign_in_link).
 
@@ -36,13 +37,15 @@ def add_member(
         require_room(organization.pk, Quota.MEMBERS)
         user = User.objects.create_user(address, name=person_name)
         member = Membership.objects.create(organization=organization, user=user, role=wanted_role)
-        set_groups(member, groups)
+        acted(by, "created", member)
+        set_groups(member, groups, by=by)
         return member
 
 
 def change_member(
     membership: Membership,
     *,
+    by: Principal,
     role: str | None = None,
     active: bool | None = None,
     name: str | None = None,
@@ -55,7 +58,7 @@ def change_member(
         member = _lock(membership)
         before = (member.role, member.state)
         if name is not None:
-            _rename(member, clean_name(name))
+            _rename(member, clean_name(name), by)
         if role is not None:
             member.role = clean_role(role)
         if active is not None:
@@ -65,21 +68,23 @@ def change_member(
             member.save(update_fields=["role", "state"])
             if member.state == MembershipState.DEACTIVATED:
                 ApiToken.objects.filter(membership=member).delete()
-            membership_changed.send(sender=Membership, membership=member)
+            acted(by, "changed", member)
+            membership_changed.send(sender=Membership, membership=member, by=by)
         if groups is not None:
-            set_groups(member, groups)
+            set_groups(member, groups, by=by)
         return member
 
 
-def remove_member(membership: Membership) -> None:
+def remove_member(membership: Membership, *, by: Principal) -> None:
     """Take a person and everything of theirs out of the organization. Raises Conflict for the last admin."""
     try:
         with transaction.atomic():
             member = _lock(membership)
             _keep_an_admin(member, field="")
-            membership_removing.send(sender=Membership, membership=member)
+            membership_removing.send(sender=Membership, membership=member, by=by)
+            acted(by, "deleted", member)
             member.delete()
-            delete_unused_account(member.user)
+            delete_unused_account(member.user, by=by)
     except (IntegrityError, ProtectedError):
         raise Conflict("A device of theirs was added at this very moment.", next_step="Please try again.") from None
 
@@ -91,17 +96,18 @@ def _lock(membership: Membership) -> Membership:
     return found.get(pk=membership.pk)
 
 
-def _rename(member: Membership, name: str) -> None:
+def _rename(member: Membership, name: str, by: Principal) -> None:
     if name == member.user.name:
         return
     if shares_account(member):
         raise InvalidInput.in_field("name", "This account is also used outside this organization: it keeps its name.")
     former_name, member.user.name = member.user.name, name
     member.user.save(update_fields=["name"])
-    follow_name(member, former_name)
+    acted(by, "renamed", member.user)
+    follow_name(member, former_name, by=by)
     # Where they were activated again and have not come back yet, this account is known by its name, too.
     for elsewhere in Membership.objects.filter(user=member.user_id).exclude(pk=member.pk).select_related("user"):
-        follow_name(elsewhere, former_name)
+        follow_name(elsewhere, former_name, by=by)
 
 
 def _state_for(member: Membership, *, active: bool) -> str:

@@ -7,28 +7,32 @@ from django.db.models import QuerySet
 from django.utils.crypto import get_random_string
 from django.utils.text import slugify
 
+from portal.actions.acting import acted
 from portal.actions.member import add_member
 from portal.exceptions import NotPossible
-from portal.models import Membership, MembershipState, Organization, Role, User
+from portal.models import Membership, MembershipState, Organization, Principal, Role, User
 from portal.validators import clean_organization_name
 
 _SLUG_LENGTH = 40
 _SUFFIX_LENGTH = 6
 
 
-def create_organization(name: str, owner: User) -> Membership:
+def create_organization(name: str, owner: User, *, by: Principal) -> Membership:
     """A new organization with `owner` as its active admin; its slug comes from the name."""
     with transaction.atomic():
         organization = Organization.objects.create(name=name[:60], slug=_free_slug(name))
+        acted(by, "created", organization)
         return Membership.objects.create(
             organization=organization, user=owner, role=Role.ADMIN, state=MembershipState.ACTIVE
         )
 
 
-def rename_organization(organization: Organization, name: str) -> None:
+def rename_organization(organization: Organization, name: str, *, by: Principal) -> None:
     """Give an organization another name; its slug stays. Raises InvalidInput."""
     organization.name = clean_organization_name(name)
-    organization.save(update_fields=["name"])
+    with transaction.atomic():
+        organization.save(update_fields=["name"])
+        acted(by, "renamed", organization)
 
 
 def needs_admin(organization: Organization) -> bool:
@@ -36,7 +40,7 @@ def needs_admin(organization: Organization) -> bool:
     return not _admins(organization).filter(state=MembershipState.ACTIVE, user__is_active=True).exists()
 
 
-def invite_admin(organization: Organization, email: str, name: str = "") -> Membership:
+def invite_admin(organization: Organization, email: str, name: str = "", *, by: Principal) -> Membership:
     """Invite an admin into an organization that has none, or invite one anew who never came.
 
     They come in with `one_time_link`. Raises NotPossible where there is an admin: then it is theirs to invite people.
@@ -48,7 +52,7 @@ def invite_admin(organization: Organization, email: str, name: str = "") -> Memb
                 f"{organization.name} has an admin.", field="email", next_step="They add people on their People page."
             )
         invited = _admins(organization).filter(state=MembershipState.INVITED, user__email__iexact=email.strip())
-        return invited.first() or add_member(organization, email=email, name=name, role=Role.ADMIN)
+        return invited.first() or add_member(organization, email=email, name=name, role=Role.ADMIN, by=by)
 
 
 def _admins(organization: Organization) -> QuerySet[Membership]:

@@ -13,11 +13,12 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from portal.actions.acting import acted
 from portal.actions.link_mail import link_message
 from portal.actions.reset_mail import reset_message
 from portal.exceptions import NotPossible
 from portal.mail import final_answer
-from portal.models import Membership, QueuedMail
+from portal.models import Membership, Principal, QueuedMail
 
 logger = logging.getLogger(__name__)
 FAULT: Final = "The mail server did not take it"
@@ -28,7 +29,7 @@ _RING_HEARD: Final = timedelta(seconds=5)
 _TRIED: Final = timedelta(hours=1)
 
 
-def send_queued(mail_id: UUID) -> None:
+def send_queued(mail_id: UUID, *, by: Principal) -> None:
     """Send one queued mail, unless it was sent or another worker is at it.
 
     A mail server that is away is asked again for an hour. What it refuses for good is not asked again.
@@ -38,16 +39,16 @@ def send_queued(mail_id: UUID) -> None:
     if mail is None:
         return
     if mail.requested_at < now - _TRIED:
-        _end(mail, f"{_without_end(mail.fault)} Mail another one, or ask whoever operates this portal.")
+        _end(mail, f"{_without_end(mail.fault)} Mail another one, or ask whoever operates this portal.", by)
         return
     try:
         _message(mail).send()
     except NotPossible as refusal:
-        _end(mail, refusal.message)
+        _end(mail, refusal.message, by)
     except (SMTPException, OSError) as error:
-        _note_failure(mail, error)
+        _note_failure(mail, error, by)
     else:
-        _end(mail, "")
+        _end(mail, "", by)
 
 
 def due_mail() -> QuerySet[QueuedMail]:
@@ -86,11 +87,11 @@ def _message(mail: QueuedMail) -> EmailMessage:
     return link_message(mail.membership)
 
 
-def _note_failure(mail: QueuedMail, error: SMTPException | OSError) -> None:
+def _note_failure(mail: QueuedMail, error: SMTPException | OSError, by: Principal) -> None:
     """Keep the mail for another try, or give it up; neither the address nor the link is logged."""
     logger.warning("Queued mail %s was not taken: %s", mail.pk, type(error).__name__)
     if code := final_answer(error):
-        _end(mail, f"{FAULT} ({code}). Check the address, then mail another one.")
+        _end(mail, f"{FAULT} ({code}). Check the address, then mail another one.", by)
         return
     fault = f"{FAULT} ({type(error).__name__}). It is tried again every minute, for an hour."
     QueuedMail.objects.filter(pk=mail.pk).update(fault=fault)
@@ -101,11 +102,12 @@ def _without_end(fault: str) -> str:
     return (fault or f"{FAULT}.").removesuffix(" It is tried again every minute, for an hour.")
 
 
-def _end(mail: QueuedMail, fault: str) -> None:
+def _end(mail: QueuedMail, fault: str, by: Principal) -> None:
     """Forget a mail that was sent, or will not be. Asked again meanwhile, it stays."""
     with transaction.atomic():
         ended, _ = QueuedMail.objects.filter(pk=mail.pk, requested_at=mail.requested_at).delete()
         if ended:
+            acted(by, "given up" if fault else "sent", mail)
             _show(mail, fault)
 
 

@@ -11,14 +11,16 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
-from portal.models import MailKind, QueuedMail, User
+from portal.actions.acting import acted
+from portal.models import MailKind, Principal, QueuedMail, User
 from portal.signals import mail_requested
 
 
-def request_reset_mail(address: str) -> None:
+def request_reset_mail(address: str, *, by: Principal) -> None:
     """Ask for the mail. Whether the address has an account is looked up by the worker: here nothing depends on it."""
     with transaction.atomic():
         queued = QueuedMail.objects.create(kind=MailKind.RESET, address=address, requested_at=timezone.now())
+        acted(by, "created", queued)
         mail_requested.send(sender=QueuedMail, mail_id=queued.pk, organization_id=None)
 
 

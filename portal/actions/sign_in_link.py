@@ -23,9 +23,10 @@ from django.urls import reverse
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from portal.actions.account import is_crowded
+from portal.actions.acting import acted
 from portal.actions.slug import follow_name
 from portal.exceptions import NotPossible
-from portal.models import Membership, MembershipState, Organization, User
+from portal.models import Membership, MembershipState, Organization, Principal, User
 from portal.signals import membership_changed
 
 _SALT = "portal.sign-in-link"
@@ -94,7 +95,7 @@ def find_link(token: str) -> SignInLink | None:
     return SignInLink(membership, kind, way == _BY_MAIL)
 
 
-def set_password_by_link(token: str, password: str) -> Membership | None:
+def set_password_by_link(token: str, password: str, *, by: Principal) -> Membership | None:
     """Spend a link: set the password and admit the member. None where somebody spent it meanwhile.
 
     Raises NotPossible where the address has too many accounts that nobody has proven.
@@ -114,21 +115,22 @@ def set_password_by_link(token: str, password: str) -> Membership | None:
             user.take_password(password, hashed)
             user.proven = link.mailed
             user.save(update_fields=["password", "proven"])
-            return _admit(link.membership)
+            acted(by, "password set", user)
+            return _admit(link.membership, by)
     except IntegrityError:  # another account of the address was proven at this very moment
         return None
 
 
-def join_by_link(token: str, user: User) -> Membership | None:
+def join_by_link(token: str, user: User, *, by: Principal) -> Membership | None:
     """Spend a link that admits an existing account, signed in to by its owner. None where it is not theirs."""
     with transaction.atomic():
         link = _find_locked(token)
         if link is None or not link.may_join(user):
             return None
         membership = link.membership
-        if membership.user_id != user.pk and not _put_in_place(membership, user, mailed=link.mailed):
+        if membership.user_id != user.pk and not _put_in_place(membership, user, by, mailed=link.mailed):
             return None
-        return _admit(membership)
+        return _admit(membership, by)
 
 
 def shares_account(membership: Membership) -> bool:
@@ -142,7 +144,7 @@ def shares_account(membership: Membership) -> bool:
     return elsewhere.exclude(state=MembershipState.INVITED).exists()
 
 
-def _put_in_place(membership: Membership, user: User, *, mailed: bool) -> bool:
+def _put_in_place(membership: Membership, user: User, by: Principal, *, mailed: bool) -> bool:
     """Give the invitation to an account that is there, in place of the one that was made for it."""
     if Membership.objects.filter(organization=membership.organization_id, user=user).exists():
         return False
@@ -153,7 +155,9 @@ def _put_in_place(membership: Membership, user: User, *, mailed: bool) -> bool:
         User.objects.filter(pk=user.pk).update(proven=True)
     membership.user = user
     membership.save(update_fields=["user"])
-    follow_name(membership, made.name)
+    acted(by, "account put in place", membership)
+    follow_name(membership, made.name, by=by)
+    acted(by, "deleted", made)
     made.delete()
     return True
 
@@ -207,10 +211,11 @@ def _find_locked(token: str) -> SignInLink | None:
     return find_link(token)
 
 
-def _admit(membership: Membership) -> Membership:
+def _admit(membership: Membership, by: Principal) -> Membership:
     """Let an invited member in; the old state guards against somebody who deactivates them at the same time."""
     invited = Membership.objects.filter(pk=membership.pk, state=MembershipState.INVITED)
     if invited.update(state=MembershipState.ACTIVE):
         membership.state = MembershipState.ACTIVE
-        membership_changed.send(sender=Membership, membership=membership)
+        acted(by, "admitted", membership)
+        membership_changed.send(sender=Membership, membership=membership, by=by)
     return membership

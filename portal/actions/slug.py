@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from portal.models import Membership, Organization, User
+from portal.actions.acting import acted
+from portal.models import Membership, Organization, Principal, User
 from portal.models.membership import slug_of
 from portal.signals import membership_renamed
 
@@ -20,10 +21,11 @@ def lock_organizations_of(user_id: UUID) -> None:
     )
 
 
-def follow_name(member: Membership, former_name: str) -> None:
+def follow_name(member: Membership, former_name: str, *, by: Principal) -> None:
     """Give a member the slug of the name that their account has now; the caller's transaction renamed it."""
     if slug_of(member.user) != slug_of(User(email=member.user.email, name=former_name)):
         Organization.objects.select_for_update(no_key=True).get(pk=member.organization_id)
         former_slug, member.slug = member.slug, member.free_slug()
         member.save(update_fields=["slug"])
-        membership_renamed.send(sender=Membership, membership=member, former_slug=former_slug)
+        acted(by, "slug changed", member)
+        membership_renamed.send(sender=Membership, membership=member, former_slug=former_slug, by=by)

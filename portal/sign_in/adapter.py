@@ -18,7 +18,7 @@ from portal.actions.organization import create_organization
 from portal.actions.reset_mail import request_reset_mail
 from portal.audit.log import note, note_sometimes
 from portal.mail import reaches_people
-from portal.models import User
+from portal.models import Principal, User
 from portal.models.user import MOST_UNPROVEN
 from portal.sign_in.guessing import Attempt
 from portal.sign_in.known_devices import remember_device
@@ -83,7 +83,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         if commit:
             with transaction.atomic():
                 made.save()
-                create_organization(_organization_name(made), made)
+                create_organization(_organization_name(made), made, by=made.principal)
         return made
 
     def clean_email(self, email: str) -> str:
@@ -121,7 +121,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
 
     def request_reset_mail(self, address: str) -> None:
         """Ask for the mail of somebody who forgot their password."""
-        request_reset_mail(address)
+        request_reset_mail(address, by=Principal.portal("a new password was asked for"))
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """Where somebody goes who signed in without having asked for a page: to what they may see."""

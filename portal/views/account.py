@@ -40,7 +40,7 @@ class PasswordResetFromKeyView(views.PasswordResetFromKeyView):  # type: ignore[
         """Set the password; the address is this account's from now on."""
         with transaction.atomic():
             response: HttpResponseBase = super().form_valid(form)
-            take_address_back(self.reset_user)
+            take_address_back(self.reset_user, by=self.reset_user.principal)
         return response
 
 

@@ -15,7 +15,7 @@ from portal.actions.group import change_group, create_group, delete_group
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.group import GroupForm
 from portal.forms.refusal import show_refusal
-from portal.models import Group, Membership
+from portal.models import Group, Membership, Principal
 
 
 @require_safe
@@ -32,7 +32,7 @@ def group_new(request: HttpRequest) -> HttpResponse:
     form = GroupForm(request.POST or None, organization=member.organization)
     if request.method == "POST" and form.is_valid():
         try:
-            made = create_group(member.organization, **form.cleaned_data)
+            made = create_group(member.organization, by=member.principal, **form.cleaned_data)
         except (Conflict, InvalidInput) as refusal:
             show_refusal(form, refusal)
         else:
@@ -49,7 +49,7 @@ def group(request: HttpRequest, pk: UUID) -> HttpResponse:
     initial = {"name": found.name, "members": [str(key) for key in found.members.values_list("pk", flat=True)]}
     data = request.POST if request.method == "POST" else None
     form = GroupForm(data, organization=member.organization, initial=initial)
-    if request.method == "POST" and form.is_valid() and _changed(form, found):
+    if request.method == "POST" and form.is_valid() and _changed(form, found, member.principal):
         messages.success(request, "Saved.")
         return redirect("group", pk=found.pk)
     return render(request, "portal/group.html", {"group": found, "form": form, "people": _people(found)})
@@ -58,11 +58,12 @@ def group(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def group_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Ask once, delete; refused while a firewall rule names it."""
-    found = get_group(get_member(request), pk, write=True)
+    member = get_member(request)
+    found = get_group(member, pk, write=True)
     refused = ""
     if request.method == "POST":
         try:
-            delete_group(found)
+            delete_group(found, by=member.principal)
         except Conflict as refusal:
             refused = refusal.message
         else:
@@ -75,9 +76,9 @@ def _people(found: Group) -> list[Membership]:
     return list(found.members.select_related("user").order_by("user__name", "user__email"))
 
 
-def _changed(form: GroupForm, found: Group) -> bool:
+def _changed(form: GroupForm, found: Group, by: Principal) -> bool:
     try:
-        change_group(found, **form.cleaned_data)
+        change_group(found, by=by, **form.cleaned_data)
     except (Conflict, InvalidInput) as refusal:
         show_refusal(form, refusal)
         return False

@@ -12,7 +12,7 @@ from portal.actions.organization import rename_organization
 from portal.exceptions import InvalidInput
 from portal.forms.organization import OrganizationForm
 from portal.forms.refusal import show_refusal
-from portal.models import Organization
+from portal.models import Membership, Organization
 from portal.quotas import quota_uses
 
 
@@ -35,17 +35,19 @@ def organization_settings(request: HttpRequest) -> HttpResponse:
     initial = {"name": member.organization.name}
     form = OrganizationForm(request.POST if request.method == "POST" else None, initial=initial)
     form.fields["name"].disabled = not member.is_admin
-    if request.method == "POST" and form.is_valid() and _rename(member.organization, form):
+    if request.method == "POST" and form.is_valid() and _rename(member, form):
         messages.success(request, f"{member.organization.name} is saved.")
         return redirect("organization_settings")
     context = {"form": form, "quotas": quota_uses(member.organization)}
     return render(request, "portal/organization.html", context)
 
 
-def _rename(organization: Organization, form: OrganizationForm) -> bool:
+def _rename(member: Membership, form: OrganizationForm) -> bool:
+    organization = member.organization
     try:
         # A row of its own: where the name is refused, the page's frame shows the one that stays.
-        rename_organization(Organization.objects.get(pk=organization.pk), form.cleaned_data["name"])
+        fresh = Organization.objects.get(pk=organization.pk)
+        rename_organization(fresh, form.cleaned_data["name"], by=member.principal)
     except InvalidInput as refusal:
         show_refusal(form, refusal)
         return False

@@ -42,12 +42,12 @@ def person_new(request: HttpRequest) -> HttpResponse:
     form = PersonNewForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            person = add_member(member.organization, **form.cleaned_data)
+            person = add_member(member.organization, by=member.principal, **form.cleaned_data)
         except (Conflict, InvalidInput) as refusal:
             show_refusal(form, refusal)
         else:
             note("invited", request, invited=person.pk, role=person.role)
-            return hand_over_link(request, person, is_new=True)
+            return hand_over_link(request, person, by=member.principal, is_new=True)
     return render(request, "portal/person_new.html", {"form": form, "by_mail": reaches_people()})
 
 

@@ -15,7 +15,7 @@ from portal.exceptions import Conflict, InvalidInput
 from portal.forms.person import PersonForm
 from portal.forms.refusal import show_refusal
 from portal.mail import reaches_people
-from portal.models import Membership, MembershipState, QueuedMail
+from portal.models import Membership, MembershipState, Principal, QueuedMail
 from portal.signals import membership_losses
 from portal.views.person_link import offered_link
 
@@ -27,7 +27,7 @@ def person(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = get_person(member, pk, write=request.method == "POST")
     if request.method == "POST":
         form = PersonForm(request.POST, initial=_initial(found))
-        if form.is_valid() and _changed(form, found):
+        if form.is_valid() and _changed(form, found, member.principal):
             messages.success(request, f"{found.label} is saved.")
             return redirect("person", pk=found.pk)
     else:
@@ -46,11 +46,12 @@ def person(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def person_remove(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Say what stops working, ask once, remove."""
-    found = get_person(get_member(request), pk, write=True)
+    member = get_member(request)
+    found = get_person(member, pk, write=True)
     refused = ""
     if request.method == "POST":
         try:
-            remove_member(found)
+            remove_member(found, by=member.principal)
         except Conflict as refusal:
             refused = refusal.message
         else:
@@ -70,9 +71,9 @@ def _initial(found: Membership) -> dict[str, str]:
     return {"name": found.user.name, "role": found.role, "active": active}
 
 
-def _changed(form: PersonForm, found: Membership) -> bool:
+def _changed(form: PersonForm, found: Membership, by: Principal) -> bool:
     try:
-        change_member(found, **form.cleaned_data)
+        change_member(found, by=by, **form.cleaned_data)
     except (Conflict, InvalidInput) as refusal:
         show_refusal(form, refusal)
         return False

@@ -18,21 +18,22 @@ from portal.actions.link_mail import mail_link
 from portal.actions.sign_in_link import can_have_link, one_time_link
 from portal.exceptions import NotPossible
 from portal.mail import reaches_people
-from portal.models import Membership, MembershipState
+from portal.models import Membership, MembershipState, Principal
 
 
 @require_POST
 def person_link(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Make a new link for a member."""
-    return hand_over_link(request, get_person(get_member(request), pk, write=True))
+    member = get_member(request)
+    return hand_over_link(request, get_person(member, pk, write=True), by=member.principal)
 
 
 @never_cache
-def hand_over_link(request: HttpRequest, person: Membership, *, is_new: bool = False) -> HttpResponse:
+def hand_over_link(request: HttpRequest, person: Membership, *, by: Principal, is_new: bool = False) -> HttpResponse:
     """Mail a new link and say so, or show it; back to the person where they cannot have one."""
     try:
         if reaches_people():
-            if mail_link(person):
+            if mail_link(person, by=by):
                 messages.success(request, f"A link is on its way to {person.user.email}.")
             return redirect("person", pk=person.pk)
         link = one_time_link(person)

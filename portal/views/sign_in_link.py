@@ -76,7 +76,7 @@ def _set_password(request: HttpRequest, link: SignInLink, token: str) -> HttpRes
     form = NewPasswordForm(link.membership.user, request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            membership = set_password_by_link(token, form.cleaned_data["password1"])
+            membership = set_password_by_link(token, form.cleaned_data["password1"], by=link.membership.principal)
         except NotPossible as refusal:
             show_refusal(form, refusal)
         else:
@@ -94,7 +94,7 @@ def _join(request: HttpRequest, link: SignInLink, token: str) -> HttpResponse:
         return redirect_to_login(request.path)
     theirs = link.may_join(request.user)
     if request.method == "POST" and theirs:
-        membership = join_by_link(token, request.user)
+        membership = join_by_link(token, request.user, by=request.user.principal)
         if membership is None:
             return _ended(request)
         request.session.pop(TOKEN_KEY, None)

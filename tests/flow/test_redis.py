@@ -24,6 +24,7 @@ from rq.serializers import JSONSerializer
 from portal.actions.link_mail import mail_link
 from portal.actions.reset_mail import request_reset_mail
 from portal.models import Membership, QueuedMail
+from tests.factories import BY
 from tests.lab.waiting import wait_until
 from vpn import doorbell
 from vpn.doorbell import PortalJob, PortalQueue
@@ -224,8 +225,8 @@ def test_mail_has_a_queue_and_a_worker_of_its_own(
 ) -> None:
     """What provisions or applies does not wait behind a mail server; the ring names an id."""
     settings.EMAIL_CONFIGURED = True
-    mail_link(stranger)
-    request_reset_mail("never@example.org")
+    mail_link(stranger, by=BY)
+    request_reset_mail("never@example.org", by=BY)
     [by_organization, by_nobody] = QueuedMail.objects.all()
     jobs = django_rq.get_queue("mail").jobs
     assert [(job.func_name, job.args) for job in jobs] == [

@@ -24,7 +24,7 @@ from portal.actions.sign_in_link import one_time_link
 from portal.audit.line import JsonLine
 from portal.audit.log import note
 from portal.models import ApiToken, Membership, Organization, Role
-from tests.factories import PASSWORD, settle
+from tests.factories import BY, PASSWORD, settle
 from tests.fixtures import signed_in
 from tests.vpn.api.caller import Caller, told
 from vpn.actions.profiles.profile import issue_link
@@ -105,7 +105,7 @@ def test_being_refused_for_too_many_attempts_is_noted_once_a_minute(member: Memb
 def test_passwords_are_noted_when_they_are_set_and_changed(
     client: Client, organization: Organization, log: Log
 ) -> None:
-    invited = add_member(organization, email="anna@example.org", role=Role.MEMBER)
+    invited = add_member(organization, email="anna@example.org", role=Role.MEMBER, by=BY)
     token = urlsplit(one_time_link(invited)).path
     client.get(token)
     client.post(

@@ -23,7 +23,7 @@ from portal.actions.link_mail import MOST_IN_AN_HOUR, TOO_MANY
 from portal.actions.member import add_member, remove_member
 from portal.actions.sign_in_link import one_time_link
 from portal.models import ApiToken, Membership, MembershipState, Organization, Role, User
-from tests.factories import PASSWORD, make_member, make_organization, make_user
+from tests.factories import BY, PASSWORD, make_member, make_organization, make_user
 from tests.fixtures import signed_in
 from tests.portal.mailbox import Mailbox
 from tests.vpn.api.caller import Caller, told
@@ -135,7 +135,7 @@ def test_who_opens_a_link_from_hand_to_hand_learns_nothing(known: Membership, ot
     pages = []
     for email in (KNOWN, UNKNOWN):
         browser = Client()
-        guest = add_member(other_organization, email=email, role=Role.MEMBER)
+        guest = add_member(other_organization, email=email, role=Role.MEMBER, by=BY)
         opened = browser.get(by_hand(guest), follow=True)
         weak = browser.post(USE, {"password1": "short", "password2": "short"})
         taken = browser.post(USE, NEW, follow=True)
@@ -151,10 +151,10 @@ def test_inviting_takes_the_same_steps(known: Membership, other_organization: Or
         for email, spent in times.items():
             with CaptureQueriesContext(connection) as queries:
                 begun = time.perf_counter()
-                guest = add_member(other_organization, email=email, role=Role.MEMBER)
+                guest = add_member(other_organization, email=email, role=Role.MEMBER, by=BY)
                 spent.append(time.perf_counter() - begun)
             assert steps.setdefault(email, len(queries)) == len(queries)
-            remove_member(guest)
+            remove_member(guest, by=BY)
     print({email: f"{statistics.median(spent) * 1000:.2f} ms" for email, spent in times.items()})
     assert steps[KNOWN] == steps[UNKNOWN]
 
@@ -175,7 +175,7 @@ def test_a_wrong_password_takes_the_same_steps_however_many_accounts_there_are(
     for email in (KNOWN, UNKNOWN, "never@example.org"):
         if email != "never@example.org":
             browser = Client()
-            browser.get(by_hand(add_member(other_organization, email=email, role=Role.MEMBER)))
+            browser.get(by_hand(add_member(other_organization, email=email, role=Role.MEMBER, by=BY)))
             browser.post(USE, NEW)
         hashed.clear()
         assert sign_in(email, "wrong") is None
@@ -250,9 +250,9 @@ def test_an_account_made_by_hand_cannot_be_joined_to_another_organization_by_its
     organization: Organization, other_organization: Organization
 ) -> None:
     holder = Client()
-    holder.get(by_hand(add_member(organization, email=UNKNOWN, role=Role.ADMIN)))
+    holder.get(by_hand(add_member(organization, email=UNKNOWN, role=Role.ADMIN, by=BY)))
     holder.post(USE, NEW)
-    guest = add_member(other_organization, email=UNKNOWN, role=Role.ADMIN)
+    guest = add_member(other_organization, email=UNKNOWN, role=Role.ADMIN, by=BY)
     holder.get(by_hand(guest))
     assert holder.post(USE).status_code == 200
     guest.refresh_from_db()
@@ -264,7 +264,7 @@ def test_signing_in_leads_to_the_account_whose_password_it_is(
     known: Membership, other_organization: Organization
 ) -> None:
     browser = Client()
-    browser.get(by_hand(add_member(other_organization, email=KNOWN, role=Role.AUDITOR)))
+    browser.get(by_hand(add_member(other_organization, email=KNOWN, role=Role.AUDITOR, by=BY)))
     browser.post(USE, NEW)
     local, owner = sign_in(KNOWN, NEW["password1"]), sign_in(KNOWN, PASSWORD)
     assert local is not None
@@ -276,7 +276,7 @@ def test_signing_in_leads_to_the_account_whose_password_it_is(
 def test_nobody_makes_an_address_slow_by_many_accounts_of_it(known: Membership) -> None:
     for number in range(4):
         browser = Client()
-        browser.get(by_hand(add_member(make_organization(f"Squatter {number}"), email=KNOWN, role=Role.MEMBER)))
+        browser.get(by_hand(add_member(make_organization(f"Squatter {number}"), email=KNOWN, role=Role.MEMBER, by=BY)))
         last = browser.post(USE, NEW)
     assert b"several accounts" in last.content
     candidates = User.objects.sign_in_candidates(KNOWN)
@@ -287,9 +287,9 @@ def test_nobody_makes_an_address_slow_by_many_accounts_of_it(known: Membership) 
 def test_an_account_that_belongs_nowhere_any_more_goes_unless_its_owner_has_proven_it(
     known: Membership, other_organization: Organization
 ) -> None:
-    guest = add_member(other_organization, email=KNOWN, role=Role.MEMBER)
-    remove_member(guest)
-    remove_member(known)
+    guest = add_member(other_organization, email=KNOWN, role=Role.MEMBER, by=BY)
+    remove_member(guest, by=BY)
+    remove_member(known, by=BY)
     assert list(User.objects.of_address(KNOWN)) == [known.user]
 
 
@@ -308,7 +308,7 @@ def reset(email: str, mail: Mailbox, password: str = "the owner's own words") ->
 
 def test_the_owner_takes_an_address_back_from_who_was_handed_it(organization: Organization, mail: Mailbox) -> None:
     holder = Client()
-    taken = add_member(organization, email=UNKNOWN, role=Role.AUDITOR)
+    taken = add_member(organization, email=UNKNOWN, role=Role.AUDITOR, by=BY)
     holder.get(by_hand(taken))
     holder.post(USE, NEW)
     assert holder.get("/people/").status_code == 200
@@ -324,7 +324,7 @@ def test_the_owner_takes_an_address_back_from_who_was_handed_it(organization: Or
 def test_taking_it_back_signs_every_other_account_of_the_address_out(
     known: Membership, other_organization: Organization, mail: Mailbox
 ) -> None:
-    holder, guest = Client(), add_member(other_organization, email=KNOWN, role=Role.AUDITOR)
+    holder, guest = Client(), add_member(other_organization, email=KNOWN, role=Role.AUDITOR, by=BY)
     holder.get(by_hand(guest))
     holder.post(USE, NEW)
     owner = reset(KNOWN, mail)
@@ -338,7 +338,7 @@ def test_taking_it_back_signs_every_other_account_of_the_address_out(
 def test_asking_for_a_new_password_says_the_same_for_every_address(
     known: Membership, organization: Organization, mail: Mailbox
 ) -> None:
-    add_member(organization, email=UNKNOWN, role=Role.MEMBER)
+    add_member(organization, email=UNKNOWN, role=Role.MEMBER, by=BY)
     pages = [
         blurred(Client().post("/accounts/password/reset/", {"email": email}, follow=True).content)
         for email in (KNOWN, UNKNOWN, "never@example.org")
@@ -360,7 +360,7 @@ def test_the_mails_link_works_once(known: Membership, mail: Mailbox) -> None:
 
 
 def test_two_accounts_of_one_address_are_never_both_proven(known: Membership, other_organization: Organization) -> None:
-    guest = add_member(other_organization, email=KNOWN.upper(), role=Role.MEMBER)
+    guest = add_member(other_organization, email=KNOWN.upper(), role=Role.MEMBER, by=BY)
     link = urlsplit(one_time_link(guest, mailed=True)).path
     browser = Client()
     assert b"Sign in" in browser.get(link, follow=True).content

@@ -7,7 +7,7 @@ from django.test import Client
 
 from portal.actions.group import create_group
 from portal.models import Group, Membership, Organization
-from tests.factories import make_member
+from tests.factories import BY, make_member
 from tests.visitor import forms_in
 from vpn.actions.instances.settings import update_instance
 from vpn.models import Instance
@@ -15,7 +15,7 @@ from vpn.models import Instance
 
 @pytest.fixture
 def group(organization: Organization, member: Membership) -> Group:
-    return create_group(organization, name="Sales", members=[member.pk])
+    return create_group(organization, name="Sales", members=[member.pk], by=BY)
 
 
 def test_without_groups_the_page_says_what_they_are_for(admin_browser: Client, auditor_browser: Client) -> None:
@@ -29,7 +29,7 @@ def test_groups_are_listed_with_how_many_are_in_them(
     admin_browser: Client, organization: Organization, group: Group, django_assert_max_num_queries: object
 ) -> None:
     for number in range(10):
-        create_group(organization, name=f"Group {number}", members=[make_member(organization, password=None).pk])
+        create_group(organization, name=f"Group {number}", members=[make_member(organization, password=None).pk], by=BY)
     with django_assert_max_num_queries(7):  # type: ignore[operator]
         page = admin_browser.get("/people/groups/").content.decode()
     assert "Sales" in page

@@ -16,6 +16,7 @@ from pytest_django import Settings
 from portal.actions.member import add_member
 from portal.actions.sign_in_link import one_time_link
 from portal.models import ApiToken, Membership, Organization, Role, User
+from tests.factories import BY
 from tests.portal.mailbox import Mailbox
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,7 +40,7 @@ def within(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 def test_a_link_from_hand_to_hand(within: list[bool], organization: Organization) -> None:
-    guest = add_member(organization, email="guest@example.org", role=Role.MEMBER)
+    guest = add_member(organization, email="guest@example.org", role=Role.MEMBER, by=BY)
     browser = Client()
     browser.get(urlsplit(one_time_link(guest)).path)
     assert browser.post("/accounts/link/", NEW)["Location"] == "/my/"

@@ -12,7 +12,7 @@ from django.db import connection
 from portal.actions.member import change_member, remove_member
 from portal.exceptions import Conflict
 from portal.models import Membership, MembershipState, Role
-from tests.factories import an_admin, make_member, make_organization
+from tests.factories import BY, an_admin, make_member, make_organization
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 DEADLINE = 20
@@ -24,10 +24,10 @@ def test_one_admin_stays() -> None:
     start = Barrier(2, timeout=DEADLINE)
 
     def deactivate(member: Membership) -> bool:
-        return _attempt(start, lambda: change_member(member, active=False))
+        return _attempt(start, lambda: change_member(member, active=False, by=BY))
 
     def remove(member: Membership) -> bool:
-        return _attempt(start, lambda: remove_member(member))
+        return _attempt(start, lambda: remove_member(member, by=BY))
 
     with ThreadPoolExecutor(2) as pool:
         outcomes = [pool.submit(deactivate, first), pool.submit(remove, second)]

@@ -14,7 +14,7 @@ from portal.actions.member import add_member, change_member
 from portal.actions.sign_in_link import one_time_link
 from portal.exceptions import NotPossible
 from portal.models import Membership, MembershipState, Organization, Role, User
-from tests.factories import PASSWORD, make_member, make_user
+from tests.factories import BY, PASSWORD, make_member, make_user
 from tests.fixtures import signed_in
 
 NEW = {"password1": "a brand new password", "password2": "a brand new password"}
@@ -29,7 +29,7 @@ def path_of(membership: Membership) -> str:
 @pytest.fixture
 def invited(organization: Organization) -> Membership:
     """Somebody who was added and has not come yet."""
-    return add_member(organization, email="anna@example.org", name="Anna", role=Role.MEMBER)
+    return add_member(organization, email="anna@example.org", name="Anna", role=Role.MEMBER, by=BY)
 
 
 def test_the_link_is_a_full_address(invited: Membership, settings: LazySettings) -> None:
@@ -98,7 +98,7 @@ def test_a_weak_password_does_not_spend_the_link(client: Client, invited: Member
 
 def test_deactivating_ends_a_link(client: Client, invited: Membership) -> None:
     path = path_of(invited)
-    change_member(invited, active=False)
+    change_member(invited, active=False, by=BY)
     assert client.get(path).status_code == 404
     with pytest.raises(NotPossible):
         one_time_link(invited)
@@ -123,7 +123,7 @@ def test_somebody_elses_account_gets_no_link_that_sets_its_password(
     member: Membership, other_organization: Organization, client: Client
 ) -> None:
     """An admin who invites a stranger's account must not be able to take it over."""
-    guest = add_member(other_organization, email=member.user.email, role=Role.MEMBER)
+    guest = add_member(other_organization, email=member.user.email, role=Role.MEMBER, by=BY)
     response = client.get(urlsplit(one_time_link(guest, mailed=True)).path, follow=True)
     assert response.redirect_chain[-1][0] == f"/accounts/login/?next={USE}"
     assert client.post(USE, NEW).status_code == 302
@@ -133,7 +133,7 @@ def test_somebody_elses_account_gets_no_link_that_sets_its_password(
 def test_a_link_from_hand_to_hand_sets_the_password_of_the_invitations_own_account_alone(
     member: Membership, other_organization: Organization, client: Client
 ) -> None:
-    guest = add_member(other_organization, email=member.user.email, role=Role.MEMBER)
+    guest = add_member(other_organization, email=member.user.email, role=Role.MEMBER, by=BY)
     client.get(path_of(guest))
     assert client.post(USE, NEW).status_code == 302
     assert User.objects.get(pk=member.user_id).check_password(PASSWORD)
@@ -146,7 +146,7 @@ def test_a_link_from_hand_to_hand_sets_the_password_of_the_invitations_own_accou
 def test_an_existing_account_joins_with_its_own_password(
     member: Membership, other_organization: Organization, client: Client
 ) -> None:
-    guest = add_member(other_organization, email=member.user.email.upper(), role=Role.AUDITOR)
+    guest = add_member(other_organization, email=member.user.email.upper(), role=Role.AUDITOR, by=BY)
     client.get(path_of(guest))
     client.post("/accounts/login/", {"login": member.user.email, "password": PASSWORD})
     assert other_organization.name.encode() in client.get(USE).content
@@ -161,7 +161,7 @@ def test_an_existing_account_joins_with_its_own_password(
 def test_an_invitation_gives_no_rights_before_it_is_accepted(
     member: Membership, other_organization: Organization
 ) -> None:
-    add_member(other_organization, email=member.user.email, role=Role.ADMIN)
+    add_member(other_organization, email=member.user.email, role=Role.ADMIN, by=BY)
     browser = signed_in(member.user)
     assert browser.get("/people/").status_code == 403
     assert browser.post("/organization/", {"organization": str(other_organization.pk)}).status_code == 404
@@ -170,7 +170,7 @@ def test_an_invitation_gives_no_rights_before_it_is_accepted(
 def test_only_the_invited_account_can_join(
     member: Membership, auditor: Membership, other_organization: Organization
 ) -> None:
-    guest = add_member(other_organization, email=member.user.email, role=Role.MEMBER)
+    guest = add_member(other_organization, email=member.user.email, role=Role.MEMBER, by=BY)
     browser = signed_in(auditor.user)
     page = browser.get(path_of(guest), follow=True)
     assert b"another account" in page.content
@@ -191,14 +191,14 @@ def test_a_link_dies_when_the_account_joins_another_organization(
 
 
 def test_an_invitation_elsewhere_does_not_block_the_link(member: Membership, other_organization: Organization) -> None:
-    add_member(other_organization, email=member.user.email, role=Role.MEMBER)
+    add_member(other_organization, email=member.user.email, role=Role.MEMBER, by=BY)
     assert one_time_link(member)
 
 
 def test_who_captures_an_account_that_two_have_invited_is_not_in_the_other_organization(
     client: Client, invited: Membership, other_organization: Organization
 ) -> None:
-    elsewhere = add_member(other_organization, email=invited.user.email, role=Role.ADMIN)
+    elsewhere = add_member(other_organization, email=invited.user.email, role=Role.ADMIN, by=BY)
     client.get(path_of(invited))
     client.post(USE, NEW)
     elsewhere.refresh_from_db()
@@ -220,29 +220,29 @@ def test_activating_again_does_not_skip_the_link_of_a_shared_account(
     guest = Membership.objects.create(
         organization=other_organization, user=member.user, state=MembershipState.DEACTIVATED
     )
-    assert change_member(guest, active=True).state == MembershipState.INVITED
+    assert change_member(guest, active=True, by=BY).state == MembershipState.INVITED
     with pytest.raises(NotPossible, match="not joined"):
-        change_member(guest, active=False)
+        change_member(guest, active=False, by=BY)
 
 
 def test_an_invitation_is_deactivated_alike_whether_there_is_an_account_or_not(
     member: Membership, other_organization: Organization
 ) -> None:
     for email in (member.user.email, "nobody@example.org"):
-        guest = add_member(other_organization, email=email, role=Role.MEMBER)
-        assert change_member(guest, active=False).state == MembershipState.DEACTIVATED
-        assert change_member(guest, active=True).state == MembershipState.INVITED
+        guest = add_member(other_organization, email=email, role=Role.MEMBER, by=BY)
+        assert change_member(guest, active=False, by=BY).state == MembershipState.DEACTIVATED
+        assert change_member(guest, active=True, by=BY).state == MembershipState.INVITED
 
 
 def test_activating_again_who_never_came_leaves_them_invited(invited: Membership) -> None:
-    assert change_member(invited, active=False).state == MembershipState.DEACTIVATED
-    assert change_member(invited, active=True).state == MembershipState.INVITED
+    assert change_member(invited, active=False, by=BY).state == MembershipState.DEACTIVATED
+    assert change_member(invited, active=True, by=BY).state == MembershipState.INVITED
 
 
 def test_activating_again_who_was_here_lets_them_in(organization: Organization) -> None:
     here = make_member(organization)
-    change_member(here, active=False)
-    assert change_member(here, active=True).state == MembershipState.ACTIVE
+    change_member(here, active=False, by=BY)
+    assert change_member(here, active=True, by=BY).state == MembershipState.ACTIVE
 
 
 def test_a_refused_call_of_the_links_address_is_logged_without_its_token(

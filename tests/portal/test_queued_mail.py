@@ -16,6 +16,7 @@ from pytest_django import Settings
 from portal.actions.member import change_member
 from portal.actions.queued_mail import due_mail, health
 from portal.models import Membership, QueuedMail
+from tests.factories import BY
 from tests.mail_server import MailServer, smtp_settings
 from tests.portal.mailbox import send_what_waits
 from vpn.jobs.mail import send_one
@@ -155,7 +156,7 @@ def test_a_worker_that_was_ended_by_its_time_limit_leaves_a_word(admin_browser: 
 def test_who_was_deactivated_meanwhile_gets_none(admin_browser: Client, mail_server: MailServer) -> None:
     with override_settings(**mail_server.settings):
         person = invite(admin_browser)
-        change_member(person, active=False)
+        change_member(person, active=False, by=BY)
         send_what_waits()
     assert mail_server.received == []
     assert not QueuedMail.objects.exists()

@@ -16,7 +16,7 @@ from portal.exceptions import QuotaReached
 from portal.models import ApiToken, Membership, MembershipState, Organization, Quota
 from portal.models.quota import DEFAULT_LIMITS, IN_USE
 from portal.quotas import quota_uses
-from tests.factories import make_member
+from tests.factories import BY, make_member
 
 INLINE = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
 
@@ -37,7 +37,7 @@ def test_a_refusal_names_the_quota_what_is_in_use_the_limit_and_what_to_do(organ
     make_member(organization)
     limit(organization, Quota.MEMBERS, 2)
     with pytest.raises(QuotaReached) as refused:
-        add_member(organization, email="new@example.org", role="member")
+        add_member(organization, email="new@example.org", role="member", by=BY)
     assert refused.value.code == "quota-members"
     assert refused.value.message == (
         "Quota reached: 2 of 2 members and invitations are in use. "
@@ -46,47 +46,47 @@ def test_a_refusal_names_the_quota_what_is_in_use_the_limit_and_what_to_do(organ
 
 
 def test_what_is_above_a_limit_stays_and_nothing_is_added(organization: Organization, member: Membership) -> None:
-    invited = add_member(organization, email="new@example.org", role="member")
+    invited = add_member(organization, email="new@example.org", role="member", by=BY)
     limit(organization, Quota.MEMBERS, 1)
     with pytest.raises(QuotaReached, match="3 of 1 members"):
-        add_member(organization, email="newer@example.org", role="member")
-    assert change_member(member, name="Anna").user.name == "Anna"
+        add_member(organization, email="newer@example.org", role="member", by=BY)
+    assert change_member(member, name="Anna", by=BY).user.name == "Anna"
     assert invited.state == MembershipState.INVITED
     assert organization.memberships.count() == 3
 
 
 def test_invitations_and_deactivated_members_count_until_they_are_removed(organization: Organization) -> None:
-    invited = add_member(organization, email="new@example.org", role="member")
-    change_member(make_member(organization), active=False)
+    invited = add_member(organization, email="new@example.org", role="member", by=BY)
+    change_member(make_member(organization), active=False, by=BY)
     limit(organization, Quota.MEMBERS, 3)
     with pytest.raises(QuotaReached):
-        add_member(organization, email="newer@example.org", role="member")
-    remove_member(invited)
-    add_member(organization, email="newer@example.org", role="member")
+        add_member(organization, email="newer@example.org", role="member", by=BY)
+    remove_member(invited, by=BY)
+    add_member(organization, email="newer@example.org", role="member", by=BY)
 
 
 def test_who_is_here_already_is_told_so_at_the_limit_too(organization: Organization, member: Membership) -> None:
     limit(organization, Quota.MEMBERS, 2)
     with pytest.raises(Exception, match="is here already"):
-        add_member(organization, email=member.user.email, role="member")
+        add_member(organization, email=member.user.email, role="member", by=BY)
 
 
 def test_another_organization_is_not_concerned(organization: Organization, other_organization: Organization) -> None:
     limit(organization, Quota.GROUPS, 0)
     with pytest.raises(QuotaReached):
-        create_group(organization, name="Sales")
-    create_group(other_organization, name="Sales")
+        create_group(organization, name="Sales", by=BY)
+    create_group(other_organization, name="Sales", by=BY)
 
 
 def test_tokens_that_expired_make_room(organization: Organization, member: Membership) -> None:
-    token, _ = create_token(member)
+    token, _ = create_token(member, by=BY)
     limit(organization, Quota.API_TOKENS, 1)
     with pytest.raises(QuotaReached) as refused:
-        create_token(member)
+        create_token(member, by=BY)
     assert refused.value.code == "quota-api-tokens"
     token.expires_at = token.created_at
     token.save()
-    create_token(member)
+    create_token(member, by=BY)
 
 
 def test_tokens_that_end_at_once_fill_no_table(member: Membership) -> None:
@@ -95,7 +95,7 @@ def test_tokens_that_end_at_once_fill_no_table(member: Membership) -> None:
         ApiToken(membership=member, digest=str(number), expires_at=now - timedelta(seconds=number))
         for number in range(MOST_SHOWN_AFTER_END + 20)
     )
-    made, _ = create_token(member)
+    made, _ = create_token(member, by=BY)
     kept = {token.digest for token in ApiToken.objects.filter(membership=member).exclude(pk=made.pk)}
     assert kept == {str(number) for number in range(MOST_SHOWN_AFTER_END)}, "those that ended last"
 

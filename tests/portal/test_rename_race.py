@@ -10,7 +10,7 @@ from django.db import connection
 
 from portal.actions.member import change_member
 from portal.models import Membership, MembershipState
-from tests.factories import make_member, make_organization
+from tests.factories import BY, make_member, make_organization
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 DEADLINE = 20
@@ -37,6 +37,6 @@ def test_both_get_their_names_everywhere() -> None:
 def _rename(start: Barrier, member: Membership, name: str) -> None:
     try:
         start.wait()
-        change_member(member, name=name)
+        change_member(member, name=name, by=BY)
     finally:
         connection.close()

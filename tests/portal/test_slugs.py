@@ -17,7 +17,7 @@ from portal.actions.member import add_member, change_member
 from portal.actions.sign_in_link import join_by_link, one_time_link
 from portal.models import Membership, Organization, Role
 from portal.naming import RESERVED_LABELS, dns_label, free_label
-from tests.factories import make_member
+from tests.factories import BY, make_member
 
 LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -35,7 +35,7 @@ LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
     ],
 )
 def test_a_slug_is_made_of_the_name_or_else_of_the_address(organization: Organization, name: str, slug: str) -> None:
-    member = add_member(organization, email="anna.bergman@example.org", name=name, role=Role.MEMBER)
+    member = add_member(organization, email="anna.bergman@example.org", name=name, role=Role.MEMBER, by=BY)
     assert member.slug == slug.replace(".", "-")
 
 
@@ -56,17 +56,17 @@ def test_nobody_is_called_what_programs_ask_for_by_themselves(organization: Orga
 def test_a_slug_follows_a_rename_and_nothing_else(organization: Organization) -> None:
     make_member(organization, name="Anna Berg")
     member = make_member(organization, name="Anna")
-    assert change_member(member, name="Anna Berg").slug == "anna-berg-2"
-    assert change_member(member, name="Änna  Berg").slug == "anna-berg-2", "the same in a name"
-    assert change_member(member, role=Role.AUDITOR).slug == "anna-berg-2"
+    assert change_member(member, name="Anna Berg", by=BY).slug == "anna-berg-2"
+    assert change_member(member, name="Änna  Berg", by=BY).slug == "anna-berg-2", "the same in a name"
+    assert change_member(member, role=Role.AUDITOR, by=BY).slug == "anna-berg-2"
 
 
 def test_a_new_name_does_not_travel_to_where_the_invitation_was_not_accepted(
     organization: Organization, other_organization: Organization
 ) -> None:
     member = make_member(organization, name="Anna", email="someone@example.org")
-    elsewhere = add_member(other_organization, email="someone@example.org", role=Role.MEMBER)
-    change_member(member, name="Berta")
+    elsewhere = add_member(other_organization, email="someone@example.org", role=Role.MEMBER, by=BY)
+    change_member(member, name="Berta", by=BY)
     elsewhere.refresh_from_db()
     assert (elsewhere.label, elsewhere.slug) == ("someone@example.org", "someone")
 
@@ -75,9 +75,9 @@ def test_a_slug_follows_where_the_account_is_accepted(
     organization: Organization, other_organization: Organization
 ) -> None:
     member = make_member(organization, name="Anna", email="someone@example.org")
-    elsewhere = add_member(other_organization, email="someone@example.org", name="Whoever", role=Role.MEMBER)
+    elsewhere = add_member(other_organization, email="someone@example.org", name="Whoever", role=Role.MEMBER, by=BY)
     token = urlsplit(one_time_link(elsewhere)).path.split("/")[-2]
-    assert join_by_link(token, member.user) is not None
+    assert join_by_link(token, member.user, by=BY) is not None
     elsewhere.refresh_from_db()
     assert (elsewhere.label, elsewhere.slug) == ("Anna", "anna")
 

@@ -24,7 +24,7 @@ from portal.actions.member import add_member
 from portal.exceptions import QuotaReached
 from portal.models import Organization, Quota
 from portal.quotas import quota_use
-from tests.factories import an_admin, make_instance, make_organization, make_region, make_site
+from tests.factories import BY, an_admin, make_instance, make_organization, make_region, make_site
 from vpn.actions.instances.instance import create_instance
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import create_client_peer
@@ -72,9 +72,9 @@ def _acts() -> dict[Quota, Act]:
         Quota.SUBNETS: lambda number: update_site(sites[number], subnets=[f"10.{number}.0.0/24"]),
         Quota.RULES: lambda number: update_instance(hubs[number], firewall=[{"name": "one"}]),
         Quota.DNS_RECORDS: record,
-        Quota.MEMBERS: lambda number: add_member(organization, email=f"p{number}@example.org", role="member"),
-        Quota.GROUPS: lambda number: create_group(organization, name=f"Group {number}"),
-        Quota.API_TOKENS: lambda number: create_token(admin, name=f"Token {number}"),
+        Quota.MEMBERS: lambda number: add_member(organization, email=f"p{number}@example.org", role="member", by=BY),
+        Quota.GROUPS: lambda number: create_group(organization, name=f"Group {number}", by=BY),
+        Quota.API_TOKENS: lambda number: create_token(admin, name=f"Token {number}", by=BY),
     }
 
 

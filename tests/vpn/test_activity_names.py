@@ -9,7 +9,7 @@ from django.test import Client
 
 from portal.actions.member import change_member, remove_member
 from portal.models import Membership, MembershipState
-from tests.factories import make_client_peer, make_site, make_site_peer
+from tests.factories import BY, make_client_peer, make_site, make_site_peer
 from tests.vpn.test_apply_job import Server, server  # noqa: F401 - a fixture
 from vpn.actions.activity.change_words import listed_names
 from vpn.actions.instances.recovery import raise_generation
@@ -72,7 +72,7 @@ def test_a_deleted_peer_is_named_still(hub: Instance, anna: Membership) -> None:
 def test_the_devices_of_who_is_deactivated_are_named(hub: Instance, anna: Membership) -> None:
     make_client_peer(hub, anna, "laptop")
     apply_instance(str(hub.pk))
-    change_member(anna, active=False)
+    change_member(anna, active=False, by=BY)
     assert anna.__class__.objects.get(pk=anna.pk).state == MembershipState.DEACTIVATED
     assert applied(hub) == "Anna / laptop shut out"
 
@@ -108,7 +108,7 @@ def test_rules_that_go_with_a_person_are_named(hub: Instance, anna: Membership) 
     make_client_peer(hub, anna, "laptop")
     update_instance(hub, firewall=[rule("Guests"), rule("Anna alone", source=f"user:{anna.pk}")])
     apply_instance(str(hub.pk))
-    remove_member(anna)
+    remove_member(anna, by=BY)
     assert applied(hub) == "Rule “Anna alone” removed; Anna / laptop removed"
 
 

@@ -16,7 +16,15 @@ from django.utils import timezone
 
 from portal.actions.group import change_group, create_group
 from portal.models import MembershipState, Organization
-from tests.factories import make_client_peer, make_instance, make_member, make_organization, make_site, make_site_peer
+from tests.factories import (
+    BY,
+    make_client_peer,
+    make_instance,
+    make_member,
+    make_organization,
+    make_site,
+    make_site_peer,
+)
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, rotate_keys, update_peer
 from vpn.addressing import Network
@@ -295,8 +303,8 @@ def tags_in(desired: Desired, whose: str = "peers") -> dict[str, list[str]]:
 def test_peers_carry_the_tags_that_rules_name_and_no_others(instance: Instance, organization: Organization) -> None:
     laptop, site = instance.peers.get(device="laptop"), instance.peers.get(type="site")
     assert laptop.member is not None
-    sales = create_group(organization, name="Sales", members=[laptop.member.pk])
-    create_group(organization, name="Nobody's business", members=[laptop.member.pk])
+    sales = create_group(organization, name="Sales", members=[laptop.member.pk], by=BY)
+    create_group(organization, name="Nobody's business", members=[laptop.member.pk], by=BY)
     assert tags_in(compile_spec(instance.pk)) == {}
     rules = [
         {"name": "web", "protocol": "tcp", "port": "443", "source": f"group:{sales.pk}"},
@@ -318,7 +326,7 @@ def test_peers_carry_the_tags_that_rules_name_and_no_others(instance: Instance, 
 def test_rules_and_policy_travel_as_a_delta(instance: Instance, organization: Organization) -> None:
     laptop, site = instance.peers.get(device="laptop"), instance.peers.get(type="site")
     assert laptop.member is not None
-    sales = create_group(organization, name="Sales", members=[laptop.member.pk])
+    sales = create_group(organization, name="Sales", members=[laptop.member.pk], by=BY)
     saved = sent_whole(instance)
     to_site = {"source": f"group:{sales.pk}", "destination": f"site:{site.site_id}"}
     for changes, retagged in (
@@ -347,13 +355,13 @@ def test_other_settings_travel_whole_even_with_rules(instance: Instance) -> None
 def test_a_change_of_a_group_travels_as_a_delta(instance: Instance, organization: Organization) -> None:
     anna = instance.peers.filter(device="laptop").get().member
     assert anna is not None
-    sales = create_group(organization, name="Sales")
+    sales = create_group(organization, name="Sales", by=BY)
     update_instance(instance, firewall=[{"source": f"group:{sales.pk}"}])
     desired = compile_spec(instance.pk)
     spec = desired.document
     confirm(instance, desired)
     for members in ([anna.pk], []):
-        change_group(sales, members=members)
+        change_group(sales, members=members, by=BY)
         desired = compile_change(instance.pk)
         assert desired.is_delta
         parse_delta(desired.document)
@@ -378,7 +386,7 @@ def test_a_spec_takes_the_same_few_queries_for_any_number_of_peers(
     member = make_member(organization)
     for number in range(20):
         create_client_peer(instance, member=member, device=f"device {number}", protocol=PROTOCOLS[number % 2])
-    groups = [create_group(organization, name=f"Group {number}", members=[member.pk]) for number in range(5)]
+    groups = [create_group(organization, name=f"Group {number}", members=[member.pk], by=BY) for number in range(5)]
     update_instance(instance, firewall=[{"source": f"group:{group.pk}"} for group in groups])
     with CaptureQueriesContext(connection) as queries:
         compile_spec(instance.pk)

@@ -11,7 +11,7 @@ from portal.actions.group import change_group, create_group, delete_group
 from portal.actions.member import remove_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Group, Membership, Organization
-from tests.factories import make_client_peer, make_instance, make_member, make_site
+from tests.factories import BY, make_client_peer, make_instance, make_member, make_site
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.sites.site import delete_site
 from vpn.choices import InstanceState
@@ -24,7 +24,7 @@ def rules_of(instance: Instance) -> list[FirewallRule]:
 
 @pytest.fixture
 def group(organization: Organization, member: Membership) -> Group:
-    return create_group(organization, name="Sales", members=[member.pk])
+    return create_group(organization, name="Sales", members=[member.pk], by=BY)
 
 
 def faults(instance: Instance, *rules: dict[str, Any]) -> list[str]:
@@ -109,7 +109,7 @@ def test_every_fault_of_every_rule_is_told_in_order(instance: Instance) -> None:
 def test_what_is_another_organizations_is_not_there(
     instance: Instance, other_organization: Organization, stranger: Membership, field: str
 ) -> None:
-    site, group = make_site(other_organization), create_group(other_organization, name="Theirs")
+    site, group = make_site(other_organization), create_group(other_organization, name="Theirs", by=BY)
     for end, noun in (
         (f"site:{site.pk}", "site"),
         (f"user:{stranger.pk}", "member"),
@@ -169,11 +169,11 @@ def test_a_group_that_a_rule_names_stays(instance: Instance, organization: Organ
     for one in (instance, paris):
         update_instance(one, firewall=[{"source": f"group:{group.pk}"}])
     with pytest.raises(Conflict, match="Frankfurt, Paris") as refused:
-        delete_group(group)
+        delete_group(group, by=BY)
     assert refused.value.code == "group-in-use"
     for one in (instance, paris):
         update_instance(one, firewall=[])
-    delete_group(group)
+    delete_group(group, by=BY)
 
 
 @pytest.mark.parametrize("state", [InstanceState.READY, InstanceState.DELETING])
@@ -181,7 +181,7 @@ def test_rules_about_a_member_go_with_them(instance: Instance, member: Membershi
     update_instance(instance, firewall=[{"source": f"user:{member.pk}"}, {"port": "1"}])
     Instance.objects.update(state=state)
     before = Instance.objects.get().settings_generation
-    remove_member(member)
+    remove_member(member, by=BY)
     assert [rule.port for rule in rules_of(instance)] == ["1"]
     assert (Instance.objects.get().settings_generation > before) == (state == InstanceState.READY)
 
@@ -194,7 +194,7 @@ def test_rules_about_a_site_go_with_it(instance: Instance, site: Site) -> None:
 
 def test_a_group_that_no_rule_names_concerns_no_hub(instance: Instance, client_peer: Peer, group: Group) -> None:
     before = Instance.objects.get().desired_generation
-    change_group(group, members=[])
+    change_group(group, members=[], by=BY)
     assert Instance.objects.get().desired_generation == before
 
 
@@ -204,7 +204,7 @@ def test_a_change_of_a_group_reaches_the_hubs_whose_rules_name_it(
     bystander = make_client_peer(instance, make_member(organization))
     update_instance(instance, firewall=[{"source": f"group:{group.pk}"}])
     before = Instance.objects.get()
-    change_group(group, members=[])
+    change_group(group, members=[], by=BY)
     after = Instance.objects.get()
     assert after.desired_generation == before.desired_generation + 1
     assert after.settings_generation == before.settings_generation

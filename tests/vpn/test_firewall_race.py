@@ -15,7 +15,7 @@ from portal.actions.group import create_group, delete_group
 from portal.actions.member import remove_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Group
-from tests.factories import make_instance, make_member, make_organization, make_site
+from tests.factories import BY, make_instance, make_member, make_organization, make_site
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.sites.site import delete_site
 from vpn.models import FirewallRule
@@ -27,9 +27,12 @@ DEADLINE = 20
 @pytest.mark.parametrize("attempt", range(5))
 def test_no_rule_names_a_group_that_is_gone(attempt: int) -> None:
     organization = make_organization()
-    instance, group = make_instance(organization), create_group(organization, name="Sales")
+    instance, group = make_instance(organization), create_group(organization, name="Sales", by=BY)
     start = Barrier(2, timeout=DEADLINE)
-    acts = (lambda: delete_group(group), lambda: update_instance(instance, firewall=[{"source": f"group:{group.pk}"}]))
+    acts = (
+        lambda: delete_group(group, by=BY),
+        lambda: update_instance(instance, firewall=[{"source": f"group:{group.pk}"}]),
+    )
     with ThreadPoolExecutor(2) as pool:
         outcomes = [pool.submit(_attempt, start, act) for act in acts]
         assert sorted(outcome.result(DEADLINE) for outcome in outcomes) == [False, True]
@@ -45,7 +48,7 @@ def test_no_rule_names_a_site_or_a_person_that_is_gone(kind: str) -> None:
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             update_instance(instance, firewall=[{"source": end}])
-            act = partial(delete_site, site) if kind == "site" else partial(remove_member, member)
+            act = partial(delete_site, site) if kind == "site" else partial(remove_member, member, by=BY)
             deleting = pool.submit(_attempt, start, act)
             _until(lambda: deleting.done() or _somebody_waits())
         assert deleting.result(DEADLINE)

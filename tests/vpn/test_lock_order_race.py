@@ -10,6 +10,7 @@ import pytest
 from portal.actions.member import change_member
 from portal.exceptions import Conflict
 from tests.factories import (
+    BY,
     an_admin,
     make_client_peer,
     make_instance,
@@ -57,7 +58,7 @@ def test_sites_pools_people_and_networks_change_at_once() -> None:
             raise Conflict("refused")
 
     def rename(number: int) -> None:
-        change_member(anna, name=f"Anna {number}")
+        change_member(anna, name=f"Anna {number}", by=BY)
         issue_link(Peer.objects.filter(member=anna).order_by("pk")[number % 2], anna)
 
     for number in range(ROUNDS * 2):

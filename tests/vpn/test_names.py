@@ -10,7 +10,7 @@ from django.db import connection
 
 from portal.actions.member import change_member
 from portal.models import Organization
-from tests.factories import make_client_peer, make_instance, make_member, make_site, make_site_peer, settle
+from tests.factories import BY, make_client_peer, make_instance, make_member, make_site, make_site_peer, settle
 from vpn.actions.peers.peer import update_peer
 from vpn.actions.sites.site import update_site
 from vpn.desired import compile_change, compile_spec
@@ -82,7 +82,7 @@ def test_a_renamed_person_takes_their_devices_along(instance: Instance, organiza
     alias = record(instance, "wiki.fra.vpn.example.net", "CNAME", name_of(laptop))
     settle(instance)
     before = instance.desired_generation
-    change_member(anna, name="Anna Berg")
+    change_member(anna, name="Anna Berg", by=BY)
     instance.refresh_from_db()
     assert instance.desired_generation > before
     assert name_of(laptop) == "laptop.anna-berg.fra.vpn.example.net"
@@ -117,7 +117,7 @@ def test_a_new_name_travels_as_a_delta(instance: Instance, organization: Organiz
         applied_total=whole.total_hex,
     )
     Peer.objects.filter(pk=peer.pk).update(applied_digest=whole.peer_digests[str(peer.pk)])
-    change_member(anna, name="Berta")
+    change_member(anna, name="Berta", by=BY)
     desired = compile_change(instance.pk)
     assert desired.is_delta
     assert desired.document["upsert"][str(peer.pk)]["names"] == ["laptop.berta"]

@@ -12,7 +12,7 @@ from django.db import connection
 from portal.actions.member import remove_member
 from portal.exceptions import Conflict
 from portal.models import Membership
-from tests.factories import make_client_peer, make_instance, make_member, make_organization, make_site
+from tests.factories import BY, make_client_peer, make_instance, make_member, make_organization, make_site
 from vpn.actions.peers.peer import create_client_peer, create_site_peer
 from vpn.actions.sites.site import delete_site
 from vpn.models import Instance, Peer, Site
@@ -44,7 +44,7 @@ def test_nobody_waits_in_a_circle_for_a_member() -> None:
         member = make_member(instance.organization)
         make_client_peer(instance, member)
         outcomes = at_once(
-            lambda member=member: remove_member(member),  # type: ignore[misc]
+            lambda member=member: remove_member(member, by=BY),  # type: ignore[misc]
             lambda member=member: create_client_peer(instance, member=member, device="phone"),  # type: ignore[misc]
         )
         assert any(outcomes)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from portal.actions.group import change_group, create_group
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Membership, Organization
-from tests.factories import make_instance, make_member, make_organization, make_site, settle, work_out_plans
+from tests.factories import BY, make_instance, make_member, make_organization, make_site, settle, work_out_plans
 from tests.vpn.planned import planned
 from vpn import doorbell
 from vpn.actions.instances.settings import update_instance
@@ -101,11 +101,11 @@ def test_a_policy_closes_what_was_open(instance: Instance, anna: Membership) -> 
 def test_a_group_that_grows_opens_what_its_rules_allow(instance: Instance, organization: Organization) -> None:
     ben = make_member(organization, name="Ben")
     create_client_peer(instance, member=ben, device="tablet")
-    group = create_group(organization, name="Technicians", members=[])
+    group = create_group(organization, name="Technicians", members=[], by=BY)
     site = instance.peers.get(site__name="Office openvpn").site_id
     rule = {"source": f"group:{group.pk}", "destination": f"site:{site}", "protocol": "tcp", "port": "22"}
     update_instance(instance, firewall_policy="deny", firewall=[rule])
-    plan = planned(lambda: change_group(group, members=[ben.pk]))
+    plan = planned(lambda: change_group(group, members=[ben.pk], by=BY))
     assert plan.reachability == [Line(f"user:{ben.pk}", f"site:{site}", "tcp", "22", before=False, after=True)]
 
 

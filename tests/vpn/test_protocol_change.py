@@ -11,7 +11,7 @@ from django.utils import timezone
 from portal.actions.member import change_member
 from portal.exceptions import Conflict
 from portal.models import Membership, Organization
-from tests.factories import make_instance, make_member, make_site, settle
+from tests.factories import BY, make_instance, make_member, make_site, settle
 from vpn.actions.peers.peer import (
     create_client_peer,
     create_site_peer,
@@ -155,7 +155,7 @@ def applied(instance: Instance) -> None:
 
 def deactivate(member: Membership | None) -> None:
     assert member is not None
-    change_member(member, active=False)
+    change_member(member, active=False, by=BY)
 
 
 def expire(peer: Peer) -> None:

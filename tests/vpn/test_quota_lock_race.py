@@ -7,6 +7,7 @@ import pytest
 from portal.actions.group import change_group, create_group
 from portal.exceptions import Conflict
 from tests.factories import (
+    BY,
     an_admin,
     make_client_peer,
     make_instance,
@@ -33,7 +34,7 @@ def test_everything_that_is_counted_is_added_at_once() -> None:
     site = make_site(organization, subnets=["10.1.0.0/24"])
     peers = [make_site_peer(hub, site, ["10.1.0.0/24"]) for hub in (first, second)]
     make_client_peer(first, anna)
-    group = create_group(organization, name="Sales")
+    group = create_group(organization, name="Sales", by=BY)
     api, browser = Caller.of(admin), signed_in(admin.user)
 
     def put(path: str, body: dict[str, object]) -> None:
@@ -64,7 +65,7 @@ def test_everything_that_is_counted_is_added_at_once() -> None:
             connect,
             create,
             lambda number: create_client_peer(first, member=anna, device=f"device {number}"),
-            lambda number: change_group(group, members=[anna.pk] if number % 2 else []),
+            lambda number: change_group(group, members=[anna.pk] if number % 2 else [], by=BY),
         )
         outcomes = at_once(*(lambda act=act, number=number: act(number) for act in acts))
         assert any(outcomes)

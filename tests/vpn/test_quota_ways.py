@@ -20,7 +20,7 @@ from portal.actions.member import add_member
 from portal.exceptions import QuotaReached
 from portal.models import ApiToken, Group, Membership, Organization, Quota
 from portal.quotas import quota_use
-from tests.factories import an_admin, make_client_peer, make_instance, make_member, make_site, make_site_peer
+from tests.factories import BY, an_admin, make_client_peer, make_instance, make_member, make_site, make_site_peer
 from vpn.actions.instances.instance import create_instance, retry_instance
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import create_client_peer, create_site_peer, update_peer
@@ -101,8 +101,8 @@ def world(organization: Organization, region: Region) -> World:
     peer = make_site_peer(instance, connected, ["10.1.0.0/24"])
     member = make_member(organization)
     make_client_peer(instance, member)
-    create_group(organization, name="Sales")
-    create_token(member)
+    create_group(organization, name="Sales", by=BY)
+    create_token(member, by=BY)
     update_instance(instance, firewall=[{"name": "One"}], dns_custom=[_record("one")])
     site = make_site(organization)
     return World(organization, an_admin(organization), member, region, instance, failed, site, connected, peer)
@@ -119,12 +119,12 @@ def _created(world: World) -> object:
 # Function that makes the row or lengthens the list -> the public actions that come by it, each with its quota.
 WAYS: dict[str, list[tuple[Quota, Callable[[World], object]]]] = {
     "portal.actions.member.add_member": [
-        (Quota.MEMBERS, lambda world: add_member(world.organization, email="new@example.org", role="member"))
+        (Quota.MEMBERS, lambda world: add_member(world.organization, email="new@example.org", role="member", by=BY))
     ],
     "portal.actions.group.create_group": [
-        (Quota.GROUPS, lambda world: create_group(world.organization, name="Support"))
+        (Quota.GROUPS, lambda world: create_group(world.organization, name="Support", by=BY))
     ],
-    "portal.actions.api_token.create_token": [(Quota.API_TOKENS, lambda world: create_token(world.member))],
+    "portal.actions.api_token.create_token": [(Quota.API_TOKENS, lambda world: create_token(world.member, by=BY))],
     "vpn.actions.instances.instance._insert": [(Quota.INSTANCES, _created), (Quota.PROVISIONING, _created)],
     "vpn.actions.instances.instance.retry_instance": [(Quota.PROVISIONING, lambda world: retry_instance(world.failed))],
     "vpn.actions.peers.peer.create_client_peer": [

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from portal.actions.queued_mail import send_queued
 from portal.mail import answer_about, final_answer
+from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.activity.plan_mail import give_up, left_today, people_of, write_to
 from vpn.models import ChangePlan
@@ -22,7 +23,7 @@ _SECONDS = 5.0
 
 def send_one(mail_id: str) -> None:
     """Send a mail that was asked for on a page. Harmless to run twice."""
-    send_queued(UUID(mail_id))
+    send_queued(UUID(mail_id), by=Principal.portal("sending queued mail"))
 
 
 def mail_plan(plan_id: str) -> None:

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from portal.actions.api_token import create_token
-from portal.audit.log import note_command
+from portal.audit.log import command_principal, note_command
 from portal.exceptions import InvalidInput, QuotaReached
 from portal.management.one_member import add_member_arguments, one_member
 from portal.models.api_token import DEFAULT_LIFE
@@ -39,7 +39,7 @@ class Command(BaseCommand):
             raise CommandError(f"--days goes from 1 to {_MOST_DAYS:,}.")
         end = None if options["never"] else timezone.now() + timedelta(days=options["days"])
         try:
-            made, token = create_token(member, name=options["name"], expires_at=end)
+            made, token = create_token(member, by=command_principal(), name=options["name"], expires_at=end)
         except (InvalidInput, QuotaReached) as refusal:
             raise CommandError(str(refusal)) from None
         note_command("token_made", token=made.pk, member=member.pk, organization=member.organization_id)

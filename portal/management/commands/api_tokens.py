@@ -11,7 +11,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 
 from portal.actions.api_token import revoke_token
-from portal.audit.log import note_command
+from portal.audit.log import command_principal, note_command
 from portal.management.one_member import add_member_arguments, one_member
 from portal.models import ApiToken
 
@@ -54,7 +54,7 @@ class Command(BaseCommand):
         if missing := [str(pk) for pk in ids if pk not in found]:
             raise CommandError(f"There is no token {', '.join(missing)}. Nothing was revoked.")
         for token in found.values():
-            revoke_token(token)
+            revoke_token(token, by=command_principal())
             note_command("token_revoked", token=token.pk, member=token.membership_id)
 
 

@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 
 from portal import seals
 from portal.actions.organization import create_organization
-from portal.audit.log import note_command
+from portal.audit.log import command_principal, note_command
 from portal.models import User
 from portal.web.exposure import exposures
 
@@ -54,7 +54,7 @@ class Command(BaseCommand):
             raise CommandError(f"ADMIN_EMAIL is {email!r}, but must be an email address.")
         password = settings.ADMIN_PASSWORD or secrets.token_urlsafe(15)
         user = User.objects.create_superuser(email, password)
-        create_organization("My organization", user)
+        create_organization("My organization", user, by=command_principal())
         note_command("superuser_made", user=user.pk, email=user.email)
         shown = "the password in ADMIN_PASSWORD" if settings.ADMIN_PASSWORD else f"the password {password} (shown once)"
         self.stdout.write(f"Sign in as {email} with {shown}")

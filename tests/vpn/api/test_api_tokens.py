@@ -12,7 +12,7 @@ from django.utils import timezone
 from portal.actions.member import change_member, remove_member
 from portal.actions.sign_in_link import one_time_link, set_password_by_link
 from portal.models import ApiToken, Membership, Organization, User
-from tests.factories import PASSWORD
+from tests.factories import BY, PASSWORD
 from tests.vpn.api.caller import Caller, refused, told
 
 
@@ -108,7 +108,7 @@ def test_a_password_reset_ends_the_tokens_of_every_organization(
     member: Membership, other_organization: Organization
 ) -> None:
     ApiToken.issue(member)
-    set_password_by_link(one_time_link(member).rstrip("/").rpartition("/")[2], "another long password")
+    set_password_by_link(one_time_link(member).rstrip("/").rpartition("/")[2], "another long password", by=BY)
     assert not ApiToken.objects.exists()
     there = Membership.objects.create(organization=other_organization, user=member.user, state="active")
     for membership in (member, there):
@@ -131,11 +131,11 @@ def test_changing_ones_own_password_and_signing_in_end_none(member: Membership, 
 
 def test_leaving_and_being_deactivated_end_them(member: Membership, admin: Membership) -> None:
     text = ApiToken.issue(member)[1]
-    change_member(member, active=False)
-    change_member(member, active=True)
+    change_member(member, active=False, by=BY)
+    change_member(member, active=True, by=BY)
     refused(Caller(text).get("/tokens"), 401)
     text = ApiToken.issue(member)[1]
-    remove_member(member)
+    remove_member(member, by=BY)
     refused(Caller(text).get("/tokens"), 401)
 
 

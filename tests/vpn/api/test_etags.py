@@ -8,6 +8,7 @@ from django.utils import timezone
 from portal.actions.group import create_group
 from portal.models import Membership
 from tests import factories
+from tests.factories import BY
 from tests.vpn.api.caller import Caller, refused, told
 from vpn.models import Instance, Peer, Site
 
@@ -21,7 +22,10 @@ def things(client_peer: Peer, site: Site, member: Membership) -> dict[str, tuple
         "peer": (f"{instance}/peers/{client_peer.pk}", {"device": "changed"}),
         "site": (f"/sites/{site.pk}", {"place": "changed"}),
         "user": (f"/users/{member.pk}", {"role": "auditor"}),
-        "group": (f"/groups/{create_group(member.organization, name='Sales').pk}", {"members": [str(member.pk)]}),
+        "group": (
+            f"/groups/{create_group(member.organization, name='Sales', by=BY).pk}",
+            {"members": [str(member.pk)]},
+        ),
     }
 
 

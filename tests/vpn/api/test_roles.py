@@ -10,6 +10,7 @@ from django.urls import URLPattern, URLResolver
 
 from portal.actions.group import create_group
 from portal.models import ApiToken, Membership
+from tests.factories import BY
 from tests.vpn.api.caller import Caller
 from vpn.api import root, urls
 from vpn.models import Peer, Site
@@ -78,7 +79,7 @@ def ids(site_peer: Peer, site: Site, auditor: Membership, admin: Membership) -> 
         "peer": str(site_peer.pk),
         "site": str(site.pk),
         "user": str(auditor.pk),
-        "group": str(create_group(auditor.organization, name="Sales").pk),
+        "group": str(create_group(auditor.organization, name="Sales", by=BY).pk),
         "token": str(ApiToken.issue(admin)[0].pk),
     }
 

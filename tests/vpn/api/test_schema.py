@@ -24,6 +24,7 @@ from portal.actions.group import create_group
 from portal.models import ApiToken, Membership
 from portal.wsgi import application
 from tests import factories
+from tests.factories import BY
 from tests.vpn.api.caller import Caller
 from vpn.api.root import api
 from vpn.models import Instance, Site
@@ -42,7 +43,7 @@ def ids(instance: Instance, site: Site, member: Membership, admin: Membership) -
         "peer_id": str(peer.pk),
         "site_id": str(site.pk),
         "user_id": str(member.pk),
-        "group_id": str(create_group(member.organization, name="Sales", members=[member.pk]).pk),
+        "group_id": str(create_group(member.organization, name="Sales", members=[member.pk], by=BY).pk),
         "token_id": str(ApiToken.issue(admin)[0].pk),
     }
 

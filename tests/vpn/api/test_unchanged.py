@@ -12,6 +12,7 @@ from django.test import Client
 from portal.actions.group import create_group
 from portal.models import Membership, Organization
 from tests import factories
+from tests.factories import BY
 from tests.visitor import forms_in
 from tests.vpn.api.caller import Caller, told
 from vpn.actions.instances.settings import update_instance
@@ -24,7 +25,7 @@ KINDS = ("instance", "client", "site peer", "broad site peer", "site", "user", "
 @pytest.fixture
 def world(organization: Organization, member: Membership) -> dict[str, str]:
     """One thing of each kind with something in every field, by the path of the API."""
-    group = create_group(organization, name="Sales", members=[member.pk])
+    group = create_group(organization, name="Sales", members=[member.pk], by=BY)
     instance = factories.make_instance(organization)
     site = factories.make_site(organization, name="Berlin", subnets=["10.1.0.0/24", "fd10:1::/64"])
     berlin = factories.make_site_peer(instance, site, ["10.1.0.0/24", "fd10:1::/64"])

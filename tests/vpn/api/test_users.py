@@ -8,6 +8,7 @@ import pytest
 
 from portal.actions.group import create_group
 from portal.models import Membership, Organization, Role
+from tests.factories import BY
 from tests.vpn.api.caller import Caller, refused, told
 from vpn.models import Instance, Peer
 
@@ -53,7 +54,7 @@ def test_a_deactivated_members_tokens_end(api: Caller, member: Membership, membe
 
 
 def test_somebody_is_put_into_groups(api: Caller, member: Membership, organization: Organization) -> None:
-    sales, support = (str(create_group(organization, name=name).pk) for name in ("Sales", "Support"))
+    sales, support = (str(create_group(organization, name=name, by=BY).pk) for name in ("Sales", "Support"))
     path = f"/users/{member.pk}"
     assert told(api.put(path, {"groups": [sales, support]}), 200)["groups"] == sorted([sales, support])
     told(api.put(path, {"role": "auditor"}), 200)
@@ -67,7 +68,7 @@ def test_somebody_is_put_into_groups(api: Caller, member: Membership, organizati
 def test_a_group_that_is_not_there_is_refused(
     api: Caller, member: Membership, other_organization: Organization
 ) -> None:
-    for group in (str(uuid4()), str(create_group(other_organization, name="Theirs").pk)):
+    for group in (str(uuid4()), str(create_group(other_organization, name="Theirs", by=BY).pk)):
         body = refused(api.put(f"/users/{member.pk}", {"role": "auditor", "groups": [group]}), 422)
         assert list(body["errors"]) == ["groups"]
         new = {"email": "new@example.org", "role": "member", "groups": [group]}

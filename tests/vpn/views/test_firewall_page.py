@@ -10,7 +10,7 @@ from django.test import Client
 
 from portal.actions.group import create_group
 from portal.models import Group, Membership, Organization
-from tests.factories import make_member, make_site
+from tests.factories import BY, make_member, make_site
 from tests.visitor import Form, forms_in
 from vpn.actions.instances.settings import update_instance
 from vpn.models import FirewallRule, Instance, Site
@@ -21,7 +21,7 @@ NEW_ROW = ("", "accept", "any", "", "", "")
 
 @pytest.fixture
 def group(organization: Organization, member: Membership) -> Group:
-    return create_group(organization, name="Sales", members=[member.pk])
+    return create_group(organization, name="Sales", members=[member.pk], by=BY)
 
 
 def path_of(instance: Instance) -> str:
@@ -121,7 +121,7 @@ def test_a_name_that_two_have_is_not_guessed(admin_browser: Client, instance: In
 def test_names_that_differ_in_case_alone_are_told_apart(admin_browser: Client, instance: Instance) -> None:
     organization = instance.organization
     sites = {name: make_site(organization, name=name) for name in ("Hamburg", "hamburg")}
-    groups = {name: create_group(organization, name=name) for name in ("Straße", "STRASSE")}
+    groups = {name: create_group(organization, name=name, by=BY) for name in ("Straße", "STRASSE")}
     for name, site in sites.items():
         post(admin_browser, instance, {"firewall-0-source": f"{name} (site)", "firewall-0-destination": "any"})
         assert instance.firewall_rules.get().source == f"site:{site.pk}"
@@ -135,7 +135,7 @@ def test_names_that_differ_in_case_alone_are_told_apart(admin_browser: Client, i
 
 def test_nobody_is_called_as_what_a_rule_has_by_itself(admin_browser: Client, instance: Instance, site: Site) -> None:
     organization = instance.organization
-    groups = {name: create_group(organization, name=name) for name in ("Any", "Anything")}
+    groups = {name: create_group(organization, name=name, by=BY) for name in ("Any", "Anything")}
     sites = {name: make_site(organization, name=name) for name in ("10.1.0.0/24", "fd00::/64")}
     for typed, end in (
         ("Any", "any"),
@@ -266,7 +266,7 @@ def test_the_page_takes_a_constant_number_of_queries(
     admin_browser: Client, instance: Instance, django_assert_max_num_queries: object
 ) -> None:
     for number in range(20):
-        group = create_group(instance.organization, name=f"Group {number}")
+        group = create_group(instance.organization, name=f"Group {number}", by=BY)
         make_site(instance.organization)
         make_member(instance.organization, password=None)
     update_instance(instance, firewall=[{"source": f"group:{group.pk}", "port": str(port)} for port in range(1, 50)])

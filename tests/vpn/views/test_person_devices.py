@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from portal.actions.member import change_member
 from portal.models import Membership, Organization
-from tests.factories import make_client_peer, make_instance, make_member, make_site, make_site_peer, settle
+from tests.factories import BY, make_client_peer, make_instance, make_member, make_site, make_site_peer, settle
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import update_peer
 from vpn.models import Instance, Peer
@@ -101,7 +101,7 @@ def test_a_device_is_added_from_there(admin_browser: Client, anna: Membership, i
 def test_nobody_adds_a_device_for_who_is_deactivated(
     admin_browser: Client, anna: Membership, instance: Instance
 ) -> None:
-    change_member(anna, active=False)
+    change_member(anna, active=False, by=BY)
     assert "new-client" not in page_of(admin_browser, anna)
 
 

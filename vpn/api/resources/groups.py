@@ -42,7 +42,8 @@ def post_group(request: HttpRequest) -> HttpResponse:
     member = member_of(request)
     require_admin(member)
     body = read(request, GroupCreate)
-    return one(show_group(create_group(member.organization, name=body.name, members=body.members)), status=201)
+    made = create_group(member.organization, by=member.principal, name=body.name, members=body.members)
+    return one(show_group(made), status=201)
 
 
 @router.get(PATH, response=answers({200: GroupOut}, 403, 404), summary="Read a group")
@@ -62,7 +63,7 @@ def put_group(request: HttpRequest, group_id: UUID) -> HttpResponse:
     member = member_of(request)
     with unless_changed(request, lambda: get_group(member, group_id, write=True), show_group) as group:
         changes = read_change(request, GroupChange, show_group(group))
-        return one(show_group(change_group(group, **changes) if changes else group))
+        return one(show_group(change_group(group, by=member.principal, **changes) if changes else group))
 
 
 @router.delete(
@@ -75,5 +76,5 @@ def remove_group(request: HttpRequest, group_id: UUID) -> HttpResponse:
     """Delete a group; refused, naming the instances, while a firewall rule names it (409)."""
     member = member_of(request)
     with unless_changed(request, lambda: get_group(member, group_id, write=True), show_group) as group:
-        delete_group(group)
+        delete_group(group, by=member.principal)
     return nothing()

@@ -42,7 +42,7 @@ def list_tokens(request: HttpRequest, page: Query[Page]) -> HttpResponse:
 def post_api_token(request: HttpRequest) -> HttpResponse:
     """Create a token that acts as the caller. Its text is in this answer and never shown again."""
     caller, body = token_of(request), read(request, ApiTokenCreate)
-    made, text = create_token(member_of(request), name=body.name, expires_at=_end(body, caller))
+    made, text = create_token(caller.membership, by=caller.principal, name=body.name, expires_at=_end(body, caller))
     shown = NewApiTokenOut(**show_token(made, caller).model_dump(), token=text)
     return one(shown, status=201)
 
@@ -50,7 +50,8 @@ def post_api_token(request: HttpRequest) -> HttpResponse:
 @router.delete(PATH, response=answers({204: None}, 404), summary="Revoke an API token")
 def remove_api_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """End one of the caller's own tokens at once."""
-    revoke_token(get_object_or_404(ApiToken, pk=token_id, membership=member_of(request)))
+    member = member_of(request)
+    revoke_token(get_object_or_404(ApiToken, pk=token_id, membership=member), by=member.principal)
     return nothing()
 
 

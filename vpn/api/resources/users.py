@@ -68,10 +68,11 @@ def post_user(request: HttpRequest) -> HttpResponse:
     member = member_of(request)
     require_admin(member)
     body = read(request, UserCreate)
-    added = add_member(member.organization, email=body.email, name=body.name, role=body.role, groups=body.groups)
+    by = member.principal
+    added = add_member(member.organization, by=by, email=body.email, name=body.name, role=body.role, groups=body.groups)
     if reaches_people():
         # Behind the commit: with an Idempotency-Key this runs in a transaction, and Redis counts the mails.
-        transaction.on_commit(partial(mail_link, added))
+        transaction.on_commit(partial(mail_link, added, by=by))
     return one(show_user(added), status=201)
 
 
@@ -92,7 +93,7 @@ def put_user(request: HttpRequest, user_id: UUID) -> HttpResponse:
     member = member_of(request)
     with unless_changed(request, lambda: get_user(member, user_id, write=True), show_user) as user:
         changes = read_change(request, UserChange, show_user(user))
-        return one(show_user(change_member(user, **changes) if changes else user))
+        return one(show_user(change_member(user, by=member.principal, **changes) if changes else user))
 
 
 @router.delete(
@@ -105,5 +106,5 @@ def remove_user(request: HttpRequest, user_id: UUID) -> HttpResponse:
     """Remove a member from the organization, with all their peers."""
     member = member_of(request)
     with unless_changed(request, lambda: get_user(member, user_id, write=True), show_user) as user:
-        remove_member(user)
+        remove_member(user, by=member.principal)
     return nothing()
