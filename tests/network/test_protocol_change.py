@@ -12,9 +12,8 @@ from tests.lab.hub import Hub, Watch
 from tests.lab.lab import Lab
 from tests.lab.nodes import Node, Site
 from tests.lab.waiting import wait_until
-from vpn.agent.lifecycle import apply as apply_module
-from vpn.agent.lifecycle import protocol_switch
-from vpn.agent.lifecycle.apply import supersede
+from vpn.agent.lifecycle import incremental, protocol_switch
+from vpn.agent.lifecycle.ending import supersede
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.state import State
 from vpn.agent.system.command import Place
@@ -203,7 +202,7 @@ def test_a_crash_while_the_old_way_in_is_shut_does_not_leave_it_open(
         raise RuntimeError("killed")
 
     with monkeypatch.context() as killed:
-        killed.setattr(apply_module, "_bring", crash)
+        killed.setattr(incremental, "apply_change", crash)
         with pytest.raises(RuntimeError):
             supersede(host, hub.hub)
     assert hub.status().digest == "", "the portal sees that the hub stands between two states, and applies again"

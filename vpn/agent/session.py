@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import IO, Any
 
-from vpn.agent.lifecycle.apply import apply, apply_delta, destroy
+from vpn.agent.lifecycle.apply import apply, apply_delta
+from vpn.agent.lifecycle.destroy import destroy
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.status import status
 from vpn.agent.system import files

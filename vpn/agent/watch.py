@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final
 
-from vpn.agent.lifecycle.apply import FAMILIES, expire, reconcile_host, restore, supersede
+from vpn.agent.lifecycle.ending import expire, supersede
 from vpn.agent.lifecycle.health import Pulse
 from vpn.agent.lifecycle.host import Host
+from vpn.agent.lifecycle.reconcile import FAMILIES, reconcile_host
 from vpn.agent.lifecycle.renewal import Renewal
+from vpn.agent.lifecycle.restore import restore
 from vpn.agent.lifecycle.upgrades import Upgrades
 from vpn.agent.network import egress
 from vpn.agent.system.lock import BusyError, hub_lock

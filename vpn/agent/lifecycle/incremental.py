@@ -9,7 +9,9 @@ from vpn.agent.dns import component as dns
 from vpn.agent.firewall import component as firewall
 from vpn.agent.firewall import limits
 from vpn.agent.firewall.nesting import without
+from vpn.agent.lifecycle import effective, health
 from vpn.agent.lifecycle.host import Host
+from vpn.agent.lifecycle.reconcile import reconcile
 from vpn.agent.memory.names import Names
 from vpn.agent.memory.saved import Change
 from vpn.agent.network import routing
@@ -18,6 +20,29 @@ from vpn.agent.wireguard import component as wireguard
 from vpn.wire.peers import by_openvpn, by_wireguard
 from vpn.wire.reserved import BROAD_PREFIX
 from vpn.wire.spec import HubSpec, Peer
+
+
+def apply_change(
+    host: Host,
+    names: Names,
+    spec: HubSpec,
+    change: Change,
+    now: float,
+    *,
+    is_known: bool = True,
+    is_ruled_anew: bool = False,
+) -> dict[str, bool]:
+    """Bring the hub to `spec`, which `change` led to: by that alone where that is enough.
+
+    `now` is the moment at which peers were left out of `change` for their time; `is_known` says that the hub is as it
+    was saved, and `is_ruled_anew` that the rules are others, too.
+    """
+    if not is_known or not _is_small(change) or not health.is_alive(host, names.hub):
+        changed = reconcile(host, spec)
+        firewall.cut(names, given_up(*change.sides(), spec.peers))
+        return changed
+    effective.expect(host.state, spec, now)
+    return follow(host, names, effective.of_spec(host.state, spec, now), change, is_ruled_anew=is_ruled_anew)
 
 
 def follow(host: Host, names: Names, spec: HubSpec, change: Change, *, is_ruled_anew: bool = False) -> dict[str, bool]:
@@ -86,7 +111,7 @@ def _is_broad(network: str) -> bool:
     return int(network.partition("/")[2]) < BROAD_PREFIX[6 if ":" in network else 4]
 
 
-def is_small(change: Change) -> bool:
+def _is_small(change: Change) -> bool:
     """Return whether nothing but what a change names has to be looked at."""
     # A default route has a way to fall back to, which takes a look at the whole.
     peers = [peer for pair in change.peers.values() for peer in pair if peer is not None]

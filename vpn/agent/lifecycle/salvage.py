@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from dataclasses import replace
 
+from vpn.agent.lifecycle import effective, incremental
+from vpn.agent.lifecycle.host import Host
+from vpn.agent.lifecycle.reconcile import reconcile_host
+from vpn.agent.memory.saved import Change, Saved
+from vpn.wire.errors import AgentError
 from vpn.wire.peers import OpenVPNPeer, Peer, WireGuardPeer, openvpn_side, wireguard_side
 from vpn.wire.server_side import ServerSide
 from vpn.wire.spec import HubSpec, OpenVPN
+
+
+def enforce_removals(host: Host, saved: Saved, spec: HubSpec) -> None:
+    """Take away what `spec`, which cannot be applied, has no more: peers, ways in, networks, certificates.
+
+    Everybody else goes on as before. What fails here fails for the reason that is told already.
+    """
+    rest = rest_of(saved.spec, spec)
+    if rest == saved.spec:
+        return
+    was, hub, now = saved.spec, spec.hub, time.time()
+    with suppress(AgentError, OSError):
+        host.state.unsettle(hub)
+    with suppress(AgentError, OSError):
+        kept = rest.peers
+        change = Change({key: (peer, kept.get(key)) for key, peer in was.peers.items() if kept.get(key) != peer})
+        change = effective.of_change(host.state, hub, change, now)
+        host.state.save_server(hub, rest.server)
+        reconcile_host(host)
+        in_force = effective.of_spec(host.state, rest, now)
+        incremental.follow(host, host.names(hub), in_force, change, is_ruled_anew=rest.server != was.server)
+    with suppress(AgentError, OSError):
+        host.state.save(Saved.of(rest))
 
 
 def rest_of(saved: HubSpec, wanted: HubSpec) -> HubSpec:

@@ -14,8 +14,8 @@ from typing import Final
 
 from vpn.agent.dns import config as resolver_config
 from vpn.agent.dns import process as resolver_process
-from vpn.agent.lifecycle.apply import restore
 from vpn.agent.lifecycle.host import Host
+from vpn.agent.lifecycle.restore import restore
 from vpn.agent.memory.names import LISTENERS
 from vpn.agent.openvpn import config as openvpn_config
 from vpn.agent.openvpn import process as openvpn_process

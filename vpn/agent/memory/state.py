@@ -25,8 +25,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -186,6 +186,13 @@ class State:
     def settle(self, hub: str) -> None:
         """Note that reality is what is saved."""
         self._path(hub, "unsettled").unlink(missing_ok=True)
+
+    @contextmanager
+    def unsettled(self, hub: str) -> Iterator[None]:
+        """Change reality within this. The mark stays when that fails: the next apply then compares everything."""
+        self.unsettle(hub)
+        yield
+        self.settle(hub)
 
     def settled(self, hub: str) -> bool:
         """Return whether reality was left as it is saved."""

@@ -1,0 +1,51 @@
+"""Removing a hub with all that belongs to it."""
+
+from __future__ import annotations
+
+import time
+
+from vpn.agent.dns import component as dns
+from vpn.agent.lifecycle import reports
+from vpn.agent.lifecycle.host import Host
+from vpn.agent.lifecycle.reconcile import reconcile_host
+from vpn.agent.memory.state import Version
+from vpn.agent.network import egress, namespace
+from vpn.agent.openvpn import component as openvpn
+from vpn.agent.system import processes, users
+from vpn.agent.system.lock import hub_lock
+from vpn.agent.wireguard import component as wireguard
+from vpn.wire.errors import STALE, AgentError
+from vpn.wire.report import HubReport
+from vpn.wire.server_side import NO_SERVER
+
+
+def destroy(host: Host, hub: str, version: Version) -> HubReport:
+    """Remove the hub with all that belongs to it and leave a tombstone; done twice is fine.
+
+    Raises AgentError `stale` when the hub has a newer spec than `version` (epoch, generation).
+    """
+    started = time.monotonic()
+    with hub_lock(host.state.directory, hub):
+        saved = host.state.load(hub)
+        if saved is not None and saved.spec.version > version:
+            raise AgentError(STALE, "The hub has a newer configuration than the one that is to be destroyed.")
+        host.state.bury(hub, max(version, host.state.tombstone(hub) or version))
+        names = host.names(hub)
+        there = {"namespace": namespace.exists(names.netns), "wireguard": wireguard.is_alive(names)}
+        there["openvpn"] = openvpn.remove(names, host.state.openvpn(hub))
+        there["dns"] = dns.remove(host.state.dns(hub))
+        wireguard.remove(names)
+        processes.end_users(users.known(host.state.directory, hub))
+        egress.remove(names)
+        namespace.remove(names)
+        host.state.edit_links(lambda links: links.pop(hub, None))
+        host.state.save_source(hub, None)
+        host.state.save_server(hub, NO_SERVER)
+        reconcile_host(host)
+        host.state.forget_server(hub)
+        host.state.forget(hub)
+        users.forget(host.state.directory, hub)
+        epoch, generation = version
+        report = HubReport(hub, epoch, generation, "", alive=False, observed_at=time.time())
+        report.changed.update(there)
+        return reports.timed(report, started)

@@ -1,0 +1,118 @@
+"""Comparing a whole hub with what it is to be, and changing only what differs."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from vpn.agent.dns import component as dns
+from vpn.agent.firewall import component as firewall
+from vpn.agent.firewall import host_limits, limits
+from vpn.agent.lifecycle import effective, expiry
+from vpn.agent.lifecycle.host import Host
+from vpn.agent.memory.names import LINK_COUNT, Link, Names
+from vpn.agent.network import egress, namespace, routing, source
+from vpn.agent.openvpn import component as openvpn
+from vpn.agent.system.lock import host_lock
+from vpn.agent.wireguard import component as wireguard
+from vpn.wire.errors import FAILED, AgentError
+from vpn.wire.spec import HubSpec
+
+# The mark that says which families the host had a way out for when the hub's link was set up.
+FAMILIES: Final = "families"
+
+
+def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[str, bool]:
+    """Compare the hub with `spec`, change what differs, and return which components that was. Needs the hub's lock.
+
+    `saved` is what the hub was to be before, where that is known.
+    """
+    now, wanted = time.time(), spec
+    effective.expect(host.state, spec, now)
+    spec = effective.of_spec(host.state, spec, now)
+    names = host.names(spec.hub)
+    marks = host.state.marks(spec.hub)
+    before = dict(marks)
+    changed: dict[str, bool] = {}
+    if not namespace.exists(names.netns):
+        # A namespace that lost its name lives on with its tunnels as long as a process is in it.
+        dns.stop(host.state.dns(spec.hub))
+        openvpn.leave(host.state.openvpn(spec.hub))
+    changed["namespace"] = _ensure_namespace(host, names)
+    link = _link(host, spec.hub)
+    host.state.save_source(spec.hub, source.Source.of(spec).document())
+    host.state.save_server(spec.hub, spec.server)
+    changed["egress"] = reconcile_host(host)
+    families = egress.families(host.place)
+    changed["egress"] |= egress.ensure(names, link, families, marks, spec.server.reached)
+    # The rules stand before the first packet can come.
+    asking = dns.with_servers_of(spec, saved)
+    changed["firewall"] = firewall.ensure(names, asking, marks)
+    changed["firewall"] |= limits.ensure(names, spec, marks)
+    marks[FAMILIES] = " ".join(families)
+    changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
+    changed["routing"] = routing.ensure(names, spec, link)
+    if changed["routing"] and firewall.minds_ways(spec):
+        firewall.judge_again(names, spec, marks)
+    # After the tunnels: a disk that is full must not keep anybody in.
+    if marks != before:
+        host.state.save_marks(spec.hub, marks)
+    # Last: a port that is taken must not keep WireGuard's peers apart.
+    changed |= ensure_processes(host, names, spec)
+    if asking is not spec:
+        firewall.ensure(names, spec, marks)
+        host.state.save_marks(spec.hub, marks)
+    expiry.settle(host.state, spec.hub, wanted.peers, now)
+    return changed
+
+
+def ensure_processes(host: Host, names: Names, spec: HubSpec) -> dict[str, bool]:
+    """Make what listens on ports be there: all of it is tried before an AgentError is raised."""
+    components = {"openvpn": (openvpn.ensure, host.state.openvpn), "dns": (dns.ensure, host.state.dns)}
+    changed, refusals = {}, []
+    for name, (ensure, directory) in components.items():
+        try:
+            changed[name] = ensure(names, spec, directory(spec.hub))
+        except AgentError as refusal:
+            refusals.append(refusal)
+    if refusals:
+        raise refusals[0]
+    return changed
+
+
+def reconcile_host(host: Host) -> bool:
+    """Make the host forward and keep its side of all links shut; return whether it did not."""
+    with host_lock(host.state.directory):
+        marks = host.state.host_marks()
+        before = dict(marks)
+        changed = egress.ensure_host(host.place, marks, host.state.servers())
+        sources = host.state.sources()
+        changed |= source.ensure(host.place, sources.values(), marks)
+        changed |= host_limits.ensure(host.place, sources, host.state.servers(), marks)
+        if marks != before:
+            host.state.save_host_marks(marks)
+    return changed
+
+
+def _ensure_namespace(host: Host, names: Names) -> bool:
+    if namespace.exists(names.netns):
+        return namespace.ensure(names)
+    # Two that make the first namespace of a host disturb each other in older versions of ip-netns(8).
+    with host_lock(host.state.directory):
+        return namespace.ensure(names)
+
+
+def _link(host: Host, hub: str) -> Link:
+    number = host.state.links().get(hub)
+    if number is not None:
+        return Link(number)
+
+    def take(links: dict[str, int]) -> None:
+        taken = set(links.values()) | egress.used_links(host.place)
+        free = next((candidate for candidate in range(LINK_COUNT) if candidate not in taken), None)
+        if free is None:
+            raise AgentError(FAILED, "This server has no free link for one more hub.")
+        links[hub] = free
+
+    host.state.edit_links(take)
+    return Link(host.state.links()[hub])

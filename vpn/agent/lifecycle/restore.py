@@ -1,0 +1,37 @@
+"""Healing: making a hub whole again after a crash or a reboot."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+from vpn.agent.lifecycle import effective, health
+from vpn.agent.lifecycle.host import Host
+from vpn.agent.lifecycle.reconcile import ensure_processes, reconcile
+from vpn.agent.system.lock import PATIENCE, hub_lock
+from vpn.wire.errors import AgentError
+from vpn.wire.spec import HubSpec
+
+
+def restore(host: Host, hub: str, patience: float = PATIENCE) -> bool:
+    """Make reality be what is saved of a hub, as after a crash or a reboot; return whether anything was missing.
+
+    Raises BusyError where somebody else changes the hub for longer than `patience` seconds, as the others below.
+    """
+    with hub_lock(host.state.directory, hub, patience):
+        saved = host.state.load(hub)
+        if saved is None or host.state.tombstone(hub) is not None:
+            return False
+        # First what died: sessions over TCP come back within a second where a listener does.
+        is_revived = _revive(host, saved.spec)
+        return any(reconcile(host, saved.spec).values()) or is_revived
+
+
+def _revive(host: Host, spec: HubSpec) -> bool:
+    """Start daemons that died where all that they need is there; return whether there were any."""
+    names = host.names(spec.hub)
+    if not health.has_tunnel(names):
+        return False
+    with suppress(AgentError):  # whoever compares everything comes to it, too
+        return any(ensure_processes(host, names, effective.of_spec(host.state, spec, time.time())).values())
+    return False
