@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from typing import Any
 
 from portal.running.errors import CannotRunError
 from portal.running.layout import Layout
 from portal.running.options import Options
+from vpn.wire.session import AgentSession, Pipes, SessionBroken, local_agent, pipes_of
+
+# A hub with many thousands of peers takes seconds.
+_ANSWER_SECONDS = 60.0
 
 
 def take_hubs_away(options: Options) -> int:
@@ -16,20 +19,23 @@ def take_hubs_away(options: Options) -> int:
     state = Layout(options.data).hub
     if not any(state.glob("*/spec.json")):
         return 0
-    command = [options.python, "-m", "vpn.agent", "--state", str(state)]
-    if options.hub_host_netns:
-        command += ["--host-netns", options.hub_host_netns]
-    with subprocess.Popen(
-        [*command, "session"], cwd=options.clone, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as session:
+    argv = [*local_agent(options.python, state, options.hub_host_netns), "session"]
+
+    def open_pipes() -> Pipes:
+        return pipes_of(subprocess.Popen(argv, cwd=options.clone, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+
+    session = AgentSession(open_pipes, answer_seconds=_ANSWER_SECONDS)
+    try:
         hubs: list[str] = _ask(session, {"command": "list"})["hubs"]
         faults = [fault for hub in hubs if (fault := _take_away(session, hub))]
+    finally:
+        session.close()
     if faults:
         raise CannotRunError("\n".join(faults))
     return len(hubs)
 
 
-def _take_away(session: subprocess.Popen[str], hub: str) -> str:
+def _take_away(session: AgentSession, hub: str) -> str:
     """Destroy one hub; returns why not, so that one that cannot be read does not keep the others."""
     try:
         report = _ask(session, {"command": "status", "hub": hub, "peers": False})["report"]
@@ -41,13 +47,11 @@ def _take_away(session: subprocess.Popen[str], hub: str) -> str:
     return ""
 
 
-def _ask(session: subprocess.Popen[str], request: dict[str, Any]) -> dict[str, Any]:
-    if session.stdin is None or session.stdout is None:
-        raise CannotRunError("The agent could not be asked.")
-    session.stdin.write(json.dumps({"id": 1, **request}) + "\n")
-    session.stdin.flush()
-    answer: dict[str, Any] = json.loads(session.stdout.readline() or "{}")
-    if not answer or "error" in answer:
-        message = answer.get("error", {}).get("message", "it ended without an answer")
-        raise CannotRunError(f"The agent did not take the hubs away: {message}")
+def _ask(session: AgentSession, request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        answer = session.ask(request)
+    except SessionBroken as broken:
+        raise CannotRunError(f"The agent did not take the hubs away: {broken}") from broken
+    if "error" in answer:
+        raise CannotRunError(f"The agent did not take the hubs away: {answer['error']['message']}")
     return answer

@@ -20,8 +20,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup()
 
 from vpn.choices import Protocol  # noqa: E402
-from vpn.drivers.registry import driver_for  # noqa: E402
 from vpn.jobs.observe import observe_instance  # noqa: E402
+from vpn.jobs.servers import driver_for  # noqa: E402
 from vpn.models import Instance  # noqa: E402
 from vpn.observed import record_observation  # noqa: E402
 from vpn.wire.report import HubReport, SessionReport  # noqa: E402 - needs the settings
@@ -57,8 +57,8 @@ def everybody_moves(instance: Instance, report: HubReport) -> Callable[[], None]
 
 def main(instance_id: str) -> None:
     """Measure and print."""
-    instance = Instance.objects.select_related("region").get(pk=instance_id)
-    driver = driver_for(instance.region.driver)
+    instance = Instance.objects.select_related("server__region").get(pk=instance_id)
+    driver = driver_for(instance.server)
     report = driver.status(instance.hub, peers=True)
     found = {
         "status": seconds(lambda: driver.status(instance.hub, peers=True)),

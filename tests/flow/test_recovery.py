@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +26,9 @@ from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_
 from vpn.actions.profiles.profile import HubNotReady, deliver_profile, issue_link, redeem_link
 from vpn.actions.sites.site import create_site
 from vpn.choices import InstanceState, OperationState, StepState
-from vpn.drivers import local
+from vpn.drivers import local, registry
 from vpn.jobs import apply, lease, observe, provision, reconcile
+from vpn.jobs.servers import driver_for
 from vpn.models import Instance, Server
 from vpn.needs import Code, needs_of
 
@@ -40,7 +46,7 @@ def lab(settings: Settings) -> Iterator[Lab]:
         settings.HUB_HOST_NETNS = laboratory.host.netns
         settings.HUB_STATE_DIR = laboratory.state
         yield laboratory
-        local.driver.close()
+        registry.close_all()
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +146,7 @@ def test_a_worker_killed_while_applying_is_succeeded_by_another(
     create_client_peer(instance, member=admin, device="phone")
     assert run_jobs(instance).server_ready
     assert not instance.operations.filter(state=OperationState.RUNNING).exists()
-    report = local.driver.status(instance.hub, peers=False)
+    report = driver_for(instance.server).status(instance.hub, peers=False)
     assert report.digest == instance.applied_digest
 
 
@@ -162,12 +168,14 @@ def test_a_worker_killed_while_revoking_is_succeeded_by_another(
         patched.setattr("vpn.jobs.apply.lease.release", lambda *arguments: None)
         with pytest.raises(KilledError):
             apply.apply_urgently(str(instance.pk))
-    assert peer.public_key not in (local.driver.status(instance.hub, peers=True).peers or {}), "it is out already"
+    assert peer.public_key not in (driver_for(instance.server).status(instance.hub, peers=True).peers or {}), (
+        "it is out already"
+    )
     worker_is_succeeded(instance)
     assert run_jobs(instance).server_ready
     assert not instance.operations.filter(state=OperationState.RUNNING).exists()
     assert not instance.tombstones.exists()
-    report = local.driver.status(instance.hub, peers=True)
+    report = driver_for(instance.server).status(instance.hub, peers=True)
     assert report.digest == instance.applied_digest
     assert peer.public_key not in (report.peers or {})
 
@@ -208,12 +216,12 @@ def test_a_hub_whose_address_leads_elsewhere_is_ready_and_not_proven(instance: I
 
 def test_a_hub_taken_away_behind_the_portals_back_is_brought_back(instance: Instance, admin: Membership) -> None:
     run_jobs(instance)
-    local.driver.destroy(instance.hub, epoch=instance.epoch, generation=instance.desired_generation)
+    driver_for(instance.server).destroy(instance.hub, epoch=instance.epoch, generation=instance.desired_generation)
     observe.observe_instance(str(instance.pk))
     instance.refresh_from_db()
     assert not instance.server_ready
     assert run_jobs(instance).server_ready
-    assert local.driver.status(instance.hub, peers=False).alive
+    assert driver_for(instance.server).status(instance.hub, peers=False).alive
 
 
 def test_a_database_restored_from_a_backup_wins_over_its_server(instance: Instance, admin: Membership) -> None:
@@ -227,15 +235,23 @@ def test_a_database_restored_from_a_backup_wins_over_its_server(instance: Instan
     create_client_peer(instance, member=admin, device="after the restore")
     assert run_jobs(instance).server_ready
     assert instance.epoch > backup["epoch"]
-    assert local.driver.status(instance.hub, peers=False).digest == instance.applied_digest
+    assert driver_for(instance.server).status(instance.hub, peers=False).digest == instance.applied_digest
 
 
-def test_a_session_that_died_is_opened_anew(instance: Instance, admin: Membership) -> None:
+def kill_session(lab: Lab) -> None:
+    """Kill the agent that answers this laboratory's portal."""
+    ours = [sys.executable, "-m", "vpn.agent", "--state", str(lab.state), "--host-netns", lab.host.netns, "session"]
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if entry.read_bytes().split(b"\0")[:-1] == [os.fsencode(word) for word in ours]:
+                os.kill(int(entry.parent.name), signal.SIGKILL)
+                return
+    pytest.fail("no session runs")
+
+
+def test_a_session_that_died_is_opened_anew(lab: Lab, instance: Instance, admin: Membership) -> None:
     run_jobs(instance)
-    session = local.driver._process
-    assert session is not None
-    session.kill()
-    session.wait()
+    kill_session(lab)
     create_client_peer(instance, member=admin, device="laptop")
     assert run_jobs(instance).server_ready
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import ipaddress
 import json
+import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import uuid
@@ -27,8 +29,13 @@ from vpn.wire import spec
 from vpn.wire.documents import ServerDocument
 from vpn.wire.errors import parse_error
 from vpn.wire.report import HubReport, parse_report
+from vpn.wire.session import AgentSession, Pipes, local_agent, pipes_of
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+
+
+# A machine whose cores are all busy may take its time.
+_ANSWER_SECONDS = 120.0
 
 
 class Agent:
@@ -36,26 +43,23 @@ class Agent:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+        # One that ends is not started again: its end is a fault to be seen.
+        self.session = AgentSession(self._start, answer_seconds=_ANSWER_SECONDS, attempts=1)
 
     def argv(self, command: str) -> list[str]:
         """Return how the agent is called."""
-        where = ["--state", str(self.lab.state), "--host-netns", self.lab.host.netns]
-        return [sys.executable, "-m", "vpn.agent", *where, command]
+        return [*local_agent(sys.executable, self.lab.state, self.lab.host.netns), command]
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """Send one request through the session and return its answer."""
-        if self.process is None:
-            self.process = subprocess.Popen(
-                self.argv("session"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-            )
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        assert isinstance(answer, dict)
-        return answer
+        return self.session.ask(request)
+
+    def _start(self) -> Pipes:
+        self.process = subprocess.Popen(
+            self.argv("session"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True
+        )
+        return pipes_of(self.process)
 
     def report(self, **request: Any) -> HubReport:
         """Send one request and return its report, or raise the AgentError that came instead."""
@@ -74,15 +78,15 @@ class Agent:
         assert done.returncode == (1 if "error" in answer else 0)
         return answer
 
+    def kill_group(self) -> None:
+        """Kill the session's process, and whatever it started that did not leave its process group."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
     def close(self) -> None:
         """End the session."""
-        if self.process is not None:
-            assert self.process.stdin is not None
-            assert self.process.stdout is not None
-            self.process.stdin.close()
-            self.process.wait(10)
-            self.process.stdout.close()
-            self.process = None
+        self.session.close()
 
 
 class Watch:

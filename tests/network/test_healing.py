@@ -170,21 +170,16 @@ def descriptors(process: int) -> set[str]:
 
 
 def test_tunnels_outlive_the_agent(lab: Lab, hub: Hub) -> None:
-    group = subprocess.Popen(
-        hub.agent.argv("session"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
-        start_new_session=True,
-    )  # fmt: skip
-    hub.agent.process = group
     hub.apply()
+    agent = hub.agent.process
+    assert agent is not None
     process = tunnel_process(hub)
     if process is None:
         pytest.skip("the kernel has WireGuard: there is no process")
-    inherited = descriptors(process) & descriptors(group.pid) - {"/dev/null"}
+    inherited = descriptors(process) & descriptors(agent.pid) - {"/dev/null"}
     assert not inherited
     assert not any(str(lab.state) in name for name in descriptors(process))
-    os.killpg(group.pid, signal.SIGKILL)
-    group.wait(5)
-    hub.agent.process = None
+    hub.agent.kill_group()
     assert hub.status().alive
     assert tunnel_process(hub) == process
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -323,20 +322,13 @@ def test_nothing_is_left_of_openvpn(lab: Lab, hub: Hub) -> None:
 
 
 def test_listeners_outlive_the_agent(lab: Lab, hub: Hub) -> None:
-    group = subprocess.Popen(
-        hub.agent.argv("session"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path.cwd(),
-        start_new_session=True,
-    )  # fmt: skip
-    hub.agent.process = group
     hub.add_openvpn()
     hub.apply()
     processes = [listener_process(lab, hub, listener) for listener in ("udp", "tcp")]
     for process in processes:
         names = {os.readlink(entry) for entry in Path(f"/proc/{process}/fd").iterdir()}
         assert not any(name.endswith("host.lock") for name in names)
-    os.killpg(group.pid, signal.SIGKILL)
-    group.wait(5)
-    hub.agent.process = None
+    hub.agent.kill_group()
     assert hub.status().alive
     assert [listener_process(lab, hub, listener) for listener in ("udp", "tcp")] == processes
     assert isinstance(hub.add(), Device)

@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from uuid import UUID
 
 from vpn.wire import errors
 from vpn.wire.errors import AgentError
 from vpn.wire.report import HubReport
 
-__all__ = ["AgentError", "Driver", "Found", "HubReport", "Knock", "Unreachable", "errors"]
+__all__ = ["AgentError", "Driver", "Found", "HubReport", "Knock", "ServerAddress", "Unreachable", "errors"]
 
 
 class Unreachable(Exception):
     """The server, or the agent on it, did not answer. Says so in words for an admin; trying again may help."""
+
+
+@dataclass(frozen=True)
+class ServerAddress:
+    """What a driver needs to know of its server's row; `driver` is the one of its region, by name."""
+
+    id: UUID
+    driver: str
 
 
 @dataclass(frozen=True)
@@ -86,3 +95,6 @@ class Driver(Protocol):
 
         Raises Unreachable alone.
         """
+
+    def close(self) -> None:
+        """End what is open to the server; the next call opens it anew."""

@@ -1,14 +1,43 @@
-"""Which driver reaches a region's servers."""
+"""Which driver reaches a server. A driver is kept, with its session, for as long as its server stays as it is."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from uuid import UUID
+
 from vpn.choices import Driver as DriverName
-from vpn.drivers import local
-from vpn.drivers.base import Driver, Unreachable
+from vpn.drivers.base import Driver, ServerAddress, Unreachable
+from vpn.drivers.local import LocalDriver
+
+# What makes the driver of a server, by the driver's name in the server's region.
+DRIVERS: dict[str, Callable[[ServerAddress], Driver]] = {
+    DriverName.LOCAL: lambda _: LocalDriver(),
+}
+
+_opened: dict[UUID, tuple[ServerAddress, Driver]] = {}
+_turn = threading.Lock()
 
 
-def driver_for(name: str) -> Driver:
-    """The driver of that name; raises Unreachable for one that this version does not have."""
-    if name == DriverName.LOCAL:
-        return local.driver
-    raise Unreachable(f"This version of the portal cannot reach servers by {name!r}.")
+def driver_at(server: ServerAddress) -> Driver:
+    """The driver of a server in this process; raises Unreachable where this version has none of that name."""
+    with _turn:
+        known = _opened.get(server.id)
+        if known is not None and known[0] == server:
+            return known[1]
+        make = DRIVERS.get(server.driver)
+        if make is None:
+            raise Unreachable(f"This version of the portal cannot reach servers by {server.driver!r}.")
+        if known is not None:
+            known[1].close()
+        driver = make(server)
+        _opened[server.id] = server, driver
+        return driver
+
+
+def close_all() -> None:
+    """End every session of this process; what is asked next opens others."""
+    with _turn:
+        for _, driver in _opened.values():
+            driver.close()
+        _opened.clear()

@@ -18,7 +18,6 @@ from vpn.actions.instances.recovery import raise_epoch, raise_generation
 from vpn.choices import InstanceState, OperationKind, OperationState
 from vpn.desired import Desired, Unsettled, can_be_delta, compile_change, compile_spec, compile_withdrawal
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
-from vpn.drivers.registry import driver_for
 from vpn.jobs import lease
 from vpn.jobs.progress import (
     begin_step,
@@ -28,6 +27,7 @@ from vpn.jobs.progress import (
     next_step,
     reopen_operation,
 )
+from vpn.jobs.servers import driver_for
 from vpn.jobs.summary import summary_of
 from vpn.models import ChangePlan, Instance, Operation, Peer
 from vpn.observed import record_applied
@@ -81,7 +81,7 @@ def _send_ahead(instance: Instance) -> _Sent | None:
     try:
         desired = compiler(instance.pk)
         if desired is not None and desired.is_delta:
-            return desired, driver_for(instance.region.driver).apply(desired.document, delta=True)
+            return desired, driver_for(instance.server).apply(desired.document, delta=True)
     except (AgentError, Unreachable, Unsettled, UnsealError) as error:
         logger.info("Instance %s has to be claimed first: %s", instance.pk, describe(error))
     return None
@@ -127,7 +127,7 @@ def _is_news(instance: Instance, sent: Desired) -> bool:
 def _behind(pk: UUID) -> Instance | None:
     """The instance where its hub is behind. A hub that is being created or removed is not this job's."""
     ready = Instance.objects.filter(pk=pk, state=InstanceState.READY, configured=True)
-    instance = ready.select_related("region").first()
+    instance = ready.select_related("server__region").first()
     return instance if instance is not None and not instance.is_settled else None
 
 
@@ -183,8 +183,8 @@ def send(pk: UUID, desired: Desired) -> tuple[Desired, HubReport]:
 
     Returns what was confirmed in the end. Raises AgentError or Unreachable.
     """
-    instance = Instance.objects.select_related("region").get(pk=pk)
-    driver = driver_for(instance.region.driver)
+    instance = Instance.objects.select_related("server__region").get(pk=pk)
+    driver = driver_for(instance.server)
     for _ in range(_ATTEMPTS):
         try:
             return desired, driver.apply(desired.document, delta=desired.is_delta)
@@ -212,7 +212,7 @@ def _back_in_step(pk: UUID, instance: Instance, sent: Desired, error: AgentError
 def server_epoch(instance: Instance) -> int:
     """The epoch that the server has of this hub; 0 where it has none."""
     try:
-        return driver_for(instance.region.driver).status(instance.hub, peers=False).epoch
+        return driver_for(instance.server).status(instance.hub, peers=False).epoch
     except AgentError:
         return 0
 

@@ -19,9 +19,9 @@ from vpn.addressing import HUB_HOST, probe_host
 from vpn.choices import InstanceState
 from vpn.desired.header import resolver_of
 from vpn.drivers.base import Found, Knock, Unreachable
-from vpn.drivers.registry import driver_for
+from vpn.jobs.servers import driver_for
 from vpn.jobs.tick import begin_tick
-from vpn.models import Instance
+from vpn.models import Instance, Server
 from vpn.models.peer import with_compat
 from vpn.proofs import record_knock
 
@@ -36,14 +36,14 @@ _MOST_AT_ONCE = 40
 
 
 def knock_all() -> None:
-    """Knock on the hubs that have waited longest. All of a driver's hubs share one process, and one wait."""
+    """Knock on the hubs that have waited longest. All of a server's hubs share one process, and one wait."""
     if not begin_tick("knock", KNOCK_SECONDS):
         return
     now = timezone.now()
     due = Q(knocked_at=None) | Q(knocked_at__lt=now - _EVERY)
     running = Instance.objects.filter(due, state=InstanceState.READY, configured=True, server__isnull=False)
-    turns = running.select_related("region", "server").order_by(F("knocked_at").asc(nulls_first=True))
-    by_driver: dict[str, list[Instance]] = defaultdict(list)
+    turns = running.select_related("server__region").order_by(F("knocked_at").asc(nulls_first=True))
+    by_server: dict[UUID | None, list[Instance]] = defaultdict(list)
     waiting = list(turns[:_MOST_AT_ONCE])
     # Before, so that what cannot be knocked on does not keep others from their turn.
     Instance.objects.filter(pk__in=[instance.pk for instance in waiting]).update(knocked_at=now)
@@ -51,12 +51,12 @@ def knock_all() -> None:
         if not instance.probe_private_key_sealed:
             _give_probe(instance)
         elif _can_be_opened(instance):
-            by_driver[instance.region.driver].append(instance)
-    for driver, instances in by_driver.items():
-        _knock(driver, instances, now)
+            by_server[instance.server_id].append(instance)
+    for instances in by_server.values():
+        _knock(instances[0].server, instances, now)
 
 
-def _knock(driver: str, instances: Sequence[Instance], now: datetime) -> None:
+def _knock(server: Server | None, instances: Sequence[Instance], now: datetime) -> None:
     compat = with_compat(instance.pk for instance in instances)
     # A listener that the hub is only told of does not answer yet.
     asked = [
@@ -65,7 +65,7 @@ def _knock(driver: str, instances: Sequence[Instance], now: datetime) -> None:
         for address in _addresses(one)
     ]
     try:
-        found = driver_for(driver).knock([knock for _, _, knock in asked], _TIMEOUT)
+        found = driver_for(server).knock([knock for _, _, knock in asked], _TIMEOUT)
     except Unreachable as error:
         logger.warning("Knocking failed: %s", error)
         return

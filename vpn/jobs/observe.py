@@ -10,7 +10,7 @@ from vpn.actions.instances.drift import undo_drift
 from vpn.actions.instances.recovery import apply_again
 from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
-from vpn.drivers.registry import driver_for
+from vpn.jobs.servers import driver_for
 from vpn.jobs.tick import begin_tick
 from vpn.models import Instance
 from vpn.observed import record_observation
@@ -28,11 +28,11 @@ def observe_all() -> None:
 
 def observe_instance(instance_id: str) -> None:
     """Look at one hub, note what is seen, and ring where it does not run what it confirmed."""
-    instance = Instance.objects.with_hub().select_related("region").filter(pk=UUID(instance_id)).first()
+    instance = Instance.objects.with_hub().select_related("server__region").filter(pk=UUID(instance_id)).first()
     if instance is None:
         return
     try:
-        report = driver_for(instance.region.driver).status(instance.hub, peers=True)
+        report = driver_for(instance.server).status(instance.hub, peers=True)
     except AgentError as error:
         if error.code in {errors.UNKNOWN_HUB, errors.DESTROYED} and _is_at_rest(instance):
             logger.warning("The hub of instance %s is gone from its server; bringing it back", instance.pk)

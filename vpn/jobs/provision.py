@@ -28,11 +28,11 @@ from vpn.choices import (
 from vpn.constants import DEFAULT_PUBLIC_DNS, DEFAULT_PUBLIC_DNS_V6
 from vpn.desired import Unsettled, compile_spec
 from vpn.drivers.base import AgentError, Found, Unreachable, errors
-from vpn.drivers.registry import driver_for
 from vpn.jobs import lease
 from vpn.jobs.apply import describe, send, server_epoch
 from vpn.jobs.knock import give_probe, knock_of
 from vpn.jobs.progress import begin_step, fail_operation, finish_operation, finish_step, next_step
+from vpn.jobs.servers import driver_for
 from vpn.models import Instance, Operation, OperationStep
 from vpn.models.peer import with_compat
 from vpn.observed import record_applied
@@ -112,7 +112,7 @@ def _fail(pk: UUID, operation: Operation, step: OperationStep, message: str) -> 
 
 
 def _prepare_server(pk: UUID, token: UUID) -> str:
-    instance = Instance.objects.select_related("region", "server").get(pk=pk)
+    instance = Instance.objects.select_related("region", "server__region").get(pk=pk)
     if instance.server is None:
         instance.server = instance.region.servers.order_by("created_at").first()
         if instance.server is None:
@@ -124,7 +124,7 @@ def _prepare_server(pk: UUID, token: UUID) -> str:
         # It would not reach the usual ones. What an admin has chosen meanwhile stays.
         usual = Instance.objects.filter(pk=pk, public_dns=list(DEFAULT_PUBLIC_DNS))
         usual.update(public_dns=list(DEFAULT_PUBLIC_DNS_V6))
-    driver_for(instance.region.driver).check()
+    driver_for(instance.server).check()
     return f"{instance.server.name} answers."
 
 
@@ -152,13 +152,13 @@ def _start_hub(pk: UUID, token: UUID) -> str:
 
 
 def _prove(pk: UUID, token: UUID) -> str:
-    instance = Instance.objects.select_related("region", "server").get(pk=pk)
+    instance = Instance.objects.select_related("server__region").get(pk=pk)
     addresses = instance.server.addresses if instance.server is not None else ()
     if not addresses or not instance.probe_private_key_sealed:
         raise StepFailed("The hub has to be started first. Try again.")
     has_compat = bool(with_compat([pk]))
     knocks = [knock_of(instance, address, has_compat=has_compat, with_name=True) for address in addresses]
-    found = driver_for(instance.region.driver).knock(knocks, _PROOF_SECONDS)
+    found = driver_for(instance.server).knock(knocks, _PROOF_SECONDS)
     # Most devices take the first address, so a fault of the other one does not keep the hub from them.
     first = found[0][Listener.WIREGUARD]
     spoken = _spoken(instance, addresses[0])
@@ -234,7 +234,9 @@ def destroy_instance(instance_id: str) -> None:
 
 
 def _tear_down(pk: UUID, token: UUID) -> str:
-    instance = Instance.objects.select_related("region").get(pk=pk)
+    instance = Instance.objects.select_related("server__region").get(pk=pk)
+    if instance.server is None:
+        return "It had no server yet."
     Instance.objects.filter(pk=pk).update(retry_at=timezone.now())
     try:
         _destroy(instance)
@@ -249,6 +251,4 @@ def _tear_down(pk: UUID, token: UUID) -> str:
 
 
 def _destroy(instance: Instance) -> None:
-    driver_for(instance.region.driver).destroy(
-        instance.hub, epoch=instance.epoch, generation=instance.desired_generation
-    )
+    driver_for(instance.server).destroy(instance.hub, epoch=instance.epoch, generation=instance.desired_generation)

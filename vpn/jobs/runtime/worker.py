@@ -1,4 +1,4 @@
-"""The worker: runs jobs in its own process, one after the other, and keeps the agent's session open."""
+"""The worker: runs jobs in its own process, one after the other, and keeps the sessions with servers open."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rq.queue import Queue
 from rq.timeouts import UnixSignalDeathPenalty
 from rq.worker import SimpleWorker
 
-from vpn.drivers import local
-from vpn.drivers.base import AgentError, Unreachable
+from vpn.drivers import registry
 from vpn.jobs.runtime.connections import end_connections
 from vpn.jobs.runtime.heartbeat import beat_while_running
+from vpn.jobs.servers import open_sessions
 
 logger = logging.getLogger(__name__)
 
@@ -44,21 +44,13 @@ class PortalWorker(SimpleWorker):
         names = ["worker:spare"] if self.is_spare else [f"worker:{queue.name}" for queue in self.queues]
         thread = beat_while_running(names, stop)
         try:
-            self._open_session()
+            if "urgent" in self.queue_names():
+                open_sessions()
             return super().work(*args, **kwargs)
         finally:
             stop.set()
             thread.join(timeout=5)
-            local.driver.close()
-
-    def _open_session(self) -> None:
-        """Start the agent before the first revocation waits for that."""
-        if "urgent" not in self.queue_names():
-            return
-        try:
-            local.driver.check()
-        except (AgentError, Unreachable) as error:
-            logger.warning("The agent on this machine does not answer yet: %s", error)
+            registry.close_all()
 
     def perform_job(self, job: Job, queue: Queue, execution: Any) -> bool:
         """Run one job, and leave nothing of it behind: no transaction, no connection that it broke."""

@@ -1,0 +1,34 @@
+"""How jobs get to a server: by its row."""
+
+from __future__ import annotations
+
+import logging
+
+from django.db import DatabaseError
+
+from vpn.drivers.base import AgentError, Driver, ServerAddress, Unreachable
+from vpn.drivers.registry import driver_at
+from vpn.models import Server
+
+logger = logging.getLogger(__name__)
+
+
+def driver_for(server: Server | None) -> Driver:
+    """The driver that reaches a server; raises Unreachable for an instance without one, or an unknown driver."""
+    if server is None:
+        raise Unreachable("The hub has no server yet.")
+    return driver_at(ServerAddress(id=server.pk, driver=server.region.driver))
+
+
+def open_sessions() -> None:
+    """Begin a session with each server, before the first revocation waits for that."""
+    try:
+        servers = list(Server.objects.select_related("region"))
+    except DatabaseError as error:
+        logger.warning("Sessions with servers are opened later: %s", error)
+        return
+    for server in servers:
+        try:
+            driver_for(server).check()
+        except (AgentError, Unreachable) as error:
+            logger.warning("%s does not answer yet: %s", server.name, error)
