@@ -42,6 +42,7 @@ from tests.lab import suites
 from tests.lab.nodes import GATEWAY_V4, GATEWAY_V6, OUTSIDE_V4, OUTSIDE_V6, SEGMENT_V4, SEGMENT_V6, Node, Site
 from tests.lab.suites import INSIDE
 from tests.lab.waiting import wait_until
+from vpn.agent.system import cgroup
 
 NETNS_ETC: Final = Path("/etc/netns")
 
@@ -425,11 +426,14 @@ class Lab:
 
     def close(self) -> None:
         """Remove everything; done twice is fine."""
+        hubs: set[str] = set()
         with contextlib.suppress(Exception):
-            self._remove_hubs()
+            hubs = self._remove_hubs()
         for node in list(self._nodes.values()):
             with contextlib.suppress(Exception):
                 self._remove_namespace(node)
+        for hub in hubs:
+            cgroup.release(hub)
         for process in self._processes:
             with contextlib.suppress(Exception):
                 process.kill()
@@ -514,15 +518,18 @@ class Lab:
                 found |= set(re.findall(r"openvpn\0--config\0\S*/([a-z0-9]{10})/openvpn/\w+\.conf\0", arguments))
         return found
 
-    def _remove_hubs(self) -> None:
+    def _remove_hubs(self) -> set[str]:
+        """Remove the hubs and return which there were; their daemons on the host go with it."""
         # Also those that came no further than their namespace.
         saved = {path.name for path in self.state.glob("*") if re.fullmatch(r"[a-z][a-z0-9]{9}", path.name)}
-        for hub in self.hubs() | saved:
+        found = self.hubs() | saved
+        for hub in found:
             self._end_processes(f"hub-{hub}")
             subprocess.run(["ip", "netns", "delete", f"hub-{hub}"], capture_output=True, check=False)
             self.run(self.host, ["ip", "link", "delete", f"vh-{hub}"], check=False)
             for suffix in ("sock", "pid"):
                 Path(f"/run/wireguard/wg-{hub}.{suffix}").unlink(missing_ok=True)
+        return found
 
     def _ip(self, node: Node, *lines: str) -> None:
         self.run(node, ["ip", "-batch", "-"], stdin="\n".join(lines) + "\n")

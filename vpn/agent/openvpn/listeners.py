@@ -21,6 +21,7 @@ from vpn.agent.openvpn import process as openvpn_process
 from vpn.agent.openvpn import routes as openvpn_routes
 from vpn.agent.openvpn.config import Layout
 from vpn.agent.openvpn.management import Unheard
+from vpn.agent.system import cgroup
 from vpn.wire.errors import PORT_TAKEN, AgentError
 from vpn.wire.spec import HubSpec
 
@@ -40,6 +41,8 @@ def ensure(names: Names, spec: HubSpec, layout: Layout) -> bool:
     for listener in wanted.keys() - set(stale):
         changed |= _ensure_interface(names, spec, names.openvpn(listener), interfaces)
     restart(names, spec, layout, stale)
+    if not stale:
+        _hold(names, spec, layout)
     return changed or bool(stale)
 
 
@@ -67,8 +70,16 @@ def restart(names: Names, spec: HubSpec, layout: Layout, listeners: Collection[s
             _start(names, spec, layout, listener)
         except AgentError as refusal:
             refusals.append(refusal)
+    _hold(names, spec, layout)
     if refusals:
         raise refusals[0]
+
+
+def _hold(names: Names, spec: HubSpec, layout: Layout) -> None:
+    """Have the kernel count the listeners' memory together, where it can; their own limits hold anyway."""
+    running = [openvpn_process.written(layout, listener) for listener in openvpn_config.ports(spec.openvpn)]
+    pids = [process.pid for process in running if process is not None]
+    cgroup.hold(names.hub, pids, len(running) * openvpn_config.most_memory(spec))
 
 
 def _start(names: Names, spec: HubSpec, layout: Layout, listener: str) -> None:
@@ -154,6 +165,7 @@ def remove(names: Names, layout: Layout) -> None:
     """End all listeners, with what sets their routes, and remove their interfaces."""
     openvpn_process.stop(layout, LISTENERS)
     openvpn_routes.stop(layout)
+    cgroup.release(names.hub)
     for listener in LISTENERS:
         _remove_interface(names, listener)
 
