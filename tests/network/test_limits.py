@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import resource
+from collections.abc import Callable
 
 import pytest
 
@@ -11,6 +13,8 @@ from tests.lab.hub import Hub
 from tests.lab.lab import Lab
 from tests.lab.nodes import Node
 from vpn.agent.firewall import limit_rules
+from vpn.agent.system import nft
+from vpn.agent.system.command import Place
 from vpn.wire.report import COMPONENTS
 from vpn.wire.spec import parse_spec
 
@@ -85,6 +89,33 @@ def test_ports_of_another_portals_hub_stay(lab: Lab, hub: Hub) -> None:
     hub.destroy()
     left = lab.run(lab.host, ["nft", "-s", "list", "set", "inet", "vpnhub_limits", "udp_ports"]).stdout
     assert 'elements = { 31000 comment "another01" }' in left
+
+
+def processor(work: Callable[[], object]) -> float:
+    """Return the seconds of a processor that the programs took which `work` called."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    work()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_what_strangers_fill_is_not_read_by_the_agent(lab: Lab, hub: Hub) -> None:
+    """A flood from made-up addresses must not keep a change waiting."""
+    hub.apply()
+    host = Place(lab.host.netns)
+    numbers = range(100_000)
+    elements = ", ".join(f"45.{n >> 16}.{n >> 8 & 255}.{n & 255} . 4500 . {hub.port} timeout 10m" for n in numbers)
+    lab.run(
+        lab.host,
+        ["nft", "-f", "-"],
+        stdin=f"add element inet vpnhub_limits answered_v4 {{ {elements} }}\n",
+        timeout=120,
+    )
+    whole = processor(lambda: lab.run(lab.host, ["nft", "list", "table", "inet", "vpnhub_limits"], timeout=120))
+    assert ("inet", "vpnhub_limits") in nft.tables(host)
+    assert processor(lambda: nft.tables(host)) < whole / 4
+    assert processor(lambda: nft.list_without_elements(host, "vpnhub_limits")) < whole / 4
+    assert hub.apply().changed == NOTHING
 
 
 STRICT = """

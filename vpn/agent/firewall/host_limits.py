@@ -115,7 +115,7 @@ def _load(host: Place, before: str, ports: Ports) -> str:
 
 def _listed(host: Place) -> Result:
     # Without what it remembers, which comes and goes.
-    return host.try_run([nft.PROGRAM, "-s", "-t", "list", "table", "inet", TABLE])
+    return nft.list_without_elements(host, TABLE)
 
 
 def _there(host: Place) -> Ports:

@@ -79,4 +79,4 @@ def _mapped(names: Names) -> dict[str, frozenset[str]]:
 
 def _listed(names: Names) -> Result:
     # Without what it remembers of peers, which comes and goes.
-    return names.inside.try_run([nft.PROGRAM, "-s", "-t", "list", "table", "inet", TABLE])
+    return nft.list_without_elements(names.inside, TABLE)

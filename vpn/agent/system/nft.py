@@ -7,10 +7,10 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Place, Result
 
 PROGRAM: Final = "nft"
-_TABLE: Final = re.compile(r"^table (\S+) (\S+)$", re.MULTILINE)
+_TABLE: Final = re.compile(r"^table (\S+) (\S+) \{$", re.MULTILINE)
 
 
 def ensure_table(place: Place, name: str, body: str, marks: dict[str, str]) -> bool:
@@ -43,7 +43,20 @@ def is_as_loaded(place: Place, name: str, marks: Mapping[str, str]) -> bool:
 
 def tables(place: Place) -> set[tuple[str, str]]:
     """Return the families and names of the tables in `place`."""
-    return set(_TABLE.findall(place.run([PROGRAM, "list", "tables"])))
+    # Not `list tables`: nft 1.0.6 fetches the elements of all sets for that, which strangers may fill.
+    return set(_TABLE.findall(place.run([PROGRAM, "list", "chains"])))
+
+
+def list_without_elements(place: Place, name: str) -> Result:
+    """Return what `nft -s -t list table inet NAME` does, whatever its sets have.
+
+    That one fetches all elements before it leaves them out (nft 1.0.6: 3.4 s of a processor for 200,000).
+    """
+    listing = place.try_run([PROGRAM, "-s", "-t", "list", "ruleset", "inet"])
+    found = re.search(rf"^table inet {re.escape(name)} \{{\n.*?^\}}\n", listing.out, re.MULTILINE | re.DOTALL)
+    if listing.code != 0 or found:
+        return Result(listing.code, found[0] if found else "", listing.err)
+    return Result(1, "", "No such file or directory")
 
 
 def remove_tables(place: Place, unwanted: Collection[tuple[str, str]]) -> bool:
