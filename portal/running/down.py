@@ -31,7 +31,7 @@ def down() -> int:
     lock = RunLock(layout.run / "lock")
     _end_portal(lock)
     lock.acquire()
-    end_leftovers(layout.run / "programs", str(options.data), patience=6)
+    end_leftovers(str(options.data), patience=6)
     number = take_hubs_away(options)
     remove_mount_points(options)
     sys.stdout.write(f"Down. Hubs taken away: {number}.\n")

@@ -7,18 +7,15 @@ import sys
 
 from portal.running.account import service_account
 from portal.running.confine import read_confinement
-from portal.running.layout import Layout
-from portal.running.leftovers import write_down
 from portal.running.options import read_options
 from portal.running.programs import build_program
 
 
 def main(name: str) -> None:
-    """Write this process down, drop what the program must not have, and execute it."""
+    """Drop the rights that the program must not have, and execute it."""
     options = read_options(os.environ)
     confinement = read_confinement(options, service_account(root=options.root), os.environ)
     program = build_program(name, options, confinement)
-    write_down(Layout(options.data).run / "programs", name)
     if program.confined:
         command = confinement.command(program.argv, die_with_parent=True)
         environment = confinement.environment(os.environ)

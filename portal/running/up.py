@@ -47,7 +47,7 @@ def up() -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
     try:
-        end_leftovers(layout.run / "programs", str(options.data), patience=6)
+        end_leftovers(str(options.data), patience=6)
         check_port(options)
         confinement = choose_confinement(options, service)
         environment = children_environment(options, confinement)
@@ -137,7 +137,7 @@ def _supervise(options: Options, layout: Layout, environment: dict[str, str], lo
     except subprocess.TimeoutExpired:
         supervisor.kill()
         supervisor.wait()
-    end_leftovers(layout.run / "programs", str(options.data), patience=0.2)
+    end_leftovers(str(options.data), patience=0.2)
     _say("Stopped. Hubs go on carrying traffic; `make down` takes them away.")
     return code
 

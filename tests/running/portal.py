@@ -16,6 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
+from xmlrpc.client import ServerProxy
+
+from supervisor.xmlrpc import SupervisorTransport
 
 from portal.running.confine import remove_mount_points
 from portal.running.layout import Layout
@@ -83,7 +86,12 @@ class RunningPortal:
 
     def pid(self, name: str) -> int:
         """The process that the supervisor knows by this name."""
-        return int(json.loads((self.layout.run / "programs" / f"{name}.json").read_text())["pid"])
+        transport = SupervisorTransport(None, None, f"unix://{self.layout.supervisor_socket}")
+        with ServerProxy("http://localhost", transport=transport) as supervisor:
+            group = "redis" if name == "redis" else "portal"
+            found = supervisor.supervisor.getProcessInfo(f"{group}:{name}")
+        assert isinstance(found, dict)
+        return int(found["pid"])
 
     def stop(self) -> float:
         """SIGTERM, and wait; returns the seconds that it took."""
@@ -96,15 +104,11 @@ class RunningPortal:
     def kill(self) -> None:
         """What `kill -9` of `make up`, its supervisor, and all that shares its session leaves: its programs."""
         assert self.process is not None
-        self.left = [pid for pid in self.processes() if os.getpgid(pid) in self._groups()]
         supervisor = int((self.layout.run / "supervisord.pid").read_text())
+        self.left = [pid for pid in self.processes() if pid != supervisor]
         os.killpg(self.process.pid, signal.SIGKILL)
         os.kill(supervisor, signal.SIGKILL)
         self.process.wait(10)
-
-    def _groups(self) -> set[int]:
-        """The process groups of its programs; hubs have others, and outlive it."""
-        return {self.pid(path.stem) for path in (self.layout.run / "programs").glob("*.json")}
 
     def processes(self) -> list[int]:
         """Every process that carries this portal's mark, whatever became of its parents."""
