@@ -35,7 +35,7 @@ def reaches_people() -> bool:
 
 
 def is_shown() -> bool:
-    """Is mail shown to staff, and sent to nobody?"""
+    """Is mail shown to staff instead of sent?"""
     return bool(f"{ShownMail.__module__}.{ShownMail.__qualname__}" == settings.EMAIL_BACKEND)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 LABEL_LENGTH: Final = 63
 
-# Names that programs ask for by themselves, or that resolvers treat specially (RFC 6761): none becomes anybody's.
+# Names that programs ask for by themselves, or that resolvers treat specially (RFC 6761): no peer or member gets one.
 RESERVED_LABELS: Final = frozenset(
     ["alt", "arpa", "broadcasthost", "invalid", "isatap", "local", "localdomain", "localhost", "onion", "wpad"]
 )

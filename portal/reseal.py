@@ -1,9 +1,8 @@
 """Seals everything that is sealed in the database anew under the newest key, while the portal runs.
 
-Each value is replaced only if it is still the one that was read, so nothing that somebody writes meanwhile is lost.
-Each statement is a transaction of its own, so that it holds one row and waits for nothing while it does: with several
-rows, or one twice, PostgreSQL asks for rows of others at the end, and whoever has those may be waiting for one of ours.
-What is done is done: killed at any line, the next run goes on from there.
+Each value is replaced only if it is still the one that was read, so no concurrent write is lost. Each statement is a
+transaction of its own and locks one row. With several rows, two transactions could wait for each other's rows in
+PostgreSQL. The command may be killed at any line: the next run continues.
 """
 
 from __future__ import annotations

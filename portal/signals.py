@@ -14,7 +14,7 @@ membership_removing = Signal()
 membership_losses = Signal()
 # Sent with group=Group and membership_ids=set of those who joined or left it, inside the transaction that changed it.
 group_changed = Signal()
-# Sent with mail_id=UUID and organization_id=UUID (None: of nobody's) inside the transaction that queued a mail.
+# Sent with mail_id=UUID and organization_id=UUID (or None) inside the transaction that queued a mail.
 mail_requested = Signal()
 # Sent with group=Group before it is deleted: a receiver raises Conflict where something still names it.
 group_removing = Signal()

@@ -18,8 +18,8 @@ def is_crowded(user: User) -> bool:
 def take_address_back(user: User, *, by: Principal) -> None:
     """The holder of the mailbox has set this account's password: it is the address's, and no other account is.
 
-    Whoever was handed a password for the address from hand to hand is signed out. Their organizations still know it as
-    invited, until its owner accepts by a link of theirs.
+    Other accounts of the address were opened by links that were handed over: they are signed out. Their memberships are
+    invited again, until the mailbox's owner accepts by a new link.
     """
     with transaction.atomic():
         everyone = list(User.objects.of_address(user.email).select_for_update())
@@ -43,7 +43,7 @@ def _take_from(other: User, by: Principal) -> None:
 
 
 def delete_unused_account(user: User, *, by: Principal) -> None:
-    """Delete an account that an organization made, that nobody has proven, and that belongs nowhere any more."""
+    """Delete an account that an organization made, that proved no address, and that has no membership left."""
     if not (user.proven or user.is_staff or Membership.objects.filter(user=user.pk).exists()):
         acted(by, "deleted", user)
         user.delete()

@@ -19,9 +19,9 @@ from portal.exceptions import NotPossible
 from portal.models import MailKind, Membership, MembershipState, Principal, QueuedMail
 from portal.signals import mail_requested
 
-# Nobody's mailbox is filled by somebody who presses a button.
+# Pressing the button again and again must not fill a mailbox.
 _PAUSE: Final = timedelta(minutes=1)
-# Nor by who removes a person and adds them again. Counted for the organization alone: another one's mails tell nothing.
+# Nor must removing a person and adding them again. Counted per organization: mails of another one must not show here.
 MOST_IN_AN_HOUR: Final = 10
 TOO_MANY: Final = "This address was sent many links in the last hour. Send another one in an hour."
 _HOUR: Final = 3600

@@ -111,7 +111,7 @@ def _rename(member: Membership, name: str, by: Principal) -> None:
 
 
 def _state_for(member: Membership, *, active: bool) -> str:
-    """The state that follows. Whoever has not come yet, or whose account others share, comes in by a link."""
+    """The state that follows. A member without a password of their own, or with a shared account, comes in by a link."""
     if not active:
         if member.state == MembershipState.INVITED and member.user.has_usable_password():
             # Activating them again could not tell whether they had ever accepted.
@@ -136,5 +136,5 @@ def _keep_an_admin(member: Membership, *, field: str) -> None:
             f"{member.label} is the last admin.",
             field=field,
             code="last-admin",
-            next_step="Make somebody else an admin first.",
+            next_step="Make another member an admin first.",
         )

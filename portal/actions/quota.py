@@ -1,7 +1,7 @@
 """The refusal of what would go beyond a quota.
 
-The organization's row is the lock of all its quotas: whoever adds something holds it until the transaction ends. It is
-the first of all locks, before members, sites and instances, so that nobody waits in a circle.
+The organization's row is the lock of all its quotas: an action that adds something holds it until the transaction ends.
+It is taken before the locks of members, sites and instances, so that no deadlock arises.
 """
 
 from __future__ import annotations

@@ -4,10 +4,10 @@ A link is signed, not stored: it carries a fingerprint of what it was made for, 
 changes (it was used, the password or the state changed) or `PASSWORD_RESET_TIMEOUT` is over. It says, too, whether it
 went by mail, where it proves that its holder has the address, or from hand to hand, where it proves nothing.
 
-Who may hand out which link is the border between organizations. An invitation has an account of its own, which nobody
-else relies on, and its link sets the password of that one. Instead, somebody who signed in with an account of the same
-address may put that account in its place: a proven one, or any where the link went by mail. An account that others rely
-on keeps its password: it is never set from here.
+A link must not give one organization's admin an account of another organization. So an invitation has an account of its
+own, and the link sets that account's password. A user who signed in with another account of the same address may take
+the invitation with it: a proven account, or any account where the link went by mail. An account with other memberships
+keeps its password: it is never set from here.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class SignInLink(NamedTuple):
         return self.membership.state == MembershipState.INVITED and not self.membership.user.has_usable_password()
 
     def may_join(self, user: User) -> bool:
-        """May this account, which somebody signed in to, take the invitation?"""
+        """May this signed-in account take the invitation?"""
         if user.pk == self.membership.user_id:
             return self.kind == JOINS
         same_address = user.email.lower() == self.membership.user.email.lower()
@@ -96,9 +96,9 @@ def find_link(token: str) -> SignInLink | None:
 
 
 def set_password_by_link(token: str, password: str, *, by: Principal) -> Membership | None:
-    """Spend a link: set the password and admit the member. None where somebody spent it meanwhile.
+    """Spend a link: set the password and admit the member. None if the link was spent meanwhile.
 
-    Raises NotPossible where the address has too many accounts that nobody has proven.
+    Raises NotPossible where the address has too many unproven accounts.
     """
     hashed = make_password(password)
     try:
@@ -109,7 +109,7 @@ def set_password_by_link(token: str, password: str, *, by: Principal) -> Members
             user = link.membership.user
             if not link.mailed and is_crowded(user):
                 raise NotPossible(
-                    "This address has several accounts here that nobody has proven by mail.",
+                    "This address has several accounts here that were not confirmed by mail.",
                     next_step="Ask the operator of this portal.",
                 )
             user.take_password(password, hashed)
@@ -178,7 +178,7 @@ def _kind_for(membership: Membership, *, mailed: bool) -> str:
 
 
 def _has_proven_account(membership: Membership) -> bool:
-    """Asked only for who opens a link that was mailed to the address; nobody who invites learns it."""
+    """Asked only when a mailed link is opened: an admin who invites must not learn it."""
     proven = User.objects.of_address(membership.user.email).filter(proven=True)
     return proven.exclude(pk=membership.user_id).exists()
 
@@ -212,7 +212,7 @@ def _find_locked(token: str) -> SignInLink | None:
 
 
 def _admit(membership: Membership, by: Principal) -> Membership:
-    """Let an invited member in; the old state guards against somebody who deactivates them at the same time."""
+    """Let an invited member in; the condition on the old state guards against a deactivation at the same time."""
     invited = Membership.objects.filter(pk=membership.pk, state=MembershipState.INVITED)
     if invited.update(state=MembershipState.ACTIVE):
         membership.state = MembershipState.ACTIVE

@@ -11,7 +11,7 @@ from portal.signals import membership_renamed
 
 
 def lock_organizations_of(user_id: UUID) -> None:
-    """Hold every organization of an account that may be renamed, in one order, so that nobody waits in a circle."""
+    """Lock every organization of an account that is renamed, in one order, so that no deadlock arises."""
     theirs = Membership.objects.filter(user=user_id).values("organization")
     list(
         Organization.objects.filter(pk__in=theirs)

@@ -55,7 +55,7 @@ class StaffOrganizationForm(StaffOrganizationNameForm):
     admin_email = forms.EmailField(
         label="First admin's email",
         max_length=EMAIL_LENGTH,
-        help_text="A link that lets them in is shown once, after saving. They add everybody else.",
+        help_text="A link that lets them in is shown once, after saving. They add all other members.",
     )
     admin_name = forms.CharField(label="First admin's name", max_length=NAME_LENGTH, required=False)
 
@@ -71,7 +71,7 @@ class StaffOrganizationChangeForm(StaffOrganizationForm):
         label="Invite its admin",
         max_length=EMAIL_LENGTH,
         required=False,
-        help_text="Nobody can sign in as an admin of this organization. A link that lets this one in is shown once.",
+        help_text="This organization has no admin who can sign in. A link that lets this one in is shown once.",
     )
 
 

@@ -61,7 +61,7 @@ class Membership(models.Model):
         return f"{self.user} in {self.organization}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Give a member who has no slug yet one that is free. Whoever adds members holds the organization's lock."""
+        """Give a member who has no slug yet one that is free. The caller holds the organization's lock."""
         if not self.slug:
             self.slug = self.free_slug()
         super().save(*args, **kwargs)
@@ -95,7 +95,7 @@ class Membership(models.Model):
 
 
 def slug_of(user: User) -> str:
-    """A person as one DNS label, whoever else is called so."""
+    """A person as one DNS label, which another member may have too."""
     address, _, _ = user.email.partition("@")
     fallback = dns_label(address, fallback="member", longest=_SLUG_LENGTH)
     return dns_label(user.name, fallback=fallback, longest=_SLUG_LENGTH)

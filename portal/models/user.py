@@ -16,7 +16,7 @@ from django.db.models.functions import Lower
 
 from portal.models.principal import Principal, PrincipalKind
 
-# Accounts of one address that nobody has proven. Signing in compares the password with each of them.
+# Unproven accounts of one address. Signing in compares the password with each of them.
 MOST_UNPROVEN: Final = 2
 
 
@@ -49,7 +49,7 @@ class UserManager(BaseUserManager["User"]):
         return self.filter(email__iexact=email.strip()).order_by("-proven", "date_joined", "pk")
 
     def with_password(self, email: str) -> models.QuerySet[User]:
-        """Those of them that somebody can sign in to."""
+        """Those with a password, which can be signed in to."""
         return self.of_address(email).exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX).exclude(password="")
 
     def sign_in_candidates(self, email: str) -> list[User]:

@@ -14,7 +14,7 @@ SERVICE_USER = "vpnportal"
 
 @dataclass(frozen=True)
 class Account:
-    """Whom a process runs as."""
+    """The account that a process runs as."""
 
     name: str
     uid: int
@@ -22,7 +22,7 @@ class Account:
 
 
 def current_account() -> Account:
-    """Whoever runs this."""
+    """The account that runs this process."""
     uid = os.geteuid()
     try:
         name = pwd.getpwuid(uid).pw_name

@@ -8,7 +8,7 @@ import subprocess
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# Unique local addresses (RFC 4193) are of global scope for the kernel, and reached by nobody outside.
+# Unique local addresses (RFC 4193) have global scope for the kernel, but no outside machine reaches them.
 _LOCAL_V6 = ipaddress.IPv6Network("fc00::/7")
 
 

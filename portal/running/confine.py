@@ -1,8 +1,8 @@
 """How a process drops root's rights, and still reaches a clone that only root may enter.
 
 Where the clone or its data lie below a directory that the service account cannot enter (such as a 0700 home), the
-process gets a mount namespace of its own in which they are bound below /run. Nobody else sees these mounts, and they
-end with the process.
+process gets a mount namespace of its own in which they are bound below /run. No other process sees these mounts, and
+they end with the process.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Confinement:
     options: Options
     service: Account
     binds: tuple[tuple[Path, Path], ...] = ()
-    # "unchanged" only below a mount that is private already: nobody else may see ours. See unshare(1).
+    # "unchanged" only below a mount that is private already: no other process may see ours. See unshare(1).
     propagation: str = "private"
 
     def seen(self, path: Path | str) -> Path:
@@ -165,16 +165,16 @@ def _works(confinement: Confinement) -> bool:
 
 
 def _let_service_read(options: Options, service: Account) -> None:
-    """A clone made under a strict umask: let the service's group, and nobody else, read the code."""
+    """Let the service's group alone read the code, in a clone made under a strict umask."""
     options.clone.chmod(options.clone.stat().st_mode | 0o050)
     os.chown(options.clone, -1, service.gid)
     for path in _code(options.clone):
         mode = path.lstat().st_mode
         execute = path.is_dir() or bool(mode & 0o100)
-        everybody = 0o005 if execute else 0o004
-        if not path.is_symlink() and mode & everybody != everybody:
+        others = 0o005 if execute else 0o004
+        if not path.is_symlink() and mode & others != others:
             os.chown(path, -1, service.gid, follow_symlinks=False)
-            path.chmod(mode | everybody << 3)
+            path.chmod(mode | others << 3)
 
 
 def _code(clone: Path) -> Iterator[Path]:

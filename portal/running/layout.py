@@ -86,12 +86,12 @@ def prepare_layout(layout: Layout, service: Account) -> None:
         _make_keys(layout.secret_keys, service)
     except PermissionError as error:
         raise CannotRunError(
-            f"{error.filename} belongs to somebody else: run `make up` as the user who ran it before, or as root."
+            f"{error.filename} belongs to another user: run `make up` as the user who ran it before, or as root."
         ) from error
 
 
 def share_database(layout: Layout, service: Account) -> None:
-    """Make SQLite's companion files before anybody opens the database, as the service's.
+    """Make SQLite's companion files, owned by the service, before a process opens the database.
 
     A worker of root that opens it first would make them as root's and hand them over a moment later; a web process
     that comes in between can only read from then on. They last while anyone has the database open.
@@ -134,7 +134,7 @@ def _hand_over(directory: Path, service: Account) -> None:
 
 
 def _make_keys(path: Path, service: Account) -> None:
-    """Make the first sealing key, never readable by anybody else, not even for a moment."""
+    """Make the first sealing key, readable by root and the service alone from its first byte."""
     if not path.exists():
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w") as file:

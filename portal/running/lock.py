@@ -43,7 +43,7 @@ class RunLock:
         self._write("running")
 
     def stopping(self) -> None:
-        """Tell whoever waits that this run is about to end."""
+        """Tell a waiting `make up` that this run is about to end."""
         self._write("stopping")
 
     def release(self) -> None:
@@ -53,7 +53,7 @@ class RunLock:
             self._handle = None
 
     def holder(self) -> int | None:
-        """The process that holds the lock, or None where nobody does."""
+        """The process that holds the lock, or None."""
         try:
             handle = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The processes of a running portal: what each executes, and as whom."""
+"""The processes of a running portal: what each executes, and under which account."""
 
 from __future__ import annotations
 

@@ -160,5 +160,5 @@ def _say(text: str) -> None:
     try:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
-    except (BrokenPipeError, ValueError):  # whoever started us does not listen any more
+    except (BrokenPipeError, ValueError):  # the process that started this one closed the pipe
         pass

@@ -61,7 +61,7 @@ class AddressBackend(AuthenticationBackend):  # type: ignore[misc]  # allauth sh
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ships no types
-    """Closes sign-up unless it is allowed; whoever signs up gets an organization of their own."""
+    """Closes sign-up unless it is allowed; a user who signs up gets an organization of their own."""
 
     error_messages = {
         **DefaultAccountAdapter.error_messages,
@@ -114,17 +114,17 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         return response
 
     def validate_unique_email(self, email: str) -> str:
-        """Refuse to sign up where somebody can sign in already; an invitation is no account."""
+        """Refuse an address that has an account with a password; an invitation is no account."""
         if User.objects.with_password(email).exists():
             raise self.validation_error("email_taken")
         return str(email)
 
     def request_reset_mail(self, address: str) -> None:
-        """Ask for the mail of somebody who forgot their password."""
+        """Queue the mail for a forgotten password."""
         request_reset_mail(address, by=Principal.portal("a new password was asked for"))
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
-        """Where somebody goes who signed in without having asked for a page: to what they may see."""
+        """The page after sign-in where none was asked for: one that the user may see."""
         membership = current_membership(request)
         if membership is not None:
             return home_of(membership)
@@ -141,7 +141,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
     def add_message(
         self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **kwargs: Any
     ) -> None:
-        """Say only what the page does not show by itself: not that somebody signed in or out."""
+        """Show only messages that the page does not show by itself: none for sign-in and sign-out."""
         if message_template not in _SELF_EVIDENT:
             super().add_message(request, level, message_template, *args, **kwargs)
 

@@ -82,7 +82,7 @@ password_reset_from_key = _where_mail_is_sent(
 @require_safe
 @checks_itself
 def nowhere(request: HttpRequest) -> HttpResponse:
-    """For somebody who signed in and works in no organization (any more): what that means, and what to do."""
+    """For a user without a membership (any more): what that means, and what to do."""
     if ended := ended_memberships(request):
         return render(request, "account/deactivated.html", {"ended": ended})
     return render(request, "account/nowhere.html")

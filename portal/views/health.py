@@ -96,7 +96,7 @@ def _redis() -> str:
 
 
 def _noted(name: str, path: str) -> str:
-    """A note, at most some seconds old: it may look at hundreds of hubs, and anybody may ask."""
+    """A note, cached for some seconds: it looks at hundreds of hubs, and asking needs no account."""
     key = f"health:{name}"
     answer = cache.get(key)
     if not isinstance(answer, str):

@@ -1,4 +1,4 @@
-"""Which of their organizations somebody works in, and the settings of that one."""
+"""Choosing the current organization, and its settings."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def people(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def person_new(request: HttpRequest) -> HttpResponse:
-    """Invite somebody; their link is mailed to them, or shown this once where the portal sends no mail."""
+    """Invite a member; the link is mailed to them, or shown once where the portal sends no mail."""
     member = get_admin(request)
     form = PersonNewForm(request.POST or None)
     if request.method == "POST" and form.is_valid():

@@ -84,7 +84,7 @@ def _set_password(request: HttpRequest, link: SignInLink, token: str) -> HttpRes
                 return _ended(request)
             note("password_set", request, who=membership, mailed=link.mailed)
             return _sign_in(request, membership)
-    # The same page whether the address has another account or not: whoever holds the link must not learn it.
+    # The same page whether the address has another account or not: the link's holder must not learn it.
     context = {"form": form, "membership_offered": link.membership, "may_sign_in": link.is_invitation}
     return render(request, "portal/link_password.html", context)
 

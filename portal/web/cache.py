@@ -1,7 +1,7 @@
 """A cache in Redis that may be away: counters then live in this process until Redis answers again.
 
-Rate limits of signing in are counted here. Without Redis nobody should be locked out, and the limits should not vanish.
-Values are JSON: whoever can write to Redis must not be able to run code in the portal, as a pickle would let them.
+Rate limits of signing in are counted here. Without Redis users can still sign in, and the limits still hold. Values are
+JSON: a pickle would let a process that can write to Redis run code in the portal.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Final
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# What one customer of a provider has at least (RFC 6177): limits that count single addresses would stop nobody.
+# The least that a provider gives one customer (RFC 6177): a limit on single addresses would have no effect.
 _IPV6_PREFIX: Final = 64
 _IPV4_MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
 _WITH_PORT: Final = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<v4>[0-9.]+))(?::[0-9]{1,5})?")

@@ -11,7 +11,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
-# `ssl_cert_reqs` of redis-py: with these the other side may be anybody.
+# `ssl_cert_reqs` of redis-py: with these the server's certificate is not verified.
 _UNPROVEN = {"none", "optional", "0", "1"}
 
 

@@ -1,7 +1,6 @@
 """Counting what happens within a minute of the clock, such as calls of a token or pages of an account.
 
-Counters live in the cache, where Redis counts in one step. Without it work goes on: a portal that refuses everything
-because its counters are gone helps nobody.
+Counters live in the cache, where Redis counts in one step. Without Redis, requests are answered and not counted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sessions in the database, by a digest of their cookie: who reads the table can sign in as nobody."""
+"""Sessions in the database, by a digest of their cookie: a copy of the table opens no session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-// A session that ended meanwhile costs nobody what they typed: it is kept in this tab while they sign in, without secrets.
+// If the session ended meanwhile, what was typed is kept in this tab during sign-in, without secrets.
 const KEY = "kept";
 const FORMS = ".frame__main form[method='post']";
 const isSecret = (field) => field.type === "password" || field.type === "file" || field.name === "csrfmiddlewaretoken" || field.matches("[data-secret]");

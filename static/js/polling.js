@@ -8,8 +8,7 @@ function busy(region) {
   return document.hidden || selecting || (region.matches(":focus-within") && !unfolding);
 }
 
-// What was unfolded or folded last keeps that, and the focus, so that it need not wait: whoever reads it may have
-// nothing else to press.
+// What was unfolded or folded last keeps its state and the focus, so the page can go on polling while it has the focus.
 let folded = null;
 
 document.addEventListener("htmx:beforeSwap", () => {

@@ -96,7 +96,7 @@ def test_an_instance_with_a_group_and_a_site(page: Page, camera: Camera) -> None
 
 def test_without_rules_the_page_explains(page: Page, camera: Camera) -> None:
     page.goto(PLACES["firewall"])
-    expect(page.get_by_text("Everybody reaches everybody, except what a rule stops.")).to_be_visible()
+    expect(page.get_by_text("All peers reach each other, except what a rule stops.")).to_be_visible()
     expect(page.get_by_role("table")).to_be_hidden()
     camera.look("firewall-empty")
 

@@ -141,7 +141,7 @@ def test_a_lost_ring_is_rung_again_and_an_hour_is_enough(
     send_what_waits()
     assert not QueuedMail.objects.exists()
     shown = page_of(admin_browser, person)
-    assert "(SMTPServerDisconnected). Mail another one, or ask whoever operates this portal." in shown
+    assert "(SMTPServerDisconnected). Mail another one, or ask the operator of this portal." in shown
 
 
 def test_a_worker_that_was_ended_by_its_time_limit_leaves_a_word(admin_browser: Client, silent: socket.socket) -> None:

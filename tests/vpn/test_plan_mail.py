@@ -243,7 +243,7 @@ def test_whom_it_will_write_to_is_named_before(plan: ChangePlan, client: Client)
     client.post(f"/plans/{plan.pk}/mail/")
     mail_plan(str(plan.pk))
     assert sorted(message.to[0] for message in mail.outbox) == ["anna@example.org", "ben@example.org"]
-    assert "Nobody to write to" in client.get(f"/plans/{plan.pk}/mail/").content.decode()
+    assert "No recipients" in client.get(f"/plans/{plan.pk}/mail/").content.decode()
 
 
 def test_an_organization_causes_so_much_mail_in_a_day(
@@ -308,4 +308,4 @@ def test_no_page_says_that_a_plan_without_names_outdated_nothing(
     page = client.get(f"/plans/{plan.pk}/mail/").content.decode()
     assert "too many to tell line by line" in page
     assert "belong to sites, were fetched again" not in page
-    assert "Nobody to write to" not in page
+    assert "No recipients" not in page

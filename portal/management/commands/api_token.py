@@ -15,7 +15,7 @@ from portal.exceptions import InvalidInput, QuotaReached
 from portal.management.one_member import add_member_arguments, one_member
 from portal.models.api_token import DEFAULT_LIFE
 
-# Ten years. Whoever wants more says --never.
+# Ten years; beyond that there is --never.
 _MOST_DAYS = 3650
 
 

@@ -56,7 +56,7 @@ def names(instance: Instance) -> list[str]:
 
 def test_without_rules_the_page_says_what_the_policy_means(admin_browser: Client, instance: Instance) -> None:
     page = admin_browser.get(path_of(instance)).content.decode()
-    for words in ("Everybody reaches everybody", "Nobody reaches anybody", "the policy above decides alone"):
+    for words in ("All peers reach each other", "No peer reaches another", "the policy above decides alone"):
         assert words in page
     form = form_on(page)
     assert form.fields["firewall_policy"] == ["allow"]
@@ -275,10 +275,10 @@ def test_the_page_takes_a_constant_number_of_queries(
 
 
 def test_an_auditor_reads_in_words(auditor_browser: Client, instance: Instance, site: Site) -> None:
-    assert "Everybody reaches everybody" in auditor_browser.get(path_of(instance)).content.decode()
+    assert "All peers reach each other" in auditor_browser.get(path_of(instance)).content.decode()
     update_instance(instance, firewall=[{"name": "web", "source": f"site:{site.pk}"}], firewall_policy="deny")
     page = auditor_browser.get(path_of(instance)).content.decode()
-    for words in ("Nobody reaches anybody, unless a rule says otherwise", "web", "Berlin (site)", "Accept"):
+    for words in ("No peer reaches another, unless a rule says otherwise", "web", "Berlin (site)", "Accept"):
         assert words in page
     assert not forms_in(page)
     assert auditor_browser.post(path_of(instance), {"firewall_policy": "allow"}).status_code == 403
