@@ -2,7 +2,7 @@
 
 A peer is known by its host number within its instance's pool; its IPv4 and its IPv6 address both follow from it.
 
-    host 0                network address, used by nobody
+    host 0                network address, not assigned
     host 1                the hub
     hosts 2 to last - 1   peers
     host last             the readiness probe (the last usable address of the IPv4 pool)
@@ -48,7 +48,7 @@ class PoolExhausted(Exception):
 
 @dataclass(frozen=True)
 class Claim:
-    """A network that somebody else on the instance advertises. `owner` is named in refusals: "the site Berlin"."""
+    """A network that another peer of the instance advertises. `owner` is named in refusals: "the site Berlin"."""
 
     owner: str
     network: Network
@@ -210,7 +210,7 @@ def reserved_reason(network: Network) -> str | None:
 
 
 def is_public(network: Network) -> bool:
-    """Whether some of its addresses are public ones, which belong to somebody on the internet."""
+    """Whether some of its addresses are public ones, which belong to others on the internet."""
     private = any(contains(block, network) for block in PRIVATE_NETWORKS)
     return not private and reserved_reason(network) is None
 

@@ -49,7 +49,7 @@ MOST_DNS_RECORDS: Final = 500
 LONGEST_CNAME_CHAIN: Final = 8
 
 # Domains that mean the same everywhere, so that no hub answers them or asks a resolver for them (RFC 6761 and its
-# registry). `test` and `example` are missing on purpose: whoever wants to use them among themselves may.
+# registry). `test` and `example` are missing on purpose: an organization may use them inside.
 SPECIAL_USE_DOMAINS: Final[dict[str, str]] = {
     "localhost": "every device keeps it for itself (RFC 6761)",
     "invalid": "it exists nowhere (RFC 6761)",
@@ -66,7 +66,7 @@ SHARE_WINDOW: Final = 900
 # How long an answer is kept back, in seconds, while the hub is told of a peer whose profile is asked for.
 HUB_WAIT: Final = 5.0
 HOSTNAME_QUARANTINE_DAYS: Final = 30
-# For how long a deleted peer's addresses are given to nobody else, unless its pool is full.
+# For how long a deleted peer's addresses are not assigned again, unless its pool is full.
 HOST_REST_HOURS: Final = 24
 
 # Where clouds serve their machines from the inside, beside the link-local ranges. Sources: vpn/wire/reserved.py, which

@@ -44,7 +44,7 @@ _RESULT_TTL = 0
 _FAILURE_TTL = 3600
 # Who asked has left the page by then.
 _ASKED_TTL = 600
-# What the clock rings for is rung for again soon: a ring that nobody heard in time is dropped.
+# The clock rings again soon, so a ring that waited too long is dropped.
 _TICK_TTL = 10
 
 
@@ -53,7 +53,7 @@ class ForbiddenJob(Exception):
 
 
 class PortalJob(Job):
-    """A job that runs nothing but the portal's own job functions, and is read as JSON whoever asks for it."""
+    """A job that runs only the portal's own job functions, and is always read as JSON."""
 
     def __init__(self, id: str | None = None, connection: Any = None, serializer: Any = None) -> None:  # noqa: A002
         # rq falls back to pickle wherever one of its own calls names no serializer.
@@ -92,7 +92,7 @@ class PortalQueue(DjangoRQ):
 
 
 def enqueue_apply(instance_id: UUID, organization_id: UUID, *, urgent: bool = False) -> None:
-    """Bring the instance's hub up to date; `urgent` where that takes something away from somebody."""
+    """Bring the instance's hub up to date; `urgent` where the change revokes access."""
     queue_name, function = ("urgent", "apply_urgently") if urgent else ("apply", "apply_instance")
     _enqueue(queue_name, f"vpn.jobs.apply.{function}", str(instance_id), organization_id=organization_id)
 
@@ -113,7 +113,7 @@ def enqueue_plans(instance_id: UUID, organization_id: UUID) -> None:
 
 
 def enqueue_asked_plan(asked_id: UUID, organization_id: UUID) -> None:
-    """Work out what somebody asked."""
+    """Work out an asked plan."""
     function = "vpn.jobs.plan.answer_asked_plan"
     _enqueue("plan", function, str(asked_id), organization_id=organization_id, ttl=_ASKED_TTL)
 
@@ -130,7 +130,7 @@ def enqueue_plan_mail(plan_id: UUID, organization_id: UUID) -> None:
 
 
 def enqueue_queued_mail(mail_id: UUID, organization_id: UUID | None) -> None:
-    """Send a mail that was asked for; of nobody's organization where an address was typed."""
+    """Send a queued mail; a password mail belongs to no organization."""
     _enqueue("mail", "vpn.jobs.mail.send_one", str(mail_id), organization_id=organization_id)
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from vpn.choices import Listener
 from vpn.constants import HANDSHAKE_TIMEOUT
-from vpn.desired import NOBODY_ID, PROBE_ID, Desired
+from vpn.desired import PLACEHOLDER_ID, PROBE_ID, Desired
 from vpn.models import FirewallRule, Instance, Peer, PeerTombstone, Server, Traffic
 from vpn.models.row_updates import update_rows
 from vpn.proofs import Coming, record_devices
@@ -21,7 +21,7 @@ from vpn.wire.report import HubReport, PeerReport, SessionReport
 
 _CHUNK = 500
 # Peers of a spec that no row stands for.
-_NOT_ROWS = {PROBE_ID, NOBODY_ID}
+_NOT_ROWS = {PROBE_ID, PLACEHOLDER_ID}
 # A server's clock may be a little ahead of ours; what lies further in the future is not believed.
 _CLOCK_SKEW = timedelta(seconds=30)
 

@@ -92,7 +92,7 @@ def issue_client(authority: Credential, common_name: str, now: datetime) -> Cred
 
 
 def revocation_list(authority: Credential, revoked: Iterable[Revoked], number: int, now: datetime) -> str:
-    """The list (PEM) of what no longer holds. It ends with the authority, since an expired list shuts everybody out;
+    """The revocation list (PEM). It expires with the authority, since an expired list refuses every certificate;
     `number` rises with every list."""
     issuer, key = _load(authority.certificate, authority.private_key)
     now = _second(now)

@@ -261,7 +261,7 @@ def release_of(platform: str, text: str) -> Version:
 
 
 def capability(platform: str, protocol: str, version: str = "") -> Capability:
-    """What the platform can do with this protocol; a version that nobody told counts as new enough.
+    """What the platform can do with this protocol; an unknown version counts as new enough.
 
     Raises ValueError for an unknown platform, KeyError for an unknown protocol.
     """

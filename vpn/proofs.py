@@ -15,7 +15,7 @@ from vpn.models import Instance, ListenerProof
 
 # Whether these listeners are reached cannot be seen from here, so that any device that is heard proves them.
 _NOT_KNOWN = (ProofCause.NAT, ProofCause.NO_RIGHT)
-# A listener and the IP version over which somebody came to it.
+# A listener and the IP version over which a device connected.
 Coming = tuple[str, int]
 
 

@@ -54,7 +54,7 @@ def name_devices(membership: Membership, **kwargs: Any) -> list[str]:
 @receiver(membership_removing)
 def remove_devices(membership: Membership, **kwargs: Any) -> None:
     """Delete the devices of a member who leaves."""
-    # All at once and in order, so that nobody waits in a circle.
+    # All at once and in order, so that no deadlock arises.
     lock_instances(membership.organization_id)
     for peer in Peer.objects.filter(member=membership).select_related("instance"):
         try:

@@ -111,7 +111,7 @@ def _rename(member: Membership, name: str, by: Principal) -> None:
 
 
 def _state_for(member: Membership, *, active: bool) -> str:
-    """The state that follows. A member without a password of their own, or with a shared account, comes in by a link."""
+    """The state that follows. A member without a password, or with a shared account, comes in by a link."""
     if not active:
         if member.state == MembershipState.INVITED and member.user.has_usable_password():
             # Activating them again could not tell whether they had ever accepted.

@@ -112,7 +112,7 @@ def _end(mail: QueuedMail, fault: str, by: Principal) -> None:
 
 
 def _show(mail: QueuedMail, fault: str) -> None:
-    """Show the fault on the person's page. A fault with a password mail is shown to staff alone, in the list of mail."""
+    """Show the fault on the person's page. A fault with a password mail is shown in the staff's list of mail alone."""
     if mail.membership is not None:
         asked = Membership.objects.filter(pk=mail.membership.pk)
         asked.update(link_fault=fault[:200])

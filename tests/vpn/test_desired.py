@@ -30,7 +30,7 @@ from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_
 from vpn.addressing import Network
 from vpn.agent.memory.saved import Saved
 from vpn.agent.openvpn.revocation import revoked_serials
-from vpn.desired import NOBODY_ID, Desired, compile_change, compile_spec, compile_withdrawal
+from vpn.desired import PLACEHOLDER_ID, Desired, compile_change, compile_spec, compile_withdrawal
 from vpn.jobs import lease
 from vpn.models import Instance
 from vpn.observed import record_applied
@@ -276,7 +276,7 @@ def test_a_broad_route_speaks_for_no_address_of_the_pool(instance: Instance, org
         return max((network.prefixlen, peer_id) for network, peer_id in claims if address in network)[1]
 
     assert owner("198.51.100.7") == owner("2001:db8::7") == str(peer.pk)
-    assert owner(str(instance.network_v4[77])) == owner(str(instance.network_v6[77])) == NOBODY_ID
+    assert owner(str(instance.network_v4[77])) == owner(str(instance.network_v6[77])) == PLACEHOLDER_ID
     assert owner("10.1.0.9") == str(instance.peers.get(site__name="Berlin").pk)
 
 

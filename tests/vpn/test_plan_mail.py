@@ -202,7 +202,7 @@ def _activity(client: Client, plan: ChangePlan) -> str:
 
 
 def test_activity_says_how_many_were_written_to(plan: ChangePlan, client: Client) -> None:
-    assert "The people concerned are being written to: nobody so far." in _activity(client, plan)
+    assert "The people concerned are being written to: none so far." in _activity(client, plan)
     mail_plan(str(plan.pk))
     assert "2 people were written to." in _activity(client, plan)
 
@@ -212,7 +212,7 @@ def test_activity_says_that_nobody_had_to_be_written_to(plan: ChangePlan, client
         deliver_profile(peer)
     mail_plan(str(plan.pk))
     assert mail.outbox == []
-    assert "Nobody had to be written to." in _activity(client, plan)
+    assert "No mail was needed." in _activity(client, plan)
 
 
 @override_settings(EMAIL_BACKEND="portal.mail.ShownMail")

@@ -1,10 +1,10 @@
 """Rows to HubSpec: what a hub should run, whole or as the difference to what it confirmed last."""
 
 from vpn.desired.compiling import Desired, Unsettled, can_be_delta, compile_change, compile_spec, compile_withdrawal
-from vpn.desired.peers import NOBODY_ID, PROBE_ID
+from vpn.desired.peers import PLACEHOLDER_ID, PROBE_ID
 
 __all__ = [
-    "NOBODY_ID",
+    "PLACEHOLDER_ID",
     "PROBE_ID",
     "Desired",
     "Unsettled",

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from vpn.desired.firewall import Tags
 from vpn.desired.header import header_of
-from vpn.desired.peers import NOBODY_ID, PROBE_ID, admitted, document_of, nobody, probe
+from vpn.desired.peers import PLACEHOLDER_ID, PROBE_ID, admitted, document_of, placeholder, probe
 from vpn.models import Instance
 from vpn.wire import spec as agent_spec
 
@@ -81,7 +81,7 @@ def _compile_whole(instance: Instance) -> Desired:
     header = header_of(instance)
     tags = Tags(header["rules"])
     peers = {str(peer.pk): document_of(instance, peer, tags) for peer in admitted(instance)}
-    peers[NOBODY_ID] = nobody(instance)
+    peers[PLACEHOLDER_ID] = placeholder(instance)
     if instance.probe_private_key_sealed:
         peers[PROBE_ID] = probe(instance)
     header_digest = agent_spec.header_digest(header)

@@ -50,7 +50,7 @@ class Turned(NamedTuple):
 class Tags:
     """The tags that peers carry: only those that the instance's rules name, so that no other change reaches a hub.
 
-    Where it is about some `peers` alone, groups are not read for everybody. The tags of the groups may be given, by
+    With `peers`, groups are read for these peers alone. The tags of the groups may be given, by
     member: then nothing is read.
     """
 

@@ -17,9 +17,10 @@ from vpn.validators import parse_network
 
 # The key of the probe in a spec's peers: a fixed UUID that no peer has.
 PROBE_ID = str(UUID(int=0))
-# The peer that has the pool's addresses which are nobody's; no private key belongs to its public key.
-NOBODY_ID = str(UUID(int=1))
-_NOBODYS_KEY = keys.encode_key(hashlib.sha256(b"vpn.desired: nobody").digest())
+# Placeholder peer that owns all unassigned pool addresses. Without it, a peer with a broad route could use them as its
+# source. Its public key has no private key.
+PLACEHOLDER_ID = str(UUID(int=1))
+_PLACEHOLDER_KEY = keys.encode_key(hashlib.sha256(b"vpn.desired: nobody").digest())
 
 
 def admitted(instance: Instance) -> Iterable[Peer]:
@@ -94,10 +95,10 @@ def canonical_subnets(subnets: Iterable[str]) -> list[str]:
     return [str(parse_network(text)) for text in subnets]
 
 
-def nobody(instance: Instance) -> dict[str, Any]:
+def placeholder(instance: Instance) -> dict[str, Any]:
     """Who has the rest of the pool, so that a peer with a broad route cannot speak for an address not in use."""
     return {
-        "public_key": _NOBODYS_KEY,
+        "public_key": _PLACEHOLDER_KEY,
         "preshared_key": None,
         "allowed_ips": [str(instance.network_v4), str(instance.network_v6)],
         "routes": [],

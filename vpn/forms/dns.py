@@ -139,7 +139,7 @@ class DnsForm(SeenForm):
             rows[fault.number - 1].add_error(fault.field, fault.message)
 
     def _filled(self) -> list[RecordForm]:
-        """The rows that somebody typed something into."""
+        """The rows that are not empty."""
         return [row for row in self.rows if row.values["name"].strip() or row.values["value"].strip()]
 
     def _show(self, values: Sequence[Mapping[str, str]]) -> None:

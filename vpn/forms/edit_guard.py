@@ -1,4 +1,4 @@
-"""Forms that replace a table as a whole: nobody saves over what another saved since the form was shown."""
+"""Forms that replace a whole table: a save does not overwrite what another user saved since the form was shown."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class SeenForm(forms.Form):
         raise NotImplementedError
 
     def refuse_unseen(self, locked: Instance) -> None:
-        """Refuse once what somebody else saved meanwhile; raises NotPossible. A form without the digest may do so.
+        """Raise NotPossible once if the table changed since the form was shown. A form without the digest may save.
 
-        The form then carries the new digest: who sends it again has been told.
+        The form then carries the new digest: the user was told, and may send it again.
         """
         digest = _digest(self.state_of(locked))
         if SEEN in self.data and self.seen != digest:
             self.seen = digest
             raise NotPossible(
-                "Somebody changed this meanwhile.",
+                "Another user changed this meanwhile.",
                 next_step="Nothing of yours is saved yet. Open this page again beside this one to see their change; "
                 "press Save again to replace it with what is here.",
             )

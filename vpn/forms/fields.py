@@ -76,8 +76,8 @@ class VersionField(forms.CharField):
 
 
 class ShownSubnetsForm(forms.Form):
-    """A form with `subnets` that carries those it was shown with, so that who leaves them alone does not undo what
-    somebody else changed meanwhile, on the site's page or on its peer's."""
+    """A form with `subnets` that carries those it was shown with. Saving unchanged subnets does not undo a concurrent
+    change on the site's page or on its peer's."""
 
     subnets_shown = forms.CharField(required=False, widget=forms.HiddenInput)
 

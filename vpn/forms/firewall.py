@@ -58,7 +58,7 @@ class Ends:
         self.options = [label for _, label, _ in named]
         self._words = {value: label for value, label, _ in named}
         self._labels = {label: value for value, label, _ in named}
-        # Without regard to case, and by the bare name: only what nobody else is called.
+        # Without regard to case, and by the bare name, if that is unique.
         self._names = _unambiguous((value, name.casefold()) for value, _, name in named)
         self._names |= _unambiguous((value, label.casefold()) for value, label, _ in named)
 
@@ -67,10 +67,9 @@ class Ends:
         return self._words.get(value, value)
 
     def value(self, text: str) -> str:
-        """What somebody typed as a rule has it; what is none of the names stays as it is, and nothing is anything.
+        """The end of a rule for what was typed. An unknown name stays as it is; an empty text means any.
 
-        What a rule has by itself comes before names: nobody is meant by "any" or by a network because they are
-        called so.
+        Keywords and networks come before names: a person called "any" is not meant by "any".
         """
         text = text.strip()
         if text in self._labels:
@@ -91,7 +90,7 @@ def _is_literal(text: str) -> bool:
 
 
 def _unambiguous(named: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Values by name, of those whose name nobody else has."""
+    """Values by name, for unique names."""
     found: dict[str, list[str]] = {}
     for value, name in named:
         found.setdefault(name, []).append(value)
@@ -233,7 +232,7 @@ class FirewallForm(SeenForm):
             rows[fault.number - 1].add_error(fault.field, fault.message)
 
     def _filled(self) -> list[RuleForm]:
-        """The rows that somebody did something to: one as it was added is no rule yet."""
+        """The rows that were edited: one as it was added is no rule yet."""
         return [
             row
             for row in self.rows

@@ -38,7 +38,7 @@ _RETRY_SECONDS = 30
 _ASK_AGAIN_SECONDS = 0.05
 _Sent = tuple[Desired, HubReport]
 _OTHER_CONFIRMED = (
-    "The server confirmed another state than it was sent, so nobody knows what the hub runs. It is tried again by "
+    "The server confirmed another state than it was sent, so it is not known what the hub runs. It is tried again by "
     "itself; where that does not help, the portal and its agent may be of different versions: restart both."
 )
 

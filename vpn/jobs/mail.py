@@ -27,7 +27,7 @@ def send_one(mail_id: str) -> None:
 
 
 def mail_plan(plan_id: str) -> None:
-    """Write to everybody whom a change concerns and who was not written to yet. Harmless to run twice."""
+    """Write to all members that a change concerns and that were not written to yet. Harmless to run twice."""
     plan = ChangePlan.objects.select_related("instance__server").filter(pk=UUID(plan_id)).first()
     if plan is None or plan.mail_requested_at is None or plan.mail_finished_at is not None:
         return

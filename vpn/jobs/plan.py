@@ -1,4 +1,4 @@
-"""Plans, in a process of their own: what a saved change means, and what one would mean that somebody asks about."""
+"""Plans, in a process of their own: of saved changes, and of changes that are only asked about."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def work_out_plans(instance_id: str) -> None:
 
 
 def answer_asked_plan(asked_id: str) -> None:
-    """Work out what somebody asked."""
+    """Work out an asked plan."""
     try:
         answer_asked(UUID(asked_id))
     except Unsettled:

@@ -1,4 +1,4 @@
-"""What somebody asked before saving: what a change would mean."""
+"""A plan that was asked for before saving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Share tokens: a profile fetched once, by whoever holds the token first."""
+"""Share tokens: a profile fetched once, by the first holder of the token."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ProfileLink(models.Model):
     expires_at = models.DateTimeField()
     # Who made it: the page names them before anything is shown. Null where they have left since.
     made_by = models.ForeignKey(Membership, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
-    # Digest of the secret of the browser that opened it; empty while nobody has.
+    # Digest of the secret of the browser that opened it; empty until then.
     browser_digest = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -10,7 +10,7 @@ from portal.models import Organization
 class ReleasedHostname(models.Model):
     """A deleted instance's name: for 30 days only its organization may take it again.
 
-    Profiles that still point to the name must not lead to somebody else's hub.
+    Profiles that still point to the name must not lead to another organization's hub.
     """
 
     hostname = models.CharField(max_length=20, unique=True)

@@ -52,7 +52,7 @@ class Server(models.Model):
 
     @property
     def gap(self) -> str:
-        """What devices that send everything do without, in a sentence for everybody; "" where nothing is missing."""
+        """What full tunnels lack on this server, in a sentence for pages; "" where nothing is missing."""
         if self.carries_ipv4 and self.carries_ipv6:
             return ""
         if not self.way_out:

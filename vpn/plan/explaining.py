@@ -21,7 +21,7 @@ from vpn.reach.idle import idle_rules
 from vpn.reach.listing import Line
 from vpn.reach.reachability import differences
 
-# As many peers as anybody reads the names of.
+# A plan names at most this many peers.
 MOST_NAMED = 200
 # About two seconds of a processor, whatever is compared.
 MOST_STEPS = 2_000_000
@@ -99,7 +99,7 @@ class Plan:
 
     @property
     def is_empty(self) -> bool:
-        """Does nobody notice?"""
+        """Does the change affect no user?"""
         said = self.reachability or self.truncated or self.taken or self.nowhere or self.cut - {"lines"}
         return not (said or self.outdated or self.told or self.names or self.diverted)
 

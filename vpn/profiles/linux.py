@@ -113,7 +113,7 @@ def _forwarding_steps(router: SiteRouter) -> tuple[Step, Step]:
     """Switch forwarding on, and first let interfaces go on listening to router advertisements.
 
     A router that forwards ignores them, and loses at once a default route that it learnt from them, unless accept_ra
-    is 2 (Documentation/networking/ip-sysctl). Interfaces where it is 0 have somebody else who listens, or nobody.
+    is 2 (Documentation/networking/ip-sysctl). Where it is 0, another program listens, or none does.
     """
     tag = tag_of(router)
     kept, file = f"/etc/sysctl.d/80-{tag}.conf", f"90-{tag}.conf"

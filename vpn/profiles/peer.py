@@ -165,7 +165,7 @@ def openvpn_profile_of(peer: Peer, *, with_key: bool = True, family: int | None 
     ports = ((instance.compat_port, "tcp"),) if compat else tuple((instance.openvpn_port, by) for by in ("udp", "tcp"))
     return OpenVPNProfile(
         name=f"{instance.name}: {peer.label}",
-        # An address after the other: whoever has no way to one, or no UDP, waits for as few of them as can be.
+        # All ports of one address, then the next: a device without a route to one, or without UDP, waits less.
         remotes=tuple((host, port, by) for host in hosts for port, by in ports),
         ca=instance.authority_certificate,
         certificate=peer.certificate,

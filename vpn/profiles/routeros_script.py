@@ -51,7 +51,7 @@ class Target:
 
 
 def target_of(router: SiteRouter, name: str, oldest: Version = OLDEST) -> Target:
-    """The target of a site's scripts; a version that nobody told counts as `oldest`."""
+    """The target of a site's scripts; an unknown version counts as `oldest`."""
     return Target(tag_of(router), label_of(name), version_of(Platform.ROUTEROS7, router.version) or oldest)
 
 

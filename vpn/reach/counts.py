@@ -11,7 +11,7 @@ from vpn.reach.crowds import pairs_between, peers_of
 from vpn.reach.effects import FAMILY_PROTOCOLS, Budget
 from vpn.reach.first_packet import Kind, lets_pass
 from vpn.reach.listing import Effects
-from vpn.reach.partition import Alike, Holdings
+from vpn.reach.partition import AddressClass, Ownerships
 from vpn.reach.rulebook import WITH_PORTS, Rulebook
 
 
@@ -36,7 +36,7 @@ class Counts:
 class _Class(NamedTuple):
     """Peers that have the same kinds of addresses, whosever they are."""
 
-    kinds: frozenset[Alike]
+    kinds: frozenset[AddressClass]
     size: int
 
     def meets(self, other: _Class) -> bool:
@@ -45,14 +45,14 @@ class _Class(NamedTuple):
 
 
 def counts_of(
-    holdings: Holdings, effects: Effects, policy: tuple[bool, bool], book: Rulebook, budget: Budget
+    ownerships: Ownerships, effects: Effects, policy: tuple[bool, bool], book: Rulebook, budget: Budget
 ) -> Counts:
     """The counts for what changes between kinds of addresses. Raises Exhausted.
 
     `policy` is whether peers reach each other before and after where no rule says anything.
     """
-    classes = _classes_of(holdings)
-    touched = _touched(holdings, classes, effects, budget)
+    classes = _classes_of(ownerships)
+    touched = _touched(ownerships, classes, effects, budget)
     reach = _Reach(classes, policy, book, budget)
     cut_off = {one for one in touched[False] if reach.has_any(one, 0) and not reach.has_any(one, 1)}
     return Counts(
@@ -63,24 +63,26 @@ def counts_of(
     )
 
 
-def _classes_of(holdings: Holdings) -> list[_Class]:
-    kinds_of: dict[str, set[Alike]] = defaultdict(set)
-    for name, held in holdings.items():
-        own = peers_of(holdings, name)
-        for kind, holding in held.items():
-            for peer in own & holding.peers:
+def _classes_of(ownerships: Ownerships) -> list[_Class]:
+    kinds_of: dict[str, set[AddressClass]] = defaultdict(set)
+    for name, held in ownerships.items():
+        own = peers_of(ownerships, name)
+        for kind, ownership in held.items():
+            for peer in own & ownership.peers:
                 kinds_of[peer].add(kind)
     sizes = Counter(frozenset(kinds) for kinds in kinds_of.values())
     return [_Class(kinds, size) for kinds, size in sizes.items()]
 
 
-def _touched(holdings: Holdings, classes: list[_Class], effects: Effects, budget: Budget) -> dict[bool, set[_Class]]:
+def _touched(
+    ownerships: Ownerships, classes: list[_Class], effects: Effects, budget: Budget
+) -> dict[bool, set[_Class]]:
     """The classes that lose something (False) or gain something (True): what a peer says to itself is nothing."""
-    having: dict[Alike, list[_Class]] = defaultdict(list)
+    having: dict[AddressClass, list[_Class]] = defaultdict(list)
     for one in classes:
         for kind in one.kinds:
             having[kind].append(one)
-    for_all = {kind for name, held in holdings.items() if not peers_of(holdings, name) for kind in held}
+    for_all = {kind for name, held in ownerships.items() if not peers_of(ownerships, name) for kind in held}
     touched: dict[bool, set[_Class]] = {False: set(), True: set()}
     for (source, destination), effect in effects.items():
         others = having[destination]
@@ -109,13 +111,13 @@ class _Reach:
         """Does one of the class reach another peer over anything? Raises Exhausted."""
         return any(self._passes(pair, side) for pair in self._pairs(source))
 
-    def _pairs(self, source: _Class) -> Iterable[tuple[Alike, Alike]]:
+    def _pairs(self, source: _Class) -> Iterable[tuple[AddressClass, AddressClass]]:
         for other in self._classes:
             self._budget.spend(1 + len(source.kinds) * len(other.kinds) // 4)
             if source.meets(other):
                 yield from pairs_between(source.kinds, other.kinds)
 
-    def _passes(self, pair: tuple[Alike, Alike], side: int) -> bool:
+    def _passes(self, pair: tuple[AddressClass, AddressClass], side: int) -> bool:
         self._budget.spend()
         source, destination = ((one.before, one.after)[side] for one in pair)
         if source.kind is not Kind.PEER or destination.kind is not Kind.PEER:

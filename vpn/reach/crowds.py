@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import product
 
 from vpn.reach.hub import SERVER
-from vpn.reach.partition import INTERNET, Alike, Holdings
+from vpn.reach.partition import INTERNET, AddressClass, Ownerships
 
-Pairs = list[tuple[Alike, Alike]]
+Pairs = list[tuple[AddressClass, AddressClass]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,13 +18,13 @@ class Crowd:
     """Some who have the same kinds of addresses. Compared by identity: one list has each of them once."""
 
     names: tuple[str, ...]
-    kinds: frozenset[Alike]
+    kinds: frozenset[AddressClass]
 
 
-def crowds_of(holdings: Holdings) -> list[Crowd]:
+def crowds_of(ownerships: Ownerships) -> list[Crowd]:
     """All who hold addresses, by the kinds that they have."""
-    by_kinds: dict[frozenset[Alike], list[str]] = defaultdict(list)
-    for name, held in holdings.items():
+    by_kinds: dict[frozenset[AddressClass], list[str]] = defaultdict(list)
+    for name, held in ownerships.items():
         by_kinds[frozenset(held)].append(name)
     return [Crowd(tuple(names), kinds) for kinds, names in by_kinds.items()]
 
@@ -34,14 +34,14 @@ def pairs_of(source: Crowd, destination: Crowd) -> Pairs:
     return pairs_between(source.kinds, destination.kinds)
 
 
-def pairs_between(sources: Iterable[Alike], destinations: Iterable[Alike]) -> Pairs:
+def pairs_between(sources: Iterable[AddressClass], destinations: Iterable[AddressClass]) -> Pairs:
     """The pairs of kinds that can speak to each other: those of one family."""
     return [(one, other) for one, other in product(sources, destinations) if one.version == other.version]
 
 
-def peers_of(holdings: Holdings, name: str) -> set[str]:
+def peers_of(ownerships: Ownerships, name: str) -> set[str]:
     """The peers of one who holds addresses; the internet and networks behind the server have none."""
     if name == INTERNET:
         return set()
-    peers = {peer for holding in holdings[name].values() for peer in holding.peers}
+    peers = {peer for ownership in ownerships[name].values() for peer in ownership.peers}
     return {peer for peer in peers if peer is not None and not peer.startswith(SERVER)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vpn.reach.first_packet import Kind, lets_pass
-from vpn.reach.partition import Alike
+from vpn.reach.partition import AddressClass
 from vpn.reach.rulebook import FIRST_PORT, ICMP, ICMPV6, LAST_PORT, OTHER, TCP, UDP, WITH_PORTS, Rulebook
 
 FAMILY_PROTOCOLS = {4: (TCP, UDP, ICMP, OTHER), 6: (TCP, UDP, ICMPV6, OTHER)}
@@ -32,7 +32,7 @@ Effect = dict[str, frozenset[Change]]
 
 
 class Exhausted(Exception):
-    """There is more to compare than anybody waits for."""
+    """The comparison exceeds its budget."""
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Comparison:
         self._only_one = active[0] ^ active[1]
         self._known: dict[tuple[object, ...], Effect] = {}
 
-    def pairs(self, places: Collection[Alike]) -> Iterator[tuple[Alike, Alike, Effect]]:
+    def pairs(self, places: Collection[AddressClass]) -> Iterator[tuple[AddressClass, AddressClass, Effect]]:
         """The pairs of kinds, a source and a destination, between which something changes. Raises Exhausted."""
         for version in (4, 6):
             sources = [place for place in places if place.version == version and _may_send(place)]
@@ -88,7 +88,9 @@ class Comparison:
                     if effect:
                         yield source, destination, effect
 
-    def _concerned(self, source: Alike, moved: list[Alike], settled: list[Alike]) -> Iterator[Alike]:
+    def _concerned(
+        self, source: AddressClass, moved: list[AddressClass], settled: list[AddressClass]
+    ) -> Iterator[AddressClass]:
         """The destinations for which something may be different, seen from a source."""
         yield from moved
         if self._allows[0] != self._allows[1] or self._has_moved(source):
@@ -99,14 +101,14 @@ class Comparison:
             self._budget.spend(len(settled) // 8)
             yield from (place for place in settled if new & (place.before.destinations | place.after.destinations))
 
-    def _has_moved(self, place: Alike) -> bool:
+    def _has_moved(self, place: AddressClass) -> bool:
         """Is the place another one for the rules that stayed?"""
         before, after = place.before, place.after
         return before.kind is not after.kind or bool(
             ((before.sources ^ after.sources) | (before.destinations ^ after.destinations)) & self._common
         )
 
-    def _effect(self, source: Alike, destination: Alike) -> Effect:
+    def _effect(self, source: AddressClass, destination: AddressClass) -> Effect:
         sides = (source.before, destination.before), (source.after, destination.after)
         passing = [one.kind is Kind.PEER and other.kind is not Kind.NOWHERE for one, other in sides]
         bits = tuple(one.sources & other.destinations for one, other in sides)
@@ -119,7 +121,7 @@ class Comparison:
             self._known[key] = self._compare(source, destination, bits[0] | bits[1])
         return self._known[key]
 
-    def _compare(self, source: Alike, destination: Alike, bits: int) -> Effect:
+    def _compare(self, source: AddressClass, destination: AddressClass, bits: int) -> Effect:
         effect = {}
         # What leads to the internet before and after carries no mail, which is not worth a word.
         with_smtp = destination.before.kind is not destination.after.kind
@@ -132,7 +134,9 @@ class Comparison:
                 effect[protocol] = changes
         return effect
 
-    def _changes(self, source: Alike, destination: Alike, protocol: str, starts: list[int]) -> frozenset[Change]:
+    def _changes(
+        self, source: AddressClass, destination: AddressClass, protocol: str, starts: list[int]
+    ) -> frozenset[Change]:
         found: list[Change] = []
         ends = [*(start - 1 for start in starts[1:]), LAST_PORT if protocol in WITH_PORTS else 0]
         for first, last in zip(starts, ends, strict=True):
@@ -147,5 +151,5 @@ class Comparison:
         return frozenset(found)
 
 
-def _may_send(place: Alike) -> bool:
+def _may_send(place: AddressClass) -> bool:
     return Kind.PEER in (place.before.kind, place.after.kind)

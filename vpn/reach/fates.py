@@ -15,12 +15,12 @@ from vpn.reach.counts import Counts, counts_of
 from vpn.reach.crowds import Crowd, peers_of
 from vpn.reach.effects import Budget, Exhausted
 from vpn.reach.listing import Effects, Listing, Part, port_words
-from vpn.reach.partition import Holdings
+from vpn.reach.partition import Ownerships
 from vpn.reach.rulebook import Rulebook
 
 _Item = TypeVar("_Item", bound=Hashable)
 _Product = tuple[frozenset[_Item], frozenset[_Item]]
-# More than these are no table that anybody reads: rows, and names in all rows together.
+# Limits of a readable table: rows, and names in all rows together.
 MOST_ROWS = 100
 _MOST_ENDS = 20_000
 # As many names of one group as are kept; pages say how many more there are.
@@ -88,7 +88,7 @@ class Fates:
 
 
 def fates_of(
-    holdings: Holdings,
+    ownerships: Ownerships,
     effects: Effects,
     policy: tuple[bool, bool],
     book: Rulebook,
@@ -98,21 +98,21 @@ def fates_of(
     """The fates of all who hold addresses, from what changes between them; `policy` is whether peers reach each other
     before and after where no rule says anything. What takes more than `most` steps of the budget for each of its parts
     is left out."""
-    listing = Listing(holdings, effects, budget.part(most))
-    fates = _rows_of(holdings, listing, budget.part(most))
+    listing = Listing(ownerships, effects, budget.part(most))
+    fates = _rows_of(ownerships, listing, budget.part(most))
     with suppress(Exhausted):
-        fates.counts = counts_of(holdings, effects, policy, book, budget.part(most))
+        fates.counts = counts_of(ownerships, effects, policy, book, budget.part(most))
     return fates
 
 
-def _rows_of(holdings: Holdings, listing: Listing, budget: Budget) -> Fates:
+def _rows_of(ownerships: Ownerships, listing: Listing, budget: Budget) -> Fates:
     fates = Fates()
     numbers: dict[tuple[Crowd, Part], int] = {}
 
     def number(crowd: Crowd, part: Part) -> int:
         if (crowd, part) not in numbers:
             numbers[crowd, part] = len(fates.groups)
-            fates.groups.append(_group(holdings, listing, crowd, part))
+            fates.groups.append(_group(ownerships, listing, crowd, part))
         return numbers[crowd, part]
 
     found: dict[tuple[bool, str, str], list[tuple[int, int]]] = defaultdict(list)
@@ -127,7 +127,7 @@ def _rows_of(holdings: Holdings, listing: Listing, budget: Budget) -> Fates:
                 found[change.after, protocol, port_words(change)].append(pair)
     except Exhausted:
         fates.is_complete = False
-    single = {place for (crowd, _), place in numbers.items() if _size(holdings, crowd) == 1}
+    single = {place for (crowd, _), place in numbers.items() if _size(ownerships, crowd) == 1}
     rows = rows_of_pairs(found, single)
     fates.rows = list(_readable(rows, fates.groups))
     fates.is_complete &= len(fates.rows) == len(rows)
@@ -184,12 +184,12 @@ def rows_of_pairs(found: Pairs, single: Collection[int]) -> list[Row]:
     return [Row(sources, to, tuple(some), opens) for (opens, sources, to), some in ways.items()]
 
 
-def _group(holdings: Holdings, listing: Listing, crowd: Crowd, part: Part) -> Group:
+def _group(ownerships: Ownerships, listing: Listing, crowd: Crowd, part: Part) -> Group:
     if part is None:
-        return Group(crowd.names, _size(holdings, crowd))
+        return Group(crowd.names, _size(ownerships, crowd))
     return Group(tuple(end for name in crowd.names for end in listing.ends(name, part)), 0)
 
 
-def _size(holdings: Holdings, crowd: Crowd) -> int:
+def _size(ownerships: Ownerships, crowd: Crowd) -> int:
     """How many peers those of a crowd have."""
-    return sum(len(peers_of(holdings, name)) for name in crowd.names)
+    return sum(len(peers_of(ownerships, name)) for name in crowd.names)

@@ -1,6 +1,6 @@
-"""Whether a hub lets a flow pass, as its firewall decides: the first packet of the flow is what is asked about.
+"""Whether a hub lets the first packet of a flow pass, as its firewall decides.
 
-Traffic to the hub itself (DNS, ping) is no matter of this: the hub's addresses are reached by nobody here.
+Traffic to the hub itself (DNS, ping) is left out: the hub's addresses count as unreachable here.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from vpn.reach.hub import NEVER, NOBODY, PRIVATE, SERVER, Hub
+from vpn.reach.hub import NEVER, PRIVATE, SERVER, UNASSIGNED, Hub
 from vpn.reach.rulebook import ICMP, ICMPV6, SMTP, TCP, Rulebook
 from vpn.reach.spans import Table, address_of
 from vpn.wire.spec import HubSpec
@@ -19,10 +19,10 @@ class Kind(Enum):
 
     PEER = "peer"
     INTERNET = "internet"
-    # A network behind the hub's server: reached as a peer's, and never a source.
+    # A network behind the hub's server: reached like a peer's, never a source.
     SERVER = "server"
-    # Nothing that sends or is reached: the hub, an address of the pool that nobody has, what tunnels never carry,
-    # private ranges that the hub does not route.
+    # It neither sends nor is reached: the hub, an unassigned address of the pool, what tunnels never carry, private
+    # ranges that the hub does not route.
     NOWHERE = "nowhere"
 
     # Places are looked up by the million, and a member is itself alone.
@@ -41,13 +41,13 @@ NOWHERE = Place(Kind.NOWHERE, 0, 0)
 
 
 def kind_of(owner: str | None) -> Kind:
-    """What stands at an address of this owner, who is not nobody."""
+    """What stands at an address of this owner, which is not UNASSIGNED."""
     if owner is None:
         return Kind.INTERNET
     return Kind.SERVER if owner.startswith(SERVER) else Kind.PEER
 
 
-# The other family's ICMP is nothing that anybody's stack understands.
+# A network stack ignores the other family's ICMP.
 _STRANGE = {4: ICMPV6, 6: ICMP}
 
 
@@ -86,8 +86,8 @@ class Reach:
             for network in end.networks:
                 self._owners.put(network, peer_id)
         for pool in self.hub.pools:
-            # What no peer has of the pool is not for a peer with a broad route to have.
-            self._owners.put(pool, NOBODY)
+            # A peer with a broad route does not own the pool's unassigned addresses.
+            self._owners.put(pool, UNASSIGNED)
 
     def passes(self, source: str, destination: str, protocol: str, port: int | None = None) -> bool:
         """Whether the hub lets a flow pass.
@@ -115,7 +115,7 @@ class Reach:
 
     def _look(self, version: int, address: int) -> Place:
         owner = next(self._owners.around(version, address), None)
-        unreachable = owner == NOBODY or (owner is None and any(self._private.around(version, address)))
+        unreachable = owner == UNASSIGNED or (owner is None and any(self._private.around(version, address)))
         if unreachable or any(self._never.around(version, address)):
             return NOWHERE
         kind = kind_of(owner)

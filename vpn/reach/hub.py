@@ -1,4 +1,4 @@
-"""As much of a HubSpec as decides who reaches whom."""
+"""The part of a HubSpec that decides who reaches whom."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Self
 from vpn.wire.reserved import NEVER_V4, NEVER_V6, PRIVATE_V4, PRIVATE_V6
 from vpn.wire.spec import ALLOW, HubSpec, Rule
 
-# Who has those addresses of the pool that are no peer's.
-NOBODY = ""
-# What begins the name of who has a network behind the hub's server; the network follows.
+# Owner of the pool's addresses that no peer has.
+UNASSIGNED = ""
+# Prefix of the owner of a network behind the hub's server; the network follows.
 SERVER = "server "
 NEVER = tuple(map(str, (*NEVER_V4, *NEVER_V6)))
 PRIVATE = tuple(map(str, (*PRIVATE_V4, *PRIVATE_V6)))

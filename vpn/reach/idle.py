@@ -1,4 +1,4 @@
-"""Which new rules decide nothing: those before them do, or one of their ends is nobody's."""
+"""New rules without effect: rules before them decide, or no peer is at one of their ends."""
 
 from __future__ import annotations
 

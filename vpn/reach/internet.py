@@ -7,30 +7,30 @@ from collections.abc import Mapping
 
 from vpn.reach.effects import Change
 from vpn.reach.first_packet import NOWHERE
-from vpn.reach.partition import INTERNET, ROOTS, Alike, Holding, Holdings
+from vpn.reach.partition import INTERNET, ROOTS, AddressClass, Ownership, Ownerships
 from vpn.reach.rulebook import ICMP, ICMPV6, OTHER, TCP, UDP
 from vpn.reach.spans import networks_of, outermost
 
 # A piece of the internet that is made of more networks than this is called by those around it.
 _MOST_NETWORKS = 16
 # The rest of the internet, of both families, but for networks that rules name.
-REST = Alike(0, NOWHERE, NOWHERE)
+REST = AddressClass(0, NOWHERE, NOWHERE)
 
 # The changes between two ends by protocol, and those of several such pairs by the second end.
 Changes = dict[str, set[Change]]
-ByEnd = Mapping[Alike | None, Changes]  # None: all destinations
+ByEnd = Mapping[AddressClass | None, Changes]  # None: all destinations
 
 
 class Internet:
     """The pieces of the internet, as rules and owners cut it."""
 
-    def __init__(self, holdings: Holdings) -> None:
-        self._held: Mapping[Alike, Holding] = holdings.get(INTERNET, {})
+    def __init__(self, ownerships: Ownerships) -> None:
+        self._held: Mapping[AddressClass, Ownership] = ownerships.get(INTERNET, {})
         self._rest = {
-            kind.version: kind for kind, holding in self._held.items() if not holding.around.isdisjoint(ROOTS)
+            kind.version: kind for kind, ownership in self._held.items() if not ownership.around.isdisjoint(ROOTS)
         }
 
-    def ends(self, part: Alike) -> list[str]:
+    def ends(self, part: AddressClass) -> list[str]:
         """What a piece is called. Without the networks of others in it, it would often be hundreds."""
         if part is REST:
             return [INTERNET]
@@ -51,6 +51,6 @@ class Internet:
                 rest[name] |= common
         return found
 
-    def without_family(self, part: Alike) -> Alike:
+    def without_family(self, part: AddressClass) -> AddressClass:
         """The same piece, where the other end says of which family it is."""
         return REST if part in self._rest.values() else part

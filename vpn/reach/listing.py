@@ -10,7 +10,7 @@ from typing import NamedTuple
 from vpn.reach.crowds import Crowd, Pairs, crowds_of, pairs_of
 from vpn.reach.effects import FAMILY_PROTOCOLS, Budget, Change, Effect
 from vpn.reach.internet import REST, ByEnd, Changes, Internet
-from vpn.reach.partition import INTERNET, Alike, Holdings
+from vpn.reach.partition import INTERNET, AddressClass, Ownerships
 from vpn.reach.rulebook import OTHER, PROTOCOLS, TCP, UDP
 from vpn.reach.spans import networks_of
 
@@ -28,9 +28,9 @@ class Line(NamedTuple):
     after: bool
 
 
-# One end of a line: all that somebody has, or (not None) what they have of one kind.
-Part = Alike | None
-Effects = dict[tuple[Alike, Alike], Effect]
+# One end of a line: all addresses of an owner (None), or those of one class.
+Part = AddressClass | None
+Effects = dict[tuple[AddressClass, AddressClass], Effect]
 Template = tuple[Part, Part, str, Change]
 _NOTHING: Effect = {}
 # What two crowds have in common takes as long as so many pairs of names.
@@ -40,16 +40,16 @@ _COST = 150
 class Listing:
     """The lines for what changes between those who hold addresses."""
 
-    def __init__(self, holdings: Holdings, effects: Effects, budget: Budget) -> None:
-        self._holdings = holdings
+    def __init__(self, ownerships: Ownerships, effects: Effects, budget: Budget) -> None:
+        self._ownerships = ownerships
         self._effects = effects
         self._budget = budget
-        self.crowds = crowds_of(holdings)
-        self._internet = Internet(holdings)
+        self.crowds = crowds_of(ownerships)
+        self._internet = Internet(ownerships)
         self._whole: dict[tuple[tuple[int, int], ...], list[Template]] = {}
 
     def lines(self) -> Iterator[Line]:
-        """All lines, one for everything that somebody has where that is alike. Raises Exhausted."""
+        """All lines; one line covers all addresses of an owner if the effect is the same. Raises Exhausted."""
         for source, destination in self.concerned():
             pairs = self._pairs_of(source, destination)
             templates: list[Template] | None = None
@@ -97,14 +97,14 @@ class Listing:
             yield from self._spelled(name, from_part, name, to_part, protocol, change)
 
     def _between_own(self, name: str, pairs: Pairs) -> Pairs:
-        """The pairs that lead from one peer of somebody to another one."""
-        held = self._holdings[name]
+        """The pairs that lead from one peer of an owner to another peer of the same owner."""
+        held = self._ownerships[name]
         self._budget.spend(len(pairs))
         return [pair for pair in pairs if len(held[pair[0]].peers | held[pair[1]].peers) > 1]
 
     def concerned(self) -> list[tuple[Crowd, Crowd]]:
         """The crowds between which something changes. Raises Exhausted."""
-        having: dict[Alike, list[Crowd]] = defaultdict(list)
+        having: dict[AddressClass, list[Crowd]] = defaultdict(list)
         for crowd in self.crowds:
             for kind in crowd.kinds:
                 having[kind].append(crowd)
@@ -180,14 +180,14 @@ class Listing:
             yield Line(one, other, protocol, port, change.before, change.after)
 
     def _size(self, name: str, part: Part) -> int:
-        holding = None if part is None else self._holdings[name].get(part)
-        return 0 if holding is None else len(holding.spans)
+        ownership = None if part is None else self._ownerships[name].get(part)
+        return 0 if ownership is None else len(ownership.spans)
 
     def ends(self, name: str, part: Part) -> list[str]:
-        """What a part of somebody's addresses is called: by name where it is all they have."""
+        """The name of a part of an owner's addresses: the owner's name if it is all of them."""
         if part is None:
             return [name]
-        return self._internet.ends(part) if name == INTERNET else networks_of(self._holdings[name][part].spans)
+        return self._internet.ends(part) if name == INTERNET else networks_of(self._ownerships[name][part].spans)
 
 
 def _together(by_protocol: dict[str, set[Change]], versions: Iterable[int]) -> Iterator[tuple[str, Change]]:

@@ -1,4 +1,4 @@
-"""The address space cut where anything begins or ends, before a change and after it, and what is alike put together."""
+"""Divide the address space into classes of addresses that nothing distinguishes, before a change and after it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from vpn.reach.first_packet import NOWHERE, Kind, Place, kind_of
-from vpn.reach.hub import NEVER, NOBODY, PRIVATE, SERVER, Hub
+from vpn.reach.hub import NEVER, PRIVATE, SERVER, UNASSIGNED, Hub
 from vpn.reach.rulebook import Rulebook
 from vpn.reach.spans import Span, span_of
 
@@ -17,8 +17,8 @@ INTERNET = "any"
 ROOTS = (Span(4, 0, 2**32 - 1), Span(6, 0, 2**128 - 1))
 
 
-class Alike(NamedTuple):
-    """Addresses of one family about which rules and policy say the same, before and after."""
+class AddressClass(NamedTuple):
+    """Addresses of one family that rules and policy treat the same, before and after."""
 
     version: int
     before: Place
@@ -26,22 +26,22 @@ class Alike(NamedTuple):
 
 
 @dataclass
-class Holding:
-    """What somebody has of one kind of addresses, which of their peers have it, and the narrowest networks that rules
-    or owners name around it."""
+class Ownership:
+    """What one owner has of an address class: the spans, the peers that have them, and the narrowest networks around
+    them that a rule or an owner names."""
 
     spans: list[Span] = field(default_factory=list)
     peers: set[str | None] = field(default_factory=set)
     around: set[Span] = field(default_factory=set)
 
 
-# By whose they are (`user:ID`, `site:ID`, INTERNET), the addresses of each kind.
-Holdings = dict[str, dict[Alike, Holding]]
+# By owner (`user:ID`, `site:ID`, INTERNET), the addresses of each class.
+Ownerships = dict[str, dict[AddressClass, Ownership]]
 
 
 @dataclass
 class _Marks:
-    """What begins at one network: owners (None where it says nothing of them), rules, and what nobody reaches."""
+    """What begins at one network: owners (None where it has none), rules, and whether it is unreachable."""
 
     before: str | None = None
     after: str | None = None
@@ -63,9 +63,9 @@ class _Marks:
 
 
 class Survey:
-    """Both hubs on one map. `book` holds the rules of both, `active` says as bits which of them are whose.
+    """Both hubs in one address space. `book` holds the rules of both, `active` the rules of each as bits.
 
-    `principals` names whose a peer is, by its id; the peers that are not in it are nobody's business.
+    `principals` gives the owner of a peer, by its id. Peers without an entry are left out.
     """
 
     def __init__(
@@ -76,24 +76,26 @@ class Survey:
         self._active = active
         self._principals = principals
 
-    def holdings(self) -> Holdings:
-        """Who has which addresses; those that nobody can send from or reach, before or after, are left out."""
-        found: Holdings = {}
+    def ownerships(self) -> Ownerships:
+        """The addresses of each owner, without those that can neither send nor be reached, before or after."""
+        found: Ownerships = {}
         for span, around, marks in _cut(self._marks()):
-            alike = Alike(span.version, self._place(0, marks.before, marks), self._place(1, marks.after, marks))
-            if alike.before.kind is alike.after.kind is Kind.NOWHERE:
+            address_class = AddressClass(
+                span.version, self._place(0, marks.before, marks), self._place(1, marks.after, marks)
+            )
+            if address_class.before.kind is address_class.after.kind is Kind.NOWHERE:
                 continue
             peer = marks.after or marks.before or None
             principal = self._principal(peer)
             if principal is not None:
-                holding = found.setdefault(principal, {}).setdefault(alike, Holding())
-                holding.spans.append(span)
-                holding.peers.add(peer)
-                holding.around.add(around)
+                ownership = found.setdefault(principal, {}).setdefault(address_class, Ownership())
+                ownership.spans.append(span)
+                ownership.peers.add(peer)
+                ownership.around.add(around)
         return found
 
     def _principal(self, peer: str | None) -> str | None:
-        """Whose an address is: a network behind the server is called by itself."""
+        """The owner of an address. A network behind the server is its own owner."""
         if peer is None:
             return INTERNET
         return peer.removeprefix(SERVER) if peer.startswith(SERVER) else self._principals.get(peer)
@@ -118,11 +120,11 @@ class Survey:
         return marks
 
     def _place(self, side: int, owner: str | None, marks: _Marks) -> Place:
-        if marks.never or owner == NOBODY or (owner is None and marks.private):
+        if marks.never or owner == UNASSIGNED or (owner is None and marks.private):
             return NOWHERE
         kind = kind_of(owner)
         tags = self._hubs[side].peers[owner].tags if owner is not None and kind is Kind.PEER else ()
-        # Peers alone send. What rules say of others as sources makes no difference.
+        # Only peers send: rules with other sources have no effect.
         sources = self._book.sources.tagged(tags) | marks.sources if kind is Kind.PEER else 0
         return Place(
             kind,
@@ -132,15 +134,15 @@ class Survey:
 
 
 def _owners(hub: Hub) -> Iterator[tuple[str, str]]:
-    """Who has which network."""
+    """Each network with its owner."""
     for peer_id, end in hub.peers.items():
         yield from ((network, peer_id) for network in end.networks)
     yield from ((network, f"{SERVER}{network}") for network in hub.opened)
-    yield from ((pool, NOBODY) for pool in hub.pools)
+    yield from ((pool, UNASSIGNED) for pool in hub.pools)
 
 
 def _cut(marks: dict[Span, _Marks]) -> Iterator[tuple[Span, Span, _Marks]]:
-    """The pieces between all bounds, each with the narrowest network around it and the marks of everything around it.
+    """The spans between all bounds, each with the narrowest network around it and the marks that hold in it.
 
     Networks nest, or lie apart.
     """

@@ -10,7 +10,7 @@ from vpn.reach.fates import Fates, fates_of
 from vpn.reach.hub import Hub
 from vpn.reach.listing import Line, Listing
 from vpn.reach.merging import merge
-from vpn.reach.partition import Alike, Holdings, Survey
+from vpn.reach.partition import AddressClass, Ownerships, Survey
 from vpn.reach.rulebook import Rulebook
 
 _Item = TypeVar("_Item")
@@ -37,9 +37,9 @@ class Differences(NamedTuple):
 class _Compared(NamedTuple):
     """Two hubs on one map: who holds which addresses, and what compares them."""
 
-    holdings: Holdings
+    ownerships: Ownerships
     book: Rulebook
-    effects: Iterator[tuple[Alike, Alike, Effect]]
+    effects: Iterator[tuple[AddressClass, AddressClass, Effect]]
 
 
 def differences(
@@ -56,15 +56,15 @@ def differences(
     """
     budget = budget or Budget(_UNLIMITED)
     try:
-        holdings, book, changes = _compared(before, after, principals, budget)
+        ownerships, book, changes = _compared(before, after, principals, budget)
     except Exhausted:
         return Differences([], truncated=True, fates=Fates(is_complete=False))
     effects, is_complete = _gathered(changes, MOST_EFFECTS)
     found = {(source, destination): effect for source, destination, effect in effects}
-    lines, is_told = _gathered(Listing(holdings, found, budget.part(_BUDGET)).lines(), most)
+    lines, is_told = _gathered(Listing(ownerships, found, budget.part(_BUDGET)).lines(), most)
     # Groups of a part would be no groups: then there are lines alone.
     policy = before.allows, after.allows
-    fates = fates_of(holdings, found, policy, book, budget, _BUDGET) if is_complete else Fates(is_complete=False)
+    fates = fates_of(ownerships, found, policy, book, budget, _BUDGET) if is_complete else Fates(is_complete=False)
     return Differences(sorted(set(lines)), truncated=not (is_complete and is_told), fates=fates)
 
 
@@ -79,10 +79,10 @@ def _compared(before: Hub, after: Hub, principals: Mapping[str, str], budget: Bu
     merged = merge(before.rules, after.rules)
     active = merged.before, merged.after
     book = Rulebook(merged.rules)
-    holdings = Survey(before, after, book, active, principals).holdings()
-    kinds = dict.fromkeys(kind for held in holdings.values() for kind in held)
+    ownerships = Survey(before, after, book, active, principals).ownerships()
+    kinds = dict.fromkeys(kind for held in ownerships.values() for kind in held)
     comparison = Comparison(book, active, (before.allows, after.allows), budget.part(_BUDGET))
-    return _Compared(holdings, book, comparison.pairs(kinds))
+    return _Compared(ownerships, book, comparison.pairs(kinds))
 
 
 def _spend_survey(before: Hub, after: Hub, budget: Budget) -> None:

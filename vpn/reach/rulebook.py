@@ -42,7 +42,7 @@ class Ends:
             self._networks.put(network, bits)
 
     def tagged(self, tags: Iterable[str]) -> int:
-        """The rules that name anybody, or an owner by one of its tags."""
+        """The rules that name any end, or an owner by one of its tags."""
         bits = self.any
         for tag in tags:
             bits |= self.by_tag.get(tag, 0)

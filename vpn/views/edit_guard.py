@@ -26,7 +26,7 @@ def save_seen(instance: Instance, form: SeenForm, refuse: Callable[[Conflict | I
 
 
 def change_seen(instance: Instance, form: SeenForm) -> None:
-    """Apply what differs, unless somebody else saved meanwhile; raises what the action refuses."""
+    """Apply what differs, unless another user saved meanwhile; raises what the action refuses."""
     if changes := form.changes():
         prepare_rules(changes.get("firewall", ()))
         with transaction.atomic():

@@ -221,7 +221,7 @@ def test_what_somebody_else_saved_meanwhile_is_not_lost_unseen(
     more = fields_of(sent(admin_browser, instance, **mine, add="true"))
     for data in (more, mine):
         page = sent(admin_browser, instance, **data)
-        assert "Somebody changed this meanwhile" in page
+        assert "Another user changed this meanwhile" in page
         assert typed(page)[0] == ("mine", "A", "10.1.0.9")
         assert saved(instance) == kept
     assert "Saved." in sent(admin_browser, instance, **fields_of(page))

@@ -339,13 +339,13 @@ def test_what_somebody_else_saved_meanwhile_is_not_lost_unseen(
     FirewallRule.objects.update(hits=7)
     kept = names(instance)
     page = post(admin_browser, instance, mine | {"preview": "true"})
-    assert "Somebody changed this meanwhile" in page
+    assert "Another user changed this meanwhile" in page
     moved = {
         key: values[0] for key, values in form_on(post(admin_browser, instance, mine | {"add": "1"})).fields.items()
     }
     for data in (moved, mine):
         page = post(admin_browser, instance, data)
-        assert "Somebody changed this meanwhile" in page
+        assert "Another user changed this meanwhile" in page
         assert rows_in(page)[0][0] == "mine"
         assert names(instance) == kept
     again = {key: values[0] for key, values in form_on(page).fields.items()}

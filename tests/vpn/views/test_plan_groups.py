@@ -172,7 +172,7 @@ def test_somebody_who_left_is_still_somebody(admin_browser: Client, instance: In
     lines = [line(f"user:{uuid.uuid4()}", "any", after=False)]
     ChangePlan.objects.create(instance=instance, operation=operation, generation=1, plan={"reachability": lines})
     text = text_of(admin_browser.get(f"/instances/{instance.pk}/activity/").content.decode())
-    assert "Somebody who left no longer reaches the internet" in text
+    assert "A former member no longer reaches the internet" in text
 
 
 def test_two_hubs_are_told_together() -> None:

@@ -19,7 +19,7 @@ _SETTINGS: Final = {
     "dns_custom": "DNS records",
     "firewall_policy": "policy between peers",
 }
-# As many names as anybody reads in a line of Activity, each cut to so many characters.
+# Limits of a line in Activity: names, and characters of each.
 MOST_NAMES = 3
 _NAME_LENGTH = 40
 

@@ -51,7 +51,7 @@ def request_mail(plan: ChangePlan) -> None:
 
 
 def people_of(plan: ChangePlan) -> dict[Membership, list[Peer]]:
-    """Whom to write to still, with their devices that are outdated by now. Whoever does not sign in is left out."""
+    """The members still to write to, with their outdated devices; without those who cannot sign in."""
     peers = plan.instance.peers.admitted().filter(pk__in=plan.outdated, member__isnull=False)
     rows = list(peers.select_related("member__user", "member__organization"))
     states = profile_states(plan.instance, rows)
@@ -73,7 +73,7 @@ def untold(plan: ChangePlan) -> str:
 
 
 def is_written_to(member: Membership) -> bool:
-    """May they be written to? Whoever was merely invited never agreed to that."""
+    """May this member be written to? An invited one has not agreed to it yet."""
     return member.state == MembershipState.ACTIVE and member.user.is_active and bool(member.user.email)
 
 
@@ -85,7 +85,7 @@ def left_today(organization_id: UUID) -> int:
 
 
 def most_in_a_day(organization_id: UUID) -> int:
-    """How many mails an organization may cause in a day: a few changes that concern everybody."""
+    """How many mails an organization may cause in a day: a few changes that concern all members."""
     members = Membership.objects.filter(organization=organization_id).count()
     return max(_MAILS_IN_A_DAY, _MAILS_FOR_EACH_MEMBER * members)
 
@@ -98,9 +98,9 @@ def _done(plan: ChangePlan) -> set[UUID]:
 
 
 def write_to(plan: ChangePlan, member: Membership, peers: list[Peer]) -> None:
-    """Write to one member, unless somebody else does already. What the mail server refuses is raised.
+    """Write to one member, unless another job does already. Raises what the mail server refuses.
 
-    Where it refused them and nobody else, the claim stays: they are tried again once it is over.
+    If it refused this recipient alone, the claim stays, and they are tried again once it is over.
     """
     now = timezone.now()
     plan.mails.filter(member=member, sent_at=None, claimed_at__lte=now - _CLAIM_ENDS).delete()

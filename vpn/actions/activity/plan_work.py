@@ -122,5 +122,5 @@ def answer_asked(pk: UUID) -> None:
 
 
 def forget_asked() -> None:
-    """Remove questions that nobody waits for any more."""
+    """Remove asked plans whose time is over."""
     AskedPlan.objects.filter(created_at__lt=timezone.now() - KEPT).delete()

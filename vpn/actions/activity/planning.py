@@ -86,7 +86,7 @@ class Recorder:
         )
 
 
-# Where somebody only asks: what the action does to each instance.
+# Where a plan is only asked for: what the action does to each instance.
 _asked: ContextVar[list[Asked] | None] = ContextVar("asked", default=None)
 _recorders: ContextVar[dict[UUID, Recorder] | None] = ContextVar("recorders", default=None)
 
@@ -148,7 +148,7 @@ def _is_large(one: Asked) -> bool:
 
 
 def is_asked() -> bool:
-    """Does somebody ask what the change under way would mean?"""
+    """Is the change under way only asked about?"""
     return _asked.get() is not None
 
 

@@ -121,7 +121,7 @@ def _domain_parser(instance: Instance) -> Callable[[str], str]:
 
 
 def _halves(instance: Instance, cleaned: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Servers without domains are asked nothing, and domains without servers have nobody to ask."""
+    """Refuse servers without domains, and domains without servers."""
     if not {"split_dns", "domains"} & cleaned.keys():
         return {}
     servers = cleaned.get("split_dns", instance.split_dns)

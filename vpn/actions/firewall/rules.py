@@ -133,7 +133,7 @@ def naming(end: str) -> QuerySet[FirewallRule]:
 
 def forget_end(organization_id: UUID, end: str) -> None:
     """Remove the rules that name what is being deleted: they could match nothing any more."""
-    # Whoever adds such a rule at this moment comes first, or finds the end gone.
+    # A rule that is added at this moment is either seen here, or refused because its end is gone.
     lock_instances(organization_id)
     for instance_id in sorted(set(naming(end).values_list("instance", flat=True))):
         try:
@@ -152,7 +152,7 @@ def forget_end(organization_id: UUID, end: str) -> None:
 
 
 def lock_instances(organization_id: UUID) -> None:
-    """Hold an organization's instances until the transaction ends, so that nobody changes rules meanwhile."""
+    """Lock an organization's instances until the transaction ends, so that no rule changes meanwhile."""
     rows = Instance.objects.filter(organization=organization_id).order_by("pk")
     list(rows.select_for_update(of=("self",)).values_list("pk", flat=True))
 

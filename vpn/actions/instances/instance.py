@@ -67,7 +67,7 @@ def create_instance(
             wanted = parse_pool(pool) if pool else pool_prefix
             return _insert(member.organization, wanted, name=name, hostname=hostname, region=region)
         except IntegrityError:
-            continue  # Somebody took the hostname, the port or the pool at the same moment.
+            continue  # Another transaction took the hostname, the port or the pool.
     raise Conflict("Others were creating instances at the same moment.", next_step="Please try again.")
 
 

@@ -128,7 +128,7 @@ def _shown_hosts(instance: Instance) -> set[str]:
 
 
 def is_due(peer: Peer) -> bool:
-    """Is it time for a new certificate? The old one stays good until its end, so that nobody is cut off."""
+    """Is it time for a new certificate? The old one stays valid until its end, so no connection is lost."""
     return bool(peer.certificate) and _is_due(peer.certificate, timezone.now())
 
 

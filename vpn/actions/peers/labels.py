@@ -10,7 +10,7 @@ from vpn.models import DnsRecord, Instance, Peer, Site
 
 
 def wanted_label(peer: Peer) -> str:
-    """The label that follows from the site's or the device's name, whoever else has it."""
+    """The label made of the site's or the device's name, which another peer may have too."""
     if peer.site is not None:
         return dns_label(peer.site.name, fallback="site")
     return dns_label(peer.device, fallback="device")

@@ -135,7 +135,7 @@ def _one_more(instance: Instance) -> Iterator[None]:
 def _holding(member: Membership) -> Iterator[None]:
     """Keep a member from being removed; raises Conflict where they are gone.
 
-    Owners are locked before instances, as those who remove one do it: nobody waits in a circle.
+    Owners are locked before instances, as when an owner is removed, so that no deadlock arises.
     """
     with transaction.atomic():
         rows = Membership.objects.select_for_update(of=("self",), no_key=True)

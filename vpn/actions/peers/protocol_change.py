@@ -17,7 +17,7 @@ FORMER = ("former_protocol", "former_public_key", "former_preshared_key_sealed")
 
 
 def keep_former(peer: Peer) -> bool:
-    """Keep what the peer has as its former way in, where somebody may use it; the caller saves the peer.
+    """Keep the peer's present keys as its former way in, if a device may use them; the caller saves the peer.
 
     One that has a former way in already keeps none: with a second change all that was before ends.
     """

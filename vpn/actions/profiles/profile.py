@@ -72,7 +72,7 @@ class HubNotReady(NotPossible):
 
 
 def _when(instance: Instance) -> str:
-    """When the hub will have a peer, as far as anybody knows."""
+    """When the hub will have a peer, by what is known."""
     if instance.state == InstanceState.FAILED:
         return "The hub could not be created: an admin has to mend that first."
     if instance.state == InstanceState.LOST:

@@ -27,7 +27,7 @@ from vpn.validators import parse_network
 def lock_site(pk: UUID, *more: UUID) -> Site:
     """The site's row, locked together with the instances that it is connected to, and with `more` of them.
 
-    The site first, then its instances in the order of their ids, so that nobody waits in a circle. Raises Conflict
+    The site first, then its instances in the order of their ids, so that no deadlock arises. Raises Conflict
     where the site is gone.
     """
     site = Site.objects.select_for_update(of=("self",), no_key=True).filter(pk=pk).first()

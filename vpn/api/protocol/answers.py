@@ -31,7 +31,7 @@ def many(shape: type[Shown], shown: Sequence[Shown], link: str) -> HttpResponse:
 
 
 def plain(shown: Out, *, without: set[str] | None = None) -> HttpResponse:
-    """A representation that nobody changes, and so without ETag; `without` as for `one`."""
+    """A representation that cannot be changed, and so has no ETag; `without` as for `one`."""
     return HttpResponse(shown.model_dump_json(exclude=without), content_type=JSON)
 
 

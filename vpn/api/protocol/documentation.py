@@ -7,7 +7,7 @@ from typing import Any
 from vpn.api.schemas.base import ErrorOut, In
 
 _WORDS = {
-    "If-Match": "The ETag of a read: the change is refused with 412 where somebody else was faster.",
+    "If-Match": "The ETag of a read: the change is refused with 412 if another change came first.",
     "plan": "With `true` nothing changes, and the answer says what the change would mean.",
     "Idempotency-Key": "A text of yours. A call repeated with the same key and body is answered again, not done again.",
 }

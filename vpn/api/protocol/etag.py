@@ -1,4 +1,4 @@
-"""ETags over what people set, and If-Match against changes that somebody else made meanwhile."""
+"""ETags over what users set, and If-Match against concurrent changes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 def etag_of(shown: Out) -> str:
-    """A strong validator over a representation without what is only observed: a handshake is nobody's edit."""
+    """A strong validator over a representation without observed fields: a handshake is no edit."""
     left_out: dict[str, Any] = dict.fromkeys(shown.observed, True)
     left_out |= {field: {"__all__": set(names)} for field, names in shown.observed_within.items()}
     data = shown.model_dump(mode="json", exclude=left_out)
@@ -51,7 +51,7 @@ def unless_changed(request: HttpRequest, fetch: Callable[[], Row], show: Callabl
 
 
 def lock(row: models.Model) -> None:
-    """Hold a row until the transaction ends, by the row that actions lock first, so that nobody waits in a circle."""
+    """Lock a row until the transaction ends, by the row that actions lock first, so that no deadlock arises."""
     if isinstance(row, Peer):
         if row.site_id:
             lock_organization(row.instance.organization_id)

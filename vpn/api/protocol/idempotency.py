@@ -32,9 +32,9 @@ View = TypeVar("View", bound=Callable[..., HttpResponse])
 def idempotent(view: View) -> View:
     """Let a POST be repeated safely.
 
-    The answer is written in the very transaction that does the work. Whoever comes second with the same key waits at
-    the unique constraint until the first is through, and where the first failed or died there is neither an effect
-    nor an answer. Refusals are not kept: they had no effect.
+    The answer is written in the transaction that does the work. A second request with the same key waits at the unique
+    constraint until the first has ended. If the first failed or died, it left neither an effect nor an answer.
+    Refusals are not kept: they had no effect.
     """
 
     @wraps(view)

@@ -2,8 +2,7 @@
 
 The limits stop runaway programs and guessing; they are wide enough for a program that adds thousands of peers, one
 after the other. An organization's limit is a quota of its own, for all of its tokens together. Counters live in the
-cache, where Redis counts in one step: without it calls go on, as a portal that refuses all work because its counters
-are gone helps nobody.
+cache, where Redis counts in one step. Without Redis, calls are answered and not counted.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def get_user(member: Membership, user_id: UUID, *, write: bool = False) -> Membe
 
 @router.get("/users", response=answers({200: list[UserOut]}, 403, 422), summary="List users")
 def list_users(request: HttpRequest, page: Query[Page]) -> HttpResponse:
-    """The organization's members, whoever came first at the top."""
+    """The organization's members, the oldest first."""
     member = member_of(request)
     require_reader(member)
     found, link = page_of(request, _users_of(member).prefetch_related("groups"), page)
@@ -61,7 +61,7 @@ def list_users(request: HttpRequest, page: Query[Page]) -> HttpResponse:
 )
 @idempotent
 def post_user(request: HttpRequest) -> HttpResponse:
-    """Invite somebody: a link is mailed to them. Peers can be made for them already, and run.
+    """Invite a user: a link is mailed to them. Peers can be made for them already, and run.
 
     Where the portal sends no mail, an admin hands them the link of their page.
     """

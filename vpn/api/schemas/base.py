@@ -24,8 +24,7 @@ _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz
 class Out(BaseModel):
     """A representation.
 
-    `observed` names the fields that change without anybody changing anything; `observed_within` those of the items of
-    a list.
+    `observed` names the fields that change by themselves; `observed_within` those of the items of a list.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -49,7 +49,7 @@ class FirewallRuleIn(In):
     port: Text = Field("", description='"443" or "1000-2000"; empty for all, ignored for icmp and icmpv6.')
     source: Text = Field("any", description="any, a network, site:ID, user:ID or group:ID.")
     destination: Text = Field("any", description="As source.")
-    hits: Number = Field(0, description="As it was read; nobody sets it.")
+    hits: Number = Field(0, description="As it was read; it cannot be set.")
 
 
 class InstanceChange(In):

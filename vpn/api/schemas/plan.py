@@ -11,7 +11,7 @@ from vpn.api.schemas.base import Out
 
 
 class DifferenceOut(Out):
-    """Somebody who reaches somebody else only before the change, or only after it."""
+    """A source that reaches a destination only before the change, or only after it."""
 
     source: str = Field(description="`user:ID`, `site:ID`, or a network that is a part of one.")
     destination: str = Field(

@@ -13,7 +13,7 @@ from vpn.api.schemas.base import Flag, In, Out, Text
 
 
 class UserCreate(In):
-    """Somebody to invite."""
+    """A user to invite."""
 
     email: Text
     role: Literal["admin", "auditor", "member"]

@@ -42,7 +42,7 @@ class PlanWords:
     # Names that are answered differently, and networks of the internet that go through the hub, in sentences.
     names: list[str]
     diverted: list[str]
-    # Is there anybody to write to about it?
+    # Has it recipients for a mail?
     has_people: bool
     # What was too much to work out, in a sentence.
     too_much: str = ""
@@ -51,7 +51,7 @@ class PlanWords:
 
     @property
     def is_empty(self) -> bool:
-        """Does nobody notice?"""
+        """Does the change affect no user?"""
         said = self.opens or self.closes or self.taken or self.nowhere or self.names or self.diverted
         noticed = self.outdated_count or self.told_count or self.moved
         return not (said or noticed or self.is_truncated or self.too_much)
@@ -148,7 +148,7 @@ class _Names:
     def end(self, text: str) -> str:
         """An end of a line: a person, a site, the internet, or a network as it is."""
         if text.startswith(("user:", "site:")):
-            return self._ends.get(text, "somebody who left" if text.startswith("user:") else self._new_site)
+            return self._ends.get(text, "a former member" if text.startswith("user:") else self._new_site)
         return self._ends.get(text, text)
 
     def devices(self, ids: list[str]) -> list[str]:
@@ -156,7 +156,7 @@ class _Names:
         return sorted(self._devices[pk] for pk in ids if pk in self._devices)
 
     def has_people(self, ids: list[str]) -> bool:
-        """Does one of these peers belong to somebody who can be written to?"""
+        """Does one of these peers belong to a member who can be written to?"""
         return not self._people.isdisjoint(ids)
 
 

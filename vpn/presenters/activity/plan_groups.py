@@ -46,7 +46,7 @@ def rows_of(plan: Mapping[str, Any], name: _Name) -> list[GroupRow]:
 
 
 def counts_of(plan: Mapping[str, Any]) -> list[str]:
-    """How many lose or gain what, in sentences; none where nobody does."""
+    """How many peers lose or gain what, in sentences."""
     counts = plan.get("fates", {}).get("counts")
     if not counts:
         return []
@@ -88,7 +88,7 @@ def _row(row: Mapping[str, Any], groups: list[Mapping[str, Any]], total: int | N
         rest = Ends(f"{inner} and {rest.words}" if rest.words else inner, rest.names, rest.more)
     reach = "reaches" if is_one else "reach"
     return GroupRow(
-        who=replace(who, words=who.words[0].upper() + who.words[1:]) if who.words.startswith("somebody ") else who,
+        who=replace(who, words=who.words[0].upper() + who.words[1:]) if who.words.startswith("a former ") else who,
         verb=reach if row["opens"] else f"no longer {reach}",
         whom=rest,
         way=_ways(row["ways"]),

@@ -28,7 +28,7 @@ def _words(plan: ChangePlan, written: int, refused: int) -> str:
     if plan.mail_finished_at is None:
         return _unfinished(plan, written)
     if not written and not refused:
-        return "Nobody had to be written to."
+        return "No mail was needed."
     sentences = [_written(written)] if written else []
     if refused:
         sentences.append(f"The mail server refused to write to {_people(refused)}.")
@@ -36,9 +36,9 @@ def _words(plan: ChangePlan, written: int, refused: int) -> str:
 
 
 def _unfinished(plan: ChangePlan, written: int) -> str:
-    so_far = f"{written:,} so far" if written else "nobody so far"
+    so_far = f"{written:,} so far" if written else "none so far"
     if plan.mail_requested_at is not None and plan.mail_requested_at < timezone.now() - MAIL_TRIED:
-        return f"Not everybody could be written to within a day: {so_far}."
+        return f"Not all people could be written to within a day: {so_far}."
     return f"The people concerned are being written to: {so_far}."
 
 

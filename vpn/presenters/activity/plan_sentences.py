@@ -1,4 +1,4 @@
-"""Words that plans share: over what somebody is reached, lists of names, and networks that change hands."""
+"""Words that plans share: protocols and ports, lists of names, and networks that get another owner."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MOST_NAMES = 4
 
 
 class Way(NamedTuple):
-    """Over what somebody is reached."""
+    """The protocol and ports of a flow."""
 
     protocol: str
     port: str

@@ -33,7 +33,7 @@ def head_of(member: Membership, instance: Instance, tab: str) -> dict[str, Any]:
         "may_change": member.is_admin,
         "may_add_peers": member.is_admin and instance.state not in {InstanceState.DELETING, InstanceState.LOST},
         "needs": needs,
-        # What polls says which it shows: notices that stay are not put anew under somebody's hands.
+        # A poll says which notices it shows, so that unchanged ones are not replaced while they are read.
         "need_codes": ".".join(need.code for need in needs),
         "moved": moved_plan(instance) if any(need.code == Code.ADDRESS_CHANGED for need in needs) else None,
     }

@@ -26,7 +26,7 @@ class Outdated:
 
 def outdated_of(instance: Instance) -> Outdated:
     """The instance's outdated profiles; one query while neither settings nor deliveries changed."""
-    # Whoever is shut out has no use for a newer profile.
+    # A disabled or expired peer needs no newer profile.
     delivered = instance.peers.admitted().exclude(delivered_digest="").order_by()
     found = delivered.aggregate(count=Count("pk"), last=Max("delivered_at"))
     if not found["count"]:

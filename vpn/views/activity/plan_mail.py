@@ -21,7 +21,7 @@ from vpn.models import ChangePlan, Instance
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def plan_mail(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """GET names everybody whose profile the change outdated; POST mails them, in the background."""
+    """GET names the members whose profiles the change outdated; POST mails them, in the background."""
     plan = get_plan(get_member(request), pk, write=True)
     if request.method != "POST":
         return render(request, "vpn/activity/plan_mail.html", _context(plan))

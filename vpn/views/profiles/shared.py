@@ -68,8 +68,8 @@ def _discreet(view: View) -> View:
     return wrapped
 
 
-# Without a Referer and from no origin a form cannot prove where it comes from; whoever knows the token needs no
-# forged form, and whoever does not can do nothing with one.
+# The form has no Referer and no Origin, so it cannot be checked for forgery. The token in its address protects it: an
+# attacker who knows the token needs no forged form.
 @csrf_exempt
 @login_not_required
 @_discreet
