@@ -21,7 +21,8 @@ from tests.visitor import Visitor
 ADMIN_EMAIL = "admin@example.org"
 ADMIN_PASSWORD = "correct-horse-battery"
 ROOT = Path(__file__).resolve().parents[1]
-_STARTS_WITHIN = 90.0
+# Ten processes of Django begin at once; a busy machine takes minutes for that.
+_STARTS_WITHIN = 300.0
 _ENDS_WITHIN = 15.0
 
 
