@@ -39,7 +39,7 @@ def send_queued(mail_id: UUID, *, by: Principal) -> None:
     if mail is None:
         return
     if mail.requested_at < now - _TRIED:
-        _end(mail, f"{_without_end(mail.fault)} Mail another one, or ask whoever operates this portal.", by)
+        _end(mail, f"{_without_end(mail.fault)} Mail another one, or ask the operator of this portal.", by)
         return
     try:
         _message(mail).send()
