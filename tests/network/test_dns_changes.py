@@ -19,7 +19,9 @@ from vpn.agent.dns import component as dns
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.state import State
 from vpn.agent.system.command import Place
+from vpn.wire import codes
 from vpn.wire.errors import PORT_TAKEN, AgentError
+from vpn.wire.finding import Finding
 from vpn.wire.report import COMPONENTS
 from vpn.wire.spec import parse_spec
 
@@ -218,7 +220,7 @@ def test_what_others_change_is_found_and_put_right(lab: Lab, hub: Hub, alice: No
     directory = lab.state / hub.hub / "dns"
     names = Host(Place(lab.host.netns), State(lab.state)).names(hub.hub)
 
-    def drift() -> list[str]:
+    def drift() -> list[Finding]:
         return dns.drift(names, parse_spec(hub.document), directory)
 
     assert drift() == []
@@ -229,8 +231,8 @@ def test_what_others_change_is_found_and_put_right(lab: Lab, hub: Hub, alice: No
     (directory / "dnsmasq.conf").write_text((directory / "dnsmasq.conf").read_text() + "address=/#/10.6.6.9\n")
     wait_for(lab, alice, hub, "bank.example.com", "A 10.6.6.6")
     found = drift()
-    assert "Names were added to the resolver, in a file evil." in found
-    assert "The resolver was told of 10.6.6.7 shop.example.com." in found
+    assert codes.DNS_FILE_ADDED.of("evil") in found
+    assert codes.DNS_NAME_ADDED.of("10.6.6.7=shop.example.com") in found
     assert len(found) == 4
     assert hub.apply().changed == {**NOTHING, "dns": True}
     assert drift() == []

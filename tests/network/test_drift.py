@@ -14,16 +14,17 @@ from tests.lab.devices import Device, OpenVPNDevice
 from tests.lab.hub import Hub, Watch, wg_like_key
 from tests.lab.lab import Lab
 from tests.lab.waiting import wait_until
+from vpn.wire.finding import Finding, parse_finding
 from vpn.wire.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
 
 
 def drift_of(hub: Hub) -> list[str]:
-    """Return what `status` tells. An agent of its own has not looked before, so that it need not wait."""
+    """Return what `status` tells, as texts. An agent of its own has not looked before, so that it need not wait."""
     report = hub.agent.once("status", hub=hub.hub, peers=True)["report"]
     assert isinstance(report["drift"], list), "it did not look"
-    return report["drift"]
+    return [str(parse_finding(found)) for found in report["drift"]]
 
 
 def inside(hub: Hub, *argv: str) -> None:
@@ -55,6 +56,7 @@ def clients(hub: Hub) -> Path:
 
 
 STRANGER = wg_like_key()
+PEER_ID = "[0-9a-f-]{36}"
 
 
 def set_peer(hub: Hub, *settings: str, key: str = "") -> None:
@@ -68,105 +70,105 @@ def nft(hub: Hub, *words: str) -> None:
 CHANGES: dict[str, tuple[Callable[[Hub], object], str]] = {
     "a peer added": (
         lambda hub: set_peer(hub, "allowed-ips", "100.64.9.9/32", key=STRANGER),
-        rf"A WireGuard peer that is not ours was there: {re.escape(STRANGER[:8])}…\.",
+        rf"wireguard: peer-added \({re.escape(STRANGER[:8])}\)",
     ),
-    "a peer removed": (lambda hub: set_peer(hub, "remove"), r"The WireGuard peer .{8}… was removed\."),
+    "a peer removed": (lambda hub: set_peer(hub, "remove"), rf"wireguard: peer-removed \({PEER_ID}\)"),
     "allowed IPs": (
         lambda hub: set_peer(hub, "allowed-ips", "100.64.9.9/32"),
-        r"The allowed IPs of the WireGuard peer .{8}… were changed\.",
+        rf"wireguard: allowed-ips-changed \({PEER_ID}\)",
     ),
     "a preshared key": (
         lambda hub: set_peer(hub, "preshared-key", "/dev/null"),
-        r"The preshared key of the WireGuard peer .{8}… was changed\.",
+        rf"wireguard: preshared-key-changed \({PEER_ID}\)",
     ),
     "the hub's port": (
         lambda hub: hub.lab.run(hub.lab.host, ["wg", "set", hub.interface, "listen-port", "20777"]),
-        r"The key or the port of the hub's WireGuard was changed\.",
+        r"wireguard: settings-changed",
     ),
     "a route": (
         lambda hub: inside(hub, "ip", "route", "add", "10.9.0.0/16", "dev", hub.interface),
-        r"A route to 10\.9\.0\.0/16 was added\.",
+        r"routing: route-added \(10\.9\.0\.0/16\)",
     ),
     "a route of IPv6": (
         lambda hub: inside(hub, "ip", "route", "add", "fd99::/64", "dev", hub.interface),
-        r"A route to fd99::/64 was added\.",
+        r"routing: route-added \(fd99::/64\)",
     ),
     "a blackhole": (
         lambda hub: inside(hub, "ip", "route", "add", "blackhole", "10.8.0.0/16"),
-        r"A route to 10\.8\.0\.0/16 was added\.",
+        r"routing: route-added \(10\.8\.0\.0/16\)",
     ),
     "a second way for a network": (
         lambda hub: inside(hub, "ip", "route", "add", "10.1.0.0/24", "dev", f"up-{hub.hub}", "metric", "50"),
-        r"A route to 10\.1\.0\.0/24 was added\.",
+        r"routing: route-added \(10\.1\.0\.0/24\)",
     ),
     "a route in another table": (
         lambda hub: inside(hub, "ip", "route", "add", "10.7.0.0/16", "dev", hub.interface, "table", "77"),
-        r"A route to 10\.7\.0\.0/16 was added\.",
+        r"routing: route-added \(10\.7\.0\.0/16\)",
     ),
     "a route of a session that is none": (
         lambda hub: inside(hub, "ip", "route", "add", "10.6.0.0/16", "dev", f"ou-{hub.hub}", "proto", "201"),
-        r"A route to 10\.6\.0\.0/16 was added\.",
+        r"openvpn: route-added \(10\.6\.0\.0/16\)",
     ),
     "a route led elsewhere": (
         lambda hub: inside(hub, "ip", "route", "replace", "10.1.0.0/24", "dev", f"up-{hub.hub}"),
-        r"The route to 10\.1\.0\.0/24 was changed\.",
+        r"routing: route-changed \(10\.1\.0\.0/24\)",
     ),
     "a route removed": (
         lambda hub: inside(hub, "ip", "route", "delete", "fd10:1::/64"),
-        r"The route to fd10:1::/64 was removed\.",
+        r"routing: route-removed \(fd10:1::/64\)",
     ),
     "an address on the tunnel": (
         lambda hub: inside(hub, "ip", "address", "add", "10.99.0.1/24", "dev", hub.interface),
-        r"The address 10\.99\.0\.1/24 was added\.",
+        r"wireguard: address-added \(10\.99\.0\.1/24\)",
     ),
     "an address on the link": (
         lambda hub: inside(hub, "ip", "address", "add", "10.98.0.1/24", "dev", f"up-{hub.hub}"),
-        r"The address 10\.98\.0\.1/24 was added\.",
+        r"egress: address-added \(10\.98\.0\.1/24\)",
     ),
     "an address on a listener": (
         lambda hub: inside(hub, "ip", "address", "add", "10.97.0.1/24", "dev", f"ou-{hub.hub}"),
-        r"The address 10\.97\.0\.1/24 was added\.",
+        r"openvpn: address-added \(10\.97\.0\.1/24\)",
     ),
     "an address on loopback": (
         lambda hub: inside(hub, "ip", "address", "add", "fd98::1/64", "dev", "lo"),
-        r"The address fd98::1/64 was added\.",
+        r"namespace: address-added \(fd98::1/64\)",
     ),
     "an address removed": (
         lambda hub: inside(hub, "ip", "address", "delete", f"{hub.v6}/64", "dev", hub.interface),
-        r"The hub's address fd12:.* was removed\.",
+        r"wireguard: address-removed \(fd12:.*\)",
     ),
     "a rule": (
         lambda hub: nft(hub, "insert", "rule", "inet", "hub", "forward", "accept"),
-        r"1 rule added to the firewall's chain forward\.",
+        r"firewall: rules-added \(forward\)",
     ),
     "an element": (
         lambda hub: nft(hub, "delete", "element", "inet", "hub", "private_v4", "{ 10.0.0.0/8 }"),
-        r"The addresses in the firewall's set private_v4 were changed\.",
+        r"firewall: set-changed \(private_v4\)",
     ),
-    "a table": (lambda hub: nft(hub, "add", "table", "ip", "somebody"), r"A firewall table was added: ip somebody\."),
+    "a table": (lambda hub: nft(hub, "add", "table", "ip", "somebody"), r"namespace: table-added \(ip/somebody\)"),
     "the translation": (
         lambda hub: nft(hub, "flush", "table", "inet", "hub_egress"),
-        r"The hub's address translation was changed\.",
+        r"egress: translation-changed",
     ),
     "the host's rules": (
         lambda hub: hub.lab.run(hub.lab.host, ["nft", "flush", "chain", "inet", "vpnhub", "input"]),
-        r"The portal's firewall rules on the server itself were changed\.",
+        r"egress: host-rules-changed",
     ),
     "a client let in": (
         lambda hub: (clients(hub) / "11111111-2222-3333-4444-555555555555").write_text("# split\n"),
-        r"An OpenVPN client that is not ours was let in: 11111111-2222-3333-4444-555555555555\.",
+        r"openvpn: client-added \(11111111-2222-3333-4444-555555555555\)",
     ),
     "a client's file": (
         lambda hub: (clients(hub) / an_openvpn_peer(hub).peer_id).write_text("# all\n"),
-        r"The file of the OpenVPN client [0-9a-f-]{36} was changed\.",
+        rf"openvpn: client-changed \({PEER_ID}\)",
     ),
     "a client shut out": (
         lambda hub: (clients(hub) / an_openvpn_peer(hub).peer_id).unlink(),
-        r"The file of the OpenVPN client [0-9a-f-]{36} was removed\.",
+        rf"openvpn: client-removed \({PEER_ID}\)",
     ),
     "what clients are told": (
         lambda hub: (clients(hub).parent / "pushed_split").write_text(""),
-        r"OpenVPN's file pushed_split was changed\.",
+        r"openvpn: file-changed \(pushed_split\)",
     ),
 }
 
@@ -198,7 +200,7 @@ def test_very_much_is_told_shortly(settled: Hub) -> None:
     settled.lab.run(settled.lab.host, ["wg", "set", settled.interface, *words])
     found = drift_of(settled)
     assert len(found) == 20
-    assert found[-1] == "And 81 more changes."
+    assert found[-1] == "hub: more-changes (81)"
     settled.apply()
     assert drift_of(settled) == []
 
@@ -301,12 +303,12 @@ def test_a_change_under_way_is_none(lab: Lab, hub: Hub) -> None:
     for _ in range(3):
         assert hub.agent.once("status", hub=hub.hub)["report"].get("drift") is None
     (lab.state / hub.hub / "unsettled").unlink()
-    assert drift_of(hub) == ["A route to 10.9.0.0/16 was added."]
+    assert drift_of(hub) == ["routing: route-added (10.9.0.0/16)"]
 
 
 def test_thousands_of_peers_are_compared_seldom(lab: Lab, hub: Hub) -> None:
     hub.add_many(4000)
     hub.apply()
-    looked: Sequence[list[str] | None] = [hub.status().drift for _ in range(5)]
+    looked: Sequence[Sequence[Finding | str] | None] = [hub.status().drift for _ in range(5)]
     assert looked[0] == []
     assert looked[1:] == [None] * 4

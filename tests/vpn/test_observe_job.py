@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from vpn.actions.peers.peer import expire_peers
 from vpn.jobs.observe import observe_instance
 from vpn.jobs.reconcile import reconcile_all
 from vpn.models import Instance, Operation, Peer
+from vpn.wire import codes
 from vpn.wire.report import HubReport
 
 
@@ -94,8 +96,9 @@ def test_a_peer_whose_time_is_over_is_taken_away_once(instance: Instance, client
     assert Instance.objects.get(pk=instance.pk).desired_generation == before + 1
 
 
-A_ROUTE = "A route to 10.9.0.0/16 was added."
-A_PEER = "A WireGuard peer that is not ours was there: abcdefgh…."
+A_ROUTE = codes.ROUTING_ROUTE_ADDED.of("10.9.0.0/16")
+IN_WORDS = "A route to 10.9.0.0/16 was added."
+A_PEER = codes.WIREGUARD_PEER_ADDED.of("abcdefgh")
 
 
 @pytest.fixture
@@ -120,7 +123,7 @@ def applied(instance: Instance) -> None:
 
 
 def undoings(instance: Instance) -> list[Operation]:
-    return list(instance.operations.exclude(drift=[]))
+    return list(instance.operations.undoing())
 
 
 def test_what_somebody_else_added_is_told_and_undone(
@@ -131,26 +134,38 @@ def test_what_somebody_else_added_is_told_and_undone(
     assert ("apply", "vpn.jobs.apply.apply_instance", str(drifted.pk)) in rung
     [operation] = undoings(drifted)
     assert (operation.kind, operation.state) == ("apply", "running")
-    assert operation.summary == f"Undo what somebody else changed: {A_ROUTE} And 1 more."
-    assert operation.drift == [A_ROUTE, A_PEER]
+    assert operation.undone == [A_ROUTE, A_PEER]
 
 
 def test_everybody_sees_it_in_the_activity(drifted: Instance, auditor_browser: Client) -> None:
     observe_instance(str(drifted.pk))
-    assert A_ROUTE in auditor_browser.get(f"/instances/{drifted.pk}/activity/").content.decode()
+    page = auditor_browser.get(f"/instances/{drifted.pk}/activity/").content.decode()
+    assert f"Undo what was changed on the server: {IN_WORDS} And 1 more." in page
 
 
 def test_it_is_logged(drifted: Instance, caplog: pytest.LogCaptureFixture) -> None:
     observe_instance(str(drifted.pk))
-    assert A_ROUTE in caplog.text
+    assert "routing: route-added (10.9.0.0/16)" in caplog.text
 
 
-def test_long_words_of_a_server_are_cut(drifted: Instance, server: Server) -> None:
-    server.report = dataclasses.replace(server.report, drift=["x" * 200] * 20)
+def test_sentences_of_an_agent_of_the_release_before_are_shown_as_they_came(
+    drifted: Instance, server: Server, auditor_browser: Client
+) -> None:
+    server.report = dataclasses.replace(server.report, drift=["A route to 10.8.0.0/16 was added."] * 20)
     observe_instance(str(drifted.pk))
-    [operation] = undoings(drifted)
-    assert len(operation.summary) == 200
-    assert operation.summary.endswith(" And 19 more.")
+    page = auditor_browser.get(f"/instances/{drifted.pk}/activity/").content.decode()
+    assert "Undo what was changed on the server: A route to 10.8.0.0/16 was added. And 19 more." in page
+
+
+def test_of_a_peer_its_name_is_told(
+    client_peer: Peer, drifted: Instance, server: Server, auditor_browser: Client
+) -> None:
+    gone = [codes.WIREGUARD_PEER_REMOVED.of(client_peer.pk)]
+    server.report = dataclasses.replace(server.report, drift=gone)
+    observe_instance(str(drifted.pk))
+    page = auditor_browser.get(f"/instances/{drifted.pk}/activity/").content.decode()
+    assert f"The WireGuard peer {client_peer.label} was removed." in unescape(page)
+    assert str(client_peer.pk) not in page
 
 
 def test_what_a_hub_says_in_the_midst_of_a_change_is_not_undone(drifted: Instance, server: Server) -> None:
@@ -162,7 +177,7 @@ def test_what_a_hub_says_in_the_midst_of_a_change_is_not_undone(drifted: Instanc
 @pytest.mark.parametrize(("times", "seconds"), [(1, 10), (2, 40), (3, 160), (4, 600), (9, 600)])
 def test_what_comes_back_is_undone_at_growing_intervals(drifted: Instance, times: int, seconds: int) -> None:
     for _ in range(times):
-        Operation.objects.create(instance=drifted, kind="apply", state="succeeded", drift=[A_ROUTE])
+        Operation.objects.create(instance=drifted, kind="apply", state="succeeded", findings=[A_ROUTE.document()])
     observe_instance(str(drifted.pk))
     assert len(undoings(drifted)) == times, "it has to wait"
     Operation.objects.filter(instance=drifted).update(started_at=timezone.now() - timedelta(seconds=seconds))
@@ -174,24 +189,24 @@ def test_and_the_instance_page_says_so(drifted: Instance, admin_browser: Client)
     page = f"/instances/{drifted.pk}/"
     for times in range(3):
         assert "keeps changing the hub" not in admin_browser.get(page).content.decode(), times
-        Operation.objects.create(instance=drifted, kind="apply", state="succeeded", drift=[A_ROUTE])
+        Operation.objects.create(instance=drifted, kind="apply", state="succeeded", findings=[A_ROUTE.document()])
     text = admin_browser.get(page).content.decode()
     assert "keeps changing the hub" in text
-    assert A_ROUTE in text
+    assert "10.9.0.0/16" in text
     assert "3 times" in text
 
 
 def test_another_change_is_undone_at_once(drifted: Instance, server: Server) -> None:
     observe_instance(str(drifted.pk))
     applied(drifted)
-    server.report = dataclasses.replace(server.report, drift=["The address 10.98.0.1/24 was added."])
+    server.report = dataclasses.replace(server.report, drift=[codes.EGRESS_ADDRESS_ADDED.of("10.98.0.1/24")])
     observe_instance(str(drifted.pk))
     assert len(undoings(drifted)) == 2
 
 
 def test_a_server_that_never_stops_telling_is_not_heeded_each_time(drifted: Instance, server: Server) -> None:
     for number in range(30):
-        server.report = dataclasses.replace(server.report, drift=[f"A route to 10.{number}.0.0/16 was added."])
+        server.report = dataclasses.replace(server.report, drift=[codes.ROUTING_ROUTE_ADDED.of(f"10.{number}.0.0/16")])
         observe_instance(str(drifted.pk))
         applied(drifted)
     assert len(undoings(drifted)) == 20

@@ -31,6 +31,8 @@ from vpn.jobs.servers import driver_for
 from vpn.jobs.summary import summary_of
 from vpn.models import ChangePlan, Instance, Operation, Peer
 from vpn.observed import record_applied
+from vpn.presenters.findings import sentence_of
+from vpn.wire.finding import Finding
 
 logger = logging.getLogger(__name__)
 _ATTEMPTS = 5
@@ -140,12 +142,11 @@ def _apply_claimed(pk: UUID, token: UUID, ahead: _Sent | None) -> bool:
         sent, report = ahead or send(pk, desired)
         return _conclude(pk, token, operation, sent, report)
     except (AgentError, Unreachable, Unsettled, UnsealError) as error:
-        message = describe(error)
-        logger.warning("Applying instance %s failed: %s", pk, message)
+        logger.warning("Applying instance %s failed: %s", pk, describe(error))
         if operation is None and isinstance(error, UnsealError):
             operation = _operation(pk, None)
         if operation is not None:
-            _note_failure(pk, token, operation, message)
+            _note_failure(pk, token, operation, describe(error), refusal_of(error))
         return False
 
 
@@ -239,22 +240,29 @@ def _outcome(operation: Operation, report: HubReport) -> str:
     return f"{outcome} Undone: {' '.join(operation.drift)}" if operation.drift else outcome
 
 
-def _note_failure(pk: UUID, token: UUID, operation: Operation, message: str) -> None:
+def _note_failure(pk: UUID, token: UUID, operation: Operation, message: str, refusal: Finding | None = None) -> None:
     with transaction.atomic():
         step = next_step(operation)
         if step is not None:
-            fail_operation(operation, step, message)
+            fail_operation(operation, step, message, refusal)
         Instance.objects.filter(pk=pk, lease_token=token).update(
-            failure=message[:400], retry_at=timezone.now() + timedelta(seconds=_RETRY_SECONDS)
+            failure=message[:400],
+            refusal=refusal.document() if refusal is not None else None,
+            retry_at=timezone.now() + timedelta(seconds=_RETRY_SECONDS),
         )
 
 
 def describe(error: Exception) -> str:
     """What happened, in words for an admin."""
     if isinstance(error, AgentError):
-        return error.message
+        return sentence_of(error.finding or error.message)
     if isinstance(error, Unsettled):
         return "Changes came faster than they could be applied. It will be tried again in a moment."
     if isinstance(error, UnsealError):
         return f"A secret of this hub cannot be opened: {error}. Put that key back, then start the portal again."
     return str(error)
+
+
+def refusal_of(error: Exception) -> Finding | None:
+    """Why the agent refused; None for another error, and for an agent of the release before, which told a sentence."""
+    return error.finding if isinstance(error, AgentError) else None

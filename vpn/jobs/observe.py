@@ -49,7 +49,9 @@ def observe_instance(instance_id: str) -> None:
         logger.warning("The hub of instance %s runs something else than it confirmed; applying again", instance.pk)
         apply_again(instance.pk, instance.organization_id)
     elif report.drift and undo_drift(instance.pk, report.drift):
-        logger.warning("Somebody else changed the hub of instance %s: %s", instance.pk, " ".join(report.drift))
+        logger.warning(
+            "Somebody else changed the hub of instance %s: %s", instance.pk, ", ".join(map(str, report.drift))
+        )
 
 
 def _is_at_rest(before: Instance) -> bool:

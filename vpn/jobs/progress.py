@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from vpn.choices import OperationState, StepState
 from vpn.models import Operation, OperationStep
+from vpn.wire.finding import Finding
 
 _MESSAGE_LENGTH = 400
 
@@ -18,7 +19,7 @@ def next_step(operation: Operation) -> OperationStep | None:
 
 def begin_step(step: OperationStep) -> None:
     """Note that the step runs; a step that is tried again keeps the time when it first began."""
-    step.state, step.message, step.finished_at = StepState.RUNNING, "", None
+    step.state, step.message, step.refusal, step.finished_at = StepState.RUNNING, "", None, None
     step.started_at = step.started_at or timezone.now()
     step.save()
 
@@ -26,6 +27,7 @@ def begin_step(step: OperationStep) -> None:
 def finish_step(step: OperationStep, message: str = "") -> None:
     """Note that the step ended well."""
     step.state, step.message, step.finished_at = StepState.SUCCEEDED, message[:_MESSAGE_LENGTH], timezone.now()
+    step.refusal = None
     step.save()
 
 
@@ -35,10 +37,11 @@ def finish_operation(operation: Operation) -> None:
     operation.save(update_fields=["state", "finished_at"])
 
 
-def fail_operation(operation: Operation, step: OperationStep, message: str) -> None:
-    """Note that a step failed, in words for an admin, and the operation with it."""
+def fail_operation(operation: Operation, step: OperationStep, message: str, refusal: Finding | None = None) -> None:
+    """Note that a step failed, in words for an admin, and the operation with it. `refusal` is why the agent refused."""
     with transaction.atomic():
         step.state, step.message, step.finished_at = StepState.FAILED, message[:_MESSAGE_LENGTH], timezone.now()
+        step.refusal = refusal.document() if refusal is not None else None
         step.save()
         operation.state, operation.finished_at = OperationState.FAILED, timezone.now()
         operation.save(update_fields=["state", "finished_at"])
@@ -47,6 +50,6 @@ def fail_operation(operation: Operation, step: OperationStep, message: str) -> N
 def reopen_operation(operation: Operation, summary: str) -> None:
     """Let a failed operation go on, with what it carries by now."""
     operation.state, operation.finished_at = OperationState.RUNNING, None
-    if summary and not operation.drift:  # what is undone says so
+    if summary and not operation.undone:  # what is undone says so
         operation.summary = summary
     operation.save(update_fields=["state", "finished_at", "summary"])

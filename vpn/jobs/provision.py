@@ -29,7 +29,7 @@ from vpn.constants import DEFAULT_PUBLIC_DNS, DEFAULT_PUBLIC_DNS_V6
 from vpn.desired import Unsettled, compile_spec
 from vpn.drivers.base import AgentError, Found, Unreachable, errors
 from vpn.jobs import lease
-from vpn.jobs.apply import describe, send, server_epoch
+from vpn.jobs.apply import describe, refusal_of, send, server_epoch
 from vpn.jobs.knock import give_probe, knock_of
 from vpn.jobs.progress import begin_step, fail_operation, finish_operation, finish_step, next_step
 from vpn.jobs.servers import driver_for
@@ -37,6 +37,7 @@ from vpn.models import Instance, Operation, OperationStep
 from vpn.models.peer import with_compat
 from vpn.observed import record_applied
 from vpn.proofs import record_knock
+from vpn.wire.finding import Finding
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def _run_steps(pk: UUID, token: UUID, operation: Operation, steps: dict[str, Cal
         try:
             message = steps[step.name](pk, token)
         except (AgentError, Unreachable, Unsettled, UnsealError, StepFailed) as error:
-            _fail(pk, operation, step, describe(error))
+            _fail(pk, operation, step, describe(error), refusal_of(error))
             return False
         except Instance.DoesNotExist:
             return False
@@ -99,14 +100,14 @@ def _goes_on(operation: Operation) -> bool:
     return Operation.objects.filter(pk=operation.pk, state=OperationState.RUNNING).exists()
 
 
-def _fail(pk: UUID, operation: Operation, step: OperationStep, message: str) -> None:
+def _fail(pk: UUID, operation: Operation, step: OperationStep, message: str, refusal: Finding | None = None) -> None:
     logger.warning("Step %s of instance %s failed: %s", step.name, pk, message)
     with transaction.atomic():
         instance = lock_instance(pk)
         operation.refresh_from_db()
         if operation.is_settled:
             return  # It was given up meanwhile, for a deletion.
-        fail_operation(operation, step, message)
+        fail_operation(operation, step, message, refusal)
         if instance.state == InstanceState.PROVISIONING:
             set_state(instance, InstanceState.FAILED)
 

@@ -96,6 +96,8 @@ class Instance(models.Model):
     verified_at = models.DateTimeField(null=True, blank=True)
     # Why the last apply failed, in an admin's words, and when it is tried again by itself.
     failure = models.CharField(max_length=400, blank=True)
+    # Where the agent refused it: why, as a finding (`vpn.wire.finding`), which pages put into words.
+    refusal = models.JSONField(null=True, blank=True)
     retry_at = models.DateTimeField(null=True, blank=True)
     # Since when the server is behind the newest generation; null where it is not.
     lagging_since = models.DateTimeField(null=True, blank=True)

@@ -11,6 +11,15 @@ from django.db.models import Q
 
 from vpn.choices import OperationKind, OperationState, StepName, StepState
 from vpn.models.instance import Instance
+from vpn.wire.finding import Finding, parse_finding
+
+
+class OperationQuerySet(models.QuerySet["Operation"]):
+    """Operations."""
+
+    def undoing(self) -> OperationQuerySet:
+        """Those that undo changes on the server."""
+        return self.filter(~Q(drift=[]) | Q(findings__isnull=False))
 
 
 class Operation(models.Model):
@@ -21,11 +30,15 @@ class Operation(models.Model):
     kind = models.CharField(max_length=10, choices=OperationKind.choices)
     state = models.CharField(max_length=10, choices=OperationState.choices, default=OperationState.RUNNING)
     summary = models.CharField(max_length=200, blank=True)
-    # What somebody else had changed on the server, in words, where this run undoes it.
+    # What this run undoes of changes on the server: sentences, in rows and from agents of the release before.
     drift = models.JSONField(default=list, blank=True)
+    # The same as findings (`vpn.wire.finding`); null where it undoes nothing.
+    findings = models.JSONField(null=True, blank=True)
     started_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     expected_seconds = models.PositiveIntegerField(default=600)
+
+    objects = OperationQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-started_at", "-id"]
@@ -37,6 +50,11 @@ class Operation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} ({self.get_state_display()})"
+
+    @property
+    def undone(self) -> list[Finding | str]:
+        """What this run undoes of changes on the server."""
+        return [*self.drift, *map(parse_finding, self.findings or ())]
 
     @property
     def is_settled(self) -> bool:
@@ -59,6 +77,9 @@ class OperationStep(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     message = models.CharField(max_length=400, blank=True)
+    # Why the agent refused, as a finding (`vpn.wire.finding`), which pages put into words; null where it did not.
+    # `message` says the same in English, for programs of the release before.
+    refusal = models.JSONField(null=True, blank=True)
 
     class Meta:
         ordering: ClassVar[list[str]] = ["position"]

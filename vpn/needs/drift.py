@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from vpn.choices import OperationKind
 from vpn.models import Instance, Operation
+from vpn.wire.finding import Finding
 
 PERIOD: Final = timedelta(hours=1)
 _RECURRING: Final = 3
@@ -20,9 +21,9 @@ _RECURRING: Final = 3
 
 @dataclass(frozen=True)
 class Recurring:
-    """What comes back however often it is undone, in words, and how often it was undone within the last hour."""
+    """What comes back however often it is undone, and how often it was undone within the last hour."""
 
-    sentences: list[str]
+    found: list[Finding | str]
     times: int
 
 
@@ -32,7 +33,7 @@ def undone_lately(instances: Collection[UUID]) -> dict[UUID, list[Operation]]:
         instance__in=instances, kind=OperationKind.APPLY, started_at__gt=timezone.now() - PERIOD
     )
     found: dict[UUID, list[Operation]] = {}
-    for operation in runs.exclude(drift=[]):
+    for operation in runs.undoing():
         found.setdefault(operation.instance_id, []).append(operation)
     return found
 
@@ -44,6 +45,6 @@ def recurring_drift(instance: Instance) -> Recurring | None:
 
 def recurring_in(runs: Collection[Operation]) -> Recurring | None:
     """What these runs undid three times or more."""
-    times = Counter(sentence for operation in runs for sentence in set(operation.drift))
-    again = [(sentence, count) for sentence, count in times.most_common() if count >= _RECURRING]
-    return Recurring([sentence for sentence, _ in again], again[0][1]) if again else None
+    times = Counter(found for operation in runs for found in set(operation.undone))
+    again = [(found, count) for found, count in times.most_common() if count >= _RECURRING]
+    return Recurring([found for found, _ in again], again[0][1]) if again else None

@@ -224,12 +224,12 @@ def address_changed(instance: Instance, left: Mapping[str, int], names: Sequence
 
 def drift_recurring(recurring: Recurring) -> Need:
     """Somebody else keeps changing the hub."""
-    more = len(recurring.sentences) - 1
+    more = len(recurring.found) - 1
     rest = f" And {more} more." if more else ""
     return Need(
         Code.DRIFT_RECURRING,
         "Something on the server keeps changing the hub",
-        f"{recurring.sentences[0]}{rest} It was undone {recurring.times} times within the last hour.",
+        f"{recurring.found[0]}{rest} It was undone {recurring.times} times within the last hour.",
         "The portal goes on undoing it, at growing intervals. Look on the server for the person or the program that "
         "does this.",
     )

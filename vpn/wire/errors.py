@@ -1,8 +1,11 @@
-"""Errors that carry the next decision: what happened in an admin's words, and whether trying again can help."""
+"""Refusals of the agent. Each carries the next decision, whether trying again can help, and why as a finding."""
 
 from __future__ import annotations
 
-from typing import Final, TypedDict
+from contextlib import suppress
+from typing import Any, Final
+
+from vpn.wire.finding import Finding, FindingInvalidError, parse_finding
 
 STALE: Final = "stale"
 CONFLICT: Final = "conflict"
@@ -36,40 +39,46 @@ CODES: Final = frozenset(
 PERMANENT: Final = frozenset({STALE, CONFLICT, DESTROYED, INVALID, PACKAGE_MISSING, NO_RIGHT})
 
 
-class ErrorDocument(TypedDict):
-    """An error as it travels."""
-
-    code: str
-    message: str
-    permanent: bool
+_LONGEST_MESSAGE: Final = 500
 
 
 class AgentError(Exception):
     """What the agent could not do.
 
-    `code` is one of `CODES`, `message` a sentence that an admin can act on (never holding a key), `permanent` says that
-    the same request will fail again.
+    `code` is one of `CODES` and says what to do next; `permanent` says that the same request will fail again. `finding`
+    says why, for the portal to put into words. `message` is an English sentence for the agent's own standard error,
+    never holding a key. It travels only where there is no finding.
     """
 
-    def __init__(self, code: str, message: str, permanent: bool | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, finding: Finding | None = None, *, permanent: bool | None = None
+    ) -> None:
         super().__init__(code, message)
         self.code = code
         self.message = message
+        self.finding = finding
         self.permanent = code in PERMANENT if permanent is None else permanent
 
     def __str__(self) -> str:
-        return f"{self.code}: {self.message}"
+        return f"{self.code}: {self.message or self.finding}"
 
-    def document(self) -> ErrorDocument:
+    def document(self) -> dict[str, Any]:
         """Return the error as JSON data."""
-        return {"code": self.code, "message": self.message, "permanent": self.permanent}
+        document: dict[str, Any] = {"code": self.code, "permanent": self.permanent}
+        if self.finding is None:
+            return document | {"message": self.message}
+        return document | {"finding": self.finding.document()}
 
 
 def parse_error(document: object) -> AgentError:
     """Return the error that `document` describes; a document that makes no sense becomes a `failed`."""
     if not isinstance(document, dict):
         return AgentError(FAILED, "The agent answered with something that is not an error document.")
-    code, message, permanent = document.get("code"), document.get("message"), document.get("permanent")
-    if code not in CODES or not isinstance(message, str):
-        return AgentError(FAILED, "The agent answered with an error that this portal does not know.")
-    return AgentError(str(code), message[:500], permanent is True)
+    code, message, permanent = document.get("code"), document.get("message"), document.get("permanent") is True
+    if isinstance(code, str) and code in CODES:
+        with suppress(FindingInvalidError):
+            return AgentError(code, "", parse_finding(document.get("finding")), permanent=permanent)
+        # Agents of the release before this one sent a sentence instead, which is shown as it came.
+        if isinstance(message, str):
+            return AgentError(code, message[:_LONGEST_MESSAGE], permanent=permanent)
+    return AgentError(FAILED, "The agent answered with an error that this portal does not know.")

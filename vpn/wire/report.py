@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypedDict
 
+from vpn.wire.finding import Finding, FindingInvalidError, parse_finding
 from vpn.wire.parsing import UUID, WIREGUARD_KEY
 
 COMPONENTS: Final = ("namespace", "wireguard", "openvpn", "routing", "firewall", "egress", "dns")
@@ -14,7 +16,7 @@ FAMILIES: Final = ("ipv4", "ipv6")
 _MAXIMUM_RULES: Final = 10_000
 _MOST_UPSTREAMS: Final = 64
 _MOST_DRIFT: Final = 20
-_LONGEST_TEXT: Final = 200
+_LONGEST_SENTENCE: Final = 200
 MAXIMUM_PEERS: Final = 70_000  # a /16 pool has 65,534 addresses
 _MAXIMUM_COUNTER: Final = 2**63 - 1
 
@@ -97,8 +99,8 @@ class HubReport:
     `digest` is the digest of the spec that the hub runs, empty when a change was interrupted and the hub stands
     between two specs. `changed` has one entry per component. `observed_at` is Unix time. In the answer to `status`
     alone there are `peers` (by public key), those that were ever heard from over WireGuard, and `sessions` (by the
-    peer's id), those that are connected over OpenVPN, `hits` (packets by the rule's id), `drift` (what somebody else
-    changed on the server, in words), `families` (`ipv4`, `ipv6`: which of them the server has a way out for), and
+    peer's id), those that are connected over OpenVPN, `hits` (packets by the rule's id), `drift` (what was changed on
+    the server behind the portal's back), `families` (`ipv4`, `ipv6`: which of them the server has a way out for), and
     `upstreams` (by the address of each resolver that the hub asks: did it answer lately?).
     """
 
@@ -113,7 +115,8 @@ class HubReport:
     peers: dict[str, PeerReport] | None = None
     sessions: dict[str, SessionReport] | None = None
     hits: dict[str, int] | None = None
-    drift: list[str] | None = None
+    # A text is a sentence of an agent of the release before.
+    drift: Sequence[Finding | str] | None = None
     families: list[str] | None = None
     upstreams: dict[str, bool] | None = None
 
@@ -133,7 +136,9 @@ class HubReport:
             document["peers"] = {key: peer.document() for key, peer in self.peers.items()}
         if self.sessions is not None:
             document["sessions"] = {peer_id: session.document() for peer_id, session in self.sessions.items()}
-        plain = {"hits": self.hits, "drift": self.drift, "families": self.families, "upstreams": self.upstreams}
+        if self.drift is not None:
+            document["drift"] = [found if isinstance(found, str) else found.document() for found in self.drift]
+        plain = {"hits": self.hits, "families": self.families, "upstreams": self.upstreams}
         return document | {name: value for name, value in plain.items() if value is not None}
 
 
@@ -214,11 +219,20 @@ def _hits(document: object) -> dict[str, int]:
     return {str(rule_id): _count(value, "hits") for rule_id, value in document.items()}
 
 
-def _drift(document: object) -> list[str]:
-    if not isinstance(document, list) or not all(isinstance(text, str) for text in document):
-        raise ReportInvalidError("drift is a list of sentences")
-    # Shown to people: one line each, of plain signs, and not too many.
-    return ["".join(sign for sign in text if sign.isprintable())[:_LONGEST_TEXT] for text in document[:_MOST_DRIFT]]
+def _drift(document: object) -> list[Finding | str]:
+    if not isinstance(document, list):
+        raise ReportInvalidError("drift is a list")
+    return [_drifted(found) for found in document[:_MOST_DRIFT]]
+
+
+def _drifted(document: object) -> Finding | str:
+    if isinstance(document, str):
+        # Agents of the release before this one told sentences. They are shown as they came: one line each.
+        return "".join(sign for sign in document if sign.isprintable())[:_LONGEST_SENTENCE]
+    try:
+        return parse_finding(document)
+    except FindingInvalidError as error:
+        raise ReportInvalidError(str(error)) from error
 
 
 def _families(document: object) -> list[str]:

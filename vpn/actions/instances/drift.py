@@ -15,15 +15,15 @@ from vpn.actions.instances.instance import open_operation
 from vpn.actions.instances.recovery import apply_again
 from vpn.choices import OperationKind
 from vpn.needs.drift import undone_lately
+from vpn.wire.finding import Finding
 
-_SUMMARY_LENGTH = 200
 # Pauses after the first, the second, ... time that the same thing was undone within the period.
 _PAUSES = tuple(timedelta(seconds=seconds) for seconds in (10, 40, 160, 600))
 # Beyond so many within the period a server is not believed at every word.
 _MOST_IN_PERIOD = 20
 
 
-def undo_drift(instance_id: UUID, found: Sequence[str]) -> bool:
+def undo_drift(instance_id: UUID, found: Sequence[Finding | str]) -> bool:
     """Apply the whole state again, in an operation that tells what was found; False where that has to wait.
 
     What is there again however often it was undone is undone at growing intervals.
@@ -31,14 +31,16 @@ def undo_drift(instance_id: UUID, found: Sequence[str]) -> bool:
     with transaction.atomic():
         instance = lock_instance(instance_id)
         earlier = undone_lately([instance.pk]).get(instance.pk, [])
-        same = [operation for operation in earlier if set(operation.drift) & set(found)]
+        same = [operation for operation in earlier if set(operation.undone) & set(found)]
         if earlier and timezone.now() < earlier[0].started_at + _pause(len(same), len(earlier)):
             return False
         operation = open_operation(instance, OperationKind.APPLY)
         if operation is None:
             operation = begin_operation(instance, OperationKind.APPLY)
-        operation.drift, operation.summary = list(found), _summary(found)
-        operation.save(update_fields=["drift", "summary"])
+        operation.drift = [one for one in found if isinstance(one, str)]
+        operation.findings = [one.document() for one in found if isinstance(one, Finding)] or None
+        operation.summary = ""  # what is undone says it
+        operation.save(update_fields=["drift", "findings", "summary"])
         apply_again(instance.pk, instance.organization_id)
     return True
 
@@ -47,8 +49,3 @@ def _pause(same: int, all_of_them: int) -> timedelta:
     if all_of_them >= _MOST_IN_PERIOD:
         return _PAUSES[-1]
     return _PAUSES[min(same, len(_PAUSES)) - 1] if same else timedelta()
-
-
-def _summary(found: Sequence[str]) -> str:
-    more = f" And {len(found) - 1} more." if len(found) > 1 else ""
-    return f"Undo what somebody else changed: {found[0]}"[: _SUMMARY_LENGTH - len(more)] + more

@@ -17,6 +17,8 @@ from vpn.agent.dns import process as resolver_process
 from vpn.agent.dns.config import Layout
 from vpn.agent.memory.names import RESOLVER, Names
 from vpn.agent.system import files
+from vpn.wire import codes
+from vpn.wire.finding import Finding
 from vpn.wire.peers import Peer
 from vpn.wire.spec import HubSpec
 
@@ -94,23 +96,23 @@ def with_servers_of(spec: HubSpec, before: HubSpec | None) -> HubSpec:
     return replace(spec, resolver=replace(spec.resolver, upstreams=upstreams))
 
 
-def drift(names: Names, spec: HubSpec, directory: Path) -> list[str]:
-    """Return in sentences what somebody else has changed of the resolver. `ensure` puts it right."""
+def drift(names: Names, spec: HubSpec, directory: Path) -> list[Finding]:
+    """Return what was changed of the resolver. `ensure` puts it right."""
     layout = Layout(directory)
     if spec.resolver is None:
-        return ["The hub has a resolver that nobody asked for."] if directory.exists() else []
+        return [codes.DNS_UNWANTED.of()] if directory.exists() else []
     config = resolver_config.configuration(layout, spec, spec.resolver)
     wanted, there = resolver_config.hosts(spec, spec.resolver), _read(layout.hosts)
     found = []
     if files.read_text(layout.config) != config:
-        found.append("The resolver's settings were changed.")
+        found.append(codes.DNS_SETTINGS_CHANGED.of())
     if resolver_process.written(layout) and not resolver_process.is_current(
         names, layout, resolver_config.digest(config)
     ):
-        found.append("The resolver runs with other settings than it was given.")
+        found.append(codes.DNS_PROCESS_OUTDATED.of())
     if files.read_text(layout.servers) != resolver_config.servers(spec, spec.resolver):
-        found.append("The servers that the resolver asks were changed.")
-    found += [f"Names were added to the resolver, in a file {name}." for name in sorted(there.keys() - wanted.keys())]
+        found.append(codes.DNS_SERVERS_CHANGED.of())
+    found += [codes.DNS_FILE_ADDED.of(name) for name in sorted(there.keys() - wanted.keys())]
     return found + _differing_names(wanted, there)
 
 
@@ -177,10 +179,15 @@ def _takes_long(wanted: Mapping[str, str], unlike: Collection[str]) -> bool:
     return sum(lines.values()) * sum(lines.get(name, 0) for name in unlike) > _MOST_LOOKS
 
 
-def _differing_names(wanted: Mapping[str, str], there: Mapping[str, str | None]) -> list[str]:
+def _differing_names(wanted: Mapping[str, str], there: Mapping[str, str | None]) -> list[Finding]:
     found = []
     for file in sorted(wanted):
         right, now = (set((text or "").splitlines()) for text in (wanted[file], there.get(file)))
-        found += [f"The resolver was told of {line}." for line in sorted(now - right)]
-        found += [f"The resolver lacks {line}." for line in sorted(right - now)]
+        found += [codes.DNS_NAME_ADDED.of(_name_in(line)) for line in sorted(now - right)]
+        found += [codes.DNS_NAME_MISSING.of(_name_in(line)) for line in sorted(right - now)]
     return found
+
+
+def _name_in(line: str) -> str:
+    """Return the address and the first name in a line of hosts(5)."""
+    return "=".join(line.split()[:2])

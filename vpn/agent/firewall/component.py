@@ -23,7 +23,9 @@ from vpn.agent.memory.names import Names
 from vpn.agent.system import command, nft, nft_listing, sysctl
 from vpn.agent.system.command import Result
 from vpn.agent.system.nft_listing import Listing
+from vpn.wire import codes
 from vpn.wire.errors import AgentError
+from vpn.wire.finding import Finding
 from vpn.wire.spec import DENY, HubSpec, Peer
 
 # A flow that was cut off must not be taken up again from its middle.
@@ -92,8 +94,8 @@ def hits(names: Names, spec: HubSpec) -> dict[str, int]:
     return {rule.id: found.get(firewall_rules.counter_name(rule.id), (0, 0))[0] for rule in spec.rules}
 
 
-def drift(names: Names, spec: HubSpec, marks: Mapping[str, str], *, thorough: bool = False) -> list[str]:
-    """Return in words what somebody else changed in the hub's firewall; nothing where it is as it was loaded.
+def drift(names: Names, spec: HubSpec, marks: Mapping[str, str], *, thorough: bool = False) -> list[Finding]:
+    """Return what was changed in the hub's firewall; nothing where it is as it was loaded.
 
     Lists the table without the elements of its sets: some 0.2 ms of a processor for each rule, whatever the number of
     peers (a fifth of a second for 1,000). A `thorough` look compares the elements too, half as much again with 10,000
@@ -101,17 +103,15 @@ def drift(names: Names, spec: HubSpec, marks: Mapping[str, str], *, thorough: bo
     """
     result = _list(names, terse=not thorough)
     if result.code != 0:
-        return ["The firewall's table is missing."]
+        return [codes.FIREWALL_TABLE_MISSING.of()]
     there = nft_listing.parse(result.out)
     wanted = firewall_rules.table(names, spec)
-    words = []
+    found = []
     if marks.get(TABLE) != nft.mark(wanted.text, there.structure):
-        words = _differences(wanted, there) or ["The firewall's table was changed."]
+        found = _differences(wanted, there) or [codes.FIREWALL_TABLE_CHANGED.of()]
     if thorough:
-        words += [
-            f"The addresses in the firewall's set {name} were changed." for name in _foreign(names, wanted, there)
-        ]
-    return words
+        found += [codes.FIREWALL_SET_CHANGED.of(name) for name in _foreign(names, wanted, there)]
+    return found
 
 
 def cut(names: Names, networks: Collection[str]) -> None:
@@ -193,20 +193,19 @@ def _foreign(names: Names, wanted: Table, there: Listing) -> list[str]:
     return [name for name, each in elements.items() if there.elements.get(name) != each]
 
 
-def _differences(wanted: Table, there: Listing) -> list[str]:
-    words = [f"A chain was added to the firewall: {name}." for name in there.chains if name not in wanted.chains]
+def _differences(wanted: Table, there: Listing) -> list[Finding]:
+    found = [codes.FIREWALL_CHAIN_ADDED.of(name) for name in there.chains if name not in wanted.chains]
     for name, (hook, rules) in wanted.chains.items():
         if name not in there.chains:
-            words.append(f"A chain of the firewall is missing: {name}.")
+            found.append(codes.FIREWALL_CHAIN_MISSING.of(name))
             continue
         more = len(there.chains[name]) - len(rules) - bool(hook)
         if more:
-            what = "added to" if more > 0 else "taken out of"
-            words.append(f"{abs(more)} rule{'s' if abs(more) > 1 else ''} {what} the firewall's chain {name}.")
+            found.append((codes.FIREWALL_RULES_ADDED if more > 0 else codes.FIREWALL_RULES_REMOVED).of(name))
     known = wanted.sets.keys() | {CURRENT, BINDING}
-    words += [f"A set was added to the firewall: {name}." for name in there.declarations if name not in known]
-    words += [f"A set of the firewall is missing: {name}." for name in known if name not in there.declarations]
-    return words or ["A rule of the firewall was changed."]
+    found += [codes.FIREWALL_SET_ADDED.of(name) for name in there.declarations if name not in known]
+    found += [codes.FIREWALL_SET_MISSING.of(name) for name in known if name not in there.declarations]
+    return found or [codes.FIREWALL_RULE_CHANGED.of()]
 
 
 def _list(names: Names, *, terse: bool = False) -> Result:

@@ -29,7 +29,9 @@ from vpn.agent.firewall import tracking
 from vpn.agent.memory.names import HOSTLINK
 from vpn.agent.system import nft
 from vpn.agent.system.command import Place, Result
+from vpn.wire import codes
 from vpn.wire.errors import AgentError
+from vpn.wire.finding import Finding
 
 TABLE: Final = "vpnhub_limits"
 # By the name of a set, where the ports in it stand in a hub's source.
@@ -93,9 +95,9 @@ def ensure(host: Place, sources: Mapping[str, Any], hubs: Collection[str], marks
     return True
 
 
-def drift(host: Place, marks: Mapping[str, str]) -> list[str]:
-    """Return in words what somebody else changed of the limits."""
-    return [] if _is_loaded(_listed(host), marks) else ["The limits of hubs on the server itself were changed."]
+def drift(host: Place, marks: Mapping[str, str]) -> list[Finding]:
+    """Return what was changed of the limits."""
+    return [] if _is_loaded(_listed(host), marks) else [codes.LIMITS_HOST_CHANGED.of()]
 
 
 def _is_loaded(listing: Result, marks: Mapping[str, str]) -> bool:

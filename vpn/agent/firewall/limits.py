@@ -13,7 +13,9 @@ from vpn.agent.firewall.limit_rules import MAPS, TABLE
 from vpn.agent.memory.names import Names
 from vpn.agent.system import nft, nft_listing
 from vpn.agent.system.command import Result
+from vpn.wire import codes
 from vpn.wire.errors import AgentError
+from vpn.wire.finding import Finding
 from vpn.wire.spec import HubSpec, Peer
 
 
@@ -46,12 +48,12 @@ def change(names: Names, spec: HubSpec, before: Mapping[str, Peer], after: Mappi
         _ensure_maps(names, new)
 
 
-def drift(names: Names, spec: HubSpec, marks: Mapping[str, str]) -> list[str]:
-    """Return in words what somebody else changed of the limits."""
+def drift(names: Names, spec: HubSpec, marks: Mapping[str, str]) -> list[Finding]:
+    """Return what was changed of the limits."""
     if not _is_loaded(names, limit_rules.body(names, spec), marks):
-        return ["The limits of peers were changed."]
+        return [codes.LIMITS_CHANGED.of()]
     if _mapped(names) != limit_rules.elements(spec):
-        return ["The networks that the limits of peers know were changed."]
+        return [codes.LIMITS_NETWORKS_CHANGED.of()]
     return []
 
 

@@ -20,16 +20,18 @@ from vpn.agent.network import egress, namespace, netns_view, routing
 from vpn.agent.openvpn import component as openvpn
 from vpn.agent.system.lock import host_lock, hub_lock
 from vpn.agent.wireguard import component as wireguard
+from vpn.wire import codes
 from vpn.wire.errors import AgentError
+from vpn.wire.finding import Finding
 
-MOST: Final = 20  # sentences
+MOST: Final = 20  # findings
 # All looks of an agent together take this share of one processor at most.
 _SHARE: Final = 0.05
 _PATIENCE: Final = 1.0  # seconds to wait for a lock
 
 
-def find(host: Host, hub: str, device: wireguard.Device) -> list[str] | None:
-    """Return in words what somebody else changed of a hub that is alive, None when it is not the time to look.
+def find(host: Host, hub: str, device: wireguard.Device) -> list[Finding] | None:
+    """Return what was changed of a hub that is alive, None when it is not the time to look.
 
     `device` is its tunnel interface as it was seen a moment ago.
     """
@@ -47,7 +49,7 @@ def find(host: Host, hub: str, device: wireguard.Device) -> list[str] | None:
     return None if found is None else _shortened(found)
 
 
-def _confirmed(host: Host, hub: str) -> list[str] | None:
+def _confirmed(host: Host, hub: str) -> list[Finding] | None:
     with hub_lock(host.state.directory, hub, _PATIENCE):
         device = wireguard.observe(host.names(hub))
         return None if device is None else _look(host, hub, device, host_lock(host.state.directory, _PATIENCE))
@@ -55,7 +57,7 @@ def _confirmed(host: Host, hub: str) -> list[str] | None:
 
 def _look(
     host: Host, hub: str, device: wireguard.Device, shared: AbstractContextManager[None] | None = None
-) -> list[str] | None:
+) -> list[Finding] | None:
     """What differs; what hubs share is looked at within `shared`."""
     saved, number = host.state.load(hub), host.state.links().get(hub)
     if saved is None or number is None or not host.state.settled(hub):
@@ -78,7 +80,7 @@ def _look(
     ]
 
 
-def _shortened(sentences: list[str]) -> list[str]:
-    if len(sentences) <= MOST:
-        return sentences
-    return [*sentences[: MOST - 1], f"And {len(sentences) - MOST + 1} more changes."]
+def _shortened(found: list[Finding]) -> list[Finding]:
+    if len(found) <= MOST:
+        return found
+    return [*found[: MOST - 1], codes.MORE_CHANGES.of(len(found) - MOST + 1)]

@@ -17,6 +17,8 @@ from vpn.agent.network import openings
 from vpn.agent.network.netns_view import Inside
 from vpn.agent.system import nft, sysctl
 from vpn.agent.system.command import Place
+from vpn.wire import codes
+from vpn.wire.finding import Finding
 from vpn.wire.reserved import LINKS_V4, LINKS_V6, PRIVATE_V4, PRIVATE_V6
 from vpn.wire.server_side import ServerSide, of_family
 
@@ -120,15 +122,15 @@ def ensure(
 
 def drift(
     names: Names, link: Link, there: Inside, marks: Mapping[str, str], host_marks: Mapping[str, str]
-) -> list[str]:
-    """Return in words what somebody else changed of the way out, and of the host's own table."""
+) -> list[Finding]:
+    """Return what was changed of the way out, and of the host's own table."""
     at_hub = frozenset({f"{link.hub_v4}/31", f"{link.hub_v6}/127"})
-    sentences = [f"The address {address} was added." for address in there.added(names.uplink, at_hub)]
+    found = [codes.EGRESS_ADDRESS_ADDED.of(address) for address in there.added(names.uplink, at_hub)]
     if not nft.is_as_loaded(names.inside, HUB_TABLE, marks):
-        sentences.append("The hub's address translation was changed.")
+        found.append(codes.EGRESS_TRANSLATION_CHANGED.of())
     if not _is_host_as_loaded(names.host, host_marks):
-        sentences.append("The portal's firewall rules on the server itself were changed.")
-    return sentences
+        found.append(codes.EGRESS_HOST_RULES_CHANGED.of())
+    return found
 
 
 def _is_host_as_loaded(host: Place, marks: Mapping[str, str]) -> bool:

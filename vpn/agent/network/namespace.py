@@ -10,6 +10,8 @@ from vpn.agent.network import netns_view
 from vpn.agent.network.netns_view import Inside
 from vpn.agent.system import command, nft, sysctl
 from vpn.agent.system.command import NAMESPACES, Place
+from vpn.wire import codes
+from vpn.wire.finding import Finding
 
 # A router between tunnels tells nobody of a shorter way, believes no router advertisement, and leaves the check of
 # sources to the firewall (the reverse path filter knows nothing of IPv6). It answers everything that it cannot send on,
@@ -58,11 +60,11 @@ def ensure(names: Names) -> bool:
     return _remove_foreign(names, netns_view.look(names.inside)) or changed
 
 
-def drift(names: Names, there: Inside) -> list[str]:
-    """Return in words what somebody else added beside the hub's parts: addresses, and tables of the firewall."""
-    sentences = [f"The address {address} was added." for _, address in _foreign_addresses(names, there)]
+def drift(names: Names, there: Inside) -> list[Finding]:
+    """Return what was added beside the hub's parts: addresses, and tables of the firewall."""
+    found = [codes.NAMESPACE_ADDRESS_ADDED.of(address) for _, address in _foreign_addresses(names, there)]
     tables = nft.tables(names.inside) - OWN_TABLES
-    return sentences + [f"A firewall table was added: {family} {name}." for family, name in sorted(tables)]
+    return found + [codes.NAMESPACE_TABLE_ADDED.of(f"{family}/{name}") for family, name in sorted(tables)]
 
 
 def remove(names: Names) -> None:

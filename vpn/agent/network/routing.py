@@ -8,6 +8,8 @@ from typing import Final
 from vpn.agent.memory.names import Link, Names
 from vpn.agent.network import netns_view
 from vpn.agent.network.netns_view import MAIN, Inside, Route
+from vpn.wire import codes
+from vpn.wire.finding import Finding
 from vpn.wire.peers import openvpn_side, wireguard_side
 from vpn.wire.spec import HubSpec, Peer
 
@@ -48,18 +50,17 @@ def ensure(names: Names, spec: HubSpec, link: Link) -> bool:
     return bool(missing or foreign)
 
 
-def drift(names: Names, spec: HubSpec, link: Link, there: Inside) -> list[str]:
-    """Return in words which routes somebody added, changed or took away."""
+def drift(names: Names, spec: HubSpec, link: Link, there: Inside) -> list[Finding]:
+    """Return which routes were added, changed or taken away."""
     missing, foreign = _compare(names, _wanted(names, spec, link), there)
     added = {route.network for route in foreign}
-    sentences = [
-        f"The route to {route.network} was changed."
-        if route.network in {key[0] for key in missing}
-        else f"A route to {route.network} was added."
+    changed = {network for network, _ in missing}
+    found = [
+        (codes.ROUTING_ROUTE_CHANGED if route.network in changed else codes.ROUTING_ROUTE_ADDED).of(route.network)
         for route in foreign
     ]
-    sentences += [f"The route to {network} was removed." for network, _ in missing if network not in added]
-    return list(dict.fromkeys(sentences))
+    found += [codes.ROUTING_ROUTE_REMOVED.of(network) for network, _ in missing if network not in added]
+    return list(dict.fromkeys(found))
 
 
 def _compare(names: Names, wanted: _Routes, there: Inside) -> tuple[_Routes, list[Route]]:

@@ -19,6 +19,8 @@ from vpn.agent.openvpn import routes as openvpn_routes
 from vpn.agent.openvpn import sessions as openvpn_sessions
 from vpn.agent.openvpn.config import Layout
 from vpn.agent.system import files
+from vpn.wire import codes
+from vpn.wire.finding import Finding
 from vpn.wire.peers import by_openvpn
 from vpn.wire.report import SessionReport
 from vpn.wire.spec import HubSpec, OpenVPNPeer
@@ -119,20 +121,20 @@ def reports(names: Names, spec: HubSpec, directory: Path) -> dict[str, SessionRe
     return found
 
 
-def drift(names: Names, spec: HubSpec, directory: Path, there: Inside) -> list[str]:
-    """Return in words what somebody else changed of what the listeners read, and of their interfaces."""
+def drift(names: Names, spec: HubSpec, directory: Path, there: Inside) -> list[Finding]:
+    """Return what was changed of what the listeners read, and of their interfaces."""
     if spec.openvpn is None:
         return []
     layout = Layout(directory)
     contents = openvpn_config.contents(layout, names, spec, spec.openvpn, _is_dual_stack())
-    sentences = [
-        f"OpenVPN's file {name} was changed."
+    found = [
+        codes.OPENVPN_FILE_CHANGED.of(name)
         for name, content in contents.items()
         if files.read_text(directory / name) != content
     ]
     for compat in (False, True):
-        sentences += _drift_of_peers(layout.clients(compat), _wanted(spec, compat))
-    return sentences + openvpn_sessions.drift(names, spec, there)
+        found += _drift_of_peers(layout.clients(compat), _wanted(spec, compat))
+    return found + openvpn_sessions.drift(names, spec, there)
 
 
 def is_alive(directory: Path) -> bool:
@@ -206,15 +208,15 @@ def _wanted(spec: HubSpec, compat: bool) -> dict[str, str]:
     }
 
 
-def _drift_of_peers(directory: Path, wanted: dict[str, str]) -> list[str]:
+def _drift_of_peers(directory: Path, wanted: dict[str, str]) -> list[Finding]:
     there = {path.name for path in directory.iterdir()} if directory.exists() else set()
-    sentences = [f"An OpenVPN client that is not ours was let in: {name[:36]}." for name in there - wanted.keys()]
+    found = [codes.OPENVPN_CLIENT_ADDED.of(name) for name in there - wanted.keys()]
     for name, content in wanted.items():
         if name not in there:
-            sentences.append(f"The file of the OpenVPN client {name} was removed.")
+            found.append(codes.OPENVPN_CLIENT_REMOVED.of(name))
         elif files.read_text(directory / name) != content:
-            sentences.append(f"The file of the OpenVPN client {name} was changed.")
-    return sentences
+            found.append(codes.OPENVPN_CLIENT_CHANGED.of(name))
+    return found
 
 
 def _ensure_directory(directory: Path, wanted: dict[str, str]) -> set[str]:

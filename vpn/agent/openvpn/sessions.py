@@ -17,6 +17,8 @@ from vpn.agent.openvpn.config import Layout
 from vpn.agent.openvpn.management import Session, Unheard
 from vpn.agent.openvpn.revocation import revoked_serials
 from vpn.agent.system import files
+from vpn.wire import codes
+from vpn.wire.finding import Finding
 from vpn.wire.peers import by_openvpn, openvpn_side
 from vpn.wire.spec import HubSpec
 
@@ -104,11 +106,11 @@ def forget_routes(names: Names, spec: HubSpec, networks: Iterable[str]) -> None:
     )
 
 
-def drift(names: Names, spec: HubSpec, there: Inside) -> list[str]:
-    """Return in words which routes of sessions, and addresses of listeners, are nobody's."""
+def drift(names: Names, spec: HubSpec, there: Inside) -> list[Finding]:
+    """Return which routes of sessions, and addresses of listeners, are no peer's."""
     own = {network for peer in by_openvpn(spec.peers.values()) for network in peer.networks}
-    sentences = [
-        f"A route to {route.network} was added."
+    found = [
+        codes.OPENVPN_ROUTE_ADDED.of(route.network)
         for route in there.routes
         if route.protocol == str(CONNECTED_PROTOCOL) and route.device in names.tunnels and route.network not in own
     ]
@@ -116,8 +118,8 @@ def drift(names: Names, spec: HubSpec, there: Inside) -> list[str]:
     alone = frozenset(f"{address}/{address.max_prefixlen}" for address in addresses)
     for listener in openvpn_config.ports(spec.openvpn):
         added = there.added(names.openvpn(listener), alone)
-        sentences += [f"The address {address} was added." for address in added]
-    return sentences
+        found += [codes.OPENVPN_ADDRESS_ADDED.of(address) for address in added]
+    return found
 
 
 def _is_welcome(spec: HubSpec, name: str, listener: str) -> bool:

@@ -21,8 +21,10 @@ from vpn.agent.system.command import Place, Result
 from vpn.agent.system.confine import Confinement
 from vpn.agent.system.processes import Process
 from vpn.agent.wireguard import uapi
+from vpn.wire import codes
 from vpn.wire.errors import FAILED, PORT_TAKEN, AgentError
-from vpn.wire.peers import by_wireguard
+from vpn.wire.finding import Finding
+from vpn.wire.peers import by_wireguard, wireguard_side
 from vpn.wire.report import PeerReport
 from vpn.wire.spec import HubSpec, WireGuardPeer
 
@@ -173,27 +175,29 @@ def reports(device: Device) -> dict[str, PeerReport]:
     }
 
 
-def drift(names: Names, spec: HubSpec, device: Device, there: Inside) -> list[str]:
-    """Return in words what somebody else changed of the interface and its peers. No key is named but public ones."""
-    sentences = []
+def drift(names: Names, spec: HubSpec, device: Device, there: Inside) -> list[Finding]:
+    """Return what was changed of the interface and its peers. No key is named but public ones."""
+    found = []
     if (device.private_key, device.port) != (spec.private_key, spec.port):
-        sentences.append("The key or the port of the hub's WireGuard was changed.")
-    wanted = {peer.public_key: peer for peer in by_wireguard(spec.peers.values())}
-    sentences += [
-        f"A WireGuard peer that is not ours was there: {key[:_SHOWN]}…." for key in device.peers.keys() - wanted.keys()
-    ]
-    for key, peer in wanted.items():
+        found.append(codes.WIREGUARD_SETTINGS_CHANGED.of())
+    wanted = {
+        side.public_key: (peer_id, side)
+        for peer_id, peer in spec.peers.items()
+        if (side := wireguard_side(peer)) is not None
+    }
+    found += [codes.WIREGUARD_PEER_ADDED.of(key[:_SHOWN]) for key in device.peers.keys() - wanted.keys()]
+    for key, (peer_id, peer) in wanted.items():
         real = device.peers.get(key)
         if real is None:
-            sentences.append(f"The WireGuard peer {key[:_SHOWN]}… was removed.")
+            found.append(codes.WIREGUARD_PEER_REMOVED.of(peer_id))
         elif real.allowed_ips != set(peer.allowed_ips):
-            sentences.append(f"The allowed IPs of the WireGuard peer {key[:_SHOWN]}… were changed.")
+            found.append(codes.WIREGUARD_ALLOWED_IPS_CHANGED.of(peer_id))
         elif real.preshared_key != (peer.preshared_key or NO_KEY):
-            sentences.append(f"The preshared key of the WireGuard peer {key[:_SHOWN]}… was changed.")
+            found.append(codes.WIREGUARD_PRESHARED_KEY_CHANGED.of(peer_id))
     own = frozenset(spec.addresses)
-    sentences += [f"The address {address} was added." for address in there.added(names.wireguard, own)]
+    found += [codes.WIREGUARD_ADDRESS_ADDED.of(address) for address in there.added(names.wireguard, own)]
     gone = own - there.addresses.get(names.wireguard, frozenset())
-    return sentences + [f"The hub's address {address} was removed." for address in sorted(gone)]
+    return found + [codes.WIREGUARD_ADDRESS_REMOVED.of(address) for address in sorted(gone)]
 
 
 def remove(names: Names) -> None:

@@ -41,6 +41,7 @@ from vpn.api.schemas.plan import PlanOut
 from vpn.models import Instance, Operation, Region, Traffic
 from vpn.models.peer import with_compat
 from vpn.needs import needs_of_all, reachable_of_all
+from vpn.presenters.findings import names_in
 
 router = Router(tags=["Instances"])
 PATH = "/instances/{uuid:instance_id}"
@@ -157,7 +158,8 @@ def list_operations(request: HttpRequest, instance_id: UUID, page: Query[Page]) 
     instance = get_instance(member_of(request), instance_id)
     rows = Operation.objects.filter(instance=instance).prefetch_related("steps")
     found, link = page_of(request, rows, page, by="started_at", newest_first=True)
-    return many(OperationOut, [show_operation(operation) for operation in found], link)
+    names = names_in(undone for operation in found for undone in operation.undone)
+    return many(OperationOut, [show_operation(operation, names) for operation in found], link)
 
 
 @router.get(f"{PATH}/bandwidth", response=answers({200: BandwidthOut}, 403, 404), summary="Read the traffic")

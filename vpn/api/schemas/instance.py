@@ -17,6 +17,7 @@ from vpn.choices import InstanceState, OperationState, Reachability, StepState
 from vpn.constants import DEFAULT_POOL_PREFIX
 from vpn.models import FirewallRule, Instance, Operation
 from vpn.needs import Need
+from vpn.presenters.findings import step_message
 from vpn.profiles.wireguard import endpoint
 
 
@@ -265,10 +266,11 @@ def _endpoints(instance: Instance, *, has_compat: bool) -> dict[str, str | None]
     }
 
 
-def show_operation(operation: Operation) -> OperationOut:
-    """The representation; the steps should be prefetched."""
+def show_operation(operation: Operation, names: Mapping[str, str]) -> OperationOut:
+    """The representation; the steps should be prefetched. `names` are those of peers that its findings are about."""
     steps = [
-        {name: getattr(step, name) for name in ("name", "state", "started_at", "finished_at", "message")}
+        {name: getattr(step, name) for name in ("name", "state", "started_at", "finished_at")}
+        | {"message": step_message(operation, step, names)}
         for step in operation.steps.all()
     ]
     fields = ("id", "kind", "state", "started_at", "finished_at", "eta")

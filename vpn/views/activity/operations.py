@@ -14,6 +14,7 @@ from vpn.access import get_instance
 from vpn.choices import PlanState
 from vpn.jobs.runtime.heartbeat import is_served
 from vpn.presenters.activity.plan import plans_of
+from vpn.presenters.findings import names_in
 from vpn.presenters.instances.head import head_of
 from vpn.views.activity.progress import progress_of
 
@@ -27,12 +28,12 @@ def instance_activity(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = get_instance(member, pk)
     pages = Paginator(found.operations.prefetch_related("steps"), OPERATIONS_EACH_PAGE)
     page = pages.get_page(request.GET.get("page"))
-    plans = plans_of(page)
+    plans, names = plans_of(page), names_in(found for one in page for found in one.undone)
     is_waiting = any(plan.noted.state == PlanState.WAITING for some in plans.values() for plan in some)
     context = {
         **head_of(member, found, "activity"),
         "page": page,
-        "runs": [progress_of(one, plans.get(one.pk, ())) for one in page],
+        "runs": [progress_of(one, plans.get(one.pk, ()), names) for one in page],
         "is_running": is_waiting or any(not one.is_settled for one in page),
         "is_plan_served": not is_waiting or is_served("plan"),
     }

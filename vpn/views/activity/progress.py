@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from vpn.choices import InstanceState, OperationKind, OperationState, StepState
 from vpn.models import Instance, Operation, OperationStep
 from vpn.needs import needs_of
 from vpn.presenters.activity.plan import ShownPlan
+from vpn.presenters.findings import failure_of, operation_summary, step_message
 
 # A run that takes longer than expected keeps its bar short of the end.
 _LONGEST_BAR = 95
@@ -36,6 +38,7 @@ class Progress:
 
     operation: Operation
     steps: list[OperationStep]
+    summary: str = ""
     plans: Sequence[ShownPlan] = ()
 
     @property
@@ -74,15 +77,21 @@ class Progress:
         return next((step for step in self.steps if step.state == StepState.FAILED), None)
 
 
-def progress_of(operation: Operation, plans: Sequence[ShownPlan] = ()) -> Progress:
-    """An operation with its steps, each knowing how long it has taken (`took`, None before it began), and what the
-    changes that it carried mean."""
+def progress_of(
+    operation: Operation, plans: Sequence[ShownPlan] = (), names: Mapping[str, str] = MappingProxyType({})
+) -> Progress:
+    """An operation with its steps, and what the changes that it carried mean.
+
+    Each step knows how long it has taken (`took`, None before it began) and what it says (`told`). `names` are those of
+    the peers that the operation's findings are about.
+    """
     steps = list(operation.steps.all())
     for step in steps:
         began = step.started_at
         ended = step.finished_at or operation.finished_at or timezone.now()
         step.took = None if began is None else ended - began  # type: ignore[attr-defined]
-    return Progress(operation, steps, plans)
+        step.told = step_message(operation, step, names)  # type: ignore[attr-defined]
+    return Progress(operation, steps, operation_summary(operation, names), plans)
 
 
 @require_safe
@@ -112,6 +121,7 @@ def _context(member: Membership, instance: Instance) -> dict[str, Any]:
         "progress": None if operation is None else progress_of(operation),
         "is_running": instance.state in {InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING},
         "is_deleting": instance.state == InstanceState.DELETING,
+        "failure": failure_of(instance),
         "needs": needs_of(instance),
         "may_change": member.is_admin,
     }

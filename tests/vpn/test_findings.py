@@ -1,0 +1,55 @@
+"""Every code that the agent may tell has words in the portal, and no words are left without a code."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from vpn.presenters.findings import drift, refusals, sentence_of
+from vpn.wire import codes
+from vpn.wire.finding import Code, Finding
+
+VPN: Final = Path(codes.__file__).parent.parent
+CODES: Final = {name: value for name, value in vars(codes).items() if isinstance(value, Code)}
+
+
+def uses(folders: tuple[str, ...]) -> set[str]:
+    """Return the names of `vpn.wire.codes` that the modules in these folders name."""
+    found = set()
+    for path in (path for folder in folders for path in (VPN / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "codes":
+                found.add(node.attr)
+    return found
+
+
+def test_no_two_codes_are_the_same() -> None:
+    assert len(set(CODES.values())) == len(CODES)
+
+
+def test_every_code_has_words_and_all_words_have_a_code() -> None:
+    assert drift.WORDS.keys() | refusals.WORDS.keys() == set(CODES.values())
+    assert not drift.WORDS.keys() & refusals.WORDS.keys()
+
+
+def test_the_agent_uses_every_code() -> None:
+    assert CODES.keys() - uses(("agent", "wire")) == set()
+
+
+@pytest.mark.parametrize("name", CODES)
+def test_words_are_a_sentence_with_nothing_left_open(name: str) -> None:
+    words = sentence_of(CODES[name].of("a-subject"))
+    assert re.fullmatch(r"[A-Z].*\.", words), words
+    assert "%" not in words
+    assert "{" not in words
+
+
+def test_a_code_of_a_newer_agent_is_named() -> None:
+    words = sentence_of(Finding("quantum", "entangled", "10.0.0.0/8"))
+    for part in ("quantum", "entangled", "10.0.0.0/8"):
+        assert part in words
+    assert words.endswith(".")

@@ -1,0 +1,76 @@
+"""Sentences for findings, wherever they are shown: drift, a step that failed, the last failure of a hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from vpn.models import Instance, Operation, OperationStep, Peer
+from vpn.presenters.findings import drift, refusals
+from vpn.wire.finding import Code, Finding, parse_finding
+from vpn.wire.parsing import UUID as PEER_ID
+
+Names = Mapping[str, str]  # labels of peers by id
+_NO_NAMES: Final[Names] = MappingProxyType({})
+_LONG: Final = ("certificate", "private_key_sealed", "tls_crypt_key_sealed")
+
+
+def sentence_of(found: Finding | str, names: Names = _NO_NAMES) -> str:
+    """The sentence for a finding; a refusal says what to do. Drift does not: the portal undoes it by itself.
+
+    A text is shown as it is: it came from an agent of the release before, which told sentences.
+    """
+    if isinstance(found, str):
+        return found
+    code = Code(found.component, found.code)
+    words = drift.WORDS.get(code) or refusals.WORDS.get(code)
+    if words is None:
+        return _(
+            "The agent reports %(code)s of %(component)s, which this portal has no words for: update the portal."
+        ) % {
+            "code": f"“{found.code}”" + (f" ({found.subject})" if found.subject else ""),
+            "component": found.component,
+        }
+    return str(words) % {"subject": names.get(found.subject, found.subject)}
+
+
+def names_in(found: Iterable[Finding | str]) -> Names:
+    """The labels of the peers that findings are about; one query, none where they are about no peer."""
+    ids = {one.subject for one in found if isinstance(one, Finding) and PEER_ID.fullmatch(one.subject)}
+    if not ids:
+        return _NO_NAMES
+    peers = Peer.objects.filter(pk__in=map(UUID, ids)).select_related("member__user", "site").defer(*_LONG)
+    return {str(peer.pk): peer.label for peer in peers}
+
+
+def operation_summary(operation: Operation, names: Names = _NO_NAMES) -> str:
+    """What a run carries, in a line."""
+    undone = operation.undone
+    if operation.summary or not undone:
+        return operation.summary
+    first = sentence_of(undone[0], names)
+    if len(undone) == 1:
+        return _("Undo what was changed on the server: %(first)s") % {"first": first}
+    words = _("Undo what was changed on the server: %(first)s And %(more)d more.")
+    return words % {"first": first, "more": len(undone) - 1}
+
+
+def step_message(operation: Operation, step: OperationStep, names: Names = _NO_NAMES) -> str:
+    """What a step says of itself; of a run that undid something, what that was."""
+    if step.refusal:
+        return sentence_of(parse_finding(step.refusal), names)
+    if not step.message or not operation.findings:
+        return step.message
+    undone = " ".join(sentence_of(parse_finding(one), names) for one in operation.findings)
+    return f"{step.message} {_('Undone: %(changes)s') % {'changes': undone}}"
+
+
+def failure_of(instance: Instance) -> str:
+    """Why the last apply failed; "" where it did not."""
+    if instance.failure and instance.refusal:
+        return sentence_of(parse_finding(instance.refusal))
+    return instance.failure
