@@ -228,7 +228,7 @@ HEALTH_CHECKS = {
     "schedule": "vpn.jobs.runtime.heartbeat.schedule_health",
 }
 # What the health page tells beside: no load balancer should turn away from the portal for it.
-HEALTH_NOTES = {"hubs": "vpn.needs.hubs_health", "mail": "portal.actions.queued_mail.health"}
+HEALTH_NOTES = {"hubs": "vpn.presenters.needs.hubs_health", "mail": "portal.actions.queued_mail.health"}
 # Who is told that this machine's public address is another one.
 SERVER_MOVED = "vpn.actions.instances.server_address.move_server"
 PORTAL_PLACED = "vpn.actions.instances.portal_place.place_portal"

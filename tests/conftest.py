@@ -79,4 +79,4 @@ def rung(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> lis
 def _working_portal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The workers show signs of life, except in tests of real processes: pages would say that they do not."""
     if REAL.isdisjoint(mark.name for mark in request.node.iter_markers()):
-        monkeypatch.setattr("vpn.needs.portal._answer", lambda path: "ok")
+        monkeypatch.setattr("vpn.presenters.needs.portal._answer", lambda path: "ok")

@@ -20,6 +20,7 @@ from vpn.jobs.knock import knock_all
 from vpn.models import Instance, ListenerProof, Peer, Server, Site, Tick
 from vpn.needs import Code, needs_of, reachable
 from vpn.observed import record_observation
+from vpn.presenters.needs import notices_of
 from vpn.wire.report import HubReport, PeerReport, SessionReport
 
 pytestmark = pytest.mark.django_db
@@ -200,7 +201,7 @@ def test_an_address_that_is_not_the_first_has_a_need_of_its_own(instance: Instan
     Server.objects.update(address_v6="2001:db8::1")
     driver.over_ipv6 = WALL
     assert states(instance, OPEN, OPEN, driver=driver) == ["proven", "proven"]
-    (need,) = needs_of(Instance.objects.select_related("server").get(pk=instance.pk))
+    (need,) = notices_of(Instance.objects.select_related("server").get(pk=instance.pk))
     assert need.code == Code.ADDRESS_UNREACHABLE
     assert "2001:db8::1" in need.title
     assert not need.chip, "most devices take the other address"
@@ -213,7 +214,7 @@ def test_one_firewall_before_both_addresses_is_one_notice(instance: Instance, dr
     Server.objects.update(address_v6="2001:db8::1")
     driver.over_ipv6 = WALL
     states(instance, WALL, WALL, driver=driver)
-    (need,) = needs_of(Instance.objects.select_related("server").get(pk=instance.pk))
+    (need,) = notices_of(Instance.objects.select_related("server").get(pk=instance.pk))
     assert need.code == Code.HUB_UNREACHABLE
     assert "at 203.0.113.1 and 2001:db8::1" in need.message
     assert need.message.count(str(instance.wireguard_port)) == 1

@@ -16,8 +16,10 @@ from tests.vpn.api.caller import Caller
 from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import InstanceState, OperationKind, Protocol
 from vpn.models import Instance, ListenerProof, Operation, Peer, Server
-from vpn.needs import Code, hubs_health, needs_of, needs_of_all
+from vpn.needs import Code, needs_of, needs_of_all
 from vpn.observed import record_observation
+from vpn.presenters.needs import hubs_health, notices_of
+from vpn.presenters.needs.notice import WORDS
 from vpn.wire.report import HubReport, ReportInvalidError, parse_report
 
 pytestmark = pytest.mark.django_db
@@ -132,7 +134,7 @@ def test_whatever_needs_someone_is_said_everywhere(
     all_proven(instance)
     happens(instance)
     instance.refresh_from_db()
-    needs = needs_of(instance)
+    needs = notices_of(instance)
     assert code in {need.code for need in needs}
     overview = admin_browser.get("/").content.decode()
     assert "1 of 1 needs someone" in overview
@@ -173,7 +175,7 @@ def test_no_chip_says_ready_where_the_hub_is_not(
 def test_the_ports_of_what_is_unreachable_are_named(organization: Organization) -> None:
     instance = make_instance(organization)
     prove(instance, wireguard="proven", openvpn_udp="unreachable", openvpn_tcp="unreachable")
-    (need,) = needs_of(instance)
+    (need,) = notices_of(instance)
     assert f"UDP {instance.openvpn_port}, TCP {instance.openvpn_port}" in need.message
     assert str(instance.wireguard_port) not in need.message
     assert need.chip == "Partly unreachable"
@@ -273,3 +275,7 @@ def test_what_a_server_makes_up_about_resolvers_is_refused(answers: object) -> N
     report = HubReport("abcdefghij", 1, 1, "", alive=True, observed_at=0.0).document()
     with pytest.raises(ReportInvalidError):
         parse_report({**report, "upstreams": answers})
+
+
+def test_every_reason_has_words() -> None:
+    assert WORDS.keys() | {Code.DRIFT_RECURRING, Code.PORTAL_DEGRADED} == set(Code)

@@ -17,6 +17,7 @@ from vpn.jobs import apply
 from vpn.jobs.mail import mail_plan
 from vpn.models import ChangePlan, Instance, ListenerProof, Server
 from vpn.needs import Code, needs_of
+from vpn.presenters.needs import notices_of
 from vpn.proofs import record_knock
 
 pytestmark = pytest.mark.django_db
@@ -78,7 +79,7 @@ def test_who_is_cut_off_is_named_and_can_be_mailed(
 ) -> None:
     prepare(settings, NEW)
     instance.refresh_from_db()
-    need = next(need for need in needs_of(instance) if need.code == Code.ADDRESS_CHANGED)
+    need = next(need for need in notices_of(instance) if need.code == Code.ADDRESS_CHANGED)
     assert f"{member.label} / phone" in need.message
     assert "tablet" not in need.message
     plan = ChangePlan.objects.get()

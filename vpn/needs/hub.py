@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -11,9 +12,8 @@ from django.utils import timezone
 
 from vpn.choices import InstanceState, OperationKind, Reachability
 from vpn.models import Instance, ListenerProof
-from vpn.needs import words
 from vpn.needs.facts import Facts, facts_of
-from vpn.needs.need import Need
+from vpn.needs.need import Code, Need
 
 # The hub is asked every few seconds. Silence this long means that no worker asks, or that the hub does not answer.
 SILENCE: Final = timedelta(seconds=60)
@@ -41,18 +41,19 @@ def _needs(instance: Instance, facts: Facts) -> Iterator[Need]:
     if instance.state == InstanceState.READY:
         yield from _of_running_hub(instance, facts)
         return
+    need = partial(Need, instance=instance, facts=facts)
     if instance.state == InstanceState.LOST:
-        yield words.lost(instance)
+        yield need(Code.LOST)
     elif instance.state == InstanceState.FAILED:
-        yield words.provisioning_failed(instance)
+        yield need(Code.PROVISIONING_FAILED)
     elif instance.state == InstanceState.DELETING:
         run = facts.running.get(OperationKind.DESTROY)
         if run is not None and timezone.now() - run.started_at > TEARDOWN_PATIENCE:
-            yield words.deletion_stuck(run.started_at)
+            yield need(Code.DELETION_STUCK, since=run.started_at)
     else:
         run = facts.running.get(OperationKind.PROVISION)
         if run is not None and timezone.now() - run.started_at > _longest(run.expected_seconds):
-            yield words.provisioning_stuck(run.started_at)
+            yield need(Code.PROVISIONING_STUCK, since=run.started_at)
 
 
 def _longest(expected_seconds: int) -> timedelta:
@@ -60,26 +61,26 @@ def _longest(expected_seconds: int) -> timedelta:
 
 
 def _of_running_hub(instance: Instance, facts: Facts) -> Iterator[Need]:
-    now = timezone.now()
+    now, need = timezone.now(), partial(Need, instance=instance, facts=facts)
     if instance.failure:
-        yield words.apply_failed(instance)
+        yield need(Code.APPLY_FAILED)
     elif not instance.is_settled and instance.lagging_since and now - instance.lagging_since > APPLY_PATIENCE:
-        yield words.apply_stuck(instance.lagging_since)
+        yield need(Code.APPLY_STUCK, since=instance.lagging_since)
     is_silent = instance.observed_at is None or instance.observed_at < now - SILENCE
     if is_silent:
-        yield words.hub_silent(instance)
+        yield need(Code.HUB_SILENT, since=instance.observed_at)
     yield from _of_listeners(instance, facts)
     asked = instance.public_dns
     if asked and set(asked) <= set(instance.silent_resolvers):
-        yield words.resolver_silent(instance)
+        yield need(Code.RESOLVER_SILENT)
     if facts.silent_sites and not is_silent:
-        yield words.sites_silent(facts.silent_sites)
+        yield need(Code.SITE_SILENT, since=facts.silent_sites[0].since)
     if facts.lost_routes:
-        yield words.route_nowhere(facts.lost_routes)
+        yield need(Code.ROUTE_NOWHERE)
     if facts.left_addresses:
-        yield words.address_changed(instance, facts.left_addresses, facts.cut_off)
+        yield need(Code.ADDRESS_CHANGED)
     if facts.recurring is not None:
-        yield words.drift_recurring(facts.recurring)
+        yield need(Code.DRIFT_RECURRING)
 
 
 def _of_listeners(instance: Instance, facts: Facts) -> Iterator[Need]:
@@ -87,14 +88,19 @@ def _of_listeners(instance: Instance, facts: Facts) -> Iterator[Need]:
     unproven = [proof for proof in facts.failing if proof.state == Reachability.UNPROVEN]
     # The same listeners for the same cause at all addresses, such as a firewall on the server, are one notice.
     is_one = _what_fails(unreachable) == _what_fails(facts.failing_elsewhere)
+
+    def need(code: Code, proofs: Sequence[ListenerProof], *, is_partial: bool = False) -> Need:
+        began = min((proof.failing_since for proof in proofs if proof.failing_since is not None), default=None)
+        return Need(code, instance, facts, began, proofs, is_partial)
+
     if unreachable:
         failing = [*unreachable, *facts.failing_elsewhere] if is_one else unreachable
-        yield words.unreachable(instance, failing, is_partial=facts.proven > 0)
+        yield need(Code.HUB_UNREACHABLE, failing, is_partial=facts.proven > 0)
     # A device that came through the router proves that it forwards: one is enough, whichever listener it came to.
     if unproven and not facts.proven:
-        yield words.unproven(instance, unproven)
+        yield need(Code.HUB_UNPROVEN, unproven)
     if facts.failing_elsewhere and not is_one:
-        yield words.address_unreachable(instance, facts.failing_elsewhere)
+        yield need(Code.ADDRESS_UNREACHABLE, facts.failing_elsewhere)
 
 
 def _what_fails(proofs: Sequence[ListenerProof]) -> set[tuple[str, str]]:

@@ -1,12 +1,15 @@
-"""A need: what is wrong, what it means, and what to do."""
+"""A need: a hub needs someone, and why. Facts alone: `vpn.presenters.needs` puts them into words."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from django.db import models
+
+from vpn.models import Instance, ListenerProof
+from vpn.needs.facts import Facts
 
 
 class Code(models.TextChoices):
@@ -32,22 +35,15 @@ class Code(models.TextChoices):
 
 @dataclass(frozen=True)
 class Need:
-    """Something that waits for a person, in words for an admin.
+    """Something of a hub that waits for a person.
 
-    `title` is a short heading, `message` says what is so and what it means, `next_step` what to do. `tone` is bad or
-    waiting. `chip` is the word that replaces "Ready" on the hub, "" where the hub itself is well. `since` is when it
-    began, where that is known.
+    `since` is when it began, where that is known. `proofs` are those of the listeners concerned; `is_partial` says that
+    others are reached.
     """
 
     code: Code
-    title: str
-    message: str
-    next_step: str
-    tone: Literal["bad", "waiting"] = "bad"
-    chip: str = ""
+    instance: Instance
+    facts: Facts
     since: datetime | None = None
-
-    @property
-    def text(self) -> str:
-        """What is so and what to do, as one text."""
-        return " ".join(part for part in (self.message, self.next_step) if part)
+    proofs: Sequence[ListenerProof] = ()
+    is_partial: bool = False

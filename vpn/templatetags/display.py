@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from vpn.addressing import merged
 from vpn.choices import InstanceState
 from vpn.models import Instance, Peer
-from vpn.needs import Need
+from vpn.presenters.needs import Notice
 from vpn.validators import parse_network
 
 register = template.Library()
@@ -36,7 +36,7 @@ def chip(kind: str, words: str) -> SafeString:
 
 
 @register.simple_tag
-def instance_chip(instance: Instance, needs: Sequence[Need]) -> SafeString:
+def instance_chip(instance: Instance, needs: Sequence[Notice]) -> SafeString:
     """An instance's state: "Ready" only where its server confirmed everything and no need says otherwise."""
     if instance.state != InstanceState.READY:
         return chip(*_INSTANCE_CHIPS[InstanceState(instance.state)])

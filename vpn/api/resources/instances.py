@@ -40,8 +40,9 @@ from vpn.api.schemas.instance import (
 from vpn.api.schemas.plan import PlanOut
 from vpn.models import Instance, Operation, Region, Traffic
 from vpn.models.peer import with_compat
-from vpn.needs import needs_of_all, reachable_of_all
+from vpn.needs import reachable_of_all
 from vpn.presenters.findings import names_in
+from vpn.presenters.needs import notices_of_all
 
 router = Router(tags=["Instances"])
 PATH = "/instances/{uuid:instance_id}"
@@ -56,7 +57,7 @@ def show_many(instances: Sequence[Instance]) -> list[InstanceOut]:
     """The representations of several, with a constant number of queries."""
     ids = [instance.pk for instance in instances]
     words, compat = statuses(instances), with_compat(ids)
-    reachable, needs = reachable_of_all(ids), needs_of_all(instances)
+    reachable, needs = reachable_of_all(ids), notices_of_all(instances)
     return [
         show_instance(one, Found(words[one.pk], one.pk in compat, reachable[one.pk], needs[one.pk]))
         for one in instances

@@ -16,8 +16,8 @@ from vpn.api.schemas.base import In, Number, Out, Text
 from vpn.choices import InstanceState, OperationState, Reachability, StepState
 from vpn.constants import DEFAULT_POOL_PREFIX
 from vpn.models import FirewallRule, Instance, Operation
-from vpn.needs import Need
 from vpn.presenters.findings import step_message
+from vpn.presenters.needs import Notice
 from vpn.profiles.wireguard import endpoint
 
 
@@ -170,12 +170,12 @@ class InstanceOut(Out):
 @dataclass(frozen=True)
 class Found:
     """What an instance's representation says beside its own row: the words of `vpn.api.resources.status`, whether the
-    compatibility listener runs, and what `vpn.needs` says."""
+    compatibility listener runs, and what `vpn.presenters.needs` says."""
 
     status: list[str]
     has_compat: bool
     reachable: Mapping[str, str | None]
-    needs: Sequence[Need]
+    needs: Sequence[Notice]
 
 
 class StepOut(Out):

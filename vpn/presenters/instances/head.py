@@ -11,20 +11,21 @@ from vpn.access import peers_of
 from vpn.choices import InstanceState
 from vpn.models import Instance
 from vpn.models.querysets import connected_filter
-from vpn.needs import Code, needs_of
+from vpn.needs import Code
 from vpn.presenters.activity.plan import moved_plan
+from vpn.presenters.needs import notices_of
 
 
 def head_of(member: Membership, instance: Instance, tab: str) -> dict[str, Any]:
     """Context for vpn/instances/base.html; asks the database for the counts once and for the needs as
-    `needs_of` does."""
+    `notices_of` does."""
     counts = (
         peers_of(member, instance)
         .order_by()
         .select_related(None)
         .aggregate(total=Count("pk"), online=Count("pk", filter=connected_filter()))
     )
-    needs = needs_of(instance)
+    needs = notices_of(instance)
     return {
         "instance": instance,
         "tab": tab,

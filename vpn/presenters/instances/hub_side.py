@@ -7,7 +7,8 @@ from functools import cached_property
 
 from vpn.choices import Listener, Reachability
 from vpn.models import Instance, Peer
-from vpn.needs import Code, Need, needs_of, reachable
+from vpn.needs import Code, reachable
+from vpn.presenters.needs import Notice, notices_of
 
 
 @dataclass
@@ -28,18 +29,18 @@ class HubSide:
 
     def told(self, *codes: Code) -> str:
         """What needs someone for one of these reasons, in sentences; "" where nothing does."""
-        need = next((need for need in self._needs if need.code in codes), None)
-        if need is None:
+        notice = next((notice for notice in self._notices if notice.code in codes), None)
+        if notice is None:
             return ""
-        return need.text if self.for_admin else f"{need.title}. An admin can see why."
+        return notice.text if self.for_admin else f"{notice.title}. An admin can see why."
 
     @cached_property
     def _states(self) -> dict[str, str | None]:
         return reachable(self.instance)
 
     @cached_property
-    def _needs(self) -> list[Need]:
-        return needs_of(self.instance)
+    def _notices(self) -> list[Notice]:
+        return notices_of(self.instance)
 
 
 def listeners_of(peer: Peer) -> tuple[Listener, ...]:

@@ -24,9 +24,9 @@ from vpn.actions.activity.operation import DEFAULT_EXPECTED_SECONDS
 from vpn.actions.instances.instance import retry_instance
 from vpn.choices import InstanceState, OperationKind, OperationState, StepState
 from vpn.models import Instance, Operation, OperationStep
-from vpn.needs import needs_of
 from vpn.presenters.activity.plan import ShownPlan
 from vpn.presenters.findings import failure_of, operation_summary, step_message
+from vpn.presenters.needs import notices_of
 
 # A run that takes longer than expected keeps its bar short of the end.
 _LONGEST_BAR = 95
@@ -122,6 +122,6 @@ def _context(member: Membership, instance: Instance) -> dict[str, Any]:
         "is_running": instance.state in {InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING},
         "is_deleting": instance.state == InstanceState.DELETING,
         "failure": failure_of(instance),
-        "needs": needs_of(instance),
+        "needs": notices_of(instance),
         "may_change": member.is_admin,
     }

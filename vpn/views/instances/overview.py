@@ -15,8 +15,8 @@ from portal.models import Membership
 from vpn.access import get_instance, instances_of
 from vpn.choices import InstanceState
 from vpn.models import Instance
-from vpn.needs import Need, needs_of_all, portal_needs
 from vpn.presenters.instances.head import head_of
+from vpn.presenters.needs import Notice, notices_of_all, portal_notices
 from vpn.presenters.peers.search import FILTERS, PeerSearch
 from vpn.presenters.profiles.outdated import outdated_of
 from vpn.views.activity.plan_mail import mail_offered
@@ -29,7 +29,7 @@ class Row:
     """An instance in the list, with what of it needs someone."""
 
     instance: Instance
-    needs: list[Need]
+    needs: list[Notice]
 
 
 @require_safe
@@ -39,13 +39,13 @@ def instances(request: HttpRequest) -> HttpResponse:
     if not member.sees_everything:
         return redirect("my")
     found = list(instances_of(member).with_peer_counts())
-    needs = needs_of_all(found)
+    needs = notices_of_all(found)
     rows = sorted((Row(one, needs[one.pk]) for one in found), key=_urgency)
     context = {
         "rows": rows,
         "in_need": sum(bool(row.needs) for row in rows),
         "under_way": sum(row.instance.state in _UNDER_WAY for row in rows),
-        "portal_needs": portal_needs() if rows else [],
+        "portal_needs": portal_notices() if rows else [],
         "may_change": member.is_admin,
     }
     return render_page(request, "vpn/instances/list.html", context, fragment="list")

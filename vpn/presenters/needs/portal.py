@@ -8,37 +8,39 @@ from typing import Final
 
 from django.conf import settings
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from vpn.models import Instance
-from vpn.needs.hub import needs_of_all
-from vpn.needs.need import Code, Need
+from vpn.needs import Code, needs_of_all
+from vpn.presenters.needs.notice import Notice
 
 logger = logging.getLogger(__name__)
 _OK: Final = "ok"
 # What whoever operates the portal has to look at. The rest is the business of each organization's admins.
 _OPERATORS: Final = {
-    Code.LOST: "lost",
-    Code.HUB_SILENT: "not heard of",
-    Code.HUB_UNREACHABLE: "not reachable from outside",
-    Code.APPLY_STUCK: "with changes that do not get through",
-    Code.APPLY_FAILED: "with changes that were refused",
-    Code.PROVISIONING_FAILED: "not created",
-    Code.PROVISIONING_STUCK: "not created in time",
-    Code.DELETION_STUCK: "not taken down in time",
+    Code.LOST: gettext_lazy("lost"),
+    Code.HUB_SILENT: gettext_lazy("not heard of"),
+    Code.HUB_UNREACHABLE: gettext_lazy("not reachable from outside"),
+    Code.APPLY_STUCK: gettext_lazy("with changes that do not get through"),
+    Code.APPLY_FAILED: gettext_lazy("with changes that were refused"),
+    Code.PROVISIONING_FAILED: gettext_lazy("not created"),
+    Code.PROVISIONING_STUCK: gettext_lazy("not created in time"),
+    Code.DELETION_STUCK: gettext_lazy("not taken down in time"),
 }
 
 
-def portal_needs() -> list[Need]:
+def portal_notices() -> list[Notice]:
     """What keeps the portal from knowing how its hubs are: the same checks as /healthz."""
     answers = dict.fromkeys(answer for answer in map(_answer, settings.HEALTH_CHECKS.values()) if answer != _OK)
     if not answers:
         return []
     return [
-        Need(
+        Notice(
             Code.PORTAL_DEGRADED,
-            "The portal does not work as it should",
+            _("The portal does not work as it should"),
             " ".join(answers),
-            "What pages say of hubs may be out of date. Whoever operates the portal sees the rest under “healthz”.",
+            _("What pages say of hubs may be out of date. Whoever operates the portal sees the rest under “healthz”."),
         )
     ]
 
@@ -52,7 +54,8 @@ def hubs_health() -> str:
     if not counts:
         return _OK
     parts = ", ".join(f"{count} {_OPERATORS[code]}" for code, count in counts.most_common())
-    return f"{counts.total()} of {len(instances)} hubs need someone: {parts}."
+    words = _("%(count)d of %(all)d hubs need someone: %(reasons)s.")
+    return words % {"count": counts.total(), "all": len(instances), "reasons": parts}
 
 
 _COLUMNS: Final = (
@@ -76,4 +79,4 @@ def _answer(path: str) -> str:
         return str(import_string(path)())
     except Exception:
         logger.exception("The health check %s failed", path)
-        return "One of the portal's own checks could not be made."
+        return _("One of the portal's own checks could not be made.")

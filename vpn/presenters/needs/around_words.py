@@ -1,0 +1,116 @@
+"""The words for what is around a hub: its resolvers, sites, routes and profiles, and changes on its server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from vpn.needs import Need
+from vpn.presenters.findings import Names, sentence_of
+from vpn.presenters.needs.words import Words, address_of, joined
+
+_MOST_NAMED = 3
+
+
+def resolver_silent(need: Need) -> Words:
+    """None of the hub's resolvers answers."""
+    message = _(
+        "The hub asks %(servers)s for public names and gets no answer, so that they resolve on no device that asks the "
+        "hub."
+    )
+    return Words(
+        _("No public name resolves"),
+        message % {"servers": joined(need.instance.public_dns)},
+        _("Let the server reach port 53 there, UDP and TCP, or name other resolvers on the DNS page."),
+    )
+
+
+def sites_silent(need: Need) -> Words:
+    """Sites that were connected are not any more."""
+    sites = need.facts.silent_sites
+    seen = _("%(site)s (last seen %(since)s UTC)")
+    named = [seen % {"site": site.name, "since": f"{site.since:%-d %B, %H:%M}"} for site in sites[:_MOST_NAMED]]
+    values = {"site": sites[0].name, "count": len(sites), "sites": _shortened(named, len(sites))}
+    title = ngettext("%(site)s is not connected any more", "%(count)d sites are not connected any more", len(sites))
+    message = ngettext(
+        "%(sites)s was connected and is not heard of any more.",
+        "%(sites)s were connected and are not heard of any more.",
+        len(sites),
+    )
+    step = ngettext(
+        "Look at the router and the line there. Where that is meant, disable the peer.",
+        "Look at the routers and the line there. Where that is meant, disable the peer.",
+        len(sites),
+    )
+    return Words(title % values, message % values, step)
+
+
+def route_nowhere(need: Need) -> Words:
+    """Pushed routes lead nowhere."""
+    routes = need.facts.lost_routes
+    values = {"route": routes[0], "count": f"{len(routes):,}", "routes": _shortened(routes, len(routes))}
+    title = ngettext("%(route)s leads nowhere", "%(count)s pushed routes lead nowhere", len(routes))
+    message = ngettext(
+        "Devices send what is meant for %(routes)s to the hub, which drops it: no connected site advertises it.",
+        "Devices send what is meant for %(routes)s to the hub, which drops it: no connected site advertises them.",
+        len(routes),
+    )
+    step = ngettext(
+        "Add it to a site, enable the site that has it, or remove it on the Routing page.",
+        "Add them to a site, enable the sites that have them, or remove them on the Routing page.",
+        len(routes),
+    )
+    return Words(title % values, message % values, step, tone="waiting")
+
+
+def address_changed(need: Need) -> Words:
+    """Profiles point to an address that the hub has left."""
+    left = need.facts.left_addresses
+    count = sum(left.values())
+    message = ngettext(
+        "%(count)s delivered profile points to %(left)s: %(people)s. The hub is at %(address)s now, so it does not "
+        "connect, unless the former address still leads here.",
+        "%(count)s delivered profiles point to %(left)s: %(people)s. The hub is at %(address)s now, so they do not "
+        "connect, unless the former address still leads here.",
+        count,
+    )
+    values = {
+        "count": f"{count:,}",
+        "left": joined(sorted(left)),
+        "people": _shortened(need.facts.cut_off, count),
+        "address": address_of(need.instance),
+    }
+    return Words(
+        _("The hub's address changed"),
+        message % values,
+        _("Have the profiles fetched anew, by mail to the people concerned, or set HUB_ADDRESS back."),
+    )
+
+
+def drift_recurring(need: Need, names: Names) -> Words:
+    """The hub is changed on its server again and again."""
+    recurring = need.facts.recurring
+    if recurring is None:
+        raise ValueError("a need of recurring drift without any")
+    told = sentence_of(recurring.found[0], names)
+    if more := len(recurring.found) - 1:
+        told = _("%(first)s And %(more)d more.") % {"first": told, "more": more}
+    message = _("%(changes)s It was undone %(times)d times within the last hour.")
+    return Words(
+        _("Something on the server keeps changing the hub"),
+        message % {"changes": told, "times": recurring.times},
+        _(
+            "The portal goes on undoing it, at growing intervals. Look on the server for the person or the program "
+            "that does this."
+        ),
+    )
+
+
+def _shortened(named: Sequence[str], count: int) -> str:
+    """The first names as a list, and how many there are beside them."""
+    first = list(named[:_MOST_NAMED])
+    if count <= len(first):
+        return joined(first)
+    return joined([*first, _("%(count)s more") % {"count": f"{count - len(first):,}"}])

@@ -1,0 +1,77 @@
+"""A notice: a need in words. What is wrong, what it means, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from vpn.models import Instance
+from vpn.needs import Code, Need, needs_of_all
+from vpn.presenters.findings import names_in
+from vpn.presenters.needs import around_words, listener_words, state_words
+from vpn.presenters.needs.words import Tone, Words
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that waits for a person, in words for an admin.
+
+    `title` is a short heading, `message` says what is so and what it means, `next_step` what to do. `chip` is the word
+    that replaces "Ready" on the hub, "" where the hub itself is well. `since` is when it began, where that is known.
+    """
+
+    code: Code
+    title: str
+    message: str
+    next_step: str
+    tone: Tone = "bad"
+    chip: str = ""
+    since: datetime | None = None
+
+    @property
+    def text(self) -> str:
+        """What is so and what to do, as one text."""
+        return " ".join(part for part in (self.message, self.next_step) if part)
+
+
+WORDS: Final[dict[Code, Callable[[Need], Words]]] = {
+    Code.LOST: state_words.lost,
+    Code.PROVISIONING_FAILED: state_words.provisioning_failed,
+    Code.PROVISIONING_STUCK: state_words.provisioning_stuck,
+    Code.DELETION_STUCK: state_words.deletion_stuck,
+    Code.APPLY_FAILED: state_words.apply_failed,
+    Code.APPLY_STUCK: state_words.apply_stuck,
+    Code.HUB_SILENT: state_words.hub_silent,
+    Code.HUB_UNREACHABLE: listener_words.unreachable,
+    Code.HUB_UNPROVEN: listener_words.unproven,
+    Code.ADDRESS_UNREACHABLE: listener_words.address_unreachable,
+    Code.RESOLVER_SILENT: around_words.resolver_silent,
+    Code.SITE_SILENT: around_words.sites_silent,
+    Code.ROUTE_NOWHERE: around_words.route_nowhere,
+    Code.ADDRESS_CHANGED: around_words.address_changed,
+}
+
+
+def notices_of(instance: Instance) -> list[Notice]:
+    """What of this hub needs someone; empty where all is well. Six queries at most."""
+    return notices_of_all([instance])[instance.pk]
+
+
+def notices_of_all(instances: Sequence[Instance]) -> dict[UUID, list[Notice]]:
+    """`notices_of` by instance, with a constant number of queries. Their servers should be joined."""
+    needs = needs_of_all(instances)
+    recurring = (need.facts.recurring for some in needs.values() for need in some if need.facts.recurring)
+    names = names_in(found for each in recurring for found in each.found)
+    words: dict[Code, Callable[[Need], Words]] = {
+        **WORDS,
+        Code.DRIFT_RECURRING: partial(around_words.drift_recurring, names=names),
+    }
+    return {pk: [_notice(need, words[need.code](need)) for need in some] for pk, some in needs.items()}
+
+
+def _notice(need: Need, words: Words) -> Notice:
+    return Notice(need.code, words.title, words.message, words.next_step, words.tone, words.chip, need.since)

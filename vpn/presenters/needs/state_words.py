@@ -1,0 +1,83 @@
+"""The words for how a hub itself is: lost, failed, stuck, silent."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext as _
+
+from vpn.needs import Need
+from vpn.presenters.findings import failure_of
+from vpn.presenters.needs.words import Words
+
+
+def lost(need: Need) -> Words:
+    """The server of the hub is gone."""
+    return Words(
+        _("The hub's server no longer answers"),
+        failure_of(need.instance) or _("Nothing goes through this hub."),
+        _(
+            "Whoever operates the portal can look at the server; the hub comes back with it, and no profile has to be "
+            "issued again."
+        ),
+        chip=_("Lost"),
+    )
+
+
+def provisioning_failed(need: Need) -> Words:
+    """The hub could not be created."""
+    return Words(
+        _("Provisioning stopped"),
+        failure_of(need.instance) or _("No peer can connect."),
+        _("The progress page says which step failed. Try again from there."),
+        chip=_("Failed"),
+    )
+
+
+def provisioning_stuck(need: Need) -> Words:
+    """The hub is being created for far longer than expected."""
+    return Words(
+        _("Provisioning does not end"),
+        _("It takes much longer than it should."),
+        _("Whoever operates the portal can see under “healthz” whether its workers run."),
+    )
+
+
+def deletion_stuck(need: Need) -> Words:
+    """The hub is being taken down for far longer than expected."""
+    return Words(
+        _("The deletion does not end"),
+        _("The server has not confirmed that the hub is gone; it is asked again by itself."),
+        _(
+            "Whoever operates the portal can look at the server, or forget the instance where the server is gone for "
+            "good."
+        ),
+    )
+
+
+def apply_failed(need: Need) -> Words:
+    """The last changes were refused."""
+    return Words(
+        _("The last changes did not reach the hub"),
+        failure_of(need.instance),
+        _("What was there before goes on working. The portal tries again by itself every half minute."),
+        chip=_("Changes not applied"),
+    )
+
+
+def apply_stuck(need: Need) -> Words:
+    """The hub does not follow, and nothing says why."""
+    return Words(
+        _("Changes do not reach the hub"),
+        _("The hub still runs what it was told before, for longer than a change takes."),
+        _("Whoever operates the portal can see under “healthz” whether its workers run."),
+        chip=_("Changes not applied"),
+    )
+
+
+def hub_silent(need: Need) -> Words:
+    """The hub has not been heard of."""
+    return Words(
+        _("The hub has not been heard of"),
+        _("It may well carry traffic, but who is connected is not known."),
+        _("Whoever operates the portal can see under “healthz” whether its workers run, and look at the server."),
+        chip=_("Not heard of"),
+    )
