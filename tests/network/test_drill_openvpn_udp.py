@@ -20,8 +20,8 @@ from tests.lab.hub import Agent, Hub
 from tests.lab.lab import Lab
 from tests.lab.nodes import Node
 from tests.lab.waiting import wait_until
-from vpn.drivers import openvpn_reset
-from vpn.drivers.openvpn_reset import Reset
+from vpn.drivers.proof import openvpn_reset
+from vpn.drivers.proof.openvpn_reset import Reset
 
 LONG = bool(os.environ.get("DRILL"))
 PACE = 20_000 if LONG else 6_000  # packets a second, where the processor has room for them

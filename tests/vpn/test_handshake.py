@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from vpn import keys
-from vpn.drivers import handshake
+from vpn.drivers.proof import handshake
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT = 20111
@@ -72,7 +72,7 @@ class Hub:
     def prove(self, **changes: Any) -> dict[str, Any]:
         """What the program says when it is run beside the hub."""
         done = subprocess.run(
-            ["nsenter", f"--net=/run/netns/{self.namespace}", sys.executable, "-m", "vpn.drivers.handshake"],
+            ["nsenter", f"--net=/run/netns/{self.namespace}", sys.executable, "-m", "vpn.drivers.proof.handshake"],
             input=json.dumps(self.request(**changes)),
             cwd=ROOT,
             capture_output=True,
@@ -264,7 +264,7 @@ def test_garbage_from_the_endpoint_neither_proves_nor_breaks_anything(kind: int,
 
 def test_the_program_refuses_what_is_not_json() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "vpn.drivers.handshake"], input="[1]", cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "vpn.drivers.proof.handshake"], input="[1]", cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 1
     assert json.loads(done.stdout)["code"] == "invalid"
@@ -272,5 +272,7 @@ def test_the_program_refuses_what_is_not_json() -> None:
 
 
 def test_it_needs_no_django() -> None:
-    program = "import sys, vpn.drivers.handshake; sys.exit(any(name.startswith('django') for name in sys.modules))"
+    program = (
+        "import sys, vpn.drivers.proof.handshake; sys.exit(any(name.startswith('django') for name in sys.modules))"
+    )
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0

@@ -3,11 +3,14 @@
 import struct
 from ipaddress import ip_address
 
+import dns.message
+import dns.rcode
+import dns.rrset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vpn.drivers.name_query import NameQuery
-from vpn.drivers.packets import Way, checksum
+from vpn.drivers.proof.name_query import NameQuery
+from vpn.drivers.proof.packets import Way, checksum
 
 HERE, HUB = ip_address("100.64.15.254"), ip_address("100.64.0.1")
 NAME, ADDRESS = "office.vpn.example.net", "203.0.113.1"
@@ -26,9 +29,10 @@ def reply_to(asked: NameQuery, message: bytes) -> bytes:
 
 def answer(asked: NameQuery, address: str = ADDRESS, status: int = 0) -> bytes:
     """A right answer."""
-    question = asked.request()[28:]
-    header = question[:2] + struct.pack(">HHHHH", 0x8180 | status, 1, 1, 0, 0)
-    return header + question[12:] + struct.pack(">HHHIH", 0xC00C, 1, 1, 0, 4) + ip_address(address).packed
+    reply = dns.message.make_response(dns.message.from_wire(asked.request()[28:]), recursion_available=True)
+    reply.set_rcode(dns.rcode.from_flags(status, 0))
+    reply.answer.append(dns.rrset.from_text(f"{NAME}.", 4, "IN", "A", address))
+    return reply.to_wire()
 
 
 def test_the_right_answer_is_recognised() -> None:

@@ -49,7 +49,7 @@ class Knock:
     compat_port: int | None = None
 
     def wireguard(self) -> dict[str, Any]:
-        """The arguments of `vpn.drivers.handshake.prove`."""
+        """The arguments of `vpn.drivers.proof.handshake.prove`."""
         return {
             "endpoint_host": self.address,
             "endpoint_port": self.wireguard_port,

@@ -14,9 +14,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from vpn.drivers import handshake
-from vpn.drivers.handshake import HandshakeFailed
-from vpn.drivers.openvpn_reset import Reset
+from vpn.drivers.proof import handshake
+from vpn.drivers.proof.handshake import HandshakeFailed
+from vpn.drivers.proof.openvpn_reset import Reset
 
 AT_ONCE = 200
 _PAUSE = 0.4  # seconds until a datagram is sent again: it may be lost

@@ -3,7 +3,7 @@
 import os
 import struct
 
-from vpn.drivers.packets import Way, checksum
+from vpn.drivers.proof.packets import Way, checksum
 
 
 class Echo:

@@ -1,43 +1,29 @@
 """Proves that a hub carries traffic: a WireGuard client in pure Python, for one handshake, one ping, one name.
 
-It speaks Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s as the initiator (WireGuard whitepaper, section 5.4), derives the
-transport keys, and sends an ICMP echo request through the tunnel to the hub's own address. Only a decrypted echo
+It shakes hands and sends an ICMP echo request through the tunnel to the hub's own address. Only a decrypted echo
 reply counts as proof. A hub that is a resolver is asked for a name, too, and has to answer what is expected.
 
 It needs no interface and no privilege, only a UDP socket, so it can be started in any network namespace:
-`python -m vpn.drivers.handshake` reads the arguments of `prove` as one JSON object on standard input and prints
+`python -m vpn.drivers.proof.handshake` reads the arguments of `prove` as one JSON object on standard input and prints
 {"ok": true, "seconds": 0.02} or {"ok": false, "code": "...", "reason": "..."}. It imports no Django.
 """
 
-import hashlib
-import hmac
 import json
-import os
 import selectors
 import socket
-import struct
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from vpn.drivers.name_query import NameQuery
-from vpn.drivers.packets import Way
-from vpn.drivers.ping import Echo
-from vpn.keys import decode_key, is_contributory
+from vpn.drivers.proof.name_query import NameQuery
+from vpn.drivers.proof.noise import COOKIE_REPLY, RESPONSE, RESPONSE_LENGTH, TRANSPORT, Identity, Initiation, Session
+from vpn.drivers.proof.packets import Way
+from vpn.drivers.proof.ping import Echo
 
-CONSTRUCTION = b"Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s"
-IDENTIFIER = b"WireGuard v1 zx2c4 Jason@zx2c4.com"
-LABEL_MAC1 = b"mac1----"
-
-INITIATION, RESPONSE, COOKIE_REPLY, TRANSPORT = 1, 2, 3, 4
-RESPONSE_LENGTH = 92
 LARGEST_DATAGRAM = 65535
 
 # Seconds. The first packets to a hub that has just started are often lost, hence the short first pauses; the later
@@ -45,8 +31,6 @@ LARGEST_DATAGRAM = 65535
 PAUSES = (0.3, 0.6, 1.2, 2.0)
 PROBE_PAUSE = 0.3
 SESSION_PATIENCE = 2.0
-
-TAI64_EPOCH = 0x400000000000000A
 
 
 class HandshakeFailed(Exception):
@@ -138,7 +122,7 @@ class Probe(Protocol):
 class Attempt:
     """One proof: sends initiations, and one probe after the other until each is answered or the time is over."""
 
-    def __init__(self, identity: "Identity", probes: list[Probe], sockets: list[socket.socket]) -> None:
+    def __init__(self, identity: Identity, probes: list[Probe], sockets: list[socket.socket]) -> None:
         self.identity = identity
         self.sockets = sockets
         self._probes = probes
@@ -240,130 +224,6 @@ class Attempt:
             f"The hub at {hub} (UDP) did not answer. A firewall on the way may drop the packets, "
             "or the hub does not have these keys yet.",
         )
-
-
-@dataclass(frozen=True)
-class Identity:
-    """The keys of both sides."""
-
-    hub: X25519PublicKey
-    own: X25519PrivateKey
-    preshared: bytes
-
-    @classmethod
-    def read(cls, hub_public_key: str, private_key: str, preshared_key: str | None) -> "Identity":
-        """From base64. Raises ValueError, which never quotes a key."""
-        hub = decode_key(hub_public_key)
-        if not is_contributory(hub):
-            raise ValueError("The hub's public key is not a usable one.")
-        return cls(
-            X25519PublicKey.from_public_bytes(hub),
-            X25519PrivateKey.from_private_bytes(decode_key(private_key)),
-            bytes(32) if preshared_key is None else decode_key(preshared_key),
-        )
-
-
-class Initiation:
-    """The first message of a handshake, and the state that its answer needs. Names as in the whitepaper: the
-    chaining key C, the hash H, the ephemeral key E."""
-
-    def __init__(self, identity: Identity) -> None:
-        self._identity = identity
-        self.index = int.from_bytes(os.urandom(4), "little")
-        hub = identity.hub.public_bytes_raw()
-        self._ephemeral = X25519PrivateKey.generate()
-        ephemeral = self._ephemeral.public_key().public_bytes_raw()
-
-        chaining = _hash(CONSTRUCTION)
-        transcript = _hash(_hash(chaining + IDENTIFIER) + hub)
-        (chaining,) = _derive(chaining, ephemeral, 1)
-        transcript = _hash(transcript + ephemeral)
-        chaining, key = _derive(chaining, self._ephemeral.exchange(identity.hub), 2)
-        static = _seal(key, 0, identity.own.public_key().public_bytes_raw(), transcript)
-        transcript = _hash(transcript + static)
-        chaining, key = _derive(chaining, identity.own.exchange(identity.hub), 2)
-        timestamp = _seal(key, 0, _tai64n(), transcript)
-        self._chaining = chaining
-        self._transcript = _hash(transcript + timestamp)
-
-        body = struct.pack("<BxxxI", INITIATION, self.index) + ephemeral + static + timestamp
-        self.message = body + _mac(_hash(LABEL_MAC1 + hub), body) + bytes(16)
-
-    def complete(self, response: bytes) -> "Session":
-        """The session that the hub's response makes. Raises InvalidTag for a forged one or another preshared key."""
-        hub_index = int.from_bytes(response[4:8], "little")
-        hub_ephemeral_raw, empty = response[12:44], response[44:60]
-        hub_ephemeral = X25519PublicKey.from_public_bytes(hub_ephemeral_raw)
-        (chaining,) = _derive(self._chaining, hub_ephemeral_raw, 1)
-        transcript = _hash(self._transcript + hub_ephemeral_raw)
-        (chaining,) = _derive(chaining, self._ephemeral.exchange(hub_ephemeral), 1)
-        (chaining,) = _derive(chaining, self._identity.own.exchange(hub_ephemeral), 1)
-        chaining, temporary, key = _derive(chaining, self._identity.preshared, 3)
-        transcript = _hash(transcript + temporary)
-        ChaCha20Poly1305(key).decrypt(_nonce(0), empty, transcript)
-        sending, receiving = _derive(chaining, b"", 2)
-        return Session(self.index, hub_index, sending, receiving)
-
-
-class Session:
-    """The transport keys after a handshake: packets in, datagrams out, and back."""
-
-    def __init__(self, own_index: int, hub_index: int, sending: bytes, receiving: bytes) -> None:
-        self._own_index = own_index
-        self._hub_index = hub_index
-        self._sending = sending
-        self._receiving = ChaCha20Poly1305(receiving)
-        self._counter = 0
-
-    def encrypt(self, packet: bytes) -> bytes:
-        """One IP packet as a transport message."""
-        padded = packet + bytes(-len(packet) % 16)
-        header = struct.pack("<BxxxIQ", TRANSPORT, self._hub_index, self._counter)
-        sealed = _seal(self._sending, self._counter, padded, b"")
-        self._counter += 1
-        return header + sealed
-
-    def decrypt(self, message: bytes) -> bytes:
-        """The packet in a transport message; empty for a keepalive, another session's message, or a forged one."""
-        _, index, counter = struct.unpack("<BxxxIQ", message[:16])
-        if index != self._own_index:
-            return b""
-        try:
-            return self._receiving.decrypt(_nonce(counter), message[16:], b"")
-        except InvalidTag:
-            return b""
-
-
-def _hash(data: bytes) -> bytes:
-    return hashlib.blake2s(data).digest()
-
-
-def _mac(key: bytes, data: bytes) -> bytes:
-    return hashlib.blake2s(data, key=key, digest_size=16).digest()
-
-
-def _derive(key: bytes, data: bytes, count: int) -> list[bytes]:
-    """KDFn of the whitepaper: HKDF with HMAC-BLAKE2s."""
-    secret = hmac.digest(key, data, hashlib.blake2s)
-    keys: list[bytes] = []
-    for number in range(1, count + 1):
-        previous = keys[-1] if keys else b""
-        keys.append(hmac.digest(secret, previous + bytes((number,)), hashlib.blake2s))
-    return keys
-
-
-def _seal(key: bytes, counter: int, text: bytes, associated: bytes) -> bytes:
-    return ChaCha20Poly1305(key).encrypt(_nonce(counter), text, associated)
-
-
-def _nonce(counter: int) -> bytes:
-    return struct.pack("<4xQ", counter)
-
-
-def _tai64n() -> bytes:
-    """Now, as TAI64N. The hub refuses an initiation that is not newer than the last one of the same key."""
-    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    return struct.pack(">QI", TAI64_EPOCH + seconds, nanoseconds)
 
 
 def main() -> int:

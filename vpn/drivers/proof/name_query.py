@@ -1,0 +1,84 @@
+"""A question to a resolver for the addresses of a name, as a packet for whoever carries it (RFC 1035, RFC 768)."""
+
+import os
+import struct
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+import dns.exception
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+
+from vpn.drivers.proof.packets import Way, checksum
+
+UDP, PORT = 17, 53
+STATUS = {
+    dns.rcode.NOERROR: "nothing",
+    dns.rcode.SERVFAIL: "that it could not ask",
+    dns.rcode.NXDOMAIN: "that there is no such name",
+    dns.rcode.REFUSED: "that it refuses",
+}
+
+
+class NameQuery:
+    """Questions for the addresses of a name, and how an answer with one of those expected is recognised.
+
+    It asks for IPv4 addresses where one is expected. Raises ValueError for a name or an address that is none.
+    """
+
+    code = "no-name"
+
+    def __init__(self, way: Way, name: str, expected: Sequence[str]) -> None:
+        self._way = way
+        self._name = name
+        found = [ip_address(address) for address in expected]
+        is_v4 = any(address.version == 4 for address in found)
+        self._expected = {address for address in found if (address.version == 4) == is_v4}
+        self._type = dns.rdatatype.A if is_v4 else dns.rdatatype.AAAA
+        try:
+            self._query = dns.message.make_query(dns.name.from_text(name), self._type)
+        except dns.exception.DNSException:
+            raise ValueError("The name to ask for is none.") from None
+        self._port = struct.pack(">H", 49152 + int.from_bytes(os.urandom(2)) % 16384)
+        self._said = ""
+
+    def request(self) -> bytes:
+        """The question, as an IP packet."""
+        query = self._query.to_wire()
+        header = self._port + struct.pack(">HH", PORT, 8 + len(query))
+        above = self._way.pseudo_header(UDP, 8 + len(query))
+        # A sum of zero is sent as its complement: zero would say that there is none.
+        total = checksum(above + header + bytes(2) + query).replace(b"\0\0", b"\xff\xff")
+        return self._way.packet(UDP, header + total + query)
+
+    def is_reply(self, packet: bytes) -> bool:
+        """Whether an IP packet answers the question with an address that is expected."""
+        reply = self._way.answer(UDP, packet)
+        if reply[:4] != struct.pack(">H", PORT) + self._port or reply[8:10] != self._query.id.to_bytes(2):
+            return False
+        try:
+            message = dns.message.from_wire(reply[8:])
+        except dns.exception.DNSException:
+            message = None
+        if message is None or not self._query.is_response(message):
+            self._said = "something that is no answer"
+            return False
+        found = (rdata for rrset in message.answer if rrset.rdtype == self._type for rdata in rrset)
+        addresses = {ip_address(rdata.address) for rdata in found}
+        status = message.rcode()
+        self._said = ", ".join(sorted(map(str, addresses))[:4]) or STATUS.get(status, f"error {status.value}")
+        return status == dns.rcode.NOERROR and bool(addresses & self._expected)
+
+    def failure(self, hub: str) -> str:
+        """What an admin is told when no good answer came."""
+        if not self._said:
+            return (
+                f"The hub at {hub} carries packets, but its resolver did not answer for {self._name}. "
+                "Is dnsmasq running on the server?"
+            )
+        return (
+            f"The hub at {hub} carries packets, but its resolver answered {self._said} for {self._name}, "
+            f"not {', '.join(sorted(map(str, self._expected)))}. Apply it again."
+        )
