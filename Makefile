@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 help:
 	@echo "make up      run the portal here (PORT=8000 BIND=127.0.0.1; the README has all variables)"
 	@echo "make down    end it, and take this machine's hubs away"
-	@echo "make test    the whole test suite, on SQLite and on PostgreSQL"
+	@echo "make test    the whole test suite (docs/testing.md)"
 	@echo "make check   linters, types, import contracts"
 	@echo "make bench   the benchmarks"
 	@echo "make drill   every attack at full size, then drawn networks (EXAMPLES=300), with figures"

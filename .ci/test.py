@@ -1,4 +1,7 @@
-"""`make test`: the suite on SQLite, the same on PostgreSQL, then what runs real processes, tunnels and a browser."""
+"""`make test`: all on PostgreSQL, what may differ there on SQLite too, then real processes, tunnels and a browser.
+
+docs/testing.md says why in this way.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from postgres import postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL = "network or flow or browser"
+WORKERS = "2"  # for tests that compute
+REAL_WORKERS = "3"  # for those that mostly wait
 NO_TESTS = 5  # pytest's exit code where it selected none
 
 
@@ -20,24 +25,25 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="vpn-portal-test-") as data:
         environ = os.environ | {"DATA_DIR": data, "SECRET_KEYS": "only-for-tests-" * 3}
         environ.pop("DATABASE_URL", None)
-        failed = [part for part in (_sqlite, _postgresql, _real) if not part(environ)]
+        failed = [part for part in (_postgresql, _sqlite, _real) if not part(environ)]
     print("make test: " + (f"failed: {', '.join(part.__name__[1:] for part in failed)}" if failed else "all passed"))
     return 1 if failed else 0
 
 
-def _sqlite(environ: dict[str, str]) -> bool:
-    return _pytest("SQLite", environ, "-n", "2", "-m", f"not ({REAL} or postgres)")
-
-
 def _postgresql(environ: dict[str, str]) -> bool:
     with postgres() as url:
-        return _pytest("PostgreSQL", environ | {"DATABASE_URL": url}, "-n", "2", "-m", f"not ({REAL})")
+        return _pytest("PostgreSQL", environ | {"DATABASE_URL": url}, "-n", WORKERS, "-m", f"not ({REAL})")
+
+
+def _sqlite(environ: dict[str, str]) -> bool:
+    chosen = f"both_databases and database and not ({REAL} or postgres)"
+    return _pytest("SQLite", environ, "-n", WORKERS, "-m", chosen)
 
 
 def _real(environ: dict[str, str]) -> bool:
     """One file stays in one process: its tests share namespaces and a portal. The longest file comes first."""
     order = ("--dist", "loadfile", "--no-loadscope-reorder")
-    return _pytest("Real processes", environ, "-n", "2", *order, "-m", REAL)
+    return _pytest("Real processes", environ, "-n", REAL_WORKERS, *order, "-m", REAL)
 
 
 def _pytest(title: str, environ: dict[str, str], *arguments: str) -> bool:

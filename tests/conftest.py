@@ -28,6 +28,7 @@ hypothesis.settings.register_profile("patient", deadline=None, suppress_health_c
 hypothesis.settings.load_profile("patient")
 
 REAL = {"network", "flow", "browser"}
+COMMITTING = {"transactional_db", "django_db_serialized_rollback", "live_server"}  # fixtures of pytest-django
 
 pytest_plugins = ["tests.fixtures"]
 
@@ -46,9 +47,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes long first. Where the database is not PostgreSQL, leave out what only that can show."""
+    """Mark tests by what they use, and put what takes long first; skip what only PostgreSQL can show."""
     from django.db import connection
 
+    for item in items:
+        used = {"db", *COMMITTING}.intersection(getattr(item, "fixturenames", ()))
+        marker = item.get_closest_marker("django_db")
+        if used or marker:
+            item.add_marker(pytest.mark.database)
+        # One that commits for real is about locks, or about what other connections see.
+        if not used.isdisjoint(COMMITTING) or (marker and marker.kwargs.get("transaction")):
+            item.add_marker(pytest.mark.both_databases)
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
     if connection.vendor != "postgresql":
         for item in items:

@@ -12,15 +12,29 @@ from django.conf import LazySettings
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from pytest_django import DjangoDbBlocker
 
 from portal.actions.group import create_group
-from portal.models import ApiToken, Group, Membership, Organization, User
+from portal.models import ApiToken, Group, Membership, Organization, Role, User
 from tests import access_tables as tables
-from tests.factories import BY, make_client_peer, make_instance, make_member, make_site, make_site_peer, settle
+from tests.factories import (
+    BY,
+    an_admin,
+    make_client_peer,
+    make_instance,
+    make_member,
+    make_organization,
+    make_site,
+    make_site_peer,
+    make_user,
+    settle,
+)
 from tests.fixtures import signed_in
 from vpn.api.root import api
 from vpn.choices import InstanceState
 from vpn.models import ChangePlan, Instance, Peer, Site
+
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 PAGES = tables.rows(tables.PAGES)
 PAGES_OF_ANOTHERS_PEER = tables.rows(tables.PAGES_OF_ANOTHERS_PEER)
@@ -53,23 +67,30 @@ class World:
     users: dict[str, User]
 
 
-@pytest.fixture
-def world(
-    organization: Organization,
-    member: Membership,
-    auditor: Membership,
-    admin: Membership,
-    stranger: Membership,
-    staff: User,
-) -> World:
-    """The member has a device, and so has somebody else."""
-    person = make_member(organization)
+@pytest.fixture(scope="module")
+def world(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
+    """One world for all: each request is undone by itself. The member has a device, and so has another person."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield _build()
+        transaction.set_rollback(True)
+
+
+def _build() -> World:
+    organization = make_organization("Acme")
+    stranger = an_admin(make_organization("Other"))
+    member, auditor, person = (
+        make_member(organization),
+        make_member(organization, Role.AUDITOR),
+        make_member(organization),
+    )
+    admin = an_admin(organization)
     instance, site = make_instance(organization), make_site(organization)
     peer, anothers_peer = make_client_peer(instance, member), make_client_peer(instance, person)
     make_site_peer(instance, make_site(organization))
     settle(instance)
     members = {"member": member, "auditor": auditor, "admin": admin, "stranger": stranger}
-    users = {role: membership.user for role, membership in members.items()} | {"staff": staff}
+    users = {role: membership.user for role, membership in members.items()}
+    users["staff"] = make_user("staff@example.org", is_staff=True)
     group = create_group(organization, name="Sales", members=[person.pk], by=BY)
     failed = make_instance(organization, name="Failed", state=InstanceState.FAILED)
     plan = ChangePlan.objects.create(instance=instance, generation=1)
@@ -311,5 +332,7 @@ def _admin_url(name: str, entry: URLPattern) -> str:
     return prefix + re.sub(r"[\^$?]|\(.*\)", "", filled)
 
 
-def test_a_cookie_is_not_a_token(admin_browser: Client, world: World) -> None:
-    assert admin_browser.get(f"{BASE}/instances").status_code == 401
+def test_a_cookie_is_not_a_token(world: World) -> None:
+    with transaction.atomic():
+        assert signed_in(world.users["admin"]).get(f"{BASE}/instances").status_code == 401
+        transaction.set_rollback(True)

@@ -29,6 +29,8 @@ from vpn.jobs.apply import apply_instance
 from vpn.models import Instance, Peer, ProfileLink
 from vpn.profiles.peer import profile_of
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def story(

@@ -13,7 +13,7 @@ from django.test import Client
 from portal.database import LOCKED
 from portal.views import health
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 @pytest.fixture

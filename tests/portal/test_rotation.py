@@ -24,7 +24,7 @@ from vpn.actions.change import lock_instance
 from vpn.choices import Protocol
 from vpn.models import IdempotencyKey, Instance, Peer
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 NEW = "a-new-key-in-front-of-the-others-" * 2
 
 

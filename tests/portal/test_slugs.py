@@ -19,6 +19,8 @@ from portal.models import Membership, Organization, Role
 from portal.naming import RESERVED_LABELS, dns_label, free_label
 from tests.factories import BY, make_member
 
+pytestmark = pytest.mark.both_databases
+
 LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 

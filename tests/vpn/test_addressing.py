@@ -12,6 +12,8 @@ from vpn.addressing import Claim, Network
 from vpn.wire import reserved
 from vpn.wire.spec import parse_spec
 
+pytestmark = pytest.mark.both_databases
+
 BASE = IPv4Network("100.64.0.0/10")
 POOL_V4 = IPv4Network("100.64.0.0/20")
 POOL_V6 = IPv6Network("fd12:3456:789a::/64")

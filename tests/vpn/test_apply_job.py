@@ -25,6 +25,8 @@ from vpn.jobs.reconcile import reconcile_all
 from vpn.models import Instance, Operation, Tick
 from vpn.wire.report import HubReport
 
+pytestmark = pytest.mark.both_databases
+
 REFUSALS = {
     errors.PORT_TAKEN: "UDP port 20000 of the server is taken by another program: free it or choose another port.",
     errors.PACKAGE_MISSING: "The server has no nft: install the package nftables.",

@@ -17,6 +17,8 @@ from vpn.actions.sites.site import delete_site
 from vpn.choices import InstanceState
 from vpn.models import FirewallRule, Instance, Peer, Site
 
+pytestmark = pytest.mark.both_databases
+
 
 def rules_of(instance: Instance) -> list[FirewallRule]:
     return list(instance.firewall_rules.all())

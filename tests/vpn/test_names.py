@@ -16,7 +16,7 @@ from vpn.actions.sites.site import update_site
 from vpn.desired import compile_change, compile_spec
 from vpn.models import DnsRecord, Instance, Peer
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 def name_of(peer: Peer) -> str:

@@ -20,6 +20,8 @@ from vpn.models import Instance, Peer, Traffic
 from vpn.observed import record_observation
 from vpn.wire.report import HubReport, PeerReport, SessionReport
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def instance(organization: Organization) -> Instance:

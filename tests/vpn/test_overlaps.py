@@ -23,7 +23,7 @@ from vpn.models import Instance, Peer, PeerNetwork, Site
 from vpn.validators import parse_network
 from vpn.wire.intervals import key_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 def _v4(bits: int, length: int) -> Network:

@@ -28,6 +28,8 @@ from vpn.actions.sites.site import create_site, update_site
 from vpn.choices import InstanceState
 from vpn.models import DnsRecord, FirewallRule, Instance, Operation, Peer, Region, Site
 
+pytestmark = pytest.mark.both_databases
+
 ROOT = Path(__file__).resolve().parents[2]
 # Which quota limits how many rows of a model there are.
 COUNTED = {

@@ -18,7 +18,7 @@ from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
 from vpn.models import ChangePlan, Instance, Peer
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 MOST_STATEMENTS = 60
 # About 100 ms where nothing else runs: `tests.bench.transactions` measures it.
 MOST_STEPS = 600_000

@@ -15,6 +15,8 @@ from portal.models import ApiToken, Membership, MembershipState
 from tests.vpn.api.caller import BASE, Caller, refused, told
 from vpn.models import Instance, Region
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_a_body_that_is_not_json_is_refused(api: Caller, region: Region) -> None:
     for body in ("", "{", "nope", '{"name": NaN}', b"\xff\xfe", "[" * 100_000):

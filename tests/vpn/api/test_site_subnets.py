@@ -18,6 +18,8 @@ from vpn.actions.profiles.profile import deliver_profile
 from vpn.desired import compile_spec
 from vpn.models import ChangePlan, Instance, Peer, Site
 
+pytestmark = pytest.mark.both_databases
+
 A, B, C, D = "10.1.0.0/24", "10.2.0.0/24", "10.3.0.0/24", "fd10:4::/64"
 EXIT = "0.0.0.0/0"
 
