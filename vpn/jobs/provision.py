@@ -14,6 +14,7 @@ from portal.sealing import UnsealError
 from vpn import doorbell
 from vpn.actions.change import lock_instance
 from vpn.actions.instances.instance import open_operation, remove_rows, set_state
+from vpn.actions.instances.placement import server_in
 from vpn.actions.instances.recovery import raise_epoch
 from vpn.actions.peers.certificates import ensure_certificates
 from vpn.choices import (
@@ -115,7 +116,7 @@ def _fail(pk: UUID, operation: Operation, step: OperationStep, message: str, ref
 def _prepare_server(pk: UUID, token: UUID) -> str:
     instance = Instance.objects.select_related("region", "server__region").get(pk=pk)
     if instance.server is None:
-        instance.server = instance.region.servers.order_by("created_at").first()
+        instance.server = server_in(instance.region)
         if instance.server is None:
             raise StepFailed(f"{instance.region.name} has no server yet. Choose another region, or ask the operator.")
         instance.save(update_fields=["server"])

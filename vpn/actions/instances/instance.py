@@ -18,6 +18,7 @@ from portal.models import Membership, Organization, Quota
 from vpn import doorbell, keys
 from vpn.actions.activity.operation import begin_operation
 from vpn.actions.change import lock_instance
+from vpn.actions.instances.placement import server_in
 from vpn.actions.instances.pool import checked_pool, free_pool
 from vpn.actions.instances.settings import faults_of
 from vpn.addressing import random_ula
@@ -77,7 +78,7 @@ def _insert(organization: Organization, wanted: IPv4Network | int, **fields: Any
     with transaction.atomic():
         require_room(organization.pk, Quota.INSTANCES)
         require_room(organization.pk, Quota.PROVISIONING)
-        server = fields["region"].servers.order_by("created_at").first()
+        server = server_in(fields["region"])
         pool = (
             free_pool(organization, wanted, server)
             if isinstance(wanted, int)
