@@ -17,6 +17,8 @@ from vpn.actions.instances.instance import forget_instance, retry_instance
 from vpn.actions.instances.server import allow_networks
 from vpn.forms.server import ServerForm
 from vpn.models import Instance, Operation, OperationStep, Peer, Region, Server, Site
+from vpn.wire.spec import SCHEMA
+from vpn.wire.version import agent_version
 
 if TYPE_CHECKING:  # Django's own classes take no parameter when the program runs.
     ModelAdmin = admin.ModelAdmin[Any]
@@ -75,8 +77,20 @@ class ServerAdmin(ReadOnly):
 
     form = ServerForm
     changeable = ("networks",)
-    list_display = ("name", "region", "address", "address_v6", "created_at")
+    list_display = ("name", "region", "address", "address_v6", "agent", "created_at")
     list_select_related = ("region",)
+
+    @admin.display(description="agent")
+    def agent(self, server: Server) -> str:
+        """Which agent reported last, and whether it is the one that this portal brings."""
+        if server.agent_schema is None:
+            return "has not reported yet"
+        if not server.agent_version:
+            return "does not say its version: older than this portal"
+        if server.speaks_otherwise:
+            return f"{server.agent_version}: knows schema {server.agent_schema} of specs, this portal {SCHEMA}"
+        same = server.agent_version == agent_version()
+        return f"{server.agent_version}: {'this' if same else 'not this'} portal's version"
 
     def save_model(self, request: HttpRequest, obj: Server, form: ServerForm, change: bool) -> None:
         """Tell the hubs, too."""

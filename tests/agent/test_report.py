@@ -33,6 +33,8 @@ REPORT = HubReport(
         made.peer_id(2): SessionReport("[2001:db8::1]:51820", 1700000000, 0, 0, "compat"),
         made.peer_id(3): SessionReport(None, 0, 0, 0, "tcp"),
     },
+    agent="0123456789ab",
+    schema=1,
     drift=[codes.ROUTING_ROUTE_ADDED.of("10.9.0.0/16"), codes.FIREWALL_TABLE_MISSING.of()],
 )
 FINDING = codes.ROUTING_ROUTE_ADDED.of("10.9.0.0/16").document()
@@ -50,6 +52,12 @@ def test_a_report_survives_its_journey() -> None:
     [
         {"hub": "<script>"},
         {"generation": -1},
+        {"agent": ""},
+        {"agent": "<script>"},
+        {"agent": "x" * 41},
+        {"schema": "1"},
+        {"schema": -1},
+        {"schema": 2**40},
         {"generation": True},
         {"digest": "0f"},
         {"observed_at": float("nan")},

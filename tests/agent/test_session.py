@@ -14,6 +14,9 @@ from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.state import State
 from vpn.agent.session import answer, once, session
 from vpn.agent.system.command import Place
+from vpn.wire.report import HubReport
+from vpn.wire.spec import SCHEMA
+from vpn.wire.version import agent_version
 
 
 @pytest.fixture
@@ -37,6 +40,13 @@ def test_one_request_is_answered_once(host: Host) -> None:
     assert once(host, io.StringIO("{}"), replies, "list")
     assert not once(host, io.StringIO('{"command": "destroy"}'), replies, "apply")
     assert not once(host, io.StringIO("nothing"), replies, "status")
+
+
+def test_each_report_says_which_agent_wrote_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = HubReport(made.HUB, 1, 1, "", alive=True, observed_at=0.0)
+    monkeypatch.setattr(session_module, "status", lambda *_: report)
+    said = answer(host, {"command": "status", "hub": made.HUB})["report"]
+    assert said == {**report.document(), "agent": agent_version(), "schema": SCHEMA}
 
 
 def test_a_fault_of_the_agent_quotes_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

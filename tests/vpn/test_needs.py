@@ -21,6 +21,7 @@ from vpn.observed import record_observation
 from vpn.presenters.needs import hubs_health, notices_of
 from vpn.presenters.needs.notice import WORDS
 from vpn.wire.report import HubReport, ReportInvalidError, parse_report
+from vpn.wire.spec import SCHEMA
 
 pytestmark = pytest.mark.django_db
 
@@ -82,6 +83,10 @@ def without_names(instance: Instance) -> None:
     Instance.objects.filter(pk=instance.pk).update(silent_resolvers=instance.public_dns)
 
 
+def agent_of_another_version(instance: Instance) -> None:
+    Server.objects.update(agent_version="fedcba987654", agent_schema=SCHEMA + 1)
+
+
 def site_gone(instance: Instance, name: str = "Berlin") -> None:
     peer = make_site_peer(instance, make_site(instance.organization, name=name))
     settle(instance)
@@ -115,6 +120,7 @@ NEEDS: list[tuple[Callable[[Instance], None], Code, tuple[str, ...]]] = [
     (walled_off, Code.HUB_UNREACHABLE, ("firewall", "20000-32767", "203.0.113.1")),
     (behind_nat, Code.HUB_UNPROVEN, ("NAT", "20000-32767", "device")),
     (without_names, Code.RESOLVER_SILENT, ("9.9.9.9", "No public name resolves")),
+    (agent_of_another_version, Code.AGENT_DIFFERS, ("different versions",)),
     (site_gone, Code.SITE_SILENT, ("Berlin",)),
     (openvpn_site_gone, Code.SITE_SILENT, ("Berlin",)),
     (moved, Code.ADDRESS_CHANGED, ("203.0.113.1", "198.51.100.7")),

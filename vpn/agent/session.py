@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import IO, Any
 
 from vpn.agent.lifecycle.apply import apply, apply_delta
@@ -12,7 +13,11 @@ from vpn.agent.lifecycle.status import status
 from vpn.agent.system import files
 from vpn.wire.errors import FAILED, INVALID, AgentError
 from vpn.wire.report import HubReport
-from vpn.wire.spec import parse_delta, parse_hub, parse_spec, parse_version
+from vpn.wire.spec import SCHEMA, parse_delta, parse_hub, parse_spec, parse_version
+from vpn.wire.version import agent_version
+
+# Of the code that runs: files that are replaced later are another agent's.
+_VERSION = agent_version()
 
 
 def answer(host: Host, request: object) -> dict[str, Any]:
@@ -67,7 +72,8 @@ def _perform(host: Host, request: object) -> dict[str, Any]:
     command = request.get("command")
     if command == "list":
         return {"hubs": host.state.hubs()}
-    return {"report": _change_or_look(host, command, request).document()}
+    report = replace(_change_or_look(host, command, request), agent=_VERSION, schema=SCHEMA)
+    return {"report": report.document()}
 
 
 def _change_or_look(host: Host, command: object, request: dict[str, Any]) -> HubReport:

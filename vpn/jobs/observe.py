@@ -10,7 +10,7 @@ from vpn.actions.instances.drift import undo_drift
 from vpn.actions.instances.recovery import apply_again
 from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
-from vpn.jobs.servers import driver_for
+from vpn.jobs.servers import driver_for, note_agent
 from vpn.jobs.tick import begin_tick
 from vpn.models import Instance
 from vpn.observed import record_observation
@@ -41,6 +41,7 @@ def observe_instance(instance_id: str) -> None:
     except Unreachable as error:
         logger.warning("Observing instance %s failed: %s", instance.pk, error)
         return
+    note_agent(instance.server, report)
     if report.alive:  # a hub that is down was not observed: nobody is connected through it
         conclude_changes(instance.pk, record_observation(instance.pk, report))
     if not _is_at_rest(instance):

@@ -6,7 +6,7 @@ import logging
 
 from django.db import DatabaseError
 
-from vpn.drivers.base import AgentError, Driver, ServerAddress, Unreachable
+from vpn.drivers.base import AgentError, Driver, HubReport, ServerAddress, Unreachable
 from vpn.drivers.registry import driver_at
 from vpn.models import Server
 
@@ -18,6 +18,14 @@ def driver_for(server: Server | None) -> Driver:
     if server is None:
         raise Unreachable("The hub has no server yet.")
     return driver_at(ServerAddress(id=server.pk, driver=server.region.driver))
+
+
+def note_agent(server: Server | None, report: HubReport) -> None:
+    """Note which agent wrote a report; nothing is written where that is known."""
+    told = (report.agent, report.schema)
+    if server is not None and (server.agent_version, server.agent_schema) != told:
+        server.agent_version, server.agent_schema = told
+        Server.objects.filter(pk=server.pk).update(agent_version=report.agent, agent_schema=report.schema)
 
 
 def open_sessions() -> None:

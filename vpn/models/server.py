@@ -9,6 +9,7 @@ from django.db import models
 
 from vpn.addressing import Network, network_of
 from vpn.models.region import Region
+from vpn.wire.spec import SCHEMA
 
 
 class Server(models.Model):
@@ -28,6 +29,9 @@ class Server(models.Model):
     networks = models.JSONField(default=list, blank=True)
     # The TCP port of the portal, where PUBLIC_URL leads to this server: devices that send everything reach it.
     portal_port = models.PositiveIntegerField(null=True, blank=True)
+    # Which agent reported last, and the schema of specs that it knows: 0 where it does not say, null before a report.
+    agent_version = models.CharField(max_length=40, blank=True, default="", db_default="")
+    agent_schema = models.PositiveSmallIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -43,6 +47,11 @@ class Server(models.Model):
     def endpoint_networks(self) -> tuple[Network, ...]:
         """Each of `addresses` as a network: no route into a tunnel may hold them, as the tunnel itself goes there."""
         return tuple(network_of(address) for address in self.addresses)
+
+    @property
+    def speaks_otherwise(self) -> bool:
+        """Does the agent say that it knows another schema of specs than this portal's?"""
+        return bool(self.agent_schema) and self.agent_schema != SCHEMA
 
     @property
     def way_out(self) -> str:

@@ -69,6 +69,8 @@ def _of_running_hub(instance: Instance, facts: Facts) -> Iterator[Need]:
     is_silent = instance.observed_at is None or instance.observed_at < now - SILENCE
     if is_silent:
         yield need(Code.HUB_SILENT, since=instance.observed_at)
+    if instance.server is not None and instance.server.speaks_otherwise:
+        yield need(Code.AGENT_DIFFERS)
     yield from _of_listeners(instance, facts)
     asked = instance.public_dns
     if asked and set(asked) <= set(instance.silent_resolvers):

@@ -19,6 +19,7 @@ class Code(models.TextChoices):
     PROVISIONING_FAILED = "provisioning-failed"
     PROVISIONING_STUCK = "provisioning-stuck"
     DELETION_STUCK = "deletion-stuck"
+    AGENT_DIFFERS = "agent-differs"
     APPLY_FAILED = "apply-failed"
     APPLY_STUCK = "apply-stuck"
     HUB_SILENT = "hub-silent"

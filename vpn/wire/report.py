@@ -18,12 +18,14 @@ _MOST_UPSTREAMS: Final = 64
 _MOST_DRIFT: Final = 20
 _LONGEST_SENTENCE: Final = 200
 MAXIMUM_PEERS: Final = 70_000  # a /16 pool has 65,534 addresses
+_LARGEST_SCHEMA: Final = 32_767
 _MAXIMUM_COUNTER: Final = 2**63 - 1
 
 _ENDPOINT = re.compile(r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9a-f:.]{2,45}(?:%[A-Za-z0-9_.-]{1,15})?\]):[0-9]{1,5}")
 _SERVER = re.compile(r"[0-9a-f:.]{2,45}")
 _HUB = re.compile(r"[a-z][a-z0-9]{9}")
 _LISTENERS: Final = ("udp", "tcp", "compat")
+_AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
 _DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
 
 
@@ -119,6 +121,9 @@ class HubReport:
     drift: Sequence[Finding | str] | None = None
     families: list[str] | None = None
     upstreams: dict[str, bool] | None = None
+    # The version of the agent that wrote the report ("" for one that does not say), and the spec's schema it knows.
+    agent: str = ""
+    schema: int = 0
 
     def document(self) -> dict[str, Any]:
         """Return the report as JSON data."""
@@ -132,6 +137,8 @@ class HubReport:
             "duration_ms": self.duration_ms,
             "alive": self.alive,
         }
+        if self.agent:
+            document |= {"agent": self.agent, "schema": self.schema}
         if self.peers is not None:
             document["peers"] = {key: peer.document() for key, peer in self.peers.items()}
         if self.sessions is not None:
@@ -171,6 +178,8 @@ def parse_report(document: object) -> HubReport:
         drift=_drift(document["drift"]) if "drift" in document else None,
         families=_families(document["families"]) if "families" in document else None,
         upstreams=_upstreams(document["upstreams"]) if "upstreams" in document else None,
+        agent=_text(document, "agent", _AGENT) if "agent" in document else "",
+        schema=_schema(document.get("schema", 0)),
     )
 
 
@@ -268,6 +277,13 @@ def _count(value: object, name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAXIMUM_COUNTER:
         raise ReportInvalidError(f"{name} is a whole number")
     return value
+
+
+def _schema(value: object) -> int:
+    number = _count(value, "schema")
+    if number > _LARGEST_SCHEMA:
+        raise ReportInvalidError("schema is a small number")
+    return number
 
 
 def _seconds(value: object, name: str) -> float:

@@ -43,6 +43,7 @@ WORDS: Final[dict[Code, Callable[[Need], Words]]] = {
     Code.PROVISIONING_FAILED: state_words.provisioning_failed,
     Code.PROVISIONING_STUCK: state_words.provisioning_stuck,
     Code.DELETION_STUCK: state_words.deletion_stuck,
+    Code.AGENT_DIFFERS: state_words.agent_differs,
     Code.APPLY_FAILED: state_words.apply_failed,
     Code.APPLY_STUCK: state_words.apply_stuck,
     Code.HUB_SILENT: state_words.hub_silent,

@@ -73,6 +73,16 @@ def apply_stuck(need: Need) -> Words:
     )
 
 
+def agent_differs(need: Need) -> Words:
+    """The agent on the server knows another schema of specs than the portal."""
+    return Words(
+        _("The portal and the agent on the hub's server are of different versions"),
+        _("The hub goes on as it is. The agent may refuse changes, or report less than this portal asks for."),
+        _("Whoever operates the portal can restart it: this machine's agent is then of the portal's version."),
+        tone="waiting",
+    )
+
+
 def hub_silent(need: Need) -> Words:
     """The hub has not been heard of."""
     return Words(

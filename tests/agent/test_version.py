@@ -1,0 +1,45 @@
+"""The agent's version: a digest of its code, wherever that is read from."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipapp
+from pathlib import Path
+
+from tests.agent import made
+from vpn.wire.version import agent_version
+
+ROOT = Path(made.__file__).resolve().parents[2]
+ASK = "from vpn.wire.version import agent_version; print(agent_version())"
+
+
+def copied(directory: Path) -> Path:
+    """The agent's code, as it is shipped."""
+    target = directory / "vpn"
+    target.mkdir(parents=True)
+    shutil.copy(ROOT / "vpn" / "__init__.py", target)
+    for part in ("agent", "wire"):
+        shutil.copytree(ROOT / "vpn" / part, target / part, ignore=shutil.ignore_patterns("__pycache__"))
+    return directory
+
+
+def version_in(path: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", ASK], cwd="/", env={"PYTHONPATH": str(path)}, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_a_zipapp_has_the_version_of_its_files(tmp_path: Path) -> None:
+    packed = tmp_path / "agent.pyz"
+    zipapp.create_archive(copied(tmp_path / "source"), packed, main="vpn.agent.__main__:main")
+    assert version_in(packed) == agent_version() == version_in(ROOT)
+
+
+def test_another_line_makes_another_version(tmp_path: Path) -> None:
+    directory = copied(tmp_path)
+    with (directory / "vpn" / "agent" / "watch.py").open("a") as file:
+        file.write("# changed\n")
+    assert version_in(directory) != agent_version()
