@@ -44,6 +44,7 @@ _PATH: Final = re.compile(r"/[A-Za-z0-9_./@:+-]+")
 _MOST_CLIENTS: Final = 65536  # a /16 pool has fewer
 # Over TCP whoever connects is a client before showing a key, over UDP before showing a certificate. So there is room
 # for twice the hub's peers and some hundred strangers, in steps: another number restarts the listener.
+# OpenVPN refuses connect-freq over TCP; the host's limits do that (see host_limits).
 _STEPS: Final = ((512, 1024), (4096, 8192))
 # Seconds for a handshake: then a connection without a key is closed. The default of 60 is twice the room for strangers.
 _HANDSHAKE: Final = 30
