@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.agent import made
-from vpn.agent.dns import component as dns
+from vpn.agent import dns
 from vpn.agent.dns import config as resolver_config
 from vpn.agent.dns import process as resolver_process
 from vpn.agent.dns.config import Layout
+from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import Names
+from vpn.agent.memory.state import State
 from vpn.agent.system import command
 from vpn.agent.system.command import Place
 from vpn.wire.errors import PACKAGE_MISSING, AgentError
@@ -211,8 +213,9 @@ def test_a_name_that_is_too_long_is_left_out() -> None:
 
 def test_a_small_change_touches_the_files_of_its_addresses_alone(tmp_path: Path) -> None:
     before, whole = parse_spec(document()), document()
-    hosts = tmp_path / "hosts"
-    hosts.mkdir()
+    hub = Hub(NAMES, State(tmp_path))
+    hosts = hub.dns / "hosts"
+    hosts.mkdir(parents=True)
     assert before.resolver is not None
     for name, text in resolver_config.hosts(before, before.resolver).items():
         (hosts / name).write_text(text)
@@ -220,13 +223,13 @@ def test_a_small_change_touches_the_files_of_its_addresses_alone(tmp_path: Path)
     after = parse_spec(whole)
     stamps = {path.name: path.stat().st_ino for path in hosts.iterdir()}
     old, new = ({ANNA: spec.peers[ANNA], BERLIN: spec.peers[BERLIN]} for spec in (before, after))
-    assert dns.change(NAMES, after, tmp_path, old, new)
+    assert dns.change(hub, after, old, new)
     assert {path.name for path in hosts.iterdir() if path.stat().st_ino != stamps[path.name]} == {"03"}
     assert "tablet.anna" in (hosts / "03").read_text()
-    assert not dns.change(NAMES, after, tmp_path, new, new)
+    assert not dns.change(hub, after, new, new)
     del whole["peers"][ANNA]
     gone = parse_spec(whole)
-    assert dns.change(NAMES, gone, tmp_path, new, {BERLIN: gone.peers[BERLIN]})
+    assert dns.change(hub, gone, new, {BERLIN: gone.peers[BERLIN]})
     assert not (hosts / "03").exists()
 
 

@@ -19,19 +19,19 @@ ROOT = Path(__file__).resolve().parents[2]
 _START = """
 from vpn.agent.system import inotify
 from vpn.agent.system.command import Place
-from vpn.agent.wireguard import component as wireguard
+from vpn.agent.wireguard import process
 from vpn.wire.errors import AgentError
 from vpn.agent.memory.names import Names
 
 class Here(Place):
     pass
 
-wireguard._kernel_has_wireguard[0] = False
+process._kernel_has_wireguard[0] = False
 # Never the server's: root of a user namespace is root to the files of /proc/sys/fs, and would change it for all.
 inotify._LIMITS = ("user.max_inotify_instances",) if {may_raise} else ()
 names = Names("{hub}", Here())
 try:
-    wireguard._start(names)
+    process.start(names)
 except AgentError as error:
     print("refused:", error)
 else:

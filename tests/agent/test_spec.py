@@ -18,7 +18,7 @@ from vpn.agent.firewall import script as firewall_script
 from vpn.agent.memory.names import Names
 from vpn.agent.system import nft
 from vpn.agent.system.command import Place
-from vpn.agent.wireguard import component as wireguard
+from vpn.agent.wireguard import config as wireguard_config
 from vpn.wire import reserved
 from vpn.wire.errors import INVALID, AgentError
 from vpn.wire.spec import parse_delta, parse_hub, parse_spec
@@ -90,7 +90,7 @@ def everything_written(whole: dict[str, Any]) -> str:
     )
     addresses = "".join(f"address add {address} dev {names.wireguard}\n" for address in spec.addresses)
     return (
-        wireguard._configuration(spec, {})
+        wireguard_config.configuration(spec, {})
         + firewall_script.whole(firewall_rules.table(names, spec), {}, {}, there=False)
         + routes
         + addresses

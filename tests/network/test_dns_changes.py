@@ -15,7 +15,7 @@ from tests.lab.hub import Hub, Watch
 from tests.lab.lab import Lab
 from tests.lab.nodes import OUTSIDE_V4, Node
 from tests.lab.waiting import wait_until
-from vpn.agent.dns import component as dns
+from vpn.agent import dns
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.state import State
 from vpn.agent.system.command import Place

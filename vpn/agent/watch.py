@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final
 
+from vpn.agent import wireguard
 from vpn.agent.lifecycle.ending import expire, supersede
 from vpn.agent.lifecycle.health import Pulse
 from vpn.agent.lifecycle.host import Host
@@ -21,7 +22,6 @@ from vpn.agent.lifecycle.restore import restore
 from vpn.agent.lifecycle.upgrades import Upgrades
 from vpn.agent.network import egress
 from vpn.agent.system.lock import BusyError, hub_lock
-from vpn.agent.wireguard import component as wireguard
 from vpn.agent.wireguard import uapi
 from vpn.wire.errors import AgentError
 

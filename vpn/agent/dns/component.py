@@ -15,6 +15,7 @@ from typing import Final
 from vpn.agent.dns import config as resolver_config
 from vpn.agent.dns import process as resolver_process
 from vpn.agent.dns.config import Layout
+from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import RESOLVER, Names
 from vpn.agent.system import files
 from vpn.wire import codes
@@ -27,21 +28,21 @@ from vpn.wire.spec import HubSpec
 _MOST_LOOKS: Final = 40_000_000
 
 
-def check(names: Names, spec: HubSpec, directory: Path) -> None:
+def check(hub: Hub, spec: HubSpec) -> None:
     """Raise AgentError where the resolver has to start and could not, before another one is ended for it."""
     if spec.resolver is None:
         return
-    layout = Layout(directory).checked()
+    layout = Layout(hub.dns).checked()
     digest = resolver_config.digest(resolver_config.configuration(layout, spec, spec.resolver))
-    if not resolver_process.is_current(names, layout, digest):
+    if not resolver_process.is_current(hub.names, layout, digest):
         resolver_process.require()
 
 
-def ensure(names: Names, spec: HubSpec, directory: Path) -> bool:
+def ensure(hub: Hub, spec: HubSpec) -> bool:
     """Make the resolver be there as `spec` says; return whether it was not."""
     if spec.resolver is None:
-        return remove(directory)
-    layout = Layout(directory).checked()
+        return remove(hub)
+    names, layout = hub.names, Layout(hub.dns).checked()
     _ensure_directories(names, layout)
     config = resolver_config.configuration(layout, spec, spec.resolver)
     digest = resolver_config.digest(config)
@@ -61,7 +62,7 @@ def ensure(names: Names, spec: HubSpec, directory: Path) -> bool:
     return changed or asks_others or bool(unlike) or not runs
 
 
-def change(names: Names, spec: HubSpec, directory: Path, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> bool:
+def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> bool:
     """Turn the names of the peers `before` into those of `after`, which `spec` has already; return if they differ."""
     if spec.resolver is None:
         return False
@@ -73,10 +74,10 @@ def change(names: Names, spec: HubSpec, directory: Path, before: Mapping[str, Pe
     buckets = {resolver_config.bucket_of(address) for _, address in concerned}
     if not buckets:
         return False
-    layout = Layout(directory)
+    layout = Layout(hub.dns)
     wanted = resolver_config.hosts(spec, spec.resolver, buckets)
     if _takes_long(wanted, wanted):
-        return ensure(names, spec, directory)
+        return ensure(hub, spec)
     _write(layout, wanted, {f"{bucket:02x}" for bucket in buckets})
     return True
 
@@ -116,23 +117,23 @@ def drift(names: Names, spec: HubSpec, directory: Path) -> list[Finding]:
     return found + _differing_names(wanted, there)
 
 
-def is_alive(directory: Path) -> bool:
+def is_alive(hub: Hub) -> bool:
     """Return whether the resolver that was set up runs; also when there is none."""
-    layout = Layout(directory)
+    layout = Layout(hub.dns)
     return not layout.config.exists() or resolver_process.written(layout) is not None
 
 
-def stop(directory: Path) -> bool:
+def stop(hub: Hub) -> bool:
     """End the resolver's process; return whether there was one."""
-    return resolver_process.stop(Layout(directory))
+    return resolver_process.stop(Layout(hub.dns))
 
 
-def remove(directory: Path) -> bool:
+def remove(hub: Hub) -> bool:
     """Remove the resolver with what it reads; return whether there was anything. What is gone already is fine."""
-    if not directory.exists():
+    if not hub.dns.exists():
         return False
-    stop(directory)
-    files.remove_tree(directory)
+    stop(hub)
+    files.remove_tree(hub.dns)
     return True
 
 

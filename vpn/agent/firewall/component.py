@@ -19,7 +19,9 @@ from vpn.agent.firewall.generation import BINDING, CURRENT
 from vpn.agent.firewall.nesting import holds_others
 from vpn.agent.firewall.rules import Table
 from vpn.agent.firewall.script import TABLE
+from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import Names
+from vpn.agent.network import namespace
 from vpn.agent.system import command, nft, nft_listing, sysctl
 from vpn.agent.system.command import Result
 from vpn.agent.system.nft_listing import Listing
@@ -39,28 +41,27 @@ _SETS: Final = (("sets", "table", "inet", TABLE), ("map", "inet", TABLE, BINDING
 _FLOW: Final = re.compile(r"^[^=\n]*src=(\S+) dst=(\S+)", re.MULTILINE)
 
 
-def ensure(names: Names, spec: HubSpec, marks: dict[str, str]) -> bool:
+def ensure(hub: Hub, spec: HubSpec) -> bool:
     """Make the hub's rules hold; return whether they did not."""
-    changed = _ensure_table(names, firewall_rules.table(names, spec), marks)
+    names = hub.names
+    changed = _ensure_table(names, firewall_rules.table(names, spec), hub.marks)
     # After the table: the setting exists once connections are tracked.
     return sysctl.ensure(names.inside, _SETTINGS) or changed
 
 
-def change(
-    names: Names, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer], marks: dict[str, str]
-) -> bool:
+def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> bool:
     """Have the rules of `spec` follow its peers, some of which were as `before` and are as `after`; return whether they
     had to."""
     delta = firewall_delta.of(spec, before, after)
     if delta is None or _nests(spec, before, after):
-        return ensure(names, spec, marks)
+        return ensure(hub, spec)
     if not delta.is_empty:
         script = firewall_script.changed(delta.removed, delta.added) + firewall_script.replaced(delta.replaced)
         try:
-            nft.run(names.inside, script + firewall_script.regenerated(_generation(names)))
+            nft.run(hub.names.inside, script + firewall_script.regenerated(_generation(hub.names)))
         except AgentError:
             # Somebody changed the sets: whatever that was, the whole is compared.
-            return ensure(names, spec, marks)
+            return ensure(hub, spec)
     return not delta.is_empty
 
 
@@ -77,13 +78,23 @@ def minds_ways(spec: HubSpec) -> bool:
     return bool(spec.rules) or spec.forwarding == DENY
 
 
-def judge_again(names: Names, spec: HubSpec, marks: dict[str, str]) -> None:
+def judge_again(hub: Hub, spec: HubSpec) -> None:
     """Have all flows judged again at their next packet, as when their ways have changed."""
     try:
-        nft.run(names.inside, firewall_script.regenerated(_generation(names)))
+        nft.run(hub.names.inside, firewall_script.regenerated(_generation(hub.names)))
     except AgentError:
         # Somebody changed the table: its repair does the same.
-        ensure(names, spec, marks)
+        ensure(hub, spec)
+
+
+def remove(hub: Hub) -> bool:
+    """Remove the table; return whether there was one. It goes with the hub's namespace, too."""
+    return hub.names.inside.try_run([nft.PROGRAM, "delete", "table", "inet", TABLE]).code == 0
+
+
+def is_alive(hub: Hub) -> bool:
+    """Return whether the kernel can have the rules: it keeps them with the namespace. `drift` compares them."""
+    return namespace.exists(hub.names.netns)
 
 
 def hits(names: Names, spec: HubSpec) -> dict[str, int]:

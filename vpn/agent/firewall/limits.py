@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from vpn.agent.firewall import limit_rules
 from vpn.agent.firewall.limit_rules import MAPS, TABLE
+from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import Names
 from vpn.agent.system import nft, nft_listing
 from vpn.agent.system.command import Result
@@ -19,8 +20,9 @@ from vpn.wire.finding import Finding
 from vpn.wire.spec import HubSpec, Peer
 
 
-def ensure(names: Names, spec: HubSpec, marks: dict[str, str]) -> bool:
+def ensure(hub: Hub, spec: HubSpec) -> bool:
     """Make the limits hold; return whether they did not."""
+    names, marks = hub.names, hub.marks
     body, wanted = limit_rules.body(names, spec), limit_rules.elements(spec)
     if _is_loaded(names, body, marks):
         # Not told of: networks come and go with routes.
@@ -33,7 +35,7 @@ def ensure(names: Names, spec: HubSpec, marks: dict[str, str]) -> bool:
     return True
 
 
-def change(names: Names, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> None:
+def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> None:
     """Have the limits of `spec` follow peers that were as `before` and are as `after`."""
     if not (limit_rules.has_networks(before) or limit_rules.has_networks(after)):
         return
@@ -42,10 +44,10 @@ def change(names: Names, spec: HubSpec, before: Mapping[str, Peer], after: Mappi
     script = _filled({name: old[name] - new[name] for name in MAPS}, "delete")
     script += _filled({name: new[name] - old[name] for name in MAPS})
     try:
-        nft.run(names.inside, script)
+        nft.run(hub.names.inside, script)
     except AgentError:
         # Somebody changed the maps: whatever that was, the whole is compared.
-        _ensure_maps(names, new)
+        _ensure_maps(hub.names, new)
 
 
 def drift(names: Names, spec: HubSpec, marks: Mapping[str, str]) -> list[Finding]:

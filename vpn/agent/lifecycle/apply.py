@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from vpn.agent.firewall import component as firewall
+from vpn.agent import firewall
 from vpn.agent.lifecycle import effective, incremental, preflight, reports, salvage
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.reconcile import reconcile
@@ -41,7 +41,7 @@ def apply(host: Host, spec: HubSpec) -> HubReport:
 def _replace(host: Host, saved: Saved | None, wanted: Saved) -> dict[str, bool]:
     """Make the hub, which was as `saved`, be as `wanted`, and remember that."""
     spec = wanted.spec
-    preflight.check(host.state, host.names(spec.hub), spec)
+    preflight.check(host.hub(spec.hub), spec)
     is_new = saved is None or (saved.spec.version, saved.digest) != (spec.version, wanted.digest)
     if is_new:
         host.state.prepare(wanted)  # a disk that is full shows here
@@ -68,7 +68,6 @@ def apply_delta(host: Host, delta: HubDelta) -> HubReport:
         if saved is None or not host.state.settled(delta.hub):
             raise AgentError(BASE_MISMATCH, "This server is not sure of the hub's state: send the whole spec.")
         _refuse_older(saved, delta.version, delta.digest)
-        names = host.names(delta.hub)
         try:
             if delta.version == saved.spec.version:
                 # Sent again. It may be wanted because something is wrong, so reality is compared.
@@ -80,7 +79,7 @@ def apply_delta(host: Host, delta: HubDelta) -> HubReport:
             with host.state.unsettled(delta.hub):
                 now = time.time()
                 change = effective.of_change(host.state, delta.hub, change, now)
-                changed = incremental.apply_change(host, names, saved.spec, change, now, is_ruled_anew=is_ruled_anew)
+                changed = incremental.apply_change(host, saved.spec, change, now, is_ruled_anew=is_ruled_anew)
                 host.state.save_delta(saved, delta)
         except BaseException:
             # What is in memory may be ahead of what is written.

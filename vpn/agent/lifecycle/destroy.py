@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 
-from vpn.agent.dns import component as dns
 from vpn.agent.lifecycle import reports
+from vpn.agent.lifecycle.components import COMPONENTS
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.reconcile import reconcile_host
 from vpn.agent.memory.state import Version
 from vpn.agent.network import egress, namespace
-from vpn.agent.openvpn import component as openvpn
 from vpn.agent.system import processes, users
 from vpn.agent.system.lock import hub_lock
-from vpn.agent.wireguard import component as wireguard
 from vpn.wire.errors import STALE, AgentError
 from vpn.wire.report import HubReport
 from vpn.wire.server_side import NO_SERVER
@@ -31,10 +29,8 @@ def destroy(host: Host, hub: str, version: Version) -> HubReport:
             raise AgentError(STALE, "The hub has a newer configuration than the one that is to be destroyed.")
         host.state.bury(hub, max(version, host.state.tombstone(hub) or version))
         names = host.names(hub)
-        there = {"namespace": namespace.exists(names.netns), "wireguard": wireguard.is_alive(names)}
-        there["openvpn"] = openvpn.remove(names, host.state.openvpn(hub))
-        there["dns"] = dns.remove(host.state.dns(hub))
-        wireguard.remove(names)
+        there = {"namespace": namespace.exists(names.netns)}
+        there |= {name: component.remove(host.hub(hub)) for name, component in COMPONENTS.items()}
         processes.end_users(users.known(host.state.directory, hub))
         egress.remove(names)
         namespace.remove(names)

@@ -10,16 +10,13 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
-from vpn.agent.dns import component as dns
-from vpn.agent.firewall import component as firewall
+from vpn.agent import dns, firewall, openvpn, wireguard
 from vpn.agent.firewall import host_limits, limits
 from vpn.agent.lifecycle import effective
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.names import Link
 from vpn.agent.network import egress, namespace, netns_view, routing
-from vpn.agent.openvpn import component as openvpn
 from vpn.agent.system.lock import host_lock, hub_lock
-from vpn.agent.wireguard import component as wireguard
 from vpn.wire import codes
 from vpn.wire.errors import AgentError
 from vpn.wire.finding import Finding

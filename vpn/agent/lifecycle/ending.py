@@ -12,8 +12,7 @@ from vpn.agent.system.lock import PATIENCE, hub_lock
 
 def supersede(host: Host, hub: str, patience: float = PATIENCE) -> set[str]:
     """End the old sessions of peers that are there over their new protocol; return which peers those are."""
-    names = host.names(hub)
-    arrived = protocol_switch.arrived(host.state, names)
+    arrived = protocol_switch.arrived(host.state, host.names(hub))
     if not arrived:
         return set()
     with hub_lock(host.state.directory, hub, patience):
@@ -26,7 +25,7 @@ def supersede(host: Host, hub: str, patience: float = PATIENCE) -> set[str]:
             now = time.time()
             change = protocol_switch.shut(host.state, hub, saved.spec.peers, arrived)
             change = expiry.lasting_of(host.state, hub, change, now)
-            incremental.apply_change(host, names, saved.spec, change, now, is_known=was_settled)
+            incremental.apply_change(host, saved.spec, change, now, is_known=was_settled)
         return set(change.peers)
 
 
@@ -44,6 +43,6 @@ def expire(host: Host, hub: str, patience: float = PATIENCE) -> set[str]:
         with host.state.unsettled(hub):
             change = Change({peer_id: (peer, None) for peer_id, peer in over.items()})
             change = effective.of_change(host.state, hub, change, now)
-            incremental.apply_change(host, host.names(hub), saved.spec, change, now, is_known=was_settled)
+            incremental.apply_change(host, saved.spec, change, now, is_known=was_settled)
         expiry.settle(host.state, hub, saved.spec.peers, now)
         return set(over)

@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass, field
 
 from vpn.agent.dns.upstreams import Upstreams
+from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import Names
 from vpn.agent.memory.state import State
 from vpn.agent.system import users
@@ -25,3 +26,7 @@ class Host:
     def names(self, hub: str) -> Names:
         """Return the names of a hub's parts here."""
         return Names(hub, self.place, functools.partial(users.first, self.state.directory))
+
+    def hub(self, name: str) -> Hub:
+        """Return a hub as its components are given it."""
+        return Hub(self.names(name), self.state)

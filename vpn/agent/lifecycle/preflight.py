@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from vpn.agent.dns import component as dns
-from vpn.agent.memory.names import Names
-from vpn.agent.memory.state import State
-from vpn.agent.openvpn import component as openvpn
+from vpn.agent import dns, openvpn, wireguard
+from vpn.agent.memory.hub import Hub
 from vpn.agent.system import command, confine
-from vpn.agent.wireguard import component as wireguard
 from vpn.wire.errors import NO_RIGHT, AgentError
 from vpn.wire.spec import HubSpec
 
@@ -19,15 +16,14 @@ _RIGHTS: Final = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
 _PROGRAMS: Final = ("nsenter", "ip", "ss", "sysctl", "nft", "conntrack", "wg")
 
 
-def check(state: State, names: Names, spec: HubSpec) -> None:
+def check(hub: Hub, spec: HubSpec) -> None:
     """Raise AgentError where a right or a program is missing, or a port is taken."""
     _require_rights()
     for program in _PROGRAMS:
         command.require(program)
     confine.require()
-    wireguard.check(names, spec)
-    openvpn.check(names, spec, state.openvpn(spec.hub))
-    dns.check(names, spec, state.dns(spec.hub))
+    for component in (wireguard, openvpn, dns):
+        component.check(hub, spec)
 
 
 def _require_rights() -> None:

@@ -19,11 +19,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from vpn.agent import wireguard
 from vpn.agent.memory.names import LISTENERS, Names
 from vpn.agent.memory.saved import Change
 from vpn.agent.memory.state import State
 from vpn.agent.openvpn.config import Layout
-from vpn.agent.wireguard import component as wireguard
 from vpn.agent.wireguard import uapi
 from vpn.wire.peers import OPENVPN, OpenVPNPeer, Peer, wireguard_side
 

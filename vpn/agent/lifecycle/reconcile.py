@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from vpn.agent.dns import component as dns
-from vpn.agent.firewall import component as firewall
+from vpn.agent import dns, firewall, openvpn, wireguard
 from vpn.agent.firewall import host_limits, limits
 from vpn.agent.lifecycle import effective, expiry
+from vpn.agent.lifecycle.components import COMPONENTS
 from vpn.agent.lifecycle.host import Host
-from vpn.agent.memory.names import LINK_COUNT, Link, Names
+from vpn.agent.memory.hub import Hub
+from vpn.agent.memory.names import LINK_COUNT, Link
 from vpn.agent.network import egress, namespace, routing, source
-from vpn.agent.openvpn import component as openvpn
 from vpn.agent.system.lock import host_lock
-from vpn.agent.wireguard import component as wireguard
 from vpn.wire.errors import FAILED, AgentError
 from vpn.wire.spec import HubSpec
 
@@ -30,49 +29,45 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
     now, wanted = time.time(), spec
     effective.expect(host.state, spec, now)
     spec = effective.of_spec(host.state, spec, now)
-    names = host.names(spec.hub)
-    marks = host.state.marks(spec.hub)
-    before = dict(marks)
-    changed: dict[str, bool] = {}
-    if not namespace.exists(names.netns):
-        # A namespace that lost its name lives on with its tunnels as long as a process is in it.
-        dns.stop(host.state.dns(spec.hub))
-        openvpn.leave(host.state.openvpn(spec.hub))
-    changed["namespace"] = _ensure_namespace(host, names)
+    hub = host.hub(spec.hub)
+    changed = {"namespace": _ensure_namespace(host, hub)}
     link = _link(host, spec.hub)
-    host.state.save_source(spec.hub, source.Source.of(spec).document())
-    host.state.save_server(spec.hub, spec.server)
-    changed["egress"] = reconcile_host(host)
-    families = egress.families(host.place)
-    changed["egress"] |= egress.ensure(names, link, families, marks, spec.server.reached)
+    changed["egress"] = _ensure_way_out(host, hub, spec, link)
     # The rules stand before the first packet can come.
     asking = dns.with_servers_of(spec, saved)
-    changed["firewall"] = firewall.ensure(names, asking, marks)
-    changed["firewall"] |= limits.ensure(names, spec, marks)
-    marks[FAMILIES] = " ".join(families)
-    changed["wireguard"] = wireguard.ensure(names, spec, host.state.endpoints(spec.hub))
-    changed["routing"] = routing.ensure(names, spec, link)
+    changed["firewall"] = firewall.ensure(hub, asking)
+    changed["firewall"] |= limits.ensure(hub, spec)
+    changed["wireguard"] = wireguard.ensure(hub, spec)
+    changed["routing"] = routing.ensure(hub.names, spec, link)
     if changed["routing"] and firewall.minds_ways(spec):
-        firewall.judge_again(names, spec, marks)
+        firewall.judge_again(hub, spec)
     # After the tunnels: a disk that is full must not keep anybody in.
-    if marks != before:
-        host.state.save_marks(spec.hub, marks)
+    hub.save_marks()
     # Last: a port that is taken must not keep WireGuard's peers apart.
-    changed |= ensure_processes(host, names, spec)
+    changed |= ensure_processes(hub, spec)
     if asking is not spec:
-        firewall.ensure(names, spec, marks)
-        host.state.save_marks(spec.hub, marks)
+        firewall.ensure(hub, spec)
+        hub.save_marks()
     expiry.settle(host.state, spec.hub, wanted.peers, now)
     return changed
 
 
-def ensure_processes(host: Host, names: Names, spec: HubSpec) -> dict[str, bool]:
+def _ensure_way_out(host: Host, hub: Hub, spec: HubSpec, link: Link) -> bool:
+    host.state.save_source(spec.hub, source.Source.of(spec).document())
+    host.state.save_server(spec.hub, spec.server)
+    changed = reconcile_host(host)
+    families = egress.families(host.place)
+    changed |= egress.ensure(hub.names, link, families, hub.marks, spec.server.reached)
+    hub.marks[FAMILIES] = " ".join(families)
+    return changed
+
+
+def ensure_processes(hub: Hub, spec: HubSpec) -> dict[str, bool]:
     """Make what listens on ports be there: all of it is tried before an AgentError is raised."""
-    components = {"openvpn": (openvpn.ensure, host.state.openvpn), "dns": (dns.ensure, host.state.dns)}
     changed, refusals = {}, []
-    for name, (ensure, directory) in components.items():
+    for name in ("openvpn", "dns"):
         try:
-            changed[name] = ensure(names, spec, directory(spec.hub))
+            changed[name] = COMPONENTS[name].ensure(hub, spec)
         except AgentError as refusal:
             refusals.append(refusal)
     if refusals:
@@ -94,12 +89,15 @@ def reconcile_host(host: Host) -> bool:
     return changed
 
 
-def _ensure_namespace(host: Host, names: Names) -> bool:
-    if namespace.exists(names.netns):
-        return namespace.ensure(names)
+def _ensure_namespace(host: Host, hub: Hub) -> bool:
+    if namespace.exists(hub.names.netns):
+        return namespace.ensure(hub.names)
+    # A namespace that lost its name lives on with its tunnels as long as a process is in it.
+    dns.stop(hub)
+    openvpn.leave(hub)
     # Two that make the first namespace of a host disturb each other in older versions of ip-netns(8).
     with host_lock(host.state.directory):
-        return namespace.ensure(names)
+        return namespace.ensure(hub.names)
 
 
 def _link(host: Host, hub: str) -> Link:

@@ -29,9 +29,9 @@ def restore(host: Host, hub: str, patience: float = PATIENCE) -> bool:
 
 def _revive(host: Host, spec: HubSpec) -> bool:
     """Start daemons that died where all that they need is there; return whether there were any."""
-    names = host.names(spec.hub)
-    if not health.has_tunnel(names):
+    hub = host.hub(spec.hub)
+    if not health.has_tunnel(hub):
         return False
     with suppress(AgentError):  # whoever compares everything comes to it, too
-        return any(ensure_processes(host, names, effective.of_spec(host.state, spec, time.time())).values())
+        return any(ensure_processes(hub, effective.of_spec(host.state, spec, time.time())).values())
     return False

@@ -34,7 +34,7 @@ def enforce_removals(host: Host, saved: Saved, spec: HubSpec) -> None:
         host.state.save_server(hub, rest.server)
         reconcile_host(host)
         in_force = effective.of_spec(host.state, rest, now)
-        incremental.follow(host, host.names(hub), in_force, change, is_ruled_anew=rest.server != was.server)
+        incremental.follow(host.hub(hub), in_force, change, is_ruled_anew=rest.server != was.server)
     with suppress(AgentError, OSError):
         host.state.save(Saved.of(rest))
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from vpn.agent.firewall import component as firewall
+from vpn.agent import firewall, openvpn, wireguard
 from vpn.agent.lifecycle import drift, health
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.names import Names
 from vpn.agent.network import egress
-from vpn.agent.openvpn import component as openvpn
-from vpn.agent.wireguard import component as wireguard
 from vpn.wire.errors import UNKNOWN_HUB, AgentError
 from vpn.wire.report import HubReport
 from vpn.wire.spec import HubSpec
@@ -25,7 +23,7 @@ def status(host: Host, hub: str, with_peers: bool = True) -> HubReport:
         raise AgentError(UNKNOWN_HUB, "This server has no such hub.")
     names = host.names(hub)
     directory = host.state.openvpn(hub)
-    alive = health.is_alive(host, hub)
+    alive = health.is_alive(host.hub(hub))
     device = wireguard.observe(names) if with_peers else None
     report = HubReport(
         hub=hub,

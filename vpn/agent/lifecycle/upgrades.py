@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from vpn.agent import wireguard
 from vpn.agent.dns import config as resolver_config
 from vpn.agent.dns import process as resolver_process
 from vpn.agent.lifecycle.host import Host
@@ -24,7 +25,6 @@ from vpn.agent.system import processes
 from vpn.agent.system.confine import Confinement
 from vpn.agent.system.lock import BusyError, hub_lock
 from vpn.agent.system.processes import Process
-from vpn.agent.wireguard import component as wireguard
 from vpn.wire.errors import AgentError
 
 _PAUSE: Final = 600.0  # seconds without a further one where one did not come back

@@ -233,7 +233,7 @@ class State:
         files.replace(self._path(hub, "marks.json"), json.dumps(marks, sort_keys=True), durable=False)
 
     def moves(self, hub: str) -> dict[str, Any]:
-        """Return which peers of a hub change their protocol (see moves.py); nothing that makes sense is nothing."""
+        """Return which peers of a hub change their protocol (see protocol_switch); none where the file is damaged."""
         document = files.read_json(self._path(hub, "moves.json"))
         return document if isinstance(document, dict) else {}
 

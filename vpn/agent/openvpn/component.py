@@ -6,9 +6,11 @@ and WireGuard share one pool. Packets between peers always pass the hub's firewa
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import COMPAT, OPENVPN, TCP, Names
 from vpn.agent.network.netns_view import Inside
 from vpn.agent.openvpn import config as openvpn_config
@@ -21,24 +23,24 @@ from vpn.agent.openvpn.config import Layout
 from vpn.agent.system import files
 from vpn.wire import codes
 from vpn.wire.finding import Finding
-from vpn.wire.peers import by_openvpn
+from vpn.wire.peers import Peer, by_openvpn
 from vpn.wire.report import SessionReport
 from vpn.wire.spec import HubSpec, OpenVPNPeer
 
 
-def check(names: Names, spec: HubSpec, directory: Path) -> None:
+def check(hub: Hub, spec: HubSpec) -> None:
     """Raise AgentError where the listeners of `spec` could not be had, before anything is changed."""
     if spec.openvpn is not None:
-        layout = Layout(directory).checked()
-        contents = openvpn_config.contents(layout, names, spec, spec.openvpn, _is_dual_stack())
-        openvpn_listeners.check(names, spec, layout, contents)
+        layout = Layout(hub.openvpn).checked()
+        contents = openvpn_config.contents(layout, hub.names, spec, spec.openvpn, _is_dual_stack())
+        openvpn_listeners.check(hub.names, spec, layout, contents)
 
 
-def ensure(names: Names, spec: HubSpec, directory: Path) -> bool:
+def ensure(hub: Hub, spec: HubSpec) -> bool:
     """Make the listeners be there as `spec` says, with the peers that it admits; return whether something was not."""
     if spec.openvpn is None:
-        return remove(names, directory)
-    layout = Layout(directory).checked()
+        return remove(hub)
+    names, layout = hub.names, Layout(hub.openvpn).checked()
     _ensure_directories(names, layout)
     # Files first: who is shut out is refused from here on, and the sessions are ended below.
     changed = _ensure_files(layout, openvpn_config.contents(layout, names, spec, spec.openvpn, _is_dual_stack()))
@@ -48,54 +50,16 @@ def ensure(names: Names, spec: HubSpec, directory: Path) -> bool:
     return changed or bool(differing)
 
 
-def change(
-    names: Names, spec: HubSpec, directory: Path, before: Collection[OpenVPNPeer], after: Collection[OpenVPNPeer]
-) -> bool:
-    """Turn the peers `before` into those `after`, which are in `spec` already; return whether there were any."""
-    if spec.openvpn is None or not (before or after):
-        return False
-    layout = Layout(directory)
-    if not _has_room(layout, spec):
-        return ensure(names, spec, directory)
-    old, new = ({peer.common_name: peer for peer in peers} for peers in (before, after))
-    shut_out = {name for name in old if name not in new or new[name].compat != old[name].compat}
-    for name in shut_out:
-        for compat in (False, True):
-            (layout.clients(compat) / name).unlink(missing_ok=True)
-    differing = {
-        name
-        for name, peer in new.items()
-        if files.ensure(layout.clients(peer.compat) / name, openvpn_config.client(spec, peer), files.SHARED)
-    }
-    if old:
-        openvpn_sessions.end(names, spec, layout, shut_out, differing & old.keys() - shut_out)
-        kept = {network for peer in new.values() for network in peer.networks}
-        given_up = {network for peer in old.values() for network in peer.networks} - kept
-        openvpn_sessions.forget_routes(names, spec, given_up)
-    return True
+def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> bool:
+    """Turn the peers `before` into those `after`, which `spec` has already, and the revocation list into its own.
 
-
-def revoke(names: Names, spec: HubSpec, directory: Path) -> bool:
-    """Make the revocation list be that of `spec` and end the sessions of those whom it names.
-
-    Returns whether it was another one.
+    Returns whether anything but what peers are pushed was another.
     """
-    layout = Layout(directory)
-    if spec.openvpn is None or not files.ensure(layout.directory / openvpn_config.CRL, spec.openvpn.crl, files.SHARED):
-        return False
-    openvpn_sessions.end_revoked(names, spec, layout)
-    return True
-
-
-def tell(spec: HubSpec, directory: Path) -> bool:
-    """Make what peers are pushed when they connect be what it should be; return whether it was not."""
-    if spec.openvpn is None:
-        return False
-    pushed = openvpn_config.pushed(spec).items()
-    changed = [files.ensure(directory / name, content, files.SHARED) for name, content in pushed]
-    if any(changed):
-        openvpn_push.note_change(Layout(directory))
-    return any(changed)
+    if _routes_of(before) != _routes_of(after):
+        _tell(hub, spec)
+    is_revoked = _revoke(hub, spec)
+    old, new = (by_openvpn(peers) for peers in _differing(before, after))
+    return _change_peers(hub, spec, old, new) or is_revoked
 
 
 def reports(names: Names, spec: HubSpec, directory: Path) -> dict[str, SessionReport]:
@@ -137,27 +101,87 @@ def drift(names: Names, spec: HubSpec, directory: Path, there: Inside) -> list[F
     return found + openvpn_sessions.drift(names, spec, there)
 
 
-def is_alive(directory: Path) -> bool:
+def is_alive(hub: Hub) -> bool:
     """Return whether all listeners that were set up run, and what sets their routes; also when there are none."""
-    layout = Layout(directory)
-    listeners = [config.stem for config in directory.glob("*.conf")]
+    layout = Layout(hub.openvpn)
+    listeners = [config.stem for config in layout.directory.glob("*.conf")]
     if listeners and openvpn_routes.written(layout) is None:
         return False
     return all(openvpn_process.written(layout, listener) is not None for listener in listeners)
 
 
-def leave(directory: Path) -> bool:
+def leave(hub: Hub) -> bool:
     """End what runs inside the hub's namespace; return whether there was anything."""
-    return openvpn_routes.stop(Layout(directory))
+    return openvpn_routes.stop(Layout(hub.openvpn))
 
 
-def remove(names: Names, directory: Path) -> bool:
+def remove(hub: Hub) -> bool:
     """Remove all listeners with what they read; return whether there was anything. What is gone already is fine."""
-    if not directory.exists():
+    if not hub.openvpn.exists():
         return False
-    openvpn_listeners.remove(names, Layout(directory))
-    files.remove_tree(directory)
+    openvpn_listeners.remove(hub.names, Layout(hub.openvpn))
+    files.remove_tree(hub.openvpn)
     return True
+
+
+def _routes_of(peers: Mapping[str, Peer]) -> set[tuple[str, str]]:
+    return {(peer_id, route) for peer_id, peer in peers.items() for route in peer.routes}
+
+
+def _differing(old: Mapping[str, Peer], new: Mapping[str, Peer]) -> tuple[list[Peer], list[Peer]]:
+    """Return of both those peers that do not only have other tags and names: no session ends for those."""
+    bare = [{key: replace(peer, tags=(), names=()) for key, peer in peers.items()} for peers in (old, new)]
+    same = {key for key, peer in bare[0].items() if bare[1].get(key) == peer}
+    before, after = ([peer for key, peer in peers.items() if key not in same] for peers in (old, new))
+    return before, after
+
+
+def _change_peers(hub: Hub, spec: HubSpec, before: Collection[OpenVPNPeer], after: Collection[OpenVPNPeer]) -> bool:
+    """Turn the peers `before` into those `after`; return whether there were any."""
+    if spec.openvpn is None or not (before or after):
+        return False
+    names, layout = hub.names, Layout(hub.openvpn)
+    if not _has_room(layout, spec):
+        return ensure(hub, spec)
+    old, new = ({peer.common_name: peer for peer in peers} for peers in (before, after))
+    shut_out = {name for name in old if name not in new or new[name].compat != old[name].compat}
+    for name in shut_out:
+        for compat in (False, True):
+            (layout.clients(compat) / name).unlink(missing_ok=True)
+    differing = {
+        name
+        for name, peer in new.items()
+        if files.ensure(layout.clients(peer.compat) / name, openvpn_config.client(spec, peer), files.SHARED)
+    }
+    if old:
+        openvpn_sessions.end(names, spec, layout, shut_out, differing & old.keys() - shut_out)
+        kept = {network for peer in new.values() for network in peer.networks}
+        given_up = {network for peer in old.values() for network in peer.networks} - kept
+        openvpn_sessions.forget_routes(names, spec, given_up)
+    return True
+
+
+def _revoke(hub: Hub, spec: HubSpec) -> bool:
+    """Make the revocation list be that of `spec` and end the sessions of those whom it names.
+
+    Returns whether it was another one.
+    """
+    layout = Layout(hub.openvpn)
+    if spec.openvpn is None or not files.ensure(layout.directory / openvpn_config.CRL, spec.openvpn.crl, files.SHARED):
+        return False
+    openvpn_sessions.end_revoked(hub.names, spec, layout)
+    return True
+
+
+def _tell(hub: Hub, spec: HubSpec) -> bool:
+    """Make what peers are pushed when they connect be what it should be; return whether it was not."""
+    if spec.openvpn is None:
+        return False
+    pushed = openvpn_config.pushed(spec).items()
+    changed = [files.ensure(hub.openvpn / name, content, files.SHARED) for name, content in pushed]
+    if any(changed):
+        openvpn_push.note_change(Layout(hub.openvpn))
+    return any(changed)
 
 
 def _ensure_directories(names: Names, layout: Layout) -> None:
