@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Literal, TypeAlias
 
 from vpn.constants import (
@@ -23,11 +23,13 @@ from vpn.constants import (
     RESERVED_NETWORKS_V4,
     RESERVED_NETWORKS_V6,
 )
-from vpn.wire.intervals import Sorted, key_of
-from vpn.wire.intervals import network_of as network_of_key
+from vpn.wire import intervals
+from vpn.wire.intervals import outermost, span_of_network
+from vpn.wire.network_keys import Sorted, key_of
+from vpn.wire.network_keys import network_of as network_of_key
 from vpn.wire.reserved import BROAD_PREFIX
 
-Network: TypeAlias = IPv4Network | IPv6Network
+Network: TypeAlias = intervals.Network
 FaultCode: TypeAlias = Literal["duplicate", "broad_unconfirmed", "nested_unconfirmed", "reserved", "overlap"]
 
 # A network of a shorter prefix that contains a cloud's service for its machines is about something else.
@@ -336,12 +338,9 @@ def split_tunnel_routes(
     entered. A site's default route is left out too: it is the way out for those who send all their traffic, and
     would turn every split tunnel into a full one.
     """
-    routes: list[Network] = []
-    wanted = {pool_v4, pool_v6, *subnets, *pushed}
-    for network in sort_networks(network for network in wanted if not is_default_route(network)):
-        # In this order a network that contains another one comes before it, with only its own parts between them.
-        if not (routes and contains(routes[-1], network)):
-            routes.append(network)
+    wanted = (network for network in (pool_v4, pool_v6, *subnets, *pushed) if not is_default_route(network))
+    by_span = {span_of_network(network): network for network in wanted}
+    routes = [by_span[span] for span in outermost(by_span)]
     for endpoint in endpoints:
         routes = [part for route in routes for part in without(route, endpoint)]
     return routes
@@ -351,13 +350,9 @@ def without(network: Network, endpoint: Network) -> list[Network]:
     """A network without a part of it, as few networks as can be, in the order of addresses."""
     if not contains(network, endpoint):
         return [network]
-    parts: Iterable[Network] = network.address_exclude(endpoint)  # type: ignore[arg-type]
-    return sort_networks(parts)
+    return intervals.summarized(intervals.without(span_of_network(network), [span_of_network(endpoint)]))
 
 
 def merged(networks: Iterable[Network]) -> list[Network]:
     """The same addresses in as few networks as can be, to be read: neighbours are one, IPv4 comes first."""
-    found = list(networks)
-    v4 = collapse_addresses(network for network in found if isinstance(network, IPv4Network))
-    v6 = collapse_addresses(network for network in found if isinstance(network, IPv6Network))
-    return [*v4, *v6]
+    return intervals.summarized(map(span_of_network, networks))

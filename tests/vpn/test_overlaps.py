@@ -21,7 +21,7 @@ from vpn.choices import Protocol
 from vpn.jobs.reconcile import reconcile_all
 from vpn.models import Instance, Peer, PeerNetwork, Site
 from vpn.validators import parse_network
-from vpn.wire.intervals import key_of
+from vpn.wire.network_keys import key_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import migrations, models
 
-from vpn.wire.intervals import key_of
+from vpn.wire.network_keys import key_of
 
 
 def follow_subnets(apps: Any, schema_editor: Any) -> None:

@@ -12,7 +12,7 @@ from django.db import connection, models
 from vpn.models.instance import Instance
 from vpn.models.peer import Peer
 from vpn.validators import parse_network
-from vpn.wire.intervals import KEY_LENGTH, key_of
+from vpn.wire.network_keys import KEY_LENGTH, key_of
 
 # A list of texts, or of pairs, as a table: one parameter and one statement, however many they are. Nothing that was
 # entered stands in these statements.
@@ -59,7 +59,7 @@ class PeerNetwork(models.Model):
 
     peer = models.ForeignKey(Peer, on_delete=models.CASCADE, related_name="networks")
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="+")
-    # As vpn.wire.intervals has it.
+    # As vpn.wire.network_keys has it.
     key = models.CharField(max_length=KEY_LENGTH)
 
     class Meta:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-from vpn.addressing import Network, contains, sort_networks
+from vpn.addressing import Network
+from vpn.wire.intervals import nesting, span_of_network
 
 
 class Nested(NamedTuple):
@@ -22,12 +23,8 @@ def nested(sites: Mapping[UUID, tuple[Network, ...]]) -> list[Nested]:
     """Each network within one of another site peer, the narrowest of those; in the order of addresses."""
     owners = {network: pk for pk, networks in sites.items() for network in networks}
     found = []
-    around: list[Network] = []
-    for network in sort_networks(owners):
-        while around and not contains(around[-1], network):
-            around.pop()
-        giver = next((wider for wider in reversed(around) if owners[wider] != owners[network]), None)
+    for _, network, around in nesting((span_of_network(network), network) for network in owners):
+        giver = next((wider for _, wider in reversed(around) if owners[wider] != owners[network]), None)
         if giver is not None:
             found.append(Nested(network, owners[network], giver, owners[giver]))
-        around.append(network)
     return found

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from vpn.reach.hub import NEVER, PRIVATE, SERVER, UNASSIGNED, Hub
 from vpn.reach.rulebook import ICMP, ICMPV6, SMTP, TCP, Rulebook
-from vpn.reach.spans import Table, address_of
+from vpn.reach.table import Table
+from vpn.wire.intervals import address_of
 from vpn.wire.spec import HubSpec
 
 

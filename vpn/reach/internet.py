@@ -9,7 +9,7 @@ from vpn.reach.effects import Change
 from vpn.reach.first_packet import NOWHERE
 from vpn.reach.partition import INTERNET, ROOTS, AddressClass, Ownership, Ownerships
 from vpn.reach.rulebook import ICMP, ICMPV6, OTHER, TCP, UDP
-from vpn.reach.spans import networks_of, outermost
+from vpn.wire.intervals import networks_of, outermost
 
 # A piece of the internet that is made of more networks than this is called by those around it.
 _MOST_NETWORKS = 16

@@ -12,7 +12,7 @@ from vpn.reach.effects import FAMILY_PROTOCOLS, Budget, Change, Effect
 from vpn.reach.internet import REST, ByEnd, Changes, Internet
 from vpn.reach.partition import INTERNET, AddressClass, Ownerships
 from vpn.reach.rulebook import OTHER, PROTOCOLS, TCP, UDP
-from vpn.reach.spans import networks_of
+from vpn.wire.intervals import networks_of
 
 ANY = "any"
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from vpn.reach.first_packet import NOWHERE, Kind, Place, kind_of
 from vpn.reach.hub import NEVER, PRIVATE, SERVER, UNASSIGNED, Hub
 from vpn.reach.rulebook import Rulebook
-from vpn.reach.spans import Span, span_of
+from vpn.reach.table import span_of
+from vpn.wire.intervals import Span, pieces
 
 # The destination that is no peer's: as rules have it, though here the internet alone.
 INTERNET = "any"
@@ -79,7 +80,7 @@ class Survey:
     def ownerships(self) -> Ownerships:
         """The addresses of each owner, without those that can neither send nor be reached, before or after."""
         found: Ownerships = {}
-        for span, around, marks in _cut(self._marks()):
+        for span, around, marks in pieces(self._marks().items(), _Marks.within):
             address_class = AddressClass(
                 span.version, self._place(0, marks.before, marks), self._place(1, marks.after, marks)
             )
@@ -139,29 +140,3 @@ def _owners(hub: Hub) -> Iterator[tuple[str, str]]:
         yield from ((network, peer_id) for network in end.networks)
     yield from ((network, f"{SERVER}{network}") for network in hub.opened)
     yield from ((pool, UNASSIGNED) for pool in hub.pools)
-
-
-def _cut(marks: dict[Span, _Marks]) -> Iterator[tuple[Span, Span, _Marks]]:
-    """The spans between all bounds, each with the narrowest network around it and the marks that hold in it.
-
-    Networks nest, or lie apart.
-    """
-    inside: list[tuple[Span, _Marks]] = []
-    position = 0
-    for span in sorted(marks, key=lambda span: (span.version, span.first, -span.last)):
-        while inside and (inside[-1][0].version != span.version or inside[-1][0].last < span.first):
-            outer, outer_marks = inside.pop()
-            if position <= outer.last:
-                yield Span(outer.version, position, outer.last), outer, outer_marks
-                position = outer.last + 1
-        if not inside:
-            position = span.first
-        elif position < span.first:
-            yield Span(span.version, position, span.first - 1), *inside[-1]
-            position = span.first
-        inside.append((span, marks[span].within(inside[-1][1]) if inside else marks[span]))
-    while inside:
-        outer, outer_marks = inside.pop()
-        if position <= outer.last:
-            yield Span(outer.version, position, outer.last), outer, outer_marks
-            position = outer.last + 1

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from operator import xor
 
-from vpn.reach.spans import Table
+from vpn.reach.table import Table
 from vpn.wire.rules import ANY, TAG
 from vpn.wire.spec import Rule
 

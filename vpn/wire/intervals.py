@@ -1,80 +1,166 @@
-"""Networks as texts in the order of their addresses, so that a database index finds those around one and within it.
+"""Networks as ranges of numbers: joined, cut, nested, and written as networks again. Thousands of them, quickly.
 
-A key is the IP version, the first address as 32 hexadecimal digits, and the prefix length as three digits. Two networks
-nest or lie apart: what overlaps a network has one of at most 129 keys around it, or lies in one range of keys.
+What is asked of a database is asked by keys, see `network_keys`.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network, IPv6Network
-from typing import TypeAlias
-
-from vpn.wire.reserved import BROAD_PREFIX
+import socket
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, summarize_address_range
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 Network: TypeAlias = IPv4Network | IPv6Network
-KEY_LENGTH = 36
-_LONGEST = {4: 32, 6: 128}
+
+BITS: Final = {4: 32, 6: 128}
+_FAMILY: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+Owner = TypeVar("Owner", bound=Hashable)
+Value = TypeVar("Value")
 
 
-def key_of(network: Network) -> str:
-    """The key of a network."""
-    return _key(network.version, int(network.network_address), network.prefixlen)
+class Span(NamedTuple):
+    """A range of addresses, as of a network: its IP version, and its first and last address as numbers."""
+
+    version: int
+    first: int
+    last: int
+
+    def holds(self, other: Span) -> bool:
+        """Return whether all of another span lies within this one."""
+        return self.version == other.version and self.first <= other.first and other.last <= self.last
 
 
-def network_of(key: str) -> Network:
-    """The network that a key stands for, the inverse of `key_of`."""
-    kind = IPv4Network if key[0] == "4" else IPv6Network
-    return kind((int(key[1:33], 16), int(key[33:])))
+def address_of(text: str) -> tuple[int, int]:
+    """Return the version and the number of an address. Raises OSError for what is none."""
+    version = 6 if ":" in text else 4
+    return version, int.from_bytes(socket.inet_pton(_FAMILY[version], text), "big")
 
 
-def keys_around(network: Network, *, with_broad: bool = False) -> Iterator[str]:
-    """The keys of all networks that contain this one and are wider; broad routes (vpn.addressing.is_broad) if asked."""
-    version, first = network.version, int(network.network_address)
-    longest = _LONGEST[version]
-    for length in range(0 if with_broad else BROAD_PREFIX[version], network.prefixlen):
-        host_bits = longest - length
-        yield _key(version, first >> host_bits << host_bits, length)
+def text_of(version: int, address: int) -> str:
+    """Return an address as text, the inverse of `address_of`."""
+    return socket.inet_ntop(_FAMILY[version], address.to_bytes(BITS[version] // 8, "big"))
 
 
-def keys_within(network: Network) -> tuple[str, str]:
-    """The first and the last key that a network within this one may have, its own among them."""
-    version, first = network.version, int(network.network_address)
-    last = first | ((1 << (_LONGEST[version] - network.prefixlen)) - 1)
-    return _key(version, first, network.prefixlen), _key(version, last, _LONGEST[version])
+def span_of(network: str) -> Span:
+    """Return the span of a canonical network ("10.0.0.0/8"; an address without a prefix is one of its own)."""
+    text, _, length = network.partition("/")
+    version, bits, family = (6, 128, socket.AF_INET6) if ":" in text else (4, 32, socket.AF_INET)
+    first = int.from_bytes(socket.inet_pton(family, text), "big")
+    last = first | ((1 << (bits - int(length))) - 1) if length else first
+    return Span(version, first, last)
 
 
-def is_covered(network: Network, keys: Iterable[str]) -> bool:
-    """Do the networks with these keys, all within `network`, hold all of its addresses together? One sweep."""
-    longest = _LONGEST[network.version]
-    position = int(network.network_address)
-    end = position + (1 << (longest - network.prefixlen))
-    for key in sorted(keys):
-        first = int(key[1:33], 16)
-        if first > position:
-            return False
-        position = max(position, first + (1 << (longest - int(key[33:]))))
-    return position >= end
+def span_of_network(network: Network) -> Span:
+    """Return the span of a network of the standard library's."""
+    first = int(network.network_address)
+    return Span(network.version, first, first | ((1 << (network.max_prefixlen - network.prefixlen)) - 1))
 
 
-class Sorted:
-    """Keys in order, to find a neighbour of a network among them."""
-
-    def __init__(self, keys: Iterable[str]) -> None:
-        self._keys = sorted(keys)
-        self._known = set(self._keys)
-
-    def around(self, network: Network) -> str | None:
-        """The key of the narrowest network that contains this one and is wider; None where there is none."""
-        return next((key for key in reversed(list(keys_around(network))) if key in self._known), None)
-
-    def within(self, network: Network) -> str | None:
-        """The key of the first network that lies within this one and is narrower; None where there is none."""
-        first, last = keys_within(network)
-        place = bisect_right(self._keys, first)
-        return self._keys[place] if place < bisect_left(self._keys, f"{last}0") else None
+def summarized(spans: Iterable[Span]) -> list[Network]:
+    """Return the fewest networks with the addresses of these spans and no others: IPv4 first, by address."""
+    found: list[Network] = []
+    for version, first, last in joined(spans):
+        kind = IPv4Address if version == 4 else IPv6Address
+        found += summarize_address_range(kind(first), kind(last))
+    return found
 
 
-def _key(version: int, first: int, length: int) -> str:
-    return f"{version}{first:032x}{length:03d}"
+def networks_of(spans: Iterable[Span]) -> list[str]:
+    """Return the same networks as text."""
+    return [str(network) for network in summarized(spans)]
+
+
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """Return the same addresses as spans that neither overlap nor touch, in order."""
+    found: list[Span] = []
+    for span in sorted(spans):
+        last = found[-1] if found else None
+        if last is None or last.version != span.version or last.last + 1 < span.first:
+            found.append(span)
+        elif last.last < span.last:
+            found[-1] = Span(span.version, last.first, span.last)
+    return found
+
+
+def without(span: Span, holes: Iterable[Span]) -> list[Span]:
+    """Return what is left of a span without the addresses of `holes`, in order."""
+    found = []
+    position = span.first
+    for hole in joined(holes):
+        if hole.version != span.version or hole.last < position:
+            continue
+        if hole.first > span.last:
+            break
+        if position < hole.first:
+            found.append(Span(span.version, position, hole.first - 1))
+        position = hole.last + 1
+    if position <= span.last:
+        found.append(Span(span.version, position, span.last))
+    return found
+
+
+def outermost(spans: Iterable[Span]) -> list[Span]:
+    """Return networks without those within another one of them, in order."""
+    return [span for span, _, around in nesting((span, None) for span in set(spans)) if not around]
+
+
+def nesting(networks: Iterable[tuple[Span, Value]]) -> Iterator[tuple[Span, Value, list[tuple[Span, Value]]]]:
+    """Yield networks in order, each with those around it, the widest first. That list changes with the next one.
+
+    Networks nest, or lie apart. Of equal ones, the later lies within the earlier.
+    """
+    around: list[tuple[Span, Value]] = []
+    for span, value in sorted(networks, key=_wider_first):
+        while around and not around[-1][0].holds(span):
+            around.pop()
+        yield span, value, around
+        around.append((span, value))
+
+
+def pieces(
+    networks: Iterable[tuple[Span, Value]], inherit: Callable[[Value, Value], Value] | None = None
+) -> Iterator[tuple[Span, Span, Value]]:
+    """Yield the pieces between all bounds of networks, each with the narrowest network around it and the value of that.
+
+    `inherit(value, outer)` makes the value of a network that lies within one of the value `outer`.
+    """
+    around: list[tuple[Span, Value]] = []
+    position = 0
+    for span, value in sorted(networks, key=_wider_first):
+        version, first, _ = span
+        while around and (around[-1][0].last < first or around[-1][0].version != version):
+            outer, outer_value = around.pop()
+            if position <= outer.last:
+                yield (
+                    (outer if position == outer.first else Span(outer.version, position, outer.last)),
+                    outer,
+                    outer_value,
+                )
+                position = outer.last + 1
+        if around:
+            outer, outer_value = around[-1]
+            if position < first:
+                yield Span(version, position, first - 1), outer, outer_value
+            if inherit is not None:
+                value = inherit(value, outer_value)  # noqa: PLW2901 - the network's own from here on
+        position = first
+        around.append((span, value))
+    while around:
+        outer, outer_value = around.pop()
+        if position <= outer.last:
+            yield (outer if position == outer.first else Span(outer.version, position, outer.last)), outer, outer_value
+            position = outer.last + 1
+
+
+def most_specific(networks: Iterable[tuple[Span, Owner]]) -> dict[Owner, list[Span]]:
+    """Return by owner, joined, the addresses of which it has the narrowest network."""
+    found: dict[Owner, list[Span]] = {}
+    for piece, _, owner in pieces(networks):
+        found.setdefault(owner, []).append(piece)
+    return {owner: joined(spans) for owner, spans in found.items()}
+
+
+def _wider_first(valued: tuple[Span, object]) -> tuple[int, int, int]:
+    version, first, last = valued[0]
+    return version, first, -last

@@ -9,6 +9,7 @@ from typing import Final
 
 from vpn.wire import parsing
 from vpn.wire.documents import ServerDocument
+from vpn.wire.intervals import networks_of, span_of, span_of_network, without
 from vpn.wire.parsing import Faults
 from vpn.wire.reserved import METADATA
 
@@ -36,9 +37,9 @@ class ServerSide:
 
     def is_within(self, addresses: Iterable[str]) -> bool:
         """Return whether a network lies within the pool that one of the hub's `addresses` is of."""
-        pools = [ipaddress.ip_interface(address).network for address in addresses]
-        opened = [ipaddress.ip_network(network) for network in self.networks]
-        return any(_holds(pool, one) and one.prefixlen >= pool.prefixlen for pool in pools for one in opened)
+        pools = [span_of_network(ipaddress.ip_interface(address).network) for address in addresses]
+        opened = [span_of(network) for network in self.networks]
+        return any(pool.holds(one) for pool in pools for one in opened)
 
     def document(self) -> ServerDocument:
         """Return it as JSON data."""
@@ -78,29 +79,7 @@ def of_family(texts: Iterable[str], family: int) -> list[str]:
 
 def without_addresses(network: str, addresses: Iterable[str]) -> list[str]:
     """Return a network without single addresses that lie within it, as few networks as can be."""
-    kept = [ipaddress.ip_network(network)]
-    for text in addresses:
-        single = ipaddress.ip_network(text)
-        if any(_holds(one, single) for one in kept):
-            kept = [part for one in kept for part in _excluding(one, single)]
-    return [str(one) for one in sorted(kept, key=lambda one: int(one.network_address))]
-
-
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def _holds(outer: _Network, inner: _Network) -> bool:
-    return outer.version == inner.version and inner.network_address in outer
-
-
-def _excluding(network: _Network, single: _Network) -> Iterable[_Network]:
-    if not _holds(network, single):
-        return [network]
-    if isinstance(network, ipaddress.IPv4Network) and isinstance(single, ipaddress.IPv4Network):
-        return network.address_exclude(single)
-    if isinstance(network, ipaddress.IPv6Network) and isinstance(single, ipaddress.IPv6Network):
-        return network.address_exclude(single)
-    return [network]
+    return networks_of(without(span_of(network), map(span_of, addresses)))
 
 
 def _is_forbidden(network: str) -> bool:

@@ -14,7 +14,7 @@ from vpn.desired.ways import Way, Ways, allowed_behind
 from vpn.models import Instance, Peer, PeerNetwork
 from vpn.models.peer_network import between_keys, follow_subnets, with_keys
 from vpn.validators import parse_network
-from vpn.wire.intervals import is_covered, key_of, keys_around, keys_within, network_of
+from vpn.wire.network_keys import is_covered, key_of, keys_around, keys_within, network_of
 
 # Of what lies within new networks, so many claims are looked at: with one of them there is a refusal already.
 _MOST_WITHIN = 500

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vpn.agent.firewall import sets as firewall_sets
+from vpn.wire.intervals import Span, span_of
 from vpn.wire.spec import HubSpec, Peer
 
 _Elements = dict[str, set[str]]
@@ -51,7 +52,7 @@ def of(spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> 
 def _touched(tags: set[str], spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> set[str]:
     """Return the tags whose sets a change may concern."""
     touched = set()
-    moved = []
+    moved: list[Span] = []
     for peer_id in before.keys() | after.keys():
         old, new = before.get(peer_id), after.get(peer_id)
         owned_before = (set(old.tags), set(old.networks)) if old else (set(), set())
@@ -59,17 +60,12 @@ def _touched(tags: set[str], spec: HubSpec, before: Mapping[str, Peer], after: M
         if owned_before == owned_after:
             continue
         touched |= (owned_before[0] | owned_after[0]) & tags
-        moved += [(*firewall_sets.span(network), ":" in network) for network in owned_before[1] ^ owned_after[1]]
+        moved += map(span_of, owned_before[1] ^ owned_after[1])
     # Wider networks of sites, which they are cut out of.
     sites = {tag for tag in tags - touched if tag.startswith("site:")}
     for tag, peers in firewall_sets.carriers_of(sites, spec.peers).items() if sites and moved else ():
         wide = [network for peer in peers for network in peer.networks if not firewall_sets.is_single(network)]
-        spans = [(*firewall_sets.span(network), ":" in network) for network in wide]
-        if any(
-            first <= start and end <= last and family == other
-            for first, last, family in spans
-            for start, end, other in moved
-        ):
+        if any(network.holds(other) for network in map(span_of, wide) for other in moved):
             touched.add(tag)
     return touched
 

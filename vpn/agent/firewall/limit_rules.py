@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from vpn.agent.firewall import sets as firewall_sets
 from vpn.agent.firewall import tracking
 from vpn.agent.memory.names import Names
+from vpn.wire.intervals import Span, most_specific, span_of, span_of_network
 from vpn.wire.spec import HubSpec, Peer
 
 TABLE: Final = "hub_limits"
@@ -50,8 +51,9 @@ def body(names: Names, spec: HubSpec) -> str:
 def elements(spec: HubSpec) -> dict[str, frozenset[str]]:
     """Return the elements of the maps by their names, as nft(8) lists them."""
     found: dict[str, set[str]] = {name: set() for name in MAPS}
-    for family, (peer_id, texts) in _behind(spec):
-        found[f"behind_v{family}"] |= {f"{text} : 0x{number_of(peer_id):08x}" for text in texts}
+    for peer_id, span in _behind(spec):
+        (text,) = firewall_sets.texts([span])
+        found[f"behind_v{span.version}"].add(f"{text} : 0x{number_of(peer_id):08x}")
     return {name: frozenset(each) for name, each in found.items()}
 
 
@@ -66,21 +68,15 @@ def has_networks(peers: Mapping[str, Peer]) -> bool:
     return any(peer.routes for peer in peers.values())
 
 
-def _behind(spec: HubSpec) -> list[tuple[int, tuple[str, list[str]]]]:
-    """Return by family and peer what is behind it: of nested networks the narrowest counts, and of the pool nothing."""
-    routed = {peer_id: peer for peer_id, peer in spec.peers.items() if peer.routes}
-    found = []
-    for family in firewall_sets.FAMILIES if routed else ():
-        pools = [str(ipaddress.ip_interface(address).network) for address in spec.addresses]
-        networks = [("", pool) for pool in pools]
-        networks += [(peer_id, route) for peer_id, peer in routed.items() for route in peer.routes]
-        spans = [
-            (*firewall_sets.span(network), owner) for owner, network in networks if (":" in network) == (family == 6)
-        ]
-        for owner, ranges in firewall_sets.most_specific(spans).items():
-            if owner:
-                found.append((family, (owner, firewall_sets.texts(family, ranges))))
-    return found
+def _behind(spec: HubSpec) -> Iterator[tuple[str, Span]]:
+    """Yield by peer what is behind it: of nested networks the narrowest counts, and of the pool nothing."""
+    routes = [(span_of(route), peer_id) for peer_id, peer in spec.peers.items() for route in peer.routes]
+    if not routes:
+        return
+    pools = [(span_of_network(ipaddress.ip_interface(address).network), "") for address in spec.addresses]
+    for peer_id, spans in most_specific([*pools, *routes]).items():
+        if peer_id:
+            yield from ((peer_id, span) for span in spans)
 
 
 def _sets() -> list[str]:

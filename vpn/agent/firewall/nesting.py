@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-import itertools
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from typing import Final
 
-from vpn.agent.firewall.sets import is_single, span
+from vpn.agent.firewall.sets import is_single
+from vpn.wire import intervals
+from vpn.wire.intervals import Span, nesting, span_of, span_of_network
 from vpn.wire.peers import by_openvpn
 from vpn.wire.spec import Peer
 
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _HUB: Final = -1
 
 
@@ -24,47 +24,28 @@ def holds_others(addresses: Iterable[str], peers: Iterable[Peer]) -> bool:
     routed = [(bool(by_openvpn([peer])), peer.routes) for peer in peers if peer.routes]
     if not any(is_openvpn for is_openvpn, _ in routed):
         return False
-    networks = [(str(ipaddress.ip_interface(address).network), _HUB, False) for address in addresses]
-    networks += [(route, number, is_openvpn) for number, (is_openvpn, routes) in enumerate(routed) for route in routes]
-    around: list[tuple[bool, int, int, bool]] = []
-    spans = ((":" in network, *span(network), owner, is_openvpn) for network, owner, is_openvpn in networks)
-    for is_v6, _, last, owner, is_openvpn in sorted(spans, key=lambda each: (each[0], each[1], -each[2])):
-        while around and (around[-1][0] != is_v6 or around[-1][1] < last):
-            around.pop()
-        if any(held and holder != owner for _, _, holder, held in around):
-            return True
-        around.append((is_v6, last, owner, is_openvpn))
-    return False
+    pools = [span_of_network(ipaddress.ip_interface(address).network) for address in addresses]
+    networks = [(pool, (_HUB, False)) for pool in pools]
+    networks += [
+        (span_of(route), (number, is_openvpn)) for number, (is_openvpn, routes) in enumerate(routed) for route in routes
+    ]
+    return any(held and holder != owner for _, (owner, _), around in nesting(networks) for _, (holder, held) in around)
 
 
 def without(networks: Collection[str], peers: Iterable[Peer]) -> set[str]:
     """Return `networks` without the networks of `peers` that lie within them."""
     if all(map(is_single, networks)):
         return set(networks)
-    kept = [network for peer in peers for network in peer.networks]
+    families = {":" in network for network in networks if not is_single(network)}
+    theirs = (network for peer in peers for network in peer.networks if (":" in network) in families)
+    kept = [(network, span_of(network)) for network in theirs]
     return {piece for network in networks for piece in _pieces(network, kept)}
 
 
-def _pieces(network: str, kept: Iterable[str]) -> Iterator[str]:
+def _pieces(network: str, kept: Iterable[tuple[str, Span]]) -> list[str]:
     if is_single(network):
-        yield network
-        return
-    is_v6 = ":" in network
-    first, last = span(network)
+        return [network]
+    span = span_of(network)
     # An equal network is one that moved to another peer: what its former peer had is given up all the same.
-    others = (span(other) for other in kept if (":" in other) == is_v6 and other != network)
-    inner = sorted((start, end) for start, end in others if first <= start and end <= last)
-    if not inner:
-        yield network
-        return
-    position = first
-    for start, end in itertools.chain(inner, [(last + 1, last)]):
-        if position < start:
-            yield from _between(position, start - 1, is_v6=is_v6)
-        position = max(position, end + 1)
-
-
-def _between(first: int, last: int, *, is_v6: bool) -> Iterator[str]:
-    kind = ipaddress.IPv6Address if is_v6 else ipaddress.IPv4Address
-    found: Iterable[_Network] = ipaddress.summarize_address_range(kind(first), kind(last))
-    return map(str, found)
+    inner = [each for other, each in kept if other != network and span.holds(each)]
+    return intervals.networks_of(intervals.without(span, inner)) if inner else [network]

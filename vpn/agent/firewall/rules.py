@@ -77,7 +77,7 @@ def _fixed_sets(spec: HubSpec) -> dict[str, AddressSet]:
         "server": ([f"{address}/32" for address in own[0]], [f"{address}/128" for address in own[1]]),
     }
     return {
-        f"{name}_v{family}": AddressSet(family, True, firewall_sets.merged(each, family))
+        f"{name}_v{family}": AddressSet(family, True, firewall_sets.merged(each))
         for name, pair in networks.items()
         for family, each in zip(firewall_sets.FAMILIES, pair, strict=True)
     }

@@ -6,19 +6,15 @@ a wider one is cut out of it. Elements are written as nft(8) lists them, to be c
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
+from vpn.wire.intervals import BITS, Span, joined, most_specific, span_of, text_of
 from vpn.wire.rules import Rule
 from vpn.wire.spec import Peer
 
 FAMILIES: Final = (4, 6)
-_BITS: Final = {4: 32, 6: 128}
-_FAMILY: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
-_Range = tuple[int, int]
-Owner = TypeVar("Owner")
 
 
 @dataclass(frozen=True)
@@ -85,88 +81,34 @@ def single_addresses(networks: Iterable[str], family: int) -> list[str]:
     return [network.partition("/")[0] for network in networks if (":" in network) == (family == 6)]
 
 
-def merged(networks: Iterable[object], family: int) -> frozenset[str]:
+def merged(networks: Iterable[object]) -> frozenset[str]:
     """Return networks of one family as elements that touch each other nowhere."""
-    return frozenset(texts(family, most_specific((*span(str(network)), "") for network in networks).get("", [])))
-
-
-def span(network: str) -> tuple[int, int]:
-    """Return the first and the last address of a canonical network, as numbers."""
-    address, _, length = network.partition("/")
-    family = 6 if ":" in address else 4
-    first = int.from_bytes(socket.inet_pton(_FAMILY[family], address), "big")
-    return first, first | ((1 << (_BITS[family] - int(length))) - 1)
+    return frozenset(texts(joined(span_of(str(network)) for network in networks)))
 
 
 def _owned(tags: Collection[str], peers: Mapping[str, Peer]) -> dict[tuple[str, int], list[str]]:
     """Return by tag and family what the peers with that tag own."""
     # Peers with the same tags are as good as one: their networks need not be kept apart.
     kinds = {peer_id: tuple(tag for tag in peer.tags if tag in tags) for peer_id, peer in peers.items()}
-    found: dict[tuple[str, int], list[_Range]] = {}
-    for family in FAMILIES:
-        spans = (
-            (*span(network), kinds[peer_id])
-            for peer_id, peer in peers.items()
-            for network in peer.networks
-            if (":" in network) == (family == 6)
-        )
-        for kind, ranges in most_specific(spans).items():
-            for tag in kind:
-                found.setdefault((tag, family), []).extend(ranges)
-    return {(tag, family): texts(family, _joined(ranges)) for (tag, family), ranges in found.items()}
+    networks = ((span_of(network), kinds[peer_id]) for peer_id, peer in peers.items() for network in peer.networks)
+    found: dict[tuple[str, int], list[Span]] = {}
+    for kind, spans in most_specific(networks).items():
+        for tag in kind:
+            for span in spans:
+                found.setdefault((tag, span.version), []).append(span)
+    return {key: texts(joined(spans)) for key, spans in found.items()}
 
 
-def most_specific(spans: Iterable[tuple[int, int, Owner]]) -> dict[Owner, list[_Range]]:
-    """Return by owner the ranges of which it has the narrowest of `spans`: (first, last, owner), nested or apart."""
-    found: dict[Owner, list[_Range]] = {}
-    around: list[tuple[int, Owner]] = []  # the spans that hold the present one, the narrowest last
-    position = 0
-
-    def give(last: int, owner: Owner) -> None:
-        if position <= last:
-            found.setdefault(owner, []).append((position, last))
-
-    for first, last, owner in sorted(spans, key=lambda each: (each[0], -each[1])):
-        while around and around[-1][0] < first:
-            end, holder = around.pop()
-            give(end, holder)
-            position = max(position, end + 1)
-        if around:
-            give(first - 1, around[-1][1])
-        position = first
-        around.append((last, owner))
-    while around:
-        end, holder = around.pop()
-        give(end, holder)
-        position = max(position, end + 1)
-    return {owner: _joined(ranges) for owner, ranges in found.items()}
-
-
-def _joined(ranges: list[_Range]) -> list[_Range]:
-    """Return ranges that do not overlap, those that touch made one."""
-    joined: list[_Range] = []
-    for first, last in sorted(ranges):
-        if joined and joined[-1][1] + 1 == first:
-            joined[-1] = (joined[-1][0], last)
-        else:
-            joined.append((first, last))
-    return joined
-
-
-def texts(family: int, ranges: Iterable[_Range]) -> list[str]:
+def texts(spans: Iterable[Span]) -> list[str]:
     """Return ranges of addresses as nft(8) lists them."""
-    return [_text(family, first, last) for first, last in ranges]
+    return [_text(*span) for span in spans]
 
 
 def _text(family: int, first: int, last: int) -> str:
     size = last - first + 1
-    start = _address(family, first)
+    start = text_of(family, first)
     if size == 1:
         return start
     if size & (size - 1) == 0 and first % size == 0:
-        return f"{start}/{_BITS[family] - size.bit_length() + 1}"
-    return f"{start}-{_address(family, last)}"
-
-
-def _address(family: int, number: int) -> str:
-    return socket.inet_ntop(_FAMILY[family], number.to_bytes(_BITS[family] // 8, "big"))
+        return f"{start}/{BITS[family] - size.bit_length() + 1}"
+    return f"{start}-{text_of(family, last)}"

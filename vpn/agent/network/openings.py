@@ -5,12 +5,12 @@ Hubs of other portals on the same host have elements there, too, which stay.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
 from vpn.agent.memory.names import HOSTLINK
+from vpn.wire.intervals import span_of, summarized
 from vpn.wire.server_side import ServerSide, of_family
 
 # By hub, and for its sets by their names.
@@ -33,8 +33,7 @@ def wanted(openings: Mapping[str, ServerSide]) -> Elements:
     for hub, server in openings.items():
         link = f'"{HOSTLINK}{hub}"'
         for family in (4, 6):
-            networks = [ipaddress.ip_network(network) for network in of_family(server.networks, family)]
-            for network in ipaddress.collapse_addresses(networks):  # type: ignore[type-var]
+            for network in summarized(map(span_of, of_family(server.networks, family))):
                 text = str(network.network_address) if network.num_addresses == 1 else str(network)
                 found[f"opened_v{family}"].add(f"{link} . {text}")
             if server.portal_port is not None:

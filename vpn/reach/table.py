@@ -1,0 +1,45 @@
+"""Tables that find the networks around an address: addresses by the thousand, quickly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Generic, TypeVar
+
+from vpn.wire import intervals
+
+_Value = TypeVar("_Value")
+
+# The same networks are asked for again and again.
+span_of = lru_cache(maxsize=65_536)(intervals.span_of)
+
+
+class Table(Generic[_Value]):
+    """Values by network, looked up by address."""
+
+    def __init__(self) -> None:
+        # By version and number of host bits, so that an address asks one dictionary for each length in use.
+        self._by_size: dict[tuple[int, int], dict[int, _Value]] = {}
+        self._sizes: dict[int, list[int]] = {4: [], 6: []}
+
+    def get(self, network: str) -> _Value | None:
+        """The value that stands at exactly this network."""
+        version, first, last = span_of(network)
+        return self._by_size.get((version, (last - first).bit_length()), {}).get(first)
+
+    def put(self, network: str, value: _Value) -> None:
+        """Let `value` stand at a canonical network, in place of what stood there."""
+        version, first, last = span_of(network)
+        size = (last - first).bit_length()
+        if (version, size) not in self._by_size:
+            self._by_size[version, size] = {}
+            self._sizes[version] = sorted([*self._sizes[version], size])
+        self._by_size[version, size][first] = value
+
+    def around(self, version: int, address: int) -> Iterator[_Value]:
+        """The values of the networks that contain an address, the most specific network first."""
+        for size in self._sizes[version]:
+            found = self._by_size[version, size]
+            first = address >> size << size
+            if first in found:
+                yield found[first]
