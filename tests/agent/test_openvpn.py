@@ -21,7 +21,8 @@ from vpn.agent.memory.saved import Saved
 from vpn.agent.memory.state import State
 from vpn.agent.openvpn import config as openvpn_config
 from vpn.agent.openvpn import management as openvpn_management
-from vpn.agent.openvpn.config import Layout
+from vpn.agent.openvpn import peer_file
+from vpn.agent.openvpn.layout import Layout
 from vpn.agent.openvpn.revocation import revoked_serials
 from vpn.agent.system.command import Place
 from vpn.wire.errors import BASE_MISMATCH, INVALID, AgentError
@@ -88,7 +89,7 @@ def written(spec: HubSpec) -> dict[str, str]:
     texts = openvpn_config.contents(layout, Names(spec.hub, Place("host")), spec, spec.openvpn, dual_stack=True)
     for peer_id, peer in spec.peers.items():
         if isinstance(peer, OpenVPNPeer):
-            texts[f"ccd/{peer_id}"] = openvpn_config.client(spec, peer)
+            texts[f"ccd/{peer_id}"] = peer_file.client(spec, peer)
     return texts
 
 

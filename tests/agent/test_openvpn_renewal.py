@@ -15,7 +15,7 @@ from vpn.agent.lifecycle.renewal import RATE, Pace, Renewal
 from vpn.agent.memory.state import State
 from vpn.agent.openvpn import management as openvpn_management
 from vpn.agent.openvpn import push as openvpn_push
-from vpn.agent.openvpn.config import Layout
+from vpn.agent.openvpn.layout import Layout
 from vpn.agent.openvpn.management import Session, Unheard
 from vpn.agent.system.command import Place
 from vpn.constants import RENEWALS_PER_SECOND

@@ -14,7 +14,7 @@ from vpn.agent.lifecycle import effective, protocol_switch
 from vpn.agent.memory.names import Names
 from vpn.agent.memory.saved import Change, Saved
 from vpn.agent.memory.state import State
-from vpn.agent.openvpn.config import Layout
+from vpn.agent.openvpn.layout import Layout
 from vpn.agent.system.command import Place
 from vpn.wire.errors import INVALID, AgentError
 from vpn.wire.peers import Peer, openvpn_side, wireguard_side

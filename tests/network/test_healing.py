@@ -14,8 +14,8 @@ import pytest
 from tests.lab.hub import ROOT, Hub, Watch
 from tests.lab.lab import Lab
 from tests.lab.waiting import wait_until
-from vpn.agent.openvpn import config as openvpn_config
 from vpn.agent.openvpn import routes as openvpn_routes
+from vpn.agent.openvpn.layout import Layout
 from vpn.wire.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
@@ -209,7 +209,7 @@ def test_an_agent_killed_in_the_middle_is_continued(world: tuple[Lab, Hub], mill
 def test_what_sets_the_routes_of_openvpn_peers_is_healed(lab: Lab, hub: Hub) -> None:
     alice, bob = lab.add_client("alice"), lab.add_client("bob")
     hub.connect_openvpn(alice)
-    layout = openvpn_config.Layout(lab.state / hub.hub / "openvpn")
+    layout = Layout(lab.state / hub.hub / "openvpn")
     killed = openvpn_routes.written(layout)
     assert killed is not None
     os.kill(killed.pid, signal.SIGKILL)

@@ -23,7 +23,7 @@ from vpn.agent import wireguard
 from vpn.agent.memory.names import LISTENERS, Names
 from vpn.agent.memory.saved import Change
 from vpn.agent.memory.state import State
-from vpn.agent.openvpn.config import Layout
+from vpn.agent.openvpn.layout import Layout
 from vpn.agent.wireguard import uapi
 from vpn.wire.peers import OPENVPN, OpenVPNPeer, Peer, wireguard_side
 

@@ -16,7 +16,7 @@ from typing import Final
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.names import LISTENERS
 from vpn.agent.openvpn import management as openvpn_management
-from vpn.agent.openvpn.config import Layout
+from vpn.agent.openvpn.layout import Layout
 from vpn.agent.openvpn.management import Session, Unheard
 from vpn.agent.openvpn.push import Pushed, changed_at, forget_change
 from vpn.agent.system.lock import BusyError, hub_lock

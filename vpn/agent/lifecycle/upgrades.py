@@ -18,7 +18,7 @@ from vpn.agent.dns import process as resolver_process
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.restore import restore
 from vpn.agent.memory.names import LISTENERS
-from vpn.agent.openvpn import config as openvpn_config
+from vpn.agent.openvpn import layout as openvpn_layout
 from vpn.agent.openvpn import process as openvpn_process
 from vpn.agent.openvpn import routes as openvpn_routes
 from vpn.agent.system import processes
@@ -84,7 +84,7 @@ class Upgrades:
 def daemons(host: Host, hub: str) -> Iterator[Daemon]:
     """Yield the daemons of a hub that run."""
     names = host.names(hub)
-    listeners, resolver = openvpn_config.Layout(host.state.openvpn(hub)), resolver_config.Layout(host.state.dns(hub))
+    listeners, resolver = openvpn_layout.Layout(host.state.openvpn(hub)), resolver_config.Layout(host.state.dns(hub))
     if process := wireguard.written(names):
         yield Daemon(hub, "wireguard", wireguard.PROGRAM, process, wireguard.confinement(names))
     for listener in LISTENERS:

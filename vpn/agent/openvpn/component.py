@@ -15,11 +15,12 @@ from vpn.agent.memory.names import COMPAT, OPENVPN, TCP, Names
 from vpn.agent.network.netns_view import Inside
 from vpn.agent.openvpn import config as openvpn_config
 from vpn.agent.openvpn import listeners as openvpn_listeners
+from vpn.agent.openvpn import peer_file, pushed_files
 from vpn.agent.openvpn import process as openvpn_process
 from vpn.agent.openvpn import push as openvpn_push
 from vpn.agent.openvpn import routes as openvpn_routes
 from vpn.agent.openvpn import sessions as openvpn_sessions
-from vpn.agent.openvpn.config import Layout
+from vpn.agent.openvpn.layout import Layout
 from vpn.agent.system import files
 from vpn.wire import codes
 from vpn.wire.finding import Finding
@@ -151,7 +152,7 @@ def _change_peers(hub: Hub, spec: HubSpec, before: Collection[OpenVPNPeer], afte
     differing = {
         name
         for name, peer in new.items()
-        if files.ensure(layout.clients(peer.compat) / name, openvpn_config.client(spec, peer), files.SHARED)
+        if files.ensure(layout.clients(peer.compat) / name, peer_file.client(spec, peer), files.SHARED)
     }
     if old:
         openvpn_sessions.end(names, spec, layout, shut_out, differing & old.keys() - shut_out)
@@ -177,7 +178,7 @@ def _tell(hub: Hub, spec: HubSpec) -> bool:
     """Make what peers are pushed when they connect be what it should be; return whether it was not."""
     if spec.openvpn is None:
         return False
-    pushed = openvpn_config.pushed(spec).items()
+    pushed = pushed_files.pushed(spec).items()
     changed = [files.ensure(hub.openvpn / name, content, files.SHARED) for name, content in pushed]
     if any(changed):
         openvpn_push.note_change(Layout(hub.openvpn))
@@ -210,7 +211,7 @@ def _ensure_files(layout: Layout, contents: dict[str, str]) -> bool:
             layout.directory / name, content, files.PROGRAM if name in openvpn_config.SCRIPTS else files.SHARED
         )
     ]
-    if not openvpn_config.PUSHED.isdisjoint(changed):
+    if not pushed_files.ROUTES_AND_DNS.isdisjoint(changed):
         openvpn_push.note_change(layout)
     return bool(changed)
 
@@ -226,7 +227,7 @@ def _ensure_peers(layout: Layout, spec: HubSpec) -> set[str]:
 def _wanted(spec: HubSpec, compat: bool) -> dict[str, str]:
     """Return the files of peers by name."""
     return {
-        peer.common_name: openvpn_config.client(spec, peer)
+        peer.common_name: peer_file.client(spec, peer)
         for peer in by_openvpn(spec.peers.values())
         if peer.compat == compat
     }

@@ -19,7 +19,7 @@ from vpn.agent.openvpn import config as openvpn_config
 from vpn.agent.openvpn import management as openvpn_management
 from vpn.agent.openvpn import process as openvpn_process
 from vpn.agent.openvpn import routes as openvpn_routes
-from vpn.agent.openvpn.config import Layout
+from vpn.agent.openvpn.layout import Layout
 from vpn.agent.openvpn.management import Unheard
 from vpn.agent.system import cgroup
 from vpn.wire.errors import PORT_TAKEN, AgentError

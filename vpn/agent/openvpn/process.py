@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Final
 
 from vpn.agent.memory.names import OPENVPN, Names
-from vpn.agent.openvpn.config import Layout
+from vpn.agent.openvpn.layout import Layout
 from vpn.agent.system import command, confine, files, processes
 from vpn.agent.system.confine import Confinement
 from vpn.agent.system.processes import Process

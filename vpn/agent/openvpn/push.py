@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vpn.agent.memory.names import COMPAT, Names
-from vpn.agent.openvpn.config import Layout
+from vpn.agent.openvpn.layout import Layout
 from vpn.agent.openvpn.management import Session
 from vpn.agent.system import files
 

@@ -12,7 +12,7 @@ import stat
 from typing import Final
 
 from vpn.agent.memory.names import OPENVPN, ROUTES, Names
-from vpn.agent.openvpn.config import Layout
+from vpn.agent.openvpn.layout import Layout
 from vpn.agent.system import confine, files, processes
 from vpn.agent.system.confine import Confinement
 from vpn.agent.system.processes import Process

@@ -13,7 +13,7 @@ from vpn.agent.network.routing import CONNECTED_METRIC, CONNECTED_PROTOCOL
 from vpn.agent.openvpn import config as openvpn_config
 from vpn.agent.openvpn import listeners as openvpn_listeners
 from vpn.agent.openvpn import management as openvpn_management
-from vpn.agent.openvpn.config import Layout
+from vpn.agent.openvpn.layout import Layout
 from vpn.agent.openvpn.management import Session, Unheard
 from vpn.agent.openvpn.revocation import revoked_serials
 from vpn.agent.system import files
