@@ -17,7 +17,7 @@ from vpn.actions.instances.instance import forget_instance, retry_instance
 from vpn.actions.instances.server import allow_networks
 from vpn.forms.server import ServerForm
 from vpn.models import Instance, Operation, OperationStep, Peer, Region, Server, Site
-from vpn.wire.spec import SCHEMA
+from vpn.wire.identity import SCHEMA
 from vpn.wire.version import agent_version
 
 if TYPE_CHECKING:  # Django's own classes take no parameter when the program runs.

@@ -7,14 +7,8 @@ import hashlib
 import uuid
 from typing import Any
 
-from vpn.wire.spec import (
-    DeltaDocument,
-    OpenVPNDocument,
-    OpenVPNPeerDocument,
-    SpecDocument,
-    WireGuardPeerDocument,
-    digest,
-)
+from vpn.wire.digests import digest
+from vpn.wire.documents import DeltaDocument, OpenVPNDocument, OpenVPNPeerDocument, SpecDocument, WireGuardPeerDocument
 
 HUB = "kx3j9x0aq2"
 

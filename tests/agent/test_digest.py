@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.agent import made
-from vpn.wire.spec import changed_total, digest, header_digest, peer_digest, peers_total, spec_digest
+from vpn.wire.digests import changed_total, digest, header_digest, peer_digest, peers_total, spec_digest
 
 NUMBERS = st.sets(st.integers(0, 40))
 

@@ -11,9 +11,10 @@ from tests.agent import made
 from vpn.agent.lifecycle import expiry
 from vpn.agent.memory.saved import Change
 from vpn.agent.memory.state import State
+from vpn.wire.digests import digest
 from vpn.wire.errors import AgentError
 from vpn.wire.peers import Peer
-from vpn.wire.spec import digest, parse_spec
+from vpn.wire.spec import parse_spec
 
 NOW = 1_000_000.0
 STAYS, SOON, OVER, LONG_OVER = (made.peer_id(number) for number in range(1, 5))

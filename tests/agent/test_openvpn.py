@@ -25,8 +25,12 @@ from vpn.agent.openvpn import peer_file
 from vpn.agent.openvpn.layout import Layout
 from vpn.agent.openvpn.revocation import revoked_serials
 from vpn.agent.system.command import Place
+from vpn.wire.delta import parse_delta
+from vpn.wire.digests import digest
+from vpn.wire.documents import SpecDocument
 from vpn.wire.errors import BASE_MISMATCH, INVALID, AgentError
-from vpn.wire.spec import HubSpec, OpenVPNPeer, SpecDocument, digest, parse_delta, parse_spec
+from vpn.wire.peers import OpenVPNPeer
+from vpn.wire.spec import HubSpec, parse_spec
 
 PLACES: list[tuple[str | int, ...]] = [
     *(("openvpn", name) for name in made.openvpn()),

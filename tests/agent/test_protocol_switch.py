@@ -16,9 +16,10 @@ from vpn.agent.memory.saved import Change, Saved
 from vpn.agent.memory.state import State
 from vpn.agent.openvpn.layout import Layout
 from vpn.agent.system.command import Place
+from vpn.wire.digests import digest
 from vpn.wire.errors import INVALID, AgentError
 from vpn.wire.peers import Peer, openvpn_side, wireguard_side
-from vpn.wire.spec import digest, parse_spec
+from vpn.wire.spec import parse_spec
 
 ONE = made.peer_id(1)
 NOW = 1_000_000.0

@@ -14,8 +14,8 @@ from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.state import State
 from vpn.agent.session import answer, once, session
 from vpn.agent.system.command import Place
+from vpn.wire.identity import SCHEMA
 from vpn.wire.report import HubReport
-from vpn.wire.spec import SCHEMA
 from vpn.wire.version import agent_version
 
 

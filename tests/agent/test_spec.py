@@ -20,8 +20,10 @@ from vpn.agent.system import nft
 from vpn.agent.system.command import Place
 from vpn.agent.wireguard import config as wireguard_config
 from vpn.wire import reserved
+from vpn.wire.delta import parse_delta
 from vpn.wire.errors import INVALID, AgentError
-from vpn.wire.spec import parse_delta, parse_hub, parse_spec
+from vpn.wire.identity import parse_hub
+from vpn.wire.spec import parse_spec
 
 # Every place in a spec where a string or a number stands.
 PLACES: list[tuple[str | int, ...]] = [

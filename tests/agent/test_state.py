@@ -16,8 +16,11 @@ from vpn.agent.memory.saved import Saved
 from vpn.agent.memory.state import State
 from vpn.agent.system import files
 from vpn.agent.system.lock import host_lock, hub_lock
+from vpn.wire.delta import parse_delta
+from vpn.wire.digests import digest
+from vpn.wire.documents import SpecDocument
 from vpn.wire.errors import DISK_FULL, AgentError
-from vpn.wire.spec import SpecDocument, digest, parse_delta, parse_spec
+from vpn.wire.spec import parse_spec
 
 
 @pytest.fixture

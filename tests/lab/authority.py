@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vpn import pki
-from vpn.wire import spec
+from vpn.wire.documents import OpenVPNDocument
 
 
 def tls_crypt_v2_keys() -> tuple[str, str]:
@@ -51,7 +51,7 @@ class Authority:
         """Give the hub a new certificate."""
         self.server = pki.issue_server(self.authority, "hub", datetime.now(UTC))
 
-    def document(self) -> spec.OpenVPNDocument:
+    def document(self) -> OpenVPNDocument:
         """Return the hub's own side of OpenVPN."""
         return {
             "ca": self.authority.certificate,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vpn import pki
-from vpn.wire import spec
+from vpn.wire.documents import OpenVPNPeerDocument, WireGuardPeerDocument
 
 POOL_V4: Final = ipaddress.IPv4Network("100.64.0.0/20")
 POOL_V6: Final = ipaddress.IPv6Network("fd12:3456:789a::/64")
@@ -42,9 +42,9 @@ class Device:
     expires_at: int | None = None
     former: OpenVPNDevice | None = None
 
-    def document(self) -> spec.WireGuardPeerDocument:
+    def document(self) -> WireGuardPeerDocument:
         """Return the peer as the hub knows it."""
-        document: spec.WireGuardPeerDocument = {
+        document: WireGuardPeerDocument = {
             "public_key": self.public_key,
             "preshared_key": self.preshared_key,
             "allowed_ips": [f"{self.v4}/32", f"{self.v6}/128", *self.subnets],
@@ -76,9 +76,9 @@ class OpenVPNDevice:
     expires_at: int | None = None
     former: Device | None = None
 
-    def document(self) -> spec.OpenVPNPeerDocument:
+    def document(self) -> OpenVPNPeerDocument:
         """Return the peer as the hub knows it."""
-        document: spec.OpenVPNPeerDocument = {
+        document: OpenVPNPeerDocument = {
             "protocol": "openvpn",
             "common_name": self.peer_id,
             "addresses": [f"{self.v4}/32", f"{self.v6}/128"],
@@ -92,9 +92,7 @@ class OpenVPNDevice:
         return document
 
 
-def add_optional(
-    document: spec.WireGuardPeerDocument | spec.OpenVPNPeerDocument, device: Device | OpenVPNDevice
-) -> None:
+def add_optional(document: WireGuardPeerDocument | OpenVPNPeerDocument, device: Device | OpenVPNDevice) -> None:
     """Add to a peer's document what a peer may have or not."""
     if device.tags:
         document["tags"] = list(device.tags)

@@ -20,7 +20,7 @@ from tests.lab.hub import Hub
 from tests.lab.lab import Lab
 from tests.lab.nodes import OUTSIDE_V4, Node
 from tests.lab.waiting import wait_until
-from vpn.wire import spec
+from vpn.wire.documents import ResolverDocument
 
 # Asks one thing after the other, each until it is answered, as stub resolvers do.
 _ASK: Final = """
@@ -64,7 +64,7 @@ print(json.dumps(found), flush=True)
 """
 
 
-def resolver(hub: Hub) -> spec.ResolverDocument:
+def resolver(hub: Hub) -> ResolverDocument:
     """A resolver of the hub's own names."""
     return {
         "domain": f"{hub.hub}.vpn.example.net",

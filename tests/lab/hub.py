@@ -25,8 +25,8 @@ from tests.lab.lab import Lab
 from tests.lab.nodes import Node, Site
 from vpn import pki
 from vpn.constants import DEFAULT_MTU
-from vpn.wire import spec
-from vpn.wire.documents import ServerDocument
+from vpn.wire.digests import digest
+from vpn.wire.documents import BaseDocument, DeltaDocument, ResolverDocument, RuleDocument, ServerDocument, SpecDocument
 from vpn.wire.errors import parse_error
 from vpn.wire.report import HubReport, parse_report
 from vpn.wire.session import AgentSession, Pipes, local_agent, pipes_of
@@ -122,8 +122,8 @@ class Hub:
     authority: Authority | None = None
     dns: tuple[str, ...] = ()
     search_domains: tuple[str, ...] = ()
-    rules: tuple[spec.RuleDocument, ...] = ()
-    resolver: spec.ResolverDocument | None = None
+    rules: tuple[RuleDocument, ...] = ()
+    resolver: ResolverDocument | None = None
     server: ServerDocument | None = None
     devices: dict[str, Device | OpenVPNDevice] = field(default_factory=dict)
 
@@ -133,9 +133,9 @@ class Hub:
         self._next = 2
 
     @property
-    def document(self) -> spec.SpecDocument:
+    def document(self) -> SpecDocument:
         """The HubSpec."""
-        document: spec.SpecDocument = {
+        document: SpecDocument = {
             "schema": 1,
             "hub": self.hub,
             "epoch": self.epoch,
@@ -232,12 +232,12 @@ class Hub:
         upsert: Iterable[Device | OpenVPNDevice] = (),
         remove: Iterable[Device | OpenVPNDevice] = (),
         revoked: pki.Credential | None = None,
-        rules: tuple[spec.RuleDocument, ...] | None = None,
+        rules: tuple[RuleDocument, ...] | None = None,
         forwarding: str = "",
-    ) -> spec.DeltaDocument:
+    ) -> DeltaDocument:
         """Return the delta to a new generation of the desired state, which it changes, from the current one."""
         before = self.document
-        base: spec.BaseDocument = {"generation": self.generation, "digest": spec.digest(before)}
+        base: BaseDocument = {"generation": self.generation, "digest": digest(before)}
         for device in upsert:
             self.devices[device.peer_id] = device
         removed = [device.peer_id for device in remove]
@@ -246,7 +246,7 @@ class Hub:
         self.generation += 1
         after = self.document
         changed = {key: peer for key, peer in after["peers"].items() if before["peers"].get(key) != peer}
-        delta: spec.DeltaDocument = {
+        delta: DeltaDocument = {
             "schema": 1,
             "hub": self.hub,
             "epoch": self.epoch,
@@ -263,10 +263,10 @@ class Hub:
             self.rules, delta["rules"] = rules, list(rules)
         if forwarding:
             self.forwarding = delta["forwarding"] = forwarding
-        delta["digest"] = spec.digest(self.document)
+        delta["digest"] = digest(self.document)
         return delta
 
-    def send(self, delta: spec.DeltaDocument) -> HubReport:
+    def send(self, delta: DeltaDocument) -> HubReport:
         """Send a delta."""
         return self.agent.report(command="apply-delta", delta=delta)
 

@@ -12,14 +12,15 @@ from tests.lab.hub import Hub
 from tests.lab.lab import Lab
 from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6
 from tests.lab.waiting import wait_until
-from vpn.wire import spec
+from vpn.wire.digests import digest
+from vpn.wire.documents import BaseDocument, DeltaDocument
 from vpn.wire.errors import AgentError
 from vpn.wire.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
 
 
-def refused(code: str, hub: Hub, delta: spec.DeltaDocument | None = None) -> None:
+def refused(code: str, hub: Hub, delta: DeltaDocument | None = None) -> None:
     with pytest.raises(AgentError) as refusal:
         hub.apply() if delta is None else hub.send(delta)
     assert refusal.value.code == code
@@ -31,7 +32,7 @@ def test_the_same_spec_twice_changes_nothing(hub: Hub) -> None:
     assert hub.apply().changed == {**dict.fromkeys(COMPONENTS, True), "openvpn": False, "dns": False}
     report = hub.apply()
     assert report.changed == NOTHING
-    assert report.digest == spec.digest(hub.document)
+    assert report.digest == digest(hub.document)
     assert hub.agent.once("apply", spec=hub.document)["report"]["changed"] == NOTHING
 
 
@@ -67,7 +68,7 @@ def test_a_new_peer_shakes_hands_at_once(lab: Lab, hub: Hub) -> None:
     del hub.devices[device.peer_id]
     delta = hub.delta(upsert=[device])
     report = hub.send(delta)
-    assert report.digest == spec.digest(hub.document)
+    assert report.digest == digest(hub.document)
     lab.wg_quick_up(alice, hub.profile(device))
     lab.wait_ping(alice, hub.v4, 3)
     assert set(hub.status().peers or {}) == {device.public_key}
@@ -235,7 +236,7 @@ def test_deltas_that_do_not_fit_are_refused(hub: Hub) -> None:
     hub.apply()
     other = dataclasses.replace(device, subnets=("10.1.0.0/24",))
     good = hub.delta(upsert=[other])
-    base: spec.BaseDocument = {"generation": good["base"]["generation"], "digest": "0" * 64}
+    base: BaseDocument = {"generation": good["base"]["generation"], "digest": "0" * 64}
     refused("base-mismatch", hub, {**good, "base": base})
     base = {"generation": good["base"]["generation"] + 1, "digest": good["base"]["digest"]}
     refused("base-mismatch", hub, {**good, "base": base})
@@ -260,7 +261,7 @@ def test_an_interrupted_change_asks_for_the_whole_spec(hub: Hub) -> None:
     assert hub.status().digest == ""
     refused("base-mismatch", hub, hub.delta(upsert=[hub.add()]))
     assert hub.apply().changed["wireguard"]
-    assert hub.status().digest == spec.digest(hub.document)
+    assert hub.status().digest == digest(hub.document)
 
 
 def test_a_taken_port_leaves_the_hub_as_it_was(lab: Lab, hub: Hub) -> None:

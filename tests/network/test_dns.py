@@ -15,8 +15,8 @@ from tests.lab.dns import Answer, DnsServer, ask, ask_reverse, serve_dns
 from tests.lab.hub import Agent, Hub
 from tests.lab.lab import Lab
 from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6, Node, Site
+from vpn.wire.documents import ResolverDocument
 from vpn.wire.report import COMPONENTS
-from vpn.wire.spec import ResolverDocument
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
 DOMAIN = "office.vpn.example.net"

@@ -11,7 +11,7 @@ from tests.lab.hub import Hub, Watch
 from tests.lab.lab import Lab
 from tests.lab.nodes import Node
 from tests.lab.waiting import wait_until
-from vpn.wire import spec
+from vpn.wire.digests import digest
 from vpn.wire.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
@@ -44,7 +44,7 @@ def is_as_it_was_told(hub: Hub) -> None:
     """The spec is the one that was sent, and nobody takes what is missing for somebody else's doing."""
     report = hub.agent.once("status", hub=hub.hub)["report"]
     assert report["drift"] == []
-    assert report["digest"] == spec.digest(hub.document)
+    assert report["digest"] == digest(hub.document)
     assert report["alive"] is True
     assert hub.apply().changed == NOTHING
 

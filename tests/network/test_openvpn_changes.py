@@ -15,7 +15,7 @@ from tests.lab.hub import Hub, Watch
 from tests.lab.lab import Lab
 from tests.lab.nodes import Node
 from tests.lab.waiting import wait_until
-from vpn.wire import spec
+from vpn.wire.digests import digest
 from vpn.wire.errors import AgentError
 from vpn.wire.report import COMPONENTS
 
@@ -242,7 +242,7 @@ def test_a_peer_more_is_a_small_change_for_others_unnoticed(lab: Lab, hub: Hub) 
     report = hub.send(hub.delta(upsert=[device]))
     assert report.changed == {**NOTHING, "openvpn": True, "routing": True}
     assert report.duration_ms < 100
-    assert report.digest == spec.digest(hub.document)
+    assert report.digest == digest(hub.document)
     lab.openvpn_up(bob, hub.openvpn_profile(device))
     assert lab.ping(bob, hub.v4)
     ping.wait_for_replies()

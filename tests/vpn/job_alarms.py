@@ -28,8 +28,8 @@ from vpn.actions.change import changing
 from vpn.jobs import apply, observe, reconcile
 from vpn.jobs.runtime.connections import end_connections
 from vpn.models import Instance, Tick
+from vpn.wire.digests import digest
 from vpn.wire.report import HubReport
-from vpn.wire.spec import digest
 
 Line = tuple[str, int]
 _TRANSACTIONS = ("django/db/transaction.py", "django/db/backends/sqlite3/base.py", "django/db/backends/base/base.py")

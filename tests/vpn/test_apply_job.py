@@ -45,7 +45,7 @@ class Server:
 
     def apply(self, document: dict[str, Any], *, delta: bool) -> HubReport:
         """Confirm."""
-        from vpn.wire.spec import digest
+        from vpn.wire.digests import digest
 
         self.asked += 1
         self.was_delta = delta

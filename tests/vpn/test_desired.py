@@ -34,9 +34,11 @@ from vpn.desired import PLACEHOLDER_ID, Desired, compile_change, compile_spec, c
 from vpn.jobs import lease
 from vpn.models import Instance
 from vpn.observed import record_applied
+from vpn.wire.delta import parse_delta
+from vpn.wire.digests import digest
 from vpn.wire.errors import BASE_MISMATCH, AgentError
 from vpn.wire.report import HubReport
-from vpn.wire.spec import digest, parse_delta, parse_spec
+from vpn.wire.spec import parse_spec
 
 PROTOCOLS = ("wireguard", "openvpn")
 pytestmark = pytest.mark.django_db

@@ -20,8 +20,8 @@ from vpn.needs import Code, needs_of, needs_of_all
 from vpn.observed import record_observation
 from vpn.presenters.needs import hubs_health, notices_of
 from vpn.presenters.needs.notice import WORDS
+from vpn.wire.identity import SCHEMA
 from vpn.wire.report import HubReport, ReportInvalidError, parse_report
-from vpn.wire.spec import SCHEMA
 
 pytestmark = pytest.mark.django_db
 

@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 
 from vpn.jobs.observe import observe_instance
 from vpn.models import Instance, Server
+from vpn.wire.identity import SCHEMA
 from vpn.wire.report import HubReport
-from vpn.wire.spec import SCHEMA
 from vpn.wire.version import agent_version
 
 

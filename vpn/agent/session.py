@@ -11,9 +11,11 @@ from vpn.agent.lifecycle.destroy import destroy
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.status import status
 from vpn.agent.system import files
+from vpn.wire.delta import parse_delta
 from vpn.wire.errors import FAILED, INVALID, AgentError
+from vpn.wire.identity import SCHEMA, parse_hub, parse_version
 from vpn.wire.report import HubReport
-from vpn.wire.spec import SCHEMA, parse_delta, parse_hub, parse_spec, parse_version
+from vpn.wire.spec import parse_spec
 from vpn.wire.version import agent_version
 
 # Of the code that runs: files that are replaced later are another agent's.

@@ -11,7 +11,9 @@ from vpn.desired.firewall import Tags
 from vpn.desired.header import header_of
 from vpn.desired.peers import PLACEHOLDER_ID, PROBE_ID, admitted, document_of, placeholder, probe
 from vpn.models import Instance
-from vpn.wire import spec as agent_spec
+from vpn.wire import digests as wire_digests
+from vpn.wire.documents import RuleDocument
+from vpn.wire.identity import SCHEMA
 
 _MODULUS = 2**256
 _ATTEMPTS = 5
@@ -84,15 +86,15 @@ def _compile_whole(instance: Instance) -> Desired:
     peers[PLACEHOLDER_ID] = placeholder(instance)
     if instance.probe_private_key_sealed:
         peers[PROBE_ID] = probe(instance)
-    header_digest = agent_spec.header_digest(header)
-    digests = {peer_id: agent_spec.peer_digest(peer_id, peer) for peer_id, peer in peers.items()}
+    header_digest = wire_digests.header_digest(header)
+    digests = {peer_id: wire_digests.peer_digest(peer_id, peer) for peer_id, peer in peers.items()}
     total = sum(digests.values()) % _MODULUS
     return Desired(
         document={**header, "peers": peers},
         is_delta=False,
         epoch=instance.epoch,
         generation=instance.desired_generation,
-        digest=agent_spec.spec_digest(header_digest, total),
+        digest=wire_digests.spec_digest(header_digest, total),
         header_digest=header_digest,
         total=total,
         peer_digests={peer_id: f"{digest:064x}" for peer_id, digest in digests.items()},
@@ -110,10 +112,10 @@ def _compile_delta(instance: Instance) -> Desired | None:
     if not can_be_delta(instance):
         return None
     header = header_of(instance)
-    header_digest = agent_spec.header_digest(header)
+    header_digest = wire_digests.header_digest(header)
     along = _settings_of(header) if header_digest != instance.applied_header_digest else {}
     upsert, remove, before = _differences(instance, base, header["rules"])
-    digests = {peer_id: agent_spec.peer_digest(peer_id, peer) for peer_id, peer in upsert.items()}
+    digests = {peer_id: wire_digests.peer_digest(peer_id, peer) for peer_id, peer in upsert.items()}
     gone = sum(int(digest, 16) for digest in before if digest)
     total = (int(instance.applied_total, 16) - gone + sum(digests.values())) % _MODULUS
     return _delta(instance, header_digest, total, upsert, remove, along=along)
@@ -130,10 +132,10 @@ def _delta(
     is_part: bool = False,
 ) -> Desired:
     """A delta that leads from what the server confirmed to this header and this sum of peers."""
-    digest = agent_spec.spec_digest(header_digest, total)
+    digest = wire_digests.spec_digest(header_digest, total)
     return Desired(
         document={
-            "schema": agent_spec.SCHEMA,
+            "schema": SCHEMA,
             "hub": instance.hub,
             "epoch": instance.epoch,
             "generation": instance.desired_generation,
@@ -149,7 +151,7 @@ def _delta(
         digest=digest,
         header_digest=header_digest,
         total=total,
-        peer_digests={peer_id: f"{agent_spec.peer_digest(peer_id, peer):064x}" for peer_id, peer in upsert.items()},
+        peer_digests={peer_id: f"{wire_digests.peer_digest(peer_id, peer):064x}" for peer_id, peer in upsert.items()},
         removed=tuple(remove),
         is_part=is_part,
     )
@@ -183,7 +185,7 @@ def _settings_of(header: dict[str, Any]) -> dict[str, Any]:
 
 
 def _differences(
-    instance: Instance, base: int, rules: list[agent_spec.RuleDocument]
+    instance: Instance, base: int, rules: list[RuleDocument]
 ) -> tuple[dict[str, Any], list[str], list[str]]:
     """Since the generation `base`: the peers that came or changed, the ids that leave, and the digests of before."""
     upsert: dict[str, Any] = {}

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from portal.models import Group
 from vpn.models import FirewallRule, Instance, Peer
-from vpn.wire.spec import RuleDocument
+from vpn.wire.documents import RuleDocument
 
 _TAGS = ("site:", "user:", "group:")
 _GROUP = "group:"

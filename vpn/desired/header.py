@@ -9,7 +9,7 @@ from vpn.desired.firewall import rules_of
 from vpn.desired.ways import opened_behind
 from vpn.models import Instance
 from vpn.models.peer import with_compat
-from vpn.wire.spec import SCHEMA
+from vpn.wire.identity import SCHEMA
 
 
 def header_of(instance: Instance) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from django.db import models
 
 from vpn.addressing import Network, network_of
 from vpn.models.region import Region
-from vpn.wire.spec import SCHEMA
+from vpn.wire.identity import SCHEMA
 
 
 class Server(models.Model):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
-from vpn.wire.spec import RuleDocument
+from vpn.wire.documents import RuleDocument
 
 # JSON data of a peer's row (vpn.plan.rows.Row.document); None where it is not there.
 PeerDocument = dict[str, Any] | None

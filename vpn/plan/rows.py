@@ -13,7 +13,7 @@ from vpn.desired.compiling import Unsettled
 from vpn.desired.firewall import Tags, groups_by_member, rules_of
 from vpn.models import Instance, Peer
 from vpn.plan.delta import Delta, Record
-from vpn.wire.spec import RuleDocument
+from vpn.wire.documents import RuleDocument
 
 _ATTEMPTS: Final = 5
 

@@ -8,7 +8,8 @@ from ipaddress import ip_interface
 from typing import Self
 
 from vpn.wire.reserved import NEVER_V4, NEVER_V6, PRIVATE_V4, PRIVATE_V6
-from vpn.wire.spec import ALLOW, HubSpec, Rule
+from vpn.wire.rules import Rule
+from vpn.wire.spec import ALLOW, HubSpec
 
 # Owner of the pool's addresses that no peer has.
 UNASSIGNED = ""

@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
-from vpn.wire.spec import Rule
+from vpn.wire.rules import Rule
 
 
 class Merged(NamedTuple):

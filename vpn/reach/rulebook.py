@@ -8,8 +8,7 @@ from itertools import accumulate
 from operator import xor
 
 from vpn.reach.table import Table
-from vpn.wire.rules import ANY, TAG
-from vpn.wire.spec import Rule
+from vpn.wire.rules import ANY, TAG, Rule
 
 ACCEPT = "accept"
 TCP, UDP, ICMP, ICMPV6 = "tcp", "udp", "icmp", "icmpv6"

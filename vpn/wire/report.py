@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypedDict
 
 from vpn.wire.finding import Finding, FindingInvalidError, parse_finding
+from vpn.wire.identity import HUB
 from vpn.wire.parsing import UUID, WIREGUARD_KEY
 
 COMPONENTS: Final = ("namespace", "wireguard", "openvpn", "routing", "firewall", "egress", "dns")
@@ -23,7 +24,6 @@ _MAXIMUM_COUNTER: Final = 2**63 - 1
 
 _ENDPOINT = re.compile(r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9a-f:.]{2,45}(?:%[A-Za-z0-9_.-]{1,15})?\]):[0-9]{1,5}")
 _SERVER = re.compile(r"[0-9a-f:.]{2,45}")
-_HUB = re.compile(r"[a-z][a-z0-9]{9}")
 _LISTENERS: Final = ("udp", "tcp", "compat")
 _AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
 _DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
@@ -164,7 +164,7 @@ def parse_report(document: object) -> HubReport:
     if not isinstance(changed, dict):
         raise ReportInvalidError("changed is an object")
     return HubReport(
-        hub=_text(document, "hub", _HUB),
+        hub=_text(document, "hub", HUB),
         epoch=_count(document.get("epoch"), "epoch"),
         generation=_count(document.get("generation"), "generation"),
         digest=_text(document, "digest", _DIGEST),

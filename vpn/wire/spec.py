@@ -1,4 +1,4 @@
-"""HubSpec, schema 1: the whole desired state of one hub, and HubDelta, a small change to it.
+"""HubSpec, schema 1: the whole desired state of one hub.
 
 Everything is checked on the way in, so that no value can become a line or a directive of something else later: what
 passes here is in its canonical form, made of a known alphabet. All faults are reported at once, never quoting a key.
@@ -6,76 +6,21 @@ passes here is in its canonical form, made of a known alphabet. All faults are r
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from vpn.wire import parsing
-from vpn.wire.digests import changed_total, digest, header_digest, peer_digest, peers_total, spec_digest
-from vpn.wire.documents import (
-    BaseDocument,
-    DeltaDocument,
-    OpenVPNDocument,
-    OpenVPNPeerDocument,
-    PeerDocument,
-    RecordDocument,
-    ResolverDocument,
-    RuleDocument,
-    SpecDocument,
-    WireGuardDocument,
-    WireGuardPeerDocument,
-)
-from vpn.wire.parsing import UUID, WIREGUARD_KEY, Faults
-from vpn.wire.peers import OpenVPNPeer, Peer, PeerIndex, WireGuardPeer, by_openvpn, parse_peers
-from vpn.wire.resolver import MOST_DOMAINS, NAME, Record, Resolver, parse_resolver
+from vpn.wire.documents import OpenVPNDocument, SpecDocument
+from vpn.wire.identity import HUB, MAXIMUM_COUNTER, SCHEMA, check_schema
+from vpn.wire.parsing import WIREGUARD_KEY, Faults
+from vpn.wire.peers import OpenVPNPeer, Peer, PeerIndex, by_openvpn, parse_peers
+from vpn.wire.resolver import MOST_DOMAINS, NAME, Resolver, parse_resolver
 from vpn.wire.rules import Rule, parse_rules
 from vpn.wire.server_side import NO_SERVER, ServerSide, parse_server
 
-__all__ = [
-    "ALLOW",
-    "DENY",
-    "SCHEMA",
-    "BaseDocument",
-    "DeltaDocument",
-    "HubDelta",
-    "HubSpec",
-    "OpenVPN",
-    "OpenVPNDocument",
-    "OpenVPNPeer",
-    "OpenVPNPeerDocument",
-    "Peer",
-    "PeerDocument",
-    "PeerIndex",
-    "Record",
-    "RecordDocument",
-    "Resolver",
-    "ResolverDocument",
-    "Rule",
-    "RuleDocument",
-    "SpecDocument",
-    "WireGuardDocument",
-    "WireGuardPeer",
-    "WireGuardPeerDocument",
-    "changed_total",
-    "digest",
-    "header_digest",
-    "parse_delta",
-    "parse_hub",
-    "parse_spec",
-    "parse_version",
-    "peer_digest",
-    "peers_total",
-    "spec_digest",
-]
-
-SCHEMA: Final = 1
 ALLOW: Final = "allow"
 DENY: Final = "deny"
 
-_HUB: Final = re.compile(r"[a-z][a-z0-9]{9}")
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_MAXIMUM_COUNTER: Final = 2**62
 
 _SPEC_FIELDS: Final = frozenset(
     {"schema", "hub", "epoch", "generation", "addresses", "wireguard", "peers", "forwarding"}
@@ -88,8 +33,6 @@ _WIREGUARD_FIELDS: Final = frozenset({"port", "private_key", "mtu"})
 _OPENVPN_FIELDS: Final = frozenset(
     {"ca", "certificate", "private_key", "crl", "tls_crypt_v2", "udp_port", "tcp_port", "compat_port"}
 )
-_DELTA_FIELDS: Final = frozenset({"schema", "hub", "epoch", "generation", "base", "digest", "upsert", "remove"})
-_OPTIONAL_DELTA_FIELDS: Final = frozenset({"crl", "rules", "forwarding"})
 
 
 @dataclass(frozen=True)
@@ -178,63 +121,18 @@ class HubSpec:
         return document
 
 
-@dataclass(frozen=True)
-class HubDelta:
-    """A small change to the spec that an agent has saved, checked by itself (not yet against that spec).
-
-    `crl` is the revocation list from then on, `rules` and `forwarding` are the firewall's; empty and None stay.
-    """
-
-    hub: str
-    epoch: int
-    generation: int
-    base_generation: int
-    base_digest: str
-    digest: str
-    upsert: dict[str, Peer] = field(repr=False)
-    remove: tuple[str, ...] = field(repr=False)
-    crl: str = field(default="", repr=False)
-    rules: tuple[Rule, ...] | None = None
-    forwarding: str = ""
-
-    @property
-    def version(self) -> tuple[int, int]:
-        """The order of deltas and specs."""
-        return self.epoch, self.generation
-
-    def document(self) -> DeltaDocument:
-        """Return the delta as JSON data."""
-        document: DeltaDocument = {
-            "schema": SCHEMA,
-            "hub": self.hub,
-            "epoch": self.epoch,
-            "generation": self.generation,
-            "base": {"generation": self.base_generation, "digest": self.base_digest},
-            "digest": self.digest,
-            "upsert": {peer_id: peer.document() for peer_id, peer in self.upsert.items()},
-            "remove": list(self.remove),
-        }
-        if self.crl:
-            document["crl"] = self.crl
-        if self.rules is not None:
-            document["rules"] = [rule.document() for rule in self.rules]
-        if self.forwarding:
-            document["forwarding"] = self.forwarding
-        return document
-
-
 def parse_spec(document: object) -> HubSpec:
     """Return the spec that `document` (JSON data) describes. Raises AgentError `invalid` that names every fault."""
     faults = Faults()
     data = parsing.fields_of(document, "spec", _SPEC_FIELDS, faults, _OPTIONAL_FIELDS)
     if not data:
         faults.raise_if_any("spec")
-    _schema(data, faults)
+    check_schema(data, faults)
     wireguard = parsing.fields_of(data.get("wireguard"), "wireguard", _WIREGUARD_FIELDS, faults)
     spec = HubSpec(
-        hub=parsing.text(data.get("hub"), "hub", _HUB, faults),
-        epoch=parsing.number(data.get("epoch"), "epoch", 1, _MAXIMUM_COUNTER, faults),
-        generation=parsing.number(data.get("generation"), "generation", 1, _MAXIMUM_COUNTER, faults),
+        hub=parsing.text(data.get("hub"), "hub", HUB, faults),
+        epoch=parsing.number(data.get("epoch"), "epoch", 1, MAXIMUM_COUNTER, faults),
+        generation=parsing.number(data.get("generation"), "generation", 1, MAXIMUM_COUNTER, faults),
         addresses=parsing.interfaces(data.get("addresses"), faults),
         port=parsing.number(wireguard.get("port"), "wireguard.port", 1, 65535, faults),
         private_key=parsing.text(wireguard.get("private_key"), "wireguard.private_key", WIREGUARD_KEY, faults),
@@ -255,63 +153,6 @@ def parse_spec(document: object) -> HubSpec:
     PeerIndex.of(spec.addresses, spec.peers, faults.append)
     faults.raise_if_any("spec")
     return spec
-
-
-def parse_delta(document: object) -> HubDelta:
-    """Return the delta that `document` (JSON data) describes. Raises AgentError `invalid` that names every fault."""
-    faults = Faults()
-    data = parsing.fields_of(document, "delta", _DELTA_FIELDS, faults, _OPTIONAL_DELTA_FIELDS)
-    if not data:
-        faults.raise_if_any("delta")
-    _schema(data, faults)
-    base = parsing.fields_of(data.get("base"), "base", frozenset({"generation", "digest"}), faults)
-    remove = data.get("remove")
-    if not isinstance(remove, list) or not all(isinstance(item, str) and UUID.fullmatch(item) for item in remove):
-        faults.append("remove is a list of peer ids")
-        remove = []
-    delta = HubDelta(
-        hub=parsing.text(data.get("hub"), "hub", _HUB, faults),
-        epoch=parsing.number(data.get("epoch"), "epoch", 1, _MAXIMUM_COUNTER, faults),
-        generation=parsing.number(data.get("generation"), "generation", 1, _MAXIMUM_COUNTER, faults),
-        base_generation=parsing.number(base.get("generation"), "base.generation", 1, _MAXIMUM_COUNTER, faults),
-        base_digest=parsing.text(base.get("digest"), "base.digest", _DIGEST, faults),
-        digest=parsing.text(data.get("digest"), "digest", _DIGEST, faults),
-        upsert=parse_peers(data.get("upsert"), "upsert", faults),
-        remove=tuple(dict.fromkeys(remove)),
-        crl=parsing.pem(data["crl"], "crl", "X509 CRL", faults) if "crl" in data else "",
-        rules=parse_rules(data["rules"], faults) if "rules" in data else None,
-        forwarding=parsing.choice(data["forwarding"], "forwarding", (ALLOW, DENY), faults)
-        if "forwarding" in data
-        else "",
-    )
-    if delta.upsert.keys() & set(delta.remove):
-        faults.append("a peer is in upsert and in remove")
-    faults.raise_if_any("delta")
-    return delta
-
-
-def parse_hub(value: object) -> str:
-    """Return `value` when it can be a hub's name. Raises AgentError `invalid`."""
-    faults = Faults()
-    hub = parsing.text(value, "hub", _HUB, faults)
-    faults.raise_if_any("request")
-    return hub
-
-
-def parse_version(epoch: object, generation: object) -> tuple[int, int]:
-    """Return epoch and generation when they can be. Raises AgentError `invalid`."""
-    faults = Faults()
-    version = (
-        parsing.number(epoch, "epoch", 1, _MAXIMUM_COUNTER, faults),
-        parsing.number(generation, "generation", 1, _MAXIMUM_COUNTER, faults),
-    )
-    faults.raise_if_any("request")
-    return version
-
-
-def _schema(data: Mapping[str, Any], faults: Faults) -> None:
-    if data.get("schema") != SCHEMA or isinstance(data.get("schema"), bool):
-        faults.append(f"schema is not {SCHEMA}: the agent and the portal are of different versions")
 
 
 def _openvpn(value: object, faults: Faults) -> OpenVPN | None:

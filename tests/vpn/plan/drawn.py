@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vpn.reach.hub import End, Hub
 from vpn.wire.reserved import NEVER_V4, NEVER_V6, PRIVATE_V4, PRIVATE_V6
-from vpn.wire.spec import Rule
+from vpn.wire.rules import Rule
 
 POOLS: Final = (ipaddress.ip_network("100.64.0.0/28"), ipaddress.ip_network("fd12:3456:789a::/64"))
 HUB: Final = ("100.64.0.1/28", "fd12:3456:789a::1/64")

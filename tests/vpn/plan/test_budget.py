@@ -13,7 +13,7 @@ from vpn.models import Instance
 from vpn.plan.explaining import Size, too_much
 from vpn.reach.effects import Budget, Exhausted
 from vpn.reach.merging import merge
-from vpn.wire.spec import Rule
+from vpn.wire.rules import Rule
 
 pytestmark = pytest.mark.django_db
 

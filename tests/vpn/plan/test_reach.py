@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.vpn.plan import drawn
 from vpn.reach.first_packet import Reach
 from vpn.reach.hub import End, Hub
-from vpn.wire.spec import Rule
+from vpn.wire.rules import Rule
 
 ANNA: Final = f"user:{uuid.UUID(int=16)}"
 BERLIN: Final = f"site:{uuid.UUID(int=32)}"

@@ -19,7 +19,7 @@ from vpn.reach.first_packet import Reach
 from vpn.reach.hub import End, Hub
 from vpn.reach.listing import Line
 from vpn.reach.reachability import differences
-from vpn.wire.spec import Rule
+from vpn.wire.rules import Rule
 
 # `make test` draws few; REACHABILITY_EXAMPLES=20000 takes an hour.
 _EXAMPLES: Final = int(os.environ.get("REACHABILITY_EXAMPLES", "100"))

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Final
 
 from vpn.wire.errors import FAILED, INVALID, AgentError
+from vpn.wire.peers import OpenVPNPeer, Peer
 from vpn.wire.reserved import IN_GUEST_V4, LINKS_V4
 from vpn.wire.resolver import CNAME, NAME, Resolver
-from vpn.wire.spec import HubSpec, OpenVPNPeer, Peer
+from vpn.wire.spec import HubSpec
 
 PORT: Final = 53
 BUCKETS: Final = 256

@@ -28,7 +28,8 @@ from vpn.agent.system.nft_listing import Listing
 from vpn.wire import codes
 from vpn.wire.errors import AgentError
 from vpn.wire.finding import Finding
-from vpn.wire.spec import DENY, HubSpec, Peer
+from vpn.wire.peers import Peer
+from vpn.wire.spec import DENY, HubSpec
 
 # A flow that was cut off must not be taken up again from its middle.
 _SETTINGS: Final = {"net.netfilter.nf_conntrack_tcp_loose": "0", **tracking.TIMEOUTS}

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from vpn.agent.firewall import sets as firewall_sets
 from vpn.wire.intervals import Span, span_of
-from vpn.wire.spec import HubSpec, Peer
+from vpn.wire.peers import Peer
+from vpn.wire.spec import HubSpec
 
 _Elements = dict[str, set[str]]
 

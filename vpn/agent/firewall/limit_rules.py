@@ -18,7 +18,8 @@ from vpn.agent.firewall import sets as firewall_sets
 from vpn.agent.firewall import tracking
 from vpn.agent.memory.names import Names
 from vpn.wire.intervals import Span, most_specific, span_of, span_of_network
-from vpn.wire.spec import HubSpec, Peer
+from vpn.wire.peers import Peer
+from vpn.wire.spec import HubSpec
 
 TABLE: Final = "hub_limits"
 MAPS: Final = {"behind_v4": 4, "behind_v6": 6}

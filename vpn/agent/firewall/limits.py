@@ -17,7 +17,8 @@ from vpn.agent.system.command import Result
 from vpn.wire import codes
 from vpn.wire.errors import AgentError
 from vpn.wire.finding import Finding
-from vpn.wire.spec import HubSpec, Peer
+from vpn.wire.peers import Peer
+from vpn.wire.spec import HubSpec
 
 
 def ensure(hub: Hub, spec: HubSpec) -> bool:

@@ -9,8 +9,7 @@ from typing import Final
 from vpn.agent.firewall.sets import is_single
 from vpn.wire import intervals
 from vpn.wire.intervals import Span, nesting, span_of, span_of_network
-from vpn.wire.peers import by_openvpn
-from vpn.wire.spec import Peer
+from vpn.wire.peers import Peer, by_openvpn
 
 _HUB: Final = -1
 

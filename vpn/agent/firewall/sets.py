@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from vpn.wire.intervals import BITS, Span, joined, most_specific, span_of, text_of
+from vpn.wire.peers import Peer
 from vpn.wire.rules import Rule
-from vpn.wire.spec import Peer
 
 FAMILIES: Final = (4, 6)
 

@@ -11,9 +11,10 @@ from vpn.agent.lifecycle.reconcile import reconcile
 from vpn.agent.memory.saved import Saved
 from vpn.agent.memory.state import Version
 from vpn.agent.system.lock import hub_lock
+from vpn.wire.delta import HubDelta
 from vpn.wire.errors import BASE_MISMATCH, CONFLICT, DESTROYED, STALE, AgentError
 from vpn.wire.report import HubReport
-from vpn.wire.spec import HubDelta, HubSpec
+from vpn.wire.spec import HubSpec
 
 
 def apply(host: Host, spec: HubSpec) -> HubReport:

@@ -13,8 +13,9 @@ from vpn.agent.lifecycle.reconcile import reconcile
 from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.saved import Change
 from vpn.agent.network import routing
+from vpn.wire.peers import Peer
 from vpn.wire.reserved import BROAD_PREFIX
-from vpn.wire.spec import HubSpec, Peer
+from vpn.wire.spec import HubSpec
 
 
 def apply_change(

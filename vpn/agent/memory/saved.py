@@ -5,19 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from vpn.wire.delta import HubDelta
+from vpn.wire.digests import changed_total, header_digest, peer_digest, peers_total, spec_digest
 from vpn.wire.errors import BASE_MISMATCH, INVALID, AgentError
-from vpn.wire.peers import by_openvpn
-from vpn.wire.spec import (
-    HubDelta,
-    HubSpec,
-    Peer,
-    PeerIndex,
-    changed_total,
-    header_digest,
-    peer_digest,
-    peers_total,
-    spec_digest,
-)
+from vpn.wire.peers import Peer, PeerIndex, by_openvpn
+from vpn.wire.spec import HubSpec
 
 # Which files a hub was read from, to know whether they are others by now.
 Stamp = tuple[tuple[int, int, int], ...]

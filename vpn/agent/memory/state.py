@@ -34,16 +34,12 @@ from typing import Any, Final
 from vpn.agent.memory.saved import Saved, Stamp
 from vpn.agent.system import files
 from vpn.agent.system.lock import host_lock
+from vpn.wire.delta import HubDelta, parse_delta
 from vpn.wire.errors import AgentError
+from vpn.wire.identity import parse_hub
 from vpn.wire.parsing import Faults
 from vpn.wire.server_side import ServerSide, parse_server
-from vpn.wire.spec import (
-    HubDelta,
-    HubSpec,
-    parse_delta,
-    parse_hub,
-    parse_spec,
-)
+from vpn.wire.spec import HubSpec, parse_spec
 
 COMPACT_AT: Final = 256 * 1024  # bytes of journal, and at least a quarter of the spec it stands beside
 # An address and a port. One with a zone (link-local) is not worth remembering: the zone may be another one tomorrow.

@@ -10,8 +10,8 @@ from vpn.agent.network import netns_view
 from vpn.agent.network.netns_view import MAIN, Inside, Route
 from vpn.wire import codes
 from vpn.wire.finding import Finding
-from vpn.wire.peers import openvpn_side, wireguard_side
-from vpn.wire.spec import HubSpec, Peer
+from vpn.wire.peers import Peer, openvpn_side, wireguard_side
+from vpn.wire.spec import HubSpec
 
 DEFAULTS: Final = {"4": "0.0.0.0/0", "6": "::/0"}
 

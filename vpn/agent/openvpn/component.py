@@ -24,9 +24,9 @@ from vpn.agent.openvpn.layout import Layout
 from vpn.agent.system import files
 from vpn.wire import codes
 from vpn.wire.finding import Finding
-from vpn.wire.peers import Peer, by_openvpn
+from vpn.wire.peers import OpenVPNPeer, Peer, by_openvpn
 from vpn.wire.report import SessionReport
-from vpn.wire.spec import HubSpec, OpenVPNPeer
+from vpn.wire.spec import HubSpec
 
 
 def check(hub: Hub, spec: HubSpec) -> None:

@@ -32,7 +32,8 @@ from vpn.agent.openvpn import scripts as openvpn_scripts
 from vpn.agent.openvpn.layout import Layout, clients_of
 from vpn.agent.openvpn.lines import hub_addresses
 from vpn.agent.openvpn.pace import OFTEN
-from vpn.wire.spec import HubSpec, OpenVPN, OpenVPNPeer
+from vpn.wire.peers import OpenVPNPeer
+from vpn.wire.spec import HubSpec, OpenVPN
 
 _MOST_CLIENTS: Final = 65536  # a /16 pool has fewer
 # Over TCP whoever connects is a client before showing a key, over UDP before showing a certificate. So there is room

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from vpn.agent.openvpn.lines import hub_addresses, route_line
 from vpn.agent.openvpn.pace import OFTEN, SELDOM, Pace
-from vpn.wire.spec import HubSpec, OpenVPNPeer
+from vpn.wire.peers import OpenVPNPeer
+from vpn.wire.spec import HubSpec
 
 
 def client(spec: HubSpec, peer: OpenVPNPeer) -> str:
