@@ -74,7 +74,7 @@ def make_instance(
 ) -> Instance:
     """An instance as it is once provisioned: settled, its operation done. Other states are written as given."""
     instance = create_instance(
-        an_admin(organization), name=name, hostname=hostname or f"hub{next(_numbers)}", region=make_region()
+        organization, name=name, hostname=hostname or f"hub{next(_numbers)}", region=make_region(), by=BY
     )
     if state == InstanceState.READY:
         settle(instance)
@@ -97,7 +97,7 @@ def settle(instance: Instance) -> Instance:
 
 def work_out_plans(instance: Instance) -> Instance:
     """As the worker does it: say what the saved changes mean."""
-    while work_out_next(instance.pk):
+    while work_out_next(instance.pk, by=BY):
         pass
     return instance
 
@@ -105,16 +105,16 @@ def work_out_plans(instance: Instance) -> Instance:
 def make_site(organization: Organization, *, name: str = "", subnets: list[str] | None = None) -> Site:
     """A branch."""
     return create_site(
-        an_admin(organization), name=name or f"Site {next(_numbers)}", platform="linux", subnets=subnets or []
+        organization, name=name or f"Site {next(_numbers)}", platform="linux", subnets=subnets or [], by=BY
     )
 
 
 def make_client_peer(instance: Instance, member: Membership, device: str = "laptop") -> Peer:
     """A member's device."""
-    return create_client_peer(instance, member=member, device=device)
+    return create_client_peer(instance, member=member, device=device, by=BY)
 
 
 def make_site_peer(instance: Instance, site: Site, subnets: list[str] | None = None) -> Peer:
     """A branch's router."""
     wanted = subnets or [f"10.{next(_numbers) % 250}.0.0/24"]
-    return create_site_peer(instance, site=site, subnets=wanted)
+    return create_site_peer(instance, site=site, subnets=wanted, by=BY)

@@ -84,7 +84,7 @@ def test_no_json_but_the_profile_itself_holds_a_key(story: Story) -> None:
 
 
 def test_rows_say_who_they_are_without_their_secrets(story: Story) -> None:
-    delivery = deliver_profile(story.client_peer)
+    delivery = deliver_profile(story.client_peer, by=BY)
     assert isinstance(delivery, Delivery)
     things = [
         *Instance.objects.all(),

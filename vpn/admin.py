@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from portal.exceptions import Conflict
+from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.instances.instance import forget_instance, retry_instance
 from vpn.actions.instances.server import allow_networks
@@ -94,7 +95,7 @@ class ServerAdmin(ReadOnly):
 
     def save_model(self, request: HttpRequest, obj: Server, form: ServerForm, change: bool) -> None:
         """Tell the hubs, too."""
-        allow_networks(obj, form.cleaned_data["networks"])
+        allow_networks(obj, form.cleaned_data["networks"], by=_principal(request))
 
 
 @admin.register(Instance)
@@ -185,11 +186,16 @@ class OperationAdmin(ReadOnly):
     inlines = (StepInline,)
 
 
-def _each(request: HttpRequest, chosen: QuerySet[Instance], act: Callable[[Instance], object], done: str) -> None:
+def _principal(request: HttpRequest) -> Principal:
+    """Who acts in Django admin: it lets nobody but staff in."""
+    return request.user.staff_principal  # type: ignore[union-attr]
+
+
+def _each(request: HttpRequest, chosen: QuerySet[Instance], act: Callable[..., object], done: str) -> None:
     """Run an action on each instance, and say of each how it went."""
     for instance in chosen:
         try:
-            act(instance)
+            act(instance, by=_principal(request))
         except Conflict as refusal:
             messages.error(request, f"{instance.name}: {refusal.message}")
         else:

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.dispatch import receiver
 
 from portal.exceptions import Conflict, NotPossible
-from portal.models import Group, Membership, MembershipState
+from portal.models import Group, Membership, MembershipState, Principal
 from portal.signals import (
     group_changed,
     group_removing,
@@ -29,17 +29,17 @@ from vpn.models import Peer, ProfileLink
 
 
 @receiver(membership_changed)
-def follow_membership(membership: Membership, **kwargs: Any) -> None:
+def follow_membership(membership: Membership, by: Principal, **kwargs: Any) -> None:
     """Let the hubs admit or refuse the devices of a member who was activated or deactivated, and end share tokens."""
     if membership.state == MembershipState.DEACTIVATED:
         ProfileLink.objects.filter(peer__member=membership).delete()
-    reconsider_peers(Peer.objects.filter(member=membership))
+    reconsider_peers(Peer.objects.filter(member=membership), by=by)
 
 
 @receiver(membership_renamed)
-def follow_name(membership: Membership, former_slug: str, **kwargs: Any) -> None:
+def follow_name(membership: Membership, former_slug: str, by: Principal, **kwargs: Any) -> None:
     """Let the names of a person's devices follow theirs."""
-    rename_member(membership, former_slug)
+    rename_member(membership, former_slug, by=by)
 
 
 @receiver(membership_losses)
@@ -52,25 +52,25 @@ def name_devices(membership: Membership, **kwargs: Any) -> list[str]:
 
 
 @receiver(membership_removing)
-def remove_devices(membership: Membership, **kwargs: Any) -> None:
+def remove_devices(membership: Membership, by: Principal, **kwargs: Any) -> None:
     """Delete the devices of a member who leaves."""
     # All at once and in order, so that no deadlock arises.
     lock_instances(membership.organization_id)
     for peer in Peer.objects.filter(member=membership).select_related("instance"):
         try:
-            delete_peer(peer)
+            delete_peer(peer, by=by)
         except NotPossible:
             peer.delete()  # Its instance is going away, and the peer with it.
-    forget_end(membership.organization_id, f"user:{membership.pk}")
+    forget_end(membership.organization_id, f"user:{membership.pk}", by=by)
 
 
 @receiver(group_changed)
-def follow_group(group: Group, membership_ids: set[UUID], **kwargs: Any) -> None:
+def follow_group(group: Group, membership_ids: set[UUID], by: Principal, **kwargs: Any) -> None:
     """Let the hubs whose rules name a group know whose devices belong to it."""
     lock_instances(group.organization_id)
     instances = set(naming(f"group:{group.pk}").values_list("instance", flat=True))
     peers = Peer.objects.filter(instance__in=instances, member__in=membership_ids)
-    reconsider_peers(peers, turned=Turned(group.pk, membership_ids))
+    reconsider_peers(peers, by=by, turned=Turned(group.pk, membership_ids))
 
 
 @receiver(group_removing)

@@ -18,6 +18,7 @@ django.setup()
 from django.db import transaction  # noqa: E402 - needs the settings
 
 from portal.models import Membership  # noqa: E402
+from tests.factories import BY  # noqa: E402
 from tests.lab.waiting import wait_until  # noqa: E402
 from vpn.actions.peers.peer import create_client_peer  # noqa: E402
 from vpn.models import Instance  # noqa: E402
@@ -34,7 +35,7 @@ def main(instance_id: str, number: int, protocol: str = "wireguard") -> None:
     for first in range(0, len(missing), CHUNK):
         with transaction.atomic():
             for count in missing[first : first + CHUNK]:
-                create_client_peer(instance, member=member, device=f"device {count}", protocol=protocol)
+                create_client_peer(instance, member=member, device=f"device {count}", protocol=protocol, by=BY)
     created = time.perf_counter()
     wait_until(lambda: Instance.objects.get(pk=instance_id).server_ready, 120, f"{number} peers on the hub")
     settled = time.perf_counter()

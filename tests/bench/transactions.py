@@ -16,6 +16,7 @@ import pytest
 from django.core.management import call_command
 
 from tests.bench.figures import milliseconds, say, say_where
+from tests.factories import BY
 
 SITES = 20
 
@@ -57,14 +58,14 @@ def _measure() -> None:
         return [{"source": "10.0.0.0/26", "destination": "any"}, *present[:-1]]
 
     acts: dict[str, Callable[[], object]] = {
-        "add a device": partial(create_client_peer, hub, member=member, device="laptop"),
-        "add a site with 500 subnets": partial(create_site_peer, hub, site=site, subnets=networks_of(30)),
-        "change 500 subnets": lambda: update_peer(peer(), subnets=networks_of(31)),
-        "ask about a rule above 1,000": lambda: asked(lambda: update_instance(hub, firewall=above())),
-        "put a rule above 1,000": lambda: update_instance(hub, firewall=above()),
-        "ask about 1,000 rules": lambda: asked(lambda: update_instance(hub, firewall=rules)),
-        "save 1,000 rules": partial(update_instance, hub, firewall=rules),
-        "delete the site": lambda: delete_peer(peer()),
+        "add a device": partial(create_client_peer, hub, member=member, device="laptop", by=BY),
+        "add a site with 500 subnets": partial(create_site_peer, hub, site=site, subnets=networks_of(30), by=BY),
+        "change 500 subnets": lambda: update_peer(peer(), subnets=networks_of(31), by=BY),
+        "ask about a rule above 1,000": lambda: asked(lambda: update_instance(hub, firewall=above(), by=BY)),
+        "put a rule above 1,000": lambda: update_instance(hub, firewall=above(), by=BY),
+        "ask about 1,000 rules": lambda: asked(lambda: update_instance(hub, firewall=rules, by=BY)),
+        "save 1,000 rules": partial(update_instance, hub, firewall=rules, by=BY),
+        "delete the site": lambda: delete_peer(peer(), by=BY),
     }
     for name, act in acts.items():
         with counted(pytest.MonkeyPatch(), with_steps=False) as most:
@@ -73,7 +74,7 @@ def _measure() -> None:
         say("  of which this process computed", milliseconds(most.processor))
     began = time.process_time()
     plans = 1
-    while work_out_next(hub.pk):
+    while work_out_next(hub.pk, by=BY):
         plans += 1
     say(
         f"work out what {plans} changes mean, outside of any transaction",

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from portal.models import Membership
 from tests.browser.conftest import Camera
-from tests.factories import make_client_peer, make_instance, make_site, make_site_peer, settle
+from tests.factories import BY, make_client_peer, make_instance, make_site, make_site_peer, settle
 from vpn.actions.instances.server_address import move_server
 from vpn.actions.profiles.profile import deliver_profile
 from vpn.models import Instance, ListenerProof, Peer, Server
@@ -27,10 +27,10 @@ def test_pages_say_what_needs_someone_and_stop_when_it_is_mended(
     phone = make_client_peer(instance, member, "phone")
     berlin = make_site_peer(instance, make_site(admin.organization, name="Berlin office"))
     settle(instance)
-    deliver_profile(phone)
+    deliver_profile(phone, by=BY)
     Peer.objects.filter(pk=berlin.pk).update(last_handshake=timezone.now() - timedelta(hours=2))
     server = Server.objects.get()
-    move_server(server.pk, "198.51.100.7", None)
+    move_server(server.pk, "198.51.100.7", None, by=BY)
     settle(instance)
     now = timezone.now()
     for listener in ("wireguard", "openvpn_udp", "openvpn_tcp"):

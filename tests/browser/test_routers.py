@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from portal.models import Membership
 from tests.browser.conftest import Camera
-from tests.factories import settle
+from tests.factories import BY, settle
 from vpn.actions.peers.peer import create_site_peer
 from vpn.actions.sites.site import create_site
 from vpn.models import Instance, Site
@@ -48,8 +48,10 @@ def test_the_steps_of_a_router(
     version: str,
 ) -> None:
     for name, subnets in (("Plant", ["10.1.0.0/24"]), ("Office", ["10.2.0.0/24", "10.3.0.0/24"])):
-        site = create_site(admin, name=name, platform=platform, platform_version=version, subnets=subnets)
-        peer = create_site_peer(instance, site=site, subnets=subnets, protocol="wireguard")
+        site = create_site(
+            admin.organization, name=name, platform=platform, platform_version=version, subnets=subnets, by=BY
+        )
+        peer = create_site_peer(instance, site=site, subnets=subnets, protocol="wireguard", by=BY)
     settle(instance)
     page = visit(admin.user)
     camera = Camera(page)

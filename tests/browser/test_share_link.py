@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from portal.models import Membership
 from tests.browser.conftest import Camera
-from tests.factories import make_client_peer, make_instance, make_site, make_site_peer, settle
+from tests.factories import BY, make_client_peer, make_instance, make_site, make_site_peer, settle
 from vpn.actions.profiles.profile import issue_link
 from vpn.models import Peer
 
@@ -36,7 +36,7 @@ def phone_peer(transactional_db: None, admin: Membership) -> Peer:
 def test_a_link_on_a_phone_survives_the_way_to_the_app_store(
     visit: Visit, admin: Membership, phone_peer: Peer, tmp_path: Path
 ) -> None:
-    token, _ = issue_link(phone_peer, admin)
+    token, _ = issue_link(phone_peer, sender=admin, by=BY)
     phone = visit(viewport={"width": 390, "height": 844}, user_agent=IPHONE, accept_downloads=True)
     camera = Camera(phone)
     phone.goto(f"/p/{token}/")
@@ -73,7 +73,7 @@ def test_a_link_whose_hub_is_not_ready_shows_its_profile_by_itself_once_it_is(
     visit: Visit, admin: Membership, phone_peer: Peer
 ) -> None:
     late = make_client_peer(phone_peer.instance, admin, "tablet")
-    token, _ = issue_link(late, admin)
+    token, _ = issue_link(late, sender=admin, by=BY)
     page = visit()
     page.goto(f"/p/{token}/")
     page.get_by_role("button", name="Show profile").click()

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from subprocess import PIPE, Popen
 
 from portal.models import Membership
-from tests.factories import an_admin, make_organization
+from tests.factories import BY, an_admin, make_organization
 from tests.lab.waiting import wait_until
 from tests.running_portal import ROOT, RunningPortal
 from vpn import keys
@@ -71,7 +71,12 @@ def main(peers: int, hostname: str = "") -> None:
 def _make_hub() -> Instance:
     admin = an_admin(make_organization("Neighbour"))
     instance = create_instance(
-        admin, name="Large hub", hostname="neighbour", region=Region.objects.get(pk="local"), pool_prefix=16
+        admin.organization,
+        name="Large hub",
+        hostname="neighbour",
+        region=Region.objects.get(pk="local"),
+        pool_prefix=16,
+        by=BY,
     )
     _await_settled(instance)
     return instance
@@ -82,7 +87,7 @@ def _fill(instance: Instance, peers: int) -> None:
     free = (host for host in itertools.count(100) if host not in taken)
     admin = an_admin(instance.organization)
     made = [_device(instance, admin, host) for host in itertools.islice(free, peers)]
-    with changing(instance.pk) as locked:
+    with changing(instance.pk, by=BY) as locked:
         for peer in made:
             peer.changed_generation = locked.desired_generation
         Peer.objects.bulk_create(made, batch_size=500)
@@ -113,8 +118,8 @@ def _changes(instance: Instance) -> list[Callable[[], object]]:
     """Changes that the hub compares all of itself with, and one of the rules, which goes first as a revocation does."""
     rule = {"name": "web", "action": "drop", "protocol": "tcp", "port": "80", "source": "any", "destination": "any"}
     return [
-        lambda: update_instance(instance, mtu=1300),
-        lambda: update_instance(instance, firewall=[rule]),
-        lambda: update_instance(instance, mtu=1380),
-        lambda: update_instance(instance, firewall=[]),
+        lambda: update_instance(instance, mtu=1300, by=BY),
+        lambda: update_instance(instance, firewall=[rule], by=BY),
+        lambda: update_instance(instance, mtu=1380, by=BY),
+        lambda: update_instance(instance, firewall=[], by=BY),
     ]

@@ -11,7 +11,7 @@ from django.db.models import Min
 from django.utils import timezone
 
 from portal.models import Organization
-from tests.factories import an_admin, make_organization
+from tests.factories import BY, make_organization
 from tests.lab.waiting import wait_until
 from vpn.actions.instances.instance import create_instance
 from vpn.choices import InstanceState
@@ -36,7 +36,7 @@ def main(instances: int) -> None:
 
 def _request(organization: Organization, hostname: str) -> None:
     region = Region.objects.get(pk="local")
-    create_instance(an_admin(organization), name=hostname, hostname=hostname, region=region)
+    create_instance(organization, name=hostname, hostname=hostname, region=region, by=BY)
 
 
 def _is_ready(organization: Organization) -> bool:

@@ -18,7 +18,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from portal.models import Membership
-from tests.factories import an_admin, make_client_peer, make_organization, make_region
+from tests.factories import BY, an_admin, make_client_peer, make_organization, make_region
 from tests.lab.lab import Lab
 from vpn.actions.instances.instance import create_instance, delete_instance, retry_instance
 from vpn.actions.instances.settings import update_instance
@@ -72,7 +72,7 @@ def instance(lab: Lab, admin: Membership) -> Instance:
     """An instance that was just created; no job has run."""
     region = make_region()
     Server.objects.filter(region=region).update(address=lab.host.v4)
-    return create_instance(admin, name="Frankfurt", hostname="fra", region=region)
+    return create_instance(admin.organization, name="Frankfurt", hostname="fra", region=region, by=BY)
 
 
 def run_jobs(instance: Instance) -> Instance:
@@ -135,15 +135,15 @@ def test_a_worker_killed_while_applying_is_succeeded_by_another(
     instance: Instance, admin: Membership, monkeypatch: pytest.MonkeyPatch, seam: str
 ) -> None:
     run_jobs(instance)
-    peer = create_client_peer(instance, member=admin, device="laptop")
+    peer = create_client_peer(instance, member=admin, device="laptop", by=BY)
     with monkeypatch.context() as patched:
         patched.setattr(f"vpn.jobs.apply.{seam}", dies(getattr(apply, seam)))
         patched.setattr("vpn.jobs.apply.lease.release", lambda *arguments: None)
         with pytest.raises(KilledError):
             apply.apply_instance(str(instance.pk))
     worker_is_succeeded(instance)
-    delete_peer(peer)
-    create_client_peer(instance, member=admin, device="phone")
+    delete_peer(peer, by=BY)
+    create_client_peer(instance, member=admin, device="phone", by=BY)
     assert run_jobs(instance).server_ready
     assert not instance.operations.filter(state=OperationState.RUNNING).exists()
     report = driver_for(instance.server).status(instance.hub, peers=False)
@@ -158,11 +158,11 @@ def test_a_worker_killed_while_revoking_is_succeeded_by_another(
 ) -> None:
     """Also where other settings need the whole specification, which comes after those who are shut out have left."""
     run_jobs(instance)
-    peer = create_client_peer(instance, member=admin, device="laptop")
+    peer = create_client_peer(instance, member=admin, device="laptop", by=BY)
     run_jobs(instance)
     if whole:
-        update_instance(instance, mtu=1300)
-    delete_peer(peer)
+        update_instance(instance, mtu=1300, by=BY)
+    delete_peer(peer, by=BY)
     with monkeypatch.context() as patched:
         patched.setattr(f"vpn.jobs.apply.{seam}", dies(getattr(apply, seam)))
         patched.setattr("vpn.jobs.apply.lease.release", lambda *arguments: None)
@@ -191,7 +191,7 @@ def test_a_failed_step_says_why_and_a_retry_goes_on_from_it(instance: Instance, 
     step = instance.operations.get().steps.get(state=StepState.FAILED)
     assert "HUB_ADDRESS" in step.message
     Server.objects.update(address=lab.host.v4)
-    retry_instance(instance)
+    retry_instance(instance, by=BY)
     assert run_jobs(instance).server_ready
 
 
@@ -210,8 +210,8 @@ def test_a_hub_whose_address_leads_elsewhere_is_ready_and_not_proven(instance: I
     assert [need.code for need in needs_of(instance)] == [Code.HUB_UNPROVEN]
     peer = make_client_peer(instance, admin)
     apply.apply_instance(str(instance.pk))
-    token, _ = issue_link(peer)
-    assert f"203.0.113.222:{instance.wireguard_port}" in redeem_link(token).content
+    token, _ = issue_link(peer, by=BY)
+    assert f"203.0.113.222:{instance.wireguard_port}" in redeem_link(token, by=BY).content
 
 
 def test_a_hub_taken_away_behind_the_portals_back_is_brought_back(instance: Instance, admin: Membership) -> None:
@@ -228,11 +228,11 @@ def test_a_database_restored_from_a_backup_wins_over_its_server(instance: Instan
     run_jobs(instance)
     backup = Instance.objects.filter(pk=instance.pk).values().get()
     for device in ("one", "two", "three"):
-        create_client_peer(instance, member=admin, device=device)
+        create_client_peer(instance, member=admin, device=device, by=BY)
         run_jobs(instance)
     instance.peers.all().delete()
     Instance.objects.filter(pk=instance.pk).update(**backup)
-    create_client_peer(instance, member=admin, device="after the restore")
+    create_client_peer(instance, member=admin, device="after the restore", by=BY)
     assert run_jobs(instance).server_ready
     assert instance.epoch > backup["epoch"]
     assert driver_for(instance.server).status(instance.hub, peers=False).digest == instance.applied_digest
@@ -252,7 +252,7 @@ def kill_session(lab: Lab) -> None:
 def test_a_session_that_died_is_opened_anew(lab: Lab, instance: Instance, admin: Membership) -> None:
     run_jobs(instance)
     kill_session(lab)
-    create_client_peer(instance, member=admin, device="laptop")
+    create_client_peer(instance, member=admin, device="laptop", by=BY)
     assert run_jobs(instance).server_ready
 
 
@@ -260,7 +260,7 @@ def test_a_change_that_nobody_rang_for_is_rung_for_again(
     instance: Instance, admin: Membership, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_jobs(instance)
-    create_client_peer(instance, member=admin, device="laptop")
+    create_client_peer(instance, member=admin, device="laptop", by=BY)
     rung: list[Any] = []
     monkeypatch.setattr("vpn.doorbell._enqueue", lambda queue, *what, **options: rung.append(what))
     reconcile.reconcile_all()
@@ -281,9 +281,9 @@ def test_a_change_without_a_new_generation_is_found(
 
 def test_an_expired_peer_leaves_the_hub(instance: Instance, admin: Membership) -> None:
     run_jobs(instance)
-    peer = create_client_peer(instance, member=admin, device="visitor")
+    peer = create_client_peer(instance, member=admin, device="visitor", by=BY)
     run_jobs(instance)
-    assert deliver_profile(peer).content
+    assert deliver_profile(peer, by=BY).content
     type(peer).objects.filter(pk=peer.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
     reconcile.reconcile_all()
     run_jobs(instance)
@@ -292,11 +292,11 @@ def test_an_expired_peer_leaves_the_hub(instance: Instance, admin: Membership) -
 
 
 def test_no_profile_is_handed_out_before_the_hub_has_the_peer(instance: Instance, admin: Membership) -> None:
-    peer = create_client_peer(instance, member=admin, device="early")
+    peer = create_client_peer(instance, member=admin, device="early", by=BY)
     with pytest.raises(HubNotReady):
-        deliver_profile(peer)
+        deliver_profile(peer, by=BY)
     run_jobs(instance)
-    assert deliver_profile(peer).content
+    assert deliver_profile(peer, by=BY).content
 
 
 def test_a_taken_port_is_said_and_the_hub_goes_on_once_it_is_free(instance: Instance, lab: Lab) -> None:
@@ -310,7 +310,7 @@ def test_a_taken_port_is_said_and_the_hub_goes_on_once_it_is_free(instance: Inst
     assert str(instance.wireguard_port) in step.message
     listener.kill()
     listener.wait()
-    retry_instance(instance)
+    retry_instance(instance, by=BY)
     assert run_jobs(instance).server_ready
 
 
@@ -320,7 +320,7 @@ def test_deleting_while_provisioning_ends_with_nothing(
     send = apply.send
 
     def deleted_meanwhile(*arguments: Any) -> Any:
-        delete_instance(instance)
+        delete_instance(instance, by=BY)
         return send(*arguments)
 
     rung: list[Any] = []
@@ -335,8 +335,8 @@ def test_deleting_while_provisioning_ends_with_nothing(
 
 def test_deleting_while_settings_change_leaves_nothing(instance: Instance, lab: Lab) -> None:
     run_jobs(instance)
-    update_instance(instance, mtu=1380)
-    delete_instance(instance)
+    update_instance(instance, mtu=1380, by=BY)
+    delete_instance(instance, by=BY)
     apply.apply_instance(str(instance.pk))
     provision.destroy_instance(str(instance.pk))
     assert not Instance.objects.exists()
@@ -346,12 +346,12 @@ def test_deleting_while_settings_change_leaves_nothing(instance: Instance, lab: 
 def test_broad_routes_reach_the_hub_and_leave_it(instance: Instance, lab: Lab, admin: Membership) -> None:
     run_jobs(instance)
     wide = ["0.0.0.0/0", "::/0", "224.0.0.0/3"]
-    site = create_site(admin, name="Exit", platform="linux")
-    peer = create_site_peer(instance, site=site, subnets=wide, confirm_broad_routes=True)
-    other = create_site(admin, name="Other", platform="linux")
-    create_site_peer(instance, site=other, subnets=["128.0.0.0/1", "1.0.0.0/8"], confirm_broad_routes=True)
+    site = create_site(admin.organization, name="Exit", platform="linux", by=BY)
+    peer = create_site_peer(instance, site=site, subnets=wide, confirm_broad_routes=True, by=BY)
+    other = create_site(admin.organization, name="Other", platform="linux", by=BY)
+    create_site_peer(instance, site=other, subnets=["128.0.0.0/1", "1.0.0.0/8"], confirm_broad_routes=True, by=BY)
     assert run_jobs(instance).server_ready
-    update_peer(peer, subnets=["10.1.0.0/24"])
+    update_peer(peer, subnets=["10.1.0.0/24"], by=BY)
     assert run_jobs(instance).server_ready
     observe.observe_instance(str(instance.pk))
     instance.refresh_from_db()

@@ -151,9 +151,9 @@ def test_a_share_links_reveal_is_noted_without_its_token(
     member: Membership, instance: Instance, client_peer: Peer, log: Log
 ) -> None:
     settle(instance)
-    token, _ = issue_link(client_peer, member)
+    token, _ = issue_link(client_peer, sender=member, by=BY)
     assert Client().post(f"/p/{token}/", REMOTE_ADDR=FROM).status_code == 200
-    again, _ = issue_link(client_peer, member)
+    again, _ = issue_link(client_peer, sender=member, by=BY)
     assert Caller(again).get("/client").status_code == 200
     assert [line["form"] for line in log.lines("reveal")] == ["share link", "share token"]
     assert {line["peer"] for line in log.lines("reveal")} == {str(client_peer.pk)}

@@ -91,11 +91,11 @@ def test_a_person_shows_their_groups(admin_browser: Client, group: Group, member
 def test_a_group_is_deleted_after_one_question(admin_browser: Client, group: Group, instance: Instance) -> None:
     path = f"/people/groups/{group.pk}/delete/"
     assert "Its members stay" in admin_browser.get(path).content.decode()
-    update_instance(instance, firewall=[{"source": f"group:{group.pk}"}])
+    update_instance(instance, firewall=[{"source": f"group:{group.pk}"}], by=BY)
     page = admin_browser.post(path).content.decode()
     assert "Sales was not deleted" in page
     assert "Firewall rules of Frankfurt name Sales" in page
-    update_instance(instance, firewall=[])
+    update_instance(instance, firewall=[], by=BY)
     assert b"Sales is deleted" in admin_browser.post(path, follow=True).content
     assert not Group.objects.exists()
 

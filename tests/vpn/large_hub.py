@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 from portal.models import Membership, Organization
-from tests.factories import make_instance, make_member, make_site, settle
+from tests.factories import BY, make_instance, make_member, make_site, settle
 from vpn.actions.instances.settings import update_instance
 from vpn.choices import PeerType
 from vpn.models import Instance, Peer, Site
@@ -51,7 +51,7 @@ def make_large_hub(organization: Organization, *, peers: int = 10_000, sites: in
     Peer.objects.bulk_create(devices, batch_size=500)
     for number, site in enumerate(branches):
         Site.objects.filter(pk=site.pk).update(subnets=networks_of(number))
-    update_instance(made, firewall=some_rules([f"site:{site.pk}" for site in branches], seed=1))
+    update_instance(made, firewall=some_rules([f"site:{site.pk}" for site in branches], seed=1), by=BY)
     return settle(made)
 
 

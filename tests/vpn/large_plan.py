@@ -15,7 +15,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from portal.models import Organization
-from tests.factories import make_instance, make_member, make_organization, make_region, make_site, settle
+from tests.factories import BY, make_instance, make_member, make_organization, make_region, make_site, settle
 from tests.vpn.large_hub import RULES, networks_of, some_rules
 from vpn.actions.activity.plan_work import work_out_next
 from vpn.actions.instances.settings import update_instance
@@ -41,7 +41,7 @@ def another_writing() -> Iterator[list[float]]:
             while not over.is_set() or not took:
                 number += 1
                 began = time.perf_counter()
-                create_client_peer(hub, member=member, device=f"device {number}")
+                create_client_peer(hub, member=member, device=f"device {number}", by=BY)
                 took.append(time.perf_counter() - began)
                 over.wait(0.02)
         except BaseException as error:  # noqa: BLE001 - the test tells it
@@ -69,10 +69,10 @@ def main() -> None:
     with another_writing() as took:
         began = time.perf_counter()
         for number, ends in enumerate((networks, [f"site:{site.pk}" for site in sites])):
-            update_instance(hub, firewall=some_rules(ends, seed=number))
-        update_peer(_peer_of(hub, sites[0]), subnets=networks_of(SITES))
+            update_instance(hub, firewall=some_rules(ends, seed=number), by=BY)
+        update_peer(_peer_of(hub, sites[0]), subnets=networks_of(SITES), by=BY)
         saved = time.perf_counter() - began
-        while work_out_next(hub.pk):
+        while work_out_next(hub.pk, by=BY):
             pass
         worked_out = time.perf_counter() - began - saved
     print(
@@ -93,8 +93,8 @@ def _hub_with_sites() -> tuple[Instance, list[Site]]:
     hub = make_instance(organization)
     sites = [make_site(organization, name=f"Site {number}") for number in range(SITES)]
     for number, site in enumerate(sites):
-        create_site_peer(hub, site=site, subnets=networks_of(number))
-        work_out_next(hub.pk)
+        create_site_peer(hub, site=site, subnets=networks_of(number), by=BY)
+        work_out_next(hub.pk, by=BY)
     return settle(hub), sites
 
 

@@ -56,21 +56,23 @@ def _acts() -> dict[Quota, Act]:
     sites = [make_site(organization) for _ in range(THREADS)]
 
     def instance(number: int) -> object:
-        return create_instance(admin, name=f"New {number}", hostname=f"new{number}", region=region)
+        return create_instance(admin.organization, name=f"New {number}", hostname=f"new{number}", region=region, by=BY)
 
     def again(number: int) -> object:
-        return create_instance(admin, name=f"More {number}", hostname=f"more{number}", region=region)
+        return create_instance(
+            admin.organization, name=f"More {number}", hostname=f"more{number}", region=region, by=BY
+        )
 
     def record(number: int) -> object:
-        return update_instance(hubs[number], dns_custom=[{"name": "nas", "type": "A", "value": "10.1.0.9"}])
+        return update_instance(hubs[number], dns_custom=[{"name": "nas", "type": "A", "value": "10.1.0.9"}], by=BY)
 
     return {
         Quota.INSTANCES: instance,
         Quota.PROVISIONING: again,
-        Quota.PEERS: lambda number: create_client_peer(hubs[number], member=admin),
-        Quota.SITES: lambda number: create_site(admin, name=f"New site {number}", platform="linux"),
-        Quota.SUBNETS: lambda number: update_site(sites[number], subnets=[f"10.{number}.0.0/24"]),
-        Quota.RULES: lambda number: update_instance(hubs[number], firewall=[{"name": "one"}]),
+        Quota.PEERS: lambda number: create_client_peer(hubs[number], member=admin, by=BY),
+        Quota.SITES: lambda number: create_site(admin.organization, name=f"New site {number}", platform="linux", by=BY),
+        Quota.SUBNETS: lambda number: update_site(sites[number], subnets=[f"10.{number}.0.0/24"], by=BY),
+        Quota.RULES: lambda number: update_instance(hubs[number], firewall=[{"name": "one"}], by=BY),
         Quota.DNS_RECORDS: record,
         Quota.MEMBERS: lambda number: add_member(organization, email=f"p{number}@example.org", role="member", by=BY),
         Quota.GROUPS: lambda number: create_group(organization, name=f"Group {number}", by=BY),

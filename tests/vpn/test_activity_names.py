@@ -34,7 +34,7 @@ def anna(member: Membership) -> Membership:
 @pytest.fixture
 def hub(instance: Instance) -> Instance:
     """An instance whose hub has everything, so that changes travel as deltas."""
-    raise_generation(instance.pk)
+    raise_generation(instance.pk, by=BY)
     apply_instance(str(instance.pk))
     Operation.objects.all().delete()
     return instance
@@ -54,18 +54,18 @@ def test_peers_are_named(hub: Instance, anna: Membership) -> None:
     laptop = make_client_peer(hub, anna, "laptop")
     assert applied(hub) == "Anna / laptop added"
     make_client_peer(hub, anna, "phone")
-    update_peer(laptop, route_all=True)
+    update_peer(laptop, route_all=True, by=BY)
     assert applied(hub) == "Anna / phone added; Anna / laptop changed"
-    update_peer(laptop, enabled=False)
+    update_peer(laptop, enabled=False, by=BY)
     assert applied(hub) == "Anna / laptop shut out"
-    update_peer(laptop, enabled=True)
+    update_peer(laptop, enabled=True, by=BY)
     assert applied(hub) == "Anna / laptop added"
 
 
 def test_a_deleted_peer_is_named_still(hub: Instance, anna: Membership) -> None:
     laptop = make_client_peer(hub, anna, "laptop")
     apply_instance(str(hub.pk))
-    delete_peer(laptop)
+    delete_peer(laptop, by=BY)
     assert applied(hub) == "Anna / laptop removed"
 
 
@@ -87,26 +87,26 @@ def test_a_sites_subnets_name_the_site(hub: Instance) -> None:
     site = make_site(hub.organization, name="Berlin")
     make_site_peer(hub, site, ["10.1.0.0/24"])
     assert applied(hub) == "Berlin added"
-    update_site(site, subnets=["10.1.0.0/24", "10.2.0.0/24"])
+    update_site(site, subnets=["10.1.0.0/24", "10.2.0.0/24"], by=BY)
     assert applied(hub) == "Berlin changed"
 
 
 def test_rules_are_named(hub: Instance) -> None:
-    update_instance(hub, firewall=[rule("Guests"), rule("Printers", port="9100", protocol="tcp")])
+    update_instance(hub, firewall=[rule("Guests"), rule("Printers", port="9100", protocol="tcp")], by=BY)
     assert applied(hub) == "Rules “Guests” and “Printers” added"
-    update_instance(hub, firewall=[rule("Guests", action="reject"), rule("", source="10.9.0.0/24")])
+    update_instance(hub, firewall=[rule("Guests", action="reject"), rule("", source="10.9.0.0/24")], by=BY)
     assert applied(hub) == "Rule 2 added; Rule “Guests” changed; Rule “Printers” removed"
-    update_instance(hub, firewall=[rule("", source="10.9.0.0/24"), rule("Guests", action="reject")])
+    update_instance(hub, firewall=[rule("", source="10.9.0.0/24"), rule("Guests", action="reject")], by=BY)
     assert applied(hub) == "Order of the rules changed"
-    update_instance(hub, firewall=[], firewall_policy="deny")
+    update_instance(hub, firewall=[], firewall_policy="deny", by=BY)
     assert applied(hub) == "Rules 1 and “Guests” removed; policy between peers changed"
-    update_instance(hub, firewall_policy="allow")
+    update_instance(hub, firewall_policy="allow", by=BY)
     assert applied(hub) == "Policy between peers changed"
 
 
 def test_rules_that_go_with_a_person_are_named(hub: Instance, anna: Membership) -> None:
     make_client_peer(hub, anna, "laptop")
-    update_instance(hub, firewall=[rule("Guests"), rule("Anna alone", source=f"user:{anna.pk}")])
+    update_instance(hub, firewall=[rule("Guests"), rule("Anna alone", source=f"user:{anna.pk}")], by=BY)
     apply_instance(str(hub.pk))
     remove_member(anna, by=BY)
     assert applied(hub) == "Rule “Anna alone” removed; Anna / laptop removed"
@@ -114,13 +114,13 @@ def test_rules_that_go_with_a_person_are_named(hub: Instance, anna: Membership) 
 
 def test_settings_are_named(hub: Instance, anna: Membership) -> None:
     make_client_peer(hub, anna, "laptop")
-    update_instance(hub, mtu=1400, public_dns=["9.9.9.9"])
+    update_instance(hub, mtu=1400, public_dns=["9.9.9.9"], by=BY)
     assert applied(hub) == "MTU and DNS servers changed; Anna / laptop added"
 
 
 def test_several_changes_on_the_way_are_told_together(hub: Instance, anna: Membership) -> None:
-    update_instance(hub, firewall=[rule("Guests")])
-    update_instance(hub, firewall=[rule("Guests"), rule("Printers", protocol="tcp")])
+    update_instance(hub, firewall=[rule("Guests")], by=BY)
+    update_instance(hub, firewall=[rule("Guests"), rule("Printers", protocol="tcp")], by=BY)
     assert applied(hub) == "Rule “Guests” added; Rule “Printers” added"
 
 
@@ -133,7 +133,7 @@ def test_a_failed_operation_that_goes_on_tells_what_came_since(
         raise AgentError(errors.DISK_FULL, "The server's disk is full.")
 
     keep, server.answer = server.answer, refuse
-    update_instance(hub, firewall=[rule("Guests")])
+    update_instance(hub, firewall=[rule("Guests")], by=BY)
     assert applied(hub) == "Rule “Guests” added"
     make_client_peer(hub, anna, "laptop")
     server.answer = keep
@@ -146,7 +146,9 @@ def test_long_names_fit(hub: Instance, anna: Membership) -> None:
     anna.user.save()
     for number in range(4):
         make_client_peer(hub, anna, f"{'b' * 38}{number}")
-    update_instance(hub, firewall=[rule("c" * 38 + str(number), port="1", protocol="tcp") for number in range(4)])
+    update_instance(
+        hub, firewall=[rule("c" * 38 + str(number), port="1", protocol="tcp") for number in range(4)], by=BY
+    )
     line = applied(hub)
     assert len(line) <= 200
     assert line.endswith("4 peers added") or " more added" in line

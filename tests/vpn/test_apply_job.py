@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from portal.models import Membership
-from tests.factories import settle
+from tests.factories import BY, settle
 from vpn.actions.instances.instance import delete_instance
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import create_client_peer, delete_peer, rotate_keys, update_peer
@@ -65,7 +65,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 def behind(instance: Instance, admin: Membership) -> Instance:
     """An instance with a change that its hub does not have yet."""
     settle(instance)
-    create_client_peer(instance, member=admin, device="laptop")
+    create_client_peer(instance, member=admin, device="laptop", by=BY)
     return instance
 
 
@@ -108,7 +108,7 @@ def test_a_refusal_says_why_and_what_to_do_wherever_people_look(
 
 def test_the_whole_is_sent_where_a_change_leads_elsewhere(behind: Instance, server: Server, admin: Membership) -> None:
     applied(behind)
-    create_client_peer(behind, member=admin, device="phone")
+    create_client_peer(behind, member=admin, device="phone", by=BY)
     refusals = [AgentError(errors.BASE_MISMATCH, "Send the whole spec.")]
 
     def answer(report: HubReport) -> HubReport:
@@ -162,7 +162,7 @@ def test_what_comes_meanwhile_has_another_turn(
     """A hub that changes all the time would keep the worker for as long as it changes."""
 
     def change(report: HubReport) -> HubReport:
-        create_client_peer(behind, member=admin, device=f"another {server.asked}")
+        create_client_peer(behind, member=admin, device=f"another {server.asked}", by=BY)
         return report
 
     server.answer = change
@@ -177,7 +177,7 @@ def test_a_failure_does_not_hold_up_what_came_meanwhile(
     behind: Instance, admin: Membership, server: Server, rung: list[tuple[str, ...]]
 ) -> None:
     def change_and_refuse(report: HubReport) -> HubReport:
-        create_client_peer(behind, member=admin, device="another")
+        create_client_peer(behind, member=admin, device="another", by=BY)
         raise Unreachable("No answer.")
 
     rung.clear()
@@ -209,14 +209,14 @@ def test_a_revocation_asks_again_while_another_apply_is_under_way(
 def test_what_takes_something_away_is_rung_for_as_urgent(
     instance: Instance, admin: Membership, rung: list[tuple[str, ...]], django_capture_on_commit_callbacks: Any
 ) -> None:
-    peer = create_client_peer(instance, member=admin, device="laptop")
+    peer = create_client_peer(instance, member=admin, device="laptop", by=BY)
     settle(instance)
     urgent = ("urgent", "vpn.jobs.apply.apply_urgently", str(instance.pk))
     acts: list[Callable[[], object]] = [
-        lambda: update_peer(peer, enabled=False),
-        lambda: rotate_keys(peer),
-        lambda: update_instance(instance, firewall_policy="deny"),
-        lambda: delete_peer(peer),
+        lambda: update_peer(peer, enabled=False, by=BY),
+        lambda: rotate_keys(peer, by=BY),
+        lambda: update_instance(instance, firewall_policy="deny", by=BY),
+        lambda: delete_peer(peer, by=BY),
     ]
     for act in acts:
         rung.clear()
@@ -225,20 +225,20 @@ def test_what_takes_something_away_is_rung_for_as_urgent(
         assert [ring for ring in rung if ring[1].startswith("vpn.jobs.apply.")] == [urgent], "once, not by two workers"
     rung.clear()
     with django_capture_on_commit_callbacks(execute=True):
-        delete_instance(instance)
+        delete_instance(instance, by=BY)
     assert rung == [("urgent", "vpn.jobs.provision.destroy_instance", str(instance.pk))]
 
 
 def test_a_lost_ring_for_a_revocation_is_rung_again_as_urgent(
     instance: Instance, admin: Membership, rung: list[tuple[str, ...]]
 ) -> None:
-    peer = create_client_peer(instance, member=admin, device="laptop")
+    peer = create_client_peer(instance, member=admin, device="laptop", by=BY)
     settle(instance)
-    create_client_peer(instance, member=admin, device="phone")
+    create_client_peer(instance, member=admin, device="phone", by=BY)
     rung.clear()
     reconcile_all()
     assert rung == [("apply", "vpn.jobs.apply.apply_instance", str(instance.pk))]
-    delete_peer(peer)
+    delete_peer(peer, by=BY)
     Tick.objects.all().delete()
     rung.clear()
     reconcile_all()
@@ -250,7 +250,7 @@ def revoked(behind: Instance, server: Server, rung: list[tuple[str, ...]]) -> In
     """An instance whose hub has a peer that was deleted a moment ago."""
     applied(behind)
     assert behind.is_settled
-    delete_peer(behind.peers.get())
+    delete_peer(behind.peers.get(), by=BY)
     server.asked = 0
     rung.clear()
     return behind
@@ -295,7 +295,7 @@ def test_what_changes_while_a_revocation_is_sent_is_not_lost(
 ) -> None:
     def change(report: HubReport) -> HubReport:
         if server.asked == 1:
-            create_client_peer(revoked, member=admin, device="another")
+            create_client_peer(revoked, member=admin, device="another", by=BY)
         return report
 
     server.answer = change
@@ -323,8 +323,8 @@ def test_a_revocation_does_not_wait_for_the_whole_that_other_settings_need(
 
     sent: list[tuple[bool, str]] = []
     server.answer = note
-    create_client_peer(revoked, member=admin, device="new")
-    update_instance(revoked, mtu=1300)
+    create_client_peer(revoked, member=admin, device="new", by=BY)
+    update_instance(revoked, mtu=1300, by=BY)
     apply_urgently(str(revoked.pk))
     revoked.refresh_from_db()
     assert [was_delta for was_delta, _ in sent] == [True], "those who are shut out leave first, and alone"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from django.utils import timezone
 
 from portal.exceptions import InvalidInput
 from portal.models import Organization
-from tests.factories import make_instance, make_member, make_site
+from tests.factories import BY, make_instance, make_member, make_site
 from vpn import keys, pki
 from vpn.actions.peers.peer import (
     create_client_peer,
@@ -37,7 +38,7 @@ def instance(organization: Organization) -> Instance:
 @pytest.fixture
 def peer(instance: Instance, organization: Organization) -> Peer:
     """A device over OpenVPN."""
-    return create_client_peer(instance, member=make_member(organization), device="laptop", protocol="openvpn")
+    return create_client_peer(instance, member=make_member(organization), device="laptop", protocol="openvpn", by=BY)
 
 
 def revoked_serials(instance: Instance) -> set[str]:
@@ -71,9 +72,17 @@ def test_a_spec_carries_the_hubs_keys_and_no_peers_or_authoritys(peer: Peer, ins
     assert instance.authority_key not in str(document)
 
 
-@pytest.mark.parametrize("act", [rotate_keys, delete_peer, lambda peer: update_peer(peer, protocol="wireguard")])
-def test_what_ends_a_certificate_puts_it_on_the_list(peer: Peer, instance: Instance, act: object) -> None:
-    assert callable(act)
+ENDS: dict[str, Callable[[Peer], object]] = {
+    "rotated": lambda peer: rotate_keys(peer, by=BY),
+    "deleted": lambda peer: delete_peer(peer, by=BY),
+    "protocol changed": lambda peer: update_peer(peer, protocol="wireguard", by=BY),
+}
+
+
+@pytest.mark.parametrize("act", ENDS.values(), ids=ENDS)
+def test_what_ends_a_certificate_puts_it_on_the_list(
+    peer: Peer, instance: Instance, act: Callable[[Peer], object]
+) -> None:
     assert peer.certificate_serial not in revoked_serials(instance)
     act(peer)
     assert peer.certificate_serial in revoked_serials(instance)
@@ -81,12 +90,12 @@ def test_what_ends_a_certificate_puts_it_on_the_list(peer: Peer, instance: Insta
 
 def test_a_changed_protocol_keeps_the_address_and_makes_new_keys(peer: Peer) -> None:
     deliver(peer)
-    changed = update_peer(peer, protocol="wireguard")
+    changed = update_peer(peer, protocol="wireguard", by=BY)
     assert changed.host == peer.host
     assert changed.certificate == ""
     assert changed.public_key != peer.public_key
     assert profile_state(changed) == ProfileState.UNDELIVERED
-    again = update_peer(changed, protocol="openvpn")
+    again = update_peer(changed, protocol="openvpn", by=BY)
     assert again.certificate
     assert again.host == peer.host
 
@@ -95,7 +104,7 @@ def test_a_changed_route_outdates_no_openvpn_profile(
     peer: Peer, instance: Instance, organization: Organization
 ) -> None:
     deliver(peer)
-    create_site_peer(instance, site=make_site(organization), subnets=["10.9.0.0/24"])
+    create_site_peer(instance, site=make_site(organization), subnets=["10.9.0.0/24"], by=BY)
     assert profile_state(Peer.objects.select_related("instance").get(pk=peer.pk)) == ProfileState.CURRENT
 
 
@@ -105,10 +114,10 @@ def test_routeros_6_has_the_routes_in_its_script_and_is_outdated_by_a_new_one(
     site = make_site(organization)
     type(site).objects.filter(pk=site.pk).update(platform="routeros6")
     site.refresh_from_db()
-    peer = create_site_peer(instance, site=site, subnets=["10.6.0.0/24"], protocol="openvpn")
+    peer = create_site_peer(instance, site=site, subnets=["10.6.0.0/24"], protocol="openvpn", by=BY)
     deliver(peer)
     assert state_of(peer) == ProfileState.CURRENT
-    create_site_peer(instance, site=make_site(organization), subnets=["10.9.0.0/24"])
+    create_site_peer(instance, site=make_site(organization), subnets=["10.9.0.0/24"], by=BY)
     assert state_of(peer) == ProfileState.OUTDATED
 
 
@@ -139,8 +148,8 @@ def test_a_renewed_certificate_outdates_its_own_profile_only(
     then = timezone.now() - timedelta(days=4 * 365)
     with monkeypatch.context() as long_ago:
         long_ago.setattr("vpn.actions.peers.certificates.timezone.now", lambda: then)
-        old = create_client_peer(instance, member=member, device="old", protocol="openvpn")
-    new = create_client_peer(instance, member=member, device="new", protocol="openvpn")
+        old = create_client_peer(instance, member=member, device="old", protocol="openvpn", by=BY)
+    new = create_client_peer(instance, member=member, device="new", protocol="openvpn", by=BY)
     deliver(old)
     deliver(new)
     renew_certificates()
@@ -155,7 +164,7 @@ def test_the_hubs_own_certificate_is_renewed_before_its_end(
     then = timezone.now() - timedelta(days=600)
     with monkeypatch.context() as long_ago:
         long_ago.setattr("vpn.actions.peers.certificates.timezone.now", lambda: then)
-        peer = create_client_peer(instance, member=make_member(organization), protocol="openvpn")
+        peer = create_client_peer(instance, member=make_member(organization), protocol="openvpn", by=BY)
     deliver(peer)
     instance.refresh_from_db()
     before = instance.server_certificate
@@ -188,32 +197,33 @@ def test_routeros_6_speaks_openvpn_over_the_compatibility_listener_only(
     type(site).objects.filter(pk=site.pk).update(platform="routeros6")
     site.refresh_from_db()
     with pytest.raises(InvalidInput) as refused:
-        create_site_peer(instance, site=site, subnets=["10.6.0.0/24"])
+        create_site_peer(instance, site=site, subnets=["10.6.0.0/24"], by=BY)
     assert "protocol" in refused.value.errors
     assert compile_spec(instance.pk).document["openvpn"] is None
-    peer = create_site_peer(instance, site=site, subnets=["10.6.0.0/24"], protocol="openvpn")
+    peer = create_site_peer(instance, site=site, subnets=["10.6.0.0/24"], protocol="openvpn", by=BY)
     instance.refresh_from_db()
     assert compile_spec(instance.pk).document["openvpn"]["compat_port"] == instance.compat_port
-    update_peer(peer, enabled=False)
+    update_peer(peer, enabled=False, by=BY)
     assert compile_spec(instance.pk).document["openvpn"]["compat_port"] is None
 
 
 def test_a_device_cannot_bring_its_own_key_to_openvpn(instance: Instance, organization: Organization) -> None:
     own = keys.public_key(keys.generate_private_key())
     with pytest.raises(InvalidInput) as refused:
-        create_client_peer(instance, member=make_member(organization), protocol="openvpn", public_key=own)
+        create_client_peer(instance, member=make_member(organization), protocol="openvpn", public_key=own, by=BY)
     assert "public_key" in refused.value.errors
 
 
 def renewed(peer: Peer) -> Peer:
     """The peer with a newer certificate, the one before still good."""
-    renew_peer(peer)
+    renew_peer(peer, by=BY)
     return Peer.objects.select_related("instance", "member__user", "site").get(pk=peer.pk)
 
 
-@pytest.mark.parametrize("act", [rotate_keys, delete_peer, lambda peer: update_peer(peer, protocol="wireguard")])
-def test_what_ends_a_certificate_ends_those_before_it_too(peer: Peer, instance: Instance, act: object) -> None:
-    assert callable(act)
+@pytest.mark.parametrize("act", ENDS.values(), ids=ENDS)
+def test_what_ends_a_certificate_ends_those_before_it_too(
+    peer: Peer, instance: Instance, act: Callable[[Peer], object]
+) -> None:
     newer = renewed(peer)
     newest = renewed(newer)
     assert not revoked_serials(instance)
@@ -224,21 +234,21 @@ def test_what_ends_a_certificate_ends_those_before_it_too(peer: Peer, instance: 
 def test_a_certificate_that_was_renewed_stays_good_through_a_change_of_protocol(peer: Peer, instance: Instance) -> None:
     newer = renewed(peer)
     deliver(newer)
-    changed = update_peer(newer, protocol="wireguard")
+    changed = update_peer(newer, protocol="wireguard", by=BY)
     assert not revoked_serials(instance), "the device may have either of them"
-    conclude_changes(instance.pk, [(changed.pk, changed.public_key)])
+    conclude_changes(instance.pk, [(changed.pk, changed.public_key)], by=BY)
     assert revoked_serials(instance) == {peer.certificate_serial, newer.certificate_serial}
 
 
 def test_the_list_does_not_name_what_has_ended_by_itself(
     peer: Peer, instance: Instance, organization: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    delete_peer(peer)
+    delete_peer(peer, by=BY)
     assert peer.certificate_serial in revoked_serials(instance)
-    another = create_client_peer(instance, member=make_member(organization), device="other", protocol="openvpn")
+    another = create_client_peer(instance, member=make_member(organization), device="other", protocol="openvpn", by=BY)
     then = timezone.now() + pki.CLIENT_LIFE + timedelta(days=3)
     monkeypatch.setattr("vpn.actions.peers.certificates.timezone.now", lambda: then)
-    delete_peer(another)
+    delete_peer(another, by=BY)
     assert revoked_serials(instance) == set()
     monkeypatch.setattr("vpn.jobs.reconcile.timezone.now", lambda: then)
     tidy()

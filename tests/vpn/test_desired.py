@@ -105,13 +105,13 @@ def test_every_change_of_peers_travels_as_a_delta_to_the_same_state(
     laptop, phone = instance.peers.filter(device="laptop").get(), instance.peers.filter(device="phone").get()
     site = instance.peers.filter(type="site").get()
     changes: list[Callable[[], object]] = [
-        lambda: create_client_peer(instance, member=make_member(organization), device="new"),
-        lambda: create_site_peer(instance, site=make_site(organization, name="Paris"), subnets=["10.2.0.0/24"]),
-        lambda: update_peer(site, subnets=["10.1.0.0/24", "10.9.0.0/24"]),
-        lambda: rotate_keys(laptop),
-        lambda: update_peer(phone, enabled=False),
-        lambda: update_peer(phone, enabled=True),
-        lambda: delete_peer(laptop),
+        lambda: create_client_peer(instance, member=make_member(organization), device="new", by=BY),
+        lambda: create_site_peer(instance, site=make_site(organization, name="Paris"), subnets=["10.2.0.0/24"], by=BY),
+        lambda: update_peer(site, subnets=["10.1.0.0/24", "10.9.0.0/24"], by=BY),
+        lambda: rotate_keys(laptop, by=BY),
+        lambda: update_peer(phone, enabled=False, by=BY),
+        lambda: update_peer(phone, enabled=True, by=BY),
+        lambda: delete_peer(laptop, by=BY),
     ]
     for change in changes:
         change()
@@ -128,10 +128,11 @@ def test_every_change_of_peers_travels_as_a_delta_to_the_same_state(
 def test_a_revocation_travels_as_a_delta_to_the_same_state(instance: Instance, organization: Organization) -> None:
     member = make_member(organization)
     lost, kept = (
-        create_client_peer(instance, member=member, device=device, protocol="openvpn") for device in ("lost", "kept")
+        create_client_peer(instance, member=member, device=device, protocol="openvpn", by=BY)
+        for device in ("lost", "kept")
     )
     server = sent_whole(instance)
-    for change, counted in ((lambda: delete_peer(lost), 1), (lambda: rotate_keys(kept), 2)):
+    for change, counted in ((lambda: delete_peer(lost, by=BY), 1), (lambda: rotate_keys(kept, by=BY), 2)):
         change()
         desired = compile_change(instance.pk)
         assert desired.is_delta
@@ -150,7 +151,7 @@ def test_routeros_6_alone_has_its_routes_in_its_own_configuration(
     site = make_site(organization, name="Rome")
     type(site).objects.filter(pk=site.pk).update(platform=platform)
     site.refresh_from_db()
-    peer = create_site_peer(instance, site=site, subnets=["10.6.0.0/24"], protocol="openvpn")
+    peer = create_site_peer(instance, site=site, subnets=["10.6.0.0/24"], protocol="openvpn", by=BY)
     document = compile_spec(instance.pk).document
     assert document["peers"][str(peer.pk)].get("static_routes") is expected
     assert parse_spec(document).document()["peers"] == document["peers"]
@@ -159,12 +160,12 @@ def test_routeros_6_alone_has_its_routes_in_its_own_configuration(
 def test_the_agent_asks_for_the_whole_where_the_first_router_needs_another_listener(
     instance: Instance, organization: Organization
 ) -> None:
-    create_client_peer(instance, member=make_member(organization), device="laptop", protocol="openvpn")
+    create_client_peer(instance, member=make_member(organization), device="laptop", protocol="openvpn", by=BY)
     server = sent_whole(instance)
     site = make_site(organization, name="Rome")
     type(site).objects.filter(pk=site.pk).update(platform="routeros7")
     site.refresh_from_db()
-    create_site_peer(instance, site=site, subnets=["10.6.0.0/24"], protocol="openvpn")
+    create_site_peer(instance, site=site, subnets=["10.6.0.0/24"], protocol="openvpn", by=BY)
     with pytest.raises(AgentError) as refusal:
         server.change(parse_delta(compile_change(instance.pk).document))
     assert refusal.value.code == BASE_MISMATCH
@@ -173,9 +174,9 @@ def test_the_agent_asks_for_the_whole_where_the_first_router_needs_another_liste
 def test_several_changes_before_a_confirmation_are_one_delta(instance: Instance) -> None:
     laptop, phone = instance.peers.filter(device="laptop").get(), instance.peers.filter(device="phone").get()
     spec = compile_spec(instance.pk).document
-    rotate_keys(laptop)
-    rotate_keys(laptop)
-    delete_peer(phone)
+    rotate_keys(laptop, by=BY)
+    rotate_keys(laptop, by=BY)
+    delete_peer(phone, by=BY)
     desired = compile_change(instance.pk)
     assert set(desired.document["upsert"]) == {str(laptop.pk)}
     assert desired.document["remove"] == [str(phone.pk)]
@@ -183,7 +184,7 @@ def test_several_changes_before_a_confirmation_are_one_delta(instance: Instance)
 
 
 def test_a_peer_that_came_and_went_unseen_is_no_change(instance: Instance, organization: Organization) -> None:
-    delete_peer(create_client_peer(instance, member=make_member(organization), device="brief"))
+    delete_peer(create_client_peer(instance, member=make_member(organization), device="brief", by=BY), by=BY)
     desired = compile_change(instance.pk)
     assert desired.document["upsert"] == {}
     assert desired.document["remove"] == []
@@ -191,7 +192,7 @@ def test_a_peer_that_came_and_went_unseen_is_no_change(instance: Instance, organ
 
 
 def test_changed_settings_travel_whole(instance: Instance) -> None:
-    update_instance(instance, mtu=1380)
+    update_instance(instance, mtu=1380, by=BY)
     desired = compile_change(instance.pk)
     assert not desired.is_delta
     assert desired.document["wireguard"]["mtu"] == 1380
@@ -199,9 +200,9 @@ def test_changed_settings_travel_whole(instance: Instance) -> None:
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_a_peer_deleted_while_it_travels_does_not_stay_on_the_hub(instance: Instance, *, whole: bool) -> None:
-    peer = create_client_peer(instance, member=make_member(instance.organization), device="lost at once")
+    peer = create_client_peer(instance, member=make_member(instance.organization), device="lost at once", by=BY)
     desired = compile_spec(instance.pk) if whole else compile_change(instance.pk)
-    delete_peer(peer)
+    delete_peer(peer, by=BY)
     confirm(instance, desired)
     after = compile_change(instance.pk)
     assert after.document["remove"] == [str(peer.pk)]
@@ -210,9 +211,9 @@ def test_a_peer_deleted_while_it_travels_does_not_stay_on_the_hub(instance: Inst
 
 def test_a_peer_deleted_while_it_is_shut_out_is_not_removed_twice(instance: Instance) -> None:
     phone = instance.peers.get(device="phone")
-    update_peer(phone, enabled=False)
+    update_peer(phone, enabled=False, by=BY)
     desired = compile_change(instance.pk)
-    delete_peer(phone)
+    delete_peer(phone, by=BY)
     confirm(instance, desired)
     after = compile_change(instance.pk)
     assert after.document["remove"] == []
@@ -227,7 +228,7 @@ def test_a_new_epoch_travels_whole(instance: Instance) -> None:
 def test_the_hub_knows_when_a_peers_time_is_over_and_never_ends_it_before(instance: Instance) -> None:
     peer = instance.peers.filter(type="client")[0]
     moment = timezone.now().replace(microsecond=1) + timedelta(hours=1)
-    update_peer(peer, expires_at=moment)
+    update_peer(peer, expires_at=moment, by=BY)
     document = compile_spec(instance.pk).document
     assert document["peers"][str(peer.pk)]["expires_at"] == int(moment.timestamp()) + 1
     assert parse_spec(document).document()["peers"] == document["peers"]
@@ -258,7 +259,7 @@ def test_confirmed_broad_routes_are_ones_that_the_agent_takes(
 ) -> None:
     sites = [make_site(organization, name=name) for name in ("Exit", "Other")]
     for site, subnet in zip(sites, (wide, narrow), strict=True):
-        create_site_peer(instance, site=site, subnets=[subnet], confirm_broad_routes=True)
+        create_site_peer(instance, site=site, subnets=[subnet], confirm_broad_routes=True, by=BY)
     parse_delta(compile_change(instance.pk).document)
     spec = parse_spec(compile_spec(instance.pk).document)
     assert {route for peer in spec.peers.values() for route in peer.routes} == {"10.1.0.0/24", wide, narrow}
@@ -266,7 +267,7 @@ def test_confirmed_broad_routes_are_ones_that_the_agent_takes(
 
 def test_a_broad_route_speaks_for_no_address_of_the_pool(instance: Instance, organization: Organization) -> None:
     site = make_site(organization, name="Exit")
-    peer = create_site_peer(instance, site=site, subnets=["0.0.0.0/0", "::/0"], confirm_broad_routes=True)
+    peer = create_site_peer(instance, site=site, subnets=["0.0.0.0/0", "::/0"], confirm_broad_routes=True, by=BY)
     peers = compile_spec(instance.pk).document["peers"]
     claims: list[tuple[Network, str]] = [
         (ip_network(text), peer_id) for peer_id, one in peers.items() for text in one["allowed_ips"]
@@ -289,7 +290,7 @@ def test_a_spec_carries_no_private_key_of_a_peer(instance: Instance) -> None:
 
 
 def test_a_confirmation_of_something_else_is_not_noted(instance: Instance) -> None:
-    rotate_keys(instance.peers.filter(device="laptop").get())
+    rotate_keys(instance.peers.filter(device="laptop").get(), by=BY)
     desired = compile_change(instance.pk)
     token = lease.claim(instance.pk)
     assert token is not None
@@ -313,7 +314,7 @@ def test_peers_carry_the_tags_that_rules_name_and_no_others(instance: Instance, 
         {"action": "drop", "port": "1000-2000", "destination": f"site:{site.site_id}"},
         {"source": f"user:{laptop.member.pk}", "destination": "10.1.0.0/24"},
     ]
-    update_instance(instance, firewall=rules, firewall_policy="deny")
+    update_instance(instance, firewall=rules, firewall_policy="deny", by=BY)
     desired = compile_spec(instance.pk)
     spec = parse_spec(desired.document)
     rows = list(instance.firewall_rules.all())
@@ -338,7 +339,7 @@ def test_rules_and_policy_travel_as_a_delta(instance: Instance, organization: Or
         ({"firewall": [{"source": f"user:{laptop.member.pk}"}], "firewall_policy": "allow"}, {laptop.pk, site.pk}),
         ({"firewall": []}, {laptop.pk}),
     ):
-        update_instance(instance, **changes)
+        update_instance(instance, by=BY, **changes)
         desired = compile_change(instance.pk)
         assert desired.is_delta
         assert {UUID(peer_id) for peer_id in desired.document["upsert"]} >= retagged
@@ -350,7 +351,7 @@ def test_rules_and_policy_travel_as_a_delta(instance: Instance, organization: Or
 
 def test_other_settings_travel_whole_even_with_rules(instance: Instance) -> None:
     sent_whole(instance)
-    update_instance(instance, firewall_policy="deny", mtu=1300)
+    update_instance(instance, firewall_policy="deny", mtu=1300, by=BY)
     assert not compile_change(instance.pk).is_delta
 
 
@@ -358,7 +359,7 @@ def test_a_change_of_a_group_travels_as_a_delta(instance: Instance, organization
     anna = instance.peers.filter(device="laptop").get().member
     assert anna is not None
     sales = create_group(organization, name="Sales", by=BY)
-    update_instance(instance, firewall=[{"source": f"group:{sales.pk}"}])
+    update_instance(instance, firewall=[{"source": f"group:{sales.pk}"}], by=BY)
     desired = compile_spec(instance.pk)
     spec = desired.document
     confirm(instance, desired)
@@ -387,9 +388,9 @@ def test_a_spec_takes_the_same_few_queries_for_any_number_of_peers(
 ) -> None:
     member = make_member(organization)
     for number in range(20):
-        create_client_peer(instance, member=member, device=f"device {number}", protocol=PROTOCOLS[number % 2])
+        create_client_peer(instance, member=member, device=f"device {number}", protocol=PROTOCOLS[number % 2], by=BY)
     groups = [create_group(organization, name=f"Group {number}", members=[member.pk], by=BY) for number in range(5)]
-    update_instance(instance, firewall=[{"source": f"group:{group.pk}"} for group in groups])
+    update_instance(instance, firewall=[{"source": f"group:{group.pk}"} for group in groups], by=BY)
     with CaptureQueriesContext(connection) as queries:
         compile_spec(instance.pk)
     assert len(queries) < 8
@@ -400,9 +401,9 @@ def test_a_withdrawal_leads_the_agent_to_the_state_that_it_names(instance: Insta
     gone, shut_out, _ = instance.peers.order_by("created_at")
     saved = sent_whole(instance)
     before = saved.spec.mtu
-    update_instance(instance, mtu=before + 60)
-    delete_peer(gone)
-    update_peer(shut_out, enabled=False)
+    update_instance(instance, mtu=before + 60, by=BY)
+    delete_peer(gone, by=BY)
+    update_peer(shut_out, enabled=False, by=BY)
     withdrawal = compile_withdrawal(instance.pk)
     assert withdrawal is not None
     assert withdrawal.is_part
@@ -415,6 +416,6 @@ def test_a_withdrawal_leads_the_agent_to_the_state_that_it_names(instance: Insta
 
 
 def test_without_anybody_to_shut_out_there_is_no_withdrawal(instance: Instance) -> None:
-    update_instance(instance, mtu=1300)
-    update_peer(instance.peers.order_by("created_at")[0], device="renamed")
+    update_instance(instance, mtu=1300, by=BY)
+    update_peer(instance.peers.order_by("created_at")[0], device="renamed", by=BY)
     assert compile_withdrawal(instance.pk) is None

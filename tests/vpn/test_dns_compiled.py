@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from portal.models import Organization
-from tests.factories import make_client_peer, make_instance, make_member, make_site, make_site_peer, settle
+from tests.factories import BY, make_client_peer, make_instance, make_member, make_site, make_site_peer, settle
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import create_client_peer, update_peer
 from vpn.actions.profiles.profile import deliver_profile
@@ -32,8 +32,8 @@ def instance(organization: Organization) -> Instance:
     made = make_instance(organization, hostname="fra")
     anna = make_member(organization, name="Anna")
     make_client_peer(made, anna, "split")
-    create_client_peer(made, member=anna, device="full", route_all=True)
-    create_client_peer(made, member=anna, device="old", protocol="openvpn")
+    create_client_peer(made, member=anna, device="full", route_all=True, by=BY)
+    create_client_peer(made, member=anna, device="old", protocol="openvpn", by=BY)
     make_site_peer(made, make_site(organization, name="Berlin"))
     return settle(made)
 
@@ -48,7 +48,7 @@ def test_the_resolver_is_told_whom_to_ask_and_what_to_answer(instance: Instance)
     assert instance.server is not None
     instance.server.address_v6 = "2001:db8::1"
     instance.server.save()
-    update_instance(instance, public_dns=["9.9.9.9"], dns_custom=[NAS], **CORP)
+    update_instance(instance, public_dns=["9.9.9.9"], dns_custom=[NAS], by=BY, **CORP)
     document = compile_spec(instance.pk).document
     parse_spec(document)
     assert document["resolver"] == {
@@ -70,7 +70,7 @@ def test_the_resolver_is_told_whom_to_ask_and_what_to_answer(instance: Instance)
 
 
 def test_nobody_searches_in_a_domain_of_reverse_lookups(instance: Instance) -> None:
-    update_instance(instance, split_dns=["10.1.0.53"], domains=["corp.example", "1.10.in-addr.arpa"])
+    update_instance(instance, split_dns=["10.1.0.53"], domains=["corp.example", "1.10.in-addr.arpa"], by=BY)
     document = compile_spec(instance.pk).document
     assert document["resolver"]["domains"] == ["corp.example", "1.10.in-addr.arpa"]
     assert document["search_domains"] == [HUB, "corp.example"]
@@ -90,12 +90,12 @@ def test_the_number_of_queries_does_not_grow_with_peers_or_records(
     before = queries()
     for number in range(3):
         make_client_peer(instance, make_member(organization), f"device {number}")
-    update_instance(instance, dns_custom=[{**NAS, "name": f"nas{number}"} for number in range(20)])
+    update_instance(instance, dns_custom=[{**NAS, "name": f"nas{number}"} for number in range(20)], by=BY)
     assert queries() == before
 
 
 def test_wireguard_clients_ask_the_hub_and_search_in_its_domain(instance: Instance) -> None:
-    update_instance(instance, **CORP)
+    update_instance(instance, by=BY, **CORP)
     made = peers(instance)
     line = f"DNS = {instance.network_v4[1]}, {instance.network_v6[1]}, {HUB}, corp.example, corp.local\n"
     for label in ("split", "full"):
@@ -111,10 +111,10 @@ def test_wireguard_clients_ask_the_hub_and_search_in_its_domain(instance: Instan
 @pytest.mark.parametrize(
     ("change", "outdated"),
     [
-        (lambda instance: update_instance(instance, public_dns=["1.1.1.1"]), set()),
-        (lambda instance: update_instance(instance, dns_custom=[NAS]), set()),
-        (lambda instance: update_instance(instance, **CORP), {"split", "full"}),
-        (lambda instance: update_peer(peers(instance)["split"], device="renamed"), set()),
+        (lambda instance: update_instance(instance, public_dns=["1.1.1.1"], by=BY), set()),
+        (lambda instance: update_instance(instance, dns_custom=[NAS], by=BY), set()),
+        (lambda instance: update_instance(instance, by=BY, **CORP), {"split", "full"}),
+        (lambda instance: update_peer(peers(instance)["split"], device="renamed", by=BY), set()),
     ],
     ids=["upstreams", "records", "domains", "names"],
 )
@@ -122,7 +122,7 @@ def test_a_change_outdates_the_profiles_that_carry_it(
     instance: Instance, change: Callable[[Instance], object], outdated: set[str]
 ) -> None:
     for peer in peers(instance).values():
-        deliver_profile(peer)
+        deliver_profile(peer, by=BY)
     change(instance)
     fresh = Instance.objects.select_related("server").get(pk=instance.pk)
     made = peers(instance)
@@ -131,7 +131,7 @@ def test_a_change_outdates_the_profiles_that_carry_it(
 
 
 def test_the_sentence_says_what_happens_with_names(instance: Instance) -> None:
-    update_instance(instance, **CORP)
+    update_instance(instance, by=BY, **CORP)
     made = peers(instance)
     assert "names are asked of the hub" in routes_sentence(made["split"])
     assert "names are asked of the hub" in routes_sentence(made["full"])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.models import Organization
-from tests.factories import make_client_peer, make_instance, make_member, make_site, make_site_peer
+from tests.factories import BY, make_client_peer, make_instance, make_member, make_site, make_site_peer
 from vpn.actions.dns.records import RecordCheck, Surroundings
 from vpn.actions.dns.settings import records_of
 from vpn.actions.instances.settings import update_instance
@@ -38,13 +38,13 @@ def instance(organization: Organization) -> Instance:
 def refused(instance: Instance, **changes: Any) -> InvalidSettings:
     before = Instance.objects.values().get(pk=instance.pk)
     with pytest.raises(InvalidSettings) as refusal:
-        update_instance(instance, **changes)
+        update_instance(instance, by=BY, **changes)
     assert Instance.objects.values().get(pk=instance.pk) == before, "what is refused changes nothing"
     return refusal.value
 
 
 def saved(instance: Instance, *records: dict[str, str]) -> list[tuple[str, str, str]]:
-    update_instance(instance, dns_custom=list(records))
+    update_instance(instance, dns_custom=list(records), by=BY)
     return [(one["name"], one["type"], one["value"]) for one in records_of(Instance.objects.get(pk=instance.pk))]
 
 
@@ -104,7 +104,7 @@ def test_what_is_there_already_keeps_its_row_and_the_rest_goes(instance: Instanc
 def test_a_faulty_record_is_refused_in_words(
     instance: Instance, rows: list[dict[str, str]], column: str, words: str
 ) -> None:
-    update_instance(instance, split_dns=["10.1.0.53"], domains=["corp.example"])
+    update_instance(instance, split_dns=["10.1.0.53"], domains=["corp.example"], by=BY)
     refusal = refused(instance, dns_custom=rows)
     assert (refusal.record_faults[0].number, refusal.record_faults[0].field) == (1, column)
     assert words in refusal.record_faults[0].message
@@ -151,10 +151,12 @@ def test_every_fault_is_told_at_once(instance: Instance) -> None:
 def test_split_servers_and_domains_need_each_other(instance: Instance) -> None:
     assert "at least one domain" in refused(instance, split_dns=["10.1.0.53"]).errors["domains"][0]
     assert "at least one server" in refused(instance, domains=["corp.example"]).errors["split_dns"][0]
-    changed = update_instance(instance, split_dns=["10.1.0.53", "fd12::53"], domains=["Corp.Example.", "_x.corp.local"])
+    changed = update_instance(
+        instance, split_dns=["10.1.0.53", "fd12::53"], domains=["Corp.Example.", "_x.corp.local"], by=BY
+    )
     assert (changed.split_dns, changed.domains) == (["10.1.0.53", "fd12::53"], ["corp.example", "_x.corp.local"])
     assert "at least one server" in refused(instance, split_dns=[]).errors["split_dns"][0]
-    assert update_instance(instance, split_dns=[], domains=[]).domains == []
+    assert update_instance(instance, split_dns=[], domains=[], by=BY).domains == []
 
 
 def test_servers_and_domains_that_cannot_be(instance: Instance) -> None:
@@ -172,10 +174,10 @@ def test_servers_and_domains_that_cannot_be(instance: Instance) -> None:
 
 
 def test_a_domain_does_not_take_a_record_away_unnoticed(instance: Instance) -> None:
-    update_instance(instance, dns_custom=[record("nas.corp.example", "A", "10.1.0.9")])
+    update_instance(instance, dns_custom=[record("nas.corp.example", "A", "10.1.0.9")], by=BY)
     refusal = refused(instance, split_dns=["10.1.0.53"], domains=["corp.example"])
     assert "nas.corp.example" in refusal.errors["domains"][0]
-    update_instance(instance, split_dns=["10.1.0.53"], domains=["corp.example"], dns_custom=[])
+    update_instance(instance, split_dns=["10.1.0.53"], domains=["corp.example"], dns_custom=[], by=BY)
 
 
 names = st.sampled_from(

@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from portal.models import Membership, Organization
-from tests.factories import make_instance, settle
+from tests.factories import BY, make_instance, settle
 from tests.vpn.api.caller import Caller, told
 from vpn.actions.peers.peer import create_client_peer
 from vpn.choices import ProfileState, Protocol
@@ -45,7 +45,7 @@ def test_a_wireguard_profile_points_to_ipv4_where_there_is_one(client_peer: Peer
 
 
 def test_an_openvpn_profile_names_both_one_after_the_other(instance: Instance, member: Membership) -> None:
-    peer = create_client_peer(instance, member=member, protocol=Protocol.OPENVPN)
+    peer = create_client_peer(instance, member=member, protocol=Protocol.OPENVPN, by=BY)
     at(instance, V4, V6)
     port = instance.openvpn_port
     over_v4, over_v6 = ((V4, port, "udp"), (V4, port, "tcp")), ((V6, port, "udp"), (V6, port, "tcp"))
@@ -58,7 +58,7 @@ def test_an_address_that_comes_along_outdates_nothing_and_one_that_goes_does(
     instance: Instance, member: Membership
 ) -> None:
     for protocol in Protocol:
-        peer = create_client_peer(instance, member=member, protocol=protocol, device=protocol)
+        peer = create_client_peer(instance, member=member, protocol=protocol, device=protocol, by=BY)
         at(instance, V6)
         rendered = render_profile(again(peer))
         Peer.objects.filter(pk=peer.pk).update(delivered_digest=rendered.digest, delivered_host=rendered.host)

@@ -32,7 +32,7 @@ def group(organization: Organization, member: Membership) -> Group:
 def faults(instance: Instance, *rules: dict[str, Any]) -> list[str]:
     """What is said of these rules."""
     with pytest.raises(InvalidInput) as refused:
-        update_instance(instance, firewall=list(rules))
+        update_instance(instance, firewall=list(rules), by=BY)
     assert set(refused.value.errors) == {"firewall"}
     assert not rules_of(instance)
     return refused.value.errors["firewall"]
@@ -40,7 +40,7 @@ def faults(instance: Instance, *rules: dict[str, Any]) -> list[str]:
 
 def test_what_is_absent_has_its_default(instance: Instance) -> None:
     before = instance.desired_generation
-    update_instance(instance, firewall=[{}], firewall_policy="deny")
+    update_instance(instance, firewall=[{}], firewall_policy="deny", by=BY)
     (rule,) = rules_of(instance)
     assert (rule.name, rule.action, rule.protocol, rule.port) == ("", "accept", "any", "")
     assert (rule.source, rule.destination, rule.hits) == ("any", "any", 0)
@@ -59,6 +59,7 @@ def test_rules_keep_their_order_and_are_canonical(
             {"action": "reject", "protocol": "icmp", "port": "nonsense", "source": f"site:{str(site.pk).upper()}"},
             {"protocol": "udp", "port": "53-53", "source": " 10.0.0.0/8 ", "destination": "10.1.0.0/24"},
         ],
+        by=BY,
     )
     shown = [(rule.name, rule.port, rule.source, rule.destination) for rule in rules_of(instance)]
     assert shown == [
@@ -125,22 +126,22 @@ def test_what_is_another_organizations_is_not_there(
 def test_too_many_rules_are_refused(instance: Instance) -> None:
     (message,) = faults(instance, *[{}] * 1001)
     assert "at most 1,000" in message
-    update_instance(instance, firewall=[{"port": str(number)} for number in range(1, 1001)])
+    update_instance(instance, firewall=[{"port": str(number)} for number in range(1, 1001)], by=BY)
     assert len(rules_of(instance)) == 1000
 
 
 def test_other_faults_are_told_together(instance: Instance) -> None:
     with pytest.raises(InvalidInput) as refused:
-        update_instance(instance, firewall=[{"port": "x"}], firewall_policy="maybe", mtu=1)
+        update_instance(instance, firewall=[{"port": "x"}], firewall_policy="maybe", mtu=1, by=BY)
     assert set(refused.value.errors) == {"firewall", "firewall_policy", "mtu"}
 
 
 def test_a_rule_that_is_unchanged_keeps_its_hits(instance: Instance) -> None:
-    update_instance(instance, firewall=[{"name": "a", "port": "1"}, {"name": "b", "port": "1"}, {"port": "2"}])
+    update_instance(instance, firewall=[{"name": "a", "port": "1"}, {"name": "b", "port": "1"}, {"port": "2"}], by=BY)
     first, second, third = rules_of(instance)
     FirewallRule.objects.filter(pk=second.pk).update(hits=7, counter_hits=7)
     wanted = [{"port": "2", "name": "new name"}, {"port": "3"}, {"name": "b", "port": "1"}, {"name": "a", "port": "1"}]
-    update_instance(instance, firewall=wanted)
+    update_instance(instance, firewall=wanted, by=BY)
     now = rules_of(instance)
     assert [rule.pk for rule in now] == [third.pk, now[1].pk, second.pk, first.pk]
     assert [rule.hits for rule in now] == [0, 0, 7, 0]
@@ -149,17 +150,17 @@ def test_a_rule_that_is_unchanged_keeps_its_hits(instance: Instance) -> None:
 
 
 def test_a_rule_that_matches_something_else_counts_anew(instance: Instance) -> None:
-    update_instance(instance, firewall=[{"name": "web", "port": "80"}])
+    update_instance(instance, firewall=[{"name": "web", "port": "80"}], by=BY)
     FirewallRule.objects.update(hits=7)
-    update_instance(instance, firewall=[{"name": "web", "port": "443"}])
+    update_instance(instance, firewall=[{"name": "web", "port": "443"}], by=BY)
     assert [rule.hits for rule in rules_of(instance)] == [0]
 
 
 def test_absent_rules_stay(instance: Instance) -> None:
-    update_instance(instance, firewall=[{"port": "1"}])
-    update_instance(instance, firewall_policy="deny")
+    update_instance(instance, firewall=[{"port": "1"}], by=BY)
+    update_instance(instance, firewall_policy="deny", by=BY)
     assert len(rules_of(instance)) == 1
-    update_instance(instance, firewall=[])
+    update_instance(instance, firewall=[], by=BY)
     assert not rules_of(instance)
 
 
@@ -169,18 +170,18 @@ def test_absent_rules_stay(instance: Instance) -> None:
 def test_a_group_that_a_rule_names_stays(instance: Instance, organization: Organization, group: Group) -> None:
     paris = make_instance(organization, name="Paris")
     for one in (instance, paris):
-        update_instance(one, firewall=[{"source": f"group:{group.pk}"}])
+        update_instance(one, firewall=[{"source": f"group:{group.pk}"}], by=BY)
     with pytest.raises(Conflict, match="Frankfurt, Paris") as refused:
         delete_group(group, by=BY)
     assert refused.value.code == "group-in-use"
     for one in (instance, paris):
-        update_instance(one, firewall=[])
+        update_instance(one, firewall=[], by=BY)
     delete_group(group, by=BY)
 
 
 @pytest.mark.parametrize("state", [InstanceState.READY, InstanceState.DELETING])
 def test_rules_about_a_member_go_with_them(instance: Instance, member: Membership, state: str) -> None:
-    update_instance(instance, firewall=[{"source": f"user:{member.pk}"}, {"port": "1"}])
+    update_instance(instance, firewall=[{"source": f"user:{member.pk}"}, {"port": "1"}], by=BY)
     Instance.objects.update(state=state)
     before = Instance.objects.get().settings_generation
     remove_member(member, by=BY)
@@ -189,8 +190,8 @@ def test_rules_about_a_member_go_with_them(instance: Instance, member: Membershi
 
 
 def test_rules_about_a_site_go_with_it(instance: Instance, site: Site) -> None:
-    update_instance(instance, firewall=[{"destination": f"site:{site.pk}"}, {"port": "1"}])
-    delete_site(site)
+    update_instance(instance, firewall=[{"destination": f"site:{site.pk}"}, {"port": "1"}], by=BY)
+    delete_site(site, by=BY)
     assert [rule.port for rule in rules_of(instance)] == ["1"]
 
 
@@ -204,7 +205,7 @@ def test_a_change_of_a_group_reaches_the_hubs_whose_rules_name_it(
     instance: Instance, organization: Organization, member: Membership, client_peer: Peer, group: Group
 ) -> None:
     bystander = make_client_peer(instance, make_member(organization))
-    update_instance(instance, firewall=[{"source": f"group:{group.pk}"}])
+    update_instance(instance, firewall=[{"source": f"group:{group.pk}"}], by=BY)
     before = Instance.objects.get()
     change_group(group, members=[], by=BY)
     after = Instance.objects.get()

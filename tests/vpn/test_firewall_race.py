@@ -31,7 +31,7 @@ def test_no_rule_names_a_group_that_is_gone(attempt: int) -> None:
     start = Barrier(2, timeout=DEADLINE)
     acts = (
         lambda: delete_group(group, by=BY),
-        lambda: update_instance(instance, firewall=[{"source": f"group:{group.pk}"}]),
+        lambda: update_instance(instance, firewall=[{"source": f"group:{group.pk}"}], by=BY),
     )
     with ThreadPoolExecutor(2) as pool:
         outcomes = [pool.submit(_attempt, start, act) for act in acts]
@@ -47,8 +47,8 @@ def test_no_rule_names_a_site_or_a_person_that_is_gone(kind: str) -> None:
     start = Barrier(1, timeout=DEADLINE)
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            update_instance(instance, firewall=[{"source": end}])
-            act = partial(delete_site, site) if kind == "site" else partial(remove_member, member, by=BY)
+            update_instance(instance, firewall=[{"source": end}], by=BY)
+            act = partial(delete_site, site, by=BY) if kind == "site" else partial(remove_member, member, by=BY)
             deleting = pool.submit(_attempt, start, act)
             _until(lambda: deleting.done() or _somebody_waits())
         assert deleting.result(DEADLINE)

@@ -45,10 +45,10 @@ def test_sites_pools_people_and_networks_change_at_once() -> None:
     assert first.server is not None
 
     def save_site(number: int) -> None:
-        update_site(Site.objects.get(), name=f"Site {number}", subnets=[f"10.1.{number}.0/24"])
+        update_site(Site.objects.get(), name=f"Site {number}", subnets=[f"10.1.{number}.0/24"], by=BY)
 
     def widen() -> None:
-        update_instance(Instance.objects.get(pk=first.pk), pool=WIDE[first.name])
+        update_instance(Instance.objects.get(pk=first.pk), pool=WIDE[first.name], by=BY)
 
     def put_pool() -> None:
         path = f"/instances/{second.pk}"
@@ -59,7 +59,7 @@ def test_sites_pools_people_and_networks_change_at_once() -> None:
 
     def rename(number: int) -> None:
         change_member(anna, name=f"Anna {number}", by=BY)
-        issue_link(Peer.objects.filter(member=anna).order_by("pk")[number % 2], anna)
+        issue_link(Peer.objects.filter(member=anna).order_by("pk")[number % 2], sender=anna, by=BY)
 
     for number in range(ROUNDS * 2):
         for hub in (first, second):
@@ -69,6 +69,6 @@ def test_sites_pools_people_and_networks_change_at_once() -> None:
             widen,
             put_pool,
             lambda number=number: rename(number),  # type: ignore[misc]
-            lambda number=number: allow_networks(first.server, [f"172.31.{number}.0/24"]),  # type: ignore[misc]
+            lambda number=number: allow_networks(first.server, [f"172.31.{number}.0/24"], by=BY),  # type: ignore[misc]
         )
         assert any(outcomes)

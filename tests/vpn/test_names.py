@@ -67,11 +67,11 @@ def test_a_new_peer_steps_aside_for_a_record(instance: Instance, organization: O
 def test_a_name_follows_the_device_and_cnames_follow_the_name(instance: Instance, organization: Organization) -> None:
     peer = make_client_peer(instance, make_member(organization, name="Anna"), "laptop")
     alias = record(instance, "wiki.fra.vpn.example.net", "CNAME", name_of(peer))
-    update_peer(peer, device="Workstation")
+    update_peer(peer, device="Workstation", by=BY)
     assert name_of(peer) == "workstation.anna.fra.vpn.example.net"
     alias.refresh_from_db()
     assert alias.value == "workstation.anna.fra.vpn.example.net"
-    update_peer(peer, route_all=True)
+    update_peer(peer, route_all=True, by=BY)
     assert name_of(peer) == "workstation.anna.fra.vpn.example.net"
 
 
@@ -96,11 +96,11 @@ def test_a_renamed_site_is_renamed_on_every_instance_by_a_delta(instance: Instan
     peers = [make_site_peer(each, site) for each in (instance, make_instance(organization, hostname="par"))]
     for peer in peers:
         settle(peer.instance)
-    update_site(site, name="Potsdam")
+    update_site(site, name="Potsdam", by=BY)
     assert [name_of(peer) for peer in peers] == ["potsdam.fra.vpn.example.net", "potsdam.par.vpn.example.net"]
     changed = Peer.objects.filter(changed_generation__gt=1, pk__in=[peer.pk for peer in peers])
     assert changed.count() == 2
-    update_site(site, place="Brandenburg")
+    update_site(site, place="Brandenburg", by=BY)
     assert names_in_spec(instance) == {"potsdam"}
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import escape
 
 from portal.models import Membership, Organization
-from tests.factories import an_admin, make_client_peer, make_instance, make_site, make_site_peer, settle
+from tests.factories import BY, an_admin, make_client_peer, make_instance, make_site, make_site_peer, settle
 from tests.vpn.api.caller import Caller
 from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import InstanceState, OperationKind, Protocol
@@ -101,7 +101,7 @@ def openvpn_site_gone(instance: Instance) -> None:
 def moved(instance: Instance) -> None:
     peer = make_client_peer(instance, instance.organization.memberships.select_related("user").all()[0])
     settle(instance)
-    deliver_profile(peer)
+    deliver_profile(peer, by=BY)
     Server.objects.update(address="198.51.100.7")
 
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from portal.access import mark_checked
 from portal.models import Membership, Organization
 from portal.urls import urlpatterns as portal_urls
-from tests.factories import make_client_peer, make_instance
+from tests.factories import BY, make_client_peer, make_instance
 from vpn.actions.profiles.profile import HubNotReady, deliver_profile, issue_link
 from vpn.choices import InstanceState
 from vpn.jobs.reconcile import reconcile_all
@@ -41,7 +41,7 @@ def test_a_profile_that_has_to_wait_says_for_what(
     peer = make_client_peer(instance, member)
     Instance.objects.filter(pk=instance.pk).update(**changes)
     with pytest.raises(HubNotReady, match=words):
-        deliver_profile(peer)
+        deliver_profile(peer, by=BY)
 
 
 def test_since_when_a_server_is_behind_is_noted_and_forgotten(organization: Organization, member: Membership) -> None:
@@ -70,7 +70,7 @@ def test_a_profile_that_is_not_there_yet_is_no_error_in_the_log(
     organization: Organization, member: Membership, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     peer = make_client_peer(make_instance(organization), member)
-    token, _ = issue_link(peer)
+    token, _ = issue_link(peer, by=BY)
     client.force_login(member.user)
     answers = [
         client.post(f"/p/{token}/"),

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal.models import Membership, MembershipState, Organization, User
-from tests.factories import make_client_peer, make_instance, make_member
+from tests.factories import BY, make_client_peer, make_instance, make_member
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import create_client_peer, rotate_keys
 from vpn.choices import Protocol
@@ -133,7 +133,7 @@ def test_many_peers_are_noted_in_a_constant_number_of_queries(instance: Instance
 
 def test_what_an_old_key_did_is_not_noted_on_a_peer_with_new_ones(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     seen_before = Peer.objects.get(pk=peer.pk)
-    rotate_keys(peer)
+    rotate_keys(peer, by=BY)
     monkeypatch.setattr("vpn.observed._known", lambda instance_id: [seen_before])
     assert observe(peer, handshake=1, received=100).last_handshake is None
 
@@ -152,7 +152,7 @@ def count(instance: Instance, hits: dict[str, int]) -> list[int]:
 
 
 def test_hits_add_up_over_a_restart_of_the_hub(instance: Instance) -> None:
-    update_instance(instance, firewall=[{"port": "1"}, {"port": "2"}])
+    update_instance(instance, firewall=[{"port": "1"}, {"port": "2"}], by=BY)
     first, second = (str(rule.pk) for rule in instance.firewall_rules.all())
     assert count(instance, {first: 5}) == [5, 0]
     assert count(instance, {first: 8, second: 2}) == [8, 2]
@@ -164,7 +164,7 @@ def test_hits_add_up_over_a_restart_of_the_hub(instance: Instance) -> None:
 
 def test_hits_of_another_instances_rule_are_ignored(instance: Instance, organization: Organization) -> None:
     other = make_instance(organization, name="Other")
-    update_instance(other, firewall=[{}])
+    update_instance(other, firewall=[{}], by=BY)
     rule = other.firewall_rules.get()
     count(instance, {str(rule.pk): 5})
     rule.refresh_from_db()
@@ -174,7 +174,9 @@ def test_hits_of_another_instances_rule_are_ignored(instance: Instance, organiza
 def test_a_session_that_lacks_what_is_pushed_now_is_known_until_it_has_it(
     instance: Instance, organization: Organization
 ) -> None:
-    peer = create_client_peer(instance, member=make_member(organization), device="phone", protocol=Protocol.OPENVPN)
+    peer = create_client_peer(
+        instance, member=make_member(organization), device="phone", protocol=Protocol.OPENVPN, by=BY
+    )
 
     def report(generation: int, *, outdated: bool | None) -> int | None:
         began = int(timezone.now().timestamp()) - 60

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Organization
-from tests.factories import make_instance, make_organization, make_site, settle
+from tests.factories import BY, make_instance, make_organization, make_site, settle
 from vpn.actions.peers.peer import create_site_peer, delete_peer, rotate_keys, update_peer
 from vpn.actions.sites.overlaps import claims_on, first_within, repair_networks
 from vpn.actions.sites.site import delete_site, update_site
@@ -57,7 +57,7 @@ def instance(organization: Organization) -> Instance:
 def peers(organization: Organization, instance: Instance) -> list[Peer]:
     """Three sites' peers."""
     return [
-        create_site_peer(instance, site=make_site(organization, name=name), subnets=[f"192.168.{number}.0/24"])
+        create_site_peer(instance, site=make_site(organization, name=name), subnets=[f"192.168.{number}.0/24"], by=BY)
         for number, name in enumerate(("Berlin", "Bonn", "Bremen"))
     ]
 
@@ -144,27 +144,29 @@ def test_rows_are_the_subnets_after_every_action(
 
 def _do(act: str, instance: Instance, site: Site, peer: Peer | None, subnets: list[str]) -> None:
     if act == "connect":
-        create_site_peer(instance, site=site, subnets=subnets, confirm_broad_routes=True)
+        create_site_peer(instance, site=site, subnets=subnets, confirm_broad_routes=True, by=BY)
     elif act == "change site":
-        update_site(site, subnets=subnets, confirm_broad_routes=True)
+        update_site(site, subnets=subnets, confirm_broad_routes=True, by=BY)
     elif peer is None:
         return
     elif act == "change":
-        update_peer(peer, subnets=subnets, confirm_broad_routes=True)
+        update_peer(peer, subnets=subnets, confirm_broad_routes=True, by=BY)
     elif act in {"disable", "restore"}:
-        update_peer(peer, enabled=act == "restore")
+        update_peer(peer, enabled=act == "restore", by=BY)
     elif act == "protocol":
-        update_peer(peer, protocol=Protocol.OPENVPN if peer.protocol == Protocol.WIREGUARD else Protocol.WIREGUARD)
+        update_peer(
+            peer, protocol=Protocol.OPENVPN if peer.protocol == Protocol.WIREGUARD else Protocol.WIREGUARD, by=BY
+        )
     elif act == "keys":
-        rotate_keys(peer)
+        rotate_keys(peer, by=BY)
     else:
-        delete_peer(peer)
+        delete_peer(peer, by=BY)
 
 
 def test_a_site_that_goes_leaves_no_row(organization: Organization, instance: Instance, peers: list[Peer]) -> None:
-    delete_peer(peers[0])
+    delete_peer(peers[0], by=BY)
     assert peers[0].site is not None
-    delete_site(peers[0].site)
+    delete_site(peers[0].site, by=BY)
     assert {pk for pk, _ in _rows(instance)} == {str(peer.pk) for peer in peers[1:]}
     instance.delete()
     assert not PeerNetwork.objects.exists()
@@ -183,10 +185,10 @@ def test_rows_that_an_older_worker_did_not_write_are_mended(
     assert _rows(instance) == _truth(instance)
     assert "3 peers" in caplog.text
     with pytest.raises(Conflict, match="Berlin"):
-        create_site_peer(instance, site=make_site(organization, name="Bern"), subnets=["10.1.0.0/16"])
+        create_site_peer(instance, site=make_site(organization, name="Bern"), subnets=["10.1.0.0/16"], by=BY)
 
 
 def test_looking_for_such_rows_takes_two_queries_and_no_lock(instance: Instance, peers: list[Peer]) -> None:
     with CaptureQueriesContext(connection) as queries:
-        assert repair_networks(instance.pk) == 0
+        assert repair_networks(instance.pk, by=BY) == 0
     assert len(queries) == 2

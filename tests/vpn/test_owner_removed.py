@@ -24,7 +24,7 @@ ROUNDS = 5
 def test_a_site_that_is_gone_gets_no_peer(instance: Instance, site: Site) -> None:
     Site.objects.filter(pk=site.pk).delete()
     with pytest.raises(Conflict, match="removed at this very moment") as refused:
-        create_site_peer(instance, site=site, subnets=["10.1.0.0/24"])
+        create_site_peer(instance, site=site, subnets=["10.1.0.0/24"], by=BY)
     assert refused.value.field == "site_id"
     assert not Peer.objects.exists()
 
@@ -32,7 +32,7 @@ def test_a_site_that_is_gone_gets_no_peer(instance: Instance, site: Site) -> Non
 def test_a_member_who_is_gone_gets_no_device(instance: Instance, member: Membership) -> None:
     Membership.objects.filter(pk=member.pk).delete()
     with pytest.raises(Conflict, match="removed at this very moment") as refused:
-        create_client_peer(instance, member=member)
+        create_client_peer(instance, member=member, by=BY)
     assert refused.value.field == "user_id"
 
 
@@ -45,7 +45,7 @@ def test_nobody_waits_in_a_circle_for_a_member() -> None:
         make_client_peer(instance, member)
         outcomes = at_once(
             lambda member=member: remove_member(member, by=BY),  # type: ignore[misc]
-            lambda member=member: create_client_peer(instance, member=member, device="phone"),  # type: ignore[misc]
+            lambda member=member: create_client_peer(instance, member=member, device="phone", by=BY),  # type: ignore[misc]
         )
         assert any(outcomes)
         assert Membership.objects.filter(pk=member.pk).exists() == Peer.objects.filter(member=member.pk).exists()
@@ -58,9 +58,9 @@ def test_a_site_is_deleted_or_connected() -> None:
     for number in range(ROUNDS):
         site = make_site(instance.organization)
         outcomes = at_once(
-            lambda site=site: delete_site(site),  # type: ignore[misc]
+            lambda site=site: delete_site(site, by=BY),  # type: ignore[misc]
             lambda site=site, number=number: create_site_peer(  # type: ignore[misc]
-                instance, site=site, subnets=[f"10.{number}.0.0/24"]
+                instance, site=site, subnets=[f"10.{number}.0.0/24"], by=BY
             ),
         )
         assert sorted(outcomes) == [False, True]

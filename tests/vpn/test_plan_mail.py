@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal.models import Mail, Membership, MembershipState, Organization
-from tests.factories import make_client_peer, make_instance, make_member, make_organization, settle, work_out_plans
+from tests.factories import BY, make_client_peer, make_instance, make_member, make_organization, settle, work_out_plans
 from tests.mail_server import MailServer
 from vpn import doorbell
 from vpn.actions.activity import plan_mail
@@ -50,7 +50,7 @@ def instance(organization: Organization, anna: Membership) -> Instance:
     peers.append(make_client_peer(made, dora, "laptop"))
     settle(made)
     for peer in peers:
-        deliver_profile(peer)
+        deliver_profile(peer, by=BY)
     carl.state = MembershipState.DEACTIVATED
     carl.save()
     return made
@@ -59,10 +59,10 @@ def instance(organization: Organization, anna: Membership) -> Instance:
 @pytest.fixture
 def plan(instance: Instance) -> ChangePlan:
     """A change that outdates them all, with its mail asked for."""
-    update_instance(instance, pushed_routes=["198.51.100.0/24"])
+    update_instance(instance, pushed_routes=["198.51.100.0/24"], by=BY)
     settle(work_out_plans(instance))
     noted = ChangePlan.objects.get()
-    request_mail(noted)
+    request_mail(noted, by=BY)
     noted.refresh_from_db()
     return noted
 
@@ -81,7 +81,7 @@ def test_each_person_is_written_to_once_with_all_devices(plan: ChangePlan) -> No
 
 def test_whoever_has_fetched_it_meanwhile_is_left_alone(plan: ChangePlan, anna: Membership) -> None:
     for peer in anna.peers.all():
-        deliver_profile(peer)
+        deliver_profile(peer, by=BY)
     mail_plan(str(plan.pk))
     assert [message.to for message in mail.outbox] == [["ben@example.org"]]
 
@@ -209,7 +209,7 @@ def test_activity_says_how_many_were_written_to(plan: ChangePlan, client: Client
 
 def test_activity_says_that_nobody_had_to_be_written_to(plan: ChangePlan, client: Client) -> None:
     for peer in plan.instance.peers.admitted():
-        deliver_profile(peer)
+        deliver_profile(peer, by=BY)
     mail_plan(str(plan.pk))
     assert mail.outbox == []
     assert "No mail was needed." in _activity(client, plan)
@@ -260,7 +260,7 @@ def test_an_organization_causes_so_much_mail_in_a_day(
     plan.refresh_from_db()
     assert plan.mail_requested_at is None
     PlanMail.objects.update(claimed_at=timezone.now() - timedelta(hours=25))
-    request_mail(plan)
+    request_mail(plan, by=BY)
     mail_plan(str(plan.pk))
     assert len(mail.outbox) == 2
 

@@ -45,15 +45,15 @@ def instance(organization: Organization, anna: Membership) -> Instance:
     for protocol in Protocol.values:
         site = make_site(organization, name=f"Office {protocol}")
         subnet = "10.1.0.0/24" if protocol == Protocol.WIREGUARD else "10.2.0.0/24"
-        create_site_peer(made, site=site, subnets=[subnet], protocol=protocol)
+        create_site_peer(made, site=site, subnets=[subnet], protocol=protocol, by=BY)
         for route_all in (False, True):
             create_client_peer(
-                made, member=anna, device=f"{protocol} {route_all}", route_all=route_all, protocol=protocol
+                made, member=anna, device=f"{protocol} {route_all}", route_all=route_all, protocol=protocol, by=BY
             )
     settle(made)
     for peer in made.peers.select_related("instance"):
-        deliver_profile(peer)
-    create_client_peer(made, member=anna, device="never fetched")
+        deliver_profile(peer, by=BY)
+    create_client_peer(made, member=anna, device="never fetched", by=BY)
     ChangePlan.objects.all().delete()
     return settle(made)
 
@@ -69,7 +69,7 @@ def names(instance: Instance, ids: list[UUID]) -> set[str]:
 def test_a_pushed_route_outdates_the_split_tunnels_of_wireguard_and_is_told_to_those_of_openvpn(
     instance: Instance,
 ) -> None:
-    plan = planned(lambda: update_instance(instance, pushed_routes=["198.51.100.0/24"]))
+    plan = planned(lambda: update_instance(instance, pushed_routes=["198.51.100.0/24"], by=BY))
     assert names(instance, plan.outdated) == {"wireguard False", "Office wireguard"}
     assert names(instance, plan.told) == {"openvpn False", "Office openvpn"}
     assert plan.delivered == 6
@@ -82,8 +82,8 @@ def test_asking_changes_nothing_and_rings_for_nothing(
     rung: list[UUID] = []
     monkeypatch.setattr(doorbell, "enqueue_apply", lambda pk, *_, **__: rung.append(pk))
     with django_capture_on_commit_callbacks(execute=True):
-        planned(lambda: update_instance(instance, mtu=1300, firewall_policy="deny"))
-        planned(lambda: delete_peer(peer_called(instance, "wireguard False")))
+        planned(lambda: update_instance(instance, mtu=1300, firewall_policy="deny", by=BY))
+        planned(lambda: delete_peer(peer_called(instance, "wireguard False"), by=BY))
     fresh = Instance.objects.get(pk=instance.pk)
     assert (fresh.mtu, fresh.desired_generation) == (DEFAULT_MTU, instance.desired_generation)
     assert fresh.peers.count() == 7
@@ -92,7 +92,7 @@ def test_asking_changes_nothing_and_rings_for_nothing(
 
 
 def test_a_policy_closes_what_was_open(instance: Instance, anna: Membership) -> None:
-    plan = planned(lambda: update_instance(instance, firewall_policy="deny"))
+    plan = planned(lambda: update_instance(instance, firewall_policy="deny", by=BY))
     site = instance.peers.get(site__name="Office openvpn").site_id
     assert Line(f"user:{anna.pk}", f"site:{site}", "any", "", before=True, after=False) in plan.reachability
     assert plan.outdated == []
@@ -100,24 +100,24 @@ def test_a_policy_closes_what_was_open(instance: Instance, anna: Membership) -> 
 
 def test_a_group_that_grows_opens_what_its_rules_allow(instance: Instance, organization: Organization) -> None:
     ben = make_member(organization, name="Ben")
-    create_client_peer(instance, member=ben, device="tablet")
+    create_client_peer(instance, member=ben, device="tablet", by=BY)
     group = create_group(organization, name="Technicians", members=[], by=BY)
     site = instance.peers.get(site__name="Office openvpn").site_id
     rule = {"source": f"group:{group.pk}", "destination": f"site:{site}", "protocol": "tcp", "port": "22"}
-    update_instance(instance, firewall_policy="deny", firewall=[rule])
+    update_instance(instance, firewall_policy="deny", firewall=[rule], by=BY)
     plan = planned(lambda: change_group(group, members=[ben.pk], by=BY))
     assert plan.reachability == [Line(f"user:{ben.pk}", f"site:{site}", "tcp", "22", before=False, after=True)]
 
 
 def test_another_protocol_outdates_its_own_profile_alone(instance: Instance) -> None:
     peer = peer_called(instance, "wireguard True")
-    plan = planned(lambda: update_peer(peer, protocol=Protocol.OPENVPN))
+    plan = planned(lambda: update_peer(peer, protocol=Protocol.OPENVPN, by=BY))
     assert plan.outdated == [peer.pk]
 
 
 def test_a_site_that_goes_closes_its_subnets(instance: Instance) -> None:
     peer = instance.peers.select_related("site").get(site__name="Office wireguard")
-    plan = planned(lambda: delete_peer(peer))
+    plan = planned(lambda: delete_peer(peer, by=BY))
     assert names(instance, plan.outdated) == {"wireguard False"}
     assert {line.after for line in plan.reachability} == {False}
     assert f"site:{peer.site_id}" in {line.destination for line in plan.reachability}
@@ -125,14 +125,14 @@ def test_a_site_that_goes_closes_its_subnets(instance: Instance) -> None:
 
 def test_a_refused_change_is_refused_when_asked(instance: Instance) -> None:
     with pytest.raises(InvalidInput):
-        planned(lambda: update_instance(instance, mtu=9))
+        planned(lambda: update_instance(instance, mtu=9, by=BY))
     peer = instance.peers.get(site__name="Office wireguard")
     with pytest.raises(Conflict):
-        planned(lambda: update_peer(peer, subnets=["10.2.0.0/24"]))
+        planned(lambda: update_peer(peer, subnets=["10.2.0.0/24"], by=BY))
 
 
 def test_saving_notes_the_plan_with_the_generation_that_it_led_to(instance: Instance) -> None:
-    update_instance(instance, pushed_routes=["198.51.100.0/24"])
+    update_instance(instance, pushed_routes=["198.51.100.0/24"], by=BY)
     work_out_plans(instance)
     noted = ChangePlan.objects.get()
     assert noted.generation == instance.desired_generation + 1
@@ -141,9 +141,9 @@ def test_saving_notes_the_plan_with_the_generation_that_it_led_to(instance: Inst
 
 
 def test_adding_devices_and_shutting_them_out_is_not_held_up_by_plans(instance: Instance, anna: Membership) -> None:
-    peer = create_client_peer(instance, member=anna, device="another")
-    update_peer(peer, enabled=False)
-    delete_peer(peer)
+    peer = create_client_peer(instance, member=anna, device="another", by=BY)
+    update_peer(peer, enabled=False, by=BY)
+    delete_peer(peer, by=BY)
     assert not ChangePlan.objects.exists()
 
 
@@ -169,14 +169,14 @@ def test_a_device_is_marked_if_and_only_if_its_file_would_be_another_one(
     instance: Instance, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     update_instance(
-        instance, mtu=DEFAULT_MTU, pushed_routes=[], public_dns=list(DEFAULT_PUBLIC_DNS), firewall_policy="allow"
+        instance, mtu=DEFAULT_MTU, pushed_routes=[], public_dns=list(DEFAULT_PUBLIC_DNS), firewall_policy="allow", by=BY
     )
     rows = instance.peers.exclude(delivered_digest="").select_related("instance__server", "member__user", "site")
     delivered = {peer.pk: _configuring(peer) for peer in rows.all()}
     for change in (first, second):
         before = profile_states(Instance.objects.get(pk=instance.pk), rows.all())
-        plan = planned(lambda change=change: update_instance(instance, **change))  # type: ignore[misc]
-        update_instance(instance, **change)
+        plan = planned(lambda change=change: update_instance(instance, by=BY, **change))  # type: ignore[misc]
+        update_instance(instance, by=BY, **change)
         after = profile_states(Instance.objects.get(pk=instance.pk), rows.all())
         for peer in rows.all():
             is_another = _configuring(peer) != delivered[peer.pk]
@@ -188,10 +188,10 @@ def test_a_device_is_marked_if_and_only_if_its_file_would_be_another_one(
 def test_the_plan_counts_who_reconnects_and_asking_marks_nobody(instance: Instance) -> None:
     phone = peer_called(instance, "openvpn False")
     Peer.objects.filter(pk=phone.pk).update(connected_from=timezone.now())
-    plan = planned(lambda: update_instance(instance, pushed_routes=["198.51.100.0/24"]))
+    plan = planned(lambda: update_instance(instance, pushed_routes=["198.51.100.0/24"], by=BY))
     assert (len(plan.told), plan.reconnecting) == (2, 1)
     assert not Peer.objects.filter(push_generation__isnull=False).exists()
-    update_instance(instance, pushed_routes=["198.51.100.0/24"])
+    update_instance(instance, pushed_routes=["198.51.100.0/24"], by=BY)
     work_out_plans(instance)
     marked = Peer.objects.get(push_generation__isnull=False)
     assert marked.pk == phone.pk
@@ -204,7 +204,7 @@ def test_a_router_that_keeps_its_routes_itself_is_told_nothing(instance: Instanc
     site = make_site(organization, name="Old plant")
     Site.objects.filter(pk=site.pk).update(platform=Platform.ROUTEROS6)
     site.refresh_from_db()
-    router = create_site_peer(instance, site=site, subnets=["10.9.0.0/24"], protocol=Protocol.OPENVPN)
-    plan = planned(lambda: update_instance(instance, pushed_routes=["198.51.100.0/24"]))
+    router = create_site_peer(instance, site=site, subnets=["10.9.0.0/24"], protocol=Protocol.OPENVPN, by=BY)
+    plan = planned(lambda: update_instance(instance, pushed_routes=["198.51.100.0/24"], by=BY))
     assert plan.told
     assert router.pk not in plan.told

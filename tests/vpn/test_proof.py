@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from portal.models import Membership
-from tests.factories import make_region
+from tests.factories import BY, make_region
 from tests.vpn.test_apply_job import Server as Confirming
 from vpn.actions.instances.instance import create_instance
 from vpn.choices import InstanceState, ProofCause, Reachability, StepState
@@ -46,7 +46,7 @@ def provisioned(
 ) -> tuple[Instance, OperationStep]:
     monkeypatch.setattr("vpn.jobs.provision.driver_for", lambda name: server)
     monkeypatch.setattr("vpn.jobs.apply.driver_for", lambda name: server)
-    instance = create_instance(admin, name="Frankfurt", hostname="fra", region=make_region())
+    instance = create_instance(admin.organization, name="Frankfurt", hostname="fra", region=make_region(), by=BY)
     provision_instance(str(instance.pk))
     instance.refresh_from_db()
     return instance, OperationStep.objects.get(operation__instance=instance, name="proof")

@@ -39,7 +39,9 @@ def instance(organization: Organization) -> Instance:
 @pytest.fixture(params=["wireguard", "openvpn"])
 def peer(request: pytest.FixtureRequest, instance: Instance, organization: Organization) -> Peer:
     """A device over either protocol that has its profile."""
-    made = create_client_peer(instance, member=make_member(organization), device="laptop", protocol=request.param)
+    made = create_client_peer(
+        instance, member=make_member(organization), device="laptop", protocol=request.param, by=BY
+    )
     return delivered(made)
 
 
@@ -86,7 +88,7 @@ def seen(peer: Peer) -> list[tuple[object, str]]:
         sessions={str(peer.pk): SessionReport("203.0.113.7:1", now, 1, 1, "udp")} if peer.is_openvpn else {},
     )
     arrived = record_observation(peer.instance_id, report)
-    conclude_changes(peer.instance_id, arrived)
+    conclude_changes(peer.instance_id, arrived, by=BY)
     return list(arrived)
 
 
@@ -94,7 +96,7 @@ def test_both_ways_in_are_in_the_spec_until_the_new_one_is_seen(peer: Peer, inst
     before = in_spec(peer)
     assert before is not None
     before = {name: value for name, value in before.items() if name != "names"}
-    changed = update_peer(peer, protocol=other(peer))
+    changed = update_peer(peer, protocol=other(peer), by=BY)
     both = in_spec(changed)
     assert both is not None
     assert both["former"] == before
@@ -114,7 +116,7 @@ def test_both_ways_in_are_in_the_spec_until_the_new_one_is_seen(peer: Peer, inst
 
 
 def test_a_crash_between_seeing_and_concluding_loses_nothing(peer: Peer, instance: Instance) -> None:
-    changed = fresh(update_peer(peer, protocol=other(peer)))
+    changed = fresh(update_peer(peer, protocol=other(peer), by=BY))
     with pytest.MonkeyPatch.context() as killed:
         killed.setattr("tests.vpn.test_protocol_change.conclude_changes", lambda instance_id, arrived: None)
         assert seen(changed)
@@ -124,17 +126,17 @@ def test_a_crash_between_seeing_and_concluding_loses_nothing(peer: Peer, instanc
 
 
 def test_the_old_one_going_on_is_not_the_new_one(peer: Peer) -> None:
-    changed = update_peer(peer, protocol=other(peer))
+    changed = update_peer(peer, protocol=other(peer), by=BY)
     assert seen(peer) == []
     assert fresh(changed).former_protocol == peer.protocol
 
 
 def test_a_change_to_and_from_wireguard_needs_no_whole_spec(instance: Instance, organization: Organization) -> None:
     member = make_member(organization)
-    create_client_peer(instance, member=member, device="other", protocol="openvpn")
-    peer = delivered(create_client_peer(instance, member=member, device="laptop"))
+    create_client_peer(instance, member=member, device="other", protocol="openvpn", by=BY)
+    peer = delivered(create_client_peer(instance, member=member, device="laptop", by=BY))
     applied(instance)
-    changed = update_peer(peer, protocol="openvpn")
+    changed = update_peer(peer, protocol="openvpn", by=BY)
     assert compile_change(instance.pk).is_delta
     applied(instance)
     seen(fresh(changed))
@@ -160,14 +162,14 @@ def deactivate(member: Membership | None) -> None:
 
 def expire(peer: Peer) -> None:
     Peer.objects.filter(pk=peer.pk).update(expires_at=timezone.now(), applied_digest="0" * 64)
-    expire_peers()
+    expire_peers(by=BY)
 
 
 ENDS: dict[str, Change] = {
-    "disabled": lambda peer: update_peer(peer, enabled=False),
-    "rotated": rotate_keys,
-    "deleted": delete_peer,
-    "changed again": lambda peer: update_peer(peer, protocol=other(peer)),
+    "disabled": lambda peer: update_peer(peer, enabled=False, by=BY),
+    "rotated": lambda peer: rotate_keys(peer, by=BY),
+    "deleted": lambda peer: delete_peer(peer, by=BY),
+    "changed again": lambda peer: update_peer(peer, protocol=other(peer), by=BY),
     "deactivated": lambda peer: deactivate(peer.member),
     "expired": expire,
 }
@@ -175,7 +177,7 @@ ENDS: dict[str, Change] = {
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 def test_what_ends_a_peer_ends_both_at_once(peer: Peer, instance: Instance, end: Change) -> None:
-    changed = fresh(update_peer(peer, protocol=other(peer)))
+    changed = fresh(update_peer(peer, protocol=other(peer), by=BY))
     assert changed.former_protocol
     settle(instance)
     end(changed)
@@ -188,24 +190,24 @@ def test_what_ends_a_peer_ends_both_at_once(peer: Peer, instance: Instance, end:
 
 
 def test_what_nobody_ever_fetched_is_not_kept(instance: Instance, organization: Organization) -> None:
-    peer = create_client_peer(instance, member=make_member(organization), device="laptop", protocol="openvpn")
-    changed = update_peer(peer, protocol="wireguard")
+    peer = create_client_peer(instance, member=make_member(organization), device="laptop", protocol="openvpn", by=BY)
+    changed = update_peer(peer, protocol="wireguard", by=BY)
     assert changed.former_protocol == ""
     assert peer.certificate_serial in revoked(instance)
 
 
 def test_new_keys_meanwhile_are_not_taken_for_seen(peer: Peer) -> None:
-    changed = fresh(update_peer(peer, protocol=other(peer)))
-    conclude_changes(changed.instance_id, [(changed.pk, "another key")])
+    changed = fresh(update_peer(peer, protocol=other(peer), by=BY))
+    conclude_changes(changed.instance_id, [(changed.pk, "another key")], by=BY)
     assert fresh(changed).former_protocol == peer.protocol
 
 
 def test_a_former_key_is_nobody_elses(instance: Instance, organization: Organization) -> None:
     member = make_member(organization)
-    peer = delivered(create_client_peer(instance, member=member, device="laptop"))
-    update_peer(peer, protocol="openvpn")
+    peer = delivered(create_client_peer(instance, member=member, device="laptop", by=BY))
+    update_peer(peer, protocol="openvpn", by=BY)
     with pytest.raises(Conflict):
-        create_client_peer(instance, member=member, device="again", public_key=peer.public_key)
+        create_client_peer(instance, member=member, device="again", public_key=peer.public_key, by=BY)
 
 
 def test_a_router_that_leaves_the_compatibility_listener_keeps_it_until_it_has(
@@ -214,8 +216,8 @@ def test_a_router_that_leaves_the_compatibility_listener_keeps_it_until_it_has(
     site = make_site(organization)
     type(site).objects.filter(pk=site.pk).update(platform="routeros7")
     site.refresh_from_db()
-    peer = create_site_peer(instance, site=site, subnets=["10.6.0.0/24"], protocol="openvpn")
-    changed = update_peer(delivered(peer), protocol="wireguard")
+    peer = create_site_peer(instance, site=site, subnets=["10.6.0.0/24"], protocol="openvpn", by=BY)
+    changed = update_peer(delivered(peer), protocol="wireguard", by=BY)
     assert compile_spec(instance.pk).document["openvpn"]["compat_port"] is not None
     seen(fresh(changed))
     assert compile_spec(instance.pk).document["openvpn"]["compat_port"] is None

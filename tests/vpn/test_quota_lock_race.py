@@ -48,11 +48,15 @@ def test_everything_that_is_counted_is_added_at_once() -> None:
         assert browser.post(f"/instances/{second.pk}/firewall/", form).status_code in {200, 302}
 
     def connect(number: int) -> None:
-        place = create_site(admin, name=f"Site {number}", platform="linux", subnets=[f"10.9.{number}.0/24"])
-        create_site_peer(first, site=place, subnets=[])
+        place = create_site(
+            admin.organization, name=f"Site {number}", platform="linux", subnets=[f"10.9.{number}.0/24"], by=BY
+        )
+        create_site_peer(first, site=place, subnets=[], by=BY)
 
     def create(number: int) -> None:
-        create_instance(admin, name=f"Hub {number}", hostname=f"lockrace{number}", region=Region.objects.get())
+        create_instance(
+            admin.organization, name=f"Hub {number}", hostname=f"lockrace{number}", region=Region.objects.get(), by=BY
+        )
 
     for number in range(ROUNDS):
         acts = (
@@ -64,7 +68,7 @@ def test_everything_that_is_counted_is_added_at_once() -> None:
             save_page,
             connect,
             create,
-            lambda number: create_client_peer(first, member=anna, device=f"device {number}"),
+            lambda number: create_client_peer(first, member=anna, device=f"device {number}", by=BY),
             lambda number: change_group(group, members=[anna.pk] if number % 2 else [], by=BY),
         )
         outcomes = at_once(*(lambda act=act, number=number: act(number) for act in acts))

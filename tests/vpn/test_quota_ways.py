@@ -105,7 +105,7 @@ def world(organization: Organization, region: Region) -> World:
     make_client_peer(instance, member)
     create_group(organization, name="Sales", by=BY)
     create_token(member, by=BY)
-    update_instance(instance, firewall=[{"name": "One"}], dns_custom=[_record("one")])
+    update_instance(instance, firewall=[{"name": "One"}], dns_custom=[_record("one")], by=BY)
     site = make_site(organization)
     return World(organization, an_admin(organization), member, region, instance, failed, site, connected, peer)
 
@@ -115,7 +115,7 @@ def _record(name: str) -> dict[str, str]:
 
 
 def _created(world: World) -> object:
-    return create_instance(world.admin, name="Paris", hostname="paris", region=world.region)
+    return create_instance(world.admin.organization, name="Paris", hostname="paris", region=world.region, by=BY)
 
 
 # Function that makes the row or lengthens the list -> the public actions that come by it, each with its quota.
@@ -128,16 +128,18 @@ WAYS: dict[str, list[tuple[Quota, Callable[[World], object]]]] = {
     ],
     "portal.actions.api_token.create_token": [(Quota.API_TOKENS, lambda world: create_token(world.member, by=BY))],
     "vpn.actions.instances.instance._insert": [(Quota.INSTANCES, _created), (Quota.PROVISIONING, _created)],
-    "vpn.actions.instances.instance.retry_instance": [(Quota.PROVISIONING, lambda world: retry_instance(world.failed))],
+    "vpn.actions.instances.instance.retry_instance": [
+        (Quota.PROVISIONING, lambda world: retry_instance(world.failed, by=BY))
+    ],
     "vpn.actions.peers.peer.create_client_peer": [
-        (Quota.PEERS, lambda world: create_client_peer(world.instance, member=world.member, device="phone"))
+        (Quota.PEERS, lambda world: create_client_peer(world.instance, member=world.member, device="phone", by=BY))
     ],
     "vpn.actions.peers.peer._connect": [
-        (Quota.PEERS, lambda world: create_site_peer(world.instance, site=world.site, subnets=["10.2.0.0/24"])),
+        (Quota.PEERS, lambda world: create_site_peer(world.instance, site=world.site, subnets=["10.2.0.0/24"], by=BY)),
         (
             Quota.SUBNETS,
             lambda world: create_site_peer(
-                world.instance, site=world.site, subnets=["172.0.0.0/7"], confirm_broad_routes=True
+                world.instance, site=world.site, subnets=["172.0.0.0/7"], confirm_broad_routes=True, by=BY
             ),
         ),
     ],
@@ -145,35 +147,37 @@ WAYS: dict[str, list[tuple[Quota, Callable[[World], object]]]] = {
         (
             Quota.SUBNETS,
             lambda world: update_peer(
-                world.site_peer, subnets=["10.1.0.0/24", "172.0.0.0/7"], confirm_broad_routes=True
+                world.site_peer, subnets=["10.1.0.0/24", "172.0.0.0/7"], confirm_broad_routes=True, by=BY
             ),
         )
     ],
     "vpn.actions.sites.site.create_site": [
-        (Quota.SITES, lambda world: create_site(world.admin, name="Oslo", platform="linux")),
+        (Quota.SITES, lambda world: create_site(world.admin.organization, name="Oslo", platform="linux", by=BY)),
         (
             Quota.SUBNETS,
-            lambda world: create_site(world.admin, name="Oslo", platform="linux", subnets=["10.9.0.0/24"]),
+            lambda world: create_site(
+                world.admin.organization, name="Oslo", platform="linux", subnets=["10.9.0.0/24"], by=BY
+            ),
         ),
     ],
     "vpn.actions.sites.site.update_site": [
-        (Quota.SUBNETS, lambda world: update_site(world.site, subnets=["10.9.0.0/24"]))
+        (Quota.SUBNETS, lambda world: update_site(world.site, subnets=["10.9.0.0/24"], by=BY))
     ],
     "vpn.actions.sites.subnets.set_subnets": [
-        (Quota.SUBNETS, lambda world: update_site(world.connected, subnets=["10.1.0.0/24", "10.9.0.0/24"])),
-        (Quota.SUBNETS, lambda world: update_peer(world.site_peer, subnets=["10.1.0.0/24", "10.9.0.0/24"])),
+        (Quota.SUBNETS, lambda world: update_site(world.connected, subnets=["10.1.0.0/24", "10.9.0.0/24"], by=BY)),
+        (Quota.SUBNETS, lambda world: update_peer(world.site_peer, subnets=["10.1.0.0/24", "10.9.0.0/24"], by=BY)),
         (
             Quota.SUBNETS,
-            lambda world: create_site_peer(world.instance, site=world.site, subnets=["10.2.0.0/24"]),
+            lambda world: create_site_peer(world.instance, site=world.site, subnets=["10.2.0.0/24"], by=BY),
         ),
     ],
     "vpn.actions.firewall.rules.replace_rules": [
-        (Quota.RULES, lambda world: update_instance(world.instance, firewall=[{"name": "One"}, {"name": "Two"}]))
+        (Quota.RULES, lambda world: update_instance(world.instance, firewall=[{"name": "One"}, {"name": "Two"}], by=BY))
     ],
     "vpn.actions.dns.settings.replace_records": [
         (
             Quota.DNS_RECORDS,
-            lambda world: update_instance(world.instance, dns_custom=[_record("one"), _record("two")]),
+            lambda world: update_instance(world.instance, dns_custom=[_record("one"), _record("two")], by=BY),
         )
     ],
 }
@@ -205,12 +209,12 @@ def _limit(world: World, quota: Quota, most: int) -> None:
 
 
 def test_what_is_above_a_limit_is_still_changed_and_taken_away(world: World) -> None:
-    update_instance(world.instance, firewall=[{"name": str(number)} for number in range(3)])
+    update_instance(world.instance, firewall=[{"name": str(number)} for number in range(3)], by=BY)
     for quota in (Quota.RULES, Quota.SUBNETS, Quota.DNS_RECORDS):
         _limit(world, quota, 0)
-    update_instance(world.instance, firewall=[{"name": name} for name in ("a", "b", "c")])
-    update_instance(world.instance, firewall=[{"name": "a"}], dns_custom=[_record("other")])
-    update_site(world.connected, subnets=["10.3.0.0/24"])
+    update_instance(world.instance, firewall=[{"name": name} for name in ("a", "b", "c")], by=BY)
+    update_instance(world.instance, firewall=[{"name": "a"}], dns_custom=[_record("other")], by=BY)
+    update_site(world.connected, subnets=["10.3.0.0/24"], by=BY)
     assert world.instance.firewall_rules.count() == 1
     assert Site.objects.get(pk=world.connected.pk).subnets == ["10.3.0.0/24"]
 

@@ -9,7 +9,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from portal.models import Membership, Organization
-from tests.factories import make_client_peer, make_instance, make_region, settle
+from tests.factories import BY, make_client_peer, make_instance, make_region, settle
 from vpn.actions.profiles.profile import deliver_profile
 from vpn.desired import compile_change
 from vpn.drivers.base import Found
@@ -34,7 +34,7 @@ def instance(organization: Organization, member: Membership) -> Instance:
     peer = make_client_peer(made, member, "phone")
     make_client_peer(made, member, "tablet")
     settle(made)
-    deliver_profile(peer)
+    deliver_profile(peer, by=BY)
     ListenerProof.objects.create(instance=made, listener="wireguard", state="proven")
     return made
 
@@ -96,7 +96,7 @@ def test_a_profile_fetched_anew_ends_it(instance: Instance, settings: Settings) 
     prepare(settings, NEW)
     settle(instance)
     for peer in instance.peers.all():
-        deliver_profile(peer)
+        deliver_profile(peer, by=BY)
     instance.refresh_from_db()
     assert [need.code for need in needs_of(instance)] == [Code.HUB_UNPROVEN], "not knocked on at the new address yet"
     record_knock(instance.pk, {NEW: {"wireguard": Found("proven")}})

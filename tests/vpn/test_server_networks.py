@@ -10,6 +10,7 @@ from django.test import Client
 from portal.exceptions import InvalidInput
 from portal.models import Membership
 from tests import factories
+from tests.factories import BY
 from tests.vpn.api.caller import Caller, refused, told
 from tests.vpn.planned import planned
 from vpn.actions.instances.portal_place import place_portal
@@ -44,21 +45,21 @@ def test_a_route_without_a_site_is_refused_and_told_what_to_do(
     assert "ask the operator to allow it on the server" in page
     for refused_route in (VPC, "10.0.0.0/8", "192.0.0.0/8", "100.64.128.0/24", "fd99::/48", "168.63.129.16/32"):
         with pytest.raises(InvalidInput):
-            update_instance(instance, pushed_routes=[refused_route])
-    update_instance(instance, pushed_routes=["10.1.0.128/25", "198.51.100.0/24", "2001:db8::/48"])
+            update_instance(instance, pushed_routes=[refused_route], by=BY)
+    update_instance(instance, pushed_routes=["10.1.0.128/25", "198.51.100.0/24", "2001:db8::/48"], by=BY)
     assert opened(instance) == []
 
 
 def test_a_network_that_staff_allow_is_opened_exactly_where_it_is_pushed(
     instance: Instance, server: Server, site_peer: Peer
 ) -> None:
-    allow_networks(server, ["172.31.0.0/16"])
+    allow_networks(server, ["172.31.0.0/16"], by=BY)
     assert opened(instance) == []
-    plan = planned(lambda: update_instance(instance, pushed_routes=[VPC, "10.1.0.0/25"]))
+    plan = planned(lambda: update_instance(instance, pushed_routes=[VPC, "10.1.0.0/25"], by=BY))
     assert {(line.source, line.destination, line.after) for line in plan.reachability} == {
         (f"site:{site_peer.site_id}", VPC, True)
     }
-    update_instance(instance, pushed_routes=[VPC, "10.1.0.0/25"])
+    update_instance(instance, pushed_routes=[VPC, "10.1.0.0/25"], by=BY)
     assert opened(instance) == [VPC]
     # What is narrower wins, and a site before the server.
     other = factories.make_site(instance.organization)
@@ -71,8 +72,8 @@ def test_a_network_within_the_pool_is_never_opened(
     instance: Instance, client_peer: Peer, server: Server, network: str
 ) -> None:
     assert (instance.pool_v4, client_peer.host) == ("100.64.0.0/20", 2)
-    allow_networks(server, [network])
-    update_instance(instance, pushed_routes=[network])
+    allow_networks(server, [network], by=BY)
+    update_instance(instance, pushed_routes=[network], by=BY)
     assert opened(instance) == [], "its addresses are devices'"
 
 
@@ -92,12 +93,12 @@ def test_a_network_within_the_pool_is_never_opened(
 )
 def test_reserved_and_metadata_networks_are_never_allowed(server: Server, network: str) -> None:
     with pytest.raises(InvalidInput):
-        allow_networks(server, [network])
+        allow_networks(server, [network], by=BY)
 
 
 def test_staff_allow_networks_in_the_admin(client: Client, instance: Instance, server: Server) -> None:
-    allow_networks(server, [VPC])
-    update_instance(instance, pushed_routes=[VPC])
+    allow_networks(server, [VPC], by=BY)
+    update_instance(instance, pushed_routes=[VPC], by=BY)
     client.force_login(factories.make_user(is_staff=True))
     path = f"/admin/vpn/server/{server.pk}/change/"
     assert VPC in client.get(path).content.decode()
@@ -114,40 +115,40 @@ def test_staff_allow_networks_in_the_admin(client: Client, instance: Instance, s
 def test_a_route_that_loses_its_site_says_that_it_leads_nowhere(
     admin_browser: Client, instance: Instance, server: Server, site_peer: Peer
 ) -> None:
-    update_instance(instance, pushed_routes=["10.1.0.0/25", "198.51.100.0/24"])
+    update_instance(instance, pushed_routes=["10.1.0.0/25", "198.51.100.0/24"], by=BY)
     page = admin_browser.get(f"/instances/{instance.pk}/routing/").content.decode()
     assert "To Berlin." in page
     assert "To the internet through the hub&#x27;s server, from 203.0.113.1." in page
     assert "Leads nowhere" not in page
     assert "the hub itself, directly" not in page
-    update_instance(instance, pushed_routes=["10.1.0.0/25", "203.0.113.0/24"])
+    update_instance(instance, pushed_routes=["10.1.0.0/25", "203.0.113.0/24"], by=BY)
     page = admin_browser.get(f"/instances/{instance.pk}/routing/").content.decode()
     assert "Devices reach 203.0.113.1, the hub itself, directly." in page
-    assert planned(lambda: delete_peer(site_peer)).nowhere == ["10.1.0.0/25"]
-    delete_peer(site_peer)
+    assert planned(lambda: delete_peer(site_peer, by=BY)).nowhere == ["10.1.0.0/25"]
+    delete_peer(site_peer, by=BY)
     page = admin_browser.get(f"/instances/{instance.pk}/routing/").content.decode()
     assert "Leads nowhere" in page
     # It may stay beside other changes, and it may go.
-    update_instance(instance, pushed_routes=["10.1.0.0/25"], mtu=1400)
-    update_instance(instance, pushed_routes=[])
+    update_instance(instance, pushed_routes=["10.1.0.0/25"], mtu=1400, by=BY)
+    update_instance(instance, pushed_routes=[], by=BY)
 
 
 def test_a_route_that_leads_nowhere_needs_someone(
     admin: Membership, admin_browser: Client, instance: Instance, server: Server, site_peer: Peer
 ) -> None:
-    update_instance(instance, pushed_routes=["10.1.0.0/25", "198.51.100.0/24"])
+    update_instance(instance, pushed_routes=["10.1.0.0/25", "198.51.100.0/24"], by=BY)
 
     def codes() -> list[str]:
         return [one["code"] for one in told(Caller.of(admin).get(f"/instances/{instance.pk}"), 200)["needs"]]
 
     before = codes()
-    update_peer(site_peer, enabled=False)
+    update_peer(site_peer, enabled=False, by=BY)
     assert set(codes()) - set(before) == {"route-nowhere"}
     page = admin_browser.get(f"/instances/{instance.pk}/").content.decode()
     assert "10.1.0.0/25 leads nowhere" in page
     assert "198.51.100.0/24" not in page
     assert "leads nowhere" in admin_browser.get("/").content.decode()
-    update_instance(instance, pushed_routes=["198.51.100.0/24"])
+    update_instance(instance, pushed_routes=["198.51.100.0/24"], by=BY)
     assert codes() == before
 
 
@@ -174,12 +175,12 @@ def test_the_portal_is_opened_where_its_address_leads_to_the_server(
         ("http://localhost:8000", None),
     ):
         settings.PUBLIC_URL = url
-        place_portal(server.pk)
+        place_portal(server.pk, by=BY)
         assert compile_spec(instance.pk).document["server"]["portal_port"] == port
     settings.PUBLIC_URL = "https://203.0.113.1"
-    place_portal(server.pk)
+    place_portal(server.pk, by=BY)
     generation = Instance.objects.get(pk=instance.pk).desired_generation
-    place_portal(server.pk)
+    place_portal(server.pk, by=BY)
     assert Instance.objects.get(pk=instance.pk).desired_generation == generation
     client_peer = Peer.objects.select_related("instance__server").get(pk=client_peer.pk)
     client_peer.route_all = True

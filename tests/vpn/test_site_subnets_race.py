@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from portal.exceptions import Conflict
-from tests.factories import an_admin, make_instance, make_organization, make_site, make_site_peer
+from tests.factories import BY, an_admin, make_instance, make_organization, make_site, make_site_peer
 from tests.vpn.api.caller import Caller
 from tests.vpn.test_owner_removed import ROUNDS, at_once
 from vpn.actions.peers.peer import create_site_peer, update_peer
@@ -31,10 +31,12 @@ def test_everybody_changes_a_site_at_once() -> None:
         site = make_site(organization, name=f"Site {number}", subnets=[f"10.{number}.0.0/24"])
         one, other = (make_site_peer(hub, site, [f"10.{number}.0.0/24"]) for hub in (first, second))
         outcomes = at_once(
-            lambda site=site, number=number: update_site(site, name=f"New {number}", subnets=[f"10.{number}.1.0/24"]),  # type: ignore[misc]
+            lambda site=site, number=number: update_site(
+                site, name=f"New {number}", subnets=[f"10.{number}.1.0/24"], by=BY
+            ),  # type: ignore[misc]
             lambda one=one, number=number: put(one, [f"10.{number}.2.0/24"]),  # type: ignore[misc]
-            lambda other=other, number=number: update_peer(other, subnets=[f"10.{number}.3.0/24"]),  # type: ignore[misc]
-            lambda site=site: create_site_peer(third, site=site, subnets=[]),  # type: ignore[misc]
+            lambda other=other, number=number: update_peer(other, subnets=[f"10.{number}.3.0/24"], by=BY),  # type: ignore[misc]
+            lambda site=site: create_site_peer(third, site=site, subnets=[], by=BY),  # type: ignore[misc]
         )
         assert any(outcomes)
         subnets = Site.objects.get(pk=site.pk).subnets

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.factories import BY
 from vpn.actions.instances.instance import delete_instance
 from vpn.drivers.base import AgentError, errors
 from vpn.jobs.provision import destroy_instance
@@ -29,7 +30,7 @@ class NewerServer:
 def test_a_database_from_a_backup_can_take_its_hubs_down(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vpn.jobs.provision.driver_for", lambda name: NewerServer())
     monkeypatch.setattr("vpn.jobs.apply.driver_for", lambda name: NewerServer())
-    delete_instance(instance)
+    delete_instance(instance, by=BY)
     destroy_instance(str(instance.pk))
     assert not Instance.objects.exists()
 

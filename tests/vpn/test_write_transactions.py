@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from portal.models import Membership, Organization
-from tests.factories import an_admin, make_member, make_organization, make_site
+from tests.factories import BY, an_admin, make_member, make_organization, make_site
 from tests.vpn.api.caller import Caller, told
 from tests.vpn.large_hub import make_large_hub, networks_of, some_rules
 from tests.vpn.writes import counted
@@ -46,15 +46,17 @@ def test_no_write_does_much_on_a_hub_of_10_000_peers_and_1_000_rules(
     rules = some_rules([text for number in range(20) for text in networks_of(number)], seed=2)
     device = hub.peers.select_related("member__user", "instance").exclude(member=None)[0]
     acts: dict[str, Callable[[], object]] = {
-        "add device": lambda: create_client_peer(hub, member=anna, device="laptop"),
-        "add site of 500 subnets": lambda: create_site_peer(hub, site=site, subnets=networks_of(30)),
-        "change 500 subnets": lambda: update_peer(_peer(hub, "New"), subnets=networks_of(31)),
-        "ask about a rule above 1,000": lambda: asked(lambda: update_instance(hub, firewall=_below_another(hub))),
-        "put a rule above 1,000": lambda: update_instance(hub, firewall=_below_another(hub)),
-        "save 1,000 rules": lambda: update_instance(hub, firewall=rules),
-        "push a route": lambda: update_instance(hub, pushed_routes=["198.51.100.0/24"]),
-        "delete site": lambda: delete_peer(_peer(hub, "New")),
-        "delete device": lambda: delete_peer(device),
+        "add device": lambda: create_client_peer(hub, member=anna, device="laptop", by=BY),
+        "add site of 500 subnets": lambda: create_site_peer(hub, site=site, subnets=networks_of(30), by=BY),
+        "change 500 subnets": lambda: update_peer(_peer(hub, "New"), subnets=networks_of(31), by=BY),
+        "ask about a rule above 1,000": lambda: asked(
+            lambda: update_instance(hub, firewall=_below_another(hub), by=BY)
+        ),
+        "put a rule above 1,000": lambda: update_instance(hub, firewall=_below_another(hub), by=BY),
+        "save 1,000 rules": lambda: update_instance(hub, firewall=rules, by=BY),
+        "push a route": lambda: update_instance(hub, pushed_routes=["198.51.100.0/24"], by=BY),
+        "delete site": lambda: delete_peer(_peer(hub, "New"), by=BY),
+        "delete device": lambda: delete_peer(device, by=BY),
     }
     done = {}
     for name, act in acts.items():
@@ -85,9 +87,9 @@ def test_asking_what_1_000_rules_would_mean_does_not_write_them(
 
 
 def test_working_out_a_plan_holds_no_lock_while_it_compares(hub: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
-    update_instance(hub, firewall=some_rules(networks_of(1) + networks_of(2), seed=3))
+    update_instance(hub, firewall=some_rules(networks_of(1) + networks_of(2), seed=3), by=BY)
     with counted(monkeypatch) as most:
-        while work_out_next(hub.pk):
+        while work_out_next(hub.pk, by=BY):
             pass
     assert most.steps < 1000
     assert not ChangePlan.objects.filter(state="waiting").exists()

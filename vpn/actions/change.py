@@ -10,7 +10,9 @@ from uuid import UUID
 
 from django.db import transaction
 
+from portal.actions.acting import acted
 from portal.exceptions import NotPossible
+from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.activity import planning
 from vpn.choices import InstanceState
@@ -41,6 +43,7 @@ def lock_changeable(pk: UUID) -> Instance:
 def changing(
     pk: UUID,
     *,
+    by: Principal,
     only_peers: bool = False,
     as_delta: bool = False,
     explained: bool = False,
@@ -48,6 +51,8 @@ def changing(
     turned: Turned | None = None,
 ) -> Iterator[Instance]:
     """Change an instance or its peers.
+
+    `by` is told to the hook of all actions (portal.actions.acting).
 
     Yields the locked instance with its `desired_generation` already raised (and saved at the end together with
     whatever the caller changed on it); the apply job is rung after the commit. `only_peers` says that nothing else
@@ -61,7 +66,7 @@ def changing(
     with transaction.atomic():
         instance = lock_changeable(pk)
         noted = explained or planning.is_asked()
-        with planning.recording(instance, turned) if noted else nullcontext():
+        with planning.recording(instance, turned, by=by) if noted else nullcontext():
             instance.desired_generation += 1
             if not only_peers:
                 instance.settings_generation = instance.desired_generation
@@ -69,6 +74,7 @@ def changing(
                 instance.whole_generation = instance.desired_generation
             yield instance
             instance.save()
+            acted(by, "changed", instance)
         if instance.configured:
             transaction.on_commit(partial(doorbell.enqueue_apply, instance.pk, instance.organization_id, urgent=urgent))
             if noted:
@@ -76,11 +82,11 @@ def changing(
 
 
 @contextmanager
-def changing_if_possible(pk: UUID, **options: Any) -> Iterator[Instance | None]:
+def changing_if_possible(pk: UUID, *, by: Principal, **options: Any) -> Iterator[Instance | None]:
     """As `changing`; None for an instance that can take no change, such as one that is going away."""
     with ExitStack() as stack:
         try:
-            locked = stack.enter_context(changing(pk, **options))
+            locked = stack.enter_context(changing(pk, by=by, **options))
         except NotPossible:
             locked = None
         yield locked

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from portal.models import Principal
 from portal.sealing import UnsealError
 from vpn import doorbell
 from vpn.actions.activity.operation import begin_operation
@@ -35,6 +36,7 @@ from vpn.presenters.findings import sentence_of
 from vpn.wire.finding import Finding
 
 logger = logging.getLogger(__name__)
+_BY = Principal.portal("bringing the hub up to date")
 _ATTEMPTS = 5
 _RETRY_SECONDS = 30
 _ASK_AGAIN_SECONDS = 0.05
@@ -114,7 +116,7 @@ def _note_part(pk: UUID, token: UUID, sent: Desired, report: HubReport) -> bool:
     with transaction.atomic():
         noted = record_applied(pk, token, sent, report)
         if noted:
-            raise_generation(pk)
+            raise_generation(pk, by=_BY)
             newest = Instance.objects.values_list("desired_generation", flat=True).get(pk=pk)
             Peer.objects.filter(instance=pk, changed_generation__gt=base).update(changed_generation=newest)
     return noted
@@ -164,7 +166,7 @@ def _operation(pk: UUID, desired: Desired | None) -> Operation:
         summary = summary_of(instance, desired, plans.only("changed")) if desired is not None else ""
         if last is not None:
             reopen_operation(last, summary)
-        operation = last or begin_operation(instance, OperationKind.APPLY, summary)
+        operation = last or begin_operation(instance, OperationKind.APPLY, summary, by=_BY)
         plans.update(operation=operation)
         step = next_step(operation)
         if step is not None:
@@ -199,13 +201,13 @@ def _back_in_step(pk: UUID, instance: Instance, sent: Desired, error: AgentError
     if error.code in {errors.BASE_MISMATCH, errors.UNKNOWN_HUB} and sent.is_delta:
         return compile_spec(pk)
     if error.code == errors.CONFLICT:
-        raise_generation(pk)
+        raise_generation(pk, by=_BY)
         return compile_spec(pk)
     if error.code in {errors.STALE, errors.DESTROYED}:
         newer = compile_spec(pk)
         if error.code == errors.STALE and (newer.epoch, newer.generation) > (sent.epoch, sent.generation):
             return newer
-        raise_epoch(pk, above=server_epoch(instance))
+        raise_epoch(pk, above=server_epoch(instance), by=_BY)
         return compile_spec(pk)
     raise error
 

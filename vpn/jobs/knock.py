@@ -12,6 +12,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from portal.exceptions import NotPossible
+from portal.models import Principal
 from portal.sealing import UnsealError
 from vpn import keys, pki
 from vpn.actions.change import changing
@@ -120,7 +121,7 @@ def give_probe(instance: Instance) -> None:
 def _give_probe(instance: Instance) -> None:
     """For a hub of an earlier version of the portal, whose probe left when it was ready."""
     try:
-        with changing(instance.pk) as locked:
+        with changing(instance.pk, by=Principal.portal("giving the hub a probe")) as locked:
             give_probe(locked)
     except (NotPossible, Instance.DoesNotExist):
         logger.info("Instance %s takes no probe now", instance.pk)

@@ -19,11 +19,12 @@ from vpn.models import ChangePlan
 logger = logging.getLogger(__name__)
 # Others' mail waits behind it, so that it takes turns: what is left has a job of its own.
 _SECONDS = 5.0
+_BY = Principal.portal("sending queued mail")
 
 
 def send_one(mail_id: str) -> None:
     """Send a mail that was asked for on a page. Harmless to run twice."""
-    send_queued(UUID(mail_id), by=Principal.portal("sending queued mail"))
+    send_queued(UUID(mail_id), by=_BY)
 
 
 def mail_plan(plan_id: str) -> None:
@@ -41,13 +42,13 @@ def mail_plan(plan_id: str) -> None:
             doorbell.enqueue_plan_mail(plan.pk, plan.instance.organization_id)
             return
         try:
-            write_to(plan, member, peers)
+            write_to(plan, member, peers, by=_BY)
         except (SMTPDataError, SMTPRecipientsRefused) as refusal:
             logger.warning(
                 "Mail about plan %s was refused for member %s: %d", plan.pk, member.pk, answer_about(refusal)
             )
             if final_answer(refusal):
-                give_up(plan, member)
+                give_up(plan, member, by=_BY)
         except (SMTPException, OSError) as error:
             # Reconcile rings again: a mail server that is away comes back.
             logger.warning("Mail about plan %s could not be sent: %s", plan.pk, type(error).__name__)

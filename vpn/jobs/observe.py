@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
+from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.instances.drift import undo_drift
 from vpn.actions.instances.recovery import apply_again
@@ -17,6 +18,10 @@ from vpn.observed import record_observation
 
 logger = logging.getLogger(__name__)
 OBSERVE_SECONDS = 4
+_GONE = Principal.portal("the hub was gone from its server")
+_DIFFERS = Principal.portal("the hub runs something else than it confirmed")
+_DRIFT = Principal.portal("undoing what was changed on the server")
+_ARRIVED = Principal.portal("the peer uses its new protocol")
 
 
 def observe_all() -> None:
@@ -36,20 +41,20 @@ def observe_instance(instance_id: str) -> None:
     except AgentError as error:
         if error.code in {errors.UNKNOWN_HUB, errors.DESTROYED} and _is_at_rest(instance):
             logger.warning("The hub of instance %s is gone from its server; bringing it back", instance.pk)
-            apply_again(instance.pk, instance.organization_id)
+            apply_again(instance.pk, instance.organization_id, by=_GONE)
         return
     except Unreachable as error:
         logger.warning("Observing instance %s failed: %s", instance.pk, error)
         return
     note_agent(instance.server, report)
     if report.alive:  # a hub that is down was not observed: nobody is connected through it
-        conclude_changes(instance.pk, record_observation(instance.pk, report))
+        conclude_changes(instance.pk, record_observation(instance.pk, report), by=_ARRIVED)
     if not _is_at_rest(instance):
         return
     if not _matches(instance, report):
         logger.warning("The hub of instance %s runs something else than it confirmed; applying again", instance.pk)
-        apply_again(instance.pk, instance.organization_id)
-    elif report.drift and undo_drift(instance.pk, report.drift):
+        apply_again(instance.pk, instance.organization_id, by=_DIFFERS)
+    elif report.drift and undo_drift(instance.pk, report.drift, by=_DRIFT):
         logger.warning(
             "Somebody else changed the hub of instance %s: %s", instance.pk, ", ".join(map(str, report.drift))
         )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
+from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.activity.plan_work import answer_asked, work_out_next
 from vpn.desired import Unsettled
 from vpn.models import AskedPlan, Instance
 
 logger = logging.getLogger(__name__)
+_BY = Principal.portal("working out what a change means")
 
 
 def work_out_plans(instance_id: str) -> None:
@@ -19,7 +21,7 @@ def work_out_plans(instance_id: str) -> None:
     if instance is None:
         return
     try:
-        more = work_out_next(instance.pk)
+        more = work_out_next(instance.pk, by=_BY)
     except Unsettled:
         more = True
     if more:
@@ -29,7 +31,7 @@ def work_out_plans(instance_id: str) -> None:
 def answer_asked_plan(asked_id: str) -> None:
     """Work out an asked plan."""
     try:
-        answer_asked(UUID(asked_id))
+        answer_asked(UUID(asked_id), by=_BY)
     except Unsettled:
         row = AskedPlan.objects.filter(pk=UUID(asked_id)).only("organization").first()
         if row is not None:

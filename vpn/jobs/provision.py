@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from portal.exceptions import NotPossible
+from portal.models import Principal
 from portal.sealing import UnsealError
 from vpn import doorbell
 from vpn.actions.change import lock_instance
@@ -41,6 +42,8 @@ from vpn.proofs import record_knock
 from vpn.wire.finding import Finding
 
 logger = logging.getLogger(__name__)
+_BY = Principal.portal("creating the hub")
+_ENDING = Principal.portal("taking the hub down")
 
 
 class StepFailed(Exception):
@@ -75,7 +78,7 @@ def _begin(pk: UUID) -> Operation | None:
         if operation is None or instance.state not in {InstanceState.PENDING, InstanceState.PROVISIONING}:
             return None
         if instance.state == InstanceState.PENDING:
-            set_state(instance, InstanceState.PROVISIONING)
+            set_state(instance, InstanceState.PROVISIONING, by=_BY)
     return operation
 
 
@@ -110,7 +113,7 @@ def _fail(pk: UUID, operation: Operation, step: OperationStep, message: str, ref
             return  # It was given up meanwhile, for a deletion.
         fail_operation(operation, step, message, refusal)
         if instance.state == InstanceState.PROVISIONING:
-            set_state(instance, InstanceState.FAILED)
+            set_state(instance, InstanceState.FAILED, by=_BY)
 
 
 def _prepare_server(pk: UUID, token: UUID) -> str:
@@ -209,7 +212,7 @@ def _become_ready(pk: UUID, token: UUID, operation: Operation) -> None:
         if instance.lease_token != token:
             return
         try:
-            set_state(instance, InstanceState.READY)
+            set_state(instance, InstanceState.READY, by=_BY)
         except NotPossible:
             return  # It is being deleted.
         instance.configured = True
@@ -230,7 +233,7 @@ def destroy_instance(instance_id: str) -> None:
         operation = open_operation(instance, OperationKind.DESTROY) if instance is not None else None
         if operation is not None and _run_steps(pk, token, operation, {StepName.TEARDOWN: _tear_down}):
             with transaction.atomic():
-                remove_rows(lock_instance(pk))
+                remove_rows(lock_instance(pk), by=_ENDING)
     finally:
         lease.release(pk, token)
 
@@ -246,7 +249,7 @@ def _tear_down(pk: UUID, token: UUID) -> str:
         if error.code != errors.STALE:
             raise
         # The database was restored from a backup: the server has something newer of this hub.
-        raise_epoch(pk, above=server_epoch(instance))
+        raise_epoch(pk, above=server_epoch(instance), by=_ENDING)
         instance.refresh_from_db(fields=["epoch"])
         _destroy(instance)
     return "Interfaces, namespace and keys are gone from the server."

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from portal.actions.queued_mail import due_mail
 from portal.exceptions import NotPossible
-from portal.models import Mail
+from portal.models import Mail, Principal
 from vpn import doorbell
 from vpn.actions.activity.plan_mail import MAIL_TRIED
 from vpn.actions.activity.plan_work import forget_asked
@@ -42,6 +42,10 @@ from vpn.models import (
 
 logger = logging.getLogger(__name__)
 RECONCILE_SECONDS = 5
+_EXPIRY = Principal.portal("a peer's time is over")
+_RENEWAL = Principal.portal("renewing certificates")
+_REPAIR = Principal.portal("the hub lagged behind its settings")
+_TIDYING = Principal.portal("removing what has ended")
 _VERIFY_EVERY = timedelta(seconds=60)
 # Verifying compiles everything, so only a few at a time.
 _VERIFIED_PER_TICK = 5
@@ -60,7 +64,7 @@ def reconcile_all() -> None:
     if not begin_tick("reconcile", RECONCILE_SECONDS):
         return
     now = timezone.now()
-    expire_peers()
+    expire_peers(by=_EXPIRY)
     free = Instance.objects.unclaimed()
     for ids in free.filter(
         state__in=[InstanceState.PENDING, InstanceState.PROVISIONING], created_at__lt=now - _GRACE
@@ -141,12 +145,12 @@ def _verify() -> None:
             continue
         if desired.generation == instance.applied_generation and desired.digest != instance.applied_digest:
             logger.warning("Instance %s lags without a raised generation; applying it whole", instance.pk)
-            raise_generation(instance.pk)
+            raise_generation(instance.pk, by=_REPAIR)
             doorbell.enqueue_apply(instance.pk, instance.organization_id)
 
 
 def _repair_networks(pk: UUID) -> None:
-    if count := repair_networks(pk):
+    if count := repair_networks(pk, by=_REPAIR):
         logger.warning("Instance %s: the rows of networks of %d peers were not their subnets; mended", pk, count)
 
 
@@ -156,12 +160,12 @@ def renew_certificates() -> None:
         return
     for pk in Instance.objects.filter(state=InstanceState.READY).values_list("pk", flat=True):
         if _hub_is_due(pk):
-            with contextlib.suppress(NotPossible), changing(pk) as instance:
+            with contextlib.suppress(NotPossible), changing(pk, by=_RENEWAL) as instance:
                 if not ensure_certificates(instance):
                     renew_hub(instance)
         for peer in Peer.objects.filter(instance=pk, certificate_expires_at__lt=timezone.now() + _LONGEST_NOTICE):
             if is_due(peer):
-                renew_peer(peer)
+                renew_peer(peer, by=_RENEWAL)
 
 
 def _hub_is_due(pk: UUID) -> bool:
@@ -176,7 +180,7 @@ def tidy() -> None:
     now = timezone.now()
     ProfileLink.objects.filter(expires_at__lt=now).delete()
     Mail.objects.filter(created_at__lt=now - _MAIL_KEPT).delete()
-    forget_asked()
+    forget_asked(by=_TIDYING)
     IdempotencyKey.objects.filter(created_at__lt=now - timedelta(hours=24)).delete()
     RevokedCertificate.objects.filter(expires_at__lt=now - CLOCK_SKEW).delete()
     EarlierCertificate.objects.filter(expires_at__lt=now).delete()

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from portal.actions.quota import lock_organization
 from portal.exceptions import Conflict, InvalidInput
+from portal.models import Principal
 from vpn.actions.change import lock_instance
 from vpn.actions.firewall.rules import prepare_rules
 from vpn.actions.instances.settings import update_instance
@@ -15,21 +16,23 @@ from vpn.forms.edit_guard import SeenForm
 from vpn.models import Instance
 
 
-def save_seen(instance: Instance, form: SeenForm, refuse: Callable[[Conflict | InvalidInput], None]) -> bool:
+def save_seen(
+    instance: Instance, form: SeenForm, refuse: Callable[[Conflict | InvalidInput], None], *, by: Principal
+) -> bool:
     """Apply what differs; False where it was refused, which `refuse` shows in the form."""
     try:
-        change_seen(instance, form)
+        change_seen(instance, form, by=by)
     except (Conflict, InvalidInput) as refusal:
         refuse(refusal)
         return False
     return True
 
 
-def change_seen(instance: Instance, form: SeenForm) -> None:
+def change_seen(instance: Instance, form: SeenForm, *, by: Principal) -> None:
     """Apply what differs, unless another user saved meanwhile; raises what the action refuses."""
     if changes := form.changes():
         prepare_rules(changes.get("firewall", ()))
         with transaction.atomic():
             lock_organization(instance.organization_id)
             form.refuse_unseen(lock_instance(instance.pk))
-            update_instance(instance, **changes)
+            update_instance(instance, by=by, **changes)

@@ -19,12 +19,13 @@ from django.utils.module_loading import import_string
 from portal import seals
 from portal.actions.organization import create_organization
 from portal.audit.log import command_principal, note_command
-from portal.models import User
+from portal.models import Principal, User
 from portal.web.exposure import exposures
 
 LOCAL_REGION = "local"
 LOCAL_NAME = "This machine"
 CANNOT_CARRY = "This machine cannot carry hubs. "
+_START = Principal.portal("starting on this server")
 
 
 class Command(BaseCommand):
@@ -90,8 +91,8 @@ def _local_region(unavailable_reason: str | None, addresses: tuple[str, ...]) ->
     server, _ = _model("Server").objects.get_or_create(region=region, name=LOCAL_NAME)
     address, address_v6 = (*addresses, None, None)[:2]
     if address:
-        import_string(settings.SERVER_MOVED)(server.pk, address, address_v6)
-    import_string(settings.PORTAL_PLACED)(server.pk)
+        import_string(settings.SERVER_MOVED)(server.pk, address, address_v6, by=_START)
+    import_string(settings.PORTAL_PLACED)(server.pk, by=_START)
 
 
 def _model(name: str) -> Any:

@@ -6,6 +6,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests import factories
+from tests.factories import BY
 from tests.vpn.api.caller import Caller, refused, told
 from vpn.actions.peers.peer import delete_peer
 from vpn.models import Instance
@@ -79,7 +80,7 @@ def test_a_read_may_be_sent_back_though_an_alias_leads_to_a_peer_that_is_gone(ap
     peer = factories.make_client_peer(instance, factories.make_member(instance.organization, name="Anna"), "laptop")
     alias = {"name": "desk", "type": "CNAME", "value": "laptop.anna"}
     told(api.put(path, {"dns_custom": [alias]}), 200)
-    delete_peer(peer)
+    delete_peer(peer, by=BY)
     read = told(api.get(path), 200)
     changed = told(api.put(path, {**read, "mtu": 1400}), 200)
     assert (changed["mtu"], changed["dns_custom"]) == (1400, read["dns_custom"])

@@ -11,6 +11,7 @@ import pytest
 
 from portal.models import Organization, Quota
 from portal.models.quota import DEFAULT_LIMITS
+from tests.factories import BY
 from tests.vpn.api.caller import Caller, refused, told
 from vpn.actions.instances.instance import delete_instance
 from vpn.models import Instance, Operation, Region
@@ -51,7 +52,7 @@ def test_asking_deleting_and_asking_again_takes_no_more_than_the_quota_of_instan
     Organization.objects.update(most_instances=3)
     for number in range(3):
         assert ask(api, number) == 201
-        delete_instance(Instance.objects.get(name=f"Hub {number}"))
+        delete_instance(Instance.objects.get(name=f"Hub {number}"), by=BY)
     body = {"name": "Hub 3", "hostname": "one-more", "region": "local"}
     told_so = told(api.post("/instances", body), 409)
     assert told_so["code"] == "quota-instances"

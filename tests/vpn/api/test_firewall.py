@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from portal.models import Membership, Organization
-from tests.factories import make_instance
+from tests.factories import BY, make_instance
 from tests.vpn.api.caller import Caller, refused, told
 from vpn.actions.instances.settings import update_instance
 from vpn.models import FirewallRule, Instance, Site
@@ -38,7 +38,7 @@ def test_rules_are_set_and_read_in_order(api: Caller, instance: Instance, site: 
 
 
 def test_a_read_may_be_sent_back_though_hits_have_changed(api: Caller, instance: Instance) -> None:
-    update_instance(instance, firewall=[{"name": "web", "port": "443"}])
+    update_instance(instance, firewall=[{"name": "web", "port": "443"}], by=BY)
     read = told(api.get(f"/instances/{instance.pk}"), 200)
     FirewallRule.objects.update(hits=7)
     assert told(api.put(f"/instances/{instance.pk}", {**read, "mtu": 1400}), 200)["firewall"][0]["hits"] == 7
@@ -46,7 +46,7 @@ def test_a_read_may_be_sent_back_though_hits_have_changed(api: Caller, instance:
 
 def test_hits_are_nobodys_edit(api: Caller, instance: Instance) -> None:
     path = f"/instances/{instance.pk}"
-    update_instance(instance, firewall=[{"name": "web"}])
+    update_instance(instance, firewall=[{"name": "web"}], by=BY)
     before = api.get(path)["ETag"]
     FirewallRule.objects.update(hits=7)
     assert api.get(path)["ETag"] == before
@@ -85,7 +85,9 @@ def test_another_shape_is_refused(api: Caller, instance: Instance, rules: object
 
 def test_a_list_reads_all_rules_at_once(api: Caller, organization: Organization) -> None:
     for number in range(10):
-        update_instance(make_instance(organization, name=f"Hub {number}"), firewall=[{"port": "1"}, {"port": "2"}])
+        update_instance(
+            make_instance(organization, name=f"Hub {number}"), firewall=[{"port": "1"}, {"port": "2"}], by=BY
+        )
     with CaptureQueriesContext(connection) as queries:
         shown = told(api.get("/instances"), 200)
     assert [len(one["firewall"]) for one in shown] == [2] * 10
@@ -93,7 +95,7 @@ def test_a_list_reads_all_rules_at_once(api: Caller, organization: Organization)
 
 
 def test_an_auditor_reads(auditor_api: Caller, instance: Instance) -> None:
-    update_instance(instance, firewall=[{"name": "web"}])
+    update_instance(instance, firewall=[{"name": "web"}], by=BY)
     assert told(auditor_api.get(f"/instances/{instance.pk}"), 200)["firewall"][0]["name"] == "web"
     refused(auditor_api.put(f"/instances/{instance.pk}", {"firewall": []}), 403)
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from portal.models import Membership
-from tests.factories import settle
+from tests.factories import BY, settle
 from tests.vpn.api.caller import Caller, refused, told
 from tests.vpn.api.test_client import make_token, path_of
 from vpn.actions.peers.peer import create_client_peer, create_site_peer
@@ -38,8 +38,8 @@ CARRIED = [
 
 
 def a_site(instance: Instance, admin: Membership, platform: str, protocol: str) -> Peer:
-    site = create_site(admin, name="Plant", platform=platform, subnets=["10.1.0.0/24"])
-    peer = create_site_peer(instance, site=site, subnets=["10.1.0.0/24"], protocol=protocol)
+    site = create_site(admin.organization, name="Plant", platform=platform, subnets=["10.1.0.0/24"], by=BY)
+    peer = create_site_peer(instance, site=site, subnets=["10.1.0.0/24"], protocol=protocol, by=BY)
     settle(instance)
     return peer
 
@@ -96,7 +96,7 @@ def test_a_format_that_there_is_not_is_named_and_leaves_the_token(api: Caller, c
 
 
 def test_a_device_over_openvpn_has_one_file(api: Caller, instance: Instance, member: Membership) -> None:
-    peer = create_client_peer(instance, member=member, protocol=Protocol.OPENVPN)
+    peer = create_client_peer(instance, member=member, protocol=Protocol.OPENVPN, by=BY)
     settle(instance)
     assert [each["format"] for each in told(api.get(f"{path_of(peer)}/formats"), 200)] == ["ovpn"]
 
@@ -163,8 +163,8 @@ def test_a_linux_sites_plain_profile_has_the_metric_too(api: Caller, instance: I
     peer = a_site(instance, admin, "linux", "wireguard")
     plain = render_profile(Peer.objects.select_related("instance__server", "site").get(pk=peer.pk)).content
     assert plain.count("PostUp = ip ") == 2
-    routeros = create_site(admin, name="Old", platform="routeros7", subnets=[])
-    other = create_site_peer(instance, site=routeros, subnets=["10.2.0.0/24"])
+    routeros = create_site(admin.organization, name="Old", platform="routeros7", subnets=[], by=BY)
+    other = create_site_peer(instance, site=routeros, subnets=["10.2.0.0/24"], by=BY)
     assert "PostUp" not in render_profile(other).content
 
 

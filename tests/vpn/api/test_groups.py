@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from portal.models import Membership
-from tests.factories import make_member
+from tests.factories import BY, make_member
 from tests.vpn.api.caller import Caller, refused, told
 from vpn.actions.instances.settings import update_instance
 from vpn.models import Instance
@@ -61,9 +61,9 @@ def test_a_name_is_taken_in_any_case(api: Caller, group: str) -> None:
 
 
 def test_a_group_that_a_rule_names_stays(api: Caller, group: str, instance: Instance) -> None:
-    update_instance(instance, firewall=[{"source": f"group:{group}"}])
+    update_instance(instance, firewall=[{"source": f"group:{group}"}], by=BY)
     assert "Frankfurt" in refused(api.delete(f"/groups/{group}"), 409, "group-in-use")["message"]
-    update_instance(instance, firewall=[])
+    update_instance(instance, firewall=[], by=BY)
     assert api.delete(f"/groups/{group}").status_code == 204
     refused(api.get(f"/groups/{group}"), 404)
 

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from portal.models import Membership
-from tests.factories import make_client_peer, make_instance, make_site, make_site_peer, settle
+from tests.factories import BY, make_client_peer, make_instance, make_site, make_site_peer, settle
 from tests.vpn.api.caller import Answer, Caller, refused, told
 from vpn.actions.activity import plan_turn
 from vpn.actions.activity.planning import Asked, answer
@@ -23,7 +23,7 @@ def laptop(instance: Instance, member: Membership) -> Peer:
     make_site_peer(instance, make_site(instance.organization, name="Berlin"), ["10.1.0.0/24"])
     peer = make_client_peer(instance, member, "laptop")
     settle(instance)
-    deliver_profile(peer)
+    deliver_profile(peer, by=BY)
     ChangePlan.objects.all().delete()
     return peer
 

@@ -12,6 +12,7 @@ from django.test import Client
 
 from portal.models import Organization
 from tests import factories
+from tests.factories import BY
 from tests.visitor import forms_in
 from tests.vpn.api.caller import Caller, refused, told
 from vpn.actions.profiles.profile import deliver_profile
@@ -211,7 +212,7 @@ def test_a_plan_tells_of_every_instance(
     devices = [factories.make_client_peer(peer.instance, factories.an_admin(organization)) for peer in both]
     for device in devices:
         factories.settle(device.instance)
-        deliver_profile(device)
+        deliver_profile(device, by=BY)
     for path in (path_of(both[0]), f"/sites/{berlin.pk}"):
         plan = told(api.put(f"{path}?plan=true", {"subnets": [A, B, C]}), 200)
         assert sorted(plan["outdated"]) == sorted(str(device.pk) for device in devices)

@@ -30,9 +30,9 @@ def world(organization: Organization, member: Membership) -> dict[str, str]:
     site = factories.make_site(organization, name="Berlin", subnets=["10.1.0.0/24", "fd10:1::/64"])
     berlin = factories.make_site_peer(instance, site, ["10.1.0.0/24", "fd10:1::/64"])
     broad = factories.make_site_peer(instance, factories.make_site(organization, name="Exit"), ["10.9.0.0/24"])
-    update_peer(broad, subnets=["10.9.0.0/24", "0.0.0.0/0"], confirm_broad_routes=True)
+    update_peer(broad, subnets=["10.9.0.0/24", "0.0.0.0/0"], confirm_broad_routes=True, by=BY)
     laptop = factories.make_client_peer(instance, member)
-    update_peer(laptop, expires_at=datetime(2099, 1, 2, 3, 4, 5, 678, tzinfo=UTC), route_all=True)
+    update_peer(laptop, expires_at=datetime(2099, 1, 2, 3, 4, 5, 678, tzinfo=UTC), route_all=True, by=BY)
     update_instance(
         instance,
         pushed_routes=["10.20.0.0/16", "10.30.0.0/16"],
@@ -40,6 +40,7 @@ def world(organization: Organization, member: Membership) -> dict[str, str]:
         domains=["corp.example", "lab.example"],
         dns_custom=[{"name": f"{name}.{instance.full_hostname}", "type": "A", "value": "10.1.0.9"} for name in "ab"],
         firewall=[{"name": "Sales", "action": "drop", "source": f"group:{group.pk}", "destination": "10.1.0.0/24"}],
+        by=BY,
     )
     factories.settle(instance)
     path = f"/instances/{instance.pk}"

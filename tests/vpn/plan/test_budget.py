@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.factories import make_instance, make_organization, make_site, settle, work_out_plans
+from tests.factories import BY, make_instance, make_organization, make_site, settle, work_out_plans
 from tests.vpn.large_hub import networks_of, some_rules
 from vpn.actions.activity.planning import answer, asked
 from vpn.actions.instances.settings import update_instance
@@ -25,18 +25,18 @@ def hub() -> Instance:
     made = make_instance(organization)
     for number in range(2):
         site = make_site(organization, name=f"Site {number}")
-        create_site_peer(made, site=site, subnets=networks_of(number, 100))
+        create_site_peer(made, site=site, subnets=networks_of(number, 100), by=BY)
     return work_out_plans(settle(made))
 
 
 def test_the_same_question_ends_at_the_same_step_and_says_how_much_there_is(hub: Instance) -> None:
     rules = some_rules(networks_of(0, 100) + networks_of(1, 100), seed=1, count=200)
-    found = asked(lambda: update_instance(hub, firewall=rules))
+    found = asked(lambda: update_instance(hub, firewall=rules, by=BY))
     documents = [answer(found, 50_000).document(most_lines=200) for _ in range(2)]
     assert documents[0] == documents[1]
     assert "reach" in documents[0]["cut"]
     assert documents[0]["size"] == {"peers": 2, "rules": 200, "networks": 200}
-    assert answer(asked(lambda: update_instance(hub, firewall=rules[:5])), 10**9).cut == set()
+    assert answer(asked(lambda: update_instance(hub, firewall=rules[:5], by=BY)), 10**9).cut == set()
 
 
 def test_a_part_takes_from_the_whole_and_never_more_than_a_third_of_it() -> None:

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from portal.models import Organization
-from tests.factories import make_client_peer, make_member, settle, work_out_plans
+from tests.factories import BY, make_client_peer, make_member, settle, work_out_plans
 from tests.vpn.views.test_previews import PANEL, text_of
 from vpn.actions.activity import planning
 from vpn.actions.instances.settings import update_instance
@@ -38,7 +38,7 @@ def laptop(instance: Instance, organization: Organization) -> Peer:
     """Anna's laptop, with its profile fetched."""
     peer = make_client_peer(instance, make_member(organization, name="Anna"), "laptop")
     work_out_plans(settle(instance))
-    deliver_profile(peer)
+    deliver_profile(peer, by=BY)
     return peer
 
 
@@ -99,8 +99,8 @@ def test_without_a_worker_the_panel_says_so_and_saving_works(
 
 def test_changes_that_followed_are_taken_back_before_a_plan_is_worked_out(instance: Instance, laptop: Peer) -> None:
     make_client_peer(instance, make_member(instance.organization, name="Ben"), "tablet")
-    update_instance(instance, firewall_policy="deny")
-    update_instance(instance, firewall_policy="allow", pushed_routes=["198.51.100.0/24"])
+    update_instance(instance, firewall_policy="deny", by=BY)
+    update_instance(instance, firewall_policy="allow", pushed_routes=["198.51.100.0/24"], by=BY)
     work_out_plans(instance)
     first, second = ChangePlan.objects.filter(instance=instance).order_by("-generation")[:2][::-1]
     assert {line["after"] for line in first.plan["reachability"]} == {False}
@@ -110,9 +110,9 @@ def test_changes_that_followed_are_taken_back_before_a_plan_is_worked_out(instan
 
 
 def test_a_plan_at_which_workers_died_is_given_up_and_the_next_one_is_not(instance: Instance, laptop: Peer) -> None:
-    update_instance(instance, mtu=1300)
+    update_instance(instance, mtu=1300, by=BY)
     ChangePlan.objects.filter(state=PlanState.WAITING).update(attempts=3)
-    update_instance(instance, mtu=1310)
+    update_instance(instance, mtu=1310, by=BY)
     work_out_plans(instance)
     states = list(ChangePlan.objects.order_by("generation").values_list("state", flat=True))
     assert states[-2:] == [PlanState.FAILED, PlanState.READY]

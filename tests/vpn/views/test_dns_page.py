@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from portal.models import Membership, Organization
-from tests.factories import make_client_peer, make_instance, make_member, make_site, make_site_peer
+from tests.factories import BY, make_client_peer, make_instance, make_member, make_site, make_site_peer
 from tests.visitor import forms_in
 from vpn.actions.dns.settings import records_of
 from vpn.actions.instances.settings import update_instance
@@ -93,7 +93,7 @@ def test_everything_is_saved_together(admin_browser: Client, instance: Instance)
 
 
 def test_sending_the_page_back_changes_nothing(admin_browser: Client, instance: Instance) -> None:
-    update_instance(instance, dns_custom=[{"name": "nas", "type": "A", "value": "10.1.0.9"}], **CORP)
+    update_instance(instance, dns_custom=[{"name": "nas", "type": "A", "value": "10.1.0.9"}], by=BY, **CORP)
     before = Instance.objects.get(pk=instance.pk).desired_generation
     fields = {"public_dns": "9.9.9.9\n149.112.112.112", "split_dns": "10.1.0.53", "domains": "corp.example"}
     page = sent(admin_browser, instance, **fields, **rows((f"nas.{HUB}", "A", "10.1.0.9"), ("", "A", "")))
@@ -102,7 +102,7 @@ def test_sending_the_page_back_changes_nothing(admin_browser: Client, instance: 
 
 
 def test_a_field_that_is_not_sent_stays(admin_browser: Client, instance: Instance) -> None:
-    update_instance(instance, dns_custom=[{"name": "nas", "type": "A", "value": "10.1.0.9"}], **CORP)
+    update_instance(instance, dns_custom=[{"name": "nas", "type": "A", "value": "10.1.0.9"}], by=BY, **CORP)
     assert "Saved." in sent(admin_browser, instance, public_dns="1.1.1.1")
     instance.refresh_from_db()
     assert (instance.domains, len(saved(instance))) == (["corp.example"], 1)
@@ -151,7 +151,7 @@ def test_rows_are_added_and_removed_without_javascript(admin_browser: Client, in
 
 
 def test_all_records_can_be_removed(admin_browser: Client, instance: Instance) -> None:
-    update_instance(instance, dns_custom=[{"name": "nas", "type": "A", "value": "10.1.0.9"}])
+    update_instance(instance, dns_custom=[{"name": "nas", "type": "A", "value": "10.1.0.9"}], by=BY)
     assert "Saved." in sent(admin_browser, instance, **rows(("", "A", "")))
     assert saved(instance) == []
 
@@ -170,14 +170,14 @@ def test_names_of_peers_are_listed_and_searched(admin_browser: Client, instance:
 
 
 def test_an_alias_whose_peer_is_gone_is_marked(admin_browser: Client, instance: Instance) -> None:
-    update_instance(instance, dns_custom=[{"name": "desk", "type": "CNAME", "value": "laptop.anna"}])
+    update_instance(instance, dns_custom=[{"name": "desk", "type": "CNAME", "value": "laptop.anna"}], by=BY)
     assert "Not answered" not in admin_browser.get(path_of(instance)).content.decode()
-    delete_peer(Peer.objects.select_related("instance").get(instance=instance, device="laptop"))
+    delete_peer(Peer.objects.select_related("instance").get(instance=instance, device="laptop"), by=BY)
     assert "Not answered" in admin_browser.get(path_of(instance)).content.decode()
 
 
 def test_auditors_read_only(auditor_browser: Client, instance: Instance) -> None:
-    update_instance(instance, dns_custom=[{"name": "nas", "type": "A", "value": "10.1.0.9"}], **CORP)
+    update_instance(instance, dns_custom=[{"name": "nas", "type": "A", "value": "10.1.0.9"}], by=BY, **CORP)
     page = auditor_browser.get(path_of(instance)).content.decode()
     for words in (f"nas.{HUB}", "10.1.0.9", "corp.example", "10.1.0.53", "9.9.9.9", "laptop.anna"):
         assert words in page
@@ -201,7 +201,7 @@ def test_the_page_takes_the_same_few_queries_for_any_number_of_peers(
 
 
 def test_without_a_table_the_records_stay_and_are_shown(admin_browser: Client, instance: Instance) -> None:
-    update_instance(instance, dns_custom=[{"name": "nas", "type": "A", "value": "10.1.0.9"}])
+    update_instance(instance, dns_custom=[{"name": "nas", "type": "A", "value": "10.1.0.9"}], by=BY)
     page = sent(admin_browser, instance, public_dns="nonsense")
     assert typed(page) == [(f"nas.{HUB}", "A", "10.1.0.9"), ("", "A", "")]
     assert "Saved." in sent(admin_browser, instance, public_dns="1.1.1.1")
@@ -216,7 +216,7 @@ def test_what_somebody_else_saved_meanwhile_is_not_lost_unseen(
 ) -> None:
     mine = fields_of(admin_browser.get(path_of(instance)).content.decode())
     mine |= {"dns_custom-0-name": "mine", "dns_custom-0-value": "10.1.0.9"}
-    update_instance(instance, **other)
+    update_instance(instance, by=BY, **other)
     kept = saved(instance)
     more = fields_of(sent(admin_browser, instance, **mine, add="true"))
     for data in (more, mine):

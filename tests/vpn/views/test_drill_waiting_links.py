@@ -10,7 +10,7 @@ from django.db import connections
 from portal.models import Membership
 from portal.serving.gateway import Gateway
 from portal.wsgi import application
-from tests.factories import make_client_peer, make_instance, settle
+from tests.factories import BY, make_client_peer, make_instance, settle
 from tests.portal.served import Peer, ask, serve, wait_until
 from vpn.actions.profiles.profile import issue_link
 
@@ -32,7 +32,7 @@ def test_links_that_wait_hold_no_thread_and_are_spent_once(
     for module in ("vpn.views.profiles.hub_wait", "vpn.api.resources.client"):
         monkeypatch.setattr(f"{module}.HUB_WAIT", 60.0)
     peer = make_client_peer(make_instance(admin.organization), admin)
-    token, _ = issue_link(peer, admin)
+    token, _ = issue_link(peer, sender=admin, by=BY)
     request = POST % address.format(token=token)
     if address.startswith("/api"):
         request = request.replace("POST", "GET").replace("Host", f"Authorization: Bearer {token}\r\nHost")

@@ -191,7 +191,7 @@ def test_faults_stand_beside_their_fields_and_nothing_typed_is_lost(admin_browse
 
 
 def test_rows_are_moved_removed_and_added_without_saving(admin_browser: Client, instance: Instance) -> None:
-    update_instance(instance, firewall=[{"name": "a"}, {"name": "b"}, {"name": "c"}])
+    update_instance(instance, firewall=[{"name": "a"}, {"name": "b"}, {"name": "c"}], by=BY)
     for button, order in (
         ({"move": "1-up"}, "bac"),
         ({"move": "1-down"}, "acb"),
@@ -209,7 +209,7 @@ def test_rows_are_moved_removed_and_added_without_saving(admin_browser: Client, 
 
 
 def test_a_rearranged_table_is_saved_as_it_is_shown(admin_browser: Client, instance: Instance) -> None:
-    update_instance(instance, firewall=[{"name": "a", "port": "1"}, {"name": "b", "port": "2"}])
+    update_instance(instance, firewall=[{"name": "a", "port": "1"}, {"name": "b", "port": "2"}], by=BY)
     FirewallRule.objects.filter(name="a").update(hits=7)
     page = send(admin_browser, instance, move="0-down")
     data = {key: values[0] for key, values in form_on(page).fields.items()}
@@ -218,7 +218,7 @@ def test_a_rearranged_table_is_saved_as_it_is_shown(admin_browser: Client, insta
 
 
 def test_hits_are_shown_and_follow_their_row(admin_browser: Client, instance: Instance) -> None:
-    update_instance(instance, firewall=[{"name": "a", "port": "1"}, {"name": "b", "port": "2"}])
+    update_instance(instance, firewall=[{"name": "a", "port": "1"}, {"name": "b", "port": "2"}], by=BY)
     FirewallRule.objects.filter(name="b").update(hits=12345)
     for page in (admin_browser.get(path_of(instance)).content.decode(), send(admin_browser, instance, move="1-up")):
         assert "12,345" in page
@@ -244,7 +244,7 @@ def test_an_action_and_a_protocol_are_enough_for_a_rule(admin_browser: Client, i
 
 
 def test_what_is_there_may_be_sent_again(admin_browser: Client, instance: Instance, site: Site) -> None:
-    update_instance(instance, firewall=[{"source": f"site:{site.pk}"}], firewall_policy="deny")
+    update_instance(instance, firewall=[{"source": f"site:{site.pk}"}], firewall_policy="deny", by=BY)
     instance.refresh_from_db()
     assert "nothing changed" in send(admin_browser, instance)
     assert Instance.objects.get().desired_generation == instance.desired_generation
@@ -257,7 +257,7 @@ def test_too_many_rules_are_refused_in_words(admin_browser: Client, instance: In
 
 def test_a_thousand_rules_are_saved(admin_browser: Client, instance: Instance) -> None:
     rules = [{"name": f"rule {number}", "port": str(number)} for number in range(1, 1001)]
-    update_instance(instance, firewall=rules)
+    update_instance(instance, firewall=rules, by=BY)
     assert "Saved." in send(admin_browser, instance, firewall__999__name="last")
     assert names(instance)[-2:] == ["rule 999", "last"]
 
@@ -269,14 +269,16 @@ def test_the_page_takes_a_constant_number_of_queries(
         group = create_group(instance.organization, name=f"Group {number}", by=BY)
         make_site(instance.organization)
         make_member(instance.organization, password=None)
-    update_instance(instance, firewall=[{"source": f"group:{group.pk}", "port": str(port)} for port in range(1, 50)])
+    update_instance(
+        instance, firewall=[{"source": f"group:{group.pk}", "port": str(port)} for port in range(1, 50)], by=BY
+    )
     with django_assert_max_num_queries(13):  # type: ignore[operator]
         admin_browser.get(path_of(instance))
 
 
 def test_an_auditor_reads_in_words(auditor_browser: Client, instance: Instance, site: Site) -> None:
     assert "All peers reach each other" in auditor_browser.get(path_of(instance)).content.decode()
-    update_instance(instance, firewall=[{"name": "web", "source": f"site:{site.pk}"}], firewall_policy="deny")
+    update_instance(instance, firewall=[{"name": "web", "source": f"site:{site.pk}"}], firewall_policy="deny", by=BY)
     page = auditor_browser.get(path_of(instance)).content.decode()
     for words in ("No peer reaches another, unless a rule says otherwise", "web", "Berlin (site)", "Accept"):
         assert words in page
@@ -299,7 +301,7 @@ def test_removing_a_person_says_which_rules_go_along(
 ) -> None:
     path = f"/people/{member.pk}/remove/"
     assert "firewall rules" not in admin_browser.get(path).content.decode()
-    update_instance(instance, firewall=[{"source": f"user:{member.pk}"}, {"destination": f"user:{member.pk}"}])
+    update_instance(instance, firewall=[{"source": f"user:{member.pk}"}, {"destination": f"user:{member.pk}"}], by=BY)
     page = admin_browser.get(path).content.decode()
     assert page.count("The firewall rules of Frankfurt that name them are removed.") == 1
 
@@ -311,7 +313,7 @@ def sent_form(browser: Client, instance: Instance) -> dict[str, str]:
 
 
 def test_the_policy_alone_leaves_the_rules(admin_browser: Client, instance: Instance) -> None:
-    update_instance(instance, firewall=[{"name": "a"}])
+    update_instance(instance, firewall=[{"name": "a"}], by=BY)
     Instance.objects.update(state="deleting")
     page = post(admin_browser, instance, {"firewall_policy": "deny"})
     assert [row[0] for row in rows_in(page)] == ["a"]
@@ -321,7 +323,7 @@ def test_the_policy_alone_leaves_the_rules(admin_browser: Client, instance: Inst
 
 
 def test_the_last_rule_is_removed(admin_browser: Client, instance: Instance) -> None:
-    update_instance(instance, firewall=[{"name": "a"}])
+    update_instance(instance, firewall=[{"name": "a"}], by=BY)
     page = send(admin_browser, instance, remove="0")
     assert not rows_in(page)
     data = {key: values[0] for key, values in form_on(page).fields.items()}
@@ -333,9 +335,9 @@ def test_the_last_rule_is_removed(admin_browser: Client, instance: Instance) -> 
 def test_what_somebody_else_saved_meanwhile_is_not_lost_unseen(
     admin_browser: Client, instance: Instance, other: dict[str, Any]
 ) -> None:
-    update_instance(instance, firewall=[{"name": "old"}])
+    update_instance(instance, firewall=[{"name": "old"}], by=BY)
     mine = sent_form(admin_browser, instance) | {"firewall-0-name": "mine"}
-    update_instance(instance, **other)
+    update_instance(instance, by=BY, **other)
     FirewallRule.objects.update(hits=7)
     kept = names(instance)
     page = post(admin_browser, instance, mine | {"preview": "true"})
@@ -354,7 +356,7 @@ def test_what_somebody_else_saved_meanwhile_is_not_lost_unseen(
 
 
 def test_hits_are_no_change_of_somebody_else(admin_browser: Client, instance: Instance) -> None:
-    update_instance(instance, firewall=[{"name": "old"}])
+    update_instance(instance, firewall=[{"name": "old"}], by=BY)
     mine = sent_form(admin_browser, instance) | {"firewall-0-name": "mine"}
     FirewallRule.objects.update(hits=7)
     assert "Saved." in post(admin_browser, instance, mine)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from portal.models import Membership, Organization
-from tests.factories import make_client_peer, make_site, make_site_peer, settle
+from tests.factories import BY, make_client_peer, make_site, make_site_peer, settle
 from vpn import keys
 from vpn.actions.instances.instance import create_instance
 from vpn.actions.instances.settings import update_instance
@@ -177,9 +177,13 @@ def test_the_address_that_a_peer_comes_from_finds_it_however_it_is_written(
 def test_an_address_of_a_widened_pool_finds_its_peer(
     admin_browser: Client, admin: Membership, organization: Organization, member: Membership, region: Region
 ) -> None:
-    instance = settle(create_instance(admin, name="Widened", hostname="widened", region=region, pool="10.9.3.0/24"))
+    instance = settle(
+        create_instance(
+            admin.organization, name="Widened", hostname="widened", region=region, pool="10.9.3.0/24", by=BY
+        )
+    )
     phone, laptop = make_client_peer(instance, member, "phone"), make_client_peer(instance, member, "laptop")
-    update_instance(instance, pool="10.9.0.0/16")
+    update_instance(instance, pool="10.9.0.0/16", by=BY)
     instance = Instance.objects.get(pk=instance.pk)
     # Behind the end of the pool host numbers go on at its begin.
     Peer.objects.filter(pk=laptop.pk).update(host=0xFD01)

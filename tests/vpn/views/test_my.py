@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from portal.models import Membership
-from tests.factories import make_client_peer, make_instance, settle
+from tests.factories import BY, make_client_peer, make_instance, settle
 from vpn.actions.peers.peer import create_client_peer
 from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import Protocol
@@ -60,7 +60,7 @@ def connect(*peers: Peer, outdated: bool = False) -> None:
     """As if these peers had fetched their profile and had just shaken hands."""
     for peer in peers:
         settle(peer.instance)
-        deliver_profile(Peer.objects.get(pk=peer.pk))
+        deliver_profile(Peer.objects.get(pk=peer.pk), by=BY)
         now = timezone.now()
         Peer.objects.filter(pk=peer.pk).update(applied_digest="x", last_handshake=now, connected_from=now)
         if outdated:
@@ -80,7 +80,7 @@ def test_a_split_tunnel_is_connected_and_protects_from_nothing(member_browser: C
 def test_a_device_with_all_its_traffic_in_the_tunnel_is_protected(
     member_browser: Client, member: Membership, instance: Instance, protocol: str
 ) -> None:
-    connect(create_client_peer(instance, member=member, device="phone", route_all=True, protocol=protocol))
+    connect(create_client_peer(instance, member=member, device="phone", route_all=True, protocol=protocol, by=BY))
     answer = answer_of(member_browser)
     assert answer == "phone is protected phone is protected: all its traffic goes through Frankfurt."
 
@@ -88,7 +88,7 @@ def test_a_device_with_all_its_traffic_in_the_tunnel_is_protected(
 def test_a_hub_that_refuses_a_family_protects_and_says_what_is_missing(
     member_browser: Client, member: Membership, instance: Instance
 ) -> None:
-    connect(create_client_peer(instance, member=member, device="phone", route_all=True))
+    connect(create_client_peer(instance, member=member, device="phone", route_all=True, by=BY))
     Server.objects.update(carries_ipv6=False)
     answer = answer_of(member_browser)
     assert answer.startswith("phone is protected")
@@ -98,7 +98,7 @@ def test_a_hub_that_refuses_a_family_protects_and_says_what_is_missing(
 def test_an_outdated_profile_may_be_another_tunnel_so_that_nothing_is_claimed(
     member_browser: Client, member: Membership, instance: Instance
 ) -> None:
-    connect(create_client_peer(instance, member=member, device="phone", route_all=True), outdated=True)
+    connect(create_client_peer(instance, member=member, device="phone", route_all=True, by=BY), outdated=True)
     answer = answer_of(member_browser)
     assert "protected" not in answer
     assert "what of its traffic goes through the VPN is not certain" in answer
@@ -107,7 +107,7 @@ def test_an_outdated_profile_may_be_another_tunnel_so_that_nothing_is_claimed(
 def test_one_of_several_devices_stands_for_itself_alone(
     member_browser: Client, member: Membership, client_peer: Peer
 ) -> None:
-    phone = create_client_peer(client_peer.instance, member=member, device="phone", route_all=True)
+    phone = create_client_peer(client_peer.instance, member=member, device="phone", route_all=True, by=BY)
     make_client_peer(client_peer.instance, member, "tablet")
     assert answer_of(member_browser) == "None of your 3 devices is connected"
     connect(phone)

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from portal.models import Membership
-from tests.factories import settle
+from tests.factories import BY, settle
 from vpn.actions.peers.peer import create_client_peer, create_site_peer
 from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import Platform
@@ -21,7 +21,7 @@ from vpn.profiles.peer import render_profile, wg_quick_filename
 @pytest.fixture
 def laptop(instance: Instance, member: Membership) -> Peer:
     """A member's device over OpenVPN, on the hub."""
-    peer = create_client_peer(instance, member=member, device="laptop", protocol="openvpn")
+    peer = create_client_peer(instance, member=member, device="laptop", protocol="openvpn", by=BY)
     settle(instance)
     return Peer.objects.get(pk=peer.pk)
 
@@ -77,7 +77,7 @@ def test_a_live_session_is_told_with_its_facts(admin_browser: Client, laptop: Pe
 
 def test_who_never_connected_is_led_through_the_ports(admin_browser: Client, laptop: Peer) -> None:
     Instance.objects.update(observed_at=timezone.now())
-    deliver_profile(laptop)
+    deliver_profile(laptop, by=BY)
     page = page_of(admin_browser, f"/peers/{laptop.pk}/")
     assert f"Let port {laptop.instance.openvpn_port} out" in page
     assert "UDP is tried first, then TCP" in page
@@ -109,7 +109,7 @@ def test_saving_without_choosing_a_protocol_keeps_it(admin_browser: Client, lapt
 
 def test_a_router_that_cannot_is_not_offered_and_refused(admin_browser: Client, instance: Instance, site: Site) -> None:
     Site.objects.update(platform=Platform.ROUTEROS6)
-    peer = create_site_peer(instance, site=Site.objects.get(), subnets=["10.1.0.0/24"], protocol="openvpn")
+    peer = create_site_peer(instance, site=Site.objects.get(), subnets=["10.1.0.0/24"], protocol="openvpn", by=BY)
     page = page_of(admin_browser, f"/peers/{peer.pk}/edit/")
     assert re.search(r'value="wireguard"[^>]* disabled', page)
     answer = admin_browser.post(f"/peers/{peer.pk}/edit/", {"subnets": "10.1.0.0/24", "protocol": "wireguard"})
@@ -125,7 +125,7 @@ def test_the_settings_name_ports_and_why_the_compatibility_listener_runs(
     assert f"UDP and TCP port {instance.openvpn_port}" in page
     assert "no router here needs OpenVPN without tls-crypt-v2" in page
     Site.objects.update(platform=Platform.ROUTEROS6)
-    router = create_site_peer(instance, site=Site.objects.get(), subnets=["10.1.0.0/24"], protocol="openvpn")
+    router = create_site_peer(instance, site=Site.objects.get(), subnets=["10.1.0.0/24"], protocol="openvpn", by=BY)
     page = page_of(admin_browser, url)
     assert f"TCP port {instance.compat_port}, without tls-crypt-v2" in page
     assert f'href="/peers/{router.pk}/">Berlin</a>: its router has no setting for it' in page

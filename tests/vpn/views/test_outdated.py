@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from portal.models import Membership
-from tests.factories import make_client_peer, make_member, make_site_peer, settle, work_out_plans
+from tests.factories import BY, make_client_peer, make_member, make_site_peer, settle, work_out_plans
 from tests.vpn.api.caller import Caller, told
 from tests.vpn.planned import planned
 from vpn.actions.instances.settings import update_instance
@@ -30,7 +30,7 @@ def laptop(instance: Instance, member: Membership) -> Peer:
     peer = make_client_peer(instance, member, "laptop")
     make_client_peer(instance, make_member(instance.organization), "tablet")
     settle(instance)
-    deliver_profile(peer)
+    deliver_profile(peer, by=BY)
     return peer
 
 
@@ -40,7 +40,7 @@ def text_of(browser: Client, path: str) -> str:
 
 
 def outdate(instance: Instance) -> None:
-    update_instance(instance, pushed_routes=["198.51.100.0/24"])
+    update_instance(instance, pushed_routes=["198.51.100.0/24"], by=BY)
     settle(work_out_plans(instance))
 
 
@@ -60,7 +60,7 @@ def test_fetching_it_again_clears_it(admin_browser: Client, instance: Instance, 
     outdate(instance)
     path = f"/instances/{instance.pk}/"
     assert "profile outdated" in text_of(admin_browser, path)
-    deliver_profile(laptop)
+    deliver_profile(laptop, by=BY)
     assert "profile outdated" not in text_of(admin_browser, path)
     assert "Every profile that was delivered is as it should be." in text_of(admin_browser, f"{path}?show=outdated")
 
@@ -68,7 +68,7 @@ def test_fetching_it_again_clears_it(admin_browser: Client, instance: Instance, 
 def test_a_change_that_does_not_concern_it_marks_nothing(
     admin_browser: Client, instance: Instance, laptop: Peer
 ) -> None:
-    update_instance(instance, public_dns=["1.1.1.1"], firewall_policy="deny")
+    update_instance(instance, public_dns=["1.1.1.1"], firewall_policy="deny", by=BY)
     assert "outdated" not in text_of(admin_browser, f"/instances/{instance.pk}/").replace("Outdated", "")
 
 
@@ -117,7 +117,7 @@ def test_mail_is_not_offered_where_a_site_alone_is_outdated(
 ) -> None:
     peer = make_site_peer(instance, site, ["10.1.0.0/24"])
     settle(instance)
-    deliver_profile(peer)
+    deliver_profile(peer, by=BY)
     outdate(instance)
     page = text_of(admin_browser, f"/instances/{instance.pk}/")
     assert "1 of 1 delivered profile is outdated" in page
@@ -129,16 +129,18 @@ def test_another_router_outdates_the_file_that_was_made_for_the_former_one(
 ) -> None:
     peer = make_site_peer(instance, site, ["10.1.0.0/24"])
     settle(instance)
-    deliver_profile(peer)
+    deliver_profile(peer, by=BY)
     path = f"/instances/{instance.pk}/"
     former: dict[str, Any] = {"platform": site.platform, "platform_version": site.platform_version}
     others: list[dict[str, Any]] = [{"platform": "openwrt", "platform_version": ""}, {"platform_version": "23.05.3"}]
     for changes in others:
-        assert planned(partial(update_site, site, **changes)).outdated == ([peer.pk] if "platform" in changes else [])
-        update_site(site, **changes)
+        assert planned(partial(update_site, site, by=BY, **changes)).outdated == (
+            [peer.pk] if "platform" in changes else []
+        )
+        update_site(site, by=BY, **changes)
         assert "1 of 1 delivered profile is outdated" in text_of(admin_browser, path)
-    update_site(site, place="Rue de la Paix")
-    update_site(site, **former)
+    update_site(site, place="Rue de la Paix", by=BY)
+    update_site(site, by=BY, **former)
     assert "outdated" not in text_of(admin_browser, path).replace("Outdated", "")
     asked = Caller.of(admin).put(f"/sites/{site.pk}?plan=true", {"platform_version": "24.10"})
     assert told(asked, 200)["outdated"] == [str(peer.pk)]
@@ -149,7 +151,7 @@ def test_a_file_delivered_before_routers_were_noted_is_not_called_outdated(
 ) -> None:
     peer = make_site_peer(instance, site, ["10.1.0.0/24"])
     settle(instance)
-    deliver_profile(peer)
+    deliver_profile(peer, by=BY)
     digest = wireguard.configuration_digest(profile_of(peer, with_key=False))
     Peer.objects.filter(pk=peer.pk).update(delivered_digest=digest)
     assert "profile outdated" not in text_of(admin_browser, f"/instances/{instance.pk}/")

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from portal.models import Membership, MembershipState, Organization
-from tests.factories import make_client_peer, make_site, make_site_peer, settle, work_out_plans
+from tests.factories import BY, make_client_peer, make_site, make_site_peer, settle, work_out_plans
 from vpn.actions.peers.peer import create_client_peer
 from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import InstanceState, Listener, ProofCause, Protocol, Reachability
@@ -39,7 +39,7 @@ def on_hub(peer: Peer, **columns: Any) -> None:
 
 def deliver(peer: Peer) -> None:
     on_hub(peer)
-    deliver_profile(Peer.objects.get(pk=peer.pk))
+    deliver_profile(Peer.objects.get(pk=peer.pk), by=BY)
 
 
 def test_a_peer_that_the_hub_does_not_have_yet_is_on_its_way(admin_browser: Client, client_peer: Peer) -> None:
@@ -152,7 +152,7 @@ def test_a_connected_device_whose_names_do_not_resolve_is_told(
 def test_openvpn_is_reachable_while_one_of_its_listeners_is(
     admin_browser: Client, instance: Instance, member: Membership
 ) -> None:
-    peer = create_client_peer(instance, member=member, device="phone", protocol=Protocol.OPENVPN)
+    peer = create_client_peer(instance, member=member, device="phone", protocol=Protocol.OPENVPN, by=BY)
     deliver(peer)
     listeners(instance, Reachability.UNREACHABLE, ProofCause.FIREWALL)
     assert word_on(page_of(admin_browser, peer)) == "Hub not reachable"
@@ -164,7 +164,7 @@ def test_openvpn_is_reachable_while_one_of_its_listeners_is(
 def test_the_advice_names_what_the_profile_carries(
     admin_browser: Client, instance: Instance, member: Membership, protocol: str
 ) -> None:
-    peer = create_client_peer(instance, member=member, device="phone", protocol=protocol)
+    peer = create_client_peer(instance, member=member, device="phone", protocol=protocol, by=BY)
     deliver(peer)
     steps = page_of(admin_browser, peer).partition("condition__steps")[2].partition("</ol>")[0]
     assert instance.full_hostname not in steps
@@ -177,7 +177,7 @@ def test_the_advice_names_what_the_profile_carries(
 def test_a_session_that_lacks_a_new_site_says_what_it_will_reach(
     admin_browser: Client, instance: Instance, member: Membership, organization: Organization
 ) -> None:
-    peer = create_client_peer(instance, member=member, device="phone", protocol=Protocol.OPENVPN)
+    peer = create_client_peer(instance, member=member, device="phone", protocol=Protocol.OPENVPN, by=BY)
     deliver(peer)
     on_hub(peer, connected_from=timezone.now(), last_handshake=timezone.now())
     page = page_of(admin_browser, peer)

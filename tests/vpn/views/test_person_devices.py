@@ -43,7 +43,7 @@ def test_each_device_leads_to_its_page_with_its_state(
     admin_browser: Client, anna: Membership, laptop: Peer, organization: Organization
 ) -> None:
     phone = make_client_peer(make_instance(organization, name="Paris"), anna, "phone")
-    update_peer(phone, route_all=True)
+    update_peer(phone, route_all=True, by=BY)
     settle(laptop.instance)
     now = timezone.now()
     Instance.objects.filter(pk=laptop.instance_id).update(observed_at=now)
@@ -72,19 +72,19 @@ def test_what_they_reach_follows_the_rules(admin_browser: Client, anna: Membersh
     make_site_peer(hub, make_site(organization, name="Paris"), ["10.2.0.0/24"])
     assert reaches(admin_browser, anna) == ["On Frankfurt: Anna reaches Berlin and Paris."]
     rule = {"action": "drop", "source": f"user:{anna.pk}", "destination": f"site:{berlin.pk}"}
-    update_instance(hub, firewall=[rule])
+    update_instance(hub, firewall=[rule], by=BY)
     assert reaches(admin_browser, anna) == ["On Frankfurt: Anna reaches Paris."]
     update_instance(
-        hub, firewall=[{**rule, "action": "accept", "protocol": "tcp", "port": "443"}], firewall_policy="deny"
+        hub, firewall=[{**rule, "action": "accept", "protocol": "tcp", "port": "443"}], firewall_policy="deny", by=BY
     )
     assert reaches(admin_browser, anna) == ["On Frankfurt: Anna reaches Berlin on TCP 443."]
-    update_instance(hub, firewall=[])
+    update_instance(hub, firewall=[], by=BY)
     assert reaches(admin_browser, anna) == ["On Frankfurt: Anna reaches no site."]
 
 
 def test_who_is_shut_out_reaches_nothing(admin_browser: Client, anna: Membership, laptop: Peer) -> None:
     make_site_peer(laptop.instance, make_site(laptop.instance.organization, name="Berlin"), ["10.1.0.0/24"])
-    update_peer(laptop, enabled=False)
+    update_peer(laptop, enabled=False, by=BY)
     assert reaches(admin_browser, anna) == ["On Frankfurt: Anna reaches no site."]
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from portal.models import Membership
-from tests.factories import make_client_peer, settle, work_out_plans
+from tests.factories import BY, make_client_peer, settle, work_out_plans
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.profiles.profile import deliver_profile
 from vpn.models import ChangePlan, Instance, Operation, Peer, Site
@@ -24,7 +24,7 @@ def laptop(instance: Instance, member: Membership, site_peer: Peer) -> Peer:
     member.user.save()
     peer = make_client_peer(instance, member, "laptop")
     settle(instance)
-    deliver_profile(peer)
+    deliver_profile(peer, by=BY)
     ChangePlan.objects.all().delete()
     return peer
 
@@ -124,7 +124,7 @@ def test_save_stays_the_forms_own_and_last_button(admin_browser: Client, instanc
 def test_activity_shows_what_a_change_meant(
     admin_browser: Client, auditor_browser: Client, instance: Instance, laptop: Peer
 ) -> None:
-    update_instance(instance, pushed_routes=["198.51.100.0/24"])
+    update_instance(instance, pushed_routes=["198.51.100.0/24"], by=BY)
     work_out_plans(instance)
     operation = Operation.objects.create(instance=instance, kind="apply", state="succeeded")
     ChangePlan.objects.update(operation=operation)

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from portal.models import Membership
-from tests.factories import make_client_peer, make_site, make_site_peer, settle
+from tests.factories import BY, make_client_peer, make_site, make_site_peer, settle
 from vpn import keys
 from vpn.actions.instances.instance import delete_instance
 from vpn.actions.peers.peer import create_client_peer
@@ -160,7 +160,7 @@ def test_a_device_with_its_own_key_gets_no_private_key_and_is_told(
     admin_browser: Client, instance: Instance, member: Membership
 ) -> None:
     own = keys.public_key(keys.generate_private_key())
-    peer = _on_hub(create_client_peer(instance, member=member, public_key=own))
+    peer = _on_hub(create_client_peer(instance, member=member, public_key=own, by=BY))
     page = admin_browser.post(url_of(peer)).content.decode()
     assert "own private key" in page
     assert 'class="qr"' not in page
@@ -190,7 +190,7 @@ def test_a_disabled_peers_profile_is_refused(admin_browser: Client, on_hub: Peer
 
 
 def test_a_profile_of_a_hub_that_is_going_away_is_refused(admin_browser: Client, on_hub: Peer) -> None:
-    delete_instance(on_hub.instance)
+    delete_instance(on_hub.instance, by=BY)
     answer = admin_browser.post(url_of(on_hub))
     assert (answer.status_code, b"is being deleted" in answer.content) == (409, True)
     assert on_hub.private_key not in answer.content.decode()

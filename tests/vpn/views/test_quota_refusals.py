@@ -7,6 +7,7 @@ from django.test import Client
 
 from portal.models import Membership, Organization, Quota
 from portal.quotas import quota_use
+from tests.factories import BY
 from tests.visitor import Form, forms_in
 from vpn.actions.instances.settings import update_instance
 from vpn.models import Instance, Peer, Region, Site
@@ -122,7 +123,7 @@ def test_rows_of_a_table(
 
 
 def test_a_preview_says_so_too(admin_browser: Client, site_peer: Peer, organization: Organization) -> None:
-    update_instance(site_peer.instance, firewall=[{"name": "one"}])
+    update_instance(site_peer.instance, firewall=[{"name": "one"}], by=BY)
     words = reached(organization, Quota.RULES)
     typed = {"preview": "true", "firewall-0-name": "one", "firewall-1-name": "two", "firewall_policy": "allow"}
     path = f"/instances/{site_peer.instance_id}/firewall/"

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from portal.models import Membership, Organization
-from tests.factories import settle
+from tests.factories import BY, settle
 from vpn.actions.peers.peer import create_site_peer
 from vpn.actions.profiles.profile import issue_link
 from vpn.actions.sites.site import create_site
@@ -36,8 +36,8 @@ CARRIED = [
 
 def connected(instance: Instance, admin: Membership, platform: str, protocol: str = "wireguard") -> Peer:
     """A site with such a router, on the hub."""
-    site = create_site(admin, name="Plant", platform=platform, subnets=["10.1.0.0/24"])
-    peer = create_site_peer(instance, site=site, subnets=["10.1.0.0/24"], protocol=protocol)
+    site = create_site(admin.organization, name="Plant", platform=platform, subnets=["10.1.0.0/24"], by=BY)
+    peer = create_site_peer(instance, site=site, subnets=["10.1.0.0/24"], protocol=protocol, by=BY)
     settle(instance)
     return peer
 
@@ -108,7 +108,7 @@ def test_a_version_that_does_not_fit_leaves_the_plain_profile(
 
 def test_a_share_link_carries_the_routers_files(instance: Instance, admin: Membership) -> None:
     peer = connected(instance, admin, Platform.ROUTEROS7)
-    token, _ = issue_link(peer)
+    token, _ = issue_link(peer, by=BY)
     visitor = Client()
     name = next(name for name in offered(visitor.post(f"/p/{token}/").content.decode()) if name.endswith(".rsc"))
     assert peer.private_key in visitor.post(f"/p/{token}/", {"file": name}).content.decode()

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from portal.models import Membership
-from tests.factories import settle
+from tests.factories import BY, settle
 from tests.routeros.router import Router
 from tests.vpn.profiles.vyos_schema import SCHEMAS, refusal
 from vpn.actions.peers.peer import create_site_peer
@@ -21,8 +21,12 @@ def connected(instance: Instance, admin: Membership, platform: str, version: str
     """A site with such a router, on the hub, which has a route to another site."""
     for name, router, shown in (("Plant", platform, version), ("Office", Platform.LINUX, "")):
         subnets = ["10.1.0.0/24"] if name == "Plant" else ["10.2.0.0/24", "fd10:2::/64"]
-        site = create_site(admin, name=name, platform=router, platform_version=shown, subnets=subnets)
-        create_site_peer(instance, site=site, subnets=subnets, protocol=protocol if name == "Plant" else "wireguard")
+        site = create_site(
+            admin.organization, name=name, platform=router, platform_version=shown, subnets=subnets, by=BY
+        )
+        create_site_peer(
+            instance, site=site, subnets=subnets, protocol=protocol if name == "Plant" else "wireguard", by=BY
+        )
     settle(instance)
     return Peer.objects.get(site__name="Plant")
 

@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from portal.models import Membership
-from tests.factories import make_client_peer, make_site_peer, settle
+from tests.factories import BY, make_client_peer, make_site_peer, settle
 from vpn.actions.peers.peer import create_client_peer
 from vpn.choices import InstanceState
 from vpn.models import Instance, Peer, ProfileLink, Server, Site
@@ -72,7 +72,7 @@ def test_before_anything_is_spent_it_names_company_sender_and_device_and_leads_t
 def test_an_openvpn_link_leads_to_its_own_app_and_a_routers_to_none(
     admin_browser: Client, instance: Instance, member: Membership, site: Site
 ) -> None:
-    phone = create_client_peer(instance, member=member, device="phone", protocol="openvpn")
+    phone = create_client_peer(instance, member=member, device="phone", protocol="openvpn", by=BY)
     router = make_site_peer(instance, site)
     settle(instance)
     page = Client().get(path_of(admin_browser, phone), headers={"User-Agent": ANDROID}).content.decode()

@@ -6,6 +6,8 @@ from statistics import median
 
 from django.db.models import Exists, F, OuterRef
 
+from portal.actions.acting import acted
+from portal.models import Principal
 from vpn.choices import OPERATION_STEPS, OperationKind, OperationState, StepState
 from vpn.models import Instance, Operation, OperationStep
 
@@ -14,7 +16,7 @@ DEFAULT_EXPECTED_SECONDS = 600
 _PAST_RUNS = 20
 
 
-def begin_operation(instance: Instance, kind: OperationKind, summary: str = "") -> Operation:
+def begin_operation(instance: Instance, kind: OperationKind, summary: str = "", *, by: Principal) -> Operation:
     """Create an operation with its steps, all waiting. Must run in the transaction that locks the instance."""
     operation = Operation.objects.create(
         instance=instance, kind=kind, summary=summary, expected_seconds=expected_seconds(instance, kind)
@@ -23,6 +25,7 @@ def begin_operation(instance: Instance, kind: OperationKind, summary: str = "") 
         OperationStep(operation=operation, position=position, name=name)
         for position, name in enumerate(OPERATION_STEPS[kind])
     )
+    acted(by, "begun", operation)
     return operation
 
 

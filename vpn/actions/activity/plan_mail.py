@@ -14,8 +14,9 @@ from django.core.mail import EmailMessage
 from django.db import transaction
 from django.utils import timezone
 
+from portal.actions.acting import acted
 from portal.exceptions import NotPossible
-from portal.models import Membership, MembershipState
+from portal.models import Membership, MembershipState, Principal
 from vpn import doorbell
 from vpn.choices import KeyCustody, PlanState, ProfileState
 from vpn.models import ChangePlan, Peer, PlanMail
@@ -31,7 +32,7 @@ _MAILS_IN_A_DAY: Final = 500
 _MAILS_FOR_EACH_MEMBER: Final = 3
 
 
-def request_mail(plan: ChangePlan) -> None:
+def request_mail(plan: ChangePlan, *, by: Principal) -> None:
     """Write to the people concerned, in the background; asked twice, they are written to once.
 
     Raises NotPossible where the organization would cause too much mail in a day.
@@ -47,6 +48,7 @@ def request_mail(plan: ChangePlan) -> None:
         )
     with transaction.atomic():
         ChangePlan.objects.filter(pk=plan.pk, mail_requested_at=None).update(mail_requested_at=timezone.now())
+        acted(by, "mail requested", plan)
         transaction.on_commit(partial(doorbell.enqueue_plan_mail, plan.pk, organization_id))
 
 
@@ -97,7 +99,7 @@ def _done(plan: ChangePlan) -> set[UUID]:
     return {member for member, sent_at, claimed_at in claimed if sent_at is not None or claimed_at > now - _CLAIM_ENDS}
 
 
-def write_to(plan: ChangePlan, member: Membership, peers: list[Peer]) -> None:
+def write_to(plan: ChangePlan, member: Membership, peers: list[Peer], *, by: Principal) -> None:
     """Write to one member, unless another job does already. Raises what the mail server refuses.
 
     If it refused this recipient alone, the claim stays, and they are tried again once it is over.
@@ -115,13 +117,15 @@ def write_to(plan: ChangePlan, member: Membership, peers: list[Peer]) -> None:
         claim.delete()
         raise
     PlanMail.objects.filter(pk=claim.pk).update(sent_at=timezone.now())
+    acted(by, "sent", claim)
 
 
-def give_up(plan: ChangePlan, member: Membership) -> None:
+def give_up(plan: ChangePlan, member: Membership, *, by: Principal) -> None:
     """Note that a member cannot be written to: asking the mail server again would not help."""
     now = timezone.now()
     answered = {"claimed_at": now, "sent_at": now, "refused": True}
-    PlanMail.objects.update_or_create(plan=plan, member=member, defaults=answered)
+    given_up, _ = PlanMail.objects.update_or_create(plan=plan, member=member, defaults=answered)
+    acted(by, "given up", given_up)
 
 
 def _message(plan: ChangePlan, member: Membership, peers: list[Peer]) -> EmailMessage:

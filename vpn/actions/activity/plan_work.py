@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Value
+from django.db.models import F, QuerySet, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from portal.models import Membership
+from portal.actions.acting import acted
+from portal.models import Membership, Principal
 from vpn import doorbell
 from vpn.actions.activity.planning import MOST_NOTED_LINES, Asked, answer, connected
 from vpn.choices import PlanState
@@ -30,27 +31,27 @@ _MOST_ATTEMPTS: Final = 3
 _MOST_WAITING: Final = 50
 
 
-def work_out_next(instance_id: UUID) -> bool:
+def work_out_next(instance_id: UUID, *, by: Principal) -> bool:
     """Work out what the oldest change of an instance means of those that wait; do more wait?
 
     Raises Unsettled where the rows change faster than they are read.
     """
     waiting = list(_waiting(instance_id).order_by("-generation").only("id", "generation")[: _MOST_WAITING + 1])
     if len(waiting) > _MOST_WAITING:
-        _give_up([plan.pk for plan in _waiting(instance_id).filter(generation__lte=waiting[-1].generation)])
+        _give_up(_waiting(instance_id).filter(generation__lte=waiting[-1].generation), by)
         del waiting[-1]
     if not waiting:
         return False
     oldest = ChangePlan.objects.get(pk=waiting[-1].pk)
     if oldest.attempts >= _MOST_ATTEMPTS:
-        _give_up([oldest.pk])
+        _give_up(_waiting(instance_id).filter(pk=oldest.pk), by)
     else:
         _waiting(instance_id).filter(pk=oldest.pk).update(attempts=F("attempts") + 1)
-        _note(oldest, _explained(oldest))
+        _note(oldest, _explained(oldest), by)
     return len(waiting) > 1
 
 
-def _waiting(instance_id: UUID) -> Any:
+def _waiting(instance_id: UUID) -> QuerySet[ChangePlan]:
     return ChangePlan.objects.filter(instance=instance_id, state=PlanState.WAITING)
 
 
@@ -67,7 +68,7 @@ def _explained(noted: ChangePlan) -> Plan:
     return explain(snapshot(before), snapshot(before.changed(delta)))
 
 
-def _note(noted: ChangePlan, plan: Plan) -> None:
+def _note(noted: ChangePlan, plan: Plan, by: Principal) -> None:
     # From now on their pages say that they are about to begin anew; the hub's report takes it back.
     first = Coalesce("push_generation", Value(noted.generation))
     plan.reconnecting = sum(rows.update(push_generation=first) for rows in connected(plan.told))
@@ -77,15 +78,20 @@ def _note(noted: ChangePlan, plan: Plan) -> None:
         state=PlanState.READY,
         delta=None,
     )
+    acted(by, "worked out", noted)
 
 
-def _give_up(ids: Sequence[UUID]) -> None:
-    logger.warning("What %d changes mean is not worked out any more", len(ids))
-    ChangePlan.objects.filter(pk__in=ids, state=PlanState.WAITING).update(state=PlanState.FAILED, delta=None)
+def _give_up(waiting: QuerySet[ChangePlan], by: Principal) -> None:
+    plans = list(waiting.only("id"))
+    logger.warning("What %d changes mean is not worked out any more", len(plans))
+    still = ChangePlan.objects.filter(pk__in=[plan.pk for plan in plans], state=PlanState.WAITING)
+    still.update(state=PlanState.FAILED, delta=None)
+    for plan in plans:
+        acted(by, "given up", plan)
 
 
 def ask_later(
-    member: Membership, found: Sequence[Asked], *, new_site: str = "", notes: Sequence[str] = ()
+    member: Membership, found: Sequence[Asked], *, by: Principal, new_site: str = "", notes: Sequence[str] = ()
 ) -> AskedPlan:
     """Let a worker answer what a change would mean. What the member asked before is forgotten."""
     with transaction.atomic():
@@ -98,11 +104,12 @@ def ask_later(
             new_site=new_site,
             notes=list(notes),
         )
+        acted(by, "created", row)
     transaction.on_commit(lambda: doorbell.enqueue_asked_plan(row.pk, row.organization_id))
     return row
 
 
-def answer_asked(pk: UUID) -> None:
+def answer_asked(pk: UUID, *, by: Principal) -> None:
     """Answer a question, unless another one took its place. Raises Unsettled."""
     row = AskedPlan.objects.filter(pk=pk, state=PlanState.WAITING).first()
     if row is None or row.is_over:
@@ -119,8 +126,11 @@ def answer_asked(pk: UUID) -> None:
         open_row.update(state=PlanState.FAILED)
         return
     open_row.update(state=PlanState.READY, answer=plan.document(most_lines=MOST_NOTED_LINES), question=[])
+    acted(by, "worked out", row)
 
 
-def forget_asked() -> None:
+def forget_asked(*, by: Principal) -> None:
     """Remove asked plans whose time is over."""
-    AskedPlan.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
+    for row in AskedPlan.objects.filter(created_at__lt=timezone.now() - KEPT).only("id"):
+        acted(by, "deleted", row)
+        row.delete()

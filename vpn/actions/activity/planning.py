@@ -15,6 +15,8 @@ from uuid import UUID
 
 from django.db import transaction
 
+from portal.actions.acting import acted
+from portal.models import Principal
 from vpn.choices import PeerType, PlanState
 from vpn.desired import Unsettled
 from vpn.desired.firewall import Turned
@@ -153,7 +155,7 @@ def is_asked() -> bool:
 
 
 @contextmanager
-def recording(instance: Instance, turned: Turned | None = None) -> Iterator[None]:
+def recording(instance: Instance, turned: Turned | None = None, *, by: Principal) -> Iterator[None]:
     """Gather what happens to a locked instance, and note it at the end: to be worked out, or for who asks."""
     present = _recorders.get() or {}
     recorder = Recorder(instance, turned)
@@ -166,12 +168,13 @@ def recording(instance: Instance, turned: Turned | None = None) -> Iterator[None
     if found is not None:
         found.append(Asked(instance.pk, recorder.delta(instance)))
     elif instance.configured:
-        ChangePlan.objects.create(
+        noted = ChangePlan.objects.create(
             instance=instance,
             generation=instance.desired_generation,
             state=PlanState.WAITING,
             delta=recorder.delta(instance).document(),
         )
+        acted(by, "noted", noted)
 
 
 def touch_peer(peer: Peer) -> None:

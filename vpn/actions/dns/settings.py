@@ -8,6 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
+from portal.actions.acting import acted
+from portal.models import Principal
 from vpn.actions.activity.planning import touch_records
 from vpn.actions.dns.records import COLUMNS, FIELD, RecordCheck, RecordFault, Row, Surroundings
 from vpn.actions.refusal import InvalidSettings
@@ -49,7 +51,7 @@ def cleaned_dns(instance: Instance, changes: Mapping[str, Any]) -> dict[str, Any
     return cleaned
 
 
-def replace_records(instance: Instance, rows: Iterable[Row]) -> None:
+def replace_records(instance: Instance, rows: Iterable[Row], *, by: Principal) -> None:
     """Make these the instance's records; what is among them already keeps its row."""
     wanted = set(rows)
     removed: list[Row] = []
@@ -64,6 +66,7 @@ def replace_records(instance: Instance, rows: Iterable[Row]) -> None:
     DnsRecord.objects.bulk_create(
         DnsRecord(instance=instance, name=row.name, type=row.type, value=row.value) for row in wanted
     )
+    acted(by, "records replaced", instance)
 
 
 def records_of(instance: Instance) -> list[dict[str, str]]:

@@ -9,7 +9,9 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
+from portal.actions.acting import acted
 from portal.exceptions import NotPossible
+from portal.models import Principal
 from vpn.actions.activity import planning
 from vpn.actions.activity.change_words import rules_words
 from vpn.actions.change import changing
@@ -60,7 +62,7 @@ def are_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> bool:
     return RuleValues.all_of(instance) == [RuleValues.given(one) for one in wanted]
 
 
-def replace_rules(locked: Instance, wanted: Sequence[RuleValues]) -> None:
+def replace_rules(locked: Instance, wanted: Sequence[RuleValues], *, by: Principal) -> None:
     """Give the locked instance these rules, in this order.
 
     A rule that matches the same packets as before keeps its row and so its hits: one of the same name first, then
@@ -89,6 +91,7 @@ def replace_rules(locked: Instance, wanted: Sequence[RuleValues]) -> None:
     # Hits are not written: a report may be adding to them at this moment.
     update_rows(FirewallRule, ["position", "name"], ["id"], moved)
     FirewallRule.objects.bulk_create(new, batch_size=200)
+    acted(by, "rules replaced", locked)
 
 
 def _ends(rules: Iterable[FirewallRule | RuleValues]) -> set[str]:
@@ -131,13 +134,13 @@ def naming(end: str) -> QuerySet[FirewallRule]:
     return FirewallRule.objects.filter(Q(source=end) | Q(destination=end))
 
 
-def forget_end(organization_id: UUID, end: str) -> None:
+def forget_end(organization_id: UUID, end: str, *, by: Principal) -> None:
     """Remove the rules that name what is being deleted: they could match nothing any more."""
     # A rule that is added at this moment is either seen here, or refused because its end is gone.
     lock_instances(organization_id)
     for instance_id in sorted(set(naming(end).values_list("instance", flat=True))):
         try:
-            with changing(instance_id, explained=True, urgent=True) as locked:
+            with changing(instance_id, by=by, explained=True, urgent=True) as locked:
                 present = list(locked.firewall_rules.all())
                 left = [rule for rule in present if end not in {rule.source, rule.destination}]
                 naming(end).filter(instance=instance_id).delete()

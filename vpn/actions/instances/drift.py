@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from portal.models import Principal
 from vpn.actions.activity.operation import begin_operation
 from vpn.actions.change import lock_instance
 from vpn.actions.instances.instance import open_operation
@@ -23,7 +24,7 @@ _PAUSES = tuple(timedelta(seconds=seconds) for seconds in (10, 40, 160, 600))
 _MOST_IN_PERIOD = 20
 
 
-def undo_drift(instance_id: UUID, found: Sequence[Finding | str]) -> bool:
+def undo_drift(instance_id: UUID, found: Sequence[Finding | str], *, by: Principal) -> bool:
     """Apply the whole state again, in an operation that tells what was found; False where that has to wait.
 
     What is there again however often it was undone is undone at growing intervals.
@@ -36,12 +37,12 @@ def undo_drift(instance_id: UUID, found: Sequence[Finding | str]) -> bool:
             return False
         operation = open_operation(instance, OperationKind.APPLY)
         if operation is None:
-            operation = begin_operation(instance, OperationKind.APPLY)
+            operation = begin_operation(instance, OperationKind.APPLY, by=by)
         operation.drift = [one for one in found if isinstance(one, str)]
         operation.findings = [one.document() for one in found if isinstance(one, Finding)] or None
         operation.summary = ""  # what is undone says it
         operation.save(update_fields=["drift", "findings", "summary"])
-        apply_again(instance.pk, instance.organization_id)
+        apply_again(instance.pk, instance.organization_id, by=by)
     return True
 
 

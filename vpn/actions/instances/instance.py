@@ -12,9 +12,10 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from portal.actions.acting import acted
 from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput, NotPossible
-from portal.models import Membership, Organization, Quota
+from portal.models import Organization, Principal, Quota
 from vpn import doorbell, keys
 from vpn.actions.activity.operation import begin_operation
 from vpn.actions.change import lock_instance
@@ -40,8 +41,9 @@ _PORTS_EACH = 2
 
 
 def create_instance(
-    member: Membership,
+    organization: Organization,
     *,
+    by: Principal,
     name: str,
     hostname: str,
     region: Region,
@@ -63,16 +65,16 @@ def create_instance(
     if errors:
         raise InvalidInput(errors)
     for _ in range(_ATTEMPTS):
-        _refuse_taken_hostname(hostname, member.organization)
+        _refuse_taken_hostname(hostname, organization)
         try:
             wanted = parse_pool(pool) if pool else pool_prefix
-            return _insert(member.organization, wanted, name=name, hostname=hostname, region=region)
+            return _insert(organization, wanted, by, name=name, hostname=hostname, region=region)
         except IntegrityError:
             continue  # Another transaction took the hostname, the port or the pool.
     raise Conflict("Others were creating instances at the same moment.", next_step="Please try again.")
 
 
-def _insert(organization: Organization, wanted: IPv4Network | int, **fields: Any) -> Instance:
+def _insert(organization: Organization, wanted: IPv4Network | int, by: Principal, **fields: Any) -> Instance:
     """Insert an instance with the pool that is wanted, or a free one of that prefix length."""
     private_key = keys.generate_private_key()
     with transaction.atomic():
@@ -96,7 +98,8 @@ def _insert(organization: Organization, wanted: IPv4Network | int, **fields: Any
         instance.private_key = private_key
         instance.save(force_insert=True)
         ReleasedHostname.objects.filter(hostname=instance.hostname).delete()
-        begin_operation(instance, OperationKind.PROVISION)
+        acted(by, "created", instance)
+        begin_operation(instance, OperationKind.PROVISION, by=by)
         transaction.on_commit(partial(doorbell.enqueue_provision, instance.pk, organization.pk))
     return instance
 
@@ -136,7 +139,7 @@ def _refuse_taken_hostname(hostname: str, organization: Organization) -> None:
         )
 
 
-def retry_instance(instance: Instance) -> Instance:
+def retry_instance(instance: Instance, *, by: Principal) -> Instance:
     """Go on provisioning from the step that failed; raises NotPossible where nothing failed, or QuotaReached."""
     with transaction.atomic():
         lock_organization(instance.organization_id)
@@ -145,38 +148,39 @@ def retry_instance(instance: Instance) -> Instance:
             require_room(locked.organization_id, Quota.PROVISIONING)
             operation = locked.operations.filter(kind=OperationKind.PROVISION).first()
             if operation is None:
-                begin_operation(locked, OperationKind.PROVISION)
+                begin_operation(locked, OperationKind.PROVISION, by=by)
             else:
                 operation.state = OperationState.RUNNING
                 operation.finished_at = None
                 operation.save(update_fields=["state", "finished_at"])
-            set_state(locked, InstanceState.PROVISIONING)
+            set_state(locked, InstanceState.PROVISIONING, by=by)
             transaction.on_commit(partial(doorbell.enqueue_provision, locked.pk, locked.organization_id))
         elif locked.state == InstanceState.READY and not locked.server_ready:
             Instance.objects.filter(pk=locked.pk).update(failure="")
             transaction.on_commit(partial(doorbell.enqueue_apply, locked.pk, locked.organization_id))
         else:
             raise NotPossible("Nothing failed on this instance, so there is nothing to try again.")
+        acted(by, "retried", locked)
     return locked
 
 
-def delete_instance(instance: Instance) -> Instance:
+def delete_instance(instance: Instance, *, by: Principal) -> Instance:
     """Revoke everything and take the hub down in the background; the row goes when the server confirmed it."""
     with transaction.atomic():
         locked = lock_instance(instance.pk)
         if locked.state != InstanceState.DELETING:
-            set_state(locked, InstanceState.DELETING)
+            set_state(locked, InstanceState.DELETING, by=by)
             locked.desired_generation += 1
             locked.save(update_fields=["desired_generation"])
             locked.operations.filter(state=OperationState.RUNNING).update(
                 state=OperationState.FAILED, finished_at=timezone.now()
             )
-            begin_operation(locked, OperationKind.DESTROY)
+            begin_operation(locked, OperationKind.DESTROY, by=by)
         transaction.on_commit(partial(doorbell.enqueue_destroy, locked.pk, locked.organization_id))
     return locked
 
 
-def set_state(instance: Instance, state: InstanceState) -> None:
+def set_state(instance: Instance, state: InstanceState, *, by: Principal) -> None:
     """Move to another state, guarded by the old one; raises NotPossible where another process was first."""
     if state not in INSTANCE_TRANSITIONS[instance.state]:
         raise NotPossible(f"An instance that is {instance.get_state_display().lower()} cannot become {state.label}.")
@@ -184,20 +188,22 @@ def set_state(instance: Instance, state: InstanceState) -> None:
     if not moved:
         raise NotPossible("Something else changed this instance at the same moment. Load the page again.")
     instance.state = state
+    acted(by, f"became {state.value}", instance)
 
 
-def forget_instance(instance: Instance) -> None:
+def forget_instance(instance: Instance, *, by: Principal) -> None:
     """Remove an instance whose server is gone for good, without asking the server; for staff."""
     with transaction.atomic():
-        remove_rows(lock_instance(instance.pk))
+        remove_rows(lock_instance(instance.pk), by=by)
 
 
-def remove_rows(instance: Instance) -> None:
+def remove_rows(instance: Instance, *, by: Principal) -> None:
     """Delete the instance's rows and keep its hostname from strangers for a while."""
     ReleasedHostname.objects.update_or_create(
         hostname=instance.hostname,
         defaults={"organization": instance.organization, "released_at": timezone.now()},
     )
+    acted(by, "deleted", instance)
     instance.delete()
 
 

@@ -13,6 +13,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
+from portal.actions.acting import acted
+from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.instances.recovery import raise_generation
 from vpn.choices import InstanceState
@@ -22,7 +24,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _PATIENCE: Final = 3.0  # seconds: a start does not wait longer for the DNS
 
 
-def place_portal(server_id: UUID) -> None:
+def place_portal(server_id: UUID, *, by: Principal) -> None:
     """Note the portal's port where PUBLIC_URL leads to this server, and tell its hubs where that changed.
 
     A name that does not resolve now changes nothing.
@@ -39,9 +41,10 @@ def place_portal(server_id: UUID) -> None:
             return
         server.portal_port = port
         server.save(update_fields=["portal_port"])
+        acted(by, "portal placed", server)
         hubs = Instance.objects.filter(server=server, state=InstanceState.READY).order_by("pk")
         for pk, organization_id in hubs.values_list("pk", "organization"):
-            raise_generation(pk)
+            raise_generation(pk, by=by)
             transaction.on_commit(partial(doorbell.enqueue_apply, pk, organization_id))
 
 

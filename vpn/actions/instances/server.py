@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from portal.actions.acting import acted
 from portal.exceptions import InvalidInput
+from portal.models import Principal
 from vpn.actions.change import changing
 from vpn.addressing import Network
 from vpn.choices import InstanceState
@@ -19,7 +21,7 @@ from vpn.validators import parse_server_network
 _LEFT_ALONE = (InstanceState.DELETING, InstanceState.LOST)
 
 
-def allow_networks(server: Server, texts: Sequence[str]) -> Server:
+def allow_networks(server: Server, texts: Sequence[str], *, by: Principal) -> Server:
     """Let the instances on a server push networks behind it, and tell the hubs whose routes lead there or did.
 
     Raises InvalidInput with the fault of every one.
@@ -32,12 +34,13 @@ def allow_networks(server: Server, texts: Sequence[str]) -> Server:
         concerned = locked.instances.exclude(state__in=_LEFT_ALONE).exclude(pushed_routes=[])
         # In the order in which every action locks several instances, so that no two of them wait in a circle.
         for pk in list(concerned.order_by("pk").values_list("pk", flat=True)):
-            with changing(pk, explained=True) as instance:
+            with changing(pk, by=by, explained=True) as instance:
                 # What it was before is compared with this.
                 instance.server = copy.copy(locked)
                 instance.server.networks = networks
         locked.networks = networks
         locked.save(update_fields=["networks"])
+        acted(by, "networks allowed", locked)
     return locked
 
 

@@ -10,6 +10,8 @@ from uuid import UUID
 
 from django.db import transaction
 
+from portal.actions.acting import acted
+from portal.models import Principal
 from portal.sealing import UnsealError
 from vpn import doorbell
 from vpn.actions.change import lock_instance
@@ -22,7 +24,7 @@ from vpn.proofs import forget_proofs
 _MOST_NOTED_LINES = 0
 
 
-def move_server(server_id: UUID, address: str, address_v6: str | None) -> bool:
+def move_server(server_id: UUID, address: str, address_v6: str | None, *, by: Principal) -> bool:
     """Give a server other addresses; False where it has them already. Its hubs are told, and proven anew."""
     with transaction.atomic():
         server = Server.objects.select_for_update(no_key=True).get(pk=server_id)
@@ -31,9 +33,10 @@ def move_server(server_id: UUID, address: str, address_v6: str | None) -> bool:
         before = server.addresses
         server.address, server.address_v6 = address, address_v6
         server.save(update_fields=["address", "address_v6"])
+        acted(by, "address changed", server)
         hubs = Instance.objects.filter(server=server, configured=True).exclude(state=InstanceState.DELETING)
         for pk in hubs.order_by("pk").values_list("pk", flat=True):
-            _move_hub(lock_instance(pk), before, server.addresses)
+            _move_hub(lock_instance(pk), before, server.addresses, by)
     return True
 
 
@@ -43,7 +46,7 @@ def moved_sentence(move: Mapping[str, Sequence[str]]) -> str:
     return f"The hub's address changed from {before} to {after}"
 
 
-def _move_hub(instance: Instance, before: tuple[str, ...], after: tuple[str, ...]) -> None:
+def _move_hub(instance: Instance, before: tuple[str, ...], after: tuple[str, ...], by: Principal) -> None:
     instance.desired_generation += 1
     instance.settings_generation = instance.whole_generation = instance.desired_generation
     if instance.has_certificates:
@@ -51,6 +54,7 @@ def _move_hub(instance: Instance, before: tuple[str, ...], after: tuple[str, ...
         with contextlib.suppress(UnsealError):
             renew_hub(instance)
     instance.save()
+    acted(by, "changed", instance)
     forget_proofs(instance.pk)
     if before:
         _note(instance, before, after)

@@ -8,8 +8,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from portal.actions.acting import acted
 from portal.actions.quota import lock_organization, require_room
-from portal.models import Quota
+from portal.models import Principal, Quota
 from vpn.actions.activity.change_words import settings_words
 from vpn.actions.change import changing, lock_instance
 from vpn.actions.dns.records import RecordFault
@@ -29,7 +30,7 @@ from vpn.models import ChangePlan, Instance
 from vpn.validators import parse_pushed_route, validate_mtu, validate_name
 
 
-def update_instance(instance: Instance, **changes: Any) -> Instance:
+def update_instance(instance: Instance, *, by: Principal, **changes: Any) -> Instance:
     """Change `name`, `mtu`, `pool`, `pushed_routes`, `public_dns`, `split_dns`, `domains`, `dns_custom`,
     `firewall_policy`, `firewall` (records and rules as in the API).
 
@@ -46,15 +47,16 @@ def update_instance(instance: Instance, **changes: Any) -> Instance:
             # The name is not known to the hub: nothing to apply.
             locked.name = wanted.get("name", locked.name)
             locked.save(update_fields=["name"])
+            acted(by, "renamed", locked)
             return locked
         _require_room(locked, wanted)
         words = settings_words(locked, wanted)
         as_delta, urgent = wanted.keys() <= _BY_DELTA, not wanted.keys().isdisjoint(_MAY_CLOSE)
-        with changing(locked.pk, as_delta=as_delta, explained=True, urgent=urgent) as locked:
+        with changing(locked.pk, by=by, as_delta=as_delta, explained=True, urgent=urgent) as locked:
             if "dns_custom" in wanted:
-                replace_records(locked, wanted.pop("dns_custom"))
+                replace_records(locked, wanted.pop("dns_custom"), by=by)
             if "firewall" in wanted:
-                replace_rules(locked, wanted.pop("firewall"))
+                replace_rules(locked, wanted.pop("firewall"), by=by)
             for field, value in wanted.items():
                 setattr(locked, field, value)
         ChangePlan.objects.filter(instance=locked, generation=locked.desired_generation).update(changed=words)

@@ -7,13 +7,15 @@ from datetime import timedelta
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
+from portal.actions.acting import acted
 from portal.exceptions import Conflict
+from portal.models import Principal
 from vpn.addressing import PoolExhausted, last_peer_host, next_free_host, unusable_hosts
 from vpn.constants import HOST_REST_HOURS
 from vpn.models import Instance, Peer, ReleasedHost
 
 
-def give_host(peer: Peer, instance: Instance) -> None:
+def give_host(peer: Peer, instance: Instance, *, by: Principal) -> None:
     """Give a new peer a number in the instance's pools; raises Conflict where all are taken."""
     resting = _resting(instance)
     highest = [rows.aggregate(highest=Max("host"))["highest"] or 0 for rows in (instance.peers.all(), resting)]
@@ -28,13 +30,15 @@ def give_host(peer: Peer, instance: Instance) -> None:
     except PoolExhausted as error:
         raise Conflict(str(error), code="pool-exhausted") from None
     instance.released_hosts.filter(host=peer.host).delete()
+    acted(by, "address given", peer)
 
 
-def release_host(peer: Peer) -> None:
+def release_host(peer: Peer, *, by: Principal) -> None:
     """Let the number of a peer that is deleted rest."""
     ReleasedHost.objects.update_or_create(
         instance=peer.instance, host=peer.host, defaults={"released_at": timezone.now()}
     )
+    acted(by, "address released", peer)
 
 
 def _resting(instance: Instance) -> QuerySet[ReleasedHost]:

@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.db.models import Q
 from django.utils import timezone
 
+from portal.actions.acting import acted
+from portal.models import Principal
 from vpn import pki
 from vpn.models import EarlierCertificate, Instance, Peer, RevokedCertificate
 
@@ -75,22 +77,23 @@ def issue_for_peer(peer: Peer, instance: Instance) -> None:
     peer.public_key, peer.preshared_key = _fingerprint(credential.certificate), ""
 
 
-def keep_as_earlier(peer: Peer) -> None:
+def keep_as_earlier(peer: Peer, *, by: Principal) -> None:
     """Note the certificate that the peer has, if any, as one that stays good when it gets another, or none."""
     if peer.certificate_serial:
         _, not_after = pki.validity(peer.certificate)
         EarlierCertificate.objects.get_or_create(
             peer=peer, serial=peer.certificate_serial, defaults={"expires_at": not_after}
         )
+        acted(by, "certificate kept", peer)
 
 
-def revoke(peer: Peer, instance: Instance) -> None:
+def revoke(peer: Peer, instance: Instance, *, by: Principal) -> None:
     """Put all certificates of the peer on the revocation list; the caller saves the instance."""
-    keep_as_earlier(peer)
-    revoke_earlier(peer, instance)
+    keep_as_earlier(peer, by=by)
+    revoke_earlier(peer, instance, by=by)
 
 
-def revoke_earlier(peer: Peer, instance: Instance) -> None:
+def revoke_earlier(peer: Peer, instance: Instance, *, by: Principal) -> None:
     """Put the certificates that the peer had before on the revocation list; the caller saves the instance."""
     earlier = list(peer.earlier_certificates.values_list("serial", "expires_at"))
     for serial, expires_at in earlier:
@@ -99,6 +102,7 @@ def revoke_earlier(peer: Peer, instance: Instance) -> None:
         )
     if earlier:
         peer.earlier_certificates.all().delete()
+        acted(by, "certificates revoked", peer)
         renew_revocation_list(instance)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from portal.models import Membership
+from portal.actions.acting import acted
+from portal.models import Membership, Principal
 from portal.naming import LABEL_LENGTH, dns_label, free_label
 from vpn.actions.change import changing_if_possible
 from vpn.choices import PeerType, RecordType
@@ -21,26 +22,26 @@ def give_label(peer: Peer, instance: Instance) -> None:
     peer.dns_label = free_label(wanted_label(peer), _labels_of_siblings(peer, instance) | _recorded(peer, instance))
 
 
-def rename_site(site: Site) -> None:
+def rename_site(site: Site, *, by: Principal) -> None:
     """Let the names of a site's peers follow when it was renamed, on every instance; the hubs hear of it."""
     for peer in Peer.objects.filter(site=site).select_related("site"):
-        with changing_if_possible(peer.instance_id, only_peers=True) as locked:
+        with changing_if_possible(peer.instance_id, by=by, only_peers=True) as locked:
             if locked is not None:
                 peer.instance, before = locked, f"{peer.dns_label}.{locked.full_hostname}"
                 give_label(peer, locked)
                 peer.changed_generation = locked.desired_generation
                 peer.save(update_fields=["dns_label", "changed_generation"])
-                follow_name(peer, before)
+                follow_name(peer, before, by=by)
 
 
-def rename_member(member: Membership, former_slug: str) -> None:
+def rename_member(member: Membership, former_slug: str, *, by: Principal) -> None:
     """Let the names of a person's devices follow theirs, on every instance; the hubs hear of it.
 
     The devices keep labels of their own, but where a record has the new name already.
     """
     theirs = Peer.objects.filter(member=member).order_by("instance_id")
     for instance_id in list(theirs.values_list("instance", flat=True).distinct()):
-        with changing_if_possible(instance_id, only_peers=True) as locked:
+        with changing_if_possible(instance_id, by=by, only_peers=True) as locked:
             if locked is not None:
                 _follow_member(member, former_slug, locked)
 
@@ -63,11 +64,12 @@ def _follow_member(member: Membership, former_slug: str, instance: Instance) -> 
             alias.save(update_fields=["value"])
 
 
-def follow_name(peer: Peer, before: str) -> None:
+def follow_name(peer: Peer, before: str, *, by: Principal) -> None:
     """Let the CNAMEs that lead to the name which the peer had `before` lead to the one that it has now."""
     if before and before != peer.dns_name:
         aliases = DnsRecord.objects.filter(instance=peer.instance, type=RecordType.CNAME, value=before)
         aliases.update(value=peer.dns_name)
+        acted(by, "renamed", peer)
 
 
 def _labels_of_siblings(peer: Peer, instance: Instance) -> set[str]:

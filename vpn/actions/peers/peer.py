@@ -12,9 +12,10 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from portal.actions.acting import acted
 from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput, NotPossible
-from portal.models import Membership, MembershipState, Quota
+from portal.models import Membership, MembershipState, Principal, Quota
 from vpn import keys
 from vpn.actions.activity import planning
 from vpn.actions.change import changing, lock_changeable
@@ -43,6 +44,7 @@ from vpn.quota_use import broad_routes
 def create_client_peer(
     instance: Instance,
     *,
+    by: Principal,
     member: Membership,
     device: str = "",
     route_all: bool = False,
@@ -58,7 +60,7 @@ def create_client_peer(
         errors["user_id"] = ["Choose an active member of this organization."]
     if errors:
         raise InvalidInput(errors)
-    with _one_more(instance), _holding(member), changing(instance.pk, only_peers=True) as locked:
+    with _one_more(instance), _holding(member), changing(instance.pk, by=by, only_peers=True) as locked:
         peer = Peer(
             instance=locked,
             type=PeerType.CLIENT,
@@ -71,13 +73,14 @@ def create_client_peer(
         refuse_taken_name(peer, locked, peer.device)
         planning.touch_new_peer(peer)
         _give_keys(peer, locked, public_key)
-        _insert(peer, locked)
+        _insert(peer, locked, by)
     return peer
 
 
 def create_site_peer(
     instance: Instance,
     *,
+    by: Principal,
     site: Site,
     subnets: Sequence[str],
     protocol: str = Protocol.WIREGUARD,
@@ -93,14 +96,16 @@ def create_site_peer(
     prepare_networks(list(subnets) or site.subnets)
     with _one_more(instance):
         held = lock_site(site.pk, instance.pk)
-        peer = _connect(held, instance, list(subnets) or held.subnets, protocol, confirm_broad_routes)
-        follow_new_peer(held, peer, confirmed=confirm_broad_routes)
+        peer = _connect(held, instance, list(subnets) or held.subnets, protocol, confirm_broad_routes, by)
+        follow_new_peer(held, peer, confirmed=confirm_broad_routes, by=by)
     return peer
 
 
-def _connect(site: Site, instance: Instance, subnets: list[str], protocol: str, confirm_broad_routes: bool) -> Peer:
+def _connect(
+    site: Site, instance: Instance, subnets: list[str], protocol: str, confirm_broad_routes: bool, by: Principal
+) -> Peer:
     """Insert the peer of a locked site."""
-    with changing(instance.pk, only_peers=True, explained=True) as locked:
+    with changing(instance.pk, by=by, only_peers=True, explained=True) as locked:
         if locked.peers.filter(site=site).exists():
             raise Conflict(
                 f"{site.name} is connected to this instance already.", field="site_id", code="site-connected"
@@ -116,7 +121,7 @@ def _connect(site: Site, instance: Instance, subnets: list[str], protocol: str, 
         require_room(locked.organization_id, Quota.SUBNETS, broad_routes(peer.subnets), field="subnets")
         planning.touch_new_peer(peer)
         _give_keys(peer, locked)
-        _insert(peer, locked)
+        _insert(peer, locked, by)
     return peer
 
 
@@ -146,15 +151,16 @@ def _holding(member: Membership) -> Iterator[None]:
         yield
 
 
-def _insert(peer: Peer, instance: Instance) -> None:
+def _insert(peer: Peer, instance: Instance, by: Principal) -> None:
     """Give the peer its addresses and save it. The locked instance row keeps others from choosing the same."""
-    give_host(peer, instance)
+    give_host(peer, instance, by=by)
     same_key = Q(public_key=peer.public_key) | Q(former_public_key=peer.public_key)
     if instance.peers.filter(same_key).exists() or peer.public_key == instance.public_key:
         raise Conflict("Another peer of this instance uses this public key.", field="public_key", code="key-in-use")
     peer.changed_generation = instance.desired_generation
     give_label(peer, instance)
     peer.save(force_insert=True)
+    acted(by, "created", peer)
 
 
 def _give_keys(peer: Peer, instance: Instance, public_key: str = "") -> None:
@@ -174,10 +180,10 @@ def _give_keys(peer: Peer, instance: Instance, public_key: str = "") -> None:
         peer.public_key, peer.private_key = keys.public_key(private_key), private_key
 
 
-def _end_keys(peer: Peer, instance: Instance) -> None:
+def _end_keys(peer: Peer, instance: Instance, by: Principal) -> None:
     """End what the peer has, and what it had before it changed its protocol."""
-    certificates.revoke(peer, instance)
-    end_former(peer, instance)
+    certificates.revoke(peer, instance, by=by)
+    end_former(peer, instance, by=by)
 
 
 def _renew_keys(peer: Peer, instance: Instance) -> None:
@@ -189,7 +195,7 @@ def _renew_keys(peer: Peer, instance: Instance) -> None:
     ProfileLink.objects.filter(peer=peer).delete()
 
 
-def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
+def update_peer(peer: Peer, *, by: Principal, **changes: Unpack[PeerChanges]) -> Peer:
     """Change a peer; raises InvalidInput, Conflict or QuotaReached. Returns the peer as saved.
 
     What it has already is no change.
@@ -205,13 +211,13 @@ def update_peer(peer: Peer, **changes: Unpack[PeerChanges]) -> Peer:
         if not wanted:
             return present
         explained = _concerns_others(peer, wanted)
-        with changing(peer.instance_id, only_peers=True, explained=explained, urgent=True) as locked:
+        with changing(peer.instance_id, by=by, only_peers=True, explained=explained, urgent=True) as locked:
             fresh = _fresh(peer, locked)
             planning.touch_peer(fresh)
-            _change(fresh, locked, wanted)
+            _change(fresh, locked, wanted, by)
         if site is not None and "subnets" in wanted:
             confirmed = wanted.get("confirm_broad_routes", False)
-            follow_changed_peer(site, fresh, former=present.subnets, confirmed=confirmed)
+            follow_changed_peer(site, fresh, former=present.subnets, confirmed=confirmed, by=by)
     return fresh
 
 
@@ -221,7 +227,7 @@ def _lock_site(site_id: UUID, instance: Instance) -> Site:
     return lock_site(site_id)
 
 
-def _change(fresh: Peer, locked: Instance, changes: PeerChanges) -> None:
+def _change(fresh: Peer, locked: Instance, changes: PeerChanges, by: Principal) -> None:
     """Write the changes of a peer to its row; the generation is raised already. Raises InvalidInput or Conflict."""
     if "subnets" in changes:
         # A confirmation is for the networks that come with it, and for none later on.
@@ -239,17 +245,18 @@ def _change(fresh: Peer, locked: Instance, changes: PeerChanges) -> None:
     if wanted_label(fresh) != former_label or not fresh.dns_label:
         give_label(fresh, locked)
     if "protocol" in changes:
-        if not keep_former(fresh):
-            _end_keys(fresh, locked)
+        if not keep_former(fresh, by=by):
+            _end_keys(fresh, locked, by)
         fresh.protocol = changes["protocol"]
         _renew_keys(fresh, locked)
     if not fresh.enabled:
         fresh.connected_from = None
     if not fresh.is_admitted:
-        end_former(fresh, locked)
+        end_former(fresh, locked, by=by)
     fresh.changed_generation = locked.desired_generation
     fresh.save()
-    follow_name(fresh, former_name)
+    acted(by, "changed", fresh)
+    follow_name(fresh, former_name, by=by)
 
 
 def _concerns_others(peer: Peer, changes: PeerChanges) -> bool:
@@ -257,37 +264,39 @@ def _concerns_others(peer: Peer, changes: PeerChanges) -> bool:
     return peer.is_site or bool({"protocol", "route_all"} & changes.keys())
 
 
-def rotate_keys(peer: Peer) -> Peer:
+def rotate_keys(peer: Peer, *, by: Principal) -> Peer:
     """New keys; the old ones end as soon as the hub has followed. The profile has to be fetched again."""
     if peer.key_custody == KeyCustody.DEVICE:
         raise NotPossible(
             "This device made its own key, so the portal cannot renew it.",
             next_step="Delete the peer and add the device again with its new public key.",
         )
-    with changing(peer.instance_id, only_peers=True, urgent=True) as locked:
+    with changing(peer.instance_id, by=by, only_peers=True, urgent=True) as locked:
         fresh = _fresh(peer, locked)
-        _end_keys(fresh, locked)
+        _end_keys(fresh, locked, by)
         _renew_keys(fresh, locked)
         fresh.changed_generation = locked.desired_generation
         fresh.save()
+        acted(by, "keys rotated", fresh)
     return fresh
 
 
-def renew_peer(peer: Peer) -> None:
+def renew_peer(peer: Peer, *, by: Principal) -> None:
     """A new certificate before the old one runs out; the old one stays good until then, its profile is outdated."""
-    with changing(peer.instance_id, only_peers=True) as locked:
+    with changing(peer.instance_id, by=by, only_peers=True) as locked:
         fresh = _fresh(peer, locked)
-        certificates.keep_as_earlier(fresh)
+        certificates.keep_as_earlier(fresh, by=by)
         certificates.issue_for_peer(fresh, locked)
         fresh.save()
+        acted(by, "certificate renewed", fresh)
 
 
-def delete_peer(peer: Peer) -> None:
+def delete_peer(peer: Peer, *, by: Principal) -> None:
     """Revoke and remove a peer; its live session ends when the hub has followed, within two seconds."""
-    with changing(peer.instance_id, only_peers=True, explained=peer.is_site, urgent=True) as locked:
+    with changing(peer.instance_id, by=by, only_peers=True, explained=peer.is_site, urgent=True) as locked:
         fresh = _fresh(peer, locked)
         planning.touch_peer(fresh)
-        _end_keys(fresh, locked)
+        _end_keys(fresh, locked, by)
         PeerTombstone.objects.create(
             instance=locked,
             peer_id=fresh.pk,
@@ -295,11 +304,12 @@ def delete_peer(peer: Peer) -> None:
             applied_digest=fresh.applied_digest,
             generation=locked.desired_generation,
         )
-        release_host(fresh)
+        release_host(fresh, by=by)
+        acted(by, "deleted", fresh)
         fresh.delete()
 
 
-def reconsider_peers(peers: PeerQuerySet, *, turned: Turned | None = None) -> None:
+def reconsider_peers(peers: PeerQuerySet, *, by: Principal, turned: Turned | None = None) -> None:
     """Let the hubs look at these peers again, because what admits them or names them changed (member, expiry, group).
 
     What a group's change means is noted; `turned` is that change.
@@ -308,18 +318,20 @@ def reconsider_peers(peers: PeerQuerySet, *, turned: Turned | None = None) -> No
     for instance_id in list(peers.order_by("instance_id").values_list("instance_id", flat=True).distinct()):
         try:
             explained = turned is not None
-            with changing(instance_id, only_peers=True, explained=explained, urgent=True, turned=turned) as locked:
+            with changing(
+                instance_id, by=by, only_peers=True, explained=explained, urgent=True, turned=turned
+            ) as locked:
                 moving = peers.filter(instance=locked).exclude(former_protocol="")
-                end_former_of_refused(moving.select_related("member__user"), locked)
+                end_former_of_refused(moving.select_related("member__user"), locked, by=by)
                 peers.filter(instance=locked).update(changed_generation=locked.desired_generation)
         except NotPossible:
             continue  # An instance that is going away needs no such change.
 
 
-def expire_peers() -> None:
+def expire_peers(*, by: Principal) -> None:
     """Take away from the hubs whose time is over; what is on its way to them already need not be sent twice."""
     over = Peer.objects.filter(expires_at__lte=timezone.now()).exclude(applied_digest="")
-    reconsider_peers(over.filter(changed_generation__lte=F("instance__applied_generation")))
+    reconsider_peers(over.filter(changed_generation__lte=F("instance__applied_generation")), by=by)
 
 
 def _fresh(peer: Peer, locked: Instance) -> Peer:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from portal.exceptions import NotPossible
+from portal.models import Principal
 from vpn.actions.change import changing
 from vpn.actions.peers import certificates
 from vpn.choices import KeyCustody, Protocol
@@ -16,7 +17,7 @@ from vpn.models import Instance, Peer
 FORMER = ("former_protocol", "former_public_key", "former_preshared_key_sealed")
 
 
-def keep_former(peer: Peer) -> bool:
+def keep_former(peer: Peer, *, by: Principal) -> bool:
     """Keep the peer's present keys as its former way in, if a device may use them; the caller saves the peer.
 
     One that has a former way in already keeps none: with a second change all that was before ends.
@@ -26,40 +27,40 @@ def keep_former(peer: Peer) -> bool:
         return False
     peer.former_protocol = peer.protocol
     if peer.is_openvpn:
-        certificates.keep_as_earlier(peer)
+        certificates.keep_as_earlier(peer, by=by)
     else:
         peer.former_public_key, peer.former_preshared_key = peer.public_key, peer.preshared_key
     return True
 
 
-def end_former(peer: Peer, instance: Instance) -> None:
+def end_former(peer: Peer, instance: Instance, *, by: Principal) -> None:
     """End the peer's former way in, if there is one; the caller saves both."""
     if peer.former_protocol == Protocol.OPENVPN:
-        certificates.revoke_earlier(peer, instance)
+        certificates.revoke_earlier(peer, instance, by=by)
     peer.former_protocol = peer.former_public_key = peer.former_preshared_key = ""
 
 
-def end_former_of_refused(peers: Iterable[Peer], instance: Instance) -> None:
+def end_former_of_refused(peers: Iterable[Peer], instance: Instance, *, by: Principal) -> None:
     """End the former ways in of those among the peers that are not admitted any more: they do not come back."""
     for peer in peers:
         peer.instance = instance
         if peer.former_protocol and not peer.is_admitted:
-            end_former(peer, instance)
+            end_former(peer, instance, by=by)
             peer.save(update_fields=FORMER)
 
 
-def conclude_changes(instance_id: UUID, arrived: Collection[tuple[UUID, str]]) -> None:
+def conclude_changes(instance_id: UUID, arrived: Collection[tuple[UUID, str]], *, by: Principal) -> None:
     """End the former ways in of peers that were seen over their new protocol; `arrived` has ids and public keys.
 
     Harmless to do twice. The hub has ended their sessions already; this revokes what they were opened with.
     """
     if not arrived:
         return
-    with contextlib.suppress(NotPossible), changing(instance_id, only_peers=True) as locked:
+    with contextlib.suppress(NotPossible), changing(instance_id, by=by, only_peers=True) as locked:
         for peer_id, public_key in arrived:
             # A peer that has got other keys meanwhile was not seen with those yet.
             found = locked.peers.filter(pk=peer_id, public_key=public_key).exclude(former_protocol="")
             for peer in found:
-                end_former(peer, locked)
+                end_former(peer, locked, by=by)
                 peer.changed_generation = locked.desired_generation
                 peer.save(update_fields=[*FORMER, "changed_generation"])

@@ -13,8 +13,9 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from portal.actions.acting import acted
 from portal.exceptions import NotPossible
-from portal.models import Membership
+from portal.models import Membership, Principal
 from vpn.actions.change import lock_instance
 from vpn.choices import InstanceState, KeyCustody
 from vpn.constants import SHARE_TOKEN_TTL, SHARE_WINDOW
@@ -110,7 +111,7 @@ class LinkNotFound(Exception):
     """No such share token, or it was used, or its time is over."""
 
 
-def deliver_profile(peer: Peer, wanted: Wanted = Wanted()) -> Delivery:
+def deliver_profile(peer: Peer, wanted: Wanted = Wanted(), *, by: Principal) -> Delivery:
     """The peer's profile with its keys; remembers what was delivered.
 
     Raises HubNotReady, PeerNotAdmitted for a peer that is disabled or whose time is over, HubGoing, or NotOffered.
@@ -118,13 +119,16 @@ def deliver_profile(peer: Peer, wanted: Wanted = Wanted()) -> Delivery:
     try:
         _refuse_unready(peer.pk)
         with transaction.atomic():
-            return _deliver(_lock(peer.pk), wanted)
+            return _deliver(_lock(peer.pk), wanted, by)
     except (Peer.DoesNotExist, Instance.DoesNotExist):
         raise NotPossible("This peer was deleted meanwhile.") from None
 
 
-def issue_link(peer: Peer, by: Membership | None = None) -> tuple[str, int]:
-    """A new one-time token for the peer's profile, made `by` a member, and its life in seconds; older tokens end."""
+def issue_link(peer: Peer, *, by: Principal, sender: Membership | None = None) -> tuple[str, int]:
+    """A new one-time token for the peer's profile, and its life in seconds; older tokens end.
+
+    `sender` is whom the link's page names.
+    """
     if peer.key_custody == KeyCustody.DESTROYED:
         raise NotPossible("This peer's private key was destroyed after delivery.", next_step="Rotate its keys first.")
     token = secrets.token_urlsafe(32)
@@ -132,7 +136,8 @@ def issue_link(peer: Peer, by: Membership | None = None) -> tuple[str, int]:
         locked = _lock(peer.pk)
         ProfileLink.objects.filter(peer=locked).delete()
         expires_at = timezone.now() + timedelta(seconds=SHARE_TOKEN_TTL)
-        ProfileLink.objects.create(peer=locked, digest=_digest(token), expires_at=expires_at, made_by=by)
+        ProfileLink.objects.create(peer=locked, digest=_digest(token), expires_at=expires_at, made_by=sender)
+        acted(by, "shared", locked)
     return token, SHARE_TOKEN_TTL
 
 
@@ -144,26 +149,28 @@ def find_link(token: str, browser: str = "") -> ProfileLink | None:
     return link if link is not None and link.peer.is_admitted else None
 
 
-def revoke_link(peer: Peer) -> None:
+def revoke_link(peer: Peer, *, by: Principal) -> None:
     """End the peer's share token, if there is one."""
-    ProfileLink.objects.filter(peer=peer).delete()
+    with transaction.atomic():
+        ProfileLink.objects.filter(peer=peer).delete()
+        acted(by, "share link revoked", peer)
 
 
-def redeem_link(token: str, wanted: Wanted = Wanted()) -> Delivery:
+def redeem_link(token: str, wanted: Wanted = Wanted(), *, by: Principal) -> Delivery:
     """The profile behind a share token, once; raises LinkNotFound, or HubNotReady or NotOffered, the token unspent."""
-    return _redeem(token, wanted, _spend)
+    return _redeem(token, wanted, _spend, by)
 
 
-def open_link(token: str, browser: str, wanted: Wanted = Wanted()) -> Delivery:
+def open_link(token: str, browser: str, wanted: Wanted = Wanted(), *, by: Principal) -> Delivery:
     """The profile behind a share token, for the first browser alone, which may come back for SHARE_WINDOW seconds.
 
     `browser` is a secret that only this browser has. Raises LinkNotFound, or HubNotReady or NotOffered with the token
     unspent.
     """
-    return _redeem(token, wanted, lambda token: _open(token, browser))
+    return _redeem(token, wanted, lambda token: _open(token, browser), by)
 
 
-def _redeem(token: str, wanted: Wanted, take: Callable[[str], int]) -> Delivery:
+def _redeem(token: str, wanted: Wanted, take: Callable[[str], int], by: Principal) -> Delivery:
     peer_id = _links(token).values_list("peer_id", flat=True).first()
     if peer_id is None:
         raise LinkNotFound
@@ -173,7 +180,7 @@ def _redeem(token: str, wanted: Wanted, take: Callable[[str], int]) -> Delivery:
             locked = _lock(peer_id)
             if not take(token):
                 raise LinkNotFound
-            return _deliver(locked, wanted)
+            return _deliver(locked, wanted, by)
     except (Peer.DoesNotExist, PeerNotAdmitted, HubGoing):
         raise LinkNotFound from None
 
@@ -232,7 +239,7 @@ def _lock(peer_id: UUID) -> Peer:
     return Peer.objects.select_related(*_JOINED).get(pk=peer_id)
 
 
-def _deliver(peer: Peer, wanted: Wanted) -> Delivery:
+def _deliver(peer: Peer, wanted: Wanted, by: Principal) -> Delivery:
     _refuse_useless(peer)
     if not peer.is_on_hub:
         raise HubNotReady(peer)
@@ -246,6 +253,7 @@ def _deliver(peer: Peer, wanted: Wanted) -> Delivery:
     Peer.objects.filter(pk=peer.pk).update(
         delivered_digest=profile.digest, delivered_host=profile.host, delivered_at=timezone.now()
     )
+    acted(by, "delivered", peer)
     return Delivery(filename=chosen.filename, content=chosen.content, content_type=chosen.content_type, peer_id=peer.pk)
 
 

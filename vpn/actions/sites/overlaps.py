@@ -7,6 +7,8 @@ from uuid import UUID
 
 from django.db import transaction
 
+from portal.actions.acting import acted
+from portal.models import Principal
 from vpn.actions.change import lock_instance
 from vpn.addressing import Claim, Network, contains, is_broad
 from vpn.choices import PeerType
@@ -62,7 +64,7 @@ def way_of(instance: Instance, route: Network) -> Way:
     return Way.TUNNEL if is_covered(route, within) else way
 
 
-def repair_networks(instance_id: UUID) -> int:
+def repair_networks(instance_id: UUID, *, by: Principal) -> int:
     """Write the rows of networks anew for peers whose rows differ from their subnets; returns how many these were.
 
     A process of an older version, which may still run during an upgrade, changes subnets without these rows. Only what
@@ -71,9 +73,10 @@ def repair_networks(instance_id: UUID) -> int:
     if not (differing := _differing(instance_id)[:_MOST_MENDED]):
         return 0
     with transaction.atomic():
-        lock_instance(instance_id)
+        instance = lock_instance(instance_id)
         differing = _differing(instance_id, differing)
         follow_subnets(Peer.objects.filter(pk__in=differing))
+        acted(by, "networks repaired", instance)
     return len(differing)
 
 

@@ -9,9 +9,10 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from portal.actions.acting import acted
 from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput
-from portal.models import Membership, Quota
+from portal.models import Organization, Principal, Quota
 from vpn.actions.activity.planning import touch_peer
 from vpn.actions.change import changing_if_possible
 from vpn.actions.firewall.rules import forget_end
@@ -29,18 +30,19 @@ _FIELDS = ("name", "platform", "platform_version", "place", "latitude", "longitu
 _TEXT_LENGTHS = {"platform_version": VERSION_LENGTH, "place": 80}
 
 
-def create_site(member: Membership, *, name: str, platform: str, **details: Any) -> Site:
-    """Add a site to the member's organization; raises InvalidInput, Conflict (name taken) or QuotaReached."""
-    site = Site(organization=member.organization)
+def create_site(organization: Organization, *, by: Principal, name: str, platform: str, **details: Any) -> Site:
+    """Add a site to an organization; raises InvalidInput, Conflict (name taken) or QuotaReached."""
+    site = Site(organization=organization)
     _fill(site, {"name": name, "platform": platform, **details})
     with transaction.atomic():
         require_room(site.organization_id, Quota.SITES)
         require_room(site.organization_id, Quota.SUBNETS, len(site.subnets), field="subnets")
         _save(site)
+        acted(by, "created", site)
     return site
 
 
-def update_site(site: Site, *, confirm_broad_routes: bool = False, **changes: Any) -> Site:
+def update_site(site: Site, *, by: Principal, confirm_broad_routes: bool = False, **changes: Any) -> Site:
     """Change a site; what is absent stays. Its peers advertise its subnets, so they follow on every instance.
 
     `confirm_broad_routes` confirms subnets that nest with other sites'. Returns the site as saved; raises InvalidInput
@@ -53,11 +55,12 @@ def update_site(site: Site, *, confirm_broad_routes: bool = False, **changes: An
         former_name, former_subnets, former_router = locked.name, locked.subnets, _router_of(locked)
         _fill(locked, changes)
         wanted, locked.subnets = locked.subnets, former_subnets
-        with _told_of_router(locked) if _router_of(locked) != former_router else nullcontext():
+        with _told_of_router(locked, by) if _router_of(locked) != former_router else nullcontext():
             _save(locked)
+        acted(by, "changed", locked)
         if locked.name != former_name:
-            rename_site(locked)
-        set_subnets(locked, wanted, confirmed=confirm_broad_routes)
+            rename_site(locked, by=by)
+        set_subnets(locked, wanted, confirmed=confirm_broad_routes, by=by)
     return locked
 
 
@@ -66,17 +69,17 @@ def _router_of(site: Site) -> tuple[str, str]:
 
 
 @contextmanager
-def _told_of_router(site: Site) -> Iterator[None]:
+def _told_of_router(site: Site, by: Principal) -> Iterator[None]:
     """The files of the locked site's peers are written for another router: that is a change of their instances."""
     peers = Peer.objects.filter(site=site.pk).exclude(delivered_digest="")
     with ExitStack() as stack:
         for peer in peers.select_related("instance", "member__user", "site").order_by("instance_id"):
-            if stack.enter_context(changing_if_possible(peer.instance_id, only_peers=True, explained=True)):
+            if stack.enter_context(changing_if_possible(peer.instance_id, by=by, only_peers=True, explained=True)):
                 touch_peer(peer)
         yield
 
 
-def delete_site(site: Site) -> None:
+def delete_site(site: Site, *, by: Principal) -> None:
     """Remove a site and the firewall rules that name it; raises Conflict naming the instances it is connected to."""
     with transaction.atomic():
         locked = Site.objects.select_for_update().get(pk=site.pk)
@@ -87,7 +90,8 @@ def delete_site(site: Site) -> None:
                 code="site-in-use",
                 next_step="Delete its peer there first.",
             )
-        forget_end(locked.organization_id, f"site:{locked.pk}")
+        forget_end(locked.organization_id, f"site:{locked.pk}", by=by)
+        acted(by, "deleted", locked)
         locked.delete()
 
 

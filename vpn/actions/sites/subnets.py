@@ -11,9 +11,10 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
+from portal.actions.acting import acted
 from portal.actions.quota import require_room
 from portal.exceptions import Conflict, InvalidInput
-from portal.models import Quota
+from portal.models import Principal, Quota
 from vpn.actions.activity import planning
 from vpn.actions.change import changing_if_possible
 from vpn.actions.peers.input import checked_subnets
@@ -49,7 +50,7 @@ def follows(peer: Peer, site_subnets: Sequence[str]) -> bool:
     return same_networks(lan_of(peer.subnets), site_subnets)
 
 
-def follow_new_peer(site: Site, peer: Peer, *, confirmed: bool) -> None:
+def follow_new_peer(site: Site, peer: Peer, *, by: Principal, confirmed: bool) -> None:
     """Take over into the locked site what its new peer advertises.
 
     The only peer of a site decides: the site has what it advertises. Where there are others, the new one may name a
@@ -58,10 +59,10 @@ def follow_new_peer(site: Site, peer: Peer, *, confirmed: bool) -> None:
     wanted = lan_of(peer.subnets)
     is_only = not _others(site, peer).exists()
     after = wanted if wanted and is_only else _with(site.subnets, wanted)
-    set_subnets(site, after, confirmed=confirmed, except_peer=peer)
+    set_subnets(site, after, by=by, confirmed=confirmed, except_peer=peer)
 
 
-def follow_changed_peer(site: Site, peer: Peer, former: Sequence[str], *, confirmed: bool) -> None:
+def follow_changed_peer(site: Site, peer: Peer, former: Sequence[str], *, by: Principal, confirmed: bool) -> None:
     """Take over into the locked site what its peer advertises instead of the `former` subnets.
 
     A change of a peer that advertised all is a change of the site. One that named a part adds what the site does not
@@ -70,10 +71,12 @@ def follow_changed_peer(site: Site, peer: Peer, former: Sequence[str], *, confir
     wanted = lan_of(peer.subnets)
     decides = same_networks(lan_of(former), site.subnets) or not _others(site, peer).exists()
     after = wanted if decides else _with(site.subnets, wanted)
-    set_subnets(site, after, confirmed=confirmed, except_peer=peer)
+    set_subnets(site, after, by=by, confirmed=confirmed, except_peer=peer)
 
 
-def set_subnets(site: Site, wanted: Sequence[str], *, confirmed: bool, except_peer: Peer | None = None) -> None:
+def set_subnets(
+    site: Site, wanted: Sequence[str], *, by: Principal, confirmed: bool, except_peer: Peer | None = None
+) -> None:
     """Give the locked site these subnets, and its peers on all instances but `except_peer` with it.
 
     What is added goes to the peers that advertise all of the subnets, what is removed goes from each. `confirmed`
@@ -85,6 +88,7 @@ def set_subnets(site: Site, wanted: Sequence[str], *, confirmed: bool, except_pe
     require_room(site.organization_id, Quota.SUBNETS, len(wanted) - len(site.subnets), field="subnets")
     former, site.subnets = site.subnets, list(wanted)
     site.save(update_fields=["subnets"])
+    acted(by, "subnets changed", site)
     peers = _others(site, except_peer) if except_peer else Peer.objects.filter(site=site)
     moving = [
         (peer, subnets)
@@ -93,13 +97,14 @@ def set_subnets(site: Site, wanted: Sequence[str], *, confirmed: bool, except_pe
     ]
     _refuse_impossible(moving, wanted, confirmed)
     for peer, subnets in moving:
-        with changing_if_possible(peer.instance_id, only_peers=True, explained=True, urgent=True) as locked:
+        with changing_if_possible(peer.instance_id, by=by, only_peers=True, explained=True, urgent=True) as locked:
             planning.touch_peer(peer)
             peer.subnets = subnets
             peer.confirm_broad_routes |= confirmed
             if locked is not None:
                 peer.changed_generation = locked.desired_generation
             peer.save(update_fields=["subnets", "confirm_broad_routes", "changed_generation"])
+            acted(by, "subnets changed", peer)
 
 
 def _others(site: Site, peer: Peer) -> QuerySet[Peer]:

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from portal.access import mark_checked
 from portal.audit.log import note
+from portal.models import Principal
 from portal.web.later import answer_again_when, not_yet
 from vpn.actions.profiles.profile import HubNotReady, LinkNotFound, NotOffered, Wanted, is_on_hub, redeem_link
 from vpn.api.protocol.answers import plain
@@ -74,7 +75,7 @@ def fetch_profile(request: HttpRequest, query: Query[ClientQuery]) -> HttpRespon
     """
     wanted = Wanted(query.format, own=True, family=int(query.family) if query.family else None)
     try:
-        delivery = redeem_link(request.auth, wanted)  # type: ignore[attr-defined]
+        delivery = redeem_link(request.auth, wanted, by=Principal.device())  # type: ignore[attr-defined]
     except NotOffered as refusal:
         raise invalid({refusal.field: [refusal.message]}) from None
     except LinkNotFound:

@@ -88,7 +88,7 @@ def post_instance(request: HttpRequest) -> HttpResponse:
     if region is None:
         raise invalid({"region": ["There is no such region."]})
     given = body.model_dump(include={"name", "hostname", "pool_prefix", "pool"})
-    instance = create_instance(member, region=region, **given)
+    instance = create_instance(member.organization, by=member.principal, region=region, **given)
     return one(show(instance), status=201)
 
 
@@ -112,9 +112,9 @@ def put_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     with unless_changed(request, lambda: get_instance(member, instance_id, write=True), shown) as present:
         changes = _with_one_pool(read_change(request, InstanceChange, shown(present)), present)
         if is_asked:
-            found = asked(lambda: update_instance(present, **changes)) if changes else []
+            found = asked(lambda: update_instance(present, by=member.principal, **changes)) if changes else []
         else:
-            saved = update_instance(present, **changes) if changes else present
+            saved = update_instance(present, by=member.principal, **changes) if changes else present
     return plan_of(request, found) if is_asked else one(show(saved))
 
 
@@ -138,7 +138,7 @@ def remove_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     """Revoke everything and take the hub down in the background; then the instance is not there any more (404)."""
     member = member_of(request)
     with unless_changed(request, lambda: get_instance(member, instance_id, write=True), show) as instance:
-        return one(show(delete_instance(instance)), status=202)
+        return one(show(delete_instance(instance, by=member.principal)), status=202)
 
 
 @router.post(
@@ -150,7 +150,9 @@ def remove_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
 @idempotent
 def retry(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     """Go on from the step that failed."""
-    return one(show(retry_instance(get_instance(member_of(request), instance_id, write=True))), status=202)
+    member = member_of(request)
+    instance = get_instance(member, instance_id, write=True)
+    return one(show(retry_instance(instance, by=member.principal)), status=202)
 
 
 @router.get(f"{PATH}/operations", response=answers({200: list[OperationOut]}, 403, 404, 422), summary="List operations")

@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Query, Router
 from pydantic import Field
 
-from portal.models import Membership
+from portal.models import Membership, Principal
 from portal.web.later import not_yet
 from vpn.access import get_instance, get_peer, may_fetch_profile
 from vpn.actions.activity.planning import asked
@@ -106,7 +106,7 @@ def post_peer(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     instance = get_instance(member, instance_id, write=True)
     body = read(request, PeerCreate)
     whose = _whose(body)
-    create = partial(_create_site if body.type == "site" else _create_client, instance, whose, body)
+    create = partial(_create_site if body.type == "site" else _create_client, instance, whose, body, member.principal)
     if wants_plan(request):
         return plan_of(request, asked(create))
     return one(show(create()), status=201)
@@ -125,24 +125,25 @@ def _whose(body: PeerCreate) -> UUID:
     return whose
 
 
-def _create_client(instance: Instance, user_id: UUID, body: PeerCreate) -> Peer:
+def _create_client(instance: Instance, user_id: UUID, body: PeerCreate, by: Principal) -> Peer:
     members = Membership.objects.filter(organization=instance.organization_id).select_related("user")
     member = members.filter(pk=user_id).first()
     if member is None:
         raise invalid({"user_id": ["There is no such user."]})
     return create_client_peer(
         instance,
+        by=by,
         member=member,
         **body.model_dump(include={"device", "route_all", "protocol", "expires_at", "public_key"}),
     )
 
 
-def _create_site(instance: Instance, site_id: UUID, body: PeerCreate) -> Peer:
+def _create_site(instance: Instance, site_id: UUID, body: PeerCreate, by: Principal) -> Peer:
     site = Site.objects.filter(pk=site_id, organization=instance.organization_id).first()
     if site is None:
         raise invalid({"site_id": ["There is no such site."]})
     return create_site_peer(
-        instance, site=site, **body.model_dump(include={"subnets", "protocol", "confirm_broad_routes"})
+        instance, by=by, site=site, **body.model_dump(include={"subnets", "protocol", "confirm_broad_routes"})
     )
 
 
@@ -164,8 +165,8 @@ def put_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResp
     with unless_changed(request, lambda: _peer(member, instance_id, peer_id, write=True), show) as peer:
         changes = read_change(request, PeerChange, show(peer))
         if not wants_plan(request):
-            return one(show(update_peer(peer, **changes) if changes else peer))
-        found = asked(lambda: update_peer(peer, **changes) if changes else None)
+            return one(show(update_peer(peer, by=member.principal, **changes) if changes else peer))
+        found = asked(lambda: update_peer(peer, by=member.principal, **changes) if changes else None)
     return plan_of(request, found)
 
 
@@ -180,9 +181,9 @@ def remove_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpR
     member = member_of(request)
     with unless_changed(request, lambda: _peer(member, instance_id, peer_id, write=True), show) as peer:
         if not wants_plan(request):
-            delete_peer(peer)
+            delete_peer(peer, by=member.principal)
             return nothing()
-        found = asked(lambda: delete_peer(peer))
+        found = asked(lambda: delete_peer(peer, by=member.principal))
     return plan_of(request, found)
 
 
@@ -217,7 +218,7 @@ def post_token(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpRe
 @router.delete(f"{PATH}/token", response=answers({204: None}, 403, 404), summary="Revoke the share token")
 def remove_token(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
     """End the peer's share token, if there is one."""
-    revoke_link(_sharable(request, instance_id, peer_id))
+    revoke_link(_sharable(request, instance_id, peer_id), by=member_of(request).principal)
     return nothing()
 
 
@@ -231,7 +232,7 @@ def remove_token(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> Http
 def rotate(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
     """Give the peer new keys and a share token for its new profile; the old keys end."""
     member = member_of(request)
-    peer = rotate_keys(_peer(member, instance_id, peer_id, write=True))
+    peer = rotate_keys(_peer(member, instance_id, peer_id, write=True), by=member.principal)
     return one(_with_token(peer, member))
 
 
@@ -243,6 +244,6 @@ def _sharable(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> Peer:
     return peer
 
 
-def _with_token(peer: Peer, by: Membership) -> PeerWithTokenOut:
-    token, ttl = issue_link(peer, by)
+def _with_token(peer: Peer, member: Membership) -> PeerWithTokenOut:
+    token, ttl = issue_link(peer, by=member.principal, sender=member)
     return PeerWithTokenOut(**show(peer).model_dump(), token=token, token_ttl=ttl)

@@ -51,7 +51,7 @@ def post_site(request: HttpRequest) -> HttpResponse:
     """
     member = member_of(request)
     require_admin(member)
-    create = partial(create_site, member, **read(request, SiteCreate).model_dump())
+    create = partial(create_site, member.organization, by=member.principal, **read(request, SiteCreate).model_dump())
     if wants_plan(request):
         return plan_of(request, asked(create))
     return one(show_site(create()), status=201)
@@ -78,8 +78,8 @@ def put_site(request: HttpRequest, site_id: UUID) -> HttpResponse:
     with unless_changed(request, lambda: get_site(member, site_id, write=True), show_site) as site:
         changes = read_change(request, SiteChange, show_site(site))
         if not wants_plan(request):
-            return one(show_site(update_site(site, **changes) if changes else site))
-        found = asked(lambda: update_site(site, **changes))
+            return one(show_site(update_site(site, by=member.principal, **changes) if changes else site))
+        found = asked(lambda: update_site(site, by=member.principal, **changes))
     return plan_of(request, found)
 
 
@@ -93,7 +93,7 @@ def remove_site(request: HttpRequest, site_id: UUID) -> HttpResponse:
     """Delete a site; refused, naming the instances, while it is connected to any (409)."""
     member = member_of(request)
     with unless_changed(request, lambda: get_site(member, site_id, write=True), show_site) as site:
-        delete_site(site)
+        delete_site(site, by=member.principal)
     return nothing()
 
 

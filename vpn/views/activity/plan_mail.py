@@ -22,11 +22,12 @@ from vpn.models import ChangePlan, Instance
 @require_http_methods(["GET", "HEAD", "POST"])
 def plan_mail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """GET names the members whose profiles the change outdated; POST mails them, in the background."""
-    plan = get_plan(get_member(request), pk, write=True)
+    member = get_member(request)
+    plan = get_plan(member, pk, write=True)
     if request.method != "POST":
         return render(request, "vpn/activity/plan_mail.html", _context(plan))
     try:
-        request_mail(plan)
+        request_mail(plan, by=member.principal)
         messages.success(request, "Messages to the people whose profiles are outdated are being written.")
     except NotPossible as refusal:
         messages.error(request, refusal.message)

@@ -76,7 +76,8 @@ def _answer(
     except (Unsettled, PlanBusy):
         return _FAILED
     if plan is None:
-        return _waiting(ask_later(get_member(request), found, new_site=new_site, notes=notes))
+        member = get_member(request)
+        return _waiting(ask_later(member, found, by=member.principal, new_site=new_site, notes=notes))
     return _words(plan, new_site)
 
 

@@ -105,9 +105,10 @@ def instance_progress(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def instance_retry(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Go on from the step that failed."""
-    instance = get_instance(get_member(request), pk, write=True)
+    member = get_member(request)
+    instance = get_instance(member, pk, write=True)
     try:
-        instance = retry_instance(instance)
+        instance = retry_instance(instance, by=member.principal)
     except Conflict as refusal:
         messages.error(request, refusal.message)
     return redirect("instance" if instance.configured else "instance_progress", pk=pk)

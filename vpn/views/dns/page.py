@@ -37,12 +37,12 @@ def instance_dns(request: HttpRequest, pk: UUID) -> HttpResponse:
     form = DnsForm(data, instance=instance, may_change=member.is_admin, unanswered=unanswered_targets(instance))
     if is_preview(request):
         shown = {"form": form, **_names(request, member, instance)}
-        ask = partial(change_seen, instance, form)
+        ask = partial(change_seen, instance, form, by=member.principal)
         return show_preview(request, "vpn/dns/page.html", shown, form, ask, refuse=partial(_refuse, form))
     is_rearranged = data is not None and form.rearrange()
     if data is not None and not is_rearranged and form.is_valid():
         is_different = bool(form.changes())
-        if not is_different or save_seen(instance, form, partial(_refuse, form)):
+        if not is_different or save_seen(instance, form, partial(_refuse, form), by=member.principal):
             messages.success(request, "Saved." if is_different else "Nothing was different, so nothing changed.")
             return redirect("instance_dns", pk=instance.pk)
     context = {"form": form, "is_rearranged": is_rearranged, **_names(request, member, instance)}

@@ -40,7 +40,7 @@ def instance_hostname_check(request: HttpRequest) -> HttpResponse:
 
 def _create(member: Membership, form: InstanceForm) -> Instance | None:
     try:
-        return create_instance(member, **form.cleaned_data)
+        return create_instance(member.organization, by=member.principal, **form.cleaned_data)
     except (Conflict, InvalidInput) as refusal:
         show_refusal(form, refusal)
         return None

@@ -23,7 +23,7 @@ def instance_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     instance = get_instance(member, pk, write=True)
     if request.method == "POST":
         try:
-            delete_instance(instance)
+            delete_instance(instance, by=member.principal)
         except Conflict as refusal:
             messages.error(request, refusal.message)
             return redirect("instance_settings", pk=pk)

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods
 from portal.access import get_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
-from portal.models import Membership
+from portal.models import Membership, Principal
 from vpn.access import get_instance, peers_of
 from vpn.actions.instances.settings import update_instance
 from vpn.choices import PeerType, Protocol
@@ -54,30 +54,29 @@ def _settings_page(
     form = settings_form(kind, instance, data, may_change=member.is_admin)
     template, shown = f"vpn/instances/{tab}.html", {**head_of(member, instance, tab), "form": form, **context}
     if is_preview(request):
-        return show_preview(
-            request, template, shown, form, lambda: _change(instance, form), refuse=partial(show_refusal, form)
-        )
-    if data is not None and form.is_valid() and _save(instance, form):
+        change = partial(_change, instance, form, member.principal)
+        return show_preview(request, template, shown, form, change, refuse=partial(show_refusal, form))
+    if data is not None and form.is_valid() and _save(instance, form, member.principal):
         messages.success(request, "Saved." if form.has_changed() else "Nothing was different, so nothing changed.")
         return redirect(f"instance_{tab}", pk=instance.pk)
     return render(request, template, shown)
 
 
-def _save(instance: Instance, form: forms.Form) -> bool:
+def _save(instance: Instance, form: forms.Form, by: Principal) -> bool:
     """Apply what differs; False where it was refused, with the words in the form."""
     try:
-        _change(instance, form)
+        _change(instance, form, by)
     except (Conflict, InvalidInput) as refusal:
         show_refusal(form, refusal)
         return False
     return True
 
 
-def _change(instance: Instance, form: forms.Form) -> None:
+def _change(instance: Instance, form: forms.Form, by: Principal) -> None:
     changes = {name: form.cleaned_data[name] for name in form.changed_data}
     changes = {name: value for name, value in changes.items() if value != getattr(instance, name)}
     if changes:
-        update_instance(instance, **changes)
+        update_instance(instance, by=by, **changes)
 
 
 def _needing_compat(member: Membership, instance: Instance) -> list[Peer]:

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member
 from portal.exceptions import Conflict, InvalidInput
+from portal.models import Principal
 from vpn.access import get_peer
 from vpn.actions.peers.peer import delete_peer, rotate_keys, update_peer
 from vpn.models import Peer
@@ -28,7 +29,7 @@ class Act:
     verb: str
     done: str
     question: str
-    run: Callable[[Peer], object]
+    run: Callable[[Peer, Principal], object]
     afterwards: Callable[[Peer], str]
     dangerous: bool = True
 
@@ -72,7 +73,7 @@ def _asked_once(request: HttpRequest, pk: UUID, act: Act) -> HttpResponse:
         return render(request, "vpn/peers/confirm.html", context)
     label, instance_pk = peer.label, peer.instance_id
     try:
-        act.run(peer)
+        act.run(peer, member.principal)
     except (Conflict, InvalidInput) as refusal:
         return render(request, "vpn/peers/confirm.html", {**context, "refusal": str(refusal)}, status=409)
     messages.success(request, f"{label}: {act.done}")
@@ -109,14 +110,14 @@ _DISABLE = Act(
     verb="Disable",
     done="disabled.",
     question="Disable {}?",
-    run=lambda peer: update_peer(peer, enabled=False),
+    run=lambda peer, by: update_peer(peer, by=by, enabled=False),
     afterwards=lambda peer: "Its keys and addresses stay: once enabled again, the same profile works.",
 )
 _ENABLE = Act(
     verb="Enable",
     done="enabled.",
     question="Enable {}?",
-    run=lambda peer: update_peer(peer, enabled=True),
+    run=lambda peer, by: update_peer(peer, by=by, enabled=True),
     afterwards=lambda peer: "The hub lets it in again, with the profile that it has.",
     dangerous=False,
 )
@@ -124,13 +125,13 @@ _ROTATE = Act(
     verb="Rotate keys",
     done="keys rotated. Fetch the new profile.",
     question="Rotate the keys of {}?",
-    run=rotate_keys,
+    run=lambda peer, by: rotate_keys(peer, by=by),
     afterwards=lambda peer: "The profile that it has, and share links to it, end. It works again with a new profile.",
 )
 _DELETE = Act(
     verb="Delete peer",
     done="deleted.",
     question="Delete the peer {}?",
-    run=delete_peer,
+    run=lambda peer, by: delete_peer(peer, by=by),
     afterwards=_afterwards_deleted,
 )

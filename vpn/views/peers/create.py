@@ -17,7 +17,7 @@ from portal.access import get_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
 from portal.htmx import render_page
-from portal.models import Membership
+from portal.models import Membership, Principal
 from vpn.access import get_instance
 from vpn.actions.peers.input import subnet_warnings_for
 from vpn.actions.peers.peer import create_client_peer, create_site_peer
@@ -40,7 +40,7 @@ def client_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
     instance = get_instance(member, pk, write=True)
     form = ClientPeerForm(_posted(request), organization=member.organization, initial=_chosen(request, "user_id"))
     if request.method == "POST" and form.is_valid():
-        peer = _create_client(instance, form)
+        peer = _create_client(instance, form, member.principal)
         if peer is not None:
             messages.success(request, f"{peer.label} was added.")
             return redirect("peer", pk=peer.pk)
@@ -77,11 +77,11 @@ def warn_about_subnets(request: HttpRequest, peer: Peer) -> None:
         messages.warning(request, warning)
 
 
-def _create_client(instance: Instance, form: ClientPeerForm) -> Peer | None:
+def _create_client(instance: Instance, form: ClientPeerForm, by: Principal) -> Peer | None:
     values = dict(form.cleaned_data)
     member = values.pop("user_id")
     try:
-        return create_client_peer(instance, member=member, **values)
+        return create_client_peer(instance, by=by, member=member, **values)
     except (Conflict, InvalidInput) as refusal:
         show_refusal(form, refusal)
         return None
@@ -101,6 +101,7 @@ def _connect_site(member: Membership, instance: Instance, form: SitePeerForm) ->
     with transaction.atomic():
         return create_site_peer(
             instance,
+            by=member.principal,
             site=values["site_id"] or _create_site(member, values),
             subnets=values["subnets"],
             protocol=values["protocol"],
@@ -112,7 +113,8 @@ def _create_site(member: Membership, values: dict[str, Any]) -> Site:
     # The site's own subnets describe its LAN: a route that merely leads through it is none.
     lan = [subnet for subnet in values["subnets"] if not is_broad(parse_network(subnet))]
     return create_site(
-        member,
+        member.organization,
+        by=member.principal,
         name=values["site_name"],
         platform=values["site_platform"] or "routeros7",
         platform_version=values["site_platform_version"],

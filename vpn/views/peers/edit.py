@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods
 from portal.access import get_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
+from portal.models import Principal
 from vpn.access import get_peer
 from vpn.actions.peers.input import PeerChanges
 from vpn.actions.peers.peer import update_peer
@@ -40,10 +41,10 @@ def peer_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
     if is_preview(request):
         refuse = partial(show_refusal, form)
         notes: list[str] = []
-        change = noting_names(notes, Peer.objects.filter(pk=peer.pk), lambda: _change(peer, form))
+        change = noting_names(notes, Peer.objects.filter(pk=peer.pk), lambda: _change(peer, form, member.principal))
         return show_preview(request, "vpn/peers/edit.html", context, form, change, refuse=refuse, notes=notes)
     if request.method == "POST" and form.is_valid():
-        saved = _save(peer, form)
+        saved = _save(peer, form, member.principal)
         if saved is not None:
             messages.success(request, _outcome(saved, generation, protocol))
             if "subnets" in form.changed_data:
@@ -68,15 +69,15 @@ def _outcome(saved: Peer, generation: int, protocol: str) -> str:
     return f"{saved.label} was saved.{_NEW_KEYS if saved.protocol != protocol else ''}"
 
 
-def _save(peer: Peer, form: forms.Form) -> Peer | None:
+def _save(peer: Peer, form: forms.Form, by: Principal) -> Peer | None:
     try:
-        return _change(peer, form)
+        return _change(peer, form, by)
     except (Conflict, InvalidInput) as refusal:
         show_refusal(form, refusal)
         return None
 
 
-def _change(peer: Peer, form: forms.Form) -> Peer:
+def _change(peer: Peer, form: forms.Form, by: Principal) -> Peer:
     changes = PeerChanges()
     for field in PeerChanges.__annotations__.keys() & set(form.changed_data):
         if field != "expires_at" or not _is_shown(form.cleaned_data[field], peer.expires_at):
@@ -87,7 +88,7 @@ def _change(peer: Peer, form: forms.Form) -> Peer:
     elif changes and peer.is_site:
         changes["subnets"] = form.cleaned_data["subnets"]
         changes["confirm_broad_routes"] = form.cleaned_data["confirm_broad_routes"]
-    return update_peer(peer, **changes) if changes else peer
+    return update_peer(peer, by=by, **changes) if changes else peer
 
 
 def _is_shown(value: datetime | None, stored: datetime | None) -> bool:

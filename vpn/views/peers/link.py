@@ -53,9 +53,9 @@ def peer_link(request: HttpRequest, pk: UUID) -> HttpResponse:
     return never_stored(render(request, "vpn/peers/link.html", context))
 
 
-def _new_link(peer: Peer, by: Membership) -> tuple[str, int]:
+def _new_link(peer: Peer, member: Membership) -> tuple[str, int]:
     """The full address and its life in seconds; raises NotPossible."""
     if not peer.is_admitted:
         raise PeerNotAdmitted
-    token, seconds = issue_link(peer, by)
+    token, seconds = issue_link(peer, by=member.principal, sender=member)
     return f"{settings.PUBLIC_URL}{reverse('shared_profile', args=[token])}", seconds

@@ -32,7 +32,7 @@ def peer_profile(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not may_fetch_profile(member, peer):
         raise PermissionDenied("Only admins and its owner can fetch this profile.")
     try:
-        delivery = deliver_profile(peer, Wanted(family=asked_family(request)))
+        delivery = deliver_profile(peer, Wanted(family=asked_family(request)), by=member.principal)
     except Conflict as refusal:
         return _refused(request, peer, refusal)
     except NotOffered:

@@ -26,6 +26,7 @@ from django.views.decorators.http import require_http_methods
 from portal.access import checks_itself
 from portal.audit.log import note
 from portal.database import is_busy
+from portal.models import Principal
 from portal.views.failure import busy
 from vpn.actions.profiles.profile import Delivery, HubNotReady, LinkNotFound, NotOffered, Wanted, find_link, open_link
 from vpn.api.protocol.errors import Refusal
@@ -87,7 +88,8 @@ def shared_profile(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "vpn/profiles/shared_offer.html", _offer_context(request, link))
     browser = browser or secrets.token_urlsafe(32)
     try:
-        delivery = open_link(token, browser, Wanted(family=asked_family(request)))
+        wanted = Wanted(family=asked_family(request))
+        delivery = open_link(token, browser, wanted, by=Principal.device(peer.pk, peer.label))
         response = _reveal(request, peer, delivery, link.expires_at if is_open else None)
     except (LinkNotFound, NotOffered, Http404):
         return _ended(request)

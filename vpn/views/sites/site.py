@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from portal.access import get_admin, get_member, get_reader
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
-from portal.models import Membership
+from portal.models import Membership, Principal
 from vpn.access import get_site, instances_of, sites_of
 from vpn.actions.peers.input import subnet_warnings_for
 from vpn.actions.sites.site import create_site, delete_site, update_site
@@ -87,9 +87,9 @@ def site(request: HttpRequest, pk: UUID) -> HttpResponse:
     if is_preview(request):
         refuse = partial(show_refusal, form)
         notes: list[str] = []
-        change = noting_names(notes, Peer.objects.filter(site=found), lambda: _change(found, form))
+        change = noting_names(notes, Peer.objects.filter(site=found), lambda: _change(found, form, member.principal))
         return show_preview(request, "vpn/sites/page.html", context, form, change, refuse=refuse, notes=notes)
-    if request.method == "POST" and form.is_valid() and _update(found, form):
+    if request.method == "POST" and form.is_valid() and _update(found, form, member.principal):
         messages.success(request, f"{form.cleaned_data['name']} was saved.")
         for warning in subnet_warnings_for(form.cleaned_data["subnets"]):
             messages.warning(request, warning)
@@ -106,7 +106,7 @@ def site_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.method != "POST":
         return render(request, "vpn/sites/delete.html", {"site": found})
     try:
-        delete_site(found)
+        delete_site(found, by=member.principal)
     except Conflict as refusal:
         return render(request, "vpn/sites/delete.html", {"site": found, "refusal": refusal.message}, status=409)
     messages.success(request, f"{found.name} was deleted.")
@@ -133,22 +133,23 @@ def _load_peers(found: list[Site]) -> None:
 
 def _create(member: Membership, form: SiteForm) -> Site | None:
     try:
-        return create_site(member, **{field: form.cleaned_data[field] for field in FIELDS})
+        values = {field: form.cleaned_data[field] for field in FIELDS}
+        return create_site(member.organization, by=member.principal, **values)
     except (Conflict, InvalidInput) as refusal:
         show_refusal(form, refusal)
         return None
 
 
-def _change(found: Site, form: SiteForm) -> Site:
+def _change(found: Site, form: SiteForm, by: Principal) -> Site:
     changes = {field: value for field, value in form.cleaned_data.items() if field != "subnets_shown"}
     if form.leaves_subnets:
         del changes["subnets"]
-    return update_site(found, **changes)
+    return update_site(found, by=by, **changes)
 
 
-def _update(found: Site, form: SiteForm) -> bool:
+def _update(found: Site, form: SiteForm, by: Principal) -> bool:
     try:
-        _change(found, form)
+        _change(found, form, by)
     except (Conflict, InvalidInput) as refusal:
         show_refusal(form, refusal)
         return False
