@@ -63,11 +63,11 @@ class Principal:
         return {**asdict(self), "kind": self.kind.value}
 
     def __str__(self) -> str:
-        """As pages name it in a sentence after "by"."""
+        """As pages name it in a sentence after "by". Tenants are not told which of the operator's staff it was."""
         words = {
             PrincipalKind.PORTAL: f"the portal: {self.reason}",
             PrincipalKind.TOKEN: f"the API token {self.name}".rstrip(),
-            PrincipalKind.STAFF: f"the operator ({self.name})",
+            PrincipalKind.STAFF: "the operator",
             PrincipalKind.DEVICE: f"the device {self.name}",
             PrincipalKind.ROUTER: f"the router {self.name}",
         }

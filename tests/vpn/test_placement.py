@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portal.models import Organization
-from tests.factories import an_admin, make_region
+from tests.factories import BY, an_admin, make_region
 from vpn.actions.instances.instance import create_instance
 from vpn.actions.instances.placement import server_in
 from vpn.models import Region, Server
@@ -15,7 +15,7 @@ def test_a_new_instance_is_placed_on_a_server_of_its_region(organization: Organi
     local = make_region()
     admin = an_admin(organization)
     for region, hostname in ((local, "fra"), (elsewhere, "els")):
-        instance = create_instance(admin, name="Hub", hostname=hostname, region=region)
+        instance = create_instance(admin.organization, name="Hub", hostname=hostname, region=region, by=BY)
         assert instance.server == server_in(region)
     assert instance.server == other
 
@@ -23,4 +23,4 @@ def test_a_new_instance_is_placed_on_a_server_of_its_region(organization: Organi
 def test_a_region_without_a_server_places_none(organization: Organization) -> None:
     empty = Region.objects.create(pk="empty", name="Empty")
     assert server_in(empty) is None
-    assert create_instance(an_admin(organization), name="Hub", hostname="emp", region=empty).server is None
+    assert create_instance(organization, name="Hub", hostname="emp", region=empty, by=BY).server is None

@@ -37,6 +37,6 @@ def test_a_database_from_a_backup_can_take_its_hubs_down(instance: Instance, mon
 
 def test_an_instance_that_never_had_a_server_goes_without_one(instance: Instance) -> None:
     Instance.objects.update(server=None)
-    delete_instance(instance)
+    delete_instance(instance, by=BY)
     destroy_instance(str(instance.pk))
     assert not Instance.objects.exists()

@@ -15,6 +15,7 @@ from portal.exceptions import NotPossible
 from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.activity import planning
+from vpn.actions.activity.asking import note_asker
 from vpn.choices import InstanceState
 from vpn.desired.firewall import Turned
 from vpn.models import Instance
@@ -52,7 +53,7 @@ def changing(
 ) -> Iterator[Instance]:
     """Change an instance or its peers.
 
-    `by` is told to the hook of all actions (portal.actions.acting).
+    `by` is told to the hook of all actions (portal.actions.acting), and named by the operation that carries the change.
 
     Yields the locked instance with its `desired_generation` already raised (and saved at the end together with
     whatever the caller changed on it); the apply job is rung after the commit. `only_peers` says that nothing else
@@ -72,6 +73,7 @@ def changing(
                 instance.settings_generation = instance.desired_generation
             if not only_peers and not as_delta:
                 instance.whole_generation = instance.desired_generation
+            note_asker(instance, by=by)
             yield instance
             instance.save()
             acted(by, "changed", instance)

@@ -14,6 +14,7 @@ from django.utils import timezone
 from portal.models import Principal
 from portal.sealing import UnsealError
 from vpn import doorbell
+from vpn.actions.activity.asking import askers_of
 from vpn.actions.activity.operation import begin_operation
 from vpn.actions.instances.recovery import raise_epoch, raise_generation
 from vpn.choices import InstanceState, OperationKind, OperationState
@@ -116,7 +117,7 @@ def _note_part(pk: UUID, token: UUID, sent: Desired, report: HubReport) -> bool:
     with transaction.atomic():
         noted = record_applied(pk, token, sent, report)
         if noted:
-            raise_generation(pk, by=_BY)
+            raise_generation(pk, by=_BY, since=base)
             newest = Instance.objects.values_list("desired_generation", flat=True).get(pk=pk)
             Peer.objects.filter(instance=pk, changed_generation__gt=base).update(changed_generation=newest)
     return noted
@@ -164,9 +165,11 @@ def _operation(pk: UUID, desired: Desired | None) -> Operation:
             last = None
         plans = _plans_on_the_way(instance, last, desired)
         summary = summary_of(instance, desired, plans.only("changed")) if desired is not None else ""
+        carried = desired.generation if desired is not None else instance.desired_generation
+        askers = askers_of(instance, carried)
         if last is not None:
-            reopen_operation(last, summary)
-        operation = last or begin_operation(instance, OperationKind.APPLY, summary, by=_BY)
+            reopen_operation(last, summary, askers)
+        operation = last or begin_operation(instance, OperationKind.APPLY, summary, by=_BY, askers=askers)
         plans.update(operation=operation)
         step = next_step(operation)
         if step is not None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.db import transaction
 from django.utils import timezone
 
+from portal.models import Principal
+from vpn.actions.activity.asking import add_askers
 from vpn.choices import OperationState, StepState
 from vpn.models import Operation, OperationStep
 from vpn.wire.finding import Finding
@@ -47,9 +51,10 @@ def fail_operation(operation: Operation, step: OperationStep, message: str, refu
         operation.save(update_fields=["state", "finished_at"])
 
 
-def reopen_operation(operation: Operation, summary: str) -> None:
+def reopen_operation(operation: Operation, summary: str, askers: Sequence[Principal]) -> None:
     """Let a failed operation go on, with what it carries by now."""
     operation.state, operation.finished_at = OperationState.RUNNING, None
     if summary and not operation.undone:  # what is undone says so
         operation.summary = summary
-    operation.save(update_fields=["state", "finished_at", "summary"])
+    add_askers(operation, askers)
+    operation.save(update_fields=["state", "finished_at", "summary", "asked_by"])

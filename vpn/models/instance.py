@@ -86,6 +86,8 @@ class Instance(models.Model):
     applied_epoch = models.PositiveIntegerField(default=0)
     applied_digest = models.CharField(max_length=64, blank=True)
     applied_header_digest = models.CharField(max_length=64, blank=True)
+    # Who asked for the generations that the server has not confirmed (vpn.actions.activity.asking).
+    asked_by = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), blank=True)
     # Sum of the applied peers' digests, hexadecimal: lets a delta's digest be told without the other peers.
     applied_total = models.CharField(max_length=64, blank=True)
 

@@ -34,6 +34,8 @@ class Operation(models.Model):
     drift = models.JSONField(default=list, blank=True)
     # The same as findings (`vpn.wire.finding`); null where it undoes nothing.
     findings = models.JSONField(null=True, blank=True)
+    # Who asked for it, as documents of Principal: the name of an account that was deleted since stays.
+    asked_by = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), blank=True)
     started_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     expected_seconds = models.PositiveIntegerField(default=600)

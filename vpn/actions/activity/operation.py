@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median
 
 from django.db.models import Exists, F, OuterRef
@@ -16,10 +17,24 @@ DEFAULT_EXPECTED_SECONDS = 600
 _PAST_RUNS = 20
 
 
-def begin_operation(instance: Instance, kind: OperationKind, summary: str = "", *, by: Principal) -> Operation:
-    """Create an operation with its steps, all waiting. Must run in the transaction that locks the instance."""
+def begin_operation(
+    instance: Instance,
+    kind: OperationKind,
+    summary: str = "",
+    *,
+    by: Principal,
+    askers: Sequence[Principal] | None = None,
+) -> Operation:
+    """Create an operation with its steps, all waiting. Must run in the transaction that locks the instance.
+
+    `askers` are who asked for it, where that is not who begins it.
+    """
     operation = Operation.objects.create(
-        instance=instance, kind=kind, summary=summary, expected_seconds=expected_seconds(instance, kind)
+        instance=instance,
+        kind=kind,
+        summary=summary,
+        asked_by=[one.document() for one in (askers if askers is not None else [by])],
+        expected_seconds=expected_seconds(instance, kind),
     )
     OperationStep.objects.bulk_create(
         OperationStep(operation=operation, position=position, name=name)

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from portal.models import Principal
+from vpn.actions.activity.asking import add_askers
 from vpn.actions.activity.operation import begin_operation
 from vpn.actions.change import lock_instance
 from vpn.actions.instances.instance import open_operation
@@ -38,10 +39,11 @@ def undo_drift(instance_id: UUID, found: Sequence[Finding | str], *, by: Princip
         operation = open_operation(instance, OperationKind.APPLY)
         if operation is None:
             operation = begin_operation(instance, OperationKind.APPLY, by=by)
+        add_askers(operation, [by])
         operation.drift = [one for one in found if isinstance(one, str)]
         operation.findings = [one.document() for one in found if isinstance(one, Finding)] or None
         operation.summary = ""  # what is undone says it
-        operation.save(update_fields=["drift", "findings", "summary"])
+        operation.save(update_fields=["asked_by", "drift", "findings", "summary"])
         apply_again(instance.pk, instance.organization_id, by=by)
     return True
 

@@ -17,6 +17,7 @@ from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Organization, Principal, Quota
 from vpn import doorbell, keys
+from vpn.actions.activity.asking import add_askers, note_asker
 from vpn.actions.activity.operation import begin_operation
 from vpn.actions.change import lock_instance
 from vpn.actions.instances.placement import server_in
@@ -152,11 +153,13 @@ def retry_instance(instance: Instance, *, by: Principal) -> Instance:
             else:
                 operation.state = OperationState.RUNNING
                 operation.finished_at = None
-                operation.save(update_fields=["state", "finished_at"])
+                add_askers(operation, [by])
+                operation.save(update_fields=["state", "finished_at", "asked_by"])
             set_state(locked, InstanceState.PROVISIONING, by=by)
             transaction.on_commit(partial(doorbell.enqueue_provision, locked.pk, locked.organization_id))
         elif locked.state == InstanceState.READY and not locked.server_ready:
-            Instance.objects.filter(pk=locked.pk).update(failure="")
+            note_asker(locked, by=by)
+            Instance.objects.filter(pk=locked.pk).update(failure="", asked_by=locked.asked_by)
             transaction.on_commit(partial(doorbell.enqueue_apply, locked.pk, locked.organization_id))
         else:
             raise NotPossible("Nothing failed on this instance, so there is nothing to try again.")

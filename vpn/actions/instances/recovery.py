@@ -6,23 +6,33 @@ from functools import partial
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
 
 from portal.actions.acting import acted
 from portal.models import Principal
 from vpn import doorbell
+from vpn.actions.activity.asking import keep_askers, note_asker
 from vpn.actions.change import lock_instance
 from vpn.models import Instance
 
 
-def raise_generation(instance_id: UUID, *, by: Principal) -> None:
-    """Ask for the whole state anew under a new generation."""
-    acted(by, "asked for anew", Instance(pk=instance_id))
-    Instance.objects.filter(pk=instance_id).update(
-        desired_generation=F("desired_generation") + 1,
-        settings_generation=F("desired_generation") + 1,
-        whole_generation=F("desired_generation") + 1,
-    )
+def raise_generation(instance_id: UUID, *, by: Principal, since: int | None = None) -> None:
+    """Ask for the whole state anew under a new generation.
+
+    Where that only carries on what people asked for after generation `since`, they stay the ones who asked.
+    """
+    with transaction.atomic():
+        instance = _locked(instance_id)
+        if instance is None:
+            return
+        instance.desired_generation += 1
+        instance.settings_generation = instance.whole_generation = instance.desired_generation
+        if since is None:
+            note_asker(instance, by=by)
+        else:
+            keep_askers(instance, since)
+        fields = ["desired_generation", "settings_generation", "whole_generation", "asked_by"]
+        instance.save(update_fields=fields)
+        acted(by, "asked for anew", instance)
 
 
 def raise_epoch(instance_id: UUID, above: int, *, by: Principal) -> None:
@@ -41,8 +51,18 @@ def raise_epoch(instance_id: UUID, above: int, *, by: Principal) -> None:
 def apply_again(instance_id: UUID, organization_id: UUID, *, by: Principal) -> None:
     """Forget what the server confirmed, so that the whole state is sent and compared with reality."""
     with transaction.atomic():
-        Instance.objects.filter(pk=instance_id).update(
-            applied_generation=0, applied_digest="", applied_total="", retry_at=None
-        )
-        acted(by, "applied again", Instance(pk=instance_id))
+        instance = _locked(instance_id)
+        if instance is None:
+            return
+        note_asker(instance, by=by)
+        instance.applied_generation, instance.applied_digest, instance.applied_total = 0, "", ""
+        instance.retry_at = None
+        fields = ["applied_generation", "applied_digest", "applied_total", "retry_at", "asked_by"]
+        instance.save(update_fields=fields)
+        acted(by, "applied again", instance)
         transaction.on_commit(partial(doorbell.enqueue_apply, instance_id, organization_id))
+
+
+def _locked(instance_id: UUID) -> Instance | None:
+    """The instance's row, locked; None where it is gone."""
+    return Instance.objects.select_for_update().filter(pk=instance_id).first()

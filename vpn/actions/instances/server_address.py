@@ -14,6 +14,7 @@ from portal.actions.acting import acted
 from portal.models import Principal
 from portal.sealing import UnsealError
 from vpn import doorbell
+from vpn.actions.activity.asking import note_asker
 from vpn.actions.change import lock_instance
 from vpn.actions.peers.certificates import renew_hub
 from vpn.choices import InstanceState
@@ -49,6 +50,7 @@ def moved_sentence(move: Mapping[str, Sequence[str]]) -> str:
 def _move_hub(instance: Instance, before: tuple[str, ...], after: tuple[str, ...], by: Principal) -> None:
     instance.desired_generation += 1
     instance.settings_generation = instance.whole_generation = instance.desired_generation
+    note_asker(instance, by=by)
     if instance.has_certificates:
         # Without its key nothing can be applied either, and pages say so.
         with contextlib.suppress(UnsealError):

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from portal.models import Principal, PrincipalKind
 from vpn.actions.dns.settings import records_of
 from vpn.addressing import HUB_HOST
 from vpn.api.schemas.base import In, Number, Out, Text
@@ -188,6 +189,22 @@ class StepOut(Out):
     message: str
 
 
+class AskerOut(Out):
+    """Who asked for an operation. `id` is a user's, token's or peer's; of the operator's staff nothing is named."""
+
+    kind: PrincipalKind
+    id: str
+    name: str
+    reason: str
+
+    @classmethod
+    def of(cls, asker: Principal) -> AskerOut:
+        """What the organization may know."""
+        if asker.kind == PrincipalKind.STAFF:
+            return cls(kind=asker.kind, id="", name="", reason="")
+        return cls(kind=asker.kind, id=asker.id, name=asker.name, reason=asker.reason)
+
+
 class OperationOut(Out):
     """One run of background work on an instance."""
 
@@ -197,6 +214,7 @@ class OperationOut(Out):
     started_at: datetime
     finished_at: datetime | None
     eta: datetime | None
+    asked_by: list[AskerOut]
     steps: list[StepOut]
 
 
@@ -274,4 +292,6 @@ def show_operation(operation: Operation, names: Mapping[str, str]) -> OperationO
         for step in operation.steps.all()
     ]
     fields = ("id", "kind", "state", "started_at", "finished_at", "eta")
-    return OperationOut.model_validate({name: getattr(operation, name) for name in fields} | {"steps": steps})
+    askers = [AskerOut.of(Principal.from_document(document)) for document in operation.asked_by]
+    values = {name: getattr(operation, name) for name in fields}
+    return OperationOut.model_validate(values | {"asked_by": askers, "steps": steps})

@@ -24,6 +24,7 @@ from vpn.actions.activity.operation import DEFAULT_EXPECTED_SECONDS
 from vpn.actions.instances.instance import retry_instance
 from vpn.choices import InstanceState, OperationKind, OperationState, StepState
 from vpn.models import Instance, Operation, OperationStep
+from vpn.presenters.activity.askers import askers_words
 from vpn.presenters.activity.plan import ShownPlan
 from vpn.presenters.findings import failure_of, operation_summary, step_message
 from vpn.presenters.needs import notices_of
@@ -60,6 +61,11 @@ class Progress:
         done = sum(step.state == StepState.SUCCEEDED for step in self.steps)
         by_steps = 100 * done / max(len(self.steps), 1)
         return round(min(max(by_clock, by_steps), _LONGEST_BAR))
+
+    @property
+    def asked_by(self) -> str:
+        """Who asked for it, in words."""
+        return askers_words(self.operation)
 
     @property
     def has_past(self) -> bool:
