@@ -151,17 +151,17 @@ def test_everything_is_private(state: State) -> None:
     chain(state)
     state.save_endpoints(made.HUB, {made.key("a"): ("203.0.113.1:5", True)})
     state.save_marks(made.HUB, {"hub": "x"})
-    state.save_host_marks({"vpnhub": "x"})
-    state.bury("a123456789", (1, 2))
+    state.shared.save_marks({"vpnhub": "x"})
+    state.shared.bury("a123456789", (1, 2))
     state.unsettle(made.HUB)
-    state.edit_links(lambda links: links.update({made.HUB: 4}))
+    state.shared.edit_links(lambda links: links.update({made.HUB: 4}))
     with host_lock(state.directory):
         pass
     for path in [state.directory, *state.directory.rglob("*")]:
         assert path.stat().st_mode & 0o077 == 0, path
     assert state.endpoints(made.HUB) == {made.key("a"): ("203.0.113.1:5", True)}
-    assert state.tombstone("a123456789") == (1, 2)
-    assert state.links() == {made.HUB: 4}
+    assert state.shared.tombstone("a123456789") == (1, 2)
+    assert state.shared.links() == {made.HUB: 4}
     assert state.hubs() == [made.HUB]
     state.forget(made.HUB)
     assert state.hubs() == []

@@ -9,7 +9,7 @@ from vpn.agent.lifecycle import effective, incremental, preflight, reports, salv
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.reconcile import reconcile
 from vpn.agent.memory.saved import Saved
-from vpn.agent.memory.state import Version
+from vpn.agent.memory.shared import Version
 from vpn.agent.system.lock import hub_lock
 from vpn.wire.delta import HubDelta
 from vpn.wire.errors import BASE_MISMATCH, CONFLICT, DESTROYED, STALE, AgentError
@@ -53,7 +53,7 @@ def _replace(host: Host, saved: Saved | None, wanted: Saved) -> dict[str, bool]:
             firewall.cut(host.names(spec.hub), incremental.given_up(saved.spec.peers, kept, kept))
         if is_new:
             host.state.save_prepared(wanted)
-        host.state.exhume(spec.hub)
+        host.state.shared.exhume(spec.hub)
     return changed
 
 
@@ -90,7 +90,7 @@ def apply_delta(host: Host, delta: HubDelta) -> HubReport:
 
 
 def _refuse_destroyed(host: Host, hub: str, epoch: int) -> None:
-    tombstone = host.state.tombstone(hub)
+    tombstone = host.state.shared.tombstone(hub)
     if tombstone is not None and epoch <= tombstone[0]:
         raise AgentError(DESTROYED, "The hub was destroyed on this server and does not come back.")
 

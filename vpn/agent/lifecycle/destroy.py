@@ -8,7 +8,7 @@ from vpn.agent.lifecycle import reports
 from vpn.agent.lifecycle.components import COMPONENTS
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.reconcile import reconcile_host
-from vpn.agent.memory.state import Version
+from vpn.agent.memory.shared import Version
 from vpn.agent.network import egress, namespace
 from vpn.agent.system import processes, users
 from vpn.agent.system.lock import hub_lock
@@ -27,18 +27,18 @@ def destroy(host: Host, hub: str, version: Version) -> HubReport:
         saved = host.state.load(hub)
         if saved is not None and saved.spec.version > version:
             raise AgentError(STALE, "The hub has a newer configuration than the one that is to be destroyed.")
-        host.state.bury(hub, max(version, host.state.tombstone(hub) or version))
+        host.state.shared.bury(hub, max(version, host.state.shared.tombstone(hub) or version))
         names = host.names(hub)
         there = {"namespace": namespace.exists(names.netns)}
         there |= {name: component.remove(host.hub(hub)) for name, component in COMPONENTS.items()}
         processes.end_users(users.known(host.state.directory, hub))
         egress.remove(names)
         namespace.remove(names)
-        host.state.edit_links(lambda links: links.pop(hub, None))
-        host.state.save_source(hub, None)
-        host.state.save_server(hub, NO_SERVER)
+        host.state.shared.edit_links(lambda links: links.pop(hub, None))
+        host.state.shared.save_source(hub, None)
+        host.state.shared.save_server(hub, NO_SERVER)
         reconcile_host(host)
-        host.state.forget_server(hub)
+        host.state.shared.forget_server(hub)
         host.state.forget(hub)
         users.forget(host.state.directory, hub)
         epoch, generation = version

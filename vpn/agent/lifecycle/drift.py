@@ -56,21 +56,21 @@ def _look(
     host: Host, hub: str, device: wireguard.Device, shared: AbstractContextManager[None] | None = None
 ) -> list[Finding] | None:
     """What differs; what hubs share is looked at within `shared`."""
-    saved, number = host.state.load(hub), host.state.links().get(hub)
+    saved, number = host.state.load(hub), host.state.shared.links().get(hub)
     if saved is None or number is None or not host.state.settled(hub):
         return None
     names, marks, link = host.names(hub), host.state.marks(hub), Link(number)
     spec = effective.as_left(host.state, saved.spec)
     there = netns_view.look(names.inside)
     with shared or nullcontext():
-        way_out = egress.drift(names, link, there, marks, host.state.host_marks())
+        way_out = egress.drift(names, link, there, marks, host.state.shared.marks())
     return [
         *wireguard.drift(names, spec, device, there),
         *openvpn.drift(names, spec, host.state.openvpn(hub), there),
         *dns.drift(names, spec, host.state.dns(hub)),
         *firewall.drift(names, spec, marks, thorough=True),
         *limits.drift(names, spec, marks),
-        *host_limits.drift(names.host, host.state.host_marks()),
+        *host_limits.drift(names.host, host.state.shared.marks()),
         *routing.drift(names, spec, link, there),
         *namespace.drift(names, there),
         *way_out,

@@ -35,7 +35,7 @@ def expire(host: Host, hub: str, patience: float = PATIENCE) -> set[str]:
         return set()
     with hub_lock(host.state.directory, hub, patience):
         saved = host.state.load(hub)
-        if saved is None or host.state.tombstone(hub) is not None:
+        if saved is None or host.state.shared.tombstone(hub) is not None:
             return set()
         now = time.time()
         over = expiry.over(host.state, hub, saved.spec.peers, now)

@@ -53,8 +53,8 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
 
 
 def _ensure_way_out(host: Host, hub: Hub, spec: HubSpec, link: Link) -> bool:
-    host.state.save_source(spec.hub, source.Source.of(spec).document())
-    host.state.save_server(spec.hub, spec.server)
+    host.state.shared.save_source(spec.hub, source.Source.of(spec).document())
+    host.state.shared.save_server(spec.hub, spec.server)
     changed = reconcile_host(host)
     families = egress.families(host.place)
     changed |= egress.ensure(hub.names, link, families, hub.marks, spec.server.reached)
@@ -78,14 +78,14 @@ def ensure_processes(hub: Hub, spec: HubSpec) -> dict[str, bool]:
 def reconcile_host(host: Host) -> bool:
     """Make the host forward and keep its side of all links shut; return whether it did not."""
     with host_lock(host.state.directory):
-        marks = host.state.host_marks()
+        marks = host.state.shared.marks()
         before = dict(marks)
-        changed = egress.ensure_host(host.place, marks, host.state.servers())
-        sources = host.state.sources()
+        changed = egress.ensure_host(host.place, marks, host.state.shared.servers())
+        sources = host.state.shared.sources()
         changed |= source.ensure(host.place, sources.values(), marks)
-        changed |= host_limits.ensure(host.place, sources, host.state.servers(), marks)
+        changed |= host_limits.ensure(host.place, sources, host.state.shared.servers(), marks)
         if marks != before:
-            host.state.save_host_marks(marks)
+            host.state.shared.save_marks(marks)
     return changed
 
 
@@ -101,7 +101,7 @@ def _ensure_namespace(host: Host, hub: Hub) -> bool:
 
 
 def _link(host: Host, hub: str) -> Link:
-    number = host.state.links().get(hub)
+    number = host.state.shared.links().get(hub)
     if number is not None:
         return Link(number)
 
@@ -112,5 +112,5 @@ def _link(host: Host, hub: str) -> Link:
             raise AgentError(FAILED, "This server has no free link for one more hub.")
         links[hub] = free
 
-    host.state.edit_links(take)
-    return Link(host.state.links()[hub])
+    host.state.shared.edit_links(take)
+    return Link(host.state.shared.links()[hub])

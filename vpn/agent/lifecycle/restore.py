@@ -20,7 +20,7 @@ def restore(host: Host, hub: str, patience: float = PATIENCE) -> bool:
     """
     with hub_lock(host.state.directory, hub, patience):
         saved = host.state.load(hub)
-        if saved is None or host.state.tombstone(hub) is not None:
+        if saved is None or host.state.shared.tombstone(hub) is not None:
             return False
         # First what died: sessions over TCP come back within a second where a listener does.
         is_revived = _revive(host, saved.spec)

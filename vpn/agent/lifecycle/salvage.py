@@ -31,7 +31,7 @@ def enforce_removals(host: Host, saved: Saved, spec: HubSpec) -> None:
         kept = rest.peers
         change = Change({key: (peer, kept.get(key)) for key, peer in was.peers.items() if kept.get(key) != peer})
         change = effective.of_change(host.state, hub, change, now)
-        host.state.save_server(hub, rest.server)
+        host.state.shared.save_server(hub, rest.server)
         reconcile_host(host)
         in_force = effective.of_spec(host.state, rest, now)
         incremental.follow(host.hub(hub), in_force, change, is_ruled_anew=rest.server != was.server)

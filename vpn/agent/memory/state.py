@@ -4,7 +4,7 @@ host.lock               one agent at a time changes what hubs share (see lock)
 locks/<hub>.lock        one agent at a time changes a hub
 links.json              which hub has which link to the host
 users.json              which user ids the daemons of which hub have (see users)
-sources.json            which addresses hubs speak from, with their ports (see components/source)
+sources.json            which addresses hubs speak from, with their ports (see network.source)
 servers.json            what of the host and behind it which hub's tunnels reach
 marks.json              digests of what was loaded into the host's firewall
 destroyed/<hub>.json    what was destroyed, so that a late apply cannot bring it back
@@ -14,8 +14,8 @@ destroyed/<hub>.json    what was destroyed, so that a late apply cannot bring it
 <hub>/endpoints.json    where the peers were last heard from
 <hub>/due               when the time of a peer is over next (see expiry)
 <hub>/moves.json        who changes protocol, and from when on the new one counts
-<hub>/openvpn/          what OpenVPN's listeners read (see openvpn_config)
-<hub>/dns/              what the hub's resolver reads (see resolver_config)
+<hub>/openvpn/          what OpenVPN's listeners read (see openvpn.config)
+<hub>/dns/              what the hub's resolver reads (see dns.config)
 <hub>/marks.json        digests of what was loaded into the hub's firewall
 """
 
@@ -25,37 +25,35 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from vpn.agent.memory.saved import Saved, Stamp
+from vpn.agent.memory.shared import Shared
 from vpn.agent.system import files
-from vpn.agent.system.lock import host_lock
 from vpn.wire.delta import HubDelta, parse_delta
 from vpn.wire.errors import AgentError
-from vpn.wire.identity import parse_hub
-from vpn.wire.parsing import Faults
-from vpn.wire.server_side import ServerSide, parse_server
 from vpn.wire.spec import HubSpec, parse_spec
 
 COMPACT_AT: Final = 256 * 1024  # bytes of journal, and at least a quarter of the spec it stands beside
 # An address and a port. One with a zone (link-local) is not worth remembering: the zone may be another one tomorrow.
 _ENDPOINT: Final = re.compile(r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9a-f:.]{2,45}\]):[0-9]{1,5}")
-Version = tuple[int, int]
 
 
 @dataclass
 class State:
-    """The agent's directory. Reading needs no lock, writing needs the hub's.
-
-    What changes a file of all hubs takes the host's lock by itself.
-    """
+    """The agent's directory. Reading needs no lock, writing needs the hub's."""
 
     directory: Path
     cache: dict[str, Saved] = field(default_factory=dict)
+
+    @property
+    def shared(self) -> Shared:
+        """What hubs share."""
+        return Shared(self.directory)
 
     # Specs.
 
@@ -252,84 +250,6 @@ class State:
         else:
             files.private_directory(self.directory / hub)
             files.replace(self._path(hub, "due"), str(moment), durable=False)
-
-    def host_marks(self) -> dict[str, str]:
-        """Return the marks for what all hubs of the host share."""
-        document = files.read_json(self.directory / "marks.json")
-        return {str(key): str(value) for key, value in document.items()} if isinstance(document, dict) else {}
-
-    def save_host_marks(self, marks: dict[str, str]) -> None:
-        """Remember marks of what hubs share; losing them means work done twice."""
-        files.replace(self.directory / "marks.json", json.dumps(marks, sort_keys=True), durable=False)
-
-    # Links and tombstones.
-
-    def links(self) -> dict[str, int]:
-        """Return which hub has which link to the host."""
-        document = files.read_json(self.directory / "links.json")
-        if not isinstance(document, dict):
-            return {}
-        return {str(hub): number for hub, number in document.items() if isinstance(number, int)}
-
-    def edit_links(self, edit: Callable[[dict[str, int]], object]) -> None:
-        """Change which hub has which link."""
-        with host_lock(self.directory):
-            links = self.links()
-            before = dict(links)
-            edit(links)
-            if links != before:
-                files.replace(self.directory / "links.json", json.dumps(links, sort_keys=True))
-
-    def sources(self) -> dict[str, Any]:
-        """Return what each hub speaks from."""
-        document = files.read_json(self.directory / "sources.json")
-        return document if isinstance(document, dict) else {}
-
-    def save_source(self, hub: str, source: dict[str, Any] | None) -> None:
-        """Remember what a hub speaks from; None for one that is gone."""
-        with host_lock(self.directory):
-            sources = self.sources()
-            after = {name: each for name, each in sources.items() if name != hub} | ({hub: source} if source else {})
-            if after != sources:
-                files.replace(self.directory / "sources.json", json.dumps(after, sort_keys=True), durable=False)
-
-    def servers(self) -> dict[str, ServerSide]:
-        """Return by hub what its tunnels reach of the host and behind it."""
-        document = files.read_json(self.directory / "servers.json")
-        found = document.items() if isinstance(document, dict) else ()
-        return {str(hub): parse_server(value, Faults()) for hub, value in found}
-
-    def save_server(self, hub: str, server: ServerSide) -> None:
-        """Remember what a hub's tunnels reach of the host and behind it."""
-        with host_lock(self.directory):
-            servers = self.servers()
-            if servers.get(hub) != server:
-                documents = {key: each.document() for key, each in (servers | {hub: server}).items()}
-                files.replace(self.directory / "servers.json", json.dumps(documents, sort_keys=True))
-
-    def forget_server(self, hub: str) -> None:
-        """Forget a hub that is gone."""
-        with host_lock(self.directory):
-            documents = {key: each.document() for key, each in self.servers().items() if key != hub}
-            if (self.directory / "servers.json").exists():
-                files.replace(self.directory / "servers.json", json.dumps(documents, sort_keys=True))
-
-    def tombstone(self, hub: str) -> Version | None:
-        """Return the epoch and generation at which a hub was destroyed, None for one that was not."""
-        document = files.read_json(self.directory / "destroyed" / f"{parse_hub(hub)}.json")
-        if not isinstance(document, dict):
-            return None
-        return int(document.get("epoch", 0)), int(document.get("generation", 0))
-
-    def bury(self, hub: str, version: Version) -> None:
-        """Leave a tombstone."""
-        files.private_directory(self.directory / "destroyed")
-        content = json.dumps({"epoch": version[0], "generation": version[1]})
-        files.replace(self.directory / "destroyed" / f"{hub}.json", content)
-
-    def exhume(self, hub: str) -> None:
-        """Remove a tombstone: a newer epoch brings the hub back."""
-        (self.directory / "destroyed" / f"{hub}.json").unlink(missing_ok=True)
 
     def _path(self, hub: str, name: str) -> Path:
         return self.directory / hub / name
