@@ -51,6 +51,11 @@ def span_of(network: str) -> Span:
     return Span(version, first, last)
 
 
+def is_single(network: str) -> bool:
+    """Return whether a canonical network with its prefix is one address."""
+    return network.endswith("/128" if ":" in network else "/32")
+
+
 def span_of_network(network: Network) -> Span:
     """Return the span of a network of the standard library's."""
     first = int(network.network_address)

@@ -12,7 +12,7 @@ from typing import Final
 
 from vpn.wire import parsing
 from vpn.wire.documents import RuleDocument
-from vpn.wire.parsing import Faults
+from vpn.wire.parsing import UUID, Faults
 
 ANY: Final = "any"
 ACTIONS: Final = ("accept", "drop", "reject")
@@ -20,9 +20,7 @@ PROTOCOLS: Final = (ANY, "tcp", "udp", "icmp", "icmpv6")
 WITH_PORTS: Final = (ANY, "tcp", "udp")
 MOST_RULES: Final = 5000
 
-_UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_ID: Final = re.compile(_UUID)
-TAG: Final = re.compile(rf"(?:site|user|group):{_UUID}")
+TAG: Final = re.compile(rf"(?:site|user|group):{UUID.pattern}")
 _FIELDS: Final = frozenset({"id", "action", "protocol", "ports", "source", "destination"})
 
 
@@ -73,7 +71,7 @@ def _rule(number: int, document: object, faults: Faults) -> Rule:
     if ports is not None and protocol not in WITH_PORTS:
         faults.append(f"{where} has ports, which its protocol has not")
     return Rule(
-        id=parsing.text(data.get("id"), f"{where} id", _ID, faults),
+        id=parsing.text(data.get("id"), f"{where} id", UUID, faults),
         action=parsing.choice(data.get("action"), f"{where} action", ACTIONS, faults),
         protocol=protocol,
         ports=ports,

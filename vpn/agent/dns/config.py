@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from vpn.wire.errors import FAILED, INVALID, AgentError
+from vpn.wire.intervals import is_single
 from vpn.wire.peers import OpenVPNPeer, Peer
 from vpn.wire.reserved import IN_GUEST_V4, LINKS_V4
 from vpn.wire.resolver import CNAME, NAME, Resolver
@@ -172,9 +173,7 @@ def addresses(peer: Peer) -> list[str]:
     if isinstance(peer, OpenVPNPeer):
         return [network.partition("/")[0] for network in peer.addresses]
     return [
-        network.partition("/")[0]
-        for network in peer.allowed_ips
-        if network.endswith("/128" if ":" in network else "/32") and network not in peer.routes
+        network.partition("/")[0] for network in peer.allowed_ips if is_single(network) and network not in peer.routes
     ]
 
 

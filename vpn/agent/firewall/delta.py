@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vpn.agent.firewall import sets as firewall_sets
-from vpn.wire.intervals import Span, span_of
+from vpn.wire.intervals import Span, is_single, span_of
 from vpn.wire.peers import Peer
 from vpn.wire.spec import HubSpec
 
@@ -65,7 +65,7 @@ def _touched(tags: set[str], spec: HubSpec, before: Mapping[str, Peer], after: M
     # Wider networks of sites, which they are cut out of.
     sites = {tag for tag in tags - touched if tag.startswith("site:")}
     for tag, peers in firewall_sets.carriers_of(sites, spec.peers).items() if sites and moved else ():
-        wide = [network for peer in peers for network in peer.networks if not firewall_sets.is_single(network)]
+        wide = [network for peer in peers for network in peer.networks if not is_single(network)]
         if any(network.holds(other) for network in map(span_of, wide) for other in moved):
             touched.add(tag)
     return touched

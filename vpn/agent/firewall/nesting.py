@@ -6,9 +6,8 @@ import ipaddress
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from vpn.agent.firewall.sets import is_single
 from vpn.wire import intervals
-from vpn.wire.intervals import Span, nesting, span_of, span_of_network
+from vpn.wire.intervals import Span, is_single, nesting, span_of, span_of_network
 from vpn.wire.peers import Peer, by_openvpn
 
 _HUB: Final = -1

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from vpn.wire.intervals import BITS, Span, joined, most_specific, span_of, text_of
+from vpn.wire.intervals import BITS, Span, is_single, joined, most_specific, span_of, text_of
 from vpn.wire.peers import Peer
 from vpn.wire.rules import Rule
 
@@ -69,11 +69,6 @@ def carriers_of(tags: Collection[str], peers: Mapping[str, Peer]) -> dict[str, l
 def needs_ranges(tag: str, carriers: Iterable[Peer]) -> bool:
     """Return whether a tag means more than single addresses."""
     return tag.startswith("site:") or any(not is_single(network) for peer in carriers for network in peer.networks)
-
-
-def is_single(network: str) -> bool:
-    """Return whether a network is one address."""
-    return network.endswith("/128" if ":" in network else "/32")
 
 
 def single_addresses(networks: Iterable[str], family: int) -> list[str]:
