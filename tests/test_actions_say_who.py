@@ -47,7 +47,7 @@ READING = {
         "touch_records",
         "touch_rules",
     },
-    "vpn.actions.change": {"lock_changeable", "lock_instance"},
+    "vpn.actions.change": {"if_possible", "lock_changeable", "lock_instance"},
     "vpn.actions.dns.records": {"full_name"},
     "vpn.actions.dns.settings": {"are_records", "cleaned_dns", "records_of", "unanswered_targets"},
     "vpn.actions.firewall.input": {"cleaned_rule", "missing_ends"},
@@ -92,7 +92,7 @@ READING = {
 WRITES = {
     "abulk_create", "acreate", "adelete", "asave", "aupdate", "bulk_create", "bulk_update", "create", "create_user",
     "delete", "get_or_create", "issue", "save", "update", "update_or_create", "send", "update_rows", "follow_subnets",
-    "changing", "changing_if_possible", "acted",
+    "changing", "planned_change", "acted",
 }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from vpn import doorbell
 from vpn.actions.firewall.rules import forget_end, lock_instances, naming
 from vpn.actions.peers.labels import rename_member
 from vpn.actions.peers.peer import delete_peer, reconsider_peers
-from vpn.desired.firewall import Turned
+from vpn.desired.firewall import GroupChange
 from vpn.models import Peer, ProfileLink
 
 
@@ -70,7 +70,7 @@ def follow_group(group: Group, membership_ids: set[UUID], by: Principal, **kwarg
     lock_instances(group.organization_id)
     instances = set(naming(f"group:{group.pk}").values_list("instance", flat=True))
     peers = Peer.objects.filter(instance__in=instances, member__in=membership_ids)
-    reconsider_peers(peers, by=by, turned=Turned(group.pk, membership_ids))
+    reconsider_peers(peers, by=by, group_change=GroupChange(group.pk, membership_ids))
 
 
 @receiver(group_removing)

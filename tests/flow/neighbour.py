@@ -21,7 +21,7 @@ from tests.factories import BY, an_admin, make_organization
 from tests.lab.waiting import wait_until
 from tests.running_portal import ROOT, RunningPortal
 from vpn import keys
-from vpn.actions.change import changing
+from vpn.actions.change import Scope, changing
 from vpn.actions.instances.instance import create_instance
 from vpn.actions.instances.settings import update_instance
 from vpn.choices import KeyCustody, PeerType
@@ -87,7 +87,7 @@ def _fill(instance: Instance, peers: int) -> None:
     free = (host for host in itertools.count(100) if host not in taken)
     admin = an_admin(instance.organization)
     made = [_device(instance, admin, host) for host in itertools.islice(free, peers)]
-    with changing(instance.pk, by=BY) as locked:
+    with changing(instance.pk, by=BY, scope=Scope.WHOLE) as locked:
         for peer in made:
             peer.changed_generation = locked.desired_generation
         Peer.objects.bulk_create(made, batch_size=500)

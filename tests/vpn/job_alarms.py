@@ -24,7 +24,7 @@ from django.db import connection
 from rq.timeouts import JobTimeoutException
 
 from tests.factories import BY, make_client_peer, make_instance, make_member, make_organization
-from vpn.actions.change import changing
+from vpn.actions.change import Scope, changing
 from vpn.jobs import apply, observe, reconcile
 from vpn.jobs.runtime.connections import end_connections
 from vpn.models import Instance, Tick
@@ -158,7 +158,7 @@ def _try(pk: UUID, name: str, job: Callable[[], None]) -> tuple[int, list[str]]:
 
 def _ask_for_work(pk: UUID) -> None:
     Instance.objects.filter(pk=pk).update(lease_token=None, lease_expires_at=None, verified_at=None, retry_at=None)
-    with changing(pk, only_peers=True, by=BY):
+    with changing(pk, scope=Scope.PEERS, by=BY):
         pass
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -14,16 +14,22 @@ from portal.actions.acting import acted
 from portal.exceptions import NotPossible
 from portal.models import Principal
 from vpn import doorbell
-from vpn.actions.activity import planning
 from vpn.actions.activity.asking import note_asker
 from vpn.choices import InstanceState
-from vpn.desired.firewall import Turned
 from vpn.models import Instance
 
 _UNCHANGEABLE = {
     InstanceState.DELETING: "This instance is being deleted.",
     InstanceState.LOST: "This instance's server is gone, so nothing can be changed on it.",
 }
+
+
+class Scope(enum.Enum):
+    """What a change touches: the less it is, the less the hub compares (see desired/compiling.py)."""
+
+    PEERS = "peers"  # rows of peers, and nothing else
+    RULES = "rules"  # settings that a delta carries: the rules, the policy, the name
+    WHOLE = "whole"  # any other setting: the hub compares itself with a whole specification
 
 
 def lock_instance(pk: UUID) -> Instance:
@@ -41,54 +47,38 @@ def lock_changeable(pk: UUID) -> Instance:
 
 
 @contextmanager
-def changing(
-    pk: UUID,
-    *,
-    by: Principal,
-    only_peers: bool = False,
-    as_delta: bool = False,
-    explained: bool = False,
-    urgent: bool = False,
-    turned: Turned | None = None,
-) -> Iterator[Instance]:
+def changing(pk: UUID, *, by: Principal, scope: Scope, urgent: bool = False) -> Iterator[Instance]:
     """Change an instance or its peers.
 
     `by` is told to the hook of all actions (portal.actions.acting), and named by the operation that carries the change.
 
     Yields the locked instance with its `desired_generation` already raised (and saved at the end together with
-    whatever the caller changed on it); the apply job is rung after the commit. `only_peers` says that nothing else
-    changes, `as_delta` that of the settings only what a delta can carry does (see desired/compiling.py); `explained`
-    that it may concern others, so that what it means is worked out afterwards, for the operation that carries it: the
-    caller tells `planning` which peers and rules it touches. `urgent` says that somebody may lose access, who must not
-    keep it while other work waits; `turned` what of the change is in the database already. The generation rises
-    whatever the caller does: an action that may find nothing to change compares first, under `lock_changeable`. Raises
-    NotPossible where the instance can take no change.
+    whatever the caller changed on it); the apply job is rung after the commit. `urgent` says that a device may lose
+    access, which it must not keep while other work waits. The generation rises whatever the caller does: an action
+    that may find nothing to change compares first, under `lock_changeable`. A change that may concern others is made
+    with `planned_change` (vpn.actions.activity.planning). Raises NotPossible where the instance can take no change.
     """
     with transaction.atomic():
         instance = lock_changeable(pk)
-        noted = explained or planning.is_asked()
-        with planning.recording(instance, turned, by=by) if noted else nullcontext():
-            instance.desired_generation += 1
-            if not only_peers:
-                instance.settings_generation = instance.desired_generation
-            if not only_peers and not as_delta:
-                instance.whole_generation = instance.desired_generation
-            note_asker(instance, by=by)
-            yield instance
-            instance.save()
-            acted(by, "changed", instance)
+        instance.desired_generation += 1
+        if scope is not Scope.PEERS:
+            instance.settings_generation = instance.desired_generation
+        if scope is Scope.WHOLE:
+            instance.whole_generation = instance.desired_generation
+        note_asker(instance, by=by)
+        yield instance
+        instance.save()
+        acted(by, "changed", instance)
         if instance.configured:
             transaction.on_commit(partial(doorbell.enqueue_apply, instance.pk, instance.organization_id, urgent=urgent))
-            if noted:
-                transaction.on_commit(partial(doorbell.enqueue_plans, instance.pk, instance.organization_id))
 
 
 @contextmanager
-def changing_if_possible(pk: UUID, *, by: Principal, **options: Any) -> Iterator[Instance | None]:
-    """As `changing`; None for an instance that can take no change, such as one that is going away."""
+def if_possible(change: AbstractContextManager[Instance]) -> Iterator[Instance | None]:
+    """Enter a change; yields None where its instance can take none, such as one that is being deleted."""
     with ExitStack() as stack:
         try:
-            locked = stack.enter_context(changing(pk, by=by, **options))
+            locked = stack.enter_context(change)
         except NotPossible:
             locked = None
         yield locked

@@ -40,8 +40,8 @@ def _ports(text: str) -> list[int] | None:
     return [int(first), int(last or first)]
 
 
-class Turned(NamedTuple):
-    """A group, and those who have just joined or left it."""
+class GroupChange(NamedTuple):
+    """A group, and the members who have just joined or left it."""
 
     group_id: UUID
     members: Collection[UUID]

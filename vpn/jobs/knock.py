@@ -15,7 +15,7 @@ from portal.exceptions import NotPossible
 from portal.models import Principal
 from portal.sealing import UnsealError
 from vpn import keys, pki
-from vpn.actions.change import changing
+from vpn.actions.change import Scope, changing
 from vpn.addressing import HUB_HOST, probe_host
 from vpn.choices import InstanceState
 from vpn.desired.header import resolver_of
@@ -121,7 +121,7 @@ def give_probe(instance: Instance) -> None:
 def _give_probe(instance: Instance) -> None:
     """For a hub of an earlier version of the portal, whose probe left when it was ready."""
     try:
-        with changing(instance.pk, by=Principal.portal("giving the hub a probe")) as locked:
+        with changing(instance.pk, by=Principal.portal("giving the hub a probe"), scope=Scope.WHOLE) as locked:
             give_probe(locked)
     except (NotPossible, Instance.DoesNotExist):
         logger.info("Instance %s takes no probe now", instance.pk)

@@ -17,7 +17,7 @@ from portal.models import Mail, Principal
 from vpn import doorbell
 from vpn.actions.activity.plan_mail import MAIL_TRIED
 from vpn.actions.activity.plan_work import forget_asked
-from vpn.actions.change import changing
+from vpn.actions.change import Scope, changing
 from vpn.actions.instances.recovery import raise_generation
 from vpn.actions.peers.certificates import CLOCK_SKEW, ensure_certificates, is_due, renew_hub
 from vpn.actions.peers.peer import expire_peers, renew_peer
@@ -160,7 +160,7 @@ def renew_certificates() -> None:
         return
     for pk in Instance.objects.filter(state=InstanceState.READY).values_list("pk", flat=True):
         if _hub_is_due(pk):
-            with contextlib.suppress(NotPossible), changing(pk, by=_RENEWAL) as instance:
+            with contextlib.suppress(NotPossible), changing(pk, by=_RENEWAL, scope=Scope.WHOLE) as instance:
                 if not ensure_certificates(instance):
                     renew_hub(instance)
         for peer in Peer.objects.filter(instance=pk, certificate_expires_at__lt=timezone.now() + _LONGEST_NOTICE):

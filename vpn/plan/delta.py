@@ -14,36 +14,39 @@ PeerDocument = dict[str, Any] | None
 Record = tuple[str, str, str]
 # An instance's rules, in order.
 Rules = list[RuleDocument]
+# Names that differ in stored plans: during an upgrade, workers of two versions read the same rows.
+_STORED = {"group_changes": "turned"}
+_NAMES = {stored: name for name, stored in _STORED.items()}
 
 
 @dataclass
 class Delta:
     """Before and after of everything that a change touches; nothing in it is a secret.
 
-    `columns` are those of the instance, and `server_networks`; `rules` the whole lists; `peers` rows by id; `turned`
-    are members who joined or left a group, by the group's tag: to do it again is to undo it. `records` are those that
-    are removed, and those that are added.
+    `columns` are those of the instance, and `server_networks`; `rules` the whole lists; `peers` rows by id;
+    `group_changes` are members who joined or left a group, by the group's tag: to do it again is to undo it. `records`
+    are those that are removed, and those that are added.
     """
 
     columns: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     rules: tuple[Rules, Rules] | None = None
     peers: dict[str, tuple[PeerDocument, PeerDocument]] = field(default_factory=dict)
-    turned: dict[str, list[str]] = field(default_factory=dict)
+    group_changes: dict[str, list[str]] = field(default_factory=dict)
     records: tuple[Sequence[Record], Sequence[Record]] = ((), ())
 
     def document(self) -> dict[str, Any]:
         """The same as JSON data."""
-        return {one.name: getattr(self, one.name) for one in fields(self)}
+        return {_STORED.get(one.name, one.name): getattr(self, one.name) for one in fields(self)}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """The inverse of `document`."""
-        return cls(**document)
+        return cls(**{_NAMES.get(name, name): value for name, value in document.items()})
 
     def ends(self) -> Iterator[str]:
-        """What rules name before or after, where the change has rules, and the groups that it turns."""
+        """What rules name before or after, where the change has rules, and the groups whose members it changes."""
         for rules in self.rules or ():
             for rule in rules:
                 yield rule["source"]
                 yield rule["destination"]
-        yield from self.turned
+        yield from self.group_changes

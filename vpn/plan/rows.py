@@ -112,7 +112,7 @@ class Rows:
             else:
                 peers[UUID(text)] = Row.from_document(document)
         groups = dict(self.groups)
-        for tag, members in delta.turned.items():
+        for tag, members in delta.group_changes.items():
             for member in map(UUID, members):
                 groups[member] = groups.get(member, frozenset()) ^ {tag}
         rules = self.rules if delta.rules is None else delta.rules[side]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -17,9 +18,11 @@ from django.db import transaction
 
 from portal.actions.acting import acted
 from portal.models import Principal
+from vpn import doorbell
+from vpn.actions.change import Scope, changing
 from vpn.choices import PeerType, PlanState
 from vpn.desired import Unsettled
-from vpn.desired.firewall import Turned
+from vpn.desired.firewall import GroupChange
 from vpn.models import ChangePlan, FirewallRule, Instance, Peer
 from vpn.models.querysets import PeerQuerySet
 from vpn.plan.delta import Delta, PeerDocument, Record, Rules
@@ -63,12 +66,14 @@ class Asked(NamedTuple):
 class Recorder:
     """Gathers what a change does to a locked instance."""
 
-    def __init__(self, instance: Instance, turned: Turned | None) -> None:
+    def __init__(self, instance: Instance, group_change: GroupChange | None) -> None:
         self._fields = _fields_of(instance)
         self._peers: dict[UUID, PeerDocument] = {}
         self.rules: tuple[Rules, Rules] | None = None
         self.records: tuple[list[Record], list[Record]] = [], []
-        self._turned = {f"group:{turned.group_id}": list(map(str, turned.members))} if turned is not None else {}
+        self._group_changes = (
+            {f"group:{group_change.group_id}": list(map(str, group_change.members))} if group_change is not None else {}
+        )
 
     def peer(self, pk: UUID, row: Row | None) -> None:
         """A peer is about to change; None where it is about to be made."""
@@ -83,7 +88,7 @@ class Recorder:
             columns={name: (value, after[name]) for name, value in self._fields.items() if value != after[name]},
             rules=self.rules,
             peers={str(pk): (row, peers.get(pk)) for pk, row in self._peers.items()},
-            turned=self._turned,
+            group_changes=self._group_changes,
             records=self.records,
         )
 
@@ -155,10 +160,34 @@ def is_asked() -> bool:
 
 
 @contextmanager
-def recording(instance: Instance, turned: Turned | None = None, *, by: Principal) -> Iterator[None]:
-    """Gather what happens to a locked instance, and note it at the end: to be worked out, or for who asks."""
+def planned_change(
+    pk: UUID,
+    *,
+    by: Principal,
+    scope: Scope,
+    urgent: bool = False,
+    is_noted: bool = True,
+    group_change: GroupChange | None = None,
+) -> Iterator[Instance]:
+    """As `changing`, for a change that may concern others: its plan is worked out for the operation that carries it.
+
+    The caller tells below which peers, rules and records it touches. Without `is_noted` the change is recorded only
+    where a plan is asked for. `group_change` is what of the change is in the database already.
+    """
+    with transaction.atomic():
+        with changing(pk, by=by, scope=scope, urgent=urgent) as instance:
+            is_recorded = is_noted or is_asked()
+            with _recording(instance, group_change, by=by) if is_recorded else nullcontext():
+                yield instance
+        if is_noted and instance.configured:
+            transaction.on_commit(partial(doorbell.enqueue_plans, instance.pk, instance.organization_id))
+
+
+@contextmanager
+def _recording(instance: Instance, group_change: GroupChange | None, *, by: Principal) -> Iterator[None]:
+    """Gather what happens to a locked instance; at the end note it, or answer the question that is asked."""
     present = _recorders.get() or {}
-    recorder = Recorder(instance, turned)
+    recorder = Recorder(instance, group_change)
     token = _recorders.set({**present, instance.pk: recorder})
     try:
         yield

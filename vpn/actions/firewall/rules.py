@@ -14,7 +14,7 @@ from portal.exceptions import NotPossible
 from portal.models import Principal
 from vpn.actions.activity import planning
 from vpn.actions.activity.change_words import rules_words
-from vpn.actions.change import changing
+from vpn.actions.change import Scope
 from vpn.actions.firewall.input import RuleFault, RuleValues, cleaned_rule, missing_ends
 from vpn.actions.refusal import InvalidSettings
 from vpn.constants import MOST_RULES
@@ -70,7 +70,7 @@ def replace_rules(locked: Instance, wanted: Sequence[RuleValues], *, by: Princip
     """
     _refuse(missing_ends(locked.organization_id, wanted))
     present = list(locked.firewall_rules.all())
-    turned = _ends(present) ^ _ends(wanted)
+    changed_ends = _ends(present) ^ _ends(wanted)
     kept = _kept(present, wanted)
     moved: list[tuple[object, ...]] = []
     new: list[FirewallRule] = []
@@ -86,7 +86,7 @@ def replace_rules(locked: Instance, wanted: Sequence[RuleValues], *, by: Princip
     planning.touch_rules(locked.pk, [document_of_rule(rule) for rule in present], after)
     if planning.is_asked():
         return  # What was told is all that a plan needs; others wait for as long as this takes.
-    _tag_anew(locked, turned)
+    _tag_anew(locked, changed_ends)
     locked.firewall_rules.exclude(pk__in={rule.pk for rule in kept.values()}).delete()
     # Hits are not written: a report may be adding to them at this moment.
     update_rows(FirewallRule, ["position", "name"], ["id"], moved)
@@ -140,7 +140,7 @@ def forget_end(organization_id: UUID, end: str, *, by: Principal) -> None:
     lock_instances(organization_id)
     for instance_id in sorted(set(naming(end).values_list("instance", flat=True))):
         try:
-            with changing(instance_id, by=by, explained=True, urgent=True) as locked:
+            with planning.planned_change(instance_id, by=by, scope=Scope.WHOLE, urgent=True) as locked:
                 present = list(locked.firewall_rules.all())
                 left = [rule for rule in present if end not in {rule.source, rule.destination}]
                 naming(end).filter(instance=instance_id).delete()

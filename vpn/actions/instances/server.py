@@ -11,7 +11,8 @@ from django.db import transaction
 from portal.actions.acting import acted
 from portal.exceptions import InvalidInput
 from portal.models import Principal
-from vpn.actions.change import changing
+from vpn.actions.activity.planning import planned_change
+from vpn.actions.change import Scope
 from vpn.addressing import Network
 from vpn.choices import InstanceState
 from vpn.constants import MOST_SERVER_NETWORKS
@@ -34,7 +35,7 @@ def allow_networks(server: Server, texts: Sequence[str], *, by: Principal) -> Se
         concerned = locked.instances.exclude(state__in=_LEFT_ALONE).exclude(pushed_routes=[])
         # In the order in which every action locks several instances, so that no two of them wait in a circle.
         for pk in list(concerned.order_by("pk").values_list("pk", flat=True)):
-            with changing(pk, by=by, explained=True) as instance:
+            with planned_change(pk, by=by, scope=Scope.WHOLE) as instance:
                 # What it was before is compared with this.
                 instance.server = copy.copy(locked)
                 instance.server.networks = networks

@@ -12,7 +12,8 @@ from portal.actions.acting import acted
 from portal.actions.quota import lock_organization, require_room
 from portal.models import Principal, Quota
 from vpn.actions.activity.change_words import settings_words
-from vpn.actions.change import changing, lock_instance
+from vpn.actions.activity.planning import planned_change
+from vpn.actions.change import Scope, lock_instance
 from vpn.actions.dns.records import RecordFault
 from vpn.actions.dns.settings import cleaned_dns, replace_records
 from vpn.actions.firewall.input import RuleFault
@@ -51,8 +52,8 @@ def update_instance(instance: Instance, *, by: Principal, **changes: Any) -> Ins
             return locked
         _require_room(locked, wanted)
         words = settings_words(locked, wanted)
-        as_delta, urgent = wanted.keys() <= _BY_DELTA, not wanted.keys().isdisjoint(_MAY_CLOSE)
-        with changing(locked.pk, by=by, as_delta=as_delta, explained=True, urgent=urgent) as locked:
+        scope = Scope.RULES if wanted.keys() <= _BY_DELTA else Scope.WHOLE
+        with planned_change(locked.pk, by=by, scope=scope, urgent=not wanted.keys().isdisjoint(_MAY_CLOSE)) as locked:
             if "dns_custom" in wanted:
                 replace_records(locked, wanted.pop("dns_custom"), by=by)
             if "firewall" in wanted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from portal.actions.acting import acted
 from portal.models import Membership, Principal
 from portal.naming import LABEL_LENGTH, dns_label, free_label
-from vpn.actions.change import changing_if_possible
+from vpn.actions.change import Scope, changing, if_possible
 from vpn.choices import PeerType, RecordType
 from vpn.models import DnsRecord, Instance, Peer, Site
 
@@ -25,7 +25,7 @@ def give_label(peer: Peer, instance: Instance) -> None:
 def rename_site(site: Site, *, by: Principal) -> None:
     """Let the names of a site's peers follow when it was renamed, on every instance; the hubs hear of it."""
     for peer in Peer.objects.filter(site=site).select_related("site"):
-        with changing_if_possible(peer.instance_id, by=by, only_peers=True) as locked:
+        with if_possible(changing(peer.instance_id, by=by, scope=Scope.PEERS)) as locked:
             if locked is not None:
                 peer.instance, before = locked, f"{peer.dns_label}.{locked.full_hostname}"
                 give_label(peer, locked)
@@ -41,7 +41,7 @@ def rename_member(member: Membership, former_slug: str, *, by: Principal) -> Non
     """
     theirs = Peer.objects.filter(member=member).order_by("instance_id")
     for instance_id in list(theirs.values_list("instance", flat=True).distinct()):
-        with changing_if_possible(instance_id, by=by, only_peers=True) as locked:
+        with if_possible(changing(instance_id, by=by, scope=Scope.PEERS)) as locked:
             if locked is not None:
                 _follow_member(member, former_slug, locked)
 

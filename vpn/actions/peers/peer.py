@@ -18,7 +18,7 @@ from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Membership, MembershipState, Principal, Quota
 from vpn import keys
 from vpn.actions.activity import planning
-from vpn.actions.change import changing, lock_changeable
+from vpn.actions.change import Scope, changing, lock_changeable
 from vpn.actions.peers import certificates
 from vpn.actions.peers.address import give_host, release_host
 from vpn.actions.peers.input import (
@@ -35,7 +35,7 @@ from vpn.actions.peers.protocol_change import end_former, end_former_of_refused,
 from vpn.actions.sites.subnets import follow_changed_peer, follow_new_peer, lock_site
 from vpn.actions.unchanged import differing_changes
 from vpn.choices import KeyCustody, PeerType, Protocol
-from vpn.desired.firewall import Turned
+from vpn.desired.firewall import GroupChange
 from vpn.models import Instance, Peer, PeerTombstone, ProfileLink, Site
 from vpn.models.querysets import PeerQuerySet
 from vpn.quota_use import broad_routes
@@ -60,7 +60,8 @@ def create_client_peer(
         errors["user_id"] = ["Choose an active member of this organization."]
     if errors:
         raise InvalidInput(errors)
-    with _one_more(instance), _holding(member), changing(instance.pk, by=by, only_peers=True) as locked:
+    change = planning.planned_change(instance.pk, by=by, scope=Scope.PEERS, is_noted=False)
+    with _one_more(instance), _holding(member), change as locked:
         peer = Peer(
             instance=locked,
             type=PeerType.CLIENT,
@@ -105,7 +106,7 @@ def _connect(
     site: Site, instance: Instance, subnets: list[str], protocol: str, confirm_broad_routes: bool, by: Principal
 ) -> Peer:
     """Insert the peer of a locked site."""
-    with changing(instance.pk, by=by, only_peers=True, explained=True) as locked:
+    with planning.planned_change(instance.pk, by=by, scope=Scope.PEERS) as locked:
         if locked.peers.filter(site=site).exists():
             raise Conflict(
                 f"{site.name} is connected to this instance already.", field="site_id", code="site-connected"
@@ -210,8 +211,10 @@ def update_peer(peer: Peer, *, by: Principal, **changes: Unpack[PeerChanges]) ->
         wanted = differing_changes(present, changes)
         if not wanted:
             return present
-        explained = _concerns_others(peer, wanted)
-        with changing(peer.instance_id, by=by, only_peers=True, explained=explained, urgent=True) as locked:
+        is_noted = _concerns_others(peer, wanted)
+        with planning.planned_change(
+            peer.instance_id, by=by, scope=Scope.PEERS, urgent=True, is_noted=is_noted
+        ) as locked:
             fresh = _fresh(peer, locked)
             planning.touch_peer(fresh)
             _change(fresh, locked, wanted, by)
@@ -271,7 +274,7 @@ def rotate_keys(peer: Peer, *, by: Principal) -> Peer:
             "This device made its own key, so the portal cannot renew it.",
             next_step="Delete the peer and add the device again with its new public key.",
         )
-    with changing(peer.instance_id, by=by, only_peers=True, urgent=True) as locked:
+    with changing(peer.instance_id, by=by, scope=Scope.PEERS, urgent=True) as locked:
         fresh = _fresh(peer, locked)
         _end_keys(fresh, locked, by)
         _renew_keys(fresh, locked)
@@ -283,7 +286,7 @@ def rotate_keys(peer: Peer, *, by: Principal) -> Peer:
 
 def renew_peer(peer: Peer, *, by: Principal) -> None:
     """A new certificate before the old one runs out; the old one stays good until then, its profile is outdated."""
-    with changing(peer.instance_id, by=by, only_peers=True) as locked:
+    with changing(peer.instance_id, by=by, scope=Scope.PEERS) as locked:
         fresh = _fresh(peer, locked)
         certificates.keep_as_earlier(fresh, by=by)
         certificates.issue_for_peer(fresh, locked)
@@ -293,7 +296,9 @@ def renew_peer(peer: Peer, *, by: Principal) -> None:
 
 def delete_peer(peer: Peer, *, by: Principal) -> None:
     """Revoke and remove a peer; its live session ends when the hub has followed, within two seconds."""
-    with changing(peer.instance_id, by=by, only_peers=True, explained=peer.is_site, urgent=True) as locked:
+    with planning.planned_change(
+        peer.instance_id, by=by, scope=Scope.PEERS, urgent=True, is_noted=peer.is_site
+    ) as locked:
         fresh = _fresh(peer, locked)
         planning.touch_peer(fresh)
         _end_keys(fresh, locked, by)
@@ -309,17 +314,21 @@ def delete_peer(peer: Peer, *, by: Principal) -> None:
         fresh.delete()
 
 
-def reconsider_peers(peers: PeerQuerySet, *, by: Principal, turned: Turned | None = None) -> None:
+def reconsider_peers(peers: PeerQuerySet, *, by: Principal, group_change: GroupChange | None = None) -> None:
     """Let the hubs look at these peers again, because what admits them or names them changed (member, expiry, group).
 
-    What a group's change means is noted; `turned` is that change.
+    What a group's change means is noted; `group_change` is that change.
     """
     # Locked in one order everywhere, so that no two actions wait in a circle.
     for instance_id in list(peers.order_by("instance_id").values_list("instance_id", flat=True).distinct()):
         try:
-            explained = turned is not None
-            with changing(
-                instance_id, by=by, only_peers=True, explained=explained, urgent=True, turned=turned
+            with planning.planned_change(
+                instance_id,
+                by=by,
+                scope=Scope.PEERS,
+                urgent=True,
+                is_noted=group_change is not None,
+                group_change=group_change,
             ) as locked:
                 moving = peers.filter(instance=locked).exclude(former_protocol="")
                 end_former_of_refused(moving.select_related("member__user"), locked, by=by)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from portal.exceptions import NotPossible
 from portal.models import Principal
-from vpn.actions.change import changing
+from vpn.actions.change import Scope, changing
 from vpn.actions.peers import certificates
 from vpn.choices import KeyCustody, Protocol
 from vpn.models import Instance, Peer
@@ -56,7 +56,7 @@ def conclude_changes(instance_id: UUID, arrived: Collection[tuple[UUID, str]], *
     """
     if not arrived:
         return
-    with contextlib.suppress(NotPossible), changing(instance_id, by=by, only_peers=True) as locked:
+    with contextlib.suppress(NotPossible), changing(instance_id, by=by, scope=Scope.PEERS) as locked:
         for peer_id, public_key in arrived:
             # A peer that has got other keys meanwhile was not seen with those yet.
             found = locked.peers.filter(pk=peer_id, public_key=public_key).exclude(former_protocol="")

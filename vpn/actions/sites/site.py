@@ -13,8 +13,8 @@ from portal.actions.acting import acted
 from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Organization, Principal, Quota
-from vpn.actions.activity.planning import touch_peer
-from vpn.actions.change import changing_if_possible
+from vpn.actions.activity.planning import planned_change, touch_peer
+from vpn.actions.change import Scope, if_possible
 from vpn.actions.firewall.rules import forget_end
 from vpn.actions.peers.input import prepare_networks
 from vpn.actions.peers.labels import rename_site
@@ -74,7 +74,8 @@ def _told_of_router(site: Site, by: Principal) -> Iterator[None]:
     peers = Peer.objects.filter(site=site.pk).exclude(delivered_digest="")
     with ExitStack() as stack:
         for peer in peers.select_related("instance", "member__user", "site").order_by("instance_id"):
-            if stack.enter_context(changing_if_possible(peer.instance_id, by=by, only_peers=True, explained=True)):
+            change = planned_change(peer.instance_id, by=by, scope=Scope.PEERS)
+            if stack.enter_context(if_possible(change)):
                 touch_peer(peer)
         yield
 

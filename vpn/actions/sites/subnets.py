@@ -16,7 +16,7 @@ from portal.actions.quota import require_room
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Principal, Quota
 from vpn.actions.activity import planning
-from vpn.actions.change import changing_if_possible
+from vpn.actions.change import Scope, if_possible
 from vpn.actions.peers.input import checked_subnets
 from vpn.actions.unchanged import same_networks
 from vpn.addressing import is_broad
@@ -97,7 +97,8 @@ def set_subnets(
     ]
     _refuse_impossible(moving, wanted, confirmed)
     for peer, subnets in moving:
-        with changing_if_possible(peer.instance_id, by=by, only_peers=True, explained=True, urgent=True) as locked:
+        change = planning.planned_change(peer.instance_id, by=by, scope=Scope.PEERS, urgent=True)
+        with if_possible(change) as locked:
             planning.touch_peer(peer)
             peer.subnets = subnets
             peer.confirm_broad_routes |= confirmed
