@@ -37,7 +37,7 @@ class Api:
         assert answer.status < 300, body
         return json.loads(body)
 
-    def is_settled(self, instance: str) -> bool:
+    def is_up_to_date(self, instance: str) -> bool:
         found = self.call("GET", f"/instances/{instance}")
         return found["state"] == "ready" and bool(found["server_ready"])
 
@@ -75,7 +75,7 @@ def test_hubs_outlive_the_portal_and_leave_with_down(portal: RunningPortal) -> N
     try:
         api = Api(portal)
         instance = api.call("POST", "/instances", {"name": "Outlives", "hostname": "outlives", "region": "local"})["id"]
-        wait_for(lambda: api.is_settled(instance), READY_WITHIN, portal.logs)
+        wait_for(lambda: api.is_up_to_date(instance), READY_WITHIN, portal.logs)
         [hub] = hubs(portal)
         carriers = wireguard_of(hub)
 
@@ -89,7 +89,7 @@ def test_hubs_outlive_the_portal_and_leave_with_down(portal: RunningPortal) -> N
 
         portal.start()
         portal.await_healthy()
-        wait_for(lambda: api.is_settled(instance), READY_WITHIN, portal.logs)
+        wait_for(lambda: api.is_up_to_date(instance), READY_WITHIN, portal.logs)
         assert (hubs(portal), wireguard_of(hub)) == ([hub], carriers)
 
         assert "Hubs taken away: 1" in down(portal)
@@ -100,7 +100,7 @@ def test_hubs_outlive_the_portal_and_leave_with_down(portal: RunningPortal) -> N
         # The instance is still wanted: whoever starts the portal again gets its hub back.
         portal.start()
         portal.await_healthy()
-        wait_for(lambda: hubs(portal) == [hub] and api.is_settled(instance), READY_WITHIN, portal.logs)
+        wait_for(lambda: hubs(portal) == [hub] and api.is_up_to_date(instance), READY_WITHIN, portal.logs)
     finally:
         down(portal)
     assert hubs(portal) == []

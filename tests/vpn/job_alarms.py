@@ -151,7 +151,7 @@ def _try(pk: UUID, name: str, job: Callable[[], None]) -> tuple[int, list[str]]:
         # As once the lease has run out.
         Instance.objects.filter(pk=pk).update(lease_token=None, lease_expires_at=None)
         Alarm().run(job)
-        if name == "apply" and not Instance.objects.get(pk=pk).is_settled:
+        if name == "apply" and not Instance.objects.get(pk=pk).is_up_to_date:
             faults.append(f"{where}: the next run did not do the work")
     return alarms, faults
 

@@ -9,5 +9,5 @@ from vpn.plan.explaining import Plan
 
 
 def planned(change: Callable[[], object]) -> Plan:
-    """What `change`, an action, would mean; nothing of it stays. Raises what the action raises, and Unsettled."""
+    """What `change`, an action, would mean; nothing of it stays. Raises what the action and `answer` raise."""
     return answer(asked(change))

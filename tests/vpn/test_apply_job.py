@@ -142,7 +142,7 @@ def test_a_server_that_confirms_something_else_is_not_believed(behind: Instance,
     operation = applied(behind)
     assert operation.state == OperationState.FAILED
     assert "another state" in operation.steps.get().message
-    assert not behind.is_settled
+    assert not behind.is_up_to_date
     assert server.asked == 1, "it is not asked again and again"
 
 
@@ -169,7 +169,7 @@ def test_what_comes_meanwhile_has_another_turn(
     rung.clear()
     applied(behind)
     assert server.asked == 1
-    assert not behind.is_settled
+    assert not behind.is_up_to_date
     assert rung == [("apply", "vpn.jobs.apply.apply_instance", str(behind.pk))]
 
 
@@ -201,7 +201,7 @@ def test_a_revocation_asks_again_while_another_apply_is_under_way(
     lease.release(behind.pk, token)
     apply_urgently(str(behind.pk))
     behind.refresh_from_db()
-    assert behind.is_settled
+    assert behind.is_up_to_date
     apply_urgently(str(behind.pk))
     assert (server.asked, len(rung)) == (1, 1), "what is done already is not done again"
 
@@ -249,7 +249,7 @@ def test_a_lost_ring_for_a_revocation_is_rung_again_as_urgent(
 def revoked(behind: Instance, server: Server, rung: list[tuple[str, ...]]) -> Instance:
     """An instance whose hub has a peer that was deleted a moment ago."""
     applied(behind)
-    assert behind.is_settled
+    assert behind.is_up_to_date
     delete_peer(behind.peers.get(), by=BY)
     server.asked = 0
     rung.clear()
@@ -329,7 +329,7 @@ def test_a_revocation_does_not_wait_for_the_whole_that_other_settings_need(
     revoked.refresh_from_db()
     assert [was_delta for was_delta, _ in sent] == [True], "those who are shut out leave first, and alone"
     assert revoked.applied_digest == sent[0][1]
-    assert not revoked.is_settled, "the rest is still to come"
+    assert not revoked.is_up_to_date, "the rest is still to come"
     assert not revoked.peers.get().is_on_hub
     assert not revoked.tombstones.exists()
     assert rung == [("apply", "vpn.jobs.apply.apply_instance", str(revoked.pk))]

@@ -158,7 +158,7 @@ def test_a_hub_of_an_earlier_version_gets_a_probe(organization: Organization, dr
     knock(old)
     old.refresh_from_db()
     assert old.probe_private_key_sealed
-    assert not old.is_settled
+    assert not old.is_up_to_date
     knock(old)
     assert driver.asked
 

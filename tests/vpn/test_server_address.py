@@ -63,7 +63,7 @@ def test_another_address_is_an_operation_with_a_meaning(
 ) -> None:
     prepare(settings, NEW)
     instance.refresh_from_db()
-    assert not instance.is_settled
+    assert not instance.is_up_to_date
     (proof,) = ListenerProof.objects.all()
     assert (proof.state, proof.cause) == ("unproven", "waiting"), "the former address says nothing of this one"
     operation = apply._operation(instance.pk, compile_change(instance.pk))

@@ -1,13 +1,20 @@
 """Rows to HubSpec: what a hub should run, whole or as the difference to what it confirmed last."""
 
-from vpn.desired.compiling import Desired, Unsettled, can_be_delta, compile_change, compile_spec, compile_withdrawal
+from vpn.desired.compiling import (
+    ConcurrentChange,
+    Desired,
+    can_be_delta,
+    compile_change,
+    compile_spec,
+    compile_withdrawal,
+)
 from vpn.desired.peers import PLACEHOLDER_ID, PROBE_ID
 
 __all__ = [
     "PLACEHOLDER_ID",
     "PROBE_ID",
+    "ConcurrentChange",
     "Desired",
-    "Unsettled",
     "can_be_delta",
     "compile_change",
     "compile_spec",

@@ -46,7 +46,7 @@ class Desired:
         return f"{self.total:064x}"
 
 
-class Unsettled(Exception):
+class ConcurrentChange(Exception):
     """The rows changed faster than they could be read; try again."""
 
 
@@ -76,7 +76,7 @@ def _consistently(instance_id: UUID, compiler: Callable[[Instance], _Result]) ->
         now = Instance.objects.values_list("epoch", "desired_generation").get(pk=instance_id)
         if now == (instance.epoch, instance.desired_generation):
             return result
-    raise Unsettled
+    raise ConcurrentChange
 
 
 def _compile_whole(instance: Instance) -> Desired:

@@ -18,7 +18,7 @@ from vpn.actions.activity.asking import askers_of
 from vpn.actions.activity.operation import begin_operation
 from vpn.actions.instances.recovery import raise_epoch, raise_generation
 from vpn.choices import InstanceState, OperationKind, OperationState
-from vpn.desired import Desired, Unsettled, can_be_delta, compile_change, compile_spec, compile_withdrawal
+from vpn.desired import ConcurrentChange, Desired, can_be_delta, compile_change, compile_spec, compile_withdrawal
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.jobs import lease
 from vpn.jobs.progress import (
@@ -87,7 +87,7 @@ def _send_ahead(instance: Instance) -> _Sent | None:
         desired = compiler(instance.pk)
         if desired is not None and desired.is_delta:
             return desired, driver_for(instance.server).apply(desired.document, delta=True)
-    except (AgentError, Unreachable, Unsettled, UnsealError) as error:
+    except (AgentError, Unreachable, ConcurrentChange, UnsealError) as error:
         logger.info("Instance %s has to be claimed first: %s", instance.pk, describe(error))
     return None
 
@@ -133,7 +133,7 @@ def _behind(pk: UUID) -> Instance | None:
     """The instance where its hub is behind. A hub that is being created or removed is not this job's."""
     ready = Instance.objects.filter(pk=pk, state=InstanceState.READY, configured=True)
     instance = ready.select_related("server__region").first()
-    return instance if instance is not None and not instance.is_settled else None
+    return instance if instance is not None and not instance.is_up_to_date else None
 
 
 def _apply_claimed(pk: UUID, token: UUID, ahead: _Sent | None) -> bool:
@@ -144,7 +144,7 @@ def _apply_claimed(pk: UUID, token: UUID, ahead: _Sent | None) -> bool:
         operation = _operation(pk, desired)
         sent, report = ahead or send(pk, desired)
         return _conclude(pk, token, operation, sent, report)
-    except (AgentError, Unreachable, Unsettled, UnsealError) as error:
+    except (AgentError, Unreachable, ConcurrentChange, UnsealError) as error:
         logger.warning("Applying instance %s failed: %s", pk, describe(error))
         if operation is None and isinstance(error, UnsealError):
             operation = _operation(pk, None)
@@ -261,7 +261,7 @@ def describe(error: Exception) -> str:
     """What happened, in words for an admin."""
     if isinstance(error, AgentError):
         return sentence_of(error.finding or error.message)
-    if isinstance(error, Unsettled):
+    if isinstance(error, ConcurrentChange):
         return "Changes came faster than they could be applied. It will be tried again in a moment."
     if isinstance(error, UnsealError):
         return f"A secret of this hub cannot be opened: {error}. Put that key back, then start the portal again."

@@ -61,7 +61,7 @@ def _knock(server: Server | None, instances: Sequence[Instance], now: datetime) 
     compat = with_compat(instance.pk for instance in instances)
     # A listener that the hub is only told of does not answer yet.
     asked = [
-        (one, address, knock_of(one, address, has_compat=one.is_settled and one.pk in compat))
+        (one, address, knock_of(one, address, has_compat=one.is_up_to_date and one.pk in compat))
         for one in instances
         for address in _addresses(one)
     ]

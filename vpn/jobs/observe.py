@@ -63,7 +63,7 @@ def observe_instance(instance_id: str) -> None:
 def _is_at_rest(before: Instance) -> bool:
     """Did nothing change, and does nobody change anything? What a hub says in the midst of a change means nothing."""
     return (
-        before.is_settled
+        before.is_up_to_date
         and Instance.objects.unclaimed()
         .filter(
             pk=before.pk,

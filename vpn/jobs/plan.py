@@ -8,7 +8,7 @@ from uuid import UUID
 from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.activity.plan_work import answer_asked, work_out_next
-from vpn.desired import Unsettled
+from vpn.desired import ConcurrentChange
 from vpn.models import AskedPlan, Instance
 
 logger = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ def work_out_plans(instance_id: str) -> None:
         return
     try:
         more = work_out_next(instance.pk, by=_BY)
-    except Unsettled:
+    except ConcurrentChange:
         more = True
     if more:
         doorbell.enqueue_plans(instance.pk, instance.organization_id)
@@ -32,7 +32,7 @@ def answer_asked_plan(asked_id: str) -> None:
     """Work out an asked plan."""
     try:
         answer_asked(UUID(asked_id), by=_BY)
-    except Unsettled:
+    except ConcurrentChange:
         row = AskedPlan.objects.filter(pk=UUID(asked_id)).only("organization").first()
         if row is not None:
             doorbell.enqueue_asked_plan(row.pk, row.organization_id)

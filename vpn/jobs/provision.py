@@ -28,7 +28,7 @@ from vpn.choices import (
     StepName,
 )
 from vpn.constants import DEFAULT_PUBLIC_DNS, DEFAULT_PUBLIC_DNS_V6
-from vpn.desired import Unsettled, compile_spec
+from vpn.desired import ConcurrentChange, compile_spec
 from vpn.drivers.base import AgentError, Found, Unreachable, errors
 from vpn.jobs import lease
 from vpn.jobs.apply import describe, refusal_of, send, server_epoch
@@ -90,7 +90,7 @@ def _run_steps(pk: UUID, token: UUID, operation: Operation, steps: dict[str, Cal
         begin_step(step)
         try:
             message = steps[step.name](pk, token)
-        except (AgentError, Unreachable, Unsettled, UnsealError, StepFailed) as error:
+        except (AgentError, Unreachable, ConcurrentChange, UnsealError, StepFailed) as error:
             _fail(pk, operation, step, describe(error), refusal_of(error))
             return False
         except Instance.DoesNotExist:
@@ -109,7 +109,7 @@ def _fail(pk: UUID, operation: Operation, step: OperationStep, message: str, ref
     with transaction.atomic():
         instance = lock_instance(pk)
         operation.refresh_from_db()
-        if operation.is_settled:
+        if operation.is_finished:
             return  # It was given up meanwhile, for a deletion.
         fail_operation(operation, step, message, refusal)
         if instance.state == InstanceState.PROVISIONING:

@@ -24,7 +24,7 @@ from vpn.actions.peers.peer import expire_peers, renew_peer
 from vpn.actions.sites.overlaps import repair_networks
 from vpn.choices import InstanceState, OperationState, PlanState
 from vpn.constants import HOST_REST_HOURS, HOSTNAME_QUARANTINE_DAYS
-from vpn.desired import Unsettled, compile_spec
+from vpn.desired import ConcurrentChange, compile_spec
 from vpn.jobs.tick import begin_tick
 from vpn.models import (
     ChangePlan,
@@ -141,7 +141,7 @@ def _verify() -> None:
         try:
             _repair_networks(instance.pk)
             desired = compile_spec(instance.pk)
-        except (Unsettled, Instance.DoesNotExist):
+        except (ConcurrentChange, Instance.DoesNotExist):
             continue
         if desired.generation == instance.applied_generation and desired.digest != instance.applied_digest:
             logger.warning("Instance %s lags without a raised generation; applying it whole", instance.pk)

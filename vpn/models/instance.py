@@ -196,7 +196,7 @@ class Instance(models.Model):
         return bool(self.server_certificate and self.tls_crypt_key_sealed and self.revocation_list)
 
     @property
-    def is_settled(self) -> bool:
+    def is_up_to_date(self) -> bool:
         """Has the server confirmed everything that was asked for?"""
         return self.applied_generation >= self.desired_generation and self.applied_epoch == self.epoch
 
@@ -213,4 +213,4 @@ class Instance(models.Model):
     @property
     def server_ready(self) -> bool:
         """Ready, with every change applied."""
-        return self.state == InstanceState.READY and self.is_settled and not self.failure
+        return self.state == InstanceState.READY and self.is_up_to_date and not self.failure

@@ -59,14 +59,14 @@ class Operation(models.Model):
         return [*self.drift, *map(parse_finding, self.findings or ())]
 
     @property
-    def is_settled(self) -> bool:
+    def is_finished(self) -> bool:
         """Has the run come to an end?"""
         return self.state != OperationState.RUNNING
 
     @property
     def eta(self) -> datetime | None:
         """When a running operation is expected to end."""
-        return None if self.is_settled else self.started_at + timedelta(seconds=self.expected_seconds)
+        return None if self.is_finished else self.started_at + timedelta(seconds=self.expected_seconds)
 
 
 class OperationStep(models.Model):

@@ -53,7 +53,7 @@ class Facts:
 # Names are for a sentence: of very many, the first will do.
 _MOST_LOOKED_AT: Final = 200
 _LONG: Final = ("certificate", "private_key_sealed", "tls_crypt_key_sealed")
-_UNSETTLED: Final = (InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING)
+_UNDER_WAY: Final = (InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING)
 
 
 def facts_of(instances: Sequence[Instance], *, of_operator: bool = False) -> dict[UUID, Facts]:
@@ -61,7 +61,7 @@ def facts_of(instances: Sequence[Instance], *, of_operator: bool = False) -> dic
     facts = {instance.pk: Facts() for instance in instances}
     running = [instance for instance in instances if instance.state == InstanceState.READY]
     ready = [instance.pk for instance in running]
-    unsettled = [instance.pk for instance in instances if instance.state in _UNSETTLED]
+    under_way = [instance.pk for instance in instances if instance.state in _UNDER_WAY]
     if ready:
         _add_proofs(facts, ready)
     if ready and not of_operator:
@@ -70,8 +70,8 @@ def facts_of(instances: Sequence[Instance], *, of_operator: bool = False) -> dic
         _add_left_addresses(facts, running)
         for pk, runs in undone_lately(ready).items():
             facts[pk].recurring = recurring_in(runs)
-    if unsettled:
-        for operation in Operation.objects.filter(instance__in=unsettled, state=OperationState.RUNNING):
+    if under_way:
+        for operation in Operation.objects.filter(instance__in=under_way, state=OperationState.RUNNING):
             facts[operation.instance_id].running[operation.kind] = operation
     return facts
 

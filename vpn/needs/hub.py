@@ -64,7 +64,7 @@ def _of_running_hub(instance: Instance, facts: Facts) -> Iterator[Need]:
     now, need = timezone.now(), partial(Need, instance=instance, facts=facts)
     if instance.failure:
         yield need(Code.APPLY_FAILED)
-    elif not instance.is_settled and instance.lagging_since and now - instance.lagging_since > APPLY_PATIENCE:
+    elif not instance.is_up_to_date and instance.lagging_since and now - instance.lagging_since > APPLY_PATIENCE:
         yield need(Code.APPLY_STUCK, since=instance.lagging_since)
     is_silent = instance.observed_at is None or instance.observed_at < now - SILENCE
     if is_silent:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
 
 from vpn.choices import PeerType, Protocol
-from vpn.desired.compiling import Unsettled
+from vpn.desired.compiling import ConcurrentChange
 from vpn.desired.firewall import Tags, groups_by_member, rules_of
 from vpn.models import Instance, Peer
 from vpn.plan.delta import Delta, Record
@@ -137,7 +137,8 @@ def _instance(instance: Instance, delta: Delta, side: int) -> Instance:
 def read_rows(instance_id: UUID, deltas: Iterable[Delta] = ()) -> Rows:
     """The rows as they are now, with the groups that `deltas` name beside those of the present rules.
 
-    No lock is held: what a change was committed in between is read again. Raises Unsettled, or Instance.DoesNotExist.
+    No lock is held: what a change was committed in between is read again. Raises ConcurrentChange, or
+    Instance.DoesNotExist.
     """
     ends = {end for delta in deltas for end in delta.ends()}
     for _ in range(_ATTEMPTS):
@@ -146,7 +147,7 @@ def read_rows(instance_id: UUID, deltas: Iterable[Delta] = ()) -> Rows:
         now = Instance.objects.values_list("epoch", "desired_generation").get(pk=instance_id)
         if now == (instance.epoch, instance.desired_generation):
             return rows
-    raise Unsettled
+    raise ConcurrentChange
 
 
 def _read(instance: Instance, ends: set[str]) -> Rows:

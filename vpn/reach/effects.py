@@ -80,26 +80,26 @@ class Comparison:
             sources = [place for place in places if place.version == version and _may_send(place)]
             destinations = [place for place in places if place.version == version]
             moved = [place for place in destinations if self._has_moved(place)]
-            settled = [place for place in destinations if not self._has_moved(place)]
+            unmoved = [place for place in destinations if not self._has_moved(place)]
             for source in sources:
-                for destination in self._concerned(source, moved, settled):
+                for destination in self._concerned(source, moved, unmoved):
                     self._budget.spend()
                     effect = self._effect(source, destination)
                     if effect:
                         yield source, destination, effect
 
     def _concerned(
-        self, source: AddressClass, moved: list[AddressClass], settled: list[AddressClass]
+        self, source: AddressClass, moved: list[AddressClass], unmoved: list[AddressClass]
     ) -> Iterator[AddressClass]:
         """The destinations for which something may be different, seen from a source."""
         yield from moved
         if self._allows[0] != self._allows[1] or self._has_moved(source):
-            yield from settled
+            yield from unmoved
             return
         new = (source.before.sources | source.after.sources) & self._only_one
         if new:
-            self._budget.spend(len(settled) // 8)
-            yield from (place for place in settled if new & (place.before.destinations | place.after.destinations))
+            self._budget.spend(len(unmoved) // 8)
+            yield from (place for place in unmoved if new & (place.before.destinations | place.after.destinations))
 
     def _has_moved(self, place: AddressClass) -> bool:
         """Is the place another one for the rules that stayed?"""

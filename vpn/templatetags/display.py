@@ -43,7 +43,7 @@ def instance_chip(instance: Instance, needs: Sequence[Notice]) -> SafeString:
     for need in needs:
         if need.chip:
             return chip(need.tone, need.chip)
-    return chip("good", "Ready") if instance.is_settled else chip("waiting", "Applying changes")
+    return chip("good", "Ready") if instance.is_up_to_date else chip("waiting", "Applying changes")
 
 
 @register.simple_tag

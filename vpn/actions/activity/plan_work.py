@@ -34,7 +34,7 @@ _MOST_WAITING: Final = 50
 def work_out_next(instance_id: UUID, *, by: Principal) -> bool:
     """Work out what the oldest change of an instance means of those that wait; do more wait?
 
-    Raises Unsettled where the rows change faster than they are read.
+    Raises ConcurrentChange where the rows change faster than they are read.
     """
     waiting = list(_waiting(instance_id).order_by("-generation").only("id", "generation")[: _MOST_WAITING + 1])
     if len(waiting) > _MOST_WAITING:
@@ -110,7 +110,7 @@ def ask_later(
 
 
 def answer_asked(pk: UUID, *, by: Principal) -> None:
-    """Answer a question, unless another one took its place. Raises Unsettled."""
+    """Answer a question, unless another one took its place. Raises ConcurrentChange."""
     row = AskedPlan.objects.filter(pk=pk, state=PlanState.WAITING).first()
     if row is None or row.is_over:
         return

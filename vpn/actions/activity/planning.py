@@ -21,7 +21,7 @@ from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.change import Scope, changing
 from vpn.choices import PeerType, PlanState
-from vpn.desired import Unsettled
+from vpn.desired import ConcurrentChange
 from vpn.desired.firewall import GroupChange
 from vpn.models import ChangePlan, FirewallRule, Instance, Peer
 from vpn.models.querysets import PeerQuerySet
@@ -115,7 +115,7 @@ def answer(found: Iterable[Asked], most_steps: int = MOST_STEPS) -> Plan:
     """What the change that was asked about would mean, by the rows as they are now; holds no lock.
 
     What an action means that changes several instances, as those of a site do, is told together. All of it takes at
-    most so many steps. Raises Unsettled, or Instance.DoesNotExist.
+    most so many steps. Raises ConcurrentChange, or Instance.DoesNotExist.
     """
     by_instance: dict[UUID, list[Delta]] = {}
     for one in found:
@@ -138,7 +138,7 @@ def quick_answer(found: Sequence[Asked]) -> Plan | None:
         return None
     try:
         plan = answer(found, _FEW_STEPS)
-    except Unsettled:
+    except ConcurrentChange:
         return None
     return None if plan.cut - {"lines"} else plan
 

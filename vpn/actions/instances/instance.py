@@ -211,10 +211,10 @@ def remove_rows(instance: Instance, *, by: Principal) -> None:
 
 
 def pending_work(instance: Instance) -> list[str]:
-    """The contract's words for what is still under way; empty when settled."""
+    """The contract's words for what is still under way; empty once the hub is up to date."""
     if instance.state in {InstanceState.PENDING, InstanceState.PROVISIONING}:
         return ["provisioning"]
-    if instance.is_settled or instance.state != InstanceState.READY:
+    if instance.is_up_to_date or instance.state != InstanceState.READY:
         return []
     words = ["applying"]
     if instance.tombstones.exists():

@@ -12,7 +12,7 @@ from vpn.actions.activity.planning import Asked
 from vpn.api.protocol.answers import plain
 from vpn.api.protocol.errors import Refusal, invalid
 from vpn.api.schemas.plan import DifferenceOut, DivertedOut, NameChangeOut, PlanOut, SizeOut, TakenOut
-from vpn.desired import Unsettled
+from vpn.desired import ConcurrentChange
 from vpn.plan.explaining import too_much
 
 _WORDS = {"": False, "false": False, "0": False, "true": True, "1": True}
@@ -37,7 +37,7 @@ def plan_of(request: HttpRequest, found: Sequence[Asked]) -> HttpResponse:
     except PlanBusy:
         message = "Another large plan of your organization is being worked out. Try again in a few seconds."
         raise Refusal(503, "plan-busy", message, headers={"Retry-After": "2"}) from None
-    except Unsettled:
+    except ConcurrentChange:
         message = "This is being changed at this very moment. Try again in a few seconds."
         raise Refusal(503, "unsettled", message, headers={"Retry-After": "2"}) from None
     return plain(

@@ -16,7 +16,7 @@ def statuses(instances: Sequence[Instance]) -> dict[UUID, list[str]]:
     """What `pending_work` says of each instance, in at most two queries however many there are."""
     if len(instances) == 1:
         return {instances[0].pk: pending_work(instances[0])}
-    applying = {one.pk for one in instances if one.state == InstanceState.READY and not one.is_settled}
+    applying = {one.pk for one in instances if one.state == InstanceState.READY and not one.is_up_to_date}
     words = {one.pk: ["applying"] if one.pk in applying else pending_work(one) for one in instances}
     if not applying:
         return words

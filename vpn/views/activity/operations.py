@@ -34,7 +34,7 @@ def instance_activity(request: HttpRequest, pk: UUID) -> HttpResponse:
         **head_of(member, found, "activity"),
         "page": page,
         "runs": [progress_of(one, plans.get(one.pk, ()), names) for one in page],
-        "is_running": is_waiting or any(not one.is_settled for one in page),
+        "is_running": is_waiting or any(not one.is_finished for one in page),
         "is_plan_served": not is_waiting or is_served("plan"),
     }
     return render_page(request, "vpn/activity/operations.html", context, fragment="operations")

@@ -21,7 +21,7 @@ from vpn.actions.activity.plan_turn import PlanBusy, answer_in_turn
 from vpn.actions.activity.plan_work import ask_later
 from vpn.actions.activity.planning import MOST_NOTED_LINES, Asked, asked, quick_answer
 from vpn.choices import PlanState
-from vpn.desired import Unsettled
+from vpn.desired import ConcurrentChange
 from vpn.jobs.runtime.heartbeat import is_served
 from vpn.models import AskedPlan
 from vpn.plan.explaining import Plan
@@ -73,7 +73,7 @@ def _answer(
     """The answer where it takes a moment only, else that a worker is at it; a page without HTMX cannot wait."""
     try:
         plan = quick_answer(found) if may_wait else answer_in_turn(found)
-    except (Unsettled, PlanBusy):
+    except (ConcurrentChange, PlanBusy):
         return _FAILED
     if plan is None:
         member = get_member(request)

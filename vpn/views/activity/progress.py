@@ -102,7 +102,7 @@ def progress_of(
 
 @require_safe
 def instance_progress(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The page, or for HTMX the part that changes; it stops asking once the work has settled."""
+    """The page, or for HTMX the part that changes; it stops asking once the work is finished."""
     member = get_member(request)
     instance = get_instance(member, pk)
     return render_page(request, "vpn/activity/progress.html", _context(member, instance), fragment="progress")
