@@ -1,14 +1,13 @@
 """The firewall page's form: a policy and a table of rules, whose ends are typed as people call them.
 
-Whether a rule is well formed is asked in one place, the action's; what it refuses is shown beside the field.
+An action checks the rules; the form shows what it refuses beside the field.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_interface
-from typing import Any, Final, Protocol
+from typing import Any, Final, cast
 from uuid import UUID
 
 from django import forms
@@ -16,29 +15,14 @@ from django import forms
 from portal.models import Group, Membership
 from vpn.choices import FirewallPolicy, RuleAction, RuleProtocol
 from vpn.forms.cheap_widgets import QuickInput, QuickSelect
-from vpn.forms.edit_guard import SEEN, SeenForm
-from vpn.models import FirewallRule, Instance, Site
+from vpn.forms.table import RowForm, TableForm
+from vpn.models import Instance, Site
 
 PREFIX: Final = "firewall"
 ANYTHING: Final = "Anything"
 FIELDS: Final = ("name", "action", "protocol", "port", "source", "destination")
-_NEW_ROW: Final = {"action": RuleAction.ACCEPT.value, "protocol": RuleProtocol.ANY.value}
 _ANY: Final = {"", "any", ANYTHING.casefold()}
 _KINDS: Final = ("group:", "site:", "user:")
-_KEY: Final = re.compile(rf"{PREFIX}-([0-9]{{1,6}})-(?:id|{'|'.join(FIELDS)})", re.ASCII)
-
-
-class Fault(Protocol):
-    """What an action says of a rule's field; rules are numbered from 1."""
-
-    @property
-    def number(self) -> int: ...
-
-    @property
-    def field(self) -> str: ...
-
-    @property
-    def message(self) -> str: ...
 
 
 class Ends:
@@ -98,13 +82,14 @@ def _unambiguous(named: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 class EndField(forms.CharField):
-    """One end of a rule: a name out of many, or a network. Takes what the API takes, too."""
+    """One end of a rule: a name out of many, or a network. Takes what the API takes, too. The row sets `ends`."""
 
-    def __init__(self, ends: Ends) -> None:
+    ends: Ends
+
+    def __init__(self) -> None:
         attrs = {"list": "rule-ends", "autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
         attrs["placeholder"] = ANYTHING
         super().__init__(required=False, widget=QuickInput(attrs))
-        self.ends = ends
 
     def prepare_value(self, value: Any) -> str:
         """The end in words."""
@@ -115,8 +100,11 @@ class EndField(forms.CharField):
         return self.ends.value(super().clean(value))
 
 
-class RuleForm(forms.Form):
-    """One row of the table."""
+class RuleForm(RowForm):
+    """One rule."""
+
+    table = PREFIX
+    heads = "rules"
 
     id = forms.CharField(required=False, widget=QuickInput(input_type="hidden"))
     name = forms.CharField(required=False, widget=QuickInput({"maxlength": 40, "autocomplete": "off"}))
@@ -126,36 +114,28 @@ class RuleForm(forms.Form):
         required=False,
         widget=QuickInput({"maxlength": 13, "autocomplete": "off", "placeholder": "all", "class": "mono"}),
     )
+    source = EndField()
+    destination = EndField()
 
-    def __init__(self, values: Mapping[str, str], number: int | str, ends: Ends, *, hits: int | None = None) -> None:
-        prefix = f"{PREFIX}-{number}"
-        super().__init__({f"{prefix}-{name}": value for name, value in values.items()}, prefix=prefix)
-        self.fields["source"] = EndField(ends)
-        self.fields["destination"] = EndField(ends)
-        for name in FIELDS:
-            # The column's head and the rule's number together say what this is.
-            self.fields[name].widget.attrs["aria-labelledby"] = f"rules-{name} {prefix}-number"
-        self.values, self.hits, self.index = values, hits, number
-
-    @property
-    def columns(self) -> list[tuple[str, forms.BoundField]]:
-        """The fields that are seen, by the heads of their columns."""
-        return [(field.name.capitalize(), field) for field in self if field.name != "id"]
+    def __init__(self, values: Mapping[str, str], index: int | str, ends: Ends, *, hits: int | None = None) -> None:
+        super().__init__(values, index)
+        for name in ("source", "destination"):
+            cast("EndField", self.fields[name]).ends = ends
+        self.hits = hits
 
 
-class FirewallForm(SeenForm):
+class FirewallForm(TableForm):
     """The policy, and in `rows` a form for each rule."""
+
+    row = RuleForm
+    new_row_values = {"action": RuleAction.ACCEPT.value, "protocol": RuleProtocol.ANY.value}
 
     firewall_policy = forms.ChoiceField(choices=FirewallPolicy.choices, required=False, widget=forms.RadioSelect)
 
     def __init__(self, data: Mapping[str, str] | None, *, instance: Instance, ends: Ends) -> None:
-        self.saved = list(instance.firewall_rules.all())
+        self.saved, self.ends = list(instance.firewall_rules.all()), ends
+        self._hits = {str(rule.pk): rule.hits for rule in self.saved}
         super().__init__(data, instance=instance, initial={"firewall_policy": instance.firewall_policy})
-        self.ends = ends
-        posted = _posted(data or {})
-        # Without rows it is the page's own form that says that there are none.
-        is_table = posted or (data is not None and SEEN in data)
-        self._show(posted if is_table else [_values_of(rule) for rule in self.saved])
 
     def state_of(self, instance: Instance) -> object:
         """The policy and the rules."""
@@ -167,14 +147,17 @@ class FirewallForm(SeenForm):
         """The policy that is ticked."""
         return str(self["firewall_policy"].value() or self.instance.firewall_policy)
 
-    @property
-    def has_faults(self) -> bool:
-        """Was a rule refused?"""
-        return any(row.errors for row in self.rows)
+    def saved_values(self) -> list[dict[str, str]]:
+        """The rules as they are stored."""
+        return [{"id": str(rule.pk)} | {name: getattr(rule, name) for name in FIELDS} for rule in self.saved]
+
+    def make_row(self, values: Mapping[str, str], index: int | str) -> RuleForm:
+        """The form of a rule, with the hits of the one that is saved."""
+        return RuleForm(values, index, self.ends, hits=self._hits.get(values.get("id", "")))
 
     @property
     def rules(self) -> list[dict[str, Any]]:
-        """What is saved, in words, for those who only read."""
+        """What is saved, in words, for a member who only reads."""
         ends = self.ends
         return [
             {
@@ -189,85 +172,15 @@ class FirewallForm(SeenForm):
             for rule in self.saved
         ]
 
-    @property
-    def new_row(self) -> RuleForm:
-        """A row to make more rows from; its number is to be filled in."""
-        return RuleForm(_NEW_ROW, "__new__", self.ends)
-
-    def rearrange(self) -> bool:
-        """Do what a button other than Save asks for: move, remove or add a row. Nothing that was typed is lost."""
-        rows = [row.values for row in self.rows]
-        focus: int | None = None
-        if found := re.fullmatch(r"([0-9]{1,6})-(up|down)", self.data.get("move", ""), re.ASCII):
-            focus = _moved(rows, int(found[1]), -1 if found[2] == "up" else 1)
-        elif (number := self.data.get("remove", "")).isdecimal() and int(number) < len(rows):
-            del rows[int(number)]
-        elif "add" in self.data:
-            focus = len(rows)
-            rows.append(_NEW_ROW)
-        if not {"move", "remove", "add"} & set(self.data):
-            return False
-        self._show(rows)
-        if focus is not None:
-            self.rows[focus].fields["name"].widget.attrs["autofocus"] = True
-        return True
-
-    def is_valid(self) -> bool:
-        """Could everything be read? Faults of rules are the action's to find."""
-        return bool(super().is_valid() and all(row.is_valid() for row in self.rows))
-
     def changes(self) -> dict[str, Any]:
-        """What is different from what is saved, as `update_instance` takes it; the form has to be valid."""
-        rules = [_rule_of(row.cleaned_data) for row in self._filled()]
+        """What differs from what is stored, as `update_instance` takes it; the form has to be valid."""
+        rules = [_rule_of(row.cleaned_data) for row in self.filled()]
         found: dict[str, Any] = {}
         if rules != [{name: getattr(rule, name) for name in FIELDS} for rule in self.saved]:
             found["firewall"] = rules
         policy = self.cleaned_data["firewall_policy"] or self.instance.firewall_policy
         return found | ({"firewall_policy": policy} if policy != self.instance.firewall_policy else {})
 
-    def show_faults(self, faults: Sequence[Fault]) -> None:
-        """Put what was refused beside the fields of the rules."""
-        rows = self._filled()
-        for fault in faults:
-            rows[fault.number - 1].add_error(fault.field, fault.message)
-
-    def _filled(self) -> list[RuleForm]:
-        """The rows that were edited: one as it was added is no rule yet."""
-        return [
-            row
-            for row in self.rows
-            if any(row.values.get(name, "").strip() != _NEW_ROW.get(name, "") for name in FIELDS)
-        ]
-
-    def _show(self, values: Sequence[Mapping[str, str]]) -> None:
-        hits = {str(rule.pk): rule.hits for rule in self.saved}
-        self.rows = [
-            RuleForm(row, number, self.ends, hits=hits.get(row.get("id", ""))) for number, row in enumerate(values)
-        ]
-
-
-def _posted(data: Mapping[str, str]) -> list[dict[str, str]]:
-    """The rows that were sent, by their numbers."""
-    numbers = sorted({int(found[1]) for key in data if (found := _KEY.fullmatch(key))})
-    names = ("id", *FIELDS)
-    return [
-        _NEW_ROW | {name: data[key] for name in names if (key := f"{PREFIX}-{number}-{name}") in data}
-        for number in numbers
-    ]
-
-
-def _values_of(rule: FirewallRule) -> dict[str, str]:
-    return {"id": str(rule.pk)} | {name: getattr(rule, name) for name in FIELDS}
-
 
 def _rule_of(cleaned: Mapping[str, str]) -> dict[str, str]:
     return {name: cleaned[name] for name in FIELDS}
-
-
-def _moved(rows: list[Any], position: int, step: int) -> int | None:
-    """Move a row; returns where it is now, None where there is no such row."""
-    if position >= len(rows):
-        return None
-    target = min(max(position + step, 0), len(rows) - 1)
-    rows.insert(target, rows.pop(position))
-    return target

@@ -50,8 +50,9 @@ def sent(browser: Client, instance: Instance, **fields: str) -> str:
 
 
 def typed(page: str) -> list[tuple[str, ...]]:
-    """What the table's fields hold."""
-    table = re.findall(r"<tr>\s*<td class=\"record__place\">.*?</tr>", page, re.DOTALL)
+    """What the table's fields hold; the row behind the form, which more rows are made of, is none of them."""
+    form = page.partition("<template")[0]
+    table = re.findall(r"<tr>\s*<td class=\"record__place\">.*?</tr>", form, re.DOTALL)
     return [
         (_input(row, "name"), re.findall(r'<option value="(\w+)" selected>', row)[0], _input(row, "value"))
         for row in table

@@ -1,12 +1,21 @@
-// The firewall's rules: moved by dragging, by their buttons, or with Alt and the arrow keys; added and removed in
-// place. Nothing is saved before Save is pressed. Without this, the same buttons ask the server.
-const list = document.querySelector("[data-rules]");
-const template = document.getElementById("rule-template");
+// A table in a form: its rows are added, removed and moved in place. They are moved by dragging, by their buttons, or
+// with Alt and the arrow keys, where they have such buttons. Nothing is saved before Save is pressed. Without this
+// script, the same buttons ask the server (vpn/forms/table.py).
+//
+// data-table is the prefix of the fields' names, data-noun what a row is called; with data-ends-empty the last row is
+// always an empty one.
+const list = document.querySelector("[data-table]");
+const template = document.getElementById("row-template");
+const { table, noun } = list.dataset;
+const title = noun[0].toUpperCase() + noun.slice(1);
+const NUMBER_IN_NAME = new RegExp(`${table}-(\\d+|__new__)-`, "g");
+const NUMBER_IN_LABEL = new RegExp(`${noun}\\s+\\d*`);
 const form = list.closest("form");
 const NAMES = ["name", "id", "aria-labelledby", "aria-describedby"];
 
 const rows = () => [...list.rows];
-const titleOf = (row) => row.querySelector("[name$='-name']").value.trim() || "The rule";
+const titleOf = (row) => row.querySelector("[name$='-name']").value.trim() || `The ${noun}`;
+const isEmpty = (row) => [...row.querySelectorAll("input:not([type='hidden'])")].every((field) => !field.value.trim());
 
 function announce(words) {
   document.getElementById("announcements").textContent = words;
@@ -19,28 +28,30 @@ function renumber() {
     for (const part of row.querySelectorAll("*")) {
       for (const name of NAMES) {
         const value = part.getAttribute(name);
-        if (value) part.setAttribute(name, value.replace(/firewall-(\d+|__new__)-/g, `firewall-${index}-`));
+        if (value) part.setAttribute(name, value.replace(NUMBER_IN_NAME, `${table}-${index}-`));
       }
     }
     row.querySelector("[data-number]").textContent = index + 1;
     for (const button of row.querySelectorAll("button")) {
       button.value = button.value.replace(/^(\d+|__new__)/, index);
-      button.setAttribute("aria-label", button.getAttribute("aria-label").replace(/rule\s+\d*/, `rule ${index + 1} `).trim());
+      button.setAttribute("aria-label", button.getAttribute("aria-label").replace(NUMBER_IN_LABEL, `${noun} ${index + 1} `).trim());
     }
   });
+  const total = form.elements[`${table}-TOTAL_FORMS`];
+  if (total) total.value = list.rows.length;
   // What the change means is worked out anew.
   form.dispatchEvent(new Event("change"));
 }
 
 function moved(row) {
   renumber();
-  announce(`${titleOf(row)} is now rule ${rows().indexOf(row) + 1} of ${list.rows.length}. Not saved yet.`);
+  announce(`${titleOf(row)} is now ${noun} ${rows().indexOf(row) + 1} of ${list.rows.length}. Not saved yet.`);
 }
 
 function move(row, step) {
   const focused = document.activeElement;
   const other = step < 0 ? row.previousElementSibling : row.nextElementSibling;
-  if (!other) return announce(`${titleOf(row)} is the ${step < 0 ? "first" : "last"} rule already.`);
+  if (!other) return announce(`${titleOf(row)} is the ${step < 0 ? "first" : "last"} ${noun} already.`);
   if (step < 0) other.before(row);
   else other.after(row);
   moved(row);
@@ -48,19 +59,25 @@ function move(row, step) {
 }
 
 function remove(row) {
-  const title = titleOf(row);
-  const next = row.nextElementSibling ?? row.previousElementSibling;
+  const words = `${titleOf(row)} is removed. Not saved yet.`;
+  const index = rows().indexOf(row);
   row.remove();
+  if ("endsEmpty" in list.dataset && !(rows().length && isEmpty(rows().at(-1)))) append();
   renumber();
-  (next?.querySelector("[name='remove']") ?? document.querySelector("[name='add']")).focus();
-  announce(`${title} is removed. Not saved yet.`);
+  const next = rows()[Math.min(index, rows().length - 1)];
+  (next?.querySelector("[name$='-name']") ?? document.querySelector("[name='add']")).focus();
+  announce(words);
+}
+
+function append() {
+  list.append(template.content.cloneNode(true));
 }
 
 function add() {
-  list.append(template.content.cloneNode(true));
+  append();
   renumber();
   rows().at(-1).querySelector("[name$='-name']").focus();
-  announce(`Rule ${list.rows.length} is added. Not saved yet.`);
+  announce(`${title} ${list.rows.length} is added. Not saved yet.`);
 }
 
 form.addEventListener("input", () => { form.dataset.changed = ""; });
@@ -77,7 +94,7 @@ form.addEventListener("click", (event) => {
 
 list.addEventListener("keydown", (event) => {
   const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-  if (!step || !event.altKey) return;
+  if (!step || !event.altKey || !list.querySelector("[name='move']")) return;
   event.preventDefault();
   move(event.target.closest("tr"), step);
 });
