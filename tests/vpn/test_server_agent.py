@@ -71,8 +71,8 @@ def test_what_is_known_is_not_written_again(instance: Instance, server: Reportin
     [
         ("", None, "has not reported yet"),
         ("", 0, "older than this portal"),
-        (agent_version(), SCHEMA, "this portal&#x27;s version"),
-        ("fedcba987654", SCHEMA, "not this portal&#x27;s version"),
+        (agent_version(), SCHEMA, ": this portal&#x27;s version"),
+        ("fedcba987654", SCHEMA, ": not this portal&#x27;s version"),
         ("fedcba987654", SCHEMA + 1, f"knows schema {SCHEMA + 1} of specs, this portal {SCHEMA}"),
     ],
 )
