@@ -14,6 +14,7 @@ from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.state import State
 from vpn.agent.session import answer, once, session
 from vpn.agent.system.command import Place
+from vpn.wire import codes
 from vpn.wire.identity import SCHEMA
 from vpn.wire.report import HubReport
 from vpn.wire.version import agent_version
@@ -57,3 +58,17 @@ def test_a_fault_of_the_agent_quotes_nothing(host: Host, monkeypatch: pytest.Mon
     reply = answer(host, {"command": "apply", "spec": made.spec(1)})
     assert reply["error"]["code"] == "failed"
     assert made.key("private") not in json.dumps(reply)
+
+
+def test_why_is_said_on_standard_error_alone(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    reply = answer(host, {"command": "apply", "spec": {**made.spec(1), "epoch": "soon"}})
+    assert reply["error"]["finding"] == codes.AGENT_DOCUMENT_INVALID.of("spec").document()
+    told = capsys.readouterr()
+    assert "epoch" in told.err
+    assert not told.out
+
+
+def test_what_the_portal_resolves_is_no_line_in_its_log(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    reply = answer(host, {"command": "status", "hub": made.HUB})
+    assert reply["error"]["finding"] == codes.HUB_UNKNOWN.of().document()
+    assert not capsys.readouterr().err

@@ -18,7 +18,9 @@ from tests.lab.hub import Agent, Hub
 from tests.lab.lab import Lab
 from tests.lab.nodes import Node, Site
 from tests.lab.waiting import wait_until
+from vpn.wire import codes
 from vpn.wire.errors import DISK_FULL, NO_RIGHT, PACKAGE_MISSING, PORT_TAKEN, AgentError, parse_error
+from vpn.wire.finding import Finding
 from vpn.wire.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
@@ -164,17 +166,25 @@ def listeners(hub: Hub) -> set[str]:
     return set(found.stdout.split())
 
 
-CASES: dict[str, tuple[Callable[[Hub], None], Way, str, str]] = {
-    "WireGuard's port": (another_port, taken("UDP", 20500), PORT_TAKEN, "UDP port 20500 of the server is taken"),
-    "OpenVPN's UDP port": (another_openvpn_port, taken("UDP", 20501), PORT_TAKEN, "UDP port 20501 of the server is"),
-    "OpenVPN's TCP port": (another_openvpn_port, taken("TCP", 20501), PORT_TAKEN, "TCP port 20501 of the server is"),
-    "no openvpn": (another_openvpn_port, missing("openvpn"), PACKAGE_MISSING, "install the package openvpn"),
-    "no nft": (another_policy, missing("nft"), PACKAGE_MISSING, "install the package nftables"),
-    "no wg": (more_peers, missing("wg"), PACKAGE_MISSING, "install the package wireguard-tools"),
-    "no dnsmasq": (another_domain, missing("dnsmasq"), PACKAGE_MISSING, "install the package dnsmasq"),
-    "no right": (another_policy, without_the_right, NO_RIGHT, "run it as root"),
-    "a full disk": (more_peers, a_full_disk, DISK_FULL, "make room, then try again"),
-}
+def no_package(name: str) -> Finding:
+    return codes.SERVER_PACKAGE_MISSING.of(name)
+
+
+CASES: dict[str, tuple[Callable[[Hub], None], Way, str, Finding]] = {
+    "WireGuard's port": (another_port, taken("UDP", 20500), PORT_TAKEN, codes.WIREGUARD_PORT_TAKEN.of(20500)),
+    "OpenVPN's UDP port": (
+        another_openvpn_port, taken("UDP", 20501), PORT_TAKEN, codes.OPENVPN_PORT_TAKEN.of("20501/udp"),
+    ),
+    "OpenVPN's TCP port": (
+        another_openvpn_port, taken("TCP", 20501), PORT_TAKEN, codes.OPENVPN_PORT_TAKEN.of("20501/tcp"),
+    ),
+    "no openvpn": (another_openvpn_port, missing("openvpn"), PACKAGE_MISSING, no_package("openvpn")),
+    "no nft": (another_policy, missing("nft"), PACKAGE_MISSING, no_package("nftables")),
+    "no wg": (more_peers, missing("wg"), PACKAGE_MISSING, no_package("wireguard-tools")),
+    "no dnsmasq": (another_domain, missing("dnsmasq"), PACKAGE_MISSING, no_package("dnsmasq-base")),
+    "no right": (another_policy, without_the_right, NO_RIGHT, codes.SERVER_RIGHT_MISSING.of("CAP_NET_ADMIN")),
+    "a full disk": (more_peers, a_full_disk, DISK_FULL, codes.SERVER_DISK_FULL.of()),
+}  # fmt: skip
 
 
 def remembered(hub: Hub) -> dict[str, Any]:
@@ -197,7 +207,7 @@ def put_back(hub: Hub, before: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("what", CASES)
 def test_traffic_flows_on_and_the_change_is_made_once_nothing_is_in_its_way(scene: Scene, what: str) -> None:
-    change, way, code, words = CASES[what]
+    change, way, code, finding = CASES[what]
     lab, hub = scene.lab, scene.hub
     before, digest, listening = remembered(hub), hub.status().digest, listeners(hub)
     lab.wait_ping(scene.alice, scene.berlin.lan.v4, 30)
@@ -212,7 +222,7 @@ def test_traffic_flows_on_and_the_change_is_made_once_nothing_is_in_its_way(scen
             for _ in range(2):
                 error = attempt()
                 assert error.code == code, error
-                assert words in error.message
+                assert error.finding == finding
             for ping in pings:
                 ping.wait_for_replies(10)
             assert [ping.stop().lost for ping in pings] == [0, 0]

@@ -267,7 +267,7 @@ def test_a_taken_port_is_named_and_leaves_what_there_is(lab: Lab, hub: Hub) -> N
     hub.apply()
     server = lab.serve_http(lab.host, "0.0.0.0", 20001)  # noqa: S104
     hub.add_openvpn()
-    with pytest.raises(AgentError, match="TCP port 20001") as refusal:
+    with pytest.raises(AgentError, match=r"port-taken \(20001/tcp\)") as refusal:
         hub.apply_next()
     assert refusal.value.code == "port-taken"
     assert lab.run(hub.node, ["ip", "route", "show", "10.9.0.0/24"]).stdout, "WireGuard works"

@@ -23,15 +23,17 @@ from vpn.jobs import lease
 from vpn.jobs.apply import apply_instance, apply_urgently
 from vpn.jobs.reconcile import reconcile_all
 from vpn.models import Instance, Operation, Tick
+from vpn.presenters.findings import failure_of, sentence_of
+from vpn.wire import codes
 from vpn.wire.report import HubReport
 
 pytestmark = pytest.mark.both_databases
 
 REFUSALS = {
-    errors.PORT_TAKEN: "UDP port 20000 of the server is taken by another program: free it or choose another port.",
-    errors.PACKAGE_MISSING: "The server has no nft: install the package nftables.",
-    errors.DISK_FULL: "The server's disk is full: make room, then try again.",
-    errors.NO_RIGHT: "The agent lacks the right CAP_NET_ADMIN on the server: run it as root.",
+    errors.PORT_TAKEN: codes.WIREGUARD_PORT_TAKEN.of(20000),
+    errors.PACKAGE_MISSING: codes.SERVER_PACKAGE_MISSING.of("nftables"),
+    errors.DISK_FULL: codes.SERVER_DISK_FULL.of(),
+    errors.NO_RIGHT: codes.SERVER_RIGHT_MISSING.of("CAP_NET_ADMIN"),
 }
 
 
@@ -94,16 +96,37 @@ def test_a_change_is_confirmed_once(behind: Instance, server: Server) -> None:
 def test_a_refusal_says_why_and_what_to_do_wherever_people_look(
     behind: Instance, server: Server, code: str, admin_browser: Client
 ) -> None:
-    server.answer = refuse(AgentError(code, REFUSALS[code]))
-    operation = applied(behind)
+    server.answer = refuse(AgentError(code, "", REFUSALS[code]))
+    operation, words = applied(behind), sentence_of(REFUSALS[code])
     assert operation.state == OperationState.FAILED
-    assert operation.steps.get(state=StepState.FAILED).message == REFUSALS[code]
+    assert operation.steps.get(state=StepState.FAILED).refusal == REFUSALS[code].document()
     assert not behind.server_ready
     for page in ("", "activity/"):
         text = admin_browser.get(f"/instances/{behind.pk}/{page}").content.decode().replace("&#x27;", "'")
-        assert REFUSALS[code] in text
+        assert words in text
         assert "What was there before goes on working." in text
         assert "Try again" in text
+
+
+def test_a_sentence_of_an_agent_of_the_release_before_is_shown_as_it_came(
+    behind: Instance, server: Server, admin_browser: Client
+) -> None:
+    server.answer = refuse(AgentError(errors.DISK_FULL, "No room is left on the server: make some."))
+    assert applied(behind).steps.get(state=StepState.FAILED).refusal is None
+    assert "No room is left on the server: make some." in admin_browser.get(f"/instances/{behind.pk}/").content.decode()
+
+
+def test_what_is_in_the_way_now_replaces_what_was_before(
+    behind: Instance, server: Server, admin_browser: Client
+) -> None:
+    server.answer = refuse(AgentError(errors.DISK_FULL, "", REFUSALS[errors.DISK_FULL]))
+    applied(behind)
+    server.answer = refuse(Unreachable("The agent on this machine does not answer."))
+    applied(behind)
+    for page in ("", "activity/"):
+        text = admin_browser.get(f"/instances/{behind.pk}/{page}").content.decode().replace("&#x27;", "'")
+        assert "The agent on this machine does not answer." in text
+        assert sentence_of(REFUSALS[errors.DISK_FULL]) not in text
 
 
 def test_the_whole_is_sent_where_a_change_leads_elsewhere(behind: Instance, server: Server, admin: Membership) -> None:
@@ -127,7 +150,7 @@ def test_a_server_that_does_not_answer_is_said_too(behind: Instance, server: Ser
 
 
 def test_the_next_try_goes_on_with_the_same_operation(behind: Instance, server: Server) -> None:
-    server.answer = refuse(AgentError(errors.DISK_FULL, REFUSALS[errors.DISK_FULL]))
+    server.answer = refuse(AgentError(errors.DISK_FULL, "", REFUSALS[errors.DISK_FULL]))
     failed = applied(behind)
     assert behind.retry_at is not None
     server.answer = lambda report: report
@@ -308,10 +331,10 @@ def test_what_changes_while_a_revocation_is_sent_is_not_lost(
 
 
 def test_a_revocation_that_the_server_refuses_is_told(revoked: Instance, server: Server) -> None:
-    server.answer = refuse(AgentError(errors.DISK_FULL, REFUSALS[errors.DISK_FULL]))
+    server.answer = refuse(AgentError(errors.DISK_FULL, "", REFUSALS[errors.DISK_FULL]))
     apply_urgently(str(revoked.pk))
     revoked.refresh_from_db()
-    assert revoked.failure == REFUSALS[errors.DISK_FULL]
+    assert failure_of(revoked) == sentence_of(REFUSALS[errors.DISK_FULL])
 
 
 def test_a_revocation_does_not_wait_for_the_whole_that_other_settings_need(

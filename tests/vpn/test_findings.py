@@ -40,10 +40,20 @@ def test_the_agent_uses_every_code() -> None:
     assert CODES.keys() - uses(("agent", "wire")) == set()
 
 
+def test_every_refusal_of_the_agent_carries_a_finding() -> None:
+    without = []
+    for path in (path for folder in ("agent", "wire") for path in (VPN / folder).rglob("*.py")):
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        named = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "AgentError"]
+        # `vpn.wire.errors` makes errors of what others sent.
+        without += [f"{path}:{call.lineno}" for call in named if len(call.args) < 3 and path.name != "errors.py"]
+    assert without == []
+
+
 @pytest.mark.parametrize("name", CODES)
 def test_words_are_a_sentence_with_nothing_left_open(name: str) -> None:
     words = sentence_of(CODES[name].of("a-subject"))
-    assert re.fullmatch(r"[A-Z].*\.", words), words
+    assert re.fullmatch(r"(?:[A-Z]|wg |wireguard-go |a-subject ).*\.", words), words
     assert "%" not in words
     assert "{" not in words
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import suppress
 from dataclasses import replace
 from typing import IO, Any
 
@@ -11,8 +13,9 @@ from vpn.agent.lifecycle.destroy import destroy
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.status import status
 from vpn.agent.system import files
+from vpn.wire import codes
 from vpn.wire.delta import parse_delta
-from vpn.wire.errors import FAILED, INVALID, AgentError
+from vpn.wire.errors import FAILED, INVALID, RESOLVED, AgentError
 from vpn.wire.identity import SCHEMA, parse_hub, parse_version
 from vpn.wire.report import HubReport
 from vpn.wire.spec import parse_spec
@@ -30,13 +33,15 @@ def answer(host: Host, request: object) -> dict[str, Any]:
     try:
         return {**reply, **_perform(host, request)}
     except AgentError as error:
-        return {**reply, "error": error.document()}
+        refusal = error
     except OSError as error:
-        return {**reply, "error": files.failure(error).document()}
+        refusal = files.failure(error)
     except Exception as error:  # noqa: BLE001
         # Its text may quote what was being handled, a key even: only its kind leaves the agent.
-        fault = AgentError(FAILED, f"The agent has a fault ({type(error).__name__}): report it.")
-        return {**reply, "error": fault.document()}
+        kind = type(error).__name__
+        refusal = AgentError(FAILED, f"The agent has a fault ({kind}): report it.", codes.AGENT_FAULT.of(kind))
+    _say(refusal)
+    return {**reply, "error": refusal.document()}
 
 
 def session(host: Host, requests: IO[str], replies: IO[str]) -> None:
@@ -61,6 +66,13 @@ def once(host: Host, requests: IO[str], replies: IO[str], expected: str) -> bool
     return "error" not in reply
 
 
+def _say(refusal: AgentError) -> None:
+    """Write a refusal's sentence to standard error, since a code travels; not where the portal resolves it."""
+    if refusal.code not in RESOLVED:
+        with suppress(OSError, ValueError):
+            print(refusal, file=sys.stderr, flush=True)
+
+
 def _parse(text: str) -> object:
     try:
         return json.loads(text)
@@ -70,7 +82,7 @@ def _parse(text: str) -> object:
 
 def _perform(host: Host, request: object) -> dict[str, Any]:
     if not isinstance(request, dict):
-        raise AgentError(INVALID, "The request is not a JSON object.")
+        raise AgentError(INVALID, "The request is not a JSON object.", codes.AGENT_REQUEST_INVALID.of())
     command = request.get("command")
     if command == "list":
         return {"hubs": host.state.hubs()}
@@ -88,4 +100,5 @@ def _change_or_look(host: Host, command: object, request: dict[str, Any]) -> Hub
     if command == "destroy":
         version = parse_version(request.get("epoch"), request.get("generation"))
         return destroy(host, parse_hub(request.get("hub")), version)
-    raise AgentError(INVALID, "The request has a command that this agent does not know.")
+    message = "The request has a command that this agent does not know."
+    raise AgentError(INVALID, message, codes.AGENT_COMMAND_UNKNOWN.of())

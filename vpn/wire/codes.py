@@ -1,4 +1,7 @@
-"""The codes of findings, by component. A test checks that the agent uses each, and that the portal has words for it."""
+"""The codes of findings, by component: drift, then refusals.
+
+tests/vpn/test_findings.py checks that the agent uses each, and that the portal has words for it.
+"""
 
 from __future__ import annotations
 
@@ -57,3 +60,52 @@ EGRESS_TRANSLATION_CHANGED: Final = Code("egress", "translation-changed")
 EGRESS_HOST_RULES_CHANGED: Final = Code("egress", "host-rules-changed")
 
 MORE_CHANGES: Final = Code("hub", "more-changes")  # subject: how many
+
+# Refusals: why the agent could not do what it was asked.
+WIREGUARD_PORT_TAKEN: Final = Code("wireguard", "port-taken")
+WIREGUARD_OWN_PORT_TAKEN: Final = Code("wireguard", "own-port-taken")
+WIREGUARD_PORT_NOT_OPENED: Final = Code("wireguard", "port-not-opened")
+WIREGUARD_NO_TUN: Final = Code("wireguard", "no-tun")  # subject: the device
+WIREGUARD_NO_INOTIFY: Final = Code("wireguard", "no-inotify")  # subject: the setting that helps
+WIREGUARD_NOT_STARTED: Final = Code("wireguard", "not-started")
+WIREGUARD_CONFIGURATION_REFUSED: Final = Code("wireguard", "configuration-refused")
+
+OPENVPN_PORT_TAKEN: Final = Code("openvpn", "port-taken")  # subject: as 20001/tcp
+OPENVPN_LISTENER_PORT_TAKEN: Final = Code("openvpn", "listener-port-taken")  # subject: the listener
+OPENVPN_NOT_STARTED: Final = Code("openvpn", "not-started")  # subject: the listener
+OPENVPN_ROUTES_NOT_STARTED: Final = Code("openvpn", "routes-not-started")
+OPENVPN_PATH_UNUSABLE: Final = Code("openvpn", "path-unusable")
+
+DNS_PORT_TAKEN: Final = Code("dns", "port-taken")  # subject: the hub's network namespace
+DNS_NOT_STARTED: Final = Code("dns", "not-started")
+DNS_PATH_UNUSABLE: Final = Code("dns", "path-unusable")
+DNS_NAME_INVALID: Final = Code("dns", "name-invalid")
+DNS_ADDRESS_INVALID: Final = Code("dns", "address-invalid")
+
+SERVER_BUSY: Final = Code("server", "busy")
+SERVER_DISK_FULL: Final = Code("server", "disk-full")
+SERVER_STATE_READ_ONLY: Final = Code("server", "state-read-only")  # subject: the path
+SERVER_STATE_NOT_WRITTEN: Final = Code("server", "state-not-written")  # subject: as ENOENT
+SERVER_DIRECTORY_LEFT: Final = Code("server", "directory-left")
+SERVER_PROCESS_LEFT: Final = Code("server", "process-left")  # subject: the program
+SERVER_USER_PROCESS_LEFT: Final = Code("server", "user-process-left")  # subject: the process's id
+SERVER_NO_USER_IDS: Final = Code("server", "no-user-ids")
+SERVER_NO_LINK: Final = Code("server", "no-link")
+SERVER_PACKAGE_MISSING: Final = Code("server", "package-missing")
+SERVER_PROGRAM_FORBIDDEN: Final = Code("server", "program-forbidden")
+SERVER_PROGRAM_NOT_RUN: Final = Code("server", "program-not-run")
+SERVER_PROGRAM_SLOW: Final = Code("server", "program-slow")
+SERVER_PROGRAM_FAILED: Final = Code("server", "program-failed")
+SERVER_RIGHT_MISSING: Final = Code("server", "right-missing")  # subject: as CAP_NET_ADMIN
+
+HUB_NEWER: Final = Code("hub", "newer")
+HUB_DIFFERS: Final = Code("hub", "differs")
+HUB_DESTROYED: Final = Code("hub", "destroyed")
+HUB_UNKNOWN: Final = Code("hub", "unknown")
+HUB_UNSETTLED: Final = Code("hub", "unsettled")
+HUB_OTHER_BASE: Final = Code("hub", "other-base")
+
+AGENT_DOCUMENT_INVALID: Final = Code("agent", "document-invalid")  # subject: spec, delta or request
+AGENT_REQUEST_INVALID: Final = Code("agent", "request-invalid")
+AGENT_COMMAND_UNKNOWN: Final = Code("agent", "command-unknown")
+AGENT_FAULT: Final = Code("agent", "fault")  # subject: the kind of the exception

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
+from vpn.wire import codes
 from vpn.wire.errors import INVALID, AgentError
 from vpn.wire.reserved import RESERVED_V4, RESERVED_V6
 
@@ -38,7 +39,8 @@ class Faults(list[str]):
         """Raise AgentError `invalid` when there is anything wrong."""
         if self:
             more = f" (and {len(self) - 10} more)" if len(self) > 10 else ""
-            raise AgentError(INVALID, f"The {what} is not valid: {'; '.join(self[:10])}{more}.")
+            message = f"The {what} is not valid: {'; '.join(self[:10])}{more}."
+            raise AgentError(INVALID, message, codes.AGENT_DOCUMENT_INVALID.of(what))
 
 
 def fields_of(

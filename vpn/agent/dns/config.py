@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vpn.wire import codes
 from vpn.wire.errors import FAILED, INVALID, AgentError
 from vpn.wire.intervals import is_single
 from vpn.wire.peers import OpenVPNPeer, Peer
@@ -69,7 +70,8 @@ class Layout:
     def checked(self) -> Layout:
         """Return itself when dnsmasq can use such paths, or raise AgentError."""
         if any(sign in str(self.directory) for sign in '\n"#\\') or str(self.directory) != str(self.directory).strip():
-            raise AgentError(FAILED, "The resolver needs a state directory without quotes and backslashes in its name.")
+            message = "The resolver needs a state directory without quotes and backslashes in its name."
+            raise AgentError(FAILED, message, codes.DNS_PATH_UNUSABLE.of())
         return self
 
     @property
@@ -197,7 +199,7 @@ def digest(text: str) -> str:
 def name(text: str) -> str:
     """Return a name as it is written into a file: checked once more."""
     if not NAME.fullmatch(text):
-        raise AgentError(INVALID, "The resolver has a name that is none.")
+        raise AgentError(INVALID, "The resolver has a name that is none.", codes.DNS_NAME_INVALID.of())
     return text
 
 
@@ -206,7 +208,8 @@ def address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise AgentError(INVALID, "The resolver has an address that is none.") from None
+        message = "The resolver has an address that is none."
+        raise AgentError(INVALID, message, codes.DNS_ADDRESS_INVALID.of()) from None
 
 
 def _append(lines: dict[int, list[str]], value: str, named: str) -> None:

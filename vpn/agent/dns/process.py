@@ -12,6 +12,7 @@ from vpn.agent.memory.names import RESOLVER, Names
 from vpn.agent.system import command, confine, files, processes
 from vpn.agent.system.confine import Confinement
 from vpn.agent.system.processes import Process
+from vpn.wire import codes
 from vpn.wire.errors import FAILED, PORT_TAKEN, AgentError
 
 PROGRAM: Final = "dnsmasq"
@@ -41,7 +42,8 @@ def start(names: Names, layout: Layout, digest: str) -> None:
     # One that answers over TCP is a child.
     first = processes.first(PROGRAM, layout.config)
     if first is None:
-        raise AgentError(FAILED, "dnsmasq ended as soon as it had started: is the server short of memory?")
+        message = "dnsmasq ended as soon as it had started: is the server short of memory?"
+        raise AgentError(FAILED, message, codes.DNS_NOT_STARTED.of())
     files.replace(layout.started, f"{first} {digest}\n", durable=False)
 
 
@@ -89,5 +91,5 @@ def _started(layout: Layout) -> tuple[int, str]:
 def _failure(names: Names, result: command.Result) -> AgentError:
     if "Address already in use" in result.err:
         message = f"Port {PORT} inside the hub is taken by another program: end it (ip netns pids {names.netns})."
-        return AgentError(PORT_TAKEN, message)
+        return AgentError(PORT_TAKEN, message, codes.DNS_PORT_TAKEN.of(names.netns))
     return command.explain(PROGRAM, result)

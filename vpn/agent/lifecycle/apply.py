@@ -11,6 +11,7 @@ from vpn.agent.lifecycle.reconcile import reconcile
 from vpn.agent.memory.saved import Saved
 from vpn.agent.memory.shared import Version
 from vpn.agent.system.lock import hub_lock
+from vpn.wire import codes
 from vpn.wire.delta import HubDelta
 from vpn.wire.errors import BASE_MISMATCH, CONFLICT, DESTROYED, STALE, AgentError
 from vpn.wire.report import HubReport
@@ -67,7 +68,8 @@ def apply_delta(host: Host, delta: HubDelta) -> HubReport:
         _refuse_destroyed(host, delta.hub, delta.epoch)
         saved = host.state.load(delta.hub)
         if saved is None or not host.state.settled(delta.hub):
-            raise AgentError(BASE_MISMATCH, "This server is not sure of the hub's state: send the whole spec.")
+            message = "This server is not sure of the hub's state: send the whole spec."
+            raise AgentError(BASE_MISMATCH, message, codes.HUB_UNSETTLED.of())
         _refuse_older(saved, delta.version, delta.digest)
         try:
             if delta.version == saved.spec.version:
@@ -92,11 +94,14 @@ def apply_delta(host: Host, delta: HubDelta) -> HubReport:
 def _refuse_destroyed(host: Host, hub: str, epoch: int) -> None:
     tombstone = host.state.shared.tombstone(hub)
     if tombstone is not None and epoch <= tombstone[0]:
-        raise AgentError(DESTROYED, "The hub was destroyed on this server and does not come back.")
+        message = "The hub was destroyed on this server and does not come back."
+        raise AgentError(DESTROYED, message, codes.HUB_DESTROYED.of())
 
 
 def _refuse_older(saved: Saved, version: Version, digest: str) -> None:
     if version < saved.spec.version:
-        raise AgentError(STALE, "The server has a newer configuration of this hub already.")
+        message = "The server has a newer configuration of this hub already."
+        raise AgentError(STALE, message, codes.HUB_NEWER.of())
     if version == saved.spec.version and digest != saved.digest:
-        raise AgentError(CONFLICT, "The server has another configuration of this hub with the same generation.")
+        message = "The server has another configuration of this hub with the same generation."
+        raise AgentError(CONFLICT, message, codes.HUB_DIFFERS.of())

@@ -12,6 +12,7 @@ from vpn.agent.memory.shared import Version
 from vpn.agent.network import egress, namespace
 from vpn.agent.system import processes, users
 from vpn.agent.system.lock import hub_lock
+from vpn.wire import codes
 from vpn.wire.errors import STALE, AgentError
 from vpn.wire.report import HubReport
 from vpn.wire.server_side import NO_SERVER
@@ -26,7 +27,8 @@ def destroy(host: Host, hub: str, version: Version) -> HubReport:
     with hub_lock(host.state.directory, hub):
         saved = host.state.load(hub)
         if saved is not None and saved.spec.version > version:
-            raise AgentError(STALE, "The hub has a newer configuration than the one that is to be destroyed.")
+            message = "The hub has a newer configuration than the one that is to be destroyed."
+            raise AgentError(STALE, message, codes.HUB_NEWER.of())
         host.state.shared.bury(hub, max(version, host.state.shared.tombstone(hub) or version))
         names = host.names(hub)
         there = {"namespace": namespace.exists(names.netns)}

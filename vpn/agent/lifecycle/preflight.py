@@ -8,6 +8,7 @@ from typing import Final
 from vpn.agent import dns, openvpn, wireguard
 from vpn.agent.memory.hub import Hub
 from vpn.agent.system import command, confine
+from vpn.wire import codes
 from vpn.wire.errors import NO_RIGHT, AgentError
 from vpn.wire.spec import HubSpec
 
@@ -31,4 +32,5 @@ def _require_rights() -> None:
     effective = int(status.get("CapEff", "0"), 16)
     missing = [name for name, bit in _RIGHTS.items() if not effective >> bit & 1]
     if missing:
-        raise AgentError(NO_RIGHT, f"The agent lacks the right {' and '.join(missing)} on the server: run it as root.")
+        message = f"The agent lacks the right {' and '.join(missing)} on the server: run it as root."
+        raise AgentError(NO_RIGHT, message, codes.SERVER_RIGHT_MISSING.of("+".join(missing)))

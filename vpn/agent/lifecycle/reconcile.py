@@ -14,6 +14,7 @@ from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import LINK_COUNT, Link
 from vpn.agent.network import egress, namespace, routing, source
 from vpn.agent.system.lock import host_lock
+from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
 from vpn.wire.spec import HubSpec
 
@@ -109,7 +110,8 @@ def _link(host: Host, hub: str) -> Link:
         taken = set(links.values()) | egress.used_links(host.place)
         free = next((candidate for candidate in range(LINK_COUNT) if candidate not in taken), None)
         if free is None:
-            raise AgentError(FAILED, "This server has no free link for one more hub.")
+            message = "This server has no free link for one more hub."
+            raise AgentError(FAILED, message, codes.SERVER_NO_LINK.of())
         links[hub] = free
 
     host.state.shared.edit_links(take)

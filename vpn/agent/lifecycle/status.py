@@ -10,6 +10,7 @@ from vpn.agent.lifecycle import drift, health
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.names import Names
 from vpn.agent.network import egress
+from vpn.wire import codes
 from vpn.wire.errors import UNKNOWN_HUB, AgentError
 from vpn.wire.report import HubReport
 from vpn.wire.spec import HubSpec
@@ -20,7 +21,7 @@ def status(host: Host, hub: str, with_peers: bool = True) -> HubReport:
     started = time.monotonic()
     saved = host.state.load(hub)
     if saved is None:
-        raise AgentError(UNKNOWN_HUB, "This server has no such hub.")
+        raise AgentError(UNKNOWN_HUB, "This server has no such hub.", codes.HUB_UNKNOWN.of())
     names = host.names(hub)
     directory = host.state.openvpn(hub)
     alive = health.is_alive(host.hub(hub))

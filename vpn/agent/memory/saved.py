@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from vpn.wire import codes
 from vpn.wire.delta import HubDelta
 from vpn.wire.digests import changed_total, header_digest, peer_digest, peers_total, spec_digest
 from vpn.wire.errors import BASE_MISMATCH, INVALID, AgentError
@@ -55,9 +56,8 @@ class Saved:
         """Return what `delta` changes here; raises `base-mismatch` when it starts from, or leads to, something else."""
         spec = self.spec
         if delta.base_generation != spec.generation or delta.base_digest != self.digest or delta.epoch != spec.epoch:
-            raise AgentError(
-                BASE_MISMATCH, "The change starts from a state that this hub is not in: send the whole spec."
-            )
+            message = "The change starts from a state that this hub is not in: send the whole spec."
+            raise AgentError(BASE_MISMATCH, message, codes.HUB_OTHER_BASE.of())
         peers: dict[str, tuple[Peer | None, Peer | None]] = {
             peer_id: (spec.peers.get(peer_id), None) for peer_id in delta.remove if peer_id in spec.peers
         }
@@ -70,9 +70,11 @@ class Saved:
         )
         change = Change(peers)
         if not all(spec.admits(peer) for peer in by_openvpn(new for _, new in peers.values() if new is not None)):
-            raise AgentError(BASE_MISMATCH, "The change needs a listener that the hub has not: send the whole spec.")
+            message = "The change needs a listener that the hub has not: send the whole spec."
+            raise AgentError(BASE_MISMATCH, message, codes.HUB_OTHER_BASE.of())
         if spec_digest(self._header_after(delta), self._total_after(change)) != delta.digest:
-            raise AgentError(BASE_MISMATCH, "The change does not lead to the state that it names: send the whole spec.")
+            message = "The change does not lead to the state that it names: send the whole spec."
+            raise AgentError(BASE_MISMATCH, message, codes.HUB_OTHER_BASE.of())
         return change
 
     def advance(self, delta: HubDelta, change: Change) -> None:
@@ -80,7 +82,8 @@ class Saved:
         clashes = self._reindex(change)
         if clashes:
             self._reindex(Change({peer_id: (new, old) for peer_id, (old, new) in change.peers.items()}))
-            raise AgentError(INVALID, f"The change is not valid: {'; '.join(clashes[:10])}.")
+            message = f"The change is not valid: {'; '.join(clashes[:10])}."
+            raise AgentError(INVALID, message, codes.AGENT_DOCUMENT_INVALID.of("delta"))
         self.total = self._total_after(change)
         self.header = self._header_after(delta)
         peers = self.spec.peers

@@ -9,6 +9,7 @@ from typing import Final
 
 from vpn.agent.memory.names import COMPAT, UDP
 from vpn.agent.openvpn import scripts as openvpn_scripts
+from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
 
 # A path becomes a word in a configuration and in a script.
@@ -26,7 +27,7 @@ class Layout:
         """Return itself when openvpn can use such paths, or raise AgentError."""
         if not _PATH.fullmatch(str(self.directory)) or len(str(self.socket(COMPAT))) > _LONGEST_SOCKET:
             message = "OpenVPN needs a state directory with a short name of letters, digits and simple signs."
-            raise AgentError(FAILED, message)
+            raise AgentError(FAILED, message, codes.OPENVPN_PATH_UNUSABLE.of())
         return self
 
     def config(self, listener: str) -> Path:

@@ -22,6 +22,7 @@ from vpn.agent.openvpn import routes as openvpn_routes
 from vpn.agent.openvpn.layout import Layout
 from vpn.agent.openvpn.management import Unheard
 from vpn.agent.system import cgroup
+from vpn.wire import codes
 from vpn.wire.errors import PORT_TAKEN, AgentError
 from vpn.wire.spec import HubSpec
 
@@ -130,7 +131,7 @@ def _holders(names: Names, port: int, kind: str) -> set[int]:
 
 def _taken(port: int, kind: str) -> AgentError:
     message = f"{kind} port {port} of the server is taken by another program: free it or choose another port."
-    return AgentError(PORT_TAKEN, message)
+    return AgentError(PORT_TAKEN, message, codes.OPENVPN_PORT_TAKEN.of(f"{port}/{kind.lower()}"))
 
 
 def _kind(listener: str) -> str:

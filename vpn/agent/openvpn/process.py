@@ -11,6 +11,7 @@ from vpn.agent.openvpn.layout import Layout
 from vpn.agent.system import command, confine, files, processes
 from vpn.agent.system.confine import Confinement
 from vpn.agent.system.processes import Process
+from vpn.wire import codes
 from vpn.wire.errors import FAILED, PORT_TAKEN, AgentError
 
 _DIGEST: Final = "HUB_DIGEST"
@@ -54,11 +55,12 @@ def failure(layout: Layout, listener: str) -> AgentError:
     """Return the error for an openvpn that did not come up, with the reason that it wrote down."""
     lines = (files.read_foreign(layout.log(listener)) or "").splitlines()
     if any("Address already in use" in line for line in lines):
-        return AgentError(PORT_TAKEN, "A port of OpenVPN's is taken by another program: free it or choose another.")
+        message = "A port of OpenVPN's is taken by another program: free it or choose another."
+        return AgentError(PORT_TAKEN, message, codes.OPENVPN_LISTENER_PORT_TAKEN.of(listener))
     telling = [line for line in lines if "WARNING" not in line and "Exiting due to fatal error" not in line]
     # A line begins with its date and time.
     reason = " ".join(telling[-1].split()[2:])[:200] if telling else "it said nothing"
-    return AgentError(FAILED, f"openvpn did not start: {reason}")
+    return AgentError(FAILED, f"openvpn did not start: {reason}", codes.OPENVPN_NOT_STARTED.of(listener))
 
 
 def written(layout: Layout, listener: str) -> Process | None:

@@ -16,6 +16,7 @@ from vpn.agent.openvpn.layout import Layout
 from vpn.agent.system import confine, files, processes
 from vpn.agent.system.confine import Confinement
 from vpn.agent.system.processes import Process
+from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
 
 PROGRAM: Final = "sh"
@@ -43,9 +44,8 @@ def ensure(names: Names, layout: Layout) -> bool:
         os.close(pipe)
     found = processes.await_first(PROGRAM, layout.routes) if done.code == 0 else None
     if found is None:
-        raise AgentError(
-            FAILED, "What sets the routes of OpenVPN's peers did not start: is the server short of memory?"
-        )
+        message = "What sets the routes of OpenVPN's peers did not start: is the server short of memory?"
+        raise AgentError(FAILED, message, codes.OPENVPN_ROUTES_NOT_STARTED.of())
     files.replace(layout.routes_started, f"{found} {_script(layout)}\n", durable=False)
     return True
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from vpn.wire import codes
 from vpn.wire.errors import DISK_FULL, FAILED, NO_RIGHT, PACKAGE_MISSING, AgentError
 
 TIMEOUT: Final = 25.0  # seconds
@@ -132,7 +133,8 @@ def require(program: str) -> None:
 def missing(program: str) -> AgentError:
     """Return the error for a program that is not installed."""
     package = PACKAGES.get(program, program)
-    return AgentError(PACKAGE_MISSING, f"The server has no {program}: install the package {package}.")
+    message = f"The server has no {program}: install the package {package}."
+    return AgentError(PACKAGE_MISSING, message, codes.SERVER_PACKAGE_MISSING.of(package))
 
 
 @dataclass(frozen=True)
@@ -166,11 +168,14 @@ def _call(argv: list[str], program: str, stdin: str | None, given: _Given = _Giv
     except FileNotFoundError:
         raise missing(argv[0]) from None
     except PermissionError:
-        raise AgentError(NO_RIGHT, f"The agent may not run {program}: run it as root.") from None
+        message = f"The agent may not run {program}: run it as root."
+        raise AgentError(NO_RIGHT, message, codes.SERVER_PROGRAM_FORBIDDEN.of(program)) from None
     except OSError as error:
-        raise AgentError(FAILED, f"The server could not run {program}: {os.strerror(error.errno or 0)}.") from error
+        message = f"The server could not run {program}: {os.strerror(error.errno or 0)}."
+        raise AgentError(FAILED, message, codes.SERVER_PROGRAM_NOT_RUN.of(program)) from error
     except subprocess.TimeoutExpired:
-        raise AgentError(FAILED, f"{program} did not end within {TIMEOUT:.0f} seconds.") from None
+        message = f"{program} did not end within {TIMEOUT:.0f} seconds."
+        raise AgentError(FAILED, message, codes.SERVER_PROGRAM_SLOW.of(program)) from None
     if done.returncode == 127 and program != argv[0]:
         # nsenter(1) could not find the program.
         raise missing(program)
@@ -189,13 +194,13 @@ def explain(program: str, result: Result) -> AgentError:
     """Return the agent's error for a command that failed. Standard input, which may hold keys, is never quoted."""
     lowered = result.err.lower()
     if "operation not permitted" in lowered or "permission denied" in lowered:
-        return AgentError(
-            NO_RIGHT, f"The agent may not use {program} here: run it as root, with the right to administer the network."
-        )
+        message = f"The agent may not use {program} here: run it as root, with the right to administer the network."
+        return AgentError(NO_RIGHT, message, codes.SERVER_PROGRAM_FORBIDDEN.of(program))
     if "no space left on device" in lowered:
-        return AgentError(DISK_FULL, "The server has no space left: make room, then try again.")
+        message = "The server has no space left: make room, then try again."
+        return AgentError(DISK_FULL, message, codes.SERVER_DISK_FULL.of())
     if result.code == 127:
         return missing(program)
     lines = [line.strip() for line in result.err.splitlines() if line.strip()]
     reason = lines[0][:200] if lines else f"exit status {result.code}"
-    return AgentError(FAILED, f"{program} failed: {reason}")
+    return AgentError(FAILED, f"{program} failed: {reason}", codes.SERVER_PROGRAM_FAILED.of(program))

@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 from typing import Any, Final
 
+from vpn.wire import codes
 from vpn.wire.errors import DISK_FULL, FAILED, NO_RIGHT, AgentError
 
 SHARED: Final = 0o640  # a file that a daemon reads
@@ -21,10 +22,13 @@ _MOST_FOREIGN: Final = 64 * 1024  # bytes
 def failure(error: OSError) -> AgentError:
     """Return the agent's error for one of the operating system."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return AgentError(DISK_FULL, "The server's disk is full: make room, then try again.")
+        message = "The server's disk is full: make room, then try again."
+        return AgentError(DISK_FULL, message, codes.SERVER_DISK_FULL.of())
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return AgentError(NO_RIGHT, f"The agent may not write its state ({error.filename}): run it as root.")
-    return AgentError(FAILED, f"The server could not write the agent's state: {error.strerror}.")
+        message = f"The agent may not write its state ({error.filename}): run it as root."
+        return AgentError(NO_RIGHT, message, codes.SERVER_STATE_READ_ONLY.of(error.filename or ""))
+    message = f"The server could not write the agent's state: {error.strerror}."
+    return AgentError(FAILED, message, codes.SERVER_STATE_NOT_WRITTEN.of(errno.errorcode.get(error.errno or 0, "")))
 
 
 def private_directory(path: Path) -> None:
@@ -195,4 +199,5 @@ def remove_tree(path: Path) -> None:
     """Remove the directory `path` with all in it; one that is gone already is fine."""
     shutil.rmtree(path, ignore_errors=True)
     if path.exists():
-        raise AgentError(FAILED, f"The agent could not remove its directory {path}.")
+        message = f"The agent could not remove its directory {path}."
+        raise AgentError(FAILED, message, codes.SERVER_DIRECTORY_LEFT.of(path))

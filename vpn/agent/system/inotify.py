@@ -10,7 +10,8 @@ from typing import Final
 
 from vpn.agent.system import sysctl
 from vpn.agent.system.command import Place
-from vpn.wire.errors import AgentError
+from vpn.wire import codes
+from vpn.wire.errors import FAILED, AgentError
 
 LIMIT: Final = "fs.inotify.max_user_instances"
 # The same for the whole server, and for the user namespace of a container.
@@ -37,9 +38,11 @@ def make_room(host: Place) -> None:
             sysctl.raise_to(host, name, min(max(_LEAST, 2 * now), _MOST))
 
 
-def refusal() -> str:
-    """Return what to say where there is no room and none could be made."""
-    return (
+def refusal() -> AgentError:
+    """Return the error for where there is no room and none could be made."""
+    setting = f"{LIMIT}={_LEAST}"
+    message = (
         f"wireguard-go did not start: the server has no inotify instance left for it. Raise the limit: "
-        f"sysctl -w {LIMIT}={_LEAST}."
+        f"sysctl -w {setting}."
     )
+    return AgentError(FAILED, message, codes.WIREGUARD_NO_INOTIFY.of(setting))

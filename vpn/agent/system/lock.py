@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from vpn.agent.system import files
+from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
 
 PATIENCE = 25.0  # seconds; a portal's job gives up after 30
@@ -27,7 +28,8 @@ class BusyError(AgentError):
     """Another agent keeps a lock."""
 
     def __init__(self) -> None:
-        super().__init__(FAILED, "Another agent is busy on this server: trying again later helps.")
+        message = "Another agent is busy on this server: trying again later helps."
+        super().__init__(FAILED, message, codes.SERVER_BUSY.of())
 
 
 @contextmanager

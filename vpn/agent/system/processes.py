@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from vpn.agent.system.command import NAMESPACES
+from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
 
 # An openvpn over UDP tells its clients at once to connect anew, then lingers for two seconds, which nobody needs.
@@ -66,7 +67,8 @@ def end(program: str, there: Collection[Process]) -> None:
             left = [each for each in left if not _is_gone(each.pid)]
             time.sleep(0.005)
     if left:
-        raise AgentError(FAILED, f"A process of {program} does not end: the server may need a restart.")
+        message = f"A process of {program} does not end: the server may need a restart."
+        raise AgentError(FAILED, message, codes.SERVER_PROCESS_LEFT.of(program))
 
 
 def end_users(users: Collection[int]) -> bool:
@@ -78,7 +80,8 @@ def end_users(users: Collection[int]) -> bool:
     deadline = time.monotonic() + _EXITS[-1][1]
     while there:
         if time.monotonic() > deadline:
-            raise AgentError(FAILED, "A process of a hub's user does not end: the server may need a restart.")
+            message = "A process of a hub's user does not end: the server may need a restart."
+            raise AgentError(FAILED, message, codes.SERVER_USER_PROCESS_LEFT.of(there[0]))
         for pid in there:
             _signal(pid, signal.SIGKILL)
         time.sleep(0.005)

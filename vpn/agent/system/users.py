@@ -15,6 +15,7 @@ from typing import Final
 
 from vpn.agent.system import files, processes
 from vpn.agent.system.lock import host_lock
+from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
 
 PER_HUB: Final = 4
@@ -64,7 +65,8 @@ def _free(candidates: range, hub: str, taken: set[int]) -> int:
         numbers = range(user, user + PER_HUB)
         if user not in taken and running.isdisjoint(numbers) and not any(map(_is_account, numbers)):
             return user
-    raise AgentError(FAILED, "This server has no free user ids for the daemons of one more hub.")
+    message = "This server has no free user ids for the daemons of one more hub."
+    raise AgentError(FAILED, message, codes.SERVER_NO_USER_IDS.of())
 
 
 def _is_account(number: int) -> bool:

@@ -9,6 +9,7 @@ from vpn.agent.memory.names import Names
 from vpn.agent.system.command import Place
 from vpn.agent.wireguard import uapi
 from vpn.agent.wireguard.device import Device
+from vpn.wire import codes
 from vpn.wire.errors import FAILED, PORT_TAKEN, AgentError
 
 _BIND_PATIENCE: Final = 5.0  # seconds
@@ -17,9 +18,8 @@ _BIND_PATIENCE: Final = 5.0  # seconds
 def check(names: Names, port: int) -> None:
     """Raise AgentError where another program has the port."""
     if _is_bound(names.host, port):
-        raise AgentError(
-            PORT_TAKEN, f"UDP port {port} of the server is taken by another program: free it or choose another port."
-        )
+        message = f"UDP port {port} of the server is taken by another program: free it or choose another port."
+        raise AgentError(PORT_TAKEN, message, codes.WIREGUARD_PORT_TAKEN.of(port))
 
 
 def wait(names: Names, port: int) -> None:
@@ -29,7 +29,8 @@ def wait(names: Names, port: int) -> None:
     deadline = time.monotonic() + _BIND_PATIENCE
     while not _is_bound(names.host, port):
         if time.monotonic() > deadline:
-            raise AgentError(FAILED, f"wireguard-go did not open UDP port {port}.")
+            message = f"wireguard-go did not open UDP port {port}."
+            raise AgentError(FAILED, message, codes.WIREGUARD_PORT_NOT_OPENED.of(port))
         time.sleep(0.005)
 
 

@@ -12,6 +12,7 @@ from vpn.agent.system import command, confine, files, inotify, processes
 from vpn.agent.system.confine import Confinement
 from vpn.agent.system.processes import Process
 from vpn.agent.wireguard import uapi, wg
+from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
 
 PROGRAM: Final = "wireguard-go"
@@ -36,7 +37,7 @@ def start(names: Names) -> None:
         done = names.host.start_daemon(argv, descriptors=[listening.fileno()], environment=environment)
     # It has looked at its interface, which must stay until then, when it answers.
     if done.code != 0 or uapi.heard(names.wireguard) is None:
-        raise AgentError(FAILED, _why_not_started())
+        raise _why_not_started()
     (process, *_) = processes.running(PROGRAM, {names.wireguard})
     files.replace(uapi.pid_path(names.wireguard), f"{process.pid}\n", durable=False)
 
@@ -93,14 +94,16 @@ def _start_in_kernel(names: Names) -> bool:
     return True
 
 
-def _why_not_started() -> str:
+def _why_not_started() -> AgentError:
     if not inotify.has_room():
         return inotify.refusal()
     try:
         os.close(os.open(_TUN, os.O_RDWR))
     except OSError as error:
-        return (
+        message = (
             f"wireguard-go could not make a tunnel interface: the server needs {_TUN}, or WireGuard in its kernel "
             f"({os.strerror(error.errno or 0)})."
         )
-    return "wireguard-go did not start, or did not answer. LOG_LEVEL=error wireguard-go -f test0 says why."
+        return AgentError(FAILED, message, codes.WIREGUARD_NO_TUN.of(_TUN))
+    message = "wireguard-go did not start, or did not answer. LOG_LEVEL=error wireguard-go -f test0 says why."
+    return AgentError(FAILED, message, codes.WIREGUARD_NOT_STARTED.of())

@@ -9,6 +9,7 @@ from typing import Final
 from vpn.agent.memory.names import Names
 from vpn.agent.system import command
 from vpn.agent.system.command import Result
+from vpn.wire import codes
 from vpn.wire.errors import FAILED, PORT_TAKEN, AgentError
 
 STDIN: Final = "/dev/stdin"
@@ -32,8 +33,10 @@ def require_success(result: Result, program: str) -> None:
     if result.code == 0:
         return
     if "address already in use" in result.err.lower():
-        raise AgentError(PORT_TAKEN, "The hub's UDP port is taken by another program: free it or choose another port.")
+        message = "The hub's UDP port is taken by another program: free it or choose another port."
+        raise AgentError(PORT_TAKEN, message, codes.WIREGUARD_OWN_PORT_TAKEN.of())
     if program == "wg" and "unable to parse" in result.err.lower():
         # wg(8) quotes what it cannot parse, which may be a key.
-        raise AgentError(FAILED, "wg refused the hub's configuration.")
+        message = "wg refused the hub's configuration."
+        raise AgentError(FAILED, message, codes.WIREGUARD_CONFIGURATION_REFUSED.of())
     raise command.explain(program, result)
