@@ -118,7 +118,7 @@ def test_both_ways_in_are_in_the_spec_until_the_new_one_is_seen(peer: Peer, inst
 def test_a_crash_between_seeing_and_concluding_loses_nothing(peer: Peer, instance: Instance) -> None:
     changed = fresh(update_peer(peer, protocol=other(peer), by=BY))
     with pytest.MonkeyPatch.context() as killed:
-        killed.setattr("tests.vpn.test_protocol_change.conclude_changes", lambda instance_id, arrived: None)
+        killed.setattr("tests.vpn.test_protocol_change.conclude_changes", lambda instance_id, arrived, *, by: None)
         assert seen(changed)
     assert fresh(changed).former_protocol
     assert seen(fresh(changed))

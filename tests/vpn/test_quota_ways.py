@@ -48,6 +48,7 @@ UNCOUNTED = {
     "portal.Organization": "made by staff, or by who signs up where that is allowed",
     "portal.User": "comes with a membership",
     "portal.Mail": "kept for staff for a while; as many as there are plans and people",
+    "portal.QueuedMail": "one for each member, and for each new password asked for; gone within an hour",
     "portal.WriteMark": "one row",
     "vpn.Region": "staff",
     "vpn.Server": "staff",

@@ -125,7 +125,7 @@ def test_operations_come_newest_first_with_their_steps(api: Caller, instance: In
     destroy, provision = told(api.get(f"/instances/{instance.pk}/operations"), 200)
     assert (destroy["kind"], destroy["state"], provision["kind"]) == ("destroy", "running", "provision")
     assert (destroy["eta"] is None, provision["eta"]) == (False, None)
-    assert " ".join(destroy) == "id kind state started_at finished_at eta steps"
+    assert " ".join(destroy) == "id kind state started_at finished_at eta asked_by steps"
     assert [list(step) for step in destroy["steps"]] == [["name", "state", "started_at", "finished_at", "message"]]
 
 
