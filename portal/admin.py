@@ -238,7 +238,7 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
 
 
 def _principal(request: HttpRequest) -> Principal:
-    """Who acts in Django admin: it lets nobody but staff in."""
+    """Who acts in Django admin: staff, since it admits no other user."""
     return request.user.staff_principal  # type: ignore[union-attr]
 
 

@@ -125,7 +125,7 @@ def enqueue_observe(instance_id: UUID, organization_id: UUID) -> None:
 
 
 def enqueue_plan_mail(plan_id: UUID, organization_id: UUID) -> None:
-    """Write to the people whom a change concerns."""
+    """Write to the members that a change concerns."""
     _enqueue("mail", "vpn.jobs.mail.mail_plan", str(plan_id), organization_id=organization_id)
 
 

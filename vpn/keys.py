@@ -45,8 +45,8 @@ def decode_key(text: str) -> bytes:
 
 
 def is_contributory(raw_public_key: bytes) -> bool:
-    """Whether an exchange with this public key yields a secret. Points of low order (the all-zero key is one) give
-    the same all-zero result to everybody (RFC 7748, section 6.1)."""
+    """Whether an exchange with this public key yields a secret. A point of low order (the all-zero key is one) always
+    yields the same all-zero result (RFC 7748, section 6.1)."""
     try:
         X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(raw_public_key))
     except ValueError:

@@ -21,7 +21,7 @@ class PageLimitMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Count, and pass on what is within the limit. Without a cookie nobody is signed in, and nothing is read."""
+        """Count, and pass on what is within the limit. Without a cookie no user is signed in, and nothing is read."""
         if settings.SESSION_COOKIE_NAME not in request.COOKIES or not request.user.is_authenticated:
             return self.get_response(request)
         if minute_counts.count(f"pages:{request.user.pk}") <= settings.PAGES_A_MINUTE:

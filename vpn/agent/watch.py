@@ -25,7 +25,7 @@ from vpn.agent.system.lock import BusyError, hub_lock
 from vpn.agent.wireguard import uapi
 from vpn.wire.errors import AgentError
 
-# Somebody may be changing a hub for seconds: the others are looked after meanwhile.
+# A hub may be changed for seconds: the others are looked after meanwhile.
 BRIEFLY: Final = 0.05  # seconds to wait for a hub's lock
 INTERVAL: Final = 0.4  # seconds between looks at whether hubs live
 FOLLOW_INTERVAL: Final = 0.6  # seconds between looks at who came over a new protocol
@@ -104,7 +104,7 @@ class Watch:
                 self._restore(hub)
 
     def guard(self) -> None:
-        """Load the host's rules again where somebody took them away, as a restart of nftables.service does."""
+        """Load the host's rules again if they are gone, as after a restart of nftables.service."""
         if not self.host.state.hubs():
             return
         if reconcile_host(self.host):
@@ -139,7 +139,7 @@ class Watch:
                 _say(f"{hub}: restored")
             self.retry_at.pop(hub, None)
         except BusyError:
-            return  # Whoever changes it makes it whole.
+            return  # The process that changes it restores it.
         except AgentError as error:
             self.retry_at[hub] = time.monotonic() + RETRY_AFTER
             _say(f"{hub}: {error}")

@@ -28,7 +28,7 @@ class ServerAddress:
 
 @dataclass(frozen=True)
 class Knock:
-    """Everything that a knock on one hub's listeners needs: where, whom, and with what. Keys stay out of `repr`.
+    """The addresses, ports and keys that a knock on one hub's listeners needs. Keys stay out of `repr`.
 
     WireGuard's probe shakes hands and pings `hub_address` from `source_address`; where `name` is given, the hub has to
     know it, too, by one of `name_addresses`. `client_key` is a tls-crypt-v2 key of OpenVPN; a port that is None is not

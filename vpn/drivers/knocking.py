@@ -105,7 +105,7 @@ def _round_outside(
     silent = _sorted(doors, posts.outside.ask([door.at(door.local) for door in doors], timeout), found, meaning)
     if not silent:
         return []
-    # Somebody may have taken the cable or its route away: before anything is said, once more over a new one.
+    # The cable or its route may be gone: try once more over a new one before reporting a failure.
     posts.outside.close()
     return _sorted(silent, posts.outside.ask([door.at(door.local) for door in silent], timeout), found, meaning)
 

@@ -169,7 +169,7 @@ def _lay_cable(host: Host, pid: int, addresses: set[str]) -> str:
 
 
 def _try_cable(host: Host, name: str, pid: int, addresses: set[str]) -> str:
-    """Lay a cable; returns "" or what failed. The host's end has no address, so that it answers as it would anybody."""
+    """Lay a cable; returns "" or what failed. The host's end has no address, so the host answers as to any client."""
     number = 1 + secrets.randbelow(253)
     here = {4: str(_PLACES_V4[number]), 6: str(_PLACES_V6[number])}
     families = {ip_address(address).version for address in addresses}

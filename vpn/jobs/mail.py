@@ -1,4 +1,4 @@
-"""Mail: with one-time links, and to the people whom a change concerns."""
+"""Mail: one-time links, and notes to the members that a change concerns."""
 
 from __future__ import annotations
 

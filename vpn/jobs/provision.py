@@ -188,7 +188,7 @@ def _spoken(instance: Instance, address: str) -> str:
 
 # Long enough for a hub that has just started, and short enough for four rounds within a job's time.
 _PROOF_SECONDS = 5.0
-# A hub that runs is ready, also where nobody could tell whether devices reach it: pages say so until one does.
+# A hub that runs is ready, even if the knocks from outside were not possible: pages say so until a device connects.
 _WHENCE = {
     "": "",
     ProofCause.FIREWALL: " on the server itself; what comes from outside is dropped by a firewall there",

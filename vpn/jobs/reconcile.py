@@ -86,7 +86,7 @@ def reconcile_all() -> None:
 
 
 def _may_take_away() -> Q:
-    """May what an instance's hub lacks shut somebody out? A peer that it has was changed or deleted."""
+    """May the hub's lag leave a revoked peer connected? A peer that it has was changed or deleted."""
     known = Peer.objects.exclude(applied_digest="").filter(
         instance=OuterRef("pk"), changed_generation__gt=OuterRef("applied_generation")
     )
@@ -174,7 +174,7 @@ def _hub_is_due(pk: UUID) -> bool:
 
 
 def tidy() -> None:
-    """Remove what nobody looks for any more."""
+    """Remove expired rows."""
     if not begin_tick("tidy", 600):
         return
     now = timezone.now()

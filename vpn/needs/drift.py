@@ -1,4 +1,4 @@
-"""What somebody else changes on a server again and again."""
+"""Drift that comes back again and again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Digests of specs. The sum over the peers lets a delta name its target without anybody reading the other peers."""
+"""Digests of specs. The sum over the peers lets a delta name its target digest without reading the other peers."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ CODES: Final = frozenset(
 # The portal knows what to send next, so that these are no fault.
 RESOLVED: Final = frozenset({STALE, CONFLICT, DESTROYED, BASE_MISMATCH, UNKNOWN_HUB})
 
-# The same request will fail again until somebody changes something.
+# The same request fails again until something is changed.
 PERMANENT: Final = frozenset({STALE, CONFLICT, DESTROYED, INVALID, PACKAGE_MISSING, NO_RIGHT})
 
 

@@ -1,4 +1,4 @@
-"""What a hub's resolver answers and whom it asks: part of a spec, checked."""
+"""What a hub's resolver answers, and which servers it asks: part of a spec, checked."""
 
 from __future__ import annotations
 

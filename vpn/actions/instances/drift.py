@@ -1,4 +1,4 @@
-"""What somebody else changed on a server: undoing it, in sight of everybody, and not over and over."""
+"""Undo what another program changed on a server: visible in Activity, at growing intervals where it comes back."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The hub's resolver: dnsmasq on the hub's tunnel addresses, inside its namespace.
 
-Names and addresses, and whom it asks, change while it runs and lose no query. Another domain, other addresses to listen
-on, an alias (CNAME) or a split domain take another process, which starts when the one before is gone: whoever asks in
-between has to ask once more.
+Names, addresses and upstream servers change while it runs and lose no query. Another domain, other addresses to listen
+on, an alias (CNAME) or a split domain need a new process, which starts when the former one is gone. A query in between
+is answered at its retry.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def configuration(layout: Layout, spec: HubSpec, resolver: Resolver) -> str:
 
 
 def servers(spec: HubSpec, resolver: Resolver) -> str:
-    """Return who is asked for what. Nobody is asked for the hub's own names."""
+    """Return which servers are asked for which names. The hub's own names are not asked elsewhere."""
     own = own_zones(spec, resolver)
     lines = [f"server={address(server)}" for server in resolver.upstreams]
     lines += [
@@ -186,7 +186,7 @@ def peer_names(peer: Peer, resolver: Resolver) -> list[str]:
 
 
 def own_zones(spec: HubSpec, resolver: Resolver) -> list[str]:
-    """Return the zones that nobody else is asked for: the hub's own domain, and the reverse ones of its pools."""
+    """Return the zones that are not asked elsewhere: the hub's own domain, and the reverse zones of its pools."""
     networks = [ipaddress.ip_interface(address).network for address in spec.addresses]
     return [resolver.domain, *dict.fromkeys(zone for network in networks for zone in _reverse_zones(network))]
 
@@ -221,9 +221,9 @@ def _append(lines: dict[int, list[str]], value: str, named: str) -> None:
 def _protection(networks: Iterable[_Network], resolver: Resolver) -> list[str]:
     """Return what keeps names of others from leading into the tunnels (DNS rebinding).
 
-    The servers of split domains may answer with private addresses. What `bogus-nxdomain` names nobody may answer with,
-    as dnsmasq makes no exceptions there: the hub's own pools, whose peers have names of their own, and for a hub with
-    split domains no other range that a site can have.
+    The servers of split domains may answer with private addresses. No server may answer with addresses that
+    `bogus-nxdomain` names, since dnsmasq makes no exceptions there: the hub's own pools, whose peers have names of
+    their own. For a hub with split domains it names no other range that a site can have.
     """
     unknown = [network for network in networks if not any(_within(network, known) for known in _KNOWN_AS_PRIVATE)]
     unknown += [*_PRIVATE_FOR_ALL, *(() if resolver.domains else _PRIVATE_FOR_SITES)]
@@ -236,7 +236,7 @@ def _protection(networks: Iterable[_Network], resolver: Resolver) -> list[str]:
 
 
 def _special_zones(resolver: Resolver) -> list[str]:
-    """Return the special domains that nobody is asked for; those that an instance splits off have their servers."""
+    """Return the special domains that are not asked upstream; those that an instance splits off have their servers."""
     return [zone for zone in SPECIAL_ZONES if zone not in resolver.domains]
 
 

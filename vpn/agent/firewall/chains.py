@@ -134,7 +134,7 @@ def _to(name: str) -> list[str]:
 
 
 def _probe_goes_nowhere(spec: HubSpec) -> list[str]:
-    """Return the rules that keep the portal's own peer from everything beyond the hub, and everybody from it."""
+    """Return the rules that let the portal's own peer reach the hub alone, and no peer reach it."""
     probe = spec.peers.get(PROBE)
     addresses = [network.partition("/")[0] for network in probe.networks] if probe is not None else []
     return [f"{'ip6' if ':' in each else 'ip'} {end} {each} drop" for each in addresses for end in ("saddr", "daddr")]

@@ -34,7 +34,7 @@ from vpn.wire.spec import DENY, HubSpec
 # A flow that was cut off must not be taken up again from its middle.
 _SETTINGS: Final = {"net.netfilter.nf_conntrack_tcp_loose": "0", **tracking.TIMEOUTS}
 
-# Beyond so many networks one flush costs everybody less than looking for each.
+# Beyond so many networks one flush costs less than looking for each.
 _CUT_ONE_BY_ONE: Final = 200
 
 _SETS: Final = (("sets", "table", "inet", TABLE), ("map", "inet", TABLE, BINDING))
@@ -61,7 +61,7 @@ def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[s
         try:
             nft.run(hub.names.inside, script + firewall_script.regenerated(_generation(hub.names)))
         except AgentError:
-            # Somebody changed the sets: whatever that was, the whole is compared.
+            # Another program changed the sets: the whole table is compared.
             return ensure(hub, spec)
     return not delta.is_empty
 
@@ -75,7 +75,7 @@ def _nests(spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer])
 
 
 def minds_ways(spec: HubSpec) -> bool:
-    """Return whether it matters to who may reach whom by which interface a network is reached."""
+    """Return True if any rule depends on the interface through which a network is reached."""
     return bool(spec.rules) or spec.forwarding == DENY
 
 
@@ -84,7 +84,7 @@ def judge_again(hub: Hub, spec: HubSpec) -> None:
     try:
         nft.run(hub.names.inside, firewall_script.regenerated(_generation(hub.names)))
     except AgentError:
-        # Somebody changed the table: its repair does the same.
+        # Another program changed the table: its repair does the same.
         ensure(hub, spec)
 
 
@@ -127,7 +127,7 @@ def drift(names: Names, spec: HubSpec, marks: Mapping[str, str], *, thorough: bo
 
 
 def cut(names: Names, networks: Collection[str]) -> None:
-    """End the flows of networks that a peer has given up: whoever gets them next must not inherit its replies."""
+    """End the flows of networks that a peer has given up: the next owner must not inherit its replies."""
     for family, mark in (("ipv4", "."), ("ipv6", ":")):
         given_up = [ipaddress.ip_network(network) for network in networks if mark in network]
         # Each look goes through the whole table of the host, so most are saved by a first one.

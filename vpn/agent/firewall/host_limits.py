@@ -1,7 +1,7 @@
 """What hubs may have of the host's memory of connections, which they share with each other and with the host itself.
 
 The kernel remembers `nf_conntrack_max` connections for a namespace (262,144 as a rule). When that is full, every new
-one is dropped: another hub's, a peer's first packet, and that of whoever comes to mend the host. So a hub has an eighth
+one is dropped: another hub's, a peer's first packet, and the operator's SSH. So a hub has an eighth
 of it at most, all hubs together three quarters, and what knocks at their sockets without an answer an eighth: it is
 forgotten soon.
 
@@ -40,7 +40,7 @@ _PORT: Final = re.compile(r'(\d+) comment "([a-z0-9]+)"')
 
 _MOST_REMEMBERED: Final = 65536
 _FAMILIES: Final = ((4, "ip"), (6, "ip6"))
-# Whoever has an IPv6 address has a /64 of them.
+# A site with one IPv6 address has a /64 of them.
 _SOURCES: Final = ((4, "ip saddr"), (6, "ip6 saddr & ffff:ffff:ffff:ffff::"))
 _KNOCKED: Final = ("knocks", "tcp_knocks")
 # Who speaks with a listener over UDP, from where it is reached to the listener.

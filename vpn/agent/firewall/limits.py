@@ -1,6 +1,6 @@
 """What each peer of a hub may have of the kernel's memory of connections, and of the resolver: see `limit_rules`.
 
-A table of its own in the hub's namespace, so that what it remembers of peers is nobody else's to compare.
+A table of its own in the hub's namespace, so that no other comparison reads what it remembers of peers.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[s
     try:
         nft.run(hub.names.inside, script)
     except AgentError:
-        # Somebody changed the maps: whatever that was, the whole is compared.
+        # Another program changed the maps: the whole table is compared.
         _ensure_maps(hub.names, new)
 
 

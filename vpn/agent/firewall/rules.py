@@ -84,7 +84,7 @@ def _fixed_sets(spec: HubSpec) -> dict[str, AddressSet]:
 
 
 def _never_a_source(spec: HubSpec) -> dict[int, list[object]]:
-    """Return what nobody sends from: the hub's own addresses, and the first and the last of an IPv4 pool."""
+    """Return addresses that are never a source: the hub's own, and the first and the last of an IPv4 pool."""
     sources: dict[int, list[object]] = {4: _without_pools(NEVER_V4, spec), 6: _without_pools(NEVER_V6, spec)}
     for text in spec.addresses:
         interface = ipaddress.ip_interface(text)

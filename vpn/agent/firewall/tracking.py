@@ -24,7 +24,7 @@ WITHOUT_PORTS: Final = "meta l4proto != { tcp, udp }"
 
 # For how many seconds a connection that says nothing is remembered, of the hub's namespace alone: as long as what
 # translates addresses has to (RFC 5382, REQ-5: 2 h 4 min; RFC 4787, REQ-5: 2 min), and not five days. The first packets
-# of one that nobody answers are forgotten soon.
+# of one that is not answered are forgotten soon.
 TIMEOUTS: Final = {
     "net.netfilter.nf_conntrack_tcp_timeout_established": "7440",
     "net.netfilter.nf_conntrack_tcp_timeout_syn_sent": "30",

@@ -1,4 +1,4 @@
-"""What somebody else changed of a hub: reality compared with what is saved, read-only, and never for much of the time.
+"""Drift: compare a hub with what is saved, read-only, in a small share of the time.
 
 A look takes no lock, so what it finds may be a change under way: only what a second look finds again, while no other
 agent can change anything, is told.
@@ -40,7 +40,7 @@ def find(host: Host, hub: str, device: wireguard.Device) -> list[Finding] | None
         if found:
             found = _confirmed(host, hub)
     except AgentError:
-        found = None  # Somebody changes it, or it is going away.
+        found = None  # Another process is changing it, or it is going away.
     took = time.monotonic() - started
     host.looks[hub] = started + took / _SHARE * len(host.looks.keys() | {hub})
     return None if found is None else _shortened(found)

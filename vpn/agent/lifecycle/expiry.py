@@ -1,4 +1,4 @@
-"""Peers whose time is over: the agent ends them by its own clock, also while nobody can tell it to.
+"""Peers whose time is over: the agent ends them by its own clock, also while the portal is away.
 
 Such a peer stays in the spec that is saved, for the portal to take out, but is not there. In `due` stands the next
 moment (Unix time) at which a time is over: all that were over before it have been ended.
@@ -48,7 +48,7 @@ def there_now(state: State, hub: str, peers: Mapping[str, Peer]) -> dict[str, Pe
 
 
 def is_due(state: State, hub: str) -> bool:
-    """Return whether somebody's time is over. This is asked many times a minute: one small file is looked at."""
+    """Return whether a peer's time is over. This is asked many times a minute and reads one small file."""
     due = state.due(hub)
     return due is not None and due <= time.time()
 

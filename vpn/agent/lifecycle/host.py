@@ -19,7 +19,7 @@ class Host:
 
     place: Place
     state: State
-    # By hub, from when on (time.monotonic) somebody else's changes may be looked for again: see `drift`.
+    # By hub, from when on (time.monotonic) drift may be looked for again.
     looks: dict[str, float] = field(default_factory=dict)
     upstreams: Upstreams = field(default_factory=Upstreams)
 

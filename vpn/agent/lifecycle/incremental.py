@@ -44,7 +44,7 @@ def apply_change(
 def follow(hub: Hub, spec: HubSpec, change: Change, *, is_ruled_anew: bool = False) -> dict[str, bool]:
     """Do what a delta says, which led to `spec`, trusting that the hub is as it was saved."""
     old, new = change.sides()
-    # Before anybody new can send, and while those who may no more still can.
+    # Before new peers can send, and while removed ones still can.
     changed = {"firewall": firewall.ensure(hub, spec) if is_ruled_anew else firewall.change(hub, spec, old, new)}
     # Not told of: it goes with the routes.
     limits.change(hub, spec, old, new)
@@ -54,7 +54,7 @@ def follow(hub: Hub, spec: HubSpec, change: Change, *, is_ruled_anew: bool = Fal
     if _routes_of(old) != _routes_of(new) and firewall.minds_ways(spec):
         firewall.judge_again(hub, spec)
     firewall.cut(hub.names, given_up(old, new, spec.peers))
-    # Last: a disk that is full must not keep anybody in.
+    # Last: a full disk must not keep a removed peer connected.
     hub.save_marks()
     changed["dns"] = dns.change(hub, spec, old, new)
     return changed
@@ -77,7 +77,7 @@ def given_up(before: Mapping[str, Peer], after: Mapping[str, Peer], peers: Mappi
 
 
 def _is_broad(network: str) -> bool:
-    """Return whether a network covers everybody's flows, the pool's even, and so is nobody's own."""
+    """Return whether a network covers flows of many peers, even the pool's, and so belongs to no single peer."""
     return int(network.partition("/")[2]) < BROAD_PREFIX[6 if ":" in network else 4]
 
 

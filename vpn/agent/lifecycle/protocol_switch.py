@@ -60,7 +60,7 @@ def open_ways_of(state: State, hub: str, change: Change) -> Change:
 def arrived(state: State, names: Names) -> set[str]:
     """Return which peers are there over their new protocol, while the old way in is still open.
 
-    This is asked many times a minute, so nothing but small files is looked at while nobody changes protocol.
+    This is asked many times a minute, so only small files are read while no peer changes its protocol.
     """
     waiting = {peer_id: move for peer_id, move in state.moves(names.hub).items() if not move["over"]}
     if not waiting:

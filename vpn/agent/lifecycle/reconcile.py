@@ -42,7 +42,7 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
     changed["routing"] = routing.ensure(hub.names, spec, link)
     if changed["routing"] and firewall.minds_ways(spec):
         firewall.judge_again(hub, spec)
-    # After the tunnels: a disk that is full must not keep anybody in.
+    # After the tunnels: a full disk must not keep a removed peer connected.
     hub.save_marks()
     # Last: a port that is taken must not keep WireGuard's peers apart.
     changed |= ensure_processes(hub, spec)

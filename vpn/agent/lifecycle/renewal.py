@@ -42,7 +42,7 @@ class Pace:
     def take(self, wanted: int) -> int:
         """Return how many of the `wanted` ones may, which counts them."""
         now = self.clock()
-        # Time that nobody used is not saved up.
+        # Unused time is not saved up.
         self._next = max(self._next, now - _BURST / RATE)
         taken = 0
         while taken < min(wanted, _BURST) and self._next <= now:
@@ -77,7 +77,7 @@ class Renewal:
     def look(self) -> int:
         """Have some of the outdated sessions begin anew; return how many."""
         found = [outdated for hub in self.host.state.hubs() for outdated in self._outdated(hub)]
-        # Sites first: one router carries many people, and nobody sits before it.
+        # Sites first: one router carries many users.
         random.shuffle(found)
         found.sort(key=lambda each: not each.is_site)
         chosen = found[: self.pace.take(len(found))]
@@ -103,7 +103,7 @@ class Renewal:
                     left += 1
                     yield from self._ripe(hub, listener, session, pushed)
         if is_complete and not left and not 0 <= time.time() - noted < _SETTLED_AFTER:
-            # Somebody who changes the hub keeps the others from nothing: the next look is soon.
+            # A hub that is being changed is left out: the next look is soon.
             with suppress(BusyError), hub_lock(self.host.state.directory, hub, 0.0):
                 forget_change(layout, noted)
                 self._ended = {key: ended for key, ended in self._ended.items() if key[0] != hub}

@@ -16,7 +16,7 @@ from vpn.wire.spec import HubSpec
 def restore(host: Host, hub: str, patience: float = PATIENCE) -> bool:
     """Make reality be what is saved of a hub, as after a crash or a reboot; return whether anything was missing.
 
-    Raises BusyError where somebody else changes the hub for longer than `patience` seconds, as the others below.
+    Raises BusyError if another process changes the hub for longer than `patience` seconds.
     """
     with hub_lock(host.state.directory, hub, patience):
         saved = host.state.load(hub)
@@ -32,6 +32,6 @@ def _revive(host: Host, spec: HubSpec) -> bool:
     hub = host.hub(spec.hub)
     if not health.has_tunnel(hub):
         return False
-    with suppress(AgentError):  # whoever compares everything comes to it, too
+    with suppress(AgentError):  # the whole comparison that follows tries again
         return any(ensure_processes(hub, effective.of_spec(host.state, spec, time.time())).values())
     return False

@@ -19,7 +19,7 @@ from vpn.wire.spec import HubSpec, OpenVPN
 def enforce_removals(host: Host, saved: Saved, spec: HubSpec) -> None:
     """Take away what `spec`, which cannot be applied, has no more: peers, ways in, networks, certificates.
 
-    Everybody else goes on as before. What fails here fails for the reason that is told already.
+    All other peers stay connected. A failure here has the cause that was reported already.
     """
     rest = rest_of(saved.spec, spec)
     if rest == saved.spec:

@@ -1,7 +1,7 @@
 """Daemons run what is installed: one whose program or library was replaced, as by an upgrade, is started anew.
 
 So is one that runs with more rights than it should, as an older agent started it. It is one daemon at a time on the
-whole server, and the next one when that one works: a package that is broken must not end everybody's tunnels.
+whole server, and the next one when that one works: a broken package must not end all tunnels.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from vpn.agent.system.processes import Process
 from vpn.wire.errors import AgentError
 
 _PAUSE: Final = 600.0  # seconds without a further one where one did not come back
-_BRIEFLY: Final = 0.05  # seconds to wait for a hub that somebody changes
+_BRIEFLY: Final = 0.05  # seconds to wait for a hub that is being changed
 
 
 @dataclass(frozen=True)

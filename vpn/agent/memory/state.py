@@ -10,7 +10,7 @@ marks.json              digests of what was loaded into the host's firewall
 destroyed/<hub>.json    what was destroyed, so that a late apply cannot bring it back
 <hub>/spec.json         the last whole spec; spec.json.next one that is being applied
 <hub>/journal           the deltas since, one a line, so that one peer more does not rewrite megabytes
-<hub>/unsettled         there while reality is being changed: whoever finds it compares everything
+<hub>/unsettled         there while the hub is being changed: if it is found later, everything is compared
 <hub>/endpoints.json    where the peers were last heard from
 <hub>/due               when the time of a peer is over next (see expiry)
 <hub>/moves.json        who changes protocol, and from when on the new one counts

@@ -13,9 +13,9 @@ from vpn.agent.system.command import NAMESPACES, Place
 from vpn.wire import codes
 from vpn.wire.finding import Finding
 
-# A router between tunnels tells nobody of a shorter way, believes no router advertisement, and leaves the check of
-# sources to the firewall (the reverse path filter knows nothing of IPv6). It answers everything that it cannot send on,
-# so that programs try the other family at once: errors go to peers alone, whose sources are checked.
+# A hub sends no redirects and accepts no router advertisements. The firewall checks sources, since the reverse path
+# filter has no IPv6. ICMP errors are not rate-limited, so that programs try the other family at once: they go to peers
+# alone, whose sources are checked.
 SETTINGS: Final = {
     "net.ipv4.ip_forward": "1",
     "net.ipv4.conf.all.send_redirects": "0",
@@ -36,7 +36,7 @@ SETTINGS: Final = {
 }
 
 
-# The tables of `firewall`, `egress` and `limits`: all others are somebody else's.
+# The tables of `firewall`, `egress` and `limits`: any other is foreign.
 OWN_TABLES: Final = frozenset({("inet", "hub"), ("inet", "hub_egress"), ("inet", "hub_limits")})
 
 _LOOPBACK: Final = frozenset({"127.0.0.1/8", "::1/128"})
@@ -96,7 +96,7 @@ def _remove_foreign(names: Names, there: Inside) -> bool:
 
 
 def _foreign_addresses(names: Names, there: Inside) -> list[tuple[str, str]]:
-    """Return the addresses on the loopback interface that are not its own, and those on interfaces of somebody else."""
+    """Return foreign addresses: added to the loopback interface, or on interfaces that are not the hub's."""
     devices = sorted(there.addresses.keys() - {*names.tunnels, names.uplink})
     return [
         (device, address)

@@ -1,4 +1,4 @@
-"""What a hub's namespace has of addresses and routes, whoever set them: one look for all who compare."""
+"""The addresses and routes in a hub's namespace, read once for all comparisons."""
 
 from __future__ import annotations
 

@@ -21,10 +21,10 @@ DEFAULTS: Final = {"4": "0.0.0.0/0", "6": "::/0"}
 CONNECTED_PROTOCOL: Final = 201
 CONNECTED_METRIC: Final = 100
 
-# A route of a peer over OpenVPN leads to it while it is connected (see CONNECTED_METRIC), else to nobody: then
-# what is meant for it is refused here. In WireGuard's tunnel it would be that of a site with a wider route, which could
-# answer for the peer, too. A peer that changes its protocol is at WireGuard's end while it is not over OpenVPN.
-_NOBODY: Final = "metric 4096"
+# While an OpenVPN peer is away, an unreachable route refuses its traffic. While it is connected, a preferred one leads
+# to it (see CONNECTED_METRIC). Without the first, WireGuard would send the traffic to a site with a wider route. A peer
+# that changes its protocol is reached over WireGuard until it connects over OpenVPN.
+_AWAY: Final = "metric 4096"
 _UNREACHABLE: Final = "unreachable"
 _PLAIN_V6: Final = "1024"
 _Routes = dict[tuple[str, str], str]
@@ -64,7 +64,7 @@ def drift(names: Names, spec: HubSpec, link: Link, there: Inside) -> list[Findin
 
 
 def _compare(names: Names, wanted: _Routes, there: Inside) -> tuple[_Routes, list[Route]]:
-    """Return which routes are missing, and which are there that nobody asked for."""
+    """Return which routes are missing, and which are foreign."""
     missing, foreign = dict(wanted), []
     for route in there.routes:
         if _is_of_a_session(names, route):
@@ -80,7 +80,7 @@ def _compare(names: Names, wanted: _Routes, there: Inside) -> tuple[_Routes, lis
 def _wanted(names: Names, spec: HubSpec, link: Link) -> _Routes:
     wanted = _into_tunnel(names, spec.peers.values())
     for default in DEFAULTS.values():
-        # A site that advertises everything is the way out for everybody: nothing leaves through the host then.
+        # A site that advertises the default route is the way out of all peers: nothing leaves through the host then.
         if not any(route == default for route, _ in wanted):
             wanted[default, ""] = _through_host(names, link, default)
     # Beside a site that advertises everything, too. What a peer has by the very same name is the peer's.
@@ -130,9 +130,9 @@ def _into_tunnel(names: Names, peers: Iterable[Peer]) -> _Routes:
     for peer in peers:
         if wireguard_side(peer) is None:
             # Its addresses, too: the pool is WireGuard's.
-            routes |= {(network, _NOBODY): _UNREACHABLE for network in peer.networks}
+            routes |= {(network, _AWAY): _UNREACHABLE for network in peer.networks}
         else:
-            metric = "" if openvpn_side(peer) is None else _NOBODY
+            metric = "" if openvpn_side(peer) is None else _AWAY
             routes |= {(route, metric): f"dev {names.wireguard}" for route in peer.routes}
     return routes
 

@@ -77,7 +77,7 @@ def _body(sources: Iterable[Source], own: set[str]) -> str:
     ports: defaultdict[str, set[int]] = defaultdict(set)
     for source in sources:
         for address in source.addresses:
-            # Behind somebody else's translation the public address is none of the host's.
+            # Behind NAT of another router the public address is none of the host's.
             if address in own:
                 ports[address].update(source.ports)
     families = {4: ("ip", "v4", "ipv4_addr"), 6: ("ip6", "v6", "ipv6_addr")}

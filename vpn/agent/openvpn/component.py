@@ -73,7 +73,7 @@ def reports(names: Names, spec: HubSpec, directory: Path) -> dict[str, SessionRe
             known = found.get(session.common_name)
             if known is not None and known.connected_since >= session.connected_since:
                 continue
-            # Whoever is being refused is listed, too, for a moment.
+            # A client that is being refused is listed, too, for a moment.
             if (layout.clients(listener == COMPAT) / session.common_name).exists():
                 found[session.common_name] = SessionReport(
                     openvpn_sessions.endpoint(names, layout, listener, session),
@@ -163,7 +163,7 @@ def _change_peers(hub: Hub, spec: HubSpec, before: Collection[OpenVPNPeer], afte
 
 
 def _revoke(hub: Hub, spec: HubSpec) -> bool:
-    """Make the revocation list be that of `spec` and end the sessions of those whom it names.
+    """Make the revocation list be that of `spec` and end the sessions of the peers that it names.
 
     Returns whether it was another one.
     """

@@ -36,7 +36,7 @@ from vpn.wire.peers import OpenVPNPeer
 from vpn.wire.spec import HubSpec, OpenVPN
 
 _MOST_CLIENTS: Final = 65536  # a /16 pool has fewer
-# Over TCP whoever connects is a client before showing a key, over UDP before showing a certificate. So there is room
+# OpenVPN counts a client over TCP before it shows a key, over UDP before it shows a certificate. So there is room
 # for twice the hub's peers and some hundred strangers, in steps: another number restarts the listener.
 # OpenVPN refuses connect-freq over TCP; the host's limits do that (see host_limits).
 _STEPS: Final = ((512, 1024), (4096, 8192))

@@ -155,7 +155,7 @@ def _await_that(condition: Callable[[], bool], layout: Layout, listener: str) ->
 
 
 def _is_quiet(layout: Layout, listener: str) -> bool:
-    """Have nothing more written down, or whoever knocks could fill the disk; return whether it heard that."""
+    """Stop its log, since failed handshakes could fill the disk; return whether it answered."""
     with suppress(Unheard):
         openvpn_management.quieten(layout.socket(listener))
         return True

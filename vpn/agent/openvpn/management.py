@@ -1,7 +1,7 @@
 """Talking to an openvpn process over its management socket (OpenVPN's management-notes.txt).
 
-It serves one client at a time, so everybody is short, and waits for the others for as long as `_TIMEOUT`. A process
-that was taken over must not keep the agent, nor lead it to the socket of another.
+It serves one client at a time, so each call is short, and waits for others for up to `_TIMEOUT`. A compromised process
+must not block the agent, nor lead it to another process's socket.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Session:
 
 
 class Unheard(OSError):
-    """Nobody answers at the management socket."""
+    """The management socket does not answer."""
 
 
 def sessions(path: Path) -> list[Session]:

@@ -35,7 +35,7 @@ def ensure(names: Names, layout: Layout) -> bool:
     stop(layout)
     confine.require()
     _ensure_pipe(layout, names.user(OPENVPN))
-    # With both of its ends open it has no end, whoever comes and goes.
+    # Opened for reading and writing, the pipe never reports end of file.
     pipe = os.open(layout.asked, os.O_RDWR | os.O_CLOEXEC)
     try:
         argv = confinement(names, layout).argv(["setsid", "--fork", PROGRAM, str(layout.routes)])

@@ -27,7 +27,7 @@ _MOST_WAITS: Final = 1000  # of 0.01 seconds each, until an interface is moved
 
 
 def up(directory: Path) -> str:
-    """Return the script that has the agent move the interface of a listener (`$1`), before anybody may connect."""
+    """Return the script that has the agent move the interface of a listener (`$1`), before a client may connect."""
     return f"""\
 {_HEAD}opened={directory}/{RUN}/$1.opened waits=0
 echo >"$opened" || exit 1

@@ -68,7 +68,9 @@ def end_revoked(names: Names, spec: HubSpec, layout: Layout) -> None:
         try:
             there = {session.common_name for session in openvpn_management.sessions(layout.socket(listener))}
         except Unheard:
-            openvpn_listeners.restart(names, spec, layout, [listener])  # nobody knows who is there: all begin anew
+            openvpn_listeners.restart(
+                names, spec, layout, [listener]
+            )  # it is not known who is connected: all begin anew
             continue
         shut_out = {name for name in there if _shown(layout, name, device)[0] in revoked}
         end(names, spec, layout, shut_out, (), [listener])
@@ -90,7 +92,7 @@ def end(
             if differing:
                 openvpn_management.restart(layout.socket(listener), differing)
         except Unheard:
-            # It does not listen: whoever must go goes with all the others, who may come back.
+            # It does not answer: a restart ends all sessions; peers that are still admitted come back.
             openvpn_listeners.restart(names, spec, layout, [listener])
 
 
@@ -135,7 +137,7 @@ def _shown(layout: Layout, name: str, device: str) -> tuple[int, int]:
 
 
 def _ensure_routes(names: Names, spec: HubSpec, sessions: Sessions) -> bool:
-    """Take routes out that are nobody's and put those of sessions in that were lost; return whether there were any.
+    """Remove routes without a session and restore lost ones of sessions; return whether there were any.
 
     A peer may come or go meanwhile, so that routes of peers that are admitted are let be, wherever they lead.
     """

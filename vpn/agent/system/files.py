@@ -93,7 +93,7 @@ def is_shared(directory: Path, group: int) -> bool:
 
 
 def give(directory: Path, user: int) -> None:
-    """Make a directory, with the files in it, be a daemon's own, and nobody else's."""
+    """Make a directory and the files in it belong to a daemon alone."""
     directory.mkdir(mode=0o700, exist_ok=True)
     found = directory.stat()
     if (found.st_uid, found.st_mode & 0o7777) == (user, 0o700):

@@ -1,8 +1,8 @@
-"""Who may change what now: a lock for each hub, and one for what all hubs of a host share. They end with their process.
+"""Locks: one for each hub, and one for what all hubs of a host share. They end with their process.
 
 Work on one hub holds its own lock for as long as it takes, so that hubs do not wait for each other. What they share
 (the host's own rules and settings, its links, files of all hubs) is changed under the host's lock, held for a moment.
-Whoever needs both takes the hub's first; in the other order two would wait for each other, and that is refused.
+A process that needs both takes the hub's first. The other order could deadlock, and is refused.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from vpn.agent.system.command import NAMESPACES
 from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
 
-# An openvpn over UDP tells its clients at once to connect anew, then lingers for two seconds, which nobody needs.
+# An openvpn over UDP tells its clients at once to connect anew, then lingers for two seconds without use.
 _EXITS: Final = ((signal.SIGTERM, 0.3), (signal.SIGKILL, 3.0))  # signals, each with seconds to wait
 _STARTS: Final = 3.0  # seconds
 

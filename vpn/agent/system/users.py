@@ -19,7 +19,7 @@ from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
 
 PER_HUB: Final = 4
-# Given out by nobody: not to accounts, containers or services (systemd's UIDS-GIDS). The second range is for a
+# Unassigned ranges: not for accounts, containers or services (systemd's UIDS-GIDS). The second range is for a
 # container, whose user namespace has 65,536 ids as a rule.
 _RANGES: Final = (range(1_900_000_000, 2_100_000_000, PER_HUB), range(60_580, 61_180, PER_HUB))
 _MAPS: Final = ("/proc/self/uid_map", "/proc/self/gid_map")

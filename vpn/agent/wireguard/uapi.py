@@ -68,7 +68,7 @@ def is_answering(interface: str) -> bool | None:
 
 
 def heard(interface: str) -> dict[str, Heard] | None:
-    """Return by public key the peers of `interface` with a known endpoint; None when there is nobody to ask."""
+    """Return by public key the peers of `interface` with a known endpoint; None if wireguard-go does not answer."""
     try:
         with _connect(interface) as connection:
             connection.sendall(b"get=1\n\n")

@@ -1,4 +1,4 @@
-"""A question to a resolver for the addresses of a name, as a packet for whoever carries it (RFC 1035, RFC 768)."""
+"""A DNS query for the addresses of a name, as an IP packet (RFC 1035, RFC 768)."""
 
 import os
 import struct

@@ -1,4 +1,4 @@
-"""IP packets made by hand, for whoever carries them (RFC 791, RFC 8200)."""
+"""IP packets as bytes (RFC 791, RFC 8200)."""
 
 import struct
 from dataclasses import dataclass

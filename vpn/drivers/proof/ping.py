@@ -1,4 +1,4 @@
-"""An ICMP echo request, as a packet for whoever carries it (RFC 792, RFC 4443)."""
+"""An ICMP echo request, as an IP packet (RFC 792, RFC 4443)."""
 
 import os
 import struct

@@ -42,7 +42,7 @@ def worker_health() -> str:
 
 
 def is_served(queue_name: str) -> bool:
-    """Does a worker of this queue show signs of life? Where Redis is away, nobody knows: then none does."""
+    """Does a worker of this queue show signs of life? While Redis is away, the answer is no."""
     try:
         return _is_alive(f"worker:{queue_name}")
     except (RedisError, OSError):

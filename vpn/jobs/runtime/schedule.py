@@ -38,7 +38,7 @@ def build_scheduler() -> PortalScheduler:
     scheduler = PortalScheduler(connection=django_rq.get_connection("default"))
     scheduler.register(observe_all, queue_name="observe", interval=4)
     scheduler.register(reconcile_all, queue_name="observe", interval=5)
-    # Not in the queue of those that observe: whoever does not answer is waited for.
+    # Not in the queue `observe`: a knock waits for hubs that do not answer.
     scheduler.register(knock_all, queue_name="provision", interval=KNOCK_SECONDS)
     scheduler.register(renew_certificates, queue_name="observe", interval=RENEW_SECONDS)
     scheduler.register(tidy, queue_name="observe", interval=600)

@@ -1,4 +1,4 @@
-"""What of the portal itself needs someone, and how its hubs are, for whoever operates it."""
+"""Needs of the portal itself, and of its hubs, for the operator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vpn.presenters.needs.notice import Notice
 
 logger = logging.getLogger(__name__)
 _OK: Final = "ok"
-# What whoever operates the portal has to look at. The rest is the business of each organization's admins.
+# Needs that the operator has to look at. The rest are for each organization's admins.
 _OPERATORS: Final = {
     Code.LOST: gettext_lazy("lost"),
     Code.HUB_SILENT: gettext_lazy("not heard of"),
@@ -40,13 +40,13 @@ def portal_notices() -> list[Notice]:
             Code.PORTAL_DEGRADED,
             _("The portal does not work as it should"),
             " ".join(answers),
-            _("What pages say of hubs may be out of date. Whoever operates the portal sees the rest under “healthz”."),
+            _("What pages say of hubs may be out of date. The portal's operator sees the rest under “healthz”."),
         )
     ]
 
 
 def hubs_health() -> str:
-    """ "ok", or how many hubs need whoever operates the portal, and why; names nobody's hub."""
+    """ "ok", or how many hubs need the operator, and why; without names of hubs."""
     instances = list(Instance.objects.select_related("server").only(*_COLUMNS))
     needs = needs_of_all(instances, of_operator=True)
     first = [next((need.code for need in needs[one.pk] if need.code in _OPERATORS), None) for one in instances]

@@ -15,7 +15,7 @@ def lost(need: Need) -> Words:
         _("The hub's server no longer answers"),
         failure_of(need.instance) or _("Nothing goes through this hub."),
         _(
-            "Whoever operates the portal can look at the server; the hub comes back with it, and no profile has to be "
+            "The portal's operator can look at the server; the hub comes back with it, and no profile has to be "
             "issued again."
         ),
         chip=_("Lost"),
@@ -37,7 +37,7 @@ def provisioning_stuck(need: Need) -> Words:
     return Words(
         _("Provisioning does not end"),
         _("It takes much longer than it should."),
-        _("Whoever operates the portal can see under “healthz” whether its workers run."),
+        _("The portal's operator can see under “healthz” whether its workers run."),
     )
 
 
@@ -46,10 +46,7 @@ def deletion_stuck(need: Need) -> Words:
     return Words(
         _("The deletion does not end"),
         _("The server has not confirmed that the hub is gone; it is asked again by itself."),
-        _(
-            "Whoever operates the portal can look at the server, or forget the instance where the server is gone for "
-            "good."
-        ),
+        _("The portal's operator can look at the server, or forget the instance where the server is gone for good."),
     )
 
 
@@ -68,7 +65,7 @@ def apply_stuck(need: Need) -> Words:
     return Words(
         _("Changes do not reach the hub"),
         _("The hub still runs what it was told before, for longer than a change takes."),
-        _("Whoever operates the portal can see under “healthz” whether its workers run."),
+        _("The portal's operator can see under “healthz” whether its workers run."),
         chip=_("Changes not applied"),
     )
 
@@ -78,7 +75,7 @@ def agent_differs(need: Need) -> Words:
     return Words(
         _("The portal and the agent on the hub's server are of different versions"),
         _("The hub goes on as it is. The agent may refuse changes, or report less than this portal asks for."),
-        _("Whoever operates the portal can restart it: this machine's agent is then of the portal's version."),
+        _("The portal's operator can restart it: this machine's agent is then of the portal's version."),
         tone="waiting",
     )
 
@@ -88,6 +85,6 @@ def hub_silent(need: Need) -> Words:
     return Words(
         _("The hub has not been heard of"),
         _("It may well carry traffic, but who is connected is not known."),
-        _("Whoever operates the portal can see under “healthz” whether its workers run, and look at the server."),
+        _("The portal's operator can see under “healthz” whether its workers run, and look at the server."),
         chip=_("Not heard of"),
     )

@@ -1,4 +1,4 @@
-"""Writing to the people whom a change concerns."""
+"""Writing to the members that a change concerns."""
 
 from __future__ import annotations
 
