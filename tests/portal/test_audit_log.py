@@ -7,7 +7,7 @@ import logging
 import os
 import pwd
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import StringIO
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,10 +23,12 @@ from portal.actions.member import add_member
 from portal.actions.sign_in_link import one_time_link
 from portal.audit.line import JsonLine
 from portal.audit.log import note
-from portal.models import ApiToken, Membership, Organization, Role
+from portal.models import ApiToken, Membership, Organization, Principal, Role
 from tests.factories import BY, PASSWORD, settle
 from tests.fixtures import signed_in
 from tests.vpn.api.caller import Caller, told
+from vpn.actions.activity.planning import asked
+from vpn.actions.peers.peer import rotate_keys, update_peer
 from vpn.actions.profiles.profile import issue_link
 from vpn.models import Instance, Peer
 
@@ -295,3 +297,20 @@ def test_the_first_admin_is_in_the_log_and_the_password_is_not(
     password = re.search(r"the password (\S+) \(shown once", printed.getvalue())
     assert password is not None
     assert password[1] not in log.text
+
+
+def test_what_the_portal_does_by_itself_has_a_line_once_it_is_committed(
+    client_peer: Peer, admin: Membership, log: Log, django_capture_on_commit_callbacks: Callable[..., Any]
+) -> None:
+    expiry = Principal.portal("a peer's time is over")
+    with django_capture_on_commit_callbacks() as waiting:
+        asked(lambda: update_peer(client_peer, enabled=False, by=expiry))
+        update_peer(client_peer, enabled=False, by=expiry)
+        rotate_keys(client_peer, by=admin.principal)
+    assert not log.lines()
+    for callback in waiting:
+        callback()
+    lines = log.lines("own_act")
+    assert {line["reason"] for line in lines} == {"a peer's time is over"}
+    changed = [line for line in lines if line["object"] == "vpn.peer"]
+    assert [(line["did"], line["id"]) for line in changed] == [("changed", str(client_peer.pk))]
