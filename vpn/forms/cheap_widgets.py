@@ -10,7 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 
-class QuickInput(forms.TextInput):
+class CheapInput(forms.TextInput):
     """A text input, or with another `input_type` a hidden one."""
 
     def __init__(self, attrs: dict[str, Any] | None = None, *, input_type: str = "text") -> None:
@@ -23,7 +23,7 @@ class QuickInput(forms.TextInput):
         return format_html('<input type="{}" name="{}"{}>', self.input_type, name, flatatt(given))
 
 
-class QuickSelect(forms.Select):
+class CheapSelect(forms.Select):
     """A select; what is chosen but not offered is offered, too, so that it can be seen to be at fault."""
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from django import forms
 
 from vpn.choices import RecordType
-from vpn.forms.cheap_widgets import QuickInput, QuickSelect
+from vpn.forms.cheap_widgets import CheapInput, CheapSelect
 from vpn.forms.fields import LinesField
 from vpn.forms.table import RowForm, TableForm
 from vpn.models import Instance
@@ -28,7 +28,7 @@ def _lines(rows: int, label: str, help_text: str) -> LinesField:
 
 def _text(**attrs: object) -> forms.CharField:
     quiet = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off", "class": "mono", **attrs}
-    return forms.CharField(required=False, widget=QuickInput(quiet))
+    return forms.CharField(required=False, widget=CheapInput(quiet))
 
 
 class RecordForm(RowForm):
@@ -39,7 +39,7 @@ class RecordForm(RowForm):
     labels = {"value": "Answer"}
 
     name = _text(maxlength=254, placeholder="nas")
-    type = forms.CharField(required=False, widget=QuickSelect(choices=RecordType.choices))
+    type = forms.CharField(required=False, widget=CheapSelect(choices=RecordType.choices))
     value = _text(maxlength=254, placeholder="10.1.0.9")
 
     note = ""

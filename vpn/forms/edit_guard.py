@@ -15,7 +15,7 @@ from vpn.models import Instance
 SEEN: Final = "seen"
 
 
-class SeenForm(forms.Form):
+class GuardedForm(forms.Form):
     """A form that carries a digest of what was saved when it was shown, in a hidden field; `seen` is its value."""
 
     def __init__(self, data: Mapping[str, str] | None, *, instance: Instance, initial: Mapping[str, Any]) -> None:
@@ -31,7 +31,7 @@ class SeenForm(forms.Form):
         """What differs from what is stored, as `update_instance` takes it."""
         raise NotImplementedError
 
-    def refuse_unseen(self, locked: Instance) -> None:
+    def refuse_concurrent_edit(self, locked: Instance) -> None:
         """Raise NotPossible once if the table changed since the form was shown. A form without the digest may save.
 
         The form then carries the new digest: the user was told, and may send it again.

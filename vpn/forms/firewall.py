@@ -14,7 +14,7 @@ from django import forms
 
 from portal.models import Group, Membership
 from vpn.choices import FirewallPolicy, RuleAction, RuleProtocol
-from vpn.forms.cheap_widgets import QuickInput, QuickSelect
+from vpn.forms.cheap_widgets import CheapInput, CheapSelect
 from vpn.forms.table import RowForm, TableForm
 from vpn.models import Instance, Site
 
@@ -89,7 +89,7 @@ class EndField(forms.CharField):
     def __init__(self) -> None:
         attrs = {"list": "rule-ends", "autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
         attrs["placeholder"] = ANYTHING
-        super().__init__(required=False, widget=QuickInput(attrs))
+        super().__init__(required=False, widget=CheapInput(attrs))
 
     def prepare_value(self, value: Any) -> str:
         """The end in words."""
@@ -106,13 +106,13 @@ class RuleForm(RowForm):
     table = PREFIX
     heads = "rules"
 
-    id = forms.CharField(required=False, widget=QuickInput(input_type="hidden"))
-    name = forms.CharField(required=False, widget=QuickInput({"maxlength": 40, "autocomplete": "off"}))
-    action = forms.CharField(required=False, widget=QuickSelect(choices=RuleAction.choices))
-    protocol = forms.CharField(required=False, widget=QuickSelect(choices=RuleProtocol.choices))
+    id = forms.CharField(required=False, widget=CheapInput(input_type="hidden"))
+    name = forms.CharField(required=False, widget=CheapInput({"maxlength": 40, "autocomplete": "off"}))
+    action = forms.CharField(required=False, widget=CheapSelect(choices=RuleAction.choices))
+    protocol = forms.CharField(required=False, widget=CheapSelect(choices=RuleProtocol.choices))
     port = forms.CharField(
         required=False,
-        widget=QuickInput({"maxlength": 13, "autocomplete": "off", "placeholder": "all", "class": "mono"}),
+        widget=CheapInput({"maxlength": 13, "autocomplete": "off", "placeholder": "all", "class": "mono"}),
     )
     source = EndField()
     destination = EndField()

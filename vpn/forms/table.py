@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Protocol
 
 from django import forms
 
-from vpn.forms.edit_guard import SEEN, SeenForm
+from vpn.forms.edit_guard import SEEN, GuardedForm
 from vpn.models import Instance
 
 _MOVE: Final = re.compile(r"([0-9]{1,6})-(up|down)", re.ASCII)
@@ -53,7 +53,7 @@ class RowForm(forms.Form):
         return [(self.labels.get(field.name, field.name.capitalize()), field) for field in self.visible_fields()]
 
 
-class TableForm(SeenForm):
+class TableForm(GuardedForm):
     """Edits a table as a whole: in `rows` a form for each row, in `saved` the rows as they are stored."""
 
     row: ClassVar[type[RowForm]]

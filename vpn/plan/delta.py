@@ -35,16 +35,16 @@ class Delta:
     records: tuple[Sequence[Record], Sequence[Record]] = ((), ())
 
     def document(self) -> dict[str, Any]:
-        """The same as JSON data."""
+        """Return it as JSON data."""
         return {_STORED.get(one.name, one.name): getattr(self, one.name) for one in fields(self)}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """The inverse of `document`."""
+        """Read what `document` returned."""
         return cls(**{_NAMES.get(name, name): value for name, value in document.items()})
 
     def ends(self) -> Iterator[str]:
-        """What rules name before or after, where the change has rules, and the groups whose members it changes."""
+        """Yield the ends of the rules before and after, and the groups whose members the change changes."""
         for rules in self.rules or ():
             for rule in rules:
                 yield rule["source"]

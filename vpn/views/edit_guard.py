@@ -12,27 +12,27 @@ from portal.models import Principal
 from vpn.actions.change import lock_instance
 from vpn.actions.firewall.rules import prepare_rules
 from vpn.actions.instances.settings import update_instance
-from vpn.forms.edit_guard import SeenForm
+from vpn.forms.edit_guard import GuardedForm
 from vpn.models import Instance
 
 
-def save_seen(
-    instance: Instance, form: SeenForm, refuse: Callable[[Conflict | InvalidInput], None], *, by: Principal
+def save_guarded(
+    instance: Instance, form: GuardedForm, refuse: Callable[[Conflict | InvalidInput], None], *, by: Principal
 ) -> bool:
     """Apply what differs; False where it was refused, which `refuse` shows in the form."""
     try:
-        change_seen(instance, form, by=by)
+        change_guarded(instance, form, by=by)
     except (Conflict, InvalidInput) as refusal:
         refuse(refusal)
         return False
     return True
 
 
-def change_seen(instance: Instance, form: SeenForm, *, by: Principal) -> None:
+def change_guarded(instance: Instance, form: GuardedForm, *, by: Principal) -> None:
     """Apply what differs, unless another user saved meanwhile; raises what the action refuses."""
     if changes := form.changes():
         prepare_rules(changes.get("firewall", ()))
         with transaction.atomic():
             lock_organization(instance.organization_id)
-            form.refuse_unseen(lock_instance(instance.pk))
+            form.refuse_concurrent_edit(lock_instance(instance.pk))
             update_instance(instance, by=by, **changes)

@@ -1,4 +1,4 @@
-"""What a change means: noted with it and worked out after it was saved, or only asked, and then nothing is saved.
+"""Plans: what a change means. A plan is noted with its change and worked out later, or asked for, and nothing is saved.
 
 No plan is worked out within a transaction. An action tells what it touches, before and after (vpn.plan.delta); the rest
 of the rows is read later, without any lock.
@@ -57,7 +57,7 @@ _FIELDS = (
 
 
 class Asked(NamedTuple):
-    """What a change would do to one instance, in order where it is several times the same one."""
+    """What a change would do to one instance. A change that does several things to it has one of these for each."""
 
     instance_id: UUID
     delta: Delta
@@ -76,11 +76,11 @@ class Recorder:
         )
 
     def peer(self, pk: UUID, row: Row | None) -> None:
-        """A peer is about to change; None where it is about to be made."""
+        """Remember a peer that is about to change; its row is None where it is about to be made."""
         self._peers.setdefault(pk, row.document() if row is not None else None)
 
     def delta(self, instance: Instance) -> Delta:
-        """What has changed by now."""
+        """Return what has changed by now."""
         after = _fields_of(instance)
         rows = Peer.objects.filter(pk__in=list(self._peers)).select_related("member__user", "site")
         peers = {peer.pk: Row.of(peer).document() for peer in rows} if self._peers else {}
@@ -99,7 +99,7 @@ _recorders: ContextVar[dict[UUID, Recorder] | None] = ContextVar("recorders", de
 
 
 def asked(change: Callable[[], object]) -> list[Asked]:
-    """What `change`, an action, would do; nothing of it stays. Raises what the action raises."""
+    """Return what `change`, an action, would do, and roll it back. Raises what the action raises."""
     found: list[Asked] = []
     token = _asked.set(found)
     try:
@@ -112,7 +112,7 @@ def asked(change: Callable[[], object]) -> list[Asked]:
 
 
 def answer(found: Iterable[Asked], most_steps: int = MOST_STEPS) -> Plan:
-    """What the change that was asked about would mean, by the rows as they are now; holds no lock.
+    """Work out what the change that was asked about would mean, by the rows as they are now, without any lock.
 
     What an action means that changes several instances, as those of a site do, is told together. All of it takes at
     most so many steps. Raises ConcurrentChange, or Instance.DoesNotExist.
@@ -133,7 +133,7 @@ def answer(found: Iterable[Asked], most_steps: int = MOST_STEPS) -> Plan:
 
 
 def quick_answer(found: Sequence[Asked]) -> Plan | None:
-    """As `answer`, where that takes a moment only; None where a worker should do it."""
+    """Answer a small question as `answer` does; return None where a worker should do it."""
     if any(_is_large(one) for one in found):
         return None
     try:
@@ -242,6 +242,6 @@ def _fields_of(instance: Instance) -> dict[str, Any]:
 
 
 def connected(peers: list[UUID]) -> Iterator[PeerQuerySet]:
-    """Those of these peers that are connected over OpenVPN, some at a time."""
+    """Yield those of these peers that are connected over OpenVPN, some at a time."""
     for start in range(0, len(peers), _CHUNK):
         yield Peer.objects.order_by().filter(pk__in=peers[start : start + _CHUNK], connected_from__isnull=False)

@@ -2,6 +2,9 @@
 
 A cursor names the last row that was seen, not a count of rows, so that a list that grows meanwhile shows nothing
 twice. It is signed, as what is in it goes into a query.
+
+django-ninja's CursorPagination (1.7.1) keeps neither of these: its cursor is not signed, and among rows of the same
+time it counts, up to 100. It also wraps the list in an object and writes no Link header.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from vpn.presenters.instances.head import head_of
 from vpn.presenters.peers.search import PeerSearch
 from vpn.profiles.peer import resolver_of
 from vpn.views.activity.preview import is_preview, show_preview
-from vpn.views.edit_guard import change_seen, save_seen
+from vpn.views.edit_guard import change_guarded, save_guarded
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -37,12 +37,12 @@ def instance_dns(request: HttpRequest, pk: UUID) -> HttpResponse:
     form = DnsForm(data, instance=instance, may_change=member.is_admin, unanswered=unanswered_targets(instance))
     if is_preview(request):
         shown = {"form": form, **_names(request, member, instance)}
-        ask = partial(change_seen, instance, form, by=member.principal)
+        ask = partial(change_guarded, instance, form, by=member.principal)
         return show_preview(request, "vpn/dns/page.html", shown, form, ask, refuse=partial(_refuse, form))
     is_rearranged = data is not None and form.rearrange()
     if data is not None and not is_rearranged and form.is_valid():
         is_different = bool(form.changes())
-        if not is_different or save_seen(instance, form, partial(_refuse, form), by=member.principal):
+        if not is_different or save_guarded(instance, form, partial(_refuse, form), by=member.principal):
             messages.success(request, "Saved." if is_different else "Nothing was different, so nothing changed.")
             return redirect("instance_dns", pk=instance.pk)
     context = {"form": form, "is_rearranged": is_rearranged, **_names(request, member, instance)}

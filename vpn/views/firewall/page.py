@@ -18,7 +18,7 @@ from vpn.actions.firewall.rules import InvalidSettings
 from vpn.forms.firewall import Ends, FirewallForm
 from vpn.presenters.instances.head import head_of
 from vpn.views.activity.preview import is_preview, show_preview
-from vpn.views.edit_guard import change_seen, save_seen
+from vpn.views.edit_guard import change_guarded, save_guarded
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -30,12 +30,12 @@ def instance_firewall(request: HttpRequest, pk: UUID) -> HttpResponse:
     form = FirewallForm(request.POST if request.method == "POST" else None, instance=instance, ends=ends)
     if is_preview(request):
         shown = {**head_of(member, instance, "firewall"), "form": form, "ends": ends}
-        ask = partial(change_seen, instance, form, by=member.principal)
+        ask = partial(change_guarded, instance, form, by=member.principal)
         return show_preview(request, "vpn/firewall/page.html", shown, form, ask, refuse=partial(_refuse, form))
     is_rearranged = request.method == "POST" and form.rearrange()
     if request.method == "POST" and not is_rearranged and form.is_valid():
         is_different = bool(form.changes())
-        if not is_different or save_seen(instance, form, partial(_refuse, form), by=member.principal):
+        if not is_different or save_guarded(instance, form, partial(_refuse, form), by=member.principal):
             messages.success(request, "Saved." if is_different else "Nothing was different, so nothing changed.")
             return redirect("instance_firewall", pk=instance.pk)
     context = {"form": form, "ends": ends, "is_rearranged": is_rearranged}
