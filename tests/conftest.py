@@ -6,10 +6,13 @@ The settings take everything from the environment, so that comes first; what is 
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import shutil
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 
 import django
 import hypothesis
@@ -63,6 +66,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("postgres"):
                 item.add_marker(pytest.mark.skip(reason="needs PostgreSQL"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Where pytest is asked for the slowest tests (`--durations`), tell the slowest files too."""
+    wanted = terminalreporter.config.getoption("durations")
+    if not wanted:
+        return
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for report in itertools.chain(*terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport):
+            seconds[report.location[0]] += report.duration
+    terminalreporter.section("slowest files")
+    for path, spent in sorted(seconds.items(), key=itemgetter(1), reverse=True)[:wanted]:
+        terminalreporter.write_line(f"{spent:.1f}s {path}")
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import shutil
 import signal
@@ -9,47 +11,68 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Final, Self
+from xmlrpc.client import ServerProxy
 
-import requests
+from supervisor.xmlrpc import SupervisorTransport
 
+from portal.running.confine import remove_mount_points
+from portal.running.layout import Layout
+from portal.running.leftovers import MARK
+from portal.running.options import CLONE, read_options
 from tests.lab.waiting import wait_until
 from tests.visitor import Visitor
 
-ADMIN_EMAIL = "admin@example.org"
-ADMIN_PASSWORD = "correct-horse-battery"
-ROOT = Path(__file__).resolve().parents[1]
-# Ten processes of Django begin at once; a busy machine takes minutes for that.
-_STARTS_WITHIN = 300.0
-_ENDS_WITHIN = 15.0
+ADMIN_EMAIL: Final = "admin@example.org"
+ADMIN_PASSWORD: Final = "correct-horse-battery"
+ROOT: Final = Path(__file__).resolve().parents[1]
+# On a busy machine; a quiet one takes a few seconds.
+_STARTS_WITHIN: Final = 300.0
+_ENDS_WITHIN: Final = 30.0
+# What other tests or the machine configured for a portal.
+_FOREIGN: Final = frozenset(
+    (
+        *("DATABASE_URL", "REDIS_URL", "SECRET_KEYS", "PUBLIC_URL", "BIND"),
+        *("ADMIN_EMAIL", "ADMIN_PASSWORD", "HUB_ADDRESS"),
+    )
+)
 
 
 class RunningPortal:
-    """`make up` on data of its own. Use it as a context manager: it ends what it started and takes its hubs away."""
+    """`make up` on data, a port and a host namespace of its own.
 
-    def __init__(self, *, host_netns: str, hub_address: str, environment: Mapping[str, str] | None = None) -> None:
-        # A short path: Unix sockets have little room. Readable on the way, for the web process without rights.
+    As a context manager it starts, and ends with everything that it started, hubs included.
+    """
+
+    def __init__(
+        self, host_netns: str, environment: Mapping[str, str] | None = None, *, mode: int = 0o755, clone: Path = CLONE
+    ) -> None:
+        self.clone = clone
+        # A short path: Unix sockets have little room.
         self.data = Path(tempfile.mkdtemp(prefix="portal-", dir="/tmp"))
-        self.data.chmod(0o755)
+        self.data.chmod(mode)
+        self.layout = Layout(self.data)
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name not in _FOREIGN},
             "DATA_DIR": str(self.data),
             "PORT": str(self.port),
-            "PUBLIC_URL": f"http://localhost:{self.port}",
-            "ADMIN_EMAIL": ADMIN_EMAIL,
-            "ADMIN_PASSWORD": ADMIN_PASSWORD,
             "HUB_HOST_NETNS": host_netns,
-            "HUB_ADDRESS": hub_address,
             **(environment or {}),
         }
-        for inherited in ("SECRET_KEYS", "REDIS_URL", "DATABASE_URL"):
-            if inherited not in (environment or {}):
-                self.environment.pop(inherited, None)
         self.process: subprocess.Popen[bytes] | None = None
+        self.left: list[int] = []
+
+    @classmethod
+    def of_story(cls, host_netns: str, hub_address: str, **environment: str) -> Self:
+        """One whose admin and hub address are configured; call `start`, or use it as a context manager."""
+        story = {"ADMIN_EMAIL": ADMIN_EMAIL, "ADMIN_PASSWORD": ADMIN_PASSWORD, "HUB_ADDRESS": hub_address}
+        return cls(host_netns, story | environment)
 
     def __enter__(self) -> Self:
         try:
@@ -60,62 +83,99 @@ class RunningPortal:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.stop()
-        self.take_hubs_away()
-        shutil.rmtree(self.data, ignore_errors=True)
+        try:
+            self.stop()
+            self.take_hubs_away()
+        finally:
+            self.remove()
 
-    def start(self) -> None:
-        """Run `up` until its health page is content."""
-        with (self.data / "up.log").open("ab") as log:
+    def start(self) -> dict[str, Any]:
+        """Run `up` until its health page is content, and return what that says."""
+        with (self.data / "output").open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "import sys; from portal.running.up import up; sys.exit(up())"],
-                cwd=ROOT,
+                [sys.executable, "-m", "portal.running", "up"],
+                cwd=self.clone,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        wait_until(self._is_up, _STARTS_WITHIN, "the portal's health")
+        return self.await_healthy()
 
-    def stop(self) -> None:
-        """Send SIGTERM and wait for the end; hubs stay."""
-        process, self.process = self.process, None
-        if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            process.wait(_ENDS_WITHIN)
-
-    def take_hubs_away(self) -> None:
-        """Take this portal's hubs away, as `make down` does."""
-        subprocess.run(
-            [sys.executable, "-m", "portal.running", "down"],
-            cwd=ROOT,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=60,
+    def await_healthy(self) -> dict[str, Any]:
+        """Wait until the health page is content, and return what it says."""
+        answers: list[bytes] = []
+        wait_until(
+            lambda: self._is_up(answers),
+            _STARTS_WITHIN,
+            "the portal's health",
+            lambda: self.output + self.logs()[-4000:],
         )
+        found: dict[str, Any] = json.loads(answers[-1])
+        return found
+
+    def _is_up(self, answers: list[bytes]) -> bool:
+        assert self.process is None or self.process.poll() is None, self.output
+        status, body = self.get("/healthz")
+        answers.append(body)
+        # Until those are gone that a kill left, it could be one of them that answers.
+        return status == http.client.OK and not set(self.left) & set(self.processes())
 
     def is_healthy(self) -> bool:
         """Does the health page say that everything answers?"""
+        return self.get("/healthz")[0] == http.client.OK
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """GET a page; status 0 where there is no answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            return requests.get(f"{self.url}/healthz", timeout=5).status_code == 200
-        except requests.RequestException:
-            return False
+            connection.request("GET", path, headers={"Host": "localhost"})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException):
+            return 0, b""
+        finally:
+            connection.close()
+
+    def stop(self) -> float:
+        """SIGTERM, and wait; hubs stay. Returns the seconds that it took."""
+        process, self.process = self.process, None
+        begun = time.monotonic()
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(_ENDS_WITHIN)
+        return time.monotonic() - begun
+
+    def kill(self) -> None:
+        """Leave what `kill -9` of `make up`, its supervisor, and all that shares its session leaves: its programs."""
+        assert self.process is not None
+        supervisor = int((self.layout.run / "supervisord.pid").read_text())
+        self.left = [pid for pid in self.processes() if pid != supervisor]
+        os.killpg(self.process.pid, signal.SIGKILL)
+        os.kill(supervisor, signal.SIGKILL)
+        self.process.wait(10)
+
+    def take_hubs_away(self) -> str:
+        """Take this portal's hubs away, as `make down` does; returns what that prints."""
+        return self._run("-m", "portal.running", "down").stdout
 
     def manage(self, *arguments: str) -> str:
         """Run a management command on this portal's data; returns what it prints."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
+        done = self._run("manage.py", *arguments)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout.strip()
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.clone,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=120,
         )
-        assert done.returncode == 0, done.stderr[-2000:]
-        return done.stdout.strip()
 
     def visitor(self, email: str = ADMIN_EMAIL, password: str = ADMIN_PASSWORD) -> Visitor:
         """A browser session that is signed in."""
@@ -123,15 +183,45 @@ class RunningPortal:
         visitor.sign_in(email, password)
         return visitor
 
+    def pid(self, name: str) -> int:
+        """The process that the supervisor knows by this name."""
+        transport = SupervisorTransport(None, None, f"unix://{self.layout.supervisor_socket}")
+        with ServerProxy("http://localhost", transport=transport) as supervisor:
+            group = "redis" if name == "redis" else "portal"
+            found = supervisor.supervisor.getProcessInfo(f"{group}:{name}")
+        assert isinstance(found, dict)
+        return int(found["pid"])
+
+    def processes(self) -> list[int]:
+        """Every process that carries this portal's mark, whatever became of its parents."""
+        mark = f"{MARK}={self.data}".encode()
+        return [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if mark in environ_of(pid)]
+
+    @property
+    def output(self) -> str:
+        """What `make up` has printed so far."""
+        return (self.data / "output").read_text(errors="replace")
+
     def logs(self) -> str:
         """Everything that the processes logged."""
-        files = sorted((self.data / "logs").glob("*")) if (self.data / "logs").exists() else []
-        return "\n".join(f"== {file.name}\n{file.read_text(errors='replace')}" for file in files if file.is_file())
+        files = sorted(path for path in self.layout.logs.glob("*") if path.is_file())
+        return "\n".join(f"== {path.name}\n{path.read_text(errors='replace')}" for path in files)
 
-    def _is_up(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, (self.data / "up.log").read_text(errors="replace")[-4000:]
-        return self.is_healthy()
+    def remove(self) -> None:
+        """End whatever is left and delete the data."""
+        self.stop()
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+        remove_mount_points(replace(read_options(self.environment), clone=self.clone))
+        shutil.rmtree(self.data, ignore_errors=True)
+
+
+def environ_of(pid: int) -> list[bytes]:
+    """A process's environment; empty for one that has ended."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def _free_port() -> int:

@@ -116,5 +116,5 @@ class Bench:
 @contextlib.contextmanager
 def bench() -> Iterator[Bench]:
     """Everything started, and ended."""
-    with Lab() as lab, RunningPortal(host_netns=lab.host.netns, hub_address=lab.host.v4) as portal:
+    with Lab() as lab, RunningPortal.of_story(lab.host.netns, lab.host.v4) as portal:
         yield Bench(lab, portal, portal.visitor())

@@ -20,5 +20,5 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture(scope="module")
 def portal(lab: Lab) -> Iterator[RunningPortal]:
     """The portal's real processes, with the laboratory's host for its hubs."""
-    with RunningPortal(host_netns=lab.host.netns, hub_address=lab.host.v4) as running:
+    with RunningPortal.of_story(lab.host.netns, lab.host.v4) as running:
         yield running

@@ -57,7 +57,7 @@ def running(request: pytest.FixtureRequest, lab: Lab) -> Iterator[RunningPortal]
             environment["DATABASE_URL"] = stack.enter_context(postgres())
             # The portal's web process, without rights, passes through the directory to the socket.
             Path(environment["DATABASE_URL"].partition("@/")[2]).parent.chmod(0o711)
-        portal = RunningPortal(host_netns=lab.host.netns, hub_address=lab.host.v4, environment=environment)
+        portal = RunningPortal.of_story(lab.host.netns, lab.host.v4, **environment)
         yield stack.enter_context(portal)
 
 

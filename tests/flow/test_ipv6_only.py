@@ -24,7 +24,7 @@ story: dict[str, str] = {}
 @pytest.fixture(scope="module")
 def portal(lab: Lab) -> Iterator[RunningPortal]:
     """The portal on such a server; its address is found by itself."""
-    with host_without(lab, 4), RunningPortal(host_netns=lab.host.netns, hub_address="") as running:
+    with host_without(lab, 4), RunningPortal.of_story(lab.host.netns, "") as running:
         yield running
 
 

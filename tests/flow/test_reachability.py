@@ -28,7 +28,7 @@ story: dict[str, Any] = {}
 def portal(lab: Lab) -> Iterator[RunningPortal]:
     """The portal on a server whose firewall lets nothing in but what is known."""
     wall(lab)
-    with RunningPortal(host_netns=lab.host.netns, hub_address=lab.host.v4) as running:
+    with RunningPortal.of_story(lab.host.netns, lab.host.v4) as running:
         yield running
 
 
@@ -144,7 +144,7 @@ def test_no_resolver_answers_in_this_laboratory_and_pages_say_so(
 def test_a_server_behind_a_router_that_does_not_lead_back() -> None:
     with Lab() as lab:
         no_way_back(lab)
-        with RunningPortal(host_netns=lab.host.netns, hub_address=OUTSIDE) as portal:
+        with RunningPortal.of_story(lab.host.netns, OUTSIDE) as portal:
             admin, api = portal.visitor(), session_of(portal)
             create(admin, portal, api)
             assert listeners(portal, api) == {"unproven"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -14,10 +14,12 @@ import uvicorn
 from portal.serving import limits
 from portal.serving.gateway import Gateway
 from portal.serving.protocol import LimitedProtocol
+from tests.lab import waiting
 
 Start = Callable[[str, list[tuple[str, str]]], object]
 App = Callable[[dict[str, Any], Start], list[bytes]]
 PATIENCE = 30.0
+wait_until = partial(waiting.wait_until, seconds=PATIENCE)
 
 
 def hello(environ: dict[str, Any], start_response: Start) -> list[bytes]:
@@ -115,11 +117,3 @@ def ask(port: int, path: str = "/", *headers: str, body: bytes = b"", source: st
         return peer.hear()
     finally:
         peer.close()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition; raises AssertionError after PATIENCE."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import secrets
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.running.portal import HUB_ADDRESS, RunningPortal
+from tests.running_portal import RunningPortal
+
+HUB_ADDRESS = "203.0.113.9"
 
 
 @pytest.fixture
@@ -24,7 +27,12 @@ def host_netns() -> Iterator[str]:
 
 @pytest.fixture
 def portal(host_netns: str) -> Iterator[RunningPortal]:
-    """A portal that is not started yet, and is gone after the test."""
-    running = RunningPortal(host_netns)
+    """A portal that is not started yet, in a directory that only root may enter; gone after the test."""
+    running = RunningPortal(host_netns, mode=0o700)
     yield running
     running.remove()
+
+
+def uid_of(pid: int) -> int:
+    """The account that a process runs as."""
+    return Path(f"/proc/{pid}").stat().st_uid

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from portal.running.options import CLONE
-from tests.running.portal import RunningPortal, uid_of
+from tests.running.conftest import uid_of
+from tests.running_portal import RunningPortal
 
 pytestmark = [pytest.mark.flow, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
@@ -30,10 +31,9 @@ def clone() -> Iterator[Path]:
 
 
 def test_a_clone_that_only_root_may_read(host_netns: str, clone: Path) -> None:
-    portal = RunningPortal(host_netns, clone)
+    portal = RunningPortal(host_netns, mode=0o700, clone=clone)
     try:
         portal.start()
-        portal.await_healthy()
         web = portal.pid("web")
         assert uid_of(web) != 0
         assert Path(f"/proc/{web}/cwd").readlink().is_relative_to("/run")

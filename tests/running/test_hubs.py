@@ -5,27 +5,23 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from portal.running.options import CLONE
-from tests.running.portal import RunningPortal, wait_for
+from tests.lab.waiting import wait_until
+from tests.running_portal import RunningPortal
 
 pytestmark = [pytest.mark.flow, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
-READY_WITHIN = 90.0
+READY_WITHIN = 300.0
 
 
 class Api:
     """The portal's API as its first admin."""
 
     def __init__(self, portal: RunningPortal) -> None:
-        command = [sys.executable, "manage.py", "api_token", "admin@localhost"]
-        done = subprocess.run(command, cwd=CLONE, env=portal.environ, capture_output=True, text=True, check=True)
-        self.token = done.stdout.strip()
+        self.token = portal.manage("api_token", "admin@localhost")
         self.portal = portal
 
     def call(self, method: str, path: str, document: dict[str, Any] | None = None) -> Any:
@@ -61,21 +57,12 @@ def _names(process: Path, hub: str) -> bool:
     return b"wireguard-go" in command and f"wg-{hub}".encode() in command
 
 
-def down(portal: RunningPortal) -> str:
-    command = [sys.executable, "-m", "portal.running", "down"]
-    done = subprocess.run(
-        command, cwd=CLONE, env=portal.environ, capture_output=True, text=True, timeout=60, check=True
-    )
-    return done.stdout
-
-
 def test_hubs_outlive_the_portal_and_leave_with_down(portal: RunningPortal) -> None:
     portal.start()
-    portal.await_healthy()
     try:
         api = Api(portal)
         instance = api.call("POST", "/instances", {"name": "Outlives", "hostname": "outlives", "region": "local"})["id"]
-        wait_for(lambda: api.is_up_to_date(instance), READY_WITHIN, portal.logs)
+        wait_until(lambda: api.is_up_to_date(instance), READY_WITHIN, "the hub", portal.logs)
         [hub] = hubs(portal)
         carriers = wireguard_of(hub)
 
@@ -83,24 +70,21 @@ def test_hubs_outlive_the_portal_and_leave_with_down(portal: RunningPortal) -> N
         assert (hubs(portal), wireguard_of(hub)) == ([hub], carriers)
 
         portal.start()
-        portal.await_healthy()
         portal.kill()
         assert (hubs(portal), wireguard_of(hub)) == ([hub], carriers)
 
         portal.start()
-        portal.await_healthy()
-        wait_for(lambda: api.is_up_to_date(instance), READY_WITHIN, portal.logs)
+        wait_until(lambda: api.is_up_to_date(instance), READY_WITHIN, "the hub", portal.logs)
         assert (hubs(portal), wireguard_of(hub)) == ([hub], carriers)
 
-        assert "Hubs taken away: 1" in down(portal)
+        assert "Hubs taken away: 1" in portal.take_hubs_away()
         assert hubs(portal) == []
         assert not wireguard_of(hub)
         assert portal.processes() == []
 
         # The instance is still wanted: whoever starts the portal again gets its hub back.
         portal.start()
-        portal.await_healthy()
-        wait_for(lambda: hubs(portal) == [hub] and api.is_up_to_date(instance), READY_WITHIN, portal.logs)
+        wait_until(lambda: hubs(portal) == [hub] and api.is_up_to_date(instance), READY_WITHIN, "the hub", portal.logs)
     finally:
-        down(portal)
+        portal.take_hubs_away()
     assert hubs(portal) == []
