@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 from django.utils import timezone
 
@@ -13,7 +14,7 @@ from vpn.actions.instances.instance import create_instance
 from vpn.actions.peers.peer import create_client_peer, create_site_peer
 from vpn.actions.sites.site import create_site
 from vpn.choices import InstanceState, OperationState
-from vpn.models import Instance, Operation, Peer, Region, Server, Site
+from vpn.models import Instance, InstanceObservation, Operation, Peer, PeerObservation, Region, Server, Site
 
 PASSWORD = "correct horse battery"
 # Who acts where a test does not care.
@@ -88,11 +89,24 @@ def settle(instance: Instance) -> Instance:
     Operation.objects.filter(instance=instance).update(state=OperationState.SUCCEEDED)
     instance.refresh_from_db()
     instance.state, instance.configured = InstanceState.READY, True
-    instance.observed_at = timezone.now()
+    observe_hubs(instance, observed_at=timezone.now())
     instance.applied_generation, instance.applied_epoch = instance.desired_generation, instance.epoch
     instance.save()
     instance.peers.update(applied_digest="0" * 64)
     return instance
+
+
+def observe_hubs(*instances: Instance, **columns: Any) -> None:
+    """As if these hubs had been looked at, all of them where none is named."""
+    InstanceObservation.objects.note([one.pk for one in instances or Instance.objects.all()], **columns)
+
+
+def observe_peers(*peers: Peer, **columns: Any) -> None:
+    """As if hubs had reported these peers with the keys that they have now, all of them where none is named."""
+    for pk, key in Peer.objects.filter(pk__in=[one.pk for one in peers or Peer.objects.all()]).values_list(
+        "pk", "public_key"
+    ):
+        PeerObservation.objects.update_or_create(peer_id=pk, defaults={"public_key": key, **columns})
 
 
 def work_out_plans(instance: Instance) -> Instance:

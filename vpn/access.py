@@ -20,12 +20,14 @@ from vpn.models.querysets import InstanceQuerySet, PeerQuerySet
 def instances_of(member: Membership) -> InstanceQuerySet:
     """The organization's instances, for those who see everything."""
     require_reader(member)
-    return Instance.objects.filter(organization=member.organization_id).select_related("region", "server")
+    return Instance.objects.filter(organization=member.organization_id).select_related(
+        "region", "server", "observation"
+    )
 
 
 def get_instance(member: Membership, pk: UUID, *, write: bool = False) -> Instance:
     """One instance of the organization."""
-    found = Instance.objects.select_related("region", "server")
+    found = Instance.objects.select_related("region", "server", "observation")
     instance = get_object_or_404(found, pk=pk, organization=member.organization_id)
     _require(member, write=write)
     return instance
@@ -92,7 +94,8 @@ def may_fetch_profile(member: Membership, peer: Peer) -> bool:
 
 
 def _joined() -> PeerQuerySet:
-    return Peer.objects.select_related("instance__region", "instance__server", "member__user", "site")
+    hub = ("instance__region", "instance__server", "instance__observation")
+    return Peer.objects.select_related(*hub, "member__user", "site", "observation")
 
 
 def _require(member: Membership, *, write: bool) -> None:

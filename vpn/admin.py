@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -39,13 +40,15 @@ class ReadOnly(ModelAdmin):
     """Rows that only actions change: staff looks at them."""
 
     changeable: tuple[str, ...] = ()
+    # What hubs report, by the names of methods below.
+    observed: tuple[str, ...] = ()
     show_full_result_count = False
 
     def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
         """Every column but the hidden ones."""
         names = [field.name for field in self.model._meta.fields if field.name not in HIDDEN]
         # By their ending, so that a sealed column that comes later is hidden too.
-        return [name for name in names if not name.endswith("_sealed")]
+        return [name for name in names if not name.endswith("_sealed")] + [*self.observed]
 
     def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
         """Everything but what is named in `changeable`."""
@@ -104,9 +107,15 @@ class InstanceAdmin(ReadOnly):
 
     list_display = ("name", "organization", "hostname", "region", "state", "progress", "failure", "observed_at")
     list_filter = ("state", "region")
-    list_select_related = ("organization", "region")
+    list_select_related = ("organization", "region", "observation")
+    observed = ("observed_at",)
     search_fields = ("name", "hostname", "hub", "organization__name")
     actions = ("apply_again", "retry", "forget")
+
+    @admin.display(description="observed at", ordering="observation__observed_at")
+    def observed_at(self, instance: Instance) -> datetime | None:
+        """When the hub was last observed."""
+        return instance.seen.observed_at
 
     @admin.display(description="applied of desired generation")
     def progress(self, instance: Instance) -> str:
@@ -146,8 +155,19 @@ class PeerAdmin(ReadOnly):
 
     list_display = ("label", "instance", "type", "enabled", "key_custody", "last_handshake", "endpoint")
     list_filter = ("type", "enabled", "key_custody")
-    list_select_related = ("instance", "member__user", "site")
+    list_select_related = ("instance", "member__user", "site", "observation")
+    observed = ("last_handshake", "endpoint")
     search_fields = ("device", "member__user__email", "member__user__name", "site__name", "public_key")
+
+    @admin.display(description="last handshake", ordering="observation__last_handshake")
+    def last_handshake(self, peer: Peer) -> datetime | None:
+        """When the hub last heard of it."""
+        return peer.seen.last_handshake
+
+    @admin.display(description="endpoint")
+    def endpoint(self, peer: Peer) -> str:
+        """Where the hub heard it from."""
+        return peer.seen.endpoint
 
 
 @admin.register(Site)

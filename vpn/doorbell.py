@@ -30,7 +30,7 @@ ALLOWED_JOBS = frozenset(
         "vpn.jobs.knock.knock_all",
         "vpn.jobs.mail.mail_plan",
         "vpn.jobs.mail.send_one",
-        "vpn.jobs.observe.observe_instance",
+        "vpn.jobs.observe.observe_server",
         "vpn.jobs.plan.answer_asked_plan",
         "vpn.jobs.plan.work_out_plans",
         "vpn.jobs.observe.observe_all",
@@ -118,10 +118,9 @@ def enqueue_asked_plan(asked_id: UUID, organization_id: UUID) -> None:
     _enqueue("plan", function, str(asked_id), organization_id=organization_id, ttl=_ASKED_TTL)
 
 
-def enqueue_observe(instance_id: UUID, organization_id: UUID) -> None:
-    """Look at what the instance's hub does."""
-    function = "vpn.jobs.observe.observe_instance"
-    _enqueue("observe", function, str(instance_id), organization_id=organization_id, ttl=_TICK_TTL)
+def enqueue_observe(server_id: UUID) -> None:
+    """Look at what the server's hubs do."""
+    _enqueue("observe", "vpn.jobs.observe.observe_server", str(server_id), ttl=_TICK_TTL)
 
 
 def enqueue_plan_mail(plan_id: UUID, organization_id: UUID) -> None:

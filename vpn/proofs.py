@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from vpn.choices import ProofCause, Reachability
-from vpn.models import Instance, ListenerProof
+from vpn.models import Instance, InstanceObservation, ListenerProof
 
 # Whether these listeners are reached cannot be seen from here, so that any device that is heard proves them.
 _NOT_KNOWN = (ProofCause.NAT, ProofCause.NO_RIGHT)
@@ -115,4 +115,4 @@ def forget_proofs(instance_id: UUID) -> None:
     """Forget what was proven, as for an address that the hub has left; the next knock finds out anew."""
     unknown = {"state": Reachability.UNPROVEN, "cause": ProofCause.WAITING, "failing_since": None, "arrived_at": None}
     ListenerProof.objects.filter(instance=instance_id).update(**unknown)
-    Instance.objects.filter(pk=instance_id).update(knocked_at=None)
+    InstanceObservation.objects.filter(pk=instance_id).update(knocked_at=None)

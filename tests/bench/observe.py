@@ -20,10 +20,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup()
 
 from vpn.choices import Protocol  # noqa: E402
-from vpn.jobs.observe import observe_instance  # noqa: E402
+from vpn.jobs.observe import observe_server  # noqa: E402
 from vpn.jobs.servers import driver_for  # noqa: E402
-from vpn.models import Instance  # noqa: E402
-from vpn.observed import record_observation  # noqa: E402
+from vpn.models import Instance, InstanceObservation  # noqa: E402
+from vpn.observed import record_observations  # noqa: E402
 from vpn.wire.report import HubReport, SessionReport  # noqa: E402 - needs the settings
 
 RUNS = 9
@@ -50,9 +50,15 @@ def everybody_moves(instance: Instance, report: HubReport) -> Callable[[], None]
         nonlocal moved
         moved += 1_000
         sessions = {peer: SessionReport("203.0.113.5:1194", since, moved, moved, "udp") for peer in peers}
-        record_observation(instance.pk, replace(report, sessions=sessions))
+        record_observations({instance.pk: replace(report, sessions=sessions)})
 
     return record
+
+
+def look(instance: Instance) -> None:
+    """Do the job at which it is this hub's turn; all others of its server have just been looked at."""
+    InstanceObservation.objects.note([instance.pk], looked_at=None)
+    observe_server(str(instance.server_id))
 
 
 def main(instance_id: str) -> None:
@@ -62,10 +68,10 @@ def main(instance_id: str) -> None:
     report = driver.status(instance.hub, peers=True)
     found = {
         "status": seconds(lambda: driver.status(instance.hub, peers=True)),
-        "job": seconds(lambda: observe_instance(instance_id)),
+        "job": seconds(lambda: look(instance)),
         "everybody": seconds(everybody_moves(instance, report)),
     }
-    observe_instance(instance_id)  # and nobody was connected
+    look(instance)  # and nobody was connected
     sys.stdout.write(json.dumps(found))
 
 

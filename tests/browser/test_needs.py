@@ -11,10 +11,19 @@ from playwright.sync_api import Page, expect
 
 from portal.models import Membership
 from tests.browser.conftest import Camera
-from tests.factories import BY, make_client_peer, make_instance, make_site, make_site_peer, settle
+from tests.factories import (
+    BY,
+    make_client_peer,
+    make_instance,
+    make_site,
+    make_site_peer,
+    observe_hubs,
+    observe_peers,
+    settle,
+)
 from vpn.actions.instances.server_address import move_server
 from vpn.actions.profiles.profile import deliver_profile
-from vpn.models import Instance, ListenerProof, Peer, Server
+from vpn.models import ListenerProof, Peer, Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -28,7 +37,7 @@ def test_pages_say_what_needs_someone_and_stop_when_it_is_mended(
     berlin = make_site_peer(instance, make_site(admin.organization, name="Berlin office"))
     settle(instance)
     deliver_profile(phone, by=BY)
-    Peer.objects.filter(pk=berlin.pk).update(last_handshake=timezone.now() - timedelta(hours=2))
+    observe_peers(berlin, last_handshake=timezone.now() - timedelta(hours=2))
     server = Server.objects.get()
     move_server(server.pk, "198.51.100.7", None, by=BY)
     settle(instance)
@@ -37,7 +46,7 @@ def test_pages_say_what_needs_someone_and_stop_when_it_is_mended(
         ListenerProof.objects.create(
             instance=instance, listener=listener, state="unreachable", cause="firewall", failing_since=now
         )
-    Instance.objects.filter(pk=instance.pk).update(silent_resolvers=instance.public_dns)
+    observe_hubs(instance, silent_resolvers=instance.public_dns)
     page = visit(admin.user)
     camera = Camera(page)
     page.goto("/")
@@ -60,7 +69,7 @@ def test_pages_say_what_needs_someone_and_stop_when_it_is_mended(
     camera.look("needs-instance-unproven")
     ListenerProof.objects.update(state="proven", cause="")
     Peer.objects.filter(pk=phone.pk).delete()
-    Instance.objects.update(silent_resolvers=[], observed_at=timezone.now())
+    observe_hubs(silent_resolvers=[], observed_at=timezone.now())
     expect(page.locator("#state")).to_have_text("Ready", timeout=15_000)
     expect(page.locator("#needs")).to_be_hidden()
     camera.look("needs-none")

@@ -158,7 +158,6 @@ def _taken_in_order(name: str, redis: Redis) -> list[str]:
         ("urgent", partial(doorbell.enqueue_apply, urgent=True)),
         ("urgent", doorbell.enqueue_destroy),
         ("provision", doorbell.enqueue_provision),
-        ("observe", doorbell.enqueue_observe),
         ("mail", doorbell.enqueue_plan_mail),
         ("mail", doorbell.enqueue_queued_mail),
     ],

@@ -27,13 +27,16 @@ from tests.factories import BY, make_client_peer, make_instance, make_member, ma
 from vpn.actions.change import Scope, changing
 from vpn.jobs import apply, observe, reconcile
 from vpn.jobs.runtime.connections import end_connections
-from vpn.models import Instance, Tick
+from vpn.models import Instance, InstanceObservation, Tick
 from vpn.wire.digests import digest
 from vpn.wire.report import HubReport
 
 Line = tuple[str, int]
 _TRANSACTIONS = ("django/db/transaction.py", "django/db/backends/sqlite3/base.py", "django/db/backends/base/base.py")
-_OURS = tuple(f"vpn/{name}" for name in ("jobs/apply.py", "jobs/observe.py", "jobs/reconcile.py", "observed.py"))
+_OURS = tuple(
+    f"vpn/{name}.py"
+    for name in ("jobs/apply", "jobs/observe", "jobs/reconcile", "observed/applied", "observed/recording")
+)
 _ACTIONS = (
     "vpn/jobs/lease.py",
     "vpn/jobs/progress.py",
@@ -128,10 +131,15 @@ def main() -> int:
     with patch("vpn.jobs.apply.driver_for", new=lambda _: server):
         alarms, faults = _try(instance.pk, "apply", lambda: apply.apply_instance(str(instance.pk)))
     with patch("vpn.jobs.observe.driver_for", new=lambda _: server):
-        more, others = _try(instance.pk, "observe", lambda: observe.observe_instance(str(instance.pk)))
+        more, others = _try(instance.pk, "observe", lambda: _observe(instance.server_id))
     last, rest = _try(instance.pk, "reconcile", _reconcile)
     print("\n".join([*faults, *others, *rest, f"{alarms} + {more} + {last} alarms"]))
     return 1 if faults or others or rest or min(alarms, more, last) < 30 else 0
+
+
+def _observe(server_id: UUID | None) -> None:
+    InstanceObservation.objects.update(looked_at=None)
+    observe.observe_server(str(server_id))
 
 
 def _try(pk: UUID, name: str, job: Callable[[], None]) -> tuple[int, list[str]]:
@@ -157,7 +165,8 @@ def _try(pk: UUID, name: str, job: Callable[[], None]) -> tuple[int, list[str]]:
 
 
 def _ask_for_work(pk: UUID) -> None:
-    Instance.objects.filter(pk=pk).update(lease_token=None, lease_expires_at=None, verified_at=None, retry_at=None)
+    Instance.objects.filter(pk=pk).update(lease_token=None, lease_expires_at=None, retry_at=None)
+    InstanceObservation.objects.update(verified_at=None)
     with changing(pk, scope=Scope.PEERS, by=BY):
         pass
 

@@ -12,7 +12,7 @@ from tests.vpn.api.caller import Caller, told
 from vpn.actions.peers.peer import create_client_peer
 from vpn.choices import ProfileState, Protocol
 from vpn.models import Instance, Peer, Server
-from vpn.observed import record_observation
+from vpn.observed import record_observations
 from vpn.profiles.peer import openvpn_profile_of, profile_of, profile_state, render_profile
 from vpn.wire.report import HubReport
 
@@ -88,7 +88,7 @@ def test_prepare_gives_the_server_what_the_variable_says(db: None, settings: obj
 
 def observe(instance: Instance, families: list[str] | None) -> Server:
     report = HubReport(instance.hub, 1, 1, "", alive=True, observed_at=0.0, families=families)
-    record_observation(instance.pk, report)
+    record_observations({instance.pk: report})
     return Server.objects.get()
 
 

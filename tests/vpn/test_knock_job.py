@@ -12,14 +12,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal.models import Membership, Organization
-from tests.factories import make_client_peer, make_instance, make_site, make_site_peer, settle
+from tests.factories import make_client_peer, make_instance, make_site, make_site_peer, observe_hubs, settle
 from vpn.actions.peers.certificates import ensure_certificates
 from vpn.choices import InstanceState, Protocol
 from vpn.drivers.base import Found, Knock
 from vpn.jobs.knock import knock_all
 from vpn.models import Instance, ListenerProof, Peer, Server, Site, Tick
 from vpn.needs import Code, needs_of, reachable
-from vpn.observed import record_observation
+from vpn.observed import record_observations
 from vpn.presenters.needs import notices_of
 from vpn.wire.report import HubReport, PeerReport, SessionReport
 
@@ -62,7 +62,7 @@ def instance(organization: Organization) -> Instance:
 def knock(instance: Instance) -> dict[str, str | None]:
     """One tick of the clock, in which it is this instance's turn."""
     Tick.objects.all().delete()
-    Instance.objects.filter(pk=instance.pk).update(knocked_at=None)
+    observe_hubs(instance, knocked_at=None)
     knock_all()
     return reachable(instance)
 
@@ -82,7 +82,7 @@ def report(**more: object) -> HubReport:
 def shakes_hands(peer: Peer, endpoint: str = "198.51.100.9:4000", ago: int = 1) -> None:
     handshake = int(timezone.now().timestamp()) - ago
     seen = {peer.public_key: PeerReport(endpoint, handshake, 10, 10)}
-    record_observation(peer.instance_id, report(peers=seen, sessions={}))
+    record_observations({peer.instance_id: report(peers=seen, sessions={})})
 
 
 def test_a_firewall_that_is_loaded_later_shows_at_the_second_knock(instance: Instance, driver: Driver) -> None:
@@ -95,7 +95,7 @@ def test_a_knock_that_is_lost_once_changes_nothing(instance: Instance, driver: D
 
 def test_a_failure_is_confirmed_soon(instance: Instance, driver: Driver) -> None:
     states(instance, OPEN, WALL, driver=driver)
-    due = Instance.objects.get(pk=instance.pk).knocked_at
+    due = Instance.objects.get(pk=instance.pk).seen.knocked_at
     assert due is not None
     assert due < timezone.now() - timedelta(seconds=14)
 
@@ -120,7 +120,7 @@ def test_a_session_proves_the_listener_that_it_uses(instance: Instance, member: 
     settle(instance)
     states(instance, NAT, driver=driver)
     session = SessionReport("198.51.100.9:4000", int(timezone.now().timestamp()), 10, 10, "tcp")
-    record_observation(instance.pk, report(peers={}, sessions={str(peer.pk): session}))
+    record_observations({instance.pk: report(peers={}, sessions={str(peer.pk): session})})
     assert (reachable(instance)["openvpn_tcp"], reachable(instance)["openvpn_udp"]) == ("proven", "unproven")
 
 

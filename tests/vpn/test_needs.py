@@ -11,13 +11,23 @@ from django.utils import timezone
 from django.utils.html import escape
 
 from portal.models import Membership, Organization
-from tests.factories import BY, an_admin, make_client_peer, make_instance, make_site, make_site_peer, settle
+from tests.factories import (
+    BY,
+    an_admin,
+    make_client_peer,
+    make_instance,
+    make_site,
+    make_site_peer,
+    observe_hubs,
+    observe_peers,
+    settle,
+)
 from tests.vpn.api.caller import Caller
 from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import InstanceState, OperationKind, Protocol
-from vpn.models import Instance, ListenerProof, Operation, Peer, Server
+from vpn.models import Instance, ListenerProof, Operation, Server
 from vpn.needs import Code, needs_of, needs_of_all
-from vpn.observed import record_observation
+from vpn.observed import record_observations
 from vpn.presenters.needs import hubs_health, notices_of
 from vpn.presenters.needs.notice import WORDS
 from vpn.wire.identity import SCHEMA
@@ -64,11 +74,11 @@ def stuck(instance: Instance) -> None:
 
 
 def silent(instance: Instance) -> None:
-    Instance.objects.filter(pk=instance.pk).update(observed_at=NOW() - timedelta(minutes=3))
+    observe_hubs(instance, observed_at=NOW() - timedelta(minutes=3))
 
 
 def never_heard_of(instance: Instance) -> None:
-    Instance.objects.filter(pk=instance.pk).update(observed_at=None)
+    observe_hubs(instance, observed_at=None)
 
 
 def walled_off(instance: Instance) -> None:
@@ -80,7 +90,7 @@ def behind_nat(instance: Instance) -> None:
 
 
 def without_names(instance: Instance) -> None:
-    Instance.objects.filter(pk=instance.pk).update(silent_resolvers=instance.public_dns)
+    observe_hubs(instance, silent_resolvers=instance.public_dns)
 
 
 def agent_of_another_version(instance: Instance) -> None:
@@ -90,12 +100,12 @@ def agent_of_another_version(instance: Instance) -> None:
 def site_gone(instance: Instance, name: str = "Berlin") -> None:
     peer = make_site_peer(instance, make_site(instance.organization, name=name))
     settle(instance)
-    Peer.objects.filter(pk=peer.pk).update(last_handshake=NOW() - timedelta(minutes=20))
+    observe_peers(peer, last_handshake=NOW() - timedelta(minutes=20))
 
 
 def openvpn_site_gone(instance: Instance) -> None:
     site_gone(instance)
-    instance.peers.update(protocol=Protocol.OPENVPN, connected_from=None)
+    instance.peers.update(protocol=Protocol.OPENVPN)
 
 
 def moved(instance: Instance) -> None:
@@ -213,7 +223,7 @@ def test_nobody_is_called_silent_by_a_hub_that_is_silent_itself(organization: Or
 
 def test_one_resolver_that_answers_is_enough(organization: Organization) -> None:
     instance = make_instance(organization)
-    instance.silent_resolvers = instance.public_dns[:1]
+    observe_hubs(instance, silent_resolvers=instance.public_dns[:1])
     assert needs_of(instance) == []
 
 
@@ -237,7 +247,7 @@ def test_many_hubs_ask_no_more_queries(organization: Organization, django_assert
     for instance in made:
         walled_off(instance)
         site_gone(instance, f"Site of {instance.name}")
-    rows = list(Instance.objects.select_related("server"))
+    rows = list(Instance.objects.select_related("server", "observation"))
     with django_assert_num_queries(4):  # type: ignore[operator]
         found = needs_of_all(rows)
     assert all(len(found[instance.pk]) == 2 for instance in made)
@@ -265,7 +275,7 @@ def test_what_the_hub_says_of_its_resolvers_becomes_a_need_and_goes_again(organi
 
     def told(answers: dict[str, bool] | None) -> list[str]:
         report = HubReport(instance.hub, 1, 1, "", alive=True, observed_at=0.0, upstreams=answers)
-        record_observation(instance.pk, report)
+        record_observations({instance.pk: report})
         instance.refresh_from_db()
         return [need.code for need in needs_of(instance)]
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from html import unescape
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from tests.factories import BY, settle
+from portal.models import Organization
+from tests.factories import BY, make_instance, observe_hubs, settle
 from vpn.actions.peers.peer import expire_peers
-from vpn.jobs.observe import observe_instance
+from vpn.drivers.base import Unreachable
+from vpn.jobs.observe import observe_all, observe_server
 from vpn.jobs.reconcile import reconcile_all
-from vpn.models import Instance, Operation, Peer
+from vpn.models import Instance, InstanceObservation, Operation, Peer
 from vpn.wire import codes
 from vpn.wire.report import HubReport
 
@@ -29,9 +33,11 @@ class Server:
 
     report: HubReport
     meanwhile: Callable[[], object] = lambda: None
+    asked: list[str] = field(default_factory=list)
 
     def status(self, hub: str, *, peers: bool) -> HubReport:
         """What it runs."""
+        self.asked.append(hub)
         self.meanwhile()
         return self.report
 
@@ -45,8 +51,14 @@ def server(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Server:
     return made
 
 
+def look_at(instance: Instance) -> None:
+    """It is the hub's turn."""
+    observe_hubs(instance, looked_at=None)
+    observe_server(str(instance.server_id))
+
+
 def applied_generation(instance: Instance) -> int:
-    observe_instance(str(instance.pk))
+    look_at(instance)
     return Instance.objects.get(pk=instance.pk).applied_generation
 
 
@@ -63,9 +75,9 @@ def test_a_change_that_was_applied_while_the_hub_was_asked_is_none(instance: Ins
 
 def test_a_hub_that_is_down_was_not_observed(instance: Instance, server: Server) -> None:
     server.report = dataclasses.replace(server.report, alive=False)
-    Instance.objects.update(observed_at=None)
-    observe_instance(str(instance.pk))
-    assert Instance.objects.get(pk=instance.pk).observed_at is None
+    observe_hubs(instance, observed_at=None)
+    look_at(instance)
+    assert Instance.objects.get(pk=instance.pk).seen.observed_at is None
 
 
 def test_nobody_looks_over_the_shoulder_of_a_worker(instance: Instance, server: Server) -> None:
@@ -138,13 +150,13 @@ def test_what_somebody_else_added_is_told_and_undone(
 
 
 def test_everybody_sees_it_in_the_activity(drifted: Instance, auditor_browser: Client) -> None:
-    observe_instance(str(drifted.pk))
+    look_at(drifted)
     page = auditor_browser.get(f"/instances/{drifted.pk}/activity/").content.decode()
     assert f"Undo what was changed on the server: {IN_WORDS} And 1 more." in page
 
 
 def test_it_is_logged(drifted: Instance, caplog: pytest.LogCaptureFixture) -> None:
-    observe_instance(str(drifted.pk))
+    look_at(drifted)
     assert "routing: route-added (10.9.0.0/16)" in caplog.text
 
 
@@ -152,7 +164,7 @@ def test_sentences_of_an_agent_of_the_release_before_are_shown_as_they_came(
     drifted: Instance, server: Server, auditor_browser: Client
 ) -> None:
     server.report = dataclasses.replace(server.report, drift=["A route to 10.8.0.0/16 was added."] * 20)
-    observe_instance(str(drifted.pk))
+    look_at(drifted)
     page = auditor_browser.get(f"/instances/{drifted.pk}/activity/").content.decode()
     assert "Undo what was changed on the server: A route to 10.8.0.0/16 was added. And 19 more." in page
 
@@ -162,7 +174,7 @@ def test_of_a_peer_its_name_is_told(
 ) -> None:
     gone = [codes.WIREGUARD_PEER_REMOVED.of(client_peer.pk)]
     server.report = dataclasses.replace(server.report, drift=gone)
-    observe_instance(str(drifted.pk))
+    look_at(drifted)
     page = auditor_browser.get(f"/instances/{drifted.pk}/activity/").content.decode()
     assert f"The WireGuard peer {client_peer.label} was removed." in unescape(page)
     assert str(client_peer.pk) not in page
@@ -170,7 +182,7 @@ def test_of_a_peer_its_name_is_told(
 
 def test_what_a_hub_says_in_the_midst_of_a_change_is_not_undone(drifted: Instance, server: Server) -> None:
     claim(drifted, timedelta(seconds=30))
-    observe_instance(str(drifted.pk))
+    look_at(drifted)
     assert not undoings(drifted)
 
 
@@ -178,10 +190,10 @@ def test_what_a_hub_says_in_the_midst_of_a_change_is_not_undone(drifted: Instanc
 def test_what_comes_back_is_undone_at_growing_intervals(drifted: Instance, times: int, seconds: int) -> None:
     for _ in range(times):
         Operation.objects.create(instance=drifted, kind="apply", state="succeeded", findings=[A_ROUTE.document()])
-    observe_instance(str(drifted.pk))
+    look_at(drifted)
     assert len(undoings(drifted)) == times, "it has to wait"
     Operation.objects.filter(instance=drifted).update(started_at=timezone.now() - timedelta(seconds=seconds))
-    observe_instance(str(drifted.pk))
+    look_at(drifted)
     assert len(undoings(drifted)) == times + 1
 
 
@@ -197,17 +209,17 @@ def test_and_the_instance_page_says_so(drifted: Instance, admin_browser: Client)
 
 
 def test_another_change_is_undone_at_once(drifted: Instance, server: Server) -> None:
-    observe_instance(str(drifted.pk))
+    look_at(drifted)
     applied(drifted)
     server.report = dataclasses.replace(server.report, drift=[codes.EGRESS_ADDRESS_ADDED.of("10.98.0.1/24")])
-    observe_instance(str(drifted.pk))
+    look_at(drifted)
     assert len(undoings(drifted)) == 2
 
 
 def test_a_server_that_never_stops_telling_is_not_heeded_each_time(drifted: Instance, server: Server) -> None:
     for number in range(30):
         server.report = dataclasses.replace(server.report, drift=[codes.ROUTING_ROUTE_ADDED.of(f"10.{number}.0.0/16")])
-        observe_instance(str(drifted.pk))
+        look_at(drifted)
         applied(drifted)
     assert len(undoings(drifted)) == 20
 
@@ -215,3 +227,92 @@ def test_a_server_that_never_stops_telling_is_not_heeded_each_time(drifted: Inst
 def claim(instance: Instance, time_left: timedelta) -> None:
     rows = Instance.objects.filter(pk=instance.pk)
     rows.update(lease_token=uuid.uuid4(), lease_expires_at=timezone.now() + time_left)
+
+
+def test_all_hubs_of_a_server_are_one_job_and_each_is_asked_once(
+    organization: Organization, instance: Instance, server: Server, rung: list[tuple[str, ...]]
+) -> None:
+    others = [make_instance(organization, name=f"Hub {number}") for number in range(24)]
+    observe_all()
+    assert [ring for ring in rung if ring[0] == "observe"] == [
+        ("observe", "vpn.jobs.observe.observe_server", str(instance.server_id))
+    ]
+    observe_server(str(instance.server_id))
+    observe_server(str(instance.server_id))
+    assert sorted(server.asked) == sorted(one.hub for one in (instance, *others))
+
+
+def test_what_a_slice_has_no_time_for_is_rung_for_and_comes_first(
+    organization: Organization,
+    instance: Instance,
+    server: Server,
+    rung: list[tuple[str, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in range(4):
+        make_instance(organization, name=f"Hub {number}")
+    now = [0.0]
+    monkeypatch.setattr("vpn.jobs.observe.time.monotonic", lambda: now[0])
+    server.meanwhile = lambda: now.__setitem__(0, now[0] + 1.0)
+    rung.clear()
+    observe_server(str(instance.server_id))
+    assert len(server.asked) == 4, "none is asked after three seconds"
+    assert ("observe", "vpn.jobs.observe.observe_server", str(instance.server_id)) in rung
+    observe_server(str(instance.server_id))
+    assert len(set(server.asked)) == len(server.asked) == 5
+
+
+def test_a_server_that_does_not_answer_is_left_alone_until_the_next_tick(
+    organization: Organization, instance: Instance, server: Server, rung: list[tuple[str, ...]]
+) -> None:
+    for number in range(9):
+        make_instance(organization, name=f"Hub {number}")
+
+    def fail() -> None:
+        raise Unreachable("The agent does not answer.")
+
+    server.meanwhile = fail
+    rung.clear()
+    observe_server(str(instance.server_id))
+    assert (len(server.asked), rung) == (3, [])
+    server.meanwhile = lambda: None
+    observe_server(str(instance.server_id))
+    assert len(set(server.asked)) == 10, "those that were not asked come first"
+
+
+def test_one_hub_that_is_odd_keeps_no_other_from_being_seen(
+    organization: Organization, instance: Instance, server: Server
+) -> None:
+    for number in range(5):
+        make_instance(organization, name=f"Hub {number}")
+
+    def fail_once() -> None:
+        if len(server.asked) == 2:
+            raise Unreachable("The agent answered with a report that makes no sense.")
+
+    server.meanwhile = fail_once
+    observe_hubs(observed_at=None)
+    observe_server(str(instance.server_id))
+    assert InstanceObservation.objects.filter(observed_at__isnull=False).count() == 5
+
+
+def test_many_hubs_are_noted_in_a_constant_number_of_statements(
+    organization: Organization, instance: Instance, server: Server
+) -> None:
+    def statements() -> int:
+        observe_hubs(looked_at=None)
+        with CaptureQueriesContext(connection) as queries:
+            observe_server(str(instance.server_id))
+        return len(queries)
+
+    make_quiet(server, instance)
+    observe_server(str(instance.server_id))
+    one = statements()
+    for number in range(15):
+        make_instance(organization, name=f"Hub {number}")
+    assert statements() == one
+
+
+def make_quiet(server: Server, instance: Instance) -> None:
+    """What the server reports asks for nothing to be done."""
+    server.report = dataclasses.replace(server.report, alive=True, generation=instance.applied_generation, digest="")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import dataclasses
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -12,12 +13,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal.models import Membership, MembershipState, Organization, User
-from tests.factories import BY, make_client_peer, make_instance, make_member
+from tests.factories import BY, make_client_peer, make_instance, make_member, observe_hubs, observe_peers
 from vpn.actions.instances.settings import update_instance
-from vpn.actions.peers.peer import create_client_peer, rotate_keys
+from vpn.actions.peers.peer import create_client_peer, renew_peer, rotate_keys, update_peer
 from vpn.choices import Protocol
-from vpn.models import Instance, Peer, Traffic
-from vpn.observed import record_observation
+from vpn.models import Instance, Peer, PeerObservation, Traffic
+from vpn.observed import record_observations
+from vpn.observed.sighting import known_peers
 from vpn.wire.report import HubReport, PeerReport, SessionReport
 
 pytestmark = pytest.mark.both_databases
@@ -34,11 +36,11 @@ def peer(instance: Instance, organization: Organization) -> Peer:
 
 
 def observe(peer: Peer, *, handshake: float = 0.0, received: int = 0, sent: int = 0, endpoint: str = "") -> Peer:
-    """Report one peer; `handshake` in seconds before now, 0 for none."""
+    """Report one peer, and read it; `handshake` in seconds before now, 0 for none."""
     at = int((timezone.now() - timedelta(seconds=handshake)).timestamp()) if handshake else 0
     seen = {peer.public_key: PeerReport(endpoint or None, at, received, sent)}
     instance = Instance.objects.get(pk=peer.instance_id)
-    record_observation(instance.pk, HubReport(instance.hub, 1, 1, "", alive=True, observed_at=0.0, peers=seen))
+    record_observations({instance.pk: HubReport(instance.hub, 1, 1, "", alive=True, observed_at=0.0, peers=seen)})
     return Peer.objects.select_related("instance", "member__user").get(pk=peer.pk)
 
 
@@ -46,18 +48,18 @@ def test_a_handshake_connects_and_tells_since_when_and_from_where(peer: Peer) ->
     seen = observe(peer, handshake=5, endpoint="203.0.113.7:4242")
     assert seen.is_connected
     assert Peer.objects.connected().filter(pk=peer.pk).exists()
-    assert seen.connected_from == seen.last_handshake
-    assert seen.endpoint == "203.0.113.7:4242"
+    assert seen.seen.connected_from == seen.seen.last_handshake
+    assert seen.seen.endpoint == "203.0.113.7:4242"
     later = observe(peer, handshake=1, endpoint="203.0.113.8:1")
-    assert later.connected_from == seen.connected_from, "the connection goes on"
-    assert later.endpoint == "203.0.113.8:1", "a roaming device"
+    assert later.seen.connected_from == seen.seen.connected_from, "the connection goes on"
+    assert later.seen.endpoint == "203.0.113.8:1", "a roaming device"
 
 
 def test_an_old_handshake_is_no_connection(peer: Peer) -> None:
     seen = observe(peer, handshake=181)
     assert not seen.is_connected
-    assert seen.connected_from is None
-    assert seen.last_handshake is not None
+    assert seen.seen.connected_from is None
+    assert seen.seen.last_handshake is not None
 
 
 @pytest.mark.parametrize(
@@ -83,15 +85,15 @@ def test_who_is_shut_out_is_not_connected_however_fresh_the_handshake(peer: Peer
 
 
 def test_a_site_and_a_device_count_as_two_that_are_connected(peer: Peer, instance: Instance, site_peer: Peer) -> None:
-    Instance.objects.update(observed_at=timezone.now())
-    Peer.objects.update(last_handshake=timezone.now())
+    observe_hubs(observed_at=timezone.now())
+    observe_peers(last_handshake=timezone.now())
     counted: Any = Instance.objects.with_peer_counts().get()
     assert counted.connected_count == 2
 
 
 def test_nothing_counts_as_connected_when_nobody_has_looked_for_a_while(peer: Peer) -> None:
     observe(peer, handshake=5)
-    Instance.objects.update(observed_at=timezone.now() - timedelta(seconds=11))
+    observe_hubs(observed_at=timezone.now() - timedelta(seconds=11))
     stale = Peer.objects.select_related("instance").get(pk=peer.pk)
     assert not stale.is_connected
     assert not Peer.objects.connected().exists()
@@ -101,20 +103,20 @@ def test_bytes_add_up_over_a_restart_of_the_hub(peer: Peer) -> None:
     observe(peer, handshake=9, received=1000, sent=500)
     observe(peer, handshake=8, received=1500, sent=700)
     seen = observe(peer, handshake=7, received=100, sent=50)
-    assert (seen.received_bytes, seen.sent_bytes) == (1600, 750)
+    assert (seen.seen.received_bytes, seen.seen.sent_bytes) == (1600, 750)
     traffic = Traffic.objects.get()
     assert (traffic.incoming_bytes, traffic.outgoing_bytes) == (1600, 750)
 
 
 def test_a_time_in_the_future_is_not_believed(peer: Peer) -> None:
-    assert observe(peer, handshake=-3600).last_handshake is None
+    assert observe(peer, handshake=-3600).seen.last_handshake is None
 
 
 def test_an_unknown_key_is_ignored(peer: Peer, instance: Instance) -> None:
     report = HubReport(
         instance.hub, 1, 1, "", alive=True, observed_at=0.0, peers={"A" * 43 + "=": PeerReport(None, 5, 5, 5)}
     )
-    record_observation(instance.pk, report)
+    record_observations({instance.pk: report})
     assert not Traffic.objects.exists()
 
 
@@ -125,29 +127,109 @@ def test_many_peers_are_noted_in_a_constant_number_of_queries(instance: Instance
     seen = {peer.public_key: PeerReport("203.0.113.7:1", now, 10, 10) for peer in peers}
     report = HubReport(instance.hub, 1, 1, "", alive=True, observed_at=0.0, peers=seen)
     with CaptureQueriesContext(connection) as queries:
-        record_observation(instance.pk, report)
+        record_observations({instance.pk: report})
     statements = [query["sql"] for query in queries.captured_queries if not query["sql"].startswith("UPDATE vpn_peer")]
     assert len(statements) < 12
     assert Peer.objects.connected().count() == 30
 
 
 def test_what_an_old_key_did_is_not_noted_on_a_peer_with_new_ones(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen_before = Peer.objects.get(pk=peer.pk)
+    observe(peer, handshake=9, received=50)
+    read = [(pk, list(peers)) for pk, peers in known_peers([peer.instance_id])]
     rotate_keys(peer, by=BY)
-    monkeypatch.setattr("vpn.observed._known", lambda instance_id: [seen_before])
-    assert observe(peer, handshake=1, received=100).last_handshake is None
+    monkeypatch.setattr("vpn.observed.recording.known_peers", lambda instance_ids: read)
+    late = observe(peer, handshake=1, received=100).seen
+    assert (late.last_handshake, late.received_bytes) == (None, 100)
+    assert not Peer.objects.connected().exists()
 
 
-def test_the_instance_is_locked_before_its_peers_as_actions_do_it(peer: Peer) -> None:
+def test_new_keys_are_seen_anew_and_the_bytes_add_up(peer: Peer) -> None:
+    observe(peer, handshake=9, received=50, endpoint="203.0.113.7:4242")
+    fresh = rotate_keys(peer, by=BY)
+    assert (fresh.seen.last_handshake, fresh.seen.endpoint, fresh.seen.received_bytes) == (None, "", 50)
+    again = observe(fresh, handshake=1, received=10)
+    assert again.is_connected
+    assert again.seen.received_bytes == 60
+
+
+def test_a_renewed_certificate_does_not_end_what_was_seen(instance: Instance, organization: Organization) -> None:
+    phone = create_client_peer(
+        instance, member=make_member(organization), device="phone", protocol=Protocol.OPENVPN, by=BY
+    )
+    observe_peers(phone, last_handshake=timezone.now(), connected_from=timezone.now())
+    renew_peer(phone, by=BY)
+    assert Peer.objects.get(pk=phone.pk).is_connected
+    assert Peer.objects.connected().exists()
+
+
+def test_who_is_disabled_and_enabled_again_is_not_connected_since_before(peer: Peer) -> None:
+    observe(peer, handshake=100)
+    update_peer(peer, enabled=False, by=BY)
+    update_peer(peer, enabled=True, by=BY)
+    assert Peer.objects.get(pk=peer.pk).seen.connected_from is None
+
+
+def test_a_report_that_was_asked_for_earlier_does_not_undo_a_later_one(peer: Peer) -> None:
+    asked_at = timezone.now()
+    later = observe(peer, handshake=5, received=500)
+    old = {peer.public_key: PeerReport("203.0.113.9:9", int(asked_at.timestamp()) - 100, 100, 0)}
+    report = HubReport("h" * 10, 1, 1, "", alive=True, observed_at=0.0, peers=old)
+    assert record_observations({peer.instance_id: report}, asked_at) == {}
+    now = Peer.objects.get(pk=peer.pk).seen
+    assert (now.received_bytes, now.endpoint) == (500, later.seen.endpoint)
+    assert Traffic.objects.get().incoming_bytes == 500
+
+
+def test_a_clock_that_was_set_back_stops_no_observation(peer: Peer) -> None:
+    observe_hubs(observed_at=timezone.now() + timedelta(hours=1))
+    assert observe(peer, handshake=5).seen.last_handshake is not None
+
+
+def test_two_who_look_at_once_count_bytes_once(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    observe(peer, handshake=9, received=100)
+    first = True
+
+    def read_twice(instance_ids: Any) -> Any:
+        nonlocal first
+        read = [(pk, list(peers)) for pk, peers in known_peers(instance_ids)]
+        if first:
+            first = False
+            observe(peer, handshake=5, received=150)
+        return read
+
+    monkeypatch.setattr("vpn.observed.recording.known_peers", read_twice)
+    seen = observe(peer, handshake=4, received=160)
+    assert seen.seen.received_bytes == Traffic.objects.get().incoming_bytes == 150
+    assert observe(peer, handshake=1, received=170).seen.received_bytes == 170
+
+
+def test_what_did_not_change_is_not_written(peer: Peer) -> None:
+    for _ in range(2):
+        observe(peer, handshake=300, received=100, endpoint="203.0.113.7:4242")
+    seen = {peer.public_key: PeerReport("203.0.113.7:4242", int(_handshake_of(peer).timestamp()), 100, 0)}
+    report = HubReport("h" * 10, 1, 1, "", alive=True, observed_at=0.0, peers=seen, families=["ipv4", "ipv6"])
+    report = dataclasses.replace(report, upstreams={"9.9.9.9": True}, hits={})
     with CaptureQueriesContext(connection) as queries:
-        observe(peer, handshake=1)
+        record_observations({peer.instance_id: report})
+    written = [query["sql"] for query in queries if query["sql"].startswith(("UPDATE", "INSERT"))]
+    assert [sql.split('"')[1] for sql in written] == ["vpn_instanceobservation"]
+
+
+def _handshake_of(peer: Peer) -> datetime:
+    return PeerObservation.objects.get(pk=peer.pk).last_handshake or timezone.now()
+
+
+def test_what_is_observed_waits_for_no_action_and_no_action_for_it(peer: Peer, instance: Instance) -> None:
+    update_instance(instance, firewall=[{"port": "1"}], by=BY)
+    with CaptureQueriesContext(connection) as queries:
+        observe(peer, handshake=1, received=10)
     updated = [word.split()[0].strip('"') for query in queries for word in query["sql"].split("UPDATE ")[1:]]
-    assert updated == ["vpn_instance", "vpn_peer"]
+    assert updated == ["vpn_instanceobservation", "vpn_traffic"]
 
 
 def count(instance: Instance, hits: dict[str, int]) -> list[int]:
     """Report hits; what the rules show then."""
-    record_observation(instance.pk, HubReport(instance.hub, 1, 1, "", alive=True, observed_at=0.0, hits=hits))
+    record_observations({instance.pk: HubReport(instance.hub, 1, 1, "", alive=True, observed_at=0.0, hits=hits)})
     return list(instance.firewall_rules.values_list("hits", flat=True))
 
 
@@ -183,15 +265,15 @@ def test_a_session_that_lacks_what_is_pushed_now_is_known_until_it_has_it(
         session = None if outdated is None else SessionReport("203.0.113.7:1", began, 0, 0, "udp", outdated)
         sessions = {} if session is None else {str(peer.pk): session}
         seen = HubReport(instance.hub, 1, generation, "", alive=True, observed_at=0.0, sessions=sessions)
-        record_observation(instance.pk, seen)
-        return Peer.objects.get(pk=peer.pk).push_generation
+        record_observations({instance.pk: seen})
+        return Peer.objects.get(pk=peer.pk).seen.push_generation
 
     assert report(3, outdated=False) is None
     assert report(4, outdated=True) == 4
     assert report(5, outdated=True) == 4, "the first that it lacks"
     assert report(5, outdated=False) is None
-    Peer.objects.filter(pk=peer.pk).update(push_generation=7)
+    observe_peers(peer, push_generation=7)
     assert report(6, outdated=False) == 7, "a hub that does not have the change yet knows nothing of it"
     assert report(7, outdated=False) is None
-    Peer.objects.filter(pk=peer.pk).update(push_generation=7)
+    observe_peers(peer, push_generation=7)
     assert report(6, outdated=None) is None, "whoever connects learns of it"

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from portal.actions.group import change_group, create_group
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Membership, Organization
-from tests.factories import BY, make_instance, make_member, make_organization, make_site, settle, work_out_plans
+from tests.factories import (
+    BY,
+    make_instance,
+    make_member,
+    make_organization,
+    make_site,
+    observe_peers,
+    settle,
+    work_out_plans,
+)
 from tests.vpn.planned import planned
 from vpn import doorbell
 from vpn.actions.instances.settings import update_instance
@@ -21,7 +30,7 @@ from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_
 from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import Platform, ProfileState, Protocol
 from vpn.constants import DEFAULT_MTU, DEFAULT_PUBLIC_DNS
-from vpn.models import ChangePlan, Instance, Peer, Site
+from vpn.models import ChangePlan, Instance, Peer, PeerObservation, Site
 from vpn.profiles.peer import profile_states, render_profile
 from vpn.reach.listing import Line
 
@@ -187,13 +196,13 @@ def test_a_device_is_marked_if_and_only_if_its_file_would_be_another_one(
 
 def test_the_plan_counts_who_reconnects_and_asking_marks_nobody(instance: Instance) -> None:
     phone = peer_called(instance, "openvpn False")
-    Peer.objects.filter(pk=phone.pk).update(connected_from=timezone.now())
+    observe_peers(phone, connected_from=timezone.now())
     plan = planned(lambda: update_instance(instance, pushed_routes=["198.51.100.0/24"], by=BY))
     assert (len(plan.told), plan.reconnecting) == (2, 1)
-    assert not Peer.objects.filter(push_generation__isnull=False).exists()
+    assert not PeerObservation.objects.filter(push_generation__isnull=False).exists()
     update_instance(instance, pushed_routes=["198.51.100.0/24"], by=BY)
     work_out_plans(instance)
-    marked = Peer.objects.get(push_generation__isnull=False)
+    marked = PeerObservation.objects.get(push_generation__isnull=False)
     assert marked.pk == phone.pk
     noted = ChangePlan.objects.get()
     assert marked.push_generation == noted.generation

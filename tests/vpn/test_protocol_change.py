@@ -23,7 +23,7 @@ from vpn.actions.peers.peer import (
 from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.desired import compile_change, compile_spec
 from vpn.models import Instance, Peer
-from vpn.observed import record_observation
+from vpn.observed import record_observations
 from vpn.profiles.peer import current_digest, render_profile
 from vpn.wire.report import HubReport, PeerReport, SessionReport
 from vpn.wire.spec import parse_spec
@@ -87,7 +87,7 @@ def seen(peer: Peer) -> list[tuple[object, str]]:
         peers={peer.public_key: PeerReport("203.0.113.7:1", now, 1, 1)} if not peer.is_openvpn else {},
         sessions={str(peer.pk): SessionReport("203.0.113.7:1", now, 1, 1, "udp")} if peer.is_openvpn else {},
     )
-    arrived = record_observation(peer.instance_id, report)
+    arrived = record_observations({peer.instance_id: report})[peer.instance_id]
     conclude_changes(peer.instance_id, arrived, by=BY)
     return list(arrived)
 

@@ -57,6 +57,8 @@ UNCOUNTED = {
     "vpn.ChangePlan": "one for each change, kept for a while; changes are limited by the calls a minute",
     "vpn.PlanMail": "one for each person and plan",
     "vpn.AskedPlan": "one for each person in an organization, for some minutes",
+    "vpn.PeerObservation": "one for each peer",
+    "vpn.InstanceObservation": "one for each instance",
     "vpn.PeerNetwork": "a peer's subnets once more, sorted: the quota of subnets limits them",
     "vpn.IdempotencyKey": "one for each call, kept for a day; calls are limited by the minute",
     "vpn.PeerTombstone": "one for each peer that was, until the hub knows",

@@ -9,7 +9,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from vpn.jobs.observe import observe_instance
+from tests.factories import observe_hubs
+from vpn.jobs.observe import observe_server
 from vpn.models import Instance, Server
 from vpn.wire.identity import SCHEMA
 from vpn.wire.report import HubReport
@@ -40,7 +41,8 @@ def server(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Reporting:
 
 
 def noted(instance: Instance) -> tuple[str, int | None]:
-    observe_instance(str(instance.pk))
+    observe_hubs(looked_at=None)
+    observe_server(str(instance.server_id))
     return Server.objects.values_list("agent_version", "agent_schema").get(instances=instance)
 
 
@@ -52,17 +54,17 @@ def test_what_an_agent_says_of_itself_is_noted(instance: Instance, server: Repor
 
 def test_an_older_agent_that_says_nothing_is_believed_all_the_same(instance: Instance, server: Reporting) -> None:
     server.report = replace(server.report, agent="", schema=0)
-    Instance.objects.update(observed_at=None)
+    observe_hubs(observed_at=None)
     assert noted(instance) == ("", 0)
-    assert Instance.objects.get().observed_at is not None
+    assert Instance.objects.get().seen.observed_at is not None
 
 
 def test_what_is_known_is_not_written_again(instance: Instance, server: Reporting) -> None:
-    observe_instance(str(instance.pk))
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
-        observe_instance(str(instance.pk))
+    observe_hubs(looked_at=None)
+    observe_server(str(instance.server_id))
+    observe_hubs(looked_at=None)
+    with CaptureQueriesContext(connection) as queries:
+        observe_server(str(instance.server_id))
     assert not [query for query in queries if query["sql"].startswith('UPDATE "vpn_server"')]
 
 

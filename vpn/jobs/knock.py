@@ -22,7 +22,7 @@ from vpn.desired.header import resolver_of
 from vpn.drivers.base import Found, Knock, Unreachable
 from vpn.jobs.servers import driver_for
 from vpn.jobs.tick import begin_tick
-from vpn.models import Instance, Server
+from vpn.models import Instance, InstanceObservation, Server
 from vpn.models.peer import with_compat
 from vpn.proofs import record_knock
 
@@ -41,13 +41,13 @@ def knock_all() -> None:
     if not begin_tick("knock", KNOCK_SECONDS):
         return
     now = timezone.now()
-    due = Q(knocked_at=None) | Q(knocked_at__lt=now - _EVERY)
+    due = Q(observation__knocked_at=None) | Q(observation__knocked_at__lt=now - _EVERY)
     running = Instance.objects.filter(due, state=InstanceState.READY, configured=True, server__isnull=False)
-    turns = running.select_related("server__region").order_by(F("knocked_at").asc(nulls_first=True))
+    turns = running.select_related("server__region").order_by(F("observation__knocked_at").asc(nulls_first=True))
     by_server: dict[UUID | None, list[Instance]] = defaultdict(list)
     waiting = list(turns[:_MOST_AT_ONCE])
     # Before, so that what cannot be knocked on does not keep others from their turn.
-    Instance.objects.filter(pk__in=[instance.pk for instance in waiting]).update(knocked_at=now)
+    InstanceObservation.objects.note([instance.pk for instance in waiting], knocked_at=now)
     for instance in waiting:
         if not instance.probe_private_key_sealed:
             _give_probe(instance)
@@ -76,7 +76,7 @@ def _knock(server: Server | None, instances: Sequence[Instance], now: datetime) 
     for pk, by_address in by_instance.items():
         try:
             if record_knock(pk, by_address):
-                Instance.objects.filter(pk=pk).update(knocked_at=now - _EVERY + _AGAIN)
+                InstanceObservation.objects.filter(pk=pk).update(knocked_at=now - _EVERY + _AGAIN)
         except Instance.DoesNotExist:
             continue
 

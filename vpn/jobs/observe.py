@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
 from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
 
 from portal.models import Principal
 from vpn import doorbell
@@ -13,44 +22,137 @@ from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.jobs.servers import driver_for, note_agent
 from vpn.jobs.tick import begin_tick
-from vpn.models import Instance
-from vpn.observed import record_observation
+from vpn.models import Instance, InstanceObservation, Server
+from vpn.observed import record_observations
 
 logger = logging.getLogger(__name__)
-OBSERVE_SECONDS = 4
+OBSERVE_SECONDS: Final = 4
+# A hub is due a little before its interval is over: a schedule is not exact.
+_DUE: Final = timedelta(seconds=OBSERVE_SECONDS * 0.6)
+# No hub is asked later in a job: another job asks those that are left, so that other servers have their turn.
+_SLICE_SECONDS: Final = 3.0
+# As many hubs are asked before what they said is written, all at once.
+_AT_ONCE: Final = 20
+# A server of which so many hubs in a row do not answer is left alone until the next tick.
+_MOST_FAILURES: Final = 3
+
 _GONE = Principal.portal("the hub was gone from its server")
 _DIFFERS = Principal.portal("the hub runs something else than it confirmed")
 _DRIFT = Principal.portal("undoing what was changed on the server")
 _ARRIVED = Principal.portal("the peer uses its new protocol")
 
 
+@dataclass
+class Look:
+    """What the hubs of a server answered."""
+
+    reports: dict[UUID, HubReport] = field(default_factory=dict)
+    # Those that the server knows nothing of.
+    gone: set[UUID] = field(default_factory=set)
+    # Those that were not asked.
+    left: list[UUID] = field(default_factory=list)
+    # How many of those that were asked last did not answer.
+    failures: int = 0
+
+
 def observe_all() -> None:
-    """Ring for every instance that has a hub."""
+    """Ring for every server that has hubs."""
     if begin_tick("observe", OBSERVE_SECONDS):
-        for pk, organization_id in Instance.objects.with_hub().values_list("pk", "organization"):
-            doorbell.enqueue_observe(pk, organization_id)
+        hubs = Instance.objects.with_hub()
+        for pk in Server.objects.filter(instances__in=hubs).values_list("pk", flat=True).distinct():
+            doorbell.enqueue_observe(pk)
 
 
-def observe_instance(instance_id: str) -> None:
-    """Look at one hub, note what is seen, and ring where it does not run what it confirmed."""
-    instance = Instance.objects.with_hub().select_related("server__region").filter(pk=UUID(instance_id)).first()
-    if instance is None:
-        return
-    try:
-        report = driver_for(instance.server).status(instance.hub, peers=True)
-    except AgentError as error:
-        if error.code in {errors.UNKNOWN_HUB, errors.DESTROYED} and _is_at_rest(instance):
+def observe_server(server_id: str) -> None:
+    """Look at the hubs of a server that are due, those first that have waited longest; ring again for what is left."""
+    server = UUID(server_id)
+    _ensure_rows(server)
+    end = time.monotonic() + _SLICE_SECONDS
+    while waiting := _claim(server):
+        look = observe_hubs(waiting, end)
+        if look.left:
+            # They come first next time.
+            InstanceObservation.objects.filter(pk__in=look.left).update(looked_at=None)
+        is_over = time.monotonic() > end
+        if is_over and not look.failures:
+            doorbell.enqueue_observe(server)
+        if is_over or look.left:
+            return
+
+
+def _ensure_rows(server_id: UUID) -> None:
+    missing = Instance.objects.with_hub().filter(server=server_id, observation=None).values_list("pk", flat=True)
+    rows = [InstanceObservation(instance_id=pk) for pk in missing]
+    InstanceObservation.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _claim(server_id: UUID) -> list[Instance]:
+    """Take the next hubs that are due, so that another job of the same server looks at others."""
+    now = timezone.now()
+    # A clock that was set back does not keep anybody waiting.
+    due = Q(looked_at=None) | Q(looked_at__lt=now - _DUE) | Q(looked_at__gt=now + _DUE)
+    hubs = Instance.objects.with_hub().filter(server=server_id)
+    with transaction.atomic():
+        free = InstanceObservation.objects.select_for_update(skip_locked=True, of=("self",)).filter(due)
+        turns = free.filter(instance__in=hubs).order_by(F("looked_at").asc(nulls_first=True))
+        pks = list(turns.values_list("pk", flat=True)[:_AT_ONCE])
+        InstanceObservation.objects.filter(pk__in=pks).update(looked_at=now)
+    return list(hubs.filter(pk__in=pks).select_related("server__region"))
+
+
+def observe_hubs(instances: Sequence[Instance], end: float) -> Look:
+    """Ask these hubs, note what they say, and ring where one does not run what it confirmed.
+
+    None is asked after `end`, by the monotonic clock.
+    """
+    asked_at = timezone.now()
+    look = _ask(instances, end)
+    # A hub that is down was not observed: nobody is connected through it.
+    alive = {pk: report for pk, report in look.reports.items() if report.alive}
+    for pk, arrived in record_observations(alive, asked_at).items():
+        conclude_changes(pk, arrived, by=_ARRIVED)
+    for instance in _at_rest([one for one in instances if one.pk in look.gone or one.pk in look.reports]):
+        if instance.pk in look.gone:
             logger.warning("The hub of instance %s is gone from its server; bringing it back", instance.pk)
             apply_again(instance.pk, instance.organization_id, by=_GONE)
-        return
-    except Unreachable as error:
-        logger.warning("Observing instance %s failed: %s", instance.pk, error)
-        return
-    note_agent(instance.server, report)
-    if report.alive:  # a hub that is down was not observed: nobody is connected through it
-        conclude_changes(instance.pk, record_observation(instance.pk, report), by=_ARRIVED)
-    if not _is_at_rest(instance):
-        return
+        else:
+            _mend(instance, look.reports[instance.pk])
+    return look
+
+
+def _ask(instances: Sequence[Instance], end: float) -> Look:
+    look = Look()
+    for instance in instances:
+        if look.failures == _MOST_FAILURES or time.monotonic() > end:
+            look.left.append(instance.pk)
+            continue
+        try:
+            report = driver_for(instance.server).status(instance.hub, peers=True)
+            note_agent(instance.server, report)
+            look.reports[instance.pk], look.failures = report, 0
+        except AgentError as error:
+            if error.code in {errors.UNKNOWN_HUB, errors.DESTROYED}:
+                look.gone.add(instance.pk)
+        except Unreachable as error:
+            logger.warning("Observing instance %s failed: %s", instance.pk, error)
+            look.failures += 1
+    return look
+
+
+def _at_rest(before: Collection[Instance]) -> list[Instance]:
+    """Those that nothing changed and nobody changes. What a hub says in the midst of a change means nothing."""
+    rows = Instance.objects.unclaimed().filter(pk__in=[instance.pk for instance in before])
+    columns = ("epoch", "desired_generation", "applied_generation", "applied_digest")
+    now = {pk: tuple(values) for pk, *values in rows.values_list("pk", *columns)}
+    return [
+        instance
+        for instance in before
+        if instance.is_up_to_date and now.get(instance.pk) == tuple(getattr(instance, name) for name in columns)
+    ]
+
+
+def _mend(instance: Instance, report: HubReport) -> None:
+    """Apply again what a hub at rest does not run, or has more than."""
     if not _matches(instance, report):
         logger.warning("The hub of instance %s runs something else than it confirmed; applying again", instance.pk)
         apply_again(instance.pk, instance.organization_id, by=_DIFFERS)
@@ -58,22 +160,6 @@ def observe_instance(instance_id: str) -> None:
         logger.warning(
             "Somebody else changed the hub of instance %s: %s", instance.pk, ", ".join(map(str, report.drift))
         )
-
-
-def _is_at_rest(before: Instance) -> bool:
-    """Did nothing change, and does nobody change anything? What a hub says in the midst of a change means nothing."""
-    return (
-        before.is_up_to_date
-        and Instance.objects.unclaimed()
-        .filter(
-            pk=before.pk,
-            epoch=before.epoch,
-            desired_generation=before.desired_generation,
-            applied_generation=before.applied_generation,
-            applied_digest=before.applied_digest,
-        )
-        .exists()
-    )
 
 
 def _matches(instance: Instance, report: HubReport) -> bool:

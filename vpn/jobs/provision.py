@@ -35,7 +35,7 @@ from vpn.jobs.apply import describe, refusal_of, send, server_epoch
 from vpn.jobs.knock import give_probe, knock_of
 from vpn.jobs.progress import begin_step, fail_operation, finish_operation, finish_step, next_step
 from vpn.jobs.servers import driver_for
-from vpn.models import Instance, Operation, OperationStep
+from vpn.models import Instance, InstanceObservation, Operation, OperationStep
 from vpn.models.peer import with_compat
 from vpn.observed import record_applied
 from vpn.proofs import record_knock
@@ -217,7 +217,7 @@ def _become_ready(pk: UUID, token: UUID, operation: Operation) -> None:
             return  # It is being deleted.
         instance.configured = True
         # It has just answered.
-        instance.observed_at = instance.knocked_at = timezone.now()
+        InstanceObservation.objects.note([pk], observed_at=timezone.now(), knocked_at=timezone.now())
         instance.save()
         finish_operation(operation)
 

@@ -31,6 +31,7 @@ from vpn.models import (
     EarlierCertificate,
     IdempotencyKey,
     Instance,
+    InstanceObservation,
     Operation,
     Peer,
     PeerTombstone,
@@ -132,12 +133,12 @@ def _verify() -> None:
     """Compare what the rows ask for with what was confirmed: catches a change that forgot to raise the generation."""
     before = timezone.now() - _VERIFY_EVERY
     due = Instance.objects.unclaimed().filter(
-        Q(verified_at=None) | Q(verified_at__lt=before),
+        Q(observation__verified_at=None) | Q(observation__verified_at__lt=before),
         state=InstanceState.READY,
         applied_generation=F("desired_generation"),
     )
-    for instance in due.order_by(F("verified_at").asc(nulls_first=True))[:_VERIFIED_PER_TICK]:
-        Instance.objects.filter(pk=instance.pk).update(verified_at=timezone.now())
+    for instance in due.order_by(F("observation__verified_at").asc(nulls_first=True))[:_VERIFIED_PER_TICK]:
+        InstanceObservation.objects.note([instance.pk], verified_at=timezone.now())
         try:
             _repair_networks(instance.pk)
             desired = compile_spec(instance.pk)

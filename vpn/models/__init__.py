@@ -8,6 +8,7 @@ from vpn.models.firewall_rule import FirewallRule
 from vpn.models.idempotency import IdempotencyKey
 from vpn.models.instance import Instance
 from vpn.models.listener_proof import ListenerProof
+from vpn.models.observation import InstanceObservation, PeerObservation, Traffic
 from vpn.models.operation import Operation, OperationStep
 from vpn.models.peer import Peer, PeerTombstone
 from vpn.models.peer_network import PeerNetwork
@@ -19,7 +20,6 @@ from vpn.models.released_hostname import ReleasedHostname
 from vpn.models.server import Server
 from vpn.models.site import Site
 from vpn.models.tick import Tick
-from vpn.models.traffic import Traffic
 
 __all__ = [
     "AskedPlan",
@@ -29,11 +29,13 @@ __all__ = [
     "FirewallRule",
     "IdempotencyKey",
     "Instance",
+    "InstanceObservation",
     "ListenerProof",
     "Operation",
     "OperationStep",
     "Peer",
     "PeerNetwork",
+    "PeerObservation",
     "PeerTombstone",
     "PlanMail",
     "ProfileLink",

@@ -17,6 +17,7 @@ from vpn.addressing import host_addresses, own_networks
 from vpn.choices import FirewallPolicy, InstanceState
 from vpn.constants import DEFAULT_MTU, DEFAULT_PUBLIC_DNS
 from vpn.dns_names import is_searched
+from vpn.models.observation.instance import InstanceObservation
 from vpn.models.querysets import InstanceQuerySet
 from vpn.models.region import Region
 from vpn.models.server import Server
@@ -34,7 +35,12 @@ def default_public_dns() -> list[str]:
 
 
 class Instance(models.Model):
-    """A hub in a region, reached at its server's addresses; names of its peers lie below `<hostname>.<VPN_DOMAIN>`."""
+    """A hub in a region, reached at its server's addresses; names of its peers lie below `<hostname>.<VPN_DOMAIN>`.
+
+    What is seen of the hub is in InstanceObservation. What its server confirmed stays here (`applied_*`, and `failure`,
+    `retry_at`, `lagging_since` of the way there): jobs write it by the claim's token, never ahead of what is wanted,
+    and the next delta begins where it ends, so it has to change together with what actions lock.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     hub = models.CharField(max_length=10, unique=True, default=new_hub_name, editable=False)
@@ -93,9 +99,6 @@ class Instance(models.Model):
 
     lease_token = models.UUIDField(null=True, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
-    observed_at = models.DateTimeField(null=True, blank=True)
-    # When the whole specification was last compared with what the server runs.
-    verified_at = models.DateTimeField(null=True, blank=True)
     # Why the last apply failed, in an admin's words, and when it is tried again by itself.
     failure = models.CharField(max_length=400, blank=True)
     # Where the agent refused it: why, as a finding (`vpn.wire.finding`), which pages put into words.
@@ -103,10 +106,6 @@ class Instance(models.Model):
     retry_at = models.DateTimeField(null=True, blank=True)
     # Since when the server is behind the newest generation; null where it is not.
     lagging_since = models.DateTimeField(null=True, blank=True)
-    # Those of `public_dns` that did not answer when the hub last asked them.
-    silent_resolvers = models.JSONField(default=list, blank=True)
-    # When the listeners were last knocked on from outside of the server.
-    knocked_at = models.DateTimeField(null=True, blank=True)
 
     private_key = Sealed("private_key_sealed")
     probe_private_key = Sealed("probe_private_key_sealed")
@@ -199,6 +198,14 @@ class Instance(models.Model):
     def is_up_to_date(self) -> bool:
         """Has the server confirmed everything that was asked for?"""
         return self.applied_generation >= self.desired_generation and self.applied_epoch == self.epoch
+
+    @property
+    def seen(self) -> InstanceObservation:
+        """What was last seen of the hub; blank where it was never looked at. Not to be saved."""
+        try:
+            return self.observation
+        except InstanceObservation.DoesNotExist:
+            return InstanceObservation(instance=self)
 
     @property
     def dns_gap(self) -> str:

@@ -17,12 +17,16 @@ from portal.sealing import Sealed
 from vpn.choices import KeyCustody, PeerType, Protocol
 from vpn.constants import HANDSHAKE_TIMEOUT, OBSERVATION_MAX_AGE
 from vpn.models.instance import Instance
+from vpn.models.observation.peer import PeerObservation
 from vpn.models.querysets import PeerQuerySet
 from vpn.models.site import Site
 
 
 class Peer(models.Model):
-    """One end of one tunnel."""
+    """One end of one tunnel, as somebody wants it. What its hub says of it is in PeerObservation.
+
+    `applied_digest` is written with the instance's confirmation, in one transaction: the next delta follows from it.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="peers")
@@ -67,17 +71,6 @@ class Peer(models.Model):
     # The host that the delivered profile points to: a profile for an address that the hub has left is outdated.
     delivered_host = models.CharField(max_length=255, blank=True)
     delivered_at = models.DateTimeField(null=True, blank=True)
-
-    last_handshake = models.DateTimeField(null=True, blank=True)
-    connected_from = models.DateTimeField(null=True, blank=True)
-    endpoint = models.CharField(max_length=60, blank=True)
-    # The first generation whose routes or DNS the present OpenVPN session was not pushed; None where it has all.
-    push_generation = models.PositiveBigIntegerField(null=True, blank=True)
-    received_bytes = models.PositiveBigIntegerField(default=0)
-    sent_bytes = models.PositiveBigIntegerField(default=0)
-    # The hub's own counters at the last observation; they begin anew when the hub does.
-    counter_received = models.PositiveBigIntegerField(default=0)
-    counter_sent = models.PositiveBigIntegerField(default=0)
 
     private_key = Sealed("private_key_sealed")
     preshared_key = Sealed("preshared_key_sealed")
@@ -169,22 +162,35 @@ class Peer(models.Model):
         return self.protocol == Protocol.OPENVPN
 
     @property
+    def seen(self) -> PeerObservation:
+        """What the hub last said of the peer with its present key; blank where it said nothing. Not to be saved."""
+        try:
+            found = self.observation
+        except PeerObservation.DoesNotExist:
+            return PeerObservation(peer=self, public_key=self.public_key)
+        if found.public_key == self.public_key:
+            return found
+        bytes_so_far = {"received_bytes": found.received_bytes, "sent_bytes": found.sent_bytes}
+        return PeerObservation(peer_id=self.pk, public_key=self.public_key, **bytes_so_far)
+
+    @property
     def is_connected(self) -> bool:
         """A handshake within 180 s or an OpenVPN session, observed at most 10 s ago; as PeerQuerySet.connected."""
-        observed_at = self.instance.observed_at
+        observed_at = self.instance.seen.observed_at
         now = timezone.now()
         if observed_at is None or observed_at <= now - timedelta(seconds=OBSERVATION_MAX_AGE):
             return False
         if not self.is_admitted:
             return False  # whoever is shut out may have shaken hands a moment before
+        seen = self.seen
         if self.is_openvpn:
-            return self.connected_from is not None
-        return self.last_handshake is not None and self.last_handshake > now - timedelta(seconds=HANDSHAKE_TIMEOUT)
+            return seen.connected_from is not None
+        return seen.last_handshake is not None and seen.last_handshake > now - timedelta(seconds=HANDSHAKE_TIMEOUT)
 
     @property
     def is_reconnecting(self) -> bool:
         """Is its OpenVPN session about to begin anew, to be pushed what changed?"""
-        return self.is_openvpn and self.push_generation is not None and self.is_connected
+        return self.is_openvpn and self.seen.push_generation is not None and self.is_connected
 
     @property
     def is_on_hub(self) -> bool:

@@ -29,20 +29,25 @@ def admitted_filter(prefix: str = "") -> Q:
     return lasts & welcome & Q(**{f"{prefix}enabled": True})
 
 
+def seen_filter(prefix: str = "", **lookups: Any) -> Q:
+    """Which peers were seen like this, with the key that they have now: columns of PeerObservation; `prefix` as below.
+
+    As Peer.seen has it, except that a peer that was never seen matches nothing.
+    """
+    row = f"{prefix}observation__"
+    return Q(**{f"{row}public_key": F(f"{prefix}public_key")}, **{f"{row}{name}": one for name, one in lookups.items()})
+
+
 def connected_filter(prefix: str = "") -> Q:
     """Which peers are connected: a recent handshake or an OpenVPN session, observed a moment ago.
 
     `prefix` is the path from the queried model to the peer, such as "peers__"; "" on peers themselves.
     """
     now = timezone.now()
-    shook_hands = Q(
-        **{
-            f"{prefix}protocol": Protocol.WIREGUARD,
-            f"{prefix}last_handshake__gt": now - timedelta(seconds=HANDSHAKE_TIMEOUT),
-        }
-    )
-    has_session = Q(**{f"{prefix}protocol": Protocol.OPENVPN, f"{prefix}connected_from__isnull": False})
-    observed = f"{prefix}instance__observed_at__gt"
+    recent = seen_filter(prefix, last_handshake__gt=now - timedelta(seconds=HANDSHAKE_TIMEOUT))
+    shook_hands = recent & Q(**{f"{prefix}protocol": Protocol.WIREGUARD})
+    has_session = seen_filter(prefix, connected_from__isnull=False) & Q(**{f"{prefix}protocol": Protocol.OPENVPN})
+    observed = f"{prefix}instance__observation__observed_at__gt"
     fresh = Q(**{observed: now - timedelta(seconds=OBSERVATION_MAX_AGE)})
     # Whoever is shut out may have shaken hands a moment before.
     return fresh & (shook_hands | has_session) & admitted_filter(prefix)

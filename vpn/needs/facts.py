@@ -17,6 +17,7 @@ from vpn.choices import InstanceState, OperationState, PeerType, Protocol, Reach
 from vpn.constants import HANDSHAKE_TIMEOUT
 from vpn.desired.ways import Way, Ways, allowed_behind, private_part
 from vpn.models import Instance, ListenerProof, Operation, Peer
+from vpn.models.querysets import seen_filter
 from vpn.needs.drift import Recurring, recurring_in, undone_lately
 from vpn.validators import parse_network
 
@@ -89,9 +90,11 @@ def _add_proofs(facts: dict[UUID, Facts], ready: Collection[UUID]) -> None:
 
 def _add_silent_sites(facts: dict[UUID, Facts], ready: Collection[UUID]) -> None:
     before = timezone.now() - timedelta(seconds=HANDSHAKE_TIMEOUT)
-    away = Q(protocol=Protocol.WIREGUARD) | Q(protocol=Protocol.OPENVPN, connected_from=None)
-    sites = Peer.objects.admitted().filter(away, instance__in=ready, type=PeerType.SITE, last_handshake__lte=before)
-    rows = sites.order_by("last_handshake").values_list("instance_id", "pk", "site__name", "last_handshake")
+    away = Q(protocol=Protocol.WIREGUARD) | Q(protocol=Protocol.OPENVPN, observation__connected_from=None)
+    silent = away & seen_filter(last_handshake__lte=before)
+    sites = Peer.objects.admitted().filter(silent, instance__in=ready, type=PeerType.SITE)
+    last = "observation__last_handshake"
+    rows = sites.order_by(last).values_list("instance_id", "pk", "site__name", last)
     for instance_id, pk, name, since in rows:
         if since is not None:
             facts[instance_id].silent_sites.append(SilentSite(name, pk, since))

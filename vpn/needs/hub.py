@@ -29,7 +29,7 @@ def needs_of(instance: Instance) -> list[Need]:
 
 
 def needs_of_all(instances: Sequence[Instance], *, of_operator: bool = False) -> dict[UUID, list[Need]]:
-    """`needs_of` by instance, with a constant number of queries. Their servers should be joined.
+    """`needs_of` by instance, with a constant number of queries. Servers and observations should be joined.
 
     `of_operator` leaves out what is the business of an organization's admins: sites, routes, profiles, drift.
     """
@@ -66,14 +66,14 @@ def _of_running_hub(instance: Instance, facts: Facts) -> Iterator[Need]:
         yield need(Code.APPLY_FAILED)
     elif not instance.is_up_to_date and instance.lagging_since and now - instance.lagging_since > APPLY_PATIENCE:
         yield need(Code.APPLY_STUCK, since=instance.lagging_since)
-    is_silent = instance.observed_at is None or instance.observed_at < now - SILENCE
+    is_silent = instance.seen.observed_at is None or instance.seen.observed_at < now - SILENCE
     if is_silent:
-        yield need(Code.HUB_SILENT, since=instance.observed_at)
+        yield need(Code.HUB_SILENT, since=instance.seen.observed_at)
     if instance.server is not None and instance.server.speaks_otherwise:
         yield need(Code.AGENT_DIFFERS)
     yield from _of_listeners(instance, facts)
     asked = instance.public_dns
-    if asked and set(asked) <= set(instance.silent_resolvers):
+    if asked and set(asked) <= set(instance.seen.silent_resolvers):
         yield need(Code.RESOLVER_SILENT)
     if facts.silent_sites and not is_silent:
         yield need(Code.SITE_SILENT, since=facts.silent_sites[0].since)

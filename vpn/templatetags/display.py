@@ -68,7 +68,7 @@ def _peer_state(peer: Peer) -> tuple[str, str]:
         return "off", "Expired" if peer.member is None or peer.member.state != "deactivated" else "Deactivated"
     if peer.is_connected:
         return "good", "Connected"
-    return ("off", "Offline") if peer.last_handshake else ("waiting", "Never connected")
+    return ("off", "Offline") if peer.seen.last_handshake else ("waiting", "Never connected")
 
 
 @register.simple_tag

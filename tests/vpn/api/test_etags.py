@@ -8,9 +8,9 @@ from django.utils import timezone
 from portal.actions.group import create_group
 from portal.models import Membership
 from tests import factories
-from tests.factories import BY
+from tests.factories import BY, observe_hubs, observe_peers
 from tests.vpn.api.caller import Caller, refused, told
-from vpn.models import Instance, Peer, Site
+from vpn.models import Peer, Site
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def test_what_is_only_observed_is_nobodys_edit(api: Caller, client_peer: Peer, m
     paths = (instance, f"{instance}/peers/{client_peer.pk}")
     before = [api.get(path)["ETag"] for path in paths]
     now = timezone.now()
-    Peer.objects.update(last_handshake=now, connected_from=now, received_bytes=7, endpoint="192.0.2.1:1")
-    Instance.objects.update(observed_at=now)
+    observe_peers(last_handshake=now, connected_from=now, received_bytes=7, endpoint="192.0.2.1:1")
+    observe_hubs(observed_at=now)
     factories.make_client_peer(client_peer.instance, member, "another")
     assert [api.get(path)["ETag"] for path in paths] == before
 

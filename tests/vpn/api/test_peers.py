@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from portal.models import Membership, Organization
 from tests import factories
+from tests.factories import observe_hubs, observe_peers
 from tests.vpn.api.caller import Caller, refused, told
 from vpn import keys
 from vpn.choices import InstanceState
@@ -252,13 +253,12 @@ def test_peers_are_listed_by_type_and_words(api: Caller, client_peer: Peer, site
 
 def test_a_connection_is_told_while_it_is_fresh(api: Caller, client_peer: Peer) -> None:
     now = timezone.now()
-    Instance.objects.filter(pk=client_peer.instance_id).update(observed_at=now)
-    Peer.objects.filter(pk=client_peer.pk).update(
-        last_handshake=now, connected_from=now, endpoint="[2001:db8::5]:51820", received_bytes=10, sent_bytes=20
-    )
+    observe_hubs(client_peer.instance, observed_at=now)
+    seen = {"last_handshake": now, "connected_from": now, "endpoint": "[2001:db8::5]:51820"}
+    observe_peers(client_peer, **seen, received_bytes=10, sent_bytes=20)
     body = told(api.get(path_of(client_peer)), 200)
     assert (body["connected"], body["endpoint"], body["received_bytes"]) == (True, "[2001:db8::5]:51820", 10)
-    Instance.objects.filter(pk=client_peer.instance_id).update(observed_at=now - timedelta(seconds=11))
+    observe_hubs(client_peer.instance, observed_at=now - timedelta(seconds=11))
     body = told(api.get(path_of(client_peer)), 200)
     assert (body["connected"], body["connected_from"]) == (False, None)
     assert body["last_handshake"] is not None

@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from portal.models import Membership, Organization
-from tests.factories import BY, make_client_peer, make_site, make_site_peer, settle
+from tests.factories import BY, make_client_peer, make_site, make_site_peer, observe_hubs, observe_peers, settle
 from vpn import keys
 from vpn.actions.instances.instance import create_instance
 from vpn.actions.instances.settings import update_instance
@@ -31,8 +31,8 @@ def page_of(browser: Client, instance: Instance, **query: str) -> str:
 def connect(peer: Peer) -> None:
     """A handshake a moment ago."""
     now = timezone.now()
-    Instance.objects.filter(pk=peer.instance_id).update(observed_at=now)
-    Peer.objects.filter(pk=peer.pk).update(last_handshake=now - timedelta(seconds=9))
+    observe_hubs(peer.instance, observed_at=now)
+    observe_peers(peer, last_handshake=now - timedelta(seconds=9))
 
 
 def many_peers(instance: Instance, member: Membership, count: int) -> None:
@@ -71,9 +71,10 @@ def test_a_session_that_is_about_to_begin_anew_is_marked(
     admin_browser: Client, instance: Instance, client_peer: Peer
 ) -> None:
     connect(client_peer)
-    Peer.objects.update(protocol=Protocol.OPENVPN, connected_from=timezone.now())
+    Peer.objects.update(protocol=Protocol.OPENVPN)
+    observe_peers(connected_from=timezone.now())
     assert "reconnects" not in page_of(admin_browser, instance)
-    Peer.objects.update(push_generation=2)
+    observe_peers(push_generation=2)
     assert "reconnects, to be told what changed" in page_of(admin_browser, instance)
 
 
@@ -168,7 +169,7 @@ def test_the_address_that_a_peer_comes_from_finds_it_however_it_is_written(
         ("198.51.100.7:51820", ("198.51.100.7", "198.51.100.7:51820")),
         ("[2001:db8::1]:51820", ("2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:51820", "2001:0db8:0::1")),
     ):
-        Peer.objects.filter(pk=client_peer.pk).update(endpoint=endpoint)
+        observe_peers(client_peer, endpoint=endpoint)
         for text in texts:
             page = page_of(admin_browser, instance, q=text)
             assert (f"peer-{client_peer.pk}" in page, f"peer-{site_peer.pk}" in page) == (True, False), text
@@ -278,7 +279,8 @@ def test_who_may_not_see_it(member_browser: Client, stranger_browser: Client, in
     ],
 )
 def test_it_says_when_all_is_not_well(admin_browser: Client, instance: Instance, state: str, words: str) -> None:
-    Instance.objects.filter(pk=instance.pk).update(state=state, observed_at=None)
+    Instance.objects.filter(pk=instance.pk).update(state=state)
+    observe_hubs(instance, observed_at=None)
     assert words in page_of(admin_browser, instance)
 
 

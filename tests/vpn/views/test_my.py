@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from portal.models import Membership
-from tests.factories import BY, make_client_peer, make_instance, settle
+from tests.factories import BY, make_client_peer, make_instance, observe_hubs, observe_peers, settle
 from vpn.actions.peers.peer import create_client_peer
 from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import Protocol
@@ -62,7 +62,8 @@ def connect(*peers: Peer, outdated: bool = False) -> None:
         settle(peer.instance)
         deliver_profile(Peer.objects.get(pk=peer.pk), by=BY)
         now = timezone.now()
-        Peer.objects.filter(pk=peer.pk).update(applied_digest="x", last_handshake=now, connected_from=now)
+        Peer.objects.filter(pk=peer.pk).update(applied_digest="x")
+        observe_peers(peer, last_handshake=now, connected_from=now)
         if outdated:
             Peer.objects.filter(pk=peer.pk).update(delivered_digest="of before")
 
@@ -125,12 +126,12 @@ def test_of_a_hub_that_is_silent_nobody_is_said_not_to_be_connected(
     member_browser: Client, member: Membership, client_peer: Peer
 ) -> None:
     connect(client_peer)
-    Instance.objects.update(observed_at=timezone.now() - timedelta(minutes=3))
+    observe_hubs(observed_at=timezone.now() - timedelta(minutes=3))
     assert answer_of(member_browser) == "Whether laptop is connected is not known"
     second = make_instance(member.organization, name="Singapore")
     connect(make_client_peer(second, member, "phone"))
     assert answer_of(member_browser).endswith("Whether another is connected is not known.")
-    Instance.objects.update(observed_at=timezone.now() - timedelta(minutes=3))
+    observe_hubs(observed_at=timezone.now() - timedelta(minutes=3))
     assert answer_of(member_browser) == "Whether your devices are connected is not known"
 
 

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from portal.models import Membership
-from tests.factories import BY, settle
+from tests.factories import BY, observe_hubs, observe_peers, settle
 from vpn.actions.peers.peer import create_client_peer, create_site_peer
 from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import Platform
@@ -66,8 +66,8 @@ def test_a_program_gets_the_ovpn_file(admin_browser: Client, laptop: Peer) -> No
 
 def test_a_live_session_is_told_with_its_facts(admin_browser: Client, laptop: Peer) -> None:
     now = timezone.now()
-    Instance.objects.update(observed_at=now)
-    Peer.objects.update(connected_from=now - timedelta(minutes=42), last_handshake=now, endpoint="198.51.100.7:1194")
+    observe_hubs(observed_at=now)
+    observe_peers(connected_from=now - timedelta(minutes=42), last_handshake=now, endpoint="198.51.100.7:1194")
     page = page_of(admin_browser, f"/peers/{laptop.pk}/")
     for words in ("Connected since", "42 min", "198.51.100.7:1194", "valid until", "Fingerprint"):
         assert words in page, words
@@ -76,7 +76,7 @@ def test_a_live_session_is_told_with_its_facts(admin_browser: Client, laptop: Pe
 
 
 def test_who_never_connected_is_led_through_the_ports(admin_browser: Client, laptop: Peer) -> None:
-    Instance.objects.update(observed_at=timezone.now())
+    observe_hubs(observed_at=timezone.now())
     deliver_profile(laptop, by=BY)
     page = page_of(admin_browser, f"/peers/{laptop.pk}/")
     assert f"Let port {laptop.instance.openvpn_port} out" in page

@@ -11,7 +11,16 @@ from django.test import Client
 from django.utils import timezone
 
 from portal.models import Membership, MembershipState, Organization
-from tests.factories import BY, make_client_peer, make_site, make_site_peer, settle, work_out_plans
+from tests.factories import (
+    BY,
+    make_client_peer,
+    make_site,
+    make_site_peer,
+    observe_hubs,
+    observe_peers,
+    settle,
+    work_out_plans,
+)
 from vpn.actions.peers.peer import create_client_peer
 from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import InstanceState, Listener, ProofCause, Protocol, Reachability
@@ -33,8 +42,10 @@ def word_on(page: str) -> str:
 def on_hub(peer: Peer, **columns: Any) -> None:
     """As if the hub had the peer and had just been observed."""
     settle(peer.instance)
-    Instance.objects.filter(pk=peer.instance_id).update(observed_at=timezone.now())
-    Peer.objects.filter(pk=peer.pk).update(applied_digest="x", **columns)
+    observe_hubs(peer.instance, observed_at=timezone.now())
+    Peer.objects.filter(pk=peer.pk).update(applied_digest="x")
+    if columns:
+        observe_peers(peer, **columns)
 
 
 def deliver(peer: Peer) -> None:
@@ -130,7 +141,7 @@ def test_a_hub_that_does_not_follow_is_not_said_to_within_seconds(
 
 def test_a_hub_that_is_silent_for_a_minute_needs_someone(admin_browser: Client, client_peer: Peer) -> None:
     deliver(client_peer)
-    Instance.objects.update(observed_at=timezone.now() - timedelta(minutes=5))
+    observe_hubs(observed_at=timezone.now() - timedelta(minutes=5))
     page = page_of(admin_browser, client_peer)
     assert word_on(page) == "Not known"
     assert "who is connected is not known" in page
@@ -143,7 +154,7 @@ def test_a_connected_device_whose_names_do_not_resolve_is_told(
     on_hub(client_peer, last_handshake=timezone.now(), connected_from=timezone.now())
     assert "resolve" not in page_of(admin_browser, client_peer).partition("peer_status")[2].partition("Connection")[0]
     instance = client_peer.instance
-    Instance.objects.update(silent_resolvers=instance.public_dns)
+    observe_hubs(silent_resolvers=instance.public_dns)
     assert "gets no answer" in page_of(admin_browser, client_peer)
     assert "No public name resolves. An admin can see why." in page_of(member_browser, client_peer)
     assert "No public name resolves. An admin can see why." in member_browser.get("/my/").content.decode()
@@ -219,7 +230,7 @@ def test_an_old_handshake_is_not_connected(admin_browser: Client, client_peer: P
 def test_a_hub_that_was_not_heard_of_is_not_called_offline(admin_browser: Client, client_peer: Peer) -> None:
     deliver(client_peer)
     on_hub(client_peer, last_handshake=timezone.now())
-    Instance.objects.update(observed_at=timezone.now() - timedelta(minutes=1))
+    observe_hubs(observed_at=timezone.now() - timedelta(minutes=1))
     assert word_on(page_of(admin_browser, client_peer)) == "Not known"
 
 

@@ -11,7 +11,17 @@ from django.utils import timezone
 
 from portal.actions.member import change_member
 from portal.models import Membership, Organization
-from tests.factories import BY, make_client_peer, make_instance, make_member, make_site, make_site_peer, settle
+from tests.factories import (
+    BY,
+    make_client_peer,
+    make_instance,
+    make_member,
+    make_site,
+    make_site_peer,
+    observe_hubs,
+    observe_peers,
+    settle,
+)
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import update_peer
 from vpn.models import Instance, Peer
@@ -46,8 +56,8 @@ def test_each_device_leads_to_its_page_with_its_state(
     update_peer(phone, route_all=True, by=BY)
     settle(laptop.instance)
     now = timezone.now()
-    Instance.objects.filter(pk=laptop.instance_id).update(observed_at=now)
-    Peer.objects.filter(pk=laptop.pk).update(last_handshake=now)
+    observe_hubs(laptop.instance, observed_at=now)
+    observe_peers(laptop, last_handshake=now)
     page = page_of(admin_browser, anna)
     for words in (
         "laptop",

@@ -17,7 +17,7 @@ from portal.models import Membership, Principal
 from vpn import doorbell
 from vpn.actions.activity.planning import MOST_NOTED_LINES, Asked, answer, connected
 from vpn.choices import PlanState
-from vpn.models import AskedPlan, ChangePlan, Instance
+from vpn.models import AskedPlan, ChangePlan, Instance, InstanceObservation, PeerObservation
 from vpn.models.asked_plan import KEPT
 from vpn.plan.delta import Delta
 from vpn.plan.explaining import Plan, explain
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 _MOST_ATTEMPTS: Final = 3
 # As many changes of one instance as are taken back in memory; those before them are not worked out any more.
 _MOST_WAITING: Final = 50
+_CHUNK: Final = 500  # ids in one query
 
 
 def work_out_next(instance_id: UUID, *, by: Principal) -> bool:
@@ -69,9 +70,7 @@ def _explained(noted: ChangePlan) -> Plan:
 
 
 def _note(noted: ChangePlan, plan: Plan, by: Principal) -> None:
-    # From now on their pages say that they are about to begin anew; the hub's report takes it back.
-    first = Coalesce("push_generation", Value(noted.generation))
-    plan.reconnecting = sum(rows.update(push_generation=first) for rows in connected(plan.told))
+    plan.reconnecting = _mark(noted, plan.told)
     ChangePlan.objects.filter(pk=noted.pk, state=PlanState.WAITING).update(
         plan=plan.document(most_lines=MOST_NOTED_LINES),
         outdated=[str(pk) for pk in plan.outdated],
@@ -79,6 +78,21 @@ def _note(noted: ChangePlan, plan: Plan, by: Principal) -> None:
         delta=None,
     )
     acted(by, "worked out", noted)
+
+
+def _mark(noted: ChangePlan, told: list[UUID]) -> int:
+    """Let the pages of those connected say that they begin anew; the hub's report takes it back. Returns how many."""
+    found = [pk for rows in connected(told) for pk in rows.values_list("pk", flat=True)]
+    if not found:
+        return 0
+    first = Coalesce("push_generation", Value(noted.generation))
+    with transaction.atomic():
+        # Who observes this hub waits, so that no two wait in a circle.
+        InstanceObservation.objects.select_for_update().filter(pk=noted.instance_id).first()
+        for start in range(0, len(found), _CHUNK):
+            chunk = found[start : start + _CHUNK]
+            PeerObservation.objects.filter(pk__in=chunk).update(push_generation=first)
+    return len(found)
 
 
 def _give_up(waiting: QuerySet[ChangePlan], by: Principal) -> None:

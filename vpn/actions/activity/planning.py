@@ -24,7 +24,7 @@ from vpn.choices import PeerType, PlanState
 from vpn.desired import ConcurrentChange
 from vpn.desired.firewall import GroupChange
 from vpn.models import ChangePlan, FirewallRule, Instance, Peer
-from vpn.models.querysets import PeerQuerySet
+from vpn.models.querysets import PeerQuerySet, seen_filter
 from vpn.plan.delta import Delta, PeerDocument, Record, Rules
 from vpn.plan.explaining import MOST_STEPS, Plan, explain, together
 from vpn.plan.rows import Row, read_rows
@@ -244,4 +244,5 @@ def _fields_of(instance: Instance) -> dict[str, Any]:
 def connected(peers: list[UUID]) -> Iterator[PeerQuerySet]:
     """Yield those of these peers that are connected over OpenVPN, some at a time."""
     for start in range(0, len(peers), _CHUNK):
-        yield Peer.objects.order_by().filter(pk__in=peers[start : start + _CHUNK], connected_from__isnull=False)
+        some = Peer.objects.order_by().filter(pk__in=peers[start : start + _CHUNK])
+        yield some.filter(seen_filter(connected_from__isnull=False))

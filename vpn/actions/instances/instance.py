@@ -33,7 +33,7 @@ from vpn.constants import (
     MAX_POOL_PREFIX,
     MIN_POOL_PREFIX,
 )
-from vpn.models import Instance, Operation, Region, ReleasedHostname
+from vpn.models import Instance, InstanceObservation, Operation, Region, ReleasedHostname
 from vpn.validators import parse_pool, validate_hostname, validate_name
 
 _ATTEMPTS = 5
@@ -207,6 +207,8 @@ def remove_rows(instance: Instance, *, by: Principal) -> None:
         defaults={"organization": instance.organization, "released_at": timezone.now()},
     )
     acted(by, "deleted", instance)
+    # First, as those who observe it have it, so that no two wait in a circle.
+    InstanceObservation.objects.filter(pk=instance.pk).delete()
     instance.delete()
 
 

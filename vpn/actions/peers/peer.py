@@ -36,7 +36,7 @@ from vpn.actions.sites.subnets import follow_changed_peer, follow_new_peer, lock
 from vpn.actions.unchanged import differing_changes
 from vpn.choices import KeyCustody, PeerType, Protocol
 from vpn.desired.firewall import GroupChange
-from vpn.models import Instance, Peer, PeerTombstone, ProfileLink, Site
+from vpn.models import Instance, Peer, PeerObservation, PeerTombstone, ProfileLink, Site
 from vpn.models.querysets import PeerQuerySet
 from vpn.quota_use import broad_routes
 
@@ -188,11 +188,9 @@ def _end_keys(peer: Peer, instance: Instance, by: Principal) -> None:
 
 
 def _renew_keys(peer: Peer, instance: Instance) -> None:
-    """Give the peer other keys, and forget what was delivered and seen of those that it has."""
+    """Give the peer other keys, and forget what was delivered of those that it has."""
     _give_keys(peer, instance)
     peer.delivered_digest, peer.delivered_at = "", None
-    peer.last_handshake, peer.connected_from, peer.endpoint = None, None, ""
-    peer.counter_received = peer.counter_sent = 0
     ProfileLink.objects.filter(peer=peer).delete()
 
 
@@ -253,7 +251,7 @@ def _change(fresh: Peer, locked: Instance, changes: PeerChanges, by: Principal) 
         fresh.protocol = changes["protocol"]
         _renew_keys(fresh, locked)
     if not fresh.enabled:
-        fresh.connected_from = None
+        PeerObservation.objects.filter(peer=fresh).update(connected_from=None)
     if not fresh.is_admitted:
         end_former(fresh, locked, by=by)
     fresh.changed_generation = locked.desired_generation
@@ -288,10 +286,13 @@ def renew_peer(peer: Peer, *, by: Principal) -> None:
     """A new certificate before the old one runs out; the old one stays good until then, its profile is outdated."""
     with changing(peer.instance_id, by=by, scope=Scope.PEERS) as locked:
         fresh = _fresh(peer, locked)
+        former_key = fresh.public_key
         certificates.keep_as_earlier(fresh, by=by)
         certificates.issue_for_peer(fresh, locked)
         fresh.save()
         acted(by, "certificate renewed", fresh)
+        # It goes on with what it had, so what was seen of it stays true.
+        PeerObservation.objects.filter(peer=fresh, public_key=former_key).update(public_key=fresh.public_key)
 
 
 def delete_peer(peer: Peer, *, by: Principal) -> None:
@@ -345,7 +346,9 @@ def expire_peers(*, by: Principal) -> None:
 
 def _fresh(peer: Peer, locked: Instance) -> Peer:
     """The peer's row as it is under the lock; raises NotPossible where it is gone."""
-    fresh = Peer.objects.select_related("member__user", "site").filter(pk=peer.pk, instance=locked).first()
+    fresh = (
+        Peer.objects.select_related("member__user", "site", "observation").filter(pk=peer.pk, instance=locked).first()
+    )
     if fresh is None:
         raise NotPossible("This peer was deleted meanwhile.")
     fresh.instance = locked

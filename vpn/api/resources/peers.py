@@ -82,7 +82,7 @@ def list_peers(request: HttpRequest, instance_id: UUID, page: Query[PeerPage]) -
     member = member_of(request)
     instance = get_instance(member, instance_id)
     search = PeerSearch(text=page.q.strip(), show=_SHOWN[page.type])
-    rows = search.find(member, instance).select_related("member__user", "site")
+    rows = search.find(member, instance).select_related("member__user", "site", "observation")
     found, link = page_of(request, rows, page)
     for peer in found:
         peer.instance = instance

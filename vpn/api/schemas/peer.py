@@ -117,7 +117,7 @@ class TokenOut(Out):
 
 def show_peer(peer: Peer, profile_state: ProfileState) -> PeerOut:
     """The representation; instance, member and site should be joined."""
-    connected = peer.is_connected
+    connected, seen = peer.is_connected, peer.seen
     return PeerOut.model_validate(
         {
             "id": peer.pk,
@@ -133,11 +133,11 @@ def show_peer(peer: Peer, profile_state: ProfileState) -> PeerOut:
             "enabled": peer.enabled,
             "expires_at": peer.expires_at,
             "connected": connected,
-            "connected_from": peer.connected_from if connected else None,
-            "last_handshake": peer.last_handshake,
-            "endpoint": peer.endpoint or None,
-            "received_bytes": peer.received_bytes,
-            "sent_bytes": peer.sent_bytes,
+            "connected_from": seen.connected_from if connected else None,
+            "last_handshake": seen.last_handshake,
+            "endpoint": seen.endpoint or None,
+            "received_bytes": seen.received_bytes,
+            "sent_bytes": seen.sent_bytes,
             "key_custody": peer.key_custody,
             "profile_state": profile_state,
             "created_at": peer.created_at,

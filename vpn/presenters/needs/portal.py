@@ -47,7 +47,7 @@ def portal_notices() -> list[Notice]:
 
 def hubs_health() -> str:
     """ "ok", or how many hubs need the operator, and why; without names of hubs."""
-    instances = list(Instance.objects.select_related("server").only(*_COLUMNS))
+    instances = list(Instance.objects.select_related("server", "observation").only(*_COLUMNS))
     needs = needs_of_all(instances, of_operator=True)
     first = [next((need.code for need in needs[one.pk] if need.code in _OPERATORS), None) for one in instances]
     counts = Counter(code for code in first if code is not None)
@@ -64,8 +64,8 @@ _COLUMNS: Final = (
     "server",
     "port_base",
     "public_dns",
-    "silent_resolvers",
-    "observed_at",
+    "observation__silent_resolvers",
+    "observation__observed_at",
     "lagging_since",
     "epoch",
     "applied_epoch",

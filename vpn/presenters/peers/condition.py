@@ -82,8 +82,9 @@ def _hub_away(hub: HubSide) -> Condition | None:
 
 def _tunnel(peer: Peer, profile_state: str, hub: HubSide) -> Condition:
     """What the portal knows of the hub and of the profile comes before what it can only guess of the device."""
+    seen = peer.seen
     if peer.is_connected:
-        return Condition("good", "Connected", _connected_advice(peer, hub), peer.connected_from or peer.last_handshake)
+        return Condition("good", "Connected", _connected_advice(peer, hub), seen.connected_from or seen.last_handshake)
     if not peer.is_on_hub:
         return _not_on_hub(hub)
     if _unobserved(peer.instance):
@@ -91,7 +92,7 @@ def _tunnel(peer: Peer, profile_state: str, hub: HubSide) -> Condition:
     reachability = hub.reachability(peer)
     if reachability == Reachability.UNREACHABLE:
         advice = f"It is not the device. {hub.told(Code.HUB_UNREACHABLE)}".rstrip()
-        return Condition("bad", "Hub not reachable", advice, since=peer.last_handshake)
+        return Condition("bad", "Hub not reachable", advice, since=seen.last_handshake)
     if profile_state == ProfileState.UNDELIVERED:
         return Condition("waiting", "Profile not fetched yet", _fetch_advice(peer))
     if profile_state == ProfileState.OUTDATED:
@@ -99,16 +100,16 @@ def _tunnel(peer: Peer, profile_state: str, hub: HubSide) -> Condition:
             "waiting",
             "Not connected",
             f"The profile that it was given is outdated. {remedy_of(peer)}",
-            since=peer.last_handshake,
+            since=seen.last_handshake,
         )
     advice = ""
     if reachability == Reachability.UNPROVEN:
         unproven = hub.told(Code.HUB_UNPROVEN)
         advice = f"It may be the hub's side, which is not proven from outside yet. {unproven}".rstrip()
-    if peer.last_handshake is None:
+    if seen.last_handshake is None:
         fetched = f"The profile was fetched, but nothing connected with it yet. {advice}".rstrip()
         return Condition("waiting", "Never connected", fetched, steps=True)
-    return Condition("off", "Not connected", advice, since=peer.last_handshake, steps=True)
+    return Condition("off", "Not connected", advice, since=seen.last_handshake, steps=True)
 
 
 def _connected_advice(peer: Peer, hub: HubSide) -> str:
@@ -128,14 +129,14 @@ def _not_on_hub(hub: HubSide) -> Condition:
 def _not_known(hub: HubSide) -> Condition:
     silent = hub.told(Code.HUB_SILENT)
     if silent:
-        return Condition("bad", "Not known", silent, since=hub.instance.observed_at, is_known=False)
+        return Condition("bad", "Not known", silent, since=hub.instance.seen.observed_at, is_known=False)
     advice = "The hub was not heard of in the last seconds."
-    return Condition("waiting", "Not known", advice, since=hub.instance.observed_at, is_known=False)
+    return Condition("waiting", "Not known", advice, since=hub.instance.seen.observed_at, is_known=False)
 
 
 def _unobserved(instance: Instance) -> bool:
     oldest = timezone.now() - timedelta(seconds=OBSERVATION_MAX_AGE)
-    return instance.observed_at is None or instance.observed_at <= oldest
+    return instance.seen.observed_at is None or instance.seen.observed_at <= oldest
 
 
 def _fetch_advice(peer: Peer) -> str:

@@ -19,7 +19,7 @@ from vpn.access import peers_of
 from vpn.addressing import Network
 from vpn.choices import PeerType
 from vpn.models import Instance, Peer
-from vpn.models.querysets import PeerQuerySet, connected_filter
+from vpn.models.querysets import PeerQuerySet, connected_filter, seen_filter
 from vpn.presenters.profiles.outdated import outdated_of
 
 PEERS_EACH_PAGE = 50
@@ -96,7 +96,12 @@ class PeerSearch:
             pages.count = total
         page: Page[Any] = pages.get_page(number)
         ids = list(page.object_list)
-        rows = peers_of(member, instance).select_related(None).select_related("member__user", "site").in_bulk(ids)
+        rows = (
+            peers_of(member, instance)
+            .select_related(None)
+            .select_related("member__user", "site", "observation")
+            .in_bulk(ids)
+        )
         for row in rows.values():
             row.instance = instance
         page.object_list = [rows[pk] for pk in ids if pk in rows]
@@ -120,13 +125,13 @@ def _has_word(word: str, instance: Instance) -> Q:
         | Q(subnets__icontains=word)
         | Q(dns_label__icontains=word)
         | Q(member__slug__icontains=word)
-        | Q(endpoint__istartswith=word)
+        | seen_filter(endpoint__istartswith=word)
     )
     network = _network_of(word)
     if network is None:
         return found
     if network.version == 6 and network.prefixlen == network.max_prefixlen:
-        found |= Q(endpoint__istartswith=f"[{network.network_address}]")
+        found |= seen_filter(endpoint__istartswith=f"[{network.network_address}]")
     host = instance.host_of(network.network_address)
     if host is not None:
         return found | Q(host=host)

@@ -127,7 +127,8 @@ def _protocols_of(found: Site) -> list[tuple[str, Capability]]:
 
 def _load_peers(found: list[Site]) -> None:
     """Fetch the sites' peers and their instances with one query."""
-    peers = Peer.objects.select_related("instance", "site").order_by("instance__name")
+    joined = ("instance__observation", "site", "observation")
+    peers = Peer.objects.select_related(*joined).order_by("instance__name")
     prefetch_related_objects(found, Prefetch("peers", queryset=peers))
 
 

@@ -6,13 +6,11 @@ from typing import ClassVar
 
 from django.db import models
 
-from vpn.models.instance import Instance
-
 
 class Traffic(models.Model):
     """Bytes of one instance on one day (UTC), as the hub counts them."""
 
-    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="traffic")
+    instance = models.ForeignKey("vpn.Instance", on_delete=models.CASCADE, related_name="traffic")
     day = models.DateField()
     incoming_bytes = models.PositiveBigIntegerField(default=0)
     outgoing_bytes = models.PositiveBigIntegerField(default=0)

@@ -1,0 +1,7 @@
+"""What hubs report: rows that no action locks, written only where a report differs from them."""
+
+from vpn.models.observation.instance import InstanceObservation
+from vpn.models.observation.peer import PeerObservation
+from vpn.models.observation.traffic import Traffic
+
+__all__ = ["InstanceObservation", "PeerObservation", "Traffic"]

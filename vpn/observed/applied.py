@@ -1,0 +1,68 @@
+"""What a server confirmed, to rows that its next delta follows from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from vpn.desired import PLACEHOLDER_ID, PROBE_ID, Desired
+from vpn.models import Instance, Peer, PeerTombstone
+from vpn.models.row_updates import update_rows
+from vpn.wire.report import HubReport
+
+_CHUNK = 500
+# Peers of a spec that no row stands for.
+_NOT_ROWS = {PROBE_ID, PLACEHOLDER_ID}
+
+
+def record_applied(instance_id: UUID, token: UUID, desired: Desired, report: HubReport) -> bool:
+    """Note what the server confirmed; False where the claim was lost or something newer is noted already."""
+    if report.digest != desired.digest or (report.epoch, report.generation) != (desired.epoch, desired.generation):
+        return False
+    older = Q(applied_epoch__lt=desired.epoch) | Q(
+        applied_epoch=desired.epoch, applied_generation__lte=desired.generation
+    )
+    with transaction.atomic():
+        noted = Instance.objects.filter(older, pk=instance_id, lease_token=token, epoch=desired.epoch).update(
+            applied_epoch=desired.epoch,
+            applied_generation=desired.generation,
+            applied_digest=desired.digest,
+            applied_header_digest=desired.header_digest,
+            applied_total=desired.total_hex,
+            failure="",
+        )
+        if not noted:
+            return False
+        _note_peers(instance_id, desired)
+        PeerTombstone.objects.filter(instance=instance_id, generation__lte=desired.generation).delete()
+    return True
+
+
+def _note_peers(instance_id: UUID, desired: Desired) -> None:
+    """Note each peer's digest as the hub has it now, and its absence."""
+    peers = Peer.objects.filter(instance=instance_id)
+    digests = {UUID(peer_id): digest for peer_id, digest in desired.peer_digests.items() if peer_id not in _NOT_ROWS}
+    if desired.is_delta:
+        peers.filter(pk__in=desired.removed).update(applied_digest="")
+        differing: Iterable[tuple[UUID, str]] = digests.items()
+    else:
+        known = dict(peers.values_list("pk", "applied_digest"))
+        gone = [pk for pk, digest in known.items() if digest and pk not in digests]
+        for start in range(0, len(gone), _CHUNK):
+            peers.filter(pk__in=gone[start : start + _CHUNK]).update(applied_digest="")
+        differing = [(pk, digest) for pk, digest in digests.items() if known.get(pk) != digest]
+    update_rows(Peer, ["applied_digest"], ["id"], [(digest, pk) for pk, digest in differing])
+    _note_leavers(instance_id, desired, digests)
+
+
+def _note_leavers(instance_id: UUID, desired: Desired, digests: dict[UUID, str]) -> None:
+    """Note on the tombstones of peers that were deleted while this was under way what the hub has of them now."""
+    for tombstone in PeerTombstone.objects.filter(instance=instance_id, generation__gt=desired.generation):
+        is_named = not desired.is_delta or str(tombstone.peer_id) in desired.removed
+        digest = digests.get(tombstone.peer_id, "" if is_named else tombstone.applied_digest)
+        if digest != tombstone.applied_digest:
+            tombstone.applied_digest = digest
+            tombstone.save(update_fields=["applied_digest"])

@@ -1,0 +1,54 @@
+"""What reports say of hubs and their servers, to rows; a query each for all hubs, and no write where it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+from django.db import transaction
+
+from vpn.models import FirewallRule, Instance, InstanceObservation, Server
+from vpn.models.row_updates import update_rows
+from vpn.wire.report import HubReport
+
+
+def note_upstreams(hubs: Iterable[InstanceObservation], reports: Mapping[UUID, HubReport]) -> None:
+    """Note which of their resolvers do not answer."""
+    for hub in hubs:
+        answers = reports[hub.pk].upstreams
+        silent = sorted(server for server, answered in (answers or {}).items() if not answered)
+        if answers is not None and silent != hub.silent_resolvers:
+            InstanceObservation.objects.filter(pk=hub.pk).update(silent_resolvers=silent)
+
+
+def note_families(reports: Mapping[UUID, HubReport]) -> None:
+    """Note on their servers which families those have a way out for."""
+    told = {pk: report.families for pk, report in reports.items() if report.families is not None}
+    known = Server.objects.filter(instances__in=told).values_list("instances", "pk", "carries_ipv4", "carries_ipv6")
+    differing = {
+        server: {"carries_ipv4": "ipv4" in told[instance], "carries_ipv6": "ipv6" in told[instance]}
+        for instance, server, *carries in known
+        if carries != ["ipv4" in told[instance], "ipv6" in told[instance]]
+    }
+    for server, found in differing.items():
+        Server.objects.filter(pk=server).update(**found)
+
+
+def note_hits(reports: Mapping[UUID, HubReport]) -> None:
+    """Add what hubs counted since the last observation; a counter that went back began anew with its hub."""
+    told = {pk: report.hits for pk, report in reports.items() if report.hits}
+    rows: list[tuple[object, ...]] = []
+    differing = set()
+    for rule in FirewallRule.objects.filter(instance__in=told).only("instance", "hits", "counter_hits"):
+        counted = told[rule.instance_id].get(str(rule.pk), rule.counter_hits)
+        if counted != rule.counter_hits:
+            since = counted - rule.counter_hits if counted > rule.counter_hits else counted
+            rows.append((rule.hits + since, counted, rule.pk, rule.counter_hits))
+            differing.add(rule.instance_id)
+    if not rows:
+        return
+    with transaction.atomic():
+        # Actions move these rows, so the instances come first, as they have it: no two wait in a circle.
+        list(Instance.objects.select_for_update().filter(pk__in=differing).order_by("pk").values_list("pk"))
+        # By the counter too, so that two observers do not add the same packets twice.
+        update_rows(FirewallRule, ["hits", "counter_hits"], ["id", "counter_hits"], rows)

@@ -1,0 +1,158 @@
+"""What hubs do, to rows: handshakes, endpoints, bytes, hits. Only what differs from what is known is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Case, F, Value, When
+from django.utils import timezone
+
+from vpn.choices import Listener
+from vpn.models import Instance, InstanceObservation, PeerObservation, Traffic
+from vpn.models.row_updates import update_rows
+from vpn.observed.hubs import note_families, note_hits, note_upstreams
+from vpn.observed.sighting import CLOCK_SKEW, COLUMNS, Sighting, began, known_peers
+from vpn.proofs import Coming, record_devices
+from vpn.wire.report import HubReport, SessionReport
+
+# A peer that connected: its id and the public key with which it was seen.
+Arrived = tuple[UUID, str]
+
+
+@dataclass
+class Findings:
+    """What the report of one hub says that was not known."""
+
+    # Peers that came over a new protocol while the former one is still good.
+    arrived: list[Arrived] = field(default_factory=list)
+    changed: list[Sighting] = field(default_factory=list)
+    incoming: int = 0
+    outgoing: int = 0
+    # At which listeners devices began a connection since the last look, and at which they were heard at all.
+    began_at: set[Coming] = field(default_factory=set)
+    heard_at: set[Coming] = field(default_factory=set)
+
+    def note(self, peer: Sighting, report: HubReport, now: datetime) -> None:
+        """Compare what the report says of a peer with what is known of it."""
+        if peer.former_protocol and peer.is_there(report):
+            self.arrived.append((peer.peer_id, peer.peer_key))
+        session = (report.sessions or {}).get(str(peer.peer_id))
+        seen = session if peer.is_openvpn else (report.peers or {}).get(peer.peer_key)
+        if seen is None and not peer.is_openvpn:
+            return
+        before = (peer.last_handshake, peer.connected_from, peer.endpoint, peer.push_generation)
+        received, sent = peer.count(seen)
+        if isinstance(seen, SessionReport) or seen is None:
+            self._note_session(peer, seen, received)
+            peer.take_session(seen, now, report.generation)
+            # That it is seen again and again is no news: bytes say so, which a session has at least from its pings.
+            is_new = before[1:] != (peer.connected_from, peer.endpoint, peer.push_generation)
+        else:
+            peer.take_handshake(seen, now)
+            self._note_handshake(peer, *before[:3])
+            is_new = before[:3] != (peer.last_handshake, peer.connected_from, peer.endpoint)
+        if is_new or received or sent:
+            self.incoming, self.outgoing = self.incoming + received, self.outgoing + sent
+            self.changed.append(peer)
+
+    def _note_handshake(
+        self, peer: Sighting, handshake: datetime | None, connected_from: datetime | None, endpoint: str
+    ) -> None:
+        if peer.last_handshake is None or peer.last_handshake == handshake:
+            return
+        coming = (str(Listener.WIREGUARD), _version(peer.endpoint))
+        self.heard_at.add(coming)
+        if peer.connected_from != connected_from or peer.endpoint != endpoint:
+            self.began_at.add(coming)
+
+    def _note_session(self, peer: Sighting, session: SessionReport | None, received: int) -> None:
+        if session is None:
+            return
+        coming = (f"openvpn_{session.listener}", _version(session.endpoint or ""))
+        if received > 0:
+            self.heard_at.add(coming)
+        if peer.connected_from is None or began(session) > peer.connected_from:
+            self.began_at.add(coming)
+
+
+def _version(endpoint: str) -> int:
+    """The IP version of an endpoint."""
+    return 6 if endpoint.startswith("[") else 4
+
+
+def record_observations(
+    reports: Mapping[UUID, HubReport], asked_at: datetime | None = None
+) -> dict[UUID, list[Arrived]]:
+    """Note what hubs report, by instance, in a constant number of statements; no instance or peer is locked.
+
+    `asked_at` is when they were asked, now if not given. What is known from later already is left as it is, and so is
+    what another worker noted meanwhile. Returns those peers that came over a new protocol while the former one is
+    still good, by instance.
+    """
+    now = timezone.now()
+    asked_at = asked_at or now
+    known = _known_hubs(reports)
+    newer = {pk for pk, at in known.items() if at is None or at < asked_at or at > now + CLOCK_SKEW}
+    found = {pk: Findings() for pk in newer}
+    for instance_id, peers in known_peers(newer):
+        for peer in peers:
+            found[instance_id].note(peer, reports[instance_id], now)
+    _ensure_traffic([pk for pk, one in found.items() if one.incoming or one.outgoing], now)
+    with transaction.atomic():
+        # Who writes several of these rows locks the instance's first, so that no two wait in a circle.
+        rows = InstanceObservation.objects.select_for_update().filter(pk__in=newer).order_by("pk")
+        mine = {row.pk: row for row in rows if row.observed_at == known[row.pk]}
+        InstanceObservation.objects.filter(pk__in=mine).update(observed_at=asked_at)
+        _write_peers([peer for pk in mine for peer in found[pk].changed])
+        _add_traffic({pk: (found[pk].incoming, found[pk].outgoing) for pk in mine}, now)
+    for pk in mine:
+        record_devices(pk, found[pk].began_at, found[pk].heard_at)
+    note_upstreams(mine.values(), reports)
+    note_families({pk: reports[pk] for pk in mine})
+    note_hits({pk: reports[pk] for pk in mine})
+    return {pk: found[pk].arrived for pk in mine}
+
+
+def _known_hubs(reports: Mapping[UUID, HubReport]) -> dict[UUID, datetime | None]:
+    """When each of these hubs was last observed; every instance that there is has its row then."""
+    known = dict(InstanceObservation.objects.filter(pk__in=reports).values_list("pk", "observed_at"))
+    if missing := reports.keys() - known.keys():
+        there = list(Instance.objects.filter(pk__in=missing).values_list("pk", flat=True))
+        rows = [InstanceObservation(instance_id=pk) for pk in there]
+        InstanceObservation.objects.bulk_create(rows, ignore_conflicts=True)
+        known |= dict.fromkeys(there)
+    return known
+
+
+def _write_peers(changed: Collection[Sighting]) -> None:
+    new = [peer for peer in changed if peer.known_key is None]
+    PeerObservation.objects.bulk_create(
+        [PeerObservation(peer_id=peer.peer_id, **dict(zip(COLUMNS, peer.values(), strict=True))) for peer in new],
+        ignore_conflicts=True,
+        batch_size=500,
+    )
+    # By the key as it was read: a certificate that was renewed meanwhile took the row with it.
+    rows = [(*peer.values(), peer.peer_id, peer.known_key) for peer in changed if peer.known_key is not None]
+    update_rows(PeerObservation, COLUMNS, ["peer", "public_key"], rows)
+
+
+def _ensure_traffic(instance_ids: Collection[UUID], now: datetime) -> None:
+    """Make the rows of the day. Their foreign key waits for the instance's lock, so this holds none itself."""
+    day = now.astimezone(UTC).date()
+    there = Traffic.objects.filter(instance__in=instance_ids, day=day).values_list("instance", flat=True)
+    rows = [Traffic(instance_id=pk, day=day) for pk in set(instance_ids).difference(there)]
+    Traffic.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _add_traffic(counted: Mapping[UUID, tuple[int, int]], now: datetime) -> None:
+    moved = {pk: both for pk, both in counted.items() if any(both)}
+    if not moved:
+        return
+    more = [Case(*(When(instance=pk, then=Value(both[way])) for pk, both in moved.items())) for way in (0, 1)]
+    Traffic.objects.filter(instance__in=moved, day=now.astimezone(UTC).date()).update(
+        incoming_bytes=F("incoming_bytes") + more[0], outgoing_bytes=F("outgoing_bytes") + more[1]
+    )

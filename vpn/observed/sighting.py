@@ -1,0 +1,156 @@
+"""What a report changes of what is known of one peer: handshake, endpoint, session, bytes. Nothing is written here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
+from uuid import UUID
+
+from vpn.choices import Protocol
+from vpn.constants import HANDSHAKE_TIMEOUT
+from vpn.models import Peer
+from vpn.wire.report import HubReport, PeerReport, SessionReport
+
+# A server's clock may be a little ahead of ours; what lies further in the future is not believed.
+CLOCK_SKEW = timedelta(seconds=30)
+_TIMEOUT = timedelta(seconds=HANDSHAKE_TIMEOUT)
+# The columns of PeerObservation, in the order of `Sighting.values`.
+COLUMNS = [
+    "public_key",
+    "last_handshake",
+    "connected_from",
+    "endpoint",
+    "push_generation",
+    "received_bytes",
+    "sent_bytes",
+    "counter_received",
+    "counter_sent",
+]
+
+
+@dataclass(slots=True)
+class Sighting:
+    """A peer and what is known of it. `known_key` is the key that this belongs to, None where it was never seen."""
+
+    instance_id: UUID
+    peer_id: UUID
+    protocol: str
+    former_protocol: str
+    peer_key: str
+    known_key: str | None
+    last_handshake: datetime | None
+    connected_from: datetime | None
+    endpoint: str
+    push_generation: int | None
+    received_bytes: int
+    sent_bytes: int
+    counter_received: int
+    counter_sent: int
+
+    def __post_init__(self) -> None:
+        """Forget what belongs to an earlier key. The bytes stay, as they are the peer's."""
+        if self.known_key is None:
+            self.received_bytes = self.sent_bytes = 0
+        if self.known_key != self.peer_key:
+            self.last_handshake = self.connected_from = self.push_generation = None
+            self.endpoint, self.counter_received, self.counter_sent = "", 0, 0
+
+    @property
+    def is_openvpn(self) -> bool:
+        """Does the peer talk OpenVPN to the hub?"""
+        return self.protocol == Protocol.OPENVPN
+
+    def values(self) -> tuple[object, ...]:
+        """What is known now, in the order of COLUMNS."""
+        return (
+            self.peer_key,
+            self.last_handshake,
+            self.connected_from,
+            self.endpoint,
+            self.push_generation,
+            self.received_bytes,
+            self.sent_bytes,
+            self.counter_received,
+            self.counter_sent,
+        )
+
+    def is_there(self, report: HubReport) -> bool:
+        """Was the peer seen over its protocol, ever, with what it has now?"""
+        if self.is_openvpn:
+            return str(self.peer_id) in (report.sessions or {})
+        seen = (report.peers or {}).get(self.peer_key)
+        return seen is not None and seen.latest_handshake > 0
+
+    def count(self, seen: PeerReport | SessionReport | None) -> tuple[int, int]:
+        """Take the hub's counters; returns the bytes since the last observation, from the peer and to it."""
+        if seen is None:
+            return 0, 0
+        received, sent = seen.received_bytes - self.counter_received, seen.sent_bytes - self.counter_sent
+        # A counter that went back began anew with its hub, and that of a new session begins with it.
+        is_new = isinstance(seen, SessionReport) and began(seen) != self.connected_from
+        if is_new or received < 0 or sent < 0:
+            received, sent = seen.received_bytes, seen.sent_bytes
+        self.counter_received, self.counter_sent = seen.received_bytes, seen.sent_bytes
+        self.received_bytes += received
+        self.sent_bytes += sent
+        return received, sent
+
+    def take_handshake(self, seen: PeerReport, now: datetime) -> None:
+        """Take handshake, endpoint and the beginning of the connection over WireGuard."""
+        if seen.latest_handshake:
+            handshake = _moment(seen.latest_handshake)
+            if handshake <= now + CLOCK_SKEW:
+                lapsed = self.last_handshake is None or handshake - self.last_handshake > _TIMEOUT
+                if self.connected_from is None or lapsed:
+                    self.connected_from = handshake
+                # A hub that was restarted reports older handshakes for a moment; time does not go back.
+                self.last_handshake = max(handshake, self.last_handshake or handshake)
+        if self.last_handshake is None or now - self.last_handshake > _TIMEOUT:
+            self.connected_from = None
+        if seen.endpoint:
+            self.endpoint = seen.endpoint
+
+    def take_session(self, session: SessionReport | None, now: datetime, generation: int) -> None:
+        """Take a session over OpenVPN, or that there is none, as a hub of this generation reported it."""
+        self.push_generation = self._not_pushed(session, generation)
+        if session is None:
+            self.connected_from = None
+        else:
+            self.connected_from = began(session)
+            self.last_handshake = now
+            self.endpoint = session.endpoint or self.endpoint
+
+    def _not_pushed(self, session: SessionReport | None, generation: int) -> int | None:
+        """The first generation that the session was not pushed; a hub that is behind it knows nothing of that yet."""
+        if session is None:
+            return None
+        if session.push_outdated:
+            return self.push_generation or generation
+        is_behind = self.push_generation is not None and generation < self.push_generation
+        return self.push_generation if is_behind else None
+
+
+def began(session: SessionReport) -> datetime:
+    """When a session began."""
+    return _moment(session.connected_since)
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(min(seconds, 2**33), UTC)
+
+
+def known_peers(instance_ids: Collection[UUID]) -> Iterator[tuple[UUID, Iterator[Sighting]]]:
+    """The peers of these instances with what is known of them, by instance; one query."""
+    columns = [
+        "instance_id",
+        "pk",
+        "protocol",
+        "former_protocol",
+        "public_key",
+        *(f"observation__{c}" for c in COLUMNS),
+    ]
+    rows = Peer.objects.filter(instance__in=instance_ids).order_by("instance_id").values_list(*columns).iterator(2000)
+    return groupby((Sighting(*row) for row in rows), key=attrgetter("instance_id"))
