@@ -38,8 +38,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-from tests.lab import suites
+from tests.lab import scripts, suites
 from tests.lab.nodes import GATEWAY_V4, GATEWAY_V6, OUTSIDE_V4, OUTSIDE_V6, SEGMENT_V4, SEGMENT_V6, Node, Site
+from tests.lab.pinging import Pinging
 from tests.lab.suites import INSIDE
 from tests.lab.waiting import wait_until
 from vpn.agent.system import cgroup
@@ -52,52 +53,6 @@ _ENTER: Final = (
     'mkdir -p /run/wireguard /run/resolvconf && mount --bind "$1/wireguard" /run/wireguard'
     ' && mount --bind "$1/resolvconf" /run/resolvconf && shift && exec "$@"'
 )
-_GET: Final = (
-    "import sys, urllib.request as r\n"
-    "opener = r.build_opener(r.ProxyHandler({}))\n"
-    "sys.stdout.write(opener.open(sys.argv[1], timeout=float(sys.argv[2])).read().decode())\n"
-)
-_CONNECT: Final = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))"
-_INJECT: Final = """
-import ipaddress, socket, struct, sys
-device, source, destination = sys.argv[1], ipaddress.ip_address(sys.argv[2]), ipaddress.ip_address(sys.argv[3])
-def checksum(data):
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF or 0xFFFF
-udp = struct.pack("!HHHH", 40000, 9, 12, 0) + b"ping"
-addresses = source.packed + destination.packed
-udp = udp[:6] + struct.pack("!H", checksum(addresses + struct.pack("!II", len(udp), 17) + udp)) + udp[8:]
-if source.version == 4:
-    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0) + addresses
-    header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
-else:
-    header = struct.pack("!IHBB", 6 << 28, len(udp), 17, 64) + addresses
-kind = 0x0800 if source.version == 4 else 0x86DD
-with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM) as door:
-    door.sendto(header + udp, (device, kind))
-"""
-_SERVE: Final = """
-import http.server, socket, socketserver, sys
-body = sys.argv[3].encode()
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *args):
-        pass
-class Server(socketserver.ThreadingTCPServer):
-    # Not http.server's, which asks the DNS for its own name.
-    address_family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
-    allow_reuse_address = True
-    daemon_threads = True
-server = Server((sys.argv[1], int(sys.argv[2])), Handler)
-print("ready", flush=True)
-server.serve_forever()
-"""
 
 
 @dataclass(frozen=True)
@@ -116,46 +71,6 @@ class OpenVPNClient:
 
 
 SYSTEMS_OWN: Final = OpenVPNClient()
-
-
-@dataclass(frozen=True)
-class PingResult:
-    """What became of a continuous ping: `lost` counts the gaps between the first and the last answer."""
-
-    received: int
-    lost: int
-    longest_gap: float  # seconds between two answers
-
-
-class Pinging:
-    """A ping that goes on until `stop()`. Made by `Lab.start_ping`."""
-
-    _REPLY = re.compile(r"^\[(?P<at>[0-9.]+)\] \d+ bytes from .*(?:icmp_seq|seq)=(?P<seq>\d+)", re.MULTILINE)
-
-    def __init__(self, process: subprocess.Popen[str], output: Path) -> None:
-        self.process = process
-        self.output = output
-
-    def replies(self) -> list[tuple[float, int]]:
-        """Return the answers so far: when (Unix time) and which."""
-        text = self.output.read_text()
-        return [(float(found["at"]), int(found["seq"])) for found in self._REPLY.finditer(text)]
-
-    def wait_for_replies(self, count: int = 3, seconds: float = 5.0) -> None:
-        """Wait until `count` more answers are there."""
-        target = len(self.replies()) + count
-        wait_until(lambda: len(self.replies()) >= target, seconds, f"{count} more answers to ping")
-
-    def stop(self) -> PingResult:
-        """End the ping and return what became of it."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        self.process.wait(5)
-        replies = self.replies()
-        sequence = {number for _, number in replies}
-        lost = max(sequence) - min(sequence) + 1 - len(sequence) if sequence else 0
-        gaps = [later[0] - earlier[0] for earlier, later in itertools.pairwise(replies)]
-        return PingResult(len(sequence), lost, max(gaps, default=0.0))
 
 
 class PacketCounter:
@@ -324,24 +239,27 @@ class Lab:
 
     def serve_http(self, node: Node, address: str, port: int = 80, body: str = "hello") -> subprocess.Popen[str]:
         """Answer HTTP requests on `node` with `body`, from now on until `kill()` or the laboratory's end."""
-        process = self.start(node, [sys.executable, "-c", _SERVE, address, str(port), body], stdout=subprocess.PIPE)
+        process = self.start(
+            node, [sys.executable, "-c", scripts.SERVE, address, str(port), body], stdout=subprocess.PIPE
+        )
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n", f"no HTTP server on {node.name}"
         return process
 
     def http_get(self, node: Node, url: str, timeout: float = 3.0) -> str | None:
         """Return what `url` answers `node`, or None when it does not answer."""
-        done = self.run(node, [sys.executable, "-c", _GET, url, str(timeout)], check=False, timeout=timeout + 10)
+        command = [sys.executable, "-c", scripts.GET, url, str(timeout)]
+        done = self.run(node, command, check=False, timeout=timeout + 10)
         return done.stdout if done.returncode == 0 else None
 
     def can_connect(self, node: Node, address: str, port: int, timeout: float = 1.0) -> bool:
         """Return whether `node` can open a TCP connection."""
-        command = [sys.executable, "-c", _CONNECT, address, str(port), str(timeout)]
+        command = [sys.executable, "-c", scripts.CONNECT, address, str(port), str(timeout)]
         return self.run(node, command, check=False, timeout=timeout + 10).returncode == 0
 
     def inject(self, node: Node, source: str, destination: str, device: str = "wg0") -> None:
         """Put a UDP packet with any source and destination into a tunnel, past the node's own routing."""
-        self.run(node, [sys.executable, "-S", "-c", _INJECT, device, source, destination])
+        self.run(node, [sys.executable, "-S", "-c", scripts.INJECT, device, source, destination])
 
     @contextlib.contextmanager
     def count(self, node: Node, match: str) -> Iterator[PacketCounter]:

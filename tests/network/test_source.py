@@ -13,8 +13,9 @@ import pytest
 from tests.lab.delivered import delivered
 from tests.lab.devices import Device
 from tests.lab.hub import Hub, Watch
-from tests.lab.lab import Lab, Pinging
+from tests.lab.lab import Lab
 from tests.lab.nodes import Node
+from tests.lab.pinging import Pinging
 from tests.lab.waiting import wait_until
 from vpn.agent.network.source import TABLE
 
