@@ -17,7 +17,8 @@ from tests.factories import BY, make_client_peer, make_instance, make_member, ob
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import create_client_peer, renew_peer, rotate_keys, update_peer
 from vpn.choices import Protocol
-from vpn.models import Instance, Peer, PeerObservation, Traffic
+from vpn.jobs.reconcile import tidy
+from vpn.models import Instance, InstanceObservation, Peer, PeerObservation, Traffic
 from vpn.observed import record_observations
 from vpn.observed.sighting import known_peers
 from vpn.wire.report import HubReport, PeerReport, SessionReport
@@ -277,3 +278,13 @@ def test_a_session_that_lacks_what_is_pushed_now_is_known_until_it_has_it(
     assert report(7, outdated=False) is None
     observe_peers(peer, push_generation=7)
     assert report(6, outdated=None) is None, "whoever connects learns of it"
+
+
+def test_what_was_written_while_a_peer_was_deleted_is_removed_later(peer: Peer) -> None:
+    observe(peer, handshake=1)
+    kept = PeerObservation.objects.get()
+    gone = PeerObservation.objects.create(peer_id=uuid4(), public_key="A" * 44)
+    InstanceObservation.objects.create(instance_id=gone.pk)
+    tidy()
+    assert [row.pk for row in PeerObservation.objects.all()] == [kept.pk]
+    assert [row.pk for row in InstanceObservation.objects.all()] == [peer.instance_id]

@@ -34,6 +34,7 @@ from vpn.models import (
     InstanceObservation,
     Operation,
     Peer,
+    PeerObservation,
     PeerTombstone,
     ProfileLink,
     ReleasedHost,
@@ -187,6 +188,9 @@ def tidy() -> None:
     EarlierCertificate.objects.filter(expires_at__lt=now).delete()
     ReleasedHostname.objects.filter(released_at__lt=now - timedelta(days=HOSTNAME_QUARANTINE_DAYS)).delete()
     ReleasedHost.objects.filter(released_at__lt=now - timedelta(hours=HOST_REST_HOURS)).delete()
+    # No foreign key keeps an observation from being written while its peer is deleted.
+    PeerObservation.objects.filter(~Exists(Peer.objects.filter(pk=OuterRef("pk")))).delete()
+    InstanceObservation.objects.filter(~Exists(Instance.objects.filter(pk=OuterRef("pk")))).delete()
     numbered = Operation.objects.exclude(state=OperationState.RUNNING).annotate(
         number=Window(RowNumber(), partition_by=F("instance"), order_by=F("started_at").desc())
     )
