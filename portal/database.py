@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import psycopg
 from django.conf import settings
 from django.db import DatabaseError, OperationalError, connection, transaction
 from django.utils import timezone
@@ -21,12 +20,9 @@ UNWRITABLE: Final = "The database takes no write, so nothing can be saved: is it
 
 # What ends by itself: the same request may well succeed a moment later.
 _SQLITE_BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_POSTGRESQL_BUSY: Final = (
-    psycopg.errors.LockNotAvailable,
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.SerializationFailure,
-    psycopg.errors.QueryCanceled,
-)
+# PostgreSQL's codes (its appendix A): lock_not_available, deadlock_detected, serialization_failure, query_canceled.
+# Importing psycopg for its classes would cost each process half a second, on SQLite too.
+_POSTGRESQL_BUSY: Final = {"55P03", "40P01", "40001", "57014"}
 
 
 def is_busy(error: BaseException | None) -> bool:
@@ -37,7 +33,7 @@ def is_busy(error: BaseException | None) -> bool:
     if isinstance(cause, sqlite3.OperationalError):
         # The lower byte is the error, the rest says more of it (sqlite.org, "Result and Error Codes").
         return (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in _SQLITE_BUSY
-    return isinstance(cause, _POSTGRESQL_BUSY)
+    return getattr(cause, "sqlstate", None) in _POSTGRESQL_BUSY
 
 
 def why_no_write(wait_seconds: float) -> str:
