@@ -7,7 +7,7 @@ document.addEventListener("change", ({ target }) => {
 });
 
 document.addEventListener("htmx:beforeRequest", ({ detail }) => {
-  if (detail.elt.name?.startsWith("site_")) chosen = null;
+  if (detail.elt.id.startsWith("site_")) chosen = null;
 });
 
 // Both ways in which the protocols are replaced: as the target, and beside the subnets of another site.

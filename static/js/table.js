@@ -3,7 +3,7 @@
 // script, the same buttons ask the server (vpn/forms/table.py).
 //
 // data-table is the prefix of the fields' names, data-noun what a row is called; with data-ends-empty the last row is
-// always an empty one.
+// always an empty one. A part of the form with data-unsaved appears with the first row that is added, removed or moved.
 const list = document.querySelector("[data-table]");
 const template = document.getElementById("row-template");
 const { table, noun } = list.dataset;
@@ -24,6 +24,7 @@ function announce(words) {
 // Fields are numbered in the order of their rows.
 function renumber() {
   form.dataset.changed = "";
+  form.querySelector("[data-unsaved]")?.removeAttribute("hidden");
   rows().forEach((row, index) => {
     for (const part of row.querySelectorAll("*")) {
       for (const name of NAMES) {

@@ -37,6 +37,9 @@ def test_a_hostname_that_was_typed_is_edited_where_the_cursor_is(page: Page) -> 
     page.keyboard.press("End")
     page.keyboard.type("b")
     expect(page.get_by_label("Hostname", exact=True)).to_have_value("fra2b")
+    expect(page.get_by_text("fra2b.vpn.example.net is free.")).to_be_visible()
+    page.get_by_label("Hostname", exact=True).fill("api")
+    expect(page.get_by_text("is reserved")).to_be_visible()
 
 
 def test_a_second_click_puts_the_cursor_into_the_suggestion(page: Page) -> None:

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.urls import reverse_lazy
 
 from vpn.constants import (
     DEFAULT_MTU,
@@ -67,7 +66,7 @@ def _lines_widget(rows: int) -> forms.Textarea:
 
 
 class HostnameInput(forms.TextInput):
-    """A text input that asks the server about its value while it is typed."""
+    """A text input for a hostname; the page asks the server about it while it is typed (create.html)."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -77,10 +76,6 @@ class HostnameInput(forms.TextInput):
                 "autocapitalize": "off",
                 "spellcheck": "false",
                 "data-preview": "address-preview",
-                "hx-get": reverse_lazy("instance_hostname_check"),
-                "hx-trigger": "input changed delay:300ms",
-                "hx-target": "#hostname-message",
-                "hx-sync": "this:replace",
                 "aria-describedby": "hostname-message id_hostname_helptext",
             }
         )

@@ -32,15 +32,6 @@ from vpn.platforms import Capability, capabilities, version_fault
 from vpn.validators import parse_network, validate_label_text, validate_wireguard_key
 
 NEW_SITE = "A new site"
-# What the server has to know to say which protocols a router can carry.
-_ASKS_ROUTER = {
-    "hx-post": "",
-    "hx-trigger": "change",
-    "hx-vals": '{"ask": "router"}',
-    "hx-include": "[name='protocol']:checked, [name='protocol_before'], [name='site_id'], [name='site_platform'], "
-    "[name='site_platform_version'], [name='subnets']",
-    "hx-sync": "closest form:replace",
-}
 _WHY = {
     Protocol.WIREGUARD: "Fastest. Recommended. Needs UDP.",
     Protocol.OPENVPN: "Where WireGuard is missing or UDP is blocked: it changes over to TCP by itself.",
@@ -246,12 +237,7 @@ class SitePeerForm(SubnetFields):
 
     def __init__(self, *args: Any, instance: Instance, **options: Any) -> None:
         super().__init__(*args, **options)
-        sites = self.fields["site_id"]
-        sites.queryset = _sites_without_peer(instance)  # type: ignore[attr-defined]
-        # With JavaScript, choosing a site fills in the subnets that are known of it and says what its router can do.
-        sites.widget.attrs |= {"hx-target": "#site_subnets"} | _ASKS_ROUTER
-        for name in ("site_platform", "site_platform_version"):
-            self.fields[name].widget.attrs |= {"hx-target": "#site_protocol"} | _ASKS_ROUTER
+        self.fields["site_id"].queryset = _sites_without_peer(instance)  # type: ignore[attr-defined]
 
     @property
     def router(self) -> tuple[str, str]:

@@ -142,7 +142,9 @@ def test_rows_are_added_and_removed_without_javascript(admin_browser: Client, in
     records = (("nas", "A", "10.1.0.9"), ("half", "CNAME", ""))
     page = sent(admin_browser, instance, add="true", domains="typed.example", **rows(*records))
     assert typed(page) == [*records, ("", "A", "")]
-    assert "Not saved yet" in page
+    assert '<div class="notice" role="status" data-unsaved>' in page, "the notice is shown"
+    shown = admin_browser.get(path_of(instance)).content.decode()
+    assert "data-unsaved hidden>" in shown, "the notice waits"
     assert "typed.example" in page
     page = sent(admin_browser, instance, remove="0", **rows(*records))
     assert typed(page) == [records[1], ("", "A", "")]
