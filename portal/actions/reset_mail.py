@@ -30,7 +30,8 @@ def reset_message(address: str) -> EmailMessage:
     user = next((user for user in User.objects.sign_in_candidates(address) if user.is_active), None)
     if user is None:
         return _message("account/email/unknown_account", address)
-    return _message("account/email/password_reset_key", address, user=user, password_reset_url=_link(user))
+    # To the account's own address: where case does not count, PostgreSQL takes an i without a dot for an i, too.
+    return _message("account/email/password_reset_key", user.email, user=user, password_reset_url=_link(user))
 
 
 def _link(user: User) -> str:

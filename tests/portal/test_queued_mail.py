@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from portal.actions.member import change_member
 from portal.actions.queued_mail import due_mail, health
-from portal.models import Membership, QueuedMail
+from portal.models import Membership, QueuedMail, User
 from tests.factories import BY
 from tests.mail_server import MailServer, smtp_settings
 from tests.portal.mailbox import send_what_waits
@@ -174,6 +174,16 @@ def test_asking_for_a_new_password_takes_the_same_steps_for_every_address(
             assert Client().post("/accounts/password/reset/", {"email": address}).status_code == 302
         steps.append(len(queries))
     assert steps[0] == steps[1]
+
+
+def test_a_new_passwords_link_goes_to_the_accounts_own_address(member: Membership, mail_server: MailServer) -> None:
+    """Databases take other spellings for the same address, and some of those are another one: an i without a dot is."""
+    own = "Anna@Example.org"
+    User.objects.filter(pk=member.user_id).update(email=own)
+    with override_settings(**mail_server.settings):
+        Client().post("/accounts/password/reset/", {"email": own.lower()})
+        send_what_waits()
+    assert [recipient for recipient, _ in mail_server.received] == [own]
 
 
 def test_staff_see_what_waits_and_change_nothing_of_it(staff_browser: Client, silent: socket.socket) -> None:
