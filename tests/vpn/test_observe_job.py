@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import uuid
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -20,7 +22,7 @@ from portal.models import Organization
 from tests.factories import BY, make_instance, observe_hubs, settle
 from vpn.actions.peers.peer import expire_peers
 from vpn.drivers.base import Unreachable
-from vpn.jobs.observe import observe_all, observe_server
+from vpn.jobs.observe import OBSERVE_SECONDS, observe_all, observe_server
 from vpn.jobs.reconcile import reconcile_all
 from vpn.models import Instance, InstanceObservation, Operation, Peer
 from vpn.wire import codes
@@ -294,6 +296,29 @@ def test_one_hub_that_is_odd_keeps_no_other_from_being_seen(
     observe_hubs(observed_at=None)
     observe_server(str(instance.server_id))
     assert InstanceObservation.objects.filter(observed_at__isnull=False).count() == 5
+
+
+def test_a_hub_that_takes_the_jobs_whole_time_keeps_no_other_from_being_seen(
+    organization: Organization, instance: Instance, server: Server
+) -> None:
+    hung = make_instance(organization, name="A Hub")
+    others = [instance, *(make_instance(organization, name=f"Hub {number}") for number in range(4))]
+    # Each was asked in the same moment, and gave no answer.
+    observe_hubs(hung, *others, observed_at=None, looked_at=timezone.now())
+
+    def hang() -> None:
+        if server.asked[-1] == hung.hub:
+            raise TimeoutError("the job's time is over")
+
+    server.meanwhile = hang
+    made = timezone.now()
+    for _ in range(3):
+        later = {name: F(name) - timedelta(seconds=OBSERVE_SECONDS) for name in ("looked_at", "observed_at")}
+        InstanceObservation.objects.update(**later)
+        with contextlib.suppress(TimeoutError):
+            observe_server(str(instance.server_id))
+    seen = set(InstanceObservation.objects.filter(observed_at__gt=made).values_list("pk", flat=True))
+    assert seen == {other.pk for other in others}
 
 
 def test_many_hubs_are_noted_in_a_constant_number_of_statements(

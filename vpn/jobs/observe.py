@@ -49,8 +49,7 @@ class Look:
     reports: dict[UUID, HubReport] = field(default_factory=dict)
     # Those that the server knows nothing of.
     gone: set[UUID] = field(default_factory=set)
-    # Those that were not asked.
-    left: list[UUID] = field(default_factory=list)
+    asked: set[UUID] = field(default_factory=set)
     # How many of those that were asked last did not answer.
     failures: int = 0
 
@@ -68,15 +67,19 @@ def observe_server(server_id: str) -> None:
     server = UUID(server_id)
     _ensure_rows(server)
     end = time.monotonic() + _SLICE_SECONDS
-    while waiting := _claim(server):
-        look = observe_hubs(waiting, end)
-        if look.left:
-            # They come first next time.
-            InstanceObservation.objects.filter(pk__in=look.left).update(looked_at=None)
+    while turns := _claim(server):
+        look, left = Look(), {instance.pk for hubs in turns for instance in hubs}
+        try:
+            for hubs in turns:
+                observe_hubs(hubs, end, look)
+        finally:
+            # They come first next time, also where a hub kept the job waiting until its time was over.
+            if left := left - look.asked:
+                InstanceObservation.objects.filter(pk__in=left).update(looked_at=None)
         is_over = time.monotonic() > end
         if is_over and not look.failures:
             doorbell.enqueue_observe(server)
-        if is_over or look.left:
+        if is_over or left:
             return
 
 
@@ -86,8 +89,12 @@ def _ensure_rows(server_id: UUID) -> None:
     InstanceObservation.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def _claim(server_id: UUID) -> list[Instance]:
-    """Take the next hubs that are due, so that another job of the same server looks at others."""
+def _claim(server_id: UUID) -> list[list[Instance]]:
+    """Take the next hubs that are due, so that another job of the same server looks at others.
+
+    Returns who is asked together, in order. A hub that gave no answer last time comes last and by itself: what others
+    say is written before it may keep the job waiting.
+    """
     now = timezone.now()
     # A clock that was set back does not keep anybody waiting.
     due = Q(looked_at=None) | Q(looked_at__lt=now - _DUE) | Q(looked_at__gt=now + _DUE)
@@ -95,20 +102,33 @@ def _claim(server_id: UUID) -> list[Instance]:
     with transaction.atomic():
         free = InstanceObservation.objects.select_for_update(skip_locked=True, of=("self",)).filter(due)
         turns = free.filter(instance__in=hubs).order_by(F("looked_at").asc(nulls_first=True))
-        pks = list(turns.values_list("pk", flat=True)[:_AT_ONCE])
-        InstanceObservation.objects.filter(pk__in=pks).update(looked_at=now)
-    return list(hubs.filter(pk__in=pks).select_related("server__region"))
+        rows = list(turns[:_AT_ONCE])
+        InstanceObservation.objects.filter(pk__in=[row.pk for row in rows]).update(looked_at=now)
+    found = hubs.select_related("server__region").in_bulk([row.pk for row in rows])
+    together: list[Instance] = []
+    alone: list[Instance] = []
+    for row in rows:
+        if row.pk in found:
+            (together if _has_answered(row) else alone).append(found[row.pk])
+    return [hubs for hubs in (together, *([hub] for hub in alone)) if hubs]
 
 
-def observe_hubs(instances: Sequence[Instance], end: float) -> Look:
+def _has_answered(hub: InstanceObservation) -> bool:
+    """Did the hub answer when it was last asked? One that was put back was not asked."""
+    return hub.looked_at is None or (hub.observed_at is not None and hub.observed_at >= hub.looked_at)
+
+
+def observe_hubs(instances: Sequence[Instance], end: float, look: Look | None = None) -> Look:
     """Ask these hubs, note what they say, and ring where one does not run what it confirmed.
 
-    None is asked after `end`, by the monotonic clock.
+    None is asked after `end`, by the monotonic clock. `look` has what others said before, and is added to.
     """
     asked_at = timezone.now()
-    look = _ask(instances, end)
+    look = look or Look()
+    _ask(instances, end, look)
     # A hub that is down was not observed: nobody is connected through it.
-    alive = {pk: report for pk, report in look.reports.items() if report.alive}
+    answered = {one.pk: look.reports[one.pk] for one in instances if one.pk in look.reports}
+    alive = {pk: report for pk, report in answered.items() if report.alive}
     for pk, arrived in record_observations(alive, asked_at).items():
         conclude_changes(pk, arrived, by=_ARRIVED)
     for instance in _at_rest([one for one in instances if one.pk in look.gone or one.pk in look.reports]):
@@ -120,12 +140,11 @@ def observe_hubs(instances: Sequence[Instance], end: float) -> Look:
     return look
 
 
-def _ask(instances: Sequence[Instance], end: float) -> Look:
-    look = Look()
+def _ask(instances: Sequence[Instance], end: float, look: Look) -> None:
     for instance in instances:
         if look.failures == _MOST_FAILURES or time.monotonic() > end:
-            look.left.append(instance.pk)
-            continue
+            return
+        look.asked.add(instance.pk)
         try:
             report = driver_for(instance.server).status(instance.hub, peers=True)
             note_agent(instance.server, report)
@@ -136,7 +155,6 @@ def _ask(instances: Sequence[Instance], end: float) -> Look:
         except Unreachable as error:
             logger.warning("Observing instance %s failed: %s", instance.pk, error)
             look.failures += 1
-    return look
 
 
 def _at_rest(before: Collection[Instance]) -> list[Instance]:

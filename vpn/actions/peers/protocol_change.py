@@ -56,7 +56,10 @@ def conclude_changes(instance_id: UUID, arrived: Collection[tuple[UUID, str]], *
     """
     if not arrived:
         return
-    with contextlib.suppress(NotPossible), changing(instance_id, by=by, scope=Scope.PEERS) as locked:
+    with (
+        contextlib.suppress(NotPossible, Instance.DoesNotExist),
+        changing(instance_id, by=by, scope=Scope.PEERS) as locked,
+    ):
         for peer_id, public_key in arrived:
             # A peer that has got other keys meanwhile was not seen with those yet.
             found = locked.peers.filter(pk=peer_id, public_key=public_key).exclude(former_protocol="")
