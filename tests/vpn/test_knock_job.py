@@ -185,7 +185,8 @@ def test_a_hub_that_stays_proven_writes_nothing(
         knock(instance)
     written = [query["sql"] for query in queries if "listenerproof" in query["sql"] and "SELECT" not in query["sql"]]
     assert written == []
-    assert not any("FOR UPDATE" in query["sql"] for query in queries)
+    locks = [query["sql"] for query in queries if "FOR UPDATE" in query["sql"]]
+    assert not any("vpn_instanceobservation" not in sql for sql in locks), "only rows that no action locks"
 
 
 def test_keys_that_cannot_be_opened_keep_no_other_hub_from_its_turn(

@@ -245,6 +245,15 @@ def test_hits_add_up_over_a_restart_of_the_hub(instance: Instance) -> None:
     assert count(instance, {first: 4, second: 1}) == [12, 3]
 
 
+@pytest.mark.postgres
+def test_hits_wait_for_no_action_that_has_the_rules(instance: Instance) -> None:
+    update_instance(instance, firewall=[{"port": "1"}], by=BY)
+    with CaptureQueriesContext(connection) as queries:
+        count(instance, {str(instance.firewall_rules.get().pk): 5})
+    locks = [query["sql"] for query in queries if "FOR UPDATE" in query["sql"] and '"vpn_instance"' in query["sql"]]
+    assert [sql.endswith("FOR UPDATE SKIP LOCKED") for sql in locks] == [True]
+
+
 def test_hits_of_another_instances_rule_are_ignored(instance: Instance, organization: Organization) -> None:
     other = make_instance(organization, name="Other")
     update_instance(other, firewall=[{}], by=BY)

@@ -37,18 +37,19 @@ def note_families(reports: Mapping[UUID, HubReport]) -> None:
 def note_hits(reports: Mapping[UUID, HubReport]) -> None:
     """Add what hubs counted since the last observation; a counter that went back began anew with its hub."""
     told = {pk: report.hits for pk, report in reports.items() if report.hits}
-    rows: list[tuple[object, ...]] = []
-    differing = set()
+    rows: list[tuple[UUID, tuple[object, ...]]] = []
     for rule in FirewallRule.objects.filter(instance__in=told).only("instance", "hits", "counter_hits"):
         counted = told[rule.instance_id].get(str(rule.pk), rule.counter_hits)
         if counted != rule.counter_hits:
             since = counted - rule.counter_hits if counted > rule.counter_hits else counted
-            rows.append((rule.hits + since, counted, rule.pk, rule.counter_hits))
-            differing.add(rule.instance_id)
+            rows.append((rule.instance_id, (rule.hits + since, counted, rule.pk, rule.counter_hits)))
     if not rows:
         return
     with transaction.atomic():
-        # Actions move these rows, so the instances come first, as they have it: no two wait in a circle.
-        list(Instance.objects.select_for_update().filter(pk__in=differing).order_by("pk").values_list("pk"))
+        # Actions move these rows under the instance's lock. Who holds one keeps no other organization waiting: those
+        # counters are added at a later look.
+        free = Instance.objects.select_for_update(skip_locked=True).filter(pk__in={pk for pk, _ in rows})
+        mine = set(free.values_list("pk", flat=True))
+        counted_now = [row for pk, row in rows if pk in mine]
         # By the counter too, so that two observers do not add the same packets twice.
-        update_rows(FirewallRule, ["hits", "counter_hits"], ["id", "counter_hits"], rows)
+        update_rows(FirewallRule, ["hits", "counter_hits"], ["id", "counter_hits"], counted_now)

@@ -87,7 +87,7 @@ def _version(endpoint: str) -> int:
 def record_observations(
     reports: Mapping[UUID, HubReport], asked_at: datetime | None = None
 ) -> dict[UUID, list[Arrived]]:
-    """Note what hubs report, by instance, in a constant number of statements; no instance or peer is locked.
+    """Note what hubs report, by instance, in a constant number of statements; no instance or peer is waited for.
 
     `asked_at` is when they were asked, now if not given. What is known from later already is left as it is, and so is
     what another worker noted meanwhile. Returns those peers that came over a new protocol while the former one is

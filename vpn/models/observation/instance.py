@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.db import models
+from django.db import models, transaction
 
 
 class InstanceObservationQuerySet(models.QuerySet["InstanceObservation"]):
@@ -14,8 +14,14 @@ class InstanceObservationQuerySet(models.QuerySet["InstanceObservation"]):
 
     def note(self, instance_ids: Collection[UUID], **columns: Any) -> None:
         """Set these columns for these instances; what has no row yet gets one."""
-        if self.filter(pk__in=instance_ids).update(**columns) < len(instance_ids):
-            rows = [InstanceObservation(instance_id=pk, **columns) for pk in instance_ids]
+        with transaction.atomic():
+            # In the order of who records observations, so that no two wait in a circle.
+            there = set(
+                self.select_for_update().filter(pk__in=instance_ids).order_by("pk").values_list("pk", flat=True)
+            )
+            self.filter(pk__in=there).update(**columns)
+        if missing := set(instance_ids) - there:
+            rows = [InstanceObservation(instance_id=pk, **columns) for pk in missing]
             self.bulk_create(rows, ignore_conflicts=True)
 
 
