@@ -51,17 +51,13 @@ def follow(hub: Hub, spec: HubSpec, change: Change, *, is_ruled_anew: bool = Fal
     changed["wireguard"] = wireguard.change(hub, spec, old, new)
     changed["openvpn"] = openvpn.change(hub, spec, old, new)
     changed["routing"] = routing.change(hub.names, old.values(), new.values())
-    if _routes_of(old) != _routes_of(new) and firewall.minds_ways(spec):
+    if routing.routes_of(old) != routing.routes_of(new) and firewall.minds_ways(spec):
         firewall.judge_again(hub, spec)
     firewall.cut(hub.names, given_up(old, new, spec.peers))
     # Last: a full disk must not keep a removed peer connected.
     hub.save_marks()
     changed["dns"] = dns.change(hub, spec, old, new)
     return changed
-
-
-def _routes_of(peers: Mapping[str, Peer]) -> set[tuple[str, str]]:
-    return {(peer_id, route) for peer_id, peer in peers.items() for route in peer.routes}
 
 
 def given_up(before: Mapping[str, Peer], after: Mapping[str, Peer], peers: Mapping[str, Peer]) -> set[str]:

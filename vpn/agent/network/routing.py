@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from vpn.agent.memory.names import Link, Names
@@ -123,6 +123,11 @@ def change(names: Names, before: Iterable[Peer], after: Iterable[Peer]) -> bool:
     if lines:
         names.inside.run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
     return bool(lines)
+
+
+def routes_of(peers: Mapping[str, Peer]) -> set[tuple[str, str]]:
+    """Return the routes of peers, each with the peer's id: two of these differ where a way does."""
+    return {(peer_id, route) for peer_id, peer in peers.items() for route in peer.routes}
 
 
 def _into_tunnel(names: Names, peers: Iterable[Peer]) -> _Routes:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import COMPAT, OPENVPN, TCP, Names
+from vpn.agent.network import routing
 from vpn.agent.network.netns_view import Inside
 from vpn.agent.openvpn import config as openvpn_config
 from vpn.agent.openvpn import listeners as openvpn_listeners
@@ -56,7 +57,7 @@ def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[s
 
     Returns whether anything but what peers are pushed was another.
     """
-    if _routes_of(before) != _routes_of(after):
+    if routing.routes_of(before) != routing.routes_of(after):
         _tell(hub, spec)
     is_revoked = _revoke(hub, spec)
     old, new = (by_openvpn(peers) for peers in _differing(before, after))
@@ -123,10 +124,6 @@ def remove(hub: Hub) -> bool:
     openvpn_listeners.remove(hub.names, Layout(hub.openvpn))
     files.remove_tree(hub.openvpn)
     return True
-
-
-def _routes_of(peers: Mapping[str, Peer]) -> set[tuple[str, str]]:
-    return {(peer_id, route) for peer_id, peer in peers.items() for route in peer.routes}
 
 
 def _differing(old: Mapping[str, Peer], new: Mapping[str, Peer]) -> tuple[list[Peer], list[Peer]]:
