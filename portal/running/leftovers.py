@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MARK = "VPN_PORTAL_RUN"
+# A process that waits for a dead disk outlives SIGKILL: it must not hold up the next start.
+_DIES_WITHIN = 5.0
 
 
 def end_leftovers(mark: str, *, patience: float) -> int:
@@ -25,7 +27,8 @@ def end_leftovers(mark: str, *, patience: float) -> int:
     while left and time.monotonic() < deadline:
         time.sleep(0.05)
         left = find_leftovers(mark)
-    while left:
+    deadline = time.monotonic() + _DIES_WITHIN
+    while left and time.monotonic() < deadline:
         _signal(left, mark, signal.SIGKILL)
         time.sleep(0.05)
         left = find_leftovers(mark)

@@ -30,7 +30,7 @@ from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_
 from vpn.addressing import Network
 from vpn.agent.memory.saved import Saved
 from vpn.agent.openvpn.revocation import revoked_serials
-from vpn.desired import PLACEHOLDER_ID, Desired, compile_change, compile_spec, compile_withdrawal
+from vpn.desired import PLACEHOLDER_ID, Desired, compile_change, compile_removals, compile_spec
 from vpn.jobs import lease
 from vpn.models import Instance
 from vpn.observed import record_applied
@@ -404,7 +404,7 @@ def test_a_withdrawal_leads_the_agent_to_the_state_that_it_names(instance: Insta
     update_instance(instance, mtu=before + 60, by=BY)
     delete_peer(gone, by=BY)
     update_peer(shut_out, enabled=False, by=BY)
-    withdrawal = compile_withdrawal(instance.pk)
+    withdrawal = compile_removals(instance.pk)
     assert withdrawal is not None
     assert withdrawal.is_part
     assert set(withdrawal.removed) == {str(gone.pk), str(shut_out.pk)}
@@ -418,4 +418,4 @@ def test_a_withdrawal_leads_the_agent_to_the_state_that_it_names(instance: Insta
 def test_without_anybody_to_shut_out_there_is_no_withdrawal(instance: Instance) -> None:
     update_instance(instance, mtu=1300, by=BY)
     update_peer(instance.peers.order_by("created_at")[0], device="renamed", by=BY)
-    assert compile_withdrawal(instance.pk) is None
+    assert compile_removals(instance.pk) is None

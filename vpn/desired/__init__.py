@@ -5,8 +5,8 @@ from vpn.desired.compiling import (
     Desired,
     can_be_delta,
     compile_change,
+    compile_removals,
     compile_spec,
-    compile_withdrawal,
 )
 from vpn.desired.peers import PLACEHOLDER_ID, PROBE_ID
 
@@ -17,6 +17,6 @@ __all__ = [
     "Desired",
     "can_be_delta",
     "compile_change",
+    "compile_removals",
     "compile_spec",
-    "compile_withdrawal",
 ]

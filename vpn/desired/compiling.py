@@ -60,12 +60,12 @@ def compile_change(instance_id: UUID) -> Desired:
     return _consistently(instance_id, lambda instance: _compile_delta(instance) or _compile_whole(instance))
 
 
-def compile_withdrawal(instance_id: UUID) -> Desired | None:
+def compile_removals(instance_id: UUID) -> Desired | None:
     """The shortest way to end peers that are admitted no more, whatever else changed; None where there are none.
 
     It builds on what the server confirmed last, as any delta, and leaves the hub's settings as they are there.
     """
-    return _consistently(instance_id, _compile_withdrawal)
+    return _consistently(instance_id, _compile_removals)
 
 
 def _consistently(instance_id: UUID, compiler: Callable[[Instance], _Result]) -> _Result:
@@ -157,7 +157,7 @@ def _delta(
     )
 
 
-def _compile_withdrawal(instance: Instance) -> Desired | None:
+def _compile_removals(instance: Instance) -> Desired | None:
     changed = instance.peers.filter(changed_generation__gt=instance.applied_generation).exclude(applied_digest="")
     rows = changed.select_related("member__user", "site")
     ended = {str(peer.pk): peer.applied_digest for peer in rows if not peer.is_admitted}

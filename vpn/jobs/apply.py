@@ -18,7 +18,7 @@ from vpn.actions.activity.asking import askers_of
 from vpn.actions.activity.operation import begin_operation
 from vpn.actions.instances.recovery import raise_epoch, raise_generation
 from vpn.choices import InstanceState, OperationKind, OperationState
-from vpn.desired import ConcurrentChange, Desired, can_be_delta, compile_change, compile_spec, compile_withdrawal
+from vpn.desired import ConcurrentChange, Desired, can_be_delta, compile_change, compile_removals, compile_spec
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.jobs import lease
 from vpn.jobs.progress import (
@@ -82,7 +82,7 @@ def _send_ahead(instance: Instance) -> _Sent | None:
     The agent keeps the order, claim or not: it refuses what is older than what it has, and what builds on another base.
     Where the whole has to be sent, those who are shut out are taken away before.
     """
-    compiler = compile_change if can_be_delta(instance) else compile_withdrawal
+    compiler = compile_change if can_be_delta(instance) else compile_removals
     try:
         desired = compiler(instance.pk)
         if desired is not None and desired.is_delta:

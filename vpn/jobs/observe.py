@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -96,7 +97,7 @@ def _claim(server_id: UUID) -> list[list[Instance]]:
     say is written before it may keep the job waiting.
     """
     now = timezone.now()
-    # A clock that was set back does not keep anybody waiting.
+    # A clock that was set back must not delay a look.
     due = Q(looked_at=None) | Q(looked_at__lt=now - _DUE) | Q(looked_at__gt=now + _DUE)
     hubs = Instance.objects.with_hub().filter(server=server_id)
     with transaction.atomic():
@@ -126,7 +127,7 @@ def observe_hubs(instances: Sequence[Instance], end: float, look: Look | None = 
     asked_at = timezone.now()
     look = look or Look()
     _ask(instances, end, look)
-    # A hub that is down was not observed: nobody is connected through it.
+    # A hub that is down was not observed: no peer is connected through it.
     answered = {one.pk: look.reports[one.pk] for one in instances if one.pk in look.reports}
     alive = {pk: report for pk, report in answered.items() if report.alive}
     for pk, arrived in record_observations(alive, asked_at).items():
@@ -158,7 +159,7 @@ def _ask(instances: Sequence[Instance], end: float, look: Look) -> None:
 
 
 def _at_rest(before: Collection[Instance]) -> list[Instance]:
-    """Those that nothing changed and nobody changes. What a hub says in the midst of a change means nothing."""
+    """Those that did not change and are not being changed: a report from within a change proves nothing."""
     rows = Instance.objects.unclaimed().filter(pk__in=[instance.pk for instance in before])
     columns = ("epoch", "desired_generation", "applied_generation", "applied_digest")
     now = {pk: tuple(values) for pk, *values in rows.values_list("pk", *columns)}
@@ -174,10 +175,11 @@ def _mend(instance: Instance, report: HubReport) -> None:
     if not _matches(instance, report):
         logger.warning("The hub of instance %s runs something else than it confirmed; applying again", instance.pk)
         apply_again(instance.pk, instance.organization_id, by=_DIFFERS)
-    elif report.drift and undo_drift(instance.pk, report.drift, by=_DRIFT):
-        logger.warning(
-            "Somebody else changed the hub of instance %s: %s", instance.pk, ", ".join(map(str, report.drift))
-        )
+    elif report.drift:
+        with suppress(Instance.DoesNotExist):  # it was deleted meanwhile
+            if undo_drift(instance.pk, report.drift, by=_DRIFT):
+                changed = ", ".join(map(str, report.drift))
+                logger.warning("The hub of instance %s was changed on its server: %s", instance.pk, changed)
 
 
 def _matches(instance: Instance, report: HubReport) -> bool:

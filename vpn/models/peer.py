@@ -23,7 +23,7 @@ from vpn.models.site import Site
 
 
 class Peer(models.Model):
-    """One end of one tunnel, as somebody wants it. What its hub says of it is in PeerObservation.
+    """One end of one tunnel, as an admin wants it. What its hub reports of it is in PeerObservation.
 
     `applied_digest` is written with the instance's confirmation, in one transaction: the next delta follows from it.
     """
@@ -181,7 +181,7 @@ class Peer(models.Model):
         if observed_at is None or observed_at <= now - timedelta(seconds=OBSERVATION_MAX_AGE):
             return False
         if not self.is_admitted:
-            return False  # whoever is shut out may have shaken hands a moment before
+            return False  # a peer that was shut out may have shaken hands a moment before
         seen = self.seen
         if self.is_openvpn:
             return seen.connected_from is not None

@@ -49,7 +49,7 @@ def connected_filter(prefix: str = "") -> Q:
     has_session = seen_filter(prefix, connected_from__isnull=False) & Q(**{f"{prefix}protocol": Protocol.OPENVPN})
     observed = f"{prefix}instance__observation__observed_at__gt"
     fresh = Q(**{observed: now - timedelta(seconds=OBSERVATION_MAX_AGE)})
-    # Whoever is shut out may have shaken hands a moment before.
+    # A peer that was shut out may have shaken hands a moment before.
     return fresh & (shook_hands | has_session) & admitted_filter(prefix)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Case, F, Value, When
 from django.utils import timezone
 
@@ -141,11 +142,12 @@ def _write_peers(changed: Collection[Sighting]) -> None:
 
 
 def _ensure_traffic(instance_ids: Collection[UUID], now: datetime) -> None:
-    """Make the rows of the day. Their foreign key waits for the instance's lock, so this holds none itself."""
+    """Make the rows of the day, each by itself: its foreign key may wait for an action that holds the instance."""
     day = now.astimezone(UTC).date()
     there = Traffic.objects.filter(instance__in=instance_ids, day=day).values_list("instance", flat=True)
-    rows = [Traffic(instance_id=pk, day=day) for pk in set(instance_ids).difference(there)]
-    Traffic.objects.bulk_create(rows, ignore_conflicts=True)
+    for pk in set(instance_ids).difference(there):
+        with suppress(IntegrityError):  # the instance was deleted meanwhile
+            Traffic.objects.bulk_create([Traffic(instance_id=pk, day=day)], ignore_conflicts=True)
 
 
 def _add_traffic(counted: Mapping[UUID, tuple[int, int]], now: datetime) -> None:

@@ -70,7 +70,8 @@ class AgentError(Exception):
         document: dict[str, Any] = {"code": self.code, "permanent": self.permanent}
         if self.finding is None:
             return document | {"message": self.message}
-        return document | {"finding": self.finding.document()}
+        # A portal of the release before this one takes no error without a message.
+        return document | {"finding": self.finding.document(), "message": str(self.finding)}
 
 
 def parse_error(document: object) -> AgentError:
