@@ -318,11 +318,6 @@ def subnet_warnings(networks: Iterable[Network]) -> list[str]:
     ]
 
 
-def sort_networks(networks: Iterable[Network]) -> list[Network]:
-    """IPv4 before IPv6, then by address, the wider first: one order for every place that shows or compares them."""
-    return sorted(networks, key=lambda network: (network.version, int(network.network_address), network.prefixlen))
-
-
 def split_tunnel_routes(
     pool_v4: IPv4Network,
     pool_v6: IPv6Network,

@@ -175,7 +175,7 @@ def test_it_is_there_again_after_a_reboot_and_with_a_lost_namespace(lab: Lab, hu
     with Watch(hub.agent):
         subprocess.run(["ip", "netns", "delete", f"hub-{hub.hub}"], check=True)
         wait_until(lambda: resolvers(lab, hub) not in ({lost}, set()), 5, "another resolver")
-        wait_until(lambda: ask(lab, alice, hub.v4, f"phone.anna.{DOMAIN}").values, 60, "an answer after the loss")
+        wait_until(lambda: ask(lab, alice, hub.v4, f"phone.anna.{DOMAIN}").values, 20, "an answer after the loss")
         # The watch writes down where peers are every other second: so the hub can call them back.
         wait_until(lambda: State(lab.state).endpoints(hub.hub), 20, "the peers' endpoints")
     assert resolvers(lab, hub) == {pid_of(lab, hub)}

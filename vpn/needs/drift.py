@@ -12,7 +12,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from vpn.choices import OperationKind
-from vpn.models import Instance, Operation
+from vpn.models import Operation
 from vpn.wire.finding import Finding
 
 PERIOD: Final = timedelta(hours=1)
@@ -36,11 +36,6 @@ def undone_lately(instances: Collection[UUID]) -> dict[UUID, list[Operation]]:
     for operation in runs.undoing():
         found.setdefault(operation.instance_id, []).append(operation)
     return found
-
-
-def recurring_drift(instance: Instance) -> Recurring | None:
-    """What was undone three times or more within the last hour."""
-    return recurring_in(undone_lately([instance.pk]).get(instance.pk, []))
 
 
 def recurring_in(runs: Collection[Operation]) -> Recurring | None:
