@@ -92,7 +92,8 @@ def test_a_connected_device_and_branch_reach_a_new_branch_untouched(
     page = f"/peers/{story['laptop']}/"
     assert "nothing changed since" not in admin.get(page).text
     over_wireguard = add_site(admin, "Madrid", madrid, "wireguard")
-    assert "Reconnects by itself within a minute to reach Madrid." in admin.get(page).text
+    told = "Reconnects by itself within a minute to reach Madrid."
+    wait_until(lambda: told in admin.get(page).text, 20, "the page to say that the device reconnects")
     lab.wg_quick_up(madrid.router, f"{fetch_profile(admin, over_wireguard)}PersistentKeepalive = 1\n")
     for node in (laptop, paris.lan):
         for address in (madrid.lan.v4, madrid.lan.v6):
