@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from django.core.exceptions import ValidationError
 
-from vpn.addressing import reserved_reason
+from vpn.addressing.reserved import reserved_reason
 from vpn.constants import SPECIAL_USE_DOMAINS
 from vpn.validators import parse_address, quoted
 

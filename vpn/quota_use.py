@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import F, Func, IntegerField, Sum
 
 from portal.models import Quota
-from vpn.addressing import is_broad
+from vpn.addressing.networks import is_broad
 from vpn.choices import OperationKind, OperationState, PeerType
 from vpn.models import DnsRecord, FirewallRule, Instance, Operation, Peer, Site
 from vpn.validators import parse_network

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 
-from vpn.addressing import IN_GUEST, Network, contains, is_broad, is_default_route, overlaps, reserved_reason
+from vpn.addressing.networks import Network, contains, is_broad, is_default_route, overlaps
+from vpn.addressing.reserved import IN_GUEST, reserved_reason
 from vpn.constants import (
     HOSTNAME_LENGTH,
     LABEL_TEXT_LENGTH,

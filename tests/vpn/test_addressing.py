@@ -7,8 +7,19 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.agent import made
-from vpn import addressing
-from vpn.addressing import Claim, Network
+from vpn.addressing.networks import Network, contains, overlaps
+from vpn.addressing.pools import (
+    PoolExhausted,
+    choose_pool,
+    host_addresses,
+    last_peer_host,
+    next_free_host,
+    probe_host,
+    random_ula,
+)
+from vpn.addressing.reserved import IN_GUEST, reserved_reason
+from vpn.addressing.routes import split_tunnel_routes
+from vpn.addressing.subnets import Claim, subnet_faults, subnet_warnings
 from vpn.wire import reserved
 from vpn.wire.spec import parse_spec
 
@@ -44,7 +55,7 @@ def faults(
     pool_v4: IPv4Network = POOL_V4,
     advertised: tuple[str, ...] = (),
 ) -> list[tuple[str, str]]:
-    found = addressing.subnet_faults(
+    found = subnet_faults(
         nets(*texts),
         pool_v4=pool_v4,
         pool_v6=POOL_V6,
@@ -58,11 +69,11 @@ def faults(
 
 class TestPools:
     def test_the_first_pool_is_the_lowest(self) -> None:
-        assert addressing.choose_pool(BASE, 20, []) == IPv4Network("100.64.0.0/20")
+        assert choose_pool(BASE, 20, []) == IPv4Network("100.64.0.0/20")
 
     def test_a_gap_is_used(self) -> None:
         taken = [IPv4Network("100.64.0.0/20"), IPv4Network("100.64.32.0/20")]
-        assert addressing.choose_pool(BASE, 20, taken) == IPv4Network("100.64.16.0/20")
+        assert choose_pool(BASE, 20, taken) == IPv4Network("100.64.16.0/20")
 
     @given(st.integers(16, 24), st.lists(st.tuples(st.integers(0, 255), st.integers(16, 24)), max_size=12))
     def test_it_is_the_lowest_that_overlaps_none(self, prefix: int, blocks: list[tuple[int, int]]) -> None:
@@ -70,65 +81,63 @@ class TestPools:
         taken = [IPv4Network(((10 << 24) + (n << 10), size), strict=False) for n, size in blocks]
         plain = next((p for p in base.subnets(new_prefix=prefix) if not any(p.overlaps(t) for t in taken)), None)
         if plain is None:
-            with pytest.raises(addressing.PoolExhausted):
-                addressing.choose_pool(base, prefix, taken)
+            with pytest.raises(PoolExhausted):
+                choose_pool(base, prefix, taken)
         else:
-            assert addressing.choose_pool(base, prefix, taken) == plain
+            assert choose_pool(base, prefix, taken) == plain
 
     def test_a_full_base_says_what_to_do(self) -> None:
-        with pytest.raises(addressing.PoolExhausted, match="Choose a smaller pool"):
-            addressing.choose_pool(IPv4Network("10.0.0.0/20"), 20, [IPv4Network("10.0.8.0/24")])
+        with pytest.raises(PoolExhausted, match="Choose a smaller pool"):
+            choose_pool(IPv4Network("10.0.0.0/20"), 20, [IPv4Network("10.0.8.0/24")])
 
     def test_a_pool_wider_than_its_base_is_refused(self) -> None:
         with pytest.raises(ValueError, match="does not fit"):
-            addressing.choose_pool(IPv4Network("10.0.0.0/20"), 16, [])
+            choose_pool(IPv4Network("10.0.0.0/20"), 16, [])
 
     def test_unique_local_prefixes_are_random_and_of_rfc_4193(self) -> None:
-        made = {addressing.random_ula() for _ in range(50)}
+        made = {random_ula() for _ in range(50)}
         assert len(made) == 50
         assert all(n.subnet_of(IPv6Network("fd00::/8")) and n.prefixlen == 64 for n in made)
-        assert addressing.random_ula(lambda count: b"\x12\x34\x56\x78\x9a"[:count]) == IPv6Network(
-            "fd12:3456:789a::/64"
-        )
+        assert random_ula(lambda count: b"\x12\x34\x56\x78\x9a"[:count]) == IPv6Network("fd12:3456:789a::/64")
 
 
 class TestHosts:
     @pytest.mark.parametrize(("pool", "probe"), [("10.0.0.0/24", 254), ("10.0.0.0/20", 4094), ("10.0.0.0/16", 65534)])
     def test_the_probe_has_the_last_usable_address(self, pool: str, probe: int) -> None:
         network = IPv4Network(pool)
-        assert addressing.probe_host(network) == probe
-        assert addressing.last_peer_host(network) == probe - 1
-        assert addressing.host_addresses(network, POOL_V6, probe)[0] == network.broadcast_address - 1
+        assert probe_host(network) == probe
+        assert last_peer_host(network) == probe - 1
+        assert host_addresses(network, POOL_V6, probe)[0] == network.broadcast_address - 1
 
     def test_both_addresses_follow_from_the_number(self) -> None:
-        v4, v6 = addressing.host_addresses(POOL_V4, POOL_V6, 258)
+        v4, v6 = host_addresses(POOL_V4, POOL_V6, 258)
         assert (str(v4), str(v6)) == ("100.64.1.2", "fd12:3456:789a::102")
 
     @pytest.mark.parametrize("host", [-1, 0, 4095, 5000])
     def test_numbers_outside_the_pool_are_refused(self, host: int) -> None:
         with pytest.raises(ValueError, match="has no host"):
-            addressing.host_addresses(POOL_V4, POOL_V6, host)
+            host_addresses(POOL_V4, POOL_V6, host)
 
     def test_the_first_peer_gets_the_second_address(self) -> None:
-        assert addressing.next_free_host(None, list, 253) == 2
+        assert next_free_host(None, list, 253) == 2
 
     def test_a_freed_address_is_not_used_again_at_once(self) -> None:
         def unneeded() -> list[int]:
             raise AssertionError("the numbers in use are only needed at the end of the pool")
 
-        assert addressing.next_free_host(9, unneeded, 253) == 10
+        assert next_free_host(9, unneeded, 253) == 10
 
     def test_at_the_end_of_the_pool_the_lowest_gap_is_used(self) -> None:
-        assert addressing.next_free_host(253, lambda: [2, 3, 5, 253], 253) == 4
+        assert next_free_host(253, lambda: [2, 3, 5, 253], 253) == 4
 
     def test_a_full_pool_says_what_to_do(self) -> None:
-        with pytest.raises(addressing.PoolExhausted, match="Widen the pool"):
-            addressing.next_free_host(253, lambda: range(2, 254), 253)
+        with pytest.raises(PoolExhausted, match="Widen the pool"):
+            next_free_host(253, lambda: range(2, 254), 253)
 
     @given(st.sets(st.integers(2, 30)))
     def test_a_number_is_never_given_twice(self, taken: set[int]) -> None:
         assume(len(taken) < 29)
-        host = addressing.next_free_host(max(taken, default=None), lambda: taken, 30)
+        host = next_free_host(max(taken, default=None), lambda: taken, 30)
         assert 2 <= host <= 30
         assert host not in taken
 
@@ -147,7 +156,7 @@ class TestSubnets:
         assert faults(text, confirm_broad=True) == []
 
     def test_the_other_side_is_named(self) -> None:
-        found = addressing.subnet_faults(
+        found = subnet_faults(
             nets("10.1.0.0/16"),
             pool_v4=POOL_V4,
             pool_v6=POOL_V6,
@@ -189,12 +198,12 @@ class TestSubnets:
         assert faults(text, confirm_broad=True) == [(text, "reserved")]
 
     def test_the_portal_and_the_agent_know_the_same_services_of_clouds(self) -> None:
-        assert {*reserved.IN_GUEST_V4, *reserved.IN_GUEST_V6} == addressing.IN_GUEST
+        assert {*reserved.IN_GUEST_V4, *reserved.IN_GUEST_V6} == IN_GUEST
 
     @given(networks)
     def test_what_is_not_refused_is_what_the_agent_takes(self, network: Network) -> None:
         site = made.peer(1, str(network))
-        if addressing.reserved_reason(network) is None:
+        if reserved_reason(network) is None:
             parse_spec(made.spec(peers={made.peer_id(1): site}))  # raises where the agent would refuse
 
     @pytest.mark.parametrize("text", ["0.0.0.0/0", "::/0", "128.0.0.0/1", "10.0.0.0/7", "2000::/3", "fd00::/31"])
@@ -243,7 +252,7 @@ class TestSubnets:
     ) -> None:
         refused: dict[bool, set[Network]] = {}
         for confirm_broad in (False, True):
-            found = addressing.subnet_faults(
+            found = subnet_faults(
                 wanted,
                 pool_v4=POOL_V4,
                 pool_v6=POOL_V6,
@@ -255,18 +264,16 @@ class TestSubnets:
         assert refused[False] == {n for n in wanted if any(n.overlaps(t) for t in there)}
 
     def test_public_ranges_get_a_warning(self) -> None:
-        warned = addressing.subnet_warnings(
-            nets("10.0.0.0/8", "100.64.0.0/10", "8.8.8.0/24", "2001:db8::/48", "fd00::/8")
-        )
+        warned = subnet_warnings(nets("10.0.0.0/8", "100.64.0.0/10", "8.8.8.0/24", "2001:db8::/48", "fd00::/8"))
         assert [line.split()[0] for line in warned] == ["8.8.8.0/24", "2001:db8::/48"]
 
     def test_a_confirmed_broad_route_gets_no_second_word(self) -> None:
-        assert addressing.subnet_warnings(nets("0.0.0.0/0")) == []
+        assert subnet_warnings(nets("0.0.0.0/0")) == []
 
 
 class TestRoutes:
     def test_a_split_tunnel_has_the_pool_the_subnets_and_the_pushed_routes(self) -> None:
-        routes = addressing.split_tunnel_routes(
+        routes = split_tunnel_routes(
             POOL_V4,
             POOL_V6,
             nets("10.1.0.0/24", "10.1.1.0/24", "0.0.0.0/0", "::/0"),
@@ -278,8 +285,8 @@ class TestRoutes:
     def test_a_split_tunnel_covers_everything_and_repeats_nothing(
         self, subnets: list[Network], pushed: list[Network]
     ) -> None:
-        routes = addressing.split_tunnel_routes(POOL_V4, POOL_V6, subnets, pushed)
+        routes = split_tunnel_routes(POOL_V4, POOL_V6, subnets, pushed)
         for wanted in (POOL_V4, POOL_V6, *subnets, *pushed):
-            assert wanted.prefixlen == 0 or any(addressing.contains(route, wanted) for route in routes)
-        assert not any(addressing.overlaps(a, b) for i, a in enumerate(routes) for b in routes[i + 1 :])
-        assert routes == addressing.split_tunnel_routes(POOL_V4, POOL_V6, reversed(pushed), reversed(subnets))
+            assert wanted.prefixlen == 0 or any(contains(route, wanted) for route in routes)
+        assert not any(overlaps(a, b) for i, a in enumerate(routes) for b in routes[i + 1 :])
+        assert routes == split_tunnel_routes(POOL_V4, POOL_V6, reversed(pushed), reversed(subnets))

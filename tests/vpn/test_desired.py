@@ -27,7 +27,7 @@ from tests.factories import (
 )
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, rotate_keys, update_peer
-from vpn.addressing import Network
+from vpn.addressing.networks import Network
 from vpn.agent.memory.saved import Saved
 from vpn.agent.openvpn.revocation import revoked_serials
 from vpn.desired import PLACEHOLDER_ID, Desired, compile_change, compile_removals, compile_spec

@@ -16,7 +16,7 @@ from tests.factories import BY, make_instance, make_organization, make_site, set
 from vpn.actions.peers.peer import create_site_peer, delete_peer, rotate_keys, update_peer
 from vpn.actions.sites.overlaps import claims_on, first_within, repair_networks
 from vpn.actions.sites.site import delete_site, update_site
-from vpn.addressing import Network, contains, is_broad, overlaps
+from vpn.addressing.networks import Network, contains, is_broad, overlaps
 from vpn.choices import Protocol
 from vpn.jobs.reconcile import reconcile_all
 from vpn.models import Instance, Peer, PeerNetwork, Site

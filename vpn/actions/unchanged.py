@@ -13,7 +13,7 @@ from vpn.actions.dns.settings import are_records
 from vpn.actions.firewall.input import RuleValues
 from vpn.actions.firewall.rules import are_rules
 from vpn.actions.peers.input import PeerChanges
-from vpn.addressing import Network
+from vpn.addressing.networks import Network
 from vpn.models import Instance, Peer
 from vpn.validators import parse_network
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vpn.addressing import HUB_HOST
+from vpn.addressing.pools import HUB_HOST
 from vpn.desired.firewall import rules_of
 from vpn.desired.ways import opened_behind
 from vpn.models import Instance

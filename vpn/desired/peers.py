@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from vpn import keys
-from vpn.addressing import probe_host
+from vpn.addressing.pools import probe_host
 from vpn.choices import Protocol
 from vpn.desired.firewall import Tags
 from vpn.models import Instance, Peer

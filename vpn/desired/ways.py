@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from enum import Enum
 from ipaddress import ip_network
 
-from vpn.addressing import Network, contains, merged, overlaps
+from vpn.addressing.networks import Network, contains, merged, overlaps
 from vpn.choices import PeerType
 from vpn.models import Instance
 from vpn.validators import parse_network

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from portal.models import Membership, MembershipState, Organization
 from portal.web.zone import find_zone
-from vpn.addressing import is_broad
+from vpn.addressing.networks import is_broad
 from vpn.choices import Platform, Protocol
 from vpn.constants import SUBNET_NESTED
 from vpn.forms.fields import (

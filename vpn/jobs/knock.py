@@ -16,7 +16,7 @@ from portal.models import Principal
 from portal.sealing import UnsealError
 from vpn import keys, pki
 from vpn.actions.change import Scope, changing
-from vpn.addressing import HUB_HOST, probe_host
+from vpn.addressing.pools import HUB_HOST, probe_host
 from vpn.choices import InstanceState
 from vpn.desired.header import resolver_of
 from vpn.drivers.base import Found, Knock, Unreachable

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import migrations
 
-# Wider ones merely lead through a site (vpn.addressing.is_broad).
+# Wider ones merely lead through a site (vpn.addressing.networks.is_broad).
 _WIDEST = {4: 8, 6: 32}
 
 

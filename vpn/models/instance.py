@@ -13,7 +13,7 @@ from django.db import models
 
 from portal.models import Organization
 from portal.sealing import Sealed
-from vpn.addressing import host_addresses, own_networks
+from vpn.addressing.pools import host_addresses, own_networks
 from vpn.choices import FirewallPolicy, InstanceState
 from vpn.constants import DEFAULT_MTU, DEFAULT_PUBLIC_DNS
 from vpn.dns_names import is_searched

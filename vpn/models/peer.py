@@ -42,7 +42,7 @@ class Peer(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
-    # The peer's number in both pools (addressing.host_addresses): one constraint keeps both addresses unique.
+    # The peer's number in both pools (addressing.pools.host_addresses): one constraint keeps both addresses unique.
     host = models.PositiveIntegerField()
     # WireGuard's public key, or for OpenVPN the SHA-256 of the certificate's, both in base64.
     public_key = models.CharField(max_length=44)

@@ -11,7 +11,7 @@ from vpn.models.instance import Instance
 
 
 class ReleasedHost(models.Model):
-    """A deleted peer's number in its pools: for a day others are preferred (vpn.addressing.next_free_host).
+    """A deleted peer's number in its pools: for a day others are preferred (vpn.addressing.pools.next_free_host).
 
     What still speaks to the address, such as a colleague's remembered connection, must not reach another's device.
     """

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from django.db import models
 
-from vpn.addressing import Network, network_of
+from vpn.addressing.networks import Network, network_of
 from vpn.models.region import Region
 from vpn.wire.identity import SCHEMA
 

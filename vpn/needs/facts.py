@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from vpn.addressing import Network
+from vpn.addressing.networks import Network
 from vpn.choices import InstanceState, OperationState, PeerType, Protocol, Reachability
 from vpn.constants import HANDSHAKE_TIMEOUT
 from vpn.desired.ways import Way, Ways, allowed_behind, private_part

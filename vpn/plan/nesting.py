@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-from vpn.addressing import Network
+from vpn.addressing.networks import Network
 from vpn.wire.intervals import nesting, span_of_network
 
 

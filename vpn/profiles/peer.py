@@ -18,7 +18,9 @@ from ipaddress import (
 )
 from uuid import UUID
 
-from vpn.addressing import FIRST_PEER_HOST, HUB_HOST, Network, contains, is_default_route, split_tunnel_routes
+from vpn.addressing.networks import Network, contains, is_default_route
+from vpn.addressing.pools import FIRST_PEER_HOST, HUB_HOST
+from vpn.addressing.routes import split_tunnel_routes
 from vpn.choices import KeyCustody, PeerType, Platform, ProfileState, Protocol
 from vpn.models import Instance, Peer, Site
 from vpn.profiles import openvpn, wireguard

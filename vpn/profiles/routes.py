@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from vpn.addressing import contains, merged
+from vpn.addressing.networks import contains, merged
 from vpn.choices import PeerType
 from vpn.models import Instance, Peer
 from vpn.profiles.peer import left_out, routes_of, site_subnets

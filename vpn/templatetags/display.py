@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from vpn.addressing import merged
+from vpn.addressing.networks import merged
 from vpn.choices import InstanceState
 from vpn.models import Instance, Peer
 from vpn.presenters.needs import Notice

@@ -28,7 +28,7 @@ def network_of(key: str) -> Network:
 
 
 def keys_around(network: Network, *, with_broad: bool = False) -> Iterator[str]:
-    """The keys of all networks that contain this one and are wider; broad routes (vpn.addressing.is_broad) if asked."""
+    """The keys of all networks that contain this one and are wider; with `with_broad`, broad ones too."""
     version, first = network.version, int(network.network_address)
     longest = BITS[version]
     for length in range(0 if with_broad else BROAD_PREFIX[version], network.prefixlen):

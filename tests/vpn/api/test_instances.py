@@ -13,7 +13,7 @@ from django.utils import timezone
 from portal.models import Membership, Organization
 from tests import factories
 from tests.vpn.api.caller import Caller, refused, told
-from vpn.addressing import unusable_hosts
+from vpn.addressing.pools import unusable_hosts
 from vpn.choices import InstanceState
 from vpn.models import Instance, Peer, Region, Site, Traffic
 from vpn.profiles.peer import current_digest

@@ -13,7 +13,7 @@ from portal.models import Principal
 from vpn.actions.activity.planning import touch_records
 from vpn.actions.dns.records import COLUMNS, FIELD, RecordCheck, RecordFault, Row, Surroundings
 from vpn.actions.refusal import InvalidSettings
-from vpn.addressing import HUB_HOST
+from vpn.addressing.pools import HUB_HOST
 from vpn.choices import RecordType
 from vpn.constants import MOST_DNS_RECORDS, MOST_DNS_SERVERS, MOST_DOMAINS
 from vpn.dns_names import is_below, parse_dns_domain

@@ -23,7 +23,7 @@ from vpn.actions.change import lock_instance
 from vpn.actions.instances.placement import server_in
 from vpn.actions.instances.pool import checked_pool, free_pool
 from vpn.actions.instances.settings import faults_of
-from vpn.addressing import random_ula
+from vpn.addressing.pools import random_ula
 from vpn.choices import INSTANCE_TRANSITIONS, InstanceState, OperationKind, OperationState
 from vpn.constants import (
     DEFAULT_POOL_PREFIX,

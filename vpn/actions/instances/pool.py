@@ -14,7 +14,10 @@ from portal.exceptions import Conflict
 from portal.models import Organization
 from vpn.actions.refusal import InvalidSettings
 from vpn.actions.sites.overlaps import first_within
-from vpn.addressing import IN_GUEST, Claim, Network, PoolExhausted, choose_pool, contains, overlaps
+from vpn.addressing.networks import Network, contains, overlaps
+from vpn.addressing.pools import PoolExhausted, choose_pool
+from vpn.addressing.reserved import IN_GUEST
+from vpn.addressing.subnets import Claim
 from vpn.constants import MIN_POOL_PREFIX
 from vpn.models import Instance, Server
 from vpn.validators import parse_network, parse_pool

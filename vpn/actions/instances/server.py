@@ -13,7 +13,7 @@ from portal.exceptions import InvalidInput
 from portal.models import Principal
 from vpn.actions.activity.planning import planned_change
 from vpn.actions.change import Scope
-from vpn.addressing import Network
+from vpn.addressing.networks import Network
 from vpn.choices import InstanceState
 from vpn.constants import MOST_SERVER_NETWORKS
 from vpn.models import Server

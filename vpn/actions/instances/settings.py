@@ -23,7 +23,7 @@ from vpn.actions.peers.input import endpoint_faults
 from vpn.actions.refusal import InvalidSettings
 from vpn.actions.sites.overlaps import way_of
 from vpn.actions.unchanged import differing_settings, without_unchanged_tables
-from vpn.addressing import Network, contains
+from vpn.addressing.networks import Network, contains
 from vpn.choices import FirewallPolicy
 from vpn.constants import MOST_PUSHED_ROUTES
 from vpn.desired.ways import Way, private_part

@@ -10,7 +10,7 @@ from django.utils import timezone
 from portal.actions.acting import acted
 from portal.exceptions import Conflict
 from portal.models import Principal
-from vpn.addressing import PoolExhausted, last_peer_host, next_free_host, unusable_hosts
+from vpn.addressing.pools import PoolExhausted, last_peer_host, next_free_host, unusable_hosts
 from vpn.constants import HOST_REST_HOURS
 from vpn.models import Instance, Peer, ReleasedHost
 

@@ -14,7 +14,9 @@ from django.utils import timezone
 
 from portal.exceptions import Conflict, InvalidInput
 from vpn.actions.sites.overlaps import claims_on
-from vpn.addressing import Network, reserved_reason, subnet_faults, subnet_warnings
+from vpn.addressing.networks import Network
+from vpn.addressing.reserved import reserved_reason
+from vpn.addressing.subnets import subnet_faults, subnet_warnings
 from vpn.choices import Protocol
 from vpn.constants import MOST_SUBNETS, SUBNET_NESTED
 from vpn.models import Instance, Peer, Site

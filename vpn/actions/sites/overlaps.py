@@ -10,7 +10,8 @@ from django.db import transaction
 from portal.actions.acting import acted
 from portal.models import Principal
 from vpn.actions.change import lock_instance
-from vpn.addressing import Claim, Network, contains, is_broad
+from vpn.addressing.networks import Network, contains, is_broad
+from vpn.addressing.subnets import Claim
 from vpn.choices import PeerType
 from vpn.desired.ways import Way, Ways, allowed_behind
 from vpn.models import Instance, Peer, PeerNetwork

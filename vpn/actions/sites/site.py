@@ -19,7 +19,7 @@ from vpn.actions.firewall.rules import forget_end
 from vpn.actions.peers.input import prepare_networks
 from vpn.actions.peers.labels import rename_site
 from vpn.actions.sites.subnets import lock_site, set_subnets
-from vpn.addressing import is_broad
+from vpn.addressing.networks import is_broad
 from vpn.choices import Platform
 from vpn.constants import MOST_SUBNETS
 from vpn.models import Peer, Site

@@ -1,7 +1,8 @@
 """The subnets of a site: one list, which its peers advertise on every instance that it is connected to.
 
 A peer advertises all of its site's subnets, or the part of them that was named when it was connected beside others.
-Broad routes (vpn.addressing.is_broad) merely lead through a site: they are its peer's alone, and no subnets of it.
+Broad routes (vpn.addressing.networks.is_broad) only lead through a site: they belong to its peer alone and are no
+subnets of it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from vpn.actions.activity import planning
 from vpn.actions.change import Scope, if_possible
 from vpn.actions.peers.input import checked_subnets
 from vpn.actions.unchanged import same_networks
-from vpn.addressing import is_broad
+from vpn.addressing.networks import is_broad
 from vpn.constants import SUBNET_NESTED
 from vpn.models import Instance, Peer, Site
 from vpn.validators import parse_network

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from portal.models import Principal, PrincipalKind
 from vpn.actions.dns.settings import records_of
-from vpn.addressing import HUB_HOST
+from vpn.addressing.pools import HUB_HOST
 from vpn.api.schemas.base import In, Number, Out, Text
 from vpn.choices import InstanceState, OperationState, Reachability, StepState
 from vpn.constants import DEFAULT_POOL_PREFIX

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
-from vpn.addressing import Network, contains
+from vpn.addressing.networks import Network, contains
 from vpn.desired.ways import Way, ways_of
 from vpn.models import Instance, Peer
 from vpn.validators import parse_network

@@ -16,7 +16,7 @@ from django.http import QueryDict
 from portal.models import Membership
 from portal.searching import has_word
 from vpn.access import peers_of
-from vpn.addressing import Network
+from vpn.addressing.networks import Network
 from vpn.choices import PeerType
 from vpn.models import Instance, Peer
 from vpn.models.querysets import PeerQuerySet, connected_filter, seen_filter

@@ -22,7 +22,7 @@ from vpn.access import get_instance
 from vpn.actions.peers.input import subnet_warnings_for
 from vpn.actions.peers.peer import create_client_peer, create_site_peer
 from vpn.actions.sites.site import create_site
-from vpn.addressing import is_broad
+from vpn.addressing.networks import is_broad
 from vpn.forms.fields import listed
 from vpn.forms.peer import ClientPeerForm, SitePeerForm
 from vpn.models import Instance, Peer, Site

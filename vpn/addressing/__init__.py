@@ -1,0 +1,1 @@
+"""Pools, networks and routes: pure arithmetic on addresses, with no database and no Django."""
