@@ -9,11 +9,14 @@ import resource
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from importlib import import_module
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, cast
 
+from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 
+from portal.garbage import freeze_loaded
 from portal.serving import limits
 from portal.serving.environ import build_environ, is_sound
 from portal.serving.lifetime import end_with_parent
@@ -195,6 +198,8 @@ async def _live(receive: Receive, send: Send) -> None:
         message = await receive()
         if message["type"] == "lifespan.startup":
             end_with_parent()
+            import_module(settings.ROOT_URLCONF)  # all pages, which Django would load at the first request
+            freeze_loaded()
             _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536) if most > 0 else 65536, most))
             await send({"type": "lifespan.startup.complete"})

@@ -25,6 +25,7 @@ def main() -> None:
 
 
 def _measure() -> None:
+    from portal.garbage import freeze_loaded
     from tests.factories import make_member, make_organization, make_region, make_site
     from tests.vpn.large_hub import make_large_hub, networks_of, some_rules
     from tests.vpn.writes import counted
@@ -35,6 +36,7 @@ def _measure() -> None:
     from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
     from vpn.models import Peer
 
+    freeze_loaded()  # as the portal's processes do
     make_region()
     organization = make_organization()
     hub = make_large_hub(organization, sites=SITES)

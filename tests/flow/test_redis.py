@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,6 +13,7 @@ from uuid import UUID, uuid4
 import django_rq
 import pytest
 from django.core.mail import EmailMessage
+from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
@@ -241,3 +243,12 @@ def test_mail_has_a_queue_and_a_worker_of_its_own(
     assert [message.to for message in mailoutbox] == [[stranger.user.email], ["never@example.org"]]
     assert not QueuedMail.objects.exists()
     assert django_rq.get_queue("mail").failed_job_registry.count == 0
+
+
+@pytest.mark.usefixtures("redis")
+def test_a_workers_later_collections_leave_out_what_was_loaded() -> None:
+    try:
+        call_command("worker", "plan", burst=True)
+        assert gc.get_freeze_count() > 100_000
+    finally:
+        gc.unfreeze()

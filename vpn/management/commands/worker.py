@@ -8,6 +8,7 @@ from typing import Any
 import django_rq
 from django.core.management.base import BaseCommand
 
+from portal.garbage import freeze_loaded
 from vpn.doorbell import PortalJob, PortalQueue
 from vpn.jobs.runtime.heartbeat import QUEUES
 from vpn.jobs.runtime.worker import PortalWorker
@@ -35,4 +36,5 @@ class Command(BaseCommand):
             serializer="rq.serializers.JSONSerializer",
         )
         worker.is_spare = options["spare"]
+        freeze_loaded()
         worker.work(burst=options["burst"], logging_level="WARNING")

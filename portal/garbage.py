@@ -1,0 +1,16 @@
+"""Python's garbage collector in processes that stay: it looks at what requests and jobs make, not at loaded code."""
+
+from __future__ import annotations
+
+import gc
+
+
+def freeze_loaded() -> None:
+    """Leave everything made so far out of later collections. Call it once, when the application is loaded.
+
+    A full collection otherwise visits the application's 130,000 objects (55-145 ms), often within a transaction.
+    Afterwards it visits those of the requests since (1-10 ms). A process that forks has to freeze before it does, or
+    its children copy pages when they collect; web workers are spawned instead, and job workers run jobs themselves.
+    """
+    gc.collect()
+    gc.freeze()
