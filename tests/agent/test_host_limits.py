@@ -25,7 +25,7 @@ def test_a_part_of_the_hosts_table_is_left_to_the_host(
     monkeypatch.setattr(nft, "run", lambda host, script: loaded.append(script))
     monkeypatch.setattr(Place, "try_run", lambda *_, **__: Result(1, "", "No such file"))
     host_limits.ensure(Place(None), {}, [], {})
-    knocks = loaded[0].split("limit knocks_with_room {")[1].split("}")[0]
+    knocks = loaded[0].split("limit tracked_attempts {")[1].split("}")[0]
     rate, burst = knocks.split("over ")[1].split("/")[0], knocks.split("burst ")[1].split()[0]
     allowed = 64 * tracking.list_of_all() + _KNOCK_SECONDS * int(rate) + int(burst)
     assert allowed < 0.92 * places

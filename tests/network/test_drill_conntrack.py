@@ -182,7 +182,7 @@ def test_handshakes_succeed_while_the_hosts_table_is_as_full_as_the_limits_allow
     three quarters for their connections, and what knocks at them within ten seconds."""
     lab, newcomer = world.lab, world.lab.add_client("grace")
     places = int(lab.run(lab.host, ["sysctl", "-n", "net.netfilter.nf_conntrack_max"]).stdout)
-    wanted = 64 * tracking.list_of_all() + 13 * tracking.knocks_a_second()
+    wanted = 64 * tracking.list_of_all() + 13 * tracking.attempts_per_second()
     flows = (divmod(number, 60_000) for number in range(wanted - world.tracked(lab.host)))
     as_file = "".join(
         f"-I -s 198.18.{network}.1 -d 198.19.0.1 -p udp --sport {1024 + port} --dport 9 -t 600 -u SEEN_REPLY,ASSURED\n"

@@ -387,7 +387,7 @@ def test_what_is_foreign_is_named_and_undone(world: World) -> None:
         "add element inet hub {user} { 100.64.0.77 }",
         "flush set inet hub {group}",
         "flush map inet hub binding",
-        "add rule inet hub judge accept",
+        "add rule inet hub evaluate accept",
         "flush chain inet hub rules_v4",
         "add chain inet hub theirs",
     ):

@@ -1,1 +1,4 @@
-"""The server's side: turns a HubSpec into interfaces, routes and firewall. Standard library only, one zipapp."""
+"""The program on the server: it turns a HubSpec into interfaces, routes, firewall rules and DNS.
+
+It is shipped as one zipapp and needs the standard library only.
+"""

@@ -1,4 +1,7 @@
-"""The agent's way in: `apply | status | destroy | list` answer one request, `session` many, `watch` heals."""
+"""The agent's command line.
+
+`apply`, `status`, `destroy` and `list` answer one request, `session` answers many, `watch` repairs hubs.
+"""
 
 from __future__ import annotations
 

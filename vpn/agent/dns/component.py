@@ -1,8 +1,7 @@
 """The hub's resolver: dnsmasq on the hub's tunnel addresses, inside its namespace.
 
-Names, addresses and upstream servers change while it runs and lose no query. Another domain, other addresses to listen
-on, an alias (CNAME) or a split domain need a new process, which starts when the former one is gone. A query in between
-is answered at its retry.
+Names, addresses and upstream servers are reloaded without losing a query. Another domain, other listen addresses, a
+CNAME or a split domain need a restart. A query that arrives during the restart is answered when the client retries.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from vpn.wire.finding import Finding
 from vpn.wire.peers import Peer
 from vpn.wire.spec import HubSpec
 
-# For each address that it reads anew dnsmasq looks through all that it has. Beyond so many looks, which are half a
-# second, another process is the quicker way.
-_MOST_LOOKS: Final = 40_000_000
+# dnsmasq compares each address that it reloads with all that it knows. Above this number of comparisons (about half a
+# second), a restart is faster.
+_MOST_COMPARISONS: Final = 40_000_000
 
 
 def check(hub: Hub, spec: HubSpec) -> None:
-    """Raise AgentError where the resolver has to start and could not, before another one is ended for it."""
+    """Raise AgentError if the resolver must restart but cannot start. The running one is not stopped yet."""
     if spec.resolver is None:
         return
     layout = Layout(hub.dns).checked()
@@ -39,7 +38,7 @@ def check(hub: Hub, spec: HubSpec) -> None:
 
 
 def ensure(hub: Hub, spec: HubSpec) -> bool:
-    """Make the resolver be there as `spec` says; return whether it was not."""
+    """Make the resolver match `spec`; return True if anything changed."""
     if spec.resolver is None:
         return remove(hub)
     names, layout = hub.names, Layout(hub.dns).checked()
@@ -63,7 +62,7 @@ def ensure(hub: Hub, spec: HubSpec) -> bool:
 
 
 def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> bool:
-    """Turn the names of the peers `before` into those of `after`, which `spec` has already; return if they differ."""
+    """Replace the names of the peers `before` by those of `after`, as in `spec`; return True if they differ."""
     if spec.resolver is None:
         return False
     concerned = {
@@ -83,9 +82,9 @@ def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[s
 
 
 def with_servers_of(spec: HubSpec, before: HubSpec | None) -> HubSpec:
-    """Return `spec` with the servers that a resolver asked `before` added to its own.
+    """Return `spec` with the upstream servers of `before` added to its own.
 
-    The firewall lets it ask those until it knows of others, or what is asked in between would be refused.
+    The firewall allows both until the resolver has reloaded. Otherwise queries to the old servers would be refused.
     """
     if spec.resolver is None or before is None or before.resolver is None:
         return spec
@@ -98,7 +97,7 @@ def with_servers_of(spec: HubSpec, before: HubSpec | None) -> HubSpec:
 
 
 def drift(names: Names, spec: HubSpec, directory: Path) -> list[Finding]:
-    """Return what was changed of the resolver. `ensure` puts it right."""
+    """Return how the resolver differs from `spec`. `ensure` repairs it."""
     layout = Layout(directory)
     if spec.resolver is None:
         return [codes.DNS_UNWANTED.of()] if directory.exists() else []
@@ -118,18 +117,18 @@ def drift(names: Names, spec: HubSpec, directory: Path) -> list[Finding]:
 
 
 def is_alive(hub: Hub) -> bool:
-    """Return whether the resolver that was set up runs; also when there is none."""
+    """Return True if the configured resolver runs, or if none is configured."""
     layout = Layout(hub.dns)
     return not layout.config.exists() or resolver_process.written(layout) is not None
 
 
 def stop(hub: Hub) -> bool:
-    """End the resolver's process; return whether there was one."""
+    """Stop the resolver's process; return True if there was one."""
     return resolver_process.stop(Layout(hub.dns))
 
 
 def remove(hub: Hub) -> bool:
-    """Remove the resolver with what it reads; return whether there was anything. What is gone already is fine."""
+    """Remove the resolver and its files; return True if there were any. Calling it twice is harmless."""
     if not hub.dns.exists():
         return False
     stop(hub)
@@ -138,7 +137,7 @@ def remove(hub: Hub) -> bool:
 
 
 def _ensure_directories(names: Names, layout: Layout) -> None:
-    """Make the directories be there, for the resolver to read."""
+    """Create the directories that the resolver reads."""
     user = names.user(RESOLVER)
     directories = (layout.directory, layout.hosts)
     for directory in directories:
@@ -155,7 +154,7 @@ def _named(peer: Peer | None) -> set[tuple[tuple[str, ...], str]]:
 
 
 def _read(directory: Path) -> dict[str, str | None]:
-    """Return what is in the files of names, None for what is no file."""
+    """Return the content of each hosts file by its name; None for an entry that is not a file."""
     try:
         paths = list(directory.iterdir())
     except FileNotFoundError:
@@ -164,7 +163,7 @@ def _read(directory: Path) -> dict[str, str | None]:
 
 
 def _write(layout: Layout, wanted: Mapping[str, str], names: Collection[str]) -> None:
-    """Make the files `names` be what is wanted of them, or be gone."""
+    """Write the files `names` with the wanted content, and delete those without any."""
     for name in names:
         path = layout.hosts / name
         if name in wanted:
@@ -176,8 +175,9 @@ def _write(layout: Layout, wanted: Mapping[str, str], names: Collection[str]) ->
 
 
 def _takes_long(wanted: Mapping[str, str], unlike: Collection[str]) -> bool:
+    """Return True if reloading the files `unlike` takes longer than a restart."""
     lines = {name: text.count("\n") for name, text in wanted.items()}
-    return sum(lines.values()) * sum(lines.get(name, 0) for name in unlike) > _MOST_LOOKS
+    return sum(lines.values()) * sum(lines.get(name, 0) for name in unlike) > _MOST_COMPARISONS
 
 
 def _differing_names(wanted: Mapping[str, str], there: Mapping[str, str | None]) -> list[Finding]:

@@ -1,11 +1,11 @@
-"""What dnsmasq reads: pure text from a checked spec (dnsmasq(8), version 2.90).
+"""The files that dnsmasq reads, as text from a checked spec (dnsmasq(8), version 2.90).
 
-    dnsmasq.conf     read at the start, and never again
-    servers          who is asked for what; read again at SIGHUP, which loses no query
-    hosts/00 .. ff   names and addresses, each address in the file of its last byte; a file is read anew when it changes
-    started          the process that was started, and with which dnsmasq.conf
+    dnsmasq.conf     read at the start only
+    servers          which server is asked for which domain; reloaded at SIGHUP without losing a query
+    hosts/00 .. ff   names and addresses, each address in the file of its last byte; reloaded when the file changes
+    started          the process id, and the digest of the dnsmasq.conf that the process was started with
 
-So one peer more changes one file, and a name moves from one address to another between two queries.
+A new peer therefore changes one file, and a name moves to another address without a restart.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from vpn.wire.spec import HubSpec
 
 PORT: Final = 53
 BUCKETS: Final = 256
-_CACHED: Final = 2000  # answers of others; names of the hub's own are not counted
-_RETRY: Final = 300  # milliseconds until another server is asked
-_IN_FLIGHT: Final = 1000  # questions to others at a time
-# What `stop-dns-rebind` of dnsmasq 2.90 knows to be private, as far as it matters here.
+_CACHED: Final = 2000  # answers from upstream servers; the hub's own names are not counted
+_RETRY: Final = 300  # milliseconds until the next server is asked
+_IN_FLIGHT: Final = 1000  # queries to upstream servers at a time
+# Ranges that `stop-dns-rebind` of dnsmasq 2.90 treats as private, as far as they matter here.
 _KNOWN_AS_PRIVATE: Final = tuple(
     map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8"))
 )
-# What it does not know: shared addresses (RFC 6598), and old or unused kinds of private ones. No server of a split
-# domain has business with the rest: the links of hubs, and what clouds serve their machines with.
+# Ranges that it does not: shared addresses (RFC 6598), and deprecated or unused private ranges. Sites may use these.
 _PRIVATE_FOR_SITES: Final = tuple(map(ipaddress.ip_network, ("100.64.0.0/10", "fc00::/8", "fec0::/10")))
+# The links of hubs, and the metadata services of clouds. Not even a server of a split domain may answer with these.
 _PRIVATE_FOR_ALL: Final = (LINKS_V4, *IN_GUEST_V4)
-# Types of records that bring addresses along (RFC 9460): SVCB and HTTPS. The check of addresses does not look into
-# them. Programs that get none ask for A and AAAA.
+# SVCB and HTTPS records contain address hints (RFC 9460), which dnsmasq's rebinding check does not read. They are
+# filtered; programs then ask for A and AAAA.
 _WITH_HINTS: Final = (64, 65)
 
-# Domains that no server on the internet can know, so that it is not asked for them (IANA's registry of special-use
-# domain names, and ICANN's `internal`). Those for documentation are asked (RFC 6761, section 6.5).
+# Special-use domains that do not exist in public DNS, so queries for them stay here (IANA's registry of special-use
+# domain names, and ICANN's `internal`). Domains for documentation are forwarded (RFC 6761, section 6.5).
 SPECIAL_ZONES: Final = (
     "alt",  # RFC 9476
     "home.arpa",  # RFC 8375
@@ -68,7 +68,7 @@ class Layout:
     directory: Path
 
     def checked(self) -> Layout:
-        """Return itself when dnsmasq can use such paths, or raise AgentError."""
+        """Return itself if dnsmasq can use the paths, else raise AgentError."""
         if any(sign in str(self.directory) for sign in '\n"#\\') or str(self.directory) != str(self.directory).strip():
             message = "The resolver needs a state directory without quotes and backslashes in its name."
             raise AgentError(FAILED, message, codes.DNS_PATH_UNUSABLE.of())
@@ -76,27 +76,27 @@ class Layout:
 
     @property
     def config(self) -> Path:
-        """The configuration, by which the process is known."""
+        """The configuration. Its path in the command line identifies the process."""
         return self.directory / "dnsmasq.conf"
 
     @property
     def servers(self) -> Path:
-        """Who is asked."""
+        """The upstream servers."""
         return self.directory / "servers"
 
     @property
     def hosts(self) -> Path:
-        """The directory of names."""
+        """The directory of hosts files."""
         return self.directory / "hosts"
 
     @property
     def started(self) -> Path:
-        """What was started."""
+        """The process id and the digest of its configuration."""
         return self.directory / "started"
 
 
 def configuration(layout: Layout, spec: HubSpec, resolver: Resolver) -> str:
-    """Return what dnsmasq reads at its start, and never again."""
+    """Return `dnsmasq.conf`, which is read at the start only."""
     networks = [ipaddress.ip_interface(address).network for address in spec.addresses]
     own = [ipaddress.ip_interface(address).ip for address in spec.addresses]
     lines = [
@@ -104,16 +104,16 @@ def configuration(layout: Layout, spec: HubSpec, resolver: Resolver) -> str:
         "no-hosts",
         "no-poll",
         "no-ident",
-        # The addresses alone: a socket that is bound to one outlives the tunnel interfaces that have it.
+        # Bind to addresses, not interfaces: such a socket survives when a tunnel interface is created again.
         "bind-interfaces",
         *(f"listen-address={address}" for address in own),
         f"port={PORT}",
         "pid-file=",
-        # It would note every answer that is held back.
+        # dnsmasq would log every answer that the rebinding check drops.
         "log-facility=/dev/null",
         f"cache-size={_CACHED}",
         f"dns-forward-max={_IN_FLIGHT}",
-        # A server that does not answer must not cost the client its own patience.
+        # The next server is asked before the client's own timeout.
         f"fast-dns-retry={_RETRY}",
         "domain-needed",
         "bogus-priv",
@@ -129,7 +129,7 @@ def configuration(layout: Layout, spec: HubSpec, resolver: Resolver) -> str:
 
 
 def servers(spec: HubSpec, resolver: Resolver) -> str:
-    """Return which servers are asked for which names. The hub's own names are not asked elsewhere."""
+    """Return which servers are asked for which domains. Queries for the hub's own names are not forwarded."""
     own = own_zones(spec, resolver)
     lines = [f"server={address(server)}" for server in resolver.upstreams]
     lines += [
@@ -142,9 +142,9 @@ def servers(spec: HubSpec, resolver: Resolver) -> str:
 
 
 def hosts(spec: HubSpec, resolver: Resolver, buckets: Collection[int] = range(BUCKETS)) -> dict[str, str]:
-    """Return the files of names that `buckets` are about, by name. An address's first name is that of its reverse."""
+    """Return the hosts files of `buckets` by name. The first name of an address answers its reverse query."""
     lines: dict[int, list[str]] = {bucket: [] for bucket in buckets}
-    # Sorted, for peers come in any order. What is appended afterwards may name a peer's address once more.
+    # Sorted, because the order of peers has no meaning. Records added later may name a peer's address again.
     for peer in spec.peers.values():
         if peer.names:
             names = " ".join(peer_names(peer, resolver))
@@ -162,8 +162,8 @@ def hosts(spec: HubSpec, resolver: Resolver, buckets: Collection[int] = range(BU
 
 
 def bucket_of(text: str) -> int:
-    """Return which file an address is in: its last byte. Peers' addresses of both families share it as a rule."""
-    # Thousands of addresses are looked at for one peer more: this is ten times as fast as parsing them.
+    """Return the number of an address's file: its last byte, usually equal for both addresses of a peer."""
+    # Each new peer calls this for thousands of addresses: this is ten times as fast as parsing them.
     if ":" not in text:
         return int(text.rpartition(".")[2])
     last = text.rpartition(":")[2]
@@ -171,7 +171,7 @@ def bucket_of(text: str) -> int:
 
 
 def addresses(peer: Peer) -> list[str]:
-    """Return the addresses of a peer's own, without those of networks behind it."""
+    """Return a peer's own tunnel addresses, without the networks behind it."""
     if isinstance(peer, OpenVPNPeer):
         return [network.partition("/")[0] for network in peer.addresses]
     return [
@@ -180,13 +180,13 @@ def addresses(peer: Peer) -> list[str]:
 
 
 def peer_names(peer: Peer, resolver: Resolver) -> list[str]:
-    """Return the full names of a peer; one that is too long to be asked for is left out (RFC 1035)."""
+    """Return the full names of a peer; a name longer than DNS allows is left out (RFC 1035)."""
     full = (f"{relative}.{resolver.domain}" for relative in peer.names)
     return [each for each in full if NAME.fullmatch(each)]
 
 
 def own_zones(spec: HubSpec, resolver: Resolver) -> list[str]:
-    """Return the zones that are not asked elsewhere: the hub's own domain, and the reverse zones of its pools."""
+    """Return the zones that are never forwarded: the hub's own domain, and the reverse zones of its pools."""
     networks = [ipaddress.ip_interface(address).network for address in spec.addresses]
     return [resolver.domain, *dict.fromkeys(zone for network in networks for zone in _reverse_zones(network))]
 
@@ -197,18 +197,18 @@ def digest(text: str) -> str:
 
 
 def name(text: str) -> str:
-    """Return a name as it is written into a file: checked once more."""
+    """Return a name for a configuration file, validated again."""
     if not NAME.fullmatch(text):
-        raise AgentError(INVALID, "The resolver has a name that is none.", codes.DNS_NAME_INVALID.of())
+        raise AgentError(INVALID, "The resolver has an invalid name.", codes.DNS_NAME_INVALID.of())
     return text
 
 
 def address(text: str) -> str:
-    """Return an address as it is written into a file: checked once more."""
+    """Return an address for a configuration file, validated again."""
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        message = "The resolver has an address that is none."
+        message = "The resolver has an invalid address."
         raise AgentError(INVALID, message, codes.DNS_ADDRESS_INVALID.of()) from None
 
 
@@ -219,11 +219,11 @@ def _append(lines: dict[int, list[str]], value: str, named: str) -> None:
 
 
 def _protection(networks: Iterable[_Network], resolver: Resolver) -> list[str]:
-    """Return what keeps names of others from leading into the tunnels (DNS rebinding).
+    """Return the options against DNS rebinding: foreign names must not resolve to addresses inside the tunnels.
 
-    The servers of split domains may answer with private addresses. No server may answer with addresses that
-    `bogus-nxdomain` names, since dnsmasq makes no exceptions there: the hub's own pools, whose peers have names of
-    their own. For a hub with split domains it names no other range that a site can have.
+    The servers of split domains may answer with private addresses. `bogus-nxdomain` allows no exception, so it names
+    the hub's own pools, where peers have names of the hub's domain. If there are split domains, it names no range
+    that a site may use.
     """
     unknown = [network for network in networks if not any(_within(network, known) for known in _KNOWN_AS_PRIVATE)]
     unknown += [*_PRIVATE_FOR_ALL, *(() if resolver.domains else _PRIVATE_FOR_SITES)]
@@ -236,7 +236,7 @@ def _protection(networks: Iterable[_Network], resolver: Resolver) -> list[str]:
 
 
 def _special_zones(resolver: Resolver) -> list[str]:
-    """Return the special domains that are not asked upstream; those that an instance splits off have their servers."""
+    """Return the special-use domains that are not forwarded, without the split domains of the instance."""
     return [zone for zone in SPECIAL_ZONES if zone not in resolver.domains]
 
 
@@ -247,7 +247,7 @@ def _within(network: _Network, other: _Network) -> bool:
 
 
 def _reverse_zones(network: _Network) -> list[str]:
-    """Return the reverse zones of a network: several where it ends between two labels (RFC 2317 is for others)."""
+    """Return the reverse zones of a network: several if its prefix ends inside a label. RFC 2317 is not used."""
     step = 8 if network.version == 4 else 4
     length = max(step, -(-network.prefixlen // step) * step)
     labels = length // step

@@ -1,4 +1,4 @@
-"""The process of a hub's resolver: dnsmasq, confined, gone before another starts."""
+"""The process of a hub's resolver: dnsmasq, in a sandbox. The old process ends before a new one starts."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def require() -> None:
 
 
 def confinement(names: Names, layout: Layout) -> Confinement:
-    """Return how it is confined: it may open its port, read what is written for it, and write nowhere."""
+    """Return its confinement: it may open its port and read its directory, and write nowhere."""
     user = names.user(RESOLVER)
     return Confinement(user, user, (confine.NET_BIND_SERVICE,), (layout.directory,))
 
 
 def start(names: Names, layout: Layout, digest: str) -> None:
-    """Start dnsmasq inside the hub with what is written for it; it answers from here on. Raises AgentError."""
+    """Start dnsmasq inside the hub with the files of `layout`; on return it answers. Raises AgentError."""
     require()
     layout.started.unlink(missing_ok=True)
     result = names.inside.try_run(_argv(names, layout))
     if result.code != 0:
         raise _failure(names, result)
-    # One that answers over TCP is a child.
+    # A process that answers over TCP is a child of it.
     first = processes.first(PROGRAM, layout.config)
     if first is None:
         message = "dnsmasq ended as soon as it had started: is the server short of memory?"
@@ -48,25 +48,25 @@ def start(names: Names, layout: Layout, digest: str) -> None:
 
 
 def written(layout: Layout) -> Process | None:
-    """Return the process that was started, when it lives."""
+    """Return the started process if it is alive."""
     pid, _ = _started(layout)
     return processes.process(pid, PROGRAM, {layout.config}) if pid else None
 
 
 def is_current(names: Names, layout: Layout, digest: str) -> bool:
-    """Return whether the process lives in the hub's namespace and was started with a configuration of `digest`."""
+    """Return True if the process runs in the hub's namespace with the configuration that has `digest`."""
     process = written(layout)
     return (
         process is not None
         and _started(layout)[1] == digest
-        # A hub that lost its namespace has another of the same name.
+        # A namespace that was created again has the same name, but the process is still in the old one.
         and processes.is_inside(process.pid, names.netns)
         and confinement(names, layout).holds(process.pid)
     )
 
 
 def reload(layout: Layout) -> None:
-    """Have the process read its servers again; what was asked meanwhile is answered then."""
+    """Reload the servers (SIGHUP); pending queries are answered afterwards."""
     process = written(layout)
     if process is not None:
         with suppress(ProcessLookupError):
@@ -74,7 +74,7 @@ def reload(layout: Layout) -> None:
 
 
 def stop(layout: Layout) -> bool:
-    """End the process, wait until it is gone, and return whether there was one."""
+    """Stop the process, wait until it is gone, and return True if there was one."""
     return processes.stop(PROGRAM, {layout.config})
 
 

@@ -1,6 +1,6 @@
-"""Do the resolvers that hubs ask for public names answer? Asked from each hub's namespace, seldom, by threads apart.
+"""Health checks of the upstream resolvers, from each hub's namespace, in background threads.
 
-A status never waits for it: it tells what was found last.
+A status request never waits for a check: it returns the last result.
 """
 
 from __future__ import annotations
@@ -18,23 +18,22 @@ from typing import Final
 
 from vpn.agent.system.command import NAMESPACES
 
-EVERY: Final = 20.0  # seconds between two questions to the same server
-_PATIENCE: Final = 1.2  # seconds for an answer; asked twice
+EVERY: Final = 20.0  # seconds between two checks of the same server
+_PATIENCE: Final = 1.2  # seconds for an answer; the query is sent twice
 _TRIES: Final = 2
-# So many rounds in a row without an answer mean that there is none: one may be lost on the way.
+# A server counts as down after this many unanswered rounds in a row: one packet may be lost.
 _SILENT_AFTER: Final = 2
 _MOST_AT_ONCE: Final = 8
 _PORT: Final = 53
 _NEW_NETWORK: Final = 0x40000000  # CLONE_NEWNET of setns(2)
 _SERVER_FAILURE: Final = 2
-# Recursive, one question: the name servers of the root (RFC 1035). Every resolver knows them.
+# A recursive query for the root's name servers (RFC 1035), which every resolver can answer.
 _QUESTION: Final = b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01"
 
 
 @dataclass
 class _Known:
-    """What is known of one hub's servers: which ever answered, how often in a row each did not, and when all were
-    asked."""
+    """The check results of one hub's servers: which ever answered, the failures in a row of each, and the last time."""
 
     servers: tuple[str, ...]
     asked_at: float = -EVERY
@@ -43,25 +42,25 @@ class _Known:
 
     @property
     def unheard(self) -> set[str]:
-        """The servers that never answered this agent."""
+        """The servers that have never answered this agent."""
         return set(self.servers) - self.heard
 
 
 @dataclass
 class Upstreams:
-    """What is known of all hubs' servers, and the threads that ask."""
+    """The check results of all hubs' servers, and the threads that check."""
 
     known: dict[str, _Known] = field(default_factory=dict)
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def answers(self, hub: str, netns: str, servers: Sequence[str]) -> dict[str, bool] | None:
-        """Return by server whether it answers, None while nothing is known; has them asked where it is time."""
+        """Return by server whether it answers, or None before the first result. Starts a check if one is due."""
         known = self.known.get(hub)
         if known is None or known.servers != tuple(servers):
             known = self.known[hub] = _Known(tuple(servers))
         if servers and time.monotonic() - known.asked_at > EVERY:
             self._ask_soon(netns, known)
-        # An agent that has just been started has missed one answer at most: that is no reason to call a server well.
+        # Shortly after the agent's start, a server that has failed only once is neither up nor down.
         if not known.failures or any(0 < known.failures.get(one, 0) < _SILENT_AFTER for one in known.unheard):
             return None
         return {server: known.failures.get(server, 0) < _SILENT_AFTER for server in servers}
@@ -69,7 +68,7 @@ class Upstreams:
     def _ask_soon(self, netns: str, known: _Known) -> None:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         if len(self._threads) >= _MOST_AT_ONCE:
-            return  # It is other hubs' turn; this one's comes with a later status.
+            return  # Too many checks are running: a later status request starts this one.
         known.asked_at = time.monotonic()
         thread = threading.Thread(target=_ask, args=(netns, known), name="upstreams", daemon=True)
         self._threads.append(thread)
@@ -77,11 +76,11 @@ class Upstreams:
 
 
 def _ask(netns: str, known: _Known) -> None:
-    """Ask a hub's servers from its namespace, in a thread of its own, and note who answered."""
+    """Query a hub's servers from its namespace, in a separate thread, and record which answered."""
     try:
         sockets = _sockets(netns, known.servers)
     except OSError:
-        return  # The hub goes away, or the agent may not look: nothing is known then.
+        return  # The hub is being removed, or the agent lacks the right: there is no result then.
     try:
         heard = _round(sockets)
     finally:
@@ -92,7 +91,7 @@ def _ask(netns: str, known: _Known) -> None:
 
 
 def _sockets(netns: str, servers: Sequence[str]) -> dict[str, socket.socket]:
-    """Return a socket inside of the namespace for each server that there is a route to."""
+    """Return a socket inside the namespace for each server that has a route."""
     own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         there = os.open(f"{NAMESPACES}/{netns}", os.O_RDONLY | os.O_CLOEXEC)
@@ -100,7 +99,7 @@ def _sockets(netns: str, servers: Sequence[str]) -> dict[str, socket.socket]:
             _enter(there)
             return _opened(servers)
         finally:
-            # A thread that stays keeps the namespace, and its tunnels, from going.
+            # Return to the agent's own namespace: a thread left inside would keep the hub's namespace alive.
             _enter(own)
             os.close(there)
     finally:
@@ -144,7 +143,7 @@ def _round(sockets: dict[str, socket.socket]) -> set[str]:
 
 
 def _send(udp: socket.socket, message: bytes) -> None:
-    # Refused, or without a way: no answer comes.
+    # Refused, or no route: then there is no answer.
     with contextlib.suppress(OSError):
         udp.send(message)
 

@@ -1,15 +1,25 @@
-"""The firewall inside a hub: who reaches whom, and how many connections each peer may have."""
+"""The firewall inside a hub: which peers reach which, and how many connections each peer may have."""
 
 from vpn.agent.firewall.component import (
     change,
-    cut,
+    depends_on_interfaces,
     drift,
+    end_flows,
     ensure,
     hits,
     is_alive,
-    judge_again,
-    minds_ways,
+    reevaluate_flows,
     remove,
 )
 
-__all__ = ["change", "cut", "drift", "ensure", "hits", "is_alive", "judge_again", "minds_ways", "remove"]
+__all__ = [
+    "change",
+    "depends_on_interfaces",
+    "drift",
+    "end_flows",
+    "ensure",
+    "hits",
+    "is_alive",
+    "reevaluate_flows",
+    "remove",
+]

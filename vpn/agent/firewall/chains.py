@@ -1,22 +1,22 @@
-"""The chains of the hub's table: pure text for nft(8) from a spec."""
+"""The chains of the hub's nftables table, as text for nft(8) from a spec."""
 
 from __future__ import annotations
 
 import ipaddress
 from typing import Final
 
-from vpn.agent.firewall.generation import BINDING, CURRENT
+from vpn.agent.firewall.flow_marks import BINDING, CURRENT
 from vpn.agent.firewall.nesting import holds_others
 from vpn.agent.memory.names import Names
 from vpn.wire.peers import PROBE
 from vpn.wire.spec import ALLOW, HubSpec
 
-# A chain: the line of its hook, or none, and its rules.
+# A chain: its hook line ("" for none), and its rules.
 Chain = tuple[str, list[str]]
 
-# A packet of a flow that was let through already, for the rest of its way.
-_KNOWN: Final = "0x00000001"
-_OF_KNOWN_FLOW: Final = f"ct mark . ct direction . iifname @{CURRENT}"
+# Packet mark: the flow was accepted before, so later chains need not evaluate it.
+_ACCEPTED: Final = "0x00000001"
+_OF_ACCEPTED_FLOW: Final = f"ct mark . ct direction . iifname @{CURRENT}"
 
 _IPV4_TCP_HEADERS: Final = 40
 _IPV6_TCP_HEADERS: Final = 60
@@ -26,12 +26,12 @@ _ERRORS_V6: Final = "icmpv6 type { destination-unreachable, packet-too-big, time
 
 
 def chains(names: Names, spec: HubSpec, rules: dict[int, list[str]]) -> dict[str, Chain]:
-    """Return the chains by name; `rules` are those of the spec, by family."""
+    """Return the chains by name; `rules` are the compiled rules of the spec, by address family."""
     return {
         "prerouting": _prerouting(names, spec),
         "input": _input(names, spec),
         "forward": _forward(names),
-        "judge": _judge(names, spec),
+        "evaluate": _evaluate(names, spec),
         **{f"rules_v{family}": ("", lines) for family, lines in rules.items()},
         "outwards": ("", _outwards(spec)),
         "beyond": ("", [*(f"{network} {_between_peers(spec)}" for network in _to("opened")), "goto allowed"]),
@@ -56,17 +56,17 @@ def chains(names: Names, spec: HubSpec, rules: dict[int, list[str]]) -> dict[str
 
 
 def _tunnels(names: Names, *more: str) -> str:
-    # Those of OpenVPN are named before they are there: no packet comes through one without these rules.
+    # OpenVPN's interfaces are named before they exist, so no packet through them can escape these rules.
     return "{{ {} }}".format(", ".join(f'"{name}"' for name in (*names.tunnels, *more)))
 
 
 def _prerouting(names: Names, spec: HubSpec) -> Chain:
     verdict = "" if holds_others(spec.addresses, spec.peers.values()) else " accept"
-    # After conntrack, whose marks it reads.
+    # The hook runs after conntrack, because it reads conntrack marks.
     return _hook("prerouting", "mangle", "accept"), [
-        # Judged by these interfaces, so that no look at the routes is needed. An error about a flow names its sender
-        # nowhere in the flow.
-        f"ct state != related {_OF_KNOWN_FLOW} meta mark set {_KNOWN}{verdict}",
+        # The mark names the interfaces, so the route lookup of the last rule is not needed. A `related` ICMP error is
+        # checked all the same: its source is not part of the flow.
+        f"ct state != related {_OF_ACCEPTED_FLOW} meta mark set {_ACCEPTED}{verdict}",
         f"iifname != {_tunnels(names)} accept",
         "ip saddr @forged_v4 drop",
         "ip daddr @never_v4 drop",
@@ -95,19 +95,20 @@ def _forward(names: Names) -> Chain:
     tunnels = _tunnels(names)
     return _hook("forward", "filter", "drop"), [
         "tcp flags & (syn | rst) == syn jump clamp",
-        f"meta mark {_KNOWN} accept",
-        f"ct state related {_OF_KNOWN_FLOW} accept",
+        f"meta mark {_ACCEPTED} accept",
+        f"ct state related {_OF_ACCEPTED_FLOW} accept",
         "ct state invalid,related,untracked drop",
-        # First of all: a flow that is judged while things change gets the mark of before, and is judged again.
+        # Read the mark before evaluation: if the rules change meanwhile, the flow gets an outdated mark and is
+        # evaluated again.
         f"ct direction original meta mark set iifname . oifname map @{BINDING}",
         f"ct direction reply meta mark set oifname . iifname map @{BINDING}",
-        f"ct direction original iifname {tunnels} goto judge",
-        f"ct direction reply oifname {tunnels} goto judge",
+        f"ct direction original iifname {tunnels} goto evaluate",
+        f"ct direction reply oifname {tunnels} goto evaluate",
     ]
 
 
-def _judge(names: Names, spec: HubSpec) -> Chain:
-    # First what no rule can allow, so that none counts what is dropped.
+def _evaluate(names: Names, spec: HubSpec) -> Chain:
+    # First drop what no rule can allow, so that rule counters do not count it.
     first = [*_probe_goes_nowhere(spec), *_through_uplink(names, "jump outwards")]
     families = [f"meta nfproto ipv{family} jump rules_v{family}" for family in (4, 6)]
     return "", [*first, *families, *_through_uplink(names, "goto beyond"), _between_peers(spec)]
@@ -118,7 +119,7 @@ def _between_peers(spec: HubSpec) -> str:
 
 
 def _outwards(spec: HubSpec) -> list[str]:
-    """Return what of the server and behind it no tunnel reaches: all of it but the portal and the opened networks."""
+    """Return the rules that protect the server and its networks: only the portal and opened networks are reachable."""
     portal = f"meta l4proto tcp ct original proto-dst {spec.server.portal_port} return"
     return [
         *(f"{network} {portal}" for network in _to("server") if spec.server.portal_port is not None),
@@ -134,7 +135,7 @@ def _to(name: str) -> list[str]:
 
 
 def _probe_goes_nowhere(spec: HubSpec) -> list[str]:
-    """Return the rules that let the portal's own peer reach the hub alone, and no peer reach it."""
+    """Return the rules that isolate the portal's own peer: it reaches the hub only, and no peer reaches it."""
     probe = spec.peers.get(PROBE)
     addresses = [network.partition("/")[0] for network in probe.networks] if probe is not None else []
     return [f"{'ip6' if ':' in each else 'ip'} {end} {each} drop" for each in addresses for end in ("saddr", "daddr")]
@@ -171,7 +172,7 @@ _DNS: Final = "meta l4proto { tcp, udp } th dport 53 accept"
 
 
 def _asking(names: Names, spec: HubSpec) -> list[str]:
-    """Return the rules for what the hub's resolver asks: also into a tunnel, as a site may be the way to everything."""
+    """Return the rules for queries of the hub's resolver, also into a tunnel: a site may be the default route."""
     if spec.resolver is None:
         return []
     servers = dict.fromkeys((*spec.resolver.upstreams, *spec.resolver.domain_servers))
@@ -179,9 +180,9 @@ def _asking(names: Names, spec: HubSpec) -> list[str]:
 
 
 def _silence(names: Names, spec: HubSpec) -> list[str]:
-    """Return the rules that keep the hub from refusing questions: while its resolver starts anew they are asked again.
+    """Return the rules that drop ICMP errors about DNS queries while the resolver restarts.
 
-    Stub resolvers that are refused give up at once.
+    A stub resolver gives up at once when its query is refused; without an answer, it retries.
     """
     if spec.resolver is None:
         return []

@@ -1,6 +1,6 @@
-"""What the hub lets pass, from its first packet on: `table inet hub` in the hub's namespace.
+"""Access control from the first packet on: `table inet hub` in the hub's namespace.
 
-AllowedIPs is routing, not access control: this is where access is controlled. See `firewall_rules` for how.
+AllowedIPs is routing, not access control, so this table controls access. `rules` describes how.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from vpn.agent.firewall import delta as firewall_delta
-from vpn.agent.firewall import generation as firewall_generation
+from vpn.agent.firewall import flow_marks, tracking
 from vpn.agent.firewall import rules as firewall_rules
 from vpn.agent.firewall import script as firewall_script
-from vpn.agent.firewall import tracking
-from vpn.agent.firewall.generation import BINDING, CURRENT
+from vpn.agent.firewall.flow_marks import BINDING, CURRENT
 from vpn.agent.firewall.nesting import holds_others
 from vpn.agent.firewall.rules import Table
 from vpn.agent.firewall.script import TABLE
@@ -31,11 +30,11 @@ from vpn.wire.finding import Finding
 from vpn.wire.peers import Peer
 from vpn.wire.spec import DENY, HubSpec
 
-# A flow that was cut off must not be taken up again from its middle.
+# A blocked TCP flow must not be picked up again in its middle.
 _SETTINGS: Final = {"net.netfilter.nf_conntrack_tcp_loose": "0", **tracking.TIMEOUTS}
 
-# Beyond so many networks one flush costs less than looking for each.
-_CUT_ONE_BY_ONE: Final = 200
+# Above this number of networks, flushing the conntrack table is cheaper than one deletion for each.
+_MOST_DELETIONS: Final = 200
 
 _SETS: Final = (("sets", "table", "inet", TABLE), ("map", "inet", TABLE, BINDING))
 
@@ -43,63 +42,65 @@ _FLOW: Final = re.compile(r"^[^=\n]*src=(\S+) dst=(\S+)", re.MULTILINE)
 
 
 def ensure(hub: Hub, spec: HubSpec) -> bool:
-    """Make the hub's rules hold; return whether they did not."""
+    """Make the hub's firewall match `spec`; return True if it changed."""
     names = hub.names
     changed = _ensure_table(names, firewall_rules.table(names, spec), hub.marks)
-    # After the table: the setting exists once connections are tracked.
+    # After the table is loaded: these settings exist only once connection tracking is active.
     return sysctl.ensure(names.inside, _SETTINGS) or changed
 
 
 def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> bool:
-    """Have the rules of `spec` follow its peers, some of which were as `before` and are as `after`; return whether they
-    had to."""
+    """Update the sets for peers that changed from `before` to `after` in `spec`; return True if a set changed."""
     delta = firewall_delta.of(spec, before, after)
     if delta is None or _nests(spec, before, after):
         return ensure(hub, spec)
     if not delta.is_empty:
         script = firewall_script.changed(delta.removed, delta.added) + firewall_script.replaced(delta.replaced)
         try:
-            nft.run(hub.names.inside, script + firewall_script.regenerated(_generation(hub.names)))
+            nft.run(hub.names.inside, script + firewall_script.remarked(_new_flow_marks(hub.names)))
         except AgentError:
-            # Another program changed the sets: the whole table is compared.
+            # Another program changed the sets: compare the whole table.
             return ensure(hub, spec)
     return not delta.is_empty
 
 
 def _nests(spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> bool:
-    """Return whether a change of routes, which led to `spec`, concerns the check of sources (see `holds_others`)."""
+    """Return True if the change of routes affects how sources are checked (see `holds_others`)."""
     if not any(peer.routes for peer in (*before.values(), *after.values())):
         return False
     former = {key: peer for key, peer in spec.peers.items() if key not in after} | dict(before)
     return any(holds_others(spec.addresses, peers.values()) for peers in (former, spec.peers))
 
 
-def minds_ways(spec: HubSpec) -> bool:
+def depends_on_interfaces(spec: HubSpec) -> bool:
     """Return True if any rule depends on the interface through which a network is reached."""
     return bool(spec.rules) or spec.forwarding == DENY
 
 
-def judge_again(hub: Hub, spec: HubSpec) -> None:
-    """Have all flows judged again at their next packet, as when their ways have changed."""
+def reevaluate_flows(hub: Hub, spec: HubSpec) -> None:
+    """Evaluate every flow again at its next packet, for example after routes have changed."""
     try:
-        nft.run(hub.names.inside, firewall_script.regenerated(_generation(hub.names)))
+        nft.run(hub.names.inside, firewall_script.remarked(_new_flow_marks(hub.names)))
     except AgentError:
-        # Another program changed the table: its repair does the same.
+        # Another program changed the table: repairing it does the same.
         ensure(hub, spec)
 
 
 def remove(hub: Hub) -> bool:
-    """Remove the table; return whether there was one. It goes with the hub's namespace, too."""
+    """Delete the table; return True if there was one. Deleting the hub's namespace deletes it too."""
     return hub.names.inside.try_run([nft.PROGRAM, "delete", "table", "inet", TABLE]).code == 0
 
 
 def is_alive(hub: Hub) -> bool:
-    """Return whether the kernel can have the rules: it keeps them with the namespace. `drift` compares them."""
+    """Return True if the hub's namespace exists: it holds the rules. `drift` compares them."""
     return namespace.exists(hub.names.netns)
 
 
 def hits(names: Names, spec: HubSpec) -> dict[str, int]:
-    """Return by its id how many packets each rule met: the first ones of flows, and all that it does not let pass."""
+    """Return the packet counter of each rule by its id.
+
+    A rule that allows counts the first packet of each flow; a rule that denies counts every packet.
+    """
     found = _counted(names) if spec.rules else {}
     if not found:
         return {}
@@ -107,11 +108,10 @@ def hits(names: Names, spec: HubSpec) -> dict[str, int]:
 
 
 def drift(names: Names, spec: HubSpec, marks: Mapping[str, str], *, thorough: bool = False) -> list[Finding]:
-    """Return what was changed in the hub's firewall; nothing where it is as it was loaded.
+    """Return how the hub's firewall differs from `spec`; empty if it is as loaded.
 
-    Lists the table without the elements of its sets: some 0.2 ms of a processor for each rule, whatever the number of
-    peers (a fifth of a second for 1,000). A `thorough` look compares the elements too, half as much again with 10,000
-    peers that rules name.
+    Lists the table without set elements: about 0.2 ms of CPU time per rule, whatever the number of peers. `thorough`
+    compares the elements too: about half as much again with 10,000 peers in rules.
     """
     result = _list(names, terse=not thorough)
     if result.code != 0:
@@ -126,14 +126,14 @@ def drift(names: Names, spec: HubSpec, marks: Mapping[str, str], *, thorough: bo
     return found
 
 
-def cut(names: Names, networks: Collection[str]) -> None:
-    """End the flows of networks that a peer has given up: the next owner must not inherit its replies."""
+def end_flows(names: Names, networks: Collection[str]) -> None:
+    """Delete the flows of networks that a peer no longer has, so that the next owner gets no old replies."""
     for family, mark in (("ipv4", "."), ("ipv6", ":")):
         given_up = [ipaddress.ip_network(network) for network in networks if mark in network]
-        # Each look goes through the whole table of the host, so most are saved by a first one.
+        # Each deletion scans the host's whole conntrack table, so first list it once to skip unused networks.
         ends = _ends_of_flows(names, family) if given_up else set()
         concerned = [network for network in given_up if any(end in network for end in ends)]
-        if len(concerned) > _CUT_ONE_BY_ONE:
+        if len(concerned) > _MOST_DELETIONS:
             _conntrack(names, ["-F", "-f", family])
             continue
         for network in concerned:
@@ -164,44 +164,44 @@ def _ensure_elements(names: Names, wanted: Table, there: Listing) -> bool:
     foreign = _foreign(names, wanted, there)
     if foreign:
         sets = {name: wanted.sets[name].elements for name in foreign if name in wanted.sets}
-        nft.run(names.inside, firewall_script.replaced(sets) + firewall_script.regenerated(_generation(names)))
+        nft.run(names.inside, firewall_script.replaced(sets) + firewall_script.remarked(_new_flow_marks(names)))
     return bool(foreign)
 
 
 def _renew(names: Names, wanted: Table) -> bool:
-    """Give the table that is there other rules and sets; return whether that could be done."""
+    """Replace the rules and sets inside the existing table; return False if that is not possible."""
     listed = [names.inside.try_run([nft.PROGRAM, "-s", "list", *what]) for what in _SETS]
     there = nft_listing.parse("".join(result.out for result in listed))
     if not {CURRENT, BINDING} <= there.declarations.keys():
         return False
     try:
-        nft.run(names.inside, firewall_script.renewed(wanted, _generation(names), there))
+        nft.run(names.inside, firewall_script.renewed(wanted, _new_flow_marks(names), there))
     except AgentError:
-        # Something in there cannot be turned into what it should be: a hook elsewhere, a rule of another kind.
+        # The existing table cannot be updated, for example because a chain has another hook.
         return False
     return True
 
 
 def _replace(names: Names, wanted: Table) -> bool:
-    """Load the table from nothing, or instead of whatever is there."""
+    """Load the whole table, in place of an existing one."""
     there = "No such file" not in _list(names, terse=True).err
     hits = _counted(names) if there else {}
-    nft.run(names.inside, firewall_script.whole(wanted, _generation(names), hits, there))
+    nft.run(names.inside, firewall_script.whole(wanted, _new_flow_marks(names), hits, there))
     return True
 
 
-def _generation(names: Names) -> dict[str, frozenset[str]]:
-    return firewall_generation.elements(names, firewall_generation.new_number())
+def _new_flow_marks(names: Names) -> dict[str, frozenset[str]]:
+    return flow_marks.elements(names, flow_marks.new_number())
 
 
 def _foreign(names: Names, wanted: Table, there: Listing) -> list[str]:
-    """Return the names of sets that hold something else than they should."""
+    """Return the names of sets whose elements differ from the wanted ones."""
     elements = {name: each.elements for name, each in wanted.sets.items()}
-    # Which generation it is does not matter, as long as both say the same.
-    number = firewall_generation.number_of(there.elements.get(BINDING, ()))
-    elements |= firewall_generation.elements(names, number)
+    # The number in the flow marks is random, so only compare whether both sets use the same one.
+    number = flow_marks.number_of(there.elements.get(BINDING, ()))
+    elements |= flow_marks.elements(names, number)
     if not number:
-        elements[CURRENT] = frozenset({"a generation"})
+        elements[CURRENT] = frozenset({"flow marks"})
     return [name for name, each in elements.items() if there.elements.get(name) != each]
 
 
@@ -230,14 +230,14 @@ def _counted(names: Names) -> dict[str, tuple[int, int]]:
 
 def _ends_of_flows(names: Names, family: str) -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
     listing = _conntrack(names, ["-L", "-f", family])
-    # The first pair of a line is the one that opened the flow.
+    # The first address pair of a line is the original direction.
     pairs = _FLOW.findall(listing)
     return {ipaddress.ip_address(end) for end in {end for pair in pairs for end in pair}}
 
 
 def _conntrack(names: Names, arguments: list[str]) -> str:
     result = names.inside.try_run(["conntrack", *arguments])
-    # It fails when there was no such flow, which is fine.
+    # conntrack(8) fails if there was no such flow, which is fine.
     if result.code != 0 and "0 flow entries" not in result.err:
         raise command.explain("conntrack", result)
     return result.out

@@ -1,4 +1,4 @@
-"""What a change of a few peers changes in the sets of firewall rules' tags, found without looking at all the others."""
+"""Which set elements change when a few peers change, computed without reading all other peers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Elements = dict[str, set[str]]
 
 @dataclass(frozen=True)
 class Delta:
-    """Elements that leave and enter sets, the elements of sets that are given anew, and whether ways have changed."""
+    """By set name: removed elements, added elements, and the full elements of sets that are replaced."""
 
     removed: Mapping[str, set[str]]
     added: Mapping[str, set[str]]
@@ -23,14 +23,14 @@ class Delta:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no set changes."""
+        """True if no set changes."""
         return not (self.removed or self.added or self.replaced)
 
 
 def of(spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> Delta | None:
-    """Return what changes when some peers that were as `before` are as `after`, as they are in `spec` already.
+    """Return what changes in sets when peers change from `before` to `after`, as in `spec`.
 
-    None where sets of another kind are needed.
+    None if a set must become one of ranges instead of single addresses.
     """
     tags = set(firewall_sets.tags_of(spec.rules))
     if not tags:
@@ -51,7 +51,7 @@ def of(spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> 
 
 
 def _touched(tags: set[str], spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> set[str]:
-    """Return the tags whose sets a change may concern."""
+    """Return the tags whose sets may change."""
     touched = set()
     moved: list[Span] = []
     for peer_id in before.keys() | after.keys():
@@ -62,7 +62,7 @@ def _touched(tags: set[str], spec: HubSpec, before: Mapping[str, Peer], after: M
             continue
         touched |= (owned_before[0] | owned_after[0]) & tags
         moved += map(span_of, owned_before[1] ^ owned_after[1])
-    # Wider networks of sites, which they are cut out of.
+    # A changed network is also cut out of the wider networks of other sites.
     sites = {tag for tag in tags - touched if tag.startswith("site:")}
     for tag, peers in firewall_sets.carriers_of(sites, spec.peers).items() if sites and moved else ():
         wide = [network for peer in peers for network in peer.networks if not is_single(network)]

@@ -1,21 +1,20 @@
-"""What hubs may have of the host's memory of connections, which they share with each other and with the host itself.
+"""Limits for the host's connection tracking (conntrack) table, which all hubs share with the host itself.
 
-The kernel remembers `nf_conntrack_max` connections for a namespace (262,144 as a rule). When that is full, every new
-one is dropped: another hub's, a peer's first packet, and the operator's SSH. So a hub has an eighth
-of it at most, all hubs together three quarters, and what knocks at their sockets without an answer an eighth: it is
-forgotten soon.
+The table has `nf_conntrack_max` entries (usually 262,144). When it is full, every new connection is dropped: those of
+other hubs, first packets of peers, and the operator's SSH. So one hub may use an eighth of it, and all hubs together
+three quarters. Unanswered connection attempts to the hubs' sockets may use an eighth; these entries expire soon.
 
-Packets of the tunnels themselves are tracked as long as knocks are few. Untracked for good, they would be dropped by a
-host's own chains that let in `ct state new` or `established` alone (tried with `notrack` both ways on the strict host
-of tests/network/test_limits.py: no handshake gets through). Answers would leave untranslated, too, where the host
-redirects a port to a hub's.
+Tunnel packets are tracked as long as there are few attempts. They cannot always be untracked: a host whose chains
+accept only `ct state new` or `established` would drop them (shown with `notrack` both ways on the strict host of
+tests/network/test_limits.py: no handshake succeeds). And if the host redirects a port to a hub's port, untracked
+replies would leave with the wrong source port.
 
-Knocks over UDP that the table has no room for are not tracked, and neither are the answers to them: newcomers among
-them are heard. Who was answered lately is known by a set of the table, and passes these limits by. What hubs send on is
-tracked because the host masquerades it, and what comes over TCP because the limits count connections.
+UDP attempts above that share are not tracked, and neither are the replies, so new peers can still connect. A set keeps
+the remote addresses that were answered lately; these limits do not apply to them. Forwarded traffic of hubs is tracked
+because the host masquerades it, and TCP because the limits count connections.
 
-The table `inet vpnhub_limits` limits knocks over UDP before they are tracked. All else it looks at after the host's own
-rules, and drops only what they have let pass. Hubs of another portal on the same host have their ports in it, too.
+The table `inet vpnhub_limits` limits UDP attempts before conntrack. All its other chains run after the host's own
+rules and drop only what these accepted. It also contains the ports of hubs of other portals on the same host.
 """
 
 from __future__ import annotations
@@ -34,52 +33,52 @@ from vpn.wire.errors import AgentError
 from vpn.wire.finding import Finding
 
 TABLE: Final = "vpnhub_limits"
-# By the name of a set, where the ports in it stand in a hub's source.
+# By set name, the key of its ports in a hub's entry of sources.json.
 _SETS: Final = {"udp_ports": "ports", "tcp_ports": "tcp_ports"}
 _PORT: Final = re.compile(r'(\d+) comment "([a-z0-9]+)"')
 
 _MOST_REMEMBERED: Final = 65536
 _FAMILIES: Final = ((4, "ip"), (6, "ip6"))
-# A site with one IPv6 address has a /64 of them.
+# One site or attacker usually has a whole /64 of IPv6, so it counts as one source.
 _SOURCES: Final = ((4, "ip saddr"), (6, "ip6 saddr & ffff:ffff:ffff:ffff::"))
-_KNOCKED: Final = ("knocks", "tcp_knocks")
-# Who speaks with a listener over UDP, from where it is reached to the listener.
+_ATTEMPT_SETS: Final = ("attempts", "tcp_attempts")
+# The remote address, the remote port and the listener's port, in each direction.
 _ARRIVING: Final = ((4, "ip saddr . udp sport . udp dport"), (6, "ip6 saddr . udp sport . udp dport"))
 _LEAVING: Final = ((4, "ip daddr . udp dport . udp sport"), (6, "ip6 daddr . udp dport . udp sport"))
-_SPEAKERS: Final = {"answered": "3m", "untracked": "10s"}  # for how long they are remembered
-_MOST_SPEAKERS: Final = 262_144
+_REMOTES: Final = {"answered": "3m", "untracked": "10s"}  # how long an entry is kept
+_MOST_REMOTES: Final = 262_144
 
-# New connections a second: of one hub, of one address that knocks (a /64 of IPv6), and of all of them. Many devices may
-# be behind one address, and all come back after a restart.
-_HUB_PACE: Final = "limit rate over 2000/second burst 8000 packets"
-_KNOCKS: Final = "limit rate over 100/second burst 1000 packets"
-# Of one listener: that many take a seventh of a processor's time with OpenVPN 2.6 (measured).
-_LISTENER_KNOCKS: Final = "limit rate over 10000/second burst 10000 packets"
-# A reset of an OpenVPN client before 2.6 (opcode 10, and a packet id that promises no cookie: EARLY_NEG_START in
-# ssl_pkt.h) has the listener keep a session of 200 kB at once, for whatever address it claims to come from.
+# New connections a second: of one hub, and attempts from one address (a /64 of IPv6). Many devices may be behind one
+# address, and all reconnect after a restart.
+_HUB_RATE: Final = "limit rate over 2000/second burst 8000 packets"
+_ATTEMPTS: Final = "limit rate over 100/second burst 1000 packets"
+# Attempts at one listener: this rate takes a seventh of a CPU with OpenVPN 2.6 (measured).
+_LISTENER_ATTEMPTS: Final = "limit rate over 10000/second burst 10000 packets"
+# The first packet of an OpenVPN client before 2.6 makes the listener allocate 200 kB, even for a spoofed source.
+# It is a reset (opcode 10) whose packet id does not announce the stateless cookie (EARLY_NEG_START in ssl_pkt.h).
 _PLAIN_RESET: Final = "@th,64,8 0x50 @th,136,8 != 0x0f"
 _PLAIN_RESETS: Final = "limit rate over 10/second burst 200 packets"
-# A connection that shows no key is a process's memory until its time for a handshake is over.
-_TCP_KNOCKS: Final = "limit rate over 3/second burst 60 packets"
-_ALL_TCP_KNOCKS: Final = "limit rate over 100/second burst 1000 packets"
-_TCP_CONNECTIONS: Final = 1024  # of one address
-# Connections without ports have no bits to be shared out by: one list, as long as eight, an eighth of a hub's share.
+# A TCP connection without a handshake occupies memory of the process until the handshake timeout.
+_TCP_ATTEMPTS: Final = "limit rate over 3/second burst 60 packets"
+_ALL_TCP_ATTEMPTS: Final = "limit rate over 100/second burst 1000 packets"
+_TCP_CONNECTIONS: Final = 1024  # from one address
+# Protocols without ports cannot be spread over the lists (see `tracking`): they share one list as long as eight.
 _LISTS_OF_OTHERS: Final = 8
 
-# In seconds, as in a hub's own namespace (see `tracking`); these are for the hubs' connections alone.
+# Seconds, as in a hub's own namespace (see `tracking`). They apply to the hubs' connections only.
 _TIMEOUTS: Final = {
     "hub_tcp": ("tcp", "established : 7440, syn_sent : 30, syn_recv : 30, fin_wait : 60, time_wait : 30"),
-    "knocks": ("udp", "unreplied : 10, replied : 180"),
+    "attempts": ("udp", "unreplied : 10, replied : 180"),
 }
-_WITH_ROOM: Final = "knocks_with_room"
+_TRACKED_ATTEMPTS: Final = "tracked_attempts"
 
 Ports = dict[str, set[tuple[str, str]]]  # (port, hub) by the name of the set
 
 
 def ensure(host: Place, sources: Mapping[str, Any], hubs: Collection[str], marks: dict[str, str]) -> bool:
-    """Make the limits hold for the ports in `sources`, by hub; return whether they did not.
+    """Apply the limits to the ports in `sources`, by hub; return True if anything changed.
 
-    `hubs` are all of this agent's: the ports of others stay.
+    `hubs` are all hubs of this agent. The ports of other agents' hubs stay in the table.
     """
     listing = _listed(host)
     there = _there(host) if listing.code == 0 else {name: set() for name in _SETS}
@@ -96,7 +95,7 @@ def ensure(host: Place, sources: Mapping[str, Any], hubs: Collection[str], marks
 
 
 def drift(host: Place, marks: Mapping[str, str]) -> list[Finding]:
-    """Return what was changed of the limits."""
+    """Return a finding if the host's limits are not as loaded."""
     return [] if _is_loaded(_listed(host), marks) else [codes.LIMITS_HOST_CHANGED.of()]
 
 
@@ -105,7 +104,7 @@ def _is_loaded(listing: Result, marks: Mapping[str, str]) -> bool:
 
 
 def _load(host: Place, before: str, ports: Ports) -> str:
-    """Load the table and return the body that the kernel took."""
+    """Load the table and return the body that the kernel accepted."""
     *better, last = _bodies()
     for body in better:
         with suppress(AgentError):
@@ -116,7 +115,7 @@ def _load(host: Place, before: str, ports: Ports) -> str:
 
 
 def _listed(host: Place) -> Result:
-    # Without what it remembers, which comes and goes.
+    # Without elements: the kernel adds and expires them.
     return nft.list_without_elements(host, TABLE)
 
 
@@ -148,7 +147,7 @@ def _bodies() -> list[str]:
 
 
 def _body() -> str:
-    return _timeouts() + _knocks_with_room() + _sets() + _forward() + _knocking() + _over_udp()
+    return _timeouts() + _tracked_attempts() + _sets() + _forward() + _arriving() + _over_udp()
 
 
 def _timeouts() -> str:
@@ -160,14 +159,14 @@ def _timeouts() -> str:
     return text
 
 
-def _knocks_with_room() -> str:
-    pace = tracking.knocks_a_second()
-    return f"\tlimit {_WITH_ROOM} {{\n\t\trate over {pace}/second burst {3 * pace} packets\n\t}}\n"
+def _tracked_attempts() -> str:
+    rate = tracking.attempts_per_second()
+    return f"\tlimit {_TRACKED_ATTEMPTS} {{\n\t\trate over {rate}/second burst {3 * rate} packets\n\t}}\n"
 
 
 def _sets() -> str:
-    paced = {"hub_pace": "iifname"} | {f"{what}_v{n}": f"{ip} saddr" for what in _KNOCKED for n, ip in _FAMILIES}
-    paced |= {"listener_knocks": "udp dport", "plain_resets": "udp dport"}
+    rated = {"hub_rate": "iifname"} | {f"{what}_v{n}": f"{ip} saddr" for what in _ATTEMPT_SETS for n, ip in _FAMILIES}
+    rated |= {"listener_attempts": "udp dport", "plain_resets": "udp dport"}
     counted = {"hub_others": "iifname"}
     for number, ip in _FAMILIES:
         counted |= {
@@ -176,12 +175,12 @@ def _sets() -> str:
         }
         counted[f"tcp_connections_v{number}"] = f"{ip} saddr"
     sets = "".join(f"\tset {name} {{\n\t\ttype inet_service\n\t}}\n" for name in _SETS)
-    for flags, keys in (("dynamic,timeout\n\t\ttimeout 10s", paced), ("dynamic", counted)):
+    for flags, keys in (("dynamic,timeout\n\t\ttimeout 10s", rated), ("dynamic", counted)):
         for name, key in keys.items():
             sets += _set(name, key, _MOST_REMEMBERED, flags)
-    for what, patience in _SPEAKERS.items():
+    for what, patience in _REMOTES.items():
         for number, key in _ARRIVING:
-            sets += _set(f"{what}_v{number}", key, _MOST_SPEAKERS, f"dynamic,timeout\n\t\ttimeout {patience}")
+            sets += _set(f"{what}_v{number}", key, _MOST_REMOTES, f"dynamic,timeout\n\t\ttimeout {patience}")
     return sets
 
 
@@ -190,13 +189,13 @@ def _set(name: str, key: str, size: int, flags: str) -> str:
 
 
 def _forward() -> str:
-    """Return the chain for what hubs send on."""
+    """Return the chain for traffic that hubs send out through the host."""
     hub, every = tracking.list_of_hub(), tracking.list_of_all()
     lines = [
         _hook("forward"),
         f'iifname != "{HOSTLINK}*" accept',
         "ct status confirmed accept",
-        f"update @hub_pace {{ iifname {_HUB_PACE} }} drop",
+        f"update @hub_rate {{ iifname {_HUB_RATE} }} drop",
         *_timed("hub_tcp", "meta l4proto tcp "),
         f"{tracking.WITHOUT_PORTS} add @hub_others {{ iifname ct count over {_LISTS_OF_OTHERS * hub} }} drop",
         f"{tracking.WITHOUT_PORTS} accept",
@@ -209,16 +208,16 @@ def _forward() -> str:
     return _chain("forward", lines)
 
 
-def _knocking() -> str:
-    """Return the chains for what comes to the hubs' sockets from outside, and is tracked."""
+def _arriving() -> str:
+    """Return the chains for tracked traffic to the hubs' sockets."""
     translated = [
-        *(f"update @knocks_v{n} {{ {key} {_KNOCKS} }} drop" for n, key in _SOURCES),
-        f'limit name "{_WITH_ROOM}" drop',
+        *(f"update @attempts_v{n} {{ {key} {_ATTEMPTS} }} drop" for n, key in _SOURCES),
+        f'limit name "{_TRACKED_ATTEMPTS}" drop',
     ]
     over_tcp = [
-        *(f"update @tcp_knocks_v{n} {{ {key} {_TCP_KNOCKS} }} drop" for n, key in _SOURCES),
+        *(f"update @tcp_attempts_v{n} {{ {key} {_TCP_ATTEMPTS} }} drop" for n, key in _SOURCES),
         *(f"add @tcp_connections_v{n} {{ {key} ct count over {_TCP_CONNECTIONS} }} drop" for n, key in _SOURCES),
-        f"{_ALL_TCP_KNOCKS} drop",
+        f"{_ALL_TCP_ATTEMPTS} drop",
     ]
     arriving = [
         _hook("input"),
@@ -228,22 +227,22 @@ def _knocking() -> str:
     ]
     return (
         _chain("translated", translated)
-        # The others are limited before they are tracked.
-        + _chain("over_udp", [*_timed("knocks"), "ct status dnat goto translated"])
+        # All other UDP is limited before conntrack.
+        + _chain("over_udp", [*_timed("attempts"), "ct status dnat goto translated"])
         + _chain("over_tcp", over_tcp)
         + _chain("input", arriving)
     )
 
 
 def _over_udp() -> str:
-    """Return the chains for what comes to sockets over UDP and leaves them, before it is tracked."""
+    """Return the chains for UDP to and from the hubs' sockets, before conntrack."""
     begin = [
         f"{_PLAIN_RESET} update @plain_resets {{ udp dport {_PLAIN_RESETS} }} drop",
-        *(f"update @knocks_v{n} {{ {key} {_KNOCKS} }} drop" for n, key in _SOURCES),
-        f"update @listener_knocks {{ udp dport {_LISTENER_KNOCKS} }} drop",
-        f'limit name "{_WITH_ROOM}" goto untracked',
+        *(f"update @attempts_v{n} {{ {key} {_ATTEMPTS} }} drop" for n, key in _SOURCES),
+        f"update @listener_attempts {{ udp dport {_LISTENER_ATTEMPTS} }} drop",
+        f'limit name "{_TRACKED_ATTEMPTS}" goto untracked',
     ]
-    # A set that is full takes no more: their answers would be tracked.
+    # Drop if the set is full: the replies would be tracked.
     untracked = [*(f"update @untracked_v{n} {{ {key} }} notrack accept" for n, key in _ARRIVING), "drop"]
     arriving = [
         _hook("prerouting", "raw"),

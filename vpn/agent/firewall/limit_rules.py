@@ -1,10 +1,10 @@
-"""How many connections a hub's peers may have tracked, and open in a second: pure text for nft(8) from a spec.
+"""Limits per peer for tracked connections and for new connections a second, as text for nft(8) from a spec.
 
-Every connection is an entry in a table of the kernel's: 262,144 for a whole namespace, kept for up to five days. What
-is not tracked yet is limited here, once the firewall has let it pass; what is tracked passes by one look.
+Every connection is an entry in the kernel's conntrack table: 262,144 for a whole namespace, kept for up to five days.
+These rules limit new connections that the firewall has accepted. Packets of tracked ones pass after one lookup.
 
-A device is known by its address. The machines behind a router count as one peer, whatever their addresses: `behind_v4`
-and `behind_v6` say by a network which peer that is, as a number. So there is no rule for a single peer.
+A device is identified by its tunnel address. All machines behind a router count as one peer: the maps `behind_v4` and
+`behind_v6` map a network to the number of its peer. So the table needs no rule per peer.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ from vpn.wire.spec import HubSpec
 TABLE: Final = "hub_limits"
 MAPS: Final = {"behind_v4": 4, "behind_v6": 6}
 
-# Far above what a busy machine does: a browser opens some hundred connections in a minute, a file sharer has a
-# thousand (how many: see `tracking`). A branch is hundreds of machines. Each family counts by itself.
-_DEVICE_PACE: Final = "limit rate over 200/second burst 500 packets"
-_SITE_PACE: Final = "limit rate over 1000/second burst 4000 packets"
-# Of ICMP and other protocols. Each echo of a sweep is a connection that is remembered for 30 s: a /22 is one machine's.
+# New connections a second, per address family. A browser opens some hundred in a minute, so a busy machine stays far
+# below. A branch has hundreds of machines. `tracking` limits their number at a time.
+_DEVICE_RATE: Final = "limit rate over 200/second burst 500 packets"
+_SITE_RATE: Final = "limit rate over 1000/second burst 4000 packets"
+# Connections of ICMP and other protocols without ports. A ping sweep makes an entry of 30 s per address, so one machine
+# can sweep a /22.
 _WITHOUT_PORTS: Final = 1024
-# A page with 50 names asks 150 questions at once: for A, AAAA and HTTPS.
-_DEVICE_QUESTIONS: Final = "limit rate over 50/second burst 500 packets"
-_SITE_QUESTIONS: Final = "limit rate over 500/second burst 4000 packets"
-# dnsmasq answers twenty connections at a time (MAX_PROCS).
+# DNS queries a second. A web page with 50 names causes 150 queries at once: A, AAAA and HTTPS.
+_DEVICE_QUERIES: Final = "limit rate over 50/second burst 500 packets"
+_SITE_QUERIES: Final = "limit rate over 500/second burst 4000 packets"
+# DNS connections over TCP. dnsmasq serves twenty at a time (MAX_PROCS).
 _DNS_CONNECTIONS: Final = 5
 
 _MOST_PEERS: Final = 65536  # a /16
-_MOST_LISTS: Final = 1 << 20  # beyond so many, new ones are not counted
-_PACED_FOR: Final = "10s"  # how long a pace is remembered, longer than any burst lasts
+_MOST_LISTS: Final = 1 << 20  # above this number, new lists are not counted
+_RATE_KEPT: Final = "10s"  # how long the rate of a source is kept: longer than any burst lasts
 
-# Numbers of peers begin above those that the firewall marks packets with.
+# The first number of a peer, above the packet marks that the firewall uses.
 _FIRST_NUMBER: Final = 1 << 16
 
 
@@ -50,7 +51,7 @@ def body(names: Names, spec: HubSpec) -> str:
 
 
 def elements(spec: HubSpec) -> dict[str, frozenset[str]]:
-    """Return the elements of the maps by their names, as nft(8) lists them."""
+    """Return the elements of the maps by map name, as nft(8) lists them."""
     found: dict[str, set[str]] = {name: set() for name in MAPS}
     for peer_id, span in _behind(spec):
         (text,) = firewall_sets.texts([span])
@@ -59,18 +60,18 @@ def elements(spec: HubSpec) -> dict[str, frozenset[str]]:
 
 
 def number_of(peer_id: str) -> int:
-    """Return the number of a peer with networks behind it. In a blue moon two share one, and so their limits."""
+    """Return a peer's number: a hash of its id. Two peers with the same number would share their limits."""
     number = int.from_bytes(hashlib.sha256(peer_id.encode()).digest()[:4], "big")
     return max(number, _FIRST_NUMBER)
 
 
 def has_networks(peers: Mapping[str, Peer]) -> bool:
-    """Return whether a peer has networks behind it."""
+    """Return True if any peer has networks behind it."""
     return any(peer.routes for peer in peers.values())
 
 
 def _behind(spec: HubSpec) -> Iterator[tuple[str, Span]]:
-    """Yield by peer what is behind it: of nested networks the narrowest counts, and of the pool nothing."""
+    """Yield each peer with the ranges behind it, by longest prefix match and without the pool."""
     routes = [(span_of(route), peer_id) for peer_id, peer in spec.peers.items() for route in peer.routes]
     if not routes:
         return
@@ -86,18 +87,18 @@ def _sets() -> list[str]:
         for name, family in MAPS.items()
     ]
     for family, ip in ((4, "ip"), (6, "ip6")):
-        sets += [_paced(f"device_{what}_v{family}", f"{ip} saddr") for what in ("pace", "questions")]
+        sets += [_rated(f"device_{what}_v{family}", f"{ip} saddr") for what in ("rate", "queries")]
         sets += [_counted(f"device_{what}_v{family}", f"{ip} saddr") for what in ("others", "dns")]
         sets.append(_counted(f"device_flows_v{family}", f"{ip} saddr . {tracking.FLOW_TYPE[family]}"))
         sets.append(_counted(f"site_flows_v{family}", f"meta mark . {tracking.FLOW_TYPE[family]}"))
-    sets += [_paced(f"site_{what}", "meta mark") for what in ("pace", "questions")]
+    sets += [_rated(f"site_{what}", "meta mark") for what in ("rate", "queries")]
     return [*sets, *(_counted(f"site_{what}", "meta mark") for what in ("others", "dns"))]
 
 
-def _paced(name: str, key: str) -> str:
+def _rated(name: str, key: str) -> str:
     return (
         f"\tset {name} {{\n\t\ttypeof {key}\n\t\tsize {_MOST_PEERS}\n\t\tflags dynamic,timeout\n"
-        f"\t\ttimeout {_PACED_FOR}\n\t}}\n"
+        f"\t\ttimeout {_RATE_KEPT}\n\t}}\n"
     )
 
 
@@ -119,12 +120,12 @@ def _chains(names: Names, spec: HubSpec) -> str:
 def _forward(tunnels: str) -> list[str]:
     most, others = f"ct count over {tracking.list_of_device()}", f"ct count over {_WITHOUT_PORTS}"
     return [
-        # Behind the firewall, so that what it drops counts nowhere.
+        # After the firewall, so that dropped packets are not counted.
         _hook("forward"),
         "ct status confirmed accept",
         f"iifname != {tunnels} accept",
         *_of_sites("site_forward"),
-        *_by_address(f"update @device_pace_FAMILY {{ SOURCE {_DEVICE_PACE} }} drop"),
+        *_by_address(f"update @device_rate_FAMILY {{ SOURCE {_DEVICE_RATE} }} drop"),
         *_by_address(f"{tracking.WITH_PORTS} add @device_flows_FAMILY {{ SOURCE . FLOW {most} }} drop"),
         *_by_address(f"{tracking.WITHOUT_PORTS} add @device_others_FAMILY {{ SOURCE {others} }} drop"),
     ]
@@ -133,7 +134,7 @@ def _forward(tunnels: str) -> list[str]:
 def _site_forward() -> list[str]:
     most, others = f"ct count over {tracking.list_of_site()}", f"ct count over {4 * _WITHOUT_PORTS}"
     return [
-        f"update @site_pace {{ meta mark {_SITE_PACE} }} drop",
+        f"update @site_rate {{ meta mark {_SITE_RATE} }} drop",
         *_by_address(f"{tracking.WITH_PORTS} add @site_flows_FAMILY {{ meta mark . FLOW {most} }} drop"),
         f"{tracking.WITHOUT_PORTS} add @site_others {{ meta mark {others} }} drop",
     ]
@@ -146,20 +147,20 @@ def _input(tunnels: str) -> list[str]:
         f"iifname != {tunnels} accept",
         "th dport != 53 accept",
         *_of_sites("site_input"),
-        *_by_address(f"meta l4proto udp update @device_questions_FAMILY {{ SOURCE {_DEVICE_QUESTIONS} }} drop"),
+        *_by_address(f"meta l4proto udp update @device_queries_FAMILY {{ SOURCE {_DEVICE_QUERIES} }} drop"),
         *_by_address(f"meta l4proto tcp ct state new add @device_dns_FAMILY {connections}"),
     ]
 
 
 _SITE_DNS: Final = f"add @site_dns {{ meta mark ct count over {2 * _DNS_CONNECTIONS} }} reject with tcp reset"
 _SITE_INPUT: Final = [
-    f"meta l4proto udp update @site_questions {{ meta mark {_SITE_QUESTIONS} }} drop",
+    f"meta l4proto udp update @site_queries {{ meta mark {_SITE_QUERIES} }} drop",
     f"meta l4proto tcp ct state new {_SITE_DNS}",
 ]
 
 
 def _called_first(chains: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Return chains in such an order that each is there before a rule names it."""
+    """Return the chains sorted so that each is defined before a rule jumps to it."""
     return dict(sorted(chains.items(), key=lambda item: not item[0].startswith("site_")))
 
 
@@ -168,9 +169,9 @@ def _hook(hook: str) -> str:
 
 
 def _of_sites(chain: str) -> list[str]:
-    """Return the rules that send what comes from behind a router to `chain`, with the number of the peer as its mark.
+    """Return the rules that send traffic from behind a router to `chain`, with the peer's number as packet mark.
 
-    A lookup that finds nothing ends the rule. The firewall has used the packet's own mark by then.
+    If the map has no entry, the rule does not match. The firewall no longer needs the packet mark at this point.
     """
     return [
         f"meta mark set ip saddr map @behind_v4 goto {chain}",

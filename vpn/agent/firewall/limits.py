@@ -1,6 +1,6 @@
-"""What each peer of a hub may have of the kernel's memory of connections, and of the resolver: see `limit_rules`.
+"""Limits per peer for conntrack entries and DNS queries: loads the table that `limit_rules` describes.
 
-A table of its own in the hub's namespace, so that no other comparison reads what it remembers of peers.
+The table is separate, so that comparing the other tables does not read its many elements.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from vpn.wire.spec import HubSpec
 
 
 def ensure(hub: Hub, spec: HubSpec) -> bool:
-    """Make the limits hold; return whether they did not."""
+    """Make the limits match `spec`; return True if the table was loaded again."""
     names, marks = hub.names, hub.marks
     body, wanted = limit_rules.body(names, spec), limit_rules.elements(spec)
     if _is_loaded(names, body, marks):
-        # Not told of: networks come and go with routes.
+        # Not reported as a change: these networks change with the routes, which are reported.
         _ensure_maps(names, wanted)
         return False
     there = "No such file" not in _listed(names).err
@@ -37,7 +37,7 @@ def ensure(hub: Hub, spec: HubSpec) -> bool:
 
 
 def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> None:
-    """Have the limits of `spec` follow peers that were as `before` and are as `after`."""
+    """Update the maps for peers that changed from `before` to `after` in `spec`."""
     if not (limit_rules.has_networks(before) or limit_rules.has_networks(after)):
         return
     former = {key: peer for key, peer in spec.peers.items() if key not in after} | dict(before)
@@ -47,12 +47,12 @@ def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[s
     try:
         nft.run(hub.names.inside, script)
     except AgentError:
-        # Another program changed the maps: the whole table is compared.
+        # Another program changed the maps: load them again.
         _ensure_maps(hub.names, new)
 
 
 def drift(names: Names, spec: HubSpec, marks: Mapping[str, str]) -> list[Finding]:
-    """Return what was changed of the limits."""
+    """Return how the limits differ from `spec`."""
     if not _is_loaded(names, limit_rules.body(names, spec), marks):
         return [codes.LIMITS_CHANGED.of()]
     if _mapped(names) != limit_rules.elements(spec):
@@ -77,11 +77,11 @@ def _filled(elements: Mapping[str, Collection[str]], verb: str = "add") -> str:
 
 
 def _mapped(names: Names) -> dict[str, frozenset[str]]:
-    # One by one: nft 1.0.6 finds the last one alone of several that it is to list.
+    # One by one: of several maps in one call, nft 1.0.6 lists only the last.
     listed = [names.inside.try_run([nft.PROGRAM, "-s", "list", "map", "inet", TABLE, name]).out for name in MAPS]
     return nft_listing.parse("".join(listed)).elements
 
 
 def _listed(names: Names) -> Result:
-    # Without what it remembers of peers, which comes and goes.
+    # Without elements: the kernel adds and expires them.
     return nft.list_without_elements(names.inside, TABLE)

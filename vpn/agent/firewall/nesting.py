@@ -1,4 +1,4 @@
-"""Networks of peers that lie within those of others: the more specific route wins."""
+"""Networks of peers that lie within networks of other peers: the longest prefix wins."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _HUB: Final = -1
 
 
 def holds_others(addresses: Iterable[str], peers: Iterable[Peer]) -> bool:
-    """Return whether a route of a peer over OpenVPN contains the pool or a route of another peer.
+    """Return True if a route of an OpenVPN peer contains the pool or a route of another peer.
 
-    `addresses` are the hub's, with the prefixes of the pools. WireGuard knows who has which address. A listener of
-    OpenVPN forgets it when a peer disconnects, and then takes the peer's address for one behind the wider route.
+    `addresses` are the hub's, with the prefixes of the pools. WireGuard always checks sources by AllowedIPs. An OpenVPN
+    listener forgets a peer's address when it disconnects, and then accepts it as a source behind the wider route.
     """
     routed = [(bool(by_openvpn([peer])), peer.routes) for peer in peers if peer.routes]
     if not any(is_openvpn for is_openvpn, _ in routed):
@@ -44,6 +44,6 @@ def _pieces(network: str, kept: Iterable[tuple[str, Span]]) -> list[str]:
     if is_single(network):
         return [network]
     span = span_of(network)
-    # An equal network is one that moved to another peer: what its former peer had is given up all the same.
+    # An equal network has moved to another peer, so the former peer has lost it entirely.
     inner = [each for other, each in kept if other != network and span.holds(each)]
     return intervals.networks_of(intervals.without(span, inner)) if inner else [network]

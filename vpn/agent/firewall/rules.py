@@ -1,9 +1,9 @@
-"""What the hub's table says: pure text for nft(8) from a spec.
+"""The content of the hub's table, as text for nft(8) from a spec.
 
-A flow that was let through is marked with the number of the present generation and with the interfaces that it was
-judged on, and passes by one lookup from then on. A change of rules, of what tags mean or of routes takes a new number:
-each flow is then judged again at its next packet, by the direction in which it was opened (`ct original`), so that what
-is no longer allowed ends at once and what is allowed goes on.
+An accepted flow gets a conntrack mark: the number of the current rules, and its interfaces. Its later packets pass
+after one lookup. When rules, tags or routes change, a new number makes all marks outdated. Each flow is then evaluated
+again at its next packet, by its original direction (`ct original`). So a flow that is no longer allowed ends at once,
+and others continue.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 from vpn.agent.firewall import chains as firewall_chains
 from vpn.agent.firewall import sets as firewall_sets
 from vpn.agent.firewall.chains import Chain
-from vpn.agent.firewall.generation import MAPS
+from vpn.agent.firewall.flow_marks import MAPS
 from vpn.agent.firewall.sets import AddressSet
 from vpn.agent.memory.names import Names
 from vpn.wire.reserved import NEVER_V4, NEVER_V6, PRIVATE_V4, PRIVATE_V6
@@ -30,7 +30,7 @@ _VERDICTS: Final = {"accept": "goto allowed", "drop": "drop", "reject": "goto re
 
 @dataclass(frozen=True)
 class Table:
-    """The content of a table: sets, the names of counters, chains (with the line of their hook, or none)."""
+    """The content of a table: sets, names of counters, and chains (with their hook lines)."""
 
     sets: dict[str, AddressSet]
     counters: tuple[str, ...]
@@ -39,7 +39,7 @@ class Table:
 
     @property
     def text(self) -> str:
-        """All of it but the elements of sets: what must be loaded anew when it differs."""
+        """The table without set elements. If this differs, the table must be loaded again."""
         sets = "".join(f"{name} {each.declaration}" for name, each in self.sets.items())
         return sets + self.maps + " ".join(self.counters) + chains_text(self.chains)
 
@@ -53,7 +53,7 @@ def table(names: Names, spec: HubSpec) -> Table:
 
 
 def chains_text(chains: dict[str, Chain]) -> str:
-    """Return chains as they are written."""
+    """Return chains in nft syntax."""
     lines = []
     for name, (hook, rules) in chains.items():
         lines += [f"\tchain {name} {{\n{hook}", *(f"\t\t{rule}\n" for rule in rules), "\t}\n"]
@@ -84,7 +84,7 @@ def _fixed_sets(spec: HubSpec) -> dict[str, AddressSet]:
 
 
 def _never_a_source(spec: HubSpec) -> dict[int, list[object]]:
-    """Return addresses that are never a source: the hub's own, and the first and the last of an IPv4 pool."""
+    """Return addresses that no peer may use as source: the hub's own, and the first and last of an IPv4 pool."""
     sources: dict[int, list[object]] = {4: _without_pools(NEVER_V4, spec), 6: _without_pools(NEVER_V6, spec)}
     for text in spec.addresses:
         interface = ipaddress.ip_interface(text)
@@ -96,7 +96,7 @@ def _never_a_source(spec: HubSpec) -> dict[int, list[object]]:
 
 
 def _without_pools(networks: Iterable[_Network], spec: HubSpec) -> list[object]:
-    """Return networks without those inside the hub's own pools: an older pool may hold 100.100.100.200 for a peer."""
+    """Return `networks` without those inside the hub's pools: in an older pool, 100.100.100.200 may be a peer."""
     pools = [ipaddress.ip_interface(address).network for address in spec.addresses]
     return [one for one in networks if not any(one.version == p.version and one.subnet_of(p) for p in pools)]  # type: ignore[arg-type]
 
@@ -109,7 +109,7 @@ def _rules(rules: Iterable[Rule], family: int) -> list[str]:
 
 
 def _rule(rule: Rule, family: int) -> list[str]:
-    """Return a rule for packets of one family, nothing where it cannot match any."""
+    """Return a rule for one address family; empty if it cannot match in that family."""
     source, destination = _end(rule.source, "saddr", family), _end(rule.destination, "daddr", family)
     if source is None or destination is None:
         return []
@@ -125,7 +125,7 @@ def _end(end: str, side: str, family: int) -> str | None:
         return f"ct original {keyword} {side} @{firewall_sets.set_name(end, family)}"
     if (":" in end) != (family == 6):
         return None
-    # Everything of the family, which the chain is for anyway.
+    # A /0 matches the whole family, and the chain is for one family only.
     return "" if end.endswith("/0") else f"ct original {keyword} {side} {end}"
 
 
@@ -135,7 +135,7 @@ def _protocols(rule: Rule, family: int) -> list[str]:
         if rule.ports is not None:
             first, last = rule.ports
             ports = str(first) if first == last else f"{first}-{last}"
-            # One rule each: nft 1.0.6 knows the type of the port of one protocol alone.
+            # One rule per protocol: nft 1.0.6 needs one protocol to know the type of `proto-dst`.
             return [f"meta l4proto {protocol} ct original proto-dst {ports}" for protocol in protocols]
         return [""] if rule.protocol == ANY else [f"meta l4proto {rule.protocol}"]
     if (rule.protocol == "icmp") != (family == 4):

@@ -1,7 +1,7 @@
-"""Whose addresses the tags of firewall rules mean: one set for each tag and family.
+"""The address sets of the tags in firewall rules: one set for each tag and address family.
 
-An address belongs to the peer with the most specific network that holds it, so that a network of another peer inside of
-a wider one is cut out of it. Elements are written as nft(8) lists them, to be compared with what is there.
+An address belongs to the peer with the longest matching prefix, so a narrower network of another peer is cut out of a
+wider one. Elements are written as nft(8) lists them, so that they can be compared with the loaded ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FAMILIES: Final = (4, 6)
 
 @dataclass(frozen=True)
 class AddressSet:
-    """A set of addresses of one family: single ones, which are found fastest, or ranges."""
+    """A set of addresses of one family: single addresses (the fastest lookup) or ranges."""
 
     family: int
     ranges: bool
@@ -27,12 +27,12 @@ class AddressSet:
 
     @property
     def declaration(self) -> str:
-        """The set without its elements, as nft(8) lists it."""
+        """The declaration of the set without elements, as nft(8) lists it."""
         return f"\t\ttype ipv{self.family}_addr\n" + ("\t\tflags interval\n" if self.ranges else "")
 
 
 def tags_of(rules: Iterable[Rule]) -> tuple[str, ...]:
-    """Return the tags that rules name, each once."""
+    """Return the tags that rules use, each once."""
     return tuple(dict.fromkeys(tag for rule in rules for tag in rule.tags))
 
 
@@ -43,7 +43,7 @@ def set_name(tag: str, family: int) -> str:
 
 
 def of_tags(tags: Collection[str], peers: Mapping[str, Peer]) -> dict[str, AddressSet]:
-    """Return the sets of `tags` by name."""
+    """Return the sets of `tags` by set name."""
     carriers = carriers_of(tags, peers)
     by_ranges = {tag for tag in tags if needs_ranges(tag, carriers[tag])}
     owned = _owned(by_ranges, peers) if by_ranges else {}
@@ -67,23 +67,23 @@ def carriers_of(tags: Collection[str], peers: Mapping[str, Peer]) -> dict[str, l
 
 
 def needs_ranges(tag: str, carriers: Iterable[Peer]) -> bool:
-    """Return whether a tag means more than single addresses."""
+    """Return True if a tag covers networks, not only single addresses."""
     return tag.startswith("site:") or any(not is_single(network) for peer in carriers for network in peer.networks)
 
 
 def single_addresses(networks: Iterable[str], family: int) -> list[str]:
-    """Return the addresses of `networks`, which are single ones, of one family."""
+    """Return those `networks` of one family as single addresses."""
     return [network.partition("/")[0] for network in networks if (":" in network) == (family == 6)]
 
 
 def merged(networks: Iterable[object]) -> frozenset[str]:
-    """Return networks of one family as elements that touch each other nowhere."""
+    """Return networks of one family, merged so that no two elements overlap or adjoin."""
     return frozenset(texts(joined(span_of(str(network)) for network in networks)))
 
 
 def _owned(tags: Collection[str], peers: Mapping[str, Peer]) -> dict[tuple[str, int], list[str]]:
-    """Return by tag and family what the peers with that tag own."""
-    # Peers with the same tags are as good as one: their networks need not be kept apart.
+    """Return by tag and family the ranges that the peers with that tag own."""
+    # Peers with the same tags are treated as one, because their networks end up in the same sets.
     kinds = {peer_id: tuple(tag for tag in peer.tags if tag in tags) for peer_id, peer in peers.items()}
     networks = ((span_of(network), kinds[peer_id]) for peer_id, peer in peers.items() for network in peer.networks)
     found: dict[tuple[str, int], list[Span]] = {}
@@ -95,7 +95,7 @@ def _owned(tags: Collection[str], peers: Mapping[str, Peer]) -> dict[tuple[str, 
 
 
 def texts(spans: Iterable[Span]) -> list[str]:
-    """Return ranges of addresses as nft(8) lists them."""
+    """Return address ranges as nft(8) lists them."""
     return [_text(*span) for span in spans]
 
 

@@ -51,7 +51,7 @@ def _replace(host: Host, saved: Saved | None, wanted: Saved) -> dict[str, bool]:
         changed = reconcile(host, spec, saved.spec if saved else None)
         if saved is not None:
             kept = effective.of_spec(host.state, spec, time.time()).peers
-            firewall.cut(host.names(spec.hub), incremental.given_up(saved.spec.peers, kept, kept))
+            firewall.end_flows(host.names(spec.hub), incremental.given_up(saved.spec.peers, kept, kept))
         if is_new:
             host.state.save_prepared(wanted)
         host.state.shared.exhume(spec.hub)

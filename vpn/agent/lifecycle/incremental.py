@@ -35,7 +35,7 @@ def apply_change(
     hub = host.hub(spec.hub)
     if not is_known or not _is_small(change) or not health.is_alive(hub):
         changed = reconcile(host, spec)
-        firewall.cut(hub.names, given_up(*change.sides(), spec.peers))
+        firewall.end_flows(hub.names, given_up(*change.sides(), spec.peers))
         return changed
     effective.expect(host.state, spec, now)
     return follow(hub, effective.of_spec(host.state, spec, now), change, is_ruled_anew=is_ruled_anew)
@@ -51,9 +51,9 @@ def follow(hub: Hub, spec: HubSpec, change: Change, *, is_ruled_anew: bool = Fal
     changed["wireguard"] = wireguard.change(hub, spec, old, new)
     changed["openvpn"] = openvpn.change(hub, spec, old, new)
     changed["routing"] = routing.change(hub.names, old.values(), new.values())
-    if routing.routes_of(old) != routing.routes_of(new) and firewall.minds_ways(spec):
-        firewall.judge_again(hub, spec)
-    firewall.cut(hub.names, given_up(old, new, spec.peers))
+    if routing.routes_of(old) != routing.routes_of(new) and firewall.depends_on_interfaces(spec):
+        firewall.reevaluate_flows(hub, spec)
+    firewall.end_flows(hub.names, given_up(old, new, spec.peers))
     # Last: a full disk must not keep a removed peer connected.
     hub.save_marks()
     changed["dns"] = dns.change(hub, spec, old, new)

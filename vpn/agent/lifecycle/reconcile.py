@@ -40,8 +40,8 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
     changed["firewall"] |= limits.ensure(hub, spec)
     changed["wireguard"] = wireguard.ensure(hub, spec)
     changed["routing"] = routing.ensure(hub.names, spec, link)
-    if changed["routing"] and firewall.minds_ways(spec):
-        firewall.judge_again(hub, spec)
+    if changed["routing"] and firewall.depends_on_interfaces(spec):
+        firewall.reevaluate_flows(hub, spec)
     # After the tunnels: a full disk must not keep a removed peer connected.
     hub.save_marks()
     # Last: a port that is taken must not keep WireGuard's peers apart.

@@ -1,4 +1,7 @@
-"""Generations of the hub's rules: what marks a flow as judged by the present ones, and on which interfaces."""
+"""Conntrack marks of accepted flows: a number for the current rules, and the interfaces of the flow.
+
+New rules get a new number. A flow with an older mark is evaluated again at its next packet.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,15 @@ MAPS: Final = (
 
 
 def new_number() -> int:
-    """Return a number that no flow carries yet."""
+    """Return a random number, which no flow is likely to have yet."""
     return secrets.randbelow(2**24 - 2) + 1
 
 
 def elements(names: Names, number: int) -> dict[str, frozenset[str]]:
-    """Return the elements of `current` and `binding` in a generation, as nft(8) lists them.
+    """Return the elements of `current` and `binding` for a number, as nft(8) lists them.
 
-    `binding` has the mark of a flow by the interfaces that it was opened through, `current` where packets with that
-    mark may come from.
+    `binding` maps the interfaces of a new flow to its mark. `current` lists from which interface packets with that
+    mark may come, in each direction.
     """
     current, binding = [], []
     pairs = [(source, way) for source in names.tunnels for way in (*names.tunnels, names.uplink)]
@@ -38,5 +41,5 @@ def elements(names: Names, number: int) -> dict[str, frozenset[str]]:
 
 
 def number_of(binding: Iterable[str]) -> int:
-    """Return the number that the elements of `binding` are made of, 0 for none."""
+    """Return the number in the elements of `binding`, or 0 if it is empty."""
     return next((int(element.rpartition(" ")[2], 16) >> 8 for element in binding), 0)
