@@ -22,8 +22,9 @@ from portal.signals import (
 )
 from vpn import doorbell
 from vpn.actions.firewall.rules import forget_end, lock_instances, naming
+from vpn.actions.peers.admission import reconsider_peers
 from vpn.actions.peers.labels import rename_member
-from vpn.actions.peers.peer import delete_peer, reconsider_peers
+from vpn.actions.peers.peer import delete_peer
 from vpn.desired.firewall import GroupChange
 from vpn.models import Peer, ProfileLink
 

@@ -28,7 +28,8 @@ from tests.factories import BY, PASSWORD, settle
 from tests.fixtures import signed_in
 from tests.vpn.api.caller import Caller, told
 from vpn.actions.activity.planning import asked
-from vpn.actions.peers.peer import rotate_keys, update_peer
+from vpn.actions.peers.keys import rotate_keys
+from vpn.actions.peers.peer import update_peer
 from vpn.actions.profiles.profile import issue_link
 from vpn.models import Instance, Peer
 

@@ -16,7 +16,8 @@ from portal.models import Membership
 from tests.factories import BY, settle
 from vpn.actions.instances.instance import delete_instance
 from vpn.actions.instances.settings import update_instance
-from vpn.actions.peers.peer import create_client_peer, delete_peer, rotate_keys, update_peer
+from vpn.actions.peers.keys import rotate_keys
+from vpn.actions.peers.peer import create_client_peer, delete_peer, update_peer
 from vpn.choices import OperationState, StepState
 from vpn.drivers.base import AgentError, Unreachable, errors
 from vpn.jobs import lease

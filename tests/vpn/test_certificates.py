@@ -13,14 +13,8 @@ from portal.exceptions import InvalidInput
 from portal.models import Organization
 from tests.factories import BY, make_instance, make_member, make_site
 from vpn import keys, pki
-from vpn.actions.peers.peer import (
-    create_client_peer,
-    create_site_peer,
-    delete_peer,
-    renew_peer,
-    rotate_keys,
-    update_peer,
-)
+from vpn.actions.peers.keys import renew_peer, rotate_keys
+from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
 from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.choices import ProfileState
 from vpn.desired import compile_spec

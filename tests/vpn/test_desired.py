@@ -26,7 +26,8 @@ from tests.factories import (
     make_site_peer,
 )
 from vpn.actions.instances.settings import update_instance
-from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, rotate_keys, update_peer
+from vpn.actions.peers.keys import rotate_keys
+from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
 from vpn.addressing.networks import Network
 from vpn.agent.memory.saved import Saved
 from vpn.agent.openvpn.revocation import revoked_serials

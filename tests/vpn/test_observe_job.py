@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from portal.models import Organization
 from tests.factories import BY, make_instance, observe_hubs, settle
-from vpn.actions.peers.peer import expire_peers
+from vpn.actions.peers.admission import expire_peers
 from vpn.drivers.base import Unreachable
 from vpn.jobs.observe import OBSERVE_SECONDS, observe_all, observe_server
 from vpn.jobs.reconcile import reconcile_all

@@ -15,7 +15,8 @@ from django.utils import timezone
 from portal.models import Membership, MembershipState, Organization, User
 from tests.factories import BY, make_client_peer, make_instance, make_member, observe_hubs, observe_peers
 from vpn.actions.instances.settings import update_instance
-from vpn.actions.peers.peer import create_client_peer, renew_peer, rotate_keys, update_peer
+from vpn.actions.peers.keys import renew_peer, rotate_keys
+from vpn.actions.peers.peer import create_client_peer, update_peer
 from vpn.choices import Protocol
 from vpn.jobs.reconcile import tidy
 from vpn.models import Instance, InstanceObservation, Peer, PeerObservation, Traffic

@@ -16,7 +16,8 @@ from tests.vpn.api.caller import Caller, told
 from tests.vpn.test_apply_job import Server, behind, refuse, server  # noqa: F401 - fixtures
 from vpn.actions.instances.instance import create_instance, retry_instance
 from vpn.actions.instances.settings import update_instance
-from vpn.actions.peers.peer import create_client_peer, delete_peer, expire_peers
+from vpn.actions.peers.admission import expire_peers
+from vpn.actions.peers.peer import create_client_peer, delete_peer
 from vpn.drivers.base import AgentError, errors
 from vpn.jobs.apply import apply_instance, apply_urgently
 from vpn.jobs.reconcile import renew_certificates

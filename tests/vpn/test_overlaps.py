@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Organization
 from tests.factories import BY, make_instance, make_organization, make_site, settle
-from vpn.actions.peers.peer import create_site_peer, delete_peer, rotate_keys, update_peer
+from vpn.actions.peers.keys import rotate_keys
+from vpn.actions.peers.peer import create_site_peer, delete_peer, update_peer
 from vpn.actions.sites.overlaps import claims_on, first_within, repair_networks
 from vpn.actions.sites.site import delete_site, update_site
 from vpn.addressing.networks import Network, contains, is_broad, overlaps

@@ -12,14 +12,9 @@ from portal.actions.member import change_member
 from portal.exceptions import Conflict
 from portal.models import Membership, Organization
 from tests.factories import BY, make_instance, make_member, make_site, settle
-from vpn.actions.peers.peer import (
-    create_client_peer,
-    create_site_peer,
-    delete_peer,
-    expire_peers,
-    rotate_keys,
-    update_peer,
-)
+from vpn.actions.peers.admission import expire_peers
+from vpn.actions.peers.keys import rotate_keys
+from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
 from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.desired import compile_change, compile_spec
 from vpn.models import Instance, Peer

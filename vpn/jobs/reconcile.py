@@ -19,8 +19,9 @@ from vpn.actions.activity.plan_mail import MAIL_TRIED
 from vpn.actions.activity.plan_work import forget_asked
 from vpn.actions.change import Scope, changing
 from vpn.actions.instances.recovery import raise_generation
+from vpn.actions.peers.admission import expire_peers
 from vpn.actions.peers.certificates import CLOCK_SKEW, ensure_certificates, is_due, renew_hub
-from vpn.actions.peers.peer import expire_peers, renew_peer
+from vpn.actions.peers.keys import renew_peer
 from vpn.actions.sites.overlaps import repair_networks
 from vpn.choices import InstanceState, OperationState, PlanState
 from vpn.constants import HOST_REST_HOURS, HOSTNAME_QUARANTINE_DAYS

@@ -15,7 +15,8 @@ from portal.models import Membership, Principal
 from portal.web.later import not_yet
 from vpn.access import get_instance, get_peer, may_fetch_profile
 from vpn.actions.activity.planning import asked
-from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, rotate_keys, update_peer
+from vpn.actions.peers.keys import rotate_keys
+from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
 from vpn.actions.profiles.profile import issue_link, revoke_link
 from vpn.api.protocol.answers import many, nothing, one
 from vpn.api.protocol.auth import member_of

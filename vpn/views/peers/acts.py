@@ -15,7 +15,8 @@ from portal.access import get_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Principal
 from vpn.access import get_peer
-from vpn.actions.peers.peer import delete_peer, rotate_keys, update_peer
+from vpn.actions.peers.keys import rotate_keys
+from vpn.actions.peers.peer import delete_peer, update_peer
 from vpn.models import Peer
 from vpn.templatetags.display import merged_networks
 
