@@ -1,7 +1,7 @@
 """The very files that the portal delivers, for the peers of a laboratory's hub.
 
-Each peer gets a row as the portal's database would have it, and `vpn.profiles.peer.render_profile` writes the file, as
-it does for `GET /client` and for the download of a profile's page.
+Each peer gets a row as the portal's database would have it. `vpn.profiles.plain_file.render_profile` writes the file,
+as it does for `GET /client` and for the download of a profile's page.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from uuid import UUID
 from tests.lab.devices import POOL_V6, Device, OpenVPNDevice
 from vpn.choices import PeerType, Platform, Protocol
 from vpn.models import Instance, Peer, Server, Site
-from vpn.profiles.peer import SiteSubnets, render_profile
+from vpn.profiles.plain_file import render_profile
+from vpn.profiles.tunnel_routes import SiteSubnets
 
 if TYPE_CHECKING:
     from tests.lab.hub import Hub

@@ -15,8 +15,9 @@ from tests.lab.hub import Agent, Hub
 from tests.lab.lab import Lab
 from tests.lab.nodes import Node, Site
 from vpn.profiles import linux, wireguard
-from vpn.profiles.peer import SiteSubnets, profile_of
+from vpn.profiles.peer import profile_of
 from vpn.profiles.router import SiteRouter, metric_of
+from vpn.profiles.tunnel_routes import SiteSubnets
 from vpn.profiles.wireguard import WireGuardProfile
 
 

@@ -20,7 +20,8 @@ from vpn.choices import ProfileState
 from vpn.desired import compile_spec
 from vpn.jobs.reconcile import renew_certificates, tidy
 from vpn.models import Instance, Peer, RevokedCertificate, Server, Tick
-from vpn.profiles.peer import current_digest, profile_state, render_profile
+from vpn.profiles.plain_file import render_profile
+from vpn.profiles.state import current_digest, profile_state
 
 
 @pytest.fixture

@@ -17,8 +17,9 @@ from vpn.choices import ProfileState
 from vpn.desired import compile_spec
 from vpn.models import Instance, Peer
 from vpn.profiles import qr
-from vpn.profiles.peer import profile_states, render_profile
+from vpn.profiles.plain_file import render_profile
 from vpn.profiles.routes import routes_sentence
+from vpn.profiles.state import profile_states
 from vpn.wire.spec import parse_spec
 
 HUB = "fra.vpn.example.net"

@@ -13,7 +13,9 @@ from vpn.actions.peers.peer import create_client_peer
 from vpn.choices import ProfileState, Protocol
 from vpn.models import Instance, Peer, Server
 from vpn.observed import record_observations
-from vpn.profiles.peer import openvpn_profile_of, profile_of, profile_state, render_profile
+from vpn.profiles.peer import openvpn_profile_of, profile_of
+from vpn.profiles.plain_file import render_profile
+from vpn.profiles.state import profile_state
 from vpn.wire.report import HubReport
 
 V4, V6 = "203.0.113.1", "2001:db8::1"

@@ -31,7 +31,8 @@ from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import Platform, ProfileState, Protocol
 from vpn.constants import DEFAULT_MTU, DEFAULT_PUBLIC_DNS
 from vpn.models import ChangePlan, Instance, Peer, PeerObservation, Site
-from vpn.profiles.peer import profile_states, render_profile
+from vpn.profiles.plain_file import render_profile
+from vpn.profiles.state import profile_states
 from vpn.reach.listing import Line
 
 pytestmark = pytest.mark.django_db

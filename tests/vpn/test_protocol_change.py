@@ -19,7 +19,8 @@ from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.desired import compile_change, compile_spec
 from vpn.models import Instance, Peer
 from vpn.observed import record_observations
-from vpn.profiles.peer import current_digest, render_profile
+from vpn.profiles.plain_file import render_profile
+from vpn.profiles.state import current_digest
 from vpn.wire.report import HubReport, PeerReport, SessionReport
 from vpn.wire.spec import parse_spec
 

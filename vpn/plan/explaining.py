@@ -14,7 +14,8 @@ from vpn.plan.named import Diverted, NameChange, diverted, names_changed
 from vpn.plan.nesting import nested
 from vpn.plan.rows import Row
 from vpn.plan.snapshot import Snapshot, peer_of
-from vpn.profiles.peer import current_digest, routes_of
+from vpn.profiles.state import current_digest
+from vpn.profiles.tunnel_routes import routes_of
 from vpn.reach.effects import Budget, Exhausted
 from vpn.reach.fates import Fates
 from vpn.reach.idle import idle_rules

@@ -16,7 +16,8 @@ from vpn.desired.ways import Way, Ways, allowed_behind
 from vpn.models import Instance, Peer, Site
 from vpn.plan.delta import Record
 from vpn.plan.rows import Row, Rows, tags_of
-from vpn.profiles.peer import DeviceDigests, SiteSubnets, has_moved, profile_states
+from vpn.profiles.state import DeviceDigests, has_moved, profile_states
+from vpn.profiles.tunnel_routes import SiteSubnets
 from vpn.reach.hub import End, Hub
 from vpn.validators import parse_network
 from vpn.wire.parsing import Faults

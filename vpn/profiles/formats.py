@@ -7,7 +7,9 @@ from typing import Final
 
 from vpn.models import Peer
 from vpn.profiles import wireguard
-from vpn.profiles.peer import Rendered, profile_of, render_profile, wg_quick_filename
+from vpn.profiles.names import wg_quick_filename
+from vpn.profiles.peer import profile_of
+from vpn.profiles.plain_file import Rendered, render_profile
 from vpn.profiles.router import ProfileFile, metric_of
 from vpn.profiles.site_files import router_profile
 

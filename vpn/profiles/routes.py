@@ -7,7 +7,7 @@ from typing import Final
 from vpn.addressing.networks import contains, merged
 from vpn.choices import PeerType
 from vpn.models import Instance, Peer
-from vpn.profiles.peer import left_out, routes_of, site_subnets
+from vpn.profiles.tunnel_routes import left_out, routes_of, site_subnets
 from vpn.validators import parse_network
 
 # How many sites, or of an instance's domains, a sentence names.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 
 from vpn.models import Peer, Site
-from vpn.profiles.peer import openvpn_profile_of, profile_of, routes_of, site_subnets, tag_of_peer
+from vpn.profiles.names import tag_of_peer
+from vpn.profiles.peer import openvpn_profile_of, profile_of
 from vpn.profiles.router import RouterProfile, SiteRouter
 from vpn.profiles.routers import router_files
+from vpn.profiles.tunnel_routes import routes_of, site_subnets
 from vpn.validators import parse_network
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from vpn.actions.peers.peer import create_client_peer, create_site_peer
 from vpn.actions.sites.site import create_site
 from vpn.choices import KeyCustody, Platform, ProfileState, Protocol
 from vpn.models import Instance, Peer, ProfileLink, Server
-from vpn.profiles.peer import profile_state, render_profile
+from vpn.profiles.plain_file import render_profile
+from vpn.profiles.state import profile_state
 
 V4, V6 = "203.0.113.1", "2001:db8::1"
 FIRST = {

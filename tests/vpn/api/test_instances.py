@@ -16,7 +16,7 @@ from tests.vpn.api.caller import Caller, refused, told
 from vpn.addressing.pools import unusable_hosts
 from vpn.choices import InstanceState
 from vpn.models import Instance, Peer, Region, Site, Traffic
-from vpn.profiles.peer import current_digest
+from vpn.profiles.state import current_digest
 
 NEW = {"name": "Frankfurt", "hostname": "fra1", "region": "local"}
 

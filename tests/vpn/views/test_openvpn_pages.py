@@ -15,7 +15,8 @@ from vpn.actions.peers.peer import create_client_peer, create_site_peer
 from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import Platform
 from vpn.models import Instance, Peer, Site
-from vpn.profiles.peer import render_profile, wg_quick_filename
+from vpn.profiles.names import wg_quick_filename
+from vpn.profiles.plain_file import render_profile
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from vpn.actions.peers.peer import create_client_peer
 from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import InstanceState, Listener, ProofCause, Protocol, Reachability
 from vpn.models import Instance, ListenerProof, Peer
-from vpn.profiles.peer import render_profile
+from vpn.profiles.plain_file import render_profile
 
 
 def page_of(browser: Client, peer: Peer) -> str:

@@ -15,7 +15,8 @@ from vpn import keys
 from vpn.actions.instances.instance import delete_instance
 from vpn.actions.peers.peer import create_client_peer
 from vpn.models import Instance, Peer
-from vpn.profiles.peer import render_profile, wg_quick_filename
+from vpn.profiles.names import wg_quick_filename
+from vpn.profiles.plain_file import render_profile
 
 
 def url_of(peer: Peer) -> str:

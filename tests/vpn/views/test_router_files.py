@@ -14,7 +14,7 @@ from vpn.actions.profiles.profile import issue_link
 from vpn.actions.sites.site import create_site
 from vpn.choices import Platform, Protocol
 from vpn.models import Instance, Peer, Site
-from vpn.profiles.peer import render_profile
+from vpn.profiles.plain_file import render_profile
 
 # The file that a platform's router takes, by the end of its name; "" where there are only values to paste.
 FILES = {

@@ -18,7 +18,7 @@ from tests.factories import BY, make_client_peer, make_site_peer, settle
 from vpn.actions.peers.peer import create_client_peer
 from vpn.choices import InstanceState
 from vpn.models import Instance, Peer, ProfileLink, Server, Site
-from vpn.profiles.peer import render_profile
+from vpn.profiles.plain_file import render_profile
 
 CLIENT = "/api/v1/vpn/client"
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1"

@@ -21,7 +21,7 @@ from vpn import doorbell
 from vpn.choices import KeyCustody, PlanState, ProfileState
 from vpn.models import ChangePlan, Peer, PlanMail
 from vpn.plan.explaining import Size, too_much
-from vpn.profiles.peer import profile_states
+from vpn.profiles.state import profile_states
 
 # A worker that died while it wrote has long ended by then.
 _CLAIM_ENDS: Final = timedelta(minutes=5)

@@ -21,7 +21,8 @@ from vpn.choices import InstanceState, KeyCustody
 from vpn.constants import SHARE_TOKEN_TTL, SHARE_WINDOW
 from vpn.models import Instance, Peer, ProfileLink
 from vpn.profiles.formats import files_beside
-from vpn.profiles.peer import NoAddress, NoFamily, Rendered, render_profile
+from vpn.profiles.peer import NoAddress, NoFamily
+from vpn.profiles.plain_file import Rendered, render_profile
 from vpn.profiles.router import ProfileFile
 
 _JOINED = ("instance__region", "instance__server", "member__user", "site")

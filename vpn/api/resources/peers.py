@@ -41,7 +41,8 @@ from vpn.choices import KeyCustody
 from vpn.models import Instance, Peer, Site
 from vpn.presenters.peers.search import PeerSearch
 from vpn.profiles.formats import files_of
-from vpn.profiles.peer import NoAddress, profile_state, profile_states
+from vpn.profiles.peer import NoAddress
+from vpn.profiles.state import profile_state, profile_states
 
 router = Router(tags=["Peers"])
 LIST = "/instances/{uuid:instance_id}/peers"

@@ -11,7 +11,7 @@ from django.db.models import Count, Max
 
 from vpn.choices import KeyCustody, ProfileState
 from vpn.models import Instance, Peer
-from vpn.profiles.peer import profile_states
+from vpn.profiles.state import profile_states
 
 _SECONDS = 3600
 

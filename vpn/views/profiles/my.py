@@ -18,7 +18,7 @@ from vpn.models import Peer
 from vpn.presenters.instances.hub_side import HubSide
 from vpn.presenters.peers.condition import Condition, condition_of
 from vpn.presenters.profiles.outdated import remedy_of
-from vpn.profiles.peer import profile_states
+from vpn.profiles.state import profile_states
 
 
 class Coverage(Enum):

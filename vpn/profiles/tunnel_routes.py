@@ -1,0 +1,65 @@
+"""The routes through a peer's tunnel, from its instance's rows."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+from uuid import UUID
+
+from vpn.addressing.networks import Network, contains, is_default_route
+from vpn.addressing.routes import split_tunnel_routes
+from vpn.choices import PeerType
+from vpn.models import Instance, Peer
+from vpn.validators import parse_network
+
+_EVERYTHING: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+
+
+class SiteSubnets(dict[UUID, tuple[Network, ...]]):
+    """The subnets of each of an instance's site peers, and the routes that all its devices share, worked out once."""
+
+    device_routes: tuple[Network, ...] | None = None
+
+
+def site_subnets(instance: Instance) -> SiteSubnets:
+    """The subnets that the sites of an instance advertise, by peer."""
+    rows = instance.peers.admitted().filter(type=PeerType.SITE).values_list("pk", "subnets")
+    return SiteSubnets((pk, tuple(parse_network(text) for text in subnets)) for pk, subnets in rows)
+
+
+def routes_of(peer: Peer, sites: SiteSubnets) -> tuple[Network, ...]:
+    """The routes of a device into its tunnel: all, or the pool, the sites' subnets and the pushed routes."""
+    if peer.route_all:
+        return _EVERYTHING
+    if peer.pk in sites or peer.subnets:
+        own = frozenset(sites.get(peer.pk, ())) | {parse_network(text) for text in peer.subnets}
+        others = [network for pk, networks in sites.items() if pk != peer.pk for network in networks]
+        return _split_routes(peer.instance, others, own)
+    if sites.device_routes is None:
+        sites.device_routes = _split_routes(peer.instance, [network for some in sites.values() for network in some])
+    return sites.device_routes
+
+
+def _split_routes(
+    instance: Instance, subnets: list[Network], own: frozenset[Network] = frozenset()
+) -> tuple[Network, ...]:
+    """The routes of a split tunnel, without a site's own networks."""
+    pushed = [parse_network(text) for text in instance.pushed_routes]
+    endpoints = instance.server.endpoint_networks if instance.server is not None else ()
+    subnets, pushed = ([network for network in some if network not in own] for some in (subnets, pushed))
+    return tuple(split_tunnel_routes(instance.network_v4, instance.network_v6, subnets, pushed, endpoints))
+
+
+def left_out(peer: Peer) -> list[str]:
+    """The hub's own addresses within a network of the peer's split tunnel: they are reached outside the tunnel."""
+    instance = peer.instance
+    if peer.route_all or instance.server is None:
+        return []
+    sites = site_subnets(instance)
+    routed = [network for pk, networks in sites.items() if pk != peer.pk for network in networks]
+    routed += [parse_network(text) for text in instance.pushed_routes]
+    narrow = [network for network in routed if not is_default_route(network)]
+    return [
+        address
+        for address, endpoint in zip(instance.server.addresses, instance.server.endpoint_networks, strict=True)
+        if any(contains(network, endpoint) for network in narrow)
+    ]
