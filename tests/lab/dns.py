@@ -164,7 +164,7 @@ class Asking:
         self.process.send_signal(signal.SIGTERM)
         assert self.process.stdout is not None
         asked = Asked(**json.loads(self.process.stdout.readline()))
-        self.process.wait(5)
+        self.process.wait(30)
         return asked
 
 

@@ -23,6 +23,7 @@ from tests.lab.delivered import delivered
 from tests.lab.devices import POOL_V4, POOL_V6, Device, OpenVPNDevice, make_keys, wg
 from tests.lab.lab import Lab
 from tests.lab.nodes import Node, Site
+from tests.lab.waiting import wait_until
 from vpn import pki
 from vpn.constants import DEFAULT_MTU
 from vpn.wire.digests import digest
@@ -90,20 +91,29 @@ class Agent:
 
 
 class Watch:
-    """`watch` as a process, for a `with` block."""
+    """`watch` as a process, for a `with` block: inside, it watches."""
+
+    stderr: int | None = None
 
     def __init__(self, agent: Agent) -> None:
         self.argv = agent.argv("watch")
 
     def __enter__(self) -> Self:
-        self.process = subprocess.Popen(self.argv, cwd=ROOT, start_new_session=True)
+        self.process = subprocess.Popen(self.argv, cwd=ROOT, start_new_session=True, stderr=self.stderr)
+        # Python's start would count as time that the watch took, which on a busy machine is seconds.
+        wait_until(self._has_begun, 60, "the watch")
         return self
+
+    def _has_begun(self) -> bool:
+        """Whether it catches SIGTERM, as the agent does from then on (SigCgt in proc(5))."""
+        caught = re.findall(r"(?m)^SigCgt:\s*(\w+)$", Path(f"/proc/{self.process.pid}/status").read_text())
+        return bool(int(caught[0], 16) >> (signal.SIGTERM - 1) & 1)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.process.terminate()
-        self.process.wait(5)
+        self.process.wait(60)
 
 
 @dataclass

@@ -334,7 +334,7 @@ class Lab:
         """End a profile's openvpn(8), as its user does, or without a word to its hub."""
         process = self._openvpns.pop((node.name, name))
         process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
-        process.wait(10)
+        process.wait(30)
 
     def openvpn_log(self, node: Node, name: str = "tun0") -> Path:
         """Return where a profile's openvpn(8) writes down what it does."""

@@ -44,7 +44,7 @@ class Pinging:
         """End the ping and return what became of it."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        self.process.wait(5)
+        self.process.wait(30)
         replies = self.replies()
         sequence = {number for _, number in replies}
         lost = max(sequence) - min(sequence) + 1 - len(sequence) if sequence else 0

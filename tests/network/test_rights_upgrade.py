@@ -5,12 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Self
 
 import pytest
 
 from tests.lab.dns import resolver
-from tests.lab.hub import ROOT, Agent, Hub, Watch
+from tests.lab.hub import Agent, Hub, Watch
 from tests.lab.lab import Lab
 from tests.lab.waiting import wait_until
 from vpn.agent.dns import config as resolver_config
@@ -73,9 +72,7 @@ def pids_of(hub: Hub) -> dict[str, int]:
 class Noted(Watch):
     """A watch whose words are kept."""
 
-    def __enter__(self) -> Self:
-        self.process = subprocess.Popen(self.argv, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE)
-        return self
+    stderr = subprocess.PIPE
 
     def said(self) -> list[str]:
         """Return what it started anew, when it has ended."""
