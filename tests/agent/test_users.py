@@ -29,6 +29,11 @@ def of(first: int) -> set[int]:
     return set(range(first, first + users.PER_HUB))
 
 
+def give_out(ranges: tuple[range, ...]) -> None:
+    """Have this process give out ids of these ranges alone."""
+    vars(users)["_RANGES"] = ranges
+
+
 def in_user_namespace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
     map_file = tmp_path / "map"
     map_file.write_text(text)
@@ -54,9 +59,11 @@ def test_ids_are_none_that_somebody_else_gives_out(tmp_path: Path) -> None:
 
 
 def test_hubs_whose_names_lead_to_the_same_ids_share_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(users, "_RANGES", (range(70_000, 70_000 + users.PER_HUB * len(HUBS), users.PER_HUB),))
-    several_agents = ProcessPoolExecutor(4, multiprocessing.get_context("fork"))
-    with several_agents as pool:
+    ranges = (range(70_000, 70_000 + users.PER_HUB * len(HUBS), users.PER_HUB),)
+    monkeypatch.setattr(users, "_RANGES", ranges)  # and so in each of the processes
+    # Not forked: the children would share this process's pipes and database connections, and locks of its threads.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(4, spawn, give_out, (ranges,)) as pool:
         found = list(pool.map(functools.partial(users.first, tmp_path), HUBS))
     assert len(set(found)) == len(HUBS)
     assert [users.first(tmp_path, hub) for hub in HUBS] == found
