@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from portal.models import User
@@ -30,6 +30,9 @@ ARGUMENTS = [
 ]
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 WIDTHS = {1280: 900, 390: 844}
+# Milliseconds that a click, a page, or what a test expects of it may take on a busy machine. Playwright gives 5,000.
+PATIENCE = 20_000
+expect.set_options(timeout=PATIENCE)
 # axe takes a while: it sees every page in both themes and both widths, though not in all four combinations.
 ASKED = {("light", 1280), ("dark", 390)}
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -125,7 +128,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, portal: RunningPortal) -> Iterator[Page]:
     """One tab."""
     context = browser.new_context(base_url=portal.url, accept_downloads=True, reduced_motion="reduce")
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE)
     yield context.new_page()
     context.close()
 
@@ -144,7 +147,7 @@ def visit(browser: Browser, live_server: LiveServer, monkeypatch: pytest.MonkeyP
 
     def open_tab(user: User | None = None, **options: Any) -> Page:
         context = browser.new_context(base_url=live_server.url, **{"reduced_motion": "reduce", **options})
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         if user is not None:
             session = signed_in(user).cookies["sessionid"].value

@@ -86,7 +86,8 @@ def test_a_protocol_that_is_chosen_while_the_server_thinks_about_the_router_stay
             route.continue_()
 
     page.route("**/peers/new-site/", hold)
-    page.get_by_label("Its router runs").select_option("linux")
+    with page.expect_request(lambda request: "ask=router" in (request.post_data or "")):
+        page.get_by_label("Its router runs").select_option("linux")
     page.locator("[name=protocol][value=openvpn]").check()
     expect(page.get_by_text("OpenVPN 2.5 or newer")).to_have_count(0)
     asked[0].continue_()

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -68,6 +69,7 @@ class Writer:
     url: str
     token: str
     instance: str
+    user: str
     number: int
     stop: threading.Event
     done: int = 0
@@ -79,12 +81,12 @@ class Writer:
         with requests.Session() as http:
             http.headers["Authorization"] = f"Bearer {self.token}"
             base = f"{self.url}/api/v1/vpn"
-            user = http.get(f"{base}/users", timeout=60).json()[0]["id"]
             peers = f"{base}/instances/{self.instance}/peers"
             while not self.stop.is_set():
-                body = {"type": "client", "protocol": "wireguard", "user_id": user, "route_all": False}
-                body["device"] = f"device-{self.number}-{self.done}"
-                headers = {"Idempotency-Key": body["device"]}
+                device = f"device-{self.number}-{self.done}"
+                body: dict[str, Any] = {"type": "client", "protocol": "wireguard", "device": device}
+                body |= {"user_id": self.user, "route_all": False}
+                headers = {"Idempotency-Key": device}
                 made = self._note(http.post(peers, json=body, headers=headers, timeout=60))
                 if made is None:
                     continue
@@ -129,7 +131,9 @@ def test_the_keys_are_rotated_under_traffic_and_the_old_one_opens_nothing(lab: L
     ping.wait_for_replies(3, 60)
 
     token, stop = running.manage("api_token", ADMIN_EMAIL), threading.Event()
-    writers = [Writer(running.url, token, instance, number, stop) for number in range(WRITERS)]
+    own = {"Authorization": f"Bearer {token}"}
+    user = requests.get(f"{running.url}/api/v1/vpn/users", headers=own, timeout=60).json()[0]["id"]
+    writers = [Writer(running.url, token, instance, user, number, stop) for number in range(WRITERS)]
     threads = [threading.Thread(target=writer.run) for writer in writers]
     for thread in threads:
         thread.start()

@@ -98,10 +98,12 @@ def test_a_connected_device_and_branch_reach_a_new_branch_untouched(
     for node in (laptop, paris.lan):
         for address in (madrid.lan.v4, madrid.lan.v6):
             lab.wait_ping(node, address, RECONNECTED_WITHIN)
-    wait_until(lambda: "Reconnects" not in admin.get(page).text, 20, "the page to say that it has everything")
-    assert "Its session has the current networks and names." in admin.get(page).text
-    activity = admin.get(f"/instances/{story['instance']}/activity/").text
-    assert "connected and reconnect by themselves" in activity
+    # A page that is opened while the session begins anew says that the device is not connected.
+    current = "Its session has the current networks and names."
+    wait_until(lambda: current in admin.get(page).text, 20, "the page to say that it has everything")
+    assert "Reconnects" not in admin.get(page).text
+    activity, means = f"/instances/{story['instance']}/activity/", "connected and reconnect by themselves"
+    wait_until(lambda: means in admin.get(activity).text, 20, "the activity to say who reconnects")
 
 
 @pytest.mark.parametrize("version", ["2.5", "2.6", "3"])

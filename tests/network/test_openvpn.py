@@ -179,7 +179,7 @@ def test_clients_come_over_ipv6_too(world: World, protocol: str) -> None:
     hub.apply_next()
     lab.openvpn_up(frank, hub.openvpn_profile(device, host=lab.host.v6), transport=protocol)
     both = {world.ends["berlin"][1], world.ends["rome"][2]}
-    assert lab.answers(frank, list(both)) == both
+    wait_until(lambda: lab.answers(frank, list(both)) == both, 10, "both families")
     session = (hub.status().sessions or {})[device.peer_id]
     assert re.fullmatch(re.escape(f"[{frank.v6}]:") + r"[1-9]\d{3,4}", session.endpoint or "")
     assert session.listener == protocol
@@ -192,7 +192,7 @@ def test_the_host_may_have_several_addresses(world: World) -> None:
     device = hub.add_openvpn()
     hub.apply_next()
     lab.openvpn_up(gina, hub.openvpn_profile(device, host="203.0.113.3"))
-    assert lab.ping(gina, world.ends["bob"][1])
+    lab.wait_ping(gina, world.ends["bob"][1])
 
 
 def test_whoever_knocks_cannot_fill_the_disk(world: World) -> None:
