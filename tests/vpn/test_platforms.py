@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vpn import platforms
 from vpn.choices import Platform
+from vpn.platforms import capabilities, versions
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from vpn.choices import Platform
         (Platform.OPENWRT, "OpenWrt 23.05.5, r24106-10cc5e456a", (23, 5, 5)),
         (Platform.OPENWRT, "OpenWrt 23.05-SNAPSHOT, r24106-10cc5e456a", (23, 5)),
         (Platform.OPENWRT, "LuCI branch (git-24.086.45142-09d5a38) / OpenWrt 22.03.7 r20341", (22, 3, 7)),
-        (Platform.OPENWRT, "OpenWrt SNAPSHOT, r28000-1234567", platforms.NEWEST),
+        (Platform.OPENWRT, "OpenWrt SNAPSHOT, r28000-1234567", versions.NEWEST),
         (Platform.OPENWRT, "Linux OpenWrt 5.15.167 #0 SMP", ()),
         (Platform.VYOS, "VyOS 1.4.0", (1, 4, 0)),
         (Platform.VYOS, "Version:          VyOS 1.3.8", (1, 3, 8)),
@@ -48,24 +48,24 @@ from vpn.choices import Platform
     ],
 )
 def test_a_version_is_read_as_the_router_shows_it(platform: str, text: str, version: tuple[int, ...]) -> None:
-    assert platforms.version_of(platform, text) == version
+    assert versions.version_of(platform, text) == version
     # What is understood is taken as well.
-    assert (platforms.version_fault(platform, text) == "") == bool(version or not text)
+    assert (versions.version_fault(platform, text) == "") == bool(version or not text)
 
 
 @given(st.text(max_size=40))
 def test_no_text_makes_it_stumble(text: str) -> None:
     for platform in Platform.values:
-        platforms.version_of(platform, text)
-        platforms.shown(platform, text)
-        platforms.version_fault(platform, text)
-        for protocol in (platforms.WIREGUARD, platforms.OPENVPN):
-            platforms.capability(platform, protocol, text)
+        versions.version_of(platform, text)
+        versions.shown(platform, text)
+        versions.version_fault(platform, text)
+        for protocol in (capabilities.WIREGUARD, capabilities.OPENVPN):
+            capabilities.capability(platform, protocol, text)
 
 
 @pytest.mark.parametrize("platform", Platform.values)
 def test_every_platform_states_both_protocols(platform: str) -> None:
-    both = platforms.capabilities(platform)
+    both = capabilities.capabilities(platform)
     assert set(both) == {"wireguard", "openvpn"}
     for capability in both.values():
         assert capability.offered == (not capability.reason)
@@ -75,7 +75,7 @@ def test_every_platform_states_both_protocols(platform: str) -> None:
 
 @pytest.mark.parametrize("version", ["", "6.49.17", "6.48"])
 def test_routeros_6_has_no_wireguard_whatever_its_version(version: str) -> None:
-    assert "no WireGuard" in platforms.why_not(Platform.ROUTEROS6, version, "wireguard")
+    assert "no WireGuard" in capabilities.why_not(Platform.ROUTEROS6, version, "wireguard")
 
 
 @pytest.mark.parametrize(
@@ -108,13 +108,13 @@ def test_routeros_6_has_no_wireguard_whatever_its_version(version: str) -> None:
     ],
 )
 def test_since_when(platform: str, protocol: str, version: str, offered: bool) -> None:
-    assert (platforms.why_not(platform, version, protocol) == "") == offered
+    assert (capabilities.why_not(platform, version, protocol) == "") == offered
 
 
 def test_who_needs_the_compatibility_listener() -> None:
-    needing = {platform for platform in Platform.values if platforms.needs_compat(platform)}
+    needing = {platform for platform in Platform.values if capabilities.needs_compat(platform)}
     assert needing == {Platform.ROUTEROS7, Platform.ROUTEROS6, Platform.OPNSENSE, Platform.PFSENSE}
-    assert platforms.needs_compat(Platform.ROUTEROS7, "7.21.1")
+    assert capabilities.needs_compat(Platform.ROUTEROS7, "7.21.1")
 
 
 @pytest.mark.parametrize(
@@ -135,14 +135,14 @@ def test_who_needs_the_compatibility_listener() -> None:
     ],
 )
 def test_a_version_of_another_system_is_told(platform: str, version: str, words: str) -> None:
-    fault = platforms.version_fault(platform, version)
+    fault = versions.version_fault(platform, version)
     assert words in fault
     assert bool(fault) == bool(words)
 
 
 def test_an_unknown_platform_is_an_error() -> None:
     with pytest.raises(ValueError, match="nokia"):
-        platforms.capability("nokia", "wireguard")
+        capabilities.capability("nokia", "wireguard")
 
 
 @pytest.mark.parametrize(
@@ -158,4 +158,4 @@ def test_an_unknown_platform_is_an_error() -> None:
     ],
 )
 def test_a_page_names_the_product_once(platform: str, text: str, shown: str) -> None:
-    assert platforms.shown(platform, text) == shown
+    assert versions.shown(platform, text) == shown

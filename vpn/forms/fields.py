@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from vpn.choices import Protocol
-from vpn.platforms import VERSION_LENGTH
+from vpn.platforms.versions import VERSION_LENGTH
 from vpn.validators import parse_network
 
 

@@ -28,7 +28,8 @@ from vpn.forms.fields import (
     listed,
 )
 from vpn.models import Instance, Peer, Site
-from vpn.platforms import Capability, capabilities, version_fault
+from vpn.platforms.capabilities import Capability, capabilities
+from vpn.platforms.versions import version_fault
 from vpn.validators import parse_network, validate_label_text, validate_wireguard_key
 
 NEW_SITE = "A new site"

@@ -10,7 +10,7 @@ from vpn.choices import Platform
 from vpn.constants import SUBNET_NESTED
 from vpn.forms.fields import ConfirmationField, NetworksField, ShownSubnetsForm, VersionField
 from vpn.models import Site
-from vpn.platforms import version_fault
+from vpn.platforms.versions import version_fault
 from vpn.validators import validate_label_text
 
 FIELDS = ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets")

@@ -8,8 +8,8 @@ from typing import ClassVar
 from django.db import models
 
 from portal.models import Organization
-from vpn import platforms
 from vpn.choices import Platform
+from vpn.platforms import capabilities, versions
 
 
 class Site(models.Model):
@@ -19,7 +19,7 @@ class Site(models.Model):
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="sites")
     name = models.CharField(max_length=40)
     platform = models.CharField(max_length=12, choices=Platform.choices, default=Platform.ROUTEROS7)
-    platform_version = models.CharField(max_length=platforms.VERSION_LENGTH, blank=True)
+    platform_version = models.CharField(max_length=versions.VERSION_LENGTH, blank=True)
     place = models.CharField(max_length=80, blank=True)
     latitude = models.FloatField(null=True, blank=True)
     longitude = models.FloatField(null=True, blank=True)
@@ -39,24 +39,24 @@ class Site(models.Model):
     @property
     def router(self) -> str:
         """What its router runs, as pages say it: the platform, with the version where it is known."""
-        return platforms.shown(self.platform, self.platform_version)
+        return versions.shown(self.platform, self.platform_version)
 
     @property
     def version_understood(self) -> str:
         """The number of the version, where what the router shows says more than that; else ""."""
-        number = platforms.version_number(self.platform, self.platform_version)
+        number = versions.version_number(self.platform, self.platform_version)
         return "" if number == self.platform_version else number
 
     def why_not(self, protocol: str) -> str:
         """Why this site's router cannot carry a protocol, in words; empty where it can."""
-        return platforms.capability(self.platform, protocol, self.platform_version).reason
+        return capabilities.why_not(self.platform, self.platform_version, protocol)
 
     @property
     def needs_compat(self) -> bool:
         """Does this site's router need the listener with the old ciphers to speak OpenVPN?"""
-        return platforms.needs_compat(self.platform, self.platform_version)
+        return capabilities.needs_compat(self.platform, self.platform_version)
 
     @property
     def has_static_routes(self) -> bool:
         """Does this site's router keep its routes in its own configuration, where it speaks OpenVPN?"""
-        return platforms.has_static_routes(self.platform, self.platform_version)
+        return capabilities.has_static_routes(self.platform, self.platform_version)

@@ -14,7 +14,7 @@ import hashlib
 
 from vpn.choices import Platform
 from vpn.constants import MAX_MTU, MIN_MTU
-from vpn.platforms import version_of
+from vpn.platforms.versions import version_of
 from vpn.profiles import openvpn as ovpn
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.router import (

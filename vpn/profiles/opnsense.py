@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from vpn.choices import Platform
 from vpn.constants import MAX_MTU, MIN_MTU
-from vpn.platforms import version_of
+from vpn.platforms.versions import version_of
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.router import (
     OWN_KEY,

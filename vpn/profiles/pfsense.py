@@ -11,7 +11,7 @@ from ipaddress import IPv4Interface
 
 from vpn.choices import Platform
 from vpn.constants import MAX_MTU, MIN_MTU
-from vpn.platforms import release_of
+from vpn.platforms.versions import release_of
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.router import (
     OWN_KEY,

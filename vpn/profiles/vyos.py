@@ -12,7 +12,7 @@ from ipaddress import IPv6Network, ip_address
 from vpn import pki
 from vpn.choices import Platform
 from vpn.constants import MAX_MTU, MIN_MTU
-from vpn.platforms import version_of
+from vpn.platforms.versions import version_of
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.router import (
     TEXT,

@@ -23,7 +23,7 @@ from vpn.addressing.networks import is_broad
 from vpn.choices import Platform
 from vpn.constants import MOST_SUBNETS
 from vpn.models import Peer, Site
-from vpn.platforms import VERSION_LENGTH, version_fault
+from vpn.platforms.versions import VERSION_LENGTH, version_fault
 from vpn.validators import parse_network, validate_label_text
 
 _FIELDS = ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets")

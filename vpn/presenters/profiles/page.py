@@ -12,7 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 from vpn.actions.profiles.profile import Delivery
 from vpn.choices import KeyCustody, Protocol
 from vpn.models import Peer
-from vpn.platforms import capability
+from vpn.platforms.capabilities import capability
 from vpn.presenters.profiles.family import asked_family, family_choice
 from vpn.profiles import qr
 from vpn.profiles.apps import PHONES, SYSTEMS, apps_for, systems_from

@@ -24,7 +24,7 @@ from vpn.actions.unchanged import same_networks
 from vpn.choices import InstanceState, Protocol
 from vpn.forms.site import FIELDS, SiteForm, site_form
 from vpn.models import Instance, Peer, Site
-from vpn.platforms import Capability, capabilities
+from vpn.platforms.capabilities import Capability, capabilities
 from vpn.presenters.dns.name_notes import noting_names
 from vpn.views.activity.preview import is_preview, show_preview
 

@@ -1,0 +1,137 @@
+"""Versions of router platforms: read from what a router shows of itself, checked, compared and shown."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from vpn.choices import Platform
+
+Version = tuple[int, ...]
+
+_MAJOR: Final = {Platform.ROUTEROS7: 7, Platform.ROUTEROS6: 6}
+# Later than every release: a build of a development branch, which shows no number.
+NEWEST: Final[Version] = (9999,)
+VERSION_LENGTH: Final = 200
+_NUMBER: Final = re.compile(r"(?<![\w.])v?([0-9]{1,4}(?:\.[0-9]{1,4}){0,3})(?![0-9])", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Naming:
+    """How a platform shows its version: its `name`, an `example`, ranges of major versions (lowest and highest), and
+    words that stand for a version, such as code names."""
+
+    name: str
+    example: str
+    majors: tuple[tuple[int, int], ...]
+    words: tuple[tuple[str, Version], ...] = ()
+
+
+_ROUTEROS: Final = _Naming("RouterOS", "7.16.1 (stable)", ((2, 20),))
+_NAMINGS: Final[dict[str, _Naming]] = {
+    Platform.ROUTEROS7: _ROUTEROS,
+    Platform.ROUTEROS6: _ROUTEROS,
+    Platform.OPENWRT: _Naming(
+        "OpenWrt", "OpenWrt 23.05.5 r24106-10cc5e456a", ((14, 99),), words=(("snapshot", NEWEST),)
+    ),
+    # Rolling releases are numbered 1.5-rolling-DATE or, later, by their date.
+    Platform.VYOS: _Naming(
+        "VyOS",
+        "VyOS 1.4.0",
+        ((1, 1), (2020, 2999)),
+        words=(("equuleus", (1, 3)), ("sagitta", (1, 4)), ("circinus", (1, 5)), ("rolling", NEWEST)),
+    ),
+    Platform.OPNSENSE: _Naming("OPNsense", "OPNsense 24.7.9_1-amd64", ((15, 99),)),
+    # pfSense Plus is numbered by year and month.
+    Platform.PFSENSE: _Naming("pfSense", "2.7.2-RELEASE", ((2, 2), (20, 99))),
+}
+
+
+def version_number(platform: str, text: str) -> str:
+    """The version in the text that a router shows, as it is written there: 1.5 in "VyOS 1.5-rolling-202411190007".
+
+    Empty if the text holds no version of this platform.
+    """
+    naming = _NAMINGS.get(Platform(platform))
+    _, _, behind = text.casefold().partition(naming.name.casefold()) if naming else ("", "", "")
+    for part in (behind, text):
+        for found in _NUMBER.finditer(part):
+            major = _numbers(found[1])[0]
+            if naming is None or any(lowest <= major <= highest for lowest, highest in naming.majors):
+                return found[1]
+    return ""
+
+
+def version_of(platform: str, text: str) -> Version:
+    """`version_number` for comparing: "2.7.2-RELEASE" is (2, 7, 2). () if there is no version of this platform."""
+    number = version_number(platform, text)
+    if number:
+        return _numbers(number)
+    naming = _NAMINGS.get(Platform(platform))
+    return next((version for word, version in naming.words if word in text.casefold()), ()) if naming else ()
+
+
+def _numbers(text: str) -> Version:
+    return tuple(int(part) for part in text.split("."))
+
+
+def version_fault(platform: str, text: str) -> str:
+    """Why the text is no version of this platform, or "" if it is one.
+
+    An empty text is fine, and so is any text for a Linux router or another device: nothing depends on it.
+    """
+    if not text.strip():
+        return ""
+    other = _other_platform(platform, text)
+    if other:
+        return f"This is a version of {other}. Choose {other} as what the router runs."
+    naming = _NAMINGS.get(Platform(platform))
+    if naming is None:
+        return ""
+    version = version_of(platform, text)
+    if not version:
+        return (
+            f"No version of {naming.name} was understood in this. Enter it as the router shows it, such as "
+            f"{naming.example}, or leave it empty."
+        )
+    major = _MAJOR.get(Platform(platform))
+    if major is not None and version[0] != major:
+        sibling = next((p for p, number in _MAJOR.items() if number == version[0]), None)
+        return (
+            f"This version belongs to {sibling.label}." if sibling else f"RouterOS {major} versions begin with {major}."
+        )
+    return ""
+
+
+def _other_platform(platform: str, text: str) -> str:
+    """The other product that the text names, or "" if it names none or this platform's."""
+    own, shown = _NAMINGS.get(Platform(platform)), text.casefold()
+    if platform == Platform.OTHER or (own and own.name.casefold() in shown):
+        return ""
+    return next((naming.name for naming in _NAMINGS.values() if naming.name.casefold() in shown), "")
+
+
+def shown(platform: str, text: str) -> str:
+    """The platform and its version as a page shows it, with the product's name once."""
+    label, naming = str(Platform(platform).label), _NAMINGS.get(Platform(platform))
+    if not text:
+        return label
+    if naming is None:
+        return f"{label}, {text}"
+    if naming.name.casefold() in text.casefold():
+        return text
+    major = version_of(platform, text)[:1]
+    return f"{label.removesuffix(f' {major[0]}') if major else label} {text}"
+
+
+# Releases of pfSense Plus, each with the pfSense that it corresponds to; the newest first.
+_PLUS: Final[tuple[tuple[Version, Version], ...]] = (((23, 1), (2, 7)), ((22, 1), (2, 6)))
+
+
+def release_of(platform: str, text: str) -> Version:
+    """`version_of`, with pfSense Plus as the pfSense that it corresponds to."""
+    version = version_of(platform, text)
+    if platform == Platform.PFSENSE and version and version[0] >= 20:
+        return next((release for since, release in _PLUS if version >= since), (2, 5))
+    return version
