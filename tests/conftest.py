@@ -33,7 +33,7 @@ hypothesis.settings.load_profile("patient")
 REAL = {"network", "flow", "browser"}
 COMMITTING = {"transactional_db", "django_db_serialized_rollback", "live_server"}  # fixtures of pytest-django
 
-pytest_plugins = ["tests.fixtures"]
+pytest_plugins = ["tests.fixtures", "tests.shared_portal"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

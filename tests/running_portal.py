@@ -202,10 +202,14 @@ class RunningPortal:
         """What `make up` has printed so far."""
         return (self.data / "output").read_text(errors="replace")
 
-    def logs(self) -> str:
-        """Everything that the processes logged."""
-        files = sorted(path for path in self.layout.logs.glob("*") if path.is_file())
-        return "\n".join(f"== {path.name}\n{path.read_text(errors='replace')}" for path in files)
+    def logged(self) -> dict[str, int]:
+        """How many bytes each log has by now."""
+        return {path.name: path.stat().st_size for path in self.layout.logs.glob("*") if path.is_file()}
+
+    def logs(self, since: Mapping[str, int] | None = None) -> str:
+        """Everything that the processes logged, or what came after that many bytes of each log."""
+        found = {name: (self.layout.logs / name).read_bytes()[(since or {}).get(name, 0) :] for name in self.logged()}
+        return "\n".join(f"== {name}\n{text.decode(errors='replace')}" for name, text in sorted(found.items()))
 
     def remove(self) -> None:
         """End whatever is left and delete the data."""

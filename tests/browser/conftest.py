@@ -1,4 +1,4 @@
-"""A browser, a portal and a laboratory."""
+"""A browser, and what looks at its pages."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from portal.models import User
 from tests.fixtures import signed_in
-from tests.lab.lab import Lab
-from tests.running_portal import RunningPortal
+from tests.shared_portal import Tenant
 
 CHROMIUM = "/usr/bin/chromium"
 # A browser in a sandbox, without its own traffic to the outside.
@@ -100,18 +99,13 @@ class Camera:
             self.complaints.append(f"{self.page.url}: {message.text}")
 
 
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    """Namespaces that play host, internet, clients and sites."""
-    with Lab() as laboratory:
-        yield laboratory
-
-
-@pytest.fixture(scope="module")
-def portal(lab: Lab) -> Iterator[RunningPortal]:
-    """The portal's real processes."""
-    with RunningPortal.of_story(lab.host.netns, lab.host.v4) as running:
-        yield running
+def sign_in(page: Page, tenant: Tenant) -> None:
+    """Sign in as the organization's admin."""
+    page.goto("/accounts/login/")
+    page.get_by_label("Email").fill(tenant.email)
+    page.get_by_label("Password", exact=True).fill(tenant.password)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +119,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser, portal: RunningPortal) -> Iterator[Page]:
-    """One tab."""
-    context = browser.new_context(base_url=portal.url, accept_downloads=True, reduced_motion="reduce")
+def page(browser: Browser, tenant: Tenant) -> Iterator[Page]:
+    """One tab, where nobody is signed in yet."""
+    context = browser.new_context(base_url=tenant.portal.url, accept_downloads=True, reduced_motion="reduce")
     context.set_default_timeout(PATIENCE)
     yield context.new_page()
     context.close()

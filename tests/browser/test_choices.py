@@ -5,22 +5,14 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.running_portal import ADMIN_EMAIL, ADMIN_PASSWORD
+from tests.browser.conftest import sign_in
+from tests.shared_portal import Tenant
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 
 
-def sign_in(page: Page) -> None:
-    """As the admin."""
-    page.goto("/accounts/login/")
-    page.get_by_label("Email").fill(ADMIN_EMAIL)
-    page.get_by_label("Password", exact=True).fill(ADMIN_PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-
-
-def test_a_click_into_a_suggested_hostname_and_typing_replaces_it(page: Page) -> None:
-    sign_in(page)
+def test_a_click_into_a_suggested_hostname_and_typing_replaces_it(page: Page, tenant: Tenant) -> None:
+    sign_in(page, tenant)
     page.goto("/instances/new/")
     page.get_by_label("Name", exact=True).press_sequentially("Frankfurt 2")
     hostname = page.get_by_label("Hostname", exact=True)
@@ -56,7 +48,7 @@ def test_a_second_click_puts_the_cursor_into_the_suggestion(page: Page) -> None:
 def test_a_linux_branch_stays_with_wireguard_when_the_arrow_keys_pass_routeros_6(page: Page) -> None:
     page.goto("/instances/new/")
     page.get_by_label("Name", exact=True).fill("Frankfurt hub")
-    page.get_by_label("Hostname", exact=True).fill("fra")
+    page.get_by_label("Hostname", exact=True).fill("fra-choices")
     page.get_by_role("button", name="Create instance").click()
     page.wait_for_url("**/progress/")
     page.goto(page.url.replace("progress/", "peers/new-site/"))

@@ -8,8 +8,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import Camera
-from tests.running_portal import ADMIN_EMAIL, ADMIN_PASSWORD, RunningPortal
+from tests.browser.conftest import Camera, sign_in
+from tests.shared_portal import Tenant
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 PLACES = {"dns": ""}
@@ -40,17 +40,14 @@ def save(page: Page) -> None:
     expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
 
 
-def test_an_instance_and_its_dns_page(page: Page, camera: Camera) -> None:
-    page.goto("/accounts/login/")
-    page.get_by_label("Email").fill(ADMIN_EMAIL)
-    page.get_by_label("Password", exact=True).fill(ADMIN_PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+def test_an_instance_and_its_dns_page(page: Page, camera: Camera, tenant: Tenant) -> None:
+    sign_in(page, tenant)
     page.goto("/instances/new/")
     page.get_by_label("Name", exact=True).fill("Frankfurt hub")
     page.keyboard.press("Tab")
     # A hostname is suggested; another one is typed over it.
     expect(page.get_by_label("Hostname", exact=True)).to_have_value("frankfurt-hub")
-    page.get_by_label("Hostname", exact=True).fill("fra")
+    page.get_by_label("Hostname", exact=True).fill("fra-dns")
     page.get_by_role("button", name="Create instance").click()
     page.wait_for_url("**/progress/")
     expect(page.get_by_role("link", name="Open instance")).to_be_visible(timeout=30_000)
@@ -59,9 +56,9 @@ def test_an_instance_and_its_dns_page(page: Page, camera: Camera) -> None:
     page.get_by_label("Member").select_option(index=1)
     page.get_by_label("Device (optional)").fill("Work laptop")
     page.get_by_role("button", name="Add peer").click()
-    expect(page.get_by_text("work-laptop.admin.fra.vpn.example.net")).to_be_visible()
+    expect(page.get_by_text("work-laptop.admin.fra-dns.vpn.example.net")).to_be_visible()
     page.goto(PLACES["dns"])
-    expect(page.get_by_role("rowheader", name="work-laptop.admin.fra.vpn.example.net")).to_be_visible()
+    expect(page.get_by_role("rowheader", name="work-laptop.admin.fra-dns.vpn.example.net")).to_be_visible()
 
 
 def test_records_are_typed_one_after_the_other(page: Page, camera: Camera) -> None:
@@ -79,12 +76,12 @@ def test_records_are_typed_one_after_the_other(page: Page, camera: Camera) -> No
     expect(field(page, "Name", 3)).to_be_focused()
     expect(page.get_by_label("Their servers (optional)")).to_have_value("10.1.0.53")
     save(page)
-    expect(field(page, "Name", 1)).to_have_value("nas.fra.vpn.example.net")
+    expect(field(page, "Name", 1)).to_have_value("nas.fra-dns.vpn.example.net")
     camera.look("dns")
 
 
 def test_what_is_refused_is_said_beside_the_field(page: Page, camera: Camera) -> None:
-    fill(page, 3, "work-laptop.admin.fra.vpn.example.net", "AAAA", "10.1.0.9")
+    fill(page, 3, "work-laptop.admin.fra-dns.vpn.example.net", "AAAA", "10.1.0.9")
     page.get_by_label("Domains (optional)").fill("corp.example\n*.other.example")
     field(page, "Name", 3).press("Enter")
     expect(page.get_by_text("Nothing is saved yet")).to_be_visible()
@@ -94,7 +91,7 @@ def test_what_is_refused_is_said_beside_the_field(page: Page, camera: Camera) ->
     fill(page, 3, "printer", "A", "10.1.0.7")
     page.get_by_label("Domains (optional)").fill("corp.example")
     save(page)
-    expect(field(page, "Name", 2)).to_have_value("printer.fra.vpn.example.net")
+    expect(field(page, "Name", 2)).to_have_value("printer.fra-dns.vpn.example.net")
 
 
 def test_names_are_searched_without_touching_what_is_typed(page: Page) -> None:
@@ -106,9 +103,9 @@ def test_names_are_searched_without_touching_what_is_typed(page: Page) -> None:
     expect(field(page, "Name", 4)).to_have_value("typed")
 
 
-def test_the_table_works_without_javascript(browser: Browser, portal: RunningPortal, page: Page) -> None:
+def test_the_table_works_without_javascript(browser: Browser, tenant: Tenant, page: Page) -> None:
     state = page.context.storage_state()
-    context = browser.new_context(base_url=portal.url, storage_state=state, java_script_enabled=False)
+    context = browser.new_context(base_url=tenant.portal.url, storage_state=state, java_script_enabled=False)
     plain = context.new_page()
     plain.goto(PLACES["dns"])
     fill(plain, 4, "typed", "A", "10.1.0.6")

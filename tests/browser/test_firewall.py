@@ -9,8 +9,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import Camera
-from tests.running_portal import ADMIN_EMAIL, ADMIN_PASSWORD, RunningPortal
+from tests.browser.conftest import Camera, sign_in
+from tests.shared_portal import Tenant
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 PLACES = {"firewall": ""}
@@ -64,11 +64,8 @@ def save(page: Page) -> None:
     expect(page.get_by_text("Not saved yet.", exact=True)).to_be_hidden()
 
 
-def test_an_instance_with_a_group_and_a_site(page: Page, camera: Camera) -> None:
-    page.goto("/accounts/login/")
-    page.get_by_label("Email").fill(ADMIN_EMAIL)
-    page.get_by_label("Password", exact=True).fill(ADMIN_PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+def test_an_instance_with_a_group_and_a_site(page: Page, camera: Camera, tenant: Tenant) -> None:
+    sign_in(page, tenant)
     page.goto("/sites/new/")
     page.get_by_label("Name", exact=True).fill("Berlin")
     page.get_by_role("button", name="Add site").click()
@@ -87,7 +84,7 @@ def test_an_instance_with_a_group_and_a_site(page: Page, camera: Camera) -> None
     camera.look("group-delete")
     page.goto("/instances/new/")
     page.get_by_label("Name", exact=True).fill("Frankfurt hub")
-    page.get_by_label("Hostname", exact=True).fill("fra")
+    page.get_by_label("Hostname", exact=True).fill("fra-rules")
     page.get_by_role("button", name="Create instance").click()
     page.wait_for_url("**/progress/")
     expect(page.get_by_role("link", name="Open instance")).to_be_visible(timeout=30_000)
@@ -167,9 +164,9 @@ def test_what_is_refused_is_said_beside_the_field(page: Page, camera: Camera) ->
     save(page)
 
 
-def test_the_table_works_without_javascript(browser: Browser, portal: RunningPortal, page: Page) -> None:
+def test_the_table_works_without_javascript(browser: Browser, tenant: Tenant, page: Page) -> None:
     state = page.context.storage_state()
-    context = browser.new_context(base_url=portal.url, storage_state=state, java_script_enabled=False)
+    context = browser.new_context(base_url=tenant.portal.url, storage_state=state, java_script_enabled=False)
     plain = context.new_page()
     plain.goto(PLACES["firewall"])
     field(plain, "Name", 3).fill("typed")

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.browser.conftest import Camera
 from tests.lab.lab import Lab
 from tests.lab.nodes import Node, Site
-from tests.running_portal import ADMIN_EMAIL, ADMIN_PASSWORD
+from tests.shared_portal import Tenant
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 
@@ -59,11 +59,11 @@ def download(page: Page) -> str:
     return Path(caught.value.path()).read_text()
 
 
-def test_sign_in(page: Page, camera: Camera) -> None:
+def test_sign_in(page: Page, camera: Camera, tenant: Tenant) -> None:
     page.goto("/")
     camera.look("login")
-    page.get_by_label("Email").fill(ADMIN_EMAIL)
-    page.get_by_label("Password", exact=True).fill(ADMIN_PASSWORD)
+    page.get_by_label("Email").fill(tenant.email)
+    page.get_by_label("Password", exact=True).fill(tenant.password)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("link", name="New instance").first).to_be_visible()
     camera.look("instances-empty")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser.conftest import Camera
-from tests.browser.test_choices import sign_in
-from tests.running_portal import ADMIN_EMAIL
+from tests.browser.conftest import Camera, sign_in
+from tests.shared_portal import Tenant
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 PLACES = {"instance": ""}
@@ -19,8 +18,8 @@ OVERLAPS = """() => { const tops = [...document.querySelectorAll(".checklist__it
   return tops.filter((one) => one.scrollHeight > one.clientHeight + 1).length; }"""
 
 
-def test_an_instance_with_devices_of_long_names(page: Page) -> None:
-    sign_in(page)
+def test_an_instance_with_devices_of_long_names(page: Page, tenant: Tenant) -> None:
+    sign_in(page, tenant)
     for email, name in ((LONG, ""), ("anna@acme.example", "Anna Schmidt"), ("cagla@acme.example", "Çağla Yilmaz")):
         page.goto("/people/new/")
         page.get_by_label("Email").fill(email)
@@ -29,7 +28,7 @@ def test_an_instance_with_devices_of_long_names(page: Page) -> None:
         expect(page.locator("main")).to_contain_text("link")
     page.goto("/instances/new/")
     page.get_by_label("Name", exact=True).fill("Frankfurt hub")
-    page.get_by_label("Hostname", exact=True).fill("fra")
+    page.get_by_label("Hostname", exact=True).fill("fra-layout")
     page.get_by_role("button", name="Create instance").click()
     page.wait_for_url("**/progress/")
     PLACES["instance"] = page.url.replace("progress/", "")
@@ -119,9 +118,9 @@ def test_a_persons_devices_are_looked_at(page: Page, camera: Camera) -> None:
     assert camera.complaints == []
 
 
-def test_my_vpn_and_the_list_of_hubs_keep_within_a_phone(page: Page) -> None:
+def test_my_vpn_and_the_list_of_hubs_keep_within_a_phone(page: Page, tenant: Tenant) -> None:
     page.goto(PLACES["instance"] + "peers/new-client/")
-    page.get_by_label("Member").select_option(label=ADMIN_EMAIL)
+    page.get_by_label("Member").select_option(label=tenant.email)
     page.locator("[name=device]").fill("a" * 40)
     page.get_by_role("button", name="Add peer").click()
     page.wait_for_url("**/peers/*/")

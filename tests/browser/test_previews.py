@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Camera
-from tests.running_portal import ADMIN_EMAIL, ADMIN_PASSWORD, RunningPortal
+from tests.browser.conftest import Camera, sign_in
+from tests.shared_portal import Tenant
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 PLACES = {"instance": "", "site": ""}
@@ -22,20 +22,11 @@ def nothing_to_complain_about(camera: Camera) -> Iterator[None]:
     assert complaints == []
 
 
-def sign_in(page: Page) -> None:
-    """As the admin."""
-    page.goto("/accounts/login/")
-    page.get_by_label("Email").fill(ADMIN_EMAIL)
-    page.get_by_label("Password", exact=True).fill(ADMIN_PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-
-
-def test_an_instance_with_a_site_and_a_device_that_has_its_profile(page: Page) -> None:
-    sign_in(page)
+def test_an_instance_with_a_site_and_a_device_that_has_its_profile(page: Page, tenant: Tenant) -> None:
+    sign_in(page, tenant)
     page.goto("/instances/new/")
     page.get_by_label("Name", exact=True).fill("Frankfurt hub")
-    page.get_by_label("Hostname", exact=True).fill("fra")
+    page.get_by_label("Hostname", exact=True).fill("fra-plans")
     page.get_by_role("button", name="Create instance").click()
     page.wait_for_url("**/progress/")
     expect(page.get_by_role("link", name="Open instance")).to_be_visible(timeout=30_000)
@@ -122,9 +113,9 @@ def test_whoever_is_outdated_is_marked_and_found(page: Page, camera: Camera) -> 
     camera.look("my-outdated")
 
 
-def test_a_button_previews_without_javascript(browser: Browser, portal: RunningPortal, page: Page) -> None:
+def test_a_button_previews_without_javascript(browser: Browser, tenant: Tenant, page: Page) -> None:
     context = browser.new_context(
-        base_url=portal.url, java_script_enabled=False, storage_state=page.context.storage_state()
+        base_url=tenant.portal.url, java_script_enabled=False, storage_state=page.context.storage_state()
     )
     plain = context.new_page()
     plain.goto(PLACES["instance"] + "firewall/")

@@ -11,12 +11,12 @@ from tests.lab.dns import DnsServer, serve_dns
 from tests.lab.lab import Lab
 from tests.lab.nodes import OUTSIDE_V4, Node, Site
 from tests.lab.waiting import wait_until
-from tests.running_portal import RunningPortal
+from tests.shared_portal import Tenant
 from tests.visitor import Visitor
 
 pytestmark = [pytest.mark.flow, pytest.mark.network]
 
-HUB = "fra.vpn.example.net"
+HUB = "fra-names.vpn.example.net"
 INTRANET = "10.1.0.80"
 WORLD_WIDE = "93.184.215.14"
 # The story is one: each test goes on where the one before it ended.
@@ -24,9 +24,9 @@ story: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")
-def admin(portal: RunningPortal) -> Visitor:
+def admin(tenant: Tenant) -> Visitor:
     """The admin's browser."""
-    return portal.visitor()
+    return tenant.visitor()
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def dns_page(admin: Visitor) -> str:
 def test_a_hub_with_a_branch_and_two_peoples_devices(
     lab: Lab, admin: Visitor, berlin: Site, laptop: Node, corporate: DnsServer, internet: DnsServer
 ) -> None:
-    created = admin.submit("/instances/new/", {"name": "Frankfurt hub", "hostname": "fra", "region": "local"})
+    created = admin.submit("/instances/new/", {"name": "Frankfurt hub", "hostname": "fra-names", "region": "local"})
     story["instance"] = id_in(created, "instances")
     page = f"/instances/{story['instance']}/"
     wait_until(lambda: "Ready" in admin.get(page).text, 30, "the hub to be ready")

@@ -11,7 +11,7 @@ from tests.lab.hub import wg_like_key
 from tests.lab.lab import Lab
 from tests.lab.nodes import Node
 from tests.lab.waiting import wait_until
-from tests.running_portal import RunningPortal
+from tests.shared_portal import Tenant
 
 pytestmark = [pytest.mark.flow, pytest.mark.network]
 
@@ -19,19 +19,19 @@ pytestmark = [pytest.mark.flow, pytest.mark.network]
 UNDONE_WITHIN = 20.0
 
 
-def hub_of(lab: Lab, portal: RunningPortal) -> Node:
-    """The namespace of the portal's only hub."""
-    [directory] = [entry.parent for entry in (portal.data / "hub").glob("*/spec.json")]
-    return Node("host", f"hub-{directory.name}")
+def hub_of(lab: Lab) -> Node:
+    """The namespace of the laboratory's only hub."""
+    [hub] = lab.hubs()
+    return Node("host", f"hub-{hub}")
 
 
-def test_a_peer_a_rule_and_a_route_are_gone_within_seconds(lab: Lab, portal: RunningPortal) -> None:
-    admin, laptop, stranger = portal.visitor(), lab.add_client("laptop"), wg_like_key()
-    created = admin.submit("/instances/new/", {"name": "Frankfurt hub", "hostname": "fra", "region": "local"})
+def test_a_peer_a_rule_and_a_route_are_gone_within_seconds(lab: Lab, tenant: Tenant) -> None:
+    admin, laptop, stranger = tenant.visitor(), lab.add_client("laptop"), wg_like_key()
+    created = admin.submit("/instances/new/", {"name": "Frankfurt hub", "hostname": "fra-drift", "region": "local"})
     instance = id_in(created, "instances")
     wait_until(lambda: "Ready" in admin.get(f"/instances/{instance}/").text, 30, "the instance to be ready")
     lab.wg_quick_up(laptop, fetch_profile(admin, add_client(admin, instance, device="laptop")))
-    hub = hub_of(lab, portal)
+    hub = hub_of(lab)
     tunnel = f"wg-{hub.netns.removeprefix('hub-')}"
     gateway = "100.64.0.1"
     lab.wait_ping(laptop, gateway, 20)

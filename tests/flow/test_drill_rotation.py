@@ -49,6 +49,13 @@ print(opened, closed)
 """
 
 
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """A laboratory of this story's own: portals with keys of their own run on its host."""
+    with Lab() as laboratory:
+        yield laboratory
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def running(request: pytest.FixtureRequest, lab: Lab) -> Iterator[RunningPortal]:
     """The portal's real processes on each database."""

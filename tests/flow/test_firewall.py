@@ -10,7 +10,7 @@ from tests.flow.story import add_client, fetch_profile, id_in
 from tests.lab.lab import Lab
 from tests.lab.nodes import Node, Site
 from tests.lab.waiting import wait_until
-from tests.running_portal import RunningPortal
+from tests.shared_portal import Tenant
 from tests.visitor import Visitor, forms_in
 
 pytestmark = [pytest.mark.flow, pytest.mark.network]
@@ -21,9 +21,9 @@ story: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")
-def admin(portal: RunningPortal) -> Visitor:
+def admin(tenant: Tenant) -> Visitor:
     """The admin's browser."""
-    return portal.visitor()
+    return tenant.visitor()
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def hits(admin: Visitor) -> int:
 
 
 def test_without_rules_everybody_reaches_everybody(lab: Lab, admin: Visitor, berlin: Site, laptop: Node) -> None:
-    created = admin.submit("/instances/new/", {"name": "Frankfurt hub", "hostname": "fra", "region": "local"})
+    created = admin.submit("/instances/new/", {"name": "Frankfurt hub", "hostname": "fra-groups", "region": "local"})
     instance = id_in(created, "instances")
     page = f"/instances/{instance}/"
     story["firewall"] = f"{page}firewall/"
@@ -113,5 +113,5 @@ def test_an_allowing_policy_without_rules_opens_everything_again(
     assert not forms_in(admin.get(story["firewall"]).text)[0].fields.get("firewall-0-name")
 
 
-def test_nothing_went_wrong_on_the_way(portal: RunningPortal) -> None:
-    assert "Traceback" not in portal.logs()
+def test_nothing_went_wrong_on_the_way(tenant: Tenant) -> None:
+    assert "Traceback" not in tenant.logs()

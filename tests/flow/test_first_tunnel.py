@@ -11,7 +11,7 @@ from tests.flow.story import add_client, fetch_profile, id_in
 from tests.lab.lab import Lab
 from tests.lab.nodes import Node, Site
 from tests.lab.waiting import wait_until
-from tests.running_portal import RunningPortal
+from tests.shared_portal import Tenant
 from tests.visitor import Visitor
 
 pytestmark = [pytest.mark.flow, pytest.mark.network]
@@ -22,9 +22,9 @@ story: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")
-def admin(portal: RunningPortal) -> Visitor:
+def admin(tenant: Tenant) -> Visitor:
     """The admin's browser."""
-    return portal.visitor()
+    return tenant.visitor()
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,12 @@ def act(admin: Visitor, peer: str, what: str) -> requests.Response:
 
 
 def test_an_instance_becomes_ready_while_its_admin_watches(admin: Visitor) -> None:
-    created = admin.submit("/instances/new/", {"name": "Frankfurt hub", "hostname": "fra", "region": "local"})
+    created = admin.submit("/instances/new/", {"name": "Frankfurt hub", "hostname": "fra-tunnel", "region": "local"})
     assert created.url.endswith("/progress/")
     story["instance"] = id_in(created, "instances")
     page = f"/instances/{story['instance']}/"
     wait_until(lambda: "Ready" in admin.get(page).text, 30, "the instance to be ready")
-    assert "fra.vpn.example.net" in admin.get(page).text
+    assert "fra-tunnel.vpn.example.net" in admin.get(page).text
 
 
 def test_a_site_is_connected_with_its_profile(lab: Lab, admin: Visitor, berlin: Site) -> None:
@@ -188,8 +188,8 @@ def test_a_deleted_instance_leaves_nothing_on_the_host(lab: Lab, admin: Visitor)
     assert "wg-" not in links
 
 
-def test_no_secret_is_in_the_logs(portal: RunningPortal) -> None:
-    logs = portal.logs()
+def test_no_secret_is_in_the_logs(tenant: Tenant) -> None:
+    logs = tenant.logs()
     assert logs
     assert not re.search(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=", logs), "a key is in the logs"
     assert "Traceback" not in logs

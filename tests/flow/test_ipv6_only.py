@@ -22,6 +22,13 @@ story: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """A laboratory of this story's own: its host has IPv6 alone."""
+    with Lab() as laboratory:
+        yield laboratory
+
+
+@pytest.fixture(scope="module")
 def portal(lab: Lab) -> Iterator[RunningPortal]:
     """The portal on such a server; its address is found by itself."""
     with host_without(lab, 4), RunningPortal.of_story(lab.host.netns, "") as running:

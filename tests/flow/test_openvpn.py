@@ -12,7 +12,7 @@ from tests.lab import openvpn3, suites
 from tests.lab.lab import Lab, OpenVPNClient
 from tests.lab.nodes import Node, Site
 from tests.lab.waiting import wait_until
-from tests.running_portal import ADMIN_EMAIL, RunningPortal
+from tests.shared_portal import Tenant
 from tests.visitor import Visitor
 
 pytestmark = [pytest.mark.flow, pytest.mark.network]
@@ -24,9 +24,15 @@ story: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")
-def admin(portal: RunningPortal) -> Visitor:
+def admin(tenant: Tenant) -> Visitor:
     """The admin's browser."""
-    return portal.visitor()
+    return tenant.visitor()
+
+
+@pytest.fixture(scope="module")
+def token(tenant: Tenant) -> str:
+    """The admin's API token."""
+    return tenant.portal.manage("api_token", tenant.email)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +66,7 @@ def add_site(admin: Visitor, name: str, site: Site, protocol: str) -> str:
 
 
 def test_two_branches_of_both_protocols_reach_each_other(lab: Lab, admin: Visitor, berlin: Site, paris: Site) -> None:
-    created = admin.submit("/instances/new/", {"name": "Frankfurt hub", "hostname": "fra", "region": "local"})
+    created = admin.submit("/instances/new/", {"name": "Frankfurt hub", "hostname": "fra-openvpn", "region": "local"})
     story["instance"] = id_in(created, "instances")
     page = f"/instances/{story['instance']}/"
     wait_until(lambda: "Ready" in admin.get(page).text, 30, "the instance to be ready")
@@ -108,7 +114,7 @@ def test_a_connected_device_and_branch_reach_a_new_branch_untouched(
 
 @pytest.mark.parametrize("version", ["2.5", "2.6", "3"])
 def test_every_openvpn_takes_the_very_text_that_is_delivered(
-    lab: Lab, portal: RunningPortal, admin: Visitor, berlin: Site, version: str
+    lab: Lab, token: str, admin: Visitor, berlin: Site, version: str
 ) -> None:
     """By GET /client and by the page's download alike, which are one text."""
     if version == "3":
@@ -117,7 +123,7 @@ def test_every_openvpn_takes_the_very_text_that_is_delivered(
     values = {"device": f"openvpn {version}", "route_all": "false", "protocol": "openvpn"}
     peer = add_client(admin, story["instance"], **values)
     api = f"{admin.base}/api/v1/vpn"
-    own = {"Authorization": f"Bearer {portal.manage('api_token', ADMIN_EMAIL).strip()}"}
+    own = {"Authorization": f"Bearer {token}"}
     made = requests.post(f"{api}/instances/{story['instance']}/peers/{peer}/token", headers=own, timeout=10).json()
     fetched = requests.get(f"{api}/client", headers={"Authorization": f"Bearer {made['token']}"}, timeout=20)
     assert (fetched.status_code, fetched.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
@@ -170,7 +176,7 @@ def test_a_deleted_instance_leaves_nothing_on_the_host(lab: Lab, admin: Visitor)
     assert not lab.hubs()
 
 
-def test_nothing_secret_is_in_the_logs(portal: RunningPortal) -> None:
-    logs = portal.logs()
+def test_nothing_secret_is_in_the_logs(tenant: Tenant) -> None:
+    logs = tenant.logs()
     assert "PRIVATE KEY" not in logs
     assert "Traceback" not in logs

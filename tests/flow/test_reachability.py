@@ -25,6 +25,13 @@ story: dict[str, Any] = {}
 
 
 @pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """A laboratory of this story's own: a firewall is loaded on its host."""
+    with Lab() as laboratory:
+        yield laboratory
+
+
+@pytest.fixture(scope="module")
 def portal(lab: Lab) -> Iterator[RunningPortal]:
     """The portal on a server whose firewall lets nothing in but what is known."""
     wall(lab)

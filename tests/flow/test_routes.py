@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.lab.lab import Lab
 from tests.lab.nodes import GATEWAY_V4, Node
 from tests.lab.waiting import wait_until
 from tests.running_portal import RunningPortal
+from tests.shared_portal import Tenant
 from tests.visitor import Visitor
 
 pytestmark = [pytest.mark.flow, pytest.mark.network]
@@ -19,14 +21,25 @@ story: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")
-def admin(portal: RunningPortal) -> Visitor:
+def admin(tenant: Tenant) -> Visitor:
     """The admin's browser."""
-    visitor = portal.visitor()
-    created = visitor.submit("/instances/new/", {"name": "Frankfurt hub", "hostname": "fra", "region": "local"})
+    visitor = tenant.visitor()
+    created = visitor.submit("/instances/new/", {"name": "Frankfurt hub", "hostname": "fra-routes", "region": "local"})
     story["instance"] = id_in(created, "instances")
     page = f"/instances/{story['instance']}/"
     wait_until(lambda: "Ready" in visitor.get(page).text, 40, "the instance to be ready")
     return visitor
+
+
+@pytest.fixture(scope="module")
+def operator(portal: RunningPortal) -> Iterator[tuple[Visitor, str]]:
+    """The browser of the portal's staff, and the page of this machine, which keeps none of its networks open."""
+    visitor = portal.visitor()
+    found = re.search(r"/admin/vpn/server/[0-9a-f-]{36}/", visitor.get("/admin/vpn/server/").text)
+    assert found
+    page = f"{found[0]}change/"
+    yield visitor, page
+    visitor.submit(page, {"networks": ""})
 
 
 @pytest.fixture(scope="module")
@@ -75,16 +88,15 @@ def test_openvpn_is_told_the_same(lab: Lab, admin: Visitor) -> None:
 
 
 def test_a_public_network_leaves_through_the_hub_and_one_behind_its_server_needs_the_operator(
-    lab: Lab, portal: RunningPortal, admin: Visitor, laptop: Node
+    lab: Lab, operator: tuple[Visitor, str], admin: Visitor, laptop: Node
 ) -> None:
     vpc = lab.add_behind(lab.host, "vpc")
     network = f"{vpc.v4.rpartition('.')[0]}.0/24"
     path = f"/instances/{story['instance']}/routing/"
     answer = admin.submit(path, {"pushed_routes": f"198.51.100.0/24\n{network}"})
     assert f"No site advertises {network}" in answer.text
-    server = re.search(r"/admin/vpn/server/([0-9a-f-]{36})/", admin.get("/admin/vpn/server/").text)
-    assert server
-    admin.submit(f"/admin/vpn/server/{server[1]}/change/", {"networks": network})
+    staff, server = operator
+    staff.submit(server, {"networks": network})
     page = admin.submit(path, {"pushed_routes": f"198.51.100.0/24\n{network}"}).text
     assert f"from {lab.host.v4}" in page
     assert "the operator opened" in page
@@ -95,6 +107,6 @@ def test_a_public_network_leaves_through_the_hub_and_one_behind_its_server_needs
         lab.wait_ping(laptop, lab.outside.v4)
         assert from_hub.packets > 0
     # The operator takes it back: the page says so, and the hub drops it.
-    admin.submit(f"/admin/vpn/server/{server[1]}/change/", {"networks": ""})
+    staff.submit(server, {"networks": ""})
     assert "Leads nowhere" in admin.get(path).text
     wait_until(lambda: not lab.ping(laptop, vpc.v4, timeout=0.3), 10, "the network to be shut")

@@ -32,7 +32,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -175,6 +175,24 @@ class Lab:
     def route(self, node: Node, network: str, gateway: Node) -> None:
         """Send what `node` has for `network` to `gateway`, which must be a neighbour."""
         self._ip(node, f"route replace {network} via {gateway.v6 if ':' in network else gateway.v4}")
+
+    @contextlib.contextmanager
+    def visited(self) -> Iterator[Self]:
+        """Remove what is added or started inside the block at its end; host, internet and outside stay."""
+        standing, running = dict(self._nodes), list(self._processes)
+        self._numbers = itertools.count(1)
+        try:
+            yield self
+        finally:
+            self._end([process for process in self._processes if process not in running])
+            self._processes, self._openvpns = running, {}
+            for node in [node for node in self._nodes.values() if node.name not in standing]:
+                # A deleted namespace goes a little later, and its end of the cable with it: pull that out at once.
+                self.run(node, ["ip", "link", "delete", "eth0"], check=False)
+                self._remove_namespace(node)
+                shutil.rmtree(self.directory / node.name, ignore_errors=True)
+            for node in standing.values():
+                self.run(node, ["ip", "neigh", "flush", "all"], check=False)
 
     def reboot_host(self) -> None:
         """End all processes on the host and remove its namespaces, hubs included, and start it again, empty."""
@@ -352,14 +370,18 @@ class Lab:
                 self._remove_namespace(node)
         for hub in hubs:
             cgroup.release(hub)
-        for process in self._processes:
+        self._end(self._processes)
+        self._processes.clear()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    @staticmethod
+    def _end(processes: Iterable[subprocess.Popen[str]]) -> None:
+        for process in processes:
             with contextlib.suppress(Exception):
                 process.kill()
                 process.wait(5)
             if process.stdout is not None:
                 process.stdout.close()
-        self._processes.clear()
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     def _add_host(self) -> Node:
         return self._add_on_segment("host", 1)

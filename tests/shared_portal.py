@@ -1,0 +1,129 @@
+"""One running portal for many stories: each has an organization of its own there, and leaves nothing behind.
+
+A start takes some twenty seconds of processor time, an idle portal one second a minute. So each process of pytest keeps
+one, from its first story until it ends. Stories that change the server or read what belongs to all start their own.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+import pytest
+
+from tests.lab.lab import Lab
+from tests.lab.waiting import wait_until
+from tests.running_portal import ADMIN_PASSWORD, RunningPortal
+from tests.visitor import Visitor
+
+# Deleting takes a second; the machine may be busy.
+_DELETED_WITHIN: Final = 60.0
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """An organization on a running portal, as its admin knows it."""
+
+    portal: RunningPortal
+    email: str
+    _logged: Mapping[str, int]
+    password: str = ADMIN_PASSWORD
+
+    @classmethod
+    def invited(cls, portal: RunningPortal) -> Self:
+        """A new organization: staff add it, and its admin comes in by the link."""
+        number, logged = next(_numbers), portal.logged()
+        email = f"admin@story{number}.example.org"
+        values = {"name": f"Story {number}", "slug": f"story-{number}", "admin_email": email}
+        with portal.visitor() as staff, Visitor(portal.url) as admin:
+            page = staff.submit("/admin/portal/organization/add/", values).text
+            link = re.search(r"/accounts/link/[^\s<]+", html.unescape(page))
+            assert link, page
+            admin.get(link[0])
+            admin.submit("/accounts/link/", dict.fromkeys(("password1", "password2"), ADMIN_PASSWORD))
+        return cls(portal, email, logged)
+
+    def visitor(self) -> Visitor:
+        """The admin's browser, signed in."""
+        return self.portal.visitor(self.email, self.password)
+
+    def logs(self) -> str:
+        """What the processes have logged since the organization was made."""
+        return self.portal.logs(self._logged)
+
+    def delete_instances(self) -> None:
+        """Delete every instance of the organization, and wait until the hubs are gone."""
+        with self.visitor() as admin:
+            for path in self._instances(admin):
+                admin.submit(f"{path}delete/", action=f"{path}delete/")
+            wait_until(lambda: not self._instances(admin), _DELETED_WITHIN, "the end of the story's hubs", self.logs)
+
+    @staticmethod
+    def _instances(admin: Visitor) -> set[str]:
+        return set(re.findall(r'"(/instances/[0-9a-f-]{36}/)"', admin.get("/").text))
+
+
+@dataclass
+class SharedPortal:
+    """A laboratory with a portal on its host: started for the first story, and anew where one left it broken."""
+
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _running: tuple[Lab, RunningPortal] | None = None
+
+    def running(self) -> tuple[Lab, RunningPortal]:
+        """The laboratory and the portal, which is healthy."""
+        if self._running is None:
+            lab = self._stack.enter_context(Lab())
+            portal = self._stack.enter_context(RunningPortal.of_story(lab.host.netns, lab.host.v4))
+            self._running = lab, portal
+        try:
+            self._running[1].await_healthy()
+        except BaseException:
+            self.close()
+            raise
+        return self._running
+
+    def close(self) -> None:
+        """End both."""
+        self._running = None
+        self._stack.close()
+
+
+@pytest.fixture(scope="session")
+def shared_portal() -> Iterator[SharedPortal]:
+    """What the stories of this process of pytest share."""
+    shared = SharedPortal()
+    yield shared
+    shared.close()
+
+
+@pytest.fixture(scope="module")
+def lab(shared_portal: SharedPortal) -> Iterator[Lab]:
+    """Namespaces that play host, internet, clients and sites; what a story adds goes with it."""
+    laboratory, _ = shared_portal.running()
+    with laboratory.visited():
+        yield laboratory
+
+
+@pytest.fixture(scope="module")
+def portal(lab: Lab, shared_portal: SharedPortal) -> RunningPortal:
+    """The portal's real processes, with the laboratory's host for its hubs; other stories have been there."""
+    return shared_portal.running()[1]
+
+
+@pytest.fixture(scope="module")
+def tenant(portal: RunningPortal, shared_portal: SharedPortal) -> Iterator[Tenant]:
+    """The story's own organization, whose hubs are deleted at its end."""
+    made = Tenant.invited(portal)
+    yield made
+    try:
+        made.delete_instances()
+    except BaseException:
+        shared_portal.close()
+        raise
