@@ -114,7 +114,7 @@ def test_the_table_works_without_javascript(browser: Browser, tenant: Tenant, pa
     plain.get_by_role("button", name="Remove record 1").click()
     # The alias of the record that was removed has to go, too, or be told where to.
     plain.get_by_role("button", name="Save").last.click()
-    expect(plain.get_by_text("the alias would lead nowhere")).to_be_visible()
+    expect(plain.get_by_text("the alias would resolve to nothing")).to_be_visible()
     # By name they come in the order in which they were saved: nas, printer, wiki.
     field(plain, "Answer", 2).fill("printer")
     plain.get_by_role("button", name="Save").last.click()

@@ -69,7 +69,7 @@ def test_apply_again_rings(staff_browser: Client, instance: Instance, rung: list
 
 
 def test_retry_goes_on_with_what_failed(staff_browser: Client, instance: Instance) -> None:
-    assert "there is nothing to try again" in act(staff_browser, "retry", instance)
+    assert "there is nothing to retry" in act(staff_browser, "retry", instance)
     Instance.objects.update(state=InstanceState.FAILED)
     act(staff_browser, "retry", instance)
     assert Instance.objects.get().state == InstanceState.PROVISIONING

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({}, "It is being told"),
+        ({}, "The hub is being updated"),
         ({"failure": "The disk is full."}, "did not reach it"),
         ({"state": InstanceState.FAILED}, "could not be created"),
         ({"state": InstanceState.LOST}, "does not answer"),

@@ -23,7 +23,7 @@ ROUNDS = 5
 
 def test_a_site_that_is_gone_gets_no_peer(instance: Instance, site: Site) -> None:
     Site.objects.filter(pk=site.pk).delete()
-    with pytest.raises(Conflict, match="removed at this very moment") as refused:
+    with pytest.raises(Conflict, match="was just removed") as refused:
         create_site_peer(instance, site=site, subnets=["10.1.0.0/24"], by=BY)
     assert refused.value.field == "site_id"
     assert not Peer.objects.exists()

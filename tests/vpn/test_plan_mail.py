@@ -294,7 +294,7 @@ def test_a_plan_that_names_not_all_profiles_says_so_on_its_page_and_in_its_mails
     assert (sentence in page) is is_cut
     mail_plan(str(plan.pk))
     to_anna = next(message for message in mail.outbox if message.to == ["anna@example.org"])
-    assert ("there may be more of yours" in to_anna.body) is is_cut
+    assert ("whether more of yours are outdated" in to_anna.body) is is_cut
     assert "10,000" not in to_anna.body
 
 

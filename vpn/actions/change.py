@@ -1,4 +1,7 @@
-"""The one way to change what a hub should run: lock, write, raise the generation, ring after the commit."""
+"""The one way to change what a hub should run.
+
+Lock the instance, write the rows, raise the generation, and enqueue the apply job after the commit.
+"""
 
 from __future__ import annotations
 
@@ -25,20 +28,20 @@ _UNCHANGEABLE = {
 
 
 class Scope(enum.Enum):
-    """What a change touches: the less it is, the less the hub compares (see desired/compiling.py)."""
+    """What a change touches. The smaller the scope, the less the hub compares (see desired/compiling.py)."""
 
-    PEERS = "peers"  # rows of peers, and nothing else
+    PEERS = "peers"  # only rows of peers
     RULES = "rules"  # settings that a delta carries: the rules, the policy, the name
     WHOLE = "whole"  # any other setting: the hub compares itself with a whole specification
 
 
 def lock_instance(pk: UUID) -> Instance:
-    """The instance's row, locked until the transaction ends; Instance.DoesNotExist where it is gone."""
+    """The instance's row, locked until the transaction ends. Raises Instance.DoesNotExist."""
     return Instance.objects.select_for_update(of=("self",)).select_related("region", "server").get(pk=pk)
 
 
 def lock_changeable(pk: UUID) -> Instance:
-    """As `lock_instance`; raises NotPossible where the instance can take no change."""
+    """As `lock_instance`; raises NotPossible where the instance accepts no changes."""
     instance = lock_instance(pk)
     refusal = _UNCHANGEABLE.get(InstanceState(instance.state))
     if refusal:
@@ -50,13 +53,14 @@ def lock_changeable(pk: UUID) -> Instance:
 def changing(pk: UUID, *, by: Principal, scope: Scope, urgent: bool = False) -> Iterator[Instance]:
     """Change an instance or its peers.
 
-    `by` is told to the hook of all actions (portal.actions.acting), and named by the operation that carries the change.
+    Yields the locked instance with `desired_generation` already raised. It is saved at the end, with whatever the
+    caller changed on it, and the apply job is enqueued after the commit. `by` is passed to the hook of all actions
+    (portal.actions.acting), and named by the operation that carries the change. `urgent` says that a device may lose
+    access, which must not wait for other work.
 
-    Yields the locked instance with its `desired_generation` already raised (and saved at the end together with
-    whatever the caller changed on it); the apply job is rung after the commit. `urgent` says that a device may lose
-    access, which it must not keep while other work waits. The generation rises whatever the caller does: an action
-    that may find nothing to change compares first, under `lock_changeable`. A change that may concern others is made
-    with `planned_change` (vpn.actions.activity.planning). Raises NotPossible where the instance can take no change.
+    The generation rises in any case: an action that may find nothing to change compares first, under `lock_changeable`.
+    Use `planned_change` (vpn.actions.activity.planning) for a change that may affect other users. Raises NotPossible
+    where the instance accepts no changes.
     """
     with transaction.atomic():
         instance = lock_changeable(pk)
@@ -75,7 +79,7 @@ def changing(pk: UUID, *, by: Principal, scope: Scope, urgent: bool = False) -> 
 
 @contextmanager
 def if_possible(change: AbstractContextManager[Instance]) -> Iterator[Instance | None]:
-    """Enter a change; yields None where its instance can take none, such as one that is being deleted."""
+    """Enter a change; yields None where its instance accepts none, such as one that is being deleted."""
     with ExitStack() as stack:
         try:
             locked = stack.enter_context(change)

@@ -1,4 +1,4 @@
-"""How settings of an instance are refused."""
+"""The error that refuses settings of an instance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vpn.actions.firewall.input import RuleFault
 
 
 class InvalidSettings(InvalidInput):
-    """Settings at fault. Those of tables are told again by row: of firewall rules and of DNS records."""
+    """Faults in settings. Faults of tables are listed by row too: firewall rules and DNS records."""
 
     def __init__(
         self,

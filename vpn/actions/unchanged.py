@@ -1,4 +1,7 @@
-"""What of a change is there already: saving that again must raise no generation and note nothing in Activity."""
+"""Removes from a change what is stored already.
+
+Saving the same values again must raise no generation and note nothing in Activity.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,16 @@ from vpn.validators import parse_network
 
 
 def differing_settings(instance: Instance, cleaned: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the cleaned settings that differ from what the locked instance has."""
+    """The cleaned settings that differ from those of the locked instance."""
     return {field: value for field, value in cleaned.items() if not _has(instance, field, value)}
 
 
 def without_unchanged_tables(instance: Instance, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The changes without records and rules that are there already: what these lead to may be gone since they were
-    saved, which must not stop who sends them along with another change."""
+    """The changes without records and rules that are stored already.
+
+    A stored rule or record may refer to something deleted since. Sending it again must not make an unrelated change
+    fail.
+    """
     tables = {RECORDS: are_records, "firewall": are_rules}
     return {
         field: value for field, value in changes.items() if field not in tables or not tables[field](instance, value)
@@ -33,7 +39,7 @@ def without_unchanged_tables(instance: Instance, changes: Mapping[str, Any]) -> 
 
 
 def differing_changes(peer: Peer, changes: PeerChanges) -> PeerChanges:
-    """Those of a peer's changes that differ from what it has, the peer being locked."""
+    """The changes that differ from what the locked peer has."""
     wanted = PeerChanges(**changes)
     for field in ("route_all", "device", "expires_at", "enabled", "protocol"):
         if field in wanted and wanted[field] == getattr(peer, field):
@@ -46,7 +52,7 @@ def differing_changes(peer: Peer, changes: PeerChanges) -> PeerChanges:
 
 
 def same_networks(some: Sequence[str], others: Sequence[str]) -> bool:
-    """Are these the same networks, in any order and spelling? False where one is none."""
+    """Are these the same networks, in any order and spelling? False if a text is no network."""
     networks = _networks(others)
     return networks is not None and len(networks) == len(others) and _networks(some) == networks
 

@@ -85,4 +85,4 @@ def test_a_read_may_be_sent_back_though_an_alias_leads_to_a_peer_that_is_gone(ap
     changed = told(api.put(path, {**read, "mtu": 1400}), 200)
     assert (changed["mtu"], changed["dns_custom"]) == (1400, read["dns_custom"])
     another = {**read["dns_custom"][0], "name": "other"}
-    assert "lead nowhere" in str(refused(api.put(path, {"dns_custom": [another]}), 422)["errors"]["dns_custom"])
+    assert "resolve to nothing" in str(refused(api.put(path, {"dns_custom": [another]}), 422)["errors"]["dns_custom"])

@@ -188,7 +188,7 @@ def test_a_pool_that_cannot_be_is_refused(api: Caller, region: Region, pool: str
 def test_a_pool_with_the_hubs_own_address_or_another_instances_pool_is_refused(api: Caller, instance: Instance) -> None:
     instance.region.servers.update(address="10.9.0.5")
     refusal = refused(api.post("/instances", {**NEW, "pool": "10.9.0.0/24"}), 409)
-    assert "10.9.0.5, where devices find the hub" in refusal["errors"]["pool"][0]
+    assert "10.9.0.5, the hub's public address" in refusal["errors"]["pool"][0]
     assert list(refused(api.post("/instances", {**NEW, "pool": "100.64.8.0/24"}), 409)["errors"]) == ["pool"]
     told(api.post("/instances", {**NEW, "pool": "10.9.1.0/24"}), 201)
 

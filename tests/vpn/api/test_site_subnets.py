@@ -118,7 +118,7 @@ def test_broad_routes_are_the_peers_alone(api: Caller, berlin: Site, both: tuple
     told(api.put(f"/sites/{berlin.pk}", {"subnets": [A, C]}), 200)
     assert shown(api, berlin) == [[A, C], [A, C], [A, C, EXIT], [A, C]]
     [message] = refused(api.put(f"/sites/{berlin.pk}", {"subnets": [A, EXIT]}), 422)["errors"]["subnets"]
-    assert message.startswith("0.0.0.0/0 is no subnet behind this router but a route through it")
+    assert message.startswith("0.0.0.0/0 is a route through this router, not a subnet behind it")
 
 
 def test_a_second_peer_may_name_a_part(api: Caller, berlin: Site, hubs: tuple[Instance, Instance]) -> None:
@@ -134,7 +134,7 @@ def test_a_second_peer_may_name_a_part(api: Caller, berlin: Site, hubs: tuple[In
     told(api.put(f"/sites/{berlin.pk}", {"subnets": [A, C]}), 200)
     assert shown(api, berlin) == [[A, C]] * 3 + [[C]]
     errors = refused(api.put(f"/sites/{berlin.pk}", {"subnets": [A]}), 422)["errors"]
-    left = f"On Second: this leaves the peer nothing: it has only {C}. Change or delete that peer first."
+    left = f"On Second: this would leave the peer without subnets: it has only {C}. Change or delete that peer first."
     assert errors == {"subnets": [left]}
     assert shown(api, berlin) == [[A, C]] * 3 + [[C]]
 

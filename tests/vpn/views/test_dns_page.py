@@ -119,7 +119,7 @@ def test_what_is_at_fault_is_said_beside_its_field_and_nothing_is_lost(
         "wildcards are not answered",
         "own name of a peer",
         "Choose A",
-        "would lead nowhere",
+        "would resolve to nothing",
     ):
         assert words in page
     assert typed(page) == [*records, ("", "A", "")]
@@ -135,7 +135,7 @@ def test_half_of_split_dns_is_refused_beside_the_missing_half(admin_browser: Cli
     page = sent(admin_browser, instance, public_dns="9.9.9.9", split_dns="10.1.0.53", domains="", **rows())
     assert "Name at least one domain" in page
     page = sent(admin_browser, instance, public_dns="9.9.9.9", split_dns="", domains="corp.example", **rows())
-    assert "Name at least one server that these domains" in page
+    assert "Name at least one server that answers these domains" in page
 
 
 def test_rows_are_added_and_removed_without_javascript(admin_browser: Client, instance: Instance) -> None:

@@ -88,7 +88,7 @@ def test_trying_again_goes_on_from_the_failed_step(admin_browser: Client, young:
 
 def test_trying_again_where_nothing_failed_says_so(admin_browser: Client, instance: Instance) -> None:
     page = admin_browser.post(f"/instances/{instance.pk}/retry/", follow=True).content.decode()
-    assert "there is nothing to try again" in page
+    assert "there is nothing to retry" in page
 
 
 def test_only_admins_try_again(auditor_browser: Client, stranger_browser: Client, young: Instance) -> None:

@@ -120,7 +120,7 @@ def test_activity_lists_operations_with_their_steps(
 def test_the_pool_is_widened_on_the_settings_page(admin_browser: Client, instance: Instance) -> None:
     given = {"name": instance.name, "mtu": str(instance.mtu)}
     refusal = post(admin_browser, instance, "settings", **given, pool="10.0.0.0/16")
-    assert "10.0.0.0/16 does not hold the present pool, 100.64.0.0/20" in refusal
+    assert "10.0.0.0/16 does not contain the present pool, 100.64.0.0/20" in refusal
     post(admin_browser, instance, "settings", **given, pool="100.64.0.0/16")
     instance.refresh_from_db()
     assert instance.pool_v4 == "100.64.0.0/16"

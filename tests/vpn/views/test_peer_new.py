@@ -74,7 +74,7 @@ def test_two_devices_of_one_person_cannot_have_the_same_name(
     make_client_peer(instance, member, "Büro-Laptop")
     for device in (" BÜRO-laptop", "Bu\u0308ro-Laptop"):
         page = admin_browser.post(client_url(instance), {"user_id": str(member.pk), "device": device}).content
-        assert "Give this one another name" in error_of(page, "device")
+        assert "Choose another name" in error_of(page, "device")
     assert Peer.objects.count() == 1
     # Somebody else's device may, and so may devices without a name.
     for whose, device in ((admin, "Büro-Laptop"), (member, ""), (member, "")):

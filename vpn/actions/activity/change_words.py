@@ -1,4 +1,4 @@
-"""What a change of an instance's settings is, in words for Activity: which rules, which settings."""
+"""What changed in an instance's settings, in words for Activity: which rules, which settings."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ _SETTINGS: Final = {
     "dns_custom": "DNS records",
     "firewall_policy": "policy between peers",
 }
-# Limits of a line in Activity: names, and characters of each.
+# Limits of one line in Activity: how many names, and how many characters of each name.
 MOST_NAMES = 3
 _NAME_LENGTH = 40
 
 
 def settings_words(locked: Instance, wanted: Mapping[str, Any]) -> list[str]:
-    """What the wanted settings change on the locked instance, which has the former ones; `firewall` are RuleValues."""
+    """What `wanted` changes on the locked instance, which still has the previous values.
+
+    `firewall` holds RuleValues.
+    """
     words: list[str] = []
     if "firewall" in wanted:
         words += rules_words(RuleValues.all_of(locked), wanted["firewall"])
@@ -36,7 +39,7 @@ def settings_words(locked: Instance, wanted: Mapping[str, Any]) -> list[str]:
 
 
 def rules_words(former: Sequence[RuleValues], wanted: Sequence[RuleValues]) -> list[str]:
-    """Which rules were added, changed and removed, by their names; rules without one by their numbers."""
+    """The rules that were added, changed or removed, by name; unnamed rules by number."""
     gone, new = Counter(former) - Counter(wanted), Counter(wanted) - Counter(former)
     numbers = [{rule: number for number, rule in reversed(list(enumerate(rules, 1)))} for rules in (former, wanted)]
     names_gone, names_new = ({rule.name for rule in rules if rule.name} for rules in (gone, new))

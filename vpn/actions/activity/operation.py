@@ -1,4 +1,4 @@
-"""Operations: the rows by which people follow background work."""
+"""Operations: rows that show users the progress of background work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from portal.models import Principal
 from vpn.choices import OPERATION_STEPS, OperationKind, OperationState, StepState
 from vpn.models import Instance, Operation, OperationStep
 
-# Where a region has no past yet (DESIGN: provisioning takes up to ten minutes).
+# Used until a region has finished runs to measure (DESIGN: provisioning takes up to ten minutes).
 DEFAULT_EXPECTED_SECONDS = 600
 _PAST_RUNS = 20
 
@@ -45,7 +45,7 @@ def begin_operation(
 
 
 def expected_seconds(instance: Instance, kind: OperationKind) -> int:
-    """How long this kind of work took in this region lately (median of clean runs); 600 where there is no past."""
+    """The median duration of recent clean runs of this kind in this region; 600 where there are none."""
     if kind != OperationKind.PROVISION:
         return 30
     failed_step = OperationStep.objects.filter(operation=OuterRef("pk"), state=StepState.FAILED)

@@ -1,4 +1,4 @@
-"""Writing to the members whose profiles a change outdated: once for each change, with all of their devices."""
+"""Mail to the members whose profiles a change outdated: one mail per member and change, naming all their devices."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from vpn.models import ChangePlan, Peer, PlanMail
 from vpn.plan.explaining import Size, too_much
 from vpn.profiles.state import profile_states
 
-# A worker that died while it wrote has long ended by then.
+# The claim of a worker that died while sending expires after this time.
 _CLAIM_ENDS: Final = timedelta(minutes=5)
-# Not for ever: what could not be mailed until then is not news any more.
+# Sending is retried for this long. After that the mail would no longer be news.
 MAIL_TRIED: Final = timedelta(days=1)
 _DAY: Final = timedelta(days=1)
 _MAILS_IN_A_DAY: Final = 500
@@ -33,12 +33,14 @@ _MAILS_FOR_EACH_MEMBER: Final = 3
 
 
 def request_mail(plan: ChangePlan, *, by: Principal) -> None:
-    """Write to the people concerned, in the background; asked twice, they are written to once.
+    """Mail the members concerned, in the background. A second request sends no second mail.
 
-    Raises NotPossible where the organization would cause too much mail in a day.
+    Raises NotPossible where the organization would exceed its mails for a day.
     """
     if plan.state == PlanState.WAITING:
-        raise NotPossible("Whose profiles this change outdates is still being worked out.", next_step="Try again soon.")
+        raise NotPossible(
+            "The portal is still working out whose profiles this change outdates.", next_step="Try again soon."
+        )
     organization_id = plan.instance.organization_id
     if plan.mail_requested_at is None and len(people_of(plan)) > left_today(organization_id):
         most = most_in_a_day(organization_id)
@@ -53,7 +55,7 @@ def request_mail(plan: ChangePlan, *, by: Principal) -> None:
 
 
 def people_of(plan: ChangePlan) -> dict[Membership, list[Peer]]:
-    """The members still to write to, with their outdated devices; without those who cannot sign in."""
+    """The members still to be mailed, with their outdated devices; without those who cannot sign in."""
     peers = plan.instance.peers.admitted().filter(pk__in=plan.outdated, member__isnull=False)
     rows = list(peers.select_related("member__user", "member__organization"))
     states = profile_states(plan.instance, rows)
@@ -87,13 +89,13 @@ def left_today(organization_id: UUID) -> int:
 
 
 def most_in_a_day(organization_id: UUID) -> int:
-    """How many mails an organization may cause in a day: a few changes that concern all members."""
+    """How many mails an organization may send in a day: enough for a few changes that affect all members."""
     members = Membership.objects.filter(organization=organization_id).count()
     return max(_MAILS_IN_A_DAY, _MAILS_FOR_EACH_MEMBER * members)
 
 
 def _done(plan: ChangePlan) -> set[UUID]:
-    """The members who were written to, or are by another worker at this moment."""
+    """The members who were mailed already, or whom another worker is mailing now."""
     claimed = plan.mails.values_list("member_id", "sent_at", "claimed_at")
     now = timezone.now()
     return {member for member, sent_at, claimed_at in claimed if sent_at is not None or claimed_at > now - _CLAIM_ENDS}
@@ -121,7 +123,7 @@ def write_to(plan: ChangePlan, member: Membership, peers: list[Peer], *, by: Pri
 
 
 def give_up(plan: ChangePlan, member: Membership, *, by: Principal) -> None:
-    """Note that a member cannot be written to: asking the mail server again would not help."""
+    """Note that the mail server refuses this member's address for good, so that no retry is made."""
     now = timezone.now()
     answered = {"claimed_at": now, "sent_at": now, "refused": True}
     given_up, _ = PlanMail.objects.update_or_create(plan=plan, member=member, defaults=answered)
@@ -149,10 +151,12 @@ def _message(plan: ChangePlan, member: Membership, peers: list[Peer]) -> EmailMe
 
 
 def _more(plan: ChangePlan) -> str:
-    """Without the counts, which a member's role does not show."""
+    """A hint that more profiles may be outdated. It gives no counts, which a member's role must not see."""
     if not untold(plan):
         return ""
-    return "The change concerns too many to tell all of them, so there may be more of yours, which your page names. "
+    return (
+        "The change affects too many devices to check all of them. Your page shows whether more of yours are outdated. "
+    )
 
 
 def _remedy(peer: Peer) -> str:

@@ -1,4 +1,4 @@
-"""Large plans that a web thread works out: one of an organization at a time, since all tenants share the threads."""
+"""Large plans in a web thread: one at a time per organization, because all tenants share the threads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vpn.actions.activity.planning import Asked, answer, quick_answer
 from vpn.models import Instance
 from vpn.plan.explaining import Plan
 
-# The organizations for which this process works a large plan out: seconds of processor time each.
+# The organizations for which this process is computing a large plan, which takes seconds of processor time.
 _at_work: Final[set[UUID]] = set()
 _lock: Final = threading.Lock()
 
@@ -22,7 +22,7 @@ class PlanBusy(Exception):
 
 
 def answer_in_turn(found: Sequence[Asked]) -> Plan:
-    """As `answer`. A small plan needs no turn. Raises PlanBusy too."""
+    """Compute a plan as `answer` does; a small one without waiting for a turn. Raises PlanBusy too."""
     plan = quick_answer(found)
     if plan is not None:
         return plan

@@ -1,4 +1,4 @@
-"""Working out what changes mean, after they were saved or before: without any lock, from the rows as they are."""
+"""Computing plans in workers, for saved changes and for previews: from the current rows, without any lock."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from vpn.plan.rows import Rows, read_rows
 from vpn.plan.snapshot import snapshot
 
 logger = logging.getLogger(__name__)
-# A plan at which a worker died so often is not tried again.
+# A plan is given up after its computation has started this often without finishing, as workers died.
 _MOST_ATTEMPTS: Final = 3
-# As many changes of one instance as are taken back in memory; those before them are not worked out any more.
+# At most this many changes of one instance are reverted in memory; older ones get no plan.
 _MOST_WAITING: Final = 50
 _CHUNK: Final = 500  # ids in one query
 
 
 def work_out_next(instance_id: UUID, *, by: Principal) -> bool:
-    """Work out what the oldest change of an instance means of those that wait; do more wait?
+    """Compute the plan of an instance's oldest waiting change; True if more are waiting.
 
     Raises ConcurrentChange where the rows change faster than they are read.
     """
@@ -57,7 +57,7 @@ def _waiting(instance_id: UUID) -> QuerySet[ChangePlan]:
 
 
 def _explained(noted: ChangePlan) -> Plan:
-    """What a change means: changes after it are taken back, then it is itself."""
+    """The plan of a change: later changes are reverted in memory, then the change itself."""
     delta = Delta.from_document(noted.delta or {})
     later = _waiting(noted.instance_id).filter(generation__gt=noted.generation).order_by("-generation")
     deltas = [Delta.from_document(document) for document in later.values_list("delta", flat=True) if document]
@@ -81,13 +81,16 @@ def _note(noted: ChangePlan, plan: Plan, by: Principal) -> None:
 
 
 def _mark(noted: ChangePlan, told: list[UUID]) -> int:
-    """Let the pages of those connected say that they begin anew; the hub's report takes it back. Returns how many."""
+    """Mark connected peers as about to reconnect; their pages say so. Returns how many.
+
+    The hub's next report clears the mark.
+    """
     found = [pk for rows in connected(told) for pk in rows.values_list("pk", flat=True)]
     if not found:
         return 0
     first = Coalesce("push_generation", Value(noted.generation))
     with transaction.atomic():
-        # Who observes this hub waits, so that no two wait in a circle.
+        # Locked first, as the observing job does, so that the two cannot deadlock.
         InstanceObservation.objects.select_for_update().filter(pk=noted.instance_id).first()
         for start in range(0, len(found), _CHUNK):
             chunk = found[start : start + _CHUNK]
@@ -97,7 +100,7 @@ def _mark(noted: ChangePlan, told: list[UUID]) -> int:
 
 def _give_up(waiting: QuerySet[ChangePlan], by: Principal) -> None:
     plans = list(waiting.only("id"))
-    logger.warning("What %d changes mean is not worked out any more", len(plans))
+    logger.warning("Gave up computing the plans of %d changes", len(plans))
     still = ChangePlan.objects.filter(pk__in=[plan.pk for plan in plans], state=PlanState.WAITING)
     still.update(state=PlanState.FAILED, delta=None)
     for plan in plans:
@@ -107,7 +110,7 @@ def _give_up(waiting: QuerySet[ChangePlan], by: Principal) -> None:
 def ask_later(
     member: Membership, found: Sequence[Asked], *, by: Principal, new_site: str = "", notes: Sequence[str] = ()
 ) -> AskedPlan:
-    """Let a worker answer what a change would mean. What the member asked before is forgotten."""
+    """Have a worker compute a preview. It replaces the member's previous one."""
     with transaction.atomic():
         AskedPlan.objects.filter(organization=member.organization_id, user=member.user_id).delete()
         question = [[str(one.instance_id), one.delta.document()] for one in found]
@@ -124,7 +127,7 @@ def ask_later(
 
 
 def answer_asked(pk: UUID, *, by: Principal) -> None:
-    """Answer a question, unless another one took its place. Raises ConcurrentChange."""
+    """Compute a requested preview, unless a newer request replaced it. Raises ConcurrentChange."""
     row = AskedPlan.objects.filter(pk=pk, state=PlanState.WAITING).first()
     if row is None or row.is_over:
         return
@@ -144,7 +147,7 @@ def answer_asked(pk: UUID, *, by: Principal) -> None:
 
 
 def forget_asked(*, by: Principal) -> None:
-    """Remove asked plans whose time is over."""
+    """Delete expired previews."""
     for row in AskedPlan.objects.filter(created_at__lt=timezone.now() - KEPT).only("id"):
         acted(by, "deleted", row)
         row.delete()

@@ -1,7 +1,8 @@
-"""Plans: what a change means. A plan is noted with its change and worked out later, or asked for, and nothing is saved.
+"""Plans: what a change means for users.
 
-No plan is worked out within a transaction. An action tells what it touches, before and after (vpn.plan.delta); the rest
-of the rows is read later, without any lock.
+The plan of a saved change is stored with it and computed later. A preview computes the plan of a change that is rolled
+back. No plan is computed within a transaction. An action records what it touches, before and after (vpn.plan.delta);
+the remaining rows are read later, without any lock.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ from vpn.plan.snapshot import snapshot
 
 MOST_NOTED_LINES = 200
 _CHUNK = 500  # ids in one query
-# What is worked out while a page waits: about a tenth of a second.
+# Limits for plans that a page waits for: about a tenth of a second.
 _FEW_STEPS = 100_000
 _FEW_PEERS = 500
 _FEW_SITES = 20
 _FEW_RULES = 200
-# The columns of an instance from which reach and profiles follow.
+# The columns of an instance on which reachability and profiles depend.
 _FIELDS = (
     "name",
     "hostname",
@@ -57,14 +58,14 @@ _FIELDS = (
 
 
 class Asked(NamedTuple):
-    """What a change would do to one instance. A change that does several things to it has one of these for each."""
+    """What a previewed change would do to one instance; one of these for each step of the change."""
 
     instance_id: UUID
     delta: Delta
 
 
 class Recorder:
-    """Gathers what a change does to a locked instance."""
+    """Records what a change does to a locked instance."""
 
     def __init__(self, instance: Instance, group_change: GroupChange | None) -> None:
         self._fields = _fields_of(instance)
@@ -76,11 +77,11 @@ class Recorder:
         )
 
     def peer(self, pk: UUID, row: Row | None) -> None:
-        """Remember a peer that is about to change; its row is None where it is about to be made."""
+        """Record a peer before it changes; `row` is None for a peer that is being created."""
         self._peers.setdefault(pk, row.document() if row is not None else None)
 
     def delta(self, instance: Instance) -> Delta:
-        """Return what has changed by now."""
+        """Return everything that has changed since recording began."""
         after = _fields_of(instance)
         rows = Peer.objects.filter(pk__in=list(self._peers)).select_related("member__user", "site")
         peers = {peer.pk: Row.of(peer).document() for peer in rows} if self._peers else {}
@@ -93,13 +94,13 @@ class Recorder:
         )
 
 
-# Where a plan is only asked for: what the action does to each instance.
+# Set during a preview: what the action does to each instance.
 _asked: ContextVar[list[Asked] | None] = ContextVar("asked", default=None)
 _recorders: ContextVar[dict[UUID, Recorder] | None] = ContextVar("recorders", default=None)
 
 
 def asked(change: Callable[[], object]) -> list[Asked]:
-    """Return what `change`, an action, would do, and roll it back. Raises what the action raises."""
+    """Return what the action `change` would do, and roll it back. Raises what the action raises."""
     found: list[Asked] = []
     token = _asked.set(found)
     try:
@@ -112,10 +113,10 @@ def asked(change: Callable[[], object]) -> list[Asked]:
 
 
 def answer(found: Iterable[Asked], most_steps: int = MOST_STEPS) -> Plan:
-    """Work out what the change that was asked about would mean, by the rows as they are now, without any lock.
+    """Compute the plan of a previewed change from the current rows, without any lock.
 
-    What an action means that changes several instances, as those of a site do, is told together. All of it takes at
-    most so many steps. Raises ConcurrentChange, or Instance.DoesNotExist.
+    A change of several instances, such as one of a site, gets one plan. `most_steps` limits the work. Raises
+    ConcurrentChange, or Instance.DoesNotExist.
     """
     by_instance: dict[UUID, list[Delta]] = {}
     for one in found:
@@ -133,7 +134,7 @@ def answer(found: Iterable[Asked], most_steps: int = MOST_STEPS) -> Plan:
 
 
 def quick_answer(found: Sequence[Asked]) -> Plan | None:
-    """Answer a small question as `answer` does; return None where a worker should do it."""
+    """Compute a small plan as `answer` does; None where a worker should compute it."""
     if any(_is_large(one) for one in found):
         return None
     try:
@@ -155,7 +156,7 @@ def _is_large(one: Asked) -> bool:
 
 
 def is_asked() -> bool:
-    """Is the change under way only asked about?"""
+    """Is the current change only a preview?"""
     return _asked.get() is not None
 
 
@@ -169,10 +170,10 @@ def planned_change(
     is_noted: bool = True,
     group_change: GroupChange | None = None,
 ) -> Iterator[Instance]:
-    """As `changing`, for a change that may concern others: its plan is worked out for the operation that carries it.
+    """As `changing`, for a change that may affect other users: it also gets a plan.
 
-    The caller tells below which peers, rules and records it touches. Without `is_noted` the change is recorded only
-    where a plan is asked for. `group_change` is what of the change is in the database already.
+    The caller records with the functions below which peers, rules and records it touches. Without `is_noted` the change
+    is recorded in previews only. `group_change` is the part of the change that is in the database already.
     """
     with transaction.atomic():
         with changing(pk, by=by, scope=scope, urgent=urgent) as instance:
@@ -185,7 +186,7 @@ def planned_change(
 
 @contextmanager
 def _recording(instance: Instance, group_change: GroupChange | None, *, by: Principal) -> Iterator[None]:
-    """Gather what happens to a locked instance; at the end note it, or answer the question that is asked."""
+    """Record what happens to a locked instance; at the end store it, or return it to the preview."""
     present = _recorders.get() or {}
     recorder = Recorder(instance, group_change)
     token = _recorders.set({**present, instance.pk: recorder})
@@ -207,25 +208,25 @@ def _recording(instance: Instance, group_change: GroupChange | None, *, by: Prin
 
 
 def touch_peer(peer: Peer) -> None:
-    """Tell that a peer, as it is in memory, is about to change or to be deleted."""
+    """Record a peer, as it is in memory, before it is changed or deleted."""
     if recorder := _recorder(peer.instance_id):
         recorder.peer(peer.pk, Row.of(peer))
 
 
 def touch_new_peer(peer: Peer) -> None:
-    """Tell that a peer is about to be made."""
+    """Record a peer that is about to be created."""
     if recorder := _recorder(peer.instance_id):
         recorder.peer(peer.pk, None)
 
 
 def touch_rules(instance_id: UUID, before: Rules, after: Rules) -> None:
-    """Tell the rules (vpn.desired.firewall.document_of_rule) before and after."""
+    """Record the rules (vpn.desired.firewall.document_of_rule) before and after."""
     if recorder := _recorder(instance_id):
         recorder.rules = before, after
 
 
 def touch_records(instance_id: UUID, removed: list[Record], added: list[Record]) -> None:
-    """Tell which DNS records go and come."""
+    """Record which DNS records are removed and added."""
     if recorder := _recorder(instance_id):
         recorder.records = removed, added
 
@@ -242,7 +243,7 @@ def _fields_of(instance: Instance) -> dict[str, Any]:
 
 
 def connected(peers: list[UUID]) -> Iterator[PeerQuerySet]:
-    """Yield those of these peers that are connected over OpenVPN, some at a time."""
+    """Yield those of these peers that are connected over OpenVPN, in chunks."""
     for start in range(0, len(peers), _CHUNK):
         some = Peer.objects.order_by().filter(pk__in=peers[start : start + _CHUNK])
         yield some.filter(seen_filter(connected_from__isnull=False))

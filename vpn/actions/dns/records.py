@@ -1,4 +1,4 @@
-"""Whether a hub can answer the records that an admin wants: every fault of every row at once."""
+"""Checks DNS records for a hub, and reports every fault of every row at once."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from vpn.dns_names import is_below, parse_dns_name, parse_record_address, refuse
 
 FIELD = "dns_custom"
 COLUMNS = ("name", "type", "value")
-# A fault quotes a name, but not a page of it.
+# A fault quotes at most this many characters of a name.
 _SHOWN = 50
 
 
 @dataclass(frozen=True)
 class RecordFault:
-    """What is wrong with a field of a record; records are numbered from 1, and called as they were entered."""
+    """A fault in one field of a record; records are numbered from 1 and named as they were entered."""
 
     number: int
     name: str
@@ -34,8 +34,11 @@ class RecordFault:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What records have to fit in with: the hub's own name, the domain of all hubs, the domains that are asked
-    elsewhere, and the full names of the hub's peers."""
+    """The names that records must not collide with.
+
+    The hub's own name, the domain of all hubs, the domains with servers of their own, and the full names of the hub's
+    peers.
+    """
 
     hub: str
     vpn_domain: str
@@ -45,7 +48,7 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Row:
-    """A record as it is stored; a part that is at fault is empty."""
+    """A record as it is stored; a field at fault is empty."""
 
     name: str
     type: str
@@ -53,14 +56,14 @@ class Row:
 
 
 class RecordCheck:
-    """The records of one hub, cleaned (`rows`), and what is wrong with them (`faults`)."""
+    """The cleaned records of one hub (`rows`), and their faults (`faults`)."""
 
     def __init__(self, records: Sequence[Mapping[str, str]], around: Surroundings) -> None:
         self.around = around
         self.records = records
         self.faults: list[RecordFault] = []
         self.rows = [self._row(number, record) for number, record in enumerate(records)]
-        # What is known of each name, whatever else is wrong with its rows.
+        # Every name that was entered, even where its rows have faults.
         self.by_name: dict[str, list[Row]] = defaultdict(list)
         for row in self.rows:
             if row.name and row.type:
@@ -93,7 +96,7 @@ class RecordCheck:
         return name
 
     def _not_ours(self, name: str) -> str:
-        """Why a name is not the admin's to give; empty where it is."""
+        """Why the admin cannot use this name; empty if they can."""
         around = self.around
         if name == around.hub:
             return f"{name} is the hub's own name: it always answers the hub's public address."
@@ -104,8 +107,8 @@ class RecordCheck:
         for domain in around.domains:
             if is_below(name, domain):
                 return (
-                    f"{name} lies in {domain}, which is asked of its own servers. "
-                    "Add the record there, or take the domain out of the list."
+                    f"{name} is in {domain}, which has its own servers. "
+                    "Add the record there, or remove the domain from the list."
                 )
         return ""
 
@@ -119,7 +122,7 @@ class RecordCheck:
             return ""
 
     def _target(self, text: str) -> str:
-        """A CNAME's target in full. What peers are called below the hub, such as laptop.anna, is understood, too."""
+        """The full name of a CNAME's target. It may be entered relative to the hub, such as laptop.anna."""
         name = full_name(text, self.around.hub)
         below = f"{name}.{self.around.hub}"
         return below if below in self.around.peers and name not in self.around.peers else name
@@ -144,7 +147,7 @@ class RecordCheck:
                     self._fault(number, "value", fault)
 
     def _chain_fault(self, row: Row) -> str:
-        """Why an alias would answer nothing; empty where it leads to an address."""
+        """Why an alias would resolve to nothing; empty if it leads to an address."""
         chain = [row.name]
         target = row.value
         while True:
@@ -152,26 +155,26 @@ class RecordCheck:
                 return f"This leads back to itself: {' → '.join([*chain, target])}."
             chain.append(target)
             if len(chain) > LONGEST_CNAME_CHAIN + 1:
-                return f"At most {LONGEST_CNAME_CHAIN} aliases may follow one another. Lead it closer to the address."
+                return f"At most {LONGEST_CNAME_CHAIN} aliases may follow one another. Point it closer to the address."
             aliases = [other for other in self.by_name.get(target, ()) if other.type == RecordType.CNAME]
             if not aliases:
                 return "" if self._is_answered(target) else self._dead_end(target)
             if not aliases[0].value:
-                return ""  # That row is told what is wrong with it.
+                return ""  # The target's own row reports that fault.
             target = aliases[0].value
 
     def _is_answered(self, name: str) -> bool:
-        # dnsmasq answers an alias only where it knows the target by itself.
+        # dnsmasq answers a CNAME only if it also has the target's record.
         return name == self.around.hub or name in self.around.peers or name in self.by_name
 
     def _dead_end(self, name: str) -> str:
         return (
-            f"The hub does not answer {name} by itself, so the alias would lead nowhere. Lead it to another record "
+            f"The hub has no record of {name}, so the alias would resolve to nothing. Point it to another record "
             f"here, to the name of a device or site, or to {self.around.hub}."
         )
 
 
 def full_name(text: str, hub: str) -> str:
-    """A name in full: a single word lies below the hub's own name. Raises ValidationError."""
+    """The full form of a name: a single label is taken below the hub's name. Raises ValidationError."""
     name = parse_dns_name(text)
     return name if "." in name or text.strip().endswith(".") else parse_dns_name(f"{name}.{hub}")

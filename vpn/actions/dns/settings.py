@@ -1,4 +1,7 @@
-"""What a hub's resolver answers and whom it asks: checked as a whole, since each part has to fit in with the others."""
+"""A hub's DNS settings: records, public resolvers, and servers of single domains.
+
+They are checked together, since each part has to fit the others.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,10 @@ DNS_FIELDS = ("public_dns", "split_dns", "domains", FIELD)
 
 
 def cleaned_dns(instance: Instance, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of DNS_FIELDS that `changes` has, as they are stored; the others stay as the instance has them.
+    """The DNS_FIELDS in `changes`, as they are stored; absent ones keep the instance's values.
 
-    `dns_custom` comes as mappings of `name`, `type`, `value` and goes to `replace_records`. Raises InvalidSettings
-    with every fault. The caller holds the lock on the instance, so that no peer takes a name meanwhile.
+    `dns_custom` comes as mappings of `name`, `type`, `value` and goes to `replace_records`. Raises InvalidSettings with
+    every fault. The caller holds the lock on the instance, so that no peer takes a name meanwhile.
     """
     errors: dict[str, list[str]] = {}
     cleaned: dict[str, Any] = {}
@@ -52,7 +55,7 @@ def cleaned_dns(instance: Instance, changes: Mapping[str, Any]) -> dict[str, Any
 
 
 def replace_records(instance: Instance, rows: Iterable[Row], *, by: Principal) -> None:
-    """Make these the instance's records; what is among them already keeps its row."""
+    """Make these the instance's records. A record that exists already keeps its row."""
     wanted = set(rows)
     removed: list[Row] = []
     for record in DnsRecord.objects.filter(instance=instance):
@@ -75,12 +78,12 @@ def records_of(instance: Instance) -> list[dict[str, str]]:
 
 
 def are_records(instance: Instance, wanted: Sequence[Mapping[str, str]]) -> bool:
-    """Are these the records as they are stored?"""
+    """Are these the stored records?"""
     return records_of(instance) == [{column: record[column] for column in COLUMNS} for record in wanted]
 
 
 def unanswered_targets(instance: Instance) -> set[str]:
-    """Where CNAMEs lead that were fine once: the peer that had the name is gone, disabled, or its time is over."""
+    """Targets of CNAMEs that no longer resolve: their peer was deleted, is disabled or has expired."""
     records = instance.dns_records.all()
     targets = {record.value for record in records if record.type == RecordType.CNAME}
     targets -= {record.name for record in records} | {instance.full_hostname}
@@ -88,7 +91,7 @@ def unanswered_targets(instance: Instance) -> set[str]:
 
 
 def _parsed(texts: Sequence[str], parse: Callable[[str], str], most: int) -> tuple[list[str], list[str]]:
-    """The values as they are stored, each once, and what is wrong with those that are left out."""
+    """The valid values as they are stored, each once, and the faults of the others."""
     if len(texts) > most:
         return [], [f"Name at most {most}."]
     values: dict[str, None] = {}
@@ -107,7 +110,7 @@ def _server_parser(instance: Instance) -> Callable[[str], str]:
     def parse(text: str) -> str:
         address = parse_dns_server(text)
         if address in own:
-            raise ValidationError(f"{address} is this hub: it would ask itself.", code="itself")
+            raise ValidationError(f"{address} is this hub: it would forward queries to itself.", code="itself")
         return str(address)
 
     return parse
@@ -130,16 +133,16 @@ def _halves(instance: Instance, cleaned: Mapping[str, Any]) -> dict[str, list[st
     servers = cleaned.get("split_dns", instance.split_dns)
     domains = cleaned.get("domains", instance.domains)
     if servers and not domains:
-        return {"domains": ["Name at least one domain that these servers are asked for, or take the servers out."]}
+        return {"domains": ["Name at least one domain that these servers answer, or remove the servers."]}
     if domains and not servers:
-        return {"split_dns": ["Name at least one server that these domains are asked of, or take the domains out."]}
+        return {"split_dns": ["Name at least one server that answers these domains, or remove the domains."]}
     return {}
 
 
 def _check_records(
     instance: Instance, changes: Mapping[str, Any], cleaned: dict[str, Any], errors: dict[str, list[str]]
 ) -> list[RecordFault]:
-    """Put the rows into `cleaned`, and what is wrong with them into `errors`; returns that by row, too."""
+    """Put the rows into `cleaned` and the faults into `errors`; also return the faults by row."""
     if FIELD in changes:
         if len(changes[FIELD]) > MOST_DNS_RECORDS:
             given = len(changes[FIELD])
@@ -152,7 +155,7 @@ def _check_records(
         return check.faults
     if "domains" in cleaned and (shadowed := _shadowed(instance, cleaned["domains"])):
         errors.setdefault("domains", []).append(
-            f"The record {shadowed} lies in one of these domains, whose servers are asked instead. Remove it first."
+            f"The record {shadowed} is in one of these domains, whose own servers answer it. Remove it first."
         )
     return []
 

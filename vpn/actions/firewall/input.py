@@ -1,4 +1,4 @@
-"""Is a firewall rule well formed, and is what it names there? Every fault says which rule and field it is about."""
+"""Checks firewall rules: their form, and whether what they name exists. Each fault has a rule and a field."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _WORDS: Final = {"site": "site", "user": "member", "group": "group"}
 
 @dataclass(frozen=True)
 class RuleFault:
-    """What is wrong with a field of a rule; rules are numbered from 1."""
+    """A fault in one field of a rule; rules are numbered from 1."""
 
     number: int
     name: str
@@ -45,7 +45,7 @@ class RuleFault:
 
 
 class RuleValues(NamedTuple):
-    """A rule as it is stored: fields as in the API, in their canonical form."""
+    """A rule's values as they are stored, in canonical form; fields as in the API."""
 
     name: str
     action: str
@@ -56,7 +56,7 @@ class RuleValues(NamedTuple):
 
     @classmethod
     def of(cls, rule: FirewallRule) -> RuleValues:
-        """What a row holds."""
+        """The values of a row."""
         return cls(**{field: getattr(rule, field) for field in _DEFAULTS})
 
     @classmethod
@@ -66,19 +66,19 @@ class RuleValues(NamedTuple):
 
     @classmethod
     def given(cls, values: Mapping[str, Any]) -> RuleValues:
-        """What was given, unchecked; what is absent has its default."""
+        """The values that were entered, unchecked; an absent field gets its default."""
         return cls(**{field: str(values.get(field, default)).strip() for field, default in _DEFAULTS.items()})
 
     def key(self, *, by_name: bool) -> tuple[str, ...]:
-        """What the rule does to which packets, perhaps with its name: two rules with the same key are the same."""
+        """What identifies a rule: its action and the packets that it matches, and its name if `by_name`."""
         does = (self.action, self.protocol, self.port, self.source, self.destination)
         return (*does, self.name) if by_name else does
 
 
 def cleaned_rule(number: int, given: Mapping[str, Any], faults: list[RuleFault]) -> RuleValues:
-    """One rule from what was given; `faults` is told what is wrong."""
+    """One rule from the entered values; its faults are added to `faults`."""
     values, found = _cleaned(RuleValues.given(given))
-    # A name at fault is not quoted: it may be long, or not fit to be shown.
+    # An invalid name is not quoted: it may be too long, or hold control characters.
     shown = "" if any(field == "name" for field, _ in found) else values.name
     faults += [RuleFault(number, shown, field, message) for field, message in found]
     return values
@@ -86,7 +86,7 @@ def cleaned_rule(number: int, given: Mapping[str, Any], faults: list[RuleFault])
 
 @lru_cache(maxsize=4096)
 def _cleaned(given: RuleValues) -> tuple[RuleValues, tuple[tuple[str, str], ...]]:
-    """A rule as it is stored, and what is wrong with which field; remembered, as it is asked for again under a lock."""
+    """The stored form of a rule and its faults. Cached, since it is needed again while a lock is held."""
     values: dict[str, str] = given._asdict()
     found: list[tuple[str, str]] = []
     if values["protocol"] in _WITHOUT_PORTS:
@@ -109,7 +109,7 @@ def _cleaned(given: RuleValues) -> tuple[RuleValues, tuple[tuple[str, str], ...]
 
 
 def missing_ends(organization_id: UUID, rules: Iterable[RuleValues]) -> list[RuleFault]:
-    """The ends that name a site, member or group which is not there, or another organization's; three queries."""
+    """The ends that name a site, member or group that this organization does not have; three queries."""
     rules = list(rules)
     kinds: dict[str, QuerySet[Any]] = {
         "site": Site.objects.filter(organization=organization_id),
@@ -143,11 +143,16 @@ def _one_of(text: str, choices: list[str]) -> str:
 
 
 def _mismatches(values: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What no packet can match: one has one address family, and ICMP is IPv4's, ICMPv6 IPv6's."""
+    """Combinations that no packet can match: two address families, or ICMP with IPv6 and ICMPv6 with IPv4."""
     families = {field: parse_network(values[field]).version for field in _ENDS if "/" in values[field]}
     if len(set(families.values())) == 2:
         source = families["source"]
-        return [("destination", f"The source is IPv{source} and this is not: no packet can match. Use one family.")]
+        return [
+            (
+                "destination",
+                f"The source is IPv{source} and this is not, so no packet can match. Use one address family.",
+            )
+        ]
     family = {RuleProtocol.ICMP: 4, RuleProtocol.ICMPV6: 6}.get(RuleProtocol(values["protocol"]))
     if family and families and family not in families.values():
         other, network = (RuleProtocol.ICMPV6, "IPv6") if family == 4 else (RuleProtocol.ICMP, "IPv4")

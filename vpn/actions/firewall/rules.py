@@ -1,4 +1,4 @@
-"""An instance's firewall rules: checked all at once, replaced as a whole, cleared of what is gone."""
+"""An instance's firewall rules: checked and replaced as a whole, and removed with what they name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vpn.desired.firewall import document_of_rule
 from vpn.models import ChangePlan, FirewallRule, Instance
 from vpn.models.row_updates import update_rows
 
-# How a peer leads to what an end of each kind names.
+# The column of a peer by which an end of each kind names it.
 _KINDS = {"site": "site", "user": "member", "group": "member__groups"}
 
 __all__ = [
@@ -39,7 +39,7 @@ __all__ = [
 
 
 def cleaned_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> list[RuleValues]:
-    """The rules as they are stored; what is absent has its default. Raises InvalidSettings with every fault."""
+    """The rules as they are stored; absent fields get defaults. Raises InvalidSettings with every fault."""
     if len(wanted) > MOST_RULES:
         message = f"An instance has at most {MOST_RULES:,} rules; these are {len(wanted):,}."
         raise InvalidSettings({"firewall": [message]})
@@ -52,21 +52,21 @@ def cleaned_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> li
 
 
 def prepare_rules(wanted: Sequence[Mapping[str, Any]]) -> None:
-    """Read rules before a lock is taken: under it what they are is remembered (vpn.actions.firewall.input)."""
+    """Parse rules before a lock is taken. The results are cached, so the lock is held for less time."""
     for number, values in enumerate(wanted[:MOST_RULES], 1):
         cleaned_rule(number, values, [])
 
 
 def are_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> bool:
-    """Are these the rules as they are stored, in their order?"""
+    """Are these the stored rules, in the same order?"""
     return RuleValues.all_of(instance) == [RuleValues.given(one) for one in wanted]
 
 
 def replace_rules(locked: Instance, wanted: Sequence[RuleValues], *, by: Principal) -> None:
     """Give the locked instance these rules, in this order.
 
-    A rule that matches the same packets as before keeps its row and so its hits: one of the same name first, then
-    any, in their order. Raises InvalidSettings where a site, member or group went away meanwhile.
+    A rule that matches the same packets as a previous one keeps its row and so its hits: first one of the same name,
+    then any, in order. Raises InvalidSettings where a site, member or group was deleted meanwhile.
     """
     _refuse(missing_ends(locked.organization_id, wanted))
     present = list(locked.firewall_rules.all())
@@ -85,10 +85,10 @@ def replace_rules(locked: Instance, wanted: Sequence[RuleValues], *, by: Princip
     after = [document_of_rule(rows[position]) for position in range(len(wanted))]
     planning.touch_rules(locked.pk, [document_of_rule(rule) for rule in present], after)
     if planning.is_asked():
-        return  # What was told is all that a plan needs; others wait for as long as this takes.
+        return  # A preview needs no more than the recorded rules. Stopping here releases the lock early.
     _tag_anew(locked, changed_ends)
     locked.firewall_rules.exclude(pk__in={rule.pk for rule in kept.values()}).delete()
-    # Hits are not written: a report may be adding to them at this moment.
+    # The column of hits is left out: a report may be updating it at the same time.
     update_rows(FirewallRule, ["position", "name"], ["id"], moved)
     FirewallRule.objects.bulk_create(new, batch_size=200)
     acted(by, "rules replaced", locked)
@@ -99,7 +99,7 @@ def _ends(rules: Iterable[FirewallRule | RuleValues]) -> set[str]:
 
 
 def _tag_anew(locked: Instance, ends: Iterable[str]) -> None:
-    """Send the peers again that these ends name: they carry the tags that rules name, and no others."""
+    """Mark the peers that these ends name for sending: their tags change with the rules that name them."""
     named: dict[str, list[UUID]] = defaultdict(list)
     for end in ends:
         kind, colon, identifier = end.partition(":")
@@ -113,7 +113,7 @@ def _tag_anew(locked: Instance, ends: Iterable[str]) -> None:
 
 
 def _kept(present: Iterable[FirewallRule], wanted: Sequence[RuleValues]) -> dict[int, FirewallRule]:
-    """Which row each rule keeps, by its position."""
+    """The existing row that each rule keeps, by the rule's position."""
     kept: dict[int, FirewallRule] = {}
     rest = list(present)
     for by_name in (True, False):
@@ -135,8 +135,8 @@ def naming(end: str) -> QuerySet[FirewallRule]:
 
 
 def forget_end(organization_id: UUID, end: str, *, by: Principal) -> None:
-    """Remove the rules that name what is being deleted: they could match nothing any more."""
-    # A rule that is added at this moment is either seen here, or refused because its end is gone.
+    """Remove the rules that name an end which is being deleted, as they could match no packet any more."""
+    # With the lock, a rule added at the same time is either removed here, or refused since its end is gone.
     lock_instances(organization_id)
     for instance_id in sorted(set(naming(end).values_list("instance", flat=True))):
         try:
@@ -151,7 +151,7 @@ def forget_end(organization_id: UUID, end: str, *, by: Principal) -> None:
             plans = ChangePlan.objects.filter(instance=instance_id, generation=locked.desired_generation)
             plans.update(changed=words)
         except NotPossible:
-            naming(end).filter(instance=instance_id).delete()  # Its hub is going away, and needs no such change.
+            naming(end).filter(instance=instance_id).delete()  # The hub is being deleted and needs no change.
 
 
 def lock_instances(organization_id: UUID) -> None:

@@ -1,4 +1,7 @@
-"""Undo what another program changed on a server: visible in Activity, at growing intervals where it comes back."""
+"""Undo changes that another program made on a server.
+
+Each repair is shown in Activity. Drift that comes back is undone at growing intervals.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,16 @@ from vpn.choices import OperationKind
 from vpn.needs.drift import undone_lately
 from vpn.wire.finding import Finding
 
-# Pauses after the first, the second, ... time that the same thing was undone within the period.
+# Pauses after the first, second, ... time that the same change was undone within the period.
 _PAUSES = tuple(timedelta(seconds=seconds) for seconds in (10, 40, 160, 600))
-# Beyond so many within the period a server is not believed at every word.
+# After this many repairs within the period, every further one waits for the longest pause.
 _MOST_IN_PERIOD = 20
 
 
 def undo_drift(instance_id: UUID, found: Sequence[Finding | str], *, by: Principal) -> bool:
-    """Apply the whole state again, in an operation that tells what was found; False where that has to wait.
+    """Apply the whole state again, in an operation that names the drift; False where this has to wait.
 
-    What is there again however often it was undone is undone at growing intervals.
+    A change that comes back after each repair is undone at growing intervals.
     """
     with transaction.atomic():
         instance = lock_instance(instance_id)
@@ -42,7 +45,7 @@ def undo_drift(instance_id: UUID, found: Sequence[Finding | str], *, by: Princip
         add_askers(operation, [by])
         operation.drift = [one for one in found if isinstance(one, str)]
         operation.findings = [one.document() for one in found if isinstance(one, Finding)] or None
-        operation.summary = ""  # what is undone says it
+        operation.summary = ""  # pages name what is undone instead
         operation.save(update_fields=["asked_by", "drift", "findings", "summary"])
         apply_again(instance.pk, instance.organization_id, by=by)
     return True

@@ -37,7 +37,7 @@ from vpn.models import Instance, InstanceObservation, Operation, Region, Release
 from vpn.validators import parse_pool, validate_hostname, validate_name
 
 _ATTEMPTS = 5
-# Two numbers an instance: see Instance.port_base.
+# Each instance has two port numbers: see Instance.port_base.
 _PORTS_EACH = 2
 
 
@@ -51,9 +51,10 @@ def create_instance(
     pool_prefix: int = DEFAULT_POOL_PREFIX,
     pool: str = "",
 ) -> Instance:
-    """Create an instance and begin to provision it; raises InvalidInput, Conflict (hostname taken) or QuotaReached.
+    """Create an instance and start provisioning.
 
-    `pool` is the network that its peers get addresses out of; where it is "", a free one of `pool_prefix` is taken.
+    `pool` is the network of its peers' addresses; "" takes a free one of length `pool_prefix`. Raises InvalidInput,
+    Conflict (hostname taken) or QuotaReached.
     """
     name = name.strip()
     errors = faults_of({"name": (validate_name, name), "hostname": (validate_hostname, hostname)})
@@ -71,12 +72,12 @@ def create_instance(
             wanted = parse_pool(pool) if pool else pool_prefix
             return _insert(organization, wanted, by, name=name, hostname=hostname, region=region)
         except IntegrityError:
-            continue  # Another transaction took the hostname, the port or the pool.
-    raise Conflict("Others were creating instances at the same moment.", next_step="Please try again.")
+            continue  # Another transaction took the hostname, the port or the pool first.
+    raise Conflict("Another instance was created at the same moment.", next_step="Please try again.")
 
 
 def _insert(organization: Organization, wanted: IPv4Network | int, by: Principal, **fields: Any) -> Instance:
-    """Insert an instance with the pool that is wanted, or a free one of that prefix length."""
+    """Insert an instance with the requested pool, or with a free one of that prefix length."""
     private_key = keys.generate_private_key()
     with transaction.atomic():
         require_room(organization.pk, Quota.INSTANCES)
@@ -106,7 +107,7 @@ def _insert(organization: Organization, wanted: IPv4Network | int, by: Principal
 
 
 def _free_port_base() -> int:
-    """A free pair of ports, by chance, so that two portals on one machine rarely want the same."""
+    """A free pair of ports, chosen at random, so that two portals on one machine rarely choose the same."""
     taken = set(Instance.objects.values_list("port_base", flat=True))
     free = [port for port in range(FIRST_PORT, LAST_PORT, _PORTS_EACH) if port not in taken]
     if not free:
@@ -115,7 +116,7 @@ def _free_port_base() -> int:
 
 
 def hostname_fault(hostname: str, organization: Organization) -> str:
-    """Why this hostname cannot be taken, in words; empty where it can."""
+    """Why this hostname cannot be used; empty if it can."""
     try:
         validate_hostname(hostname)
         _refuse_taken_hostname(hostname, organization)
@@ -141,7 +142,7 @@ def _refuse_taken_hostname(hostname: str, organization: Organization) -> None:
 
 
 def retry_instance(instance: Instance, *, by: Principal) -> Instance:
-    """Go on provisioning from the step that failed; raises NotPossible where nothing failed, or QuotaReached."""
+    """Resume provisioning at the failed step; raises NotPossible if nothing failed, or QuotaReached."""
     with transaction.atomic():
         lock_organization(instance.organization_id)
         locked = lock_instance(instance.pk)
@@ -162,13 +163,13 @@ def retry_instance(instance: Instance, *, by: Principal) -> Instance:
             Instance.objects.filter(pk=locked.pk).update(failure="", asked_by=locked.asked_by)
             transaction.on_commit(partial(doorbell.enqueue_apply, locked.pk, locked.organization_id))
         else:
-            raise NotPossible("Nothing failed on this instance, so there is nothing to try again.")
+            raise NotPossible("Nothing failed on this instance, so there is nothing to retry.")
         acted(by, "retried", locked)
     return locked
 
 
 def delete_instance(instance: Instance, *, by: Principal) -> Instance:
-    """Revoke everything and take the hub down in the background; the row goes when the server confirmed it."""
+    """Revoke all peers and remove the hub in the background; the row goes once the server confirms."""
     with transaction.atomic():
         locked = lock_instance(instance.pk)
         if locked.state != InstanceState.DELETING:
@@ -184,12 +185,12 @@ def delete_instance(instance: Instance, *, by: Principal) -> Instance:
 
 
 def set_state(instance: Instance, state: InstanceState, *, by: Principal) -> None:
-    """Move to another state, guarded by the old one; raises NotPossible where another process was first."""
+    """Change the state, guarded by the previous one; raises NotPossible where another process was first."""
     if state not in INSTANCE_TRANSITIONS[instance.state]:
         raise NotPossible(f"An instance that is {instance.get_state_display().lower()} cannot become {state.label}.")
     moved = Instance.objects.filter(pk=instance.pk, state=instance.state).update(state=state)
     if not moved:
-        raise NotPossible("Something else changed this instance at the same moment. Load the page again.")
+        raise NotPossible("Another user or the portal changed this instance at the same moment. Load the page again.")
     instance.state = state
     acted(by, f"became {state.value}", instance)
 
@@ -201,19 +202,19 @@ def forget_instance(instance: Instance, *, by: Principal) -> None:
 
 
 def remove_rows(instance: Instance, *, by: Principal) -> None:
-    """Delete the instance's rows and keep its hostname from strangers for a while."""
+    """Delete the instance's rows, and reserve its hostname for its organization for a while."""
     ReleasedHostname.objects.update_or_create(
         hostname=instance.hostname,
         defaults={"organization": instance.organization, "released_at": timezone.now()},
     )
     acted(by, "deleted", instance)
-    # First, as those who observe it have it, so that no two wait in a circle.
+    # Locked first, as the observing job does, so that the two cannot deadlock.
     InstanceObservation.objects.filter(pk=instance.pk).delete()
     instance.delete()
 
 
 def pending_work(instance: Instance) -> list[str]:
-    """The contract's words for what is still under way; empty once the hub is up to date."""
+    """The names in CONTRACT of what is still in progress; empty once the hub is up to date."""
     if instance.state in {InstanceState.PENDING, InstanceState.PROVISIONING}:
         return ["provisioning"]
     if instance.is_up_to_date or instance.state != InstanceState.READY:

@@ -6,5 +6,5 @@ from vpn.models import Region, Server
 
 
 def server_in(region: Region) -> Server | None:
-    """The server that takes the next instance of a region: the first one added. None where it has none yet."""
+    """The server for a region's next instance: the first one added. None if the region has no server yet."""
     return region.servers.order_by("created_at").first()

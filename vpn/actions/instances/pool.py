@@ -26,12 +26,12 @@ from vpn.validators import parse_network, parse_pool
 def free_pool(organization: Organization, prefix: int, server: Server | None) -> IPv4Network:
     """A pool that no instance of the organization has; raises Conflict where none is left.
 
-    It begins a /16 of its own as long as there is one, so that it can be widened later.
+    It starts a /16 of its own as long as one is free, so that it can be widened later.
     """
     base = IPv4Network(settings.POOL_BASE)
     taken = [instance.network_v4 for instance in _instances(organization)]
     taken += [network for network in _endpoints(server) if isinstance(network, IPv4Network)]
-    # No device gets an address at which a cloud serves its machines.
+    # No device gets an address of a cloud's metadata or name service.
     taken += [network for network in IN_GUEST if isinstance(network, IPv4Network)]
     with contextlib.suppress(PoolExhausted):
         if base.prefixlen <= MIN_POOL_PREFIX:
@@ -43,15 +43,16 @@ def free_pool(organization: Organization, prefix: int, server: Server | None) ->
 
 
 def checked_pool(organization: Organization, pool: IPv4Network, server: Server | None) -> IPv4Network:
-    """The pool that was asked for; raises Conflict where another instance, or the hub's own server, is in it."""
+    """The requested pool; raises Conflict where it overlaps another instance's pool or the hub's server."""
     _refuse_taken(organization, pool, server, except_instance=None)
     return pool
 
 
 def cleaned_pool(locked: Instance, text: str) -> dict[str, Any]:
-    """The columns of a pool that holds the present one; raises InvalidSettings, or Conflict naming what is in it.
+    """The columns of a wider pool that contains the present one.
 
-    All addresses stay: host numbers go on to be counted from where the first pool began.
+    Every address stays: host numbers are still counted from the start of the first pool. Raises InvalidSettings, or
+    Conflict naming the network that the pool overlaps.
     """
     try:
         pool = parse_pool(text)
@@ -62,7 +63,7 @@ def cleaned_pool(locked: Instance, text: str) -> dict[str, Any]:
         return {}
     if not contains(pool, present):
         wider = present.supernet()
-        message = f"{pool} does not hold the present pool, {present}. Choose a wider one that does, such as {wider}."
+        message = f"{pool} does not contain the present pool, {present}. Choose a wider one that does, such as {wider}."
         raise InvalidSettings({"pool": [message]})
     _refuse_taken(locked.organization, pool, locked.server, except_instance=locked)
     inside = first_within(locked, pool) or _pushed_within(locked, pool)
@@ -80,7 +81,7 @@ def _refuse_taken(
             raise Conflict(message, field="pool", code="pool-taken")
     for endpoint in _endpoints(server):
         if overlaps(pool, endpoint):
-            message = f"{pool} contains {endpoint.network_address}, where devices find the hub. Choose another range."
+            message = f"{pool} contains {endpoint.network_address}, the hub's public address. Choose another range."
             raise Conflict(message, field="pool", code="pool-taken")
 
 

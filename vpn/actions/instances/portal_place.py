@@ -1,4 +1,7 @@
-"""Whether the portal is on a hub's server: devices that send all their traffic reach it through their hub then."""
+"""Whether the portal itself runs on a hub's server.
+
+Devices that send all traffic through that hub then reach the portal through it.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,11 @@ from vpn.choices import InstanceState
 from vpn.models import Instance, Server
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_PATIENCE: Final = 3.0  # seconds: a start does not wait longer for the DNS
+_PATIENCE: Final = 3.0  # seconds that a start waits for the DNS
 
 
 def place_portal(server_id: UUID, *, by: Principal) -> None:
-    """Note the portal's port where PUBLIC_URL leads to this server, and tell its hubs where that changed.
+    """Store the portal's port if PUBLIC_URL points to this server, and update its hubs if that changed.
 
     A name that does not resolve now changes nothing.
     """
@@ -49,7 +52,7 @@ def place_portal(server_id: UUID, *, by: Principal) -> None:
 
 
 def _addresses_of(host: str) -> set[str]:
-    """The addresses of a host; none where it does not resolve in time."""
+    """The addresses of a host; none if it does not resolve in time."""
     found: set[str] = set()
 
     def resolve() -> None:

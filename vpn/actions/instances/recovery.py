@@ -1,4 +1,4 @@
-"""Getting back in step with a server that has something else than what the database believes."""
+"""Recovery where a server has another state than the database says."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from vpn.models import Instance
 
 
 def raise_generation(instance_id: UUID, *, by: Principal, since: int | None = None) -> None:
-    """Ask for the whole state anew under a new generation.
+    """Request the whole state again under a new generation.
 
-    Where that only carries on what people asked for after generation `since`, they stay the ones who asked.
+    If this only repeats changes requested after generation `since`, their requesters stay named.
     """
     with transaction.atomic():
         instance = _locked(instance_id)
@@ -32,13 +32,13 @@ def raise_generation(instance_id: UUID, *, by: Principal, since: int | None = No
             keep_askers(instance, since)
         fields = ["desired_generation", "settings_generation", "whole_generation", "asked_by"]
         instance.save(update_fields=fields)
-        acted(by, "asked for anew", instance)
+        acted(by, "requested again", instance)
 
 
 def raise_epoch(instance_id: UUID, above: int, *, by: Principal) -> None:
-    """Begin a new epoch, higher than `above`: what the server has or had under older ones no longer counts.
+    """Begin a new epoch, higher than `above`: state of older epochs on the server no longer counts.
 
-    Needed where the database was restored from a backup, or the hub was taken down behind the portal's back.
+    Needed where the database was restored from a backup, or the hub was destroyed without the portal.
     """
     with transaction.atomic():
         instance = lock_instance(instance_id)
@@ -49,7 +49,7 @@ def raise_epoch(instance_id: UUID, above: int, *, by: Principal) -> None:
 
 
 def apply_again(instance_id: UUID, organization_id: UUID, *, by: Principal) -> None:
-    """Forget what the server confirmed, so that the whole state is sent and compared with reality."""
+    """Discard what the server confirmed, so that the whole state is sent and compared with the server."""
     with transaction.atomic():
         instance = _locked(instance_id)
         if instance is None:
@@ -64,5 +64,5 @@ def apply_again(instance_id: UUID, organization_id: UUID, *, by: Principal) -> N
 
 
 def _locked(instance_id: UUID) -> Instance | None:
-    """The instance's row, locked; None where it is gone."""
+    """The instance's row, locked; None if it is gone."""
     return Instance.objects.select_for_update().filter(pk=instance_id).first()

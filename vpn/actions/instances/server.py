@@ -1,4 +1,4 @@
-"""What staff allow on a server."""
+"""Settings of a server that staff change."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _LEFT_ALONE = (InstanceState.DELETING, InstanceState.LOST)
 
 
 def allow_networks(server: Server, texts: Sequence[str], *, by: Principal) -> Server:
-    """Let the instances on a server push networks behind it, and tell the hubs whose routes lead there or did.
+    """Let instances push networks behind their server, and update the hubs whose routes lead there.
 
-    Raises InvalidInput with the fault of every one.
+    Raises InvalidInput with the fault of every network.
     """
     networks = _cleaned(texts)
     with transaction.atomic():
@@ -33,10 +33,10 @@ def allow_networks(server: Server, texts: Sequence[str], *, by: Principal) -> Se
         if locked.networks == networks:
             return locked
         concerned = locked.instances.exclude(state__in=_LEFT_ALONE).exclude(pushed_routes=[])
-        # In the order in which every action locks several instances, so that no two of them wait in a circle.
+        # Every action locks several instances in this order, so that no two can deadlock.
         for pk in list(concerned.order_by("pk").values_list("pk", flat=True)):
             with planned_change(pk, by=by, scope=Scope.WHOLE) as instance:
-                # What it was before is compared with this.
+                # The previous networks, to compare with.
                 instance.server = copy.copy(locked)
                 instance.server.networks = networks
         locked.networks = networks

@@ -1,4 +1,4 @@
-"""A server gets another public address: what that means is noted for each hub, with those whom it cuts off."""
+"""A change of a server's public address, noted for each hub with the profiles that it cuts off."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ _MOST_NOTED_LINES = 0
 
 
 def move_server(server_id: UUID, address: str, address_v6: str | None, *, by: Principal) -> bool:
-    """Give a server other addresses; False where it has them already. Its hubs are told, and proven anew."""
+    """Give a server new addresses and update its hubs; False if it has these already.
+
+    What was proven about the hubs' listeners is discarded, since it applied to the old addresses.
+    """
     with transaction.atomic():
         server = Server.objects.select_for_update(no_key=True).get(pk=server_id)
         if (server.address, server.address_v6) == (address, address_v6):
@@ -42,7 +45,7 @@ def move_server(server_id: UUID, address: str, address_v6: str | None, *, by: Pr
 
 
 def moved_sentence(move: Mapping[str, Sequence[str]]) -> str:
-    """What a plan's `address` says, in a sentence."""
+    """A plan's `address` as a sentence."""
     before, after = (" and ".join(move.get(when, ())) for when in ("before", "after"))
     return f"The hub's address changed from {before} to {after}"
 
@@ -52,7 +55,7 @@ def _move_hub(instance: Instance, before: tuple[str, ...], after: tuple[str, ...
     instance.settings_generation = instance.whole_generation = instance.desired_generation
     note_asker(instance, by=by)
     if instance.has_certificates:
-        # Without its key nothing can be applied either, and pages say so.
+        # Without this secret key no change can be applied, and pages report that.
         with contextlib.suppress(UnsealError):
             renew_hub(instance)
     instance.save()
@@ -64,7 +67,7 @@ def _move_hub(instance: Instance, before: tuple[str, ...], after: tuple[str, ...
 
 
 def _note(instance: Instance, before: tuple[str, ...], after: tuple[str, ...]) -> None:
-    """Note whose delivered profiles point to an address that the hub has left."""
+    """Note the delivered profiles that point to an address which the hub has left."""
     delivered = instance.peers.exclude(delivered_digest="")
     left = [host for host in before if host not in after]
     rows = delivered.admitted().exclude(delivered_host__in=after).exclude(delivered_host="")

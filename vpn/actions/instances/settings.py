@@ -32,10 +32,10 @@ from vpn.validators import parse_pushed_route, validate_mtu, validate_name
 
 
 def update_instance(instance: Instance, *, by: Principal, **changes: Any) -> Instance:
-    """Change `name`, `mtu`, `pool`, `pushed_routes`, `public_dns`, `split_dns`, `domains`, `dns_custom`,
-    `firewall_policy`, `firewall` (records and rules as in the API).
+    """Change settings of an instance; absent fields stay, and equal values are no change.
 
-    What is absent stays, and what is there already is no change. Returns the instance as saved; raises
+    The fields: `name`, `mtu`, `pool`, `pushed_routes`, `public_dns`, `split_dns`, `domains`, `dns_custom`,
+    `firewall_policy`, `firewall` (records and rules as in the API). Returns the instance as saved. Raises
     InvalidSettings with every fault, or QuotaReached.
     """
     prepare_rules(changes.get("firewall", ()))
@@ -45,7 +45,7 @@ def update_instance(instance: Instance, *, by: Principal, **changes: Any) -> Ins
         locked = lock_instance(instance.pk)
         wanted = differing_settings(locked, _cleaned(locked, without_unchanged_tables(locked, changes)))
         if wanted.keys() <= {"name"}:
-            # The name is not known to the hub: nothing to apply.
+            # The hub does not know the instance's name, so there is nothing to apply.
             locked.name = wanted.get("name", locked.name)
             locked.save(update_fields=["name"])
             acted(by, "renamed", locked)
@@ -64,16 +64,16 @@ def update_instance(instance: Instance, *, by: Principal, **changes: Any) -> Ins
     return locked
 
 
-# What is compared with other instances of the organization, whose lock comes before the instance's.
+# Fields that are compared with other instances: the organization is locked before the instance.
 _COUNTED = {"pool", "firewall", "dns_custom"}
-# What the hub takes over without comparing all of itself with a whole specification.
+# Fields that a delta carries, without comparing the whole specification.
 _BY_DELTA = {"name", "firewall", "firewall_policy"}
-# What may close a way that is open.
+# Fields whose change may revoke access.
 _MAY_CLOSE = {"firewall", "firewall_policy"}
 
 
 def _require_room(locked: Instance, wanted: Mapping[str, Any]) -> None:
-    """Raise QuotaReached where the organization may not have as many rules or records as are wanted here."""
+    """Raise QuotaReached where the organization may not have this many rules or records."""
     for field, quota, present in (
         ("firewall", Quota.RULES, locked.firewall_rules),
         ("dns_custom", Quota.DNS_RECORDS, locked.dns_records),
@@ -94,7 +94,7 @@ def _cleaned(locked: Instance, changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _gathered(*cleaners: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What all of them return together; raises one InvalidSettings with what all of them refuse."""
+    """Call all of them and return their results; raises one InvalidSettings with the faults of all."""
     cleaned: dict[str, Any] = {}
     errors: dict[str, list[str]] = {}
     rules: list[RuleFault] = []
@@ -120,7 +120,7 @@ def _cleaned_settings(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cleaned_routes(locked: Instance, texts: Sequence[str]) -> dict[str, Any]:
-    """The pushed routes as they are stored; raises InvalidSettings with the fault of every one."""
+    """The pushed routes as they are stored; raises InvalidSettings with the fault of each."""
     if len(texts) > MOST_PUSHED_ROUTES:
         raise InvalidSettings({"pushed_routes": [f"Name at most {MOST_PUSHED_ROUTES}."]})
     faults: list[str] = []
@@ -137,7 +137,7 @@ def _cleaned_routes(locked: Instance, texts: Sequence[str]) -> dict[str, Any]:
 
 
 def _leading_nowhere(locked: Instance, networks: Collection[Network]) -> list[str]:
-    """Why new routes cannot be pushed: nothing carries their traffic on. Those that are there already may stay."""
+    """Why new routes cannot be pushed: no site or server carries their traffic. Existing ones may stay."""
     new = [network for network in networks if str(network) not in locked.pushed_routes]
     return [_nowhere(network) for network in new if way_of(locked, network) is Way.NOWHERE]
 
@@ -145,7 +145,7 @@ def _leading_nowhere(locked: Instance, networks: Collection[Network]) -> list[st
 def _nowhere(network: Network) -> str:
     private = private_part(network)
     if private is not None and not contains(private, network):
-        return f"{network} holds {private}, which no site advertises. Push the parts of it that you need."
+        return f"{network} contains {private}, which no site advertises. Push only the parts that you need."
     return (
         f"No site advertises {network}, so the hub would drop it. Add it to a site, or ask the operator to allow it on "
         "the server."
@@ -165,7 +165,7 @@ _CHECKS: dict[str, Callable[[Any], None]] = {
 
 
 def faults_of(checks: dict[str, tuple[Any, Any]]) -> dict[str, list[str]]:
-    """What is wrong, by field: each has its check and its value."""
+    """The faults by field, from each field's check and value."""
     errors: dict[str, list[str]] = {}
     for field, (check, value) in checks.items():
         try:

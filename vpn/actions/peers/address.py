@@ -1,4 +1,4 @@
-"""Which addresses a peer gets, and how long those of a deleted one rest; the caller holds the lock on the instance."""
+"""Assigns addresses to peers, and quarantines those of deleted peers; the caller holds the instance's lock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vpn.models import Instance, Peer, ReleasedHost
 
 
 def give_host(peer: Peer, instance: Instance, *, by: Principal) -> None:
-    """Give a new peer a number in the instance's pools; raises Conflict where all are taken."""
+    """Give a new peer a host number in the instance's pools; raises Conflict where all are taken."""
     resting = _resting(instance)
     highest = [rows.aggregate(highest=Max("host"))["highest"] or 0 for rows in (instance.peers.all(), resting)]
     try:
@@ -34,7 +34,7 @@ def give_host(peer: Peer, instance: Instance, *, by: Principal) -> None:
 
 
 def release_host(peer: Peer, *, by: Principal) -> None:
-    """Let the number of a peer that is deleted rest."""
+    """Quarantine the host number of a peer that is being deleted."""
     ReleasedHost.objects.update_or_create(
         instance=peer.instance, host=peer.host, defaults={"released_at": timezone.now()}
     )

@@ -1,4 +1,4 @@
-"""The instance's own certificate authority: issuing, revoking, renewing. All under the lock on the instance."""
+"""The instance's own certificate authority: issuing, renewing, revoking. The caller holds the instance's lock."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from portal.models import Principal
 from vpn import pki
 from vpn.models import EarlierCertificate, Instance, Peer, RevokedCertificate
 
-# The list is good for as long as the authority; signing it anew now and then shows that the authority still can.
+# The list is valid as long as the authority. Signing it regularly shows that signing still works.
 _REVOCATION_LIST_AGE = timedelta(days=30)
-# A server's clock may be behind ours: what has ended here may be good there for a while.
+# Margin for a server's clock that is behind: a certificate expired here may still be valid there.
 CLOCK_SKEW = timedelta(days=2)
 
 
 def ensure_certificates(instance: Instance) -> bool:
-    """Issue what the instance lacks: authority, hub certificate, tls-crypt-v2 key, revocation list.
+    """Issue what the instance lacks; True if anything was missing.
 
-    The caller holds the lock and saves the instance. Returns whether anything was missing.
+    That is: authority, hub certificate, tls-crypt-v2 key, revocation list. The caller holds the lock and saves the
+    instance.
     """
     if instance.has_certificates:
         return False
@@ -44,19 +45,19 @@ def authority_of(instance: Instance) -> pki.Credential:
 
 
 def _issue_server(instance: Instance, now: datetime) -> None:
-    # RouterOS compares the certificate with what it connects to, be it the address or the name.
+    # RouterOS compares the certificate with the address or name that it connects to.
     server = pki.issue_server(authority_of(instance), instance.hub, now, hosts=hosts_of(instance))
     instance.server_certificate, instance.server_key = server.certificate, server.private_key
 
 
 def hosts_of(instance: Instance) -> list[str]:
-    """Where the hub is reached: its name, and the address that routers are given where that is known."""
+    """The hub's name, and the addresses that routers connect to, if known."""
     addresses = instance.server.addresses if instance.server is not None else ()
     return [instance.full_hostname, *addresses[:1]]
 
 
 def renew_revocation_list(instance: Instance) -> None:
-    """Sign the list of revoked certificates anew, without those that have ended by themselves (RFC 5280, section 3.3).
+    """Sign the revocation list again, without expired certificates (RFC 5280, section 3.3).
 
     The caller saves the instance.
     """
@@ -68,7 +69,7 @@ def renew_revocation_list(instance: Instance) -> None:
 
 
 def issue_for_peer(peer: Peer, instance: Instance) -> None:
-    """Give a peer a fresh certificate, key and tls-crypt-v2 key; the caller saves the peer."""
+    """Give a peer a new certificate, key and tls-crypt-v2 key; the caller saves the peer."""
     credential = pki.issue_client(authority_of(instance), str(peer.pk), timezone.now())
     peer.certificate, peer.private_key = credential.certificate, credential.private_key
     peer.certificate_serial = f"{credential.serial:x}"
@@ -78,7 +79,7 @@ def issue_for_peer(peer: Peer, instance: Instance) -> None:
 
 
 def keep_as_earlier(peer: Peer, *, by: Principal) -> None:
-    """Note the certificate that the peer has, if any, as one that stays good when it gets another, or none."""
+    """Store the peer's certificate, if any, as an earlier one that stays valid after a new one is issued."""
     if peer.certificate_serial:
         _, not_after = pki.validity(peer.certificate)
         EarlierCertificate.objects.get_or_create(
@@ -107,7 +108,7 @@ def revoke_earlier(peer: Peer, instance: Instance, *, by: Principal) -> None:
 
 
 def renew_hub(instance: Instance) -> bool:
-    """Renew what the hub shows before it runs out: its certificate, the revocation list. The caller saves."""
+    """Renew the hub's certificate and revocation list before they expire. The caller saves the instance."""
     now = timezone.now()
     renewed = False
     if _is_due(instance.server_certificate, now) or _shown_hosts(instance) != set(hosts_of(instance)):
@@ -132,7 +133,7 @@ def _shown_hosts(instance: Instance) -> set[str]:
 
 
 def is_due(peer: Peer) -> bool:
-    """Is it time for a new certificate? The old one stays valid until its end, so no connection is lost."""
+    """Is it time for a new certificate? The old one stays valid until it expires, so no connection is lost."""
     return bool(peer.certificate) and _is_due(peer.certificate, timezone.now())
 
 
@@ -142,7 +143,7 @@ def _is_due(certificate: str, now: datetime) -> bool:
 
 
 def _fingerprint(certificate: str) -> str:
-    """SHA-256 of the certificate's public key in base64: as long and as unique as a WireGuard key."""
+    """SHA-256 of the certificate's public key, in base64: as long and as unique as a WireGuard key."""
     key = x509.load_pem_x509_certificate(certificate.encode()).public_key()
     digest = Hash(SHA256())
     digest.update(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))

@@ -1,4 +1,4 @@
-"""What may be said of a peer: every fault of an input at once, in words that say what to do."""
+"""Checks what is entered for a peer: every fault at once, each with what to do."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CONFLICTS = {"overlap", "nested_unconfirmed"}
 
 
 class PeerChanges(TypedDict, total=False):
-    """What `update_peer` can change; what is absent stays."""
+    """The fields that `update_peer` can change; absent fields stay."""
 
     subnets: list[str]
     confirm_broad_routes: bool
@@ -38,12 +38,12 @@ class PeerChanges(TypedDict, total=False):
 
 
 def subnet_warnings_for(subnets: Iterable[str]) -> list[str]:
-    """What an admin should know about subnets that were accepted."""
+    """Warnings for an admin about subnets that were accepted."""
     return subnet_warnings(parse_network(text) for text in subnets)
 
 
 def prepare_networks(texts: Iterable[str]) -> None:
-    """Read networks and judge them before a lock is taken: under it the answers are remembered (vpn.validators)."""
+    """Parse and check networks before a lock is taken; the results are cached (vpn.validators)."""
     for text in islice(texts, MOST_SUBNETS):
         with suppress(ValidationError):
             reserved_reason(parse_network(text))
@@ -91,17 +91,21 @@ def checked_subnets(
 
 
 def endpoint_faults(instance: Instance, networks: Iterable[Network]) -> list[str]:
-    """Why networks cannot be routed into the tunnels: they are where devices find the hub. Wider ones leave it out."""
+    """Why networks cannot be routed into the tunnels: they are the hub's public addresses.
+
+    Wider networks are accepted; profiles leave the hub's addresses out of them.
+    """
     endpoints = instance.server.endpoint_networks if instance.server is not None else ()
     return [
-        f"{network} is the hub's own address, where every tunnel goes: it cannot be reached through one. Leave it out."
+        f"{network} is the hub's own public address. "
+        "Packets of the tunnel itself go there, so it cannot be routed into the tunnel. Leave it out."
         for network in networks
         if network in endpoints
     ]
 
 
 def change_faults(peer: Peer, changes: PeerChanges) -> dict[str, list[str]]:
-    """What is wrong with the changes of a peer, by field; strips the device's name on the way."""
+    """The faults in a peer's changes, by field; also strips spaces around the device's name."""
     errors: dict[str, list[str]] = {}
     if peer.is_site:
         for field in ("route_all", "device", "expires_at"):
@@ -112,7 +116,7 @@ def change_faults(peer: Peer, changes: PeerChanges) -> dict[str, list[str]]:
             errors["subnets"] = ["A client advertises no subnets: connect a site for that."]
         if "device" in changes:
             changes["device"] = changes["device"].strip()
-        # What stays as it is may lie in the past.
+        # An unchanged expiry may be in the past.
         expires_at = changes.get("expires_at")
         errors |= client_faults(changes.get("device", ""), None if expires_at == peer.expires_at else expires_at, "")
         changes.pop("subnets", None)
@@ -122,7 +126,7 @@ def change_faults(peer: Peer, changes: PeerChanges) -> dict[str, list[str]]:
 
 
 def client_faults(device: str, expires_at: datetime | None, public_key: str) -> dict[str, list[str]]:
-    """What is wrong with the fields of a client peer, by field."""
+    """The faults in the fields of a client peer, by field."""
     errors: dict[str, list[str]] = {}
     for field, check, value in (
         ("device", validate_label_text, device.strip()),
@@ -139,32 +143,34 @@ def client_faults(device: str, expires_at: datetime | None, public_key: str) -> 
 
 
 def _folded(name: str) -> str:
-    """The name as people read it: in one kind of letters, however they were typed (Unicode, normal form KC), and with
-    one space between words, as pages show it."""
+    """A name for comparison: case-folded, in normal form KC, with one space between words.
+
+    Two names with the same folded form look alike to users.
+    """
     return " ".join(normalize("NFKC", name).casefold().split())
 
 
 def refuse_taken_name(peer: Peer, instance: Instance, device: str, former: str = "") -> None:
-    """Raise Conflict where another device of the peer's member on this instance has the name, in any capitals.
+    """Raise Conflict where the member has another device of this name on the instance, in any case.
 
-    The caller holds the lock on the instance. Devices without a name do not stand in each other's way, and one that
-    keeps its `former` name may have been called like another before this was refused.
+    The caller holds the lock on the instance. Devices without a name do not conflict. A device that keeps its `former`
+    name is accepted: its name may be older than this check.
     """
     if peer.member is None or device in {"", former}:
         return
     others = instance.peers.filter(member=peer.member).exclude(pk=peer.pk)
-    # Compared here: SQLite folds the capitals of ASCII alone.
+    # Compared in Python, because SQLite folds the case of ASCII letters only.
     if _folded(device) in map(_folded, others.values_list("device", flat=True)):
         raise Conflict(
             f"{peer.member.label} has a device called “{device}” on this instance already.",
             field="device",
             code="device-name-taken",
-            next_step="Give this one another name.",
+            next_step="Choose another name.",
         )
 
 
 def protocol_faults(protocol: str, site: Site | None) -> dict[str, list[str]]:
-    """Why a protocol cannot be used, for a site with its router's reason."""
+    """Why a protocol cannot be used; for a site, because of its router."""
     if protocol not in Protocol.values:
         return {"protocol": [f"Choose one of {', '.join(Protocol.values)}."]}
     reason = site.why_not(protocol) if site is not None else ""

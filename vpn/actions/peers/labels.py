@@ -1,4 +1,4 @@
-"""Labels of peers in the names that hubs answer; the caller holds the lock on the instance."""
+"""DNS labels of peers, from which their names are built; the caller holds the lock on the instance."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from vpn.models import DnsRecord, Instance, Peer, Site
 
 
 def wanted_label(peer: Peer) -> str:
-    """The label made of the site's or the device's name, which another peer may have too."""
+    """The label made from the name of the site or device. Another peer may have the same."""
     if peer.site is not None:
         return dns_label(peer.site.name, fallback="site")
     return dns_label(peer.device, fallback="device")
 
 
 def give_label(peer: Peer, instance: Instance) -> None:
-    """Set the label that the peer's own name is made of: free among its siblings and beside the hub's records."""
+    """Set the peer's label: unique among its siblings, and without conflict with the hub's records."""
     peer.dns_label = free_label(wanted_label(peer), _labels_of_siblings(peer, instance) | _recorded(peer, instance))
 
 
 def rename_site(site: Site, *, by: Principal) -> None:
-    """Let the names of a site's peers follow when it was renamed, on every instance; the hubs hear of it."""
+    """Rename the DNS names of a site's peers after the site was renamed, on every instance."""
     for peer in Peer.objects.filter(site=site).select_related("site"):
         with if_possible(changing(peer.instance_id, by=by, scope=Scope.PEERS)) as locked:
             if locked is not None:
@@ -35,9 +35,9 @@ def rename_site(site: Site, *, by: Principal) -> None:
 
 
 def rename_member(member: Membership, former_slug: str, *, by: Principal) -> None:
-    """Let the names of a person's devices follow theirs, on every instance; the hubs hear of it.
+    """Rename the DNS names of a person's devices after the person was renamed, on every instance.
 
-    The devices keep labels of their own, but where a record has the new name already.
+    The devices keep their own labels, unless a record has the new name already.
     """
     theirs = Peer.objects.filter(member=member).order_by("instance_id")
     for instance_id in list(theirs.values_list("instance", flat=True).distinct()):
@@ -65,7 +65,7 @@ def _follow_member(member: Membership, former_slug: str, instance: Instance) -> 
 
 
 def follow_name(peer: Peer, before: str, *, by: Principal) -> None:
-    """Let the CNAMEs that lead to the name which the peer had `before` lead to the one that it has now."""
+    """Point the CNAMEs that led to the peer's previous name, `before`, to its present one."""
     if before and before != peer.dns_name:
         aliases = DnsRecord.objects.filter(instance=peer.instance, type=RecordType.CNAME, value=before)
         aliases.update(value=peer.dns_name)
@@ -75,13 +75,13 @@ def follow_name(peer: Peer, before: str, *, by: Principal) -> None:
 def _labels_of_siblings(peer: Peer, instance: Instance) -> set[str]:
     others = instance.peers.exclude(pk=peer.pk)
     siblings = others.filter(type=PeerType.SITE) if peer.member is None else others.filter(member=peer.member)
-    # A number at the end may have cost the longest label some of its last letters.
+    # Appending a number may have cut the last letters of the longest label.
     alike = siblings.filter(dns_label__startswith=wanted_label(peer)[: LABEL_LENGTH // 2])
     return set(alike.values_list("dns_label", flat=True))
 
 
 def _recorded(peer: Peer, instance: Instance) -> set[str]:
-    """The labels that would give the peer the name of a record."""
+    """The labels that would make the peer's name equal to a record's."""
     hub = instance.full_hostname
     return _recorded_below(hub if peer.member is None else f"{peer.member.slug}.{hub}", instance)
 

@@ -1,4 +1,4 @@
-"""Changing a peer's protocol: what it had stays good until the new one is used, then ends for good."""
+"""A peer's change of protocol: the previous credentials stay valid until it connects over the new one."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from vpn.actions.peers import certificates
 from vpn.choices import KeyCustody, Protocol
 from vpn.models import Instance, Peer
 
-# What the portal keeps of the way in that a peer had before.
+# The peer's columns that are kept as its previous credentials.
 FORMER = ("former_protocol", "former_public_key", "former_preshared_key_sealed")
 
 
 def keep_former(peer: Peer, *, by: Principal) -> bool:
-    """Keep the peer's present keys as its former way in, if a device may use them; the caller saves the peer.
+    """Keep the peer's keys as its previous credentials, if a device may use them; the caller saves the peer.
 
-    One that has a former way in already keeps none: with a second change all that was before ends.
+    A second change keeps nothing more: all credentials from before it end.
     """
     is_used = bool(peer.delivered_digest) or peer.key_custody == KeyCustody.DEVICE
     if peer.former_protocol or not is_used or not peer.is_admitted:
@@ -34,14 +34,14 @@ def keep_former(peer: Peer, *, by: Principal) -> bool:
 
 
 def end_former(peer: Peer, instance: Instance, *, by: Principal) -> None:
-    """End the peer's former way in, if there is one; the caller saves both."""
+    """End the peer's previous credentials, if it has any; the caller saves peer and instance."""
     if peer.former_protocol == Protocol.OPENVPN:
         certificates.revoke_earlier(peer, instance, by=by)
     peer.former_protocol = peer.former_public_key = peer.former_preshared_key = ""
 
 
 def end_former_of_refused(peers: Iterable[Peer], instance: Instance, *, by: Principal) -> None:
-    """End the former ways in of those among the peers that are not admitted any more: they do not come back."""
+    """End the previous credentials of those peers that are no longer admitted: they do not come back."""
     for peer in peers:
         peer.instance = instance
         if peer.former_protocol and not peer.is_admitted:
@@ -50,9 +50,10 @@ def end_former_of_refused(peers: Iterable[Peer], instance: Instance, *, by: Prin
 
 
 def conclude_changes(instance_id: UUID, arrived: Collection[tuple[UUID, str]], *, by: Principal) -> None:
-    """End the former ways in of peers that were seen over their new protocol; `arrived` has ids and public keys.
+    """End the previous credentials of peers that connected over the new protocol.
 
-    Harmless to do twice. The hub has ended their sessions already; this revokes what they were opened with.
+    `arrived` has ids and public keys. Calling it twice is harmless. The hub has closed the old sessions already; this
+    revokes the credentials that opened them.
     """
     if not arrived:
         return
@@ -61,7 +62,7 @@ def conclude_changes(instance_id: UUID, arrived: Collection[tuple[UUID, str]], *
         changing(instance_id, by=by, scope=Scope.PEERS) as locked,
     ):
         for peer_id, public_key in arrived:
-            # A peer that has got other keys meanwhile was not seen with those yet.
+            # A peer whose keys were replaced meanwhile has not been seen with the new ones yet.
             found = locked.peers.filter(pk=peer_id, public_key=public_key).exclude(former_protocol="")
             for peer in found:
                 end_former(peer, locked, by=by)

@@ -1,4 +1,4 @@
-"""Delivering profiles: to a page, and by share token, once the hub has the peer."""
+"""Delivers profiles, to a page or by share token, once the hub has the peer."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _JOINED = ("instance__region", "instance__server", "member__user", "site")
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which of a peer's files is wanted.
+    """Which of a peer's files is requested.
 
-    `format` is one of `vpn.profiles.formats`. Without it that is the plain profile, or where `own` is true what the
-    device itself takes: for a router the file of its platform. `family` (4 or 6) says by which of the hub's addresses
-    the device should find it.
+    `format` is one of `vpn.profiles.formats`. Without it that is the plain profile, or if `own` is true the file that
+    the device itself takes: for a router the file of its platform. `family` (4 or 6) chooses which of the hub's
+    addresses the file contains.
     """
 
     format: str = ""
@@ -43,7 +43,7 @@ class Wanted:
 
 
 class NotOffered(Exception):
-    """There is no such file for this peer: `field` of what was wanted is at fault."""
+    """The peer has no such file; `field` of the request is at fault."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -61,9 +61,9 @@ class Delivery:
 
 
 class HubNotReady(NotPossible):
-    """The hub does not have the peer yet, so that its profile would not connect.
+    """The hub does not have the peer yet, so its profile would not connect.
 
-    `may_come` is false where it will not come by itself: waiting is of no use then.
+    If `may_come` is false, waiting does not help.
     """
 
     def __init__(self, peer: Peer) -> None:
@@ -74,22 +74,20 @@ class HubNotReady(NotPossible):
 
 
 def _when(instance: Instance) -> str:
-    """When the hub will have a peer, by what is known."""
+    """When the hub will have the peer, as far as is known."""
     if instance.state == InstanceState.FAILED:
-        return "The hub could not be created: an admin has to mend that first."
+        return "The hub could not be created: an admin has to fix that first."
     if instance.state == InstanceState.LOST:
-        return "The hub's server does not answer: an admin has to mend that first."
+        return "The hub's server does not answer: an admin has to fix that first."
     if instance.state != InstanceState.READY:
         return "The hub is being created; try again in a few minutes."
     if instance.failure:
-        return (
-            "The last changes did not reach it. They are tried again by themselves; an admin sees what is in the way."
-        )
-    return "It is being told; try again in a moment."
+        return "The last changes did not reach it. The portal tries again by itself; an admin can see the cause."
+    return "The hub is being updated; try again in a moment."
 
 
 class PeerNotAdmitted(NotPossible):
-    """The peer may not connect now, so that its profile would be of no use."""
+    """The peer may not connect now, so its profile would not work."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -100,7 +98,7 @@ class PeerNotAdmitted(NotPossible):
 
 
 class HubGoing(NotPossible):
-    """The instance is being deleted, so that its profiles never work again."""
+    """The instance is being deleted, so its profiles will never work again."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -109,13 +107,13 @@ class HubGoing(NotPossible):
 
 
 class LinkNotFound(Exception):
-    """No such share token, or it was used, or its time is over."""
+    """There is no such share token, or it was used, or it has expired."""
 
 
 def deliver_profile(peer: Peer, wanted: Wanted = Wanted(), *, by: Principal) -> Delivery:
-    """The peer's profile with its keys; remembers what was delivered.
+    """The peer's profile with its keys; stores what was delivered.
 
-    Raises HubNotReady, PeerNotAdmitted for a peer that is disabled or whose time is over, HubGoing, or NotOffered.
+    Raises HubNotReady, PeerNotAdmitted for a peer that is disabled or expired, HubGoing, or NotOffered.
     """
     try:
         _refuse_unready(peer.pk)
@@ -126,9 +124,9 @@ def deliver_profile(peer: Peer, wanted: Wanted = Wanted(), *, by: Principal) -> 
 
 
 def issue_link(peer: Peer, *, by: Principal, sender: Membership | None = None) -> tuple[str, int]:
-    """A new one-time token for the peer's profile, and its life in seconds; older tokens end.
+    """A new one-time token for the peer's profile, and its lifetime in seconds; older tokens end.
 
-    `sender` is whom the link's page names.
+    `sender` is the principal whom the link's page names.
     """
     if peer.key_custody == KeyCustody.DESTROYED:
         raise NotPossible("This peer's private key was destroyed after delivery.", next_step="Rotate its keys first.")
@@ -143,7 +141,7 @@ def issue_link(peer: Peer, *, by: Principal, sender: Membership | None = None) -
 
 
 def find_link(token: str, browser: str = "") -> ProfileLink | None:
-    """The link with its peer: unspent, or opened by the browser with this secret. None for any other token."""
+    """The link with its peer, if it is unspent or was opened by the browser with this secret; else None."""
     rows = _links(token).filter(browser_digest__in=["", _browser_digest(browser, token)])
     found = rows.select_related("made_by__user", "peer__instance__organization", *(f"peer__{one}" for one in _JOINED))
     link = found.first()
@@ -158,15 +156,18 @@ def revoke_link(peer: Peer, *, by: Principal) -> None:
 
 
 def redeem_link(token: str, wanted: Wanted = Wanted(), *, by: Principal) -> Delivery:
-    """The profile behind a share token, once; raises LinkNotFound, or HubNotReady or NotOffered, the token unspent."""
+    """The profile of a share token, once.
+
+    Raises LinkNotFound; or HubNotReady or NotOffered, which leave the token unspent.
+    """
     return _redeem(token, wanted, _spend, by)
 
 
 def open_link(token: str, browser: str, wanted: Wanted = Wanted(), *, by: Principal) -> Delivery:
-    """The profile behind a share token, for the first browser alone, which may come back for SHARE_WINDOW seconds.
+    """The profile of a share token, for one browser, which may open it again for SHARE_WINDOW seconds.
 
-    `browser` is a secret that only this browser has. Raises LinkNotFound, or HubNotReady or NotOffered with the token
-    unspent.
+    `browser` is a secret that only this browser has. Raises LinkNotFound; or HubNotReady or NotOffered, which leave the
+    token unspent.
     """
     return _redeem(token, wanted, lambda token: _open(token, browser), by)
 
@@ -199,7 +200,7 @@ def _open(token: str, browser: str) -> int:
 
 
 def _browser_digest(browser: str, token: str) -> str:
-    """What is kept of a browser's secret: good for this token alone."""
+    """The stored digest of a browser's secret; valid for this token only."""
     return _digest(f"{browser}:{token}")
 
 
@@ -208,18 +209,18 @@ def _digest(token: str) -> str:
 
 
 def _links(token: str) -> QuerySet[ProfileLink]:
-    # Looked up by the digest of 256 random bits: the comparison's timing tells nothing of use.
+    # The key is the digest of 256 random bits, so the timing of the lookup reveals nothing useful.
     return ProfileLink.objects.filter(digest=_digest(token), expires_at__gt=timezone.now())
 
 
 def is_on_hub(peer_id: UUID) -> bool:
-    """Has the server confirmed the peer as it is? True also for a peer that is gone: there is nothing to wait for."""
+    """Has the server confirmed the peer as it is? True also for a deleted peer, which needs no waiting."""
     peer = Peer.objects.select_related("instance").filter(pk=peer_id).first()
     return peer is None or peer.is_on_hub
 
 
 def _refuse_unready(peer_id: UUID) -> None:
-    """Refuse before the instance is locked: asking for what is not there yet holds up no change."""
+    """Raise a refusal before the instance is locked, so that waiting clients hold up no change."""
     peer = Peer.objects.select_related(*_JOINED).get(pk=peer_id)
     _refuse_useless(peer)
     if not peer.is_on_hub:
@@ -234,7 +235,7 @@ def _refuse_useless(peer: Peer) -> None:
 
 
 def _lock(peer_id: UUID) -> Peer:
-    """The peer with its instance locked, so that what is delivered and what is remembered are the same."""
+    """The peer with its instance locked, so that the delivered and the stored version are the same."""
     instance_id = Peer.objects.values_list("instance_id", flat=True).get(pk=peer_id)
     lock_instance(instance_id)
     return Peer.objects.select_related(*_JOINED).get(pk=peer_id)
@@ -259,7 +260,7 @@ def _deliver(peer: Peer, wanted: Wanted, by: Principal) -> Delivery:
 
 
 def _chosen(peer: Peer, plain: Rendered, wanted: Wanted) -> Rendered | ProfileFile:
-    """The file that is wanted. Raises NotOffered."""
+    """The requested file. Raises NotOffered."""
     if not wanted.format and not wanted.own:
         return plain
     files = files_beside(peer, plain, wanted.family)

@@ -1,4 +1,4 @@
-"""Which networks of an instance's site peers overlap others: asked of the database by interval, never all of them."""
+"""Which networks of an instance's site peers overlap: the database finds them by interval, without reading all."""
 
 from __future__ import annotations
 
@@ -19,21 +19,24 @@ from vpn.models.peer_network import between_keys, follow_subnets, with_keys
 from vpn.validators import parse_network
 from vpn.wire.network_keys import is_covered, key_of, keys_around, keys_within, network_of
 
-# Of what lies within new networks, so many claims are looked at: with one of them there is a refusal already.
+# At most this many claims within new networks are read: one is enough for a refusal.
 _MOST_WITHIN = 500
-# So many peers are mended in one transaction; the others when they are looked at again.
+# At most this many peers are repaired in one transaction; the others in the next run.
 _MOST_MENDED = 500
 
 
 def claims_on(
     instance: Instance, networks: Sequence[Network], *, confirmed: Collection[Network], except_peer: Peer | None
 ) -> list[Claim]:
-    """The claims of other peers that matter to `networks`: equal ones, and for those that are not among `confirmed`
-    what nests with them. The caller holds the lock on the instance, so that none is added meanwhile."""
+    """The claims of other peers that conflict with `networks`.
+
+    These are equal networks and, for networks not in `confirmed`, those that nest with them. The caller holds the lock
+    on the instance, so that none is added meanwhile.
+    """
     asked = [network for network in networks if network not in confirmed and not is_broad(network)]
     keys = {key_of(network) for network in networks}
     keys.update(key for network in asked for key in keys_around(network))
-    # One more for each of the peer's own networks, which are left out.
+    # One more for each of the peer's own networks, which are filtered out.
     most = _MOST_WITHIN + (len(except_peer.subnets) if except_peer is not None else 0)
     ids = {*with_keys(instance.pk, keys), *between_keys(instance.pk, [keys_within(one) for one in asked], most)}
     rows = PeerNetwork.objects.filter(pk__in=ids).select_related("peer__site").order_by("peer__created_at", "key")
@@ -43,7 +46,7 @@ def claims_on(
 
 
 def first_within(instance: Instance, network: Network) -> Claim | None:
-    """The first claim of a site peer within a network, or of the very same one."""
+    """The first claim of a site peer that lies within a network or equals it."""
     first, last = keys_within(network)
     rows = PeerNetwork.objects.filter(instance=instance, key__gte=first, key__lte=last)
     row = rows.select_related("peer__site").order_by("key").first()
@@ -51,7 +54,7 @@ def first_within(instance: Instance, network: Network) -> Claim | None:
 
 
 def way_of(instance: Instance, route: Network) -> Way:
-    """Where a route that is to be pushed leads (vpn.desired.ways), by the claims around it and within it alone."""
+    """Where a route to be pushed leads (vpn.desired.ways), judged by the claims around and within it only."""
     pools: list[Network] = [instance.network_v4, instance.network_v6]
     rows = PeerNetwork.objects.filter(instance=instance).order_by()
     around = rows.filter(key__in=[key_of(route), *keys_around(route, with_broad=True)]).values_list("key", flat=True)
@@ -61,15 +64,15 @@ def way_of(instance: Instance, route: Network) -> Way:
     first, last = keys_within(route)
     within = set(rows.filter(key__gt=first, key__lte=last).values_list("key", flat=True))
     within |= {key_of(pool) for pool in pools if contains(route, pool)}
-    # Neighbours may hold all of it together.
+    # Adjacent networks may cover all of it together.
     return Way.TUNNEL if is_covered(route, within) else way
 
 
 def repair_networks(instance_id: UUID, *, by: Principal) -> int:
-    """Write the rows of networks anew for peers whose rows differ from their subnets; returns how many these were.
+    """Rewrite the rows of networks of peers whose rows differ from their subnets; returns how many peers.
 
-    A process of an older version, which may still run during an upgrade, changes subnets without these rows. Only what
-    differs is read again under the lock. Raises Instance.DoesNotExist.
+    During an upgrade, a process of an older version changes subnets without these rows. Only differing peers are read
+    again under the lock. Raises Instance.DoesNotExist.
     """
     if not (differing := _differing(instance_id)[:_MOST_MENDED]):
         return 0
@@ -82,7 +85,7 @@ def repair_networks(instance_id: UUID, *, by: Principal) -> int:
 
 
 def _differing(instance_id: UUID, among: Collection[UUID] | None = None) -> list[UUID]:
-    """The site peers whose rows are not their subnets: two queries."""
+    """The site peers whose rows differ from their subnets: two queries."""
     sites = Peer.objects.filter(instance=instance_id, type=PeerType.SITE)
     rows = PeerNetwork.objects.filter(instance=instance_id).order_by()
     if among is not None:

@@ -43,10 +43,10 @@ def create_site(organization: Organization, *, by: Principal, name: str, platfor
 
 
 def update_site(site: Site, *, by: Principal, confirm_broad_routes: bool = False, **changes: Any) -> Site:
-    """Change a site; what is absent stays. Its peers advertise its subnets, so they follow on every instance.
+    """Change a site and the subnets that its peers advertise on every instance; absent fields stay.
 
-    `confirm_broad_routes` confirms subnets that nest with other sites'. Returns the site as saved; raises InvalidInput
-    or Conflict, and then nothing is saved anywhere.
+    `confirm_broad_routes` confirms subnets that nest with other sites'. Returns the site as saved. Raises InvalidInput
+    or Conflict; then nothing is saved anywhere.
     """
     prepare_networks(changes.get("subnets", ()))
     with transaction.atomic():
@@ -55,7 +55,7 @@ def update_site(site: Site, *, by: Principal, confirm_broad_routes: bool = False
         former_name, former_subnets, former_router = locked.name, locked.subnets, _router_of(locked)
         _fill(locked, changes)
         wanted, locked.subnets = locked.subnets, former_subnets
-        with _told_of_router(locked, by) if _router_of(locked) != former_router else nullcontext():
+        with _noting_router_change(locked, by) if _router_of(locked) != former_router else nullcontext():
             _save(locked)
         acted(by, "changed", locked)
         if locked.name != former_name:
@@ -69,8 +69,8 @@ def _router_of(site: Site) -> tuple[str, str]:
 
 
 @contextmanager
-def _told_of_router(site: Site, by: Principal) -> Iterator[None]:
-    """The files of the locked site's peers are written for another router: that is a change of their instances."""
+def _noting_router_change(site: Site, by: Principal) -> Iterator[None]:
+    """Note that the files of the locked site's peers change with its router, on each of their instances."""
     peers = Peer.objects.filter(site=site.pk).exclude(delivered_digest="")
     with ExitStack() as stack:
         for peer in peers.select_related("instance", "member__user", "site").order_by("instance_id"):
@@ -81,7 +81,7 @@ def _told_of_router(site: Site, by: Principal) -> Iterator[None]:
 
 
 def delete_site(site: Site, *, by: Principal) -> None:
-    """Remove a site and the firewall rules that name it; raises Conflict naming the instances it is connected to."""
+    """Delete a site and the firewall rules that name it; raises Conflict naming its connected instances."""
     with transaction.atomic():
         locked = Site.objects.select_for_update().get(pk=site.pk)
         names = sorted(locked.peers.values_list("instance__name", flat=True).distinct())
@@ -97,7 +97,7 @@ def delete_site(site: Site, *, by: Principal) -> None:
 
 
 def _fill(site: Site, values: dict[str, Any]) -> None:
-    """Give the site these values as they are stored; raises InvalidInput with every fault."""
+    """Set these values on the site in stored form; raises InvalidInput with every fault."""
     errors: dict[str, list[str]] = {}
     former_subnets = site.subnets
     for field in _FIELDS:
@@ -116,8 +116,8 @@ def _fill(site: Site, values: dict[str, Any]) -> None:
         errors |= _carried_already(site)
     if broad := [text for text in site.subnets if text not in former_subnets and is_broad(parse_network(text))]:
         errors.setdefault("subnets", []).append(
-            f"{', '.join(broad)} is no subnet behind this router but a route through it. Leave it out here, and add it "
-            "to the site's peer on the instance that should use it."
+            f"{', '.join(broad)} is a route through this router, not a subnet behind it. Leave it out here, and add "
+            "it to the site's peer on the instance that should use it."
         )
     if errors:
         raise InvalidInput(errors)
@@ -132,7 +132,7 @@ def _save(site: Site) -> None:
 
 
 def _carried_already(site: Site) -> dict[str, list[str]]:
-    """Refuse a platform that cannot carry what the site is connected over."""
+    """Refuse a platform that does not support a protocol which the site uses now."""
     for peer in site.peers.all():
         reason = site.why_not(peer.protocol)
         if reason:
@@ -149,7 +149,7 @@ def _cleaned(field: str, value: Any) -> Any:
         if value is not None and not -limit <= value <= limit:
             raise ValidationError(f"Degrees go from -{limit} to {limit}.")
         return value
-    # A version is pasted with whatever white space a terminal put into it.
+    # A version pasted from a terminal may contain extra white space.
     text = " ".join(str(value).split()) if field == "platform_version" else str(value).strip()
     longest = _TEXT_LENGTHS.get(field)
     if field == "name":

@@ -1,8 +1,7 @@
-"""The subnets of a site: one list, which its peers advertise on every instance that it is connected to.
+"""The subnets of a site: one list, which its peers advertise on every connected instance.
 
-A peer advertises all of its site's subnets, or the part of them that was named when it was connected beside others.
-Broad routes (vpn.addressing.networks.is_broad) only lead through a site: they belong to its peer alone and are no
-subnets of it.
+A peer advertises all of its site's subnets, or the part that was chosen when it was connected. Broad routes
+(vpn.addressing.networks.is_broad) only lead through a site: they belong to one peer, not to the site's subnets.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from vpn.validators import parse_network
 
 
 def lock_site(pk: UUID, *more: UUID) -> Site:
-    """The site's row, locked together with the instances that it is connected to, and with `more` of them.
+    """The site's row, locked together with its connected instances and with `more` of them.
 
-    The site first, then its instances in the order of their ids, so that no deadlock arises. Raises Conflict
+    The site is locked first, then its instances in the order of their ids, so that no deadlock arises. Raises Conflict
     where the site is gone.
     """
     site = Site.objects.select_for_update(of=("self",), no_key=True).filter(pk=pk).first()
     if site is None:
-        raise Conflict("This site was removed at this very moment.", field="site_id", next_step="Choose another one.")
+        raise Conflict("This site was just removed.", field="site_id", next_step="Choose another one.")
     connected = Q(pk__in=Peer.objects.filter(site=pk).values("instance")) | Q(pk__in=more)
     rows = Instance.objects.filter(connected).order_by("pk")
     list(rows.select_for_update(of=("self",)).values_list("pk", flat=True))
@@ -42,7 +41,7 @@ def lock_site(pk: UUID, *more: UUID) -> Site:
 
 
 def lan_of(subnets: Iterable[str]) -> list[str]:
-    """Those of a peer's subnets that are its site's: without the broad routes."""
+    """The subnets of a peer that belong to its site: all but the broad routes."""
     return [text for text in subnets if not is_broad(parse_network(text))]
 
 
@@ -52,10 +51,10 @@ def follows(peer: Peer, site_subnets: Sequence[str]) -> bool:
 
 
 def follow_new_peer(site: Site, peer: Peer, *, by: Principal, confirmed: bool) -> None:
-    """Take over into the locked site what its new peer advertises.
+    """Add to the locked site the subnets that its new peer advertises.
 
-    The only peer of a site decides: the site has what it advertises. Where there are others, the new one may name a
-    part of the subnets, and those that the site did not have are added for all.
+    For the first peer of a site, the site's subnets become those that it advertises. A further peer may choose a part
+    of the subnets; new ones are added for all peers.
     """
     wanted = lan_of(peer.subnets)
     is_only = not _others(site, peer).exists()
@@ -64,10 +63,10 @@ def follow_new_peer(site: Site, peer: Peer, *, by: Principal, confirmed: bool) -
 
 
 def follow_changed_peer(site: Site, peer: Peer, former: Sequence[str], *, by: Principal, confirmed: bool) -> None:
-    """Take over into the locked site what its peer advertises instead of the `former` subnets.
+    """Update the locked site after its peer changed from the `former` subnets.
 
-    A change of a peer that advertised all is a change of the site. One that named a part adds what the site does not
-    have yet, and takes away only from itself.
+    If the peer advertised all subnets, the site changes with it. If it advertised a part, its new subnets are added to
+    the site, and removals apply to this peer only.
     """
     wanted = lan_of(peer.subnets)
     decides = same_networks(lan_of(former), site.subnets) or not _others(site, peer).exists()
@@ -78,11 +77,11 @@ def follow_changed_peer(site: Site, peer: Peer, former: Sequence[str], *, by: Pr
 def set_subnets(
     site: Site, wanted: Sequence[str], *, by: Principal, confirmed: bool, except_peer: Peer | None = None
 ) -> None:
-    """Give the locked site these subnets, and its peers on all instances but `except_peer` with it.
+    """Set the subnets of the locked site, and of its peers on all instances but `except_peer`.
 
-    What is added goes to the peers that advertise all of the subnets, what is removed goes from each. `confirmed`
-    says that new ones may nest with those of other sites. Raises InvalidInput or Conflict that names the instances
-    where a peer cannot follow, or QuotaReached. The caller locked the organization before the site.
+    Added subnets go to the peers that advertise all; removed ones are removed from each. `confirmed` allows new ones to
+    nest with those of other sites. Raises InvalidInput or Conflict naming the instances where a peer cannot follow, or
+    QuotaReached. The caller locked the organization before the site.
     """
     if same_networks(site.subnets, wanted):
         return
@@ -118,14 +117,14 @@ def _with(subnets: Sequence[str], more: Sequence[str]) -> list[str]:
 
 
 def _followed(peer: Peer, former: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """What a peer advertises once its site has the wanted subnets in place of the former ones."""
+    """The subnets that a peer advertises after its site changed from the former to the wanted ones."""
     removed = set(former) - set(wanted)
     lan = wanted if follows(peer, former) else [text for text in lan_of(peer.subnets) if text not in removed]
     return [*lan, *(text for text in peer.subnets if is_broad(parse_network(text)))]
 
 
 def _refuse_impossible(moving: Iterable[tuple[Peer, list[str]]], wanted: Sequence[str], confirmed: bool) -> None:
-    """Check all of it before anything is written: each fault names its instance."""
+    """Check everything before anything is written; each fault names its instance."""
     invalid: list[str] = []
     conflicts: dict[str, str] = {}
     for peer, subnets in moving:
@@ -133,7 +132,8 @@ def _refuse_impossible(moving: Iterable[tuple[Peer, list[str]]], wanted: Sequenc
         if wanted and not subnets:
             only = ", ".join(peer.subnets)
             invalid.append(
-                f"{where}this leaves the peer nothing: it has only {only}. Change or delete that peer first."
+                f"{where}this would leave the peer without subnets: it has only {only}. "
+                "Change or delete that peer first."
             )
             continue
         try:
@@ -145,6 +145,6 @@ def _refuse_impossible(moving: Iterable[tuple[Peer, list[str]]], wanted: Sequenc
     if invalid:
         raise InvalidInput({"subnets": [*invalid, *conflicts]})
     if conflicts:
-        # What can be confirmed is asked for once nothing else is in the way.
+        # Confirmation is requested only if there is no other fault.
         code = next((code for code in conflicts.values() if code != SUBNET_NESTED), SUBNET_NESTED)
         raise Conflict(" ".join(conflicts), field="subnets", code=code)
