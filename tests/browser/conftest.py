@@ -105,6 +105,8 @@ def sign_in(page: Page, tenant: Tenant) -> None:
     page.get_by_label("Email").fill(tenant.email)
     page.get_by_label("Password", exact=True).fill(tenant.password)
     page.get_by_role("button", name="Sign in").click()
+    # The form has a heading, too: whoever goes on while it is sent is not signed in.
+    expect(page).not_to_have_url(re.compile("/accounts/login/"))
     expect(page.get_by_role("heading", level=1)).to_be_visible()
 
 
