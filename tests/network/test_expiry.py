@@ -30,10 +30,12 @@ def wait_until_after(moment: float) -> None:
     wait_until(lambda: time.time() > moment, 30, "the moment")
 
 
-def ends_in_time(hub: Hub, node: Node, moment: int) -> None:
-    """Traffic flows until its time is over, and no longer."""
+def ends_in_time(hub: Hub, node: Node, device: Device | OpenVPNDevice) -> None:
+    """Traffic flows until its time is over, and no longer, although no session asks."""
     ping = hub.lab.start_ping(node, hub.v4)
     ping.wait_for_replies()
+    moment = limit(hub, device, 3)
+    hub.agent.close()
     wait_until_after(moment + ENDED_WITHIN)
     replies = [at for at, _ in ping.replies()]
     ping.process.kill()
@@ -54,9 +56,7 @@ def test_a_device_over_wireguard(lab: Lab, hub: Hub) -> None:
     device = hub.connect(alice)
     hub.connect(bob)
     with Watch(hub.agent):
-        moment = limit(hub, device, 3)
-        hub.agent.close()  # nobody asks any more
-        ends_in_time(hub, alice, moment)
+        ends_in_time(hub, alice, device)
         assert device.public_key not in lab.run(lab.host, ["wg", "show", hub.interface, "peers"]).stdout
         assert lab.ping(bob, hub.v4), "whose time is not over stays"
         is_as_it_was_told(hub)
@@ -67,8 +67,7 @@ def test_a_device_over_openvpn(lab: Lab, hub: Hub) -> None:
     alice = lab.add_client("alice")
     device = hub.connect_openvpn(alice)
     with Watch(hub.agent):
-        moment = limit(hub, device, 3)
-        ends_in_time(hub, alice, moment)
+        ends_in_time(hub, alice, device)
         assert hub.status().sessions == {}
         is_as_it_was_told(hub)
 
