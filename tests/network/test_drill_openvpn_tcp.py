@@ -78,8 +78,11 @@ class World:
 
     def pid(self, listener: str = "tcp") -> int:
         """Return the process of a listener, or 0."""
-        paths = list((self.lab.state / self.hub.hub / "openvpn").rglob(f"{listener}.pid"))
-        text = paths[0].read_text().strip() if paths else ""
+        path = self.lab.state / self.hub.hub / "openvpn" / "run" / f"{listener}.pid"
+        try:
+            text = path.read_text().strip()
+        except FileNotFoundError:
+            text = ""
         return int(text) if text.isdecimal() and Path(f"/proc/{text}").exists() else 0
 
     def log(self, listener: str = "tcp") -> Path:

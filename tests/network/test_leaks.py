@@ -139,6 +139,9 @@ def over_openvpn(world: World, node: Node, *hosts: str) -> Callable[[], None]:
     device = hub.add_openvpn(route_all=True)
     hub.apply_next()
     lab.openvpn_up(node, RESOLVCONF + delivered(hub, device, hosts))
+    # The hub sets the device's routes a moment after it is connected, and a browser's first packets are sent once.
+    for address in (hub.v4, hub.v6):
+        lab.wait_ping(node, address)
     return lambda: kill(lab, "openvpn", f"{hub.hub}/openvpn/udp.conf")
 
 
@@ -160,7 +163,7 @@ def kill(lab: Lab, program: str, argument: str) -> None:
     for pid in map(int, pids):
         try:
             words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-        except FileNotFoundError:
+        except OSError:
             continue  # it ended meanwhile
         if words[0].endswith(program) and any(word.endswith(argument) for word in words):
             os.kill(pid, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -71,9 +72,10 @@ def _wait_for_reply_after(ping: Pinging, moment: float, what: str) -> None:
 def kill_wireguard(hub: Hub) -> None:
     """End the hub's wireguard-go without a word."""
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            argv = (entry / "cmdline").read_bytes().split(b"\0") if (entry / "cmdline").exists() else []
-            if argv[:2] == [b"wireguard-go", hub.interface.encode()]:
+        # Any other process of the machine may end meanwhile.
+        with contextlib.suppress(OSError):
+            argv = (entry / "cmdline").read_bytes().split(b"\0")
+            if entry.name.isdigit() and argv[:2] == [b"wireguard-go", hub.interface.encode()]:
                 os.kill(int(entry.name), signal.SIGKILL)
 
 
