@@ -11,5 +11,5 @@ from vpn.agent.system import command
 
 @pytest.fixture(autouse=True)
 def _shut_door() -> Iterator[None]:
-    with command.shut():
+    with command.forbid():
         yield

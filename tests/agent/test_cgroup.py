@@ -50,7 +50,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
 
 def test_a_hubs_daemons_are_held_below_all_hubs(tree: Tree) -> None:
     tree.populate()
-    assert cgroup.hold(HUB, [41], MEMORY)
+    assert cgroup.limit(HUB, [41], MEMORY)
     assert tree.text(tree.root, "cgroup.subtree_control") == tree.text(tree.top, "cgroup.subtree_control")
     assert tree.text(tree.top, "cgroup.subtree_control") == "+memory +pids"
     of_all, there = int(tree.text(tree.top, "memory.max")), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -63,14 +63,14 @@ def test_a_hubs_daemons_are_held_below_all_hubs(tree: Tree) -> None:
 
 def test_what_is_held_already_is_left_alone(tree: Tree) -> None:
     tree.populate()
-    cgroup.hold(HUB, [41], MEMORY)
+    cgroup.limit(HUB, [41], MEMORY)
     files = [path for path in tree.root.rglob("*") if path.is_file()]
     (tree.root / "cgroup.subtree_control").write_text("cpu memory pids\n")
     (tree.top / "cgroup.subtree_control").write_text("memory pids\n")
     before = {path: path.stat().st_mtime_ns for path in files}
-    assert cgroup.hold(HUB, [41], MEMORY)
+    assert cgroup.limit(HUB, [41], MEMORY)
     assert {path: path.stat().st_mtime_ns for path in files} == before
-    assert cgroup.hold(HUB, [41], 2 * MEMORY)
+    assert cgroup.limit(HUB, [41], 2 * MEMORY)
     assert tree.text(tree.hub, "memory.max") == str(2 * MEMORY)
 
 
@@ -80,7 +80,7 @@ def test_without_a_controller_for_memory_nothing_is_made(
 ) -> None:
     tree = Tree(tmp_path, controllers)
     monkeypatch.setattr(cgroup, "_MOUNTS", tree.mounts)
-    assert not cgroup.hold(HUB, [41], MEMORY)
+    assert not cgroup.limit(HUB, [41], MEMORY)
     assert not tree.top.exists()
 
 
@@ -88,18 +88,18 @@ def test_a_host_without_version_2_or_right_has_the_other_limits(
     tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As in a container: there is no group to be made, or none that is counted.
-    assert not cgroup.hold(HUB, [41], MEMORY)
+    assert not cgroup.limit(HUB, [41], MEMORY)
     monkeypatch.setattr(cgroup, "_MOUNTS", tmp_path / "nothing")
-    assert not cgroup.hold(HUB, [41], MEMORY)
-    cgroup.release(HUB)
+    assert not cgroup.limit(HUB, [41], MEMORY)
+    cgroup.remove(HUB)
 
 
 def test_groups_go_with_their_hubs(tree: Tree) -> None:
     tree.hub.mkdir(parents=True)
     (tree.top / "other").mkdir()
-    cgroup.release(HUB)
+    cgroup.remove(HUB)
     assert [path.name for path in tree.top.iterdir()] == ["other"]
     (tree.top / "other").rmdir()
     tree.hub.mkdir()
-    cgroup.release(HUB)
+    cgroup.remove(HUB)
     assert not tree.top.exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vpn.agent.system import command
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 from vpn.wire.errors import AgentError, parse_error
 
 
@@ -25,23 +25,23 @@ def test_a_failure_says_what_to_do(stderr: str, code: str, says: str) -> None:
     assert says in error.message
 
 
-@pytest.mark.parametrize("place", [Place(), Place("no-such-namespace")])
-def test_nothing_runs_while_the_door_is_shut(place: Place) -> None:
-    with pytest.raises(command.DoorShutError):
+@pytest.mark.parametrize("place", [Netns(), Netns("no-such-namespace")])
+def test_nothing_runs_while_the_door_is_shut(place: Netns) -> None:
+    with pytest.raises(command.CommandsForbiddenError):
         place.run(["true"])
-    with pytest.raises(command.DoorShutError):
+    with pytest.raises(command.CommandsForbiddenError):
         place.start_daemon(["true"])
 
 
 def test_a_missing_program_names_its_package() -> None:
-    with command.shut(False), pytest.raises(AgentError) as refusal:
+    with command.forbid(False), pytest.raises(AgentError) as refusal:
         command.run(["wg-that-is-not-here"])
     assert refusal.value.code == "package-missing"
     assert command.missing("wg").message == "The server has no wg: install the package wireguard-tools."
 
 
 def test_what_is_read_from_standard_input_is_never_quoted() -> None:
-    with command.shut(False), pytest.raises(AgentError) as failure:
+    with command.forbid(False), pytest.raises(AgentError) as failure:
         command.run(["false"], "PrivateKey = secret")
     assert "secret" not in str(failure.value)
 

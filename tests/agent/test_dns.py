@@ -21,11 +21,11 @@ from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import Names
 from vpn.agent.memory.state import State
 from vpn.agent.system import command
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 from vpn.wire.errors import PACKAGE_MISSING, AgentError
 from vpn.wire.spec import HubSpec, parse_spec
 
-NAMES = Names(made.HUB, Place("host"))
+NAMES = Names(made.HUB, Netns("host"))
 LAYOUT = Layout(Path("/var/lib/vpn-hub/x/dns"))
 DOMAIN = "office.vpn.example.net"
 ANNA, BERLIN = made.peer_id(1), made.peer_id(2)

@@ -34,8 +34,8 @@ def spec(now: float) -> HubSpec:
 def state(tmp_path: Path, spec: HubSpec, now: float) -> State:
     """The state of an agent that has let in the peers of `spec`, and shut the old way in of the one that switches."""
     found = State(tmp_path)
-    effective.expect(found, spec, now - 60)
-    protocol_switch.shut(found, spec.hub, spec.peers, {SWITCHES})
+    effective.prepare(found, spec, now - 60)
+    protocol_switch.close_former(found, spec.hub, spec.peers, {SWITCHES})
     return found
 
 
@@ -45,8 +45,8 @@ def test_a_time_that_is_over_and_a_way_in_that_is_shut_are_left_out(state: State
 
 
 def test_the_hub_was_left_with_a_peer_whose_time_has_just_run_out(state: State, spec: HubSpec) -> None:
-    assert effective.as_left(state, spec).peers.keys() == spec.peers.keys()
-    assert effective.as_left(state, spec).peers[SWITCHES].former is None
+    assert effective.as_last_applied(state, spec).peers.keys() == spec.peers.keys()
+    assert effective.as_last_applied(state, spec).peers[SWITCHES].former is None
 
 
 def test_a_change_is_seen_in_the_same_way(state: State, spec: HubSpec, now: float) -> None:
@@ -57,5 +57,5 @@ def test_a_change_is_seen_in_the_same_way(state: State, spec: HubSpec, now: floa
 def test_looking_writes_nothing_down(tmp_path: Path, spec: HubSpec, now: float) -> None:
     state = State(tmp_path / "untouched")
     effective.of_spec(state, spec, now)
-    effective.as_left(state, spec)
+    effective.as_last_applied(state, spec)
     assert not state.directory.exists()

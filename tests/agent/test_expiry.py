@@ -54,23 +54,23 @@ def test_what_is_no_moment_is_refused(wrong: object) -> None:
 
 
 def test_who_lasts_and_who_is_to_be_ended(state: State, peers: dict[str, Peer]) -> None:
-    assert set(expiry.lasting(peers, NOW)) == {STAYS, SOON}
-    assert set(expiry.over(state, made.HUB, peers, NOW)) == {OVER}, "the other one has been ended before"
+    assert set(expiry.not_expired(peers, NOW)) == {STAYS, SOON}
+    assert set(expiry.newly_expired(state, made.HUB, peers, NOW)) == {OVER}, "the other one has been ended before"
 
 
 def test_a_change_leaves_out_who_is_not_there(state: State, peers: dict[str, Peer]) -> None:
     change = Change({peer_id: (peer, peer) for peer_id, peer in peers.items()})
-    real = expiry.lasting_of(state, made.HUB, change, NOW).peers
+    real = expiry.without_expired(state, made.HUB, change, NOW).peers
     there = {peer_id: (old is not None, new is not None) for peer_id, (old, new) in real.items()}
     assert there == {STAYS: (True, True), SOON: (True, True), OVER: (True, False), LONG_OVER: (False, False)}
 
 
 def test_the_next_moment_is_remembered(state: State, peers: dict[str, Peer]) -> None:
-    expiry.expect(state, made.HUB, peers, NOW)
+    expiry.schedule(state, made.HUB, peers, NOW)
     assert state.due(made.HUB) == ENDS[OVER], "somebody is waiting for their end still"
-    expiry.settle(state, made.HUB, peers, NOW)
+    expiry.reschedule(state, made.HUB, peers, NOW)
     assert state.due(made.HUB) == ENDS[SOON]
-    assert not expiry.over(state, made.HUB, peers, NOW)
-    expiry.settle(state, made.HUB, {STAYS: peers[STAYS]}, NOW)
+    assert not expiry.newly_expired(state, made.HUB, peers, NOW)
+    expiry.reschedule(state, made.HUB, {STAYS: peers[STAYS]}, NOW)
     assert state.due(made.HUB) is None
     assert not expiry.is_due(state, made.HUB)

@@ -67,7 +67,7 @@ def test_a_listener_leads_the_agent_to_no_other_socket(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(other))
         listening.listen()
-        with pytest.raises(openvpn_management.Unheard):
+        with pytest.raises(openvpn_management.NoAnswer):
             openvpn_management.end(link, ["a peer"])
         listening.setblocking(False)
         with pytest.raises(BlockingIOError):

@@ -8,7 +8,7 @@ import pytest
 
 from vpn.agent.firewall import host_limits, tracking
 from vpn.agent.system import nft
-from vpn.agent.system.command import Place, Result
+from vpn.agent.system.command import Netns, Result
 
 # Knocks are remembered for ten seconds.
 _KNOCK_SECONDS = 10
@@ -23,8 +23,8 @@ def test_a_part_of_the_hosts_table_is_left_to_the_host(
     monkeypatch.setattr(tracking, "_MAX", path)
     loaded: list[str] = []
     monkeypatch.setattr(nft, "run", lambda host, script: loaded.append(script))
-    monkeypatch.setattr(Place, "try_run", lambda *_, **__: Result(1, "", "No such file"))
-    host_limits.ensure(Place(None), {}, [], {})
+    monkeypatch.setattr(Netns, "try_run", lambda *_, **__: Result(1, "", "No such file"))
+    host_limits.ensure(Netns(None), {}, [], {})
     knocks = loaded[0].split("limit tracked_attempts {")[1].split("}")[0]
     rate, burst = knocks.split("over ")[1].split("/")[0], knocks.split("burst ")[1].split()[0]
     allowed = 64 * tracking.list_of_all() + _KNOCK_SECONDS * int(rate) + int(burst)

@@ -12,18 +12,18 @@ from pathlib import Path
 import pytest
 
 from vpn.agent.system import sysctl
-from vpn.agent.system.command import Place, Result
+from vpn.agent.system.command import Netns, Result
 
 ROOT = Path(__file__).resolve().parents[2]
 # In a user namespace of its own, whose limits are nobody else's, and a network namespace that belongs to it.
 _START = """
 from vpn.agent.system import inotify
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 from vpn.agent.wireguard import process
 from vpn.wire.errors import AgentError
 from vpn.agent.memory.names import Names
 
-class Here(Place):
+class Here(Netns):
     pass
 
 process._kernel_has_wireguard[0] = False
@@ -81,12 +81,12 @@ def test_the_true_reason_is_told_where_it_cannot_be_raised(hub: str) -> None:
 def test_a_limit_is_never_lowered(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
 
-    def answer(_place: Place, argv: list[str], _stdin: str = "") -> Result:
+    def answer(_place: Netns, argv: list[str], _stdin: str = "") -> Result:
         asked.append(argv)
         return Result(0, "4096\n", "")
 
-    monkeypatch.setattr(Place, "try_run", answer)
-    assert not sysctl.raise_to(Place(), "fs.inotify.max_user_instances", 1024)
+    monkeypatch.setattr(Netns, "try_run", answer)
+    assert not sysctl.raise_to(Netns(), "fs.inotify.max_user_instances", 1024)
     assert asked == [["sysctl", "-n", "fs.inotify.max_user_instances"]]
-    assert sysctl.raise_to(Place(), "fs.inotify.max_user_instances", 8192)
+    assert sysctl.raise_to(Netns(), "fs.inotify.max_user_instances", 8192)
     assert asked[-1][-1] == "fs.inotify.max_user_instances=8192"

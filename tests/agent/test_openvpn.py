@@ -24,7 +24,7 @@ from vpn.agent.openvpn import management as openvpn_management
 from vpn.agent.openvpn import peer_file
 from vpn.agent.openvpn.layout import Layout
 from vpn.agent.openvpn.revocation import revoked_serials
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 from vpn.wire.delta import parse_delta
 from vpn.wire.digests import digest
 from vpn.wire.documents import SpecDocument
@@ -90,7 +90,7 @@ def written(spec: HubSpec) -> dict[str, str]:
     """Return all that openvpn, its scripts and ip(8) get, by name."""
     layout = Layout(Path("/var/lib/vpn-hub/x/openvpn")).checked()
     assert spec.openvpn is not None
-    texts = openvpn_config.contents(layout, Names(spec.hub, Place("host")), spec, spec.openvpn, dual_stack=True)
+    texts = openvpn_config.contents(layout, Names(spec.hub, Netns("host")), spec, spec.openvpn, dual_stack=True)
     for peer_id, peer in spec.peers.items():
         if isinstance(peer, OpenVPNPeer):
             texts[f"ccd/{peer_id}"] = peer_file.client(spec, peer)

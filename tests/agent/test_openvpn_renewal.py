@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from vpn.agent.lifecycle.host import Host
-from vpn.agent.lifecycle.renewal import RATE, Pace, Renewal
+from vpn.agent.lifecycle.renewal import RATE, RateLimit, Renewal
 from vpn.agent.memory.state import State
 from vpn.agent.openvpn import management as openvpn_management
 from vpn.agent.openvpn import push as openvpn_push
 from vpn.agent.openvpn.layout import Layout
-from vpn.agent.openvpn.management import Session, Unheard
-from vpn.agent.system.command import Place
+from vpn.agent.openvpn.management import NoAnswer, Session
+from vpn.agent.system.command import Netns
 from vpn.constants import RENEWALS_PER_SECOND
 
 HUB = "abcdefghij"
@@ -81,7 +81,7 @@ def listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Listener:
 
     def sessions(path: Path) -> list[Session]:
         if not made.is_heard:
-            raise Unheard
+            raise NoAnswer
         return made.sessions
 
     def restart(path: Path, names: Iterable[str]) -> int:
@@ -101,7 +101,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def renewal(listener: Listener, clock: Clock) -> Renewal:
-    return Renewal(Host(Place("host"), State(listener.layout.directory.parents[1])), Pace(clock))
+    return Renewal(Host(Netns("host"), State(listener.layout.directory.parents[1])), RateLimit(clock))
 
 
 def run(renewal: Renewal, clock: Clock, seconds: float) -> list[int]:
@@ -109,7 +109,7 @@ def run(renewal: Renewal, clock: Clock, seconds: float) -> list[int]:
     counts = []
     for _ in range(int(seconds * 2)):
         clock.now += 0.5
-        counts.append(renewal.look())
+        counts.append(renewal.run())
     return counts
 
 
@@ -129,16 +129,16 @@ def test_hundreds_of_sessions_do_not_come_back_at_once(listener: Listener, renew
 
 def test_time_that_was_not_used_is_not_saved_up() -> None:
     clock = Clock()
-    pace = Pace(clock)
+    limit = RateLimit(clock)
     clock.now += 3600
-    assert pace.take(1000) <= 6
+    assert limit.take(1000) <= 6
     for _ in range(100):
         clock.now += 0.1
-        pace.take(0)
+        limit.take(0)
     taken = []
     for _ in range(100):
         clock.now += 0.1
-        taken.append(pace.take(1000))
+        taken.append(limit.take(1000))
     assert sum(taken) == pytest.approx(10 * RATE, abs=15)
 
 
@@ -178,13 +178,13 @@ def test_a_watch_that_is_started_again_goes_on_with_those_that_are_left(listener
         listener.connect(number)
     listener.add_site()
     listener.age()
-    host = Host(Place("host"), State(listener.layout.directory.parents[1]))
-    first = run(Renewal(host, Pace(clock)), clock, 1)
+    host = Host(Netns("host"), State(listener.layout.directory.parents[1]))
+    first = run(Renewal(host, RateLimit(clock)), clock, 1)
     assert 0 < sum(first) < 20
     done = list(listener.restarted)
     for name in done:
         listener.pushed(name)
-    run(Renewal(host, Pace(clock)), clock, 10)
+    run(Renewal(host, RateLimit(clock)), clock, 10)
     assert len(listener.restarted) == len(set(listener.restarted)) == 20
 
 
@@ -230,7 +230,7 @@ def test_who_is_connecting_is_given_time(listener: Listener, renewal: Renewal, c
     listener.sessions[0] = Session(old.common_name, 1, None, int(time.time()), 0, 0)
     listener.add_site()
     listener.age()
-    assert renewal.look() == 0
+    assert renewal.run() == 0
 
 
 def test_pages_count_on_the_same_rate() -> None:

@@ -15,7 +15,7 @@ from vpn.agent.memory.names import Names
 from vpn.agent.memory.saved import Change, Saved
 from vpn.agent.memory.state import State
 from vpn.agent.openvpn.layout import Layout
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 from vpn.wire.digests import digest
 from vpn.wire.errors import INVALID, AgentError
 from vpn.wire.peers import Peer, openvpn_side, wireguard_side
@@ -23,7 +23,7 @@ from vpn.wire.spec import parse_spec
 
 ONE = made.peer_id(1)
 NOW = 1_000_000.0
-NAMES = Names(made.HUB, Place("nowhere"))
+NAMES = Names(made.HUB, Netns("nowhere"))
 
 
 @pytest.fixture
@@ -103,17 +103,17 @@ def test_the_old_way_in_is_shut_by_the_first_session_over_the_new_one(state: Sta
     layout = Layout(state.openvpn(made.HUB))
     (shown,) = layout.shown.iterdir()
     os.utime(shown, (1, 1))
-    protocol_switch.expect(state, made.HUB, before)
-    assert protocol_switch.open_ways(state, made.HUB, before) == before
-    assert protocol_switch.arrived(state, NAMES) == set()
+    protocol_switch.record(state, made.HUB, before)
+    assert protocol_switch.without_closed(state, made.HUB, before) == before
+    assert protocol_switch.connected_over_new(state, NAMES) == set()
     came_over_openvpn(state, listener)
-    assert protocol_switch.arrived(state, NAMES) == {ONE}
-    change = protocol_switch.shut(state, made.HUB, before, {ONE})
+    assert protocol_switch.connected_over_new(state, NAMES) == {ONE}
+    change = protocol_switch.close_former(state, made.HUB, before, {ONE})
     assert change == Change({ONE: (before[ONE], peers(made.openvpn_peer(1, "10.1.0.0/24"))[ONE])})
-    assert protocol_switch.arrived(state, NAMES) == set()
+    assert protocol_switch.connected_over_new(state, NAMES) == set()
     # Whatever else changes of the peer, it stays shut, until it changes its protocol once more.
     tagged = peers(to_openvpn() | {"tags": ["site:00000000-0000-0000-0000-000000000001"]})
-    assert protocol_switch.open_ways(state, made.HUB, tagged)[ONE].former is None
+    assert protocol_switch.without_closed(state, made.HUB, tagged)[ONE].former is None
     followed = effective.of_change(state, made.HUB, Change({ONE: (before[ONE], tagged[ONE])}), NOW)
     assert [peer.former for peer in followed.peers[ONE] if peer is not None] == [None, None]
     other = peers(to_openvpn(2))
@@ -126,13 +126,13 @@ def test_a_change_that_is_over_is_forgotten_once_that_is_saved(state: State) -> 
     settled = peers(made.openvpn_peer(1, "10.1.0.0/24"))
     for after in (settled, {}):
         state.save(Saved.of(parse_spec(document(to_openvpn()))))
-        protocol_switch.expect(state, made.HUB, moving)
-        protocol_switch.expect(state, made.HUB, after)
+        protocol_switch.record(state, made.HUB, moving)
+        protocol_switch.record(state, made.HUB, after)
         change = Change({ONE: (moving[ONE], after.get(ONE))})
         assert effective.of_change(state, made.HUB, change, NOW) == change
-        assert state.moves(made.HUB).keys() == {ONE}
+        assert state.protocol_switches(made.HUB).keys() == {ONE}
         state.save(Saved.of(replace(parse_spec(document(to_openvpn())), peers=after)))
-        assert state.moves(made.HUB) == {}
+        assert state.protocol_switches(made.HUB) == {}
 
 
 @pytest.mark.parametrize(
@@ -149,27 +149,27 @@ def test_a_change_that_is_over_is_forgotten_once_that_is_saved(state: State) -> 
 def test_what_is_shut_stays_shut_when_the_next_spec_fails(state: State, wanted: Any, as_delta: bool) -> None:
     saved = parse_spec(document(to_openvpn()))
     state.save(Saved.of(saved))
-    protocol_switch.expect(state, made.HUB, saved.peers)
+    protocol_switch.record(state, made.HUB, saved.peers)
     came_over_openvpn(state)
-    protocol_switch.shut(state, made.HUB, saved.peers, {ONE})
+    protocol_switch.close_former(state, made.HUB, saved.peers, {ONE})
     # What is wanted next is looked at, and cannot be had: it is never saved, and the watch heals what is saved.
     after = parse_spec(document(to_openvpn()) | {"peers": wanted}).peers
     for _ in range(2):
         if as_delta:
             effective.of_change(state, made.HUB, Change({ONE: (saved.peers[ONE], after.get(ONE))}), NOW)
         else:
-            effective.expect(state, replace(saved, peers=after), NOW)
-        assert effective.as_left(state, saved).peers[ONE].former is None
+            effective.prepare(state, replace(saved, peers=after), NOW)
+        assert effective.as_last_applied(state, saved).peers[ONE].former is None
         assert effective.of_spec(state, saved, NOW).peers[ONE].former is None
     # A newer change still has both ways in.
-    assert protocol_switch.open_ways(state, made.HUB, after) == after
+    assert protocol_switch.without_closed(state, made.HUB, after) == after
 
 
 def test_there_and_back_are_two_changes(state: State) -> None:
     forth = peers(to_openvpn())
-    protocol_switch.expect(state, made.HUB, forth)
+    protocol_switch.record(state, made.HUB, forth)
     came_over_openvpn(state)
-    protocol_switch.shut(state, made.HUB, forth, {ONE})
+    protocol_switch.close_former(state, made.HUB, forth, {ONE})
     back = peers(wireguard() | {"former": made.openvpn_peer(1, "10.1.0.0/24")})
-    protocol_switch.expect(state, made.HUB, back)
-    assert protocol_switch.open_ways(state, made.HUB, back) == back
+    protocol_switch.record(state, made.HUB, back)
+    assert protocol_switch.without_closed(state, made.HUB, back) == back

@@ -13,7 +13,7 @@ from vpn.agent import session as session_module
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.state import State
 from vpn.agent.session import answer, once, session
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 from vpn.wire import codes
 from vpn.wire.identity import SCHEMA
 from vpn.wire.report import HubReport
@@ -22,7 +22,7 @@ from vpn.wire.version import agent_version
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
-    return Host(Place("nowhere"), State(tmp_path / "hub"))
+    return Host(Netns("nowhere"), State(tmp_path / "hub"))
 
 
 def test_each_line_is_answered_in_turn(host: Host) -> None:

@@ -17,7 +17,7 @@ from vpn.agent.firewall import rules as firewall_rules
 from vpn.agent.firewall import script as firewall_script
 from vpn.agent.memory.names import Names
 from vpn.agent.system import nft
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 from vpn.agent.wireguard import config as wireguard_config
 from vpn.wire import reserved
 from vpn.wire.delta import parse_delta
@@ -86,7 +86,7 @@ def replaced(whole: dict[str, Any], place: tuple[str | int, ...], value: object)
 def everything_written(whole: dict[str, Any]) -> str:
     """Return what the agent would hand to wg(8), nft(8) and ip(8) for a spec."""
     spec = parse_spec(whole)
-    names = Names(spec.hub, Place("host"))
+    names = Names(spec.hub, Netns("host"))
     routes = "".join(
         f"route replace {route} dev {names.wireguard}\n" for peer in spec.peers.values() for route in peer.routes
     )

@@ -150,9 +150,9 @@ def test_damaged_files_are_no_hub(state: State) -> None:
 def test_everything_is_private(state: State) -> None:
     chain(state)
     state.save_endpoints(made.HUB, {made.key("a"): ("203.0.113.1:5", True)})
-    state.save_marks(made.HUB, {"hub": "x"})
-    state.shared.save_marks({"vpnhub": "x"})
-    state.shared.bury("a123456789", (1, 2))
+    state.save_fingerprints(made.HUB, {"hub": "x"})
+    state.shared.save_fingerprints({"vpnhub": "x"})
+    state.shared.save_tombstone("a123456789", (1, 2))
     state.unsettle(made.HUB)
     state.shared.edit_links(lambda links: links.update({made.HUB: 4}))
     with host_lock(state.directory):
@@ -190,7 +190,7 @@ def test_the_lock_is_waited_for_and_not_for_ever(tmp_path: Path) -> None:
         pass
     with (tmp_path / "host.lock").open() as another:
         fcntl.flock(another, fcntl.LOCK_EX)
-        with pytest.raises(AgentError, match="busy"), host_lock(tmp_path, patience=0.05):
+        with pytest.raises(AgentError, match="try again later"), host_lock(tmp_path, patience=0.05):
             pass
         with hub_lock(tmp_path, "a", patience=0.05), hub_lock(tmp_path, "b", patience=0.05):
             pass
@@ -198,7 +198,7 @@ def test_the_lock_is_waited_for_and_not_for_ever(tmp_path: Path) -> None:
         pass
     with (tmp_path / "locks" / "a.lock").open() as another:
         fcntl.flock(another, fcntl.LOCK_EX)
-        with pytest.raises(AgentError, match="busy"), hub_lock(tmp_path, "a", patience=0.05):
+        with pytest.raises(AgentError, match="try again later"), hub_lock(tmp_path, "a", patience=0.05):
             pass
 
 

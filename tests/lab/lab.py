@@ -369,7 +369,7 @@ class Lab:
             with contextlib.suppress(Exception):
                 self._remove_namespace(node)
         for hub in hubs:
-            cgroup.release(hub)
+            cgroup.remove(hub)
         self._end(self._processes)
         self._processes.clear()
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -18,7 +18,7 @@ from tests.lab.waiting import wait_until
 from vpn.agent import dns
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.state import State
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 from vpn.wire import codes
 from vpn.wire.errors import PORT_TAKEN, AgentError
 from vpn.wire.finding import Finding
@@ -220,7 +220,7 @@ def test_what_others_change_is_found_and_put_right(lab: Lab, hub: Hub, alice: No
     device = named(hub, "phone.anna")
     hub.send(hub.delta(upsert=[device]))
     directory = lab.state / hub.hub / "dns"
-    names = Host(Place(lab.host.netns), State(lab.state)).names(hub.hub)
+    names = Host(Netns(lab.host.netns), State(lab.state)).names(hub.hub)
 
     def drift() -> list[Finding]:
         return dns.drift(names, parse_spec(hub.document), directory)

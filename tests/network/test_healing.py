@@ -210,12 +210,12 @@ def test_what_sets_the_routes_of_openvpn_peers_is_healed(lab: Lab, hub: Hub) -> 
     alice, bob = lab.add_client("alice"), lab.add_client("bob")
     hub.connect_openvpn(alice)
     layout = Layout(lab.state / hub.hub / "openvpn")
-    killed = openvpn_routes.written(layout)
+    killed = openvpn_routes.from_pid_file(layout)
     assert killed is not None
     os.kill(killed.pid, signal.SIGKILL)
     wait_until(lambda: not hub.status().alive, 60, "its end")
     with Watch(hub.agent):
-        wait_until(lambda: openvpn_routes.written(layout) not in (None, killed), 60, "another one")
+        wait_until(lambda: openvpn_routes.from_pid_file(layout) not in (None, killed), 60, "another one")
         hub.connect_openvpn(bob)
         assert lab.ping(alice, hub.v4)
     assert hub.apply().changed == NOTHING

@@ -10,7 +10,7 @@ import pytest
 from tests.lab.hub import Hub
 from tests.lab.lab import Lab
 from tests.lab.nodes import OUTSIDE_V4
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 from vpn.wire.errors import AgentError
 
 
@@ -68,7 +68,7 @@ def test_many_hubs_live_side_by_side(lab: Lab, hub: Hub) -> None:
 
 def test_a_program_that_is_missing_on_the_host_is_named(lab: Lab) -> None:
     with pytest.raises(AgentError) as refusal:
-        Place(lab.host.netns).run(["conntrack-that-is-not-here"])
+        Netns(lab.host.netns).run(["conntrack-that-is-not-here"])
     assert refusal.value.code == "package-missing"
 
 

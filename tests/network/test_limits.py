@@ -14,7 +14,7 @@ from tests.lab.lab import Lab
 from tests.lab.nodes import Node
 from vpn.agent.firewall import limit_rules
 from vpn.agent.system import nft
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 from vpn.wire import codes
 from vpn.wire.finding import Code
 from vpn.wire.report import COMPONENTS
@@ -98,7 +98,7 @@ def processor(work: Callable[[], object]) -> float:
 def test_what_strangers_fill_is_not_read_by_the_agent(lab: Lab, hub: Hub) -> None:
     """A flood from made-up addresses must not keep a change waiting."""
     hub.apply()
-    host = Place(lab.host.netns)
+    host = Netns(lab.host.netns)
     numbers = range(100_000)
     elements = ", ".join(f"45.{n >> 16}.{n >> 8 & 255}.{n & 255} . 4500 . {hub.port} timeout 10m" for n in numbers)
     lab.run(

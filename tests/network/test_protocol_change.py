@@ -13,10 +13,10 @@ from tests.lab.lab import Lab
 from tests.lab.nodes import Node, Site
 from tests.lab.waiting import wait_until
 from vpn.agent.lifecycle import incremental, protocol_switch
-from vpn.agent.lifecycle.ending import supersede
+from vpn.agent.lifecycle.ending import close_former_connections
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.state import State
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 from vpn.wire.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
@@ -195,8 +195,8 @@ def test_a_crash_while_the_old_way_in_is_shut_does_not_leave_it_open(
     lab.wait_ping(before, hub.v4)
     new = moved(hub, old)
     up(lab, hub, after, new)
-    host = Host(Place(lab.host.netns), State(lab.state))
-    wait_until(lambda: protocol_switch.arrived(host.state, host.names(hub.hub)), 5, "the new handshake")
+    host = Host(Netns(lab.host.netns), State(lab.state))
+    wait_until(lambda: protocol_switch.connected_over_new(host.state, host.names(hub.hub)), 5, "the new handshake")
 
     def crash(*arguments: object, **options: object) -> None:
         raise RuntimeError("killed")
@@ -204,7 +204,7 @@ def test_a_crash_while_the_old_way_in_is_shut_does_not_leave_it_open(
     with monkeypatch.context() as killed:
         killed.setattr(incremental, "apply_change", crash)
         with pytest.raises(RuntimeError):
-            supersede(host, hub.hub)
+            close_former_connections(host, hub.hub)
     assert hub.status().digest == "", "the portal sees that the hub stands between two states, and applies again"
     assert hub.apply().changed["openvpn"]
     lab.wait_ping(after, hub.v4, 3)

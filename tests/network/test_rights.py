@@ -21,7 +21,7 @@ from vpn.agent.lifecycle.upgrades import Daemon
 from vpn.agent.memory.names import WIREGUARD
 from vpn.agent.memory.state import State
 from vpn.agent.system import processes
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 from vpn.agent.wireguard import uapi
 
 KERNEL = {"wireguard"}  # no daemon where the kernel has it
@@ -66,7 +66,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with Lab() as lab:
         agent = Agent(lab)
         hub, other = whole(lab, agent, 20100), whole(lab, agent, 20200)
-        host = Host(Place(lab.host.netns), State(lab.state))
+        host = Host(Netns(lab.host.netns), State(lab.state))
         daemons = {each.hub: {one.name: one for one in upgrades.daemons(host, each.hub)} for each in (hub, other)}
         keys = tmp_path_factory.mktemp("data") / "keys"
         keys.write_text(SECRET)
@@ -252,7 +252,7 @@ def test_what_a_daemon_left_behind_ends_with_its_hub() -> None:
         hub = Hub(lab, Agent(lab), port=20300)
         hub.add()
         hub.apply()
-        host = Host(Place(lab.host.netns), State(lab.state))
+        host = Host(Netns(lab.host.netns), State(lab.state))
         user = host.names(hub.hub).user(WIREGUARD)
         left = subprocess.Popen(["sleep", "600"], user=user, group=user, extra_groups=[])
         try:

@@ -18,7 +18,7 @@ from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.upgrades import Daemon
 from vpn.agent.memory.state import State
 from vpn.agent.system import processes
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 from vpn.agent.wireguard import uapi
 from vpn.wire.report import COMPONENTS
 
@@ -61,7 +61,7 @@ def upgraded(lab: Lab, agent: Agent, programs: Path) -> Hub:
 
 def daemons_of(hub: Hub) -> list[Daemon]:
     """Return the daemons of a hub that run."""
-    return list(upgrades.daemons(Host(Place(hub.lab.host.netns), State(hub.lab.state)), hub.hub))
+    return list(upgrades.daemons(Host(Netns(hub.lab.host.netns), State(hub.lab.state)), hub.hub))
 
 
 def pids_of(hub: Hub) -> dict[str, int]:
@@ -77,7 +77,7 @@ class Noted(Watch):
     def said(self) -> list[str]:
         """Return what it started anew, when it has ended."""
         assert self.process.stderr is not None
-        return [line for line in self.process.stderr.read().decode().splitlines() if "started anew" in line]
+        return [line for line in self.process.stderr.read().decode().splitlines() if "restarted" in line]
 
 
 def test_daemons_follow_their_packages_one_at_a_time_and_once(lab: Lab, upgraded: Hub, programs: Path) -> None:
@@ -110,7 +110,7 @@ def test_daemons_follow_their_packages_one_at_a_time_and_once(lab: Lab, upgraded
             lambda: pids_of(hub).get("dns") not in (None, after["dns"]), 90, "the resolver of the second upgrade"
         )
         assert {name for name, pid in pids_of(hub).items() if after[name] != pid} == {"dns"}
-    assert sorted(watch.said()) == sorted(f"{hub.hub}: {name} started anew" for name in (*replaced, "dns"))
+    assert sorted(watch.said()) == sorted(f"{hub.hub}: {name} restarted" for name in (*replaced, "dns"))
     assert most_gone <= 1
     assert hub.status().alive
 
@@ -135,7 +135,7 @@ def test_a_broken_package_ends_one_daemon_and_no_more(lab: Lab, upgraded: Hub, p
 
 def start_as_an_older_agent_did(hub: Hub) -> None:
     """Have the hub's tunnel and resolver run as root's processes that see everything."""
-    lab, inside = hub.lab, Place(hub.node.netns)
+    lab, inside = hub.lab, Netns(hub.node.netns)
     layout = resolver_config.Layout(lab.state / hub.hub / "dns")
     digest = layout.started.read_text().split()[1]
     end(hub, "dns")
@@ -144,7 +144,7 @@ def start_as_an_older_agent_did(hub: Hub) -> None:
     end(hub, "wireguard")
     uapi.pid_path(hub.interface).unlink()
     uapi.socket_path(hub.interface).unlink(missing_ok=True)
-    assert Place(lab.host.netns).start_daemon(["wireguard-go", hub.interface]).code == 0
+    assert Netns(lab.host.netns).start_daemon(["wireguard-go", hub.interface]).code == 0
     wait_until(lambda: uapi.is_answering(hub.interface), 60, "the tunnel")
     lab.run(lab.host, ["ip", "link", "set", "dev", hub.interface, "netns", hub.node.netns])
 

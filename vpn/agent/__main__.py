@@ -14,7 +14,7 @@ from pathlib import Path
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.state import State
 from vpn.agent.session import once, session
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 from vpn.agent.watch import watch
 
 DEFAULT_STATE = "/var/lib/vpn-hub"
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("command", choices=[*ONCE, "session", "watch"])
     options = parser.parse_args(arguments)
     os.umask(0o077)
-    host = Host(Place(options.host_netns or None), State(options.state.absolute()))
+    host = Host(Netns(options.host_netns or None), State(options.state.absolute()))
     if options.command == "session":
         session(host, sys.stdin, sys.stdout)
         return 0

@@ -1,4 +1,4 @@
-"""Requests as JSON: one that is answered, or a session of lines for a worker that stays."""
+"""Requests as JSON: a single one, or a session with one request a line for a worker that stays connected."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vpn.wire.report import HubReport
 from vpn.wire.spec import parse_spec
 from vpn.wire.version import agent_version
 
-# Of the code that runs: files that are replaced later are another agent's.
+# Read at the start: the files may later be replaced by those of another version.
 _VERSION = agent_version()
 
 
@@ -37,15 +37,15 @@ def answer(host: Host, request: object) -> dict[str, Any]:
     except OSError as error:
         refusal = files.failure(error)
     except Exception as error:  # noqa: BLE001
-        # Its text may quote what was being handled, a key even: only its kind leaves the agent.
+        # The text of the error may contain a key, so only its type leaves the agent.
         kind = type(error).__name__
-        refusal = AgentError(FAILED, f"The agent has a fault ({kind}): report it.", codes.AGENT_FAULT.of(kind))
+        refusal = AgentError(FAILED, f"The agent has a bug ({kind}): report it.", codes.AGENT_FAULT.of(kind))
     _say(refusal)
     return {**reply, "error": refusal.document()}
 
 
 def session(host: Host, requests: IO[str], replies: IO[str]) -> None:
-    """Answer each line of `requests` with a line in `replies`, until there are no more."""
+    """Answer each line of `requests` with a line in `replies`, until the input ends."""
     for line in requests:
         if not line.strip():
             continue
@@ -54,7 +54,7 @@ def session(host: Host, requests: IO[str], replies: IO[str]) -> None:
 
 
 def once(host: Host, requests: IO[str], replies: IO[str], expected: str) -> bool:
-    """Answer the one request in `requests`, which must be an `expected` one; return whether that went well."""
+    """Answer the single request in `requests`, which must be an `expected` command; return True on success."""
     request = _parse(requests.read())
     if isinstance(request, dict):
         request.setdefault("command", expected)
@@ -67,7 +67,7 @@ def once(host: Host, requests: IO[str], replies: IO[str], expected: str) -> bool
 
 
 def _say(refusal: AgentError) -> None:
-    """Write a refusal's sentence to standard error, since a code travels; not where the portal resolves it."""
+    """Log a refusal to standard error, because the reply has only a code. Refusals that the portal resolves are not."""
     if refusal.code not in RESOLVED:
         with suppress(OSError, ValueError):
             print(refusal, file=sys.stderr, flush=True)
@@ -86,11 +86,11 @@ def _perform(host: Host, request: object) -> dict[str, Any]:
     command = request.get("command")
     if command == "list":
         return {"hubs": host.state.hubs()}
-    report = replace(_change_or_look(host, command, request), agent=_VERSION, schema=SCHEMA)
+    report = replace(_change_or_read(host, command, request), agent=_VERSION, schema=SCHEMA)
     return {"report": report.document()}
 
 
-def _change_or_look(host: Host, command: object, request: dict[str, Any]) -> HubReport:
+def _change_or_read(host: Host, command: object, request: dict[str, Any]) -> HubReport:
     if command == "apply":
         return apply(host, parse_spec(request.get("spec")))
     if command == "apply-delta":
@@ -100,5 +100,5 @@ def _change_or_look(host: Host, command: object, request: dict[str, Any]) -> Hub
     if command == "destroy":
         version = parse_version(request.get("epoch"), request.get("generation"))
         return destroy(host, parse_hub(request.get("hub")), version)
-    message = "The request has a command that this agent does not know."
+    message = "This agent does not know the command in the request."
     raise AgentError(INVALID, message, codes.AGENT_COMMAND_UNKNOWN.of())

@@ -106,7 +106,7 @@ def drift(names: Names, spec: HubSpec, directory: Path) -> list[Finding]:
     found = []
     if files.read_text(layout.config) != config:
         found.append(codes.DNS_SETTINGS_CHANGED.of())
-    if resolver_process.written(layout) and not resolver_process.is_current(
+    if resolver_process.from_pid_file(layout) and not resolver_process.is_current(
         names, layout, resolver_config.digest(config)
     ):
         found.append(codes.DNS_PROCESS_OUTDATED.of())
@@ -119,7 +119,7 @@ def drift(names: Names, spec: HubSpec, directory: Path) -> list[Finding]:
 def is_alive(hub: Hub) -> bool:
     """Return True if the configured resolver runs, or if none is configured."""
     layout = Layout(hub.dns)
-    return not layout.config.exists() or resolver_process.written(layout) is not None
+    return not layout.config.exists() or resolver_process.from_pid_file(layout) is not None
 
 
 def stop(hub: Hub) -> bool:

@@ -47,7 +47,7 @@ def start(names: Names, layout: Layout, digest: str) -> None:
     files.replace(layout.started, f"{first} {digest}\n", durable=False)
 
 
-def written(layout: Layout) -> Process | None:
+def from_pid_file(layout: Layout) -> Process | None:
     """Return the started process if it is alive."""
     pid, _ = _started(layout)
     return processes.process(pid, PROGRAM, {layout.config}) if pid else None
@@ -55,7 +55,7 @@ def written(layout: Layout) -> Process | None:
 
 def is_current(names: Names, layout: Layout, digest: str) -> bool:
     """Return True if the process runs in the hub's namespace with the configuration that has `digest`."""
-    process = written(layout)
+    process = from_pid_file(layout)
     return (
         process is not None
         and _started(layout)[1] == digest
@@ -67,7 +67,7 @@ def is_current(names: Names, layout: Layout, digest: str) -> bool:
 
 def reload(layout: Layout) -> None:
     """Reload the servers (SIGHUP); pending queries are answered afterwards."""
-    process = written(layout)
+    process = from_pid_file(layout)
     if process is not None:
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGHUP)

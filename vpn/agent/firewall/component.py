@@ -44,7 +44,7 @@ _FLOW: Final = re.compile(r"^[^=\n]*src=(\S+) dst=(\S+)", re.MULTILINE)
 def ensure(hub: Hub, spec: HubSpec) -> bool:
     """Make the hub's firewall match `spec`; return True if it changed."""
     names = hub.names
-    changed = _ensure_table(names, firewall_rules.table(names, spec), hub.marks)
+    changed = _ensure_table(names, firewall_rules.table(names, spec), hub.fingerprints)
     # After the table is loaded: these settings exist only once connection tracking is active.
     return sysctl.ensure(names.inside, _SETTINGS) or changed
 
@@ -107,7 +107,7 @@ def hits(names: Names, spec: HubSpec) -> dict[str, int]:
     return {rule.id: found.get(firewall_rules.counter_name(rule.id), (0, 0))[0] for rule in spec.rules}
 
 
-def drift(names: Names, spec: HubSpec, marks: Mapping[str, str], *, thorough: bool = False) -> list[Finding]:
+def drift(names: Names, spec: HubSpec, fingerprints: Mapping[str, str], *, thorough: bool = False) -> list[Finding]:
     """Return how the hub's firewall differs from `spec`; empty if it is as loaded.
 
     Lists the table without set elements: about 0.2 ms of CPU time per rule, whatever the number of peers. `thorough`
@@ -119,7 +119,7 @@ def drift(names: Names, spec: HubSpec, marks: Mapping[str, str], *, thorough: bo
     there = nft_listing.parse(result.out)
     wanted = firewall_rules.table(names, spec)
     found = []
-    if marks.get(TABLE) != nft.mark(wanted.text, there.structure):
+    if fingerprints.get(TABLE) != nft.fingerprint(wanted.text, there.structure):
         found = _differences(wanted, there) or [codes.FIREWALL_TABLE_CHANGED.of()]
     if thorough:
         found += [codes.FIREWALL_SET_CHANGED.of(name) for name in _foreign(names, wanted, there)]
@@ -141,11 +141,11 @@ def end_flows(names: Names, networks: Collection[str]) -> None:
                 _conntrack(names, ["-D", "-f", family, direction, str(network)])
 
 
-def _ensure_table(names: Names, wanted: Table, marks: dict[str, str]) -> bool:
-    if nft.is_meant(TABLE, wanted.text, marks):
+def _ensure_table(names: Names, wanted: Table, fingerprints: dict[str, str]) -> bool:
+    if nft.is_meant(TABLE, wanted.text, fingerprints):
         result = _list(names)
         there = nft_listing.parse(result.out)
-        if result.code == 0 and marks[TABLE] == nft.mark(wanted.text, there.structure):
+        if result.code == 0 and fingerprints[TABLE] == nft.fingerprint(wanted.text, there.structure):
             return _ensure_elements(names, wanted, there)
     for load in (_renew, _replace):
         if not load(names, wanted):
@@ -156,7 +156,7 @@ def _ensure_table(names: Names, wanted: Table, marks: dict[str, str]) -> bool:
             there = nft_listing.parse(_list(names, terse=True).out)
         if there.declarations.keys() == wanted.sets.keys() | {CURRENT, BINDING}:
             break
-    marks[TABLE] = nft.mark(wanted.text, there.structure)
+    fingerprints[TABLE] = nft.fingerprint(wanted.text, there.structure)
     return True
 
 

@@ -27,7 +27,7 @@ from typing import Any, Final
 from vpn.agent.firewall import tracking
 from vpn.agent.memory.names import HOSTLINK
 from vpn.agent.system import nft
-from vpn.agent.system.command import Place, Result
+from vpn.agent.system.command import Netns, Result
 from vpn.wire import codes
 from vpn.wire.errors import AgentError
 from vpn.wire.finding import Finding
@@ -75,7 +75,7 @@ _TRACKED_ATTEMPTS: Final = "tracked_attempts"
 Ports = dict[str, set[tuple[str, str]]]  # (port, hub) by the name of the set
 
 
-def ensure(host: Place, sources: Mapping[str, Any], hubs: Collection[str], marks: dict[str, str]) -> bool:
+def ensure(host: Netns, sources: Mapping[str, Any], hubs: Collection[str], fingerprints: dict[str, str]) -> bool:
     """Apply the limits to the ports in `sources`, by hub; return True if anything changed.
 
     `hubs` are all hubs of this agent. The ports of other agents' hubs stay in the table.
@@ -83,27 +83,29 @@ def ensure(host: Place, sources: Mapping[str, Any], hubs: Collection[str], marks
     listing = _listed(host)
     there = _there(host) if listing.code == 0 else {name: set() for name in _SETS}
     wanted = {name: {each for each in there[name] if each[1] not in hubs} | _ports(sources, name) for name in _SETS}
-    if _is_loaded(listing, marks):
+    if _is_loaded(listing, fingerprints):
         if there == wanted:
             return False
         nft.run(host, "".join(f"flush set inet {TABLE} {name}\n" for name in _SETS) + _filled(wanted))
         return True
     before = f"table inet {TABLE}\ndelete table inet {TABLE}\n" if "No such file" not in listing.err else ""
     body = _load(host, before, wanted)
-    marks[TABLE] = nft.mark(body, _listed(host).out)
+    fingerprints[TABLE] = nft.fingerprint(body, _listed(host).out)
     return True
 
 
-def drift(host: Place, marks: Mapping[str, str]) -> list[Finding]:
+def drift(host: Netns, fingerprints: Mapping[str, str]) -> list[Finding]:
     """Return a finding if the host's limits are not as loaded."""
-    return [] if _is_loaded(_listed(host), marks) else [codes.LIMITS_HOST_CHANGED.of()]
+    return [] if _is_loaded(_listed(host), fingerprints) else [codes.LIMITS_HOST_CHANGED.of()]
 
 
-def _is_loaded(listing: Result, marks: Mapping[str, str]) -> bool:
-    return listing.code == 0 and any(marks.get(TABLE) == nft.mark(body, listing.out) for body in _bodies())
+def _is_loaded(listing: Result, fingerprints: Mapping[str, str]) -> bool:
+    return listing.code == 0 and any(
+        fingerprints.get(TABLE) == nft.fingerprint(body, listing.out) for body in _bodies()
+    )
 
 
-def _load(host: Place, before: str, ports: Ports) -> str:
+def _load(host: Netns, before: str, ports: Ports) -> str:
     """Load the table and return the body that the kernel accepted."""
     *better, last = _bodies()
     for body in better:
@@ -114,12 +116,12 @@ def _load(host: Place, before: str, ports: Ports) -> str:
     return last
 
 
-def _listed(host: Place) -> Result:
+def _listed(host: Netns) -> Result:
     # Without elements: the kernel adds and expires them.
     return nft.list_without_elements(host, TABLE)
 
 
-def _there(host: Place) -> Ports:
+def _there(host: Netns) -> Ports:
     return {
         name: set(_PORT.findall(host.try_run([nft.PROGRAM, "-s", "list", "set", "inet", TABLE, name]).out))
         for name in _SETS

@@ -23,16 +23,16 @@ from vpn.wire.spec import HubSpec
 
 def ensure(hub: Hub, spec: HubSpec) -> bool:
     """Make the limits match `spec`; return True if the table was loaded again."""
-    names, marks = hub.names, hub.marks
+    names, fingerprints = hub.names, hub.fingerprints
     body, wanted = limit_rules.body(names, spec), limit_rules.elements(spec)
-    if _is_loaded(names, body, marks):
+    if _is_loaded(names, body, fingerprints):
         # Not reported as a change: these networks change with the routes, which are reported.
         _ensure_maps(names, wanted)
         return False
     there = "No such file" not in _listed(names).err
     before = f"table inet {TABLE}\ndelete table inet {TABLE}\n" if there else ""
     nft.run(names.inside, f"{before}table inet {TABLE} {{\n{body}}}\n{_filled(wanted)}")
-    marks[TABLE] = nft.mark(body, _listed(names).out)
+    fingerprints[TABLE] = nft.fingerprint(body, _listed(names).out)
     return True
 
 
@@ -51,18 +51,18 @@ def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[s
         _ensure_maps(hub.names, new)
 
 
-def drift(names: Names, spec: HubSpec, marks: Mapping[str, str]) -> list[Finding]:
+def drift(names: Names, spec: HubSpec, fingerprints: Mapping[str, str]) -> list[Finding]:
     """Return how the limits differ from `spec`."""
-    if not _is_loaded(names, limit_rules.body(names, spec), marks):
+    if not _is_loaded(names, limit_rules.body(names, spec), fingerprints):
         return [codes.LIMITS_CHANGED.of()]
     if _mapped(names) != limit_rules.elements(spec):
         return [codes.LIMITS_NETWORKS_CHANGED.of()]
     return []
 
 
-def _is_loaded(names: Names, body: str, marks: Mapping[str, str]) -> bool:
+def _is_loaded(names: Names, body: str, fingerprints: Mapping[str, str]) -> bool:
     listing = _listed(names)
-    return listing.code == 0 and marks.get(TABLE) == nft.mark(body, listing.out)
+    return listing.code == 0 and fingerprints.get(TABLE) == nft.fingerprint(body, listing.out)
 
 
 def _ensure_maps(names: Names, wanted: Mapping[str, Collection[str]]) -> None:

@@ -1,1 +1,1 @@
-"""What composes the components: apply, heal, expire, compare, report."""
+"""Operations on a whole hub, composed of the components: apply, restore, expire, compare, report."""

@@ -1,4 +1,4 @@
-"""One apply: lock, refuse what is old, compare with reality, change only what differs, save, report."""
+"""Apply a spec or a delta: lock the hub, refuse outdated requests, change only what differs, save, report."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from vpn.wire.spec import HubSpec
 
 
 def apply(host: Host, spec: HubSpec) -> HubReport:
-    """Make the hub be as `spec` says and return what that changed.
+    """Make the hub match `spec` and return which components changed.
 
-    Raises AgentError: `stale` for an older spec than the saved one, `conflict` for another one of the same generation,
-    `destroyed` after a destroy in this epoch or a later one, and what the host has to say.
+    Raises AgentError: `stale` if the saved spec is newer, `conflict` if a different spec has the same generation,
+    `destroyed` if the hub was destroyed in this epoch or a later one, or an error of the host.
     """
     started = time.monotonic()
     wanted = Saved.of(spec)
@@ -41,27 +41,27 @@ def apply(host: Host, spec: HubSpec) -> HubReport:
 
 
 def _replace(host: Host, saved: Saved | None, wanted: Saved) -> dict[str, bool]:
-    """Make the hub, which was as `saved`, be as `wanted`, and remember that."""
+    """Change the hub from `saved` to `wanted`, and save `wanted`."""
     spec = wanted.spec
     preflight.check(host.hub(spec.hub), spec)
     is_new = saved is None or (saved.spec.version, saved.digest) != (spec.version, wanted.digest)
     if is_new:
-        host.state.prepare(wanted)  # a disk that is full shows here
+        host.state.prepare(wanted)  # fails here if the disk is full
     with host.state.unsettled(spec.hub):
         changed = reconcile(host, spec, saved.spec if saved else None)
         if saved is not None:
             kept = effective.of_spec(host.state, spec, time.time()).peers
-            firewall.end_flows(host.names(spec.hub), incremental.given_up(saved.spec.peers, kept, kept))
+            firewall.end_flows(host.names(spec.hub), incremental.lost_networks(saved.spec.peers, kept, kept))
         if is_new:
             host.state.save_prepared(wanted)
-        host.state.shared.exhume(spec.hub)
+        host.state.shared.remove_tombstone(spec.hub)
     return changed
 
 
 def apply_delta(host: Host, delta: HubDelta) -> HubReport:
-    """Change the hub by `delta` and return what that changed.
+    """Change the hub by `delta` and return which components changed.
 
-    Raises AgentError as `apply`, and `base-mismatch` when the whole spec is needed.
+    Raises AgentError like `apply`, and `base-mismatch` if the whole spec is needed.
     """
     started = time.monotonic()
     with hub_lock(host.state.directory, delta.hub):
@@ -73,19 +73,19 @@ def apply_delta(host: Host, delta: HubDelta) -> HubReport:
         _refuse_older(saved, delta.version, delta.digest)
         try:
             if delta.version == saved.spec.version:
-                # Sent again. It may be wanted because something is wrong, so reality is compared.
+                # A delta that is sent again may be an attempt to repair the hub, so compare everything.
                 with host.state.unsettled(delta.hub):
                     return reports.of_change(saved, reconcile(host, saved.spec), started)
             change, before = saved.change(delta), saved.spec
             saved.advance(delta, change)
-            is_ruled_anew = (before.rules, before.forwarding) != (saved.spec.rules, saved.spec.forwarding)
+            rules_changed = (before.rules, before.forwarding) != (saved.spec.rules, saved.spec.forwarding)
             with host.state.unsettled(delta.hub):
                 now = time.time()
                 change = effective.of_change(host.state, delta.hub, change, now)
-                changed = incremental.apply_change(host, saved.spec, change, now, is_ruled_anew=is_ruled_anew)
+                changed = incremental.apply_change(host, saved.spec, change, now, rules_changed=rules_changed)
                 host.state.save_delta(saved, delta)
         except BaseException:
-            # What is in memory may be ahead of what is written.
+            # The cached spec may be newer than the files.
             host.state.cache.pop(delta.hub, None)
             raise
         return reports.of_change(saved, changed, started)

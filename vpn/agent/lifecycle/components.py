@@ -1,4 +1,4 @@
-"""What a hub is made of beside its namespace, all with the same face."""
+"""The components of a hub besides its namespace, all with the same interface."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from vpn.wire.spec import HubSpec
 
 
 class Component(Protocol):
-    """The face of a component's package."""
+    """The interface of a component's package."""
 
     def ensure(self, hub: Hub, spec: HubSpec, /) -> bool:
-        """Compare with `spec`, make it so, and return whether it was not. Raises AgentError."""
+        """Make the component match `spec`; return True if anything changed. Raises AgentError."""
         ...
 
     def change(self, hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer], /) -> bool:
-        """Turn the peers `before` into those `after`, which `spec` has already; return whether anything changed.
+        """Replace the peers `before` by those `after`, as in `spec`; return True if anything changed.
 
-        The hub is trusted to be as it was saved. Raises AgentError.
+        Assumes that the hub matches its saved state. Raises AgentError.
         """
         ...
 
     def remove(self, hub: Hub, /) -> bool:
-        """Remove it; return whether it was there. What is gone already is fine."""
+        """Remove the component; return True if it existed. Calling it twice is harmless."""
         ...
 
     def is_alive(self, hub: Hub, /) -> bool:
-        """Return whether what was set up runs; also where nothing was to be."""
+        """Return True if everything configured runs, or if nothing is configured."""
         ...
 
 
-# In the order in which they are removed: the rules go last.
+# In the order of removal: the firewall is removed last.
 COMPONENTS: Final[Mapping[str, Component]] = {
     "openvpn": openvpn,
     "dns": dns,

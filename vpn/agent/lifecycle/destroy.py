@@ -1,4 +1,4 @@
-"""Removing a hub with all that belongs to it."""
+"""Remove a hub with all its parts."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from vpn.wire.server_side import NO_SERVER
 
 
 def destroy(host: Host, hub: str, version: Version) -> HubReport:
-    """Remove the hub with all that belongs to it and leave a tombstone; done twice is fine.
+    """Remove the hub with all its parts and leave a tombstone. Calling it twice is harmless.
 
-    Raises AgentError `stale` when the hub has a newer spec than `version` (epoch, generation).
+    Raises AgentError `stale` if the hub has a newer spec than `version` (epoch, generation).
     """
     started = time.monotonic()
     with hub_lock(host.state.directory, hub):
@@ -29,7 +29,7 @@ def destroy(host: Host, hub: str, version: Version) -> HubReport:
         if saved is not None and saved.spec.version > version:
             message = "The hub has a newer configuration than the one that is to be destroyed."
             raise AgentError(STALE, message, codes.HUB_NEWER.of())
-        host.state.shared.bury(hub, max(version, host.state.shared.tombstone(hub) or version))
+        host.state.shared.save_tombstone(hub, max(version, host.state.shared.tombstone(hub) or version))
         names = host.names(hub)
         there = {"namespace": namespace.exists(names.netns)}
         there |= {name: component.remove(host.hub(hub)) for name, component in COMPONENTS.items()}

@@ -1,7 +1,7 @@
-"""Drift: compare a hub with what is saved, read-only, in a small share of the time.
+"""Drift detection: compare a hub with its saved state, read-only, with a small share of CPU time.
 
-A look takes no lock, so what it finds may be a change under way: only what a second look finds again, while no other
-agent can change anything, is told.
+The first comparison takes no lock, so a difference may be a change in progress. It is reported only if a second
+comparison, under the lock, finds it again.
 """
 
 from __future__ import annotations
@@ -22,55 +22,55 @@ from vpn.wire.errors import AgentError
 from vpn.wire.finding import Finding
 
 MOST: Final = 20  # findings
-# All looks of an agent together take this share of one processor at most.
+# All comparisons of an agent together use at most this share of one CPU.
 _SHARE: Final = 0.05
 _PATIENCE: Final = 1.0  # seconds to wait for a lock
 
 
 def find(host: Host, hub: str, device: wireguard.Device) -> list[Finding] | None:
-    """Return what was changed of a hub that is alive, None when it is not the time to look.
+    """Return how a running hub differs from its saved state, or None if no comparison is due.
 
-    `device` is its tunnel interface as it was seen a moment ago.
+    `device` is its tunnel interface, read a moment ago.
     """
     started = time.monotonic()
-    if started < host.looks.get(hub, 0.0):
+    if started < host.drift_due.get(hub, 0.0):
         return None
     try:
-        found = _look(host, hub, device)
+        found = _compare(host, hub, device)
         if found:
             found = _confirmed(host, hub)
     except AgentError:
-        found = None  # Another process is changing it, or it is going away.
+        found = None  # Another process is changing or removing the hub.
     took = time.monotonic() - started
-    host.looks[hub] = started + took / _SHARE * len(host.looks.keys() | {hub})
+    host.drift_due[hub] = started + took / _SHARE * len(host.drift_due.keys() | {hub})
     return None if found is None else _shortened(found)
 
 
 def _confirmed(host: Host, hub: str) -> list[Finding] | None:
     with hub_lock(host.state.directory, hub, _PATIENCE):
         device = wireguard.observe(host.names(hub))
-        return None if device is None else _look(host, hub, device, host_lock(host.state.directory, _PATIENCE))
+        return None if device is None else _compare(host, hub, device, host_lock(host.state.directory, _PATIENCE))
 
 
-def _look(
+def _compare(
     host: Host, hub: str, device: wireguard.Device, shared: AbstractContextManager[None] | None = None
 ) -> list[Finding] | None:
-    """What differs; what hubs share is looked at within `shared`."""
+    """Return all differences. The host's shared tables are compared within `shared` (a lock)."""
     saved, number = host.state.load(hub), host.state.shared.links().get(hub)
     if saved is None or number is None or not host.state.settled(hub):
         return None
-    names, marks, link = host.names(hub), host.state.marks(hub), Link(number)
-    spec = effective.as_left(host.state, saved.spec)
-    there = netns_view.look(names.inside)
+    names, fingerprints, link = host.names(hub), host.state.fingerprints(hub), Link(number)
+    spec = effective.as_last_applied(host.state, saved.spec)
+    there = netns_view.read(names.inside)
     with shared or nullcontext():
-        way_out = egress.drift(names, link, there, marks, host.state.shared.marks())
+        way_out = egress.drift(names, link, there, fingerprints, host.state.shared.fingerprints())
     return [
         *wireguard.drift(names, spec, device, there),
         *openvpn.drift(names, spec, host.state.openvpn(hub), there),
         *dns.drift(names, spec, host.state.dns(hub)),
-        *firewall.drift(names, spec, marks, thorough=True),
-        *limits.drift(names, spec, marks),
-        *host_limits.drift(names.host, host.state.shared.marks()),
+        *firewall.drift(names, spec, fingerprints, thorough=True),
+        *limits.drift(names, spec, fingerprints),
+        *host_limits.drift(names.host, host.state.shared.fingerprints()),
         *routing.drift(names, spec, link, there),
         *namespace.drift(names, there),
         *way_out,

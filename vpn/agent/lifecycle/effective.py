@@ -1,6 +1,6 @@
-"""What is in force of a spec: its peers but those whose time is over, without old ways in that are shut.
+"""The effective spec: a spec without expired peers and without closed former connections.
 
-The spec that is saved names both until the portal takes them out.
+The saved spec still contains both until the portal removes them.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from vpn.wire.peers import Peer
 from vpn.wire.spec import HubSpec
 
 
-def expect(state: State, spec: HubSpec, now: float) -> None:
-    """Write down what is ahead of the peers of `spec`, before they are let in: ends of times, protocol switches."""
-    expiry.expect(state, spec.hub, spec.peers, now)
-    protocol_switch.expect(state, spec.hub, spec.peers)
+def prepare(state: State, spec: HubSpec, now: float) -> None:
+    """Record expiry times and protocol switches of the peers in `spec`, before these peers are admitted."""
+    expiry.schedule(state, spec.hub, spec.peers, now)
+    protocol_switch.record(state, spec.hub, spec.peers)
 
 
 def of_spec(state: State, spec: HubSpec, now: float) -> HubSpec:
-    """Return `spec` as a hub is to be at `now` (Unix time)."""
-    return _with_peers(state, spec, expiry.lasting(spec.peers, now))
+    """Return the effective spec at `now` (Unix time)."""
+    return _with_peers(state, spec, expiry.not_expired(spec.peers, now))
 
 
-def as_left(state: State, spec: HubSpec) -> HubSpec:
-    """Return `spec` as the hub was left, to compare with: a time that has just run out may not be ended yet."""
-    return _with_peers(state, spec, expiry.there_now(state, spec.hub, spec.peers))
+def as_last_applied(state: State, spec: HubSpec) -> HubSpec:
+    """Return the effective spec at the last change, to compare with: a peer that just expired may still exist."""
+    return _with_peers(state, spec, expiry.not_removed(state, spec.hub, spec.peers))
 
 
 def of_change(state: State, hub: str, change: Change, now: float) -> Change:
-    """Return what a change does to a hub at `now` (Unix time), and write down which peers switch protocol in it."""
-    protocol_switch.expect(state, hub, change.sides()[1])
-    return protocol_switch.open_ways_of(state, hub, expiry.lasting_of(state, hub, change, now))
+    """Return the effective change at `now` (Unix time), and record which peers switch protocol in it."""
+    protocol_switch.record(state, hub, change.sides()[1])
+    return protocol_switch.change_without_closed(state, hub, expiry.without_expired(state, hub, change, now))
 
 
 def _with_peers(state: State, spec: HubSpec, peers: Mapping[str, Peer]) -> HubSpec:
-    return replace(spec, peers=protocol_switch.open_ways(state, spec.hub, peers))
+    return replace(spec, peers=protocol_switch.without_closed(state, spec.hub, peers))

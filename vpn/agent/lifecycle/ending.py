@@ -1,4 +1,4 @@
-"""What ends by itself: old ways in of peers that switched protocol, and peers whose time is over."""
+"""Changes that the agent makes without the portal: close former connections, and remove expired peers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from vpn.agent.memory.saved import Change
 from vpn.agent.system.lock import PATIENCE, hub_lock
 
 
-def supersede(host: Host, hub: str, patience: float = PATIENCE) -> set[str]:
-    """End the old sessions of peers that are there over their new protocol; return which peers those are."""
-    arrived = protocol_switch.arrived(host.state, host.names(hub))
+def close_former_connections(host: Host, hub: str, patience: float = PATIENCE) -> set[str]:
+    """Close the former connections of peers that connected over their new protocol; return these peers."""
+    arrived = protocol_switch.connected_over_new(host.state, host.names(hub))
     if not arrived:
         return set()
     with hub_lock(host.state.directory, hub, patience):
@@ -20,17 +20,17 @@ def supersede(host: Host, hub: str, patience: float = PATIENCE) -> set[str]:
         if saved is None:
             return set()
         was_settled = host.state.settled(hub)
-        # Marked before it is remembered that they are over: a crash in between must not leave them in.
+        # Mark the hub unsettled before saving that they are closed: after a crash in between, everything is compared.
         with host.state.unsettled(hub):
             now = time.time()
-            change = protocol_switch.shut(host.state, hub, saved.spec.peers, arrived)
-            change = expiry.lasting_of(host.state, hub, change, now)
+            change = protocol_switch.close_former(host.state, hub, saved.spec.peers, arrived)
+            change = expiry.without_expired(host.state, hub, change, now)
             incremental.apply_change(host, saved.spec, change, now, is_known=was_settled)
         return set(change.peers)
 
 
 def expire(host: Host, hub: str, patience: float = PATIENCE) -> set[str]:
-    """End the peers whose time is over; return which those are."""
+    """Remove the expired peers from the hub; return these peers."""
     if not expiry.is_due(host.state, hub):
         return set()
     with hub_lock(host.state.directory, hub, patience):
@@ -38,11 +38,11 @@ def expire(host: Host, hub: str, patience: float = PATIENCE) -> set[str]:
         if saved is None or host.state.shared.tombstone(hub) is not None:
             return set()
         now = time.time()
-        over = expiry.over(host.state, hub, saved.spec.peers, now)
+        over = expiry.newly_expired(host.state, hub, saved.spec.peers, now)
         was_settled = host.state.settled(hub)
         with host.state.unsettled(hub):
             change = Change({peer_id: (peer, None) for peer_id, peer in over.items()})
             change = effective.of_change(host.state, hub, change, now)
             incremental.apply_change(host, saved.spec, change, now, is_known=was_settled)
-        expiry.settle(host.state, hub, saved.spec.peers, now)
+        expiry.reschedule(host.state, hub, saved.spec.peers, now)
         return set(over)

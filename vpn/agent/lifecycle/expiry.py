@@ -1,7 +1,7 @@
-"""Peers whose time is over: the agent ends them by its own clock, also while the portal is away.
+"""Expired peers: the agent removes them from the hub by its own clock, even if the portal is unreachable.
 
-Such a peer stays in the spec that is saved, for the portal to take out, but is not there. In `due` stands the next
-moment (Unix time) at which a time is over: all that were over before it have been ended.
+An expired peer stays in the saved spec until the portal removes it. The file `due` contains the next expiry (Unix
+time). All peers that expired before it have been removed from the hub.
 """
 
 from __future__ import annotations
@@ -14,70 +14,72 @@ from vpn.agent.memory.saved import Change
 from vpn.agent.memory.state import State
 from vpn.wire.peers import Peer
 
-# For so long a peer whose time is over may still be there, until the watch has ended it.
+# An expired peer may still exist for this long, until `watch` has removed it.
 _GRACE: Final = 10.0  # seconds
 
 
-def lasting(peers: Mapping[str, Peer], now: float) -> dict[str, Peer]:
-    """Return the peers whose time is not over at `now` (Unix time)."""
-    return {peer_id: peer for peer_id, peer in peers.items() if not _is_over(peer, now)}
+def not_expired(peers: Mapping[str, Peer], now: float) -> dict[str, Peer]:
+    """Return the peers that are not expired at `now` (Unix time)."""
+    return {peer_id: peer for peer_id, peer in peers.items() if not _is_expired(peer, now)}
 
 
-def lasting_of(state: State, hub: str, change: Change, now: float) -> Change:
-    """Return a change without the peers whose time is over: those that were ended before, and those that are now."""
+def without_expired(state: State, hub: str, change: Change, now: float) -> Change:
+    """Return a change without expired peers: those removed before from its old side, all expired from its new side."""
     due = state.due(hub)
     return Change(
         {
             peer_id: (
-                None if old is None or _is_ended(old, due, now) else old,
-                None if new is None or _is_over(new, now) else new,
+                None if old is None or _is_removed(old, due, now) else old,
+                None if new is None or _is_expired(new, now) else new,
             )
             for peer_id, (old, new) in change.peers.items()
         }
     )
 
 
-def there_now(state: State, hub: str, peers: Mapping[str, Peer]) -> dict[str, Peer]:
-    """Return the peers that are not ended yet, for those who only look."""
+def not_removed(state: State, hub: str, peers: Mapping[str, Peer]) -> dict[str, Peer]:
+    """Return the peers that may still exist on the hub, for read-only comparisons."""
     now, due = time.time(), state.due(hub)
     return {
         peer_id: peer
         for peer_id, peer in peers.items()
-        if not _is_ended(peer, due, now) and not _is_over(peer, now - _GRACE)
+        if not _is_removed(peer, due, now) and not _is_expired(peer, now - _GRACE)
     }
 
 
 def is_due(state: State, hub: str) -> bool:
-    """Return whether a peer's time is over. This is asked many times a minute and reads one small file."""
+    """Return True if a peer has expired. Reads one small file, because it is called many times a minute."""
     due = state.due(hub)
     return due is not None and due <= time.time()
 
 
-def over(state: State, hub: str, peers: Mapping[str, Peer], now: float) -> dict[str, Peer]:
-    """Return the peers whose time is over and who are not ended yet."""
+def newly_expired(state: State, hub: str, peers: Mapping[str, Peer], now: float) -> dict[str, Peer]:
+    """Return the peers that have expired and are not removed yet."""
     due = state.due(hub)
-    return {peer_id: peer for peer_id, peer in peers.items() if _is_over(peer, now) and not _is_ended(peer, due, now)}
+    return {
+        peer_id: peer for peer_id, peer in peers.items() if _is_expired(peer, now) and not _is_removed(peer, due, now)
+    }
 
 
-def expect(state: State, hub: str, peers: Mapping[str, Peer], now: float) -> None:
-    """Be due when the time of one of these is over, or before: for those that are about to be there."""
-    moments = [moment for moment in (_next(peers, now), state.due(hub)) if moment is not None]
+def schedule(state: State, hub: str, peers: Mapping[str, Peer], now: float) -> None:
+    """Set `due` no later than the next expiry of these peers, before they are added."""
+    moments = [moment for moment in (_next_expiry(peers, now), state.due(hub)) if moment is not None]
     state.save_due(hub, min(moments, default=None))
 
 
-def settle(state: State, hub: str, peers: Mapping[str, Peer], now: float) -> None:
-    """Be due when the time of one of these is over next; all that were over at `now` have been ended."""
-    state.save_due(hub, _next(peers, now))
+def reschedule(state: State, hub: str, peers: Mapping[str, Peer], now: float) -> None:
+    """Set `due` to the next expiry of these peers. All that expired until `now` must have been removed."""
+    state.save_due(hub, _next_expiry(peers, now))
 
 
-def _next(peers: Mapping[str, Peer], now: float) -> int | None:
+def _next_expiry(peers: Mapping[str, Peer], now: float) -> int | None:
     moments = (peer.expires_at for peer in peers.values() if peer.expires_at is not None and peer.expires_at > now)
     return min(moments, default=None)
 
 
-def _is_over(peer: Peer, now: float) -> bool:
+def _is_expired(peer: Peer, now: float) -> bool:
     return peer.expires_at is not None and peer.expires_at <= now
 
 
-def _is_ended(peer: Peer, due: int | None, now: float) -> bool:
-    return _is_over(peer, now) and (due is None or peer.expires_at is None or peer.expires_at < due)
+def _is_removed(peer: Peer, due: int | None, now: float) -> bool:
+    return _is_expired(peer, now) and (due is None or peer.expires_at is None or peer.expires_at < due)

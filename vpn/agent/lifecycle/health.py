@@ -1,4 +1,4 @@
-"""Whether a hub lives: its namespace, its tunnel interface, OpenVPN's listeners and the resolver."""
+"""Health of a hub: its namespace, its tunnel interface, OpenVPN's listeners and the resolver."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from vpn.agent.wireguard import uapi
 
 
 def has_tunnel(hub: Hub) -> bool:
-    """Return whether the hub's namespace and its tunnel interface work."""
+    """Return True if the hub's namespace and its tunnel interface work."""
     return namespace.exists(hub.names.netns) and wireguard.is_alive(hub)
 
 
 def is_alive(hub: Hub) -> bool:
-    """Return whether all parts of a hub work that are to be there."""
+    """Return True if all configured parts of a hub work."""
     return namespace.exists(hub.names.netns) and all(component.is_alive(hub) for component in COMPONENTS.values())
 
 
 @dataclass
-class Pulse:
-    """The same for the watch, which asks many times a minute: no program is started for the answer."""
+class Liveness:
+    """The same check for `watch`, many times a minute: it starts no program."""
 
     host: Host
-    # Hubs whose tunnel is a process: when its socket is gone, so is the tunnel.
+    # Hubs with wireguard-go: if its socket is gone, so is the tunnel.
     _in_userspace: set[str] = field(default_factory=set)
 
     def is_alive(self, name: str) -> bool:
-        """Return whether all parts of a hub work that are to be there."""
+        """Return True if all configured parts of a hub work."""
         hub = self.host.hub(name)
         return (
             namespace.exists(hub.names.netns) and self._has_tunnel(hub) and openvpn.is_alive(hub) and dns.is_alive(hub)
@@ -42,5 +42,5 @@ class Pulse:
         answering = uapi.is_answering(names.wireguard)
         if answering:
             self._in_userspace.add(names.hub)
-        # A kernel's interface (None) lives as long as its namespace.
+        # None: a kernel interface, which exists as long as its namespace.
         return answering or (answering is None and names.hub not in self._in_userspace)

@@ -1,4 +1,4 @@
-"""Where hubs live."""
+"""The host of the hubs."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import Names
 from vpn.agent.memory.state import State
 from vpn.agent.system import users
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 
 
 @dataclass(frozen=True)
 class Host:
-    """Where hubs live: the namespace that is the host, and the agent's memory."""
+    """The host of the hubs: its network namespace, and the agent's saved state."""
 
-    place: Place
+    netns: Netns
     state: State
-    # By hub, from when on (time.monotonic) drift may be looked for again.
-    looks: dict[str, float] = field(default_factory=dict)
+    # By hub, the earliest time (time.monotonic) of the next drift comparison.
+    drift_due: dict[str, float] = field(default_factory=dict)
     upstreams: Upstreams = field(default_factory=Upstreams)
 
     def names(self, hub: str) -> Names:
-        """Return the names of a hub's parts here."""
-        return Names(hub, self.place, functools.partial(users.first, self.state.directory))
+        """Return the names of a hub's parts on this host."""
+        return Names(hub, self.netns, functools.partial(users.first, self.state.directory))
 
     def hub(self, name: str) -> Hub:
-        """Return a hub as its components are given it."""
+        """Return the object that components get for a hub."""
         return Hub(self.names(name), self.state)

@@ -1,4 +1,4 @@
-"""What a delta says, done: only what it changes is touched, trusting that the hub is as it was saved."""
+"""Incremental apply: change only what a delta names, assuming that the hub matches its saved state."""
 
 from __future__ import annotations
 
@@ -25,43 +25,43 @@ def apply_change(
     now: float,
     *,
     is_known: bool = True,
-    is_ruled_anew: bool = False,
+    rules_changed: bool = False,
 ) -> dict[str, bool]:
-    """Bring the hub to `spec`, which `change` led to: by that alone where that is enough.
+    """Bring the hub to `spec`, the result of `change`: incrementally if possible, else by comparing everything.
 
-    `now` is the moment at which peers were left out of `change` for their time; `is_known` says that the hub is as it
-    was saved, and `is_ruled_anew` that the rules are others, too.
+    `now` is the time at which expired peers were left out of `change`. `is_known`: the hub matches its saved state.
+    `rules_changed`: firewall rules or the policy have changed too.
     """
     hub = host.hub(spec.hub)
     if not is_known or not _is_small(change) or not health.is_alive(hub):
         changed = reconcile(host, spec)
-        firewall.end_flows(hub.names, given_up(*change.sides(), spec.peers))
+        firewall.end_flows(hub.names, lost_networks(*change.sides(), spec.peers))
         return changed
-    effective.expect(host.state, spec, now)
-    return follow(hub, effective.of_spec(host.state, spec, now), change, is_ruled_anew=is_ruled_anew)
+    effective.prepare(host.state, spec, now)
+    return apply_incrementally(hub, effective.of_spec(host.state, spec, now), change, rules_changed=rules_changed)
 
 
-def follow(hub: Hub, spec: HubSpec, change: Change, *, is_ruled_anew: bool = False) -> dict[str, bool]:
-    """Do what a delta says, which led to `spec`, trusting that the hub is as it was saved."""
+def apply_incrementally(hub: Hub, spec: HubSpec, change: Change, *, rules_changed: bool = False) -> dict[str, bool]:
+    """Apply `change`, whose result is `spec`, assuming that the hub matches its saved state."""
     old, new = change.sides()
-    # Before new peers can send, and while removed ones still can.
-    changed = {"firewall": firewall.ensure(hub, spec) if is_ruled_anew else firewall.change(hub, spec, old, new)}
-    # Not told of: it goes with the routes.
+    # The firewall first: before new peers can send, and while removed peers still can.
+    changed = {"firewall": firewall.ensure(hub, spec) if rules_changed else firewall.change(hub, spec, old, new)}
+    # Not reported separately: the limits change with the routes.
     limits.change(hub, spec, old, new)
     changed["wireguard"] = wireguard.change(hub, spec, old, new)
     changed["openvpn"] = openvpn.change(hub, spec, old, new)
     changed["routing"] = routing.change(hub.names, old.values(), new.values())
     if routing.routes_of(old) != routing.routes_of(new) and firewall.depends_on_interfaces(spec):
         firewall.reevaluate_flows(hub, spec)
-    firewall.end_flows(hub.names, given_up(old, new, spec.peers))
-    # Last: a full disk must not keep a removed peer connected.
-    hub.save_marks()
+    firewall.end_flows(hub.names, lost_networks(old, new, spec.peers))
+    # After the removals: a full disk must not keep a removed peer connected.
+    hub.save_fingerprints()
     changed["dns"] = dns.change(hub, spec, old, new)
     return changed
 
 
-def given_up(before: Mapping[str, Peer], after: Mapping[str, Peer], peers: Mapping[str, Peer]) -> set[str]:
-    """Return the networks that a peer had and has no more, without those within them that one of `peers` has."""
+def lost_networks(before: Mapping[str, Peer], after: Mapping[str, Peer], peers: Mapping[str, Peer]) -> set[str]:
+    """Return the networks that peers have lost, without the parts that one of `peers` has now."""
     kept = {peer_id: set(peer.networks) for peer_id, peer in after.items()}
     lost = {
         network
@@ -73,12 +73,12 @@ def given_up(before: Mapping[str, Peer], after: Mapping[str, Peer], peers: Mappi
 
 
 def _is_broad(network: str) -> bool:
-    """Return whether a network covers flows of many peers, even the pool's, and so belongs to no single peer."""
+    """Return True if a network is so wide that it may contain flows of other peers, even the pool."""
     return int(network.partition("/")[2]) < BROAD_PREFIX[6 if ":" in network else 4]
 
 
 def _is_small(change: Change) -> bool:
-    """Return whether nothing but what a change names has to be looked at."""
-    # A default route has a way to fall back to, which takes a look at the whole.
+    """Return True if the change can be applied incrementally."""
+    # Without a site's default route, traffic leaves through the host: this needs all routes.
     peers = [peer for pair in change.peers.values() for peer in pair if peer is not None]
     return not any(default in peer.routes for peer in peers for default in routing.DEFAULTS.values())

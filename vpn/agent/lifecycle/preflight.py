@@ -1,4 +1,4 @@
-"""What can be known before anything is changed: a hub that cannot be had as it is wanted stays as it is."""
+"""Checks before any change: if a spec cannot be applied, the hub stays as it is."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from vpn.wire import codes
 from vpn.wire.errors import NO_RIGHT, AgentError
 from vpn.wire.spec import HubSpec
 
-# Bits of the effective set, capabilities(7).
-_RIGHTS: Final = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
+# Bit numbers of capabilities(7).
+_CAPABILITIES: Final = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
 _PROGRAMS: Final = ("nsenter", "ip", "ss", "sysctl", "nft", "conntrack", "wg")
 
 
 def check(hub: Hub, spec: HubSpec) -> None:
-    """Raise AgentError where a right or a program is missing, or a port is taken."""
+    """Raise AgentError if a capability or a program is missing, or a port is taken."""
     _require_rights()
     for program in _PROGRAMS:
         command.require(program)
@@ -30,7 +30,7 @@ def check(hub: Hub, spec: HubSpec) -> None:
 def _require_rights() -> None:
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
     effective = int(status.get("CapEff", "0"), 16)
-    missing = [name for name, bit in _RIGHTS.items() if not effective >> bit & 1]
+    missing = [name for name, bit in _CAPABILITIES.items() if not effective >> bit & 1]
     if missing:
         message = f"The agent lacks the right {' and '.join(missing)} on the server: run it as root."
         raise AgentError(NO_RIGHT, message, codes.SERVER_RIGHT_MISSING.of("+".join(missing)))

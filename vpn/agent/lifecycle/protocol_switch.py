@@ -1,14 +1,13 @@
-"""Peers that change their protocol: both ways in are open until the new one is used, then the old one is shut for good.
+"""Protocol switch: a peer may use both protocols until it connects over the new one; then the former one is closed.
 
-What is remembered of each in `moves.json`, by the peer's id:
+`protocol_switches.json` contains for each such peer, by its id:
 
     {"mark": "openvpn <key>", "since": 1700000000.5, "over": false, "shut": ["wireguard <key>"]}
 
-The mark names one change and no other: the new protocol, and the key of the side that is WireGuard's, which is fresh
-with every change. A spec may go on naming the old way in after it was shut, until the portal has seen that the new one
-is used; and what is saved may go on naming it where a newer spec could not be applied. So nothing is forgotten here,
-and what was shut before a newer change is remembered with that (`shut`): saving a spec drops those peers of which it
-says no more that they change (see State).
+`mark` identifies the switch: the new protocol and the WireGuard key, which is new for each switch. `over` is true once
+the former connection is closed. `shut` lists earlier switches that were closed. A spec may still contain a closed
+former connection: until the portal has seen the new one, or if a newer spec could not be applied. So an entry is
+deleted only when a saved spec no longer contains the former connection (see State).
 """
 
 from __future__ import annotations
@@ -28,87 +27,87 @@ from vpn.agent.wireguard import uapi
 from vpn.wire.peers import OPENVPN, OpenVPNPeer, Peer, wireguard_side
 
 WIREGUARD: Final = "wireguard"
-_Moves = dict[str, Any]
+_Switch = dict[str, Any]
 
 
-def expect(state: State, hub: str, peers: Mapping[str, Peer]) -> None:
-    """Write down which of these peers change protocol, and from when on the new one counts."""
-    before = state.moves(hub)
-    moves = dict(before)
+def record(state: State, hub: str, peers: Mapping[str, Peer]) -> None:
+    """Record which of these peers switch protocol, and since when a connection over the new one counts."""
+    before = state.protocol_switches(hub)
+    switches = dict(before)
     for peer_id, peer in peers.items():
         if peer.former is None:
             continue
-        move, mark = before.get(peer_id, {}), _mark(peer)
-        if mark != move.get("mark") and mark not in _shut_marks(move):
-            moves[peer_id] = {"mark": mark, "since": time.time(), "over": False, "shut": _shut_marks(move)}
-    if moves != before:
-        state.save_moves(hub, moves)
+        switch, mark = before.get(peer_id, {}), _mark(peer)
+        if mark != switch.get("mark") and mark not in _closed_marks(switch):
+            switches[peer_id] = {"mark": mark, "since": time.time(), "over": False, "shut": _closed_marks(switch)}
+    if switches != before:
+        state.save_protocol_switches(hub, switches)
 
 
-def open_ways(state: State, hub: str, peers: Mapping[str, Peer]) -> dict[str, Peer]:
-    """Return a hub's peers without the ways in that are shut."""
-    moving = {peer_id: peer for peer_id, peer in peers.items() if peer.former is not None}
-    return dict(peers) | _shut(state, hub, moving) if moving else dict(peers)
+def without_closed(state: State, hub: str, peers: Mapping[str, Peer]) -> dict[str, Peer]:
+    """Return a hub's peers without closed former connections."""
+    switching = {peer_id: peer for peer_id, peer in peers.items() if peer.former is not None}
+    return dict(peers) | _drop_closed(state, hub, switching) if switching else dict(peers)
 
 
-def open_ways_of(state: State, hub: str, change: Change) -> Change:
-    """Return a change without the ways in that are shut, before and after."""
-    old, new = (_shut(state, hub, peers) for peers in change.sides())
+def change_without_closed(state: State, hub: str, change: Change) -> Change:
+    """Return a change without closed former connections on both sides."""
+    old, new = (_drop_closed(state, hub, peers) for peers in change.sides())
     return Change({peer_id: (old.get(peer_id), new.get(peer_id)) for peer_id in change.peers})
 
 
-def arrived(state: State, names: Names) -> set[str]:
-    """Return which peers are there over their new protocol, while the old way in is still open.
+def connected_over_new(state: State, names: Names) -> set[str]:
+    """Return the peers that have connected over their new protocol, while the former connection is still open.
 
-    This is asked many times a minute, so only small files are read while no peer changes its protocol.
+    It is called many times a minute, so it reads only one small file while no peer switches protocol.
     """
-    waiting = {peer_id: move for peer_id, move in state.moves(names.hub).items() if not move["over"]}
+    waiting = {peer_id: switch for peer_id, switch in state.protocol_switches(names.hub).items() if not switch["over"]}
     if not waiting:
         return set()
     layout = Layout(state.openvpn(names.hub))
-    over_wireguard = {peer_id for peer_id, move in waiting.items() if move["mark"].startswith(WIREGUARD)}
+    over_wireguard = {peer_id for peer_id, switch in waiting.items() if switch["mark"].startswith(WIREGUARD)}
     handshakes = _handshakes(names) if over_wireguard else {}
     found = set()
-    for peer_id, move in waiting.items():
+    for peer_id, switch in waiting.items():
         if peer_id in over_wireguard:
-            at: float = handshakes.get(move["mark"].partition(" ")[2], 0) + 1  # it tells whole seconds
+            at: float = handshakes.get(switch["mark"].partition(" ")[2], 0) + 1  # WireGuard reports whole seconds
         else:
             at = max(_written(layout.shown / f"{peer_id}.{names.openvpn(listener)}") for listener in LISTENERS)
-        if at >= move["since"]:
+        if at >= switch["since"]:
             found.add(peer_id)
     return found
 
 
-def shut(state: State, hub: str, peers: Mapping[str, Peer], arrived: Collection[str]) -> Change:
-    """Shut the old way in of those who have arrived; return what that changes."""
-    moves = state.moves(hub)
-    there = {peer_id: peers[peer_id] for peer_id in arrived if peer_id in peers}
+def close_former(state: State, hub: str, peers: Mapping[str, Peer], connected: Collection[str]) -> Change:
+    """Record that the former connections of the `connected` peers are closed; return the resulting change."""
+    switches = state.protocol_switches(hub)
+    there = {peer_id: peers[peer_id] for peer_id in connected if peer_id in peers}
     ending = {
         peer_id: peer
         for peer_id, peer in there.items()
-        if peer.former is not None and moves.get(peer_id, {}).get("mark") == _mark(peer)
+        if peer.former is not None and switches.get(peer_id, {}).get("mark") == _mark(peer)
     }
-    before = _shut(state, hub, ending)
+    before = _drop_closed(state, hub, ending)
     for peer_id in ending:
-        moves[peer_id]["over"] = True
+        switches[peer_id]["over"] = True
     if ending:
-        state.save_moves(hub, moves)
-    after = _shut(state, hub, ending)
+        state.save_protocol_switches(hub, switches)
+    after = _drop_closed(state, hub, ending)
     return Change({peer_id: (before[peer_id], after[peer_id]) for peer_id in ending})
 
 
-def _shut(state: State, hub: str, peers: Mapping[str, Peer]) -> dict[str, Peer]:
-    moves = state.moves(hub)
+def _drop_closed(state: State, hub: str, peers: Mapping[str, Peer]) -> dict[str, Peer]:
+    switches = state.protocol_switches(hub)
     return {
         peer_id: replace(peer, former=None)
-        if peer.former is not None and _mark(peer) in _shut_marks(moves.get(peer_id, {}))
+        if peer.former is not None and _mark(peer) in _closed_marks(switches.get(peer_id, {}))
         else peer
         for peer_id, peer in peers.items()
     }
 
 
-def _shut_marks(move: _Moves) -> list[str]:
-    return [*move.get("shut", []), *([move["mark"]] if move.get("over") else [])]
+def _closed_marks(switch: _Switch) -> list[str]:
+    return [*switch.get("shut", []), *([switch["mark"]] if switch.get("over") else [])]
 
 
 def _mark(peer: Peer) -> str:
@@ -117,7 +116,7 @@ def _mark(peer: Peer) -> str:
 
 
 def _handshakes(names: Names) -> dict[str, int]:
-    heard = uapi.heard(names.wireguard)
+    heard = uapi.peers(names.wireguard)
     if heard is not None:
         return {key: peer.latest_handshake for key, peer in heard.items()}
     device = wireguard.observe(names)

@@ -1,4 +1,4 @@
-"""Comparing a whole hub with what it is to be, and changing only what differs."""
+"""Compare a whole hub with its spec, and change only what differs."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
 from vpn.wire.spec import HubSpec
 
-# The mark that says which families the host had a way out for when the hub's link was set up.
+# The fingerprint with the address families that the host had a default route for when the hub's link was set up.
 FAMILIES: Final = "families"
 
 
 def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[str, bool]:
-    """Compare the hub with `spec`, change what differs, and return which components that was. Needs the hub's lock.
+    """Make the hub match `spec` and return which components changed. Needs the hub's lock.
 
-    `saved` is what the hub was to be before, where that is known.
+    `saved` is the spec before, if it is known.
     """
     now, wanted = time.time(), spec
-    effective.expect(host.state, spec, now)
+    effective.prepare(host.state, spec, now)
     spec = effective.of_spec(host.state, spec, now)
     hub = host.hub(spec.hub)
     changed = {"namespace": _ensure_namespace(host, hub)}
     link = _link(host, spec.hub)
-    changed["egress"] = _ensure_way_out(host, hub, spec, link)
-    # The rules stand before the first packet can come.
+    changed["egress"] = _ensure_egress(host, hub, spec, link)
+    # The firewall is loaded before the first packet can arrive.
     asking = dns.with_servers_of(spec, saved)
     changed["firewall"] = firewall.ensure(hub, asking)
     changed["firewall"] |= limits.ensure(hub, spec)
@@ -43,28 +43,28 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
     if changed["routing"] and firewall.depends_on_interfaces(spec):
         firewall.reevaluate_flows(hub, spec)
     # After the tunnels: a full disk must not keep a removed peer connected.
-    hub.save_marks()
-    # Last: a port that is taken must not keep WireGuard's peers apart.
+    hub.save_fingerprints()
+    # Last: a taken port must not keep WireGuard from working.
     changed |= ensure_processes(hub, spec)
     if asking is not spec:
         firewall.ensure(hub, spec)
-        hub.save_marks()
-    expiry.settle(host.state, spec.hub, wanted.peers, now)
+        hub.save_fingerprints()
+    expiry.reschedule(host.state, spec.hub, wanted.peers, now)
     return changed
 
 
-def _ensure_way_out(host: Host, hub: Hub, spec: HubSpec, link: Link) -> bool:
+def _ensure_egress(host: Host, hub: Hub, spec: HubSpec, link: Link) -> bool:
     host.state.shared.save_source(spec.hub, source.Source.of(spec).document())
     host.state.shared.save_server(spec.hub, spec.server)
     changed = reconcile_host(host)
-    families = egress.families(host.place)
-    changed |= egress.ensure(hub.names, link, families, hub.marks, spec.server.reached)
-    hub.marks[FAMILIES] = " ".join(families)
+    families = egress.families(host.netns)
+    changed |= egress.ensure(hub.names, link, families, hub.fingerprints, spec.server.reached)
+    hub.fingerprints[FAMILIES] = " ".join(families)
     return changed
 
 
 def ensure_processes(hub: Hub, spec: HubSpec) -> dict[str, bool]:
-    """Make what listens on ports be there: all of it is tried before an AgentError is raised."""
+    """Start OpenVPN and the resolver. Both are tried before an AgentError is raised."""
     changed, refusals = {}, []
     for name in ("openvpn", "dns"):
         try:
@@ -77,26 +77,26 @@ def ensure_processes(hub: Hub, spec: HubSpec) -> dict[str, bool]:
 
 
 def reconcile_host(host: Host) -> bool:
-    """Make the host forward and keep its side of all links shut; return whether it did not."""
+    """Ensure the host's forwarding and its nftables tables; return True if anything changed."""
     with host_lock(host.state.directory):
-        marks = host.state.shared.marks()
-        before = dict(marks)
-        changed = egress.ensure_host(host.place, marks, host.state.shared.servers())
+        fingerprints = host.state.shared.fingerprints()
+        before = dict(fingerprints)
+        changed = egress.ensure_host(host.netns, fingerprints, host.state.shared.servers())
         sources = host.state.shared.sources()
-        changed |= source.ensure(host.place, sources.values(), marks)
-        changed |= host_limits.ensure(host.place, sources, host.state.shared.servers(), marks)
-        if marks != before:
-            host.state.shared.save_marks(marks)
+        changed |= source.ensure(host.netns, sources.values(), fingerprints)
+        changed |= host_limits.ensure(host.netns, sources, host.state.shared.servers(), fingerprints)
+        if fingerprints != before:
+            host.state.shared.save_fingerprints(fingerprints)
     return changed
 
 
 def _ensure_namespace(host: Host, hub: Hub) -> bool:
     if namespace.exists(hub.names.netns):
         return namespace.ensure(hub.names)
-    # A namespace that lost its name lives on with its tunnels as long as a process is in it.
+    # A namespace without a name still exists, with its tunnels, as long as a process runs in it.
     dns.stop(hub)
-    openvpn.leave(hub)
-    # Two that make the first namespace of a host disturb each other in older versions of ip-netns(8).
+    openvpn.stop_inside(hub)
+    # In older versions of ip-netns(8), two processes that create the first namespace of a host disturb each other.
     with host_lock(host.state.directory):
         return namespace.ensure(hub.names)
 
@@ -107,7 +107,7 @@ def _link(host: Host, hub: str) -> Link:
         return Link(number)
 
     def take(links: dict[str, int]) -> None:
-        taken = set(links.values()) | egress.used_links(host.place)
+        taken = set(links.values()) | egress.used_links(host.netns)
         free = next((candidate for candidate in range(LINK_COUNT) if candidate not in taken), None)
         if free is None:
             message = "This server has no free link for one more hub."

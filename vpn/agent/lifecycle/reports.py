@@ -1,4 +1,4 @@
-"""Reports of what a request changed."""
+"""Reports of the changes that a request made."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vpn.wire.report import HubReport
 
 
 def of_change(saved: Saved, changed: dict[str, bool], started: float) -> HubReport:
-    """Return the report of a hub that is as `saved` now; `started` (time.monotonic) is when the request came."""
+    """Return the report of a hub that now matches `saved`. `started` (time.monotonic) is the request's arrival."""
     spec = saved.spec
     report = HubReport(spec.hub, spec.epoch, spec.generation, saved.digest, alive=True, observed_at=time.time())
     report.changed.update(changed)
@@ -18,5 +18,5 @@ def of_change(saved: Saved, changed: dict[str, bool], started: float) -> HubRepo
 
 
 def timed(report: HubReport, started: float) -> HubReport:
-    """Return a report with how long the request took, which came at `started` (time.monotonic)."""
+    """Return a report with the duration of the request that arrived at `started` (time.monotonic)."""
     return replace(report, duration_ms=round((time.monotonic() - started) * 1000, 3))

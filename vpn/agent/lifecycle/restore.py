@@ -1,4 +1,4 @@
-"""Healing: making a hub whole again after a crash or a reboot."""
+"""Restore a hub after a crash or a reboot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vpn.wire.spec import HubSpec
 
 
 def restore(host: Host, hub: str, patience: float = PATIENCE) -> bool:
-    """Make reality be what is saved of a hub, as after a crash or a reboot; return whether anything was missing.
+    """Bring a hub back to its saved state, for example after a reboot; return True if anything was missing.
 
     Raises BusyError if another process changes the hub for longer than `patience` seconds.
     """
@@ -22,16 +22,16 @@ def restore(host: Host, hub: str, patience: float = PATIENCE) -> bool:
         saved = host.state.load(hub)
         if saved is None or host.state.shared.tombstone(hub) is not None:
             return False
-        # First what died: sessions over TCP come back within a second where a listener does.
+        # Dead daemons first: clients over TCP reconnect within a second once their listener is back.
         is_revived = _revive(host, saved.spec)
         return any(reconcile(host, saved.spec).values()) or is_revived
 
 
 def _revive(host: Host, spec: HubSpec) -> bool:
-    """Start daemons that died where all that they need is there; return whether there were any."""
+    """Start daemons that died, if the tunnel interface works; return True if there were any."""
     hub = host.hub(spec.hub)
     if not health.has_tunnel(hub):
         return False
-    with suppress(AgentError):  # the whole comparison that follows tries again
+    with suppress(AgentError):  # the full comparison afterwards tries again
         return any(ensure_processes(hub, effective.of_spec(host.state, spec, time.time())).values())
     return False

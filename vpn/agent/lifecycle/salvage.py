@@ -1,4 +1,4 @@
-"""What is left of a hub when a spec for it cannot be applied: what that spec takes away must end all the same."""
+"""If a new spec cannot be applied, still enforce its removals."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from vpn.wire.spec import HubSpec, OpenVPN
 
 
 def enforce_removals(host: Host, saved: Saved, spec: HubSpec) -> None:
-    """Take away what `spec`, which cannot be applied, has no more: peers, ways in, networks, certificates.
+    """Remove what `spec` no longer contains: peers, connections, networks, valid certificates.
 
-    All other peers stay connected. A failure here has the cause that was reported already.
+    All other peers stay connected. Errors are ignored here: the error of the apply has been raised already.
     """
-    rest = rest_of(saved.spec, spec)
+    rest = reduced(saved.spec, spec)
     if rest == saved.spec:
         return
     was, hub, now = saved.spec, spec.hub, time.time()
@@ -34,17 +34,17 @@ def enforce_removals(host: Host, saved: Saved, spec: HubSpec) -> None:
         host.state.shared.save_server(hub, rest.server)
         reconcile_host(host)
         in_force = effective.of_spec(host.state, rest, now)
-        incremental.follow(host.hub(hub), in_force, change, is_ruled_anew=rest.server != was.server)
+        incremental.apply_incrementally(host.hub(hub), in_force, change, rules_changed=rest.server != was.server)
     with suppress(AgentError, OSError):
         host.state.save(Saved.of(rest))
 
 
-def rest_of(saved: HubSpec, wanted: HubSpec) -> HubSpec:
-    """Return `saved` without what `wanted` has no more: peers, their ways in and networks, good certificates.
+def reduced(saved: HubSpec, wanted: HubSpec) -> HubSpec:
+    """Return `saved` without what `wanted` no longer contains: peers, connections, networks, valid certificates.
 
-    Nothing new comes in, and the rules stay: they travel by themselves.
+    Nothing new is added. The firewall rules stay: the portal sends changed rules as a delta of their own.
     """
-    kept = {peer_id: rest_of_peer(peer, wanted.peers.get(peer_id)) for peer_id, peer in saved.peers.items()}
+    kept = {peer_id: reduced_peer(peer, wanted.peers.get(peer_id)) for peer_id, peer in saved.peers.items()}
     return replace(
         saved,
         peers={peer_id: peer for peer_id, peer in kept.items() if peer is not None},
@@ -53,10 +53,10 @@ def rest_of(saved: HubSpec, wanted: HubSpec) -> HubSpec:
     )
 
 
-def rest_of_peer(peer: Peer, wanted: Peer | None) -> Peer | None:
-    """Return of a peer the ways in and the networks that are still wanted; None where no way in is."""
-    over_wireguard = _rest_of_wireguard(wireguard_side(peer), wanted)
-    over_openvpn = _rest_of_openvpn(openvpn_side(peer), wanted)
+def reduced_peer(peer: Peer, wanted: Peer | None) -> Peer | None:
+    """Return a peer with only those connections and networks that are still wanted; None without any connection."""
+    over_wireguard = _reduced_wireguard(wireguard_side(peer), wanted)
+    over_openvpn = _reduced_openvpn(openvpn_side(peer), wanted)
     if over_wireguard is None or over_openvpn is None:
         rest: Peer | None = over_wireguard or over_openvpn
     elif isinstance(peer, WireGuardPeer):
@@ -68,22 +68,22 @@ def rest_of_peer(peer: Peer, wanted: Peer | None) -> Peer | None:
     return replace(rest, tags=wanted.tags, names=peer.names, expires_at=wanted.expires_at)
 
 
-def _rest_of_wireguard(side: WireGuardPeer | None, wanted: Peer | None) -> WireGuardPeer | None:
+def _reduced_wireguard(side: WireGuardPeer | None, wanted: Peer | None) -> WireGuardPeer | None:
     new = wireguard_side(wanted)
     if side is None or wanted is None or new is None:
         return None
     if (side.public_key, side.preshared_key) != (new.public_key, new.preshared_key):
         return None
-    allowed_ips, routes = (_still(networks, wanted) for networks in (side.allowed_ips, side.routes))
+    allowed_ips, routes = (_still_wanted(networks, wanted) for networks in (side.allowed_ips, side.routes))
     return replace(side, allowed_ips=allowed_ips, routes=routes, tags=(), names=(), expires_at=None, former=None)
 
 
-def _rest_of_openvpn(side: OpenVPNPeer | None, wanted: Peer | None) -> OpenVPNPeer | None:
+def _reduced_openvpn(side: OpenVPNPeer | None, wanted: Peer | None) -> OpenVPNPeer | None:
     new = openvpn_side(wanted)
-    # Which certificates are good is a matter of the revocation list.
+    # The revocation list decides which certificates are valid.
     if side is None or wanted is None or new is None or side.compat != new.compat:
         return None
-    return replace(side, routes=_still(side.routes, wanted), tags=(), names=(), expires_at=None, former=None)
+    return replace(side, routes=_still_wanted(side.routes, wanted), tags=(), names=(), expires_at=None, former=None)
 
 
 def _still_opened(saved: ServerSide, wanted: ServerSide) -> ServerSide:
@@ -92,12 +92,12 @@ def _still_opened(saved: ServerSide, wanted: ServerSide) -> ServerSide:
     return replace(saved, networks=networks, portal_port=port)
 
 
-def _still(networks: tuple[str, ...], wanted: Peer) -> tuple[str, ...]:
+def _still_wanted(networks: tuple[str, ...], wanted: Peer) -> tuple[str, ...]:
     return tuple(network for network in networks if network in wanted.networks)
 
 
 def _with_revocations(saved: OpenVPN | None, wanted: OpenVPN | None) -> OpenVPN | None:
-    """Return OpenVPN as it is, with the newer revocation list of the same authority."""
+    """Return the saved OpenVPN settings with the newer revocation list, if the CA is the same."""
     if saved is None or wanted is None or saved.ca != wanted.ca:
         return saved
     return replace(saved, crl=wanted.crl)

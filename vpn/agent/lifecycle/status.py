@@ -1,4 +1,4 @@
-"""What is true of a hub now."""
+"""The current status of a hub."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vpn.wire.spec import HubSpec
 
 
 def status(host: Host, hub: str, with_peers: bool = True) -> HubReport:
-    """Return the hub's report, with the peers that were ever heard from. Raises AgentError `unknown-hub`."""
+    """Return the hub's report, with the peers that ever connected. Raises AgentError `unknown-hub`."""
     started = time.monotonic()
     saved = host.state.load(hub)
     if saved is None:
@@ -37,14 +37,14 @@ def status(host: Host, hub: str, with_peers: bool = True) -> HubReport:
         sessions=openvpn.reports(names, saved.spec, directory) if with_peers else None,
         hits=firewall.hits(names, saved.spec) if with_peers else None,
         drift=drift.find(host, hub, device) if alive and device else None,
-        families=egress.families(host.place) if with_peers else None,
+        families=egress.families(host.netns) if with_peers else None,
         upstreams=_upstreams(host, names, saved.spec) if alive and with_peers else None,
     )
     return replace(report, duration_ms=round((time.monotonic() - started) * 1000, 3))
 
 
 def _upstreams(host: Host, names: Names, spec: HubSpec) -> dict[str, bool] | None:
-    """Return which of the resolvers that the hub asks answered lately, None while that is not known."""
+    """Return which upstream resolvers of the hub answered lately; None before the first result."""
     if spec.resolver is None:
         return None
     return host.upstreams.answers(names.hub, names.netns, spec.resolver.upstreams)

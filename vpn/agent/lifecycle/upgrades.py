@@ -1,7 +1,7 @@
-"""Daemons run what is installed: one whose program or library was replaced, as by an upgrade, is started anew.
+"""Restart daemons whose program or library was replaced, for example by a package upgrade.
 
-So is one that runs with more rights than it should, as an older agent started it. It is one daemon at a time on the
-whole server, and the next one when that one works: a broken package must not end all tunnels.
+A daemon that runs with more rights than it should, started by an older agent, is restarted too. Only one daemon on the
+whole server restarts at a time, and the next only if it works: a broken package must not end all tunnels.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from vpn.agent.system.lock import BusyError, hub_lock
 from vpn.agent.system.processes import Process
 from vpn.wire.errors import AgentError
 
-_PAUSE: Final = 600.0  # seconds without a further one where one did not come back
+_PAUSE: Final = 600.0  # seconds without another restart after one failed
 _BRIEFLY: Final = 0.05  # seconds to wait for a hub that is being changed
 
 
 @dataclass(frozen=True)
 class Daemon:
-    """A daemon of a hub that runs, and how it should be confined."""
+    """A running daemon of a hub, and the confinement that it should have."""
 
     hub: str
     name: str
@@ -43,22 +43,22 @@ class Daemon:
 
     @property
     def faults(self) -> frozenset[str]:
-        """Why it should start anew; empty where it need not."""
+        """The reasons for a restart; empty if there are none."""
         replaced = processes.replaced(self.process.pid)
         return replaced if self.confinement.holds(self.process.pid) else replaced | {"rights"}
 
 
 @dataclass
 class Upgrades:
-    """What is remembered between two looks."""
+    """State between two runs."""
 
     host: Host
-    # For which faults a daemon was started anew. What that does not mend is left alone, or it would be done for ever.
+    # The reasons for which a daemon was restarted. If they persist, it is not restarted for them again.
     _tried: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     _paused_until: float = 0.0
 
-    def look(self) -> Daemon | None:
-        """Start the first daemon anew that has to, and return it; None where there is none. Raises AgentError."""
+    def run(self) -> Daemon | None:
+        """Restart the first daemon that needs it and return it; None if there is none. Raises AgentError."""
         if time.monotonic() < self._paused_until:
             return None
         for hub in self.host.state.hubs():
@@ -71,7 +71,7 @@ class Upgrades:
         return None
 
     def _restart(self, daemon: Daemon) -> Daemon:
-        """End a daemon, have the hub made whole, and return the daemon. Needs the hub's lock."""
+        """Stop a daemon, restore the hub, and return the daemon. Needs the hub's lock."""
         try:
             processes.end(daemon.program, [daemon.process])
             restore(self.host, daemon.hub)
@@ -82,17 +82,17 @@ class Upgrades:
 
 
 def daemons(host: Host, hub: str) -> Iterator[Daemon]:
-    """Yield the daemons of a hub that run."""
+    """Yield the running daemons of a hub."""
     names = host.names(hub)
     listeners, resolver = openvpn_layout.Layout(host.state.openvpn(hub)), resolver_config.Layout(host.state.dns(hub))
-    if process := wireguard.written(names):
+    if process := wireguard.from_pid_file(names):
         yield Daemon(hub, "wireguard", wireguard.PROGRAM, process, wireguard.confinement(names))
     for listener in LISTENERS:
-        if process := openvpn_process.written(listeners, listener):
+        if process := openvpn_process.from_pid_file(listeners, listener):
             confinement = openvpn_process.confinement(names, listeners)
             yield Daemon(hub, f"openvpn {listener}", openvpn_process.PROGRAM, process, confinement)
-    if process := openvpn_routes.written(listeners):
+    if process := openvpn_routes.from_pid_file(listeners):
         confinement = openvpn_routes.confinement(names, listeners)
         yield Daemon(hub, "openvpn routes", openvpn_routes.PROGRAM, process, confinement)
-    if process := resolver_process.written(resolver):
+    if process := resolver_process.from_pid_file(resolver):
         yield Daemon(hub, "dns", resolver_process.PROGRAM, process, resolver_process.confinement(names, resolver))

@@ -1,1 +1,1 @@
-"""What a server remembers of its hubs, and what it calls what belongs to them."""
+"""The agent's saved state of its hubs, and the names of their parts."""

@@ -1,4 +1,4 @@
-"""One hub of this server, as its components are given it."""
+"""One hub of this server: the object that components get."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from vpn.agent.memory.state import State
 
 @dataclass(frozen=True)
 class Hub:
-    """A hub's names, its files, and the marks of what was loaded into its firewall."""
+    """A hub's names, its files, and the fingerprints of its loaded nftables tables."""
 
     names: Names
     state: State
 
     @property
     def openvpn(self) -> Path:
-        """Where the files of its OpenVPN are."""
+        """The directory of its OpenVPN files."""
         return self.state.openvpn(self.names.hub)
 
     @property
     def dns(self) -> Path:
-        """Where the files of its resolver are."""
+        """The directory of its resolver's files."""
         return self.state.dns(self.names.hub)
 
     @cached_property
-    def marks(self) -> dict[str, str]:
-        """What components remember of what they loaded, by name; see `save_marks`."""
-        return self.state.marks(self.names.hub)
+    def fingerprints(self) -> dict[str, str]:
+        """The fingerprints of what components loaded, by name; see `save_fingerprints`."""
+        return self.state.fingerprints(self.names.hub)
 
-    def save_marks(self) -> None:
-        """Write the marks down where they differ from those that are written."""
-        if self.marks != self.state.marks(self.names.hub):
-            self.state.save_marks(self.names.hub, self.marks)
+    def save_fingerprints(self) -> None:
+        """Save the fingerprints if they have changed."""
+        if self.fingerprints != self.state.fingerprints(self.names.hub):
+            self.state.save_fingerprints(self.names.hub, self.fingerprints)

@@ -1,4 +1,4 @@
-"""What belongs to a hub is named after it: unique on the host, with our own prefix, 15 characters at most."""
+"""Names of a hub's parts: derived from its name, unique on the host, with our prefix, at most 15 characters."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 from vpn.wire.reserved import LINKS_V4, LINKS_V6
 
-# OpenVPN's listeners: two that share their settings, and one for routers that cannot do what those ask for.
+# OpenVPN's listeners: `udp` and `tcp` have the same settings, `compat` is for routers that support only older ciphers.
 UDP: Final = "udp"
 TCP: Final = "tcp"
 COMPAT: Final = "compat"
 LISTENERS: Final = (UDP, TCP, COMPAT)
 
-# The daemons that have a user each.
+# The daemons; each has its own user.
 WIREGUARD, OPENVPN, ROUTES, RESOLVER = range(4)
 
-# What the names of the host's ends of links begin with.
+# Prefix of the host's end of each link.
 HOSTLINK: Final = "vh-"
 
 LINK_COUNT: Final = LINKS_V4.num_addresses // 2
@@ -31,47 +31,47 @@ def _no_user(_hub: str) -> int:
 
 @dataclass(frozen=True)
 class Names:
-    """The names of one hub's parts on its host. `first_user` says which user ids its daemons have (see `users`)."""
+    """The names of one hub's parts on its host. `first_user` returns its daemons' first user id (see `users`)."""
 
     hub: str
-    host: Place
+    host: Netns
     first_user: Callable[[str], int] = field(default=_no_user, compare=False)
 
     def user(self, daemon: int) -> int:
-        """Return the user id of one of the hub's daemons (`WIREGUARD` and so on), which is its group id, too.
+        """Return the user id of one of the hub's daemons (`WIREGUARD` and so on); the group id is the same.
 
-        0 is root's, where there are no other users.
+        It is 0 (root) in a user namespace without other users.
         """
         first = self.first_user(self.hub)
         return first + daemon if first else 0
 
     @property
     def netns(self) -> str:
-        """The hub's network namespace."""
+        """The name of the hub's network namespace."""
         return f"hub-{self.hub}"
 
     @property
-    def inside(self) -> Place:
-        """The hub's network namespace as a place for commands."""
-        return Place(self.netns)
+    def inside(self) -> Netns:
+        """The hub's network namespace, to run commands in."""
+        return Netns(self.netns)
 
     @property
     def wireguard(self) -> str:
-        """The tunnel interface, inside."""
+        """WireGuard's tunnel interface, inside the hub's namespace."""
         return f"wg-{self.hub}"
 
     def openvpn(self, listener: str) -> str:
-        """The tunnel interface of one of OpenVPN's listeners (`udp`, `tcp`, `compat`), inside."""
+        """The tunnel interface of an OpenVPN listener (`udp`, `tcp`, `compat`), inside the hub's namespace."""
         return f"o{listener[0]}-{self.hub}"
 
     @property
     def tunnels(self) -> tuple[str, ...]:
-        """All tunnel interfaces that there may be, inside."""
+        """All possible tunnel interfaces inside the hub's namespace."""
         return (self.wireguard, *map(self.openvpn, LISTENERS))
 
     @property
     def uplink(self) -> str:
-        """The inner end of the link to the host."""
+        """The hub's end of the link to the host."""
         return f"up-{self.hub}"
 
     @property
@@ -82,7 +82,7 @@ class Names:
 
 @dataclass(frozen=True)
 class Link:
-    """The addresses of one link: a /31 (RFC 3021) and a /127 (RFC 6164), the lower ones the host's."""
+    """The addresses of one link: a /31 (RFC 3021) and a /127 (RFC 6164). The host has the lower ones."""
 
     number: int
 

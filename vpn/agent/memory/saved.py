@@ -1,4 +1,4 @@
-"""A hub as it was last saved, and what a delta makes of it, told without reading the other peers."""
+"""The saved state of a hub, and how a delta changes it without reading the other peers."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from vpn.wire.errors import BASE_MISMATCH, INVALID, AgentError
 from vpn.wire.peers import Peer, PeerIndex, by_openvpn
 from vpn.wire.spec import HubSpec
 
-# Which files a hub was read from, to know whether they are others by now.
+# Inode, size and modification time of the files that a hub was read from, to notice newer ones.
 Stamp = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
 class Change:
-    """What a delta does to a spec: peers by id, as they were (None: new) and as they will be (None: gone)."""
+    """The change of a delta: by id, each peer before (None: added) and after (None: removed)."""
 
     peers: dict[str, tuple[Peer | None, Peer | None]]
 
     def sides(self) -> tuple[dict[str, Peer], dict[str, Peer]]:
-        """Return the peers as they were, and as they will be."""
+        """Return the peers before and after."""
         old = {peer_id: pair[0] for peer_id, pair in self.peers.items() if pair[0] is not None}
         new = {peer_id: pair[1] for peer_id, pair in self.peers.items() if pair[1] is not None}
         return old, new
@@ -31,7 +31,7 @@ class Change:
 
 @dataclass
 class Saved:
-    """A hub as last saved, with what makes a delta cheap."""
+    """The saved state of a hub, with indexes that make a delta cheap."""
 
     spec: HubSpec
     header: str
@@ -41,7 +41,7 @@ class Saved:
 
     @classmethod
     def of(cls, spec: HubSpec) -> Saved:
-        """Return the saved state for a spec."""
+        """Return the state for a spec."""
         document = cast("dict[str, Any]", spec.document())
         return cls(
             spec, header_digest(document), peers_total(document["peers"]), PeerIndex.of(spec.addresses, spec.peers)
@@ -53,10 +53,10 @@ class Saved:
         return spec_digest(self.header, self.total)
 
     def change(self, delta: HubDelta) -> Change:
-        """Return what `delta` changes here; raises `base-mismatch` when it starts from, or leads to, something else."""
+        """Return what `delta` changes. Raises `base-mismatch` if its base or target digest does not match."""
         spec = self.spec
         if delta.base_generation != spec.generation or delta.base_digest != self.digest or delta.epoch != spec.epoch:
-            message = "The change starts from a state that this hub is not in: send the whole spec."
+            message = "The hub is not in the state that the change starts from: send the whole spec."
             raise AgentError(BASE_MISMATCH, message, codes.HUB_OTHER_BASE.of())
         peers: dict[str, tuple[Peer | None, Peer | None]] = {
             peer_id: (spec.peers.get(peer_id), None) for peer_id in delta.remove if peer_id in spec.peers
@@ -70,15 +70,15 @@ class Saved:
         )
         change = Change(peers)
         if not all(spec.admits(peer) for peer in by_openvpn(new for _, new in peers.values() if new is not None)):
-            message = "The change needs a listener that the hub has not: send the whole spec."
+            message = "The change needs a listener that the hub does not have: send the whole spec."
             raise AgentError(BASE_MISMATCH, message, codes.HUB_OTHER_BASE.of())
         if spec_digest(self._header_after(delta), self._total_after(change)) != delta.digest:
-            message = "The change does not lead to the state that it names: send the whole spec."
+            message = "The change does not result in the state that it announces: send the whole spec."
             raise AgentError(BASE_MISMATCH, message, codes.HUB_OTHER_BASE.of())
         return change
 
     def advance(self, delta: HubDelta, change: Change) -> None:
-        """Become what `delta` leads to. Raises AgentError `invalid`, and stays as it was, when peers would clash."""
+        """Apply `delta` to this state. Raises AgentError `invalid`, without changing it, if peers would conflict."""
         clashes = self._reindex(change)
         if clashes:
             self._reindex(Change({peer_id: (new, old) for peer_id, (old, new) in change.peers.items()}))
@@ -95,7 +95,7 @@ class Saved:
         self.spec = replace(self._spec_after(delta), generation=delta.generation)
 
     def _spec_after(self, delta: HubDelta) -> HubSpec:
-        """Return the spec with what a delta changes beside its peers."""
+        """Return the spec with the changes of a delta except its peers."""
         spec = self.spec
         openvpn = replace(spec.openvpn, crl=delta.crl) if spec.openvpn is not None and delta.crl else spec.openvpn
         rules = spec.rules if delta.rules is None else delta.rules

@@ -1,22 +1,22 @@
-"""What the agent remembers of its hubs, under its own directory.
+"""The agent's saved state of its hubs, in its own directory.
 
 host.lock               one agent at a time changes what hubs share (see lock)
 locks/<hub>.lock        one agent at a time changes a hub
-links.json              which hub has which link to the host
-users.json              which user ids the daemons of which hub have (see users)
-sources.json            which addresses hubs speak from, with their ports (see network.source)
-servers.json            what of the host and behind it which hub's tunnels reach
-marks.json              digests of what was loaded into the host's firewall
-destroyed/<hub>.json    what was destroyed, so that a late apply cannot bring it back
-<hub>/spec.json         the last whole spec; spec.json.next one that is being applied
-<hub>/journal           the deltas since, one a line, so that one peer more does not rewrite megabytes
-<hub>/unsettled         there while the hub is being changed: if it is found later, everything is compared
-<hub>/endpoints.json    where the peers were last heard from
-<hub>/due               when the time of a peer is over next (see expiry)
-<hub>/moves.json        who changes protocol, and from when on the new one counts
-<hub>/openvpn/          what OpenVPN's listeners read (see openvpn.config)
-<hub>/dns/              what the hub's resolver reads (see dns.config)
-<hub>/marks.json        digests of what was loaded into the hub's firewall
+links.json              the link number of each hub
+users.json              the user ids of each hub's daemons (see users)
+sources.json            the source addresses and ports of each hub (see network.source)
+servers.json            the addresses of the host and the networks behind it that each hub's tunnels may reach
+fingerprints.json              digests of the host's loaded nftables tables
+destroyed/<hub>.json    tombstones, so that a late apply cannot bring a hub back
+<hub>/spec.json         the last whole spec; spec.json.next is one that is being applied
+<hub>/journal           the deltas since then, one a line, so that a new peer does not rewrite megabytes
+<hub>/unsettled         exists while the hub is being changed; if it is found later, everything is compared
+<hub>/endpoints.json    the last endpoints of the peers
+<hub>/due               the time of the next expiry of a peer (see expiry)
+<hub>/protocol_switches.json  peers that switch protocol (see protocol_switch)
+<hub>/openvpn/          the files of OpenVPN's listeners (see openvpn.config)
+<hub>/dns/              the files of the hub's resolver (see dns.config)
+<hub>/fingerprints.json        digests of the hub's loaded nftables tables
 """
 
 from __future__ import annotations
@@ -38,27 +38,30 @@ from vpn.wire.delta import HubDelta, parse_delta
 from vpn.wire.errors import AgentError
 from vpn.wire.spec import HubSpec, parse_spec
 
-COMPACT_AT: Final = 256 * 1024  # bytes of journal, and at least a quarter of the spec it stands beside
-# An address and a port. One with a zone (link-local) is not worth remembering: the zone may be another one tomorrow.
+COMPACT_AT: Final = 256 * 1024  # bytes of journal; the journal must also exceed a quarter of the spec
+_SWITCHES: Final = "protocol_switches.json"
+_FORMER_SWITCHES: Final = "moves.json"  # its name until now; read after an upgrade of the agent
+
+# An address and a port. A link-local one with a zone is not saved: the zone may change.
 _ENDPOINT: Final = re.compile(r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9a-f:.]{2,45}\]):[0-9]{1,5}")
 
 
 @dataclass
 class State:
-    """The agent's directory. Reading needs no lock, writing needs the hub's."""
+    """The agent's directory. Reading needs no lock, writing needs the hub's lock."""
 
     directory: Path
     cache: dict[str, Saved] = field(default_factory=dict)
 
     @property
     def shared(self) -> Shared:
-        """What hubs share."""
+        """The state that hubs share."""
         return Shared(self.directory)
 
     # Specs.
 
     def hubs(self) -> list[str]:
-        """Return the names of the hubs that are here."""
+        """Return the names of the hubs on this server."""
         try:
             entries = [entry.name for entry in os.scandir(self.directory) if entry.is_dir()]
         except FileNotFoundError:
@@ -68,7 +71,7 @@ class State:
         )
 
     def load(self, hub: str) -> Saved | None:
-        """Return the hub as saved, from memory when nothing was written since, or None for one that is not here."""
+        """Return the saved state of a hub (cached while its files are unchanged), or None if there is none."""
         stamp = self._stamp(hub)
         if stamp is None:
             self.cache.pop(hub, None)
@@ -80,7 +83,7 @@ class State:
         try:
             saved = Saved.of(parse_spec(document))
         except AgentError:
-            # A spec that an older or newer agent wrote, or a damaged disk: the portal sends it again.
+            # Written by an older or newer agent, or damaged: the portal sends the spec again.
             return None
         self._replay(saved, hub)
         saved.stamp = stamp
@@ -88,26 +91,26 @@ class State:
         return saved
 
     def prepare(self, saved: Saved) -> None:
-        """Write the whole spec down beside the one that is in force, so that there is room for it once it is."""
+        """Write the whole spec beside the current one, so that a full disk is noticed before it is applied."""
         hub = saved.spec.hub
         files.private_directory(self.directory / hub)
         files.replace(self._path(hub, "spec.json.next"), json.dumps(saved.spec.document(), separators=(",", ":")))
 
     def save(self, saved: Saved) -> None:
-        """Write the whole spec down; its journal is over."""
+        """Write the whole spec and delete the journal."""
         self.prepare(saved)
         self.save_prepared(saved)
 
     def save_prepared(self, saved: Saved) -> None:
-        """Put the spec that was prepared in force; the journal of the one before is over."""
+        """Make the prepared spec the current one and delete the journal."""
         hub = saved.spec.hub
         files.put_in_place(self._path(hub, "spec.json.next"), self._path(hub, "spec.json"))
-        # A journal that outlives a crash here is skipped by its generations.
+        # If a crash leaves the journal here, its deltas are skipped because of their older generations.
         self._path(hub, "journal").unlink(missing_ok=True)
         self._remember(saved)
 
     def save_delta(self, saved: Saved, delta: HubDelta) -> None:
-        """Write `delta` down, which `saved` already holds."""
+        """Append `delta` to the journal; `saved` already contains it."""
         hub = saved.spec.hub
         payload = json.dumps(delta.document(), separators=(",", ":"))
         files.append_line(self._path(hub, "journal"), f"{_checksum(payload)} {payload}")
@@ -117,25 +120,25 @@ class State:
             self.save(saved)
 
     def forget(self, hub: str) -> None:
-        """Remove all that is remembered of a hub, but its tombstone."""
+        """Delete the saved state of a hub, except its tombstone."""
         self.cache.pop(hub, None)
-        # The spec first: what is left of a removal that was killed is no hub any more.
+        # The spec first: without it, the rest of an interrupted removal is not a hub.
         self._path(hub, "spec.json").unlink(missing_ok=True)
         files.remove_tree(self.directory / hub)
 
     def _remember(self, saved: Saved) -> None:
         saved.stamp = self._stamp(saved.spec.hub) or ()
         self.cache[saved.spec.hub] = saved
-        self._forget_moves(saved.spec)
+        self._forget_switches(saved.spec)
 
-    def _forget_moves(self, spec: HubSpec) -> None:
-        """Forget the moves of peers that change nothing any more by what is saved: until then one may be needed."""
-        moves = self.moves(spec.hub)
-        moving = {key: move for key, move in moves.items() if (peer := spec.peers.get(key)) and peer.former is not None}
-        if moving != moves:
-            # What is kept for too long does no harm, and the next one who saves forgets it.
+    def _forget_switches(self, spec: HubSpec) -> None:
+        """Delete the protocol switches of peers that have no former connection in the saved spec."""
+        switches = self.protocol_switches(spec.hub)
+        kept = {key: each for key, each in switches.items() if key in spec.peers and spec.peers[key].former is not None}
+        if kept != switches:
+            # An entry that stays too long is harmless; the next save deletes it.
             with suppress(AgentError, OSError):
-                self.save_moves(spec.hub, moving)
+                self.save_protocol_switches(spec.hub, kept)
 
     def _stamp(self, hub: str) -> Stamp | None:
         try:
@@ -156,7 +159,7 @@ class State:
         for line in text.splitlines(keepends=True):
             checksum, _, payload = line.rstrip("\n").partition(" ")
             if not line.endswith("\n") or checksum != _checksum(payload):
-                break  # torn by a power cut: this delta was never confirmed
+                break  # incomplete after a power cut: this delta was never confirmed
             try:
                 delta = parse_delta(json.loads(payload))
                 if delta.version <= saved.spec.version:
@@ -166,34 +169,34 @@ class State:
                 break
         else:
             return
-        # Nothing may ever be appended behind a torn line.
+        # Nothing may be appended after an incomplete line.
         files.replace(self._path(hub, "spec.json"), json.dumps(saved.spec.document(), separators=(",", ":")))
         path.unlink(missing_ok=True)
 
-    # Marks beside the specs.
+    # Further state of a hub.
 
     def unsettle(self, hub: str) -> None:
-        """Note that reality is about to be changed. It need not survive a power cut, as reality does not."""
+        """Mark the hub as being changed. The mark need not survive a power cut: the hub does not either."""
         files.private_directory(self.directory / hub)
         self._path(hub, "unsettled").touch(mode=0o600)
 
     def settle(self, hub: str) -> None:
-        """Note that reality is what is saved."""
+        """Note that the hub matches its saved state."""
         self._path(hub, "unsettled").unlink(missing_ok=True)
 
     @contextmanager
     def unsettled(self, hub: str) -> Iterator[None]:
-        """Change reality within this. The mark stays when that fails: the next apply then compares everything."""
+        """Mark the hub as unsettled while the block runs. If it fails, the next apply compares everything."""
         self.unsettle(hub)
         yield
         self.settle(hub)
 
     def settled(self, hub: str) -> bool:
-        """Return whether reality was left as it is saved."""
+        """Return True if the hub matches its saved state."""
         return not self._path(hub, "unsettled").exists()
 
     def endpoints(self, hub: str) -> dict[str, tuple[str, bool]]:
-        """Return by public key where the peers were last heard from, and whether they were talking."""
+        """Return by public key the last endpoint of each peer, and whether it had a session."""
         document = files.read_json(self._path(hub, "endpoints.json"))
         if not isinstance(document, dict):
             return {}
@@ -204,45 +207,47 @@ class State:
         }
 
     def save_endpoints(self, hub: str, endpoints: dict[str, tuple[str, bool]]) -> None:
-        """Remember where the peers are; what a power cut takes of it does no harm."""
+        """Save the endpoints of peers. Losing some in a power cut is harmless."""
         if self._path(hub, "spec.json").exists():
             files.replace(self._path(hub, "endpoints.json"), json.dumps(endpoints), durable=False)
 
     def openvpn(self, hub: str) -> Path:
-        """Return where the files of a hub's OpenVPN are."""
+        """Return the directory of a hub's OpenVPN files."""
         return self._path(hub, "openvpn")
 
     def dns(self, hub: str) -> Path:
-        """Return where the files of a hub's resolver are."""
+        """Return the directory of a hub's resolver files."""
         return self._path(hub, "dns")
 
-    def marks(self, hub: str) -> dict[str, str]:
-        """Return the marks that components left for a hub, by name."""
-        document = files.read_json(self._path(hub, "marks.json"))
+    def fingerprints(self, hub: str) -> dict[str, str]:
+        """Return the fingerprints of a hub's loaded tables, by name."""
+        document = files.read_json(self._path(hub, "fingerprints.json"))
         return {str(key): str(value) for key, value in document.items()} if isinstance(document, dict) else {}
 
-    def save_marks(self, hub: str, marks: dict[str, str]) -> None:
-        """Remember marks; losing them means work done twice."""
+    def save_fingerprints(self, hub: str, fingerprints: dict[str, str]) -> None:
+        """Save the fingerprints. If they are lost, the tables are loaded again."""
         files.private_directory(self.directory / hub)
-        files.replace(self._path(hub, "marks.json"), json.dumps(marks, sort_keys=True), durable=False)
+        files.replace(self._path(hub, "fingerprints.json"), json.dumps(fingerprints, sort_keys=True), durable=False)
 
-    def moves(self, hub: str) -> dict[str, Any]:
-        """Return which peers of a hub change their protocol (see protocol_switch); none where the file is damaged."""
-        document = files.read_json(self._path(hub, "moves.json"))
+    def protocol_switches(self, hub: str) -> dict[str, Any]:
+        """Return the peers of a hub that switch protocol (see protocol_switch); none if the file is damaged."""
+        document = files.read_json(self._path(hub, _SWITCHES))
+        if document is None:
+            document = files.read_json(self._path(hub, _FORMER_SWITCHES))
         return document if isinstance(document, dict) else {}
 
-    def save_moves(self, hub: str, moves: dict[str, Any]) -> None:
-        """Remember moves; losing one would let a session in that is over."""
+    def save_protocol_switches(self, hub: str, switches: dict[str, Any]) -> None:
+        """Save the protocol switches. Losing one would open a closed former connection again."""
         files.private_directory(self.directory / hub)
-        files.replace(self._path(hub, "moves.json"), json.dumps(moves, sort_keys=True))
+        files.replace(self._path(hub, _SWITCHES), json.dumps(switches, sort_keys=True))
 
     def due(self, hub: str) -> int | None:
-        """Return when (Unix time) the time of one of a hub's peers is over next, None where that is never."""
+        """Return the time (Unix time) of the next expiry of a peer; None if there is none."""
         text = files.read_text(self._path(hub, "due"))
         return int(text) if text is not None and text.isdecimal() else None
 
     def save_due(self, hub: str, moment: int | None) -> None:
-        """Remember when the time of a peer is over next; a power cut ends all peers, and `restore` looks anew."""
+        """Save the time of the next expiry. It need not survive a power cut: `restore` computes it again."""
         if moment == self.due(hub):
             return
         if moment is None:

@@ -1,1 +1,1 @@
-"""A hub's network namespace, its addresses and routes, and its way out through the host."""
+"""A hub's network namespace, its addresses and routes, and its link to the host."""

@@ -1,8 +1,8 @@
-"""The way out: a link from the hub's namespace to the host, masqueraded at both ends, and what the host lets through.
+"""The link from the hub's namespace to the host: a veth pair, masqueraded at both ends, and the host's filter for it.
 
-The host has one table, `inet vpnhub`, for the links of all hubs. It is a second line of defence behind the hub's own
-firewall, and the only one for the host's addresses: of the host nothing is reached through a link but the portal, where
-that is here, and behind it only those private networks that are opened for the hub.
+The host has one nftables table, `inet vpnhub`, for the links of all hubs. It is a second line of defence after the
+hub's own firewall, and the only one that protects the host's addresses. Through a link, a hub reaches on the host only
+the portal, if it runs there, and behind the host only those private networks that are opened for the hub.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Final
 
 from vpn.agent.memory.names import Link, Names
 from vpn.agent.network import openings
-from vpn.agent.network.netns_view import Inside
+from vpn.agent.network.netns_view import NetnsView
 from vpn.agent.system import nft, sysctl
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 from vpn.wire import codes
 from vpn.wire.finding import Finding
 from vpn.wire.reserved import LINKS_V4, LINKS_V6, PRIVATE_V4, PRIVATE_V6
@@ -27,11 +27,11 @@ HUB_TABLE: Final = "hub_egress"
 
 _FORWARDING: Final = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
 
-# The kernel looks for a neighbour that it forwards to, again and again, from a link-local address alone (RFC 4861).
+# Without a link-local address the kernel does not send neighbour solicitations for packets that it forwards (RFC 4861).
 _LINK_LOCAL: Final = ("fe80::1/64", "fe80::2/64")
 
 _ROUTE: Final = re.compile(r"^([0-9a-f.:]+) .*?\bsrc ([0-9a-f.:]+)", re.MULTILINE)
-# Somewhere outside, in each family: asked for the route alone, nothing is sent there.
+# A public address in each family. Only the route to it is looked up; nothing is sent there.
 _OUTSIDE: Final = {"ipv4": "9.9.9.9", "ipv6": "2620:fe::9"}
 
 _FAMILIES: Final = ((4, "ip"), (6, "ip6"))
@@ -80,10 +80,10 @@ _HOST_BODY: Final = f"""\
 """
 
 
-def ensure_host(host: Place, marks: dict[str, str], servers: Mapping[str, ServerSide]) -> bool:
-    """Make the host forward, and keep its side of all links shut but for what is opened; return whether it did not.
+def ensure_host(host: Netns, fingerprints: dict[str, str], servers: Mapping[str, ServerSide]) -> bool:
+    """Enable forwarding and load the host's table; return True if anything changed.
 
-    `servers` say by hub what of the host and behind it the hub's tunnels reach.
+    `servers` says by hub which addresses of the host and networks behind it the hub's tunnels may reach.
     """
     changed = _ensure_forwarding(host)
     listing = host.try_run([nft.PROGRAM, "-s", "list", "table", "inet", HOST_TABLE])
@@ -91,7 +91,9 @@ def ensure_host(host: Place, marks: dict[str, str], servers: Mapping[str, Server
     after = openings.of_others(before, servers)
     for name, elements in openings.wanted(servers).items():
         after[name] |= elements
-    if listing.code == 0 and marks.get(HOST_TABLE) == nft.mark(_HOST_BODY, openings.without_elements(listing.out)):
+    if listing.code == 0 and fingerprints.get(HOST_TABLE) == nft.fingerprint(
+        _HOST_BODY, openings.without_elements(listing.out)
+    ):
         script = openings.changes(HOST_TABLE, before, after)
         if script:
             nft.run(host, script)
@@ -99,48 +101,47 @@ def ensure_host(host: Place, marks: dict[str, str], servers: Mapping[str, Server
     there = "No such file" not in listing.err
     delete = f"table inet {HOST_TABLE}\ndelete table inet {HOST_TABLE}\n" if there else ""
     nft.run(host, f"{delete}table inet {HOST_TABLE} {{\n{openings.declarations(after)}{_HOST_BODY}}}\n")
-    marks[HOST_TABLE] = nft.mark(_HOST_BODY, _listed(host))
+    fingerprints[HOST_TABLE] = nft.fingerprint(_HOST_BODY, _listed(host))
     return True
 
 
-def _listed(host: Place) -> str:
+def _listed(host: Netns) -> str:
     return openings.without_elements(host.run([nft.PROGRAM, "-s", "list", "table", "inet", HOST_TABLE]))
 
 
 def ensure(
-    names: Names, link: Link, families: Collection[str], marks: dict[str, str], opened: Collection[str] = ()
+    names: Names, link: Link, families: Collection[str], fingerprints: dict[str, str], opened: Collection[str] = ()
 ) -> bool:
-    """Make the hub's link and its masquerading be there; return whether something was missing.
+    """Ensure the hub's link and its masquerading; return True if something was missing.
 
-    `families` are those that the host has a way out for. What belongs to another one is refused, and not only lost:
-    programs that wait for an answer would wait long before they try the other family. The networks `opened` behind the
-    host are reached all the same.
+    `families` are the address families with a default route on the host. Traffic of another family is rejected, not
+    dropped, so that programs try the other family at once. The networks `opened` behind the host stay reachable.
     """
     changed = _ensure_link(names, link)
-    return nft.ensure_table(names.inside, HUB_TABLE, _hub_body(names, families, opened), marks) or changed
+    return nft.ensure_table(names.inside, HUB_TABLE, _hub_body(names, families, opened), fingerprints) or changed
 
 
 def drift(
-    names: Names, link: Link, there: Inside, marks: Mapping[str, str], host_marks: Mapping[str, str]
+    names: Names, link: Link, there: NetnsView, fingerprints: Mapping[str, str], host_fingerprints: Mapping[str, str]
 ) -> list[Finding]:
-    """Return what was changed of the way out, and of the host's own table."""
+    """Return how the link, its masquerading and the host's table differ from what was set up."""
     at_hub = frozenset({f"{link.hub_v4}/31", f"{link.hub_v6}/127"})
     found = [codes.EGRESS_ADDRESS_ADDED.of(address) for address in there.added(names.uplink, at_hub)]
-    if not nft.is_as_loaded(names.inside, HUB_TABLE, marks):
+    if not nft.is_as_loaded(names.inside, HUB_TABLE, fingerprints):
         found.append(codes.EGRESS_TRANSLATION_CHANGED.of())
-    if not _is_host_as_loaded(names.host, host_marks):
+    if not _is_host_as_loaded(names.host, host_fingerprints):
         found.append(codes.EGRESS_HOST_RULES_CHANGED.of())
     return found
 
 
-def _is_host_as_loaded(host: Place, marks: Mapping[str, str]) -> bool:
+def _is_host_as_loaded(host: Netns, fingerprints: Mapping[str, str]) -> bool:
     listing = host.try_run([nft.PROGRAM, "-s", "list", "table", "inet", HOST_TABLE])
-    wanted = nft.mark(_HOST_BODY, openings.without_elements(listing.out))
-    return listing.code == 0 and marks.get(HOST_TABLE) == wanted
+    wanted = nft.fingerprint(_HOST_BODY, openings.without_elements(listing.out))
+    return listing.code == 0 and fingerprints.get(HOST_TABLE) == wanted
 
 
-def families(host: Place) -> list[str]:
-    """Return which of `ipv4` and `ipv6` the host has a way out for: a route, and an address to use on it."""
+def families(host: Netns) -> list[str]:
+    """Return which of `ipv4` and `ipv6` have a default route and a usable source address on the host."""
     questions = "".join(f"route get {address}\n" for address in _OUTSIDE.values())
     answer = host.try_run(["ip", "-force", "-o", "-batch", "-"], questions).out
     sources = dict(_ROUTE.findall(answer))
@@ -148,7 +149,7 @@ def families(host: Place) -> list[str]:
 
 
 def _is_usable(source: str) -> bool:
-    # A route without an address of its family is there on machines whose IPv6 never came up.
+    # Some machines have a default route for IPv6 but no global address.
     if not source:
         return False
     address = ipaddress.ip_address(source)
@@ -156,12 +157,12 @@ def _is_usable(source: str) -> bool:
 
 
 def remove(names: Names) -> None:
-    """Remove the link; one that is gone already is fine."""
+    """Remove the link. Calling it twice is harmless."""
     names.host.try_run(["ip", "link", "delete", "dev", names.hostlink])
 
 
-def used_links(host: Place) -> set[int]:
-    """Return the numbers of links whose addresses are used on the host, by hubs of another portal even."""
+def used_links(host: Netns) -> set[int]:
+    """Return the numbers of links whose addresses are in use on the host, also by hubs of another portal."""
     taken = set()
     for line in host.run(["ip", "-o", "-4", "address", "show"]).splitlines():
         fields = line.split()
@@ -174,18 +175,18 @@ def used_links(host: Place) -> set[int]:
     return taken
 
 
-def linked(host: Place) -> set[str]:
-    """Return the names of the links that are there, at the host's end."""
+def linked(host: Netns) -> set[str]:
+    """Return the names of the existing links, at the host's end."""
     result = host.try_run(["ip", "-o", "link", "show", "type", "veth"])
     return set(re.findall(r"^\d+: (vh-[a-z0-9]+)[@:]", result.out, re.MULTILINE))
 
 
-def _ensure_forwarding(host: Place) -> bool:
+def _ensure_forwarding(host: Netns) -> bool:
     values = host.run(["sysctl", "-n", *_FORWARDING]).split()
     if values == list(_FORWARDING.values()):
         return False
-    # A host that forwards stops listening to router advertisements, and may so lose its own way out, unless told to go
-    # on (accept_ra=2, Documentation/networking/ip-sysctl).
+    # A host that forwards ignores router advertisements and may lose its own default route, unless accept_ra is 2
+    # (Documentation/networking/ip-sysctl).
     lines = host.run(["sysctl", "-e", "-a", "-r", r"^net\.ipv6\.conf\..+\.accept_ra$"]).splitlines()
     listening = [name.strip() for name, _, value in (line.partition("=") for line in lines) if value.strip() == "1"]
     keep = [f"{name}=2" for name in listening if not re.search(r"\.conf\.(?:all|default|lo|vh-\w+)\.", name)]
@@ -217,29 +218,29 @@ def _remove_foreign(names: Names, addresses: Sequence[str]) -> bool:
     return bool(lines)
 
 
-def _words(place: Place, interface: str) -> list[str]:
-    """Return an interface's name, state and addresses; nothing when it is not there."""
-    return place.try_run(["ip", "-br", "address", "show", "dev", interface]).out.split()
+def _words(netns: Netns, interface: str) -> list[str]:
+    """Return an interface's name, state and addresses; empty if it does not exist."""
+    return netns.try_run(["ip", "-br", "address", "show", "dev", interface]).out.split()
 
 
 def _is_up(words: list[str], addresses: set[str]) -> bool:
     return len(words) > 2 and words[1] == "UP" and addresses <= set(words[2:])
 
 
-def _set_up(place: Place, interface: str, addresses: set[str], *before: str) -> None:
+def _set_up(netns: Netns, interface: str, addresses: set[str], *before: str) -> None:
     lines = [*before]
     lines += [
         f"address add {address} dev {interface}" + (" nodad" if ":" in address else "") for address in sorted(addresses)
     ]
-    # No link-local address but ours: another would take a second to be sure of itself.
+    # Only our link-local address: for a generated one, duplicate address detection takes a second.
     lines.append(f"link set dev {interface} addrgenmode none")
     lines.append(f"link set dev {interface} up")
-    place.run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
+    netns.run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
 
 
 def _hub_body(names: Names, families: Collection[str], opened: Collection[str]) -> str:
-    # Behind the firewall: what it drops stays unanswered. An unreachable route would answer once a second at most
-    # (net.ipv4.route.error_cost), and programs miss some of the errors that come while they are still connecting.
+    # The chain runs after the firewall, so packets that it drops get no answer. An unreachable route would not do: its
+    # errors are limited to one a second (net.ipv4.route.error_cost), and connecting programs can miss ICMP errors.
     refused = ""
     for (number, ip), family in zip(_FAMILIES, _OUTSIDE, strict=True):
         if family in families:

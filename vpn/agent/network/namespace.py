@@ -1,4 +1,4 @@
-"""The hub's network namespace, and how its kernel forwards."""
+"""The hub's network namespace, and its kernel settings for forwarding."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Final
 
 from vpn.agent.memory.names import Names
 from vpn.agent.network import netns_view
-from vpn.agent.network.netns_view import Inside
+from vpn.agent.network.netns_view import NetnsView
 from vpn.agent.system import command, nft, sysctl
-from vpn.agent.system.command import NAMESPACES, Place
+from vpn.agent.system.command import NAMESPACES, Netns
 from vpn.wire import codes
 from vpn.wire.finding import Finding
 
-# A hub sends no redirects and accepts no router advertisements. The firewall checks sources, since the reverse path
-# filter has no IPv6. ICMP errors are not rate-limited, so that programs try the other family at once: they go to peers
-# alone, whose sources are checked.
+# A hub sends no redirects and accepts no router advertisements. The firewall checks sources, because the kernel's
+# reverse path filter does not cover IPv6. ICMP errors are not rate-limited, so that programs try the other family at
+# once. They are sent only to peers, whose sources are checked.
 SETTINGS: Final = {
     "net.ipv4.ip_forward": "1",
     "net.ipv4.conf.all.send_redirects": "0",
@@ -36,14 +36,14 @@ SETTINGS: Final = {
 }
 
 
-# The tables of `firewall`, `egress` and `limits`: any other is foreign.
+# The tables of `firewall`, `egress` and `limits`. Any other table was added by another program.
 OWN_TABLES: Final = frozenset({("inet", "hub"), ("inet", "hub_egress"), ("inet", "hub_limits")})
 
 _LOOPBACK: Final = frozenset({"127.0.0.1/8", "::1/128"})
 
 
 def exists(netns: str) -> bool:
-    """Return whether there is a namespace of that name: a file alone, left by a reboot or a crash, is none."""
+    """Return True if the namespace exists. A plain file with its name, left by a crash, does not count."""
     try:
         return os.stat(f"{NAMESPACES}/{netns}").st_dev == os.stat("/proc/self/ns/net").st_dev
     except OSError:
@@ -51,24 +51,24 @@ def exists(netns: str) -> bool:
 
 
 def ensure(names: Names) -> bool:
-    """Make the hub's namespace be there and forward; return whether something was missing."""
+    """Ensure that the hub's namespace exists and forwards; return True if something was missing."""
     if not exists(names.netns):
         _create(names)
         return True
     changed = sysctl.ensure(names.inside, SETTINGS)
     changed |= _ensure_loopback(names.inside)
-    return _remove_foreign(names, netns_view.look(names.inside)) or changed
+    return _remove_foreign(names, netns_view.read(names.inside)) or changed
 
 
-def drift(names: Names, there: Inside) -> list[Finding]:
-    """Return what was added beside the hub's parts: addresses, and tables of the firewall."""
+def drift(names: Names, there: NetnsView) -> list[Finding]:
+    """Return foreign addresses and nftables tables in the namespace."""
     found = [codes.NAMESPACE_ADDRESS_ADDED.of(address) for _, address in _foreign_addresses(names, there)]
     tables = nft.tables(names.inside) - OWN_TABLES
     return found + [codes.NAMESPACE_TABLE_ADDED.of(f"{family}/{name}") for family, name in sorted(tables)]
 
 
 def remove(names: Names) -> None:
-    """Remove the hub's namespace with all that lives in it; one that is gone already is fine."""
+    """Remove the hub's namespace with everything in it. Calling it twice is harmless."""
     if os.path.lexists(f"{NAMESPACES}/{names.netns}"):
         command.run(["ip", "netns", "delete", names.netns])
 
@@ -81,21 +81,21 @@ def _create(names: Names) -> None:
     names.inside.run(["ip", "link", "set", "dev", "lo", "up"])
 
 
-def _ensure_loopback(inside: Place) -> bool:
+def _ensure_loopback(inside: Netns) -> bool:
     if inside.run(["ip", "-o", "link", "show", "dev", "lo", "up"]).strip():
         return False
     inside.run(["ip", "link", "set", "dev", "lo", "up"])
     return True
 
 
-def _remove_foreign(names: Names, there: Inside) -> bool:
+def _remove_foreign(names: Names, there: NetnsView) -> bool:
     lines = [f"address delete {address} dev {device}" for device, address in _foreign_addresses(names, there)]
     if lines:
         names.inside.try_run(["ip", "-force", "-batch", "-"], "\n".join(lines) + "\n")
     return nft.remove_tables(names.inside, nft.tables(names.inside) - OWN_TABLES) or bool(lines)
 
 
-def _foreign_addresses(names: Names, there: Inside) -> list[tuple[str, str]]:
+def _foreign_addresses(names: Names, there: NetnsView) -> list[tuple[str, str]]:
     """Return foreign addresses: added to the loopback interface, or on interfaces that are not the hub's."""
     devices = sorted(there.addresses.keys() - {*names.tunnels, names.uplink})
     return [

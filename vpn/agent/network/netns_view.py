@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 
 MAIN: Final = "main"
-_LOOK: Final = "address show\nroute show table all\n"
+_COMMANDS: Final = "address show\nroute show table all\n"
 _ADDRESS: Final = re.compile(r"\d+: (?P<interface>\S+) +inet6? (?P<address>\S+)")
 _KINDS: Final = frozenset(
     {"unicast", "local", "broadcast", "multicast", "throw", "unreachable", "prohibit", "blackhole", "nat", "anycast"}
@@ -20,7 +20,7 @@ _KINDS: Final = frozenset(
 
 @dataclass(frozen=True)
 class Route:
-    """A route as ip(8) lists it: `network` with its prefix, `kind` empty for an ordinary one."""
+    """A route as ip(8) lists it: `network` with its prefix; `kind` is empty for a unicast route."""
 
     kind: str
     network: str
@@ -32,12 +32,12 @@ class Route:
 
     @property
     def is_v6(self) -> bool:
-        """Whether it is one of IPv6."""
+        """True for an IPv6 route."""
         return ":" in self.network
 
     @property
     def deletion(self) -> str:
-        """What ip(8) is told to take it away."""
+        """The ip(8) command that deletes it."""
         words = [self.kind, self.network]
         named = {
             "via": self.via,
@@ -51,36 +51,35 @@ class Route:
 
 
 @dataclass(frozen=True)
-class Inside:
-    """What is there: addresses with their prefixes by interface, without link-local ones, and all routes but the
-    kernel's own."""
+class NetnsView:
+    """Addresses with prefix by interface, without link-local ones, and all routes except the kernel's own."""
 
     addresses: dict[str, frozenset[str]]
     routes: tuple[Route, ...]
 
     def added(self, interface: str, own: frozenset[str]) -> list[str]:
-        """Return the addresses of an interface that are not its own."""
+        """Return the addresses of an interface that are not in `own`."""
         return sorted(self.addresses.get(interface, frozenset()) - own)
 
 
-def look(place: Place) -> Inside:
-    """Return what there is in `place`."""
+def read(netns: Netns) -> NetnsView:
+    """Return the addresses and routes in a namespace."""
     addresses: dict[str, set[str]] = {}
     routes = []
-    for line in place.run(["ip", "-o", "-batch", "-"], _LOOK).splitlines():
+    for line in netns.run(["ip", "-o", "-batch", "-"], _COMMANDS).splitlines():
         if found := _ADDRESS.match(line):
             if not found["address"].startswith("fe80:"):
                 addresses.setdefault(found["interface"], set()).add(found["address"])
         elif line and " proto kernel " not in line:
             routes.append(_route(line))
-    return Inside({interface: frozenset(there) for interface, there in addresses.items()}, tuple(routes))
+    return NetnsView({interface: frozenset(there) for interface, there in addresses.items()}, tuple(routes))
 
 
 def _route(line: str) -> Route:
     fields = line.replace("\\", " ").split()
     kind = fields.pop(0) if fields[0] in _KINDS else ""
-    words = dict(reversed(list(pairwise(fields))))  # of a word that comes twice the first counts
-    # Only IPv6 knows preferences (RFC 4191), and ip(8) tells them of every route.
+    words = dict(reversed(list(pairwise(fields))))  # reversed: if a word occurs twice, the first one wins
+    # Only IPv6 routes have a preference (RFC 4191), and ip(8) always lists it.
     is_v6 = ":" in line or "pref" in words
     return Route(
         kind="" if kind == "unicast" else kind,

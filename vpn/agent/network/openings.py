@@ -1,6 +1,6 @@
-"""What hubs' tunnels reach of their server and behind it, as elements of sets in the host's table.
+"""Addresses of the server and networks behind it that hubs' tunnels may reach, as set elements of the host's table.
 
-Hubs of other portals on the same host have elements there, too, which stay.
+The sets also contain elements of other portals' hubs on the same host. Those stay.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from vpn.agent.memory.names import HOSTLINK
 from vpn.wire.intervals import span_of, summarized
 from vpn.wire.server_side import ServerSide, of_family
 
-# By hub, and for its sets by their names.
+# The elements by set name.
 Elements = dict[str, set[str]]
 
 SETS: Final = {
@@ -28,7 +28,7 @@ _HUB: Final = re.compile(rf'"{HOSTLINK}([a-z0-9]+)"')
 
 
 def wanted(openings: Mapping[str, ServerSide]) -> Elements:
-    """Return the elements for what is opened, by hub."""
+    """Return the elements for the openings of each hub."""
     found: Elements = {name: set() for name in SETS}
     for hub, server in openings.items():
         link = f'"{HOSTLINK}{hub}"'
@@ -43,7 +43,7 @@ def wanted(openings: Mapping[str, ServerSide]) -> Elements:
 
 
 def there(listing: str) -> Elements:
-    """Return the elements that a listing of the host's table has."""
+    """Return the elements in a listing of the host's table."""
     found: Elements = {name: set() for name in SETS}
     for _, name, elements in _SET.findall(listing):
         if name in SETS:
@@ -52,17 +52,17 @@ def there(listing: str) -> Elements:
 
 
 def without_elements(listing: str) -> str:
-    """Return a listing of the host's table without what hubs have in it."""
+    """Return a listing of the host's table without the hubs' elements."""
     return _SET.sub(lambda found: found[1] if found[2] in SETS else found[0], listing)
 
 
 def of_others(elements: Elements, hubs: Collection[str]) -> Elements:
-    """Return those elements that belong to none of `hubs`."""
+    """Return the elements that belong to none of `hubs`."""
     return {name: {each for each in some if _hub_of(each) not in hubs} for name, some in elements.items()}
 
 
 def declarations(elements: Elements) -> str:
-    """Return the sets as they are written into the table."""
+    """Return the sets in nft syntax, with their elements."""
     lines = []
     for name, kind in SETS.items():
         filled = f"    elements = {{ {', '.join(sorted(elements[name]))} }}\n" if elements[name] else ""
@@ -71,7 +71,7 @@ def declarations(elements: Elements) -> str:
 
 
 def changes(table: str, before: Elements, after: Elements) -> str:
-    """Return how nft(8) is told to turn the elements `before` into those `after`; "" where they are the same."""
+    """Return the nft(8) script that replaces the elements `before` by those `after`; "" if they are equal."""
     lines = []
     for name in SETS:
         for verb, some in (("delete", before[name] - after[name]), ("add", after[name] - before[name])):

@@ -1,4 +1,4 @@
-"""Routes inside the hub: site subnets into the tunnel, all else out through the link. Only differences are touched."""
+"""Routes inside the hub: site subnets into the tunnel, everything else out through the link to the host."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from vpn.agent.memory.names import Link, Names
 from vpn.agent.network import netns_view
-from vpn.agent.network.netns_view import MAIN, Inside, Route
+from vpn.agent.network.netns_view import MAIN, NetnsView, Route
 from vpn.wire import codes
 from vpn.wire.finding import Finding
 from vpn.wire.peers import Peer, openvpn_side, wireguard_side
@@ -16,23 +16,23 @@ from vpn.wire.spec import HubSpec
 DEFAULTS: Final = {"4": "0.0.0.0/0", "6": "::/0"}
 
 
-# The routes of connected OpenVPN peers, set by openvpn's scripts: known from the agent's own by their protocol
-# (ip-route(8)), and preferred to the static ones of the same networks, which hold what is meant for an absent site.
+# Routes of connected OpenVPN peers, set by openvpn's scripts. Their protocol number (ip-route(8)) tells them apart from
+# the agent's routes. Their metric makes them preferred to the unreachable routes of the same networks.
 CONNECTED_PROTOCOL: Final = 201
 CONNECTED_METRIC: Final = 100
 
-# While an OpenVPN peer is away, an unreachable route refuses its traffic. While it is connected, a preferred one leads
-# to it (see CONNECTED_METRIC). Without the first, WireGuard would send the traffic to a site with a wider route. A peer
-# that changes its protocol is reached over WireGuard until it connects over OpenVPN.
-_AWAY: Final = "metric 4096"
+# While an OpenVPN peer is disconnected, an unreachable route rejects its traffic. Without it, WireGuard would send the
+# traffic to a site with a wider route. While the peer is connected, a route with CONNECTED_METRIC is preferred. A peer
+# that switches protocol is reached over WireGuard until it connects over OpenVPN.
+_LAST_RESORT: Final = "metric 4096"
 _UNREACHABLE: Final = "unreachable"
 _PLAIN_V6: Final = "1024"
 _Routes = dict[tuple[str, str], str]
 
 
 def ensure(names: Names, spec: HubSpec, link: Link) -> bool:
-    """Make the hub's routes be those of `spec`, and no others; return whether they were not."""
-    missing, foreign = _compare(names, _wanted(names, spec, link), netns_view.look(names.inside))
+    """Make the hub's routes match `spec`, changing only what differs; return True if anything changed."""
+    missing, foreign = _compare(names, _wanted(names, spec, link), netns_view.read(names.inside))
     for family in DEFAULTS:
         is_v6 = family == "6"
         lines = [
@@ -45,13 +45,13 @@ def ensure(names: Names, spec: HubSpec, link: Link) -> bool:
         replaced = {(network, metric) for network, metric in missing}
         lines = [route.deletion for route in foreign if route.is_v6 == is_v6 and not _is_replaced(route, replaced)]
         if lines:
-            # What is gone already is fine.
+            # A route that is already gone is fine (-force).
             names.inside.try_run(["ip", f"-{family}", "-force", "-batch", "-"], "\n".join(lines) + "\n")
     return bool(missing or foreign)
 
 
-def drift(names: Names, spec: HubSpec, link: Link, there: Inside) -> list[Finding]:
-    """Return which routes were added, changed or taken away."""
+def drift(names: Names, spec: HubSpec, link: Link, there: NetnsView) -> list[Finding]:
+    """Return which routes were added, changed or removed."""
     missing, foreign = _compare(names, _wanted(names, spec, link), there)
     added = {route.network for route in foreign}
     changed = {network for network, _ in missing}
@@ -63,8 +63,8 @@ def drift(names: Names, spec: HubSpec, link: Link, there: Inside) -> list[Findin
     return list(dict.fromkeys(found))
 
 
-def _compare(names: Names, wanted: _Routes, there: Inside) -> tuple[_Routes, list[Route]]:
-    """Return which routes are missing, and which are foreign."""
+def _compare(names: Names, wanted: _Routes, there: NetnsView) -> tuple[_Routes, list[Route]]:
+    """Return the missing routes and the foreign routes."""
     missing, foreign = dict(wanted), []
     for route in there.routes:
         if _is_of_a_session(names, route):
@@ -80,13 +80,13 @@ def _compare(names: Names, wanted: _Routes, there: Inside) -> tuple[_Routes, lis
 def _wanted(names: Names, spec: HubSpec, link: Link) -> _Routes:
     wanted = _into_tunnel(names, spec.peers.values())
     for default in DEFAULTS.values():
-        # A site that advertises the default route is the way out of all peers: nothing leaves through the host then.
+        # If a site advertises the default route, all traffic leaves through that site and none through the host.
         if not any(route == default for route, _ in wanted):
             wanted[default, ""] = _through_host(names, link, default)
-    # Beside a site that advertises everything, too. What a peer has by the very same name is the peer's.
-    theirs = {route for route, _ in wanted}
-    ways = {(each, ""): _through_host(names, link, each) for each in spec.server.reached if each not in theirs}
-    return wanted | ways
+    # Networks behind the server, also if a site has the default route. A peer's route for the same network wins.
+    of_peers = {route for route, _ in wanted}
+    behind = {(each, ""): _through_host(names, link, each) for each in spec.server.reached if each not in of_peers}
+    return wanted | behind
 
 
 def _through_host(names: Names, link: Link, network: str) -> str:
@@ -94,7 +94,7 @@ def _through_host(names: Names, link: Link, network: str) -> str:
 
 
 def _is_of_a_session(names: Names, route: Route) -> bool:
-    """Return whether a route was set for a session over OpenVPN, whose component looks after it."""
+    """Return True if a route belongs to an OpenVPN session. The openvpn component maintains it."""
     return route.protocol == str(CONNECTED_PROTOCOL) and route.device in names.tunnels and route.table == MAIN
 
 
@@ -105,7 +105,7 @@ def _way(route: Route) -> str:
 
 
 def _metric(route: Route) -> str:
-    # The kernel gives routes of IPv6 a metric where they have none.
+    # The kernel adds this metric to IPv6 routes that have none.
     plain = ("", _PLAIN_V6) if route.is_v6 else ("",)
     return "" if route.metric in plain else f"metric {route.metric}"
 
@@ -115,9 +115,9 @@ def _is_replaced(route: Route, replaced: set[tuple[str, str]]) -> bool:
 
 
 def change(names: Names, before: Iterable[Peer], after: Iterable[Peer]) -> bool:
-    """Turn the routes of the peers `before` into those of the peers `after`; return whether they differ.
+    """Replace the routes of the peers `before` by those of the peers `after`; return True if they differ.
 
-    Not for default routes.
+    It does not handle default routes.
     """
     lines = _difference(_into_tunnel(names, before), _into_tunnel(names, after))
     if lines:
@@ -126,7 +126,7 @@ def change(names: Names, before: Iterable[Peer], after: Iterable[Peer]) -> bool:
 
 
 def routes_of(peers: Mapping[str, Peer]) -> set[tuple[str, str]]:
-    """Return the routes of peers, each with the peer's id: two of these differ where a way does."""
+    """Return the routes of peers with the peer's id, so that a route that moves to another peer makes a difference."""
     return {(peer_id, route) for peer_id, peer in peers.items() for route in peer.routes}
 
 
@@ -134,10 +134,10 @@ def _into_tunnel(names: Names, peers: Iterable[Peer]) -> _Routes:
     routes: _Routes = {}
     for peer in peers:
         if wireguard_side(peer) is None:
-            # Its addresses, too: the pool is WireGuard's.
-            routes |= {(network, _AWAY): _UNREACHABLE for network in peer.networks}
+            # Also for its tunnel addresses, because the pool is routed to WireGuard.
+            routes |= {(network, _LAST_RESORT): _UNREACHABLE for network in peer.networks}
         else:
-            metric = "" if openvpn_side(peer) is None else _AWAY
+            metric = "" if openvpn_side(peer) is None else _LAST_RESORT
             routes |= {(route, metric): f"dev {names.wireguard}" for route in peer.routes}
     return routes
 
@@ -155,6 +155,6 @@ def _difference(there: _Routes, wanted: _Routes) -> list[str]:
 
 
 def _line(verb: str, network: str, way: str, metric: str) -> str:
-    # ip(8) wants the kind of a route before its network.
+    # In ip(8), the type of a route precedes its network.
     what = f"{way} {network}" if way == _UNREACHABLE else f"{network} {way}"
     return f"route {verb} {what} {metric} proto static"

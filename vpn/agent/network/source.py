@@ -1,9 +1,9 @@
-"""The address that a hub speaks from: the one that profiles name, on a server that has several.
+"""Source address selection: on a server with several addresses, a hub sends from the address in its profiles.
 
-An answer leaves from the address that was asked. What a hub says first, as after a crash to the peers that it had,
-would leave from whichever address the route prefers, and a peer's firewall would drop it. Such packets get the hub's
-own address before connection tracking sees them, so that they belong to the flow that the peer knows. Peers that use
-another of the server's addresses are remembered, and left alone.
+A reply leaves from the address that the peer used. A packet that the hub sends first, for example after a crash, would
+leave from the address that the route prefers, and a peer's firewall would drop it. A raw chain sets the hub's address
+before conntrack, so the packet belongs to the flow that the peer knows. A set remembers peers that use another address
+of the server; their packets are not changed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from vpn.agent.system import nft
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 from vpn.wire.spec import HubSpec
 
 TABLE: Final = "vpnhub_source"
@@ -35,7 +35,7 @@ class Source:
 
     @classmethod
     def of(cls, spec: HubSpec) -> Source:
-        """What a spec says."""
+        """Return the source of a spec."""
         ports = {spec.port} | ({spec.openvpn.udp_port} if spec.openvpn is not None else set())
         openvpn = spec.openvpn
         over_tcp = [] if openvpn is None else [port for port in (openvpn.tcp_port, openvpn.compat_port) if port]
@@ -43,7 +43,7 @@ class Source:
 
     @classmethod
     def read(cls, document: Any) -> Source | None:
-        """A source as it was written down; None for anything else."""
+        """Return a source from its saved document; None if the document is invalid."""
         try:
             addresses = tuple(str(ip_address(each)) for each in document["addresses"])
             return cls(addresses, tuple(int(port) for port in document["ports"]))
@@ -51,33 +51,33 @@ class Source:
             return None
 
     def document(self) -> dict[str, Any]:
-        """The source as JSON."""
+        """Return the source as JSON."""
         return {"addresses": list(self.addresses), "ports": list(self.ports), "tcp_ports": list(self.tcp_ports)}
 
 
-def ensure(host: Place, documents: Iterable[Any], marks: dict[str, str]) -> bool:
-    """Have hubs speak from the addresses in their `documents`, where those are the host's own; did they not?"""
+def ensure(host: Netns, documents: Iterable[Any], fingerprints: dict[str, str]) -> bool:
+    """Load the table for the sources in `documents`, if they are the host's addresses; return True if it changed."""
     sources = [source for source in map(Source.read, documents) if source is not None]
     body = _body(sources, set(_ADDRESS.findall(host.run(["ip", "-o", "address", "show"]))))
     there = ("inet", TABLE) in nft.tables(host)
     if not body:
-        marks.pop(TABLE, None)
+        fingerprints.pop(TABLE, None)
         return nft.remove_tables(host, [("inet", TABLE)] if there else [])
-    # Not by its listing: the peers that are remembered come and go.
-    if there and nft.is_meant(TABLE, body, marks):
+    # Compare by fingerprint only: the listing contains the remembered peers.
+    if there and nft.is_meant(TABLE, body, fingerprints):
         return False
     before = f"table inet {TABLE}\ndelete table inet {TABLE}\n" if there else ""
     nft.run(host, f"{before}table inet {TABLE} {{\n{body}}}\n")
-    marks[TABLE] = nft.mark(body, "")
+    fingerprints[TABLE] = nft.fingerprint(body, "")
     return True
 
 
 def _body(sources: Iterable[Source], own: set[str]) -> str:
-    """The table's content; "" where no hub needs it."""
+    """Return the table's content; "" if no hub needs it."""
     ports: defaultdict[str, set[int]] = defaultdict(set)
     for source in sources:
         for address in source.addresses:
-            # Behind NAT of another router the public address is none of the host's.
+            # Behind NAT, the public address is not one of the host's.
             if address in own:
                 ports[address].update(source.ports)
     families = {4: ("ip", "v4", "ipv4_addr"), 6: ("ip6", "v6", "ipv6_addr")}

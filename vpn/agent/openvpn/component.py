@@ -1,7 +1,7 @@
-"""OpenVPN: listeners whose sockets are the host's and whose tunnel interfaces are the hub's, on WireGuard's pool.
+"""OpenVPN: listeners with sockets on the host and tunnel interfaces in the hub, in the same pool as WireGuard.
 
-Who may come in is a file for each peer; its routes are set when it connects (see openvpn_routes), so that all listeners
-and WireGuard share one pool. Packets between peers always pass the hub's firewall.
+A file for each peer admits it (client-config-dir). Its routes are set when it connects (see `routes`), so all listeners
+and WireGuard can share one pool. Packets between peers always pass the hub's firewall.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import COMPAT, OPENVPN, TCP, Names
 from vpn.agent.network import routing
-from vpn.agent.network.netns_view import Inside
+from vpn.agent.network.netns_view import NetnsView
 from vpn.agent.openvpn import config as openvpn_config
 from vpn.agent.openvpn import listeners as openvpn_listeners
 from vpn.agent.openvpn import peer_file, pushed_files
@@ -31,7 +31,7 @@ from vpn.wire.spec import HubSpec
 
 
 def check(hub: Hub, spec: HubSpec) -> None:
-    """Raise AgentError where the listeners of `spec` could not be had, before anything is changed."""
+    """Raise AgentError if the listeners of `spec` could not start. Nothing is changed yet."""
     if spec.openvpn is not None:
         layout = Layout(hub.openvpn).checked()
         contents = openvpn_config.contents(layout, hub.names, spec, spec.openvpn, _is_dual_stack())
@@ -39,12 +39,12 @@ def check(hub: Hub, spec: HubSpec) -> None:
 
 
 def ensure(hub: Hub, spec: HubSpec) -> bool:
-    """Make the listeners be there as `spec` says, with the peers that it admits; return whether something was not."""
+    """Make the listeners and their admitted peers match `spec`; return True if anything changed."""
     if spec.openvpn is None:
         return remove(hub)
     names, layout = hub.names, Layout(hub.openvpn).checked()
     _ensure_directories(names, layout)
-    # Files first: who is shut out is refused from here on, and the sessions are ended below.
+    # Files first: a removed peer can no longer connect from here on. Its session ends below.
     changed = _ensure_files(layout, openvpn_config.contents(layout, names, spec, spec.openvpn, _is_dual_stack()))
     differing = _ensure_peers(layout, spec)
     changed |= openvpn_listeners.ensure(names, spec, layout)
@@ -53,19 +53,19 @@ def ensure(hub: Hub, spec: HubSpec) -> bool:
 
 
 def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> bool:
-    """Turn the peers `before` into those `after`, which `spec` has already, and the revocation list into its own.
+    """Replace the peers `before` by those `after`, as in `spec`, and update the revocation list.
 
-    Returns whether anything but what peers are pushed was another.
+    Returns True if anything besides pushed options changed.
     """
     if routing.routes_of(before) != routing.routes_of(after):
-        _tell(hub, spec)
+        _update_pushed(hub, spec)
     is_revoked = _revoke(hub, spec)
     old, new = (by_openvpn(peers) for peers in _differing(before, after))
     return _change_peers(hub, spec, old, new) or is_revoked
 
 
 def reports(names: Names, spec: HubSpec, directory: Path) -> dict[str, SessionReport]:
-    """Return by peer who is connected. Of two sessions of one peer it is the newer one."""
+    """Return the session of each connected peer. Of two sessions of one peer, it is the newer one."""
     found: dict[str, SessionReport] = {}
     layout = Layout(directory)
     pushed = None if openvpn_push.changed_at(layout) is None else openvpn_push.Pushed(names, layout)
@@ -74,7 +74,7 @@ def reports(names: Names, spec: HubSpec, directory: Path) -> dict[str, SessionRe
             known = found.get(session.common_name)
             if known is not None and known.connected_since >= session.connected_since:
                 continue
-            # A client that is being refused is listed, too, for a moment.
+            # A client that is being rejected is listed for a moment, too.
             if (layout.clients(listener == COMPAT) / session.common_name).exists():
                 found[session.common_name] = SessionReport(
                     openvpn_sessions.endpoint(names, layout, listener, session),
@@ -87,8 +87,8 @@ def reports(names: Names, spec: HubSpec, directory: Path) -> dict[str, SessionRe
     return found
 
 
-def drift(names: Names, spec: HubSpec, directory: Path, there: Inside) -> list[Finding]:
-    """Return what was changed of what the listeners read, and of their interfaces."""
+def drift(names: Names, spec: HubSpec, directory: Path, there: NetnsView) -> list[Finding]:
+    """Return how the listeners' files and interfaces differ from `spec`."""
     if spec.openvpn is None:
         return []
     layout = Layout(directory)
@@ -104,21 +104,21 @@ def drift(names: Names, spec: HubSpec, directory: Path, there: Inside) -> list[F
 
 
 def is_alive(hub: Hub) -> bool:
-    """Return whether all listeners that were set up run, and what sets their routes; also when there are none."""
+    """Return True if all configured listeners and their route process run, or if none are configured."""
     layout = Layout(hub.openvpn)
     listeners = [config.stem for config in layout.directory.glob("*.conf")]
-    if listeners and openvpn_routes.written(layout) is None:
+    if listeners and openvpn_routes.from_pid_file(layout) is None:
         return False
-    return all(openvpn_process.written(layout, listener) is not None for listener in listeners)
+    return all(openvpn_process.from_pid_file(layout, listener) is not None for listener in listeners)
 
 
-def leave(hub: Hub) -> bool:
-    """End what runs inside the hub's namespace; return whether there was anything."""
+def stop_inside(hub: Hub) -> bool:
+    """Stop the route process, which runs inside the hub's namespace; return True if there was one."""
     return openvpn_routes.stop(Layout(hub.openvpn))
 
 
 def remove(hub: Hub) -> bool:
-    """Remove all listeners with what they read; return whether there was anything. What is gone already is fine."""
+    """Remove all listeners with their files; return True if there were any. Calling it twice is harmless."""
     if not hub.openvpn.exists():
         return False
     openvpn_listeners.remove(hub.names, Layout(hub.openvpn))
@@ -127,7 +127,7 @@ def remove(hub: Hub) -> bool:
 
 
 def _differing(old: Mapping[str, Peer], new: Mapping[str, Peer]) -> tuple[list[Peer], list[Peer]]:
-    """Return of both those peers that do not only have other tags and names: no session ends for those."""
+    """Return the peers on both sides that differ in more than tags and names, which need no reconnect."""
     bare = [{key: replace(peer, tags=(), names=()) for key, peer in peers.items()} for peers in (old, new)]
     same = {key for key, peer in bare[0].items() if bare[1].get(key) == peer}
     before, after = ([peer for key, peer in peers.items() if key not in same] for peers in (old, new))
@@ -135,15 +135,15 @@ def _differing(old: Mapping[str, Peer], new: Mapping[str, Peer]) -> tuple[list[P
 
 
 def _change_peers(hub: Hub, spec: HubSpec, before: Collection[OpenVPNPeer], after: Collection[OpenVPNPeer]) -> bool:
-    """Turn the peers `before` into those `after`; return whether there were any."""
+    """Replace the peers `before` by those `after`; return True if there were any."""
     if spec.openvpn is None or not (before or after):
         return False
     names, layout = hub.names, Layout(hub.openvpn)
     if not _has_room(layout, spec):
         return ensure(hub, spec)
     old, new = ({peer.common_name: peer for peer in peers} for peers in (before, after))
-    shut_out = {name for name in old if name not in new or new[name].compat != old[name].compat}
-    for name in shut_out:
+    removed = {name for name in old if name not in new or new[name].compat != old[name].compat}
+    for name in removed:
         for compat in (False, True):
             (layout.clients(compat) / name).unlink(missing_ok=True)
     differing = {
@@ -152,18 +152,15 @@ def _change_peers(hub: Hub, spec: HubSpec, before: Collection[OpenVPNPeer], afte
         if files.ensure(layout.clients(peer.compat) / name, peer_file.client(spec, peer), files.SHARED)
     }
     if old:
-        openvpn_sessions.end(names, spec, layout, shut_out, differing & old.keys() - shut_out)
+        openvpn_sessions.end(names, spec, layout, removed, differing & old.keys() - removed)
         kept = {network for peer in new.values() for network in peer.networks}
-        given_up = {network for peer in old.values() for network in peer.networks} - kept
-        openvpn_sessions.forget_routes(names, spec, given_up)
+        lost = {network for peer in old.values() for network in peer.networks} - kept
+        openvpn_sessions.forget_routes(names, spec, lost)
     return True
 
 
 def _revoke(hub: Hub, spec: HubSpec) -> bool:
-    """Make the revocation list be that of `spec` and end the sessions of the peers that it names.
-
-    Returns whether it was another one.
-    """
+    """Update the revocation list and end the sessions with revoked certificates; return True if it changed."""
     layout = Layout(hub.openvpn)
     if spec.openvpn is None or not files.ensure(layout.directory / openvpn_config.CRL, spec.openvpn.crl, files.SHARED):
         return False
@@ -171,8 +168,8 @@ def _revoke(hub: Hub, spec: HubSpec) -> bool:
     return True
 
 
-def _tell(hub: Hub, spec: HubSpec) -> bool:
-    """Make what peers are pushed when they connect be what it should be; return whether it was not."""
+def _update_pushed(hub: Hub, spec: HubSpec) -> bool:
+    """Update the files of pushed options; return True if they changed."""
     if spec.openvpn is None:
         return False
     pushed = pushed_files.pushed(spec).items()
@@ -183,7 +180,7 @@ def _tell(hub: Hub, spec: HubSpec) -> bool:
 
 
 def _ensure_directories(names: Names, layout: Layout) -> None:
-    """Make the directories be there: the listeners read all of it, and write into two of them alone."""
+    """Create the directories. The listeners may read all of them and write into two."""
     user = names.user(OPENVPN)
     directories = (layout.directory, layout.clients(False), layout.clients(True))
     for directory in directories:
@@ -195,7 +192,7 @@ def _ensure_directories(names: Names, layout: Layout) -> None:
 
 
 def _has_room(layout: Layout, spec: HubSpec) -> bool:
-    """Return whether the listeners were told of as many clients as they should be."""
+    """Return True if the listeners' max-clients fits the number of peers."""
     text = files.read_text(layout.config(TCP))
     return text is None or f"max-clients {openvpn_config.most_clients(spec)}\n" in text
 
@@ -214,7 +211,7 @@ def _ensure_files(layout: Layout, contents: dict[str, str]) -> bool:
 
 
 def _ensure_peers(layout: Layout, spec: HubSpec) -> set[str]:
-    """Make the files of peers be there, and no others; return whose were not."""
+    """Make the peers' files match `spec`; return the names of those that changed."""
     differing: set[str] = set()
     for compat in (False, True):
         differing |= _ensure_directory(layout.clients(compat), _wanted(spec, compat))
@@ -222,7 +219,7 @@ def _ensure_peers(layout: Layout, spec: HubSpec) -> set[str]:
 
 
 def _wanted(spec: HubSpec, compat: bool) -> dict[str, str]:
-    """Return the files of peers by name."""
+    """Return the peers' files by name."""
     return {
         peer.common_name: peer_file.client(spec, peer)
         for peer in by_openvpn(spec.peers.values())

@@ -1,21 +1,21 @@
-"""What openvpn reads: pure text from a checked spec (openvpn(8), version 2.6).
+"""The files that openvpn reads, as text from a checked spec (openvpn(8), version 2.6).
 
     ca.pem certificate.pem private_key.pem crl.pem tls_crypt_v2.pem
     udp.conf tcp.conf compat.conf    one listener each
-    run/                             the listeners' own: .sock, .pid and .log of each, and .opened (see openvpn_scripts)
+    run/                             written by the listeners: .sock, .pid and .log of each, and .opened (see scripts)
     up connect disconnect            scripts
-    routes routes.asked              who sets the routes of peers, and how it is asked (see openvpn_routes)
-    ccd/<common name>                who may come in, with which addresses and networks; ccd_compat/ for `compat`;
-                                     behind a `#` the same for the scripts: how the peer is routed, and its networks
-    shown/<common name>.<device>     the listeners' own, too: which certificate a peer showed when it connected, from
-                                     which port, and the digest of what it was pushed
-    pushed_split pushed_all          what peers are told when they connect, and whose own it is: networks, or all
-    pushed_dns                       what devices are told beside that: the resolver, and the domains that are searched
-    pushed_metric                    how far behind their own networks clients put the routes that they are told
-    push_changed                     when one of these changed, until every session has it (see openvpn_push)
+    routes routes.asked              the script that sets peers' routes, and the pipe for its requests (see `routes`)
+    ccd/<common name>                admits a peer, with its addresses and networks; ccd_compat/ for `compat`;
+                                     lines after `#` are for the scripts: the kinds of pushed options, and the networks
+    shown/<common name>.<device>     written by the script `connect`: the serial number of the peer's certificate, its
+                                     port, and the digest of the options that it was pushed
+    pushed_split pushed_all          pushed routes: networks with the peer that owns each, or the default route
+    pushed_dns                       options for devices: the resolver and the search domains
+    pushed_metric                    the metric of pushed routes, so that a client prefers its own networks
+    push_changed                     the time of the last change of these files, until every session has it (see `push`)
 
-What peers are told is the same for all of them, but for their own networks: kept in one place, a new site changes one
-file and not thousands. They hear of a change when they connect again, which openvpn_renewal has them do.
+All peers are pushed the same options, except the routes to their own networks. The options are in shared files, so a
+new site changes one file and not thousands. `lifecycle.renewal` lets connected peers reconnect to get the change.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from typing import Final
 from vpn.agent.memory.names import COMPAT, LISTENERS, TCP, UDP, Names
 from vpn.agent.openvpn import pushed_files
 from vpn.agent.openvpn import scripts as openvpn_scripts
+from vpn.agent.openvpn.keepalive import ROUTER
 from vpn.agent.openvpn.layout import Layout, clients_of
 from vpn.agent.openvpn.lines import hub_addresses
-from vpn.agent.openvpn.pace import OFTEN
 from vpn.wire.peers import OpenVPNPeer
 from vpn.wire.spec import HubSpec, OpenVPN
 
 _MOST_CLIENTS: Final = 65536  # a /16 pool has fewer
-# OpenVPN counts a client over TCP before it shows a key, over UDP before it shows a certificate. So there is room
-# for twice the hub's peers and some hundred strangers, in steps: another number restarts the listener.
-# OpenVPN refuses connect-freq over TCP; the host's limits do that (see host_limits).
+# OpenVPN counts a TCP client before any authentication, and a UDP client before its certificate is checked. So
+# max-clients leaves room for twice the hub's peers and some hundred strangers. It grows in steps, because a new value
+# restarts the listener. OpenVPN has no connect-freq over TCP; the host's limits replace it (see host_limits).
 _STEPS: Final = ((512, 1024), (4096, 8192))
-# Seconds for a handshake: then a connection without a key is closed. The default of 60 is twice the room for strangers.
+# Seconds for a handshake. With the default of 60, unauthenticated connections would take twice as many places.
 _HANDSHAKE: Final = 30
-# What a listener may have in memory: some 200 kB for a client that shows no key, more for one that does.
+# Memory limit of a listener: about 200 kB for an unauthenticated client, more for an authenticated one.
 _MEMORY: Final = 64 << 20
 _MEMORY_OF_CLIENT: Final = 512 << 10
 
-# The listener's own netmask, which nothing is set up with: a pool that is widened must not restart it.
+# A fixed netmask, so that a wider pool does not restart the listener. With ifconfig-noexec it has no other effect.
 _ANY_POOL: Final = "255.255.0.0"
 
 
@@ -55,7 +55,7 @@ CRL: Final = "crl.pem"
 
 
 def ports(openvpn: OpenVPN | None) -> dict[str, int]:
-    """Return which listeners there are to be, with their ports."""
+    """Return the configured listeners with their ports."""
     if openvpn is None:
         return {}
     listeners = {UDP: openvpn.udp_port, TCP: openvpn.tcp_port}
@@ -65,7 +65,7 @@ def ports(openvpn: OpenVPN | None) -> dict[str, int]:
 
 
 def contents(layout: Layout, names: Names, spec: HubSpec, openvpn: OpenVPN, dual_stack: bool) -> dict[str, str]:
-    """Return all files by name, but those of single peers."""
+    """Return all files by name, except the peers' files."""
     texts = {
         "ca.pem": openvpn.ca,
         "certificate.pem": openvpn.certificate,
@@ -86,12 +86,12 @@ def contents(layout: Layout, names: Names, spec: HubSpec, openvpn: OpenVPN, dual
 
 
 def digest(directory: Path, listener: str) -> str:
-    """Return the digest of all that a listener reads at its start, and never again."""
+    """Return the digest of the files that a listener reads at its start only."""
     return _digest([(directory / name).read_bytes() for name in _read_at_start(listener)])
 
 
 def digest_of(texts: Mapping[str, str], listener: str) -> str:
-    """Return the digest that `contents` will have once they are written."""
+    """Return the same digest for contents that are not written yet."""
     return _digest([texts[name].encode() for name in _read_at_start(listener)])
 
 
@@ -108,9 +108,10 @@ def _digest(contents: Iterable[bytes]) -> str:
 
 
 def address_lines(spec: HubSpec, device: str) -> list[str]:
-    """Return what ip(8) is told to make a listener's interface ready inside the hub.
+    """Return the ip(8) commands that set up a listener's interface inside the hub.
 
-    Every tunnel has the hub's addresses, alone: the pool belongs to WireGuard's, and connected peers have routes.
+    Every tunnel interface has the hub's addresses without the pool's prefix: the pool is routed to WireGuard, and
+    connected OpenVPN peers have routes of their own.
     """
     lines = []
     for address in spec.addresses:
@@ -169,29 +170,29 @@ def _configuration(layout: Layout, names: Names, spec: HubSpec, listener: str, p
 
 
 def most_clients(spec: HubSpec) -> int:
-    """Return how many clients a listener has room for."""
+    """Return max-clients of a listener."""
     peers = sum(isinstance(peer, OpenVPNPeer) for peer in spec.peers.values())
     return next((most for step, most in _STEPS if peers <= step), _MOST_CLIENTS)
 
 
 def most_memory(spec: HubSpec) -> int:
-    """Return how many bytes of data a listener may have."""
+    """Return a listener's memory limit in bytes."""
     return _MEMORY + most_clients(spec) * _MEMORY_OF_CLIENT
 
 
 def _keepalive(listener: str) -> list[str]:
-    # As for routers; `client` says otherwise for devices, and tells each its own side.
-    lines = [f"ping {OFTEN.ping}", f"ping-restart {OFTEN.forgotten}"]
+    # The values for routers. The file of a device overrides them (see `peer_file`).
+    lines = [f"ping {ROUTER.ping}", f"ping-restart {ROUTER.hub_timeout}"]
     if listener != UDP:
         return [*lines, "tcp-nodelay"]
     return [
         *lines,
         "multihome",
-        # Whichever side leaves tells the other. Clients hear of it here, for their file has remotes over TCP as well.
+        # Each side announces its exit. Clients get the option here, because their profile also has TCP remotes.
         "explicit-exit-notify 1",
         'push "explicit-exit-notify 1"',
-        # No limit: a device that makes up its source would use one up for all others. What begins is limited by source
-        # on its way here (see host_limits), and an answer is shorter than what it answers.
+        # Effectively no limit: spoofed sources could use up a global one for all clients. The host limits attempts by
+        # source (see host_limits), and a reply is shorter than its request, so it does not amplify.
         "connect-freq-initial 1000000 10",
     ]
 

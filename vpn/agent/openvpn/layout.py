@@ -1,4 +1,4 @@
-"""Where the files of a hub's listeners are."""
+"""Paths of a hub's OpenVPN files."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from vpn.agent.openvpn import scripts as openvpn_scripts
 from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
 
-# A path becomes a word in a configuration and in a script.
+# Paths are written unquoted into configurations and scripts.
 _PATH: Final = re.compile(r"/[A-Za-z0-9_./@:+-]+")
 _LONGEST_SOCKET: Final = 107  # characters, unix(7)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the files of a hub's listeners are."""
+    """Paths of a hub's OpenVPN files."""
 
     directory: Path
 
     def checked(self) -> Layout:
-        """Return itself when openvpn can use such paths, or raise AgentError."""
+        """Return itself if openvpn can use the paths, else raise AgentError."""
         if not _PATH.fullmatch(str(self.directory)) or len(str(self.socket(COMPAT))) > _LONGEST_SOCKET:
             message = "OpenVPN needs a state directory with a short name of letters, digits and simple signs."
             raise AgentError(FAILED, message, codes.OPENVPN_PATH_UNUSABLE.of())
@@ -36,7 +36,7 @@ class Layout:
 
     @property
     def run(self) -> Path:
-        """The directory of what listeners write."""
+        """The directory that listeners write to."""
         return self.directory / openvpn_scripts.RUN
 
     def socket(self, listener: str) -> Path:
@@ -44,47 +44,47 @@ class Layout:
         return self.run / f"{listener}.sock"
 
     def pid(self, listener: str) -> Path:
-        """Where a listener writes its process id."""
+        """The file with a listener's process id."""
         return self.run / f"{listener}.pid"
 
     def log(self, listener: str) -> Path:
-        """Where a listener writes why it could not start."""
+        """The file with a listener's start errors."""
         return self.run / f"{listener}.log"
 
     def opened(self, listener: str) -> Path:
-        """What is there while a listener waits for its interface to be moved."""
+        """The file that exists while a listener waits for the agent to move its interface."""
         return self.run / f"{listener}.opened"
 
     @property
     def routes(self) -> Path:
-        """The script that sets routes, by which its process is known."""
+        """The script that sets routes. Its path in the command line identifies the process."""
         return self.directory / "routes"
 
     @property
     def routes_started(self) -> Path:
-        """Which process of it was started, and with which script."""
+        """The id of the route process and the digest of its script."""
         return self.directory / "routes.started"
 
     @property
-    def asked(self) -> Path:
-        """The pipe by which it is asked."""
-        return self.directory / openvpn_scripts.ASKED
+    def route_requests(self) -> Path:
+        """The named pipe for requests to the route process."""
+        return self.directory / openvpn_scripts.ROUTE_REQUESTS
 
     def clients(self, compat: bool) -> Path:
-        """The directory of those that may come in."""
+        """The client-config-dir: one file for each admitted peer."""
         return self.directory / clients_of(COMPAT if compat else UDP)
 
     @property
     def shown(self) -> Path:
-        """The directory of what peers have shown when they connected."""
+        """The directory of records about connected peers (see `config`)."""
         return self.directory / openvpn_scripts.SHOWN
 
     @property
     def push_changed(self) -> Path:
-        """Where it stands that not every session has what is pushed now."""
+        """The file that exists while some session has outdated pushed options."""
         return self.directory / "push_changed"
 
 
 def clients_of(listener: str) -> str:
-    """Return the name of the directory of those that may come in."""
+    """Return the name of a listener's client-config-dir."""
     return "ccd_compat" if listener == COMPAT else "ccd"

@@ -1,4 +1,4 @@
-"""Lines of the files that openvpn reads."""
+"""Lines of openvpn's files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 def route_line(word: str, network: str) -> str:
-    """Return `route` or `iroute` for a network of either family."""
+    """Return a `route` or `iroute` line for a network of either family."""
     parsed = ipaddress.ip_network(network)
     if parsed.version == 6:
         return f"{word}-ipv6 {parsed}"
@@ -16,12 +16,12 @@ def route_line(word: str, network: str) -> str:
 
 
 def ended(lines: Iterable[str]) -> str:
-    """Return lines as the text of a file."""
+    """Return lines joined to the text of a file."""
     return "".join(f"{line}\n" for line in lines)
 
 
 @functools.lru_cache(maxsize=4)
 def hub_addresses(addresses: tuple[str, ...]) -> tuple[ipaddress.IPv4Interface, ipaddress.IPv6Interface | None]:
-    """Return the hub's first address of each family: every peer's file asks for them."""
+    """Return the hub's first address of each family; cached, because every peer's file needs them."""
     v4 = next(ipaddress.IPv4Interface(address) for address in addresses if ":" not in address)
     return v4, next((ipaddress.IPv6Interface(address) for address in addresses if ":" in address), None)

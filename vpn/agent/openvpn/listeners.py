@@ -1,6 +1,7 @@
-"""OpenVPN's listeners: one process each, and its tunnel interface.
+"""OpenVPN's listeners: each is one process with one tunnel interface.
 
-The agent makes the interface, for the listener's user to open, and moves it into the hub when the listener has it.
+The agent creates the interface for the listener's user. Once the listener has opened it, the agent moves it into the
+hub.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from vpn.agent.openvpn import management as openvpn_management
 from vpn.agent.openvpn import process as openvpn_process
 from vpn.agent.openvpn import routes as openvpn_routes
 from vpn.agent.openvpn.layout import Layout
-from vpn.agent.openvpn.management import Unheard
+from vpn.agent.openvpn.management import NoAnswer
 from vpn.agent.system import cgroup
 from vpn.wire import codes
 from vpn.wire.errors import PORT_TAKEN, AgentError
@@ -33,7 +34,7 @@ _Interfaces = dict[str, dict[str, Any]]
 
 
 def ensure(names: Names, spec: HubSpec, layout: Layout) -> bool:
-    """Make the listeners of `spec`, and no others, run with what is written for them; return whether some did not."""
+    """Make the running listeners match `spec` and the written files; return True if anything changed."""
     interfaces = _interfaces(names)
     wanted = openvpn_config.ports(spec.openvpn)
     stale = [each for each in wanted if not _is_current(names, layout, each, interfaces)]
@@ -43,15 +44,15 @@ def ensure(names: Names, spec: HubSpec, layout: Layout) -> bool:
         changed |= _ensure_interface(names, spec, names.openvpn(listener), interfaces)
     restart(names, spec, layout, stale)
     if not stale:
-        _hold(names, spec, layout)
+        _limit_memory(names, spec, layout)
     return changed or bool(stale)
 
 
 def check(names: Names, spec: HubSpec, layout: Layout, texts: Mapping[str, str]) -> None:
-    """Raise AgentError where a listener has to start with `texts` and could not, before any is ended for it."""
+    """Raise AgentError if a listener must restart with `texts` but could not. Nothing is stopped yet."""
     own = {process.pid for process in openvpn_process.running(layout, LISTENERS)}
     for listener, port in openvpn_config.ports(spec.openvpn).items():
-        process = openvpn_process.written(layout, listener)
+        process = openvpn_process.from_pid_file(layout, listener)
         if process is not None and openvpn_process.digest(process) == openvpn_config.digest_of(texts, listener):
             continue
         openvpn_process.require()
@@ -60,10 +61,10 @@ def check(names: Names, spec: HubSpec, layout: Layout, texts: Mapping[str, str])
 
 
 def restart(names: Names, spec: HubSpec, layout: Layout, listeners: Collection[str]) -> None:
-    """Start listeners, each when nothing is left of the one before. All are tried before an AgentError is raised."""
+    """Stop and start listeners. All are tried before an AgentError is raised."""
     if not listeners:
         return
-    # All end before any starts: ports may have changed hands.
+    # Stop all before starting any: two listeners may have exchanged ports.
     openvpn_process.stop(layout, listeners)
     refusals = []
     for listener in listeners:
@@ -71,16 +72,16 @@ def restart(names: Names, spec: HubSpec, layout: Layout, listeners: Collection[s
             _start(names, spec, layout, listener)
         except AgentError as refusal:
             refusals.append(refusal)
-    _hold(names, spec, layout)
+    _limit_memory(names, spec, layout)
     if refusals:
         raise refusals[0]
 
 
-def _hold(names: Names, spec: HubSpec, layout: Layout) -> None:
-    """Have the kernel count the listeners' memory together, where it can; their own limits hold anyway."""
-    running = [openvpn_process.written(layout, listener) for listener in openvpn_config.ports(spec.openvpn)]
+def _limit_memory(names: Names, spec: HubSpec, layout: Layout) -> None:
+    """Limit the listeners' memory together with a cgroup, if the host has one; each also has its own limit."""
+    running = [openvpn_process.from_pid_file(layout, listener) for listener in openvpn_config.ports(spec.openvpn)]
     pids = [process.pid for process in running if process is not None]
-    cgroup.hold(names.hub, pids, len(running) * openvpn_config.most_memory(spec))
+    cgroup.limit(names.hub, pids, len(running) * openvpn_config.most_memory(spec))
 
 
 def _start(names: Names, spec: HubSpec, layout: Layout, listener: str) -> None:
@@ -89,7 +90,7 @@ def _start(names: Names, spec: HubSpec, layout: Layout, listener: str) -> None:
         _make_interface(names, listener)
         digest = openvpn_config.digest(layout.directory, listener)
         openvpn_process.start(names, layout, listener, digest, openvpn_config.most_memory(spec))
-        _await(names, spec, layout, listener)
+        _wait_ready(names, spec, layout, listener)
     except BaseException:
         openvpn_process.stop(layout, [listener])
         _remove_interface(names, listener)
@@ -97,15 +98,15 @@ def _start(names: Names, spec: HubSpec, layout: Layout, listener: str) -> None:
 
 
 def _make_interface(names: Names, listener: str) -> None:
-    """Make the interface in the host's namespace, for the listener's user to open: it may make none itself."""
+    """Create the interface in the host's namespace for the listener's user, who may not create one."""
     _remove_interface(names, listener)
     user = str(names.user(OPENVPN))
     names.host.run(["ip", "tuntap", "add", "dev", names.openvpn(listener), "mode", "tun", "user", user, "group", user])
 
 
 def _remove_interface(names: Names, listener: str) -> None:
-    for place in (names.inside, names.host):
-        place.try_run(["ip", "link", "delete", "dev", names.openvpn(listener)])
+    for netns in (names.inside, names.host):
+        netns.try_run(["ip", "link", "delete", "dev", names.openvpn(listener)])
 
 
 def _move_interface(names: Names, spec: HubSpec, device: str) -> None:
@@ -115,7 +116,7 @@ def _move_interface(names: Names, spec: HubSpec, device: str) -> None:
 
 
 def _check_port(names: Names, port: int, kind: str) -> None:
-    # The socket of one that was killed may outlive its name by a moment.
+    # The socket of a killed process may exist for a moment after the process is gone.
     deadline = time.monotonic() + _PORT_PATIENCE
     while _holders(names, port, kind):
         if time.monotonic() > deadline:
@@ -124,7 +125,7 @@ def _check_port(names: Names, port: int, kind: str) -> None:
 
 
 def _holders(names: Names, port: int, kind: str) -> set[int]:
-    """Return the ids of the processes that hold a port; 0 stands for one that is not to be seen."""
+    """Return the ids of the processes that hold a port; 0 stands for a process that is not visible."""
     lines = names.host.run(["ss", "-Hlunp" if kind == "UDP" else "-Hltnp", f"sport = :{port}"]).splitlines()
     return {int(pid) for line in lines if line.strip() for pid in _PID.findall(line) or ["0"]}
 
@@ -138,15 +139,15 @@ def _kind(listener: str) -> str:
     return "UDP" if listener == UDP else "TCP"
 
 
-def _await(names: Names, spec: HubSpec, layout: Layout, listener: str) -> None:
-    _await_that(lambda: os.path.lexists(layout.opened(listener)), layout, listener)
+def _wait_ready(names: Names, spec: HubSpec, layout: Layout, listener: str) -> None:
+    _wait_until(lambda: os.path.lexists(layout.opened(listener)), layout, listener)
     _move_interface(names, spec, names.openvpn(listener))
-    layout.opened(listener).unlink()  # it goes on, and lets clients in
-    # Its socket is there for longer, and nothing answers at it before.
-    _await_that(lambda: _is_quiet(layout, listener), layout, listener)
+    layout.opened(listener).unlink()  # now the listener continues and accepts clients
+    # Its management socket exists earlier, but does not answer before.
+    _wait_until(lambda: _is_muted(layout, listener), layout, listener)
 
 
-def _await_that(condition: Callable[[], bool], layout: Layout, listener: str) -> None:
+def _wait_until(condition: Callable[[], bool], layout: Layout, listener: str) -> None:
     deadline = time.monotonic() + _READY_PATIENCE
     while not condition():
         if time.monotonic() > deadline:
@@ -154,19 +155,19 @@ def _await_that(condition: Callable[[], bool], layout: Layout, listener: str) ->
         time.sleep(0.01)
 
 
-def _is_quiet(layout: Layout, listener: str) -> bool:
-    """Stop its log, since failed handshakes could fill the disk; return whether it answered."""
-    with suppress(Unheard):
-        openvpn_management.quieten(layout.socket(listener))
+def _is_muted(layout: Layout, listener: str) -> bool:
+    """Mute the listener's log, because failed handshakes could fill the disk; return True if it answered."""
+    with suppress(NoAnswer):
+        openvpn_management.mute(layout.socket(listener))
         return True
     return False
 
 
 def remove(names: Names, layout: Layout) -> None:
-    """End all listeners, with what sets their routes, and remove their interfaces."""
+    """Stop all listeners and the route process, and remove their interfaces."""
     openvpn_process.stop(layout, LISTENERS)
     openvpn_routes.stop(layout)
-    cgroup.release(names.hub)
+    cgroup.remove(names.hub)
     for listener in LISTENERS:
         _remove_interface(names, listener)
 
@@ -184,7 +185,7 @@ def _remove(names: Names, layout: Layout, listeners: Collection[str]) -> bool:
 
 
 def _is_current(names: Names, layout: Layout, listener: str, interfaces: _Interfaces) -> bool:
-    process = openvpn_process.written(layout, listener)
+    process = openvpn_process.from_pid_file(layout, listener)
     return (
         process is not None
         and openvpn_process.confinement(names, layout).holds(process.pid)

@@ -1,7 +1,7 @@
-"""Talking to an openvpn process over its management socket (OpenVPN's management-notes.txt).
+"""Client of openvpn's management interface, over a Unix socket (OpenVPN's management-notes.txt).
 
-It serves one client at a time, so each call is short, and waits for others for up to `_TIMEOUT`. A compromised process
-must not block the agent, nor lead it to another process's socket.
+openvpn serves one client at a time, so each call is short and waits up to `_TIMEOUT` for its turn. A compromised
+process must not block the agent, nor redirect it to another process's socket.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from vpn.wire.parsing import UUID
 _TIMEOUT: Final = 3.0  # seconds
 _LONGEST: Final = 20.0  # seconds for one conversation
 _LONGEST_LINE: Final = 64 * 1024  # bytes
-# As mroute_addr_print_ex() of openvpn writes them: IPv4 with its port, IPv6 without. A prefix names the transport.
+# Endpoints as mroute_addr_print_ex() of openvpn writes them: IPv4 with its port, IPv6 without. A prefix may name the
+# transport.
 _V4: Final = re.compile(r"(?:[a-z0-9-]+:)?((?:[0-9]{1,3}\.){3}[0-9]{1,3}:[0-9]{1,5})")
 _V6: Final = re.compile(r"(?:(?:udp|tcp)[0-9a-z-]*:)?\[?([0-9a-f:]{2,45})\]?")
 
 
 @dataclass(frozen=True)
 class Session:
-    """A client that is connected: by which name, from where, since when (Unix time), and its bytes.
+    """A connected client: its common name, endpoint, start (Unix time) and byte counters.
 
-    `endpoint` is an address and a port, or an IPv6 address in brackets, whose port is not told.
+    `endpoint` is an address with a port, or an IPv6 address in brackets without a port.
     """
 
     common_name: str
@@ -42,21 +43,21 @@ class Session:
     sent_bytes: int
 
 
-class Unheard(OSError):
+class NoAnswer(OSError):
     """The management socket does not answer."""
 
 
 def sessions(path: Path) -> list[Session]:
-    """Return who is connected. Raises Unheard."""
+    """Return the connected clients. Raises NoAnswer."""
     with _connection(path) as stream:
         _say(stream, "status 3")
         return list(_parse(_until_end(stream)))
 
 
 def end(path: Path, common_names: Iterable[str]) -> int:
-    """End the sessions of clients at once, whether they listen or not, and return how many there were. Raises Unheard.
+    """End the sessions of clients at once and return their number. Raises NoAnswer.
 
-    A client that is not told finds out when nothing answers any more, and is refused then.
+    A client that misses the message notices by its ping timeout, and is rejected when it reconnects.
     """
     with _connection(path) as stream:
         ended = 0
@@ -67,7 +68,7 @@ def end(path: Path, common_names: Iterable[str]) -> int:
 
 
 def restart(path: Path, common_names: Iterable[str]) -> int:
-    """Ask clients to connect anew, which they do within a second or two, and return how many. Raises Unheard."""
+    """Tell clients to reconnect, which takes a second or two, and return their number. Raises NoAnswer."""
     wanted = set(common_names)
     with _connection(path) as stream:
         _say(stream, "status 3")
@@ -78,8 +79,8 @@ def restart(path: Path, common_names: Iterable[str]) -> int:
         return len(there)
 
 
-def quieten(path: Path) -> None:
-    """Have nothing written down any more but what ends the process. Raises Unheard."""
+def mute(path: Path) -> None:
+    """Log only fatal errors from now on. Raises NoAnswer."""
     with _connection(path) as stream:
         _say(stream, "verb 0")
         _answer(stream)
@@ -91,12 +92,12 @@ def _connection(path: Path) -> Iterator[BufferedRWPair]:
         connection.settimeout(_TIMEOUT)
         try:
             if not stat.S_ISSOCK(path.lstat().st_mode):
-                raise Unheard("the management socket is none")
+                raise NoAnswer("the management socket is not a socket")
             connection.connect(str(path))
             with connection.makefile("rwb") as stream:
                 yield stream
         except OSError as error:
-            raise Unheard(str(error)) from error
+            raise NoAnswer(str(error)) from error
 
 
 def _say(stream: BufferedRWPair, command: str) -> None:
@@ -108,9 +109,9 @@ def _lines(stream: BufferedRWPair) -> Iterator[str]:
     deadline = time.monotonic() + _LONGEST
     while (line := stream.readline(_LONGEST_LINE)) and time.monotonic() < deadline:
         text = line.decode(errors="replace").rstrip("\r\n")
-        if not text.startswith(">"):  # what it tells without being asked
+        if not text.startswith(">"):  # lines with ">" are notifications
             yield text
-    raise Unheard("the management socket was closed")
+    raise NoAnswer("the management socket was closed")
 
 
 def _answer(stream: BufferedRWPair) -> str:
@@ -132,7 +133,7 @@ def _parse(lines: Iterable[str]) -> Iterator[Session]:
             columns = {name: number for number, name in enumerate(fields[1:])}
         elif fields[0] == "CLIENT_LIST" and len(fields) >= len(columns) > 0:
             values = {name: fields[number] for name, number in columns.items()}
-            if UUID.fullmatch(values["Common Name"]):  # others have not shown their certificate yet
+            if UUID.fullmatch(values["Common Name"]):  # other names: the certificate is not verified yet
                 yield _session(values)
 
 

@@ -1,7 +1,7 @@
-"""What connected OpenVPN sessions were pushed: a client learns of routes and resolvers when it connects, and only then.
+"""Pushed options of connected OpenVPN sessions. A client gets routes and resolvers only when it connects.
 
-The script `connect` notes a digest of what it pushed. When a file `pushed_...` changes, `push_changed` says when; it
-stays until no session is left that would be pushed something else now.
+The script `connect` records a digest of the options that it pushed. When a file `pushed_...` changes, `push_changed`
+contains the time. It is deleted once every session has the current options.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from vpn.agent.system import files
 
 @dataclass(frozen=True)
 class Expected:
-    """What a peer would be pushed now, as a digest, and whether it is a router with networks behind it."""
+    """The digest of a peer's current options, and whether the peer is a router with networks behind it."""
 
     digest: str
     is_site: bool
 
 
 def note_change(layout: Layout) -> None:
-    """Note that peers are pushed something else from now on."""
+    """Record the time at which the pushed options changed."""
     files.replace(layout.push_changed, f"{time.time()}\n", durable=False)
 
 
 def changed_at(layout: Layout) -> float | None:
-    """Return when (Unix time) what is pushed changed last; None where every session has it."""
+    """Return when (Unix time) the pushed options last changed; None if every session has them."""
     text = files.read_text(layout.push_changed)
     if text is None:
         return None
@@ -43,13 +43,13 @@ def changed_at(layout: Layout) -> float | None:
 
 
 def forget_change(layout: Layout, noted: float) -> None:
-    """Note that every session has what changed at `noted`, unless something changed since. Needs the host's lock."""
+    """Record that every session has the options of `noted`, unless they changed since. Needs the hub's lock."""
     if changed_at(layout) == noted:
         layout.push_changed.unlink(missing_ok=True)
 
 
 class Pushed:
-    """What the listeners of a hub push now, read once."""
+    """The current pushed options of a hub's listeners, read once."""
 
     def __init__(self, names: Names, layout: Layout) -> None:
         self._names = names
@@ -58,12 +58,12 @@ class Pushed:
         self._shared = functools.cache(self._digest)
 
     def is_outdated(self, listener: str, session: Session) -> bool:
-        """Return whether a session would be pushed something else if it began now."""
+        """Return True if a session has outdated pushed options."""
         expected = self.expected(listener, session.common_name)
-        return expected is not None and expected.digest != self._told(listener, session.common_name)
+        return expected is not None and expected.digest != self._recorded(listener, session.common_name)
 
     def expected(self, listener: str, common_name: str) -> Expected | None:
-        """Return what a peer would be pushed; None where it may not connect to this listener."""
+        """Return a peer's current options; None if it may not connect to this listener."""
         text = files.read_text(self._layout.clients(listener == COMPAT) / common_name)
         if text is None:
             return None
@@ -72,7 +72,7 @@ class Pushed:
         digest = self._digest(kinds, common_name) if is_owner else self._shared(kinds, "")
         return Expected(digest, is_site="iroute" in text)
 
-    def _told(self, listener: str, common_name: str) -> str:
+    def _recorded(self, listener: str, common_name: str) -> str:
         shown = files.read_foreign(self._layout.shown / f"{common_name}.{self._names.openvpn(listener)}") or ""
         return "".join(shown.split()[2:3])
 
@@ -85,6 +85,6 @@ class Pushed:
         return hashlib.sha256(content.encode()).hexdigest()
 
     def _pushed(self, kinds: tuple[str, ...], common_name: str) -> Iterator[str]:
-        """As the script `connect` filters them: a peer's own networks are not pushed to it."""
+        """Yield the options without the peer's own networks, as the script `connect` filters them."""
         for kind in kinds:
             yield from (line for owner, line in self._lines(kind) if owner != common_name)

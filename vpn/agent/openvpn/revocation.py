@@ -1,6 +1,6 @@
-"""Which certificates a revocation list names (RFC 5280, section 5.1), read without any library's help.
+"""The serial numbers in a certificate revocation list (RFC 5280, section 5.1), parsed without a library.
 
-The list comes from the portal, and openvpn judges it by its signature: this only answers whose sessions must end.
+The list comes from the portal, and openvpn verifies its signature. The agent only needs to know whose sessions to end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _SEQUENCE, _INTEGER, _TIMES = 0x30, 0x02, (0x17, 0x18)
 
 
 def revoked_serials(crl: str) -> set[int]:
-    """Return the serial numbers in a list (PEM). One that makes no sense names none."""
+    """Return the serial numbers in a list (PEM); none if it cannot be parsed."""
     try:
         der = base64.b64decode("".join(line for line in crl.splitlines() if not line.startswith("-")))
         _, whole = next(_elements(der))
@@ -24,7 +24,7 @@ def revoked_serials(crl: str) -> set[int]:
 
 
 def _listed(signed: bytes) -> bytes:
-    """Return the entries, which follow the times (the second of which is optional)."""
+    """Return the revoked entries, which follow thisUpdate and the optional nextUpdate."""
     after_times = False
     for tag, content in _elements(signed):
         if after_times and tag == _SEQUENCE:
@@ -41,7 +41,7 @@ def _first(entry: bytes) -> tuple[int, bytes]:
 
 
 def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the tags and contents of the elements in `data` (DER, definite lengths)."""
+    """Yield tag and content of each element in `data` (DER, definite lengths)."""
     offset = 0
     while offset < len(data):
         tag, length = data[offset], data[offset + 1]

@@ -1,7 +1,7 @@
-"""The process inside a hub that sets the routes of OpenVPN's peers as they come and go: the script `routes`.
+"""The process inside a hub that sets the routes of OpenVPN's peers when they connect and disconnect.
 
-Of all that has to do with OpenVPN it alone may change the network, that of its own hub, and it reads nothing that comes
-from outside but who came or went.
+It runs the script `routes`. It is the only part of OpenVPN that may change the hub's network. Its only input from
+outside are the names of peers that connected or disconnected.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ PROGRAM: Final = "sh"
 
 
 def confinement(names: Names, layout: Layout) -> Confinement:
-    """Return how it is confined."""
+    """Return the confinement of the process."""
     return Confinement(names.user(ROUTES), names.user(OPENVPN), (confine.NET_ADMIN,), (layout.directory,))
 
 
 def ensure(names: Names, layout: Layout) -> bool:
-    """Make the process be there, with the script that is written; return whether it was not."""
-    process = written(layout)
+    """Ensure that the process runs with the current script; return True if it had to be started."""
+    process = from_pid_file(layout)
     if process is not None and _is_current(names, layout, process):
         return False
     stop(layout)
     confine.require()
     _ensure_pipe(layout, names.user(OPENVPN))
-    # Opened for reading and writing, the pipe never reports end of file.
-    pipe = os.open(layout.asked, os.O_RDWR | os.O_CLOEXEC)
+    # A pipe that is opened for reading and writing never reports end of file.
+    pipe = os.open(layout.route_requests, os.O_RDWR | os.O_CLOEXEC)
     try:
         argv = confinement(names, layout).argv(["setsid", "--fork", PROGRAM, str(layout.routes)])
         done = names.inside.start_daemon(argv, stdin=pipe)
@@ -44,20 +44,20 @@ def ensure(names: Names, layout: Layout) -> bool:
         os.close(pipe)
     found = processes.await_first(PROGRAM, layout.routes) if done.code == 0 else None
     if found is None:
-        message = "What sets the routes of OpenVPN's peers did not start: is the server short of memory?"
+        message = "The process that sets routes of OpenVPN's peers did not start: is the server short of memory?"
         raise AgentError(FAILED, message, codes.OPENVPN_ROUTES_NOT_STARTED.of())
     files.replace(layout.routes_started, f"{found} {_script(layout)}\n", durable=False)
     return True
 
 
-def written(layout: Layout) -> Process | None:
-    """Return the process that was started, when it lives."""
+def from_pid_file(layout: Layout) -> Process | None:
+    """Return the started process if it is alive."""
     text = _started(layout)[0]
     return processes.process(int(text), PROGRAM, {layout.routes}) if text.isdecimal() else None
 
 
 def stop(layout: Layout) -> bool:
-    """End the process, wait until it is gone, and return whether there was one."""
+    """Stop the process, wait until it is gone, and return True if there was one."""
     return processes.stop(PROGRAM, {layout.routes})
 
 
@@ -76,8 +76,8 @@ def _script(layout: Layout) -> str:
 
 
 def _ensure_pipe(layout: Layout, group: int) -> None:
-    if not (layout.asked.exists() and stat.S_ISFIFO(layout.asked.lstat().st_mode)):
-        layout.asked.unlink(missing_ok=True)
-        os.mkfifo(layout.asked, 0o600)
-    os.chown(layout.asked, -1, group)
-    layout.asked.chmod(0o660)  # who listens writes, and cannot replace it
+    if not (layout.route_requests.exists() and stat.S_ISFIFO(layout.route_requests.lstat().st_mode)):
+        layout.route_requests.unlink(missing_ok=True)
+        os.mkfifo(layout.route_requests, 0o600)
+    os.chown(layout.route_requests, -1, group)
+    layout.route_requests.chmod(0o660)  # listeners may write to the pipe, but not replace it

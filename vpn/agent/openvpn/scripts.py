@@ -1,8 +1,8 @@
-"""The scripts that openvpn calls (openvpn(8), "Script hooks"): small ones of sh(1), for each holds up its listener.
+"""Shell scripts that openvpn calls (openvpn(8), "Script hooks"). They are small, because openvpn waits for them.
 
-What they are told by a client is its common name alone, whose certificate was made by the hub's authority. They have no
-more rights than openvpn has: its interface is moved into the hub by the agent, and routes are set by `routes`, a
-process inside the hub. It is told who came or went on which interface, and reads itself what that peer may have.
+The only input from a client is its common name, verified by its certificate. The scripts have no more rights than
+openvpn. The agent moves the interface into the hub, and the process `routes` inside the hub sets routes: it gets the
+peer's name and interface, and reads the peer's networks from its file.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from typing import Final
 
 from vpn.agent.network.routing import CONNECTED_METRIC, CONNECTED_PROTOCOL
 
-# Where a peer's certificate and port are written down, and the digest of what it was pushed.
+# The directory of records about connected peers (see `config`).
 SHOWN: Final = "shown"
 RUN: Final = "run"
-ASKED: Final = "routes.asked"
+ROUTE_REQUESTS: Final = "routes.asked"
 
 _HEAD: Final = """\
 #!/bin/sh
 # Written by the hub's agent, and by it alone.
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 """
-_MOST_WAITS: Final = 1000  # of 0.01 seconds each, until an interface is moved
+_MAX_WAITS: Final = 1000  # of 0.01 seconds each, until the interface is moved
 
 
 def up(directory: Path) -> str:
-    """Return the script that has the agent move the interface of a listener (`$1`), before a client may connect."""
+    """Return the script that waits until the agent has moved the interface of a listener (`$1`)."""
     return f"""\
 {_HEAD}opened={directory}/{RUN}/$1.opened waits=0
 echo >"$opened" || exit 1
 while [ -e "$opened" ]; do
   waits=$((waits + 1))
-  [ "$waits" -le {_MOST_WAITS} ] || exit 1
+  [ "$waits" -le {_MAX_WAITS} ] || exit 1
   sleep 0.01
 done
 """
 
 
 def connect(directory: Path) -> str:
-    """Return the script that tells a peer what it needs to know (in the file `$3`), and has its routes set.
+    """Return the script that pushes options to a peer (written to the file `$3`) and requests its routes.
 
     `$1` is the interface, `$2` the directory of the listener's peers.
     """
@@ -55,24 +55,24 @@ for kind in $kinds; do
   done <"{directory}/pushed_$kind" || exit 1
 done >"$told" || exit 1
 sha256sum <"$told" >>"{directory}/{SHOWN}/$common_name.$device"
-echo "replace $device $common_name" 1<>"{directory}/{ASKED}"
+echo "replace $device $common_name" 1<>"{directory}/{ROUTE_REQUESTS}"
 """
 
 
 def disconnect(directory: Path) -> str:
-    """Return the script that has the routes of a peer taken out again."""
+    """Return the script that requests the removal of a peer's routes."""
     return f"""\
 {_HEAD}case "$common_name" in "" | *[!0-9a-f-]*) exit 0 ;; esac
-echo "delete $1 $common_name" 1<>"{directory}/{ASKED}"
+echo "delete $1 $common_name" 1<>"{directory}/{ROUTE_REQUESTS}"
 exit 0
 """
 
 
 def routes(directory: Path, devices: Mapping[str, str]) -> str:
-    """Return the script that sets routes inside the hub, as it is asked by lines: what to do, on which device, whose.
+    """Return the script that sets routes inside the hub. A request is a line: verb, device, common name.
 
-    `devices` are the interfaces of listeners, with the directories of those that may come in. Whatever it is asked, it
-    sets the routes of a peer's own networks, on one of these.
+    `devices` maps the listeners' interfaces to their client-config-dirs. Whatever the request, the script sets only
+    routes of a peer's own networks, and only on one of these interfaces.
     """
     cases = "\n".join(f"    {device}) peers={peers} ;;" for device, peers in devices.items())
     return f"""\

@@ -1,4 +1,4 @@
-"""Who is connected over OpenVPN: ending sessions, and looking after the routes that the scripts set for them."""
+"""OpenVPN sessions: list them, end them, and repair the routes that the scripts set for them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import suppress
 from itertools import pairwise
 
 from vpn.agent.memory.names import COMPAT, Names
-from vpn.agent.network.netns_view import Inside
+from vpn.agent.network.netns_view import NetnsView
 from vpn.agent.network.routing import CONNECTED_METRIC, CONNECTED_PROTOCOL
 from vpn.agent.openvpn import config as openvpn_config
 from vpn.agent.openvpn import listeners as openvpn_listeners
 from vpn.agent.openvpn import management as openvpn_management
 from vpn.agent.openvpn.layout import Layout
-from vpn.agent.openvpn.management import Session, Unheard
+from vpn.agent.openvpn.management import NoAnswer, Session
 from vpn.agent.openvpn.revocation import revoked_serials
 from vpn.agent.system import files
 from vpn.wire import codes
@@ -26,78 +26,78 @@ Sessions = dict[str, list[Session]]
 
 
 def endpoint(names: Names, layout: Layout, listener: str, session: Session) -> str | None:
-    """Return where a peer comes from. openvpn tells no port beside an IPv6 address: what the script saw is taken."""
+    """Return a peer's endpoint. openvpn reports no port for IPv6, so it comes from the script's record."""
     if session.endpoint is None or not session.endpoint.endswith("]"):
         return session.endpoint
     return f"{session.endpoint}:{_shown(layout, session.common_name, names.openvpn(listener))[1]}"
 
 
 def observe(spec: HubSpec, layout: Layout) -> Sessions:
-    """Return who is connected by listener; one that does not answer is left out."""
+    """Return the sessions by listener; a listener that does not answer is left out."""
     found = {}
     for listener in openvpn_config.ports(spec.openvpn):
-        with suppress(Unheard):
+        with suppress(NoAnswer):
             found[listener] = openvpn_management.sessions(layout.socket(listener))
     return found
 
 
 def ensure(names: Names, spec: HubSpec, layout: Layout, differing: Collection[str]) -> bool:
-    """End the sessions of those that may not be there, and have those of `differing` peers begin anew.
+    """End the sessions of peers that are not admitted, and let the `differing` peers reconnect.
 
-    Returns whether a route was missing, or too many.
+    Returns True if a route was missing or unexpected.
     """
     revoked = revoked_serials(spec.openvpn.crl) if spec.openvpn is not None else set()
     kept = {}
     for listener, sessions in observe(spec, layout).items():
         there = {session.common_name for session in sessions}
-        welcome = {
+        admitted = {
             name
             for name in there
-            if _is_welcome(spec, name, listener) and _shown(layout, name, names.openvpn(listener))[0] not in revoked
+            if _is_admitted(spec, name, listener) and _shown(layout, name, names.openvpn(listener))[0] not in revoked
         }
-        end(names, spec, layout, there - welcome, welcome & set(differing), [listener])
-        kept[listener] = [session for session in sessions if session.common_name in welcome.difference(differing)]
+        end(names, spec, layout, there - admitted, admitted & set(differing), [listener])
+        kept[listener] = [session for session in sessions if session.common_name in admitted.difference(differing)]
     return _ensure_routes(names, spec, kept)
 
 
 def end_revoked(names: Names, spec: HubSpec, layout: Layout) -> None:
-    """End the sessions of those who showed a certificate that is revoked."""
+    """End the sessions with a revoked certificate."""
     revoked = revoked_serials(spec.openvpn.crl) if spec.openvpn is not None else set()
     for listener in openvpn_config.ports(spec.openvpn):
         device = names.openvpn(listener)
         try:
             there = {session.common_name for session in openvpn_management.sessions(layout.socket(listener))}
-        except Unheard:
+        except NoAnswer:
             openvpn_listeners.restart(
                 names, spec, layout, [listener]
             )  # it is not known who is connected: all begin anew
             continue
-        shut_out = {name for name in there if _shown(layout, name, device)[0] in revoked}
-        end(names, spec, layout, shut_out, (), [listener])
+        removed = {name for name in there if _shown(layout, name, device)[0] in revoked}
+        end(names, spec, layout, removed, (), [listener])
 
 
 def end(
     names: Names,
     spec: HubSpec,
     layout: Layout,
-    shut_out: Collection[str],
+    removed: Collection[str],
     differing: Collection[str],
     listeners: Iterable[str] | None = None,
 ) -> None:
-    """End the sessions of peers that are `shut_out` at once, and have those of `differing` ones begin anew."""
+    """End the sessions of `removed` peers at once, and let the `differing` peers reconnect."""
     for listener in openvpn_config.ports(spec.openvpn) if listeners is None else listeners:
         try:
-            if shut_out:
-                openvpn_management.end(layout.socket(listener), shut_out)
+            if removed:
+                openvpn_management.end(layout.socket(listener), removed)
             if differing:
                 openvpn_management.restart(layout.socket(listener), differing)
-        except Unheard:
-            # It does not answer: a restart ends all sessions; peers that are still admitted come back.
+        except NoAnswer:
+            # The listener does not answer: restart it. Admitted peers reconnect.
             openvpn_listeners.restart(names, spec, layout, [listener])
 
 
 def forget_routes(names: Names, spec: HubSpec, networks: Iterable[str]) -> None:
-    """Take out the routes of networks that are no peer's any more; most are not there."""
+    """Delete the routes of networks that no peer has any more. Most of them do not exist."""
     _run(
         names,
         [
@@ -108,8 +108,8 @@ def forget_routes(names: Names, spec: HubSpec, networks: Iterable[str]) -> None:
     )
 
 
-def drift(names: Names, spec: HubSpec, there: Inside) -> list[Finding]:
-    """Return which routes of sessions, and addresses of listeners, are no peer's."""
+def drift(names: Names, spec: HubSpec, there: NetnsView) -> list[Finding]:
+    """Return foreign routes with the sessions' protocol number, and foreign addresses of listeners."""
     own = {network for peer in by_openvpn(spec.peers.values()) for network in peer.networks}
     found = [
         codes.OPENVPN_ROUTE_ADDED.of(route.network)
@@ -124,22 +124,22 @@ def drift(names: Names, spec: HubSpec, there: Inside) -> list[Finding]:
     return found
 
 
-def _is_welcome(spec: HubSpec, name: str, listener: str) -> bool:
+def _is_admitted(spec: HubSpec, name: str, listener: str) -> bool:
     peer = openvpn_side(spec.peers.get(name))
     return peer is not None and peer.compat == (listener == COMPAT)
 
 
 def _shown(layout: Layout, name: str, device: str) -> tuple[int, int]:
-    """Return the serial number of the certificate that a peer showed, and its port, as the script wrote them down."""
+    """Return the serial number of a peer's certificate and its port, from the script's record."""
     words = (files.read_foreign(layout.shown / f"{name}.{device}") or "").split()
     serial, port = (int(word) if word.isdecimal() else 0 for word in (*words, "", "")[:2])
     return serial, port
 
 
 def _ensure_routes(names: Names, spec: HubSpec, sessions: Sessions) -> bool:
-    """Remove routes without a session and restore lost ones of sessions; return whether there were any.
+    """Delete foreign routes and restore missing ones of sessions; return True if there were any.
 
-    A peer may come or go meanwhile, so that routes of peers that are admitted are let be, wherever they lead.
+    Peers may connect or disconnect meanwhile, so routes of admitted peers are never deleted here.
     """
     peers = {peer.common_name: peer for peer in by_openvpn(spec.peers.values())}
     own = {network for peer in peers.values() for network in peer.networks}

@@ -1,1 +1,1 @@
-"""The one door to the operating system: commands, files, locks, processes, kernel settings, nft."""
+"""Access to the operating system: commands, files, locks, processes, kernel settings, nft."""

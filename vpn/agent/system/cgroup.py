@@ -1,12 +1,11 @@
-"""What daemons of hubs may have of the host's memory, where the kernel counts it by groups of processes (cgroup v2).
+"""Memory limits of hubs' daemons with control groups (cgroup v2).
 
     <mount>/vpn-hubs/           all hubs: three quarters of the host's memory
     <mount>/vpn-hubs/<hub>/     one hub's daemons
 
-A group counts what a process's own limits leave out: what the kernel holds for its sockets, its children, and all
-daemons together. Beyond it the kernel ends the largest process of the group. Without such groups the daemons' rlimits
-hold alone: version 1, a container that may not make groups, or a controller that is not there. See
-Documentation/admin-guide/cgroup-v2.rst.
+A group also counts what a process's own limit does not: socket buffers in the kernel, child processes, and all daemons
+together. Above the limit, the kernel kills the largest process of the group. If the host has no usable cgroup v2, only
+the daemons' rlimits apply. See Documentation/admin-guide/cgroup-v2.rst.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ _MOUNTS: Final = Path("/proc/self/mounts")
 _NAME: Final = "vpn-hubs"
 _CONTROLLERS: Final = ("memory", "pids")
 _SHARE: Final = 0.75
-_MOST_PROCESSES: Final = 512  # of one hub: openvpn runs a script at a time
+_MOST_PROCESSES: Final = 512  # of one hub: openvpn runs one script at a time
 
 
-def hold(hub: str, pids: Iterable[int], memory: int) -> bool:
-    """Have a hub's daemons share `memory` bytes at most; return whether this host has groups for that.
+def limit(hub: str, pids: Iterable[int], memory: int) -> bool:
+    """Limit a hub's daemons together to `memory` bytes; return False if the host has no usable groups.
 
-    What is so already is not written again. Processes that are gone are passed over.
+    Values that are set already are not written again. Processes that have ended are skipped.
     """
     top = _top()
     if top is None:
@@ -47,8 +46,8 @@ def hold(hub: str, pids: Iterable[int], memory: int) -> bool:
     return all(moved)
 
 
-def release(hub: str) -> None:
-    """Remove a hub's group, when nothing runs in it any more."""
+def remove(hub: str) -> None:
+    """Remove a hub's group if no process is left in it."""
     top = _top()
     if top is None:
         return
@@ -60,7 +59,7 @@ def release(hub: str) -> None:
 
 
 def _top() -> Path | None:
-    """Return the group of all hubs, there or not; None where the host has no version 2 with what it takes."""
+    """Return the path of the group of all hubs, which may not exist; None if the host has no usable cgroup v2."""
     try:
         mounts = [line.split() for line in _MOUNTS.read_text().splitlines()]
         mount = next((Path(fields[1]) for fields in mounts if fields[2] == "cgroup2"), None)
@@ -72,7 +71,7 @@ def _top() -> Path | None:
 
 
 def _delegate(path: Path) -> None:
-    """Have groups below `path` be counted. Refused where processes run in it, but for the root of all."""
+    """Enable the controllers for groups below `path`. The kernel refuses this if `path` itself contains processes."""
     control = path / "cgroup.subtree_control"
     missing = [name for name in _CONTROLLERS if name not in control.read_text().split()]
     if missing:
@@ -96,5 +95,5 @@ def _move(group: Path, pid: int) -> bool:
 
 
 def _of_all() -> int:
-    """Return the bytes that all hubs may have, in whole pages as the kernel counts them."""
+    """Return the limit of all hubs in bytes, rounded to pages like the kernel does."""
     return int(os.sysconf("SC_PHYS_PAGES") * _SHARE) * os.sysconf("SC_PAGE_SIZE")

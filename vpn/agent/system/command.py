@@ -1,6 +1,6 @@
-"""The one door to the operating system: argument lists only, never a shell, secrets on standard input alone.
+"""The only place that runs commands: with argument lists, never a shell, and with secrets on standard input only.
 
-Tests keep the door shut with `shut()` and open it for those that mean to use it.
+Tests forbid commands with `forbid()`, except those that need real ones.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ENVIRONMENT: Final = {
 }
 NAMESPACES: Final = "/run/netns"
 
-# Which Debian package brings which program.
+# The Debian package of each program.
 PACKAGES: Final = {
     "ip": "iproute2",
     "ss": "iproute2",
@@ -47,26 +47,26 @@ PACKAGES: Final = {
     "chroot": "coreutils",
 }
 
-_door = {"shut": False}
+_state = {"forbidden": False}
 
 
-class DoorShutError(RuntimeError):
-    """A command was tried while the door is shut."""
+class CommandsForbiddenError(RuntimeError):
+    """A command was called while commands are forbidden."""
 
 
 @contextmanager
-def shut(value: bool = True) -> Iterator[None]:
-    """Let no command run inside the `with` block (`shut(False)` opens the door again inside of it)."""
-    before, _door["shut"] = _door["shut"], value
+def forbid(value: bool = True) -> Iterator[None]:
+    """Forbid commands inside the `with` block; `forbid(False)` inside of it allows them again."""
+    before, _state["forbidden"] = _state["forbidden"], value
     try:
         yield
     finally:
-        _door["shut"] = before
+        _state["forbidden"] = before
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a command answered."""
+    """The exit status and the output of a command."""
 
     code: int
     out: str
@@ -74,23 +74,23 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Place:
-    """A network namespace to run commands in, by its name under /run/netns; None is the one the agent runs in."""
+class Netns:
+    """A network namespace to run commands in, by its name under /run/netns; None is the agent's own."""
 
-    netns: str | None = None
+    name: str | None = None
 
     def argv(self, argv: Sequence[str]) -> list[str]:
-        """Return `argv` as it must be called to run in this place."""
-        if self.netns is None:
+        """Return the argument list that runs `argv` in this namespace."""
+        if self.name is None:
             return list(argv)
-        return ["nsenter", f"--net={NAMESPACES}/{self.netns}", "--", *argv]
+        return ["nsenter", f"--net={NAMESPACES}/{self.name}", "--", *argv]
 
     def run(self, argv: Sequence[str], stdin: str = "") -> str:
-        """Run `argv` here and return its output; raises AgentError when it fails."""
+        """Run `argv` in this namespace and return its output. Raises AgentError if it fails."""
         return _checked(self.argv(argv), argv[0], self.try_run(argv, stdin))
 
     def try_run(self, argv: Sequence[str], stdin: str = "") -> Result:
-        """Run `argv` here and return what it answered, also when it failed."""
+        """Run `argv` in this namespace and return its result, even if it fails."""
         return _call(self.argv(argv), argv[0], stdin)
 
     def start_daemon(
@@ -101,26 +101,26 @@ class Place:
         descriptors: Collection[int] = (),
         environment: Mapping[str, str] = MappingProxyType({}),
     ) -> Result:
-        """Run a program that puts itself in the background: in a session of its own, sharing no file with the agent.
+        """Run a program that goes to the background, in a new session.
 
-        But those that it is given: `stdin`, and `descriptors`, which keep their numbers.
+        It inherits only `stdin` and `descriptors`, which keep their numbers.
         """
-        # It outlives the agent, so it must not share the agent's process group (a supervisor kills groups), its
-        # standard streams (an SSH session would not end) or its descriptors (a lock would never be free again).
+        # The daemon outlives the agent. So it must not share the agent's process group (a supervisor kills groups), its
+        # standard streams (an SSH session would not end) or its descriptors (a lock would never be released).
         given = _Given(stdin, tuple(descriptors), dict(environment))
         return _call(self.argv(argv), argv[0], None, given)
 
 
-ROOT: Final = Place()
+ROOT: Final = Netns()
 
 
 def run(argv: Sequence[str], stdin: str = "") -> str:
-    """Run `argv` where the agent runs and return its output; raises AgentError when it fails."""
+    """Run `argv` in the agent's namespace and return its output. Raises AgentError if it fails."""
     return ROOT.run(argv, stdin)
 
 
 def try_run(argv: Sequence[str], stdin: str = "") -> Result:
-    """Run `argv` where the agent runs and return what it answered, also when it failed."""
+    """Run `argv` in the agent's namespace and return its result, even if it fails."""
     return ROOT.try_run(argv, stdin)
 
 
@@ -139,7 +139,7 @@ def missing(program: str) -> AgentError:
 
 @dataclass(frozen=True)
 class _Given:
-    """What a daemon has of the agent's."""
+    """What a daemon inherits from the agent."""
 
     stdin: int = subprocess.DEVNULL
     descriptors: tuple[int, ...] = ()
@@ -147,8 +147,8 @@ class _Given:
 
 
 def _call(argv: list[str], program: str, stdin: str | None, given: _Given = _Given()) -> Result:
-    if _door["shut"]:
-        raise DoorShutError(f"{program} was called while the door to the operating system is shut")
+    if _state["forbidden"]:
+        raise CommandsForbiddenError(f"{program} was called while commands are forbidden")
     quiet = stdin is None
     try:
         done = subprocess.run(  # noqa: S603
@@ -177,7 +177,7 @@ def _call(argv: list[str], program: str, stdin: str | None, given: _Given = _Giv
         message = f"{program} did not end within {TIMEOUT:.0f} seconds."
         raise AgentError(FAILED, message, codes.SERVER_PROGRAM_SLOW.of(program)) from None
     if done.returncode == 127 and program != argv[0]:
-        # nsenter(1) could not find the program.
+        # nsenter(1) did not find the program.
         raise missing(program)
     return Result(
         done.returncode, (done.stdout or b"").decode(errors="replace"), (done.stderr or b"").decode(errors="replace")
@@ -191,7 +191,7 @@ def _checked(argv: list[str], program: str, result: Result) -> str:
 
 
 def explain(program: str, result: Result) -> AgentError:
-    """Return the agent's error for a command that failed. Standard input, which may hold keys, is never quoted."""
+    """Return the error for a failed command. It never contains standard input, which may have keys."""
     lowered = result.err.lower()
     if "operation not permitted" in lowered or "permission denied" in lowered:
         message = f"The agent may not use {program} here: run it as root, with the right to administer the network."

@@ -1,9 +1,9 @@
-"""How a hub's daemon is confined: the one place that says so, for all of them.
+"""Sandbox for hubs' daemons: one implementation for all of them.
 
-Each runs as a user of its own, with the capabilities that it is given and no way to gain others, in a mount namespace
-whose root is a view: the server's programs, and of files those alone that it is given. What runs in it can neither see
-nor name anything else. Its root is one directory below the namespace's own, as with chroot(2), so that the kernel lets
-it make no user namespace, in which it would be root once more (user_namespaces(7)).
+Each daemon has its own user and only the capabilities that it is given; it cannot gain others. It runs in a mount
+namespace whose root contains the server's programs and only those files that it is given. Its root is a subdirectory of
+the namespace's root, as with chroot(2): the kernel then refuses it a user namespace, where it would be root again
+(user_namespaces(7)).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ NET_ADMIN: Final = "net_admin"
 NET_BIND_SERVICE: Final = "net_bind_service"
 _BITS: Final = {NET_BIND_SERVICE: 10, NET_ADMIN: 12}  # capabilities(7)
 _PROGRAMS: Final = ("unshare", "mount", "umount", "pivot_root", "chroot", "setpriv")
-# Where the view is put together: other processes see an empty directory.
+# The mount point of the root. Other processes see an empty directory there.
 _VIEW: Final = Path("/run/vpn-hub-view")
 _TUN: Final = "tun"
 _READABLE: Final = "ro"
 _WRITABLE: Final = "rw"
-# $1 is the directory of the view; then words say what is in it, up to `--`; then comes what is run there. Of /etc it
-# has what the dynamic linker and OpenSSL read, and the account that dnsmasq looks for. Programs are called as seldom as
-# can be: a hub starts half a dozen daemons.
+# $1 is the mount point of the root. The next words, up to `--`, name its content; then comes the command to run. /etc
+# contains only the files of the dynamic linker and OpenSSL, and the account that dnsmasq looks up. The script calls few
+# programs, because a hub starts half a dozen daemons.
 _SCRIPT: Final = r"""
 set -e
 umask 022
@@ -66,9 +66,9 @@ exec chroot jail "$@"
 
 @dataclass(frozen=True)
 class Confinement:
-    """What one daemon may do, and what it sees.
+    """The rights of one daemon, and the files that it sees.
 
-    `user` 0 is for a user namespace without others. Directories in `readable` and `writable` are seen where they are.
+    `user` is 0 in a user namespace without other users. Paths in `readable` and `writable` keep their location.
     """
 
     user: int
@@ -79,7 +79,7 @@ class Confinement:
     has_tun: bool = False
 
     def argv(self, argv: Sequence[str]) -> list[str]:
-        """Return how a program is called so that it is confined."""
+        """Return the argument list that runs a program in the sandbox."""
         words = [word for path in self.readable for word in (_READABLE, str(path))]
         words += [word for path in self.writable for word in (_WRITABLE, str(path))]
         words += [_TUN] * self.has_tun
@@ -87,7 +87,7 @@ class Confinement:
         return [*own_mounts, *words, "--", *self._drop(), *argv]
 
     def holds(self, pid: int) -> bool:
-        """Return whether a process is confined like this; one that is gone is not."""
+        """Return True if a process runs with this confinement; False if it has ended."""
         try:
             status = Path(f"/proc/{pid}/status").read_text()
             is_apart = os.stat(f"/proc/{pid}/ns/mnt").st_ino != os.stat("/proc/self/ns/mnt").st_ino
@@ -104,14 +104,14 @@ class Confinement:
 
     def _drop(self) -> list[str]:
         kept = ",".join(["-all", *(f"+{name}" for name in self.capabilities)])
-        # As root of a user namespace that has no other user, it is what it is bounded to.
+        # In a user namespace with root only, the user stays the same and the bounding set limits the capabilities.
         owner = [f"--reuid={self.user}", f"--regid={self.group}", "--clear-groups"] if self.user else []
         sets = [f"--bounding-set={kept}", f"--inh-caps={kept}", f"--ambient-caps={kept}"]
         return ["setpriv", *owner, *sets, "--no-new-privs"]
 
 
 def require() -> None:
-    """Make sure that what confines daemons is there, or raise AgentError."""
+    """Raise AgentError unless the programs for the sandbox are installed."""
     for program in _PROGRAMS:
         command.require(program)
     files.private_directory(_VIEW)

@@ -1,4 +1,4 @@
-"""Files of the agent: private from their first byte, replaced whole or not at all."""
+"""Files of the agent: private from the start, and replaced atomically."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from vpn.wire import codes
 from vpn.wire.errors import DISK_FULL, FAILED, NO_RIGHT, AgentError
 
 SHARED: Final = 0o640  # a file that a daemon reads
-PROGRAM: Final = 0o750  # one that it runs
-_SHARED_DIRECTORY: Final = 0o2750  # what is made in it is of the same group
+PROGRAM: Final = 0o750  # a script that a daemon runs
+_SHARED_DIRECTORY: Final = 0o2750  # setgid: new files in it get its group
 _MOST_FOREIGN: Final = 64 * 1024  # bytes
 
 
 def failure(error: OSError) -> AgentError:
-    """Return the agent's error for one of the operating system."""
+    """Return the agent's error for an error of the operating system."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         message = "The server's disk is full: make room, then try again."
         return AgentError(DISK_FULL, message, codes.SERVER_DISK_FULL.of())
@@ -32,7 +32,7 @@ def failure(error: OSError) -> AgentError:
 
 
 def private_directory(path: Path) -> None:
-    """Make `path` and what is missing above it, readable by the owner alone."""
+    """Create `path` and missing parents, readable by the owner only."""
     if path.is_dir():
         return
     private_directory(path.parent)
@@ -43,10 +43,10 @@ def private_directory(path: Path) -> None:
 
 
 def replace(path: Path, content: str, durable: bool = True, mode: int = 0o600) -> None:
-    """Write `content` to `path` so that a reader sees the old or the new whole, also after a power cut.
+    """Replace the content of `path` atomically, also with regard to a power cut.
 
-    Others may not read it, unless `mode` says so. `durable=False` leaves out the flush to the disk, for what may be
-    lost.
+    Only the owner may read it, unless `mode` differs. `durable=False` skips the flush to the disk, for files that may
+    be lost.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -70,9 +70,9 @@ def replace(path: Path, content: str, durable: bool = True, mode: int = 0o600) -
 
 
 def share(directory: Path, group: int) -> None:
-    """Have a group read a directory of the agent's, and all that is put there from now on with the mode `SHARED`.
+    """Let a group read a directory, its files, and new files with the mode `SHARED`.
 
-    What is a daemon's own in it is left alone.
+    Files that belong to a daemon are not changed.
     """
     for place, directories, names in os.walk(directory):
         directories[:] = [name for name in directories if (Path(place) / name).lstat().st_uid == os.geteuid()]
@@ -87,13 +87,13 @@ def share(directory: Path, group: int) -> None:
 
 
 def is_shared(directory: Path, group: int) -> bool:
-    """Return whether a group reads a directory of the agent's."""
+    """Return True if a directory is shared with the group."""
     found = directory.stat()
     return found.st_gid == group and found.st_mode & 0o7777 == _SHARED_DIRECTORY
 
 
 def give(directory: Path, user: int) -> None:
-    """Make a directory and the files in it belong to a daemon alone."""
+    """Make a daemon's user the owner of a directory and its files."""
     directory.mkdir(mode=0o700, exist_ok=True)
     found = directory.stat()
     if (found.st_uid, found.st_mode & 0o7777) == (user, 0o700):
@@ -105,7 +105,7 @@ def give(directory: Path, user: int) -> None:
 
 
 def put_in_place(written: Path, path: Path) -> None:
-    """Have the file `written`, which is on the disk, take the place of `path`, also after a power cut."""
+    """Rename the file `written`, which is flushed already, to `path`, durably."""
     try:
         written.replace(path)
         flush_directory(path.parent)
@@ -114,7 +114,7 @@ def put_in_place(written: Path, path: Path) -> None:
 
 
 def ensure(path: Path, content: str, mode: int = 0o600) -> bool:
-    """Make `path` hold `content` and return whether it did not; a power cut may take it."""
+    """Write `content` to `path` if it differs; return True if it did. It is not flushed to the disk."""
     if read_text(path) == content:
         return False
     replace(path, content, durable=False, mode=mode)
@@ -122,7 +122,7 @@ def ensure(path: Path, content: str, mode: int = 0o600) -> bool:
 
 
 def flush_directory(path: Path) -> None:
-    """Make renames and removals in `path` survive a power cut."""
+    """Flush renames and removals in `path` to the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -131,7 +131,7 @@ def flush_directory(path: Path) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append `line` to `path` and flush it to the disk. A write that failed half-way is taken back."""
+    """Append `line` to `path` and flush it to the disk. An incomplete write is undone."""
     data = line.encode() + b"\n"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -156,9 +156,9 @@ def _all_written(written: int, data: bytes, path: Path) -> None:
 
 
 def read_text(path: Path) -> str | None:
-    """Return what is in `path`, or None when it does not exist."""
+    """Return the content of `path`, or None if it does not exist."""
     try:
-        # Thousands of small files are read for one hub: this is twice as fast as the path's own way.
+        # A hub may have thousands of small files: this is twice as fast as Path.read_bytes.
         with open(path, "rb", buffering=0) as stream:
             return stream.readall().decode(errors="replace")
     except (FileNotFoundError, NotADirectoryError):
@@ -166,9 +166,9 @@ def read_text(path: Path) -> str | None:
 
 
 def read_foreign(path: Path) -> str | None:
-    """Return what a daemon wrote to `path`, at most 64 KiB, or None where it is no plain file.
+    """Return what a daemon wrote to `path`, at most 64 KiB, or None if it is not a regular file.
 
-    A daemon that was taken over must not have the agent read another file for it, or wait for ever.
+    A compromised daemon must not make the agent read another file (a link), or block for ever (a pipe).
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -185,7 +185,7 @@ def read_foreign(path: Path) -> str | None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the JSON in `path`, or None when it does not exist or holds no JSON."""
+    """Return the JSON in `path`, or None if the file does not exist or is not valid JSON."""
     text = read_text(path)
     if text is None:
         return None
@@ -196,7 +196,7 @@ def read_json(path: Path) -> Any:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove the directory `path` with all in it; one that is gone already is fine."""
+    """Remove the directory `path` with its content. Calling it twice is harmless."""
     shutil.rmtree(path, ignore_errors=True)
     if path.exists():
         message = f"The agent could not remove its directory {path}."

@@ -1,8 +1,8 @@
-"""Locks: one for each hub, and one for what all hubs of a host share. They end with their process.
+"""File locks: one for each hub, and one for what all hubs of a host share. They end with their process.
 
-Work on one hub holds its own lock for as long as it takes, so that hubs do not wait for each other. What they share
-(the host's own rules and settings, its links, files of all hubs) is changed under the host's lock, held for a moment.
-A process that needs both takes the hub's first. The other order could deadlock, and is refused.
+Work on one hub holds that hub's lock for its whole duration, so hubs do not wait for each other. Shared parts (the
+host's tables and settings, its links, shared files) are changed under the host's lock, which is held briefly. A process
+that needs both takes the hub's lock first. The other order could deadlock, and is refused.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
 
 PATIENCE = 25.0  # seconds; a portal's job gives up after 30
-# What this process holds: it may take a lock again that it has.
+# The locks of this process, which it may take again.
 _held: Final[set[Path]] = set()
 
 
 class BusyError(AgentError):
-    """Another agent keeps a lock."""
+    """Another agent holds the lock."""
 
     def __init__(self) -> None:
-        message = "Another agent is busy on this server: trying again later helps."
+        message = "Another agent is changing this server: try again later."
         super().__init__(FAILED, message, codes.SERVER_BUSY.of())
 
 
@@ -36,7 +36,7 @@ class BusyError(AgentError):
 def hub_lock(state: Path, hub: str, patience: float = PATIENCE) -> Iterator[None]:
     """Hold the lock of one hub in the state directory `state` (flock(2)).
 
-    Raises BusyError, an AgentError, when another agent keeps it for longer than `patience` seconds.
+    Raises BusyError, an AgentError, if another agent holds it for longer than `patience` seconds.
     """
     if _host(state) in _held:
         raise RuntimeError("a hub's lock is taken before the host's")
@@ -46,7 +46,7 @@ def hub_lock(state: Path, hub: str, patience: float = PATIENCE) -> Iterator[None
 
 @contextmanager
 def host_lock(state: Path, patience: float = PATIENCE) -> Iterator[None]:
-    """Hold the lock for what hubs share; raises as `hub_lock`."""
+    """Hold the lock for what hubs share; raises like `hub_lock`."""
     with _lock(_host(state), patience):
         yield
 

@@ -1,4 +1,4 @@
-"""What nft(8) lists of a table, taken apart."""
+"""Parser for nft(8)'s listing of a table."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ _PACKETS: Final = re.compile(r"^\tcounter (\S+) \{\n\t\tpackets (\d+) bytes (\d+
 
 @dataclass(frozen=True)
 class Listing:
-    """A table: its text without counters and elements; by name the elements, the declarations of sets, and the lines
-    of chains (the first one being the hook, where there is one)."""
+    """A parsed table: its text without counters and elements, and by name the elements, sets and lines of chains.
+
+    The first line of a base chain is its hook.
+    """
 
     structure: str
     elements: dict[str, frozenset[str]]
@@ -27,7 +29,7 @@ class Listing:
 
 
 def parse(text: str) -> Listing:
-    """Return what a listing says (`nft -s list table`, or `nft -s -t`, which leaves the elements out)."""
+    """Parse a listing of `nft -s list table`, or of `nft -s -t`, which omits the elements."""
     elements: dict[str, frozenset[str]] = {}
     declarations: dict[str, str] = {}
     chains: dict[str, list[str]] = {}
@@ -48,5 +50,5 @@ def parse(text: str) -> Listing:
 
 
 def counted(text: str) -> dict[str, tuple[int, int]]:
-    """Return packets and bytes of the counters in a listing (without -s) by name."""
+    """Return packets and bytes of each counter in a listing (without -s)."""
     return {name: (int(packets), int(size)) for name, packets, size in _PACKETS.findall(text)}

@@ -1,4 +1,4 @@
-"""Programs that run on without the agent: found by their command line, ended, and waited for."""
+"""Daemons that outlive the agent: find them by their command line, stop them, wait for their end."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from vpn.agent.system.command import NAMESPACES
 from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
 
-# An openvpn over UDP tells its clients at once to connect anew, then lingers for two seconds without use.
+# On SIGTERM, openvpn over UDP notifies its clients at once, and then only waits for two more seconds.
 _EXITS: Final = ((signal.SIGTERM, 0.3), (signal.SIGKILL, 3.0))  # signals, each with seconds to wait
 _STARTS: Final = 3.0  # seconds
 
 
 @dataclass(frozen=True)
 class Process:
-    """A running program and what it was called with, its configuration among it."""
+    """A running program and its arguments, which include its configuration."""
 
     pid: int
     config: str
     argv: tuple[str, ...]
 
     def after(self, word: str) -> str:
-        """Return the argument that follows `word`, "" where there is none."""
+        """Return the argument after `word`, or "" if there is none."""
         return self.argv[self.argv.index(word) + 1] if word in self.argv[:-1] else ""
 
 
 def process(pid: int, program: str, configs: Collection[str | Path]) -> Process | None:
-    """Return the process `pid` when it is a `program` that was called with one of `configs`."""
+    """Return the process `pid` if it is a `program` with one of `configs` as argument."""
     try:
         argv = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
@@ -45,19 +45,19 @@ def process(pid: int, program: str, configs: Collection[str | Path]) -> Process 
 
 
 def running(program: str, configs: Collection[str | Path]) -> list[Process]:
-    """Return all processes of `program` that were called with one of `configs`."""
+    """Return all processes of `program` with one of `configs` as argument."""
     return [found for found in (process(pid, program, configs) for pid in _pids()) if found is not None]
 
 
 def stop(program: str, configs: Collection[str | Path]) -> bool:
-    """End all processes of `configs`, wait until they are gone, and return whether there were any."""
+    """Stop all processes with one of `configs`, wait until they are gone, and return True if there were any."""
     there = running(program, configs)
     end(program, there)
     return bool(there)
 
 
 def end(program: str, there: Collection[Process]) -> None:
-    """End processes of a program and wait until they are gone."""
+    """Stop processes of a program and wait until they are gone."""
     left = list(there)
     for number, patience in _EXITS:
         for each in left:
@@ -72,9 +72,9 @@ def end(program: str, there: Collection[Process]) -> None:
 
 
 def end_users(users: Collection[int]) -> bool:
-    """End every process of these users, whatever it calls itself, and return whether there were any.
+    """Kill every process of these users, whatever its command line, and return True if there were any.
 
-    What a daemon that was taken over left behind is found by no program's name and no file of its own.
+    Processes that a compromised daemon started cannot be found by a program name or a file.
     """
     there = found = _of_users(users)
     deadline = time.monotonic() + _EXITS[-1][1]
@@ -90,18 +90,18 @@ def end_users(users: Collection[int]) -> bool:
 
 
 def users() -> set[int]:
-    """Return the ids of all users that have a process now."""
+    """Return the ids of all users with a running process."""
     return {user for pid in _pids() for user in _users_of(pid)}
 
 
 def first(program: str, config: str | Path) -> int | None:
-    """Return the id of the process of `program` that was called with `config`: of several the one that made them."""
+    """Return the id of the process of `program` with `config`; of several, the parent of the others."""
     pids = {process.pid for process in running(program, {config})}
     return next((pid for pid in sorted(pids) if parent(pid) not in pids), None)
 
 
 def await_first(program: str, config: str | Path) -> int | None:
-    """Return what `first` does, once it is there; None where it does not come within `_STARTS` seconds."""
+    """Wait up to `_STARTS` seconds for a process and return its id like `first`; None if there is none."""
     deadline = time.monotonic() + _STARTS
     while (found := first(program, config)) is None and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -109,7 +109,7 @@ def await_first(program: str, config: str | Path) -> int | None:
 
 
 def is_inside(pid: int, netns: str) -> bool:
-    """Return whether a process lives in the network namespace that has this name now; one that is gone does not."""
+    """Return True if a process runs in the network namespace that has this name now; False if it has ended."""
     try:
         return os.path.samestat(os.stat(f"/proc/{pid}/ns/net"), os.stat(f"{NAMESPACES}/{netns}"))
     except OSError:
@@ -117,9 +117,9 @@ def is_inside(pid: int, netns: str) -> bool:
 
 
 def replaced(pid: int) -> frozenset[str]:
-    """Return what a process runs that is another file by now, its program or a library, as an upgrade leaves it.
+    """Return the program and libraries of a process that were replaced on the disk, for example by an upgrade.
 
-    Each is told with its inode. What the process only reads is none of this. See proc(5), `maps`.
+    Each entry includes the inode. Files that the process only reads do not count. See proc(5), `maps`.
     """
     try:
         lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
@@ -130,7 +130,7 @@ def replaced(pid: int) -> frozenset[str]:
 
 
 def parent(pid: int) -> int:
-    """Return the id of a process's parent, 0 for one that is gone."""
+    """Return the id of a process's parent; 0 if the process has ended."""
     return int(fields[1]) if (fields := _stat(pid)) else 0
 
 
@@ -143,9 +143,9 @@ def _of_users(users: Collection[int]) -> list[int]:
 
 
 def _users_of(pid: int) -> set[int]:
-    """Return the real, effective, saved and file system user of a process; empty for one that has ended.
+    """Return the real, effective, saved and file system user of a process; empty if it has ended.
 
-    The owner of its directory in /proc would be root's where it may not be looked into (proc(5)).
+    The owner of its directory in /proc is not reliable: it is root for a process that is not dumpable (proc(5)).
     """
     try:
         status = Path(f"/proc/{pid}/status").read_bytes()
@@ -157,13 +157,13 @@ def _users_of(pid: int) -> set[int]:
 
 
 def _is_gone(pid: int) -> bool:
-    # A process that ends loses its command line before its sockets: it is gone when only its exit status is left.
+    # An exiting process loses its command line before its sockets. It is gone once it is a zombie.
     fields = _stat(pid)
     return not fields or fields[0] in (b"Z", b"X")
 
 
 def _stat(pid: int) -> list[bytes]:
-    """Return what is known of a process after its name: its state, its parent (proc(5))."""
+    """Return the fields of /proc/PID/stat after the name: state, parent and so on (proc(5))."""
     try:
         return Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()
     except OSError:

@@ -1,29 +1,29 @@
-"""Kernel settings of a namespace: read together, written only where they differ."""
+"""Kernel settings of a namespace: read together, written only if they differ."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vpn.agent.system.command import Place
+from vpn.agent.system.command import Netns
 
 
-def ensure(place: Place, settings: Mapping[str, str]) -> bool:
-    """Make `settings` hold in `place` and return whether some did not."""
-    values = place.run(["sysctl", "-n", *settings]).split()
+def ensure(netns: Netns, settings: Mapping[str, str]) -> bool:
+    """Apply `settings` in a namespace; return True if some differed."""
+    values = netns.run(["sysctl", "-n", *settings]).split()
     wrong = {name: value for (name, value), now in zip(settings.items(), values, strict=True) if now != value}
     if wrong:
-        write(place, wrong)
+        write(netns, wrong)
     return bool(wrong)
 
 
-def raise_to(place: Place, name: str, least: int) -> bool:
-    """Make a limit at least that high, and return whether it was lower. What is higher stays."""
-    if int(place.run(["sysctl", "-n", name])) >= least:
+def raise_to(netns: Netns, name: str, least: int) -> bool:
+    """Raise a limit to at least `least`; return True if it was lower. A higher value stays."""
+    if int(netns.run(["sysctl", "-n", name])) >= least:
         return False
-    write(place, {name: str(least)})
+    write(netns, {name: str(least)})
     return True
 
 
-def write(place: Place, settings: Mapping[str, str]) -> None:
-    """Write `settings` in `place`, however they are."""
-    place.run(["sysctl", "-q", "-w", *(f"{name}={value}" for name, value in settings.items())])
+def write(netns: Netns, settings: Mapping[str, str]) -> None:
+    """Write `settings` in a namespace without reading them first."""
+    netns.run(["sysctl", "-q", "-w", *(f"{name}={value}" for name, value in settings.items())])

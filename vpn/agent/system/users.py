@@ -1,7 +1,7 @@
-"""User ids for a hub's daemons: numbers that no account has, the same ones for as long as the hub is here.
+"""User ids for a hub's daemons: ids that no account has, fixed as long as the hub exists on this server.
 
-users.json, in the state directory, says which hub has which. Two portals on one server have directories of their own:
-their numbers are drawn from the names of hubs, which differ, so that they meet once in some 50 million.
+users.json in the state directory contains them. Two portals on one server do not share that file, so ids are derived
+from the hubs' names, which differ: a collision has a chance of one in 50 million.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
 
 PER_HUB: Final = 4
-# Unassigned ranges: not for accounts, containers or services (systemd's UIDS-GIDS). The second range is for a
-# container, whose user namespace has 65,536 ids as a rule.
+# Ranges that are unassigned, neither for accounts nor containers nor services (systemd's UIDS-GIDS). The second one is
+# for a container, whose user namespace usually has 65,536 ids.
 _RANGES: Final = (range(1_900_000_000, 2_100_000_000, PER_HUB), range(60_580, 61_180, PER_HUB))
 _MAPS: Final = ("/proc/self/uid_map", "/proc/self/gid_map")
 
 
 def first(directory: Path, hub: str) -> int:
-    """Return the first of a hub's `PER_HUB` user ids, which are its group ids, too, taking them where it has none yet.
+    """Return the first of a hub's `PER_HUB` user ids, assigning them if it has none. Its group ids are the same.
 
-    Returns 0 in a user namespace that has no others than root. Raises AgentError where none is free.
+    Returns 0 in a user namespace with root only. Raises AgentError if none are free.
     """
     if known := _read(directory).get(hub):
         return known
@@ -44,13 +44,13 @@ def first(directory: Path, hub: str) -> int:
 
 
 def known(directory: Path, hub: str) -> range:
-    """Return all user ids of a hub; empty where it has none of its own."""
+    """Return all user ids of a hub; empty if it has none."""
     user = _read(directory).get(hub, 0)
     return range(user, user + PER_HUB) if user else range(0)
 
 
 def forget(directory: Path, hub: str) -> None:
-    """Give the user ids of a hub that is gone back. No process may have one any more."""
+    """Release the user ids of a removed hub. No process may still have one."""
     if hub in _read(directory):
         with host_lock(directory):
             _write(directory, {name: user for name, user in _read(directory).items() if name != hub})
@@ -58,7 +58,7 @@ def forget(directory: Path, hub: str) -> None:
 
 def _free(candidates: range, hub: str, taken: set[int]) -> int:
     start = int.from_bytes(hashlib.sha256(hub.encode()).digest()[:8], "big")
-    # Such as those of another portal on this server, which has few of them in a container.
+    # Also skip ids of running processes, which may belong to another portal on this server.
     running = processes.users()
     for step in range(len(candidates)):
         user = candidates[(start + step) % len(candidates)]
@@ -80,7 +80,7 @@ def _is_account(number: int) -> bool:
 
 
 def _is_mapped(candidates: range) -> bool:
-    """Return whether the user namespace of this process has all of these ids (user_namespaces(7))."""
+    """Return True if the user namespace of this process has all of these ids (user_namespaces(7))."""
     return all(
         any(
             begin <= candidates.start and candidates.stop <= begin + count

@@ -1,22 +1,22 @@
-"""WireGuard: the tunnel interface, its peers, and what they last said."""
+"""WireGuard: the tunnel interface, its peers, and their handshakes and counters."""
 
-from vpn.agent.wireguard.component import calm, change, check, drift, ensure, is_alive, remove
-from vpn.agent.wireguard.device import TALKING_WITHIN, Device, observe, reports
-from vpn.agent.wireguard.process import PROGRAM, confinement, written
+from vpn.agent.wireguard.component import change, check, drift, ensure, is_alive, remove, stop_keepalives
+from vpn.agent.wireguard.device import ACTIVE_WITHIN, Device, observe, reports
+from vpn.agent.wireguard.process import PROGRAM, confinement, from_pid_file
 
 __all__ = [
+    "ACTIVE_WITHIN",
     "PROGRAM",
-    "TALKING_WITHIN",
     "Device",
-    "calm",
     "change",
     "check",
     "confinement",
     "drift",
     "ensure",
+    "from_pid_file",
     "is_alive",
     "observe",
     "remove",
     "reports",
-    "written",
+    "stop_keepalives",
 ]

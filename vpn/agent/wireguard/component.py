@@ -1,7 +1,7 @@
-"""The tunnel interface: made in the host's namespace, moved into the hub's, so that the encrypted socket stays outside.
+"""The tunnel interface: created in the host's namespace and moved into the hub's, so its UDP socket stays on the host.
 
-Keys travel on standard input alone. A live interface is never given `setconf`, which would drop every session; sessions
-survive all else that is done here. No endpoint is set in steady state, so that peers may roam.
+Keys are passed on standard input only. A live interface never gets `setconf`, which would drop every session; all other
+changes keep sessions. On a live interface the agent sets no endpoint, so that peers may roam.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import Names
-from vpn.agent.network.netns_view import Inside
+from vpn.agent.network.netns_view import NetnsView
 from vpn.agent.wireguard import config, port, process, uapi, wg
 from vpn.agent.wireguard.device import NO_KEY, Device, Endpoints, RealPeer, endpoints, observe
 from vpn.wire import codes
@@ -21,28 +21,28 @@ from vpn.wire.finding import Finding
 from vpn.wire.peers import Peer, WireGuardPeer, by_wireguard, wireguard_side
 from vpn.wire.spec import HubSpec
 
-_SHOWN: Final = 8  # characters of a public key that tell it from others
+_SHOWN: Final = 8  # characters of a public key in a finding
 
 
 def check(hub: Hub, spec: HubSpec) -> None:
-    """Raise AgentError where the interface could not be had with the port of `spec`, before anything is changed."""
+    """Raise AgentError if the port of `spec` is taken. Nothing is changed yet."""
     names = hub.names
     device = observe(names)
     if device is None and uapi.socket_path(names.wireguard).exists():
-        return  # What a crash left, and perhaps its port, goes when the interface is made anew.
+        return  # Left by a crash, perhaps with the port: it is removed when the interface is created again.
     if device is None or device.port != spec.port:
         port.check(names, spec.port)
 
 
 def ensure(hub: Hub, spec: HubSpec) -> bool:
-    """Make the tunnel interface be there with the hub's key, port, addresses and peers; return whether it was not.
+    """Make the tunnel interface match `spec`: key, port, addresses and peers; return True if anything changed.
 
-    Where peers were last heard from is used when the interface must be made anew, so that the hub can call them back.
+    If the interface must be created again, it gets the last endpoints of peers, so that the hub can start handshakes.
     """
     names = hub.names
     device = observe(names) if is_alive(hub) else None
-    if device is None or port.is_deaf(names, device) or not process.is_confined(names):
-        # Where they are now counts for more than where they were when that was written down.
+    if device is None or port.is_lost(names, device) or not process.is_confined(names):
+        # Current endpoints override saved ones.
         _create(names, spec, {**hub.state.endpoints(names.hub), **endpoints(device)})
         return True
     changed = _ensure_port(names, spec, device)
@@ -52,7 +52,7 @@ def ensure(hub: Hub, spec: HubSpec) -> bool:
 
 
 def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> bool:
-    """Turn the peers `before` into those `after`, which `spec` has already; return whether they differ."""
+    """Replace the peers `before` by those `after`, as in `spec`; return True if they differ."""
     old, new = by_wireguard(before.values()), by_wireguard(after.values())
     known = {peer.public_key: (peer.preshared_key, set(peer.allowed_ips)) for peer in old}
     upserted = [peer for peer in new if known.get(peer.public_key) != (peer.preshared_key, set(peer.allowed_ips))]
@@ -60,14 +60,14 @@ def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[s
 
 
 def remove(hub: Hub) -> bool:
-    """Remove the interface and its process; return whether it worked. What is gone already is fine."""
+    """Remove the interface and its process; return True if it worked before. Calling it twice is harmless."""
     worked = is_alive(hub)
     process.remove(hub.names)
     return worked
 
 
 def is_alive(hub: Hub) -> bool:
-    """Return whether the tunnel interface works: its process answers, or the kernel has it."""
+    """Return True if the tunnel interface works: wireguard-go answers, or the kernel has the interface."""
     names = hub.names
     answering = uapi.is_answering(names.wireguard)
     if answering is not None:
@@ -75,15 +75,15 @@ def is_alive(hub: Hub) -> bool:
     return names.inside.try_run(["ip", "-o", "link", "show", "dev", names.wireguard]).code == 0
 
 
-def calm(names: Names) -> None:
-    """Stop calling peers back: a healed hub has heard from those that are there."""
+def stop_keepalives(names: Names) -> None:
+    """Turn off persistent keepalives, which start handshakes after a restore. Reachable peers have answered by now."""
     device = observe(names)
     if device is not None:
         wg.for_keys(names, [key for key, peer in device.peers.items() if peer.keepalive], "persistent-keepalive", "0")
 
 
-def drift(names: Names, spec: HubSpec, device: Device, there: Inside) -> list[Finding]:
-    """Return what was changed of the interface and its peers. No key is named but public ones."""
+def drift(names: Names, spec: HubSpec, device: Device, there: NetnsView) -> list[Finding]:
+    """Return how the interface and its peers differ from `spec`. Findings contain only public keys."""
     found = []
     if (device.private_key, device.port) != (spec.private_key, spec.port):
         found.append(codes.WIREGUARD_SETTINGS_CHANGED.of())
@@ -108,9 +108,9 @@ def drift(names: Names, spec: HubSpec, device: Device, there: Inside) -> list[Fi
 
 
 def _put(names: Names, removed: Iterable[str], upserted: Iterable[WireGuardPeer]) -> bool:
-    """Put peers in as given, then take those with the public keys `removed` out; return whether there were any.
+    """Add or update peers, then remove those with the public keys `removed`; return True if there were any.
 
-    In this order a network moves to a new key without being taken away in between.
+    In this order, a network moves to a new key without a gap.
     """
     upserted = list(upserted)
     if upserted:
@@ -122,7 +122,7 @@ def _put(names: Names, removed: Iterable[str], upserted: Iterable[WireGuardPeer]
 
 def _create(names: Names, spec: HubSpec, known: Endpoints) -> None:
     if uapi.socket_path(names.wireguard).exists():
-        process.remove(names)  # what a crash left half-way
+        process.remove(names)  # left by a crash
     port.check(names, spec.port)
     try:
         process.start(names)
@@ -142,7 +142,7 @@ def _ensure_port(names: Names, spec: HubSpec, device: Device) -> bool:
     try:
         wg.run(names, ["wg", "set", names.wireguard, "listen-port", str(spec.port)])
     except AgentError:
-        # wireguard-go has closed its old socket by now: the hub goes on where it was.
+        # wireguard-go has closed its old socket already: return to the old port.
         wg.run(names, ["wg", "set", names.wireguard, "listen-port", str(device.port)])
         raise
     return True
@@ -175,7 +175,7 @@ def _ensure_addresses(names: Names, spec: HubSpec) -> bool:
     fields = names.inside.run(["ip", "-o", "link", "show", "dev", names.wireguard]).split()
     listed = names.inside.run(["ip", "-br", "address", "show", "dev", names.wireguard]).split()
     there = {address for address in listed[2:] if not address.startswith("fe80:")}
-    # First what is new: an address whose pool is widened must not be away in between.
+    # Add before deleting: an address whose prefix changes must not be missing in between.
     lines = [
         f"address add {address} dev {names.wireguard}" + (" nodad" if ":" in address else "")
         for address in spec.addresses

@@ -1,4 +1,4 @@
-"""What wg(8) reads: pure text from a checked spec."""
+"""Configuration for wg(8), as text from a checked spec."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from vpn.wire.spec import HubSpec
 
 
 def configuration(spec: HubSpec, endpoints: Endpoints) -> str:
-    """Return the whole configuration, with the endpoints of peers that the hub is to call back."""
+    """Return the whole configuration, with the known endpoints of peers."""
     lines = [f"[Interface]\nPrivateKey = {spec.private_key}\nListenPort = {spec.port}\n"]
     for peer in by_wireguard(spec.peers.values()):
-        endpoint, talking = endpoints.get(peer.public_key, ("", False))
-        lines.append(peer_section(peer, endpoint, talking))
+        endpoint, was_active = endpoints.get(peer.public_key, ("", False))
+        lines.append(peer_section(peer, endpoint, was_active))
     return "".join(lines)
 
 
-def peer_section(peer: WireGuardPeer, endpoint: str = "", talking: bool = False) -> str:
-    """Return the section of one peer; one that was `talking` is called until it answers."""
+def peer_section(peer: WireGuardPeer, endpoint: str = "", was_active: bool = False) -> str:
+    """Return the section of one peer. Keepalives to a peer that `was_active` start handshakes until it answers."""
     section = (
         f"[Peer]\nPublicKey = {peer.public_key}\nPresharedKey = {peer.preshared_key or NO_KEY}\n"
-        f"AllowedIPs = {', '.join(peer.allowed_ips)}\nPersistentKeepalive = {1 if talking else 'off'}\n"
+        f"AllowedIPs = {', '.join(peer.allowed_ips)}\nPersistentKeepalive = {1 if was_active else 'off'}\n"
     )
     return section + (f"Endpoint = {endpoint}\n" if endpoint else "")

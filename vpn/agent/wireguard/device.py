@@ -1,4 +1,4 @@
-"""The tunnel interface as it is: its peers, and what was last heard from them."""
+"""The current state of the tunnel interface, with its peers and their handshakes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Final
 from vpn.agent.memory.names import Names
 from vpn.wire.report import PeerReport
 
-# By public key: where a peer is, and whether it was talking.
+# By public key: a peer's endpoint, and whether it had a session.
 Endpoints = Mapping[str, tuple[str, bool]]
 
-# A session older than this is over (REJECT_AFTER_TIME is 180 s), so that its peer shakes hands anew by itself.
-TALKING_WITHIN: Final = 240  # seconds
-NO_KEY: Final = "A" * 43 + "="  # WireGuard's way to say "no preshared key"
+# A peer with an older handshake has no session (REJECT_AFTER_TIME is 180 s) and starts a new handshake by itself.
+ACTIVE_WITHIN: Final = 240  # seconds
+NO_KEY: Final = "A" * 43 + "="  # in WireGuard, all zeros mean no preshared key
 
 
 @dataclass(frozen=True)
 class RealPeer:
-    """A peer as the interface has it."""
+    """The current state of a peer."""
 
     preshared_key: str = field(repr=False)
     endpoint: str | None
@@ -33,7 +33,7 @@ class RealPeer:
 
 @dataclass(frozen=True)
 class Device:
-    """The interface as it is, with its peers by public key."""
+    """The current state of the interface, with its peers by public key."""
 
     private_key: str = field(repr=False)
     port: int
@@ -41,8 +41,8 @@ class Device:
 
 
 def observe(names: Names) -> Device | None:
-    """Return the interface as it is, None when it is not there or does not answer."""
-    # The interface must be inside: a process whose interface was never moved answers, too.
+    """Return the state of the interface, or None if it does not exist or does not answer."""
+    # Check that the interface is inside the hub: wireguard-go also answers for one that was never moved.
     if names.inside.try_run(["ip", "-o", "link", "show", "dev", names.wireguard]).code != 0:
         return None
     result = names.inside.try_run(["wg", "show", names.wireguard, "dump"])
@@ -68,7 +68,7 @@ def observe(names: Names) -> Device | None:
 
 
 def reports(device: Device) -> dict[str, PeerReport]:
-    """Return by public key those peers that were ever heard from."""
+    """Return by public key the peers that ever had a handshake or traffic."""
     return {
         key: PeerReport(peer.endpoint, peer.latest_handshake, peer.received_bytes, peer.sent_bytes)
         for key, peer in device.peers.items()
@@ -77,7 +77,7 @@ def reports(device: Device) -> dict[str, PeerReport]:
 
 
 def endpoints(device: Device | None) -> Endpoints:
-    """Return where the interface has its peers; nothing of one that is not there."""
-    recent = time.time() - TALKING_WITHIN
+    """Return the endpoints of peers; empty if there is no interface."""
+    recent = time.time() - ACTIVE_WITHIN
     peers = device.peers.items() if device else ()
     return {key: (peer.endpoint, peer.latest_handshake > recent) for key, peer in peers if peer.endpoint}

@@ -1,4 +1,4 @@
-"""Making and ending the tunnel interface: the kernel's, or a process of wireguard-go's."""
+"""Create and remove the tunnel interface: in the kernel, or as a process of wireguard-go."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PROGRAM: Final = "wireguard-go"
 _TUN: Final = "/dev/net/tun"
 _EXIT_PATIENCE: Final = 1.0  # seconds
 
-# Asked once per agent: the kernel looks for its module each time.
+# Tried once per agent: the kernel searches for its module each time.
 _kernel_has_wireguard = [True]
 
 
 def start(names: Names) -> None:
-    """Make the interface in the host's namespace. Raises AgentError."""
+    """Create the interface in the host's namespace. Raises AgentError."""
     if _kernel_has_wireguard[0] and _start_in_kernel(names):
         return
     command.require(PROGRAM)
@@ -35,17 +35,17 @@ def start(names: Names) -> None:
     with uapi.listen(names.wireguard, names.user(WIREGUARD)) as listening:
         environment = {"WG_UAPI_FD": str(listening.fileno()), "WG_PROCESS_FOREGROUND": "1"}
         done = names.host.start_daemon(argv, descriptors=[listening.fileno()], environment=environment)
-    # It has looked at its interface, which must stay until then, when it answers.
-    if done.code != 0 or uapi.heard(names.wireguard) is None:
+    # Once it answers, it has read its interface, which may then be moved.
+    if done.code != 0 or uapi.peers(names.wireguard) is None:
         raise _why_not_started()
     (process, *_) = processes.running(PROGRAM, {names.wireguard})
     files.replace(uapi.pid_path(names.wireguard), f"{process.pid}\n", durable=False)
 
 
 def remove(names: Names) -> None:
-    """Remove the interface and its process; what is gone already is fine."""
-    for place in (names.inside, names.host):
-        place.try_run(["ip", "link", "delete", "dev", names.wireguard])
+    """Remove the interface and its process. Calling it twice is harmless."""
+    for netns in (names.inside, names.host):
+        netns.try_run(["ip", "link", "delete", "dev", names.wireguard])
     deadline = time.monotonic() + _EXIT_PATIENCE
     while uapi.is_answering(names.wireguard) and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -57,27 +57,27 @@ def remove(names: Names) -> None:
 
 
 def confinement(names: Names) -> Confinement:
-    """Return how wireguard-go is confined: of files it sees its socket, which it is given open, and the tun device."""
+    """Return wireguard-go's confinement: it sees only the tun device and its socket, which it inherits open."""
     user = names.user(WIREGUARD)
     return Confinement(user, user, (confine.NET_ADMIN,), (uapi.socket_path(names.wireguard),), has_tun=True)
 
 
 def is_confined(names: Names) -> bool:
-    """Return whether the interface's process has the rights that it should have, and no others."""
+    """Return True if the interface's process has exactly the rights that it should have."""
     if not uapi.socket_path(names.wireguard).exists():
-        return True  # the kernel's
-    process = written(names)
+        return True  # a kernel interface
+    process = from_pid_file(names)
     return process is not None and confinement(names).holds(process.pid)
 
 
-def written(names: Names) -> Process | None:
-    """Return the process of the interface, when it lives; None where the kernel has it."""
+def from_pid_file(names: Names) -> Process | None:
+    """Return the process of the interface if it is alive; None for a kernel interface."""
     if not uapi.socket_path(names.wireguard).exists():
         return None
     text = (files.read_text(uapi.pid_path(names.wireguard)) or "").strip()
     if text.isdecimal():
         return processes.process(int(text), PROGRAM, {names.wireguard})
-    # An older agent wrote nothing down.
+    # An older agent wrote no pid file.
     return next(iter(processes.running(PROGRAM, {names.wireguard})), None)
 
 

@@ -1,4 +1,4 @@
-"""Talking to wireguard-go over its socket, without starting a program: for what is asked many times a minute.
+"""Client of wireguard-go's socket. It starts no program, so it is cheap enough for many calls a minute.
 
 The protocol is WireGuard's cross-platform userspace API (https://www.wireguard.com/xplatform/).
 """
@@ -18,8 +18,8 @@ _TIMEOUT: Final = 5.0  # seconds
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A peer that was heard from: where, when it last shook hands (Unix time), and whether the hub calls it back."""
+class UapiPeer:
+    """A peer with an endpoint: its last handshake (Unix time), and whether persistent keepalive is on."""
 
     endpoint: str
     latest_handshake: int
@@ -27,19 +27,19 @@ class Heard:
 
 
 def socket_path(interface: str) -> Path:
-    """Return where the process of `interface` listens."""
+    """Return the path of the socket of `interface`."""
     return DIRECTORY / f"{interface}.sock"
 
 
 def pid_path(interface: str) -> Path:
-    """Return where the agent notes the id of the process of `interface`."""
+    """Return the path of the pid file of `interface`, which the agent writes."""
     return DIRECTORY / f"{interface}.pid"
 
 
 def listen(interface: str, group: int) -> socket.socket:
-    """Return a socket for the process of `interface` to listen on: root alone may connect to it.
+    """Return a listening socket for the process of `interface`. Only root may connect to it.
 
-    A process of `group` may watch it, as wireguard-go does, and cannot remove it.
+    A process of `group` may watch the file, as wireguard-go does, but cannot remove it.
     """
     DIRECTORY.mkdir(mode=0o755, parents=True, exist_ok=True)
     path = socket_path(interface)
@@ -57,7 +57,7 @@ def listen(interface: str, group: int) -> socket.socket:
 
 
 def is_answering(interface: str) -> bool | None:
-    """Return whether the process of `interface` lives; None when there is none because the kernel has the interface."""
+    """Return True if the process of `interface` answers; None if there is no socket (a kernel interface)."""
     try:
         _connect(interface).close()
     except FileNotFoundError:
@@ -67,7 +67,7 @@ def is_answering(interface: str) -> bool | None:
     return True
 
 
-def heard(interface: str) -> dict[str, Heard] | None:
+def peers(interface: str) -> dict[str, UapiPeer] | None:
     """Return by public key the peers of `interface` with a known endpoint; None if wireguard-go does not answer."""
     try:
         with _connect(interface) as connection:
@@ -89,8 +89,8 @@ def _connect(interface: str) -> socket.socket:
     return connection
 
 
-def _parse(lines: Iterable[bytes]) -> dict[str, Heard]:
-    peers: dict[str, Heard] = {}
+def _parse(lines: Iterable[bytes]) -> dict[str, UapiPeer]:
+    peers: dict[str, UapiPeer] = {}
     values: dict[bytes, bytes] = {}
     for line in lines:
         if not line:
@@ -104,11 +104,11 @@ def _parse(lines: Iterable[bytes]) -> dict[str, Heard]:
     return peers
 
 
-def _keep(peers: dict[str, Heard], values: dict[bytes, bytes]) -> None:
+def _keep(peers: dict[str, UapiPeer], values: dict[bytes, bytes]) -> None:
     if b"public_key" not in values or b"endpoint" not in values:
         return
     key = base64.b64encode(bytes.fromhex(values[b"public_key"].decode())).decode()
-    peers[key] = Heard(
+    peers[key] = UapiPeer(
         values[b"endpoint"].decode(),
         int(values.get(b"last_handshake_time_sec", b"0")),
         values.get(b"persistent_keepalive_interval", b"0") != b"0",

@@ -1,4 +1,4 @@
-"""wg(8) and what it says, inside a hub. Keys travel on standard input alone."""
+"""Run wg(8) inside a hub. Keys are passed on standard input only."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def run(names: Names, argv: list[str], stdin: str = "") -> None:
 
 
 def for_keys(names: Names, keys: Iterable[str], *action: str) -> None:
-    """Do the same to each of these peers. Raises AgentError."""
+    """Apply the same `wg set` action to each of these peers. Raises AgentError."""
     remaining = iter(keys)
     while chunk := list(islice(remaining, _KEYS_PER_COMMAND)):
         run(names, ["wg", "set", names.wireguard, *(word for key in chunk for word in ("peer", key, *action))])
 
 
 def require_success(result: Result, program: str) -> None:
-    """Raise AgentError where a program failed that sets the interface up."""
+    """Raise AgentError if a command that sets up the interface failed."""
     if result.code == 0:
         return
     if "address already in use" in result.err.lower():
         message = "The hub's UDP port is taken by another program: free it or choose another port."
         raise AgentError(PORT_TAKEN, message, codes.WIREGUARD_OWN_PORT_TAKEN.of())
     if program == "wg" and "unable to parse" in result.err.lower():
-        # wg(8) quotes what it cannot parse, which may be a key.
+        # The error of wg(8) quotes the unparsable text, which may be a key.
         message = "wg refused the hub's configuration."
         raise AgentError(FAILED, message, codes.WIREGUARD_CONFIGURATION_REFUSED.of())
     raise command.explain(program, result)
