@@ -67,9 +67,9 @@ def test_a_spec_says_what_a_peer_was_before() -> None:
 @pytest.mark.parametrize(
     ("peer", "fault"),
     [
-        (wireguard() | {"former": wireguard(2)}, "has not changed its protocol"),
-        (made.openvpn_peer(1) | {"former": made.openvpn_peer(1)}, "has not changed its protocol"),
-        (made.openvpn_peer(1) | {"former": wireguard()}, "had other networks"),
+        (wireguard() | {"former": wireguard(2)}, "has the same protocol as former"),
+        (made.openvpn_peer(1) | {"former": made.openvpn_peer(1)}, "has the same protocol as former"),
+        (made.openvpn_peer(1) | {"former": wireguard()}, "has other networks in its former protocol"),
         (to_openvpn() | {"former": wireguard() | {"tags": ["site:x"]}}, "unknown"),
         (wireguard() | {"former": to_openvpn()}, "unknown"),
         (wireguard() | {"former": "nobody"}, "former|object"),

@@ -152,7 +152,7 @@ def test_only_names_of_hubs_are_names_of_hubs(text: str) -> None:
         (("addresses", 0), "100.64.0.1", "addresses"),
         (("addresses", 0), "127.0.0.1/8", "addresses"),
         (("addresses", 1), "fe80::1/64", "addresses"),
-        (("peers", "1; rm"), {}, "no UUID"),
+        (("peers", "1; rm"), {}, "not a UUID"),
         (("peers", made.peer_id(1), "allowed_ips", 2), "10.1.0.1/24", "allowed_ips"),
         (("peers", made.peer_id(1), "allowed_ips", 2), "10.2.0.0/24", "not in its allowed_ips"),
         (("peers", made.peer_id(1), "allowed_ips", 0), "100.64.0.4/32", "belongs to"),

@@ -40,7 +40,7 @@ _MOST_FAILURES: Final = 3
 _GONE = Principal.portal("the hub was gone from its server")
 _DIFFERS = Principal.portal("the hub runs something else than it confirmed")
 _DRIFT = Principal.portal("undoing what was changed on the server")
-_ARRIVED = Principal.portal("the peer uses its new protocol")
+_SWITCHED = Principal.portal("the peer uses its new protocol")
 
 
 @dataclass
@@ -130,8 +130,8 @@ def observe_hubs(instances: Sequence[Instance], end: float, look: Look | None = 
     # A hub that is down was not observed: no peer is connected through it.
     answered = {one.pk: look.reports[one.pk] for one in instances if one.pk in look.reports}
     alive = {pk: report for pk, report in answered.items() if report.alive}
-    for pk, arrived in record_observations(alive, asked_at).items():
-        conclude_changes(pk, arrived, by=_ARRIVED)
+    for pk, switched in record_observations(alive, asked_at).items():
+        conclude_changes(pk, switched, by=_SWITCHED)
     for instance in _at_rest([one for one in instances if one.pk in look.gone or one.pk in look.reports]):
         if instance.pk in look.gone:
             logger.warning("The hub of instance %s is gone from its server; bringing it back", instance.pk)

@@ -1,4 +1,4 @@
-"""HubReport to rows: what is true now. Reports are untrusted; `wire.report` has validated them."""
+"""Store HubReports as observed state. Reports are untrusted; `wire.report` has validated them."""
 
 from vpn.observed.applied import record_applied
 from vpn.observed.recording import record_observations

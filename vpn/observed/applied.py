@@ -1,4 +1,4 @@
-"""What a server confirmed, to rows that its next delta follows from."""
+"""Record what a server confirmed, as the base of its next delta."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from vpn.models.row_updates import update_rows
 from vpn.wire.report import HubReport
 
 _CHUNK = 500
-# Peers of a spec that no row stands for.
+# Peers of a spec that have no row.
 _NOT_ROWS = {PROBE_ID, PLACEHOLDER_ID}
 
 
 def record_applied(instance_id: UUID, token: UUID, desired: Desired, report: HubReport) -> bool:
-    """Note what the server confirmed; False where the claim was lost or something newer is noted already."""
+    """Record what the server confirmed; False if the claim was lost or something newer is recorded already."""
     if report.digest != desired.digest or (report.epoch, report.generation) != (desired.epoch, desired.generation):
         return False
     older = Q(applied_epoch__lt=desired.epoch) | Q(
@@ -42,7 +42,7 @@ def record_applied(instance_id: UUID, token: UUID, desired: Desired, report: Hub
 
 
 def _note_peers(instance_id: UUID, desired: Desired) -> None:
-    """Note each peer's digest as the hub has it now, and its absence."""
+    """Record the digest of each peer on the hub, or that the hub does not have it."""
     peers = Peer.objects.filter(instance=instance_id)
     digests = {UUID(peer_id): digest for peer_id, digest in desired.peer_digests.items() if peer_id not in _NOT_ROWS}
     if desired.is_delta:
@@ -59,7 +59,7 @@ def _note_peers(instance_id: UUID, desired: Desired) -> None:
 
 
 def _note_leavers(instance_id: UUID, desired: Desired, digests: dict[UUID, str]) -> None:
-    """Note on the tombstones of peers that were deleted while this was under way what the hub has of them now."""
+    """Record the same on the tombstones of peers that were deleted during the apply."""
     for tombstone in PeerTombstone.objects.filter(instance=instance_id, generation__gt=desired.generation):
         is_named = not desired.is_delta or str(tombstone.peer_id) in desired.removed
         digest = digests.get(tombstone.peer_id, "" if is_named else tombstone.applied_digest)

@@ -1,4 +1,4 @@
-"""What reports say of hubs and their servers, to rows; a query each for all hubs, and no write where it is known."""
+"""Record observations of hubs and servers: one query for all hubs, and no write if nothing changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vpn.wire.report import HubReport
 
 
 def note_upstreams(hubs: Iterable[InstanceObservation], reports: Mapping[UUID, HubReport]) -> None:
-    """Note which of their resolvers do not answer."""
+    """Record which upstream resolvers of hubs do not answer."""
     for hub in hubs:
         answers = reports[hub.pk].upstreams
         silent = sorted(server for server, answered in (answers or {}).items() if not answered)
@@ -22,7 +22,7 @@ def note_upstreams(hubs: Iterable[InstanceObservation], reports: Mapping[UUID, H
 
 
 def note_families(reports: Mapping[UUID, HubReport]) -> None:
-    """Note on their servers which families those have a way out for."""
+    """Record for which address families the servers have a default route."""
     told = {pk: report.families for pk, report in reports.items() if report.families is not None}
     known = Server.objects.filter(instances__in=told).values_list("instances", "pk", "carries_ipv4", "carries_ipv6")
     differing = {
@@ -35,7 +35,7 @@ def note_families(reports: Mapping[UUID, HubReport]) -> None:
 
 
 def note_hits(reports: Mapping[UUID, HubReport]) -> None:
-    """Add what hubs counted since the last observation; a counter that went back began anew with its hub."""
+    """Add the rule counters since the last observation. A lower counter means that the hub was restarted."""
     told = {pk: report.hits for pk, report in reports.items() if report.hits}
     rows: list[tuple[UUID, tuple[object, ...]]] = []
     for rule in FirewallRule.objects.filter(instance__in=told).only("instance", "hits", "counter_hits"):
@@ -46,10 +46,10 @@ def note_hits(reports: Mapping[UUID, HubReport]) -> None:
     if not rows:
         return
     with transaction.atomic():
-        # Actions move these rows under the instance's lock. Who holds one keeps no other organization waiting: those
-        # counters are added at a later look.
+        # Actions change these rows under the instance's lock. Skip locked instances, so that one organization does not
+        # delay others: their counters are added at the next observation.
         free = Instance.objects.select_for_update(skip_locked=True).filter(pk__in={pk for pk, _ in rows})
         mine = set(free.values_list("pk", flat=True))
         counted_now = [row for pk, row in rows if pk in mine]
-        # By the counter too, so that two observers do not add the same packets twice.
+        # Match the old counter too, so that two observers do not add the same packets twice.
         update_rows(FirewallRule, ["hits", "counter_hits"], ["id", "counter_hits"], counted_now)

@@ -1,4 +1,4 @@
-"""What hubs do, to rows: handshakes, endpoints, bytes, hits. Only what differs from what is known is written."""
+"""Record observations of peers: handshakes, endpoints, bytes, hits. Only changes are written."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from vpn.proofs import Coming, record_devices
 from vpn.wire.report import HubReport, SessionReport
 
 # A peer that connected: its id and the public key with which it was seen.
-Arrived = tuple[UUID, str]
+SwitchedPeer = tuple[UUID, str]
 
 
 @dataclass
 class Findings:
-    """What the report of one hub says that was not known."""
+    """The news in the report of one hub."""
 
-    # Peers that came over a new protocol while the former one is still good.
-    arrived: list[Arrived] = field(default_factory=list)
+    # Peers that connected over a new protocol while the former one is still valid.
+    switched: list[SwitchedPeer] = field(default_factory=list)
     changed: list[Sighting] = field(default_factory=list)
     incoming: int = 0
     outgoing: int = 0
-    # At which listeners devices began a connection since the last look, and at which they were heard at all.
+    # Listeners at which devices connected since the last observation, and listeners with any traffic of devices.
     began_at: set[Coming] = field(default_factory=set)
     heard_at: set[Coming] = field(default_factory=set)
 
     def note(self, peer: Sighting, report: HubReport, now: datetime) -> None:
-        """Compare what the report says of a peer with what is known of it."""
-        if peer.former_protocol and peer.is_there(report):
-            self.arrived.append((peer.peer_id, peer.peer_key))
+        """Compare a peer in the report with its recorded state."""
+        if peer.former_protocol and peer.has_connected(report):
+            self.switched.append((peer.peer_id, peer.peer_key))
         session = (report.sessions or {}).get(str(peer.peer_id))
         seen = session if peer.is_openvpn else (report.peers or {}).get(peer.peer_key)
         if seen is None and not peer.is_openvpn:
@@ -50,7 +50,7 @@ class Findings:
         if isinstance(seen, SessionReport) or seen is None:
             self._note_session(peer, seen, received)
             peer.take_session(seen, now, report.generation)
-            # That it is seen again and again is no news: bytes say so, which a session has at least from its pings.
+            # A later time of observation alone is not written: the byte counters change anyway, at least by pings.
             is_new = before[1:] != (peer.connected_from, peer.endpoint, peer.push_generation)
         else:
             peer.take_handshake(seen, now)
@@ -87,12 +87,11 @@ def _version(endpoint: str) -> int:
 
 def record_observations(
     reports: Mapping[UUID, HubReport], asked_at: datetime | None = None
-) -> dict[UUID, list[Arrived]]:
-    """Note what hubs report, by instance, in a constant number of statements; no instance or peer is waited for.
+) -> dict[UUID, list[SwitchedPeer]]:
+    """Record reports by instance, with a constant number of statements and without waiting for locks on instances.
 
-    `asked_at` is when they were asked, now if not given. What is known from later already is left as it is, and so is
-    what another worker noted meanwhile. Returns those peers that came over a new protocol while the former one is
-    still good, by instance.
+    `asked_at` is the time of the request, by default now. Newer observations, and those of another worker, are kept.
+    Returns by instance the peers that connected over a new protocol while the former one is still valid.
     """
     now = timezone.now()
     asked_at = asked_at or now
@@ -104,7 +103,7 @@ def record_observations(
             found[instance_id].note(peer, reports[instance_id], now)
     _ensure_traffic([pk for pk, one in found.items() if one.incoming or one.outgoing], now)
     with transaction.atomic():
-        # Who writes several of these rows locks the instance's first, so that no two wait in a circle.
+        # Lock these rows first and in order, so that two workers cannot deadlock.
         rows = InstanceObservation.objects.select_for_update().filter(pk__in=newer).order_by("pk")
         mine = {row.pk: row for row in rows if row.observed_at == known[row.pk]}
         InstanceObservation.objects.filter(pk__in=mine).update(observed_at=asked_at)
@@ -115,11 +114,11 @@ def record_observations(
     note_upstreams(mine.values(), reports)
     note_families({pk: reports[pk] for pk in mine})
     note_hits({pk: reports[pk] for pk in mine})
-    return {pk: found[pk].arrived for pk in mine}
+    return {pk: found[pk].switched for pk in mine}
 
 
 def _known_hubs(reports: Mapping[UUID, HubReport]) -> dict[UUID, datetime | None]:
-    """When each of these hubs was last observed; every instance that there is has its row then."""
+    """Return when each of these hubs was last observed, and create missing rows for existing instances."""
     known = dict(InstanceObservation.objects.filter(pk__in=reports).values_list("pk", "observed_at"))
     if missing := reports.keys() - known.keys():
         there = list(Instance.objects.filter(pk__in=missing).values_list("pk", flat=True))
@@ -136,13 +135,13 @@ def _write_peers(changed: Collection[Sighting]) -> None:
         ignore_conflicts=True,
         batch_size=500,
     )
-    # By the key as it was read: a certificate that was renewed meanwhile took the row with it.
+    # Match the key that was read: renewing a certificate meanwhile replaces the row.
     rows = [(*peer.values(), peer.peer_id, peer.known_key) for peer in changed if peer.known_key is not None]
     update_rows(PeerObservation, COLUMNS, ["peer", "public_key"], rows)
 
 
 def _ensure_traffic(instance_ids: Collection[UUID], now: datetime) -> None:
-    """Make the rows of the day, each by itself: its foreign key may wait for an action that holds the instance."""
+    """Create the rows of the day one by one: a foreign key may wait for an action that has locked the instance."""
     day = now.astimezone(UTC).date()
     there = Traffic.objects.filter(instance__in=instance_ids, day=day).values_list("instance", flat=True)
     for pk in set(instance_ids).difference(there):

@@ -1,4 +1,4 @@
-"""What a report changes of what is known of one peer: handshake, endpoint, session, bytes. Nothing is written here."""
+"""How a report changes one peer's recorded state: handshake, endpoint, session, bytes. Nothing is written here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vpn.constants import HANDSHAKE_TIMEOUT
 from vpn.models import Peer
 from vpn.wire.report import HubReport, PeerReport, SessionReport
 
-# A server's clock may be a little ahead of ours; what lies further in the future is not believed.
+# A server's clock may be slightly ahead of ours. Times further in the future are rejected.
 CLOCK_SKEW = timedelta(seconds=30)
 _TIMEOUT = timedelta(seconds=HANDSHAKE_TIMEOUT)
 # The columns of PeerObservation, in the order of `Sighting.values`.
@@ -33,7 +33,7 @@ COLUMNS = [
 
 @dataclass(slots=True)
 class Sighting:
-    """A peer and what is known of it. `known_key` is the key that this belongs to, None where it was never seen."""
+    """A peer with its recorded state. `known_key` is the key that the state belongs to; None if never observed."""
 
     instance_id: UUID
     peer_id: UUID
@@ -51,7 +51,7 @@ class Sighting:
     counter_sent: int
 
     def __post_init__(self) -> None:
-        """Forget what belongs to an earlier key. The bytes stay, as they are the peer's."""
+        """Reset state that belongs to an earlier key. The byte counters belong to the peer and stay."""
         if self.known_key is None:
             self.received_bytes = self.sent_bytes = 0
         if self.known_key != self.peer_key:
@@ -60,11 +60,11 @@ class Sighting:
 
     @property
     def is_openvpn(self) -> bool:
-        """Does the peer talk OpenVPN to the hub?"""
+        """True if the peer uses OpenVPN."""
         return self.protocol == Protocol.OPENVPN
 
     def values(self) -> tuple[object, ...]:
-        """What is known now, in the order of COLUMNS."""
+        """Return the state in the order of COLUMNS."""
         return (
             self.peer_key,
             self.last_handshake,
@@ -77,19 +77,19 @@ class Sighting:
             self.counter_sent,
         )
 
-    def is_there(self, report: HubReport) -> bool:
-        """Was the peer seen over its protocol, ever, with what it has now?"""
+    def has_connected(self, report: HubReport) -> bool:
+        """Return True if the peer has connected over its current protocol, according to the report."""
         if self.is_openvpn:
             return str(self.peer_id) in (report.sessions or {})
         seen = (report.peers or {}).get(self.peer_key)
         return seen is not None and seen.latest_handshake > 0
 
     def count(self, seen: PeerReport | SessionReport | None) -> tuple[int, int]:
-        """Take the hub's counters; returns the bytes since the last observation, from the peer and to it."""
+        """Update the counters; returns the bytes since the last observation, from the peer and to it."""
         if seen is None:
             return 0, 0
         received, sent = seen.received_bytes - self.counter_received, seen.sent_bytes - self.counter_sent
-        # A counter that went back began anew with its hub, and that of a new session begins with it.
+        # A lower counter means that the hub was restarted. A new session starts at zero.
         is_new = isinstance(seen, SessionReport) and began(seen) != self.connected_from
         if is_new or received < 0 or sent < 0:
             received, sent = seen.received_bytes, seen.sent_bytes
@@ -99,14 +99,14 @@ class Sighting:
         return received, sent
 
     def take_handshake(self, seen: PeerReport, now: datetime) -> None:
-        """Take handshake, endpoint and the beginning of the connection over WireGuard."""
+        """Update handshake, endpoint and the start of the connection over WireGuard."""
         if seen.latest_handshake:
             handshake = _moment(seen.latest_handshake)
             if handshake <= now + CLOCK_SKEW:
                 lapsed = self.last_handshake is None or handshake - self.last_handshake > _TIMEOUT
                 if self.connected_from is None or lapsed:
                     self.connected_from = handshake
-                # A hub that was restarted reports older handshakes for a moment; time does not go back.
+                # A restarted hub may report older handshakes at first, so keep the latest.
                 self.last_handshake = max(handshake, self.last_handshake or handshake)
         if self.last_handshake is None or now - self.last_handshake > _TIMEOUT:
             self.connected_from = None
@@ -114,7 +114,7 @@ class Sighting:
             self.endpoint = seen.endpoint
 
     def take_session(self, session: SessionReport | None, now: datetime, generation: int) -> None:
-        """Take a session over OpenVPN, or that there is none, as a hub of this generation reported it."""
+        """Update the OpenVPN session (None: not connected) from the report of a hub at this generation."""
         self.push_generation = self._not_pushed(session, generation)
         if session is None:
             self.connected_from = None
@@ -124,7 +124,7 @@ class Sighting:
             self.endpoint = session.endpoint or self.endpoint
 
     def _not_pushed(self, session: SessionReport | None, generation: int) -> int | None:
-        """The first generation that the session was not pushed; a hub that is behind it knows nothing of that yet."""
+        """Return the first generation whose options the session lacks. A hub at an older generation cannot know yet."""
         if session is None:
             return None
         if session.push_outdated:
@@ -134,7 +134,7 @@ class Sighting:
 
 
 def began(session: SessionReport) -> datetime:
-    """When a session began."""
+    """Return when a session began."""
     return _moment(session.connected_since)
 
 
@@ -143,7 +143,7 @@ def _moment(seconds: int) -> datetime:
 
 
 def known_peers(instance_ids: Collection[UUID]) -> Iterator[tuple[UUID, Iterator[Sighting]]]:
-    """The peers of these instances with what is known of them, by instance; one query."""
+    """Yield by instance its peers with their recorded state; one query."""
     columns = [
         "instance_id",
         "pk",

@@ -1,1 +1,1 @@
-"""What portal and server say to each other: specs, deltas, reports, errors. Standard library alone."""
+"""The protocol between portal and agent: specs, deltas, reports, errors. It needs the standard library only."""

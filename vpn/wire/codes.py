@@ -9,9 +9,9 @@ from typing import Final
 
 from vpn.wire.finding import Code
 
-# Drift: what was changed on the server behind the portal's back.
+# Drift: changes on the server that the portal did not make.
 WIREGUARD_SETTINGS_CHANGED: Final = Code("wireguard", "settings-changed")
-WIREGUARD_PEER_ADDED: Final = Code("wireguard", "peer-added")  # subject: how its public key begins
+WIREGUARD_PEER_ADDED: Final = Code("wireguard", "peer-added")  # subject: the start of its public key
 WIREGUARD_PEER_REMOVED: Final = Code("wireguard", "peer-removed")  # subject: the peer's id
 WIREGUARD_ALLOWED_IPS_CHANGED: Final = Code("wireguard", "allowed-ips-changed")  # subject: the peer's id
 WIREGUARD_PRESHARED_KEY_CHANGED: Final = Code("wireguard", "preshared-key-changed")  # subject: the peer's id
@@ -59,18 +59,18 @@ EGRESS_ADDRESS_ADDED: Final = Code("egress", "address-added")
 EGRESS_TRANSLATION_CHANGED: Final = Code("egress", "translation-changed")
 EGRESS_HOST_RULES_CHANGED: Final = Code("egress", "host-rules-changed")
 
-MORE_CHANGES: Final = Code("hub", "more-changes")  # subject: how many
+MORE_CHANGES: Final = Code("hub", "more-changes")  # subject: their number
 
-# Refusals: why the agent could not do what it was asked.
+# Refusals: why the agent did not carry out a request.
 WIREGUARD_PORT_TAKEN: Final = Code("wireguard", "port-taken")
 WIREGUARD_OWN_PORT_TAKEN: Final = Code("wireguard", "own-port-taken")
 WIREGUARD_PORT_NOT_OPENED: Final = Code("wireguard", "port-not-opened")
 WIREGUARD_NO_TUN: Final = Code("wireguard", "no-tun")  # subject: the device
-WIREGUARD_NO_INOTIFY: Final = Code("wireguard", "no-inotify")  # subject: the setting that helps
+WIREGUARD_NO_INOTIFY: Final = Code("wireguard", "no-inotify")  # subject: the setting to raise
 WIREGUARD_NOT_STARTED: Final = Code("wireguard", "not-started")
 WIREGUARD_CONFIGURATION_REFUSED: Final = Code("wireguard", "configuration-refused")
 
-OPENVPN_PORT_TAKEN: Final = Code("openvpn", "port-taken")  # subject: as 20001/tcp
+OPENVPN_PORT_TAKEN: Final = Code("openvpn", "port-taken")  # subject: for example 20001/tcp
 OPENVPN_LISTENER_PORT_TAKEN: Final = Code("openvpn", "listener-port-taken")  # subject: the listener
 OPENVPN_NOT_STARTED: Final = Code("openvpn", "not-started")  # subject: the listener
 OPENVPN_ROUTES_NOT_STARTED: Final = Code("openvpn", "routes-not-started")
@@ -85,7 +85,7 @@ DNS_ADDRESS_INVALID: Final = Code("dns", "address-invalid")
 SERVER_BUSY: Final = Code("server", "busy")
 SERVER_DISK_FULL: Final = Code("server", "disk-full")
 SERVER_STATE_READ_ONLY: Final = Code("server", "state-read-only")  # subject: the path
-SERVER_STATE_NOT_WRITTEN: Final = Code("server", "state-not-written")  # subject: as ENOENT
+SERVER_STATE_NOT_WRITTEN: Final = Code("server", "state-not-written")  # subject: for example ENOENT
 SERVER_DIRECTORY_LEFT: Final = Code("server", "directory-left")
 SERVER_PROCESS_LEFT: Final = Code("server", "process-left")  # subject: the program
 SERVER_USER_PROCESS_LEFT: Final = Code("server", "user-process-left")  # subject: the process's id
@@ -96,7 +96,7 @@ SERVER_PROGRAM_FORBIDDEN: Final = Code("server", "program-forbidden")
 SERVER_PROGRAM_NOT_RUN: Final = Code("server", "program-not-run")
 SERVER_PROGRAM_SLOW: Final = Code("server", "program-slow")
 SERVER_PROGRAM_FAILED: Final = Code("server", "program-failed")
-SERVER_RIGHT_MISSING: Final = Code("server", "right-missing")  # subject: as CAP_NET_ADMIN
+SERVER_RIGHT_MISSING: Final = Code("server", "right-missing")  # subject: for example CAP_NET_ADMIN
 
 HUB_NEWER: Final = Code("hub", "newer")
 HUB_DIFFERS: Final = Code("hub", "differs")
@@ -108,4 +108,4 @@ HUB_OTHER_BASE: Final = Code("hub", "other-base")
 AGENT_DOCUMENT_INVALID: Final = Code("agent", "document-invalid")  # subject: spec, delta or request
 AGENT_REQUEST_INVALID: Final = Code("agent", "request-invalid")
 AGENT_COMMAND_UNKNOWN: Final = Code("agent", "command-unknown")
-AGENT_FAULT: Final = Code("agent", "fault")  # subject: the kind of the exception
+AGENT_FAULT: Final = Code("agent", "fault")  # subject: the type of the exception

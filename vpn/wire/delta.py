@@ -1,4 +1,4 @@
-"""HubDelta, schema 1: a small change to the spec that an agent has saved."""
+"""HubDelta, schema 1: a small change to an agent's saved spec."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _OPTIONAL_FIELDS: Final = frozenset({"crl", "rules", "forwarding"})
 
 @dataclass(frozen=True)
 class HubDelta:
-    """A small change to the spec that an agent has saved, checked by itself (not yet against that spec).
+    """A small change to an agent's saved spec. Its own fields are validated, but not yet against that spec.
 
-    `crl` is the revocation list from then on, `rules` and `forwarding` are the firewall's; empty and None stay.
+    `crl` is the new revocation list, `rules` and `forwarding` the new firewall rules and policy. An empty string and
+    None mean no change.
     """
 
     hub: str
@@ -40,7 +41,7 @@ class HubDelta:
 
     @property
     def version(self) -> tuple[int, int]:
-        """The order of deltas and specs."""
+        """Epoch and generation, which order deltas and specs."""
         return self.epoch, self.generation
 
     def document(self) -> DeltaDocument:
@@ -65,7 +66,7 @@ class HubDelta:
 
 
 def parse_delta(document: object) -> HubDelta:
-    """Return the delta that `document` (JSON data) describes. Raises AgentError `invalid` that names every fault."""
+    """Return the delta that `document` (JSON data) describes. Raises AgentError `invalid` with all faults."""
     faults = Faults()
     data = parsing.fields_of(document, "delta", _FIELDS, faults, _OPTIONAL_FIELDS)
     if not data:

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 _MODULUS: Final = 2**256
 _NOT_IN_HEADER: Final = frozenset({"peers", "generation", "epoch"})
-# Fields that came later: a spec that leaves them out and one that holds nothing in them are the same.
+# Fields of later releases. A spec without them has the same digest as one where they are empty.
 _OPTIONAL: Final = frozenset({"openvpn", "pushed_routes", "dns", "search_domains", "rules", "resolver", "server"})
 
 
 def canonical(document: object) -> bytes:
-    """Return JSON data in the one form that digests are made of."""
+    """Return JSON data in the canonical form for digests."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -37,7 +37,7 @@ def peers_total(peers: Mapping[str, Mapping[str, Any]]) -> int:
 
 
 def changed_total(total: int, removed: Iterable[int], added: Iterable[int]) -> int:
-    """Return `total` with the peer digests `removed` taken out and `added` put in."""
+    """Return `total` without the peer digests `removed` and with those `added`."""
     return (total - sum(removed) + sum(added)) % _MODULUS
 
 

@@ -1,4 +1,4 @@
-"""The shapes of specs and deltas as they travel, in JSON."""
+"""JSON types of specs and deltas."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import NotRequired, TypedDict
 
 
 class _AnyPeerDocument(TypedDict, total=False):
-    """What every peer may have: `tags` that firewall rules name it by, `names` below the hub's domain, in `expires_at`
-    the moment (Unix time) from when on it is let in no more, and as `former` what it was before it changed its
-    protocol, good until it connects over the new one."""
+    """Optional fields of every peer.
+
+    `tags`: for firewall rules. `names`: below the hub's domain. `expires_at` (Unix time): no access from then on.
+    `former`: its configuration before a protocol switch, valid until it connects over the new protocol.
+    """
 
     tags: list[str]
     names: list[str]
@@ -24,7 +26,7 @@ class _RequiredWireGuardPeerDocument(TypedDict):
 
 
 class WireGuardPeerDocument(_RequiredWireGuardPeerDocument, _AnyPeerDocument):
-    """A peer in JSON. `preshared_key` may be null; `routes` are those `allowed_ips` that need a route."""
+    """A WireGuard peer in JSON. `preshared_key` may be null; `routes` are the `allowed_ips` that need a route."""
 
 
 class _RequiredOpenVPNPeerDocument(TypedDict):
@@ -41,11 +43,11 @@ class _OptionalOpenVPNPeerDocument(TypedDict, total=False):
 
 
 class OpenVPNPeerDocument(_RequiredOpenVPNPeerDocument, _OptionalOpenVPNPeerDocument, _AnyPeerDocument):
-    """A peer that comes over OpenVPN, in JSON.
+    """An OpenVPN peer in JSON.
 
-    `protocol` is `openvpn`, `common_name` the peer's id; `route_all` sends all of its traffic through the hub; `compat`
-    lets it in through the compatibility listener, and only there; with `static_routes` its routes stand in its own
-    configuration, and it is pushed none.
+    `protocol` is `openvpn`, `common_name` the peer's id. `route_all`: all of its traffic goes through the hub.
+    `compat`: it may use the compatibility listener, and no other. `static_routes`: its own configuration contains the
+    routes, and none are pushed.
     """
 
 
@@ -53,7 +55,7 @@ PeerDocument = WireGuardPeerDocument | OpenVPNPeerDocument
 
 
 class WireGuardDocument(TypedDict):
-    """The hub's own side of WireGuard in JSON."""
+    """The hub's WireGuard settings in JSON."""
 
     port: int
     private_key: str
@@ -61,7 +63,7 @@ class WireGuardDocument(TypedDict):
 
 
 class OpenVPNDocument(TypedDict):
-    """The hub's own side of OpenVPN in JSON: PEM texts, and the ports of its listeners (`compat_port` may be null)."""
+    """The hub's OpenVPN settings in JSON: PEM texts, and the ports of listeners (`compat_port` may be null)."""
 
     ca: str
     certificate: str
@@ -74,7 +76,7 @@ class OpenVPNDocument(TypedDict):
 
 
 class ServerDocument(TypedDict):
-    """The hub's own server in JSON: its public addresses, networks behind it that are opened, and the portal's port."""
+    """The hub's server in JSON: its public addresses, the opened networks behind it, and the portal's port."""
 
     addresses: list[str]
     networks: list[str]
@@ -82,7 +84,7 @@ class ServerDocument(TypedDict):
 
 
 class RuleDocument(TypedDict):
-    """A firewall rule in JSON: `ports` are the first and the last, or null for all."""
+    """A firewall rule in JSON: `ports` are the first and the last port, or null for all."""
 
     id: str
     action: str
@@ -123,7 +125,7 @@ class _RequiredSpecDocument(TypedDict):
 
 
 class SpecDocument(_RequiredSpecDocument, total=False):
-    """A HubSpec in JSON. `pushed_routes`, `dns` and `search_domains` are what peers that come over OpenVPN are told."""
+    """A HubSpec in JSON. `pushed_routes`, `dns` and `search_domains` are pushed to OpenVPN peers."""
 
     openvpn: OpenVPNDocument | None
     pushed_routes: list[str]
@@ -142,7 +144,7 @@ class BaseDocument(TypedDict):
 
 
 class DeltaDocument(TypedDict):
-    """A HubDelta in JSON; `crl`, `rules` and `forwarding` only where they become others."""
+    """A HubDelta in JSON; it contains `crl`, `rules` and `forwarding` only if they change."""
 
     schema: int
     hub: str

@@ -1,4 +1,4 @@
-"""Refusals of the agent. Each carries the next decision, whether trying again can help, and why as a finding."""
+"""Refusals of the agent: each has a code for the next step, whether a retry can help, and the reason as a finding."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ CODES: Final = frozenset(
     }
 )
 
-# The portal knows what to send next, so that these are no fault.
+# The portal resolves these by its next request, so they are not errors for an admin.
 RESOLVED: Final = frozenset({STALE, CONFLICT, DESTROYED, BASE_MISMATCH, UNKNOWN_HUB})
 
-# The same request fails again until something is changed.
+# A retry of the same request fails until something changes.
 PERMANENT: Final = frozenset({STALE, CONFLICT, DESTROYED, INVALID, PACKAGE_MISSING, NO_RIGHT})
 
 
@@ -46,11 +46,11 @@ _LONGEST_MESSAGE: Final = 500
 
 
 class AgentError(Exception):
-    """What the agent could not do.
+    """A request that the agent refused or could not complete.
 
-    `code` is one of `CODES` and says what to do next; `permanent` says that the same request will fail again. `finding`
-    says why, for the portal to put into words. `message` is an English sentence for the agent's own standard error,
-    never holding a key. It travels only where there is no finding.
+    `code` is one of `CODES` and decides the next step; `permanent` means that a retry will fail. `finding` is the
+    reason, which the portal puts into words. `message` is an English sentence for the agent's log, never with a key.
+    The reply contains it only if there is no finding.
     """
 
     def __init__(
@@ -70,19 +70,19 @@ class AgentError(Exception):
         document: dict[str, Any] = {"code": self.code, "permanent": self.permanent}
         if self.finding is None:
             return document | {"message": self.message}
-        # A portal of the release before this one takes no error without a message.
+        # A portal of the previous release requires a message.
         return document | {"finding": self.finding.document(), "message": str(self.finding)}
 
 
 def parse_error(document: object) -> AgentError:
-    """Return the error that `document` describes; a document that makes no sense becomes a `failed`."""
+    """Return the error that `document` describes; an invalid document becomes the error `failed`."""
     if not isinstance(document, dict):
         return AgentError(FAILED, "The agent answered with something that is not an error document.")
     code, message, permanent = document.get("code"), document.get("message"), document.get("permanent") is True
     if isinstance(code, str) and code in CODES:
         with suppress(FindingInvalidError):
             return AgentError(code, "", parse_finding(document.get("finding")), permanent=permanent)
-        # Agents of the release before this one sent a sentence instead, which is shown as it came.
+        # Agents of the previous release sent a sentence instead, which is shown unchanged.
         if isinstance(message, str):
             return AgentError(code, message[:_LONGEST_MESSAGE], permanent=permanent)
     return AgentError(FAILED, "The agent answered with an error that this portal does not know.")

@@ -1,6 +1,6 @@
-"""A finding: what differs on the server, or why the agent refused, as a code that the portal puts into words.
+"""A finding: a difference on the server, or the reason of a refusal, as a code that the portal puts into words.
 
-No sentence travels: a finding names the component of the agent, the code (`vpn.wire.codes`), and what it is about.
+It contains no sentence: only the agent's component, the code (`vpn.wire.codes`), and the subject.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any, Final, TypedDict
 LONGEST_SUBJECT: Final = 80
 _COMPONENT: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _CODE: Final = re.compile(r"[a-z][a-z0-9-]{0,47}")
-# What networks, ids, interfaces, ports, programs and file names are written with. No spaces: it is never prose.
+# The characters of networks, ids, interfaces, ports, programs and file names. No spaces: a subject is never prose.
 _SUBJECT: Final = re.compile(rf"[A-Za-z0-9._:/@+=?*-]{{0,{LONGEST_SUBJECT}}}")
 _UNUSUAL: Final = re.compile(r"[^A-Za-z0-9._:/@+=?*-]")
 
 
 class FindingDocument(TypedDict):
-    """A finding as it travels, and as it is stored."""
+    """A finding in JSON."""
 
     component: str
     code: str
@@ -27,7 +27,7 @@ class FindingDocument(TypedDict):
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found: `subject` is a network, an id, an interface, a port or a name, never a secret; "" for none."""
+    """A finding; `subject` is a network, an id, an interface, a port or a name, never a secret; "" for none."""
 
     component: str
     code: str
@@ -43,24 +43,24 @@ class Finding:
 
 @dataclass(frozen=True)
 class Code:
-    """One kind of finding, of one component."""
+    """A code of one component, from which findings are made."""
 
     component: str
     name: str
 
     def of(self, subject: object = "") -> Finding:
-        """Return the finding about `subject`. Characters that a subject cannot have become question marks."""
+        """Return a finding about `subject`. Invalid characters become question marks."""
         return Finding(self.component, self.name, _UNUSUAL.sub("?", str(subject))[:LONGEST_SUBJECT])
 
 
 class FindingInvalidError(ValueError):
-    """A finding that makes no sense."""
+    """A document that is not a valid finding."""
 
 
 def parse_finding(document: object) -> Finding:
     """Return the finding that `document` (untrusted JSON data) describes; raises FindingInvalidError.
 
-    Its code may be one that this side does not know: the other side may be newer.
+    Its code may be unknown here, because the agent may be newer.
     """
     if not isinstance(document, dict):
         raise FindingInvalidError("a finding is an object")

@@ -1,4 +1,4 @@
-"""Which hub, and which version of it, a document or a request is about."""
+"""The hub and the version of a document or a request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAXIMUM_COUNTER: Final = 2**62
 
 
 def parse_hub(value: object) -> str:
-    """Return `value` when it can be a hub's name. Raises AgentError `invalid`."""
+    """Return `value` if it is a valid hub name. Raises AgentError `invalid`."""
     faults = Faults()
     hub = parsing.text(value, "hub", HUB, faults)
     faults.raise_if_any("request")
@@ -23,7 +23,7 @@ def parse_hub(value: object) -> str:
 
 
 def parse_version(epoch: object, generation: object) -> tuple[int, int]:
-    """Return epoch and generation when they can be. Raises AgentError `invalid`."""
+    """Return epoch and generation if they are valid. Raises AgentError `invalid`."""
     faults = Faults()
     version = (
         parsing.number(epoch, "epoch", 1, MAXIMUM_COUNTER, faults),
@@ -34,6 +34,6 @@ def parse_version(epoch: object, generation: object) -> tuple[int, int]:
 
 
 def check_schema(data: Mapping[str, Any], faults: Faults) -> None:
-    """Tell `faults` where a document is of another schema."""
+    """Add a fault if a document has another schema version."""
     if data.get("schema") != SCHEMA or isinstance(data.get("schema"), bool):
         faults.append(f"schema is not {SCHEMA}: the agent and the portal are of different versions")

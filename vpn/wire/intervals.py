@@ -1,6 +1,6 @@
-"""Networks as ranges of numbers: joined, cut, nested, and written as networks again. Thousands of them, quickly.
+"""Arithmetic with networks as ranges of numbers: join, subtract, nest, and convert back; fast for thousands of them.
 
-What is asked of a database is asked by keys, see `network_keys`.
+For database queries, see `network_keys`.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ Value = TypeVar("Value")
 
 
 class Span(NamedTuple):
-    """A range of addresses, as of a network: its IP version, and its first and last address as numbers."""
+    """A range of addresses: its IP version, and its first and last address as numbers."""
 
     version: int
     first: int
     last: int
 
     def holds(self, other: Span) -> bool:
-        """Return whether all of another span lies within this one."""
+        """Return True if this span contains all of another one."""
         return self.version == other.version and self.first <= other.first and other.last <= self.last
 
 
 def address_of(text: str) -> tuple[int, int]:
-    """Return the version and the number of an address. Raises OSError for what is none."""
+    """Return the version and the number of an address. Raises OSError if it is invalid."""
     version = 6 if ":" in text else 4
     return version, int.from_bytes(socket.inet_pton(_FAMILY[version], text), "big")
 
@@ -43,7 +43,7 @@ def text_of(version: int, address: int) -> str:
 
 
 def span_of(network: str) -> Span:
-    """Return the span of a canonical network ("10.0.0.0/8"; an address without a prefix is one of its own)."""
+    """Return the span of a canonical network ("10.0.0.0/8"), or of an address without a prefix."""
     text, _, length = network.partition("/")
     version, bits, family = (6, 128, socket.AF_INET6) if ":" in text else (4, 32, socket.AF_INET)
     first = int.from_bytes(socket.inet_pton(family, text), "big")
@@ -52,18 +52,18 @@ def span_of(network: str) -> Span:
 
 
 def is_single(network: str) -> bool:
-    """Return whether a canonical network with its prefix is one address."""
+    """Return True if a canonical network is a single address."""
     return network.endswith("/128" if ":" in network else "/32")
 
 
 def span_of_network(network: Network) -> Span:
-    """Return the span of a network of the standard library's."""
+    """Return the span of a network object of the standard library."""
     first = int(network.network_address)
     return Span(network.version, first, first | ((1 << (network.max_prefixlen - network.prefixlen)) - 1))
 
 
 def summarized(spans: Iterable[Span]) -> list[Network]:
-    """Return the fewest networks with the addresses of these spans and no others: IPv4 first, by address."""
+    """Return the fewest networks that cover exactly these spans: IPv4 first, by address."""
     found: list[Network] = []
     for version, first, last in joined(spans):
         kind = IPv4Address if version == 4 else IPv6Address
@@ -77,7 +77,7 @@ def networks_of(spans: Iterable[Span]) -> list[str]:
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:
-    """Return the same addresses as spans that neither overlap nor touch, in order."""
+    """Return the same addresses as ordered spans that neither overlap nor adjoin."""
     found: list[Span] = []
     for span in sorted(spans):
         last = found[-1] if found else None
@@ -89,7 +89,7 @@ def joined(spans: Iterable[Span]) -> list[Span]:
 
 
 def without(span: Span, holes: Iterable[Span]) -> list[Span]:
-    """Return what is left of a span without the addresses of `holes`, in order."""
+    """Return a span minus `holes`, as ordered spans."""
     found = []
     position = span.first
     for hole in joined(holes):
@@ -106,14 +106,15 @@ def without(span: Span, holes: Iterable[Span]) -> list[Span]:
 
 
 def outermost(spans: Iterable[Span]) -> list[Span]:
-    """Return networks without those within another one of them, in order."""
+    """Return the networks that no other one contains, in order."""
     return [span for span, _, around in nesting((span, None) for span in set(spans)) if not around]
 
 
 def nesting(networks: Iterable[tuple[Span, Value]]) -> Iterator[tuple[Span, Value, list[tuple[Span, Value]]]]:
-    """Yield networks in order, each with those around it, the widest first. That list changes with the next one.
+    """Yield networks in order, each with the networks that contain it, the widest first.
 
-    Networks nest, or lie apart. Of equal ones, the later lies within the earlier.
+    The yielded list is reused for the next network. Networks must nest or be disjoint. Of two equal ones, the later
+    counts as within the earlier.
     """
     around: list[tuple[Span, Value]] = []
     for span, value in sorted(networks, key=_wider_first):
@@ -126,9 +127,9 @@ def nesting(networks: Iterable[tuple[Span, Value]]) -> Iterator[tuple[Span, Valu
 def pieces(
     networks: Iterable[tuple[Span, Value]], inherit: Callable[[Value, Value], Value] | None = None
 ) -> Iterator[tuple[Span, Span, Value]]:
-    """Yield the pieces between all bounds of networks, each with the narrowest network around it and the value of that.
+    """Split at all boundaries of networks and yield each piece with its narrowest network and that network's value.
 
-    `inherit(value, outer)` makes the value of a network that lies within one of the value `outer`.
+    `inherit(value, outer)` returns the value of a network within another one whose value is `outer`.
     """
     around: list[tuple[Span, Value]] = []
     position = 0
@@ -148,7 +149,7 @@ def pieces(
             if position < first:
                 yield Span(version, position, first - 1), outer, outer_value
             if inherit is not None:
-                value = inherit(value, outer_value)  # noqa: PLW2901 - the network's own from here on
+                value = inherit(value, outer_value)  # noqa: PLW2901 - the network's own value from here on
         position = first
         around.append((span, value))
     while around:
@@ -159,7 +160,7 @@ def pieces(
 
 
 def most_specific(networks: Iterable[tuple[Span, Owner]]) -> dict[Owner, list[Span]]:
-    """Return by owner, joined, the addresses of which it has the narrowest network."""
+    """Return by owner the addresses that it owns by longest prefix match, as joined spans."""
     found: dict[Owner, list[Span]] = {}
     for piece, _, owner in pieces(networks):
         found.setdefault(owner, []).append(piece)

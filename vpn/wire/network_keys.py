@@ -1,7 +1,8 @@
-"""Networks as texts in the order of their addresses, so that a database index finds those around one and within it.
+"""Networks as sortable text, so that a database index finds the networks around one and within one.
 
 A key is the IP version, the first address as 32 hexadecimal digits, and the prefix length as three digits. Two networks
-nest or lie apart: what overlaps a network has one of at most 129 keys around it, or lies in one range of keys.
+nest or are disjoint. So a network that overlaps a given one either has one of at most 129 keys (the wider networks), or
+its key lies in one range (the networks within it).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def network_of(key: str) -> Network:
 
 
 def keys_around(network: Network, *, with_broad: bool = False) -> Iterator[str]:
-    """The keys of all networks that contain this one and are wider; with `with_broad`, broad ones too."""
+    """The keys of all wider networks that contain this one; broad networks only with `with_broad`."""
     version, first = network.version, int(network.network_address)
     longest = BITS[version]
     for length in range(0 if with_broad else BROAD_PREFIX[version], network.prefixlen):
@@ -37,30 +38,30 @@ def keys_around(network: Network, *, with_broad: bool = False) -> Iterator[str]:
 
 
 def keys_within(network: Network) -> tuple[str, str]:
-    """The first and the last key that a network within this one may have, its own among them."""
+    """The first and the last key of networks within this one, including its own."""
     version, first = network.version, int(network.network_address)
     last = first | ((1 << (BITS[version] - network.prefixlen)) - 1)
     return _key(version, first, network.prefixlen), _key(version, last, BITS[version])
 
 
 def is_covered(network: Network, keys: Iterable[str]) -> bool:
-    """Do the networks with these keys hold all addresses of `network` together?"""
+    """Return True if the networks with these keys together cover `network`."""
     return not without(span_of_network(network), (span_of_network(network_of(key)) for key in keys))
 
 
 class Sorted:
-    """Keys in order, to find a neighbour of a network among them."""
+    """Sorted keys, to find a network around or within another one."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._keys = sorted(keys)
         self._known = set(self._keys)
 
     def around(self, network: Network) -> str | None:
-        """The key of the narrowest network that contains this one and is wider; None where there is none."""
+        """The key of the narrowest wider network that contains this one, or None."""
         return next((key for key in reversed(list(keys_around(network))) if key in self._known), None)
 
     def within(self, network: Network) -> str | None:
-        """The key of the first network that lies within this one and is narrower; None where there is none."""
+        """The key of the first narrower network within this one, or None."""
         first, last = keys_within(network)
         place = bisect_right(self._keys, first)
         return self._keys[place] if place < bisect_left(self._keys, f"{last}0") else None

@@ -1,4 +1,4 @@
-"""The peers of a hub, checked: how they reach it, which addresses are theirs, and which networks lie behind them."""
+"""The validated peers of a hub: protocol, keys, addresses, and the networks behind them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from vpn.wire.rules import TAG
 
 OPENVPN: Final = "openvpn"
 
-# The peer with which the portal knocks on the hub, by its id: it reaches the hub's own addresses, and nothing beyond.
+# The id of the peer that the portal itself uses to test the hub. It reaches only the hub's own addresses.
 PROBE: Final = "00000000-0000-0000-0000-000000000000"
 
 _MOST_TAGS: Final = 1000
 _MOST_NAMES: Final = 16
 _LAST_MOMENT: Final = 2**40  # seconds since 1970
-# Fields that came later: a peer without them is as good.
+# Fields of later releases. A peer without them is valid.
 _OPTIONAL_FIELDS: Final = frozenset({"tags", "names", "expires_at", "former"})
 _WIREGUARD_FIELDS: Final = frozenset({"public_key", "preshared_key", "allowed_ips", "routes"})
 _OPENVPN_FIELDS: Final = frozenset({"protocol", "common_name", "addresses", "routes", "route_all", "compat"})
@@ -30,7 +30,7 @@ _OPTIONAL_OPENVPN_FIELDS: Final = frozenset({"static_routes"})
 
 @dataclass(frozen=True)
 class WireGuardPeer:
-    """A peer that comes over WireGuard, checked: networks are canonical, keys are 32 bytes in base64."""
+    """A validated WireGuard peer: networks are canonical, keys are 32 bytes in base64."""
 
     public_key: str
     preshared_key: str | None = field(repr=False)
@@ -60,7 +60,7 @@ class WireGuardPeer:
 
 @dataclass(frozen=True)
 class OpenVPNPeer:
-    """A peer that comes over OpenVPN, checked: one IPv4 address, at most one IPv6 address, canonical networks."""
+    """A validated OpenVPN peer: one IPv4 address, at most one IPv6 address, canonical networks."""
 
     common_name: str
     addresses: tuple[str, ...]
@@ -98,7 +98,7 @@ Peer = WireGuardPeer | OpenVPNPeer
 
 
 def _add_optional(document: WireGuardPeerDocument | OpenVPNPeerDocument, peer: Peer) -> None:
-    # What is empty is left out, as the portal does: both sides digest the very same document.
+    # Empty fields are left out, so that portal and agent compute the same digest.
     if peer.tags:
         document["tags"] = list(peer.tags)
     if peer.names:
@@ -110,7 +110,7 @@ def _add_optional(document: WireGuardPeerDocument | OpenVPNPeerDocument, peer: P
 
 
 class PeerIndex:
-    """Which peer has which key and which network, to check a delta without reading the other peers."""
+    """Index of peers by key and network, to validate a delta without reading the other peers."""
 
     def __init__(self) -> None:
         self.keys: dict[str, str] = {}
@@ -120,7 +120,7 @@ class PeerIndex:
     def of(
         cls, addresses: Iterable[str], peers: Mapping[str, Peer], fault: Callable[[str], None] | None = None
     ) -> PeerIndex:
-        """Return the index of a hub's `addresses` and `peers`; `fault` is told about each clash."""
+        """Return the index of a hub's `addresses` and `peers`; `fault` is called for each conflict."""
         index = cls()
         for address in addresses:
             index.networks[str(ipaddress.ip_network(ipaddress.ip_interface(address).ip))] = "the hub"
@@ -131,7 +131,7 @@ class PeerIndex:
         return index
 
     def add(self, peer_id: str, peer: Peer) -> list[str]:
-        """Put a peer in and return what it clashes with."""
+        """Add a peer and return its conflicts with others."""
         clashes = []
         for wireguard in by_wireguard([peer]):
             other = self.keys.setdefault(wireguard.public_key, peer_id)
@@ -144,7 +144,7 @@ class PeerIndex:
         return clashes
 
     def discard(self, peer_id: str, peer: Peer) -> None:
-        """Take a peer out."""
+        """Remove a peer."""
         for wireguard in by_wireguard([peer]):
             if self.keys.get(wireguard.public_key) == peer_id:
                 del self.keys[wireguard.public_key]
@@ -154,38 +154,38 @@ class PeerIndex:
 
 
 def wireguard_side(peer: Peer | None) -> WireGuardPeer | None:
-    """Return how a peer may come over WireGuard: it does, or it did until lately."""
+    """Return a peer's WireGuard configuration, current or former; None if it has none."""
     if peer is None or isinstance(peer, WireGuardPeer):
         return peer
     return peer.former
 
 
 def openvpn_side(peer: Peer | None) -> OpenVPNPeer | None:
-    """Return how a peer may come over OpenVPN: it does, or it did until lately."""
+    """Return a peer's OpenVPN configuration, current or former; None if it has none."""
     if peer is None or isinstance(peer, OpenVPNPeer):
         return peer
     return peer.former
 
 
 def by_wireguard(peers: Iterable[Peer]) -> list[WireGuardPeer]:
-    """Return the peers that may come over WireGuard."""
+    """Return the WireGuard configurations of peers, current or former."""
     return [side for peer in peers if (side := wireguard_side(peer)) is not None]
 
 
 def by_openvpn(peers: Iterable[Peer]) -> list[OpenVPNPeer]:
-    """Return the peers that may come over OpenVPN."""
+    """Return the OpenVPN configurations of peers, current or former."""
     return [side for peer in peers if (side := openvpn_side(peer)) is not None]
 
 
 def parse_peers(value: object, name: str, faults: Faults) -> dict[str, Peer]:
-    """Return the peers that `value` (JSON data) describes, by id; `faults` is told what is wrong."""
+    """Return the peers that `value` (JSON data) describes, by id; adds to `faults`."""
     if not isinstance(value, dict):
         faults.append(f"{name} is not an object")
         return {}
     peers: dict[str, Peer] = {}
     for peer_id, document in value.items():
         if not isinstance(peer_id, str) or not UUID.fullmatch(peer_id):
-            faults.append(f"{name} has an id that is no UUID")
+            faults.append(f"{name} has an id that is not a UUID")
         else:
             peers[peer_id] = _with_former(_peer(peer_id, document, faults, _OPTIONAL_FIELDS), document, faults)
     return peers
@@ -198,18 +198,18 @@ def _peer(peer_id: str, document: object, faults: Faults, optional: frozenset[st
 
 
 def _with_former(found: tuple[str, Peer], document: object, faults: Faults) -> Peer:
-    """Return a peer with what it was before it changed its protocol."""
+    """Return a peer with its former configuration, if it switches protocol."""
     peer_id, peer = found
     if not isinstance(document, dict) or document.get("former") is None:
         return peer
     _, former = _peer(peer_id, document["former"], faults, frozenset())
     if set(former.networks) != set(peer.networks):
-        faults.append(f"peer {peer_id} had other networks before it changed its protocol")
+        faults.append(f"peer {peer_id} has other networks in its former protocol")
     if isinstance(peer, WireGuardPeer) and isinstance(former, OpenVPNPeer):
         return replace(peer, former=former)
     if isinstance(peer, OpenVPNPeer) and isinstance(former, WireGuardPeer):
         return replace(peer, former=former)
-    faults.append(f"peer {peer_id} has not changed its protocol")
+    faults.append(f"peer {peer_id} has the same protocol as former")
     return peer
 
 
@@ -255,7 +255,7 @@ def _openvpn_peer(peer_id: str, document: object, faults: Faults, optional: froz
     if sorted(lengths) not in ([(4, 32)], [(4, 32), (6, 128)]):
         faults.append(f"{where} addresses are not one IPv4 address and at most one IPv6 address")
     if set(peer.routes) & set(peer.addresses):
-        faults.append(f"{where} has routes that are its addresses")
+        faults.append(f"{where} has its own addresses as routes")
     return peer
 
 

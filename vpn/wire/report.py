@@ -1,4 +1,4 @@
-"""HubReport: what the agent found and changed, as JSON."""
+"""HubReport: the agent's observations and changes, as JSON."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
 
 
 class PeerDocument(TypedDict):
-    """A peer as observed, in JSON."""
+    """An observed WireGuard peer in JSON."""
 
     endpoint: str | None
     latest_handshake: int
@@ -40,7 +40,7 @@ class PeerDocument(TypedDict):
 
 @dataclass(frozen=True)
 class PeerReport:
-    """A peer as observed: where it was heard from, when it last shook hands (Unix time, 0: never), its bytes."""
+    """An observed WireGuard peer: its endpoint, last handshake (Unix time, 0: never) and byte counters."""
 
     endpoint: str | None
     latest_handshake: int
@@ -58,7 +58,7 @@ class PeerReport:
 
 
 class SessionDocument(TypedDict):
-    """A session over OpenVPN as observed, in JSON."""
+    """An observed OpenVPN session in JSON."""
 
     endpoint: str | None
     connected_since: int
@@ -70,9 +70,9 @@ class SessionDocument(TypedDict):
 
 @dataclass(frozen=True)
 class SessionReport:
-    """A session over OpenVPN: from where, since when (Unix time), its bytes, and by which listener (`udp`, ...).
+    """An observed OpenVPN session: endpoint, start (Unix time), byte counters, and listener (`udp`, ...).
 
-    `push_outdated` says that it would be pushed something else if it began now, so that it is about to begin anew.
+    `push_outdated`: its pushed options have changed since, so the client is about to be told to reconnect.
     """
 
     endpoint: str | None
@@ -96,14 +96,13 @@ class SessionReport:
 
 @dataclass(frozen=True)
 class HubReport:
-    """What the agent found and changed.
+    """The agent's observations and changes of one hub.
 
-    `digest` is the digest of the spec that the hub runs, empty when a change was interrupted and the hub stands
-    between two specs. `changed` has one entry per component. `observed_at` is Unix time. In the answer to `status`
-    alone there are `peers` (by public key), those that were ever heard from over WireGuard, and `sessions` (by the
-    peer's id), those that are connected over OpenVPN, `hits` (packets by the rule's id), `drift` (what was changed on
-    the server behind the portal's back), `families` (`ipv4`, `ipv6`: which of them the server has a way out for), and
-    `upstreams` (by the address of each resolver that the hub asks: did it answer lately?).
+    `digest` is the digest of the hub's spec; empty if a change was interrupted between two specs. `changed` has one
+    entry per component. `observed_at` is Unix time. The other fields are only in the answer to `status`: `peers` that
+    ever connected over WireGuard (by public key), `sessions` over OpenVPN (by peer id), `hits` (packets by rule id),
+    `drift` (changes that the portal did not make), `families` (`ipv4`, `ipv6`, if the server has a default route), and
+    `upstreams` (by address of an upstream resolver: did it answer lately?).
     """
 
     hub: str
@@ -117,11 +116,11 @@ class HubReport:
     peers: dict[str, PeerReport] | None = None
     sessions: dict[str, SessionReport] | None = None
     hits: dict[str, int] | None = None
-    # A text is a sentence of an agent of the release before.
+    # A text is a sentence from an agent of the previous release.
     drift: Sequence[Finding | str] | None = None
     families: list[str] | None = None
     upstreams: dict[str, bool] | None = None
-    # The version of the agent that wrote the report ("" for one that does not say), and the spec's schema it knows.
+    # The version of the agent ("" if unknown), and the schema of specs that it supports.
     agent: str = ""
     schema: int = 0
 
@@ -150,11 +149,11 @@ class HubReport:
 
 
 class ReportInvalidError(ValueError):
-    """A report that makes no sense."""
+    """A document that is not a valid report."""
 
 
 def parse_report(document: object) -> HubReport:
-    """Return the report that `document` describes; it is untrusted, so that everything is checked and capped.
+    """Return the report that `document` describes. It is untrusted: every field is validated and limited in size.
 
     Raises ReportInvalidError.
     """
@@ -236,7 +235,7 @@ def _drift(document: object) -> list[Finding | str]:
 
 def _drifted(document: object) -> Finding | str:
     if isinstance(document, str):
-        # Agents of the release before this one told sentences. They are shown as they came: one line each.
+        # Agents of the previous release sent sentences, which are shown unchanged, one line each.
         return "".join(sign for sign in document if sign.isprintable())[:_LONGEST_SENTENCE]
     try:
         return parse_finding(document)

@@ -1,6 +1,6 @@
-"""Address ranges that a tunnel may not reach, or not without a route of the hub (RFC 6890 and IANA's registries).
+"""Address ranges that a tunnel may never reach, or only with a route of the hub (RFC 6890 and IANA's registries).
 
-The documentation ranges (RFC 5737, RFC 3849) are not among them: tests play the internet with them.
+The documentation ranges (RFC 5737, RFC 3849) are not included, because tests use them as the internet.
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ from __future__ import annotations
 import ipaddress
 from typing import Final
 
-# A network wider than this, by IP version, is "broad": a way out that other peers' networks lie within. It belongs to
-# no single peer, and an admin confirms it.
+# By IP version: a network wider than this is "broad". Other peers' networks may lie within it, so it does not belong to
+# one peer alone, and an admin must confirm it.
 BROAD_PREFIX: Final = {4: 8, 6: 32}
 
 LINKS_V4: Final = ipaddress.IPv4Network("198.18.0.0/15")
 LINKS_V6: Final = ipaddress.IPv6Network("fdba:5e11::/32")
 
-# No tunnel has business with these: "this" network, loopback, link-local and metadata, the hub's own links, multicast,
-# reserved and broadcast (RFC 6890); a wider network that covers them (0.0.0.0/0) is fine, the firewall cuts them out.
+# Never valid in a tunnel: "this" network, loopback, link-local and metadata, the hub's own links, multicast, reserved
+# and broadcast (RFC 6890). A wider network that contains them (0.0.0.0/0) is allowed; the firewall excludes them.
 RESERVED_V4: Final = tuple(
     ipaddress.IPv4Network(network)
     for network in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", str(LINKS_V4), "224.0.0.0/4", "240.0.0.0/4")
@@ -34,8 +34,8 @@ def _v6(*networks: str) -> tuple[ipaddress.IPv6Network, ...]:
     return tuple(ipaddress.IPv6Network(network) for network in networks)
 
 
-# Where a cloud serves its machines from the inside, beside 169.254.0.0/16 and fe80::/10, which RESERVED holds. Metadata
-# tells a machine its secrets, the name servers its network's names. Sources:
+# Services of clouds for their own machines, besides 169.254.0.0/16 and fe80::/10, which are in RESERVED. Metadata
+# services reveal a machine's secrets, name servers its network's names. Sources:
 #   AWS, EC2 user guide, "Instance metadata" and "Time sync", VPC user guide, "Amazon DNS server": 169.254.169.254,
 #     .253, .123, 169.254.170.2 and .23 (credentials of containers); over IPv6 all in fd00:ec2::/32
 #   Azure, "What is IP address 168.63.129.16?"; Google, "Access VM metadata" (169.254.169.254 and fd20:ce::254)
@@ -66,23 +66,23 @@ IN_GUEST_V6: Final = _v6(
 )
 METADATA: Final[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]] = (*IN_GUEST_V4, *IN_GUEST_V6)
 
-# Never a source or a destination of what comes out of a tunnel, even where a broad route covers it. `::/8` holds the
+# Never a source or destination of traffic from a tunnel, even if a broad route covers it. `::/8` contains the
 # unspecified address, loopback, mapped addresses and both NAT64 prefixes (64:ff9b::/96, 64:ff9b:1::/48).
 NEVER_V4: Final = (*RESERVED_V4, *IN_GUEST_V4)
 NEVER_V6: Final = (*RESERVED_V6, *IN_GUEST_V6)
 
-# No way out to the internet leads to these: private and shared addresses, protocol assignments, the 6to4 relays.
+# Not part of the internet: private and shared addresses, protocol assignments, the 6to4 relays.
 _PRIVATE_V4: Final = (
     *RESERVED_V4,
     *_v4("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.0.0.0/24", "192.88.99.0/24", "192.168.0.0/16"),
 )
 PRIVATE_V4: Final = (
     *_PRIVATE_V4,
-    # A set takes no network inside of another.
+    # An nftables set accepts no network within another one.
     *(network for network in IN_GUEST_V4 if not any(network.subnet_of(wider) for wider in _PRIVATE_V4)),
 )
-# `fc00::/7` holds the links and the clouds' services too. Teredo (2001::/32) and 6to4 (2002::/16) carry IPv4 addresses,
-# private ones included.
+# `fc00::/7` contains the links and the clouds' services too. Teredo (2001::/32) and 6to4 (2002::/16) embed IPv4
+# addresses, which may be private.
 PRIVATE_V6: Final = (
     *_v6("::/8", "100::/64", "2001::/32", "2001:20::/27", "2002::/16", "5f00::/16"),
     *_v6("fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),

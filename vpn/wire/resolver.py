@@ -1,4 +1,4 @@
-"""What a hub's resolver answers, and which servers it asks: part of a spec, checked."""
+"""The validated resolver settings of a spec: its records and its upstream servers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MOST_DOMAINS: Final = 500
 MOST_RECORDS: Final = 5000
 
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-# A name of one label or more, in lower case, without the dot at the end (RFC 1035, with the underscores of RFC 2782).
+# A name in lower case without the final dot, with one label or more (RFC 1035, with the underscores of RFC 2782).
 NAME: Final = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _FIELDS: Final = frozenset({"domain", "public_addresses", "upstreams", "domains", "domain_servers", "records"})
 
 
 @dataclass(frozen=True)
 class Record:
-    """A record of its own: `value` is an address, or for a CNAME a name."""
+    """A DNS record of the instance: `value` is an address, or a name for a CNAME."""
 
     name: str
     type: str
@@ -38,8 +38,8 @@ class Record:
 class Resolver:
     """A resolver on the hub's tunnel addresses.
 
-    `domain` is the hub's own name: it answers `public_addresses`, and the peers' names lie below it. `domain_servers`
-    are asked for `domains`, `upstreams` for everything else.
+    `domain` is the hub's own name: it resolves to `public_addresses`, and peers' names are below it. Queries for
+    `domains` are forwarded to `domain_servers`, all others to `upstreams`.
     """
 
     domain: str
@@ -62,7 +62,7 @@ class Resolver:
 
 
 def parse_resolver(value: object, faults: Faults) -> Resolver | None:
-    """Return the resolver that `value` (JSON data) describes, None for null; `faults` is told what is wrong."""
+    """Return the resolver that `value` (JSON data) describes, None for null; adds to `faults`."""
     if value is None:
         return None
     data = parsing.fields_of(value, "resolver", _FIELDS, faults)
@@ -78,7 +78,7 @@ def parse_resolver(value: object, faults: Faults) -> Resolver | None:
 
 def _records(value: object, faults: Faults) -> tuple[Record, ...]:
     if not isinstance(value, list) or len(value) > MOST_RECORDS:
-        faults.append(f"resolver.records is no list of at most {MOST_RECORDS} records")
+        faults.append(f"resolver.records is not a list of at most {MOST_RECORDS} records")
         return ()
     return tuple(_record(number, item, faults) for number, item in enumerate(value, 1))
 

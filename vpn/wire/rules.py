@@ -1,7 +1,7 @@
-"""Firewall rules of a spec, checked: who may reach whom, in order, the first that matches deciding.
+"""The validated firewall rules of a spec, in order: the first match decides.
 
-An end of a rule is `any`, a network, or a tag (`site:<id>`, `user:<id>`, `group:<id>`) that peers carry, so that a
-peer which comes or goes changes no rule.
+Source and destination of a rule are `any`, a network, or a tag (`site:<id>`, `user:<id>`, `group:<id>`). Peers have
+tags, so adding or removing a peer changes no rule.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Rule:
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """The tags that the rule names."""
+        """The tags in the rule."""
         return tuple(end for end in (self.source, self.destination) if TAG.fullmatch(end))
 
     def document(self) -> RuleDocument:
@@ -53,9 +53,9 @@ class Rule:
 
 
 def parse_rules(value: object, faults: Faults) -> tuple[Rule, ...]:
-    """Return the rules that `value` (JSON data) describes; `faults` is told what is wrong."""
+    """Return the rules that `value` (JSON data) describes; adds to `faults`."""
     if not isinstance(value, list) or len(value) > MOST_RULES:
-        faults.append(f"rules is no list of at most {MOST_RULES} rules")
+        faults.append(f"rules is not a list of at most {MOST_RULES} rules")
         return ()
     rules = tuple(_rule(number, item, faults) for number, item in enumerate(value, 1))
     if len({rule.id for rule in rules}) != len(rules):
@@ -69,7 +69,7 @@ def _rule(number: int, document: object, faults: Faults) -> Rule:
     protocol = parsing.choice(data.get("protocol"), f"{where} protocol", PROTOCOLS, faults)
     ports = _ports(data.get("ports"), where, faults)
     if ports is not None and protocol not in WITH_PORTS:
-        faults.append(f"{where} has ports, which its protocol has not")
+        faults.append(f"{where} has ports, but its protocol has none")
     return Rule(
         id=parsing.text(data.get("id"), f"{where} id", UUID, faults),
         action=parsing.choice(data.get("action"), f"{where} action", ACTIONS, faults),
@@ -84,11 +84,11 @@ def _ports(value: object, where: str, faults: Faults) -> tuple[int, int] | None:
     if value is None:
         return None
     if not isinstance(value, list) or len(value) != 2:
-        faults.append(f"{where} ports are not the first and the last")
+        faults.append(f"{where} ports are not a pair of first and last port")
         return None
     first, last = (parsing.number(port, f"{where} ports", 1, 65535, faults) for port in value)
     if first > last:
-        faults.append(f"{where} ports are the wrong way round")
+        faults.append(f"{where} has a first port above its last port")
     return first, last
 
 

@@ -1,4 +1,4 @@
-"""What the hub's own server is to its tunnels: where devices find it, and the little of it that they reach."""
+"""The hub's server as seen from its tunnels: its public addresses, and what tunnels may reach of it and behind it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _FIELDS: Final = frozenset({"addresses", "networks", "portal_port"})
 
 @dataclass(frozen=True)
 class ServerSide:
-    """The server, checked.
+    """The validated server.
 
-    `addresses` are its public ones: no split tunnel takes them, as the tunnel itself goes there. `networks` lie behind
-    the server and are opened to the tunnels, masqueraded. `portal_port` is the TCP port of the portal at `addresses`,
-    None where it is not on this server: of the server itself a tunnel reaches that alone.
+    `addresses` are its public ones. They are never routed into a split tunnel, because the encrypted packets go there.
+    `networks` behind the server are opened to the tunnels, masqueraded. `portal_port` is the TCP port of the portal at
+    `addresses`, or None if the portal runs elsewhere. It is the only port of the server that tunnels may reach.
     """
 
     addresses: tuple[str, ...] = ()
@@ -31,12 +31,12 @@ class ServerSide:
 
     @property
     def reached(self) -> tuple[str, ...]:
-        """The networks that no tunnel leads to: those opened, and the server's own addresses, whatever is opened."""
+        """The networks that are routed to the server, not into a tunnel: the opened ones, and its own addresses."""
         own = (f"{address}/{128 if ':' in address else 32}" for address in self.addresses)
         return (*self.networks, *own)
 
     def is_within(self, addresses: Iterable[str]) -> bool:
-        """Return whether a network lies within the pool that one of the hub's `addresses` is of."""
+        """Return True if an opened network lies within the pool of one of the hub's `addresses`."""
         pools = [span_of_network(ipaddress.ip_interface(address).network) for address in addresses]
         opened = [span_of(network) for network in self.networks]
         return any(pool.holds(one) for pool in pools for one in opened)
@@ -54,17 +54,17 @@ NO_SERVER: Final = ServerSide()
 
 
 def parse_server(value: object, faults: Faults) -> ServerSide:
-    """Return the server that `value` (JSON data) describes; `faults` is told what is wrong."""
+    """Return the server that `value` (JSON data) describes; adds to `faults`."""
     if value is None:
         return NO_SERVER
     data = parsing.fields_of(value, "server", _FIELDS, faults)
     port = data.get("portal_port")
     networks = parsing.networks(data.get("networks"), "server networks", faults)
     if any(_is_forbidden(network) for network in networks):
-        faults.append("server networks hold a default route, or the metadata address of a cloud")
+        faults.append("server networks contain a default route, or the metadata address of a cloud")
     addresses = parsing.hosts(data.get("addresses"), "server addresses", faults)
     if any(_is_no_servers(address) for address in addresses):
-        faults.append("server addresses hold one that no other machine reaches, such as loopback or multicast")
+        faults.append("server addresses contain one that other machines cannot reach, such as loopback or multicast")
     return ServerSide(
         addresses=addresses,
         networks=networks,
@@ -73,12 +73,12 @@ def parse_server(value: object, faults: Faults) -> ServerSide:
 
 
 def of_family(texts: Iterable[str], family: int) -> list[str]:
-    """Return those addresses or networks that are of one family."""
+    """Return the addresses or networks of one family."""
     return [text for text in texts if (":" in text) == (family == 6)]
 
 
 def without_addresses(network: str, addresses: Iterable[str]) -> list[str]:
-    """Return a network without single addresses that lie within it, as few networks as can be."""
+    """Return a network minus single addresses, as the fewest networks."""
     return networks_of(without(span_of(network), map(span_of, addresses)))
 
 
@@ -90,7 +90,7 @@ def _is_forbidden(network: str) -> bool:
 
 
 def _is_no_servers(text: str) -> bool:
-    """Whether an address is none by which devices find a server: loopback, multicast, unspecified, link-local."""
+    """Return True if an address cannot be a server's: loopback, multicast, unspecified, link-local."""
     address = ipaddress.ip_address(text)
     is_broadcast = address.version == 4 and int(address) == 2**32 - 1
     return (

@@ -1,6 +1,6 @@
-"""The portal's end of an agent's `session`: JSON lines over a pair of pipes, each answer told by its request's number.
+"""The portal's end of an agent's `session`: JSON lines over two pipes. An answer has the number of its request.
 
-How the pipes are opened is the caller's: a subprocess of this machine, or a program that reaches another one.
+The caller opens the pipes: to a local subprocess, or to a program that connects to another machine.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _CHUNK: Final = 1 << 20
 
 
 class SessionBroken(Exception):
-    """The agent gave no answer. The text says why, in a few words for a sentence."""
+    """The agent gave no answer. The text is the reason, as part of a sentence."""
 
 
 @dataclass(frozen=True)
 class Pipes:
-    """A way to an agent: file descriptors for answers and for requests, and what ends the agent and closes both.
+    """A connection to an agent: file descriptors for answers and requests, and a function that closes both.
 
     `end` is called once, at any time, and must not raise.
     """
@@ -42,11 +42,10 @@ class Pipes:
 
 
 class AgentSession:
-    """Keeps one session open; one that broke is opened anew. Threads take turns.
+    """Keeps one session open, and opens it again if it breaks. Threads take turns.
 
-    `open_pipes` raises OSError where there is no way to the agent. A request and its answer together may take
-    `answer_seconds`. Every request of the agent is idempotent: one that got no answer is sent again, up to `attempts`
-    times in all.
+    `open_pipes` raises OSError if the agent cannot be reached. A request with its answer may take `answer_seconds`. All
+    requests are idempotent: one without an answer is sent again, up to `attempts` times in total.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class AgentSession:
         self._asked = 0
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the answer to one request, without its number. Raises SessionBroken where there is none."""
+        """Return the answer to one request, without its number. Raises SessionBroken if there is none."""
         with self._turn:
             for left in reversed(range(self._attempts)):
                 try:
@@ -84,8 +83,9 @@ class AgentSession:
             pipes.end()
 
     def _exchange(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to one request. Whatever else happens ends the session: rq raises anywhere when a job's time is
-        over, and an answer that is still to come would be taken for that to the next request.
+        """Return the answer to one request. Any exception ends the session.
+
+        rq raises a timeout anywhere. A late answer could then be mistaken for the answer to the next request.
         """
         self._asked += 1
         number = self._asked
@@ -100,7 +100,7 @@ class AgentSession:
             raise
 
     def _ready(self) -> Pipes:
-        """The open pipes. What can be read before anything was asked is the session's end, or no answer of ours."""
+        """Return the open pipes. If there is input before a request, the session has ended or is out of step."""
         if self._pipes is not None and _waits(self._pipes.answers, select.POLLIN, 0):
             self.close()
         if self._pipes is None:
@@ -110,20 +110,20 @@ class AgentSession:
 
 
 class _Deadline:
-    """A moment by which an answer must be complete."""
+    """The time by which an answer must be complete."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._ends = time.monotonic() + seconds
 
     def wait(self, descriptor: int, event: int) -> None:
-        """Wait until a descriptor can be read or written; raises OSError when the time is over."""
+        """Wait until a descriptor can be read or written. Raises OSError when the time is over."""
         if not _waits(descriptor, event, max(0.0, self._ends - time.monotonic())):
             raise OSError(f"no answer within {self.seconds:.0f} s")
 
 
 def _waits(descriptor: int, event: int, seconds: float) -> bool:
-    # Unlike select(), poll() takes descriptors of any number.
+    # Unlike select(), poll() has no limit for descriptor numbers.
     poll = select.poll()
     poll.register(descriptor, event)
     return bool(poll.poll(seconds * 1000))
@@ -137,7 +137,7 @@ def _send(descriptor: int, line: bytes, deadline: _Deadline) -> None:
 
 
 def _receive(descriptor: int, largest: int, deadline: _Deadline) -> bytes:
-    """One line. Nothing may follow it: there is no other request that it could answer."""
+    """Return one line. Nothing may follow it, because there is no other request."""
     chunks = [b""]
     left = largest
     while not chunks[-1].endswith(b"\n"):
@@ -163,7 +163,7 @@ def _answer_to(number: int, line: bytes) -> dict[str, Any]:
 
 
 def pipes_of(process: subprocess.Popen[bytes]) -> Pipes:
-    """The pipes to a process that was started with both; it is killed where they end."""
+    """Return the pipes to a process that was started with both. `end` kills it."""
     stdin, stdout = process.stdin, process.stdout
     if stdin is None or stdout is None:
         raise ValueError("the process has no pipes")
@@ -172,7 +172,7 @@ def pipes_of(process: subprocess.Popen[bytes]) -> Pipes:
         process.kill()
         process.wait()
         for pipe in (stdin, stdout):
-            # What is still in a buffer has no reader any more.
+            # Flushing the buffer may fail, because the process no longer reads.
             with contextlib.suppress(OSError):
                 pipe.close()
 
@@ -180,6 +180,6 @@ def pipes_of(process: subprocess.Popen[bytes]) -> Pipes:
 
 
 def local_agent(python: str, state: Path, host_netns: str) -> list[str]:
-    """How this machine's agent is called, up to its command; `host_netns` is "" for the machine's own namespace."""
+    """Return the command line of this machine's agent without its command. `host_netns` is "" for the own namespace."""
     argv = [python, "-m", "vpn.agent", "--state", str(state)]
     return [*argv, "--host-netns", host_netns] if host_netns else argv

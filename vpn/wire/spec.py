@@ -1,7 +1,7 @@
 """HubSpec, schema 1: the whole desired state of one hub.
 
-Everything is checked on the way in, so that no value can become a line or a directive of something else later: what
-passes here is in its canonical form, made of a known alphabet. All faults are reported at once, never quoting a key.
+Every field is validated here, so that no value can inject a line or a directive into a configuration later. Accepted
+values are canonical and use a known alphabet. All faults are reported at once, and none quotes a key.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DENY: Final = "deny"
 _SPEC_FIELDS: Final = frozenset(
     {"schema", "hub", "epoch", "generation", "addresses", "wireguard", "peers", "forwarding"}
 )
-# Those that came later: a spec without them is as good.
+# Fields of later releases. A spec without them is valid.
 _OPTIONAL_FIELDS: Final = frozenset(
     {"openvpn", "pushed_routes", "dns", "search_domains", "rules", "resolver", "server"}
 )
@@ -37,7 +37,7 @@ _OPENVPN_FIELDS: Final = frozenset(
 
 @dataclass(frozen=True)
 class OpenVPN:
-    """The hub's own side of OpenVPN, checked: PEM texts by their shape."""
+    """The hub's OpenVPN settings; of PEM texts, only the format is validated."""
 
     ca: str
     certificate: str
@@ -64,7 +64,7 @@ class OpenVPN:
 
 @dataclass(frozen=True)
 class HubSpec:
-    """The whole desired state of one hub, checked."""
+    """The whole desired state of one hub, validated."""
 
     hub: str
     epoch: int
@@ -85,11 +85,11 @@ class HubSpec:
 
     @property
     def version(self) -> tuple[int, int]:
-        """The order of specs: a restored database raises the epoch."""
+        """Epoch and generation, which order specs. Restoring the database raises the epoch."""
         return self.epoch, self.generation
 
     def admits(self, peer: OpenVPNPeer) -> bool:
-        """Return whether there is a listener for a peer."""
+        """Return True if there is a listener for the peer."""
         return self.openvpn is not None and (self.openvpn.compat_port is not None or not peer.compat)
 
     def document(self) -> SpecDocument:
@@ -122,7 +122,7 @@ class HubSpec:
 
 
 def parse_spec(document: object) -> HubSpec:
-    """Return the spec that `document` (JSON data) describes. Raises AgentError `invalid` that names every fault."""
+    """Return the spec that `document` (JSON data) describes. Raises AgentError `invalid` with all faults."""
     faults = Faults()
     data = parsing.fields_of(document, "spec", _SPEC_FIELDS, faults, _OPTIONAL_FIELDS)
     if not data:
@@ -149,7 +149,7 @@ def parse_spec(document: object) -> HubSpec:
     )
     _check_openvpn(spec, faults)
     if spec.server.is_within(spec.addresses):
-        faults.append("server networks lie within the hub's own pool, whose devices they would cut off")
+        faults.append("server networks lie within the hub's own pool, so its devices would become unreachable")
     PeerIndex.of(spec.addresses, spec.peers, faults.append)
     faults.raise_if_any("spec")
     return spec

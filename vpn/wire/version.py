@@ -1,4 +1,4 @@
-"""Which agent this is: a digest of its code, the same for its files and for a zipapp of them."""
+"""The agent's version: a digest of its code, the same for its files and for a zipapp of them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:  # it is elsewhere in Python 3.10
+if TYPE_CHECKING:  # another module in Python 3.10
     from importlib.resources.abc import Traversable
 
 _DIGITS: Final = 12
-# What an agent is made of, below the package.
+# The packages below `vpn` that the agent consists of.
 _PARTS: Final = ("agent", "wire")
 
 
 @cache
 def agent_version() -> str:
-    """Return 12 hexadecimal digits that change with the agent's code, as it was when they were first asked for."""
+    """Return 12 hexadecimal digits that identify the agent's code at the time of the first call."""
     digest = hashlib.sha256()
     for part in _PARTS:
         for path, source in sorted(_sources(files("vpn") / part, part)):
