@@ -25,8 +25,8 @@ class Desired:
     """What to send to an agent, and what its confirmation will mean.
 
     `document` is a HubSpec or, with `is_delta`, a HubDelta; it holds keys and stays out of `repr`. `peer_digests` are
-    those of the peers in it; `removed` the ids that leave. One that `is_part` only takes peers away: the rest of what
-    is desired has to follow under another generation.
+    those of the peers in it; `removed` the ids of removed peers. If `is_part` is true, the document only removes peers:
+    everything else has to follow under another generation.
     """
 
     document: dict[str, Any] = field(repr=False)
@@ -42,7 +42,7 @@ class Desired:
 
     @property
     def total_hex(self) -> str:
-        """The sum of all peers' digests, as it is stored."""
+        """The sum of all peers' digests, in stored form."""
         return f"{self.total:064x}"
 
 
@@ -56,20 +56,20 @@ def compile_spec(instance_id: UUID) -> Desired:
 
 
 def compile_change(instance_id: UUID) -> Desired:
-    """The shortest way to the desired state: a delta where only peers changed, else the whole spec."""
+    """The smallest document that leads to the desired state: a delta if only peers changed, else the whole spec."""
     return _consistently(instance_id, lambda instance: _compile_delta(instance) or _compile_whole(instance))
 
 
 def compile_removals(instance_id: UUID) -> Desired | None:
-    """The shortest way to end peers that are admitted no more, whatever else changed; None where there are none.
+    """The smallest document that removes peers no longer admitted; None if there are none.
 
-    It builds on what the server confirmed last, as any delta, and leaves the hub's settings as they are there.
+    It is based on what the server confirmed last, as any delta, and leaves the hub's settings unchanged.
     """
     return _consistently(instance_id, _compile_removals)
 
 
 def _consistently(instance_id: UUID, compiler: Callable[[Instance], _Result]) -> _Result:
-    """Compile without holding a lock, and again if a change was committed meanwhile."""
+    """Compile without holding a lock; repeat it if a change was committed meanwhile."""
     for _ in range(_ATTEMPTS):
         instance = Instance.objects.select_related("server").get(pk=instance_id)
         result = compiler(instance)
@@ -102,11 +102,10 @@ def _compile_whole(instance: Instance) -> Desired:
 
 
 def _compile_delta(instance: Instance) -> Desired | None:
-    """The difference to what the server confirmed; None where other settings changed, or nothing is confirmed.
+    """The difference to what the server confirmed; None if other settings changed, or nothing is confirmed.
 
-    Rules, policy and revocations change the header, too, and travel along. Where it was something else that did (the
-    first router needs the compatibility listener), the agent finds that the delta leads elsewhere and asks for the
-    whole.
+    Changes of rules, policy and revocations alter the header and are part of the delta. If something else altered it
+    (such as the compatibility listener for a first router), the agent finds another digest and requests the whole spec.
     """
     base = instance.applied_generation
     if not can_be_delta(instance):
@@ -131,7 +130,7 @@ def _delta(
     along: Mapping[str, Any] | None = None,
     is_part: bool = False,
 ) -> Desired:
-    """A delta that leads from what the server confirmed to this header and this sum of peers."""
+    """A delta from what the server confirmed to this header and this sum of peers."""
     digest = wire_digests.spec_digest(header_digest, total)
     return Desired(
         document={
@@ -179,7 +178,7 @@ def can_be_delta(instance: Instance) -> bool:
 
 
 def _settings_of(header: dict[str, Any]) -> dict[str, Any]:
-    """What of a header a delta can carry."""
+    """The part of a header that a delta can carry."""
     settings = {"rules": header["rules"], "forwarding": header["forwarding"]}
     return settings if header["openvpn"] is None else {**settings, "crl": header["openvpn"]["crl"]}
 
@@ -187,7 +186,7 @@ def _settings_of(header: dict[str, Any]) -> dict[str, Any]:
 def _differences(
     instance: Instance, base: int, rules: list[RuleDocument]
 ) -> tuple[dict[str, Any], list[str], list[str]]:
-    """Since the generation `base`: the peers that came or changed, the ids that leave, and the digests of before."""
+    """Since generation `base`: the new or changed peers, the ids of removed ones, and their previous digests."""
     upsert: dict[str, Any] = {}
     remove: list[str] = []
     before: list[str] = []

@@ -1,4 +1,4 @@
-"""What a spec says of the firewall: the instance's rules, and the tags by which they name peers."""
+"""The firewall in a spec: the instance's rules, and the tags by which they name peers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def rules_of(instance: Instance) -> list[RuleDocument]:
 
 
 def document_of_rule(rule: FirewallRule) -> RuleDocument:
-    """One rule as a spec has it."""
+    """One rule as a document of a spec."""
     return {
         "id": str(rule.pk),
         "action": rule.action,
@@ -48,10 +48,9 @@ class GroupChange(NamedTuple):
 
 
 class Tags:
-    """The tags that peers carry: only those that the instance's rules name, so that no other change reaches a hub.
+    """The tags of peers. Peers only get tags that the instance's rules name, so that no other change reaches a hub.
 
-    With `peers`, groups are read for these peers alone. The tags of the groups may be given, by
-    member: then nothing is read.
+    With `peers`, groups are read for these peers only. If the tags of the groups are given, by member, nothing is read.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class Tags:
         self._groups = groups_by_member(tags, members)
 
     def of(self, peer: Peer) -> list[str]:
-        """One peer's tags, sorted; asks nothing of the database."""
+        """One peer's tags, sorted; makes no query."""
         return self.of_owner(peer.site_id, peer.member_id)
 
     def of_owner(self, site_id: UUID | None, member_id: UUID | None) -> list[str]:

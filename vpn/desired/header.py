@@ -1,4 +1,4 @@
-"""What a spec says of the hub itself, beside its peers."""
+"""The part of a spec about the hub itself, without its peers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def header_of(instance: Instance) -> dict[str, Any]:
         "rules": rules_of(instance),
         "openvpn": _openvpn(instance),
         "pushed_routes": instance.pushed_routes,
-        # Every peer asks the hub, which asks `public_dns` for what it does not know.
+        # Every peer uses the hub as resolver. The hub forwards names that it does not know to `public_dns`.
         "dns": [str(host) for host in instance.host_addresses(HUB_HOST)],
         "search_domains": instance.search_domains,
         "resolver": resolver_of(instance),
@@ -34,7 +34,7 @@ def header_of(instance: Instance) -> dict[str, Any]:
 
 
 def server_of(instance: Instance) -> dict[str, Any] | None:
-    """What the hub's server is to its tunnels; None where nothing is known of it."""
+    """The hub's server as seen from its tunnels; None if nothing is known about it."""
     server = instance.server
     if server is None or not server.addresses:
         return None
@@ -46,7 +46,7 @@ def server_of(instance: Instance) -> dict[str, Any] | None:
 
 
 def resolver_of(instance: Instance) -> dict[str, Any]:
-    """What the hub answers beside its peers' names, which travel with the peers, and whom it asks."""
+    """The hub's DNS: records, domains and upstream servers. The names of peers are in the peers' documents."""
     records = instance.dns_records.values("name", "type", "value").order_by("name", "type", "value")
     return {
         "domain": instance.full_hostname,

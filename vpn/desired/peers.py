@@ -1,4 +1,4 @@
-"""What a spec says of each peer, and of two that no row stands for."""
+"""The peers in a spec, and two additional ones that have no row."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PLACEHOLDER_KEY = keys.encode_key(hashlib.sha256(b"vpn.desired: nobody").digest
 
 
 def admitted(instance: Instance) -> Iterable[Peer]:
-    """The peers that the hub should let in, with what a spec needs of them."""
+    """The peers that the hub should admit, with the columns that a spec needs."""
     found = instance.peers.admitted().select_related("site", "member")
     columns = (
         "instance",
@@ -47,15 +47,16 @@ def admitted(instance: Instance) -> Iterable[Peer]:
 
 
 def document_of(instance: Instance, peer: Peer, tags: Tags) -> dict[str, Any]:
-    """One peer as a spec has it."""
+    """One peer as a document of a spec."""
     document = _connection_of(instance, peer, peer.protocol, peer.public_key, peer.preshared_key)
     if peer.former_protocol:
         document["former"] = _connection_of(
             instance, peer, peer.former_protocol, peer.former_public_key, peer.former_preshared_key
         )
-    # What is empty is left out, as the agent does: both sides digest the very same document.
+    # Empty values are left out, as the agent does, so that both sides compute the same digest.
     if peer.expires_at is not None:
-        document["expires_at"] = math.ceil(peer.expires_at.timestamp())  # never before the portal says so
+        # the agent must not end it before the portal says so
+        document["expires_at"] = math.ceil(peer.expires_at.timestamp())
     if own_tags := tags.of(peer):
         document["tags"] = own_tags
     if peer.relative_name:
@@ -66,7 +67,7 @@ def document_of(instance: Instance, peer: Peer, tags: Tags) -> dict[str, Any]:
 def _connection_of(
     instance: Instance, peer: Peer, protocol: str, public_key: str, preshared_key: str
 ) -> dict[str, Any]:
-    """How the peer comes over a protocol, and which networks are its own."""
+    """How the peer connects over a protocol, and its own networks."""
     addresses = list(instance.own_networks(peer.host))
     subnets = canonical_subnets(peer.subnets)
     if protocol == Protocol.OPENVPN:
@@ -83,20 +84,23 @@ def _connection_of(
     return {
         "public_key": public_key,
         "preshared_key": preshared_key,
-        # A broad route goes as it is: the more specific of two wins in WireGuard's table as it does in the kernel's,
-        # and what no tunnel may carry is the firewall's business.
+        # A broad route is sent unchanged: in WireGuard's table, as in the kernel's, the more specific route wins. The
+        # firewall drops addresses that no tunnel may carry.
         "allowed_ips": [*addresses, *subnets],
         "routes": subnets,
     }
 
 
 def canonical_subnets(subnets: Iterable[str]) -> list[str]:
-    """The subnets behind a peer, as specs have them."""
+    """The subnets behind a peer, in the form of specs."""
     return [str(parse_network(text)) for text in subnets]
 
 
 def placeholder(instance: Instance) -> dict[str, Any]:
-    """Who has the rest of the pool, so that a peer with a broad route cannot speak for an address not in use."""
+    """Placeholder peer that owns all unassigned pool addresses.
+
+    Without it, a peer with a broad route could use them as its source.
+    """
     return {
         "public_key": _PLACEHOLDER_KEY,
         "preshared_key": None,

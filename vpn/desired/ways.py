@@ -1,4 +1,4 @@
-"""Where a pushed route leads: to a site, behind the hub's server, to the internet, or nowhere."""
+"""Where the hub sends packets of a pushed route: to a site, behind its server, to the internet, or nowhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PRIVATE: tuple[Network, ...] = (*PRIVATE_V4, *PRIVATE_V6)
 
 
 class Way(Enum):
-    """What carries a route's traffic on from the hub."""
+    """Where packets of a pushed route leave the hub."""
 
     TUNNEL = "tunnel"  # the pool, or a site
     SERVER = "server"  # a network behind the hub's server, which staff allowed
@@ -25,14 +25,14 @@ class Way(Enum):
 
 
 class Ways:
-    """Where routes lead: the narrowest network around each decides, that of a site before one behind the server.
+    """Decides where routes lead: the narrowest network around a route, and a site's before one behind the server.
 
     `tunnels` are the pools and the sites' networks, `allowed` those that staff allowed behind the server.
     """
 
     def __init__(self, tunnels: Iterable[Network], allowed: Iterable[Network]) -> None:
         self._tunnels = frozenset(tunnels)
-        # Neighbours may contain a route together.
+        # Adjacent networks may cover a route together.
         self._merged = frozenset(merged(self._tunnels))
         self._allowed = frozenset(allowed)
 
@@ -53,22 +53,22 @@ def _narrowest(route: Network, networks: Collection[Network]) -> int:
 
 
 def private_part(route: Network) -> Network | None:
-    """The first range within a route, or around it, that no way out to the internet leads to."""
+    """The first private range within a route, or around it, which does not lead to the internet."""
     return next((block for block in _PRIVATE if overlaps(route, block)), None)
 
 
 def _routed(instance: Instance) -> list[Network]:
-    """The networks that lead into tunnels of the instance: its pools, and those of its sites."""
+    """The networks that are routed into tunnels of the instance: its pools, and its sites' networks."""
     rows = instance.peers.admitted().order_by().filter(type=PeerType.SITE).values_list("subnets", flat=True)
     sites = [parse_network(text) for subnets in rows for text in subnets]
     return [instance.network_v4, instance.network_v6, *sites]
 
 
 def allowed_behind(instance: Instance) -> list[Network]:
-    """The networks behind the instance's server that staff allowed.
+    """The networks behind the instance's server that staff allowed, without those within the instance's pool.
 
-    Not those within the instance's pool: a route out there would cut off the devices that have these addresses, and
-    carry what is meant for them into the server's network.
+    A route to the server for part of the pool would cut off the devices with these addresses, and carry packets for
+    them into the server's network.
     """
     server, pools = instance.server, (instance.network_v4, instance.network_v6)
     allowed = [parse_network(text) for text in server.networks] if server is not None else []
@@ -76,7 +76,7 @@ def allowed_behind(instance: Instance) -> list[Network]:
 
 
 def ways_of(instance: Instance) -> dict[str, Way]:
-    """Where each of the instance's pushed routes leads now; one query, none where there are no routes."""
+    """Where each of the instance's pushed routes leads now; one query, none if there are no routes."""
     if not instance.pushed_routes:
         return {}
     ways = Ways(_routed(instance), allowed_behind(instance))
@@ -84,7 +84,7 @@ def ways_of(instance: Instance) -> dict[str, Way]:
 
 
 def opened_behind(instance: Instance) -> list[str]:
-    """The pushed routes that lead behind the hub's server, which opens exactly these to the tunnels."""
+    """The pushed routes that lead behind the hub's server. The server forwards exactly these from the tunnels."""
     if instance.server is None or not instance.server.networks:
         return []
     return [text for text, way in ways_of(instance).items() if way is Way.SERVER]

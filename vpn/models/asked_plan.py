@@ -1,4 +1,4 @@
-"""A plan that was asked for before saving."""
+"""A preview: the plan of a change that is not saved, computed by a worker."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ KEPT: Final = timedelta(minutes=10)
 
 
 class AskedPlan(models.Model):
-    """A question and its answer, for the one who asked, and gone soon. A person has one in an organization at a time.
+    """A requested preview and its plan. Each person has at most one in an organization, for a short time.
 
-    Neither holds a secret: the question is what the change does to rows (vpn.plan.delta), the answer a plan.
+    Neither part holds a secret: the question is what the change does to rows (vpn.plan.delta), the answer a plan.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -30,7 +30,7 @@ class AskedPlan(models.Model):
     # `[instance id, delta]` of each change.
     question = models.JSONField()
     answer = models.JSONField(null=True, blank=True)
-    # What a site is called that is not there yet, and sentences that the page adds.
+    # The name of a site that does not exist yet, and sentences that the page adds.
     new_site = models.CharField(max_length=40, blank=True)
     notes = models.JSONField(default=list)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -46,5 +46,5 @@ class AskedPlan(models.Model):
 
     @property
     def is_over(self) -> bool:
-        """Is it kept no longer?"""
+        """Has it expired?"""
         return self.created_at < timezone.now() - KEPT

@@ -1,4 +1,4 @@
-"""Certificates beside the ones that peers show now: those that are still good, and those that are no more."""
+"""Certificates besides the present ones of peers: earlier ones that are still valid, and revoked ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vpn.models.peer import Peer
 
 
 class EarlierCertificate(models.Model):
-    """A certificate of a peer that was renewed: it stays good until its end, and ends with the peer's keys."""
+    """A peer's certificate before a renewal. It stays valid until it expires or the peer's keys end."""
 
     peer = models.ForeignKey(Peer, on_delete=models.CASCADE, related_name="earlier_certificates")
     serial = models.CharField(max_length=40)
@@ -27,12 +27,12 @@ class EarlierCertificate(models.Model):
 
 
 class RevokedCertificate(models.Model):
-    """A certificate that the hub's revocation list names, until it would have ended by itself."""
+    """A certificate on the hub's revocation list, until its own expiry."""
 
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="revoked_certificates")
     serial = models.CharField(max_length=40)
     revoked_at = models.DateTimeField()
-    # None for those that were revoked before this was noted.
+    # None for certificates that were revoked before this column existed.
     expires_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -1,4 +1,4 @@
-"""What a change was said to mean when it was saved."""
+"""The plan of a saved change."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ class ChangePlan(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="change_plans")
-    # The generation that the change led to.
+    # The generation that the change created.
     generation = models.PositiveBigIntegerField()
     operation = models.ForeignKey(
         Operation, on_delete=models.CASCADE, related_name="change_plans", null=True, blank=True
     )
-    # Which settings and rules it changed, in words (vpn.actions.activity.change_words).
+    # The settings and rules that it changed, in words (vpn.actions.activity.change_words).
     changed = models.JSONField(default=list)
-    # Is it worked out yet? Until then `delta` (vpn.plan.delta) says what the change did.
+    # Until the plan is computed, `delta` (vpn.plan.delta) holds what the change did.
     state = models.CharField(max_length=7, choices=PlanState.choices, default=PlanState.READY)
     delta = models.JSONField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
-    # As `vpn.plan` describes it.
+    # The document of a `vpn.plan.explaining.Plan`.
     plan = models.JSONField(default=dict)
-    # The ids of all peers whose profile it outdated; `plan` names the first of them. Thousands, so that pages defer it.
+    # The ids of all peers whose profile it outdated; `plan` names the first of them. There may be thousands, so pages
+    # defer this column.
     outdated = models.JSONField(default=list)
-    # When an admin asked to write to the people concerned, when that was last tried, and when all of them had been.
+    # When an admin requested mail to the people affected, when sending was last tried, and when it was finished.
     mail_requested_at = models.DateTimeField(null=True, blank=True)
     mail_tried_at = models.DateTimeField(null=True, blank=True)
     mail_finished_at = models.DateTimeField(null=True, blank=True)

@@ -1,4 +1,4 @@
-"""DNS records that an admin adds to what a hub answers."""
+"""DNS records that an admin adds to a hub."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vpn.models.instance import Instance
 
 
 class DnsRecord(models.Model):
-    """One record. `name` and a CNAME's `value` are full names in lower case, without the dot at the end."""
+    """One record. `name` and a CNAME's `value` are full names in lower case, without the final dot."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="dns_records")

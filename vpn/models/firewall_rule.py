@@ -1,4 +1,4 @@
-"""What may pass through a hub, decided rule by rule."""
+"""Firewall rules of a hub."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vpn.models.instance import Instance
 
 
 class FirewallRule(models.Model):
-    """One rule; the first that matches decides, after all of them the instance's policy."""
+    """One rule. The first rule that matches decides; the instance's policy applies if none matches."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="firewall_rules")
@@ -26,7 +26,7 @@ class FirewallRule(models.Model):
     source = models.CharField(max_length=60, default="any")
     destination = models.CharField(max_length=60, default="any")
     hits = models.PositiveBigIntegerField(default=0)
-    # The hub's own counter at the last observation; it begins anew when the hub does.
+    # The hub's own counter at the last observation; it restarts from 0 with the hub.
     counter_hits = models.PositiveBigIntegerField(default=0)
 
     class Meta:

@@ -1,4 +1,4 @@
-"""Answers kept for a while, so that a repeated POST is answered and not done again."""
+"""Stored answers, so that a repeated POST gets the same answer and its work is not repeated."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from portal.sealing import Sealed
 class IdempotencyKey(models.Model):
     """The answer to one POST that carried an Idempotency-Key.
 
-    The row is written in the transaction that does the work: there is an answer exactly where there was an effect.
-    An answer may hold a share token, so it is sealed.
+    The row is written in the transaction that does the work, so an answer exists exactly if there was an effect. An
+    answer may hold a share token, so it is sealed.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="idempotency_keys")
     key = models.CharField(max_length=255)
-    # SHA-256 of method, path and body: the same key with another request is a mistake of the client's.
+    # SHA-256 of method, path and body. The same key with another request is an error of the client.
     request_digest = models.CharField(max_length=64)
     answer_sealed = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

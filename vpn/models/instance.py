@@ -1,4 +1,4 @@
-"""The hub and its settings, and how far its server has followed."""
+"""The hub and its settings, and what its server has confirmed."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def new_hub_name() -> str:
 
 
 def default_public_dns() -> list[str]:
-    """The servers that a hub asks for names unless the admin chose others."""
+    """The upstream servers of a hub unless the admin chose others."""
     return list(DEFAULT_PUBLIC_DNS)
 
 
 class Instance(models.Model):
-    """A hub in a region, reached at its server's addresses; names of its peers lie below `<hostname>.<VPN_DOMAIN>`.
+    """A hub in a region, reached at its server's addresses; its peers' names are below `<hostname>.<VPN_DOMAIN>`.
 
-    What is seen of the hub is in InstanceObservation. What its server confirmed stays here (`applied_*`, and `failure`,
-    `retry_at`, `lagging_since` of the way there): jobs write it by the claim's token, never ahead of what is wanted,
-    and the next delta begins where it ends, so it has to change together with what actions lock.
+    What is observed about the hub is in InstanceObservation. What its server confirmed is here (`applied_*`, `failure`,
+    `retry_at`, `lagging_since`): jobs write it under the claim's token, never ahead of the desired state. The next
+    delta starts from it, so it has to change together with the rows that actions lock.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -54,7 +54,7 @@ class Instance(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     pool_v4 = models.CharField(max_length=18)
-    # Where a pool that was widened began before: host numbers are counted from there ("": from its first address).
+    # The start of the pool before it was widened: host numbers are counted from there ("": from its first address).
     pool_origin = models.CharField(max_length=15, blank=True)
     pool_v6 = models.CharField(max_length=43)
     # WireGuard listens on this UDP port. The next one and the TCP ports of both numbers belong to the instance too.
@@ -69,7 +69,7 @@ class Instance(models.Model):
 
     public_key = models.CharField(max_length=44, unique=True)
     private_key_sealed = models.TextField()
-    # The peer with which the portal knocks on the hub. It may reach the hub's own address alone.
+    # The peer with which the portal knocks on the hub. It may only reach the hub's own address.
     probe_private_key_sealed = models.TextField(blank=True)
     probe_preshared_key_sealed = models.TextField(blank=True)
 
@@ -92,19 +92,19 @@ class Instance(models.Model):
     applied_epoch = models.PositiveIntegerField(default=0)
     applied_digest = models.CharField(max_length=64, blank=True)
     applied_header_digest = models.CharField(max_length=64, blank=True)
-    # Who asked for the generations that the server has not confirmed (vpn.actions.activity.asking).
+    # Who requested the generations that the server has not confirmed (vpn.actions.activity.asking).
     asked_by = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), blank=True)
-    # Sum of the applied peers' digests, hexadecimal: lets a delta's digest be told without the other peers.
+    # Sum of the applied peers' digests, hexadecimal. With it a delta's digest is computed without the other peers.
     applied_total = models.CharField(max_length=64, blank=True)
 
     lease_token = models.UUIDField(null=True, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
-    # Why the last apply failed, in an admin's words, and when it is tried again by itself.
+    # Why the last apply failed, in words for an admin, and when it is retried.
     failure = models.CharField(max_length=400, blank=True)
-    # Where the agent refused it: why, as a finding (`vpn.wire.finding`), which pages put into words.
+    # The agent's refusal as a finding (`vpn.wire.finding`), which pages put into words.
     refusal = models.JSONField(null=True, blank=True)
     retry_at = models.DateTimeField(null=True, blank=True)
-    # Since when the server is behind the newest generation; null where it is not.
+    # Since when the server is behind the newest generation; null if it is not.
     lagging_since = models.DateTimeField(null=True, blank=True)
 
     private_key = Sealed("private_key_sealed")
@@ -136,7 +136,7 @@ class Instance(models.Model):
 
     @property
     def search_domains(self) -> list[str]:
-        """Where devices look for what is no full name: below the hub, and in the domains with servers of their own."""
+        """The search domains of devices: the hub's domain, and the domains with servers of their own."""
         return [self.full_hostname, *(domain for domain in self.domains if is_searched(domain))]
 
     @property
@@ -191,17 +191,17 @@ class Instance(models.Model):
 
     @property
     def has_certificates(self) -> bool:
-        """Are authority and hub certificate issued, and the key exchange's material made?"""
+        """Are the authority, the hub certificate and the key exchange's material there?"""
         return bool(self.server_certificate and self.tls_crypt_key_sealed and self.revocation_list)
 
     @property
     def is_up_to_date(self) -> bool:
-        """Has the server confirmed everything that was asked for?"""
+        """Has the server confirmed the newest generation?"""
         return self.applied_generation >= self.desired_generation and self.applied_epoch == self.epoch
 
     @property
     def seen(self) -> InstanceObservation:
-        """What was last seen of the hub; blank where it was never looked at. Not to be saved."""
+        """The last observation of the hub; blank if it was never observed. Not to be saved."""
         try:
             return self.observation
         except InstanceObservation.DoesNotExist:
@@ -209,7 +209,7 @@ class Instance(models.Model):
 
     @property
     def dns_gap(self) -> str:
-        """The family over which the server reaches none of the public resolvers, in a word; "" where it reaches one."""
+        """The address family over which the server reaches none of the public resolvers; "" if it reaches one."""
         if self.server is None or not self.public_dns:
             return ""
         carried = {4: self.server.carries_ipv4, 6: self.server.carries_ipv6}

@@ -1,4 +1,4 @@
-"""What is known of each listener of a hub: can devices reach it from outside of its server?"""
+"""The reachability of each listener of a hub from outside of its server."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from vpn.models.instance import Instance
 
 
 class ListenerProof(models.Model):
-    """One listener of one hub at one of its addresses, as the last knock or the last device that came found it."""
+    """One listener of one hub at one of its addresses: the result of the last knock, or of the last device."""
 
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="proofs")
     listener = models.CharField(max_length=15, choices=Listener.choices)
-    # Where it was knocked on, and whether that is the address that most devices take.
+    # The address that was knocked on, and whether most devices use that one.
     address = models.CharField(max_length=45, blank=True)
     is_first = models.BooleanField(default=True)
     state = models.CharField(max_length=12, choices=Reachability.choices)
-    # Why it is not proven; empty where it is.
+    # Why it is not proven; empty if it is.
     cause = models.CharField(max_length=10, choices=ProofCause.choices, blank=True)
-    # Since when knocks fail; null while the last one succeeded.
+    # Since when knocks fail; null if the last one succeeded.
     failing_since = models.DateTimeField(null=True, blank=True)
-    # When a device last began a connection here. One that came after `failing_since` is believed more than the knock.
+    # When a device last began a connection here. A connection after `failing_since` counts more than a failed knock.
     arrived_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -1,4 +1,4 @@
-"""Runs of background work, as people follow them."""
+"""Runs of background work, which users follow on pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class OperationQuerySet(models.QuerySet["Operation"]):
     """Operations."""
 
     def undoing(self) -> OperationQuerySet:
-        """Those that undo changes on the server."""
+        """The operations that undo drift on the server."""
         return self.filter(~Q(drift=[]) | Q(findings__isnull=False))
 
 
@@ -30,11 +30,11 @@ class Operation(models.Model):
     kind = models.CharField(max_length=10, choices=OperationKind.choices)
     state = models.CharField(max_length=10, choices=OperationState.choices, default=OperationState.RUNNING)
     summary = models.CharField(max_length=200, blank=True)
-    # What this run undoes of changes on the server: sentences, in rows and from agents of the release before.
+    # The drift that this run undoes, as sentences: in older rows, and from agents of the release before.
     drift = models.JSONField(default=list, blank=True)
-    # The same as findings (`vpn.wire.finding`); null where it undoes nothing.
+    # The same as findings (`vpn.wire.finding`); null if it undoes nothing.
     findings = models.JSONField(null=True, blank=True)
-    # Who asked for it, as documents of Principal: the name of an account that was deleted since stays.
+    # Who requested it, as documents of Principal, so that the name of a deleted account stays.
     asked_by = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), blank=True)
     started_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -55,12 +55,12 @@ class Operation(models.Model):
 
     @property
     def undone(self) -> list[Finding | str]:
-        """What this run undoes of changes on the server."""
+        """The drift that this run undoes."""
         return [*self.drift, *map(parse_finding, self.findings or ())]
 
     @property
     def is_finished(self) -> bool:
-        """Has the run come to an end?"""
+        """Has the run ended?"""
         return self.state != OperationState.RUNNING
 
     @property
@@ -79,7 +79,7 @@ class OperationStep(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     message = models.CharField(max_length=400, blank=True)
-    # Why the agent refused, as a finding (`vpn.wire.finding`), which pages put into words; null where it did not.
+    # The agent's refusal, as a finding (`vpn.wire.finding`), which pages put into words; null if there was none.
     # `message` says the same in English, for programs of the release before.
     refusal = models.JSONField(null=True, blank=True)
 

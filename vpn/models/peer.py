@@ -23,9 +23,10 @@ from vpn.models.site import Site
 
 
 class Peer(models.Model):
-    """One end of one tunnel, as an admin wants it. What its hub reports of it is in PeerObservation.
+    """One end of one tunnel, as an admin configured it. What its hub reports about it is in PeerObservation.
 
-    `applied_digest` is written with the instance's confirmation, in one transaction: the next delta follows from it.
+    `applied_digest` is written with the instance's confirmation, in one transaction: the next delta is computed from
+    it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -55,20 +56,20 @@ class Peer(models.Model):
     tls_crypt_key_sealed = models.TextField(blank=True)
     key_custody = models.CharField(max_length=10, choices=KeyCustody.choices, default=KeyCustody.PORTAL)
 
-    # The peer in its own name: one DNS label, unique among its member's devices, or among the instance's sites.
+    # The peer's own label in its DNS name, unique among its member's devices, or among the instance's sites.
     dns_label = models.CharField(max_length=63, blank=True)
 
-    # What the peer had before it changed its protocol, good until it connects over the new one; its certificates are
-    # among the earlier ones.
+    # The previous credentials after a change of protocol, valid until the peer connects over the new one. Its previous
+    # certificates are among the earlier ones.
     former_protocol = models.CharField(max_length=10, choices=Protocol.choices, blank=True)
     former_public_key = models.CharField(max_length=44, blank=True)
     former_preshared_key_sealed = models.TextField(blank=True)
 
     changed_generation = models.PositiveBigIntegerField()
-    # Digest of this peer as the hub has it; empty while the hub does not have it.
+    # Digest of this peer as the hub has it; empty if the hub does not have it.
     applied_digest = models.CharField(max_length=64, blank=True)
     delivered_digest = models.CharField(max_length=64, blank=True)
-    # The host that the delivered profile points to: a profile for an address that the hub has left is outdated.
+    # The host in the delivered profile. A profile with an address that the hub no longer has is outdated.
     delivered_host = models.CharField(max_length=255, blank=True)
     delivered_at = models.DateTimeField(null=True, blank=True)
 
@@ -109,7 +110,7 @@ class Peer(models.Model):
         return self.label
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save the row; what it advertises is written network by network, too."""
+        """Save the row and the rows of its networks."""
         written = kwargs.get("update_fields")
         if self.type != PeerType.SITE or not (written is None or "subnets" in written):
             super().save(*args, **kwargs)
@@ -120,7 +121,7 @@ class Peer(models.Model):
 
     @property
     def label(self) -> str:
-        """What people call this peer: the site's name, or whose device it is."""
+        """The name of this peer on pages: the site's name, or its owner and the device's name."""
         if self.site is not None:
             return self.site.name
         owner = self.member.label if self.member is not None else ""
@@ -128,19 +129,19 @@ class Peer(models.Model):
 
     @property
     def relative_name(self) -> str:
-        """The peer's name below its hub's, such as laptop.anna or berlin; empty where it has none yet."""
+        """The peer's name relative to its hub's domain, such as laptop.anna or berlin; empty if it has none yet."""
         if self.member is None:
             return self.dns_label
         return f"{self.dns_label}.{self.member.slug}" if self.dns_label and self.member.slug else ""
 
     @property
     def dns_name(self) -> str:
-        """The peer's full name, which its hub's resolver answers; empty where it has none yet."""
+        """The peer's full name, which its hub's resolver answers; empty if it has none yet."""
         return f"{self.relative_name}.{self.instance.full_hostname}" if self.relative_name else ""
 
     @property
     def is_site(self) -> bool:
-        """Is a router at the other end?"""
+        """Is the other end a router?"""
         return self.type == PeerType.SITE
 
     @property
@@ -150,7 +151,7 @@ class Peer(models.Model):
 
     @property
     def is_admitted(self) -> bool:
-        """Should the hub let this peer in? The same rule as PeerQuerySet.admitted."""
+        """Should the hub admit this peer? The same rule as PeerQuerySet.admitted."""
         if not self.enabled or (self.expires_at is not None and self.expires_at <= timezone.now()):
             return False
         member = self.member
@@ -158,12 +159,12 @@ class Peer(models.Model):
 
     @property
     def is_openvpn(self) -> bool:
-        """Does this peer talk OpenVPN to the hub?"""
+        """Does this peer connect over OpenVPN?"""
         return self.protocol == Protocol.OPENVPN
 
     @property
     def seen(self) -> PeerObservation:
-        """What the hub last said of the peer with its present key; blank where it said nothing. Not to be saved."""
+        """What the hub last reported about the peer with its present key; blank if nothing. Not to be saved."""
         try:
             found = self.observation
         except PeerObservation.DoesNotExist:
@@ -181,7 +182,7 @@ class Peer(models.Model):
         if observed_at is None or observed_at <= now - timedelta(seconds=OBSERVATION_MAX_AGE):
             return False
         if not self.is_admitted:
-            return False  # a peer that was shut out may have shaken hands a moment before
+            return False  # a refused peer may have had a handshake a moment before
         seen = self.seen
         if self.is_openvpn:
             return seen.connected_from is not None
@@ -189,7 +190,7 @@ class Peer(models.Model):
 
     @property
     def is_reconnecting(self) -> bool:
-        """Is its OpenVPN session about to begin anew, to be pushed what changed?"""
+        """Is its OpenVPN session about to reconnect, so that changed options are pushed to it?"""
         return self.is_openvpn and self.seen.push_generation is not None and self.is_connected
 
     @property
@@ -213,11 +214,11 @@ def with_compat(instances: Iterable[uuid.UUID]) -> set[uuid.UUID]:
 
 
 class PeerTombstone(models.Model):
-    """A peer that was removed and that the server may still have; gone once its removal is applied."""
+    """A deleted peer that the server may still have; removed once its removal is applied."""
 
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="tombstones")
     peer_id = models.UUIDField()
-    # What people called it, for Activity.
+    # Its label, for Activity.
     label = models.CharField(max_length=400, blank=True, default="")
     applied_digest = models.CharField(max_length=64, blank=True)
     generation = models.PositiveBigIntegerField()

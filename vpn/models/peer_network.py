@@ -1,4 +1,4 @@
-"""The networks of site peers, one row each, so that an index finds what overlaps."""
+"""The networks of site peers, one row each, so that an index finds overlaps."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from vpn.models.peer import Peer
 from vpn.validators import parse_network
 from vpn.wire.network_keys import KEY_LENGTH, key_of
 
-# A list of texts, or of pairs, as a table: one parameter and one statement, however many they are. Nothing that was
-# entered stands in these statements.
+# A list of texts, or of pairs, as a table: one parameter and one statement, however many they are. No user input is
+# part of these statements.
 _GIVEN: Final = {
     "sqlite": "(SELECT value FROM json_each(%s)) AS given",
     "postgresql": "(SELECT jsonb_array_elements_text(%s::jsonb) AS value) AS given",
@@ -37,7 +37,7 @@ _ADD: Final = {
     )
     for vendor, ids in (("sqlite", "%s, %s"), ("postgresql", "%s::uuid, %s::uuid"))
 }
-# CROSS JOIN: SQLite keeps the order, so that it goes through what is given and not through all rows.
+# CROSS JOIN: SQLite keeps this order of tables, so that it iterates over the given keys and not over all rows.
 _WITH_KEYS: Final = {
     vendor: (
         f"SELECT rows.id FROM {given} CROSS JOIN vpn_peernetwork AS rows "  # noqa: S608
@@ -55,7 +55,7 @@ _BETWEEN: Final = {
 
 
 class PeerNetwork(models.Model):
-    """One network that a peer advertises. It follows `Peer.subnets`, which people see: see `follow_subnets`."""
+    """One network that a peer advertises. `follow_subnets` derives these rows from `Peer.subnets`."""
 
     peer = models.ForeignKey(Peer, on_delete=models.CASCADE, related_name="networks")
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="+")
@@ -73,7 +73,7 @@ class PeerNetwork(models.Model):
 
 
 def follow_subnets(peers: Iterable[Peer]) -> None:
-    """Let the rows be what these peers advertise; two statements for each, and only what differs is written."""
+    """Write the rows that these peers advertise; two statements for each peer, and only differences are written."""
     with connection.cursor() as cursor:
         for peer in peers:
             keys = json.dumps([key_of(parse_network(text)) for text in peer.subnets])
@@ -83,12 +83,12 @@ def follow_subnets(peers: Iterable[Peer]) -> None:
 
 
 def with_keys(instance_id: UUID, keys: Iterable[str]) -> list[int]:
-    """The ids of an instance's rows with these keys; one statement, a look into the index for each key."""
+    """The ids of an instance's rows with these keys; one statement, one index look-up for each key."""
     return _ids(_WITH_KEYS[connection.vendor], [json.dumps(sorted(keys)), _value(instance_id)])
 
 
 def between_keys(instance_id: UUID, ranges: Sequence[tuple[str, str]], most: int) -> list[int]:
-    """The ids of an instance's rows behind the first and up to the last key of these ranges, `most` of them."""
+    """The ids of at most `most` rows of an instance in these ranges of keys, without each range's first key."""
     return _ids(_BETWEEN[connection.vendor], [json.dumps(sorted(ranges)), _value(instance_id), most])
 
 
@@ -99,5 +99,5 @@ def _ids(sql: str, parameters: list[Any]) -> list[int]:
 
 
 def _value(pk: UUID) -> Any:
-    """An id as the database has it."""
+    """An id in the database's form."""
     return Peer._meta.pk.get_db_prep_value(pk, connection)

@@ -1,4 +1,4 @@
-"""Who was written to because of a change."""
+"""The members who are mailed about a change."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from vpn.models.change_plan import ChangePlan
 
 
 class PlanMail(models.Model):
-    """One member who is written to because of one change. The row is written first, so no member gets two mails."""
+    """One member who is mailed about one change. The row is written first, so that no member gets two mails."""
 
     plan = models.ForeignKey(ChangePlan, on_delete=models.CASCADE, related_name="mails")
     member = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="+")
     claimed_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, blank=True)
-    # The mail server refused it for good: it is not tried again.
+    # The mail server refused it for good: it is not retried.
     refused = models.BooleanField(default=False)
 
     class Meta:

@@ -11,7 +11,7 @@ from vpn.models.peer import Peer
 
 
 class ProfileLink(models.Model):
-    """A one-time token for one peer's profile, kept as a digest.
+    """A one-time token for one peer's profile, stored as a digest.
 
     A program that redeems it deletes it. A browser that opens it is noted, and may come back until it expires.
     """
@@ -20,7 +20,7 @@ class ProfileLink(models.Model):
     peer = models.OneToOneField(Peer, on_delete=models.CASCADE, related_name="profile_link")
     digest = models.CharField(max_length=64, unique=True)
     expires_at = models.DateTimeField()
-    # Who made it: the page names them before anything is shown. Null where they have left since.
+    # The member who created it, whom the page names before it shows the profile. Null if that member has left.
     made_by = models.ForeignKey(Membership, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     # Digest of the secret of the browser that opened it; empty until then.
     browser_digest = models.CharField(max_length=64, blank=True)

@@ -1,4 +1,4 @@
-"""The questions that are asked of peers and instances in more than one place."""
+"""Filters of peers and instances that several places use."""
 
 from __future__ import annotations
 
@@ -21,25 +21,28 @@ if TYPE_CHECKING:
 
 
 def admitted_filter(prefix: str = "") -> Q:
-    """Which peers the hub should let in: enabled, not expired, their member not deactivated; `prefix` as below."""
+    """The peers that the hub should admit: enabled, not expired, their member not deactivated.
+
+    `prefix` is as in `connected_filter`.
+    """
     lasts = Q(**{f"{prefix}expires_at": None}) | Q(**{f"{prefix}expires_at__gt": timezone.now()})
-    # Named one by one: a negation would look at the peers once more where these are many.
+    # All states are listed: a negation would join the peers once more in queries over relations.
     belongs = Q(**{f"{prefix}member__state__in": [MembershipState.INVITED, MembershipState.ACTIVE]})
     welcome = Q(**{f"{prefix}member": None}) | (belongs & Q(**{f"{prefix}member__user__is_active": True}))
     return lasts & welcome & Q(**{f"{prefix}enabled": True})
 
 
 def seen_filter(prefix: str = "", **lookups: Any) -> Q:
-    """Which peers were seen like this, with the key that they have now: columns of PeerObservation; `prefix` as below.
+    """The peers that were seen like this with their present key: columns of PeerObservation.
 
-    As Peer.seen has it, except that a peer that was never seen matches nothing.
+    As Peer.seen, except that a peer that was never seen matches nothing. `prefix` is as in `connected_filter`.
     """
     row = f"{prefix}observation__"
     return Q(**{f"{row}public_key": F(f"{prefix}public_key")}, **{f"{row}{name}": one for name, one in lookups.items()})
 
 
 def connected_filter(prefix: str = "") -> Q:
-    """Which peers are connected: a recent handshake or an OpenVPN session, observed a moment ago.
+    """The connected peers: a recent handshake or an OpenVPN session, in a recent observation.
 
     `prefix` is the path from the queried model to the peer, such as "peers__"; "" on peers themselves.
     """
@@ -49,7 +52,7 @@ def connected_filter(prefix: str = "") -> Q:
     has_session = seen_filter(prefix, connected_from__isnull=False) & Q(**{f"{prefix}protocol": Protocol.OPENVPN})
     observed = f"{prefix}instance__observation__observed_at__gt"
     fresh = Q(**{observed: now - timedelta(seconds=OBSERVATION_MAX_AGE)})
-    # A peer that was shut out may have shaken hands a moment before.
+    # A refused peer may have had a handshake a moment before.
     return fresh & (shook_hands | has_session) & admitted_filter(prefix)
 
 
@@ -64,23 +67,23 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
         )
 
     def with_hub(self) -> InstanceQuerySet:
-        """Those whose hub should be running."""
+        """The instances whose hub should be running."""
         return self.filter(state__in=[InstanceState.READY, InstanceState.LOST], configured=True)
 
     def unclaimed(self) -> InstanceQuerySet:
-        """Those that no worker has claimed, or only one that died; by the database's clock."""
+        """The instances without a worker's claim, or with an expired one; by the database's clock."""
         return self.filter(Q(lease_token=None) | Q(lease_expires_at__lt=Now()))
 
     def lagging(self) -> InstanceQuerySet:
-        """Those whose server has not confirmed the newest generation."""
+        """The instances whose server has not confirmed the newest generation."""
         return self.filter(applied_generation__lt=F("desired_generation"))
 
 
 class PeerQuerySet(models.QuerySet["Peer"]):
-    """Peers, by what they are allowed and what they do."""
+    """Peers, filtered by state."""
 
     def bulk_create(self, objs: Iterable[Peer], *args: Any, **kwargs: Any) -> list[Peer]:
-        """Insert many, with what the sites among them advertise."""
+        """Insert many peers, and the rows of the networks that the sites among them advertise."""
         from vpn.models.peer_network import follow_subnets  # its rows point to peers
 
         with transaction.atomic():
@@ -89,15 +92,15 @@ class PeerQuerySet(models.QuerySet["Peer"]):
         return made
 
     def admitted(self) -> PeerQuerySet:
-        """Those that the hub should let in: enabled, not expired, their member not deactivated."""
+        """The peers that the hub should admit: enabled, not expired, their member not deactivated."""
         return self.filter(admitted_filter())
 
     def connected(self) -> PeerQuerySet:
-        """Those with a recent handshake."""
+        """The peers with a recent handshake or an OpenVPN session."""
         return self.filter(connected_filter())
 
     def dns_names(self, instance: Instance) -> list[str]:
-        """The full names of those that have one, all of them peers of `instance`; the same as Peer.dns_name."""
+        """The full names of those peers of `instance` that have one; the same as Peer.dns_name."""
         rows = self.exclude(dns_label="").exclude(member__slug="").values_list("type", "dns_label", "member__slug")
         hub = instance.full_hostname
         return [f"{label}.{hub}" if kind == PeerType.SITE else f"{label}.{slug}.{hub}" for kind, label, slug in rows]

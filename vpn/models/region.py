@@ -1,4 +1,4 @@
-"""Where hubs can run."""
+"""Regions: where hubs can run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vpn.choices import Driver
 
 
 class Region(models.Model):
-    """A place, with the driver that knows how to reach a server there."""
+    """A region, with the driver that reaches its servers."""
 
     id = models.SlugField(primary_key=True, max_length=20)
     name = models.CharField(max_length=60)

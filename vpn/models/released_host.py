@@ -1,4 +1,4 @@
-"""Addresses of deleted peers, which rest before another peer gets them."""
+"""Addresses of deleted peers, in quarantine before another peer gets them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from vpn.models.instance import Instance
 
 
 class ReleasedHost(models.Model):
-    """A deleted peer's number in its pools: for a day others are preferred (vpn.addressing.pools.next_free_host).
+    """A deleted peer's host number. For a day other numbers are preferred (vpn.addressing.pools).
 
-    What still speaks to the address, such as a colleague's remembered connection, must not reach another's device.
+    Packets that are still sent to the address, such as on an old connection, must not reach another's device.
     """
 
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="released_hosts")

@@ -1,4 +1,4 @@
-"""Names of deleted instances, kept from strangers for a while."""
+"""Hostnames of deleted instances, reserved for their organization for a while."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from portal.models import Organization
 
 
 class ReleasedHostname(models.Model):
-    """A deleted instance's name: for 30 days only its organization may take it again.
+    """A deleted instance's hostname: for 30 days only its organization may use it again.
 
-    Profiles that still point to the name must not lead to another organization's hub.
+    Profiles that still contain the name must not lead to another organization's hub.
     """
 
     hostname = models.CharField(max_length=20, unique=True)

@@ -6,10 +6,9 @@ from django.db import connection, models
 
 
 def update_rows(model: type[models.Model], columns: list[str], keys: list[str], rows: list[tuple[object, ...]]) -> None:
-    """Update a table, a row each: the values of `columns`, then those of `keys`, by which the row is found.
+    """Update many rows of a table: the values of `columns`, then those of `keys`, which identify the row.
 
-    One prepared statement for all: bulk_update's CASE expressions take a second for 5,000 peers, this a few
-    hundredths.
+    One prepared statement for all: bulk_update's CASE expressions take a second for 5,000 peers, this a few hundredths.
     """
     if not rows:
         return

@@ -22,14 +22,14 @@ class Server(models.Model):
     address_v6 = models.GenericIPAddressField(
         protocol="IPv6", null=True, blank=True, help_text="a second public address, where `address` is an IPv4 one"
     )
-    # Has the server a way to the internet over each family, for those who send everything? As its agent found it.
+    # Does the server reach the internet over each address family, for full tunnels? As its agent reported.
     carries_ipv4 = models.BooleanField(default=True)
     carries_ipv6 = models.BooleanField(default=True)
-    # Networks behind the server (its LAN, its VPC) that instances on it may push: staff allow them.
+    # Networks behind the server (its LAN, its VPC) that instances on it may push, as staff allow.
     networks = models.JSONField(default=list, blank=True)
-    # The TCP port of the portal, where PUBLIC_URL leads to this server: devices that send everything reach it.
+    # The TCP port of the portal, if PUBLIC_URL points to this server. Devices with a full tunnel may reach it.
     portal_port = models.PositiveIntegerField(null=True, blank=True)
-    # Which agent reported last, and the schema of specs that it knows: 0 where it does not say, null before a report.
+    # The version of the agent that reported last, and its schema of specs: 0 if it names none, null before a report.
     agent_version = models.CharField(max_length=40, blank=True, default="", db_default="")
     agent_schema = models.PositiveSmallIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -39,39 +39,42 @@ class Server(models.Model):
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where devices find the server's hubs, IPv4 before IPv6: where there is room for one only, it is the first."""
+        """The public addresses of the server's hubs, IPv4 before IPv6; files with room for one take the first."""
         known = dict.fromkeys(address for address in (self.address, self.address_v6) if address)
         return tuple(sorted(known, key=lambda address: ip_address(address).version))
 
     @property
     def endpoint_networks(self) -> tuple[Network, ...]:
-        """Each of `addresses` as a network: no route into a tunnel may hold them, as the tunnel itself goes there."""
+        """Each of `addresses` as a network. No route into a tunnel may contain them.
+
+        The tunnel's own packets go to these addresses.
+        """
         return tuple(network_of(address) for address in self.addresses)
 
     @property
     def speaks_otherwise(self) -> bool:
-        """Does the agent say that it knows another schema of specs than this portal's?"""
+        """Does the agent use another schema of specs than this portal?"""
         return bool(self.agent_schema) and self.agent_schema != SCHEMA
 
     @property
     def way_out(self) -> str:
-        """The families over which devices that send everything reach the internet, in words; "" for none."""
+        """The address families over which full tunnels reach the internet, in words; "" for none."""
         carried = (("IPv4", self.carries_ipv4), ("IPv6", self.carries_ipv6))
         return " and ".join(family for family, carries in carried if carries)
 
     @property
     def gap(self) -> str:
-        """What full tunnels lack on this server, in a sentence for pages; "" where nothing is missing."""
+        """What full tunnels lack on this server, in a sentence for pages; "" if nothing."""
         if self.carries_ipv4 and self.carries_ipv6:
             return ""
         if not self.way_out:
             return "The hub's server has no way to the internet now: only the networks behind the hub are reached."
         if self.carries_ipv4:
             return (
-                "The hub's server has no IPv6 to the internet: it refuses it at once, so that programs take IPv4, and "
-                "nothing goes past the VPN."
+                "The hub's server has no IPv6 to the internet. It rejects IPv6 at once, so that programs use IPv4, and "
+                "nothing bypasses the VPN."
             )
         return (
-            "The hub's server has IPv6 alone: there is no full tunnel for IPv4 here. Whatever has only an IPv4 address "
+            "The hub's server has only IPv6: there is no full tunnel for IPv4 here. Whatever has only an IPv4 address "
             "on the internet is refused at once; nothing goes past the VPN."
         )

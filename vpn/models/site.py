@@ -38,25 +38,25 @@ class Site(models.Model):
 
     @property
     def router(self) -> str:
-        """What its router runs, as pages say it: the platform, with the version where it is known."""
+        """The router's platform for pages, with the version if it is known."""
         return versions.shown(self.platform, self.platform_version)
 
     @property
     def version_understood(self) -> str:
-        """The number of the version, where what the router shows says more than that; else ""."""
+        """The version number, if the entered text contains more than that; else ""."""
         number = versions.version_number(self.platform, self.platform_version)
         return "" if number == self.platform_version else number
 
     def why_not(self, protocol: str) -> str:
-        """Why this site's router cannot carry a protocol, in words; empty where it can."""
+        """Why this site's router does not support a protocol, in words; empty if it does."""
         return capabilities.why_not(self.platform, self.platform_version, protocol)
 
     @property
     def needs_compat(self) -> bool:
-        """Does this site's router need the listener with the old ciphers to speak OpenVPN?"""
+        """Does this site's router need the OpenVPN listener with old ciphers?"""
         return capabilities.needs_compat(self.platform, self.platform_version)
 
     @property
     def has_static_routes(self) -> bool:
-        """Does this site's router keep its routes in its own configuration, where it speaks OpenVPN?"""
+        """Does this site's router keep its OpenVPN routes in its own configuration?"""
         return capabilities.has_static_routes(self.platform, self.platform_version)

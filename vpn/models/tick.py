@@ -6,7 +6,7 @@ from django.db import models
 
 
 class Tick(models.Model):
-    """When a scheduled piece of work last began: keeps two schedulers from doing it twice."""
+    """When a scheduled job last began, so that two schedulers do not run it twice."""
 
     name = models.CharField(max_length=40, primary_key=True)
     last_at = models.DateTimeField()

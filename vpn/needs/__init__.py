@@ -1,6 +1,6 @@
-"""What needs someone, and why, as facts: the one place that every page, the API and /healthz take it from.
+"""Problems that need a person, as facts: the only source for every page, the API and /healthz.
 
-Pure reading of rows, with a constant number of queries however many instances are asked about. The words are those of
+It only reads rows, with a constant number of queries for any number of instances. The words are in
 `vpn.presenters.needs`.
 """
 

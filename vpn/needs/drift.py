@@ -1,4 +1,4 @@
-"""Drift that comes back again and again."""
+"""Drift that comes back after each repair."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _RECURRING: Final = 3
 
 @dataclass(frozen=True)
 class Recurring:
-    """What comes back however often it is undone, and how often it was undone within the last hour."""
+    """Drift that comes back after each repair, and how often it was undone within the last hour."""
 
     found: list[Finding | str]
     times: int
 
 
 def undone_lately(instances: Collection[UUID]) -> dict[UUID, list[Operation]]:
-    """By instance the runs of the last hour that undid something, newest first; one query."""
+    """By instance the runs of the last hour that undid drift, newest first; one query."""
     runs = Operation.objects.filter(
         instance__in=instances, kind=OperationKind.APPLY, started_at__gt=timezone.now() - PERIOD
     )
@@ -39,7 +39,7 @@ def undone_lately(instances: Collection[UUID]) -> dict[UUID, list[Operation]]:
 
 
 def recurring_in(runs: Collection[Operation]) -> Recurring | None:
-    """What these runs undid three times or more."""
+    """The drift that these runs undid three times or more."""
     times = Counter(found for operation in runs for found in set(operation.undone))
     again = [(found, count) for found, count in times.most_common() if count >= _RECURRING]
     return Recurring([found for found, _ in again], again[0][1]) if again else None

@@ -1,4 +1,4 @@
-"""What the needs of hubs are read from: a constant number of queries, however many hubs there are."""
+"""The facts from which the problems of hubs are derived: a constant number of queries for any number of hubs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vpn.validators import parse_network
 
 @dataclass(frozen=True)
 class SilentSite:
-    """A site that was connected and is not any more."""
+    """A site that was connected and is disconnected now."""
 
     name: str
     peer_id: UUID
@@ -33,32 +33,32 @@ class SilentSite:
 
 @dataclass
 class Facts:
-    """What rows beside the instance's own say of one hub."""
+    """Facts about one hub from rows other than the instance's own."""
 
     failing: list[ListenerProof] = field(default_factory=list)
-    # Those that devices cannot reach at an address that is not the first.
+    # Listeners that devices cannot reach at an address other than the first.
     failing_elsewhere: list[ListenerProof] = field(default_factory=list)
     proven: int = 0
     silent_sites: list[SilentSite] = field(default_factory=list)
-    # Pushed routes that nothing carries on.
+    # Pushed routes whose packets the hub drops.
     lost_routes: list[str] = field(default_factory=list)
-    # How many delivered profiles point to each address that is not the hub's any more.
+    # How many delivered profiles point to each address that the hub no longer has.
     left_addresses: dict[str, int] = field(default_factory=dict)
-    # The first of those whose profiles these are, by name.
+    # The names of the first owners of these profiles.
     cut_off: list[str] = field(default_factory=list)
     recurring: Recurring | None = None
-    # The runs that have not ended, by kind: when they began, and how long they were expected to take.
+    # The running operations by kind: when they began, and how long they were expected to take.
     running: dict[str, Operation] = field(default_factory=dict)
 
 
-# Names are for a sentence: of very many, the first will do.
+# The names appear in one sentence, so the first few suffice.
 _MOST_LOOKED_AT: Final = 200
 _LONG: Final = ("certificate", "private_key_sealed", "tls_crypt_key_sealed")
 _UNDER_WAY: Final = (InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING)
 
 
 def facts_of(instances: Sequence[Instance], *, of_operator: bool = False) -> dict[UUID, Facts]:
-    """The facts by instance: seven queries at most, two of them where only the operator's are asked for."""
+    """The facts by instance: at most seven queries, two of them if only the operator's facts are requested."""
     facts = {instance.pk: Facts() for instance in instances}
     running = [instance for instance in instances if instance.state == InstanceState.READY]
     ready = [instance.pk for instance in running]
@@ -101,7 +101,7 @@ def _add_silent_sites(facts: dict[UUID, Facts], ready: Collection[UUID]) -> None
 
 
 def _add_lost_routes(facts: dict[UUID, Facts], ready: Sequence[Instance]) -> None:
-    # A public network goes out to the internet at the least.
+    # A public network is at least routed to the internet.
     private = {
         one.pk: [text for text in one.pushed_routes if private_part(parse_network(text))]
         for one in ready
@@ -126,7 +126,7 @@ def _add_left_addresses(facts: dict[UUID, Facts], ready: Sequence[Instance]) -> 
         if instance.server is not None and instance.server.addresses
     }
     peers = Peer.objects.admitted().filter(instance__in=own).exclude(delivered_host="")
-    # Nearly all point to an address that is right: grouped, they are a row each hub.
+    # Nearly all profiles point to a correct address: grouped, they are one row per hub.
     rows = peers.order_by().values_list("instance_id", "delivered_host").annotate(count=Count("pk"))
     for instance_id, host, count in rows:
         if host not in own[instance_id] and _is_address(host):

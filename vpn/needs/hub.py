@@ -1,4 +1,4 @@
-"""The needs of hubs, the most pressing first."""
+"""The problems of hubs, the most urgent first."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from vpn.models import Instance, ListenerProof
 from vpn.needs.facts import Facts, facts_of
 from vpn.needs.need import Code, Need
 
-# The hub is asked every few seconds. Silence this long means that no worker asks, or that the hub does not answer.
+# The hub is queried every few seconds. Without a report for this long, no worker runs or the hub does not answer.
 SILENCE: Final = timedelta(seconds=60)
-# An apply job ends after 30 s, and the claim of one that died after 45 s: another has ended well by then.
+# An apply job ends after 30 s, and the claim of a dead one after 45 s: by then another job has finished.
 APPLY_PATIENCE: Final = timedelta(seconds=90)
 TEARDOWN_PATIENCE: Final = timedelta(minutes=3)
 _PROVISION_FACTOR: Final = 2
 
 
 def needs_of(instance: Instance) -> list[Need]:
-    """What of this hub needs someone; empty where all is well. Five queries at most."""
+    """The problems of this hub; empty if there are none. Five queries at most."""
     return needs_of_all([instance])[instance.pk]
 
 
 def needs_of_all(instances: Sequence[Instance], *, of_operator: bool = False) -> dict[UUID, list[Need]]:
     """`needs_of` by instance, with a constant number of queries. Servers and observations should be joined.
 
-    `of_operator` leaves out what is the business of an organization's admins: sites, routes, profiles, drift.
+    `of_operator` leaves out problems for an organization's admins: sites, routes, profiles, drift.
     """
     facts = facts_of(instances, of_operator=of_operator)
     return {instance.pk: list(_needs(instance, facts[instance.pk])) for instance in instances}
@@ -88,7 +88,7 @@ def _of_running_hub(instance: Instance, facts: Facts) -> Iterator[Need]:
 def _of_listeners(instance: Instance, facts: Facts) -> Iterator[Need]:
     unreachable = [proof for proof in facts.failing if proof.state == Reachability.UNREACHABLE]
     unproven = [proof for proof in facts.failing if proof.state == Reachability.UNPROVEN]
-    # The same listeners for the same cause at all addresses, such as a firewall on the server, are one notice.
+    # Listeners that fail for the same cause at all addresses, such as a firewall on the server, are one notice.
     is_one = _what_fails(unreachable) == _what_fails(facts.failing_elsewhere)
 
     def need(code: Code, proofs: Sequence[ListenerProof], *, is_partial: bool = False) -> Need:
@@ -98,7 +98,7 @@ def _of_listeners(instance: Instance, facts: Facts) -> Iterator[Need]:
     if unreachable:
         failing = [*unreachable, *facts.failing_elsewhere] if is_one else unreachable
         yield need(Code.HUB_UNREACHABLE, failing, is_partial=facts.proven > 0)
-    # A device that came through the router proves that it forwards: one is enough, whichever listener it came to.
+    # A device that connected through the router proves that it forwards: one is enough, on any listener.
     if unproven and not facts.proven:
         yield need(Code.HUB_UNPROVEN, unproven)
     if facts.failing_elsewhere and not is_one:

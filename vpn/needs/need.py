@@ -1,4 +1,4 @@
-"""A need: a hub needs someone, and why. Facts alone: `vpn.presenters.needs` puts them into words."""
+"""A need: a problem of a hub that a person has to solve. Facts only: `vpn.presenters.needs` has the words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vpn.needs.facts import Facts
 
 
 class Code(models.TextChoices):
-    """Why a hub, or the portal itself, needs someone."""
+    """The kinds of problems of a hub, or of the portal itself."""
 
     LOST = "lost"
     PROVISIONING_FAILED = "provisioning-failed"
@@ -36,10 +36,10 @@ class Code(models.TextChoices):
 
 @dataclass(frozen=True)
 class Need:
-    """Something of a hub that waits for a person.
+    """A problem of a hub that needs a person.
 
-    `since` is when it began, where that is known. `proofs` are those of the listeners concerned; `is_partial` says that
-    others are reached.
+    `since` is when it began, if known. `proofs` are those of the affected listeners; `is_partial` says that other
+    listeners are reachable.
     """
 
     code: Code

@@ -1,4 +1,4 @@
-"""Which listeners of a hub devices can reach from outside."""
+"""Which listeners of a hub are reachable from outside."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from vpn.models import Instance, ListenerProof
 
 
 def reachable(instance: Instance) -> dict[str, str | None]:
-    """By listener `proven`, `unproven` or `unreachable`; None where nothing listens, or nothing is known yet."""
+    """By listener `proven`, `unproven` or `unreachable`; None if it is off, or nothing is known yet."""
     return reachable_of_all([instance.pk])[instance.pk]
 
 
 def reachable_of_all(instances: Collection[UUID]) -> dict[UUID, dict[str, str | None]]:
     """`reachable` of many instances; one query."""
     found: dict[UUID, dict[str, str | None]] = {pk: dict.fromkeys(Listener.values) for pk in instances}
-    # Of a hub that is lost or being created nothing is known, whatever was before.
+    # Nothing is known about a hub that is lost or being created, whatever was proven before.
     proofs = ListenerProof.objects.filter(instance__in=instances, is_first=True, instance__state=InstanceState.READY)
     for proof in proofs:
         found[proof.instance_id][proof.listener] = proof.state

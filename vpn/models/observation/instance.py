@@ -1,4 +1,4 @@
-"""What is known of a hub, and when it was last looked at."""
+"""The last observation of a hub."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class InstanceObservationQuerySet(models.QuerySet["InstanceObservation"]):
     """Observations of instances."""
 
     def note(self, instance_ids: Collection[UUID], **columns: Any) -> None:
-        """Set these columns for these instances; what has no row yet gets one."""
+        """Set these columns for these instances; instances without a row get one."""
         with transaction.atomic():
-            # In the order of who records observations, so that no two wait in a circle.
+            # In the locking order of the observing jobs, so that no two deadlock.
             there = set(
                 self.select_for_update().filter(pk__in=instance_ids).order_by("pk").values_list("pk", flat=True)
             )
@@ -26,20 +26,20 @@ class InstanceObservationQuerySet(models.QuerySet["InstanceObservation"]):
 
 
 class InstanceObservation(models.Model):
-    """What the portal saw of one hub. No row: it was never looked at.
+    """What the portal observed of one hub. Without a row it was never observed.
 
-    Jobs alone write it, without the instance's lock. So there is no foreign key in the database either: checking one
-    locks the instance's row, and would make a deletion fail that an observation overtakes. `tidy` removes what is left.
+    Only jobs write it, without the instance's lock. So the database has no foreign key: checking one locks the
+    instance's row, and a deletion at the same time would fail. `tidy` removes rows that are left over.
     """
 
     instance = models.OneToOneField(
         "vpn.Instance", on_delete=models.CASCADE, primary_key=True, related_name="observation", db_constraint=False
     )
-    # When the hub was last asked, or is about to be: a worker takes it for itself so.
+    # When the hub was last queried, or is about to be: with it a worker claims the observation.
     looked_at = models.DateTimeField(null=True, blank=True)
-    # When it was last asked and answered. What it said before that is not recorded any more.
+    # When the last answered query began. Reports from before that are not recorded any more.
     observed_at = models.DateTimeField(null=True, blank=True)
-    # Those of `public_dns` that did not answer when the hub last asked them.
+    # The servers of `public_dns` that did not answer the hub's last test.
     silent_resolvers = models.JSONField(default=list, blank=True)
     # When the listeners were last knocked on from outside of the server.
     knocked_at = models.DateTimeField(null=True, blank=True)

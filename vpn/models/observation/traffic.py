@@ -1,4 +1,4 @@
-"""How much passed through each instance, by day."""
+"""The traffic of each instance, by day."""
 
 from __future__ import annotations
 
