@@ -1,1 +1,1 @@
-"""What a peer's device imports: pure text from data."""
+"""The files that a peer's device imports: pure text from data."""

@@ -1,4 +1,4 @@
-"""The apps that people import profiles into, and where each system gets them."""
+"""The apps that import profiles, and where each operating system gets them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _APPLE: Final = "https://apps.apple.com/app"
 _GOOGLE: Final = "https://play.google.com/store/apps/details?id="
 _WIREGUARD: Final = "https://www.wireguard.com/install/"
 _OPENVPN: Final = "https://openvpn.net/client/"
-# Which app a system needs, what the link to it is called, and where it leads. Linux has packages instead.
+# For each operating system: the app, the words of the link to it, and the link. Linux has packages instead.
 _APPS: Final = {
     Protocol.WIREGUARD: {
         "windows": ("WireGuard", "wireguard.com", _WIREGUARD),
@@ -40,7 +40,10 @@ _APPS: Final = {
 
 @dataclass(frozen=True)
 class App:
-    """The app of one system: `name` is the app or package, `store` and `address` the link to it, "" for a package."""
+    """The app of one operating system.
+
+    `name` is the app or package, `store` and `address` are the link to it, "" for a package.
+    """
 
     system: str
     label: str
@@ -50,11 +53,11 @@ class App:
 
 
 def apps_for(protocol: str, first: str) -> list[App]:
-    """The app of each system for a protocol, that of the reader's own system `first`."""
+    """The app of each operating system for a protocol; the reader's own comes `first`."""
     known = _APPS[Protocol(protocol)]
     return [App(system, label, *known[system]) for system, label in systems_from(first)]
 
 
 def systems_from(first: str) -> list[tuple[str, str]]:
-    """The systems with their names, the reader's own `first`."""
+    """The operating systems with their names; the reader's own comes `first`."""
     return sorted(SYSTEMS, key=lambda system: system[0] != first)

@@ -13,21 +13,21 @@ from vpn.profiles.plain_file import Rendered, render_profile
 from vpn.profiles.router import ProfileFile, metric_of
 from vpn.profiles.site_files import router_profile
 
-# What `GET /client?format=` calls a device's profile for wg-quick(8) on Linux.
+# The format in `GET /client?format=` of a device's profile for wg-quick(8) on Linux.
 WG_QUICK: Final = "wg-quick"
 
 
 def files_of(peer: Peer, family: int | None = None) -> dict[str, ProfileFile]:
-    """The peer's files with their keys, the one that its device takes first. Raises NoAddress, or NoFamily."""
+    """The peer's files with their keys, first the one that its device imports. Raises NoAddress, or NoFamily."""
     return files_beside(peer, render_profile(peer, family=family), family)
 
 
 def files_beside(peer: Peer, plain: Rendered, family: int | None = None) -> dict[str, ProfileFile]:
-    """`files_of` for a peer whose plain profile is there already."""
+    """`files_of` for a peer whose plain profile is rendered already."""
     router = router_profile(peer, family)
     files = {file.format: file for file in (router.files if router else ())}
     own = ProfileFile(plain.filename, plain.content, plain.content_type, f"Profile for {peer.get_protocol_display()}")
-    # A platform's file of the same format differs in names alone, which the platform's other files rely on.
+    # A platform's file of the same format differs only in names, which the platform's other files refer to.
     files.setdefault(own.format, own)
     if (linux := for_wg_quick(peer, plain, family)) is not None:
         files[linux.format] = linux
@@ -35,9 +35,9 @@ def files_beside(peer: Peer, plain: Rendered, family: int | None = None) -> dict
 
 
 def for_wg_quick(peer: Peer, plain: Rendered, family: int | None = None) -> ProfileFile | None:
-    """The profile of a device for wg-quick(8) on Linux, which may be inside of one of the networks that it routes.
+    """A device's profile for wg-quick(8) on Linux; the machine may be inside one of the routed networks.
 
-    None for routers, which have files of their own, for other protocols, and where everything is routed.
+    None for routers, which have files of their own, for other protocols, and for full tunnels.
     """
     if peer.is_site or peer.is_openvpn or peer.route_all:
         return None

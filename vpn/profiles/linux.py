@@ -1,4 +1,4 @@
-"""Linux: files for wg-quick(8) or systemd-networkd, and for openvpn(8), with forwarding switched on."""
+"""Linux: files for wg-quick(8) or systemd-networkd, and for openvpn(8), with forwarding enabled."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ MARK = 51820
 
 
 def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
-    """Files for wg-quick, and the same for systemd-networkd. Raises ValueError for a value that its place cannot
-    hold."""
+    """Files for wg-quick and for systemd-networkd. Raises ValueError for a value that its place cannot hold."""
     tag = tag_of(router)
     files = (
         ProfileFile(f"{tag}.conf", wg.render(replace(profile, metric=metric_of(tag))), wg.CONTENT_TYPE, "For wg-quick"),
@@ -100,7 +99,7 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
 
 
 def _started(file: str, service: str) -> tuple[str, ...]:
-    # `enable --now` leaves a service alone that runs already, and what it runs with.
+    # `enable --now` does not restart a running service, which would keep its old configuration.
     return f"chmod 600 {file}", f"systemctl enable {service}", f"systemctl restart {service}"
 
 
@@ -110,10 +109,10 @@ def _forwarding(router: SiteRouter) -> ProfileFile:
 
 
 def _forwarding_steps(router: SiteRouter) -> tuple[Step, Step]:
-    """Switch forwarding on, and first let interfaces go on listening to router advertisements.
+    """Enable forwarding, and first make interfaces keep accepting router advertisements.
 
-    A router that forwards ignores them, and loses at once a default route that it learnt from them, unless accept_ra
-    is 2 (Documentation/networking/ip-sysctl). Where it is 0, another program listens, or none does.
+    A router that forwards ignores them, and at once loses a default route that it learnt from them, unless accept_ra is
+    2 (Documentation/networking/ip-sysctl). If it is 0, another program or none processes them.
     """
     tag = tag_of(router)
     kept, file = f"/etc/sysctl.d/80-{tag}.conf", f"90-{tag}.conf"
@@ -182,7 +181,7 @@ def _network(profile: WireGuardProfile, router: SiteRouter) -> str:
         *(_section("Route", ("Destination", str(net)), *table) for net in networks(profile.allowed_ips)),
     ]
     if everything:
-        # All but the tunnel's own packets, and all but what a more specific route of the main table takes.
+        # All packets but the tunnel's own, and but those that match a more specific route of the main table.
         own = (("Family", "both"), ("FirewallMark", str(MARK)), ("InvertRule", "yes"), ("Table", str(MARK)))
         local = (("Family", "both"), ("Table", "main"), ("SuppressPrefixLength", "0"))
         sections += [

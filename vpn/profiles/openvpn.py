@@ -1,4 +1,4 @@
-"""The OpenVPN profile: one .ovpn file with everything inline, as openvpn 2.5 and 2.6 and OpenVPN Connect import it.
+"""The OpenVPN profile: one .ovpn file with everything inline, for openvpn 2.5 and 2.6 and OpenVPN Connect.
 
 Routes, DNS and addresses are pushed by the hub at connect, so that no change of them outdates a profile.
 """
@@ -23,11 +23,11 @@ DATA_CIPHERS = "AES-256-GCM:CHACHA20-POLY1305"
 COMPAT_CIPHER = "AES-256-CBC"
 COMPAT_AUTH = "SHA1"
 
-# Seconds between two attempts (first, longest), and how long a silent remote is waited for before the next one's turn.
+# Seconds between two attempts (first, longest), and seconds without an answer before the next remote is tried.
 CONNECT_RETRY = (1, 8)
 CONNECT_TIMEOUT = 10
 
-# What openvpn reads as one line (OPTION_LINE_SIZE), without the line's end and the terminating zero.
+# The longest line that openvpn reads (OPTION_LINE_SIZE), without the line's end and the terminating zero.
 LINE_LENGTH = 254
 COMMENT_LENGTH = 80
 FILENAME_LENGTH = 40
@@ -39,10 +39,12 @@ PROTOCOLS = ("udp", "tcp")
 
 @dataclass(frozen=True)
 class OpenVPNProfile:
-    """Everything a device needs to know. `remotes` are (host, port, "udp" or "tcp") in the order in which they are
-    tried, a host being a name or an address without brackets; `server_name` is the common name of the hub's
-    certificate. `compat` is for what speaks no newer OpenVPN than RouterOS 6 does: TCP, and no `tls_crypt_v2`. The
-    secrets may be missing where profiles are only compared."""
+    """All values of a profile.
+
+    `remotes` are (host, port, "udp" or "tcp") in the order in which they are tried, a host being a name or an address
+    without brackets; `server_name` is the common name of the hub's certificate. `compat` is for clients as old as
+    OpenVPN in RouterOS 6: TCP, and no `tls_crypt_v2`. The secrets may be missing if profiles are only compared.
+    """
 
     name: str
     remotes: tuple[tuple[str, int, str], ...]
@@ -57,8 +59,10 @@ class OpenVPNProfile:
 
 
 def render(profile: OpenVPNProfile) -> str:
-    """The file's text, in ASCII. Raises ValueError for a value that is not what its line may hold, so that nothing
-    can add a line or a directive."""
+    """The file's text, in ASCII.
+
+    Raises ValueError for a value that its line may not hold, so that no value can add a line or a directive.
+    """
     lines = [*_comment(profile.name), "client", "dev tun", "nobind", "persist-tun"]
     lines += _remotes(profile)
     lines += [
@@ -80,8 +84,8 @@ def render(profile: OpenVPNProfile) -> str:
 
 def _comment(name: str) -> list[str]:
     comment = ascii_text(name)[:COMMENT_LENGTH].strip()
-    # Never the name alone: OpenVPN Connect and others obey comments that begin with words of theirs
-    # ("# OVPN_ACCESS_SERVER_...", "#viscosity ...").
+    # Never only the name: OpenVPN Connect and others interpret comments that begin with special words ("#
+    # OVPN_ACCESS_SERVER_...", "#viscosity ...").
     return [f"# Profile: {comment}"] if comment else []
 
 
@@ -123,11 +127,11 @@ def _inline(profile: OpenVPNProfile) -> list[str]:
 
 
 def configuration_digest(profile: OpenVPNProfile) -> str:
-    """A digest (hex) of what the profile configures, to tell whether a delivered one is outdated.
+    """A digest (hex) of the configuration in a profile, to find outdated ones.
 
-    It holds no secret, and leaves out what may change without a new profile: the name, the hosts (an address turns
-    into a name once that resolves, and a second one may come), and the key of the control channel, which is made anew
-    with each certificate.
+    It holds no secret. It leaves out what may change without a new profile: the name; the hosts, as an address becomes
+    a name once that resolves, and a second one may be added; and the key of the control channel, which is new with each
+    certificate.
     """
     configured = {
         "remotes": [list(way) for way in dict.fromkeys((port, protocol) for _, port, protocol in profile.remotes)],
@@ -143,11 +147,10 @@ def configuration_digest(profile: OpenVPNProfile) -> str:
 
 
 def filename(name: str, distinction: str = "", fallback: str = "vpn") -> str:
-    """A file name that every system takes, and that OpenVPN Connect shows as the profile's name: 1 to 40 plain
-    characters and ".ovpn".
+    """A file name that every system accepts, and that OpenVPN Connect shows as the profile's name.
 
-    As much of `name` as there is room for, or `fallback` where nothing of it can be kept, comes before
-    `distinction`, which is kept whole.
+    It has 1 to 40 plain characters and ".ovpn". As much of `name` as fits, or `fallback` if nothing of it can be kept,
+    comes before `distinction`, which is kept whole.
     """
     end = f"-{distinction}" if distinction else ""
     room = FILENAME_LENGTH - len(end)
@@ -202,7 +205,7 @@ def _client_key(text: str | None) -> str:
 
 
 def _unchanged(text: str, written: str) -> str:
-    # Readers of PEM skip what stands around it: here nothing may.
+    # Readers of PEM skip text around it, so any such text is refused here.
     if text.strip() != written:
         raise ValueError("There is more in a PEM text than its one certificate or key.")
     return written

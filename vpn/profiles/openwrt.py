@@ -1,11 +1,11 @@
-"""OpenWrt: a `uci batch`, which may be run again and again, and one that takes everything back.
+"""OpenWrt: a `uci batch` that may be run repeatedly, and one that removes everything.
 
-Sections have names of their own, so that the next run replaces them. A missing one is "Entry not found" in the
-terminal, and no harm.
+Sections have names of their own, so that the next run replaces them. A missing one prints "Entry not found" in the
+terminal, which is harmless.
 
 OpenVPN is a service of its own up to OpenWrt 25.12 (/etc/config/openvpn, openvpn.init). Later packages have a protocol
-of netifd instead: when they are installed they turn each section of /etc/config/openvpn into an interface, but for one
-whose name an interface has already.
+of netifd instead. When they are installed they turn each section of /etc/config/openvpn into an interface, unless an
+interface has its name already.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from vpn.profiles.router import (
 )
 from vpn.profiles.wireguard import WireGuardProfile
 
-# The firewall's zones: what a name of one may be is shorter than an interface's.
+# The longest name of a firewall zone, which is shorter than an interface's.
 ZONE_LENGTH = 11
 # The package manager from here on is apk.
 APK = (25, 12)
@@ -47,8 +47,7 @@ _NO_VERSION = " OpenWrt newer than 25.12 has no such service: enter the site's v
 
 
 def quoted(text: str) -> str:
-    """A value in uci's single quotes, in which nothing has a meaning but the quote itself. Raises ValueError for
-    more than one line."""
+    """A value in uci's single quotes, in which only the quote has a meaning. Raises ValueError for several lines."""
     if not text.isprintable():
         raise ValueError("A value of uci is one line.")
     return "'" + text.replace("'", "'\\''") + "'"
@@ -102,7 +101,7 @@ def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
     device, tag = device_of(router), tag_of(router)
     path = f"/etc/openvpn/{tag}.ovpn"
     by_netifd = version_of(Platform.OPENWRT, router.version) >= NETIFD_OPENVPN
-    # netifd adds a default route through the tunnel, whatever the hub pushes, unless it is told not to.
+    # netifd adds a default route through the tunnel, whatever the hub pushes, unless `defaultroute` is 0.
     own = {"config": path, "defaultroute": "1" if profile.route_all else "0"}
     lines = [*_gone(device), *_tunnel(device, own, by_netifd=by_netifd), *_firewall(device)]
     file = ProfileFile(
@@ -139,7 +138,10 @@ def _tunnel(device: str, own: dict[str, str], *, by_netifd: bool) -> list[str]:
 
 
 def _service(device: str) -> str:
-    """The section of the OpenVPN service: not called as an interface is, or later packages would leave it out."""
+    """The section of the OpenVPN service.
+
+    Its name differs from the interface's: otherwise later packages would not convert it.
+    """
     return f"{device}_ov"
 
 
@@ -162,11 +164,11 @@ def _steps(router: SiteRouter) -> tuple[Step, ...]:
     return (
         Step(
             f"Copy {tag}.uci to /tmp on the router and run it, now and whenever it changes. Lines that say “Entry not "
-            "found” are about what was not there before. The LAN's firewall zone is expected to be called lan.",
+            "found” are about what did not exist before. The LAN's firewall zone is expected to be called lan.",
             commands=(
                 f"uci batch < /tmp/{tag}.uci",
                 f"rm /tmp/{tag}.uci",
-                # Ends what ran over OpenVPN and has no section any more, before another interface takes its name.
+                # Stops an OpenVPN tunnel without a section, before another interface takes its name.
                 "[ ! -e /etc/init.d/openvpn ] || service openvpn reload",
                 "service network reload",
                 "service firewall reload",
@@ -176,7 +178,7 @@ def _steps(router: SiteRouter) -> tuple[Step, ...]:
 
 
 def _files(router: SiteRouter, name: str, lines: list[str], *restarts: str) -> tuple[ProfileFile, ...]:
-    """The two batches. `restarts` names what needs a restart of the network after its first install."""
+    """The two batches. `restarts` names what needs a restart of the network after its first installation."""
     tag, label = tag_of(router), plain_label(name)
     undo = [*_gone(device_of(router)), *_commits()]
     notes = [f"# After the first install of {what}: {_RESTART} (a reload does not load it)" for what in restarts]
@@ -205,7 +207,7 @@ def _section(
 
 
 def _gone(device: str) -> list[str]:
-    # The service was called as the interface is in earlier files, and later packages make it an interface.
+    # In earlier files the service had the interface's name, and later packages convert it to an interface.
     service = _service(device)
     network = [f"network.{device}", f"network.{device}_hub", f"network.{service}"]
     firewall = [f"firewall.{device}{part}" for part in ("", "_in", "_out", "_ping")]
@@ -213,7 +215,7 @@ def _gone(device: str) -> list[str]:
 
 
 def _firewall(device: str) -> list[str]:
-    # What may come through the tunnel is decided by the hub; the router itself answers pings only.
+    # The hub decides which packets come through the tunnel; the router itself only answers pings.
     zone = "vpn_" + hashlib.sha256(device.encode()).hexdigest()[: ZONE_LENGTH - 4]
     policy = {"name": zone, "input": "REJECT", "output": "ACCEPT", "forward": "ACCEPT", "masq": "0", "mtu_fix": "1"}
     ping = {"name": f"Ping from {zone}", "src": zone, "proto": "icmp", "family": "any", "target": "ACCEPT"}

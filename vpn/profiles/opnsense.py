@@ -1,4 +1,4 @@
-"""OPNsense: steps through its pages, with the values to paste in the order of the forms. It reads no file of ours.
+"""OPNsense: steps through its pages, with the values to paste in the order of the forms; it imports no file.
 
 Labels and pages are those of opnsense/core, stable/23.7 to stable/26.1.
 """
@@ -82,8 +82,10 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
 
 
 def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
-    """The steps for OpenVPN through the compatibility listener. Raises ValueError for a value that its field cannot
-    hold, and for a profile that is not meant for that listener."""
+    """The steps for OpenVPN through the compatibility listener.
+
+    Raises ValueError for a value that its field cannot hold, and for a profile for another listener.
+    """
     if not profile.compat:
         raise ValueError("The compatibility listener is needed.")
     tag, version = tag_of(router), version_of(Platform.OPNSENSE, router.version)
@@ -138,7 +140,7 @@ def _instance(profile: OpenVPNProfile, tag: str, *, verifies: bool) -> Values:
 
 
 def _verify_step(version: tuple[int, ...]) -> Step:
-    """What to do about the check of the hub's certificate, which older forms have not."""
+    """The step for the check of the hub's certificate, which older forms do not have."""
     if version and version < _NEW_TRUST:
         return Step(
             "This version does not check that the certificate shown is a hub's and not another site's. OPNsense 25.1 "

@@ -1,7 +1,7 @@
-"""pfSense: steps through its pages, with the values to paste in the order of the forms. It reads no file of ours.
+"""pfSense: steps through its pages, with the values to paste in the order of the forms; it imports no file.
 
 Labels and pages are those of pfSense 2.6 and 2.7 and of its package WireGuard. That package makes no routes from
-Allowed IPs, and takes each of them in a row of its own: the networks go into aliases, which can be pasted.
+Allowed IPs, and has a row for each of them. So the networks are put into aliases, which can be pasted.
 """
 
 from __future__ import annotations
@@ -98,13 +98,13 @@ def _interface(profile: WireGuardProfile, tag: str, addresses: tuple[Interface, 
     values: list[tuple[str, str]] = [("Description", tag.replace("-", "_"))]
     values += [(f"IPv{address.version} Configuration Type", f"Static IPv{address.version}") for address in addresses]
     values.append(("MTU", checked_number(profile.mtu, MIN_MTU, MAX_MTU)))
-    # pfSense writes them so.
+    # The labels as pfSense spells them.
     values += [("IPv4 Address" if _is_v4(each) else "IPv6 address", str(each)) for each in addresses]
     return tuple(values)
 
 
 def _routes_steps(device: str, addresses: tuple[Interface, ...], wanted: tuple[Network, ...]) -> tuple[Step, ...]:
-    """The gateways, the aliases and the routes, where there is something to route."""
+    """The steps for gateways, aliases and routes, if there is anything to route."""
     gateways, aliases, routes = [], [], []
     for address in addresses:
         version = address.version
@@ -112,7 +112,7 @@ def _routes_steps(device: str, addresses: tuple[Interface, ...], wanted: tuple[N
         inside = [str(network) for network in wanted if network.version == version]
         if not inside:
             continue
-        # A name of its own for each list: an alias in use cannot be imported again.
+        # Each list gets another name, as an alias in use cannot be imported again.
         alias = f"{device}_{hashlib.sha256(' '.join(inside).encode()).hexdigest()[:4]}_v{version}"
         gateways.append(
             Step(
@@ -142,8 +142,10 @@ def _is_v4(address: Interface) -> bool:
 
 
 def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
-    """The steps for OpenVPN through the compatibility listener. Raises ValueError for a value that its field cannot
-    hold, and for a profile that is not meant for that listener."""
+    """The steps for OpenVPN through the compatibility listener.
+
+    Raises ValueError for a value that its field cannot hold, and for a profile for another listener.
+    """
     if not profile.compat:
         raise ValueError("The compatibility listener is needed.")
     tag, device, release = tag_of(router), device_of(router), release_of(Platform.PFSENSE, router.version)

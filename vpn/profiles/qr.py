@@ -10,21 +10,21 @@ from qrcode.main import QRCode
 
 # ISO/IEC 18004 asks for four light modules around the code; they are white in a dark page too.
 QUIET_ZONE: Final = 4
-# A camera reads a code from a screen where each module has at least three pixels. The largest version then still fits
-# a screen that is 320 pixels wide, which is the narrowest: 97 + 8 modules are 315 pixels.
+# A camera needs at least three pixels for each module on a screen. The largest version then still fits the narrowest
+# screen, 320 pixels: 97 + 8 modules are 315 pixels.
 MODULE_PIXELS: Final = 3
 WIDEST_PIXELS: Final = 320
 LARGEST_VERSION: Final = 20
 
 
 class TooLong(ValueError):
-    """The text does not fit into a QR code that a camera reads: hand out the file or a link instead."""
+    """The text is too long for a QR code that a camera can read: offer the file or a link instead."""
 
 
 def svg(text: str, title: str = "QR code of the profile") -> str:
-    """An <svg> element to put into a page, without inline style, which decodes to exactly `text`.
+    """An <svg> element for a page, without inline style, which decodes to exactly `text`.
 
-    `title` is what a screen reader says. Its size is a whole number of pixels a module, three at least. Raises TooLong
+    `title` is its name for screen readers. Each module has a whole number of pixels, three at least. Raises TooLong
     beyond 858 bytes.
     """
     image = _code(text).make_image(image_factory=SvgPathFillImage)

@@ -1,4 +1,4 @@
-"""What the profiles of all routers have in common: the site, the files, the steps to take, and the plain names."""
+"""Common parts of the profiles of all routers: the site, the files, the steps, and plain names."""
 
 from __future__ import annotations
 
@@ -17,26 +17,29 @@ from vpn.profiles.wireguard import endpoint
 
 TEXT = "text/plain; charset=utf-8"
 LABEL_LENGTH = 60
-# Short enough for an interface of Linux (15 characters), with room for nothing else.
+# Short enough for the name of a Linux interface (15 characters).
 TAG = re.compile(r"[a-z][a-z0-9-]{0,12}[a-z0-9]")
 KEY_BLOCK = re.compile(
     r"-----BEGIN OpenVPN tls-crypt-v2 client key-----\n([A-Za-z0-9+/=]{1,76}\n)+"
     r"-----END OpenVPN tls-crypt-v2 client key-----\n?"
 )
 
-# What stands in the field of a private key where the device makes its own.
+# The text in the field of a private key if the device makes its own.
 OWN_KEY = "generate it here, and enter the public key in the portal"
 
 Network = IPv4Network | IPv6Network
 Interface = IPv4Interface | IPv6Interface
-# What to enter in a form: (label, value).
+# A value to enter in a form: (label, value).
 Values = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class SiteRouter:
-    """A site's router. `tag` marks everything that is ours on it: 2 to 14 of a-z, 0-9 and hyphen, one per peer and
-    the same for as long as the peer lives, whatever its protocol. `version` is what the admin says it runs, or ""."""
+    """A site's router.
+
+    `tag` marks all objects of the portal on it: 2 to 14 of a-z, 0-9 and hyphen, one per peer and constant for the
+    peer's life, whatever its protocol. `version` is as the admin entered it, or "".
+    """
 
     name: str
     subnets: tuple[Network, ...]
@@ -52,19 +55,19 @@ class ProfileFile:
     content: str = field(repr=False)
     content_type: str
     title: str
-    # What `GET /client?format=` calls it, where that is not the ending of its name.
+    # Its name in `GET /client?format=`, if that is not the ending of the file's name.
     kind: str = ""
 
     @property
     def format(self) -> str:
-        """What `GET /client?format=` calls it, such as `rsc`, or `rsc-remove` for the one that takes `rsc` back."""
+        """Its name in `GET /client?format=`, such as `rsc`, or `rsc-remove` for the file that reverts `rsc`."""
         stem, _, ending = self.filename.rpartition(".")
         return self.kind or (f"{ending}-remove" if stem.endswith("-remove") else ending)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do on the router: what, the values to paste as (label, value), and commands to enter."""
+    """One step on the router: the text, the values to paste as (label, value), and commands to enter."""
 
     text: str
     values: Values = field(default=(), repr=False)
@@ -73,21 +76,21 @@ class Step:
 
 @dataclass(frozen=True)
 class RouterProfile:
-    """All that a site's admin needs, in order."""
+    """Everything that the router's admin needs, in order."""
 
     files: tuple[ProfileFile, ...]
     steps: tuple[Step, ...]
 
 
 def tag_of(router: SiteRouter) -> str:
-    """The router's tag. Raises ValueError for one that a name, a comment or a pattern could not hold as it is."""
+    """The router's tag. Raises ValueError for one that is not valid in a name, a comment or a pattern."""
     if not TAG.fullmatch(router.tag):
         raise ValueError("A tag is 2 to 14 of a-z, 0-9 and hyphen, beginning with a letter.")
     return router.tag
 
 
 def label_of(text: str) -> str:
-    """A name as a comment may show it: one line of printable ASCII, not too long."""
+    """A name for a comment: one line of printable ASCII, with limited length."""
     return ascii_text(text)[:LABEL_LENGTH].strip()
 
 
@@ -99,16 +102,18 @@ def networks(values: tuple[Network, ...]) -> tuple[Network, ...]:
 
 
 def host_and_port(host: str, port: int) -> tuple[str, str]:
-    """An endpoint's host without brackets, and its port as text. Raises ValueError for what is neither an address
-    nor a DNS name, or no port."""
+    """An endpoint's host without brackets, and its port as text.
+
+    Raises ValueError for a host that is neither an address nor a DNS name, or for no port.
+    """
     text, _, number = endpoint(host, port).rpartition(":")
     return text.strip("[]"), number
 
 
 def remote_of(profile: OpenVPNProfile, *transports: str) -> tuple[str, str, str]:
-    """(host, port, transport) of the first remote that is reached over the first of `transports` there is.
+    """(host, port, transport) of the first remote over the first of `transports` that the profile has.
 
-    Raises ValueError where the profile has none of them.
+    Raises ValueError if it has none of them.
     """
     for wanted in transports:
         for host, port, transport in profile.remotes:
@@ -125,8 +130,10 @@ def certificate(text: str) -> str:
 
 
 def private_key(text: str | None) -> str:
-    """An unencrypted private key as PEM (PKCS 8) with nothing around it. Raises ValueError for anything else, and
-    never quotes it."""
+    """An unencrypted private key as PEM (PKCS 8) with nothing around it.
+
+    Raises ValueError, which never quotes the key, for anything else.
+    """
     block = _block(text or "", "PRIVATE KEY")
     try:
         load_pem_private_key(block.encode(), None)
@@ -150,12 +157,12 @@ def _block(text: str, kind: str) -> str:
 
 
 def body_of(pem: str) -> str:
-    """The base64 of a PEM block in one line, as VyOS wants it."""
+    """The base64 of a PEM block in one line, as VyOS expects it."""
     return "".join(line for line in pem.splitlines() if not line.startswith("-----"))
 
 
 def plain_label(text: str) -> str:
-    """A name in characters that mean nothing in any configuration: letters, digits, spaces and . _ : - only."""
+    """A name in characters without a meaning in any configuration: letters, digits, spaces and . _ : - only."""
     return " ".join(re.sub(r"[^A-Za-z0-9._:-]+", " ", label_of(text)).split())
 
 
@@ -170,13 +177,16 @@ def number_of(router: SiteRouter) -> int:
 
 
 def metric_of(text: str) -> int:
-    """A metric for a tunnel's routes, from 10,000 to 59,999: behind those of a machine's own networks (NetworkManager
-    gives them 100 to 800), and another one for each tunnel, so that two of them may have the same network."""
+    """A metric for a tunnel's routes, from 10,000 to 59,999.
+
+    It is higher than those of a machine's own networks (NetworkManager: 100 to 800), and differs for each tunnel, so
+    that two of them may have the same network.
+    """
     return 10_000 + int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) % 50_000
 
 
 def with_device(text: str, device: str) -> str:
-    """An .ovpn file whose tunnel has a name of its own, so that firewalls and networks can refer to it."""
+    """An .ovpn file whose tunnel interface has a name of its own, so that firewalls can refer to it."""
     head, _, rest = text.partition("\ndev tun\n")
     if not rest or "\ndev tun\n" in rest:
         raise ValueError("The profile names no tunnel.")
@@ -184,13 +194,15 @@ def with_device(text: str, device: str) -> str:
 
 
 def without_default(values: tuple[Network, ...]) -> tuple[Network, ...]:
-    """The networks but the default routes, which most routers must not simply send into the tunnel: the tunnel's own
-    packets would take them, too."""
+    """The networks but the default routes.
+
+    Most routers must not simply send those into the tunnel: they would match the tunnel's own packets, too.
+    """
     return tuple(value for value in networks(values) if value.prefixlen)
 
 
 def everything_step(allowed: tuple[Network, ...]) -> tuple[Step, ...]:
-    """The step that leaves a default route to the admin, where the hub takes all traffic."""
+    """The step that leaves a default route to the admin, if the hub carries all traffic."""
     if all(network.prefixlen for network in allowed):
         return ()
     return (Step("The hub takes all traffic: decide with rules and gateways on the router what shall go there."),)
@@ -203,14 +215,14 @@ def checked_key(text: str) -> str:
 
 
 def checked_number(value: int, lowest: int, highest: int) -> str:
-    """A number as text. Raises ValueError for one out of range, and for what only looks like a number."""
+    """A number as text. Raises ValueError for one out of range, and for a value of another type."""
     if type(value) is not int or not lowest <= value <= highest:
         raise ValueError(f"A number from {lowest} to {highest} was expected.")
     return str(value)
 
 
 def interface_addresses(values: tuple[Interface, ...]) -> tuple[Interface, ...]:
-    """The same addresses. Raises ValueError for what is no parsed address, or has a zone."""
+    """The same addresses. Raises ValueError for a value that is no parsed address, or has a zone."""
     if not all(isinstance(value, IPv4Interface | IPv6Interface) for value in values):
         raise ValueError("Parsed addresses were expected.")
     if any(isinstance(value, IPv6Interface) and value.scope_id is not None for value in values):

@@ -1,4 +1,4 @@
-"""OpenVPN on RouterOS: certificates from the script itself, and an `ovpn-client` for the compatibility listener."""
+"""OpenVPN on RouterOS: certificates within the script, and an `ovpn-client` for the compatibility listener."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ from vpn.profiles.routeros_wireguard import scripts
 # RouterOS always sends a user and a password. The hub asks for certificates and ignores both, so they are no secrets.
 USERNAME = "vpn"
 PASSWORD = "vpn"  # noqa: S105
-# `/file set contents` takes no more in RouterOS 6 (manual: 4,095 characters).
+# The limit of `/file set contents` in RouterOS 6 (manual: 4,095 characters).
 CONTENTS_LENGTH = 4095
-# From this version on AES-GCM can be relied upon; before, AES-CBC is pinned. RouterOS does not negotiate ciphers.
+# From this version on AES-GCM works reliably; before, AES-CBC is set. RouterOS does not negotiate ciphers.
 RELIABLE_GCM = (7, 17)
-# Certificates name the services that may trust them.
+# The services that may trust our certificates.
 TRUST_STORES = (7, 21)
 
 
 def openvpn(
     profile: OpenVPNProfile, router: SiteRouter, remote_networks: tuple[Network, ...] = (), *, major: int = 7
 ) -> RouterProfile:
-    """The scripts for RouterOS 7 (or 6: `major`). `remote_networks` are the routes into the tunnel, which RouterOS 6
-    does not take from the hub; 7 does, and does not need them here.
+    """The scripts for RouterOS 7 (or 6: `major`).
 
-    Raises ValueError for a value that its place cannot hold, and for a profile that is not meant for the
+    `remote_networks` are the routes into the tunnel. RouterOS 6 does not accept pushed ones; 7 does, and needs none
+    here. Raises ValueError for a value that its place cannot hold, and for a profile for another listener than the
     compatibility listener.
     """
     target = target_of(router, profile.name, OLDEST if major == 7 else OLDEST_6)
@@ -73,7 +73,7 @@ def _certificates(target: Target, profile: OpenVPNProfile) -> list[str]:
     client = certificate(profile.certificate) + private_key(profile.private_key)
     clients = "/interface ovpn-client"
     return [
-        # A certificate in use stays, so the client lets go of it first.
+        # A certificate in use cannot be removed, so the client drops it first.
         command(clients, "set", found(clients, target.ours("interface")), disabled="yes", certificate="none"),
         *certificates_removal(target),
         *_import(target, "ca", certificate(profile.ca)),
@@ -88,7 +88,7 @@ def _import(target: Target, part: str, contents: str) -> list[str]:
         raise ValueError("This is too long for a file that a script makes.")
     name = f"{target.tag}-{part}"
     if target.is_6:
-        # RouterOS 6 makes files only as the output of a command, appends ".txt", and takes a while.
+        # RouterOS 6 creates files only from the output of a command, appends ".txt", and takes a moment.
         file = f"{name}.txt"
         write = [
             command("/file", "print", file=quoted(name)),
@@ -98,7 +98,7 @@ def _import(target: Target, part: str, contents: str) -> list[str]:
     else:
         file = f"{name}.pem"
         write = [command("/file", "add", name=quoted(file), contents=quoted(contents))]
-    # An imported certificate is called after its file, with a number, whatever the version.
+    # In every version an imported certificate gets its file's name and a number.
     return [
         *write,
         ":delay 2s",

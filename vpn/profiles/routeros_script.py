@@ -38,7 +38,7 @@ class Target:
 
     @property
     def is_6(self) -> bool:
-        """Whether it runs RouterOS 6, which has no WireGuard and no IPv6 by default."""
+        """Does it run RouterOS 6, which has no WireGuard, and no IPv6 by default?"""
         return self.version < (7,)
 
     def comment(self, role: str) -> str:
@@ -46,7 +46,7 @@ class Target:
         return quoted(f"{self.tag} {role}" + (f" ({self.label})" if self.label else ""))
 
     def ours(self, role: str) -> str:
-        """The condition under which an object is ours, in this role."""
+        """The condition that matches our object in this role."""
         return "comment~" + quoted(rf"^{self.tag} {role}( \(|$)")
 
 
@@ -56,8 +56,11 @@ def target_of(router: SiteRouter, name: str, oldest: Version = OLDEST) -> Target
 
 
 def quoted(text: str) -> str:
-    """A string in quotes. Whatever could be read as anything but itself (a quote, a backslash, a variable, a question
-    mark, which asks for help, a line's end, anything but printable ASCII) is escaped, in the manual's notation."""
+    """A string in quotes.
+
+    All characters with a special meaning (a quote, a backslash, a variable, a question mark, which opens the help, a
+    line's end, anything but printable ASCII) are escaped, in the manual's notation.
+    """
     return '"' + "".join(_character(character) for character in text) + '"'
 
 
@@ -70,14 +73,14 @@ def _character(character: str) -> str:
 
 
 def word(text: str) -> str:
-    """A value that needs no quotes: a number, an address, a network, a name of our own. Raises ValueError."""
+    """A value that needs no quotes: a number, an address, a network, a name of the portal. Raises ValueError."""
     if not _WORD.fullmatch(text):
         raise ValueError("A plain word was expected.")
     return text
 
 
 def command(menu: str, verb: str, *selection: str, **properties: str) -> str:
-    """One command. The values are expected quoted or plain already; `_` in a property's name stands for `-`."""
+    """One command. The values must be quoted or plain already; `_` in a property's name stands for `-`."""
     parts = [menu, verb, *selection]
     for name, value in properties.items():
         key = name.rstrip("_").replace("_", "-")
@@ -88,12 +91,12 @@ def command(menu: str, verb: str, *selection: str, **properties: str) -> str:
 
 
 def found(menu: str, condition: str) -> str:
-    """The objects of a menu that fulfil a condition."""
+    """The objects of a menu that match a condition."""
     return f"[{menu} find where {condition}]"
 
 
 def add_or_set(menu: str, condition: str, **properties: str) -> str:
-    """Make the object, or bring the one that is there up to date, so that it keeps its place and its users."""
+    """Create the object, or update the existing one, so that it keeps its position and its references."""
     these = found(menu, condition)
     add = command(menu, "add", **properties)
     change = command(menu, "set", these, **properties)
@@ -101,7 +104,7 @@ def add_or_set(menu: str, condition: str, **properties: str) -> str:
 
 
 def add_before(menu: str, condition: str, **properties: str) -> str:
-    """Make the object ahead of the first one that fulfils the condition, or at the end where there is none."""
+    """Create the object before the first one that matches the condition, or at the end if there is none."""
     these = found(menu, condition)
     first = command(menu, "add", **properties, place_before=f"[:pick {these} 0]")
     last = command(menu, "add", **properties)
@@ -109,12 +112,12 @@ def add_before(menu: str, condition: str, **properties: str) -> str:
 
 
 def remove(menu: str, condition: str) -> str:
-    """Remove the objects that fulfil the condition; none is fine."""
+    """Remove the objects that match the condition; none is fine."""
     return command(menu, "remove", found(menu, condition))
 
 
 def routes(target: Target, wanted: Iterable[Network], interface: str) -> list[str]:
-    """Routes into the tunnel, instead of those that an earlier import made."""
+    """Routes into the tunnel, which replace those of an earlier import."""
     wanted = networks(tuple(wanted))
     lines = [remove("/ip route", target.ours("route"))]
     if not target.is_6:
@@ -134,20 +137,22 @@ def routes(target: Target, wanted: Iterable[Network], interface: str) -> list[st
     return lines
 
 
-# What can end a packet's way, or take it to a chain where that happens; and what can change its source address.
+# Actions that can drop a packet, or jump to a chain that does; and actions that can change its source address.
 _STOPS = ("drop", "reject", "tarpit", "jump")
 _CHANGES = ("masquerade", "src-nat", "netmap", "same", "jump")
 
 
 def _acting(chain: str, actions: tuple[str, ...]) -> str:
-    """The condition under which a rule of the chain acts so. A dynamic rule is not ours to stand before."""
+    """The condition that matches rules of the chain with these actions. Dynamic rules are left out."""
     these = " or ".join(f"action={quoted(action)}" for action in actions)
     return f"dynamic=no and chain={quoted(chain)} and ({these})"
 
 
 def firewall(target: Target, interface: str) -> list[str]:
-    """Let the tunnel's traffic through, ahead of the first rule that could stop it: the hub has decided what may
-    come. The router itself answers pings only. What goes into the tunnel keeps its source address."""
+    """Accept the tunnel's traffic before the first rule that could drop it: the hub has filtered it already.
+
+    The router itself only answers pings. Packets into the tunnel keep their source address.
+    """
     lines = []
     for family in ("/ip",) if target.is_6 else ("/ip", "/ipv6"):
         menu = f"{family} firewall filter"
@@ -177,7 +182,7 @@ def script(title: str, *sections: tuple[str, list[str]]) -> str:
 
 
 def removal(target: Target) -> list[str]:
-    """Remove everything that either script made, in the order in which one thing needs another, and nothing else."""
+    """Remove everything that either script created, and nothing else, in the order of dependencies."""
     lines = []
     families = ("/ip",) if target.is_6 else ("/ip", "/ipv6")
     for family in families:
@@ -190,7 +195,7 @@ def removal(target: Target) -> list[str]:
 
 
 def wireguard_removal(target: Target) -> list[str]:
-    """Remove what only the script for WireGuard makes."""
+    """Remove what only the script for WireGuard creates."""
     return [
         remove("/routing rule", target.ours("rule")),
         remove("/routing table", target.ours("table")),
@@ -202,7 +207,7 @@ def wireguard_removal(target: Target) -> list[str]:
 
 
 def openvpn_removal(target: Target) -> list[str]:
-    """Remove what only the script for OpenVPN makes."""
+    """Remove what only the script for OpenVPN creates."""
     return [
         remove("/interface ovpn-client", target.ours("interface")),
         *certificates_removal(target),
@@ -210,7 +215,7 @@ def openvpn_removal(target: Target) -> list[str]:
 
 
 def certificates_removal(target: Target) -> list[str]:
-    """Remove our certificates, whether they have their own name yet or still that of their file, and the files."""
+    """Remove our certificates, with their own name or still with their file's, and the files."""
     lines = []
     for part in ("client", "ca"):
         lines.append(remove("/certificate", "name~" + quoted(rf"^{target.tag}-{part}(\.(pem|txt)_0)?$")))

@@ -1,4 +1,4 @@
-"""WireGuard on RouterOS 7: a script that may be imported again and again, and one that removes what it made."""
+"""WireGuard on RouterOS 7: a script that may be imported repeatedly, and one that removes what it created."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ NAMED_PEERS = (7, 17)
 
 
 def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
-    """The scripts for a router with RouterOS 7. Raises ValueError for a value that its place cannot hold, and for
-    RouterOS 6, which has no WireGuard."""
+    """The scripts for a router with RouterOS 7.
+
+    Raises ValueError for a value that its place cannot hold, and for RouterOS 6, which has no WireGuard.
+    """
     target = target_of(router, profile.name)
     if target.is_6:
         raise ValueError("RouterOS 6 has no WireGuard.")
@@ -57,7 +59,7 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
 
 
 def scripts(target: Target, install: str, name: str, *, own_key: bool = False) -> RouterProfile:
-    """The two files, and what to do with them."""
+    """The two files, and the steps for them."""
     undo = script(f"Removes {name}", ("Everything of ours, and nothing else", removal(target)))
     file = f"{target.tag}.rsc"
     steps = [
@@ -136,8 +138,8 @@ def _routes(target: Target, profile: WireGuardProfile, router: SiteRouter) -> li
 
 
 def _default_routes(target: Target, defaults: list[Network], subnets: tuple[Network, ...]) -> list[str]:
-    # A default route into the tunnel stands in a table of its own, which only the site's networks use: the router's
-    # own packets to the hub must go on leaving through its provider.
+    # A default route into the tunnel is in a table of its own, which only the site's networks use. The router's own
+    # packets to the hub must still leave through its provider.
     table = "/routing table"
     lines = [remove("/routing rule", target.ours("rule"))]
     if not defaults:

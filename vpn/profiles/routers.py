@@ -1,4 +1,4 @@
-"""Which platform's files a router gets."""
+"""Selects the files of a router by its platform."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def router_files(
     router: SiteRouter,
     remote_networks: tuple[Network, ...] = (),
 ) -> RouterProfile | None:
-    """Files and steps for a platform; None for `other`, which takes the plain profile.
+    """Files and steps for a platform; None for `other`, which uses the plain profile.
 
-    `remote_networks` are the routes into the tunnel: RouterOS 6 has them written into its OpenVPN script. Raises
-    ValueError for a value that the platform cannot hold, and for a protocol that it does not have.
+    `remote_networks` are the routes into the tunnel, which RouterOS 6 needs in its OpenVPN script. Raises ValueError
+    for a value that the platform cannot hold, and for a protocol that it does not support.
     """
     if isinstance(profile, WireGuardProfile):
         return _wireguard(Platform(platform), profile, router)

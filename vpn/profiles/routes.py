@@ -1,4 +1,4 @@
-"""What a peer sends into the tunnel, as people read it: names and counts, with the networks behind them."""
+"""The routes of a peer's tunnel in words: names and counts, with the networks behind them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from vpn.models import Instance, Peer
 from vpn.profiles.tunnel_routes import left_out, routes_of, site_subnets
 from vpn.validators import parse_network
 
-# How many sites, or of an instance's domains, a sentence names.
+# How many sites, and how many of an instance's domains, a sentence names.
 _SITES_NAMED: Final = 3
 _DOMAINS_NAMED: Final = 3
 
 
 def routes_sentence(peer: Peer) -> str:
-    """What will be routed, and who is asked for names, in a sentence or two."""
+    """What is routed into the tunnel and who resolves names, in a sentence or two."""
     if peer.route_all:
         gap = peer.instance.server.gap if peer.instance.server is not None else ""
         everything = (
@@ -33,7 +33,7 @@ def routes_sentence(peer: Peer) -> str:
 
 
 def _own_server(peer: Peer) -> str:
-    """What becomes of traffic to the hub's own server, which a tunnel cannot simply carry: it goes there itself."""
+    """What happens to traffic to the hub's own server, which cannot be routed into the tunnel."""
     server = peer.instance.server
     if server is None or not server.addresses:
         return ""
@@ -47,14 +47,14 @@ def _own_server(peer: Peer) -> str:
 
 
 def routed_networks(peer: Peer) -> list[str]:
-    """The networks behind the sentence, neighbours merged; none where everything is routed. Profiles do not merge."""
+    """The routed networks, adjacent ones merged (unlike in profiles); none for a full tunnel."""
     if peer.route_all:
         return []
     return [str(network) for network in merged(routes_of(peer, site_subnets(peer.instance)))]
 
 
 def _destinations(peer: Peer) -> list[str]:
-    """Sites by name, or counted where they are many, then further networks, then the VPN's own devices."""
+    """Sites by name, or their number if there are many; then other networks, then the VPN's own devices."""
     sites = peer.instance.peers.admitted().filter(type=PeerType.SITE).exclude(pk=peer.pk).exclude(subnets=[])
     rows = list(sites.order_by("site__name").values_list("site__name", "subnets"))
     names = [name for name, _ in rows]

@@ -16,8 +16,11 @@ logger = logging.getLogger(__name__)
 
 
 def router_profile(peer: Peer, family: int | None = None) -> RouterProfile | None:
-    """Files and steps for the site's platform, with the keys; None for clients, for the platform `other`, and where
-    the platform cannot hold what the row says. `family` is as in `render_profile`. Raises NoAddress, or NoFamily."""
+    """Files and steps for the site's platform, with the keys.
+
+    None for clients, for the platform `other`, and if the platform cannot hold a value of the row. `family` is as in
+    `render_profile`. Raises NoAddress, or NoFamily.
+    """
     if peer.site is None:
         return None
     profile = openvpn_profile_of(peer, family=family) if peer.is_openvpn else profile_of(peer, family=family)
@@ -25,7 +28,7 @@ def router_profile(peer: Peer, family: int | None = None) -> RouterProfile | Non
     try:
         return router_files(peer.site.platform, profile, _router(peer, peer.site), remote_networks)
     except ValueError as error:
-        # The plain profile is offered all the same. The reasons quote no value.
+        # The plain profile is still offered. The reasons quote no value.
         logger.warning("No files for the router of the peer %s: %s", peer.pk, error)
         return None
 

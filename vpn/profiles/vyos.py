@@ -1,4 +1,4 @@
-"""VyOS: `set` commands to paste in configuration mode, and `delete` commands that take them back.
+"""VyOS: `set` commands to paste in configuration mode, and `delete` commands that remove them.
 
 Paths are those of the interface definitions of vyos-1x: equuleus (1.3), sagitta (1.4) and current (1.5 and later).
 """
@@ -38,15 +38,17 @@ from vpn.profiles.router import (
 from vpn.profiles.wireguard import WireGuardProfile
 
 # Since this release a WireGuard peer may have a name instead of an address. Rolling releases of 1.5 were built before
-# and after it, and count as older.
+# and after it, so they count as older.
 NAMED_HUB = (1, 5, 0)
 _VALUE = re.compile(r"[A-Za-z0-9 ._:/+=,-]+")
 
 
 @dataclass(frozen=True)
 class _Syntax:
-    """What has another path in another version. `key_by_name`: the private key is a file, named in the
-    configuration."""
+    """Paths that differ between versions.
+
+    `key_by_name`: the private key is a file, named in the configuration.
+    """
 
     title: str
     public_key: str
@@ -68,8 +70,10 @@ def _syntax_of(router: SiteRouter) -> _Syntax:
 
 
 def line(*words: str, value: str | None = None) -> str:
-    """`set` with a path and perhaps a value in single quotes. Raises ValueError for a value with a character that the
-    shell or the configuration could take for something else."""
+    """`set` with a path and perhaps a value in single quotes.
+
+    Raises ValueError for a value with a character that the shell or the configuration could interpret.
+    """
     if value is None:
         return " ".join(("set", *words))
     if not _VALUE.fullmatch(value):
@@ -78,9 +82,11 @@ def line(*words: str, value: str | None = None) -> str:
 
 
 def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
-    """The commands for a VyOS router, and for VyOS 1.3 the key that they refer to. Raises ValueError for a value that
-    its place cannot hold, for a hub known by name where the version takes addresses only, and without a private key,
-    which VyOS needs at once."""
+    """The commands for a VyOS router, and for VyOS 1.3 the key file.
+
+    Raises ValueError for a value that its place cannot hold, for a hub with a name if the version needs an address, and
+    without a private key, which VyOS needs at once.
+    """
     if profile.private_key is None:
         raise ValueError("VyOS needs the private key.")
     tag, syntax, key = tag_of(router), _syntax_of(router), checked_key(profile.private_key)
@@ -134,8 +140,10 @@ def _key_step(tag: str) -> Step:
 
 
 def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:
-    """The commands for VyOS 1.4 and newer, and the key that they refer to. Raises ValueError for a value that its
-    place cannot hold, and for an older version."""
+    """The commands for VyOS 1.4 and newer, and the key file.
+
+    Raises ValueError for a value that its place cannot hold, and for an older version.
+    """
     if _syntax_of(router) is _EQUULEUS:
         raise ValueError("OpenVPN needs VyOS 1.4 or newer.")
     tag = tag_of(router)
@@ -189,7 +197,7 @@ def _route(syntax: _Syntax, network: Network) -> tuple[str, ...]:
 
 
 def _tunnels(router: SiteRouter) -> tuple[tuple[str, ...], ...]:
-    """The paths of all that is ours but the routes: WireGuard's interface, then OpenVPN's with its certificates."""
+    """The paths of all our objects but the routes: WireGuard's interface, then OpenVPN's with its certificates."""
     number, tag = number_of(router), tag_of(router)
     return (
         ("interfaces", "wireguard", f"wg{number}"),
@@ -200,18 +208,23 @@ def _tunnels(router: SiteRouter) -> tuple[tuple[str, ...], ...]:
 
 
 def _removal(router: SiteRouter) -> list[str]:
-    """Delete everything of ours, whichever protocol or networks an earlier file had. What is not there is "Nothing to
-    delete", and no harm."""
+    """Delete all our objects, whichever protocol or networks an earlier file had.
+
+    A missing one prints "Nothing to delete", which is harmless.
+    """
     syntax, tunnels = _syntax_of(router), _tunnels(router)
-    # VyOS 1.3 knows no pki, and OpenVPN is not offered there.
+    # VyOS 1.3 has no pki, and OpenVPN is not offered there.
     ours = tunnels[:1] if syntax is _EQUULEUS else tunnels
     routes = [text for kind in syntax.routes for text in _routes_removal(kind, syntax.next_hop, tunnels[0][-1])]
     return [*routes, *(" ".join(("delete", *path)) for path in ours)]
 
 
 def _routes_removal(kind: str, next_hop: str, interface: str) -> list[str]:
-    """Delete the routes into our interface. Another next hop for the same network stays, but a route without any is
-    deleted as a whole: VyOS 1.3 refuses to commit one."""
+    """Delete the routes into our interface.
+
+    Another next hop for the same network stays. A route without a next hop is deleted as a whole, since VyOS 1.3
+    refuses to commit one.
+    """
     every = f"protocols static {kind}"
     return [
         f'for net in $(cli-shell-api listNodes {every} | tr -d "\'"); do',

@@ -13,7 +13,7 @@ from vpn.keys import decode_key
 
 CONTENT_TYPE = "text/plain; charset=utf-8"
 
-# wg-quick takes the interface's name from the file's: 1 to 15 of these characters.
+# wg-quick uses the file's name as the interface's name: 1 to 15 of these characters.
 INTERFACE_LENGTH = 15
 # Names that an interface cannot or should not have: devices and sysctl branches of Linux, device files of Windows.
 TAKEN_INTERFACES = re.compile(r"lo|all|default|(eth|wlan|docker|br)[0-9]*|con|prn|aux|nul|(com|lpt)[0-9]")
@@ -25,8 +25,11 @@ SEARCH_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 @dataclass(frozen=True)
 class WireGuardProfile:
-    """Everything a device needs to know. Addresses carry the prefix they are written with; `endpoint_host` is a
-    name or an address without brackets; `private_key` is None where the device keeps its own key."""
+    """All values of a profile.
+
+    Addresses have the prefix length that is written; `endpoint_host` is a name or an address without brackets;
+    `private_key` is None if the device keeps its own key.
+    """
 
     name: str
     private_key: str | None = field(repr=False)
@@ -42,14 +45,17 @@ class WireGuardProfile:
     search_domains: tuple[str, ...] = ()
     keepalive: int = PERSISTENT_KEEPALIVE
     listen_port: int | None = None
-    # For wg-quick(8) on Linux alone, as no app takes such lines: the routes come behind those of the machine's own
-    # networks, and a second tunnel may have the same ones. Where everything is routed wg-quick has a way of its own.
+    # Only for wg-quick(8) on Linux, as no app accepts such lines: the routes have a higher metric than those of the
+    # machine's own networks, and a second tunnel may have the same ones. For full tunnels wg-quick has a method of its
+    # own.
     metric: int | None = None
 
 
 def render(profile: WireGuardProfile) -> str:
-    """The file's text, in ASCII. Raises ValueError for a value that is not what its line may hold, so that nothing
-    can add a line or a directive."""
+    """The file's text, in ASCII.
+
+    Raises ValueError for a value that its line may not hold, so that no value can add a line or a directive.
+    """
     lines = []
     comment = ascii_text(profile.name)[:COMMENT_LENGTH].strip()
     if comment:
@@ -60,7 +66,7 @@ def render(profile: WireGuardProfile) -> str:
 
 def _interface(profile: WireGuardProfile) -> list[str]:
     if profile.private_key is None:
-        # Not spelled like the directive, so that no program takes the comment for one.
+        # Not spelled like the directive, so that no program mistakes the comment for one.
         lines = ["# This device made its own key: add the line with its private key here."]
     else:
         lines = [f"PrivateKey = {_key(profile.private_key)}"]
@@ -68,7 +74,7 @@ def _interface(profile: WireGuardProfile) -> list[str]:
     if profile.listen_port is not None:
         lines.append(f"ListenPort = {_number(profile.listen_port, 1, 65535)}")
     if profile.dns:
-        # What is no address among them is searched in (wg-quick(8)).
+        # Entries that are no addresses are search domains (wg-quick(8)).
         servers = _listed(profile.dns, IPv4Address, IPv6Address)
         lines.append("DNS = " + ", ".join([servers, *map(_search_domain, profile.search_domains)]))
     lines.append(f"MTU = {_number(profile.mtu, MIN_MTU, MAX_MTU)}")
@@ -99,15 +105,15 @@ def _peer(profile: WireGuardProfile) -> list[str]:
 
 
 def configuration_digest(profile: WireGuardProfile) -> str:
-    """A digest (hex) of what the profile configures, to tell whether a delivered one is outdated."""
+    """A digest (hex) of the configuration in a profile, to find outdated ones."""
     return hashlib.sha256(configuration(profile).encode()).hexdigest()
 
 
 def configuration(profile: WireGuardProfile) -> str:
-    """What the profile configures, as JSON in one form.
+    """The configuration in a profile, as canonical JSON.
 
-    It holds no secret, and leaves out what may change without a new profile: the name, and the endpoint's host,
-    which turns from an address into a name once that resolves.
+    It holds no secret. It leaves out what may change without a new profile: the name, and the endpoint's host, which
+    turns from an address into a name once that resolves.
     """
     configured = {
         "public_key": profile.public_key,
@@ -129,8 +135,8 @@ def configuration(profile: WireGuardProfile) -> str:
 def filename(name: str, distinction: str = "", fallback: str = "vpn") -> str:
     """A file name that wg-quick and WireGuard for Windows accept as an interface: 1 to 15 characters and ".conf".
 
-    As much of `name` as there is room for, or `fallback` where nothing of it can be kept, comes before
-    `distinction` (at most 11 of a-z and 0-9), which is kept whole.
+    As much of `name` as fits, or `fallback` if nothing of it can be kept, comes before `distinction` (at most 11 of a-z
+    and 0-9), which is kept whole.
     """
     end = f"-{distinction}" if distinction else ""
     room = INTERFACE_LENGTH - len(end)
@@ -147,7 +153,10 @@ def _plain(name: str, longest: int) -> str:
 
 
 def endpoint(host: str, port: int) -> str:
-    """host:port, with brackets around an IPv6 address. Raises ValueError for what is neither address nor name."""
+    """host:port, with brackets around an IPv6 address.
+
+    Raises ValueError for a host that is neither an address nor a name.
+    """
     try:
         address = ip_address(host)
     except ValueError:
@@ -162,7 +171,7 @@ def endpoint(host: str, port: int) -> str:
 
 
 def _search_domain(name: str) -> str:
-    # wg-quick takes for an address what consists of digits and dots, or has a colon.
+    # wg-quick treats a text of digits and dots, or one with a colon, as an address.
     if len(name) > 253 or not SEARCH_DOMAIN.fullmatch(name) or not re.search("[a-z]", name):
         raise ValueError("A DNS name in lower case was expected.")
     return name
@@ -185,7 +194,7 @@ def _number(value: int, lowest: int, highest: int) -> int:
 
 
 def _listed(values: Sequence[object], *types: type) -> str:
-    # What reaches a line must be a parsed address, never a text that only looks like one; a zone could hold anything.
+    # A line gets only parsed addresses, never a text that looks like one; a zone could contain anything.
     for value in values:
         if not isinstance(value, types) or getattr(value, "scope_id", None) is not None:
             raise ValueError("A parsed address or network, without a zone, was expected.")
