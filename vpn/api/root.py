@@ -16,7 +16,7 @@ api = NinjaAPI(
     description=DESCRIPTION,
     urls_namespace="api",
     auth=ApiTokenAuth(),
-    # Swagger's own files come with ninja; its validator would be asked on another host.
+    # Swagger's own files come with ninja. Its validator is off, since it runs on another host.
     docs=Swagger(settings={"validatorUrl": None, "displayRequestDuration": True}),
     docs_decorator=checks_itself,
 )

@@ -1,4 +1,4 @@
-"""Where the API answers, and what every answer of it has in common."""
+"""The API's addresses, and what all of its responses have in common."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ View = Callable[..., HttpResponseBase]
 
 
 def as_api(view: View) -> View:
-    """A view of the API: no session, no cookie, no HTML page for an error, nothing kept by caches."""
+    """A view of the API: no session, no cookie, no HTML page for an error, no caching."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -55,7 +55,7 @@ def _is_spent_by_reading(request: HttpRequest) -> bool:
 
 def _empty(response: HttpResponseBase) -> None:
     if isinstance(response, HttpResponse):
-        response["Content-Length"] = str(len(response.content))  # of the content that GET would have
+        response["Content-Length"] = str(len(response.content))  # the length of the content of a GET
         response.content = b""
 
 
@@ -66,7 +66,7 @@ def _is_too_large(request: HttpRequest) -> bool:
         length = 0
     if length <= MAX_BODY:
         return False
-    # Read on for a while, so that the sender hears the answer instead of a connection that breaks.
+    # Read on for a while, so that the sender gets the answer instead of a broken connection.
     drained = 0
     while drained < min(length, _DRAINED) and (chunk := request.read(64 * 1024)):
         drained += len(chunk)
@@ -74,7 +74,7 @@ def _is_too_large(request: HttpRequest) -> bool:
 
 
 def nothing_here(_request: HttpRequest, **_kwargs: Any) -> HttpResponse:
-    """The answer for every other path under /api/."""
+    """The response for every other path under /api/."""
     return not_found()
 
 

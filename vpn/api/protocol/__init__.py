@@ -1,1 +1,1 @@
-"""How the API speaks, whatever the resource: authentication, errors, paging, ETags, idempotency."""
+"""The API's protocol, the same for every resource: authentication, errors, paging, ETags, idempotency."""

@@ -1,4 +1,4 @@
-"""What a call answers when all went well."""
+"""Responses of successful calls."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def plain(shown: Out, *, without: set[str] | None = None) -> HttpResponse:
 
 
 def nothing() -> HttpResponse:
-    """Done, with nothing to say."""
+    """A response without content."""
     return HttpResponse(status=204)

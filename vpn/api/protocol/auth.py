@@ -1,4 +1,4 @@
-"""Bearer tokens: who calls, in which organization. Cookies mean nothing here."""
+"""Bearer tokens: the caller and the organization. The API ignores cookies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CHALLENGE_WRONG = {"WWW-Authenticate": 'Bearer realm="vpn", error="invalid_toke
 
 
 class ApiTokenAuth(HttpBearer):
-    """A token of `manage.py api_token` or `POST /tokens`, acting as one member of one organization."""
+    """A token of `manage.py api_token` or `POST /tokens`: it acts as one member of one organization."""
 
     def __call__(self, request: HttpRequest) -> Membership:
         """The member, or a refusal with 401; calls are counted here."""
@@ -54,13 +54,13 @@ class ApiTokenAuth(HttpBearer):
 
 
 def member_of(request: HttpRequest) -> Membership:
-    """Who calls."""
+    """The calling member."""
     member: Membership = request.auth  # type: ignore[attr-defined]
     return member
 
 
 def token_of(request: HttpRequest) -> ApiToken:
-    """The token with which they call."""
+    """The token of the call."""
     token: ApiToken = request._api_token  # type: ignore[attr-defined]  # noqa: SLF001
     return token
 
@@ -72,14 +72,14 @@ def _find(token: str) -> ApiToken | None:
 
 
 def _log_use(request: HttpRequest, token: ApiToken) -> None:
-    """A line a minute for each address that a token is used from; what it changes has a line of its own."""
+    """Log the use of a token once a minute per address; each change is logged separately."""
     network = counted_as(request.META.get("REMOTE_ADDR", ""))
     note_sometimes("token_use", request, f"{token.pk}:{network}", who=token.membership, method=request.method)
     request._audited = False  # type: ignore[attr-defined]  # noqa: SLF001 - the act itself is noted as well
 
 
 def _note_use(token: ApiToken) -> None:
-    # Once a minute is often enough to tell which tokens are in use, and keeps reads from writing.
+    # Written at most once a minute: that shows which tokens are in use, and most reads then write nothing.
     now = timezone.now()
     if token.last_used_at is None or token.last_used_at < now - USE_NOTED_EVERY:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)

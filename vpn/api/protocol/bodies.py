@@ -1,6 +1,6 @@
-"""Reading a body: JSON of the wanted shape, every fault told at once, nothing of it echoed.
+"""Reads a body as JSON of an expected shape; reports every fault at once, and echoes no input.
 
-A call reads its body after it looked at rights: who may not change a thing is not told how to.
+A call checks rights before it reads its body, so that a caller without the right learns nothing from faults.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vpn.api.schemas.base import In, Out
 MAX_BODY = 1024 * 1024
 Body = TypeVar("Body", bound=In)
 
-# Words for what pydantic calls by its own names; everything else keeps its message, none of which holds the input.
+# Messages that replace pydantic's. All others stay as they are; none of them contains the input.
 _MESSAGES = {
     "missing": "This field is required.",
     "extra_forbidden": "There is no such field.",
@@ -40,15 +40,14 @@ _MESSAGES = {
 
 
 def read(request: HttpRequest, shape: type[Body]) -> Body:
-    """The body of a call that creates; raises the refusal (400, 415, 422)."""
+    """The body of a call that creates an object; raises the refusal (400, 415, 422)."""
     return _shaped(_json(request), shape, {})
 
 
 def read_change(request: HttpRequest, shape: type[Body], current: Out) -> dict[str, Any]:
-    """What the body of a PUT changes, by field; absent fields stay.
+    """The fields that the body of a PUT changes; absent fields stay.
 
-    A read may be sent back as a whole: fields that cannot be changed are refused only where they differ from what
-    `current` shows.
+    A read may be sent back as a whole: fields that cannot be changed are refused only if they differ from `current`.
     """
     data = _json(request)
     faults: dict[str, list[str]] = {}
@@ -95,8 +94,8 @@ def _shaped(data: Any, shape: type[Body], faults: dict[str, list[str]]) -> Body:
 
 
 def _place(loc: Sequence[int | str]) -> str:
-    """Where in a list the fault is, before its message: the second item's port is "Number 2, port: "."""
-    # Where a field takes one of two shapes, pydantic names the shape as well, in words of its own: "list[...]".
+    """The position of a fault in a list, before its message: "Number 2, port: "."""
+    # If a field accepts two shapes, pydantic's location also names the shape: "list[...]".
     known = [part for part in loc if isinstance(part, int) or not part.startswith(("function-", "list["))]
     words = [f"Number {part + 1}" if isinstance(part, int) else part for part in known]
     return f"{', '.join(words)}: " if words else ""

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond the views' own types."""
+"""What the OpenAPI document says beyond the types of the views."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ removed.
 
 
 def answers(success: dict[int, Any], *refusals: int) -> dict[int, Any]:
-    """The `response=` of a call: what it answers, and how it refuses; 401 and 429 are always possible."""
+    """The `response=` of a call: its success and its refusals; 401 and 429 are always possible."""
     return {**success, **dict.fromkeys((401, *refusals, 429), ErrorOut)}
 
 
 def takes(body: type[In] | None = None, *headers: str) -> dict[str, Any]:
-    """The `openapi_extra=` of a call that reads a body, headers or the word `plan` by itself."""
+    """The `openapi_extra=` of a call that reads a body, headers or the parameter `plan` itself."""
     extra: dict[str, Any] = {}
     if headers:
         extra["parameters"] = [
@@ -68,7 +68,7 @@ def takes(body: type[In] | None = None, *headers: str) -> dict[str, Any]:
 
 
 def _schema_of(body: type[In]) -> dict[str, Any]:
-    """A body's JSON schema with the shapes within it written out: its own references mean nothing in the document."""
+    """A body's JSON schema with nested schemas inlined, since its references are not valid in the document."""
     schema = body.model_json_schema()
     shapes = schema.pop("$defs", {})
 
@@ -85,7 +85,7 @@ def _schema_of(body: type[In]) -> dict[str, Any]:
     return found
 
 
-# `GET /client` answers the file itself unless JSON is asked for.
+# `GET /client` answers the file itself unless the caller accepts JSON.
 PROFILE_AS_TEXT: dict[str, Any] = {
     "responses": {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 }

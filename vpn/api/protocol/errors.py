@@ -19,7 +19,7 @@ from portal.exceptions import Conflict, InvalidInput
 
 logger = logging.getLogger(__name__)
 
-# What kind of refusal a status is, for programs that do not look at statuses.
+# The type of each status, for programs that read only the body.
 TYPES = {
     400: "invalid-request",
     401: "authentication",
@@ -38,7 +38,7 @@ TYPES = {
 
 
 class Refusal(Exception):
-    """A refusal that only the API knows, ready to be answered."""
+    """A refusal raised within the API, as a response."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ def problem(
     errors: Mapping[str, Sequence[str]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> HttpResponse:
-    """An answer in the form of all errors."""
+    """A response in the form of all errors."""
     body: dict[str, object] = {
         "type": TYPES.get(status, "invalid-request"),
         "code": code,
@@ -84,20 +84,20 @@ def invalid(errors: Mapping[str, Sequence[str]]) -> Refusal:
 
 
 def not_found() -> HttpResponse:
-    """The answer for what is not there, or is another organization's."""
+    """The response for what does not exist, or belongs to another organization."""
     return problem(404, "not-found", "There is no such thing here.")
 
 
 def too_large() -> HttpResponse:
-    """The answer to a body over the limit."""
+    """The response to a body over the limit."""
     return problem(413, "body-too-large", "The body is larger than 1 MB.")
 
 
 def register(api: NinjaAPI) -> None:
-    """Answer whatever a call raises in the one form."""
+    """Turn every exception of a call into the common form."""
     api.add_exception_handler(Refusal, _refusal)
     api.add_exception_handler(Http404, lambda _request, _error: not_found())
-    # What another call took away between two looks of this one.
+    # Another call deleted the row between two queries of this one.
     api.add_exception_handler(ObjectDoesNotExist, lambda _request, _error: not_found())
     api.add_exception_handler(IntegrityError, _crossed)
     api.add_exception_handler(PermissionDenied, _forbidden)
@@ -129,12 +129,12 @@ def _conflict(_request: HttpRequest, error: Any) -> HttpResponse:
 
 
 def _crossed(request: HttpRequest, error: Any) -> HttpResponse:
-    logger.warning("A call of %s crossed another's", request.path, exc_info=error)
+    logger.warning("A call of %s conflicted with another one", request.path, exc_info=error)
     return problem(409, "changed-meanwhile", "Something else changed this at the same moment. Try again.")
 
 
 def _parameters(_request: HttpRequest, error: Any) -> HttpResponse:
-    # Only query parameters come this way: paths are matched by Django, bodies are read by vpn.api.protocol.bodies.
+    # Only query parameters arrive here: Django matches paths, and vpn.api.protocol.bodies reads bodies.
     errors: dict[str, list[str]] = {}
     for fault in error.errors:
         errors.setdefault(str(fault["loc"][-1]), []).append(str(fault["msg"]))
@@ -151,11 +151,11 @@ def _database_failed(request: HttpRequest, error: Any) -> HttpResponse:
     if is_busy(error):
         message = "The database is busy, so nothing was saved. Try again in a few seconds."
         return problem(503, "database-busy", message, headers=headers)
-    message = "The database does not do what it was asked. It was logged; see /healthz for the reason."
+    message = "The database failed. The error was logged; see /healthz for the reason."
     return problem(503, "database-failed", message, headers=headers)
 
 
 def _unexpected(request: HttpRequest, error: Any) -> HttpResponse:
     logger.error("A call of %s failed", request.path, exc_info=error)
     got_request_exception.send(sender=None, request=request)
-    return problem(500, "internal-error", "Something went wrong here. It was logged.")
+    return problem(500, "internal-error", "The portal has a fault. The error was logged.")

@@ -24,7 +24,7 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 def etag_of(shown: Out) -> str:
-    """A strong validator over a representation without observed fields: a handshake is no edit."""
+    """A strong validator over a representation without observed fields: a handshake is not an edit."""
     left_out: dict[str, Any] = dict.fromkeys(shown.observed, True)
     left_out |= {field: {"__all__": set(names)} for field, names in shown.observed_within.items()}
     data = shown.model_dump(mode="json", exclude=left_out)
@@ -33,10 +33,10 @@ def etag_of(shown: Out) -> str:
 
 @contextmanager
 def unless_changed(request: HttpRequest, fetch: Callable[[], Row], show: Callable[[Row], Out]) -> Iterator[Row]:
-    """Yield what is to be changed, in the transaction of the change where the caller sent If-Match.
+    """Yield the object to change; if the caller sent If-Match, within the change's transaction.
 
-    `fetch` is called under the row's lock then, so that nothing can slip in between the comparison and the change.
-    Raises the refusal (412) where the caller's ETag is stale.
+    `fetch` is then called under the row's lock, so that no other change comes between comparison and change. Raises the
+    refusal (412) if the caller's ETag is stale.
     """
     wanted = request.headers.get("If-Match")
     if wanted is None or wanted.strip() == "*":
@@ -51,7 +51,7 @@ def unless_changed(request: HttpRequest, fetch: Callable[[], Row], show: Callabl
 
 
 def lock(row: models.Model) -> None:
-    """Lock a row until the transaction ends, by the row that actions lock first, so that no deadlock arises."""
+    """Lock an object's row until the transaction ends, in the actions' locking order, so that no deadlock arises."""
     if isinstance(row, Peer):
         if row.site_id:
             lock_organization(row.instance.organization_id)
@@ -60,7 +60,7 @@ def lock(row: models.Model) -> None:
             lock_instance(row.instance_id)
         return
     if isinstance(row, (Instance, Site, Membership, Group)):
-        # Its pool, rules or subnets may be among what changes.
+        # The change may include its pool, rules or subnets.
         lock_organization(row.organization_id)
     if isinstance(row, Instance):
         lock_instance(row.pk)

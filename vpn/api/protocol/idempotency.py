@@ -1,4 +1,4 @@
-"""Idempotency-Key: a POST that is repeated with its key is answered again, not done again."""
+"""Idempotency-Key: a POST repeated with its key gets the stored answer; its work is not repeated."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vpn.api.protocol.plans import wants_plan
 from vpn.models import IdempotencyKey
 
 KEPT_FOR = timedelta(hours=24)
-# Of each member. The oldest goes first: a program that adds 10,000 peers can repeat any of these calls.
+# Kept per member; the oldest is deleted first. A program that adds 10,000 peers can repeat any of these calls.
 MOST_KEPT = 10_000
 HEADER = "Idempotency-Key"
 MAX_LENGTH = 255
@@ -30,11 +30,11 @@ View = TypeVar("View", bound=Callable[..., HttpResponse])
 
 
 def idempotent(view: View) -> View:
-    """Let a POST be repeated safely.
+    """Make a POST safe to repeat.
 
     The answer is written in the transaction that does the work. A second request with the same key waits at the unique
-    constraint until the first has ended. If the first failed or died, it left neither an effect nor an answer.
-    Refusals are not kept: they had no effect.
+    constraint until the first has ended. If the first failed or died, it left neither an effect nor an answer. Refusals
+    are not stored: they had no effect.
     """
 
     @wraps(view)
@@ -45,7 +45,7 @@ def idempotent(view: View) -> View:
         if not key or len(key) > MAX_LENGTH or not key.isascii() or not key.isprintable():
             raise invalid({HEADER: [f"Use 1 to {MAX_LENGTH} printable ASCII characters."]})
         if wants_plan(request):
-            # Nothing changes, so that it may be asked again; and a plan is worked out outside of any transaction.
+            # A plan changes nothing, so it may be repeated; and it is computed outside of any transaction.
             return view(request, *args, **kwargs)
         with transaction.atomic():
             kept = _begin(request, key)
@@ -56,13 +56,13 @@ def idempotent(view: View) -> View:
             kept.save(update_fields=["answer_sealed"])
         return response
 
-    # ninja looks names in annotations up in the module of the function that it is given, which is this one.
+    # ninja resolves annotations in the module of the function that it gets, which is this module.
     wrapped.__signature__ = inspect.signature(view, eval_str=True)  # type: ignore[attr-defined]
     return wrapped  # type: ignore[return-value]
 
 
 def _begin(request: HttpRequest, key: str) -> IdempotencyKey:
-    """The row of this key: new, or the one that holds the answer."""
+    """The row of this key: a new one, or the one with the stored answer."""
     mine = IdempotencyKey.objects.filter(membership=member_of(request))
     mine.filter(created_at__lt=timezone.now() - KEPT_FOR).delete()
     kept = mine.filter(key=key).first()
@@ -79,7 +79,7 @@ def _begin(request: HttpRequest, key: str) -> IdempotencyKey:
 
 
 def _make_room(mine: QuerySet[IdempotencyKey]) -> None:
-    """Forget what is older than the newest MOST_KEPT - 1 answers, so that one more makes MOST_KEPT."""
+    """Delete all but the newest MOST_KEPT - 1 answers, so that one more makes MOST_KEPT."""
     oldest = mine.order_by("-created_at").values_list("created_at", flat=True)[MOST_KEPT - 1 : MOST_KEPT].first()
     if oldest is not None:
         mine.filter(created_at__lte=oldest).delete()

@@ -1,10 +1,10 @@
-"""Lists in pages: `?limit=` and `?cursor=`, the next page in a Link header.
+"""Lists in pages: `?limit=` and `?cursor=`, with the next page in a Link header.
 
-A cursor names the last row that was seen, not a count of rows, so that a list that grows meanwhile shows nothing
-twice. It is signed, as what is in it goes into a query.
+A cursor names the last row of a page, not a count of rows, so that a growing list repeats nothing. It is signed, since
+its content becomes part of a query.
 
-django-ninja's CursorPagination (1.7.1) keeps neither of these: its cursor is not signed, and among rows of the same
-time it counts, up to 100. It also wraps the list in an object and writes no Link header.
+django-ninja's CursorPagination (1.7.1) is not used: its cursor is unsigned and counts rows of the same time, up to 100.
+It also wraps the list in an object and writes no Link header.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Item = TypeVar("Item")
 
 
 class Page(Schema):
-    """Which part of a list is wanted."""
+    """The requested part of a list."""
 
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="How many at most.")
     cursor: str = Field("", description="From the Link header of the page before.")
@@ -58,7 +58,7 @@ def page_of(
 
 
 def slice_of(request: HttpRequest, items: Sequence[Item], page: Page) -> tuple[list[Item], str]:
-    """One page of a list that is short enough to be at hand whole, and its Link header."""
+    """One page of a list that is short enough to be in memory as a whole, and its Link header."""
     salt = _salt(request)
     start = int(_opened(page.cursor, salt, 1)[0]) if page.cursor else 0
     end = start + page.limit
@@ -67,7 +67,7 @@ def slice_of(request: HttpRequest, items: Sequence[Item], page: Page) -> tuple[l
 
 
 def _salt(request: HttpRequest) -> str:
-    # A cursor of one list means nothing in another.
+    # A cursor is only valid for its own list.
     return f"vpn.api.cursor:{request.path}"
 
 

@@ -1,8 +1,8 @@
-"""How often a token and an organization may call, and how often an address may be wrong.
+"""Rate limits: calls of a token and of an organization, and wrong tokens from an address.
 
 The limits stop runaway programs and guessing; they are wide enough for a program that adds thousands of peers, one
-after the other. An organization's limit is a quota of its own, for all of its tokens together. Counters live in the
-cache, where Redis counts in one step. Without Redis, calls are answered and not counted.
+after the other. An organization's limit is a quota for all of its tokens together. Counters are in the cache, where
+Redis counts atomically. Without Redis, calls are answered and not counted.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _OF_ORGANIZATION = "organization"
 
 
 def count_call(request: HttpRequest, token: ApiToken) -> None:
-    """Count a call of this token, reads and writes apart, and of its organization.
+    """Count a call of this token, reads and writes separately, and of its organization.
 
-    Raises the refusal where there were too many.
+    Raises the refusal if there were too many.
     """
     scope = "reads" if request.method in READS else "writes"
     if _count(scope, str(token.pk)) > limit_of(scope):
@@ -41,18 +41,18 @@ def count_call(request: HttpRequest, token: ApiToken) -> None:
 
 
 def count_wrong(scope: str, request: HttpRequest) -> None:
-    """Count a wrong token from this address; raises the refusal where there were too many."""
+    """Count a wrong token from this address; raises the refusal if there were too many."""
     if _count(scope, counted_as(request.META.get("REMOTE_ADDR", ""))) > limit_of(scope):
         raise _too_many("rate-limit", "Too many wrong tokens from your address.")
 
 
 def limit_of(scope: str) -> int:
-    """How many a minute are allowed; `API_LIMITS` in the settings may say otherwise."""
+    """The number of calls allowed per minute; `API_LIMITS` in the settings may override it."""
     return int({**LIMITS, **getattr(settings, "API_LIMITS", {})}[scope])
 
 
 def _calls_of(organization_id: UUID) -> int:
-    """How many calls an organization has made in this minute."""
+    """The number of calls that an organization has made in this minute."""
     return minute_counts.counted(_name(_OF_ORGANIZATION, str(organization_id)))
 
 

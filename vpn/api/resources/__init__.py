@@ -1,1 +1,1 @@
-"""What the API serves: one file for each kind of resource."""
+"""The API's resources: one file for each."""

@@ -28,7 +28,10 @@ RETRY_AFTER = 2
 
 
 class ProfileOut(Out):
-    """A profile as JSON, for programs that want the file's name too. The only answer that holds a private key."""
+    """A profile as JSON, for programs that need the file's name too.
+
+    This is the only answer that contains a private key.
+    """
 
     filename: str
     content_type: str
@@ -36,7 +39,7 @@ class ProfileOut(Out):
 
 
 class ClientQuery(Schema):
-    """Which file is wanted, and which of the hub's addresses it should point to."""
+    """The requested file, and which of the hub's addresses it should contain."""
 
     format: str = Field(
         "", max_length=40, description="One of the peer's formats; by default what its device or router takes."
@@ -45,7 +48,7 @@ class ClientQuery(Schema):
 
 
 class ShareTokenAuth(HttpBearer):
-    """A share token of one peer. It is looked at where it is spent, in one step."""
+    """A share token of one peer. It is checked when it is spent, in one step."""
 
     def __call__(self, request: HttpRequest) -> str:
         """The token's text."""
@@ -56,7 +59,7 @@ class ShareTokenAuth(HttpBearer):
         return self.authenticate(request, text.strip())
 
     def authenticate(self, request: HttpRequest, token: str) -> str:
-        """The token itself is the right to spend it."""
+        """The token itself: it grants the right to spend it."""
         mark_checked(request)
         return token
 
@@ -69,9 +72,9 @@ class ShareTokenAuth(HttpBearer):
     summary="Fetch a profile",
 )
 def fetch_profile(request: HttpRequest, query: Query[ClientQuery]) -> HttpResponse:
-    """The profile, once: as `text/plain`, or as JSON where `Accept` asks for it.
+    """The profile, once: as `text/plain`, or as JSON if `Accept` prefers it.
 
-    422 and 503 leave the token unspent. 503 comes after up to five seconds, in which the hub may come to have the peer.
+    422 and 503 leave the token unspent. 503 is sent after up to five seconds, in which the hub may get the peer.
     """
     wanted = Wanted(query.format, own=True, family=int(query.family) if query.family else None)
     try:
@@ -97,5 +100,5 @@ def fetch_profile(request: HttpRequest, query: Query[ClientQuery]) -> HttpRespon
 
 
 def wants_json(request: HttpRequest) -> bool:
-    """Does the caller like JSON better than the file? Without preference it is the file."""
+    """Does the caller prefer JSON? Without a preference the answer is the file."""
     return request.get_preferred_type(["text/plain", "application/json"]) == "application/json"

@@ -1,4 +1,4 @@
-"""Groups of users, whom firewall rules can name at once."""
+"""Groups of users: a firewall rule can name all of a group's members at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract's words for what is still under way, for a whole list at once."""
+"""Pending work in CONTRACT's terms, for a whole list at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vpn.models import Instance, Peer, PeerTombstone
 
 
 def statuses(instances: Sequence[Instance]) -> dict[UUID, list[str]]:
-    """What `pending_work` says of each instance, in at most two queries however many there are."""
+    """The result of `pending_work` for each instance, in at most two queries however many there are."""
     if len(instances) == 1:
         return {instances[0].pk: pending_work(instances[0])}
     applying = {one.pk for one in instances if one.state == InstanceState.READY and not one.is_up_to_date}

@@ -49,14 +49,17 @@ def post_api_token(request: HttpRequest) -> HttpResponse:
 
 @router.delete(PATH, response=answers({204: None}, 404), summary="Revoke an API token")
 def remove_api_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
-    """End one of the caller's own tokens at once."""
+    """Revoke one of the caller's own tokens at once."""
     member = member_of(request)
     revoke_token(get_object_or_404(ApiToken, pk=token_id, membership=member), by=member.principal)
     return nothing()
 
 
 def _end(body: ApiTokenCreate, caller: ApiToken) -> datetime | None:
-    """When the new token ends: a token that is stolen must not make one that outlives it."""
+    """The expiry of the new token.
+
+    A token cannot create one that outlives it: otherwise a stolen token could be prolonged.
+    """
     latest = caller.expires_at
     if "expires_at" not in body.model_fields_set:
         return default_end() if latest is None else min(default_end(), latest)

@@ -35,7 +35,7 @@ def _users_of(member: Membership) -> QuerySet[Membership]:
 
 
 def get_user(member: Membership, user_id: UUID, *, write: bool = False) -> Membership:
-    """One member of the organization; for a member themselves alone."""
+    """One member of the organization; a member may only read themselves."""
     found = get_object_or_404(_users_of(member), pk=user_id)
     if not member.sees_everything and found.pk != member.pk:
         raise Http404
@@ -61,9 +61,9 @@ def list_users(request: HttpRequest, page: Query[Page]) -> HttpResponse:
 )
 @idempotent
 def post_user(request: HttpRequest) -> HttpResponse:
-    """Invite a user: a link is mailed to them. Peers can be made for them already, and run.
+    """Invite a user by mail. Peers can be created for them before they join, and work.
 
-    Where the portal sends no mail, an admin hands them the link of their page.
+    If the portal sends no mail, an admin passes on the link on the user's page.
     """
     member = member_of(request)
     require_admin(member)
@@ -71,7 +71,8 @@ def post_user(request: HttpRequest) -> HttpResponse:
     by = member.principal
     added = add_member(member.organization, by=by, email=body.email, name=body.name, role=body.role, groups=body.groups)
     if reaches_people():
-        # Behind the commit: with an Idempotency-Key this runs in a transaction, and Redis counts the mails.
+        # Sent after the commit: with an Idempotency-Key this code runs in a transaction, and Redis counts mails at
+        # once.
         transaction.on_commit(partial(mail_link, added, by=by))
     return one(show_user(added), status=201)
 

@@ -1,1 +1,1 @@
-"""What goes in and what comes out, one file per noun."""
+"""Requests and responses, one file per noun."""

@@ -24,7 +24,7 @@ _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz
 class Out(BaseModel):
     """A representation.
 
-    `observed` names the fields that change by themselves; `observed_within` those of the items of a list.
+    `observed` names the fields that change without an edit; `observed_within` those of the items of a list.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,13 +33,13 @@ class Out(BaseModel):
 
 
 class In(BaseModel):
-    """A body. A field that is not known is refused: a slip of the pen must not pass in silence."""
+    """A body. An unknown field is refused: a typing mistake must not be ignored."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
 class ErrorOut(BaseModel):
-    """Every refusal. `errors` has the messages by field where the input is at fault."""
+    """Every refusal. `errors` has the messages by field if the input is at fault."""
 
     type: str
     code: str
@@ -65,11 +65,11 @@ def _in_utc(value: datetime) -> datetime:
 
 def _without_nul(value: str) -> str:
     if "\x00" in value:
-        raise ValueError("Remove the NUL character.")  # PostgreSQL cannot even look for it.
+        raise ValueError("Remove the NUL character.")  # PostgreSQL does not accept it, not even in a query.
     return value
 
 
-# JSON has types of its own: "yes" is no boolean and "20" no number.
+# Strict types: in JSON "yes" is not a boolean and "20" is not a number.
 Text = Annotated[StrictStr, AfterValidator(_without_nul)]
 Flag = StrictBool
 Number = StrictInt

@@ -18,13 +18,13 @@ class GroupCreate(In):
 
 
 class GroupChange(GroupCreate):
-    """What can be changed; absent fields stay. Every field of a read is taken where it is as it was read."""
+    """The fields that can be changed; absent fields stay. Every field of a read is accepted unchanged."""
 
     name: Text = ""
 
 
 class GroupOut(Out):
-    """Some of the organization's users, whom firewall rules can name at once."""
+    """A group of users, whom firewall rules can name at once."""
 
     id: UUID
     name: str

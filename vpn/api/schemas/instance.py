@@ -1,4 +1,4 @@
-"""Instances and what their background work does."""
+"""Instances and their background work."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class DnsRecordIn(In):
 
 
 class FirewallRuleIn(In):
-    """A rule as it is to be. A rule that matches what one matched before keeps its hits."""
+    """A firewall rule. A rule that matches the same packets as a previous one keeps its hits."""
 
     name: Text = Field("", description="At most 40 characters.")
     action: Text = Field("accept", description="accept, drop or reject.")
@@ -55,7 +55,7 @@ class FirewallRuleIn(In):
 
 
 class InstanceChange(In):
-    """What can be changed; absent fields stay. Every field of a read is taken where it is as it was read."""
+    """The fields that can be changed; absent fields stay. Every field of a read is accepted unchanged."""
 
     name: Text = Field("", description="3 to 20 characters.")
     pool: Text | list[Text] = Field("", description="A wider IPv4 network that holds the present pool; addresses stay.")
@@ -64,11 +64,11 @@ class InstanceChange(In):
         description="1280 to 1500: the largest packet in the tunnels, 80 less than outside, a multiple of 16.",
     )
     pushed_routes: list[Text] = Field([], description="Networks that split-tunnel clients send to the hub.")
-    public_dns: list[Text] = Field([], description="The servers that the hub asks for what it does not know.")
-    split_dns: list[Text] = Field([], description="The servers that it asks for `domains`.")
+    public_dns: list[Text] = Field([], description="The servers that the hub forwards all other queries to.")
+    split_dns: list[Text] = Field([], description="The servers for `domains`.")
     domains: list[Text] = Field([], description="Domains with servers of their own; devices search in them, too.")
     dns_custom: list[DnsRecordIn] = Field([], description="Records that the hub answers by itself.")
-    firewall_policy: Text = Field("allow", description="allow or deny: what no rule decides between peers.")
+    firewall_policy: Text = Field("allow", description="allow or deny: for packets between peers that no rule matches.")
     firewall: list[FirewallRuleIn] = Field([], description="All rules, in order: the first that matches decides.")
 
 
@@ -81,7 +81,7 @@ class DnsRecordOut(Out):
 
 
 class FirewallRuleOut(Out):
-    """A firewall rule. `hits` are the packets that it decided on: of a flow that it accepts, the first ones."""
+    """A firewall rule. `hits` counts the packets that it decided on: of an accepted flow, the first ones."""
 
     name: str
     action: Literal["accept", "drop", "reject"]
@@ -93,16 +93,16 @@ class FirewallRuleOut(Out):
 
 
 class EndpointsOut(Out):
-    """Where clients connect to: `host:port`, or null."""
+    """The addresses that clients connect to: `host:port`, or null."""
 
     wireguard: str | None
     openvpn_udp: str | None
     openvpn_tcp: str | None
-    openvpn_compat: str | None = Field(description="There only while a router needs it.")
+    openvpn_compat: str | None = Field(description="Set only while a router needs it.")
 
 
 class ReachableOut(Out):
-    """By listener: can devices reach it from outside of the server? Null where nothing listens, or nothing is known."""
+    """By listener: can devices reach it from outside of the server? Null if it is off or if nothing is known."""
 
     wireguard: Reachability | None
     openvpn_udp: Reachability | None
@@ -111,14 +111,14 @@ class ReachableOut(Out):
 
 
 class NeedOut(Out):
-    """Something of the hub that needs someone: a stable code, and what is so and what to do, in words."""
+    """A problem of the hub that needs a person: a stable code, and in words what is wrong and what to do."""
 
     code: str
     message: str
 
 
 class InstanceOut(Out):
-    """A hub, its settings, and how far its server has followed."""
+    """A hub, its settings, and which of them its server has applied."""
 
     observed: ClassVar[frozenset[str]] = frozenset(
         [
@@ -164,14 +164,19 @@ class InstanceOut(Out):
     addresses: list[str] = Field(description="The hub's own addresses in the tunnel.")
     endpoints: EndpointsOut
     reachable: ReachableOut = Field(description="Proven from outside or by a device, per listener.")
-    needs: list[NeedOut] = Field(description="What needs someone, the most pressing first; empty where all is well.")
+    needs: list[NeedOut] = Field(
+        description="Problems that need a person, the most urgent first; empty if there are none."
+    )
     created_at: datetime
 
 
 @dataclass(frozen=True)
 class Found:
-    """What an instance's representation says beside its own row: the words of `vpn.api.resources.status`, whether the
-    compatibility listener runs, and what `vpn.presenters.needs` says."""
+    """What a representation of an instance needs besides its own row.
+
+    That is: the pending work (`vpn.api.resources.status`), whether the compatibility listener runs, and the problems in
+    words (`vpn.presenters.needs`).
+    """
 
     status: list[str]
     has_compat: bool
@@ -190,7 +195,7 @@ class StepOut(Out):
 
 
 class AskerOut(Out):
-    """Who asked for an operation. `id` is a user's, token's or peer's; of the operator's staff nothing is named."""
+    """Who requested an operation. `id` is a user's, token's or peer's; the operator's staff stay anonymous."""
 
     kind: PrincipalKind
     id: str
@@ -199,7 +204,7 @@ class AskerOut(Out):
 
     @classmethod
     def of(cls, asker: Principal) -> AskerOut:
-        """What the organization may know."""
+        """The part that the organization may know."""
         if asker.kind == PrincipalKind.STAFF:
             return cls(kind=asker.kind, id="", name="", reason="")
         return cls(kind=asker.kind, id=asker.id, name=asker.name, reason=asker.reason)
@@ -219,7 +224,7 @@ class OperationOut(Out):
 
 
 class BandwidthOut(Out):
-    """What passed through an instance in the current calendar month (UTC)."""
+    """The traffic of an instance in the current calendar month (UTC)."""
 
     incoming_bytes: int
     outgoing_bytes: int
@@ -227,7 +232,7 @@ class BandwidthOut(Out):
 
 
 def show_instance(instance: Instance, found: Found) -> InstanceOut:
-    """The representation, with what was found out about the instance beside its own row.
+    """The representation of an instance, with what was found besides its own row.
 
     For a list, the firewall rules should be prefetched.
     """
@@ -270,7 +275,7 @@ def _rule(rule: FirewallRule) -> dict[str, Any]:
 
 
 def _endpoints(instance: Instance, *, has_compat: bool) -> dict[str, str | None]:
-    """Where devices connect to, once there is something to connect to."""
+    """The addresses that devices connect to, once the hub listens."""
     addresses = instance.server.addresses if instance.server is not None else ()
     if not addresses or not instance.configured:
         return dict.fromkeys(("wireguard", "openvpn_udp", "openvpn_tcp", "openvpn_compat"))

@@ -33,11 +33,11 @@ class PeerCreate(In):
     route_all: Flag = Field(False, description="Send all traffic through the hub.")
     device: Text = ""
     expires_at: Moment | None = None
-    public_key: Text = Field("", description="Where the device made its own key.")
+    public_key: Text = Field("", description="The public key, if the device made its own key pair.")
 
 
 class PeerChange(In):
-    """What can be changed; absent fields stay. Every field of a read is taken where it is as it was read."""
+    """The fields that can be changed; absent fields stay. Every field of a read is accepted unchanged."""
 
     subnets: list[Text] = []
     confirm_broad_routes: Flag = False
@@ -49,7 +49,7 @@ class PeerChange(In):
 
 
 class PeerOut(Out):
-    """One end of one tunnel. No key but the public one is ever shown."""
+    """One end of one tunnel. The only key in it is the public one."""
 
     observed: ClassVar[frozenset[str]] = frozenset(
         [
@@ -89,7 +89,7 @@ class PeerOut(Out):
 
 
 class PeerWithTokenOut(PeerOut):
-    """A peer with the share token that was just made for it; the token is not shown again."""
+    """A peer with its new share token; the token is not shown again."""
 
     token: str
     token_ttl: int = Field(description="Seconds.")
@@ -104,7 +104,7 @@ class FormatOut(Out):
 
     @classmethod
     def of(cls, file: ProfileFile) -> FormatOut:
-        """What is said of a file, without its content."""
+        """The description of a file, without its content."""
         return cls(format=file.format, filename=file.filename, content_type=file.content_type)
 
 

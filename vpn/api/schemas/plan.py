@@ -27,7 +27,7 @@ class DifferenceOut(Out):
 
 
 class TakenOut(Out):
-    """A network within one of another site: the more specific route wins."""
+    """A network within one of another site, so that it takes a part of the traffic: the more specific route wins."""
 
     network: str
     by: str = Field(description="`site:ID`: the site that the network's traffic goes to.")
@@ -37,7 +37,7 @@ class TakenOut(Out):
 
 
 class SizeOut(Out):
-    """How much was compared."""
+    """The number of objects that were compared."""
 
     peers: int
     rules: int
@@ -45,7 +45,7 @@ class SizeOut(Out):
 
 
 class NameChangeOut(Out):
-    """A name that the hub answers differently, or the names of a domain that it asks other servers for."""
+    """A name that the hub answers differently, or a domain that it forwards to other servers."""
 
     kind: Literal["record", "domain"]
     name: str = Field(description='The name, or the domain; "" for all names that the hub does not know.')
@@ -65,15 +65,15 @@ class PlanOut(Out):
 
     reachability: list[DifferenceOut]
     outdated: list[UUID] = Field(description="The peers whose delivered profile would become outdated.")
-    truncated: bool = Field(description="There is more to `reachability` than is listed.")
+    truncated: bool = Field(description="`reachability` is not complete.")
     nowhere: list[str] = Field(description="Pushed routes that lead nowhere from then on: no site advertises them.")
-    names: list[NameChangeOut] = Field(description="What the hub's DNS answers or asks differently.")
+    names: list[NameChangeOut] = Field(description="Names that the hub's DNS answers or forwards differently.")
     diverted: list[DivertedOut] = Field(description="Pushed routes to the internet that come or go.")
     taken: list[TakenOut] = Field(description="Networks of sites that come to lie within another site's, or did.")
-    size: SizeOut | None = Field(default=None, description="There only where not all of it could be worked out.")
+    size: SizeOut | None = Field(default=None, description="Set only if not everything could be computed.")
     cut: list[str] | None = Field(
         default=None,
-        description="What there is more of, there only with `size`: `lines` or `reach` of `reachability`, "
+        description="Which parts are incomplete, set only with `size`: `lines` or `reach` of `reachability`, "
         "`profiles` of `outdated`.",
     )
-    note: str | None = Field(default=None, description="That in a sentence; there only with `size`.")
+    note: str | None = Field(default=None, description="The same in a sentence; set only with `size`.")

@@ -26,7 +26,7 @@ class SiteCreate(In):
 
 
 class SiteChange(SiteCreate):
-    """What can be changed; absent fields stay. Every field of a read is taken where it is as it was read."""
+    """The fields that can be changed; absent fields stay. Every field of a read is accepted unchanged."""
 
     name: Text = ""
     platform: Text = ""
@@ -53,7 +53,7 @@ class SiteOut(Out):
 
 
 class SubnetOut(Out):
-    """A network of a site, and who says so."""
+    """A network of a site, and its source."""
 
     subnet: str
     source: Literal["declared", "reported"]

@@ -24,7 +24,7 @@ class ApiTokenCreate(In):
 
 
 class ApiTokenOut(Out):
-    """A token without its text, which the portal does not keep. `current` is the one that calls."""
+    """A token without its text, which the portal does not keep. `current` marks the token of the call."""
 
     observed: ClassVar[frozenset[str]] = frozenset({"last_used_at", "expired", "current"})
 
@@ -38,13 +38,13 @@ class ApiTokenOut(Out):
 
 
 class NewApiTokenOut(ApiTokenOut):
-    """A token that was just made, with its text: this once."""
+    """A new token with its text, which is shown only once."""
 
     token: str
 
 
 def show_token(token: ApiToken, caller: ApiToken) -> ApiTokenOut:
-    """The representation, for who calls with `caller`."""
+    """The representation for a caller that uses the token `caller`."""
     return ApiTokenOut(
         id=token.pk,
         name=token.name,

@@ -22,7 +22,7 @@ class UserCreate(In):
 
 
 class UserChange(In):
-    """What can be changed; absent fields stay. Every field of a read is taken where it is as it was read."""
+    """The fields that can be changed; absent fields stay. Every field of a read is accepted unchanged."""
 
     role: Literal["admin", "auditor", "member"] = "member"
     active: Flag = Field(True, description="False ends the member's tokens, share links and tunnels here.")
@@ -31,7 +31,7 @@ class UserChange(In):
 
 
 class UserOut(Out):
-    """A member; the id stays the same from the invitation on."""
+    """A member; the id is the same from the invitation on."""
 
     id: UUID
     email: str
