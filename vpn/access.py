@@ -1,7 +1,7 @@
-"""Fetching what a member may see or change: one call, which cannot be forgotten.
+"""Fetch what a member may see or change: one call fetches and authorises.
 
-What belongs to another organization is not there (404). In one's own organization a role that is too small is told so
-(403), except that for a member another member's peers are not there either.
+What belongs to another organization does not exist (404). In their own organization, a member whose role is too small
+gets 403, except that a member does not see other members' peers either (404).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vpn.models.querysets import InstanceQuerySet, PeerQuerySet
 
 
 def instances_of(member: Membership) -> InstanceQuerySet:
-    """The organization's instances, for those who see everything."""
+    """The organization's instances, for members who may read everything."""
     require_reader(member)
     return Instance.objects.filter(organization=member.organization_id).select_related(
         "region", "server", "observation"
@@ -71,7 +71,7 @@ def get_site(member: Membership, pk: UUID, *, write: bool = False) -> Site:
 
 
 def get_plan(member: Membership, pk: UUID, *, write: bool = False) -> ChangePlan:
-    """What a change of one of the organization's instances means."""
+    """The plan of a change of one of the organization's instances."""
     found = ChangePlan.objects.select_related("instance__server")
     plan = get_object_or_404(found, pk=pk, instance__organization=member.organization_id)
     _require(member, write=write)
@@ -79,7 +79,7 @@ def get_plan(member: Membership, pk: UUID, *, write: bool = False) -> ChangePlan
 
 
 def find_asked_plan(member: Membership, pk: str) -> AskedPlan | None:
-    """What this very person asked in this organization; None where it is over, or was never theirs."""
+    """The preview that this user requested in this organization; None if it has expired, or is another's."""
     require_admin(member)
     try:
         found = AskedPlan.objects.filter(pk=UUID(pk), organization=member.organization_id, user=member.user_id).first()
@@ -89,7 +89,7 @@ def find_asked_plan(member: Membership, pk: str) -> AskedPlan | None:
 
 
 def may_fetch_profile(member: Membership, peer: Peer) -> bool:
-    """May this member have this peer's profile? Admins any, everyone their own; auditors only read."""
+    """May this member fetch this peer's profile? Admins any, every member their own; auditors only read."""
     return member.is_admin or peer.member_id == member.pk
 
 

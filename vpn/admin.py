@@ -1,4 +1,4 @@
-"""Django admin for staff: read-mostly, with the acts that only staff can do. Sealed columns are never shown."""
+"""Django admin for staff: mostly read-only, with the acts that only staff may do. Sealed columns are never shown."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from vpn.models import Instance, Operation, OperationStep, Peer, Region, Server,
 from vpn.wire.identity import SCHEMA
 from vpn.wire.version import agent_version
 
-if TYPE_CHECKING:  # Django's own classes take no parameter when the program runs.
+if TYPE_CHECKING:  # Django's own classes take no type parameter at run time.
     ModelAdmin = admin.ModelAdmin[Any]
     TabularInline = admin.TabularInline[Any, Any]
 else:
     ModelAdmin, TabularInline = admin.ModelAdmin, admin.TabularInline
 
-# Everything that is no business of a page: sealed values, and the bookkeeping of leases and digests.
+# Columns that no page shows: sealed values, leases and digests.
 HIDDEN = (
     "revocation_list",
     "lease_token",
@@ -37,39 +37,39 @@ HIDDEN = (
 
 
 class ReadOnly(ModelAdmin):
-    """Rows that only actions change: staff looks at them."""
+    """Rows that only actions change: staff can only read them."""
 
     changeable: tuple[str, ...] = ()
-    # What hubs report, by the names of methods below.
+    # What hubs report: names of the methods below.
     observed: tuple[str, ...] = ()
     show_full_result_count = False
 
     def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
         """Every column but the hidden ones."""
         names = [field.name for field in self.model._meta.fields if field.name not in HIDDEN]
-        # By their ending, so that a sealed column that comes later is hidden too.
+        # Matched by its ending, so that a sealed column added later is hidden too.
         return [name for name in names if not name.endswith("_sealed")] + [*self.observed]
 
     def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
-        """Everything but what is named in `changeable`."""
+        """Everything but the fields named in `changeable`."""
         return [name for name in self.get_fields(request, obj) if name not in self.changeable]
 
     def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Rows come from the portal's own actions."""
+        """Nothing can be added: only the portal's actions create rows."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Deleting a row would leave its hub, or its key, behind on a server."""
+        """Nothing can be deleted: deleting a row would leave its hub, or its key, on a server."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Only what is named in `changeable`."""
+        """Only fields named in `changeable` can be changed."""
         return bool(self.changeable) and super().has_change_permission(request, obj)
 
 
 @admin.register(Region)
 class RegionAdmin(ReadOnly):
-    """Regions: what they are called, where they lie, and whether they take instances."""
+    """Regions: name, country, driver, and whether they accept instances."""
 
     changeable = ("name", "country", "latitude", "longitude", "available", "unavailable_reason")
     list_display = ("id", "name", "country", "driver", "available")
@@ -77,7 +77,7 @@ class RegionAdmin(ReadOnly):
 
 @admin.register(Server)
 class ServerAdmin(ReadOnly):
-    """Servers, the addresses that profiles point to, and the networks behind them that instances may push."""
+    """Servers: their public addresses, and the networks behind them that instances may push."""
 
     form = ServerForm
     changeable = ("networks",)
@@ -86,7 +86,7 @@ class ServerAdmin(ReadOnly):
 
     @admin.display(description="agent")
     def agent(self, server: Server) -> str:
-        """Which agent reported last, and whether it is the one that this portal brings."""
+        """The version of the agent that reported last, and whether it is this portal's."""
         if server.agent_schema is None:
             return "has not reported yet"
         if not server.agent_version:
@@ -97,7 +97,7 @@ class ServerAdmin(ReadOnly):
         return f"{server.agent_version}: {'this' if same else 'not this'} portal's version"
 
     def save_model(self, request: HttpRequest, obj: Server, form: ServerForm, change: bool) -> None:
-        """Tell the hubs, too."""
+        """Save the change through its action, which also updates the hubs."""
         allow_networks(obj, form.cleaned_data["networks"], by=_principal(request))
 
 
@@ -119,24 +119,24 @@ class InstanceAdmin(ReadOnly):
 
     @admin.display(description="applied of desired generation")
     def progress(self, instance: Instance) -> str:
-        """How far the server has followed."""
+        """The generation that the server has applied."""
         return f"{instance.applied_generation} of {instance.desired_generation}"
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Acts on tunnels need the right to change instances, which looking at them does not."""
+        """The acts on tunnels need the right to change instances; viewing does not include it."""
         allowed = request.user.has_perm("vpn.change_instance")
         return super().get_actions(request) if allowed else {}
 
     @admin.action(description="Apply again")
     def apply_again(self, request: HttpRequest, chosen: QuerySet[Instance]) -> None:
-        """Compare the hub with what it should run, and mend it."""
+        """Compare the hub with its desired state, and repair it."""
         for instance in chosen:
             doorbell.enqueue_apply(instance.pk, instance.organization_id)
         messages.success(request, "Asked the workers to apply again.")
 
     @admin.action(description="Retry")
     def retry(self, request: HttpRequest, chosen: QuerySet[Instance]) -> None:
-        """Go on with what failed."""
+        """Resume what failed."""
         _each(request, chosen, retry_instance, "is tried again.")
 
     @admin.action(description="Forget (its server is gone)")
@@ -151,7 +151,7 @@ class InstanceAdmin(ReadOnly):
 
 @admin.register(Peer)
 class PeerAdmin(ReadOnly):
-    """Peers: what they are and when they were last heard of; never their keys."""
+    """Peers: their settings and last observation; never their keys."""
 
     list_display = ("label", "instance", "type", "enabled", "key_custody", "last_handshake", "endpoint")
     list_filter = ("type", "enabled", "key_custody")
@@ -166,7 +166,7 @@ class PeerAdmin(ReadOnly):
 
     @admin.display(description="endpoint")
     def endpoint(self, peer: Peer) -> str:
-        """Where the hub heard it from."""
+        """The address from which the peer last sent."""
         return peer.seen.endpoint
 
 
@@ -207,12 +207,12 @@ class OperationAdmin(ReadOnly):
 
 
 def _principal(request: HttpRequest) -> Principal:
-    """Who acts in Django admin: staff, since it admits no other user."""
+    """The acting principal in Django admin: staff, since it admits no other user."""
     return request.user.staff_principal  # type: ignore[union-attr]
 
 
 def _each(request: HttpRequest, chosen: QuerySet[Instance], act: Callable[..., object], done: str) -> None:
-    """Run an action on each instance, and say of each how it went."""
+    """Run an action on each instance, and report each result."""
     for instance in chosen:
         try:
             act(instance, by=_principal(request))

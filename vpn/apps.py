@@ -1,4 +1,4 @@
-"""What you connect: instances, peers, sites."""
+"""The vpn app: instances, peers, sites."""
 
 from django.apps import AppConfig
 
@@ -10,5 +10,5 @@ class VpnConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Listen to what happens to people."""
+        """Register the receivers of signals about members and groups."""
         from vpn import receivers  # noqa: F401 - needs the app registry

@@ -1,4 +1,4 @@
-"""The words that rows may hold, and which state may follow which."""
+"""The values that columns may have, and which state may follow which."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.db import models
 
 
 class InstanceState(models.TextChoices):
-    """Where an instance is in its life."""
+    """The states of an instance."""
 
     PENDING = "pending", "Pending"
     PROVISIONING = "provisioning", "Provisioning"
@@ -16,7 +16,7 @@ class InstanceState(models.TextChoices):
     LOST = "lost", "Lost"
 
 
-# From the key to any of the values; everything else is refused.
+# From the key to any of the values; all other changes are refused.
 INSTANCE_TRANSITIONS: dict[str, frozenset[str]] = {
     InstanceState.PENDING: frozenset({InstanceState.PROVISIONING, InstanceState.DELETING}),
     InstanceState.PROVISIONING: frozenset({InstanceState.READY, InstanceState.FAILED, InstanceState.DELETING}),
@@ -28,7 +28,7 @@ INSTANCE_TRANSITIONS: dict[str, frozenset[str]] = {
 
 
 class OperationKind(models.TextChoices):
-    """What a run of background work was for."""
+    """The kinds of background work."""
 
     PROVISION = "provision", "Create the hub"
     APPLY = "apply", "Apply changes"
@@ -36,7 +36,7 @@ class OperationKind(models.TextChoices):
 
 
 class OperationState(models.TextChoices):
-    """How a run of background work stands."""
+    """The states of an operation."""
 
     RUNNING = "running", "Running"
     SUCCEEDED = "succeeded", "Succeeded"
@@ -44,7 +44,7 @@ class OperationState(models.TextChoices):
 
 
 class StepState(models.TextChoices):
-    """How one step of an operation stands."""
+    """The states of one step of an operation."""
 
     WAITING = "waiting", "Waiting"
     RUNNING = "running", "Running"
@@ -53,7 +53,7 @@ class StepState(models.TextChoices):
 
 
 class StepName(models.TextChoices):
-    """The steps that operations are made of, in the words that an admin reads."""
+    """The steps of operations, with the words that pages show."""
 
     SERVER = "server", "Prepare the server"
     CERTIFICATES = "certificates", "Issue the hub's certificates"
@@ -71,21 +71,21 @@ OPERATION_STEPS: dict[str, tuple[str, ...]] = {
 
 
 class PeerType(models.TextChoices):
-    """What is at the other end of the tunnel."""
+    """The other end of the tunnel."""
 
     CLIENT = "client", "Client"
     SITE = "site", "Site"
 
 
 class Protocol(models.TextChoices):
-    """How a peer talks to the hub."""
+    """The protocol between a peer and the hub."""
 
     WIREGUARD = "wireguard", "WireGuard"
     OPENVPN = "openvpn", "OpenVPN"
 
 
 class Listener(models.TextChoices):
-    """Where a hub listens, in the API's words."""
+    """The listeners of a hub; the values are those of the API."""
 
     WIREGUARD = "wireguard", "WireGuard"
     OPENVPN_UDP = "openvpn_udp", "OpenVPN over UDP"
@@ -120,7 +120,7 @@ class KeyCustody(models.TextChoices):
 
 
 class ProfileState(models.TextChoices):
-    """How the delivered profile compares with what would be delivered now."""
+    """How the delivered profile compares with the present one."""
 
     UNDELIVERED = "undelivered", "Not fetched yet"
     CURRENT = "current", "Current"
@@ -128,7 +128,7 @@ class ProfileState(models.TextChoices):
 
 
 class Platform(models.TextChoices):
-    """What a site's router runs."""
+    """The platform of a site's router."""
 
     ROUTEROS7 = "routeros7", "MikroTik RouterOS 7"
     ROUTEROS6 = "routeros6", "MikroTik RouterOS 6"
@@ -141,14 +141,14 @@ class Platform(models.TextChoices):
 
 
 class FirewallPolicy(models.TextChoices):
-    """What becomes of packets between peers that no rule decides."""
+    """The verdict for packets between peers that no rule matches."""
 
     ALLOW = "allow", "Allow"
     DENY = "deny", "Deny"
 
 
 class RuleAction(models.TextChoices):
-    """What a firewall rule does with what it matches."""
+    """The verdict of a firewall rule."""
 
     ACCEPT = "accept", "Accept"
     DROP = "drop", "Drop"
@@ -156,7 +156,7 @@ class RuleAction(models.TextChoices):
 
 
 class RuleProtocol(models.TextChoices):
-    """Which protocol a firewall rule is about."""
+    """The protocol that a firewall rule matches."""
 
     ANY = "any", "Any"
     TCP = "tcp", "TCP"
@@ -174,13 +174,13 @@ class RecordType(models.TextChoices):
 
 
 class Driver(models.TextChoices):
-    """How a region's servers are reached."""
+    """The driver that reaches a region's servers."""
 
     LOCAL = "local", "This machine"
 
 
 class PlanState(models.TextChoices):
-    """Whether it is worked out yet what a change means."""
+    """The state of a plan."""
 
     WAITING = "waiting", "Being worked out"
     READY = "ready", "Worked out"

@@ -1,4 +1,4 @@
-"""Fixed facts of the product: limits, defaults, and the ranges that are treated specially."""
+"""Constants of the product: limits, defaults, and address ranges with a special meaning."""
 
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final
@@ -8,7 +8,7 @@ LABEL_TEXT_LENGTH: Final = (1, 40)
 HOSTNAME_LENGTH: Final = (3, 20)
 
 DEFAULT_PUBLIC_DNS: Final = ("9.9.9.9", "149.112.112.112")
-# The same servers, for hubs that are reached over IPv6 alone.
+# The same servers, for hubs with IPv6 only.
 DEFAULT_PUBLIC_DNS_V6: Final = ("2620:fe::fe", "2620:fe::9")
 
 # Ports are unique across the portal, so that an instance can move between servers without a new profile.
@@ -37,7 +37,7 @@ HANDSHAKE_TIMEOUT: Final = 180
 OBSERVATION_MAX_AGE: Final = 10
 PERSISTENT_KEEPALIVE: Final = 25
 
-# What one row may hold: enough for any branch, and little enough that no tenant keeps a shared server busy.
+# The most items in one row: enough for any branch, but too few to keep a shared server busy.
 MOST_SUBNETS: Final = 500
 MOST_PUSHED_ROUTES: Final = 500
 MOST_SERVER_NETWORKS: Final = 50
@@ -48,8 +48,8 @@ MOST_DNS_RECORDS: Final = 500
 # dnsmasq gives up a chain of more than ten aliases.
 LONGEST_CNAME_CHAIN: Final = 8
 
-# Domains that mean the same everywhere, so that no hub answers them or asks a resolver for them (RFC 6761 and its
-# registry). `test` and `example` are missing on purpose: an organization may use them inside.
+# Special-use domains, which no hub answers or forwards (RFC 6761 and its registry). `test` and `example` are missing on
+# purpose: an organization may use them inside.
 SPECIAL_USE_DOMAINS: Final[dict[str, str]] = {
     "localhost": "every device keeps it for itself (RFC 6761)",
     "invalid": "it exists nowhere (RFC 6761)",
@@ -63,13 +63,13 @@ SPECIAL_USE_DOMAINS: Final[dict[str, str]] = {
 SHARE_TOKEN_TTL: Final = 3600
 # How long the browser that opened a share link can come back to the profile: long enough to get an app from its store.
 SHARE_WINDOW: Final = 900
-# How long an answer is kept back, in seconds, while the hub is told of a peer whose profile is asked for.
+# How long a request for a profile waits, in seconds, until the hub has the peer.
 HUB_WAIT: Final = 5.0
 HOSTNAME_QUARANTINE_DAYS: Final = 30
 # For how long a deleted peer's addresses are not assigned again, unless its pool is full.
 HOST_REST_HOURS: Final = 24
 
-# Where clouds serve their machines from the inside, beside the link-local ranges. Sources: vpn/wire/reserved.py, which
+# Addresses of clouds' metadata and name services, besides the link-local ranges. Sources: vpn/wire/reserved.py, which
 # has the same list for the server's side.
 IN_GUEST_V4: Final[tuple[tuple[IPv4Network, str], ...]] = (
     (IPv4Network("100.100.2.136/32"), "Alibaba's name server for its own machines"),
@@ -123,8 +123,8 @@ PRIVATE_NETWORKS_V4: Final = (
 )
 PRIVATE_NETWORKS_V6: Final = (IPv6Network("fc00::/7"),)
 
-# First labels to which people, mail servers, browsers or this portal itself give a meaning of their own. Words
-# that merely describe a hub (demo, edge, prod) stay free.
+# First labels with a conventional meaning for people, mail servers, browsers or this portal. Words that only describe a
+# hub (demo, edge, prod) stay free.
 _RESERVED_HOSTNAMES = """
 www www1 www2 www3 web website static assets media files download downloads upload
 uploads cdn cache proxy gateway vpn wireguard openvpn
@@ -142,5 +142,5 @@ support help helpdesk docs doc documentation wiki faq blog privacy pki crl ocsp 
 server servers default all none
 """
 RESERVED_HOSTNAMES: Final = frozenset(_RESERVED_HOSTNAMES.split())
-# So many OpenVPN sessions a second does a server have begin anew where they lack what is pushed now (the agent's RATE).
+# OpenVPN sessions per second that a server makes reconnect to push changed options (the agent's RATE).
 RENEWALS_PER_SECOND = 10

@@ -1,4 +1,4 @@
-"""Are names, domains and records of DNS well formed? As in vpn.validators: ValidationError, with a stable code."""
+"""Checks names, domains and records of DNS. As in vpn.validators: ValidationError, with a stable code."""
 
 import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
@@ -13,7 +13,7 @@ _PARTLY_ONES_OWN = ("local", "in-addr.arpa", "ip6.arpa")
 
 
 def parse_dns_name(text: str) -> str:
-    """A DNS name in lower case, without the dot at the end (RFC 1035; underscores as in RFC 2782)."""
+    """A DNS name in lower case, without the final dot (RFC 1035; underscores as in RFC 2782)."""
     name = text.strip().lower().removesuffix(".")
     if not name:
         raise ValidationError("Enter a name such as nas.example.org.", code="empty")
@@ -39,8 +39,10 @@ def parse_dns_name(text: str) -> str:
 
 
 def parse_dns_domain(text: str) -> str:
-    """A domain that servers of one's own answer. Below `local` some networks have their directory, and a branch's
-    servers may answer reverse lookups of its subnets."""
+    """A domain for which an admin names servers.
+
+    Some networks have their directory below `local`, and a branch's servers may answer reverse lookups of its subnets.
+    """
     name = parse_dns_name(text)
     if name in _PARTLY_ONES_OWN or not any(is_below(name, domain) for domain in _PARTLY_ONES_OWN):
         refuse_special_use(name)
@@ -48,24 +50,24 @@ def parse_dns_domain(text: str) -> str:
 
 
 def is_searched(domain: str) -> bool:
-    """May devices search in a domain? In one of reverse lookups there is nothing to find by name."""
+    """May devices use a domain as search domain? A domain of reverse lookups has no names to search."""
     return not is_below(domain, "arpa") or is_below(domain, "home.arpa")
 
 
 def refuse_special_use(name: str) -> None:
-    """Raise ValidationError for a name that means the same everywhere."""
+    """Raise ValidationError for a special-use name (RFC 6761)."""
     for domain, reason in SPECIAL_USE_DOMAINS.items():
         if is_below(name, domain):
             raise ValidationError(f"{quoted(name)} cannot be used: {reason}.", code="special_use")
 
 
 def is_below(name: str, domain: str) -> bool:
-    """Is a name a domain, or anywhere below it? Both in lower case."""
+    """Does a name equal a domain, or lie below it? Both in lower case."""
     return name == domain or name.endswith(f".{domain}")
 
 
 def parse_record_address(text: str, version: int) -> str:
-    """The address that an A record (`version` 4) or an AAAA record (6) leads to."""
+    """The address in an A record (`version` 4) or an AAAA record (6)."""
     example, other = ("10.1.0.9", "AAAA") if version == 4 else ("fd12:3456::9", "A")
     address = parse_address(text.strip(), f"Enter an IPv{version} address such as {example}")
     if address.version != version:

@@ -1,7 +1,7 @@
-"""The doorbell: enqueues jobs by ids, as JSON, and only functions of `vpn.jobs`.
+"""Enqueues jobs in Redis: with ids only, as JSON, and only functions of `vpn.jobs`.
 
-Redis is not trusted to name code, and not needed for truth: a ring that fails is logged, and reconcile rings again.
-Organizations take turns in every queue, and one ring is enough for many changes: see `turns`.
+Redis is not trusted to name code, and holds no state that matters: an enqueueing that fails is logged, and reconcile
+repeats it. Organizations take turns in every queue, and one job is enough for many changes: see `turns`.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ ALLOWED_JOBS = frozenset(
         "vpn.jobs.reconcile.tidy",
     }
 )
-# Finished jobs leave nothing behind; failed ones stay for an hour, for staff to look at.
+# Finished jobs are removed at once; failed ones after an hour, so that staff can inspect them.
 _RESULT_TTL = 0
 _FAILURE_TTL = 3600
-# Who asked has left the page by then.
+# By then the user has left the page.
 _ASKED_TTL = 600
-# The clock rings again soon, so a ring that waited too long is dropped.
+# The schedule enqueues it again soon, so a job that waited too long is dropped.
 _TICK_TTL = 10
 
 
@@ -56,7 +56,7 @@ class PortalJob(Job):
     """A job that runs only the portal's own job functions, and is always read as JSON."""
 
     def __init__(self, id: str | None = None, connection: Any = None, serializer: Any = None) -> None:  # noqa: A002
-        # rq falls back to pickle wherever one of its own calls names no serializer.
+        # rq falls back to pickle if one of its own calls names no serializer.
         super().__init__(id=id, connection=connection, serializer=JSONSerializer)
 
     @property
@@ -68,7 +68,7 @@ class PortalJob(Job):
 
     @property
     def success_callback(self) -> None:
-        """None: no job of ours has a callback, and one that Redis names would be imported and called."""
+        """None: no portal job has a callback, and one named in Redis would be imported and called."""
 
     @property
     def failure_callback(self) -> None:
@@ -87,44 +87,44 @@ class PortalQueue(DjangoRQ):
         self.serializer = JSONSerializer
 
     def push_job_id(self, job_id: str, pipeline: Pipeline | None = None, at_front: bool = False) -> None:
-        """Give a saved job its place; nothing of ours goes to the front."""
+        """Insert a saved job in the queue by turns; no portal job goes to the front."""
         take_place(pipeline if pipeline is not None else self.connection, self.key, job_id)
 
 
 def enqueue_apply(instance_id: UUID, organization_id: UUID, *, urgent: bool = False) -> None:
-    """Bring the instance's hub up to date; `urgent` where the change revokes access."""
+    """Update the instance's hub; `urgent` if the change revokes access."""
     queue_name, function = ("urgent", "apply_urgently") if urgent else ("apply", "apply_instance")
     _enqueue(queue_name, f"vpn.jobs.apply.{function}", str(instance_id), organization_id=organization_id)
 
 
 def enqueue_provision(instance_id: UUID, organization_id: UUID) -> None:
-    """Create the instance's hub, or go on creating it."""
+    """Create the instance's hub, or continue to create it."""
     _enqueue("provision", "vpn.jobs.provision.provision_instance", str(instance_id), organization_id=organization_id)
 
 
 def enqueue_destroy(instance_id: UUID, organization_id: UUID) -> None:
-    """Take the instance's hub down."""
+    """Delete the instance's hub."""
     _enqueue("urgent", "vpn.jobs.provision.destroy_instance", str(instance_id), organization_id=organization_id)
 
 
 def enqueue_plans(instance_id: UUID, organization_id: UUID) -> None:
-    """Work out what the instance's last changes mean."""
+    """Compute the plans of the instance's last changes."""
     _enqueue("plan", "vpn.jobs.plan.work_out_plans", str(instance_id), organization_id=organization_id)
 
 
 def enqueue_asked_plan(asked_id: UUID, organization_id: UUID) -> None:
-    """Work out an asked plan."""
+    """Compute a preview."""
     function = "vpn.jobs.plan.answer_asked_plan"
     _enqueue("plan", function, str(asked_id), organization_id=organization_id, ttl=_ASKED_TTL)
 
 
 def enqueue_observe(server_id: UUID) -> None:
-    """Look at what the server's hubs do."""
+    """Observe the server's hubs."""
     _enqueue("observe", "vpn.jobs.observe.observe_server", str(server_id), ttl=_TICK_TTL)
 
 
 def enqueue_plan_mail(plan_id: UUID, organization_id: UUID) -> None:
-    """Write to the members that a change concerns."""
+    """Mail the members whom a change affects."""
     _enqueue("mail", "vpn.jobs.mail.mail_plan", str(plan_id), organization_id=organization_id)
 
 
@@ -134,7 +134,7 @@ def enqueue_queued_mail(mail_id: UUID, organization_id: UUID | None) -> None:
 
 
 def enqueue_tick(queue_name: str, function: str) -> None:
-    """Ring for scheduled work."""
+    """Enqueue scheduled work."""
     _enqueue(queue_name, function, ttl=_TICK_TTL)
 
 

@@ -33,8 +33,11 @@ def encode_key(raw: bytes) -> str:
 
 
 def decode_key(text: str) -> bytes:
-    """The 32 bytes of a base64 key. Raises ValueError, which never quotes the key, for anything but the one
-    canonical form: no white space, no missing padding, no stray bits."""
+    """The 32 bytes of a base64 key.
+
+    Raises ValueError, which never quotes the key, for anything but the canonical form: no white space, no missing
+    padding, no stray bits.
+    """
     try:
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -45,8 +48,10 @@ def decode_key(text: str) -> bytes:
 
 
 def is_contributory(raw_public_key: bytes) -> bool:
-    """Whether an exchange with this public key yields a secret. A point of low order (the all-zero key is one) always
-    yields the same all-zero result (RFC 7748, section 6.1)."""
+    """Does a key exchange with this public key yield a secret?
+
+    A point of low order (such as the all-zero key) always yields the same all-zero result (RFC 7748, section 6.1).
+    """
     try:
         X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(raw_public_key))
     except ValueError:

@@ -1,7 +1,7 @@
-"""Each instance's own certificate authority for OpenVPN, in Python alone: certificates and revocation lists (RFC 5280),
-and the keys of the control channel (OpenVPN's tls-crypt-v2.txt). Needs no Django and starts no process.
+"""Each instance's own certificate authority for OpenVPN, in Python only.
 
-All times are aware datetimes. Refusals are ValueErrors that never quote a key.
+Certificates and revocation lists (RFC 5280), and the keys of the control channel (OpenVPN's tls-crypt-v2.txt). It needs
+no Django and starts no process. All times are aware datetimes. Refusals are ValueErrors that never quote a key.
 """
 
 import base64
@@ -28,12 +28,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 AUTHORITY_LIFE: Final = timedelta(days=7305)  # 20 years
 SERVER_LIFE: Final = timedelta(days=730)
 CLIENT_LIFE: Final = timedelta(days=1826)  # 5 years
-# Clocks of routers are often late, and neither a certificate nor a revocation list may come from the future.
+# Clocks of routers are often slow. They refuse certificates and revocation lists that begin in their future.
 BACKDATED: Final = timedelta(days=2)
 
 SERIAL_BITS: Final = 128
 NAME_LENGTH: Final = 64  # ub-common-name of RFC 5280
-# What names a peer also names a file on the hub, and may stand on a line of OpenVPN's configuration.
+# A peer's common name is also a file name on the hub, and appears on lines of OpenVPN's configuration.
 PEER_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 
 SERVER_KEY_TITLE: Final = "OpenVPN tls-crypt-v2 server key"
@@ -57,7 +57,7 @@ class Credential:
 
 @dataclass(frozen=True)
 class Revoked:
-    """A certificate that no longer holds, and since when."""
+    """A revoked certificate, and since when."""
 
     serial: int
     at: datetime
@@ -77,23 +77,27 @@ def create_authority(common_name: str, now: datetime) -> Credential:
 
 
 def issue_server(authority: Credential, common_name: str, now: datetime, *, hosts: Iterable[str] = ()) -> Credential:
-    """A certificate for the hub. `hosts` are the names and addresses under which clients find it: RouterOS compares
-    them with the one it connects to, openvpn the common name."""
+    """A certificate for the hub; `hosts` are the names and addresses under which clients reach it.
+
+    RouterOS compares them with the one it connects to, openvpn compares the common name.
+    """
     names = [_host(host) for host in hosts]
-    # OpenVPN Connect takes a server's certificate only with this very pair of usages, or with encipherment (for RSA).
+    # OpenVPN Connect accepts a server's certificate only with exactly these two usages, or with encipherment (for RSA).
     usage = _key_usage(digital_signature=True, key_agreement=True)
     return _issue(authority, common_name, now, SERVER_LIFE, usage, ExtendedKeyUsageOID.SERVER_AUTH, names)
 
 
 def issue_client(authority: Credential, common_name: str, now: datetime) -> Credential:
-    """A certificate for a peer, by whose common name the hub knows it."""
+    """A certificate for a peer; the hub identifies the peer by its common name."""
     usage = _key_usage(digital_signature=True)
     return _issue(authority, common_name, now, CLIENT_LIFE, usage, ExtendedKeyUsageOID.CLIENT_AUTH, [])
 
 
 def revocation_list(authority: Credential, revoked: Iterable[Revoked], number: int, now: datetime) -> str:
-    """The revocation list (PEM). It expires with the authority, since an expired list refuses every certificate;
-    `number` rises with every list."""
+    """The revocation list (PEM); `number` rises with every list.
+
+    It expires with the authority, since an expired list refuses every certificate.
+    """
     issuer, key = _load(authority.certificate, authority.private_key)
     now = _second(now)
     if now >= issuer.not_valid_after_utc:
@@ -117,18 +121,21 @@ def revocation_list(authority: Credential, revoked: Iterable[Revoked], number: i
 
 
 def load(certificate: str, private_key: str) -> Credential:
-    """A credential from its two PEM texts, written anew. Raises ValueError unless the key is the certificate's."""
+    """A credential from its two PEM texts, in canonical form.
+
+    Raises ValueError unless the key belongs to the certificate.
+    """
     return _credential(*_load(certificate, private_key))
 
 
 def validity(certificate: str) -> tuple[datetime, datetime]:
-    """From when to when a certificate (PEM) holds."""
+    """The begin and end of a certificate's validity (PEM)."""
     loaded = x509.load_pem_x509_certificate(certificate.encode())
     return loaded.not_valid_before_utc, loaded.not_valid_after_utc
 
 
 def renewal_due(not_after: datetime, not_before: datetime, now: datetime) -> bool:
-    """Whether the last third of a certificate's life has begun."""
+    """Has the last third of a certificate's life begun?"""
     return now >= not_after - (not_after - not_before) / 3
 
 
@@ -241,20 +248,23 @@ def _host(host: str) -> x509.GeneralName:
 
 
 def _second(moment: datetime) -> datetime:
-    # A naive time would be taken for UTC without a word, and certificates know whole seconds only.
+    # A naive time would be read as UTC without an error, and certificates have whole seconds only.
     if moment.tzinfo is None:
         raise ValueError("An aware datetime was expected.")
     return moment.astimezone(UTC).replace(microsecond=0)
 
 
 def tls_crypt_v2_server_key() -> str:
-    """A new key (PEM) with which a hub opens what its clients send before TLS begins."""
+    """A new key (PEM) with which a hub decrypts what its clients send before TLS begins."""
     return _pem(SERVER_KEY_TITLE, secrets.token_bytes(SERVER_KEY_BYTES))
 
 
 def tls_crypt_v2_client_key(server_key: str) -> str:
-    """A new client's key (PEM): what the client encrypts its control channel with, and the same again as only the hub
-    can read it. `server_key` is the hub's (PEM)."""
+    """A new client's key (PEM).
+
+    It holds the key that encrypts the client's control channel, and the same again wrapped for the hub. `server_key` is
+    the hub's (PEM).
+    """
     raw = decode_tls_crypt_v2(server_key, SERVER_KEY_TITLE)
     if len(raw) != SERVER_KEY_BYTES:
         raise ValueError(f"A server key has {SERVER_KEY_BYTES} bytes.")
@@ -269,8 +279,10 @@ def tls_crypt_v2_client_key(server_key: str) -> str:
 
 
 def decode_tls_crypt_v2(text: str, title: str) -> bytes:
-    """The bytes of a key (PEM) with this title. Raises ValueError for anything but the form that `openvpn --genkey`
-    and this module write."""
+    """The bytes of a key (PEM) with this title.
+
+    Raises ValueError for anything but the form that `openvpn --genkey` and this module write.
+    """
     try:
         raw = base64.b64decode("".join(text.strip().split("\n")[1:-1]), validate=True)
     except (binascii.Error, ValueError):

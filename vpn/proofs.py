@@ -1,4 +1,4 @@
-"""What knocks and devices say of a hub's listeners, noted on their rows. Written only where it differs."""
+"""Records in a hub's rows which listeners are proven, by knocks and by devices. Only differences are written."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from django.utils import timezone
 from vpn.choices import ProofCause, Reachability
 from vpn.models import Instance, InstanceObservation, ListenerProof
 
-# Whether these listeners are reached cannot be seen from here, so that any device that is heard proves them.
+# The portal cannot knock on these listeners, so any device that is heard proves them.
 _NOT_KNOWN = (ProofCause.NAT, ProofCause.NO_RIGHT)
 # A listener and the IP version over which a device connected.
 Coming = tuple[str, int]
 
 
 class Finding(Protocol):
-    """What a knock found: see `vpn.drivers.base.Found`."""
+    """The result of a knock: see `vpn.drivers.base.Found`."""
 
     @property
     def state(self) -> str:
-        """A word of Reachability."""
+        """A value of Reachability."""
 
     @property
     def cause(self) -> str:
-        """A word of ProofCause, or ""."""
+        """A value of ProofCause, or ""."""
 
 
 def record_knock(instance_id: UUID, found: Mapping[str, Mapping[str, Finding]]) -> bool:
-    """Note what knocks found: by address, the one that most devices take first, and by listener.
+    """Record the results of knocks, by address and by listener; the address that most devices use comes first.
 
-    What is not in it does not run any more. A listener that was proven fails only at the second knock in a row; returns
-    whether one waits for that. A device that came after the knocks began to fail is believed more than they are: a
-    firewall may let in what it drops here.
+    Listeners without a result do not run any more. A proven listener fails only at the second failed knock in a row;
+    returns whether a second one is due. A device that connected after the knocks began to fail counts more than they
+    do: a firewall may admit it and drop knocks.
     """
     findings = {(listener, address): one for address, by in found.items() for listener, one in by.items()}
     first = next(iter(found), "")
@@ -64,7 +64,7 @@ def record_knock(instance_id: UUID, found: Mapping[str, Mapping[str, Finding]]) 
 
 
 def _is_known(instance_id: UUID, findings: Mapping[tuple[str, str], Finding], first: str) -> bool:
-    """Is all of it proven, as it was before? Then nothing is locked and nothing written."""
+    """Is every listener proven, as before? Then nothing is locked and nothing written."""
     if not all(finding.state == Reachability.PROVEN for finding in findings.values()):
         return False
     rows = ListenerProof.objects.filter(instance=instance_id)
@@ -79,7 +79,7 @@ def _is_known(instance_id: UUID, findings: Mapping[tuple[str, str], Finding], fi
 
 
 def _judge(proof: ListenerProof, finding: Finding, now: datetime) -> bool:
-    """Set what a finding means; True where the next knock has to confirm it."""
+    """Apply a finding to a proof; True if the next knock has to confirm it."""
     if finding.state == Reachability.PROVEN:
         proof.state, proof.cause, proof.failing_since = Reachability.PROVEN, "", None
         return False
@@ -96,10 +96,10 @@ def _judge(proof: ListenerProof, finding: Finding, now: datetime) -> bool:
 
 
 def record_devices(instance_id: UUID, arrived: Collection[Coming], heard: Collection[Coming]) -> None:
-    """Note at which listeners devices began a connection, and at which they were heard at all since the last look.
+    """Record the listeners on which devices connected, and those on which devices were heard, since the last report.
 
-    Both by listener and IP version. A connection that is merely kept proves nothing where a firewall was loaded
-    meanwhile: it lets known flows pass.
+    Both by listener and IP version. An existing connection proves nothing: a firewall loaded since then lets known
+    flows pass.
     """
     if not arrived and not heard:
         return
@@ -112,7 +112,7 @@ def record_devices(instance_id: UUID, arrived: Collection[Coming], heard: Collec
 
 
 def forget_proofs(instance_id: UUID) -> None:
-    """Forget what was proven, as for an address that the hub has left; the next knock finds out anew."""
+    """Discard all proofs, as after a change of the hub's address; the next knock judges again."""
     unknown = {"state": Reachability.UNPROVEN, "cause": ProofCause.WAITING, "failing_since": None, "arrived_at": None}
     ListenerProof.objects.filter(instance=instance_id).update(**unknown)
     InstanceObservation.objects.filter(pk=instance_id).update(knocked_at=None)

@@ -1,4 +1,4 @@
-"""How much an organization has of what its quotas limit here (portal.quotas)."""
+"""How much of its quotas for vpn objects an organization uses (portal.quotas)."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from vpn.validators import parse_network
 
 
 class _Length(Func):
-    """How many items a JSON list has."""
+    """SQL function: the number of items in a JSON list."""
 
     function = "jsonb_array_length"
     output_field = IntegerField()
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """SQLite's name for it."""
+        """Use SQLite's name of the function."""
         return super().as_sql(compiler, connection, function="json_array_length", **context)
 
 
 def broad_routes(subnets: list[str]) -> int:
-    """How many of a peer's subnets merely lead through its site, and are none of the site's own."""
+    """The number of a peer's broad routes, which only lead through its site and are not among its subnets."""
     return sum(is_broad(parse_network(text)) for text in subnets)
 
 
 def _instances(organization_id: UUID) -> int:
-    # One that is being deleted counts until its hub is gone.
+    # An instance that is being deleted counts until its hub is gone.
     return Instance.objects.filter(organization=organization_id).count()
 
 
@@ -50,7 +50,7 @@ def _sites(organization_id: UUID) -> int:
 
 
 def _subnets(organization_id: UUID) -> int:
-    """What sites have, each once however many instances they are connected to, and the broad routes of their peers."""
+    """The subnets of sites, each counted once for all connected instances, and the broad routes of their peers."""
     sites = Site.objects.filter(organization=organization_id)
     total: int = sites.aggregate(total=Sum(_Length(F("subnets")), default=0))["total"]
     peers = Peer.objects.filter(instance__organization=organization_id, type=PeerType.SITE, confirm_broad_routes=True)

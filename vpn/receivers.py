@@ -1,4 +1,4 @@
-"""What happens to people matters to tunnels: raise the generations inside the transaction that changed it."""
+"""Changes of members and groups that affect tunnels: generations rise within the transaction of the change."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from vpn.models import Peer, ProfileLink
 
 @receiver(membership_changed)
 def follow_membership(membership: Membership, by: Principal, **kwargs: Any) -> None:
-    """Let the hubs admit or refuse the devices of a member who was activated or deactivated, and end share tokens."""
+    """After a member was activated or deactivated, let the hubs admit or refuse their devices; end share tokens."""
     if membership.state == MembershipState.DEACTIVATED:
         ProfileLink.objects.filter(peer__member=membership).delete()
     reconsider_peers(Peer.objects.filter(member=membership), by=by)
@@ -39,13 +39,13 @@ def follow_membership(membership: Membership, by: Principal, **kwargs: Any) -> N
 
 @receiver(membership_renamed)
 def follow_name(membership: Membership, former_slug: str, by: Principal, **kwargs: Any) -> None:
-    """Let the names of a person's devices follow theirs."""
+    """Rename the DNS names of a person's devices after the person was renamed."""
     rename_member(membership, former_slug, by=by)
 
 
 @receiver(membership_losses)
 def name_devices(membership: Membership, **kwargs: Any) -> list[str]:
-    """What stops working when a member is removed."""
+    """The effects of removing a member, in sentences."""
     peers = Peer.objects.filter(member=membership).select_related("instance").order_by("instance__name", "device")
     losses = [f"{peer.device or 'A device'} is shut out of {peer.instance.name}; its profile ends." for peer in peers]
     rules = naming(f"user:{membership.pk}").values_list("instance__name", flat=True)
@@ -55,19 +55,19 @@ def name_devices(membership: Membership, **kwargs: Any) -> list[str]:
 @receiver(membership_removing)
 def remove_devices(membership: Membership, by: Principal, **kwargs: Any) -> None:
     """Delete the devices of a member who leaves."""
-    # All at once and in order, so that no deadlock arises.
+    # All instances are locked at once and in order, so that no deadlock arises.
     lock_instances(membership.organization_id)
     for peer in Peer.objects.filter(member=membership).select_related("instance"):
         try:
             delete_peer(peer, by=by)
         except NotPossible:
-            peer.delete()  # Its instance is going away, and the peer with it.
+            peer.delete()  # Its instance is being deleted, together with the peer.
     forget_end(membership.organization_id, f"user:{membership.pk}", by=by)
 
 
 @receiver(group_changed)
 def follow_group(group: Group, membership_ids: set[UUID], by: Principal, **kwargs: Any) -> None:
-    """Let the hubs whose rules name a group know whose devices belong to it."""
+    """Update the hubs whose rules name a group after its members changed."""
     lock_instances(group.organization_id)
     instances = set(naming(f"group:{group.pk}").values_list("instance", flat=True))
     peers = Peer.objects.filter(instance__in=instances, member__in=membership_ids)
@@ -76,7 +76,7 @@ def follow_group(group: Group, membership_ids: set[UUID], by: Principal, **kwarg
 
 @receiver(group_removing)
 def keep_named_group(group: Group, **kwargs: Any) -> None:
-    """Refuse to delete a group that firewall rules name: they would mean something else without it."""
+    """Refuse to delete a group that firewall rules name: without it they would match other packets."""
     lock_instances(group.organization_id)
     names = sorted(set(naming(f"group:{group.pk}").values_list("instance__name", flat=True)))
     if names:
@@ -89,5 +89,5 @@ def keep_named_group(group: Group, **kwargs: Any) -> None:
 
 @receiver(mail_requested)
 def ring_for_mail(mail_id: UUID, organization_id: UUID | None, **kwargs: Any) -> None:
-    """Let the worker of the queue `mail` send it, once it is saved."""
+    """Enqueue a queued mail for the worker of the queue `mail`, after the commit."""
     transaction.on_commit(partial(doorbell.enqueue_queued_mail, mail_id, organization_id))

@@ -1,11 +1,11 @@
-"""Turns in a queue: each organization has one job at a time before the others', however many it has rung for.
+"""Turns in a queue: each organization gets one job before any gets its next, however many it has enqueued.
 
-A queue of rq is a list of job ids, taken from its head. Ours are `<organization>_<work>_<chance>`: a job goes behind
-the jobs of the same round, where an organization's first waiting job is of the first round, its second of the second.
-So the list alone is the order: any worker takes its head, and nothing has to be kept in step with it.
+A queue of rq is a list of job ids, and workers take its first. Portal ids are `<organization>_<work>_<random>`. A new
+job is inserted behind the jobs of its round: an organization's first waiting job is of the first round, its second of
+the second. So the order of the list alone decides, and no other state has to be kept in step.
 
-Rings for work that waits already are merged with the job that waits. Once a worker has taken that from the list, the
-next ring is a job of its own: what changes after a worker began to read is never lost.
+A job for work that waits already is merged with the waiting one. Once a worker has taken that one from the list, the
+next is a job of its own: a change after the worker began to read is never lost.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from redis.client import Pipeline
 from rq.job import Job
 
 # KEYS: the queue, the prefix of jobs' keys. ARGV: the job's id. It runs in the transaction that has saved the job.
-# An id without its job is one whose time is over, or that was deleted: a worker that takes it does nothing.
+# The job of an id may have expired or been deleted: a worker that takes such an id does nothing.
 _TAKE_PLACE = """
 local owner, work = string.sub(ARGV[1], 1, 32), string.match(ARGV[1], '^(.*_)') or ARGV[1]
 local waiting = redis.call('LRANGE', KEYS[1], 0, -1)
@@ -45,14 +45,14 @@ for place, whose in ipairs(owners) do
 end
 redis.call('RPUSH', KEYS[1], ARGV[1])
 """
-# The portal's own work, by the clock, has turns like an organization.
+# The portal's own scheduled work has turns like an organization.
 PORTAL = UUID(int=0)
 
 
 def job_id(organization_id: UUID | None, function: str, subject: UUID | None) -> str:
-    """A new job's id; the portal's own where there is no organization.
+    """A new job's id; without an organization that of the portal itself.
 
-    Ids of one organization begin alike, and ids of the same work differ in what follows the last underscore alone.
+    Ids of one organization have the same beginning. Ids of the same work differ only after the last underscore.
     """
     owner = organization_id or PORTAL
     work = function.rpartition(".")[2].replace("_", "-")
@@ -60,5 +60,5 @@ def job_id(organization_id: UUID | None, function: str, subject: UUID | None) ->
 
 
 def take_place(connection: Redis | Pipeline, queue_key: str, new_id: str) -> None:
-    """Give a saved job its place in a queue; one whose work waits there already is deleted instead."""
+    """Insert a saved job in a queue; it is deleted instead if the same work waits there already."""
     connection.eval(_TAKE_PLACE, 2, queue_key, Job.redis_job_namespace_prefix, new_id)

@@ -1,4 +1,4 @@
-"""Every address of what you connect. Names have no namespace, so that the portal can reach them by name alone."""
+"""The addresses of the vpn app. Names have no namespace, so that the portal app can use them by name alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the input well formed? Each refusal has a stable code and says what to do instead.
+"""Checks of input. Each refusal has a stable code and says what to enter instead.
 
 `validate_…` returns nothing, `parse_…` returns the parsed value; both raise Django's ValidationError.
 """
@@ -25,7 +25,7 @@ from vpn.constants import (
 )
 from vpn.keys import decode_key, is_contributory
 
-# A refusal quotes what was entered, but not a page of it.
+# A refusal quotes at most this many characters of the input.
 QUOTED_CHARACTERS = 50
 
 
@@ -40,8 +40,8 @@ def validate_label_text(value: str) -> None:
 
 
 def _validate_text(value: str, shortest: int, longest: int) -> None:
-    # isprintable() also refuses line separators, zero-width characters and bidirectional overrides, with which one
-    # name can be made to look like another.
+    # isprintable() also refuses line separators, zero-width characters and bidirectional overrides, which can make one
+    # name look like another.
     if not value.isprintable():
         raise ValidationError("Use letters, digits and signs only, on one line.", code="not_printable")
     if value != value.strip():
@@ -69,7 +69,7 @@ def validate_hostname(value: str) -> None:
     if value.startswith("-") or value.endswith("-"):
         raise ValidationError("Begin and end with a letter or digit, not with a hyphen.", code="hyphen_at_end")
     if value[2:4] == "--":
-        # Such labels are set apart for internationalised names ("xn--"; RFC 5890, section 2.3.1).
+        # Such labels are reserved for internationalised names ("xn--"; RFC 5890, section 2.3.1).
         raise ValidationError("Do not use two hyphens as third and fourth character.", code="reserved_label")
     if value in RESERVED_HOSTNAMES:
         raise ValidationError(f"{quoted(value)} is reserved. Choose another hostname.", code="reserved")
@@ -82,7 +82,7 @@ def parse_network(text: str) -> Network:
 
 @lru_cache(maxsize=32_768)
 def _parse_network(text: str) -> Network:
-    """What is well formed is remembered: the networks of large hubs are read again and again."""
+    """Cached, since the networks of large hubs are parsed often."""
     address_text, slash, prefix_text = text.partition("/")
     address = parse_address(address_text, "Enter a network such as 10.1.0.0/24 or fd12:3456::/48")
     longest = address.max_prefixlen
@@ -91,7 +91,7 @@ def _parse_network(text: str) -> Network:
             f"Add the prefix length: {address}/{longest} for this one address, or such as 10.1.0.0/24 for a network.",
             code="no_prefix",
         )
-    # Netmasks and leading zeros, which ipaddress would take, are refused: there is one way to write a network.
+    # Netmasks and leading zeros, which ipaddress accepts, are refused, so that a network has one spelling.
     if not re.fullmatch(r"0|[1-9][0-9]{0,2}", prefix_text, re.ASCII) or int(prefix_text) > longest:
         raise ValidationError(f"Use a prefix length from 0 to {longest} after the slash.", code="bad_prefix")
     network: Network
@@ -107,11 +107,11 @@ def _parse_network(text: str) -> Network:
 
 
 def parse_address(text: str, instead: str) -> IPv4Address | IPv6Address:
-    """An address without a zone; where it is none, the refusal begins with `instead`: what to enter."""
+    """An address without a zone. `instead` begins the refusal: what to enter."""
     if "%" in text:
         raise ValidationError(f"{quoted(text)} has a zone, which only means something on one host.", code="zone")
     if re.search(r"(^|\.)0[0-9]", text) and ":" not in text:
-        # Some programs read 010 as octal: an address that means two things is refused.
+        # Some programs read 010 as octal, so an ambiguous address is refused.
         raise ValidationError(f"{quoted(text)} has leading zeros. Write it without them.", code="leading_zero")
     try:
         return ip_address(text)
@@ -120,7 +120,7 @@ def parse_address(text: str, instead: str) -> IPv4Address | IPv6Address:
 
 
 def parse_pool(text: str) -> IPv4Network:
-    """The IPv4 network that an instance gives addresses out of: a private or shared one, /16 to /24."""
+    """The IPv4 network of an instance's pool: a private or shared one, /16 to /24."""
     network = parse_network(text)
     if not isinstance(network, IPv4Network) or not any(contains(base, network) for base in PRIVATE_NETWORKS_V4):
         bases = ", ".join(map(str, PRIVATE_NETWORKS_V4))
@@ -135,7 +135,10 @@ def parse_pool(text: str) -> IPv4Network:
 
 
 def parse_server_network(text: str) -> Network:
-    """A network behind a hub's server that instances may push: never a metadata address, a hub's link or a wide one."""
+    """A network behind a hub's server that instances may push.
+
+    Metadata addresses, links of hubs and broad networks are refused.
+    """
     network = parse_network(text)
     reason = reserved_reason(network)
     if reason is not None:
@@ -144,7 +147,7 @@ def parse_server_network(text: str) -> Network:
         raise ValidationError(f"{network} is too wide. Allow the networks that are really needed.", code="broad")
     for service in IN_GUEST:
         if overlaps(network, service):
-            message = f"{network} cannot be allowed, as it holds {service}: there clouds tell a machine its secrets."
+            message = f"{network} cannot be allowed, as it contains {service}, from which a machine gets its secrets."
             raise ValidationError(message, code="metadata")
     return network
 
@@ -155,7 +158,7 @@ def validate_pool(value: str) -> None:
 
 
 def parse_pushed_route(text: str) -> Network:
-    """A network that every split-tunnel client sends to the hub: a usable one, and not a broad one."""
+    """A network that every split-tunnel client sends to the hub: neither reserved nor broad."""
     network = parse_network(text)
     if is_default_route(network):
         raise ValidationError(
@@ -171,7 +174,7 @@ def parse_pushed_route(text: str) -> Network:
 
 
 def parse_dns_server(text: str) -> IPv4Address | IPv6Address:
-    """The address of a DNS server that a hub asks."""
+    """The address of a DNS server to which a hub forwards queries."""
     address = parse_address(text.strip(), "Enter the address of a DNS server, such as 9.9.9.9")
     network = IPv4Network(address) if isinstance(address, IPv4Address) else IPv6Network(address)
     reason = reserved_reason(network)
@@ -192,7 +195,7 @@ def parse_ports(text: str) -> str:
 
 
 def parse_rule_end(text: str) -> str:
-    """What a firewall rule is about, in canonical form: `any`, a network, `site:ID`, `user:ID` or `group:ID`."""
+    """One end of a firewall rule, in canonical form: `any`, a network, `site:ID`, `user:ID` or `group:ID`."""
     return _parse_rule_end(text.strip())
 
 
@@ -221,7 +224,7 @@ def validate_mtu(value: int) -> None:
 
 
 def validate_wireguard_key(value: str) -> None:
-    """A public key that a device made. A refusal never quotes it: it may be a private key pasted by mistake."""
+    """A public key from a device. A refusal never quotes it: it may be a private key pasted by mistake."""
     try:
         raw = decode_key(value)
     except ValueError:
@@ -233,6 +236,6 @@ def validate_wireguard_key(value: str) -> None:
 
 
 def quoted(text: str) -> str:
-    """What was entered as a refusal shows it."""
+    """The input as a refusal quotes it."""
     shown = text if len(text) <= QUOTED_CHARACTERS else text[:QUOTED_CHARACTERS] + "…"
     return f"“{shown}”"

@@ -1,4 +1,4 @@
-"""A person's devices on the portal's page of that person, which knows nothing of tunnels."""
+"""A person's devices on that person's page, which belongs to the portal app and does not know about tunnels."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ register = template.Library()
 
 @register.inclusion_tag("vpn/people/devices.html")
 def devices_of_person(person: Membership, reader: Membership) -> dict[str, Any]:
-    """The devices with their state, what they reach, and for admins the way to add one."""
+    """The devices with their state and what they reach; for admins also a button to add one."""
     return person_devices(person, reader)

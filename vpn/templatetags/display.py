@@ -1,4 +1,4 @@
-"""How values read on a page: times, bytes, durations, states."""
+"""How pages show values: times, bytes, durations, states."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def chip(kind: str, words: str) -> SafeString:
 
 @register.simple_tag
 def instance_chip(instance: Instance, needs: Sequence[Notice]) -> SafeString:
-    """An instance's state: "Ready" only where its server confirmed everything and no need says otherwise."""
+    """An instance's state: "Ready" only if its server confirmed everything and no need contradicts."""
     if instance.state != InstanceState.READY:
         return chip(*_INSTANCE_CHIPS[InstanceState(instance.state)])
     for need in needs:
@@ -48,13 +48,13 @@ def instance_chip(instance: Instance, needs: Sequence[Notice]) -> SafeString:
 
 @register.simple_tag
 def peer_chip(peer: Peer) -> SafeString:
-    """Is the peer connected, and if not, why not?"""
+    """The state of the peer's connection."""
     return chip(*_peer_state(peer))
 
 
 @register.simple_tag
 def peer_dot(peer: Peer) -> SafeString:
-    """A peer's state as a shape alone, with the word for screen readers and on hover."""
+    """A peer's state as a shape only, with the word for screen readers and on hover."""
     kind, words = _peer_state(peer)
     return format_html(
         '<span class="dot dot--{}" title="{}"><span class="visually-hidden">{}</span></span>', kind, words, words
@@ -101,20 +101,20 @@ def _in_words(moment: datetime) -> str:
 
 @register.filter
 def merged_networks(texts: Sequence[str]) -> list[str]:
-    """Networks to be read, neighbours merged; files and forms keep them as they are."""
+    """Networks for display, with adjacent ones merged; files and forms keep them as they are."""
     return [str(network) for network in merged(map(parse_network, texts))]
 
 
 @register.inclusion_tag("partials/networks.html")
 def networks(texts: Sequence[str], missing: str = "none") -> dict[str, object]:
-    """Networks to be read: neighbours merged, and folded away behind their count where they are many."""
+    """Networks for display: adjacent ones are merged, and many are folded behind their count."""
     found = merged_networks(texts)
     return {"networks": found, "missing": missing, "is_folded": len(found) > _NETWORKS_SHOWN}
 
 
 @register.filter
 def grouped(count: int) -> str:
-    """A count with its thousands apart: 5000 is "5,000"."""
+    """A count with thousands separators: 5000 is "5,000"."""
     return f"{count:,}"
 
 

@@ -1,4 +1,4 @@
-"""`manage.py schedule`: ring for what happens by the clock."""
+"""`manage.py schedule`: enqueue the scheduled jobs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from vpn.jobs.runtime.schedule import build_scheduler
 
 
 class Command(BaseCommand):
-    """Runs the schedule until it is told to stop."""
+    """Run the schedule until a signal stops it."""
 
-    help = "Ring for observation, reconciliation and tidying, by the clock."
+    help = "Enqueue observation, reconciliation and tidying on schedule."
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run."""

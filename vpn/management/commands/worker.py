@@ -15,14 +15,18 @@ from vpn.jobs.runtime.worker import PortalWorker
 
 
 class Command(BaseCommand):
-    """Runs a worker until it is told to stop."""
+    """Run a worker until a signal stops it."""
 
     help = "Run the background jobs of one or more queues."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Take the queues' names."""
         parser.add_argument("queues", nargs="*", choices=[*QUEUES, []], default=list(QUEUES))
-        parser.add_argument("--spare", action="store_true", help="beside workers of their own; not asked for by health")
+        parser.add_argument(
+            "--spare",
+            action="store_true",
+            help="an additional worker, which health checks ignore",
+        )
         parser.add_argument("--burst", action="store_true", help="stop when there is nothing left to do")
 
     def handle(self, *args: Any, **options: Any) -> None:
