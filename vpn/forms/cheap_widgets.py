@@ -1,4 +1,4 @@
-"""Widgets for tables of thousands of fields: a template for each of them would take seconds."""
+"""Widgets for tables with thousands of fields: rendering a template for each would take seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 
 class CheapInput(forms.TextInput):
-    """A text input, or with another `input_type` a hidden one."""
+    """A text input, or a hidden one with another `input_type`."""
 
     def __init__(self, attrs: dict[str, Any] | None = None, *, input_type: str = "text") -> None:
         super().__init__(attrs)
@@ -24,7 +24,7 @@ class CheapInput(forms.TextInput):
 
 
 class CheapSelect(forms.Select):
-    """A select; what is chosen but not offered is offered, too, so that it can be seen to be at fault."""
+    """A select. A chosen value that is not offered is added to the options, so that its fault is visible."""
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         """The select as HTML."""

@@ -1,6 +1,6 @@
-"""The DNS page's form: whom the hub asks, and a table of records that it answers by itself.
+"""The DNS page's form: upstream servers, domains with servers of their own, and a table of records.
 
-An action checks servers, domains and records; the form shows what it refuses beside the field.
+An action checks them; the form shows each fault beside its field.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _text(**attrs: object) -> forms.CharField:
 
 
 class RecordForm(RowForm):
-    """One record. `note` says what is wrong with a record that is saved."""
+    """One record. `note` says what is wrong with a saved record."""
 
     table = PREFIX
     heads = "records"
@@ -46,14 +46,16 @@ class RecordForm(RowForm):
 
 
 class DnsForm(TableForm):
-    """Whom the hub asks for what, and in `rows` a form for each record and for one more."""
+    """The servers and domains, and in `rows` a form for each record and for one more."""
 
     row = RecordForm
     new_row_values = {"name": "", "type": RecordType.A.value, "value": ""}
     ends_with_empty_row = True
 
     public_dns = _lines(
-        3, "Servers", "One address per line. Devices need no new profile when they change: it is the hub that asks."
+        3,
+        "Servers",
+        "One address per line. A change needs no new profiles, since the hub forwards the queries.",
     )
     domains = _lines(
         3,
@@ -61,7 +63,7 @@ class DnsForm(TableForm):
         "One per line, such as corp.example. Devices also search in them: WireGuard devices need a new profile when "
         "they change, OpenVPN devices that are connected reconnect by themselves and learn of it.",
     )
-    split_dns = _lines(3, "Their servers", "One address per line, such as 10.1.0.53. They may lie behind a site.")
+    split_dns = _lines(3, "Their servers", "One address per line, such as 10.1.0.53. They may be behind a site.")
 
     def __init__(
         self, data: Mapping[str, str] | None, *, instance: Instance, may_change: bool, unanswered: Collection[str] = ()
@@ -80,18 +82,18 @@ class DnsForm(TableForm):
         return self.saved
 
     def make_row(self, values: Mapping[str, str], index: int | str) -> RecordForm:
-        """The form of a record, with a note where the hub does not answer it."""
+        """The form of a record, with a note if its name does not resolve."""
         row = RecordForm(values, index)
         if values["type"] == RecordType.CNAME and values["value"] in self.unanswered:
             row.note = "Not answered: the hub does not know this name any more."
         return row
 
     def is_empty(self, values: Mapping[str, str]) -> bool:
-        """Has the record neither a name nor an answer? Its type alone does not count."""
+        """Are the record's name and answer empty? Its type does not count."""
         return not (values["name"].strip() or values["value"].strip())
 
     def changes(self) -> dict[str, Any]:
-        """What differs from what is stored, as `update_instance` takes it; the form has to be valid."""
+        """What differs from the stored values, as `update_instance` takes it; the form has to be valid."""
         found: dict[str, Any] = {}
         for name in LISTS:
             if name in self.data and self.cleaned_data[name] != getattr(self.instance, name):

@@ -1,4 +1,4 @@
-"""Forms that replace a whole table: a save does not overwrite what another user saved since the form was shown."""
+"""Forms that replace a whole table: a save must not overwrite another user's change since the form was shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEEN: Final = "seen"
 
 
 class GuardedForm(forms.Form):
-    """A form that carries a digest of what was saved when it was shown, in a hidden field; `seen` is its value."""
+    """A form with a hidden digest (`seen`) of the table as it was when the form was shown."""
 
     def __init__(self, data: Mapping[str, str] | None, *, instance: Instance, initial: Mapping[str, Any]) -> None:
         super().__init__(data, initial=dict(initial))
@@ -24,17 +24,18 @@ class GuardedForm(forms.Form):
         self.seen = _digest(self.state_of(instance)) if data is None or SEEN not in data else data[SEEN]
 
     def state_of(self, instance: Instance) -> object:
-        """What the form replaces, as it is stored now."""
+        """The stored values that the form replaces."""
         raise NotImplementedError
 
     def changes(self) -> dict[str, Any]:
-        """What differs from what is stored, as `update_instance` takes it."""
+        """What differs from the stored values, as `update_instance` takes it."""
         raise NotImplementedError
 
     def refuse_concurrent_edit(self, locked: Instance) -> None:
-        """Raise NotPossible once if the table changed since the form was shown. A form without the digest may save.
+        """Raise NotPossible once if the table changed since the form was shown.
 
-        The form then carries the new digest: the user was told, and may send it again.
+        The form then carries the new digest, so that the informed user may save it again. A form without a digest may
+        save.
         """
         digest = _digest(self.state_of(locked))
         if SEEN in self.data and self.seen != digest:

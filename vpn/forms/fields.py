@@ -16,9 +16,9 @@ from vpn.validators import parse_network
 
 
 def listed(text: object) -> list[str]:
-    """The values of a list as people type one: on lines of their own, or separated by commas or spaces.
+    """The values of a list as people type it: on lines of their own, or separated by commas or spaces.
 
-    No value holds any of these, but a network may be typed or pasted with spaces around its slash.
+    No value contains any of these, but a network may be typed or pasted with spaces around its slash.
     """
     joined = re.sub(r"[ \t]*/[ \t]*", "/", str(text or ""))
     return [value for value in re.split(r"[\s,;]+", joined) if value]
@@ -30,7 +30,7 @@ class LinesField(forms.CharField):
     widget = forms.Textarea
 
     def prepare_value(self, value: Any) -> Any:
-        """A list as lines; what was typed as it was typed."""
+        """A list as lines; a text as it was typed."""
         return "\n".join(value) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
@@ -58,11 +58,11 @@ class NetworksField(LinesField):
             raise ValidationError(faults)
 
     def run_validators(self, value: Any) -> None:
-        """The validators of a text do not fit a list."""
+        """Do nothing: the validators of a text do not fit a list."""
 
 
 class VersionField(forms.CharField):
-    """What a router's software calls its version, as it was pasted."""
+    """The version of a router's software, as it was pasted."""
 
     def __init__(self, **options: Any) -> None:
         given = {
@@ -76,20 +76,22 @@ class VersionField(forms.CharField):
 
 
 class ShownSubnetsForm(forms.Form):
-    """A form with `subnets` that carries those it was shown with. Saving unchanged subnets does not undo a concurrent
-    change on the site's page or on its peer's."""
+    """A form with `subnets` that also sends the subnets it was shown with.
+
+    If they are equal, saving does not undo a concurrent change on the page of the site or of its peer.
+    """
 
     subnets_shown = forms.CharField(required=False, widget=forms.HiddenInput)
 
     @property
     def leaves_subnets(self) -> bool:
-        """Are the subnets as they were shown? False for a program's form, which does not say what it was shown."""
+        """Are the subnets unchanged since the form was shown? False for a form that was not shown in a page."""
         shown = self.data.get("subnets_shown") if self.is_bound else None
         return shown is not None and set(listed(shown)) == set(self.cleaned_data.get("subnets", ()))
 
 
 class TrueFalseField(forms.TypedChoiceField):
-    """A choice between two ways, each with its own words; the values are `true` and `false`."""
+    """A choice between two options, each with its own words; the values are `true` and `false`."""
 
     widget = forms.RadioSelect
 
@@ -98,7 +100,7 @@ class TrueFalseField(forms.TypedChoiceField):
         super().__init__(choices=choices, coerce=_is_true, required=False, **options)
 
     def clean(self, value: Any) -> bool:
-        """What is not chosen is False."""
+        """True only if `true` was chosen."""
         return bool(super().clean(value))
 
     def prepare_value(self, value: Any) -> Any:
@@ -107,7 +109,7 @@ class TrueFalseField(forms.TypedChoiceField):
 
 
 class ProtocolField(forms.ChoiceField):
-    """WireGuard or OpenVPN. Where none is sent, a new peer gets WireGuard and one that is there keeps what it has."""
+    """WireGuard or OpenVPN. If none is sent, a new peer gets WireGuard, and an existing one keeps its protocol."""
 
     widget = forms.RadioSelect
 
@@ -120,12 +122,12 @@ class ProtocolField(forms.ChoiceField):
         return str(super().clean(value) or Protocol.WIREGUARD)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        """Was another one chosen?"""
+        """Was another protocol chosen?"""
         return bool(data) and super().has_changed(initial, data)
 
 
 class MomentField(forms.DateTimeField):
-    """A moment, typed and shown as the time on the clock in `zone`: the reader's, unless the form sends another."""
+    """A moment, typed and shown as local time in `zone`: the reader's, unless the form sends another."""
 
     def __init__(self, **options: Any) -> None:
         widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
@@ -133,24 +135,24 @@ class MomentField(forms.DateTimeField):
         self.zone: tzinfo | None = None
 
     def to_python(self, value: Any) -> datetime | None:
-        """The moment; what is typed without an offset is a time in the zone."""
+        """The moment; a text without an offset is a local time in the zone."""
         with timezone.override(self.zone or timezone.get_current_timezone()):
             return super().to_python(value)
 
     def prepare_value(self, value: Any) -> Any:
-        """The time on the clock in the zone."""
+        """The local time in the zone."""
         with timezone.override(self.zone or timezone.get_current_timezone()):
             return super().prepare_value(value)
 
 
 class ZoneField(forms.CharField):
-    """Names the zone in which the MomentField with the id `of` was shown; another zone alone changes nothing."""
+    """The zone in which the MomentField with the id `of` was shown; a change of the zone alone changes nothing."""
 
     def __init__(self, *, of: str, **options: Any) -> None:
         super().__init__(required=False, widget=forms.HiddenInput(attrs={"data-zone": of}), **options)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        """Never."""
+        """Never: the zone is not an input."""
         return False
 
 

@@ -1,6 +1,6 @@
-"""The firewall page's form: a policy and a table of rules, whose ends are typed as people call them.
+"""The firewall page's form: a policy and a table of rules, whose ends are typed as names.
 
-An action checks the rules; the form shows what it refuses beside the field.
+An action checks the rules; the form shows each fault beside its field.
 """
 
 from __future__ import annotations
@@ -42,18 +42,19 @@ class Ends:
         self.options = [label for _, label, _ in named]
         self._words = {value: label for value, label, _ in named}
         self._labels = {label: value for value, label, _ in named}
-        # Without regard to case, and by the bare name, if that is unique.
+        # Names are matched without regard to case, and without their kind if they are unique.
         self._names = _unambiguous((value, name.casefold()) for value, _, name in named)
         self._names |= _unambiguous((value, label.casefold()) for value, label, _ in named)
 
     def words(self, value: str) -> str:
-        """How a rule's end reads; a network, and what is not there any more, as it is."""
+        """A rule's end in words; a network, and an id that no longer exists, unchanged."""
         return self._words.get(value, value)
 
     def value(self, text: str) -> str:
-        """The end of a rule for what was typed. An unknown name stays as it is; an empty text means any.
+        """The end of a rule for a typed text.
 
-        Keywords and networks come before names: a person called "any" is not meant by "any".
+        An unknown name stays as it is; an empty text means any. Keywords and networks come before names: "any" never
+        means a person of that name.
         """
         text = text.strip()
         if text in self._labels:
@@ -65,7 +66,7 @@ class Ends:
 
 
 def _is_literal(text: str) -> bool:
-    """Is this meant as a network, or as `kind:ID`?"""
+    """Is this text a network, or `kind:ID`?"""
     try:
         ip_interface(text)
     except ValueError:
@@ -82,7 +83,7 @@ def _unambiguous(named: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 class EndField(forms.CharField):
-    """One end of a rule: a name out of many, or a network. Takes what the API takes, too. The row sets `ends`."""
+    """One end of a rule: a name, a network, or any form that the API accepts. The row sets `ends`."""
 
     ends: Ends
 
@@ -96,7 +97,7 @@ class EndField(forms.CharField):
         return self.ends.words(str(value or ""))
 
     def clean(self, value: Any) -> str:
-        """The end as a rule has it."""
+        """The end in the form of a rule."""
         return self.ends.value(super().clean(value))
 
 
@@ -144,7 +145,7 @@ class FirewallForm(TableForm):
 
     @property
     def chosen_policy(self) -> str:
-        """The policy that is ticked."""
+        """The selected policy."""
         return str(self["firewall_policy"].value() or self.instance.firewall_policy)
 
     def saved_values(self) -> list[dict[str, str]]:
@@ -152,12 +153,12 @@ class FirewallForm(TableForm):
         return [{"id": str(rule.pk)} | {name: getattr(rule, name) for name in FIELDS} for rule in self.saved]
 
     def make_row(self, values: Mapping[str, str], index: int | str) -> RuleForm:
-        """The form of a rule, with the hits of the one that is saved."""
+        """The form of a rule, with the hits of the saved rule."""
         return RuleForm(values, index, self.ends, hits=self._hits.get(values.get("id", "")))
 
     @property
     def rules(self) -> list[dict[str, Any]]:
-        """What is saved, in words, for a member who only reads."""
+        """The saved rules in words, for a member who may only read."""
         ends = self.ends
         return [
             {
@@ -173,7 +174,7 @@ class FirewallForm(TableForm):
         ]
 
     def changes(self) -> dict[str, Any]:
-        """What differs from what is stored, as `update_instance` takes it; the form has to be valid."""
+        """What differs from the stored values, as `update_instance` takes it; the form has to be valid."""
         rules = [_rule_of(row.cleaned_data) for row in self.filled()]
         found: dict[str, Any] = {}
         if rules != [{name: getattr(rule, name) for name in FIELDS} for rule in self.saved]:

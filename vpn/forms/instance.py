@@ -27,13 +27,13 @@ from vpn.validators import parse_pushed_route, validate_hostname, validate_mtu, 
 
 Form = TypeVar("Form", bound=forms.Form)
 _TAKEN_OVER = (
-    "WireGuard devices take a change over with a new profile, OpenVPN devices by themselves: "
-    "those that are connected reconnect within a minute."
+    "WireGuard devices need a new profile after a change. OpenVPN devices receive it by themselves: "
+    "connected ones reconnect within a minute."
 )
 
 
 def _pool_sizes() -> list[tuple[int, str]]:
-    """Every prefix length that a pool may have, with the number of peers that fit beside the hub."""
+    """Every prefix length that a pool may have, with the number of peers that fit in it."""
     return [
         (prefix, f"/{prefix}: up to {2 ** (32 - prefix) - 3:,} peers")
         for prefix in range(MAX_POOL_PREFIX, MIN_POOL_PREFIX - 1, -1)
@@ -50,7 +50,7 @@ def _name_field() -> forms.CharField:
 
 
 class PoolField(forms.CharField):
-    """The network that peers get addresses out of. Empty: a free one for a new instance, else the one it has."""
+    """The network of the peers' addresses. Empty: a free one for a new instance, else the present one."""
 
     def __init__(self, **options: Any) -> None:
         widget = forms.TextInput(attrs={"class": "mono", "autocomplete": "off", "spellcheck": "false"})
@@ -66,7 +66,7 @@ def _lines_widget(rows: int) -> forms.Textarea:
 
 
 class HostnameInput(forms.TextInput):
-    """A text input for a hostname; the page asks the server about it while it is typed (create.html)."""
+    """A text input for a hostname; during typing the page asks the server whether it is free (create.html)."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -129,22 +129,22 @@ class InstanceForm(forms.Form):
 
     @property
     def domain(self) -> str:
-        """What follows the hostname in the full address."""
+        """The part after the hostname in the full name."""
         return f".{settings.VPN_DOMAIN}"
 
     @property
     def more_is_open(self) -> bool:
-        """Is there something under "More settings" that should be seen at once?"""
+        """Is there a value or fault under "More settings" that must be visible?"""
         return bool(self["pool"].value() or self["pool"].errors or self["pool_prefix"].errors)
 
     @property
     def chosen_region(self) -> str:
-        """The id of the region that is ticked."""
+        """The id of the selected region."""
         return str(self["region"].value() or "")
 
 
 class RoutingForm(forms.Form):
-    """Networks that split-tunnel devices send to the hub beside the pool and the sites' subnets."""
+    """Networks that split-tunnel devices send to the hub besides the pool and the sites' subnets."""
 
     pushed_routes = LinesField(
         label="Networks",
@@ -160,7 +160,7 @@ class RoutingForm(forms.Form):
 
 
 class SettingsForm(forms.Form):
-    """The name, and what fits the links between the hub and its peers."""
+    """The instance's name, MTU and pool."""
 
     name = _name_field()
     mtu = forms.IntegerField(
@@ -168,8 +168,8 @@ class SettingsForm(forms.Form):
         validators=[validate_mtu],
         help_text=f"The largest packet inside the tunnels, {MIN_MTU} to {MAX_MTU} bytes: {TUNNEL_OVERHEAD} less than "
         f"the narrowest internet access among the peers, then down to a multiple of {PADDING}. {DEFAULT_MTU} fits "
-        f"PPPoE (1,492) and mobile networks (1,420). Where some pages load and others hang, try {MIN_MTU}. Devices "
-        "take a change over with a new profile.",
+        f"PPPoE (1,492) and mobile networks (1,420). If some pages load and others hang, try {MIN_MTU}. Devices "
+        "need a new profile after a change.",
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )
     pool = PoolField(
@@ -180,7 +180,7 @@ class SettingsForm(forms.Form):
 
 
 def settings_form(kind: type[Form], instance: Instance, data: Any, *, may_change: bool) -> Form:
-    """A form filled in from the instance; greyed out for those who only read."""
+    """A form filled in from the instance; disabled for members who may only read."""
     names = list(kind.base_fields)
     form = kind(data, initial={name: getattr(instance, name) for name in names})
     for field in form.fields.values():
@@ -189,7 +189,7 @@ def settings_form(kind: type[Form], instance: Instance, data: Any, *, may_change
 
 
 def _parsed(lines: Sequence[str], parse: Callable[[str], object]) -> list[str]:
-    """The lines as `parse` writes them; raises ValidationError with the fault of every line."""
+    """The lines in the canonical form of `parse`; raises ValidationError with the fault of every line."""
     values, faults = [], []
     for line in lines:
         try:

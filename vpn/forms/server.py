@@ -1,4 +1,4 @@
-"""What staff allow on a server."""
+"""Settings of a server that staff may change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vpn.validators import parse_server_network
 
 
 class ServerForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A server's networks: everything else is only shown."""
+    """A server's networks; all other fields are only shown."""
 
     networks = LinesField(
         label="Networks behind this server",

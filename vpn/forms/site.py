@@ -34,7 +34,7 @@ class SiteForm(ShownSubnetsForm):
     )
     confirm_broad_routes = ConfirmationField(
         label="Yes, route these ranges to this site",
-        help_text="The more specific route wins: of two ranges that contain each other, each address goes to the "
+        help_text="The more specific route wins: if one range contains the other, addresses in both go to the "
         "site with the narrower one.",
     )
     place = forms.CharField(label="Place", required=False, max_length=80, help_text="Such as Berlin, DE.")
@@ -51,12 +51,12 @@ class SiteForm(ShownSubnetsForm):
 
     @property
     def asks_confirmation(self) -> bool:
-        """Was a subnet refused because it and another site's contain each other?"""
+        """Was a subnet refused because it contains another site's, or lies within it?"""
         return self.has_error("subnets", SUBNET_NESTED) or bool(self.is_bound and self["confirm_broad_routes"].value())
 
     @property
     def more_is_open(self) -> bool:
-        """Is there something under "More settings" that should be seen at once?"""
+        """Is there a value or fault under "More settings" that must be visible?"""
         names = ("platform_version", "place", "latitude", "longitude")
         return any(self[name].value() not in (None, "") or self[name].errors for name in names)
 

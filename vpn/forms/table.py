@@ -1,7 +1,7 @@
-"""The base of forms that edit a table in place: rules of the firewall, records of the DNS.
+"""The base of forms that edit a table in place: firewall rules, DNS records.
 
-An action checks the rows and refuses them all at once; the form shows each fault beside its field. The page adds,
-removes and moves rows by itself (static/js/table.js); without JavaScript the same buttons ask the server.
+An action checks all rows and reports every fault; the form shows each one beside its field. The page adds, removes and
+moves rows in the browser (static/js/table.js); without JavaScript the same buttons ask the server.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BUTTONS: Final = {"move", "remove", "add"}
 
 
 class Fault(Protocol):
-    """What an action says of a row's field; rows are numbered from 1."""
+    """A fault that an action reports for a row's field; rows are numbered from 1."""
 
     @property
     def number(self) -> int: ...
@@ -33,28 +33,28 @@ class Fault(Protocol):
 
 
 class RowForm(forms.Form):
-    """One row of the table. It has a field `name`, which gets the focus."""
+    """One row of the table. Its field `name` gets the focus."""
 
     table: ClassVar[str]  # the prefix of all fields, such as `firewall`
     heads: ClassVar[str]  # the prefix of the ids of the columns' heads, such as `rules`
-    labels: ClassVar[Mapping[str, str]] = {}  # the heads of columns that differ from their fields' names
+    labels: ClassVar[Mapping[str, str]] = {}  # the column heads that differ from the fields' names
 
     def __init__(self, values: Mapping[str, str], index: int | str) -> None:
         prefix = f"{self.table}-{index}"
         super().__init__({f"{prefix}-{name}": value for name, value in values.items()}, prefix=prefix)
         for field in self.visible_fields():
-            # The column's head and the row's number together name the field.
+            # The accessible name of a field is its column's head and its row's number.
             field.field.widget.attrs["aria-labelledby"] = f"{self.heads}-{field.name} {prefix}-number"
         self.values, self.index = values, index
 
     @property
     def columns(self) -> list[tuple[str, forms.BoundField]]:
-        """The visible fields by the heads of their columns."""
+        """The visible fields by column head."""
         return [(self.labels.get(field.name, field.name.capitalize()), field) for field in self.visible_fields()]
 
 
 class TableForm(GuardedForm):
-    """Edits a table as a whole: in `rows` a form for each row, in `saved` the rows as they are stored."""
+    """Edits a whole table: `rows` has a form for each row, `saved` the stored rows."""
 
     row: ClassVar[type[RowForm]]
     new_row_values: ClassVar[Mapping[str, str]]
@@ -67,7 +67,7 @@ class TableForm(GuardedForm):
         self._show(self.given)
 
     def saved_values(self) -> Sequence[Mapping[str, str]]:
-        """The rows as they are stored."""
+        """The stored rows."""
         raise NotImplementedError
 
     def make_row(self, values: Mapping[str, str], index: int | str) -> RowForm:
@@ -75,13 +75,13 @@ class TableForm(GuardedForm):
         return self.row(values, index)
 
     def is_empty(self, values: Mapping[str, str]) -> bool:
-        """Is the row as it was when it was added? Then it is not saved."""
+        """Is the row unchanged since it was added? Then it is not saved."""
         names = [name for name, field in self.row.base_fields.items() if not field.widget.is_hidden]
         return all(values.get(name, "").strip() == self.new_row_values.get(name, "") for name in names)
 
     @property
     def new_row(self) -> RowForm:
-        """A row to make more rows from; the page puts the number in."""
+        """A template for new rows; the page fills in the number."""
         return self.make_row(self.new_row_values, "__new__")
 
     @property
@@ -90,11 +90,11 @@ class TableForm(GuardedForm):
         return any(row.errors for row in self.rows)
 
     def is_valid(self) -> bool:
-        """Could every field be read? Faults of rows are the action's to find."""
+        """Could every field be parsed? The action finds the faults of rows."""
         return bool(super().is_valid() and all(row.is_valid() for row in self.rows))
 
     def rearrange(self) -> bool:
-        """Do what a button other than Save asks for: move, remove or add a row. All typed values stay."""
+        """Move, remove or add a row, as the pressed button says. All typed values stay."""
         if not _BUTTONS & set(self.data):
             return False
         rows = list(self.given)
@@ -119,7 +119,7 @@ class TableForm(GuardedForm):
             rows[fault.number - 1].add_error(fault.field, fault.message)
 
     def filled(self) -> list[RowForm]:
-        """The rows that are not empty, as the action numbers them."""
+        """The rows that are not empty, in the action's numbering."""
         return [row for row in self.rows if not self.is_empty(row.values)]
 
     def _show(self, values: Sequence[Mapping[str, str]]) -> None:
@@ -129,9 +129,9 @@ class TableForm(GuardedForm):
         self.rows = [self.make_row(row, number) for number, row in enumerate(rows)]
 
     def _posted(self, data: Mapping[str, str]) -> list[dict[str, str]] | None:
-        """The rows that were sent, in the order of their numbers; None where no table was sent.
+        """The sent rows in the order of their numbers; None if no table was sent.
 
-        The page's own form may have sent no rows: then there are none.
+        The page's own form may send a table without rows.
         """
         table, names = self.row.table, list(self.row.base_fields)
         key_of_row = re.compile(rf"{table}-([0-9]{{1,6}})-(?:{'|'.join(names)})", re.ASCII)
@@ -148,7 +148,7 @@ class TableForm(GuardedForm):
 
 
 def _moved(rows: list[Any], position: int, step: int) -> int | None:
-    """Move a row; returns its new position, None where there is no such row."""
+    """Move a row; returns its new position, None if the row does not exist."""
     if position >= len(rows):
         return None
     target = min(max(position + step, 0), len(rows) - 1)
