@@ -30,7 +30,7 @@ def _measure() -> None:
     from tests.vpn.large_hub import make_large_hub, networks_of, some_rules
     from tests.vpn.writes import counted
     from vpn.actions.activity.plan_work import work_out_next
-    from vpn.actions.activity.planning import asked
+    from vpn.actions.activity.planning import preview
     from vpn.actions.firewall.input import RuleValues
     from vpn.actions.instances.settings import update_instance
     from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
@@ -54,9 +54,9 @@ def _measure() -> None:
         "add a device": partial(create_client_peer, hub, member=member, device="laptop", by=BY),
         "add a site with 500 subnets": partial(create_site_peer, hub, site=site, subnets=networks_of(30), by=BY),
         "change 500 subnets": lambda: update_peer(peer(), subnets=networks_of(31), by=BY),
-        "ask about a rule above 1,000": lambda: asked(lambda: update_instance(hub, firewall=above(), by=BY)),
+        "ask about a rule above 1,000": lambda: preview(lambda: update_instance(hub, firewall=above(), by=BY)),
         "put a rule above 1,000": lambda: update_instance(hub, firewall=above(), by=BY),
-        "ask about 1,000 rules": lambda: asked(lambda: update_instance(hub, firewall=rules, by=BY)),
+        "ask about 1,000 rules": lambda: preview(lambda: update_instance(hub, firewall=rules, by=BY)),
         "save 1,000 rules": partial(update_instance, hub, firewall=rules, by=BY),
         "delete the site": lambda: delete_peer(peer(), by=BY),
     }

@@ -50,7 +50,7 @@ def test_pages_say_what_needs_someone_and_stop_when_it_is_mended(
     page = visit(admin.user)
     camera = Camera(page)
     page.goto("/")
-    expect(page.get_by_text("1 of 2 needs someone")).to_be_visible()
+    expect(page.get_by_text("1 of 2 needs attention")).to_be_visible()
     camera.look("needs-overview")
     page.goto(f"/instances/{instance.pk}/")
     for title in (

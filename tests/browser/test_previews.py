@@ -72,7 +72,7 @@ def test_a_policy_is_previewed_and_its_rules_too(page: Page, camera: Camera) -> 
 def test_what_is_wrong_is_said_and_nothing_typed_is_lost(page: Page) -> None:
     page.goto(PLACES["instance"] + "routing/")
     page.get_by_label("Networks").press_sequentially("8.8.0.0/1")
-    expect(page.locator("#plan")).to_contain_text("First put right")
+    expect(page.locator("#plan")).to_contain_text("Correct these first")
     page.get_by_label("Networks").press_sequentially("6")
     # The one profile that was delivered is outdated already.
     expect(page.locator("#plan")).to_contain_text("8.8.0.0/16 goes through the hub, out to the internet")

@@ -99,7 +99,7 @@ def test_a_session_that_ends_on_submit_keeps_what_was_typed(tab: Page, hub: Inst
     expect(tab.get_by_text("What you typed is back in its fields. It is not saved yet.")).to_be_visible()
     expect(tab.locator("[name=device]")).to_have_value("work laptop")
     expect(tab.locator("[name=route_all][value=true]")).to_be_checked()
-    expect(tab.locator("#plan")).not_to_contain_text("it appears here while you edit")
+    expect(tab.locator("#plan")).not_to_contain_text("While you edit, this shows")
     camera.look("kept")
     assert Peer.objects.get().device == "laptop"
     tab.get_by_role("button", name="Save changes").click()
@@ -122,7 +122,7 @@ def test_a_session_that_ends_while_a_change_is_previewed_keeps_what_was_typed(
     sign_in_again(tab, admin)
     expect(tab.get_by_text("What you typed is back")).to_be_visible()
     expect(tab.get_by_label("Networks")).to_have_value("10.99.0.0/16")
-    expect(tab.locator("#plan")).not_to_contain_text("it appears here while you edit")
+    expect(tab.locator("#plan")).not_to_contain_text("While you edit, this shows")
     assert dialogs == []
 
 

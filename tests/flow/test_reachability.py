@@ -101,13 +101,13 @@ def test_no_page_says_ready_behind_a_firewall(portal: RunningPortal, admin: Visi
     for text in (overview, page):
         assert "chip--good" not in text
         assert "Unreachable" in text
-    assert "1 of 1 needs someone" in overview
+    assert "1 of 1 needs attention" in overview
     for words in ("firewall on the server", "20000-32767, UDP and TCP"):
         assert words in page
     health = requests.get(f"{portal.url}/healthz", timeout=10)
     assert (health.status_code, health.json()["hubs"]) == (
         200,
-        "1 of 1 hubs need someone: 1 not reachable from outside.",
+        "1 of 1 hubs need attention: 1 not reachable from outside.",
     )
 
 
@@ -159,7 +159,7 @@ def test_a_server_behind_a_router_that_does_not_lead_back() -> None:
             page = admin.get(f"/instances/{story['instance']}/").text
             for words in ("Not proven from outside", "NAT", "20000-32767, UDP and TCP", "Prove it with a device"):
                 assert words in page
-            assert "nothing needs you" not in admin.get("/").text
+            assert "nothing needs attention" not in admin.get("/").text
             lab.wg_quick_up(lab.outside, shared_profile(portal, api))
             wait_until(lambda: told(portal, api)["reachable"]["wireguard"] == "proven", 30, "the device to prove it")
             assert f"Endpoint = {OUTSIDE}:" in story["profile"]

@@ -27,7 +27,7 @@ from portal.models import ApiToken, Membership, Organization, Principal, Role
 from tests.factories import BY, PASSWORD, settle
 from tests.fixtures import signed_in
 from tests.vpn.api.caller import Caller, told
-from vpn.actions.activity.planning import asked
+from vpn.actions.activity.planning import preview
 from vpn.actions.peers.keys import rotate_keys
 from vpn.actions.peers.peer import update_peer
 from vpn.actions.profiles.profile import issue_link
@@ -305,7 +305,7 @@ def test_what_the_portal_does_by_itself_has_a_line_once_it_is_committed(
 ) -> None:
     expiry = Principal.portal("a peer's time is over")
     with django_capture_on_commit_callbacks() as waiting:
-        asked(lambda: update_peer(client_peer, enabled=False, by=expiry))
+        preview(lambda: update_peer(client_peer, enabled=False, by=expiry))
         update_peer(client_peer, enabled=False, by=expiry)
         rotate_keys(client_peer, by=admin.principal)
     assert not log.lines()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vpn.actions.activity.planning import answer, asked
+from vpn.actions.activity.planning import compute_plan, preview
 from vpn.plan.explaining import Plan
 
 
 def planned(change: Callable[[], object]) -> Plan:
     """What `change`, an action, would mean; nothing of it stays. Raises what the action and `answer` raise."""
-    return answer(asked(change))
+    return compute_plan(preview(change))

@@ -36,7 +36,7 @@ from vpn.wire.report import HubReport, ReportInvalidError, parse_report
 pytestmark = pytest.mark.django_db
 
 NOW = timezone.now
-CALM = ("nothing needs you",)
+CALM = ("nothing needs attention",)
 
 
 def prove(instance: Instance, **states: str) -> None:
@@ -125,8 +125,8 @@ NEEDS: list[tuple[Callable[[Instance], None], Code, tuple[str, ...]]] = [
     (failed, Code.PROVISIONING_FAILED, ("Provisioning stopped",)),
     (refused, Code.APPLY_FAILED, ("The disk is full.",)),
     (stuck, Code.APPLY_STUCK, ("Changes do not reach the hub",)),
-    (silent, Code.HUB_SILENT, ("not been heard of",)),
-    (never_heard_of, Code.HUB_SILENT, ("not been heard of",)),
+    (silent, Code.HUB_SILENT, ("does not report",)),
+    (never_heard_of, Code.HUB_SILENT, ("does not report",)),
     (walled_off, Code.HUB_UNREACHABLE, ("firewall", "20000-32767", "203.0.113.1")),
     (behind_nat, Code.HUB_UNPROVEN, ("NAT", "20000-32767", "device")),
     (without_names, Code.RESOLVER_SILENT, ("9.9.9.9", "No public name resolves")),
@@ -153,8 +153,8 @@ def test_whatever_needs_someone_is_said_everywhere(
     needs = notices_of(instance)
     assert code in {need.code for need in needs}
     overview = admin_browser.get("/").content.decode()
-    assert "1 of 1 needs someone" in overview
-    assert "nothing needs you" not in overview
+    assert "1 of 1 needs attention" in overview
+    assert "nothing needs attention" not in overview
     need = next(need for need in needs if need.code == code)
     assert escape(need.title) in overview
     page = admin_browser.get(f"/instances/{instance.pk}/").content.decode()
@@ -171,7 +171,7 @@ def test_a_hub_that_is_well_needs_nobody(admin_browser: Client, organization: Or
     instance = make_instance(organization)
     all_proven(instance)
     assert needs_of(instance) == []
-    assert "The hub is up; nothing needs you" in admin_browser.get("/").content.decode()
+    assert "The hub is up; nothing needs attention" in admin_browser.get("/").content.decode()
     assert "Ready" in admin_browser.get(f"/instances/{instance.pk}/").content.decode()
     assert hubs_health() == "ok"
 
@@ -267,7 +267,7 @@ def test_health_counts_hubs_and_names_none(client: Client, organization: Organiz
     instance = make_instance(organization, name="Secret name")
     make_instance(organization)
     walled_off(instance)
-    assert hubs_health() == "1 of 2 hubs need someone: 1 not reachable from outside."
+    assert hubs_health() == "1 of 2 hubs need attention: 1 not reachable from outside."
 
 
 def test_what_the_hub_says_of_its_resolvers_becomes_a_need_and_goes_again(organization: Organization) -> None:

@@ -149,7 +149,7 @@ def test_a_real_mail_server_gets_it_and_a_refused_address_stops_nobody(
     assert "Subject: Frankfurt: fetch your VPN profiles again" in text
     plan.refresh_from_db()
     assert plan.mail_finished_at is not None
-    words = "1 person was written to. The mail server refused to write to 1 person."
+    words = "1 person was mailed. The mail server refused to write to 1 person."
     assert words in _activity(client, plan)
 
 
@@ -202,9 +202,9 @@ def _activity(client: Client, plan: ChangePlan) -> str:
 
 
 def test_activity_says_how_many_were_written_to(plan: ChangePlan, client: Client) -> None:
-    assert "The people concerned are being written to: none so far." in _activity(client, plan)
+    assert "The people affected are being mailed: none so far." in _activity(client, plan)
     mail_plan(str(plan.pk))
-    assert "2 people were written to." in _activity(client, plan)
+    assert "2 people were mailed." in _activity(client, plan)
 
 
 def test_activity_says_that_nobody_had_to_be_written_to(plan: ChangePlan, client: Client) -> None:
@@ -267,7 +267,7 @@ def test_an_organization_causes_so_much_mail_in_a_day(
 
 def test_thousands_of_outdated_profiles_are_not_read_for_activity(plan: ChangePlan, client: Client) -> None:
     many = [str(uuid4()) for _ in range(1000)]
-    noted = Plan(outdated=[UUID(pk) for pk in many], told=[UUID(pk) for pk in many]).document(most_lines=1)
+    noted = Plan(outdated=[UUID(pk) for pk in many], pushed=[UUID(pk) for pk in many]).document(most_lines=1)
     assert (len(noted["outdated"]), noted["outdated_count"]) == (200, 1000)
     assert (len(noted["told"]), noted["told_count"]) == (200, 1000)
     ChangePlan.objects.update(plan=noted, outdated=many, mail_requested_at=None)
@@ -288,8 +288,7 @@ def test_a_plan_that_names_not_all_profiles_says_so_on_its_page_and_in_its_mails
     client.force_login(organization.memberships.get(role="admin").user)
     page = client.get(f"/plans/{plan.pk}/mail/").content.decode()
     sentence = (
-        "10,000 peers, 1,000 rules and 3,500 networks of sites are too many to tell line by line which profiles become "
-        "outdated."
+        "10,000 peers, 1,000 rules and 3,500 networks of sites are too many to compute which profiles become outdated."
     )
     assert (sentence in page) is is_cut
     mail_plan(str(plan.pk))
@@ -306,6 +305,6 @@ def test_no_page_says_that_a_plan_without_names_outdated_nothing(
     ChangePlan.objects.update(plan=noted, outdated=[], mail_requested_at=None)
     client.force_login(organization.memberships.get(role="admin").user)
     page = client.get(f"/plans/{plan.pk}/mail/").content.decode()
-    assert "too many to tell line by line" in page
+    assert "too many to compute" in page
     assert "belong to sites, were fetched again" not in page
     assert "No recipients" not in page

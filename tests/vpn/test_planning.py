@@ -81,7 +81,7 @@ def test_a_pushed_route_outdates_the_split_tunnels_of_wireguard_and_is_told_to_t
 ) -> None:
     plan = planned(lambda: update_instance(instance, pushed_routes=["198.51.100.0/24"], by=BY))
     assert names(instance, plan.outdated) == {"wireguard False", "Office wireguard"}
-    assert names(instance, plan.told) == {"openvpn False", "Office openvpn"}
+    assert names(instance, plan.pushed) == {"openvpn False", "Office openvpn"}
     assert plan.delivered == 6
     assert plan.reachability == []
 
@@ -199,7 +199,7 @@ def test_the_plan_counts_who_reconnects_and_asking_marks_nobody(instance: Instan
     phone = peer_called(instance, "openvpn False")
     observe_peers(phone, connected_from=timezone.now())
     plan = planned(lambda: update_instance(instance, pushed_routes=["198.51.100.0/24"], by=BY))
-    assert (len(plan.told), plan.reconnecting) == (2, 1)
+    assert (len(plan.pushed), plan.reconnecting) == (2, 1)
     assert not PeerObservation.objects.filter(push_generation__isnull=False).exists()
     update_instance(instance, pushed_routes=["198.51.100.0/24"], by=BY)
     work_out_plans(instance)
@@ -216,5 +216,5 @@ def test_a_router_that_keeps_its_routes_itself_is_told_nothing(instance: Instanc
     site.refresh_from_db()
     router = create_site_peer(instance, site=site, subnets=["10.9.0.0/24"], protocol=Protocol.OPENVPN, by=BY)
     plan = planned(lambda: update_instance(instance, pushed_routes=["198.51.100.0/24"], by=BY))
-    assert plan.told
-    assert router.pk not in plan.told
+    assert plan.pushed
+    assert router.pk not in plan.pushed

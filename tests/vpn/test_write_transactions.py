@@ -12,7 +12,7 @@ from tests.vpn.api.caller import Caller, told
 from tests.vpn.large_hub import make_large_hub, networks_of, some_rules
 from tests.vpn.writes import counted
 from vpn.actions.activity.plan_work import work_out_next
-from vpn.actions.activity.planning import asked
+from vpn.actions.activity.planning import preview
 from vpn.actions.firewall.input import RuleValues
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
@@ -49,7 +49,7 @@ def test_no_write_does_much_on_a_hub_of_10_000_peers_and_1_000_rules(
         "add device": lambda: create_client_peer(hub, member=anna, device="laptop", by=BY),
         "add site of 500 subnets": lambda: create_site_peer(hub, site=site, subnets=networks_of(30), by=BY),
         "change 500 subnets": lambda: update_peer(_peer(hub, "New"), subnets=networks_of(31), by=BY),
-        "ask about a rule above 1,000": lambda: asked(
+        "ask about a rule above 1,000": lambda: preview(
             lambda: update_instance(hub, firewall=_below_another(hub), by=BY)
         ),
         "put a rule above 1,000": lambda: update_instance(hub, firewall=_below_another(hub), by=BY),

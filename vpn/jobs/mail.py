@@ -13,7 +13,7 @@ from portal.actions.queued_mail import send_queued
 from portal.mail import answer_about, final_answer
 from portal.models import Principal
 from vpn import doorbell
-from vpn.actions.activity.plan_mail import give_up, left_today, people_of, write_to
+from vpn.actions.activity.plan_mail import give_up, left_today, recipients_of, send_mail
 from vpn.models import ChangePlan
 
 logger = logging.getLogger(__name__)
@@ -35,14 +35,14 @@ def mail_plan(plan_id: str) -> None:
     ChangePlan.objects.filter(pk=plan.pk).update(mail_tried_at=timezone.now())
     begun = time.monotonic()
     left = left_today(plan.instance.organization_id)
-    for number, (member, peers) in enumerate(people_of(plan).items()):
+    for number, (member, peers) in enumerate(recipients_of(plan).items()):
         if number >= left:
             return  # Reconcile rings again: tomorrow there is room.
         if time.monotonic() - begun > _SECONDS:
             doorbell.enqueue_plan_mail(plan.pk, plan.instance.organization_id)
             return
         try:
-            write_to(plan, member, peers, by=_BY)
+            send_mail(plan, member, peers, by=_BY)
         except (SMTPDataError, SMTPRecipientsRefused) as refusal:
             logger.warning(
                 "Mail about plan %s was refused for member %s: %d", plan.pk, member.pk, answer_about(refusal)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from portal.models import Principal
 from vpn import doorbell
-from vpn.actions.activity.plan_work import answer_asked, work_out_next
+from vpn.actions.activity.plan_work import compute_preview, work_out_next
 from vpn.desired import ConcurrentChange
 from vpn.models import AskedPlan, Instance
 
@@ -31,7 +31,7 @@ def work_out_plans(instance_id: str) -> None:
 def answer_asked_plan(asked_id: str) -> None:
     """Work out an asked plan."""
     try:
-        answer_asked(UUID(asked_id), by=_BY)
+        compute_preview(UUID(asked_id), by=_BY)
     except ConcurrentChange:
         row = AskedPlan.objects.filter(pk=UUID(asked_id)).only("organization").first()
         if row is not None:

@@ -15,8 +15,8 @@ from portal.actions.queued_mail import due_mail
 from portal.exceptions import NotPossible
 from portal.models import Mail, Principal
 from vpn import doorbell
-from vpn.actions.activity.plan_mail import MAIL_TRIED
-from vpn.actions.activity.plan_work import forget_asked
+from vpn.actions.activity.plan_mail import MAIL_RETRIED
+from vpn.actions.activity.plan_work import delete_expired_previews
 from vpn.actions.change import Scope, changing
 from vpn.actions.instances.recovery import raise_generation
 from vpn.actions.peers.admission import expire_peers
@@ -107,7 +107,7 @@ def _note_lags(now: datetime) -> None:
 def _ring_for_mail() -> None:
     """A few plans at a time, in turn: none that is stuck stands in the way of the others."""
     now = timezone.now()
-    unsent = ChangePlan.objects.filter(mail_requested_at__gt=now - MAIL_TRIED, mail_finished_at=None)
+    unsent = ChangePlan.objects.filter(mail_requested_at__gt=now - MAIL_RETRIED, mail_finished_at=None)
     due = unsent.filter(Q(mail_tried_at=None) | Q(mail_tried_at__lt=now - _MAIL_RETRY))
     waiting = due.filter(mail_requested_at__lt=now - _MAIL_RETRY)
     turns = waiting.order_by(F("mail_tried_at").asc(nulls_first=True), "mail_requested_at")
@@ -183,7 +183,7 @@ def tidy() -> None:
     now = timezone.now()
     ProfileLink.objects.filter(expires_at__lt=now).delete()
     Mail.objects.filter(created_at__lt=now - _MAIL_KEPT).delete()
-    forget_asked(by=_TIDYING)
+    delete_expired_previews(by=_TIDYING)
     IdempotencyKey.objects.filter(created_at__lt=now - timedelta(hours=24)).delete()
     RevokedCertificate.objects.filter(expires_at__lt=now - CLOCK_SKEW).delete()
     EarlierCertificate.objects.filter(expires_at__lt=now).delete()

@@ -1,1 +1,1 @@
-"""What a change means, worked out from specs: who reaches whom before it and after it."""
+"""What a change means, computed from specs: who reaches whom before and after it."""

@@ -1,4 +1,7 @@
-"""What one change does to rows, both ways: with it a plan is worked out later, or before anything is saved."""
+"""The effect of one change on rows, in both directions.
+
+Plans are computed from it: later for a saved change, at once for a preview.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,24 @@ from typing import Any, Self
 
 from vpn.wire.documents import RuleDocument
 
-# JSON data of a peer's row (vpn.plan.rows.Row.document); None where it is not there.
+# JSON data of a peer's row (vpn.plan.rows.Row.document); None if the peer does not exist.
 PeerDocument = dict[str, Any] | None
 # A record of the instance's DNS: name, type, value.
 Record = tuple[str, str, str]
 # An instance's rules, in order.
 Rules = list[RuleDocument]
-# Names that differ in stored plans: during an upgrade, workers of two versions read the same rows.
+# Keys of stored deltas that differ from the field's name. They stay, since two versions read them during an upgrade.
 _STORED = {"group_changes": "turned"}
 _NAMES = {stored: name for name, stored in _STORED.items()}
 
 
 @dataclass
 class Delta:
-    """Before and after of everything that a change touches; nothing in it is a secret.
+    """Everything that a change touches, before and after; it holds no secret.
 
-    `columns` are those of the instance, and `server_networks`; `rules` the whole lists; `peers` rows by id;
-    `group_changes` are members who joined or left a group, by the group's tag: to do it again is to undo it. `records`
-    are those that are removed, and those that are added.
+    `columns` are those of the instance, and `server_networks`; `rules` the whole lists; `peers` rows by id.
+    `group_changes` are members who joined or left a group, by the group's tag: applying it twice reverts it. `records`
+    are the removed ones and the added ones.
     """
 
     columns: dict[str, tuple[Any, Any]] = field(default_factory=dict)
@@ -44,7 +47,7 @@ class Delta:
         return cls(**{_NAMES.get(name, name): value for name, value in document.items()})
 
     def ends(self) -> Iterator[str]:
-        """Yield the ends of the rules before and after, and the groups whose members the change changes."""
+        """Yield the ends of the rules before and after, and the groups that the change touches."""
         for rules in self.rules or ():
             for rule in rules:
                 yield rule["source"]

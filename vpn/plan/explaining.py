@@ -1,4 +1,4 @@
-"""What a change means, from an instance before it and after it."""
+"""Computes what a change means, from an instance before and after it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from vpn.choices import ProfileState, Protocol
 from vpn.models import Peer
@@ -24,9 +27,9 @@ from vpn.reach.reachability import differences
 
 # A plan names at most this many peers.
 MOST_NAMED = 200
-# About two seconds of a processor, whatever is compared.
+# About two seconds of processor time.
 MOST_STEPS = 2_000_000
-# What takes as long as so many steps: a device's digest, another profile, and a network sorted for one or looked at.
+# Costs in steps: a device's digest, any other profile, and a network that is sorted or compared.
 _DIGEST_COST = 5
 _PROFILE_COST = 100
 _ROUTE_COST = 5
@@ -41,27 +44,35 @@ class Size(NamedTuple):
     networks: int
 
     def plus(self, other: Size) -> Size:
-        """Both together."""
+        """The sum of both."""
         return Size(*(one + more for one, more in zip(self, other, strict=True)))
 
 
 def too_much(size: Size, cut: Collection[str]) -> str:
-    """What of a plan is not told because there is too much of it, in a sentence."""
-    peers, rules, networks = (
-        f"{count:,} {word}{'' if count == 1 else 's'}"
-        for count, word in zip(size, ("peer", "rule", "network"), strict=True)
-    )
-    untold = ["who reaches whom"] if {"reach", "lines"} & set(cut) else []
-    untold += ["which profiles become outdated"] if "profiles" in cut else []
-    return (
-        f"{peers}, {rules} and {networks} of sites are too many to tell line by line {' and '.join(untold)}. "
-        "What is said here is right, and there may be more."
-    )
+    """A sentence on the parts of a plan that were too large to compute."""
+    if "profiles" in cut and {"reach", "lines"} & set(cut):
+        words = _("%(counts)s are too many to compute who reaches whom and which profiles become outdated.")
+    elif "profiles" in cut:
+        words = _("%(counts)s are too many to compute which profiles become outdated.")
+    else:
+        words = _("%(counts)s are too many to compute who reaches whom.")
+    sentence = words % {"counts": _counts(size)}
+    return f"{sentence} {_('What is listed here is right, but may be incomplete.')}"
+
+
+def _counts(size: Size) -> str:
+    peers = ngettext("%(count)s peer", "%(count)s peers", size.peers) % {"count": f"{size.peers:,}"}
+    rules = ngettext("%(count)s rule", "%(count)s rules", size.rules) % {"count": f"{size.rules:,}"}
+    networks = ngettext("%(count)s network", "%(count)s networks", size.networks) % {"count": f"{size.networks:,}"}
+    words = _("%(peers)s, %(rules)s and %(networks)s of sites")
+    return words % {"peers": peers, "rules": rules, "networks": networks}
 
 
 class Taken(NamedTuple):
-    """A network of the site `by` within one of the site `of`: its traffic goes to the more specific one from now on
-    (`begins`), or does no more."""
+    """A network of the site `by` that lies within a network of the site `of`.
+
+    Its traffic is routed to the more specific one from now on (`begins`), or no longer.
+    """
 
     network: str
     by: str
@@ -74,12 +85,13 @@ class Taken(NamedTuple):
 class Plan:
     """What a change means.
 
-    `outdated` are the peers whose delivered profile is current before and not after, out of `delivered`; `told` are
-    those over OpenVPN that learn of the change when they connect, of which `reconnecting` are connected now: the hub
-    has these begin anew. `fates` say what `reachability` does by groups; `idle_rules` are the numbers of new rules that
-    decide nothing. `taken` are networks that come to lie within another site's, or to be taken out of it: the more
-    specific route wins. `nowhere` are the pushed routes that nothing carries on any more. `cut` names what there is
-    more of than could be worked out within the steps: "reach", who reaches whom; "lines", that line by line alone;
+    `outdated` are the peers whose delivered profile is current before and not after, out of `delivered`. `pushed` are
+    the OpenVPN peers whose pushed options change; of these `reconnecting` are connected now, and the hub makes them
+    reconnect. `fates` groups what `reachability` lists. `idle_rules` are the numbers of new rules without effect.
+    `taken` are networks that come to lie within another site's, or cease to: the more specific route wins. `nowhere`
+    are the pushed routes whose packets the hub drops from now on.
+
+    `cut` names what was not computed within the steps: "reach", who reaches whom; "lines", only its list of lines;
     "profiles", which are outdated.
     """
 
@@ -89,7 +101,7 @@ class Plan:
     idle_rules: list[int] = field(default_factory=list)
     outdated: list[UUID] = field(default_factory=list)
     delivered: int = 0
-    told: list[UUID] = field(default_factory=list)
+    pushed: list[UUID] = field(default_factory=list)
     reconnecting: int = 0
     taken: list[Taken] = field(default_factory=list)
     nowhere: list[str] = field(default_factory=list)
@@ -102,10 +114,10 @@ class Plan:
     def is_empty(self) -> bool:
         """Does the change affect no user?"""
         said = self.reachability or self.truncated or self.taken or self.nowhere or self.cut - {"lines"}
-        return not (said or self.outdated or self.told or self.names or self.diverted)
+        return not (said or self.outdated or self.pushed or self.names or self.diverted)
 
     def document(self, *, most_lines: int) -> dict[str, Any]:
-        """The plan as JSON data, with its first lines and peers, and how many of these there are in all."""
+        """The plan as JSON data, with its first lines and peers, and the number of all of them."""
         return {
             "reachability": [line._asdict() for line in self.reachability[:most_lines]],
             "truncated": self.truncated or len(self.reachability) > most_lines,
@@ -115,8 +127,9 @@ class Plan:
             "outdated": [str(pk) for pk in self.outdated[:MOST_NAMED]],
             "outdated_count": len(self.outdated),
             "delivered": self.delivered,
-            "told": [str(pk) for pk in self.told[:MOST_NAMED]],
-            "told_count": len(self.told),
+            # Stored plans keep this key, since two versions read them during an upgrade.
+            "told": [str(pk) for pk in self.pushed[:MOST_NAMED]],
+            "told_count": len(self.pushed),
             "reconnecting_count": self.reconnecting,
             "taken": [taken._asdict() for taken in self.taken[:most_lines]],
             "nowhere": self.nowhere[:most_lines],
@@ -128,7 +141,7 @@ class Plan:
 
 
 def explain(before: Snapshot, after: Snapshot, most_steps: int = MOST_STEPS) -> Plan:
-    """What the change from one to the other means, as far as so many steps of work tell."""
+    """What the change from one snapshot to the other means, as far as `most_steps` of work suffice."""
     budget = Budget(most_steps)
     principals = {**before.principals, **after.principals}
     plan = Plan(
@@ -142,10 +155,10 @@ def explain(before: Snapshot, after: Snapshot, most_steps: int = MOST_STEPS) -> 
             max(before.networks, after.networks),
         ),
     )
-    # Profiles first: they take least, and people are written to about them.
+    # Profiles come first: they cost least, and mails depend on them.
     with _noting(plan, "profiles"):
         plan.outdated = _outdated(before, after, budget)
-        plan.told = _told(before, after, budget)
+        plan.pushed = _pushed(before, after, budget)
     with _noting(plan, "reach"):
         budget.spend(_NESTING_COST * (before.networks + after.networks))
         plan.taken = _taken(before, after)
@@ -161,7 +174,7 @@ def explain(before: Snapshot, after: Snapshot, most_steps: int = MOST_STEPS) -> 
 
 @contextmanager
 def _noting(plan: Plan, part: str) -> Iterator[None]:
-    """Note that a part of the plan takes more steps than there are."""
+    """Note that a part of the plan needs more steps than are left."""
     try:
         yield
     except Exhausted:
@@ -169,7 +182,7 @@ def _noting(plan: Plan, part: str) -> Iterator[None]:
 
 
 def _taken(before: Snapshot, after: Snapshot) -> list[Taken]:
-    """The nested networks of sites that are there on one side of the change alone."""
+    """The nested networks of sites that exist on only one side of the change."""
     sides = [set(nested(side.sites)) for side in (before, after)]
     names = {**before.principals, **after.principals}
     return [
@@ -180,14 +193,14 @@ def _taken(before: Snapshot, after: Snapshot) -> list[Taken]:
 
 
 def together(plans: Iterable[Plan]) -> Plan:
-    """What changes of several instances mean as one; what is the same on two of them is told once."""
+    """One plan for changes of several instances; what they have in common is listed once."""
     whole = Plan()
     for plan in plans:
         whole.reachability = list(dict.fromkeys([*whole.reachability, *plan.reachability]))
         whole.truncated |= plan.truncated
         whole.outdated += plan.outdated
         whole.delivered += plan.delivered
-        whole.told += plan.told
+        whole.pushed += plan.pushed
         whole.taken = list(dict.fromkeys([*whole.taken, *plan.taken]))
         whole.fates.add(plan.fates)
         whole.idle_rules += plan.idle_rules
@@ -200,7 +213,7 @@ def together(plans: Iterable[Plan]) -> Plan:
 
 
 def _outdated(before: Snapshot, after: Snapshot, budget: Budget) -> list[UUID]:
-    """The peers whose delivered profile is current before the change and not after it. Raises Exhausted."""
+    """The peers whose delivered profile is current before the change, but not after it. Raises Exhausted."""
     budget.spend(len(before.rows))
     shared = _SharedParts(before, after)
     concerned = [
@@ -217,7 +230,7 @@ def _outdated(before: Snapshot, after: Snapshot, budget: Budget) -> list[UUID]:
 
 
 def _cost(side: Snapshot, row: Row) -> int:
-    """How many steps a profile takes. One with routes of its own goes through the networks of all sites."""
+    """How many steps a profile costs. One with routes of its own goes through the networks of all sites."""
     if row.is_plain:
         return _DIGEST_COST
     is_same_for_all = row.is_device and not row.subnets
@@ -225,14 +238,17 @@ def _cost(side: Snapshot, row: Row) -> int:
 
 
 class _SharedParts:
-    """What the profiles of devices have in common but for their own keys and addresses, compared once for all."""
+    """The parts that are equal in all devices' profiles, compared once for all.
+
+    Each device's own keys and addresses are not among them.
+    """
 
     def __init__(self, before: Snapshot, after: Snapshot) -> None:
         self._sides = before, after
         self._known: dict[tuple[str, bool], bool] = {}
 
     def differ(self, row: Row) -> bool:
-        """Is the profile of this row's kind another one after the change? A site's may always be."""
+        """Does the change alter the profile of this kind of row? For a site it may always do."""
         if not row.is_device:
             return True
         kind = row.protocol, row.route_all
@@ -248,8 +264,8 @@ def _stand_in(side: Snapshot, row: Row) -> Peer:
     return peer
 
 
-def _told(before: Snapshot, after: Snapshot, budget: Budget) -> list[UUID]:
-    """The peers over OpenVPN that are told something else when they connect. Raises Exhausted."""
+def _pushed(before: Snapshot, after: Snapshot, budget: Budget) -> list[UUID]:
+    """The OpenVPN peers whose pushed options change. Raises Exhausted."""
     known: dict[tuple[str, bool, UUID | None], bool] = {}
     found = []
     for pk, row in after.rows.items():
@@ -266,7 +282,7 @@ def _told(before: Snapshot, after: Snapshot, budget: Budget) -> list[UUID]:
 
 
 def _tells(side: Snapshot, row: Row) -> object:
-    """What the hub tells a peer over OpenVPN: where names end, and what goes through the tunnel."""
+    """The options that the hub pushes to an OpenVPN peer: search domains, and routes."""
     peer = _stand_in(side, row)
     if peer.site is not None and peer.site.has_static_routes:
         return None

@@ -1,4 +1,4 @@
-"""Which names a hub answers or asks for differently, and which networks of the internet devices send through it."""
+"""Names that a hub answers or forwards differently, and internet networks that devices send through it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from vpn.plan.snapshot import Snapshot
 
 
 class NameChange(NamedTuple):
-    """What is so of a name before and after: a record's values ("10.1.0.5 (A)"), or the servers that are asked for all
-    names of a domain; of "", for all other names. Empty where the hub does not answer it, or asks no server of its own.
+    """A name before and after a change.
+
+    The values are those of a record ("10.1.0.5 (A)"), or the servers for all names of a domain; "" stands for all other
+    names. They are empty if the hub does not answer the name, or has no servers for the domain.
     """
 
     kind: Literal["record", "domain"]
@@ -21,14 +23,14 @@ class NameChange(NamedTuple):
 
 
 class Diverted(NamedTuple):
-    """A network of the internet that devices with a split tunnel send through the hub from now on, or no more."""
+    """A network of the internet that devices with a split tunnel send through the hub from now on, or no longer."""
 
     network: str
     begins: bool
 
 
 def names_changed(before: Snapshot, after: Snapshot) -> list[NameChange]:
-    """The names that are answered differently, then the domains that are asked of other servers."""
+    """The names that are answered differently, then the domains that are forwarded to other servers."""
     values = _values_of(before.records), _values_of(after.records)
     records = [
         NameChange("record", name, tuple(values[0].get(name, ())), tuple(values[1].get(name, ())))
@@ -43,7 +45,7 @@ def names_changed(before: Snapshot, after: Snapshot) -> list[NameChange]:
 
 
 def diverted(before: Snapshot, after: Snapshot) -> list[Diverted]:
-    """The pushed routes to the internet that are there on one side alone."""
+    """The pushed routes to the internet that exist on only one side."""
     return [
         *(Diverted(route, begins=True) for route in after.internet if route not in before.internet),
         *(Diverted(route, begins=False) for route in before.internet if route not in after.internet),

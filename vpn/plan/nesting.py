@@ -1,4 +1,4 @@
-"""Whose traffic a more specific route takes: the networks of sites that lie within those of other sites."""
+"""Networks of sites that lie within those of other sites, and so take a part of their traffic."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vpn.wire.intervals import nesting, span_of_network
 
 
 class Nested(NamedTuple):
-    """A network of one site peer inside of another one's: `taker` gets what would go to `giver` otherwise."""
+    """A network of one site peer within another one's: `taker` receives traffic that `giver` would receive."""
 
     network: Network
     taker: UUID
@@ -20,7 +20,7 @@ class Nested(NamedTuple):
 
 
 def nested(sites: Mapping[UUID, tuple[Network, ...]]) -> list[Nested]:
-    """Each network within one of another site peer, the narrowest of those; in the order of addresses."""
+    """Each network within one of another site peer, with the narrowest of those; in the order of addresses."""
     owners = {network: pk for pk, networks in sites.items() for network in networks}
     found = []
     for _, network, around in nesting((span_of_network(network), network) for network in owners):

@@ -1,4 +1,4 @@
-"""What one member's devices reach of the sites of an instance, by its rules as they are now."""
+"""The sites that one member's devices reach on an instance, by its present rules."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from vpn.wire.rules import parse_rules
 
 
 def reached_sites(instance: Instance, member: UUID) -> list[Line]:
-    """The lines from the member to sites, as a plan has them: what opens if nothing was open before.
+    """The lines from the member to sites, as in a plan that starts with everything closed.
 
-    Only this member's devices and the sites are looked at, so that it takes as long with many peers as with few.
+    Only this member's devices and the sites are read, so the time does not grow with the number of peers.
     """
     documents = rules_of(instance)
     tags = Tags(documents)
@@ -38,7 +38,7 @@ def reached_sites(instance: Instance, member: UUID) -> list[Line]:
     sites = {f"site:{row.site}" for row in rows if not row.is_device}
     principals = {str(row.pk): f"user:{row.member}" if row.is_device else f"site:{row.site}" for row in rows}
     lines = differences(replace(hub, rules=(), allows=False), hub, principals).lines
-    # A site of which a part is reached appears as that network.
+    # A site that is reached in part appears as the network of that part.
     return [
         line
         for line in lines

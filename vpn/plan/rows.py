@@ -1,4 +1,4 @@
-"""An instance's rows as far as a plan goes by them: read without any lock, changed and changed back in memory."""
+"""The rows of an instance that a plan depends on: read without a lock, changed and reverted in memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ATTEMPTS: Final = 5
 
 
 class Row(NamedTuple):
-    """A peer's row as far as its profile and its reach follow from it."""
+    """The columns of a peer on which its profile and its reachability depend."""
 
     pk: UUID
     type: str
@@ -35,7 +35,7 @@ class Row(NamedTuple):
     delivered_host: str
     site__platform: str | None
     site__platform_version: str | None
-    # Does the hub let it in?
+    # Does the hub admit it?
     is_admitted: bool = True
 
     @property
@@ -45,12 +45,12 @@ class Row(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Does its profile differ from those of other devices in key and addresses alone?"""
+        """Does its profile differ from other devices' only in key and addresses?"""
         return self.is_device and self.protocol == Protocol.WIREGUARD and not self.subnets
 
     @classmethod
     def of(cls, peer: Peer) -> Self:
-        """The row of a peer in memory; its site, member and user are at hand."""
+        """The row of a peer in memory; its site, member and user should be joined."""
         site = peer.site
         return cls(
             pk=peer.pk,
@@ -86,7 +86,7 @@ COLUMNS: Final = Row._fields[:-1]
 
 @dataclass(frozen=True)
 class Rows:
-    """What decides who reaches whom, and what profiles say: the instance's own fields, its peers, rules, groups."""
+    """Everything that reachability and profiles depend on: the instance's own fields, its peers, rules, groups."""
 
     instance: Instance
     peers: dict[UUID, Row]
@@ -96,11 +96,11 @@ class Rows:
     records: frozenset[Record] = frozenset()
 
     def changed(self, delta: Delta) -> Rows:
-        """These rows after a change that is not made yet."""
+        """These rows after a change that was not made yet."""
         return self._moved(delta, 1)
 
     def unchanged(self, delta: Delta) -> Rows:
-        """These rows as they were before a change that was made."""
+        """These rows before a change that was made."""
         return self._moved(delta, 0)
 
     def _moved(self, delta: Delta, side: int) -> Rows:
@@ -135,9 +135,9 @@ def _instance(instance: Instance, delta: Delta, side: int) -> Instance:
 
 
 def read_rows(instance_id: UUID, deltas: Iterable[Delta] = ()) -> Rows:
-    """The rows as they are now, with the groups that `deltas` name beside those of the present rules.
+    """The current rows, with the groups that `deltas` name in addition to those of the present rules.
 
-    No lock is held: what a change was committed in between is read again. Raises ConcurrentChange, or
+    No lock is held: if a change is committed meanwhile, they are read again. Raises ConcurrentChange, or
     Instance.DoesNotExist.
     """
     ends = {end for delta in deltas for end in delta.ends()}

@@ -1,4 +1,4 @@
-"""What a plan compares, worked out from rows: what the firewall goes by, and what profiles follow from."""
+"""What a plan compares, computed from rows: the firewall's input, and the profiles' input."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from vpn.wire.rules import parse_rules
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the plan of a change compares: `hub` is what the firewall goes by, `rows` are all peers by id."""
+    """What the plan of a change compares: `hub` is the firewall's input, `rows` are all peers by id."""
 
     instance: Instance
     rows: dict[UUID, Row]
     sites: SiteSubnets
     hub: Hub = field(repr=False)
-    # The pushed routes that lead nowhere.
+    # The pushed routes whose packets the hub drops.
     nowhere: tuple[str, ...] = ()
     # Those that lead out to the internet.
     internet: tuple[str, ...] = ()
@@ -40,18 +40,18 @@ class Snapshot:
 
     @cached_property
     def principals(self) -> dict[str, str]:
-        """Whose each peer is, by its id in the hub."""
+        """The owner of each peer, by the peer's id in the hub."""
         return {
             str(row.pk): f"user:{row.member}" if row.is_device else f"site:{row.site}" for row in self.rows.values()
         }
 
     @cached_property
     def networks(self) -> int:
-        """How many networks the sites advertise in all."""
+        """The number of networks that all sites advertise."""
         return sum(map(len, self.sites.values()))
 
     def states(self, rows: list[Row]) -> dict[UUID, ProfileState]:
-        """How the delivered profiles of these rows stand."""
+        """The states of these rows' delivered profiles."""
         devices = DeviceDigests(self.instance, self.sites)
         states = {row.pk: self._state(row, devices) for row in rows if row.is_plain}
         rest = [peer_of(row) for row in rows if not row.is_plain]
@@ -66,7 +66,7 @@ class Snapshot:
 
 
 def snapshot(rows: Rows) -> Snapshot:
-    """What follows from these rows; asks nothing of the database."""
+    """The snapshot of these rows; makes no query."""
     instance, tags = rows.instance, tags_of(rows)
     sites = SiteSubnets(
         (row.pk, tuple(map(parse_network, row.subnets)))
@@ -88,7 +88,7 @@ def snapshot(rows: Rows) -> Snapshot:
 
 
 def _ways(instance: Instance, sites: SiteSubnets) -> dict[str, Way]:
-    """Where each of the instance's pushed routes leads."""
+    """The destination of each of the instance's pushed routes."""
     if not instance.pushed_routes:
         return {}
     tunnels = [instance.network_v4, instance.network_v6, *(network for some in sites.values() for network in some)]
@@ -103,7 +103,7 @@ def end_of(instance: Instance, row: Row, tags: Tags) -> End:
 
 
 def peer_of(row: Row) -> Peer:
-    """A peer without a name, for its profile to be worked out; never to be saved."""
+    """A peer without a name, to compute its profile from; never to be saved."""
     values: dict[str, Any] = {name: value for name, value in row._asdict().items() if "__" not in name}
     del values["is_admitted"]
     values["member_id"] = values.pop("member")

@@ -1,1 +1,1 @@
-"""From rows to what a page says: words, groups and shapes for views and templates."""
+"""Turns rows into what a page shows: words, groups and shapes for views and templates."""

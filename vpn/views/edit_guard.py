@@ -1,4 +1,4 @@
-"""Saving a form that replaces a table as a whole (vpn.forms.edit_guard), for the pages that have one."""
+"""Saving of forms that replace a whole table (vpn.forms.edit_guard)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vpn.models import Instance
 def save_guarded(
     instance: Instance, form: GuardedForm, refuse: Callable[[Conflict | InvalidInput], None], *, by: Principal
 ) -> bool:
-    """Apply what differs; False where it was refused, which `refuse` shows in the form."""
+    """Apply what differs; False if it was refused, which `refuse` shows in the form."""
     try:
         change_guarded(instance, form, by=by)
     except (Conflict, InvalidInput) as refusal:

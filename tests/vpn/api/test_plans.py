@@ -11,7 +11,7 @@ from portal.models import Membership
 from tests.factories import BY, make_client_peer, make_instance, make_site, make_site_peer, settle
 from tests.vpn.api.caller import Answer, Caller, refused, told
 from vpn.actions.activity import plan_turn
-from vpn.actions.activity.planning import Asked, answer
+from vpn.actions.activity.planning import ChangePreview, compute_plan
 from vpn.actions.profiles.profile import deliver_profile
 from vpn.models import ChangePlan, Instance, Peer, Site
 from vpn.plan.explaining import Plan
@@ -137,7 +137,7 @@ def test_an_organization_has_one_large_plan_worked_out_at_a_time_and_leaves_thre
     api: Caller, admin_browser: Client, instance: Instance, stranger: Membership, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, other_api = make_instance(stranger.organization, name="Elsewhere"), Caller.of(stranger)
-    monkeypatch.setattr(plan_turn, "quick_answer", lambda found: None)
+    monkeypatch.setattr(plan_turn, "compute_small_plan", lambda found: None)
 
     def plan_of(caller: Caller, of: Instance) -> Answer:
         return caller.put(f"/instances/{of.pk}?plan=true", {"mtu": 1300})
@@ -147,16 +147,16 @@ def test_an_organization_has_one_large_plan_worked_out_at_a_time_and_leaves_thre
         path = f"/instances/{instance.pk}/settings/"
         return admin_browser.post(path, {"name": instance.name, "mtu": "1300", "preview": "true"}).content.decode()
 
-    def meanwhile(found: Sequence[Asked]) -> Plan:
-        monkeypatch.setattr(plan_turn, "answer", answer)
+    def meanwhile(found: Sequence[ChangePreview]) -> Plan:
+        monkeypatch.setattr(plan_turn, "compute_plan", compute_plan)
         busy = plan_of(api, instance)
         assert refused(busy, 503)["code"] == "plan-busy"
         assert busy["Retry-After"]
         assert "could not be worked out now" in page()
         told(plan_of(other_api, other), 200)
-        return answer(found)
+        return compute_plan(found)
 
-    monkeypatch.setattr(plan_turn, "answer", meanwhile)
+    monkeypatch.setattr(plan_turn, "compute_plan", meanwhile)
     told(plan_of(api, instance), 200)
     told(plan_of(api, instance), 200)
     assert "could not be worked out now" not in page()

@@ -6,7 +6,7 @@ import pytest
 
 from tests.factories import BY, make_instance, make_organization, make_site, settle, work_out_plans
 from tests.vpn.large_hub import networks_of, some_rules
-from vpn.actions.activity.planning import answer, asked
+from vpn.actions.activity.planning import compute_plan, preview
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import create_site_peer
 from vpn.models import Instance
@@ -31,12 +31,12 @@ def hub() -> Instance:
 
 def test_the_same_question_ends_at_the_same_step_and_says_how_much_there_is(hub: Instance) -> None:
     rules = some_rules(networks_of(0, 100) + networks_of(1, 100), seed=1, count=200)
-    found = asked(lambda: update_instance(hub, firewall=rules, by=BY))
-    documents = [answer(found, 50_000).document(most_lines=200) for _ in range(2)]
+    found = preview(lambda: update_instance(hub, firewall=rules, by=BY))
+    documents = [compute_plan(found, 50_000).document(most_lines=200) for _ in range(2)]
     assert documents[0] == documents[1]
     assert "reach" in documents[0]["cut"]
     assert documents[0]["size"] == {"peers": 2, "rules": 200, "networks": 200}
-    assert answer(asked(lambda: update_instance(hub, firewall=rules[:5], by=BY)), 10**9).cut == set()
+    assert compute_plan(preview(lambda: update_instance(hub, firewall=rules[:5], by=BY)), 10**9).cut == set()
 
 
 def test_a_part_takes_from_the_whole_and_never_more_than_a_third_of_it() -> None:
@@ -51,9 +51,7 @@ def test_a_part_takes_from_the_whole_and_never_more_than_a_third_of_it() -> None
 
 def test_what_is_left_out_is_said_with_counts() -> None:
     sentence = too_much(Size(10_000, 1000, 3500), {"reach"})
-    assert sentence.startswith(
-        "10,000 peers, 1,000 rules and 3,500 networks of sites are too many to tell line by line"
-    )
+    assert sentence.startswith("10,000 peers, 1,000 rules and 3,500 networks of sites are too many to compute")
     assert "who reaches whom" in sentence
     assert "profiles" not in sentence
 

@@ -38,7 +38,7 @@ def test_what_needs_someone_comes_first_and_says_why(admin_browser: Client, orga
     Instance.objects.filter(pk=broken.pk).update(failure="The disk is full.")
     page = admin_browser.get("/").content.decode()
     assert page.index("Zeta") < page.index("Alpha")
-    assert "1 of 2 needs someone" in page
+    assert "1 of 2 needs attention" in page
     assert "The disk is full." in page
 
 

@@ -75,7 +75,7 @@ def test_a_session_that_is_about_to_begin_anew_is_marked(
     observe_peers(connected_from=timezone.now())
     assert "reconnects" not in page_of(admin_browser, instance)
     observe_peers(push_generation=2)
-    assert "reconnects, to be told what changed" in page_of(admin_browser, instance)
+    assert "reconnects to receive changes" in page_of(admin_browser, instance)
 
 
 @pytest.mark.parametrize(("show", "sites", "clients"), [("sites", 1, 0), ("clients", 0, 1), ("offline", 0, 1)])
@@ -275,7 +275,7 @@ def test_who_may_not_see_it(member_browser: Client, stranger_browser: Client, in
         (InstanceState.FAILED, "Provisioning stopped"),
         (InstanceState.DELETING, "This instance is being deleted"),
         (InstanceState.LOST, "no longer answers"),
-        (InstanceState.READY, "has not been heard of"),
+        (InstanceState.READY, "does not report"),
     ],
 )
 def test_it_says_when_all_is_not_well(admin_browser: Client, instance: Instance, state: str, words: str) -> None:

@@ -93,7 +93,7 @@ def test_a_hub_that_refuses_a_family_protects_and_says_what_is_missing(
     Server.objects.update(carries_ipv6=False)
     answer = answer_of(member_browser)
     assert answer.startswith("phone is protected")
-    assert "nothing goes past the VPN" in answer
+    assert "nothing bypasses the VPN" in answer
 
 
 def test_an_outdated_profile_may_be_another_tunnel_so_that_nothing_is_claimed(

@@ -62,7 +62,7 @@ def test_fetching_it_again_clears_it(admin_browser: Client, instance: Instance, 
     assert "profile outdated" in text_of(admin_browser, path)
     deliver_profile(laptop, by=BY)
     assert "profile outdated" not in text_of(admin_browser, path)
-    assert "Every profile that was delivered is as it should be." in text_of(admin_browser, f"{path}?show=outdated")
+    assert "Every delivered profile is current." in text_of(admin_browser, f"{path}?show=outdated")
 
 
 def test_a_change_that_does_not_concern_it_marks_nothing(

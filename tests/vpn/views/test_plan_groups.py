@@ -14,7 +14,7 @@ from tests.factories import make_instance, make_member, make_site, settle, work_
 from vpn.choices import PeerType
 from vpn.models import ChangePlan, Instance, Operation, Peer
 from vpn.presenters.activity.plan_groups import rows_of
-from vpn.presenters.activity.plan_sentences import joined
+from vpn.presenters.lists import shortened
 from vpn.reach.counts import Counts
 from vpn.reach.fates import Fates, Group, Row
 
@@ -72,8 +72,8 @@ def test_the_same_over_several_ways_is_one_row() -> None:
 
 
 def test_long_lists_are_cut_short() -> None:
-    assert joined(["a", "b", "c", "d"]) == "a, b, c and d"
-    assert joined(["a", "b", "c", "d", "e"]) == "a, b, c and 2 others"
+    assert shortened(["a", "b", "c", "d"]) == "a, b, c and d"
+    assert shortened(["a", "b", "c", "d", "e"]) == "a, b, c and 2 others"
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def test_without_javascript_the_page_keeps_what_was_typed(
 def test_an_incomplete_form_says_what_is_to_be_put_right(admin_browser: Client, instance: Instance) -> None:
     values = {"pushed_routes": "198.51.100.1/24", "preview": "true"}
     panel = admin_browser.post(f"/instances/{instance.pk}/routing/", values, headers=PANEL).content.decode()
-    assert "First put right: Networks:" in text_of(panel)
+    assert "Correct these first: Networks:" in text_of(panel)
     assert "the network is 198.51.100.0/24" in text_of(panel)
 
 
@@ -77,7 +77,7 @@ def test_a_refused_rule_is_named_in_the_panel(admin_browser: Client, instance: I
     values = {f"firewall-0-{field}": value for field, value in rule.items()} | {"firewall-TOTAL_FORMS": "1"}
     values |= {"firewall_policy": "allow", "preview": "true"}
     panel = admin_browser.post(f"/instances/{instance.pk}/firewall/", values, headers=PANEL).content.decode()
-    assert "First put right: Row 1," in text_of(panel)
+    assert "Correct these first: Row 1," in text_of(panel)
 
 
 def test_the_resolvers_of_everything_else_concern_nobodys_profile(
@@ -85,7 +85,7 @@ def test_the_resolvers_of_everything_else_concern_nobodys_profile(
 ) -> None:
     values = {"public_dns": "1.1.1.1", "domains": "", "split_dns": "", "dns_custom-TOTAL_FORMS": "0", "preview": "true"}
     panel = admin_browser.post(f"/instances/{instance.pk}/dns/", values, headers=PANEL).content.decode()
-    assert "Names that the hub does not know are asked of 1.1.1.1 instead of 9.9.9.9" in text_of(panel)
+    assert "Names unknown to the hub are forwarded to 1.1.1.1 instead of 9.9.9.9" in text_of(panel)
     assert "outdated" not in text_of(panel)
     values |= {"domains": "corp.example", "split_dns": "10.1.0.1"}
     panel = admin_browser.post(f"/instances/{instance.pk}/dns/", values, headers=PANEL).content.decode()
@@ -153,7 +153,7 @@ def test_another_name_of_a_site_or_device_is_told(
     fields = {"name": "Bonn", "platform": "linux", "subnets": "10.1.0.0/24", "preview": "true"}
     panel = admin_browser.post(f"/sites/{site_peer.site_id}/", fields, headers=headers).content.decode()
     hub = instance.full_hostname
-    assert f"berlin.{hub} is answered no more; the name becomes bonn.{hub}." in panel
+    assert f"berlin.{hub} is no longer answered; the name becomes bonn.{hub}." in panel
     assert "Nothing changes for any peer" not in panel
     device = {"device": "Old laptop", "route_all": "false", "protocol": "wireguard", "preview": "true"}
     panel = admin_browser.post(f"/peers/{client_peer.pk}/edit/", device, headers=headers).content.decode()

@@ -13,6 +13,8 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from portal.actions.acting import acted
 from portal.exceptions import NotPossible
@@ -26,7 +28,7 @@ from vpn.profiles.state import profile_states
 # The claim of a worker that died while sending expires after this time.
 _CLAIM_ENDS: Final = timedelta(minutes=5)
 # Sending is retried for this long. After that the mail would no longer be news.
-MAIL_TRIED: Final = timedelta(days=1)
+MAIL_RETRIED: Final = timedelta(days=1)
 _DAY: Final = timedelta(days=1)
 _MAILS_IN_A_DAY: Final = 500
 _MAILS_FOR_EACH_MEMBER: Final = 3
@@ -42,7 +44,7 @@ def request_mail(plan: ChangePlan, *, by: Principal) -> None:
             "The portal is still working out whose profiles this change outdates.", next_step="Try again soon."
         )
     organization_id = plan.instance.organization_id
-    if plan.mail_requested_at is None and len(people_of(plan)) > left_today(organization_id):
+    if plan.mail_requested_at is None and len(recipients_of(plan)) > left_today(organization_id):
         most = most_in_a_day(organization_id)
         raise NotPossible(
             f"This organization may send {most:,} such mails in a day, and these would be more.",
@@ -54,7 +56,7 @@ def request_mail(plan: ChangePlan, *, by: Principal) -> None:
         transaction.on_commit(partial(doorbell.enqueue_plan_mail, plan.pk, organization_id))
 
 
-def people_of(plan: ChangePlan) -> dict[Membership, list[Peer]]:
+def recipients_of(plan: ChangePlan) -> dict[Membership, list[Peer]]:
     """The members still to be mailed, with their outdated devices; without those who cannot sign in."""
     peers = plan.instance.peers.admitted().filter(pk__in=plan.outdated, member__isnull=False)
     rows = list(peers.select_related("member__user", "member__organization"))
@@ -63,20 +65,20 @@ def people_of(plan: ChangePlan) -> dict[Membership, list[Peer]]:
     people: dict[Membership, list[Peer]] = defaultdict(list)
     for peer in rows:
         member = peer.member
-        if member is None or member.pk in done or not is_written_to(member):
+        if member is None or member.pk in done or not can_be_mailed(member):
             continue
         if states[peer.pk] != ProfileState.CURRENT:
             people[member].append(peer)
     return dict(people)
 
 
-def untold(plan: ChangePlan) -> str:
+def unlisted_profiles(plan: ChangePlan) -> str:
     """That there may be more outdated profiles than the plan names, in a sentence; "" where it names all."""
     parts = {"profiles"} & set(plan.plan.get("cut", ()))
     return too_much(Size(**plan.plan["size"]), parts) if parts else ""
 
 
-def is_written_to(member: Membership) -> bool:
+def can_be_mailed(member: Membership) -> bool:
     """May this member be written to? An invited one has not agreed to it yet."""
     return member.state == MembershipState.ACTIVE and member.user.is_active and bool(member.user.email)
 
@@ -101,7 +103,7 @@ def _done(plan: ChangePlan) -> set[UUID]:
     return {member for member, sent_at, claimed_at in claimed if sent_at is not None or claimed_at > now - _CLAIM_ENDS}
 
 
-def write_to(plan: ChangePlan, member: Membership, peers: list[Peer], *, by: Principal) -> None:
+def send_mail(plan: ChangePlan, member: Membership, peers: list[Peer], *, by: Principal) -> None:
     """Write to one member, unless another job does already. Raises what the mail server refuses.
 
     If it refused this recipient alone, the claim stays, and they are tried again once it is over.
@@ -126,40 +128,57 @@ def give_up(plan: ChangePlan, member: Membership, *, by: Principal) -> None:
     """Note that the mail server refuses this member's address for good, so that no retry is made."""
     now = timezone.now()
     answered = {"claimed_at": now, "sent_at": now, "refused": True}
-    given_up, _ = PlanMail.objects.update_or_create(plan=plan, member=member, defaults=answered)
+    given_up, _created = PlanMail.objects.update_or_create(plan=plan, member=member, defaults=answered)
     acted(by, "given up", given_up)
 
 
 def _message(plan: ChangePlan, member: Membership, peers: list[Peer]) -> EmailMessage:
-    count, instance = len(peers), plan.instance
-    devices = "\n".join(f"- {peer.device or 'Your device'}: {_remedy(peer)}" for peer in peers)
-    them = ("this profile of yours is", "It works") if count == 1 else ("these profiles of yours are", "They work")
-    until = f"{them[1]} as before, but not with what is new"
+    count = len(peers)
+    values = {"instance": plan.instance.name, "organization": member.organization.name, "member": member.label}
+    subject = ngettext(
+        "%(instance)s: fetch your VPN profile again", "%(instance)s: fetch your VPN profiles again", count
+    )
+    changed = ngettext(
+        "%(organization)s changed the VPN %(instance)s, and this profile of yours is outdated:",
+        "%(organization)s changed the VPN %(instance)s, and these profiles of yours are outdated:",
+        count,
+    )
+    devices = "\n".join(f"- {peer.device or _('Your device')}: {_remedy(peer)}" for peer in peers)
+    paragraphs = (
+        _("Hello %(member)s,") % values,
+        changed % values,
+        devices,
+        " ".join(filter(None, (_until(plan, count), _more(plan), _("Sign in and follow the steps there:")))),
+        f"{settings.PUBLIC_URL}/my/\n",
+    )
+    return EmailMessage(subject=subject % values, body="\n\n".join(paragraphs), to=[member.user.email])
+
+
+def _until(plan: ChangePlan, count: int) -> str:
+    """What the outdated profiles do until they are fetched again."""
     if plan.plan.get("address"):
-        until = f"The hub has another address: until then {'it does' if count == 1 else 'they do'} not connect"
-    return EmailMessage(
-        subject=f"{instance.name}: fetch your VPN profile{'' if count == 1 else 's'} again",
-        body=(
-            f"Hello {member.label},\n\n"
-            f"{member.organization.name} changed the VPN {instance.name}, and {them[0]} outdated:\n\n"
-            f"{devices}\n\n"
-            f"{until}. {_more(plan)}Sign in and follow the steps there:\n\n"
-            f"{settings.PUBLIC_URL}/my/\n"
-        ),
-        to=[member.user.email],
+        return ngettext(
+            "The hub has another address: until then the profile does not connect.",
+            "The hub has another address: until then the profiles do not connect.",
+            count,
+        )
+    return ngettext(
+        "Until then it works as before, but without the changes.",
+        "Until then they work as before, but without the changes.",
+        count,
     )
 
 
 def _more(plan: ChangePlan) -> str:
     """A hint that more profiles may be outdated. It gives no counts, which a member's role must not see."""
-    if not untold(plan):
+    if not unlisted_profiles(plan):
         return ""
-    return (
-        "The change affects too many devices to check all of them. Your page shows whether more of yours are outdated. "
+    return _(
+        "The change affects too many devices to check all of them. Your page shows whether more of yours are outdated."
     )
 
 
 def _remedy(peer: Peer) -> str:
     if peer.key_custody == KeyCustody.DESTROYED:
-        return "ask an admin to renew its keys, then fetch its profile"
-    return "fetch its profile again and import it in place of the old one"
+        return _("ask an admin to renew its keys, then fetch its profile")
+    return _("fetch its profile again and import it in place of the old one")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 from uuid import UUID
 
-from vpn.actions.activity.planning import Asked, answer, quick_answer
+from vpn.actions.activity.planning import ChangePreview, compute_plan, compute_small_plan
 from vpn.models import Instance
 from vpn.plan.explaining import Plan
 
@@ -21,17 +21,17 @@ class PlanBusy(Exception):
     """Another large plan of the organization is being worked out in this process."""
 
 
-def answer_in_turn(found: Sequence[Asked]) -> Plan:
+def compute_in_turn(found: Sequence[ChangePreview]) -> Plan:
     """Compute a plan as `answer` does; a small one without waiting for a turn. Raises PlanBusy too."""
-    plan = quick_answer(found)
+    plan = compute_small_plan(found)
     if plan is not None:
         return plan
     with _one_at_a_time(found):
-        return answer(found)
+        return compute_plan(found)
 
 
 @contextmanager
-def _one_at_a_time(found: Sequence[Asked]) -> Iterator[None]:
+def _one_at_a_time(found: Sequence[ChangePreview]) -> Iterator[None]:
     instances = Instance.objects.filter(pk__in={one.instance_id for one in found})
     organizations = set(instances.values_list("organization_id", flat=True))
     with _lock:

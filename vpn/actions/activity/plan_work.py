@@ -15,7 +15,7 @@ from django.utils import timezone
 from portal.actions.acting import acted
 from portal.models import Membership, Principal
 from vpn import doorbell
-from vpn.actions.activity.planning import MOST_NOTED_LINES, Asked, answer, connected
+from vpn.actions.activity.planning import MOST_NOTED_LINES, ChangePreview, compute_plan, connected
 from vpn.choices import PlanState
 from vpn.models import AskedPlan, ChangePlan, Instance, InstanceObservation, PeerObservation
 from vpn.models.asked_plan import KEPT
@@ -70,7 +70,7 @@ def _explained(noted: ChangePlan) -> Plan:
 
 
 def _note(noted: ChangePlan, plan: Plan, by: Principal) -> None:
-    plan.reconnecting = _mark(noted, plan.told)
+    plan.reconnecting = _mark(noted, plan.pushed)
     ChangePlan.objects.filter(pk=noted.pk, state=PlanState.WAITING).update(
         plan=plan.document(most_lines=MOST_NOTED_LINES),
         outdated=[str(pk) for pk in plan.outdated],
@@ -80,12 +80,12 @@ def _note(noted: ChangePlan, plan: Plan, by: Principal) -> None:
     acted(by, "worked out", noted)
 
 
-def _mark(noted: ChangePlan, told: list[UUID]) -> int:
+def _mark(noted: ChangePlan, pushed: list[UUID]) -> int:
     """Mark connected peers as about to reconnect; their pages say so. Returns how many.
 
     The hub's next report clears the mark.
     """
-    found = [pk for rows in connected(told) for pk in rows.values_list("pk", flat=True)]
+    found = [pk for rows in connected(pushed) for pk in rows.values_list("pk", flat=True)]
     if not found:
         return 0
     first = Coalesce("push_generation", Value(noted.generation))
@@ -107,8 +107,8 @@ def _give_up(waiting: QuerySet[ChangePlan], by: Principal) -> None:
         acted(by, "given up", plan)
 
 
-def ask_later(
-    member: Membership, found: Sequence[Asked], *, by: Principal, new_site: str = "", notes: Sequence[str] = ()
+def preview_later(
+    member: Membership, found: Sequence[ChangePreview], *, by: Principal, new_site: str = "", notes: Sequence[str] = ()
 ) -> AskedPlan:
     """Have a worker compute a preview. It replaces the member's previous one."""
     with transaction.atomic():
@@ -126,7 +126,7 @@ def ask_later(
     return row
 
 
-def answer_asked(pk: UUID, *, by: Principal) -> None:
+def compute_preview(pk: UUID, *, by: Principal) -> None:
     """Compute a requested preview, unless a newer request replaced it. Raises ConcurrentChange."""
     row = AskedPlan.objects.filter(pk=pk, state=PlanState.WAITING).first()
     if row is None or row.is_over:
@@ -136,9 +136,9 @@ def answer_asked(pk: UUID, *, by: Principal) -> None:
         open_row.update(state=PlanState.FAILED)
         return
     open_row.update(attempts=F("attempts") + 1)
-    found = [Asked(UUID(instance_id), Delta.from_document(delta)) for instance_id, delta in row.question]
+    found = [ChangePreview(UUID(instance_id), Delta.from_document(delta)) for instance_id, delta in row.question]
     try:
-        plan = answer(found)
+        plan = compute_plan(found)
     except Instance.DoesNotExist:
         open_row.update(state=PlanState.FAILED)
         return
@@ -146,7 +146,7 @@ def answer_asked(pk: UUID, *, by: Principal) -> None:
     acted(by, "worked out", row)
 
 
-def forget_asked(*, by: Principal) -> None:
+def delete_expired_previews(*, by: Principal) -> None:
     """Delete expired previews."""
     for row in AskedPlan.objects.filter(created_at__lt=timezone.now() - KEPT).only("id"):
         acted(by, "deleted", row)

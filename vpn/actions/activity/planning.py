@@ -57,7 +57,7 @@ _FIELDS = (
 )
 
 
-class Asked(NamedTuple):
+class ChangePreview(NamedTuple):
     """What a previewed change would do to one instance; one of these for each step of the change."""
 
     instance_id: UUID
@@ -95,13 +95,13 @@ class Recorder:
 
 
 # Set during a preview: what the action does to each instance.
-_asked: ContextVar[list[Asked] | None] = ContextVar("asked", default=None)
+_asked: ContextVar[list[ChangePreview] | None] = ContextVar("asked", default=None)
 _recorders: ContextVar[dict[UUID, Recorder] | None] = ContextVar("recorders", default=None)
 
 
-def asked(change: Callable[[], object]) -> list[Asked]:
+def preview(change: Callable[[], object]) -> list[ChangePreview]:
     """Return what the action `change` would do, and roll it back. Raises what the action raises."""
-    found: list[Asked] = []
+    found: list[ChangePreview] = []
     token = _asked.set(found)
     try:
         with transaction.atomic():
@@ -112,7 +112,7 @@ def asked(change: Callable[[], object]) -> list[Asked]:
     return found
 
 
-def answer(found: Iterable[Asked], most_steps: int = MOST_STEPS) -> Plan:
+def compute_plan(found: Iterable[ChangePreview], most_steps: int = MOST_STEPS) -> Plan:
     """Compute the plan of a previewed change from the current rows, without any lock.
 
     A change of several instances, such as one of a site, gets one plan. `most_steps` limits the work. Raises
@@ -129,22 +129,22 @@ def answer(found: Iterable[Asked], most_steps: int = MOST_STEPS) -> Plan:
             plans.append(explain(snapshot(rows), snapshot(after), most_steps // len(by_instance)))
             rows = after
     plan = together(plans)
-    plan.reconnecting = sum(some.count() for some in connected(plan.told))
+    plan.reconnecting = sum(some.count() for some in connected(plan.pushed))
     return plan
 
 
-def quick_answer(found: Sequence[Asked]) -> Plan | None:
+def compute_small_plan(found: Sequence[ChangePreview]) -> Plan | None:
     """Compute a small plan as `answer` does; None where a worker should compute it."""
     if any(_is_large(one) for one in found):
         return None
     try:
-        plan = answer(found, _FEW_STEPS)
+        plan = compute_plan(found, _FEW_STEPS)
     except ConcurrentChange:
         return None
     return None if plan.cut - {"lines"} else plan
 
 
-def _is_large(one: Asked) -> bool:
+def _is_large(one: ChangePreview) -> bool:
     rules = max(map(len, one.delta.rules)) if one.delta.rules is not None else 0
     peers = Peer.objects.filter(instance=one.instance_id)
     return (
@@ -155,7 +155,7 @@ def _is_large(one: Asked) -> bool:
     )
 
 
-def is_asked() -> bool:
+def is_preview() -> bool:
     """Is the current change only a preview?"""
     return _asked.get() is not None
 
@@ -177,7 +177,7 @@ def planned_change(
     """
     with transaction.atomic():
         with changing(pk, by=by, scope=scope, urgent=urgent) as instance:
-            is_recorded = is_noted or is_asked()
+            is_recorded = is_noted or is_preview()
             with _recording(instance, group_change, by=by) if is_recorded else nullcontext():
                 yield instance
         if is_noted and instance.configured:
@@ -196,7 +196,7 @@ def _recording(instance: Instance, group_change: GroupChange | None, *, by: Prin
         _recorders.reset(token)
     found = _asked.get()
     if found is not None:
-        found.append(Asked(instance.pk, recorder.delta(instance)))
+        found.append(ChangePreview(instance.pk, recorder.delta(instance)))
     elif instance.configured:
         noted = ChangePlan.objects.create(
             instance=instance,

@@ -84,7 +84,7 @@ def replace_rules(locked: Instance, wanted: Sequence[RuleValues], *, by: Princip
     rows = {**kept, **{rule.position: rule for rule in new}}
     after = [document_of_rule(rows[position]) for position in range(len(wanted))]
     planning.touch_rules(locked.pk, [document_of_rule(rule) for rule in present], after)
-    if planning.is_asked():
+    if planning.is_preview():
         return  # A preview needs no more than the recorded rules. Stopping here releases the lock early.
     _tag_anew(locked, changed_ends)
     locked.firewall_rules.exclude(pk__in={rule.pk for rule in kept.values()}).delete()

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from portal.actions.acting import acted
 from portal.models import Principal
@@ -47,7 +48,7 @@ def move_server(server_id: UUID, address: str, address_v6: str | None, *, by: Pr
 def moved_sentence(move: Mapping[str, Sequence[str]]) -> str:
     """A plan's `address` as a sentence."""
     before, after = (" and ".join(move.get(when, ())) for when in ("before", "after"))
-    return f"The hub's address changed from {before} to {after}"
+    return _("The hub's address changed from %(before)s to %(after)s") % {"before": before, "after": after}
 
 
 def _move_hub(instance: Instance, before: tuple[str, ...], after: tuple[str, ...], by: Principal) -> None:

@@ -1,4 +1,4 @@
-"""`?plan=true`: what a change would mean, in place of the change."""
+"""`?plan=true`: the answer is what a change would mean; the change is not made."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from django.http import HttpRequest, HttpResponse
 
 from portal.audit.log import leave_out
-from vpn.actions.activity.plan_turn import PlanBusy, answer_in_turn
-from vpn.actions.activity.planning import Asked
+from vpn.actions.activity.plan_turn import PlanBusy, compute_in_turn
+from vpn.actions.activity.planning import ChangePreview
 from vpn.api.protocol.answers import plain
 from vpn.api.protocol.errors import Refusal, invalid
 from vpn.api.schemas.plan import DifferenceOut, DivertedOut, NameChangeOut, PlanOut, SizeOut, TakenOut
@@ -19,26 +19,27 @@ _WORDS = {"": False, "false": False, "0": False, "true": True, "1": True}
 
 
 def wants_plan(request: HttpRequest) -> bool:
-    """Does the caller only ask? Raises the refusal where that is not clear, lest something changes unasked."""
+    """Does the caller only want a plan? Raises the refusal for an unclear value, so that nothing changes by mistake."""
     asked = _WORDS.get(request.GET.get("plan", "").lower())
     if asked is None:
         raise invalid({"plan": ["Say true or false."]})
     return asked
 
 
-def plan_of(request: HttpRequest, found: Sequence[Asked]) -> HttpResponse:
-    """What the change that was asked about would mean. Called outside of any transaction: others go on writing.
+def plan_of(request: HttpRequest, found: Sequence[ChangePreview]) -> HttpResponse:
+    """The plan of the previewed change.
 
-    Raises the refusal where the rows change faster than they are read, or another large plan is under way.
+    Called outside of any transaction, so that it blocks no other change. Raises the refusal if the rows change faster
+    than they are read, or if another large plan is being computed.
     """
     leave_out(request)
     try:
-        plan = answer_in_turn(found)
+        plan = compute_in_turn(found)
     except PlanBusy:
         message = "Another large plan of your organization is being worked out. Try again in a few seconds."
         raise Refusal(503, "plan-busy", message, headers={"Retry-After": "2"}) from None
     except ConcurrentChange:
-        message = "This is being changed at this very moment. Try again in a few seconds."
+        message = "Another change is in progress. Try again in a few seconds."
         raise Refusal(503, "unsettled", message, headers={"Retry-After": "2"}) from None
     return plain(
         PlanOut(

@@ -14,7 +14,7 @@ from ninja import Query, Router
 
 from portal.access import require_admin
 from vpn.access import get_instance, instances_of
-from vpn.actions.activity.planning import asked
+from vpn.actions.activity.planning import preview
 from vpn.actions.instances.instance import create_instance, delete_instance, retry_instance
 from vpn.actions.instances.settings import update_instance
 from vpn.api.protocol.answers import many, one, plain
@@ -94,7 +94,7 @@ def post_instance(request: HttpRequest) -> HttpResponse:
 
 @router.get(PATH, response=answers({200: InstanceOut}, 403, 404), summary="Read an instance")
 def read_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
-    """One instance. `status` tells what is still under way."""
+    """One instance. `status` lists the work in progress."""
     return one(show(get_instance(member_of(request), instance_id)))
 
 
@@ -106,20 +106,23 @@ def read_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
 )
 def put_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     """Change the fields that the body names; the hub follows in the background. With `?plan=true` nothing changes."""
-    member, is_asked = member_of(request), wants_plan(request)
-    # A thousand rules are worked out once within the transaction, and their answer behind it: others wait meanwhile.
+    member, is_preview = member_of(request), wants_plan(request)
+    # Within the transaction a thousand rules are checked once only, since other changes wait for it.
     shown = cache(show)
     with unless_changed(request, lambda: get_instance(member, instance_id, write=True), shown) as present:
         changes = _with_one_pool(read_change(request, InstanceChange, shown(present)), present)
-        if is_asked:
-            found = asked(lambda: update_instance(present, by=member.principal, **changes)) if changes else []
+        if is_preview:
+            found = preview(lambda: update_instance(present, by=member.principal, **changes)) if changes else []
         else:
             saved = update_instance(present, by=member.principal, **changes) if changes else present
-    return plan_of(request, found) if is_asked else one(show(saved))
+    return plan_of(request, found) if is_preview else one(show(saved))
 
 
 def _with_one_pool(changes: dict[str, Any], instance: Instance) -> dict[str, Any]:
-    """The changes with the IPv4 pool as a text: a read has a list of it and the IPv6 pool, which stays."""
+    """The changes with the IPv4 pool as a text.
+
+    A read has a list of it and the IPv6 pool, which cannot be changed.
+    """
     pool = changes.get("pool")
     if isinstance(pool, list):
         if len(pool) != 2 or pool[1] != instance.pool_v6:
@@ -135,7 +138,7 @@ def _with_one_pool(changes: dict[str, Any], instance: Instance) -> dict[str, Any
     summary="Delete an instance",
 )
 def remove_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
-    """Revoke everything and take the hub down in the background; then the instance is not there any more (404)."""
+    """Revoke everything and delete the hub in the background; then the instance is gone (404)."""
     member = member_of(request)
     with unless_changed(request, lambda: get_instance(member, instance_id, write=True), show) as instance:
         return one(show(delete_instance(instance, by=member.principal)), status=202)
@@ -149,7 +152,7 @@ def remove_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
 )
 @idempotent
 def retry(request: HttpRequest, instance_id: UUID) -> HttpResponse:
-    """Go on from the step that failed."""
+    """Resume at the step that failed."""
     member = member_of(request)
     instance = get_instance(member, instance_id, write=True)
     return one(show(retry_instance(instance, by=member.principal)), status=202)

@@ -14,7 +14,7 @@ from pydantic import Field
 from portal.models import Membership, Principal
 from portal.web.later import not_yet
 from vpn.access import get_instance, get_peer, may_fetch_profile
-from vpn.actions.activity.planning import asked
+from vpn.actions.activity.planning import preview
 from vpn.actions.peers.keys import rotate_keys
 from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
 from vpn.actions.profiles.profile import issue_link, revoke_link
@@ -47,14 +47,14 @@ from vpn.profiles.state import profile_state, profile_states
 router = Router(tags=["Peers"])
 LIST = "/instances/{uuid:instance_id}/peers"
 PATH = LIST + "/{uuid:peer_id}"
-# What a peer of the other type does not have.
+# Fields that only the other type of peer has.
 _SITE_FIELDS = ("site_id", "subnets", "confirm_broad_routes")
 _CLIENT_FIELDS = ("user_id", "route_all", "device", "expires_at", "public_key")
 _SHOWN = {None: "all", "site": "sites", "client": "clients"}
 
 
 class PeerPage(Page):
-    """Which peers are wanted."""
+    """The requested peers."""
 
     type: Literal["client", "site"] | None = None
     q: str = Field(
@@ -110,12 +110,12 @@ def post_peer(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     whose = _whose(body)
     create = partial(_create_site if body.type == "site" else _create_client, instance, whose, body, member.principal)
     if wants_plan(request):
-        return plan_of(request, asked(create))
+        return plan_of(request, preview(create))
     return one(show(create()), status=201)
 
 
 def _whose(body: PeerCreate) -> UUID:
-    """The id of the site or user; raises the refusal where it is missing, or with fields of the other type."""
+    """The id of the site or user; raises the refusal if it is missing, or with fields of the other type."""
     others, other = (_CLIENT_FIELDS, "client") if body.type == "site" else (_SITE_FIELDS, "site")
     errors = {name: [f"This is for {other} peers only."] for name in others if getattr(body, name)}
     field = "site_id" if body.type == "site" else "user_id"
@@ -168,7 +168,7 @@ def put_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResp
         changes = read_change(request, PeerChange, show(peer))
         if not wants_plan(request):
             return one(show(update_peer(peer, by=member.principal, **changes) if changes else peer))
-        found = asked(lambda: update_peer(peer, by=member.principal, **changes) if changes else None)
+        found = preview(lambda: update_peer(peer, by=member.principal, **changes) if changes else None)
     return plan_of(request, found)
 
 
@@ -185,20 +185,20 @@ def remove_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpR
         if not wants_plan(request):
             delete_peer(peer, by=member.principal)
             return nothing()
-        found = asked(lambda: delete_peer(peer, by=member.principal))
+        found = preview(lambda: delete_peer(peer, by=member.principal))
     return plan_of(request, found)
 
 
 @router.get(f"{PATH}/formats", response=answers({200: list[FormatOut]}, 404, 503), summary="List a peer's files")
 def list_formats(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
-    """The files that `GET /client?format=` can fetch for this peer; the first one is what it answers by itself."""
+    """The files that `GET /client?format=` offers for this peer; the first one is the default."""
     peer = _peer(member_of(request), instance_id, peer_id)
     if peer.key_custody == KeyCustody.DESTROYED:
         return many(FormatOut, [], "")
     try:
         files = files_of(peer)
     except (NoAddress, ValueError):
-        # No server yet, or no certificate.
+        # The instance has no server or no certificate yet.
         not_yet(request)
         message = "The hub is being prepared, and its profiles with it. Try again in a moment."
         raise Refusal(503, "hub-not-ready", message, headers={"Retry-After": "2"}) from None

@@ -10,7 +10,7 @@ from ninja import Query, Router
 
 from portal.access import require_admin, require_reader
 from vpn.access import get_site
-from vpn.actions.activity.planning import asked
+from vpn.actions.activity.planning import preview
 from vpn.actions.sites.site import create_site, delete_site, update_site
 from vpn.api.protocol.answers import many, nothing, one
 from vpn.api.protocol.auth import member_of
@@ -53,7 +53,7 @@ def post_site(request: HttpRequest) -> HttpResponse:
     require_admin(member)
     create = partial(create_site, member.organization, by=member.principal, **read(request, SiteCreate).model_dump())
     if wants_plan(request):
-        return plan_of(request, asked(create))
+        return plan_of(request, preview(create))
     return one(show_site(create()), status=201)
 
 
@@ -79,7 +79,7 @@ def put_site(request: HttpRequest, site_id: UUID) -> HttpResponse:
         changes = read_change(request, SiteChange, show_site(site))
         if not wants_plan(request):
             return one(show_site(update_site(site, by=member.principal, **changes) if changes else site))
-        found = asked(lambda: update_site(site, by=member.principal, **changes))
+        found = preview(lambda: update_site(site, by=member.principal, **changes))
     return plan_of(request, found)
 
 

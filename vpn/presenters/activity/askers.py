@@ -1,6 +1,8 @@
-"""Who asked for an operation, in words."""
+"""Who requested an operation, in words."""
 
 from __future__ import annotations
+
+from django.utils.translation import gettext as _
 
 from portal.models import Principal, PrincipalKind
 from vpn.actions.activity.change_words import listed_names
@@ -8,12 +10,12 @@ from vpn.models import Operation
 
 
 def askers_words(operation: Operation) -> str:
-    """As in "Asked by anna@example.org"; "" for an operation of an earlier version, which does not know it."""
+    """As in "Asked by anna@example.org"; "" for an operation of an earlier version, which did not store it."""
     askers = [Principal.from_document(document) for document in operation.asked_by]
-    people = [str(one) for one in askers if one.kind != PrincipalKind.PORTAL]
-    reasons = [one.reason for one in askers if one.kind == PrincipalKind.PORTAL]
-    parts = [f"asked by {listed_names(people)}"] if people else []
+    people = listed_names([str(one) for one in askers if one.kind != PrincipalKind.PORTAL])
+    reasons = listed_names([one.reason for one in askers if one.kind == PrincipalKind.PORTAL])
+    if people and reasons:
+        return _("Asked by %(people)s; by the portal: %(reasons)s") % {"people": people, "reasons": reasons}
     if reasons:
-        parts.append(f"by the portal: {listed_names(reasons)}")
-    line = "; ".join(parts)
-    return f"{line[:1].upper()}{line[1:]}"
+        return _("By the portal: %(reasons)s") % {"reasons": reasons}
+    return _("Asked by %(people)s") % {"people": people} if people else ""

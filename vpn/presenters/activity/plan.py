@@ -1,4 +1,4 @@
-"""A plan as pages show it: names in place of ids, groups in place of lines."""
+"""A plan as pages show it: names instead of ids, groups instead of lines."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from portal.models import Membership
-from vpn.actions.activity.plan_mail import is_written_to
+from vpn.actions.activity.plan_mail import can_be_mailed
 from vpn.actions.instances.server_address import moved_sentence
 from vpn.models import ChangePlan, Instance, Operation, Peer, Site
 from vpn.plan.explaining import Size, too_much
@@ -19,47 +21,47 @@ from vpn.presenters.activity.plan_sentences import diverted_sentences, name_sent
 
 @dataclass(frozen=True)
 class PlanWords:
-    """What a change means. `outdated` and `told` are devices by name, `outdated_count` how many there are in all."""
+    """What a change means. `outdated` and `pushed` are devices by name; the `_count` fields count all of them."""
 
-    # How many lose or gain what, in sentences; then who, in rows.
+    # Sentences that count who loses or gains access, then rows that name them.
     counts: list[str]
     opens: list[GroupRow]
     closes: list[GroupRow]
     is_truncated: bool
-    # The numbers of new rules that decide nothing.
+    # The numbers of new rules that have no effect.
     idle_rules: list[int]
     outdated: list[str]
     outdated_count: int
     delivered: int
-    told: list[str]
-    told_count: int
-    # How many of these are connected, and begin anew by themselves.
+    pushed: list[str]
+    pushed_count: int
+    # How many of these are connected now and reconnect by themselves.
     reconnecting_count: int
-    # Networks within another site's, in sentences.
+    # Sentences on networks that lie within another site's.
     taken: list[str]
-    # Pushed routes that nothing carries on any more.
+    # Pushed routes whose packets the hub drops from now on.
     nowhere: list[str]
-    # Names that are answered differently, and networks of the internet that go through the hub, in sentences.
+    # Sentences on names that are answered differently, and on internet networks routed through the hub.
     names: list[str]
     diverted: list[str]
-    # Has it recipients for a mail?
+    # Can a mail about it be sent to any member?
     has_people: bool
-    # What was too much to work out, in a sentence.
+    # A sentence on what was too large to compute.
     too_much: str = ""
-    # That the hub has another address, in a sentence.
+    # A sentence on a change of the hub's address.
     moved: str = ""
 
     @property
     def is_empty(self) -> bool:
         """Does the change affect no user?"""
         said = self.opens or self.closes or self.taken or self.nowhere or self.names or self.diverted
-        noticed = self.outdated_count or self.told_count or self.moved
+        noticed = self.outdated_count or self.pushed_count or self.moved
         return not (said or noticed or self.is_truncated or self.too_much)
 
 
 @dataclass(frozen=True)
 class ShownPlan:
-    """A plan that was noted, with its words, and those about the mail that was asked for, if any."""
+    """A stored plan with its words, and the words about its mail, if that was requested."""
 
     noted: ChangePlan
     words: PlanWords
@@ -67,7 +69,7 @@ class ShownPlan:
 
 
 def plans_of(operations: Iterable[Operation]) -> dict[UUID, list[ShownPlan]]:
-    """What the changes mean that these operations carried, by operation."""
+    """The plans of the changes that these operations carried, by operation."""
     noted = list(ChangePlan.objects.filter(operation__in=list(operations)).defer("outdated", "delta"))
     mail = mail_words(noted)
     shown: dict[UUID, list[ShownPlan]] = {}
@@ -78,7 +80,7 @@ def plans_of(operations: Iterable[Operation]) -> dict[UUID, list[ShownPlan]]:
 
 
 def moved_plan(instance: Instance) -> ShownPlan | None:
-    """The last change of the hub's address, with whom it cuts off and what became of the mail to them."""
+    """The last change of the hub's address, with the peers that it cuts off and the state of the mail to them."""
     noted = ChangePlan.objects.filter(instance=instance, plan__address__isnull=False).defer("outdated", "delta").last()
     if noted is None:
         return None
@@ -89,7 +91,7 @@ def moved_plan(instance: Instance) -> ShownPlan | None:
 def words_of(plans: Iterable[Mapping[str, Any]], *, new_site: str = "") -> list[PlanWords]:
     """These plans (as Plan.document has them) in words; three queries for all of them.
 
-    `new_site` is what a site is called that is not there yet.
+    `new_site` is the name of a site that does not exist yet.
     """
     plans = list(plans)
     names = _Names(plans, new_site)
@@ -98,23 +100,23 @@ def words_of(plans: Iterable[Mapping[str, Any]], *, new_site: str = "") -> list[
 
 def _words(plan: Mapping[str, Any], names: _Names) -> PlanWords:
     rows = rows_of(plan, names.end)
-    outdated, told = plan.get("outdated", []), plan.get("told", [])
+    outdated, pushed = plan.get("outdated", []), plan.get("told", [])
     outdated_count = plan.get("outdated_count", 0)
-    # Groups tell all, even where there are too many lines.
+    # Groups are complete even if there are too many lines.
     cut = [part for part in plan.get("cut", []) if part != "lines"]
     return PlanWords(
         moved=f"{moved_sentence(plan['address'])}." if plan.get("address") else "",
         counts=counts_of(plan),
         opens=[row for row in rows if row.opens],
         closes=[row for row in rows if not row.opens],
-        # Plans that were noted without groups have the first lines alone.
+        # Older plans were stored without groups and have only the first lines.
         is_truncated=not plan["fates_complete"] if "fates_complete" in plan else plan.get("truncated", False),
         idle_rules=plan.get("idle_rules", []),
         outdated=names.devices(outdated),
         outdated_count=outdated_count,
         delivered=plan.get("delivered", 0),
-        told=names.devices(told),
-        told_count=plan.get("told_count", 0),
+        pushed=names.devices(pushed),
+        pushed_count=plan.get("told_count", 0),
         reconnecting_count=plan.get("reconnecting_count", 0),
         taken=taken_sentences(plan.get("taken", []), names.end),
         nowhere=plan.get("nowhere", []),
@@ -126,16 +128,16 @@ def _words(plan: Mapping[str, Any], names: _Names) -> PlanWords:
 
 
 class _Names:
-    """Whatever the plans name, by id."""
+    """The names of everything in the plans, by id."""
 
     def __init__(self, plans: list[Mapping[str, Any]], new_site: str = "") -> None:
-        self._new_site = new_site or "the site"
+        self._new_site = new_site or _("the site")
         ends = {end for plan in plans for end in _ends(plan)}
         ends |= {line[end] for plan in plans for line in plan.get("taken", []) for end in ("by", "of")}
         self._ends = {
-            "any": "the internet",
-            "0.0.0.0/0": "the internet over IPv4",
-            "::/0": "the internet over IPv6",
+            "any": _("the internet"),
+            "0.0.0.0/0": _("the internet over IPv4"),
+            "::/0": _("the internet over IPv6"),
         }
         members = Membership.objects.filter(pk__in=_ids(ends, "user:")).select_related("user")
         self._ends |= {f"user:{member.pk}": member.label for member in members}
@@ -143,20 +145,20 @@ class _Names:
         wanted = {pk for plan in plans for kind in ("outdated", "told") for pk in plan.get(kind, [])}
         peers = list(Peer.objects.filter(pk__in=wanted).select_related("member__user", "site"))
         self._devices = {str(peer.pk): device_name(peer) for peer in peers}
-        self._people = {str(peer.pk) for peer in peers if peer.member is not None and is_written_to(peer.member)}
+        self._people = {str(peer.pk) for peer in peers if peer.member is not None and can_be_mailed(peer.member)}
 
     def end(self, text: str) -> str:
-        """An end of a line: a person, a site, the internet, or a network as it is."""
+        """The name of an end: a person, a site, the internet, or the network itself."""
         if text.startswith(("user:", "site:")):
-            return self._ends.get(text, "a former member" if text.startswith("user:") else self._new_site)
+            return self._ends.get(text, _("a former member") if text.startswith("user:") else self._new_site)
         return self._ends.get(text, text)
 
     def devices(self, ids: list[str]) -> list[str]:
-        """These peers by name, those that are still there."""
+        """The names of these peers, without deleted ones."""
         return sorted(self._devices[pk] for pk in ids if pk in self._devices)
 
     def has_people(self, ids: list[str]) -> bool:
-        """Does one of these peers belong to a member who can be written to?"""
+        """Does one of these peers belong to a member who can receive mail?"""
         return not self._people.isdisjoint(ids)
 
 
@@ -164,7 +166,7 @@ def device_name(peer: Peer) -> str:
     """A peer in a list of devices: "Anna (laptop)", or the site."""
     if peer.member is None or not peer.device:
         return peer.label
-    return f"{peer.member.label} ({peer.device})"
+    return _("%(member)s (%(device)s)") % {"member": peer.member.label, "device": peer.device}
 
 
 def _ends(plan: Mapping[str, Any]) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""What a change opens and closes, by groups of the same fate: "380 of 380 peers lose all other peers"."""
+"""The connections that a change opens and closes, grouped: "380 of 380 peers lose all other peers"."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vpn.presenters.activity.plan_sentences import MOST_NAMES, Way, joined
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from vpn.presenters.activity.plan_sentences import Way
+from vpn.presenters.lists import MOST_NAMES, joined, shortened
 from vpn.reach.fates import rows_of_pairs
 
 _INTERNET = "any"
@@ -16,7 +20,7 @@ _Name = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Ends:
-    """One side of a row in words, and where these are a number, all of their names (`more` beyond them)."""
+    """One side of a row in words. If the words are a count, `names` lists them, and `more` counts the unlisted ones."""
 
     words: str
     names: tuple[str, ...] = ()
@@ -25,7 +29,7 @@ class Ends:
 
 @dataclass(frozen=True)
 class GroupRow:
-    """Who reaches whom from now on, or no more."""
+    """A group of sources that begins or ceases to reach a group of destinations."""
 
     who: Ends
     verb: str
@@ -46,25 +50,45 @@ def rows_of(plan: Mapping[str, Any], name: _Name) -> list[GroupRow]:
 
 
 def counts_of(plan: Mapping[str, Any]) -> list[str]:
-    """How many peers lose or gain what, in sentences."""
+    """How many peers lose or gain access, in sentences."""
     counts = plan.get("fates", {}).get("counts")
     if not counts:
         return []
-    words = (
-        ("cut_off", "lose", "all other peers"),
-        ("losing", "lose", "a part of what they reach"),
-        ("gaining", "reach", "more than before"),
-    )
     return [
-        f"{counts[kind]:,} of {counts['total']:,} peers {verb}{'s' if counts[kind] == 1 else ''} "
-        f"{what.replace('they reach', 'it reaches') if counts[kind] == 1 else what}"
-        for kind, verb, what in words
-        if counts[kind]
+        words % {"count": f"{count:,}", "total": f"{counts['total']:,}"}
+        for words, count in (
+            (_cut_off(counts["cut_off"]), counts["cut_off"]),
+            (_losing(counts["losing"]), counts["losing"]),
+            (_gaining(counts["gaining"]), counts["gaining"]),
+        )
+        if count
     ]
 
 
+def _cut_off(count: int) -> str:
+    return ngettext(
+        "%(count)s of %(total)s peers loses all other peers", "%(count)s of %(total)s peers lose all other peers", count
+    )
+
+
+def _losing(count: int) -> str:
+    return ngettext(
+        "%(count)s of %(total)s peers loses a part of what it reaches",
+        "%(count)s of %(total)s peers lose a part of what they reach",
+        count,
+    )
+
+
+def _gaining(count: int) -> str:
+    return ngettext(
+        "%(count)s of %(total)s peers reaches more than before",
+        "%(count)s of %(total)s peers reach more than before",
+        count,
+    )
+
+
 def _of_lines(lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The lines of a plan that has no groups, each end a group of its own."""
+    """Groups for a plan that has only lines: each end is a group of its own."""
     numbers: dict[str, int] = {}
     found: dict[tuple[bool, str, str], list[tuple[int, int]]] = defaultdict(list)
     for line in lines:
@@ -80,16 +104,15 @@ def _row(row: Mapping[str, Any], groups: list[Mapping[str, Any]], total: int | N
     sources, destinations = set(row["sources"]), set(row["destinations"])
     some = [groups[number] for number in sorted(sources)]
     who = _ends(some, total, name)
-    is_one = sum(group["count"] for group in some) == 1
+    count = sum(group["count"] for group in some)
     is_circle = sources <= destinations
     rest = _ends([groups[number] for number in sorted(destinations - (sources if is_circle else set()))], None, name)
     if is_circle:
-        inner = "the other peers of the same owner" if is_one else "each other"
-        rest = Ends(f"{inner} and {rest.words}" if rest.words else inner, rest.names, rest.more)
-    reach = "reaches" if is_one else "reach"
+        inner = _("the other peers of the same owner") if count == 1 else _("each other")
+        rest = Ends(joined([inner, rest.words]) if rest.words else inner, rest.names, rest.more)
     return GroupRow(
-        who=replace(who, words=who.words[0].upper() + who.words[1:]) if who.words.startswith("a former ") else who,
-        verb=reach if row["opens"] else f"no longer {reach}",
+        who=replace(who, words=who.words[0].upper() + who.words[1:]) if who.words == _("a former member") else who,
+        verb=_verb(count, opens=row["opens"]),
         whom=rest,
         way=_ways(row["ways"]),
         opens=row["opens"],
@@ -97,13 +120,19 @@ def _row(row: Mapping[str, Any], groups: list[Mapping[str, Any]], total: int | N
     )
 
 
+def _verb(count: int, *, opens: bool) -> str:
+    if opens:
+        return ngettext("reaches", "reach", count)
+    return ngettext("no longer reaches", "no longer reach", count)
+
+
 def _ways(ways: Iterable[Iterable[str]]) -> str:
     words = [str(Way(*way)) for way in ways]
-    return "" if "" in words else joined(words)
+    return "" if "" in words else shortened(words)
 
 
 def _ends(groups: list[Mapping[str, Any]], total: int | None, name: _Name) -> Ends:
-    """Some groups in words: by name where they are few, else how many of which kind."""
+    """Groups in words: their names if they are few, else how many there are of each kind."""
     ends = [end for group in groups for end in group["ends"]]
     count = sum(group["count"] for group in groups)
     if not count:
@@ -111,26 +140,31 @@ def _ends(groups: list[Mapping[str, Any]], total: int | None, name: _Name) -> En
     # People and sites by name, then networks, and the internet last.
     ends.sort(key=lambda end: (end == _INTERNET, "/" in end, name(end).casefold()))
     if count <= MOST_NAMES:
-        return Ends(joined([name(end) for end in ends]))
+        return Ends(shortened([name(end) for end in ends]))
     peers = sum(group["peers"] for group in groups)
-    words = f"All {total:,} peers" if peers == total and not _others(ends) else _counted(ends, count)
+    is_all = peers == total and not _others(ends)
+    words = _("All %(count)s peers") % {"count": f"{peers:,}"} if is_all else _counted(ends, count)
     return Ends(words, tuple(name(end) for end in ends), count - len(ends))
 
 
 def _others(ends: list[str]) -> bool:
-    """Is there anything among them that is no peer?"""
+    """Is any of these ends a network or the internet, rather than a peer?"""
     return any("/" in end or end == _INTERNET for end in ends)
 
 
 def _counted(ends: list[str], count: int) -> str:
     kinds = Counter(_kind(end) for end in ends)
-    parts = [
-        f"{kinds[kind]:,} {one if kinds[kind] == 1 else many}"
-        for kind, one, many in (("user", "person", "people"), ("site", "site", "sites"), ("net", "network", "networks"))
-        if kinds[kind]
-    ]
-    parts += [f"{count - len(ends):,} more"] if count > len(ends) else []
-    return joined([*parts, "the internet"] if kinds[_INTERNET] else parts)
+    words = {
+        "user": ngettext("%(count)s person", "%(count)s people", kinds["user"]),
+        "site": ngettext("%(count)s site", "%(count)s sites", kinds["site"]),
+        "net": ngettext("%(count)s network", "%(count)s networks", kinds["net"]),
+    }
+    parts = [text % {"count": f"{kinds[kind]:,}"} for kind, text in words.items() if kinds[kind]]
+    if count > len(ends):
+        parts.append(_("%(count)s more") % {"count": f"{count - len(ends):,}"})
+    if kinds[_INTERNET]:
+        parts.append(_("the internet"))
+    return shortened(parts)
 
 
 def _kind(end: str) -> str:

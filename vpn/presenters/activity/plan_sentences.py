@@ -1,4 +1,4 @@
-"""Words that plans share: protocols and ports, lists of names, and networks that get another owner."""
+"""Sentences of a plan: the protocol and ports of a flow, and changes of routes and names."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-# Longer lists of names end in "and 12 others".
-MOST_NAMES = 4
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from vpn.presenters.lists import shortened
 
 
 class Way(NamedTuple):
@@ -17,65 +19,82 @@ class Way(NamedTuple):
     port: str
 
     def __str__(self) -> str:
-        first, _, last = self.port.partition("-")
-        number = f"{first} to {last}" if last else first
-        if self.protocol == "any":
-            return f"on port{'s' if last else ''} {number}, TCP and UDP" if number else ""
-        if self.protocol in {"icmp", "icmpv6"}:
-            return f"by {'ICMP' if self.protocol == 'icmp' else 'ICMPv6'}, such as ping"
+        if self.protocol == "icmp":
+            return _("by ICMP, such as ping")
+        if self.protocol == "icmpv6":
+            return _("by ICMPv6, such as ping")
         if self.protocol == "other":
-            return "over protocols other than TCP, UDP and ICMP"
-        return f"on {self.protocol.upper()} {number}" if number else f"over {self.protocol.upper()}"
+            return _("over protocols other than TCP, UDP and ICMP")
+        return self._on_any() if self.protocol == "any" else self._on_one()
+
+    def _on_any(self) -> str:
+        first, _dash, last = self.port.partition("-")
+        if last:
+            return _("on ports %(first)s to %(last)s, TCP and UDP") % {"first": first, "last": last}
+        return _("on port %(port)s, TCP and UDP") % {"port": first} if first else ""
+
+    def _on_one(self) -> str:
+        first, _dash, last = self.port.partition("-")
+        values = {"protocol": self.protocol.upper(), "first": first, "last": last}
+        if last:
+            return _("on %(protocol)s %(first)s to %(last)s") % values
+        return (_("on %(protocol)s %(first)s") if first else _("over %(protocol)s")) % values
 
 
 def taken_sentences(lines: Iterable[Mapping[str, Any]], name: Callable[[str], str]) -> list[str]:
-    """Which networks go to the site with the more specific route: a sentence for each pair of sites."""
+    """Which networks are routed to the site with the more specific route: a sentence for each pair of sites."""
     together: dict[tuple[str, str, str, bool], list[str]] = defaultdict(list)
     for line in lines:
         together[line["by"], line["within"], line["of"], line["begins"]].append(line["network"])
-    said = []
-    for (by, within, of, begins), networks in together.items():
-        goes = "go" if len(networks) > 1 else "goes"
-        if begins:
-            said.append(f"{joined(networks)} {goes} to {name(by)}; the rest of {within} to {name(of)}")
-        else:
-            said.append(f"{joined(networks)} {goes} to {name(by)} no more: {within} of {name(of)} contains it")
-    return said
+    return [
+        _taken(networks, begins=begins)
+        % {"networks": shortened(networks), "by": name(by), "within": within, "of": name(of)}
+        for (by, within, of, begins), networks in together.items()
+    ]
+
+
+def _taken(networks: list[str], *, begins: bool) -> str:
+    if begins:
+        return ngettext(
+            "%(networks)s goes to %(by)s; the rest of %(within)s to %(of)s",
+            "%(networks)s go to %(by)s; the rest of %(within)s to %(of)s",
+            len(networks),
+        )
+    return ngettext(
+        "%(networks)s no longer goes to %(by)s: %(within)s of %(of)s contains it",
+        "%(networks)s no longer go to %(by)s: %(within)s of %(of)s contains them",
+        len(networks),
+    )
 
 
 def name_sentences(changes: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Which names the hub answers differently, and whom it asks for others, a sentence each."""
+    """Which names the hub answers differently or asks other servers for, a sentence each."""
     return [_record_sentence(change) if change["kind"] == "record" else _domain_sentence(change) for change in changes]
 
 
 def _record_sentence(change: Mapping[str, Any]) -> str:
-    if not change["after"]:
-        return f"{change['name']} is no longer answered by the hub"
-    instead = f" instead of {joined([*change['before']])}" if change["before"] else ""
-    return f"{change['name']} is answered with {joined([*change['after']])}{instead}"
+    before, after = [*change["before"]], [*change["after"]]
+    if not after:
+        return _("%(name)s is no longer answered by the hub") % {"name": change["name"]}
+    if not before:
+        return _("%(name)s is answered with %(after)s") % {"name": change["name"], "after": shortened(after)}
+    values = {"name": change["name"], "after": shortened(after), "before": shortened(before)}
+    return _("%(name)s is answered with %(after)s instead of %(before)s") % values
 
 
 def _domain_sentence(change: Mapping[str, Any]) -> str:
-    what = f"Names in {change['name']}" if change["name"] else "Names that the hub does not know"
-    if not change["after"]:
-        return f"{what} are asked of the servers for all other names"
-    instead = f" instead of {joined([*change['before']])}" if change["before"] else ""
-    return f"{what} are asked of {joined([*change['after']])}{instead}"
+    before, after = [*change["before"]], [*change["after"]]
+    names = _("Names in %(domain)s") % {"domain": change["name"]} if change["name"] else _("Names unknown to the hub")
+    if not after:
+        return _("%(names)s are forwarded to the servers for all other names") % {"names": names}
+    if not before:
+        return _("%(names)s are forwarded to %(after)s") % {"names": names, "after": shortened(after)}
+    values = {"names": names, "after": shortened(after), "before": shortened(before)}
+    return _("%(names)s are forwarded to %(after)s instead of %(before)s") % values
 
 
 def diverted_sentences(changes: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Which networks of the internet go through the hub, a sentence each."""
-    return [
-        f"{change['network']} goes through the hub, out to the internet, for devices with a split tunnel"
-        if change["begins"]
-        else f"{change['network']} goes through the hub no more; devices with a split tunnel reach it directly"
-        for change in changes
-    ]
-
-
-def joined(names: list[str]) -> str:
-    """Names as a list in a sentence, a long one cut short."""
-    if len(names) > MOST_NAMES:
-        names = [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} others"]
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
+    """Which networks of the internet devices send through the hub, a sentence each."""
+    begins = _("%(network)s goes through the hub, out to the internet, for devices with a split tunnel")
+    ends = _("%(network)s no longer goes through the hub; devices with a split tunnel reach it directly")
+    return [(begins if change["begins"] else ends) % {"network": change["network"]} for change in changes]

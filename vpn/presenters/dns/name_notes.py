@@ -1,21 +1,25 @@
-"""Which names a change gives to others: what a preview notes beside who reaches whom."""
+"""Peers that a change renames in DNS, as notes of a preview."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.utils.translation import gettext as _
+
 from vpn.models.querysets import PeerQuerySet
 
 
 def noting_names(notes: list[str], peers: PeerQuerySet, change: Callable[[], object]) -> Callable[[], None]:
-    """As `change`, which also adds to `notes` which of these peers get another name in their hub's DNS."""
+    """Wrap `change`, so that it also adds to `notes` which of these peers get another name in their hub's DNS."""
+
+    words = _("%(before)s is no longer answered; the name becomes %(after)s.")
 
     def noted() -> None:
         before = _names(peers)
         change()
         after = _names(peers)
         notes.extend(
-            f"{name} is answered no more; the name becomes {after[pk]}."
+            words % {"before": name, "after": after[pk]}
             for pk, name in before.items()
             if name and after.get(pk) not in {None, "", name}
         )

@@ -1,4 +1,4 @@
-"""The words for drift: what was changed on the server behind the portal's back. `%(subject)s` is what it is about."""
+"""The words for drift: changes on the server that the portal did not make. `%(subject)s` is what was changed."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from vpn.wire.finding import Code
 
 WORDS: Final[dict[Code, Promise]] = {
     codes.WIREGUARD_SETTINGS_CHANGED: _("The key or the port of the hub's WireGuard was changed."),
-    codes.WIREGUARD_PEER_ADDED: _("A WireGuard peer that is not ours was there: %(subject)s…."),
+    codes.WIREGUARD_PEER_ADDED: _("An unknown WireGuard peer was added: %(subject)s…."),
     codes.WIREGUARD_PEER_REMOVED: _("The WireGuard peer %(subject)s was removed."),
     codes.WIREGUARD_ALLOWED_IPS_CHANGED: _("The allowed IPs of the WireGuard peer %(subject)s were changed."),
     codes.WIREGUARD_PRESHARED_KEY_CHANGED: _("The preshared key of the WireGuard peer %(subject)s was changed."),
     codes.WIREGUARD_ADDRESS_ADDED: _("The address %(subject)s was added to the WireGuard interface."),
     codes.WIREGUARD_ADDRESS_REMOVED: _("The hub's address %(subject)s was removed."),
     codes.OPENVPN_FILE_CHANGED: _("OpenVPN's file %(subject)s was changed."),
-    codes.OPENVPN_CLIENT_ADDED: _("An OpenVPN client that is not ours was let in: %(subject)s."),
+    codes.OPENVPN_CLIENT_ADDED: _("An unknown OpenVPN client was admitted: %(subject)s."),
     codes.OPENVPN_CLIENT_REMOVED: _("The file of the OpenVPN client %(subject)s was removed."),
     codes.OPENVPN_CLIENT_CHANGED: _("The file of the OpenVPN client %(subject)s was changed."),
     codes.OPENVPN_ROUTE_ADDED: _("A route to %(subject)s was added to an OpenVPN interface."),
     codes.OPENVPN_ADDRESS_ADDED: _("The address %(subject)s was added to an OpenVPN interface."),
     codes.DNS_UNWANTED: _("The hub has a resolver, but its DNS settings ask for none."),
     codes.DNS_SETTINGS_CHANGED: _("The resolver's settings were changed."),
-    codes.DNS_PROCESS_OUTDATED: _("The resolver runs with other settings than it was given."),
-    codes.DNS_SERVERS_CHANGED: _("The servers that the resolver asks were changed."),
+    codes.DNS_PROCESS_OUTDATED: _("The resolver runs with other settings than its configuration files have."),
+    codes.DNS_SERVERS_CHANGED: _("The upstream servers of the resolver were changed."),
     codes.DNS_FILE_ADDED: _("Names were added to the resolver, in a file %(subject)s."),
     codes.DNS_NAME_ADDED: _("A name was added to the resolver: %(subject)s."),
     codes.DNS_NAME_MISSING: _("A name was taken out of the resolver: %(subject)s."),
@@ -42,7 +42,7 @@ WORDS: Final[dict[Code, Promise]] = {
     codes.FIREWALL_SET_MISSING: _("A set of the firewall is missing: %(subject)s."),
     codes.FIREWALL_SET_CHANGED: _("The addresses in the firewall's set %(subject)s were changed."),
     codes.LIMITS_CHANGED: _("The limits of peers were changed."),
-    codes.LIMITS_NETWORKS_CHANGED: _("The networks that the limits of peers know were changed."),
+    codes.LIMITS_NETWORKS_CHANGED: _("The networks that the limits of peers apply to were changed."),
     codes.LIMITS_HOST_CHANGED: _("The limits of hubs on the server itself were changed."),
     codes.ROUTING_ROUTE_ADDED: _("A route to %(subject)s was added."),
     codes.ROUTING_ROUTE_CHANGED: _("The route to %(subject)s was changed."),

@@ -1,4 +1,4 @@
-"""The words for refusals: why the agent could not do something, and what to do. `%(subject)s` is what it is about."""
+"""The words for refusals: why the agent failed, and what to do. `%(subject)s` is what the refusal is about."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ WORDS: Final[dict[Code, Promise]] = {
     codes.HUB_DIFFERS: _("The server has another configuration of this hub with the same generation: try again."),
     codes.HUB_DESTROYED: _("The hub was destroyed on this server and does not come back: try again."),
     codes.HUB_UNKNOWN: _("The server has no such hub: try again."),
-    codes.HUB_UNSETTLED: _("The server is not sure of the hub's state, and needs the whole configuration: try again."),
+    codes.HUB_UNSETTLED: _("The server cannot verify the hub's state and needs the whole configuration: try again."),
     codes.HUB_OTHER_BASE: _("The change does not fit the state that the hub is in: try again."),
     codes.AGENT_DOCUMENT_INVALID: _(
         "The agent does not accept the %(subject)s that it was sent: update the portal and its agent to one version."

@@ -1,4 +1,4 @@
-"""What the head of every page of an instance shows, whatever the tab."""
+"""Context for the head of every page of an instance, on all tabs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from vpn.presenters.needs import notices_of
 
 
 def head_of(member: Membership, instance: Instance, tab: str) -> dict[str, Any]:
-    """Context for vpn/instances/base.html; asks the database for the counts once and for the needs as
-    `notices_of` does."""
+    """Context for vpn/instances/base.html.
+
+    One query counts the peers; `notices_of` makes the others.
+    """
     counts = (
         peers_of(member, instance)
         .order_by()
@@ -34,7 +36,7 @@ def head_of(member: Membership, instance: Instance, tab: str) -> dict[str, Any]:
         "may_change": member.is_admin,
         "may_add_peers": member.is_admin and instance.state not in {InstanceState.DELETING, InstanceState.LOST},
         "needs": needs,
-        # A poll says which notices it shows, so that unchanged ones are not replaced while they are read.
+        # The page's poll sends these codes, so that unchanged notices are not replaced while they are read.
         "need_codes": ".".join(need.code for need in needs),
         "moved": moved_plan(instance) if any(need.code == Code.ADDRESS_CHANGED for need in needs) else None,
     }

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
+from django.utils.translation import gettext as _
+
 from vpn.addressing.networks import Network, contains
 from vpn.desired.ways import Way, ways_of
 from vpn.models import Instance, Peer
+from vpn.presenters.lists import joined
 from vpn.validators import parse_network
 
 
 @dataclass(frozen=True)
 class PushedWay:
-    """A pushed route and where it leads; `is_lost` where nothing carries it on."""
+    """A pushed route and where it leads; `is_lost` if the hub drops its packets."""
 
     network: str
     words: str
@@ -29,8 +32,10 @@ def pushed_ways(instance: Instance, sites: Sequence[Peer]) -> list[PushedWay]:
     for text, way in ways_of(instance).items():
         pushed = _in_words(instance, text, way, sites)
         kept = [address for address, endpoint in own.items() if contains(ip_network(text), endpoint)]
-        direct = f" Devices reach {' and '.join(kept)}, the hub itself, directly." if kept else ""
-        shown.append(replace(pushed, words=f"{pushed.words}{direct}"))
+        if kept:
+            direct = _("Devices reach %(addresses)s, the hub itself, directly.") % {"addresses": joined(kept)}
+            pushed = replace(pushed, words=f"{pushed.words} {direct}")
+        shown.append(pushed)
     return shown
 
 
@@ -39,20 +44,24 @@ def _in_words(instance: Instance, text: str, way: Way, sites: Sequence[Peer]) ->
     around = [site for site in sites if _advertises(site, network)]
     match way:
         case Way.SERVER:
-            return PushedWay(
-                text, "Behind the hub's server, which the operator opened: it is reached from the server's address."
-            )
+            words = _("Behind the hub's server, as the operator allows: packets have the server's address as source.")
+            return PushedWay(text, words)
         case Way.INTERNET:
             addresses = instance.server.addresses if instance.server is not None else ()
             source = next((address for address in addresses if (":" in address) == (network.version == 6)), "")
-            return PushedWay(text, f"To the internet through the hub's server{f', from {source}' if source else ''}.")
+            if not source:
+                return PushedWay(text, _("To the internet through the hub's server."))
+            words = _("To the internet through the hub's server, from %(source)s.")
+            return PushedWay(text, words % {"source": source})
         case Way.TUNNEL:
-            return PushedWay(text, f"To {around[0].label}." if around else "To the pool or sites of this hub.")
+            if not around:
+                return PushedWay(text, _("To the pool or sites of this hub."))
+            return PushedWay(text, _("To %(site)s.") % {"site": around[0].label})
     disabled = next((site for site in around if not site.enabled), None)
     if disabled is not None:
-        words = f"The hub drops it while {disabled.label} is disabled. Enable that site, or remove the route here."
-        return PushedWay(text, words, is_lost=True)
-    words = "No site advertises it any more, so the hub drops it. Add it to a site, or remove it here."
+        words = _("The hub drops it while %(site)s is disabled. Enable that site, or remove the route here.")
+        return PushedWay(text, words % {"site": disabled.label}, is_lost=True)
+    words = _("No site advertises it any more, so the hub drops it. Add it to a site, or remove it here.")
     return PushedWay(text, words, is_lost=True)
 
 

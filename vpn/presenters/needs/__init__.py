@@ -1,6 +1,6 @@
-"""What needs someone, in words, all marked for translation: pages, the API and /healthz take it from here.
+"""Problems that need a person, in words, all marked for translation.
 
-The facts are those of `vpn.needs`.
+Pages, the API and /healthz take the words from here, and the facts from `vpn.needs`.
 """
 
 from vpn.presenters.needs.notice import Notice, notices_of, notices_of_all

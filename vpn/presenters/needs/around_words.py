@@ -1,4 +1,4 @@
-"""The words for what is around a hub: its resolvers, sites, routes and profiles, and changes on its server."""
+"""The words for problems around a hub: resolvers, sites, routes, profiles, and changes on its server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from django.utils.translation import ngettext
 
 from vpn.needs import Need
 from vpn.presenters.findings import Names, sentence_of
-from vpn.presenters.needs.words import Words, address_of, joined
+from vpn.presenters.lists import joined
+from vpn.presenters.needs.words import Words, address_of
 
 _MOST_NAMED = 3
 
@@ -17,8 +18,8 @@ _MOST_NAMED = 3
 def resolver_silent(need: Need) -> Words:
     """None of the hub's resolvers answers."""
     message = _(
-        "The hub asks %(servers)s for public names and gets no answer, so that they resolve on no device that asks the "
-        "hub."
+        "The hub asks %(servers)s for public names and gets no answer. Devices that use the hub's DNS cannot resolve "
+        "them."
     )
     return Words(
         _("No public name resolves"),
@@ -28,20 +29,20 @@ def resolver_silent(need: Need) -> Words:
 
 
 def sites_silent(need: Need) -> Words:
-    """Sites that were connected are not any more."""
+    """Sites that were connected are disconnected."""
     sites = need.facts.silent_sites
     seen = _("%(site)s (last seen %(since)s UTC)")
     named = [seen % {"site": site.name, "since": f"{site.since:%-d %B, %H:%M}"} for site in sites[:_MOST_NAMED]]
     values = {"site": sites[0].name, "count": len(sites), "sites": _shortened(named, len(sites))}
     title = ngettext("%(site)s is not connected any more", "%(count)d sites are not connected any more", len(sites))
     message = ngettext(
-        "%(sites)s was connected and is not heard of any more.",
-        "%(sites)s were connected and are not heard of any more.",
+        "%(sites)s was connected and has stopped sending.",
+        "%(sites)s were connected and have stopped sending.",
         len(sites),
     )
     step = ngettext(
-        "Look at the router and the line there. Where that is meant, disable the peer.",
-        "Look at the routers and the line there. Where that is meant, disable the peer.",
+        "Check the router and its internet access. If this is intended, disable the peer.",
+        "Check the routers and their internet access. If this is intended, disable the peers.",
         len(sites),
     )
     return Words(title % values, message % values, step)
@@ -66,7 +67,7 @@ def route_nowhere(need: Need) -> Words:
 
 
 def address_changed(need: Need) -> Words:
-    """Profiles point to an address that the hub has left."""
+    """Profiles point to an address that the hub no longer has."""
     left = need.facts.left_addresses
     count = sum(left.values())
     message = ngettext(
@@ -85,31 +86,31 @@ def address_changed(need: Need) -> Words:
     return Words(
         _("The hub's address changed"),
         message % values,
-        _("Have the profiles fetched anew, by mail to the people concerned, or set HUB_ADDRESS back."),
+        _("Mail the people affected, so that they fetch new profiles, or set HUB_ADDRESS back."),
     )
 
 
 def drift_recurring(need: Need, names: Names) -> Words:
-    """The hub is changed on its server again and again."""
+    """The hub is changed on its server repeatedly."""
     recurring = need.facts.recurring
     if recurring is None:
-        raise ValueError("a need of recurring drift without any")
-    told = sentence_of(recurring.found[0], names)
+        raise ValueError("this need has no recurring drift")
+    changes = sentence_of(recurring.found[0], names)
     if more := len(recurring.found) - 1:
-        told = _("%(first)s And %(more)d more.") % {"first": told, "more": more}
+        changes = _("%(first)s And %(more)d more.") % {"first": changes, "more": more}
     message = _("%(changes)s It was undone %(times)d times within the last hour.")
     return Words(
         _("Something on the server keeps changing the hub"),
-        message % {"changes": told, "times": recurring.times},
+        message % {"changes": changes, "times": recurring.times},
         _(
-            "The portal goes on undoing it, at growing intervals. Look on the server for the person or the program "
-            "that does this."
+            "The portal keeps undoing it, at growing intervals. Find the person or the program on the server that "
+            "does this."
         ),
     )
 
 
 def _shortened(named: Sequence[str], count: int) -> str:
-    """The first names as a list, and how many there are beside them."""
+    """The first names as a list, and the number of the others."""
     first = list(named[:_MOST_NAMED])
     if count <= len(first):
         return joined(first)

@@ -1,4 +1,4 @@
-"""The words for listeners that devices cannot reach, or that are not proven."""
+"""The words for listeners that devices cannot reach, or that are not proven reachable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from vpn.choices import Listener, ProofCause
 from vpn.constants import FIRST_PORT, LAST_PORT
 from vpn.models import Instance
 from vpn.needs import Need
-from vpn.presenters.needs.words import Words, address_of, joined
+from vpn.presenters.lists import joined
+from vpn.presenters.needs.words import Words, address_of
 
 
 def unreachable(need: Need) -> Words:
@@ -56,7 +57,7 @@ def _why_unreachable(need: Need) -> tuple[str, str]:
 
 
 def unproven(need: Need) -> Words:
-    """Whether devices reach listeners of the hub cannot be known from here."""
+    """The portal cannot find out whether devices reach listeners of the hub."""
     causes = {proof.cause for proof in need.proofs}
     if ProofCause.NAT in causes:
         message = _(
@@ -87,7 +88,7 @@ def unproven(need: Need) -> Words:
 
 
 def ports_of(instance: Instance, listeners: Iterable[str]) -> str:
-    """The ports of some listeners, as a firewall takes them: "UDP 20000 and 20001, TCP 20001"."""
+    """The ports of some listeners, grouped as in a firewall rule: "UDP 20000 and 20001, TCP 20001"."""
     ports: dict[str, list[int]] = {}
     of = {
         Listener.WIREGUARD: ("UDP", instance.wireguard_port),

@@ -1,4 +1,4 @@
-"""A notice: a need in words. What is wrong, what it means, and what to do."""
+"""A notice: a problem in words. What is wrong, what it means, and what to do."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from vpn.presenters.needs.words import Tone, Words
 
 @dataclass(frozen=True)
 class Notice:
-    """Something that waits for a person, in words for an admin.
+    """A problem that needs a person, in words for an admin.
 
-    `title` is a short heading, `message` says what is so and what it means, `next_step` what to do. `chip` is the word
-    that replaces "Ready" on the hub, "" where the hub itself is well. `since` is when it began, where that is known.
+    `title` is a short heading, `message` says what is wrong and what it means, `next_step` what to do. `chip` is the
+    word that replaces "Ready" on the hub, "" if the hub itself is well. `since` is when it began, if known.
     """
 
     code: Code
@@ -34,7 +34,7 @@ class Notice:
 
     @property
     def text(self) -> str:
-        """What is so and what to do, as one text."""
+        """What is wrong and what to do, as one text."""
         return " ".join(part for part in (self.message, self.next_step) if part)
 
 
@@ -58,12 +58,12 @@ WORDS: Final[dict[Code, Callable[[Need], Words]]] = {
 
 
 def notices_of(instance: Instance) -> list[Notice]:
-    """What of this hub needs someone; empty where all is well. Six queries at most."""
+    """The notices of this hub; empty if all is well. Six queries at most."""
     return notices_of_all([instance])[instance.pk]
 
 
 def notices_of_all(instances: Sequence[Instance]) -> dict[UUID, list[Notice]]:
-    """`notices_of` by instance, with a constant number of queries. Their servers should be joined."""
+    """`notices_of` by instance, with a constant number of queries. The instances' servers should be joined."""
     needs = needs_of_all(instances)
     recurring = (need.facts.recurring for some in needs.values() for need in some if need.facts.recurring)
     names = names_in(found for each in recurring for found in each.found)

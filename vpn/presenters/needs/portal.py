@@ -1,4 +1,4 @@
-"""Needs of the portal itself, and of its hubs, for the operator."""
+"""Problems of the portal itself, and of its hubs, for the operator."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from vpn.presenters.needs.notice import Notice
 
 logger = logging.getLogger(__name__)
 _OK: Final = "ok"
-# Needs that the operator has to look at. The rest are for each organization's admins.
+# Needs that the operator handles. Each organization's admins handle the others.
 _OPERATORS: Final = {
     Code.LOST: gettext_lazy("lost"),
-    Code.HUB_SILENT: gettext_lazy("not heard of"),
+    Code.HUB_SILENT: gettext_lazy("silent"),
     Code.HUB_UNREACHABLE: gettext_lazy("not reachable from outside"),
-    Code.APPLY_STUCK: gettext_lazy("with changes that do not get through"),
+    Code.APPLY_STUCK: gettext_lazy("with changes that were not applied"),
     Code.APPLY_FAILED: gettext_lazy("with changes that were refused"),
     Code.PROVISIONING_FAILED: gettext_lazy("not created"),
     Code.PROVISIONING_STUCK: gettext_lazy("not created in time"),
@@ -31,7 +31,7 @@ _OPERATORS: Final = {
 
 
 def portal_notices() -> list[Notice]:
-    """What keeps the portal from knowing how its hubs are: the same checks as /healthz."""
+    """Notices on the portal's own failed checks, which are the same as those of /healthz."""
     answers = dict.fromkeys(answer for answer in map(_answer, settings.HEALTH_CHECKS.values()) if answer != _OK)
     if not answers:
         return []
@@ -54,7 +54,7 @@ def hubs_health() -> str:
     if not counts:
         return _OK
     parts = ", ".join(f"{count} {_OPERATORS[code]}" for code, count in counts.most_common())
-    words = _("%(count)d of %(all)d hubs need someone: %(reasons)s.")
+    words = _("%(count)d of %(all)d hubs need attention: %(reasons)s.")
     return words % {"count": counts.total(), "all": len(instances), "reasons": parts}
 
 

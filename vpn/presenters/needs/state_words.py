@@ -1,4 +1,4 @@
-"""The words for how a hub itself is: lost, failed, stuck, silent."""
+"""The words for problems of a hub itself: lost, failed, stuck, silent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def provisioning_failed(need: Need) -> Words:
 
 
 def provisioning_stuck(need: Need) -> Words:
-    """The hub is being created for far longer than expected."""
+    """Creating the hub takes far longer than expected."""
     return Words(
         _("Provisioning does not end"),
         _("It takes much longer than it should."),
@@ -42,7 +42,7 @@ def provisioning_stuck(need: Need) -> Words:
 
 
 def deletion_stuck(need: Need) -> Words:
-    """The hub is being taken down for far longer than expected."""
+    """Removing the hub takes far longer than expected."""
     return Words(
         _("The deletion does not end"),
         _("The server has not confirmed that the hub is gone; it is asked again by itself."),
@@ -61,17 +61,17 @@ def apply_failed(need: Need) -> Words:
 
 
 def apply_stuck(need: Need) -> Words:
-    """The hub does not follow, and nothing says why."""
+    """The hub does not apply changes, and no error is known."""
     return Words(
         _("Changes do not reach the hub"),
-        _("The hub still runs what it was told before, for longer than a change takes."),
+        _("The hub still runs its previous configuration, for longer than a change takes."),
         _("The portal's operator can see under “healthz” whether its workers run."),
         chip=_("Changes not applied"),
     )
 
 
 def agent_differs(need: Need) -> Words:
-    """The agent on the server knows another schema of specs than the portal."""
+    """The agent on the server supports another version of the spec's schema than the portal."""
     return Words(
         _("The portal and the agent on the hub's server are of different versions"),
         _("The hub goes on as it is. The agent may refuse changes, or report less than this portal asks for."),
@@ -81,10 +81,10 @@ def agent_differs(need: Need) -> Words:
 
 
 def hub_silent(need: Need) -> Words:
-    """The hub has not been heard of."""
+    """The hub has not reported lately."""
     return Words(
-        _("The hub has not been heard of"),
+        _("The hub does not report"),
         _("It may well carry traffic, but who is connected is not known."),
         _("The portal's operator can see under “healthz” whether its workers run, and look at the server."),
-        chip=_("Not heard of"),
+        chip=_("No report"),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,12 +21,6 @@ class Words:
     next_step: str
     tone: Tone = "bad"
     chip: str = ""
-
-
-def joined(parts: Sequence[str]) -> str:
-    """Parts as a list in a sentence: "a, b and c"."""
-    *first, last = parts
-    return _("%(parts)s and %(last)s") % {"parts": ", ".join(first), "last": last} if first else last
 
 
 def address_of(instance: Instance) -> str:

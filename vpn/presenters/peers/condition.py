@@ -1,4 +1,4 @@
-"""How a peer's connection stands, and what to do about it: in the words that pages show first."""
+"""The state of a peer's connection, and what to do about it: the words that pages show first."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.models import MembershipState
 from vpn.choices import InstanceState, KeyCustody, ProfileState, Reachability
@@ -16,16 +19,32 @@ from vpn.presenters.instances.hub_side import HubSide
 from vpn.presenters.peers.push import push_words
 from vpn.presenters.profiles.outdated import remedy_of
 
-_HUB_NOT_THERE = {
-    InstanceState.PENDING: ("waiting", "Waiting for the hub", "The hub is about to be created."),
+_HUB_NOT_THERE: dict[InstanceState, tuple[str, Promise, Promise]] = {
+    InstanceState.PENDING: (
+        "waiting",
+        gettext_lazy("Waiting for the hub"),
+        gettext_lazy("The hub is about to be created."),
+    ),
     InstanceState.PROVISIONING: (
         "waiting",
-        "Waiting for the hub",
-        "The hub is being created. The profile can be fetched as soon as it is ready.",
+        gettext_lazy("Waiting for the hub"),
+        gettext_lazy("The hub is being created. The profile can be fetched as soon as it is ready."),
     ),
-    InstanceState.FAILED: ("bad", "Hub not ready", "The hub could not be created, so nothing can connect to it yet."),
-    InstanceState.DELETING: ("off", "Hub being deleted", "The instance is being deleted, and its tunnels end with it."),
-    InstanceState.LOST: ("bad", "Hub lost", "The hub's server is gone, so nothing can connect to it."),
+    InstanceState.FAILED: (
+        "bad",
+        gettext_lazy("Hub not ready"),
+        gettext_lazy("The hub could not be created, so nothing can connect to it yet."),
+    ),
+    InstanceState.DELETING: (
+        "off",
+        gettext_lazy("Hub being deleted"),
+        gettext_lazy("The instance is being deleted, and its tunnels end with it."),
+    ),
+    InstanceState.LOST: (
+        "bad",
+        gettext_lazy("Hub lost"),
+        gettext_lazy("The hub's server is gone, so nothing can connect to it."),
+    ),
 }
 
 
@@ -33,8 +52,8 @@ _HUB_NOT_THERE = {
 class Condition:
     """The answer to "is it connected, and if not, what now?".
 
-    `tone` is good, waiting, bad or off; `since` a time that belongs to the word; `steps` is true where the reader
-    should be led through what usually stands in the way; `is_known` is false where it may be connected as well.
+    `tone` is good, waiting, bad or off. `since` is a time that belongs to the word. If `steps` is true, the page lists
+    the usual causes. If `is_known` is false, the peer may be connected all the same.
     """
 
     tone: str
@@ -46,14 +65,14 @@ class Condition:
 
     @property
     def lasted(self) -> timedelta | None:
-        """For how long it has been so."""
+        """How long this condition has lasted."""
         return None if self.since is None else timezone.now() - self.since
 
 
 def condition_of(peer: Peer, profile_state: str, *, may_change: bool, hub: HubSide | None = None) -> Condition:
-    """How the peer's connection stands now; `may_change` says whether the reader can mend what an admin set.
+    """The present condition; `may_change` says whether the reader can change what an admin set.
 
-    `hub` saves asking for the hub's side again where many peers of one instance are shown.
+    Pass `hub` where many peers of one instance are shown, so that the hub's side is read once.
     """
     hub = hub or HubSide(peer.instance, for_admin=may_change)
     return _shut_out(peer, may_change=may_change) or _hub_away(hub) or _tunnel(peer, profile_state, hub)
@@ -61,14 +80,21 @@ def condition_of(peer: Peer, profile_state: str, *, may_change: bool, hub: HubSi
 
 def _shut_out(peer: Peer, *, may_change: bool) -> Condition | None:
     if not peer.enabled:
-        remedy = "Enable it to let it connect again." if may_change else "An admin can enable it again."
-        return Condition("off", "Disabled", f"The hub does not let it in. {remedy}")
+        if may_change:
+            advice = _("The hub does not let it in. Enable it to let it connect again.")
+        else:
+            advice = _("The hub does not let it in. An admin can enable it again.")
+        return Condition("off", _("Disabled"), advice)
     if peer.expires_at is not None and peer.expires_at <= timezone.now():
-        remedy = "Set a later expiry" if may_change else "An admin can set a later expiry"
-        return Condition("off", "Expired", f"Its time is over. {remedy} to let it connect again.", peer.expires_at)
+        if may_change:
+            advice = _("It has expired. Set a later expiry to let it connect again.")
+        else:
+            advice = _("It has expired. An admin can set a later expiry to let it connect again.")
+        return Condition("off", _("Expired"), advice, peer.expires_at)
     member = peer.member
     if member is not None and (member.state == MembershipState.DEACTIVATED or not member.user.is_active):
-        return Condition("off", "Member deactivated", f"{member.label} is deactivated, and so are all their devices.")
+        advice = _("%(member)s is deactivated, and so are all their devices.") % {"member": member.label}
+        return Condition("off", _("Member deactivated"), advice)
     return None
 
 
@@ -76,62 +102,67 @@ def _hub_away(hub: HubSide) -> Condition | None:
     found = _HUB_NOT_THERE.get(InstanceState(hub.instance.state))
     if found is None:
         return None
-    stuck = hub.told(Code.PROVISIONING_STUCK, Code.PROVISIONING_FAILED, Code.LOST)
-    return Condition("bad", found[1], stuck) if stuck else Condition(*found)
+    tone, word, advice = found
+    stuck = hub.notice_for(Code.PROVISIONING_STUCK, Code.PROVISIONING_FAILED, Code.LOST)
+    return Condition("bad", str(word), stuck) if stuck else Condition(tone, str(word), str(advice))
 
 
 def _tunnel(peer: Peer, profile_state: str, hub: HubSide) -> Condition:
-    """What the portal knows of the hub and of the profile comes before what it can only guess of the device."""
+    """What is known about the hub and the profile comes first; a fault of the device is only a guess."""
     seen = peer.seen
     if peer.is_connected:
-        return Condition("good", "Connected", _connected_advice(peer, hub), seen.connected_from or seen.last_handshake)
+        since = seen.connected_from or seen.last_handshake
+        return Condition("good", _("Connected"), _connected_advice(peer, hub), since)
     if not peer.is_on_hub:
         return _not_on_hub(hub)
     if _unobserved(peer.instance):
         return _not_known(hub)
     reachability = hub.reachability(peer)
     if reachability == Reachability.UNREACHABLE:
-        advice = f"It is not the device. {hub.told(Code.HUB_UNREACHABLE)}".rstrip()
-        return Condition("bad", "Hub not reachable", advice, since=seen.last_handshake)
+        advice = f"{_('The cause is not the device.')} {hub.notice_for(Code.HUB_UNREACHABLE)}".rstrip()
+        return Condition("bad", _("Hub not reachable"), advice, since=seen.last_handshake)
     if profile_state == ProfileState.UNDELIVERED:
-        return Condition("waiting", "Profile not fetched yet", _fetch_advice(peer))
+        return Condition("waiting", _("Profile not fetched yet"), _fetch_advice(peer))
     if profile_state == ProfileState.OUTDATED:
-        return Condition(
-            "waiting",
-            "Not connected",
-            f"The profile that it was given is outdated. {remedy_of(peer)}",
-            since=seen.last_handshake,
-        )
-    advice = ""
-    if reachability == Reachability.UNPROVEN:
-        unproven = hub.told(Code.HUB_UNPROVEN)
-        advice = f"It may be the hub's side, which is not proven from outside yet. {unproven}".rstrip()
-    if seen.last_handshake is None:
-        fetched = f"The profile was fetched, but nothing connected with it yet. {advice}".rstrip()
-        return Condition("waiting", "Never connected", fetched, steps=True)
-    return Condition("off", "Not connected", advice, since=seen.last_handshake, steps=True)
+        advice = f"{_('Its delivered profile is outdated.')} {remedy_of(peer)}"
+        return Condition("waiting", _("Not connected"), advice, since=seen.last_handshake)
+    return _not_connected(seen.last_handshake, hub, is_proven=reachability != Reachability.UNPROVEN)
+
+
+def _not_connected(last_handshake: datetime | None, hub: HubSide, *, is_proven: bool) -> Condition:
+    advice = []
+    if last_handshake is None:
+        advice.append(_("The profile was fetched, but no device has connected with it yet."))
+    if not is_proven:
+        advice.append(_("The cause may be the hub, which has not been proven reachable from outside yet."))
+        advice.append(hub.notice_for(Code.HUB_UNPROVEN))
+    words = " ".join(filter(None, advice))
+    if last_handshake is None:
+        return Condition("waiting", _("Never connected"), words, steps=True)
+    return Condition("off", _("Not connected"), words, since=last_handshake, steps=True)
 
 
 def _connected_advice(peer: Peer, hub: HubSide) -> str:
-    """What a connected peer does without."""
-    # Routers are not told to ask the hub for names.
-    names = "" if peer.is_site else hub.told(Code.RESOLVER_SILENT)
+    """What a connected peer lacks."""
+    # Profiles of routers do not name the hub as DNS server.
+    names = "" if peer.is_site else hub.notice_for(Code.RESOLVER_SILENT)
     return " ".join(part for part in (push_words(peer), names) if part)
 
 
 def _not_on_hub(hub: HubSide) -> Condition:
-    failure = hub.told(Code.APPLY_FAILED, Code.APPLY_STUCK)
+    failure = hub.notice_for(Code.APPLY_FAILED, Code.APPLY_STUCK)
     if failure:
-        return Condition("bad", "Hub not up to date", failure)
-    return Condition("waiting", "Going to the hub", "The hub learns of this peer within a few seconds.")
+        return Condition("bad", _("Hub not up to date"), failure)
+    return Condition("waiting", _("Going to the hub"), _("The hub learns of this peer within a few seconds."))
 
 
 def _not_known(hub: HubSide) -> Condition:
-    silent = hub.told(Code.HUB_SILENT)
+    silent = hub.notice_for(Code.HUB_SILENT)
+    since = hub.instance.seen.observed_at
     if silent:
-        return Condition("bad", "Not known", silent, since=hub.instance.seen.observed_at, is_known=False)
-    advice = "The hub was not heard of in the last seconds."
-    return Condition("waiting", "Not known", advice, since=hub.instance.seen.observed_at, is_known=False)
+        return Condition("bad", _("Not known"), silent, since=since, is_known=False)
+    advice = _("The hub has not reported in the last seconds.")
+    return Condition("waiting", _("Not known"), advice, since=since, is_known=False)
 
 
 def _unobserved(instance: Instance) -> bool:
@@ -141,8 +172,9 @@ def _unobserved(instance: Instance) -> bool:
 
 def _fetch_advice(peer: Peer) -> str:
     if peer.is_site:
-        return "Fetch the profile and import it on the site's router."
+        return _("Fetch the profile and import it on the site's router.")
     if peer.key_custody == KeyCustody.DEVICE:
-        return "Fetch the profile, add the device's own private key to it, and switch it on."
-    scan = "" if peer.is_openvpn else "scan it or "
-    return f"Show the profile, {scan}download it on the device, and switch it on."
+        return _("Fetch the profile, add the device's own private key to it, and switch it on.")
+    if peer.is_openvpn:
+        return _("Show the profile, download it on the device, and switch it on.")
+    return _("Show the profile, scan it or download it on the device, and switch it on.")

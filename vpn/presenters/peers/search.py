@@ -12,6 +12,8 @@ from uuid import UUID
 from django.core.paginator import Page, Paginator
 from django.db.models import Q
 from django.http import QueryDict
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from portal.models import Membership
 from portal.searching import has_word
@@ -24,9 +26,9 @@ from vpn.presenters.profiles.outdated import outdated_of
 
 PEERS_EACH_PAGE = 50
 _LONGEST_SEARCH = 100
-# What stands between words; a slash too ("anna/laptop"), but not the one of a network (10.1.0.0/16, fd10::/64).
+# The separators of words; a slash too ("anna/laptop"), but not the one of a network (10.1.0.0/16, fd10::/64).
 _BETWEEN_WORDS = re.compile(r"[\s,;()]+|(?<![\d:])/+|/+(?!\d)")
-# An address as programs show it with a port: 10.7.3.4:51820, [2001:db8::1]:51820; or in brackets alone.
+# An address with a port as programs show it, 10.7.3.4:51820 or [2001:db8::1]:51820, or in brackets without a port.
 _ENDPOINT = re.compile(r"(?:(?P<v4>\d+(?:\.\d+){3}):\d{1,5}|\[(?P<v6>[0-9a-fA-F:.]+)\](?::\d{1,5})?)")
 
 
@@ -34,29 +36,29 @@ class Filter(NamedTuple):
     """One way to narrow the list."""
 
     value: str
-    label: str
+    label: Promise
 
 
 FILTERS = (
-    Filter("all", "All"),
-    Filter("sites", "Sites"),
-    Filter("clients", "Clients"),
-    Filter("offline", "Offline"),
-    Filter("outdated", "Outdated"),
+    Filter("all", _("All")),
+    Filter("sites", _("Sites")),
+    Filter("clients", _("Clients")),
+    Filter("offline", _("Offline")),
+    Filter("outdated", _("Outdated")),
 )
 _VALUES = {one.value for one in FILTERS}
 
 
 @dataclass(frozen=True)
 class PeerSearch:
-    """What is searched for: the words of `text` in names, addresses and subnets; `show` one of FILTERS."""
+    """A search: the words of `text` in names, addresses and subnets; `show` is one of FILTERS."""
 
     text: str = ""
     show: str = "all"
 
     @classmethod
     def from_query(cls, query: QueryDict) -> PeerSearch:
-        """From `?q=…&show=…`; what is not known shows everything."""
+        """The search in `?q=…&show=…`; an unknown filter shows everything."""
         show = query.get("show", "all")
         # PostgreSQL cannot even look for a NUL.
         text = query.get("q", "").replace("\x00", "").strip()
@@ -64,11 +66,11 @@ class PeerSearch:
 
     @property
     def is_narrow(self) -> bool:
-        """Does it leave any peer out?"""
+        """Does it exclude any peer?"""
         return bool(self.text) or self.show != "all"
 
     def as_query(self) -> str:
-        """The query string that leads here, ending in "&" unless empty."""
+        """The query string of this search, ending in "&" unless empty."""
         given = {"q": self.text, "show": "" if self.show == "all" else self.show}
         text = urlencode({key: value for key, value in given.items() if value})
         return f"{text}&" if text else ""
@@ -139,7 +141,7 @@ def _has_word(word: str, instance: Instance) -> Q:
 
 
 def _network_of(word: str) -> Network | None:
-    """The network or address that a word is, without the port behind it."""
+    """A word parsed as a network or address, without its port; None if it is neither."""
     endpoint = _ENDPOINT.fullmatch(word)
     try:
         return ipaddress.ip_network(endpoint["v4"] or endpoint["v6"] if endpoint else word, strict=False)
@@ -148,9 +150,9 @@ def _network_of(word: str) -> Network | None:
 
 
 def _peers_around(network: Network, instance: Instance) -> list[UUID]:
-    """The peers that advertise a network around this one, or the network itself: one query.
+    """The peers that advertise this network or one that contains it: one query.
 
-    Subnets are stored in one way of writing, so that the texts of all networks around are looked up, not parsed.
+    Subnets are stored in canonical form, so the texts of all containing networks are looked up, without parsing.
     """
     around = {str(network.supernet(new_prefix=prefix)) for prefix in range(network.prefixlen + 1)}
     rows = instance.peers.filter(type=PeerType.SITE).order_by().values_list("pk", "subnets")

@@ -1,4 +1,4 @@
-"""By which of the hub's addresses a WireGuard device finds it, whose file has room for one."""
+"""The choice between the hub's IPv4 and IPv6 address for a WireGuard file, which holds only one endpoint."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from vpn.models import Peer
 from vpn.profiles.wireguard import endpoint
@@ -13,7 +14,7 @@ from vpn.profiles.wireguard import endpoint
 
 @dataclass(frozen=True)
 class FamilyChoice:
-    """The address family of a file's endpoint, the other one that there is, and a hint where that may be better."""
+    """The address family of a file's endpoint, the other family, and a hint if that may be better."""
 
     family: int
     endpoint: str
@@ -22,12 +23,12 @@ class FamilyChoice:
 
 
 def asked_family(request: HttpRequest) -> int | None:
-    """The family that the form asks for; None where it asks for none."""
+    """The family that the form requests, or None."""
     return {"4": 4, "6": 6}.get(request.POST.get("family", ""))
 
 
 def family_choice(request: HttpRequest, peer: Peer) -> FamilyChoice | None:
-    """The choice that the reader has; None for OpenVPN, whose file lists all addresses, and where there is one."""
+    """The reader's choice; None for OpenVPN, whose file lists all addresses, and if the hub has one address."""
     server = peer.instance.server
     if peer.is_openvpn or server is None or len(server.addresses) < 2:
         return None
@@ -48,11 +49,12 @@ def family_choice(request: HttpRequest, peer: Peer) -> FamilyChoice | None:
 def _hint(request: HttpRequest, other: int) -> str:
     if _reader_family(request) != other:
         return ""
-    return f"You are reading this over IPv{other}: if the device is on this network, IPv{other} is known to work there."
+    words = _("You are reading this over IPv%(family)d: if the device is on this network, IPv%(family)d works there.")
+    return words % {"family": other}
 
 
 def _reader_family(request: HttpRequest) -> int | None:
-    """The family over which the reader came; None on the portal's own machine."""
+    """The address family of the reader's connection; None for a loopback address."""
     try:
         address = ip_address(request.META.get("REMOTE_ADDR", ""))
     except ValueError:

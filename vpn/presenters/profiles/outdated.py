@@ -1,4 +1,4 @@
-"""Which delivered profiles of an instance are outdated: worked out once for each change, not for each look."""
+"""Which delivered profiles of an instance are outdated: computed once per change and cached."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.core.cache import cache
 from django.db.models import Count, Max
+from django.utils.translation import gettext as _
 
 from vpn.choices import KeyCustody, ProfileState
 from vpn.models import Instance, Peer
@@ -18,14 +19,14 @@ _SECONDS = 3600
 
 @dataclass(frozen=True)
 class Outdated:
-    """The peers whose delivered profile is outdated, out of so many that were delivered; of those that may connect."""
+    """Peers with an outdated profile, and how many profiles were delivered; only peers that may connect count."""
 
     ids: frozenset[UUID]
     delivered: int
 
 
 def outdated_of(instance: Instance) -> Outdated:
-    """The instance's outdated profiles; one query while neither settings nor deliveries changed."""
+    """The instance's outdated profiles; one query if neither settings nor deliveries changed."""
     # A disabled or expired peer needs no newer profile.
     delivered = instance.peers.admitted().exclude(delivered_digest="").order_by()
     found = delivered.aggregate(count=Count("pk"), last=Max("delivered_at"))
@@ -42,14 +43,14 @@ def outdated_of(instance: Instance) -> Outdated:
 
 
 def _key(instance: Instance, *seen: object) -> str:
-    """What the answer depends on, in one word."""
+    """The cache key: a digest of everything that the result depends on."""
     servers = instance.server.addresses if instance.server is not None else ()
     depends = repr((instance.desired_generation, servers, seen))
     return f"outdated:{instance.pk}:{hashlib.sha256(depends.encode()).hexdigest()}"
 
 
 def remedy_of(peer: Peer) -> str:
-    """What to do about an outdated profile, in a sentence."""
+    """What to do about an outdated profile."""
     if peer.key_custody == KeyCustody.DESTROYED:
-        return "Renew its keys, since the portal no longer has them, and fetch the new profile."
-    return "Fetch it again and import it in place of the old one."
+        return _("Renew its keys, since the portal no longer has them, and fetch the new profile.")
+    return _("Fetch it again and import it in place of the old one.")

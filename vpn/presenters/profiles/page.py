@@ -1,4 +1,4 @@
-"""A profile on its way to a browser: as a page with steps, or as a file. Neither is ever stored."""
+"""A profile for a browser: as a page with steps, or as a file. Neither is ever stored."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from vpn.profiles.routes import routed_networks, routes_sentence
 from vpn.profiles.site_files import router_profile
 
 BINARY = "application/octet-stream"
-# What a browser calls itself, in the order in which to look: Android's says "Linux" too.
+# Words in a User-Agent header, in the order of search: Android's contains "Linux" too.
 _USER_AGENTS = (("Android", "android"), ("iPhone", "ios"), ("iPad", "ios"), ("Windows", "windows"), ("Mac", "macos"))
 
 
 @dataclass(frozen=True)
 class Download:
-    """A file that a page offers: `title` says what it is for, `field` and `value` what a form sends to get it."""
+    """A file that a page offers: `title` is its purpose; a form requests it with `field` and `value`."""
 
     filename: str
     content: str = field(repr=False)
@@ -43,7 +43,7 @@ class Download:
 
 @sensitive_variables()
 def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dict[str, Any]:
-    """What the page of a profile shows."""
+    """Context for the page of a profile."""
     router = router_profile(peer, asked_family(request))
     linux_file = _linux_file(request, peer)
     return {
@@ -58,7 +58,7 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
         "interface": delivery.filename.rpartition(".")[0],
         "linux_interface": (linux_file or delivery).filename.rpartition(".")[0],
         "former_interface": _former_interface(peer),
-        # As it was before this delivery.
+        # The state before this delivery.
         "older": peer.delivered_at is not None,
         "qr": _qr(delivery, peer),
         "routes_sentence": routes_sentence(peer),
@@ -73,7 +73,10 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
 
 @sensitive_variables()
 def asked_file(request: HttpRequest, peer: Peer, delivery: Delivery) -> HttpResponse:
-    """The file that the request asks for: one of the router's by name, else the plain profile. Raises Http404."""
+    """The file that the request asks for: one of the router's by name, else the plain profile.
+
+    Raises Http404.
+    """
     name = request.POST.get("file", "")
     if not name:
         return _attachment(request, Download(delivery.filename, delivery.content, delivery.content_type))
@@ -87,17 +90,17 @@ def asked_file(request: HttpRequest, peer: Peer, delivery: Delivery) -> HttpResp
 
 
 def wants_file(request: HttpRequest) -> bool:
-    """Is a file asked for, rather than the page?"""
+    """Does the request ask for a file, rather than the page?"""
     return "download" in request.POST or "file" in request.POST or prefers_text(request)
 
 
 def prefers_text(request: HttpRequest) -> bool:
-    """Is it a program that asks?"""
+    """Does a program send the request, rather than a browser?"""
     return request.get_preferred_type(["text/html", "text/plain"]) == "text/plain"
 
 
 def never_stored(response: HttpResponse) -> HttpResponse:
-    """The response, to be kept by no cache."""
+    """Forbid every cache to store the response, and return it."""
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -112,7 +115,7 @@ def _files(router: RouterProfile | None) -> list[Download]:
 
 @sensitive_variables()
 def _linux_file(request: HttpRequest, peer: Peer) -> Download | None:
-    """The profile for wg-quick alone, where there is one."""
+    """The profile that is only for wg-quick, if there is one."""
     family = asked_family(request)
     if peer.is_site or peer.is_openvpn or peer.route_all:
         return None
@@ -123,14 +126,14 @@ def _linux_file(request: HttpRequest, peer: Peer) -> Download | None:
 
 
 def _router_note(peer: Peer) -> str:
-    """What the site's router does otherwise than others, such as carrying IPv4 alone."""
+    """The limitations of the site's router, such as IPv4 only."""
     if peer.site is None:
         return ""
     return capability(peer.site.platform, peer.protocol, peer.site.platform_version).note
 
 
 def _former_interface(peer: Peer) -> str:
-    """What the tunnel is called that a device still has over its former protocol; "" where there is none."""
+    """The name of the tunnel that a device still has over its former protocol; "" if there is none."""
     if not peer.former_protocol or peer.former_protocol == peer.protocol:
         return ""
     is_for_wg_quick = peer.former_protocol == Protocol.WIREGUARD and not (peer.is_site or peer.route_all)
@@ -142,7 +145,7 @@ def _former_interface(peer: Peer) -> str:
 def _attachment(request: HttpRequest, file: Download) -> HttpResponse:
     kind = file.content_type
     if kind.startswith("text/") and not prefers_text(request):
-        # A browser keeps the name of what it does not know; Android's makes `….conf.txt` of text.
+        # A browser keeps the name of a file of unknown type. Android's would rename a text file to `….conf.txt`.
         kind = BINARY
     response = HttpResponse(file.content, content_type=kind)
     response.headers["Content-Disposition"] = f'attachment; filename="{file.filename}"'
@@ -151,7 +154,7 @@ def _attachment(request: HttpRequest, file: Download) -> HttpResponse:
 
 @sensitive_variables()
 def _qr(delivery: Delivery, peer: Peer) -> SafeString | None:
-    """The code, or nothing where no app scans one (OpenVPN), it is too long, or it lacks the device's own key."""
+    """The QR code; None for OpenVPN and routers, for a long profile, and without the device's private key."""
     if peer.is_site or peer.is_openvpn or peer.key_custody == KeyCustody.DEVICE:
         return None
     try:
@@ -161,7 +164,7 @@ def _qr(delivery: Delivery, peer: Peer) -> SafeString | None:
 
 
 def systems_context(request: HttpRequest, peer: Peer) -> dict[str, Any]:
-    """The systems and their apps, with the one first that the reader chose, or else sits at."""
+    """The systems and their apps; first the one that the reader chose, or the reader's own."""
     chosen = request.POST.get("system", "")
     system = chosen if chosen in dict(SYSTEMS) else _system(request)
     return {
@@ -173,7 +176,7 @@ def systems_context(request: HttpRequest, peer: Peer) -> dict[str, Any]:
 
 
 def _system(request: HttpRequest) -> str:
-    """The system whose steps are shown first: the one that the reader sits at."""
+    """The system whose steps are shown first: the one in the User-Agent header."""
     browser = request.headers.get("User-Agent", "")
     return next(
         (system for word, system in _USER_AGENTS if word in browser), "linux" if "Linux" in browser else "windows"

@@ -1,4 +1,4 @@
-"""What happened on an instance: its operations, newest first."""
+"""The activity of an instance: its operations, newest first."""
 
 from __future__ import annotations
 

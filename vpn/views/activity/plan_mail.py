@@ -1,4 +1,4 @@
-"""Writing to the members that a change concerns."""
+"""Mail to the members whom a change affects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from portal.exceptions import NotPossible
 from portal.mail import is_shown
 from portal.models import MembershipState
 from vpn.access import get_plan
-from vpn.actions.activity.plan_mail import people_of, request_mail, untold
+from vpn.actions.activity.plan_mail import recipients_of, request_mail, unlisted_profiles
 from vpn.models import ChangePlan, Instance
 
 
@@ -28,14 +28,14 @@ def plan_mail(request: HttpRequest, pk: UUID) -> HttpResponse:
         return render(request, "vpn/activity/plan_mail.html", _context(plan))
     try:
         request_mail(plan, by=member.principal)
-        messages.success(request, "Messages to the people whose profiles are outdated are being written.")
+        messages.success(request, "The people with outdated profiles are being mailed.")
     except NotPossible as refusal:
         messages.error(request, refusal.message)
     return redirect("instance_activity", pk=plan.instance_id)
 
 
 def mail_offered(instance: Instance, outdated: Collection[UUID]) -> ChangePlan | None:
-    """The newest change that outdated profiles, where people have some of these `outdated` peers and no mail yet."""
+    """The newest change that outdated profiles, if owners of these `outdated` peers have not been mailed yet."""
     if not instance.peers.filter(pk__in=outdated, member__state=MembershipState.ACTIVE).exists():
         return None
     newest = (
@@ -45,12 +45,12 @@ def mail_offered(instance: Instance, outdated: Collection[UUID]) -> ChangePlan |
 
 
 def _context(plan: ChangePlan) -> dict[str, object]:
-    people = sorted(people_of(plan).items(), key=lambda one: one[0].label.casefold())
+    people = sorted(recipients_of(plan).items(), key=lambda one: one[0].label.casefold())
     return {
         "plan": plan,
         "instance": plan.instance,
         "people": [(member, [peer.device or "a device without a name" for peer in peers]) for member, peers in people],
         "is_asked": plan.mail_requested_at is not None,
         "is_shown": is_shown(),
-        "untold": untold(plan),
+        "unlisted": unlisted_profiles(plan),
     }

@@ -1,7 +1,7 @@
-"""What a form's change would mean, shown beside it before it is saved: by HTMX while it is edited, or by a button.
+"""What a form's change would mean, shown beside it before saving: by HTMX during editing, or by a button.
 
-A form that has a panel (vpn/activity/plan_panel.html) has the id `changes`. Its view asks `is_preview` before it saves,
-and answers with `show_preview`.
+A form that has a panel (vpn/activity/plan_panel.html) has the id `changes`. Its view calls `is_preview` before it
+saves, and answers with `show_preview`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from portal.access import get_member
 from portal.audit.log import leave_out
 from portal.exceptions import Conflict, InvalidInput
 from vpn.access import find_asked_plan
-from vpn.actions.activity.plan_turn import PlanBusy, answer_in_turn
-from vpn.actions.activity.plan_work import ask_later
-from vpn.actions.activity.planning import MOST_NOTED_LINES, Asked, asked, quick_answer
+from vpn.actions.activity.plan_turn import PlanBusy, compute_in_turn
+from vpn.actions.activity.plan_work import preview_later
+from vpn.actions.activity.planning import MOST_NOTED_LINES, ChangePreview, compute_small_plan, preview
 from vpn.choices import PlanState
 from vpn.desired import ConcurrentChange
 from vpn.jobs.runtime.heartbeat import is_served
@@ -32,7 +32,7 @@ _FAILED: dict[str, Any] = {"plan_is_failed": True}
 
 
 def is_preview(request: HttpRequest) -> bool:
-    """Is the form sent to ask what it would change?"""
+    """Does the request ask for a preview of the form's change?"""
     return request.method == "POST" and "preview" in request.POST
 
 
@@ -47,17 +47,17 @@ def show_preview(
     new_site: str = "",
     notes: Sequence[str] = (),
 ) -> HttpResponse:
-    """The page with its form as it was sent and what `change` would mean; for HTMX that panel alone.
+    """The page with its form as it was sent and what `change` would mean; for HTMX only the panel.
 
-    `refuse` shows in the form what the action refused. `new_site` is what a site is called that `change` makes.
-    `notes` may be filled by `change`: sentences on what it means beside who reaches whom.
+    `refuse` shows in the form what the action refused. `new_site` is the name of a site that `change` creates. `change`
+    may add `notes`: sentences on further effects.
     """
     leave_out(request)
     is_panel = request.headers.get("HX-Target") == _PANEL
     shown = _poll(request) if is_panel else {}
     if not shown and form.is_valid():
         try:
-            shown = _answer(request, asked(change), new_site, notes, may_wait=is_panel)
+            shown = _answer(request, preview(change), new_site, notes, may_wait=is_panel)
         except (Conflict, InvalidInput) as refusal:
             refuse(refusal)
     faults = None if shown else _faults(form)
@@ -68,21 +68,24 @@ def show_preview(
 
 
 def _answer(
-    request: HttpRequest, found: Sequence[Asked], new_site: str, notes: Sequence[str], *, may_wait: bool
+    request: HttpRequest, found: Sequence[ChangePreview], new_site: str, notes: Sequence[str], *, may_wait: bool
 ) -> dict[str, Any]:
-    """The answer where it takes a moment only, else that a worker is at it; a page without HTMX cannot wait."""
+    """The plan if it is quickly computed, else a note that a worker computes it.
+
+    A page without HTMX cannot wait for a worker.
+    """
     try:
-        plan = quick_answer(found) if may_wait else answer_in_turn(found)
+        plan = compute_small_plan(found) if may_wait else compute_in_turn(found)
     except (ConcurrentChange, PlanBusy):
         return _FAILED
     if plan is None:
         member = get_member(request)
-        return _waiting(ask_later(member, found, by=member.principal, new_site=new_site, notes=notes))
+        return _waiting(preview_later(member, found, by=member.principal, new_site=new_site, notes=notes))
     return _words(plan, new_site)
 
 
 def _poll(request: HttpRequest) -> dict[str, Any]:
-    """What became of the question that the panel waits for; nothing where it asks anew."""
+    """The state of the preview that the panel waits for; empty if the request asks for a new one."""
     pk = request.POST.get("asked", "")
     if not pk:
         return {}
@@ -107,7 +110,7 @@ def _words(plan: Plan, new_site: str) -> dict[str, Any]:
 
 
 def _faults(form: forms.Form) -> list[str]:
-    """What stands in the way, each fault with the name of its field; of a table's rows (`rows`) with their number."""
+    """The form's faults, each with the name of its field; for a table (`rows`) with the row's number."""
     faults = _named_faults(form, "")
     for number, row in enumerate(getattr(form, "rows", ()), 1):
         faults += _named_faults(row, f"Row {number}, ")

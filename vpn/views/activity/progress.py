@@ -1,4 +1,4 @@
-"""The progress of background work on an instance: how far, how long still, can I leave?"""
+"""The progress of background work on an instance: steps, time so far, time left."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from vpn.presenters.activity.plan import ShownPlan
 from vpn.presenters.findings import failure_of, operation_summary, step_message
 from vpn.presenters.needs import notices_of
 
-# A run that takes longer than expected keeps its bar short of the end.
+# The bar of a run that takes longer than expected stops at this percentage.
 _LONGEST_BAR = 95
 
 
 @dataclass(frozen=True)
 class Progress:
-    """An operation as people follow it."""
+    """An operation with what its page shows."""
 
     operation: Operation
     steps: list[OperationStep]
@@ -44,17 +44,17 @@ class Progress:
 
     @property
     def elapsed(self) -> timedelta:
-        """How long it has taken so far, or took."""
+        """The time it has taken so far, or took."""
         return (self.operation.finished_at or timezone.now()) - self.operation.started_at
 
     @property
     def remaining(self) -> timedelta:
-        """How long it is expected to take still; never negative."""
+        """The expected time left; never negative."""
         return max(timedelta(seconds=self.operation.expected_seconds) - self.elapsed, timedelta())
 
     @property
     def percent(self) -> int:
-        """By the clock or by the steps that are done, whichever is further."""
+        """By the clock or by the finished steps, whichever is further."""
         if self.operation.state == OperationState.SUCCEEDED:
             return 100
         by_clock = 100 * self.elapsed.total_seconds() / max(self.operation.expected_seconds, 1)
@@ -64,12 +64,12 @@ class Progress:
 
     @property
     def asked_by(self) -> str:
-        """Who asked for it, in words."""
+        """Who requested it, in words."""
         return askers_words(self.operation)
 
     @property
     def has_past(self) -> bool:
-        """Is the expected time taken from past runs, not assumed?"""
+        """Was the expected time measured in past runs, rather than assumed?"""
         return self.operation.expected_seconds != DEFAULT_EXPECTED_SECONDS
 
     @property
@@ -79,24 +79,24 @@ class Progress:
 
     @property
     def failed_step(self) -> OperationStep | None:
-        """The step that stopped it."""
+        """The step that failed."""
         return next((step for step in self.steps if step.state == StepState.FAILED), None)
 
 
 def progress_of(
     operation: Operation, plans: Sequence[ShownPlan] = (), names: Mapping[str, str] = MappingProxyType({})
 ) -> Progress:
-    """An operation with its steps, and what the changes that it carried mean.
+    """An operation with its steps, and the plans of the changes that it carried.
 
-    Each step knows how long it has taken (`took`, None before it began) and what it says (`told`). `names` are those of
-    the peers that the operation's findings are about.
+    Each step gets the time that it has taken (`took`, None before it began) and its words (`text`). `names` are those
+    of the peers that the operation's findings are about.
     """
     steps = list(operation.steps.all())
     for step in steps:
         began = step.started_at
         ended = step.finished_at or operation.finished_at or timezone.now()
         step.took = None if began is None else ended - began  # type: ignore[attr-defined]
-        step.told = step_message(operation, step, names)  # type: ignore[attr-defined]
+        step.text = step_message(operation, step, names)  # type: ignore[attr-defined]
     return Progress(operation, steps, operation_summary(operation, names), plans)
 
 
@@ -110,7 +110,7 @@ def instance_progress(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 def instance_retry(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Go on from the step that failed."""
+    """Resume at the step that failed."""
     member = get_member(request)
     instance = get_instance(member, pk, write=True)
     try:

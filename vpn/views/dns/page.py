@@ -1,4 +1,4 @@
-"""An instance's DNS: what its resolver answers, and whom it asks for everything else."""
+"""An instance's DNS: its records, its domains, and its upstream servers."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def _refuse(form: DnsForm, refusal: Conflict | InvalidInput) -> None:
         show_refusal(form, refusal)
         return
     form.show_faults(refusal.record_faults)
-    # What is said beside a row need not be said above the form.
+    # Faults shown beside a row are not repeated above the form.
     told = {PREFIX} if refusal.record_faults else set()
     rest = {field: texts for field, texts in refusal.errors.items() if field not in told}
     show_refusal(form, InvalidInput(rest))
 
 
 def _names(request: HttpRequest, member: Membership, instance: Instance) -> dict[str, Any]:
-    """The head, the resolver's addresses, and one page of the names that peers have by themselves."""
+    """Context for the head, the resolver's addresses, and one page of the peers' names."""
     head = head_of(member, instance, "dns")
     search = PeerSearch.from_query(request.GET)
     page = search.page(member, instance, number=request.GET.get("page"), total=head["peer_total"])

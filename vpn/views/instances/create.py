@@ -18,7 +18,7 @@ from vpn.models import Instance
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def instance_new(request: HttpRequest) -> HttpResponse:
-    """The form; then the progress of what it began."""
+    """The form; then the progress page of the new instance."""
     member = get_admin(request)
     form = InstanceForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
@@ -30,7 +30,7 @@ def instance_new(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def instance_hostname_check(request: HttpRequest) -> HttpResponse:
-    """Whether a hostname can be taken, in words, while it is typed."""
+    """Whether a hostname is available, in words, during typing."""
     member = get_admin(request)
     hostname = request.GET.get("hostname", "").strip()
     fault = hostname_fault(hostname, member.organization) if hostname else ""

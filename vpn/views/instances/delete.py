@@ -1,4 +1,4 @@
-"""The end of an instance: asked once, with what stops working."""
+"""Deleting an instance: one question, with what stops working."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vpn.presenters.instances.head import head_of
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def instance_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Say what stops working; on POST begin to take the hub down."""
+    """GET says what stops working; POST starts to delete the hub."""
     member = get_member(request)
     instance = get_instance(member, pk, write=True)
     if request.method == "POST":

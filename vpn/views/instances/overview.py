@@ -26,7 +26,7 @@ _UNDER_WAY = {InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.D
 
 @dataclass(frozen=True)
 class Row:
-    """An instance in the list, with what of it needs someone."""
+    """An instance in the list, with its problems."""
 
     instance: Instance
     needs: list[Notice]
@@ -34,7 +34,10 @@ class Row:
 
 @require_safe
 def instances(request: HttpRequest) -> HttpResponse:
-    """All instances, those that need someone first; a member who manages nothing goes to their own devices."""
+    """All instances, those with problems first.
+
+    A member without rights to manage is redirected to their own devices.
+    """
     member = get_member(request)
     if not member.sees_everything:
         return redirect("my")

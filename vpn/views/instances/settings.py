@@ -28,7 +28,7 @@ from vpn.views.activity.preview import is_preview, show_preview
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def instance_routing(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """What split-tunnel devices send through the hub, and whose it is."""
+    """Pushed routes: the networks that split-tunnel devices send through the hub."""
     member = get_member(request)
     instance = get_instance(member, pk, write=request.method == "POST")
     sites = _advertised(member, instance)
@@ -63,7 +63,7 @@ def _settings_page(
 
 
 def _save(instance: Instance, form: forms.Form, by: Principal) -> bool:
-    """Apply what differs; False where it was refused, with the words in the form."""
+    """Apply what differs; False if it was refused, with the reason in the form."""
     try:
         _change(instance, form, by)
     except (Conflict, InvalidInput) as refusal:
@@ -80,7 +80,7 @@ def _change(instance: Instance, form: forms.Form, by: Principal) -> None:
 
 
 def _needing_compat(member: Membership, instance: Instance) -> list[Peer]:
-    """The site peers because of which the OpenVPN listener with old ciphers runs."""
+    """The site peers that need the OpenVPN listener with old ciphers."""
     routers = peers_of(member, instance).admitted().filter(type=PeerType.SITE, protocol=Protocol.OPENVPN)
     return [peer for peer in routers.order_by("site__name") if peer.site is not None and peer.site.needs_compat]
 

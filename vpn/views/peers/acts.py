@@ -1,4 +1,4 @@
-"""Disable, enable, rotate keys, delete: each says what will stop working and asks once."""
+"""Disable, enable, rotate keys, delete: each page says what will stop working and asks once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NETWORKS_NAMED = 3
 
 @dataclass(frozen=True)
 class Act:
-    """What is asked once: the verb of button, heading and message, and what it means."""
+    """An act that is confirmed once: the verb of button, heading and message, and its meaning."""
 
     verb: str
     done: str
@@ -37,13 +37,13 @@ class Act:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def peer_disable(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Shut a peer out until it is enabled again."""
+    """Refuse a peer until it is enabled again."""
     return _asked_once(request, pk, _DISABLE)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def peer_enable(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Let a disabled peer in again."""
+    """Admit a disabled peer again."""
     return _asked_once(request, pk, _ENABLE)
 
 

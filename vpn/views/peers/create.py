@@ -29,7 +29,7 @@ from vpn.models import Instance, Peer, Site
 from vpn.validators import parse_network
 from vpn.views.activity.preview import is_preview, show_preview
 
-# The site's fields as this form calls them.
+# The names of the site's fields in this form.
 _SITE_FIELDS = {"name": "site_name", "platform": "site_platform", "platform_version": "site_platform_version"}
 
 
@@ -49,7 +49,7 @@ def client_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def site_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Connect a site, which may be made in place."""
+    """Connect a site, which may be created by the same form."""
     member = get_member(request)
     instance = get_instance(member, pk, write=True)
     data = None if "ask" in request.POST else _posted(request)
@@ -66,13 +66,13 @@ def site_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
             messages.success(request, f"{peer.label} was added.")
             warn_about_subnets(request, peer)
             return redirect("peer", pk=peer.pk)
-    # What the form asks for while it is filled in: what the chosen router can do, and which subnets are behind it.
+    # The parts that the form reloads during editing: what the chosen router supports, and the subnets behind it.
     fragment = "site_protocol" if request.headers.get("HX-Target") == "site_protocol" else "site_subnets"
     return render_page(request, "vpn/peers/create_site.html", context, fragment=fragment)
 
 
 def warn_about_subnets(request: HttpRequest, peer: Peer) -> None:
-    """Say on the next page what an admin should know about the subnets that were accepted."""
+    """Show warnings about the accepted subnets on the next page."""
     for warning in subnet_warnings_for(peer.subnets):
         messages.warning(request, warning)
 
@@ -97,7 +97,7 @@ def _create_site_peer(member: Membership, instance: Instance, form: SitePeerForm
 
 def _connect_site(member: Membership, instance: Instance, form: SitePeerForm) -> Peer:
     values = form.cleaned_data
-    # Together, so that a refused peer leaves no site behind.
+    # In one transaction, so that a refused peer leaves no site behind.
     with transaction.atomic():
         return create_site_peer(
             instance,
@@ -110,7 +110,7 @@ def _connect_site(member: Membership, instance: Instance, form: SitePeerForm) ->
 
 
 def _create_site(member: Membership, values: dict[str, Any]) -> Site:
-    # The site's own subnets describe its LAN: a route that merely leads through it is none.
+    # The site's own subnets describe its LAN, without routes that only lead through it.
     lan = [subnet for subnet in values["subnets"] if not is_broad(parse_network(subnet))]
     return create_site(
         member.organization,
@@ -123,7 +123,7 @@ def _create_site(member: Membership, values: dict[str, Any]) -> Site:
 
 
 def _site_initial(request: HttpRequest, instance: Instance) -> dict[str, Any]:
-    """What a link or the form so far names: the site with its subnets to begin with, or the new one's router."""
+    """Initial values from a link or from the form so far: the site and its subnets, or the new site's router."""
     asked = _chosen(request, "site_id", "site_platform", "site_platform_version", "protocol", "protocol_before")
     site_id = asked.pop("site_id", "")
     found = Site.objects.filter(organization=instance.organization_id)
@@ -132,7 +132,7 @@ def _site_initial(request: HttpRequest, instance: Instance) -> dict[str, Any]:
     except ValidationError:
         site = None
     typed = listed(request.POST.get("subnets", ""))
-    # What the form filled in for another site makes way; what was typed stays.
+    # Subnets that the form filled in for another site are replaced; typed ones stay.
     if not typed or typed in found.values_list("subnets", flat=True):
         typed = site.subnets if site else []
     return asked | ({"site_id": site.pk} if site else {}) | {"subnets": typed}

@@ -32,7 +32,7 @@ _NEW_KEYS = " Its keys are new, and so is its profile: fetch it and import it in
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def peer_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Change what can be changed on a peer."""
+    """Change the settings of a peer."""
     member = get_member(request)
     peer = get_peer(member, pk, write=True)
     protocol, generation = peer.protocol, peer.changed_generation
@@ -54,7 +54,7 @@ def peer_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _shared(peer: Peer) -> dict[str, Any]:
-    """What a site's peer shares with those on other instances, which `elsewhere` names."""
+    """Context on what a site's peer shares with its peers on other instances, named in `elsewhere`."""
     if peer.site is None:
         return {}
     others = peer.site.peers.exclude(pk=peer.pk).order_by("instance__name")
@@ -63,7 +63,7 @@ def _shared(peer: Peer) -> dict[str, Any]:
 
 
 def _outcome(saved: Peer, generation: int, protocol: str) -> str:
-    """What was saved, from the generation and the protocol that the peer had before."""
+    """The message after saving, from the peer's previous generation and protocol."""
     if saved.changed_generation == generation:
         return "Nothing was different, so nothing changed."
     return f"{saved.label} was saved.{_NEW_KEYS if saved.protocol != protocol else ''}"
@@ -92,5 +92,5 @@ def _change(peer: Peer, form: forms.Form, by: Principal) -> Peer:
 
 
 def _is_shown(value: datetime | None, stored: datetime | None) -> bool:
-    """Is this the stored time as the form shows it, to the minute?"""
+    """Does the form show this stored time, to the minute?"""
     return value is not None and stored is not None and value == stored.replace(second=0, microsecond=0)

@@ -30,7 +30,7 @@ from vpn.profiles import qr
 @require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_variables("link", "token")
 def peer_link(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """POST makes a new link, which ends an older one; a GET leads to the peer's page."""
+    """POST creates a new link, which ends an older one; a GET leads to the peer's page."""
     member = get_member(request)
     peer = get_peer(member, pk)
     if request.method != "POST":

@@ -1,4 +1,4 @@
-"""The peer page: is it connected, and if not, what now?"""
+"""The peer page: whether it is connected, and if not, what to do."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from vpn.profiles.state import profile_state
 
 @require_safe
 def peer(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The whole page; for HTMX, which polls it, the part that changes by itself."""
+    """The whole page; for HTMX, which polls it, only the part that changes."""
     member = get_member(request)
     found = get_peer(member, pk)
     return render_page(request, "vpn/peers/page.html", _context(member, found), fragment="peer_status")

@@ -1,4 +1,4 @@
-"""A person's devices, as their page shows them to admins and auditors: how they are, and what they reach."""
+"""A person's devices on their page, for admins and auditors: their state, and what they reach."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from portal.access import require_reader
 from portal.models import Membership, MembershipState
 from vpn.access import instances_of
 from vpn.choices import InstanceState
 from vpn.models import Instance, Site
 from vpn.plan.reached import reached_sites
-from vpn.presenters.activity.plan_sentences import Way, joined
+from vpn.presenters.activity.plan_sentences import Way
+from vpn.presenters.lists import shortened
 from vpn.views.profiles.my import Device, devices_of
 
 
@@ -27,7 +30,7 @@ class OnInstance:
 
 
 def person_devices(person: Membership, reader: Membership) -> dict[str, Any]:
-    """What the page says of a person's devices; raises PermissionDenied for who may not read everything."""
+    """Context about a person's devices; raises PermissionDenied unless the reader may read everything."""
     require_reader(reader)
     devices = devices_of(person, may_change=reader.is_admin)
     names = {
@@ -46,7 +49,11 @@ def _reaches(instance: Instance, person: Membership, names: dict[str, str]) -> l
     by_way: dict[str, list[str]] = defaultdict(list)
     for line in reached_sites(instance, person.pk):
         by_way[str(Way(line.protocol, line.port))].append(names.get(line.destination, line.destination))
-    return [f"{person.label} reaches {joined(sorted(ends))} {way}".rstrip() for way, ends in sorted(by_way.items())]
+    words = _("%(person)s reaches %(ends)s %(way)s")
+    return [
+        (words % {"person": person.label, "ends": shortened(sorted(ends)), "way": way}).rstrip()
+        for way, ends in sorted(by_way.items())
+    ]
 
 
 def _addable(person: Membership, reader: Membership) -> list[Instance]:

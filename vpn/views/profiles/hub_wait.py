@@ -1,4 +1,4 @@
-"""While the hub lacks a peer: its profile is kept back for a moment, without a thread; then the page asks again."""
+"""A profile waits for the hub to get the peer: a short wait without a thread, then the page tries again."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ RETRY_SECONDS: Final = 5
 
 
 def not_ready(refusal: HubNotReady) -> dict[str, object]:
-    """What a page of the refusal says: that it waits, and when it tries again by itself, if that is of use."""
+    """Context of the refusal: whether waiting helps, and when the page tries again."""
     return {"waiting": True, "again_seconds": RETRY_SECONDS if refusal.may_come else None}
 
 
 def wait_for_hub(request: HttpRequest, refusal: HubNotReady, response: HttpResponse) -> HttpResponse:
-    """The refusal, which is sent unless the hub has the peer within HUB_WAIT seconds; then the view runs again."""
+    """The refusal, unless the hub gets the peer within HUB_WAIT seconds; then the view runs again."""
     response.headers["Retry-After"] = str(RETRY_SECONDS)
     not_yet(request)
     if refusal.may_come:

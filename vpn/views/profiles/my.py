@@ -1,4 +1,4 @@
-"""My VPN: am I protected, and how do I add my phone?"""
+"""My VPN: the member's own devices and whether they are protected."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from vpn.profiles.state import profile_states
 
 
 class Coverage(Enum):
-    """What of a connected device's traffic goes through the VPN."""
+    """How much of a connected device's traffic goes through the VPN."""
 
     ALL = "all"
     NETWORKS = "networks"
-    # Its profile is not the one that the portal would give it now, so that it may do either.
+    # Its profile is outdated, so it may do either.
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Device:
-    """One of the member's own peers, with the words that the page says of it."""
+    """One of the member's own peers, with its words on the page."""
 
     peer: Peer
     condition: Condition
@@ -40,14 +40,14 @@ class Device:
 
     @property
     def name(self) -> str:
-        """What its owner calls it."""
+        """The name that its owner gave it."""
         return self.peer.device or "The device without a name"
 
     @property
     def coverage(self) -> str:
-        """A value of Coverage where the device is connected; "" where it is not.
+        """A value of Coverage if the device is connected; else "".
 
-        A hub carries each family of all traffic or refuses it, so that nothing goes past it.
+        A hub routes or rejects each address family of all traffic, so that no packet bypasses the VPN.
         """
         if self.condition.tone != "good":
             return ""
@@ -57,13 +57,13 @@ class Device:
 
     @property
     def remedy(self) -> str:
-        """What to do where its profile is outdated."""
+        """What to do about an outdated profile."""
         return remedy_of(self.peer)
 
 
 @require_safe
 def my(request: HttpRequest) -> HttpResponse:
-    """A member's own devices, and nothing else."""
+    """A member's own devices only."""
     member = get_member(request)
     devices = devices_of(member, may_change=member.is_admin)
     context = {
@@ -77,7 +77,7 @@ def my(request: HttpRequest) -> HttpResponse:
 
 
 def devices_of(member: Membership, *, may_change: bool) -> list[Device]:
-    """A member's devices by instance; `may_change` says whether the reader can mend what an admin set."""
+    """A member's devices by instance; `may_change` says whether the reader can change what an admin set."""
     devices: list[Device] = []
     found = own_peers(member).order_by("instance__name", "instance_id", "created_at", "id")
     for instance, peers in groupby(found, key=lambda peer: peer.instance):
@@ -90,7 +90,7 @@ def devices_of(member: Membership, *, may_change: bool) -> list[Device]:
 
 
 def _admins_of(member: Membership) -> list[Membership]:
-    """Whom to ask for a device."""
+    """The admins whom a member can ask for a device."""
     found = Membership.objects.filter(
         organization=member.organization_id, role=Role.ADMIN, state=MembershipState.ACTIVE, user__is_active=True
     )

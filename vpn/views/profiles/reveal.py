@@ -24,7 +24,7 @@ from vpn.views.profiles.hub_wait import not_ready, wait_for_hub
 @require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_variables("delivery", "context")
 def peer_profile(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """POST reveals; a GET, as after a reload or from a bookmark, leads to the peer's page."""
+    """POST shows the profile; a GET, as after a reload or from a bookmark, leads to the peer's page."""
     member = get_member(request)
     peer = get_peer(member, pk)
     if request.method != "POST":
@@ -36,7 +36,7 @@ def peer_profile(request: HttpRequest, pk: UUID) -> HttpResponse:
     except Conflict as refusal:
         return _refused(request, peer, refusal)
     except NotOffered:
-        # The hub has lost the address meanwhile.
+        # The hub no longer has that address.
         raise Http404 from None
     note("reveal", request, peer=peer.pk, form="file" if wants_file(request) else "page with its QR code")
     if wants_file(request):

@@ -1,7 +1,7 @@
-"""A profile behind a share link: no account, for the first browser alone, which may come back for a while.
+"""A profile behind a share link: no account, only for the first browser, which may return for a while.
 
-The token in the address is the right to see the profile, so it goes nowhere else: not into a Referer, a cache, a log.
-The browser that opens the link is known again by a cookie: a random secret, of which the link keeps a digest.
+The token in the address grants the right to see the profile, so it is kept out of the Referer, caches and logs. The
+browser that opens the link is recognised by a cookie with a random secret, of which the link keeps a digest.
 """
 
 from __future__ import annotations
@@ -49,8 +49,10 @@ View = Callable[[HttpRequest, str], HttpResponse]
 
 
 def _discreet(view: View) -> View:
-    """Keep the token out of Django's log, which names the path of what was refused or failed, and out of the browser's
-    history of requests: no Referer, no cache, no index."""
+    """Keep the token out of logs, Referer, caches and search engines.
+
+    Django's log would name the path of each refused or failed request.
+    """
 
     @wraps(view)
     def wrapped(request: HttpRequest, token: str) -> HttpResponse:
@@ -78,7 +80,10 @@ def _discreet(view: View) -> View:
 @checks_itself
 @sensitive_variables()
 def shared_profile(request: HttpRequest, token: str) -> HttpResponse:
-    """GET says what the link does, so that no preview of it spends it; POST reveals. Who opened it may come back."""
+    """GET explains the link, so that no preview spends it; POST shows the profile.
+
+    The browser that opened it may come back.
+    """
     browser = _secret_of_browser(request)
     link = find_link(token, browser)
     if link is None:
@@ -115,18 +120,18 @@ def _offer_context(request: HttpRequest, link: ProfileLink) -> dict[str, object]
 
 @sensitive_variables()
 def _reveal(request: HttpRequest, peer: Peer, delivery: Delivery, until: datetime | None) -> HttpResponse:
-    """The file that is asked for, or the page, which this browser can come back to `until` then."""
+    """The requested file, or the page, which this browser can open again until `until`."""
     if wants_file(request):
         return asked_file(request, peer, delivery)
     context = profile_context(request, peer, delivery)
     if until is not None:
-        context["older"] = False  # what was delivered before is this very profile
+        context["older"] = False  # the profile of an earlier delivery by this link is the same
     context["until"] = until or timezone.now() + timedelta(seconds=SHARE_WINDOW)
     return render(request, "vpn/profiles/shared.html", context)
 
 
 def _secret_of_browser(request: HttpRequest) -> str:
-    """What this browser was given when it opened a link; "" where it has opened none."""
+    """The secret that this browser got when it opened a link; "" if it has opened none."""
     try:
         return request.get_signed_cookie(_COOKIE, salt=_COOKIE, max_age=SHARE_WINDOW) or ""
     except (KeyError, BadSignature):
@@ -135,7 +140,10 @@ def _secret_of_browser(request: HttpRequest) -> str:
 
 @sensitive_variables()
 def _remember(response: HttpResponse, browser: str) -> None:
-    """Let the browser be known again. Lax: the link may be opened again from a mail or a message."""
+    """Set the cookie by which the browser is recognised.
+
+    SameSite is Lax: the link may be opened again from a mail or a message.
+    """
     response.set_signed_cookie(
         _COOKIE,
         browser,
@@ -149,7 +157,7 @@ def _remember(response: HttpResponse, browser: str) -> None:
 
 
 def _ended(request: HttpRequest) -> HttpResponse:
-    """404 in words; 429 for an address that asks for what is not there too often."""
+    """404 with an explanation; 429 for an address that requests unknown links too often."""
     try:
         count_wrong("wrong-share-token", request)
     except Refusal as refusal:

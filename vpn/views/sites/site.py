@@ -31,8 +31,11 @@ from vpn.views.activity.preview import is_preview, show_preview
 
 @dataclass(frozen=True)
 class Connection:
-    """A site's peer on one instance. `part` are the subnets that it advertises where these are not all of the site's,
-    `routes` what it advertises beside the site's subnets."""
+    """A site's peer on one instance.
+
+    `part` are the subnets that it advertises if these are not all of the site's, `routes` what it advertises in
+    addition to the site's subnets.
+    """
 
     peer: Peer
     part: list[str] | None
@@ -70,11 +73,11 @@ def site_new(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def site(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """One site: what is known of it, and for admins the form that changes it."""
+    """One site: its details, and for admins the form that changes it."""
     member = get_member(request)
     found = get_site(member, pk, write=request.method == "POST")
     form = site_form(found, request.POST if request.method == "POST" else None)
-    shown = get_site(member, pk)  # without what a refused form wanted
+    shown = get_site(member, pk)  # without the values of a refused form
     _load_peers([shown])
     context = {
         "form": form,
@@ -99,7 +102,7 @@ def site(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def site_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Remove a site that is connected nowhere."""
+    """Delete a site that is not connected to any instance."""
     member = get_member(request)
     found = get_site(member, pk, write=True)
     _load_peers([found])
@@ -114,13 +117,13 @@ def site_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _connectable(member: Membership, found: Site) -> list[Instance]:
-    """The instances that the site is not connected to and can be."""
+    """The instances to which the site can be connected."""
     rows = instances_of(member).exclude(state__in=[InstanceState.DELETING, InstanceState.LOST])
     return list(rows.exclude(peers__site=found).order_by("name"))
 
 
 def _protocols_of(found: Site) -> list[tuple[str, Capability]]:
-    """What the site's router can do, by the protocol's name."""
+    """What the site's router supports, by protocol."""
     can = capabilities(found.platform, found.platform_version)
     return [(protocol.label, can[protocol]) for protocol in Protocol]
 

@@ -1,4 +1,4 @@
-"""Sentences for findings, wherever they are shown: drift, a step that failed, the last failure of a hub."""
+"""Sentences for findings on every page: drift, a step that failed, the last failure of a hub."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _LONG: Final = ("certificate", "private_key_sealed", "tls_crypt_key_sealed")
 
 
 def sentence_of(found: Finding | str, names: Names = _NO_NAMES) -> str:
-    """The sentence for a finding; a refusal says what to do. Drift does not: the portal undoes it by itself.
+    """The sentence for a finding. A refusal says what to do; drift does not, as the portal undoes it.
 
-    A text is shown as it is: it came from an agent of the release before, which told sentences.
+    A text is returned as it is: agents of the release before sent sentences.
     """
     if isinstance(found, str):
         return found
@@ -39,7 +39,7 @@ def sentence_of(found: Finding | str, names: Names = _NO_NAMES) -> str:
 
 
 def names_in(found: Iterable[Finding | str]) -> Names:
-    """The labels of the peers that findings are about; one query, none where they are about no peer."""
+    """The labels of the peers that findings name; one query, none if they name no peer."""
     ids = {one.subject for one in found if isinstance(one, Finding) and PEER_ID.fullmatch(one.subject)}
     if not ids:
         return _NO_NAMES
@@ -48,7 +48,7 @@ def names_in(found: Iterable[Finding | str]) -> Names:
 
 
 def operation_summary(operation: Operation, names: Names = _NO_NAMES) -> str:
-    """What a run carries, in a line."""
+    """What an operation carries, in one line."""
     undone = operation.undone
     if operation.summary or not undone:
         return operation.summary
@@ -60,7 +60,7 @@ def operation_summary(operation: Operation, names: Names = _NO_NAMES) -> str:
 
 
 def step_message(operation: Operation, step: OperationStep, names: Names = _NO_NAMES) -> str:
-    """What a step says of itself; of a run that undid something, what that was."""
+    """What a step reports; for an operation that undid drift, also what was undone."""
     if step.refusal:
         return sentence_of(parse_finding(step.refusal), names)
     if not step.message or not operation.findings:
@@ -70,7 +70,7 @@ def step_message(operation: Operation, step: OperationStep, names: Names = _NO_N
 
 
 def failure_of(instance: Instance) -> str:
-    """Why the last apply failed; "" where it did not."""
+    """Why the last apply failed; "" if it did not."""
     if instance.failure and instance.refusal:
         return sentence_of(parse_finding(instance.refusal))
     return instance.failure

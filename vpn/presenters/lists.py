@@ -1,0 +1,24 @@
+"""Lists in sentences: "a, b and c"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.utils.translation import gettext as _
+
+# Longer lists of names end in "and 12 others".
+MOST_NAMES = 4
+
+
+def joined(parts: Sequence[str]) -> str:
+    """All parts as a list in a sentence."""
+    *first, last = parts
+    return _("%(parts)s and %(last)s") % {"parts": ", ".join(first), "last": last} if first else last
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Names as a list in a sentence; more than MOST_NAMES are cut short."""
+    if len(names) <= MOST_NAMES:
+        return joined(names)
+    first = names[: MOST_NAMES - 1]
+    return joined([*first, _("%(count)s others") % {"count": f"{len(names) - len(first):,}"}])
