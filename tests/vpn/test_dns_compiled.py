@@ -16,9 +16,9 @@ from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import ProfileState
 from vpn.desired import compile_spec
 from vpn.models import Instance, Peer
+from vpn.presenters.profiles.routes import routes_sentence
 from vpn.profiles import qr
 from vpn.profiles.plain_file import render_profile
-from vpn.profiles.routes import routes_sentence
 from vpn.profiles.state import profile_states
 from vpn.wire.spec import parse_spec
 
@@ -134,6 +134,6 @@ def test_a_change_outdates_the_profiles_that_carry_it(
 def test_the_sentence_says_what_happens_with_names(instance: Instance) -> None:
     update_instance(instance, by=BY, **CORP)
     made = peers(instance)
-    assert "names are asked of the hub" in routes_sentence(made["split"])
-    assert "names are asked of the hub" in routes_sentence(made["full"])
+    assert "DNS queries go to the hub" in routes_sentence(made["split"])
+    assert "DNS queries go to the hub" in routes_sentence(made["full"])
     assert "names" not in routes_sentence(made["berlin"]), "a router keeps its resolver"

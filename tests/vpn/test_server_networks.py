@@ -19,7 +19,7 @@ from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import delete_peer, update_peer
 from vpn.desired import compile_spec
 from vpn.models import Instance, Peer, Server
-from vpn.profiles.routes import routes_sentence
+from vpn.presenters.profiles.routes import routes_sentence
 
 pytestmark = pytest.mark.django_db
 VPC = "172.31.5.0/24"
@@ -184,6 +184,6 @@ def test_the_portal_is_opened_where_its_address_leads_to_the_server(
     assert Instance.objects.get(pk=instance.pk).desired_generation == generation
     client_peer = Peer.objects.select_related("instance__server").get(pk=client_peer.pk)
     client_peer.route_all = True
-    assert "203.0.113.1, this portal is reached through the VPN, and nothing else." in routes_sentence(client_peer)
+    assert "203.0.113.1, only this portal is reached through the VPN." in routes_sentence(client_peer)
     client_peer.protocol = "openvpn"
     assert "Only the hub's own address, 203.0.113.1, is reached directly" in routes_sentence(client_peer)

@@ -14,6 +14,7 @@ from vpn.choices import KeyCustody, Protocol
 from vpn.models import Peer
 from vpn.platforms.capabilities import capability
 from vpn.presenters.profiles.family import asked_family, family_choice
+from vpn.presenters.profiles.routes import routed_networks, routes_sentence
 from vpn.profiles import qr
 from vpn.profiles.apps import PHONES, SYSTEMS, apps_for, systems_from
 from vpn.profiles.formats import WG_QUICK, for_wg_quick
@@ -21,7 +22,6 @@ from vpn.profiles.names import filename_of, wg_quick_filename
 from vpn.profiles.peer import resolver_of
 from vpn.profiles.plain_file import render_profile
 from vpn.profiles.router import RouterProfile
-from vpn.profiles.routes import routed_networks, routes_sentence
 from vpn.profiles.site_files import router_profile
 
 BINARY = "application/octet-stream"

@@ -17,7 +17,7 @@ from vpn.models import Peer
 from vpn.presenters.instances.hub_side import host_of
 from vpn.presenters.peers.condition import condition_of
 from vpn.presenters.profiles.outdated import remedy_of
-from vpn.profiles.routes import routed_networks, routes_sentence
+from vpn.presenters.profiles.routes import routed_networks, routes_sentence
 from vpn.profiles.state import profile_state
 
 

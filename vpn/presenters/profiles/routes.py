@@ -1,0 +1,90 @@
+"""The routes of a peer's tunnel in words: names and counts, with the networks behind them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from vpn.addressing.networks import contains, merged
+from vpn.choices import PeerType
+from vpn.models import Instance, Peer
+from vpn.presenters.lists import joined
+from vpn.profiles.tunnel_routes import left_out, routes_of, site_subnets
+from vpn.validators import parse_network
+
+# How many sites, and how many of an instance's domains, a sentence names.
+_SITES_NAMED: Final = 3
+_DOMAINS_NAMED: Final = 3
+
+
+def routes_sentence(peer: Peer) -> str:
+    """What is routed into the tunnel and who resolves names, in a few sentences."""
+    if peer.route_all:
+        gap = peer.instance.server.gap if peer.instance.server is not None else ""
+        everything = _("All traffic of this device goes through the VPN, IPv4 and IPv6.")
+        return " ".join(filter(None, (everything, _resolver(peer.instance), _own_server(peer), gap)))
+    only = _("Only %(destinations)s go through the VPN; everything else stays direct.")
+    sentences = [only % {"destinations": joined(_destinations(peer))}]
+    if direct := left_out(peer):
+        sentences.append(_("The hub's own address, %(address)s, stays direct too.") % {"address": joined(direct)})
+    if not peer.is_site:
+        sentences.append(_resolver(peer.instance))
+    return " ".join(sentences)
+
+
+def _resolver(instance: Instance) -> str:
+    domains = instance.search_domains[:_DOMAINS_NAMED]
+    if more := len(instance.search_domains) - len(domains):
+        words = ngettext("%(count)s more domain", "%(count)s more domains", more)
+        domains = [*domains, words % {"count": f"{more:,}"}]
+    return _("DNS queries go to the hub, which knows the names in %(domains)s.") % {"domains": joined(domains)}
+
+
+def _own_server(peer: Peer) -> str:
+    """What happens to traffic to the hub's own server, which cannot be routed into the tunnel."""
+    server = peer.instance.server
+    if server is None or not server.addresses:
+        return ""
+    if peer.is_openvpn and server.portal_port:
+        words = _("Only the hub's own address, %(address)s, is reached directly, with this portal on it.")
+    elif peer.is_openvpn:
+        words = _("Only the hub's own address, %(address)s, is reached directly.")
+    elif server.portal_port:
+        words = _("Of the hub's own server, %(address)s, only this portal is reached through the VPN.")
+    else:
+        words = _("The hub's own server, %(address)s, is not reached through the VPN.")
+    return words % {"address": joined(server.addresses)}
+
+
+def routed_networks(peer: Peer) -> list[str]:
+    """The routed networks, adjacent ones merged (unlike in profiles); none for a full tunnel."""
+    if peer.route_all:
+        return []
+    return [str(network) for network in merged(routes_of(peer, site_subnets(peer.instance)))]
+
+
+def _destinations(peer: Peer) -> list[str]:
+    """Sites by name, or their number if there are many; then other networks, then the VPN's own devices."""
+    sites = peer.instance.peers.admitted().filter(type=PeerType.SITE).exclude(pk=peer.pk).exclude(subnets=[])
+    rows = list(sites.order_by("site__name").values_list("site__name", "subnets"))
+    behind = [parse_network(text) for _name, subnets in rows for text in subnets]
+    found = _sites([name for name, _subnets in rows], is_site=peer.is_site)
+    routes = [parse_network(text) for text in peer.instance.pushed_routes]
+    if pushed := sum(not any(contains(wider, route) for wider in behind) for route in routes):
+        if found:
+            words = ngettext("%(count)s more network", "%(count)s more networks", pushed)
+        else:
+            words = ngettext("%(count)s network", "%(count)s networks", pushed)
+        found.append(words % {"count": f"{pushed:,}"})
+    return [*found, _("the devices of this VPN")]
+
+
+def _sites(names: list[str], *, is_site: bool) -> list[str]:
+    if not names:
+        return []
+    if len(names) > _SITES_NAMED:
+        words = _("your company's other %(count)s sites") if is_site else _("your company's %(count)s sites")
+        return [words % {"count": f"{len(names):,}"}]
+    return [ngettext("the site %(names)s", "the sites %(names)s", len(names)) % {"names": joined(names)}]
