@@ -100,7 +100,7 @@ def test_activity_tells_what_the_change_meant(page: Page, camera: Camera) -> Non
     expect(page.get_by_text("laptop")).to_be_visible()
     camera.look("plan-mail")
     page.get_by_role("button", name="Mail these people").click()
-    expect(page.get_by_text("profiles are outdated are being written.")).to_be_visible()
+    expect(page.get_by_text("people with outdated profiles are being mailed.")).to_be_visible()
 
 
 def test_whoever_is_outdated_is_marked_and_found(page: Page, camera: Camera) -> None:
@@ -109,7 +109,7 @@ def test_whoever_is_outdated_is_marked_and_found(page: Page, camera: Camera) -> 
     expect(page.locator("#peers").get_by_text("outdated").first).to_be_visible()
     camera.look("peers-outdated")
     page.goto("/my/")
-    expect(page.get_by_text("it was given is outdated")).to_be_visible()
+    expect(page.get_by_text("Its delivered profile is outdated")).to_be_visible()
     camera.look("my-outdated")
 
 

@@ -53,7 +53,9 @@ def test_a_peer_a_rule_and_a_route_are_gone_within_seconds(lab: Lab, tenant: Ten
     def activity() -> str:
         return html.unescape(admin.get(f"/instances/{instance}/activity/").text)
 
-    wait_until(lambda: f"not ours was there: {stranger[:8]}…" in activity(), 10, "the peer in the activity")
+    wait_until(
+        lambda: f"unknown WireGuard peer was added: {stranger[:8]}…" in activity(), 10, "the peer in the activity"
+    )
     wait_until(lambda: "A route to 10.9.0.0/16 was added." in activity(), 10, "the route in the activity")
     wait_until(lambda: "firewall" in activity(), 10, "the rule in the activity")
     wait_until(lambda: "Running" not in activity(), 10, "an instance at rest")

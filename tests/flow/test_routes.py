@@ -99,7 +99,7 @@ def test_a_public_network_leaves_through_the_hub_and_one_behind_its_server_needs
     staff.submit(server, {"networks": network})
     page = admin.submit(path, {"pushed_routes": f"198.51.100.0/24\n{network}"}).text
     assert f"from {lab.host.v4}" in page
-    assert "the operator opened" in page
+    assert "as the operator allows" in page
     peer = add_client(admin, story["instance"], device="notebook", route_all="false")
     lab.wg_quick_up(laptop, fetch_profile(admin, peer))
     lab.wait_ping(laptop, vpc.v4)

@@ -114,7 +114,7 @@ def test_the_button_asks_in_the_background(
     client.force_login(admin.user)
     with django_capture_on_commit_callbacks(execute=True):
         page = client.post(f"/plans/{plan.pk}/mail/", follow=True).content.decode()
-    assert "are being written" in page
+    assert "are being mailed" in page
     assert rung == [plan.pk]
 
 

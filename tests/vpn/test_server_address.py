@@ -71,7 +71,7 @@ def test_another_address_is_an_operation_with_a_meaning(
     page = admin_browser.get(f"/instances/{instance.pk}/activity/").content.decode()
     assert f"address changed from {OLD} to {NEW}" in page
     assert "1 of 1 delivered profile becomes outdated" in page
-    assert "connects no more" in page
+    assert "no longer connects" in page
 
 
 def test_who_is_cut_off_is_named_and_can_be_mailed(

@@ -152,11 +152,11 @@ def test_an_organization_has_one_large_plan_worked_out_at_a_time_and_leaves_thre
         busy = plan_of(api, instance)
         assert refused(busy, 503)["code"] == "plan-busy"
         assert busy["Retry-After"]
-        assert "could not be worked out now" in page()
+        assert "The preview failed" in page()
         told(plan_of(other_api, other), 200)
         return compute_plan(found)
 
     monkeypatch.setattr(plan_turn, "compute_plan", meanwhile)
     told(plan_of(api, instance), 200)
     told(plan_of(api, instance), 200)
-    assert "could not be worked out now" not in page()
+    assert "The preview failed" not in page()

@@ -33,5 +33,5 @@ def test_the_sentence_names_both_sites() -> None:
     ]
     assert taken_sentences(lines, {"b": "Branch", "m": "Main"}.__getitem__) == [
         "10.7.0.0/16 and 10.8.0.0/16 go to Branch; the rest of 10.0.0.0/8 to Main",
-        "10.9.0.0/16 goes to Branch no more: 10.0.0.0/8 of Main contains it",
+        "10.9.0.0/16 no longer goes to Branch: 10.0.0.0/8 of Main contains it",
     ]

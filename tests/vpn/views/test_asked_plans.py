@@ -86,7 +86,7 @@ def test_without_a_worker_the_panel_says_so_and_saving_works(
     admin_browser: Client, instance: Instance, laptop: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vpn.views.activity.preview.is_served", lambda queue: False)
-    assert "No worker compares it at the moment" in ask(admin_browser, instance)
+    assert "No worker is running for previews" in ask(admin_browser, instance)
     saved = {"pushed_routes": "198.51.100.0/24"}
     assert admin_browser.post(f"/instances/{instance.pk}/routing/", saved).status_code == 302
     instance.refresh_from_db()
@@ -94,7 +94,7 @@ def test_without_a_worker_the_panel_says_so_and_saving_works(
     operation = Operation.objects.create(instance=instance, kind="apply", state="succeeded")
     ChangePlan.objects.update(operation=operation)
     page = text_of(admin_browser.get(f"/instances/{instance.pk}/activity/").content.decode())
-    assert "It is worked out once a worker for it is back" in page
+    assert "A worker has to be running to work it out" in page
 
 
 def test_changes_that_followed_are_taken_back_before_a_plan_is_worked_out(instance: Instance, laptop: Peer) -> None:

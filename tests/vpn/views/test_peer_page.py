@@ -121,7 +121,7 @@ def test_a_hub_that_is_not_proven_is_named_before_the_devices_network(admin_brow
     listeners(client_peer.instance, Reachability.UNPROVEN, ProofCause.NAT)
     page = page_of(admin_browser, client_peer)
     assert word_on(page) == "Never connected"
-    hub, own = page.index("It may be the hub&#x27;s side"), page.index("Guest networks")
+    hub, own = page.index("The cause may be the hub"), page.index("Guest networks")
     assert hub < own
     listeners(client_peer.instance, Reachability.PROVEN)
     assert "the hub&#x27;s side" not in page_of(admin_browser, client_peer)
