@@ -1,12 +1,8 @@
-"""What comes in about OpenVPN is checked, and what openvpn is given holds nothing else."""
+"""The files that openvpn gets, to which no value of a spec can add a line; and the sessions that it reports."""
 
 from __future__ import annotations
 
-import base64
-import copy
-import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.agent import made
-from vpn import pki
-from vpn.agent.memory.names import Names
-from vpn.agent.memory.saved import Saved
-from vpn.agent.memory.state import State
-from vpn.agent.openvpn import config as openvpn_config
+from tests.agent.openvpn_spec import GOOD, document, replaced, written
 from vpn.agent.openvpn import management as openvpn_management
-from vpn.agent.openvpn import peer_file
 from vpn.agent.openvpn.layout import Layout
-from vpn.agent.openvpn.revocation import revoked_serials
-from vpn.agent.system.command import Netns
-from vpn.wire.delta import parse_delta
-from vpn.wire.digests import digest
-from vpn.wire.documents import SpecDocument
-from vpn.wire.errors import BASE_MISMATCH, INVALID, AgentError
+from vpn.wire.errors import AgentError
 from vpn.wire.peers import OpenVPNPeer
-from vpn.wire.spec import HubSpec, parse_spec
+from vpn.wire.spec import parse_spec
 
 PLACES: list[tuple[str | int, ...]] = [
     *(("openvpn", name) for name in made.openvpn()),
@@ -64,42 +50,6 @@ VALUES = st.one_of(
 )
 
 
-def document() -> dict[str, Any]:
-    whole = made.spec(2, openvpn=made.openvpn(compat_port=20000), pushed_routes=["10.77.0.0/16"], dns=["9.9.9.9"])
-    whole["search_domains"] = ["office.example.net", "corp.example"]
-    whole["peers"][made.peer_id(1)] = made.openvpn_peer(1, "10.1.0.0/24", "fd01::/64")
-    whole["peers"][made.peer_id(3)] = made.openvpn_peer(3, route_all=True, compat=True)
-    copied = json.loads(json.dumps(whole))
-    assert isinstance(copied, dict)
-    return copied
-
-
-def replaced(place: tuple[str | int, ...], value: object) -> dict[str, Any]:
-    whole = copy.deepcopy(document())
-    inner: Any = whole
-    for step in place[:-1]:
-        inner = inner[step]
-    if isinstance(inner, list) and place[-1] == len(inner):
-        inner.append(value)
-    else:
-        inner[place[-1]] = value
-    return whole
-
-
-def written(spec: HubSpec) -> dict[str, str]:
-    """Return all that openvpn, its scripts and ip(8) get, by name."""
-    layout = Layout(Path("/var/lib/vpn-hub/x/openvpn")).checked()
-    assert spec.openvpn is not None
-    texts = openvpn_config.contents(layout, Names(spec.hub, Netns("host")), spec, spec.openvpn, dual_stack=True)
-    for peer_id, peer in spec.peers.items():
-        if isinstance(peer, OpenVPNPeer):
-            texts[f"ccd/{peer_id}"] = peer_file.client(spec, peer)
-    return texts
-
-
-GOOD = written(parse_spec(document()))
-
-
 @given(st.sampled_from(PLACES), VALUES)
 def test_no_value_can_add_a_line(place: tuple[str | int, ...], value: object) -> None:
     try:
@@ -113,107 +63,6 @@ def test_no_value_can_add_a_line(place: tuple[str | int, ...], value: object) ->
         if not name.endswith(".pem"):
             # A null port takes a listener away, a /0 is never pushed.
             assert text.count("\n") - GOOD[name].count("\n") in (-1, 0), name
-
-
-@pytest.mark.parametrize(
-    ("place", "value", "named"),
-    [
-        (("openvpn", "ca"), made.pem("PRIVATE KEY"), "openvpn.ca"),
-        (("openvpn", "certificate"), made.pem("CERTIFICATE") * 2, "openvpn.certificate"),
-        (("openvpn", "private_key"), made.pem("EC PRIVATE KEY"), "openvpn.private_key"),
-        (("openvpn", "crl"), None, "openvpn.crl"),
-        (("openvpn", "tls_crypt_v2"), "", "openvpn.tls_crypt_v2"),
-        (("openvpn", "udp_port"), 0, "openvpn.udp_port"),
-        (("openvpn", "udp_port"), 20000, "same port"),
-        (("openvpn", "compat_port"), 20001, "same port"),
-        (("openvpn", "compat_port"), None, "without a listener"),
-        (("openvpn", "user"), "nobody", "1 unknown fields"),
-        (("openvpn",), None, "without a listener"),
-        (("addresses",), ["fd12:3456:789a::1/64"], "IPv4 address"),
-        (("pushed_routes", 0), "10.77.0.1/16", "pushed_routes"),
-        (("dns", 0), "9.9.9.9/32", "dns"),
-        (("peers", made.peer_id(1), "protocol"), "wireguard", "protocol"),
-        (("peers", made.peer_id(1), "common_name"), made.peer_id(2), "common_name"),
-        (("peers", made.peer_id(1), "addresses", 0), "100.64.0.3/31", "addresses"),
-        (("peers", made.peer_id(1), "addresses", 0), "100.64.0.4/32", "belongs to"),
-        (("peers", made.peer_id(1), "addresses"), ["fd12:3456:789a::3/128"], "addresses"),
-        (("peers", made.peer_id(1), "addresses", 2), "100.64.0.9/32", "addresses"),
-        (("peers", made.peer_id(1), "routes", 0), "169.254.0.0/16", "routes"),
-        (("peers", made.peer_id(1), "route_all"), "yes", "route_all"),
-        (("peers", made.peer_id(1), "public_key"), made.key("a"), "1 unknown fields"),
-    ],
-)
-def test_a_fault_is_named(place: tuple[str | int, ...], value: object, named: str) -> None:
-    with pytest.raises(AgentError) as refusal:
-        parse_spec(replaced(place, value))
-    assert refusal.value.code == INVALID
-    assert named in refusal.value.message
-
-
-def test_no_key_is_named_or_shown() -> None:
-    whole = replaced(("openvpn", "private_key"), "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n")
-    with pytest.raises(AgentError) as refusal:
-        parse_spec(whole)
-    assert "c2Vj" not in str(refusal.value)
-    assert "QUJD" not in repr(parse_spec(document())).replace("CERTIFICATE-----\\nQUJD", "")
-
-
-def test_what_was_parsed_is_written_as_it_came() -> None:
-    assert parse_spec(document()).document() == document()
-    before, after = made.spec(1), made.spec(1, generation=2)
-    after["peers"][made.peer_id(1)] = made.openvpn_peer(1)
-    change = json.loads(json.dumps(made.delta(before, after)))
-    assert parse_delta(change).document() == change
-
-
-def test_a_spec_without_openvpn_is_what_it_was() -> None:
-    bare: dict[str, Any] = json.loads(json.dumps(made.spec(1, 2)))
-    empty = {**bare, "openvpn": None, "pushed_routes": [], "dns": []}
-    assert parse_spec(empty) == parse_spec(bare)
-    assert digest(empty) == digest(bare) == Saved.of(parse_spec(empty)).digest
-    assert digest({**bare, "dns": ["9.9.9.9"]}) != digest(bare)
-
-
-def test_a_delta_cannot_bring_a_peer_without_its_listener() -> None:
-    before = made.spec(1, openvpn=made.openvpn())
-    after = made.spec(1, generation=2, openvpn=made.openvpn())
-    after["peers"][made.peer_id(3)] = made.openvpn_peer(3, compat=True)
-    with pytest.raises(AgentError) as refusal:
-        Saved.of(parse_spec(before)).change(parse_delta(made.delta(before, after)))
-    assert refusal.value.code == BASE_MISMATCH
-
-
-def with_list(generation: int, listed: str, **changes: Any) -> SpecDocument:
-    crl = f"-----BEGIN X509 CRL-----\n{listed}\n-----END X509 CRL-----\n"
-    return made.spec(1, generation=generation, openvpn=made.openvpn(crl=crl, **changes))
-
-
-def test_a_revocation_travels_as_a_delta_and_is_there_after_a_restart(tmp_path: Path) -> None:
-    before, after = with_list(1, "QUJD"), with_list(2, "REVG")
-    del after["peers"][made.peer_id(1)]
-    delta = parse_delta(json.loads(json.dumps(made.delta(before, after))))
-    assert delta.document() == made.delta(before, after)
-    state = State(tmp_path)
-    saved = Saved.of(parse_spec(before))
-    state.save(saved)
-    saved.advance(delta, saved.change(delta))
-    assert (saved.spec, saved.digest) == (parse_spec(after), digest(after))
-    state.save_delta(saved, delta)
-    again = State(tmp_path).load(before["hub"])
-    assert again is not None
-    assert (again.spec, again.digest) == (parse_spec(after), digest(after))
-
-
-def test_a_delta_changes_nothing_else_of_the_header() -> None:
-    before, after = with_list(1, "QUJD"), with_list(2, "REVG", compat_port=1196)
-    without = made.spec(1)
-    for base in (before, without):
-        with pytest.raises(AgentError) as refusal:
-            Saved.of(parse_spec(base)).change(parse_delta({**made.delta(base, after), "crl": made.pem("X509 CRL")}))
-        assert refusal.value.code == BASE_MISMATCH
-    with pytest.raises(AgentError) as refusal:
-        parse_delta({**made.delta(before, after), "crl": "../../etc/passwd"})
-    assert refusal.value.code == INVALID
 
 
 OFTEN = ["ping 2", "ping-restart 30", 'push "ping 2"', 'push "ping-restart 6"']
@@ -318,21 +167,6 @@ def without_compat() -> dict[str, Any]:
 def test_a_state_directory_that_openvpn_cannot_use_is_refused(path: str) -> None:
     with pytest.raises(AgentError, match="state directory"):
         Layout(Path(path)).checked()
-
-
-def test_revoked_certificates_are_read_from_the_list() -> None:
-    now = datetime.now(UTC)
-    authority = pki.create_authority("hub", now)
-    assert revoked_serials(pki.revocation_list(authority, [], 1, now)) == set()
-    for serials in ({1}, {127, 128, 255, 256, 2**158 + 7}, set(range(1, 3000))):
-        crl = pki.revocation_list(authority, [pki.Revoked(serial, now) for serial in serials], 2, now)
-        assert revoked_serials(crl) == serials
-
-
-@given(st.binary(max_size=200))
-def test_a_list_that_makes_no_sense_names_none(der: bytes) -> None:
-    assert revoked_serials(f"-----BEGIN X509 CRL-----\n{base64.b64encode(der).decode()}\n") is not None
-    assert revoked_serials("no list\x00") == set()
 
 
 HEADER = (
