@@ -1,4 +1,4 @@
-"""What tests of several processes ask for."""
+"""A server that confirms what it is sent, and what tests of several processes ask for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+
+from portal.models import Membership
+from tests.factories import BY, settle
+from tests.vpn.confirming_server import Server
+from vpn.actions.peers.peer import create_client_peer
+from vpn.models import Instance
 
 
 @pytest.fixture
@@ -25,3 +31,19 @@ def database_url(tmp_path: Path) -> Iterator[str]:
     finally:
         with connection.cursor() as cursor:
             cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A server that confirms what it is sent, in place of the driver."""
+    made = Server()
+    monkeypatch.setattr("vpn.jobs.apply.driver_for", lambda name: made)
+    return made
+
+
+@pytest.fixture
+def behind(instance: Instance, admin: Membership) -> Instance:
+    """An instance with a change that its hub does not have yet."""
+    settle(instance)
+    create_client_peer(instance, member=admin, device="laptop", by=BY)
+    return instance

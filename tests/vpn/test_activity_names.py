@@ -10,7 +10,7 @@ from django.test import Client
 from portal.actions.member import change_member, remove_member
 from portal.models import Membership, MembershipState
 from tests.factories import BY, make_client_peer, make_site, make_site_peer
-from tests.vpn.test_apply_job import Server, server  # noqa: F401 - a fixture
+from tests.vpn.confirming_server import Server
 from vpn.actions.activity.change_words import listed_names
 from vpn.actions.instances.recovery import raise_generation
 from vpn.actions.instances.settings import update_instance
@@ -127,7 +127,7 @@ def test_several_changes_on_the_way_are_told_together(hub: Instance, anna: Membe
 def test_a_failed_operation_that_goes_on_tells_what_came_since(
     hub: Instance,
     anna: Membership,
-    server: Server,  # noqa: F811
+    server: Server,
 ) -> None:
     def refuse(_report: object) -> Any:
         raise AgentError(errors.DISK_FULL, "The server's disk is full.")

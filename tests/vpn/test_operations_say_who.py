@@ -13,7 +13,7 @@ from portal.actions.member import remove_member
 from portal.models import ApiToken, Membership, Organization, Principal, Role
 from tests.factories import BY, make_instance, make_member, make_region, settle
 from tests.vpn.api.caller import Caller, told
-from tests.vpn.test_apply_job import Server, behind, refuse, server  # noqa: F401 - fixtures
+from tests.vpn.confirming_server import Server, refuse
 from vpn.actions.instances.instance import create_instance, retry_instance
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.admission import expire_peers
@@ -87,7 +87,7 @@ def test_all_who_asked_for_what_it_carries_are_named_and_nobody_else(
     assert "Asked by ben@example.org; by the portal: a peer's time is over" in activity(admin_browser, instance)
 
 
-def test_who_tries_again_is_named_too(organization: Organization, behind: Instance, server: Server) -> None:  # noqa: F811
+def test_who_tries_again_is_named_too(organization: Organization, behind: Instance, server: Server) -> None:
     server.answer = refuse(AgentError(errors.DISK_FULL, "The disk is full."))
     assert asked_by(behind) == [str(BY)]
     behind.refresh_from_db()

@@ -8,7 +8,7 @@ import pytest
 
 from portal.models import Membership
 from tests.factories import BY, make_region
-from tests.vpn.test_apply_job import Server as Confirming
+from tests.vpn.confirming_server import Server as Confirming
 from vpn.actions.instances.instance import create_instance
 from vpn.choices import InstanceState, ProofCause, Reachability, StepState
 from vpn.constants import DEFAULT_PUBLIC_DNS, DEFAULT_PUBLIC_DNS_V6

@@ -1,0 +1,178 @@
+"""A revocation is urgent: it reaches the hub before anything else, and does not wait for another worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from portal.models import Membership
+from tests.factories import BY, settle
+from tests.vpn.confirming_server import REFUSALS, Server, applied, refuse
+from vpn.actions.instances.instance import delete_instance
+from vpn.actions.instances.settings import update_instance
+from vpn.actions.peers.keys import rotate_keys
+from vpn.actions.peers.peer import create_client_peer, delete_peer, update_peer
+from vpn.choices import OperationState
+from vpn.drivers.base import AgentError, errors
+from vpn.jobs import lease
+from vpn.jobs.apply import apply_urgently
+from vpn.jobs.reconcile import reconcile_all
+from vpn.models import Instance, Tick
+from vpn.presenters.findings import failure_of, sentence_of
+from vpn.wire.report import HubReport
+
+pytestmark = pytest.mark.both_databases
+
+
+def test_a_revocation_asks_again_while_another_apply_is_under_way(
+    behind: Instance, server: Server, rung: list[tuple[str, ...]]
+) -> None:
+    rung.clear()
+    token = lease.claim(behind.pk)
+    assert token is not None
+    apply_urgently(str(behind.pk))
+    assert server.asked == 0
+    assert rung == [("urgent", "vpn.jobs.apply.apply_urgently", str(behind.pk))]
+    lease.release(behind.pk, token)
+    apply_urgently(str(behind.pk))
+    behind.refresh_from_db()
+    assert behind.is_up_to_date
+    apply_urgently(str(behind.pk))
+    assert (server.asked, len(rung)) == (1, 1), "what is done already is not done again"
+
+
+def test_what_takes_something_away_is_rung_for_as_urgent(
+    instance: Instance, admin: Membership, rung: list[tuple[str, ...]], django_capture_on_commit_callbacks: Any
+) -> None:
+    peer = create_client_peer(instance, member=admin, device="laptop", by=BY)
+    settle(instance)
+    urgent = ("urgent", "vpn.jobs.apply.apply_urgently", str(instance.pk))
+    acts: list[Callable[[], object]] = [
+        lambda: update_peer(peer, enabled=False, by=BY),
+        lambda: rotate_keys(peer, by=BY),
+        lambda: update_instance(instance, firewall_policy="deny", by=BY),
+        lambda: delete_peer(peer, by=BY),
+    ]
+    for act in acts:
+        rung.clear()
+        with django_capture_on_commit_callbacks(execute=True):
+            act()
+        assert [ring for ring in rung if ring[1].startswith("vpn.jobs.apply.")] == [urgent], "once, not by two workers"
+    rung.clear()
+    with django_capture_on_commit_callbacks(execute=True):
+        delete_instance(instance, by=BY)
+    assert rung == [("urgent", "vpn.jobs.provision.destroy_instance", str(instance.pk))]
+
+
+def test_a_lost_ring_for_a_revocation_is_rung_again_as_urgent(
+    instance: Instance, admin: Membership, rung: list[tuple[str, ...]]
+) -> None:
+    peer = create_client_peer(instance, member=admin, device="laptop", by=BY)
+    settle(instance)
+    create_client_peer(instance, member=admin, device="phone", by=BY)
+    rung.clear()
+    reconcile_all()
+    assert rung == [("apply", "vpn.jobs.apply.apply_instance", str(instance.pk))]
+    delete_peer(peer, by=BY)
+    Tick.objects.all().delete()
+    rung.clear()
+    reconcile_all()
+    assert rung == [("urgent", "vpn.jobs.apply.apply_urgently", str(instance.pk))]
+
+
+@pytest.fixture
+def revoked(behind: Instance, server: Server, rung: list[tuple[str, ...]]) -> Instance:
+    """An instance whose hub has a peer that was deleted a moment ago."""
+    applied(behind)
+    assert behind.is_up_to_date
+    delete_peer(behind.peers.get(), by=BY)
+    server.asked = 0
+    rung.clear()
+    return behind
+
+
+def test_a_revocation_reaches_the_hub_before_anything_is_written(revoked: Instance, server: Server) -> None:
+    """A write waits for as long as another organization's transaction lasts."""
+
+    def note(report: HubReport) -> HubReport:
+        before.extend(query["sql"] for query in queries.captured_queries)
+        return report
+
+    before: list[str] = []
+    server.answer = note
+    with CaptureQueriesContext(connection) as queries:
+        apply_urgently(str(revoked.pk))
+    assert before
+    assert all(sql.startswith("SELECT") for sql in before), before
+    revoked.refresh_from_db()
+    assert revoked.server_ready
+    operation = revoked.operations.filter(kind="apply").first()
+    assert operation is not None
+    assert operation.state == OperationState.SUCCEEDED
+    assert "removed" in operation.summary
+
+
+def test_a_revocation_reaches_a_hub_that_another_worker_has_claimed(
+    revoked: Instance, server: Server, rung: list[tuple[str, ...]]
+) -> None:
+    token = lease.claim(revoked.pk)
+    assert token is not None
+    apply_urgently(str(revoked.pk))
+    assert server.asked == 1
+    assert rung == [("apply", "vpn.jobs.apply.apply_instance", str(revoked.pk))], "it is noted in a turn of its own"
+    lease.release(revoked.pk, token)
+    assert applied(revoked).state == OperationState.SUCCEEDED
+    assert revoked.server_ready
+
+
+def test_what_changes_while_a_revocation_is_sent_is_not_lost(
+    revoked: Instance, admin: Membership, server: Server, rung: list[tuple[str, ...]]
+) -> None:
+    def change(report: HubReport) -> HubReport:
+        if server.asked == 1:
+            create_client_peer(revoked, member=admin, device="another", by=BY)
+        return report
+
+    server.answer = change
+    apply_urgently(str(revoked.pk))
+    revoked.refresh_from_db()
+    assert revoked.desired_generation == revoked.applied_generation + 1
+    assert rung == [("apply", "vpn.jobs.apply.apply_instance", str(revoked.pk))]
+    assert applied(revoked).state == OperationState.SUCCEEDED
+    assert revoked.server_ready
+
+
+def test_a_revocation_that_the_server_refuses_is_told(revoked: Instance, server: Server) -> None:
+    server.answer = refuse(AgentError(errors.DISK_FULL, "", REFUSALS[errors.DISK_FULL]))
+    apply_urgently(str(revoked.pk))
+    revoked.refresh_from_db()
+    assert failure_of(revoked) == sentence_of(REFUSALS[errors.DISK_FULL])
+
+
+def test_a_revocation_does_not_wait_for_the_whole_that_other_settings_need(
+    revoked: Instance, admin: Membership, server: Server, rung: list[tuple[str, ...]]
+) -> None:
+    def note(report: HubReport) -> HubReport:
+        sent.append((server.was_delta, report.digest))
+        return report
+
+    sent: list[tuple[bool, str]] = []
+    server.answer = note
+    create_client_peer(revoked, member=admin, device="new", by=BY)
+    update_instance(revoked, mtu=1300, by=BY)
+    apply_urgently(str(revoked.pk))
+    revoked.refresh_from_db()
+    assert [was_delta for was_delta, _ in sent] == [True], "those who are shut out leave first, and alone"
+    assert revoked.applied_digest == sent[0][1]
+    assert not revoked.is_up_to_date, "the rest is still to come"
+    assert not revoked.peers.get().is_on_hub
+    assert not revoked.tombstones.exists()
+    assert rung == [("apply", "vpn.jobs.apply.apply_instance", str(revoked.pk))]
+    assert applied(revoked).state == OperationState.SUCCEEDED
+    assert [was_delta for was_delta, _ in sent] == [True, False]
+    assert revoked.server_ready
+    assert revoked.peers.get().is_on_hub
