@@ -1,67 +1,25 @@
-"""When a look at hubs and rows leads to applying again, and when not."""
+"""Observing hubs: all of a server in one job, in slices; one that runs another state is applied again."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
-from html import unescape
-from typing import Any
 
 import pytest
 from django.db import connection
 from django.db.models import F
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal.models import Organization
 from tests.factories import BY, make_instance, observe_hubs, settle
+from tests.vpn.observe.observed_server import Server, applied_generation, claim, look_at
 from vpn.actions.peers.admission import expire_peers
 from vpn.drivers.base import Unreachable
 from vpn.jobs.observe import OBSERVE_SECONDS, observe_all, observe_server
 from vpn.jobs.reconcile import reconcile_all
-from vpn.models import Instance, InstanceObservation, Operation, Peer
-from vpn.wire import codes
-from vpn.wire.report import HubReport
-
-
-@dataclass
-class Server:
-    """Plays the server; `meanwhile` happens while it is asked."""
-
-    report: HubReport
-    meanwhile: Callable[[], object] = lambda: None
-    asked: list[str] = field(default_factory=list)
-
-    def status(self, hub: str, *, peers: bool) -> HubReport:
-        """What it runs."""
-        self.asked.append(hub)
-        self.meanwhile()
-        return self.report
-
-
-@pytest.fixture
-def server(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """A server that runs what nobody asked for."""
-    strange = HubReport(instance.hub, 1, instance.applied_generation, "f" * 64, alive=True, observed_at=0.0, peers={})
-    made = Server(strange)
-    monkeypatch.setattr("vpn.jobs.observe.driver_for", lambda name: made)
-    return made
-
-
-def look_at(instance: Instance) -> None:
-    """It is the hub's turn."""
-    observe_hubs(instance, looked_at=None)
-    observe_server(str(instance.server_id))
-
-
-def applied_generation(instance: Instance) -> int:
-    look_at(instance)
-    return Instance.objects.get(pk=instance.pk).applied_generation
+from vpn.models import Instance, InstanceObservation, Peer
 
 
 def test_a_hub_that_runs_something_else_is_applied_again(instance: Instance, server: Server) -> None:
@@ -108,127 +66,6 @@ def test_a_peer_whose_time_is_over_is_taken_away_once(instance: Instance, client
     for _ in range(3):
         expire_peers(by=BY)
     assert Instance.objects.get(pk=instance.pk).desired_generation == before + 1
-
-
-A_ROUTE = codes.ROUTING_ROUTE_ADDED.of("10.9.0.0/16")
-IN_WORDS = "A route to 10.9.0.0/16 was added."
-A_PEER = codes.WIREGUARD_PEER_ADDED.of("abcdefgh")
-
-
-@pytest.fixture
-def drifted(instance: Instance, server: Server) -> Instance:
-    """A settled instance whose server has what it confirmed, and a route and a peer that somebody added."""
-    settle(instance)
-    rows = Instance.objects.filter(pk=instance.pk)
-    rows.update(applied_digest="d" * 64)
-    instance.refresh_from_db()
-    server.report = HubReport(
-        instance.hub, instance.epoch, instance.applied_generation, "d" * 64, alive=True, observed_at=0.0,
-        drift=[A_ROUTE, A_PEER],
-    )  # fmt: skip
-    return instance
-
-
-def applied(instance: Instance) -> None:
-    """As if the worker had applied what it was rung for, and the server had confirmed it."""
-    settle(instance)
-    Instance.objects.filter(pk=instance.pk).update(applied_digest="d" * 64)
-    instance.refresh_from_db()
-
-
-def undoings(instance: Instance) -> list[Operation]:
-    return list(instance.operations.undoing())
-
-
-def test_what_somebody_else_added_is_told_and_undone(
-    drifted: Instance, rung: list[tuple[str, ...]], django_capture_on_commit_callbacks: Any
-) -> None:
-    with django_capture_on_commit_callbacks(execute=True):
-        assert applied_generation(drifted) == 0
-    assert ("apply", "vpn.jobs.apply.apply_instance", str(drifted.pk)) in rung
-    [operation] = undoings(drifted)
-    assert (operation.kind, operation.state) == ("apply", "running")
-    assert operation.undone == [A_ROUTE, A_PEER]
-
-
-def test_everybody_sees_it_in_the_activity(drifted: Instance, auditor_browser: Client) -> None:
-    look_at(drifted)
-    page = auditor_browser.get(f"/instances/{drifted.pk}/activity/").content.decode()
-    assert f"Undo what was changed on the server: {IN_WORDS} And 1 more." in page
-
-
-def test_it_is_logged(drifted: Instance, caplog: pytest.LogCaptureFixture) -> None:
-    look_at(drifted)
-    assert "routing: route-added (10.9.0.0/16)" in caplog.text
-
-
-def test_sentences_of_an_agent_of_the_release_before_are_shown_as_they_came(
-    drifted: Instance, server: Server, auditor_browser: Client
-) -> None:
-    server.report = dataclasses.replace(server.report, drift=["A route to 10.8.0.0/16 was added."] * 20)
-    look_at(drifted)
-    page = auditor_browser.get(f"/instances/{drifted.pk}/activity/").content.decode()
-    assert "Undo what was changed on the server: A route to 10.8.0.0/16 was added. And 19 more." in page
-
-
-def test_of_a_peer_its_name_is_told(
-    client_peer: Peer, drifted: Instance, server: Server, auditor_browser: Client
-) -> None:
-    gone = [codes.WIREGUARD_PEER_REMOVED.of(client_peer.pk)]
-    server.report = dataclasses.replace(server.report, drift=gone)
-    look_at(drifted)
-    page = auditor_browser.get(f"/instances/{drifted.pk}/activity/").content.decode()
-    assert f"The WireGuard peer {client_peer.label} was removed." in unescape(page)
-    assert str(client_peer.pk) not in page
-
-
-def test_what_a_hub_says_in_the_midst_of_a_change_is_not_undone(drifted: Instance, server: Server) -> None:
-    claim(drifted, timedelta(seconds=30))
-    look_at(drifted)
-    assert not undoings(drifted)
-
-
-@pytest.mark.parametrize(("times", "seconds"), [(1, 10), (2, 40), (3, 160), (4, 600), (9, 600)])
-def test_what_comes_back_is_undone_at_growing_intervals(drifted: Instance, times: int, seconds: int) -> None:
-    for _ in range(times):
-        Operation.objects.create(instance=drifted, kind="apply", state="succeeded", findings=[A_ROUTE.document()])
-    look_at(drifted)
-    assert len(undoings(drifted)) == times, "it has to wait"
-    Operation.objects.filter(instance=drifted).update(started_at=timezone.now() - timedelta(seconds=seconds))
-    look_at(drifted)
-    assert len(undoings(drifted)) == times + 1
-
-
-def test_and_the_instance_page_says_so(drifted: Instance, admin_browser: Client) -> None:
-    page = f"/instances/{drifted.pk}/"
-    for times in range(3):
-        assert "keeps changing the hub" not in admin_browser.get(page).content.decode(), times
-        Operation.objects.create(instance=drifted, kind="apply", state="succeeded", findings=[A_ROUTE.document()])
-    text = admin_browser.get(page).content.decode()
-    assert "keeps changing the hub" in text
-    assert IN_WORDS in text
-    assert "3 times" in text
-
-
-def test_another_change_is_undone_at_once(drifted: Instance, server: Server) -> None:
-    look_at(drifted)
-    applied(drifted)
-    server.report = dataclasses.replace(server.report, drift=[codes.EGRESS_ADDRESS_ADDED.of("10.98.0.1/24")])
-    look_at(drifted)
-    assert len(undoings(drifted)) == 2
-
-
-def test_a_server_that_never_stops_telling_is_not_heeded_each_time(drifted: Instance, server: Server) -> None:
-    for number in range(30):
-        server.report = dataclasses.replace(server.report, drift=[codes.ROUTING_ROUTE_ADDED.of(f"10.{number}.0.0/16")])
-        look_at(drifted)
-        applied(drifted)
-    assert len(undoings(drifted)) == 20
-
-
-def claim(instance: Instance, time_left: timedelta) -> None:
-    rows = Instance.objects.filter(pk=instance.pk)
-    rows.update(lease_token=uuid.uuid4(), lease_expires_at=timezone.now() + time_left)
 
 
 def test_all_hubs_of_a_server_are_one_job_and_each_is_asked_once(
@@ -303,7 +140,7 @@ def test_a_hub_that_takes_the_jobs_whole_time_keeps_no_other_from_being_seen(
 ) -> None:
     hung = make_instance(organization, name="A Hub")
     others = [instance, *(make_instance(organization, name=f"Hub {number}") for number in range(4))]
-    # Each was asked in the same moment, and gave no answer.
+    # All were asked at the same moment, and none answered.
     observe_hubs(hung, *others, observed_at=None, looked_at=timezone.now())
 
     def hang() -> None:
@@ -339,5 +176,5 @@ def test_many_hubs_are_noted_in_a_constant_number_of_statements(
 
 
 def make_quiet(server: Server, instance: Instance) -> None:
-    """What the server reports asks for nothing to be done."""
+    """Let the server report the applied state, so that nothing is to be done."""
     server.report = dataclasses.replace(server.report, alive=True, generation=instance.applied_generation, digest="")
