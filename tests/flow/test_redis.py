@@ -209,7 +209,7 @@ def test_health_knows_who_is_silent(redis: Redis) -> None:
         beat(name)
     assert worker_health() == schedule_health() == "ok"
     redis.delete("portal:alive:worker:provision")
-    assert worker_health() == "No worker has shown a sign of life for: provision."
+    assert worker_health() == "No worker has a current heartbeat for: provision."
 
 
 def test_a_spare_worker_does_not_stand_for_a_missing_one(redis: Redis) -> None:

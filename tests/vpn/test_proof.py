@@ -92,8 +92,8 @@ def test_a_hub_begins_with_resolvers_that_it_can_ask(
 @pytest.mark.parametrize(
     ("state", "cause", "code", "words"),
     [
-        (Reachability.UNPROVEN, ProofCause.NAT, Code.HUB_UNPROVEN, "a device will prove"),
-        (Reachability.UNREACHABLE, ProofCause.FIREWALL, Code.HUB_UNREACHABLE, "dropped by a firewall"),
+        (Reachability.UNPROVEN, ProofCause.NAT, Code.HUB_UNPROVEN, "the first device will prove"),
+        (Reachability.UNREACHABLE, ProofCause.FIREWALL, Code.HUB_UNREACHABLE, "a firewall on the server drops"),
     ],
 )
 def test_a_hub_that_runs_is_ready_and_says_what_is_not_proven(

@@ -1,4 +1,4 @@
-"""How hubs are reached: what every driver can do, and the errors it may raise."""
+"""The interface of drivers, which reach hubs on servers, and the errors that they may raise."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["AgentError", "Driver", "Found", "HubReport", "Knock", "ServerAddress
 
 
 class Unreachable(Exception):
-    """The server, or the agent on it, did not answer. Says so in words for an admin; trying again may help."""
+    """The server or its agent did not answer. The text is for an admin; a retry may help."""
 
 
 @dataclass(frozen=True)
 class ServerAddress:
-    """What a driver needs to know of its server's row; `driver` is the one of its region, by name."""
+    """The fields of a server's row that a driver needs; `driver` is the name of its region's driver."""
 
     id: UUID
     driver: str
@@ -28,11 +28,11 @@ class ServerAddress:
 
 @dataclass(frozen=True)
 class Knock:
-    """The addresses, ports and keys that a knock on one hub's listeners needs. Keys stay out of `repr`.
+    """The addresses, ports and keys for a knock (a test of one hub's listeners). Keys stay out of `repr`.
 
-    WireGuard's probe shakes hands and pings `hub_address` from `source_address`; where `name` is given, the hub has to
-    know it, too, by one of `name_addresses`. `client_key` is a tls-crypt-v2 key of OpenVPN; a port that is None is not
-    knocked on.
+    Over WireGuard, it makes a handshake and pings `hub_address` from `source_address`. If `name` is given, the hub must
+    also resolve it to one of `name_addresses`. `client_key` is a tls-crypt-v2 key of OpenVPN. A port of None is not
+    tested.
     """
 
     address: str
@@ -65,9 +65,9 @@ class Knock:
 
 @dataclass(frozen=True)
 class Found:
-    """What a knock on one listener found: its state and the cause in the words of `vpn.choices`.
+    """The result of a knock on one listener: its state, and the cause from `vpn.choices`.
 
-    `reason` says in words what was wrong, even where the listener was reached.
+    `reason` is the fault in words, even if the listener was reached.
     """
 
     state: str
@@ -79,22 +79,22 @@ class Driver(Protocol):
     """Reaches the hubs of one server. Every call raises AgentError (the agent refused) or Unreachable."""
 
     def check(self) -> None:
-        """Make sure that the server answers."""
+        """Raise an error unless the server answers."""
 
     def apply(self, document: dict[str, Any], *, delta: bool) -> HubReport:
-        """Hand over a HubSpec or a HubDelta."""
+        """Send a HubSpec or a HubDelta and return the report."""
 
     def status(self, hub: str, *, peers: bool) -> HubReport:
-        """Ask what the hub does."""
+        """Return the hub's status report."""
 
     def destroy(self, hub: str, *, epoch: int, generation: int) -> None:
-        """Take the hub away; nothing to do is no error."""
+        """Remove the hub. It is no error if there is none."""
 
     def knock(self, knocks: Sequence[Knock], timeout: float) -> list[dict[str, Found]]:
-        """Knock on listeners from where devices are, as far as that is possible; for each what was found, by listener.
+        """Test listeners from outside the host if possible, like a device would; return the results by listener.
 
         Raises Unreachable alone.
         """
 
     def close(self) -> None:
-        """End what is open to the server; the next call opens it anew."""
+        """Close the connection to the server; the next call opens another."""

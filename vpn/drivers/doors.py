@@ -1,7 +1,7 @@
-"""Knocks on listeners from wherever it is started, all at the same time.
+"""Tests listeners ("doors") from the network namespace in which it is started, all at the same time.
 
-`python -m vpn.drivers.doors` prints an empty list once it runs, so that a cable can be laid to its network namespace.
-Then it answers each line {"doors": [...], "timeout": 2.5} of standard input with a list that has an answer for each
+`python -m vpn.drivers.doors` first prints an empty list, so that a veth pair can be moved into its network namespace.
+Then it answers each line {"doors": [...], "timeout": 2.5} of standard input with a list that has a result for each
 door: {"answers": true|false, "reason": "..."}. It ends with its input, and imports no Django.
 
 A door is {"wireguard": {arguments of handshake.prove}} or {"openvpn": {"transport", "host", "port", "client_key"}}.
@@ -19,14 +19,14 @@ from vpn.drivers.proof.handshake import HandshakeFailed
 from vpn.drivers.proof.openvpn_reset import Reset
 
 AT_ONCE = 200
-_PAUSE = 0.4  # seconds until a datagram is sent again: it may be lost
+_PAUSE = 0.4  # seconds until a datagram is sent again, because it may be lost
 _LARGEST = 65535
-# What comes back from the hub although something inside of it does not answer: it is reached.
+# Failures after the hub has answered a packet: its listener is reached.
 _REACHED = {"busy", "rejected", "no-echo", "no-name"}
 
 
 def knock(door: dict[str, Any], timeout: float) -> dict[str, Any]:
-    """Knock on one door; `answers` says that it was reached, `reason` what was wrong all the same."""
+    """Test one listener. `answers` is true if it was reached; `reason` is a fault, even if it was."""
     try:
         if "wireguard" in door:
             return _wireguard(door["wireguard"], timeout)
@@ -86,7 +86,7 @@ def _over_tcp(address: tuple[str, int], reset: Reset, deadline: float) -> bool:
 
 
 def main() -> int:
-    """Say that it runs, then answer each line of doors with a line of what answered, until there are no more."""
+    """Print an empty list, then answer each line of doors with a line of results, until the input ends."""
     print(json.dumps([]), flush=True)
     for line in sys.stdin:
         request = json.loads(line)

@@ -1,8 +1,9 @@
-"""Where knocks come from, and what it means which of them are answered.
+"""Test listeners from several network namespaces, and derive the cause of a failure.
 
-First from outside of the host, where its addresses are the hub's. What fails there and answers on the host itself is
-held up by a firewall on the host. A hub whose address is not the host's stands behind a router: the host knocks through
-that router, which leads back or does not; then the hub itself is proven through an address that the host has.
+If the hub's address belongs to the host, the first test comes from outside the host. If only a test on the host itself
+is answered, a firewall on the host drops packets from outside. If the address does not belong to the host, the hub is
+behind a NAT router: the host tests through that router, which may or may not forward the packets back (hairpin NAT).
+If it does not, the hub is tested through an address of the host.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _PROVEN = Found(Reachability.PROVEN)
 
 @dataclass
 class _Door:
-    """One listener on its way to an answer. `local` is an address of the host where the hub can be proven instead."""
+    """One listener to test. `local` is an address of the host at which the hub can be tested instead."""
 
     number: int
     listener: str
@@ -32,7 +33,7 @@ class _Door:
     reasons: list[str] = field(default_factory=list)
 
     def at(self, address: str) -> dict[str, Any]:
-        """As `vpn.drivers.doors` takes it."""
+        """Return the listener at `address`, in the form for `vpn.drivers.doors`."""
         knock = self.knock
         if self.listener == Listener.WIREGUARD:
             return {"wireguard": {**knock.wireguard(), "endpoint_host": address}}
@@ -48,9 +49,9 @@ class _Door:
 
 
 def knock_on(posts: Posts, knocks: Sequence[Knock], timeout: float) -> list[dict[str, Found]]:
-    """For each knock what was found, by listener. At most four rounds of `timeout` seconds.
+    """Return the results of each knock by listener, after at most four rounds of `timeout` seconds.
 
-    Raises NoPlace where not even the host itself can be knocked from.
+    Raises NoPlace if no test is possible, not even from the host itself.
     """
     own = posts.host.addresses()
     todo = [door for number, knock in enumerate(knocks) for door in _doors(number, knock, own)]
@@ -88,9 +89,9 @@ def _doors(number: int, knock: Knock, own: dict[str, str]) -> list[_Door]:
 def _round(
     posts: Posts, doors: list[_Door], timeout: float, found: list[dict[str, Found]], meaning: Found, *, through: bool
 ) -> list[_Door]:
-    """Knock from the host itself, `through` the hub's address or at the host's own; returns what did not answer.
+    """Test from the host itself, `through` the hub's address or at the host's own; return what did not answer.
 
-    Raises NoPlace where nothing can be known.
+    Raises NoPlace if no test is possible.
     """
     answers = posts.inside.ask([door.at(door.address if through else door.local) for door in doors], timeout)
     return _sorted(doors, answers, found, meaning)
@@ -99,13 +100,13 @@ def _round(
 def _round_outside(
     posts: Posts, doors: list[_Door], timeout: float, found: list[dict[str, Found]], meaning: Found
 ) -> list[_Door]:
-    """Knock from outside of the host, at its own addresses; returns what did not answer. Raises NoPlace."""
+    """Test from outside the host, at its own addresses; return what did not answer. Raises NoPlace."""
     if not doors:
         return []
     silent = _sorted(doors, posts.outside.ask([door.at(door.local) for door in doors], timeout), found, meaning)
     if not silent:
         return []
-    # The cable or its route may be gone: try once more over a new one before reporting a failure.
+    # The veth pair or its route may be gone: try once more over a new one before reporting a failure.
     posts.outside.close()
     return _sorted(silent, posts.outside.ask([door.at(door.local) for door in silent], timeout), found, meaning)
 

@@ -1,4 +1,4 @@
-"""Hubs on the worker's own machine: the agent runs as a subprocess that stays."""
+"""Driver for hubs on the worker's own machine: the agent runs as a long-lived subprocess."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ class LocalDriver:
         self._posts: Posts | None = None
 
     def check(self) -> None:
-        """Make sure that the agent answers."""
+        """Raise an error unless the agent answers."""
         self._call({"command": "list"})
 
     def apply(self, document: dict[str, Any], *, delta: bool) -> HubReport:
-        """Hand over a HubSpec or a HubDelta."""
+        """Send a HubSpec or a HubDelta and return the report."""
         if delta:
             return self._report({"command": "apply-delta", "delta": document})
         return self._report({"command": "apply", "spec": document})
 
     def status(self, hub: str, *, peers: bool) -> HubReport:
-        """Ask what the hub does."""
+        """Return the hub's status report."""
         return self._report({"command": "status", "hub": hub, "peers": peers})
 
     def destroy(self, hub: str, *, epoch: int, generation: int) -> None:
-        """Take the hub away."""
+        """Remove the hub."""
         self._call({"command": "destroy", "hub": hub, "epoch": epoch, "generation": generation})
 
     def knock(self, knocks: Sequence[Knock], timeout: float) -> list[dict[str, Found]]:
-        """Knock from outside of this machine's loopback: of the namespace that plays the host, where one is set."""
+        """Test listeners from outside this machine, or outside the namespace that is set as the host."""
         try:
             return knock_on(self._posts_of(settings.HUB_HOST_NETNS or ""), knocks, timeout)
         except (NoPlace, OSError, ValueError) as error:
@@ -58,7 +58,7 @@ class LocalDriver:
         try:
             return parse_report(self._call(request).get("report"))
         except ReportInvalidError as error:
-            raise Unreachable(f"The agent answered with a report that makes no sense: {error}.") from error
+            raise Unreachable(f"The agent answered with an invalid report: {error}.") from error
 
     def _call(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -70,7 +70,7 @@ class LocalDriver:
         return answer
 
     def close(self) -> None:
-        """End the session, and what knocks; the next call opens others."""
+        """End the session and the test processes; the next call starts others."""
         if self._posts is not None:
             self._posts.close()
         self.session.close()

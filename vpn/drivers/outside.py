@@ -1,8 +1,8 @@
-"""A place outside of the host's loopback: a network namespace that lives as long as one process, on a cable of its own.
+"""Processes that test listeners, from the host itself or from a network namespace outside of it.
 
-A packet from the host to its own address takes `lo`, which no firewall stops. One that comes over the cable passes the
-host's INPUT chain, as a device's does. The cable ends with the namespace, and that with its process: nothing is left,
-however it ends.
+A packet from the host to its own address takes `lo`, which firewalls usually accept. A packet from another namespace,
+over a veth pair ("cable"), passes the host's INPUT chain like one from a device. The namespace exists as long as its
+process, and the veth pair as long as the namespace, so nothing is left behind.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vpn.drivers import doors
 
 logger = logging.getLogger(__name__)
 
-# The end of the range of links between hubs and their host (RFC 2544), which hubs never come near.
+# The end of the range for links between hubs and their host (RFC 2544), which hubs do not use.
 _PLACES_V4 = ip_network("198.19.255.0/24")
 _PLACES_V6 = ip_network("fdba:5e11:ffff:ffff::/112")
 PREFIX = "vk-"
@@ -37,21 +37,21 @@ _ATTEMPTS = 3
 
 
 class NoPlace(Exception):
-    """There can be no place outside of this host: the portal may not make one."""
+    """The portal may not create a namespace outside of this host, so the test is not possible."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """The network namespace in which hubs listen: its name, or "" for the machine's own."""
+    """The network namespace with the hubs' sockets: its name, or "" for the machine's own."""
 
     netns: str
 
     def argv(self, argv: Sequence[str]) -> list[str]:
-        """The argument list that runs a command there."""
+        """Return the argument list that runs a command there."""
         return ["nsenter", f"--net=/run/netns/{self.netns}", *argv] if self.netns else list(argv)
 
     def addresses(self) -> dict[str, str]:
-        """The host's global addresses, each with its interface; without those of links to hubs."""
+        """Return the host's global addresses, each with its interface, without those of links to hubs."""
         done = _run(self.argv(["ip", "-j", "address", "show", "up", "scope", "global"]))
         found: dict[str, str] = {}
         for interface in json.loads(done.stdout or "[]"):
@@ -62,7 +62,7 @@ class Host:
 
 
 class Post:
-    """A process that knocks from the host itself, or from `outside` of it. It stays for the next time."""
+    """A process that tests listeners from the host itself, or from `outside` of it. It is kept for the next test."""
 
     def __init__(self, host: Host, *, outside: bool) -> None:
         self.host = host
@@ -72,9 +72,9 @@ class Post:
         self._reached: set[str] = set()
 
     def ask(self, asked: Sequence[dict[str, Any]], timeout: float) -> list[dict[str, Any]]:
-        """Knock on doors and return the answers; from outside they are all at the host's own addresses.
+        """Test doors and return the results. From outside, all doors must be at the host's own addresses.
 
-        Raises NoPlace. Whatever else happens ends the process: an answer still to come would be the next one's.
+        Raises NoPlace. Any other exception ends the process: a late answer could be taken for the next one.
         """
         addresses = {address_of(door) for door in asked}
         try:
@@ -90,23 +90,23 @@ class Post:
             raise
 
     def close(self) -> None:
-        """End the process, and with it the place; the next knock makes another."""
+        """End the process and its namespace; the next test starts another."""
         process, self._process = self._process, None
         cable, self._cable, self._reached = self._cable, "", set()
         if process is not None:
             process.kill()
             process.wait()
             for pipe in (process.stdin, process.stdout):
-                # What is still in a buffer has no reader any more.
+                # Flushing the buffer may fail, because the process no longer reads.
                 with contextlib.suppress(OSError):
                     if pipe is not None:
                         pipe.close()
         if cable:
-            # With its namespace it would go too, but a little later.
+            # The veth pair would disappear with its namespace, but a little later.
             _run(self.host.argv(["ip", "link", "delete", "dev", cable]))
 
     def _ready(self, addresses: set[str]) -> subprocess.Popen[bytes]:
-        """The process, with a way to these addresses."""
+        """Return the process, with routes to these addresses."""
         process = self._process
         if process is not None and process.poll() is None and (not self._outside or addresses <= self._reached):
             return process
@@ -120,7 +120,7 @@ class Post:
 
 
 class Posts:
-    """Both places from which hubs on a host are knocked on."""
+    """Both processes that test the hubs of a host."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -128,7 +128,7 @@ class Posts:
         self.outside = Post(host, outside=True)
 
     def close(self) -> None:
-        """End both."""
+        """End both processes."""
         self.inside.close()
         self.outside.close()
 
@@ -144,7 +144,7 @@ def _started(before: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def _converse(process: subprocess.Popen[bytes], line: bytes, seconds: float) -> list[dict[str, Any]]:
-    """The answer to a request, a line each; raises OSError or ValueError where none comes in time."""
+    """Return the answer to a request, one line each. Raises OSError or ValueError if none comes in time."""
     assert process.stdin is not None  # noqa: S101 - opened with pipes
     assert process.stdout is not None  # noqa: S101
     process.stdin.write(line)
@@ -156,24 +156,24 @@ def _converse(process: subprocess.Popen[bytes], line: bytes, seconds: float) -> 
 
 
 def _lay_cable(host: Host, pid: int, addresses: set[str]) -> str:
-    """Join the namespace of a process to the host and return the cable's name there. Raises NoPlace."""
+    """Connect the namespace of a process to the host and return the host's interface. Raises NoPlace."""
     for _ in range(_ATTEMPTS):
         name = f"{PREFIX}{secrets.token_hex(4)}"
         fault = _try_cable(host, name, pid, addresses)
         if not fault:
             return name
-        # Its number is another portal's, perhaps.
+        # Another portal may use this number.
         _run(host.argv(["ip", "link", "delete", "dev", name]))
-    logger.warning("No place outside of the host: %s", fault)
+    logger.warning("No network namespace outside of the host: %s", fault)
     raise NoPlace
 
 
 def _try_cable(host: Host, name: str, pid: int, addresses: set[str]) -> str:
-    """Lay a cable; returns "" or what failed. The host's end has no address, so the host answers as to any client."""
+    """Create the veth pair; return "" or the fault. The host's end has no address, as with any client."""
     number = 1 + secrets.randbelow(253)
     here = {4: str(_PLACES_V4[number]), 6: str(_PLACES_V6[number])}
     families = {ip_address(address).version for address in addresses}
-    # Neighbours are written down: a host may refuse to answer for addresses of other interfaces (arp_ignore).
+    # Static neighbour entries: a host may not answer ARP for addresses of other interfaces (arp_ignore).
     outer = [
         f"link add {name} address {_HOST_MAC} type veth peer name {_DOOR} address {_PLACE_MAC} netns {pid}",
         f"link set dev {name} addrgenmode none",
@@ -196,7 +196,7 @@ def _try_cable(host: Host, name: str, pid: int, addresses: set[str]) -> str:
 
 
 def address_of(door: dict[str, Any]) -> str:
-    """Where a door is."""
+    """Return the address of a door."""
     return str(door["wireguard"]["endpoint_host"] if "wireguard" in door else door["openvpn"]["host"])
 
 

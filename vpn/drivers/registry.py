@@ -1,4 +1,4 @@
-"""Which driver reaches a server. A driver is kept, with its session, for as long as its server stays as it is."""
+"""The driver of each server. It is kept, with its session, as long as the server's row does not change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vpn.choices import Driver as DriverName
 from vpn.drivers.base import Driver, ServerAddress, Unreachable
 from vpn.drivers.local import LocalDriver
 
-# What makes the driver of a server, by the driver's name in the server's region.
+# Factories of drivers, by the driver's name in the region.
 DRIVERS: dict[str, Callable[[ServerAddress], Driver]] = {
     DriverName.LOCAL: lambda _: LocalDriver(),
 }
@@ -20,7 +20,7 @@ _turn = threading.Lock()
 
 
 def driver_at(server: ServerAddress) -> Driver:
-    """The driver of a server in this process; raises Unreachable where this version has none of that name."""
+    """Return the driver of a server in this process. Raises Unreachable if this version has no driver of that name."""
     with _turn:
         known = _opened.get(server.id)
         if known is not None and known[0] == server:
@@ -36,7 +36,7 @@ def driver_at(server: ServerAddress) -> Driver:
 
 
 def close_all() -> None:
-    """End every session of this process; what is asked next opens others."""
+    """End every session of this process; the next request opens another."""
     with _turn:
         for _, driver in _opened.values():
             driver.close()

@@ -1,4 +1,4 @@
-"""Bringing a hub up to date: claim, compile, hand over, note the confirmation, look again."""
+"""Apply an instance's rows to its hub: claim, compile, send, record the confirmation, check for newer changes."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ _RETRY_SECONDS = 30
 _ASK_AGAIN_SECONDS = 0.05
 _Sent = tuple[Desired, HubReport]
 _OTHER_CONFIRMED = (
-    "The server confirmed another state than it was sent, so it is not known what the hub runs. It is tried again by "
-    "itself; where that does not help, the portal and its agent may be of different versions: restart both."
+    "The server confirmed another state than it was sent, so the hub's state is unknown. The portal will try again. If "
+    "this goes on, the portal and its agent may have different versions: restart both."
 )
 
 
 def apply_instance(instance_id: str) -> None:
-    """Apply what an instance's rows ask for. Harmless to run twice; safe to kill anywhere.
+    """Apply an instance's rows to its hub. Harmless to run twice; safe to kill anywhere.
 
-    What is asked for meanwhile is applied in another turn, so that a hub that changes all the time keeps no worker.
+    Changes that are saved meanwhile get another turn, so that a hub with constant changes does not occupy a worker.
     """
     pk = UUID(instance_id)
     if (instance := _behind(pk)) is not None and (token := lease.claim(pk)) is not None:
@@ -59,10 +59,10 @@ def apply_instance(instance_id: str) -> None:
 
 
 def apply_urgently(instance_id: str) -> None:
-    """As `apply_instance`, where something is taken away: nothing is written before it has reached the hub.
+    """Apply a revocation: send it to the hub before any write to the database, then continue like `apply_instance`.
 
-    Another organization's transaction may keep a claim waiting for seconds. It goes on asking for its turn while
-    another apply of the same hub is under way.
+    A claim may wait for seconds for another organization's transaction. If another apply of the same hub is running,
+    this job keeps asking for its turn.
     """
     pk = UUID(instance_id)
     if (instance := _behind(pk)) is None:
@@ -71,16 +71,16 @@ def apply_urgently(instance_id: str) -> None:
     if (token := lease.claim(pk)) is not None:
         _take_turn(instance, token, ahead)
     else:
-        # The other one may have read the rows before. Revocations of other hubs have their turns in between.
+        # The running apply may have read the rows before the change. Other hubs' revocations run in between.
         time.sleep(_ASK_AGAIN_SECONDS)
         doorbell.enqueue_apply(pk, instance.organization_id, urgent=ahead is None)
 
 
 def _send_ahead(instance: Instance) -> _Sent | None:
-    """Send the difference before the instance is claimed; None where that has to wait for the claim.
+    """Send the delta before the instance is claimed; None if that has to wait for the claim.
 
-    The agent keeps the order, claim or not: it refuses what is older than what it has, and what builds on another base.
-    Where the whole has to be sent, those who are shut out are taken away before.
+    The agent enforces the order even without a claim: it refuses an older generation and a delta with another base. If
+    the whole spec has to be sent, a delta that only removes peers is sent first.
     """
     compiler = compile_change if can_be_delta(instance) else compile_removals
     try:
@@ -93,11 +93,11 @@ def _send_ahead(instance: Instance) -> _Sent | None:
 
 
 def _take_turn(seen: Instance, token: UUID, ahead: _Sent | None) -> None:
-    """One round for an instance that was `seen` before it was claimed; rings again for what is left."""
+    """Run one round for an instance that was `seen` before it was claimed; ring again if changes are left."""
     pk, applied = seen.pk, False
     try:
         if (instance := _behind(pk)) is not None:
-            if ahead is not None and not _is_news(instance, ahead[0]):
+            if ahead is not None and not _is_newer(instance, ahead[0]):
                 ahead = None
             if ahead is not None and ahead[0].is_part:
                 applied = _note_part(pk, token, *ahead)
@@ -105,14 +105,14 @@ def _take_turn(seen: Instance, token: UUID, ahead: _Sent | None) -> None:
                 applied = _apply_claimed(pk, token, ahead)
     finally:
         lease.release(pk, token)
-    # A job that found the instance claimed has left its work to this one. What failed waits, but not for what is new.
+    # A job that found the instance claimed leaves its change to this one. A failed apply waits, a new change does not.
     left = _behind(pk)
     if left is not None and (applied or left.desired_generation > seen.desired_generation):
         doorbell.enqueue_apply(pk, left.organization_id)
 
 
 def _note_part(pk: UUID, token: UUID, sent: Desired, report: HubReport) -> bool:
-    """Note that some were taken away. Their generation stands for that on the server, so the rest gets another one."""
+    """Record a removal that was sent ahead. Its generation is now used on the server, so the rest gets a new one."""
     base = sent.document["base"]["generation"]
     with transaction.atomic():
         noted = record_applied(pk, token, sent, report)
@@ -123,21 +123,21 @@ def _note_part(pk: UUID, token: UUID, sent: Desired, report: HubReport) -> bool:
     return noted
 
 
-def _is_news(instance: Instance, sent: Desired) -> bool:
-    """Is what was sent newer than what is noted as confirmed?"""
+def _is_newer(instance: Instance, sent: Desired) -> bool:
+    """Return True if the sent generation is newer than the recorded confirmation."""
     noted = (instance.applied_epoch, instance.applied_generation)
     return instance.epoch == sent.epoch and (sent.epoch, sent.generation) > noted
 
 
 def _behind(pk: UUID) -> Instance | None:
-    """The instance where its hub is behind. A hub that is being created or removed is not this job's."""
+    """Return the instance if its hub is behind. A hub that is being created or removed is not this job's task."""
     ready = Instance.objects.filter(pk=pk, state=InstanceState.READY, configured=True)
     instance = ready.select_related("server__region").first()
     return instance if instance is not None and not instance.is_up_to_date else None
 
 
 def _apply_claimed(pk: UUID, token: UUID, ahead: _Sent | None) -> bool:
-    """One round under a claim, or the rest of one that was sent `ahead`; False where another try has to wait."""
+    """Run one round under a claim, or the rest of one that was sent `ahead`; False if a retry has to wait."""
     operation: Operation | None = None
     try:
         desired = ahead[0] if ahead else compile_change(pk)
@@ -154,9 +154,9 @@ def _apply_claimed(pk: UUID, token: UUID, ahead: _Sent | None) -> bool:
 
 
 def _operation(pk: UUID, desired: Desired | None) -> Operation:
-    """The operation that people see: the one that is still open or failed for the same change, else a new one.
+    """Return the operation for the Activity page: an open or failed one for the same change, else a new one.
 
-    `desired` is None where it could not be compiled.
+    `desired` is None if the spec could not be compiled.
     """
     with transaction.atomic():
         instance = Instance.objects.get(pk=pk)
@@ -178,16 +178,16 @@ def _operation(pk: UUID, desired: Desired | None) -> Operation:
 
 
 def _plans_on_the_way(instance: Instance, reopened: Operation | None, desired: Desired | None) -> QuerySet[ChangePlan]:
-    """What was noted of the changes that the operation carries; those of one that goes on are among them."""
+    """Return the plans of the changes in the operation, including those of a reopened one."""
     concerned = Q(operation=None) | Q(operation=reopened) if reopened is not None else Q(operation=None)
     newest = desired.generation if desired is not None else 0
     return ChangePlan.objects.filter(concerned, instance=instance, generation__lte=newest)
 
 
 def send(pk: UUID, desired: Desired) -> tuple[Desired, HubReport]:
-    """Hand the desired state to the agent and get in step with it where it knows something else.
+    """Send the desired state to the agent, and resolve a refusal because of another state on the server.
 
-    Returns what was confirmed in the end. Raises AgentError or Unreachable.
+    Returns the confirmed state and report. Raises AgentError or Unreachable.
     """
     instance = Instance.objects.select_related("server__region").get(pk=pk)
     driver = driver_for(instance.server)
@@ -196,11 +196,11 @@ def send(pk: UUID, desired: Desired) -> tuple[Desired, HubReport]:
             return desired, driver.apply(desired.document, delta=desired.is_delta)
         except AgentError as error:
             desired = _back_in_step(pk, instance, desired, error)
-    raise Unreachable("The server kept answering with another state than the portal's. It will be tried again.")
+    raise Unreachable("The server kept reporting another state than the portal's. The portal will try again.")
 
 
 def _back_in_step(pk: UUID, instance: Instance, sent: Desired, error: AgentError) -> Desired:
-    """What to send next after a refusal that the portal can resolve; raises the error where it cannot."""
+    """Return what to send after a refusal that the portal can resolve; raise other errors."""
     if error.code in {errors.BASE_MISMATCH, errors.UNKNOWN_HUB} and sent.is_delta:
         return compile_spec(pk)
     if error.code == errors.CONFLICT:
@@ -216,7 +216,7 @@ def _back_in_step(pk: UUID, instance: Instance, sent: Desired, error: AgentError
 
 
 def server_epoch(instance: Instance) -> int:
-    """The epoch that the server has of this hub; 0 where it has none."""
+    """Return the hub's epoch on the server, or 0 if the server does not have the hub."""
     try:
         return driver_for(instance.server).status(instance.hub, peers=False).epoch
     except AgentError:
@@ -224,7 +224,7 @@ def server_epoch(instance: Instance) -> int:
 
 
 def _conclude(pk: UUID, token: UUID, operation: Operation, desired: Desired, report: HubReport) -> bool:
-    """Note what the server confirmed; False where that is not what was sent, or is another worker's to note."""
+    """Record the confirmation; False if it differs from what was sent, or if the claim was lost."""
     with transaction.atomic():
         if record_applied(pk, token, desired, report):
             step = next_step(operation)
@@ -239,7 +239,7 @@ def _conclude(pk: UUID, token: UUID, operation: Operation, desired: Desired, rep
 
 
 def _outcome(operation: Operation, report: HubReport) -> str:
-    """What an operation did, in words."""
+    """Return the result of an operation in words."""
     changed = [name for name, did in report.changed.items() if did]
     outcome = f"Changed: {', '.join(changed)}." if changed else "The server had everything already."
     return f"{outcome} Undone: {' '.join(operation.drift)}" if operation.drift else outcome
@@ -258,16 +258,16 @@ def _note_failure(pk: UUID, token: UUID, operation: Operation, message: str, ref
 
 
 def describe(error: Exception) -> str:
-    """What happened, in words for an admin."""
+    """Return an error in words for an admin."""
     if isinstance(error, AgentError):
         return sentence_of(error.finding or error.message)
     if isinstance(error, ConcurrentChange):
-        return "Changes came faster than they could be applied. It will be tried again in a moment."
+        return "Changes came faster than they could be applied. The portal will try again in a moment."
     if isinstance(error, UnsealError):
         return f"A secret of this hub cannot be opened: {error}. Put that key back, then start the portal again."
     return str(error)
 
 
 def refusal_of(error: Exception) -> Finding | None:
-    """Why the agent refused; None for another error, and for an agent of the release before, which told a sentence."""
+    """Return the finding of a refusal; None for other errors, and for agents of the previous release."""
     return error.finding if isinstance(error, AgentError) else None

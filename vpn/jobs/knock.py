@@ -1,4 +1,4 @@
-"""Knocking on hubs from where devices are, by the clock: a firewall that is loaded later is noticed within a minute."""
+"""Scheduled tests of listeners from outside ("knocks"): a firewall that is loaded later is noticed within a minute."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from vpn.proofs import record_knock
 
 logger = logging.getLogger(__name__)
 KNOCK_SECONDS = 8
-# How often each hub is knocked on, and how soon again where a knock has to be confirmed.
+# The interval of knocks on each hub, and the shorter one until a changed result is confirmed.
 _EVERY = timedelta(seconds=20)
 _AGAIN = timedelta(seconds=5)
 _TIMEOUT = 2.5
-# As many as are knocked on within a job's time even where none answers.
+# As many hubs as fit in a job's time limit even if none answers.
 _MOST_AT_ONCE = 40
 
 
 def knock_all() -> None:
-    """Knock on the hubs that have waited longest. All of a server's hubs share one process, and one wait."""
+    """Test the hubs that have waited longest. All hubs of a server share one process and one timeout."""
     if not begin_tick("knock", KNOCK_SECONDS):
         return
     now = timezone.now()
@@ -59,7 +59,7 @@ def knock_all() -> None:
 
 def _knock(server: Server | None, instances: Sequence[Instance], now: datetime) -> None:
     compat = with_compat(instance.pk for instance in instances)
-    # A listener that the hub is only told of does not answer yet.
+    # A listener that the hub has not confirmed yet cannot answer.
     asked = [
         (one, address, knock_of(one, address, has_compat=one.is_up_to_date and one.pk in compat))
         for one in instances
@@ -82,7 +82,7 @@ def _knock(server: Server | None, instances: Sequence[Instance], now: datetime) 
 
 
 def _can_be_opened(instance: Instance) -> bool:
-    """Can the keys that a knock needs be read? Where they cannot, pages say so."""
+    """Return True if the keys for a knock can be unsealed. If not, pages show it."""
     try:
         return bool(instance.probe_private_key and instance.probe_preshared_key) and instance.tls_crypt_key is not None
     except UnsealError:
@@ -90,7 +90,7 @@ def _can_be_opened(instance: Instance) -> bool:
 
 
 def knock_of(instance: Instance, address: str, *, has_compat: bool, with_name: bool = False) -> Knock:
-    """What it takes to knock on an instance's listeners at an address."""
+    """Return the knock on an instance's listeners at an address."""
     source, _ = instance.host_addresses(probe_host(instance.network_v4))
     hub, _ = instance.host_addresses(HUB_HOST)
     resolver = resolver_of(instance) if with_name else None
@@ -112,14 +112,14 @@ def knock_of(instance: Instance, address: str, *, has_compat: bool, with_name: b
 
 
 def give_probe(instance: Instance) -> None:
-    """Give a locked instance the peer with which it is knocked on, unless it has one; the caller saves it."""
+    """Give a locked instance the probe peer for knocks, unless it has one; the caller saves it."""
     if not instance.probe_private_key_sealed:
         instance.probe_private_key = keys.generate_private_key()
         instance.probe_preshared_key = keys.generate_preshared_key()
 
 
 def _give_probe(instance: Instance) -> None:
-    """For a hub of an earlier version of the portal, whose probe left when it was ready."""
+    """Give a hub of an earlier release a probe: those removed it when the hub was ready."""
     try:
         with changing(instance.pk, by=Principal.portal("giving the hub a probe"), scope=Scope.WHOLE) as locked:
             give_probe(locked)

@@ -1,4 +1,4 @@
-"""Claims: one worker at a time works on an instance, and a worker that died is succeeded."""
+"""Claims: only one worker at a time works on an instance. The claim of a dead worker expires."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEASE_SECONDS = 45
 
 
 def claim(instance_id: UUID) -> UUID | None:
-    """Claim an instance; the token that guards later writes, or None where another worker has it.
+    """Claim an instance and return the token that guards later writes, or None if another worker has it.
 
     The expiry goes by the database's clock, so that workers on other machines agree on it.
     """
@@ -29,11 +29,11 @@ def claim(instance_id: UUID) -> UUID | None:
 
 
 def renew(instance_id: UUID, token: UUID) -> bool:
-    """Extend a claim; False where it was lost."""
+    """Extend a claim; False if it was lost."""
     held = Instance.objects.filter(pk=instance_id, lease_token=token)
     return bool(held.update(lease_expires_at=Now() + timedelta(seconds=LEASE_SECONDS)))
 
 
 def release(instance_id: UUID, token: UUID) -> None:
-    """Give a claim back."""
+    """Release a claim."""
     Instance.objects.filter(pk=instance_id, lease_token=token).update(lease_token=None, lease_expires_at=None)

@@ -1,4 +1,4 @@
-"""Mail: one-time links, and notes to the members that a change concerns."""
+"""Mail: one-time links, and notifications to members about a change."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from vpn.actions.activity.plan_mail import give_up, left_today, recipients_of, s
 from vpn.models import ChangePlan
 
 logger = logging.getLogger(__name__)
-# Others' mail waits behind it, so that it takes turns: what is left has a job of its own.
+# Mail of others waits in the same queue, so a job stops after this time and enqueues another for the rest.
 _SECONDS = 5.0
 _BY = Principal.portal("sending queued mail")
 
 
 def send_one(mail_id: str) -> None:
-    """Send a mail that was asked for on a page. Harmless to run twice."""
+    """Send one queued mail. Harmless to run twice."""
     send_queued(UUID(mail_id), by=_BY)
 
 
 def mail_plan(plan_id: str) -> None:
-    """Write to all members that a change concerns and that were not written to yet. Harmless to run twice."""
+    """Send mail to all members that a change affects and that have none yet. Harmless to run twice."""
     plan = ChangePlan.objects.select_related("instance__server").filter(pk=UUID(plan_id)).first()
     if plan is None or plan.mail_requested_at is None or plan.mail_finished_at is not None:
         return
@@ -37,7 +37,7 @@ def mail_plan(plan_id: str) -> None:
     left = left_today(plan.instance.organization_id)
     for number, (member, peers) in enumerate(recipients_of(plan).items()):
         if number >= left:
-            return  # Reconcile rings again: tomorrow there is room.
+            return  # The daily limit is reached. Reconcile rings again.
         if time.monotonic() - begun > _SECONDS:
             doorbell.enqueue_plan_mail(plan.pk, plan.instance.organization_id)
             return
@@ -50,7 +50,7 @@ def mail_plan(plan_id: str) -> None:
             if final_answer(refusal):
                 give_up(plan, member, by=_BY)
         except (SMTPException, OSError) as error:
-            # Reconcile rings again: a mail server that is away comes back.
+            # The mail server is unreachable. Reconcile rings again.
             logger.warning("Mail about plan %s could not be sent: %s", plan.pk, type(error).__name__)
             return
     if not plan.mails.filter(sent_at=None).exists():

@@ -1,4 +1,4 @@
-"""Looking at what hubs do: handshakes, endpoints, bytes, and whether they run what they confirmed."""
+"""Observe hubs: handshakes, endpoints, bytes, and whether they still run what they confirmed."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from vpn.observed import record_observations
 
 logger = logging.getLogger(__name__)
 OBSERVE_SECONDS: Final = 4
-# A hub is due a little before its interval is over: a schedule is not exact.
+# A hub is due slightly before its interval is over, because the schedule is not exact.
 _DUE: Final = timedelta(seconds=OBSERVE_SECONDS * 0.6)
-# No hub is asked later in a job: another job asks those that are left, so that other servers have their turn.
+# After this time a job queries no further hub. Another job queries the rest, so that other servers get their turn.
 _SLICE_SECONDS: Final = 3.0
-# As many hubs are asked before what they said is written, all at once.
+# The number of hubs whose reports are written together.
 _AT_ONCE: Final = 20
-# A server of which so many hubs in a row do not answer is left alone until the next tick.
+# After this many failures in a row, the job skips the server until the next tick.
 _MOST_FAILURES: Final = 3
 
 _GONE = Principal.portal("the hub was gone from its server")
@@ -44,14 +44,14 @@ _SWITCHED = Principal.portal("the peer uses its new protocol")
 
 
 @dataclass
-class Look:
-    """What the hubs of a server answered."""
+class Answers:
+    """The answers of a server's hubs."""
 
     reports: dict[UUID, HubReport] = field(default_factory=dict)
-    # Those that the server knows nothing of.
+    # Hubs that the server does not know.
     gone: set[UUID] = field(default_factory=set)
     asked: set[UUID] = field(default_factory=set)
-    # How many of those that were asked last did not answer.
+    # The number of failures in a row.
     failures: int = 0
 
 
@@ -64,21 +64,21 @@ def observe_all() -> None:
 
 
 def observe_server(server_id: str) -> None:
-    """Look at the hubs of a server that are due, those first that have waited longest; ring again for what is left."""
+    """Observe the due hubs of a server, those first that have waited longest; ring again for the rest."""
     server = UUID(server_id)
     _ensure_rows(server)
     end = time.monotonic() + _SLICE_SECONDS
     while turns := _claim(server):
-        look, left = Look(), {instance.pk for hubs in turns for instance in hubs}
+        answers, left = Answers(), {instance.pk for hubs in turns for instance in hubs}
         try:
             for hubs in turns:
-                observe_hubs(hubs, end, look)
+                observe_hubs(hubs, end, answers)
         finally:
-            # They come first next time, also where a hub kept the job waiting until its time was over.
-            if left := left - look.asked:
+            # The rest comes first next time, even if a hanging hub used up the job's time.
+            if left := left - answers.asked:
                 InstanceObservation.objects.filter(pk__in=left).update(looked_at=None)
         is_over = time.monotonic() > end
-        if is_over and not look.failures:
+        if is_over and not answers.failures:
             doorbell.enqueue_observe(server)
         if is_over or left:
             return
@@ -91,13 +91,13 @@ def _ensure_rows(server_id: UUID) -> None:
 
 
 def _claim(server_id: UUID) -> list[list[Instance]]:
-    """Take the next hubs that are due, so that another job of the same server looks at others.
+    """Take the next due hubs, so that another job of the same server takes others.
 
-    Returns who is asked together, in order. A hub that gave no answer last time comes last and by itself: what others
-    say is written before it may keep the job waiting.
+    Returns groups of hubs in order. A hub that did not answer last time comes last, in a group of its own: other
+    reports are written before it may delay the job.
     """
     now = timezone.now()
-    # A clock that was set back must not delay a look.
+    # A clock that was set back must not delay an observation.
     due = Q(looked_at=None) | Q(looked_at__lt=now - _DUE) | Q(looked_at__gt=now + _DUE)
     hubs = Instance.objects.with_hub().filter(server=server_id)
     with transaction.atomic():
@@ -115,51 +115,51 @@ def _claim(server_id: UUID) -> list[list[Instance]]:
 
 
 def _has_answered(hub: InstanceObservation) -> bool:
-    """Did the hub answer when it was last asked? One that was put back was not asked."""
+    """Return True if the hub answered the last query. One that was only postponed was not queried."""
     return hub.looked_at is None or (hub.observed_at is not None and hub.observed_at >= hub.looked_at)
 
 
-def observe_hubs(instances: Sequence[Instance], end: float, look: Look | None = None) -> Look:
-    """Ask these hubs, note what they say, and ring where one does not run what it confirmed.
+def observe_hubs(instances: Sequence[Instance], end: float, answers: Answers | None = None) -> Answers:
+    """Query these hubs, record their reports, and ring for those that do not run what they confirmed.
 
-    None is asked after `end`, by the monotonic clock. `look` has what others said before, and is added to.
+    No hub is queried after `end` (monotonic clock). `answers` contains earlier answers and is extended.
     """
     asked_at = timezone.now()
-    look = look or Look()
-    _ask(instances, end, look)
-    # A hub that is down was not observed: no peer is connected through it.
-    answered = {one.pk: look.reports[one.pk] for one in instances if one.pk in look.reports}
+    answers = answers or Answers()
+    _ask(instances, end, answers)
+    # Of a hub that is down, only the peers' state is unknown: none is connected through it.
+    answered = {one.pk: answers.reports[one.pk] for one in instances if one.pk in answers.reports}
     alive = {pk: report for pk, report in answered.items() if report.alive}
     for pk, switched in record_observations(alive, asked_at).items():
         conclude_changes(pk, switched, by=_SWITCHED)
-    for instance in _at_rest([one for one in instances if one.pk in look.gone or one.pk in look.reports]):
-        if instance.pk in look.gone:
+    for instance in _at_rest([one for one in instances if one.pk in answers.gone or one.pk in answers.reports]):
+        if instance.pk in answers.gone:
             logger.warning("The hub of instance %s is gone from its server; bringing it back", instance.pk)
             apply_again(instance.pk, instance.organization_id, by=_GONE)
         else:
-            _mend(instance, look.reports[instance.pk])
-    return look
+            _repair(instance, answers.reports[instance.pk])
+    return answers
 
 
-def _ask(instances: Sequence[Instance], end: float, look: Look) -> None:
+def _ask(instances: Sequence[Instance], end: float, answers: Answers) -> None:
     for instance in instances:
-        if look.failures == _MOST_FAILURES or time.monotonic() > end:
+        if answers.failures == _MOST_FAILURES or time.monotonic() > end:
             return
-        look.asked.add(instance.pk)
+        answers.asked.add(instance.pk)
         try:
             report = driver_for(instance.server).status(instance.hub, peers=True)
             note_agent(instance.server, report)
-            look.reports[instance.pk], look.failures = report, 0
+            answers.reports[instance.pk], answers.failures = report, 0
         except AgentError as error:
             if error.code in {errors.UNKNOWN_HUB, errors.DESTROYED}:
-                look.gone.add(instance.pk)
+                answers.gone.add(instance.pk)
         except Unreachable as error:
             logger.warning("Observing instance %s failed: %s", instance.pk, error)
-            look.failures += 1
+            answers.failures += 1
 
 
 def _at_rest(before: Collection[Instance]) -> list[Instance]:
-    """Those that did not change and are not being changed: a report from within a change proves nothing."""
+    """Return the instances without a change during the query: a report from within a change proves nothing."""
     rows = Instance.objects.unclaimed().filter(pk__in=[instance.pk for instance in before])
     columns = ("epoch", "desired_generation", "applied_generation", "applied_digest")
     now = {pk: tuple(values) for pk, *values in rows.values_list("pk", *columns)}
@@ -170,13 +170,13 @@ def _at_rest(before: Collection[Instance]) -> list[Instance]:
     ]
 
 
-def _mend(instance: Instance, report: HubReport) -> None:
-    """Apply again what a hub at rest does not run, or has more than."""
+def _repair(instance: Instance, report: HubReport) -> None:
+    """Apply again if an unchanged hub differs from what it confirmed, or has drift."""
     if not _matches(instance, report):
         logger.warning("The hub of instance %s runs something else than it confirmed; applying again", instance.pk)
         apply_again(instance.pk, instance.organization_id, by=_DIFFERS)
     elif report.drift:
-        with suppress(Instance.DoesNotExist):  # it was deleted meanwhile
+        with suppress(Instance.DoesNotExist):  # deleted meanwhile
             if undo_drift(instance.pk, report.drift, by=_DRIFT):
                 changed = ", ".join(map(str, report.drift))
                 logger.warning("The hub of instance %s was changed on its server: %s", instance.pk, changed)

@@ -1,4 +1,4 @@
-"""Plans, in a process of their own: of saved changes, and of changes that are only asked about."""
+"""Compute plans, in a separate process: for saved changes, and for previews."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BY = Principal.portal("working out what a change means")
 
 
 def work_out_plans(instance_id: str) -> None:
-    """Work out what one change of an instance means, the oldest first; the next one waits behind other instances'."""
+    """Compute the plan of an instance's oldest change; its next one waits behind those of other instances."""
     instance = Instance.objects.filter(pk=UUID(instance_id)).only("organization").first()
     if instance is None:
         return
@@ -29,7 +29,7 @@ def work_out_plans(instance_id: str) -> None:
 
 
 def answer_asked_plan(asked_id: str) -> None:
-    """Work out an asked plan."""
+    """Compute the plan of a preview."""
     try:
         compute_preview(UUID(asked_id), by=_BY)
     except ConcurrentChange:

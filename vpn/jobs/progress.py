@@ -1,4 +1,4 @@
-"""Moving an operation along: which step runs, ended well, or failed and why."""
+"""Progress of an operation: which step runs, succeeded, or failed and why."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ def next_step(operation: Operation) -> OperationStep | None:
 
 
 def begin_step(step: OperationStep) -> None:
-    """Note that the step runs; a step that is tried again keeps the time when it first began."""
+    """Record that the step runs. A step that is tried again keeps its first start time."""
     step.state, step.message, step.refusal, step.finished_at = StepState.RUNNING, "", None, None
     step.started_at = step.started_at or timezone.now()
     step.save()
 
 
 def finish_step(step: OperationStep, message: str = "") -> None:
-    """Note that the step ended well."""
+    """Record that the step succeeded."""
     step.state, step.message, step.finished_at = StepState.SUCCEEDED, message[:_MESSAGE_LENGTH], timezone.now()
     step.refusal = None
     step.save()
 
 
 def finish_operation(operation: Operation) -> None:
-    """Note that every step ended well."""
+    """Record that every step succeeded."""
     operation.state, operation.finished_at = OperationState.SUCCEEDED, timezone.now()
     operation.save(update_fields=["state", "finished_at"])
 
 
 def fail_operation(operation: Operation, step: OperationStep, message: str, refusal: Finding | None = None) -> None:
-    """Note that a step failed, in words for an admin, and the operation with it. `refusal` is why the agent refused."""
+    """Record that a step and its operation failed, in words for an admin. `refusal` is the agent's finding."""
     with transaction.atomic():
         step.state, step.message, step.finished_at = StepState.FAILED, message[:_MESSAGE_LENGTH], timezone.now()
         step.refusal = refusal.document() if refusal is not None else None
@@ -52,9 +52,9 @@ def fail_operation(operation: Operation, step: OperationStep, message: str, refu
 
 
 def reopen_operation(operation: Operation, summary: str, askers: Sequence[Principal]) -> None:
-    """Let a failed operation go on, with what it carries by now."""
+    """Reopen a failed operation, with its current changes."""
     operation.state, operation.finished_at = OperationState.RUNNING, None
-    if summary and not operation.undone:  # what is undone says so
+    if summary and not operation.undone:  # an undone change keeps its summary
         operation.summary = summary
     add_askers(operation, askers)
     operation.save(update_fields=["state", "finished_at", "summary", "asked_by"])

@@ -1,4 +1,4 @@
-"""Creating a hub step by step, and taking it down. Every step may be repeated; a retry goes on from the failed one."""
+"""Create a hub in steps, and remove it. Every step may be repeated; a retry continues at the failed one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _ENDING = Principal.portal("taking the hub down")
 
 
 class StepFailed(Exception):
-    """A step did not succeed, for the reason given in words for an admin."""
+    """A step failed; the text is the reason for an admin."""
 
 
 def provision_instance(instance_id: str) -> None:
@@ -62,7 +62,7 @@ def provision_instance(instance_id: str) -> None:
             _become_ready(pk, token, operation)
     finally:
         lease.release(pk, token)
-    # What was asked for meanwhile found the instance claimed.
+    # A change that was saved meanwhile could not claim the instance.
     instance = Instance.objects.filter(pk=pk).first()
     if instance is None:
         return
@@ -71,7 +71,7 @@ def provision_instance(instance_id: str) -> None:
 
 
 def _begin(pk: UUID) -> Operation | None:
-    """The running operation of an instance that is to be created; None where there is nothing to do."""
+    """Return the running operation of an instance to be created; None if there is nothing to do."""
     with transaction.atomic():
         instance = lock_instance(pk)
         operation = open_operation(instance, OperationKind.PROVISION)
@@ -83,7 +83,7 @@ def _begin(pk: UUID) -> Operation | None:
 
 
 def _run_steps(pk: UUID, token: UUID, operation: Operation, steps: dict[str, Callable[[UUID, UUID], str]]) -> bool:
-    """Run what is left of an operation; False where a step failed or the claim was lost."""
+    """Run the remaining steps of an operation; False if a step failed or the claim was lost."""
     while (step := next_step(operation)) is not None:
         if not lease.renew(pk, token) or not _goes_on(operation):
             return False
@@ -100,7 +100,7 @@ def _run_steps(pk: UUID, token: UUID, operation: Operation, steps: dict[str, Cal
 
 
 def _goes_on(operation: Operation) -> bool:
-    """Is the operation still wanted? A deletion gives up what runs."""
+    """Return True if the operation is still wanted. Deleting the instance cancels it."""
     return Operation.objects.filter(pk=operation.pk, state=OperationState.RUNNING).exists()
 
 
@@ -110,7 +110,7 @@ def _fail(pk: UUID, operation: Operation, step: OperationStep, message: str, ref
         instance = lock_instance(pk)
         operation.refresh_from_db()
         if operation.is_finished:
-            return  # It was given up meanwhile, for a deletion.
+            return  # Cancelled meanwhile by a deletion.
         fail_operation(operation, step, message, refusal)
         if instance.state == InstanceState.PROVISIONING:
             set_state(instance, InstanceState.FAILED, by=_BY)
@@ -126,7 +126,7 @@ def _prepare_server(pk: UUID, token: UUID) -> str:
     if not instance.server.addresses:
         raise StepFailed("The server has no public address. Set HUB_ADDRESS and start the portal again.")
     if all(":" in address for address in instance.server.addresses):
-        # It would not reach the usual ones. What an admin has chosen meanwhile stays.
+        # The server cannot reach the default resolvers. Resolvers that an admin has chosen meanwhile stay.
         usual = Instance.objects.filter(pk=pk, public_dns=list(DEFAULT_PUBLIC_DNS))
         usual.update(public_dns=list(DEFAULT_PUBLIC_DNS_V6))
     driver_for(instance.server).check()
@@ -138,14 +138,14 @@ def _issue_certificates(pk: UUID, token: UUID) -> str:
         instance = lock_instance(pk)
         if ensure_certificates(instance):
             instance.save()
-    return "The authority, the hub's certificate and the key exchange's material are there."
+    return "The certificate authority, the hub's certificate and its tls-crypt-v2 key are ready."
 
 
 def _start_hub(pk: UUID, token: UUID) -> str:
     with transaction.atomic():
         instance = lock_instance(pk)
         give_probe(instance)
-        # A new generation: what was tried before had another probe, or none.
+        # A new generation, because an earlier attempt had another probe or none.
         instance.desired_generation += 1
         instance.settings_generation = instance.whole_generation = instance.desired_generation
         instance.save()
@@ -164,13 +164,13 @@ def _prove(pk: UUID, token: UUID) -> str:
     has_compat = bool(with_compat([pk]))
     knocks = [knock_of(instance, address, has_compat=has_compat, with_name=True) for address in addresses]
     found = driver_for(instance.server).knock(knocks, _PROOF_SECONDS)
-    # Most devices take the first address, so a fault of the other one does not keep the hub from them.
+    # Most devices use the first address, so a fault of the other one does not stop provisioning.
     first = found[0][Listener.WIREGUARD]
     spoken = _spoken(instance, addresses[0])
     if first.cause == ProofCause.SILENT or first.reason:
         raise StepFailed(f"{spoken} is not proven: {first.reason}")
     record_knock(pk, dict(zip(addresses, found, strict=True)))
-    message = f"A handshake, a ping and a question for its name through {spoken} were answered{_WHENCE[first.cause]}."
+    message = f"A handshake, a ping and a DNS query for its name through {spoken} were answered{_WHENCE[first.cause]}."
     for address, others in zip(addresses[1:], found[1:], strict=True):
         message += _of_another(_spoken(instance, address), others[Listener.WIREGUARD])
     return message
@@ -186,14 +186,14 @@ def _spoken(instance: Instance, address: str) -> str:
     return f"{address} port {instance.wireguard_port}"
 
 
-# Long enough for a hub that has just started, and short enough for four rounds within a job's time.
+# Long enough for a hub that has just started; four rounds fit in a job's time limit.
 _PROOF_SECONDS = 5.0
-# A hub that runs is ready, even if the knocks from outside were not possible: pages say so until a device connects.
+# A running hub is ready even if tests from outside were not possible. Pages show this until a device connects.
 _WHENCE = {
     "": "",
-    ProofCause.FIREWALL: " on the server itself; what comes from outside is dropped by a firewall there",
-    ProofCause.NAT: " by the server's own address; whether the router in front lets devices in, a device will prove",
-    ProofCause.NO_RIGHT: " on the server itself; whether devices get in, a device will prove",
+    ProofCause.FIREWALL: " on the server itself; a firewall on the server drops packets from outside",
+    ProofCause.NAT: " at the server's own address; the first device will prove that the router forwards packets",
+    ProofCause.NO_RIGHT: " on the server itself; the first device will prove that packets from outside arrive",
 }
 
 
@@ -206,7 +206,7 @@ _PROVISION_STEPS: dict[str, Callable[[UUID, UUID], str]] = {
 
 
 def _become_ready(pk: UUID, token: UUID, operation: Operation) -> None:
-    """Ready. The probe stays, and knocks by the clock."""
+    """Mark the instance ready. The probe peer stays, for scheduled knocks."""
     with transaction.atomic():
         instance = lock_instance(pk)
         if instance.lease_token != token:
@@ -216,14 +216,14 @@ def _become_ready(pk: UUID, token: UUID, operation: Operation) -> None:
         except NotPossible:
             return  # It is being deleted.
         instance.configured = True
-        # It has just answered.
+        # The hub has just answered.
         InstanceObservation.objects.note([pk], observed_at=timezone.now(), knocked_at=timezone.now())
         instance.save()
         finish_operation(operation)
 
 
 def destroy_instance(instance_id: str) -> None:
-    """Take the hub down, and remove the rows once the server has confirmed it."""
+    """Remove the hub, and its rows once the server has confirmed it."""
     pk = UUID(instance_id)
     token = lease.claim(pk)
     if token is None:
@@ -248,7 +248,7 @@ def _tear_down(pk: UUID, token: UUID) -> str:
     except AgentError as error:
         if error.code != errors.STALE:
             raise
-        # The database was restored from a backup: the server has something newer of this hub.
+        # The database was restored from a backup: the server has a newer generation of this hub.
         raise_epoch(pk, above=server_epoch(instance), by=_ENDING)
         instance.refresh_from_db(fields=["epoch"])
         _destroy(instance)

@@ -1,4 +1,4 @@
-"""The safety net: rings again for whatever lags, however its first ring was lost."""
+"""Safety net: enqueue jobs again for everything that lags, in case the first job was lost."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from vpn.models import (
 
 logger = logging.getLogger(__name__)
 RECONCILE_SECONDS = 5
-_EXPIRY = Principal.portal("a peer's time is over")
+_EXPIRY = Principal.portal("a peer expired")
 _RENEWAL = Principal.portal("renewing certificates")
 _REPAIR = Principal.portal("the hub lagged behind its settings")
 _TIDYING = Principal.portal("removing what has ended")
@@ -58,7 +58,7 @@ _OPERATIONS_KEPT = 200
 _MAIL_RETRY = timedelta(seconds=30)
 _MAIL_KEPT = timedelta(days=30)
 RENEW_SECONDS = 6 * 3600
-# Certificates are renewed in the last third of their life; nothing is due longer before its end than this.
+# Certificates are renewed in the last third of their life. None is due earlier than this before its end.
 _LONGEST_NOTICE = timedelta(days=730)
 
 
@@ -79,7 +79,7 @@ def reconcile_all() -> None:
         doorbell.enqueue_destroy(instance.pk, instance.organization_id)
     behind = Q(applied_generation__lt=F("desired_generation")) | ~Q(applied_epoch=F("epoch"))
     lagging = free.filter(behind, Q(retry_at=None) | Q(retry_at__lt=now), state=InstanceState.READY)
-    rings = lagging.annotate(urgent=_may_take_away()).values_list("pk", "organization", "urgent")
+    rings = lagging.annotate(urgent=_may_revoke()).values_list("pk", "organization", "urgent")
     for pk, organization_id, urgent in rings:
         doorbell.enqueue_apply(pk, organization_id, urgent=urgent)
     _note_lags(now)
@@ -88,8 +88,8 @@ def reconcile_all() -> None:
     _verify()
 
 
-def _may_take_away() -> Q:
-    """May the hub's lag leave a revoked peer connected? A peer that it has was changed or deleted."""
+def _may_revoke() -> Q:
+    """Matches instances whose lag may leave a revoked peer connected: a peer on the hub was changed or deleted."""
     known = Peer.objects.exclude(applied_digest="").filter(
         instance=OuterRef("pk"), changed_generation__gt=OuterRef("applied_generation")
     )
@@ -98,14 +98,14 @@ def _may_take_away() -> Q:
 
 
 def _note_lags(now: datetime) -> None:
-    """Note since when servers are behind, so that an apply that does not end is seen. Nothing new, nothing written."""
+    """Record since when servers are behind, so that a hanging apply is noticed. Only changes are written."""
     behind = Q(applied_generation__lt=F("desired_generation")) | ~Q(applied_epoch=F("epoch"))
     Instance.objects.filter(behind, state=InstanceState.READY, lagging_since=None).update(lagging_since=now)
     Instance.objects.filter(~behind, lagging_since__isnull=False).update(lagging_since=None)
 
 
 def _ring_for_mail() -> None:
-    """A few plans at a time, in turn: none that is stuck stands in the way of the others."""
+    """Ring for the mail of a few plans at a time, in turn, so that one that is stuck does not block the others."""
     now = timezone.now()
     unsent = ChangePlan.objects.filter(mail_requested_at__gt=now - MAIL_RETRIED, mail_finished_at=None)
     due = unsent.filter(Q(mail_tried_at=None) | Q(mail_tried_at__lt=now - _MAIL_RETRY))
@@ -118,7 +118,7 @@ def _ring_for_mail() -> None:
 
 
 def _ring_for_plans() -> None:
-    """Ring again for the changes that were not worked out a while after they were saved."""
+    """Ring again for changes that still have no plan some time after they were saved."""
     late = ChangePlan.objects.filter(state=PlanState.WAITING, created_at__lt=timezone.now() - _GRACE)
     instances = late.order_by().values_list("instance", "instance__organization").distinct()
     for pk, organization_id in instances[:100]:
@@ -126,13 +126,13 @@ def _ring_for_plans() -> None:
 
 
 def _reopen_teardown(instance: Instance) -> None:
-    """A teardown that failed is tried again for as long as it takes, or until staff forget the instance."""
+    """Retry a failed teardown until it succeeds, or until staff delete the instance's rows."""
     failed = instance.operations.filter(kind="destroy", state=OperationState.FAILED)
     failed.update(state=OperationState.RUNNING, finished_at=None)
 
 
 def _verify() -> None:
-    """Compare what the rows ask for with what was confirmed: catches a change that forgot to raise the generation."""
+    """Compare compiled specs with confirmed ones. This finds a change that did not raise the generation."""
     before = timezone.now() - _VERIFY_EVERY
     due = Instance.objects.unclaimed().filter(
         Q(observation__verified_at=None) | Q(observation__verified_at__lt=before),

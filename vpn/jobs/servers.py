@@ -1,4 +1,4 @@
-"""How jobs get to a server: by its row."""
+"""Connections from jobs to servers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ logger = logging.getLogger(__name__)
 
 
 def driver_for(server: Server | None) -> Driver:
-    """The driver that reaches a server; raises Unreachable for an instance without one, or an unknown driver."""
+    """Return the driver of a server. Raises Unreachable if there is no server or its driver is unknown."""
     if server is None:
         raise Unreachable("The hub has no server yet.")
     return driver_at(ServerAddress(id=server.pk, driver=server.region.driver))
 
 
 def note_agent(server: Server | None, report: HubReport) -> None:
-    """Note which agent wrote a report; nothing is written where that is known."""
+    """Record the version of the agent that wrote a report, if it has changed."""
     told = (report.agent, report.schema)
     if server is not None and (server.agent_version, server.agent_schema) != told:
         server.agent_version, server.agent_schema = told
@@ -29,7 +29,7 @@ def note_agent(server: Server | None, report: HubReport) -> None:
 
 
 def open_sessions() -> None:
-    """Begin a session with each server, before the first revocation waits for that."""
+    """Open a session with each server in advance, so that the first revocation need not wait for it."""
     try:
         servers = list(Server.objects.select_related("region"))
     except DatabaseError as error:

@@ -1,4 +1,4 @@
-"""What an apply carries to its hub, in a line of Activity: which settings, which rules, which peers."""
+"""The line on the Activity page for an apply: which settings, which rules, which peers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _LENGTH: int = Operation._meta.get_field("summary").max_length or 200
 
 
 def summary_of(instance: Instance, desired: Desired, plans: Iterable[ChangePlan]) -> str:
-    """The line for what was changed since the hub confirmed last; `plans` are those of the changes on the way."""
+    """Return the line for the changes since the hub's last confirmation; `plans` are those of these changes."""
     settings = list(dict.fromkeys(words for plan in plans for words in plan.changed))
     if not settings and not desired.is_delta:
         settings = ["Settings and all peers"]
     elif not settings and instance.settings_generation > instance.applied_generation:
-        # Of the settings it is the firewall's alone that travel as a delta.
+        # A delta contains no settings except the firewall's.
         settings = ["Firewall"]
     peers = _peers(instance, desired)
     nothing = "Revoked certificates" if "crl" in desired.document else "No change for the hub"
@@ -31,7 +31,7 @@ def summary_of(instance: Instance, desired: Desired, plans: Iterable[ChangePlan]
 
 
 def _peers(instance: Instance, desired: Desired) -> list[tuple[str, list[str], int]]:
-    """What happened to peers, the first of their names, and how many there are."""
+    """Return what happened to peers, some of their names, and their number."""
     rows: PeerQuerySet = instance.peers.filter(
         changed_generation__gt=instance.applied_generation, changed_generation__lte=desired.generation
     )

@@ -1,4 +1,4 @@
-"""Leases of scheduled work, so that two schedulers do it once."""
+"""Leases for scheduled jobs, so that two schedulers run each only once."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from django.db.models.functions import Now
 
 from vpn.models import Tick
 
-# A schedule is not exact: a tick may come a little early.
+# The schedule is not exact, so a tick may come slightly early.
 _TOLERANCE = 0.6
 
 
 def begin_tick(name: str, seconds: float) -> bool:
-    """May this piece of work begin, or did it begin less than `seconds` ago elsewhere? By the database's clock."""
+    """Return True if this job did not begin elsewhere less than `seconds` ago, by the database's clock."""
     before = Now() - timedelta(seconds=seconds * _TOLERANCE)
     if Tick.objects.filter(name=name, last_at__lt=before).update(last_at=Now()):
         return True

@@ -1,1 +1,1 @@
-"""Proofs that a hub is reached, in pure Python. Nothing here imports Django or configures anything."""
+"""Clients that prove that a hub answers, in pure Python. Nothing here imports Django or configures anything."""

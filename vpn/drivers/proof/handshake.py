@@ -1,7 +1,7 @@
-"""Proves that a hub carries traffic: a WireGuard client in pure Python, for one handshake, one ping, one name.
+"""Proves that a hub carries traffic: a WireGuard client in pure Python for one handshake, one ping, one DNS query.
 
-It shakes hands and sends an ICMP echo request through the tunnel to the hub's own address. Only a decrypted echo
-reply counts as proof. A hub that is a resolver is asked for a name, too, and has to answer what is expected.
+It makes a handshake and sends an ICMP echo request through the tunnel to the hub's own address. Only a decrypted echo
+reply counts as proof. If the hub has a resolver, it must also answer a DNS query as expected.
 
 It needs no interface and no privilege, only a UDP socket, so it can be started in any network namespace:
 `python -m vpn.drivers.proof.handshake` reads the arguments of `prove` as one JSON object on standard input and prints
@@ -26,16 +26,18 @@ from vpn.drivers.proof.ping import Echo
 
 LARGEST_DATAGRAM = 65535
 
-# Seconds. The first packets to a hub that has just started are often lost, hence the short first pauses; the later
-# ones leave room for slow links, as each new initiation makes the hub forget the one before.
+# Seconds. The first packets to a new hub are often lost, so the first pauses are short. Later pauses allow for slow
+# links, because each new initiation makes the hub discard the one before.
 PAUSES = (0.3, 0.6, 1.2, 2.0)
 PROBE_PAUSE = 0.3
 SESSION_PATIENCE = 2.0
 
 
 class HandshakeFailed(Exception):
-    """The hub could not be proven. `reason` is for an admin; `code` is one of invalid, unresolved, closed, silent,
-    busy, rejected, no-echo, no-name."""
+    """The proof failed. `reason` is for an admin.
+
+    `code` is one of invalid, unresolved, closed, silent, busy, rejected, no-echo, no-name.
+    """
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
@@ -55,8 +57,9 @@ def prove(
     name: str = "",
     name_addresses: Sequence[str] = (),
 ) -> None:
-    """Return once an echo request from `source_address` to `hub_address` was answered through the tunnel, and then a
-    question for `name`, where there is one, with one of `name_addresses`.
+    """Return once the hub has answered an echo request from `source_address` to `hub_address` through the tunnel.
+
+    If `name` is given, it must then also answer a DNS query for it with one of `name_addresses`.
 
     Keys are base64. Both addresses are tunnel addresses of one family, without a prefix; the hub must have a peer
     with this key and source address. Raises HandshakeFailed after `timeout` seconds.
@@ -84,7 +87,7 @@ def prove(
 
 
 def _open_sockets(host: str, port: int) -> list[socket.socket]:
-    """One connected UDP socket for each address of `host` that this machine has a route to."""
+    """Return a connected UDP socket for each address of `host` that this machine has a route to."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except (OSError, OverflowError, UnicodeError):
@@ -105,22 +108,22 @@ def _open_sockets(host: str, port: int) -> list[socket.socket]:
 
 
 class Probe(Protocol):
-    """What is sent through the tunnel, and how its answer is recognised."""
+    """A request through the tunnel, and the check of its answer."""
 
     code: str
 
     def request(self) -> bytes:
-        """What is sent next, as an IP packet."""
+        """Return the next request as an IP packet."""
 
     def is_reply(self, packet: bytes) -> bool:
-        """Whether an IP packet is the answer that is waited for."""
+        """Return True if an IP packet is the expected answer."""
 
     def failure(self, hub: str) -> str:
-        """What an admin is told when it did not come."""
+        """Return the reason for an admin if no answer came."""
 
 
 class Attempt:
-    """One proof: sends initiations, and one probe after the other until each is answered or the time is over."""
+    """One proof: sends initiations, then each probe until it is answered or the time is over."""
 
     def __init__(self, identity: Identity, probes: list[Probe], sockets: list[socket.socket]) -> None:
         self.identity = identity
@@ -138,11 +141,11 @@ class Attempt:
 
     @property
     def answered(self) -> bool:
-        """Whether all probes are."""
+        """True if all probes are answered."""
         return not self._probes
 
     def run(self, selector: selectors.BaseSelector, deadline: float) -> None:
-        """Work until the answer or the deadline (monotonic seconds)."""
+        """Run until the last answer or the deadline (monotonic seconds)."""
         while not self.answered and (now := time.monotonic()) < deadline:
             if now >= self._next_initiation:
                 self._initiate(now)
@@ -171,7 +174,7 @@ class Attempt:
         try:
             udp.send(message)
         except OSError as error:
-            # "Connection refused" is an ICMP answer to an earlier packet. The hub may be starting: go on trying.
+            # "Connection refused" is an ICMP error for an earlier packet. The hub may be starting: keep trying.
             self.refused |= isinstance(error, ConnectionRefusedError)
 
     def _receive(self, udp: socket.socket) -> None:
@@ -206,11 +209,11 @@ class Attempt:
             return
         self._session_socket = udp
         self._next_probe = 0.0
-        # No new handshake while this session may still bring the reply.
+        # No new handshake while the reply may still come through this session.
         self._next_initiation = time.monotonic() + SESSION_PATIENCE
 
     def failure(self, hub: str) -> HandshakeFailed:
-        """What the admin is told, from what was seen."""
+        """Return the failure with a reason for an admin, from the packets that came back."""
         if self._session is not None:
             return HandshakeFailed(self._probes[0].code, self._probes[0].failure(hub))
         if self.rejected:
@@ -227,7 +230,7 @@ class Attempt:
 
 
 def main() -> int:
-    """Read the arguments as JSON from standard input, print the result as JSON; 0 where the hub is proven."""
+    """Read the arguments as JSON from standard input, print the result as JSON; return 0 on success."""
     started = time.monotonic()
     try:
         prove(**json.load(sys.stdin))
@@ -235,7 +238,7 @@ def main() -> int:
         print(json.dumps({"ok": False, "code": failure.code, "reason": failure.reason}))
         return 1
     except (TypeError, ValueError):
-        print(json.dumps({"ok": False, "code": "invalid", "reason": "The request is not the JSON that was expected."}))
+        print(json.dumps({"ok": False, "code": "invalid", "reason": "The request is not valid JSON."}))
         return 1
     print(json.dumps({"ok": True, "seconds": round(time.monotonic() - started, 4)}))
     return 0

@@ -16,16 +16,16 @@ from vpn.drivers.proof.packets import Way, checksum
 UDP, PORT = 17, 53
 STATUS = {
     dns.rcode.NOERROR: "nothing",
-    dns.rcode.SERVFAIL: "that it could not ask",
-    dns.rcode.NXDOMAIN: "that there is no such name",
-    dns.rcode.REFUSED: "that it refuses",
+    dns.rcode.SERVFAIL: "with SERVFAIL",
+    dns.rcode.NXDOMAIN: "that the name does not exist (NXDOMAIN)",
+    dns.rcode.REFUSED: "with REFUSED",
 }
 
 
 class NameQuery:
-    """Questions for the addresses of a name, and how an answer with one of those expected is recognised.
+    """DNS queries for the addresses of a name, and the check of the answer.
 
-    It asks for IPv4 addresses where one is expected. Raises ValueError for a name or an address that is none.
+    It queries IPv4 addresses if one is expected. Raises ValueError for an invalid name or address.
     """
 
     code = "no-name"
@@ -40,21 +40,21 @@ class NameQuery:
         try:
             self._query = dns.message.make_query(dns.name.from_text(name), self._type)
         except dns.exception.DNSException:
-            raise ValueError("The name to ask for is none.") from None
+            raise ValueError("The name to query is invalid.") from None
         self._port = struct.pack(">H", 49152 + int.from_bytes(os.urandom(2)) % 16384)
         self._said = ""
 
     def request(self) -> bytes:
-        """The question, as an IP packet."""
+        """Return the query as an IP packet."""
         query = self._query.to_wire()
         header = self._port + struct.pack(">HH", PORT, 8 + len(query))
         above = self._way.pseudo_header(UDP, 8 + len(query))
-        # A sum of zero is sent as its complement: zero would say that there is none.
+        # A checksum of zero is sent as its complement, because zero means no checksum.
         total = checksum(above + header + bytes(2) + query).replace(b"\0\0", b"\xff\xff")
         return self._way.packet(UDP, header + total + query)
 
     def is_reply(self, packet: bytes) -> bool:
-        """Whether an IP packet answers the question with an address that is expected."""
+        """Return True if an IP packet answers the query with an expected address."""
         reply = self._way.answer(UDP, packet)
         if reply[:4] != struct.pack(">H", PORT) + self._port or reply[8:10] != self._query.id.to_bytes(2):
             return False
@@ -63,7 +63,7 @@ class NameQuery:
         except dns.exception.DNSException:
             message = None
         if message is None or not self._query.is_response(message):
-            self._said = "something that is no answer"
+            self._said = "with an invalid message"
             return False
         found = (rdata for rrset in message.answer if rrset.rdtype == self._type for rdata in rrset)
         addresses = {ip_address(rdata.address) for rdata in found}
@@ -72,7 +72,7 @@ class NameQuery:
         return status == dns.rcode.NOERROR and bool(addresses & self._expected)
 
     def failure(self, hub: str) -> str:
-        """What an admin is told when no good answer came."""
+        """Return the reason for an admin if no expected answer came."""
         if not self._said:
             return (
                 f"The hub at {hub} carries packets, but its resolver did not answer for {self._name}. "

@@ -1,6 +1,6 @@
-"""WireGuard's handshake as its initiator, and the transport messages that follow (WireGuard whitepaper, section 5.4).
+"""The initiator's side of WireGuard's handshake, and transport messages (WireGuard whitepaper, section 5.4).
 
-Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s: what is sent and received, as bytes. Sockets and time are the caller's.
+Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s: messages as bytes. The caller handles sockets and time.
 """
 
 import hashlib
@@ -36,10 +36,10 @@ class Identity:
 
     @classmethod
     def read(cls, hub_public_key: str, private_key: str, preshared_key: str | None) -> "Identity":
-        """From base64. Raises ValueError, which never quotes a key."""
+        """Return the identity from base64 keys. Raises ValueError, which never quotes a key."""
         hub = decode_key(hub_public_key)
         if not is_contributory(hub):
-            raise ValueError("The hub's public key is not a usable one.")
+            raise ValueError("The hub's public key is invalid.")
         return cls(
             X25519PublicKey.from_public_bytes(hub),
             X25519PrivateKey.from_private_bytes(decode_key(private_key)),
@@ -48,8 +48,10 @@ class Identity:
 
 
 class Initiation:
-    """The first message of a handshake, and the state that its answer needs. Names as in the whitepaper: the
-    chaining key C, the hash H, the ephemeral key E."""
+    """The first message of a handshake, with the state for its answer.
+
+    Names are those of the whitepaper: the chaining key C, the hash H, the ephemeral key E.
+    """
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
@@ -74,7 +76,7 @@ class Initiation:
         self.message = body + _mac(_hash(LABEL_MAC1 + hub), body) + bytes(16)
 
     def complete(self, response: bytes) -> "Session":
-        """The session that the hub's response makes. Raises InvalidTag for a forged one or another preshared key."""
+        """Return the session from the hub's response. Raises InvalidTag for a forged one or another preshared key."""
         hub_index = int.from_bytes(response[4:8], "little")
         hub_ephemeral_raw, empty = response[12:44], response[44:60]
         hub_ephemeral = X25519PublicKey.from_public_bytes(hub_ephemeral_raw)
@@ -100,7 +102,7 @@ class Session:
         self._counter = 0
 
     def encrypt(self, packet: bytes) -> bytes:
-        """One IP packet as a transport message."""
+        """Return one IP packet as a transport message."""
         padded = packet + bytes(-len(packet) % 16)
         header = struct.pack("<BxxxIQ", TRANSPORT, self._hub_index, self._counter)
         sealed = _seal(self._sending, self._counter, padded, b"")
@@ -108,7 +110,7 @@ class Session:
         return header + sealed
 
     def decrypt(self, message: bytes) -> bytes:
-        """The packet in a transport message; empty for a keepalive, another session's message, or a forged one."""
+        """Return the packet in a transport message; empty for a keepalive, a foreign or a forged message."""
         _, index, counter = struct.unpack("<BxxxIQ", message[:16])
         if index != self._own_index:
             return b""
@@ -145,6 +147,6 @@ def _nonce(counter: int) -> bytes:
 
 
 def _tai64n() -> bytes:
-    """Now, as TAI64N. The hub refuses an initiation that is not newer than the last one of the same key."""
+    """Return the time as TAI64N. The hub rejects an initiation that is not newer than the last one of the same key."""
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
     return struct.pack(">QI", TAI64_EPOCH + seconds, nanoseconds)

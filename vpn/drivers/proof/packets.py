@@ -9,7 +9,7 @@ _HOPS = 64
 
 @dataclass(frozen=True)
 class Way:
-    """From where to where, both of one family."""
+    """Source and destination address, both of one family."""
 
     source: IPv4Address | IPv6Address
     target: IPv4Address | IPv6Address
@@ -20,11 +20,11 @@ class Way:
 
     @property
     def is_v4(self) -> bool:
-        """Whether that is IPv4."""
+        """True for IPv4."""
         return self.source.version == 4
 
     def packet(self, protocol: int, payload: bytes) -> bytes:
-        """A packet without options or extensions."""
+        """Return a packet without options or extension headers."""
         addresses = self.source.packed + self.target.packed
         if not self.is_v4:
             return struct.pack(">IHBB", 0x60000000, len(payload), protocol, _HOPS) + addresses + payload
@@ -32,14 +32,14 @@ class Way:
         return header + checksum(header + bytes(2) + addresses) + addresses + payload
 
     def pseudo_header(self, protocol: int, length: int) -> bytes:
-        """What a checksum of a payload covers beside it."""
+        """Return the pseudo-header that the checksum of a payload includes."""
         addresses = self.source.packed + self.target.packed
         return addresses + struct.pack(
             ">HH" if self.is_v4 else ">II", *((protocol, length) if self.is_v4 else (length, protocol))
         )
 
     def answer(self, protocol: int, packet: bytes) -> bytes:
-        """The payload of a packet that comes the other way; empty for any other packet."""
+        """Return the payload of a packet in the reverse direction; empty for any other packet."""
         back = self.target.packed + self.source.packed
         if self.is_v4:
             good = packet[:1] == b"\x45" and packet[9:10] == bytes((protocol,)) and packet[12:20] == back
@@ -49,7 +49,7 @@ class Way:
 
 
 def checksum(data: bytes) -> bytes:
-    """The internet checksum (RFC 1071)."""
+    """Return the internet checksum (RFC 1071)."""
     data += bytes(len(data) % 2)
     total = sum(struct.unpack(f">{len(data) // 2}H", data))
     while total >> 16:

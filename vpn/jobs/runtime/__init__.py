@@ -1,1 +1,1 @@
-"""The processes that run jobs: workers, the schedule, and their signs of life."""
+"""The processes that run jobs: workers, the schedule, and their heartbeats."""

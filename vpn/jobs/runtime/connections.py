@@ -1,4 +1,4 @@
-"""Database connections between jobs: a job that was interrupted leaves no transaction, and so no lock, behind."""
+"""Database connections between jobs: an interrupted job leaves no open transaction, and so no lock."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ logger = logging.getLogger(__name__)
 
 
 def end_connections(*, interrupted: bool) -> None:
-    """Make every connection of this thread ready for the next job.
+    """Prepare every connection of this thread for the next job.
 
-    rq raises in the main thread when a job's time is over, at any line: inside `BEGIN IMMEDIATE` too. The database
-    then has a transaction of which Django does not know, and on SQLite that keeps the write lock of the whole portal.
-    So after a job that raised the connections are closed, and after any other they are proven clean.
+    When a job's time is over, rq raises at any line of the main thread, even inside `BEGIN IMMEDIATE`. The database
+    then has a transaction that Django does not know. On SQLite it holds the write lock of the whole portal. So the
+    connections are closed after an exception, and checked after any other job.
     """
     for connection in connections.all(initialized_only=True):
         if interrupted or not _is_clean(connection):
@@ -25,7 +25,7 @@ def end_connections(*, interrupted: bool) -> None:
 
 
 def _is_clean(connection: BaseDatabaseWrapper) -> bool:
-    """Do Django and the database agree that no transaction is open?"""
+    """Return True if both Django and the database know of no open transaction."""
     if connection.in_atomic_block or connection.closed_in_transaction or connection.needs_rollback:
         return False
     raw = connection.connection
@@ -37,12 +37,12 @@ def _is_clean(connection: BaseDatabaseWrapper) -> bool:
 
 
 def _close(connection: BaseDatabaseWrapper) -> None:
-    """Close the connection, whatever Django believes of it; the next query opens another."""
+    """Close the connection regardless of Django's state; the next query opens another."""
     if connection.connection is not None:
         logger.info("Closing the database connection %r after an interrupted job", connection.alias)
         # A broken connection cannot roll back. Closing it has the same effect.
         with contextlib.suppress(Exception):
             connection.connection.rollback()
-    # Within what it takes for a transaction, Django would only mark the connection, and never use it again.
+    # If Django believed in an open transaction, it would only mark the connection as closed and never use it again.
     connection.in_atomic_block = connection.needs_rollback = connection.closed_in_transaction = False
     connection.close()

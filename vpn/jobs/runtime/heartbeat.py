@@ -1,4 +1,4 @@
-"""Signs of life of workers and schedule: our own, since rq lists a killed worker as busy for minutes."""
+"""Heartbeats of workers and schedule. rq's own are not enough: it lists a killed worker as busy for minutes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _BEAT_SECONDS = 5.0
 
 
 def beat(name: str) -> None:
-    """Show a sign of life that holds for 15 s."""
+    """Write a heartbeat that is valid for 15 s."""
     django_rq.get_connection("default").set(f"portal:alive:{name}", 1, ex=ALIVE_SECONDS)
 
 
 def beat_while_running(names: list[str], stop: threading.Event) -> threading.Thread:
-    """Show signs of life from a thread of this process until `stop` is set."""
+    """Write heartbeats from a thread of this process until `stop` is set."""
 
     def run() -> None:
         while True:
@@ -26,7 +26,7 @@ def beat_while_running(names: list[str], stop: threading.Event) -> threading.Thr
                 for name in names:
                     beat(name)
             except (RedisError, OSError):
-                pass  # Redis is away: that is what the health page says of it.
+                pass  # Redis is unreachable, which the health page shows.
             if stop.wait(_BEAT_SECONDS):
                 return
 
@@ -36,13 +36,13 @@ def beat_while_running(names: list[str], stop: threading.Event) -> threading.Thr
 
 
 def worker_health() -> str:
-    """ "ok", or which queues no worker serves."""
+    """Return "ok", or the queues without a worker."""
     silent = [name for name in QUEUES if not _is_alive(f"worker:{name}")]
-    return f"No worker has shown a sign of life for: {', '.join(silent)}." if silent else "ok"
+    return f"No worker has a current heartbeat for: {', '.join(silent)}." if silent else "ok"
 
 
 def is_served(queue_name: str) -> bool:
-    """Does a worker of this queue show signs of life? While Redis is away, the answer is no."""
+    """Return True if a worker of this queue has a current heartbeat; False if Redis is unreachable."""
     try:
         return _is_alive(f"worker:{queue_name}")
     except (RedisError, OSError):
@@ -50,8 +50,8 @@ def is_served(queue_name: str) -> bool:
 
 
 def schedule_health() -> str:
-    """ "ok", or that the schedule is silent."""
-    return "ok" if _is_alive("schedule") else "The schedule has shown no sign of life for 15 seconds."
+    """Return "ok", or that the schedule has no heartbeat."""
+    return "ok" if _is_alive("schedule") else "The schedule has had no heartbeat for 15 seconds."
 
 
 def _is_alive(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What happens by the clock. Ticks carry ids of functions only and are harmless when run twice."""
+"""The schedule of recurring jobs. They have no arguments and are harmless when run twice."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from vpn.jobs.runtime.heartbeat import beat
 
 
 class PortalScheduler(CronScheduler):
-    """rq's scheduler, ringing through our doorbell (JSON, the portal's job class) and showing signs of life."""
+    """rq's scheduler, with JSON, the portal's job class, and heartbeats."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.serializer = JSONSerializer  # rq's own choice is pickle
+        self.serializer = JSONSerializer  # rq's default is pickle
 
     def enqueue_jobs(self) -> list[CronJob]:
-        """Enqueue what is due."""
+        """Enqueue the due jobs."""
         beat("schedule")
         due = [job for job in self.get_jobs() if job.should_run()]
         for job in due:
@@ -34,11 +34,11 @@ class PortalScheduler(CronScheduler):
 
 
 def build_scheduler() -> PortalScheduler:
-    """The schedule of the portal."""
+    """Return the portal's scheduler."""
     scheduler = PortalScheduler(connection=django_rq.get_connection("default"))
     scheduler.register(observe_all, queue_name="observe", interval=4)
     scheduler.register(reconcile_all, queue_name="observe", interval=5)
-    # Not in the queue `observe`: a knock waits for hubs that do not answer.
+    # Not in the queue `observe`, because a knock waits for hubs that do not answer.
     scheduler.register(knock_all, queue_name="provision", interval=KNOCK_SECONDS)
     scheduler.register(renew_certificates, queue_name="observe", interval=RENEW_SECONDS)
     scheduler.register(tidy, queue_name="observe", interval=600)

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class TimeLimit(UnixSignalDeathPenalty):
-    """Ends a job whose time is over, and remembers that it did: the exception may be lost in a finalizer."""
+    """Ends a job whose time is over, and records it, because the exception may be lost in a finalizer."""
 
     exceeded = False
 
@@ -35,11 +35,11 @@ class PortalWorker(SimpleWorker):
     """A worker that does not fork per job (a fork would lose the session and cost 10 ms)."""
 
     death_penalty_class = TimeLimit
-    # One that helps others out: its signs of life must not hide that one of those is missing.
+    # A spare worker serves queues of others. Its heartbeats must not hide that one of them is missing.
     is_spare = False
 
     def work(self, *args: Any, **kwargs: Any) -> bool:
-        """Work until told to stop, or until a job ran out of time, showing signs of life meanwhile."""
+        """Run jobs with heartbeats until told to stop, or until a job runs out of time."""
         stop = threading.Event()
         names = ["worker:spare"] if self.is_spare else [f"worker:{queue.name}" for queue in self.queues]
         thread = beat_while_running(names, stop)
@@ -53,13 +53,13 @@ class PortalWorker(SimpleWorker):
             registry.close_all()
 
     def perform_job(self, job: Job, queue: Queue, execution: Any) -> bool:
-        """Run one job, and leave nothing of it behind: no transaction, no connection that it broke."""
+        """Run one job and clean up after it: no open transaction, no broken connection."""
         TimeLimit.exceeded = False
         succeeded: bool = super().perform_job(job, queue, execution)
         end_connections(interrupted=not succeeded or TimeLimit.exceeded)
         if TimeLimit.exceeded:
-            # The exception may have come between any two lines of any library, so nothing in this process is trusted
-            # any more. The supervisor starts a new one.
+            # The exception may have interrupted any line of any library, so this process cannot be trusted any more.
+            # The supervisor starts a new one.
             logger.error("%s ran out of time; this worker ends, and a new one takes its place", job.func_name)
             self._stop_requested = True
         return succeeded
