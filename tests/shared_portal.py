@@ -1,4 +1,4 @@
-"""One running portal for many stories: each has an organization of its own there, and leaves nothing behind.
+"""One running portal for many stories: each has an organization of its own there, and leaves no hub behind.
 
 A start takes some twenty seconds of processor time, an idle portal one second a minute. So each process of pytest keeps
 one, from its first story until it ends. Stories that change the server or read what belongs to all start their own.
@@ -12,7 +12,9 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Self
+from urllib.parse import urljoin
 
 import pytest
 
@@ -60,18 +62,21 @@ class Tenant:
     def delete_instances(self) -> None:
         """Delete every instance of the organization, and wait until the hubs are gone."""
         with self.visitor() as admin:
-            for path in self._instances(admin):
+            paths = set(re.findall(r'"(/instances/[0-9a-f-]{36}/)"', admin.get("/").text))
+            for path in paths:
                 admin.submit(f"{path}delete/", action=f"{path}delete/")
-            wait_until(lambda: not self._instances(admin), _DELETED_WITHIN, "the end of the story's hubs", self.logs)
+            for path in paths:
+                gone = partial(_is_gone, admin, path)
+                wait_until(gone, _DELETED_WITHIN, "the end of the story's hubs", self.logs)
 
-    @staticmethod
-    def _instances(admin: Visitor) -> set[str]:
-        return set(re.findall(r'"(/instances/[0-9a-f-]{36}/)"', admin.get("/").text))
+
+def _is_gone(admin: Visitor, path: str) -> bool:
+    return admin.http.get(urljoin(admin.base, path)).status_code == 404
 
 
 @dataclass
 class SharedPortal:
-    """A laboratory with a portal on its host: started for the first story, and anew where one left it broken."""
+    """A laboratory with a portal on its host; one that a story left with hubs, or broken, is replaced."""
 
     _stack: ExitStack = field(default_factory=ExitStack)
     _running: tuple[Lab, RunningPortal] | None = None
@@ -112,18 +117,16 @@ def lab(shared_portal: SharedPortal) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def portal(lab: Lab, shared_portal: SharedPortal) -> RunningPortal:
+def portal(lab: Lab, shared_portal: SharedPortal) -> Iterator[RunningPortal]:
     """The portal's real processes, with the laboratory's host for its hubs; other stories have been there."""
-    return shared_portal.running()[1]
+    yield shared_portal.running()[1]
+    if lab.hubs():
+        shared_portal.close()
 
 
 @pytest.fixture(scope="module")
-def tenant(portal: RunningPortal, shared_portal: SharedPortal) -> Iterator[Tenant]:
+def tenant(portal: RunningPortal) -> Iterator[Tenant]:
     """The story's own organization, whose hubs are deleted at its end."""
     made = Tenant.invited(portal)
     yield made
-    try:
-        made.delete_instances()
-    except BaseException:
-        shared_portal.close()
-        raise
+    made.delete_instances()

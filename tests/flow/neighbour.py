@@ -1,8 +1,8 @@
 """A large hub on a running portal, which is changed once a second: `main`, in a process of its own.
 
 Needs the portal's environment. It makes another organization with a hub, or takes the hub whose hostname it is given,
-fills it with peers, prints "ready", and changes it until its standard input ends. Then it prints how many changes it
-made.
+fills it with peers, prints "ready", and changes it until its standard input ends. Then it deletes the hub where it made
+it, and prints how many changes it made.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from subprocess import PIPE, Popen
 
 from portal.models import Membership
-from tests.factories import BY, an_admin, make_organization
+from tests.factories import BY, an_admin
+from tests.flow.beside import add_organization, delete_instances
 from tests.lab.waiting import wait_until
 from tests.running_portal import ROOT, RunningPortal
 from vpn import keys
@@ -56,6 +57,16 @@ def main(peers: int, hostname: str = "") -> None:
     _fill(instance, peers)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
+    seconds = _change(instance)
+    if not hostname:
+        delete_instances(instance.organization)
+    found = {"peers": peers, "changes": len(seconds), "slowest": round(max(seconds), 3)}
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
+
+
+def _change(instance: Instance) -> list[float]:
+    """Change the hub until standard input ends; the seconds of each change."""
     seconds = []
     for change in itertools.cycle(_changes(instance)):
         started = time.monotonic()
@@ -63,13 +74,11 @@ def main(peers: int, hostname: str = "") -> None:
         seconds.append(time.monotonic() - started)
         if select.select([sys.stdin], [], [], max(0.0, _EVERY - seconds[-1]))[0]:
             break
-    found = {"peers": peers, "changes": len(seconds), "slowest": round(max(seconds), 3)}
-    sys.stdout.write(json.dumps(found) + "\n")
-    sys.stdout.flush()
+    return seconds
 
 
 def _make_hub() -> Instance:
-    admin = an_admin(make_organization("Neighbour"))
+    admin = an_admin(add_organization("Neighbour"))
     instance = create_instance(
         admin.organization,
         name="Large hub",

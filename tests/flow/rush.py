@@ -11,7 +11,8 @@ from django.db.models import Min
 from django.utils import timezone
 
 from portal.models import Organization
-from tests.factories import BY, make_organization
+from tests.factories import BY
+from tests.flow.beside import add_organization, delete_instances
 from tests.lab.waiting import wait_until
 from vpn.actions.instances.instance import create_instance
 from vpn.choices import InstanceState
@@ -19,8 +20,11 @@ from vpn.models import Instance, OperationStep, Region
 
 
 def main(instances: int) -> None:
-    """Print how long the other one waited, and how many of the many had their turn before it meanwhile, as JSON."""
-    loud, quiet = make_organization("Loud"), make_organization("Quiet")
+    """Print how long the other one waited, and how many of the many had their turn before it meanwhile, as JSON.
+
+    Their instances are deleted then.
+    """
+    loud, quiet = add_organization("Loud"), add_organization("Quiet")
     # More than an organization may have by default: here it is about turns.
     Organization.objects.filter(pk=loud.pk).update(most_provisioning=1000, most_instances=1000)
     for number in range(instances):
@@ -31,6 +35,7 @@ def main(instances: int) -> None:
     seconds = time.monotonic() - started
     (turn,) = _turns(quiet)
     before = sum(asked < each < turn for each in _turns(loud))
+    delete_instances(loud, quiet)
     sys.stdout.write(json.dumps({"seconds": round(seconds, 1), "begun_before": before}))
 
 

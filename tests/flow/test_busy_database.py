@@ -13,6 +13,7 @@ import requests
 
 from tests.lab.waiting import wait_until
 from tests.running_portal import RunningPortal
+from tests.shared_portal import Tenant
 from tests.visitor import forms_in
 
 pytestmark = [pytest.mark.flow, pytest.mark.network]
@@ -36,8 +37,8 @@ def database_health(portal: RunningPortal) -> str:
     return str(answer.json()["database"])
 
 
-def test_a_save_during_a_lock_is_told_and_can_be_sent_again(portal: RunningPortal) -> None:
-    visitor = portal.visitor()
+def test_a_save_during_a_lock_is_told_and_can_be_sent_again(portal: RunningPortal, tenant: Tenant) -> None:
+    visitor = tenant.visitor()
     with ThreadPoolExecutor(1) as pool, write_lock(portal):
         save = pool.submit(visitor.submit, "/sites/new/", TYPED, expect=503)
         wait_until(lambda: database_health(portal) != "ok", 20, "health that tells of the lock")
@@ -58,11 +59,11 @@ def test_a_save_during_a_lock_is_told_and_can_be_sent_again(portal: RunningPorta
     wait_until(portal.is_healthy, 30, "health after the lock")
 
 
-def test_a_password_is_not_written_into_the_page(portal: RunningPortal) -> None:
-    visitor = portal.visitor()
+def test_a_password_is_not_written_into_the_page(portal: RunningPortal, tenant: Tenant) -> None:
+    visitor = tenant.visitor()
     with ThreadPoolExecutor(1) as pool, write_lock(portal):
         values = {
-            "oldpassword": "correct-horse-battery",
+            "oldpassword": tenant.password,
             "password1": "a-new-long-secret",
             "password2": "a-new-long-secret",
         }

@@ -20,6 +20,7 @@ from tests.lab.lab import Lab
 from tests.lab.nodes import Node
 from tests.lab.waiting import wait_until
 from tests.running_portal import RunningPortal
+from tests.shared_portal import Tenant
 from tests.visitor import Visitor
 
 pytestmark = [pytest.mark.flow, pytest.mark.network]
@@ -35,9 +36,9 @@ _QUIET = 1.0  # seconds without an answer after which a device counts as out
 
 
 @pytest.fixture(scope="module")
-def admin(portal: RunningPortal) -> Visitor:
+def admin(tenant: Tenant) -> Visitor:
     """The admin's browser."""
-    return portal.visitor()
+    return tenant.visitor()
 
 
 @pytest.fixture(scope="module")

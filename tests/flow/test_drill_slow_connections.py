@@ -14,7 +14,7 @@ import pytest
 from portal.serving.limits import HEAD_SECONDS
 from tests.lab.waiting import wait_until
 from tests.portal.served import Peer
-from tests.running_portal import RunningPortal
+from tests.running_portal import ADMIN_EMAIL, ADMIN_PASSWORD, RunningPortal
 from tests.visitor import Visitor
 
 pytestmark = pytest.mark.flow
@@ -61,7 +61,7 @@ def visit(portal: RunningPortal) -> list[float]:
     """Sign in and open every page, some times over: the seconds of each."""
     with Visitor(portal.url) as visitor:
         visitor.http.headers["Connection"] = "close"
-        visitor.sign_in("admin@example.org", "correct-horse-battery")
+        visitor.sign_in(ADMIN_EMAIL, ADMIN_PASSWORD)
         return [seconds_of(visitor, path) for _ in range(ROUNDS) for path in PAGES]
 
 
