@@ -31,10 +31,9 @@ def _measure() -> None:
     from tests.vpn.writes import counted
     from vpn.actions.activity.plan_work import work_out_next
     from vpn.actions.activity.planning import preview
-    from vpn.actions.firewall.input import RuleValues
     from vpn.actions.instances.settings import update_instance
     from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
-    from vpn.models import Peer
+    from vpn.models import Peer, RuleRow
 
     freeze_loaded()  # as the portal's processes do
     make_region()
@@ -47,7 +46,7 @@ def _measure() -> None:
         return hub.peers.select_related("instance", "site").get(site=site)
 
     def above() -> list[dict[str, str]]:
-        present = [rule._asdict() for rule in RuleValues.all_of(hub)]
+        present = [row.values._asdict() for row in RuleRow.all_of(hub)]
         return [{"source": "10.0.0.0/26", "destination": "any"}, *present[:-1]]
 
     acts: dict[str, Callable[[], object]] = {

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 
 from portal.actions.group import change_group, create_group, delete_group
 from portal.actions.member import remove_member
@@ -147,6 +148,51 @@ def test_a_rule_that_is_unchanged_keeps_its_hits(instance: Instance) -> None:
     assert [rule.hits for rule in now] == [0, 0, 7, 0]
     assert now[0].name == "new name"
     assert now[1].pk not in {first.pk, second.pk, third.pk}
+
+
+@pytest.mark.parametrize(
+    ("order", "statements"),
+    [
+        ([*range(1, 40), 0], 1),
+        ([39, *range(39)], 1),
+        ([*range(10, 20), *range(10), *range(20, 40)], 1),
+        ([0, 2, 5, *range(9, 40)], 1),
+        ([7, 100, 101, *range(7), 102, *range(8, 40)], 1),
+        ([3, 2, 1, 0, 100, *range(30, 40), *range(4, 30)], 1),
+        (list(reversed(range(40))), 40),
+        ([*range(1, 40, 2), *range(0, 40, 2)], 40),
+    ],
+    ids=[
+        "first to last",
+        "last to first",
+        "ten up",
+        "some gone",
+        "new ones between",
+        "much",
+        "reversed",
+        "odd ones up",
+    ],
+)
+def test_rules_that_move_keep_their_rows_in_few_statements(
+    instance: Instance, order: list[int], statements: int
+) -> None:
+    """One UPDATE where rows move side by side, however many; what is inserted or removed moves the others."""
+    update_instance(instance, firewall=[{"port": str(number + 1)} for number in range(40)], by=BY)
+    rows = {number: rule.pk for number, rule in enumerate(rules_of(instance))}
+    moved: list[int] = []
+
+    def watch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("UPDATE") and "position" in sql.partition("WHERE")[0]:
+            moved.append(len(params) if many else 1)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(watch):
+        update_instance(instance, firewall=[{"port": str(number + 1)} for number in order], by=BY)
+    now = rules_of(instance)
+    assert [rule.port for rule in now] == [str(number + 1) for number in order]
+    assert [rule.position for rule in now] == list(range(len(order)))
+    assert all(rule.pk == rows[number] for rule, number in zip(now, order, strict=True) if number in rows)
+    assert moved == [statements]
 
 
 def test_a_rule_that_matches_something_else_counts_anew(instance: Instance) -> None:

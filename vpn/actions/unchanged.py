@@ -13,29 +13,31 @@ from django.core.exceptions import ValidationError
 from vpn.actions.dns.records import FIELD as RECORDS
 from vpn.actions.dns.records import Row
 from vpn.actions.dns.settings import are_records
-from vpn.actions.firewall.input import RuleValues
-from vpn.actions.firewall.rules import are_rules
 from vpn.actions.peers.input import PeerChanges
 from vpn.addressing.networks import Network
-from vpn.models import Instance, Peer
+from vpn.models import Instance, Peer, RuleValues
 from vpn.validators import parse_network
 
 
-def differing_settings(instance: Instance, cleaned: Mapping[str, Any]) -> dict[str, Any]:
-    """The cleaned settings that differ from those of the locked instance."""
-    return {field: value for field, value in cleaned.items() if not _has(instance, field, value)}
+def differing_settings(instance: Instance, former: Sequence[RuleValues], cleaned: Mapping[str, Any]) -> dict[str, Any]:
+    """The cleaned settings that differ from those of the locked instance; `former` are its rules."""
+    return {field: value for field, value in cleaned.items() if not _has(instance, former, field, value)}
 
 
-def without_unchanged_tables(instance: Instance, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The changes without records and rules that are stored already.
+def without_unchanged_tables(
+    instance: Instance, former: Sequence[RuleValues], changes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The changes without records and rules that are stored already; `former` are the stored rules.
 
     A stored rule or record may refer to something deleted since. Sending it again must not make an unrelated change
     fail.
     """
-    tables = {RECORDS: are_records, "firewall": are_rules}
-    return {
-        field: value for field, value in changes.items() if field not in tables or not tables[field](instance, value)
-    }
+    changed = dict(changes)
+    if RECORDS in changed and are_records(instance, changed[RECORDS]):
+        del changed[RECORDS]
+    if "firewall" in changed and changed["firewall"] == former:
+        del changed["firewall"]
+    return changed
 
 
 def differing_changes(peer: Peer, changes: PeerChanges) -> PeerChanges:
@@ -57,11 +59,11 @@ def same_networks(some: Sequence[str], others: Sequence[str]) -> bool:
     return networks is not None and len(networks) == len(others) and _networks(some) == networks
 
 
-def _has(instance: Instance, field: str, value: Any) -> bool:
+def _has(instance: Instance, former: Sequence[RuleValues], field: str, value: Any) -> bool:
     if field == RECORDS:
         return set(value) == {Row(one.name, one.type, one.value) for one in instance.dns_records.all()}
     if field == "firewall":
-        return bool(RuleValues.all_of(instance) == value)
+        return bool(former == value)
     if field == "pushed_routes":
         return same_networks(instance.pushed_routes, value)
     return bool(getattr(instance, field) == value)

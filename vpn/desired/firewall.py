@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from portal.models import Group
-from vpn.models import FirewallRule, Instance, Peer
+from vpn.models import Instance, Peer, RuleRow, RuleValues
 from vpn.wire.documents import RuleDocument
 
 _TAGS = ("site:", "user:", "group:")
@@ -17,13 +17,13 @@ _FEW = 500
 
 def rules_of(instance: Instance) -> list[RuleDocument]:
     """The instance's rules, in order; one query."""
-    return [document_of_rule(rule) for rule in instance.firewall_rules.all()]
+    return [document_of_rule(row.pk, row.values) for row in RuleRow.all_of(instance)]
 
 
-def document_of_rule(rule: FirewallRule) -> RuleDocument:
+def document_of_rule(pk: UUID, rule: RuleValues) -> RuleDocument:
     """One rule as a document of a spec."""
     return {
-        "id": str(rule.pk),
+        "id": str(pk),
         "action": rule.action,
         "protocol": rule.protocol,
         "ports": _ports(rule.port),

@@ -4,7 +4,7 @@ from vpn.models.asked_plan import AskedPlan
 from vpn.models.certificate import EarlierCertificate, RevokedCertificate
 from vpn.models.change_plan import ChangePlan
 from vpn.models.dns_record import DnsRecord
-from vpn.models.firewall_rule import FirewallRule
+from vpn.models.firewall_rule import FirewallRule, RuleRow, RuleValues
 from vpn.models.idempotency import IdempotencyKey
 from vpn.models.instance import Instance
 from vpn.models.listener_proof import ListenerProof
@@ -43,6 +43,8 @@ __all__ = [
     "ReleasedHost",
     "ReleasedHostname",
     "RevokedCertificate",
+    "RuleRow",
+    "RuleValues",
     "Server",
     "Site",
     "Tick",

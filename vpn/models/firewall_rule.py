@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, NamedTuple, Self
 
 from django.db import models
 
 from vpn.choices import RuleAction, RuleProtocol
 from vpn.models.instance import Instance
+
+_DEFAULTS: Final = {
+    "name": "",
+    "action": RuleAction.ACCEPT.value,
+    "protocol": RuleProtocol.ANY.value,
+    "port": "",
+    "source": "any",
+    "destination": "any",
+}
 
 
 class FirewallRule(models.Model):
@@ -37,3 +47,33 @@ class FirewallRule(models.Model):
 
     def __str__(self) -> str:
         return self.name or f"rule {self.position + 1}"
+
+
+class RuleValues(NamedTuple):
+    """A rule's values as they are stored, in canonical form; fields as in the API."""
+
+    name: str
+    action: str
+    protocol: str
+    port: str
+    source: str
+    destination: str
+
+    @classmethod
+    def given(cls, values: Mapping[str, Any]) -> Self:
+        """The values that were entered, unchecked; an absent field gets its default."""
+        return cls(*[str(values.get(field, default)).strip() for field, default in _DEFAULTS.items()])
+
+
+class RuleRow(NamedTuple):
+    """What is read of a rule's row where a thousand of them are read: values, since models take four times as long."""
+
+    pk: uuid.UUID
+    position: int
+    values: RuleValues
+
+    @classmethod
+    def all_of(cls, instance: Instance) -> list[Self]:
+        """The instance's rules in their order; one query."""
+        columns = instance.firewall_rules.values_list("pk", "position", *RuleValues._fields)
+        return [cls(pk, position, RuleValues(*values)) for pk, position, *values in columns]

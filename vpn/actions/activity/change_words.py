@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from vpn.actions.firewall.input import RuleValues
-from vpn.models import Instance
+from vpn.models import RuleValues
 
 _SETTINGS: Final = {
     "mtu": "MTU",
@@ -24,14 +23,11 @@ MOST_NAMES = 3
 _NAME_LENGTH = 40
 
 
-def settings_words(locked: Instance, wanted: Mapping[str, Any]) -> list[str]:
-    """What `wanted` changes on the locked instance, which still has the previous values.
-
-    `firewall` holds RuleValues.
-    """
+def settings_words(former: Sequence[RuleValues], wanted: Mapping[str, Any]) -> list[str]:
+    """What `wanted` changes; `former` are the rules that its `firewall` replaces, if it has one."""
     words: list[str] = []
     if "firewall" in wanted:
-        words += rules_words(RuleValues.all_of(locked), wanted["firewall"])
+        words += rules_words(former, wanted["firewall"])
     settings = [label for field, label in _SETTINGS.items() if field in wanted]
     if settings and not words:
         settings[0] = f"{settings[0][0].upper()}{settings[0][1:]}"

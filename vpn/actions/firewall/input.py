@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import starmap
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 
 from portal.models import Group, Membership
 from vpn.choices import RuleAction, RuleProtocol
-from vpn.models import FirewallRule, Instance, Site
+from vpn.models import RuleValues, Site
 from vpn.validators import parse_network, parse_ports, parse_rule_end, validate_label_text
 
 _WITHOUT_PORTS: Final = {RuleProtocol.ICMP, RuleProtocol.ICMPV6}
-_DEFAULTS: Final = {
-    "name": "",
-    "action": RuleAction.ACCEPT.value,
-    "protocol": RuleProtocol.ANY.value,
-    "port": "",
-    "source": "any",
-    "destination": "any",
-}
+_ACTIONS: Final = RuleAction.values
+_PROTOCOLS: Final = RuleProtocol.values
 _ENDS: Final = ("source", "destination")
 _WORDS: Final = {"site": "site", "user": "member", "group": "group"}
+_TAGS: Final = tuple(f"{kind}:" for kind in _WORDS)
 
 
 @dataclass(frozen=True)
@@ -44,43 +39,13 @@ class RuleFault:
         return f"Rule {self.number}{named}, {self.field}: {self.message}"
 
 
-class RuleValues(NamedTuple):
-    """A rule's values as they are stored, in canonical form; fields as in the API."""
-
-    name: str
-    action: str
-    protocol: str
-    port: str
-    source: str
-    destination: str
-
-    @classmethod
-    def of(cls, rule: FirewallRule) -> RuleValues:
-        """The values of a row."""
-        return cls(**{field: getattr(rule, field) for field in _DEFAULTS})
-
-    @classmethod
-    def all_of(cls, instance: Instance) -> list[RuleValues]:
-        """The instance's rules as they are stored, in their order; one query."""
-        return list(starmap(cls, instance.firewall_rules.values_list(*cls._fields)))
-
-    @classmethod
-    def given(cls, values: Mapping[str, Any]) -> RuleValues:
-        """The values that were entered, unchecked; an absent field gets its default."""
-        return cls(**{field: str(values.get(field, default)).strip() for field, default in _DEFAULTS.items()})
-
-    def key(self, *, by_name: bool) -> tuple[str, ...]:
-        """What identifies a rule: its action and the packets that it matches, and its name if `by_name`."""
-        does = (self.action, self.protocol, self.port, self.source, self.destination)
-        return (*does, self.name) if by_name else does
-
-
-def cleaned_rule(number: int, given: Mapping[str, Any], faults: list[RuleFault]) -> RuleValues:
+def cleaned_rule(number: int, given: RuleValues, faults: list[RuleFault]) -> RuleValues:
     """One rule from the entered values; its faults are added to `faults`."""
-    values, found = _cleaned(RuleValues.given(given))
-    # An invalid name is not quoted: it may be too long, or hold control characters.
-    shown = "" if any(field == "name" for field, _ in found) else values.name
-    faults += [RuleFault(number, shown, field, message) for field, message in found]
+    values, found = _cleaned(given)
+    if found:
+        # An invalid name is not quoted: it may be too long, or hold control characters.
+        shown = "" if any(field == "name" for field, _ in found) else values.name
+        faults += [RuleFault(number, shown, field, message) for field, message in found]
     return values
 
 
@@ -93,8 +58,8 @@ def _cleaned(given: RuleValues) -> tuple[RuleValues, tuple[tuple[str, str], ...]
         values["port"] = ""  # ICMP has none.
     checks: dict[str, Callable[[str], str]] = {
         "name": _name,
-        "action": lambda text: _one_of(text, RuleAction.values),
-        "protocol": lambda text: _one_of(text, RuleProtocol.values),
+        "action": lambda text: _one_of(text, _ACTIONS),
+        "protocol": lambda text: _one_of(text, _PROTOCOLS),
         "port": lambda text: parse_ports(text) if text else "",
         "source": parse_rule_end,
         "destination": parse_rule_end,
@@ -108,26 +73,37 @@ def _cleaned(given: RuleValues) -> tuple[RuleValues, tuple[tuple[str, str], ...]
     return RuleValues(**values), tuple(found)
 
 
-def missing_ends(organization_id: UUID, rules: Iterable[RuleValues]) -> list[RuleFault]:
+def missing_ends(organization_id: UUID, rules: Sequence[RuleValues]) -> list[RuleFault]:
     """The ends that name a site, member or group that this organization does not have; three queries."""
-    rules = list(rules)
-    kinds: dict[str, QuerySet[Any]] = {
+    named = {end for rule in rules for end in (rule.source, rule.destination) if end.startswith(_TAGS)}
+    missing = named - _present(organization_id, named)
+    if not missing:
+        return []
+    return [
+        RuleFault(number, rule.name, field, f"There is no such {_WORDS[end.partition(':')[0]]} in this organization.")
+        for number, rule in enumerate(rules, 1)
+        for field in _ENDS
+        if (end := getattr(rule, field)) in missing
+    ]
+
+
+def _present(organization_id: UUID, ends: Iterable[str]) -> set[str]:
+    """The ends among these that the organization has."""
+    identifiers: dict[str, list[UUID]] = {kind: [] for kind in _WORDS}
+    for end in ends:
+        kind, _, identifier = end.partition(":")
+        with suppress(ValueError):
+            identifiers[kind].append(UUID(identifier))
+    rows: dict[str, QuerySet[Any]] = {
         "site": Site.objects.filter(organization=organization_id),
         "user": Membership.objects.filter(organization=organization_id),
         "group": Group.objects.filter(organization=organization_id),
     }
-    named = {getattr(rule, field).partition(":")[0] for rule in rules for field in _ENDS}
-    there = {f"{kind}:{pk}" for kind, rows in kinds.items() if kind in named for pk in _keys(rows)}
-    return [
-        RuleFault(number, rule.name, field, f"There is no such {_WORDS[kind]} in this organization.")
-        for number, rule in enumerate(rules, 1)
-        for field in _ENDS
-        if (kind := getattr(rule, field).partition(":")[0]) in kinds and getattr(rule, field) not in there
-    ]
-
-
-def _keys(rows: QuerySet[Model]) -> Iterable[UUID]:
-    return rows.order_by().values_list("pk", flat=True)
+    return {
+        f"{kind}:{pk}"
+        for kind, named in identifiers.items()
+        for pk in rows[kind].filter(pk__in=named).order_by().values_list("pk", flat=True)
+    }
 
 
 def _name(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db.models import Q, QuerySet
 
@@ -15,11 +15,12 @@ from portal.models import Principal
 from vpn.actions.activity import planning
 from vpn.actions.activity.change_words import rules_words
 from vpn.actions.change import Scope
-from vpn.actions.firewall.input import RuleFault, RuleValues, cleaned_rule, missing_ends
+from vpn.actions.firewall.input import RuleFault, cleaned_rule, missing_ends
+from vpn.actions.firewall.order import move_rules
 from vpn.actions.refusal import InvalidSettings
 from vpn.constants import MOST_RULES
 from vpn.desired.firewall import document_of_rule
-from vpn.models import ChangePlan, FirewallRule, Instance
+from vpn.models import ChangePlan, FirewallRule, Instance, RuleRow, RuleValues
 from vpn.models.row_updates import update_rows
 
 # The column of a peer by which an end of each kind names it.
@@ -28,7 +29,6 @@ _KINDS = {"site": "site", "user": "member", "group": "member__groups"}
 __all__ = [
     "InvalidSettings",
     "RuleFault",
-    "are_rules",
     "cleaned_rules",
     "forget_end",
     "lock_instances",
@@ -38,63 +38,63 @@ __all__ = [
 ]
 
 
-def cleaned_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> list[RuleValues]:
-    """The rules as they are stored; absent fields get defaults. Raises InvalidSettings with every fault."""
-    if len(wanted) > MOST_RULES:
-        message = f"An instance has at most {MOST_RULES:,} rules; these are {len(wanted):,}."
+def prepare_rules(wanted: Sequence[Mapping[str, Any]]) -> list[RuleValues]:
+    """Parse rules before a lock is taken, for `cleaned_rules`. The results are cached, so the lock is held for less
+    time."""
+    given = [RuleValues.given(values) for values in wanted]
+    for number, values in enumerate(given[:MOST_RULES], 1):
+        cleaned_rule(number, values, [])
+    return given
+
+
+def cleaned_rules(instance: Instance, given: Sequence[RuleValues]) -> list[RuleValues]:
+    """The rules as they are stored. Raises InvalidSettings with every fault.
+
+    The caller holds the instance's lock, so no site, member or group of a rule can be deleted before it is saved.
+    """
+    if len(given) > MOST_RULES:
+        message = f"An instance has at most {MOST_RULES:,} rules; these are {len(given):,}."
         raise InvalidSettings({"firewall": [message]})
     faults: list[RuleFault] = []
-    rules = [cleaned_rule(number, values, faults) for number, values in enumerate(wanted, 1)]
+    rules = [cleaned_rule(number, values, faults) for number, values in enumerate(given, 1)]
     told = {(fault.number, fault.field) for fault in faults}
     missing = missing_ends(instance.organization_id, rules)
-    _refuse(faults + [fault for fault in missing if (fault.number, fault.field) not in told])
+    faults += [fault for fault in missing if (fault.number, fault.field) not in told]
+    if faults:
+        ordered = sorted(faults, key=lambda fault: fault.number)
+        raise InvalidSettings({"firewall": [str(fault) for fault in ordered]}, ordered)
     return rules
 
 
-def prepare_rules(wanted: Sequence[Mapping[str, Any]]) -> None:
-    """Parse rules before a lock is taken. The results are cached, so the lock is held for less time."""
-    for number, values in enumerate(wanted[:MOST_RULES], 1):
-        cleaned_rule(number, values, [])
+def replace_rules(locked: Instance, former: Sequence[RuleRow], wanted: Sequence[RuleValues], *, by: Principal) -> None:
+    """Give the locked instance these rules, in this order, in place of its `former` ones.
 
-
-def are_rules(instance: Instance, wanted: Sequence[Mapping[str, Any]]) -> bool:
-    """Are these the stored rules, in the same order?"""
-    return RuleValues.all_of(instance) == [RuleValues.given(one) for one in wanted]
-
-
-def replace_rules(locked: Instance, wanted: Sequence[RuleValues], *, by: Principal) -> None:
-    """Give the locked instance these rules, in this order.
-
-    A rule that matches the same packets as a previous one keeps its row and so its hits: first one of the same name,
-    then any, in order. Raises InvalidSettings where a site, member or group was deleted meanwhile.
+    A rule that matches the same packets as a former one keeps its row and so its hits: first one of the same name,
+    then any, in order.
     """
-    _refuse(missing_ends(locked.organization_id, wanted))
-    present = list(locked.firewall_rules.all())
-    changed_ends = _ends(present) ^ _ends(wanted)
-    kept = _kept(present, wanted)
-    moved: list[tuple[object, ...]] = []
-    new: list[FirewallRule] = []
-    for position, values in enumerate(wanted):
-        rule = kept.get(position)
-        if rule is None:
-            new.append(FirewallRule(instance=locked, position=position, **values._asdict()))
-        elif (rule.position, rule.name) != (position, values.name):
-            rule.position, rule.name = position, values.name
-            moved.append((position, values.name, rule.pk))
-    rows = {**kept, **{rule.position: rule for rule in new}}
-    after = [document_of_rule(rows[position]) for position in range(len(wanted))]
-    planning.touch_rules(locked.pk, [document_of_rule(rule) for rule in present], after)
+    kept = _kept(former, wanted)
+    ids = [kept[position].pk if position in kept else uuid4() for position in range(len(wanted))]
+    before = {row.pk: document_of_rule(row.pk, row.values) for row in former}
+    after = [before.get(pk) or document_of_rule(pk, values) for pk, values in zip(ids, wanted, strict=True)]
+    planning.touch_rules(locked.pk, list(before.values()), after)
     if planning.is_preview():
         return  # A preview needs no more than the recorded rules. Stopping here releases the lock early.
-    _tag_anew(locked, changed_ends)
-    locked.firewall_rules.exclude(pk__in={rule.pk for rule in kept.values()}).delete()
+    _tag_anew(locked, _ends(row.values for row in former) ^ _ends(wanted))
+    if gone := before.keys() - set(ids):
+        locked.firewall_rules.filter(pk__in=gone).delete()
     # The column of hits is left out: a report may be updating it at the same time.
-    update_rows(FirewallRule, ["position", "name"], ["id"], moved)
-    FirewallRule.objects.bulk_create(new, batch_size=200)
+    move_rules(locked, [(row.position, position, row.pk) for position, row in kept.items()])
+    renamed = [(position, row.pk) for position, row in kept.items() if row.values.name != wanted[position].name]
+    update_rows(FirewallRule, ["name"], ["id"], [(wanted[position].name, pk) for position, pk in renamed])
+    new = [position for position in range(len(wanted)) if position not in kept]
+    FirewallRule.objects.bulk_create(
+        FirewallRule(id=ids[position], instance_id=locked.pk, position=position, **wanted[position]._asdict())
+        for position in new
+    )
     acted(by, "rules replaced", locked)
 
 
-def _ends(rules: Iterable[FirewallRule | RuleValues]) -> set[str]:
+def _ends(rules: Iterable[RuleValues]) -> set[str]:
     return {end for rule in rules for end in (rule.source, rule.destination)}
 
 
@@ -112,20 +112,18 @@ def _tag_anew(locked: Instance, ends: Iterable[str]) -> None:
         locked.peers.filter(concerned).update(changed_generation=locked.desired_generation)
 
 
-def _kept(present: Iterable[FirewallRule], wanted: Sequence[RuleValues]) -> dict[int, FirewallRule]:
-    """The existing row that each rule keeps, by the rule's position."""
-    kept: dict[int, FirewallRule] = {}
-    rest = list(present)
-    for by_name in (True, False):
-        free: dict[tuple[str, ...], list[FirewallRule]] = defaultdict(list)
-        for rule in reversed(rest):
-            free[RuleValues.of(rule).key(by_name=by_name)].append(rule)
+def _kept(former: Sequence[RuleRow], wanted: Sequence[RuleValues]) -> dict[int, RuleRow]:
+    """The existing row that each rule keeps, by the rule's new position."""
+    kept: dict[int, RuleRow] = {}
+    for first in (0, 1):  # with the name, which is the first value, then without it
+        taken = {row.pk for row in kept.values()}
+        free: dict[tuple[str, ...], list[RuleRow]] = defaultdict(list)
+        for row in reversed(former):
+            if row.pk not in taken:
+                free[row.values[first:]].append(row)
         for position, values in enumerate(wanted):
-            same = free.get(values.key(by_name=by_name))
-            if position not in kept and same:
-                kept[position] = same.pop()
-        chosen = {rule.pk for rule in kept.values()}
-        rest = [rule for rule in rest if rule.pk not in chosen]
+            if position not in kept and (rows := free.get(values[first:])):
+                kept[position] = rows.pop()
     return kept
 
 
@@ -141,13 +139,13 @@ def forget_end(organization_id: UUID, end: str, *, by: Principal) -> None:
     for instance_id in sorted(set(naming(end).values_list("instance", flat=True))):
         try:
             with planning.planned_change(instance_id, by=by, scope=Scope.WHOLE, urgent=True) as locked:
-                present = list(locked.firewall_rules.all())
-                left = [rule for rule in present if end not in {rule.source, rule.destination}]
+                former = RuleRow.all_of(locked)
+                left = [row for row in former if end not in {row.values.source, row.values.destination}]
                 naming(end).filter(instance=instance_id).delete()
                 planning.touch_rules(
-                    locked.pk, *([document_of_rule(rule) for rule in some] for some in (present, left))
+                    locked.pk, *([document_of_rule(row.pk, row.values) for row in some] for some in (former, left))
                 )
-                words = rules_words(*([RuleValues.of(rule) for rule in some] for some in (present, left)))
+                words = rules_words(*([row.values for row in some] for some in (former, left)))
             plans = ChangePlan.objects.filter(instance=instance_id, generation=locked.desired_generation)
             plans.update(changed=words)
         except NotPossible:
@@ -158,9 +156,3 @@ def lock_instances(organization_id: UUID) -> None:
     """Lock an organization's instances until the transaction ends, so that no rule changes meanwhile."""
     rows = Instance.objects.filter(organization=organization_id).order_by("pk")
     list(rows.select_for_update(of=("self",)).values_list("pk", flat=True))
-
-
-def _refuse(faults: Sequence[RuleFault]) -> None:
-    if faults:
-        ordered = sorted(faults, key=lambda fault: fault.number)
-        raise InvalidSettings({"firewall": [str(fault) for fault in ordered]}, ordered)

@@ -27,7 +27,7 @@ from vpn.addressing.networks import Network, contains
 from vpn.choices import FirewallPolicy
 from vpn.constants import MOST_PUSHED_ROUTES
 from vpn.desired.ways import Way, private_part
-from vpn.models import ChangePlan, Instance
+from vpn.models import ChangePlan, Instance, RuleRow
 from vpn.validators import parse_pushed_route, validate_mtu, validate_name
 
 
@@ -38,12 +38,15 @@ def update_instance(instance: Instance, *, by: Principal, **changes: Any) -> Ins
     `firewall_policy`, `firewall` (records and rules as in the API). Returns the instance as saved. Raises
     InvalidSettings with every fault, or QuotaReached.
     """
-    prepare_rules(changes.get("firewall", ()))
+    if "firewall" in changes:
+        changes["firewall"] = prepare_rules(changes["firewall"])
     with transaction.atomic():
         if _COUNTED & changes.keys():
             lock_organization(instance.organization_id)
         locked = lock_instance(instance.pk)
-        wanted = differing_settings(locked, _cleaned(locked, without_unchanged_tables(locked, changes)))
+        former = RuleRow.all_of(locked) if "firewall" in changes else []
+        rules = [row.values for row in former]
+        wanted = differing_settings(locked, rules, _cleaned(locked, without_unchanged_tables(locked, rules, changes)))
         if wanted.keys() <= {"name"}:
             # The hub does not know the instance's name, so there is nothing to apply.
             locked.name = wanted.get("name", locked.name)
@@ -51,13 +54,13 @@ def update_instance(instance: Instance, *, by: Principal, **changes: Any) -> Ins
             acted(by, "renamed", locked)
             return locked
         _require_room(locked, wanted)
-        words = settings_words(locked, wanted)
+        words = settings_words(rules, wanted)
         scope = Scope.RULES if wanted.keys() <= _BY_DELTA else Scope.WHOLE
         with planned_change(locked.pk, by=by, scope=scope, urgent=not wanted.keys().isdisjoint(_MAY_CLOSE)) as locked:
             if "dns_custom" in wanted:
                 replace_records(locked, wanted.pop("dns_custom"), by=by)
             if "firewall" in wanted:
-                replace_rules(locked, wanted.pop("firewall"), by=by)
+                replace_rules(locked, former, wanted.pop("firewall"), by=by)
             for field, value in wanted.items():
                 setattr(locked, field, value)
         ChangePlan.objects.filter(instance=locked, generation=locked.desired_generation).update(changed=words)
