@@ -31,6 +31,13 @@ def etag_of(shown: Out) -> str:
     return f'"{hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]}"'
 
 
+def refuse_stale(request: HttpRequest, show: Callable[[], Out]) -> None:
+    """Raise the refusal (412) where the caller sent If-Match and its ETag is not that of what is shown."""
+    wanted = request.headers.get("If-Match")
+    if wanted is not None and wanted.strip() != "*" and etag_of(show()) not in _tags(wanted):
+        raise Refusal(412, "stale", "This was changed meanwhile. Read it again, then send the change again.")
+
+
 @contextmanager
 def unless_changed(request: HttpRequest, fetch: Callable[[], Row], show: Callable[[Row], Out]) -> Iterator[Row]:
     """Yield the object to change; if the caller sent If-Match, within the change's transaction.
@@ -45,8 +52,7 @@ def unless_changed(request: HttpRequest, fetch: Callable[[], Row], show: Callabl
     with transaction.atomic():
         lock(fetch())
         current = fetch()
-        if etag_of(show(current)) not in _tags(wanted):
-            raise Refusal(412, "stale", "This was changed meanwhile. Read it again, then send the change again.")
+        refuse_stale(request, lambda: show(current))
         yield current
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from ninja import Query, Router
 from portal.access import require_admin
 from vpn.access import get_instance, instances_of
 from vpn.actions.activity.planning import preview
+from vpn.actions.firewall.rules import prepare_rules
 from vpn.actions.instances.instance import create_instance, delete_instance, retry_instance
 from vpn.actions.instances.settings import update_instance
 from vpn.api.protocol.answers import many, one, plain
@@ -22,13 +22,14 @@ from vpn.api.protocol.auth import member_of
 from vpn.api.protocol.bodies import read, read_change
 from vpn.api.protocol.documentation import answers, takes
 from vpn.api.protocol.errors import invalid
-from vpn.api.protocol.etag import unless_changed
+from vpn.api.protocol.etag import refuse_stale, unless_changed
 from vpn.api.protocol.idempotency import idempotent
 from vpn.api.protocol.paging import Page, page_of
 from vpn.api.protocol.plans import plan_of, wants_plan
 from vpn.api.resources.status import statuses
 from vpn.api.schemas.instance import (
     BandwidthOut,
+    FirewallRuleOut,
     Found,
     InstanceChange,
     InstanceCreate,
@@ -38,7 +39,7 @@ from vpn.api.schemas.instance import (
     show_operation,
 )
 from vpn.api.schemas.plan import PlanOut
-from vpn.models import Instance, Operation, Region, Traffic
+from vpn.models import FirewallRule, Instance, Operation, Region, Traffic
 from vpn.models.peer import with_compat
 from vpn.needs import reachable_of_all
 from vpn.presenters.findings import names_in
@@ -57,17 +58,26 @@ def show_many(instances: Sequence[Instance]) -> list[InstanceOut]:
     """The representations of several, with a constant number of queries."""
     ids = [instance.pk for instance in instances]
     words, compat = statuses(instances), with_compat(ids)
-    reachable, needs = reachable_of_all(ids), notices_of_all(instances)
+    reachable, needs, rules = reachable_of_all(ids), notices_of_all(instances), _rules_of_all(ids)
     return [
-        show_instance(one, Found(words[one.pk], one.pk in compat, reachable[one.pk], needs[one.pk]))
+        show_instance(one, Found(words[one.pk], one.pk in compat, reachable[one.pk], needs[one.pk], rules[one.pk]))
         for one in instances
     ]
+
+
+def _rules_of_all(ids: Sequence[UUID]) -> dict[UUID, list[dict[str, Any]]]:
+    """The rules of several instances in their order, as values: a thousand models take four times as long."""
+    rules: dict[UUID, list[dict[str, Any]]] = {pk: [] for pk in ids}
+    rows = FirewallRule.objects.filter(instance__in=ids)
+    for row in rows.values("instance_id", *FirewallRuleOut.model_fields):
+        rules[row.pop("instance_id")].append(row)
+    return rules
 
 
 @router.get("/instances", response=answers({200: list[InstanceOut]}, 403, 422), summary="List instances")
 def list_instances(request: HttpRequest, page: Query[Page]) -> HttpResponse:
     """The organization's instances, oldest first."""
-    rows = instances_of(member_of(request)).prefetch_related("dns_records", "firewall_rules")
+    rows = instances_of(member_of(request)).prefetch_related("dns_records")
     found, link = page_of(request, rows, page)
     return many(InstanceOut, show_many(found), link)
 
@@ -107,10 +117,13 @@ def read_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
 def put_instance(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     """Change the fields that the body names; the hub follows in the background. With `?plan=true` nothing changes."""
     member, is_preview = member_of(request), wants_plan(request)
-    # Within the transaction a thousand rules are checked once only, since other changes wait for it.
-    shown = cache(show)
-    with unless_changed(request, lambda: get_instance(member, instance_id, write=True), shown) as present:
-        changes = _with_one_pool(read_change(request, InstanceChange, shown(present)), present)
+    seen = get_instance(member, instance_id, write=True)
+    shown = show(seen)
+    # A thousand rules are parsed before the transaction, since other changes wait for it.
+    refuse_stale(request, lambda: shown)
+    changes = _with_one_pool(read_change(request, InstanceChange, shown), seen)
+    prepare_rules(changes.get("firewall", ()))
+    with unless_changed(request, lambda: get_instance(member, instance_id, write=True), show) as present:
         if is_preview:
             found = preview(lambda: update_instance(present, by=member.principal, **changes)) if changes else []
         else:

@@ -16,7 +16,7 @@ from vpn.addressing.pools import HUB_HOST
 from vpn.api.schemas.base import In, Number, Out, Text
 from vpn.choices import InstanceState, OperationState, Reachability, StepState
 from vpn.constants import DEFAULT_POOL_PREFIX
-from vpn.models import FirewallRule, Instance, Operation
+from vpn.models import Instance, Operation
 from vpn.presenters.findings import step_message
 from vpn.presenters.needs import Notice
 from vpn.profiles.wireguard import endpoint
@@ -174,14 +174,15 @@ class InstanceOut(Out):
 class Found:
     """What a representation of an instance needs besides its own row.
 
-    That is: the pending work (`vpn.api.resources.status`), whether the compatibility listener runs, and the problems in
-    words (`vpn.presenters.needs`).
+    That is: the pending work (`vpn.api.resources.status`), whether the compatibility listener runs, the problems in
+    words (`vpn.presenters.needs`), and the rules.
     """
 
     status: list[str]
     has_compat: bool
     reachable: Mapping[str, str | None]
     needs: Sequence[Notice]
+    rules: Sequence[Mapping[str, Any]]
 
 
 class StepOut(Out):
@@ -232,10 +233,7 @@ class BandwidthOut(Out):
 
 
 def show_instance(instance: Instance, found: Found) -> InstanceOut:
-    """The representation of an instance, with what was found besides its own row.
-
-    For a list, the firewall rules should be prefetched.
-    """
+    """The representation of an instance, with what was found besides its own row."""
     hub = instance.host_addresses(HUB_HOST)
     prefixes = (instance.network_v4.prefixlen, instance.network_v6.prefixlen)
     return InstanceOut.model_validate(
@@ -260,7 +258,7 @@ def show_instance(instance: Instance, found: Found) -> InstanceOut:
             "domains": instance.domains,
             "dns_custom": records_of(instance),
             "firewall_policy": instance.firewall_policy,
-            "firewall": [_rule(rule) for rule in instance.firewall_rules.all()],
+            "firewall": found.rules,
             "addresses": [f"{address}/{prefix}" for address, prefix in zip(hub, prefixes, strict=True)],
             "endpoints": _endpoints(instance, has_compat=found.has_compat),
             "reachable": found.reachable,
@@ -268,10 +266,6 @@ def show_instance(instance: Instance, found: Found) -> InstanceOut:
             "created_at": instance.created_at,
         }
     )
-
-
-def _rule(rule: FirewallRule) -> dict[str, Any]:
-    return {field: getattr(rule, field) for field in FirewallRuleOut.model_fields}
 
 
 def _endpoints(instance: Instance, *, has_compat: bool) -> dict[str, str | None]:
