@@ -51,7 +51,7 @@ def _secret_keys() -> list[str]:
 
 
 SECRET_KEYS = _secret_keys()
-# Read again when it changes (portal/key_file.py), unless the variable says what the keys are.
+# Read again when it changes (portal/key_file.py), unless the variable holds the keys.
 SECRET_KEYS_FILE = None if any(env.list("SECRET_KEYS", default=[])) else DATA_DIR / "keys" / "secret_keys"
 
 
@@ -155,7 +155,7 @@ DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / '
 _database = DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.sqlite3":
     # Writers take the lock when they begin, so that two of them wait for each other instead of failing at commit.
-    # synchronous=FULL: a server must never have heard of a generation that a power cut takes from the database.
+    # synchronous=FULL: a power cut must not lose a generation that was sent to a server already.
     _database["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": DATABASE_WAIT,
@@ -165,7 +165,7 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
 else:
     _database["CONN_MAX_AGE"] = 60
     _database["CONN_HEALTH_CHECKS"] = True
-    # As long as SQLite's writers wait. A client that froze within a transaction gives its locks back.
+    # Wait as long as SQLite's writers do. A client that hangs within a transaction loses its locks.
     _limits = f"-c lock_timeout={DATABASE_WAIT}s -c idle_in_transaction_session_timeout=60s"
     _database.setdefault("OPTIONS", {}).setdefault("options", _limits)
 
@@ -183,7 +183,7 @@ RQ = {"JOB_CLASS": "vpn.doorbell.PortalJob", "QUEUE_CLASS": "vpn.doorbell.Portal
 # Accounts ------------------------------------------------------------------------------------------------------------
 
 AUTHENTICATION_BACKENDS = ["portal.sign_in.adapter.AddressBackend"]
-# An address has one account that is proven, and may have others: the backend asks each of them.
+# An address has one proven account and may have others: the backend tries the password on each.
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -209,8 +209,8 @@ ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_SESSION_REMEMBER = True
-# Attempts that may fail, in how long; what each counts is in portal/sign_in/guessing.py. A known device is not counted
-# by its network, where a stranger may be too, so allauth's own limit of the page is off.
+# Failed attempts in a period; portal/sign_in/guessing.py says what each limit counts. The limit of the page is off: it
+# would count a known device together with strangers of its network.
 ACCOUNT_RATE_LIMITS = {
     "login": None,
     "login_failed": None,
@@ -219,22 +219,22 @@ ACCOUNT_RATE_LIMITS = {
     "sign_in_account_and_network": "5/5m/key",
     "sign_in_account": "50/h/key",
 }
-# Pages and their parts that one account may ask for in a minute: forty tabs that look anew every two seconds.
+# Pages and fragments for one account in a minute: forty tabs that refresh every two seconds.
 PAGES_A_MINUTE = 1200
-# Asked by /healthz, by name: each answers "ok" or a sentence.
+# Called by /healthz, by name: each returns "ok" or a sentence.
 HEALTH_CHECKS = {
     "keys": "portal.seals.health",
     "worker": "vpn.jobs.runtime.heartbeat.worker_health",
     "schedule": "vpn.jobs.runtime.heartbeat.schedule_health",
 }
-# What the health page tells beside: no load balancer should turn away from the portal for it.
+# The health page also shows these; they do not make it fail, so that load balancers keep sending requests.
 HEALTH_NOTES = {"hubs": "vpn.presenters.needs.hubs_health", "mail": "portal.actions.queued_mail.health"}
-# Who is told that this machine's public address is another one.
+# Called, by name, when this machine's public address has changed.
 SERVER_MOVED = "vpn.actions.instances.server_address.move_server"
 PORTAL_PLACED = "vpn.actions.instances.portal_place.place_portal"
-# Who counts what an organization has of what its quotas limit.
+# Counters of what quotas limit, by name.
 QUOTA_COUNTERS = ("portal.quotas.COUNTERS", "vpn.quota_use.COUNTERS", "vpn.api.protocol.throttling.COUNTERS")
-# Without a mail server nothing is sent: staff read it on a page of theirs, and pass it on.
+# Without a mail server nothing is sent: staff read the messages in Django admin and pass them on.
 EMAIL_BACKEND = "portal.mail.ShownMail"
 EMAIL_CONFIGURED = bool(env.str("EMAIL_URL", default=""))
 if EMAIL_CONFIGURED:

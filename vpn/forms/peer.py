@@ -1,4 +1,4 @@
-"""Adding and editing peers: is the input well formed? Whether it may be is the actions' question."""
+"""Adding and editing peers: is the input well formed? Actions decide whether it is allowed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _WHY = {
 
 @dataclass(frozen=True)
 class ProtocolChoice:
-    """One protocol as a form offers it: `note` says what differs on the site's router, `reason` why it cannot."""
+    """One protocol as a form offers it: `note` is about the site's router, `reason` says why that cannot use it."""
 
     value: str
     label: str
@@ -55,23 +55,23 @@ class MemberField(forms.ModelChoiceField):  # type: ignore[type-arg]
     """One of an organization's members, by name and address."""
 
     def label_from_instance(self, obj: Any) -> str:
-        """The name with the address, which tells two people of one name apart."""
+        """The name with the address, so that people with the same name can be told apart."""
         return f"{obj.user.name} ({obj.user.email})" if obj.user.name else obj.user.email
 
 
 class ProtocolFields(forms.Form):
-    """How the peer talks to the hub."""
+    """The protocol between the peer and the hub."""
 
     protocol = ProtocolField()
 
     @property
     def router(self) -> tuple[str, str]:
-        """Platform and version of the site's router; ("", "") where there is none or it is not known."""
+        """Platform and version of the site's router; ("", "") if there is none or it is not known."""
         return "", ""
 
     @property
     def protocols(self) -> list[ProtocolChoice]:
-        """The choices with their words, and for a router the reason where it cannot."""
+        """The choices with their descriptions, and the reason if the router cannot use one."""
         platform, version = self.router
         can = capabilities(platform, version) if platform in Platform.values else {}
         chosen = self._shown_protocol(can)
@@ -89,7 +89,7 @@ class ProtocolFields(forms.Form):
 
     @property
     def protocol_before(self) -> str:
-        """The protocol that was chosen before the form chose another, because the router cannot carry it; else ""."""
+        """The chosen protocol, if the form replaced it by another because the router cannot use it; else ""."""
         platform, version = self.router
         can = capabilities(platform, version) if platform in Platform.values else {}
         wanted = self._wanted_protocol
@@ -97,12 +97,12 @@ class ProtocolFields(forms.Form):
 
     @property
     def _wanted_protocol(self) -> str:
-        """What a person chose: where the form chose something else since, it carries that along."""
+        """The protocol that a person chose, which the form carries along when it selects another one."""
         given = self.data if self.is_bound else self.initial
         return str(given.get("protocol_before") or self["protocol"].value() or Protocol.WIREGUARD)
 
     def _shown_protocol(self, can: Mapping[str, Capability]) -> str:
-        """What is ticked: of a form that was sent what it said, else what was wanted, where the router can carry it."""
+        """The selected protocol: as sent, or else the chosen one, or one that the router can use."""
         if self.is_bound:
             return str(self["protocol"].value() or Protocol.WIREGUARD)
         wanted = self._wanted_protocol
@@ -111,7 +111,7 @@ class ProtocolFields(forms.Form):
 
 
 class ClientFields(ProtocolFields):
-    """What can be set on a client peer, now or later."""
+    """The fields of a client peer that can be set when it is added and later."""
 
     device = forms.CharField(
         label="Device",
@@ -131,7 +131,7 @@ class ClientFields(ProtocolFields):
         required=False,
         help_text="From then on the hub refuses the device. Empty: it has no end.",
     )
-    # The zone in which the field above was shown, which need not be the one that the browser is in now.
+    # The time zone in which the field above was shown; the browser may be in another one by now.
     expires_at_zone = ZoneField(of="id_expires_at")
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -143,7 +143,7 @@ class ClientFields(ProtocolFields):
         self.fields["expires_at_zone"].initial = self.zone_name
 
     def clean(self) -> dict[str, Any]:
-        """The zone has done its part."""
+        """Drops the time zone, which the field of the expiry has used."""
         cleaned: dict[str, Any] = super().clean() or {}
         cleaned.pop("expires_at_zone", None)
         return cleaned
@@ -174,19 +174,19 @@ class ClientPeerForm(ClientFields):
         self.fields["user_id"].queryset = _members_of(organization)  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
-        """Keeps what was typed, but not a faulty key: it may be a private one, pasted by mistake."""
+        """Forgets an invalid key, which may be a private one that was pasted by mistake."""
         if "public_key" in self.errors:
             self.data = dict(self.data.items()) | {"public_key": ""}
         return super().clean() or {}
 
     @property
     def more_is_open(self) -> bool:
-        """Is there something under "More settings" that should be seen at once?"""
+        """Does a field under "More settings" have a value or an error?"""
         return any(self[name].value() or self[name].errors for name in ("expires_at", "public_key"))
 
 
 class SubnetFields(ProtocolFields, ShownSubnetsForm):
-    """What a site advertises, and over which protocol."""
+    """The subnets that a site advertises, and its protocol."""
 
     subnets = NetworksField(
         label="Subnets behind the router",
@@ -212,7 +212,7 @@ class SubnetFields(ProtocolFields, ShownSubnetsForm):
 
     @property
     def asks_confirmation(self) -> bool:
-        """Is a new subnet broad, or was one refused because it and another site's contain each other?"""
+        """Is a new subnet broad, or was one refused because it nests with another site's?"""
         if self.has_error("subnets", SUBNET_NESTED) or (self.is_bound and self["confirm_broad_routes"].value()):
             return True
         value = self["subnets"].value()
@@ -221,7 +221,7 @@ class SubnetFields(ProtocolFields, ShownSubnetsForm):
 
 
 class SitePeerForm(SubnetFields):
-    """A site's router: of a site that is there, or of one made in place."""
+    """A site's router: of an existing site, or of one that is added along with it."""
 
     site_id = forms.ModelChoiceField(label="Site", required=False, queryset=Site.objects.none(), empty_label=NEW_SITE)
     site_name = forms.CharField(
@@ -242,7 +242,7 @@ class SitePeerForm(SubnetFields):
 
     @property
     def router(self) -> tuple[str, str]:
-        """The router of the site that is chosen, else the one that the new site is said to have."""
+        """The router of the chosen site, or else that of the new site."""
         chosen = self["site_id"].value()
         if chosen:
             found = self.fields["site_id"].queryset  # type: ignore[attr-defined]
@@ -259,7 +259,7 @@ class SitePeerForm(SubnetFields):
         return len(self.fields["site_id"].choices) > 1  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
-        """A site, or the name of a new one with a version that its platform has."""
+        """Requires a site, or a name for a new one with a version that its platform has."""
         cleaned: dict[str, Any] = super().clean() or {}
         if not cleaned.get("site_id"):
             platform = cleaned.get("site_platform") or Platform.ROUTEROS7
