@@ -13,17 +13,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 from xmlrpc.client import ServerProxy
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from portal.running.confine import remove_mount_points
 from portal.running.layout import Layout
-from portal.running.leftovers import MARK
-from portal.running.options import CLONE, read_options
+from portal.running.leftovers import find_leftovers
+from portal.running.options import CLONE
 from tests.lab.waiting import wait_until
 from tests.visitor import Visitor
 
@@ -194,8 +192,7 @@ class RunningPortal:
 
     def processes(self) -> list[int]:
         """Every process that carries this portal's mark, whatever became of its parents."""
-        mark = f"{MARK}={self.data}".encode()
-        return [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if mark in environ_of(pid)]
+        return find_leftovers(str(self.data))
 
     @property
     def output(self) -> str:
@@ -216,7 +213,6 @@ class RunningPortal:
         self.stop()
         for pid in self.processes():
             os.kill(pid, signal.SIGKILL)
-        remove_mount_points(replace(read_options(self.environment), clone=self.clone))
         shutil.rmtree(self.data, ignore_errors=True)
 
 

@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-from portal.running.confine import remove_mount_points
 from portal.running.errors import CannotRunError
 from portal.running.hubs import take_hubs_away
 from portal.running.layout import Layout
@@ -33,7 +32,6 @@ def down() -> int:
     lock.acquire()
     end_leftovers(str(options.data), patience=6)
     number = take_hubs_away(options)
-    remove_mount_points(options)
     sys.stdout.write(f"Down. Hubs taken away: {number}.\n")
     return 0
 

@@ -6,7 +6,7 @@ import os
 import sys
 
 from portal.running.account import service_account
-from portal.running.confine import read_confinement
+from portal.running.confine import PROPAGATION, Confinement
 from portal.running.options import read_options
 from portal.running.programs import build_program
 
@@ -14,10 +14,10 @@ from portal.running.programs import build_program
 def main(name: str) -> None:
     """Drop the rights that the program must not have, and execute it."""
     options = read_options(os.environ)
-    confinement = read_confinement(options, service_account(root=options.root), os.environ)
+    confinement = Confinement(options, service_account(root=options.root), os.environ[PROPAGATION])
     program = build_program(name, options, confinement)
     if program.confined:
-        command = confinement.command(program.argv, die_with_parent=True)
+        command = confinement.command(program.argv)
         environment = confinement.environment(os.environ)
     else:
         command = ["setpriv", "--pdeathsig", "TERM", *program.argv]

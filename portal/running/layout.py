@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 
 from portal.running.account import Account
@@ -13,61 +12,21 @@ from portal.running.errors import CannotRunError
 LONGEST_SOCKET_PATH = 98  # sun_path of unix(7), less the final zero, and the suffix of the supervisor's temporary name
 
 
-@dataclass(frozen=True)
 class Layout:
     """The paths below DATA_DIR. The service's own directories are apart from those that root trusts."""
 
-    data: Path
-
-    @property
-    def database(self) -> Path:
-        """SQLite, shared by the unprivileged web process and root's workers."""
-        return self.data / "db"
-
-    @property
-    def redis(self) -> Path:
-        """The private Redis and its socket."""
-        return self.data / "redis"
-
-    @property
-    def static(self) -> Path:
-        """Collected static files."""
-        return self.data / "static"
-
-    @property
-    def keys(self) -> Path:
-        """The keys that seal secrets at rest."""
-        return self.data / "keys"
-
-    @property
-    def secret_keys(self) -> Path:
-        """One key a line, newest first."""
-        return self.keys / "secret_keys"
-
-    @property
-    def hub(self) -> Path:
-        """The agent's state."""
-        return self.data / "hub"
-
-    @property
-    def logs(self) -> Path:
-        """One file per process, rotated."""
-        return self.data / "logs"
-
-    @property
-    def run(self) -> Path:
-        """The lock, the supervisor's socket, what runs."""
-        return self.data / "run"
-
-    @property
-    def redis_socket(self) -> Path:
-        """Where the private Redis listens."""
-        return self.redis / "redis.sock"
-
-    @property
-    def supervisor_socket(self) -> Path:
-        """Where the supervisor listens."""
-        return self.run / "supervisor.sock"
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.database = data / "db"  # SQLite, shared by the unprivileged web process and root's workers
+        self.redis = data / "redis"  # the private Redis
+        self.redis_socket = self.redis / "redis.sock"
+        self.static = data / "static"  # collected static files
+        self.keys = data / "keys"  # what seals secrets at rest
+        self.secret_keys = self.keys / "secret_keys"  # one a line, newest first
+        self.hub = data / "hub"  # the agent's state
+        self.logs = data / "logs"  # one file a process, rotated
+        self.run = data / "run"  # the lock and the supervisor's files
+        self.supervisor_socket = self.run / "supervisor.sock"
 
 
 def prepare_layout(layout: Layout, service: Account) -> None:

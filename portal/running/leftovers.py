@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 MARK = "VPN_PORTAL_RUN"
@@ -20,18 +20,11 @@ _DIES_WITHIN = 5.0
 
 def end_leftovers(mark: str, *, patience: float) -> int:
     """Send SIGTERM to all that carry the mark, and SIGKILL after `patience` seconds; return how many there were."""
-    left = find_leftovers(mark)
-    number = len(left)
-    _signal(left, mark, signal.SIGTERM)
-    deadline = time.monotonic() + patience
-    while left and time.monotonic() < deadline:
-        time.sleep(0.05)
-        left = find_leftovers(mark)
+    number = _end(mark, signal.SIGTERM, patience)
     deadline = time.monotonic() + _DIES_WITHIN
-    while left and time.monotonic() < deadline:
-        _signal(left, mark, signal.SIGKILL)
-        time.sleep(0.05)
-        left = find_leftovers(mark)
+    # Again, for those that one of them started meanwhile.
+    while _end(mark, signal.SIGKILL, _DIES_WITHIN) and time.monotonic() < deadline:
+        pass
     return number
 
 
@@ -49,18 +42,21 @@ def _carries(pid: int, mark: str) -> bool:
     return f"{MARK}={mark}".encode() in environ.split(b"\0")
 
 
-def _signal(pids: list[int], mark: str, number: signal.Signals) -> None:
-    for pid in pids:
-        # The descriptor is opened first: a process that takes over the number afterwards never gets the signal.
-        with contextlib.suppress(ProcessLookupError), _descriptor(pid) as descriptor:
-            if _carries(pid, mark):
-                signal.pidfd_send_signal(descriptor, number)
-
-
-@contextlib.contextmanager
-def _descriptor(pid: int) -> Iterator[int]:
-    descriptor = os.pidfd_open(pid)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def _end(mark: str, number: signal.Signals, seconds: float) -> int:
+    """Send the signal to all that carry the mark, and wait until they have ended; return how many there were."""
+    with contextlib.ExitStack() as opened:
+        left: list[int] = []
+        for pid in find_leftovers(mark):
+            with contextlib.suppress(ProcessLookupError):
+                descriptor = os.pidfd_open(pid)
+                opened.callback(os.close, descriptor)
+                # The descriptor was opened first: a process that takes over the number never gets the signal.
+                if _carries(pid, mark):
+                    signal.pidfd_send_signal(descriptor, number)
+                    left.append(descriptor)
+        signalled = len(left)
+        deadline = time.monotonic() + seconds
+        while left and (rest := deadline - time.monotonic()) > 0:
+            ended, _, _ = select.select(left, [], [], rest)
+            left = [descriptor for descriptor in left if descriptor not in ended]
+        return signalled

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Mapping
@@ -28,11 +27,6 @@ class Options:
     redis_url: str
     hub_host_netns: str
     root: bool
-
-    @property
-    def mark(self) -> str:
-        """A short name of this clone with this data, for directories that all clones share."""
-        return hashlib.sha256(f"{self.clone}\n{self.data}".encode()).hexdigest()[:12]
 
     @property
     def python(self) -> str:

@@ -12,7 +12,7 @@ from types import FrameType
 
 from portal.running.account import service_account
 from portal.running.address import default_hub_addresses
-from portal.running.confine import Confinement, choose_confinement
+from portal.running.confine import PROPAGATION, Confinement, choose_confinement
 from portal.running.errors import CannotRunError
 from portal.running.health import check_port, complaints
 from portal.running.layout import Layout, prepare_layout, share_database
@@ -82,7 +82,7 @@ def children_environment(options: Options, confinement: Confinement) -> dict[str
         "PORTAL_RUN": str(layout.run),
         "PORTAL_START_REDIS": "false" if options.redis_url else "true",
         "PORTAL_START_WATCH": "false" if reason else "true",
-        **confinement.told(),
+        PROPAGATION: confinement.propagation,
     }
     if reason:
         environment["HUBS_UNAVAILABLE_REASON"] = reason
@@ -97,7 +97,7 @@ def _prepare(options: Options, confinement: Confinement, environment: dict[str, 
     private = {name: os.environ[name] for name in PRIVATE if name in os.environ}
     program = manage(options, confinement, "prepare")
     done = subprocess.run(
-        confinement.command(program.argv, die_with_parent=True),
+        confinement.command(program.argv),
         cwd=options.clone,
         env=confinement.environment(environment) | private,
         umask=0o077,

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from portal.running.account import Account
-from portal.running.confine import Confinement, read_confinement
+from portal.running.confine import Confinement
 from portal.running.options import Options, read_options
 
 SERVICE = Account("vpnportal", 990, 991)
@@ -17,7 +17,7 @@ def options(*, root: bool) -> Options:
 
 
 def test_nothing_is_dropped_where_there_is_nothing_to_drop() -> None:
-    assert Confinement(options(root=False), SERVICE).command(["true"]) == ["true"]
+    assert Confinement(options(root=False), SERVICE).command(["true"]) == ["setpriv", "--pdeathsig", "TERM", "true"]
 
 
 def test_root_drops_account_and_every_capability() -> None:
@@ -27,21 +27,16 @@ def test_root_drops_account_and_every_capability() -> None:
 
 
 def test_paths_are_seen_below_the_bind_that_is_nearest() -> None:
-    binds = ((Path("/root/clone"), Path("/run/p/app")), (Path("/root/clone/var"), Path("/run/p/data")))
-    seen = Confinement(options(root=True), SERVICE, binds).seen
-    assert seen("/root/clone/manage.py") == Path("/run/p/app/manage.py")
-    assert seen("/root/clone/var/db") == Path("/run/p/data/db")
+    inside = dataclasses.replace(options(root=True), clone=Path("/root/clone"), data=Path("/root/clone/var"))
+    seen = Confinement(inside, SERVICE, "private").seen
+    assert seen("/root/clone/manage.py") == Path("/run/vpn-portal/app/manage.py")
+    assert seen("/root/clone/var/db") == Path("/run/vpn-portal/data/db")
     assert seen("/usr/bin/python3") == Path("/usr/bin/python3")
 
 
 def test_the_environment_names_the_paths_as_they_are_seen() -> None:
-    confinement = Confinement(options(root=True), SERVICE, ((Path("/root/data"), Path("/run/p/data")),))
+    confinement = Confinement(options(root=True), SERVICE, "private")
     environment = confinement.environment({"DATA_DIR": "/root/data", "HOME": "/root", "TMPDIR": "/root/tmp"})
-    assert environment["DATA_DIR"] == "/run/p/data"
+    assert environment["DATA_DIR"] == "/run/vpn-portal/data"
     assert environment["HOME"] == "/nonexistent"
     assert "TMPDIR" not in environment
-
-
-def test_processes_learn_the_confinement_that_was_chosen() -> None:
-    chosen = Confinement(options(root=True), SERVICE, ((Path("/root/a b"), Path("/run/p/app")),))
-    assert read_confinement(chosen.options, SERVICE, chosen.told()) == chosen

@@ -64,10 +64,6 @@ def test_a_port_that_is_none_is_refused_by_name(port: str) -> None:
         read_options({"PORT": port})
 
 
-def test_clones_and_their_data_are_told_apart() -> None:
-    assert read_options({"DATA_DIR": "/srv/a"}).mark != read_options({"DATA_DIR": "/srv/b"}).mark
-
-
 def test_system_directories_are_added_to_a_short_path() -> None:
     assert "/usr/sbin" in with_system_path("/usr/bin:/bin").split(":")
     assert with_system_path("/opt/x:/usr/sbin").startswith("/opt/x:/usr/sbin:")
