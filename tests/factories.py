@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 from django.utils import timezone
@@ -14,7 +15,18 @@ from vpn.actions.instances.instance import create_instance
 from vpn.actions.peers.peer import create_client_peer, create_site_peer
 from vpn.actions.sites.site import create_site
 from vpn.choices import InstanceState, OperationState
-from vpn.models import Instance, InstanceObservation, Operation, Peer, PeerObservation, Region, Server, Site
+from vpn.models import (
+    FirewallRule,
+    Instance,
+    InstanceObservation,
+    Operation,
+    Peer,
+    PeerObservation,
+    Region,
+    RuleObservation,
+    Server,
+    Site,
+)
 
 PASSWORD = "correct horse battery"
 # Who acts where a test does not care.
@@ -107,6 +119,17 @@ def observe_peers(*peers: Peer, **columns: Any) -> None:
         "pk", "public_key"
     ):
         PeerObservation.objects.update_or_create(peer_id=pk, defaults={"public_key": key, **columns})
+
+
+def observe_hits(rules: Iterable[FirewallRule], hits: int) -> None:
+    """As if hubs had counted so many packets for each of these rules."""
+    for rule in rules:
+        RuleObservation.objects.update_or_create(rule=rule, defaults={"hits": hits, "counter_hits": hits})
+
+
+def hits_of(instance: Instance) -> list[int]:
+    """The hits of an instance's rules, in their order."""
+    return [rule.hits for rule in instance.firewall_rules.select_related("observation")]
 
 
 def work_out_plans(instance: Instance) -> Instance:

@@ -12,7 +12,7 @@ from portal.actions.group import change_group, create_group, delete_group
 from portal.actions.member import remove_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Group, Membership, Organization
-from tests.factories import BY, make_client_peer, make_instance, make_member, make_site
+from tests.factories import BY, hits_of, make_client_peer, make_instance, make_member, make_site, observe_hits
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.sites.site import delete_site
 from vpn.choices import InstanceState
@@ -44,7 +44,7 @@ def test_what_is_absent_has_its_default(instance: Instance) -> None:
     update_instance(instance, firewall=[{}], firewall_policy="deny", by=BY)
     (rule,) = rules_of(instance)
     assert (rule.name, rule.action, rule.protocol, rule.port) == ("", "accept", "any", "")
-    assert (rule.source, rule.destination, rule.hits) == ("any", "any", 0)
+    assert (rule.source, rule.destination, hits_of(instance)) == ("any", "any", [0])
     instance.refresh_from_db()
     assert (instance.firewall_policy, instance.settings_generation) == ("deny", before + 1)
 
@@ -140,12 +140,12 @@ def test_other_faults_are_told_together(instance: Instance) -> None:
 def test_a_rule_that_is_unchanged_keeps_its_hits(instance: Instance) -> None:
     update_instance(instance, firewall=[{"name": "a", "port": "1"}, {"name": "b", "port": "1"}, {"port": "2"}], by=BY)
     first, second, third = rules_of(instance)
-    FirewallRule.objects.filter(pk=second.pk).update(hits=7, counter_hits=7)
+    observe_hits([second], 7)
     wanted = [{"port": "2", "name": "new name"}, {"port": "3"}, {"name": "b", "port": "1"}, {"name": "a", "port": "1"}]
     update_instance(instance, firewall=wanted, by=BY)
     now = rules_of(instance)
     assert [rule.pk for rule in now] == [third.pk, now[1].pk, second.pk, first.pk]
-    assert [rule.hits for rule in now] == [0, 0, 7, 0]
+    assert hits_of(instance) == [0, 0, 7, 0]
     assert now[0].name == "new name"
     assert now[1].pk not in {first.pk, second.pk, third.pk}
 
@@ -197,9 +197,9 @@ def test_rules_that_move_keep_their_rows_in_few_statements(
 
 def test_a_rule_that_matches_something_else_counts_anew(instance: Instance) -> None:
     update_instance(instance, firewall=[{"name": "web", "port": "80"}], by=BY)
-    FirewallRule.objects.update(hits=7)
+    observe_hits(rules_of(instance), 7)
     update_instance(instance, firewall=[{"name": "web", "port": "443"}], by=BY)
-    assert [rule.hits for rule in rules_of(instance)] == [0]
+    assert hits_of(instance) == [0]
 
 
 def test_absent_rules_stay(instance: Instance) -> None:

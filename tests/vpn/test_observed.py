@@ -13,13 +13,22 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal.models import Membership, MembershipState, Organization, User
-from tests.factories import BY, make_client_peer, make_instance, make_member, observe_hubs, observe_peers
+from tests.factories import (
+    BY,
+    hits_of,
+    make_client_peer,
+    make_instance,
+    make_member,
+    observe_hits,
+    observe_hubs,
+    observe_peers,
+)
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.keys import renew_peer, rotate_keys
 from vpn.actions.peers.peer import create_client_peer, update_peer
 from vpn.choices import Protocol
 from vpn.jobs.reconcile import tidy
-from vpn.models import Instance, InstanceObservation, Peer, PeerObservation, Traffic
+from vpn.models import Instance, InstanceObservation, Peer, PeerObservation, RuleObservation, Traffic
 from vpn.observed import record_observations
 from vpn.observed.sighting import known_peers
 from vpn.wire.report import HubReport, PeerReport, SessionReport
@@ -232,7 +241,7 @@ def test_what_is_observed_waits_for_no_action_and_no_action_for_it(peer: Peer, i
 def count(instance: Instance, hits: dict[str, int]) -> list[int]:
     """Report hits; what the rules show then."""
     record_observations({instance.pk: HubReport(instance.hub, 1, 1, "", alive=True, observed_at=0.0, hits=hits)})
-    return list(instance.firewall_rules.values_list("hits", flat=True))
+    return hits_of(instance)
 
 
 def test_hits_add_up_over_a_restart_of_the_hub(instance: Instance) -> None:
@@ -246,13 +255,20 @@ def test_hits_add_up_over_a_restart_of_the_hub(instance: Instance) -> None:
     assert count(instance, {first: 4, second: 1}) == [12, 3]
 
 
-@pytest.mark.postgres
-def test_hits_wait_for_no_action_that_has_the_rules(instance: Instance) -> None:
+def test_hits_wait_for_no_action_that_has_the_rules_and_no_action_for_them(instance: Instance) -> None:
     update_instance(instance, firewall=[{"port": "1"}], by=BY)
+    rule = str(instance.firewall_rules.get().pk)
     with CaptureQueriesContext(connection) as queries:
-        count(instance, {str(instance.firewall_rules.get().pk): 5})
-    locks = [query["sql"] for query in queries if "FOR UPDATE" in query["sql"] and '"vpn_instance"' in query["sql"]]
-    assert [sql.endswith("FOR UPDATE SKIP LOCKED") for sql in locks] == [True]
+        count(instance, {rule: 5})
+        count(instance, {rule: 6})
+    writes = [query["sql"] for query in queries if query["sql"].startswith(("UPDATE", "INSERT", "DELETE"))]
+    assert {sql.split('"')[1] for sql in writes} == {"vpn_instanceobservation", "vpn_ruleobservation"}
+    locks = [query["sql"] for query in queries if "FOR UPDATE" in query["sql"]]
+    assert all('FROM "vpn_instanceobservation"' in sql for sql in locks)
+    with CaptureQueriesContext(connection) as queries:
+        update_instance(instance, firewall=[], by=BY)
+        instance.delete()
+    assert not [query["sql"] for query in queries if "vpn_ruleobservation" in query["sql"]]
 
 
 def test_hits_of_another_instances_rule_are_ignored(instance: Instance, organization: Organization) -> None:
@@ -260,8 +276,7 @@ def test_hits_of_another_instances_rule_are_ignored(instance: Instance, organiza
     update_instance(other, firewall=[{}], by=BY)
     rule = other.firewall_rules.get()
     count(instance, {str(rule.pk): 5})
-    rule.refresh_from_db()
-    assert rule.hits == 0
+    assert hits_of(other) == [0]
 
 
 def test_a_session_that_lacks_what_is_pushed_now_is_known_until_it_has_it(
@@ -290,7 +305,11 @@ def test_a_session_that_lacks_what_is_pushed_now_is_known_until_it_has_it(
     assert report(6, outdated=None) is None, "whoever connects learns of it"
 
 
-def test_what_was_written_while_a_peer_was_deleted_is_removed_later(peer: Peer) -> None:
+def test_what_was_written_while_a_peer_was_deleted_is_removed_later(peer: Peer, instance: Instance) -> None:
+    update_instance(instance, firewall=[{"port": "1"}, {"port": "2"}], by=BY)
+    rules = list(instance.firewall_rules.all())
+    observe_hits(rules, 7)
+    update_instance(instance, firewall=[{"port": "1"}], by=BY)
     observe(peer, handshake=1)
     kept = PeerObservation.objects.get()
     gone = PeerObservation.objects.create(peer_id=uuid4(), public_key="A" * 44)
@@ -298,3 +317,4 @@ def test_what_was_written_while_a_peer_was_deleted_is_removed_later(peer: Peer) 
     tidy()
     assert [row.pk for row in PeerObservation.objects.all()] == [kept.pk]
     assert [row.pk for row in InstanceObservation.objects.all()] == [peer.instance_id]
+    assert [row.pk for row in RuleObservation.objects.all()] == [rules[0].pk]

@@ -134,7 +134,7 @@ class FirewallForm(TableForm):
     firewall_policy = forms.ChoiceField(choices=FirewallPolicy.choices, required=False, widget=forms.RadioSelect)
 
     def __init__(self, data: Mapping[str, str] | None, *, instance: Instance, ends: Ends) -> None:
-        self.saved, self.ends = list(instance.firewall_rules.all()), ends
+        self.saved, self.ends = list(instance.firewall_rules.select_related("observation")), ends
         self._hits = {str(rule.pk): rule.hits for rule in self.saved}
         super().__init__(data, instance=instance, initial={"firewall_policy": instance.firewall_policy})
 

@@ -30,6 +30,7 @@ from vpn.jobs.tick import begin_tick
 from vpn.models import (
     ChangePlan,
     EarlierCertificate,
+    FirewallRule,
     IdempotencyKey,
     Instance,
     InstanceObservation,
@@ -41,6 +42,7 @@ from vpn.models import (
     ReleasedHost,
     ReleasedHostname,
     RevokedCertificate,
+    RuleObservation,
 )
 
 logger = logging.getLogger(__name__)
@@ -189,9 +191,10 @@ def tidy() -> None:
     EarlierCertificate.objects.filter(expires_at__lt=now).delete()
     ReleasedHostname.objects.filter(released_at__lt=now - timedelta(days=HOSTNAME_QUARANTINE_DAYS)).delete()
     ReleasedHost.objects.filter(released_at__lt=now - timedelta(hours=HOST_REST_HOURS)).delete()
-    # No foreign key keeps an observation from being written while its peer is deleted.
+    # No foreign key keeps an observation from being written while what it is about is deleted.
     PeerObservation.objects.filter(~Exists(Peer.objects.filter(pk=OuterRef("pk")))).delete()
     InstanceObservation.objects.filter(~Exists(Instance.objects.filter(pk=OuterRef("pk")))).delete()
+    RuleObservation.objects.filter(~Exists(FirewallRule.objects.filter(pk=OuterRef("pk")))).delete()
     numbered = Operation.objects.exclude(state=OperationState.RUNNING).annotate(
         number=Window(RowNumber(), partition_by=F("instance"), order_by=F("started_at").desc())
     )

@@ -8,7 +8,7 @@ from vpn.models.firewall_rule import FirewallRule, RuleRow, RuleValues
 from vpn.models.idempotency import IdempotencyKey
 from vpn.models.instance import Instance
 from vpn.models.listener_proof import ListenerProof
-from vpn.models.observation import InstanceObservation, PeerObservation, Traffic
+from vpn.models.observation import InstanceObservation, PeerObservation, RuleObservation, Traffic
 from vpn.models.operation import Operation, OperationStep
 from vpn.models.peer import Peer, PeerTombstone
 from vpn.models.peer_network import PeerNetwork
@@ -43,6 +43,7 @@ __all__ = [
     "ReleasedHost",
     "ReleasedHostname",
     "RevokedCertificate",
+    "RuleObservation",
     "RuleRow",
     "RuleValues",
     "Server",

@@ -10,6 +10,7 @@ from django.db import models
 
 from vpn.choices import RuleAction, RuleProtocol
 from vpn.models.instance import Instance
+from vpn.models.observation import RuleObservation
 
 _DEFAULTS: Final = {
     "name": "",
@@ -35,9 +36,6 @@ class FirewallRule(models.Model):
     # A network, `any`, `site:ID`, `user:ID` or `group:ID`.
     source = models.CharField(max_length=60, default="any")
     destination = models.CharField(max_length=60, default="any")
-    hits = models.PositiveBigIntegerField(default=0)
-    # The hub's own counter at the last observation; it restarts from 0 with the hub.
-    counter_hits = models.PositiveBigIntegerField(default=0)
 
     class Meta:
         ordering: ClassVar[list[str]] = ["position"]
@@ -47,6 +45,14 @@ class FirewallRule(models.Model):
 
     def __str__(self) -> str:
         return self.name or f"rule {self.position + 1}"
+
+    @property
+    def hits(self) -> int:
+        """The packets that the rule decided on. It takes a query unless `observation` was selected along."""
+        try:
+            return self.observation.hits
+        except RuleObservation.DoesNotExist:
+            return 0
 
 
 class RuleValues(NamedTuple):

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from vpn.models import FirewallRule, Instance, InstanceObservation, Server
+from vpn.models import FirewallRule, InstanceObservation, RuleObservation, Server
 from vpn.models.row_updates import update_rows
 from vpn.wire.report import HubReport
 
@@ -37,19 +37,21 @@ def note_families(reports: Mapping[UUID, HubReport]) -> None:
 def note_hits(reports: Mapping[UUID, HubReport]) -> None:
     """Add the rule counters since the last observation. A lower counter means that the hub was restarted."""
     told = {pk: report.hits for pk, report in reports.items() if report.hits}
-    rows: list[tuple[UUID, tuple[object, ...]]] = []
-    for rule in FirewallRule.objects.filter(instance__in=told).only("instance", "hits", "counter_hits"):
-        counted = told[rule.instance_id].get(str(rule.pk), rule.counter_hits)
-        if counted != rule.counter_hits:
-            since = counted - rule.counter_hits if counted > rule.counter_hits else counted
-            rows.append((rule.instance_id, (rule.hits + since, counted, rule.pk, rule.counter_hits)))
+    columns = ("instance", "pk", "observation__hits", "observation__counter_hits")
+    new: list[RuleObservation] = []
+    rows: list[tuple[object, ...]] = []
+    # In order of their keys, so that two observers do not deadlock.
+    rules = FirewallRule.objects.filter(instance__in=told).order_by("pk")
+    for instance_id, pk, hits, counter in rules.values_list(*columns):
+        counted = told[instance_id].get(str(pk), counter or 0)
+        if hits is None and counted:
+            new.append(RuleObservation(rule_id=pk, hits=counted, counter_hits=counted))
+        elif hits is not None and counted != counter:
+            since = counted - counter if counted > counter else counted
+            rows.append((hits + since, counted, pk, counter))
+    RuleObservation.objects.bulk_create(new, ignore_conflicts=True, batch_size=500)
     if not rows:
         return
     with transaction.atomic():
-        # Actions change these rows under the instance's lock. Skip locked instances, so that one organization does not
-        # delay others: their counters are added at the next observation.
-        free = Instance.objects.select_for_update(skip_locked=True).filter(pk__in={pk for pk, _ in rows})
-        mine = set(free.values_list("pk", flat=True))
-        counted_now = [row for pk, row in rows if pk in mine]
         # Match the old counter too, so that two observers do not add the same packets twice.
-        update_rows(FirewallRule, ["hits", "counter_hits"], ["id", "counter_hits"], counted_now)
+        update_rows(RuleObservation, ["hits", "counter_hits"], ["rule", "counter_hits"], rows)

@@ -10,7 +10,7 @@ from django.test import Client
 
 from portal.actions.group import create_group
 from portal.models import Group, Membership, Organization
-from tests.factories import BY, make_member, make_site
+from tests.factories import BY, hits_of, make_member, make_site, observe_hits
 from tests.visitor import Form, forms_in
 from vpn.actions.instances.settings import update_instance
 from vpn.models import FirewallRule, Instance, Site
@@ -210,16 +210,16 @@ def test_rows_are_moved_removed_and_added_without_saving(admin_browser: Client, 
 
 def test_a_rearranged_table_is_saved_as_it_is_shown(admin_browser: Client, instance: Instance) -> None:
     update_instance(instance, firewall=[{"name": "a", "port": "1"}, {"name": "b", "port": "2"}], by=BY)
-    FirewallRule.objects.filter(name="a").update(hits=7)
+    observe_hits(FirewallRule.objects.filter(name="a"), 7)
     page = send(admin_browser, instance, move="0-down")
     data = {key: values[0] for key, values in form_on(page).fields.items()}
     assert "Saved." in post(admin_browser, instance, data)
-    assert list(instance.firewall_rules.values_list("name", "hits")) == [("b", 0), ("a", 7)]
+    assert (names(instance), hits_of(instance)) == (["b", "a"], [0, 7])
 
 
 def test_hits_are_shown_and_follow_their_row(admin_browser: Client, instance: Instance) -> None:
     update_instance(instance, firewall=[{"name": "a", "port": "1"}, {"name": "b", "port": "2"}], by=BY)
-    FirewallRule.objects.filter(name="b").update(hits=12345)
+    observe_hits(FirewallRule.objects.filter(name="b"), 12345)
     for page in (admin_browser.get(path_of(instance)).content.decode(), send(admin_browser, instance, move="1-up")):
         assert "12,345" in page
 
@@ -338,7 +338,7 @@ def test_what_somebody_else_saved_meanwhile_is_not_lost_unseen(
     update_instance(instance, firewall=[{"name": "old"}], by=BY)
     mine = sent_form(admin_browser, instance) | {"firewall-0-name": "mine"}
     update_instance(instance, by=BY, **other)
-    FirewallRule.objects.update(hits=7)
+    observe_hits(FirewallRule.objects.all(), 7)
     kept = names(instance)
     page = post(admin_browser, instance, mine | {"preview": "true"})
     assert "Another user changed this meanwhile" in page
@@ -358,5 +358,5 @@ def test_what_somebody_else_saved_meanwhile_is_not_lost_unseen(
 def test_hits_are_no_change_of_somebody_else(admin_browser: Client, instance: Instance) -> None:
     update_instance(instance, firewall=[{"name": "old"}], by=BY)
     mine = sent_form(admin_browser, instance) | {"firewall-0-name": "mine"}
-    FirewallRule.objects.update(hits=7)
+    observe_hits(FirewallRule.objects.all(), 7)
     assert "Saved." in post(admin_browser, instance, mine)

@@ -2,6 +2,7 @@
 
 from vpn.models.observation.instance import InstanceObservation
 from vpn.models.observation.peer import PeerObservation
+from vpn.models.observation.rule import RuleObservation
 from vpn.models.observation.traffic import Traffic
 
-__all__ = ["InstanceObservation", "PeerObservation", "Traffic"]
+__all__ = ["InstanceObservation", "PeerObservation", "RuleObservation", "Traffic"]
