@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -47,7 +47,7 @@ def _present_tables() -> Iterator[None]:
     migrate(NOW)
 
 
-def columns(model: type[models.Model], pk: UUID, names: dict[str, object]) -> dict[str, object]:
+def columns(model: type[models.Model], pk: UUID, names: Mapping[str, object]) -> dict[str, object]:
     """What one row has in these columns."""
     found: dict[str, object] = model._default_manager.values(*names).get(pk=pk)
     return found
