@@ -11,6 +11,7 @@ from django.test import Client
 from portal.models import Membership
 from tests.factories import BY
 from tests.vpn.confirming_server import REFUSALS, Server, applied, refuse
+from vpn import failures
 from vpn.actions.peers.peer import create_client_peer
 from vpn.choices import OperationState, StepState
 from vpn.drivers.base import AgentError, Unreachable, errors
@@ -56,7 +57,7 @@ def test_what_is_in_the_way_now_replaces_what_was_before(
 ) -> None:
     server.answer = refuse(AgentError(errors.DISK_FULL, "", REFUSALS[errors.DISK_FULL]))
     applied(behind)
-    server.answer = refuse(Unreachable("The agent on this machine does not answer."))
+    server.answer = refuse(Unreachable(failures.AGENT_SILENT.of(), "broken pipe"))
     applied(behind)
     for page in ("", "activity/"):
         text = admin_browser.get(f"/instances/{behind.pk}/{page}").content.decode().replace("&#x27;", "'")
@@ -80,8 +81,18 @@ def test_the_whole_is_sent_where_a_change_leads_elsewhere(behind: Instance, serv
 
 
 def test_a_server_that_does_not_answer_is_said_too(behind: Instance, server: Server) -> None:
-    server.answer = refuse(Unreachable("The agent on this machine does not answer."))
-    assert applied(behind).steps.get().message == "The agent on this machine does not answer."
+    server.answer = refuse(Unreachable(failures.AGENT_SILENT.of(), "broken pipe"))
+    step = applied(behind).steps.get()
+    assert step.refusal == failures.AGENT_SILENT.of().document()
+    assert step.message == sentence_of(failures.AGENT_SILENT.of())
+    behind.refresh_from_db()
+    assert behind.refusal == step.refusal
+    assert "broken pipe" not in behind.failure, "the detail is for the log"
+
+
+def test_a_failure_of_an_earlier_version_is_shown_as_it_is(behind: Instance, admin_browser: Client) -> None:
+    Instance.objects.filter(pk=behind.pk).update(failure="The moon is in the way.", refusal=None)
+    assert "The moon is in the way." in admin_browser.get(f"/instances/{behind.pk}/").content.decode()
 
 
 def test_the_next_try_goes_on_with_the_same_operation(behind: Instance, server: Server) -> None:
@@ -136,10 +147,10 @@ def test_a_failure_does_not_hold_up_what_came_meanwhile(
 ) -> None:
     def change_and_refuse(report: HubReport) -> HubReport:
         create_client_peer(behind, member=admin, device="another", by=BY)
-        raise Unreachable("No answer.")
+        raise Unreachable(failures.AGENT_SILENT.of())
 
     rung.clear()
-    server.answer = refuse(Unreachable("No answer."))
+    server.answer = refuse(Unreachable(failures.AGENT_SILENT.of()))
     applied(behind)
     assert rung == [], "it waits for its next try"
     server.answer = change_and_refuse

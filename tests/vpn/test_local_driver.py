@@ -26,12 +26,12 @@ def test_a_report_comes_back(driver: LocalDriver) -> None:
     assert driver.status("quickhub01", peers=False).hub == "quickhub01"
 
 
-def test_a_session_that_breaks_again_is_told_in_words(driver: LocalDriver) -> None:
-    with pytest.raises(Unreachable, match=r"does not answer \(not the answer"):
+def test_a_session_that_breaks_again_says_why(driver: LocalDriver) -> None:
+    with pytest.raises(Unreachable, match=r"agent-silent: not the answer"):
         driver.destroy("forgetful1", epoch=1, generation=1)
 
 
-def test_an_agent_that_cannot_be_started_is_told_in_words(driver: LocalDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_agent_that_cannot_be_started_does_not_answer(driver: LocalDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "agent_command", lambda: ["/nonexistent/agent"])
-    with pytest.raises(Unreachable, match="does not answer"):
+    with pytest.raises(Unreachable, match="agent-silent"):
         driver.check()

@@ -9,6 +9,7 @@ import pytest
 from portal.models import Membership
 from tests.factories import BY, make_region
 from tests.vpn.confirming_server import Server as Confirming
+from vpn import failures
 from vpn.actions.instances.instance import create_instance
 from vpn.choices import InstanceState, ProofCause, Reachability, StepState
 from vpn.constants import DEFAULT_PUBLIC_DNS, DEFAULT_PUBLIC_DNS_V6
@@ -16,6 +17,7 @@ from vpn.drivers.base import Found, Knock
 from vpn.jobs.provision import provision_instance
 from vpn.models import Instance, OperationStep, Server
 from vpn.needs import Code, needs_of, reachable
+from vpn.presenters.findings import sentence_of
 
 V4, V6 = "203.0.113.1", "2001:db8::1"
 
@@ -107,3 +109,18 @@ def test_a_hub_that_runs_is_ready_and_says_what_is_not_proven(
     assert words in step.message
     assert reachable(instance)["wireguard"] == state
     assert [need.code for need in needs_of(instance)] == [code]
+
+
+def test_a_server_without_an_address_stops_the_first_step_with_a_code(
+    admin: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    region = make_region()
+    Server.objects.update(address=None, address_v6=None)
+    monkeypatch.setattr("vpn.jobs.provision.driver_for", lambda name: Reachable())
+    instance = create_instance(admin.organization, name="Frankfurt", hostname="fra", region=region, by=BY)
+    provision_instance(str(instance.pk))
+    instance.refresh_from_db()
+    assert instance.state == InstanceState.FAILED
+    step = OperationStep.objects.get(operation__instance=instance, state=StepState.FAILED)
+    assert (step.name, step.refusal) == ("server", failures.NO_ADDRESS.of().document())
+    assert step.message == sentence_of(failures.NO_ADDRESS.of())

@@ -9,13 +9,21 @@ from uuid import UUID
 
 from vpn.wire import errors
 from vpn.wire.errors import AgentError
+from vpn.wire.finding import Finding
 from vpn.wire.report import HubReport
 
 __all__ = ["AgentError", "Driver", "Found", "HubReport", "Knock", "ServerAddress", "Unreachable", "errors"]
 
 
 class Unreachable(Exception):
-    """The server or its agent did not answer. The text is for an admin; a retry may help."""
+    """The server, or the agent on it, did not answer; trying again may help.
+
+    `finding` (see `vpn.failures`) is for pages. `detail` is for logs alone.
+    """
+
+    def __init__(self, finding: Finding, detail: str = "") -> None:
+        super().__init__(f"{finding}: {detail}" if detail else str(finding))
+        self.finding = finding
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
+from vpn import failures
 from vpn.drivers.base import Found, Knock, Unreachable
 from vpn.drivers.knocking import knock_on
 from vpn.drivers.outside import Host, NoPlace, Posts
@@ -47,7 +48,7 @@ class LocalDriver:
         try:
             return knock_on(self._posts_of(settings.HUB_HOST_NETNS or ""), knocks, timeout)
         except (NoPlace, OSError, ValueError) as error:
-            raise Unreachable(f"The proof could not be run on this machine ({type(error).__name__}).") from error
+            raise Unreachable(failures.KNOCK_IMPOSSIBLE.of(type(error).__name__), str(error)) from error
 
     def _posts_of(self, netns: str) -> Posts:
         if self._posts is None or self._posts.host.netns != netns:
@@ -58,13 +59,13 @@ class LocalDriver:
         try:
             return parse_report(self._call(request).get("report"))
         except ReportInvalidError as error:
-            raise Unreachable(f"The agent answered with an invalid report: {error}.") from error
+            raise Unreachable(failures.REPORT_INVALID.of(), str(error)) from error
 
     def _call(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
             answer = self.session.ask(request)
         except SessionBroken as broken:
-            raise Unreachable(f"The agent on this machine does not answer ({broken}).") from broken
+            raise Unreachable(failures.AGENT_SILENT.of(), str(broken)) from broken
         if "error" in answer:
             raise parse_error(answer["error"])
         return answer

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from uuid import UUID
 
+from vpn import failures
 from vpn.choices import Driver as DriverName
 from vpn.drivers.base import Driver, ServerAddress, Unreachable
 from vpn.drivers.local import LocalDriver
@@ -27,7 +28,7 @@ def driver_at(server: ServerAddress) -> Driver:
             return known[1]
         make = DRIVERS.get(server.driver)
         if make is None:
-            raise Unreachable(f"This version of the portal cannot reach servers by {server.driver!r}.")
+            raise Unreachable(failures.UNKNOWN_DRIVER.of(server.driver))
         if known is not None:
             known[1].close()
         driver = make(server)

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from portal.models import Principal
 from portal.sealing import UnsealError
-from vpn import doorbell
+from vpn import doorbell, failures
 from vpn.actions.activity.asking import askers_of
 from vpn.actions.activity.operation import begin_operation
 from vpn.actions.instances.recovery import raise_epoch, raise_generation
@@ -42,10 +42,6 @@ _ATTEMPTS = 5
 _RETRY_SECONDS = 30
 _ASK_AGAIN_SECONDS = 0.05
 _Sent = tuple[Desired, HubReport]
-_OTHER_CONFIRMED = (
-    "The server confirmed another state than it was sent, so the hub's state is unknown. The portal will try again. If "
-    "this goes on, the portal and its agent may have different versions: restart both."
-)
 
 
 def apply_instance(instance_id: str) -> None:
@@ -149,7 +145,7 @@ def _apply_claimed(pk: UUID, token: UUID, ahead: _Sent | None) -> bool:
         if operation is None and isinstance(error, UnsealError):
             operation = _operation(pk, None)
         if operation is not None:
-            _note_failure(pk, token, operation, describe(error), refusal_of(error))
+            _note_failure(pk, token, operation, cause_of(error))
         return False
 
 
@@ -196,7 +192,7 @@ def send(pk: UUID, desired: Desired) -> tuple[Desired, HubReport]:
             return desired, driver.apply(desired.document, delta=desired.is_delta)
         except AgentError as error:
             desired = _back_in_step(pk, instance, desired, error)
-    raise Unreachable("The server kept reporting another state than the portal's. The portal will try again.")
+    raise Unreachable(failures.OUT_OF_STEP.of())
 
 
 def _back_in_step(pk: UUID, instance: Instance, sent: Desired, error: AgentError) -> Desired:
@@ -234,7 +230,7 @@ def _conclude(pk: UUID, token: UUID, operation: Operation, desired: Desired, rep
             return True
     if Instance.objects.filter(pk=pk, lease_token=token).exists():
         logger.warning("The server of instance %s confirmed something else than it was sent", pk)
-        _note_failure(pk, token, operation, _OTHER_CONFIRMED)
+        _note_failure(pk, token, operation, failures.OTHER_CONFIRMED.of())
     return False
 
 
@@ -245,29 +241,32 @@ def _outcome(operation: Operation, report: HubReport) -> str:
     return f"{outcome} Undone: {' '.join(operation.drift)}" if operation.drift else outcome
 
 
-def _note_failure(pk: UUID, token: UUID, operation: Operation, message: str, refusal: Finding | None = None) -> None:
+def _note_failure(pk: UUID, token: UUID, operation: Operation, cause: Finding | str) -> None:
     with transaction.atomic():
         step = next_step(operation)
         if step is not None:
-            fail_operation(operation, step, message, refusal)
+            fail_operation(operation, step, cause)
         Instance.objects.filter(pk=pk, lease_token=token).update(
-            failure=message[:400],
-            refusal=refusal.document() if refusal is not None else None,
+            failure=sentence_of(cause)[:400],
+            refusal=cause.document() if isinstance(cause, Finding) else None,
             retry_at=timezone.now() + timedelta(seconds=_RETRY_SECONDS),
         )
 
 
 def describe(error: Exception) -> str:
-    """Return an error in words for an admin."""
+    """What happened, in words for an admin."""
+    return sentence_of(cause_of(error))
+
+
+def cause_of(error: Exception) -> Finding | str:
+    """Why background work failed; a text only from an agent of the release before, which sent sentences."""
     if isinstance(error, AgentError):
-        return sentence_of(error.finding or error.message)
+        return error.finding or error.message
+    if isinstance(error, Unreachable):
+        return error.finding
     if isinstance(error, ConcurrentChange):
-        return "Changes came faster than they could be applied. The portal will try again in a moment."
+        return failures.CONCURRENT_CHANGE.of()
     if isinstance(error, UnsealError):
-        return f"A secret of this hub cannot be opened: {error}. Put that key back, then start the portal again."
+        # Its text begins with the table and the column.
+        return failures.SECRET_UNREADABLE.of(str(error).partition(" ")[0])
     return str(error)
-
-
-def refusal_of(error: Exception) -> Finding | None:
-    """Return the finding of a refusal; None for other errors, and for agents of the previous release."""
-    return error.finding if isinstance(error, AgentError) else None

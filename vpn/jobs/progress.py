@@ -11,6 +11,7 @@ from portal.models import Principal
 from vpn.actions.activity.asking import add_askers
 from vpn.choices import OperationState, StepState
 from vpn.models import Operation, OperationStep
+from vpn.presenters.findings import sentence_of
 from vpn.wire.finding import Finding
 
 _MESSAGE_LENGTH = 400
@@ -41,11 +42,15 @@ def finish_operation(operation: Operation) -> None:
     operation.save(update_fields=["state", "finished_at"])
 
 
-def fail_operation(operation: Operation, step: OperationStep, message: str, refusal: Finding | None = None) -> None:
-    """Record that a step and its operation failed, in words for an admin. `refusal` is the agent's finding."""
+def fail_operation(operation: Operation, step: OperationStep, cause: Finding | str) -> None:
+    """Note that a step failed, and the operation with it.
+
+    Pages put a finding into words. `message` holds them in English, for programs of the release before.
+    """
     with transaction.atomic():
-        step.state, step.message, step.finished_at = StepState.FAILED, message[:_MESSAGE_LENGTH], timezone.now()
-        step.refusal = refusal.document() if refusal is not None else None
+        message = sentence_of(cause)[:_MESSAGE_LENGTH]
+        step.state, step.message, step.finished_at = StepState.FAILED, message, timezone.now()
+        step.refusal = cause.document() if isinstance(cause, Finding) else None
         step.save()
         operation.state, operation.finished_at = OperationState.FAILED, timezone.now()
         operation.save(update_fields=["state", "finished_at"])

@@ -12,7 +12,7 @@ from django.utils import timezone
 from portal.exceptions import NotPossible
 from portal.models import Principal
 from portal.sealing import UnsealError
-from vpn import doorbell
+from vpn import doorbell, failures
 from vpn.actions.change import lock_instance
 from vpn.actions.instances.instance import open_operation, remove_rows, set_state
 from vpn.actions.instances.placement import server_in
@@ -31,13 +31,14 @@ from vpn.constants import DEFAULT_PUBLIC_DNS, DEFAULT_PUBLIC_DNS_V6
 from vpn.desired import ConcurrentChange, compile_spec
 from vpn.drivers.base import AgentError, Found, Unreachable, errors
 from vpn.jobs import lease
-from vpn.jobs.apply import describe, refusal_of, send, server_epoch
+from vpn.jobs.apply import cause_of, send, server_epoch
 from vpn.jobs.knock import give_probe, knock_of
 from vpn.jobs.progress import begin_step, fail_operation, finish_operation, finish_step, next_step
 from vpn.jobs.servers import driver_for
 from vpn.models import Instance, InstanceObservation, Operation, OperationStep
 from vpn.models.peer import with_compat
 from vpn.observed import record_applied
+from vpn.presenters.findings import sentence_of
 from vpn.proofs import record_knock
 from vpn.wire.finding import Finding
 
@@ -47,7 +48,11 @@ _ENDING = Principal.portal("taking the hub down")
 
 
 class StepFailed(Exception):
-    """A step failed; the text is the reason for an admin."""
+    """A step failed for `cause`: a finding, or for a proof the words of the knock."""
+
+    def __init__(self, cause: Finding | str) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
 def provision_instance(instance_id: str) -> None:
@@ -91,7 +96,7 @@ def _run_steps(pk: UUID, token: UUID, operation: Operation, steps: dict[str, Cal
         try:
             message = steps[step.name](pk, token)
         except (AgentError, Unreachable, ConcurrentChange, UnsealError, StepFailed) as error:
-            _fail(pk, operation, step, describe(error), refusal_of(error))
+            _fail(pk, operation, step, error.cause if isinstance(error, StepFailed) else cause_of(error))
             return False
         except Instance.DoesNotExist:
             return False
@@ -104,14 +109,14 @@ def _goes_on(operation: Operation) -> bool:
     return Operation.objects.filter(pk=operation.pk, state=OperationState.RUNNING).exists()
 
 
-def _fail(pk: UUID, operation: Operation, step: OperationStep, message: str, refusal: Finding | None = None) -> None:
-    logger.warning("Step %s of instance %s failed: %s", step.name, pk, message)
+def _fail(pk: UUID, operation: Operation, step: OperationStep, cause: Finding | str) -> None:
+    logger.warning("Step %s of instance %s failed: %s", step.name, pk, sentence_of(cause))
     with transaction.atomic():
         instance = lock_instance(pk)
         operation.refresh_from_db()
         if operation.is_finished:
             return  # Cancelled meanwhile by a deletion.
-        fail_operation(operation, step, message, refusal)
+        fail_operation(operation, step, cause)
         if instance.state == InstanceState.PROVISIONING:
             set_state(instance, InstanceState.FAILED, by=_BY)
 
@@ -121,10 +126,10 @@ def _prepare_server(pk: UUID, token: UUID) -> str:
     if instance.server is None:
         instance.server = server_in(instance.region)
         if instance.server is None:
-            raise StepFailed(f"{instance.region.name} has no server yet. Choose another region, or ask the operator.")
+            raise StepFailed(failures.REGION_WITHOUT_SERVER.of())
         instance.save(update_fields=["server"])
     if not instance.server.addresses:
-        raise StepFailed("The server has no public address. Set HUB_ADDRESS and start the portal again.")
+        raise StepFailed(failures.NO_ADDRESS.of())
     if all(":" in address for address in instance.server.addresses):
         # The server cannot reach the default resolvers. Resolvers that an admin has chosen meanwhile stay.
         usual = Instance.objects.filter(pk=pk, public_dns=list(DEFAULT_PUBLIC_DNS))
@@ -160,7 +165,7 @@ def _prove(pk: UUID, token: UUID) -> str:
     instance = Instance.objects.select_related("server__region").get(pk=pk)
     addresses = instance.server.addresses if instance.server is not None else ()
     if not addresses or not instance.probe_private_key_sealed:
-        raise StepFailed("The hub has to be started first. Try again.")
+        raise StepFailed(failures.NOT_STARTED.of())
     has_compat = bool(with_compat([pk]))
     knocks = [knock_of(instance, address, has_compat=has_compat, with_name=True) for address in addresses]
     found = driver_for(instance.server).knock(knocks, _PROOF_SECONDS)

@@ -6,6 +6,7 @@ import logging
 
 from django.db import DatabaseError
 
+from vpn import failures
 from vpn.drivers.base import AgentError, Driver, HubReport, ServerAddress, Unreachable
 from vpn.drivers.registry import driver_at
 from vpn.models import Server
@@ -16,7 +17,7 @@ logger = logging.getLogger(__name__)
 def driver_for(server: Server | None) -> Driver:
     """Return the driver of a server. Raises Unreachable if there is no server or its driver is unknown."""
     if server is None:
-        raise Unreachable("The hub has no server yet.")
+        raise Unreachable(failures.NO_SERVER.of())
     return driver_at(ServerAddress(id=server.pk, driver=server.region.driver))
 
 

@@ -101,7 +101,7 @@ class Instance(models.Model):
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     # Why the last apply failed, in words for an admin, and when it is retried.
     failure = models.CharField(max_length=400, blank=True)
-    # The agent's refusal as a finding (`vpn.wire.finding`), which pages put into words.
+    # The same as a finding of the agent or of `vpn.failures`, which pages put into words; null in older rows.
     refusal = models.JSONField(null=True, blank=True)
     retry_at = models.DateTimeField(null=True, blank=True)
     # Since when the server is behind the newest generation; null if it is not.

@@ -79,7 +79,7 @@ class OperationStep(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     message = models.CharField(max_length=400, blank=True)
-    # The agent's refusal, as a finding (`vpn.wire.finding`), which pages put into words; null if there was none.
+    # Why it failed, as a finding of the agent or of `vpn.failures`, which pages put into words; null in older rows.
     # `message` says the same in English, for programs of the release before.
     refusal = models.JSONField(null=True, blank=True)
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 from portal.models import Organization
 from tests.factories import BY, make_instance, observe_hubs, settle
 from tests.vpn.observe.observed_server import Server, applied_generation, claim, look_at
+from vpn import failures
 from vpn.actions.peers.admission import expire_peers
 from vpn.drivers.base import Unreachable
 from vpn.jobs.observe import OBSERVE_SECONDS, observe_all, observe_server
@@ -108,7 +109,7 @@ def test_a_server_that_does_not_answer_is_left_alone_until_the_next_tick(
         make_instance(organization, name=f"Hub {number}")
 
     def fail() -> None:
-        raise Unreachable("The agent does not answer.")
+        raise Unreachable(failures.AGENT_SILENT.of())
 
     server.meanwhile = fail
     rung.clear()
@@ -127,7 +128,7 @@ def test_one_hub_that_is_odd_keeps_no_other_from_being_seen(
 
     def fail_once() -> None:
         if len(server.asked) == 2:
-            raise Unreachable("The agent answered with a report that makes no sense.")
+            raise Unreachable(failures.REPORT_INVALID.of())
 
     server.meanwhile = fail_once
     observe_hubs(observed_at=None)

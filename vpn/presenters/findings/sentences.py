@@ -10,7 +10,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from vpn.models import Instance, Operation, OperationStep, Peer
-from vpn.presenters.findings import drift, refusals
+from vpn.presenters.findings import drift, failures, refusals
 from vpn.wire.finding import Code, Finding, parse_finding
 from vpn.wire.parsing import UUID as PEER_ID
 
@@ -27,7 +27,7 @@ def sentence_of(found: Finding | str, names: Names = _NO_NAMES) -> str:
     if isinstance(found, str):
         return found
     code = Code(found.component, found.code)
-    words = drift.WORDS.get(code) or refusals.WORDS.get(code)
+    words = drift.WORDS.get(code) or refusals.WORDS.get(code) or failures.WORDS.get(code)
     if words is None:
         return _(
             "The agent reports %(code)s of %(component)s, which this portal has no words for: update the portal."
