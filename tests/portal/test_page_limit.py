@@ -30,7 +30,7 @@ def test_an_account_that_asks_too_often_is_told_when_to_come_again(
     assert (refused.status_code, refused["Retry-After"]) == (429, "20")
     assert b"wait 20 seconds" in refused.content
     sent = admin_browser.post("/people/new/", {"email": "guest@example.org", "role": "member"})
-    assert b"Go back in your browser, where what you typed still stands" in sent.content
+    assert b"Go back in your browser, where what you typed is still there" in sent.content
     assert auditor_browser.get("/people/").status_code == 200
     clock[0] += 20
     assert admin_browser.get("/people/").status_code == 200
@@ -62,4 +62,4 @@ def test_who_asks_for_mails_too_often_reads_it_on_a_page(settings: Settings) -> 
     settings.EMAIL_CONFIGURED = True
     answers = [Client().post("/accounts/password/reset/", {"email": "known@example.org"}) for _ in range(8)]
     assert answers[-1].status_code == 429
-    assert b"This was asked for too often" in answers[-1].content
+    assert b"This was requested too often" in answers[-1].content

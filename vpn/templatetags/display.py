@@ -7,8 +7,11 @@ from datetime import datetime, timedelta
 
 from django import template
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from vpn.addressing.networks import merged
 from vpn.choices import InstanceState
@@ -20,17 +23,17 @@ register = template.Library()
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _NETWORKS_SHOWN = 3
-_INSTANCE_CHIPS = {
-    InstanceState.PENDING: ("waiting", "Waiting to start"),
-    InstanceState.PROVISIONING: ("waiting", "Provisioning"),
-    InstanceState.FAILED: ("bad", "Failed"),
-    InstanceState.DELETING: ("waiting", "Deleting"),
-    InstanceState.LOST: ("bad", "Lost"),
+_INSTANCE_CHIPS: dict[InstanceState, tuple[str, Promise]] = {
+    InstanceState.PENDING: ("waiting", gettext_lazy("Waiting to start")),
+    InstanceState.PROVISIONING: ("waiting", gettext_lazy("Provisioning")),
+    InstanceState.FAILED: ("bad", gettext_lazy("Failed")),
+    InstanceState.DELETING: ("waiting", gettext_lazy("Deleting")),
+    InstanceState.LOST: ("bad", gettext_lazy("Lost")),
 }
 
 
 @register.simple_tag
-def chip(kind: str, words: str) -> SafeString:
+def chip(kind: str, words: str | Promise) -> SafeString:
     """A state: a shape and a word. `kind` is good, waiting, bad or off."""
     return format_html('<span class="chip chip--{}">{}</span>', kind, words)
 
@@ -43,7 +46,7 @@ def instance_chip(instance: Instance, needs: Sequence[Notice]) -> SafeString:
     for need in needs:
         if need.chip:
             return chip(need.tone, need.chip)
-    return chip("good", "Ready") if instance.is_up_to_date else chip("waiting", "Applying changes")
+    return chip("good", _("Ready")) if instance.is_up_to_date else chip("waiting", _("Applying changes"))
 
 
 @register.simple_tag
@@ -63,19 +66,23 @@ def peer_dot(peer: Peer) -> SafeString:
 
 def _peer_state(peer: Peer) -> tuple[str, str]:
     if not peer.enabled:
-        return "off", "Disabled"
+        return "off", _("Disabled")
     if not peer.is_admitted:
-        return "off", "Expired" if peer.member is None or peer.member.state != "deactivated" else "Deactivated"
+        is_expired = peer.member is None or peer.member.state != "deactivated"
+        return "off", _("Expired") if is_expired else _("Deactivated")
     if peer.is_connected:
-        return "good", "Connected"
-    return ("off", "Offline") if peer.seen.last_handshake else ("waiting", "Never connected")
+        return "good", _("Connected")
+    return ("off", _("Offline")) if peer.seen.last_handshake else ("waiting", _("Never connected"))
 
 
 @register.simple_tag
-def relative_time(moment: datetime | None, missing: str = "never") -> SafeString | str:
-    """A time as people say it ("2 min ago"), with the exact one on hover and in the markup."""
+def relative_time(moment: datetime | None, missing: str = "") -> SafeString | str:
+    """A time as people say it ("2 min ago"), with the exact one on hover and in the markup.
+
+    `missing` replaces a time that is not known: "never" unless given.
+    """
     if moment is None:
-        return missing
+        return missing or _("never")
     exact = timezone.localtime(moment)
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
@@ -88,7 +95,7 @@ def relative_time(moment: datetime | None, missing: str = "never") -> SafeString
 def _in_words(moment: datetime) -> str:
     seconds = int((timezone.now() - moment).total_seconds())
     if abs(seconds) < 1:
-        return "now"
+        return _("now")
     if abs(seconds) > 30 * 86400:
         return timezone.localtime(moment).strftime("%-d %b %Y")
     words = next(
@@ -96,7 +103,7 @@ def _in_words(moment: datetime) -> str:
         for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
         if abs(seconds) >= size
     )
-    return f"{words} ago" if seconds > 0 else f"in {words}"
+    return (_("%(span)s ago") if seconds > 0 else _("in %(span)s")) % {"span": words}
 
 
 @register.filter
