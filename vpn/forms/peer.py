@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection
 from typing import Any
 
 from django import forms
@@ -14,41 +13,24 @@ from django.utils import timezone
 from portal.models import Membership, MembershipState, Organization
 from portal.web.zone import find_zone
 from vpn.addressing.networks import is_broad
-from vpn.choices import Platform, Protocol
+from vpn.choices import Platform
 from vpn.constants import SUBNET_NESTED
 from vpn.forms.fields import (
     ConfirmationField,
     MomentField,
     NetworksField,
-    ProtocolField,
     ShownSubnetsForm,
     TrueFalseField,
     VersionField,
     ZoneField,
     listed,
 )
+from vpn.forms.protocol import ProtocolFields
 from vpn.models import Instance, Peer, Site
-from vpn.platforms.capabilities import Capability, capabilities
 from vpn.platforms.versions import version_fault
 from vpn.validators import parse_network, validate_label_text, validate_wireguard_key
 
 NEW_SITE = "A new site"
-_WHY = {
-    Protocol.WIREGUARD: "Fastest. Recommended. Needs UDP.",
-    Protocol.OPENVPN: "Where WireGuard is missing or UDP is blocked: it changes over to TCP by itself.",
-}
-
-
-@dataclass(frozen=True)
-class ProtocolChoice:
-    """One protocol as a form offers it: `note` is about the site's router, `reason` says why that cannot use it."""
-
-    value: str
-    label: str
-    why: str
-    note: str
-    reason: str
-    is_chosen: bool
 
 
 class MemberField(forms.ModelChoiceField):  # type: ignore[type-arg]
@@ -57,57 +39,6 @@ class MemberField(forms.ModelChoiceField):  # type: ignore[type-arg]
     def label_from_instance(self, obj: Any) -> str:
         """The name with the address, so that people with the same name can be told apart."""
         return f"{obj.user.name} ({obj.user.email})" if obj.user.name else obj.user.email
-
-
-class ProtocolFields(forms.Form):
-    """The protocol between the peer and the hub."""
-
-    protocol = ProtocolField()
-
-    @property
-    def router(self) -> tuple[str, str]:
-        """Platform and version of the site's router; ("", "") if there is none or it is not known."""
-        return "", ""
-
-    @property
-    def protocols(self) -> list[ProtocolChoice]:
-        """The choices with their descriptions, and the reason if the router cannot use one."""
-        platform, version = self.router
-        can = capabilities(platform, version) if platform in Platform.values else {}
-        chosen = self._shown_protocol(can)
-        return [
-            ProtocolChoice(
-                value=protocol.value,
-                label=protocol.label,
-                why=_WHY[protocol],
-                note=can[protocol].note if protocol in can else "",
-                reason=can[protocol].reason if protocol in can else "",
-                is_chosen=protocol == chosen,
-            )
-            for protocol in Protocol
-        ]
-
-    @property
-    def protocol_before(self) -> str:
-        """The chosen protocol, if the form replaced it by another because the router cannot use it; else ""."""
-        platform, version = self.router
-        can = capabilities(platform, version) if platform in Platform.values else {}
-        wanted = self._wanted_protocol
-        return wanted if wanted in Protocol.values and wanted != self._shown_protocol(can) else ""
-
-    @property
-    def _wanted_protocol(self) -> str:
-        """The protocol that a person chose, which the form carries along when it selects another one."""
-        given = self.data if self.is_bound else self.initial
-        return str(given.get("protocol_before") or self["protocol"].value() or Protocol.WIREGUARD)
-
-    def _shown_protocol(self, can: Mapping[str, Capability]) -> str:
-        """The selected protocol: as sent, or else the chosen one, or one that the router can use."""
-        if self.is_bound:
-            return str(self["protocol"].value() or Protocol.WIREGUARD)
-        wanted = self._wanted_protocol
-        offered = [protocol for protocol, one in can.items() if one.offered]
-        return wanted if not offered or wanted in offered else offered[0]
 
 
 class ClientFields(ProtocolFields):
