@@ -39,6 +39,19 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
         ProfileFile(f"{tag}.network", _network(profile, router), TEXT, "For systemd-networkd: addresses and routes"),
         _forwarding(router),
     )
+    steps = [*_forwarding_steps(router), *_wireguard_steps(router)]
+    if profile.private_key is None:
+        steps.insert(
+            2,
+            Step(
+                "Add the private key to the .conf, or for systemd-networkd keep it in a file.", ((_key_path(tag), ""),)
+            ),
+        )
+    return RouterProfile(files, tuple(steps))
+
+
+def _wireguard_steps(router: SiteRouter) -> tuple[Step, ...]:
+    tag = tag_of(router)
     before = Step(
         "Did this site run over OpenVPN until now? End that first: two tunnels with one address stop each other.",
         commands=(f"systemctl disable --now openvpn-client@{tag}",),
@@ -65,15 +78,7 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
         "tunnels stand behind those of its own networks, and of two tunnels the one with the lower metric is taken.",
         commands=("ip route show",),
     )
-    steps = [*_forwarding_steps(router), before, quick, networkd, changed, shared]
-    if profile.private_key is None:
-        steps.insert(
-            2,
-            Step(
-                "Add the private key to the .conf, or for systemd-networkd keep it in a file.", ((_key_path(tag), ""),)
-            ),
-        )
-    return RouterProfile(files, tuple(steps))
+    return before, quick, networkd, changed, shared
 
 
 def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:

@@ -83,17 +83,19 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
     ]
     steps = [_install_step(router, "WireGuard", "wireguard-tools", "luci-proto-wireguard"), *_steps(router)]
     if profile.private_key is None:
-        steps.append(
-            Step(
-                "Give the interface its own key, and enter the public key in the portal.",
-                commands=(
-                    f"uci set network.{device}.private_key=$(wg genkey)",
-                    "uci commit network && service network reload",
-                    f"uci get network.{device}.private_key | wg pubkey",
-                ),
-            )
-        )
+        steps.append(_own_key_step(device))
     return RouterProfile(_files(router, profile.name, lines, "WireGuard"), tuple(steps))
+
+
+def _own_key_step(device: str) -> Step:
+    return Step(
+        "Give the interface its own key, and enter the public key in the portal.",
+        commands=(
+            f"uci set network.{device}.private_key=$(wg genkey)",
+            "uci commit network && service network reload",
+            f"uci get network.{device}.private_key | wg pubkey",
+        ),
+    )
 
 
 def openvpn(profile: OpenVPNProfile, router: SiteRouter) -> RouterProfile:

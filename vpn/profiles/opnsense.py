@@ -60,24 +60,24 @@ def wireguard(profile: WireGuardProfile, router: SiteRouter) -> RouterProfile:
         ("Tunnel address", ", ".join(addresses)),
         ("Peers", f"{tag}-hub"),
     )
-    return RouterProfile(
-        (),
-        (
-            Step(
-                "Only where this site was connected over OpenVPN before: delete its instance under VPN, OpenVPN, "
-                "Instances, and apply. Two tunnels with the same addresses cut each other off.",
-                (("Description", tag),),
-            ),
-            Step("VPN, WireGuard, Peers: add one.", peer),
-            Step(
-                f"VPN, WireGuard, Instances: add one ({_ADVANCED}), and choose the peer. Leave “Disable routes” "
-                "off, so that the routes are set.",
-                instance,
-            ),
-            Step("On the same page, below the list: tick “Enable WireGuard”, and apply."),
-            Step("Firewall, Rules, WireGuard (Group): pass everything; the hub has decided what may come."),
-            *everything_step(allowed),
+    return RouterProfile((), (*_wireguard_steps(tag, peer, instance), *everything_step(allowed)))
+
+
+def _wireguard_steps(tag: str, peer: Values, instance: Values) -> tuple[Step, ...]:
+    return (
+        Step(
+            "Only where this site was connected over OpenVPN before: delete its instance under VPN, OpenVPN, "
+            "Instances, and apply. Two tunnels with the same addresses cut each other off.",
+            (("Description", tag),),
         ),
+        Step("VPN, WireGuard, Peers: add one.", peer),
+        Step(
+            f"VPN, WireGuard, Instances: add one ({_ADVANCED}), and choose the peer. Leave “Disable routes” "
+            "off, so that the routes are set.",
+            instance,
+        ),
+        Step("On the same page, below the list: tick “Enable WireGuard”, and apply."),
+        Step("Firewall, Rules, WireGuard (Group): pass everything; the hub has decided what may come."),
     )
 
 
