@@ -147,10 +147,7 @@ def _configuration(layout: Layout, names: Names, spec: HubSpec, listener: str, p
         f"tun-mtu {spec.mtu}",
         f"client-config-dir {clients}",
         "ccd-exclusive",
-        "script-security 2",
-        f'up "{here}/up {listener}"',
-        f'client-connect "{here}/connect {device} {clients.name}"',
-        f'client-disconnect "{here}/disconnect {device} {clients.name}"',
+        *_scripts(here, device, listener, clients.name),
         f"management {layout.socket(listener)} unix",
         f"writepid {layout.pid(listener)}",
         f"log {layout.log(listener)}",
@@ -167,6 +164,15 @@ def _configuration(layout: Layout, names: Names, spec: HubSpec, listener: str, p
     if hub_v6 is not None:
         lines.append(f"ifconfig-ipv6 {hub_v6.with_prefixlen} {hub_v6.ip}")
     return "\n".join(lines) + "\n"
+
+
+def _scripts(here: Path, device: str, listener: str, clients: str) -> list[str]:
+    return [
+        "script-security 2",
+        f'up "{here}/up {listener}"',
+        f'client-connect "{here}/connect {device} {clients}"',
+        f'client-disconnect "{here}/disconnect {device} {clients}"',
+    ]
 
 
 def most_clients(spec: HubSpec) -> int:
