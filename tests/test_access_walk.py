@@ -1,4 +1,4 @@
-"""Every page and every API call, as everyone: the tables in tests/access_tables.py say what each may do."""
+"""Every page and every API call, as every role: tests/access_tables.py says what each role may do."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ BASE = "/api/v1/vpn"
 
 @pytest.fixture(autouse=True)
 def _no_redis(settings: LazySettings) -> None:
-    """So that /healthz says the same wherever the tests run."""
+    """Without Redis, so that /healthz answers the same wherever the tests run."""
     settings.REDIS_URL = "unix:///nonexistent/redis.sock"
 
 
 @dataclass
 class World:
-    """One organization with everything in it, and everyone who looks at it."""
+    """One organization with every kind of object, and a user of every role."""
 
     organization: Organization
     instance: Instance
@@ -69,7 +69,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
-    """One world for all: each request is undone by itself. The member has a device, and so has another person."""
+    """One world for all tests: each request is rolled back. The member has a device, and so has another person."""
     with django_db_blocker.unblock(), transaction.atomic():
         yield _build()
         transaction.set_rollback(True)
@@ -304,7 +304,7 @@ def _body_of(world: World, method: str, path: str) -> dict[str, Any]:
 
 
 def test_django_admin_is_for_staff_alone(world: World) -> None:
-    """Every page of it at once: nobody else ever gets an answer of its own, whatever the address."""
+    """Every page of Django admin: other roles get no page of it, whatever the address."""
     for name, entry in patterns(get_resolver()):
         if not name.startswith("admin:") or name in {"admin:login", "admin:logout"}:
             continue

@@ -1,4 +1,4 @@
-"""Changes of a live hub: what differs is changed, the others do not notice, and what is old or foreign is refused."""
+"""Changes of a live hub: only what differs is changed, other peers are undisturbed, unfit specs are refused."""
 
 from __future__ import annotations
 

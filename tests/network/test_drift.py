@@ -1,4 +1,4 @@
-"""What somebody else changes on the server is named by `status`, and gone after the next apply of the same spec."""
+"""Changes on the server from outside the portal: `status` names them, the next apply of the same spec undoes them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOTHING = dict.fromkeys(COMPONENTS, False)
 
 
 def drift_of(hub: Hub) -> list[str]:
-    """Return what `status` tells, as texts. An agent of its own has not looked before, so that it need not wait."""
+    """Return the drift that `status` reports, as texts. A newly started agent need not wait for its next look."""
     report = hub.agent.once("status", hub=hub.hub, peers=True)["report"]
     assert isinstance(report["drift"], list), "it did not look"
     return [str(parse_finding(found)) for found in report["drift"]]
@@ -219,7 +219,7 @@ def test_no_key_is_told(settled: Hub) -> None:
 
 
 def quiet(hub: Hub, times: int = 3) -> None:
-    """Nothing is told, not even in passing."""
+    """Check that no drift is reported, not even for a moment."""
     for _ in range(times):
         assert drift_of(hub) == []
 

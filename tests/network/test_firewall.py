@@ -1,4 +1,4 @@
-"""Rules, tried by stock clients of both protocols over both families: who gets through, and what becomes of flows."""
+"""Firewall rules with stock clients of both protocols over both families: what passes, and which flows end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def everybody() -> Iterator[World]:
 
 @pytest.fixture
 def world(everybody: World) -> Iterator[World]:
-    """The shared world, which gets its tags and subnets back."""
+    """The shared world; its tags and subnets are restored afterwards."""
     before = dict(everybody.devices)
     yield everybody
     for name in ("alice", "bob"):
@@ -161,7 +161,7 @@ def test_rules_follow_a_groups_members_by_delta(world: World) -> None:
 
 
 def test_a_network_inside_a_wider_one_is_its_own_peers(world: World) -> None:
-    """Paris has everything but what others have: Berlin's LAN and all tunnel addresses stay theirs."""
+    """Paris has a default route. Berlin's LAN and the tunnel addresses still belong to their own peers."""
     world.apply(rule("accept", ANNA, PARIS), rule("accept", PARIS, BEN))
     paris = world.devices["paris"]
     world.devices["paris"] = type(paris)(**{**vars(paris), "subnets": (*paris.subnets, "10.0.0.0/8", "fd10::/16")})
@@ -173,7 +173,7 @@ def test_a_network_inside_a_wider_one_is_its_own_peers(world: World) -> None:
     assert world.hub.apply().changed == NOTHING
 
 
-# What is under way.
+# Flows that are open while rules change.
 
 
 def begin(world: World, *targets: str) -> None:
@@ -346,7 +346,7 @@ def test_errors_about_allowed_flows_come_back(world: World, version: int) -> Non
         assert "ime to live exceeded" in answer or "Hop limit" in answer, answer
 
 
-# Who claims to be somebody else, over what, and whom he claims to be.
+# Forged sources: whose address it is and the protocol; then the sender and that address.
 FORGED: dict[str, tuple[str, Callable[[World, int], str]]] = {
     "a member over OpenVPN": ("alice", lambda world, version: world.address("bob", version)),
     "a member over WireGuard": ("bob", lambda world, version: world.address("alice", version)),
@@ -409,7 +409,7 @@ def test_a_delta_repairs_what_it_cannot_change(world: World) -> None:
 
 
 def test_a_site_with_everything_behind_it_stays_within_what_is_its_own(world: World) -> None:
-    """Paris may send for anybody, but not for Bob: not even in the middle of Bob's own flow, while he is away."""
+    """Paris, with a default route, may use any source but Bob's, even within Bob's flow while he is disconnected."""
     world.apply(policy="allow")
     lab, paris, bob = world.lab, world.devices["paris"], world.devices["bob"]
     world.devices["paris"] = type(paris)(**{**vars(paris), "subnets": (*paris.subnets, "64.0.0.0/2")})
@@ -434,7 +434,7 @@ def test_a_site_with_everything_behind_it_stays_within_what_is_its_own(world: Wo
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_site_with_everything_behind_it_has_nothing_of_who_is_away(world: World, version: int) -> None:
-    """Berlin, over WireGuard, neither speaks for Paris and Bob nor gets what is meant for them, while both are away."""
+    """While Paris and Bob are disconnected, Berlin can neither use their addresses nor receive their traffic."""
     world.apply(policy="allow")
     lab, berlin, hub = world.lab, world.devices["berlin"], world.hub
     world.devices["berlin"] = dataclasses.replace(berlin, subnets=(*berlin.subnets, *EVERYTHING))

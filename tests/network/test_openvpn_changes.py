@@ -1,4 +1,4 @@
-"""Changes of a hub with OpenVPN: who is shut out, who changes protocol, and what dies and comes back."""
+"""Changes of a hub with OpenVPN: revocations, protocol switches, and listeners that die and are restarted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def listener_process(lab: Lab, hub: Hub, listener: str) -> int:
 
 
 def is_gone(process: int) -> bool:
-    """Return whether a process has ended, whether or not somebody has taken note."""
+    """Return whether a process has ended, even if its parent has not collected it yet."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
     except OSError:

@@ -1,4 +1,4 @@
-"""The audit log: who did what, from where; no secret, and no line that somebody else wrote."""
+"""The audit log: who did what, from where; it holds no secret, and no input can forge a line."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ FROM = "203.0.113.7"
 
 
 class Log:
-    """What was logged, as a program that reads the lines sees it."""
+    """The logged lines, as a program reads them."""
 
     def __init__(self) -> None:
         self.stream = StringIO()
 
     @property
     def text(self) -> str:
-        """As it stands in the file."""
+        """The text of the file."""
         return self.stream.getvalue()
 
     def lines(self, event: str = "") -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ def anna(organization: Organization) -> Membership:
 
 @pytest.fixture
 def instance(organization: Organization, anna: Membership) -> Instance:
-    """Anna has two devices with profiles, Ben one; so have one who is deactivated later, and one who never came."""
+    """Anna has two devices with profiles, Ben one, Carl (deactivated later) one, and Dora (still invited) one."""
     made = make_instance(organization)
     ben = make_member(organization, name="Ben", email="ben@example.org")
     carl = make_member(organization, name="Carl", email="carl@example.org")

@@ -18,7 +18,7 @@ from vpn.models import Instance, Peer, Site
 
 
 def path_of(peer: Peer) -> str:
-    """Where the peer is."""
+    """The path of the peer."""
     return f"/instances/{peer.instance_id}/peers/{peer.pk}"
 
 
@@ -163,7 +163,7 @@ def test_the_more_specific_of_two_sites_wins_with_one_confirmation_and_a_plan_th
     assert asked["taken"] == [taken]
     assert not branch.peers.exists()
     created = told(api.post(path, {**wanted, "confirm_broad_routes": True}), 201)
-    # What is confirmed stays so; what is new is confirmed anew.
+    # Confirmed networks stay confirmed; new ones need a confirmation.
     own = f"{path}/{created['id']}"
     told(api.put(own, {"subnets": ["10.7.0.0/16"], "enabled": True}), 200)
     refused(api.put(own, {"subnets": ["10.7.0.0/16", "10.8.0.0/16"]}), 409)
@@ -315,7 +315,7 @@ def test_two_devices_of_one_person_cannot_have_the_same_name(
     factories.make_client_peer(client_peer.instance, member, "work tablet")
     assert list(refused(api.put(path_of(phone), {"device": "Work   tablet"}), 409)["errors"]) == ["device"]
     assert told(api.put(path_of(phone), {"device": "Phone"}), 200)["device"] == "Phone"
-    # Two that were called alike before stay as they are, and can be changed otherwise.
+    # Devices that had the same name before keep it, and their other fields can be changed.
     Peer.objects.filter(pk=phone.pk).update(device=client_peer.device)
     same = {"device": client_peer.device, "route_all": True}
     assert told(api.put(path_of(phone), same), 200)["route_all"] is True

@@ -1,4 +1,4 @@
-"""The generated file: what it says, that nothing can be smuggled into it, and that the real tools take it."""
+"""The generated file: its content, that no value can add a line, and that the real tools accept it."""
 
 import dataclasses
 import os
@@ -39,7 +39,7 @@ PROFILE = WireGuardProfile(
 
 Sections = list[tuple[str, dict[str, str]]]
 
-# What a line may be: nothing else may stand in a profile.
+# The lines that a profile may have.
 LINE = re.compile(
     r"(?P<section>\[(Interface|Peer)\])|(?P<comment># [ -~]*)|(?P<key>[A-Za-z]+) = (?P<value>[!-~][ -~]*)|"
 )
