@@ -57,7 +57,7 @@ READING = {
     "vpn.actions.dns.records": {"full_name"},
     "vpn.actions.dns.settings": {"are_records", "cleaned_dns", "records_of", "unanswered_targets"},
     "vpn.actions.firewall.input": {"cleaned_rule", "missing_ends"},
-    "vpn.actions.firewall.rules": {"are_rules", "cleaned_rules", "lock_instances", "naming", "prepare_rules"},
+    "vpn.actions.firewall.rules": {"cleaned_rules", "lock_instances", "naming", "prepare_rules"},
     "vpn.actions.instances.instance": {"hostname_fault", "open_operation", "pending_work"},
     "vpn.actions.instances.placement": {"server_in"},
     "vpn.actions.instances.pool": {"checked_pool", "cleaned_pool", "free_pool"},

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from django.db.models import Case, F, PositiveIntegerField, Q, When
 
+from portal.actions.acting import acted
+from portal.models import Principal
 from vpn.models import FirewallRule, Instance
 from vpn.models.row_updates import update_rows
 
@@ -24,7 +26,7 @@ class _Run(NamedTuple):
     offset: int
 
 
-def move_rules(locked: Instance, moves: Sequence[tuple[int, int, UUID]]) -> None:
+def move_rules(locked: Instance, moves: Sequence[tuple[int, int, UUID]], *, by: Principal) -> None:
     """Move all rows of the locked instance: each has its former position, its new one, and its row's id.
 
     Rows that were inserted, removed or dragged move the others in a few runs, which take one UPDATE. Where there are
@@ -40,6 +42,8 @@ def move_rules(locked: Instance, moves: Sequence[tuple[int, int, UUID]]) -> None
         cases = [When(_is_in(run), then=F("position") + run.offset) for run in runs]
         position = Case(*cases, output_field=PositiveIntegerField())
         locked.firewall_rules.filter(concerned).update(position=position)
+    if runs:
+        acted(by, "rules moved", locked)
 
 
 def _runs(moves: Sequence[tuple[int, int, UUID]]) -> list[_Run]:

@@ -82,7 +82,7 @@ def replace_rules(locked: Instance, former: Sequence[RuleRow], wanted: Sequence[
     _tag_anew(locked, _ends(row.values for row in former) ^ _ends(wanted))
     if gone := before.keys() - set(ids):
         locked.firewall_rules.filter(pk__in=gone).delete()
-    move_rules(locked, [(row.position, position, row.pk) for position, row in kept.items()])
+    move_rules(locked, [(row.position, position, row.pk) for position, row in kept.items()], by=by)
     renamed = [(position, row.pk) for position, row in kept.items() if row.values.name != wanted[position].name]
     update_rows(FirewallRule, ["name"], ["id"], [(wanted[position].name, pk) for position, pk in renamed])
     new = [position for position in range(len(wanted)) if position not in kept]
