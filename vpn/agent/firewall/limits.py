@@ -13,7 +13,6 @@ from vpn.agent.firewall.limit_rules import MAPS, TABLE
 from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import Names
 from vpn.agent.system import nft, nft_listing
-from vpn.agent.system.command import Result
 from vpn.wire import codes
 from vpn.wire.errors import AgentError
 from vpn.wire.finding import Finding
@@ -29,10 +28,12 @@ def ensure(hub: Hub, spec: HubSpec) -> bool:
         # Not reported as a change: these networks change with the routes, which are reported.
         _ensure_maps(names, wanted)
         return False
-    there = "No such file" not in _listed(names).err
+    there = ("inet", TABLE) in nft.tables(names.inside)
     before = f"table inet {TABLE}\ndelete table inet {TABLE}\n" if there else ""
     nft.run(names.inside, f"{before}table inet {TABLE} {{\n{body}}}\n{_filled(wanted)}")
-    fingerprints[TABLE] = nft.fingerprint(body, _listed(names).out)
+    # Alone: traffic has added nothing yet, and a list of the other tables has every rule of the hub.
+    listing = names.inside.run([nft.PROGRAM, "-s", "-t", "list", "table", "inet", TABLE])
+    fingerprints[TABLE] = nft.fingerprint(body, listing)
     return True
 
 
@@ -61,8 +62,11 @@ def drift(names: Names, spec: HubSpec, fingerprints: Mapping[str, str]) -> list[
 
 
 def _is_loaded(names: Names, body: str, fingerprints: Mapping[str, str]) -> bool:
-    listing = _listed(names)
-    return listing.code == 0 and fingerprints.get(TABLE) == nft.fingerprint(body, listing.out)
+    if not nft.is_meant(TABLE, body, fingerprints):
+        return False
+    # Without elements: the kernel adds and expires them.
+    listing = nft.list_without_elements(names.inside, TABLE)
+    return listing.code == 0 and fingerprints[TABLE] == nft.fingerprint(body, listing.out)
 
 
 def _ensure_maps(names: Names, wanted: Mapping[str, Collection[str]]) -> None:
@@ -80,8 +84,3 @@ def _mapped(names: Names) -> dict[str, frozenset[str]]:
     # One by one: of several maps in one call, nft 1.0.6 lists only the last.
     listed = [names.inside.try_run([nft.PROGRAM, "-s", "list", "map", "inet", TABLE, name]).out for name in MAPS]
     return nft_listing.parse("".join(listed)).elements
-
-
-def _listed(names: Names) -> Result:
-    # Without elements: the kernel adds and expires them.
-    return nft.list_without_elements(names.inside, TABLE)
