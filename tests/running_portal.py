@@ -23,6 +23,7 @@ from portal.running.layout import Layout
 from portal.running.leftovers import find_leftovers
 from portal.running.options import CLONE
 from tests.lab.waiting import wait_until
+from tests.prepared import copy_prepared
 from tests.visitor import Visitor
 
 ADMIN_EMAIL: Final = "admin@example.org"
@@ -70,7 +71,9 @@ class RunningPortal:
     def of_story(cls, host_netns: str, hub_address: str, **environment: str) -> Self:
         """One whose admin and hub address are configured; call `start`, or use it as a context manager."""
         story = {"ADMIN_EMAIL": ADMIN_EMAIL, "ADMIN_PASSWORD": ADMIN_PASSWORD, "HUB_ADDRESS": hub_address}
-        return cls(host_netns, story | environment)
+        portal = cls(host_netns, story | environment)
+        copy_prepared(portal.data)
+        return portal
 
     def __enter__(self) -> Self:
         try:
