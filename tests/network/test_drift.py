@@ -14,6 +14,10 @@ from tests.lab.devices import Device, OpenVPNDevice
 from tests.lab.hub import Hub, Watch, wg_like_key
 from tests.lab.lab import Lab
 from tests.lab.waiting import wait_until
+from vpn.agent.lifecycle.host import Host
+from vpn.agent.lifecycle.status import status
+from vpn.agent.memory.state import State
+from vpn.agent.system.command import Netns
 from vpn.wire.finding import Finding, parse_finding
 from vpn.wire.report import COMPONENTS
 
@@ -312,3 +316,11 @@ def test_thousands_of_peers_are_compared_seldom(lab: Lab, hub: Hub) -> None:
     looked: Sequence[Sequence[Finding | str] | None] = [hub.status().drift for _ in range(5)]
     assert looked[0] == []
     assert looked[1:] == [None] * 4
+
+
+def test_a_hub_is_compared_no_less_often_for_hubs_that_are_gone(lab: Lab, hub: Hub) -> None:
+    hub.apply()
+    host = Host(Netns(lab.host.netns), State(lab.state))
+    host.drift_due.update({f"t{number:09}": 0.0 for number in range(10_000)})
+    assert status(host, hub.hub).drift == []
+    wait_until(lambda: status(host, hub.hub).drift == [], 120, "the next comparison")

@@ -42,6 +42,9 @@ def find(host: Host, hub: str, device: wireguard.Device) -> list[Finding] | None
     except AgentError:
         found = None  # Another process is changing or removing the hub.
     took = time.monotonic() - started
+    # Another agent may have destroyed hubs meanwhile: they take no share of the time.
+    for gone in host.drift_due.keys() - set(host.state.hubs()):
+        del host.drift_due[gone]
     host.drift_due[hub] = started + took / _SHARE * len(host.drift_due.keys() | {hub})
     return None if found is None else _shortened(found)
 
