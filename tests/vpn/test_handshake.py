@@ -134,7 +134,7 @@ class TestAgainstRealWireGuard:
     def test_a_hub_that_carries_packets_is_proven(self, hub: Hub) -> None:
         answer = hub.prove()
         assert answer["ok"] is True
-        assert answer["seconds"] < 3
+        assert 0 < answer["seconds"] < 5
 
     def test_it_is_proven_again_with_the_same_key(self, hub: Hub) -> None:
         assert hub.prove()["ok"]
@@ -150,12 +150,12 @@ class TestAgainstRealWireGuard:
         assert int(shown.split()[1]) > 0
 
     def test_another_preshared_key_is_refused_with_its_reason(self, hub: Hub) -> None:
-        answer = hub.prove(preshared_key=keys.generate_preshared_key(), timeout=1)
+        answer = hub.prove(preshared_key=keys.generate_preshared_key(), timeout=2)
         assert answer["code"] == "rejected"
         assert "preshared key" in answer["reason"]
 
     def test_no_preshared_key_is_not_the_same_as_one(self, hub: Hub) -> None:
-        assert hub.prove(preshared_key=None, timeout=1)["code"] == "rejected"
+        assert hub.prove(preshared_key=None, timeout=2)["code"] == "rejected"
 
     def test_a_key_that_the_hub_does_not_have_gets_no_answer(self, hub: Hub) -> None:
         answer = hub.prove(private_key=keys.generate_private_key(), timeout=1)
@@ -166,35 +166,35 @@ class TestAgainstRealWireGuard:
         assert hub.prove(hub_public_key=other, timeout=1)["code"] == "silent"
 
     def test_a_closed_port_is_named(self, hub: Hub) -> None:
-        answer = hub.prove(endpoint_port=PORT + 1, timeout=1)
+        answer = hub.prove(endpoint_port=PORT + 1, timeout=2)
         assert answer["code"] == "closed"
         assert f"port {PORT + 1}" in answer["reason"]
 
     def test_a_handshake_without_a_packet_is_no_proof(self, hub: Hub) -> None:
         hub.inside("sysctl", "-qw", "net.ipv4.icmp_echo_ignore_all=1")
         try:
-            answer = hub.prove(timeout=1.5)
+            answer = hub.prove(timeout=2)
         finally:
             hub.inside("sysctl", "-qw", "net.ipv4.icmp_echo_ignore_all=0")
         assert answer["code"] == "no-echo"
         assert "handshake" in answer["reason"]
 
     def test_a_source_that_is_not_the_peers_own_is_no_proof(self, hub: Hub) -> None:
-        assert hub.prove(source_address="100.64.0.99", timeout=1)["code"] == "no-echo"
+        assert hub.prove(source_address="100.64.0.99", timeout=2)["code"] == "no-echo"
 
     @pytest.mark.parametrize("over", ["v4", "v6"])
     def test_a_resolver_has_to_know_the_hubs_name(self, hub: Hub, over: str) -> None:
         ways = {"source_address": "fd12:3456:789a::ffe", "hub_address": "fd12:3456:789a::1"} if over == "v6" else {}
         told = ["203.0.113.1", "2001:db8:113::1"]
         asked = {"name": "office.vpn.example.net", "name_addresses": told, **ways}
-        answer = hub.prove(**asked, timeout=1)
+        answer = hub.prove(**asked, timeout=2)
         assert answer["code"] == "no-name"
         assert "did not answer" in answer["reason"]
         with hub.resolver("host-record=office.vpn.example.net,203.0.113.1,2001:db8:113::1"):
             assert hub.prove(**asked)["ok"] is True
             assert hub.prove(**asked | {"name_addresses": told[1:]})["ok"] is True
-            wrong = hub.prove(**asked | {"name_addresses": ["203.0.113.2"]}, timeout=1)
-            unknown = hub.prove(**asked | {"name": "other.vpn.example.net"}, timeout=1)
+            wrong = hub.prove(**asked | {"name_addresses": ["203.0.113.2"]}, timeout=2)
+            unknown = hub.prove(**asked | {"name": "other.vpn.example.net"}, timeout=2)
         assert (wrong["code"], unknown["code"]) == ("no-name", "no-name")
         assert "answered 203.0.113.1 for office.vpn.example.net, not 203.0.113.2" in wrong["reason"]
         assert "no such name" in unknown["reason"]
