@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -173,9 +174,9 @@ def test_one_cable_serves_many_knocks_and_is_laid_anew_where_somebody_takes_it(r
 
 def test_nothing_is_left_of_a_worker_that_was_killed(running: Hub) -> None:
     knock(running)
-    process = posts[running.hub].outside._process
-    assert process is not None
-    assert process.stdin is not None
+    pipes = posts[running.hub].outside._session._pipes
+    assert pipes is not None
     # What the kernel does with the pipes of a process that is gone.
-    process.stdin.close()
+    with open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), pipes.requests)
     wait_until(lambda: not cables(running.lab), 10, "the cable to go with its process")

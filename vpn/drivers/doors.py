@@ -1,8 +1,9 @@
 """Tests listeners ("doors") from the network namespace in which it is started, all at the same time.
 
-`python -m vpn.drivers.doors` first prints an empty list, so that a veth pair can be moved into its network namespace.
-Then it answers each line {"doors": [...], "timeout": 2.5} of standard input with a list that has a result for each
-door: {"answers": true|false, "reason": "..."}. It ends with its input, and imports no Django.
+`python -m vpn.drivers.doors` first prints an empty line, so that a veth pair can be moved into its network namespace.
+Then it is the other end of `vpn.wire.session`: it answers each line {"id": 1, "doors": [...], "timeout": 2.5} with
+{"id": 1, "results": [...]}, a result for each door: {"answers": true|false, "reason": "..."}. It ends with its input,
+and imports no Django.
 
 A door is {"wireguard": {arguments of handshake.prove}} or {"openvpn": {"transport", "host", "port", "client_key"}}.
 """
@@ -86,13 +87,14 @@ def _over_tcp(address: tuple[str, int], reset: Reset, deadline: float) -> bool:
 
 
 def main() -> int:
-    """Print an empty list, then answer each line of doors with a line of results, until the input ends."""
-    print(json.dumps([]), flush=True)
+    """Print an empty line, then answer each line of doors with a line of results, until the input ends."""
+    print(flush=True)
     for line in sys.stdin:
         request = json.loads(line)
         asked = request["doors"]
         with ThreadPoolExecutor(max(1, min(AT_ONCE, len(asked)))) as pool:
-            print(json.dumps([*pool.map(knock, asked, [request["timeout"]] * len(asked))]), flush=True)
+            results = [*pool.map(knock, asked, [request["timeout"]] * len(asked))]
+        print(json.dumps({"id": request["id"], "results": results}), flush=True)
     return 0
 
 

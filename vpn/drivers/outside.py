@@ -7,11 +7,9 @@ process, and the veth pair as long as the namespace, so nothing is left behind.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import secrets
-import select
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,6 +20,7 @@ from typing import Any
 from django.conf import settings
 
 from vpn.drivers import doors
+from vpn.wire.session import AgentSession, Pipes, SessionBroken, pipes_of, read_line
 
 logger = logging.getLogger(__name__)
 
@@ -67,56 +66,52 @@ class Post:
     def __init__(self, host: Host, *, outside: bool) -> None:
         self.host = host
         self._outside = outside
-        self._process: subprocess.Popen[bytes] | None = None
-        self._cable = ""
+        self._session = AgentSession(self._open, attempts=1)
         self._reached: set[str] = set()
 
     def ask(self, asked: Sequence[dict[str, Any]], timeout: float) -> list[dict[str, Any]]:
         """Test doors and return the results. From outside, all doors must be at the host's own addresses.
 
-        Raises NoPlace. Any other exception ends the process: a late answer could be taken for the next one.
+        Raises NoPlace.
         """
         addresses = {address_of(door) for door in asked}
+        if self._outside and not addresses <= self._reached:
+            self.close()
+            self._reached = addresses
+        # Many doors take turns (doors.AT_ONCE).
+        seconds = timeout * (1 + len(asked) // doors.AT_ONCE) + _ANSWER_SECONDS
         try:
-            process = self._ready(addresses)
-            line = json.dumps({"doors": list(asked), "timeout": timeout}).encode() + b"\n"
-            # Many doors take turns (doors.AT_ONCE).
-            return _converse(process, line, timeout * (1 + len(asked) // doors.AT_ONCE) + _ANSWER_SECONDS)
-        except (OSError, ValueError) as error:
-            self.close()
-            raise NoPlace from error
-        except BaseException:
-            self.close()
-            raise
+            answer = self._session.ask({"doors": list(asked), "timeout": timeout}, answer_seconds=seconds)
+        except SessionBroken as broken:
+            raise NoPlace from broken
+        results: list[dict[str, Any]] = answer["results"]
+        return results
 
     def close(self) -> None:
         """End the process and its namespace; the next test starts another."""
-        process, self._process = self._process, None
-        cable, self._cable, self._reached = self._cable, "", set()
-        if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                # Flushing the buffer may fail, because the process no longer reads.
-                with contextlib.suppress(OSError):
-                    if pipe is not None:
-                        pipe.close()
-        if cable:
-            # The veth pair would disappear with its namespace, but a little later.
-            _run(self.host.argv(["ip", "link", "delete", "dev", cable]))
+        self._session.close()
+        self._reached = set()
 
-    def _ready(self, addresses: set[str]) -> subprocess.Popen[bytes]:
-        """Return the process, with routes to these addresses."""
-        process = self._process
-        if process is not None and process.poll() is None and (not self._outside or addresses <= self._reached):
-            return process
-        self.close()
-        self._process = process = _started(self.host.argv(["unshare", "--net", "--"] if self._outside else []))
-        _converse(process, b"", _START_SECONDS)
-        if self._outside:
-            self._cable = _lay_cable(self.host, process.pid, addresses)
-            self._reached = addresses
-        return process
+    def _open(self) -> Pipes:
+        """Start the process, from outside with routes to the addresses that it has to reach."""
+        process = _started(self.host.argv(["unshare", "--net", "--"] if self._outside else []))
+        pipes = pipes_of(process)
+        cable = ""
+
+        def end() -> None:
+            pipes.end()
+            if cable:
+                # The veth pair would disappear with its namespace, but a little later.
+                _run(self.host.argv(["ip", "link", "delete", "dev", cable]))
+
+        try:
+            read_line(pipes, _START_SECONDS)
+            if self._outside:
+                cable = _lay_cable(self.host, process.pid, self._reached)
+        except BaseException:
+            end()
+            raise
+        return Pipes(pipes.answers, pipes.requests, end)
 
 
 class Posts:
@@ -141,18 +136,6 @@ def _started(before: Sequence[str]) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         cwd=settings.BASE_DIR,
     )
-
-
-def _converse(process: subprocess.Popen[bytes], line: bytes, seconds: float) -> list[dict[str, Any]]:
-    """Return the answer to a request, one line each. Raises OSError or ValueError if none comes in time."""
-    assert process.stdin is not None  # noqa: S101 - opened with pipes
-    assert process.stdout is not None  # noqa: S101
-    process.stdin.write(line)
-    process.stdin.flush()
-    ready, _, _ = select.select([process.stdout], [], [], seconds)
-    answer = process.stdout.readline() if ready else b""
-    found: list[dict[str, Any]] = json.loads(answer)
-    return found
 
 
 def _lay_cable(host: Host, pid: int, addresses: set[str]) -> str:

@@ -64,12 +64,16 @@ class AgentSession:
         self._pipes: Pipes | None = None
         self._asked = 0
 
-    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the answer to one request, without its number. Raises SessionBroken if there is none."""
+    def ask(self, request: Mapping[str, Any], *, answer_seconds: float | None = None) -> dict[str, Any]:
+        """Return the answer to one request, without its number. Raises SessionBroken if there is none.
+
+        `answer_seconds` is for this request alone.
+        """
+        seconds = self._answer_seconds if answer_seconds is None else answer_seconds
         with self._turn:
             for left in reversed(range(self._attempts)):
                 try:
-                    return self._exchange(request)
+                    return self._exchange(request, seconds)
                 except (OSError, ValueError) as error:
                     if not left:
                         raise SessionBroken(str(error)) from error
@@ -82,7 +86,7 @@ class AgentSession:
         if pipes is not None:
             pipes.end()
 
-    def _exchange(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _exchange(self, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         """Return the answer to one request. Any exception ends the session.
 
         rq raises a timeout anywhere. A late answer could then be mistaken for the answer to the next request.
@@ -90,7 +94,7 @@ class AgentSession:
         self._asked += 1
         number = self._asked
         line = json.dumps({**request, "id": number}, separators=(",", ":")).encode() + b"\n"
-        deadline = _Deadline(self._answer_seconds)
+        deadline = _Deadline(seconds)
         try:
             pipes = self._ready()
             _send(pipes.requests, line, deadline)
@@ -150,6 +154,11 @@ def _receive(descriptor: int, largest: int, deadline: _Deadline) -> bytes:
             raise ValueError("an answer without end")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def read_line(pipes: Pipes, seconds: float) -> bytes:
+    """Return the line that a program says before it is asked anything. Raises OSError if none comes in time."""
+    return _receive(pipes.answers, LARGEST_ANSWER, _Deadline(seconds))
 
 
 def _answer_to(number: int, line: bytes) -> dict[str, Any]:
