@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.conf import settings as portal_settings
 from django.core.management import call_command
-from django.test import Client, RequestFactory
+from django.test import Client, RequestFactory, override_settings
 from pytest_django import Settings
 
 from portal.actions.member import add_member
@@ -26,6 +26,8 @@ from portal.audit.log import note
 from portal.models import ApiToken, Membership, Organization, Principal, Role
 from tests.factories import BY, PASSWORD, settle
 from tests.fixtures import signed_in
+from tests.mail_server import MailServer
+from tests.portal.mailbox import send_what_waits
 from tests.vpn.api.caller import Caller, told
 from vpn.actions.activity.planning import preview
 from vpn.actions.peers.keys import rotate_keys
@@ -315,3 +317,19 @@ def test_what_the_portal_does_by_itself_has_a_line_once_it_is_committed(
     assert {line["reason"] for line in lines} == {"a peer's time is over"}
     changed = [line for line in lines if line["object"] == "vpn.peer"]
     assert [(line["did"], line["id"]) for line in changed] == [("changed", str(client_peer.pk))]
+
+
+@pytest.mark.django_db
+def test_a_strangers_wish_for_a_new_password_has_one_line(
+    log: Log, mail_server: MailServer, django_capture_on_commit_callbacks: Callable[..., Any]
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True), override_settings(**mail_server.settings):
+        Client().post("/accounts/password/reset/", {"email": "stranger@example.org"}, REMOTE_ADDR=FROM)
+        send_what_waits()
+    assert len(mail_server.received) == 1
+    [line] = log.lines()
+    assert (line["did"], line["object"], line["reason"]) == (
+        "created",
+        "portal.queuedmail",
+        "a new password was asked for",
+    )
