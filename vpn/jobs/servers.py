@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 from django.db import DatabaseError
 
@@ -30,14 +31,21 @@ def note_agent(server: Server | None, report: HubReport) -> None:
 
 
 def open_sessions() -> None:
-    """Open a session with each server in advance, so that the first revocation need not wait for it."""
+    """Open a session with each server in advance, so that the first revocation need not wait for it.
+
+    Each has a thread of its own, and none is waited for: a slow server delays neither the others nor the first job.
+    """
     try:
         servers = list(Server.objects.select_related("region"))
     except DatabaseError as error:
         logger.warning("Sessions with servers are opened later: %s", error)
         return
     for server in servers:
-        try:
-            driver_for(server).check()
-        except (AgentError, Unreachable) as error:
-            logger.warning("%s does not answer yet: %s", server.name, error)
+        threading.Thread(target=_open_session, args=(server,), name=f"session with {server.name}", daemon=True).start()
+
+
+def _open_session(server: Server) -> None:
+    try:
+        driver_for(server).check()
+    except (AgentError, Unreachable) as error:
+        logger.warning("%s does not answer yet: %s", server.name, error)
