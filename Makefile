@@ -1,10 +1,10 @@
-# make up | down | test | check | bench | drill: each prepares what it needs, on a machine with python3, git and make alone.
+# make up | down | test | check | bench | drill: each installs what it needs. The machine must have python3, git and make.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help up down test check bench drill requirements packages test-packages
 
-# A python that an unprivileged process may execute too, so the distribution's before one in somebody's home.
+# An unprivileged process must be able to execute this python, so prefer the distribution's to one in a home directory.
 PYTHON := $(shell for p in /usr/bin/python3 /usr/local/bin/python3 python3; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
@@ -13,13 +13,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 help:
 	@echo "make up      run the portal here (PORT=8000 BIND=127.0.0.1; the README has all variables)"
-	@echo "make down    end it, and take this machine's hubs away"
+	@echo "make down    stop the portal, and remove this machine's hubs"
 	@echo "make test    the whole test suite (docs/testing.md)"
 	@echo "make check   linters, types, import contracts"
 	@echo "make bench   the benchmarks"
-	@echo "make drill   every attack at full size, then drawn networks (EXAMPLES=300), with figures"
+	@echo "make drill   every attack at full size, then random networks (EXAMPLES=300), with figures"
 
-# setpriv: whoever kills make with -9 means the portal too.
+# setpriv: killing make, even with -9, also ends the portal.
 up: packages $(READY)
 	@exec setpriv --pdeathsig TERM $(BIN)/python -m portal.running up
 
@@ -52,8 +52,8 @@ $(READY): requirements.txt | packages
 	@umask 022 && $(PIP) install --quiet --require-hashes --requirement requirements.txt
 	@touch $(READY)
 
-# Pinned with the hashes of every file of a release, and without any download address. The oldest Python we run on
-# compiles it, since that one needs the most packages.
+# Pinned with the hashes of every file of a release, and without any download address. Compile with the oldest
+# supported Python, because it needs the most packages.
 requirements:
 	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" \
 	&& "$$tools/bin/pip" install --quiet pip-tools \

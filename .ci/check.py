@@ -1,4 +1,4 @@
-"""`make check`: linters, types, import contracts, migrations. Every check runs, so that one run tells everything."""
+"""`make check`: linters, types, import contracts, migrations. Every check runs, so that one run shows all failures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-# Put together, so that this file does not carry them itself.
+# Concatenated, so that this file does not match itself.
 REGISTRIES = re.compile(
     "|".join(
         [
@@ -27,7 +27,7 @@ REGISTRIES = re.compile(
 
 
 def checks() -> list[tuple[str, list[str]]]:
-    """Name and argument list of every check that is a program."""
+    """Return the name and the argument list of every check that is a program."""
     templates = [str(path) for path in sorted(ROOT.glob("templates/**/*.html"))]
     python = str(BIN / "python")
     return [
@@ -42,7 +42,7 @@ def checks() -> list[tuple[str, list[str]]]:
 
 
 def main() -> int:
-    """Run all; returns the number of those that failed."""
+    """Run all checks and return the number of failures."""
     with tempfile.TemporaryDirectory() as data:
         environ = os.environ | {
             "DATA_DIR": data,
@@ -51,7 +51,7 @@ def main() -> int:
         }
         failed = [name for name, command in checks() if not _passes(name, command, environ)]
     if addresses := download_addresses():
-        print("\n".join(["Download addresses do not belong into committed files:", *addresses]))
+        print("\n".join(["Committed files must not contain download addresses:", *addresses]))
         failed.append("download addresses")
     print(
         f"{len(checks()) + 1 - len(failed)} passed, {len(failed)} failed" + (f": {', '.join(failed)}" if failed else "")
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def download_addresses() -> list[str]:
-    """Where committed files name a package registry's host."""
+    """Return the lines of committed files with the host of a package registry."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     found = []
     for name in filter(None, listed.split("\0")):

@@ -1,7 +1,7 @@
-"""`make drill [EXAMPLES=300]`: every attack at its full size, then drawn networks that do what the plan says.
+"""`make drill [EXAMPLES=300]`: every attack at full size, then random networks whose packets are compared with plans.
 
-A test whose file is called `test_drill_…` is an attack: its short form is part of `make test`, and DRILL=1 asks for the
-long one. What it prints are its figures. EXAMPLES=0 leaves the drawn networks out.
+Attacks are tests in files named `test_drill_…`: their short form is part of `make test`, and DRILL=1 selects the long
+one. Their output are figures. EXAMPLES=0 skips the random networks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TOLD = re.compile(r"^(\d+) examples of the shape \S+, (\d+) probes$", re.MULTILI
 
 
 def main() -> int:
-    """Run the drills and print their figures; returns 1 where one failed."""
+    """Run the drills and print their figures; return 1 if one failed."""
     wanted = os.environ.get("EXAMPLES") or "300"
     with tempfile.TemporaryDirectory(prefix="vpn-portal-drill-") as data:
         environ = os.environ | {"DATA_DIR": data, "SECRET_KEYS": "only-for-tests-" * 3, "DRILL": "1"}
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def _run(title: str, environ: dict[str, str], *arguments: str) -> tuple[str, str]:
-    """Run pytest; returns the title where it failed, else nothing, and the figures that the tests printed."""
+    """Run pytest; return the title if it failed, else "", and the figures that the tests printed."""
     print(f"--- {title[0].upper()}{title[1:]}", flush=True)
     report = Path(environ["DATA_DIR"]) / "report.xml"
     report.unlink(missing_ok=True)
@@ -57,7 +57,7 @@ def _run(title: str, environ: dict[str, str], *arguments: str) -> tuple[str, str
 
 
 def _figures(report: Path) -> str:
-    """What each test printed, below its name; of the drawn networks the sum as well."""
+    """Return the output of each test below its name, and the totals of the random networks."""
     lines: list[str] = []
     for case in ET.parse(report).iter("testcase"):  # noqa: S314 -- pytest's own report
         printed = [line.strip() for line in (case.findtext("system-out") or "").splitlines()]

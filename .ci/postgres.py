@@ -1,4 +1,4 @@
-"""A private PostgreSQL for the tests: on a Unix socket in a temporary directory, gone afterwards."""
+"""A private PostgreSQL for the tests: on a Unix socket in a temporary directory that is removed afterwards."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def postgres() -> Iterator[str]:
 
 
 def _find() -> Path:
-    """Where initdb is: Debian keeps one directory per version, off PATH."""
+    """Return the directory of initdb. Debian has one directory per version, outside of PATH."""
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[4]))
     found = str(versions[-1]) if versions else shutil.which("initdb")
     if not found:
@@ -50,7 +50,7 @@ def _find() -> Path:
 
 
 def _unprivileged(base: Path) -> list[str]:
-    """PostgreSQL refuses to run as root: how to run as somebody else, who then owns the directory."""
+    """Return the command prefix to run as another user, who gets the directory: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return []
     entry = next(pwd.getpwnam(name) for name in ("postgres", "nobody") if _known(name))

@@ -1,6 +1,6 @@
-"""`make test`: all on PostgreSQL, what may differ there on SQLite too, then real processes, tunnels and a browser.
+"""`make test`: all tests on PostgreSQL, some also on SQLite, then real processes, tunnels and a browser.
 
-docs/testing.md says why in this way.
+docs/testing.md explains why.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NO_TESTS = 5  # pytest's exit code where it selected none
 
 
 def main() -> int:
-    """Run all three parts, whatever comes of each; returns 1 where one failed."""
+    """Run all three parts even if one fails; return 1 if one failed."""
     with tempfile.TemporaryDirectory(prefix="vpn-portal-test-") as data:
         environ = os.environ | {"DATA_DIR": data, "SECRET_KEYS": "only-for-tests-" * 3}
         environ.pop("DATABASE_URL", None)
@@ -41,7 +41,7 @@ def _sqlite(environ: dict[str, str]) -> bool:
 
 
 def _real(environ: dict[str, str]) -> bool:
-    """One file stays in one process: its tests share namespaces and a portal. The longest file comes first."""
+    """Run each file in one process, because its tests share namespaces and a portal. The longest file comes first."""
     order = ("--dist", "loadfile", "--no-loadscope-reorder")
     return _pytest("Real processes", environ, "-n", REAL_WORKERS, *order, "-m", REAL)
 
