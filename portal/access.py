@@ -1,7 +1,7 @@
-"""Who asks, in which organization, and what their role allows.
+"""Access control: the current member, their organization, and what their role allows.
 
-Fetching and authorising are one call. Every such call marks the request as checked, and `AccessMiddleware` refuses to
-send a page whose view made none: a view that forgot its check does not answer.
+Fetching and authorising are one call, which marks the request as checked. `AccessMiddleware` blocks the response of a
+view that made no such call.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 
 def mark_checked(request: HttpRequest) -> None:
-    """Note that this request's rights were looked at."""
+    """Record that this request's rights were checked."""
     request._access_checked = True  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def checks_itself(view: View) -> View:
-    """Mark a view that needs no membership (health, account pages, share links) as checked by its own means."""
+    """Mark a view as doing its own check, because it needs no membership (health, account pages, share links)."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -42,7 +42,7 @@ def checks_itself(view: View) -> View:
 
 
 def memberships_of(request: HttpRequest) -> list[Membership]:
-    """The organizations that the signed-in user works in, by name; asked once per request."""
+    """The active memberships of the signed-in user, by organization name; queried once per request."""
     cached: list[Membership] | None = getattr(request, "_memberships", None)
     if cached is None:
         cached = []
@@ -54,7 +54,7 @@ def memberships_of(request: HttpRequest) -> list[Membership]:
 
 
 def current_membership(request: HttpRequest) -> Membership | None:
-    """The membership that the user works under: the one chosen in the session, else the first."""
+    """The current membership of the user: the one chosen in the session, else the first."""
     found = memberships_of(request)
     chosen = request.session.get(SESSION_KEY)
     membership = next((one for one in found if str(one.organization_id) == chosen), found[0] if found else None)
@@ -63,22 +63,22 @@ def current_membership(request: HttpRequest) -> Membership | None:
 
 
 def home_of(membership: Membership) -> str:
-    """The first page of a member: the instances for those who see everything, else their own devices."""
+    """The first page of a member: instances for admins and auditors, else their own devices."""
     return reverse("instances" if membership.sees_everything else "my")
 
 
 class AccessEnded(PermissionDenied):
-    """Every organization of the user has deactivated them; they are told so on whatever page they ask for."""
+    """Every organization of the user has deactivated them; every page says so."""
 
 
 def ended_memberships(request: HttpRequest) -> list[Membership]:
-    """Where the signed-in user was deactivated, by name."""
+    """The deactivated memberships of the signed-in user, by organization name."""
     found = Membership.objects.filter(user=request.user.pk, state=MembershipState.DEACTIVATED)
     return list(found.select_related("organization", "user").order_by("organization__name", "id"))
 
 
 def get_member(request: HttpRequest) -> Membership:
-    """Any active member; raises AccessEnded for one who was deactivated, 404 for a user who belongs nowhere."""
+    """Any active member. Raises AccessEnded for a deactivated one, 404 for a user without membership."""
     mark_checked(request)
     membership = current_membership(request)
     if membership is None:
@@ -89,14 +89,14 @@ def get_member(request: HttpRequest) -> Membership:
 
 
 def get_reader(request: HttpRequest) -> Membership:
-    """A member who may read what belongs to the whole organization (admin, auditor); else 403."""
+    """A member who may read everything in the organization (admin, auditor); else 403."""
     membership = get_member(request)
     require_reader(membership)
     return membership
 
 
 def get_admin(request: HttpRequest) -> Membership:
-    """A member who may change things; else 403."""
+    """A member who may make changes (admin); else 403."""
     membership = get_member(request)
     require_admin(membership)
     return membership
@@ -109,19 +109,19 @@ def require_reader(membership: Membership) -> None:
 
 
 def require_admin(membership: Membership) -> None:
-    """Raise PermissionDenied unless the member may change things in the organization."""
+    """Raise PermissionDenied unless the member may make changes in the organization."""
     if not membership.is_admin:
         raise PermissionDenied("Only admins can change this.")
 
 
 def people_of(member: Membership) -> QuerySet[Membership]:
-    """Everyone in the organization, for those who see everything."""
+    """All members of the organization, for admins and auditors."""
     require_reader(member)
     return Membership.objects.filter(organization=member.organization_id).select_related("user", "organization")
 
 
 def get_person(member: Membership, pk: UUID, *, write: bool = False) -> Membership:
-    """One person of the organization, for those who see everything; for a member, others are not there."""
+    """One person of the organization, for admins and auditors; for a member, others are 404."""
     found = Membership.objects.select_related("user", "organization")
     person = get_object_or_404(found, pk=pk, organization=member.organization_id)
     if not member.sees_everything:
@@ -132,13 +132,13 @@ def get_person(member: Membership, pk: UUID, *, write: bool = False) -> Membersh
 
 
 def groups_of(member: Membership) -> QuerySet[Group]:
-    """The organization's groups, for those who see everything."""
+    """The organization's groups, for admins and auditors."""
     require_reader(member)
     return Group.objects.filter(organization=member.organization_id)
 
 
 def get_group(member: Membership, pk: UUID, *, write: bool = False) -> Group:
-    """One group of the organization, for those who see everything."""
+    """One group of the organization, for admins and auditors."""
     group = get_object_or_404(Group, pk=pk, organization=member.organization_id)
     if write:
         require_admin(member)
@@ -148,20 +148,20 @@ def get_group(member: Membership, pk: UUID, *, write: bool = False) -> Group:
 
 
 class AccessMiddleware:
-    """Refuses to send what a view produced without asking for any right."""
+    """Blocks the response of a view that checked no right."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Tell a deactivated member what has happened, with 403."""
+        """Answer a deactivated member with 403 and an explanation."""
         if not isinstance(exception, AccessEnded):
             return None
         context = {"ended": ended_memberships(request)}
         return render(request, "account/deactivated.html", context, status=403)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Pass the response on if its view looked at the requester's rights."""
+        """Pass the response on if its view checked the user's rights."""
         response = self.get_response(request)
         if getattr(request, "_access_checked", False) or response.status_code >= 300:
             return response

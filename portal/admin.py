@@ -1,4 +1,4 @@
-"""Django admin for the portal's own staff: who is here. Passwords, tokens and keys are not shown, not even hashed."""
+"""Django admin for the portal's staff. Passwords, tokens and keys are not shown, not even as hashes."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ admin.site.site_header = admin.site.site_title = "VPN portal"
 admin.site.index_title = "Operations"
 # One sign-in page for everyone, with its rate limits.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
-# Registered by their own apps, used by nothing here.
+# Registered by their own apps, but unused here.
 admin.site.unregister([EmailAddress, auth_models.Group])
 
 
 class MembershipInline(admin.TabularInline[Membership, Organization]):
-    """An organization's members, to look at."""
+    """An organization's members, read-only."""
 
     model = Membership
     fields = readonly_fields = ("user", "role", "state", "created_at")
@@ -53,7 +53,7 @@ class MembershipInline(admin.TabularInline[Membership, Organization]):
     show_change_link = True
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Members are added on the People page, where the rules are."""
+        """Members are added on the People page, which enforces the rules."""
         return False
 
 
@@ -68,16 +68,16 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
     inlines = (MembershipInline,)
 
     def get_fieldsets(self, request: HttpRequest, obj: Organization | None = None) -> Any:
-        """Who is invited is asked where there is no admin: of a new organization, or where the first never came."""
+        """Show the fields for inviting an admin if the organization has none who can sign in."""
         own = ("id", "name", "slug", "created_at") if obj else ("name", "slug")
         asked = (*own, "admin_email", "admin_name") if obj is None or needs_admin(obj) else own
-        about = "What the organization may have at most. What it has beyond a new limit stays; it adds no more."
+        about = "Limits of this organization. Existing objects above a new limit stay, but no more can be added."
         return [(None, {"fields": asked}), ("Quotas", {"fields": LIMIT_FIELDS, "description": about})]
 
     def get_form(
         self, request: HttpRequest, obj: Organization | None = None, change: bool = False, **kwargs: Any
     ) -> type[ModelForm[Organization]]:
-        """A new organization needs its admin; for one that is there it is an offer."""
+        """The admin is required for a new organization, and optional for an existing one."""
         if obj is None:
             form: type[ModelForm[Organization]] = StaffOrganizationForm
         else:
@@ -100,11 +100,11 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
     def response_add(
         self, request: HttpRequest, obj: Organization, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """The admin's link, this once."""
+        """Show the invited admin's link once."""
         return self._link_of_invited(request, obj) or super().response_add(request, obj, post_url_continue)
 
     def response_change(self, request: HttpRequest, obj: Organization) -> HttpResponse:
-        """The same, where an admin was invited."""
+        """Show the link if an admin was invited."""
         return self._link_of_invited(request, obj) or super().response_change(request, obj)
 
     def _link_of_invited(self, request: HttpRequest, obj: Organization) -> HttpResponse | None:
@@ -112,7 +112,7 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
         if invited is None:
             return None
         if reaches_people():
-            # Behind the commit of the page: Redis counts the mails, and may take its time.
+            # After the commit, because Redis counts the mails and may be slow.
             transaction.on_commit(partial(self._mail_link, request, invited))
             return None
         context = {
@@ -137,13 +137,13 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
             self.message_user(request, told, messages.SUCCESS if sent else messages.ERROR)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """An organization's tunnels are taken down first, one by one, by its admins."""
+        """Not here: its admins must delete its instances first."""
         return False
 
 
 @admin.register(User)
 class UserAdmin(admin.ModelAdmin[User]):
-    """Accounts. Switching one off closes every door of it."""
+    """Accounts. Deactivating one ends all of its access."""
 
     list_display = ("email", "name", "proven", "is_active", "is_staff", "last_login", "date_joined")
     list_filter = ("proven", "is_active", "is_staff")
@@ -151,20 +151,20 @@ class UserAdmin(admin.ModelAdmin[User]):
     fields = ("id", "email", "proven", "name", "is_active", "is_staff", "is_superuser", "last_login", "date_joined")
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        """Only superusers make staff."""
+        """Only superusers may make an account staff."""
         fixed = ("id", "email", "proven", "last_login", "date_joined")
         return fixed if _is_superuser(request) else (*fixed, "is_staff", "is_superuser")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Accounts come into being with a membership."""
+        """Accounts are created together with a membership."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Accounts are switched off; their memberships are removed on the People page."""
+        """Accounts are deactivated instead; memberships are removed on the People page."""
         return False
 
     def save_model(self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool) -> None:
-        """Tell the tunnels in the same transaction."""
+        """Save, and update the hubs in the same transaction."""
         with transaction.atomic():
             lock_organizations_of(obj.pk)
             super().save_model(request, obj, form, change)
@@ -178,7 +178,7 @@ class UserAdmin(admin.ModelAdmin[User]):
 
 @admin.register(Membership)
 class MembershipAdmin(admin.ModelAdmin[Membership]):
-    """Who belongs where, to look at."""
+    """Memberships, read-only."""
 
     list_display = ("user", "organization", "role", "state", "created_at")
     list_filter = ("role", "state")
@@ -200,14 +200,14 @@ class MembershipAdmin(admin.ModelAdmin[Membership]):
 
 @admin.register(Group)
 class GroupAdmin(admin.ModelAdmin[Group]):
-    """Groups of members, to look at."""
+    """Groups of members, read-only."""
 
     list_display = ("name", "organization", "created_at")
     list_select_related = ("organization",)
     search_fields = ("name", "organization__name")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Groups are made on the People page, from where the hubs hear of them."""
+        """Groups are created on the People page, which also updates the hubs."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -229,7 +229,7 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
     fields = ("name", "membership", "created_at", "expires_at", "last_used_at")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """A token is made by its owner, or by `manage.py api_token`."""
+        """A token is created by its owner, or by `manage.py api_token`."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
@@ -238,7 +238,7 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
 
 
 def _principal(request: HttpRequest) -> Principal:
-    """Who acts in Django admin: staff, since it admits no other user."""
+    """The principal in Django admin, which only staff can use."""
     return request.user.staff_principal  # type: ignore[union-attr]
 
 
@@ -248,7 +248,7 @@ def _is_superuser(request: HttpRequest) -> bool:
 
 @admin.register(Mail)
 class MailAdmin(admin.ModelAdmin[Mail]):
-    """Mail that could not be sent for want of a mail server, to read and to pass on."""
+    """Mail that was not sent because there is no mail server, for staff to read and pass on."""
 
     list_display = ("subject", "to", "created_at")
     search_fields = ("to", "subject")
@@ -265,14 +265,14 @@ class MailAdmin(admin.ModelAdmin[Mail]):
 
 @admin.register(QueuedMail)
 class QueuedMailAdmin(admin.ModelAdmin[QueuedMail]):
-    """Mail that the mail server has not taken yet, and why. Deleting one gives it up."""
+    """Mail that the mail server has not accepted yet, and why. Deleting one cancels it."""
 
     list_display = ("recipient", "kind", "requested_at", "fault")
     list_select_related = ("membership__user",)
     fields = readonly_fields = ("recipient", "kind", "requested_at", "claimed_at", "fault")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """The portal asks for it."""
+        """The portal queues it."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: QueuedMail | None = None) -> bool:

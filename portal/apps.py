@@ -11,7 +11,7 @@ class PortalConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register what `check --deploy` asks, and what the audit log hears of."""
+        """Register the checks of `check --deploy`, and the receivers of the audit log."""
         from portal.audit import signals as audit_signals
         from portal.web.exposure import deploy_errors
 

@@ -1,4 +1,4 @@
-"""What both databases mean by "busy", and whether they take a write."""
+"""Detection of a busy database, and a trial write, for SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from django.utils import timezone
 from portal.models import WriteMark
 
 logger = logging.getLogger(__name__)
-LOCKED: Final = "The database takes no write: another transaction holds its lock, so nothing can be saved meanwhile."
-UNWRITABLE: Final = "The database takes no write, so nothing can be saved: is its disk full, or is it read-only?"
+LOCKED: Final = "The database accepts no write: another transaction holds its lock, so nothing can be saved meanwhile."
+UNWRITABLE: Final = "The database accepts no write, so nothing can be saved: is its disk full, or is it read-only?"
 
-# What ends by itself: the same request may well succeed a moment later.
+# Temporary errors: a retry may succeed a moment later.
 _SQLITE_BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 # PostgreSQL's codes (its appendix A): lock_not_available, deadlock_detected, serialization_failure, query_canceled.
 # Importing psycopg for its classes would cost each process half a second, on SQLite too.
@@ -26,18 +26,18 @@ _POSTGRESQL_BUSY: Final = {"55P03", "40P01", "40001", "57014"}
 
 
 def is_busy(error: BaseException | None) -> bool:
-    """Did a statement fail only because another transaction held what it needed for too long?"""
+    """Return True if a statement failed only because another transaction held a lock for too long."""
     if not isinstance(error, OperationalError):
         return False
     cause = error.__cause__
     if isinstance(cause, sqlite3.OperationalError):
-        # The lower byte is the error, the rest says more of it (sqlite.org, "Result and Error Codes").
+        # The lower byte is the error, the rest its details (sqlite.org, "Result and Error Codes").
         return (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in _SQLITE_BUSY
     return getattr(cause, "sqlstate", None) in _POSTGRESQL_BUSY
 
 
 def why_no_write(wait_seconds: float) -> str:
-    """Write one row; "" where that succeeds, else a sentence. Waits for the lock for `wait_seconds` at most."""
+    """Try to write one row; return "" on success, else a sentence. Waits at most `wait_seconds` for the lock."""
     try:
         with _lock_wait(wait_seconds), transaction.atomic():
             WriteMark.objects.update_or_create(pk=WriteMark.ONLY, defaults={"at": timezone.now()})
@@ -49,7 +49,7 @@ def why_no_write(wait_seconds: float) -> str:
 
 @contextmanager
 def _lock_wait(seconds: float) -> Iterator[None]:
-    """Let statements of this connection wait for a lock for `seconds` only."""
+    """Limit the time that statements of this connection wait for a lock to `seconds`."""
     milliseconds = int(seconds * 1000)
     if connection.vendor == "sqlite":
         usual = int(settings.DATABASES["default"].get("OPTIONS", {}).get("timeout", 5) * 1000)

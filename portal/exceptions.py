@@ -1,4 +1,4 @@
-"""What actions raise when they refuse. Each says in an admin's words what to do next; none carries a secret."""
+"""Exceptions of actions. Each says for an admin what to do next; none contains a secret."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 
 class Conflict(Exception):
-    """The request is well formed but conflicts with what is there: 409 in the API, words beside the field in a page.
+    """The request is well formed but conflicts with existing data: 409 in the API, a message in the form on a page.
 
-    `field` names the input at fault ("" where it is none in particular), `code` is a short stable word,
-    `next_step` a sentence on how to go on, "" where the message says it already.
+    `field` names the input at fault ("" for none in particular), `code` is a short stable word, and `next_step` a
+    sentence on how to continue ("" if the message says it already).
     """
 
     def __init__(self, message: str, *, field: str = "", code: str = "conflict", next_step: str = "") -> None:
@@ -21,18 +21,18 @@ class Conflict(Exception):
 
 
 class NotPossible(Conflict):
-    """The object's state does not allow this act now, such as a sign-in link for a deactivated member."""
+    """The object's state does not allow this action now, such as a sign-in link for a deactivated member."""
 
     def __init__(self, message: str, *, field: str = "", code: str = "not-possible", next_step: str = "") -> None:
         super().__init__(message, field=field, code=code, next_step=next_step)
 
 
 class QuotaReached(Conflict):
-    """The organization has as much as it may have; `code` names the quota, such as `quota-peers`."""
+    """The organization has reached a quota; `code` names it, such as `quota-peers`."""
 
 
 class InvalidInput(Exception):
-    """The input is at fault: 422 in the API. `errors` lists every fault at once, by field."""
+    """The input is invalid: 422 in the API. `errors` lists all faults by field."""
 
     def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
         self.errors: dict[str, list[str]] = {field: list(messages) for field, messages in errors.items()}

@@ -1,4 +1,4 @@
-"""Python's garbage collector in processes that stay: it looks at what requests and jobs make, not at loaded code."""
+"""Tuning of Python's garbage collector in long-lived processes: exclude loaded code from collections."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gc
 
 
 def freeze_loaded() -> None:
-    """Leave everything made so far out of later collections. Call it once, when the application is loaded.
+    """Exclude all existing objects from later collections. Call it once, after the application is loaded.
 
     A full collection otherwise visits the application's 130,000 objects (55-145 ms), often within a transaction.
     Afterwards it visits those of the requests since (1-10 ms). A process that forks has to freeze before it does, or

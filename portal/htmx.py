@@ -1,4 +1,4 @@
-"""Requests by HTMX: their type, and answering with a block of the very page that a full request would get."""
+"""HTMX requests: their type, and responses that are a block of the full page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class HtmxRequest(HttpRequest):
 
 
 def render_fragment(request: HttpRequest, template: str, block: str, context: dict[str, Any]) -> HttpResponse:
-    """Answer with one `{% block %}` of a page's own template. Raises LookupError where the template has none."""
+    """Return one `{% block %}` of a page's template. Raises LookupError if the template has none of that name."""
     compiled = cast("Template", loader.get_template(template).template)  # type: ignore[attr-defined]
     node = _find_block(compiled, block)
     values = RequestContext(request, context)
@@ -28,10 +28,9 @@ def render_fragment(request: HttpRequest, template: str, block: str, context: di
 
 
 def render_page(request: HttpRequest, template: str, context: dict[str, Any], *, fragment: str = "") -> HttpResponse:
-    """Answer with a page, or with its block `fragment` where HTMX asks to replace just that.
+    """Return a page, or only its block `fragment` if HTMX replaces just that.
 
-    A form's answer to HTMX is a whole page still: only the region named like the block (`hx-target="#fragment"`)
-    asks for less.
+    HTMX gets the whole page for a form; only a target named like the block (`hx-target="#fragment"`) gets the block.
     """
     target = cast("HtmxRequest", request).htmx.target
     response = (

@@ -1,6 +1,6 @@
-"""The sealing keys of this moment: from SECRET_KEYS, else from a file that every process reads again when it changed.
+"""The current sealing keys: from SECRET_KEYS, or from a file that every process reads again when it changes.
 
-So a key that is put in front of the file's others is the newest for a running portal at once.
+So a new first key in the file takes effect in a running portal at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _State = tuple[int, int, int]
 
 
 class KeyFileError(Exception):
-    """The keys are not in a file that could be changed, or the file is not as it should be."""
+    """The keys are not in a file, or the file is invalid."""
 
 
 _read: tuple[Path, _State, list[str]] | None = None
@@ -27,7 +27,7 @@ _read: tuple[Path, _State, list[str]] | None = None
 
 def secret_keys() -> list[str]:
     """The sealing keys, newest first."""
-    global _read  # noqa: PLW0603 - what was read of the one file, for every call of this process
+    global _read  # noqa: PLW0603 - the file's content, cached in this process
     file: Path | None = settings.SECRET_KEYS_FILE
     if file is None:
         return list(settings.SECRET_KEYS)
@@ -35,7 +35,7 @@ def secret_keys() -> list[str]:
         state = _state_of(file)
         if _read is None or _read[:2] != (file, state):
             keys = file.read_text().split()
-            # Half a file, or none, is no reason to forget the keys that are known.
+            # If the file is incomplete or missing, keep the known keys.
             if not keys or any(len(key) < _SHORTEST for key in keys):
                 return _read[2] if _read else list(settings.SECRET_KEYS)
             _read = (file, state, keys)
@@ -45,13 +45,13 @@ def secret_keys() -> list[str]:
 
 
 def add_key() -> None:
-    """Put a new key in front of the file's others. Raises KeyFileError where the keys come from the environment."""
+    """Add a new first key to the file. Raises KeyFileError if the keys come from the environment."""
     file = _file()
     _replace(file, [secrets.token_urlsafe(48), *file.read_text().split()])
 
 
 def forget_old_keys() -> int:
-    """Leave the newest key alone in the file; returns how many went. Raises KeyFileError as above."""
+    """Remove all keys except the newest from the file; return how many. Raises KeyFileError as above."""
     file = _file()
     newest, *older = file.read_text().split()
     _replace(file, [newest])
@@ -59,19 +59,19 @@ def forget_old_keys() -> int:
 
 
 def seconds_since_change() -> float:
-    """How long the file has been as it is. Raises KeyFileError as above."""
+    """Seconds since the file last changed. Raises KeyFileError as above."""
     return time.time() - _file().stat().st_mtime
 
 
 def _file() -> Path:
     file: Path | None = settings.SECRET_KEYS_FILE
     if file is None:
-        raise KeyFileError("The keys are in the variable SECRET_KEYS: change it there, then start every process anew.")
+        raise KeyFileError("The keys are in the variable SECRET_KEYS: change it there, then restart every process.")
     return file
 
 
 def _replace(file: Path, keys: list[str]) -> None:
-    """Change the file in one step, with its owner and mode: a process reads the former one or the new one."""
+    """Replace the file atomically, keeping its owner and mode."""
     found = file.stat()
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=".secret_keys-")
     try:

@@ -1,4 +1,4 @@
-"""Where mail goes while EMAIL_URL names no mail server: onto a page for staff. What a mail server answers."""
+"""Mail without a mail server: stored for staff to read. Also the meaning of a mail server's answers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 
-# From here on the answers of mail servers are final (RFC 5321, 4.2.1).
+# SMTP reply codes from here on are permanent failures (RFC 5321, 4.2.1).
 _PERMANENT = 500
 
 
 class ShownMail(BaseEmailBackend):
-    """Keeps each message for staff to read, and to pass on."""
+    """Stores each message for staff to read and pass on."""
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
-        """Keep the messages; returns how many there were."""
+        """Store the messages and return their number."""
         from portal.models import Mail
 
         kept = [
@@ -30,24 +30,24 @@ class ShownMail(BaseEmailBackend):
 
 
 def reaches_people() -> bool:
-    """Does EMAIL_URL name a mail server, so that links go to people's own mailboxes?"""
+    """Return True if EMAIL_URL names a mail server, so that links are mailed."""
     return bool(settings.EMAIL_CONFIGURED)
 
 
 def is_shown() -> bool:
-    """Is mail shown to staff instead of sent?"""
+    """Return True if mail is shown to staff instead of being sent."""
     return bool(f"{ShownMail.__module__}.{ShownMail.__qualname__}" == settings.EMAIL_BACKEND)
 
 
 def answer_about(refusal: SMTPDataError | SMTPRecipientsRefused) -> int:
-    """What the mail server answered about one message to one person."""
+    """Return the mail server's reply code for one message to one person."""
     if isinstance(refusal, SMTPDataError):
         return refusal.smtp_code
     return max(code for code, _ in refusal.recipients.values())
 
 
 def final_answer(error: SMTPException | OSError) -> int:
-    """The code with which a mail server refused one message for good; 0 where another try may succeed."""
+    """Return the reply code of a permanent refusal; 0 if a retry may succeed."""
     if not isinstance(error, SMTPDataError | SMTPRecipientsRefused):
         return 0
     code = answer_about(error)

@@ -1,4 +1,4 @@
-"""What people call things, as plain text and as DNS labels (RFC 1123)."""
+"""Conversion of names to plain ASCII text and to DNS labels (RFC 1123)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 LABEL_LENGTH: Final = 63
 
-# Names that programs ask for by themselves, or that resolvers treat specially (RFC 6761): no peer or member gets one.
+# Names that programs query automatically, or that resolvers treat specially (RFC 6761). No peer or member gets one.
 RESERVED_LABELS: Final = frozenset(
     ["alt", "arpa", "broadcasthost", "invalid", "isatap", "local", "localdomain", "localhost", "onion", "wpad"]
 )
@@ -33,21 +33,23 @@ _TRANSLITERATION: Final = str.maketrans(
 
 
 def ascii_text(text: str) -> str:
-    """`text` as one line of printable ASCII: accents and umlauts lose their marks, what has no counterpart is
-    dropped, white space becomes single spaces. QR readers guess the encoding of anything else, and guess wrong."""
+    """Return `text` as one line of printable ASCII, because QR readers guess the encoding of other text wrongly.
+
+    Accents and umlauts lose their marks, other characters are dropped, and white space becomes single spaces.
+    """
     decomposed = unicodedata.normalize("NFKD", text.translate(_TRANSLITERATION))
     spaced = (" " if character.isspace() else character for character in decomposed)
     return " ".join("".join(c for c in spaced if c.isascii() and c.isprintable()).split())
 
 
 def dns_label(text: str, *, fallback: str, longest: int = LABEL_LENGTH) -> str:
-    """`text` as one DNS label, such as anna-muller; `fallback` where nothing of it can be kept."""
+    """Return `text` as one DNS label, such as anna-muller; `fallback` if no character can be kept."""
     plain = ascii_text(text).lower().replace("'", "")
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:longest].strip("-") or fallback
 
 
 def free_label(wanted: str, taken: Collection[str], *, longest: int = LABEL_LENGTH) -> str:
-    """The first of `wanted`, `wanted-2`, `wanted-3`, … that is neither in `taken` nor reserved."""
+    """Return the first of `wanted`, `wanted-2`, `wanted-3`, … that is neither in `taken` nor reserved."""
     number, candidate = 1, wanted
     while candidate in taken or candidate in RESERVED_LABELS:
         number += 1

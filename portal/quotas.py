@@ -1,4 +1,4 @@
-"""How an organization stands with its quotas, and the words for it. Who counts what is named in the settings."""
+"""Use of an organization's quotas, and the texts for it. The settings name the functions that count."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from portal.models import ApiToken, Group, Membership, Organization, Quota
 from portal.models.quota import IN_USE
 
 Counter = Callable[[UUID], int]
-_ASK_STAFF: Final = "Ask the portal's staff for more, or remove what is not needed."
-# Where there is none, neither waiting nor removing makes room.
-_NONE_ALLOWED: Final = "Ask the portal's staff for more."
+_ASK_STAFF: Final = "Ask the portal's staff for a higher limit, or remove unused ones."
+# With a limit of zero, neither waiting nor removing helps.
+_NONE_ALLOWED: Final = "Ask the portal's staff for a higher limit."
 _NEXT_STEPS: Final = {
-    Quota.PROVISIONING: "Wait for one to finish, then try again, or ask the portal's staff for more.",
-    Quota.API_CALLS: "Wait until the next minute, or ask the portal's staff for more.",
+    Quota.PROVISIONING: "Wait for one to finish, then try again, or ask the portal's staff for a higher limit.",
+    Quota.API_CALLS: "Wait until the next minute, or ask the portal's staff for a higher limit.",
 }
 
 
 @dataclass(frozen=True)
 class QuotaUse:
-    """How an organization stands with one of its quotas."""
+    """An organization's use of one quota."""
 
     quota: Quota
     used: int
@@ -36,32 +36,32 @@ class QuotaUse:
 
     @property
     def is_reached(self) -> bool:
-        """Is there no room left?"""
+        """True if the quota is used up."""
         return self.used >= self.limit
 
     @property
     def code(self) -> str:
-        """The word by which programs know the refusal, such as `quota-dns-records`."""
+        """The error code of the refusal, such as `quota-dns-records`."""
         return f"quota-{self.quota.value.replace('_', '-')}"
 
     @property
     def next_step(self) -> str:
-        """What to do where it is reached."""
+        """The advice if the quota is reached."""
         return _NEXT_STEPS.get(self.quota, _ASK_STAFF) if self.limit else _NONE_ALLOWED
 
     def refusal(self, more: int = 1) -> str:
-        """What is in use and what is allowed, in a sentence."""
+        """A sentence with the use and the limit."""
         adds = f", and this adds {more:,}" if more > 1 else ""
         return f"Quota reached: {self.used:,} of {self.limit:,} {IN_USE[self.quota]}{adds}."
 
 
 def quota_use(organization: Organization, quota: Quota) -> QuotaUse:
-    """How the organization stands with one quota."""
+    """The organization's use of one quota."""
     return QuotaUse(quota, _counters()[quota](organization.pk), organization.limit(quota))
 
 
 def quota_uses(organization: Organization) -> list[QuotaUse]:
-    """The same for all of them, in the order of Quota."""
+    """The organization's use of all quotas, in the order of Quota."""
     return [quota_use(organization, quota) for quota in Quota]
 
 
@@ -71,7 +71,7 @@ def _counters() -> Mapping[Quota, Counter]:
 
 
 def _members(organization_id: UUID) -> int:
-    # Deactivated ones too: their devices and accounts are still there.
+    # Includes deactivated members, because their devices and accounts still exist.
     return Membership.objects.filter(organization=organization_id).count()
 
 

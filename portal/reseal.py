@@ -1,4 +1,4 @@
-"""Seals everything that is sealed in the database anew under the newest key, while the portal runs.
+"""Seals all secrets in the database again under the newest key, while the portal runs.
 
 Each value is replaced only if it is still the one that was read, so no concurrent write is lost. Each statement is a
 transaction of its own and locks one row. With several rows, two transactions could wait for each other's rows in
@@ -16,20 +16,20 @@ from django.db.models import Model, Q, QuerySet
 
 from portal.sealing import Sealed, UnsealError, newest_prefix, seal, unseal
 
-# Rows that are read at a time.
+# Rows per read.
 _BATCH: Final = 50
 
 
 @dataclass
 class Outcome:
-    """What one run did: values sealed anew, and the places of those that no key opens."""
+    """The result of one run: the number of values sealed again, and the locations of those that no key opens."""
 
     resealed: int = 0
     closed: set[str] = field(default_factory=set)
 
 
 def sealed_columns() -> Iterator[tuple[type[Model], list[str]]]:
-    """Every model with secrets, and the columns that hold them."""
+    """Every model with secrets, and their columns."""
     for model in apps.get_models():
         columns = [each.column for each in vars(model).values() if isinstance(each, Sealed)]
         if columns:
@@ -37,7 +37,7 @@ def sealed_columns() -> Iterator[tuple[type[Model], list[str]]]:
 
 
 def reseal_all() -> Outcome:
-    """Seal anew until a look at every table finds nothing under an older key but what no key opens."""
+    """Seal again until only values that no key opens are left under an older key."""
     outcome = Outcome()
     while sum(_reseal_table(model, columns, outcome) for model, columns in sealed_columns()):
         pass
@@ -45,12 +45,12 @@ def reseal_all() -> Outcome:
 
 
 def count_stale() -> int:
-    """How many rows hold a value under another key than the newest."""
+    """The number of rows with a value under an older key."""
     return sum(_stale(model, columns).count() for model, columns in sealed_columns())
 
 
 def _reseal_table(model: type[Model], columns: list[str], outcome: Outcome) -> int:
-    """One walk through a table; returns how many values were sealed anew."""
+    """Process one table; return how many values were sealed again."""
     before, last = outcome.resealed, None
     while True:
         rows = _stale(model, columns).order_by("pk")
@@ -76,7 +76,7 @@ def _reseal_row(model: type[Model], columns: list[str], row: dict[str, Any], out
         except UnsealError:
             outcome.closed.add(f"{model._meta.db_table}.{column}")
             continue
-        # Only over the value that was read: who wrote another one meanwhile is right.
+        # Only replace the value that was read: a newer write wins.
         outcome.resealed += QuerySet(model).filter(pk=row["pk"], **{column: sealed}).update(**{column: anew})
 
 

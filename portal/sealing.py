@@ -1,7 +1,7 @@
 """Sealing of secrets at rest: AES-256-GCM under keys that are not in the database.
 
-The sealed value is bound to its table, row and field (as associated data), so that a value copied elsewhere
-does not open. The newest key seals; every configured key unseals, so that keys can be rotated.
+A sealed value is bound to its table, row and field (as associated data), so a copy elsewhere cannot be opened. The
+newest key seals; every configured key unseals, so that keys can be rotated.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def seal(plain: str, *, table: str, row: str, field: str) -> str:
 
 
 def unseal(sealed: str, *, table: str, row: str, field: str) -> str:
-    """Open what `seal` made for the same place; raises UnsealError otherwise."""
+    """Open a value that `seal` made for the same place. Raises UnsealError otherwise."""
     try:
         version, key_id, body = sealed.split(":")
         raw = base64.b64decode(body, validate=True)
@@ -70,12 +70,12 @@ def unseal(sealed: str, *, table: str, row: str, field: str) -> str:
 
 
 def openable_prefixes() -> list[str]:
-    """How sealed values begin that one of the configured keys opens."""
+    """The prefixes of sealed values that a configured key opens."""
     return [f"{_VERSION}:{_key_id(secret)}:" for secret in secret_keys()]
 
 
 def newest_prefix() -> str:
-    """How sealed values begin that are sealed now."""
+    """The prefix of values sealed under the newest key."""
     return openable_prefixes()[0]
 
 
@@ -96,11 +96,11 @@ class Sealed:
         self.lasting = lasting
 
     def __set_name__(self, owner: type[models.Model], name: str) -> None:
-        # A row that was read before a rotation must not take the older seal back into the database.
+        # A row that was read before a rotation must not write the older seal back to the database.
         pre_save.connect(self._renew, sender=owner, weak=False, dispatch_uid=(id(owner), name))
 
     def _renew(self, instance: models.Model, update_fields: frozenset[str] | None, **kwargs: Any) -> None:
-        """Seal anew what is about to be saved under an older key; what no key opens is saved as it is."""
+        """Before saving, seal again what is under an older key. A value that no key opens is saved unchanged."""
         if (update_fields is not None and self.column not in update_fields) or self.column in (
             instance.get_deferred_fields()
         ):

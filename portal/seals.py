@@ -1,7 +1,7 @@
-"""Can everything that is sealed in the database be opened with the keys that are here?
+"""Checks that the configured keys open all secrets in the database.
 
-A database that was restored without its keys looks well, but no hub can be built from it and no profile delivered.
-`manage.py prepare`, and so `make up`, stops there; /healthz says it of a portal that runs.
+A database that was restored without its keys looks fine, but no hub can be built from it and no profile delivered.
+`manage.py prepare`, and so `make up`, refuses it; /healthz reports it for a running portal.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from django.db.models import Model, Q, QuerySet
 
 from portal.sealing import Sealed, openable_prefixes
 
-# Seconds. Each look reads every sealed column.
+# Seconds between checks. Each check reads every sealed column.
 _LOOK_EVERY: Final = 300.0
 _LOOK_AGAIN: Final = 5.0
 
 
 def closed_rows() -> dict[str, int]:
-    """How many rows of each kind hold a secret under a key that is not configured; empty where all can be opened."""
+    """The number of rows by kind whose secret no configured key opens; empty if all can be opened."""
     found = {}
     for model, columns in _sealed_columns():
         closed = Q()
@@ -38,7 +38,7 @@ def closed_rows() -> dict[str, int]:
 
 
 def complaint() -> str:
-    """What is wrong with the keys and what to do, in a sentence or two; "" where nothing is."""
+    """The fault with the keys and what to do, in a sentence or two; "" if there is none."""
     found = closed_rows()
     if not found:
         return ""
@@ -51,14 +51,14 @@ def complaint() -> str:
 
 
 class _Health:
-    """Looks now and then, since a look costs as much as the database is large."""
+    """Checks at intervals, because the cost of a check grows with the database."""
 
     def __init__(self) -> None:
         self._look_at = 0.0
         self._answer = "ok"
 
     def __call__(self) -> str:
-        """ "ok", or that secrets cannot be opened; without names of files or counts, since anyone may ask."""
+        """ "ok", or that secrets cannot be opened; without file names or counts, because the page is public."""
         now = time.monotonic()
         if now >= self._look_at:
             fine = not closed_rows()
@@ -71,7 +71,7 @@ health = _Health()
 
 
 def _sealed_columns() -> Iterator[tuple[type[Model], list[str]]]:
-    """Every model with secrets that last, and the columns that hold them."""
+    """Every model with long-lived secrets, and their columns."""
     for model in apps.get_models():
         sealed = [each for each in vars(model).values() if isinstance(each, Sealed) and each.lasting]
         if sealed:

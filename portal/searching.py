@@ -1,4 +1,4 @@
-"""Finding names by words, alike in both databases."""
+"""Search for words in names, with the same results in both databases."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from django.db.models import Q
 
 
 def has_word(field: str, word: str) -> Q:
-    """Where a field contains the word, in any capitals.
+    """Return a condition: the field contains the word, ignoring case.
 
-    SQLite compares the letters of ASCII alone without regard to capitals, so that any others are looked for as they are
-    usually written: "özgür" is found as "Özgür", too.
+    SQLite ignores case only for ASCII letters. So other letters are searched in their usual spellings: "özgür" also
+    finds "Özgür".
     """
     spellings = {word} if word.isascii() else {word, word.lower(), word.upper(), word.capitalize()}
     found = Q()

@@ -1,4 +1,4 @@
-"""Every address of the portal. What belongs to tunnels is in vpn.urls."""
+"""The portal's URLs. Those of instances, peers and sites are in vpn.urls."""
 
 from __future__ import annotations
 
@@ -40,4 +40,4 @@ urlpatterns = [
 ]
 
 handler500 = "portal.views.failure.failed"
-handler429 = "portal.views.failure.too_often"  # asked for by allauth
+handler429 = "portal.views.failure.too_often"  # required by allauth

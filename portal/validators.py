@@ -1,4 +1,4 @@
-"""What a person's or group's name, an address and a role may be; pages and API ask the same questions here."""
+"""Validation of names, addresses and roles, for pages and API alike."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GROUP_NAME_LENGTH = 40
 
 
 def clean_email(email: str) -> str:
-    """The address as accounts are kept: trimmed, lower case. Raises InvalidInput."""
+    """Return the address trimmed and in lower case. Raises InvalidInput."""
     address = email.strip().lower()
     try:
         validate_email(address)
@@ -27,7 +27,7 @@ def clean_email(email: str) -> str:
 
 
 def clean_name(name: str) -> str:
-    """A person's name on one line. Raises InvalidInput."""
+    """Return a person's name, which is one line. Raises InvalidInput."""
     text = name.strip()
     if not text.isprintable():
         raise InvalidInput.in_field("name", "A name is one line of text, without control characters.")
@@ -37,7 +37,7 @@ def clean_name(name: str) -> str:
 
 
 def clean_organization_name(name: str) -> str:
-    """An organization's name on one line. Raises InvalidInput."""
+    """Return an organization's name, which is one line. Raises InvalidInput."""
     text = clean_name(name)
     if not text:
         raise InvalidInput.in_field("name", f"Enter a name of at most {NAME_LENGTH} characters.")
@@ -45,7 +45,7 @@ def clean_organization_name(name: str) -> str:
 
 
 def clean_group_name(name: str) -> str:
-    """A group's name on one line. Raises InvalidInput."""
+    """Return a group's name, which is one line. Raises InvalidInput."""
     text = name.strip()
     if not text.isprintable():
         raise InvalidInput.in_field("name", "A name is one line of text, without control characters.")
@@ -55,7 +55,7 @@ def clean_group_name(name: str) -> str:
 
 
 def clean_token_name(name: str) -> str:
-    """What an API token is called, on one line; may be empty. Raises InvalidInput."""
+    """Return an API token's name, which is one line and may be empty. Raises InvalidInput."""
     text = name.strip()
     if not text.isprintable() or len(text) > TOKEN_NAME_LENGTH:
         raise InvalidInput.in_field("name", f"A name is one line of at most {TOKEN_NAME_LENGTH} characters.")
@@ -63,7 +63,7 @@ def clean_token_name(name: str) -> str:
 
 
 def clean_role(role: str) -> Role:
-    """One of the roles. Raises InvalidInput."""
+    """Return the role. Raises InvalidInput."""
     try:
         return Role(role)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Accounts of one address: how many there may be, and how its owner takes the address back by mail."""
+"""Accounts of one mail address: their maximum number, and how the address's owner proves it by mail."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from portal.signals import membership_changed
 
 
 def is_crowded(user: User) -> bool:
-    """Are there too many unproven accounts of this address for one more to get a password?"""
+    """Return True if this address has too many unproven accounts for another one to get a password."""
     return User.objects.with_password(user.email).filter(proven=False).exclude(pk=user.pk).count() >= MOST_UNPROVEN
 
 
 def take_address_back(user: User, *, by: Principal) -> None:
-    """The holder of the mailbox has set this account's password: it is the address's, and no other account is.
+    """Make this account the proven one of its address, after its password was set through a mailed link.
 
-    Other accounts of the address were opened by links that were handed over: they are signed out. Their memberships are
-    invited again, until the mailbox's owner accepts by a new link.
+    Other accounts of the address were created by links that an admin handed over. They are signed out, and their
+    memberships are invited again, until the mailbox's owner accepts by a new link.
     """
     with transaction.atomic():
         everyone = list(User.objects.of_address(user.email).select_for_update())
@@ -43,7 +43,7 @@ def _take_from(other: User, by: Principal) -> None:
 
 
 def delete_unused_account(user: User, *, by: Principal) -> None:
-    """Delete an account that an organization made, that proved no address, and that has no membership left."""
+    """Delete an unproven account that an organization created and that has no membership left."""
     if not (user.proven or user.is_staff or Membership.objects.filter(user=user.pk).exists()):
         acted(by, "deleted", user)
         user.delete()

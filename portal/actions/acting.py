@@ -1,6 +1,6 @@
-"""The one place where actions say who changed which row.
+"""The one place where actions record who changed which row.
 
-Every action takes `by` and passes it on until a row changes; there it calls `acted`, in the same transaction.
+Every action takes `by` and passes it on. Where a row changes, it calls `acted` in the same transaction.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from portal.models import Principal, PrincipalKind
 
 
 def acted(by: Principal, did: str, on: Model) -> None:
-    """Note that `by` did something to a row; `did` is a past participle, such as "deleted".
+    """Record that `by` did something to a row; `did` is a past participle, such as "deleted".
 
-    What the portal does by itself gets a line in the audit log once it is committed. Requests and commands have
-    their own lines.
+    Actions of the portal itself get a line in the audit log after the commit. Requests and commands have their own
+    lines.
     """
     if by.kind == PrincipalKind.PORTAL:
         what = {"object": on._meta.label_lower, "id": on.pk}

@@ -1,4 +1,4 @@
-"""API tokens of a member: made, revoked, ended together with what they were made under."""
+"""API tokens of a member: create, revoke, delete expired ones."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ from portal.models import ApiToken, Membership, Principal, Quota
 from portal.models.api_token import DEFAULT_LIFE
 from portal.validators import clean_token_name
 
-# How long a token that has expired is still shown to its owner, and how many of them: they count for no quota.
+# How long expired tokens are still shown to their owner, and how many. They do not count for the quota.
 _SHOWN_AFTER_END = timedelta(days=30)
 MOST_SHOWN_AFTER_END: Final = 100
 _AT_ONCE: Final = 500
 
 
 def default_end() -> datetime:
-    """When a token ends for which nothing else was asked."""
+    """The default expiry of a token."""
     return timezone.now() + DEFAULT_LIFE
 
 
 def create_token(
     membership: Membership, *, by: Principal, name: str = "", expires_at: datetime | None = None
 ) -> tuple[ApiToken, str]:
-    """A new token of an active member, and its text, which is told here and never again; None: it does not expire.
+    """Create a token of an active member and return it with its text, which cannot be read again.
+
+    With `expires_at` None it does not expire.
 
     Raises InvalidInput or QuotaReached.
     """

@@ -1,4 +1,4 @@
-"""Groups of members: who is in which, and what they are called."""
+"""Groups of members: create, change, delete, and set the groups of a member."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from portal.validators import clean_group_name
 
 
 def create_group(organization: Organization, *, by: Principal, name: str, members: Iterable[UUID] = ()) -> Group:
-    """Make a group of these members; raises InvalidInput, or Conflict where the name is taken in any case."""
+    """Create a group of these members. Raises InvalidInput, or Conflict if the name is taken (ignoring case)."""
     wanted = set(members)
     with transaction.atomic():
         lock_organization(organization.pk)
@@ -31,7 +31,7 @@ def create_group(organization: Organization, *, by: Principal, name: str, member
 def change_group(
     group: Group, *, by: Principal, name: str | None = None, members: Iterable[UUID] | None = None
 ) -> Group:
-    """Change what is given; `members` are all who are to be in it. Raises InvalidInput or Conflict."""
+    """Change the given values; `members` is the complete new list. Raises InvalidInput or Conflict."""
     with transaction.atomic():
         lock_organization(group.organization_id)
         fresh = _fresh(group)
@@ -47,7 +47,7 @@ def change_group(
 
 
 def delete_group(group: Group, *, by: Principal) -> None:
-    """Delete a group; raises Conflict where something names it, such as a firewall rule."""
+    """Delete a group. Raises Conflict if something refers to it, such as a firewall rule."""
     with transaction.atomic():
         lock_organization(group.organization_id)
         fresh = _fresh(group)
@@ -57,7 +57,7 @@ def delete_group(group: Group, *, by: Principal) -> None:
 
 
 def set_groups(membership: Membership, groups: Iterable[UUID], *, by: Principal) -> None:
-    """Put a member into these groups and no others; the organization's row is locked already. Raises InvalidInput."""
+    """Set the groups of a member. The organization's row must be locked already. Raises InvalidInput."""
     wanted = set(groups)
     found = {group.pk: group for group in Group.objects.filter(organization=membership.organization_id)}
     if not wanted <= found.keys():
@@ -80,7 +80,7 @@ def _fresh(group: Group) -> Group:
 
 
 def _checked(organization_id: UUID, name: str, members: set[UUID]) -> str:
-    """The name as it is kept; raises InvalidInput with every fault."""
+    """Return the normalized name. Raises InvalidInput with every fault."""
     errors: dict[str, list[str]] = {}
     label = ""
     try:

@@ -1,4 +1,4 @@
-"""A member's one-time link by mail: where the portal sends mail, who adds a person never sees their link."""
+"""Mail a member's one-time link. If the portal sends mail, the inviting admin never sees the link."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from portal.exceptions import NotPossible
 from portal.models import MailKind, Membership, MembershipState, Principal, QueuedMail
 from portal.signals import mail_requested
 
-# Pressing the button again and again must not fill a mailbox.
+# Repeated requests must not fill a mailbox.
 _PAUSE: Final = timedelta(minutes=1)
-# Nor must removing a person and adding them again. Counted per organization: mails of another one must not show here.
+# Nor must removing and adding a person repeatedly. Counted per organization, so that it reveals nothing about others.
 MOST_IN_AN_HOUR: Final = 10
 TOO_MANY: Final = "This address was sent many links in the last hour. Send another one in an hour."
 _HOUR: Final = 3600
@@ -29,10 +29,10 @@ _SALT: Final = "portal.link-mail"
 
 
 def mail_link(membership: Membership, *, by: Principal) -> bool:
-    """Ask for a mail with a new link to a member; False where none will be sent: their page says why.
+    """Queue a mail with a new link to a member; False if none will be sent, and their page says why.
 
-    A worker sends it, so a mail server that is slow or away keeps no page waiting. Raises NotPossible where they may
-    have none, or had one less than a minute ago.
+    A worker sends it, so a slow mail server delays no page. Raises NotPossible if the member may have no link, or got
+    one less than a minute ago.
     """
     one_time_link(membership, mailed=True)
     now = timezone.now()
@@ -40,10 +40,10 @@ def mail_link(membership: Membership, *, by: Principal) -> bool:
     asked = Membership.objects.filter(pk=membership.pk).exclude(**recent)
     if not asked.exists():
         raise _a_moment_ago()
-    # Redis is asked before the transaction begins.
+    # Redis is queried before the transaction begins.
     fault = TOO_MANY if _are_too_many(membership) else ""
     with transaction.atomic():
-        # One statement decides who asks, so that two presses of a button send one mail.
+        # One conditional UPDATE, so that two simultaneous requests send one mail.
         if not asked.update(link_mailed_at=now, link_fault=fault):
             raise _a_moment_ago()
         acted(by, "link mailed", membership)
@@ -64,7 +64,7 @@ def _queue(membership: Membership, now: datetime) -> None:
 
 
 def link_message(membership: Membership) -> EmailMessage:
-    """The mail with a new link. Raises NotPossible where they may have none any more."""
+    """Return the mail with a new link. Raises NotPossible if the member may have none any more."""
     context = {
         "organization": membership.organization,
         "link": one_time_link(membership, mailed=True),
@@ -80,11 +80,11 @@ def link_message(membership: Membership) -> EmailMessage:
 
 
 def _are_too_many(membership: Membership) -> bool:
-    """Count one more mail to this address, by the organization; Redis is told no address."""
+    """Count a mail to this address by the organization. The key in Redis contains no address."""
     address = salted_hmac(_SALT, membership.user.email.lower(), algorithm="sha256").hexdigest()[:32]
     key = f"link-mail:{membership.organization_id}:{address}"
     cache.add(key, 0, _HOUR)
     try:
         return cache.incr(key) > MOST_IN_AN_HOUR
-    except ValueError:  # the hour ended in between
+    except ValueError:  # the hour ended meanwhile
         return False

@@ -1,4 +1,4 @@
-"""Members of an organization: who comes, what they may do, who leaves."""
+"""Members of an organization: invite, change, remove."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from portal.validators import clean_email, clean_name, clean_role
 def add_member(
     organization: Organization, *, by: Principal, email: str, name: str = "", role: str, groups: Iterable[UUID] = ()
 ) -> Membership:
-    """Invite a person; they come in with a link (portal.actions.sign_in_link).
+    """Invite a person, who joins by a link (portal.actions.sign_in_link).
 
-    Raises InvalidInput, Conflict where they are there, or QuotaReached. Other accounts of the address are not even
-    looked at: this takes the same steps whether there are any or not.
+    Raises InvalidInput, QuotaReached, or Conflict if they are a member already. It does not look up other accounts of
+    the address, so it reveals nothing about them, not even by its duration.
     """
     address, person_name, wanted_role = clean_email(email), clean_name(name), clean_role(role)
     with transaction.atomic():
-        # Its row guards the addresses and the slugs: two people of one name get different ones.
+        # The organization's row guards addresses and slugs: two people of the same name get different slugs.
         lock_organization(organization.pk)
         if Membership.objects.filter(organization=organization, user__email__iexact=address).exists():
             raise Conflict(f"{address} is here already.", field="email", code="member-exists")
@@ -51,7 +51,7 @@ def change_member(
     name: str | None = None,
     groups: Iterable[UUID] | None = None,
 ) -> Membership:
-    """Change what is given. Raises InvalidInput, or Conflict where the last admin would go."""
+    """Change the given values. Raises InvalidInput, or Conflict if no admin would be left."""
     with transaction.atomic():
         if name is not None:
             lock_organizations_of(membership.user_id)
@@ -76,7 +76,7 @@ def change_member(
 
 
 def remove_member(membership: Membership, *, by: Principal) -> None:
-    """Take a person and everything of theirs out of the organization. Raises Conflict for the last admin."""
+    """Remove a person with all their objects from the organization. Raises Conflict for the last admin."""
     try:
         with transaction.atomic():
             member = _lock(membership)
@@ -90,7 +90,7 @@ def remove_member(membership: Membership, *, by: Principal) -> None:
 
 
 def _lock(membership: Membership) -> Membership:
-    """The member as they are now. The organization's row is locked first: it guards the last admin."""
+    """Return the member's current row, locked. The organization's row is locked first: it guards the last admin."""
     Organization.objects.select_for_update(no_key=True).get(pk=membership.organization_id)
     found = Membership.objects.select_for_update(of=("self",), no_key=True).select_related("user", "organization")
     return found.get(pk=membership.pk)
@@ -105,16 +105,16 @@ def _rename(member: Membership, name: str, by: Principal) -> None:
     member.user.save(update_fields=["name"])
     acted(by, "renamed", member.user)
     follow_name(member, former_name, by=by)
-    # Where they were activated again and have not come back yet, this account is known by its name, too.
+    # Also update memberships that were activated again and not accepted yet: they use the account's name too.
     for elsewhere in Membership.objects.filter(user=member.user_id).exclude(pk=member.pk).select_related("user"):
         follow_name(elsewhere, former_name, by=by)
 
 
 def _state_for(member: Membership, *, active: bool) -> str:
-    """The state that follows. A member without a password, or with a shared account, comes in by a link."""
+    """Return the new state. A member without a password, or with a shared account, joins by a link."""
     if not active:
         if member.state == MembershipState.INVITED and member.user.has_usable_password():
-            # Activating them again could not tell whether they had ever accepted.
+            # After a later activation it would be unknown whether they had ever accepted.
             raise NotPossible(
                 f"{member.label} has not joined yet.", field="active", next_step="Remove them to end the invitation."
             )
@@ -126,7 +126,7 @@ def _state_for(member: Membership, *, active: bool) -> str:
 
 
 def _keep_an_admin(member: Membership, *, field: str) -> None:
-    """Refuse what would leave the organization without an admin who can sign in; `field` is at fault ("": leaving)."""
+    """Raise Conflict if no admin who can sign in would be left; `field` is the input at fault ("" for a removal)."""
     if field and member.is_admin and member.state == MembershipState.ACTIVE:
         return
     admins = Membership.objects.filter(organization=member.organization_id, role=Role.ADMIN, user__is_active=True)

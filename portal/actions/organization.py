@@ -1,4 +1,4 @@
-"""Organizations come into being with an admin, and are renamed by one."""
+"""Create an organization with its first admin, and rename it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SUFFIX_LENGTH = 6
 
 
 def create_organization(name: str, owner: User, *, by: Principal) -> Membership:
-    """A new organization with `owner` as its active admin; its slug comes from the name."""
+    """Create an organization with `owner` as its active admin; its slug is derived from the name."""
     with transaction.atomic():
         organization = Organization.objects.create(name=name[:60], slug=_free_slug(name))
         acted(by, "created", organization)
@@ -28,7 +28,7 @@ def create_organization(name: str, owner: User, *, by: Principal) -> Membership:
 
 
 def rename_organization(organization: Organization, name: str, *, by: Principal) -> None:
-    """Give an organization another name; its slug stays. Raises InvalidInput."""
+    """Rename an organization; its slug stays. Raises InvalidInput."""
     organization.name = clean_organization_name(name)
     with transaction.atomic():
         organization.save(update_fields=["name"])
@@ -36,14 +36,14 @@ def rename_organization(organization: Organization, name: str, *, by: Principal)
 
 
 def needs_admin(organization: Organization) -> bool:
-    """Is there no admin who can sign in, so that only the portal's staff can invite one?"""
+    """Return True if no admin can sign in, so that only staff can invite one."""
     return not _admins(organization).filter(state=MembershipState.ACTIVE, user__is_active=True).exists()
 
 
 def invite_admin(organization: Organization, email: str, name: str = "", *, by: Principal) -> Membership:
-    """Invite an admin into an organization that has none, or invite one anew who never came.
+    """Invite an admin to an organization without one, or again if the first never joined.
 
-    They come in with `one_time_link`. Raises NotPossible where there is an admin: then it is theirs to invite people.
+    They join with `one_time_link`. Raises NotPossible if there is an admin, who then invites people.
     """
     with transaction.atomic():
         Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)

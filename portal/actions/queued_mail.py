@@ -1,4 +1,4 @@
-"""Sending the mail that was asked for, in a worker of its own: a mail server may be slow, or away."""
+"""Send queued mail, in a separate worker, because a mail server may be slow or unreachable."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from portal.models import Membership, Principal, QueuedMail
 
 logger = logging.getLogger(__name__)
 FAULT: Final = "The mail server did not take it"
-# A worker that died, or was ended because the mail server kept it too long, has ended by then.
+# By then, a worker that died or exceeded its time limit has ended.
 _CLAIM_ENDS: Final = timedelta(minutes=1)
-# Until then the ring of the page itself is heard.
+# Until then, the job that the page enqueued should have started.
 _RING_HEARD: Final = timedelta(seconds=5)
 _TRIED: Final = timedelta(hours=1)
 
 
 def send_queued(mail_id: UUID, *, by: Principal) -> None:
-    """Send one queued mail, unless it was sent or another worker is at it.
+    """Send one queued mail, unless it was sent or another worker is sending it.
 
-    A mail server that is away is asked again for an hour. What it refuses for good is not asked again.
+    If the mail server is unreachable, it is retried for an hour. A permanent refusal is not retried.
     """
     now = timezone.now()
     mail = _claim(mail_id)
@@ -52,20 +52,20 @@ def send_queued(mail_id: UUID, *, by: Principal) -> None:
 
 
 def due_mail() -> QuerySet[QueuedMail]:
-    """What no worker is at, though it was asked for a while ago: its ring was lost, or it is to be tried again."""
+    """Queued mail that no worker is sending after a while: its job was lost, or a retry is due."""
     now = timezone.now()
     unheard = Q(claimed_at=None, requested_at__lt=now - _RING_HEARD)
     return QueuedMail.objects.filter(unheard | Q(claimed_at__lt=now - _CLAIM_ENDS))
 
 
 def health() -> str:
-    """ "ok", or how many mails the mail server has not taken."""
+    """ "ok", or the number of mails that the mail server has not accepted."""
     count = QueuedMail.objects.filter(claimed_at__lt=timezone.now() - _CLAIM_ENDS).count()
     return f"The mail server has not taken {count} mails yet; staff see them in /admin/." if count else "ok"
 
 
 def _claim(mail_id: UUID) -> QueuedMail | None:
-    """The mail, where it is this worker's now. An earlier try that left no word was ended by its time limit."""
+    """Claim the mail for this worker and return it. An earlier try without a result exceeded its time limit."""
     now = timezone.now()
     before = QueuedMail.objects.select_related("membership__user", "membership__organization").filter(pk=mail_id)
     mail = before.first()
@@ -88,7 +88,7 @@ def _message(mail: QueuedMail) -> EmailMessage:
 
 
 def _note_failure(mail: QueuedMail, error: SMTPException | OSError, by: Principal) -> None:
-    """Keep the mail for another try, or give it up; neither the address nor the link is logged."""
+    """Keep the mail for another try, or give up. Neither the address nor the link is logged."""
     logger.warning("Queued mail %s was not taken: %s", mail.pk, type(error).__name__)
     if code := final_answer(error):
         _end(mail, f"{FAULT} ({code}). Check the address, then mail another one.", by)
@@ -103,7 +103,7 @@ def _without_end(fault: str) -> str:
 
 
 def _end(mail: QueuedMail, fault: str, by: Principal) -> None:
-    """Forget a mail that was sent, or will not be. Asked again meanwhile, it stays."""
+    """Delete a mail that was sent or given up, unless it was requested again meanwhile."""
     with transaction.atomic():
         ended, _ = QueuedMail.objects.filter(pk=mail.pk, requested_at=mail.requested_at).delete()
         if ended:
@@ -114,7 +114,7 @@ def _end(mail: QueuedMail, fault: str, by: Principal) -> None:
 
 
 def _show(mail: QueuedMail, fault: str) -> None:
-    """Show the fault on the person's page. A fault with a password mail is shown in the staff's list of mail alone."""
+    """Show the fault on the person's page. Faults of password mails are shown only in the staff's list of mail."""
     if mail.membership is not None:
         asked = Membership.objects.filter(pk=mail.membership.pk)
         asked.update(link_fault=fault[:200])

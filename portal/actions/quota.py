@@ -1,7 +1,7 @@
-"""The refusal of what would go beyond a quota.
+"""Enforcement of quotas.
 
-The organization's row is the lock of all its quotas: an action that adds something holds it until the transaction ends.
-It is taken before the locks of members, sites and instances, so that no deadlock arises.
+The organization's row is the lock of all its quotas. An action that adds something holds it until its transaction ends.
+It is taken before the locks of members, sites and instances, to avoid deadlocks.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from portal.quotas import quota_use
 
 
 def lock_organization(pk: UUID) -> Organization:
-    """The organization as it is now, held until the transaction ends.
+    """Return the organization's current row, locked until the transaction ends.
 
-    It keeps its key: who saves an instance twice in a transaction looks for its organization's key at the end, and
-    would wait in a circle.
+    The lock allows others to check foreign keys (FOR NO KEY UPDATE). Otherwise, a transaction that saves an instance
+    twice checks its organization's key at the end, and could deadlock.
     """
     return Organization.objects.select_for_update(no_key=True).get(pk=pk)
 
 
 def require_room(organization_id: UUID, quota: Quota, more: int = 1, *, field: str = "") -> None:
-    """Raise QuotaReached where the organization may not have `more` of something; `field` is the input at fault.
+    """Raise QuotaReached if the organization may not add `more`; `field` is the input at fault.
 
-    Must run in the transaction that adds it. What adds nothing is never refused, whatever there is already.
+    Must run in the transaction that adds it. If nothing is added, it never refuses, even above a lowered limit.
     """
     if more <= 0:
         return

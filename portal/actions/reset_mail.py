@@ -1,4 +1,4 @@
-"""The mail with which the holder of an address sets a new password."""
+"""The mail for a forgotten password."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from portal.signals import mail_requested
 
 
 def request_reset_mail(address: str, *, by: Principal) -> None:
-    """Ask for the mail. Whether the address has an account is looked up by the worker: here nothing depends on it."""
+    """Queue the mail. The worker looks up the account, so this call does not reveal whether there is one."""
     with transaction.atomic():
         queued = QueuedMail.objects.create(kind=MailKind.RESET, address=address, requested_at=timezone.now())
         acted(by, "created", queued)
@@ -25,12 +25,12 @@ def request_reset_mail(address: str, *, by: Principal) -> None:
 
 
 def reset_message(address: str) -> EmailMessage:
-    """The mail with a new link, or one that says that there is no account."""
-    # One account, the proven one where there is one: what is mailed sets its password, and the address is its own.
+    """Return the mail with a new link, or one that says that there is no account."""
+    # One account, the proven one if there is one. Setting its password by mail proves its address.
     user = next((user for user in User.objects.sign_in_candidates(address) if user.is_active), None)
     if user is None:
         return _message("account/email/unknown_account", address)
-    # To the account's own address: where case does not count, PostgreSQL takes an i without a dot for an i, too.
+    # Send to the account's own address, not the typed one: ignoring case, PostgreSQL may match a dotless i with an i.
     return _message("account/email/password_reset_key", user.email, user=user, password_reset_url=_link(user))
 
 

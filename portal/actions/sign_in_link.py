@@ -1,13 +1,12 @@
-"""One-time links by which a member comes in for the first time, or again after losing a password.
+"""One-time links by which a member joins, or sets a new password after losing one.
 
-A link is signed, not stored: it carries a fingerprint of what it was made for, and stops working as soon as that
-changes (it was used, the password or the state changed) or `PASSWORD_RESET_TIMEOUT` is over. It says, too, whether it
-went by mail, where it proves that its holder has the address, or from hand to hand, where it proves nothing.
+A link is signed, not stored. It contains a fingerprint of the account's state, and stops working when that changes (the
+link was used, the password or the state changed) or after `PASSWORD_RESET_TIMEOUT`. It also says whether it was mailed,
+which proves the holder's address, or handed over by an admin, which proves nothing.
 
-A link must not give one organization's admin an account of another organization. So an invitation has an account of its
-own, and the link sets that account's password. A user who signed in with another account of the same address may take
-the invitation with it: a proven account, or any account where the link went by mail. An account with other memberships
-keeps its password: it is never set from here.
+A link must not give an organization's admin access to an account of another organization. So an invitation has its own
+account, whose password the link sets. A user who is signed in with another account of the same address may join with
+it, if that account is proven or the link was mailed. Links never set the password of an account with other memberships.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ JOINS = "join"
 
 
 class SignInLink(NamedTuple):
-    """A link that was checked: whose it is, what it does, and how it came."""
+    """A validated link: its member, its purpose, and how it was delivered."""
 
     membership: Membership
     kind: str
@@ -46,16 +45,16 @@ class SignInLink(NamedTuple):
 
     @property
     def sets_password(self) -> bool:
-        """Does it set a password (or does it admit a signed-in account alone)?"""
+        """True if it sets a password; False if it only admits a signed-in account."""
         return self.kind == SETS_PASSWORD
 
     @property
     def is_invitation(self) -> bool:
-        """Was its account made by the invitation, and has never been signed in to?"""
+        """True if the invitation created its account, which has never been signed in to."""
         return self.membership.state == MembershipState.INVITED and not self.membership.user.has_usable_password()
 
     def may_join(self, user: User) -> bool:
-        """May this signed-in account take the invitation?"""
+        """Return True if this signed-in account may accept the invitation."""
         if user.pk == self.membership.user_id:
             return self.kind == JOINS
         same_address = user.email.lower() == self.membership.user.email.lower()
@@ -63,7 +62,7 @@ class SignInLink(NamedTuple):
 
 
 def one_time_link(membership: Membership, *, mailed: bool = False) -> str:
-    """A new link for a member, as a full address. Raises NotPossible where they need none or may have none."""
+    """Return a new link for a member as a full URL. Raises NotPossible if they need none or may have none."""
     fresh = _with_user(membership)
     kind = _kind_for(fresh, mailed=mailed)
     way = _BY_MAIL if mailed else _BY_HAND
@@ -72,7 +71,7 @@ def one_time_link(membership: Membership, *, mailed: bool = False) -> str:
 
 
 def can_have_link(membership: Membership) -> bool:
-    """Can a new link be made for this member? For an invitation it always can."""
+    """Return True if this member may get a new link. Invited members always may."""
     try:
         _kind_for(_with_user(membership), mailed=False)
     except NotPossible:
@@ -81,7 +80,7 @@ def can_have_link(membership: Membership) -> bool:
 
 
 def find_link(token: str) -> SignInLink | None:
-    """What a link is good for now; None where it was used, has expired, or never was one."""
+    """Return the validated link; None if it was used, has expired, or is invalid."""
     try:
         payload = _signer().unsign(token, max_age=settings.PASSWORD_RESET_TIMEOUT)
         pk, _, rest = payload.partition(_SEPARATOR)
@@ -96,9 +95,9 @@ def find_link(token: str) -> SignInLink | None:
 
 
 def set_password_by_link(token: str, password: str, *, by: Principal) -> Membership | None:
-    """Spend a link: set the password and admit the member. None if the link was spent meanwhile.
+    """Use a link: set the password and admit the member. None if the link was used meanwhile.
 
-    Raises NotPossible where the address has too many unproven accounts.
+    Raises NotPossible if the address has too many unproven accounts.
     """
     hashed = make_password(password)
     try:
@@ -117,12 +116,12 @@ def set_password_by_link(token: str, password: str, *, by: Principal) -> Members
             user.save(update_fields=["password", "proven"])
             acted(by, "password set", user)
             return _admit(link.membership, by)
-    except IntegrityError:  # another account of the address was proven at this very moment
+    except IntegrityError:  # another account of the address was proven meanwhile
         return None
 
 
 def join_by_link(token: str, user: User, *, by: Principal) -> Membership | None:
-    """Spend a link that admits an existing account, signed in to by its owner. None where it is not theirs."""
+    """Use a link that admits an existing, signed-in account. None if this account may not use it."""
     with transaction.atomic():
         link = _find_locked(token)
         if link is None or not link.may_join(user):
@@ -134,9 +133,9 @@ def join_by_link(token: str, user: User, *, by: Principal) -> Membership | None:
 
 
 def shares_account(membership: Membership) -> bool:
-    """Does anyone outside this organization rely on the member's account: the portal's staff, another organization?
+    """Return True if the member's account is also a staff account or a member of another organization.
 
-    A mere invitation elsewhere gives no rights there, and does not count.
+    An invitation to another organization gives no rights there and does not count.
     """
     if membership.user.is_staff or membership.user.is_superuser:
         return True
@@ -145,7 +144,7 @@ def shares_account(membership: Membership) -> bool:
 
 
 def _put_in_place(membership: Membership, user: User, by: Principal, *, mailed: bool) -> bool:
-    """Give the invitation to an account that is there, in place of the one that was made for it."""
+    """Move the invitation to an existing account, in place of the one that was created for it."""
     if Membership.objects.filter(organization=membership.organization_id, user=user).exists():
         return False
     made = membership.user
@@ -178,16 +177,16 @@ def _kind_for(membership: Membership, *, mailed: bool) -> str:
 
 
 def _has_proven_account(membership: Membership) -> bool:
-    """Asked only when a mailed link is opened: an admin who invites must not learn it."""
+    """Checked only when a mailed link is opened, because an inviting admin must not learn the result."""
     proven = User.objects.of_address(membership.user.email).filter(proven=True)
     return proven.exclude(pk=membership.user_id).exists()
 
 
 def _fingerprint(membership: Membership, kind: str, way: str) -> str:
     user = membership.user
-    # Signing in ends a forgotten password link; a link to join is opened after signing in.
+    # Signing in invalidates a password link, but not a link to join, which is opened after signing in.
     used = "" if kind == JOINS or user.last_login is None else user.last_login.isoformat()
-    # What an invitation by mail does depends on accounts elsewhere, and may change while it is on its way.
+    # The effect of a mailed invitation depends on other accounts of the address, and may change before it is opened.
     purpose = kind if user.has_usable_password() else MembershipState.INVITED
     state = "\x1f".join((str(membership.pk), membership.state, purpose, way, user.email, user.password, used))
     return salted_hmac(_SALT, state, algorithm="sha256").hexdigest()[:_FINGERPRINT_LENGTH]
@@ -202,7 +201,7 @@ def _with_user(membership: Membership) -> Membership:
 
 
 def _find_locked(token: str) -> SignInLink | None:
-    """Check a link once more while its organization and account are locked, so that it is spent only once."""
+    """Validate a link again while its organization and account are locked, so that it is used only once."""
     link = find_link(token)
     if link is None:
         return None
@@ -212,7 +211,7 @@ def _find_locked(token: str) -> SignInLink | None:
 
 
 def _admit(membership: Membership, by: Principal) -> Membership:
-    """Let an invited member in; the condition on the old state guards against a deactivation at the same time."""
+    """Admit an invited member. The condition on the old state guards against a simultaneous deactivation."""
     invited = Membership.objects.filter(pk=membership.pk, state=MembershipState.INVITED)
     if invited.update(state=MembershipState.ACTIVE):
         membership.state = MembershipState.ACTIVE

@@ -1,4 +1,4 @@
-"""A member's slug, the person in the names of their devices, follows the name of their account."""
+"""A member's slug, which is part of their devices' DNS names. It changes with the name of their account."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from portal.signals import membership_renamed
 
 
 def lock_organizations_of(user_id: UUID) -> None:
-    """Lock every organization of an account that is renamed, in one order, so that no deadlock arises."""
+    """Lock every organization of an account before renaming it, in a fixed order to avoid deadlocks."""
     theirs = Membership.objects.filter(user=user_id).values("organization")
     list(
         Organization.objects.filter(pk__in=theirs)
@@ -22,7 +22,7 @@ def lock_organizations_of(user_id: UUID) -> None:
 
 
 def follow_name(member: Membership, former_name: str, *, by: Principal) -> None:
-    """Give a member the slug of the name that their account has now; the caller's transaction renamed it."""
+    """Update a member's slug after the caller's transaction has renamed the account."""
     if slug_of(member.user) != slug_of(User(email=member.user.email, name=former_name)):
         Organization.objects.select_for_update(no_key=True).get(pk=member.organization_id)
         former_slug, member.slug = member.slug, member.free_slug()

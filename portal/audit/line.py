@@ -1,4 +1,4 @@
-"""How a line of the audit log is written. It imports no model: logging is set up before there are any."""
+"""The format of the audit log. It imports no model, because logging is configured before models are loaded."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ class JsonLine(logging.Formatter):
     """One record as one JSON object on one line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The fields that `note` collected."""
+        """Return the fields that `note` collected, as JSON."""
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         return json.dumps({"at": at, "event": record.getMessage(), **getattr(record, "audit", {})}, ensure_ascii=True)

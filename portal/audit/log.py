@@ -1,7 +1,7 @@
-"""The audit log: who did what, from where, one JSON object a line, by the logger `audit`.
+"""The audit log: who did what, from where, as one JSON object a line, by the logger `audit`.
 
-A line carries ids, the address of the account, the client's address, and the name of the view: no value of a form or
-body, no token, no path. Everything outside of ASCII and every control character is escaped, so no value makes a line.
+A line contains ids, the account's mail address, the client's address, and the name of the view. It contains no value of
+a form or body, no token and no path. Non-ASCII and control characters are escaped, so no value can add a line.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _READS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 def note(event: str, request: HttpRequest | None, *, who: User | Membership | None = None, **what: object) -> None:
-    """Log an event. `who` acts where the request does not say it; `what` are ids, names of things, or counts."""
+    """Log an event. `who` is the actor if the request does not tell; `what` are ids, object names, or counts."""
     fields = _who(request, who) | ({"address": request.META.get("REMOTE_ADDR", "")} if request else {})
     fields |= {name: _plain(value) for name, value in what.items()}
     logger.info(event, extra={"audit": fields})
@@ -35,51 +35,51 @@ def note(event: str, request: HttpRequest | None, *, who: User | Membership | No
 
 
 def leave_out(request: HttpRequest) -> None:
-    """Have no line for a request that only asked what a change would mean: it changes nothing."""
+    """Skip the line for a preview, which changes nothing."""
     request._audited = True  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def note_command(event: str, **what: object) -> None:
-    """Log what was done by `manage.py`: there is no request, so the line names the system's account that ran it."""
+    """Log an action of `manage.py`: without a request, the line names the system account that ran it."""
     fields: dict[str, object] = {"who": "command", "account": _system_account()}
     logger.info(event, extra={"audit": fields | {name: _plain(value) for name, value in what.items()}})
 
 
 def command_principal() -> Principal:
-    """Who acts where `manage.py` does."""
+    """The principal of `manage.py`."""
     return Principal.command(_system_account())
 
 
 def note_own_act(by: Principal, did: str, **what: object) -> None:
-    """Log what was done without a request or command, such as by the portal itself: those have lines of their own."""
+    """Log an action without a request or command, such as one by the portal itself."""
     fields: dict[str, object] = {"who": by.kind.value, "reason": by.reason, "did": did}
     logger.info("own_act", extra={"audit": fields | {name: _plain(value) for name, value in what.items()}})
 
 
 def note_sometimes(event: str, request: HttpRequest, key: str, **what: Any) -> None:
-    """Log an event once a minute for each key: what strangers do by the thousand must not fill the log."""
+    """Log an event at most once a minute for each key, so that strangers cannot fill the log."""
     try:
         is_first = cache.add(f"audit:{event}:{key}", 1, 60)
     except (RedisError, OSError):
-        is_first = True  # a line too many is better than none
+        is_first = True  # an extra line is better than none
     if is_first:
         note(event, request, **what)
 
 
 class AuditMiddleware:
-    """Notes each request that may change something, unless its view noted it more precisely, or left it out."""
+    """Logs each request that may change something, unless its view logged it itself or skipped it."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Pass the request on, then note it with its status, refusals too."""
+        """Pass the request on, then log it with its status, also if it was refused."""
         response = self.get_response(request)
         match = request.resolver_match
         if request.method in _READS or match is None or getattr(request, "_audited", False):
             return response
         if not _who(request, None):
-            return response  # a stranger changes nothing; signing in is noted where it is tried
+            return response  # a stranger cannot change anything; sign-in attempts are logged elsewhere
         what: dict[str, Any] = {name: value for name, value in match.kwargs.items() if _is_id(value)}
         if response.status_code == 201:
             what["made"] = _made(response)
@@ -88,7 +88,7 @@ class AuditMiddleware:
 
 
 def _system_account() -> str:
-    """The account that this process runs as; its number where it has no name."""
+    """The account that runs this process; its number if it has no name."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -96,7 +96,7 @@ def _system_account() -> str:
 
 
 def _who(request: HttpRequest | None, who: User | Membership | None) -> dict[str, object]:
-    """The account, and the organization and token that it acts with."""
+    """The account, and the organization and token that it uses."""
     called = getattr(request, "auth", None)
     member = who if isinstance(who, Membership) else called if isinstance(called, Membership) else None
     user: Any = who if isinstance(who, User) else member.user if member else getattr(request, "user", None)
@@ -117,7 +117,7 @@ def _plain(value: object) -> object:
 
 
 def _is_id(value: object) -> bool:
-    """A number or a UUID; anything else in an address may be a token."""
+    """Return True for a number or a UUID; anything else in a URL may be a token."""
     try:
         return isinstance(value, int) or bool(UUID(str(value)))
     except ValueError:
@@ -125,7 +125,7 @@ def _is_id(value: object) -> bool:
 
 
 def _made(response: HttpResponseBase) -> str:
-    """The id of what the API made; "" where its answer has none."""
+    """The id of the object that the API created; "" if the response has none."""
     try:
         return str(UUID(json.loads(getattr(response, "content", b""))["id"]))
     except (ValueError, KeyError, TypeError, AttributeError):

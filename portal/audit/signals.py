@@ -1,4 +1,4 @@
-"""Signing in and out and passwords, as Django and allauth tell of them."""
+"""Audit lines for sign-in, sign-out and password changes, from signals of Django and allauth."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EVENTS: dict[str, Signal] = {
 
 
 def connect() -> None:
-    """Note each of them; called once, when the app is ready."""
+    """Connect the receivers; called once, when the app is ready."""
     for event, signal in _EVENTS.items():
         signal.connect(_receiver(event), weak=False, dispatch_uid=f"audit:{event}")
 

@@ -13,12 +13,12 @@ from django.http import HttpRequest
 
 
 def password_hint() -> str:
-    """The one rule that people cannot guess: how long a password has to be."""
+    """The minimum length of a password, the one rule that users cannot guess."""
     return password_validators_help_texts()[1]
 
 
 def _plain(form: forms.Form, labels: dict[str, str]) -> None:
-    """Labels say what a field is; allauth repeats them as placeholders, and its help as a list."""
+    """Use plain labels instead of allauth's placeholders and help lists."""
     for name, field in form.fields.items():
         field.widget.attrs.pop("placeholder", None)
         field.label = labels.get(name, field.label)
@@ -35,7 +35,7 @@ class LoginForm(allauth_forms.LoginForm):  # type: ignore[misc]  # allauth ships
 
 
 class ResetPasswordForm(allauth_forms.ResetPasswordForm):  # type: ignore[misc]
-    """Asking for a mail with which a new password is set."""
+    """Requesting a mail for a forgotten password."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -43,32 +43,32 @@ class ResetPasswordForm(allauth_forms.ResetPasswordForm):  # type: ignore[misc]
         self.fields["email"].widget.attrs.update({"autocomplete": "username", "autofocus": True})
 
     def clean_email(self) -> str:
-        """The answer is the same whether the address has an account or not."""
+        """Accept any address: the page must not reveal whether it has an account."""
         return str(self.cleaned_data["email"].lower())
 
     def save(self, request: HttpRequest, **kwargs: Any) -> str:
-        """Ask for the mail, in place of allauth's own sending within the request."""
+        """Queue the mail, instead of sending it within the request as allauth does."""
         address = str(self.cleaned_data["email"])
         get_adapter().request_reset_mail(address)
         return address
 
 
 class ResetPasswordKeyForm(allauth_forms.ResetPasswordKeyForm):  # type: ignore[misc]
-    """Setting it: what is behind the mail's link."""
+    """Setting the new password, behind the mail's link."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _plain(self, {"password1": "New password", "password2": "New password, again"})
 
     def clean(self) -> dict[str, Any]:
-        """Hash the password here: `save` is part of a transaction."""
+        """Hash the password here, because `save` runs in a transaction."""
         cleaned: dict[str, Any] = super().clean()
         if not self.errors:
             self._hashed = make_password(cleaned["password1"])
         return cleaned
 
     def save(self) -> None:
-        """Set it."""
+        """Set the password."""
         self.user.take_password(self.cleaned_data["password1"], self._hashed)
         self.user.save()
 
@@ -91,6 +91,6 @@ class ChangePasswordForm(allauth_forms.ChangePasswordForm):  # type: ignore[misc
         )
 
     def save(self) -> None:
-        """Save; the owner, who knew the former password, keeps the API tokens."""
+        """Save. API tokens stay valid, because the owner knew the former password."""
         self.user.keeps_tokens = True
         super().save()

@@ -14,21 +14,21 @@ from portal.validators import GROUP_NAME_LENGTH
 
 
 class Checklist(forms.CheckboxSelectMultiple):
-    """Boxes to tick; a list of lines in one value counts as several, as in every form that takes a list."""
+    """Checkboxes that also accept a list of lines in one value, as all forms with lists do."""
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
-        """What is ticked."""
+        """Return the ticked values."""
         values = data.getlist(name) if isinstance(data, QueryDict) else data.get(name) or []
         return [line.strip() for value in values for line in str(value).splitlines() if line.strip()]
 
 
 class GroupForm(forms.Form):
-    """What a group is called, and who is in it."""
+    """The name and the members of a group."""
 
     name = forms.CharField(
         label="Name",
         max_length=GROUP_NAME_LENGTH,
-        help_text="What firewall rules call it, such as Sales.",
+        help_text="Firewall rules refer to the group by this name, such as Sales.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     members = forms.MultipleChoiceField(

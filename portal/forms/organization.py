@@ -1,4 +1,4 @@
-"""An organization's own settings, and how the portal's staff add one."""
+"""Forms for an organization's settings, and for staff to add one."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ LIMIT_FIELDS = tuple(f"most_{quota.value}" for quota in Quota)
 
 
 class OrganizationForm(forms.Form):
-    """What an organization's admin may change."""
+    """The settings that an organization's admin may change."""
 
     name = forms.CharField(
         label="Name",
         max_length=NAME_LENGTH,
-        help_text="What people see on every page, in mails and behind share links.",
+        help_text="Shown on every page, in mails and on share link pages.",
         widget=forms.TextInput(attrs={"autocomplete": "organization"}),
     )
 
 
 class StaffOrganizationNameForm(forms.ModelForm[Organization]):
-    """An organization as staff see it."""
+    """The organization form for staff."""
 
     class Meta:
         model = Organization
@@ -45,33 +45,33 @@ class StaffOrganizationNameForm(forms.ModelForm[Organization]):
             self.fields[field].help_text = f"{default} In use: {uses[quota]:,}." if quota in uses else default
 
     def clean_name(self) -> str:
-        """As its admin may rename it: one line, without what cannot be seen."""
+        """Apply the same rules as for its admin: one line, no invisible characters."""
         return _beside_the_field(clean_organization_name, self.cleaned_data["name"])
 
 
 class StaffOrganizationForm(StaffOrganizationNameForm):
-    """The same with the admin who is invited where there is none."""
+    """The same, with fields to invite the first admin."""
 
     admin_email = forms.EmailField(
         label="First admin's email",
         max_length=EMAIL_LENGTH,
-        help_text="A link that lets them in is shown once, after saving. They add all other members.",
+        help_text="A sign-in link for them is shown once, after saving. They add all other members.",
     )
     admin_name = forms.CharField(label="First admin's name", max_length=NAME_LENGTH, required=False)
 
     def clean_admin_name(self) -> str:
-        """Refused here, before an organization without an admin is saved."""
+        """Validate here, before an organization without an admin is saved."""
         return _beside_the_field(clean_name, self.cleaned_data["admin_name"])
 
 
 class StaffOrganizationChangeForm(StaffOrganizationForm):
-    """One that is there already: inviting its admin is an offer."""
+    """For an existing organization: inviting an admin is optional."""
 
     admin_email = forms.EmailField(
         label="Invite its admin",
         max_length=EMAIL_LENGTH,
         required=False,
-        help_text="This organization has no admin who can sign in. A link that lets this one in is shown once.",
+        help_text="This organization has no admin who can sign in. A sign-in link for this one is shown once.",
     )
 
 

@@ -1,4 +1,4 @@
-"""A new password, typed twice; fields are named as on allauth's pages."""
+"""A new password, entered twice; fields have the same names as on allauth's pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from portal.models import User
 
 
 class NewPasswordForm(forms.Form):
-    """Checks a new password for one user."""
+    """Validates a new password for one user."""
 
     password1 = forms.CharField(
         label="New password", strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
@@ -28,7 +28,7 @@ class NewPasswordForm(forms.Form):
         self.fields["password1"].help_text = password_hint()
 
     def clean(self) -> dict[str, Any]:
-        """Both alike, and good enough."""
+        """Check that both are equal and strong enough."""
         values: dict[str, Any] = super().clean() or {}
         first, second = values.get("password1"), values.get("password2")
         if first and second and first != second:

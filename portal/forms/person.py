@@ -11,7 +11,7 @@ ROLES_HELP = "Admins manage everything, auditors read everything, members fetch 
 
 
 class PersonNewForm(forms.Form):
-    """Who is to come."""
+    """A person to invite."""
 
     email = forms.EmailField(
         label="Email",
@@ -23,7 +23,7 @@ class PersonNewForm(forms.Form):
 
 
 class PersonForm(forms.Form):
-    """What may change about a person."""
+    """The settings of a person."""
 
     name = forms.CharField(label="Name", max_length=NAME_LENGTH, required=False)
     role = forms.ChoiceField(label="Role", choices=Role.choices, help_text=ROLES_HELP)

@@ -1,4 +1,4 @@
-"""Shows beside the fields what an action refused."""
+"""Shows the refusal of an action beside the fields of a form."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from portal.exceptions import Conflict, InvalidInput
 def show_refusal(
     form: forms.Form, refusal: Conflict | InvalidInput, *, shown_as: Mapping[str, str] | None = None
 ) -> None:
-    """Add an action's refusal to a bound form: beside the field at fault, above the form where it has none.
+    """Add an action's refusal to a bound form: beside the field at fault, or above the form if there is none.
 
-    `shown_as` names the form's field for a field that the action knows under another name.
+    `shown_as` maps the action's field names to those of the form, where they differ.
     """
     names = shown_as or {}
     for field, error in _errors(refusal):

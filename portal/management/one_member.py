@@ -1,4 +1,4 @@
-"""Which member a command is about: an address, and the organization where the person is in several."""
+"""Command line arguments that name a member: an address, and the organization if the person is in several."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from portal.models import Membership, MembershipState
 
 
 def add_member_arguments(parser: ArgumentParser) -> None:
-    """EMAIL and --organization."""
+    """Define EMAIL and --organization."""
     parser.add_argument("email")
     parser.add_argument("--organization", metavar="SLUG", default="")
 
 
 def one_member(email: str, slug: str) -> Membership:
-    """The active member that is meant; raises CommandError where there is none, or more than one."""
+    """Return the active member. Raises CommandError if there is none, or more than one."""
     found = Membership.objects.filter(
         user__email__iexact=email.strip(), user__is_active=True, state=MembershipState.ACTIVE
     )

@@ -1,4 +1,4 @@
-"""Who you are: users, organizations, memberships, groups, API tokens."""
+"""Users, organizations, memberships, groups, API tokens, mail and quotas."""
 
 from portal.models.api_token import ApiToken
 from portal.models.group import Group

@@ -13,7 +13,7 @@ from portal.models.organization import Organization
 
 
 class Group(models.Model):
-    """Some of an organization's members, by name."""
+    """A named group of an organization's members."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="groups")

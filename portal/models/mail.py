@@ -1,4 +1,4 @@
-"""Mail that was not sent, because the portal has no mail server: staff read it in Django admin."""
+"""Mail that was not sent because the portal has no mail server. Staff read it in Django admin."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.db import models
 
 
 class Mail(models.Model):
-    """One message to one person, as it would have been sent. Nothing in it opens a door: it names pages, not tokens."""
+    """One message to one person, as it would have been sent. It contains links to pages, but no tokens."""
 
     to = models.CharField(max_length=320)
     subject = models.CharField(max_length=200)

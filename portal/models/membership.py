@@ -16,7 +16,7 @@ _SLUG_LENGTH = 40
 
 
 class Role(models.TextChoices):
-    """What a member may do."""
+    """The rights of a member."""
 
     ADMIN = "admin", "Admin"
     AUDITOR = "auditor", "Auditor"
@@ -24,7 +24,7 @@ class Role(models.TextChoices):
 
 
 class MembershipState(models.TextChoices):
-    """Whether the member has come, and still belongs."""
+    """Whether the member is invited, active or deactivated."""
 
     INVITED = "invited", "Invited"
     ACTIVE = "active", "Active"
@@ -32,21 +32,21 @@ class MembershipState(models.TextChoices):
 
 
 class Membership(models.Model):
-    """One user's place in one organization. Its id is what the API calls a user's id."""
+    """One user's membership in one organization. Its id is the user id in the API."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
     state = models.CharField(max_length=12, choices=MembershipState.choices, default=MembershipState.INVITED)
-    # The person in the names of their devices: one DNS label, unique in the organization.
+    # The person's label in DNS names of their devices, unique in the organization.
     slug = models.CharField(max_length=_SLUG_LENGTH, blank=True)
-    # The last link that was mailed to them, and why the mail server did not take it ("" where it did).
+    # When the last link was mailed to them, and why the mail server refused it ("" if it did not).
     link_mailed_at = models.DateTimeField(null=True, blank=True)
     link_fault = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
-    # The API token by which the member acts in this request; no column. None on pages.
+    # The API token of the current request, or None on pages. Not a column.
     acting_token: Principal | None = None
 
     class Meta:
@@ -61,13 +61,13 @@ class Membership(models.Model):
         return f"{self.user} in {self.organization}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Give a member who has no slug yet one that is free. The caller holds the organization's lock."""
+        """Save; a member without a slug gets a free one. The caller must hold the organization's lock."""
         if not self.slug:
             self.slug = self.free_slug()
         super().save(*args, **kwargs)
 
     def free_slug(self) -> str:
-        """The slug that follows from the person's name now, or from their address where no name is known."""
+        """Return a free slug from the person's current name, or from their address if they have no name."""
         wanted = slug_of(self.user)
         others = Membership.objects.filter(organization=self.organization_id).exclude(pk=self.pk)
         taken = others.filter(slug__startswith=wanted[: _SLUG_LENGTH // 2]).values_list("slug", flat=True)
@@ -75,27 +75,27 @@ class Membership(models.Model):
 
     @property
     def label(self) -> str:
-        """The person's name, or address where no name is known."""
+        """The person's name, or their address if they have no name."""
         return self.user.label
 
     @property
     def principal(self) -> Principal:
-        """Who acts where this member does: the API token of the request, or else the member."""
+        """The principal of this member: the API token of the request, or else the member."""
         return self.acting_token or Principal(PrincipalKind.MEMBER, str(self.pk), self.user.email)
 
     @property
     def is_admin(self) -> bool:
-        """May this member change things?"""
+        """True if this member may make changes."""
         return self.role == Role.ADMIN
 
     @property
     def sees_everything(self) -> bool:
-        """May this member read what belongs to the whole organization?"""
+        """True if this member may read everything in the organization."""
         return self.role in {Role.ADMIN, Role.AUDITOR}
 
 
 def slug_of(user: User) -> str:
-    """A person as one DNS label, which another member may have too."""
+    """Return a person's DNS label, which another member may have too."""
     address, _, _ = user.email.partition("@")
     fallback = dns_label(address, fallback="member", longest=_SLUG_LENGTH)
     return dns_label(user.name, fallback=fallback, longest=_SLUG_LENGTH)

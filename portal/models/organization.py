@@ -1,4 +1,4 @@
-"""The tenant: nothing crosses its border."""
+"""The tenant. Data of different organizations is isolated."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ class Organization(models.Model):
         return self.name
 
     def limit(self, quota: Quota) -> int:
-        """How much of it this organization may have: what staff set, else the default."""
+        """The organization's limit: the value that staff set, else the default."""
         chosen: int | None = getattr(self, f"most_{quota.value}")
         return DEFAULT_LIMITS[quota] if chosen is None else chosen

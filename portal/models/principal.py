@@ -1,4 +1,4 @@
-"""Who acts: each action is told, and passes it on to where rows change (portal.actions.acting)."""
+"""Principals: each action gets one and passes it on to where rows change (portal.actions.acting)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db import models
 
 
 class PrincipalKind(models.TextChoices):
-    """What kind of actor did something."""
+    """The kind of a principal."""
 
     MEMBER = "member", "Member"
     STAFF = "staff", "Staff"
@@ -21,10 +21,10 @@ class PrincipalKind(models.TextChoices):
 
 @dataclass(frozen=True)
 class Principal:
-    """An actor as it is kept: by value, so that its name stays when its row is deleted.
+    """A principal by value, so that its name stays when its row is deleted.
 
-    `id` is the id of its row as text, "" where it has none. `name` is a person's address, a token's or a device's name.
-    `reason` says why the portal acted by itself; for the others it is "".
+    `id` is the id of its row as text, or "". `name` is a person's address, a token's or a device's name. `reason` is
+    why the portal acted by itself; it is "" for the others.
     """
 
     kind: PrincipalKind
@@ -39,12 +39,12 @@ class Principal:
 
     @classmethod
     def command(cls, account: str) -> Self:
-        """Staff at the command line, by the system's account that ran `manage.py`."""
+        """Staff at the command line, named by the system account that ran `manage.py`."""
         return cls(PrincipalKind.STAFF, "", account)
 
     @classmethod
     def device(cls, pk: object = "", name: str = "a share link") -> Self:
-        """A device, or who holds its share link: they can show no more than that."""
+        """A device, or the holder of its share link; their identity is not known."""
         return cls(PrincipalKind.DEVICE, str(pk), name)
 
     @classmethod
@@ -54,16 +54,16 @@ class Principal:
 
     @classmethod
     def from_document(cls, document: dict[str, str]) -> Self:
-        """A principal from what `document` gave; keys that it does not know are left out."""
+        """Return a principal from the result of `document`; unknown keys are ignored."""
         kind = PrincipalKind(document["kind"])
         return cls(kind, document["id"], document["name"], document.get("reason", ""))
 
     def document(self) -> dict[str, str]:
-        """The principal as it is kept in a row, as JSON."""
+        """Return the principal as JSON, as it is stored in rows."""
         return {**asdict(self), "kind": self.kind.value}
 
     def __str__(self) -> str:
-        """As pages name it in a sentence after "by". Tenants are not told which of the operator's staff it was."""
+        """Return the name for a sentence after "by". Tenants do not see which member of staff it was."""
         words = {
             PrincipalKind.PORTAL: f"the portal: {self.reason}",
             PrincipalKind.TOKEN: f"the API token {self.name}".rstrip(),

@@ -1,6 +1,6 @@
-"""Mail that carries a one-time link, from when it is asked for until the mail server takes it.
+"""Queued mail with a one-time link, until the mail server accepts it.
 
-The link itself is never stored: it is signed, so the worker makes it from these rows at the moment of sending.
+The link itself is not stored: it is signed, and the worker creates it from these rows when it sends the mail.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from portal.models.membership import Membership
 
 
 class MailKind(models.TextChoices):
-    """What a queued mail is for."""
+    """The purpose of a queued mail."""
 
     LINK = "link", "Sign-in link of a member"
     RESET = "reset", "New password"
 
 
 class QueuedMail(models.Model):
-    """One mail that was asked for: to a member, or to whatever address was typed on the page for a new password."""
+    """One queued mail: to a member, or to an address that was entered on the page for a forgotten password."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=8, choices=MailKind.choices)
-    # A member has one at most: asked again, the same row starts anew.
+    # At most one per member: another request resets the row.
     membership = models.OneToOneField(
         Membership, on_delete=models.CASCADE, null=True, blank=True, related_name="queued_mail"
     )
     address = models.EmailField(max_length=254, blank=True)
     requested_at = models.DateTimeField()
-    # When a worker last began to send it. The claim of a worker that died ends by itself.
+    # When a worker last started to send it. The claim of a dead worker expires.
     claimed_at = models.DateTimeField(null=True, blank=True)
     fault = models.CharField(max_length=200, blank=True)
 

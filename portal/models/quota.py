@@ -1,4 +1,4 @@
-"""What an organization may have at most. Staff set the limits in Django admin; where they set none, defaults hold."""
+"""Quotas of an organization. Staff set the limits in Django admin; otherwise defaults apply."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.db import models
 
 
 class Quota(models.TextChoices):
-    """What is limited for an organization as a whole. Its limit is the organization's column `most_<value>`."""
+    """The limited kinds of objects. The limit is the organization's column `most_<value>`."""
 
     INSTANCES = "instances", "Instances"
     PROVISIONING = "provisioning", "Instances being provisioned at once"
@@ -23,8 +23,8 @@ class Quota(models.TextChoices):
     API_CALLS = "api_calls", "API calls a minute"
 
 
-# Room for a company with a thousand branches, and little enough that one tenant leaves a shared server to the others.
-# Peers: twice the largest hub that is measured. Each hub that is provisioned keeps a worker busy for seconds.
+# Enough for a company with a thousand branches, and low enough that one tenant cannot use up a shared server. Peers:
+# twice the largest measured hub. Each hub that is being provisioned occupies a worker for seconds.
 DEFAULT_LIMITS: Final[dict[Quota, int]] = {
     Quota.INSTANCES: 50,
     Quota.PROVISIONING: 5,
@@ -39,7 +39,7 @@ DEFAULT_LIMITS: Final[dict[Quota, int]] = {
     Quota.API_CALLS: 6_000,
 }
 
-# How a refusal goes on after "5 of 5".
+# The rest of a refusal after "5 of 5".
 IN_USE: Final[dict[Quota, str]] = {
     Quota.INSTANCES: "instances are in use",
     Quota.PROVISIONING: "instances are being provisioned",

@@ -1,7 +1,7 @@
-"""People. An account is an email address, whatever the organizations it belongs to, once its holder has proven it.
+"""User accounts. A mail address has one proven account, which may belong to several organizations.
 
-An invitation makes an account of its own, without a password. Its holder sets one, or puts an account that is there in
-its place. So nothing that an inviting organization sees depends on what other accounts there are for the address.
+An invitation creates a new account without a password. The invited person sets one, or replaces the account by an
+existing one. So an inviting organization cannot learn whether the address has other accounts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django.db.models.functions import Lower
 
 from portal.models.principal import Principal, PrincipalKind
 
-# Unproven accounts of one address. Signing in compares the password with each of them.
+# The maximum number of unproven accounts of one address: sign-in compares the password with each of them.
 MOST_UNPROVEN: Final = 2
 
 
@@ -24,7 +24,7 @@ class UserManager(BaseUserManager["User"]):
     """Creates users by their email address."""
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
-        """Create a user; without a password the account can only be opened by a one-time link."""
+        """Create a user; without a password, only a one-time link can open the account."""
         user = self.model(email=self.normalize_email(email).lower(), **fields)
         if password:
             user.set_password(password)
@@ -34,26 +34,26 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
-        """Create a user for staff work in Django admin."""
+        """Create a staff user for Django admin."""
         return self.create_user(email, password, is_staff=True, is_superuser=True, proven=True, **fields)
 
     def get_by_natural_key(self, username: str | None) -> User:
-        """The account of an address in any case, the proven one first; raises DoesNotExist."""
+        """The account of an address, ignoring case; the proven one first. Raises DoesNotExist."""
         found = self.of_address(username or "").first()
         if found is None:
             raise self.model.DoesNotExist
         return found
 
     def of_address(self, email: str) -> models.QuerySet[User]:
-        """Every account of an address: the proven one first, then who was first."""
+        """All accounts of an address: the proven one first, then by age."""
         return self.filter(email__iexact=email.strip()).order_by("-proven", "date_joined", "pk")
 
     def with_password(self, email: str) -> models.QuerySet[User]:
-        """Those with a password, which can be signed in to."""
+        """The accounts of an address with a password, which can sign in."""
         return self.of_address(email).exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX).exclude(password="")
 
     def sign_in_candidates(self, email: str) -> list[User]:
-        """The accounts that a password typed for this address may belong to: the proven one, then who was first."""
+        """The accounts that a sign-in with this address may belong to: the proven one first, then by age."""
         return list(self.with_password(email)[: MOST_UNPROVEN + 1])
 
 
@@ -62,15 +62,15 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField(max_length=254)
-    # Its holder received mail at the address, or the portal's staff made the account. A password that was set by a link
-    # from hand to hand proves nothing.
+    # Its owner received mail at the address, or staff created the account. A link that an admin handed over does not
+    # prove the address.
     proven = models.BooleanField(default=False)
     name = models.CharField(max_length=60, blank=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     date_joined = models.DateTimeField(auto_now_add=True)
 
-    # Set by who changes the password knowing the former one; everything else is a reset.
+    # True if the former password was known when it was changed. Otherwise it is a reset, which ends API tokens.
     keeps_tokens = False
 
     objects: ClassVar[UserManager] = UserManager()
@@ -88,12 +88,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.email
 
     def take_password(self, raw_password: str, hashed: str) -> None:
-        """As `set_password`, with the hash made before: within a transaction others would wait for it."""
+        """Like `set_password`, with a hash computed before: hashing within a transaction would make others wait."""
         self.password, self._password = hashed, raw_password
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save; a password that was reset, in whatever way, ends the account's API tokens."""
-        # Set by `set_password`. A hash that is merely renewed at sign-in takes it back.
+        """Save. Any reset of the password ends the account's API tokens."""
+        # Set by `set_password`, and cleared when sign-in only upgrades the hash.
         chosen: str | None = getattr(self, "_password", None)
         is_reset = chosen is not None and not self._state.adding and not self.keeps_tokens
         with transaction.atomic():
@@ -105,15 +105,15 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def label(self) -> str:
-        """The name where there is one, else the address."""
+        """The name, or the address if there is none."""
         return self.name or self.email
 
     @property
     def principal(self) -> Principal:
-        """Who acts where the holder of the account does, on no organization's behalf."""
+        """The principal of the account, without an organization."""
         return Principal(PrincipalKind.MEMBER, str(self.pk), self.email)
 
     @property
     def staff_principal(self) -> Principal:
-        """Who acts where staff do, in Django admin."""
+        """The principal of this account as staff, in Django admin."""
         return Principal(PrincipalKind.STAFF, str(self.pk), self.email)

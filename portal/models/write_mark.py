@@ -1,4 +1,4 @@
-"""The one row that /healthz writes to learn whether the database takes writes."""
+"""The one row that /healthz writes to check whether the database accepts writes."""
 
 from __future__ import annotations
 

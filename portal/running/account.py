@@ -14,7 +14,7 @@ SERVICE_USER = "vpnportal"
 
 @dataclass(frozen=True)
 class Account:
-    """The account that a process runs as."""
+    """The system account of a process."""
 
     name: str
     uid: int
@@ -26,13 +26,13 @@ def current_account() -> Account:
     uid = os.geteuid()
     try:
         name = pwd.getpwuid(uid).pw_name
-    except KeyError:  # a container may run under a number that has no name
+    except KeyError:  # in a container, the user id may have no name
         name = str(uid)
     return Account(name, uid, os.getegid())
 
 
 def service_account(*, root: bool) -> Account:
-    """The account to drop to; made when root has none yet, the current user where there is nothing to drop."""
+    """The unprivileged account, created if root has none yet; without root, the current account."""
     if not root:
         return current_account()
     try:
@@ -49,8 +49,8 @@ def _create() -> None:
     command = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
     command += ["--shell", "/usr/sbin/nologin", SERVICE_USER]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode and not _exists():  # another `make up` may have made it meanwhile
-        raise CannotRunError(f"The system account {SERVICE_USER} could not be made: {done.stderr.strip()}")
+    if done.returncode and not _exists():  # another `make up` may have created it meanwhile
+        raise CannotRunError(f"The system account {SERVICE_USER} could not be created: {done.stderr.strip()}")
 
 
 def _exists() -> bool:

@@ -1,4 +1,4 @@
-"""The addresses under which this machine's hubs are reached."""
+"""The public addresses of this machine's hubs."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _LOCAL_V6 = ipaddress.IPv6Network("fc00::/7")
 
 
 def default_hub_addresses(netns: str | None) -> tuple[str, ...]:
-    """The first global address of each family of the host, or of the network namespace that plays it; IPv4 first.
+    """Return the first global address of each family of the host, or of HUB_HOST_NETNS; IPv4 first.
 
-    Reads only. Empty where there is no such address, or `ip` is missing.
+    It changes nothing. Empty if there is no such address, or `ip` is missing.
     """
     found = _global_addresses(netns)
     v4 = next((address for address in found if address.version == 4), None)
     v6 = [address for address in found if isinstance(address, ipaddress.IPv6Address)]
     outside = [address for address in v6 if address not in _LOCAL_V6]
-    # A local one helps only where there is nothing else.
+    # Use a unique local address only if there is no other.
     chosen = [v4, *outside[:1]] if v4 is not None else (outside or v6)[:1]
     return tuple(str(address) for address in chosen)
 
 
 def parse_hub_addresses(text: str) -> tuple[str, ...]:
-    """What HUB_ADDRESS says: an address, or one of each family, separated by a comma or white space; IPv4 first.
+    """Parse HUB_ADDRESS: an address, or one of each family, separated by a comma or white space; IPv4 first.
 
-    Raises ValueError with what to write instead.
+    Raises ValueError with the expected form.
     """
     words = text.replace(",", " ").split()
     try:

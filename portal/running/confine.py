@@ -1,4 +1,4 @@
-"""How a process drops root's rights, and still reaches a clone that only root may enter.
+"""Drop root's rights, even if only root may enter the directory of the clone.
 
 The clone may lie below a directory that the service account cannot enter, such as a 0700 home. No right on the clone
 helps then: Python, SQLite and Redis open absolute paths. So the process gets a mount namespace of its own, in which
@@ -35,7 +35,7 @@ _CODE = ("manage.py", "portal", "vpn", "templates", "static", ".venv")
 
 @dataclass(frozen=True)
 class Confinement:
-    """How the service's processes see the clone, the data and the interpreter."""
+    """The paths of the clone, the data and the interpreter as the service's processes see them."""
 
     options: Options
     service: Account
@@ -44,7 +44,7 @@ class Confinement:
 
     @property
     def binds(self) -> dict[Path, Path]:
-        """What is bound, and where; a path inside another comes after it."""
+        """Return the bind mounts as pairs of source and target; a path inside another comes after it."""
         if not self.propagation:
             return {}
         binds = {self.options.clone: VIEW / "app", self.options.data: VIEW / "data"}
@@ -52,14 +52,14 @@ class Confinement:
         return binds if prefix.is_relative_to(self.options.clone) else {**binds, prefix: VIEW / "venv"}
 
     def seen(self, path: Path | str) -> Path:
-        """Where the confined process finds a path of ours."""
+        """Return the path under which the confined process sees one of ours."""
         for source, target in reversed(self.binds.items()):
             if Path(path).is_relative_to(source):
                 return target / Path(path).relative_to(source)
         return Path(path)
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """The environment of a confined process: its own paths, none of root's homes."""
+        """Return the environment of a confined process: with its own paths, without root's home."""
         confined = {name: value for name, value in environ.items() if name not in {"HOME", "TMPDIR", "XDG_CONFIG_HOME"}}
         confined["DATA_DIR"] = str(self.seen(self.options.data))
         confined["HOME"] = "/nonexistent" if self.options.root else environ.get("HOME", "/")
@@ -80,7 +80,7 @@ class Confinement:
 
 
 def choose_confinement(options: Options, service: Account) -> Confinement:
-    """The lightest confinement in which the service can run; raises CannotRunError where there is none."""
+    """Return the simplest confinement in which the service can run. Raises CannotRunError if there is none."""
     plain = Confinement(options, service)
     if not options.root or _works(plain):
         return plain
@@ -99,7 +99,7 @@ def choose_confinement(options: Options, service: Account) -> Confinement:
 
 
 def _propagation() -> str:
-    """How the mounts stay in their own namespace; empty where they would not."""
+    """Return the mount propagation that keeps the mounts private; empty if there is none."""
     tried = subprocess.run(["unshare", "--mount", "--propagation", "private", "true"], capture_output=True, check=False)
     if tried.returncode == 0:
         return "private"
@@ -112,7 +112,7 @@ def _propagation() -> str:
 def _works(confinement: Confinement) -> bool:
     options = confinement.options
     seen = confinement.seen
-    # The virtual environment's python is a link to the distribution's: it is the link that must be called.
+    # Call the link in the virtual environment, not the distribution's python that it points to.
     argv = [str(seen(options.python)), "-c", _CAN_RUN, str(seen(options.clone))]
     argv.append(str(seen(Layout(options.data).database)))
     done = subprocess.run(
@@ -126,7 +126,7 @@ def _works(confinement: Confinement) -> bool:
 
 
 def _let_service_read(options: Options, service: Account) -> None:
-    """Let the service's group alone read the code, and not write it, in a clone made under a strict umask."""
+    """In a clone made under a strict umask, let the service's group read the code, but not write it."""
     code = [str(options.clone / name) for name in _CODE if (options.clone / name).exists()]
     for where in ([str(options.clone), "-maxdepth", "0"], code):
         for change in (["chmod", "g=rX"], ["chgrp", service.name]):

@@ -1,4 +1,4 @@
-"""`make down`: end the portal and take this machine's hubs away. The database stays; `make up` brings them back."""
+"""`make down`: stop the portal and remove this machine's hubs. The database stays; `make up` creates them again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENDS_WITHIN = 15.0
 
 
 def down() -> int:
-    """End what runs, then the hubs; returns the exit code."""
+    """Stop the portal, remove the hubs, and return the exit code."""
     os.environ["PATH"] = with_system_path(os.environ.get("PATH", ""))
     options = read_options(os.environ)
     layout = Layout(options.data)
@@ -32,12 +32,12 @@ def down() -> int:
     lock.acquire()
     end_leftovers(str(options.data), patience=6)
     number = take_hubs_away(options)
-    sys.stdout.write(f"Down. Hubs taken away: {number}.\n")
+    sys.stdout.write(f"Down. Hubs removed: {number}.\n")
     return 0
 
 
 def _end_portal(lock: RunLock) -> None:
-    """Ask the holder of the lock to end, and wait until it has."""
+    """Tell the holder of the lock to end, and wait for its end."""
     holder = lock.holder()
     if not holder:
         return

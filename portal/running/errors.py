@@ -1,7 +1,7 @@
-"""What stops `make up`."""
+"""The error that stops `make up`."""
 
 from __future__ import annotations
 
 
 class CannotRunError(Exception):
-    """Carries one sentence that says what is wrong and what helps."""
+    """Its text is one sentence with the fault and the remedy."""

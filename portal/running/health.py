@@ -1,4 +1,4 @@
-"""Asking the web process how the portal is."""
+"""Query the health page of the web process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 
 
 def check_port(options: Options) -> None:
-    """Raise CannotRunError where the web process could not listen."""
+    """Raise CannotRunError if the web process could not listen."""
     family = socket.AF_INET6 if ":" in options.bind else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -27,7 +27,7 @@ def check_port(options: Options) -> None:
 
 
 def complaints(options: Options) -> list[str]:
-    """What /healthz says is wrong; empty once everything is well."""
+    """Return the faults that /healthz reports; empty once everything works."""
     connection = http.client.HTTPConnection(_ANYWHERE.get(options.bind, options.bind), options.port, timeout=5)
     try:
         connection.request("GET", "/healthz", headers={"Host": "localhost"})

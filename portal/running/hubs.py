@@ -1,4 +1,4 @@
-"""Asking the agent to take hubs away, through its own door: JSON lines to `session`."""
+"""Remove hubs through the agent: JSON lines to its `session`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ANSWER_SECONDS = 60.0
 
 
 def take_hubs_away(options: Options) -> int:
-    """Destroy every hub that the agent knows; returns how many there were."""
+    """Destroy every hub that the agent knows; return their number."""
     state = Layout(options.data).hub
     if not any(state.glob("*/spec.json")):
         return 0
@@ -36,10 +36,10 @@ def take_hubs_away(options: Options) -> int:
 
 
 def _take_away(session: AgentSession, hub: str) -> str:
-    """Destroy one hub; returns why not, so that one that cannot be read does not keep the others."""
+    """Destroy one hub; return the fault or "", so that one failure does not keep the others."""
     try:
         report = _ask(session, {"command": "status", "hub": hub, "peers": False})["report"]
-        # As it is: the portal's next apply begins a new epoch, and so brings the hub back.
+        # Use its current version: the portal's next apply begins a new epoch, which creates the hub again.
         version = {"epoch": report["epoch"], "generation": report["generation"]}
         _ask(session, {"command": "destroy", "hub": hub, **version})
     except CannotRunError as error:
@@ -51,7 +51,7 @@ def _ask(session: AgentSession, request: dict[str, Any]) -> dict[str, Any]:
     try:
         answer = session.ask(request)
     except SessionBroken as broken:
-        raise CannotRunError(f"The agent did not take the hubs away: {broken}") from broken
+        raise CannotRunError(f"The agent did not remove the hubs: {broken}") from broken
     if "error" in answer:
-        raise CannotRunError(f"The agent did not take the hubs away: {answer['error']['message']}")
+        raise CannotRunError(f"The agent did not remove the hubs: {answer['error']['message']}")
     return answer

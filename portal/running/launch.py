@@ -1,4 +1,4 @@
-"""`python -m portal.running.launch NAME`: become one of the portal's processes. Called by the supervisor."""
+"""`python -m portal.running.launch NAME`: execute one of the portal's processes. Called by the supervisor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from portal.running.programs import build_program
 
 
 def main(name: str) -> None:
-    """Drop the rights that the program must not have, and execute it."""
+    """Drop unneeded rights, and execute the program."""
     options = read_options(os.environ)
     confinement = Confinement(options, service_account(root=options.root), os.environ[PROPAGATION])
     program = build_program(name, options, confinement)

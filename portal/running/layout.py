@@ -1,4 +1,4 @@
-"""The data directory: what lies where, whose it is, and who may look."""
+"""The data directory: paths, owners and modes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONGEST_SOCKET_PATH = 98  # sun_path of unix(7), less the final zero, and the su
 
 
 class Layout:
-    """The paths below DATA_DIR. The service's own directories are apart from those that root trusts."""
+    """The paths below DATA_DIR. Directories of the service are separate from those that root trusts."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
@@ -30,7 +30,7 @@ class Layout:
 
 
 def prepare_layout(layout: Layout, service: Account) -> None:
-    """Make every directory, with its owner and mode; correct those that are there."""
+    """Create every directory with its owner and mode, and correct existing ones."""
     for socket in (layout.redis_socket, layout.supervisor_socket):
         if len(os.fsencode(socket)) > LONGEST_SOCKET_PATH:
             raise CannotRunError(f"The path {socket} is too long for a socket: choose a shorter DATA_DIR.")
@@ -50,10 +50,10 @@ def prepare_layout(layout: Layout, service: Account) -> None:
 
 
 def share_database(layout: Layout, service: Account) -> None:
-    """Make SQLite's companion files, owned by the service, before a process opens the database.
+    """Create SQLite's companion files (WAL), owned by the service, before a process opens the database.
 
-    A worker of root that opens it first would make them as root's and hand them over a moment later; a web process
-    that comes in between can only read from then on. They last while anyone has the database open.
+    If root's worker opened it first, the files would belong to root for a moment, and a web process that opens them
+    then could only read. They exist as long as any process has the database open.
     """
     database = layout.database / "portal.sqlite3"
     if os.geteuid() != 0 or not database.exists():
@@ -66,7 +66,7 @@ def share_database(layout: Layout, service: Account) -> None:
 
 
 def _make_data(data: Path, service: Account) -> None:
-    """The service passes through the data directory, whatever the umask was; it owns only its own below."""
+    """Let the service traverse the data directory, regardless of the umask. It owns only its subdirectories."""
     data.mkdir(mode=0o755, parents=True, exist_ok=True)
     mode = data.stat().st_mode
     if os.geteuid() == 0 and not mode & 0o001:
@@ -84,7 +84,7 @@ def _own(path: Path, uid: int, gid: int, mode: int) -> None:
 
 
 def _hand_over(directory: Path, service: Account) -> None:
-    """Give the files of an earlier run under another user to the service; links are never followed."""
+    """Change the owner of files from an earlier run under another user. Links are never followed."""
     for parent, directories, files in os.walk(directory):
         for name in directories + files:
             path = os.path.join(parent, name)
@@ -93,7 +93,7 @@ def _hand_over(directory: Path, service: Account) -> None:
 
 
 def _make_keys(path: Path, service: Account) -> None:
-    """Make the first sealing key, readable by root and the service alone from its first byte."""
+    """Create the first sealing key. From the start, only root and the service may read it."""
     if not path.exists():
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w") as file:

@@ -13,17 +13,16 @@ _POLL_SECONDS = 0.1
 
 
 class RunLock:
-    """Held by `make up` for as long as it runs; the kernel lets go of it however the process ends."""
+    """A lock that `make up` holds while it runs. The kernel releases it when the process ends."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._handle: int | None = None
 
     def acquire(self, *, patience: float = 2.0) -> None:
-        """Take the lock, or raise CannotRunError naming the process that has it.
+        """Take the lock, or raise CannotRunError with the process that has it.
 
-        A run that is just ending is waited for: `stopping` tells, and a moment's patience where it has only just been
-        told.
+        It waits for a run that has announced its end by `stopping`, and briefly for one that was just told to end.
         """
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + patience
@@ -36,18 +35,18 @@ class RunLock:
                 os.close(handle)
                 raise CannotRunError(
                     f"The portal already runs from here (process {pid}). Stop it with Ctrl-C there, or with "
-                    "`make down`, which also takes its hubs away."
+                    "`make down`, which also removes its hubs."
                 )
             time.sleep(_POLL_SECONDS)
         self._handle = handle
         self._write("running")
 
     def stopping(self) -> None:
-        """Tell a waiting `make up` that this run is about to end."""
+        """Announce to a waiting `make up` that this run is about to end."""
         self._write("stopping")
 
     def release(self) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None

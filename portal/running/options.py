@@ -1,4 +1,4 @@
-"""What the environment says about running; the table is in the README."""
+"""Options of a run from the environment; the table is in the README."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True)
 class Options:
-    """One run of the portal: where it lies, what it listens on."""
+    """The options of one run: directories, and the address to listen on."""
 
     clone: Path
     data: Path
@@ -35,7 +35,7 @@ class Options:
 
 
 def read_options(environ: Mapping[str, str]) -> Options:
-    """Read and check the environment; raises CannotRunError with a sentence about the first wrong value."""
+    """Read and validate the environment. Raises CannotRunError for the first wrong value."""
     port = environ.get("PORT", "") or "8000"
     if not port.isdecimal() or not 1 <= int(port) <= 65535:
         raise CannotRunError(f"PORT is {port!r}, but must be a number from 1 to 65535.")
@@ -55,6 +55,6 @@ def read_options(environ: Mapping[str, str]) -> Options:
 
 
 def with_system_path(path: str) -> str:
-    """PATH with the directories in which a distribution keeps ip, wg, nft and redis-server."""
+    """Return PATH with the directories of ip, wg, nft and redis-server."""
     known = [entry for entry in path.split(":") if entry]
     return ":".join(known + [entry for entry in SYSTEM_PATH.split(":") if entry not in known])

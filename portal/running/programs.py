@@ -1,4 +1,4 @@
-"""The processes of a running portal: what each executes, and under which account."""
+"""The processes of a running portal: their command lines and accounts."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from portal.running.layout import Layout
 from portal.running.options import Options
 
 WORKERS = ("urgent", "apply", "provision", "observe", "plan", "mail")
-# One more worker for the queues in which a job may take seconds: a slow one does not keep all others waiting.
+# A spare worker for queues whose jobs may take seconds, so that a slow job does not block the others.
 _SPARE = ["--spare", "urgent", "apply", "provision"]
-# Those that touch no hub need no rights.
+# Workers that do not reach hubs run without root's rights.
 _CONFINED = {"worker-plan", "worker-mail"}
 
 
 @dataclass(frozen=True)
 class Program:
-    """One process: its argument list, with paths as its account sees them."""
+    """One process: its argument list, with the paths that its account sees."""
 
     argv: list[str]
     confined: bool
 
 
 def build_program(name: str, options: Options, confinement: Confinement) -> Program:
-    """The program that the supervisor's configuration calls by this name; raises KeyError for another."""
+    """Return the program of this name in the supervisor's configuration. Raises KeyError for an unknown name."""
     if name.startswith("worker-"):
         queues = _SPARE if name == "worker-spare" else [name.removeprefix("worker-")]
         if name in _CONFINED:
@@ -35,13 +35,13 @@ def build_program(name: str, options: Options, confinement: Confinement) -> Prog
 
 
 def manage(options: Options, confinement: Confinement, *arguments: str) -> Program:
-    """A management command under the service's account."""
+    """Return a management command that runs under the service's account."""
     seen = confinement.seen
     return Program([str(seen(options.python)), str(seen(options.clone / "manage.py")), *arguments], confined=True)
 
 
 def _redis(options: Options, confinement: Confinement) -> Program:
-    """A doorbell: it listens on a socket alone and keeps nothing."""
+    """Return the private Redis: it listens only on a Unix socket, and stores nothing on the disk."""
     layout = Layout(options.data)
     argv = ["redis-server", "--port", "0", "--unixsocket", str(confinement.seen(layout.redis_socket))]
     argv += ["--unixsocketperm", "700", "--dir", str(confinement.seen(layout.redis)), "--daemonize", "no"]

@@ -1,4 +1,4 @@
-"""Can this machine carry hubs? Tried, not guessed, and nothing is left behind."""
+"""Tests by trial whether this machine can run hubs, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _PROGRAMS = {"ip": "iproute2", "nsenter": "util-linux", "wg": "wireguard-tools",
 
 
 def why_no_hubs() -> str | None:
-    """None where hubs can be made, else a sentence that says what is missing and what helps."""
+    """Return None if hubs can be created, else a sentence with the cause and the remedy."""
     missing = [package for program, package in _PROGRAMS.items() if not shutil.which(program)]
     if missing:
         return f"Missing packages: {' '.join(missing)}. Install them: apt-get install {' '.join(missing)}"
     if os.geteuid() != 0:
-        return "Only root can make network namespaces. Run `make up` as root."
+        return "Only root can create network namespaces. Run `make up` as root."
     return _try_namespace()
 
 
@@ -51,6 +51,6 @@ def _try_wireguard(name: str) -> str | None:
 
 
 def _run(*command: str) -> str:
-    """The complaint of a command, empty where it worked."""
+    """Return the error of a command, or "" if it succeeded."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else done.stderr.strip() or f"exit code {done.returncode}"

@@ -1,4 +1,4 @@
-"""`make up`: prepare what is missing, run the portal, end it again."""
+"""`make up`: prepare what is missing, run the portal, and stop it at the end."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from portal.running.rights import why_no_hubs
 
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
 READY_WITHIN = 30.0
-# The supervisor makes its processes stop after 5 s; what is left then is ended, so that 10 s are never passed.
+# The supervisor stops its processes after 5 s. The rest is killed then, so that a stop takes less than 10 s.
 SUPERVISOR_ENDS_WITHIN = 6.5
 PRIVATE = ("ADMIN_PASSWORD",)
 
 
 class StopError(Exception):
-    """We were asked to end."""
+    """A signal told this process to end."""
 
 
 def up() -> int:
     """Run until SIGTERM or Ctrl-C; returns the exit code."""
-    os.umask(0o022)  # what must be private says so itself, what the service passes through must not be
+    os.umask(0o022)  # private files set their own mode; directories that the service traverses must not be private
     os.environ["PATH"] = with_system_path(os.environ.get("PATH", ""))
     options = read_options(os.environ)
     layout = Layout(options.data)
@@ -59,14 +59,14 @@ def up() -> int:
 
 
 def check_host_netns(options: Options) -> None:
-    """Raise CannotRunError where HUB_HOST_NETNS names a namespace that is not there."""
+    """Raise CannotRunError if HUB_HOST_NETNS names a namespace that does not exist."""
     name = options.hub_host_netns
     if name and ("/" in name or not Path("/run/netns", name).exists()):
         raise CannotRunError(f"HUB_HOST_NETNS is {name!r}, but there is no such namespace: ip netns add {name}")
 
 
 def children_environment(options: Options, confinement: Confinement) -> dict[str, str]:
-    """What every process is told; those that run confined see their own paths (Confinement.environment)."""
+    """Return the environment of all processes; confined ones get their own paths (Confinement.environment)."""
     environment = {name: value for name, value in os.environ.items() if name not in PRIVATE}
     layout = Layout(options.data)
     reason = why_no_hubs()
@@ -93,7 +93,7 @@ def children_environment(options: Options, confinement: Confinement) -> dict[str
 
 
 def _prepare(options: Options, confinement: Confinement, environment: dict[str, str]) -> None:
-    """Migrations, static files, the first organization and admin: under the service's account, who then owns them."""
+    """Run migrations, collect static files, create the first organization and admin, as the service's account."""
     private = {name: os.environ[name] for name in PRIVATE if name in os.environ}
     program = manage(options, confinement, "prepare")
     done = subprocess.run(
@@ -104,11 +104,11 @@ def _prepare(options: Options, confinement: Confinement, environment: dict[str, 
         check=False,
     )
     if done.returncode:
-        raise CannotRunError("The portal could not be prepared; the reason stands above.")
+        raise CannotRunError("The portal could not be prepared; see the reason above.")
 
 
 def _supervise(options: Options, layout: Layout, environment: dict[str, str], lock: RunLock) -> int:
-    layout.supervisor_socket.unlink(missing_ok=True)  # of a run that was killed
+    layout.supervisor_socket.unlink(missing_ok=True)  # left by a killed run
     command = [
         "setpriv",
         "--pdeathsig",
@@ -138,7 +138,7 @@ def _supervise(options: Options, layout: Layout, environment: dict[str, str], lo
         supervisor.kill()
         supervisor.wait()
     end_leftovers(str(options.data), patience=0.2)
-    _say("Stopped. Hubs go on carrying traffic; `make down` takes them away.")
+    _say("Stopped. Hubs keep carrying traffic; `make down` removes them.")
     return code
 
 
@@ -160,5 +160,5 @@ def _say(text: str) -> None:
     try:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
-    except (BrokenPipeError, ValueError):  # the process that started this one closed the pipe
+    except (BrokenPipeError, ValueError):  # the parent process closed the pipe
         pass

@@ -1,1 +1,1 @@
-"""The web server: uvicorn, which reads requests without a thread, with the limits that it has no settings for."""
+"""The web server: uvicorn, which reads requests without a thread, with additional limits."""

@@ -25,7 +25,7 @@ def main(address: str, port: int) -> None:
         timeout_keep_alive=limits.KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=limits.GRACEFUL_SECONDS,
         timeout_worker_healthcheck=limits.HEALTH_SECONDS,
-        # Addresses may hold tokens: they are in no log. Whose forwarded headers count is decided by the portal itself.
+        # No access log, because URLs may contain tokens. The portal itself decides which forwarded headers to trust.
         access_log=False,
         proxy_headers=False,
         server_header=False,

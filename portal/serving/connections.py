@@ -1,4 +1,4 @@
-"""Who is connected to this worker, and which connection makes room for a new one."""
+"""The open connections of a worker, and which one is closed for a new one."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from portal.web.client_address import counted_as
 
 
 class Connection(Protocol):
-    """What the book has to know of a connection."""
+    """The interface of a connection for `Connections`."""
 
     @property
     def is_serving(self) -> bool:
-        """True from the end of a request until its answer is complete."""
+        """True from the end of a request until its response is complete."""
 
     def make_room(self) -> None:
-        """Close it, since another one needs the place."""
+        """Close it in favour of another connection."""
 
 
 class Connections:
-    """The open connections by the address that they come from, the one that waits longest first.
+    """The open connections by client address, the one that has waited longest first.
 
-    A new connection is let in, and the oldest that has no whole request is closed for it: who sends slowly loses to who
-    sends a request at once, also behind the same address.
+    If there are too many, the oldest one without a complete request is closed for a new one. So a slow client loses
+    to one that sends its request at once, even behind the same address.
     """
 
     def __init__(self, per_address: int, total: int, is_trusted: Callable[[str], bool]) -> None:
@@ -35,7 +35,7 @@ class Connections:
         return len(self._keys)
 
     def add(self, connection: Connection, address: str) -> bool:
-        """Let a connection in; False where all others are being served, and this one has to go."""
+        """Add a connection; False if all others are being served, and this one must be closed."""
         key = counted_as(address)
         group = self._groups.get(key, {})
         if len(group) >= self.per_address and not self.is_trusted(address) and not self._make_room(group):
@@ -47,14 +47,14 @@ class Connections:
         return True
 
     def renew(self, connection: Connection) -> None:
-        """It was served: from now on it is the youngest of its address."""
+        """Mark a connection as the youngest of its address, after it was served."""
         if connection in self._keys:
             group = self._groups[self._keys[connection]]
             del group[connection]
             group[connection] = None
 
     def remove(self, connection: Connection) -> None:
-        """Forget a connection, if it is still known."""
+        """Remove a connection, if it is present."""
         key = self._keys.pop(connection, None)
         if key is not None:
             del self._groups[key][connection]

@@ -1,4 +1,4 @@
-"""What the WSGI application is told of a request (PEP 3333), from what the server read (ASGI's `scope`)."""
+"""The WSGI environment of a request (PEP 3333), from ASGI's `scope`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _WITHOUT_PREFIX = {"CONTENT_TYPE", "CONTENT_LENGTH"}
 
 
 def is_sound(scope: dict[str, Any]) -> bool:
-    """Whether a request can only be read in one way.
+    """Return True if a request is unambiguous, to prevent request smuggling.
 
-    One with two lengths is not: a proxy in front may have taken the other one (RFC 9112, 6.3). Nor is CONNECT, which is
-    for proxies, or a target that is no URL.
+    A request with two lengths is ambiguous: a proxy in front may have used the other one (RFC 9112, 6.3). CONNECT,
+    which is for proxies, and a target that is not a URL are refused too.
     """
     names = {name for name, _ in scope["headers"]}
     try:
@@ -24,7 +24,7 @@ def is_sound(scope: dict[str, Any]) -> bool:
 
 
 def build_environ(scope: dict[str, Any], body: BinaryIO, size: int) -> dict[str, Any]:
-    """The environment of a request whose body of `size` bytes is whole."""
+    """Return the environment of a request whose body of `size` bytes has been read."""
     host, port = scope.get("server") or ("localhost", 80)
     client = scope.get("client") or ("", 0)
     environ = _headers(scope["headers"]) | {
@@ -51,12 +51,12 @@ def build_environ(scope: dict[str, Any], body: BinaryIO, size: int) -> dict[str,
 
 
 def _path(target: bytes) -> bytes:
-    """The path of a request's target, which may also be a whole URL (RFC 9112, 3.2.2)."""
+    """Return the path of a request target, which may also be a full URL (RFC 9112, 3.2.2)."""
     return target if target.startswith(b"/") else urlsplit(target).path or b"/"
 
 
 def _headers(headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
-    """The request's headers. One with an underscore is dropped: it would pass for the one with a hyphen."""
+    """Return the request's headers. One with an underscore is dropped, because WSGI cannot tell it from a hyphen."""
     found: dict[str, Any] = {}
     for raw_name, raw_value in headers:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")

@@ -1,4 +1,4 @@
-"""From the server to Django: a request takes a thread once it is whole, and gives it back before its answer is sent."""
+"""From ASGI to Django: a request occupies a thread only after it was read, and until its response is ready to send."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class TooLargeError(Exception):
 
 
 class GoneError(Exception):
-    """The client went away before its request was whole."""
+    """The client disconnected before its request was complete."""
 
 
 @dataclass
 class Answer:
-    """What the application answered, whole."""
+    """The complete response of the application."""
 
     status: int = 500
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Gateway:
         self.waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or the worker's own start and end."""
+        """Serve one request, or handle the worker's start and end."""
         if scope["type"] == "lifespan":
             await _live(receive, send)
             return
@@ -78,11 +78,11 @@ class Gateway:
             except GoneError:
                 return
             except TooLargeError:
-                answer = _refusal(413, f"A request may have {limits.BODY_SIZE} bytes at most.")
+                answer = _refusal(413, f"A request may have at most {limits.BODY_SIZE} bytes.")
         await self._deliver(scope, answer, send)
 
     async def _deliver(self, scope: Scope, answer: Answer, send: Send) -> None:
-        """Send an answer; a large one may be dropped half-way where others need the memory: the connection ends."""
+        """Send a response. A large one may be aborted if others need the memory; then the connection is closed."""
         if len(answer.body) <= limits.LARGE:
             await _send(answer, send)
             return
@@ -98,7 +98,7 @@ class Gateway:
                 sending.cancel()
 
     async def _answer(self, scope: Scope, body: IO[bytes], size: int) -> Answer:
-        """Run the application; again where it asks for that, once what it waits for is there."""
+        """Run the application; if it waits for a condition, run it again once that is met."""
         loop = asyncio.get_running_loop()
         deadline = None
         while True:
@@ -114,7 +114,7 @@ class Gateway:
                 return answer
 
     async def _wait(self, ready: Callable[[], bool], deadline: float) -> bool:
-        """Ask until it is ready, at growing intervals; False where the deadline comes first."""
+        """Poll until it is ready, at growing intervals; False if the deadline comes first."""
         loop = asyncio.get_running_loop()
         pause = _FIRST_PAUSE
         self.waiting += 1
@@ -124,7 +124,7 @@ class Gateway:
                 if await loop.run_in_executor(self.threads, _is_ready, ready):
                     return True
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
-        except asyncio.CancelledError:  # the worker ends: the answer goes out as it is
+        except asyncio.CancelledError:  # the worker ends: send the response as it is
             return False
         finally:
             self.waiting -= 1
@@ -132,7 +132,7 @@ class Gateway:
 
 
 def run(wsgi: Callable[..., Any], environ: dict[str, Any]) -> Answer:
-    """The application's answer, whole (PEP 3333)."""
+    """Return the application's complete response (PEP 3333)."""
     answer = Answer()
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> None:
@@ -160,7 +160,7 @@ def _is_ready(ready: Callable[[], bool]) -> bool:
 
 
 async def _read(scope: Scope, receive: Receive, body: IO[bytes]) -> int:
-    """Write the whole body to a file and return its size. The connection sees to its time limit."""
+    """Write the whole body to a file and return its size. The connection enforces the time limit."""
     announced = dict(scope["headers"]).get(b"content-length", b"0")
     if int(announced) > limits.BODY_SIZE:
         raise TooLargeError
@@ -178,14 +178,14 @@ async def _read(scope: Scope, receive: Receive, body: IO[bytes]) -> int:
 
 
 def _refusal(status: int, words: str) -> Answer:
-    """What is answered to a request whose body is not read: the connection cannot be used any more."""
+    """Return the response to a request whose body is not read, so the connection must be closed."""
     body = f"{words}\n".encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
     return Answer(status, [*headers, (b"connection", b"close")], body)
 
 
 async def _send(answer: Answer, send: Send) -> None:
-    """Send an answer as fast as its client takes it."""
+    """Send a response as fast as the client reads it."""
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     for start in range(0, len(answer.body), _CHUNK):
         await send({"type": "http.response.body", "body": answer.body[start : start + _CHUNK], "more_body": True})
@@ -193,12 +193,12 @@ async def _send(answer: Answer, send: Send) -> None:
 
 
 async def _live(receive: Receive, send: Send) -> None:
-    """The worker's start and end: it has a descriptor for each connection, and ends with its parent."""
+    """Handle the worker's start and end: it raises its descriptor limit, and ends with its parent."""
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
             end_with_parent()
-            import_module(settings.ROOT_URLCONF)  # all pages, which Django would load at the first request
+            import_module(settings.ROOT_URLCONF)  # load all views now, not at the first request
             freeze_loaded()
             _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536) if most > 0 else 65536, most))

@@ -1,4 +1,4 @@
-"""A worker ends with the process that started it, also where that one is killed."""
+"""A worker ends with its parent process, even if that is killed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def end_with_parent() -> None:
-    """Have the kernel end this process when its parent does. The first process, which has another parent, is left."""
+    """Let the kernel end this process with its parent. The first process is excluded."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -1,4 +1,4 @@
-"""One connection: uvicorn's, with an end to what a client may take its time for."""
+"""uvicorn's connection with time limits for each part of a request and response."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _FULL: Final = _PLAIN % (b"503 Service Unavailable", b"Retry-After: 5\r\n")
 
 
 class LimitedProtocol(H11Protocol):
-    """A head, a body and each part of an answer have a time limit of their own, and an address a number of connections.
+    """A connection with time limits for head, body and each part of a response, and a limit per client address.
 
-    uvicorn has a limit for idle connections alone: one byte a second would keep a place for ever.
+    uvicorn limits only idle connections: a client that sends one byte a second would stay for ever.
     """
 
     _reading: asyncio.TimerHandle | None = None
@@ -32,22 +32,22 @@ class LimitedProtocol(H11Protocol):
 
     @property
     def is_serving(self) -> bool:
-        """True from the end of a request until its answer is complete."""
+        """True from the end of a request until its response is complete."""
         request = self._request
         return request is not None and not request.more_body
 
     @property
     def _request(self) -> RequestResponseCycle | None:
-        """The request whose answer is not complete, if there is one."""
+        """The request whose response is not complete, if there is one."""
         cycle = cast("RequestResponseCycle | None", self.cycle)
         return None if cycle is None or cycle.response_complete else cycle
 
     def make_room(self) -> None:
-        """Close the connection, which has no whole request."""
+        """Close the connection, which has no complete request."""
         self._refuse(_TIMED_OUT)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Let it in, or not; from here on a whole head has to come within its time."""
+        """Accept or refuse the connection, and start the time limit for the head."""
         super().connection_made(transport)
         if connections.add(self, self.client[0] if self.client else ""):
             self._limit_reading()
@@ -55,14 +55,14 @@ class LimitedProtocol(H11Protocol):
             self._refuse(_FULL)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it, with its time limits."""
+        """Remove the connection and its time limits."""
         connections.remove(self)
         self._end_reading()
         self._end_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; the limit is that of what is being read now."""
+        """Parse data, and apply the time limit of the current part."""
         for start in range(0, len(data), limits.READ_SLICE):
             if self.transport.is_closing():
                 return
@@ -74,35 +74,35 @@ class LimitedProtocol(H11Protocol):
         self._limit_reading()
 
     def on_response_complete(self) -> None:
-        """The answer is written, if not yet sent; the next request is read."""
+        """The response is written, though not all sent; the next request may be read."""
         connections.renew(self)
         self._read_for = 0.0
         if self.transport.get_write_buffer_size():
             self._limit_writing()
         self._end_reading()
         super().on_response_complete()
-        if self._request is not None:  # it was waiting behind this one
+        if self._request is not None:  # a pipelined request was waiting
             self._limit_reading()
 
     def shutdown(self) -> None:
-        """The worker ends: requests that are whole are answered, others are not waited for."""
+        """The worker ends: complete requests are answered, others are dropped."""
         if self._request is None or self.is_serving:
             super().shutdown()
         else:
             self._refuse(_FULL)
 
     def pause_writing(self) -> None:
-        """The client takes its answer slowly."""
+        """The client reads slowly: start the time limit."""
         super().pause_writing()
         self._limit_writing()
 
     def resume_writing(self) -> None:
-        """The client has taken this part of its answer."""
+        """The client has read this part of the response."""
         self._end_writing()
         super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Idle connections end; one that still has to be sent something has its own limit."""
+        """Close an idle connection. One with unsent data has its own limit."""
         if not self.transport.get_write_buffer_size():
             super().timeout_keep_alive_handler()
         else:
@@ -111,7 +111,7 @@ class LimitedProtocol(H11Protocol):
             )
 
     def _limit_reading(self) -> None:
-        """Start a limit where another part of a request begins; the bytes of one part start no second one."""
+        """Start the time limit when a new part of a request begins. Further bytes of that part do not restart it."""
         request = self._request
         part: object = request or "head"
         if self.is_serving or self.transport.is_closing():
@@ -142,7 +142,7 @@ class LimitedProtocol(H11Protocol):
             self.transport.abort()
 
     def _refuse(self, words: bytes) -> None:
-        """Say why and close. What is being read is dropped: it has no answer."""
+        """Send the error and close. The request that is being read gets no other response."""
         if not self.transport.is_closing():
             self.transport.write(words)
             self.transport.close()

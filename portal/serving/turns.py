@@ -1,4 +1,4 @@
-"""One address never has all threads of a worker."""
+"""Limit of concurrent requests per client address, so that one never occupies all threads of a worker."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from portal.web.client_address import counted_as
 
 
 class Turns:
-    """At most so many requests of one address run at the same time; its others wait without a thread.
+    """Allows a number of concurrent requests per address; further ones wait without a thread.
 
-    Requests that come through a trusted proxy are not counted: its own limits know the clients.
+    Requests through a trusted proxy are not counted, because only the proxy can limit its clients.
     """
 
     def __init__(self, per_address: int, is_trusted: Callable[[str], bool]) -> None:
@@ -22,7 +22,7 @@ class Turns:
 
     @asynccontextmanager
     async def of(self, address: str) -> AsyncIterator[None]:
-        """Hold one of the address's turns."""
+        """Wait for and hold one of the address's slots."""
         if self.is_trusted(address):
             yield
             return

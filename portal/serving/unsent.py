@@ -1,4 +1,4 @@
-"""Large answers that their clients have not taken yet: they lie in memory, which is bounded."""
+"""Memory limit for large responses that clients have not read yet."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from portal.web.client_address import counted_as
 
 
 class Unsent:
-    """The large answers that are being sent, by the address that they go to, in bytes.
+    """Sizes of the large responses that are being sent, by client address.
 
-    Where another one does not fit, the oldest of the address that holds most is dropped: who takes slowly and asks for
-    much loses to who asks now.
+    If another one does not fit, the oldest response to the address with the most bytes is dropped. So a slow client
+    with many large responses loses to a new one.
     """
 
     def __init__(self, most: int) -> None:
@@ -22,12 +22,12 @@ class Unsent:
 
     @property
     def size(self) -> int:
-        """All of them, in bytes."""
+        """The total in bytes."""
         return sum(map(self._size_of, self._held))
 
     @contextmanager
     def hold(self, address: str, size: int) -> Iterator[asyncio.Event]:
-        """Make room for an answer while it is sent. The event that is given is set when it has to be dropped."""
+        """Reserve memory while a response is sent. The yielded event is set when the response must be dropped."""
         while self._held and self.size + size > self.most:
             self._drop(max(self._held, key=self._size_of))
         key, dropped = counted_as(address), asyncio.Event()

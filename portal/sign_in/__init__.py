@@ -1,1 +1,1 @@
-"""How accounts come about and are signed in to, and what stops password guessing."""
+"""Creating accounts, signing in, and protection against password guessing."""

@@ -1,4 +1,4 @@
-"""How allauth makes accounts here: by invitation, and by sign-up only where ALLOW_SIGNUP says so."""
+"""allauth's adapter: accounts are created by invitation, and by sign-up only if ALLOW_SIGNUP is on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SELF_EVIDENT = {"account/messages/logged_in.txt", "account/messages/logged_out.
 
 
 class AddressBackend(AuthenticationBackend):  # type: ignore[misc]  # allauth ships no types
-    """Signs in to one of the accounts of an address, by the password."""
+    """Signs in to the account of an address whose password matches."""
 
     _attempt: Attempt | None = None
 
@@ -37,21 +37,21 @@ class AddressBackend(AuthenticationBackend):  # type: ignore[misc]  # allauth sh
         return cast("User | None", super()._authenticate(request, **credentials))
 
     def _authenticate_by_email(self, email: str, password: str) -> User | None:
-        """The first of them whose password it is: of those that the device is known for, then of the others."""
+        """Return the first account whose password matches: first those known to the device, then the others."""
         compared = 0
         for user in self._candidates(email):
             compared += 1
             if self._check_password(user, password):
                 return user
         if not reaches_people():
-            # Without mail an inviting admin can give the address an account of their own: the time that a wrong
-            # password takes must not tell them whether there is another one. Allauth makes up for the first.
+            # Without mail, an inviting admin can create an account for the address. The time for a wrong password must
+            # not reveal whether there are other accounts. allauth itself compensates for the first.
             for _ in range(MOST_UNPROVEN + 1 - max(1, compared)):
                 self._mitigate_timing_attack(password)
         return None
 
     def _candidates(self, email: str) -> Iterator[User]:
-        """The accounts that the attempt may be compared with; each group is counted before it is."""
+        """Yield the accounts to compare with; the attempt is counted before each group of them."""
         if self._attempt is None:
             yield from User.objects.sign_in_candidates(email)
             return
@@ -61,11 +61,11 @@ class AddressBackend(AuthenticationBackend):  # type: ignore[misc]  # allauth sh
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ships no types
-    """Closes sign-up unless it is allowed; a user who signs up gets an organization of their own."""
+    """Closes sign-up unless it is allowed; a user who signs up gets a new organization."""
 
     error_messages = {
         **DefaultAccountAdapter.error_messages,
-        "email_password_mismatch": "This email address and password do not go together.",
+        "email_password_mismatch": "The email address or the password is wrong.",
         "too_many_login_attempts": (
             "Too many attempts failed. Wait five minutes, then try again, or sign in where you signed in before."
         ),
@@ -73,12 +73,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
-        """May strangers make an account?"""
+        """Return True if anyone may create an account."""
         return bool(settings.ALLOW_SIGNUP)
 
     def save_user(self, request: HttpRequest, user: User, form: BaseForm, commit: bool = True) -> User:
-        """Save who signed up, together with their organization."""
-        # The password is hashed here, which takes longer than a transaction may last.
+        """Save a new user together with their organization."""
+        # Hash the password outside of the transaction, because hashing is slow.
         made: User = super().save_user(request, user, form, commit=False)
         if commit:
             with transaction.atomic():
@@ -87,34 +87,34 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         return made
 
     def clean_email(self, email: str) -> str:
-        """Addresses are kept in lower case."""
+        """Return the address in lower case."""
         return str(super().clean_email(email)).lower()
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Count the attempt by what it comes from, in place of allauth's own counters. Raises ValidationError."""
+        """Count the attempt by its origin, in place of allauth's own counters. Raises ValidationError."""
         self._attempt = Attempt(request, credentials.get("email", ""))
-        request._sign_in_attempt = self._attempt  # type: ignore[attr-defined]  # noqa: SLF001 - the backend goes by it
+        request._sign_in_attempt = self._attempt  # type: ignore[attr-defined]  # noqa: SLF001 - read by the backend
         if not self._attempt.is_allowed():
             network = counted_as(request.META.get("REMOTE_ADDR", ""))
             note_sometimes("sign_in_refused", request, network, email=credentials.get("email", ""))
             raise self.validation_error("too_many_login_attempts")
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
-        """Note a wrong password, and for which address it was typed."""
+        """Log a wrong password with its address."""
         note("sign_in_failed", request, email=credentials.get("email", ""))
 
     def _rollback_login_failed_rl_usage(self) -> None:
-        # Allauth calls this where the password was right.
+        # allauth calls this if the password was right.
         self._attempt.succeeded()
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponseBase:
-        """Remember the device, by password and by link alike."""
+        """Remember the device, after sign-in by password or by link."""
         response: HttpResponseBase = super().post_login(request, user, **kwargs)
         remember_device(request, response, user)
         return response
 
     def validate_unique_email(self, email: str) -> str:
-        """Refuse an address that has an account with a password; an invitation is no account."""
+        """Refuse an address that has an account with a password; an open invitation does not count."""
         if User.objects.with_password(email).exists():
             raise self.validation_error("email_taken")
         return str(email)
@@ -124,24 +124,24 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         request_reset_mail(address, by=Principal.portal("a new password was asked for"))
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
-        """The page after sign-in where none was asked for: one that the user may see."""
+        """The default page after sign-in: one that the user may see."""
         membership = current_membership(request)
         if membership is not None:
             return home_of(membership)
         return reverse("admin:index" if request.user.is_staff else "account_nowhere")
 
     def get_signup_redirect_url(self, request: HttpRequest) -> str:
-        """The same, after signing up."""
+        """The default page after signing up."""
         return self.get_login_redirect_url(request)
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
-        """The same, after changing the password."""
+        """The default page after changing the password."""
         return self.get_login_redirect_url(request)
 
     def add_message(
         self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **kwargs: Any
     ) -> None:
-        """Show only messages that the page does not show by itself: none for sign-in and sign-out."""
+        """Suppress allauth's messages for sign-in and sign-out, which are evident."""
         if message_template not in _SELF_EVIDENT:
             super().add_message(request, level, message_template, *args, **kwargs)
 

@@ -1,9 +1,9 @@
-"""How often a password may be wrong, by what the attempt comes from.
+"""Limits for wrong passwords, by the origin of an attempt.
 
-A device that is known for an account is counted alone, so that no stranger can shut its owner out, and its guesses are
-compared with that account. Everything else is counted three times: by account and network together, by network over all
-accounts, and by account over all networks. The last one bounds guessing from many networks at once. So are a known
-device's guesses at the other accounts of the address: who is known for one must not be free to guess at another.
+A known device of an account has its own counter, so that strangers cannot lock its owner out; its attempts are compared
+with that account. All other attempts are counted three times: by account and network together, by network over all
+accounts, and by account over all networks. The last counter limits guessing from many networks. It also counts a known
+device's attempts at other accounts of the address.
 Counters are allauth's; the rates are in ACCOUNT_RATE_LIMITS.
 """
 
@@ -20,7 +20,7 @@ _APP = "allauth.account"
 
 
 class Attempt:
-    """One attempt to sign in, counted before a password is looked at."""
+    """One attempt to sign in, counted before the password is compared."""
 
     def __init__(self, request: HttpRequest, email: str) -> None:
         self._request = request
@@ -28,17 +28,17 @@ class Attempt:
         self._usages: list[ratelimit.RateLimitUsage] = []
         accounts = User.objects.sign_in_candidates(self._email)
         self._device, self.known = known_device(request, accounts)
-        # The accounts of the address that the device is not known for.
+        # The accounts of the address that do not know the device.
         self.others = [account for account in accounts if account not in self.known]
 
     def is_allowed(self) -> bool:
-        """Count it by the device where that is known for an account, else as a stranger's; False: it may not go on."""
+        """Count the attempt, by the device if it is known, else as a stranger's; False if the limit is reached."""
         if self.known:
             return self._count("sign_in_device", f"{self._email} {self._device}")
         return self._is_strangers_allowed()
 
     def may_go_on(self) -> bool:
-        """Count it as a stranger's, unless it was: from here on it is a guess at the other accounts."""
+        """Count it as a stranger's, unless done already, before comparing with the other accounts."""
         return not self.known or self._is_strangers_allowed()
 
     def _is_strangers_allowed(self) -> bool:
@@ -56,6 +56,6 @@ class Attempt:
         return bool(usage)
 
     def succeeded(self) -> None:
-        """Only what failed stays counted."""
+        """Remove the attempt from the counters: only failures count."""
         for usage in self._usages:
             usage.rollback()

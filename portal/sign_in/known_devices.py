@@ -1,9 +1,8 @@
-"""Browsers in which an account was signed in to before: guessing from elsewhere does not shut them out.
+"""Browsers in which an account has signed in before: guessing from elsewhere does not lock them out.
 
 The scheme is OWASP's "device cookies" (Slow Down Online Guessing Attacks with Device Cookies): a signed cookie names
-the device and the accounts that it is known for. It opens nothing. It only says by what an attempt is counted. An
-address may have several accounts, so that each mark is that of one account with the password that it has: a new
-password makes the devices unknown that the former one made known.
+the device and the accounts that know it. It gives no access and only selects the counter of an attempt. A mark belongs
+to one account with its current password, so a new password makes all devices unknown.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ _MOST_ACCOUNTS: Final = 5
 
 
 def known_device(request: HttpRequest, accounts: Sequence[User]) -> tuple[str, list[User]]:
-    """The device's id, and those of these accounts that were signed in to with it before."""
+    """Return the device's id, and those of `accounts` that have signed in with it before."""
     device, marks = _read(request)
     return device, [account for account in accounts if _mark(account) in marks]
 
 
 def remember_device(request: HttpRequest, response: HttpResponseBase, account: User) -> None:
-    """Note in the answer that the account was signed in to here; the device keeps its id."""
+    """Set the cookie after the account has signed in here; the device keeps its id."""
     device, accounts = _read(request)
     mark = _mark(account)
     kept = [mark, *(each for each in accounts if each != mark)][:_MOST_ACCOUNTS]
@@ -58,6 +57,6 @@ def _read(request: HttpRequest) -> tuple[str, list[str]]:
 
 
 def _mark(account: User) -> str:
-    """Names an account with its password, and tells neither; the cookie's signature covers it, so it needs no key."""
+    """Return a digest of the account and its password hash. The cookie is signed, so the digest needs no key."""
     what = f"{account.pk} {account.password}"
     return salted_hmac(_SALT, what, secret="account", algorithm="sha256").hexdigest()[:32]  # noqa: S106

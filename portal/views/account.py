@@ -1,4 +1,4 @@
-"""Allauth's pages that work without mail, each marked as checking for itself who asks."""
+"""allauth's pages, each marked as doing its own access check."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from portal.sign_in.known_devices import remember_device
 
 
 class LoginView(views.LoginView):  # type: ignore[misc]  # allauth ships no types
-    """Allauth's sign-in page, which offers to sign up only where strangers may."""
+    """allauth's sign-in page, which offers sign-up only if it is allowed."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add `sign_up_open` and `by_mail`."""
@@ -34,10 +34,10 @@ class LoginView(views.LoginView):  # type: ignore[misc]  # allauth ships no type
 
 
 class PasswordResetFromKeyView(views.PasswordResetFromKeyView):  # type: ignore[misc]
-    """Allauth's page behind the link of a mail."""
+    """allauth's page behind the link of a password mail."""
 
     def form_valid(self, form: Form) -> HttpResponseBase:
-        """Set the password; the address is this account's from now on."""
+        """Set the password; the account is now the proven one of its address."""
         with transaction.atomic():
             response: HttpResponseBase = super().form_valid(form)
             take_address_back(self.reset_user, by=self.reset_user.principal)
@@ -51,7 +51,7 @@ inactive = checks_itself(login_not_required(views.account_inactive))
 
 @checks_itself
 def password_change(request: HttpRequest) -> HttpResponseBase:
-    """Changing one's password; the device in which it is done stays known."""
+    """Change the user's own password; the current device stays known."""
     response: HttpResponseBase = views.password_change(request)
     if request.method == "POST" and response.status_code == 302 and isinstance(request.user, User):
         remember_device(request, response, request.user)
@@ -59,7 +59,7 @@ def password_change(request: HttpRequest) -> HttpResponseBase:
 
 
 def _where_mail_is_sent(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """There is no such page where the portal sends no mail."""
+    """Answer 404 if the portal sends no mail."""
 
     @login_not_required
     @checks_itself
@@ -82,7 +82,7 @@ password_reset_from_key = _where_mail_is_sent(
 @require_safe
 @checks_itself
 def nowhere(request: HttpRequest) -> HttpResponse:
-    """For a user without a membership (any more): what that means, and what to do."""
+    """The page for a user without a membership: what that means, and what to do."""
     if ended := ended_memberships(request):
         return render(request, "account/deactivated.html", {"ended": ended})
     return render(request, "account/nowhere.html")
@@ -91,7 +91,7 @@ def nowhere(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @checks_itself
 def signup(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-    """Signing up, where strangers may; otherwise there is no such page."""
+    """Sign up, if it is allowed; otherwise 404."""
     if not settings.ALLOW_SIGNUP:
         raise Http404
     response: HttpResponseBase = views.signup(request, *args, **kwargs)

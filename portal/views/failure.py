@@ -1,4 +1,4 @@
-"""What is answered where a request failed: the database is busy, it came too often, or the fault is ours."""
+"""Responses to failed requests: the database is busy, a limit is reached, or an internal error."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from django.views.defaults import server_error
 from portal.database import is_busy
 
 _RETRY_AFTER: Final = "5"  # seconds
-# What is typed into such fields is never written into a page.
+# The content of such fields is never written into a page.
 _SECRET: Final = re.compile(r"pass|secret|token|key", re.IGNORECASE)
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """The handler of every exception that no view answered (Django calls it while the exception is handled)."""
+    """Django's handler for uncaught exceptions, called while the exception is handled."""
     return busy(request) if is_busy(sys.exc_info()[1]) else server_error(request)
 
 
 def busy(request: HttpRequest) -> HttpResponse:
-    """503: the save waited too long for its turn. The page holds what was typed and sends it again.
+    """503: the request waited too long for a database lock. The page contains the input and can send it again.
 
-    It reads no row, since the database is what does not answer. Its form and link lead to the address that the browser
-    is at: `request.path` may have lost a token on the way, and none is written into a page.
+    It reads no row, because the database does not answer. Its form and link lead to the browser's current URL, not to
+    `request.path`: a token may have been removed from that, and tokens must not be written into a page.
     """
     fields = [(name, value) for name, values in request.POST.lists() for value in values]
     typed = [(name, value) for name, value in fields if name != "csrfmiddlewaretoken"]
@@ -42,6 +42,6 @@ def busy(request: HttpRequest) -> HttpResponse:
 
 
 def too_often(request: HttpRequest) -> HttpResponse:
-    """429: allauth's limits of what strangers ask for, such as mails; how long they last differs."""
+    """429: a limit of allauth was reached, for example for mails; its duration differs."""
     page = loader.get_template("429.html").render({"is_post": request.method == "POST"})
     return HttpResponse(page, status=429, headers={"Cache-Control": "no-store"})

@@ -1,4 +1,4 @@
-"""Groups of members: list, make, change, delete."""
+"""Groups of members: list, create, change, delete."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from portal.models import Group, Membership, Principal
 
 @require_safe
 def groups(request: HttpRequest) -> HttpResponse:
-    """Every group, by name, with how many are in it."""
+    """All groups by name, with their number of members."""
     found = groups_of(get_member(request)).annotate(member_count=Count("members"))
     return render(request, "portal/groups.html", {"groups": found})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def group_new(request: HttpRequest) -> HttpResponse:
-    """Make a group."""
+    """Create a group."""
     member = get_admin(request)
     form = GroupForm(request.POST or None, organization=member.organization)
     if request.method == "POST" and form.is_valid():
@@ -57,7 +57,7 @@ def group(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def group_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Ask once, delete; refused while a firewall rule names it."""
+    """Confirm and delete; refused while a firewall rule refers to the group."""
     member = get_member(request)
     found = get_group(member, pk, write=True)
     refused = ""

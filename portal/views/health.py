@@ -1,4 +1,4 @@
-"""Is everything there that the portal needs? Asked by load balancers, without signing in."""
+"""The health check for load balancers, without signing in."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from portal.database import why_no_write
 
 logger = logging.getLogger(__name__)
 OK = "ok"
-_DEADLINE = 1.0  # seconds for an answer of Redis, and for the database's write lock
+_DEADLINE = 1.0  # seconds to wait for Redis, and for the database's write lock
 _WRITE_EVERY = 1.0  # seconds
 _NOTE_EVERY = 5  # seconds
 
@@ -33,9 +33,9 @@ _NOTE_EVERY = 5  # seconds
 @login_not_required
 @checks_itself
 def healthz(request: HttpRequest) -> JsonResponse:
-    """200 where everything answers, 503 otherwise; each part is `ok` or a sentence.
+    """Return 200 if everything answers, else 503; each part is `ok` or a sentence.
 
-    How the hubs are is told beside: it does not make the portal itself unhealthy.
+    Notes, such as the state of hubs, do not make the portal itself unhealthy.
     """
     parts = {"web": OK, "database": _database(), "redis": _redis()}
     for name, path in settings.HEALTH_CHECKS.items():
@@ -58,10 +58,10 @@ def _database() -> str:
 
 
 class _TrialWrite:
-    """One trial write a second is enough for any number of callers, who need not sign in.
+    """At most one trial write a second, because callers need not sign in.
 
-    While the database is locked one of them waits for it. The others are told what was found before: they must not take
-    every thread of the portal.
+    While the database is locked, only one caller waits for it. The others get the last result, so that they do not
+    occupy every thread.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class _TrialWrite:
         self._turn = threading.Lock()
 
     def answer(self) -> str:
-        """ "ok", or why the database takes no write."""
+        """ "ok", or why the database accepts no write."""
         if time.monotonic() - self._tried_at > _WRITE_EVERY and self._turn.acquire(blocking=False):
             try:
                 self._answer = why_no_write(_DEADLINE) or OK
@@ -96,7 +96,7 @@ def _redis() -> str:
 
 
 def _noted(name: str, path: str) -> str:
-    """A note, cached for some seconds: it looks at hundreds of hubs, and asking needs no account."""
+    """Return a note, cached for some seconds: it reads hundreds of hubs, and callers need no account."""
     key = f"health:{name}"
     answer = cache.get(key)
     if not isinstance(answer, str):
@@ -106,10 +106,10 @@ def _noted(name: str, path: str) -> str:
 
 
 def _named(path: str) -> str:
-    """Ask one of settings.HEALTH_CHECKS; whatever goes wrong in it is the log's business, not the caller's."""
+    """Run one of settings.HEALTH_CHECKS. Errors are logged, but not shown to the caller."""
     check: Callable[[], str] = import_string(path)
     try:
         return check()
     except Exception:
         logger.exception("The health check %s failed", path)
-        return "It could not be asked."
+        return "The check failed."

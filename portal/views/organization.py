@@ -18,7 +18,7 @@ from portal.quotas import quota_uses
 
 @require_POST
 def organization_switch(request: HttpRequest) -> HttpResponse:
-    """Work in another organization from now on; 404 for one that the user does not belong to."""
+    """Switch to another organization; 404 if the user does not belong to it."""
     mark_checked(request)
     wanted = request.POST.get("organization", "")
     chosen = next((one for one in memberships_of(request) if str(one.organization_id) == wanted), None)
@@ -30,7 +30,7 @@ def organization_switch(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def organization_settings(request: HttpRequest) -> HttpResponse:
-    """The organization's name and how it stands with its quotas: admins change the name, auditors read."""
+    """The organization's name and use of quotas: admins change the name, auditors read."""
     member = get_admin(request) if request.method == "POST" else get_reader(request)
     initial = {"name": member.organization.name}
     form = OrganizationForm(request.POST if request.method == "POST" else None, initial=initial)
@@ -45,7 +45,7 @@ def organization_settings(request: HttpRequest) -> HttpResponse:
 def _rename(member: Membership, form: OrganizationForm) -> bool:
     organization = member.organization
     try:
-        # A row of its own: where the name is refused, the page's frame shows the one that stays.
+        # A fresh row: if the name is refused, the navigation still shows the old one.
         fresh = Organization.objects.get(pk=organization.pk)
         rename_organization(fresh, form.cleaned_data["name"], by=member.principal)
     except InvalidInput as refusal:

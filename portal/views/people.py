@@ -27,9 +27,9 @@ PAGE_SIZE = 50
 
 @require_safe
 def people(request: HttpRequest) -> HttpResponse:
-    """Everyone, searched by the words of their name and address, in any order."""
+    """All people, with a search for words in name and address, in any order."""
     member = get_member(request)
-    query = request.GET.get("q", "").replace("\x00", "").strip()  # PostgreSQL cannot even look for a NUL
+    query = request.GET.get("q", "").replace("\x00", "").strip()  # PostgreSQL refuses NUL in a query
     page = Paginator(_found(member, query), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {"page": page, "query": query, "page_query": f"{urlencode({'q': query})}&" if query else ""}
     return render_page(request, "portal/people.html", context, fragment="rows")
@@ -37,7 +37,7 @@ def people(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def person_new(request: HttpRequest) -> HttpResponse:
-    """Invite a member; the link is mailed to them, or shown once where the portal sends no mail."""
+    """Invite a member; the link is mailed to them, or shown once if the portal sends no mail."""
     member = get_admin(request)
     form = PersonNewForm(request.POST or None)
     if request.method == "POST" and form.is_valid():

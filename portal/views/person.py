@@ -1,4 +1,4 @@
-"""One person: role, name, access; and their removal."""
+"""One person: role, name, access, and removal."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def person(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def person_remove(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Say what stops working, ask once, remove."""
+    """Show what will stop working, confirm, and remove the person."""
     member = get_member(request)
     found = get_person(member, pk, write=True)
     refused = ""

@@ -1,4 +1,4 @@
-"""A member's one-time link: mailed to them, or shown once where the portal sends no mail."""
+"""A member's one-time link: mailed to them, or shown once if the portal sends no mail."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from portal.models import Membership, MembershipState, Principal
 
 @require_POST
 def person_link(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Make a new link for a member."""
+    """Create a new link for a member."""
     member = get_member(request)
     return hand_over_link(request, get_person(member, pk, write=True), by=member.principal)
 
 
 @never_cache
 def hand_over_link(request: HttpRequest, person: Membership, *, by: Principal, is_new: bool = False) -> HttpResponse:
-    """Mail a new link and say so, or show it; back to the person where they cannot have one."""
+    """Mail a new link and say so, or show it; return to the person's page if they cannot have one."""
     try:
         if reaches_people():
             if mail_link(person, by=by):
@@ -46,10 +46,10 @@ def hand_over_link(request: HttpRequest, person: Membership, *, by: Principal, i
 
 
 def offered_link(person: Membership) -> str:
-    """Why an admin may want a new link for this person; "" where there can be none."""
+    """Return the text that offers a new link for this person; "" if they may have none."""
     if not can_have_link(person):
         return ""
     make = "Mail" if reaches_people() else "Make"
     if person.state == MembershipState.INVITED:
-        return f"They have not come yet. {make} a new link where the first one was lost or is too old."
-    return f"{make} a link with which they set a new password, where they lost theirs."
+        return f"They have not joined yet. {make} a new link if the first one was lost or has expired."
+    return f"{make} a link to set a new password, if they lost theirs."

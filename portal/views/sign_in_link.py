@@ -1,6 +1,6 @@
-"""One-time links, from the side of the person who was sent one.
+"""Pages behind a one-time link, for the person who got it.
 
-The address with the token only moves the token into the session, so that no later request carries it in a Referer.
+The URL with the token only moves the token into the session, so that no later request contains it in a Referer header.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from portal.forms.password import NewPasswordForm
 from portal.forms.refusal import show_refusal
 from portal.models import Membership, User
 
-TOKEN_KEY = "sign_in_link"  # noqa: S105 - the name of a place in the session
+TOKEN_KEY = "sign_in_link"  # noqa: S105 - the name of a session key
 
 
 def _discreet(view: Callable[[HttpRequest, str], HttpResponse]) -> Callable[[HttpRequest, str], HttpResponse]:
-    """Keep the token out of Django's log, which names the path of what was refused or failed."""
+    """Keep the token out of Django's log, which contains the path of refused and failed requests."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, token: str) -> HttpResponse:
@@ -41,7 +41,7 @@ def _discreet(view: Callable[[HttpRequest, str], HttpResponse]) -> Callable[[Htt
     return wrapped
 
 
-# Exempt, since a refused form would be logged with its path before the view; a POST is refused here anyway.
+# CSRF-exempt, because a CSRF failure would log the path with the token. The view refuses POST anyway.
 @csrf_exempt
 @login_not_required
 @_discreet
@@ -49,7 +49,7 @@ def _discreet(view: Callable[[HttpRequest, str], HttpResponse]) -> Callable[[Htt
 @never_cache
 @checks_itself
 def account_link(request: HttpRequest, token: str) -> HttpResponse:
-    """Take the token out of the address."""
+    """Move the token from the URL into the session."""
     if find_link(token) is None:
         return _ended(request)
     request.session[TOKEN_KEY] = token
@@ -62,7 +62,7 @@ def account_link(request: HttpRequest, token: str) -> HttpResponse:
 @login_not_required
 @checks_itself
 def account_link_use(request: HttpRequest) -> HttpResponse:
-    """Set the password, or join with the account that is signed in where it may."""
+    """Set the password, or join with the signed-in account if it may."""
     token = request.session.get(TOKEN_KEY, "")
     link = find_link(token)
     if link is None:
@@ -84,7 +84,7 @@ def _set_password(request: HttpRequest, link: SignInLink, token: str) -> HttpRes
                 return _ended(request)
             note("password_set", request, who=membership, mailed=link.mailed)
             return _sign_in(request, membership)
-    # The same page whether the address has another account or not: the link's holder must not learn it.
+    # The page must not reveal whether the address has another account.
     context = {"form": form, "membership_offered": link.membership, "may_sign_in": link.is_invitation}
     return render(request, "portal/link_password.html", context)
 
@@ -106,7 +106,7 @@ def _join(request: HttpRequest, link: SignInLink, token: str) -> HttpResponse:
 
 
 def _sign_in(request: HttpRequest, membership: Membership) -> HttpResponse:
-    """Sign in who just set a password, by the same stages as the sign-in page."""
+    """Sign the user in after setting a password, by the same steps as the sign-in page."""
     request.session.pop(TOKEN_KEY, None)
     response: HttpResponse = perform_login(request, membership.user, redirect_url=home_of(membership))
     if request.user.is_authenticated:

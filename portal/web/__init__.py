@@ -1,1 +1,1 @@
-"""Requests on their way in and out: client addresses, proxies, the cache, time zones, navigation."""
+"""Processing of requests: client addresses, proxies, the cache, time zones, navigation."""

@@ -1,7 +1,7 @@
-"""A cache in Redis that may be away: counters then live in this process until Redis answers again.
+"""A cache in Redis with a fallback: while Redis is unreachable, counters are kept in this process.
 
-Rate limits of signing in are counted here. Without Redis users can still sign in, and the limits still hold. Values are
-JSON: a pickle would let a process that can write to Redis run code in the portal.
+It counts for the rate limits of signing in. Without Redis, users can still sign in, and the limits still apply. Values
+are JSON: with pickle, a process that can write to Redis could run code in the portal.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
-# Seconds until Redis is asked again after it failed: a Redis that hangs must not cost every call its timeout.
+# Seconds before Redis is tried again after a failure, so that not every call waits for a hanging Redis.
 _PAUSE = 5.0
 
 
 class NotJson(ValueError):
-    """Redis holds something at this key that the portal did not write."""
+    """The value in Redis was not written by the portal."""
 
 
 class JsonSerializer:
-    """What Django's Redis cache writes and reads values with; whole numbers stay numbers, so that Redis can count."""
+    """Serializer for Django's Redis cache. Integers are stored as numbers, so that Redis can count."""
 
     def dumps(self, value: Any) -> int | bytes:
-        """Raises TypeError for what is not JSON, such as a set or a model."""
+        """Return the value as JSON. Raises TypeError for other types, such as a set or a model."""
         return value if type(value) is int else json.dumps(value).encode()
 
     def loads(self, data: bytes | str | int) -> Any:
-        """Raises NotJson."""
+        """Return the value of JSON data. Raises NotJson."""
         try:
             return json.loads(data) if isinstance(data, bytes | str) else data
         except (ValueError, RecursionError):
@@ -63,19 +63,19 @@ class TolerantRedisCache(RedisCache):
             logger.warning("Redis does not answer (%s): the cache is in memory for now", type(error).__name__)
             return fall_back()
         except NotJson:
-            # Not there, then: limits count anew. The value itself may be anything, so it is not logged.
+            # Treat it as missing, so limits start at zero. The value may be anything, so it is not logged.
             logger.warning("A value in the cache is not JSON, and was not read")
             return fall_back()
 
     def add(self, key: Any, value: Any, *args: Any, **kwargs: Any) -> bool:
-        """Store where nothing is stored yet; says whether it did."""
+        """Store a value if there is none; return True if it was stored."""
         return self._try(
             lambda: super(TolerantRedisCache, self).add(key, value, *args, **kwargs),
             lambda: self._memory.add(key, value, *args, **kwargs),
         )
 
     def get(self, key: Any, *args: Any, **kwargs: Any) -> Any:
-        """What is stored, else the default."""
+        """Return the stored value, else the default."""
         return self._try(
             lambda: super(TolerantRedisCache, self).get(key, *args, **kwargs),
             lambda: self._memory.get(key, *args, **kwargs),
@@ -89,19 +89,19 @@ class TolerantRedisCache(RedisCache):
         )
 
     def incr(self, key: Any, *args: Any, **kwargs: Any) -> int:
-        """Count up; ValueError where nothing is stored."""
+        """Increment a counter. Raises ValueError if there is none."""
         return self._try(
             lambda: super(TolerantRedisCache, self).incr(key, *args, **kwargs),
             lambda: self._count_in_memory(key, *args, **kwargs),
         )
 
     def _count_in_memory(self, key: Any, *args: Any, **kwargs: Any) -> int:
-        # What Redis went away with begins anew here, instead of being an error.
+        # A counter that was in Redis starts at zero here, instead of raising an error.
         self._memory.add(key, 0)
         return self._memory.incr(key, *args, **kwargs)
 
     def delete(self, key: Any, *args: Any, **kwargs: Any) -> bool:
-        """Forget; says whether there was anything."""
+        """Delete a value; return True if there was one."""
         return self._try(
             lambda: super(TolerantRedisCache, self).delete(key, *args, **kwargs),
             lambda: self._memory.delete(key, *args, **kwargs),

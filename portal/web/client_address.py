@@ -1,4 +1,4 @@
-"""A client's address as proxies write it, and the network that limits count it by."""
+"""Parsing of client addresses as proxies write them, and the network by which limits count them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# The least that a provider gives one customer (RFC 6177): a limit on single addresses would have no effect.
+# The smallest network that a provider gives to a customer (RFC 6177). A limit per single address would have no effect.
 _IPV6_PREFIX: Final = 64
 _IPV4_MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
 _WITH_PORT: Final = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<v4>[0-9.]+))(?::[0-9]{1,5})?")
@@ -18,7 +18,7 @@ _PAIR: Final = re.compile(r'\s*(?P<name>[A-Za-z]+)=(?:"(?P<quoted>(?:[^"\\]|\\.)
 
 
 def parse_address(text: str) -> Address | None:
-    """The address in `203.0.113.7`, `203.0.113.7:1234`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:443`.
+    """Return the address in `203.0.113.7`, `203.0.113.7:1234`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:443`.
 
     An IPv4-mapped address (RFC 4291, 2.5.5.2) is the IPv4 address. None for anything else, such as `unknown`.
     """
@@ -33,7 +33,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def parse_network(text: str) -> Network:
-    """A network of trusted proxies; an IPv4-mapped one is the IPv4 network. Raises ValueError."""
+    """Return a network of trusted proxies; an IPv4-mapped one becomes the IPv4 network. Raises ValueError."""
     network = ipaddress.ip_network(text.strip(), strict=False)
     if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_IPV4_MAPPED):
         mapped = network.network_address.ipv4_mapped
@@ -42,7 +42,7 @@ def parse_network(text: str) -> Network:
 
 
 def last_forwarded(header: str) -> dict[str, str]:
-    """The pairs of the last element of a Forwarded header (RFC 7239), names in lower case; empty where it is wrong."""
+    """Return the pairs of the last element of a Forwarded header (RFC 7239), names in lower case; empty if invalid."""
     elements: list[dict[str, str]] = [{}]
     position = 0
     while position < len(header):
@@ -62,7 +62,7 @@ def last_forwarded(header: str) -> dict[str, str]:
 
 
 def counted_as(address: str) -> str:
-    """What limits count an address by: itself for IPv4, its /64 for IPv6."""
+    """Return the key by which limits count an address: itself for IPv4, its /64 for IPv6."""
     parsed = parse_address(address)
     if isinstance(parsed, ipaddress.IPv6Address):
         return str(ipaddress.IPv6Network((int(parsed), _IPV6_PREFIX), strict=False))

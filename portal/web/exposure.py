@@ -1,4 +1,4 @@
-"""What would travel over a network in the clear: asked by `check --deploy`, which refuses, and told at every start."""
+"""Checks for unencrypted connections over a network: errors in `check --deploy`, warnings at every start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNPROVEN = {"none", "optional", "0", "1"}
 
 
 def deploy_errors(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Django's system check; run by `manage.py check --deploy`."""
+    """Return the errors for Django's system check, run by `manage.py check --deploy`."""
     found = [
         Error(fault, hint=hint, id=f"portal.E00{number}")
         for number, (fault, hint) in enumerate((redis_fault(settings.REDIS_URL), url_fault(settings.PUBLIC_URL)), 1)
@@ -26,12 +26,12 @@ def deploy_errors(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any)
 
 
 def exposures() -> list[str]:
-    """The same as sentences, none of which carries a password."""
+    """Return the same as sentences, none of which contains a password."""
     return [f"{error.msg} {error.hint}" for error in deploy_errors()]
 
 
 def redis_fault(url: str) -> tuple[str, str]:
-    """What a shared Redis lacks, and what to do: both "" for a Unix socket, loopback, or TLS with a password."""
+    """Return a shared Redis's fault and what to do; both "" for a Unix socket, loopback, or TLS with a password."""
     parts = urlsplit(url)
     if parts.scheme == "unix" or _is_loopback(parts.hostname or "localhost"):
         return "", ""
@@ -50,7 +50,7 @@ def redis_fault(url: str) -> tuple[str, str]:
 
 
 def url_fault(url: str) -> tuple[str, str]:
-    """What PUBLIC_URL lacks, and what to do: both "" for HTTPS, or an address of this machine alone."""
+    """Return PUBLIC_URL's fault and what to do; both "" for HTTPS or a loopback address."""
     parts = urlsplit(url)
     if parts.scheme == "https" or _is_loopback(parts.hostname or ""):
         return "", ""
@@ -61,7 +61,7 @@ def url_fault(url: str) -> tuple[str, str]:
 
 
 def _is_loopback(host: str) -> bool:
-    """Is this a name or address that never leaves the machine (RFC 6761, 6.3)?"""
+    """Return True if this is a loopback address or name (RFC 6761, 6.3)."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -1,4 +1,4 @@
-"""How a view says that its answer may soon be another one, so that no thread waits for that."""
+"""Long polling without a thread: a view returns a condition, and the server runs the view again once it is met."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ ENVIRON_KEY: Final = "portal.web.later"  # no header of a request can have this 
 
 @dataclass
 class Later:
-    """What the web server offers with each request: `ready` is asked for `seconds`, then the view runs once more."""
+    """The web server's slot for the condition: `ready` is polled for `seconds`, then the view runs again."""
 
     ready: Callable[[], bool] | None = None
     seconds: float = 0.0
 
 
 def not_yet(request: HttpRequest) -> None:
-    """Note that a 503 to this request is no fault: what it asks for is not there yet. It is logged as information."""
+    """Mark a 503 to this request as expected (not ready yet), so that it is logged as information."""
     request._not_yet = True  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 class NotYetIsNoError(logging.Filter):
-    """Makes Django's ERROR lines about such requests INFO, and leaves all others as they are."""
+    """Changes Django's ERROR lines about such requests to INFO."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is logged, at the level that it has now."""
+        """Return True if the record is logged, with its possibly changed level."""
         is_expected = getattr(getattr(record, "request", None), "_not_yet", False)
         if is_expected and getattr(record, "status_code", None) == 503 and record.exc_info is None:
             record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
@@ -38,9 +38,9 @@ class NotYetIsNoError(logging.Filter):
 
 
 def answer_again_when(request: HttpRequest, ready: Callable[[], bool], seconds: float) -> None:
-    """Keep this answer back until `ready` is true, and run the view again then; send it as it is after `seconds`.
+    """Hold this response until `ready` is true, then run the view again; after `seconds`, send the response.
 
-    `ready` runs in another thread, several times, and must be cheap. A server that offers nothing sends the answer.
+    `ready` runs several times in another thread and must be cheap. A server without this feature sends the response.
     """
     later = request.META.get(ENVIRON_KEY)
     if isinstance(later, Later):

@@ -1,6 +1,6 @@
-"""Counting what happens within a minute of the clock, such as calls of a token or pages of an account.
+"""Counters per minute of the clock, for example for calls of a token or pages of an account.
 
-Counters live in the cache, where Redis counts in one step. Without Redis, requests are answered and not counted.
+They are in the cache, where Redis counts atomically. Without Redis, requests are answered and not counted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _WINDOW: Final = 60  # seconds
 
 
 def count(name: str) -> int:
-    """One more; how many there were in this minute, 0 where nothing can be counted."""
+    """Add one and return the count of this minute; 0 if counting is not possible."""
     try:
         return _counted(_key(name))
     except (RedisError, OSError, ValueError) as error:
@@ -26,7 +26,7 @@ def count(name: str) -> int:
 
 
 def counted(name: str) -> int:
-    """How many there were in this minute so far."""
+    """Return the count of this minute so far."""
     try:
         return int(cache.get(_key(name), 0))
     except (RedisError, OSError):
@@ -34,13 +34,13 @@ def counted(name: str) -> int:
 
 
 def seconds_left() -> int:
-    """Until the next minute begins; at least 1."""
+    """Return the seconds until the next minute begins; at least 1."""
     now = time.time()
     return max(1, round((now // _WINDOW + 1) * _WINDOW - now))
 
 
 def _counted(key: str) -> int:
-    """Count up in one step; the first call of a minute finds nothing to count up."""
+    """Increment atomically; the first call of a minute creates the counter."""
     try:
         return int(cache.incr(key))
     except ValueError:

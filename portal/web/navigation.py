@@ -1,4 +1,4 @@
-"""What the frame of every page needs: the organization and the rooms that the user may enter."""
+"""The navigation of every page: the organization, and the sections that the user may open."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Room(NamedTuple):
     url_name: str
     icon: str
     prefixes: tuple[str, ...]
-    # On phones the bar has room for the rooms that matter daily; this one is in the account's menu there.
+    # On phones, rarely used sections are in the account menu, because the bar has no room for them.
     is_rare: bool = False
 
 

@@ -1,6 +1,6 @@
-"""How many pages one account may ask for: a browser gone wild, or a script with its cookie, takes no others' threads.
+"""Limit of pages per account, so that a runaway browser or a script with its cookie cannot occupy all threads.
 
-The API counts by its tokens (vpn/api/protocol/throttling.py), and signing in is counted by portal/sign_in/guessing.py.
+The API is limited by token (vpn/api/protocol/throttling.py), and signing in by portal/sign_in/guessing.py.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from portal.web import minute_counts
 
 
 class PageLimitMiddleware:
-    """Answers 429 to an account that asked for too many pages in this minute, before any view runs."""
+    """Answers 429 to an account with too many requests in this minute, before any view runs."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Count, and pass on what is within the limit. Without a cookie no user is signed in, and nothing is read."""
+        """Count, and pass requests within the limit on. Without a session cookie, nothing is read or counted."""
         if settings.SESSION_COOKIE_NAME not in request.COOKIES or not request.user.is_authenticated:
             return self.get_response(request)
         if minute_counts.count(f"pages:{request.user.pk}") <= settings.PAGES_A_MINUTE:

@@ -1,4 +1,4 @@
-"""Whose forwarded headers count."""
+"""Forwarded headers, which only trusted proxies may set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_
 
 
 def trust() -> Callable[[str], bool]:
-    """Whether an address is that of a trusted proxy, by TRUSTED_PROXIES as it is now."""
+    """Return a function that tells whether an address is a trusted proxy, by the current TRUSTED_PROXIES."""
     networks = [parse_network(entry) for entry in settings.TRUSTED_PROXIES]
 
     def is_trusted(text: str) -> bool:
@@ -26,10 +26,10 @@ def trust() -> Callable[[str], bool]:
 
 
 class TrustedProxyMiddleware:
-    """Takes the client's address and scheme from a proxy's headers, and only from one in TRUSTED_PROXIES.
+    """Takes the client's address and scheme from headers of a proxy in TRUSTED_PROXIES.
 
-    Both forms are understood: X-Forwarded-For and -Proto, and Forwarded (RFC 7239) where the first are not there. From
-    anyone else the headers are removed, so that nothing further in can be misled by them.
+    It supports X-Forwarded-For and -Proto, or else Forwarded (RFC 7239). For other clients, the headers are removed, so
+    that no later code can trust them.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -37,11 +37,11 @@ class TrustedProxyMiddleware:
         self.is_trusted = trust()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Rewrite REMOTE_ADDR and the scheme, or drop the headers."""
+        """Set REMOTE_ADDR and the scheme, or remove the headers."""
         forwarded = {name: request.META.pop(name, "") for name in _HEADERS}
         sender = parse_address(request.META.get("REMOTE_ADDR", ""))
         if sender is not None:
-            # A socket for both families shows IPv4 as IPv4-mapped: everything further in knows one form.
+            # A dual-stack socket shows IPv4 as IPv4-mapped addresses; later code expects plain IPv4.
             request.META["REMOTE_ADDR"] = str(sender)
             if self.is_trusted(str(sender)):
                 self._believe(request, forwarded)
@@ -52,7 +52,7 @@ class TrustedProxyMiddleware:
         if not address and not scheme:
             pairs = last_forwarded(forwarded["HTTP_FORWARDED"])
             address, scheme = pairs.get("for", ""), pairs.get("proto", "")
-        # The last address is the one that the trusted proxy itself saw.
+        # The last address is the one that the trusted proxy added itself.
         client = parse_address(address.rsplit(",", 1)[-1])
         if client is not None:
             request.META["REMOTE_ADDR"] = str(client)

@@ -1,4 +1,4 @@
-"""Sessions in the database, by a digest of their cookie: a copy of the table opens no session."""
+"""Sessions in the database, stored under a digest of their cookie, so a copy of the table opens no session."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from django.contrib.sessions.models import Session
 
 
 def digest_of(session_key: str) -> str:
-    """What the database keeps of a session's key: 160 bits of SHA-256, as many as the column holds.
+    """Return the digest of a session key: 160 bits of SHA-256, the size of the column.
 
-    The key is drawn by chance from more values than that, so that it needs neither salt nor a slow hash.
+    The key is random with more bits than that, so neither salt nor a slow hash is needed.
     """
     return hashlib.sha256(session_key.encode()).hexdigest()[:40]
 
 
 class SessionStore(DatabaseStore):
-    """Django's sessions in the database, found by the digest of the key that the cookie holds."""
+    """Django's database sessions, looked up by the digest of the key in the cookie."""
 
     def _get_session_from_db(self) -> Session | None:
         key = self.session_key
         if key is None:
             return None
-        # Django's own method looks for what it takes for the key, and forgets that where there is no such row.
+        # Django's own method looks up `_session_key`, and clears it if there is no row.
         self._session_key = digest_of(key)
         found: Session | None = super()._get_session_from_db()  # type: ignore[misc]  # its stubs leave it out
         self._session_key = key if found is not None else None
@@ -35,11 +35,11 @@ class SessionStore(DatabaseStore):
         raise NotImplementedError("Sessions are read by views that are not async.")
 
     def exists(self, session_key: str) -> bool:
-        """Is there a session of this key?"""
+        """Return True if there is a session of this key."""
         return bool(super().exists(digest_of(session_key)))
 
     def create_model_instance(self, data: dict[str, Any]) -> AbstractBaseSession:
-        """The row of this session."""
+        """Return the row of this session."""
         row = super().create_model_instance(data)
         row.session_key = digest_of(row.session_key)
         return row

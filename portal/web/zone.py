@@ -1,6 +1,6 @@
-"""The reader's time zone: what their browser said it is, in a cookie that static/js/zone.js sets. Else UTC.
+"""The user's time zone, from a cookie that static/js/zone.js sets; UTC without it.
 
-Times are stored, and told by the API, in UTC; pages read and show them in this zone, and name it.
+Times are stored in UTC, and the API uses UTC. Pages read and show times in this zone, and name it.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ def _known() -> frozenset[str]:
 
 
 def find_zone(name: str) -> ZoneInfo | None:
-    """The zone of this name (IANA), None where there is none."""
+    """Return the zone of this IANA name, or None."""
     return ZoneInfo(name) if name in _known() else None
 
 
 class ZoneMiddleware:
-    """Activates the reader's zone while a request of theirs is answered."""
+    """Activates the user's zone for the duration of a request."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer in the zone that the cookie names."""
+        """Process the request in the zone of the cookie."""
         zone = find_zone(request.COOKIES.get(COOKIE, ""))
         if zone is None:
             return self.get_response(request)

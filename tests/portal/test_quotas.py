@@ -41,7 +41,7 @@ def test_a_refusal_names_the_quota_what_is_in_use_the_limit_and_what_to_do(organ
     assert refused.value.code == "quota-members"
     assert refused.value.message == (
         "Quota reached: 2 of 2 members and invitations are in use. "
-        "Ask the portal's staff for more, or remove what is not needed."
+        "Ask the portal's staff for a higher limit, or remove unused ones."
     )
 
 

@@ -77,7 +77,7 @@ def test_hubs_outlive_the_portal_and_leave_with_down(portal: RunningPortal) -> N
         wait_until(lambda: api.is_up_to_date(instance), READY_WITHIN, "the hub", portal.logs)
         assert (hubs(portal), wireguard_of(hub)) == ([hub], carriers)
 
-        assert "Hubs taken away: 1" in portal.take_hubs_away()
+        assert "Hubs removed: 1" in portal.take_hubs_away()
         assert hubs(portal) == []
         assert not wireguard_of(hub)
         assert portal.processes() == []

@@ -1,4 +1,4 @@
-"""`manage.py api_token EMAIL [--organization SLUG]`: a new API token, alone, on standard output."""
+"""`manage.py api_token EMAIL [--organization SLUG]`: print a new API token, and nothing else, on standard output."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _MOST_DAYS = 3650
 
 
 class Command(BaseCommand):
-    """Makes an API token that acts as one member of one organization."""
+    """Creates an API token that acts as one member of one organization."""
 
     help = "Print a new API token of a member. It is shown once; the portal keeps only a digest."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """EMAIL, the organization where the person is in several, and what the token is for."""
+        """Define EMAIL, the organization if the person is in several, and the token's name and expiry."""
         add_member_arguments(parser)
         parser.add_argument("--name", default="", help="what the token is used for")
         life = parser.add_mutually_exclusive_group()
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         """Print the token."""
         member = one_member(email, organization)
         if not 1 <= options["days"] <= _MOST_DAYS:
-            raise CommandError(f"--days goes from 1 to {_MOST_DAYS:,}.")
+            raise CommandError(f"--days must be from 1 to {_MOST_DAYS:,}.")
         end = None if options["never"] else timezone.now() + timedelta(days=options["days"])
         try:
             made, token = create_token(member, by=command_principal(), name=options["name"], expires_at=end)

@@ -19,10 +19,10 @@ from portal.models import ApiToken
 class Command(BaseCommand):
     """Lists a member's API tokens, and revokes them."""
 
-    help = "List or revoke API tokens. `api_token` makes one; what it printed is not shown again."
+    help = "List or revoke API tokens. `api_token` creates one; its text is not shown again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """What to do, and to which."""
+        """Define the subcommands `list` and `revoke`."""
         acts = parser.add_subparsers(dest="act", required=True)
         listing = acts.add_parser("list", help="the tokens of a member, oldest first")
         add_member_arguments(listing)
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         revoking.add_argument("ids", metavar="ID", nargs="+", type=UUID)
 
     def handle(self, *args: Any, act: str, **options: Any) -> None:
-        """Do it."""
+        """Run the subcommand."""
         if act == "list":
             self._list(options)
         else:

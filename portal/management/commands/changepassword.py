@@ -1,4 +1,4 @@
-"""`manage.py changepassword EMAIL`: Django's own, noted in the audit log."""
+"""`manage.py changepassword EMAIL`: Django's own command, with a line in the audit log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Command(ChangesPassword):
     """Sets an account's password."""
 
     def handle(self, *args: Any, **options: Any) -> str | None:
-        """Set it, then note of which address."""
+        """Set the password, then log the address."""
         said = super().handle(*args, **options)
         note_command("password_changed", email=options["username"] or "")
         return said

@@ -1,4 +1,4 @@
-"""`manage.py createsuperuser`: Django's own, noted in the audit log."""
+"""`manage.py createsuperuser`: Django's own command, with a line in the audit log."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from portal.models import User
 
 
 class Command(MakesSuperuser):
-    """Makes an account for staff."""
+    """Creates a staff account."""
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Make it, then note whose it is."""
+        """Create the account, then log its address."""
         before = set(User.objects.filter(is_superuser=True).values_list("pk", flat=True))
         super().handle(*args, **options)
         for user in User.objects.filter(is_superuser=True).exclude(pk__in=before):

@@ -1,4 +1,4 @@
-"""`manage.py prepare`: what has to be there before the portal runs. Safe to repeat; `make up` calls it every time."""
+"""`manage.py prepare`: set up everything that the portal needs to run. Repeatable; `make up` calls it every time."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _START = Principal.portal("starting on this server")
 
 
 class Command(BaseCommand):
-    """Brings database, static files, first admin and local region to what this version needs."""
+    """Brings database, static files, first admin and local region up to date with this version."""
 
     help = "Migrate, collect static files, make the first organization, its admin and the local region."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Prepare everything that is missing; say first what travels in the clear."""
+        """Prepare everything that is missing, after warnings about unencrypted connections."""
         for exposed in exposures():
             self.stderr.write(f"Warning: {exposed}")
         call_command("migrate", interactive=False, verbosity=0)
@@ -47,7 +47,7 @@ class Command(BaseCommand):
             _local_region(reason, settings.HUB_ADDRESSES)
 
     def _first_admin(self) -> None:
-        """Make the first organization with its admin, and tell how to sign in: this once."""
+        """Create the first organization with its admin, and print once how to sign in."""
         if User.objects.exists():
             return
         email = settings.ADMIN_EMAIL.strip().lower()
@@ -62,7 +62,7 @@ class Command(BaseCommand):
 
 
 def _collect_static() -> None:
-    """Collect and compress, which takes seconds, only when a file changed since the last time."""
+    """Collect and compress static files, but only if a file changed, because it takes seconds."""
     stamp = Path(settings.STATIC_ROOT) / ".sources"
     sources = hashlib.sha256()
     for finder in get_finders():
@@ -76,7 +76,7 @@ def _collect_static() -> None:
 
 
 def _local_region(unavailable_reason: str | None, addresses: tuple[str, ...]) -> None:
-    """The region of this machine with its one server; an admin's own "not available" is left alone."""
+    """Create or update this machine's region and server. A reason that staff entered for "not available" stays."""
     region, _ = _model("Region").objects.get_or_create(
         pk=LOCAL_REGION, defaults={"name": LOCAL_NAME, "driver": "local"}
     )
@@ -96,5 +96,5 @@ def _local_region(unavailable_reason: str | None, addresses: tuple[str, ...]) ->
 
 
 def _model(name: str) -> Any:
-    """A model of the other app, by name alone: portal imports nothing of vpn."""
+    """Return a model of the other app by its name, because portal must not import vpn."""
     return apps.get_model("vpn", name)

@@ -12,24 +12,24 @@ from portal.audit.log import note_command
 from portal.key_file import KeyFileError, add_key, forget_old_keys, seconds_since_change, secret_keys
 from portal.reseal import count_stale, reseal_all
 
-# Four times what a job gets, and six times what a request waits for a lock of the database.
+# Seconds: four times a job's limit, and six times a request's wait for a database lock.
 _LONGEST: Final = 120.0
 
 
 class Command(BaseCommand):
-    """Seals anew. Safe to repeat, and to kill: the next run goes on."""
+    """Seals all secrets again. Safe to repeat and to kill: the next run continues."""
 
     help = "Seal every secret in the database under the newest key. The portal may run meanwhile."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """What happens to the file of keys before and after."""
-        parser.add_argument("--new-key", action="store_true", help="put a new key in front of the others first")
-        parser.add_argument("--forget-old-keys", action="store_true", help="take older keys out of the file at the end")
-        told = f"seconds that the slowest request or job may take: old keys stay for so long (default: {_LONGEST})"
+        """Define the options for the key file."""
+        parser.add_argument("--new-key", action="store_true", help="first add a new key in front of the others")
+        parser.add_argument("--forget-old-keys", action="store_true", help="remove older keys from the file at the end")
+        told = f"seconds that the slowest request or job may take; old keys stay that long (default: {_LONGEST})"
         parser.add_argument("--wait", type=float, default=_LONGEST, metavar="SECONDS", help=told)
 
     def handle(self, *args: Any, new_key: bool, forget_old_keys: bool, wait: float, **options: Any) -> None:
-        """Rotate, and tell what was done."""
+        """Rotate, and report what was done."""
         try:
             if new_key:
                 add_key()
@@ -45,15 +45,15 @@ class Command(BaseCommand):
     def _reseal(self) -> None:
         outcome = reseal_all()
         note_command("resealed", values=outcome.resealed, closed=len(outcome.closed))
-        self.stdout.write(f"{outcome.resealed} values are sealed anew.")
+        self.stdout.write(f"{outcome.resealed} values are sealed under the newest key.")
         if outcome.closed:
             places = ", ".join(sorted(outcome.closed))
             raise CommandError(f"No key here opens values in {places}. Put the key back that sealed them, then repeat.")
 
     def _await_transactions(self, longest: float) -> None:
-        """What was sealed before the newest key came may be committed only now; it is sealed anew then."""
+        """Wait for transactions from before the newest key: they may still commit values under an older one."""
         if (left := longest - seconds_since_change()) > 0:
-            self.stdout.write(f"Waiting {left:.0f} s for what was under way when the newest key came.")
+            self.stdout.write(f"Waiting {left:.0f} s for transactions that began before the newest key.")
             time.sleep(left)
         self._reseal()
 
@@ -61,7 +61,7 @@ class Command(BaseCommand):
         if stale := count_stale():
             raise CommandError(
                 f"{stale} rows are sealed under an older key again: a process that does not know the newest one still "
-                "runs. Start it anew, then repeat."
+                "runs. Restart it, then repeat."
             )
         forgotten = forget_old_keys()
         note_command("keys_forgotten", keys=forgotten)
