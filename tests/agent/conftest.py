@@ -1,4 +1,4 @@
-"""Tests of the agent that touch nothing: the door to the operating system stays shut."""
+"""Tests of the agent that do not touch the system: commands are forbidden."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from vpn.agent.system import command
 
 
 @pytest.fixture(autouse=True)
-def _shut_door() -> Iterator[None]:
+def _forbid_commands() -> Iterator[None]:
     with command.forbid():
         yield

@@ -1,4 +1,4 @@
-"""Specs made up for tests."""
+"""Sample specs for tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HUB = "kx3j9x0aq2"
 
 
 def key(seed: str) -> str:
-    """Return a key that is always the same for a seed."""
+    """Return a key that is derived from a seed."""
     return base64.b64encode(hashlib.sha256(seed.encode()).digest()).decode()
 
 
@@ -73,7 +73,7 @@ def delta(before: SpecDocument, after: SpecDocument) -> DeltaDocument:
 
 
 def pem(label: str) -> str:
-    """Return something that has the shape of a PEM text."""
+    """Return text in PEM format with dummy content."""
     return f"-----BEGIN {label}-----\nQUJD\nREVG\n-----END {label}-----\n"
 
 

@@ -1,6 +1,6 @@
-"""The daemons of hubs are held in groups where the host has them: which files are written, on a tree like the kernel's.
+"""Daemons of hubs are limited by control groups if the host has them, shown on a directory tree like the kernel's.
 
-The kernels that tests run on may count memory by version 1 alone, and nothing of the machine's own groups is touched.
+The kernels of test machines may have only version 1, and the machine's own groups must not be changed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MEMORY = 1 << 30
 
 
 class Tree:
-    """A mount of cgroup2, with the files that the kernel makes in each group."""
+    """A mount of cgroup2, with the files that the kernel creates in each group."""
 
     def __init__(self, directory: Path, controllers: str = "cpu memory pids") -> None:
         self.root = directory / "cgroup"
@@ -29,7 +29,7 @@ class Tree:
         self.mounts.write_text(f"proc /proc proc rw 0 0\ncgroup2 {self.root} cgroup2 rw,nosuid 0 0\n")
 
     def populate(self) -> None:
-        """Make what the kernel would as soon as the directories are there."""
+        """Create the files that the kernel would create in new directories."""
         for group in (self.top, self.hub):
             group.mkdir()
             for name in ("memory.max", "pids.max"):
@@ -55,7 +55,7 @@ def test_a_hubs_daemons_are_held_below_all_hubs(tree: Tree) -> None:
     assert tree.text(tree.top, "cgroup.subtree_control") == "+memory +pids"
     of_all, there = int(tree.text(tree.top, "memory.max")), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert 0.7 * there < of_all < 0.8 * there
-    # The kernel counts in pages: another number would be written again and again.
+    # The kernel rounds to pages: any other number would differ each time and be written again.
     assert of_all % os.sysconf("SC_PAGE_SIZE") == 0
     assert (tree.text(tree.hub, "memory.max"), tree.text(tree.hub, "pids.max")) == (str(MEMORY), "512")
     assert tree.text(tree.hub, "cgroup.procs") == "41"
@@ -87,7 +87,7 @@ def test_without_a_controller_for_memory_nothing_is_made(
 def test_a_host_without_version_2_or_right_has_the_other_limits(
     tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As in a container: there is no group to be made, or none that is counted.
+    # As in a container: no group can be created, or the controllers are not enabled.
     assert not cgroup.limit(HUB, [41], MEMORY)
     monkeypatch.setattr(cgroup, "_MOUNTS", tmp_path / "nothing")
     assert not cgroup.limit(HUB, [41], MEMORY)

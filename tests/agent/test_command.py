@@ -1,4 +1,4 @@
-"""The door to the operating system: what a failure says, and what it never says."""
+"""Running commands: what an error says, and what it never contains."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_failure_says_what_to_do(stderr: str, code: str, says: str) -> None:
 
 
 @pytest.mark.parametrize("place", [Netns(), Netns("no-such-namespace")])
-def test_nothing_runs_while_the_door_is_shut(place: Netns) -> None:
+def test_nothing_runs_while_commands_are_forbidden(place: Netns) -> None:
     with pytest.raises(command.CommandsForbiddenError):
         place.run(["true"])
     with pytest.raises(command.CommandsForbiddenError):

@@ -1,4 +1,4 @@
-"""Every component of a hub has the same face."""
+"""Every component of a hub has the same interface."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FACE = [name for name in vars(Component) if not name.startswith("_")]
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
-def test_a_component_has_the_face(name: str) -> None:
+def test_a_component_has_the_interface(name: str) -> None:
     component = COMPONENTS[name]
     for function in FACE:
         mine, expected = (inspect.signature(getattr(each, function)) for each in (component, Component))
@@ -25,7 +25,7 @@ def test_a_component_has_the_face(name: str) -> None:
         assert mine.return_annotation == expected.return_annotation, f"{name}.{function}"
 
 
-def test_the_package_says_what_is_its_face() -> None:
+def test_the_package_exports_its_interface() -> None:
     for component in COMPONENTS.values():
         assert {*FACE, "drift"} <= set(component.__all__)  # type: ignore[attr-defined]
 

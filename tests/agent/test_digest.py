@@ -1,4 +1,4 @@
-"""A delta's digest, made without the other peers, is the digest of the whole."""
+"""A delta's target digest, computed without the other peers, equals the digest of the whole spec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What dnsmasq is given: names and servers of the spec, nothing else, and each address in the file of its own."""
+"""The files of dnsmasq: only names and servers of the spec, and each address in its own file."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def changed(**resolver: Any) -> HubSpec:
 
 
 def written(spec: HubSpec) -> dict[str, str]:
-    """Return all that dnsmasq gets, by name."""
+    """Return all files of dnsmasq by name."""
     assert spec.resolver is not None
     return {
         "dnsmasq.conf": resolver_config.configuration(LAYOUT, spec, spec.resolver),
@@ -167,7 +167,7 @@ def test_split_domains_have_servers_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("domain", [DOMAIN, f"anna.{DOMAIN}", "3.64.100.in-addr.arpa", "0.3.64.100.in-addr.arpa"])
-def test_nobody_is_asked_for_the_hubs_own_names(domain: str) -> None:
+def test_queries_for_the_hubs_own_names_are_not_forwarded(domain: str) -> None:
     assert written(changed(domains=[domain]))["servers"].splitlines() == ["server=9.9.9.9", "server=2620:fe::fe"]
 
 

@@ -1,4 +1,4 @@
-"""What is in force of a spec, at a moment, and as the hub was left."""
+"""The effective spec, at a given time, and at the last change of the hub."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def spec(now: float) -> HubSpec:
 
 @pytest.fixture
 def state(tmp_path: Path, spec: HubSpec, now: float) -> State:
-    """The state of an agent that has let in the peers of `spec`, and shut the old way in of the one that switches."""
+    """The state of an agent that has admitted the peers of `spec`, and closed the former connection of one of them."""
     found = State(tmp_path)
     effective.prepare(found, spec, now - 60)
     protocol_switch.close_former(found, spec.hub, spec.peers, {SWITCHES})

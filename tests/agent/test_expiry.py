@@ -1,4 +1,4 @@
-"""Which peers are there, by the clock and by what was ended before."""
+"""Which peers exist on the hub, by the clock and by earlier removals."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def peers() -> dict[str, Peer]:
 
 @pytest.fixture
 def state(tmp_path: Path) -> State:
-    """The state of an agent that has ended all that were over 100 seconds ago."""
+    """The state of an agent that has removed all peers that expired at least 100 seconds ago."""
     made_state = State(tmp_path)
     made_state.save_due(made.HUB, ENDS[OVER])
     return made_state
@@ -55,7 +55,7 @@ def test_what_is_no_moment_is_refused(wrong: object) -> None:
 
 def test_who_lasts_and_who_is_to_be_ended(state: State, peers: dict[str, Peer]) -> None:
     assert set(expiry.not_expired(peers, NOW)) == {STAYS, SOON}
-    assert set(expiry.newly_expired(state, made.HUB, peers, NOW)) == {OVER}, "the other one has been ended before"
+    assert set(expiry.newly_expired(state, made.HUB, peers, NOW)) == {OVER}, "the other one was removed before"
 
 
 def test_a_change_leaves_out_who_is_not_there(state: State, peers: dict[str, Peer]) -> None:
@@ -67,7 +67,7 @@ def test_a_change_leaves_out_who_is_not_there(state: State, peers: dict[str, Pee
 
 def test_the_next_moment_is_remembered(state: State, peers: dict[str, Peer]) -> None:
     expiry.schedule(state, made.HUB, peers, NOW)
-    assert state.due(made.HUB) == ENDS[OVER], "somebody is waiting for their end still"
+    assert state.due(made.HUB) == ENDS[OVER], "one expired peer is not removed yet"
     expiry.reschedule(state, made.HUB, peers, NOW)
     assert state.due(made.HUB) == ENDS[SOON]
     assert not expiry.newly_expired(state, made.HUB, peers, NOW)

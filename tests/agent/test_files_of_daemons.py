@@ -1,4 +1,4 @@
-"""What the agent hands to a daemon, and what it takes from one that may have been taken over."""
+"""Files that the agent gives to daemons, and files that it reads from possibly compromised ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose addresses tags mean, and what a small change of peers changes in their sets."""
+"""The address sets of tags, and how a small change of peers changes them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def peer(*networks: str, tags: tuple[str, ...] = ()) -> Peer:
 
 
 def owner_of(address: int, peers: Mapping[str, Peer]) -> Peer | None:
-    """Return who has an address, by the definition."""
+    """Return the owner of an address, by the definition (longest prefix match)."""
     around = [
         (ipaddress.ip_network(network).prefixlen, peer)
         for peer in peers.values()
@@ -113,7 +113,7 @@ PEERS = st.dictionaries(
 
 
 def built(drawn: Drawn) -> dict[str, Peer]:
-    """Return peers whose networks are their own alone; only sites have wide ones."""
+    """Return peers with distinct networks; only sites have wide ones."""
     taken: set[str] = set()
     peers = {}
     for peer_id, (number, networks, tag) in drawn.items():

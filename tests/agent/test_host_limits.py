@@ -1,4 +1,4 @@
-"""What all limits of hubs allow together fits into the host's table of connections, however small that is."""
+"""All limits of hubs together fit in the host's conntrack table, whatever its size."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from vpn.agent.firewall import host_limits, tracking
 from vpn.agent.system import nft
 from vpn.agent.system.command import Netns, Result
 
-# Knocks are remembered for ten seconds.
-_KNOCK_SECONDS = 10
+# Entries of attempts expire after ten seconds.
+_ATTEMPT_SECONDS = 10
 
 
 @pytest.mark.parametrize("places", [16_384, 65_536, 262_144, 1_048_576])
@@ -25,7 +25,7 @@ def test_a_part_of_the_hosts_table_is_left_to_the_host(
     monkeypatch.setattr(nft, "run", lambda host, script: loaded.append(script))
     monkeypatch.setattr(Netns, "try_run", lambda *_, **__: Result(1, "", "No such file"))
     host_limits.ensure(Netns(None), {}, [], {})
-    knocks = loaded[0].split("limit tracked_attempts {")[1].split("}")[0]
-    rate, burst = knocks.split("over ")[1].split("/")[0], knocks.split("burst ")[1].split()[0]
-    allowed = 64 * tracking.list_of_all() + _KNOCK_SECONDS * int(rate) + int(burst)
+    attempts = loaded[0].split("limit tracked_attempts {")[1].split("}")[0]
+    rate, burst = attempts.split("over ")[1].split("/")[0], attempts.split("burst ")[1].split()[0]
+    allowed = 64 * tracking.list_of_all() + _ATTEMPT_SECONDS * int(rate) + int(burst)
     assert allowed < 0.92 * places

@@ -1,4 +1,4 @@
-"""wireguard-go needs an inotify instance: the limit is raised where that is allowed, and named where it is not."""
+"""wireguard-go needs an inotify instance: the limit is raised if that is allowed, and named in the error if not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vpn.agent.system import sysctl
 from vpn.agent.system.command import Netns, Result
 
 ROOT = Path(__file__).resolve().parents[2]
-# In a user namespace of its own, whose limits are nobody else's, and a network namespace that belongs to it.
+# Runs in a new user namespace with its own limits, and a network namespace that belongs to it.
 _START = """
 from vpn.agent.system import inotify
 from vpn.agent.system.command import Netns
@@ -27,7 +27,7 @@ class Here(Netns):
     pass
 
 process._kernel_has_wireguard[0] = False
-# Never the server's: root of a user namespace is root to the files of /proc/sys/fs, and would change it for all.
+# Not the server's limit: root of a user namespace may write /proc/sys/fs, which would change it for all.
 inotify._LIMITS = ("user.max_inotify_instances",) if {may_raise} else ()
 names = Names("{hub}", Here())
 try:
@@ -45,16 +45,16 @@ def hub() -> str:
 
 
 def start(hub: str, *, may_raise: bool) -> str:
-    """What starting wireguard-go says where there is no inotify instance left."""
+    """Start wireguard-go without a free inotify instance, and return its output."""
     script = textwrap.dedent(_START).format(hub=hub, may_raise=may_raise)
-    # /run is the namespace's own, and all that it started ends with its first process.
+    # /run is private to the namespace, and all its processes end with the first one.
     server = Path("/proc/sys/fs/inotify/max_user_instances")
     before = server.read_text()
     steps = 'mount -t tmpfs tmpfs /run && echo 0 >/proc/sys/user/max_inotify_instances && exec "$0" -c "$1"'
     isolated = ["unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child"]
     command = [*isolated, "sh", "-c", steps, sys.executable, script]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=ROOT, check=False)
-    assert server.read_text() == before, "the machine's own limit is none of a test's"
+    assert server.read_text() == before, "a test must not change the machine's own limit"
     if done.returncode and "unshare" in done.stderr:
         pytest.skip(f"NOT TRIED: {done.stderr.strip()}")
     return done.stdout + done.stderr
@@ -81,7 +81,7 @@ def test_the_true_reason_is_told_where_it_cannot_be_raised(hub: str) -> None:
 def test_a_limit_is_never_lowered(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
 
-    def answer(_place: Netns, argv: list[str], _stdin: str = "") -> Result:
+    def answer(_netns: Netns, argv: list[str], _stdin: str = "") -> Result:
         asked.append(argv)
         return Result(0, "4096\n", "")
 

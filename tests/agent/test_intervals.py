@@ -1,4 +1,4 @@
-"""Ranges of addresses, proven against the definition: address by address in one small part of each family."""
+"""Ranges of addresses, compared with their definition address by address, in a small part of each family."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vpn.wire.intervals import Span, span_of, span_of_network
 from vpn.wire.network_keys import is_covered, key_of
 from vpn.wire.server_side import without_addresses
 
-# 64 addresses of each family, beside each other in no way.
+# 64 addresses of each family.
 STARTS = {4: int(ipaddress.IPv4Address("10.1.2.0")), 6: int(ipaddress.IPv6Address("fd00::40"))}
 ROOM = 64
 Numbers = set[tuple[int, int]]

@@ -1,4 +1,4 @@
-"""Which peer the limits take an address for."""
+"""To which peer the limits assign an address."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_all_networks_of_a_router_are_one_peer() -> None:
     assert found["behind_v6"] == {f"fd01::/48 : {number(1)}"}
 
 
-def test_of_nested_networks_the_narrowest_counts_and_the_pool_is_nobodys() -> None:
+def test_of_nested_networks_the_narrowest_counts_and_the_pool_is_left_out() -> None:
     found = elements((1, ("0.0.0.0/0",)), (2, ("10.1.0.0/16",)))
     assert found["behind_v4"] == {
         f"0.0.0.0-10.0.255.255 : {number(1)}",

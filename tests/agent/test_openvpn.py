@@ -61,7 +61,7 @@ def test_no_value_can_add_a_line(place: tuple[str | int, ...], value: object) ->
         assert "\r" not in text
         assert "\0" not in text
         if not name.endswith(".pem"):
-            # A null port takes a listener away, a /0 is never pushed.
+            # A null port removes a listener, and a /0 is never pushed.
             assert text.count("\n") - GOOD[name].count("\n") in (-1, 0), name
 
 

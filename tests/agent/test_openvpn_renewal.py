@@ -1,4 +1,4 @@
-"""Sessions that were pushed what is no longer so begin anew: sites first, a few at a time, each once."""
+"""Clients with outdated pushed options reconnect: sites first, a few at a time, each once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HUB = "abcdefghij"
 
 @dataclass
 class Clock:
-    """A clock that goes on when it is told to."""
+    """A clock that the test advances."""
 
     now: float = 1000.0
 
@@ -35,7 +35,7 @@ class Clock:
 
 @dataclass
 class Listener:
-    """A listener's management socket: who is connected, and whom it was told to restart."""
+    """A listener's management socket: its sessions, and those that were told to reconnect."""
 
     layout: Layout
     sessions: list[Session] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Listener:
     is_heard: bool = True
 
     def connect(self, number: int, *, site: bool = False) -> None:
-        """Have a peer connect and be pushed what its files say, as the script notes it."""
+        """Let a peer connect, and record its pushed options as the script does."""
         name = f"00000000-0000-4000-8000-{number:012x}"
         own = f"iroute 10.{number}.0.0 255.255.255.0\n" if site else ""
         (self.layout.clients(False) / name).write_text(f"# split{'' if site else ' dns'}\n{own}")
@@ -51,20 +51,20 @@ class Listener:
         self.sessions.append(Session(name, number, None, int(time.time()) - 100, 0, 0))
 
     def pushed(self, name: str) -> None:
-        """Note what a peer is pushed now."""
+        """Record the current pushed options of a peer."""
         kinds = (self.layout.clients(False) / name).read_text().splitlines()[0].split()[1:]
         lines = [line for kind in kinds for line in (self.layout.directory / f"pushed_{kind}").read_text().splitlines()]
         told = "".join(f"{line.split(' ', 1)[1]}\n" for line in lines if line.split()[0] != name)
         (self.layout.shown / f"{name}.ou-{HUB}").write_text(f"7 1194\n{hashlib.sha256(told.encode()).hexdigest()}  -\n")
 
     def add_site(self, network: str = "10.99.0.0 255.255.255.0") -> None:
-        """Have everybody be pushed one route more from now on."""
+        """Add a route to the pushed options of all peers."""
         with (self.layout.directory / "pushed_split").open("a") as stream:
             stream.write(f'other push "route {network}"\n')
         openvpn_push.note_change(self.layout)
 
     def age(self, seconds: float = 20.0) -> None:
-        """Have the change be some seconds old."""
+        """Make the change some seconds old."""
         self.layout.push_changed.write_text(f"{time.time() - seconds}\n")
 
 
@@ -105,7 +105,7 @@ def renewal(listener: Listener, clock: Clock) -> Renewal:
 
 
 def run(renewal: Renewal, clock: Clock, seconds: float) -> list[int]:
-    """Look every half a second for so long; return how many sessions were ended by each look."""
+    """Run every half second for `seconds`; return how many sessions each run told to reconnect."""
     counts = []
     for _ in range(int(seconds * 2)):
         clock.now += 0.5

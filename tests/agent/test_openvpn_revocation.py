@@ -1,4 +1,4 @@
-"""The list of revoked certificates: as part of a delta, kept over restarts, and read."""
+"""The revocation list: sent in a delta, kept over restarts, and parsed."""
 
 from __future__ import annotations
 

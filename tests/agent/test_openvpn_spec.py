@@ -1,4 +1,4 @@
-"""The OpenVPN part of a spec or a delta is checked: faults are named, keys are not shown."""
+"""Validation of the OpenVPN part of specs and deltas: faults are named, and keys are never shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who changes protocol has two ways in until the new one is used; what is shut stays shut."""
+"""A peer that switches protocol has two connections until it uses the new one; a closed one stays closed."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_what_cannot_have_been_is_refused(peer: Any, fault: str) -> None:
     assert refusal.value.code == INVALID
 
 
-def test_a_former_key_is_nobody_elses() -> None:
+def test_a_former_key_cannot_be_another_peers() -> None:
     whole = document(to_openvpn(7))
     whole["peers"][made.peer_id(7)] = made.peer(7)
     with pytest.raises(AgentError, match="same public key"):
@@ -98,7 +98,7 @@ def test_a_former_way_in_needs_its_listener() -> None:
 
 @pytest.mark.parametrize("listener", ["udp", "tcp", "compat"])
 def test_the_old_way_in_is_shut_by_the_first_session_over_the_new_one(state: State, listener: str) -> None:
-    came_over_openvpn(state, listener)  # long ago: this is not it
+    came_over_openvpn(state, listener)  # a connection from before the switch does not count
     before = peers(to_openvpn())
     layout = Layout(state.openvpn(made.HUB))
     (shown,) = layout.shown.iterdir()
@@ -111,7 +111,7 @@ def test_the_old_way_in_is_shut_by_the_first_session_over_the_new_one(state: Sta
     change = protocol_switch.close_former(state, made.HUB, before, {ONE})
     assert change == Change({ONE: (before[ONE], peers(made.openvpn_peer(1, "10.1.0.0/24"))[ONE])})
     assert protocol_switch.connected_over_new(state, NAMES) == set()
-    # Whatever else changes of the peer, it stays shut, until it changes its protocol once more.
+    # Whatever else changes in the peer, the connection stays closed until it switches protocol again.
     tagged = peers(to_openvpn() | {"tags": ["site:00000000-0000-0000-0000-000000000001"]})
     assert protocol_switch.without_closed(state, made.HUB, tagged)[ONE].former is None
     followed = effective.of_change(state, made.HUB, Change({ONE: (before[ONE], tagged[ONE])}), NOW)
@@ -152,7 +152,7 @@ def test_what_is_shut_stays_shut_when_the_next_spec_fails(state: State, wanted: 
     protocol_switch.record(state, made.HUB, saved.peers)
     came_over_openvpn(state)
     protocol_switch.close_former(state, made.HUB, saved.peers, {ONE})
-    # What is wanted next is looked at, and cannot be had: it is never saved, and the watch heals what is saved.
+    # The next spec is read but cannot be applied: it is never saved, and the watch restores the saved one.
     after = parse_spec(document(to_openvpn()) | {"peers": wanted}).peers
     for _ in range(2):
         if as_delta:
@@ -161,7 +161,7 @@ def test_what_is_shut_stays_shut_when_the_next_spec_fails(state: State, wanted: 
             effective.prepare(state, replace(saved, peers=after), NOW)
         assert effective.as_last_applied(state, saved).peers[ONE].former is None
         assert effective.of_spec(state, saved, NOW).peers[ONE].former is None
-    # A newer change still has both ways in.
+    # A newer switch still has both connections.
     assert protocol_switch.without_closed(state, made.HUB, after) == after
 
 

@@ -1,4 +1,4 @@
-"""Reports come from servers, and are believed only as far as they can be checked."""
+"""Reports come from servers and are untrusted: every field is validated."""
 
 from __future__ import annotations
 

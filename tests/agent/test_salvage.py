@@ -1,4 +1,4 @@
-"""What a spec takes away ends even where that spec cannot be applied; what it brings does not come."""
+"""If a spec cannot be applied, its removals are still enforced, and nothing is added."""
 
 from __future__ import annotations
 

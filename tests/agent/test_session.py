@@ -1,4 +1,4 @@
-"""Requests that make no sense get an answer too, and never a key."""
+"""Invalid requests get an answer too, which never contains a key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes in is checked, all of it, and nothing that comes in can become something else on the way out."""
+"""Every field of a spec is validated, and no value can inject anything into a configuration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from vpn.wire.errors import INVALID, AgentError
 from vpn.wire.identity import parse_hub
 from vpn.wire.spec import parse_spec
 
-# Every place in a spec where a string or a number stands.
+# The path of every string and number in a spec.
 PLACES: list[tuple[str | int, ...]] = [
     ("schema",),
     ("hub",),
@@ -84,7 +84,7 @@ def replaced(whole: dict[str, Any], place: tuple[str | int, ...], value: object)
 
 
 def everything_written(whole: dict[str, Any]) -> str:
-    """Return what the agent would hand to wg(8), nft(8) and ip(8) for a spec."""
+    """Return the agent's input to wg(8), nft(8) and ip(8) for a spec."""
     spec = parse_spec(whole)
     names = Names(spec.hub, Netns("host"))
     routes = "".join(
@@ -110,7 +110,7 @@ def test_no_value_can_add_a_line(place: tuple[str | int, ...], value: object) ->
         return  # refused, which other tests look at
     good, bad = GOOD.splitlines(), written.splitlines()
     if place[0] in ("addresses", "peers"):
-        # Another family has another rule; a null preshared key is none.
+        # An address of another family makes other rules; a null preshared key means none.
         assert len(bad) == len(good)
     else:
         assert [re.sub(r"\d+|[a-z][a-z0-9]{9}|\S{43}=|accept|drop", "", line) for line in bad] == [

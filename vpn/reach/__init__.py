@@ -1,1 +1,1 @@
-"""Who reaches whom, from rules, routes and addresses alone: no rows, no database."""
+"""Reachability between peers, computed from rules, routes and addresses only, without the database."""

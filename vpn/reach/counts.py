@@ -1,4 +1,4 @@
-"""How many peers a change cuts off, how many lose a part of what they reach, and how many reach more."""
+"""How many peers a change cuts off, how many lose some destinations, and how many gain some."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from vpn.reach.rulebook import WITH_PORTS, Rulebook
 
 @dataclass(frozen=True)
 class Counts:
-    """Of `total` peers: those that reach no other peer any more (`cut_off`) and did, those that only lose a part of
-    what they reached (`losing`), and those that reach something new (`gaining`).
+    """Of `total` peers, the number that can no longer reach any peer, lose some destinations, or gain some.
 
-    A peer that the change adds or takes away counts: the one reached nothing before, the other nothing after.
+    `cut_off` peers reached another peer before. Added and removed peers count: an added one reached nothing before, a
+    removed one reaches nothing after.
     """
 
     total: int
@@ -29,27 +29,27 @@ class Counts:
     gaining: int
 
     def plus(self, other: Counts) -> Counts:
-        """Both together; no peer is on two hubs."""
+        """Return the sum for two hubs; no peer is on both."""
         return Counts(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
 
 
 class _Class(NamedTuple):
-    """Peers that have the same kinds of addresses, whosever they are."""
+    """Peers with the same address classes, regardless of their owner."""
 
     kinds: frozenset[AddressClass]
     size: int
 
     def meets(self, other: _Class) -> bool:
-        """Is one of the others another peer than one of these?"""
+        """Return True if two different peers can be chosen from the two classes."""
         return self is not other or self.size > 1
 
 
 def counts_of(
     ownerships: Ownerships, effects: Effects, policy: tuple[bool, bool], book: Rulebook, budget: Budget
 ) -> Counts:
-    """The counts for what changes between kinds of addresses. Raises Exhausted.
+    """Return the counts for changes between address classes. Raises Exhausted.
 
-    `policy` is whether peers reach each other before and after where no rule says anything.
+    `policy` says whether peers reach each other without a matching rule, before and after.
     """
     classes = _classes_of(ownerships)
     touched = _touched(ownerships, classes, effects, budget)
@@ -77,7 +77,7 @@ def _classes_of(ownerships: Ownerships) -> list[_Class]:
 def _touched(
     ownerships: Ownerships, classes: list[_Class], effects: Effects, budget: Budget
 ) -> dict[bool, set[_Class]]:
-    """The classes that lose something (False) or gain something (True): what a peer says to itself is nothing."""
+    """Return the classes that lose (False) or gain (True) something. A peer's traffic to itself does not count."""
     having: dict[AddressClass, list[_Class]] = defaultdict(list)
     for one in classes:
         for kind in one.kinds:
@@ -98,7 +98,7 @@ def _touched(
 
 
 class _Reach:
-    """Whether the peers of a class reach any other peer at all, before a change (side 0) or after it (side 1)."""
+    """Whether the peers of a class reach any other peer, before (side 0) or after (side 1) a change."""
 
     def __init__(self, classes: list[_Class], policy: tuple[bool, bool], book: Rulebook, budget: Budget) -> None:
         self._classes = classes
@@ -108,7 +108,7 @@ class _Reach:
         self._known: dict[tuple[object, ...], bool] = {}
 
     def has_any(self, source: _Class, side: int) -> bool:
-        """Does one of the class reach another peer over anything? Raises Exhausted."""
+        """Return True if a peer of the class reaches another peer at all. Raises Exhausted."""
         return any(self._passes(pair, side) for pair in self._pairs(source))
 
     def _pairs(self, source: _Class) -> Iterable[tuple[AddressClass, AddressClass]]:

@@ -1,4 +1,4 @@
-"""Those who have the very same kinds of addresses, put together: what changes for one of them changes for all."""
+"""Groups of owners with the same address classes: a change affects all of them in the same way."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Pairs = list[tuple[AddressClass, AddressClass]]
 
 @dataclass(frozen=True, eq=False)
 class Crowd:
-    """Some who have the same kinds of addresses. Compared by identity: one list has each of them once."""
+    """Owners with the same address classes. Compared by identity, because each group exists once."""
 
     names: tuple[str, ...]
     kinds: frozenset[AddressClass]
 
 
 def crowds_of(ownerships: Ownerships) -> list[Crowd]:
-    """All who hold addresses, by the kinds that they have."""
+    """Return all owners of addresses, grouped by their address classes."""
     by_kinds: dict[frozenset[AddressClass], list[str]] = defaultdict(list)
     for name, held in ownerships.items():
         by_kinds[frozenset(held)].append(name)
@@ -30,17 +30,17 @@ def crowds_of(ownerships: Ownerships) -> list[Crowd]:
 
 
 def pairs_of(source: Crowd, destination: Crowd) -> Pairs:
-    """The kinds of one and the other that can speak to each other."""
+    """Return the pairs of their address classes that can communicate."""
     return pairs_between(source.kinds, destination.kinds)
 
 
 def pairs_between(sources: Iterable[AddressClass], destinations: Iterable[AddressClass]) -> Pairs:
-    """The pairs of kinds that can speak to each other: those of one family."""
+    """Return the pairs of address classes that can communicate: those of the same family."""
     return [(one, other) for one, other in product(sources, destinations) if one.version == other.version]
 
 
 def peers_of(ownerships: Ownerships, name: str) -> set[str]:
-    """The peers of one who holds addresses; the internet and networks behind the server have none."""
+    """Return the peers of an owner; the internet and networks behind the server have none."""
     if name == INTERNET:
         return set()
     peers = {peer for ownership in ownerships[name].values() for peer in ownership.peers}

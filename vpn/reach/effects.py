@@ -1,4 +1,4 @@
-"""What a change does to flows between two kinds of addresses, and between which kinds it does anything."""
+"""The effects of a change on flows between pairs of address classes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FAMILY_PROTOCOLS = {4: (TCP, UDP, ICMP, OTHER), 6: (TCP, UDP, ICMPV6, OTHER)}
 
 
 class Change(NamedTuple):
-    """What happens to a stretch of ports: whether it passes before and after. Without ports, both are 0."""
+    """A range of ports, and whether it passes before and after. Without ports, both ends are 0."""
 
     first: int
     last: int
@@ -23,11 +23,11 @@ class Change(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Does it concern every port, or a protocol that has none?"""
+        """True if it covers every port, or a protocol without ports."""
         return (self.first, self.last) in {(0, 0), (FIRST_PORT, LAST_PORT)}
 
 
-# By protocol; a protocol for which nothing changes is not in it.
+# Changes by protocol; protocols without a change are not included.
 Effect = dict[str, frozenset[Change]]
 
 
@@ -37,22 +37,22 @@ class Exhausted(Exception):
 
 @dataclass
 class Budget:
-    """How many steps of work are left for a part of a plan, and in `whole` for all of its parts together.
+    """The remaining steps of work for a part of a plan, and in `whole` for all parts together.
 
-    Steps are counted where the loops are, so that the same rows always end at the same step, on any machine.
+    Loops count their steps, so the same rows always stop at the same step, on any machine.
     """
 
     left: int
     whole: Budget | None = None
-    # Was anything left out, here or in a part?
+    # True if anything was left out, here or in a part.
     is_exceeded: bool = False
 
     def part(self, most: int) -> Budget:
-        """Steps for a part: at most a third of what is left, so that others have some too."""
+        """Return a budget for a part: at most a third of the rest, so that other parts have some too."""
         return Budget(min(most, max(self.left, 0) // 3), self)
 
     def spend(self, amount: int = 1) -> None:
-        """Take steps from what is left; raises Exhausted where that is nothing."""
+        """Take steps from the budget. Raises Exhausted if none are left."""
         self.left -= amount
         if self.left < 0:
             self.is_exceeded = True
@@ -64,7 +64,7 @@ class Budget:
 
 
 class Comparison:
-    """Rules and policy before and after; `active` says as bits which of the book's rules are whose."""
+    """Rules and policy before and after. `active` are two bit masks: the book's rules before and after."""
 
     def __init__(self, book: Rulebook, active: tuple[int, int], allows: tuple[bool, bool], budget: Budget) -> None:
         self._book = book
@@ -75,7 +75,7 @@ class Comparison:
         self._known: dict[tuple[object, ...], Effect] = {}
 
     def pairs(self, places: Collection[AddressClass]) -> Iterator[tuple[AddressClass, AddressClass, Effect]]:
-        """The pairs of kinds, a source and a destination, between which something changes. Raises Exhausted."""
+        """Yield the pairs of source and destination class between which something changes. Raises Exhausted."""
         for version in (4, 6):
             sources = [place for place in places if place.version == version and _may_send(place)]
             destinations = [place for place in places if place.version == version]
@@ -91,7 +91,7 @@ class Comparison:
     def _concerned(
         self, source: AddressClass, moved: list[AddressClass], unmoved: list[AddressClass]
     ) -> Iterator[AddressClass]:
-        """The destinations for which something may be different, seen from a source."""
+        """Yield the destinations for which the result may differ, for one source."""
         yield from moved
         if self._allows[0] != self._allows[1] or self._has_moved(source):
             yield from unmoved
@@ -102,7 +102,7 @@ class Comparison:
             yield from (place for place in unmoved if new & (place.before.destinations | place.after.destinations))
 
     def _has_moved(self, place: AddressClass) -> bool:
-        """Is the place another one for the rules that stayed?"""
+        """Return True if unchanged rules match the place differently before and after."""
         before, after = place.before, place.after
         return before.kind is not after.kind or bool(
             ((before.sources ^ after.sources) | (before.destinations ^ after.destinations)) & self._common
@@ -123,7 +123,7 @@ class Comparison:
 
     def _compare(self, source: AddressClass, destination: AddressClass, bits: int) -> Effect:
         effect = {}
-        # What leads to the internet before and after carries no mail, which is not worth a word.
+        # If both lead to the internet, SMTP is blocked before and after, so it need not be reported.
         with_smtp = destination.before.kind is not destination.after.kind
         ports = self._book.starts_of(bits, with_smtp=with_smtp)
         for protocol in FAMILY_PROTOCOLS[source.version]:

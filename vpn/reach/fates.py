@@ -1,6 +1,6 @@
-"""A change by groups of the same fate: how many lose or gain what, and who reaches whom differently.
+"""The effects of a change by groups that it affects alike ("fates"): which groups gain or lose access to which.
 
-Groups are complete however many belong to them, which lines about single pairs are not.
+Unlike lines about single pairs, groups are complete, whatever their size.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _Product = tuple[frozenset[_Item], frozenset[_Item]]
 # Limits of a readable table: rows, and names in all rows together.
 MOST_ROWS = 100
 _MOST_ENDS = 20_000
-# As many names of one group as are kept; pages say how many more there are.
+# Names that are stored of one group; pages show the number of further ones.
 _MOST_NAMES = 5000
-# Two crowds take as long as so many pairs of kinds, at least.
+# The minimum cost of two crowds, in pairs of classes.
 _COST = 5
 
 
-# Pairs of groups by what happens between them: whether it opens, protocol, port.
+# Pairs of groups by the change between them: opens or not, protocol, port.
 Pairs = Mapping[tuple[bool, str, str], list[tuple[int, int]]]
 
 
@@ -42,9 +42,9 @@ class Group(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Groups that reach others from now on (`opens`) or no more; over these ways (protocol, port), and no others.
+    """Groups that gain (`opens`) or lose access to others, over these protocols and ports only.
 
-    Groups are numbers in `Fates.groups`. Who stands on both sides reaches the others there.
+    Groups are indexes in `Fates.groups`. A group on both sides reaches the other members on the other side.
     """
 
     sources: tuple[int, ...]
@@ -55,7 +55,7 @@ class Row(NamedTuple):
 
 @dataclass
 class Fates:
-    """What a change means for whom. `counts` is None where that was too much to work out."""
+    """The effects of a change by groups. `counts` is None if they exceeded the budget."""
 
     groups: list[Group] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Fates:
     is_complete: bool = True
 
     def add(self, other: Fates) -> None:
-        """Add what a change means on another hub: whose fate is the same there is told once."""
+        """Add the effects on another hub; groups with the same effects are merged."""
         numbers: dict[Group, int] = {group: number for number, group in enumerate(self.groups)}
         moved = [numbers.setdefault(group, len(numbers)) for group in other.groups]
         self.groups = list(numbers)
@@ -76,7 +76,7 @@ class Fates:
         self.is_complete &= other.is_complete
 
     def document(self) -> dict[str, Any]:
-        """The same as JSON data."""
+        """Return the effects as JSON data."""
         return {
             "groups": [
                 {"ends": group.ends[:_MOST_NAMES], "count": len(group.ends), "peers": group.peers}
@@ -117,7 +117,7 @@ def _rows_of(ownerships: Ownerships, listing: Listing, budget: Budget) -> Fates:
 
     found: dict[tuple[bool, str, str], list[tuple[int, int]]] = defaultdict(list)
     try:
-        # The largest first, lest they are left out.
+        # The largest first, so that they are not left out.
         concerned = sorted(listing.concerned(), key=lambda pair: -len(pair[0].names) * len(pair[1].names))
         for source, destination in concerned:
             budget.spend(_COST)
@@ -135,7 +135,7 @@ def _rows_of(ownerships: Ownerships, listing: Listing, budget: Budget) -> Fates:
 
 
 def _readable(rows: list[Row], groups: list[Group]) -> Iterator[Row]:
-    """As many rows as pages show, those of the most peers first."""
+    """Yield as many rows as pages show, those with the most peers first."""
     left = _MOST_ENDS
     for row in sorted(rows, key=lambda row: -sum(groups[one].peers for one in row.sources))[:MOST_ROWS]:
         left -= sum(len(groups[one].ends) for one in (*row.sources, *row.destinations))
@@ -176,7 +176,7 @@ def _plain(
 
 
 def rows_of_pairs(found: Pairs, single: Collection[int]) -> list[Row]:
-    """The fewest rows for pairs of groups, by whether they open something, protocol and port."""
+    """Return the fewest rows for pairs of groups, by opening or closing, protocol and port."""
     ways: dict[tuple[bool, tuple[int, ...], tuple[int, ...]], list[tuple[str, str]]] = defaultdict(list)
     for (opens, protocol, port), pairs in sorted(found.items()):
         for sources, destinations in _merged(pairs, single):
@@ -191,5 +191,5 @@ def _group(ownerships: Ownerships, listing: Listing, crowd: Crowd, part: Part) -
 
 
 def _size(ownerships: Ownerships, crowd: Crowd) -> int:
-    """How many peers those of a crowd have."""
+    """Return the number of peers of a crowd's owners."""
     return sum(len(peers_of(ownerships, name)) for name in crowd.names)

@@ -16,7 +16,7 @@ from vpn.wire.spec import HubSpec
 
 
 class Kind(Enum):
-    """What stands at an address."""
+    """The kind of an address."""
 
     PEER = "peer"
     INTERNET = "internet"
@@ -26,12 +26,12 @@ class Kind(Enum):
     # ranges that the hub does not route.
     NOWHERE = "nowhere"
 
-    # Places are looked up by the million, and a member is itself alone.
+    # Identity hash, because members are unique and lookups happen by the million.
     __hash__ = object.__hash__
 
 
 class Place(NamedTuple):
-    """An address as the rules see it: the rules (as bits) that name it as their source and as their destination."""
+    """An address as rules see it: bit masks of the rules that match it as source and as destination."""
 
     kind: Kind
     sources: int
@@ -42,18 +42,18 @@ NOWHERE = Place(Kind.NOWHERE, 0, 0)
 
 
 def kind_of(owner: str | None) -> Kind:
-    """What stands at an address of this owner, which is not UNASSIGNED."""
+    """Return the kind of an address of this owner, which must not be UNASSIGNED."""
     if owner is None:
         return Kind.INTERNET
     return Kind.SERVER if owner.startswith(SERVER) else Kind.PEER
 
 
-# A network stack ignores the other family's ICMP.
+# ICMP of the other family, which network stacks ignore.
 _STRANGE = {4: ICMPV6, 6: ICMP}
 
 
 def lets_pass(book: Rulebook, allows: bool, source: Place, destination: Place, protocol: str, port: int | None) -> bool:
-    """Whether a flow passes between two places of one family; `allows` is the policy between peers."""
+    """Return True if a flow passes between two places of one family; `allows` is the policy between peers."""
     if source.kind is not Kind.PEER or destination.kind is Kind.NOWHERE:
         return False
     decision = book.decides(source.sources & destination.destinations & book.of(protocol, port))
@@ -63,7 +63,7 @@ def lets_pass(book: Rulebook, allows: bool, source: Place, destination: Place, p
 
 
 class Reach:
-    """A hub, prepared to answer many questions."""
+    """A hub, indexed for many reachability queries."""
 
     def __init__(self, hub: Hub | HubSpec) -> None:
         self.hub = hub if isinstance(hub, Hub) else Hub.of(hub)
@@ -91,10 +91,10 @@ class Reach:
             self._owners.put(pool, UNASSIGNED)
 
     def passes(self, source: str, destination: str, protocol: str, port: int | None = None) -> bool:
-        """Whether the hub lets a flow pass.
+        """Return True if the hub lets a flow pass.
 
         Source and destination are addresses; `protocol` is tcp, udp, icmp, icmpv6 or other; `port` the destination's,
-        for TCP and UDP. Raises OSError for what is no address.
+        for TCP and UDP. Raises OSError for an invalid address.
         """
         version, sender = address_of(source)
         receiving_version, receiver = address_of(destination)
@@ -104,7 +104,7 @@ class Reach:
         return lets_pass(self.book, self.hub.allows, *places, protocol, port)
 
     def owner(self, address: str) -> str | None:
-        """The id of the peer that has an address: the one with the most specific network around it."""
+        """Return the id of the peer that owns an address by longest prefix match."""
         owner = next(self._owners.around(*address_of(address)), None)
         return None if not owner or owner.startswith(SERVER) else owner
 

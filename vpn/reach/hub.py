@@ -1,4 +1,4 @@
-"""The part of a HubSpec that decides who reaches whom."""
+"""The part of a HubSpec that decides reachability."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from vpn.wire.reserved import NEVER_V4, NEVER_V6, PRIVATE_V4, PRIVATE_V6
 from vpn.wire.rules import Rule
 from vpn.wire.spec import ALLOW, HubSpec
 
-# Owner of the pool's addresses that no peer has.
+# The owner of pool addresses that are not assigned to a peer.
 UNASSIGNED = ""
-# Prefix of the owner of a network behind the hub's server; the network follows.
+# The owner of a network behind the hub's server is this prefix with the network.
 SERVER = "server "
 NEVER = tuple(map(str, (*NEVER_V4, *NEVER_V6)))
 PRIVATE = tuple(map(str, (*PRIVATE_V4, *PRIVATE_V6)))
@@ -21,7 +21,7 @@ PRIVATE = tuple(map(str, (*PRIVATE_V4, *PRIVATE_V6)))
 
 @dataclass(frozen=True)
 class End:
-    """A peer as the firewall sees it: the networks that are its own, and the tags that rules name it by."""
+    """A peer as the firewall sees it: its own networks, and its tags in rules."""
 
     networks: tuple[str, ...]
     tags: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class End:
 class Hub:
     """The peers by id, the rules in order, the policy between peers (`allows`), and the hub's own addresses.
 
-    `addresses` carry the prefix length of the pool that they stand in.
+    `addresses` have the prefix length of their pool.
     """
 
     addresses: tuple[str, ...]
@@ -49,12 +49,12 @@ class Hub:
 
     @property
     def pools(self) -> tuple[str, ...]:
-        """The networks that the hub gives addresses out of."""
+        """The networks from which peers get tunnel addresses."""
         return tuple(str(ip_interface(address).network) for address in self.addresses)
 
     @classmethod
     def of(cls, spec: HubSpec) -> Self:
-        """The hub that a spec describes."""
+        """Return the hub of a spec."""
         ends = {peer_id: End(peer.networks, peer.tags) for peer_id, peer in spec.peers.items()}
         server = spec.server
         return cls(spec.addresses, ends, spec.rules, spec.forwarding == ALLOW, server.networks, server.addresses)

@@ -1,4 +1,4 @@
-"""New rules without effect: rules before them decide, or no peer is at one of their ends."""
+"""New rules without effect: an earlier rule shadows them, or no peer matches their source or destination."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _MOST_PEERS = 2000
 
 
 def idle_rules(before: Hub, after: Hub, principals: Mapping[str, str], budget: Budget | None = None) -> list[int]:
-    """The numbers (from 1) of the rules that are new in `after` and could be left out; none where there are many.
+    """Return the numbers (from 1) of new rules in `after` that could be left out; empty if there are many new rules.
 
-    The last one is tried first: of two that say the same, the later one is idle.
+    The last one is tried first: of two equal rules, the later one is idle.
     """
     merged = merge(before.rules, after.rules)
     positions = [place for place in range(len(merged.rules)) if merged.after >> place & 1]

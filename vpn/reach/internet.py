@@ -1,4 +1,4 @@
-"""What the internet and its pieces are called: `any`, one family of it, or the networks that rules name."""
+"""Names for the internet and its parts: `any`, one address family, or the networks that rules name."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from vpn.reach.partition import INTERNET, ROOTS, AddressClass, Ownership, Owners
 from vpn.reach.rulebook import ICMP, ICMPV6, OTHER, TCP, UDP
 from vpn.wire.intervals import networks_of, outermost
 
-# A piece of the internet that is made of more networks than this is called by those around it.
+# A part of the internet with more networks than this is named by the wider networks around it.
 _MOST_NETWORKS = 16
-# The rest of the internet, of both families, but for networks that rules name.
+# The rest of the internet, of both families, without networks that rules name.
 REST = AddressClass(0, NOWHERE, NOWHERE)
 
 # The changes between two ends by protocol, and those of several such pairs by the second end.
@@ -22,7 +22,7 @@ ByEnd = Mapping[AddressClass | None, Changes]  # None: all destinations
 
 
 class Internet:
-    """The pieces of the internet, as rules and owners cut it."""
+    """The parts of the internet, as rules and owners divide it."""
 
     def __init__(self, ownerships: Ownerships) -> None:
         self._held: Mapping[AddressClass, Ownership] = ownerships.get(INTERNET, {})
@@ -31,14 +31,14 @@ class Internet:
         }
 
     def ends(self, part: AddressClass) -> list[str]:
-        """What a piece is called. Without the networks of others in it, it would often be hundreds."""
+        """Return the names of a part. Networks of owners within it are ignored, or there would often be hundreds."""
         if part is REST:
             return [INTERNET]
         networks = networks_of(self._held[part].spans)
         return networks if len(networks) <= _MOST_NETWORKS else networks_of(outermost(self._held[part].around))
 
     def both(self, said: ByEnd) -> ByEnd:
-        """The same changes by destination; what the rest of both families has in common is said of `REST`."""
+        """Return the changes by destination; those common to the rest of both families are listed under `REST`."""
         if len(self._rest) < len(ROOTS) or any(kind not in said for kind in self._rest.values()):
             return said
         found = {end: defaultdict(set, changes) for end, changes in said.items()}
@@ -52,5 +52,5 @@ class Internet:
         return found
 
     def without_family(self, part: AddressClass) -> AddressClass:
-        """The same piece, where the other end says of which family it is."""
+        """Return the same part without its family, if the other end determines that."""
         return REST if part in self._rest.values() else part

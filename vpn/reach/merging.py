@@ -1,4 +1,4 @@
-"""Two lists of rules in one, so that what they have in common is recognized."""
+"""Merge two lists of rules into one, with common rules once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vpn.wire.rules import Rule
 
 
 class Merged(NamedTuple):
-    """The rules of both lists, each list in its order, and as bits which of them stand in it."""
+    """The rules of both lists in order, and a bit mask for each list of the rules in it."""
 
     rules: list[Rule]
     before: int
@@ -19,7 +19,7 @@ class Merged(NamedTuple):
 
 
 def merge(before: Sequence[Rule], after: Sequence[Rule]) -> Merged:
-    """Both lists in one; a rule that says the same in both stands there once, whatever its id."""
+    """Merge both lists; an equal rule appears once, regardless of its id."""
     rules: list[Rule] = []
     ours = theirs = 0
     for is_common, old, new in _stretches([_key(rule) for rule in before], [_key(rule) for rule in after]):

@@ -12,7 +12,7 @@ from vpn.reach.rulebook import Rulebook
 from vpn.reach.table import span_of
 from vpn.wire.intervals import Span, pieces
 
-# The destination that is no peer's: as rules have it, though here the internet alone.
+# The owner of the internet's addresses. In rules, the same word means any destination.
 INTERNET = "any"
 # All addresses of a family.
 ROOTS = (Span(4, 0, 2**32 - 1), Span(6, 0, 2**128 - 1))
@@ -28,8 +28,7 @@ class AddressClass(NamedTuple):
 
 @dataclass
 class Ownership:
-    """What one owner has of an address class: the spans, the peers that have them, and the narrowest networks around
-    them that a rule or an owner names."""
+    """An owner's part of an address class: its spans, their peers, and the narrowest named networks around them."""
 
     spans: list[Span] = field(default_factory=list)
     peers: set[str | None] = field(default_factory=set)
@@ -42,7 +41,7 @@ Ownerships = dict[str, dict[AddressClass, Ownership]]
 
 @dataclass
 class _Marks:
-    """What begins at one network: owners (None where it has none), rules, and whether it is unreachable."""
+    """The attributes of one network: owners (None if it has none), rules, and whether it is unreachable."""
 
     before: str | None = None
     after: str | None = None
@@ -52,7 +51,7 @@ class _Marks:
     private: bool = False
 
     def within(self, outer: _Marks) -> _Marks:
-        """These marks as they hold inside of a wider network with marks of its own."""
+        """Return these attributes combined with those of a wider network around it."""
         return _Marks(
             outer.before if self.before is None else self.before,
             outer.after if self.after is None else self.after,
@@ -78,7 +77,7 @@ class Survey:
         self._principals = principals
 
     def ownerships(self) -> Ownerships:
-        """The addresses of each owner, without those that can neither send nor be reached, before or after."""
+        """Return the addresses of each owner, without those that can neither send nor be reached on both sides."""
         found: Ownerships = {}
         for span, around, marks in pieces(self._marks().items(), _Marks.within):
             address_class = AddressClass(
@@ -96,7 +95,7 @@ class Survey:
         return found
 
     def _principal(self, peer: str | None) -> str | None:
-        """The owner of an address. A network behind the server is its own owner."""
+        """Return the owner of an address. A network behind the server is its own owner."""
         if peer is None:
             return INTERNET
         return peer.removeprefix(SERVER) if peer.startswith(SERVER) else self._principals.get(peer)
@@ -135,7 +134,7 @@ class Survey:
 
 
 def _owners(hub: Hub) -> Iterator[tuple[str, str]]:
-    """Each network with its owner."""
+    """Yield each network with its owner."""
     for peer_id, end in hub.peers.items():
         yield from ((network, peer_id) for network in end.networks)
     yield from ((network, f"{SERVER}{network}") for network in hub.opened)

@@ -1,4 +1,4 @@
-"""Which flows a change lets pass, and which it ends: every difference between two hubs, and nothing else."""
+"""All differences in reachability between two hubs: the flows that a change allows, and those that it ends."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _Item = TypeVar("_Item")
 
 MOST_LINES = 500
 MOST_EFFECTS = 100_000
-# Of pairs that are looked at: about a second's worth.
+# Compared pairs: about a second of work.
 _BUDGET = 600_000
-# Where only each part has a limit.
+# For comparisons where only the parts are limited.
 _UNLIMITED = 10**9
-# A network on the map, and a rule in the book, take as long as so many pairs.
+# The cost of a network and of a rule, in pairs.
 _NETWORK_COST = 10
 _RULE_COST = 20
 
 
 class Differences(NamedTuple):
-    """The lines, whether there is more than they say, and the same by groups, which may be complete all the same."""
+    """The lines, whether some are missing, and the same by groups, which may still be complete."""
 
     lines: list[Line]
     truncated: bool
@@ -35,7 +35,7 @@ class Differences(NamedTuple):
 
 
 class _Compared(NamedTuple):
-    """Two hubs on one map: who holds which addresses, and what compares them."""
+    """Two hubs in one address space: the owners of addresses, and the comparison."""
 
     ownerships: Ownerships
     book: Rulebook
@@ -50,9 +50,9 @@ def differences(
     most: int = MOST_LINES,
     budget: Budget | None = None,
 ) -> Differences:
-    """What changes between two hubs; `principals` says whose each peer is (`user:ID`, `site:ID`), by its id.
+    """Return the differences between two hubs; `principals` maps a peer's id to its owner (`user:ID`, `site:ID`).
 
-    What takes more steps of work than `budget` has left is not told.
+    Differences beyond the remaining `budget` are left out.
     """
     budget = budget or Budget(_UNLIMITED)
     try:
@@ -62,14 +62,14 @@ def differences(
     effects, is_complete = _gathered(changes, MOST_EFFECTS)
     found = {(source, destination): effect for source, destination, effect in effects}
     lines, is_told = _gathered(Listing(ownerships, found, budget.part(_BUDGET)).lines(), most)
-    # Groups of a part would be no groups: then there are lines alone.
+    # Groups from a partial comparison would be wrong, so there are only lines then.
     policy = before.allows, after.allows
     fates = fates_of(ownerships, found, policy, book, budget, _BUDGET) if is_complete else Fates(is_complete=False)
     return Differences(sorted(set(lines)), truncated=not (is_complete and is_told), fates=fates)
 
 
 def are_alike(before: Hub, after: Hub, principals: Mapping[str, str], budget: Budget | None = None) -> bool:
-    """Does every flow pass both hubs, or neither? Raises Exhausted."""
+    """Return True if every flow passes both hubs or neither. Raises Exhausted."""
     compared = _compared(before, after, principals, budget or Budget(_UNLIMITED))
     return next(compared.effects, None) is None
 
@@ -86,13 +86,13 @@ def _compared(before: Hub, after: Hub, principals: Mapping[str, str], budget: Bu
 
 
 def _spend_survey(before: Hub, after: Hub, budget: Budget) -> None:
-    """Take the steps of a survey and of the rules' merging, which are known before. Raises Exhausted."""
+    """Take the steps for the survey and for merging the rules, which are known in advance. Raises Exhausted."""
     networks = sum(len(end.networks) for hub in (before, after) for end in hub.peers.values())
     budget.spend(_NETWORK_COST * networks + _RULE_COST * (len(before.rules) + len(after.rules)))
 
 
 def _gathered(items: Iterator[_Item], most: int) -> tuple[list[_Item], bool]:
-    """Up to `most` items, and whether these were all."""
+    """Return up to `most` items, and whether these were all."""
     gathered: list[_Item] = []
     try:
         for item in items:

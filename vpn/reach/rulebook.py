@@ -1,4 +1,4 @@
-"""Rules as bits: which of them concern an end, a protocol, a port. The lowest bit that is left decides."""
+"""Rules as bit masks: those that match an end, a protocol, a port. The lowest common bit is the first match."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from vpn.wire.rules import ANY, TAG, Rule
 
 ACCEPT = "accept"
 TCP, UDP, ICMP, ICMPV6 = "tcp", "udp", "icmp", "icmpv6"
-# Whatever is neither of these: GRE, ESP and so on.
+# All other protocols: GRE, ESP and so on.
 OTHER = "other"
 PROTOCOLS = (TCP, UDP, ICMP, ICMPV6, OTHER)
 WITH_PORTS = (TCP, UDP)
 FIRST_PORT, LAST_PORT = 1, 65535
-# The port that no way out leads to, whatever rules say.
+# The port that is always blocked towards the internet.
 SMTP = 25
 
 
 class Ends:
-    """What the rules say at one of their ends, as bits."""
+    """The sources or the destinations of all rules, as bit masks."""
 
     def __init__(self, ends: Iterable[str]) -> None:
         self.any = 0
@@ -41,14 +41,14 @@ class Ends:
             self._networks.put(network, bits)
 
     def tagged(self, tags: Iterable[str]) -> int:
-        """The rules that name any end, or an owner by one of its tags."""
+        """Return the rules with `any`, or with one of the tags."""
         bits = self.any
         for tag in tags:
             bits |= self.by_tag.get(tag, 0)
         return bits
 
     def around(self, version: int, address: int) -> int:
-        """The rules that name a network around an address."""
+        """Return the rules with a network that contains an address."""
         bits = 0
         for some in self._networks.around(version, address):
             bits |= some
@@ -56,7 +56,7 @@ class Ends:
 
 
 class Rulebook:
-    """A list of rules, prepared: bit n stands for rule n."""
+    """An indexed list of rules: bit n stands for rule n."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.sources = Ends(rule.source for rule in rules)
@@ -69,7 +69,7 @@ class Rulebook:
         self._by_start = {protocol: self._by_ports(protocol) for protocol in WITH_PORTS}
 
     def _by_ports(self, protocol: str) -> list[int]:
-        """The rules for each stretch of ports between `starts`."""
+        """Return the rules for each range of ports between `starts`."""
         concerned = self._of_protocol[protocol]
         turns = dict.fromkeys(self.starts, 0)
         for number, (first, last) in self._ports.items():
@@ -79,15 +79,15 @@ class Rulebook:
         return list(accumulate(turns.values(), xor, initial=concerned & ~self._with_ports))[1:]
 
     def of(self, protocol: str, port: int | None = None) -> int:
-        """The rules for a protocol and, where it has ports, a destination port."""
+        """Return the rules for a protocol and, if it has ports, a destination port."""
         if protocol not in WITH_PORTS or port is None:
             return self._of_protocol[protocol]
         return self._by_start[protocol][bisect_right(self.starts, port) - 1]
 
     def starts_of(self, bits: int, *, with_smtp: bool) -> list[int]:
-        """The ports at which these rules may begin to say something else.
+        """Return the ports at which the result of these rules may change.
 
-        SMTP never hides what follows it; `with_smtp` asks for it by itself.
+        If SMTP is one of them, the port after it is too. `with_smtp` adds SMTP.
         """
         starts = {FIRST_PORT, SMTP} if with_smtp else {FIRST_PORT}
         bits &= self._with_ports
@@ -101,12 +101,12 @@ class Rulebook:
         return sorted(start for start in starts if start <= LAST_PORT)
 
     def decides(self, bits: int) -> bool | None:
-        """Whether the first of these rules accepts; None where there is none."""
+        """Return True if the first of these rules accepts; None if there is none."""
         return bool(self.accepting & bits & -bits) if bits else None
 
 
 def _bits(rules: Sequence[Rule], protocol: str) -> int:
-    """The rules that concern a protocol; those with ports concern TCP and UDP alone."""
+    """Return the rules that match a protocol; rules with ports match only TCP and UDP."""
     return sum(
         1 << number
         for number, rule in enumerate(rules)
@@ -115,7 +115,7 @@ def _bits(rules: Sequence[Rule], protocol: str) -> int:
 
 
 def _starts(rules: Sequence[Rule]) -> list[int]:
-    """The ports at which something may begin to be different."""
+    """Return the ports at which the result may change."""
     starts = {FIRST_PORT}
     for rule in rules:
         if rule.ports is not None:

@@ -1,4 +1,4 @@
-"""Tables that find the networks around an address: addresses by the thousand, quickly."""
+"""Lookup tables for the networks around an address, fast for thousands of addresses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vpn.wire import intervals
 
 _Value = TypeVar("_Value")
 
-# The same networks are asked for again and again.
+# Cached, because the same networks are parsed repeatedly.
 span_of = lru_cache(maxsize=65_536)(intervals.span_of)
 
 
@@ -18,17 +18,17 @@ class Table(Generic[_Value]):
     """Values by network, looked up by address."""
 
     def __init__(self) -> None:
-        # By version and number of host bits, so that an address asks one dictionary for each length in use.
+        # By version and number of host bits: a lookup reads one dictionary for each prefix length in use.
         self._by_size: dict[tuple[int, int], dict[int, _Value]] = {}
         self._sizes: dict[int, list[int]] = {4: [], 6: []}
 
     def get(self, network: str) -> _Value | None:
-        """The value that stands at exactly this network."""
+        """Return the value of exactly this network."""
         version, first, last = span_of(network)
         return self._by_size.get((version, (last - first).bit_length()), {}).get(first)
 
     def put(self, network: str, value: _Value) -> None:
-        """Let `value` stand at a canonical network, in place of what stood there."""
+        """Set the value of a canonical network."""
         version, first, last = span_of(network)
         size = (last - first).bit_length()
         if (version, size) not in self._by_size:
@@ -37,7 +37,7 @@ class Table(Generic[_Value]):
         self._by_size[version, size][first] = value
 
     def around(self, version: int, address: int) -> Iterator[_Value]:
-        """The values of the networks that contain an address, the most specific network first."""
+        """Yield the values of the networks that contain an address, the longest prefix first."""
         for size in self._sizes[version]:
             found = self._by_size[version, size]
             first = address >> size << size
