@@ -186,15 +186,15 @@ class MembershipAdmin(admin.ModelAdmin[Membership]):
     search_fields = ("user__email", "user__name", "organization__name")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """As above."""
+        """Read-only."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """As above."""
+        """Read-only."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """As above."""
+        """Read-only."""
         return False
 
 
@@ -211,11 +211,11 @@ class GroupAdmin(admin.ModelAdmin[Group]):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """As above."""
+        """Read-only."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """As above."""
+        """Read-only."""
         return False
 
 
@@ -233,7 +233,7 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
-        """It is what it is."""
+        """Read-only."""
         return False
 
 
@@ -259,7 +259,7 @@ class MailAdmin(admin.ModelAdmin[Mail]):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Mail | None = None) -> bool:
-        """It is what it is."""
+        """Read-only."""
         return False
 
 
@@ -276,5 +276,5 @@ class QueuedMailAdmin(admin.ModelAdmin[QueuedMail]):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: QueuedMail | None = None) -> bool:
-        """It is what it is."""
+        """Read-only."""
         return False

@@ -68,9 +68,8 @@ def end_revoked(names: Names, spec: HubSpec, layout: Layout) -> None:
         try:
             there = {session.common_name for session in openvpn_management.sessions(layout.socket(listener))}
         except NoAnswer:
-            openvpn_listeners.restart(
-                names, spec, layout, [listener]
-            )  # it is not known who is connected: all begin anew
+            # The sessions are unknown, so end all of them.
+            openvpn_listeners.restart(names, spec, layout, [listener])
             continue
         removed = {name for name in there if _shown(layout, name, device)[0] in revoked}
         end(names, spec, layout, removed, (), [listener])
