@@ -43,6 +43,26 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 admin.site.unregister([EmailAddress, auth_models.Group])
 
 
+class WrittenElsewhere:
+    """For rows that staff may look at and delete, but neither add nor change."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """The portal's pages and jobs add them, with their rules."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """They stay as they were written."""
+        return False
+
+
+class ReadOnly(WrittenElsewhere):
+    """For rows that staff may only look at."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """The portal's pages delete them, so that hubs and journals follow."""
+        return False
+
+
 class MembershipInline(admin.TabularInline[Membership, Organization]):
     """An organization's members, read-only."""
 
@@ -177,7 +197,7 @@ class UserAdmin(admin.ModelAdmin[User]):
 
 
 @admin.register(Membership)
-class MembershipAdmin(admin.ModelAdmin[Membership]):
+class MembershipAdmin(ReadOnly, admin.ModelAdmin[Membership]):
     """Memberships, read-only."""
 
     list_display = ("user", "organization", "role", "state", "created_at")
@@ -185,56 +205,24 @@ class MembershipAdmin(admin.ModelAdmin[Membership]):
     list_select_related = ("user", "organization")
     search_fields = ("user__email", "user__name", "organization__name")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Read-only."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Read-only."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Read-only."""
-        return False
-
 
 @admin.register(Group)
-class GroupAdmin(admin.ModelAdmin[Group]):
+class GroupAdmin(ReadOnly, admin.ModelAdmin[Group]):
     """Groups of members, read-only."""
 
     list_display = ("name", "organization", "created_at")
     list_select_related = ("organization",)
     search_fields = ("name", "organization__name")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Groups are created on the People page, which also updates the hubs."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Read-only."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Read-only."""
-        return False
-
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
+class ApiTokenAdmin(WrittenElsewhere, admin.ModelAdmin[ApiToken]):
     """API tokens: whose they are and when they were last used. Deleting one ends it at once."""
 
     list_display = ("__str__", "membership", "created_at", "expires_at", "last_used_at")
     list_select_related = ("membership__user", "membership__organization")
     search_fields = ("name", "membership__user__email", "membership__organization__name")
     fields = ("name", "membership", "created_at", "expires_at", "last_used_at")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """A token is created by its owner, or by `manage.py api_token`."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
-        """Read-only."""
-        return False
 
 
 def _principal(request: HttpRequest) -> Principal:
@@ -247,34 +235,18 @@ def _is_superuser(request: HttpRequest) -> bool:
 
 
 @admin.register(Mail)
-class MailAdmin(admin.ModelAdmin[Mail]):
+class MailAdmin(WrittenElsewhere, admin.ModelAdmin[Mail]):
     """Mail that was not sent because there is no mail server, for staff to read and pass on."""
 
     list_display = ("subject", "to", "created_at")
     search_fields = ("to", "subject")
     readonly_fields = ("to", "subject", "body", "created_at")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """The portal writes it."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Mail | None = None) -> bool:
-        """Read-only."""
-        return False
-
 
 @admin.register(QueuedMail)
-class QueuedMailAdmin(admin.ModelAdmin[QueuedMail]):
+class QueuedMailAdmin(WrittenElsewhere, admin.ModelAdmin[QueuedMail]):
     """Mail that the mail server has not accepted yet, and why. Deleting one cancels it."""
 
     list_display = ("recipient", "kind", "requested_at", "fault")
     list_select_related = ("membership__user",)
     fields = readonly_fields = ("recipient", "kind", "requested_at", "claimed_at", "fault")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """The portal queues it."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: QueuedMail | None = None) -> bool:
-        """Read-only."""
-        return False
