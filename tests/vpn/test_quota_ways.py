@@ -58,6 +58,7 @@ UNCOUNTED = {
     "vpn.PlanMail": "one for each person and plan",
     "vpn.AskedPlan": "one for each person in an organization, for some minutes",
     "vpn.PeerObservation": "one for each peer",
+    "vpn.RuleObservation": "one for each rule",
     "vpn.InstanceObservation": "one for each instance",
     "vpn.PeerNetwork": "a peer's subnets once more, sorted: the quota of subnets limits them",
     "vpn.IdempotencyKey": "one for each call, kept for a day; calls are limited by the minute",
