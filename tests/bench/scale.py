@@ -1,0 +1,57 @@
+"""`python -m tests.bench.scale [sqlite]`: pages and calls of a large organization among many tenants, PostgreSQL first.
+
+Starts a database and a Redis of its own, and measures in a process that has them as its settings (`scale_pages`).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.bench.figures import say_where
+from tests.running_portal import ROOT
+
+sys.path.insert(0, str(ROOT / ".ci"))
+from postgres import postgres  # noqa: E402 - a directory that is no package
+
+
+def main(databases: list[str]) -> None:
+    """Measure with each of these databases."""
+    for database in databases:
+        sys.stdout.write(f"--- Pages and calls, {database}\n")
+        sys.stdout.flush()
+        with tempfile.TemporaryDirectory(prefix="scale-", dir="/tmp") as data, _redis(Path(data)) as redis:
+            (Path(data) / "db").mkdir()
+            environ = os.environ | {"DATA_DIR": data, "REDIS_URL": redis}
+            if database == "sqlite":
+                _measure(environ)
+            else:
+                with postgres() as url:
+                    _measure(environ | {"DATABASE_URL": url})
+
+
+def _measure(environ: dict[str, str]) -> None:
+    subprocess.run([sys.executable, "-m", "tests.bench.scale_pages"], cwd=ROOT, env=environ, check=True)
+
+
+@contextmanager
+def _redis(data: Path) -> Iterator[str]:
+    """A Redis on a socket in `data`; gives its URL."""
+    socket = data / "redis.sock"
+    command = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(data)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        yield f"unix://{socket}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+if __name__ == "__main__":
+    say_where()
+    main(sys.argv[1:] or ["postgresql", "sqlite"])

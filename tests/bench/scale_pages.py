@@ -1,0 +1,196 @@
+"""What `scale` runs: fill the database, start the web server alone, and let eight admins ask for each page and call.
+
+Prints the median and the slowest twentieth of the time to the first byte with eight at once, the time of a processor
+that one request takes without the database's, the number of queries, and the size.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from statistics import median, quantiles
+
+import requests
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext, setup_test_environment
+
+from portal.models import ApiToken, Membership
+from tests.bench.population import Population, Populating, Size
+from tests.factories import BY, make_client_peer
+from tests.fixtures import signed_in
+from tests.lab.waiting import wait_until
+from tests.running_portal import ROOT
+from vpn.choices import PeerType
+from vpn.models import FirewallRule, Peer
+
+USERS = 8
+REQUESTS_EACH = 4
+_TWENTIETHS = 20
+SIZES = {"full": Size(), "small": Size(4, 3, 20, 6, 20, 500, 50)}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A page or call: what the report calls it, its address, and whether it is a call of the API."""
+
+    name: str
+    path: str
+    api: bool = False
+
+
+@dataclass
+class Person:
+    """An admin with a browser and a token."""
+
+    member: Membership
+    browser: Client
+    token: str
+
+    def headers(self, ask: Ask) -> dict[str, str]:
+        """What makes the request theirs."""
+        if ask.api:
+            return {"Authorization": f"Bearer {self.token}"}
+        return {"Cookie": f"sessionid={self.browser.cookies['sessionid'].value}"}
+
+
+def main() -> None:
+    """Fill, start, ask and print."""
+    call_command("migrate", verbosity=0)
+    call_command("collectstatic", verbosity=0, interactive=False)
+    setup_test_environment()
+    logging.disable(logging.WARNING)
+    began = time.perf_counter()
+    made = Populating().populate(SIZES[os.environ.get("SCALE", "full")], admins=USERS)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    sys.stdout.write(f"{Peer.objects.count()} peers inserted in {time.perf_counter() - began:.0f} s\n")
+    people = [_person(member) for member in made.members[:USERS]]
+    with _web() as url:
+        for ask in asks(made):
+            _report(ask, people, url)
+
+
+def asks(made: Population) -> Iterator[Ask]:
+    """Everything that is measured."""
+    hub, api = f"/instances/{made.instance.pk}", f"/api/v1/vpn/instances/{made.instance.pk}"
+    rows = Peer.objects.filter(instance=made.instance)
+    site, device = rows.filter(type=PeerType.SITE)[0], make_client_peer(made.instance, made.members[0], "new")
+    pages = {
+        "instances": "/",
+        "instance": f"{hub}/",
+        "instance, search": f"{hub}/?q=laptop+77",
+        "instance, offline": f"{hub}/?show=offline",
+        "instance, outdated": f"{hub}/?show=outdated",
+        "instance, last page": f"{hub}/?page=200",
+        "routing": f"{hub}/routing/",
+        "DNS": f"{hub}/dns/",
+        "firewall": f"{hub}/firewall/",
+        "activity": f"{hub}/activity/",
+        "settings": f"{hub}/settings/",
+        "new client": f"{hub}/peers/new-client/",
+        "new site": f"{hub}/peers/new-site/",
+        "device": f"/peers/{device.pk}/",
+        "site peer": f"/peers/{site.pk}/",
+        "sites": "/sites/",
+        "site": f"/sites/{site.site_id}/",
+        "people": "/people/",
+        "groups": "/people/groups/",
+        "my": "/my/",
+    }
+    yield from (Ask(name, path) for name, path in pages.items())
+    calls = {
+        "API peers, limit=1000": f"{api}/peers?limit=1000",
+        "API peers, limit=100": f"{api}/peers?limit=100",
+        "API peer": f"{api}/peers/{device.pk}",
+        "API instances": "/api/v1/vpn/instances?limit=100",
+        "API instance": api,
+        "API sites, limit=1000": "/api/v1/vpn/sites?limit=1000",
+        "API users, limit=1000": "/api/v1/vpn/users?limit=1000",
+    }
+    yield from (Ask(name, path, api=True) for name, path in calls.items())
+
+
+def _person(member: Membership) -> Person:
+    _, token = ApiToken.issue(member, name="bench")
+    return Person(member, signed_in(member.user), token)
+
+
+def _report(ask: Ask, people: list[Person], url: str) -> None:
+    queries, processor = _cost(ask, people[0])
+    _seconds(ask, url, people[0])  # warms up
+    with ThreadPoolExecutor(USERS) as pool:
+        found = [one for some in pool.map(partial(_ask_often, ask, url), people) for one in some]
+    seconds = [one for one, _ in found]
+    slow = quantiles(seconds, n=_TWENTIETHS)[-1]
+    line = f"{ask.name:<26}{median(seconds) * 1000:>8.0f} ms{slow * 1000:>8.0f} ms{processor * 1000:>8.0f} ms"
+    sys.stdout.write(f"{line}{queries:>5} queries{found[0][1] / 1000:>8.0f} kB\n")
+    sys.stdout.flush()
+
+
+def _cost(ask: Ask, person: Person) -> tuple[int, float]:
+    """How many queries the page takes, and how many seconds of a processor besides the database's.
+
+    Both of the second time that it is asked for.
+    """
+    headers = {"Authorization": f"Bearer {person.token}"} if ask.api else {}
+    person.browser.get(ask.path, headers=headers)
+    with CaptureQueriesContext(connection) as captured:
+        began = time.process_time()
+        answer = person.browser.get(ask.path, headers=headers)
+        seconds = time.process_time() - began
+    assert answer.status_code == requests.codes.ok, f"{ask.name}: {answer.status_code}"
+    return len(captured), seconds
+
+
+def _ask_often(ask: Ask, url: str, person: Person) -> list[tuple[float, int]]:
+    return [_seconds(ask, url, person) for _ in range(REQUESTS_EACH)]
+
+
+def _seconds(ask: Ask, url: str, person: Person) -> tuple[float, int]:
+    """Seconds to the first byte, and the size in bytes."""
+    began = time.perf_counter()
+    with requests.get(url + ask.path, headers=person.headers(ask), stream=True, timeout=300) as answer:
+        chunks = answer.iter_content(65536)
+        size = len(next(chunks))
+        seconds = time.perf_counter() - began
+        assert answer.status_code == requests.codes.ok, f"{ask.name}: {answer.status_code}"
+        return seconds, size + sum(map(len, chunks))
+
+
+@contextmanager
+def _web() -> Iterator[str]:
+    """The web process alone, on a free port of loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "portal.serving", "127.0.0.1", str(port)], cwd=ROOT, stderr=subprocess.DEVNULL
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: _answers(url), 60, "the web server")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/accounts/login/", timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+if __name__ == "__main__":
+    main()
