@@ -18,7 +18,7 @@ from vpn.addressing.pools import (
     random_ula,
 )
 from vpn.addressing.reserved import IN_GUEST, reserved_reason
-from vpn.addressing.routes import split_tunnel_routes
+from vpn.addressing.routes import SplitRoutes
 from vpn.addressing.subnets import Claim, subnet_faults, subnet_warnings
 from vpn.wire import reserved
 from vpn.wire.spec import parse_spec
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.both_databases
 BASE = IPv4Network("100.64.0.0/10")
 POOL_V4 = IPv4Network("100.64.0.0/20")
 POOL_V6 = IPv6Network("fd12:3456:789a::/64")
+POOLS = (POOL_V4, POOL_V6)
 
 v4_networks = st.builds(
     lambda address, prefix: IPv4Network((address, prefix), strict=False), st.ip_addresses(v=4), st.integers(0, 32)
@@ -273,20 +274,30 @@ class TestSubnets:
 
 class TestRoutes:
     def test_a_split_tunnel_has_the_pool_the_subnets_and_the_pushed_routes(self) -> None:
-        routes = split_tunnel_routes(
-            POOL_V4,
-            POOL_V6,
-            nets("10.1.0.0/24", "10.1.1.0/24", "0.0.0.0/0", "::/0"),
-            nets("192.168.0.0/16", "10.1.1.0/25"),
+        split = SplitRoutes(
+            POOLS, nets("10.1.0.0/24", "10.1.1.0/24", "0.0.0.0/0", "::/0"), nets("192.168.0.0/16", "10.1.1.0/25")
         )
-        assert routes == nets("10.1.0.0/24", "10.1.1.0/24", "100.64.0.0/20", "192.168.0.0/16", str(POOL_V6))
+        wanted = ["10.1.0.0/24", "10.1.1.0/24", "100.64.0.0/20", "192.168.0.0/16", str(POOL_V6)]
+        assert split.routes == tuple(nets(*wanted))
 
     @given(st.lists(networks, max_size=6), st.lists(networks, max_size=6))
     def test_a_split_tunnel_covers_everything_and_repeats_nothing(
         self, subnets: list[Network], pushed: list[Network]
     ) -> None:
-        routes = split_tunnel_routes(POOL_V4, POOL_V6, subnets, pushed)
+        routes = SplitRoutes(POOLS, subnets, pushed).routes
         for wanted in (POOL_V4, POOL_V6, *subnets, *pushed):
             assert wanted.prefixlen == 0 or any(contains(route, wanted) for route in routes)
         assert not any(overlaps(a, b) for i, a in enumerate(routes) for b in routes[i + 1 :])
-        assert routes == split_tunnel_routes(POOL_V4, POOL_V6, reversed(pushed), reversed(subnets))
+        assert routes == SplitRoutes(POOLS, reversed(pushed), reversed(subnets)).routes
+
+    @given(st.lists(crowded, max_size=8), st.lists(crowded, max_size=4), st.data())
+    def test_a_site_has_what_would_be_there_without_its_own_networks(
+        self, subnets: list[Network], endpoints: list[Network], data: st.DataObject
+    ) -> None:
+        own = data.draw(st.lists(st.sampled_from(subnets) | crowded if subnets else crowded, max_size=4))
+        split = SplitRoutes(POOLS, subnets, [], endpoints)
+        others = [network for network in subnets if network not in own]
+        routes = SplitRoutes(POOLS, others, [], endpoints).routes
+        assert split.without(own) == routes
+        assert tuple(split.texts_without(own)) == tuple(map(str, routes))
+        assert split.sorted_texts_without(own) == sorted(map(str, routes))

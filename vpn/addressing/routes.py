@@ -1,28 +1,102 @@
-"""The routes of a split tunnel."""
+"""The routes of split tunnels."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
+from typing import TypeVar
 
 from vpn.addressing.networks import Network, is_default_route, without
-from vpn.wire.intervals import outermost, span_of_network
+from vpn.wire.intervals import Span, nesting, outermost, span_of_network
+
+Value = TypeVar("Value")
 
 
-def split_tunnel_routes(
-    pool_v4: IPv4Network,
-    pool_v6: IPv6Network,
-    subnets: Iterable[Network],
-    pushed: Iterable[Network],
-    endpoints: Iterable[Network] = (),
-) -> list[Network]:
-    """The routes through a split tunnel: the pool, every advertised subnet and the pushed routes; sorted.
+class SplitRoutes:
+    """The routes through the split tunnels of one instance, sorted once for all its devices and sites.
 
-    `endpoints` are cut out, as the tunnel's own packets must reach the hub outside the tunnel. A network inside
-    another one is left out. Neighbours are not merged, so that an admin recognises what was entered. A site's default
-    route is left out: it serves full tunnels alone, and would turn every split tunnel into a full one.
+    A device has the pools, every advertised subnet and the pushed routes. A site has the same without its own networks,
+    in time that grows with those alone. `endpoints` are cut out, as the tunnel's own packets must reach the hub outside
+    the tunnel. A network inside another one is left out. Neighbours are not merged, so that an admin recognises what
+    was entered. A site's default route is left out: it serves full tunnels alone, and would turn every split tunnel
+    into a full one.
     """
-    wanted = (network for network in (pool_v4, pool_v6, *subnets, *pushed) if not is_default_route(network))
-    by_span = {span_of_network(network): network for network in wanted}
-    routes = [by_span[span] for span in outermost(by_span)]
-    for endpoint in endpoints:
-        routes = [part for route in routes for part in without(route, endpoint)]
-    return routes
+
+    def __init__(
+        self,
+        pools: tuple[IPv4Network, IPv6Network],
+        subnets: Iterable[Network],
+        pushed: Iterable[Network],
+        endpoints: Iterable[Network] = (),
+    ) -> None:
+        self._pools = {span_of_network(network) for network in pools}
+        self._endpoints = tuple(endpoints)
+        wanted = (network for network in (*pools, *subnets, *pushed) if not is_default_route(network))
+        self._networks = {span_of_network(network): network for network in wanted}
+        # What lies within each network that is in no other one.
+        self._within: dict[Span, list[Span]] = {}
+        for span, _, around in nesting((span, None) for span in self._networks):
+            if around:
+                self._within[around[0][0]].append(span)
+            else:
+                self._within[span] = []
+        # Which of `routes` each of these networks became: several, or none, where an endpoint is cut out of it.
+        self._places: dict[Span, tuple[int, int]] = {}
+        found: list[Network] = []
+        for span in self._within:
+            begin = len(found)
+            found += self._cut(span)
+            self._places[span] = begin, len(found)
+        self.routes = tuple(found)
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """The routes of a device as text, in the same order."""
+        return tuple(map(str, self.routes))
+
+    @cached_property
+    def sorted_texts(self) -> list[str]:
+        """The routes of a device as text, in the order of characters."""
+        return sorted(self.texts)
+
+    def without(self, own: Iterable[Network]) -> tuple[Network, ...]:
+        """The routes of a site with these networks, sorted."""
+        return tuple(self._spliced(self.routes, own, lambda network: network))
+
+    def texts_without(self, own: Iterable[Network]) -> Iterator[str]:
+        """The same as text."""
+        return self._spliced(self.texts, own, str)
+
+    def sorted_texts_without(self, own: Iterable[Network]) -> list[str]:
+        """The same in the order of characters."""
+        gone = self._gone(own)
+        left_out = {text for span in gone for text in self.texts[slice(*self._places[span])]}
+        kept = [text for text in self.sorted_texts if text not in left_out]
+        # Nearly in order already, which Python's sort makes use of.
+        return sorted([*kept, *(str(network) for inner in gone.values() for network in inner)])
+
+    def _spliced(
+        self, routes: Sequence[Value], own: Iterable[Network], made_of: Callable[[Network], Value]
+    ) -> Iterator[Value]:
+        position = 0
+        for span, inner in self._gone(own).items():
+            begin, end = self._places[span]
+            yield from routes[position:begin]
+            yield from map(made_of, inner)
+            position = end
+        yield from routes[position:]
+
+    def _gone(self, own: Iterable[Network]) -> dict[Span, list[Network]]:
+        """The networks of a site that are in no other one, in order, and the routes within each that stay."""
+        taken = {span_of_network(network) for network in own} - self._pools
+        return {
+            span: [part for one in outermost(set(self._within[span]) - taken) for part in self._cut(one)]
+            for span in sorted(taken & self._within.keys())
+        }
+
+    def _cut(self, span: Span) -> list[Network]:
+        parts = [self._networks[span]]
+        for endpoint in self._endpoints:
+            parts = [left for part in parts for left in without(part, endpoint)]
+        return parts

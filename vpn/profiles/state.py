@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from ipaddress import ip_address
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from vpn.addressing.pools import FIRST_PEER_HOST
@@ -13,7 +14,10 @@ from vpn.choices import PeerType, ProfileState
 from vpn.models import Instance, Peer, Site
 from vpn.profiles import openvpn, wireguard
 from vpn.profiles.peer import openvpn_profile_of, profile_of
-from vpn.profiles.tunnel_routes import SiteSubnets, routes_of, site_subnets
+from vpn.profiles.tunnel_routes import SiteSubnets, own_networks_of, site_subnets
+
+# Where a stand-in without a key has it.
+_NO_KEY: Final = '"public_key":""'
 
 
 def current_digest(peer: Peer, sites: SiteSubnets | None = None) -> str:
@@ -32,8 +36,9 @@ def _configuration_digest(peer: Peer, sites: SiteSubnets | None) -> str:
         digest = openvpn.configuration_digest(openvpn_profile_of(peer, with_key=False))
         if peer.site is None or not peer.site.has_static_routes:
             return digest
-        routes = routes_of(peer, site_subnets(peer.instance) if sites is None else sites)
-        return hashlib.sha256(f"{digest} {' '.join(map(str, routes))}".encode()).hexdigest()
+        sites = site_subnets(peer.instance) if sites is None else sites
+        routes = sites.split_routes(peer.instance).texts_without(own_networks_of(peer, sites))
+        return hashlib.sha256(f"{digest} {' '.join(routes)}".encode()).hexdigest()
     return wireguard.configuration_digest(profile_of(peer, with_key=False, sites=sites))
 
 
@@ -60,46 +65,79 @@ def profile_states(
     return states
 
 
+class Common(NamedTuple):
+    """What a device's profile configures besides its addresses and key, as JSON text: the routes, and what is around.
+
+    `rest` is the text between addresses and routes, then as far as the key, then behind it.
+    """
+
+    begin: str
+    routes: str
+    rest: tuple[str, str, str]
+
+
 class DeviceDigests:
     """The digests of many profiles of one instance.
 
-    WireGuard devices differ in key and addresses alone: what they have in common is worked out once.
+    WireGuard devices differ in key and addresses alone, sites in their routes too: what they have in common is worked
+    out once.
     """
 
     def __init__(self, instance: Instance, sites: SiteSubnets) -> None:
         self._instance = instance
         self._sites = sites
-        self._shared: dict[bool, tuple[str, str, str]] = {}
+        self._shared: dict[tuple[PeerType, bool], Common] = {}
 
     def is_of(self, peer: Peer, delivered: str) -> bool:
         """Is this the digest of the peer's profile as it is now?
 
         Older digests do not cover the router: for which one such a file was written is not known.
         """
-        if peer.is_openvpn or peer.is_site or peer.subnets:
+        if peer.is_openvpn:
             digest = _configuration_digest(peer, self._sites)
-            return delivered in {digest, _with_router(digest, peer.site)}
-        return delivered == self.of(peer.host, peer.public_key, route_all=peer.route_all)
+        elif peer.is_site or peer.subnets:
+            digest = self._of_site(peer)
+        else:
+            return delivered == self.of(peer.host, peer.public_key, route_all=peer.route_all)
+        return delivered in {digest, _with_router(digest, peer.site)}
 
     def of(self, host: int, public_key: str, *, route_all: bool) -> str:
         """The digest of a device's WireGuard profile."""
-        if route_all not in self._shared:
-            self._shared[route_all] = self._share(route_all=route_all)
-        before, between, after = self._shared[route_all]
-        text = f"{before}{self._addresses(host)}{between}{json.dumps(public_key)}{after}"
+        common = self._common(PeerType.CLIENT, route_all=route_all)
+        return self._digest(common, host, public_key, common.routes)
+
+    def _of_site(self, peer: Peer) -> str:
+        """The digest of a site's WireGuard profile, without its router."""
+        common = self._common(PeerType(peer.type), route_all=peer.route_all)
+        if peer.route_all:
+            return self._digest(common, peer.host, peer.public_key, common.routes)
+        split = self._sites.split_routes(self._instance)
+        routes = _json(split.sorted_texts_without(own_networks_of(peer, self._sites)))
+        return self._digest(common, peer.host, peer.public_key, routes)
+
+    def _digest(self, common: Common, host: int, public_key: str, routes: str) -> str:
+        between, after, end = common.rest
+        text = f"{common.begin}{self._addresses(host)}{between}{routes}{after}{_json(public_key)}{end}"
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def _share(self, *, route_all: bool) -> tuple[str, str, str]:
-        stand_in = Peer(type=PeerType.CLIENT, host=FIRST_PEER_HOST, route_all=route_all)
-        stand_in.instance, stand_in.member, stand_in.site = self._instance, None, None
-        text = wireguard.configuration(profile_of(stand_in, with_key=False, sites=self._sites))
-        before, _, rest = text.partition(self._addresses(FIRST_PEER_HOST))
-        between, key, after = rest.partition('"public_key":""')
-        return before, between + key[:-2], after
+    def _common(self, kind: PeerType, *, route_all: bool) -> Common:
+        if (kind, route_all) not in self._shared:
+            stand_in = Peer(type=kind, host=FIRST_PEER_HOST, route_all=route_all)
+            stand_in.instance, stand_in.member, stand_in.site = self._instance, None, None
+            profile = profile_of(stand_in, with_key=False, sites=self._sites)
+            routes = _json(sorted(map(str, profile.allowed_ips)))
+            begin, _, rest = wireguard.configuration(profile).partition(self._addresses(FIRST_PEER_HOST))
+            between, _, rest = rest.partition(routes)
+            after, _, end = rest.partition(_NO_KEY)
+            self._shared[kind, route_all] = Common(begin, routes, (between, after + _NO_KEY[:-2], end))
+        return self._shared[kind, route_all]
 
     def _addresses(self, host: int) -> str:
-        own = self._instance.own_networks(host)
-        return f'"addresses":{json.dumps(sorted(own), separators=(",", ":"))}'
+        return _json(sorted(self._instance.own_networks(host)))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def has_moved(instance: Instance, delivered_host: str) -> bool:

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 from uuid import UUID
 
 from vpn.addressing.networks import Network, contains, is_default_route
-from vpn.addressing.routes import split_tunnel_routes
+from vpn.addressing.routes import SplitRoutes
 from vpn.choices import PeerType
 from vpn.models import Instance, Peer
 from vpn.validators import parse_network
@@ -15,9 +15,18 @@ _EVERYTHING: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"
 
 
 class SiteSubnets(dict[UUID, tuple[Network, ...]]):
-    """The subnets of each of an instance's site peers, and the routes that all its devices share, worked out once."""
+    """The subnets of each of an instance's site peers, and the routes that follow from them, sorted once."""
 
-    device_routes: tuple[Network, ...] | None = None
+    _split: SplitRoutes | None = None
+
+    def split_routes(self, instance: Instance) -> SplitRoutes:
+        """The routes through the split tunnels of the instance whose sites these are."""
+        if self._split is None:
+            pushed = map(parse_network, instance.pushed_routes)
+            endpoints = instance.server.endpoint_networks if instance.server is not None else ()
+            subnets = (network for networks in self.values() for network in networks)
+            self._split = SplitRoutes((instance.network_v4, instance.network_v6), subnets, pushed, endpoints)
+        return self._split
 
 
 def site_subnets(instance: Instance) -> SiteSubnets:
@@ -30,23 +39,14 @@ def routes_of(peer: Peer, sites: SiteSubnets) -> tuple[Network, ...]:
     """The routes of a device into its tunnel: all, or the pool, the sites' subnets and the pushed routes."""
     if peer.route_all:
         return _EVERYTHING
-    if peer.pk in sites or peer.subnets:
-        own = frozenset(sites.get(peer.pk, ())) | {parse_network(text) for text in peer.subnets}
-        others = [network for pk, networks in sites.items() if pk != peer.pk for network in networks]
-        return _split_routes(peer.instance, others, own)
-    if sites.device_routes is None:
-        sites.device_routes = _split_routes(peer.instance, [network for some in sites.values() for network in some])
-    return sites.device_routes
+    split = sites.split_routes(peer.instance)
+    own = own_networks_of(peer, sites)
+    return split.without(own) if own else split.routes
 
 
-def _split_routes(
-    instance: Instance, subnets: list[Network], own: frozenset[Network] = frozenset()
-) -> tuple[Network, ...]:
-    """The routes of a split tunnel, without a site's own networks."""
-    pushed = [parse_network(text) for text in instance.pushed_routes]
-    endpoints = instance.server.endpoint_networks if instance.server is not None else ()
-    subnets, pushed = ([network for network in some if network not in own] for some in (subnets, pushed))
-    return tuple(split_tunnel_routes(instance.network_v4, instance.network_v6, subnets, pushed, endpoints))
+def own_networks_of(peer: Peer, sites: SiteSubnets) -> set[Network]:
+    """The networks that a site advertises itself; no route for them leads into its tunnel."""
+    return {*sites.get(peer.pk, ()), *map(parse_network, peer.subnets)}
 
 
 def left_out(peer: Peer) -> list[str]:
