@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
@@ -57,10 +58,10 @@ def get_peer(member: Membership, pk: UUID, *, write: bool = False, instance: Ins
     return peer
 
 
-def sites_of(member: Membership) -> list[Site]:
+def sites_of(member: Membership) -> QuerySet[Site]:
     """The organization's sites."""
     require_reader(member)
-    return list(Site.objects.filter(organization=member.organization_id))
+    return Site.objects.filter(organization=member.organization_id)
 
 
 def get_site(member: Membership, pk: UUID, *, write: bool = False) -> Site:

@@ -17,7 +17,7 @@ from portal.models import Membership, MembershipState, Organization, Role, User
 from tests.factories import BY, make_organization, make_region, settle
 from vpn.actions.instances.instance import create_instance
 from vpn.actions.instances.settings import update_instance
-from vpn.choices import Platform, PeerType
+from vpn.choices import PeerType, Platform
 from vpn.models import Instance, InstanceObservation, Peer, PeerObservation, Site
 
 MANY: Final = 1_000_000
@@ -151,7 +151,7 @@ class Populating:
             PeerObservation(
                 peer_id=peer.pk,
                 public_key=peer.public_key,
-                last_handshake=now if place % _SITE_EVERY < 6 else now - timedelta(days=3),  # noqa: PLR2004 - six of ten
+                last_handshake=now if place % _SITE_EVERY < 6 else now - timedelta(days=3),
                 endpoint="203.0.113.5:40000",
                 received_bytes=1000,
                 sent_bytes=1000,

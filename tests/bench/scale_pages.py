@@ -26,13 +26,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext, setup_test_environment
 
 from portal.models import ApiToken, Membership
-from tests.bench.population import Population, Populating, Size
-from tests.factories import BY, make_client_peer
+from tests.bench.population import Populating, Population, Size
+from tests.factories import make_client_peer
 from tests.fixtures import signed_in
 from tests.lab.waiting import wait_until
 from tests.running_portal import ROOT
 from vpn.choices import PeerType
-from vpn.models import FirewallRule, Peer
+from vpn.models import Peer
 
 USERS = 8
 REQUESTS_EACH = 4

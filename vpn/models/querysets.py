@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import models, transaction
-from django.db.models import Count, F, Q
-from django.db.models.functions import Now
+from django.db.models import Count, F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from portal.models import MembershipState
@@ -56,15 +56,20 @@ def connected_filter(prefix: str = "") -> Q:
     return fresh & (shook_hands | has_session) & admitted_filter(prefix)
 
 
+def _number_of(peers: PeerQuerySet) -> Coalesce:
+    counted = peers.order_by().values("instance").annotate(number=Count("pk")).values("number")
+    return Coalesce(Subquery(counted), 0)
+
+
 class InstanceQuerySet(models.QuerySet["Instance"]):
     """Instances, with what their list shows."""
 
     def with_peer_counts(self) -> InstanceQuerySet:
-        """Add `peer_count` and `connected_count`."""
-        return self.annotate(
-            peer_count=Count("peers"),
-            connected_count=Count("peers", filter=connected_filter("peers__")),
-        )
+        """Add `peer_count` and `connected_count`, each asked of the instance's own peers by the index."""
+        from vpn.models.peer import Peer  # whose rows point to instances
+
+        own = Peer.objects.filter(instance=OuterRef("pk"))
+        return self.annotate(peer_count=_number_of(own), connected_count=_number_of(own.filter(connected_filter())))
 
     def with_hub(self) -> InstanceQuerySet:
         """The instances whose hub should be running."""

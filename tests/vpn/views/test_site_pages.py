@@ -32,6 +32,36 @@ def test_the_list_takes_as_many_queries_for_many_sites(
         admin_browser.get("/sites/")
 
 
+def test_the_list_has_pages_that_cost_the_same_however_many_sites_there_are(
+    admin_browser: Client, organization: Organization
+) -> None:
+    Site.objects.bulk_create(Site(organization=organization, name=f"Branch {number:03}") for number in range(120))
+    page = admin_browser.get("/sites/?page=2").content.decode()
+    assert ("Branch 049" in page, "Branch 050" in page, "Branch 100" in page) == (False, True, False)
+    assert "100 of 120 sites" in page
+
+
+@pytest.mark.parametrize("words", ["hamb", "HARBOUR", "10.8.0", "harbour hamburg"])
+def test_sites_are_found_by_name_place_and_subnet(
+    admin_browser: Client, organization: Organization, words: str
+) -> None:
+    make_site(organization, name="Berlin", subnets=["10.1.0.0/16"])
+    hamburg = make_site(organization, name="Hamburg", subnets=["10.8.0.0/16"])
+    Site.objects.filter(pk=hamburg.pk).update(place="By the harbour")
+    page = admin_browser.get("/sites/", {"q": words}).content.decode()
+    assert ("Hamburg" in page, "Berlin" in page) == (True, False)
+    rows = admin_browser.get("/sites/", {"q": words}, headers={"HX-Request": "true", "HX-Target": "rows"}).content.decode()
+    assert "Hamburg" in rows
+    assert "<h1>" not in rows
+
+
+def test_a_search_without_a_match_leads_back_to_all_sites(admin_browser: Client, site: Site) -> None:
+    page = admin_browser.get("/sites/", {"q": "<nowhere>\0"}).content.decode()
+    assert "No site has “&lt;nowhere&gt;”" in page
+    assert 'href="/sites/">Show all sites' in page
+    assert "No sites yet" not in page
+
+
 def test_other_organizations_sites_are_not_there(
     admin_browser: Client, stranger_browser: Client, site: Site, other_organization: Organization
 ) -> None:
@@ -143,7 +173,7 @@ def test_auditors_read(auditor_browser: Client, site_peer: Peer) -> None:
     for url in ("/sites/", f"/sites/{site_peer.site_id}/"):
         page = auditor_browser.get(url)
         assert page.status_code == 200
-        assert b"<form" not in page.content.partition(b"<main")[2]
+        assert b'method="post"' not in page.content.partition(b"<main")[2]
     assert auditor_browser.post(f"/sites/{site_peer.site_id}/", BERLIN).status_code == 403
     assert auditor_browser.get("/sites/new/").status_code == 403
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
-from django.db.models import Prefetch, prefetch_related_objects
+from django.core.paginator import Paginator
+from django.db.models import Prefetch, Q, QuerySet, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
@@ -15,7 +17,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from portal.access import get_admin, get_member, get_reader
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
+from portal.htmx import render_page
 from portal.models import Membership, Principal
+from portal.searching import has_word
 from vpn.access import get_site, instances_of, sites_of
 from vpn.actions.peers.input import subnet_warnings_for
 from vpn.actions.sites.site import create_site, delete_site, update_site
@@ -27,6 +31,8 @@ from vpn.models import Instance, Peer, Site
 from vpn.platforms.capabilities import Capability, capabilities
 from vpn.presenters.dns.name_notes import noting_names
 from vpn.views.activity.preview import is_preview, show_preview
+
+SITES_EACH_PAGE = 50
 
 
 @dataclass(frozen=True)
@@ -51,11 +57,19 @@ class Connection:
 
 @require_safe
 def sites(request: HttpRequest) -> HttpResponse:
-    """All sites, with the instances that they are connected to."""
+    """Sites with the instances that they are connected to, searched by words of name, place and subnets."""
     member = get_reader(request)
-    found = sites_of(member)
-    _load_peers(found)
-    return render(request, "vpn/sites/list.html", {"sites": found, "may_change": member.is_admin})
+    query = request.GET.get("q", "").replace("\x00", "").strip()  # PostgreSQL cannot even look for a NUL
+    page = Paginator(_found(member, query), SITES_EACH_PAGE).get_page(request.GET.get("page"))
+    page.object_list = list(page.object_list)
+    _load_peers(page.object_list)
+    context = {
+        "page": page,
+        "query": query,
+        "page_query": f"{urlencode({'q': query})}&" if query else "",
+        "may_change": member.is_admin,
+    }
+    return render_page(request, "vpn/sites/list.html", context, fragment="rows")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -114,6 +128,13 @@ def site_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
         return render(request, "vpn/sites/delete.html", {"site": found, "refusal": refusal.message}, status=409)
     messages.success(request, f"{found.name} was deleted.")
     return redirect("sites")
+
+
+def _found(member: Membership, query: str) -> QuerySet[Site]:
+    found = sites_of(member)
+    for word in query.split():
+        found = found.filter(has_word("name", word) | has_word("place", word) | Q(subnets__icontains=word))
+    return found.order_by("name")
 
 
 def _connectable(member: Membership, found: Site) -> list[Instance]:
