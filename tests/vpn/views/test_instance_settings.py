@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.test import Client
 
+from tests.factories import make_site, make_site_peer
 from vpn.choices import InstanceState, OperationKind
 from vpn.models import Instance, Operation, Peer
 
@@ -37,6 +40,18 @@ def test_routing_shows_pool_and_the_sites_subnets(admin_browser: Client, instanc
     page = admin_browser.get(f"/instances/{instance.pk}/routing/").content.decode()
     for words in (instance.pool_v4, instance.pool_v6, "Berlin", "10.1.0.0/24"):
         assert words in page
+
+
+def test_routing_names_some_of_many_sites_and_leads_to_all(
+    admin_browser: Client, instance: Instance, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(60):
+        make_site_peer(instance, make_site(instance.organization, name=f"Branch {number:02}"))
+    with django_assert_max_num_queries(12):
+        page = admin_browser.get(f"/instances/{instance.pk}/routing/").content.decode()
+    assert ("Branch 49" in page, "Branch 50" in page) == (True, False)
+    assert "The first 50 of 60 sites" in page
+    assert f'href="/instances/{instance.pk}/?show=sites"' in page
 
 
 def test_renaming_asks_nothing_of_the_hub(admin_browser: Client, instance: Instance) -> None:

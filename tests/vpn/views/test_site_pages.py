@@ -50,7 +50,9 @@ def test_sites_are_found_by_name_place_and_subnet(
     Site.objects.filter(pk=hamburg.pk).update(place="By the harbour")
     page = admin_browser.get("/sites/", {"q": words}).content.decode()
     assert ("Hamburg" in page, "Berlin" in page) == (True, False)
-    rows = admin_browser.get("/sites/", {"q": words}, headers={"HX-Request": "true", "HX-Target": "rows"}).content.decode()
+    rows = admin_browser.get(
+        "/sites/", {"q": words}, headers={"HX-Request": "true", "HX-Target": "rows"}
+    ).content.decode()
     assert "Hamburg" in rows
     assert "<h1>" not in rows
 

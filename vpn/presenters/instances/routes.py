@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
 from django.utils.translation import gettext as _
 
-from vpn.addressing.networks import Network, contains
+from vpn.addressing.networks import contains
 from vpn.desired.ways import Way, ways_of
 from vpn.models import Instance, Peer
 from vpn.presenters.lists import joined
-from vpn.validators import parse_network
 
 
 @dataclass(frozen=True)
@@ -24,8 +23,8 @@ class PushedWay:
     is_lost: bool = False
 
 
-def pushed_ways(instance: Instance, sites: Sequence[Peer]) -> list[PushedWay]:
-    """Where each pushed route leads; `sites` are the instance's site peers."""
+def pushed_ways(instance: Instance, sites: Iterable[Peer]) -> list[PushedWay]:
+    """Where each pushed route leads; `sites` are the instance's site peers, read only where there is such a route."""
     server = instance.server
     own = dict(zip(server.addresses, server.endpoint_networks, strict=True)) if server is not None else {}
     shown = []
@@ -39,9 +38,11 @@ def pushed_ways(instance: Instance, sites: Sequence[Peer]) -> list[PushedWay]:
     return shown
 
 
-def _in_words(instance: Instance, text: str, way: Way, sites: Sequence[Peer]) -> PushedWay:
+def _in_words(instance: Instance, text: str, way: Way, sites: Iterable[Peer]) -> PushedWay:
     network = ip_network(text)
-    around = [site for site in sites if _advertises(site, network)]
+    # Subnets are stored in one way of writing, so that those around this one are looked up, not parsed.
+    wider = {str(network.supernet(new_prefix=prefix)) for prefix in range(network.prefixlen + 1)}
+    around = [site for site in sites if not wider.isdisjoint(site.subnets)]
     match way:
         case Way.SERVER:
             words = _("Behind the hub's server, as the operator allows: packets have the server's address as source.")
@@ -63,7 +64,3 @@ def _in_words(instance: Instance, text: str, way: Way, sites: Sequence[Peer]) ->
         return PushedWay(text, words % {"site": disabled.label}, is_lost=True)
     words = _("No site advertises it any more, so the hub drops it. Add it to a site, or remove it here.")
     return PushedWay(text, words, is_lost=True)
-
-
-def _advertises(site: Peer, network: Network) -> bool:
-    return any(contains(parse_network(subnet), network) for subnet in site.subnets)

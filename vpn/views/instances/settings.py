@@ -21,9 +21,13 @@ from vpn.actions.instances.settings import update_instance
 from vpn.choices import PeerType, Protocol
 from vpn.forms.instance import RoutingForm, SettingsForm, settings_form
 from vpn.models import Instance, Peer
+from vpn.models.querysets import PeerQuerySet
 from vpn.presenters.instances.head import head_of
 from vpn.presenters.instances.routes import pushed_ways
 from vpn.views.activity.preview import is_preview, show_preview
+
+# How many sites the routing page names; the others are in the list of peers.
+SITES_SHOWN = 50
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -32,9 +36,8 @@ def instance_routing(request: HttpRequest, pk: UUID) -> HttpResponse:
     member = get_member(request)
     instance = get_instance(member, pk, write=request.method == "POST")
     sites = _advertised(member, instance)
-    return _settings_page(
-        request, member, instance, "routing", RoutingForm, sites=sites, ways=pushed_ways(instance, sites)
-    )
+    context = {"sites": sites[:SITES_SHOWN], "site_count": sites.count(), "ways": pushed_ways(instance, sites)}
+    return _settings_page(request, member, instance, "routing", RoutingForm, **context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -85,6 +88,6 @@ def _needing_compat(member: Membership, instance: Instance) -> list[Peer]:
     return [peer for peer in routers.order_by("site__name") if peer.site is not None and peer.site.needs_compat]
 
 
-def _advertised(member: Membership, instance: Instance) -> list[Peer]:
+def _advertised(member: Membership, instance: Instance) -> PeerQuerySet:
     """The site peers, whose subnets the hub routes."""
-    return list(peers_of(member, instance).filter(type=PeerType.SITE).order_by("site__name"))
+    return peers_of(member, instance).filter(type=PeerType.SITE).order_by("site__name")
