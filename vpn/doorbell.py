@@ -32,6 +32,7 @@ ALLOWED_JOBS = frozenset(
         "vpn.jobs.mail.send_one",
         "vpn.jobs.observe.observe_server",
         "vpn.jobs.plan.answer_asked_plan",
+        "vpn.jobs.plan.find_outdated_profiles",
         "vpn.jobs.plan.work_out_plans",
         "vpn.jobs.observe.observe_all",
         "vpn.jobs.reconcile.reconcile_all",
@@ -116,6 +117,11 @@ def enqueue_asked_plan(asked_id: UUID, organization_id: UUID) -> None:
     """Compute a preview."""
     function = "vpn.jobs.plan.answer_asked_plan"
     _enqueue("plan", function, str(asked_id), organization_id=organization_id, ttl=_ASKED_TTL)
+
+
+def enqueue_outdated(instance_id: UUID, organization_id: UUID) -> None:
+    """Find out which delivered profiles of the instance are outdated."""
+    _enqueue("plan", "vpn.jobs.plan.find_outdated_profiles", str(instance_id), organization_id=organization_id)
 
 
 def enqueue_observe(server_id: UUID) -> None:

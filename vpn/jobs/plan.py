@@ -10,6 +10,7 @@ from vpn import doorbell
 from vpn.actions.activity.plan_work import compute_preview, work_out_next
 from vpn.desired import ConcurrentChange
 from vpn.models import AskedPlan, Instance
+from vpn.profiles.outdated import find_outdated, last_found
 
 logger = logging.getLogger(__name__)
 _BY = Principal.portal("working out what a change means")
@@ -36,3 +37,13 @@ def answer_asked_plan(asked_id: str) -> None:
         row = AskedPlan.objects.filter(pk=UUID(asked_id)).only("organization").first()
         if row is not None:
             doorbell.enqueue_asked_plan(row.pk, row.organization_id)
+
+
+def find_outdated_profiles(instance_id: str) -> None:
+    """Find out which delivered profiles of an instance are outdated, unless that is known already."""
+    instance = Instance.objects.select_related("server").filter(pk=UUID(instance_id)).first()
+    if instance is None:
+        return
+    found = last_found(instance)
+    if found is None or not found.is_newest:
+        find_outdated(instance)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from portal.models import Membership
 from tests.factories import BY, make_client_peer, make_member, make_site_peer, settle, work_out_plans
@@ -17,6 +19,7 @@ from vpn.actions.instances.settings import update_instance
 from vpn.actions.profiles.profile import deliver_profile
 from vpn.actions.sites.site import update_site
 from vpn.choices import KeyCustody
+from vpn.jobs.plan import find_outdated_profiles
 from vpn.models import Instance, Peer, Site
 from vpn.profiles import wireguard
 from vpn.profiles.peer import profile_of
@@ -155,3 +158,49 @@ def test_a_file_delivered_before_routers_were_noted_is_not_called_outdated(
     digest = wireguard.configuration_digest(profile_of(peer, with_key=False))
     Peer.objects.filter(pk=peer.pk).update(delivered_digest=digest)
     assert "profile outdated" not in text_of(admin_browser, f"/instances/{instance.pk}/")
+
+
+@pytest.fixture
+def comparing(laptop: Peer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Profiles are many, fetched an hour ago: a worker compares them. Which instances it was asked for."""
+    asked: list[str] = []
+    Peer.objects.filter(pk=laptop.pk).update(delivered_at=timezone.now() - timedelta(hours=1))
+    monkeypatch.setattr("vpn.presenters.profiles.outdated._AT_ONCE", 0)
+    monkeypatch.setattr("vpn.doorbell.enqueue_outdated", lambda pk, _: asked.append(str(pk)))
+    return asked
+
+
+def test_many_profiles_are_compared_by_a_worker_once_for_all_who_look(
+    admin_browser: Client, auditor_browser: Client, instance: Instance, laptop: Peer, comparing: list[str]
+) -> None:
+    path = f"/instances/{instance.pk}/"
+    assert "Comparing 1 delivered profile" in text_of(admin_browser, path)
+    find_outdated_profiles(comparing[0])
+    outdate(instance)
+    page = text_of(admin_browser, path)
+    assert "Comparing 1 delivered profile" in page
+    assert "profile outdated" not in page
+    find_outdated_profiles(comparing[1])
+    for browser in (admin_browser, auditor_browser):
+        page = text_of(browser, path)
+        assert "1 of 1 delivered profile is outdated" in page
+        assert "Comparing" not in page
+    assert comparing == [str(instance.pk)] * 2
+    deliver_profile(laptop, by=BY)
+    assert "profile outdated" not in text_of(admin_browser, path)
+    assert len(comparing) == 2
+
+
+def test_until_the_last_change_is_compared_the_answer_of_the_one_before_is_shown(
+    admin_browser: Client, instance: Instance, laptop: Peer, comparing: list[str]
+) -> None:
+    path = f"/instances/{instance.pk}/"
+    outdate(instance)
+    find_outdated_profiles(str(instance.pk))
+    update_instance(instance, pushed_routes=[], by=BY)
+    page = text_of(admin_browser, path)
+    assert "1 of 1 delivered profile is outdated" in page
+    assert "Comparing 1 delivered profile" in page
+    find_outdated_profiles(comparing[0])
+    assert "outdated" not in text_of(admin_browser, path).replace("Outdated", "")
+    find_outdated_profiles("00000000-0000-0000-0000-000000000000")  # its instance was deleted meanwhile

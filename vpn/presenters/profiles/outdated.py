@@ -1,56 +1,50 @@
-"""Which delivered profiles of an instance are outdated: computed once per change and cached."""
+"""What pages say of outdated profiles."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
-from django.core.cache import cache
-from django.db.models import Count, Max
 from django.utils.translation import gettext as _
 
-from vpn.choices import KeyCustody, ProfileState
+from vpn import doorbell
+from vpn.choices import KeyCustody
 from vpn.models import Instance, Peer
-from vpn.profiles.state import profile_states
+from vpn.profiles.outdated import delivered_of, find_outdated, last_found
 
-_SECONDS = 3600
+# So many profiles are compared while a page is made; a worker compares more.
+_AT_ONCE: Final = 200
 
 
 @dataclass(frozen=True)
 class Outdated:
-    """Peers with an outdated profile, and how many profiles were delivered; only peers that may connect count."""
+    """Peers with an outdated profile, and how many profiles were delivered; only peers that may connect count.
+
+    While `is_being_found`, a worker compares the profiles, and `ids` are of the change before the last.
+    """
 
     ids: frozenset[UUID]
     delivered: int
+    is_being_found: bool = False
 
 
 def outdated_of(instance: Instance) -> Outdated:
-    """The instance's outdated profiles; one query if neither settings nor deliveries changed."""
-    # A disabled or expired peer needs no newer profile.
-    delivered = instance.peers.admitted().exclude(delivered_digest="").order_by()
-    found = delivered.aggregate(count=Count("pk"), last=Max("delivered_at"))
-    if not found["count"]:
+    """The instance's outdated profiles. Where these are many, a worker finds them, once for all who look."""
+    delivered = delivered_of(instance).count()
+    if not delivered:
         return Outdated(frozenset(), 0)
-    key = _key(instance, found["count"], found["last"])
-    ids = cache.get(key)
-    if ids is None:
-        rows = delivered.select_related("member__user", "site")
-        states = profile_states(instance, rows)
-        ids = [str(pk) for pk, state in states.items() if state == ProfileState.OUTDATED]
-        cache.set(key, ids, _SECONDS)
-    return Outdated(frozenset(map(UUID, ids)), found["count"])
-
-
-def _key(instance: Instance, *seen: object) -> str:
-    """The cache key: a digest of everything that the result depends on."""
-    servers = instance.server.addresses if instance.server is not None else ()
-    depends = repr((instance.desired_generation, servers, seen))
-    return f"outdated:{instance.pk}:{hashlib.sha256(depends.encode()).hexdigest()}"
+    found = last_found(instance)
+    if found is None or not found.is_newest:
+        if delivered > _AT_ONCE:
+            doorbell.enqueue_outdated(instance.pk, instance.organization_id)
+            return Outdated(found.ids if found else frozenset(), delivered, is_being_found=True)
+        found = find_outdated(instance)
+    return Outdated(found.ids, delivered)
 
 
 def remedy_of(peer: Peer) -> str:
-    """What to do about an outdated profile."""
+    """What to do about an outdated profile, in a sentence."""
     if peer.key_custody == KeyCustody.DESTROYED:
         return _("Renew its keys, since the portal no longer has them, and fetch the new profile.")
     return _("Fetch it again and import it in place of the old one.")
