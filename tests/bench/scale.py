@@ -17,7 +17,7 @@ from tests.bench.figures import say_where
 from tests.running_portal import ROOT
 
 sys.path.insert(0, str(ROOT / ".ci"))
-from postgres import postgres  # type: ignore[import-not-found]  # noqa: E402 - of a directory that is no package
+from postgres import postgres  # type: ignore[import-not-found]
 
 
 def main(databases: list[str]) -> None:
