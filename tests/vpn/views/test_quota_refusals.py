@@ -39,7 +39,7 @@ def test_an_instance(admin_browser: Client, organization: Organization, region: 
     Organization.objects.update(most_instances=None)
     words = (
         reached(organization, Quota.PROVISIONING)
-        + " instances are being provisioned. Ask the portal&#x27;s staff for more."
+        + " instances are being provisioned. Ask the portal&#x27;s staff for a higher limit."
     )
     refused(admin_browser, "/instances/new/", words, **typed)
     assert not Instance.objects.exists()
