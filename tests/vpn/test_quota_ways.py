@@ -76,7 +76,7 @@ EXEMPT = {
     "portal.actions.organization.create_organization": "the first member of a new organization",
     "portal.models.api_token.issue": "called by portal.actions.api_token.create_token alone",
     "portal.actions.sign_in_link.find_link": "a row that is looked for, not made",
-    "vpn.profiles.state._share": "a row that is never saved",
+    "vpn.profiles.state._common": "a row that is never saved",
     "vpn.plan.snapshot.peer_of": "a row that is never saved",
     "vpn.jobs.provision._begin": "goes on with an operation that was counted when it began",
 }
