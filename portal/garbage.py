@@ -9,7 +9,7 @@ def freeze_loaded() -> None:
     """Exclude all existing objects from later collections. Call it once, after the application is loaded.
 
     A full collection otherwise visits the application's 130,000 objects (55-145 ms), often within a transaction.
-    Afterwards it visits those of the requests since (1-10 ms). A process that forks has to freeze before it does, or
+    Afterwards it visits those of the requests since. A process that forks has to freeze before it does, or
     its children copy pages when they collect; web workers are spawned instead, and job workers run jobs themselves.
     """
     gc.collect()
