@@ -27,7 +27,7 @@ def test_a_plan_appears_in_the_line_that_was_unfolded_by_hand(visit: Callable[..
     summary = page.locator("summary", has_text="Policy between peers changed")
     summary.click()
     expect(summary).to_be_focused()
-    expect(page.get_by_text("worked out")).to_be_visible()
+    expect(page.get_by_text("A worker has to be running to work it out.")).to_be_visible()
     ChangePlan.objects.filter(pk=plan.pk).update(state=PlanState.READY, plan={"reachability": [], "outdated": []})
     expect(page.get_by_text("Nothing changes for any peer")).to_be_visible()
     expect(summary).to_be_focused()

@@ -197,7 +197,7 @@ class TestAgainstRealWireGuard:
             unknown = hub.prove(**asked | {"name": "other.vpn.example.net"}, timeout=2)
         assert (wrong["code"], unknown["code"]) == ("no-name", "no-name")
         assert "answered 203.0.113.1 for office.vpn.example.net, not 203.0.113.2" in wrong["reason"]
-        assert "no such name" in unknown["reason"]
+        assert "the name does not exist" in unknown["reason"]
 
     def test_a_name_that_does_not_resolve_is_told(self, hub: Hub) -> None:
         assert hub.prove(endpoint_host="hub.invalid", timeout=1)["code"] == "unresolved"
