@@ -10,6 +10,9 @@ import pytest
 
 from tests.lab.hub import Agent, Hub
 from tests.lab.lab import Lab
+from tests.lab.own import lab
+
+__all__ = ["lab"]
 
 HERE = Path(__file__).parent
 
@@ -18,15 +21,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.network)
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    """A laboratory of the test's own."""
-    if os.geteuid() != 0:
-        pytest.skip("making network namespaces needs root")
-    with Lab() as laboratory:
-        yield laboratory
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
@@ -41,14 +39,6 @@ JUMPS = """
 _DROP = "/ip firewall filter add chain=forward action=drop"
 TARPIT = THEIRS.replace(_DROP, _DROP.replace("drop", "tarpit"))
 THEIRS_6 = "\n".join(line for line in THEIRS.splitlines() if "/ipv6" not in line)
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    if os.geteuid() != 0:
-        pytest.skip("making network namespaces needs root")
-    with Lab() as laboratory:
-        yield laboratory
 
 
 def hub_with_wireguard(lab: Lab, site: Site, profile: WireGuardProfile, private_key: str) -> Node:

@@ -16,7 +16,7 @@ from vpn.desired.ways import Way, Ways, allowed_behind
 from vpn.models import Instance, Peer, Site
 from vpn.plan.delta import Record
 from vpn.plan.rows import Row, Rows, tags_of
-from vpn.profiles.state import DeviceDigests, has_moved, profile_states
+from vpn.profiles.state import ProfileDigests, has_moved, profile_states
 from vpn.profiles.tunnel_routes import SiteSubnets
 from vpn.reach.hub import End, Hub
 from vpn.validators import parse_network
@@ -52,12 +52,12 @@ class Snapshot:
 
     def states(self, rows: list[Row]) -> dict[UUID, ProfileState]:
         """The states of these rows' delivered profiles."""
-        devices = DeviceDigests(self.instance, self.sites)
+        devices = ProfileDigests(self.instance, self.sites)
         states = {row.pk: self._state(row, devices) for row in rows if row.is_plain}
         rest = [peer_of(row) for row in rows if not row.is_plain]
         return states | profile_states(self.instance, rest, self.sites)
 
-    def _state(self, row: Row, devices: DeviceDigests) -> ProfileState:
+    def _state(self, row: Row, devices: ProfileDigests) -> ProfileState:
         if not row.delivered_digest:
             return ProfileState.UNDELIVERED
         digest = devices.of(row.host, row.public_key, route_all=row.route_all)

@@ -52,7 +52,7 @@ def profile_states(
 ) -> dict[UUID, ProfileState]:
     """`profile_state` of many peers of one instance, with one query in all, or none if `sites` are given."""
     sites = site_subnets(instance) if sites is None else sites
-    devices = DeviceDigests(instance, sites)
+    devices = ProfileDigests(instance, sites)
     states = {}
     for peer in peers:
         peer.instance = instance
@@ -76,7 +76,7 @@ class Common(NamedTuple):
     rest: tuple[str, str, str]
 
 
-class DeviceDigests:
+class ProfileDigests:
     """The digests of many profiles of one instance.
 
     WireGuard devices differ in key and addresses alone, sites in their routes too: what they have in common is worked

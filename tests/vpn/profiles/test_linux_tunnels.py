@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address
 
@@ -20,14 +18,6 @@ from vpn import keys, pki
 from vpn.profiles import linux
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.wireguard import WireGuardProfile
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    if os.geteuid() != 0:
-        pytest.skip("making network namespaces needs root")
-    with Lab() as laboratory:
-        yield laboratory
 
 
 def world(lab: Lab, allowed: tuple[IPv4Network | IPv6Network, ...]) -> tuple[Node, Site, WireGuardProfile]:

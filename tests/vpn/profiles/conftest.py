@@ -1,0 +1,5 @@
+"""Profiles in a laboratory."""
+
+from tests.lab.own import lab
+
+__all__ = ["lab"]
