@@ -44,22 +44,25 @@ def last_found(instance: Instance) -> Found | None:
     if known is None:
         return None
     at = datetime.fromisoformat(known["at"])
-    fetched = delivered_of(instance).filter(delivered_at__gte=at - _SKEW)
-    ids = frozenset(map(UUID, known["ids"])).difference(fetched.values_list("pk", flat=True))
-    return Found(ids | _outdated(instance, fetched), at, known["of"] == _state_of(instance))
+    fetched = _states(instance, delivered_of(instance).filter(delivered_at__gte=at - _SKEW))
+    ids = frozenset(map(UUID, known["ids"])).difference(fetched)
+    return Found(ids | _outdated(fetched), at, known["of"] == _state_of(instance))
 
 
 def find_outdated(instance: Instance) -> Found:
     """Compare each delivered profile with what it would be now, and keep the answer."""
     at = timezone.now()
-    ids = _outdated(instance, delivered_of(instance))
+    ids = _outdated(_states(instance, delivered_of(instance)))
     document = {"of": _state_of(instance), "at": at.isoformat(), "ids": [str(pk) for pk in ids]}
     cache.set(_key(instance), document, _KEPT_SECONDS)
     return Found(ids, at, is_newest=True)
 
 
-def _outdated(instance: Instance, peers: PeerQuerySet) -> frozenset[UUID]:
-    states = profile_states(instance, peers.select_related("member__user", "site"))
+def _states(instance: Instance, peers: PeerQuerySet) -> dict[UUID, ProfileState]:
+    return profile_states(instance, peers.select_related("member__user", "site"))
+
+
+def _outdated(states: dict[UUID, ProfileState]) -> frozenset[UUID]:
     return frozenset(pk for pk, state in states.items() if state == ProfileState.OUTDATED)
 
 
