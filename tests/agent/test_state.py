@@ -140,6 +140,17 @@ def test_clashing_peers_leave_the_saved_state_alone(state: State) -> None:
     assert made.peer(3)["allowed_ips"][0] not in saved.index.networks
 
 
+def test_the_protocol_switches_of_an_agent_before_this_one_are_kept_until_they_change(state: State) -> None:
+    former = {"a peer": {"over": False}}
+    save(state, made.spec(1))
+    old = state.directory / made.HUB / "moves.json"
+    old.write_text(json.dumps(former))
+    assert state.protocol_switches(made.HUB) == former
+    state.save_protocol_switches(made.HUB, {"a peer": {"over": True}})
+    assert state.protocol_switches(made.HUB) == {"a peer": {"over": True}}
+    assert not old.exists()
+
+
 def test_damaged_files_are_no_hub(state: State) -> None:
     save(state, made.spec(1))
     for content in ("", "{", "[]", '{"schema": 99}', "null"):

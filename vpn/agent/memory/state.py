@@ -240,6 +240,7 @@ class State:
         """Save the protocol switches. Losing one would open a closed former connection again."""
         files.private_directory(self.directory / hub)
         files.replace(self._path(hub, _SWITCHES), json.dumps(switches, sort_keys=True))
+        self._path(hub, _FORMER_SWITCHES).unlink(missing_ok=True)
 
     def due(self, hub: str) -> int | None:
         """Return the time (Unix time) of the next expiry of a peer; None if there is none."""
