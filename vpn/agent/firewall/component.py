@@ -36,8 +36,6 @@ _SETTINGS: Final = {"net.netfilter.nf_conntrack_tcp_loose": "0", **tracking.TIME
 # Above this number of networks, flushing the conntrack table is cheaper than one deletion for each.
 _MOST_DELETIONS: Final = 200
 
-_SETS: Final = (("sets", "table", "inet", TABLE), ("map", "inet", TABLE, BINDING))
-
 _FLOW: Final = re.compile(r"^[^=\n]*src=(\S+) dst=(\S+)", re.MULTILINE)
 
 
@@ -55,7 +53,7 @@ def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[s
     if delta is None or _nests(spec, before, after):
         return ensure(hub, spec)
     if not delta.is_empty:
-        script = firewall_script.changed(delta.removed, delta.added) + firewall_script.replaced(delta.replaced)
+        script = firewall_script.changed(delta.removed, delta.added)
         try:
             nft.run(hub.names.inside, script + firewall_script.remarked(_new_flow_marks(hub.names)))
         except AgentError:
@@ -68,7 +66,7 @@ def _nests(spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer])
     """Return True if the change of routes affects how sources are checked (see `holds_others`)."""
     if not any(peer.routes for peer in (*before.values(), *after.values())):
         return False
-    former = {key: peer for key, peer in spec.peers.items() if key not in after} | dict(before)
+    former = firewall_delta.former_peers(spec, before, after)
     return any(holds_others(spec.addresses, peers.values()) for peers in (former, spec.peers))
 
 
@@ -163,18 +161,27 @@ def _ensure_table(names: Names, wanted: Table, fingerprints: dict[str, str]) -> 
 def _ensure_elements(names: Names, wanted: Table, there: Listing) -> bool:
     foreign = _foreign(names, wanted, there)
     if foreign:
-        sets = {name: wanted.sets[name].elements for name in foreign if name in wanted.sets}
-        nft.run(names.inside, firewall_script.replaced(sets) + firewall_script.remarked(_new_flow_marks(names)))
+        sets = [name for name in foreign if name in wanted.sets]
+        remarked = firewall_script.remarked(_new_flow_marks(names))
+        try:
+            nft.run(names.inside, firewall_script.corrected(wanted, there, sets) + remarked)
+        except AgentError:
+            # Another program's elements have more to them, for example a timeout.
+            everything = {name: wanted.sets[name].elements for name in sets}
+            nft.run(names.inside, firewall_script.replaced(everything) + remarked)
     return bool(foreign)
 
 
 def _renew(names: Names, wanted: Table) -> bool:
     """Replace the rules and sets inside the existing table; return False if that is not possible."""
-    listed = [names.inside.try_run([nft.PROGRAM, "-s", "list", *what]) for what in _SETS]
-    there = nft_listing.parse("".join(result.out for result in listed))
+    # Not `list sets table`: nft 1.0.6 lists the sets of all tables for it.
+    there = nft_listing.parse(_list(names).out)
     if not {CURRENT, BINDING} <= there.declarations.keys():
         return False
     try:
+        # Before the rules that name them: newer kernels show the ranges of a new set a moment after the transaction.
+        if new := firewall_script.new_sets(wanted, there):
+            nft.run(names.inside, new)
         nft.run(names.inside, firewall_script.renewed(wanted, _new_flow_marks(names), there))
     except AgentError:
         # The existing table cannot be updated, for example because a chain has another hook.

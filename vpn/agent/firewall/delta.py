@@ -15,16 +15,15 @@ _Elements = dict[str, set[str]]
 
 @dataclass(frozen=True)
 class Delta:
-    """By set name: removed elements, added elements, and the full elements of sets that are replaced."""
+    """Removed and added elements by set name. An element that stays is in neither: a packet always finds it."""
 
     removed: Mapping[str, set[str]]
     added: Mapping[str, set[str]]
-    replaced: Mapping[str, frozenset[str]]
 
     @property
     def is_empty(self) -> bool:
         """True if no set changes."""
-        return not (self.removed or self.added or self.replaced)
+        return not (self.removed or self.added)
 
 
 def of(spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> Delta | None:
@@ -34,7 +33,7 @@ def of(spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> 
     """
     tags = set(firewall_sets.tags_of(spec.rules))
     if not tags:
-        return Delta({}, {}, {})
+        return Delta({}, {})
     touched = _touched(tags, spec, before, after)
     carriers = firewall_sets.carriers_of(touched, spec.peers)
     by_ranges = set()
@@ -46,8 +45,15 @@ def of(spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> 
             by_ranges.add(tag)
     old = _single(touched - by_ranges, before)
     new = _single(touched - by_ranges, after)
-    sets = firewall_sets.of_tags(sorted(by_ranges), spec.peers) if by_ranges else {}
-    return Delta(_less(old, new), _less(new, old), {name: each.elements for name, each in sets.items()})
+    if by_ranges:
+        old |= _ranges(by_ranges, former_peers(spec, before, after))
+        new |= _ranges(by_ranges, spec.peers)
+    return Delta(_less(old, new), _less(new, old))
+
+
+def former_peers(spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> dict[str, Peer]:
+    """Return all peers as they were before some changed from `before` to `after`, as in `spec`."""
+    return {key: peer for key, peer in spec.peers.items() if key not in after} | dict(before)
 
 
 def _touched(tags: set[str], spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer]) -> set[str]:
@@ -79,6 +85,10 @@ def _single(tags: set[str], peers: Mapping[str, Peer]) -> _Elements:
                 found = firewall_sets.single_addresses(peer.networks, family)
                 elements.setdefault(firewall_sets.set_name(tag, family), set()).update(found)
     return elements
+
+
+def _ranges(tags: set[str], peers: Mapping[str, Peer]) -> _Elements:
+    return {name: set(each.elements) for name, each in firewall_sets.of_tags(sorted(tags), peers).items()}
 
 
 def _less(elements: _Elements, others: _Elements) -> _Elements:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from vpn.agent.firewall import limit_rules
+from vpn.agent.firewall.delta import former_peers
 from vpn.agent.firewall.limit_rules import MAPS, TABLE
 from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import Names
@@ -41,8 +42,8 @@ def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[s
     """Update the maps for peers that changed from `before` to `after` in `spec`."""
     if not (limit_rules.has_networks(before) or limit_rules.has_networks(after)):
         return
-    former = {key: peer for key, peer in spec.peers.items() if key not in after} | dict(before)
-    old, new = limit_rules.elements(replace(spec, peers=former)), limit_rules.elements(spec)
+    former = replace(spec, peers=former_peers(spec, before, after))
+    old, new = limit_rules.elements(former), limit_rules.elements(spec)
     script = _filled({name: old[name] - new[name] for name in MAPS}, "delete")
     script += _filled({name: new[name] - old[name] for name in MAPS})
     try:

@@ -27,25 +27,30 @@ def whole(table: Table, flow_marks: Mapping[str, Collection[str]], hits: _HITS, 
     return f"{before}table {_IT} {{\n{sets}{table.maps}{counters}{chains_text(table.chains)}}}\n{_filled(flow_marks)}"
 
 
-def renewed(table: Table, flow_marks: Mapping[str, Collection[str]], there: Listing) -> str:
-    """Return the script that replaces the rules of the table `there`, and only those sets that differ.
+def new_sets(table: Table, there: Listing) -> str:
+    """Return the script that adds those sets of the table that are not `there`; empty if none is new."""
+    new = "".join(_set(name, each) for name, each in table.sets.items() if name not in there.declarations)
+    return f"table {_IT} {{\n{new}}}\n" if new else ""
 
-    Foreign chains lose their rules here; `tidied` deletes them.
+
+def renewed(table: Table, flow_marks: Mapping[str, Collection[str]], there: Listing) -> str:
+    """Return the script that replaces the rules of the table `there`, and changes what differs in its sets.
+
+    `new_sets` comes before it. Foreign chains lose their rules here; `tidied` deletes them.
     """
-    kept = {name for name, each in table.sets.items() if there.declarations.get(name) == each.declaration}
+    other = {
+        name
+        for name, declaration in there.declarations.items()
+        if name not in table.sets or declaration != table.sets[name].declaration
+    }
     lines = [f"table {_IT} {{", *(f"\tchain {name} {{\n{hook}\t}}" for name, (hook, _) in table.chains.items()), "}"]
     lines.append(f"flush table {_IT}")
-    lines += [
-        f"delete {'map' if name in there.maps else 'set'} {_IT} {name}"
-        for name in there.declarations
-        if name not in kept
-    ]
-    sets = "".join(_set(name, each) for name, each in table.sets.items() if name not in kept)
+    lines += [f"delete {'map' if name in there.maps else 'set'} {_IT} {name}" for name in sorted(other)]
+    sets = "".join(_set(name, each) for name, each in table.sets.items() if name in other)
     # Existing counters keep their values.
     counters = "".join(_counter(name, {}) for name in table.counters)
     lines.append(f"table {_IT} {{\n{sets}{table.maps}{counters}{chains_text(table.chains)}}}")
-    differing = {name: table.sets[name].elements for name in kept if table.sets[name].elements != there.elements[name]}
-    return "\n".join(lines) + "\n" + replaced(differing) + _filled(flow_marks)
+    return "\n".join(lines) + "\n" + corrected(table, there, there.elements.keys() - other) + _filled(flow_marks)
 
 
 def tidied(table: Table, there: Listing) -> str:
@@ -55,8 +60,19 @@ def tidied(table: Table, there: Listing) -> str:
     return "".join(chains + counters)
 
 
+def corrected(table: Table, there: Listing, names: Iterable[str]) -> str:
+    """Return the script that changes the sets `names` from the elements `there` to those of the table."""
+    pairs = {name: (there.elements[name], table.sets[name].elements) for name in names}
+    return changed(
+        {name: old - new for name, (old, new) in pairs.items()}, {name: new - old for name, (old, new) in pairs.items()}
+    )
+
+
 def replaced(elements: Mapping[str, Collection[str]]) -> str:
-    """Return the script that replaces the elements of sets."""
+    """Return the script that replaces the elements of sets, whatever another program added to them.
+
+    For a moment after the transaction, newer kernels find none of the ranges.
+    """
     return "".join(f"flush set {_IT} {name}\n" for name in elements) + _filled(elements)
 
 
