@@ -26,17 +26,6 @@ from vpn.models.row_updates import update_rows
 # The column of a peer by which an end of each kind names it.
 _KINDS = {"site": "site", "user": "member", "group": "member__groups"}
 
-__all__ = [
-    "InvalidSettings",
-    "RuleFault",
-    "cleaned_rules",
-    "forget_end",
-    "lock_instances",
-    "naming",
-    "prepare_rules",
-    "replace_rules",
-]
-
 
 def prepare_rules(wanted: Sequence[Mapping[str, Any]]) -> list[RuleValues]:
     """Parse rules before a lock is taken, for `cleaned_rules`. The results are cached, so the lock is held for less

@@ -14,7 +14,7 @@ from portal.access import get_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
 from vpn.access import get_instance
-from vpn.actions.firewall.rules import InvalidSettings
+from vpn.actions.refusal import InvalidSettings
 from vpn.forms.firewall import Ends, FirewallForm
 from vpn.presenters.instances.head import head_of
 from vpn.views.activity.preview import is_preview, show_preview
