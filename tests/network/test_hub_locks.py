@@ -121,6 +121,21 @@ def test_the_watch_heals_a_hub_while_another_one_is_changed(lab: Lab, hubs: list
     assert is_linked(lab, slow)
 
 
+def test_after_a_reboot_a_busy_hub_keeps_none_of_the_others_waiting(lab: Lab, hubs: list[Hub]) -> None:
+    slow, *others = hubs
+    for one in hubs:
+        one.apply()
+        one.agent.close()
+    lab.reboot_host()
+    with busy(lab, slow), Watch(slow.agent):
+        wait_until(lambda: all(one.status().alive for one in others), 60, "the other hubs")
+        assert not slow.status().alive
+    with Watch(slow.agent):
+        wait_until(lambda: slow.status().alive, 60, "the hub that was busy")
+        # The last ones may still be compared: an apply waits for its turn.
+        assert not any(any(one.apply().changed.values()) for one in hubs), "nothing was left to mend"
+
+
 def is_linked(lab: Lab, hub: Hub) -> bool:
     """Has the hub its link to the host?"""
     return f"vh-{hub.hub}" in lab.run(lab.host, ["ip", "-br", "link"]).stdout

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
@@ -16,7 +17,8 @@ from vpn.agent import wireguard
 from vpn.agent.lifecycle.ending import close_former_connections, expire
 from vpn.agent.lifecycle.health import Liveness
 from vpn.agent.lifecycle.host import Host
-from vpn.agent.lifecycle.reconcile import FAMILIES, reconcile_host
+from vpn.agent.lifecycle.host_parts import HostParts, reconcile_host
+from vpn.agent.lifecycle.reconcile import FAMILIES
 from vpn.agent.lifecycle.renewal import Renewal
 from vpn.agent.lifecycle.restore import restore
 from vpn.agent.lifecycle.upgrades import Upgrades
@@ -35,6 +37,8 @@ SNAPSHOT_INTERVAL: Final = 2.0  # seconds between snapshots of endpoints
 LINK_INTERVAL: Final = 5.0  # seconds between checks of the links to the host and of its tables
 KEEPALIVES_FOR: Final = 8.0  # seconds of keepalives to peers of a restored hub
 RETRY_AFTER: Final = 5.0  # seconds before another attempt to restore a hub
+# Hubs restored at once, for example after a reboot. Most of the time, the kernel or a starting daemon is waited for.
+RESTORED_AT_ONCE: Final = 4
 
 
 @dataclass
@@ -45,11 +49,15 @@ class Watch:
     endpoints: dict[str, dict[str, tuple[str, bool]]] = field(default_factory=dict)
     keepalives_since: dict[str, float] = field(default_factory=dict)
     retry_at: dict[str, float] = field(default_factory=dict)
+    restoring: set[str] = field(default_factory=set)
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(RESTORED_AT_ONCE))
+    parts: HostParts = field(init=False)
     liveness: Liveness = field(init=False)
     renewal: Renewal = field(init=False)
     upgrades: Upgrades = field(init=False)
 
     def __post_init__(self) -> None:
+        self.parts = HostParts(self.host)
         self.liveness = Liveness(self.host)
         self.renewal = Renewal(self.host)
         self.upgrades = Upgrades(self.host)
@@ -57,7 +65,7 @@ class Watch:
     def heal(self) -> None:
         """Restore each hub whose namespace, tunnel or resolver is missing."""
         for hub in self.host.state.hubs():
-            if not self.liveness.is_alive(hub):
+            if hub not in self.restoring and not self.liveness.is_alive(hub):
                 self._restore(hub)
 
     def close_former(self) -> None:
@@ -132,10 +140,14 @@ class Watch:
             del self.endpoints[gone]
 
     def _restore(self, hub: str) -> None:
-        if time.monotonic() < self.retry_at.get(hub, 0.0):
-            return
+        """Restore a hub beside others, unless that is under way or has failed just now."""
+        if hub not in self.restoring and time.monotonic() >= self.retry_at.get(hub, 0.0):
+            self.restoring.add(hub)
+            self.pool.submit(self._restore_now, hub)
+
+    def _restore_now(self, hub: str) -> None:
         try:
-            if restore(self.host, hub, BRIEFLY):
+            if restore(self.host, hub, BRIEFLY, self.parts):
                 _say(f"{hub}: restored")
             self.retry_at.pop(hub, None)
         except BusyError:
@@ -143,6 +155,12 @@ class Watch:
         except AgentError as error:
             self.retry_at[hub] = time.monotonic() + RETRY_AFTER
             _say(f"{hub}: {error}")
+        except Exception as error:  # noqa: BLE001
+            # The text may contain a key, so only the error's type is logged.
+            self.retry_at[hub] = time.monotonic() + RETRY_AFTER
+            _say(f"fault: {type(error).__name__}")
+        finally:
+            self.restoring.discard(hub)
 
     def _remember(self, hub: str, heard: dict[str, uapi.UapiPeer]) -> None:
         recent = time.time() - wireguard.ACTIVE_WITHIN
@@ -196,6 +214,8 @@ def watch(host: Host) -> None:
             rest = {keeper.heal: interval, keeper.close_former: 2 * interval}.get(check, 10 * took)
             due[check] = (interval, started + max(interval, min(rest, 10 * took)))
         stop.wait(INTERVAL / 2)
+    # What is under way is completed; the rest is restored by the next watch.
+    keeper.pool.shutdown(cancel_futures=True)
 
 
 def _try(check: Callable[[], None]) -> None:

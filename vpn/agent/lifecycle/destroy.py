@@ -7,7 +7,7 @@ import time
 from vpn.agent.lifecycle import reports
 from vpn.agent.lifecycle.components import COMPONENTS
 from vpn.agent.lifecycle.host import Host
-from vpn.agent.lifecycle.reconcile import reconcile_host
+from vpn.agent.lifecycle.host_parts import reconcile_host
 from vpn.agent.memory.shared import Version
 from vpn.agent.network import egress, namespace
 from vpn.agent.system import processes, users

@@ -6,10 +6,11 @@ import time
 from typing import Final
 
 from vpn.agent import dns, firewall, openvpn, wireguard
-from vpn.agent.firewall import host_limits, limits
+from vpn.agent.firewall import limits
 from vpn.agent.lifecycle import effective, expiry
 from vpn.agent.lifecycle.components import COMPONENTS
 from vpn.agent.lifecycle.host import Host
+from vpn.agent.lifecycle.host_parts import HostParts, reconcile_host
 from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import LINK_COUNT, Link
 from vpn.agent.network import egress, namespace, routing, source
@@ -22,10 +23,12 @@ from vpn.wire.spec import HubSpec
 FAMILIES: Final = "families"
 
 
-def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[str, bool]:
+def reconcile(
+    host: Host, spec: HubSpec, saved: HubSpec | None = None, parts: HostParts | None = None
+) -> dict[str, bool]:
     """Make the hub match `spec` and return which components changed. Needs the hub's lock.
 
-    `saved` is the spec before, if it is known.
+    `saved` is the spec before, if it is known. With `parts`, the host's own parts are not checked for each hub.
     """
     now, wanted = time.time(), spec
     effective.prepare(host.state, spec, now)
@@ -33,7 +36,7 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
     hub = host.hub(spec.hub)
     changed = {"namespace": _ensure_namespace(host, hub)}
     link = _link(host, spec.hub)
-    changed["egress"] = _ensure_egress(host, hub, spec, link)
+    changed["egress"] = _ensure_egress(host, hub, spec, link, parts)
     # The firewall is loaded before the first packet can arrive.
     asking = dns.with_servers_of(spec, saved)
     changed["firewall"] = firewall.ensure(hub, asking)
@@ -53,11 +56,11 @@ def reconcile(host: Host, spec: HubSpec, saved: HubSpec | None = None) -> dict[s
     return changed
 
 
-def _ensure_egress(host: Host, hub: Hub, spec: HubSpec, link: Link) -> bool:
-    host.state.shared.save_source(spec.hub, source.Source.of(spec).document())
-    host.state.shared.save_server(spec.hub, spec.server)
-    changed = reconcile_host(host)
-    families = egress.families(host.netns)
+def _ensure_egress(host: Host, hub: Hub, spec: HubSpec, link: Link, parts: HostParts | None) -> bool:
+    differs = host.state.shared.save_source(spec.hub, source.Source.of(spec).document())
+    differs |= host.state.shared.save_server(spec.hub, spec.server)
+    changed = reconcile_host(host) if differs or parts is None else False
+    families = egress.families(host.netns) if parts is None else parts.families()
     changed |= egress.ensure(hub.names, link, families, hub.fingerprints, spec.server.reached)
     hub.fingerprints[FAMILIES] = " ".join(families)
     return changed
@@ -76,20 +79,6 @@ def ensure_processes(hub: Hub, spec: HubSpec) -> dict[str, bool]:
     return changed
 
 
-def reconcile_host(host: Host) -> bool:
-    """Ensure the host's forwarding and its nftables tables; return True if anything changed."""
-    with host_lock(host.state.directory):
-        fingerprints = host.state.shared.fingerprints()
-        before = dict(fingerprints)
-        changed = egress.ensure_host(host.netns, fingerprints, host.state.shared.servers())
-        sources = host.state.shared.sources()
-        changed |= source.ensure(host.netns, sources.values(), fingerprints)
-        changed |= host_limits.ensure(host.netns, sources, host.state.shared.servers(), fingerprints)
-        if fingerprints != before:
-            host.state.shared.save_fingerprints(fingerprints)
-    return changed
-
-
 def _ensure_namespace(host: Host, hub: Hub) -> bool:
     if namespace.exists(hub.names.netns):
         return namespace.ensure(hub.names)
@@ -98,7 +87,9 @@ def _ensure_namespace(host: Host, hub: Hub) -> bool:
     openvpn.stop_inside(hub)
     # In older versions of ip-netns(8), two processes that create the first namespace of a host disturb each other.
     with host_lock(host.state.directory):
-        return namespace.ensure(hub.names)
+        namespace.add(hub.names)
+    namespace.set_up(hub.names)
+    return True
 
 
 def _link(host: Host, hub: str) -> Link:

@@ -7,16 +7,18 @@ from contextlib import suppress
 
 from vpn.agent.lifecycle import effective, health
 from vpn.agent.lifecycle.host import Host
+from vpn.agent.lifecycle.host_parts import HostParts
 from vpn.agent.lifecycle.reconcile import ensure_processes, reconcile
 from vpn.agent.system.lock import PATIENCE, hub_lock
 from vpn.wire.errors import AgentError
 from vpn.wire.spec import HubSpec
 
 
-def restore(host: Host, hub: str, patience: float = PATIENCE) -> bool:
+def restore(host: Host, hub: str, patience: float = PATIENCE, parts: HostParts | None = None) -> bool:
     """Bring a hub back to its saved state, for example after a reboot; return True if anything was missing.
 
-    Raises BusyError if another process changes the hub for longer than `patience` seconds.
+    With `parts`, the host's own parts are not checked for each hub. Raises BusyError if another process changes the hub
+    for longer than `patience` seconds.
     """
     with hub_lock(host.state.directory, hub, patience):
         saved = host.state.load(hub)
@@ -24,7 +26,7 @@ def restore(host: Host, hub: str, patience: float = PATIENCE) -> bool:
             return False
         # Dead daemons first: clients over TCP reconnect within a second once their listener is back.
         is_revived = _revive(host, saved.spec)
-        return any(reconcile(host, saved.spec).values()) or is_revived
+        return any(reconcile(host, saved.spec, parts=parts).values()) or is_revived
 
 
 def _revive(host: Host, spec: HubSpec) -> bool:

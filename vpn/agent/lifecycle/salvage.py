@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from vpn.agent.lifecycle import effective, incremental
 from vpn.agent.lifecycle.host import Host
-from vpn.agent.lifecycle.reconcile import reconcile_host
+from vpn.agent.lifecycle.host_parts import reconcile_host
 from vpn.agent.memory.saved import Change, Saved
 from vpn.wire.errors import AgentError
 from vpn.wire.peers import OpenVPNPeer, Peer, WireGuardPeer, openvpn_side, wireguard_side

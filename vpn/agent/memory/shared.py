@@ -53,13 +53,16 @@ class Shared:
         document = files.read_json(self.directory / "sources.json")
         return document if isinstance(document, dict) else {}
 
-    def save_source(self, hub: str, source: dict[str, Any] | None) -> None:
-        """Save a hub's source addresses and ports; None removes them."""
+    def save_source(self, hub: str, source: dict[str, Any] | None) -> bool:
+        """Save a hub's source addresses and ports, None removes them; return True if they differed."""
+        if self.sources().get(hub) == source:
+            return False
         with host_lock(self.directory):
             sources = self.sources()
             after = {name: each for name, each in sources.items() if name != hub} | ({hub: source} if source else {})
             if after != sources:
                 files.replace(self.directory / "sources.json", json.dumps(after, sort_keys=True), durable=False)
+        return True
 
     def servers(self) -> dict[str, ServerSide]:
         """Return by hub which addresses of the host and networks behind it its tunnels may reach."""
@@ -67,13 +70,16 @@ class Shared:
         found = document.items() if isinstance(document, dict) else ()
         return {str(hub): parse_server(value, Faults()) for hub, value in found}
 
-    def save_server(self, hub: str, server: ServerSide) -> None:
-        """Save which addresses of the host and networks behind it a hub's tunnels may reach."""
+    def save_server(self, hub: str, server: ServerSide) -> bool:
+        """Save which parts of the host and behind it a hub's tunnels may reach; return True if they differed."""
+        if self.servers().get(hub) == server:
+            return False
         with host_lock(self.directory):
             servers = self.servers()
             if servers.get(hub) != server:
                 documents = {key: each.document() for key, each in (servers | {hub: server}).items()}
                 files.replace(self.directory / "servers.json", json.dumps(documents, sort_keys=True))
+        return True
 
     def forget_server(self, hub: str) -> None:
         """Delete this entry of a destroyed hub."""

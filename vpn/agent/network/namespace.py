@@ -50,11 +50,21 @@ def exists(netns: str) -> bool:
         return False
 
 
+def add(names: Names) -> None:
+    """Create the hub's namespace, empty."""
+    if os.path.lexists(f"{NAMESPACES}/{names.netns}"):
+        command.try_run(["ip", "netns", "delete", names.netns])
+    command.run(["ip", "netns", "add", names.netns])
+
+
+def set_up(names: Names) -> None:
+    """Set up a new namespace: it forwards."""
+    sysctl.write(names.inside, SETTINGS)
+    names.inside.run(["ip", "link", "set", "dev", "lo", "up"])
+
+
 def ensure(names: Names) -> bool:
-    """Ensure that the hub's namespace exists and forwards; return True if something was missing."""
-    if not exists(names.netns):
-        _create(names)
-        return True
+    """Ensure that the hub's existing namespace forwards; return True if something differed."""
     changed = sysctl.ensure(names.inside, SETTINGS)
     changed |= _ensure_loopback(names.inside)
     return _remove_foreign(names, netns_view.read(names.inside)) or changed
@@ -71,14 +81,6 @@ def remove(names: Names) -> None:
     """Remove the hub's namespace with everything in it. Calling it twice is harmless."""
     if os.path.lexists(f"{NAMESPACES}/{names.netns}"):
         command.run(["ip", "netns", "delete", names.netns])
-
-
-def _create(names: Names) -> None:
-    if os.path.lexists(f"{NAMESPACES}/{names.netns}"):
-        command.try_run(["ip", "netns", "delete", names.netns])
-    command.run(["ip", "netns", "add", names.netns])
-    sysctl.write(names.inside, SETTINGS)
-    names.inside.run(["ip", "link", "set", "dev", "lo", "up"])
 
 
 def _ensure_loopback(inside: Netns) -> bool:

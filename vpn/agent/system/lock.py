@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +22,16 @@ from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
 
 PATIENCE = 25.0  # seconds; a portal's job gives up after 30
-# The locks of this process, which it may take again.
-_held: Final[set[Path]] = set()
+
+
+@dataclass
+class _Held(threading.local):
+    """The locks of one thread, which it may take again. Another thread of the process waits for them."""
+
+    paths: set[Path] = field(default_factory=set)
+
+
+_held: Final = _Held()
 
 
 class BusyError(AgentError):
@@ -38,7 +48,7 @@ def hub_lock(state: Path, hub: str, patience: float = PATIENCE) -> Iterator[None
 
     Raises BusyError, an AgentError, if another agent holds it for longer than `patience` seconds.
     """
-    if _host(state) in _held:
+    if _host(state) in _held.paths:
         raise RuntimeError("a hub's lock is taken before the host's")
     with _lock(state / "locks" / f"{hub}.lock", patience):
         yield
@@ -57,7 +67,7 @@ def _host(state: Path) -> Path:
 
 @contextmanager
 def _lock(path: Path, patience: float) -> Iterator[None]:
-    if path in _held:
+    if path in _held.paths:
         yield
         return
     files.private_directory(path.parent)
@@ -67,10 +77,10 @@ def _lock(path: Path, patience: float) -> Iterator[None]:
         raise files.failure(error) from error
     try:
         _acquire(descriptor, time.monotonic() + patience)
-        _held.add(path)
+        _held.paths.add(path)
         yield
     finally:
-        _held.discard(path)
+        _held.paths.discard(path)
         os.close(descriptor)
 
 
