@@ -68,10 +68,11 @@ READING = {
         "authority_of",
         "ensure_certificates",
         "hosts_of",
-        "is_due",
+        "hub_due_at",
         "issue_for_peer",
         "renew_hub",
         "renew_revocation_list",
+        "shown_hosts",
     },
     "vpn.actions.peers.input": {
         "change_faults",

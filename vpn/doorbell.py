@@ -36,7 +36,7 @@ ALLOWED_JOBS = frozenset(
         "vpn.jobs.plan.work_out_plans",
         "vpn.jobs.observe.observe_all",
         "vpn.jobs.reconcile.reconcile_all",
-        "vpn.jobs.reconcile.renew_certificates",
+        "vpn.jobs.certificates.renew_certificates",
         "vpn.jobs.reconcile.tidy",
     }
 )

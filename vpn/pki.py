@@ -134,9 +134,9 @@ def validity(certificate: str) -> tuple[datetime, datetime]:
     return loaded.not_valid_before_utc, loaded.not_valid_after_utc
 
 
-def renewal_due(not_after: datetime, not_before: datetime, now: datetime) -> bool:
-    """Has the last third of a certificate's life begun?"""
-    return now >= not_after - (not_after - not_before) / 3
+def renewal_at(not_after: datetime, not_before: datetime) -> datetime:
+    """When the last third of a certificate's life begins."""
+    return not_after - (not_after - not_before) / 3
 
 
 def _issue(

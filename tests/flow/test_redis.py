@@ -194,7 +194,7 @@ def test_the_schedule_rings_in_the_workers_own_language(redis: Redis) -> None:
     assert names == {
         "vpn.jobs.observe.observe_all",
         "vpn.jobs.reconcile.reconcile_all",
-        "vpn.jobs.reconcile.renew_certificates",
+        "vpn.jobs.certificates.renew_certificates",
         "vpn.jobs.reconcile.tidy",
     }
     work_off("observe")

@@ -18,7 +18,8 @@ from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_
 from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.choices import ProfileState
 from vpn.desired import compile_spec
-from vpn.jobs.reconcile import renew_certificates, tidy
+from vpn.jobs.certificates import renew_certificates
+from vpn.jobs.reconcile import tidy
 from vpn.models import Instance, Peer, RevokedCertificate, Server, Tick
 from vpn.profiles.plain_file import render_profile
 from vpn.profiles.state import current_digest, profile_state

@@ -20,7 +20,7 @@ from vpn.actions.peers.admission import expire_peers
 from vpn.actions.peers.peer import create_client_peer, delete_peer
 from vpn.drivers.base import AgentError, errors
 from vpn.jobs.apply import apply_instance, apply_urgently
-from vpn.jobs.reconcile import renew_certificates
+from vpn.jobs.certificates import renew_certificates
 from vpn.models import Instance, Operation, Peer
 
 pytestmark = pytest.mark.usefixtures("server")

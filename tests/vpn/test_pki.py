@@ -172,10 +172,8 @@ def test_a_revocation_list_ends_with_its_authority_and_carries_its_number() -> N
 
 def test_renewal_is_due_in_the_last_third() -> None:
     begin, end = NOW, NOW + timedelta(days=300)
-    assert not pki.renewal_due(end, begin, NOW + timedelta(days=199, hours=23))
-    assert pki.renewal_due(end, begin, NOW + timedelta(days=200))
-    assert pki.renewal_due(end, begin, end + timedelta(days=1))
-    assert not pki.renewal_due(CLIENT.not_after, pki.validity(CLIENT.certificate)[0], NOW)
+    assert pki.renewal_at(end, begin) == NOW + timedelta(days=200)
+    assert NOW < pki.renewal_at(CLIENT.not_after, pki.validity(CLIENT.certificate)[0]) < CLIENT.not_after
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "../x", "a\nb", "ä", "a" * 65, "-a", "a.", 'a"b', "a\x00"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -12,16 +11,13 @@ from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from portal.actions.queued_mail import due_mail
-from portal.exceptions import NotPossible
 from portal.models import Mail, Principal
 from vpn import doorbell
 from vpn.actions.activity.plan_mail import MAIL_RETRIED
 from vpn.actions.activity.plan_work import delete_expired_previews
-from vpn.actions.change import Scope, changing
 from vpn.actions.instances.recovery import raise_generation
 from vpn.actions.peers.admission import expire_peers
-from vpn.actions.peers.certificates import CLOCK_SKEW, ensure_certificates, is_due, renew_hub
-from vpn.actions.peers.keys import renew_peer
+from vpn.actions.peers.certificates import CLOCK_SKEW
 from vpn.actions.sites.overlaps import repair_networks
 from vpn.choices import InstanceState, OperationState, PlanState
 from vpn.constants import HOST_REST_HOURS, HOSTNAME_QUARANTINE_DAYS
@@ -48,7 +44,6 @@ from vpn.models import (
 logger = logging.getLogger(__name__)
 RECONCILE_SECONDS = 5
 _EXPIRY = Principal.portal("a peer expired")
-_RENEWAL = Principal.portal("renewing certificates")
 _REPAIR = Principal.portal("the hub lagged behind its settings")
 _TIDYING = Principal.portal("removing what has ended")
 _VERIFY_EVERY = timedelta(seconds=60)
@@ -59,9 +54,6 @@ _TEARDOWN_RETRY = timedelta(seconds=30)
 _OPERATIONS_KEPT = 200
 _MAIL_RETRY = timedelta(seconds=30)
 _MAIL_KEPT = timedelta(days=30)
-RENEW_SECONDS = 6 * 3600
-# Certificates are renewed in the last third of their life. None is due earlier than this before its end.
-_LONGEST_NOTICE = timedelta(days=730)
 
 
 def reconcile_all() -> None:
@@ -157,25 +149,6 @@ def _verify() -> None:
 def _repair_networks(pk: UUID) -> None:
     if count := repair_networks(pk, by=_REPAIR):
         logger.warning("Instance %s: the rows of networks of %d peers were not their subnets; mended", pk, count)
-
-
-def renew_certificates() -> None:
-    """Renew certificates long before their end, and issue what older instances lack."""
-    if not begin_tick("certificates", RENEW_SECONDS):
-        return
-    for pk in Instance.objects.filter(state=InstanceState.READY).values_list("pk", flat=True):
-        if _hub_is_due(pk):
-            with contextlib.suppress(NotPossible), changing(pk, by=_RENEWAL, scope=Scope.WHOLE) as instance:
-                if not ensure_certificates(instance):
-                    renew_hub(instance)
-        for peer in Peer.objects.filter(instance=pk, certificate_expires_at__lt=timezone.now() + _LONGEST_NOTICE):
-            if is_due(peer):
-                renew_peer(peer, by=_RENEWAL)
-
-
-def _hub_is_due(pk: UUID) -> bool:
-    instance = Instance.objects.get(pk=pk)
-    return not instance.has_certificates or renew_hub(instance)
 
 
 def tidy() -> None:

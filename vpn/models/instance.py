@@ -10,6 +10,8 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Now
+from django.utils import timezone
 
 from portal.models import Organization
 from portal.sealing import Sealed
@@ -81,6 +83,9 @@ class Instance(models.Model):
     tls_crypt_key_sealed = models.TextField(blank=True)
     revocation_list = models.TextField(blank=True)
     revocation_number = models.PositiveIntegerField(default=0)
+    # The name and address in the hub's certificate, and when it or the revocation list is due to be renewed.
+    certificate_hosts = models.CharField(max_length=400, blank=True, default="", db_default="")
+    certificates_due_at = models.DateTimeField(default=timezone.now, db_default=Now(), db_index=True, blank=True)
 
     epoch = models.PositiveIntegerField(default=1)
     desired_generation = models.PositiveBigIntegerField(default=1)

@@ -53,6 +53,7 @@ class Peer(models.Model):
     certificate = models.TextField(blank=True)
     certificate_serial = models.CharField(max_length=40, blank=True)
     certificate_expires_at = models.DateTimeField(null=True, blank=True)
+    certificate_due_at = models.DateTimeField(null=True, blank=True)
     tls_crypt_key_sealed = models.TextField(blank=True)
     key_custody = models.CharField(max_length=10, choices=KeyCustody.choices, default=KeyCustody.PORTAL)
 
@@ -85,6 +86,13 @@ class Peer(models.Model):
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["instance", "changed_generation"], name="peer_changed"),
             models.Index(fields=["instance", "-type", "created_at", "id"], name="peer_listed"),
+            # For the jobs that look for what is due.
+            models.Index(fields=["expires_at"], condition=Q(expires_at__isnull=False), name="peer_expires"),
+            models.Index(
+                fields=["certificate_due_at"],
+                condition=Q(certificate_due_at__isnull=False),
+                name="peer_certificate_due",
+            ),
         ]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["instance", "host"], name="peer_addresses_unique"),

@@ -36,6 +36,7 @@ def ensure_certificates(instance: Instance) -> bool:
     _issue_server(instance, now)
     instance.tls_crypt_key = pki.tls_crypt_v2_server_key()
     renew_revocation_list(instance)
+    instance.certificates_due_at = hub_due_at(instance)
     return True
 
 
@@ -48,12 +49,18 @@ def _issue_server(instance: Instance, now: datetime) -> None:
     # RouterOS compares the certificate with the address or name that it connects to.
     server = pki.issue_server(authority_of(instance), instance.hub, now, hosts=hosts_of(instance))
     instance.server_certificate, instance.server_key = server.certificate, server.private_key
+    instance.certificate_hosts = shown_hosts(instance)
 
 
 def hosts_of(instance: Instance) -> list[str]:
     """The hub's name, and the addresses that routers connect to, if known."""
     addresses = instance.server.addresses if instance.server is not None else ()
     return [instance.full_hostname, *addresses[:1]]
+
+
+def shown_hosts(instance: Instance) -> str:
+    """What the hub's certificate should name, in one text."""
+    return " ".join(hosts_of(instance))
 
 
 def renew_revocation_list(instance: Instance) -> None:
@@ -74,6 +81,7 @@ def issue_for_peer(peer: Peer, instance: Instance) -> None:
     peer.certificate, peer.private_key = credential.certificate, credential.private_key
     peer.certificate_serial = f"{credential.serial:x}"
     peer.certificate_expires_at = credential.not_after
+    peer.certificate_due_at = pki.renewal_at(credential.not_after, pki.validity(credential.certificate)[0])
     peer.tls_crypt_key = pki.tls_crypt_v2_client_key(instance.tls_crypt_key)
     peer.public_key, peer.preshared_key = _fingerprint(credential.certificate), ""
 
@@ -107,39 +115,35 @@ def revoke_earlier(peer: Peer, instance: Instance, *, by: Principal) -> None:
         renew_revocation_list(instance)
 
 
+def hub_due_at(instance: Instance) -> datetime:
+    """When the hub's certificate or revocation list has to be renewed, whichever is first."""
+    return min(_server_due_at(instance), _list_due_at(instance))
+
+
 def renew_hub(instance: Instance) -> bool:
-    """Renew the hub's certificate and revocation list before they expire. The caller saves the instance."""
+    """Renew what is due of the hub's certificate and revocation list; False if nothing. The caller saves the instance.
+
+    A certificate that names other hosts than the hub's is due, too.
+    """
     now = timezone.now()
     renewed = False
-    if _is_due(instance.server_certificate, now) or _shown_hosts(instance) != set(hosts_of(instance)):
+    if _server_due_at(instance) <= now or instance.certificate_hosts != shown_hosts(instance):
         _issue_server(instance, now)
         renewed = True
-    signed_at = x509.load_pem_x509_crl(instance.revocation_list.encode()).last_update_utc
-    if now - signed_at > _REVOCATION_LIST_AGE:
+    if _list_due_at(instance) <= now:
         renew_revocation_list(instance)
         renewed = True
+    instance.certificates_due_at = hub_due_at(instance)
     return renewed
 
 
-def _shown_hosts(instance: Instance) -> set[str]:
-    """The names and addresses in the hub's certificate."""
-    certificate = x509.load_pem_x509_certificate(instance.server_certificate.encode())
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return set()
-    addresses = {str(address) for address in names.get_values_for_type(x509.IPAddress)}
-    return addresses | set(names.get_values_for_type(x509.DNSName))
+def _server_due_at(instance: Instance) -> datetime:
+    not_before, not_after = pki.validity(instance.server_certificate)
+    return pki.renewal_at(not_after, not_before)
 
 
-def is_due(peer: Peer) -> bool:
-    """Is it time for a new certificate? The old one stays valid until it expires, so no connection is lost."""
-    return bool(peer.certificate) and _is_due(peer.certificate, timezone.now())
-
-
-def _is_due(certificate: str, now: datetime) -> bool:
-    not_before, not_after = pki.validity(certificate)
-    return pki.renewal_due(not_after, not_before, now)
+def _list_due_at(instance: Instance) -> datetime:
+    return x509.load_pem_x509_crl(instance.revocation_list.encode()).last_update_utc + _REVOCATION_LIST_AGE
 
 
 def _fingerprint(certificate: str) -> str:

@@ -25,7 +25,7 @@ def give_keys(peer: Peer, instance: Instance, public_key: str = "") -> None:
         certificates.issue_for_peer(peer, instance)
         return
     peer.certificate = peer.certificate_serial = peer.tls_crypt_key = ""
-    peer.certificate_expires_at = None
+    peer.certificate_expires_at = peer.certificate_due_at = None
     peer.preshared_key = keys.generate_preshared_key()
     if public_key:
         peer.public_key, peer.private_key = public_key, ""
@@ -72,9 +72,14 @@ def rotate_keys(peer: Peer, *, by: Principal) -> Peer:
 
 
 def renew_peer(peer: Peer, *, by: Principal) -> None:
-    """Issue a new certificate; the old one stays valid until it expires. The profile becomes outdated."""
+    """Issue a new certificate; the old one stays valid until it expires. The profile becomes outdated.
+
+    Raises NotPossible for a peer that has left OpenVPN or was deleted.
+    """
     with changing(peer.instance_id, by=by, scope=Scope.PEERS) as locked:
         fresh = fresh_peer(peer, locked)
+        if not fresh.is_openvpn:
+            raise NotPossible("This peer has no certificate.")
         former_key = fresh.public_key
         certificates.keep_as_earlier(fresh, by=by)
         certificates.issue_for_peer(fresh, locked)

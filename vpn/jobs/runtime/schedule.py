@@ -10,9 +10,10 @@ from rq.serializers import JSONSerializer
 from rq.utils import now
 
 from vpn import doorbell
+from vpn.jobs.certificates import RENEW_SECONDS, renew_certificates
 from vpn.jobs.knock import KNOCK_SECONDS, knock_all
 from vpn.jobs.observe import observe_all
-from vpn.jobs.reconcile import RENEW_SECONDS, reconcile_all, renew_certificates, tidy
+from vpn.jobs.reconcile import reconcile_all, tidy
 from vpn.jobs.runtime.heartbeat import beat
 
 
