@@ -73,6 +73,22 @@ HUB_HOST_NETNS = env.str("HUB_HOST_NETNS", default="")
 HUBS_AVAILABLE = env.bool("HUBS_AVAILABLE", default=True)
 HUB_STATE_DIR = DATA_DIR / "hub"
 POOL_BASE = env.str("POOL_BASE", default="100.64.0.0/10")
+
+
+def _days(name: str, default: int, least: int) -> int:
+    """For how many days rows are kept."""
+    days: int = env.int(name, default=default)
+    if not least <= days <= _MOST_DAYS:
+        raise ImproperlyConfigured(f"{name} is {days}; choose {least} to {_MOST_DAYS:,} days")
+    return days
+
+
+_MOST_DAYS = 36_500
+# For how long ended rows are kept (vpn/jobs/tidy.py). The API tells the traffic of the present month.
+ACTIVITY_DAYS = _days("ACTIVITY_DAYS", default=400, least=1)
+TRAFFIC_DAYS = _days("TRAFFIC_DAYS", default=400, least=31)
+MAIL_DAYS = _days("MAIL_DAYS", default=30, least=1)
+
 ALLOW_SIGNUP = env.bool("ALLOW_SIGNUP", default=False)
 ADMIN_EMAIL = env.str("ADMIN_EMAIL", default="admin@localhost")
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", default="")

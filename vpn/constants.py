@@ -66,6 +66,8 @@ SHARE_WINDOW: Final = 900
 # How long a request for a profile waits, in seconds, until the hub has the peer.
 HUB_WAIT: Final = 5.0
 HOSTNAME_QUARANTINE_DAYS: Final = 30
+# For how long the answer to a call with an Idempotency-Key is stored.
+IDEMPOTENCY_HOURS: Final = 24
 # For how long a deleted peer's addresses are not assigned again, unless its pool is full.
 HOST_REST_HOURS: Final = 24
 

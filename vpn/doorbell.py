@@ -37,7 +37,7 @@ ALLOWED_JOBS = frozenset(
         "vpn.jobs.observe.observe_all",
         "vpn.jobs.reconcile.reconcile_all",
         "vpn.jobs.certificates.renew_certificates",
-        "vpn.jobs.reconcile.tidy",
+        "vpn.jobs.tidy.tidy",
     }
 )
 # Finished jobs are removed at once; failed ones after an hour, so that staff can inspect them.

@@ -16,7 +16,7 @@ from portal.models.api_token import DEFAULT_LIFE
 from portal.validators import clean_token_name
 
 # How long expired tokens are still shown to their owner, and how many. They do not count for the quota.
-_SHOWN_AFTER_END = timedelta(days=30)
+SHOWN_AFTER_END: Final = timedelta(days=30)
 MOST_SHOWN_AFTER_END: Final = 100
 _AT_ONCE: Final = 500
 
@@ -49,7 +49,7 @@ def create_token(
 def _forget_expired(membership: Membership) -> None:
     now = timezone.now()
     expired = ApiToken.objects.filter(membership=membership, expires_at__lte=now).order_by("-expires_at", "pk")
-    expired.filter(expires_at__lt=now - _SHOWN_AFTER_END).delete()
+    expired.filter(expires_at__lt=now - SHOWN_AFTER_END).delete()
     too_many = expired.values_list("pk", flat=True)[MOST_SHOWN_AFTER_END : MOST_SHOWN_AFTER_END + _AT_ONCE]
     ApiToken.objects.filter(pk__in=list(too_many)).delete()
 

@@ -78,7 +78,7 @@ def test_a_job_that_is_not_the_portals_is_not_run(redis: Redis, tmp_path: Path) 
     assert job.get_status(refresh=True) == "failed"
 
 
-@pytest.mark.parametrize("function", ["vpn.jobs.reconcile.tidy", "vpn.jobs.apply.no_such_job"])
+@pytest.mark.parametrize("function", ["vpn.jobs.tidy.tidy", "vpn.jobs.apply.no_such_job"])
 def test_what_redis_names_as_callback_is_not_even_imported(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
@@ -110,9 +110,9 @@ def test_a_worker_whose_job_ran_out_of_time_ends(redis: Redis, monkeypatch: pyte
             while True:
                 connection.ensure_connection()
 
-    monkeypatch.setattr("vpn.jobs.reconcile.tidy", endless)
+    monkeypatch.setattr("vpn.jobs.tidy.tidy", endless)
     waiting = django_rq.get_queue("apply")
-    overdue = waiting.enqueue_call("vpn.jobs.reconcile.tidy", timeout=1)
+    overdue = waiting.enqueue_call("vpn.jobs.tidy.tidy", timeout=1)
     waiting.enqueue_call("vpn.jobs.apply.apply_instance", args=(str(uuid4()),))
     work_off("apply")
     assert overdue.get_status(refresh=True) == "failed"
@@ -195,7 +195,7 @@ def test_the_schedule_rings_in_the_workers_own_language(redis: Redis) -> None:
         "vpn.jobs.observe.observe_all",
         "vpn.jobs.reconcile.reconcile_all",
         "vpn.jobs.certificates.renew_certificates",
-        "vpn.jobs.reconcile.tidy",
+        "vpn.jobs.tidy.tidy",
     }
     work_off("observe")
     assert not django_rq.get_queue("observe").jobs

@@ -47,10 +47,16 @@ def test_a_public_url_that_is_no_address_is_refused(url: str) -> None:
         read_options({"PUBLIC_URL": url})
 
 
-def _settings_with(url: str) -> None:
+def _settings_with(value: str, variable: str = "PUBLIC_URL") -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PUBLIC_URL", url)
+        patch.setenv(variable, value)
         runpy.run_path(str(CLONE / "portal" / "settings.py"))
+
+
+@pytest.mark.parametrize(("variable", "days"), [("TRAFFIC_DAYS", "30"), ("ACTIVITY_DAYS", "0"), ("MAIL_DAYS", "99999")])
+def test_a_number_of_days_that_loses_what_pages_show_is_refused(variable: str, days: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=f"{variable} is {days}"):
+        _settings_with(days, variable)
 
 
 def test_a_relative_data_directory_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.factories import BY, make_client_peer, make_instance, make_region, ma
 from vpn.actions.instances.instance import create_instance
 from vpn.actions.peers.peer import create_client_peer, delete_peer
 from vpn.addressing.pools import last_peer_host
-from vpn.jobs.reconcile import tidy
+from vpn.jobs.tidy import tidy
 from vpn.models import Instance, Peer, ReleasedHost
 
 

@@ -19,7 +19,7 @@ from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.choices import ProfileState
 from vpn.desired import compile_spec
 from vpn.jobs.certificates import renew_certificates
-from vpn.jobs.reconcile import tidy
+from vpn.jobs.tidy import tidy
 from vpn.models import Instance, Peer, RevokedCertificate, Server, Tick
 from vpn.profiles.plain_file import render_profile
 from vpn.profiles.state import current_digest, profile_state
@@ -246,6 +246,6 @@ def test_the_list_does_not_name_what_has_ended_by_itself(
     monkeypatch.setattr("vpn.actions.peers.certificates.timezone.now", lambda: then)
     delete_peer(another, by=BY)
     assert revoked_serials(instance) == set()
-    monkeypatch.setattr("vpn.jobs.reconcile.timezone.now", lambda: then)
+    monkeypatch.setattr("vpn.jobs.tidy.timezone.now", lambda: then)
     tidy()
     assert not RevokedCertificate.objects.exists()

@@ -27,7 +27,7 @@ from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.keys import renew_peer, rotate_keys
 from vpn.actions.peers.peer import create_client_peer, update_peer
 from vpn.choices import Protocol
-from vpn.jobs.reconcile import tidy
+from vpn.jobs.tidy import tidy
 from vpn.models import Instance, InstanceObservation, Peer, PeerObservation, RuleObservation, Traffic
 from vpn.observed import record_observations
 from vpn.observed.sighting import known_peers

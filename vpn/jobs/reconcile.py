@@ -6,54 +6,31 @@ import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Q, Window
-from django.db.models.functions import RowNumber
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from portal.actions.queued_mail import due_mail
-from portal.models import Mail, Principal
+from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.activity.plan_mail import MAIL_RETRIED
-from vpn.actions.activity.plan_work import delete_expired_previews
 from vpn.actions.instances.recovery import raise_generation
 from vpn.actions.peers.admission import expire_peers
-from vpn.actions.peers.certificates import CLOCK_SKEW
 from vpn.actions.sites.overlaps import repair_networks
 from vpn.choices import InstanceState, OperationState, PlanState
-from vpn.constants import HOST_REST_HOURS, HOSTNAME_QUARANTINE_DAYS
 from vpn.desired import ConcurrentChange, compile_spec
 from vpn.jobs.tick import begin_tick
-from vpn.models import (
-    ChangePlan,
-    EarlierCertificate,
-    FirewallRule,
-    IdempotencyKey,
-    Instance,
-    InstanceObservation,
-    Operation,
-    Peer,
-    PeerObservation,
-    PeerTombstone,
-    ProfileLink,
-    ReleasedHost,
-    ReleasedHostname,
-    RevokedCertificate,
-    RuleObservation,
-)
+from vpn.models import ChangePlan, Instance, InstanceObservation, Peer, PeerTombstone
 
 logger = logging.getLogger(__name__)
 RECONCILE_SECONDS = 5
 _EXPIRY = Principal.portal("a peer expired")
 _REPAIR = Principal.portal("the hub lagged behind its settings")
-_TIDYING = Principal.portal("removing what has ended")
 _VERIFY_EVERY = timedelta(seconds=60)
 # Verifying compiles everything, so only a few at a time.
 _VERIFIED_PER_TICK = 5
 _GRACE = timedelta(seconds=5)
 _TEARDOWN_RETRY = timedelta(seconds=30)
-_OPERATIONS_KEPT = 200
 _MAIL_RETRY = timedelta(seconds=30)
-_MAIL_KEPT = timedelta(days=30)
 
 
 def reconcile_all() -> None:
@@ -149,27 +126,3 @@ def _verify() -> None:
 def _repair_networks(pk: UUID) -> None:
     if count := repair_networks(pk, by=_REPAIR):
         logger.warning("Instance %s: the rows of networks of %d peers were not their subnets; mended", pk, count)
-
-
-def tidy() -> None:
-    """Remove expired rows."""
-    if not begin_tick("tidy", 600):
-        return
-    now = timezone.now()
-    ProfileLink.objects.filter(expires_at__lt=now).delete()
-    Mail.objects.filter(created_at__lt=now - _MAIL_KEPT).delete()
-    delete_expired_previews(by=_TIDYING)
-    IdempotencyKey.objects.filter(created_at__lt=now - timedelta(hours=24)).delete()
-    RevokedCertificate.objects.filter(expires_at__lt=now - CLOCK_SKEW).delete()
-    EarlierCertificate.objects.filter(expires_at__lt=now).delete()
-    ReleasedHostname.objects.filter(released_at__lt=now - timedelta(days=HOSTNAME_QUARANTINE_DAYS)).delete()
-    ReleasedHost.objects.filter(released_at__lt=now - timedelta(hours=HOST_REST_HOURS)).delete()
-    # No foreign key keeps an observation from being written while what it is about is deleted.
-    PeerObservation.objects.filter(~Exists(Peer.objects.filter(pk=OuterRef("pk")))).delete()
-    InstanceObservation.objects.filter(~Exists(Instance.objects.filter(pk=OuterRef("pk")))).delete()
-    RuleObservation.objects.filter(~Exists(FirewallRule.objects.filter(pk=OuterRef("pk")))).delete()
-    numbered = Operation.objects.exclude(state=OperationState.RUNNING).annotate(
-        number=Window(RowNumber(), partition_by=F("instance"), order_by=F("started_at").desc())
-    )
-    old = list(numbered.filter(number__gt=_OPERATIONS_KEPT).values_list("pk", flat=True)[:5000])
-    Operation.objects.filter(pk__in=old).delete()

@@ -34,6 +34,8 @@ class ChangePlan(models.Model):
     # The ids of all peers whose profile it outdated; `plan` names the first of them. There may be thousands, so pages
     # defer this column.
     outdated = models.JSONField(default=list)
+    # True once `outdated` was emptied to save space: the portal then mails nobody about this change.
+    outdated_dropped = models.BooleanField(default=False, db_default=False)
     # When an admin requested mail to the people affected, when sending was last tried, and when it was finished.
     mail_requested_at = models.DateTimeField(null=True, blank=True)
     mail_tried_at = models.DateTimeField(null=True, blank=True)
@@ -43,7 +45,8 @@ class ChangePlan(models.Model):
     class Meta:
         ordering: ClassVar[list[str]] = ["generation"]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["instance", "generation"], condition=Q(state="waiting"), name="plan_waiting")
+            models.Index(fields=["instance", "generation"], condition=Q(state="waiting"), name="plan_waiting"),
+            models.Index(fields=["created_at"], name="plan_age"),
         ]
 
     def __str__(self) -> str:

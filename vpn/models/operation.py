@@ -49,6 +49,7 @@ class Operation(models.Model):
                 fields=["instance", "kind"], condition=Q(state="running"), name="operation_runs_once"
             ),
         ]
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["started_at"], name="operation_age")]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} ({self.get_state_display()})"

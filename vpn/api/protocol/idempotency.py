@@ -18,9 +18,10 @@ from django.utils import timezone
 from vpn.api.protocol.auth import member_of
 from vpn.api.protocol.errors import Refusal, invalid
 from vpn.api.protocol.plans import wants_plan
+from vpn.constants import IDEMPOTENCY_HOURS
 from vpn.models import IdempotencyKey
 
-KEPT_FOR = timedelta(hours=24)
+KEPT_FOR = timedelta(hours=IDEMPOTENCY_HOURS)
 # Kept per member; the oldest is deleted first. A program that adds 10,000 peers can repeat any of these calls.
 MOST_KEPT = 10_000
 HEADER = "Idempotency-Key"

@@ -13,8 +13,9 @@ from vpn import doorbell
 from vpn.jobs.certificates import RENEW_SECONDS, renew_certificates
 from vpn.jobs.knock import KNOCK_SECONDS, knock_all
 from vpn.jobs.observe import observe_all
-from vpn.jobs.reconcile import reconcile_all, tidy
+from vpn.jobs.reconcile import reconcile_all
 from vpn.jobs.runtime.heartbeat import beat
+from vpn.jobs.tidy import TIDY_SECONDS, tidy
 
 
 class PortalScheduler(CronScheduler):
@@ -42,5 +43,5 @@ def build_scheduler() -> PortalScheduler:
     # Not in the queue `observe`, because a knock waits for hubs that do not answer.
     scheduler.register(knock_all, queue_name="provision", interval=KNOCK_SECONDS)
     scheduler.register(renew_certificates, queue_name="observe", interval=RENEW_SECONDS)
-    scheduler.register(tidy, queue_name="observe", interval=600)
+    scheduler.register(tidy, queue_name="observe", interval=TIDY_SECONDS)
     return scheduler

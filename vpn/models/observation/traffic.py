@@ -19,6 +19,7 @@ class Traffic(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["instance", "day"], name="traffic_once_per_day")
         ]
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["day"], name="traffic_age")]
 
     def __str__(self) -> str:
         return f"{self.instance_id} on {self.day}"

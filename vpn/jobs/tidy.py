@@ -1,0 +1,152 @@
+"""Remove rows that have ended. Each batch is a transaction of its own; the next run continues with what is left."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from django.conf import settings
+from django.contrib.admin.models import LogEntry
+from django.contrib.sessions.models import Session
+from django.db.models import Count, Exists, F, Model, OuterRef, Q, QuerySet, Window
+from django.db.models.functions import RowNumber
+from django.utils import timezone
+
+from portal.actions.api_token import SHOWN_AFTER_END
+from portal.models import ApiToken, Mail, Principal
+from vpn.actions.activity.plan_work import delete_expired_previews
+from vpn.actions.peers.certificates import CLOCK_SKEW
+from vpn.choices import OperationState
+from vpn.constants import HOST_REST_HOURS, HOSTNAME_QUARANTINE_DAYS, IDEMPOTENCY_HOURS
+from vpn.jobs.tick import begin_tick
+from vpn.models import (
+    ChangePlan,
+    EarlierCertificate,
+    FirewallRule,
+    IdempotencyKey,
+    Instance,
+    InstanceObservation,
+    Operation,
+    Peer,
+    PeerObservation,
+    ProfileLink,
+    ReleasedHost,
+    ReleasedHostname,
+    RevokedCertificate,
+    RuleObservation,
+    Traffic,
+)
+from vpn.pki import CLIENT_LIFE
+
+logger = logging.getLogger(__name__)
+TIDY_SECONDS: Final = 600
+_BY: Final = Principal.portal("removing what has ended")
+# The worker of this queue has other work, and hubs are observed every few seconds.
+_SLICE_SECONDS: Final = 2.0
+# SQLite has one writer at a time: in a pause, others take the lock.
+_PAUSE_SECONDS: Final = 0.05
+_BATCH: Final = 500
+# Rows with many others that belong to them, or with long columns.
+_SMALL_BATCH: Final = 50
+# The newest finished operations and plans of each instance that are kept, whatever their age.
+_OPERATIONS_KEPT: Final = 200
+_PLANS_KEPT: Final = 1000
+_CROWDED_AT_ONCE: Final = 20
+
+
+class Ended(NamedTuple):
+    """Rows to remove, and how many at once."""
+
+    rows: QuerySet[Any]
+    batch: int = _BATCH
+
+
+def tidy() -> None:
+    """Remove what has ended, as far as the time suffices."""
+    if begin_tick("tidy", TIDY_SECONDS):
+        delete_expired_previews(by=_BY)
+        remove_ended(_SLICE_SECONDS)
+
+
+def remove_ended(seconds: float) -> bool:
+    """Remove ended rows for at most this long, a batch of each table in turn; True if none is left."""
+    now = timezone.now()
+    waiting = deque(_ended(now))
+    # Each run begins with another table, so that a large one does not keep the others from their turn.
+    waiting.rotate(-int(now.timestamp() // TIDY_SECONDS))
+    end = time.monotonic() + seconds
+    while waiting and time.monotonic() < end:
+        ended = waiting.popleft()
+        if _remove_batch(ended):
+            waiting.append(ended)
+            time.sleep(_PAUSE_SECONDS)
+    if waiting:
+        logger.info("More ended rows are removed in %d seconds", TIDY_SECONDS)
+    return not waiting
+
+
+def _remove_batch(ended: Ended) -> bool:
+    """Remove one batch; True if there may be more."""
+    model: type[Model] = ended.rows.model
+    found = list(ended.rows.order_by().values_list("pk", flat=True)[: ended.batch])
+    if found:
+        QuerySet(model).filter(pk__in=found).delete()
+    return len(found) == ended.batch
+
+
+def _ended(now: datetime) -> list[Ended]:
+    """All rows that have ended, table by table."""
+    activity_kept = now - timedelta(days=settings.ACTIVITY_DAYS)
+    return [
+        Ended(Session.objects.filter(expire_date__lt=now)),
+        Ended(ApiToken.objects.filter(expires_at__lt=now - SHOWN_AFTER_END)),
+        Ended(Mail.objects.filter(created_at__lt=now - timedelta(days=settings.MAIL_DAYS))),
+        Ended(LogEntry.objects.filter(action_time__lt=activity_kept)),
+        Ended(ProfileLink.objects.filter(expires_at__lt=now)),
+        Ended(IdempotencyKey.objects.filter(created_at__lt=now - timedelta(hours=IDEMPOTENCY_HOURS))),
+        Ended(_expired_revocations(now)),
+        Ended(EarlierCertificate.objects.filter(expires_at__lt=now)),
+        Ended(ReleasedHostname.objects.filter(released_at__lt=now - timedelta(days=HOSTNAME_QUARANTINE_DAYS))),
+        Ended(ReleasedHost.objects.filter(released_at__lt=now - timedelta(hours=HOST_REST_HOURS))),
+        Ended(Traffic.objects.filter(day__lt=now.date() - timedelta(days=settings.TRAFFIC_DAYS))),
+        # No foreign key keeps an observation from being written while what it is about is deleted.
+        Ended(PeerObservation.objects.filter(~Exists(Peer.objects.filter(pk=OuterRef("pk"))))),
+        Ended(InstanceObservation.objects.filter(~Exists(Instance.objects.filter(pk=OuterRef("pk"))))),
+        Ended(RuleObservation.objects.filter(~Exists(FirewallRule.objects.filter(pk=OuterRef("pk"))))),
+        Ended(_old_operations(activity_kept), _SMALL_BATCH),
+        Ended(_beyond_newest(_finished(), "started_at", _OPERATIONS_KEPT), _SMALL_BATCH),
+        Ended(ChangePlan.objects.filter(created_at__lt=activity_kept), _SMALL_BATCH),
+        Ended(_beyond_newest(ChangePlan.objects.all(), "created_at", _PLANS_KEPT), _SMALL_BATCH),
+    ]
+
+
+def _expired_revocations(now: datetime) -> QuerySet[RevokedCertificate]:
+    """Revocations of certificates that have expired. Rows without that time are of before it was stored."""
+    expired = Q(expires_at__lt=now - CLOCK_SKEW)
+    unknown = Q(expires_at=None, revoked_at__lt=now - CLIENT_LIFE - CLOCK_SKEW)
+    return RevokedCertificate.objects.filter(expired | unknown)
+
+
+def _finished() -> QuerySet[Operation]:
+    return Operation.objects.exclude(state=OperationState.RUNNING)
+
+
+def _old_operations(before: datetime) -> QuerySet[Operation]:
+    """Finished operations from before; the last of each kind stays, since pages and a retry look for it."""
+    newer = Operation.objects.filter(
+        instance=OuterRef("instance"), kind=OuterRef("kind"), started_at__gt=OuterRef("started_at")
+    )
+    return _finished().filter(Exists(newer), started_at__lt=before)
+
+
+def _beyond_newest(rows: QuerySet[Any], by_time: str, kept: int) -> QuerySet[Any]:
+    """All but the newest rows of each instance. Only instances with too many are read, a few at a time."""
+    numbers = rows.order_by().values("instance").annotate(number=Count("pk"))
+    crowded = numbers.filter(number__gt=kept).values("instance")[:_CROWDED_AT_ONCE]
+    numbered: QuerySet[Any] = rows.filter(instance__in=crowded).annotate(
+        place=Window(RowNumber(), partition_by=F("instance"), order_by=F(by_time).desc())
+    )
+    return numbered.filter(place__gt=kept)
