@@ -12,6 +12,7 @@ from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from portal.exceptions import NotPossible
 from portal.models import Mail, Membership, MembershipState, Organization
 from tests.factories import BY, make_client_peer, make_instance, make_member, make_organization, settle, work_out_plans
 from tests.mail_server import MailServer
@@ -308,3 +309,43 @@ def test_no_page_says_that_a_plan_without_names_outdated_nothing(
     assert "too many to compute" in page
     assert "belong to sites, were fetched again" not in page
     assert "No recipients" not in page
+
+
+def test_old_lists_of_outdated_profiles_are_emptied_and_nobody_is_mailed_about_them(
+    plan: ChangePlan, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vpn.actions.activity.plan_work._MOST_LISTED", 4)
+    ChangePlan.objects.update(mail_requested_at=None)
+    moved = ChangePlan.objects.create(
+        instance=plan.instance, generation=1, plan={"address": {}, "outdated_count": 1}, outdated=[str(uuid4())]
+    )
+
+    def another_change(route: str) -> ChangePlan:
+        for peer in plan.instance.peers.admitted():
+            deliver_profile(peer, by=BY)
+        update_instance(plan.instance, pushed_routes=[route], by=BY)
+        settle(work_out_plans(plan.instance))
+        return plan.instance.change_plans.latest("generation")
+
+    newer = another_change("192.0.2.0/24")
+    plan.refresh_from_db()
+    moved.refresh_from_db()
+    assert (plan.outdated, plan.outdated_dropped) == ([], True)
+    assert len(newer.outdated) == newer.plan["outdated_count"] == 4
+    assert moved.outdated, "until the devices have the new address, their users may be mailed"
+    page = _activity(client, plan)
+    assert f"/plans/{newer.pk}/mail/" in page
+    assert f"/plans/{plan.pk}/mail/" not in page
+    assert "no longer stores" in client.get(f"/plans/{plan.pk}/mail/").content.decode()
+    with pytest.raises(NotPossible, match="no longer stores"):
+        request_mail(plan, by=BY)
+
+
+def test_a_list_is_not_emptied_while_its_people_are_mailed(plan: ChangePlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vpn.actions.activity.plan_work._MOST_LISTED", 0)
+    for peer in plan.instance.peers.admitted():
+        deliver_profile(peer, by=BY)
+    update_instance(plan.instance, pushed_routes=["192.0.2.0/24"], by=BY)
+    settle(work_out_plans(plan.instance))
+    plan.refresh_from_db()
+    assert len(plan.outdated) == 5

@@ -43,6 +43,11 @@ def request_mail(plan: ChangePlan, *, by: Principal) -> None:
         raise NotPossible(
             "The portal is still working out whose profiles this change outdates.", next_step="Try again soon."
         )
+    if plan.outdated_dropped:
+        raise NotPossible(
+            "The portal no longer stores whose profiles this change outdated.",
+            next_step="Mail the people of the newest change.",
+        )
     organization_id = plan.instance.organization_id
     if plan.mail_requested_at is None and len(recipients_of(plan)) > left_today(organization_id):
         most = most_in_a_day(organization_id)

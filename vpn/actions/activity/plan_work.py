@@ -8,13 +8,14 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, QuerySet, Value
+from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from portal.actions.acting import acted
 from portal.models import Membership, Principal
 from vpn import doorbell
+from vpn.actions.activity.plan_mail import MAIL_RETRIED
 from vpn.actions.activity.planning import MOST_NOTED_LINES, ChangePreview, compute_plan, connected
 from vpn.choices import PlanState
 from vpn.models import AskedPlan, ChangePlan, Instance, InstanceObservation, PeerObservation
@@ -30,6 +31,8 @@ _MOST_ATTEMPTS: Final = 3
 # At most this many changes of one instance are reverted in memory; older ones get no plan.
 _MOST_WAITING: Final = 50
 _CHUNK: Final = 500  # ids in one query
+# The stored plans of an instance name this many peers with outdated profiles, and one plan more: about 2 MB.
+_MOST_LISTED: Final = 50_000
 
 
 def work_out_next(instance_id: UUID, *, by: Principal) -> bool:
@@ -78,6 +81,23 @@ def _note(noted: ChangePlan, plan: Plan, by: Principal) -> None:
         delta=None,
     )
     acted(by, "worked out", noted)
+    if plan.outdated:
+        _drop_old_lists(noted.instance_id)
+
+
+def _drop_old_lists(instance_id: UUID) -> None:
+    """Empty the oldest lists of peers with outdated profiles, except where people are being mailed.
+
+    Those of a changed address stay: the instance's page offers the mail until its devices have the new one.
+    """
+    listed = ChangePlan.objects.filter(instance=instance_id, plan__address__isnull=True).exclude(outdated=[])
+    total, old = 0, []
+    for pk, count in listed.order_by("-generation").values_list("pk", "plan__outdated_count"):
+        if total >= _MOST_LISTED:
+            old.append(pk)
+        total += count or 0
+    mailing = Q(mail_requested_at__gt=timezone.now() - MAIL_RETRIED, mail_finished_at=None)
+    ChangePlan.objects.filter(pk__in=old).exclude(mailing).update(outdated=[], outdated_dropped=True)
 
 
 def _mark(noted: ChangePlan, pushed: list[UUID]) -> int:
