@@ -7,22 +7,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
 from tests.factories import BY, make_instance, make_member, make_organization
+from tests.vpn.migrating import migrate
 from vpn.actions.peers.peer import create_client_peer
 from vpn.models import Instance, Peer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
-BEFORE, NOW = "0031_rule_observation", "0032_due_dates"
-
-
-def migrate(name: str | None = None) -> None:
-    """Migrate `vpn` to this state, or to the newest."""
-    executor = MigrationExecutor(connection)
-    executor.migrate([("vpn", name)] if name else executor.loader.graph.leaf_nodes("vpn"))
+BEFORE = "0031_rule_observation"
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +30,7 @@ def test_certificates_of_earlier_releases_become_due_when_they_would_now() -> No
     over_openvpn = create_client_peer(hub, member=member, device="laptop", protocol="openvpn", by=BY)
     over_wireguard = create_client_peer(hub, member=member, device="phone", by=BY)
     migrate(BEFORE)
-    migrate(NOW)
+    migrate()
     due: Any = Peer.objects.values_list("certificate_due_at", flat=True)
     assert abs(due.get(pk=over_openvpn.pk) - over_openvpn.certificate_due_at) < timedelta(hours=1)
     assert due.get(pk=over_wireguard.pk) is None

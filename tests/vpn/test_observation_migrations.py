@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection, models
-from django.db.migrations.executor import MigrationExecutor
+from django.db import models
 
 from tests.factories import BY, make_client_peer, make_instance, make_member, make_organization
+from tests.vpn.migrating import migrate
 from vpn.actions.instances.settings import update_instance
 from vpn.models import InstanceObservation, Peer, PeerObservation, RuleObservation
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
-BEFORE, NOW = "0028_operation_asked_by", "0031_rule_observation"
+BEFORE = "0028_operation_asked_by"
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HUB = {"observed_at": AT, "silent_resolvers": ["9.9.9.9"], "knocked_at": AT.replace(hour=11), "verified_at": None}
 # Larger than 32 bits, and an OpenVPN session that lacks what is pushed now.
@@ -34,17 +33,10 @@ PEER = {
 RULE = {"hits": 2**34, "counter_hits": 5}
 
 
-def migrate(name: str) -> Any:
-    """Migrate to this state of `vpn`; returns the models of that time."""
-    executor = MigrationExecutor(connection)
-    executor.migrate([("vpn", name)])
-    return MigrationExecutor(connection).loader.project_state([("vpn", name)]).apps
-
-
 @pytest.fixture(autouse=True)
 def _present_tables() -> Iterator[None]:
     yield
-    migrate(NOW)
+    migrate()
 
 
 def columns(model: type[models.Model], pk: UUID, names: Mapping[str, object]) -> dict[str, object]:
@@ -66,7 +58,7 @@ def test_an_upgrade_keeps_what_was_observed_and_a_return_gives_it_back() -> None
         model.objects.filter(pk=pk).update(**values)
     old_hub.objects.filter(pk=unseen_hub.pk).update(observed_at=None)
 
-    migrate(NOW)
+    migrate()
     assert columns(InstanceObservation, hub.pk, HUB) == HUB
     assert columns(PeerObservation, seen.pk, PEER) == PEER
     assert columns(RuleObservation, rule.pk, RULE) == RULE
