@@ -10,13 +10,16 @@ import pytest
 
 from tests.agent import made
 from vpn.agent import session as session_module
+from vpn.agent.lifecycle import status as status_module
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.state import State
 from vpn.agent.session import answer, once, session
 from vpn.agent.system.command import Netns
 from vpn.wire import codes
+from vpn.wire.errors import FAILED, AgentError
 from vpn.wire.identity import SCHEMA
-from vpn.wire.report import HubReport
+from vpn.wire.observing import Observing, parse_observed
+from vpn.wire.report import HubReport, ReportInvalidError
 from vpn.wire.version import agent_version
 
 
@@ -48,6 +51,36 @@ def test_each_report_says_which_agent_wrote_it(host: Host, monkeypatch: pytest.M
     monkeypatch.setattr(session_module, "status", lambda *_: report)
     said = answer(host, {"command": "status", "hub": made.HUB})["report"]
     assert said == {**report.document(), "agent": agent_version(), "schema": SCHEMA}
+
+
+def test_one_request_reports_on_many_hubs_until_its_time_is_over(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+
+    def report(_host: Host, hub: str, _families: object) -> HubReport:
+        now[0] += 1.0
+        if hub == "b" * 10:
+            raise AgentError(FAILED, "made up", codes.HUB_NEWER.of())
+        return HubReport(hub, 1, 1, "", alive=True, observed_at=0.0)
+
+    monkeypatch.setattr(status_module, "_status", report)
+    monkeypatch.setattr("vpn.agent.lifecycle.status.time.monotonic", lambda: now[0])
+    hubs = [letter * 10 for letter in "abcd"]
+    said = answer(host, Observing(hubs, 2.5).document())["observed"]
+    observed = parse_observed(said, hubs)
+    assert list(observed) == hubs[:3]
+    assert isinstance(observed[hubs[1]], AgentError)
+    known = [one.agent for one in observed.values() if isinstance(one, HubReport)]
+    assert known == [agent_version()] * 2
+    too_long = answer(host, Observing(["a" * 11], 2.5).document())
+    assert too_long["error"]["code"] == "invalid"
+
+
+def test_a_bad_report_spoils_no_other() -> None:
+    good = HubReport("a" * 10, 1, 1, "", alive=True, observed_at=0.0)
+    document = {"a" * 10: {"report": good.document()}, "b" * 10: {"report": good.document()}, "c" * 10: 5}
+    observed = parse_observed(document, [letter * 10 for letter in "abcd"])
+    assert observed.pop("a" * 10) == good
+    assert {hub: type(one) for hub, one in observed.items()} == dict.fromkeys(("b" * 10, "c" * 10), ReportInvalidError)
 
 
 def test_a_fault_of_the_agent_quotes_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,23 +20,23 @@ sys.path.insert(0, str(ROOT / ".ci"))
 from postgres import postgres  # type: ignore[import-not-found]
 
 
-def main(databases: list[str]) -> None:
-    """Measure with each of these databases."""
+def main(databases: list[str], measured: Sequence[str] = ("tests.bench.scale_pages",)) -> None:
+    """Measure with each of these databases: run a module, with its arguments."""
     for database in databases:
-        sys.stdout.write(f"--- Pages and calls, {database}\n")
+        sys.stdout.write(f"--- {measured[0]}, {database}\n")
         sys.stdout.flush()
         with tempfile.TemporaryDirectory(prefix="scale-", dir="/tmp") as data, _redis(Path(data)) as redis:
             (Path(data) / "db").mkdir()
             environ = os.environ | {"DATA_DIR": data, "REDIS_URL": redis}
             if database == "sqlite":
-                _measure(environ)
+                _measure(measured, environ)
             else:
                 with postgres() as url:
-                    _measure(environ | {"DATABASE_URL": url})
+                    _measure(measured, environ | {"DATABASE_URL": url})
 
 
-def _measure(environ: dict[str, str]) -> None:
-    subprocess.run([sys.executable, "-m", "tests.bench.scale_pages"], cwd=ROOT, env=environ, check=True)
+def _measure(measured: Sequence[str], environ: dict[str, str]) -> None:
+    subprocess.run([sys.executable, "-m", *measured], cwd=ROOT, env=environ, check=True)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -53,8 +53,11 @@ class Server:
         """Confirm."""
         return self._report(document["hub"], document, document["digest"] if delta else digest(document))
 
-    def status(self, hub: str, *, peers: bool) -> HubReport:
+    def observe(self, hubs: Sequence[str], seconds: float) -> dict[str, HubReport]:
         """Report what was confirmed."""
+        return {hub: self._confirmed(hub) for hub in hubs}
+
+    def _confirmed(self, hub: str) -> HubReport:
         assert not connection.in_atomic_block, "a transaction spans a call to the agent"
         row = Instance.objects.get(hub=hub)
         known = {"epoch": row.applied_epoch, "generation": row.applied_generation}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pytest
@@ -23,9 +24,9 @@ class Reporting:
 
     report: HubReport
 
-    def status(self, hub: str, *, peers: bool) -> HubReport:
+    def observe(self, hubs: Sequence[str], seconds: float) -> dict[str, HubReport]:
         """What it runs."""
-        return self.report
+        return dict.fromkeys(hubs, self.report)
 
 
 @pytest.fixture

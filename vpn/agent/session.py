@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from vpn.agent.lifecycle.apply import apply, apply_delta
 from vpn.agent.lifecycle.destroy import destroy
 from vpn.agent.lifecycle.host import Host
-from vpn.agent.lifecycle.status import status
+from vpn.agent.lifecycle.status import status, statuses
 from vpn.agent.system import files
-from vpn.wire import codes
+from vpn.wire import codes, observing
 from vpn.wire.delta import parse_delta
 from vpn.wire.errors import FAILED, INVALID, RESOLVED, AgentError
 from vpn.wire.identity import SCHEMA, parse_hub, parse_version
@@ -23,6 +24,7 @@ from vpn.wire.version import agent_version
 
 # Read at the start: the files may later be replaced by those of another version.
 _VERSION = agent_version()
+Result = TypeVar("Result")
 
 
 def answer(host: Host, request: object) -> dict[str, Any]:
@@ -30,8 +32,14 @@ def answer(host: Host, request: object) -> dict[str, Any]:
     reply: dict[str, Any] = {}
     if isinstance(request, dict) and "id" in request:
         reply["id"] = request["id"]
+    done = _tried(lambda: _perform(host, request))
+    return {**reply, **({"error": done.document()} if isinstance(done, AgentError) else done)}
+
+
+def _tried(act: Callable[[], Result]) -> Result | AgentError:
+    """Return the result of `act`, or its failure as a refusal, which is logged."""
     try:
-        return {**reply, **_perform(host, request)}
+        return act()
     except AgentError as error:
         refusal = error
     except OSError as error:
@@ -41,7 +49,7 @@ def answer(host: Host, request: object) -> dict[str, Any]:
         kind = type(error).__name__
         refusal = AgentError(FAILED, f"The agent has a bug ({kind}): report it.", codes.AGENT_FAULT.of(kind))
     _say(refusal)
-    return {**reply, "error": refusal.document()}
+    return refusal
 
 
 def session(host: Host, requests: IO[str], replies: IO[str]) -> None:
@@ -86,8 +94,17 @@ def _perform(host: Host, request: object) -> dict[str, Any]:
     command = request.get("command")
     if command == "list":
         return {"hubs": host.state.hubs()}
-    report = replace(_change_or_read(host, command, request), agent=_VERSION, schema=SCHEMA)
+    if command == observing.COMMAND:
+        asked = observing.parse_observing(request)
+        reports = {hub: _tried(report) for hub, report in statuses(host, asked.hubs, asked.seconds)}
+        return {"observed": observing.observed_document({hub: _signed(one) for hub, one in reports.items()})}
+    report = _signed(_change_or_read(host, command, request))
     return {"report": report.document()}
+
+
+def _signed(report: Result) -> Result:
+    """Return a report with the agent's version; anything else as it is."""
+    return replace(report, agent=_VERSION, schema=SCHEMA) if isinstance(report, HubReport) else report
 
 
 def _change_or_read(host: Host, command: object, request: dict[str, Any]) -> HubReport:

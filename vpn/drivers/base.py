@@ -95,6 +95,12 @@ class Driver(Protocol):
     def status(self, hub: str, *, peers: bool) -> HubReport:
         """Return the hub's status report."""
 
+    def observe(self, hubs: Sequence[str], seconds: float) -> dict[str, HubReport | AgentError | Unreachable]:
+        """Return by hub its report with its peers, or why there is none; one request for all.
+
+        After `seconds` the server begins no further report: those hubs are left out.
+        """
+
     def destroy(self, hub: str, *, epoch: int, generation: int) -> None:
         """Remove the hub. It is no error if there is none."""
 

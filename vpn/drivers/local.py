@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 
@@ -13,9 +13,13 @@ from vpn import failures
 from vpn.drivers.base import Found, Knock, Unreachable
 from vpn.drivers.knocking import knock_on
 from vpn.drivers.outside import Host, NoPlace, Posts
-from vpn.wire.errors import parse_error
+from vpn.wire.errors import AgentError, parse_error
+from vpn.wire.observing import Observing, parse_observed
 from vpn.wire.report import HubReport, ReportInvalidError, parse_report
 from vpn.wire.session import AgentSession, Pipes, SessionBroken, local_agent, pipes_of
+
+# A hub whose report takes longer has a program that hangs. With a second attempt, a job ends in its time.
+_SLOWEST_REPORT: Final = 10.0  # seconds
 
 
 class LocalDriver:
@@ -39,6 +43,16 @@ class LocalDriver:
         """Return the hub's status report."""
         return self._report({"command": "status", "hub": hub, "peers": peers})
 
+    def observe(self, hubs: Sequence[str], seconds: float) -> dict[str, HubReport | AgentError | Unreachable]:
+        """Return by hub its report with its peers, or why there is none; one request for all."""
+        # The last report may begin just before the time is over.
+        answer = self._call(Observing(hubs, seconds).document(), answer_seconds=seconds + _SLOWEST_REPORT)
+        try:
+            observed = parse_observed(answer.get("observed"), hubs)
+        except ReportInvalidError as error:
+            raise _invalid(error) from error
+        return {hub: _invalid(one) if isinstance(one, ReportInvalidError) else one for hub, one in observed.items()}
+
     def destroy(self, hub: str, *, epoch: int, generation: int) -> None:
         """Remove the hub."""
         self._call({"command": "destroy", "hub": hub, "epoch": epoch, "generation": generation})
@@ -59,11 +73,11 @@ class LocalDriver:
         try:
             return parse_report(self._call(request).get("report"))
         except ReportInvalidError as error:
-            raise Unreachable(failures.REPORT_INVALID.of(), str(error)) from error
+            raise _invalid(error) from error
 
-    def _call(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _call(self, request: dict[str, Any], answer_seconds: float | None = None) -> dict[str, Any]:
         try:
-            answer = self.session.ask(request)
+            answer = self.session.ask(request, answer_seconds=answer_seconds)
         except SessionBroken as broken:
             raise Unreachable(failures.AGENT_SILENT.of(), str(broken)) from broken
         if "error" in answer:
@@ -75,6 +89,10 @@ class LocalDriver:
         if self._posts is not None:
             self._posts.close()
         self.session.close()
+
+
+def _invalid(error: ReportInvalidError) -> Unreachable:
+    return Unreachable(failures.REPORT_INVALID.of(), str(error))
 
 
 def _open_agent() -> Pipes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -24,16 +24,21 @@ from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.jobs.servers import driver_for, note_agent
 from vpn.jobs.tick import begin_tick
 from vpn.models import Instance, InstanceObservation, Server
+from vpn.models.row_updates import update_rows
 from vpn.observed import record_observations
 
 logger = logging.getLogger(__name__)
 OBSERVE_SECONDS: Final = 4
 # A hub is due slightly before its interval is over, because the schedule is not exact.
 _DUE: Final = timedelta(seconds=OBSERVE_SECONDS * 0.6)
-# After this time a job queries no further hub. Another job queries the rest, so that other servers get their turn.
+# After this time a job sends no further request. Another job does, so that other servers get their turn.
 _SLICE_SECONDS: Final = 3.0
-# The number of hubs whose reports are written together.
-_AT_ONCE: Final = 20
+# After this time the agent begins no further report, so that what it has is recorded.
+_ANSWER_SECONDS: Final = 1.5
+# The number of hubs in one request.
+_AT_ONCE: Final = 200
+# The number of peers whose reports are written together: SQLite has one write lock for the whole portal.
+_PEERS_AT_ONCE: Final = 5000
 # After this many failures in a row, the job skips the server until the next tick.
 _MOST_FAILURES: Final = 3
 
@@ -44,15 +49,19 @@ _SWITCHED = Principal.portal("the peer uses its new protocol")
 
 
 @dataclass
-class Answers:
-    """The answers of a server's hubs."""
+class Turns:
+    """The hubs that a job has claimed, in order. The former times of their last queries are kept."""
 
-    reports: dict[UUID, HubReport] = field(default_factory=dict)
-    # Hubs that the server does not know.
-    gone: set[UUID] = field(default_factory=set)
-    asked: set[UUID] = field(default_factory=set)
-    # The number of failures in a row.
-    failures: int = 0
+    claimed_at: datetime
+    former: dict[UUID, datetime | None] = field(default_factory=dict)
+    # Hubs that did not answer last time are in groups of their own, at the end.
+    groups: list[list[Instance]] = field(default_factory=list)
+
+    def give_back(self) -> None:
+        """Let hubs that were not queried keep their place: they come first next time."""
+        rows: list[tuple[object, ...]] = [(before, pk, self.claimed_at) for pk, before in self.former.items()]
+        update_rows(InstanceObservation, ["looked_at"], ["instance", "looked_at"], rows)
+        self.former.clear()
 
 
 def observe_all() -> None:
@@ -68,20 +77,39 @@ def observe_server(server_id: str) -> None:
     server = UUID(server_id)
     _ensure_rows(server)
     end = time.monotonic() + _SLICE_SECONDS
-    while turns := _claim(server):
-        answers, left = Answers(), {instance.pk for hubs in turns for instance in hubs}
+    while (turns := _claim(server)).groups:
         try:
-            for hubs in turns:
-                observe_hubs(hubs, end, answers)
+            answers = _observe_in_turn(turns, end)
         finally:
-            # The rest comes first next time, even if a hanging hub used up the job's time.
-            if left := left - answers.asked:
-                InstanceObservation.objects.filter(pk__in=left).update(looked_at=None)
-        is_over = time.monotonic() > end
-        if is_over and not answers.failures:
-            doorbell.enqueue_observe(server)
-        if is_over or left:
+            # Even if a hanging hub used up the job's time.
+            turns.give_back()
+        if not answers:
             return
+        if time.monotonic() > end:
+            doorbell.enqueue_observe(server)
+            return
+
+
+def _observe_in_turn(turns: Turns, end: float) -> bool:
+    """Observe the claimed hubs until `end` (monotonic clock); return False if the server does not answer."""
+    failures = 0
+    for hubs in turns.groups:
+        left = end - time.monotonic()
+        if left < 0:
+            break
+        asked = {instance.pk: turns.former.pop(instance.pk) for instance in hubs}
+        try:
+            reached = observe_hubs(hubs, min(left, _ANSWER_SECONDS))
+        except Unreachable as error:
+            logger.warning("Observing %d hubs of %s failed: %s", len(hubs), hubs[0].server, error)
+            failures += 1
+            # One of several hubs may hang. Next time, each of them is asked for alone.
+            if len(hubs) > 1 or failures == _MOST_FAILURES:
+                return False
+        else:
+            failures = 0
+            turns.former |= {pk: before for pk, before in asked.items() if pk not in reached}
+    return not failures
 
 
 def _ensure_rows(server_id: UUID) -> None:
@@ -90,11 +118,10 @@ def _ensure_rows(server_id: UUID) -> None:
     InstanceObservation.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def _claim(server_id: UUID) -> list[list[Instance]]:
+def _claim(server_id: UUID) -> Turns:
     """Take the next due hubs, so that another job of the same server takes others.
 
-    Returns groups of hubs in order. A hub that did not answer last time comes last, in a group of its own: other
-    reports are written before it may delay the job.
+    A hub that did not answer last time is queried alone, after the others: it may delay the job.
     """
     now = timezone.now()
     # A clock that was set back must not delay an observation.
@@ -111,51 +138,59 @@ def _claim(server_id: UUID) -> list[list[Instance]]:
     for row in rows:
         if row.pk in found:
             (together if _has_answered(row) else alone).append(found[row.pk])
-    return [hubs for hubs in (together, *([hub] for hub in alone)) if hubs]
+    groups = [hubs for hubs in (together, *([hub] for hub in alone)) if hubs]
+    return Turns(now, {row.pk: row.looked_at for row in rows if row.pk in found}, groups)
 
 
 def _has_answered(hub: InstanceObservation) -> bool:
-    """Return True if the hub answered the last query. One that was only postponed was not queried."""
+    """Return True if the hub answered the last query, or was never queried."""
     return hub.looked_at is None or (hub.observed_at is not None and hub.observed_at >= hub.looked_at)
 
 
-def observe_hubs(instances: Sequence[Instance], end: float, answers: Answers | None = None) -> Answers:
-    """Query these hubs, record their reports, and ring for those that do not run what they confirmed.
+def observe_hubs(instances: Sequence[Instance], seconds: float) -> set[UUID]:
+    """Query these hubs of one server in one request, and record their reports.
 
-    No hub is queried after `end` (monotonic clock). `answers` contains earlier answers and is extended.
+    Hubs that do not run what they confirmed are applied again. Returns the instances whose hubs the server got to in
+    `seconds`. Raises Unreachable.
     """
     asked_at = timezone.now()
-    answers = answers or Answers()
-    _ask(instances, end, answers)
+    by_name = {instance.hub: instance for instance in instances}
+    answers = driver_for(instances[0].server).observe(list(by_name), seconds)
+    reports = {by_name[hub].pk: one for hub, one in answers.items() if isinstance(one, HubReport)}
+    gone = {by_name[hub].pk for hub, one in answers.items() if _is_gone(one)}
+    for report in list(reports.values())[:1]:
+        note_agent(instances[0].server, report)
     # Of a hub that is down, only the peers' state is unknown: none is connected through it.
-    answered = {one.pk: answers.reports[one.pk] for one in instances if one.pk in answers.reports}
-    alive = {pk: report for pk, report in answered.items() if report.alive}
-    for pk, switched in record_observations(alive, asked_at).items():
-        conclude_changes(pk, switched, by=_SWITCHED)
-    for instance in _at_rest([one for one in instances if one.pk in answers.gone or one.pk in answers.reports]):
-        if instance.pk in answers.gone:
+    for some in _batches({pk: report for pk, report in reports.items() if report.alive}):
+        for pk, switched in record_observations(some, asked_at).items():
+            conclude_changes(pk, switched, by=_SWITCHED)
+    for instance in _at_rest([one for one in instances if one.pk in gone or one.pk in reports]):
+        if instance.pk in gone:
             logger.warning("The hub of instance %s is gone from its server; bringing it back", instance.pk)
             apply_again(instance.pk, instance.organization_id, by=_GONE)
         else:
-            _repair(instance, answers.reports[instance.pk])
-    return answers
+            _repair(instance, reports[instance.pk])
+    return {by_name[hub].pk for hub in answers}
 
 
-def _ask(instances: Sequence[Instance], end: float, answers: Answers) -> None:
-    for instance in instances:
-        if answers.failures == _MOST_FAILURES or time.monotonic() > end:
-            return
-        answers.asked.add(instance.pk)
-        try:
-            report = driver_for(instance.server).status(instance.hub, peers=True)
-            note_agent(instance.server, report)
-            answers.reports[instance.pk], answers.failures = report, 0
-        except AgentError as error:
-            if error.code in {errors.UNKNOWN_HUB, errors.DESTROYED}:
-                answers.gone.add(instance.pk)
-        except Unreachable as error:
-            logger.warning("Observing instance %s failed: %s", instance.pk, error)
-            answers.failures += 1
+def _is_gone(answer: HubReport | AgentError | Unreachable) -> bool:
+    if isinstance(answer, Unreachable):
+        logger.warning("Observing a hub failed: %s", answer)
+    return isinstance(answer, AgentError) and answer.code in {errors.UNKNOWN_HUB, errors.DESTROYED}
+
+
+def _batches(reports: Mapping[UUID, HubReport]) -> Iterator[dict[UUID, HubReport]]:
+    """Yield the reports in batches of limited numbers of peers."""
+    batch: dict[UUID, HubReport] = {}
+    peers = 0
+    for pk, report in reports.items():
+        batch[pk] = report
+        peers += len(report.peers or {}) + len(report.sessions or {})
+        if peers >= _PEERS_AT_ONCE:
+            yield batch
+            batch, peers = {}, 0
+    if batch:
+        yield batch
 
 
 def _at_rest(before: Collection[Instance]) -> list[Instance]:

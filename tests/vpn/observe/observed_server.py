@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from django.utils import timezone
 
 from tests.factories import observe_hubs
+from vpn import failures
+from vpn.drivers.base import Unreachable
 from vpn.jobs.observe import observe_server
 from vpn.models import Instance
 from vpn.wire.report import HubReport
@@ -21,13 +24,25 @@ class Server:
 
     report: HubReport
     meanwhile: Callable[[], object] = lambda: None
+    # The hubs in the order in which it got to them, and the number of requests.
     asked: list[str] = field(default_factory=list)
+    requests: int = 0
+    # Hubs whose report is not valid.
+    odd: set[str] = field(default_factory=set)
 
-    def status(self, hub: str, *, peers: bool) -> HubReport:
-        """The report of what it runs."""
-        self.asked.append(hub)
-        self.meanwhile()
-        return self.report
+    def observe(self, hubs: Sequence[str], seconds: float) -> dict[str, HubReport | Unreachable]:
+        """The reports of what it runs, until the time is over."""
+        self.requests += 1
+        ends = time.monotonic() + seconds
+        answers: dict[str, HubReport | Unreachable] = {}
+        for hub in hubs:
+            if answers and time.monotonic() > ends:
+                break
+            self.asked.append(hub)
+            self.meanwhile()
+            is_odd = hub in self.odd
+            answers[hub] = Unreachable(failures.REPORT_INVALID.of()) if is_odd else replace(self.report, hub=hub)
+        return answers
 
 
 def look_at(instance: Instance) -> None:

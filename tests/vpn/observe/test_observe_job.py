@@ -69,7 +69,7 @@ def test_a_peer_whose_time_is_over_is_taken_away_once(instance: Instance, client
     assert Instance.objects.get(pk=instance.pk).desired_generation == before + 1
 
 
-def test_all_hubs_of_a_server_are_one_job_and_each_is_asked_once(
+def test_all_hubs_of_a_server_are_one_job_and_one_request(
     organization: Organization, instance: Instance, server: Server, rung: list[tuple[str, ...]]
 ) -> None:
     others = [make_instance(organization, name=f"Hub {number}") for number in range(24)]
@@ -80,6 +80,7 @@ def test_all_hubs_of_a_server_are_one_job_and_each_is_asked_once(
     observe_server(str(instance.server_id))
     observe_server(str(instance.server_id))
     assert sorted(server.asked) == sorted(one.hub for one in (instance, *others))
+    assert server.requests == 1
 
 
 def test_what_a_slice_has_no_time_for_is_rung_for_and_comes_first(
@@ -102,6 +103,16 @@ def test_what_a_slice_has_no_time_for_is_rung_for_and_comes_first(
     assert len(set(server.asked)) == len(server.asked) == 5
 
 
+def test_the_hub_that_has_waited_longest_is_asked_first(
+    organization: Organization, instance: Instance, server: Server
+) -> None:
+    hubs = [instance, *(make_instance(organization, name=f"Hub {number}") for number in range(4))]
+    for place, hub in enumerate(reversed(hubs)):
+        observe_hubs(hub, looked_at=timezone.now() - timedelta(minutes=10 - place))
+    observe_server(str(instance.server_id))
+    assert server.asked == [hub.hub for hub in reversed(hubs)]
+
+
 def test_a_server_that_does_not_answer_is_left_alone_until_the_next_tick(
     organization: Organization, instance: Instance, server: Server, rung: list[tuple[str, ...]]
 ) -> None:
@@ -114,10 +125,14 @@ def test_a_server_that_does_not_answer_is_left_alone_until_the_next_tick(
     server.meanwhile = fail
     rung.clear()
     observe_server(str(instance.server_id))
-    assert (len(server.asked), rung) == (3, [])
-    server.meanwhile = lambda: None
+    assert (server.requests, rung) == (1, [])
+    let_time_pass()
     observe_server(str(instance.server_id))
-    assert len(set(server.asked)) == 10, "those that were not asked come first"
+    assert (server.requests, rung) == (4, []), "each hub is asked for alone, until three in a row gave no answer"
+    server.meanwhile = lambda: None
+    let_time_pass()
+    observe_server(str(instance.server_id))
+    assert InstanceObservation.objects.exclude(observed_at=None).count() == 10
 
 
 def test_one_hub_that_is_odd_keeps_no_other_from_being_seen(
@@ -126,11 +141,7 @@ def test_one_hub_that_is_odd_keeps_no_other_from_being_seen(
     for number in range(5):
         make_instance(organization, name=f"Hub {number}")
 
-    def fail_once() -> None:
-        if len(server.asked) == 2:
-            raise Unreachable(failures.REPORT_INVALID.of())
-
-    server.meanwhile = fail_once
+    server.odd = {instance.hub}
     observe_hubs(observed_at=None)
     observe_server(str(instance.server_id))
     assert InstanceObservation.objects.filter(observed_at__isnull=False).count() == 5
@@ -151,8 +162,7 @@ def test_a_hub_that_takes_the_jobs_whole_time_keeps_no_other_from_being_seen(
     server.meanwhile = hang
     made = timezone.now()
     for _ in range(3):
-        later = {name: F(name) - timedelta(seconds=OBSERVE_SECONDS) for name in ("looked_at", "observed_at")}
-        InstanceObservation.objects.update(**later)
+        let_time_pass()
         with contextlib.suppress(TimeoutError):
             observe_server(str(instance.server_id))
     seen = set(InstanceObservation.objects.filter(observed_at__gt=made).values_list("pk", flat=True))
@@ -174,6 +184,12 @@ def test_many_hubs_are_noted_in_a_constant_number_of_statements(
     for number in range(15):
         make_instance(organization, name=f"Hub {number}")
     assert statements() == one
+
+
+def let_time_pass() -> None:
+    """Move the times of all observations back by one interval."""
+    later = {name: F(name) - timedelta(seconds=OBSERVE_SECONDS) for name in ("looked_at", "observed_at")}
+    InstanceObservation.objects.update(**later)
 
 
 def make_quiet(server: Server, instance: Instance) -> None:

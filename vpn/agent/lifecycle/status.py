@@ -1,9 +1,11 @@
-"""The current status of a hub."""
+"""The current status of hubs."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache, partial
 
 from vpn.agent import firewall, openvpn, wireguard
 from vpn.agent.lifecycle import drift, health
@@ -18,6 +20,25 @@ from vpn.wire.spec import HubSpec
 
 def status(host: Host, hub: str, with_peers: bool = True) -> HubReport:
     """Return the hub's report, with the peers that ever connected. Raises AgentError `unknown-hub`."""
+    return _status(host, hub, partial(egress.families, host.netns) if with_peers else None)
+
+
+def statuses(host: Host, hubs: Sequence[str], seconds: float) -> Iterator[tuple[str, Callable[[], HubReport]]]:
+    """Yield by hub the function that makes its report, in order; after `seconds`, no further hub.
+
+    What all hubs share is read once.
+    """
+    ends = time.monotonic() + seconds
+    families = cache(partial(egress.families, host.netns))
+    for place, hub in enumerate(hubs):
+        if place and time.monotonic() > ends:
+            return
+        yield hub, partial(_status, host, hub, families)
+
+
+def _status(host: Host, hub: str, families: Callable[[], list[str]] | None) -> HubReport:
+    """Return the hub's report. If `families` is None, only whether it is alive and which spec it runs."""
+    with_peers = families is not None
     started = time.monotonic()
     saved = host.state.load(hub)
     if saved is None:
@@ -37,7 +58,7 @@ def status(host: Host, hub: str, with_peers: bool = True) -> HubReport:
         sessions=openvpn.reports(names, saved.spec, directory) if with_peers else None,
         hits=firewall.hits(names, saved.spec) if with_peers else None,
         drift=drift.find(host, hub, device) if alive and device else None,
-        families=egress.families(host.netns) if with_peers else None,
+        families=families() if families is not None else None,
         upstreams=_upstreams(host, names, saved.spec) if alive and with_peers else None,
     )
     return replace(report, duration_ms=round((time.monotonic() - started) * 1000, 3))

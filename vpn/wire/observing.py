@@ -1,0 +1,77 @@
+"""The command `observe`: the reports of many hubs of one server in one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from vpn.wire.errors import AgentError, parse_error
+from vpn.wire.identity import HUB
+from vpn.wire.parsing import Faults
+from vpn.wire.report import HubReport, ReportInvalidError, parse_report
+
+Observed: TypeAlias = HubReport | AgentError | ReportInvalidError
+
+COMMAND: Final = "observe"
+MOST_HUBS: Final = 1000
+_LONGEST: Final = 20.0  # seconds
+
+
+@dataclass(frozen=True)
+class Observing:
+    """The hubs to report on, in this order. After `seconds`, the agent begins no further report."""
+
+    hubs: Sequence[str]
+    seconds: float
+
+    def document(self) -> dict[str, Any]:
+        """Return the request as JSON data."""
+        return {"command": COMMAND, "hubs": list(self.hubs), "seconds": self.seconds}
+
+
+def parse_observing(request: Mapping[str, Any]) -> Observing:
+    """Return the request that `request` describes. Raises AgentError `invalid`."""
+    hubs, seconds = request.get("hubs"), request.get("seconds")
+    faults = Faults()
+    if not isinstance(hubs, list) or len(hubs) > MOST_HUBS or not all(_is_hub(hub) for hub in hubs):
+        faults.append(f"hubs is not a list of at most {MOST_HUBS} names")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= _LONGEST:
+        faults.append(f"seconds is not a number from 0 to {_LONGEST:.0f}")
+    faults.raise_if_any("request")
+    return Observing(request["hubs"], float(request["seconds"]))
+
+
+def observed_document(observed: Mapping[str, HubReport | AgentError]) -> dict[str, Any]:
+    """Return the answer as JSON data: by hub its report, or why there is none."""
+    return {
+        hub: {"report": one.document()} if isinstance(one, HubReport) else {"error": one.document()}
+        for hub, one in observed.items()
+    }
+
+
+def parse_observed(document: object, asked: Sequence[str]) -> dict[str, Observed]:
+    """Return by hub its report or what is wrong; a hub that the agent did not get to is left out.
+
+    The document is untrusted: each report is validated on its own, so that a bad one spoils no other.
+    Raises ReportInvalidError.
+    """
+    if not isinstance(document, dict):
+        raise ReportInvalidError("observed is an object")
+    return {hub: _one(hub, document[hub]) for hub in asked if hub in document}
+
+
+def _one(hub: str, document: object) -> Observed:
+    if not isinstance(document, dict):
+        return ReportInvalidError("observed has a report or an error under each hub")
+    if "error" in document:
+        return parse_error(document["error"])
+    try:
+        report = parse_report(document.get("report"))
+    except ReportInvalidError as error:
+        return error
+    return report if report.hub == hub else ReportInvalidError("the report is of another hub")
+
+
+def _is_hub(value: object) -> bool:
+    return isinstance(value, str) and HUB.fullmatch(value) is not None
