@@ -19,7 +19,7 @@ from portal.forms.refusal import show_refusal
 from portal.htmx import render_page
 from portal.mail import reaches_people
 from portal.models import Membership
-from portal.searching import has_word
+from portal.searching import as_typed, with_words
 from portal.views.person_link import hand_over_link
 
 PAGE_SIZE = 50
@@ -29,7 +29,7 @@ PAGE_SIZE = 50
 def people(request: HttpRequest) -> HttpResponse:
     """All people, with a search for words in name and address, in any order."""
     member = get_member(request)
-    query = request.GET.get("q", "").replace("\x00", "").strip()  # PostgreSQL refuses NUL in a query
+    query = as_typed(request.GET.get("q", ""))
     page = Paginator(_found(member, query), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {"page": page, "query": query, "page_query": f"{urlencode({'q': query})}&" if query else ""}
     return render_page(request, "portal/people.html", context, fragment="rows")
@@ -52,7 +52,4 @@ def person_new(request: HttpRequest) -> HttpResponse:
 
 
 def _found(member: Membership, query: str) -> QuerySet[Membership]:
-    found = people_of(member)
-    for word in query.split():
-        found = found.filter(has_word("user__name", word) | has_word("user__email", word))
-    return found.order_by("user__email")
+    return with_words(people_of(member), query, "user__name", "user__email").order_by("user__email")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from portal.forms.searched import SearchedBoundField, SearchedField, SearchingForm
 from portal.models import Membership, MembershipState, Organization
 from portal.web.zone import find_zone
 from vpn.addressing.networks import is_broad
@@ -33,7 +34,7 @@ from vpn.validators import parse_network, validate_label_text, validate_wireguar
 NEW_SITE = "A new site"
 
 
-class MemberField(forms.ModelChoiceField):  # type: ignore[type-arg]
+class MemberField(SearchedField):
     """One of an organization's members, by name and address."""
 
     def label_from_instance(self, obj: Any) -> str:
@@ -80,12 +81,15 @@ class ClientFields(ProtocolFields):
         return cleaned
 
 
-class ClientPeerForm(ClientFields):
+class ClientPeerForm(SearchingForm, ClientFields):
     """One user's device."""
 
     user_id = MemberField(
         label="Member",
         queryset=Membership.objects.none(),
+        searched=("user__name", "user__email"),
+        hint="Name or email",
+        nouns="members",
         empty_label="Choose a member",
         error_messages={"required": "Choose whose device this is."},
     )
@@ -103,12 +107,17 @@ class ClientPeerForm(ClientFields):
     def __init__(self, *args: Any, organization: Organization, **options: Any) -> None:
         super().__init__(*args, **options)
         self.fields["user_id"].queryset = _members_of(organization)  # type: ignore[attr-defined]
+        if self.is_search and not _is_key(self.data.get("public_key", "")):
+            self._forget_key()
 
     def clean(self) -> dict[str, Any]:
         """Forgets an invalid key, which may be a private one that was pasted by mistake."""
         if "public_key" in self.errors:
-            self.data = dict(self.data.items()) | {"public_key": ""}
+            self._forget_key()
         return super().clean() or {}
+
+    def _forget_key(self) -> None:
+        self.data = dict(self.data.items()) | {"public_key": ""}
 
     @property
     def more_is_open(self) -> bool:
@@ -151,10 +160,18 @@ class SubnetFields(ProtocolFields, ShownSubnetsForm):
         return any(network not in self._advertised and _is_broad_text(network) for network in networks)
 
 
-class SitePeerForm(SubnetFields):
+class SitePeerForm(SearchingForm, SubnetFields):
     """A site's router: of an existing site, or of one that is added along with it."""
 
-    site_id = forms.ModelChoiceField(label="Site", required=False, queryset=Site.objects.none(), empty_label=NEW_SITE)
+    site_id = SearchedField(
+        label="Site",
+        required=False,
+        queryset=Site.objects.none(),
+        searched=("name", "place", "subnets"),
+        hint="Name, place or subnet",
+        nouns="sites",
+        empty_label=NEW_SITE,
+    )
     site_name = forms.CharField(
         label="Name of the new site",
         required=False,
@@ -187,7 +204,7 @@ class SitePeerForm(SubnetFields):
     @property
     def has_sites(self) -> bool:
         """Is there a site to choose?"""
-        return len(self.fields["site_id"].choices) > 1  # type: ignore[attr-defined]
+        return cast("SearchedBoundField", self["site_id"]).total > 0
 
     def clean(self) -> dict[str, Any]:
         """Requires a site, or a name for a new one with a version that its platform has."""
@@ -222,6 +239,14 @@ def _members_of(organization: Organization) -> QuerySet[Membership]:
 
 def _sites_without_peer(instance: Instance) -> QuerySet[Site]:
     return Site.objects.filter(organization=instance.organization_id).exclude(peers__instance=instance)
+
+
+def _is_key(text: str) -> bool:
+    try:
+        validate_wireguard_key(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def _is_broad_text(text: str) -> bool:

@@ -16,7 +16,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from portal.models import Membership
-from portal.searching import has_word
+from portal.searching import as_typed, has_word
 from vpn.access import peers_of
 from vpn.addressing.networks import Network
 from vpn.choices import PeerType
@@ -60,8 +60,7 @@ class PeerSearch:
     def from_query(cls, query: QueryDict) -> PeerSearch:
         """The search in `?q=…&show=…`; an unknown filter shows everything."""
         show = query.get("show", "all")
-        # PostgreSQL cannot even look for a NUL.
-        text = query.get("q", "").replace("\x00", "").strip()
+        text = as_typed(query.get("q", ""))
         return cls(text=text[:_LONGEST_SEARCH], show=show if show in _VALUES else "all")
 
     @property

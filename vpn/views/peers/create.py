@@ -18,6 +18,7 @@ from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
 from portal.htmx import render_page
 from portal.models import Membership, Principal
+from portal.views.searched import show_search
 from vpn.access import get_instance
 from vpn.actions.peers.input import subnet_warnings_for
 from vpn.actions.peers.peer import create_client_peer, create_site_peer
@@ -39,12 +40,15 @@ def client_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
     member = get_member(request)
     instance = get_instance(member, pk, write=True)
     form = ClientPeerForm(_posted(request), organization=member.organization, initial=_chosen(request, "user_id"))
+    context = {"form": form, "instance": instance}
+    if form.is_search:
+        return show_search(request, "vpn/peers/create_client.html", context, form)
     if request.method == "POST" and form.is_valid():
         peer = _create_client(instance, form, member.principal)
         if peer is not None:
             messages.success(request, f"{peer.label} was added.")
             return redirect("peer", pk=peer.pk)
-    return render(request, "vpn/peers/create_client.html", {"form": form, "instance": instance})
+    return render(request, "vpn/peers/create_client.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -55,6 +59,8 @@ def site_peer_new(request: HttpRequest, pk: UUID) -> HttpResponse:
     data = None if "ask" in request.POST else _posted(request)
     form = SitePeerForm(data, instance=instance, initial=_site_initial(request, instance))
     context = {"form": form, "instance": instance}
+    if form.is_search:
+        return show_search(request, "vpn/peers/create_site.html", context, form)
     if is_preview(request):
         refuse = partial(show_refusal, form, shown_as=_SITE_FIELDS)
         change = partial(_connect_site, member, instance, form)

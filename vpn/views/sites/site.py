@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Prefetch, Q, QuerySet, prefetch_related_objects
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
@@ -19,7 +19,7 @@ from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
 from portal.htmx import render_page
 from portal.models import Membership, Principal
-from portal.searching import has_word
+from portal.searching import as_typed, with_words
 from vpn.access import get_site, instances_of, sites_of
 from vpn.actions.peers.input import subnet_warnings_for
 from vpn.actions.sites.site import create_site, delete_site, update_site
@@ -59,7 +59,7 @@ class Connection:
 def sites(request: HttpRequest) -> HttpResponse:
     """Sites with the instances that they are connected to, searched by words of name, place and subnets."""
     member = get_reader(request)
-    query = request.GET.get("q", "").replace("\x00", "").strip()  # PostgreSQL cannot even look for a NUL
+    query = as_typed(request.GET.get("q", ""))
     page = Paginator(_found(member, query), SITES_EACH_PAGE).get_page(request.GET.get("page"))
     page.object_list = list(page.object_list)
     _load_peers(page.object_list)
@@ -131,10 +131,7 @@ def site_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _found(member: Membership, query: str) -> QuerySet[Site]:
-    found = sites_of(member)
-    for word in query.split():
-        found = found.filter(has_word("name", word) | has_word("place", word) | Q(subnets__icontains=word))
-    return found.order_by("name")
+    return with_words(sites_of(member), query, "name", "place", "subnets").order_by("name")
 
 
 def _connectable(member: Membership, found: Site) -> list[Instance]:
