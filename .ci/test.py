@@ -16,7 +16,7 @@ from postgres import postgres
 ROOT = Path(__file__).resolve().parent.parent
 REAL = "network or flow or browser"
 WORKERS = "2"  # for tests that compute
-REAL_WORKERS = "3"  # for those that mostly wait
+REAL_WORKERS = "4"  # for those that mostly wait
 NO_TESTS = 5  # pytest's exit code where it selected none
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench import dns, figures, firewall, first_packets, openvpn, throughput, transactions
+from tests.bench import dns, figures, firewall, first_packets, openvpn, scale, throughput, transactions
 
 
 def main() -> None:
@@ -14,6 +14,7 @@ def main() -> None:
     dns.main()
     throughput.main()
     transactions.main()
+    scale.main(["postgresql", "sqlite"])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Drawn networks: what the plan says of every pair and port, real packets do.
 
-As many examples as fit MODEL_SECONDS (five minutes), always the same ones; `make drill` sets MODEL_EXAMPLES instead,
+As many examples as fit MODEL_SECONDS (two minutes), always the same ones; `make drill` sets MODEL_EXAMPLES instead,
 and has all of them.
 """
 
@@ -24,7 +24,7 @@ SHAPES = {
     "small": Shape("wo", "o", (("10.50.0.0/16", "fd50:1::/64"),)),
 }
 EVERY = int(os.environ.get("MODEL_EXAMPLES", "0"))
-SECONDS = float(os.environ.get("MODEL_SECONDS", "300")) / len(SHAPES)
+SECONDS = float(os.environ.get("MODEL_SECONDS", "120")) / len(SHAPES)
 _EXAMPLES = -(-(EVERY or 4000) // len(SHAPES))
 
 
