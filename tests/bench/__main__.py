@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench import dns, figures, firewall, first_packets, openvpn, scale, throughput, transactions
+from tests.bench import dns, figures, firewall, first_packets, fleet, openvpn, scale, throughput, transactions
 
 
 def main() -> None:
@@ -15,6 +15,7 @@ def main() -> None:
     throughput.main()
     transactions.main()
     scale.main(["postgresql", "sqlite"])
+    fleet.main([50, 200, 500])
 
 
 if __name__ == "__main__":
