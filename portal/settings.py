@@ -192,7 +192,10 @@ CACHES = {"default": {"BACKEND": "portal.web.cache.TolerantRedisCache", "LOCATIO
 JOB_TIMEOUT = 30
 RQ_QUEUES = {
     name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": JOB_TIMEOUT, "SERIALIZER": "rq.serializers.JSONSerializer"}
-    for name in ("default", "urgent", "apply", "provision", "observe", "plan", "mail")
+    for name in (
+        *("default", "urgent", "apply", "destroy", "provision", "knock"),
+        *("observe", "ticks", "plan", "mail"),
+    )
 }
 RQ = {"JOB_CLASS": "vpn.doorbell.PortalJob", "QUEUE_CLASS": "vpn.doorbell.PortalQueue"}
 

@@ -46,7 +46,7 @@ _FAILURE_TTL = 3600
 # By then the user has left the page.
 _ASKED_TTL = 600
 # The schedule enqueues it again soon, so a job that waited too long is dropped.
-_TICK_TTL = 10
+_OBSERVE_TTL = 10
 
 
 class ForbiddenJob(Exception):
@@ -105,7 +105,7 @@ def enqueue_provision(instance_id: UUID, organization_id: UUID) -> None:
 
 def enqueue_destroy(instance_id: UUID, organization_id: UUID) -> None:
     """Delete the instance's hub."""
-    _enqueue("urgent", "vpn.jobs.provision.destroy_instance", str(instance_id), organization_id=organization_id)
+    _enqueue("destroy", "vpn.jobs.provision.destroy_instance", str(instance_id), organization_id=organization_id)
 
 
 def enqueue_plans(instance_id: UUID, organization_id: UUID) -> None:
@@ -126,7 +126,7 @@ def enqueue_outdated(instance_id: UUID, organization_id: UUID) -> None:
 
 def enqueue_observe(server_id: UUID) -> None:
     """Observe the server's hubs."""
-    _enqueue("observe", "vpn.jobs.observe.observe_server", str(server_id), ttl=_TICK_TTL)
+    _enqueue("observe", "vpn.jobs.observe.observe_server", str(server_id), ttl=_OBSERVE_TTL)
 
 
 def enqueue_plan_mail(plan_id: UUID, organization_id: UUID) -> None:
@@ -140,8 +140,8 @@ def enqueue_queued_mail(mail_id: UUID, organization_id: UUID | None) -> None:
 
 
 def enqueue_tick(queue_name: str, function: str) -> None:
-    """Enqueue scheduled work."""
-    _enqueue(queue_name, function, ttl=_TICK_TTL)
+    """Enqueue scheduled work. One that waits already stands for all later rings, so none is dropped for its age."""
+    _enqueue(queue_name, function)
 
 
 def _enqueue(

@@ -8,9 +8,13 @@ from portal.running.confine import Confinement
 from portal.running.layout import Layout
 from portal.running.options import Options
 
-WORKERS = ("urgent", "apply", "provision", "observe", "plan", "mail")
-# A spare worker for queues whose jobs may take seconds, so that a slow job does not block the others.
-_SPARE = ["--spare", "urgent", "apply", "provision"]
+# The queues of those workers that are not named after their only one.
+_QUEUES = {
+    # Takes a job of each in turn: none of them waits for more than two jobs of the others.
+    "worker-provision": ["knock", "destroy", "provision"],
+    # A spare worker for queues whose jobs may take seconds, so that a slow job does not block the others.
+    "worker-spare": ["--spare", "urgent", "apply", "destroy", "provision"],
+}
 # Workers that do not reach hubs run without root's rights.
 _CONFINED = {"worker-plan", "worker-mail"}
 
@@ -26,7 +30,7 @@ class Program:
 def build_program(name: str, options: Options, confinement: Confinement) -> Program:
     """Return the program of this name in the supervisor's configuration. Raises KeyError for an unknown name."""
     if name.startswith("worker-"):
-        queues = _SPARE if name == "worker-spare" else [name.removeprefix("worker-")]
+        queues = _QUEUES.get(name) or [name.removeprefix("worker-")]
         if name in _CONFINED:
             return manage(options, confinement, "worker", *queues)
         return Program([options.python, str(options.clone / "manage.py"), "worker", *queues], confined=False)

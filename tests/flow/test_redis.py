@@ -32,7 +32,7 @@ from vpn import doorbell
 from vpn.doorbell import PortalJob, PortalQueue
 from vpn.jobs.runtime.heartbeat import QUEUES, beat, schedule_health, worker_health
 from vpn.jobs.runtime.schedule import build_scheduler
-from vpn.jobs.runtime.worker import PortalWorker
+from vpn.jobs.runtime.worker import PortalWorker, build_worker
 from vpn.models import Tick
 
 pytestmark = [pytest.mark.flow, pytest.mark.django_db(transaction=True)]
@@ -158,7 +158,7 @@ def _taken_in_order(name: str, redis: Redis) -> list[str]:
     [
         ("apply", doorbell.enqueue_apply),
         ("urgent", partial(doorbell.enqueue_apply, urgent=True)),
-        ("urgent", doorbell.enqueue_destroy),
+        ("destroy", doorbell.enqueue_destroy),
         ("provision", doorbell.enqueue_provision),
         ("mail", doorbell.enqueue_plan_mail),
         ("mail", doorbell.enqueue_queued_mail),
@@ -190,16 +190,46 @@ def test_whoever_rings_again_and_again_keeps_nobody_waiting(redis: Redis) -> Non
 
 def test_the_schedule_rings_in_the_workers_own_language(redis: Redis) -> None:
     build_scheduler().enqueue_jobs()
-    names = {job.func_name for job in django_rq.get_queue("observe").jobs}
+    assert [job.func_name for job in django_rq.get_queue("knock").jobs] == ["vpn.jobs.knock.knock_all"]
+    names = {job.func_name for job in django_rq.get_queue("ticks").jobs}
     assert names == {
         "vpn.jobs.observe.observe_all",
         "vpn.jobs.reconcile.reconcile_all",
         "vpn.jobs.certificates.renew_certificates",
         "vpn.jobs.tidy.tidy",
     }
-    work_off("observe")
-    assert not django_rq.get_queue("observe").jobs
-    assert django_rq.get_queue("observe").failed_job_registry.count == 0
+    work_off("ticks")
+    assert not django_rq.get_queue("ticks").jobs
+    assert django_rq.get_queue("ticks").failed_job_registry.count == 0
+
+
+def test_a_scheduled_job_that_waits_is_rung_for_once_and_does_not_expire(redis: Redis) -> None:
+    for _ in range(3):
+        build_scheduler().enqueue_jobs()
+    ticks = django_rq.get_queue("ticks")
+    names = [job.func_name for job in ticks.jobs]
+    assert len(names) == len(set(names)) == 4
+    assert all(redis.ttl(job.key) == -1 for job in ticks.jobs)
+
+
+def test_deletions_and_knocks_do_not_wait_for_all_new_hubs(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr("vpn.jobs.provision.provision_instance", lambda _: done.append("provision"))
+    monkeypatch.setattr("vpn.jobs.provision.destroy_instance", lambda _: done.append("destroy"))
+    monkeypatch.setattr("vpn.jobs.knock.knock_all", lambda: done.append("knock"))
+    organization = uuid4()
+    for _ in range(5):
+        doorbell.enqueue_provision(uuid4(), organization)
+    for _ in range(2):
+        doorbell.enqueue_destroy(uuid4(), organization)
+    build_worker(["knock", "destroy", "provision"]).work(burst=True, logging_level="CRITICAL")
+    assert done == ["destroy", "provision", "destroy", *["provision"] * 4]
+    done.clear()
+    for _ in range(5):
+        doorbell.enqueue_provision(uuid4(), organization)
+    doorbell.enqueue_tick("knock", "vpn.jobs.knock.knock_all")
+    build_worker(["provision", "destroy", "knock"]).work(burst=True, logging_level="CRITICAL")
+    assert done == ["provision", "knock", *["provision"] * 4]
 
 
 def test_health_knows_who_is_silent(redis: Redis) -> None:

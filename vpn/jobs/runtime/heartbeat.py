@@ -7,7 +7,7 @@ import threading
 import django_rq
 from redis.exceptions import RedisError
 
-QUEUES = ("urgent", "apply", "provision", "observe", "plan", "mail")
+QUEUES = ("urgent", "apply", "destroy", "provision", "knock", "observe", "ticks", "plan", "mail")
 ALIVE_SECONDS = 15
 _BEAT_SECONDS = 5.0
 

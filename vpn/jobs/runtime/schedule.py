@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import django_rq
+from redis.exceptions import RedisError
 from rq.cron import CronJob, CronScheduler
 from rq.serializers import JSONSerializer
 from rq.utils import now
@@ -16,6 +20,8 @@ from vpn.jobs.observe import observe_all
 from vpn.jobs.reconcile import reconcile_all
 from vpn.jobs.runtime.heartbeat import beat
 from vpn.jobs.tidy import TIDY_SECONDS, tidy
+
+_LOOKS_EVERY = 0.5  # seconds
 
 
 class PortalScheduler(CronScheduler):
@@ -35,13 +41,32 @@ class PortalScheduler(CronScheduler):
         return due
 
 
+@contextmanager
+def ringing() -> Iterator[None]:
+    """Enqueue the due jobs from a thread of this process."""
+    scheduler, stop = build_scheduler(), threading.Event()
+
+    def run() -> None:
+        while not stop.wait(_LOOKS_EVERY):
+            with suppress(RedisError, OSError):  # Redis is unreachable, which the health page shows
+                scheduler.enqueue_jobs()
+
+    thread = threading.Thread(target=run, name="schedule", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=5)
+
+
 def build_scheduler() -> PortalScheduler:
     """Return the portal's scheduler."""
     scheduler = PortalScheduler(connection=django_rq.get_connection("default"))
-    scheduler.register(observe_all, queue_name="observe", interval=4)
-    scheduler.register(reconcile_all, queue_name="observe", interval=5)
-    # Not in the queue `observe`, because a knock waits for hubs that do not answer.
-    scheduler.register(knock_all, queue_name="provision", interval=KNOCK_SECONDS)
-    scheduler.register(renew_certificates, queue_name="observe", interval=RENEW_SECONDS)
-    scheduler.register(tidy, queue_name="observe", interval=TIDY_SECONDS)
+    scheduler.register(observe_all, queue_name="ticks", interval=4)
+    scheduler.register(reconcile_all, queue_name="ticks", interval=5)
+    # In a queue of its own, because a knock needs a driver, and waits for hubs that do not answer.
+    scheduler.register(knock_all, queue_name="knock", interval=KNOCK_SECONDS)
+    scheduler.register(renew_certificates, queue_name="ticks", interval=RENEW_SECONDS)
+    scheduler.register(tidy, queue_name="ticks", interval=TIDY_SECONDS)
     return scheduler

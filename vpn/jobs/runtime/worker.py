@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
+import django_rq
 from rq.job import Job
 from rq.queue import Queue
 from rq.timeouts import UnixSignalDeathPenalty
-from rq.worker import SimpleWorker
+from rq.worker import DequeueStrategy, SimpleWorker
 
+from vpn.doorbell import PortalJob, PortalQueue
 from vpn.drivers import registry
 from vpn.jobs.runtime.connections import end_connections
 from vpn.jobs.runtime.heartbeat import beat_while_running
@@ -31,6 +34,20 @@ class TimeLimit(UnixSignalDeathPenalty):
         super().handle_death_penalty(signum, frame)  # type: ignore[no-untyped-call]  # rq's is not annotated
 
 
+def build_worker(names: Sequence[str], *, is_spare: bool = False) -> PortalWorker:
+    """Return a worker of these queues."""
+    queues = [django_rq.get_queue(name) for name in names]
+    worker = PortalWorker(
+        queues,
+        connection=queues[0].connection,
+        job_class=PortalJob,
+        queue_class=PortalQueue,
+        serializer="rq.serializers.JSONSerializer",
+    )
+    worker.is_spare = is_spare
+    return worker
+
+
 class PortalWorker(SimpleWorker):
     """A worker that does not fork per job (a fork would lose the session and cost 10 ms)."""
 
@@ -39,7 +56,11 @@ class PortalWorker(SimpleWorker):
     is_spare = False
 
     def work(self, *args: Any, **kwargs: Any) -> bool:
-        """Run jobs with heartbeats until told to stop, or until a job runs out of time."""
+        """Run jobs with heartbeats until told to stop, or until a job runs out of time.
+
+        The queues take turns. A spare worker takes the first queue's jobs first.
+        """
+        kwargs.setdefault("dequeue_strategy", DequeueStrategy.DEFAULT if self.is_spare else DequeueStrategy.ROUND_ROBIN)
         stop = threading.Event()
         names = ["worker:spare"] if self.is_spare else [f"worker:{queue.name}" for queue in self.queues]
         thread = beat_while_running(names, stop)

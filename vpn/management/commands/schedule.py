@@ -1,4 +1,4 @@
-"""`manage.py schedule`: enqueue the scheduled jobs."""
+"""`manage.py schedule`: enqueue the scheduled jobs, and run them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from vpn.jobs.runtime.schedule import build_scheduler
+from portal.garbage import freeze_loaded
+from vpn.jobs.runtime.schedule import ringing
+from vpn.jobs.runtime.worker import build_worker
 
 
 class Command(BaseCommand):
-    """Run the schedule until a signal stops it."""
+    """Run the schedule, and the worker of its queue, until a signal stops them."""
 
-    help = "Enqueue observation, reconciliation and tidying on schedule."
+    help = "Enqueue observation, reconciliation and tidying on schedule, and run the jobs of the queue `ticks`."
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run."""
-        build_scheduler().start()  # type: ignore[no-untyped-call]
+        worker = build_worker(["ticks"])
+        freeze_loaded()
+        with ringing():
+            worker.work(logging_level="WARNING")

@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-import django_rq
 from django.core.management.base import BaseCommand
 
 from portal.garbage import freeze_loaded
-from vpn.doorbell import PortalJob, PortalQueue
 from vpn.jobs.runtime.heartbeat import QUEUES
-from vpn.jobs.runtime.worker import PortalWorker
+from vpn.jobs.runtime.worker import build_worker
 
 
 class Command(BaseCommand):
@@ -31,14 +29,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Work."""
-        queues = [django_rq.get_queue(name) for name in options["queues"]]
-        worker = PortalWorker(
-            queues,
-            connection=queues[0].connection,
-            job_class=PortalJob,
-            queue_class=PortalQueue,
-            serializer="rq.serializers.JSONSerializer",
-        )
-        worker.is_spare = options["spare"]
+        worker = build_worker(options["queues"], is_spare=options["spare"])
         freeze_loaded()
         worker.work(burst=options["burst"], logging_level="WARNING")
