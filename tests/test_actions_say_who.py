@@ -61,6 +61,7 @@ READING = {
     "vpn.actions.instances.instance": {"hostname_fault", "open_operation", "pending_work"},
     "vpn.actions.instances.placement": {"server_in"},
     "vpn.actions.instances.pool": {"checked_pool", "cleaned_pool", "free_pool"},
+    "vpn.actions.instances.ports": {"free_port_base"},
     "vpn.actions.instances.server_address": {"moved_sentence"},
     "vpn.actions.instances.settings": {"faults_of"},
     # They fill in columns of rows in memory, which their caller saves.

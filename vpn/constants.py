@@ -11,7 +11,8 @@ DEFAULT_PUBLIC_DNS: Final = ("9.9.9.9", "149.112.112.112")
 # The same servers, for hubs with IPv6 only.
 DEFAULT_PUBLIC_DNS_V6: Final = ("2620:fe::fe", "2620:fe::9")
 
-# Ports are unique across the portal, so that an instance can move between servers without a new profile.
+# Ports are unique on a server. While numbers are left, an instance gets one that no other instance of the portal has,
+# so that it can move between servers without a new profile.
 FIRST_PORT: Final = 20000
 LAST_PORT: Final = 32767
 

@@ -9,13 +9,13 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from portal.exceptions import NotPossible
+from portal.exceptions import Conflict, NotPossible
 from portal.models import Principal
 from portal.sealing import UnsealError
 from vpn import doorbell, failures
 from vpn.actions.change import lock_instance
 from vpn.actions.instances.instance import open_operation, remove_rows, set_state
-from vpn.actions.instances.placement import server_in
+from vpn.actions.instances.placement import place_instance
 from vpn.actions.instances.recovery import raise_epoch
 from vpn.actions.peers.certificates import ensure_certificates
 from vpn.choices import (
@@ -122,12 +122,12 @@ def _fail(pk: UUID, operation: Operation, step: OperationStep, cause: Finding | 
 
 
 def _prepare_server(pk: UUID, token: UUID) -> str:
-    instance = Instance.objects.select_related("region", "server__region").get(pk=pk)
+    try:
+        instance = place_instance(pk, by=_BY)
+    except Conflict as refusal:
+        raise StepFailed(refusal.message) from refusal
     if instance.server is None:
-        instance.server = server_in(instance.region)
-        if instance.server is None:
-            raise StepFailed(failures.REGION_WITHOUT_SERVER.of())
-        instance.save(update_fields=["server"])
+        raise StepFailed(failures.REGION_WITHOUT_SERVER.of())
     if not instance.server.addresses:
         raise StepFailed(failures.NO_ADDRESS.of())
     if all(":" in address for address in instance.server.addresses):

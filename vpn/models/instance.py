@@ -60,7 +60,7 @@ class Instance(models.Model):
     pool_origin = models.CharField(max_length=15, blank=True)
     pool_v6 = models.CharField(max_length=43)
     # WireGuard listens on this UDP port. The next one and the TCP ports of both numbers belong to the instance too.
-    port_base = models.PositiveIntegerField(unique=True)
+    port_base = models.PositiveIntegerField(db_index=True)
     mtu = models.PositiveSmallIntegerField(default=DEFAULT_MTU)
     pushed_routes = models.JSONField(default=list, blank=True)
     public_dns = models.JSONField(default=default_public_dns, blank=True)
@@ -125,6 +125,7 @@ class Instance(models.Model):
         ordering: ClassVar[list[str]] = ["name"]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["organization", "pool_v4"], name="instance_pool_distinct_in_organization"),
+            models.UniqueConstraint(fields=["server", "port_base"], name="instance_port_unique_on_server"),
             models.CheckConstraint(
                 condition=models.Q(applied_generation__lte=models.F("desired_generation")),
                 name="instance_applied_not_ahead",

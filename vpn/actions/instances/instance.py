@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import timedelta
 from functools import partial
 from ipaddress import IPv4Network
@@ -22,14 +21,13 @@ from vpn.actions.activity.operation import begin_operation
 from vpn.actions.change import lock_instance
 from vpn.actions.instances.placement import server_in
 from vpn.actions.instances.pool import checked_pool, free_pool
+from vpn.actions.instances.ports import free_port_base
 from vpn.actions.instances.settings import faults_of
 from vpn.addressing.pools import random_ula
 from vpn.choices import INSTANCE_TRANSITIONS, InstanceState, OperationKind, OperationState
 from vpn.constants import (
     DEFAULT_POOL_PREFIX,
-    FIRST_PORT,
     HOSTNAME_QUARANTINE_DAYS,
-    LAST_PORT,
     MAX_POOL_PREFIX,
     MIN_POOL_PREFIX,
 )
@@ -37,8 +35,6 @@ from vpn.models import Instance, InstanceObservation, Operation, Region, Release
 from vpn.validators import parse_pool, validate_hostname, validate_name
 
 _ATTEMPTS = 5
-# Each instance has two port numbers: see Instance.port_base.
-_PORTS_EACH = 2
 
 
 def create_instance(
@@ -92,7 +88,7 @@ def _insert(organization: Organization, wanted: IPv4Network | int, by: Principal
             organization=organization,
             pool_v4=str(pool),
             pool_v6=str(random_ula()),
-            port_base=_free_port_base(),
+            port_base=free_port_base(server),
             public_key=keys.public_key(private_key),
             server=server,
             **fields,
@@ -104,15 +100,6 @@ def _insert(organization: Organization, wanted: IPv4Network | int, by: Principal
         begin_operation(instance, OperationKind.PROVISION, by=by)
         transaction.on_commit(partial(doorbell.enqueue_provision, instance.pk, organization.pk))
     return instance
-
-
-def _free_port_base() -> int:
-    """A free pair of ports, chosen at random, so that two portals on one machine rarely choose the same."""
-    taken = set(Instance.objects.values_list("port_base", flat=True))
-    free = [port for port in range(FIRST_PORT, LAST_PORT, _PORTS_EACH) if port not in taken]
-    if not free:
-        raise Conflict("Every port of this portal is taken.", code="ports-exhausted", next_step="Delete an instance.")
-    return secrets.choice(free)
 
 
 def hostname_fault(hostname: str, organization: Organization) -> str:

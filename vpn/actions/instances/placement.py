@@ -2,9 +2,44 @@
 
 from __future__ import annotations
 
-from vpn.models import Region, Server
+from contextlib import suppress
+from typing import Final
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from portal.actions.acting import acted
+from portal.exceptions import Conflict
+from portal.models import Principal
+from vpn.actions.change import lock_instance
+from vpn.actions.instances.ports import free_port_base
+from vpn.models import Instance, Region, Server
+
+_ATTEMPTS: Final = 5
 
 
 def server_in(region: Region) -> Server | None:
     """The server for a region's next instance: the first one added. None if the region has no server yet."""
     return region.servers.order_by("created_at").first()
+
+
+def place_instance(pk: UUID, *, by: Principal) -> Instance:
+    """Place an instance that was created while its region had no server; without one, nothing changes.
+
+    It keeps its ports unless another instance on the server has them. No profile was delivered before. Raises Conflict.
+    """
+    for _ in range(_ATTEMPTS):
+        with suppress(IntegrityError):  # Another transaction took the port first.
+            return _place(pk, by)
+    raise Conflict("Other instances were placed at the same moment.", next_step="Please try again.")
+
+
+def _place(pk: UUID, by: Principal) -> Instance:
+    with transaction.atomic():
+        instance = lock_instance(pk)
+        if instance.server is None and (server := server_in(instance.region)) is not None:
+            instance.server = server
+            instance.port_base = free_port_base(server, wanted=instance.port_base)
+            instance.save(update_fields=["server", "port_base"])
+            acted(by, "placed", instance)
+    return instance
