@@ -209,6 +209,16 @@ def test_all_is_restored_after_a_reboot(lab: Lab, hub: Hub) -> None:
     assert hub.apply().changed == NOTHING
 
 
+def test_interfaces_that_a_crash_left_on_the_host_are_replaced(lab: Lab, hub: Hub) -> None:
+    hub.add_openvpn()
+    left = {f"ou-{hub.hub}": ["tuntap", "add", "mode", "tun"], f"vh-{hub.hub}": ["link", "add", "type", "veth"]}
+    for device, (kind, add, *rest) in left.items():
+        lab.run(lab.host, ["ip", kind, add, "dev", device, *rest])
+    assert hub.apply().alive
+    assert hub.apply().changed == NOTHING
+    assert f"ou-{hub.hub}" not in lab.run(lab.host, ["ip", "-br", "link"]).stdout
+
+
 @pytest.mark.parametrize(
     "damage",
     [

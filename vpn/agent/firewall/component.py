@@ -42,7 +42,7 @@ _FLOW: Final = re.compile(r"^[^=\n]*src=(\S+) dst=(\S+)", re.MULTILINE)
 def ensure(hub: Hub, spec: HubSpec) -> bool:
     """Make the hub's firewall match `spec`; return True if it changed."""
     names = hub.names
-    changed = _ensure_table(names, firewall_rules.table(names, spec), hub.fingerprints)
+    changed = _ensure_table(names, firewall_rules.table(names, spec), hub.fingerprints, hub.lacks_table(TABLE))
     # After the table is loaded: these settings exist only once connection tracking is active.
     return sysctl.ensure(names.inside, _SETTINGS) or changed
 
@@ -139,13 +139,13 @@ def end_flows(names: Names, networks: Collection[str]) -> None:
                 _conntrack(names, ["-D", "-f", family, direction, str(network)])
 
 
-def _ensure_table(names: Names, wanted: Table, fingerprints: dict[str, str]) -> bool:
-    if nft.is_meant(TABLE, wanted.text, fingerprints):
+def _ensure_table(names: Names, wanted: Table, fingerprints: dict[str, str], is_new: bool) -> bool:
+    if not is_new and nft.is_meant(TABLE, wanted.text, fingerprints):
         result = _list(names)
         there = nft_listing.parse(result.out)
         if result.code == 0 and fingerprints[TABLE] == nft.fingerprint(wanted.text, there.structure):
             return _ensure_elements(names, wanted, there)
-    for load in (_renew, _replace):
+    for load in (_load,) if is_new else (_renew, _replace):
         if not load(names, wanted):
             continue
         there = nft_listing.parse(_list(names, terse=True).out)
@@ -186,6 +186,12 @@ def _renew(names: Names, wanted: Table) -> bool:
     except AgentError:
         # The existing table cannot be updated, for example because a chain has another hook.
         return False
+    return True
+
+
+def _load(names: Names, wanted: Table) -> bool:
+    """Load the table into a namespace that has none."""
+    nft.run(names.inside, firewall_script.whole(wanted, _new_flow_marks(names), {}, there=False))
     return True
 
 

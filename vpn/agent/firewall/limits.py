@@ -25,11 +25,12 @@ def ensure(hub: Hub, spec: HubSpec) -> bool:
     """Make the limits match `spec`; return True if the table was loaded again."""
     names, fingerprints = hub.names, hub.fingerprints
     body, wanted = limit_rules.body(names, spec), limit_rules.elements(spec)
-    if _is_loaded(names, body, fingerprints):
+    is_new = hub.lacks_table(TABLE)
+    if not is_new and _is_loaded(names, body, fingerprints):
         # Not reported as a change: these networks change with the routes, which are reported.
         _ensure_maps(names, wanted)
         return False
-    there = ("inet", TABLE) in nft.tables(names.inside)
+    there = not is_new and ("inet", TABLE) in nft.tables(names.inside)
     before = f"table inet {TABLE}\ndelete table inet {TABLE}\n" if there else ""
     nft.run(names.inside, f"{before}table inet {TABLE} {{\n{body}}}\n{_filled(wanted)}")
     # Alone: traffic has added nothing yet, and a list of the other tables has every rule of the hub.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Final
 
 from vpn.agent import dns, firewall, openvpn, wireguard
@@ -34,7 +35,11 @@ def reconcile(
     effective.prepare(host.state, spec, now)
     spec = effective.of_spec(host.state, spec, now)
     hub = host.hub(spec.hub)
-    changed = {"namespace": _ensure_namespace(host, hub)}
+    is_new = not namespace.exists(hub.names.netns)
+    changed = {"namespace": _ensure_namespace(host, hub, is_new)}
+    if is_new:
+        hub = replace(hub, is_new=True)
+        hub.fingerprints.clear()
     link = _link(host, spec.hub)
     changed["egress"] = _ensure_egress(host, hub, spec, link, parts)
     # The firewall is loaded before the first packet can arrive.
@@ -42,7 +47,7 @@ def reconcile(
     changed["firewall"] = firewall.ensure(hub, asking)
     changed["firewall"] |= limits.ensure(hub, spec)
     changed["wireguard"] = wireguard.ensure(hub, spec)
-    changed["routing"] = routing.ensure(hub.names, spec, link)
+    changed["routing"] = routing.ensure(hub.names, spec, link, is_new)
     if changed["routing"] and firewall.depends_on_interfaces(spec):
         firewall.reevaluate_flows(hub, spec)
     # After the tunnels: a full disk must not keep a removed peer connected.
@@ -61,7 +66,7 @@ def _ensure_egress(host: Host, hub: Hub, spec: HubSpec, link: Link, parts: HostP
     differs |= host.state.shared.save_server(spec.hub, spec.server)
     changed = reconcile_host(host) if differs or parts is None else False
     families = egress.families(host.netns) if parts is None else parts.families()
-    changed |= egress.ensure(hub.names, link, families, hub.fingerprints, spec.server.reached)
+    changed |= egress.ensure(hub, link, families, spec.server.reached)
     hub.fingerprints[FAMILIES] = " ".join(families)
     return changed
 
@@ -79,8 +84,8 @@ def ensure_processes(hub: Hub, spec: HubSpec) -> dict[str, bool]:
     return changed
 
 
-def _ensure_namespace(host: Host, hub: Hub) -> bool:
-    if namespace.exists(hub.names.netns):
+def _ensure_namespace(host: Host, hub: Hub, is_new: bool) -> bool:
+    if not is_new:
         return namespace.ensure(hub.names)
     # A namespace without a name still exists, with its tunnels, as long as a process runs in it.
     dns.stop(hub)

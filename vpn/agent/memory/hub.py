@@ -12,10 +12,14 @@ from vpn.agent.memory.state import State
 
 @dataclass(frozen=True)
 class Hub:
-    """A hub's names, its files, and the fingerprints of its loaded nftables tables."""
+    """A hub's names, its files, and the fingerprints of its loaded nftables tables.
+
+    `is_new` if its namespace was just created: then there is nothing in it to compare with.
+    """
 
     names: Names
     state: State
+    is_new: bool = False
 
     @property
     def openvpn(self) -> Path:
@@ -26,6 +30,10 @@ class Hub:
     def dns(self) -> Path:
         """The directory of its resolver's files."""
         return self.state.dns(self.names.hub)
+
+    def lacks_table(self, name: str) -> bool:
+        """Return True if its namespace is new and the nftables table `name` was not loaded into it yet."""
+        return self.is_new and name not in self.fingerprints
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:

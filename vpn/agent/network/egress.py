@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import Link, Names
 from vpn.agent.network import openings
 from vpn.agent.network.netns_view import NetnsView
@@ -109,16 +110,16 @@ def _listed(host: Netns) -> str:
     return openings.without_elements(host.run([nft.PROGRAM, "-s", "list", "table", "inet", HOST_TABLE]))
 
 
-def ensure(
-    names: Names, link: Link, families: Collection[str], fingerprints: dict[str, str], opened: Collection[str] = ()
-) -> bool:
+def ensure(hub: Hub, link: Link, families: Collection[str], opened: Collection[str] = ()) -> bool:
     """Ensure the hub's link and its masquerading; return True if something was missing.
 
     `families` are the address families with a default route on the host. Traffic of another family is rejected, not
     dropped, so that programs try the other family at once. The networks `opened` behind the host stay reachable.
     """
-    changed = _ensure_link(names, link)
-    return nft.ensure_table(names.inside, HUB_TABLE, _hub_body(names, families, opened), fingerprints) or changed
+    names = hub.names
+    changed = _ensure_link(names, link, hub.is_new)
+    body = _hub_body(names, families, opened)
+    return nft.ensure_table(names.inside, HUB_TABLE, body, hub.fingerprints, hub.lacks_table(HUB_TABLE)) or changed
 
 
 def drift(
@@ -195,11 +196,11 @@ def _ensure_forwarding(host: Netns) -> bool:
     return sysctl.ensure(host, _FORWARDING)
 
 
-def _ensure_link(names: Names, link: Link) -> bool:
+def _ensure_link(names: Names, link: Link, is_new: bool) -> bool:
     at_host = {f"{link.host_v4}/31", f"{link.host_v6}/127", _LINK_LOCAL[0]}
     at_hub = {f"{link.hub_v4}/31", f"{link.hub_v6}/127", _LINK_LOCAL[1]}
     outer = _words(names.host, names.hostlink)
-    inner = _words(names.inside, names.uplink)
+    inner = [] if is_new else _words(names.inside, names.uplink)
     if _is_up(outer, at_host) and _is_up(inner, at_hub):
         return _remove_foreign(names, [word for word in inner[2:] if word not in at_hub])
     if outer:

@@ -62,6 +62,9 @@ class NetnsView:
         return sorted(self.addresses.get(interface, frozenset()) - own)
 
 
+EMPTY: Final = NetnsView({}, ())
+
+
 def read(netns: Netns) -> NetnsView:
     """Return the addresses and routes in a namespace."""
     addresses: dict[str, set[str]] = {}

@@ -30,18 +30,18 @@ _PLAIN_V6: Final = "1024"
 _Routes = dict[tuple[str, str], str]
 
 
-def ensure(names: Names, spec: HubSpec, link: Link) -> bool:
-    """Make the hub's routes match `spec`, changing only what differs; return True if anything changed."""
-    missing, foreign = _compare(names, _wanted(names, spec, link), netns_view.read(names.inside))
+def ensure(names: Names, spec: HubSpec, link: Link, is_new: bool = False) -> bool:
+    """Make the hub's routes match `spec`, changing only what differs; return True if anything changed.
+
+    `is_new`: the namespace has no routes yet.
+    """
+    there = netns_view.EMPTY if is_new else netns_view.read(names.inside)
+    missing, foreign = _compare(names, _wanted(names, spec, link), there)
+    if missing:
+        lines = [_line("replace", network, way, metric) for (network, metric), way in missing.items()]
+        names.inside.run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
     for family in DEFAULTS:
         is_v6 = family == "6"
-        lines = [
-            _line("replace", network, way, metric)
-            for (network, metric), way in missing.items()
-            if (":" in network) == is_v6
-        ]
-        if lines:
-            names.inside.run(["ip", f"-{family}", "-batch", "-"], "\n".join(lines) + "\n")
         replaced = {(network, metric) for network, metric in missing}
         lines = [route.deletion for route in foreign if route.is_v6 == is_v6 and not _is_replaced(route, replaced)]
         if lines:

@@ -47,8 +47,9 @@ def ensure(hub: Hub, spec: HubSpec) -> bool:
     # Files first: a removed peer can no longer connect from here on. Its session ends below.
     changed = _ensure_files(layout, openvpn_config.contents(layout, names, spec, spec.openvpn, _is_dual_stack()))
     differing = _ensure_peers(layout, spec)
-    changed |= openvpn_listeners.ensure(names, spec, layout)
-    changed |= openvpn_sessions.ensure(names, spec, layout, differing)
+    changed |= openvpn_listeners.ensure(names, spec, layout, hub.is_new)
+    if not hub.is_new:
+        changed |= openvpn_sessions.ensure(names, spec, layout, differing)
     return changed or bool(differing)
 
 

@@ -33,16 +33,19 @@ _PID: Final = re.compile(r"pid=([0-9]+)")
 _Interfaces = dict[str, dict[str, Any]]
 
 
-def ensure(names: Names, spec: HubSpec, layout: Layout) -> bool:
-    """Make the running listeners match `spec` and the written files; return True if anything changed."""
-    interfaces = _interfaces(names)
+def ensure(names: Names, spec: HubSpec, layout: Layout, is_new: bool = False) -> bool:
+    """Make the running listeners match `spec` and the written files; return True if anything changed.
+
+    `is_new`: the hub's namespace has no interfaces yet.
+    """
+    interfaces = {} if is_new else _interfaces(names)
     wanted = openvpn_config.ports(spec.openvpn)
     stale = [each for each in wanted if not _is_current(names, layout, each, interfaces)]
     changed = _remove(names, layout, [each for each in LISTENERS if each not in wanted])
     changed |= openvpn_routes.ensure(names, layout)
     for listener in wanted.keys() - set(stale):
         changed |= _ensure_interface(names, spec, names.openvpn(listener), interfaces)
-    restart(names, spec, layout, stale)
+    restart(names, spec, layout, stale, is_new)
     if not stale:
         _limit_memory(names, spec, layout)
     return changed or bool(stale)
@@ -50,17 +53,16 @@ def ensure(names: Names, spec: HubSpec, layout: Layout) -> bool:
 
 def check(names: Names, spec: HubSpec, layout: Layout, texts: Mapping[str, str]) -> None:
     """Raise AgentError if a listener must restart with `texts` but could not. Nothing is stopped yet."""
-    own = {process.pid for process in openvpn_process.running(layout, LISTENERS)}
     for listener, port in openvpn_config.ports(spec.openvpn).items():
         process = openvpn_process.from_pid_file(layout, listener)
         if process is not None and openvpn_process.digest(process) == openvpn_config.digest_of(texts, listener):
             continue
         openvpn_process.require()
-        if _holders(names, port, _kind(listener)) - own:
+        if _is_taken(names, layout, port, _kind(listener)):
             raise _taken(port, _kind(listener))
 
 
-def restart(names: Names, spec: HubSpec, layout: Layout, listeners: Collection[str]) -> None:
+def restart(names: Names, spec: HubSpec, layout: Layout, listeners: Collection[str], is_new: bool = False) -> None:
     """Stop and start listeners. All are tried before an AgentError is raised."""
     if not listeners:
         return
@@ -69,7 +71,7 @@ def restart(names: Names, spec: HubSpec, layout: Layout, listeners: Collection[s
     refusals = []
     for listener in listeners:
         try:
-            _start(names, spec, layout, listener)
+            _start(names, spec, layout, listener, is_new)
         except AgentError as refusal:
             refusals.append(refusal)
     _limit_memory(names, spec, layout)
@@ -84,10 +86,10 @@ def _limit_memory(names: Names, spec: HubSpec, layout: Layout) -> None:
     cgroup.limit(names.hub, pids, len(running) * openvpn_config.most_memory(spec))
 
 
-def _start(names: Names, spec: HubSpec, layout: Layout, listener: str) -> None:
+def _start(names: Names, spec: HubSpec, layout: Layout, listener: str, is_new: bool) -> None:
     _check_port(names, openvpn_config.ports(spec.openvpn)[listener], _kind(listener))
     try:
-        _make_interface(names, listener)
+        _make_interface(names, listener, is_new)
         digest = openvpn_config.digest(layout.directory, listener)
         openvpn_process.start(names, layout, listener, digest, openvpn_config.most_memory(spec))
         _wait_ready(names, spec, layout, listener)
@@ -97,11 +99,14 @@ def _start(names: Names, spec: HubSpec, layout: Layout, listener: str) -> None:
         raise
 
 
-def _make_interface(names: Names, listener: str) -> None:
+def _make_interface(names: Names, listener: str, is_new: bool) -> None:
     """Create the interface in the host's namespace for the listener's user, who may not create one."""
-    _remove_interface(names, listener)
     user = str(names.user(OPENVPN))
-    names.host.run(["ip", "tuntap", "add", "dev", names.openvpn(listener), "mode", "tun", "user", user, "group", user])
+    add = ["ip", "tuntap", "add", "dev", names.openvpn(listener), "mode", "tun", "user", user, "group", user]
+    if is_new and names.host.try_run(add).code == 0:
+        return
+    _remove_interface(names, listener)  # left by a crash, or by the process before
+    names.host.run(add)
 
 
 def _remove_interface(names: Names, listener: str) -> None:
@@ -118,16 +123,30 @@ def _move_interface(names: Names, spec: HubSpec, device: str) -> None:
 def _check_port(names: Names, port: int, kind: str) -> None:
     # The socket of a killed process may exist for a moment after the process is gone.
     deadline = time.monotonic() + _PORT_PATIENCE
-    while _holders(names, port, kind):
+    while _is_bound(names, port, kind):
         if time.monotonic() > deadline:
             raise _taken(port, kind)
         time.sleep(0.01)
 
 
-def _holders(names: Names, port: int, kind: str) -> set[int]:
-    """Return the ids of the processes that hold a port; 0 stands for a process that is not visible."""
-    lines = names.host.run(["ss", "-Hlunp" if kind == "UDP" else "-Hltnp", f"sport = :{port}"]).splitlines()
-    return {int(pid) for line in lines if line.strip() for pid in _PID.findall(line) or ["0"]}
+def _is_taken(names: Names, layout: Layout, port: int, kind: str) -> bool:
+    """Return True if a process other than the hub's listeners holds a port."""
+    if not _is_bound(names, port, kind):
+        return False
+    # Only now look for its processes, which takes long on a server with many.
+    own = {process.pid for process in openvpn_process.running(layout, LISTENERS)}
+    lines = _listed(names, port, kind, "p")
+    holders = {int(pid) for line in lines for pid in _PID.findall(line) or ["0"]}  # 0: a process that is not visible
+    return bool(holders - own)
+
+
+def _is_bound(names: Names, port: int, kind: str) -> bool:
+    return bool(_listed(names, port, kind))
+
+
+def _listed(names: Names, port: int, kind: str, more: str = "") -> list[str]:
+    listed = names.host.run(["ss", f"-Hl{kind[0].lower()}n{more}", f"sport = :{port}"])
+    return [line for line in listed.splitlines() if line.strip()]
 
 
 def _taken(port: int, kind: str) -> AgentError:

@@ -13,18 +13,20 @@ PROGRAM: Final = "nft"
 _TABLE: Final = re.compile(r"^table (\S+) (\S+) \{$", re.MULTILINE)
 
 
-def ensure_table(netns: Netns, name: str, body: str, fingerprints: dict[str, str]) -> bool:
+def ensure_table(netns: Netns, name: str, body: str, fingerprints: dict[str, str], is_new: bool = False) -> bool:
     """Make `table inet NAME` in a namespace match `body`, without touching other tables; return True if it changed.
 
     nft lists a table differently from its source, so `fingerprints` keeps the digest of the loaded text and of its
-    first listing.
+    first listing. `is_new`: the namespace has no table yet.
     """
-    listing = netns.try_run([PROGRAM, "-s", "list", "table", "inet", name])
-    if listing.code == 0 and fingerprints.get(name) == fingerprint(body, listing.out):
-        return False
-    # One transaction. `delete` only if the table exists, because it makes the kernel wait for packets in flight.
-    there = "No such file" not in listing.err
-    before = f"table inet {name}\ndelete table inet {name}\n" if there else ""
+    before = ""
+    if not is_new:
+        listing = netns.try_run([PROGRAM, "-s", "list", "table", "inet", name])
+        if listing.code == 0 and fingerprints.get(name) == fingerprint(body, listing.out):
+            return False
+        # One transaction. `delete` only if the table exists, because it makes the kernel wait for packets in flight.
+        there = "No such file" not in listing.err
+        before = f"table inet {name}\ndelete table inet {name}\n" if there else ""
     run(netns, f"{before}table inet {name} {{\n{body}}}\n")
     fingerprints[name] = fingerprint(body, netns.run([PROGRAM, "-s", "list", "table", "inet", name]))
     return True

@@ -17,6 +17,7 @@ from vpn.wire.errors import FAILED, AgentError
 # On SIGTERM, openvpn over UDP notifies its clients at once, and then only waits for two more seconds.
 _EXITS: Final = ((signal.SIGTERM, 0.3), (signal.SIGKILL, 3.0))  # signals, each with seconds to wait
 _STARTS: Final = 3.0  # seconds
+_LONGEST_COMMAND_LINE: Final = 64 * 1024  # bytes
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,10 @@ class Process:
 
 def process(pid: int, program: str, configs: Collection[str | Path]) -> Process | None:
     """Return the process `pid` if it is a `program` with one of `configs` as argument."""
-    try:
-        argv = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
+    line = _command_line(pid)
+    if line.partition(b"\0")[0].rpartition(b"/")[2] != program.encode():
         return None
-    if argv[0].rpartition("/")[2] != program:
-        return None
+    argv = line.decode(errors="replace").split("\0")
     config = next((text for text in map(str, configs) if text in argv), None)
     return None if config is None else Process(pid, config, tuple(argv))
 
@@ -95,9 +94,12 @@ def users() -> set[int]:
 
 
 def first(program: str, config: str | Path) -> int | None:
-    """Return the id of the process of `program` with `config`; of several, the parent of the others."""
-    pids = {process.pid for process in running(program, {config})}
-    return next((pid for pid in sorted(pids) if parent(pid) not in pids), None)
+    """Return the id of the process of `program` with `config`, which just started; its child processes do not count."""
+    # The newest first: a server may have thousands of processes.
+    for pid in sorted(_pids(), reverse=True):
+        if process(pid, program, {config}) and not process(parent(pid), program, {config}):
+            return pid
+    return None
 
 
 def await_first(program: str, config: str | Path) -> int | None:
@@ -132,6 +134,21 @@ def replaced(pid: int) -> frozenset[str]:
 def parent(pid: int) -> int:
     """Return the id of a process's parent; 0 if the process has ended."""
     return int(fields[1]) if (fields := _stat(pid)) else 0
+
+
+def _command_line(pid: int) -> bytes:
+    """Return the arguments of a process, separated by zeros; empty if it has ended."""
+    # A server may have thousands of processes: this is four times as fast as Path.read_bytes.
+    try:
+        descriptor = os.open(f"/proc/{pid}/cmdline", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(descriptor, _LONGEST_COMMAND_LINE)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
 
 
 def _pids() -> list[int]:

@@ -6,7 +6,7 @@ changes keep sessions. On a live interface the agent sets no endpoint, so that p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import pairwise
 from typing import Final
 
@@ -40,7 +40,7 @@ def ensure(hub: Hub, spec: HubSpec) -> bool:
     If the interface must be created again, it gets the last endpoints of peers, so that the hub can start handshakes.
     """
     names = hub.names
-    device = observe(names) if is_alive(hub) else None
+    device = observe(names) if not hub.is_new and is_alive(hub) else None
     if device is None or port.is_lost(names, device) or not process.is_confined(names):
         # Current endpoints override saved ones.
         _create(names, spec, {**hub.state.endpoints(names.hub), **endpoints(device)})
@@ -128,7 +128,7 @@ def _create(names: Names, spec: HubSpec, known: Endpoints) -> None:
         process.start(names)
         names.host.run(["ip", "link", "set", "dev", names.wireguard, "netns", names.netns])
         wg.run(names, ["wg", "setconf", names.wireguard, wg.STDIN], config.configuration(spec, known))
-        _ensure_addresses(names, spec)
+        _set_addresses(names, _address_lines(names, spec) + _up_lines(names, spec))
         port.wait(names, spec.port)
     except BaseException:
         process.remove(names)
@@ -176,18 +176,30 @@ def _ensure_addresses(names: Names, spec: HubSpec) -> bool:
     listed = names.inside.run(["ip", "-br", "address", "show", "dev", names.wireguard]).split()
     there = {address for address in listed[2:] if not address.startswith("fe80:")}
     # Add before deleting: an address whose prefix changes must not be missing in between.
-    lines = [
+    lines = _address_lines(names, spec, there)
+    lines += [f"address delete {address} dev {names.wireguard}" for address in there - set(spec.addresses)]
+    words = dict(pairwise(fields))
+    if not fields[2:] or "UP" not in fields[2].strip("<>").split(","):
+        lines += _up_lines(names, spec)
+    elif words.get("mtu") != str(spec.mtu):
+        lines.append(f"link set dev {names.wireguard} mtu {spec.mtu}")
+    if lines:
+        _set_addresses(names, lines)
+    return bool(lines)
+
+
+def _address_lines(names: Names, spec: HubSpec, there: Collection[str] = ()) -> list[str]:
+    """Return the ip(8) commands that add the addresses that are not `there`."""
+    return [
         f"address add {address} dev {names.wireguard}" + (" nodad" if ":" in address else "")
         for address in spec.addresses
         if address not in there
     ]
-    lines += [f"address delete {address} dev {names.wireguard}" for address in there - set(spec.addresses)]
-    words = dict(pairwise(fields))
-    if words.get("mtu") != str(spec.mtu):
-        lines.append(f"link set dev {names.wireguard} mtu {spec.mtu}")
-    if not fields[2:] or "UP" not in fields[2].strip("<>").split(","):
-        lines.append(f"link set dev {names.wireguard} addrgenmode none")
-        lines.append(f"link set dev {names.wireguard} up")
-    if lines:
-        wg.require_success(names.inside.try_run(["ip", "-batch", "-"], "\n".join(lines) + "\n"), "ip")
-    return bool(lines)
+
+
+def _up_lines(names: Names, spec: HubSpec) -> list[str]:
+    return [f"link set dev {names.wireguard} addrgenmode none mtu {spec.mtu}", f"link set dev {names.wireguard} up"]
+
+
+def _set_addresses(names: Names, lines: list[str]) -> None:
+    wg.require_success(names.inside.try_run(["ip", "-batch", "-"], "\n".join(lines) + "\n"), "ip")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from vpn.agent.memory.names import Names
+from vpn.agent.network import namespace
 from vpn.wire.report import PeerReport
 
 # By public key: a peer's endpoint, and whether it had a session.
@@ -42,6 +43,8 @@ class Device:
 
 def observe(names: Names) -> Device | None:
     """Return the state of the interface, or None if it does not exist or does not answer."""
+    if not namespace.exists(names.netns):
+        return None
     # Check that the interface is inside the hub: wireguard-go also answers for one that was never moved.
     if names.inside.try_run(["ip", "-o", "link", "show", "dev", names.wireguard]).code != 0:
         return None
