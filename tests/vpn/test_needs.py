@@ -77,6 +77,10 @@ def silent(instance: Instance) -> None:
     observe_hubs(instance, observed_at=NOW() - timedelta(minutes=3))
 
 
+def late(instance: Instance) -> None:
+    observe_hubs(instance, observed_at=NOW() - timedelta(seconds=30))
+
+
 def never_heard_of(instance: Instance) -> None:
     observe_hubs(instance, observed_at=None)
 
@@ -127,6 +131,7 @@ NEEDS: list[tuple[Callable[[Instance], None], Code, tuple[str, ...]]] = [
     (stuck, Code.APPLY_STUCK, ("Changes do not reach the hub",)),
     (silent, Code.HUB_SILENT, ("does not report",)),
     (never_heard_of, Code.HUB_SILENT, ("does not report",)),
+    (late, Code.HUB_LATE, ("observed late", "was last observed at")),
     (walled_off, Code.HUB_UNREACHABLE, ("firewall", "20000-32767", "203.0.113.1")),
     (behind_nat, Code.HUB_UNPROVEN, ("NAT", "20000-32767", "device")),
     (without_names, Code.RESOLVER_SILENT, ("9.9.9.9", "No public name resolves")),
@@ -268,6 +273,17 @@ def test_health_counts_hubs_and_names_none(client: Client, organization: Organiz
     make_instance(organization)
     walled_off(instance)
     assert hubs_health() == "1 of 2 hubs need attention: 1 not reachable from outside."
+
+
+def test_a_look_that_is_late_says_since_when_and_is_counted_for_the_operator(organization: Organization) -> None:
+    instance = make_instance(organization)
+    make_instance(organization)
+    all_proven(instance)
+    late(instance)
+    (need,) = notices_of(instance)
+    assert need.since is not None
+    assert f"{need.since:%H:%M:%S} UTC" in need.message
+    assert hubs_health() == "1 of 2 hubs need attention: 1 not observed for 20 seconds."
 
 
 def test_what_the_hub_says_of_its_resolvers_becomes_a_need_and_goes_again(organization: Organization) -> None:

@@ -17,6 +17,8 @@ from vpn.needs.need import Code, Need
 
 # The hub is queried every few seconds. Without a report for this long, no worker runs or the hub does not answer.
 SILENCE: Final = timedelta(seconds=60)
+# By then several intervals have passed without a report: the worker or the server does not keep up.
+LATE: Final = timedelta(seconds=20)
 # An apply job ends after 30 s, and the claim of a dead one after 45 s: by then another job has finished.
 APPLY_PATIENCE: Final = timedelta(seconds=90)
 TEARDOWN_PATIENCE: Final = timedelta(minutes=3)
@@ -69,6 +71,8 @@ def _of_running_hub(instance: Instance, facts: Facts) -> Iterator[Need]:
     is_silent = instance.seen.observed_at is None or instance.seen.observed_at < now - SILENCE
     if is_silent:
         yield need(Code.HUB_SILENT, since=instance.seen.observed_at)
+    elif instance.seen.observed_at is not None and instance.seen.observed_at < now - LATE:
+        yield need(Code.HUB_LATE, since=instance.seen.observed_at)
     if instance.server is not None and instance.server.speaks_otherwise:
         yield need(Code.AGENT_DIFFERS)
     yield from _of_listeners(instance, facts)

@@ -23,6 +23,7 @@ class Code(models.TextChoices):
     APPLY_FAILED = "apply-failed"
     APPLY_STUCK = "apply-stuck"
     HUB_SILENT = "hub-silent"
+    HUB_LATE = "hub-late"
     HUB_UNREACHABLE = "hub-unreachable"
     HUB_UNPROVEN = "hub-unproven"
     ADDRESS_UNREACHABLE = "address-unreachable"

@@ -47,6 +47,7 @@ WORDS: Final[dict[Code, Callable[[Need], Words]]] = {
     Code.APPLY_FAILED: state_words.apply_failed,
     Code.APPLY_STUCK: state_words.apply_stuck,
     Code.HUB_SILENT: state_words.hub_silent,
+    Code.HUB_LATE: state_words.hub_late,
     Code.HUB_UNREACHABLE: listener_words.unreachable,
     Code.HUB_UNPROVEN: listener_words.unproven,
     Code.ADDRESS_UNREACHABLE: listener_words.address_unreachable,

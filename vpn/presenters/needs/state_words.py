@@ -88,3 +88,14 @@ def hub_silent(need: Need) -> Words:
         _("The portal's operator can see under “healthz” whether its workers run, and look at the server."),
         chip=_("No report"),
     )
+
+
+def hub_late(need: Need) -> Words:
+    """The hub's last report is older than a few intervals."""
+    message = _("The hub was last observed at %(since)s UTC. Who has connected or disconnected since is not known.")
+    return Words(
+        _("The hub is observed late"),
+        message % {"since": f"{need.since:%H:%M:%S}"},
+        _("The hub goes on as it is. The portal's operator can see under “healthz” how many hubs are late."),
+        tone="waiting",
+    )
