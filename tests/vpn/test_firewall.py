@@ -192,7 +192,8 @@ def test_rules_that_move_keep_their_rows_in_few_statements(
     assert [rule.port for rule in now] == [str(number + 1) for number in order]
     assert [rule.position for rule in now] == list(range(len(order)))
     assert all(rule.pk == rows[number] for rule, number in zip(now, order, strict=True) if number in rows)
-    assert moved == [statements]
+    # PostgreSQL takes the values of all rows in one statement.
+    assert moved == [1 if connection.vendor == "postgresql" else statements]
 
 
 def test_a_rule_that_matches_something_else_counts_anew(instance: Instance) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -68,18 +68,16 @@ def _of_running_hub(instance: Instance, facts: Facts) -> Iterator[Need]:
         yield need(Code.APPLY_FAILED)
     elif not instance.is_up_to_date and instance.lagging_since and now - instance.lagging_since > APPLY_PATIENCE:
         yield need(Code.APPLY_STUCK, since=instance.lagging_since)
-    is_silent = instance.seen.observed_at is None or instance.seen.observed_at < now - SILENCE
-    if is_silent:
-        yield need(Code.HUB_SILENT, since=instance.seen.observed_at)
-    elif instance.seen.observed_at is not None and instance.seen.observed_at < now - LATE:
-        yield need(Code.HUB_LATE, since=instance.seen.observed_at)
+    lateness = _lateness(instance.seen.observed_at, now)
+    if lateness is not None:
+        yield need(lateness, since=instance.seen.observed_at)
     if instance.server is not None and instance.server.speaks_otherwise:
         yield need(Code.AGENT_DIFFERS)
     yield from _of_listeners(instance, facts)
     asked = instance.public_dns
     if asked and set(asked) <= set(instance.seen.silent_resolvers):
         yield need(Code.RESOLVER_SILENT)
-    if facts.silent_sites and not is_silent:
+    if facts.silent_sites and lateness != Code.HUB_SILENT:
         yield need(Code.SITE_SILENT, since=facts.silent_sites[0].since)
     if facts.lost_routes:
         yield need(Code.ROUTE_NOWHERE)
@@ -87,6 +85,13 @@ def _of_running_hub(instance: Instance, facts: Facts) -> Iterator[Need]:
         yield need(Code.ADDRESS_CHANGED)
     if facts.recurring is not None:
         yield need(Code.DRIFT_RECURRING)
+
+
+def _lateness(observed_at: datetime | None, now: datetime) -> Code | None:
+    """Whether the hub has not reported for too long; None if it has reported lately."""
+    if observed_at is None or observed_at < now - SILENCE:
+        return Code.HUB_SILENT
+    return Code.HUB_LATE if observed_at < now - LATE else None
 
 
 def _of_listeners(instance: Instance, facts: Facts) -> Iterator[Need]:

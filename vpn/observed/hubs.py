@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
-from django.db import transaction
-
 from vpn.models import FirewallRule, InstanceObservation, RuleObservation, Server
 from vpn.models.row_updates import update_rows
 from vpn.wire.report import HubReport
@@ -35,13 +33,15 @@ def note_families(reports: Mapping[UUID, HubReport]) -> None:
 
 
 def note_hits(reports: Mapping[UUID, HubReport]) -> None:
-    """Add the rule counters since the last observation. A lower counter means that the hub was restarted."""
+    """Add the rule counters since the last observation. A lower counter means that the hub was restarted.
+
+    Runs in the transaction that has locked the observations of these instances, so that no two add the same packets.
+    """
     told = {pk: report.hits for pk, report in reports.items() if report.hits}
     columns = ("instance", "pk", "observation__hits", "observation__counter_hits")
     new: list[RuleObservation] = []
     rows: list[tuple[object, ...]] = []
-    # In order of their keys, so that two observers do not deadlock.
-    rules = FirewallRule.objects.filter(instance__in=told).order_by("pk")
+    rules = FirewallRule.objects.filter(instance__in=told).order_by()
     for instance_id, pk, hits, counter in rules.values_list(*columns):
         counted = told[instance_id].get(str(pk), counter or 0)
         if hits is None and counted:
@@ -50,8 +50,5 @@ def note_hits(reports: Mapping[UUID, HubReport]) -> None:
             since = counted - counter if counted > counter else counted
             rows.append((hits + since, counted, pk, counter))
     RuleObservation.objects.bulk_create(new, ignore_conflicts=True, batch_size=500)
-    if not rows:
-        return
-    with transaction.atomic():
-        # Match the old counter too, so that two observers do not add the same packets twice.
-        update_rows(RuleObservation, ["hits", "counter_hits"], ["rule", "counter_hits"], rows)
+    # Match the old counter too: a worker of an older version takes no lock.
+    update_rows(RuleObservation, ["hits", "counter_hits"], ["rule", "counter_hits"], rows)

@@ -109,11 +109,11 @@ def record_observations(
         InstanceObservation.objects.filter(pk__in=mine).update(observed_at=asked_at)
         _write_peers([peer for pk in mine for peer in found[pk].changed])
         _add_traffic({pk: (found[pk].incoming, found[pk].outgoing) for pk in mine}, now)
+        note_hits({pk: reports[pk] for pk in mine})
     for pk in mine:
         record_devices(pk, found[pk].began_at, found[pk].heard_at)
     note_upstreams(mine.values(), reports)
     note_families({pk: reports[pk] for pk in mine})
-    note_hits({pk: reports[pk] for pk in mine})
     return {pk: found[pk].switched for pk in mine}
 
 
