@@ -65,7 +65,7 @@ def test_what_takes_something_away_is_rung_for_as_urgent(
     rung.clear()
     with django_capture_on_commit_callbacks(execute=True):
         delete_instance(instance, by=BY)
-    assert rung == [("urgent", "vpn.jobs.provision.destroy_instance", str(instance.pk))]
+    assert rung == [("destroy", "vpn.jobs.provision.destroy_instance", str(instance.pk))]
 
 
 def test_a_lost_ring_for_a_revocation_is_rung_again_as_urgent(
