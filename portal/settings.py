@@ -245,6 +245,7 @@ HEALTH_CHECKS = {
     "keys": "portal.seals.health",
     "worker": "vpn.jobs.runtime.heartbeat.worker_health",
     "schedule": "vpn.jobs.runtime.heartbeat.schedule_health",
+    "ticks": "vpn.jobs.tick.schedule_lag",
 }
 # The health page also shows these; they do not make it fail, so that load balancers keep sending requests.
 HEALTH_NOTES = {"hubs": "vpn.presenters.needs.hubs_health", "mail": "portal.actions.queued_mail.health"}

@@ -20,23 +20,22 @@ from vpn.actions.change import Scope, changing
 from vpn.actions.peers.certificates import ensure_certificates, renew_hub, shown_hosts
 from vpn.actions.peers.keys import renew_peer
 from vpn.choices import InstanceState
-from vpn.jobs.tick import begin_tick
+from vpn.jobs.tick import begin_tick, scheduled
 from vpn.models import Instance, Peer
 
 logger = logging.getLogger(__name__)
-RENEW_SECONDS: Final = 60
-# A job stops after this time; the next one continues.
-_SLICE_SECONDS: Final = 10.0
+RENEW_SECONDS: Final = 30
+# A job stops after this time, because other scheduled jobs wait; the next one continues.
+_SLICE_SECONDS: Final = 3.0
 # What fails is retried after this time. It is noted before the attempt, so that not even a killed job repeats it first.
 _RETRY: Final = timedelta(hours=1)
 _HOSTS_SECONDS: Final = 3600
 _BY = Principal.portal("renewing certificates")
 
 
+@scheduled("certificates", RENEW_SECONDS)
 def renew_certificates() -> None:
     """Renew what is due of hubs and peers, and issue what older instances lack."""
-    if not begin_tick("certificates", RENEW_SECONDS):
-        return
     end = time.monotonic() + _SLICE_SECONDS
     if begin_tick("certificate hosts", _HOSTS_SECONDS):
         _note_changed_hosts()

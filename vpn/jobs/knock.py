@@ -21,7 +21,7 @@ from vpn.choices import InstanceState
 from vpn.desired.header import resolver_of
 from vpn.drivers.base import Found, Knock, Unreachable
 from vpn.jobs.servers import driver_for
-from vpn.jobs.tick import begin_tick
+from vpn.jobs.tick import scheduled
 from vpn.models import Instance, InstanceObservation, Server
 from vpn.models.peer import with_compat
 from vpn.proofs import record_knock
@@ -36,10 +36,9 @@ _TIMEOUT = 2.5
 _MOST_AT_ONCE = 40
 
 
+@scheduled("knock", KNOCK_SECONDS)
 def knock_all() -> None:
     """Test the hubs that have waited longest. All hubs of a server share one process and one timeout."""
-    if not begin_tick("knock", KNOCK_SECONDS):
-        return
     now = timezone.now()
     due = Q(observation__knocked_at=None) | Q(observation__knocked_at__lt=now - _EVERY)
     running = Instance.objects.filter(due, state=InstanceState.READY, configured=True, server__isnull=False)

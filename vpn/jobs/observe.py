@@ -22,7 +22,7 @@ from vpn.actions.instances.recovery import apply_again
 from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.jobs.servers import driver_for, note_agent
-from vpn.jobs.tick import begin_tick
+from vpn.jobs.tick import scheduled
 from vpn.models import Instance, InstanceObservation, Server
 from vpn.models.row_updates import update_rows
 from vpn.observed import record_observations
@@ -64,12 +64,12 @@ class Turns:
         self.former.clear()
 
 
+@scheduled("observe", OBSERVE_SECONDS)
 def observe_all() -> None:
     """Ring for every server that has hubs."""
-    if begin_tick("observe", OBSERVE_SECONDS):
-        hubs = Instance.objects.with_hub()
-        for pk in Server.objects.filter(instances__in=hubs).values_list("pk", flat=True).distinct():
-            doorbell.enqueue_observe(pk)
+    hubs = Instance.objects.with_hub()
+    for pk in Server.objects.filter(instances__in=hubs).values_list("pk", flat=True).distinct():
+        doorbell.enqueue_observe(pk)
 
 
 def observe_server(server_id: str) -> None:

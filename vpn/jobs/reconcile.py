@@ -18,7 +18,7 @@ from vpn.actions.peers.admission import expire_peers
 from vpn.actions.sites.overlaps import repair_networks
 from vpn.choices import InstanceState, OperationState, PlanState
 from vpn.desired import ConcurrentChange, compile_spec
-from vpn.jobs.tick import begin_tick
+from vpn.jobs.tick import scheduled
 from vpn.models import ChangePlan, Instance, InstanceObservation, Peer, PeerTombstone
 
 logger = logging.getLogger(__name__)
@@ -33,10 +33,9 @@ _TEARDOWN_RETRY = timedelta(seconds=30)
 _MAIL_RETRY = timedelta(seconds=30)
 
 
+@scheduled("reconcile", RECONCILE_SECONDS)
 def reconcile_all() -> None:
     """Ring for every instance whose server has not confirmed everything."""
-    if not begin_tick("reconcile", RECONCILE_SECONDS):
-        return
     now = timezone.now()
     expire_peers(by=_EXPIRY)
     free = Instance.objects.unclaimed()

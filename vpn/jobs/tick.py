@@ -1,15 +1,36 @@
-"""Leases for scheduled jobs, so that two schedulers run each only once."""
+"""Scheduled jobs: a lease, so that two schedulers run each only once, and a note of when each last finished."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Final
 
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from vpn.models import Tick
 
 # The schedule is not exact, so a tick may come slightly early.
 _TOLERANCE = 0.6
+# A scheduled job that has not finished for this many seconds is reported. Far longer than a busy machine delays one.
+_LATE_AFTER: Final = {"observe": 300, "reconcile": 300, "knock": 300, "certificates": 600, "tidy": 3600}
+
+
+def scheduled(name: str, seconds: float) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """Decorate a scheduled job: it runs unless it began less than `seconds` ago elsewhere, and notes its end."""
+
+    def decorate(job: Callable[[], None]) -> Callable[[], None]:
+        @functools.wraps(job)
+        def run() -> None:
+            if begin_tick(name, seconds):
+                job()
+                Tick.objects.filter(name=name).update(finished_at=Now())
+
+        return run
+
+    return decorate
 
 
 def begin_tick(name: str, seconds: float) -> bool:
@@ -19,3 +40,12 @@ def begin_tick(name: str, seconds: float) -> bool:
         return True
     _, created = Tick.objects.get_or_create(name=name, defaults={"last_at": Now()})
     return created
+
+
+def schedule_lag() -> str:
+    """Return "ok", or which scheduled jobs have not finished for too long; for the health page."""
+    late = Q(pk__in=[])
+    for name, seconds in _LATE_AFTER.items():
+        late |= Q(name=name, finished_at__lt=Now() - timedelta(seconds=seconds))
+    names = Tick.objects.filter(late).order_by("name").values_list("name", flat=True)
+    return f"Scheduled jobs that have not finished for too long: {', '.join(names)}." if names else "ok"

@@ -21,7 +21,7 @@ from vpn.actions.activity.plan_work import delete_expired_previews
 from vpn.actions.peers.certificates import CLOCK_SKEW
 from vpn.choices import OperationState
 from vpn.constants import HOST_REST_HOURS, HOSTNAME_QUARANTINE_DAYS, IDEMPOTENCY_HOURS
-from vpn.jobs.tick import begin_tick
+from vpn.jobs.tick import scheduled
 from vpn.models import (
     ChangePlan,
     EarlierCertificate,
@@ -64,11 +64,11 @@ class Ended(NamedTuple):
     batch: int = _BATCH
 
 
+@scheduled("tidy", TIDY_SECONDS)
 def tidy() -> None:
     """Remove what has ended, as far as the time suffices."""
-    if begin_tick("tidy", TIDY_SECONDS):
-        delete_expired_previews(by=_BY)
-        remove_ended(_SLICE_SECONDS)
+    delete_expired_previews(by=_BY)
+    remove_ended(_SLICE_SECONDS)
 
 
 def remove_ended(seconds: float) -> bool:
