@@ -105,6 +105,14 @@ list.addEventListener("focusin", (event) => {
   if (event.target.matches("input[list]")) event.target.select();
 });
 
+// Where not all suggestions are in the page, the server is asked for those that fit the text.
+list.addEventListener("input", ({ target }) => {
+  const search = document.getElementById("ends-search");
+  if (!search || !target.matches("input[list]")) return;
+  search.value = target.value;
+  search.dispatchEvent(new Event("ask"));
+});
+
 // Dragging moves the other rows: the one that is held stays where the pointer has it.
 list.addEventListener("pointerdown", (event) => {
   if (event.button || !event.target.closest("[data-drag]")) return;

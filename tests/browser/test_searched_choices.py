@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Camera
 from tests.crowds import MANY, add_members, add_sites
 from tests.factories import an_admin, make_instance, make_organization
-from vpn.models import Instance, Peer
+from vpn.models import Instance, Peer, Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -84,3 +84,22 @@ def test_without_javascript_a_button_searches_and_keeps_what_was_typed(
     page.get_by_role("button", name="Add peer").click()
     expect(page.get_by_text("was added")).to_be_visible()
     assert Peer.objects.get().device == "Phone"
+
+
+def test_a_rule_names_a_site_that_was_not_suggested_at_first(instance: Instance, visit: Callable[..., Page]) -> None:
+    page = visit(an_admin(instance.organization).user)
+    camera = Camera(page)
+    page.goto(f"/instances/{instance.pk}/firewall/")
+    page.get_by_role("button", name="Add rule").click()
+    source = page.locator("[name=firewall-0-source]")
+    source.press_sequentially("054 branch")
+    suggested = page.locator("#rule-ends option")
+    expect(suggested).to_have_count(2)
+    expect(suggested.last).to_have_attribute("value", "Branch 054 (site)")
+    source.fill("Branch 054 (site)")
+    expect(page.locator("#plan")).to_contain_text("Rule 1 changes nothing")
+    camera.look("firewall-many")
+    page.get_by_role("button", name="Save").last.click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    assert instance.firewall_rules.get().source == f"site:{Site.objects.get(name='Branch 054').pk}"
+    assert camera.complaints == []

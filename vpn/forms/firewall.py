@@ -5,81 +5,19 @@ An action checks the rules; the form shows each fault beside its field.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from ipaddress import ip_interface
+from collections.abc import Mapping
 from typing import Any, Final, cast
-from uuid import UUID
 
 from django import forms
 
-from portal.models import Group, Membership
 from vpn.choices import FirewallPolicy, RuleAction, RuleProtocol
 from vpn.forms.cheap_widgets import CheapInput, CheapSelect
+from vpn.forms.rule_ends import ANYTHING, Ends
 from vpn.forms.table import RowForm, TableForm
-from vpn.models import Instance, Site
+from vpn.models import Instance
 
 PREFIX: Final = "firewall"
-ANYTHING: Final = "Anything"
 FIELDS: Final = ("name", "action", "protocol", "port", "source", "destination")
-_ANY: Final = {"", "any", ANYTHING.casefold()}
-_KINDS: Final = ("group:", "site:", "user:")
-
-
-class Ends:
-    """The sites, members and groups that a rule can name, in words: `site:ID` is "Berlin (site)"."""
-
-    def __init__(self, organization_id: UUID) -> None:
-        groups = Group.objects.filter(organization=organization_id)
-        sites = Site.objects.filter(organization=organization_id)
-        members = Membership.objects.filter(organization=organization_id).select_related("user")
-        named = [("any", ANYTHING, ANYTHING)]
-        named += [(f"group:{group.pk}", f"{group.name} (group)", group.name) for group in groups]
-        named += [(f"site:{site.pk}", f"{site.name} (site)", site.name) for site in sites]
-        named += [
-            (f"user:{one.pk}", f"{one.user.name} ({one.user.email})" if one.user.name else one.user.email, one.label)
-            for one in members.order_by("user__name", "user__email")
-        ]
-        self.options = [label for _, label, _ in named]
-        self._words = {value: label for value, label, _ in named}
-        self._labels = {label: value for value, label, _ in named}
-        # Names are matched without regard to case, and without their kind if they are unique.
-        self._names = _unambiguous((value, name.casefold()) for value, _, name in named)
-        self._names |= _unambiguous((value, label.casefold()) for value, label, _ in named)
-
-    def words(self, value: str) -> str:
-        """A rule's end in words; a network, and an id that no longer exists, unchanged."""
-        return self._words.get(value, value)
-
-    def value(self, text: str) -> str:
-        """The end of a rule for a typed text.
-
-        An unknown name stays as it is; an empty text means any. Keywords and networks come before names: "any" never
-        means a person of that name.
-        """
-        text = text.strip()
-        if text in self._labels:
-            return self._labels[text]
-        folded = text.casefold()
-        if folded in _ANY:
-            return "any"
-        return text if _is_literal(text) else self._names.get(folded, text)
-
-
-def _is_literal(text: str) -> bool:
-    """Is this text a network, or `kind:ID`?"""
-    try:
-        ip_interface(text)
-    except ValueError:
-        return text.startswith(_KINDS)
-    return True
-
-
-def _unambiguous(named: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Values by name, for unique names."""
-    found: dict[str, list[str]] = {}
-    for value, name in named:
-        found.setdefault(name, []).append(value)
-    return {name: values[0] for name, values in found.items() if len(values) == 1}
 
 
 class EndField(forms.CharField):
@@ -136,6 +74,7 @@ class FirewallForm(TableForm):
     def __init__(self, data: Mapping[str, str] | None, *, instance: Instance, ends: Ends) -> None:
         self.saved, self.ends = list(instance.firewall_rules.select_related("observation")), ends
         self._hits = {str(rule.pk): rule.hits for rule in self.saved}
+        ends.know(end for rule in self.saved for end in (rule.source, rule.destination))
         super().__init__(data, instance=instance, initial={"firewall_policy": instance.firewall_policy})
 
     def state_of(self, instance: Instance) -> object:
@@ -151,6 +90,11 @@ class FirewallForm(TableForm):
     def saved_values(self) -> list[dict[str, str]]:
         """The rules as they are stored."""
         return [{"id": str(rule.pk)} | {name: getattr(rule, name) for name in FIELDS} for rule in self.saved]
+
+    def _posted(self, data: Mapping[str, str]) -> list[dict[str, str]] | None:
+        rows = super()._posted(data)
+        self.ends.know(row.get(name, "") for row in rows or [] for name in ("source", "destination"))
+        return rows
 
     def make_row(self, values: Mapping[str, str], index: int | str) -> RuleForm:
         """The form of a rule, with the hits of the saved rule."""

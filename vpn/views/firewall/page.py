@@ -13,9 +13,11 @@ from django.views.decorators.http import require_http_methods
 from portal.access import get_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
+from portal.searching import as_typed
 from vpn.access import get_instance
 from vpn.actions.refusal import InvalidSettings
-from vpn.forms.firewall import Ends, FirewallForm
+from vpn.forms.firewall import FirewallForm
+from vpn.forms.rule_ends import Ends
 from vpn.presenters.instances.head import head_of
 from vpn.views.activity.preview import is_preview, show_preview
 from vpn.views.edit_guard import change_guarded, save_guarded
@@ -27,6 +29,9 @@ def instance_firewall(request: HttpRequest, pk: UUID) -> HttpResponse:
     member = get_member(request)
     instance = get_instance(member, pk, write=request.method == "POST")
     ends = Ends(instance.organization_id)
+    if request.method != "POST" and "ends" in request.GET and member.is_admin:
+        found = ends.suggested(as_typed(request.GET["ends"]))
+        return render(request, "vpn/firewall/ends.html", {"found": found})
     form = FirewallForm(request.POST if request.method == "POST" else None, instance=instance, ends=ends)
     if is_preview(request):
         shown = {**head_of(member, instance, "firewall"), "form": form, "ends": ends}
