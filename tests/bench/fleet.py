@@ -6,18 +6,19 @@ its machine, and the removal of everything.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.bench.figures import say, say_where
 from tests.bench.running import Bench, bench
+from tests.lab.lab import Lab
 from tests.lab.waiting import wait_until
 
 _IDLE_SECONDS = 30
@@ -54,7 +55,7 @@ def _measure(fleet: Bench, hubs: int) -> None:
     lab.reboot_host()
     began = time.perf_counter()
     portal.start()
-    wait_until(lambda: len(_tunnels()) >= hubs, _MOST_SECONDS, "all hubs to be restored")
+    wait_until(lambda: len(_tunnels(lab)) >= hubs, _MOST_SECONDS, "all hubs to be restored")
     _say("every hub restored after a reboot", began)
 
     portal.stop()
@@ -79,7 +80,7 @@ def _oldest_look(fleet: Bench) -> float:
 
 def _value(fleet: Bench, query: str) -> str:
     (database,) = fleet.portal.data.glob("db/*.sqlite3")
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
+    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
         (value,) = connection.execute(query).fetchone()
         return "" if value is None else str(value)
 
@@ -99,23 +100,21 @@ def _idle(fleet: Bench) -> None:
 
 
 def _say_healing(fleet: Bench) -> None:
-    pid = _tunnels()[-1]
+    pid = _tunnels(fleet.lab)[-1]
     os.kill(pid, signal.SIGKILL)
     began = time.perf_counter()
     hubs = int(_value(fleet, "SELECT count(*) FROM vpn_instance"))
-    wait_until(lambda: pid not in _tunnels() and len(_tunnels()) >= hubs, 60, "the killed daemon")
+    wait_until(lambda: len(set(_tunnels(fleet.lab)) - {pid}) >= hubs, 60, "the killed daemon")
     _say("a killed wireguard-go runs again", began)
 
 
-def _tunnels() -> list[int]:
-    """The processes of wireguard-go."""
+def _tunnels(lab: Lab) -> list[int]:
+    """The processes of wireguard-go on the laboratory's host."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/comm"):
-        try:
-            if path.read_text() == "wireguard-go\n":
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
+    for pid in lab.run(lab.host, ["ip", "netns", "pids", lab.host.netns]).stdout.split():
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/comm").read_text() == "wireguard-go\n":
+                found.append(int(pid))
     return sorted(found)
 
 
