@@ -9,7 +9,8 @@ import requests
 
 from tests.flow.story import add_client, fetch_profile, id_in
 from tests.lab import openvpn3, suites
-from tests.lab.lab import Lab, OpenVPNClient
+from tests.lab.clients import OpenVPNClient
+from tests.lab.lab import Lab
 from tests.lab.nodes import Node, Site
 from tests.lab.waiting import wait_until
 from tests.shared_portal import Tenant

@@ -23,79 +23,33 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import itertools
-import json
 import os
 import re
 import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import Final, Self
 
-from tests.lab import scripts, suites
+from tests.lab.clients import TunnelClients
 from tests.lab.nodes import GATEWAY_V4, GATEWAY_V6, OUTSIDE_V4, OUTSIDE_V6, SEGMENT_V4, SEGMENT_V6, Node, Site
-from tests.lab.pinging import Pinging
-from tests.lab.suites import INSIDE
-from tests.lab.waiting import wait_until
+from tests.lab.traffic import Traffic
 from vpn.agent.system import cgroup
 
 NETNS_ETC: Final = Path("/etc/netns")
 
-# Sockets of wireguard-go and openresolv's notes are kept apart per namespace, so that every client can use the very
-# file, and so the interface name, that it downloaded.
-_ENTER: Final = (
-    'mkdir -p /run/wireguard /run/resolvconf && mount --bind "$1/wireguard" /run/wireguard'
-    ' && mount --bind "$1/resolvconf" /run/resolvconf && shift && exec "$@"'
-)
-
-
-@dataclass(frozen=True)
-class OpenVPNClient:
-    """An openvpn(8): the system's own, or one of another suite (see suites.py), and options that follow the profile."""
-
-    root: Path | None = None
-    options: tuple[str, ...] = ()
-
-    def argv(self, profile: Path, *options: str) -> list[str]:
-        """Return how it is called with a profile and options."""
-        if self.root is None:
-            return ["openvpn", "--config", str(profile), *options, *self.options]
-        openvpn = ["openvpn", "--config", f"{INSIDE}/{profile.name}", *options, *self.options]
-        return suites.inside(self.root, profile.parent, openvpn)
-
-
-SYSTEMS_OWN: Final = OpenVPNClient()
-
-
-class PacketCounter:
-    """Counts packets that arrive in a namespace. Made by `Lab.count`."""
-
-    def __init__(self, lab: Lab, node: Node, table: str) -> None:
-        self._lab, self._node, self._table = lab, node, table
-
-    @property
-    def packets(self) -> int:
-        """How many packets matched so far."""
-        listing = json.loads(self._lab.run(self._node, ["nft", "-j", "list", "table", "inet", self._table]).stdout)
-        found = re.search(r'"packets": (\d+)', json.dumps(listing))
-        return int(found[1]) if found else 0
-
 
 @dataclass
-class Lab:
+class Lab(Traffic, TunnelClients):
     """The laboratory, a context manager."""
 
     prefix: str = field(default_factory=lambda: f"lab{os.getpid():x}{secrets.token_hex(2)}")
     _nodes: dict[str, Node] = field(default_factory=dict)
-    _processes: list[subprocess.Popen[str]] = field(default_factory=list)
-    _openvpns: dict[tuple[str, str], subprocess.Popen[str]] = field(default_factory=dict)
-    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     # Building.
 
@@ -201,162 +155,6 @@ class Lab:
         self.run(self.internet, ["ip", "link", "delete", "p1"])
         self._remove_namespace(self.host)
         self.host = self._add_host()
-
-    # Doing.
-
-    def argv(self, node: Node, argv: Sequence[str]) -> list[str]:
-        """Return `argv` as it must be called from outside to run on `node`."""
-        enter = ["ip", "netns", "exec", node.netns]
-        if node.name == "host":
-            return [*enter, *argv]
-        return [*enter, "unshare", "-m", "sh", "-c", _ENTER, "sh", str(self.directory / node.name), *argv]
-
-    def run(
-        self, node: Node, argv: Sequence[str], *, check: bool = True, stdin: str = "", timeout: float = 30.0
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command on `node`. Raises AssertionError with its output when it fails, unless `check` is False."""
-        done = subprocess.run(
-            self.argv(node, argv), input=stdin, capture_output=True, text=True, timeout=timeout, check=False
-        )
-        if check and done.returncode != 0:
-            raise AssertionError(f"{argv} on {node.name} failed ({done.returncode}): {done.stdout}{done.stderr}")
-        return done
-
-    def start(
-        self, node: Node, argv: Sequence[str], stdout: int | IO[str] = subprocess.DEVNULL
-    ) -> subprocess.Popen[str]:
-        """Start a command on `node` that ends with the laboratory at the latest."""
-        process = subprocess.Popen(
-            self.argv(node, argv), stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.DEVNULL, text=True
-        )
-        self._processes.append(process)
-        return process
-
-    def ping(self, node: Node, address: str, *, count: int = 1, timeout: float = 1.0, source: str = "") -> bool:
-        """Return whether `address` answers one of `count` pings from `node`."""
-        options = ["-n", "-c", str(count), "-i", "0.2", "-W", str(timeout), *(["-I", source] if source else [])]
-        return self.run(node, ["ping", *options, address], check=False).returncode == 0
-
-    def wait_ping(self, node: Node, address: str, seconds: float = 10.0) -> float:
-        """Wait until `address` answers `node` and return how long that took, in seconds."""
-        return wait_until(
-            lambda: self.ping(node, address, timeout=0.5), seconds, f"an answer to {node.name} from {address}"
-        )
-
-    def answers(self, node: Node, addresses: Sequence[str], timeout: float = 2.0) -> set[str]:
-        """Return which of `addresses` answer a ping from `node`, all of them tried at the same time."""
-        script = 'for each in "$@"; do ping -n -c 2 -i 0.3 -W "$0" "$each" >/dev/null && echo "$each" & done; wait'
-        return set(self.run(node, ["sh", "-c", script, str(timeout), *addresses]).stdout.split())
-
-    def start_ping(self, node: Node, address: str, interval: float = 0.05) -> Pinging:
-        """Ping `address` from `node` all the time, until `stop()`."""
-        output = self.directory / f"ping-{next(self._numbers)}"
-        with output.open("w") as stream:
-            process = self.start(node, ["ping", "-n", "-D", "-i", str(interval), address], stdout=stream)
-        return Pinging(process, output)
-
-    def serve_http(self, node: Node, address: str, port: int = 80, body: str = "hello") -> subprocess.Popen[str]:
-        """Answer HTTP requests on `node` with `body`, from now on until `kill()` or the laboratory's end."""
-        process = self.start(
-            node, [sys.executable, "-c", scripts.SERVE, address, str(port), body], stdout=subprocess.PIPE
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n", f"no HTTP server on {node.name}"
-        return process
-
-    def http_get(self, node: Node, url: str, timeout: float = 3.0) -> str | None:
-        """Return what `url` answers `node`, or None when it does not answer."""
-        command = [sys.executable, "-c", scripts.GET, url, str(timeout)]
-        done = self.run(node, command, check=False, timeout=timeout + 10)
-        return done.stdout if done.returncode == 0 else None
-
-    def can_connect(self, node: Node, address: str, port: int, timeout: float = 1.0) -> bool:
-        """Return whether `node` can open a TCP connection."""
-        command = [sys.executable, "-c", scripts.CONNECT, address, str(port), str(timeout)]
-        return self.run(node, command, check=False, timeout=timeout + 10).returncode == 0
-
-    def inject(self, node: Node, source: str, destination: str, device: str = "wg0") -> None:
-        """Put a UDP packet with any source and destination into a tunnel, past the node's own routing."""
-        self.run(node, [sys.executable, "-S", "-c", scripts.INJECT, device, source, destination])
-
-    @contextlib.contextmanager
-    def count(self, node: Node, match: str) -> Iterator[PacketCounter]:
-        """Count the packets that arrive at `node` and match an nftables expression (`ip saddr 10.9.9.9`)."""
-        table = f"count{next(self._numbers)}"
-        chain = "type filter hook prerouting priority -350; policy accept;"
-        rules = f"table inet {table} {{ chain arrivals {{ {chain} {match} counter; }}; }}\n"
-        self.run(node, ["nft", "-f", "-"], stdin=rules)
-        try:
-            yield PacketCounter(self, node, table)
-        finally:
-            self.run(node, ["nft", "delete", "table", "inet", table], check=False)
-
-    # WireGuard as its users know it.
-
-    def wg_quick_up(self, node: Node, text: str, name: str = "wg0") -> str:
-        """Bring a profile up with wg-quick(8) and return the name of its interface.
-
-        Names need not be unique: every node keeps its interfaces to itself.
-        """
-        path = self.directory / node.name / f"{name}.conf"
-        path.write_text(text)
-        path.chmod(0o600)
-        self.run(node, ["wg-quick", "up", str(path)])
-        return name
-
-    def wg_quick_down(self, node: Node, name: str = "wg0") -> None:
-        """Take a profile down again."""
-        self.run(node, ["wg-quick", "down", str(self.directory / node.name / f"{name}.conf")])
-
-    def latest_handshake(self, node: Node, name: str = "wg0") -> int:
-        """Return when a node's profile last shook hands with its hub (Unix time, 0 for never)."""
-        fields = self.run(node, ["wg", "show", name, "latest-handshakes"]).stdout.split()
-        return int(fields[1]) if len(fields) > 1 else 0
-
-    # OpenVPN as its users know it.
-
-    def openvpn_up(
-        self,
-        node: Node,
-        text: str,
-        name: str = "tun0",
-        seconds: float = 15.0,
-        client: OpenVPNClient = SYSTEMS_OWN,
-        transport: str = "",
-    ) -> str:
-        """Bring a profile up with openvpn(8), wait until it is connected, and return the name of its interface.
-
-        With `transport` ("udp" or "tcp") it tries the profile's remotes of that kind alone.
-        """
-        forced = ("--proto-force", {"udp": "udp", "tcp": "tcp-client"}[transport]) if transport else ()
-        self.openvpn_start(node, text, name, OpenVPNClient(client.root, (*client.options, *forced)))
-        log = self.openvpn_log(node, name)
-        wait_until(lambda: "Initialization Sequence Completed" in log.read_text(), seconds, f"{node.name}'s {name}")
-        return name
-
-    def openvpn_start(
-        self, node: Node, text: str, name: str = "tun0", client: OpenVPNClient = SYSTEMS_OWN
-    ) -> subprocess.Popen[str]:
-        """Start openvpn(8) with a profile; its log is `openvpn_log`."""
-        path = self.directory / node.name / f"{name}.ovpn"
-        path.write_text(text)
-        path.chmod(0o600)
-        log = self.openvpn_log(node, name)
-        log.write_text("")
-        argv = client.argv(path, "--dev", name, "--dev-type", "tun", "--verb", "3")
-        process = self.start(node, ["sh", "-c", 'log=$1; shift; exec "$@" >"$log" 2>&1', "sh", str(log), *argv])
-        self._openvpns[node.name, name] = process
-        return process
-
-    def openvpn_down(self, node: Node, name: str = "tun0", *, kill: bool = False) -> None:
-        """End a profile's openvpn(8), as its user does, or without a word to its hub."""
-        process = self._openvpns.pop((node.name, name))
-        process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
-        process.wait(30)
-
-    def openvpn_log(self, node: Node, name: str = "tun0") -> Path:
-        """Return where a profile's openvpn(8) writes down what it does."""
-        return self.directory / node.name / f"{name}.log"
 
     # Ending.
 

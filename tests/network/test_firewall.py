@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.lab.devices import EVERYTHING, POOL_V4, POOL_V6, Device, OpenVPNDevice
-from tests.lab.lab import Lab, PacketCounter
+from tests.lab.lab import Lab
 from tests.lab.nodes import OUTSIDE_V4
 from tests.lab.prober import OPEN
+from tests.lab.traffic import PacketCounter
 from tests.lab.waiting import wait_until
 from tests.network.firewall_world import BOARD, DATA, MAIL, SITES, STAFF, USERS, WEB, World, build, rule
 from vpn.agent.firewall.sets import set_name

@@ -8,8 +8,9 @@ import pytest
 
 from tests.lab.devices import Device, OpenVPNDevice
 from tests.lab.hub import Hub
-from tests.lab.lab import Lab, PacketCounter
+from tests.lab.lab import Lab
 from tests.lab.nodes import Site
+from tests.lab.traffic import PacketCounter
 from tests.lab.waiting import wait_until
 
 Peer = Device | OpenVPNDevice

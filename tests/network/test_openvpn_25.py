@@ -7,9 +7,10 @@ import re
 import pytest
 
 from tests.lab import suites
+from tests.lab.clients import OpenVPNClient
 from tests.lab.delivered import delivered
 from tests.lab.hub import Hub
-from tests.lab.lab import Lab, OpenVPNClient
+from tests.lab.lab import Lab
 from tests.lab.nodes import OUTSIDE_V4, OUTSIDE_V6
 from tests.lab.waiting import wait_until
 

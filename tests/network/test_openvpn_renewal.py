@@ -9,8 +9,9 @@ import time
 import pytest
 
 from tests.lab import openvpn3, suites
+from tests.lab.clients import OpenVPNClient
 from tests.lab.hub import Hub, Watch
-from tests.lab.lab import Lab, OpenVPNClient
+from tests.lab.lab import Lab
 from tests.lab.nodes import Node, Site
 from tests.lab.waiting import wait_until
 
