@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 
 # Rows in one statement.
 _BATCH: Final = 5000
@@ -19,16 +19,18 @@ def update_rows(model: type[models.Model], columns: list[str], keys: list[str], 
         return
     by_name = {field.name: field for field in model._meta.concrete_fields}
     fields = [by_name[column] for column in (*columns, *keys)]
+    # Not the proxy `connection`, which looks the connection up at each access.
+    database = connections[DEFAULT_DB_ALIAS]
     prepared = [
-        tuple(field.get_db_prep_save(value, connection) for field, value in zip(fields, row, strict=True))
-        for row in rows
+        [field.get_db_prep_save(value, database) for value in column]
+        for field, column in zip(fields, zip(*rows, strict=True), strict=True)
     ]
     update = _from_arrays if connection.vendor == "postgresql" else _one_by_one
     update(model, fields, len(columns), prepared)
 
 
 def _one_by_one(
-    model: type[models.Model], fields: list[models.Field[Any, Any]], assigned: int, rows: list[tuple[Any, ...]]
+    model: type[models.Model], fields: list[models.Field[Any, Any]], assigned: int, given: list[list[Any]]
 ) -> None:
     """One prepared statement for all rows: fast where the database is in the same process."""
     quote = connection.ops.quote_name
@@ -36,26 +38,26 @@ def _one_by_one(
     values, found = ", ".join(equations[:assigned]), " AND ".join(equations[assigned:])
     statement = f"UPDATE {quote(model._meta.db_table)} SET {values} WHERE {found}"  # noqa: S608 - our columns
     with connection.cursor() as cursor:
-        cursor.executemany(statement, rows)
+        cursor.executemany(statement, list(zip(*given, strict=True)))
 
 
 def _from_arrays(
-    model: type[models.Model], fields: list[models.Field[Any, Any]], assigned: int, rows: list[tuple[Any, ...]]
+    model: type[models.Model], fields: list[models.Field[Any, Any]], assigned: int, given: list[list[Any]]
 ) -> None:
     """One statement for thousands of rows, with an array of values for each column."""
     quote = connection.ops.quote_name
     table = quote(model._meta.db_table)
     names = [quote(field.attname) for field in fields]
-    given = ", ".join(f"%s::{_type_of(field)}[]" for field in fields)
+    arrays = ", ".join(f"%s::{_type_of(field)}[]" for field in fields)
     numbered = [f"v{place}" for place in range(len(fields))]
     both = list(zip(names, numbered, strict=True))
     values = ", ".join(f"{name} = given.{number}" for name, number in both[:assigned])
     found = " AND ".join(f"{table}.{name} = given.{number}" for name, number in both[assigned:])
-    source = f"unnest({given}) AS given({', '.join(numbered)})"
+    source = f"unnest({arrays}) AS given({', '.join(numbered)})"
     statement = f"UPDATE {table} SET {values} FROM {source} WHERE {found}"  # noqa: S608 - our columns
     with connection.cursor() as cursor:
-        for start in range(0, len(rows), _BATCH):
-            cursor.execute(statement, [list(column) for column in zip(*rows[start : start + _BATCH], strict=True)])
+        for start in range(0, len(given[0]), _BATCH):
+            cursor.execute(statement, [column[start : start + _BATCH] for column in given])
 
 
 def _type_of(field: models.Field[Any, Any]) -> str:
