@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from vpn.agent import dns, openvpn, wireguard
+from vpn.agent.lifecycle.host_parts import ensure_room
 from vpn.agent.memory.hub import Hub
-from vpn.agent.system import command, confine
+from vpn.agent.memory.names import WIREGUARD
+from vpn.agent.system import command, confine, inotify
 from vpn.wire import codes
 from vpn.wire.errors import NO_RIGHT, AgentError
 from vpn.wire.spec import HubSpec
@@ -18,11 +20,15 @@ _PROGRAMS: Final = ("nsenter", "ip", "ss", "sysctl", "nft", "conntrack", "wg")
 
 
 def check(hub: Hub, spec: HubSpec) -> None:
-    """Raise AgentError if a capability or a program is missing, or a port is taken."""
+    """Raise AgentError if a capability, a program or an inotify instance is missing, or a port is taken."""
     _require_rights()
     for program in _PROGRAMS:
         command.require(program)
     confine.require()
+    if wireguard.needs_process(hub.names):
+        user = hub.names.user(WIREGUARD)
+        if not ensure_room(hub.names.host, hub.state.shared, user):
+            raise inotify.refusal()
     for component in (wireguard, openvpn, dns):
         component.check(hub, spec)
 

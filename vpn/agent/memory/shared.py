@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,19 @@ class Shared:
     def save_fingerprints(self, fingerprints: dict[str, str]) -> None:
         """Save the fingerprints of shared tables. If they are lost, the tables are loaded again."""
         files.replace(self.directory / "fingerprints.json", json.dumps(fingerprints, sort_keys=True), durable=False)
+
+    def raised_limits(self) -> dict[str, tuple[int, int]]:
+        """Return the kernel's limits that were raised for hubs, with the values before and after."""
+        document = files.read_json(self.directory / "raised_limits.json")
+        found = document.items() if isinstance(document, dict) else ()
+        return {str(name): (int(each[0]), int(each[1])) for name, each in found if isinstance(each, list)}
+
+    def save_raised_limits(self, limits: Mapping[str, tuple[int, int]]) -> None:
+        """Save the raised limits; with none, nothing is left to put back."""
+        if limits:
+            files.replace(self.directory / "raised_limits.json", json.dumps(limits, sort_keys=True))
+        else:
+            (self.directory / "raised_limits.json").unlink(missing_ok=True)
 
     def links(self) -> dict[str, int]:
         """Return the link number of each hub."""

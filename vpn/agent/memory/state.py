@@ -5,6 +5,7 @@ locks/<hub>.lock        one agent at a time changes a hub
 links.json              the link number of each hub
 users.json              the user ids of each hub's daemons (see users)
 sources.json            the source addresses and ports of each hub (see network.source)
+raised_limits.json      the kernel's limits that were raised for hubs (see lifecycle.host_parts)
 servers.json            the addresses of the host and the networks behind it that each hub's tunnels may reach
 fingerprints.json              digests of the host's loaded nftables tables
 destroyed/<hub>.json    tombstones, so that a late apply cannot bring a hub back

@@ -2,7 +2,7 @@
 
 from vpn.agent.wireguard.component import change, check, drift, ensure, is_alive, remove, stop_keepalives
 from vpn.agent.wireguard.device import ACTIVE_WITHIN, Device, observe, reports
-from vpn.agent.wireguard.process import PROGRAM, confinement, from_pid_file
+from vpn.agent.wireguard.process import PROGRAM, confinement, from_pid_file, needs_process
 
 __all__ = [
     "ACTIVE_WITHIN",
@@ -15,6 +15,7 @@ __all__ = [
     "ensure",
     "from_pid_file",
     "is_alive",
+    "needs_process",
     "observe",
     "remove",
     "reports",

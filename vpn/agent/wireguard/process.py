@@ -29,17 +29,20 @@ def start(names: Names) -> None:
         return
     command.require(PROGRAM)
     confine.require()
-    if not inotify.has_room():
-        inotify.make_room(names.host)
     argv = confinement(names).argv(["setsid", "--fork", PROGRAM, names.wireguard])
     with uapi.listen(names.wireguard, names.user(WIREGUARD)) as listening:
         environment = {"WG_UAPI_FD": str(listening.fileno()), "WG_PROCESS_FOREGROUND": "1"}
         done = names.host.start_daemon(argv, descriptors=[listening.fileno()], environment=environment)
     # Once it answers, it has read its interface, which may then be moved.
     if done.code != 0 or uapi.peers(names.wireguard) is None:
-        raise _why_not_started()
+        raise _why_not_started(names)
     (process, *_) = processes.running(PROGRAM, {names.wireguard})
     files.replace(uapi.pid_path(names.wireguard), f"{process.pid}\n", durable=False)
+
+
+def needs_process(names: Names) -> bool:
+    """Return True if the interface needs a process that does not run yet: the kernel has no WireGuard."""
+    return not _kernel_has_wireguard[0] and from_pid_file(names) is None
 
 
 def remove(names: Names) -> None:
@@ -94,8 +97,8 @@ def _start_in_kernel(names: Names) -> bool:
     return True
 
 
-def _why_not_started() -> AgentError:
-    if not inotify.has_room():
+def _why_not_started(names: Names) -> AgentError:
+    if not inotify.has_room(names.user(WIREGUARD)):
         return inotify.refusal()
     try:
         os.close(os.open(_TUN, os.O_RDWR))

@@ -24,7 +24,7 @@ WORDS: Final[dict[Code, Promise]] = {
         "wireguard-go could not make a tunnel interface: give the server %(subject)s, or WireGuard in its kernel."
     ),
     codes.WIREGUARD_NO_INOTIFY: _(
-        "wireguard-go did not start: the server has no inotify instance left for it. Raise the limit: "
+        "wireguard-go cannot start: the server has no inotify instance left for it. Raise the limit: "
         "sysctl -w %(subject)s."
     ),
     codes.WIREGUARD_NOT_STARTED: _(
