@@ -7,15 +7,24 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.lab.dns import resolver
 from tests.lab.hub import ROOT, Hub, Watch
 from tests.lab.lab import Lab
 from tests.lab.waiting import wait_until
+from vpn.agent.lifecycle import health
+from vpn.agent.lifecycle.daemons import Daemon
+from vpn.agent.lifecycle.daemons import daemons as all_daemons
+from vpn.agent.lifecycle.host import Host
+from vpn.agent.memory.state import State
 from vpn.agent.openvpn import routes as openvpn_routes
 from vpn.agent.openvpn.layout import Layout
+from vpn.agent.system.command import Netns
 from vpn.wire.report import COMPONENTS
 
 NOTHING = dict.fromkeys(COMPONENTS, False)
@@ -134,6 +143,38 @@ def test_watch_restores_the_rules_of_the_host(lab: Lab, hub: Hub) -> None:
         tables = ["nft", "list", "tables"]
         wait_until(lambda: "table inet vpnhub" in lab.run(lab.host, tables).stdout, 8, "the host's rules")
     assert hub.apply().changed == NOTHING
+
+
+def test_an_idle_hub_is_looked_at_again_when_a_daemon_ends(lab: Lab, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add_openvpn()
+    hub.resolver = resolver(hub)
+    hub.apply()
+    host, looks = Host(Netns(lab.host.netns), State(lab.state)), []
+
+    def daemons(*of: Any) -> Iterator[Daemon]:
+        looks.append(of)
+        return all_daemons(*of)
+
+    monkeypatch.setattr(health, "daemons", daemons)
+    liveness = health.Liveness(host)
+
+    def is_trusted() -> bool:
+        before = len(looks)
+        return liveness.is_alive(hub.hub) and len(looks) == before
+
+    names = {each.name for each in all_daemons(host, hub.hub)}
+    assert names >= {"openvpn udp", "openvpn tcp", "openvpn routes", "dns"}
+    for name in sorted(names):
+        wait_until(is_trusted, 60, "a hub that is not looked at")
+        assert not liveness.wait(0.0)
+        (daemon,) = (each for each in all_daemons(host, hub.hub) if each.name == name)
+        os.kill(daemon.process.pid, signal.SIGKILL)
+        assert liveness.wait(60), name
+        wait_until(lambda: not liveness.is_alive(hub.hub), 60, name)
+        hub.apply()
+    wait_until(is_trusted, 60, "a hub that is not looked at")
+    subprocess.run(["ip", "netns", "delete", f"hub-{hub.hub}"], check=True)
+    assert not liveness.is_alive(hub.hub)
 
 
 def test_watch_ends_at_once_when_told_to(lab: Lab, hub: Hub) -> None:

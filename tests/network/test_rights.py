@@ -15,9 +15,9 @@ from tests.lab.dns import resolver
 from tests.lab.hub import Agent, Hub
 from tests.lab.lab import Lab
 from tests.lab.waiting import wait_until
-from vpn.agent.lifecycle import upgrades
+from vpn.agent.lifecycle.daemons import Daemon
+from vpn.agent.lifecycle.daemons import daemons as daemons_there
 from vpn.agent.lifecycle.host import Host
-from vpn.agent.lifecycle.upgrades import Daemon
 from vpn.agent.memory.names import WIREGUARD
 from vpn.agent.memory.state import State
 from vpn.agent.system import processes
@@ -67,7 +67,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         agent = Agent(lab)
         hub, other = whole(lab, agent, 20100), whole(lab, agent, 20200)
         host = Host(Netns(lab.host.netns), State(lab.state))
-        daemons = {each.hub: {one.name: one for one in upgrades.daemons(host, each.hub)} for each in (hub, other)}
+        daemons = {each.hub: {one.name: one for one in daemons_there(host, each.hub)} for each in (hub, other)}
         keys = tmp_path_factory.mktemp("data") / "keys"
         keys.write_text(SECRET)
         # Even what everybody on the server may read is not there to be read.

@@ -13,9 +13,9 @@ from tests.lab.hub import Agent, Hub, Watch
 from tests.lab.lab import Lab
 from tests.lab.waiting import wait_until
 from vpn.agent.dns import config as resolver_config
-from vpn.agent.lifecycle import upgrades
+from vpn.agent.lifecycle.daemons import Daemon
+from vpn.agent.lifecycle.daemons import daemons as daemons_there
 from vpn.agent.lifecycle.host import Host
-from vpn.agent.lifecycle.upgrades import Daemon
 from vpn.agent.memory.state import State
 from vpn.agent.system import processes
 from vpn.agent.system.command import Netns
@@ -61,7 +61,7 @@ def upgraded(lab: Lab, agent: Agent, programs: Path) -> Hub:
 
 def daemons_of(hub: Hub) -> list[Daemon]:
     """Return the daemons of a hub that run."""
-    return list(upgrades.daemons(Host(Netns(hub.lab.host.netns), State(hub.lab.state)), hub.hub))
+    return list(daemons_there(Host(Netns(hub.lab.host.netns), State(hub.lab.state)), hub.hub))
 
 
 def pids_of(hub: Hub) -> dict[str, int]:

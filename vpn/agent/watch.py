@@ -18,6 +18,7 @@ from vpn.agent.lifecycle.ending import close_former_connections, expire
 from vpn.agent.lifecycle.health import Liveness
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.host_parts import HostParts, reconcile_host
+from vpn.agent.lifecycle.pending import Pending
 from vpn.agent.lifecycle.reconcile import FAMILIES
 from vpn.agent.lifecycle.renewal import Renewal
 from vpn.agent.lifecycle.restore import restore
@@ -34,6 +35,8 @@ SWITCH_INTERVAL: Final = 0.6  # seconds between checks for peers that connected 
 RENEW_INTERVAL: Final = 0.5  # seconds between checks for sessions with outdated pushed options
 UPGRADE_INTERVAL: Final = 2.0  # seconds between checks for daemons whose program was replaced
 SNAPSHOT_INTERVAL: Final = 2.0  # seconds between snapshots of endpoints
+QUIET_SNAPSHOT_INTERVAL: Final = 4.0  # the same for a hub whose endpoints did not change for QUIET_AFTER seconds
+QUIET_AFTER: Final = 30.0
 LINK_INTERVAL: Final = 5.0  # seconds between checks of the links to the host and of its tables
 KEEPALIVES_FOR: Final = 8.0  # seconds of keepalives to peers of a restored hub
 RETRY_AFTER: Final = 5.0  # seconds before another attempt to restore a hub
@@ -47,36 +50,50 @@ class Watch:
 
     host: Host
     endpoints: dict[str, dict[str, tuple[str, bool]]] = field(default_factory=dict)
+    # By hub, the times (time.monotonic) of the last change of endpoints and of the earliest next snapshot.
+    snapshots: dict[str, tuple[float, float]] = field(default_factory=dict)
     keepalives_since: dict[str, float] = field(default_factory=dict)
     retry_at: dict[str, float] = field(default_factory=dict)
     restoring: set[str] = field(default_factory=set)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(RESTORED_AT_ONCE))
     parts: HostParts = field(init=False)
+    pending: Pending = field(init=False)
+    _hubs: tuple[float, list[str]] = (0.0, [])
     liveness: Liveness = field(init=False)
     renewal: Renewal = field(init=False)
     upgrades: Upgrades = field(init=False)
 
     def __post_init__(self) -> None:
         self.parts = HostParts(self.host)
+        self.pending = Pending(self.host)
         self.liveness = Liveness(self.host)
         self.renewal = Renewal(self.host)
         self.upgrades = Upgrades(self.host)
 
+    def hubs(self) -> list[str]:
+        """Return the names of the hubs, read at most once per INTERVAL."""
+        until, hubs = self._hubs
+        if time.monotonic() >= until:
+            hubs = self.host.state.hubs()
+            self._hubs = time.monotonic() + INTERVAL, hubs
+        return hubs
+
     def heal(self) -> None:
         """Restore each hub whose namespace, tunnel or resolver is missing."""
-        for hub in self.host.state.hubs():
+        self.liveness.keep(self.hubs())
+        for hub in self.hubs():
             if hub not in self.restoring and not self.liveness.is_alive(hub):
                 self._restore(hub)
 
     def close_former(self) -> None:
         """Close the former connections of peers that connected over their new protocol."""
-        for hub in self.host.state.hubs():
+        for hub in filter(self.pending.switches, self.hubs()):
             for peer_id in self._each(hub, close_former_connections):
                 _say(f"{hub}: peer {peer_id} connected over its new protocol")
 
     def expire(self) -> None:
         """Remove expired peers from their hubs."""
-        for hub in self.host.state.hubs():
+        for hub in filter(self.pending.expires, self.hubs()):
             for peer_id in self._each(hub, expire):
                 _say(f"{hub}: peer {peer_id} expired")
 
@@ -107,13 +124,13 @@ class Watch:
     def relink(self) -> None:
         """Restore each hub whose link to the host is missing."""
         linked = egress.linked(self.host.netns)
-        for hub in self.host.state.hubs():
+        for hub in self.hubs():
             if self.host.names(hub).hostlink not in linked:
                 self._restore(hub)
 
     def guard(self) -> None:
         """Load the host's tables again if they are missing, for example after a restart of nftables.service."""
-        if not self.host.state.hubs():
+        if not self.hubs():
             return
         if reconcile_host(self.host):
             _say("host: nftables tables restored")
@@ -122,22 +139,29 @@ class Watch:
     def _update_families(self) -> None:
         """Reconfigure each hub if the address families of the host's default routes have changed."""
         families = " ".join(egress.families(self.host.netns))
-        for hub in self.host.state.hubs():
+        for hub in self.hubs():
             if self.host.state.fingerprints(hub).get(FAMILIES) != families:
                 self._restore(hub)
 
     def snapshot(self) -> None:
         """Save changed endpoints of peers, and stop the keepalives of restored hubs."""
-        hubs = self.host.state.hubs()
-        for hub in hubs:
-            heard = uapi.peers(self.host.names(hub).wireguard)
+        for hub in self.hubs():
+            now = time.monotonic()
+            changed_at, due_at = self.snapshots.get(hub, (now, now))
+            heard = uapi.peers(self.host.names(hub).wireguard) if now >= due_at else None
             if heard is None:
                 continue
+            before, is_sending = self.endpoints.get(hub), any(peer.keepalive for peer in heard.values())
             with suppress(BusyError):  # the next round follows soon
                 self._remember(hub, heard)
-                self._stop_keepalives(hub, any(peer.keepalive for peer in heard.values()))
-        for gone in self.endpoints.keys() - set(hubs):
+                self._stop_keepalives(hub, is_sending)
+            if is_sending or self.endpoints.get(hub) != before:
+                changed_at = now
+            interval = SNAPSHOT_INTERVAL if now - changed_at < QUIET_AFTER else QUIET_SNAPSHOT_INTERVAL
+            self.snapshots[hub] = changed_at, now + interval - SNAPSHOT_INTERVAL / 2
+        for gone in self.endpoints.keys() - set(self.hubs()):
             del self.endpoints[gone]
+            self.snapshots.pop(gone, None)
 
     def _restore(self, hub: str) -> None:
         """Restore a hub beside others, unless that is under way or has failed just now."""
@@ -213,7 +237,8 @@ def watch(host: Host) -> None:
             # former connections are closed within two seconds.
             rest = {keeper.heal: interval, keeper.close_former: 2 * interval}.get(check, 10 * took)
             due[check] = (interval, started + max(interval, min(rest, 10 * took)))
-        stop.wait(INTERVAL / 2)
+        if keeper.liveness.wait(INTERVAL / 2):
+            due[keeper.heal] = INTERVAL, 0.0
     # What is under way is completed; the rest is restored by the next watch.
     keeper.pool.shutdown(cancel_futures=True)
 

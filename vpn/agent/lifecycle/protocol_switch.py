@@ -56,19 +56,21 @@ def change_without_closed(state: State, hub: str, change: Change) -> Change:
     return Change({peer_id: (old.get(peer_id), new.get(peer_id)) for peer_id in change.peers})
 
 
-def connected_over_new(state: State, names: Names) -> set[str]:
-    """Return the peers that have connected over their new protocol, while the former connection is still open.
+def waiting(state: State, hub: str) -> dict[str, _Switch]:
+    """Return the protocol switches of those peers whose former connection is still open."""
+    return {peer_id: switch for peer_id, switch in state.protocol_switches(hub).items() if not switch["over"]}
 
-    It is called many times a minute, so it reads only one small file while no peer switches protocol.
-    """
-    waiting = {peer_id: switch for peer_id, switch in state.protocol_switches(names.hub).items() if not switch["over"]}
-    if not waiting:
+
+def connected_over_new(state: State, names: Names) -> set[str]:
+    """Return the peers that have connected over their new protocol, while the former connection is still open."""
+    open_switches = waiting(state, names.hub)
+    if not open_switches:
         return set()
     layout = Layout(state.openvpn(names.hub))
-    over_wireguard = {peer_id for peer_id, switch in waiting.items() if switch["mark"].startswith(WIREGUARD)}
+    over_wireguard = {peer_id for peer_id, switch in open_switches.items() if switch["mark"].startswith(WIREGUARD)}
     handshakes = _handshakes(names) if over_wireguard else {}
     found = set()
-    for peer_id, switch in waiting.items():
+    for peer_id, switch in open_switches.items():
         if peer_id in over_wireguard:
             at: float = handshakes.get(switch["mark"].partition(" ")[2], 0) + 1  # WireGuard reports whole seconds
         else:

@@ -19,7 +19,9 @@ from vpn.agent.openvpn import management as openvpn_management
 from vpn.agent.openvpn.layout import Layout
 from vpn.agent.openvpn.management import NoAnswer, Session
 from vpn.agent.openvpn.push import Pushed, changed_at, forget_change
+from vpn.agent.system import stamps
 from vpn.agent.system.lock import BusyError, hub_lock
+from vpn.agent.system.stamps import Stamp
 
 RATE: Final = 10.0  # sessions a second, on the whole host
 _BURST: Final = 5  # sessions at once
@@ -73,6 +75,8 @@ class Renewal:
     # By session that had to reconnect: the digest of the expected options, and the time.
     _ended: dict[tuple[str, str, str], tuple[str, float]] = field(default_factory=dict)
     _waiting_since: dict[str, float] = field(default_factory=dict)
+    # By hub whose sessions have all options: the stamp of its directory at that time.
+    _complete: dict[str, Stamp] = field(default_factory=dict)
 
     def run(self) -> int:
         """Let some clients with outdated options reconnect; return how many."""
@@ -85,7 +89,12 @@ class Renewal:
 
     def _outdated(self, hub: str) -> Iterator[_Outdated]:
         layout = Layout(self.host.state.openvpn(hub))
+        stamp = stamps.of((str(layout.directory),))
+        if stamp is not None and self._complete.get(hub) == stamp:
+            return
         noted = changed_at(layout)
+        if noted is None and stamp is not None:
+            self._complete[hub] = stamp
         if noted is None or not self._is_quiet(hub, noted):
             return
         pushed = Pushed(self.host.names(hub), layout)

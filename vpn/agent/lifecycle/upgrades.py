@@ -6,46 +6,24 @@ whole server restarts at a time, and the next only if it works: a broken package
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from vpn.agent import wireguard
-from vpn.agent.dns import config as resolver_config
-from vpn.agent.dns import process as resolver_process
+from vpn.agent.lifecycle.daemons import Daemon, daemons, places
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.restore import restore
-from vpn.agent.memory.names import LISTENERS
-from vpn.agent.openvpn import layout as openvpn_layout
-from vpn.agent.openvpn import process as openvpn_process
-from vpn.agent.openvpn import routes as openvpn_routes
-from vpn.agent.system import processes
-from vpn.agent.system.confine import Confinement
+from vpn.agent.system import processes, stamps
 from vpn.agent.system.lock import BusyError, hub_lock
-from vpn.agent.system.processes import Process
+from vpn.agent.system.stamps import Stamp
 from vpn.wire.errors import AgentError
 
 _PAUSE: Final = 600.0  # seconds without another restart after one failed
 _BRIEFLY: Final = 0.05  # seconds to wait for a hub that is being changed
-
-
-@dataclass(frozen=True)
-class Daemon:
-    """A running daemon of a hub, and the confinement that it should have."""
-
-    hub: str
-    name: str
-    program: str
-    process: Process
-    confinement: Confinement
-
-    @property
-    def faults(self) -> frozenset[str]:
-        """The reasons for a restart; empty if there are none."""
-        replaced = processes.replaced(self.process.pid)
-        return replaced if self.confinement.holds(self.process.pid) else replaced | {"rights"}
+_SOUND_FOR: Final = 60.0  # seconds without a check of daemons that did not change, while no program was replaced
 
 
 @dataclass
@@ -56,18 +34,43 @@ class Upgrades:
     # The reasons for which a daemon was restarted. If they persist, it is not restarted for them again.
     _tried: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     _paused_until: float = 0.0
+    # The programs and libraries of all daemons, and how they were when the hubs in `_sound` were checked. By hub, these
+    # are the stamp of its daemons, and the end (time.monotonic) of its soundness.
+    _programs: set[str] = field(default_factory=set)
+    _programs_stamp: Stamp | None = None
+    _sound: dict[str, tuple[Stamp, float]] = field(default_factory=dict)
 
     def run(self) -> Daemon | None:
         """Restart the first daemon that needs it and return it; None if there is none. Raises AgentError."""
         if time.monotonic() < self._paused_until:
             return None
+        known, stamp = set(filter(os.path.exists, self._programs)), stamps.of(sorted(self._programs))
+        if stamp is None or stamp != self._programs_stamp:
+            self._programs_stamp = stamp
+            self._sound.clear()
         for hub in self.host.state.hubs():
-            for daemon in daemons(self.host, hub):
-                faults = daemon.faults
-                if faults and self._tried.get((hub, daemon.name)) != faults:
-                    with suppress(BusyError), hub_lock(self.host.state.directory, hub, _BRIEFLY):
-                        self._tried[hub, daemon.name] = faults
-                        return self._restart(daemon)
+            if daemon := self._check(hub, known):
+                return daemon
+        return None
+
+    def _check(self, hub: str, known: Collection[str]) -> Daemon | None:
+        """Restart the hub's first daemon that needs it and return it; `known` are the programs before this run."""
+        stamp = stamps.of(places(self.host, hub))
+        before, until = self._sound.get(hub, (None, 0.0))
+        if stamp is not None and stamp == before and time.monotonic() < until:
+            return None
+        there = list(daemons(self.host, hub))
+        programs = {path for daemon in there for path in processes.programs(daemon.process.pid)}
+        self._programs |= programs
+        faulty = {daemon: faults for daemon in there if (faults := daemon.faults)}
+        for daemon, faults in faulty.items():
+            if self._tried.get((hub, daemon.name)) != faults:
+                with suppress(BusyError), hub_lock(self.host.state.directory, hub, _BRIEFLY):
+                    self._tried[hub, daemon.name] = faults
+                    return self._restart(daemon)
+        # A program that was not known before this run may have been replaced during it.
+        if stamp is not None and not faulty and all(program in known for program in programs):
+            self._sound[hub] = stamp, time.monotonic() + _SOUND_FOR
         return None
 
     def _restart(self, daemon: Daemon) -> Daemon:
@@ -79,20 +82,3 @@ class Upgrades:
             self._paused_until = time.monotonic() + _PAUSE
             raise
         return daemon
-
-
-def daemons(host: Host, hub: str) -> Iterator[Daemon]:
-    """Yield the running daemons of a hub."""
-    names = host.names(hub)
-    listeners, resolver = openvpn_layout.Layout(host.state.openvpn(hub)), resolver_config.Layout(host.state.dns(hub))
-    if process := wireguard.from_pid_file(names):
-        yield Daemon(hub, "wireguard", wireguard.PROGRAM, process, wireguard.confinement(names))
-    for listener in LISTENERS:
-        if process := openvpn_process.from_pid_file(listeners, listener):
-            confinement = openvpn_process.confinement(names, listeners)
-            yield Daemon(hub, f"openvpn {listener}", openvpn_process.PROGRAM, process, confinement)
-    if process := openvpn_routes.from_pid_file(listeners):
-        confinement = openvpn_routes.confinement(names, listeners)
-        yield Daemon(hub, "openvpn routes", openvpn_routes.PROGRAM, process, confinement)
-    if process := resolver_process.from_pid_file(resolver):
-        yield Daemon(hub, "dns", resolver_process.PROGRAM, process, resolver_process.confinement(names, resolver))

@@ -67,9 +67,8 @@ class State:
             entries = [entry.name for entry in os.scandir(self.directory) if entry.is_dir()]
         except FileNotFoundError:
             return []
-        return sorted(
-            name for name in entries if name != "destroyed" and (self.directory / name / "spec.json").exists()
-        )
+        hubs = (name for name in entries if os.path.exists(f"{self.directory}/{name}/spec.json"))
+        return sorted(name for name in hubs if name != "destroyed")
 
     def load(self, hub: str) -> Saved | None:
         """Return the saved state of a hub (cached while its files are unchanged), or None if there is none."""

@@ -22,6 +22,8 @@ _BITS: Final = {NET_BIND_SERVICE: 10, NET_ADMIN: 12}  # capabilities(7)
 _PROGRAMS: Final = ("unshare", "mount", "umount", "pivot_root", "chroot", "setpriv")
 # The mount point of the root. Other processes see an empty directory there.
 _VIEW: Final = Path("/run/vpn-hub-view")
+# Where the kernel says that a confined process's files are: the root's subdirectory in `_SCRIPT`.
+JAIL: Final = "/jail"
 _TUN: Final = "tun"
 _READABLE: Final = "ro"
 _WRITABLE: Final = "rw"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vpn.agent.system import confine
 from vpn.agent.system.command import NAMESPACES
 from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
@@ -17,6 +18,7 @@ from vpn.wire.errors import FAILED, AgentError
 # On SIGTERM, openvpn over UDP notifies its clients at once, and then only waits for two more seconds.
 _EXITS: Final = ((signal.SIGTERM, 0.3), (signal.SIGKILL, 3.0))  # signals, each with seconds to wait
 _STARTS: Final = 3.0  # seconds
+_DELETED: Final = " (deleted)"
 _LONGEST_COMMAND_LINE: Final = 64 * 1024  # bytes
 
 
@@ -118,17 +120,28 @@ def is_inside(pid: int, netns: str) -> bool:
         return False
 
 
+def programs(pid: int) -> set[str]:
+    """Return the paths of the program and the libraries that a process runs, as the server has them."""
+    paths = {path.removeprefix(confine.JAIL) for path, _ in _mapped(pid)}
+    return {path for path in paths if path.startswith("/") and not path.endswith(_DELETED)}
+
+
 def replaced(pid: int) -> frozenset[str]:
     """Return the program and libraries of a process that were replaced on the disk, for example by an upgrade.
 
     Each entry includes the inode. Files that the process only reads do not count. See proc(5), `maps`.
     """
+    return frozenset(f"{inode} {path}" for path, inode in _mapped(pid) if path.endswith(_DELETED))
+
+
+def _mapped(pid: int) -> set[tuple[str, str]]:
+    """Return the files that a process runs code from, with their inodes."""
     try:
         lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
     except OSError:
-        return frozenset()
-    fields = (line.split(maxsplit=5) for line in lines if line.endswith(" (deleted)"))
-    return frozenset(f"{inode} {path}" for _, rights, _, _, inode, path in fields if "x" in rights)
+        return set()
+    fields = (each for line in lines if len(each := line.split(maxsplit=5)) == 6)
+    return {(path, inode) for _, rights, _, _, inode, path in fields if "x" in rights}
 
 
 def parent(pid: int) -> int:
