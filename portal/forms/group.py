@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import QueryDict
 
+from portal.forms.searched import MOST_OPTIONS, SearchableBoundField, SearchingForm
 from portal.models import Membership, Organization
 from portal.validators import GROUP_NAME_LENGTH
 
@@ -22,7 +25,80 @@ class Checklist(forms.CheckboxSelectMultiple):
         return [line.strip() for value in values for line in str(value).splitlines() if line.strip()]
 
 
-class GroupForm(forms.Form):
+class Box(NamedTuple):
+    """One checkbox."""
+
+    value: str
+    label: str
+    is_ticked: bool
+
+
+class MembersBoundField(SearchableBoundField):
+    """The members as checkboxes: all if they are few.
+
+    Of many, the first of those that are ticked and of the others, as far as they match the typed text.
+    """
+
+    template = "portal/group_members.html"
+
+    @property
+    def target(self) -> str:
+        """The id of the element that holds the checkboxes."""
+        return "members"
+
+    @cached_property
+    def boxes(self) -> list[Box]:
+        """The shown checkboxes."""
+        if not self.is_long:
+            return self._boxes(self._rows)
+        ticked = self._matches.filter(pk__in=self._ticked)[:MOST_OPTIONS]
+        others = self._matches.exclude(pk__in=self._ticked)[:MOST_OPTIONS]
+        return self._boxes(ticked) + self._boxes(others)
+
+    @property
+    def unseen(self) -> str:
+        """The ids of those that are ticked and not shown, one a line."""
+        return "\n".join(sorted(map(str, self._ticked - {UUID(box.value) for box in self.boxes})))
+
+    @property
+    def ticked_total(self) -> int:
+        """How many are ticked."""
+        return len(self._ticked)
+
+    @cached_property
+    def _ticked(self) -> set[UUID]:
+        """The ticked members of this organization."""
+        return set(self._rows.filter(pk__in=ids_in(self.value() or [])).values_list("pk", flat=True))
+
+    def _boxes(self, rows: QuerySet[Membership]) -> list[Box]:
+        columns = rows.values_list("pk", "user__name", "user__email")
+        return [Box(str(pk), f"{name} ({email})" if name else email, pk in self._ticked) for pk, name, email in columns]
+
+
+class MembersField(forms.Field):
+    """Any number of the organization's members; gives their ids."""
+
+    widget = Checklist
+    searched = ("user__name", "user__email")
+    nouns = "members"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.queryset: QuerySet[Membership] = Membership.objects.none()
+
+    def get_bound_field(self, form: Any, field_name: str) -> MembersBoundField:
+        """The field in a form."""
+        return MembersBoundField(form, self, field_name)
+
+    def clean(self, value: list[str]) -> list[UUID]:
+        """The ids. Raises ValidationError if one is no member's."""
+        asked = ids_in(value)
+        if len(asked) < len(set(value)) or self.queryset.filter(pk__in=asked).count() < len(asked):
+            raise ValidationError("Choose members of this organization.")
+        return sorted(asked)
+
+
+class GroupForm(SearchingForm):
     """The name and the members of a group."""
 
     name = forms.CharField(
@@ -31,24 +107,20 @@ class GroupForm(forms.Form):
         help_text="Firewall rules refer to the group by this name, such as Sales.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
-    members = forms.MultipleChoiceField(
-        label="Members",
-        required=False,
-        widget=Checklist,
-        error_messages={"invalid_choice": "Choose members of this organization."},
-    )
+    members = MembersField(label="Members", required=False)
 
     def __init__(self, *args: Any, organization: Organization, **options: Any) -> None:
         super().__init__(*args, **options)
-        everyone = Membership.objects.filter(organization=organization).select_related("user")
-        self.fields["members"].choices = [  # type: ignore[attr-defined]
-            (str(one.pk), f"{one.user.name} ({one.user.email})" if one.user.name else one.user.email)
-            for one in everyone.order_by("user__name", "user__email")
-        ]
+        everyone = Membership.objects.filter(organization=organization).order_by("user__name", "user__email")
+        self.fields["members"].queryset = everyone  # type: ignore[attr-defined]
 
-    def clean_members(self) -> list[UUID]:
-        """The members' ids."""
+
+def ids_in(texts: list[str]) -> set[UUID]:
+    """The ids among these texts."""
+    found: set[UUID] = set()
+    for text in texts:
         try:
-            return [UUID(key) for key in self.cleaned_data["members"]]
+            found.add(UUID(text))
         except ValueError:
-            raise ValidationError("Choose members of this organization.") from None
+            continue
+    return found

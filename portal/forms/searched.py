@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -20,10 +20,16 @@ _TEXT: Final = "_search"
 _LINES: Final = 6
 
 
-class SearchedBoundField(forms.BoundField):
-    """The options of a choice: all if they are few, else the chosen one and the first that match the typed text."""
+class SearchableBoundField(forms.BoundField):
+    """A choice in a form, with the text that is searched."""
 
-    field: SearchedField
+    # What answers a search by HTMX, and the id of the element whose content it replaces.
+    template: ClassVar[str]
+
+    @property
+    def target(self) -> str:
+        """The id of the element that holds the options."""
+        return self.id_for_label
 
     @property
     def text_name(self) -> str:
@@ -45,6 +51,21 @@ class SearchedBoundField(forms.BoundField):
     def is_long(self) -> bool:
         """Are there too many to show them all?"""
         return self.total > MOST_OPTIONS
+
+    @property
+    def _rows(self) -> QuerySet[Any]:
+        return cast("QuerySet[Any]", cast("Any", self.field).queryset)
+
+    @property
+    def _matches(self) -> QuerySet[Any]:
+        return with_words(self._rows, self.text, *cast("Any", self.field).searched)
+
+
+class SearchedBoundField(SearchableBoundField):
+    """The options of a choice: all if they are few, else the chosen one and the first that match the typed text."""
+
+    field: SearchedField
+    template = "partials/options.html"
 
     @cached_property
     def matching(self) -> int:
@@ -83,14 +104,6 @@ class SearchedBoundField(forms.BoundField):
         return super().subwidgets
 
     @property
-    def _rows(self) -> QuerySet[Model]:
-        return cast("QuerySet[Model]", self.field.queryset)
-
-    @property
-    def _matches(self) -> QuerySet[Model]:
-        return with_words(self._rows, self.text, *self.field.searched)
-
-    @property
     def _chosen(self) -> Model | None:
         try:
             return self._rows.filter(pk=self.value()).first() if self.value() else None
@@ -122,11 +135,11 @@ class SearchingForm(forms.Form):
         return self.is_bound and SEARCH in self.data
 
     @property
-    def asked_field(self) -> SearchedBoundField | None:
+    def asked_field(self) -> SearchableBoundField | None:
         """The choice that is searched."""
         name = str(self.data.get(SEARCH, "")) if self.is_bound else ""
         found = self[name] if name in self.fields else None
-        return found if isinstance(found, SearchedBoundField) else None
+        return found if isinstance(found, SearchableBoundField) else None
 
     def full_clean(self) -> None:
         """Validate, unless the form was sent to search."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.paginator import Page, Paginator
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -16,6 +17,9 @@ from portal.exceptions import Conflict, InvalidInput
 from portal.forms.group import GroupForm
 from portal.forms.refusal import show_refusal
 from portal.models import Group, Membership, Principal
+from portal.views.searched import show_search
+
+PAGE_SIZE = 50
 
 
 @require_safe
@@ -30,6 +34,8 @@ def group_new(request: HttpRequest) -> HttpResponse:
     """Create a group."""
     member = get_admin(request)
     form = GroupForm(request.POST or None, organization=member.organization)
+    if form.is_search:
+        return show_search(request, "portal/group_new.html", {"form": form}, form)
     if request.method == "POST" and form.is_valid():
         try:
             made = create_group(member.organization, by=member.principal, **form.cleaned_data)
@@ -49,10 +55,13 @@ def group(request: HttpRequest, pk: UUID) -> HttpResponse:
     initial = {"name": found.name, "members": [str(key) for key in found.members.values_list("pk", flat=True)]}
     data = request.POST if request.method == "POST" else None
     form = GroupForm(data, organization=member.organization, initial=initial)
+    context = {"group": found, "form": form, "page": _page_of_people(found, request)}
+    if form.is_search:
+        return show_search(request, "portal/group.html", context, form)
     if request.method == "POST" and form.is_valid() and _changed(form, found, member.principal):
         messages.success(request, "Saved.")
         return redirect("group", pk=found.pk)
-    return render(request, "portal/group.html", {"group": found, "form": form, "people": _people(found)})
+    return render(request, "portal/group.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -72,8 +81,9 @@ def group_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render(request, "portal/group_delete.html", {"group": found, "refused": refused})
 
 
-def _people(found: Group) -> list[Membership]:
-    return list(found.members.select_related("user").order_by("user__name", "user__email"))
+def _page_of_people(found: Group, request: HttpRequest) -> Page[Membership]:
+    people = found.members.select_related("user").order_by("user__name", "user__email")
+    return Paginator(people, PAGE_SIZE).get_page(request.GET.get("page"))
 
 
 def _changed(form: GroupForm, found: Group, by: Principal) -> bool:

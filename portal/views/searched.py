@@ -14,6 +14,6 @@ from portal.htmx import HtmxRequest
 def show_search(request: HttpRequest, template: str, context: dict[str, Any], form: SearchingForm) -> HttpResponse:
     """The options that match, if HTMX asks for them; else the page with the form as it was typed."""
     field = form.asked_field
-    if field is not None and cast("HtmxRequest", request).htmx.target == field.id_for_label:
-        return render(request, "partials/options.html", {"field": field})
+    if field is not None and cast("HtmxRequest", request).htmx.target == field.target:
+        return render(request, field.template, {"field": field})
     return render(request, template, context)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from portal.models import Group
 from tests.browser.conftest import Camera
 from tests.crowds import MANY, add_members, add_sites
 from tests.factories import an_admin, make_instance, make_organization
@@ -102,4 +103,27 @@ def test_a_rule_names_a_site_that_was_not_suggested_at_first(instance: Instance,
     page.get_by_role("button", name="Save").last.click()
     expect(page.get_by_text("Saved.")).to_be_visible()
     assert instance.firewall_rules.get().source == f"site:{Site.objects.get(name='Branch 054').pk}"
+    assert camera.complaints == []
+
+
+def test_members_of_a_group_are_found_and_stay_ticked(instance: Instance, visit: Callable[..., Page]) -> None:
+    page = visit(an_admin(instance.organization).user)
+    camera = Camera(page)
+    page.goto("/people/groups/new/")
+    page.locator("[name=name]").fill("Sales")
+    search = page.get_by_label("Search members")
+    for number in ("000", "054"):
+        search.fill(f"person {number}")
+        expect(page.locator(".checklist__item")).to_have_count(1)
+        page.get_by_label(f"Person {number}").check()
+    search.fill("person 05")
+    expect(page.locator(".checklist__item")).to_have_count(6)
+    expect(page.get_by_role("status").filter(has_text="2 ticked, shown or not")).to_be_visible()
+    search.press("Enter")
+    expect(page.locator("#id_members_0")).to_be_focused()
+    camera.look("group-new-many")
+    page.get_by_role("button", name="Add group").click()
+    expect(page.get_by_text("Sales is made")).to_be_visible()
+    found = Group.objects.get().members.order_by("user__email").values_list("user__email", flat=True)
+    assert list(found) == ["user000@example.org", "user054@example.org"]
     assert camera.complaints == []

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 
 from portal.actions.group import create_group
+from portal.forms.searched import MOST_OPTIONS
 from portal.models import Group, Membership, Organization
+from tests.crowds import add_members
 from tests.factories import BY, make_member
 from tests.visitor import forms_in
 from vpn.actions.instances.settings import update_instance
@@ -111,3 +115,44 @@ def test_an_auditor_reads(auditor_browser: Client, group: Group, member: Members
 def test_staff_look_at_groups(staff_browser: Client, group: Group) -> None:
     assert b"Sales" in staff_browser.get("/admin/portal/group/").content
     assert staff_browser.get("/admin/portal/group/add/").status_code == 403
+
+
+def boxes_in(page: str) -> list[str]:
+    """The labels of the checkboxes, those that are ticked with a star."""
+    found = re.findall(r'name="members" value="[^"\n]*" id="[^"]*"( checked)?><span>([^<]*)', page)
+    return [f"*{label}" if ticked else label for ticked, label in found]
+
+
+def test_a_search_among_many_members_keeps_those_that_are_ticked(
+    admin_browser: Client, organization: Organization
+) -> None:
+    crowd = add_members(organization)
+    group = create_group(organization, name="Sales", members=[one.pk for one in crowd[:53]], by=BY)
+    path = f"/people/groups/{group.pk}/"
+    page = admin_browser.get(path).content.decode()
+    assert boxes_in(page)[MOST_OPTIONS - 1] == "*Person 049 (user049@example.org)"
+    assert len(boxes_in(page)) == MOST_OPTIONS + 3
+    assert "53 ticked, shown or not" in page
+    form = forms_in(page)[0]
+    data = {"name": "New name", "members": [*form.fields["members"], str(crowd[54].pk)]}
+    sent = {**data, "search": "members", "members_search": "person 05"}
+    page = admin_browser.post(path, sent).content.decode()
+    numbers = (5, 50, 51, 52, 54, 53)
+    shown = [f"{'' if one == 53 else '*'}Person {one:03} (user{one:03}@example.org)" for one in numbers]
+    assert boxes_in(page) == shown
+    assert forms_in(page)[0].fields["name"] == ["New name"]
+    answer = admin_browser.post(path, sent, headers={"HX-Request": "true", "HX-Target": "members"}).content.decode()
+    assert boxes_in(answer) == shown
+    assert "<html" not in answer
+    assert group.members.count() == 53
+    admin_browser.post(path, {"name": "New name", "members": forms_in(page)[0].fields["members"]})
+    group.refresh_from_db()
+    assert (group.name, group.members.count()) == ("New name", 54)
+
+
+def test_an_auditor_pages_through_many_members(auditor_browser: Client, organization: Organization) -> None:
+    group = create_group(organization, name="All", members=[one.pk for one in add_members(organization)], by=BY)
+    page = auditor_browser.get(f"/people/groups/{group.pk}/?page=2").content.decode()
+    assert "of 55 members" in page
+    assert "Person 054" in page
+    assert "Person 049" not in page
