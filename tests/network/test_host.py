@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,24 @@ import pytest
 from tests.lab.hub import Hub
 from tests.lab.lab import Lab
 from tests.lab.nodes import OUTSIDE_V4
+from vpn.agent.system import inside
 from vpn.agent.system.command import Netns
 from vpn.wire.errors import AgentError
 
 
 def setting(lab: Lab, name: str) -> str:
     return lab.run(lab.host, ["sysctl", "-n", name]).stdout.strip()
+
+
+def test_the_agent_asks_in_a_namespace_and_stays_in_its_own(lab: Lab) -> None:
+    host, own = Netns(lab.host.netns), os.stat("/proc/thread-self/ns/net")
+    assert "eth0" in {name for _, name in inside.call(host, socket.if_nameindex)}
+    assert inside.call(host, lambda: os.stat("/proc/thread-self/ns/net").st_ino) != own.st_ino
+    with pytest.raises(ZeroDivisionError):
+        inside.call(host, lambda: 1 // 0)
+    with pytest.raises(FileNotFoundError):
+        inside.call(Netns(f"{lab.host.netns}-gone"), socket.if_nameindex)
+    assert os.path.samestat(os.stat("/proc/thread-self/ns/net"), own)
 
 
 def test_a_host_that_begins_to_forward_still_hears_router_advertisements(lab: Lab, hub: Hub) -> None:

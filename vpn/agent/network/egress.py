@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from vpn.agent.memory.hub import Hub
-from vpn.agent.memory.names import Link, Names
+from vpn.agent.memory.names import HOSTLINK, Link, Names
 from vpn.agent.network import openings
 from vpn.agent.network.netns_view import NetnsView
-from vpn.agent.system import nft, sysctl
+from vpn.agent.system import inside, nft, sysctl
 from vpn.agent.system.command import Netns
 from vpn.wire import codes
 from vpn.wire.finding import Finding
@@ -31,7 +33,6 @@ _FORWARDING: Final = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding"
 # Without a link-local address the kernel does not send neighbour solicitations for packets that it forwards (RFC 4861).
 _LINK_LOCAL: Final = ("fe80::1/64", "fe80::2/64")
 
-_ROUTE: Final = re.compile(r"^([0-9a-f.:]+) .*?\bsrc ([0-9a-f.:]+)", re.MULTILINE)
 # A public address in each family. Only the route to it is looked up; nothing is sent there.
 _OUTSIDE: Final = {"ipv4": "9.9.9.9", "ipv6": "2620:fe::9"}
 
@@ -143,10 +144,17 @@ def _is_host_as_loaded(host: Netns, fingerprints: Mapping[str, str]) -> bool:
 
 def families(host: Netns) -> list[str]:
     """Return which of `ipv4` and `ipv6` have a default route and a usable source address on the host."""
-    questions = "".join(f"route get {address}\n" for address in _OUTSIDE.values())
-    answer = host.try_run(["ip", "-force", "-o", "-batch", "-"], questions).out
-    sources = dict(_ROUTE.findall(answer))
-    return [family for family, address in _OUTSIDE.items() if _is_usable(sources.get(address, ""))]
+    sources = inside.call(host, lambda: {family: _source(address) for family, address in _OUTSIDE.items()})
+    return [family for family, source in sources.items() if _is_usable(source)]
+
+
+def _source(address: str) -> str:
+    """Return the source address of the route to an address; "" if there is none."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as connection:
+        connection.connect((address, 9))  # sends nothing
+        return str(connection.getsockname()[0])
+    return ""
 
 
 def _is_usable(source: str) -> bool:
@@ -178,13 +186,12 @@ def used_links(host: Netns) -> set[int]:
 
 def linked(host: Netns) -> set[str]:
     """Return the names of the existing links, at the host's end."""
-    result = host.try_run(["ip", "-o", "link", "show", "type", "veth"])
-    return set(re.findall(r"^\d+: (vh-[a-z0-9]+)[@:]", result.out, re.MULTILINE))
+    names = (name for _, name in inside.call(host, socket.if_nameindex))
+    return {name for name in names if name.startswith(HOSTLINK)}
 
 
 def _ensure_forwarding(host: Netns) -> bool:
-    values = host.run(["sysctl", "-n", *_FORWARDING]).split()
-    if values == list(_FORWARDING.values()):
+    if sysctl.read(host, _FORWARDING) == _FORWARDING:
         return False
     # A host that forwards ignores router advertisements and may lose its own default route, unless accept_ra is 2
     # (Documentation/networking/ip-sysctl).

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import socket
+import struct
 from typing import Final
 
 from vpn.agent.memory.names import Names
 from vpn.agent.network import netns_view
 from vpn.agent.network.netns_view import NetnsView
-from vpn.agent.system import command, nft, sysctl
-from vpn.agent.system.command import NAMESPACES, Netns
+from vpn.agent.system import command, inside, nft, sysctl
+from vpn.agent.system.command import NAMESPACES, Netns, Result
 from vpn.wire import codes
 from vpn.wire.finding import Finding
 
@@ -40,6 +43,8 @@ SETTINGS: Final = {
 OWN_TABLES: Final = frozenset({("inet", "hub"), ("inet", "hub_egress"), ("inet", "hub_limits")})
 
 _LOOPBACK: Final = frozenset({"127.0.0.1/8", "::1/128"})
+_FLAGS: Final = struct.Struct("16sH22x")  # the name and the flags of an interface
+_GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 1
 
 
 def exists(netns: str) -> bool:
@@ -60,7 +65,7 @@ def add(names: Names) -> None:
 def set_up(names: Names) -> None:
     """Set up a new namespace: it forwards."""
     sysctl.write(names.inside, SETTINGS)
-    names.inside.run(["ip", "link", "set", "dev", "lo", "up"])
+    _ensure_loopback(names.inside)
 
 
 def ensure(names: Names) -> bool:
@@ -83,10 +88,22 @@ def remove(names: Names) -> None:
         command.run(["ip", "netns", "delete", names.netns])
 
 
-def _ensure_loopback(inside: Netns) -> bool:
-    if inside.run(["ip", "-o", "link", "show", "dev", "lo", "up"]).strip():
-        return False
-    inside.run(["ip", "link", "set", "dev", "lo", "up"])
+def _ensure_loopback(netns: Netns) -> bool:
+    """Set the loopback interface up; return True if it was down."""
+    try:
+        return inside.call(netns, _loopback_up)
+    except OSError as error:
+        raise command.explain("ip", Result(1, "", f"lo: {error.strerror}")) from error
+
+
+def _loopback_up() -> bool:
+    """Set this namespace's loopback interface up; return True if it was down (netdevice(7))."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        found = fcntl.ioctl(any_socket, _GET_FLAGS, _FLAGS.pack(b"lo", 0))
+        _, flags = _FLAGS.unpack(found)
+        if flags & _UP:
+            return False
+        fcntl.ioctl(any_socket, _SET_FLAGS, _FLAGS.pack(b"lo", flags | _UP))
     return True
 
 

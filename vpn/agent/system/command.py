@@ -64,6 +64,12 @@ def forbid(value: bool = True) -> Iterator[None]:
         _state["forbidden"] = before
 
 
+def refuse_forbidden(what: str) -> None:
+    """Raise CommandsForbiddenError while commands are forbidden."""
+    if _state["forbidden"]:
+        raise CommandsForbiddenError(f"{what} was called while commands are forbidden")
+
+
 @dataclass(frozen=True)
 class Result:
     """The exit status and the output of a command."""
@@ -147,8 +153,7 @@ class _Given:
 
 
 def _call(argv: list[str], program: str, stdin: str | None, given: _Given = _Given()) -> Result:
-    if _state["forbidden"]:
-        raise CommandsForbiddenError(f"{program} was called while commands are forbidden")
+    refuse_forbidden(program)
     quiet = stdin is None
     try:
         done = subprocess.run(  # noqa: S603

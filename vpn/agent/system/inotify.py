@@ -65,7 +65,7 @@ def put_back(host: Netns, raised: Mapping[str, tuple[int, int]]) -> None:
     for name, (before, after) in raised.items():
         with suppress(AgentError, ValueError):
             if name in _LIMITS and int(host.run(["sysctl", "-n", name])) == after:
-                sysctl.write(host, {name: str(before)})
+                sysctl.write_limit(host, name, before)
 
 
 def refusal() -> AgentError:

@@ -14,7 +14,7 @@ from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import Names
 from vpn.agent.network.netns_view import NetnsView
 from vpn.agent.wireguard import config, port, process, uapi, wg
-from vpn.agent.wireguard.device import NO_KEY, Device, Endpoints, RealPeer, endpoints, observe
+from vpn.agent.wireguard.device import NO_KEY, Device, Endpoints, RealPeer, endpoints, is_inside, observe
 from vpn.wire import codes
 from vpn.wire.errors import AgentError
 from vpn.wire.finding import Finding
@@ -72,7 +72,7 @@ def is_alive(hub: Hub) -> bool:
     answering = uapi.is_answering(names.wireguard)
     if answering is not None:
         return answering
-    return names.inside.try_run(["ip", "-o", "link", "show", "dev", names.wireguard]).code == 0
+    return is_inside(names)
 
 
 def stop_keepalives(names: Names) -> None:

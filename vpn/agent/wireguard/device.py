@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from vpn.agent.memory.names import Names
-from vpn.agent.network import namespace
+from vpn.agent.system import command, inside
+from vpn.agent.wireguard import uapi
 from vpn.wire.report import PeerReport
 
 # By public key: a peer's endpoint, and whether it had a session.
@@ -41,14 +43,23 @@ class Device:
     peers: dict[str, RealPeer] = field(repr=False)
 
 
+def is_inside(names: Names) -> bool:
+    """Return True if the hub's namespace has the interface."""
+    try:
+        inside.call(names.inside, lambda: socket.if_nametoindex(names.wireguard))
+    except OSError:
+        return False
+    return True
+
+
 def observe(names: Names) -> Device | None:
     """Return the state of the interface, or None if it does not exist or does not answer."""
-    if not namespace.exists(names.netns):
-        return None
     # Check that the interface is inside the hub: wireguard-go also answers for one that was never moved.
-    if names.inside.try_run(["ip", "-o", "link", "show", "dev", names.wireguard]).code != 0:
+    if not is_inside(names):
         return None
-    result = names.inside.try_run(["wg", "show", names.wireguard, "dump"])
+    # wireguard-go is reached from any namespace.
+    netns = command.ROOT if uapi.socket_path(names.wireguard).exists() else names.inside
+    result = netns.try_run(["wg", "show", names.wireguard, "dump"])
     if result.code != 0:
         return None
     lines = result.out.splitlines()
