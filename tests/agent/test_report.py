@@ -35,6 +35,9 @@ REPORT = HubReport(
     },
     agent="0123456789ab",
     schema=1,
+    stamp="0123456789abcdef",
+    since="fedcba9876543210",
+    ended=[made.peer_id(4)],
     drift=[codes.ROUTING_ROUTE_ADDED.of("10.9.0.0/16"), codes.FIREWALL_TABLE_MISSING.of()],
 )
 FINDING = codes.ROUTING_ROUTE_ADDED.of("10.9.0.0/16").document()
@@ -53,6 +56,9 @@ def test_a_report_survives_its_journey() -> None:
         {"hub": "<script>"},
         {"generation": -1},
         {"agent": ""},
+        {"stamp": "<script>"},
+        {"since": 5},
+        {"ended": ["<script>"]},
         {"agent": "<script>"},
         {"agent": "x" * 41},
         {"schema": "1"},

@@ -65,22 +65,30 @@ def test_one_request_reports_on_many_hubs_until_its_time_is_over(host: Host, mon
     monkeypatch.setattr(status_module, "_status", report)
     monkeypatch.setattr("vpn.agent.lifecycle.status.time.monotonic", lambda: now[0])
     hubs = [letter * 10 for letter in "abcd"]
-    said = answer(host, Observing(hubs, 2.5).document())["observed"]
-    observed = parse_observed(said, hubs)
+    said = answer(host, Observing(dict.fromkeys(hubs, ""), 2.5).document())["observed"]
+    observed = parse_observed(said, dict.fromkeys(hubs, ""))
     assert list(observed) == hubs[:3]
     assert isinstance(observed[hubs[1]], AgentError)
     known = [one.agent for one in observed.values() if isinstance(one, HubReport)]
     assert known == [agent_version()] * 2
-    too_long = answer(host, Observing(["a" * 11], 2.5).document())
+    too_long = answer(host, Observing({"a" * 11: ""}, 2.5).document())
     assert too_long["error"]["code"] == "invalid"
 
 
 def test_a_bad_report_spoils_no_other() -> None:
     good = HubReport("a" * 10, 1, 1, "", alive=True, observed_at=0.0)
     document = {"a" * 10: {"report": good.document()}, "b" * 10: {"report": good.document()}, "c" * 10: 5}
-    observed = parse_observed(document, [letter * 10 for letter in "abcd"])
+    observed = parse_observed(document, dict.fromkeys((letter * 10 for letter in "abcd"), ""))
     assert observed.pop("a" * 10) == good
     assert {hub: type(one) for hub, one in observed.items()} == dict.fromkeys(("b" * 10, "c" * 10), ReportInvalidError)
+
+
+def test_a_report_that_is_shortened_by_another_one_than_was_recorded_is_refused() -> None:
+    report = HubReport("a" * 10, 1, 1, "", alive=True, observed_at=0.0, stamp="1" * 16, since="2" * 16)
+    document = {report.hub: {"report": report.document()}}
+    assert parse_observed(document, {report.hub: "2" * 16}) == {report.hub: report}
+    for known in ("", "3" * 16):
+        assert isinstance(parse_observed(document, {report.hub: known})[report.hub], ReportInvalidError)
 
 
 def test_a_fault_of_the_agent_quotes_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

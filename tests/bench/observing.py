@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from statistics import median
 from unittest.mock import patch
 
@@ -45,7 +45,7 @@ def main() -> None:
 class Answering:
     """An agent that takes 12 ms for the report of a hub in which nothing happens."""
 
-    def observe(self, hubs: Sequence[str], seconds: float) -> dict[str, HubReport]:
+    def observe(self, hubs: Mapping[str, str], seconds: float) -> dict[str, HubReport]:
         """Report until the time is over."""
         ends = time.monotonic() + seconds
         answers: dict[str, HubReport] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -53,7 +53,7 @@ class Server:
         """Confirm."""
         return self._report(document["hub"], document, document["digest"] if delta else digest(document))
 
-    def observe(self, hubs: Sequence[str], seconds: float) -> dict[str, HubReport]:
+    def observe(self, hubs: Mapping[str, str], seconds: float) -> dict[str, HubReport]:
         """Report what was confirmed."""
         return {hub: self._confirmed(hub) for hub in hubs}
 

@@ -318,3 +318,60 @@ def test_what_was_written_while_a_peer_was_deleted_is_removed_later(peer: Peer, 
     assert [row.pk for row in PeerObservation.objects.all()] == [kept.pk]
     assert [row.pk for row in InstanceObservation.objects.all()] == [peer.instance_id]
     assert [row.pk for row in RuleObservation.objects.all()] == [rules[0].pk]
+
+
+@pytest.fixture(params=[500, 0], ids=["read by name", "all read"])
+def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to read the peers of a short report."""
+    monkeypatch.setattr("vpn.observed.sighting._FEW", request.param)
+
+
+@pytest.mark.usefixtures("few")
+def test_a_short_report_leaves_who_is_not_in_it_as_it_was(instance: Instance, organization: Organization) -> None:
+    member = make_member(organization)
+    tunnels = [make_client_peer(instance, member, f"device {number}") for number in range(2)]
+    phones = [
+        create_client_peer(instance, member=member, device=f"phone {number}", protocol=Protocol.OPENVPN, by=BY)
+        for number in range(3)
+    ]
+    at = int(timezone.now().timestamp()) - 5
+    session = SessionReport("203.0.113.7:1", at, 10, 10, "udp")
+    report = HubReport(
+        instance.hub, 1, 1, "", alive=True, observed_at=0.0, stamp="1" * 16,
+        peers={peer.public_key: PeerReport("203.0.113.7:1", at, 10, 10) for peer in tunnels},
+        sessions={str(peer.pk): session for peer in phones},
+    )  # fmt: skip
+    record_observations({instance.pk: report})
+    assert Peer.objects.connected().count() == 5
+    short = dataclasses.replace(
+        report, stamp="2" * 16, since="1" * 16, ended=[str(phones[2].pk)],
+        peers={tunnels[0].public_key: PeerReport("203.0.113.7:1", at, 15, 10)},
+        sessions={str(phones[0].pk): dataclasses.replace(session, received_bytes=17)},
+    )  # fmt: skip
+    record_observations({instance.pk: short})
+    assert set(Peer.objects.connected()) == {*tunnels, *phones[:2]}
+    received = dict(PeerObservation.objects.values_list("peer", "received_bytes"))
+    assert received == {tunnels[0].pk: 15, tunnels[1].pk: 10, phones[0].pk: 17, phones[1].pk: 10, phones[2].pk: 10}
+    assert Traffic.objects.get().incoming_bytes == 62
+
+
+def test_short_reports_of_many_hubs_are_recorded_in_a_constant_number_of_statements(organization: Organization) -> None:
+    member = make_member(organization)
+    peers = [make_client_peer(make_instance(organization, name=f"Hub {n}"), member, "laptop") for n in range(8)]
+
+    def statements(some: list[Peer], moved: int) -> int:
+        at = int(timezone.now().timestamp())
+        reports = {
+            peer.instance_id: HubReport(
+                "a" * 10, 1, 1, "", alive=True, observed_at=0.0, since="1" * 16,
+                peers={peer.public_key: PeerReport("203.0.113.7:1", at, moved, moved)},
+            )
+            for peer in some
+        }  # fmt: skip
+        with CaptureQueriesContext(connection) as queries:
+            record_observations(reports)
+        # On SQLite one prepared statement updates all rows.
+        return len([query for query in queries if not query["sql"].startswith('UPDATE "vpn_peerobservation"')])
+
+    statements(peers, 1)
+    assert statements(peers[:1], 2) == statements(peers, 3)

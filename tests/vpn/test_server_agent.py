@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import pytest
@@ -24,7 +24,7 @@ class Reporting:
 
     report: HubReport
 
-    def observe(self, hubs: Sequence[str], seconds: float) -> dict[str, HubReport]:
+    def observe(self, hubs: Mapping[str, str], seconds: float) -> dict[str, HubReport]:
         """What it runs."""
         return dict.fromkeys(hubs, self.report)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
@@ -95,10 +95,11 @@ class Driver(Protocol):
     def status(self, hub: str, *, peers: bool) -> HubReport:
         """Return the hub's status report."""
 
-    def observe(self, hubs: Sequence[str], seconds: float) -> dict[str, HubReport | AgentError | Unreachable]:
+    def observe(self, hubs: Mapping[str, str], seconds: float) -> dict[str, HubReport | AgentError | Unreachable]:
         """Return by hub its report with its peers, or why there is none; one request for all.
 
-        After `seconds` the server begins no further report: those hubs are left out.
+        `hubs` has in order the hubs, each with the stamp of its last recorded report, or "" for a whole one. After
+        `seconds` the server begins no further report: those hubs are left out.
         """
 
     def destroy(self, hub: str, *, epoch: int, generation: int) -> None:

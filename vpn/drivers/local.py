@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django.conf import settings
@@ -43,7 +43,7 @@ class LocalDriver:
         """Return the hub's status report."""
         return self._report({"command": "status", "hub": hub, "peers": peers})
 
-    def observe(self, hubs: Sequence[str], seconds: float) -> dict[str, HubReport | AgentError | Unreachable]:
+    def observe(self, hubs: Mapping[str, str], seconds: float) -> dict[str, HubReport | AgentError | Unreachable]:
         """Return by hub its report with its peers, or why there is none; one request for all."""
         # The last report may begin just before the time is over.
         answer = self._call(Observing(hubs, seconds).document(), answer_seconds=seconds + _SLOWEST_REPORT)

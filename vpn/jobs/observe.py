@@ -21,6 +21,7 @@ from vpn.actions.instances.drift import undo_drift
 from vpn.actions.instances.recovery import apply_again
 from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
+from vpn.jobs.recorded import Recorded
 from vpn.jobs.servers import driver_for, note_agent
 from vpn.jobs.tick import scheduled
 from vpn.models import Instance, InstanceObservation, Server
@@ -41,6 +42,8 @@ _AT_ONCE: Final = 200
 _PEERS_AT_ONCE: Final = 5000
 # After this many failures in a row, the job skips the server until the next tick.
 _MOST_FAILURES: Final = 3
+
+_recorded: Final = Recorded()
 
 _GONE = Principal.portal("the hub was gone from its server")
 _DIFFERS = Principal.portal("the hub runs something else than it confirmed")
@@ -155,7 +158,8 @@ def observe_hubs(instances: Sequence[Instance], seconds: float) -> set[UUID]:
     """
     asked_at = timezone.now()
     by_name = {instance.hub: instance for instance in instances}
-    answers = driver_for(instances[0].server).observe(list(by_name), seconds)
+    known = {hub: _recorded.stamp(instance.pk) for hub, instance in by_name.items()}
+    answers = driver_for(instances[0].server).observe(known, seconds)
     reports = {by_name[hub].pk: one for hub, one in answers.items() if isinstance(one, HubReport)}
     gone = {by_name[hub].pk for hub, one in answers.items() if _is_gone(one)}
     for report in list(reports.values())[:1]:
@@ -164,6 +168,7 @@ def observe_hubs(instances: Sequence[Instance], seconds: float) -> set[UUID]:
     for some in _batches({pk: report for pk, report in reports.items() if report.alive}):
         for pk, switched in record_observations(some, asked_at).items():
             conclude_changes(pk, switched, by=_SWITCHED)
+            _recorded.note(pk, some[pk])
     for instance in _at_rest([one for one in instances if one.pk in gone or one.pk in reports]):
         if instance.pk in gone:
             logger.warning("The hub of instance %s is gone from its server; bringing it back", instance.pk)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -16,7 +17,7 @@ from vpn.choices import Listener
 from vpn.models import Instance, InstanceObservation, PeerObservation, Traffic
 from vpn.models.row_updates import update_rows
 from vpn.observed.hubs import note_families, note_hits, note_upstreams
-from vpn.observed.sighting import CLOCK_SKEW, COLUMNS, Sighting, began, known_peers
+from vpn.observed.sighting import CLOCK_SKEW, COLUMNS, Sighting, began, known_peers, named_peers, names_few
 from vpn.proofs import Coming, record_devices
 from vpn.wire.report import HubReport, SessionReport
 
@@ -43,7 +44,7 @@ class Findings:
             self.switched.append((peer.peer_id, peer.peer_key))
         session = (report.sessions or {}).get(str(peer.peer_id))
         seen = session if peer.is_openvpn else (report.peers or {}).get(peer.peer_key)
-        if seen is None and not peer.is_openvpn:
+        if seen is None and (not peer.is_openvpn or _is_unchanged(peer, report)):
             return
         before = (peer.last_handshake, peer.connected_from, peer.endpoint, peer.push_generation)
         received, sent = peer.count(seen)
@@ -80,6 +81,11 @@ class Findings:
             self.began_at.add(coming)
 
 
+def _is_unchanged(peer: Sighting, report: HubReport) -> bool:
+    """Return True if a short report leaves out the peer's session because nothing has changed."""
+    return bool(report.since) and str(peer.peer_id) not in report.ended
+
+
 def _version(endpoint: str) -> int:
     """The IP version of an endpoint."""
     return 6 if endpoint.startswith("[") else 4
@@ -98,7 +104,8 @@ def record_observations(
     known = _known_hubs(reports)
     newer = {pk for pk, at in known.items() if at is None or at < asked_at or at > now + CLOCK_SKEW}
     found = {pk: Findings() for pk in newer}
-    for instance_id, peers in known_peers(newer):
+    few = {pk: reports[pk] for pk in newer if names_few(reports[pk])}
+    for instance_id, peers in chain(known_peers(newer - few.keys()), named_peers(few)):
         for peer in peers:
             found[instance_id].note(peer, reports[instance_id], now)
     _ensure_traffic([pk for pk, one in found.items() if one.incoming or one.outgoing], now)

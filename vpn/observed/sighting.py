@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
+from typing import Final
 from uuid import UUID
+
+from django.db.models import Q
 
 from vpn.choices import Protocol
 from vpn.constants import HANDSHAKE_TIMEOUT
 from vpn.models import Peer
+from vpn.models.querysets import PeerQuerySet
 from vpn.wire.report import HubReport, PeerReport, SessionReport
 
 # A server's clock may be slightly ahead of ours. Times further in the future are rejected.
 CLOCK_SKEW = timedelta(seconds=30)
 _TIMEOUT = timedelta(seconds=HANDSHAKE_TIMEOUT)
+# Up to this number, the peers of one report are read by their names.
+_FEW: Final = 500
 # The columns of PeerObservation, in the order of `Sighting.values`.
 COLUMNS = [
     "public_key",
@@ -144,6 +150,26 @@ def _moment(seconds: int) -> datetime:
 
 def known_peers(instance_ids: Collection[UUID]) -> Iterator[tuple[UUID, Iterator[Sighting]]]:
     """Yield by instance its peers with their recorded state; one query."""
+    return _by_instance(Peer.objects.filter(instance__in=instance_ids)) if instance_ids else iter(())
+
+
+def names_few(report: HubReport) -> bool:
+    """Return True if a report is short and has so few peers that these are better read by name than all."""
+    named = len(report.peers or {}) + len(report.sessions or {}) + len(report.ended)
+    return bool(report.since) and named <= _FEW
+
+
+def named_peers(reports: Mapping[UUID, HubReport]) -> Iterator[tuple[UUID, Iterator[Sighting]]]:
+    """Yield by instance those peers that short reports name, with their recorded state; one query at most."""
+    keys = {key for report in reports.values() for key in report.peers or ()}
+    ids = {peer_id for report in reports.values() for peer_id in (*(report.sessions or ()), *report.ended)}
+    if not keys and not ids:
+        return iter(())
+    named = Q(public_key__in=keys) | Q(pk__in=ids)
+    return _by_instance(Peer.objects.filter(named, instance__in=reports))
+
+
+def _by_instance(peers: PeerQuerySet) -> Iterator[tuple[UUID, Iterator[Sighting]]]:
     columns = [
         "instance_id",
         "pk",
@@ -152,5 +178,5 @@ def known_peers(instance_ids: Collection[UUID]) -> Iterator[tuple[UUID, Iterator
         "public_key",
         *(f"observation__{c}" for c in COLUMNS),
     ]
-    rows = Peer.objects.filter(instance__in=instance_ids).order_by("instance_id").values_list(*columns).iterator(2000)
+    rows = peers.order_by("instance_id").values_list(*columns).iterator(2000)
     return groupby((Sighting(*row) for row in rows), key=attrgetter("instance_id"))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from vpn.wire.errors import AgentError, parse_error
 from vpn.wire.identity import HUB
 from vpn.wire.parsing import Faults
-from vpn.wire.report import HubReport, ReportInvalidError, parse_report
+from vpn.wire.report import STAMP, HubReport, ReportInvalidError, parse_report
 
 Observed: TypeAlias = HubReport | AgentError | ReportInvalidError
 
@@ -20,22 +20,25 @@ _LONGEST: Final = 20.0  # seconds
 
 @dataclass(frozen=True)
 class Observing:
-    """The hubs to report on, in this order. After `seconds`, the agent begins no further report."""
+    """The hubs to report on, in this order, each with the stamp of the last recorded report; "" for a whole one.
 
-    hubs: Sequence[str]
+    After `seconds`, the agent begins no further report.
+    """
+
+    hubs: Mapping[str, str]
     seconds: float
 
     def document(self) -> dict[str, Any]:
         """Return the request as JSON data."""
-        return {"command": COMMAND, "hubs": list(self.hubs), "seconds": self.seconds}
+        return {"command": COMMAND, "hubs": dict(self.hubs), "seconds": self.seconds}
 
 
 def parse_observing(request: Mapping[str, Any]) -> Observing:
     """Return the request that `request` describes. Raises AgentError `invalid`."""
     hubs, seconds = request.get("hubs"), request.get("seconds")
     faults = Faults()
-    if not isinstance(hubs, list) or len(hubs) > MOST_HUBS or not all(_is_hub(hub) for hub in hubs):
-        faults.append(f"hubs is not a list of at most {MOST_HUBS} names")
+    if not isinstance(hubs, dict) or len(hubs) > MOST_HUBS or not all(map(_is_known, hubs.items())):
+        faults.append(f"hubs has not a stamp under each of at most {MOST_HUBS} names")
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= _LONGEST:
         faults.append(f"seconds is not a number from 0 to {_LONGEST:.0f}")
     faults.raise_if_any("request")
@@ -50,7 +53,7 @@ def observed_document(observed: Mapping[str, HubReport | AgentError]) -> dict[st
     }
 
 
-def parse_observed(document: object, asked: Sequence[str]) -> dict[str, Observed]:
+def parse_observed(document: object, asked: Mapping[str, str]) -> dict[str, Observed]:
     """Return by hub its report or what is wrong; a hub that the agent did not get to is left out.
 
     The document is untrusted: each report is validated on its own, so that a bad one spoils no other.
@@ -58,10 +61,10 @@ def parse_observed(document: object, asked: Sequence[str]) -> dict[str, Observed
     """
     if not isinstance(document, dict):
         raise ReportInvalidError("observed is an object")
-    return {hub: _one(hub, document[hub]) for hub in asked if hub in document}
+    return {hub: _one(hub, known, document[hub]) for hub, known in asked.items() if hub in document}
 
 
-def _one(hub: str, document: object) -> Observed:
+def _one(hub: str, known: str, document: object) -> Observed:
     if not isinstance(document, dict):
         return ReportInvalidError("observed has a report or an error under each hub")
     if "error" in document:
@@ -70,8 +73,12 @@ def _one(hub: str, document: object) -> Observed:
         report = parse_report(document.get("report"))
     except ReportInvalidError as error:
         return error
-    return report if report.hub == hub else ReportInvalidError("the report is of another hub")
+    if report.hub != hub or report.since not in ("", known):
+        return ReportInvalidError("the report is of another hub, or shortened by another report")
+    return report
 
 
-def _is_hub(value: object) -> bool:
-    return isinstance(value, str) and HUB.fullmatch(value) is not None
+def _is_known(item: tuple[object, object]) -> bool:
+    hub, stamp = item
+    is_stamp = isinstance(stamp, str) and (not stamp or STAMP.fullmatch(stamp) is not None)
+    return is_stamp and isinstance(hub, str) and HUB.fullmatch(hub) is not None

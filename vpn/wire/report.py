@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypedDict
 
+from vpn.wire import report_values
 from vpn.wire.finding import Finding, FindingInvalidError, parse_finding
 from vpn.wire.identity import HUB
 from vpn.wire.parsing import UUID, WIREGUARD_KEY
+from vpn.wire.report_values import ReportInvalidError
+
+__all__ = [
+    "COMPONENTS",
+    "FAMILIES",
+    "MAXIMUM_PEERS",
+    "STAMP",
+    "HubReport",
+    "PeerDocument",
+    "PeerReport",
+    "ReportInvalidError",
+    "SessionDocument",
+    "SessionReport",
+    "parse_report",
+]
 
 COMPONENTS: Final = ("namespace", "wireguard", "openvpn", "routing", "firewall", "egress", "dns")
 FAMILIES: Final = ("ipv4", "ipv6")
@@ -19,13 +34,11 @@ _MOST_UPSTREAMS: Final = 64
 _MOST_DRIFT: Final = 20
 _LONGEST_SENTENCE: Final = 200
 MAXIMUM_PEERS: Final = 70_000  # a /16 pool has 65,534 addresses
-_LARGEST_SCHEMA: Final = 32_767
-_MAXIMUM_COUNTER: Final = 2**63 - 1
 
-_ENDPOINT = re.compile(r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9a-f:.]{2,45}(?:%[A-Za-z0-9_.-]{1,15})?\]):[0-9]{1,5}")
 _SERVER = re.compile(r"[0-9a-f:.]{2,45}")
 _LISTENERS: Final = ("udp", "tcp", "compat")
 _AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
+STAMP: Final = re.compile(r"[0-9a-f]{16}")
 _DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
 
 
@@ -120,6 +133,11 @@ class HubReport:
     drift: Sequence[Finding | str] | None = None
     families: list[str] | None = None
     upstreams: dict[str, bool] | None = None
+    # If `since` is the stamp of an earlier report, this one has only the peers and sessions that differ from it, and
+    # the peer ids of sessions that have ended.
+    stamp: str = ""
+    since: str = ""
+    ended: list[str] = field(default_factory=list)
     # The version of the agent ("" if unknown), and the schema of specs that it supports.
     agent: str = ""
     schema: int = 0
@@ -144,12 +162,12 @@ class HubReport:
             document["sessions"] = {peer_id: session.document() for peer_id, session in self.sessions.items()}
         if self.drift is not None:
             document["drift"] = [found if isinstance(found, str) else found.document() for found in self.drift]
+        if self.stamp:
+            document |= {"stamp": self.stamp}
+        if self.since:
+            document |= {"since": self.since, "ended": self.ended}
         plain = {"hits": self.hits, "families": self.families, "upstreams": self.upstreams}
         return document | {name: value for name, value in plain.items() if value is not None}
-
-
-class ReportInvalidError(ValueError):
-    """A document that is not a valid report."""
 
 
 def parse_report(document: object) -> HubReport:
@@ -163,13 +181,13 @@ def parse_report(document: object) -> HubReport:
     if not isinstance(changed, dict):
         raise ReportInvalidError("changed is an object")
     return HubReport(
-        hub=_text(document, "hub", HUB),
-        epoch=_count(document.get("epoch"), "epoch"),
-        generation=_count(document.get("generation"), "generation"),
-        digest=_text(document, "digest", _DIGEST),
+        hub=report_values.text(document, "hub", HUB),
+        epoch=report_values.count(document.get("epoch"), "epoch"),
+        generation=report_values.count(document.get("generation"), "generation"),
+        digest=report_values.text(document, "digest", _DIGEST),
         alive=document.get("alive") is True,
-        observed_at=_seconds(document.get("observed_at"), "observed_at"),
-        duration_ms=_seconds(document.get("duration_ms"), "duration_ms"),
+        observed_at=report_values.seconds(document.get("observed_at"), "observed_at"),
+        duration_ms=report_values.seconds(document.get("duration_ms"), "duration_ms"),
         changed={name: changed.get(name) is True for name in COMPONENTS},
         peers=_peers(document["peers"]) if "peers" in document else None,
         sessions=_sessions(document["sessions"]) if "sessions" in document else None,
@@ -177,8 +195,11 @@ def parse_report(document: object) -> HubReport:
         drift=_drift(document["drift"]) if "drift" in document else None,
         families=_families(document["families"]) if "families" in document else None,
         upstreams=_upstreams(document["upstreams"]) if "upstreams" in document else None,
-        agent=_text(document, "agent", _AGENT) if "agent" in document else "",
-        schema=_schema(document.get("schema", 0)),
+        stamp=report_values.text(document, "stamp", STAMP) if "stamp" in document else "",
+        since=report_values.text(document, "since", STAMP) if "since" in document else "",
+        ended=_ended(document.get("ended", [])),
+        agent=report_values.text(document, "agent", _AGENT) if "agent" in document else "",
+        schema=report_values.schema(document.get("schema", 0)),
     )
 
 
@@ -190,10 +211,10 @@ def _peers(document: object) -> dict[str, PeerReport]:
         if not isinstance(key, str) or not WIREGUARD_KEY.fullmatch(key) or not isinstance(value, dict):
             raise ReportInvalidError("peers has a peer under each public key")
         peers[key] = PeerReport(
-            _endpoint(value.get("endpoint")),
-            _count(value.get("latest_handshake"), "latest_handshake"),
-            _count(value.get("received_bytes"), "received_bytes"),
-            _count(value.get("sent_bytes"), "sent_bytes"),
+            report_values.endpoint(value.get("endpoint")),
+            report_values.count(value.get("latest_handshake"), "latest_handshake"),
+            report_values.count(value.get("received_bytes"), "received_bytes"),
+            report_values.count(value.get("sent_bytes"), "sent_bytes"),
         )
     return peers
 
@@ -209,14 +230,22 @@ def _sessions(document: object) -> dict[str, SessionReport]:
         if listener not in _LISTENERS:
             raise ReportInvalidError("a listener is udp, tcp or compat")
         sessions[peer_id] = SessionReport(
-            _endpoint(value.get("endpoint")),
-            _count(value.get("connected_since"), "connected_since"),
-            _count(value.get("received_bytes"), "received_bytes"),
-            _count(value.get("sent_bytes"), "sent_bytes"),
+            report_values.endpoint(value.get("endpoint")),
+            report_values.count(value.get("connected_since"), "connected_since"),
+            report_values.count(value.get("received_bytes"), "received_bytes"),
+            report_values.count(value.get("sent_bytes"), "sent_bytes"),
             str(listener),
             value.get("push_outdated") is True,
         )
     return sessions
+
+
+def _ended(document: object) -> list[str]:
+    if not isinstance(document, list) or len(document) > MAXIMUM_PEERS:
+        raise ReportInvalidError(f"ended is a list with at most {MAXIMUM_PEERS} entries")
+    if not all(isinstance(peer_id, str) and UUID.fullmatch(peer_id) for peer_id in document):
+        raise ReportInvalidError("ended has the ids of peers")
+    return [*document]
 
 
 def _hits(document: object) -> dict[str, int]:
@@ -224,7 +253,7 @@ def _hits(document: object) -> dict[str, int]:
         raise ReportInvalidError(f"hits is an object with at most {_MAXIMUM_RULES} entries")
     if not all(isinstance(rule_id, str) and UUID.fullmatch(rule_id) for rule_id in document):
         raise ReportInvalidError("hits has a number under each rule's id")
-    return {str(rule_id): _count(value, "hits") for rule_id, value in document.items()}
+    return {str(rule_id): report_values.count(value, "hits") for rule_id, value in document.items()}
 
 
 def _drift(document: object) -> list[Finding | str]:
@@ -255,42 +284,3 @@ def _upstreams(document: object) -> dict[str, bool]:
     if not all(isinstance(server, str) and _SERVER.fullmatch(server) for server in document):
         raise ReportInvalidError("upstreams has an answer under each server's address")
     return {server: answers is True for server, answers in document.items()}
-
-
-def _endpoint(value: object) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str) or not _ENDPOINT.fullmatch(value):
-        raise ReportInvalidError("an endpoint is an address and a port")
-    return value
-
-
-def _text(document: dict[Any, Any], name: str, pattern: re.Pattern[str]) -> str:
-    value = document.get(name)
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise ReportInvalidError(f"{name} is malformed")
-    return value
-
-
-def _count(value: object, name: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAXIMUM_COUNTER:
-        raise ReportInvalidError(f"{name} is a whole number")
-    return value
-
-
-def _schema(value: object) -> int:
-    number = _count(value, "schema")
-    if number > _LARGEST_SCHEMA:
-        raise ReportInvalidError("schema is a small number")
-    return number
-
-
-def _seconds(value: object, name: str) -> float:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not math.isfinite(value)
-        or not 0 <= value < 1e12
-    ):
-        raise ReportInvalidError(f"{name} is a number")
-    return float(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -27,12 +27,15 @@ class Server:
     # The hubs in the order in which it got to them, and the number of requests.
     asked: list[str] = field(default_factory=list)
     requests: int = 0
+    # The hubs of the last request, each with the stamp of the report that the portal has recorded.
+    known: dict[str, str] = field(default_factory=dict)
     # Hubs whose report is not valid.
     odd: set[str] = field(default_factory=set)
 
-    def observe(self, hubs: Sequence[str], seconds: float) -> dict[str, HubReport | Unreachable]:
+    def observe(self, hubs: Mapping[str, str], seconds: float) -> dict[str, HubReport | Unreachable]:
         """The reports of what it runs, until the time is over."""
         self.requests += 1
+        self.known = dict(hubs)
         ends = time.monotonic() + seconds
         answers: dict[str, HubReport | Unreachable] = {}
         for hub in hubs:

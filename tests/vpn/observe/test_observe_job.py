@@ -113,6 +113,28 @@ def test_the_hub_that_has_waited_longest_is_asked_first(
     assert server.asked == [hub.hub for hub in reversed(hubs)]
 
 
+def test_the_agent_is_told_which_report_was_recorded_last(
+    instance: Instance, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("vpn.jobs.recorded.time.monotonic", lambda: now[0])
+    first, second = "1" * 16, "2" * 16
+    server.report = dataclasses.replace(server.report, stamp=first)
+    look_at(instance)
+    assert server.known == {instance.hub: ""}
+    server.report = dataclasses.replace(server.report, stamp=second, since=first, alive=False)
+    look_at(instance)
+    assert server.known == {instance.hub: first}
+    server.report = dataclasses.replace(server.report, alive=True)
+    look_at(instance)
+    assert server.known == {instance.hub: first}, "the report of a hub that is down was not recorded"
+    look_at(instance)
+    assert server.known == {instance.hub: second}
+    now[0] += 61
+    look_at(instance)
+    assert server.known == {instance.hub: ""}, "a whole report corrects what others have written"
+
+
 def test_a_server_that_does_not_answer_is_left_alone_until_the_next_tick(
     organization: Organization, instance: Instance, server: Server, rung: list[tuple[str, ...]]
 ) -> None:

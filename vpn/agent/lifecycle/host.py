@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass, field
 
 from vpn.agent.dns.upstreams import Upstreams
+from vpn.agent.lifecycle.changes import Told
 from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import Names
 from vpn.agent.memory.state import State
@@ -22,6 +23,8 @@ class Host:
     # By hub, the earliest time (time.monotonic) of the next drift comparison.
     drift_due: dict[str, float] = field(default_factory=dict)
     upstreams: Upstreams = field(default_factory=Upstreams)
+    # By hub, the last answer to `observe`.
+    told: dict[str, Told] = field(default_factory=dict)
 
     def names(self, hub: str) -> Names:
         """Return the names of a hub's parts on this host."""

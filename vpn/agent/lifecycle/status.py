@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, partial
 
 from vpn.agent import firewall, openvpn, wireguard
-from vpn.agent.lifecycle import drift, health
+from vpn.agent.lifecycle import changes, drift, health
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.names import Names
 from vpn.agent.network import egress
@@ -23,17 +23,23 @@ def status(host: Host, hub: str, with_peers: bool = True) -> HubReport:
     return _status(host, hub, partial(egress.families, host.netns) if with_peers else None)
 
 
-def statuses(host: Host, hubs: Sequence[str], seconds: float) -> Iterator[tuple[str, Callable[[], HubReport]]]:
+def statuses(host: Host, hubs: Mapping[str, str], seconds: float) -> Iterator[tuple[str, Callable[[], HubReport]]]:
     """Yield by hub the function that makes its report, in order; after `seconds`, no further hub.
 
-    What all hubs share is read once.
+    What all hubs share is read once. A report is shortened by the last one if that has the stamp in `hubs`.
     """
+    for gone in host.told.keys() - set(host.state.hubs()):
+        del host.told[gone]
     ends = time.monotonic() + seconds
     families = cache(partial(egress.families, host.netns))
-    for place, hub in enumerate(hubs):
+    for place, (hub, known) in enumerate(hubs.items()):
         if place and time.monotonic() > ends:
             return
-        yield hub, partial(_status, host, hub, families)
+        yield hub, partial(_changes, host, hub, families, known)
+
+
+def _changes(host: Host, hub: str, families: Callable[[], list[str]], known: str) -> HubReport:
+    return changes.shorten(_status(host, hub, families), host.told, known)
 
 
 def _status(host: Host, hub: str, families: Callable[[], list[str]] | None) -> HubReport:
