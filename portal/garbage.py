@@ -10,7 +10,7 @@ def freeze_loaded() -> None:
 
     A full collection otherwise visits the application's 130,000 objects (55-145 ms), often within a transaction.
     Afterwards it visits those of the requests since. A process that forks has to freeze before it does, or
-    its children copy pages when they collect; web workers are spawned instead, and job workers run jobs themselves.
+    its children copy pages when they collect.
     """
     gc.collect()
     gc.freeze()

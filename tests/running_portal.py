@@ -19,6 +19,7 @@ from xmlrpc.client import ServerProxy
 
 from supervisor.xmlrpc import SupervisorTransport
 
+from portal.running.family import NAME_PREFIX
 from portal.running.layout import Layout
 from portal.running.leftovers import find_leftovers
 from portal.running.options import CLONE
@@ -185,13 +186,15 @@ class RunningPortal:
         return visitor
 
     def pid(self, name: str) -> int:
-        """The process that the supervisor knows by this name."""
+        """The process of this name: one that the supervisor knows, or one of a family; 0 while it is being started."""
         transport = SupervisorTransport(None, None, f"unix://{self.layout.supervisor_socket}")
         with ServerProxy("http://localhost", transport=transport) as supervisor:
-            group = "redis" if name == "redis" else "portal"
-            found = supervisor.supervisor.getProcessInfo(f"{group}:{name}")
-        assert isinstance(found, dict)
-        return int(found["pid"])
+            found: Any = supervisor.supervisor.getAllProcessInfo()
+        known = {str(process["name"]): int(process["pid"]) for process in found}
+        if name in known:
+            return known[name]
+        forked = [pid for pid in self.processes() if _name_of(pid) == f"{NAME_PREFIX}{name}"]
+        return next((pid for pid in forked if _parent_of(pid) in known.values()), 0)
 
     def processes(self) -> list[int]:
         """Every process that carries this portal's mark, whatever became of its parents."""
@@ -217,6 +220,22 @@ class RunningPortal:
         for pid in self.processes():
             os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.data, ignore_errors=True)
+
+
+def _name_of(pid: int) -> str:
+    """The name that a process gave itself; "" for one that has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    except OSError:
+        return ""
+
+
+def _parent_of(pid: int) -> int:
+    """The parent of a process; 0 for one that has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def environ_of(pid: int) -> list[bytes]:

@@ -8,15 +8,9 @@ from portal.running.confine import Confinement
 from portal.running.layout import Layout
 from portal.running.options import Options
 
-# The queues of those workers that are not named after their only one.
-_QUEUES = {
-    # Takes a job of each in turn: none of them waits for more than two jobs of the others.
-    "worker-provision": ["knock", "destroy", "provision"],
-    # A spare worker for queues whose jobs may take seconds, so that a slow job does not block the others.
-    "worker-spare": ["--spare", "urgent", "apply", "destroy", "provision"],
-}
-# Workers that do not reach hubs run without root's rights.
-_CONFINED = {"worker-plan", "worker-mail"}
+# Only the processes that reach hubs keep root's rights.
+HUB_WORKERS = ("urgent", "apply", "provision", "observe", "spare")
+SERVICES = ("web", "schedule", "plan", "mail")
 
 
 @dataclass(frozen=True)
@@ -29,12 +23,7 @@ class Program:
 
 def build_program(name: str, options: Options, confinement: Confinement) -> Program:
     """Return the program of this name in the supervisor's configuration. Raises KeyError for an unknown name."""
-    if name.startswith("worker-"):
-        queues = _QUEUES.get(name) or [name.removeprefix("worker-")]
-        if name in _CONFINED:
-            return manage(options, confinement, "worker", *queues)
-        return Program([options.python, str(options.clone / "manage.py"), "worker", *queues], confined=False)
-    builders = {"redis": _redis, "web": _web, "schedule": _schedule, "watch": _watch}
+    builders = {"redis": _redis, "hub-workers": _hub_workers, "services": _services, "watch": _watch}
     return builders[name](options, confinement)
 
 
@@ -53,13 +42,12 @@ def _redis(options: Options, confinement: Confinement) -> Program:
     return Program(argv, confined=True)
 
 
-def _web(options: Options, confinement: Confinement) -> Program:
-    argv = [str(confinement.seen(options.python)), "-m", "portal.serving", options.bind, str(options.port)]
-    return Program(argv, confined=True)
+def _hub_workers(options: Options, confinement: Confinement) -> Program:
+    return Program([options.python, "-m", "portal.serving.family", *HUB_WORKERS], confined=False)
 
 
-def _schedule(options: Options, confinement: Confinement) -> Program:
-    return manage(options, confinement, "schedule")
+def _services(options: Options, confinement: Confinement) -> Program:
+    return Program([str(confinement.seen(options.python)), "-m", "portal.serving.family", *SERVICES], confined=True)
 
 
 def _watch(options: Options, confinement: Confinement) -> Program:

@@ -75,6 +75,8 @@ def children_environment(options: Options, confinement: Confinement) -> dict[str
         "DATA_DIR": str(options.data),
         "DJANGO_SETTINGS_MODULE": "portal.settings",
         "PYTHONUNBUFFERED": "1",
+        # The C library otherwise keeps memory apart for each thread, and returns little of it.
+        "MALLOC_ARENA_MAX": "2",
         "PATH": f"{Path(options.python).parent}:{environment['PATH']}",
         "HUBS_AVAILABLE": "0" if reason else "1",
         "PORTAL_CLONE": str(options.clone),

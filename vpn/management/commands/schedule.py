@@ -7,8 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from portal.garbage import freeze_loaded
-from vpn.jobs.runtime.schedule import ringing
-from vpn.jobs.runtime.worker import build_worker
+from vpn.jobs.runtime.processes import run_schedule
 
 
 class Command(BaseCommand):
@@ -18,7 +17,5 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run."""
-        worker = build_worker(["ticks"])
         freeze_loaded()
-        with ringing():
-            worker.work(logging_level="WARNING")
+        run_schedule()

@@ -1,0 +1,41 @@
+"""`python -m portal.serving.family NAME...`: run these processes of the portal, which share one loaded application."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import django
+from django.conf import settings
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from portal.garbage import freeze_loaded
+from portal.running.family import run_family
+
+
+def main(names: list[str]) -> None:
+    """Load everything once, and fork."""
+    django.setup()
+    members = {name: _program(name) for name in names}
+    connections.close_all()
+    freeze_loaded()
+    run_family(members)
+
+
+def _program(name: str) -> Callable[[], object]:
+    """What the process of this name runs: the web server, or a worker. What it needs is loaded now."""
+    if name == "web":
+        from portal.serving.web import load, serve  # workers have no use for uvicorn
+
+        load()
+        return partial(serve, settings.BIND, settings.PORT)
+    program: Callable[[str], object] = import_string(settings.RUN_PROCESS)
+    return partial(program, name)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+    main(sys.argv[1:])

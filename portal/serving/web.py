@@ -1,0 +1,51 @@
+"""The web server: a process that listens, and workers that it forks and watches."""
+
+from __future__ import annotations
+
+import multiprocessing
+from importlib import import_module
+from pathlib import Path
+
+import uvicorn
+import uvicorn._subprocess
+from django.conf import settings
+from django.core.checks import Tags, run_checks
+from django.template import engines
+from django.template.loader import get_template
+
+from portal.serving import limits
+
+
+def load() -> None:
+    """Load what requests need, before workers are forked: views, the patterns of addresses, templates."""
+    import_module("portal.serving.gateway")
+    import_module(settings.ROOT_URLCONF)
+    run_checks(tags=[Tags.urls])  # compiles each pattern
+    for root in engines["django"].dirs:
+        for path in Path(root).rglob("*.html"):
+            get_template(str(path.relative_to(root)))
+
+
+def serve(address: str, port: int) -> None:
+    """Listen until SIGTERM; a worker that dies or hangs is started again."""
+    # Forked workers share the memory of the application that this process has loaded; uvicorn's own way loads it anew.
+    uvicorn._subprocess.spawn = multiprocessing.get_context("fork")  # type: ignore[assignment]  # noqa: SLF001
+    uvicorn.run(
+        "portal.serving.gateway:application",
+        host=address,
+        port=port,
+        workers=limits.WORKERS,
+        loop="asyncio",
+        http="portal.serving.protocol:LimitedProtocol",
+        ws="none",
+        lifespan="on",
+        h11_max_incomplete_event_size=limits.HEAD_SIZE,
+        timeout_keep_alive=limits.KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=limits.GRACEFUL_SECONDS,
+        timeout_worker_healthcheck=limits.HEALTH_SECONDS,
+        # No access log, because URLs may contain tokens. The portal itself decides which forwarded headers to trust.
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        log_config=None,
+    )
