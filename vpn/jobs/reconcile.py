@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from portal.actions.queued_mail import due_mail
@@ -19,15 +23,19 @@ from vpn.actions.sites.overlaps import repair_networks
 from vpn.choices import InstanceState, OperationState, PlanState
 from vpn.desired import ConcurrentChange, compile_spec
 from vpn.jobs.tick import scheduled
-from vpn.models import ChangePlan, Instance, InstanceObservation, Peer, PeerTombstone
+from vpn.models import ChangePlan, Instance, InstanceObservation, Operation, Peer, PeerTombstone
+from vpn.models.querysets import InstanceQuerySet
 
 logger = logging.getLogger(__name__)
 RECONCILE_SECONDS = 5
 _EXPIRY = Principal.portal("a peer expired")
 _REPAIR = Principal.portal("the hub lagged behind its settings")
 _VERIFY_EVERY = timedelta(seconds=60)
-# Verifying compiles everything, so only a few at a time.
-_VERIFIED_PER_TICK = 5
+# Verifying compiles everything: at most this many seconds of processor time at a time, beyond that the last hub.
+_VERIFY_SECONDS = 0.2
+_VERIFIED_AT_ONCE = 100
+# The cost of a ring grows with the queue. Those that lag behind these are rung for once these are done.
+_RUNG_AT_ONCE = 200
 _GRACE = timedelta(seconds=5)
 _TEARDOWN_RETRY = timedelta(seconds=30)
 _MAIL_RETRY = timedelta(seconds=30)
@@ -39,23 +47,33 @@ def reconcile_all() -> None:
     now = timezone.now()
     expire_peers(by=_EXPIRY)
     free = Instance.objects.unclaimed()
-    for ids in free.filter(
-        state__in=[InstanceState.PENDING, InstanceState.PROVISIONING], created_at__lt=now - _GRACE
-    ).values_list("pk", "organization"):
+    new = free.filter(state__in=[InstanceState.PENDING, InstanceState.PROVISIONING], created_at__lt=now - _GRACE)
+    for ids in _in_turns(new).values_list("pk", "organization")[:_RUNG_AT_ONCE]:
         doorbell.enqueue_provision(*ids)
     due = Q(retry_at=None) | Q(retry_at__lt=now - _TEARDOWN_RETRY)
-    for instance in free.filter(due, state=InstanceState.DELETING):
-        _reopen_teardown(instance)
-        doorbell.enqueue_destroy(instance.pk, instance.organization_id)
+    ending = _in_turns(free.filter(due, state=InstanceState.DELETING)).values_list("pk", "organization")
+    deleted = list(ending[:_RUNG_AT_ONCE])
+    _reopen_teardowns([pk for pk, _ in deleted])
+    for ids in deleted:
+        doorbell.enqueue_destroy(*ids)
     behind = Q(applied_generation__lt=F("desired_generation")) | ~Q(applied_epoch=F("epoch"))
     lagging = free.filter(behind, Q(retry_at=None) | Q(retry_at__lt=now), state=InstanceState.READY)
-    rings = lagging.annotate(urgent=_may_revoke()).values_list("pk", "organization", "urgent")
-    for pk, organization_id, urgent in rings:
+    urgent_first = lagging.annotate(urgent=_may_revoke(), turn=_turn()).order_by("-urgent", "turn", "created_at")
+    for pk, organization_id, urgent in urgent_first.values_list("pk", "organization", "urgent")[:_RUNG_AT_ONCE]:
         doorbell.enqueue_apply(pk, organization_id, urgent=urgent)
     _note_lags(now)
     _ring_for_mail()
     _ring_for_plans()
     _verify()
+
+
+def _in_turns(instances: InstanceQuerySet) -> InstanceQuerySet:
+    """Order them so that each organization has one before any has its next; the oldest first."""
+    return instances.annotate(turn=_turn()).order_by("turn", "created_at")
+
+
+def _turn() -> Window:
+    return Window(RowNumber(), partition_by=F("organization"), order_by="created_at")
 
 
 def _may_revoke() -> Q:
@@ -95,31 +113,35 @@ def _ring_for_plans() -> None:
         doorbell.enqueue_plans(pk, organization_id)
 
 
-def _reopen_teardown(instance: Instance) -> None:
-    """Retry a failed teardown until it succeeds, or until staff delete the instance's rows."""
-    failed = instance.operations.filter(kind="destroy", state=OperationState.FAILED)
+def _reopen_teardowns(instances: Collection[UUID]) -> None:
+    """Retry failed teardowns until they succeed, or until staff delete the instances' rows."""
+    failed = Operation.objects.filter(instance__in=instances, kind="destroy", state=OperationState.FAILED)
     failed.update(state=OperationState.RUNNING, finished_at=None)
 
 
 def _verify() -> None:
     """Compare compiled specs with confirmed ones. This finds a change that did not raise the generation."""
-    before = timezone.now() - _VERIFY_EVERY
+    began, before = time.process_time(), timezone.now() - _VERIFY_EVERY
     due = Instance.objects.unclaimed().filter(
         Q(observation__verified_at=None) | Q(observation__verified_at__lt=before),
         state=InstanceState.READY,
         applied_generation=F("desired_generation"),
     )
-    for instance in due.order_by(F("observation__verified_at").asc(nulls_first=True))[:_VERIFIED_PER_TICK]:
+    for instance in due.order_by(F("observation__verified_at").asc(nulls_first=True))[:_VERIFIED_AT_ONCE]:
         InstanceObservation.objects.note([instance.pk], verified_at=timezone.now())
-        try:
+        with suppress(ConcurrentChange, Instance.DoesNotExist):
             _repair_networks(instance.pk)
-            desired = compile_spec(instance.pk)
-        except (ConcurrentChange, Instance.DoesNotExist):
-            continue
-        if desired.generation == instance.applied_generation and desired.digest != instance.applied_digest:
-            logger.warning("Instance %s lags without a raised generation; applying it whole", instance.pk)
-            raise_generation(instance.pk, by=_REPAIR)
-            doorbell.enqueue_apply(instance.pk, instance.organization_id)
+            _compare(instance)
+        if time.process_time() - began > _VERIFY_SECONDS:
+            return  # The next tick continues.
+
+
+def _compare(instance: Instance) -> None:
+    desired = compile_spec(instance.pk)
+    if desired.generation == instance.applied_generation and desired.digest != instance.applied_digest:
+        logger.warning("Instance %s lags without a raised generation; applying it whole", instance.pk)
+        raise_generation(instance.pk, by=_REPAIR)
+        doorbell.enqueue_apply(instance.pk, instance.organization_id)
 
 
 def _repair_networks(pk: UUID) -> None:
