@@ -20,7 +20,7 @@ from vpn.actions.peers.admission import expire_peers
 from vpn.drivers.base import Unreachable
 from vpn.jobs.observe import OBSERVE_SECONDS, observe_all, observe_server
 from vpn.jobs.reconcile import reconcile_all
-from vpn.models import Instance, InstanceObservation, Peer
+from vpn.models import Instance, InstanceObservation, Peer, Tick
 
 
 def test_a_hub_that_runs_something_else_is_applied_again(instance: Instance, server: Server) -> None:
@@ -81,6 +81,23 @@ def test_all_hubs_of_a_server_are_one_job_and_one_request(
     observe_server(str(instance.server_id))
     assert sorted(server.asked) == sorted(one.hub for one in (instance, *others))
     assert server.requests == 1
+
+
+def test_ringing_takes_as_many_statements_for_many_hubs_as_for_one(
+    organization: Organization, instance: Instance, rung: list[tuple[str, ...]]
+) -> None:
+    def statements() -> int:
+        Tick.objects.all().delete()
+        rung.clear()
+        with CaptureQueriesContext(connection) as queries:
+            observe_all()
+        assert len(rung) == 1
+        return len(queries)
+
+    one = statements()
+    for number in range(15):
+        make_instance(organization, name=f"Hub {number}")
+    assert statements() == one
 
 
 def test_what_a_slice_has_no_time_for_is_rung_for_and_comes_first(

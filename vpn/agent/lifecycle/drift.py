@@ -13,7 +13,7 @@ from typing import Final
 from vpn.agent import dns, firewall, openvpn, wireguard
 from vpn.agent.firewall import host_limits, limits
 from vpn.agent.lifecycle import effective
-from vpn.agent.lifecycle.host import Host
+from vpn.agent.lifecycle.host import DRIFT_SHARE, Host
 from vpn.agent.memory.names import Link
 from vpn.agent.network import egress, namespace, netns_view, routing
 from vpn.agent.system.lock import host_lock, hub_lock
@@ -22,8 +22,6 @@ from vpn.wire.errors import AgentError
 from vpn.wire.finding import Finding
 
 MOST: Final = 20  # findings
-# All comparisons of an agent together use at most this share of one CPU.
-_SHARE: Final = 0.05
 _PATIENCE: Final = 1.0  # seconds to wait for a lock
 
 
@@ -33,7 +31,7 @@ def find(host: Host, hub: str, device: wireguard.Device) -> list[Finding] | None
     `device` is its tunnel interface, read a moment ago.
     """
     started = time.monotonic()
-    if started < host.drift_due.get(hub, 0.0):
+    if started < host.drift_due.get(hub, 0.0) or not host.drift_budget.is_left():
         return None
     try:
         found = _compare(host, hub, device)
@@ -42,10 +40,11 @@ def find(host: Host, hub: str, device: wireguard.Device) -> list[Finding] | None
     except AgentError:
         found = None  # Another process is changing or removing the hub.
     took = time.monotonic() - started
+    host.drift_budget.spend(took)
     # Another agent may have destroyed hubs meanwhile: they take no share of the time.
     for gone in host.drift_due.keys() - set(host.state.hubs()):
         del host.drift_due[gone]
-    host.drift_due[hub] = started + took / _SHARE * len(host.drift_due.keys() | {hub})
+    host.drift_due[hub] = started + took / DRIFT_SHARE * len(host.drift_due.keys() | {hub})
     return None if found is None else _shortened(found)
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field
+from typing import Final
 
 from vpn.agent.dns.upstreams import Upstreams
+from vpn.agent.lifecycle.budget import Budget
 from vpn.agent.lifecycle.changes import Told
 from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import Names
 from vpn.agent.memory.state import State
 from vpn.agent.system import users
 from vpn.agent.system.command import Netns
+
+# All drift comparisons of an agent together use at most this share of one CPU.
+DRIFT_SHARE: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,8 @@ class Host:
     state: State
     # By hub, the earliest time (time.monotonic) of the next drift comparison.
     drift_due: dict[str, float] = field(default_factory=dict)
+    # The time for all comparisons: when an agent starts, all hubs are due at once.
+    drift_budget: Budget = field(default_factory=lambda: Budget(share=DRIFT_SHARE, most=0.5))
     upstreams: Upstreams = field(default_factory=Upstreams)
     # By hub, the last answer to `observe`.
     told: dict[str, Told] = field(default_factory=dict)
