@@ -20,8 +20,9 @@ from vpn.agent.lifecycle.daemons import daemons as daemons_there
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.names import WIREGUARD
 from vpn.agent.memory.state import State
-from vpn.agent.system import processes
+from vpn.agent.system import confine, processes
 from vpn.agent.system.command import Netns
+from vpn.agent.system.confine import Confinement
 from vpn.agent.wireguard import uapi
 
 KERNEL = {"wireguard"}  # no daemon where the kernel has it
@@ -264,3 +265,15 @@ def test_what_a_daemon_left_behind_ends_with_its_hub() -> None:
         finally:
             left.kill()
             left.wait()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_daemon_sees_a_directory_whatever_its_name(tmp_path: Path) -> None:
+    directory = tmp_path / "with a space, a \\ and a * in it"
+    directory.mkdir()
+    (directory / "file").write_text("seen")
+    confine.require()
+    script = 'cat "$1/file" && ! touch "$1/other" 2>/dev/null && ls "${1%/*}"'
+    argv = Confinement(0, 0, readable=(directory,)).argv(["sh", "-c", script, "sh", str(directory)])
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == f"seen{directory.name}\n"

@@ -49,7 +49,7 @@ def ensure(hub: Hub, spec: HubSpec) -> bool:
     there = _read(layout.hosts)
     unlike = {name for name in there.keys() | wanted.keys() if there.get(name) != wanted.get(name)}
     runs = resolver_process.is_current(names, layout, digest) and not _takes_long(wanted, unlike)
-    if not runs:
+    if not runs and not hub.is_new:
         resolver_process.stop(layout)
     changed = files.ensure(layout.config, config, files.SHARED)
     asks_others = files.ensure(layout.servers, resolver_config.servers(spec, spec.resolver), files.SHARED)

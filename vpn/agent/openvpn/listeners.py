@@ -42,7 +42,7 @@ def ensure(names: Names, spec: HubSpec, layout: Layout, is_new: bool = False) ->
     wanted = openvpn_config.ports(spec.openvpn)
     stale = [each for each in wanted if not _is_current(names, layout, each, interfaces)]
     changed = _remove(names, layout, [each for each in LISTENERS if each not in wanted])
-    changed |= openvpn_routes.ensure(names, layout)
+    changed |= openvpn_routes.ensure(names, layout, is_new)
     for listener in wanted.keys() - set(stale):
         changed |= _ensure_interface(names, spec, names.openvpn(listener), interfaces)
     restart(names, spec, layout, stale, is_new)

@@ -27,12 +27,16 @@ def confinement(names: Names, layout: Layout) -> Confinement:
     return Confinement(names.user(ROUTES), names.user(OPENVPN), (confine.NET_ADMIN,), (layout.directory,))
 
 
-def ensure(names: Names, layout: Layout) -> bool:
-    """Ensure that the process runs with the current script; return True if it had to be started."""
+def ensure(names: Names, layout: Layout, is_new: bool = False) -> bool:
+    """Ensure that the process runs with the current script; return True if it had to be started.
+
+    `is_new`: the hub's namespace is new, and the process in the one before was stopped.
+    """
     process = from_pid_file(layout)
     if process is not None and _is_current(names, layout, process):
         return False
-    stop(layout)
+    if not is_new:
+        stop(layout)
     confine.require()
     _ensure_pipe(layout, names.user(OPENVPN))
     # A pipe that is opened for reading and writing never reports end of file.

@@ -9,6 +9,7 @@ the namespace's root, as with chroot(2): the kernel then refuses it a user names
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,36 +30,55 @@ _READABLE: Final = "ro"
 _WRITABLE: Final = "rw"
 # $1 is the mount point of the root. The next words, up to `--`, name its content; then comes the command to run. /etc
 # contains only the files of the dynamic linker and OpenSSL, and the account that dnsmasq looks up. The script calls few
-# programs, because a hub starts half a dozen daemons.
+# programs, because a hub starts half a dozen daemons: mount(8) mounts everything from one fstab(5).
 _SCRIPT: Final = r"""
-set -e
+set -ef
 umask 022
+IFS='
+'
 mount -t tmpfs -o mode=0755,nosuid,noexec,size=4m view "$1"
 cd "$1"
 shift
-mkdir -p usr dev/net jail old
-mount --rbind -o ro /usr usr
-links=
+directories='usr
+dev/net
+etc
+jail
+old'
+mounts='/usr usr none rbind,ro 0 0'
+links= files= tun=
 for name in bin sbin lib lib32 lib64 libx32; do
-  if [ -L "/$name" ]; then links="$links /$name"
-  elif [ -d "/$name" ]; then mkdir "$name"; mount --rbind -o ro "/$name" "$name"; fi
+  if [ -L "/$name" ]; then links="$links
+/$name"
+  elif [ -d "/$name" ]; then directories="$directories
+$name" mounts="$mounts
+/$name $name none rbind,ro 0 0"; fi
 done
-[ -z "$links" ] || cp -P $links .
-cp --parents /etc/ld.so.cache /etc/ssl/openssl.cnf . 2>/dev/null || mkdir -p etc
-echo "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin" >etc/passwd
-device() {
-  mknod -m 0666 "dev/$1" c "$2" "$3" 2>/dev/null || { : >"dev/$1"; mount --bind "/dev/$1" "dev/$1"; }
-}
-device null 1 3
-device urandom 1 9
 while [ "$1" != -- ]; do
-  if [ "$1" = tun ]; then device net/tun 10 200; shift; continue; fi
-  if [ -d "$2" ]; then [ -d ".$2" ] || mkdir -p ".$2"; else mkdir -p ".${2%/*}"; : >".$2"; fi
-  mount --bind -o "$1" "$2" ".$2"
-  shift 2
+  if [ "$1" = tun ]; then tun=1; shift; continue; fi
+  if [ -d "$2" ]; then directories="$directories
+.$2"
+  else directories="$directories
+.${2%/*}" files="$files
+.$2"; fi
+  mounts="$mounts
+$3 .$3 none bind,$1 0 0"
+  shift 3
 done
 shift
-mount --rbind . jail
+bind_device() {
+  : >"dev/$1"
+  mounts="$mounts
+/dev/$1 dev/$1 none bind 0 0"
+}
+mkdir -p $directories
+for file in $files; do : >"$file"; done
+[ -z "$links" ] || cp -P $links .
+cp --parents /etc/ld.so.cache /etc/ssl/openssl.cnf . 2>/dev/null || :
+echo "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin" >etc/passwd
+cp -Rp /dev/null /dev/urandom dev 2>/dev/null || { bind_device null; bind_device urandom; }
+[ -z "$tun" ] || mknod -m 0666 dev/net/tun c 10 200 2>/dev/null || bind_device net/tun
+printf '%s\n' "$mounts" '. jail none rbind 0 0' >etc/fstab
+mount -a -T etc/fstab
 pivot_root . old
 chroot old umount -l /
 umask 077
@@ -82,8 +102,8 @@ class Confinement:
 
     def argv(self, argv: Sequence[str]) -> list[str]:
         """Return the argument list that runs a program in the sandbox."""
-        words = [word for path in self.readable for word in (_READABLE, str(path))]
-        words += [word for path in self.writable for word in (_WRITABLE, str(path))]
+        words = [word for path in self.readable for word in (_READABLE, str(path), _in_fstab(path))]
+        words += [word for path in self.writable for word in (_WRITABLE, str(path), _in_fstab(path))]
         words += [_TUN] * self.has_tun
         own_mounts = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _SCRIPT, "confine", str(_VIEW)]
         return [*own_mounts, *words, "--", *self._drop(), *argv]
@@ -110,6 +130,11 @@ class Confinement:
         owner = [f"--reuid={self.user}", f"--regid={self.group}", "--clear-groups"] if self.user else []
         sets = [f"--bounding-set={kept}", f"--inh-caps={kept}", f"--ambient-caps={kept}"]
         return ["setpriv", *owner, *sets, "--no-new-privs"]
+
+
+def _in_fstab(path: Path) -> str:
+    """Return a path as fstab(5) has it."""
+    return re.sub(r"[\s\\]", lambda sign: f"\\{ord(sign[0]):03o}", str(path))
 
 
 def require() -> None:

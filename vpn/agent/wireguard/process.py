@@ -36,8 +36,10 @@ def start(names: Names) -> None:
     # Once it answers, it has read its interface, which may then be moved.
     if done.code != 0 or uapi.peers(names.wireguard) is None:
         raise _why_not_started(names)
-    (process, *_) = processes.running(PROGRAM, {names.wireguard})
-    files.replace(uapi.pid_path(names.wireguard), f"{process.pid}\n", durable=False)
+    pid = processes.first(PROGRAM, names.wireguard)
+    if pid is None:
+        raise _why_not_started(names)
+    files.replace(uapi.pid_path(names.wireguard), f"{pid}\n", durable=False)
 
 
 def needs_process(names: Names) -> bool:
