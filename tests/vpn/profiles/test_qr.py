@@ -14,23 +14,38 @@ from vpn.profiles import qr
 
 SVG = "{http://www.w3.org/2000/svg}"
 PIXELS = 4
-SQUARE = re.compile(r"M(\d+),(\d+)H(\d+)V(\d+)H(\d+)z")
+
+
+def lines_of(path: ET.Element) -> list[tuple[int, int, int]]:
+    """The horizontal lines of a path, one module wide: left, top, right."""
+    assert path.attrib.keys() == {"stroke", "d"}
+    assert path.attrib["stroke"] == "black"
+    found, x, y = [], 0, 0
+    for step in re.findall(r"[A-Za-z][^A-Za-z]*", path.attrib["d"]):
+        numbers = step[1:].split()
+        if step[0] == "M":
+            x, y = int(numbers[0]), int(numbers[1].removesuffix(".5"))
+            assert numbers[1].endswith(".5")
+        elif step[0] == "m":
+            assert numbers[1] == "0"
+            x += int(numbers[0])
+        else:
+            assert step[0] == "h"
+            found.append((x, y, x + int(numbers[0])))
+            x += int(numbers[0])
+    return found
 
 
 def raster(svg: str) -> bytes:
-    """Paint the SVG's path, which is made of squares alone, as a PGM image."""
+    """Paint the SVG's path, which is made of horizontal lines alone, as a PGM image."""
     root = ET.fromstring(svg)  # noqa: S314 - our own output
     size = int(root.attrib["viewBox"].split()[2])
     path = root.find(f"{SVG}path")
     assert path is not None
-    outline = path.attrib["d"]
-    assert SQUARE.sub("", outline) == ""
     rows = [bytearray(b"\xff" * (size * PIXELS)) for _ in range(size * PIXELS)]
-    for found in SQUARE.finditer(outline):
-        left, top, right, bottom, back = (int(number) * PIXELS for number in found.groups())
-        assert back == left
-        for row in rows[top:bottom]:
-            row[left:right] = bytes(right - left)
+    for left, top, right in lines_of(path):
+        for row in rows[top * PIXELS : (top + 1) * PIXELS]:
+            row[left * PIXELS : right * PIXELS] = bytes((right - left) * PIXELS)
     return b"P5 %d %d 255\n" % (size * PIXELS, size * PIXELS) + b"".join(rows)
 
 
@@ -80,9 +95,9 @@ def test_it_has_a_white_ground_and_a_quiet_zone() -> None:
     root = ET.fromstring(qr.svg("text"))  # noqa: S314
     ground, path = root[1], root[2]
     assert (ground.tag, ground.attrib["fill"], ground.attrib["width"]) == (f"{SVG}rect", "white", "100%")
-    corners = [tuple(int(n) for n in found.groups()) for found in SQUARE.finditer(path.attrib["d"])]
-    assert min(left for left, *_ in corners) == 4
-    assert min(top for _, top, *_ in corners) == 4
+    lines = lines_of(path)
+    assert min(left for left, *_ in lines) == 4
+    assert min(top for _, top, _ in lines) == 4
 
 
 @pytest.mark.parametrize("length", [1, 70, 300, 500, 666, 667, 858])
