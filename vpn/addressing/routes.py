@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
@@ -70,11 +71,13 @@ class SplitRoutes:
 
     def sorted_texts_without(self, own: Iterable[Network]) -> list[str]:
         """The same in the order of characters."""
-        gone = self._gone(own)
-        left_out = {text for span in gone for text in self.texts[slice(*self._places[span])]}
-        kept = [text for text in self.sorted_texts if text not in left_out]
-        # Nearly in order already, which Python's sort makes use of.
-        return sorted([*kept, *(str(network) for inner in gone.values() for network in inner)])
+        found = self.sorted_texts.copy()
+        for span, inner in self._gone(own).items():
+            for text in self.texts[slice(*self._places[span])]:
+                del found[bisect_left(found, text)]
+            for network in inner:
+                insort(found, str(network))
+        return found
 
     def _spliced(
         self, routes: Sequence[Value], own: Iterable[Network], made_of: Callable[[Network], Value]

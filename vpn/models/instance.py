@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from portal.models import Organization
 from portal.sealing import Sealed
-from vpn.addressing.pools import host_addresses, own_networks
+from vpn.addressing.pools import host_addresses, own_networks, pool_v4_of, pool_v6_of
 from vpn.choices import FirewallPolicy, InstanceState
 from vpn.constants import DEFAULT_MTU, DEFAULT_PUBLIC_DNS
 from vpn.dns_names import is_searched
@@ -148,12 +148,12 @@ class Instance(models.Model):
     @property
     def network_v4(self) -> ipaddress.IPv4Network:
         """The IPv4 pool."""
-        return ipaddress.IPv4Network(self.pool_v4)
+        return pool_v4_of(self.pool_v4)
 
     @property
     def network_v6(self) -> ipaddress.IPv6Network:
         """The IPv6 pool."""
-        return ipaddress.IPv6Network(self.pool_v6)
+        return pool_v6_of(self.pool_v6)
 
     @property
     def pool(self) -> str:

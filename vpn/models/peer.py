@@ -86,6 +86,8 @@ class Peer(models.Model):
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["instance", "changed_generation"], name="peer_changed"),
             models.Index(fields=["instance", "-type", "created_at", "id"], name="peer_listed"),
+            # For the API's list.
+            models.Index(fields=["instance", "created_at", "id"], name="peer_by_age"),
             # For the jobs that look for what is due.
             models.Index(fields=["expires_at"], condition=Q(expires_at__isnull=False), name="peer_expires"),
             models.Index(

@@ -112,8 +112,9 @@ class ProfileDigests:
         if peer.route_all:
             return self._digest(common, peer.host, peer.public_key, common.routes)
         split = self._sites.split_routes(self._instance)
-        routes = _json(split.sorted_texts_without(own_networks_of(peer, self._sites)))
-        return self._digest(common, peer.host, peer.public_key, routes)
+        # As JSON, which is quicker put together here: a network has no character to escape.
+        routes = '","'.join(split.sorted_texts_without(own_networks_of(peer, self._sites)))
+        return self._digest(common, peer.host, peer.public_key, f'["{routes}"]' if routes else "[]")
 
     def _digest(self, common: Common, host: int, public_key: str, routes: str) -> str:
         between, after, end = common.rest

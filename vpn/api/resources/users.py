@@ -49,7 +49,8 @@ def list_users(request: HttpRequest, page: Query[Page]) -> HttpResponse:
     """The organization's members, the oldest first."""
     member = member_of(request)
     require_reader(member)
-    found, link = page_of(request, _users_of(member).prefetch_related("groups"), page)
+    rows = _users_of(member).select_related(None).select_related("user").prefetch_related("groups")
+    found, link = page_of(request, rows, page)
     return many(UserOut, [show_user(one_of_them) for one_of_them in found], link)
 
 

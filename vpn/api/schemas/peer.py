@@ -128,7 +128,7 @@ def show_peer(peer: Peer, profile_state: ProfileState) -> PeerOut:
             "subnets": peer.subnets,
             "route_all": peer.route_all,
             "protocol": peer.protocol,
-            "addresses": [f"{address}/{address.max_prefixlen}" for address in peer.addresses],
+            "addresses": list(peer.instance.own_networks(peer.host)),
             "public_key": None if peer.is_openvpn else peer.public_key,
             "enabled": peer.enabled,
             "expires_at": peer.expires_at,
