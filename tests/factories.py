@@ -27,6 +27,7 @@ from vpn.models import (
     Server,
     Site,
 )
+from vpn.needs import reachable_of_all
 
 PASSWORD = "correct horse battery"
 # Who acts where a test does not care.
@@ -130,6 +131,11 @@ def observe_hits(rules: Iterable[FirewallRule], hits: int) -> None:
 def hits_of(instance: Instance) -> list[int]:
     """The hits of an instance's rules, in their order."""
     return [rule.hits for rule in instance.firewall_rules.select_related("observation")]
+
+
+def reachable(instance: Instance) -> dict[str, str | None]:
+    """What is known of an instance's listeners."""
+    return reachable_of_all([instance.pk])[instance.pk]
 
 
 def work_out_plans(instance: Instance) -> Instance:

@@ -12,13 +12,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal.models import Membership, Organization
-from tests.factories import make_client_peer, make_instance, make_site, make_site_peer, observe_hubs, settle
+from tests.factories import make_client_peer, make_instance, make_site, make_site_peer, observe_hubs, reachable, settle
 from vpn.actions.peers.certificates import ensure_certificates
 from vpn.choices import InstanceState, Protocol
 from vpn.drivers.base import Found, Knock
 from vpn.jobs.knock import knock_all
 from vpn.models import Instance, ListenerProof, Peer, Server, Site, Tick
-from vpn.needs import Code, needs_of, reachable
+from vpn.needs import Code, needs_of
 from vpn.observed import record_observations
 from vpn.presenters.needs import notices_of
 from vpn.wire.report import HubReport, PeerReport, SessionReport

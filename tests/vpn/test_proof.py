@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from portal.models import Membership
-from tests.factories import BY, make_region
+from tests.factories import BY, make_region, reachable
 from tests.vpn.confirming_server import Server as Confirming
 from vpn import failures
 from vpn.actions.instances.instance import create_instance
@@ -16,7 +16,7 @@ from vpn.constants import DEFAULT_PUBLIC_DNS, DEFAULT_PUBLIC_DNS_V6
 from vpn.drivers.base import Found, Knock
 from vpn.jobs.provision import provision_instance
 from vpn.models import Instance, OperationStep, Server
-from vpn.needs import Code, needs_of, reachable
+from vpn.needs import Code, needs_of
 from vpn.presenters.findings import sentence_of
 
 V4, V6 = "203.0.113.1", "2001:db8::1"

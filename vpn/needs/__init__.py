@@ -6,13 +6,12 @@ It only reads rows, with a constant number of queries for any number of instance
 
 from vpn.needs.hub import needs_of, needs_of_all
 from vpn.needs.need import Code, Need
-from vpn.needs.reach import reachable, reachable_of_all
+from vpn.needs.reach import reachable_of_all
 
 __all__ = [
     "Code",
     "Need",
     "needs_of",
     "needs_of_all",
-    "reachable",
     "reachable_of_all",
 ]

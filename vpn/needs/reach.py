@@ -6,16 +6,14 @@ from collections.abc import Collection
 from uuid import UUID
 
 from vpn.choices import InstanceState, Listener
-from vpn.models import Instance, ListenerProof
-
-
-def reachable(instance: Instance) -> dict[str, str | None]:
-    """By listener `proven`, `unproven` or `unreachable`; None if it is off, or nothing is known yet."""
-    return reachable_of_all([instance.pk])[instance.pk]
+from vpn.models import ListenerProof
 
 
 def reachable_of_all(instances: Collection[UUID]) -> dict[UUID, dict[str, str | None]]:
-    """`reachable` of many instances; one query."""
+    """By instance and listener `proven`, `unproven` or `unreachable`; None if it is off, or nothing is known yet.
+
+    One query.
+    """
     found: dict[UUID, dict[str, str | None]] = {pk: dict.fromkeys(Listener.values) for pk in instances}
     # Nothing is known about a hub that is lost or being created, whatever was proven before.
     proofs = ListenerProof.objects.filter(instance__in=instances, is_first=True, instance__state=InstanceState.READY)

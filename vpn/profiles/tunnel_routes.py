@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from ipaddress import IPv4Network, IPv6Network
 from uuid import UUID
 
@@ -31,8 +32,16 @@ class SiteSubnets(dict[UUID, tuple[Network, ...]]):
 
 def site_subnets(instance: Instance) -> SiteSubnets:
     """The subnets that the sites of an instance advertise, by peer."""
-    rows = instance.peers.admitted().filter(type=PeerType.SITE).values_list("pk", "subnets")
-    return SiteSubnets((pk, tuple(parse_network(text) for text in subnets)) for pk, subnets in rows)
+    return site_subnets_of_all([instance.pk])[instance.pk]
+
+
+def site_subnets_of_all(instances: Collection[UUID]) -> dict[UUID, SiteSubnets]:
+    """`site_subnets` by instance; one query."""
+    found = {pk: SiteSubnets() for pk in instances}
+    rows = Peer.objects.admitted().filter(instance__in=instances, type=PeerType.SITE)
+    for instance, pk, subnets in rows.values_list("instance_id", "pk", "subnets"):
+        found[instance][pk] = tuple(parse_network(text) for text in subnets)
+    return found
 
 
 def routes_of(peer: Peer, sites: SiteSubnets) -> tuple[Network, ...]:

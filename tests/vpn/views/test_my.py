@@ -6,15 +6,26 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django.fixtures import DjangoAssertNumQueries
 
 from portal.models import Membership
-from tests.factories import BY, make_client_peer, make_instance, observe_hubs, observe_peers, settle
+from tests.factories import (
+    BY,
+    make_client_peer,
+    make_instance,
+    make_site_peer,
+    observe_hubs,
+    observe_peers,
+    settle,
+)
 from vpn.actions.peers.peer import create_client_peer
 from vpn.actions.profiles.profile import deliver_profile
 from vpn.choices import Protocol
-from vpn.models import Instance, Peer, Server
+from vpn.models import Instance, Peer, Server, Site
 
 
 def page_of(browser: Client) -> str:
@@ -148,6 +159,24 @@ def test_the_polled_part_is_a_part_of_the_page(member_browser: Client, client_pe
     assert "laptop" in part
     assert "csrfmiddlewaretoken" in part
     assert "<html" not in part
+
+
+def test_devices_on_more_instances_take_no_more_queries(
+    member_browser: Client,
+    client_peer: Peer,
+    member: Membership,
+    site: Site,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    page_of(member_browser)
+    with CaptureQueriesContext(connection) as before:
+        page_of(member_browser)
+    for number in range(3):
+        other = make_instance(member.organization, name=f"Hub {number}")
+        make_site_peer(other, site, ["10.9.0.0/24"])
+        make_client_peer(other, member, "phone")
+    with django_assert_num_queries(len(before)):
+        assert "Hub 2" in page_of(member_browser)
 
 
 def test_it_belongs_to_the_signed_in(db: None) -> None:

@@ -2,47 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from uuid import UUID
 
 from django.utils.translation import gettext as _
 
 from vpn.choices import Listener, Reachability
 from vpn.models import Instance, Peer
-from vpn.needs import Code, reachable
-from vpn.presenters.needs import Notice, notices_of
+from vpn.needs import Code, reachable_of_all
+from vpn.presenters.needs import Notice, notices_of_all
+
+
+@dataclass
+class Hubs:
+    """Several hubs; it reads the database on first use, and once for all of them."""
+
+    instances: Sequence[Instance]
+
+    @cached_property
+    def states(self) -> dict[UUID, dict[str, str | None]]:
+        """By instance, which listeners are reachable."""
+        return reachable_of_all([instance.pk for instance in self.instances])
+
+    @cached_property
+    def notices(self) -> dict[UUID, list[Notice]]:
+        """By instance, what needs a person."""
+        return notices_of_all(self.instances)
 
 
 @dataclass
 class HubSide:
-    """One hub, for the conditions of all its peers; it reads the database on first use, and once.
+    """One hub, for the conditions of all its peers; what is known is read at once for `hubs`, where these are given.
 
     If `for_admin` is true, the reader can repair the hub. Other readers learn what is wrong and whom to ask.
     """
 
     instance: Instance
     for_admin: bool
+    hubs: Hubs | None = None
 
     def reachability(self, peer: Peer) -> Reachability | None:
         """The best state of the listeners that the peer may use; None where nothing is known."""
-        known = {self._states[listener] for listener in listeners_of(peer)}
+        states = self._known.states[self.instance.pk]
+        known = {states[listener] for listener in listeners_of(peer)}
         order = (Reachability.PROVEN, Reachability.UNPROVEN, Reachability.UNREACHABLE)
         return next((state for state in order if state in known), None)
 
     def notice_for(self, *codes: Code) -> str:
         """The first notice with one of these codes, as text; "" if there is none."""
-        notice = next((notice for notice in self._notices if notice.code in codes), None)
+        notice = next((notice for notice in self._known.notices[self.instance.pk] if notice.code in codes), None)
         if notice is None:
             return ""
         return notice.text if self.for_admin else _("%(title)s. An admin can see why.") % {"title": notice.title}
 
     @cached_property
-    def _states(self) -> dict[str, str | None]:
-        return reachable(self.instance)
-
-    @cached_property
-    def _notices(self) -> list[Notice]:
-        return notices_of(self.instance)
+    def _known(self) -> Hubs:
+        return self.hubs or Hubs([self.instance])
 
 
 def listeners_of(peer: Peer) -> tuple[Listener, ...]:

@@ -15,10 +15,11 @@ from portal.models import Membership, MembershipState, Role
 from vpn.access import own_peers
 from vpn.choices import ProfileState
 from vpn.models import Peer
-from vpn.presenters.instances.hub_side import HubSide
+from vpn.presenters.instances.hub_side import Hubs, HubSide
 from vpn.presenters.peers.condition import Condition, condition_of
 from vpn.presenters.profiles.outdated import remedy_of
 from vpn.profiles.state import profile_states
+from vpn.profiles.tunnel_routes import site_subnets_of_all
 
 
 class Coverage(Enum):
@@ -79,10 +80,13 @@ def my(request: HttpRequest) -> HttpResponse:
 def devices_of(member: Membership, *, may_change: bool) -> list[Device]:
     """A member's devices by instance; `may_change` says whether the reader can change what an admin set."""
     devices: list[Device] = []
-    found = own_peers(member).order_by("instance__name", "instance_id", "created_at", "id")
+    found = list(own_peers(member).order_by("instance__name", "instance_id", "created_at", "id"))
+    instances = {peer.instance_id: peer.instance for peer in found}
+    sites, hubs = site_subnets_of_all(instances), Hubs(list(instances.values()))
     for instance, peers in groupby(found, key=lambda peer: peer.instance):
         listed = list(peers)
-        states, hub = profile_states(instance, listed), HubSide(instance, for_admin=member.is_admin)
+        states = profile_states(instance, listed, sites[instance.pk])
+        hub = HubSide(instance, for_admin=member.is_admin, hubs=hubs)
         for peer in listed:
             condition = condition_of(peer, states[peer.pk], may_change=may_change, hub=hub)
             devices.append(Device(peer, condition, states[peer.pk]))
