@@ -62,8 +62,13 @@ class Turns:
 
     def give_back(self) -> None:
         """Let hubs that were not queried keep their place: they come first next time."""
+        if not self.former:
+            return
         rows: list[tuple[object, ...]] = [(before, pk, self.claimed_at) for pk, before in self.former.items()]
-        update_rows(InstanceObservation, ["looked_at"], ["instance", "looked_at"], rows)
+        with transaction.atomic():
+            # In the locking order of the other jobs, so that no two deadlock.
+            list(InstanceObservation.objects.select_for_update().filter(pk__in=self.former).order_by("pk"))
+            update_rows(InstanceObservation, ["looked_at"], ["instance", "looked_at"], rows)
         self.former.clear()
 
 

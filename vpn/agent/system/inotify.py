@@ -25,12 +25,14 @@ _LEAST: Final = 1024
 _MOST: Final = 65536
 
 # What another user runs to find out. Any other exit status says nothing.
-_PROBE: Final = "import ctypes, sys; sys.exit(7 if ctypes.CDLL(None).inotify_init1(0) < 0 else 0)"
+_PROBE: Final = "import ctypes, sys; sys.exit(7 if any(ctypes.CDLL(None).inotify_init1(0) < 0 for _ in 'ab') else 0)"
 _FULL: Final = 7
+# For wireguard-go and dnsmasq.
+_NEEDED: Final = 2
 
 
 def has_room(user: int = 0) -> bool:
-    """Return True if root and this user may create another instance; root's count is checked first, as it is quick."""
+    """Return True if root or this user may create the instances that a hub needs. To check root's count is quicker."""
     if _has_own_room():
         return True
     if not user:
@@ -41,11 +43,12 @@ def has_room(user: int = 0) -> bool:
 
 def _has_own_room() -> bool:
     library = ctypes.CDLL(None, use_errno=True)
-    found: int = library.inotify_init1(os.O_CLOEXEC)
-    if found >= 0:
-        os.close(found)
-        return True
-    return ctypes.get_errno() not in (errno.EMFILE, errno.ENFILE)
+    found: list[int] = [library.inotify_init1(os.O_CLOEXEC) for _ in range(_NEEDED)]
+    code = ctypes.get_errno()
+    for descriptor in found:
+        if descriptor >= 0:
+            os.close(descriptor)
+    return min(found) >= 0 or code not in (errno.EMFILE, errno.ENFILE)
 
 
 def make_room(host: Netns) -> dict[str, tuple[int, int]]:
