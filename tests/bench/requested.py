@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
 import sys
 import time
+from pathlib import Path
 
 import django
 
@@ -14,6 +16,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup()
 
 from portal.models import Organization  # noqa: E402 - needs the settings
+from portal.running.leftovers import find_leftovers  # noqa: E402
 from tests.factories import BY  # noqa: E402
 from tests.flow.beside import add_organization  # noqa: E402
 from tests.lab.waiting import wait_until  # noqa: E402
@@ -28,7 +31,7 @@ def main(number: int) -> None:
     """Print the seconds as JSON."""
     loud, quiet = add_organization("Loud"), add_organization("Quiet")
     Organization.objects.filter(pk=loud.pk).update(most_provisioning=number, most_instances=number)
-    started = time.perf_counter()
+    started, computed = time.perf_counter(), _processor_seconds()
     for count in range(number):
         _request(loud, f"loud{count}")
     asked = time.perf_counter()
@@ -39,6 +42,7 @@ def main(number: int) -> None:
     wait_until(lambda: _are_ready(loud), _WITHIN * number, "all instances")
     found[f"all {number} are ready after"] = time.perf_counter() - started
     found["an instance, on average"] = (time.perf_counter() - started) / (number + 1)
+    found["  processor time of the portal and its agent"] = (_processor_seconds() - computed) / (number + 1)
     for name, seconds in _steps().items():
         found[f"  step {name}, median"] = seconds
     started = time.perf_counter()
@@ -57,6 +61,16 @@ def _request(organization: Organization, hostname: str) -> None:
 
 def _are_ready(organization: Organization) -> bool:
     return not Instance.objects.filter(organization=organization).exclude(state=InstanceState.READY).exists()
+
+
+def _processor_seconds() -> float:
+    """What the portal's processes have computed, with the programs that they ran and that have ended."""
+    ticks = 0
+    for pid in find_leftovers(os.environ["DATA_DIR"]):
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+            ticks += sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime of proc(5)
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _steps() -> dict[str, float]:
