@@ -124,7 +124,7 @@ def is_alive(hub: Hub) -> bool:
 
 def stop(hub: Hub) -> bool:
     """Stop the resolver's process; return True if there was one."""
-    return resolver_process.stop(Layout(hub.dns))
+    return hub.dns.exists() and resolver_process.stop(Layout(hub.dns))
 
 
 def remove(hub: Hub) -> bool:

@@ -115,7 +115,7 @@ def is_alive(hub: Hub) -> bool:
 
 def stop_inside(hub: Hub) -> bool:
     """Stop the route process, which runs inside the hub's namespace; return True if there was one."""
-    return openvpn_routes.stop(Layout(hub.openvpn))
+    return hub.openvpn.exists() and openvpn_routes.stop(Layout(hub.openvpn))
 
 
 def remove(hub: Hub) -> bool:

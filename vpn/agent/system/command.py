@@ -48,6 +48,8 @@ PACKAGES: Final = {
 }
 
 _state = {"forbidden": False}
+# Where installed programs were found, by the PATH of that time and their name.
+_found: dict[tuple[str, str], str] = {}
 
 
 class CommandsForbiddenError(RuntimeError):
@@ -132,8 +134,13 @@ def try_run(argv: Sequence[str], stdin: str = "") -> Result:
 
 def require(program: str) -> None:
     """Raise AgentError unless `program` is installed."""
-    if shutil.which(program, path=ENVIRONMENT["PATH"]) is None:
+    where = ENVIRONMENT["PATH"]
+    if os.path.exists(_found.get((where, program), "")):
+        return
+    path = shutil.which(program, path=where)
+    if path is None:
         raise missing(program)
+    _found[where, program] = path
 
 
 def missing(program: str) -> AgentError:

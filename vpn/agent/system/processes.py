@@ -19,7 +19,7 @@ from vpn.wire.errors import FAILED, AgentError
 _EXITS: Final = ((signal.SIGTERM, 0.3), (signal.SIGKILL, 3.0))  # signals, each with seconds to wait
 _STARTS: Final = 3.0  # seconds
 _DELETED: Final = " (deleted)"
-_LONGEST_COMMAND_LINE: Final = 64 * 1024  # bytes
+_MOST_READ: Final = 64 * 1024  # bytes
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Process:
 
 def process(pid: int, program: str, configs: Collection[str | Path]) -> Process | None:
     """Return the process `pid` if it is a `program` with one of `configs` as argument."""
-    line = _command_line(pid)
+    line = _read(f"/proc/{pid}/cmdline")
     if line.partition(b"\0")[0].rpartition(b"/")[2] != program.encode():
         return None
     argv = line.decode(errors="replace").split("\0")
@@ -149,15 +149,15 @@ def parent(pid: int) -> int:
     return int(fields[1]) if (fields := _stat(pid)) else 0
 
 
-def _command_line(pid: int) -> bytes:
-    """Return the arguments of a process, separated by zeros; empty if it has ended."""
+def _read(path: str) -> bytes:
+    """Return the first 64 KiB of a file of a process; empty if the process has ended."""
     # A server may have thousands of processes: this is four times as fast as Path.read_bytes.
     try:
-        descriptor = os.open(f"/proc/{pid}/cmdline", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return b""
     try:
-        return os.read(descriptor, _LONGEST_COMMAND_LINE)
+        return os.read(descriptor, _MOST_READ)
     except OSError:
         return b""
     finally:
@@ -177,10 +177,7 @@ def _users_of(pid: int) -> set[int]:
 
     The owner of its directory in /proc is not reliable: it is root for a process that is not dumpable (proc(5)).
     """
-    try:
-        status = Path(f"/proc/{pid}/status").read_bytes()
-    except OSError:
-        return set()
+    status = _read(f"/proc/{pid}/status")
     state, _, rest = status.partition(b"\nState:")[2].partition(b"\nUid:")
     is_over = state.split()[:1] in ([b"Z"], [b"X"])
     return set() if is_over else {int(user) for user in rest.partition(b"\n")[0].split()}
