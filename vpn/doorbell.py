@@ -7,11 +7,14 @@ repeats it. Organizations take turns in every queue, and one job is enough for m
 from __future__ import annotations
 
 import logging
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import django_rq
+from django.conf import settings
 from django_rq.queues import DjangoRQ
+from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq.job import Job
@@ -47,6 +50,17 @@ _FAILURE_TTL = 3600
 _ASKED_TTL = 600
 # The schedule enqueues it again soon, so a job that waited too long is dropped.
 _OBSERVE_TTL = 10
+
+
+def shared_redis() -> Redis:
+    """The queues' Redis, over connections that stay open. All threads of this process use them."""
+    return _connected(settings.RQ_QUEUES["default"]["URL"])
+
+
+@cache
+def _connected(url: str) -> Redis:
+    # django_rq opens another connection each time: three round trips, and a millisecond of processor time.
+    return django_rq.get_connection("default")
 
 
 class ForbiddenJob(Exception):
@@ -149,7 +163,7 @@ def _enqueue(
 ) -> None:
     new_id = job_id(organization_id, function, UUID(subject[0]) if subject else None)
     try:
-        django_rq.get_queue(queue_name).enqueue_call(
+        django_rq.get_queue(queue_name, connection=shared_redis()).enqueue_call(
             function, args=subject, ttl=ttl, result_ttl=_RESULT_TTL, failure_ttl=_FAILURE_TTL, job_id=new_id
         )
     except (RedisError, OSError) as error:

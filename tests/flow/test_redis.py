@@ -188,6 +188,18 @@ def test_whoever_rings_again_and_again_keeps_nobody_waiting(redis: Redis) -> Non
     assert redis.lindex("rq:queue:apply", 0) == head, "who waits longest is first"
 
 
+def test_rings_and_heartbeats_use_one_connection(redis: Redis) -> None:
+    def connections() -> int:
+        return int(redis.info("stats")["total_connections_received"])
+
+    doorbell.enqueue_apply(uuid4(), uuid4())
+    before = connections()
+    for _ in range(20):
+        doorbell.enqueue_apply(uuid4(), uuid4())
+        beat("schedule")
+    assert connections() == before
+
+
 def test_the_schedule_rings_in_the_workers_own_language(redis: Redis) -> None:
     build_scheduler().enqueue_jobs()
     assert [job.func_name for job in django_rq.get_queue("knock").jobs] == ["vpn.jobs.knock.knock_all"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 
-import django_rq
 from redis.exceptions import RedisError
+
+from vpn import doorbell
 
 QUEUES = ("urgent", "apply", "destroy", "provision", "knock", "observe", "ticks", "plan", "mail")
 ALIVE_SECONDS = 15
@@ -14,7 +15,7 @@ _BEAT_SECONDS = 5.0
 
 def beat(name: str) -> None:
     """Write a heartbeat that is valid for 15 s."""
-    django_rq.get_connection("default").set(f"portal:alive:{name}", 1, ex=ALIVE_SECONDS)
+    doorbell.shared_redis().set(f"portal:alive:{name}", 1, ex=ALIVE_SECONDS)
 
 
 def beat_while_running(names: list[str], stop: threading.Event) -> threading.Thread:
@@ -55,4 +56,4 @@ def schedule_health() -> str:
 
 
 def _is_alive(name: str) -> bool:
-    return bool(django_rq.get_connection("default").exists(f"portal:alive:{name}"))
+    return bool(doorbell.shared_redis().exists(f"portal:alive:{name}"))

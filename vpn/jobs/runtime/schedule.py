@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import django_rq
 from redis.exceptions import RedisError
 from rq.cron import CronJob, CronScheduler
 from rq.serializers import JSONSerializer
@@ -62,7 +61,7 @@ def ringing() -> Iterator[None]:
 
 def build_scheduler() -> PortalScheduler:
     """Return the portal's scheduler."""
-    scheduler = PortalScheduler(connection=django_rq.get_connection("default"))
+    scheduler = PortalScheduler(connection=doorbell.shared_redis())
     scheduler.register(observe_all, queue_name="ticks", interval=4)
     scheduler.register(reconcile_all, queue_name="ticks", interval=5)
     # In a queue of its own, because a knock needs a driver, and waits for hubs that do not answer.
