@@ -1,4 +1,7 @@
-"""`python -m tests.bench.adding [ADDS] [CLIENTS]`: several clients add peers at once through the API, on SQLite."""
+"""`python -m tests.bench.adding [ADDS] [CLIENTS] [PEERS]`: several clients add peers at once through the API.
+
+The database is SQLite, and the hub has that many peers before.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,13 @@ _TOKEN = "; print(ApiToken.issue(Membership.objects.get())[1], Membership.object
 _DEVICES = itertools.count()
 
 
-def main(adds: str = "400", clients: str = "8") -> None:
+def main(adds: str = "400", clients: str = "8", peers: str = "0") -> None:
     """Start a portal, add, and print how long the answers took."""
     say_where()
     with bench() as running:
         instance, _ = running.create_instance("adding")
         token, user = running.portal.manage("shell", "--verbosity", "0", "-c", _OPEN + _TOKEN).split()
+        running.fill(instance, int(peers))
         _add(running, instance, token, user, 20, 1)  # the first calls load what later ones have
         for number in (1, int(clients)):
             _report(number, _add(running, instance, token, user, int(adds) // (1 if number > 1 else 4), number))
