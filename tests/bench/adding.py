@@ -43,7 +43,7 @@ def _add(running: Bench, instance: str, token: str, user: str, adds: int, client
     def client(_: int) -> list[float]:
         session = requests.Session()
         session.headers["Authorization"] = f"Bearer {token}"
-        return [_one(session, url, user, f"device {next(_DEVICES)}") for _ in range(adds // clients)]
+        return [_one(session, url, user, f"laptop {next(_DEVICES)}") for _ in range(adds // clients)]
 
     with ThreadPoolExecutor(clients) as pool:
         taken = [seconds for found in pool.map(client, range(clients)) for seconds in found]
