@@ -19,14 +19,18 @@ def update_rows(model: type[models.Model], columns: list[str], keys: list[str], 
         return
     by_name = {field.name: field for field in model._meta.concrete_fields}
     fields = [by_name[column] for column in (*columns, *keys)]
-    # Not the proxy `connection`, which looks the connection up at each access.
-    database = connections[DEFAULT_DB_ALIAS]
-    prepared = [
-        [field.get_db_prep_save(value, database) for value in column]
-        for field, column in zip(fields, zip(*rows, strict=True), strict=True)
-    ]
+    prepared = [_prepared(field, column) for field, column in zip(fields, zip(*rows, strict=True), strict=True)]
     update = _from_arrays if connection.vendor == "postgresql" else _one_by_one
     update(model, fields, len(columns), prepared)
+
+
+def _prepared(field: models.Field[Any, Any], values: tuple[Any, ...]) -> list[Any]:
+    """Return values of a column as the database's driver takes them."""
+    if isinstance(field, models.IntegerField | models.CharField):
+        return list(values)  # numbers and texts, as they are
+    # Not the proxy `connection`, which looks the connection up at each access.
+    database = connections[DEFAULT_DB_ALIAS]
+    return [field.get_db_prep_save(value, database) for value in values]
 
 
 def _one_by_one(
