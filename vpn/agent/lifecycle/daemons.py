@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vpn.agent import wireguard
 from vpn.agent.dns import config as resolver_config
@@ -13,9 +13,10 @@ from vpn.agent.memory.names import LISTENERS
 from vpn.agent.openvpn import layout as openvpn_layout
 from vpn.agent.openvpn import process as openvpn_process
 from vpn.agent.openvpn import routes as openvpn_routes
-from vpn.agent.system import processes
+from vpn.agent.system import processes, stamps
 from vpn.agent.system.confine import Confinement
 from vpn.agent.system.processes import Process
+from vpn.agent.system.stamps import Stamp
 from vpn.agent.wireguard import uapi
 
 
@@ -36,11 +37,21 @@ class Daemon:
         return replaced if self.confinement.holds(self.process.pid) else replaced | {"rights"}
 
 
-def places(host: Host, hub: str) -> tuple[str, ...]:
-    """Return the files and directories of a hub that change when one of its daemons is started or configured."""
-    names, listeners = host.names(hub), openvpn_layout.Layout(host.state.openvpn(hub))
-    sockets = uapi.socket_path(names.wireguard), uapi.pid_path(names.wireguard)
-    return tuple(map(str, (*sockets, listeners.directory, listeners.run, host.state.dns(hub))))
+@dataclass
+class DaemonFiles:
+    """The files and directories of each hub that change when one of its daemons is started or configured."""
+
+    host: Host
+    _paths: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def stamp(self, hub: str) -> Stamp | None:
+        """Return their stamp; None if one of them has changed just now."""
+        if hub not in self._paths:
+            names, listeners = self.host.names(hub), openvpn_layout.Layout(self.host.state.openvpn(hub))
+            sockets = uapi.socket_path(names.wireguard), uapi.pid_path(names.wireguard)
+            directories = listeners.directory, listeners.run, self.host.state.dns(hub)
+            self._paths[hub] = tuple(map(str, (*sockets, *directories)))
+        return stamps.of(self._paths[hub])
 
 
 def daemons(host: Host, hub: str) -> Iterator[Daemon]:

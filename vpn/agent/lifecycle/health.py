@@ -9,11 +9,10 @@ from typing import Final
 
 from vpn.agent import dns, openvpn, wireguard
 from vpn.agent.lifecycle.components import COMPONENTS
-from vpn.agent.lifecycle.daemons import daemons, places
+from vpn.agent.lifecycle.daemons import DaemonFiles, daemons
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.hub import Hub
 from vpn.agent.network import namespace
-from vpn.agent.system import stamps
 from vpn.agent.system.process_ends import ProcessEnds
 from vpn.agent.system.stamps import Stamp
 from vpn.agent.wireguard import uapi
@@ -43,8 +42,12 @@ class Liveness:
     ends: ProcessEnds = field(default_factory=ProcessEnds)
     # Hubs with wireguard-go: if its socket is gone, so is the tunnel.
     _in_userspace: set[str] = field(default_factory=set)
+    _files: DaemonFiles = field(init=False)
     # By hub that was alive: its stamp before the check, and the time (time.monotonic) of the next one.
     _alive: dict[str, tuple[Stamp, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._files = DaemonFiles(self.host)
 
     def wait(self, seconds: float) -> bool:
         """Wait at most so long until a daemon ends; return True if one did."""
@@ -58,7 +61,7 @@ class Liveness:
         if not namespace.exists(self.host.names(name).netns):
             self._alive.pop(name, None)
             return False
-        stamp = stamps.of(places(self.host, name))
+        stamp = self._files.stamp(name)
         before, until = self._alive.get(name, (None, 0.0))
         if stamp is not None and stamp == before and time.monotonic() < until:
             return True

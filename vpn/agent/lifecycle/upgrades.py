@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from vpn.agent.lifecycle.daemons import Daemon, daemons, places
+from vpn.agent.lifecycle.daemons import Daemon, DaemonFiles, daemons
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.restore import restore
 from vpn.agent.system import processes, stamps
@@ -34,11 +34,15 @@ class Upgrades:
     # The reasons for which a daemon was restarted. If they persist, it is not restarted for them again.
     _tried: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     _paused_until: float = 0.0
+    _files: DaemonFiles = field(init=False)
     # The programs and libraries of all daemons, and how they were when the hubs in `_sound` were checked. By hub, these
     # are the stamp of its daemons, and the end (time.monotonic) of its soundness.
     _programs: set[str] = field(default_factory=set)
     _programs_stamp: Stamp | None = None
     _sound: dict[str, tuple[Stamp, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._files = DaemonFiles(self.host)
 
     def run(self) -> Daemon | None:
         """Restart the first daemon that needs it and return it; None if there is none. Raises AgentError."""
@@ -55,7 +59,7 @@ class Upgrades:
 
     def _check(self, hub: str, known: Collection[str]) -> Daemon | None:
         """Restart the hub's first daemon that needs it and return it; `known` are the programs before this run."""
-        stamp = stamps.of(places(self.host, hub))
+        stamp = self._files.stamp(hub)
         before, until = self._sound.get(hub, (None, 0.0))
         if stamp is not None and stamp == before and time.monotonic() < until:
             return None
