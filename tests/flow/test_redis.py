@@ -188,6 +188,14 @@ def test_whoever_rings_again_and_again_keeps_nobody_waiting(redis: Redis) -> Non
     assert redis.lindex("rq:queue:apply", 0) == head, "who waits longest is first"
 
 
+def test_a_worker_takes_no_commands_over_redis(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    channels: list[list[bytes | str]] = []
+    monkeypatch.setattr("vpn.jobs.tidy.tidy", lambda: channels.append(redis.pubsub_channels()))
+    django_rq.get_queue("apply").enqueue_call("vpn.jobs.tidy.tidy")
+    work_off("apply")
+    assert channels == [[]]
+
+
 def test_rings_and_heartbeats_use_one_connection(redis: Redis) -> None:
     def connections() -> int:
         return int(redis.info("stats")["total_connections_received"])

@@ -73,6 +73,9 @@ class PortalWorker(SimpleWorker):
             thread.join(timeout=5)
             registry.close_all()
 
+    def subscribe(self) -> None:
+        """Take no commands over Redis, which rq offers to stop jobs and workers: signals end this process."""
+
     def perform_job(self, job: Job, queue: Queue, execution: Any) -> bool:
         """Run one job and clean up after it: no open transaction, no broken connection."""
         TimeLimit.exceeded = False
