@@ -24,6 +24,8 @@ MANY: Final = 1_000_000
 # Of every ten peers one is a site; six are connected.
 _SITE_EVERY: Final = 10
 _BATCH: Final = 1000
+# What hubs report stays recent for as long as pages of it are asked for.
+FRESH: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,9 @@ class Populating:
         largest = self._instance(organization, prefix=18)
         self._fill(largest, members, size.largest_instance)
         self._rules(largest)
-        return Population(organization, settle(largest), members)
+        settled = settle(largest)
+        InstanceObservation.objects.note([settled.pk], observed_at=timezone.now() + FRESH)
+        return Population(organization, settled, members)
 
     def _organization(self, name: str) -> Organization:
         made = make_organization(name)
@@ -151,7 +155,7 @@ class Populating:
             PeerObservation(
                 peer_id=peer.pk,
                 public_key=peer.public_key,
-                last_handshake=now if place % _SITE_EVERY < 6 else now - timedelta(days=3),
+                last_handshake=now + FRESH if place % _SITE_EVERY < 6 else now - timedelta(days=3),
                 endpoint="203.0.113.5:40000",
                 received_bytes=1000,
                 sent_bytes=1000,
@@ -159,7 +163,7 @@ class Populating:
             for place, peer in enumerate(peers)
         ]
         PeerObservation.objects.bulk_create(rows, batch_size=_BATCH)
-        InstanceObservation.objects.note([instance.pk], observed_at=now + timedelta(days=1))
+        InstanceObservation.objects.note([instance.pk], observed_at=now + FRESH)
 
     def _rules(self, instance: Instance) -> None:
         sites = list(Peer.objects.filter(instance=instance, type=PeerType.SITE).values_list("site", flat=True)[:100])
