@@ -32,7 +32,7 @@ class SplitRoutes:
         endpoints: Iterable[Network] = (),
     ) -> None:
         self._pools = {span_of_network(network) for network in pools}
-        self._endpoints = tuple(endpoints)
+        self._endpoints = [(endpoint, span_of_network(endpoint)) for endpoint in endpoints]
         wanted = (network for network in (*pools, *subnets, *pushed) if not is_default_route(network))
         self._networks = {span_of_network(network): network for network in wanted}
         # What lies within each network that is in no other one.
@@ -100,6 +100,7 @@ class SplitRoutes:
 
     def _cut(self, span: Span) -> list[Network]:
         parts = [self._networks[span]]
-        for endpoint in self._endpoints:
-            parts = [left for part in parts for left in without(part, endpoint)]
+        for endpoint, place in self._endpoints:
+            if span.holds(place):
+                parts = [left for part in parts for left in without(part, endpoint)]
         return parts

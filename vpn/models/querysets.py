@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import models, transaction
-from django.db.models import Count, F, OuterRef, Q, Subquery
+from django.db.models import Case, Count, F, OuterRef, Q, Subquery, When
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
@@ -46,14 +46,21 @@ def connected_filter(prefix: str = "") -> Q:
 
     `prefix` is the path from the queried model to the peer, such as "peers__"; "" on peers themselves.
     """
-    now = timezone.now()
-    recent = seen_filter(prefix, last_handshake__gt=now - timedelta(seconds=HANDSHAKE_TIMEOUT))
+    return fresh_filter(f"{prefix}instance__") & tunnel_filter(prefix)
+
+
+def fresh_filter(prefix: str = "") -> Q:
+    """The instances that were observed recently. `prefix` is the path to the instance, "" on instances themselves."""
+    return Q(**{f"{prefix}observation__observed_at__gt": timezone.now() - timedelta(seconds=OBSERVATION_MAX_AGE)})
+
+
+def tunnel_filter(prefix: str = "") -> Q:
+    """The peers that are connected if the observation is recent."""
+    recent = seen_filter(prefix, last_handshake__gt=timezone.now() - timedelta(seconds=HANDSHAKE_TIMEOUT))
     shook_hands = recent & Q(**{f"{prefix}protocol": Protocol.WIREGUARD})
     has_session = seen_filter(prefix, connected_from__isnull=False) & Q(**{f"{prefix}protocol": Protocol.OPENVPN})
-    observed = f"{prefix}instance__observation__observed_at__gt"
-    fresh = Q(**{observed: now - timedelta(seconds=OBSERVATION_MAX_AGE)})
     # A refused peer may have had a handshake a moment before.
-    return fresh & (shook_hands | has_session) & admitted_filter(prefix)
+    return (shook_hands | has_session) & admitted_filter(prefix)
 
 
 def _number_of(peers: PeerQuerySet) -> Coalesce:
@@ -69,7 +76,9 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
         from vpn.models.peer import Peer  # whose rows point to instances
 
         own = Peer.objects.filter(instance=OuterRef("pk"))
-        return self.annotate(peer_count=_number_of(own), connected_count=_number_of(own.filter(connected_filter())))
+        # Whether the observation is recent is asked once for the instance, not for each of its peers.
+        connected = When(fresh_filter(), then=_number_of(own.filter(tunnel_filter())))
+        return self.annotate(peer_count=_number_of(own), connected_count=Case(connected, default=0))
 
     def with_hub(self) -> InstanceQuerySet:
         """The instances whose hub should be running."""

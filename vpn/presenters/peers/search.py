@@ -90,9 +90,10 @@ class PeerSearch:
     def page(self, member: Membership, instance: Instance, *, number: str | None, total: int) -> Page[Peer]:
         """One page of the matching peers. `total` is the number of all peers, known already.
 
-        The database sorts ids alone, then reads the rows of this page.
+        The database sorts ids alone, then reads the rows of this page. A search is made once: its ids are counted here.
         """
-        pages = Paginator(self.find(member, instance).values_list("pk", flat=True), PEERS_EACH_PAGE)
+        found = self.find(member, instance).values_list("pk", flat=True)
+        pages: Paginator[Any] = Paginator(list(found) if self.is_narrow else found, PEERS_EACH_PAGE)
         if not self.is_narrow:
             pages.count = total
         page: Page[Any] = pages.get_page(number)
