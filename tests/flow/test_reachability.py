@@ -83,7 +83,7 @@ def listeners(portal: RunningPortal, api: requests.Session) -> set[str]:
 
 
 def codes(portal: RunningPortal, api: requests.Session) -> set[str]:
-    return {need["code"] for need in told(portal, api)["needs"]} - {"resolver-silent"}
+    return {need["code"] for need in told(portal, api)["needs"]} - {"resolver-silent", "hub-late"}
 
 
 def create(admin: Visitor, portal: RunningPortal, api: requests.Session) -> None:

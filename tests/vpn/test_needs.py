@@ -78,7 +78,7 @@ def silent(instance: Instance) -> None:
 
 
 def late(instance: Instance) -> None:
-    observe_hubs(instance, observed_at=NOW() - timedelta(seconds=30))
+    observe_hubs(instance, observed_at=NOW() - timedelta(seconds=45))
 
 
 def never_heard_of(instance: Instance) -> None:
@@ -283,7 +283,9 @@ def test_a_look_that_is_late_says_since_when_and_is_counted_for_the_operator(org
     (need,) = notices_of(instance)
     assert need.since is not None
     assert f"{need.since:%H:%M:%S} UTC" in need.message
-    assert hubs_health() == "1 of 2 hubs need attention: 1 not observed for 20 seconds."
+    assert hubs_health() == "1 of 2 hubs need attention: 1 observed late."
+    walled_off(instance)
+    assert [need.code for need in needs_of(instance)] == [Code.HUB_UNREACHABLE, Code.HUB_LATE], "the worse one first"
 
 
 def test_what_the_hub_says_of_its_resolvers_becomes_a_need_and_goes_again(organization: Organization) -> None:

@@ -18,7 +18,7 @@ from vpn.needs.need import Code, Need
 # The hub is queried every few seconds. Without a report for this long, no worker runs or the hub does not answer.
 SILENCE: Final = timedelta(seconds=60)
 # By then several intervals have passed without a report: the worker or the server does not keep up.
-LATE: Final = timedelta(seconds=20)
+LATE: Final = timedelta(seconds=30)
 # An apply job ends after 30 s, and the claim of a dead one after 45 s: by then another job has finished.
 APPLY_PATIENCE: Final = timedelta(seconds=90)
 TEARDOWN_PATIENCE: Final = timedelta(minutes=3)
@@ -64,16 +64,15 @@ def _longest(expected_seconds: int) -> timedelta:
 
 def _of_running_hub(instance: Instance, facts: Facts) -> Iterator[Need]:
     now, need = timezone.now(), partial(Need, instance=instance, facts=facts)
-    if instance.failure:
-        yield need(Code.APPLY_FAILED)
-    elif not instance.is_up_to_date and instance.lagging_since and now - instance.lagging_since > APPLY_PATIENCE:
-        yield need(Code.APPLY_STUCK, since=instance.lagging_since)
+    yield from _of_changes(instance, facts)
     lateness = _lateness(instance.seen.observed_at, now)
-    if lateness is not None:
+    if lateness == Code.HUB_SILENT:
         yield need(lateness, since=instance.seen.observed_at)
     if instance.server is not None and instance.server.speaks_otherwise:
         yield need(Code.AGENT_DIFFERS)
     yield from _of_listeners(instance, facts)
+    if lateness == Code.HUB_LATE:
+        yield need(lateness, since=instance.seen.observed_at)
     asked = instance.public_dns
     if asked and set(asked) <= set(instance.seen.silent_resolvers):
         yield need(Code.RESOLVER_SILENT)
@@ -85,6 +84,14 @@ def _of_running_hub(instance: Instance, facts: Facts) -> Iterator[Need]:
         yield need(Code.ADDRESS_CHANGED)
     if facts.recurring is not None:
         yield need(Code.DRIFT_RECURRING)
+
+
+def _of_changes(instance: Instance, facts: Facts) -> Iterator[Need]:
+    since = instance.lagging_since
+    if instance.failure:
+        yield Need(Code.APPLY_FAILED, instance, facts)
+    elif not instance.is_up_to_date and since and timezone.now() - since > APPLY_PATIENCE:
+        yield Need(Code.APPLY_STUCK, instance, facts, since)
 
 
 def _lateness(observed_at: datetime | None, now: datetime) -> Code | None:

@@ -21,7 +21,7 @@ _OK: Final = "ok"
 _OPERATORS: Final = {
     Code.LOST: gettext_lazy("lost"),
     Code.HUB_SILENT: gettext_lazy("silent"),
-    Code.HUB_LATE: gettext_lazy("not observed for 20 seconds"),
+    Code.HUB_LATE: gettext_lazy("observed late"),
     Code.HUB_UNREACHABLE: gettext_lazy("not reachable from outside"),
     Code.APPLY_STUCK: gettext_lazy("with changes that were not applied"),
     Code.APPLY_FAILED: gettext_lazy("with changes that were refused"),
