@@ -6,6 +6,7 @@ import contextlib
 import gc
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -25,15 +26,17 @@ from rq.serializers import JSONSerializer
 
 from portal.actions.link_mail import mail_link
 from portal.actions.reset_mail import request_reset_mail
-from portal.models import Membership, QueuedMail
-from tests.factories import BY
+from portal.models import Membership, Organization, QueuedMail
+from tests.factories import BY, make_instance
 from tests.lab.waiting import wait_until
 from vpn import doorbell
+from vpn.choices import InstanceState
 from vpn.doorbell import PortalJob, PortalQueue
+from vpn.jobs.reconcile import reconcile_all
 from vpn.jobs.runtime.heartbeat import QUEUES, beat, schedule_health, worker_health
 from vpn.jobs.runtime.schedule import build_scheduler
 from vpn.jobs.runtime.worker import PortalWorker, build_worker
-from vpn.models import Tick
+from vpn.models import Instance, Tick
 
 pytestmark = [pytest.mark.flow, pytest.mark.django_db(transaction=True)]
 
@@ -132,6 +135,18 @@ def test_rings_hold_ids_only_and_many_changes_ring_once(redis: Redis) -> None:
     for _ in range(50):
         doorbell.enqueue_apply(instance, organization)
     assert len(waiting.jobs) == 1, "a change after a worker came to look rings again, and once"
+
+
+@pytest.mark.usefixtures("redis")
+def test_the_safety_net_adds_no_second_job_for_what_waits(organization: Organization) -> None:
+    Organization.objects.update(most_provisioning=100)
+    waiting = [make_instance(organization, state=InstanceState.PENDING) for _ in range(20)]
+    Instance.objects.update(created_at=timezone.now() - timedelta(minutes=1))
+    for _ in range(3):
+        Tick.objects.all().delete()
+        reconcile_all()
+    jobs = django_rq.get_queue("provision").jobs
+    assert sorted(job.args[0] for job in jobs) == sorted(str(instance.pk) for instance in waiting)
 
 
 def test_a_ring_is_not_merged_with_a_job_that_is_gone(redis: Redis) -> None:
