@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from vpn.jobs.reconcile import reconcile_all
+from vpn.jobs.runtime.schedule import build_scheduler
 from vpn.jobs.tick import schedule_lag, scheduled
 from vpn.jobs.tidy import tidy
 from vpn.models import Tick
@@ -40,6 +41,17 @@ def test_a_job_that_finishes_is_not_late() -> None:
     assert schedule_lag() == "Scheduled jobs that have not finished for too long: tidy."
     tidy()
     assert schedule_lag() == "ok"
+
+
+def test_the_end_of_every_scheduled_job_is_watched() -> None:
+    for job in build_scheduler().get_jobs():
+        assert job.func is not None
+        job.func()
+    long_ago = timezone.now() - timedelta(days=1)
+    assert Tick.objects.update(finished_at=long_ago) >= 5
+    late = schedule_lag()
+    # A part of `certificates` has a tick of its own.
+    assert all(name in late for name in Tick.objects.exclude(name="certificate hosts").values_list("name", flat=True))
 
 
 def test_a_job_that_begins_and_never_finishes_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
