@@ -29,8 +29,8 @@ _TUN: Final = "tun"
 _READABLE: Final = "ro"
 _WRITABLE: Final = "rw"
 # $1 is the mount point of the root. The next words, up to `--`, name its content; then comes the command to run. /etc
-# contains only the files of the dynamic linker and OpenSSL, and the account that dnsmasq looks up. The script calls few
-# programs, because a hub starts half a dozen daemons: mount(8) mounts everything from one fstab(5).
+# contains only the files of the dynamic linker and OpenSSL, the account that dnsmasq looks up, and an fstab(5), from
+# which mount(8) mounts everything at once. The script calls few programs, because a hub starts half a dozen daemons.
 _SCRIPT: Final = r"""
 set -ef
 umask 022
