@@ -13,18 +13,48 @@ function keep(form) {
 }
 
 function fill(form, entries) {
-  for (const field of form.elements) {
+  const boxes = new Set([...form.elements].filter((field) => field.type === "checkbox").map((field) => field.name));
+  const asked = [];
+  for (const field of [...form.elements]) {
     if (!field.name || isSecret(field)) continue;
     const given = entries.filter(([name]) => name === field.name);
-    if (field.type === "checkbox" || field.type === "radio") field.checked = given.some(([, value]) => value === field.value);
+    if (boxes.has(field.name)) tick(field, given);
+    else if (field.type === "radio") field.checked = given.some(([, value]) => value === field.value);
     else if (field.multiple) for (const option of field.options) option.selected = given.some(([, value]) => value === option.value);
     else if (given.length) {
-      field.value = given[0][1];
+      const [, value] = given[0];
+      // Found by a search: its words come with the answer to the same search.
+      if (field.options && ![...field.options].some((option) => option.value === value)) {
+        field.add(new Option(value, value));
+        asked.push(field.closest(".searched")?.querySelector("[hx-post]"));
+      }
+      field.value = value;
       entries = entries.filter((one) => one !== given[0]);
     }
   }
-  // What previews the form listens once the page is complete.
-  addEventListener("load", () => form.dispatchEvent(new Event("change", { bubbles: true })));
+  for (const name of boxes) keepUnseen(form, name, entries);
+  // What previews the form, or is searched, listens once the page is complete.
+  addEventListener("load", () => {
+    form.dispatchEvent(new Event("change", { bubbles: true }));
+    for (const search of asked) search?.dispatchEvent(new Event("ask"));
+  });
+}
+
+// A long list of boxes has those that are ticked and not shown in a hidden field, one a line.
+const ticked = (given) => given.flatMap(([, value]) => value.split(/\r?\n/));
+
+function tick(field, given) {
+  if (field.type === "checkbox") field.checked = ticked(given).includes(field.value);
+  else field.remove();
+}
+
+function keepUnseen(form, name, entries) {
+  const seen = new Set([...form.querySelectorAll("[type='checkbox']")].filter((box) => box.name === name).map((box) => box.value));
+  const unseen = ticked(entries.filter((one) => one[0] === name)).filter((value) => !seen.has(value));
+  if (!unseen.length) return;
+  const field = document.createElement("input");
+  Object.assign(field, { type: "hidden", name, value: unseen.join("\n") });
+  form.querySelector(`[name="${CSS.escape(name)}"]`).closest("div").append(field);
 }
 
 // What has no field here, such as a row that was added, can only be sent as it was.

@@ -8,9 +8,11 @@ import pytest
 from django.contrib.sessions.models import Session
 from playwright.sync_api import Dialog, Page, expect
 
+from portal.actions.group import create_group
 from portal.models import Membership
 from tests.browser.conftest import Camera
-from tests.factories import PASSWORD, make_client_peer, make_instance, make_member, settle
+from tests.crowds import add_members
+from tests.factories import BY, PASSWORD, make_client_peer, make_instance, make_member, settle
 from vpn.models import Instance, Peer
 
 pytestmark = pytest.mark.browser
@@ -188,3 +190,36 @@ def test_a_form_that_is_too_old_can_be_opened_again(tab: Page, hub: Instance) ->
     expect(tab.locator("[name=device]")).to_have_value("desktop")
     tab.get_by_role("button", name="Save changes").click()
     expect(tab.get_by_text("was saved")).to_be_visible()
+
+
+def test_a_found_member_stays_chosen_when_the_session_ended(tab: Page, hub: Instance, admin: Membership) -> None:
+    add_members(hub.organization)
+    tab.goto(f"/instances/{hub.pk}/peers/new-client/")
+    tab.get_by_label("Search members").fill("person 054")
+    members = tab.get_by_label("Member", exact=True)
+    expect(members.locator("option")).to_have_count(1)
+    members.select_option(index=0)
+    tab.get_by_label("Search members").fill("person 053")
+    expect(members.locator("option")).to_have_count(2)
+    Session.objects.all().delete()
+    tab.get_by_role("button", name="Add peer").click()
+    sign_in_again(tab, admin)
+    expect(members.locator("option:checked")).to_have_text("Person 054 (user054@example.org)")
+
+
+def test_members_of_a_group_that_are_not_shown_stay_ticked_when_the_session_ended(
+    tab: Page, hub: Instance, admin: Membership
+) -> None:
+    crowd = add_members(hub.organization)
+    group = create_group(hub.organization, name="Sales", members=[one.pk for one in crowd[:53]], by=BY)
+    tab.goto(f"/people/groups/{group.pk}/")
+    tab.get_by_label("Search members").fill("person 054")
+    expect(tab.locator(".checklist__item")).to_have_count(1)
+    tab.get_by_label("Person 054").check()
+    Session.objects.all().delete()
+    tab.get_by_role("button", name="Save changes").click()
+    sign_in_again(tab, admin)
+    expect(tab.get_by_text("You had to sign in again")).to_be_visible()
+    tab.get_by_role("button", name="Save changes").click()
+    expect(tab.get_by_text("Saved.")).to_be_visible()
+    assert set(group.members.values_list("pk", flat=True)) == {one.pk for one in (*crowd[:53], crowd[54])}
