@@ -8,8 +8,10 @@ from collections.abc import Callable
 from functools import partial
 
 import django
+from django.apps import apps
 from django.conf import settings
 from django.db import connections
+from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
 from portal.garbage import freeze_loaded
@@ -20,9 +22,16 @@ def main(names: list[str]) -> None:
     """Load everything once, and fork."""
     django.setup()
     members = {name: _program(name) for name in names}
+    prepare_models()
     connections.close_all()
     freeze_loaded()
     run_family(members)
+
+
+def prepare_models() -> None:
+    """Let Django compute once what each process would compute at its first query of each model."""
+    for model in apps.get_models():
+        str(QuerySet(model).query)
 
 
 def _program(name: str) -> Callable[[], object]:
