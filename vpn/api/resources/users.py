@@ -23,7 +23,7 @@ from vpn.api.protocol.documentation import answers, takes
 from vpn.api.protocol.etag import unless_changed
 from vpn.api.protocol.idempotency import idempotent
 from vpn.api.protocol.paging import Page, page_of
-from vpn.api.schemas.user import UserChange, UserCreate, UserOut, show_user
+from vpn.api.schemas.user import UserChange, UserCreate, UserOut, show_user, show_users
 
 router = Router(tags=["Users"])
 PATH = "/users/{uuid:user_id}"
@@ -49,9 +49,9 @@ def list_users(request: HttpRequest, page: Query[Page]) -> HttpResponse:
     """The organization's members, the oldest first."""
     member = member_of(request)
     require_reader(member)
-    rows = _users_of(member).select_related(None).select_related("user").prefetch_related("groups")
+    rows = _users_of(member).select_related(None).select_related("user")
     found, link = page_of(request, rows, page)
-    return many(UserOut, [show_user(one_of_them) for one_of_them in found], link)
+    return many(UserOut, show_users(found), link)
 
 
 @router.post(
