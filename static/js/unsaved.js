@@ -1,6 +1,7 @@
 // A form that was edited and is left without sending it asks once.
 const forms = () => document.querySelectorAll(".frame__main form[method='post']");
-const contentOf = (form) => JSON.stringify([...new FormData(form)]);
+// The text of a search within a form is no content of it.
+const contentOf = (form) => JSON.stringify([...new FormData(form)].filter(([name]) => !name.endsWith("_search")));
 const before = new WeakMap();
 let touched = false;
 let sent = null;

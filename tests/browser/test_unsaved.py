@@ -192,6 +192,17 @@ def test_a_form_that_is_too_old_can_be_opened_again(tab: Page, hub: Instance) ->
     expect(tab.get_by_text("was saved")).to_be_visible()
 
 
+def test_a_search_alone_is_left_without_a_question(tab: Page, hub: Instance) -> None:
+    add_members(hub.organization)
+    tab.goto(f"/instances/{hub.pk}/peers/new-client/")
+    dialogs = asked(tab, leave=True)
+    tab.get_by_label("Search members").fill("person 054")
+    expect(tab.get_by_label("Member", exact=True).locator("option")).to_have_count(1)
+    tab.get_by_role("link", name="Sites", exact=True).click()
+    tab.wait_for_url("**/sites/")
+    assert dialogs == []
+
+
 def test_a_found_member_stays_chosen_when_the_session_ended(tab: Page, hub: Instance, admin: Membership) -> None:
     add_members(hub.organization)
     tab.goto(f"/instances/{hub.pk}/peers/new-client/")
