@@ -143,10 +143,12 @@ def _old_operations(before: datetime) -> QuerySet[Operation]:
 
 
 def _beyond_newest(rows: QuerySet[Any], by_time: str, kept: int) -> QuerySet[Any]:
-    """All but the newest rows of each instance. Only instances with too many are read, a few at a time."""
-    numbers = rows.order_by().values("instance").annotate(number=Count("pk"))
-    crowded = numbers.filter(number__gt=kept).values("instance")[:_CROWDED_AT_ONCE]
-    numbered: QuerySet[Any] = rows.filter(instance__in=crowded).annotate(
+    """All but the newest rows of each instance. Only the instances with the most rows are read, a few in each run."""
+    # Counted without `rows`' own conditions: an index has all that is needed then (41 ms instead of 417 for 200,000).
+    numbers = QuerySet(rows.model).order_by().values("instance").annotate(number=Count("*"))
+    crowded = numbers.filter(number__gt=kept).order_by("-number").values_list("instance", flat=True)[:_CROWDED_AT_ONCE]
+    # A list: with a subquery, PostgreSQL numbers the rows of all instances.
+    numbered: QuerySet[Any] = rows.filter(instance__in=list(crowded)).annotate(
         place=Window(RowNumber(), partition_by=F("instance"), order_by=F(by_time).desc())
     )
     return numbered.filter(place__gt=kept)
