@@ -56,7 +56,7 @@ def at(size: int, run: Bench, instance: str, device: Device) -> float:
     run.fill(instance, size)
     delivered, handshakes = [], []
     for count in range(RUNS):
-        added = run.add_peer(instance, f"new {count}")
+        added = run.add_peer(instance, f"new {size} {count}")
         device.connect(added.profile)
         delivered.append(added.seconds)
         handshakes.append(time.perf_counter() - added.started)
