@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -95,18 +96,28 @@ def _judge(proof: ListenerProof, finding: Finding, now: datetime) -> bool:
     return False
 
 
-def record_devices(instance_id: UUID, arrived: Collection[Coming], heard: Collection[Coming]) -> None:
-    """Record the listeners on which devices connected, and those on which devices were heard, since the last report.
+@dataclass(frozen=True)
+class Devices:
+    """The listeners of one hub on which devices connected since its last report, and those on which they were heard.
 
     Both by listener and IP version. An existing connection proves nothing: a firewall loaded since then lets known
     flows pass.
     """
-    if not arrived and not heard:
+
+    arrived: Collection[Coming] = ()
+    heard: Collection[Coming] = ()
+
+
+def record_devices(hubs: Mapping[UUID, Devices]) -> None:
+    """Record which listeners the devices of these hubs have proven, by instance; one query for all hubs."""
+    concerned = [pk for pk, devices in hubs.items() if devices.arrived or devices.heard]
+    if not concerned:
         return
     now = timezone.now()
-    for proof in ListenerProof.objects.filter(instance=instance_id, failing_since__isnull=False):
+    for proof in ListenerProof.objects.filter(instance__in=concerned, failing_since__isnull=False):
+        devices = hubs[proof.instance_id]
         coming = (proof.listener, 6 if ":" in proof.address else 4)
-        if coming in arrived or (coming in heard and proof.cause in _NOT_KNOWN):
+        if coming in devices.arrived or (coming in devices.heard and proof.cause in _NOT_KNOWN):
             proven = {"state": Reachability.PROVEN, "cause": "", "arrived_at": now}
             ListenerProof.objects.filter(pk=proof.pk).update(**proven)
 

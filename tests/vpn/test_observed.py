@@ -360,7 +360,7 @@ def test_short_reports_of_many_hubs_are_recorded_in_a_constant_number_of_stateme
     peers = [make_client_peer(make_instance(organization, name=f"Hub {n}"), member, "laptop") for n in range(8)]
 
     def statements(some: list[Peer], moved: int) -> int:
-        at = int(timezone.now().timestamp())
+        at = int(timezone.now().timestamp()) - 60 + moved  # later each time: a new handshake proves a listener
         reports = {
             peer.instance_id: HubReport(
                 "a" * 10, 1, 1, "", alive=True, observed_at=0.0, since="1" * 16,

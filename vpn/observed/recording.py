@@ -18,7 +18,7 @@ from vpn.models import Instance, InstanceObservation, PeerObservation, Traffic
 from vpn.models.row_updates import update_rows
 from vpn.observed.hubs import note_families, note_hits, note_upstreams
 from vpn.observed.sighting import CLOCK_SKEW, COLUMNS, Sighting, began, known_peers, named_peers, names_few
-from vpn.proofs import Coming, record_devices
+from vpn.proofs import Coming, Devices, record_devices
 from vpn.wire.report import HubReport, SessionReport
 
 # A peer that connected: its id and the public key with which it was seen.
@@ -117,8 +117,7 @@ def record_observations(
         _write_peers([peer for pk in mine for peer in found[pk].changed])
         _add_traffic({pk: (found[pk].incoming, found[pk].outgoing) for pk in mine}, now)
         note_hits({pk: reports[pk] for pk in mine})
-    for pk in mine:
-        record_devices(pk, found[pk].began_at, found[pk].heard_at)
+    record_devices({pk: Devices(found[pk].began_at, found[pk].heard_at) for pk in mine})
     note_upstreams(mine.values(), reports)
     note_families({pk: reports[pk] for pk in mine})
     return {pk: found[pk].switched for pk in mine}
