@@ -16,7 +16,7 @@ from vpn.actions.peers.keys import renew_peer
 from vpn.actions.peers.peer import create_client_peer, update_peer
 from vpn.jobs import certificates
 from vpn.jobs.certificates import renew_certificates
-from vpn.models import Instance, Peer, Tick
+from vpn.models import Instance, Peer, Server, Tick
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -73,6 +73,26 @@ def test_nothing_due_takes_a_constant_number_of_queries(organization: Organizati
     before = serials()
     assert queries_of_a_run() == few
     assert serials() == before
+
+
+def test_a_hub_of_an_earlier_release_keeps_its_certificate(organization: Organization, member: Membership) -> None:
+    """Another one would start its listeners again, and every OpenVPN session on every hub at an upgrade."""
+    (hub,) = make_hubs(organization, 1)
+    make_peers([hub], member)
+    run()
+    Instance.objects.update(certificate_hosts="", certificates_due_at=timezone.now())
+    before = Instance.objects.get()
+    run()
+    after = Instance.objects.get()
+    assert (after.server_certificate, after.desired_generation) == (
+        before.server_certificate,
+        before.desired_generation,
+    )
+    assert after.certificates_due_at > timezone.now() + timedelta(days=1)
+    Server.objects.update(address="203.0.113.99")
+    Instance.objects.update(certificate_hosts="", certificates_due_at=timezone.now())
+    run()
+    assert Instance.objects.get().server_certificate != before.server_certificate, "it names the former address"
 
 
 def test_a_job_that_ran_out_of_time_is_continued_by_the_next(

@@ -87,8 +87,9 @@ def _due_peers(end: float) -> Iterator[Peer]:
 def _renew_hub(pk: UUID) -> None:
     instance = Instance.objects.select_related("server").get(pk=pk)
     if instance.has_certificates and not renew_hub(instance):
-        # Only the date was unknown, as in rows of earlier releases.
-        Instance.objects.filter(pk=pk).update(certificates_due_at=instance.certificates_due_at)
+        # Only the date or the hosts were unknown, as in rows of earlier releases.
+        known = {name: getattr(instance, name) for name in ("certificates_due_at", "certificate_hosts")}
+        Instance.objects.filter(pk=pk).update(**known)
         return
     with changing(pk, by=_BY, scope=Scope.WHOLE) as locked:
         if not ensure_certificates(locked):

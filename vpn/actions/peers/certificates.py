@@ -127,6 +127,8 @@ def renew_hub(instance: Instance) -> bool:
     """
     now = timezone.now()
     renewed = False
+    if not instance.certificate_hosts:
+        instance.certificate_hosts = _named_hosts(instance.server_certificate)
     if _server_due_at(instance) <= now or instance.certificate_hosts != shown_hosts(instance):
         _issue_server(instance, now)
         renewed = True
@@ -135,6 +137,17 @@ def renew_hub(instance: Instance) -> bool:
         renewed = True
     instance.certificates_due_at = hub_due_at(instance)
     return renewed
+
+
+def _named_hosts(certificate: str) -> str:
+    """The names and then the addresses in a hub's certificate, which rows of earlier releases do not tell."""
+    extensions = x509.load_pem_x509_certificate(certificate.encode()).extensions
+    try:
+        named = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ""
+    addresses = named.get_values_for_type(x509.IPAddress)
+    return " ".join([*named.get_values_for_type(x509.DNSName), *map(str, addresses)])
 
 
 def _server_due_at(instance: Instance) -> datetime:
