@@ -13,7 +13,8 @@ from tests.agent import made
 from vpn.wire import codes, errors
 from vpn.wire.errors import AgentError, parse_error
 from vpn.wire.finding import parse_finding
-from vpn.wire.report import HubReport, PeerReport, ReportInvalidError, SessionReport, parse_report
+from vpn.wire.report import HubReport, PeerReport, SessionReport, parse_report
+from vpn.wire.report_values import ReportInvalidError
 
 REPORT = HubReport(
     hub=made.HUB,

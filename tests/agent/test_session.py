@@ -19,7 +19,8 @@ from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
 from vpn.wire.identity import SCHEMA
 from vpn.wire.observing import Observing, parse_observed
-from vpn.wire.report import HubReport, ReportInvalidError
+from vpn.wire.report import HubReport
+from vpn.wire.report_values import ReportInvalidError
 from vpn.wire.version import agent_version
 
 

@@ -31,7 +31,8 @@ from vpn.observed import record_observations
 from vpn.presenters.needs import hubs_health, notices_of
 from vpn.presenters.needs.notice import WORDS
 from vpn.wire.identity import SCHEMA
-from vpn.wire.report import HubReport, ReportInvalidError, parse_report
+from vpn.wire.report import HubReport, parse_report
+from vpn.wire.report_values import ReportInvalidError
 
 pytestmark = pytest.mark.django_db
 

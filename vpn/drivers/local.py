@@ -15,7 +15,8 @@ from vpn.drivers.knocking import knock_on
 from vpn.drivers.outside import Host, NoPlace, Posts
 from vpn.wire.errors import AgentError, parse_error
 from vpn.wire.observing import Observing, parse_observed
-from vpn.wire.report import HubReport, ReportInvalidError, parse_report
+from vpn.wire.report import HubReport, parse_report
+from vpn.wire.report_values import ReportInvalidError
 from vpn.wire.session import AgentSession, Pipes, SessionBroken, local_agent, pipes_of
 
 # A hub whose report takes longer has a program that hangs. With a second attempt, a job ends in its time.

@@ -9,7 +9,8 @@ from typing import Any, Final, TypeAlias
 from vpn.wire.errors import AgentError, parse_error
 from vpn.wire.identity import HUB
 from vpn.wire.parsing import Faults
-from vpn.wire.report import STAMP, HubReport, ReportInvalidError, parse_report
+from vpn.wire.report import STAMP, HubReport, parse_report
+from vpn.wire.report_values import ReportInvalidError
 
 Observed: TypeAlias = HubReport | AgentError | ReportInvalidError
 

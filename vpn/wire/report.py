@@ -13,20 +13,6 @@ from vpn.wire.identity import HUB
 from vpn.wire.parsing import UUID, WIREGUARD_KEY
 from vpn.wire.report_values import ReportInvalidError
 
-__all__ = [
-    "COMPONENTS",
-    "FAMILIES",
-    "MAXIMUM_PEERS",
-    "STAMP",
-    "HubReport",
-    "PeerDocument",
-    "PeerReport",
-    "ReportInvalidError",
-    "SessionDocument",
-    "SessionReport",
-    "parse_report",
-]
-
 COMPONENTS: Final = ("namespace", "wireguard", "openvpn", "routing", "firewall", "egress", "dns")
 FAMILIES: Final = ("ipv4", "ipv6")
 _MAXIMUM_RULES: Final = 10_000
