@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.agent import made
-from vpn.agent.lifecycle.changes import Told, shorten
+from vpn.agent.lifecycle.changes import LastReport, shorten
 from vpn.wire.report import HubReport, PeerReport, SessionReport
 
 WHOLE = HubReport(
@@ -26,8 +26,8 @@ def test_the_first_report_is_whole() -> None:
 
 
 def test_the_next_one_has_what_differs_and_which_sessions_have_ended() -> None:
-    told: dict[str, Told] = {}
-    first = shorten(WHOLE, told, "")
+    last: dict[str, LastReport] = {}
+    first = shorten(WHOLE, last, "")
     moved, other = PeerReport("203.0.113.5:1234", 1_700_000_000, 50, 6), made.key("c")
     session = SessionReport(None, 1_700_000_000, 5, 6, "udp", push_outdated=True)
     now = replace(
@@ -35,25 +35,25 @@ def test_the_next_one_has_what_differs_and_which_sessions_have_ended() -> None:
         peers={made.key("a"): moved, made.key("b"): (WHOLE.peers or {})[made.key("b")], other: moved},
         sessions={made.peer_id(1): (WHOLE.sessions or {})[made.peer_id(1)], made.peer_id(2): session},
     )
-    second = shorten(now, told, first.stamp)
+    second = shorten(now, last, first.stamp)
     assert second.since == first.stamp
     assert second.peers == {made.key("a"): moved, other: moved}
     assert second.sessions == {made.peer_id(2): session}
     assert second.ended == [made.peer_id(3)]
-    third = shorten(now, told, second.stamp)
+    third = shorten(now, last, second.stamp)
     assert (third.peers, third.sessions, third.ended) == ({}, {}, [])
 
 
 def test_it_is_whole_where_the_last_one_was_not_recorded() -> None:
-    told: dict[str, Told] = {}
-    first = shorten(WHOLE, told, "")
-    shorten(WHOLE, told, first.stamp)
-    third = shorten(WHOLE, told, first.stamp)
+    last: dict[str, LastReport] = {}
+    first = shorten(WHOLE, last, "")
+    shorten(WHOLE, last, first.stamp)
+    third = shorten(WHOLE, last, first.stamp)
     assert third == replace(WHOLE, stamp=third.stamp)
 
 
 def test_it_is_whole_where_the_hub_runs_another_spec() -> None:
-    told: dict[str, Told] = {}
-    first = shorten(WHOLE, told, "")
-    second = shorten(replace(WHOLE, generation=8), told, first.stamp)
+    last: dict[str, LastReport] = {}
+    first = shorten(WHOLE, last, "")
+    second = shorten(replace(WHOLE, generation=8), last, first.stamp)
     assert (second.since, second.peers) == ("", WHOLE.peers)

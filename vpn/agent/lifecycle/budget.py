@@ -16,7 +16,7 @@ class Budget:
     _at: float = float("-inf")
 
     def is_left(self) -> bool:
-        """Return True if any time is left. Who then takes longer spends from the time to come."""
+        """Return True if any time is left. Work that takes longer is paid from the following seconds."""
         now = time.monotonic()
         self._left = min(self.most, self._left + self.share * (now - self._at))
         self._at = now

@@ -13,7 +13,7 @@ Reported = TypeVar("Reported", PeerReport, SessionReport)
 
 
 @dataclass(frozen=True)
-class Told:
+class LastReport:
     """The last report on a hub: its stamp, the version of the spec, and the hashes of its peers and sessions."""
 
     stamp: str
@@ -22,18 +22,18 @@ class Told:
     sessions: dict[str, int]
 
 
-def shorten(report: HubReport, told: dict[str, Told], known: str) -> HubReport:
+def shorten(report: HubReport, last: dict[str, LastReport], known: str) -> HubReport:
     """Return the report with a stamp, without the peers that are as in the report with the stamp `known`.
 
-    `told` has the last report of each hub, and is updated. Of another version of the spec, all peers are reported:
-    what a session means depends on it.
+    `last` has the last report of each hub, and is updated. If the version of the spec differs, all peers are reported,
+    because what a session means depends on it.
     """
     if report.peers is None or report.sessions is None:
         return report
-    before = told.get(report.hub)
+    before = last.get(report.hub)
     version = (report.epoch, report.generation, report.digest)
-    now = Told(secrets.token_hex(8), version, _hashes(report.peers), _hashes(report.sessions))
-    told[report.hub] = now
+    now = LastReport(secrets.token_hex(8), version, _hashes(report.peers), _hashes(report.sessions))
+    last[report.hub] = now
     if before is None or before.stamp != known or before.version != version:
         return replace(report, stamp=now.stamp)
     return replace(

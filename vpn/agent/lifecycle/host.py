@@ -8,7 +8,7 @@ from typing import Final
 
 from vpn.agent.dns.upstreams import Upstreams
 from vpn.agent.lifecycle.budget import Budget
-from vpn.agent.lifecycle.changes import Told
+from vpn.agent.lifecycle.changes import LastReport
 from vpn.agent.memory.hub import Hub
 from vpn.agent.memory.names import Names
 from vpn.agent.memory.state import State
@@ -30,8 +30,8 @@ class Host:
     # The time for all comparisons: when an agent starts, all hubs are due at once.
     drift_budget: Budget = field(default_factory=lambda: Budget(share=DRIFT_SHARE, most=0.5))
     upstreams: Upstreams = field(default_factory=Upstreams)
-    # By hub, the last answer to `observe`.
-    told: dict[str, Told] = field(default_factory=dict)
+    # By hub, the last report in answer to `observe`.
+    last_reports: dict[str, LastReport] = field(default_factory=dict)
 
     def names(self, hub: str) -> Names:
         """Return the names of a hub's parts on this host."""

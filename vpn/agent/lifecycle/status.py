@@ -28,8 +28,8 @@ def statuses(host: Host, hubs: Mapping[str, str], seconds: float) -> Iterator[tu
 
     What all hubs share is read once. A report is shortened by the last one if that has the stamp in `hubs`.
     """
-    for gone in host.told.keys() - set(host.state.hubs()):
-        del host.told[gone]
+    for gone in host.last_reports.keys() - set(host.state.hubs()):
+        del host.last_reports[gone]
     ends = time.monotonic() + seconds
     families = cache(partial(egress.families, host.netns))
     for place, (hub, known) in enumerate(hubs.items()):
@@ -39,7 +39,7 @@ def statuses(host: Host, hubs: Mapping[str, str], seconds: float) -> Iterator[tu
 
 
 def _changes(host: Host, hub: str, families: Callable[[], list[str]], known: str) -> HubReport:
-    return changes.shorten(_status(host, hub, families), host.told, known)
+    return changes.shorten(_status(host, hub, families), host.last_reports, known)
 
 
 def _status(host: Host, hub: str, families: Callable[[], list[str]] | None) -> HubReport:
