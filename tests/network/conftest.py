@@ -11,6 +11,7 @@ import pytest
 from tests.lab.hub import Agent, Hub
 from tests.lab.lab import Lab
 from tests.lab.own import lab
+from tests.network.firewall_world import World, build
 
 __all__ = ["lab"]
 
@@ -46,3 +47,31 @@ def world() -> Iterator[tuple[Lab, Hub]]:
         session = Agent(laboratory)
         yield laboratory, Hub(laboratory, session)
         session.close()
+
+
+@pytest.fixture(scope="module")
+def connected_world() -> Iterator[World]:
+    """Machines and sites of both protocols, connected to a hub."""
+    if os.geteuid() != 0:
+        pytest.skip("making network namespaces needs root")
+    with Lab() as lab:
+        built = build(lab)
+        yield built
+        built.probers.close()
+        built.agent.close()
+
+
+@pytest.fixture
+def firewall_world(connected_world: World) -> Iterator[World]:
+    """The world of a file's firewall tests; its tags and subnets are restored afterwards."""
+    before = dict(connected_world.devices)
+    yield connected_world
+    for name in ("alice", "bob"):
+        connected_world.probers.end(connected_world.node(name))
+    changed = [device for name, device in before.items() if connected_world.devices[name] != device]
+    connected_world.devices.update(before)
+    if changed:
+        connected_world.hub.send(connected_world.hub.delta(upsert=changed))
+        # A session over OpenVPN begins anew with other networks.
+        for node in (connected_world.paris.router, connected_world.bob):
+            connected_world.lab.wait_ping(node, connected_world.hub.v4)

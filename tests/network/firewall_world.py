@@ -100,6 +100,11 @@ class World:
         assert set(found.values()) <= set(as_), found
 
 
+def web(source: str, target: str) -> tuple[str, str, str, int]:
+    """Return what is asked for a web page of `target`."""
+    return source, "tcp", target, WEB
+
+
 def build(lab: Lab) -> World:
     """Build it and connect everybody."""
     agent = Agent(lab)
