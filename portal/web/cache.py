@@ -88,6 +88,21 @@ class TolerantRedisCache(RedisCache):
             lambda: self._memory.set(key, value, *args, **kwargs),
         )
 
+    def get_many(self, keys: Any, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        """Return the stored ones of these keys, in one request."""
+        asked = list(keys)
+        return self._try(
+            lambda: super(TolerantRedisCache, self).get_many(asked, *args, **kwargs),
+            lambda: self._memory.get_many(asked, *args, **kwargs),
+        )
+
+    def set_many(self, data: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        """Store several values in one request; return the keys that were not stored."""
+        return self._try(
+            lambda: super(TolerantRedisCache, self).set_many(data, *args, **kwargs),
+            lambda: self._memory.set_many(data, *args, **kwargs),
+        )
+
     def incr(self, key: Any, *args: Any, **kwargs: Any) -> int:
         """Increment a counter. Raises ValueError if there is none."""
         return self._try(

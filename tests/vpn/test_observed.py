@@ -29,6 +29,7 @@ from vpn.actions.peers.peer import create_client_peer, update_peer
 from vpn.choices import Protocol
 from vpn.jobs.tidy import tidy
 from vpn.models import Instance, InstanceObservation, Peer, PeerObservation, RuleObservation, Traffic
+from vpn.needs import peer_facts_of
 from vpn.observed import record_observations
 from vpn.observed.sighting import known_peers
 from vpn.wire.report import HubReport, PeerReport, SessionReport
@@ -53,6 +54,10 @@ def observe(peer: Peer, *, handshake: float = 0.0, received: int = 0, sent: int 
     instance = Instance.objects.get(pk=peer.instance_id)
     record_observations({instance.pk: HubReport(instance.hub, 1, 1, "", alive=True, observed_at=0.0, peers=seen)})
     return Peer.objects.select_related("instance", "member__user").get(pk=peer.pk)
+
+
+def online_of(instance: Instance) -> int:
+    return peer_facts_of([instance])[instance.pk].online(instance)
 
 
 def test_a_handshake_connects_and_tells_since_when_and_from_where(peer: Peer) -> None:
@@ -91,15 +96,13 @@ def test_who_is_shut_out_is_not_connected_however_fresh_the_handshake(peer: Peer
     seen = Peer.objects.select_related("instance", "member__user").get(pk=peer.pk)
     assert not seen.is_connected
     assert not Peer.objects.connected().exists()
-    counted: Any = Instance.objects.with_peer_counts().get()
-    assert counted.connected_count == 0
+    assert online_of(Instance.objects.get()) == 0
 
 
 def test_a_site_and_a_device_count_as_two_that_are_connected(peer: Peer, instance: Instance, site_peer: Peer) -> None:
     observe_hubs(observed_at=timezone.now())
     observe_peers(last_handshake=timezone.now())
-    counted: Any = Instance.objects.with_peer_counts().get()
-    assert counted.connected_count == 2
+    assert online_of(Instance.objects.get()) == 2
 
 
 def test_nothing_counts_as_connected_when_nobody_has_looked_for_a_while(peer: Peer) -> None:
@@ -108,6 +111,7 @@ def test_nothing_counts_as_connected_when_nobody_has_looked_for_a_while(peer: Pe
     stale = Peer.objects.select_related("instance").get(pk=peer.pk)
     assert not stale.is_connected
     assert not Peer.objects.connected().exists()
+    assert online_of(stale.instance) == 0
 
 
 def test_bytes_add_up_over_a_restart_of_the_hub(peer: Peer) -> None:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from portal.models import Membership, MembershipState
 from portal.sealing import Sealed
 from vpn.choices import KeyCustody, PeerType, Protocol
-from vpn.constants import HANDSHAKE_TIMEOUT, OBSERVATION_MAX_AGE
+from vpn.constants import HANDSHAKE_TIMEOUT
 from vpn.models.instance import Instance
 from vpn.models.observation.peer import PeerObservation
 from vpn.models.querysets import PeerQuerySet
@@ -187,16 +187,13 @@ class Peer(models.Model):
     @property
     def is_connected(self) -> bool:
         """A handshake within 180 s or an OpenVPN session, observed at most 10 s ago; as PeerQuerySet.connected."""
-        observed_at = self.instance.seen.observed_at
-        now = timezone.now()
-        if observed_at is None or observed_at <= now - timedelta(seconds=OBSERVATION_MAX_AGE):
-            return False
-        if not self.is_admitted:
+        if not self.instance.seen.is_recent or not self.is_admitted:
             return False  # a refused peer may have had a handshake a moment before
         seen = self.seen
         if self.is_openvpn:
             return seen.connected_from is not None
-        return seen.last_handshake is not None and seen.last_handshake > now - timedelta(seconds=HANDSHAKE_TIMEOUT)
+        oldest = timezone.now() - timedelta(seconds=HANDSHAKE_TIMEOUT)
+        return seen.last_handshake is not None and seen.last_handshake > oldest
 
     @property
     def is_reconnecting(self) -> bool:

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import models, transaction
-from django.db.models import Case, Count, F, OuterRef, Q, Subquery, When
-from django.db.models.functions import Coalesce, Now
+from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from portal.models import MembershipState
@@ -63,22 +63,8 @@ def tunnel_filter(prefix: str = "") -> Q:
     return (shook_hands | has_session) & admitted_filter(prefix)
 
 
-def _number_of(peers: PeerQuerySet) -> Coalesce:
-    counted = peers.order_by().values("instance").annotate(number=Count("pk")).values("number")
-    return Coalesce(Subquery(counted), 0)
-
-
 class InstanceQuerySet(models.QuerySet["Instance"]):
-    """Instances, with what their list shows."""
-
-    def with_peer_counts(self) -> InstanceQuerySet:
-        """Add `peer_count` and `connected_count`, each asked of the instance's own peers by the index."""
-        from vpn.models.peer import Peer  # whose rows point to instances
-
-        own = Peer.objects.filter(instance=OuterRef("pk"))
-        # Whether the observation is recent is asked once for the instance, not for each of its peers.
-        connected = When(fresh_filter(), then=_number_of(own.filter(tunnel_filter())))
-        return self.annotate(peer_count=_number_of(own), connected_count=Case(connected, default=0))
+    """Instances, filtered by state."""
 
     def with_hub(self) -> InstanceQuerySet:
         """The instances whose hub should be running."""

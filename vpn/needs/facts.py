@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Count, Q
-from django.utils import timezone
-
 from vpn.addressing.networks import Network
-from vpn.choices import InstanceState, OperationState, PeerType, Protocol, Reachability
-from vpn.constants import HANDSHAKE_TIMEOUT
+from vpn.choices import InstanceState, OperationState, PeerType, Reachability
 from vpn.desired.ways import Way, Ways, allowed_behind, private_part
 from vpn.models import Instance, ListenerProof, Operation, Peer
-from vpn.models.querysets import seen_filter
 from vpn.needs.drift import Recurring, recurring_in, undone_lately
+from vpn.needs.peer_facts import PeerFacts, peer_facts_of
 from vpn.validators import parse_network
-
-
-@dataclass(frozen=True)
-class SilentSite:
-    """A site that was connected and is disconnected now."""
-
-    name: str
-    peer_id: UUID
-    since: datetime
 
 
 @dataclass
@@ -39,7 +25,7 @@ class Facts:
     # Listeners that devices cannot reach at an address other than the first.
     failing_elsewhere: list[ListenerProof] = field(default_factory=list)
     proven: int = 0
-    silent_sites: list[SilentSite] = field(default_factory=list)
+    peers: PeerFacts = field(default_factory=PeerFacts)
     # Pushed routes whose packets the hub drops.
     lost_routes: list[str] = field(default_factory=list)
     # How many delivered profiles point to each address that the hub no longer has.
@@ -57,8 +43,13 @@ _LONG: Final = ("certificate", "private_key_sealed", "tls_crypt_key_sealed")
 _UNDER_WAY: Final = (InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING)
 
 
-def facts_of(instances: Sequence[Instance], *, of_operator: bool = False) -> dict[UUID, Facts]:
-    """The facts by instance: at most seven queries, two of them if only the operator's facts are requested."""
+def facts_of(
+    instances: Sequence[Instance], *, of_operator: bool = False, peers: Mapping[UUID, PeerFacts] | None = None
+) -> dict[UUID, Facts]:
+    """The facts by instance: at most seven queries, two of them if only the operator's facts are requested.
+
+    `peers` are those of `peer_facts_of`, if they are known already.
+    """
     facts = {instance.pk: Facts() for instance in instances}
     running = [instance for instance in instances if instance.state == InstanceState.READY]
     ready = [instance.pk for instance in running]
@@ -66,7 +57,8 @@ def facts_of(instances: Sequence[Instance], *, of_operator: bool = False) -> dic
     if ready:
         _add_proofs(facts, ready)
     if ready and not of_operator:
-        _add_silent_sites(facts, ready)
+        for pk, counted in (peer_facts_of(running) if peers is None else peers).items():
+            facts[pk].peers = counted
         _add_lost_routes(facts, running)
         _add_left_addresses(facts, running)
         for pk, runs in undone_lately(ready).items():
@@ -86,18 +78,6 @@ def _add_proofs(facts: dict[UUID, Facts], ready: Collection[UUID]) -> None:
             facts[proof.instance_id].proven += 1
         else:
             facts[proof.instance_id].failing.append(proof)
-
-
-def _add_silent_sites(facts: dict[UUID, Facts], ready: Collection[UUID]) -> None:
-    before = timezone.now() - timedelta(seconds=HANDSHAKE_TIMEOUT)
-    away = Q(protocol=Protocol.WIREGUARD) | Q(protocol=Protocol.OPENVPN, observation__connected_from=None)
-    silent = away & seen_filter(last_handshake__lte=before)
-    sites = Peer.objects.admitted().filter(silent, instance__in=ready, type=PeerType.SITE)
-    last = "observation__last_handshake"
-    rows = sites.order_by(last).values_list("instance_id", "pk", "site__name", last)
-    for instance_id, pk, name, since in rows:
-        if since is not None:
-            facts[instance_id].silent_sites.append(SilentSite(name, pk, since))
 
 
 def _add_lost_routes(facts: dict[UUID, Facts], ready: Sequence[Instance]) -> None:
@@ -120,22 +100,17 @@ def _add_lost_routes(facts: dict[UUID, Facts], ready: Sequence[Instance]) -> Non
 
 
 def _add_left_addresses(facts: dict[UUID, Facts], ready: Sequence[Instance]) -> None:
-    own = {
-        instance.pk: set(instance.server.addresses)
-        for instance in ready
-        if instance.server is not None and instance.server.addresses
-    }
-    peers = Peer.objects.admitted().filter(instance__in=own).exclude(delivered_host="")
-    # Nearly all profiles point to a correct address: grouped, they are one row per hub.
-    rows = peers.order_by().values_list("instance_id", "delivered_host").annotate(count=Count("pk"))
-    for instance_id, host, count in rows:
-        if host not in own[instance_id] and _is_address(host):
-            facts[instance_id].left_addresses[host] = count
-    hosts = {host for one in facts.values() for host in one.left_addresses}
-    if hosts:
-        named = peers.filter(delivered_host__in=hosts).select_related("member__user", "site").defer(*_LONG)
+    for instance in ready:
+        own = instance.server.addresses if instance.server is not None else ()
+        delivered = facts[instance.pk].peers.hosts.items() if own else ()
+        left = {host: count for host, count in delivered if host not in own and _is_address(host)}
+        facts[instance.pk].left_addresses = left
+    cut_off = {pk: set(one.left_addresses) for pk, one in facts.items() if one.left_addresses}
+    if cut_off:
+        peers = Peer.objects.admitted().filter(instance__in=cut_off, delivered_host__in=set().union(*cut_off.values()))
+        named = peers.select_related("member__user", "site").defer(*_LONG)
         for peer in named.order_by("created_at", "id")[:_MOST_LOOKED_AT]:
-            if peer.delivered_host in facts[peer.instance_id].left_addresses:
+            if peer.delivered_host in cut_off[peer.instance_id]:
                 facts[peer.instance_id].cut_off.append(peer.label)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -14,6 +14,7 @@ from vpn.choices import InstanceState, OperationKind, Reachability
 from vpn.models import Instance, ListenerProof
 from vpn.needs.facts import Facts, facts_of
 from vpn.needs.need import Code, Need
+from vpn.needs.peer_facts import PeerFacts
 
 # The hub is queried every few seconds. Without a report for this long, no worker runs or the hub does not answer.
 SILENCE: Final = timedelta(seconds=60)
@@ -30,12 +31,15 @@ def needs_of(instance: Instance) -> list[Need]:
     return needs_of_all([instance])[instance.pk]
 
 
-def needs_of_all(instances: Sequence[Instance], *, of_operator: bool = False) -> dict[UUID, list[Need]]:
+def needs_of_all(
+    instances: Sequence[Instance], *, of_operator: bool = False, peers: Mapping[UUID, PeerFacts] | None = None
+) -> dict[UUID, list[Need]]:
     """`needs_of` by instance, with a constant number of queries. Servers and observations should be joined.
 
-    `of_operator` leaves out problems for an organization's admins: sites, routes, profiles, drift.
+    `of_operator` leaves out problems for an organization's admins: sites, routes, profiles, drift. `peers` are those
+    of `peer_facts_of`, if they are known already.
     """
-    facts = facts_of(instances, of_operator=of_operator)
+    facts = facts_of(instances, of_operator=of_operator, peers=peers)
     return {instance.pk: list(_needs(instance, facts[instance.pk])) for instance in instances}
 
 
@@ -76,8 +80,8 @@ def _of_running_hub(instance: Instance, facts: Facts) -> Iterator[Need]:
     asked = instance.public_dns
     if asked and set(asked) <= set(instance.seen.silent_resolvers):
         yield need(Code.RESOLVER_SILENT)
-    if facts.silent_sites and lateness != Code.HUB_SILENT:
-        yield need(Code.SITE_SILENT, since=facts.silent_sites[0].since)
+    if facts.peers.silent_sites and lateness != Code.HUB_SILENT:
+        yield need(Code.SITE_SILENT, since=facts.peers.silent_since)
     if facts.lost_routes:
         yield need(Code.ROUTE_NOWHERE)
     if facts.left_addresses:

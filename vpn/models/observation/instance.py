@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db import models, transaction
+from django.utils import timezone
+
+from vpn.constants import OBSERVATION_MAX_AGE
 
 
 class InstanceObservationQuerySet(models.QuerySet["InstanceObservation"]):
@@ -50,3 +54,9 @@ class InstanceObservation(models.Model):
 
     def __str__(self) -> str:
         return f"observation of {self.instance_id}"
+
+    @property
+    def is_recent(self) -> bool:
+        """Was the hub observed so recently that what it reported about connections still holds? As `fresh_filter`."""
+        oldest = timezone.now() - timedelta(seconds=OBSERVATION_MAX_AGE)
+        return self.observed_at is not None and self.observed_at > oldest

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from vpn.needs import Need
+from vpn.needs import MOST_NAMED, Need
 from vpn.presenters.findings import Names, sentence_of
 from vpn.presenters.lists import joined
 from vpn.presenters.needs.words import Words, address_of
-
-_MOST_NAMED = 3
 
 
 def resolver_silent(need: Need) -> Words:
@@ -30,20 +29,20 @@ def resolver_silent(need: Need) -> Words:
 
 def sites_silent(need: Need) -> Words:
     """Sites that were connected are disconnected."""
-    sites = need.facts.silent_sites
+    sites, count = need.facts.peers.silent_sites, need.facts.peers.silent
     seen = _("%(site)s (last seen %(since)s UTC)")
-    named = [seen % {"site": site.name, "since": f"{site.since:%-d %B, %H:%M}"} for site in sites[:_MOST_NAMED]]
-    values = {"site": sites[0].name, "count": len(sites), "sites": _shortened(named, len(sites))}
-    title = ngettext("%(site)s is not connected any more", "%(count)d sites are not connected any more", len(sites))
+    named = [seen % {"site": name, "since": f"{datetime.fromisoformat(since):%-d %B, %H:%M}"} for name, since in sites]
+    values = {"site": sites[0][0], "count": count, "sites": _shortened(named, count)}
+    title = ngettext("%(site)s is not connected any more", "%(count)d sites are not connected any more", count)
     message = ngettext(
         "%(sites)s was connected and has stopped sending.",
         "%(sites)s were connected and have stopped sending.",
-        len(sites),
+        count,
     )
     step = ngettext(
         "Check the router and its internet access. If this is intended, disable the peer.",
         "Check the routers and their internet access. If this is intended, disable the peers.",
-        len(sites),
+        count,
     )
     return Words(title % values, message % values, step)
 
@@ -111,7 +110,7 @@ def drift_recurring(need: Need, names: Names) -> Words:
 
 def _shortened(named: Sequence[str], count: int) -> str:
     """The first names as a list, and the number of the others."""
-    first = list(named[:_MOST_NAMED])
+    first = list(named[:MOST_NAMED])
     if count <= len(first):
         return joined(first)
     return joined([*first, _("%(count)s more") % {"count": f"{count - len(first):,}"}])

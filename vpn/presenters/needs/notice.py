@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from vpn.models import Instance
-from vpn.needs import Code, Need, needs_of_all
+from vpn.needs import Code, Need, PeerFacts, needs_of_all
 from vpn.presenters.findings import names_in
 from vpn.presenters.needs import around_words, listener_words, state_words
 from vpn.presenters.needs.words import Tone, Words
@@ -58,14 +58,16 @@ WORDS: Final[dict[Code, Callable[[Need], Words]]] = {
 }
 
 
-def notices_of(instance: Instance) -> list[Notice]:
-    """The notices of this hub; empty if all is well. Six queries at most."""
-    return notices_of_all([instance])[instance.pk]
+def notices_of(instance: Instance, peers: Mapping[UUID, PeerFacts] | None = None) -> list[Notice]:
+    """The notices of this hub; empty if all is well. Six queries at most. `peers` as in `needs_of_all`."""
+    return notices_of_all([instance], peers)[instance.pk]
 
 
-def notices_of_all(instances: Sequence[Instance]) -> dict[UUID, list[Notice]]:
+def notices_of_all(
+    instances: Sequence[Instance], peers: Mapping[UUID, PeerFacts] | None = None
+) -> dict[UUID, list[Notice]]:
     """`notices_of` by instance, with a constant number of queries. The instances' servers should be joined."""
-    needs = needs_of_all(instances)
+    needs = needs_of_all(instances, peers=peers)
     recurring = (need.facts.recurring for some in needs.values() for need in some if need.facts.recurring)
     names = names_in(found for each in recurring for found in each.found)
     words: dict[Code, Callable[[Need], Words]] = {

@@ -12,8 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from portal.models import MembershipState
 from vpn.choices import InstanceState, KeyCustody, ProfileState, Reachability
-from vpn.constants import OBSERVATION_MAX_AGE
-from vpn.models import Instance, Peer
+from vpn.models import Peer
 from vpn.needs import Code
 from vpn.presenters.instances.hub_side import HubSide
 from vpn.presenters.peers.push import push_words
@@ -115,7 +114,7 @@ def _tunnel(peer: Peer, profile_state: str, hub: HubSide) -> Condition:
         return Condition("good", _("Connected"), _connected_advice(peer, hub), since)
     if not peer.is_on_hub:
         return _not_on_hub(hub)
-    if _unobserved(peer.instance):
+    if not peer.instance.seen.is_recent:
         return _not_known(hub)
     reachability = hub.reachability(peer)
     if reachability == Reachability.UNREACHABLE:
@@ -163,11 +162,6 @@ def _not_known(hub: HubSide) -> Condition:
         return Condition("bad", _("Not known"), silent, since=since, is_known=False)
     advice = _("The hub has not reported in the last seconds.")
     return Condition("waiting", _("Not known"), advice, since=since, is_known=False)
-
-
-def _unobserved(instance: Instance) -> bool:
-    oldest = timezone.now() - timedelta(seconds=OBSERVATION_MAX_AGE)
-    return instance.seen.observed_at is None or instance.seen.observed_at <= oldest
 
 
 def _fetch_advice(peer: Peer) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -22,7 +23,6 @@ from vpn.addressing.networks import Network
 from vpn.choices import PeerType
 from vpn.models import Instance, Peer
 from vpn.models.querysets import PeerQuerySet, connected_filter, seen_filter
-from vpn.presenters.profiles.outdated import outdated_of
 
 PEERS_EACH_PAGE = 50
 _LONGEST_SEARCH = 100
@@ -74,25 +74,27 @@ class PeerSearch:
         text = urlencode({key: value for key, value in given.items() if value})
         return f"{text}&" if text else ""
 
-    def find(self, member: Membership, instance: Instance) -> PeerQuerySet:
-        """The matching peers of an instance, sites first."""
+    def find(self, member: Membership, instance: Instance, outdated: Collection[UUID] = ()) -> PeerQuerySet:
+        """The matching peers of an instance, sites first. `outdated` are those with an outdated profile."""
         found = peers_of(member, instance).select_related(None)
         if self.show in {"sites", "clients"}:
             found = found.filter(type=PeerType.SITE if self.show == "sites" else PeerType.CLIENT)
         elif self.show == "offline":
             found = found.exclude(connected_filter())
         elif self.show == "outdated":
-            found = found.filter(pk__in=outdated_of(instance).ids)
+            found = found.filter(pk__in=outdated)
         if self.text:
             found = found.filter(_matches(self.text, instance))
         return found.order_by("-type", "created_at", "id")
 
-    def page(self, member: Membership, instance: Instance, *, number: str | None, total: int) -> Page[Peer]:
-        """One page of the matching peers. `total` is the number of all peers, known already.
+    def page(
+        self, member: Membership, instance: Instance, *, number: str | None, total: int, outdated: Collection[UUID] = ()
+    ) -> Page[Peer]:
+        """One page of the matching peers. `total` is the number of all peers, `outdated` as in `find`.
 
         The database sorts ids alone, then reads the rows of this page. A search is made once: its ids are counted here.
         """
-        found = self.find(member, instance).values_list("pk", flat=True)
+        found = self.find(member, instance, outdated).values_list("pk", flat=True)
         pages: Paginator[Any] = Paginator(list(found) if self.is_narrow else found, PEERS_EACH_PAGE)
         if not self.is_narrow:
             pages.count = total

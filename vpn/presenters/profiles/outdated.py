@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from vpn import doorbell
 from vpn.choices import KeyCustody
 from vpn.models import Instance, Peer
-from vpn.profiles.outdated import delivered_of, find_outdated, last_found
+from vpn.profiles.outdated import find_outdated, last_found
 
 # So many profiles are compared while a page is made; a worker compares more.
 _AT_ONCE: Final = 200
@@ -29,9 +29,11 @@ class Outdated:
     is_being_found: bool = False
 
 
-def outdated_of(instance: Instance) -> Outdated:
-    """The instance's outdated profiles. Where these are many, a worker finds them, once for all who look."""
-    delivered = delivered_of(instance).count()
+def outdated_of(instance: Instance, delivered: int) -> Outdated:
+    """The instance's outdated profiles of the `delivered` ones. Where these are many, a worker finds them.
+
+    It does so once for all readers.
+    """
     if not delivered:
         return Outdated(frozenset(), 0)
     found = last_found(instance)

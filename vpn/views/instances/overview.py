@@ -15,6 +15,7 @@ from portal.models import Membership
 from vpn.access import get_instance, instances_of
 from vpn.choices import InstanceState
 from vpn.models import Instance
+from vpn.needs import PeerFacts, peer_facts_of
 from vpn.presenters.instances.head import head_of
 from vpn.presenters.needs import Notice, notices_of_all, portal_notices
 from vpn.presenters.peers.search import FILTERS, PeerSearch
@@ -26,10 +27,16 @@ _UNDER_WAY = {InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.D
 
 @dataclass(frozen=True)
 class Row:
-    """An instance in the list, with its problems."""
+    """An instance in the list, with its problems and the counts of its peers."""
 
     instance: Instance
     needs: list[Notice]
+    peers: PeerFacts
+
+    @property
+    def online(self) -> int:
+        """How many peers are connected."""
+        return self.peers.online(self.instance)
 
 
 @require_safe
@@ -41,9 +48,10 @@ def instances(request: HttpRequest) -> HttpResponse:
     member = get_member(request)
     if not member.sees_everything:
         return redirect("my")
-    found = list(instances_of(member).with_peer_counts())
-    needs = notices_of_all(found)
-    rows = sorted((Row(one, needs[one.pk]) for one in found), key=_urgency)
+    found = list(instances_of(member))
+    peers = peer_facts_of(found)
+    needs = notices_of_all(found, peers)
+    rows = sorted((Row(one, needs[one.pk], peers[one.pk]) for one in found), key=_urgency)
     context = {
         "rows": rows,
         "in_need": sum(bool(row.needs) for row in rows),
@@ -70,8 +78,9 @@ def _urgency(row: Row) -> tuple[bool, bool, bool, str]:
 def _peers_context(request: HttpRequest, member: Membership, instance: Instance) -> dict[str, object]:
     search = PeerSearch.from_query(request.GET)
     head = head_of(member, instance, "peers")
-    outdated = outdated_of(instance)
-    page = search.page(member, instance, number=request.GET.get("page"), total=head["peer_total"])
+    outdated = outdated_of(instance, head["peers_delivered"])
+    number = request.GET.get("page")
+    page = search.page(member, instance, number=number, total=head["peer_total"], outdated=outdated.ids)
     return {
         **head,
         "search": search,
