@@ -6,15 +6,15 @@ import hashlib
 import json
 from collections.abc import Iterable
 from ipaddress import ip_address
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from vpn.addressing.pools import FIRST_PEER_HOST
 from vpn.choices import PeerType, ProfileState
-from vpn.models import Instance, Peer, Site
+from vpn.models import Instance, Peer
 from vpn.profiles import openvpn, wireguard
 from vpn.profiles.peer import openvpn_profile_of, profile_of
-from vpn.profiles.tunnel_routes import SiteSubnets, own_networks_of, site_subnets
+from vpn.profiles.tunnel_routes import Advertising, SiteSubnets, own_networks_of, site_subnets
 
 # Where a stand-in without a key has it.
 _NO_KEY: Final = '"public_key":""'
@@ -22,13 +22,42 @@ _NO_KEY: Final = '"public_key":""'
 
 def current_digest(peer: Peer, sites: SiteSubnets | None = None) -> str:
     """The digest of what the peer's profile would configure now, for a site with its router's platform and version."""
-    return _with_router(_configuration_digest(peer, sites), peer.site)
+    digest = _configuration_digest(peer, sites)
+    return digest if peer.site is None else _with_router(digest, peer.site)
 
 
-def _with_router(digest: str, site: Site | None) -> str:
-    if site is None:
-        return digest
-    return hashlib.sha256(f"{digest} {site.platform} {site.platform_version}".encode()).hexdigest()
+class Router(Protocol):
+    """The columns of a site that a digest covers."""
+
+    @property
+    def platform(self) -> str: ...
+    @property
+    def platform_version(self) -> str: ...
+
+
+class Compared(Advertising, Protocol):
+    """The columns of a WireGuard peer on which its profile depends: a Peer, or a row of a list."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def host(self) -> int: ...
+    @property
+    def public_key(self) -> str: ...
+    @property
+    def route_all(self) -> bool: ...
+
+
+def is_digest(delivered: str, digest: str, router: Router | None) -> bool:
+    """Is a delivered digest the one of this configuration, on a site's router?
+
+    Older digests do not cover the router: for which one such a file was written is not known.
+    """
+    return delivered == digest or (router is not None and delivered == _with_router(digest, router))
+
+
+def _with_router(digest: str, router: Router) -> str:
+    return hashlib.sha256(f"{digest} {router.platform} {router.platform_version}".encode()).hexdigest()
 
 
 def _configuration_digest(peer: Peer, sites: SiteSubnets | None) -> str:
@@ -48,17 +77,24 @@ def profile_state(peer: Peer) -> ProfileState:
 
 
 def profile_states(
-    instance: Instance, peers: Iterable[Peer], sites: SiteSubnets | None = None
+    instance: Instance,
+    peers: Iterable[Peer],
+    sites: SiteSubnets | None = None,
+    *,
+    digests: ProfileDigests | None = None,
 ) -> dict[UUID, ProfileState]:
-    """`profile_state` of many peers of one instance, with one query in all, or none if `sites` are given."""
-    sites = site_subnets(instance) if sites is None else sites
-    devices = ProfileDigests(instance, sites)
+    """`profile_state` of many peers of one instance, with one query in all, or none if `sites` or `digests` are given.
+
+    `digests` are those of the instance as it is, see `known`.
+    """
+    if digests is None:
+        digests = ProfileDigests(instance, site_subnets(instance) if sites is None else sites)
     states = {}
     for peer in peers:
         peer.instance = instance
         if not peer.delivered_digest:
             states[peer.pk] = ProfileState.UNDELIVERED
-        elif devices.is_of(peer, peer.delivered_digest) and not has_moved(instance, peer.delivered_host):
+        elif digests.is_of(peer, peer.delivered_digest) and not has_moved(instance, peer.delivered_host):
             states[peer.pk] = ProfileState.CURRENT
         else:
             states[peer.pk] = ProfileState.OUTDATED
@@ -87,27 +123,33 @@ class ProfileDigests:
         self._instance = instance
         self._sites = sites
         self._shared: dict[tuple[PeerType, bool], Common] = {}
+        self._of_sites: dict[UUID, tuple[tuple[object, ...], str]] = {}
 
     def is_of(self, peer: Peer, delivered: str) -> bool:
-        """Is this the digest of the peer's profile as it is now?
+        """Is this the digest of the peer's profile as it is now?"""
+        digest = _configuration_digest(peer, self._sites) if peer.is_openvpn else self.of_wireguard(peer)
+        return is_digest(delivered, digest, peer.site)
 
-        Older digests do not cover the router: for which one such a file was written is not known.
-        """
-        if peer.is_openvpn:
-            digest = _configuration_digest(peer, self._sites)
-        elif peer.is_site or peer.subnets:
-            digest = self._of_site(peer)
-        else:
-            return delivered == self.of(peer.host, peer.public_key, route_all=peer.route_all)
-        return delivered in {digest, _with_router(digest, peer.site)}
+    def of_wireguard(self, peer: Compared) -> str:
+        """The digest of a WireGuard peer's profile, for a site without its router."""
+        if peer.type == PeerType.SITE or peer.subnets:
+            return self._of_site(peer)
+        return self.of(peer.host, peer.public_key, route_all=peer.route_all)
 
     def of(self, host: int, public_key: str, *, route_all: bool) -> str:
         """The digest of a device's WireGuard profile."""
         common = self._common(PeerType.CLIENT, route_all=route_all)
         return self._digest(common, host, public_key, common.routes)
 
-    def _of_site(self, peer: Peer) -> str:
-        """The digest of a site's WireGuard profile, without its router."""
+    def _of_site(self, peer: Compared) -> str:
+        """The same as `of_wireguard`. Kept, as the digest of a site covers the routes to all other sites."""
+        facts = (peer.type, peer.host, peer.public_key, peer.route_all, *peer.subnets)
+        known = self._of_sites.get(peer.pk)
+        if known is None or known[0] != facts:
+            known = self._of_sites[peer.pk] = facts, self._digest_of_site(peer)
+        return known[1]
+
+    def _digest_of_site(self, peer: Compared) -> str:
         common = self._common(PeerType(peer.type), route_all=peer.route_all)
         if peer.route_all:
             return self._digest(common, peer.host, peer.public_key, common.routes)

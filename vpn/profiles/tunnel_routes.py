@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from ipaddress import IPv4Network, IPv6Network
+from typing import Protocol
 from uuid import UUID
 
 from vpn.addressing.networks import Network, contains, is_default_route
@@ -53,7 +54,16 @@ def routes_of(peer: Peer, sites: SiteSubnets) -> tuple[Network, ...]:
     return split.without(own) if own else split.routes
 
 
-def own_networks_of(peer: Peer, sites: SiteSubnets) -> set[Network]:
+class Advertising(Protocol):
+    """A peer, or the row of a list, with the networks that it advertises."""
+
+    @property
+    def pk(self) -> UUID: ...
+    @property
+    def subnets(self) -> list[str]: ...
+
+
+def own_networks_of(peer: Advertising, sites: SiteSubnets) -> set[Network]:
     """The networks that a site advertises itself; no route for them leads into its tunnel."""
     return {*sites.get(peer.pk, ()), *map(parse_network, peer.subnets)}
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from django.http import HttpResponse
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from vpn.api.protocol.etag import etag_of
 from vpn.api.schemas.base import Out
@@ -24,7 +25,16 @@ def one(shown: Out, *, status: int = 200, without: set[str] | None = None) -> Ht
 
 def many(shape: type[Shown], shown: Sequence[Shown], link: str) -> HttpResponse:
     """A page of a list, with the link to the next."""
-    response = HttpResponse(TypeAdapter(list[shape]).dump_json(list(shown)), content_type=JSON)  # type: ignore[valid-type]
+    return _page(TypeAdapter(list[shape]).dump_json(list(shown)), link)  # type: ignore[valid-type]
+
+
+def many_rows(rows: Sequence[Mapping[str, object]], link: str) -> HttpResponse:
+    """The same of rows from the database, which need no validation."""
+    return _page(to_json(rows), link)
+
+
+def _page(content: bytes, link: str) -> HttpResponse:
+    response = HttpResponse(content, content_type=JSON)
     if link:
         response["Link"] = link
     return response

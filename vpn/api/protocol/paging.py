@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from django.core import signing
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from ninja import Schema
 from pydantic import Field
@@ -23,7 +23,7 @@ from vpn.api.protocol.errors import invalid
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
-Row = TypeVar("Row", bound=Model)
+Row = TypeVar("Row")
 Item = TypeVar("Item")
 
 
@@ -36,23 +36,27 @@ class Page(Schema):
 
 def page_of(
     request: HttpRequest,
-    rows: QuerySet[Row],
+    rows: QuerySet[Any, Row],
     page: Page,
     *,
     by: str = "created_at",
     newest_first: bool = False,
 ) -> tuple[list[Row], str]:
-    """One page of rows, ordered by a time and the id, and its Link header (empty on the last page)."""
+    """One page of rows, ordered by a time and the id, and its Link header (empty on the last page).
+
+    Rows are models, or tuples with these columns among their names.
+    """
     salt = _salt(request)
     if page.cursor:
         at, pk = _opened(page.cursor, salt, 2)
         step = "lt" if newest_first else "gt"
-        rows = rows.filter(Q(**{f"{by}__{step}": at}) | Q(**{by: at, f"pk__{step}": pk}))
+        # The first condition alone can be looked up in an index.
+        rows = rows.filter(**{f"{by}__{step}e": at}).filter(Q(**{f"{by}__{step}": at}) | Q(**{f"pk__{step}": pk}))
     sign = "-" if newest_first else ""
     found = list(rows.order_by(f"{sign}{by}", f"{sign}pk")[: page.limit + 1])
     if len(found) <= page.limit:
         return found, ""
-    last = found[page.limit - 1]
+    last: Any = found[page.limit - 1]
     cursor = signing.dumps([getattr(last, by).isoformat(), str(last.pk)], salt=salt)
     return found[: page.limit], _link(request, page.limit, cursor)
 

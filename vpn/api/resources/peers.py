@@ -25,8 +25,9 @@ from vpn.api.protocol.documentation import answers, takes
 from vpn.api.protocol.errors import Refusal, invalid
 from vpn.api.protocol.etag import unless_changed
 from vpn.api.protocol.idempotency import idempotent
-from vpn.api.protocol.paging import Page, page_of
+from vpn.api.protocol.paging import Page
 from vpn.api.protocol.plans import plan_of, wants_plan
+from vpn.api.resources.peer_list import answer_list
 from vpn.api.schemas.peer import (
     FormatOut,
     PeerChange,
@@ -41,6 +42,7 @@ from vpn.choices import KeyCustody
 from vpn.models import Instance, Peer, Site
 from vpn.presenters.peers.search import PeerSearch
 from vpn.profiles.formats import files_of
+from vpn.profiles.known import known_digests
 from vpn.profiles.peer import NoAddress
 from vpn.profiles.state import profile_state, profile_states
 
@@ -84,12 +86,7 @@ def list_peers(request: HttpRequest, instance_id: UUID, page: Query[PeerPage]) -
     member = member_of(request)
     instance = get_instance(member, instance_id)
     search = PeerSearch(text=page.q.strip(), show=_SHOWN[page.type])
-    rows = search.find(member, instance).select_related("member__user", "site", "observation")
-    found, link = page_of(request, rows, page)
-    for peer in found:
-        peer.instance = instance
-    states = profile_states(instance, found)
-    return many(PeerOut, [show_peer(peer, states[peer.pk]) for peer in found], link)
+    return answer_list(request, instance, search.find(member, instance), page)
 
 
 @router.post(
@@ -152,7 +149,9 @@ def _create_site(instance: Instance, site_id: UUID, body: PeerCreate, by: Princi
 @router.get(PATH, response=answers({200: PeerOut}, 404), summary="Read a peer")
 def read_peer(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
     """One peer; for a member, one of their own."""
-    return one(show(_peer(member_of(request), instance_id, peer_id)))
+    peer = _peer(member_of(request), instance_id, peer_id)
+    states = profile_states(peer.instance, [peer], digests=known_digests(peer.instance))
+    return one(show_peer(peer, states[peer.pk]))
 
 
 @router.put(

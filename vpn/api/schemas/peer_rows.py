@@ -1,0 +1,133 @@
+"""Peers in lists: from the columns of a row to its representation, without a model instance for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from django.utils import timezone
+
+from portal.models import MembershipState
+from vpn.choices import ProfileState, Protocol
+from vpn.constants import HANDSHAKE_TIMEOUT, OBSERVATION_MAX_AGE
+from vpn.models import Instance
+
+
+class RouterRow(NamedTuple):
+    """The router of a site."""
+
+    platform: str
+    platform_version: str
+
+
+class PeerRow(NamedTuple):
+    """The columns that the list of peers shows, and those that its profile and its connection depend on."""
+
+    created_at: datetime
+    pk: UUID
+    type: str
+    protocol: str
+    member_id: UUID | None
+    site_id: UUID | None
+    device: str
+    subnets: list[str]
+    route_all: bool
+    host: int
+    public_key: str
+    enabled: bool
+    expires_at: datetime | None
+    key_custody: str
+    delivered_digest: str
+    delivered_host: str
+    member_state: str | None
+    member_is_active: bool | None
+    platform: str | None
+    platform_version: str | None
+    seen_key: str | None
+    last_handshake: datetime | None
+    connected_from: datetime | None
+    endpoint: str | None
+    received_bytes: int | None
+    sent_bytes: int | None
+
+    @property
+    def is_openvpn(self) -> bool:
+        """Does this peer connect over OpenVPN?"""
+        return self.protocol == Protocol.OPENVPN
+
+    @property
+    def router(self) -> RouterRow | None:
+        """A site's router, on which its profile depends."""
+        if self.platform is None or self.platform_version is None:
+            return None
+        return RouterRow(self.platform, self.platform_version)
+
+
+_PATHS: Final = {
+    "member_state": "member__state",
+    "member_is_active": "member__user__is_active",
+    "platform": "site__platform",
+    "platform_version": "site__platform_version",
+    "seen_key": "observation__public_key",
+} | {
+    name: f"observation__{name}"
+    for name in ("last_handshake", "connected_from", "endpoint", "received_bytes", "sent_bytes")
+}
+# The query's columns, in the order of PeerRow.
+COLUMNS: Final = tuple(_PATHS.get(name, name) for name in PeerRow._fields)
+
+
+def show_rows(
+    instance: Instance, rows: Iterable[PeerRow], states: dict[UUID, ProfileState]
+) -> Iterator[dict[str, object]]:
+    """What `show_peer` says of each peer, with the fields of PeerOut in their order."""
+    now = timezone.now()
+    observed_at = instance.seen.observed_at
+    is_fresh = observed_at is not None and observed_at > now - timedelta(seconds=OBSERVATION_MAX_AGE)
+    for row in rows:
+        # As Peer.seen: an observation belongs to a key. If the key was replaced since, only the bytes count.
+        seen = (
+            row
+            if row.seen_key == row.public_key
+            else row._replace(last_handshake=None, connected_from=None, endpoint=None)
+        )
+        connected = is_fresh and _is_admitted(row, now) and _has_tunnel(seen, now)
+        yield {
+            "id": row.pk,
+            "type": row.type,
+            "user_id": row.member_id,
+            "site_id": row.site_id,
+            "device": row.device,
+            "subnets": row.subnets,
+            "route_all": row.route_all,
+            "protocol": row.protocol,
+            "addresses": instance.own_networks(row.host),
+            "public_key": None if row.is_openvpn else row.public_key,
+            "enabled": row.enabled,
+            "expires_at": row.expires_at,
+            "connected": connected,
+            "connected_from": seen.connected_from if connected else None,
+            "last_handshake": seen.last_handshake,
+            "endpoint": seen.endpoint or None,
+            "received_bytes": row.received_bytes or 0,
+            "sent_bytes": row.sent_bytes or 0,
+            "key_custody": row.key_custody,
+            "profile_state": states[row.pk].value,
+            "created_at": row.created_at,
+        }
+
+
+def _is_admitted(row: PeerRow, now: datetime) -> bool:
+    """As Peer.is_admitted."""
+    if not row.enabled or (row.expires_at is not None and row.expires_at <= now):
+        return False
+    return row.member_id is None or (row.member_state != MembershipState.DEACTIVATED and bool(row.member_is_active))
+
+
+def _has_tunnel(seen: PeerRow, now: datetime) -> bool:
+    """As Peer.is_connected, where the observation is recent and the peer admitted."""
+    if seen.is_openvpn:
+        return seen.connected_from is not None
+    return seen.last_handshake is not None and seen.last_handshake > now - timedelta(seconds=HANDSHAKE_TIMEOUT)
