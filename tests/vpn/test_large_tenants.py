@@ -36,6 +36,7 @@ def asked_of(made: Population) -> Iterator[Ask]:
     """What the benchmark measures, and the pages that it leaves out."""
     yield from asks(made)
     group = create_group(made.organization, name="Sales", members=[one.pk for one in made.members[:10]], by=BY)
+    yield Ask("instance, clients", f"/instances/{made.instance.pk}/?show=clients&page=2")
     yield Ask("group", f"/people/groups/{group.pk}/")
     yield Ask("new group", "/people/groups/new/")
     yield Ask("person", f"/people/{made.members[-1].pk}/")

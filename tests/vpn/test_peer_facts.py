@@ -83,7 +83,7 @@ def test_the_counts_are_those_of_the_rows(instance: Instance, peers: list[Peer])
     facts, online, _ = facts_of(instance)
     rows = Peer.objects.select_related("instance__observation", "member__user", "observation")
     assert online == sum(peer.is_connected for peer in rows) == 1
-    assert (facts.total, facts.delivered) == (8, 2)
+    assert (facts.total, facts.sites, facts.delivered) == (8, 5, 2)
     assert [(name, facts.silent) for name, _ in facts.silent_sites] == [
         ("Branch 1", 3),
         ("Branch 0", 3),

@@ -66,6 +66,12 @@ def tunnel_filter(prefix: str = "") -> Q:
 class InstanceQuerySet(models.QuerySet["Instance"]):
     """Instances, filtered by state."""
 
+    def without_keys(self) -> InstanceQuerySet:
+        """Leave the keys and certificates in the database: several kilobytes that no list shows."""
+        sealed = ("private", "probe_private", "probe_preshared", "authority", "server", "tls_crypt")
+        certificates = ("authority_certificate", "server_certificate", "revocation_list")
+        return self.defer(*(f"{name}_key_sealed" for name in sealed), *certificates)
+
     def with_hub(self) -> InstanceQuerySet:
         """The instances whose hub should be running."""
         return self.filter(state__in=[InstanceState.READY, InstanceState.LOST], configured=True)

@@ -29,6 +29,7 @@ class PeerFacts:
     """Counts of a hub's peers, as JSON has them."""
 
     total: int = 0
+    sites: int = 0
     # Peers that are connected if the observation is recent.
     tunnels: int = 0
     # Peers that may connect and whose profile was fetched, and how many of the profiles contain each address.
@@ -76,14 +77,16 @@ def _count(ids: Collection[UUID]) -> dict[UUID, PeerFacts]:
     rows = Peer.objects.filter(instance__in=ids).order_by().values_list("instance_id", "delivered_host")
     counted = rows.annotate(
         total=Count("pk"),
+        sites=Count("pk", filter=Q(type=PeerType.SITE)),
         tunnels=Count("pk", filter=tunnel_filter()),
         delivered=Count("pk", filter=admitted & ~Q(delivered_digest="")),
         admitted=Count("pk", filter=admitted),
         silent=Count("pk", filter=silent),
     )
-    for instance_id, host, total, tunnels, delivered, to_host, away in counted:
+    for instance_id, host, total, sites, tunnels, delivered, to_host, away in counted:
         facts = found[instance_id]
         facts.total += total
+        facts.sites += sites
         facts.tunnels += tunnels
         facts.delivered += delivered
         facts.silent += away

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from django import template
 from django.utils import timezone
@@ -35,6 +36,11 @@ _INSTANCE_CHIPS: dict[InstanceState, tuple[str, Promise]] = {
 @register.simple_tag
 def chip(kind: str, words: str | Promise) -> SafeString:
     """A state: a shape and a word. `kind` is good, waiting, bad or off."""
+    return _chip(kind, str(words))
+
+
+@lru_cache(maxsize=100)
+def _chip(kind: str, words: str) -> SafeString:
     return format_html('<span class="chip chip--{}">{}</span>', kind, words)
 
 
@@ -58,7 +64,12 @@ def peer_chip(peer: Peer) -> SafeString:
 @register.simple_tag
 def peer_dot(peer: Peer) -> SafeString:
     """A peer's state as a shape only, with the word for screen readers and on hover."""
-    kind, words = _peer_state(peer)
+    return _dot(*_peer_state(peer))
+
+
+@lru_cache(maxsize=100)
+def _dot(kind: str, words: str) -> SafeString:
+    """A dot of one of the few states; a page has many."""
     return format_html(
         '<span class="dot dot--{}" title="{}"><span class="visually-hidden">{}</span></span>', kind, words, words
     )
@@ -109,6 +120,8 @@ def _in_words(moment: datetime) -> str:
 @register.filter
 def merged_networks(texts: Sequence[str]) -> list[str]:
     """Networks for display, with adjacent ones merged; files and forms keep them as they are."""
+    if len(texts) < 2:
+        return list(texts)
     return [str(network) for network in merged(map(parse_network, texts))]
 
 

@@ -23,7 +23,7 @@ def head_of(member: Membership, instance: Instance, tab: str) -> dict[str, Any]:
     return {
         "instance": instance,
         "tab": tab,
-        "peers_delivered": counted.delivered,
+        "peers": counted,
         "peer_total": counted.total,
         "peer_online": counted.online(instance),
         "may_change": member.is_admin,

@@ -22,7 +22,8 @@ from vpn.access import peers_of
 from vpn.addressing.networks import Network
 from vpn.choices import PeerType
 from vpn.models import Instance, Peer
-from vpn.models.querysets import PeerQuerySet, connected_filter, seen_filter
+from vpn.models.querysets import PeerQuerySet, seen_filter, tunnel_filter
+from vpn.needs import PeerFacts
 
 PEERS_EACH_PAGE = 50
 _LONGEST_SEARCH = 100
@@ -47,6 +48,14 @@ FILTERS = (
     Filter("outdated", _("Outdated")),
 )
 _VALUES = {one.value for one in FILTERS}
+# What the rows of a page show. A peer's keys and certificates are long.
+_SHOWN = (
+    *("instance", "type", "protocol", "device", "subnets", "route_all", "enabled", "expires_at", "host", "public_key"),
+    *("dns_label", "site__name", "member__state", "member__slug", "member__user__email", "member__user__name"),
+    *("member__user__is_active", "observation__public_key", "observation__last_handshake"),
+    *("observation__connected_from", "observation__push_generation", "observation__received_bytes"),
+    "observation__sent_bytes",
+)
 
 
 @dataclass(frozen=True)
@@ -63,11 +72,6 @@ class PeerSearch:
         text = as_typed(query.get("q", ""))
         return cls(text=text[:_LONGEST_SEARCH], show=show if show in _VALUES else "all")
 
-    @property
-    def is_narrow(self) -> bool:
-        """Does it exclude any peer?"""
-        return bool(self.text) or self.show != "all"
-
     def as_query(self) -> str:
         """The query string of this search, ending in "&" unless empty."""
         given = {"q": self.text, "show": "" if self.show == "all" else self.show}
@@ -79,8 +83,8 @@ class PeerSearch:
         found = peers_of(member, instance).select_related(None)
         if self.show in {"sites", "clients"}:
             found = found.filter(type=PeerType.SITE if self.show == "sites" else PeerType.CLIENT)
-        elif self.show == "offline":
-            found = found.exclude(connected_filter())
+        elif self.show == "offline" and instance.seen.is_recent:
+            found = found.exclude(tunnel_filter())
         elif self.show == "outdated":
             found = found.filter(pk__in=outdated)
         if self.text:
@@ -88,28 +92,39 @@ class PeerSearch:
         return found.order_by("-type", "created_at", "id")
 
     def page(
-        self, member: Membership, instance: Instance, *, number: str | None, total: int, outdated: Collection[UUID] = ()
+        self,
+        member: Membership,
+        instance: Instance,
+        counted: PeerFacts,
+        *,
+        number: str | None,
+        outdated: Collection[UUID] = (),
     ) -> Page[Peer]:
-        """One page of the matching peers. `total` is the number of all peers, `outdated` as in `find`.
+        """One page of the matching peers. `counted` are the facts of all peers, `outdated` is as in `find`.
 
-        The database sorts ids alone, then reads the rows of this page. A search is made once: its ids are counted here.
+        The database sorts ids alone, then reads the rows of this page. A search for words is made once: its ids are
+        counted here.
         """
         found = self.find(member, instance, outdated).values_list("pk", flat=True)
-        pages: Paginator[Any] = Paginator(list(found) if self.is_narrow else found, PEERS_EACH_PAGE)
-        if not self.is_narrow:
-            pages.count = total
+        known = self._number_of(instance, counted)
+        pages: Paginator[Any] = Paginator(list(found) if known is None else found, PEERS_EACH_PAGE)
+        if known is not None:
+            pages.count = known
         page: Page[Any] = pages.get_page(number)
         ids = list(page.object_list)
-        rows = (
-            peers_of(member, instance)
-            .select_related(None)
-            .select_related("member__user", "site", "observation")
-            .in_bulk(ids)
-        )
+        joined = peers_of(member, instance).select_related(None).select_related("member__user", "site", "observation")
+        rows = joined.only(*_SHOWN).in_bulk(ids)
         for row in rows.values():
             row.instance = instance
         page.object_list = [rows[pk] for pk in ids if pk in rows]
         return page
+
+    def _number_of(self, instance: Instance, counted: PeerFacts) -> int | None:
+        """How many peers match, as they were counted; None if only a search tells."""
+        if self.text or self.show == "outdated":
+            return None
+        others = {"sites": counted.total - counted.sites, "clients": counted.sites, "offline": counted.online(instance)}
+        return counted.total - others.get(self.show, 0)
 
 
 def _matches(text: str, instance: Instance) -> Q:

@@ -64,5 +64,5 @@ def _names(request: HttpRequest, member: Membership, instance: Instance) -> dict
     """Context for the head, the resolver's addresses, and one page of the peers' names."""
     head = head_of(member, instance, "dns")
     search = PeerSearch.from_query(request.GET)
-    page = search.page(member, instance, number=request.GET.get("page"), total=head["peer_total"])
+    page = search.page(member, instance, head["peers"], number=request.GET.get("page"))
     return {**head, "resolver": resolver_of(instance), "search": search, "page": page, "query": search.as_query()}

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from portal.access import get_member
@@ -34,6 +35,12 @@ class Row:
     peers: PeerFacts
 
     @property
+    def path(self) -> str:
+        """The page to open: the progress of a hub that is not there yet, or not for long."""
+        is_there = self.instance.configured and self.instance.state != InstanceState.DELETING
+        return reverse("instance" if is_there else "instance_progress", args=[self.instance.pk])
+
+    @property
     def online(self) -> int:
         """How many peers are connected."""
         return self.peers.online(self.instance)
@@ -48,7 +55,7 @@ def instances(request: HttpRequest) -> HttpResponse:
     member = get_member(request)
     if not member.sees_everything:
         return redirect("my")
-    found = list(instances_of(member))
+    found = list(instances_of(member).without_keys())
     peers = peer_facts_of(found)
     needs = notices_of_all(found, peers)
     rows = sorted((Row(one, needs[one.pk], peers[one.pk]) for one in found), key=_urgency)
@@ -78,9 +85,9 @@ def _urgency(row: Row) -> tuple[bool, bool, bool, str]:
 def _peers_context(request: HttpRequest, member: Membership, instance: Instance) -> dict[str, object]:
     search = PeerSearch.from_query(request.GET)
     head = head_of(member, instance, "peers")
-    outdated = outdated_of(instance, head["peers_delivered"])
+    outdated = outdated_of(instance, head["peers"].delivered)
     number = request.GET.get("page")
-    page = search.page(member, instance, number=number, total=head["peer_total"], outdated=outdated.ids)
+    page = search.page(member, instance, head["peers"], number=number, outdated=outdated.ids)
     return {
         **head,
         "search": search,
