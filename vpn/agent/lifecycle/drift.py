@@ -1,4 +1,4 @@
-"""Drift detection: compare a hub with its saved state, read-only, with a small share of CPU time.
+"""Drift detection: compare a hub with its saved state, read-only, with a small share of processor time.
 
 The first comparison takes no lock, so a difference may be a change in progress. It is reported only if a second
 comparison, under the lock, finds it again.
@@ -6,6 +6,7 @@ comparison, under the lock, finds it again.
 
 from __future__ import annotations
 
+import resource
 import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
@@ -22,46 +23,47 @@ from vpn.wire.errors import AgentError
 from vpn.wire.finding import Finding
 
 MOST: Final = 20  # findings
+# A comparison that takes longer, of thousands of peers, may use only a fifth of the share of others.
+_LONG: Final = 0.1  # seconds of processor time
+_LONG_SHARE: Final = DRIFT_SHARE / 5
 _PATIENCE: Final = 1.0  # seconds to wait for a lock
 
 
-def find(host: Host, hub: str, device: wireguard.Device) -> list[Finding] | None:
-    """Return how a running hub differs from its saved state, or None if no comparison is due.
-
-    `device` is its tunnel interface, read a moment ago.
-    """
-    started = time.monotonic()
-    if started < host.drift_due.get(hub, 0.0) or not host.drift_budget.is_left():
+def find(host: Host, hub: str) -> list[Finding] | None:
+    """Return how a running hub differs from its saved state, or None if no comparison is due."""
+    if time.monotonic() < host.drift_due.get(hub, 0.0) or not host.drift_budget.is_left():
         return None
+    spent = _processor_time()
     try:
-        found = _compare(host, hub, device)
+        found = _compare(host, hub)
         if found:
-            found = _confirmed(host, hub)
+            with hub_lock(host.state.directory, hub, _PATIENCE):
+                found = _compare(host, hub, host_lock(host.state.directory, _PATIENCE))
     except AgentError:
         found = None  # Another process is changing or removing the hub.
-    took = time.monotonic() - started
+    took = _processor_time() - spent
     host.drift_budget.spend(took)
     # Another agent may have destroyed hubs meanwhile: they take no share of the time.
     for gone in host.drift_due.keys() - set(host.state.hubs()):
         del host.drift_due[gone]
-    host.drift_due[hub] = started + took / DRIFT_SHARE * len(host.drift_due.keys() | {hub})
+    rest = took / (_LONG_SHARE if took > _LONG else DRIFT_SHARE) * len(host.drift_due.keys() | {hub})
+    host.drift_due[hub] = time.monotonic() + rest
     return None if found is None else _shortened(found)
 
 
-def _confirmed(host: Host, hub: str) -> list[Finding] | None:
-    with hub_lock(host.state.directory, hub, _PATIENCE):
-        device = wireguard.observe(host.names(hub))
-        return None if device is None else _compare(host, hub, device, host_lock(host.state.directory, _PATIENCE))
+def _processor_time() -> float:
+    """Return the processor time of this process and of the programs that it ran, in seconds."""
+    own, programs = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + programs.ru_utime + programs.ru_stime
 
 
-def _compare(
-    host: Host, hub: str, device: wireguard.Device, shared: AbstractContextManager[None] | None = None
-) -> list[Finding] | None:
+def _compare(host: Host, hub: str, shared: AbstractContextManager[None] | None = None) -> list[Finding] | None:
     """Return all differences. The host's shared tables are compared within `shared` (a lock)."""
-    saved, number = host.state.load(hub), host.state.shared.links().get(hub)
-    if saved is None or number is None or not host.state.settled(hub):
+    names = host.names(hub)
+    saved, number, device = host.state.load(hub), host.state.shared.links().get(hub), wireguard.observe(names)
+    if saved is None or number is None or device is None or not host.state.settled(hub):
         return None
-    names, fingerprints, link = host.names(hub), host.state.fingerprints(hub), Link(number)
+    fingerprints, link = host.state.fingerprints(hub), Link(number)
     spec = effective.as_last_applied(host.state, saved.spec)
     there = netns_view.read(names.inside)
     with shared or nullcontext():

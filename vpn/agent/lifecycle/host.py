@@ -16,7 +16,7 @@ from vpn.agent.system import users
 from vpn.agent.system.command import Netns
 
 # All drift comparisons of an agent together use at most this share of one CPU.
-DRIFT_SHARE: Final = 0.05
+DRIFT_SHARE: Final = 0.02
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def _status(host: Host, hub: str, families: Callable[[], list[str]] | None) -> H
     names = host.names(hub)
     directory = host.state.openvpn(hub)
     alive = health.is_alive(host.hub(hub))
-    device = wireguard.observe(names) if with_peers else None
+    peers = wireguard.reports(names) if with_peers else None
     report = HubReport(
         hub=hub,
         epoch=saved.spec.epoch,
@@ -60,10 +60,10 @@ def _status(host: Host, hub: str, families: Callable[[], list[str]] | None) -> H
         digest=saved.digest if host.state.settled(hub) else "",
         alive=alive,
         observed_at=time.time(),
-        peers=(wireguard.reports(device) if device else {}) if with_peers else None,
+        peers=(peers or {}) if with_peers else None,
         sessions=openvpn.reports(names, saved.spec, directory) if with_peers else None,
         hits=firewall.hits(names, saved.spec) if with_peers else None,
-        drift=drift.find(host, hub, device) if alive and device else None,
+        drift=drift.find(host, hub) if alive and peers is not None else None,
         families=families() if families is not None else None,
         upstreams=_upstreams(host, names, saved.spec) if alive and with_peers else None,
     )

@@ -11,6 +11,7 @@ from typing import Final
 from vpn.agent.memory.names import Names
 from vpn.agent.system import command, inside
 from vpn.agent.wireguard import uapi
+from vpn.agent.wireguard.uapi import UapiPeer
 from vpn.wire.report import PeerReport
 
 # By public key: a peer's endpoint, and whether it had a session.
@@ -81,11 +82,22 @@ def observe(names: Names) -> Device | None:
     return Device(header[0], int(header[2]), peers)
 
 
-def reports(device: Device) -> dict[str, PeerReport]:
-    """Return by public key the peers that ever had a handshake or traffic."""
+def reports(names: Names) -> dict[str, PeerReport] | None:
+    """Return by public key the peers that ever had a handshake or traffic; None without a working interface.
+
+    wireguard-go is asked without a program. Thousands of peers that never connected cost a millisecond.
+    """
+    if not is_inside(names):
+        return None
+    there: Mapping[str, UapiPeer | RealPeer] | None = uapi.peers(names.wireguard)
+    if there is None:
+        device = observe(names)
+        there = device.peers if device else None
+    if there is None:
+        return None
     return {
         key: PeerReport(peer.endpoint, peer.latest_handshake, peer.received_bytes, peer.sent_bytes)
-        for key, peer in device.peers.items()
+        for key, peer in there.items()
         if peer.latest_handshake or peer.received_bytes or peer.sent_bytes
     }
 

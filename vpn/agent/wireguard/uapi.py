@@ -8,21 +8,24 @@ from __future__ import annotations
 import base64
 import os
 import socket
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 DIRECTORY: Final = Path("/var/run/wireguard")
 _TIMEOUT: Final = 5.0  # seconds
+_CHUNK: Final = 1 << 18
+_NUMBERS: Final = (b"last_handshake_time_sec", b"rx_bytes", b"tx_bytes")
 
 
 @dataclass(frozen=True)
 class UapiPeer:
-    """A peer with an endpoint: its last handshake (Unix time), and whether persistent keepalive is on."""
+    """A peer with an endpoint: its last handshake (Unix time), its bytes, and whether persistent keepalive is on."""
 
     endpoint: str
     latest_handshake: int
+    received_bytes: int
+    sent_bytes: int
     keepalive: bool
 
 
@@ -72,10 +75,19 @@ def peers(interface: str) -> dict[str, UapiPeer] | None:
     try:
         with _connect(interface) as connection:
             connection.sendall(b"get=1\n\n")
-            with connection.makefile("rb") as stream:
-                return _parse(iter(stream.readline, b"\n"))
+            return _parse(_receive(connection))
     except OSError:
         return None
+
+
+def _receive(connection: socket.socket) -> bytes:
+    """Return an answer, which ends with an empty line."""
+    chunks: list[bytes] = []
+    end = b""
+    while end != b"\n\n" and (chunk := connection.recv(_CHUNK)):
+        chunks.append(chunk)
+        end = (end + chunk[-2:])[-2:]
+    return b"".join(chunks)
 
 
 def _connect(interface: str) -> socket.socket:
@@ -89,27 +101,19 @@ def _connect(interface: str) -> socket.socket:
     return connection
 
 
-def _parse(lines: Iterable[bytes]) -> dict[str, UapiPeer]:
-    peers: dict[str, UapiPeer] = {}
-    values: dict[bytes, bytes] = {}
-    for line in lines:
-        if not line:
-            break
-        name, _, value = line.strip().partition(b"=")
-        if name == b"public_key":
-            _keep(peers, values)
-            values = {}
-        values[name] = value
-    _keep(peers, values)
+def _parse(answer: bytes) -> dict[str, UapiPeer]:
+    """Return the peers with an endpoint. The others, often nearly all, are not split into lines."""
+    peers = {}
+    for block in answer.split(b"public_key=")[1:] if b"\nendpoint=" in answer else ():
+        if not (endpoint := _value(block, b"endpoint")):
+            continue
+        key = base64.b64encode(bytes.fromhex(block[: block.index(b"\n")].decode())).decode()
+        handshake, received, sent = (int(_value(block, name) or b"0") for name in _NUMBERS)
+        keepalive = _value(block, b"persistent_keepalive_interval") not in (b"", b"0")
+        peers[key] = UapiPeer(endpoint.decode(), handshake, received, sent, keepalive)
     return peers
 
 
-def _keep(peers: dict[str, UapiPeer], values: dict[bytes, bytes]) -> None:
-    if b"public_key" not in values or b"endpoint" not in values:
-        return
-    key = base64.b64encode(bytes.fromhex(values[b"public_key"].decode())).decode()
-    peers[key] = UapiPeer(
-        values[b"endpoint"].decode(),
-        int(values.get(b"last_handshake_time_sec", b"0")),
-        values.get(b"persistent_keepalive_interval", b"0") != b"0",
-    )
+def _value(block: bytes, name: bytes) -> bytes:
+    """Return a peer's value of this name; empty if there is none."""
+    return block.partition(b"\n" + name + b"=")[2].partition(b"\n")[0]
