@@ -93,3 +93,15 @@ def test_specifications_are_compared_as_far_as_the_time_suffices(
     run()
     assert compared.count() == len(hubs)
     assert run() < 20, "each is compared once a minute"
+
+
+def test_a_large_hub_is_compared_less_often(organization: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = make_instance(organization)
+    Instance.objects.filter(pk=hub.pk).update(applied_digest=compile_spec(hub.pk).digest)
+    observe_hubs(hub, verified_at=None)
+    # As if the comparison had taken a thousand times as long.
+    monkeypatch.setattr(reconcile, "_VERIFY_SHARE", 1e-6)
+    run()
+    next_one = InstanceObservation.objects.values_list("verified_at", flat=True).get()
+    assert next_one is not None
+    assert next_one > timezone.now() + timedelta(minutes=1)
