@@ -54,4 +54,4 @@ def _watch(options: Options, confinement: Confinement) -> Program:
     argv = [options.python, "-m", "vpn.agent", "--state", str(Layout(options.data).hub)]
     if options.hub_host_netns:
         argv += ["--host-netns", options.hub_host_netns]
-    return Program([*argv, "watch"], confined=False)
+    return Program([*argv, "serve"], confined=False)

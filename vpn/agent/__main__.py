@@ -1,6 +1,7 @@
 """The agent's command line.
 
 `apply`, `status`, `destroy` and `list` answer one request, `session` answers many, `watch` repairs hubs.
+`serve` watches, and answers sessions at a socket in its state directory.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.state import State
+from vpn.agent.serve import serve
 from vpn.agent.session import once, session
 from vpn.agent.system.command import Netns
 from vpn.agent.watch import watch
@@ -26,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="hub-agent", description=__doc__)
     parser.add_argument("--state", type=Path, default=Path(DEFAULT_STATE), help="the agent's directory")
     parser.add_argument("--host-netns", default=None, help="the network namespace to treat as the host")
-    parser.add_argument("command", choices=[*ONCE, "session", "watch"])
+    parser.add_argument("command", choices=[*ONCE, "session", "watch", "serve"])
     options = parser.parse_args(arguments)
     os.umask(0o077)
     host = Host(Netns(options.host_netns or None), State(options.state.absolute()))
@@ -36,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "watch":
         watch(host)
         return 0
+    if options.command == "serve":
+        return 0 if serve(host) else 1
     return 0 if once(host, sys.stdin, sys.stdout, options.command) else 1
 
 

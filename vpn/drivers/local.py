@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from vpn import failures
 from vpn.drivers.base import Found, Knock, Unreachable
 from vpn.drivers.knocking import knock_on
 from vpn.drivers.outside import Host, NoPlace, Posts
+from vpn.wire import agent_socket
 from vpn.wire.errors import AgentError, parse_error
 from vpn.wire.observing import Observing, parse_observed
 from vpn.wire.report import HubReport, parse_report
@@ -97,6 +99,9 @@ def _invalid(error: ReportInvalidError) -> Unreachable:
 
 
 def _open_agent() -> Pipes:
+    """A session with the agent that watches over this machine's hubs, or with one of our own if none runs."""
+    with suppress(OSError):
+        return agent_socket.connect(settings.HUB_STATE_DIR)
     argv = [*agent_command(), "session"]
     return pipes_of(
         subprocess.Popen(  # noqa: S603 - an argument list of our own
