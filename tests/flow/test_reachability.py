@@ -89,7 +89,10 @@ def codes(portal: RunningPortal, api: requests.Session) -> set[str]:
 def create(admin: Visitor, portal: RunningPortal, api: requests.Session) -> None:
     created = admin.submit("/instances/new/", {"name": "Frankfurt", "hostname": "fra", "region": "local"})
     story["instance"] = id_in(created, "instances")
+    # Its listeners for OpenVPN run as long as there is a peer for them.
+    add_client(admin, story["instance"], device="old laptop", protocol="openvpn")
     wait_until(lambda: told(portal, api)["state"] == "ready", 60, "the hub to run")
+    wait_until(lambda: None not in listeners(portal, api), SOON, "a knock on each listener")
 
 
 def test_no_page_says_ready_behind_a_firewall(portal: RunningPortal, admin: Visitor, api: requests.Session) -> None:

@@ -212,6 +212,7 @@ def test_a_router_that_leaves_the_compatibility_listener_keeps_it_until_it_has(
     site = make_site(organization)
     type(site).objects.filter(pk=site.pk).update(platform="routeros7")
     site.refresh_from_db()
+    create_client_peer(instance, member=make_member(organization), device="laptop", protocol="openvpn", by=BY)
     peer = create_site_peer(instance, site=site, subnets=["10.6.0.0/24"], protocol="openvpn", by=BY)
     changed = update_peer(delivered(peer), protocol="wireguard", by=BY)
     assert compile_spec(instance.pk).document["openvpn"]["compat_port"] is not None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
+
 from vpn.desired.firewall import Tags
-from vpn.desired.header import header_of
+from vpn.desired.header import Needed, header_of
 from vpn.desired.peers import PLACEHOLDER_ID, PROBE_ID, admitted, document_of, placeholder, probe
-from vpn.models import Instance
+from vpn.models import Instance, Peer
 from vpn.wire import digests as wire_digests
 from vpn.wire.documents import RuleDocument
 from vpn.wire.identity import SCHEMA
@@ -18,6 +20,13 @@ from vpn.wire.identity import SCHEMA
 _MODULUS = 2**256
 _ATTEMPTS = 5
 _Result = TypeVar("_Result")
+
+
+class _Annotated(Protocol):
+    """An instance with the annotations of `_consistently`."""
+
+    has_peers: bool
+    has_openvpn_peers: bool
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,9 @@ def compile_spec(instance_id: UUID) -> Desired:
 
 def compile_change(instance_id: UUID) -> Desired:
     """The smallest document that leads to the desired state: a delta if only peers changed, else the whole spec."""
-    return _consistently(instance_id, lambda instance: _compile_delta(instance) or _compile_whole(instance))
+    return _consistently(
+        instance_id, lambda instance, needed: _compile_delta(instance, needed) or _compile_whole(instance, needed)
+    )
 
 
 def compile_removals(instance_id: UUID) -> Desired | None:
@@ -65,22 +76,27 @@ def compile_removals(instance_id: UUID) -> Desired | None:
 
     It is based on what the server confirmed last, as any delta, and leaves the hub's settings unchanged.
     """
-    return _consistently(instance_id, _compile_removals)
+    return _consistently(instance_id, lambda instance, _: _compile_removals(instance))
 
 
-def _consistently(instance_id: UUID, compiler: Callable[[Instance], _Result]) -> _Result:
+def _consistently(instance_id: UUID, compiler: Callable[[Instance, Needed], _Result]) -> _Result:
     """Compile without holding a lock; repeat it if a change was committed meanwhile."""
+    peers = Peer.objects.filter(instance=OuterRef("pk"))
     for _ in range(_ATTEMPTS):
-        instance = Instance.objects.select_related("server").get(pk=instance_id)
-        result = compiler(instance)
+        found = Instance.objects.select_related("server").annotate(
+            has_peers=Exists(peers), has_openvpn_peers=Exists(peers.over_openvpn())
+        )
+        instance = found.get(pk=instance_id)
+        annotated = cast("_Annotated", instance)
+        result = compiler(instance, Needed(annotated.has_peers, annotated.has_openvpn_peers))
         now = Instance.objects.values_list("epoch", "desired_generation").get(pk=instance_id)
         if now == (instance.epoch, instance.desired_generation):
             return result
     raise ConcurrentChange
 
 
-def _compile_whole(instance: Instance) -> Desired:
-    header = header_of(instance)
+def _compile_whole(instance: Instance, needed: Needed) -> Desired:
+    header = header_of(instance, needed)
     tags = Tags(header["rules"])
     peers = {str(peer.pk): document_of(instance, peer, tags) for peer in admitted(instance)}
     peers[PLACEHOLDER_ID] = placeholder(instance)
@@ -101,16 +117,16 @@ def _compile_whole(instance: Instance) -> Desired:
     )
 
 
-def _compile_delta(instance: Instance) -> Desired | None:
+def _compile_delta(instance: Instance, needed: Needed) -> Desired | None:
     """The difference to what the server confirmed; None if other settings changed, or nothing is confirmed.
 
     Changes of rules, policy and revocations alter the header and are part of the delta. If something else altered it
-    (such as the compatibility listener for a first router), the agent finds another digest and requests the whole spec.
+    (such as the listeners for a first OpenVPN peer), the agent finds another digest and requests the whole spec.
     """
     base = instance.applied_generation
     if not can_be_delta(instance):
         return None
-    header = header_of(instance)
+    header = header_of(instance, needed)
     header_digest = wire_digests.header_digest(header)
     along = _settings_of(header) if header_digest != instance.applied_header_digest else {}
     upsert, remove, before = _differences(instance, base, header["rules"])

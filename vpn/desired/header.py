@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from vpn.addressing.pools import HUB_HOST
@@ -12,7 +13,15 @@ from vpn.models.peer import with_compat
 from vpn.wire.identity import SCHEMA
 
 
-def header_of(instance: Instance) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Needed:
+    """Which daemons besides WireGuard the hub's peers need: a hub without peers needs no resolver."""
+
+    resolver: bool
+    openvpn: bool
+
+
+def header_of(instance: Instance, needed: Needed) -> dict[str, Any]:
     """A spec without its peers."""
     return {
         "schema": SCHEMA,
@@ -23,12 +32,12 @@ def header_of(instance: Instance) -> dict[str, Any]:
         "wireguard": {"port": instance.wireguard_port, "private_key": instance.private_key, "mtu": instance.mtu},
         "forwarding": instance.firewall_policy,
         "rules": rules_of(instance),
-        "openvpn": _openvpn(instance),
+        "openvpn": _openvpn(instance) if needed.openvpn else None,
         "pushed_routes": instance.pushed_routes,
         # Every peer uses the hub as resolver. The hub forwards names that it does not know to `public_dns`.
         "dns": [str(host) for host in instance.host_addresses(HUB_HOST)],
         "search_domains": instance.search_domains,
-        "resolver": resolver_of(instance),
+        "resolver": resolver_of(instance) if needed.resolver else None,
         "server": server_of(instance),
     }
 

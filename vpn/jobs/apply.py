@@ -31,7 +31,7 @@ from vpn.jobs.progress import (
 )
 from vpn.jobs.servers import driver_for
 from vpn.jobs.summary import summary_of
-from vpn.models import ChangePlan, Instance, Operation, Peer
+from vpn.models import ChangePlan, Instance, InstanceObservation, Operation, Peer
 from vpn.observed import record_applied
 from vpn.presenters.findings import sentence_of
 from vpn.wire.finding import Finding
@@ -78,13 +78,17 @@ def _send_ahead(instance: Instance) -> _Sent | None:
     The agent enforces the order even without a claim: it refuses an older generation and a delta with another base. If
     the whole spec has to be sent, a delta that only removes peers is sent first.
     """
-    compiler = compile_change if can_be_delta(instance) else compile_removals
-    try:
-        desired = compiler(instance.pk)
-        if desired is not None and desired.is_delta:
-            return desired, driver_for(instance.server).apply(desired.document, delta=True)
-    except (AgentError, Unreachable, ConcurrentChange, UnsealError) as error:
-        logger.info("Instance %s has to be claimed first: %s", instance.pk, describe(error))
+    compilers = (compile_change, compile_removals) if can_be_delta(instance) else (compile_removals,)
+    for compiler in compilers:
+        try:
+            desired = compiler(instance.pk)
+            if desired is not None and desired.is_delta:
+                return desired, driver_for(instance.server).apply(desired.document, delta=True)
+        except (AgentError, Unreachable, ConcurrentChange, UnsealError) as error:
+            logger.info("Instance %s has to be claimed first: %s", instance.pk, describe(error))
+            # With the last OpenVPN peer the listeners stop, which needs the whole spec: remove the peer alone first.
+            if not isinstance(error, AgentError) or error.code != errors.BASE_MISMATCH:
+                return None
     return None
 
 
@@ -222,12 +226,17 @@ def server_epoch(instance: Instance) -> int:
 def _conclude(pk: UUID, token: UUID, operation: Operation, desired: Desired, report: HubReport) -> bool:
     """Record the confirmation; False if it differs from what was sent, or if the claim was lost."""
     with transaction.atomic():
-        if record_applied(pk, token, desired, report):
+        recorded = record_applied(pk, token, desired, report)
+        if recorded:
             step = next_step(operation)
             if step is not None:
                 finish_step(step, _outcome(operation, report))
             finish_operation(operation)
-            return True
+    if recorded:
+        if report.changed.get("openvpn") and not desired.is_delta:
+            # Listeners may have started: the next knock tests them.
+            InstanceObservation.objects.note([pk], knocked_at=None)
+        return True
     if Instance.objects.filter(pk=pk, lease_token=token).exists():
         logger.warning("The server of instance %s confirmed something else than it was sent", pk)
         _note_failure(pk, token, operation, failures.OTHER_CONFIRMED.of())

@@ -23,7 +23,7 @@ from vpn.drivers.base import Found, Knock, Unreachable
 from vpn.jobs.servers import driver_for
 from vpn.jobs.tick import scheduled
 from vpn.models import Instance, InstanceObservation, Server
-from vpn.models.peer import with_compat
+from vpn.models.peer import with_compat, with_openvpn
 from vpn.proofs import record_knock
 
 logger = logging.getLogger(__name__)
@@ -57,10 +57,20 @@ def knock_all() -> None:
 
 
 def _knock(server: Server | None, instances: Sequence[Instance], now: datetime) -> None:
-    compat = with_compat(instance.pk for instance in instances)
     # A listener that the hub has not confirmed yet cannot answer.
+    running = with_openvpn((instance.pk for instance in instances), confirmed=True)
+    compat = with_compat(running) if running else set()
     asked = [
-        (one, address, knock_of(one, address, has_compat=one.is_up_to_date and one.pk in compat))
+        (
+            one,
+            address,
+            knock_of(
+                one,
+                address,
+                over_openvpn=one.pk in running,
+                has_compat=one.is_up_to_date and one.pk in compat,
+            ),
+        )
         for one in instances
         for address in _addresses(one)
     ]
@@ -88,12 +98,14 @@ def _can_be_opened(instance: Instance) -> bool:
         return False
 
 
-def knock_of(instance: Instance, address: str, *, has_compat: bool, with_name: bool = False) -> Knock:
-    """Return the knock on an instance's listeners at an address."""
+def knock_of(
+    instance: Instance, address: str, *, over_openvpn: bool, has_compat: bool, with_name: bool = False
+) -> Knock:
+    """Return the knock on an instance's running listeners at an address."""
     source, _ = instance.host_addresses(probe_host(instance.network_v4))
     hub, _ = instance.host_addresses(HUB_HOST)
     resolver = resolver_of(instance) if with_name else None
-    over_openvpn = instance.has_certificates
+    over_openvpn = over_openvpn and instance.has_certificates
     return Knock(
         address=address,
         wireguard_port=instance.wireguard_port,

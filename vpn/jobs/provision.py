@@ -36,7 +36,7 @@ from vpn.jobs.knock import give_probe, knock_of
 from vpn.jobs.progress import begin_step, fail_operation, finish_operation, finish_step, next_step
 from vpn.jobs.servers import driver_for
 from vpn.models import Instance, InstanceObservation, Operation, OperationStep
-from vpn.models.peer import with_compat
+from vpn.models.peer import with_compat, with_openvpn
 from vpn.observed import record_applied
 from vpn.presenters.findings import sentence_of
 from vpn.proofs import record_knock
@@ -156,9 +156,10 @@ def _start_hub(pk: UUID, token: UUID) -> str:
         instance.save()
     desired, report = send(pk, compile_spec(pk))
     record_applied(pk, token, desired, report)
-    return (
-        f"WireGuard listens on UDP port {instance.wireguard_port}, OpenVPN on UDP and TCP port {instance.openvpn_port}."
-    )
+    message = f"WireGuard listens on UDP port {instance.wireguard_port}"
+    if with_openvpn([pk], confirmed=True):
+        return f"{message}, OpenVPN on UDP and TCP port {instance.openvpn_port}."
+    return f"{message}. OpenVPN starts with the first OpenVPN peer, on UDP and TCP port {instance.openvpn_port}."
 
 
 def _prove(pk: UUID, token: UUID) -> str:
@@ -166,8 +167,12 @@ def _prove(pk: UUID, token: UUID) -> str:
     addresses = instance.server.addresses if instance.server is not None else ()
     if not addresses or not instance.probe_private_key_sealed:
         raise StepFailed(failures.NOT_STARTED.of())
-    has_compat = bool(with_compat([pk]))
-    knocks = [knock_of(instance, address, has_compat=has_compat, with_name=True) for address in addresses]
+    over_openvpn, has_compat = bool(with_openvpn([pk], confirmed=True)), bool(with_compat([pk]))
+    has_resolver = instance.peers.exclude(applied_digest="").exists()
+    knocks = [
+        knock_of(instance, address, over_openvpn=over_openvpn, has_compat=has_compat, with_name=has_resolver)
+        for address in addresses
+    ]
     found = driver_for(instance.server).knock(knocks, _PROOF_SECONDS)
     # Most devices use the first address, so a fault of the other one does not stop provisioning.
     first = found[0][Listener.WIREGUARD]
@@ -175,9 +180,12 @@ def _prove(pk: UUID, token: UUID) -> str:
     if first.cause == ProofCause.SILENT or first.reason:
         raise StepFailed(f"{spoken} is not proven: {first.reason}")
     record_knock(pk, dict(zip(addresses, found, strict=True)))
-    message = f"A handshake, a ping and a DNS query for its name through {spoken} were answered{_WHENCE[first.cause]}."
+    proof = "A handshake, a ping and a DNS query for its name" if has_resolver else "A handshake and a ping"
+    message = f"{proof} through {spoken} were answered{_WHENCE[first.cause]}."
     for address, others in zip(addresses[1:], found[1:], strict=True):
         message += _of_another(_spoken(instance, address), others[Listener.WIREGUARD])
+    if not has_resolver:
+        message += " The resolver starts with the first peer."
     return message
 
 

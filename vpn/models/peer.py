@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from portal.models import Membership, MembershipState
@@ -18,7 +18,7 @@ from vpn.choices import KeyCustody, PeerType, Protocol
 from vpn.constants import HANDSHAKE_TIMEOUT
 from vpn.models.instance import Instance
 from vpn.models.observation.peer import PeerObservation
-from vpn.models.querysets import PeerQuerySet
+from vpn.models.querysets import OVER_OPENVPN, PeerQuerySet
 from vpn.models.site import Site
 
 
@@ -95,6 +95,8 @@ class Peer(models.Model):
                 condition=Q(certificate_due_at__isnull=False),
                 name="peer_certificate_due",
             ),
+            # Which instances need OpenVPN listeners.
+            models.Index(fields=["instance"], condition=OVER_OPENVPN, name="peer_over_openvpn"),
         ]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["instance", "host"], name="peer_addresses_unique"),
@@ -212,10 +214,22 @@ def _follow_subnets(peers: Iterable[Peer]) -> None:
     follow_subnets(peers)
 
 
+def with_openvpn(instances: Iterable[uuid.UUID], *, confirmed: bool = False) -> set[uuid.UUID]:
+    """Which of these instances need OpenVPN listeners, since a peer may connect over OpenVPN; one query.
+
+    `confirmed`: only those whose hub has confirmed such a peer, and so runs the listeners.
+    """
+    peers = Peer.objects.over_openvpn().filter(instance__in=list(instances))
+    if confirmed:
+        # A peer that is about to change to OpenVPN is on the hub with its former protocol alone.
+        is_current = Q(changed_generation__lte=F("instance__applied_generation"))
+        peers = peers.filter(is_current | ~Q(former_protocol=Protocol.WIREGUARD)).exclude(applied_digest="")
+    return set(peers.order_by().values_list("instance", flat=True).distinct())
+
+
 def with_compat(instances: Iterable[uuid.UUID]) -> set[uuid.UUID]:
     """Which of these instances have a router that needs the compatibility listener; one query."""
-    over_openvpn = Q(protocol=Protocol.OPENVPN) | Q(former_protocol=Protocol.OPENVPN)
-    routers = Peer.objects.admitted().filter(over_openvpn, instance__in=list(instances), type=PeerType.SITE)
+    routers = Peer.objects.admitted().over_openvpn().filter(instance__in=list(instances), type=PeerType.SITE)
     rows = routers.select_related("site").only("instance", "site", "site__platform", "site__platform_version")
     return {peer.instance_id for peer in rows if peer.site is not None and peer.site.needs_compat}
 

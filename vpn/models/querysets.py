@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from vpn.models.peer import Peer
 
 
+OVER_OPENVPN = Q(protocol=Protocol.OPENVPN) | Q(former_protocol=Protocol.OPENVPN)
+
+
 def admitted_filter(prefix: str = "") -> Q:
     """The peers that the hub should admit: enabled, not expired, their member not deactivated.
 
@@ -96,6 +99,10 @@ class PeerQuerySet(models.QuerySet["Peer"]):
             made = super().bulk_create(objs, *args, **kwargs)
             follow_subnets(peer for peer in made if peer.subnets)
         return made
+
+    def over_openvpn(self) -> PeerQuerySet:
+        """The peers that may connect over OpenVPN, also those that are about to change from it."""
+        return self.filter(OVER_OPENVPN)
 
     def admitted(self) -> PeerQuerySet:
         """The peers that the hub should admit: enabled, not expired, their member not deactivated."""

@@ -21,6 +21,7 @@ from vpn.actions.instances.settings import update_instance
 from vpn.choices import PeerType, Protocol
 from vpn.forms.instance import RoutingForm, SettingsForm, settings_form
 from vpn.models import Instance, Peer
+from vpn.models.peer import with_openvpn
 from vpn.models.querysets import PeerQuerySet
 from vpn.presenters.instances.head import head_of
 from vpn.presenters.instances.routes import pushed_ways
@@ -46,7 +47,13 @@ def instance_settings(request: HttpRequest, pk: UUID) -> HttpResponse:
     member = get_member(request)
     instance = get_instance(member, pk, write=request.method == "POST")
     return _settings_page(
-        request, member, instance, "settings", SettingsForm, needs_compat=_needing_compat(member, instance)
+        request,
+        member,
+        instance,
+        "settings",
+        SettingsForm,
+        needs_openvpn=bool(with_openvpn([instance.pk])),
+        needs_compat=_needing_compat(member, instance),
     )
 
 
