@@ -194,6 +194,9 @@ def _keepalive(listener: str) -> list[str]:
     return [
         *lines,
         "multihome",
+        # Write without asking poll(2) first, which saves a tenth of the processor time. If the socket is full, the
+        # packet is lost, as in a router with a full queue.
+        "fast-io",
         # Each side announces its exit. Clients get the option here, because their profile also has TCP remotes.
         "explicit-exit-notify 1",
         'push "explicit-exit-notify 1"',
