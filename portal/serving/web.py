@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 from importlib import import_module
 from pathlib import Path
@@ -26,10 +27,17 @@ def load() -> None:
             get_template(str(path.relative_to(root)))
 
 
+async def _main_loop(server: uvicorn.Server) -> None:
+    """Look twice a second whether to end, and renew the date of answers. uvicorn's own loop wakes ten times."""
+    while not await server.on_tick(0):  # noqa: ASYNC110 - a signal handler sets what it asks for
+        await asyncio.sleep(0.5)
+
+
 def serve(address: str, port: int) -> None:
     """Listen until SIGTERM; a worker that dies or hangs is started again."""
     # Forked workers share the memory of the application that this process has loaded; uvicorn's own way loads it anew.
     uvicorn._subprocess.spawn = multiprocessing.get_context("fork")  # type: ignore[assignment]  # noqa: SLF001
+    uvicorn.Server.main_loop = _main_loop  # type: ignore[assignment,method-assign]
     uvicorn.run(
         "portal.serving.gateway:application",
         host=address,
