@@ -172,11 +172,11 @@ _database = DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.sqlite3":
     # Writers take the lock when they begin, so that two of them wait for each other instead of failing at commit.
     # synchronous=FULL: a power cut must not lose a generation that was sent to a server already.
-    # cache_size: 8 MB, since each thread's connection has a cache of its own. The kernel has the file once for all.
+    # cache_size: 2 MB, since each thread's connection has a cache of its own. The kernel has the file once for all.
     _database["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": DATABASE_WAIT,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-2000;",
     }
     _database["CONN_MAX_AGE"] = None
 else:
