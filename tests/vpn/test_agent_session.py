@@ -61,6 +61,37 @@ def test_the_session_stays(make: Callable[..., AgentSession]) -> None:
     assert status(session, "quickhub01")["process"] == status(session, "quickhub02")["process"]
 
 
+def test_an_idle_session_ends_and_the_next_request_opens_another(
+    make: Callable[..., AgentSession], started: list[subprocess.Popen[bytes]]
+) -> None:
+    session = make()
+    first = status(session, "quickhub01")
+    session.close_idle(600.0)
+    assert status(session, "quickhub02")["process"] == first["process"], "it was used just now"
+    session.close_idle(0.0)
+    assert started[0].poll() is not None
+    assert status(session, "quickhub03")["process"] != first["process"]
+
+
+def test_a_session_that_waits_for_an_answer_is_not_idle(make: Callable[..., AgentSession]) -> None:
+    session = make()
+    status(session, "quickhub01")
+    is_over = threading.Event()
+
+    def close_all_the_time() -> None:
+        while not is_over.wait(0.01):
+            session.close_idle(0.0)
+
+    closing = threading.Thread(target=close_all_the_time)
+    closing.start()
+    try:
+        for _ in range(5):
+            status(session, "quickhub02")
+    finally:
+        is_over.set()
+        closing.join()
+
+
 def test_an_answer_to_a_job_that_was_ended_is_not_the_next_ones(make: Callable[..., AgentSession]) -> None:
     session = make()
     status(session, "quickhub01")

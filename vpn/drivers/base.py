@@ -113,3 +113,6 @@ class Driver(Protocol):
 
     def close(self) -> None:
         """Close the connection to the server; the next call opens another."""
+
+    def close_idle(self, seconds: float) -> None:
+        """Close what was not used for so long, which gives its memory back. Any thread may call this."""

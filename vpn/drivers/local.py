@@ -93,6 +93,12 @@ class LocalDriver:
             self._posts.close()
         self.session.close()
 
+    def close_idle(self, seconds: float) -> None:
+        """End the session and the test processes if they were not used for so long."""
+        if self._posts is not None:
+            self._posts.close_idle(seconds)
+        self.session.close_idle(seconds)
+
 
 def _invalid(error: ReportInvalidError) -> Unreachable:
     return Unreachable(failures.REPORT_INVALID.of(), str(error))

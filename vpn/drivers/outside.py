@@ -92,6 +92,10 @@ class Post:
         self._session.close()
         self._reached = set()
 
+    def close_idle(self, seconds: float) -> None:
+        """End the process if it was not used for so long."""
+        self._session.close_idle(seconds)
+
     def _open(self) -> Pipes:
         """Start the process, from outside with routes to the addresses that it has to reach."""
         process = _started(self.host.argv(["unshare", "--net", "--"] if self._outside else []))
@@ -126,6 +130,11 @@ class Posts:
         """End both processes."""
         self.inside.close()
         self.outside.close()
+
+    def close_idle(self, seconds: float) -> None:
+        """End those of both processes that were not used for so long."""
+        self.inside.close_idle(seconds)
+        self.outside.close_idle(seconds)
 
 
 def _started(before: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -36,6 +36,14 @@ def driver_at(server: ServerAddress) -> Driver:
         return driver
 
 
+def close_idle(seconds: float) -> None:
+    """End what this process did not use for so long; the next request opens another."""
+    with _turn:
+        drivers = [driver for _, driver in _opened.values()]
+    for driver in drivers:
+        driver.close_idle(seconds)
+
+
 def close_all() -> None:
     """End every session of this process; the next request opens another."""
     with _turn:

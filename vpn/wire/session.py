@@ -61,8 +61,10 @@ class AgentSession:
         self._largest_answer = largest_answer
         self._attempts = attempts
         self._turn = threading.Lock()
+        self._closing = threading.Lock()
         self._pipes: Pipes | None = None
         self._asked = 0
+        self._used_at = 0.0
 
     def ask(self, request: Mapping[str, Any], *, answer_seconds: float | None = None) -> dict[str, Any]:
         """Return the answer to one request, without its number. Raises SessionBroken if there is none.
@@ -78,13 +80,25 @@ class AgentSession:
                     if not left:
                         raise SessionBroken(str(error)) from error
                     logger.warning("The agent's session broke (%s); opening another", error)
+                finally:
+                    self._used_at = time.monotonic()
         raise AssertionError("at least one attempt")
 
     def close(self) -> None:
         """End the session; the next request opens another."""
-        pipes, self._pipes = self._pipes, None
+        with self._closing:
+            pipes, self._pipes = self._pipes, None
         if pipes is not None:
             pipes.end()
+
+    def close_idle(self, seconds: float) -> None:
+        """End the session if it was not used for so long; any thread may call this."""
+        if self._turn.acquire(blocking=False):
+            try:
+                if time.monotonic() - self._used_at > seconds:
+                    self.close()
+            finally:
+                self._turn.release()
 
     def _exchange(self, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         """Return the answer to one request. Any exception ends the session.

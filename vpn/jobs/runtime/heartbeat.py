@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
@@ -18,8 +19,10 @@ def beat(name: str) -> None:
     doorbell.shared_redis().set(f"portal:alive:{name}", 1, ex=ALIVE_SECONDS)
 
 
-def beat_while_running(names: list[str], stop: threading.Event) -> threading.Thread:
-    """Write heartbeats from a thread of this process until `stop` is set."""
+def beat_while_running(
+    names: list[str], stop: threading.Event, each_time: Callable[[], None] | None = None
+) -> threading.Thread:
+    """Write heartbeats from a thread of this process until `stop` is set, and call `each_time` after each."""
 
     def run() -> None:
         while True:
@@ -28,6 +31,8 @@ def beat_while_running(names: list[str], stop: threading.Event) -> threading.Thr
                     beat(name)
             except (RedisError, OSError):
                 pass  # Redis is unreachable, which the health page shows.
+            if each_time is not None:
+                each_time()
             if stop.wait(_BEAT_SECONDS):
                 return
 

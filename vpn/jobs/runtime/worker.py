@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -19,6 +20,9 @@ from vpn.drivers import registry
 from vpn.jobs.runtime.connections import end_connections
 from vpn.jobs.runtime.heartbeat import beat_while_running
 from vpn.jobs.servers import open_sessions
+
+# A session with a hub of thousands of peers holds their specification. Revocations do not wait for another session.
+_IDLE_SECONDS = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +67,8 @@ class PortalWorker(SimpleWorker):
         kwargs.setdefault("dequeue_strategy", DequeueStrategy.DEFAULT if self.is_spare else DequeueStrategy.ROUND_ROBIN)
         stop = threading.Event()
         names = ["worker:spare"] if self.is_spare else [f"worker:{queue.name}" for queue in self.queues]
-        thread = beat_while_running(names, stop)
+        is_urgent = self.queue_names()[0] == "urgent" and not self.is_spare
+        thread = beat_while_running(names, stop, None if is_urgent else partial(registry.close_idle, _IDLE_SECONDS))
         try:
             if "urgent" in self.queue_names():
                 open_sessions()
