@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median, quantiles
+from time import monotonic
 
 from tests.bench import bare
 from tests.bench.cpu_time import ProcessorTime
@@ -34,7 +35,9 @@ class Figures:
 def transfer(lab: Lab, sender: Node, address: str, time: ProcessorTime) -> Figures:
     """Send TCP to iperf3 on `address` from `sender`."""
     received = None
+    deadline = monotonic() + 60
     while received is None:
+        assert monotonic() < deadline, "iperf3 does not answer"
         daemon, everything = time.daemon(), time.everything()
         done = lab.run(sender, ["iperf3", "-J", "-c", address, "-t", str(SECONDS)], check=False)
         daemon, everything = time.daemon() - daemon, time.everything() - everything

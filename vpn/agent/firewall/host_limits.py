@@ -248,8 +248,9 @@ def _over_udp() -> str:
     untracked = [*(f"update @untracked_v{n} {{ {key} }} notrack accept" for n, key in _ARRIVING), "drop"]
     arriving = [
         _hook("prerouting", "raw"),
-        "udp dport != @udp_ports accept",
+        # First, because most packets match. Only remotes of the hubs' ports are in these sets.
         *(f"{key} @answered_v{n} accept" for n, key in _ARRIVING),
+        "udp dport != @udp_ports accept",
         "fib daddr type local goto begin",
     ]
     leaving = [

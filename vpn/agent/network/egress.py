@@ -51,10 +51,11 @@ _HOST_BODY: Final = f"""\
   }}
   chain input {{
     type filter hook input priority filter - 5; policy accept;
-    iifname "vh-*" icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
+    iifname != "vh-*" accept
+    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
     meta l4proto tcp iifname . ip daddr . tcp dport @portal_v4 accept
     meta l4proto tcp iifname . ip6 daddr . tcp dport @portal_v6 accept
-    iifname "vh-*" drop
+    drop
   }}
   chain forward {{
     type filter hook forward priority filter - 5; policy accept;
@@ -257,11 +258,11 @@ def _hub_body(names: Names, families: Collection[str], opened: Collection[str]) 
         rest = f"{ip} daddr != {{ {nft.elements(networks)} }} " if networks else ""
         for answer in ("meta l4proto tcp reject with tcp reset", "reject with icmpx no-route"):
             refused += f'    oifname "{names.uplink}" meta nfproto {family} {rest}{answer}\n'
+    # A chain without rules would still cost time for each packet.
+    hook = "    type filter hook forward priority filter + 5; policy accept;\n"
+    forward = f"  chain forward {{\n{hook}{refused}  }}\n" if refused else ""
     return f"""\
-  chain forward {{
-    type filter hook forward priority filter + 5; policy accept;
-{refused}  }}
-  chain postrouting {{
+{forward}  chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
     oifname "{names.uplink}" masquerade
   }}
