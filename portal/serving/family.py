@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 
 import django
 from django.apps import apps
@@ -22,16 +23,18 @@ def main(names: list[str]) -> None:
     """Load everything once, and fork."""
     django.setup()
     members = {name: _program(name) for name in names}
-    prepare_models()
+    prepare()
     connections.close_all()
     freeze_loaded()
     run_family(members)
 
 
-def prepare_models() -> None:
+def prepare() -> None:
     """Let Django compute once what each process would compute at its first query of each model."""
     for model in apps.get_models():
         str(QuerySet(model).query)
+    # cryptography imports it with the first private key.
+    import_module("cryptography.hazmat.backends.openssl")
 
 
 def _program(name: str) -> Callable[[], object]:

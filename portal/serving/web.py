@@ -6,6 +6,7 @@ import asyncio
 import multiprocessing
 from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 import uvicorn
 import uvicorn._subprocess
@@ -16,11 +17,25 @@ from django.template.loader import get_template
 
 from portal.serving import limits
 
+# What a worker would import for itself at its start, or with its first requests.
+_IMPORTED_LATE: Final = (
+    *("portal.serving.protocol", "uvicorn.lifespan.on", "uvicorn.loops.asyncio", "uvicorn.protocols.http.h11_impl"),
+    *("allauth.account.auth_backends", "portal.sign_in.adapter", "portal.sign_in.guessing", "portal.web.cache"),
+    *(
+        "django.template.context_processors",
+        "django.core.cache.backends.redis",
+        "django.contrib.messages.storage.fallback",
+        "django.conf.locale.en.formats",
+    ),
+)
+
 
 def load() -> None:
     """Load what requests need, before workers are forked: views, the patterns of addresses, templates."""
     import_module("portal.serving.gateway")
     import_module(settings.ROOT_URLCONF)
+    for name in _IMPORTED_LATE:
+        import_module(name)
     run_checks(tags=[Tags.urls])  # compiles each pattern
     for root in engines["django"].dirs:
         for path in Path(root).rglob("*.html"):
