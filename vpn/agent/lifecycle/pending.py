@@ -28,7 +28,7 @@ class Pending:
         return self._of(hub)[1]
 
     def _of(self, hub: str) -> tuple[int | None, bool]:
-        stamp = stamps.of((str(self.host.state.directory / hub),))
+        stamp = stamps.of((f"{self.host.state.directory}/{hub}",))
         before, due, is_switching = self._known.get(hub, (None, None, False))
         if stamp is not None and stamp == before:
             return due, is_switching

@@ -67,8 +67,10 @@ class State:
             entries = [entry.name for entry in os.scandir(self.directory) if entry.is_dir()]
         except FileNotFoundError:
             return []
-        hubs = (name for name in entries if os.path.exists(f"{self.directory}/{name}/spec.json"))
-        return sorted(name for name in hubs if name != "destroyed")
+        directory = str(self.directory)
+        return sorted(
+            name for name in entries if name != "destroyed" and os.path.exists(f"{directory}/{name}/spec.json")
+        )
 
     def load(self, hub: str) -> Saved | None:
         """Return the saved state of a hub (cached while its files are unchanged), or None if there is none."""
