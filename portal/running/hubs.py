@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from typing import Any
 
@@ -26,13 +27,23 @@ def take_hubs_away(options: Options) -> int:
 
     session = AgentSession(open_pipes, answer_seconds=_ANSWER_SECONDS)
     try:
-        hubs: list[str] = _ask(session, {"command": "list"})["hubs"]
-        faults = [fault for hub in hubs if (fault := _take_away(session, hub))]
+        before: list[str] = _ask(session, {"command": "list"})["hubs"]
+        left = _take_many_away(session, before)
+        faults = [fault for hub in left if (fault := _take_away(session, hub))]
     finally:
         session.close()
     if faults:
         raise CannotRunError("\n".join(faults))
-    return len(hubs)
+    return len(before)
+
+
+def _take_many_away(session: AgentSession, hubs: list[str]) -> list[str]:
+    """Destroy hubs together; return those that are left, to be tried one by one."""
+    with contextlib.suppress(CannotRunError):
+        while hubs and _ask(session, {"command": "remove-hubs"})["removed"]:
+            hubs = _ask(session, {"command": "list"})["hubs"]
+        return hubs
+    return list(_ask(session, {"command": "list"})["hubs"])
 
 
 def _take_away(session: AgentSession, hub: str) -> str:

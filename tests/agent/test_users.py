@@ -45,7 +45,7 @@ def test_a_hub_keeps_its_ids_until_it_is_gone(tmp_path: Path) -> None:
     assert users.first(tmp_path, HUBS[0]) == first
     assert of(first).isdisjoint(of(users.first(tmp_path, HUBS[1])))
     assert (tmp_path / "users.json").stat().st_mode & 0o777 == 0o600
-    users.forget(tmp_path, HUBS[0])
+    users.forget(tmp_path, [HUBS[0]])
     assert HUBS[0] not in (tmp_path / "users.json").read_text()
     assert HUBS[1] in (tmp_path / "users.json").read_text()
 

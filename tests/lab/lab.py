@@ -27,7 +27,6 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -38,6 +37,7 @@ from typing import Final, Self
 
 from tests.lab.clients import TunnelClients
 from tests.lab.nodes import GATEWAY_V4, GATEWAY_V6, OUTSIDE_V4, OUTSIDE_V6, SEGMENT_V4, SEGMENT_V6, Node, Site
+from tests.lab.processes import end_processes
 from tests.lab.traffic import Traffic
 from vpn.agent.system import cgroup
 
@@ -233,17 +233,11 @@ class Lab(Traffic, TunnelClients):
         return node
 
     def _remove_namespace(self, node: Node) -> None:
-        self._end_processes(node.netns)
+        # All that runs in the laboratory's own namespaces was started for it.
+        end_processes([node.netns])
         subprocess.run(["ip", "netns", "delete", node.netns], capture_output=True, check=False)
         shutil.rmtree(NETNS_ETC / node.netns, ignore_errors=True)
         self._nodes.pop(node.name, None)
-
-    def _end_processes(self, netns: str) -> None:
-        # All that runs in the laboratory's own namespaces was started for it.
-        pids = subprocess.run(["ip", "netns", "pids", netns], capture_output=True, text=True, check=False).stdout
-        for pid in pids.split():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
 
     def hubs(self) -> set[str]:
         """Return the hubs that have a link to the host, or a tunnel process on it."""
@@ -261,10 +255,12 @@ class Lab(Traffic, TunnelClients):
         # Also those that came no further than their namespace.
         saved = {path.name for path in self.state.glob("*") if re.fullmatch(r"[a-z][a-z0-9]{9}", path.name)}
         found = self.hubs() | saved
+        # Before their interfaces go: openvpn takes a whole core once its interface is gone.
+        end_processes([self.host.netns, *(f"hub-{hub}" for hub in found)])
+        # The links to the host go with the namespaces.
+        lines = "".join(f"netns delete hub-{hub}\n" for hub in found)
+        subprocess.run(["ip", "-force", "-batch", "-"], input=lines, text=True, capture_output=True, check=False)
         for hub in found:
-            self._end_processes(f"hub-{hub}")
-            subprocess.run(["ip", "netns", "delete", f"hub-{hub}"], capture_output=True, check=False)
-            self.run(self.host, ["ip", "link", "delete", f"vh-{hub}"], check=False)
             for suffix in ("sock", "pid"):
                 Path(f"/run/wireguard/wg-{hub}.{suffix}").unlink(missing_ok=True)
         return found

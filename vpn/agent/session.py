@@ -11,6 +11,7 @@ from typing import IO, Any, TypeVar
 
 from vpn.agent.lifecycle.apply import apply, apply_delta
 from vpn.agent.lifecycle.destroy import destroy
+from vpn.agent.lifecycle.destroy_all import destroy_some
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.status import status, statuses
 from vpn.agent.system import files
@@ -94,6 +95,8 @@ def _perform(host: Host, request: object) -> dict[str, Any]:
     command = request.get("command")
     if command == "list":
         return {"hubs": host.state.hubs()}
+    if command == "remove-hubs":
+        return {"removed": destroy_some(host)}
     if command == observing.COMMAND:
         asked = observing.parse_observing(request)
         reports = {hub: _tried(report) for hub, report in statuses(host, asked.hubs, asked.seconds)}

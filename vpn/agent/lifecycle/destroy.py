@@ -15,7 +15,6 @@ from vpn.agent.system.lock import hub_lock
 from vpn.wire import codes
 from vpn.wire.errors import STALE, AgentError
 from vpn.wire.report import HubReport
-from vpn.wire.server_side import NO_SERVER
 
 
 def destroy(host: Host, hub: str, version: Version) -> HubReport:
@@ -36,13 +35,11 @@ def destroy(host: Host, hub: str, version: Version) -> HubReport:
         processes.end_users(users.known(host.state.directory, hub))
         egress.remove(names)
         namespace.remove(names)
-        host.state.shared.edit_links(lambda links: links.pop(hub, None))
-        host.state.shared.save_source(hub, None)
-        host.state.shared.save_server(hub, NO_SERVER)
+        host.state.shared.close_hubs([hub])
         reconcile_host(host)
-        host.state.shared.forget_server(hub)
+        host.state.shared.forget_servers([hub])
         host.state.forget(hub)
-        users.forget(host.state.directory, hub)
+        users.forget(host.state.directory, [hub])
         epoch, generation = version
         report = HubReport(hub, epoch, generation, "", alive=False, observed_at=time.time())
         report.changed.update(there)

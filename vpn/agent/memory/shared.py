@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from vpn.agent.system import files
 from vpn.agent.system.lock import host_lock
 from vpn.wire.identity import parse_hub
 from vpn.wire.parsing import Faults
-from vpn.wire.server_side import ServerSide, parse_server
+from vpn.wire.server_side import NO_SERVER, ServerSide, parse_server
 
 Version = tuple[int, int]
 
@@ -94,10 +94,20 @@ class Shared:
                 files.replace(self.directory / "servers.json", json.dumps(documents, sort_keys=True))
         return True
 
-    def forget_server(self, hub: str) -> None:
-        """Delete this entry of a destroyed hub."""
+    def close_hubs(self, hubs: Collection[str]) -> None:
+        """Release what removed hubs have of the host: link numbers, sources, and ways to and behind it."""
         with host_lock(self.directory):
-            documents = {key: each.document() for key, each in self.servers().items() if key != hub}
+            self.edit_links(lambda links: [links.pop(hub, None) for hub in hubs])
+            sources = {hub: each for hub, each in self.sources().items() if hub not in hubs}
+            files.replace(self.directory / "sources.json", json.dumps(sources, sort_keys=True), durable=False)
+            servers = self.servers() | dict.fromkeys(hubs, NO_SERVER)
+            documents = {hub: each.document() for hub, each in servers.items()}
+            files.replace(self.directory / "servers.json", json.dumps(documents, sort_keys=True))
+
+    def forget_servers(self, hubs: Collection[str]) -> None:
+        """Delete these entries of destroyed hubs."""
+        with host_lock(self.directory):
+            documents = {key: each.document() for key, each in self.servers().items() if key not in hubs}
             if (self.directory / "servers.json").exists():
                 files.replace(self.directory / "servers.json", json.dumps(documents, sort_keys=True))
 

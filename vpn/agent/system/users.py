@@ -10,6 +10,7 @@ import grp
 import hashlib
 import json
 import pwd
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -49,11 +50,11 @@ def known(directory: Path, hub: str) -> range:
     return range(user, user + PER_HUB) if user else range(0)
 
 
-def forget(directory: Path, hub: str) -> None:
-    """Release the user ids of a removed hub. No process may still have one."""
-    if hub in _read(directory):
+def forget(directory: Path, hubs: Collection[str]) -> None:
+    """Release the user ids of removed hubs. No process may still have one."""
+    if not _read(directory).keys().isdisjoint(hubs):
         with host_lock(directory):
-            _write(directory, {name: user for name, user in _read(directory).items() if name != hub})
+            _write(directory, {name: user for name, user in _read(directory).items() if name not in hubs})
 
 
 def _free(candidates: range, hub: str, taken: set[int]) -> int:
