@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from tests.bench import dns, figures, firewall, first_packets, fleet, openvpn, scale, throughput, transactions
+from tests.bench import (
+    dns,
+    figures,
+    firewall,
+    first_packets,
+    fleet,
+    footprint,
+    openvpn,
+    scale,
+    throughput,
+    transactions,
+)
 
 
 def main() -> None:
     """Measure and print everything."""
     figures.say_where()
     first_packets.main()
+    footprint.main()
     openvpn.main()
     firewall.main()
     dns.main()
