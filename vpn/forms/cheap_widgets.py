@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+from html import escape
 from typing import Any
 
 from django import forms
-from django.forms.utils import flatatt
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 
@@ -20,7 +21,7 @@ class CheapInput(forms.TextInput):
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         """The input as HTML."""
         given = {**self.attrs, **(attrs or {}), "value": self.format_value(value)}
-        return format_html('<input type="{}" name="{}"{}>', self.input_type, name, flatatt(given))
+        return SafeString(f'<input type="{self.input_type}" name="{escape(name)}"{_attributes(given)}>')
 
 
 class CheapSelect(forms.Select):
@@ -28,10 +29,23 @@ class CheapSelect(forms.Select):
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         """The select as HTML."""
-        choices = [(str(key), str(label)) for key, label in self.choices]
+        choices = tuple((str(key), str(label)) for key, label in self.choices)
         if value and value not in dict(choices):
-            choices.append((str(value), str(value)))
-        marked = [(key, SafeString(" selected") if key == value else "", label) for key, label in choices]
-        options = format_html_join("", '<option value="{}"{}>{}</option>', marked)
+            choices = (*choices, (str(value), str(value)))
         given = {**self.attrs, **(attrs or {})}
-        return format_html('<select name="{}"{}>{}</select>', name, flatatt(given), options)
+        return SafeString(f'<select name="{escape(name)}"{_attributes(given)}>{_options(choices, value)}</select>')
+
+
+def _attributes(given: Mapping[str, Any]) -> str:
+    """The attributes of an element, as `flatatt` makes them: this takes a third of its time."""
+    valued = {name: value for name, value in given.items() if value is not None and value is not False}
+    return "".join(f" {name}" if value is True else f' {name}="{escape(str(value))}"' for name, value in valued.items())
+
+
+@lru_cache(maxsize=100)
+def _options(choices: tuple[tuple[str, str], ...], value: Any) -> str:
+    """The options of a select; most rows of a table have the same few."""
+    return "".join(
+        f'<option value="{escape(key)}"{" selected" if key == value else ""}>{escape(label)}</option>'
+        for key, label in choices
+    )

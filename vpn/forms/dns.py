@@ -13,7 +13,7 @@ from django import forms
 from vpn.choices import RecordType
 from vpn.forms.cheap_widgets import CheapInput, CheapSelect
 from vpn.forms.fields import LinesField
-from vpn.forms.table import RowForm, TableForm
+from vpn.forms.table import RowForm, StoredRow, TableForm
 from vpn.models import Instance
 
 PREFIX: Final = "dns_custom"
@@ -32,17 +32,16 @@ def _text(**attrs: object) -> forms.CharField:
 
 
 class RecordForm(RowForm):
-    """One record. `note` says what is wrong with a saved record."""
+    """One record."""
 
     table = PREFIX
     heads = "records"
+    kind = "record"
     labels = {"value": "Answer"}
 
     name = _text(maxlength=254, placeholder="nas")
     type = forms.CharField(required=False, widget=CheapSelect(choices=RecordType.choices))
     value = _text(maxlength=254, placeholder="10.1.0.9")
-
-    note = ""
 
 
 class DnsForm(TableForm):
@@ -84,9 +83,17 @@ class DnsForm(TableForm):
     def make_row(self, values: Mapping[str, str], index: int | str) -> RecordForm:
         """The form of a record, with a note if its name does not resolve."""
         row = RecordForm(values, index)
-        if values["type"] == RecordType.CNAME and values["value"] in self.unanswered:
-            row.note = "Not answered: the hub does not know this name any more."
+        row.note = self._note_on(values)
         return row
+
+    def stored_row(self, values: Mapping[str, str], index: int) -> StoredRow:
+        """A stored record, with the same note."""
+        return StoredRow(RecordForm, values, index, note=self._note_on(values))
+
+    def _note_on(self, values: Mapping[str, str]) -> str:
+        if values["type"] == RecordType.CNAME and values["value"] in self.unanswered:
+            return "Not answered: the hub does not know this name any more."
+        return ""
 
     def is_empty(self, values: Mapping[str, str]) -> bool:
         """Are the record's name and answer empty? Its type does not count."""

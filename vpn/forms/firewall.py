@@ -13,7 +13,7 @@ from django import forms
 from vpn.choices import FirewallPolicy, RuleAction, RuleProtocol
 from vpn.forms.cheap_widgets import CheapInput, CheapSelect
 from vpn.forms.rule_ends import ANYTHING, Ends
-from vpn.forms.table import RowForm, TableForm
+from vpn.forms.table import RowForm, StoredRow, TableForm
 from vpn.models import Instance
 
 PREFIX: Final = "firewall"
@@ -44,6 +44,7 @@ class RuleForm(RowForm):
 
     table = PREFIX
     heads = "rules"
+    kind = "rule"
 
     id = forms.CharField(required=False, widget=CheapInput(input_type="hidden"))
     name = forms.CharField(required=False, widget=CheapInput({"maxlength": 40, "autocomplete": "off"}))
@@ -99,6 +100,11 @@ class FirewallForm(TableForm):
     def make_row(self, values: Mapping[str, str], index: int | str) -> RuleForm:
         """The form of a rule, with the hits of the saved rule."""
         return RuleForm(values, index, self.ends, hits=self._hits.get(values.get("id", "")))
+
+    def stored_row(self, values: Mapping[str, str], index: int) -> StoredRow:
+        """A saved rule, its ends in words."""
+        ends = {name: self.ends.words(values[name]) for name in ("source", "destination")}
+        return StoredRow(RuleForm, {**values, **ends}, index, hits=self._hits.get(values["id"]))
 
     @property
     def rules(self) -> list[dict[str, Any]]:

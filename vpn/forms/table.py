@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
 from typing import Any, ClassVar, Final, Protocol
 
 from django import forms
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 
 from vpn.forms.edit_guard import SEEN, GuardedForm
 from vpn.models import Instance
@@ -37,7 +41,9 @@ class RowForm(forms.Form):
 
     table: ClassVar[str]  # the prefix of all fields, such as `firewall`
     heads: ClassVar[str]  # the prefix of the ids of the columns' heads, such as `rules`
+    kind: ClassVar[str]  # what the classes of the cells begin with, such as `rule`
     labels: ClassVar[Mapping[str, str]] = {}  # the column heads that differ from the fields' names
+    note = ""  # what is wrong with a stored row
 
     def __init__(self, values: Mapping[str, str], index: int | str) -> None:
         prefix = f"{self.table}-{index}"
@@ -47,14 +53,80 @@ class RowForm(forms.Form):
             field.field.widget.attrs["aria-labelledby"] = f"{self.heads}-{field.name} {prefix}-number"
         self.values, self.index = values, index
 
+    @classmethod
+    def column_head(cls, name: str) -> str:
+        """The column's head of a field."""
+        return cls.labels.get(name, name.capitalize())
+
     @property
-    def columns(self) -> list[tuple[str, forms.BoundField]]:
-        """The visible fields by column head."""
-        return [(self.labels.get(field.name, field.name.capitalize()), field) for field in self.visible_fields()]
+    def number(self) -> int | str:
+        """The row's number on the page; "" in the template of new rows."""
+        return self.index + 1 if isinstance(self.index, int) else ""
+
+    @property
+    def cells(self) -> SafeString:
+        """The cells of the visible fields, with the faults of each."""
+        return SafeString("".join(self._cell(field) for field in self.visible_fields()))
+
+    @property
+    def hidden(self) -> SafeString:
+        """The hidden fields."""
+        return SafeString("".join(str(field) for field in self.hidden_fields()))
+
+    def _cell(self, field: forms.BoundField) -> str:
+        if not field.errors:
+            return cell(type(self), field.name, str(field), self.note)
+        faults = render_to_string("partials/field_errors.html", {"field": field})
+        return cell(type(self), field.name, f"{field}{faults}")
+
+
+def cell(row: type[RowForm], name: str, content: str, note: str = "") -> str:
+    """A field's cell in a row; `content` is HTML. The note is beside the row's last field."""
+    if note and name == list(row.base_fields)[-1]:
+        content += f'<p class="field__error"><span>{escape(note)}</span></p>'
+    return f'<td data-label="{row.column_head(name)}" class="control {row.kind}__{name}"><div>{content}</div></td>'
+
+
+@dataclass(frozen=True)
+class StoredRow:
+    """A stored row as it is shown: its values are valid, so it needs no form, which takes ten times as long.
+
+    It has the same HTML as the form of the row: the same widgets, names and attributes.
+    """
+
+    form: type[RowForm]
+    values: Mapping[str, str]
+    index: int
+    note: str = ""
+    hits: int | None = None
+
+    @property
+    def number(self) -> int:
+        """The row's number on the page."""
+        return self.index + 1
+
+    @property
+    def cells(self) -> SafeString:
+        """The cells of the visible fields."""
+        shown = [name for name, field in self.form.base_fields.items() if not field.widget.is_hidden]
+        return SafeString("".join(cell(self.form, name, self._input(name), self.note) for name in shown))
+
+    @property
+    def hidden(self) -> SafeString:
+        """The hidden fields."""
+        names = [name for name, field in self.form.base_fields.items() if field.widget.is_hidden]
+        return SafeString("".join(map(self._input, names)))
+
+    def _input(self, name: str) -> str:
+        prefix, widget = f"{self.form.table}-{self.index}", self.form.base_fields[name].widget
+        attrs = {"id": f"id_{prefix}-{name}"}
+        if not widget.is_hidden:
+            attrs["aria-labelledby"] = f"{self.form.heads}-{name} {prefix}-number"
+        return str(widget.render(f"{prefix}-{name}", self.values.get(name, ""), attrs))
 
 
 class TableForm(GuardedForm):
-    """Edits a whole table: `rows` has a form for each row, `saved` the stored rows."""
+    """Edits a whole table: `rows` has a form for each row that was sent, `saved` the stored rows."""
 
     row: ClassVar[type[RowForm]]
     new_row_values: ClassVar[Mapping[str, str]]
@@ -64,7 +136,9 @@ class TableForm(GuardedForm):
         super().__init__(data, instance=instance, initial=initial)
         given = None if data is None else self._posted(data)
         self.given = self.saved_values() if given is None else given
-        self._show(self.given)
+        self.rows: list[RowForm] = []
+        if data is not None:
+            self._show(self.given)
 
     def saved_values(self) -> Sequence[Mapping[str, str]]:
         """The stored rows."""
@@ -74,15 +148,26 @@ class TableForm(GuardedForm):
         """The form of one row."""
         return self.row(values, index)
 
+    def stored_row(self, values: Mapping[str, str], index: int) -> StoredRow:
+        """A stored row as it is shown."""
+        return StoredRow(self.row, values, index)
+
+    @property
+    def shown(self) -> Sequence[RowForm | StoredRow]:
+        """The rows on the page: the forms of what was sent, or else the stored rows."""
+        if self.is_bound:
+            return self.rows
+        return [self.stored_row(row, number) for number, row in enumerate(self._with_empty(self.given))]
+
     def is_empty(self, values: Mapping[str, str]) -> bool:
         """Is the row unchanged since it was added? Then it is not saved."""
         names = [name for name, field in self.row.base_fields.items() if not field.widget.is_hidden]
         return all(values.get(name, "").strip() == self.new_row_values.get(name, "") for name in names)
 
     @property
-    def new_row(self) -> RowForm:
-        """A template for new rows; the page fills in the number."""
-        return self.make_row(self.new_row_values, "__new__")
+    def new_rows(self) -> list[RowForm]:
+        """A template for new rows, as a table of one; the page fills in the number."""
+        return [self.make_row(self.new_row_values, "__new__")]
 
     @property
     def has_faults(self) -> bool:
@@ -123,10 +208,13 @@ class TableForm(GuardedForm):
         return [row for row in self.rows if not self.is_empty(row.values)]
 
     def _show(self, values: Sequence[Mapping[str, str]]) -> None:
+        self.rows = [self.make_row(row, number) for number, row in enumerate(self._with_empty(values))]
+
+    def _with_empty(self, values: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
         rows = list(values)
         if self.ends_with_empty_row and (not rows or not self.is_empty(rows[-1])):
             rows.append(self.new_row_values)
-        self.rows = [self.make_row(row, number) for number, row in enumerate(rows)]
+        return rows
 
     def _posted(self, data: Mapping[str, str]) -> list[dict[str, str]] | None:
         """The sent rows in the order of their numbers; None if no table was sent.

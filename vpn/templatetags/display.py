@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from html import escape
 
 from django import template
 from django.utils import timezone
@@ -95,12 +96,9 @@ def relative_time(moment: datetime | None, missing: str = "") -> SafeString | st
     if moment is None:
         return missing or _("never")
     exact = timezone.localtime(moment)
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        exact.isoformat(timespec="seconds"),
-        exact.strftime("%-d %B %Y, %H:%M:%S %Z"),
-        _in_words(moment),
-    )
+    iso, title = exact.isoformat(timespec="seconds"), exact.strftime("%-d %B %Y, %H:%M:%S %Z")
+    # A page may have hundreds: format_html takes three times as long.
+    return SafeString(f'<time datetime="{iso}" title="{escape(title)}">{escape(_in_words(moment))}</time>')
 
 
 def _in_words(moment: datetime) -> str:

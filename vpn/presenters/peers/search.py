@@ -21,7 +21,7 @@ from portal.searching import as_typed, has_word
 from vpn.access import peers_of
 from vpn.addressing.networks import Network
 from vpn.choices import PeerType
-from vpn.models import Instance, Peer
+from vpn.models import Instance, Peer, Site
 from vpn.models.querysets import PeerQuerySet, seen_filter, tunnel_filter
 from vpn.needs import PeerFacts
 
@@ -31,6 +31,8 @@ _LONGEST_SEARCH = 100
 _BETWEEN_WORDS = re.compile(r"[\s,;()]+|(?<![\d:])/+|/+(?!\d)")
 # An address with a port as programs show it, 10.7.3.4:51820 or [2001:db8::1]:51820, or in brackets without a port.
 _ENDPOINT = re.compile(r"(?:(?P<v4>\d+(?:\.\d+){3}):\d{1,5}|\[(?P<v6>[0-9a-fA-F:.]+)\](?::\d{1,5})?)")
+# What subnets and endpoints are written with.
+_OF_ADDRESSES = re.compile(r"[0-9a-fA-F.:/\[\]]+")
 
 
 class Filter(NamedTuple):
@@ -136,16 +138,19 @@ def _matches(text: str, instance: Instance) -> Q:
 
 
 def _has_word(word: str, instance: Instance) -> Q:
-    found = (
-        has_word("site__name", word)
-        | has_word("device", word)
-        | has_word("member__user__name", word)
-        | Q(member__user__email__icontains=word)
-        | Q(subnets__icontains=word)
-        | Q(dns_label__icontains=word)
-        | Q(member__slug__icontains=word)
-        | seen_filter(endpoint__istartswith=word)
+    """Peers in which the word is found. Members and sites are searched first: they are fewer, and need no join."""
+    organization = instance.organization_id
+    members = Membership.objects.filter(
+        has_word("user__name", word) | Q(user__email__icontains=word) | Q(slug__icontains=word),
+        organization=organization,
     )
+    sites = Site.objects.filter(has_word("name", word), organization=organization)
+    found = has_word("device", word) | Q(dns_label__icontains=word)
+    found |= Q(member__in=members.order_by().values("pk")) | Q(site__in=sites.order_by().values("pk"))
+    if _OF_ADDRESSES.fullmatch(word):
+        found |= Q(type=PeerType.SITE, subnets__icontains=word)
+        if not word.isalnum():  # the begin of an endpoint has a dot or a colon, and costs a join
+            found |= seen_filter(endpoint__istartswith=word)
     network = _network_of(word)
     if network is None:
         return found
