@@ -88,6 +88,8 @@ class Peer(models.Model):
             models.Index(fields=["instance", "-type", "created_at", "id"], name="peer_listed"),
             # For the API's list.
             models.Index(fields=["instance", "created_at", "id"], name="peer_by_age"),
+            # For the sites that an instance does not have yet.
+            models.Index(fields=["instance", "site"], condition=Q(site__isnull=False), name="peer_site_of_instance"),
             # For the jobs that look for what is due.
             models.Index(fields=["expires_at"], condition=Q(expires_at__isnull=False), name="peer_expires"),
             models.Index(

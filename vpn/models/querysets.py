@@ -108,6 +108,11 @@ class PeerQuerySet(models.QuerySet["Peer"]):
         """The peers that the hub should admit: enabled, not expired, their member not deactivated."""
         return self.filter(admitted_filter())
 
+    def admitted_sites(self) -> PeerQuerySet:
+        """The sites among them. A site has no member, so none is joined."""
+        lasts = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+        return self.filter(lasts, type=PeerType.SITE, enabled=True)
+
     def connected(self) -> PeerQuerySet:
         """The peers with a recent handshake or an OpenVPN session."""
         return self.filter(connected_filter())

@@ -58,7 +58,10 @@ def _keep(instance: Instance, sites: SiteSubnets) -> ProfileDigests:
 
 
 def _state_of(instance: Instance) -> tuple[object, ...]:
-    """What changes with each change of the instance's settings, of its sites' networks and of its server."""
+    """What changes with each change of its sites' networks, and the columns from which profiles are made."""
     server = instance.server
     addresses = tuple(server.addresses) if server is not None else ()
-    return instance.epoch, instance.desired_generation, instance.port_base, addresses
+    lists = (*instance.pushed_routes, None, *instance.domains)
+    pools = instance.pool_v4, instance.pool_v6, instance.pool_origin
+    listens = instance.public_key, instance.port_base, instance.mtu, instance.hostname
+    return instance.epoch, instance.desired_generation, addresses, lists, pools, listens

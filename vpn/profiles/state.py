@@ -121,13 +121,13 @@ class ProfileDigests:
 
     def __init__(self, instance: Instance, sites: SiteSubnets) -> None:
         self._instance = instance
-        self._sites = sites
+        self.sites = sites
         self._shared: dict[tuple[PeerType, bool], Common] = {}
         self._of_sites: dict[UUID, tuple[tuple[object, ...], str]] = {}
 
     def is_of(self, peer: Peer, delivered: str) -> bool:
         """Is this the digest of the peer's profile as it is now?"""
-        digest = _configuration_digest(peer, self._sites) if peer.is_openvpn else self.of_wireguard(peer)
+        digest = _configuration_digest(peer, self.sites) if peer.is_openvpn else self.of_wireguard(peer)
         return is_digest(delivered, digest, peer.site)
 
     def of_wireguard(self, peer: Compared) -> str:
@@ -153,9 +153,9 @@ class ProfileDigests:
         common = self._common(PeerType(peer.type), route_all=peer.route_all)
         if peer.route_all:
             return self._digest(common, peer.host, peer.public_key, common.routes)
-        split = self._sites.split_routes(self._instance)
+        split = self.sites.split_routes(self._instance)
         # As JSON, which is quicker put together here: a network has no character to escape.
-        routes = '","'.join(split.sorted_texts_without(own_networks_of(peer, self._sites)))
+        routes = '","'.join(split.sorted_texts_without(own_networks_of(peer, self.sites)))
         return self._digest(common, peer.host, peer.public_key, f'["{routes}"]' if routes else "[]")
 
     def _digest(self, common: Common, host: int, public_key: str, routes: str) -> str:
@@ -167,7 +167,7 @@ class ProfileDigests:
         if (kind, route_all) not in self._shared:
             stand_in = Peer(type=kind, host=FIRST_PEER_HOST, route_all=route_all)
             stand_in.instance, stand_in.member, stand_in.site = self._instance, None, None
-            profile = profile_of(stand_in, with_key=False, sites=self._sites)
+            profile = profile_of(stand_in, with_key=False, sites=self.sites)
             routes = _json(sorted(map(str, profile.allowed_ips)))
             begin, _, rest = wireguard.configuration(profile).partition(self._addresses(FIRST_PEER_HOST))
             between, _, rest = rest.partition(routes)

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from vpn.addressing.networks import Network, contains, is_default_route
 from vpn.addressing.routes import SplitRoutes
-from vpn.choices import PeerType
 from vpn.models import Instance, Peer
 from vpn.validators import parse_network
 
@@ -39,7 +38,7 @@ def site_subnets(instance: Instance) -> SiteSubnets:
 def site_subnets_of_all(instances: Collection[UUID]) -> dict[UUID, SiteSubnets]:
     """`site_subnets` by instance; one query."""
     found = {pk: SiteSubnets() for pk in instances}
-    rows = Peer.objects.admitted().filter(instance__in=instances, type=PeerType.SITE)
+    rows = Peer.objects.admitted_sites().filter(instance__in=instances)
     for instance, pk, subnets in rows.values_list("instance_id", "pk", "subnets"):
         found[instance][pk] = tuple(parse_network(text) for text in subnets)
     return found
@@ -68,12 +67,11 @@ def own_networks_of(peer: Advertising, sites: SiteSubnets) -> set[Network]:
     return {*sites.get(peer.pk, ()), *map(parse_network, peer.subnets)}
 
 
-def left_out(peer: Peer) -> list[str]:
+def left_out(peer: Peer, sites: SiteSubnets) -> list[str]:
     """The hub's own addresses within a network of the peer's split tunnel: they are reached outside the tunnel."""
     instance = peer.instance
     if peer.route_all or instance.server is None:
         return []
-    sites = site_subnets(instance)
     routed = [network for pk, networks in sites.items() if pk != peer.pk for network in networks]
     routed += [parse_network(text) for text in instance.pushed_routes]
     narrow = [network for network in routed if not is_default_route(network)]

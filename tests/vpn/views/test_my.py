@@ -169,13 +169,15 @@ def test_devices_on_more_instances_take_no_more_queries(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     page_of(member_browser)
-    with CaptureQueriesContext(connection) as before:
+    with CaptureQueriesContext(connection) as captured:
         page_of(member_browser)
+    before = len(captured)
     for number in range(3):
         other = make_instance(member.organization, name=f"Hub {number}")
         make_site_peer(other, site, ["10.9.0.0/24"])
         make_client_peer(other, member, "phone")
-    with django_assert_num_queries(len(before)):
+    page_of(member_browser)  # reads their sites, which are then known
+    with django_assert_num_queries(before):
         assert "Hub 2" in page_of(member_browser)
 
 

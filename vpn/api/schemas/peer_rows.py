@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from portal.models import MembershipState
 from vpn.choices import ProfileState, Protocol
-from vpn.constants import HANDSHAKE_TIMEOUT, OBSERVATION_MAX_AGE
+from vpn.constants import HANDSHAKE_TIMEOUT
 from vpn.models import Instance
 
 
@@ -84,8 +84,7 @@ def show_rows(
 ) -> Iterator[dict[str, object]]:
     """What `show_peer` says of each peer, with the fields of PeerOut in their order."""
     now = timezone.now()
-    observed_at = instance.seen.observed_at
-    is_fresh = observed_at is not None and observed_at > now - timedelta(seconds=OBSERVATION_MAX_AGE)
+    is_recent = instance.seen.is_recent
     for row in rows:
         # As Peer.seen: an observation belongs to a key. If the key was replaced since, only the bytes count.
         seen = (
@@ -93,7 +92,7 @@ def show_rows(
             if row.seen_key == row.public_key
             else row._replace(last_handshake=None, connected_from=None, endpoint=None)
         )
-        connected = is_fresh and _is_admitted(row, now) and _has_tunnel(seen, now)
+        connected = is_recent and _is_admitted(row, now) and _has_tunnel(seen, now)
         yield {
             "id": row.pk,
             "type": row.type,

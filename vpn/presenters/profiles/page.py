@@ -18,6 +18,7 @@ from vpn.presenters.profiles.routes import routed_networks, routes_sentence
 from vpn.profiles import qr
 from vpn.profiles.apps import PHONES, SYSTEMS, apps_for, systems_from
 from vpn.profiles.formats import WG_QUICK, for_wg_quick
+from vpn.profiles.known import known_digests
 from vpn.profiles.names import filename_of, wg_quick_filename
 from vpn.profiles.peer import resolver_of
 from vpn.profiles.plain_file import render_profile
@@ -45,7 +46,7 @@ class Download:
 def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dict[str, Any]:
     """Context for the page of a profile."""
     router = router_profile(peer, asked_family(request))
-    linux_file = _linux_file(request, peer)
+    linux_file, sites = _linux_file(request, peer), known_digests(peer.instance).sites
     return {
         "peer": peer,
         "instance": peer.instance,
@@ -61,8 +62,8 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
         # The state before this delivery.
         "older": peer.delivered_at is not None,
         "qr": _qr(delivery, peer),
-        "routes_sentence": routes_sentence(peer),
-        "routed_networks": routed_networks(peer),
+        "routes_sentence": routes_sentence(peer, sites),
+        "routed_networks": routed_networks(peer, sites),
         "family_choice": family_choice(request, peer),
         "resolver": resolver_of(peer.instance),
         "names_domains": [peer.instance.full_hostname, *peer.instance.domains],

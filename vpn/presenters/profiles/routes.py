@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from typing import Final
+from uuid import UUID
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from vpn.addressing.networks import contains, merged
-from vpn.choices import PeerType
-from vpn.models import Instance, Peer
+from vpn.models import Instance, Peer, Site
 from vpn.presenters.lists import joined
-from vpn.profiles.tunnel_routes import left_out, routes_of, site_subnets
+from vpn.profiles.tunnel_routes import SiteSubnets, left_out, routes_of
 from vpn.validators import parse_network
 
 # How many sites, and how many of an instance's domains, a sentence names.
@@ -19,15 +19,15 @@ _SITES_NAMED: Final = 3
 _DOMAINS_NAMED: Final = 3
 
 
-def routes_sentence(peer: Peer) -> str:
+def routes_sentence(peer: Peer, sites: SiteSubnets) -> str:
     """What is routed into the tunnel and who resolves names, in a few sentences."""
     if peer.route_all:
         gap = peer.instance.server.gap if peer.instance.server is not None else ""
         everything = _("All traffic of this device goes through the VPN, IPv4 and IPv6.")
         return " ".join(filter(None, (everything, _resolver(peer.instance), _own_server(peer), gap)))
     only = _("Only %(destinations)s go through the VPN; everything else stays direct.")
-    sentences = [only % {"destinations": joined(_destinations(peer))}]
-    if direct := left_out(peer):
+    sentences = [only % {"destinations": joined(_destinations(peer, sites))}]
+    if direct := left_out(peer, sites):
         sentences.append(_("The hub's own address, %(address)s, stays direct too.") % {"address": joined(direct)})
     if not peer.is_site:
         sentences.append(_resolver(peer.instance))
@@ -58,20 +58,19 @@ def _own_server(peer: Peer) -> str:
     return words % {"address": joined(server.addresses)}
 
 
-def routed_networks(peer: Peer) -> list[str]:
+def routed_networks(peer: Peer, sites: SiteSubnets) -> list[str]:
     """The routed networks, adjacent ones merged (unlike in profiles); none for a full tunnel."""
     if peer.route_all:
         return []
-    return [str(network) for network in merged(routes_of(peer, site_subnets(peer.instance)))]
+    return [str(network) for network in merged(routes_of(peer, sites))]
 
 
-def _destinations(peer: Peer) -> list[str]:
+def _destinations(peer: Peer, sites: SiteSubnets) -> list[str]:
     """Sites by name, or their number if there are many; then other networks, then the VPN's own devices."""
-    sites = peer.instance.peers.admitted().filter(type=PeerType.SITE).exclude(pk=peer.pk).exclude(subnets=[])
-    rows = list(sites.order_by("site__name").values_list("site__name", "subnets"))
-    behind = [parse_network(text) for _name, subnets in rows for text in subnets]
-    found = _sites([name for name, _subnets in rows], is_site=peer.is_site)
+    others = {pk: networks for pk, networks in sites.items() if networks and pk != peer.pk}
+    found = _sites(list(others), is_site=peer.is_site)
     routes = [parse_network(text) for text in peer.instance.pushed_routes]
+    behind = [network for networks in others.values() for network in networks] if routes else []
     if pushed := sum(not any(contains(wider, route) for wider in behind) for route in routes):
         if found:
             words = ngettext("%(count)s more network", "%(count)s more networks", pushed)
@@ -81,10 +80,11 @@ def _destinations(peer: Peer) -> list[str]:
     return [*found, _("the devices of this VPN")]
 
 
-def _sites(names: list[str], *, is_site: bool) -> list[str]:
-    if not names:
+def _sites(peers: list[UUID], *, is_site: bool) -> list[str]:
+    if not peers:
         return []
-    if len(names) > _SITES_NAMED:
+    if len(peers) > _SITES_NAMED:
         words = _("your company's other %(count)s sites") if is_site else _("your company's %(count)s sites")
-        return [words % {"count": f"{len(names):,}"}]
+        return [words % {"count": f"{len(peers):,}"}]
+    names = list(Site.objects.filter(peers__in=peers).order_by("name").values_list("name", flat=True))
     return [ngettext("the site %(names)s", "the sites %(names)s", len(names)) % {"names": joined(names)}]

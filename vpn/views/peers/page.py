@@ -18,7 +18,8 @@ from vpn.presenters.instances.hub_side import host_of
 from vpn.presenters.peers.condition import condition_of
 from vpn.presenters.profiles.outdated import remedy_of
 from vpn.presenters.profiles.routes import routed_networks, routes_sentence
-from vpn.profiles.state import profile_state
+from vpn.profiles.known import known_digests
+from vpn.profiles.state import profile_states
 
 
 @require_safe
@@ -30,7 +31,8 @@ def peer(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _context(member: Membership, peer: Peer) -> dict[str, Any]:
-    state = profile_state(peer)
+    digests = known_digests(peer.instance)
+    state = profile_states(peer.instance, [peer], digests=digests)[peer.pk]
     return {
         "peer": peer,
         "instance": peer.instance,
@@ -39,8 +41,8 @@ def _context(member: Membership, peer: Peer) -> dict[str, Any]:
         "host": host_of(peer),
         "remedy": remedy_of(peer),
         "site_part": peer.site is not None and not follows(peer, peer.site.subnets),
-        "routes_sentence": routes_sentence(peer),
-        "routed_networks": routed_networks(peer),
+        "routes_sentence": routes_sentence(peer, digests.sites),
+        "routed_networks": routed_networks(peer, digests.sites),
         "may_change": member.is_admin,
         "may_fetch": may_fetch_profile(member, peer) and peer.is_admitted,
         "is_own": peer.member_id == member.pk,

@@ -18,8 +18,8 @@ from vpn.models import Peer
 from vpn.presenters.instances.hub_side import Hubs, HubSide
 from vpn.presenters.peers.condition import Condition, condition_of
 from vpn.presenters.profiles.outdated import remedy_of
+from vpn.profiles.known import known_digests_of_all
 from vpn.profiles.state import profile_states
-from vpn.profiles.tunnel_routes import site_subnets_of_all
 
 
 class Coverage(Enum):
@@ -82,10 +82,10 @@ def devices_of(member: Membership, *, may_change: bool) -> list[Device]:
     devices: list[Device] = []
     found = list(own_peers(member).order_by("instance__name", "instance_id", "created_at", "id"))
     instances = {peer.instance_id: peer.instance for peer in found}
-    sites, hubs = site_subnets_of_all(instances), Hubs(list(instances.values()))
+    digests, hubs = known_digests_of_all(instances.values()), Hubs(list(instances.values()))
     for instance, peers in groupby(found, key=lambda peer: peer.instance):
         listed = list(peers)
-        states = profile_states(instance, listed, sites[instance.pk])
+        states = profile_states(instance, listed, digests=digests[instance.pk])
         hub = HubSide(instance, for_admin=member.is_admin, hubs=hubs)
         for peer in listed:
             condition = condition_of(peer, states[peer.pk], may_change=may_change, hub=hub)
