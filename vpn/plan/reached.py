@@ -15,7 +15,7 @@ from vpn.plan.rows import COLUMNS, Row
 from vpn.plan.snapshot import end_of
 from vpn.reach.hub import Hub
 from vpn.reach.listing import Line
-from vpn.reach.reachability import differences
+from vpn.reach.reachability import lines_of
 from vpn.wire.parsing import Faults
 from vpn.wire.rules import parse_rules
 
@@ -37,7 +37,7 @@ def reached_sites(instance: Instance, member: UUID) -> list[Line]:
     )
     sites = {f"site:{row.site}" for row in rows if not row.is_device}
     principals = {str(row.pk): f"user:{row.member}" if row.is_device else f"site:{row.site}" for row in rows}
-    lines = differences(replace(hub, rules=(), allows=False), hub, principals).lines
+    lines = lines_of(f"user:{member}", replace(hub, rules=(), allows=False), hub, principals)
     # A site that is reached in part appears as the network of that part.
     return [
         line

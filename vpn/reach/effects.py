@@ -74,10 +74,16 @@ class Comparison:
         self._only_one = active[0] ^ active[1]
         self._known: dict[tuple[object, ...], Effect] = {}
 
-    def pairs(self, places: Collection[AddressClass]) -> Iterator[tuple[AddressClass, AddressClass, Effect]]:
-        """Yield the pairs of source and destination class between which something changes. Raises Exhausted."""
+    def pairs(
+        self, places: Collection[AddressClass], senders: Collection[AddressClass] | None = None
+    ) -> Iterator[tuple[AddressClass, AddressClass, Effect]]:
+        """Yield the pairs of source and destination class between which something changes. Raises Exhausted.
+
+        With `senders` these are the only sources.
+        """
         for version in (4, 6):
-            sources = [place for place in places if place.version == version and _may_send(place)]
+            asked = places if senders is None else senders
+            sources = [place for place in asked if place.version == version and _may_send(place)]
             destinations = [place for place in places if place.version == version]
             moved = [place for place in destinations if self._has_moved(place)]
             unmoved = [place for place in destinations if not self._has_moved(place)]

@@ -48,12 +48,18 @@ class Listing:
         self._internet = Internet(ownerships)
         self._whole: dict[tuple[tuple[int, int], ...], list[Template]] = {}
 
-    def lines(self) -> Iterator[Line]:
-        """All lines; one line covers all addresses of an owner if the effect is the same. Raises Exhausted."""
+    def lines(self, of: str = "") -> Iterator[Line]:
+        """All lines; one line covers all addresses of an owner if the effect is the same. Raises Exhausted.
+
+        With `of` only those for the flows that this owner begins.
+        """
         for source, destination in self.concerned():
+            names = [name for name in source.names if name == of] if of else source.names
+            if not names:
+                continue
             pairs = self._pairs_of(source, destination)
             templates: list[Template] | None = None
-            for one, other in product(source.names, destination.names):
+            for one, other in product(names, destination.names):
                 self._budget.spend()
                 if one == other:
                     yield from self._among(one, pairs)

@@ -68,13 +68,26 @@ def differences(
     return Differences(sorted(set(lines)), truncated=not (is_complete and is_told), fates=fates)
 
 
+def lines_of(
+    owner: str, before: Hub, after: Hub, principals: Mapping[str, str], *, most: int = MOST_LINES
+) -> list[Line]:
+    """Return the differences for the flows that one owner begins; at most `most`."""
+    budget = Budget(_UNLIMITED)
+    ownerships, _, changes = _compared(before, after, principals, budget, owner)
+    effects, _ = _gathered(changes, MOST_EFFECTS)
+    found = {(source, destination): effect for source, destination, effect in effects}
+    lines, _ = _gathered(Listing(ownerships, found, budget.part(_BUDGET)).lines(owner), most)
+    return sorted(set(lines))
+
+
 def are_alike(before: Hub, after: Hub, principals: Mapping[str, str], budget: Budget | None = None) -> bool:
     """Return True if every flow passes both hubs or neither. Raises Exhausted."""
     compared = _compared(before, after, principals, budget or Budget(_UNLIMITED))
     return next(compared.effects, None) is None
 
 
-def _compared(before: Hub, after: Hub, principals: Mapping[str, str], budget: Budget) -> _Compared:
+def _compared(before: Hub, after: Hub, principals: Mapping[str, str], budget: Budget, owner: str = "") -> _Compared:
+    """Compare two hubs: all flows, or those that `owner` begins."""
     _spend_survey(before, after, budget)
     merged = merge(before.rules, after.rules)
     active = merged.before, merged.after
@@ -82,7 +95,8 @@ def _compared(before: Hub, after: Hub, principals: Mapping[str, str], budget: Bu
     ownerships = Survey(before, after, book, active, principals).ownerships()
     kinds = dict.fromkeys(kind for held in ownerships.values() for kind in held)
     comparison = Comparison(book, active, (before.allows, after.allows), budget.part(_BUDGET))
-    return _Compared(ownerships, book, comparison.pairs(kinds))
+    senders = ownerships.get(owner, {}) if owner else None
+    return _Compared(ownerships, book, comparison.pairs(kinds, senders))
 
 
 def _spend_survey(before: Hub, after: Hub, budget: Budget) -> None:

@@ -18,7 +18,7 @@ from vpn.reach.counts import Counts
 from vpn.reach.first_packet import Reach
 from vpn.reach.hub import End, Hub
 from vpn.reach.listing import Line
-from vpn.reach.reachability import differences
+from vpn.reach.reachability import differences, lines_of
 from vpn.wire.rules import Rule
 
 # `make test` draws few; REACHABILITY_EXAMPLES=20000 takes an hour.
@@ -245,6 +245,16 @@ def test_the_lines_agree_with_the_evaluator(
 
 
 @settings(max_examples=60, deadline=None)
+@given(drawn.hubs(), drawn.hubs())
+def test_the_lines_of_one_owner_are_those_that_begin_there(before: Hub, after: Hub) -> None:
+    owners = drawn.principals([before, after])
+    found = differences(before, after, owners, most=10_000)
+    assert not found.truncated
+    for owner in set(owners.values()):
+        own = [line for line in lines_of(owner, before, after, owners, most=10_000) if line.source == owner]
+        assert own == [line for line in found.lines if line.source == owner]
+
+
 @given(drawn.hubs(), drawn.hubs())
 def test_the_groups_say_what_the_lines_say(before: Hub, after: Hub) -> None:
     found = differences(before, after, drawn.principals([before, after]), most=20_000)
