@@ -15,6 +15,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from portal.running.address import parse_hub_addresses
+from portal.running.dns_url import parse_dns_resolver, parse_dns_url
 from portal.running.public_url import public_url_fault
 
 # Lets generic classes of Django take their type arguments at run time.
@@ -67,6 +68,9 @@ SECRET_KEY_FALLBACKS = [_signing_key(key) for key in SECRET_KEYS[1:]]
 VPN_DOMAIN = env.str("VPN_DOMAIN", default="vpn.example.net").lower().strip(".")
 try:
     HUB_ADDRESSES = parse_hub_addresses(env.str("HUB_ADDRESS", default=""))
+    # Parsed, so that no setting is a text with the key's secret in it.
+    DNS_PUBLISHER = parse_dns_url(env.str("DNS_URL", default=""), VPN_DOMAIN)
+    DNS_RESOLVER = parse_dns_resolver(env.str("DNS_RESOLVER", default=""))
 except ValueError as _fault:
     raise ImproperlyConfigured(str(_fault)) from None
 HUB_HOST_NETNS = env.str("HUB_HOST_NETNS", default="")
@@ -197,7 +201,7 @@ RQ_QUEUES = {
     name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": JOB_TIMEOUT, "SERIALIZER": "rq.serializers.JSONSerializer"}
     for name in (
         *("default", "urgent", "apply", "destroy", "provision", "knock"),
-        *("observe", "ticks", "plan", "mail"),
+        *("observe", "ticks", "plan", "mail", "names"),
     )
 }
 RQ = {"JOB_CLASS": "vpn.doorbell.PortalJob", "QUEUE_CLASS": "vpn.doorbell.PortalQueue"}

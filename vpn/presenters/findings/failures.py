@@ -35,4 +35,49 @@ WORDS: Final[dict[Code, Promise]] = {
         "The secret %(subject)s of this hub cannot be opened. Most likely its key is not in SECRET_KEYS any more. "
         "Put that key back, then start the portal again."
     ),
+    failures.NAME_SERVER_SILENT: _(
+        "The DNS server %(subject)s does not answer: start it, let the portal reach it over UDP and TCP, or correct "
+        "the host and port in DNS_URL."
+    ),
+    failures.NAME_SERVER_UNKNOWN: _("The DNS server %(subject)s of DNS_URL has no address: correct its name."),
+    failures.NAME_KEY_UNKNOWN: _(
+        "The DNS server %(subject)s does not know the key of DNS_URL: correct the key's name and algorithm, or add the "
+        "key to the server."
+    ),
+    failures.NAME_KEY_WRONG: _(
+        "The DNS server %(subject)s has another secret for the key of DNS_URL: correct the secret in DNS_URL."
+    ),
+    failures.NAME_CLOCK_WRONG: _(
+        "The clocks of the portal and of the DNS server %(subject)s differ by minutes: set both by NTP."
+    ),
+    failures.NAME_UPDATE_REFUSED: _(
+        "The DNS server %(subject)s does not let the key of DNS_URL change the zone: allow the key updates of A, AAAA "
+        "and TXT records there."
+    ),
+    failures.NAME_ZONE_MISSING: _(
+        "The DNS server of DNS_URL has no zone %(subject)s, or does not answer for it: create the zone there, let the "
+        "portal query it, or correct the zone in DNS_URL."
+    ),
+    failures.NAME_SERVER_FAILED: _(
+        "The DNS server of DNS_URL could not do what it was asked (%(subject)s): its log says why."
+    ),
+    failures.NAME_TAKEN: _(
+        "The zone has records for %(subject)s that this portal did not make, so it leaves them alone: remove them, and "
+        "the portal publishes the hub's."
+    ),
+    failures.NAME_NOT_EVERYWHERE: _(
+        "Another server of the zone, %(subject)s, does not answer with the hub's address yet: check its zone transfers."
+    ),
+    failures.NAME_RESOLVER_SILENT: _(
+        "The resolver %(subject)s, which checks the name, does not answer: let the portal reach it, or set "
+        "DNS_RESOLVER."
+    ),
+    failures.NAME_UNRESOLVED: _("%(subject)s does not resolve: make the records of the hub's Settings page."),
+    failures.NAME_ELSEWHERE: _(
+        "The name resolves to %(subject)s, which is not the hub's address: make the records of the hub's Settings "
+        "page, and remove others of this name."
+    ),
+    failures.NAME_LEFT: _(
+        "The zone still has records of %(subject)s, and no DNS_URL is set: remove them there, or set DNS_URL again."
+    ),
 }

@@ -1,0 +1,1 @@
+"""Who makes the hubs' public names resolve, and whether they do."""
