@@ -77,6 +77,8 @@ GET  instance_dns                       302    403     200   200      404   404
 POST instance_dns                       302    403     403   302      404   404
 GET  instance_firewall                  302    403     200   200      404   404
 POST instance_firewall                  302    403     403   302      404   404
+GET  instance_name_check                302    405     405   405      405   405
+POST instance_name_check                302    403     403   302      404   404
 GET  instance_settings                  302    403     200   200      404   404
 POST instance_settings                  302    403     403   302      404   404
 GET  instance_activity                  302    403     200   200      404   404

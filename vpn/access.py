@@ -22,13 +22,13 @@ def instances_of(member: Membership) -> InstanceQuerySet:
     """The organization's instances, for members who may read everything."""
     require_reader(member)
     return Instance.objects.filter(organization=member.organization_id).select_related(
-        "region", "server", "observation"
+        "region", "server", "observation", "public_name"
     )
 
 
 def get_instance(member: Membership, pk: UUID, *, write: bool = False) -> Instance:
     """One instance of the organization."""
-    found = Instance.objects.select_related("region", "server", "observation")
+    found = Instance.objects.select_related("region", "server", "observation", "public_name")
     instance = get_object_or_404(found, pk=pk, organization=member.organization_id)
     _require(member, write=write)
     return instance
@@ -95,7 +95,7 @@ def may_fetch_profile(member: Membership, peer: Peer) -> bool:
 
 
 def _joined() -> PeerQuerySet:
-    hub = ("instance__region", "instance__server", "instance__observation")
+    hub = ("instance__region", "instance__server", "instance__observation", "instance__public_name")
     return Peer.objects.select_related(*hub, "member__user", "site", "observation")
 
 

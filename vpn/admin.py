@@ -18,7 +18,9 @@ from vpn import doorbell
 from vpn.actions.instances.instance import forget_instance, retry_instance
 from vpn.actions.instances.server import allow_networks
 from vpn.forms.server import ServerForm
-from vpn.models import Instance, Operation, OperationStep, Peer, Region, Server, Site
+from vpn.models import Instance, Operation, OperationStep, Peer, PublicName, Region, Server, Site
+from vpn.presenters.findings import sentence_of
+from vpn.wire.finding import parse_finding
 from vpn.wire.identity import SCHEMA
 from vpn.wire.version import agent_version
 
@@ -99,6 +101,20 @@ class ServerAdmin(ReadOnly):
     def save_model(self, request: HttpRequest, obj: Server, form: ServerForm, change: bool) -> None:
         """Save the change through its action, which also updates the hubs."""
         allow_networks(obj, form.cleaned_data["networks"], by=_principal(request))
+
+
+@admin.register(PublicName)
+class PublicNameAdmin(ReadOnly):
+    """Public names with their records, also those of deleted instances that are still in the zone."""
+
+    list_display = ("name", "instance", "published", "resolved", "checked_at", "fault")
+    list_select_related = ("instance",)
+    search_fields = ("name",)
+
+    @admin.display(description="what is wrong")
+    def fault(self, name: PublicName) -> str:
+        """The last look's finding, in words."""
+        return sentence_of(parse_finding(name.finding)) if name.finding else ""
 
 
 @admin.register(Instance)

@@ -58,13 +58,15 @@ class StepName(models.TextChoices):
     SERVER = "server", "Prepare the server"
     CERTIFICATES = "certificates", "Issue the hub's certificates"
     HUB = "hub", "Start the hub"
+    NAME = "name", "Publish the name"
     PROOF = "proof", "Prove that packets flow"
     APPLY = "apply", "Bring the hub up to date"
     TEARDOWN = "teardown", "Take the hub down"
 
 
+# `NAME` is left out where no publisher is set.
 OPERATION_STEPS: dict[str, tuple[str, ...]] = {
-    OperationKind.PROVISION: (StepName.SERVER, StepName.CERTIFICATES, StepName.HUB, StepName.PROOF),
+    OperationKind.PROVISION: (StepName.SERVER, StepName.CERTIFICATES, StepName.HUB, StepName.NAME, StepName.PROOF),
     OperationKind.APPLY: (StepName.APPLY,),
     OperationKind.DESTROY: (StepName.TEARDOWN,),
 }

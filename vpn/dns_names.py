@@ -10,6 +10,7 @@ from vpn.constants import SPECIAL_USE_DOMAINS
 from vpn.validators import parse_address, quoted
 
 _PARTLY_ONES_OWN = ("local", "in-addr.arpa", "ip6.arpa")
+_FOR_DOCUMENTATION = ("example", "example.com", "example.net", "example.org")
 
 
 def parse_dns_name(text: str) -> str:
@@ -64,6 +65,11 @@ def refuse_special_use(name: str) -> None:
 def is_below(name: str, domain: str) -> bool:
     """Does a name equal a domain, or lie below it? Both in lower case."""
     return name == domain or name.endswith(f".{domain}")
+
+
+def is_reserved(domain: str) -> bool:
+    """Is a domain one of those for documentation (RFC 2606), where no name can be published?"""
+    return any(is_below(domain, reserved) for reserved in _FOR_DOCUMENTATION)
 
 
 def parse_record_address(text: str, version: int) -> str:

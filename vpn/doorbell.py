@@ -31,6 +31,7 @@ ALLOWED_JOBS = frozenset(
         "vpn.jobs.provision.provision_instance",
         "vpn.jobs.provision.destroy_instance",
         "vpn.jobs.knock.knock_all",
+        "vpn.jobs.names.keep_names",
         "vpn.jobs.mail.mail_plan",
         "vpn.jobs.mail.send_one",
         "vpn.jobs.observe.observe_server",

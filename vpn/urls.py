@@ -33,6 +33,7 @@ _INSTANCES = [
     path("instances/<uuid:pk>/dns/", instance_dns.instance_dns, name="instance_dns"),
     path("instances/<uuid:pk>/firewall/", firewall.instance_firewall, name="instance_firewall"),
     path("instances/<uuid:pk>/settings/", instance_settings.instance_settings, name="instance_settings"),
+    path("instances/<uuid:pk>/name/", instance_settings.instance_name_check, name="instance_name_check"),
     path("instances/<uuid:pk>/activity/", instance_activity.instance_activity, name="instance_activity"),
     path("plans/<uuid:pk>/mail/", plan_mail.plan_mail, name="plan_mail"),
     path("instances/<uuid:pk>/delete/", instance_delete.instance_delete, name="instance_delete"),

@@ -253,7 +253,7 @@ def test_many_hubs_ask_no_more_queries(organization: Organization, django_assert
     for instance in made:
         walled_off(instance)
         site_gone(instance, f"Site of {instance.name}")
-    rows = list(Instance.objects.select_related("server", "observation"))
+    rows = list(Instance.objects.select_related("server", "observation", "public_name"))
     with django_assert_num_queries(4):  # type: ignore[operator]
         found = needs_of_all(rows)
     assert all(len(found[instance.pk]) == 2 for instance in made)

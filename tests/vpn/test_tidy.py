@@ -55,6 +55,7 @@ BOUNDED = {
     "vpn.Peer": "quota",
     "vpn.PeerNetwork": "quota",
     "vpn.Site": "quota",
+    "vpn.PublicName": "one for each instance; removed when its records have been taken out of the zone",
     "vpn.FirewallRule": "quota",
     "vpn.DnsRecord": "quota",
     "vpn.Tick": "one for each scheduled job",

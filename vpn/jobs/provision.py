@@ -33,6 +33,7 @@ from vpn.drivers.base import AgentError, Found, Unreachable, errors
 from vpn.jobs import lease
 from vpn.jobs.apply import cause_of, send, server_epoch
 from vpn.jobs.knock import give_probe, knock_of
+from vpn.jobs.names import look_at, name_of
 from vpn.jobs.progress import begin_step, fail_operation, finish_operation, finish_step, next_step
 from vpn.jobs.servers import driver_for
 from vpn.models import Instance, InstanceObservation, Operation, OperationStep
@@ -40,7 +41,7 @@ from vpn.models.peer import with_compat, with_openvpn
 from vpn.observed import record_applied
 from vpn.presenters.findings import sentence_of
 from vpn.proofs import record_knock
-from vpn.wire.finding import Finding
+from vpn.wire.finding import Finding, parse_finding
 
 logger = logging.getLogger(__name__)
 _BY = Principal.portal("creating the hub")
@@ -162,6 +163,20 @@ def _start_hub(pk: UUID, token: UUID) -> str:
     return f"{message}. OpenVPN starts with the first OpenVPN peer, on UDP and TCP port {instance.openvpn_port}."
 
 
+def _publish_name(pk: UUID, token: UUID) -> str:
+    """Publish the hub's name. If that fails the hub works all the same, and the scheduled job tries again."""
+    instance = Instance.objects.select_related("server").get(pk=pk)
+    row = name_of(instance)
+    if row is None:
+        return ""
+    look_at(row)
+    row.refresh_from_db()
+    if row.finding is not None:
+        words = sentence_of(parse_finding(row.finding))
+        return f"{words} The portal tries again by itself; until the name resolves, profiles carry the hub's address."
+    return f"{row.name} resolves to {' and '.join(row.resolved)}."
+
+
 def _prove(pk: UUID, token: UUID) -> str:
     instance = Instance.objects.select_related("server__region").get(pk=pk)
     addresses = instance.server.addresses if instance.server is not None else ()
@@ -214,6 +229,7 @@ _PROVISION_STEPS: dict[str, Callable[[UUID, UUID], str]] = {
     StepName.SERVER: _prepare_server,
     StepName.CERTIFICATES: _issue_certificates,
     StepName.HUB: _start_hub,
+    StepName.NAME: _publish_name,
     StepName.PROOF: _prove,
 }
 

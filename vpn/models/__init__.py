@@ -8,7 +8,7 @@ from vpn.models.firewall_rule import FirewallRule, RuleRow, RuleValues
 from vpn.models.idempotency import IdempotencyKey
 from vpn.models.instance import Instance
 from vpn.models.listener_proof import ListenerProof
-from vpn.models.observation import InstanceObservation, PeerObservation, RuleObservation, Traffic
+from vpn.models.observation import InstanceObservation, PeerObservation, PublicName, RuleObservation, Traffic
 from vpn.models.operation import Operation, OperationStep
 from vpn.models.peer import Peer, PeerTombstone
 from vpn.models.peer_network import PeerNetwork
@@ -39,6 +39,7 @@ __all__ = [
     "PeerTombstone",
     "PlanMail",
     "ProfileLink",
+    "PublicName",
     "Region",
     "ReleasedHost",
     "ReleasedHostname",

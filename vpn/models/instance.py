@@ -20,6 +20,7 @@ from vpn.choices import FirewallPolicy, InstanceState
 from vpn.constants import DEFAULT_MTU, DEFAULT_PUBLIC_DNS
 from vpn.dns_names import is_searched
 from vpn.models.observation.instance import InstanceObservation
+from vpn.models.observation.public_name import PublicName
 from vpn.models.querysets import InstanceQuerySet
 from vpn.models.region import Region
 from vpn.models.server import Server
@@ -137,8 +138,24 @@ class Instance(models.Model):
 
     @property
     def full_hostname(self) -> str:
-        """The hub's DNS domain. Devices inside the VPN resolve it; nothing publishes it outside."""
+        """The hub's public name, and the DNS domain of its devices, which only the hub's own resolver knows."""
         return f"{self.hostname}.{settings.VPN_DOMAIN}"
+
+    @property
+    def name_seen(self) -> PublicName | None:
+        """What was observed of the public name; None if it was never looked at."""
+        try:
+            found = self.public_name
+        except PublicName.DoesNotExist:
+            return None
+        return found if found.name == self.full_hostname else None
+
+    @property
+    def resolving_name(self) -> str:
+        """The public name, if it is known to resolve to exactly the hub's addresses; else ""."""
+        addresses = self.server.addresses if self.server is not None else ()
+        seen = self.name_seen
+        return seen.name if seen is not None and seen.resolves_to(addresses) else ""
 
     @property
     def search_domains(self) -> list[str]:

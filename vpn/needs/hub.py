@@ -15,6 +15,7 @@ from vpn.models import Instance, ListenerProof
 from vpn.needs.facts import Facts, facts_of
 from vpn.needs.need import Code, Need
 from vpn.needs.peer_facts import PeerFacts
+from vpn.needs.public_name import name_fails
 
 # The hub is queried every few seconds. Without a report for this long, no worker runs or the hub does not answer.
 SILENCE: Final = timedelta(seconds=60)
@@ -34,7 +35,9 @@ def needs_of(instance: Instance) -> list[Need]:
 def needs_of_all(
     instances: Sequence[Instance], *, of_operator: bool = False, peers: Mapping[UUID, PeerFacts] | None = None
 ) -> dict[UUID, list[Need]]:
-    """`needs_of` by instance, with a constant number of queries. Servers and observations should be joined.
+    """`needs_of` by instance, with a constant number of queries.
+
+    Servers, observations and public names should be joined.
 
     `of_operator` leaves out problems for an organization's admins: sites, routes, profiles, drift. `peers` are those
     of `peer_facts_of`, if they are known already.
@@ -86,6 +89,9 @@ def _of_running_hub(instance: Instance, facts: Facts) -> Iterator[Need]:
         yield need(Code.ROUTE_NOWHERE)
     if facts.left_addresses:
         yield need(Code.ADDRESS_CHANGED)
+    if name_fails(instance, facts.peers.hosts.get(instance.full_hostname, 0)):
+        seen = instance.name_seen
+        yield need(Code.NAME_UNPUBLISHED, since=seen.failing_since if seen is not None else None)
     if facts.recurring is not None:
         yield need(Code.DRIFT_RECURRING)
 

@@ -31,6 +31,7 @@ class Code(models.TextChoices):
     SITE_SILENT = "site-silent"
     ROUTE_NOWHERE = "route-nowhere"
     ADDRESS_CHANGED = "address-changed"
+    NAME_UNPUBLISHED = "name-unpublished"
     DRIFT_RECURRING = "drift-recurring"
     PORTAL_DEGRADED = "portal-degraded"
 

@@ -14,6 +14,8 @@ _MAJOR: Final = {Platform.ROUTEROS7: 7, Platform.ROUTEROS6: 6}
 # Later than every release: a build of a development branch, which shows no number.
 NEWEST: Final[Version] = (9999,)
 VERSION_LENGTH: Final = 200
+# From this release on, VyOS reaches a WireGuard hub by name.
+VYOS_NAMED_HUB: Final[Version] = (1, 5, 0)
 _NUMBER: Final = re.compile(r"(?<![\w.])v?([0-9]{1,4}(?:\.[0-9]{1,4}){0,3})(?![0-9])", re.ASCII | re.IGNORECASE)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
 
 from vpn.addressing.pools import HUB_HOST
-from vpn.choices import KeyCustody
+from vpn.choices import KeyCustody, Platform
 from vpn.models import Instance, Peer
+from vpn.platforms.versions import VYOS_NAMED_HUB, version_of
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.tunnel_routes import SiteSubnets, routes_of, site_subnets
 from vpn.profiles.wireguard import WireGuardProfile
@@ -44,7 +45,7 @@ def profile_of(
         mtu=instance.mtu,
         hub_public_key=instance.public_key,
         preshared_key=peer.preshared_key if with_key else "",
-        endpoint_host=_addresses(instance, needed=with_key, family=family)[0],
+        endpoint_host=_hosts(peer, needed=with_key, family=family)[0],
         endpoint_port=instance.wireguard_port,
         allowed_ips=routes_of(peer, site_subnets(instance) if sites is None else sites),
     )
@@ -59,7 +60,7 @@ def openvpn_profile_of(peer: Peer, *, with_key: bool = True, family: int | None 
     """The present profile of an OpenVPN peer; without `with_key` it holds no secret, for comparing. Raises NoAddress or
     NoFamily."""
     instance = peer.instance
-    hosts = _addresses(instance, needed=with_key, family=family)
+    hosts = _hosts(peer, needed=with_key, family=family)
     compat = peer.site is not None and peer.site.needs_compat
     ports = ((instance.compat_port, "tcp"),) if compat else tuple((instance.openvpn_port, by) for by in ("udp", "tcp"))
     return OpenVPNProfile(
@@ -78,7 +79,34 @@ def openvpn_profile_of(peer: Peer, *, with_key: bool = True, family: int | None 
     )
 
 
-def _addresses(instance: Instance, *, needed: bool, family: int | None) -> tuple[str, ...]:
+def carried_name(peer: Peer) -> str:
+    """The hub's name, if the peer's profile points to it; "" if the profile has addresses.
+
+    The name has to be known to resolve to the hub. Some routers need an address.
+    """
+    return peer.instance.resolving_name if _takes_name(peer) else ""
+
+
+def _takes_name(peer: Peer) -> bool:
+    if peer.site is None:
+        return True
+    if peer.site.platform == Platform.VYOS and not peer.is_openvpn:
+        return version_of(Platform.VYOS, peer.site.platform_version) >= VYOS_NAMED_HUB
+    if peer.site.platform == Platform.PFSENSE and peer.is_openvpn:
+        # Its client is told the family, and the portal cannot know which one a name has there.
+        server = peer.instance.server
+        return server is not None and all(ip_address(address).version == 4 for address in server.addresses)
+    return bool(peer.site.platform != Platform.ROUTEROS6)
+
+
+def _hosts(peer: Peer, *, needed: bool, family: int | None) -> tuple[str, ...]:
+    """What the profile points to: the name or all addresses. A digest does not depend on it, so none is needed there.
+
+    With a `family` these are addresses, since a name leaves the choice to the device.
+    """
+    if needed and family is None and (name := carried_name(peer)):
+        return (name,)
+    instance = peer.instance
     addresses = instance.server.addresses if instance.server is not None else ()
     if needed and not addresses:
         raise NoAddress

@@ -12,7 +12,7 @@ from ipaddress import IPv6Network, ip_address
 from vpn import pki
 from vpn.choices import Platform
 from vpn.constants import MAX_MTU, MIN_MTU
-from vpn.platforms.versions import version_of
+from vpn.platforms.versions import VYOS_NAMED_HUB, version_of
 from vpn.profiles.openvpn import OpenVPNProfile
 from vpn.profiles.router import (
     TEXT,
@@ -39,7 +39,6 @@ from vpn.profiles.wireguard import WireGuardProfile
 
 # Since this release a WireGuard peer may have a name instead of an address. Rolling releases of 1.5 were built before
 # and after it, so they count as older.
-NAMED_HUB = (1, 5, 0)
 _VALUE = re.compile(r"[A-Za-z0-9 ._:/+=,-]+")
 
 
@@ -186,7 +185,7 @@ def _host_option(host: str, router: SiteRouter) -> str:
         ip_address(host)
     except ValueError:
         version = version_of(Platform.VYOS, router.version)
-        if version and version < NAMED_HUB:
+        if version and version < VYOS_NAMED_HUB:
             raise ValueError("VyOS before 1.5 reaches a WireGuard hub by address only.") from None
         return "host-name"
     return "address"

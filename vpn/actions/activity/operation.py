@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
+from django.conf import settings
 from django.db.models import Exists, F, OuterRef
 
 from portal.actions.acting import acted
 from portal.models import Principal
-from vpn.choices import OPERATION_STEPS, OperationKind, OperationState, StepState
+from vpn.choices import OPERATION_STEPS, OperationKind, OperationState, StepName, StepState
 from vpn.models import Instance, Operation, OperationStep
 
 # Used until a region has finished runs to measure (DESIGN: provisioning takes up to ten minutes).
@@ -38,10 +39,15 @@ def begin_operation(
     )
     OperationStep.objects.bulk_create(
         OperationStep(operation=operation, position=position, name=name)
-        for position, name in enumerate(OPERATION_STEPS[kind])
+        for position, name in enumerate(_steps_of(kind))
     )
     acted(by, "begun", operation)
     return operation
+
+
+def _steps_of(kind: OperationKind) -> list[str]:
+    """The steps of a kind; without a publisher, none publishes the hub's name."""
+    return [name for name in OPERATION_STEPS[kind] if name != StepName.NAME or settings.DNS_PUBLISHER is not None]
 
 
 def expected_seconds(instance: Instance, kind: OperationKind) -> int:

@@ -31,7 +31,7 @@ from vpn.constants import (
     MAX_POOL_PREFIX,
     MIN_POOL_PREFIX,
 )
-from vpn.models import Instance, InstanceObservation, Operation, Region, ReleasedHostname
+from vpn.models import Instance, InstanceObservation, Operation, PublicName, Region, ReleasedHostname
 from vpn.validators import parse_pool, validate_hostname, validate_name
 
 _ATTEMPTS = 5
@@ -195,6 +195,7 @@ def remove_rows(instance: Instance, *, by: Principal) -> None:
         defaults={"organization": instance.organization, "released_at": timezone.now()},
     )
     acted(by, "deleted", instance)
+    PublicName.objects.leave(instance)
     # Locked first, as the observing job does, so that the two cannot deadlock.
     InstanceObservation.objects.filter(pk=instance.pk).delete()
     instance.delete()

@@ -19,7 +19,7 @@ from vpn.actions.activity.asking import note_asker
 from vpn.actions.change import lock_instance
 from vpn.actions.peers.certificates import renew_hub
 from vpn.choices import InstanceState
-from vpn.models import ChangePlan, Instance, Server
+from vpn.models import ChangePlan, Instance, PublicName, Server
 from vpn.plan.explaining import Plan
 from vpn.proofs import forget_proofs
 
@@ -62,6 +62,7 @@ def _move_hub(instance: Instance, before: tuple[str, ...], after: tuple[str, ...
     instance.save()
     acted(by, "changed", instance)
     forget_proofs(instance.pk)
+    PublicName.objects.look_soon(instance)
     if before:
         _note(instance, before, after)
     transaction.on_commit(partial(doorbell.enqueue_apply, instance.pk, instance.organization_id))

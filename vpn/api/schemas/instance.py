@@ -14,6 +14,7 @@ from portal.models import Principal, PrincipalKind
 from vpn.actions.dns.settings import records_of
 from vpn.addressing.pools import HUB_HOST
 from vpn.api.schemas.base import In, Number, Out, Text
+from vpn.api.schemas.public_name import PublicNameOut, show_public_name
 from vpn.choices import InstanceState, OperationState, Reachability, StepState
 from vpn.constants import DEFAULT_POOL_PREFIX
 from vpn.models import Instance, Operation
@@ -133,6 +134,7 @@ class InstanceOut(Out):
             "endpoints",
             "reachable",
             "needs",
+            "public_name",
         ]
     )
 
@@ -141,7 +143,7 @@ class InstanceOut(Out):
     id: UUID
     name: str
     hostname: str = Field(
-        description="The hub's DNS domain. Devices inside the VPN resolve it; `endpoints` is where they connect."
+        description="The hub's public name, and the DNS domain of its devices. `endpoints` is where they connect."
     )
     region: str
     state: InstanceState
@@ -167,6 +169,7 @@ class InstanceOut(Out):
     needs: list[NeedOut] = Field(
         description="Problems that need a person, the most urgent first; empty if there are none."
     )
+    public_name: PublicNameOut
     created_at: datetime
 
 
@@ -263,6 +266,7 @@ def show_instance(instance: Instance, found: Found) -> InstanceOut:
             "endpoints": _endpoints(instance, has_compat=found.has_compat),
             "reachable": found.reachable,
             "needs": [{"code": need.code, "message": need.text} for need in found.needs],
+            "public_name": show_public_name(instance),
             "created_at": instance.created_at,
         }
     )

@@ -12,6 +12,8 @@ from vpn.jobs.runtime.worker import build_worker
 SPARE: Final = "spare"
 # The queues of those processes that are not named after their only one.
 _QUEUES: Final = {
+    # Both talk to servers outside of the portal, and need no driver.
+    "mail": ["mail", "names"],
     # Takes a job of each in turn: none of them waits for more than two jobs of the others.
     "provision": ["knock", "destroy", "provision"],
     # For queues whose jobs may take seconds, so that a slow job does not block the others.

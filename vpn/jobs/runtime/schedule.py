@@ -15,6 +15,7 @@ from rq.utils import now
 from vpn import doorbell
 from vpn.jobs.certificates import RENEW_SECONDS, renew_certificates
 from vpn.jobs.knock import KNOCK_SECONDS, knock_all
+from vpn.jobs.names import NAMES_SECONDS, keep_names
 from vpn.jobs.observe import observe_all
 from vpn.jobs.reconcile import reconcile_all
 from vpn.jobs.runtime.heartbeat import beat
@@ -67,5 +68,7 @@ def build_scheduler() -> PortalScheduler:
     # In a queue of its own, because a knock needs a driver, and waits for hubs that do not answer.
     scheduler.register(knock_all, queue_name="knock", interval=KNOCK_SECONDS)
     scheduler.register(renew_certificates, queue_name="ticks", interval=RENEW_SECONDS)
+    # In a queue of its own, because DNS servers may be slow.
+    scheduler.register(keep_names, queue_name="names", interval=NAMES_SECONDS)
     scheduler.register(tidy, queue_name="ticks", interval=TIDY_SECONDS)
     return scheduler

@@ -2,7 +2,8 @@
 
 from vpn.models.observation.instance import InstanceObservation
 from vpn.models.observation.peer import PeerObservation
+from vpn.models.observation.public_name import PublicName
 from vpn.models.observation.rule import RuleObservation
 from vpn.models.observation.traffic import Traffic
 
-__all__ = ["InstanceObservation", "PeerObservation", "RuleObservation", "Traffic"]
+__all__ = ["InstanceObservation", "PeerObservation", "PublicName", "RuleObservation", "Traffic"]

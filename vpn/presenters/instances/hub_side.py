@@ -77,6 +77,8 @@ def hosts_of(instance: Instance) -> tuple[str, ...]:
 
 
 def host_of(peer: Peer) -> str:
-    """The address in the peer's profile: the delivered one, unless the hub no longer has it."""
+    """The name or address in the peer's profile: the delivered one, unless the hub no longer has it."""
     hosts = hosts_of(peer.instance)
+    if peer.delivered_host == peer.instance.full_hostname:
+        return peer.delivered_host
     return peer.delivered_host if peer.delivered_host in hosts else next(iter(hosts), "")

@@ -12,7 +12,7 @@ from uuid import UUID
 from vpn.models import Instance
 from vpn.needs import Code, Need, PeerFacts, needs_of_all
 from vpn.presenters.findings import names_in
-from vpn.presenters.needs import around_words, listener_words, state_words
+from vpn.presenters.needs import around_words, listener_words, name_words, state_words
 from vpn.presenters.needs.words import Tone, Words
 
 
@@ -55,6 +55,7 @@ WORDS: Final[dict[Code, Callable[[Need], Words]]] = {
     Code.SITE_SILENT: around_words.sites_silent,
     Code.ROUTE_NOWHERE: around_words.route_nowhere,
     Code.ADDRESS_CHANGED: around_words.address_changed,
+    Code.NAME_UNPUBLISHED: name_words.name_unpublished,
 }
 
 
@@ -66,7 +67,7 @@ def notices_of(instance: Instance, peers: Mapping[UUID, PeerFacts] | None = None
 def notices_of_all(
     instances: Sequence[Instance], peers: Mapping[UUID, PeerFacts] | None = None
 ) -> dict[UUID, list[Notice]]:
-    """`notices_of` by instance, with a constant number of queries. The instances' servers should be joined."""
+    """`notices_of` by instance, with a constant number of queries. Join what `needs_of_all` reads."""
     needs = needs_of_all(instances, peers=peers)
     recurring = (need.facts.recurring for some in needs.values() for need in some if need.facts.recurring)
     names = names_in(found for each in recurring for found in each.found)

@@ -23,6 +23,7 @@ _OPERATORS: Final = {
     Code.HUB_SILENT: gettext_lazy("silent"),
     Code.HUB_LATE: gettext_lazy("observed late"),
     Code.HUB_UNREACHABLE: gettext_lazy("not reachable from outside"),
+    Code.NAME_UNPUBLISHED: gettext_lazy("without their public name"),
     Code.APPLY_STUCK: gettext_lazy("with changes that were not applied"),
     Code.APPLY_FAILED: gettext_lazy("with changes that were refused"),
     Code.PROVISIONING_FAILED: gettext_lazy("not created"),
@@ -48,7 +49,7 @@ def portal_notices() -> list[Notice]:
 
 def hubs_health() -> str:
     """ "ok", or how many hubs need the operator, and why; without names of hubs."""
-    instances = list(Instance.objects.select_related("server", "observation").only(*_COLUMNS))
+    instances = list(Instance.objects.select_related("server", "observation", "public_name").only(*_COLUMNS))
     needs = needs_of_all(instances, of_operator=True)
     first = [next((need.code for need in needs[one.pk] if need.code in _OPERATORS), None) for one in instances]
     counts = Counter(code for code in first if code is not None)
@@ -67,6 +68,11 @@ _COLUMNS: Final = (
     "public_dns",
     "observation__silent_resolvers",
     "observation__observed_at",
+    "hostname",
+    "public_name__name",
+    "public_name__resolved",
+    "public_name__finding",
+    "public_name__failing_since",
     "lagging_since",
     "epoch",
     "applied_epoch",

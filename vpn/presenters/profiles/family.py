@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from vpn.models import Peer
+from vpn.profiles.peer import carried_name
 from vpn.profiles.wireguard import endpoint
 
 
@@ -30,6 +31,8 @@ def asked_family(request: HttpRequest) -> int | None:
 def family_choice(request: HttpRequest, peer: Peer) -> FamilyChoice | None:
     """The reader's choice; None for OpenVPN, whose file lists all addresses, and if the hub has one address."""
     server = peer.instance.server
+    if asked_family(request) is None and carried_name(peer):
+        return None  # the device resolves the name over the families that it has
     if peer.is_openvpn or server is None or len(server.addresses) < 2:
         return None
     by_family = {ip_address(address).version: address for address in server.addresses}

@@ -13,6 +13,7 @@ from vpn.actions.profiles.profile import Delivery
 from vpn.choices import KeyCustody, Protocol
 from vpn.models import Peer
 from vpn.platforms.capabilities import capability
+from vpn.presenters.instances.public_name import endpoint_sentence
 from vpn.presenters.profiles.family import asked_family, family_choice
 from vpn.presenters.profiles.routes import routed_networks, routes_sentence
 from vpn.profiles import qr
@@ -63,6 +64,7 @@ def profile_context(request: HttpRequest, peer: Peer, delivery: Delivery) -> dic
         "older": peer.delivered_at is not None,
         "qr": _qr(delivery, peer),
         "routes_sentence": routes_sentence(peer, sites),
+        "endpoint_sentence": endpoint_sentence(peer, asked_family(request)),
         "routed_networks": routed_networks(peer, sites),
         "family_choice": family_choice(request, peer),
         "resolver": resolver_of(peer.instance),

@@ -10,13 +10,14 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from portal.access import get_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
 from portal.models import Membership, Principal
 from vpn.access import get_instance, peers_of
+from vpn.actions.instances.public_name import check_name
 from vpn.actions.instances.settings import update_instance
 from vpn.choices import PeerType, Protocol
 from vpn.forms.instance import RoutingForm, SettingsForm, settings_form
@@ -24,6 +25,7 @@ from vpn.models import Instance, Peer
 from vpn.models.peer import with_openvpn
 from vpn.models.querysets import PeerQuerySet
 from vpn.presenters.instances.head import head_of
+from vpn.presenters.instances.public_name import shown_name
 from vpn.presenters.instances.routes import pushed_ways
 from vpn.views.activity.preview import is_preview, show_preview
 
@@ -46,15 +48,21 @@ def instance_settings(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Name, MTU, the hub's facts, and the way to its end."""
     member = get_member(request)
     instance = get_instance(member, pk, write=request.method == "POST")
-    return _settings_page(
-        request,
-        member,
-        instance,
-        "settings",
-        SettingsForm,
-        needs_openvpn=bool(with_openvpn([instance.pk])),
-        needs_compat=_needing_compat(member, instance),
-    )
+    context = {
+        "needs_openvpn": bool(with_openvpn([instance.pk])),
+        "needs_compat": _needing_compat(member, instance),
+        "shown_name": shown_name(instance),
+    }
+    return _settings_page(request, member, instance, "settings", SettingsForm, **context)
+
+
+@require_POST
+def instance_name_check(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Look at the public name now, as after its records were made by hand."""
+    member = get_member(request)
+    check_name(get_instance(member, pk, write=True), by=member.principal)
+    messages.success(request, "The name is checked within a few seconds.")
+    return redirect("instance_settings", pk=pk)
 
 
 def _settings_page(

@@ -149,7 +149,7 @@ def _protocols_of(found: Site) -> list[tuple[str, Capability]]:
 def _load_peers(found: list[Site]) -> None:
     """Fetch the sites' peers and their instances with one query."""
     # Each peer's `site` is set from the list: with a join PostgreSQL reads the sites of all tenants.
-    joined = ("instance__observation", "observation")
+    joined = ("instance__observation", "instance__public_name", "observation")
     peers = Peer.objects.select_related(*joined).order_by("instance__name")
     prefetch_related_objects(found, Prefetch("peers", queryset=peers))
 
