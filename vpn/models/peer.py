@@ -20,6 +20,7 @@ from vpn.models.instance import Instance
 from vpn.models.observation.peer import PeerObservation
 from vpn.models.querysets import OVER_OPENVPN, PeerQuerySet
 from vpn.models.site import Site
+from vpn.platforms.capabilities import needs_compat
 
 
 class Peer(models.Model):
@@ -231,9 +232,9 @@ def with_openvpn(instances: Iterable[uuid.UUID], *, confirmed: bool = False) -> 
 
 def with_compat(instances: Iterable[uuid.UUID]) -> set[uuid.UUID]:
     """Which of these instances have a router that needs the compatibility listener; one query."""
-    routers = Peer.objects.admitted().over_openvpn().filter(instance__in=list(instances), type=PeerType.SITE)
-    rows = routers.select_related("site").only("instance", "site", "site__platform", "site__platform_version")
-    return {peer.instance_id for peer in rows if peer.site is not None and peer.site.needs_compat}
+    routers = Peer.objects.admitted_sites().over_openvpn().filter(instance__in=list(instances)).order_by()
+    rows = routers.values_list("instance_id", "site__platform", "site__platform_version").distinct()
+    return {instance_id for instance_id, platform, version in rows if needs_compat(platform, version)}
 
 
 class PeerTombstone(models.Model):

@@ -152,6 +152,26 @@ def test_a_list_tells_the_same_as_a_read(api: Caller, organization: Organization
         assert one == told(api.get(f"/instances/{one['id']}"), 200)
 
 
+def test_a_list_has_the_bytes_of_each_read(api: Caller, organization: Organization, instance: Instance) -> None:
+    """A list is written without the validation of a read."""
+    lost = factories.make_instance(organization, name="Second", state=InstanceState.LOST)
+    records = [
+        {"name": "www", "type": "CNAME", "value": instance.hostname + ".vpn.example.net"},
+        {"name": "nas", "type": "A", "value": "192.0.2.7"},
+        {"name": "nas", "type": "AAAA", "value": "2001:db8::7"},
+    ]
+    rules = [{"name": "Web", "protocol": "tcp", "port": "443"}, {"action": "drop", "source": "10.9.0.0/16"}]
+    told(api.put(f"/instances/{instance.pk}", {"dns_custom": records, "firewall": rules}), 200)
+    material = dict.fromkeys(["server_certificate", "tls_crypt_key_sealed", "revocation_list"], "PEM")
+    Instance.objects.filter(pk=instance.pk).update(pushed_routes=["10.8.0.0/16"], **material)
+    reads = [api.get(f"/instances/{one.pk}") for one in (instance, lost)]
+    first, second = [told(read, 200) for read in reads]
+    assert (len(first["dns_custom"]), len(first["firewall"]), len(first["needs"])) == (3, 2, 1)
+    assert first["endpoints"]["openvpn_udp"]
+    assert second["needs"][0]["code"] == "lost"
+    assert api.get("/instances").content == b"[" + b",".join(read.content for read in reads) + b"]"
+
+
 def test_an_unknown_instance_is_not_there(api: Caller, db: None) -> None:
     refused(api.get(f"/instances/{uuid4()}"), 404)
     refused(api.get("/instances/not-an-id"), 404)

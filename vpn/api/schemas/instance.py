@@ -11,7 +11,6 @@ from uuid import UUID
 from pydantic import Field
 
 from portal.models import Principal, PrincipalKind
-from vpn.actions.dns.settings import records_of
 from vpn.addressing.pools import HUB_HOST
 from vpn.api.schemas.base import In, Number, Out, Text
 from vpn.api.schemas.public_name import PublicNameOut, show_public_name
@@ -178,7 +177,7 @@ class Found:
     """What a representation of an instance needs besides its own row.
 
     That is: the pending work (`vpn.api.resources.status`), whether the compatibility listener runs, the problems in
-    words (`vpn.presenters.needs`), and the rules.
+    words (`vpn.presenters.needs`), the rules and the DNS records.
     """
 
     status: list[str]
@@ -186,6 +185,7 @@ class Found:
     reachable: Mapping[str, str | None]
     needs: Sequence[Notice]
     rules: Sequence[Mapping[str, Any]]
+    records: Sequence[Mapping[str, str]]
 
 
 class StepOut(Out):
@@ -237,39 +237,42 @@ class BandwidthOut(Out):
 
 def show_instance(instance: Instance, found: Found) -> InstanceOut:
     """The representation of an instance, with what was found besides its own row."""
+    return InstanceOut.model_validate(instance_values(instance, found))
+
+
+def instance_values(instance: Instance, found: Found) -> dict[str, object]:
+    """The fields of InstanceOut in their order, unvalidated, for lists."""
     hub = instance.host_addresses(HUB_HOST)
     prefixes = (instance.network_v4.prefixlen, instance.network_v6.prefixlen)
-    return InstanceOut.model_validate(
-        {
-            "id": instance.pk,
-            "name": instance.name,
-            "hostname": instance.full_hostname,
-            "region": instance.region_id,
-            "state": instance.state,
-            "configured": instance.configured,
-            "rsa_ready": bool(instance.server_certificate),
-            "diffie_hellman_ready": bool(instance.tls_crypt_key_sealed),
-            "server_ready": instance.server_ready,
-            "status": found.status,
-            "desired_generation": instance.desired_generation,
-            "applied_generation": instance.applied_generation,
-            "pool": [instance.pool_v4, instance.pool_v6],
-            "mtu": instance.mtu,
-            "pushed_routes": instance.pushed_routes,
-            "public_dns": instance.public_dns,
-            "split_dns": instance.split_dns,
-            "domains": instance.domains,
-            "dns_custom": records_of(instance),
-            "firewall_policy": instance.firewall_policy,
-            "firewall": found.rules,
-            "addresses": [f"{address}/{prefix}" for address, prefix in zip(hub, prefixes, strict=True)],
-            "endpoints": _endpoints(instance, has_compat=found.has_compat),
-            "reachable": found.reachable,
-            "needs": [{"code": need.code, "message": need.text} for need in found.needs],
-            "public_name": show_public_name(instance),
-            "created_at": instance.created_at,
-        }
-    )
+    return {
+        "id": instance.pk,
+        "name": instance.name,
+        "hostname": instance.full_hostname,
+        "region": instance.region_id,
+        "state": instance.state,
+        "configured": instance.configured,
+        "rsa_ready": bool(instance.server_certificate),
+        "diffie_hellman_ready": bool(instance.tls_crypt_key_sealed),
+        "server_ready": instance.server_ready,
+        "status": found.status,
+        "desired_generation": instance.desired_generation,
+        "applied_generation": instance.applied_generation,
+        "pool": [instance.pool_v4, instance.pool_v6],
+        "mtu": instance.mtu,
+        "pushed_routes": instance.pushed_routes,
+        "public_dns": instance.public_dns,
+        "split_dns": instance.split_dns,
+        "domains": instance.domains,
+        "dns_custom": found.records,
+        "firewall_policy": instance.firewall_policy,
+        "firewall": found.rules,
+        "addresses": [f"{address}/{prefix}" for address, prefix in zip(hub, prefixes, strict=True)],
+        "endpoints": _endpoints(instance, has_compat=found.has_compat),
+        "reachable": found.reachable,
+        "needs": [{"code": need.code, "message": need.text} for need in found.needs],
+        "public_name": show_public_name(instance),
+        "created_at": instance.created_at,
+    }
 
 
 def _endpoints(instance: Instance, *, has_compat: bool) -> dict[str, str | None]:
