@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict
+from typing import TypedDict
 
 
 class _AnyPeerDocument(TypedDict, total=False):
@@ -143,9 +143,7 @@ class BaseDocument(TypedDict):
     digest: str
 
 
-class DeltaDocument(TypedDict):
-    """A HubDelta in JSON; it contains `crl`, `rules` and `forwarding` only if they change."""
-
+class _RequiredDeltaDocument(TypedDict):
     schema: int
     hub: str
     epoch: int
@@ -154,6 +152,11 @@ class DeltaDocument(TypedDict):
     digest: str
     upsert: dict[str, PeerDocument]
     remove: list[str]
-    crl: NotRequired[str]
-    rules: NotRequired[list[RuleDocument]]
-    forwarding: NotRequired[str]
+
+
+class DeltaDocument(_RequiredDeltaDocument, total=False):
+    """A HubDelta in JSON; it contains `crl`, `rules` and `forwarding` only if they change."""
+
+    crl: str
+    rules: list[RuleDocument]
+    forwarding: str
