@@ -98,6 +98,15 @@ SERVER_PROGRAM_SLOW: Final = Code("server", "program-slow")
 SERVER_PROGRAM_FAILED: Final = Code("server", "program-failed")
 SERVER_RIGHT_MISSING: Final = Code("server", "right-missing")  # subject: for example CAP_NET_ADMIN
 
+SERVER_SYSTEM_UNSUPPORTED: Final = Code("server", "system-unsupported")  # subject: for example debian-11
+SERVER_NAMESPACES_REFUSED: Final = Code("server", "namespaces-refused")
+SERVER_NO_TUN: Final = Code("server", "no-tun")  # subject: the device
+SERVER_CLOCK_WRONG: Final = Code("server", "clock-wrong")  # subject: the difference in seconds
+SERVER_DISK_SHORT: Final = Code("server", "disk-short")  # subject: the free space, for example 120MB
+SERVER_NO_PORTS: Final = Code("server", "no-ports")
+SERVER_PACKAGES_NOT_INSTALLED: Final = Code("server", "packages-not-installed")  # subject: their names
+SERVER_WATCH_NOT_STARTED: Final = Code("server", "watch-not-started")
+
 HUB_NEWER: Final = Code("hub", "newer")
 HUB_DIFFERS: Final = Code("hub", "differs")
 HUB_DESTROYED: Final = Code("hub", "destroyed")

@@ -97,9 +97,9 @@ class Netns:
         """Run `argv` in this namespace and return its output. Raises AgentError if it fails."""
         return _checked(self.argv(argv), argv[0], self.try_run(argv, stdin))
 
-    def try_run(self, argv: Sequence[str], stdin: str = "") -> Result:
-        """Run `argv` in this namespace and return its result, even if it fails."""
-        return _call(self.argv(argv), argv[0], stdin)
+    def try_run(self, argv: Sequence[str], stdin: str = "", *, seconds: float = TIMEOUT) -> Result:
+        """Run `argv` in this namespace and return its result, even if it fails. It may take `seconds`."""
+        return _call(self.argv(argv), argv[0], stdin, seconds=seconds)
 
     def start_daemon(
         self,
@@ -159,7 +159,9 @@ class _Given:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def _call(argv: list[str], program: str, stdin: str | None, given: _Given = _Given()) -> Result:
+def _call(
+    argv: list[str], program: str, stdin: str | None, given: _Given = _Given(), *, seconds: float = TIMEOUT
+) -> Result:
     refuse_forbidden(program)
     quiet = stdin is None
     try:
@@ -169,7 +171,7 @@ def _call(argv: list[str], program: str, stdin: str | None, given: _Given = _Giv
             stdin=given.stdin if quiet else None,
             stdout=subprocess.DEVNULL if quiet else subprocess.PIPE,
             stderr=subprocess.DEVNULL if quiet else subprocess.PIPE,
-            timeout=TIMEOUT,
+            timeout=seconds,
             check=False,
             close_fds=True,
             pass_fds=given.descriptors,
@@ -186,7 +188,7 @@ def _call(argv: list[str], program: str, stdin: str | None, given: _Given = _Giv
         message = f"The server could not run {program}: {os.strerror(error.errno or 0)}."
         raise AgentError(FAILED, message, codes.SERVER_PROGRAM_NOT_RUN.of(program)) from error
     except subprocess.TimeoutExpired:
-        message = f"{program} did not end within {TIMEOUT:.0f} seconds."
+        message = f"{program} did not end within {seconds:.0f} seconds."
         raise AgentError(FAILED, message, codes.SERVER_PROGRAM_SLOW.of(program)) from None
     if done.returncode == 127 and program != argv[0]:
         # nsenter(1) did not find the program.

@@ -85,6 +85,27 @@ WORDS: Final[dict[Code, Promise]] = {
     codes.SERVER_PROGRAM_SLOW: _("%(subject)s did not end in time on the server: look at its load, then try again."),
     codes.SERVER_PROGRAM_FAILED: _("%(subject)s failed on the server. The log of the portal's worker says why."),
     codes.SERVER_RIGHT_MISSING: _("The agent lacks the right %(subject)s on the server: run it as root."),
+    codes.SERVER_SYSTEM_UNSUPPORTED: _(
+        "The server runs %(subject)s. Hubs need Debian 12 or 13, or Ubuntu 22.04 or 24.04: install one of these."
+    ),
+    codes.SERVER_NAMESPACES_REFUSED: _(
+        "The server cannot create network namespaces. A container usually cannot: use a virtual or physical machine."
+    ),
+    codes.SERVER_NO_TUN: _("The server has no %(subject)s. Load the kernel module tun, or let the provider enable it."),
+    codes.SERVER_CLOCK_WRONG: _(
+        "The server's clock differs by %(subject)s s from the portal's: set it, for example with "
+        "timedatectl set-ntp true."
+    ),
+    codes.SERVER_DISK_SHORT: _("The server has only %(subject)s of free disk space: make room for at least 500 MB."),
+    codes.SERVER_NO_PORTS: _("Every port from 20000 to 32767 is taken by other programs: use another server."),
+    codes.SERVER_PACKAGES_NOT_INSTALLED: _(
+        "The packages %(subject)s could not be installed. Does apt-get install work on the server? "
+        "The file /var/lib/vpn-hub/packages.log there says why."
+    ),
+    codes.SERVER_WATCH_NOT_STARTED: _(
+        "The service vpn-hub-watch did not start. Its log on the server says why: journalctl -u vpn-hub-watch, or "
+        "/var/lib/vpn-hub/watch.log where there is no systemd."
+    ),
     codes.HUB_NEWER: _("The server has a newer configuration of this hub already: try again."),
     codes.HUB_DIFFERS: _("The server has another configuration of this hub with the same generation: try again."),
     codes.HUB_DESTROYED: _("The hub was destroyed on this server and does not come back: try again."),
