@@ -111,6 +111,7 @@ class ProofCause(models.TextChoices):
     SILENT = "silent", "It does not answer on the server itself"
     WAITING = "waiting", "It was not knocked on yet at this address"
     NO_RIGHT = "no-right", "The portal may not knock from outside of the server"
+    CLOSED = "closed", "The portal gets no answer over the internet: a firewall drops packets, or the hub does not run"
 
 
 class KeyCustody(models.TextChoices):
@@ -179,6 +180,33 @@ class Driver(models.TextChoices):
     """The driver that reaches a region's servers."""
 
     LOCAL = "local", "This machine"
+    SSH = "ssh", "Servers over SSH"
+
+
+class ServerState(models.TextChoices):
+    """The states of a server. A ready one that is cordoned takes no new hubs."""
+
+    NEW = "new", "New"
+    PREPARING = "preparing", "Being prepared"
+    READY = "ready", "Ready"
+    UNREACHABLE = "unreachable", "Does not answer"
+
+
+class PreparationStepName(models.TextChoices):
+    """The steps in which a server is prepared (`vpn.wire.preparing`), with the words that pages show."""
+
+    CONNECT = "connect", "Connect"
+    RIGHTS = "rights", "Rights of the account"
+    PYTHON = "python", "Python"
+    SYSTEM = "system", "Operating system"
+    NAMESPACES = "namespaces", "Network namespaces"
+    CLOCK = "clock", "Clock"
+    DISK = "disk", "Disk"
+    PORTS = "ports", "Free ports"
+    PACKAGES = "packages", "Packages"
+    AGENT = "agent", "Agent"
+    WATCH = "watch", "Service that keeps hubs running"
+    ANSWER = "answer", "Answer of the agent"
 
 
 class PlanState(models.TextChoices):

@@ -15,8 +15,23 @@ NO_SERVER: Final = Code("portal", "no-server")
 NO_ADDRESS: Final = Code("portal", "no-address")
 UNKNOWN_DRIVER: Final = Code("portal", "unknown-driver")  # subject: the driver's name
 AGENT_SILENT: Final = Code("portal", "agent-silent")
+SERVER_UNREACHABLE: Final = Code("portal", "server-unreachable")
+SERVER_NOT_PREPARED: Final = Code("portal", "server-not-prepared")
 REPORT_INVALID: Final = Code("portal", "report-invalid")
 KNOCK_IMPOSSIBLE: Final = Code("portal", "knock-impossible")  # subject: the type of the error
+
+# A server over SSH, and its preparation.
+SERVER_SILENT: Final = Code("portal", "server-silent")  # subject: host and port
+HOST_KEY_CHANGED: Final = Code("portal", "host-key-changed")
+KEY_NOT_AUTHORISED: Final = Code("portal", "key-not-authorised")  # subject: the account
+NO_SUDO: Final = Code("portal", "no-sudo")  # subject: the account
+NOT_ROOT: Final = Code("portal", "not-root")
+PYTHON_MISSING: Final = Code("portal", "python-missing")
+PYTHON_OLD: Final = Code("portal", "python-old")
+AGENT_NOT_INSTALLED: Final = Code("portal", "agent-not-installed")
+SERVER_DISK_FULL: Final = Code("portal", "server-disk-full")
+SERVER_NOT_WRITTEN: Final = Code("portal", "server-not-written")
+COMMAND_FAILED: Final = Code("portal", "command-failed")  # subject: the exit status
 
 # Getting a hub to the desired state.
 NOT_STARTED: Final = Code("portal", "not-started")

@@ -1,10 +1,13 @@
-"""WireGuard keys: Curve25519 key pairs and preshared keys, base64 as wg(8) writes them. Needs no Django."""
+"""Keys: WireGuard's in base64 as wg(8) writes them, and OpenSSH's for servers. Needs no Django."""
 
 import base64
 import binascii
+import hashlib
 import os
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 KEY_BYTES = 32
 
@@ -57,3 +60,19 @@ def is_contributory(raw_public_key: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def generate_ssh_key() -> tuple[str, str]:
+    """A new key pair for SSH: the private key as a file of OpenSSH, and the public one as type and base64 value."""
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode("ascii")
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
+    return private, public
+
+
+def ssh_fingerprint(public: str) -> str:
+    """The SHA256 fingerprint of a public key, as ssh-keygen -l prints it; "" for no key."""
+    if not public:
+        return ""
+    digest = hashlib.sha256(base64.b64decode(public.split()[1])).digest()
+    return "SHA256:" + base64.b64encode(digest).decode("ascii").rstrip("=")

@@ -12,7 +12,17 @@ from vpn.wire.errors import AgentError
 from vpn.wire.finding import Finding
 from vpn.wire.report import HubReport
 
-__all__ = ["AgentError", "Driver", "Found", "HubReport", "Knock", "ServerAddress", "Unreachable", "errors"]
+__all__ = [
+    "AgentError",
+    "Driver",
+    "Found",
+    "HubReport",
+    "Knock",
+    "ServerAddress",
+    "SshAddress",
+    "Unreachable",
+    "errors",
+]
 
 
 class Unreachable(Exception):
@@ -27,11 +37,37 @@ class Unreachable(Exception):
 
 
 @dataclass(frozen=True)
+class SshAddress:
+    """The account and the keys for one server. `host_key` is the type and the base64 value of the trusted key."""
+
+    user: str
+    host: str
+    port: int
+    host_key: str
+    private_key: str = field(repr=False)
+
+    @property
+    def needs_sudo(self) -> bool:
+        """Does the account need sudo for the agent?"""
+        return self.user != "root"
+
+    @property
+    def place(self) -> str:
+        """Host and port for a message."""
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
 class ServerAddress:
-    """The fields of a server's row that a driver needs; `driver` is the name of its region's driver."""
+    """The fields of a server's row that a driver needs; `driver` is the name of its region's driver.
+
+    `ssh` is how it is reached over SSH. With another `agent`, the installed version, a session starts anew.
+    """
 
     id: UUID
     driver: str
+    ssh: SshAddress | None = None
+    agent: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from vpn.choices import Listener, ProofCause, Reachability
 from vpn.drivers.base import Found, Knock
-from vpn.drivers.outside import NoPlace, Posts
+from vpn.drivers.outside import NoPlace, Post, Posts
 
 _PROVEN = Found(Reachability.PROVEN)
 
@@ -68,6 +68,19 @@ def knock_on(posts: Posts, knocks: Sequence[Knock], timeout: float) -> list[dict
         cause = Found(Reachability.UNPROVEN, ProofCause.NO_RIGHT)
     for door in _round(posts, dark, timeout, found, cause, through=False) if dark else ():
         found[door.number][door.listener] = Found(Reachability.UNREACHABLE, ProofCause.SILENT, door.reasons[-1])
+    return found
+
+
+def knock_from_here(post: Post, knocks: Sequence[Knock], timeout: float) -> list[dict[str, Found]]:
+    """Test hubs on other machines like a device does, in at most two rounds of `timeout` seconds. Raises NoPlace."""
+    found: list[dict[str, Found]] = [{} for _ in knocks]
+    silent = [door for number, knock in enumerate(knocks) for door in _doors(number, knock, {})]
+    for _ in range(2):  # The first packet may be lost.
+        if silent:
+            answers = post.ask([door.at(door.address) for door in silent], timeout)
+            silent = _sorted(silent, answers, found, _PROVEN)
+    for door in silent:
+        found[door.number][door.listener] = Found(Reachability.UNREACHABLE, ProofCause.CLOSED, door.reasons[-1])
     return found
 
 

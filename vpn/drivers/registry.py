@@ -8,16 +8,24 @@ from uuid import UUID
 
 from vpn import failures
 from vpn.choices import Driver as DriverName
-from vpn.drivers.base import Driver, ServerAddress, Unreachable
+from vpn.drivers.base import Driver, ServerAddress, SshAddress, Unreachable
 from vpn.drivers.local import LocalDriver
+from vpn.drivers.ssh.driver import SshDriver
 
 # Factories of drivers, by the driver's name in the region.
 DRIVERS: dict[str, Callable[[ServerAddress], Driver]] = {
     DriverName.LOCAL: lambda _: LocalDriver(),
+    DriverName.SSH: lambda server: SshDriver(_ssh_of(server)),
 }
 
 _opened: dict[UUID, tuple[ServerAddress, Driver]] = {}
 _turn = threading.Lock()
+
+
+def _ssh_of(server: ServerAddress) -> SshAddress:
+    if server.ssh is None:
+        raise Unreachable(failures.SERVER_NOT_PREPARED.of())
+    return server.ssh
 
 
 def driver_at(server: ServerAddress) -> Driver:

@@ -18,6 +18,37 @@ WORDS: Final[dict[Code, Promise]] = {
     failures.NO_ADDRESS: _("The server has no public address. Set HUB_ADDRESS and start the portal again."),
     failures.UNKNOWN_DRIVER: _("This version of the portal has no driver “%(subject)s” to reach the server with."),
     failures.AGENT_SILENT: _("The agent on this machine does not answer. The log of the portal's worker says why."),
+    failures.SERVER_UNREACHABLE: _(
+        "The hub's server does not answer at the moment. The portal keeps trying, and goes on by itself."
+    ),
+    failures.SERVER_NOT_PREPARED: _("The hub's server is not prepared yet. Prepare it, then try again."),
+    failures.SERVER_SILENT: _(
+        "The server does not answer at %(subject)s. Check that it is on, that its SSH server runs, and that its "
+        "firewall lets the portal in."
+    ),
+    failures.HOST_KEY_CHANGED: _(
+        "The server shows another host key than the trusted one. If it was installed anew, look at its new key and "
+        "confirm it; if not, another machine may be answering in its place."
+    ),
+    failures.KEY_NOT_AUTHORISED: _(
+        "The server does not accept the portal's key. Add the line that the portal shows to the file "
+        "~/.ssh/authorized_keys of the account %(subject)s."
+    ),
+    failures.NO_SUDO: _(
+        "The account %(subject)s may not use sudo for the agent. Install sudo on the server, and add the rule that "
+        "the portal shows to a file in /etc/sudoers.d."
+    ),
+    failures.NOT_ROOT: _("The agent did not get the rights of root on the server: check the sudo rule."),
+    failures.PYTHON_MISSING: _("The server has no /usr/bin/python3: install the package python3 on it."),
+    failures.PYTHON_OLD: _("The server's Python is older than 3.10: use a newer release of its distribution."),
+    failures.AGENT_NOT_INSTALLED: _("The agent is not on the server any more: prepare the server again."),
+    failures.SERVER_DISK_FULL: _("The server's disk is full: make room, then prepare the server again."),
+    failures.SERVER_NOT_WRITTEN: _(
+        "The server could not store the agent in /var/lib/vpn-hub. Mount its disk so that it can be written."
+    ),
+    failures.COMMAND_FAILED: _(
+        "The program on the server ended with status %(subject)s. The log of the portal's worker says why."
+    ),
     failures.REPORT_INVALID: _(
         "The agent sent a report that the portal cannot read. The log of the portal's worker says why."
     ),

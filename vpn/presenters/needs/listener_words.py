@@ -35,6 +35,17 @@ def _why_unreachable(need: Need) -> tuple[str, str]:
     listeners = {proof.listener for proof in need.proofs}
     addresses = dict.fromkeys(proof.address or address_of(need.instance) for proof in need.proofs)
     named = {"ports": ports_of(need.instance, listeners), "address": joined(list(addresses)), "all_ports": _all_ports()}
+    if any(proof.cause == ProofCause.CLOSED for proof in need.proofs):
+        message = ngettext(
+            "%(ports)s at %(address)s does not answer the portal over the internet.",
+            "%(ports)s at %(address)s do not answer the portal over the internet.",
+            len(listeners),
+        )
+        step = _(
+            "Open %(ports)s, or %(all_ports)s for all hubs, in the firewall of the server and of its provider. The "
+            "portal knocks twice a minute."
+        )
+        return message % named, step % named
     if not any(proof.cause == ProofCause.FIREWALL for proof in need.proofs):
         message = ngettext(
             "%(ports)s at %(address)s does not answer, not even on the server.",

@@ -1,0 +1,50 @@
+"""A server for staff: its steps and its state in words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from vpn.choices import PreparationStepName, StepState
+from vpn.models import PreparationStep, Server
+from vpn.presenters.findings import sentence_of
+from vpn.wire.finding import FindingInvalidError, parse_finding
+
+# What a finished step found; `%(value)s` is the value that the server reported.
+_FOUND: Final[dict[str, Promise]] = {
+    PreparationStepName.CONNECT: _("The server answers with the trusted host key, and accepts the portal's key."),
+    PreparationStepName.RIGHTS: _("The agent runs as root."),
+    PreparationStepName.PYTHON: _("Python is new enough."),
+    PreparationStepName.SYSTEM: _("The server runs %(value)s."),
+    PreparationStepName.NAMESPACES: _("Namespaces and tunnel interfaces can be created."),
+    PreparationStepName.CLOCK: _("The clock differs by %(value)s s from the portal's."),
+    PreparationStepName.DISK: _("%(value)s are free."),
+    PreparationStepName.PORTS: _("%(value)s of the ports for hubs are free."),
+    PreparationStepName.PACKAGES: _("All packages are installed."),
+    PreparationStepName.AGENT: _("The agent %(value)s is installed."),
+    PreparationStepName.WATCH: _("It runs under %(value)s."),
+    PreparationStepName.ANSWER: _("The agent %(value)s answers over a session."),
+}
+
+
+def step_sentence(step: PreparationStep) -> str:
+    """What a step found, or why it failed and what to do; "" if it has not finished."""
+    if step.state == StepState.FAILED:
+        return _sentence(step.refusal)
+    if step.state == StepState.SUCCEEDED:
+        return str(_FOUND[step.name]) % {"value": step.value}
+    return ""
+
+
+def why(server: Server) -> str:
+    """Why a server is in its state, and what to do; "" if there is nothing to say."""
+    return _sentence(server.state_reason) if server.state_reason else ""
+
+
+def _sentence(document: object) -> str:
+    try:
+        return sentence_of(parse_finding(document))
+    except FindingInvalidError:
+        return str(_("It failed without a reason. The log of the portal's worker says more."))
