@@ -89,6 +89,8 @@ READING = {
     "vpn.actions.peers.labels": {"give_label", "wanted_label"},
     "vpn.actions.peers.row": {"fresh_peer"},
     "vpn.actions.profiles.profile": {"find_link", "is_on_hub"},
+    "vpn.actions.servers.input": {"checked_addresses", "checked_code", "checked_name", "parse_ssh"},
+    "vpn.actions.servers.server": {"refuse_known"},
     "vpn.actions.sites.overlaps": {"claims_on", "first_within", "way_of"},
     "vpn.actions.sites.subnets": {"follows", "lan_of", "lock_site"},
     "vpn.actions.unchanged": {

@@ -27,7 +27,10 @@ logger = logging.getLogger(__name__)
 ALLOWED_JOBS = frozenset(
     {
         "vpn.jobs.apply.apply_instance",
+        "vpn.jobs.availability.check_server",
         "vpn.jobs.apply.apply_urgently",
+        "vpn.jobs.preparation.look_at_host_key",
+        "vpn.jobs.preparation.prepare_server",
         "vpn.jobs.provision.provision_instance",
         "vpn.jobs.provision.destroy_instance",
         "vpn.jobs.knock.knock_all",
@@ -142,6 +145,21 @@ def enqueue_outdated(instance_id: UUID, organization_id: UUID) -> None:
 def enqueue_observe(server_id: UUID) -> None:
     """Observe the server's hubs."""
     _enqueue("observe", "vpn.jobs.observe.observe_server", str(server_id), ttl=_OBSERVE_TTL)
+
+
+def enqueue_check(server_id: UUID) -> None:
+    """Check whether a server answers."""
+    _enqueue("observe", "vpn.jobs.availability.check_server", str(server_id), ttl=_OBSERVE_TTL)
+
+
+def enqueue_prepare(server_id: UUID) -> None:
+    """Prepare a server, or continue to."""
+    _enqueue("provision", "vpn.jobs.preparation.prepare_server", str(server_id))
+
+
+def enqueue_host_key(server_id: UUID) -> None:
+    """Look at the host key that a server shows."""
+    _enqueue("provision", "vpn.jobs.preparation.look_at_host_key", str(server_id))
 
 
 def enqueue_plan_mail(plan_id: UUID, organization_id: UUID) -> None:

@@ -22,7 +22,7 @@ def test_nobody_else_does(admin_browser: Client, model: str) -> None:
     assert admin_browser.get(f"/admin/vpn/{model}/").status_code == 302
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [model for model in MODELS if model not in {"region", "server"}])
 def test_rows_are_neither_added_nor_deleted(staff_browser: Client, model: str) -> None:
     assert staff_browser.get(f"/admin/vpn/{model}/add/").status_code == 403
 

@@ -123,7 +123,9 @@ class InstanceForm(forms.Form):
         super().__init__(*args, **options)
         self.regions = list(Region.objects.order_by("-available", "name"))
         self.fields["region"].queryset = Region.objects.all()  # type: ignore[attr-defined]
-        available = [region for region in self.regions if region.available]
+        # By region, why it takes no instance; "" if it does.
+        self.region_choices = [(region, region.why_closed) for region in self.regions]
+        available = [region for region, closed in self.region_choices if not closed]
         if available:
             self.fields["region"].initial = available[0].pk
 

@@ -1,14 +1,19 @@
-"""Settings of a server that staff may change."""
+"""Regions and servers that staff add, and the settings of a server that they may change."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 
+from portal.exceptions import Conflict, InvalidInput
+from vpn.actions.servers.input import checked_addresses, checked_code, checked_name, parse_ssh
+from vpn.actions.servers.server import refuse_known
+from vpn.choices import Driver
 from vpn.forms.fields import LinesField
-from vpn.models import Server
+from vpn.models import Region, Server
 from vpn.validators import parse_server_network
 
 
@@ -39,3 +44,62 @@ class ServerForm(forms.ModelForm):  # type: ignore[type-arg]
         if faults:
             raise ValidationError(faults)
         return list(dict.fromkeys(values))
+
+
+class NewRegionForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A region whose servers are reached over SSH."""
+
+    id = forms.CharField(label="Code", validators=[lambda code: _valid(lambda: checked_code(code))])
+
+    class Meta:
+        model = Region
+        fields = ("id", "name", "country", "latitude", "longitude")
+
+    def clean(self) -> dict[str, Any]:
+        """Latitude and longitude come together."""
+        given: dict[str, Any] = super().clean() or {}
+        if (given.get("latitude") is None) != (given.get("longitude") is None):
+            raise ValidationError("Enter both latitude and longitude, or neither.")
+        return given
+
+
+class NewServerForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A server that is reached over SSH."""
+
+    region = forms.ModelChoiceField(queryset=Region.objects.filter(driver=Driver.SSH))
+    name = forms.CharField(validators=[lambda name: _valid(lambda: checked_name(name))])
+    ssh = forms.CharField(
+        label="SSH",
+        validators=[lambda text: _valid(lambda: parse_ssh(text))],
+        help_text="USER@HOST or USER@HOST:PORT: root, or an account that may use sudo for the agent alone.",
+    )
+    address = forms.CharField(help_text="The public address of its hubs, which profiles carry.")
+    address_v6 = forms.CharField(label="Address (IPv6)", required=False)
+    capacity = forms.IntegerField(
+        required=False, min_value=1, help_text="The most instances; empty: as many as there are ports for."
+    )
+
+    class Meta:
+        model = Server
+        fields = ("region", "name", "address", "address_v6", "capacity")
+
+    def clean(self) -> dict[str, Any]:
+        """Neither the name nor an address belongs to another server."""
+        given: dict[str, Any] = super().clean() or {}
+        if {"name", "address", "address_v6"} <= given.keys():
+            try:
+                refuse_known(given["name"], checked_addresses(given["address"], given["address_v6"]))
+            except InvalidInput as refusal:
+                for field, faults in refusal.errors.items():
+                    self.add_error(field, faults)
+            except Conflict as refusal:
+                self.add_error(refusal.field, refusal.message)
+        return given
+
+
+def _valid(check: Callable[[], object]) -> None:
+    """Raise ValidationError where `check` raises InvalidInput."""
+    try:
+        check()
+    except InvalidInput as refusal:
+        raise ValidationError([fault for faults in refusal.errors.values() for fault in faults]) from None

@@ -20,7 +20,9 @@ from vpn import doorbell
 from vpn.actions.instances.drift import undo_drift
 from vpn.actions.instances.recovery import apply_again
 from vpn.actions.peers.protocol_change import conclude_changes
+from vpn.choices import ServerState
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
+from vpn.jobs.availability import ring_for_servers
 from vpn.jobs.recorded import Recorded
 from vpn.jobs.servers import driver_for, note_agent
 from vpn.jobs.tick import scheduled
@@ -76,8 +78,10 @@ class Turns:
 def observe_all() -> None:
     """Ring for every server that has hubs."""
     hubs = Instance.objects.with_hub()
-    for pk in Server.objects.filter(instances__in=hubs).values_list("pk", flat=True).distinct():
+    ready = Server.objects.filter(state=ServerState.READY)
+    for pk in ready.filter(instances__in=hubs).values_list("pk", flat=True).distinct():
         doorbell.enqueue_observe(pk)
+    ring_for_servers()
 
 
 def observe_server(server_id: str) -> None:

@@ -40,6 +40,7 @@ from vpn.models import Instance, InstanceObservation, Operation, OperationStep
 from vpn.models.peer import with_compat, with_openvpn
 from vpn.observed import record_applied
 from vpn.presenters.findings import sentence_of
+from vpn.presenters.needs.listener_words import ports_of
 from vpn.proofs import record_knock
 from vpn.wire.finding import Finding, parse_finding
 
@@ -192,6 +193,12 @@ def _prove(pk: UUID, token: UUID) -> str:
     # Most devices use the first address, so a fault of the other one does not stop provisioning.
     first = found[0][Listener.WIREGUARD]
     spoken = _spoken(instance, addresses[0])
+    closed = [listener for listener, one in found[0].items() if one.cause == ProofCause.CLOSED]
+    if closed:
+        raise StepFailed(
+            f"{ports_of(instance, closed)} at {addresses[0]} did not answer the portal. Open these ports in the "
+            "firewall of the server and of its provider, then try again."
+        )
     if first.cause == ProofCause.SILENT or first.reason:
         raise StepFailed(f"{spoken} is not proven: {first.reason}")
     record_knock(pk, dict(zip(addresses, found, strict=True)))

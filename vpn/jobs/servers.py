@@ -7,19 +7,40 @@ import threading
 
 from django.db import DatabaseError
 
+from portal.sealing import UnsealError
 from vpn import failures
-from vpn.drivers.base import AgentError, Driver, HubReport, ServerAddress, Unreachable
+from vpn.choices import Driver as DriverName
+from vpn.choices import ServerState
+from vpn.drivers.base import AgentError, Driver, HubReport, ServerAddress, SshAddress, Unreachable
 from vpn.drivers.registry import driver_at
-from vpn.models import Server
+from vpn.models import Server, SshAccess
 
 logger = logging.getLogger(__name__)
 
 
 def driver_for(server: Server | None) -> Driver:
-    """Return the driver of a server. Raises Unreachable if there is no server or its driver is unknown."""
+    """Return the driver of a server. Raises Unreachable if there is none, or if the server is not ready.
+
+    A server that did not answer is asked again by its check alone (`vpn.jobs.availability`), so no other job waits.
+    """
     if server is None:
         raise Unreachable(failures.NO_SERVER.of())
-    return driver_at(ServerAddress(id=server.pk, driver=server.region.driver))
+    if server.state == ServerState.UNREACHABLE:
+        raise Unreachable(failures.SERVER_UNREACHABLE.of())
+    if server.state != ServerState.READY:
+        raise Unreachable(failures.SERVER_NOT_PREPARED.of())
+    return driver_at(address_of(server))
+
+
+def address_of(server: Server) -> ServerAddress:
+    """Return what a driver needs to reach a server. Raises UnsealError."""
+    if server.region.driver == DriverName.LOCAL:
+        return ServerAddress(id=server.pk, driver=server.region.driver)
+    access = SshAccess.objects.filter(server=server).first()
+    if access is None or not access.host_key:
+        return ServerAddress(id=server.pk, driver=server.region.driver)
+    ssh = SshAddress(access.user, access.host, access.port, access.host_key, access.private_key)
+    return ServerAddress(id=server.pk, driver=server.region.driver, ssh=ssh, agent=access.agent)
 
 
 def note_agent(server: Server | None, report: HubReport) -> None:
@@ -47,5 +68,5 @@ def open_sessions() -> None:
 def _open_session(server: Server) -> None:
     try:
         driver_for(server).check()
-    except (AgentError, Unreachable) as error:
+    except (AgentError, Unreachable, UnsealError) as error:
         logger.warning("%s does not answer yet: %s", server.name, error)

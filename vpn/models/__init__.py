@@ -13,12 +13,14 @@ from vpn.models.operation import Operation, OperationStep
 from vpn.models.peer import Peer, PeerTombstone
 from vpn.models.peer_network import PeerNetwork
 from vpn.models.plan_mail import PlanMail
+from vpn.models.preparation import Preparation, PreparationStep
 from vpn.models.profile_link import ProfileLink
 from vpn.models.region import Region
 from vpn.models.released_host import ReleasedHost
 from vpn.models.released_hostname import ReleasedHostname
 from vpn.models.server import Server
 from vpn.models.site import Site
+from vpn.models.ssh_access import SshAccess
 from vpn.models.tick import Tick
 
 __all__ = [
@@ -38,6 +40,8 @@ __all__ = [
     "PeerObservation",
     "PeerTombstone",
     "PlanMail",
+    "Preparation",
+    "PreparationStep",
     "ProfileLink",
     "PublicName",
     "Region",
@@ -49,6 +53,7 @@ __all__ = [
     "RuleValues",
     "Server",
     "Site",
+    "SshAccess",
     "Tick",
     "Traffic",
 ]

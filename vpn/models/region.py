@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from django.db import models
 
-from vpn.choices import Driver
+from vpn.choices import Driver, ServerState
 
 
 class Region(models.Model):
@@ -26,3 +26,15 @@ class Region(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def why_closed(self) -> str:
+        """Why no new instance can be placed here, in a sentence; "" if one can. One query, except for this machine."""
+        if not self.available:
+            return self.unavailable_reason or f"{self.name} takes no instances at the moment."
+        if self.driver == Driver.LOCAL:
+            return ""
+        open_servers = self.servers.filter(state=ServerState.READY, cordoned=False)
+        if open_servers.exists():
+            return ""
+        return f"{self.name} has no server that is ready. Choose another region, or ask the operator."

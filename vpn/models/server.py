@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from django.db import models
 
 from vpn.addressing.networks import Network, network_of
+from vpn.choices import ServerState
 from vpn.models.region import Region
 from vpn.wire.identity import SCHEMA
 
@@ -32,10 +33,28 @@ class Server(models.Model):
     # The version of the agent that reported last, and its schema of specs: 0 if it names none, null before a report.
     agent_version = models.CharField(max_length=40, blank=True, default="", db_default="")
     agent_schema = models.PositiveSmallIntegerField(null=True, blank=True)
+    state = models.CharField(
+        max_length=12, choices=ServerState.choices, default=ServerState.READY, db_default=ServerState.READY
+    )
+    state_since = models.DateTimeField(null=True, blank=True)
+    # Why it is in this state, as a finding (`vpn.wire.finding`); null if there is nothing to say.
+    state_reason = models.JSONField(null=True, blank=True)
+    # A cordoned server takes no new hubs.
+    cordoned = models.BooleanField(default=False, db_default=False)
+    # The most instances that it carries; null: as many as it has ports for.
+    capacity = models.PositiveIntegerField(null=True, blank=True)
+    # The failed checks in a row, and when the next one is due.
+    unanswered = models.PositiveSmallIntegerField(default=0, db_default=0)
+    check_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def shown_state(self) -> str:
+        """The state for programs: `cordoned` for a ready server that takes no new hubs."""
+        return "cordoned" if self.cordoned and self.state == ServerState.READY else self.state
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -58,8 +58,8 @@ def create_instance(
         errors |= faults_of({"pool": (parse_pool, pool)})
     elif not MIN_POOL_PREFIX <= pool_prefix <= MAX_POOL_PREFIX:
         errors["pool_prefix"] = [f"Choose a prefix length from {MIN_POOL_PREFIX} to {MAX_POOL_PREFIX}."]
-    if not region.available:
-        errors["region"] = [region.unavailable_reason or f"{region.name} takes no instances at the moment."]
+    if closed := region.why_closed:
+        errors["region"] = [closed]
     if errors:
         raise InvalidInput(errors)
     for _ in range(_ATTEMPTS):

@@ -7,20 +7,32 @@ from typing import Final
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Count, F, Q
 
 from portal.actions.acting import acted
 from portal.exceptions import Conflict
 from portal.models import Principal
 from vpn.actions.change import lock_instance
-from vpn.actions.instances.ports import free_port_base
+from vpn.actions.instances.ports import MOST_ON_SERVER, free_port_base
+from vpn.choices import Driver, ServerState
 from vpn.models import Instance, Region, Server
 
 _ATTEMPTS: Final = 5
 
 
 def server_in(region: Region) -> Server | None:
-    """The server for a region's next instance: the first one added. None if the region has no server yet."""
-    return region.servers.order_by("created_at").first()
+    """The server for a region's next instance: the fullest one that is ready and has room; None if there is none.
+
+    Over SSH, the region's servers stay locked until the transaction ends, so that none takes more than its capacity.
+    """
+    if region.driver == Driver.LOCAL:
+        return region.servers.order_by("created_at").first()
+    locked = list(region.servers.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+    counted = Server.objects.filter(pk__in=locked, state=ServerState.READY, cordoned=False).annotate(
+        carried=Count("instances")
+    )
+    has_room = (Q(capacity=None) | Q(carried__lt=F("capacity"))) & Q(carried__lt=MOST_ON_SERVER)
+    return counted.filter(has_room).order_by("-carried", "created_at").first()
 
 
 def place_instance(pk: UUID, *, by: Principal) -> Instance:

@@ -11,6 +11,8 @@ from vpn.models import Instance, Server
 
 # See Instance.port_base.
 _PORTS_EACH: Final = 2
+# The number of instances that one server has ports for.
+MOST_ON_SERVER: Final = len(range(FIRST_PORT, LAST_PORT, _PORTS_EACH))
 
 
 def free_port_base(server: Server | None, *, wanted: int | None = None) -> int:

@@ -20,4 +20,5 @@ class RegionOut(Out):
 
 def show_region(region: Region) -> RegionOut:
     """The representation."""
-    return RegionOut.model_validate({name: getattr(region, name) for name in RegionOut.model_fields})
+    values = {name: getattr(region, name) for name in RegionOut.model_fields}
+    return RegionOut.model_validate({**values, "available": not region.why_closed})

@@ -1,10 +1,10 @@
-"""Django admin for staff: mostly read-only, with the acts that only staff may do. Sealed columns are never shown."""
+"""Instances, peers, sites and operations in Django admin."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db import models
@@ -13,94 +13,12 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from portal.exceptions import Conflict
-from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.instances.instance import forget_instance, retry_instance
-from vpn.actions.instances.server import allow_networks
-from vpn.forms.server import ServerForm
-from vpn.models import Instance, Operation, OperationStep, Peer, PublicName, Region, Server, Site
+from vpn.admin.base import ReadOnly, TabularInline, principal_of
+from vpn.models import Instance, Operation, OperationStep, Peer, PublicName, Site
 from vpn.presenters.findings import sentence_of
 from vpn.wire.finding import parse_finding
-from vpn.wire.identity import SCHEMA
-from vpn.wire.version import agent_version
-
-if TYPE_CHECKING:  # Django's own classes take no type parameter at run time.
-    ModelAdmin = admin.ModelAdmin[Any]
-    TabularInline = admin.TabularInline[Any, Any]
-else:
-    ModelAdmin, TabularInline = admin.ModelAdmin, admin.TabularInline
-
-# Columns that no page shows: sealed values, leases and digests.
-HIDDEN = (
-    "revocation_list",
-    "lease_token",
-    "applied_total",
-)
-
-
-class ReadOnly(ModelAdmin):
-    """Rows that only actions change: staff can only read them."""
-
-    changeable: tuple[str, ...] = ()
-    # What hubs report: names of the methods below.
-    observed: tuple[str, ...] = ()
-    show_full_result_count = False
-
-    def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
-        """Every column but the hidden ones."""
-        names = [field.name for field in self.model._meta.fields if field.name not in HIDDEN]
-        # Matched by its ending, so that a sealed column added later is hidden too.
-        return [name for name in names if not name.endswith("_sealed")] + [*self.observed]
-
-    def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
-        """Everything but the fields named in `changeable`."""
-        return [name for name in self.get_fields(request, obj) if name not in self.changeable]
-
-    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Nothing can be added: only the portal's actions create rows."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Nothing can be deleted: deleting a row would leave its hub, or its key, on a server."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Only fields named in `changeable` can be changed."""
-        return bool(self.changeable) and super().has_change_permission(request, obj)
-
-
-@admin.register(Region)
-class RegionAdmin(ReadOnly):
-    """Regions: name, country, driver, and whether they accept instances."""
-
-    changeable = ("name", "country", "latitude", "longitude", "available", "unavailable_reason")
-    list_display = ("id", "name", "country", "driver", "available")
-
-
-@admin.register(Server)
-class ServerAdmin(ReadOnly):
-    """Servers: their public addresses, and the networks behind them that instances may push."""
-
-    form = ServerForm
-    changeable = ("networks",)
-    list_display = ("name", "region", "address", "address_v6", "agent", "created_at")
-    list_select_related = ("region",)
-
-    @admin.display(description="agent")
-    def agent(self, server: Server) -> str:
-        """The version of the agent that reported last, and whether it is this portal's."""
-        if server.agent_schema is None:
-            return "has not reported yet"
-        if not server.agent_version:
-            return "does not say its version: older than this portal"
-        if server.speaks_otherwise:
-            return f"{server.agent_version}: knows schema {server.agent_schema} of specs, this portal {SCHEMA}"
-        same = server.agent_version == agent_version()
-        return f"{server.agent_version}: {'this' if same else 'not this'} portal's version"
-
-    def save_model(self, request: HttpRequest, obj: Server, form: ServerForm, change: bool) -> None:
-        """Save the change through its action, which also updates the hubs."""
-        allow_networks(obj, form.cleaned_data["networks"], by=_principal(request))
 
 
 @admin.register(PublicName)
@@ -222,16 +140,11 @@ class OperationAdmin(ReadOnly):
     inlines = (StepInline,)
 
 
-def _principal(request: HttpRequest) -> Principal:
-    """The acting principal in Django admin: staff, since it admits no other user."""
-    return request.user.staff_principal  # type: ignore[union-attr]
-
-
 def _each(request: HttpRequest, chosen: QuerySet[Instance], act: Callable[..., object], done: str) -> None:
     """Run an action on each instance, and report each result."""
     for instance in chosen:
         try:
-            act(instance, by=_principal(request))
+            act(instance, by=principal_of(request))
         except Conflict as refusal:
             messages.error(request, f"{instance.name}: {refusal.message}")
         else:

@@ -1,0 +1,111 @@
+"""The rows of a server's preparation: its begin, its steps, and its end."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from functools import partial
+
+from django.db import transaction
+from django.utils import timezone
+
+from portal.actions.acting import acted
+from portal.exceptions import NotPossible
+from portal.models import Principal
+from vpn import doorbell
+from vpn.choices import PreparationStepName, ServerState, StepState
+from vpn.models import Preparation, PreparationStep, Server, SshAccess
+from vpn.wire import preparing
+from vpn.wire.preparing import Line
+
+_STATES = {
+    preparing.DONE: StepState.SUCCEEDED,
+    preparing.RUNNING: StepState.RUNNING,
+    preparing.FAILED: StepState.FAILED,
+}
+
+
+def begin_preparation(server: Server, *, by: Principal, ring: bool = True) -> Preparation:
+    """Begin to prepare a server, or to repair it; `ring` lets a worker do it. Raises NotPossible.
+
+    A ready server stays ready meanwhile, and its hubs go on.
+    """
+    access = SshAccess.objects.filter(server=server).first()
+    if access is None:
+        raise NotPossible(f"{server.name} is not reached over SSH, so there is nothing to prepare.")
+    if not access.host_key:
+        raise NotPossible(
+            f"The host key of {server.name} is not confirmed yet.",
+            next_step="Compare its fingerprint, and confirm it first.",
+        )
+    now = timezone.now()
+    with transaction.atomic():
+        locked = Server.objects.select_for_update(no_key=True).get(pk=server.pk)
+        begun, _ = Preparation.objects.update_or_create(
+            server=locked,
+            defaults={"attempt": uuid.uuid4(), "is_running": True, "started_at": now, "continued_at": None},
+        )
+        locked.preparation_steps.all().delete()
+        PreparationStep.objects.bulk_create(
+            PreparationStep(server=locked, position=position, name=name)
+            for position, name in enumerate(PreparationStepName.values)
+        )
+        if locked.state == ServerState.NEW:
+            locked.state, locked.state_since = ServerState.PREPARING, now
+        if locked.state == ServerState.PREPARING:
+            locked.state_reason = None
+        locked.save(update_fields=["state", "state_since", "state_reason"])
+        acted(by, "preparation begun", locked)
+        if ring:
+            transaction.on_commit(partial(doorbell.enqueue_prepare, locked.pk))
+    return begun
+
+
+def note_lines(preparation: Preparation, lines: Sequence[Line], *, by: Principal) -> None:
+    """Record the results of a look. A failed step ends the preparation."""
+    now = timezone.now()
+    with transaction.atomic():
+        if not _is_current(preparation):
+            return
+        for line in lines:
+            PreparationStep.objects.filter(server=preparation.server_id, name=line.step).update(
+                state=_STATES[line.state],
+                value=line.value,
+                refusal=line.finding.document() if line.finding is not None else None,
+                finished_at=None if line.state == preparing.RUNNING else now,
+            )
+        failed = next((line for line in lines if line.state == preparing.FAILED), None)
+        if failed is not None:
+            Preparation.objects.filter(pk=preparation.pk).update(is_running=False)
+            why = failed.finding.document() if failed.finding is not None else None
+            Server.objects.filter(pk=preparation.server_id, state=ServerState.PREPARING).update(state_reason=why)
+            acted(by, "preparation failed", preparation)
+
+
+def conclude_preparation(preparation: Preparation, *, by: Principal) -> None:
+    """Record that the agent answers: the server is ready."""
+    now = timezone.now()
+    with transaction.atomic():
+        if not _is_current(preparation):
+            return
+        Preparation.objects.filter(pk=preparation.pk).update(is_running=False)
+        server = Server.objects.select_for_update(no_key=True).get(pk=preparation.server_id)
+        if server.state != ServerState.READY:
+            server.state, server.state_since = ServerState.READY, now
+        server.state_reason, server.unanswered, server.check_at = None, 0, now
+        server.save(update_fields=["state", "state_since", "state_reason", "unanswered", "check_at"])
+        acted(by, "prepared", server)
+
+
+def note_installed(server: Server, agent: str, *, by: Principal) -> None:
+    """Record the version of the agent that was installed: workers open new sessions with it."""
+    if SshAccess.objects.filter(server=server).exclude(agent=agent).update(agent=agent):
+        acted(by, "agent installed", server)
+
+
+def _is_current(preparation: Preparation) -> bool:
+    """Return True unless another preparation of the server has begun."""
+    rows = Preparation.objects.select_for_update().filter(
+        pk=preparation.pk, attempt=preparation.attempt, is_running=True
+    )
+    return bool(rows)

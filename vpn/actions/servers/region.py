@@ -1,0 +1,53 @@
+"""Regions that staff add."""
+
+from __future__ import annotations
+
+import re
+
+from django.db import transaction
+
+from portal.actions.acting import acted
+from portal.exceptions import Conflict, InvalidInput
+from portal.models import Principal
+from vpn.actions.servers.input import checked_code
+from vpn.choices import Driver
+from vpn.models import Region
+
+
+def add_region(
+    code: str,
+    name: str,
+    *,
+    by: Principal,
+    country: str = "",
+    latitude: float | None = None,
+    longitude: float | None = None,
+    driver: str = Driver.SSH,
+) -> Region:
+    """Add a region whose servers are added next. Raises InvalidInput or Conflict."""
+    errors: dict[str, list[str]] = {}
+    if not 1 <= len(name.strip()) <= 60:
+        errors["name"] = ["Enter a name of at most 60 characters."]
+    if country and not re.fullmatch(r"[A-Z]{2}", country):
+        errors["country"] = ["Enter the two capital letters of ISO 3166-1, such as DE."]
+    if (latitude is None) != (longitude is None) or abs(latitude or 0) > 90 or abs(longitude or 0) > 180:
+        errors["latitude"] = ["Enter latitude (-90 to 90) and longitude (-180 to 180) in degrees, or neither."]
+    if driver != Driver.SSH:
+        errors["driver"] = ["This machine is a region already; the others have servers that are reached over SSH."]
+    if errors:
+        raise InvalidInput(errors)
+    with transaction.atomic():
+        region, created = Region.objects.get_or_create(
+            pk=checked_code(code),
+            defaults={
+                "name": name.strip(),
+                "country": country,
+                "latitude": latitude,
+                "longitude": longitude,
+                "driver": driver,
+            },
+        )
+        if not created:
+            raise Conflict(f"There is a region {code} already.", field="code", next_step="Choose another code.")
+        acted(by, "added", region)
+    return region

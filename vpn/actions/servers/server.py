@@ -1,0 +1,109 @@
+"""Servers that staff add, cordon and forget."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from portal.actions.acting import acted
+from portal.exceptions import Conflict, InvalidInput, NotPossible
+from portal.models import Principal
+from vpn.actions.servers.input import checked_addresses, checked_name, parse_ssh
+from vpn.choices import Driver, ServerState
+from vpn.keys import generate_ssh_key
+from vpn.models import Region, Server, SshAccess
+
+
+def add_server(
+    region: Region,
+    name: str,
+    *,
+    by: Principal,
+    ssh: str,
+    address: str,
+    address_v6: str = "",
+    capacity: int | None = None,
+) -> Server:
+    """Add a server that is reached over SSH, with a new key pair. Raises InvalidInput or Conflict."""
+    place, addresses = parse_ssh(ssh), checked_addresses(address, address_v6)
+    if region.driver != Driver.SSH:
+        raise InvalidInput.in_field("region", f"The servers of {region.name} are not reached over SSH.")
+    if capacity is not None and capacity < 1:
+        raise InvalidInput.in_field("capacity", "Enter at least 1, or leave it empty: as many as there are ports for.")
+    private, public = generate_ssh_key()
+    with transaction.atomic():
+        # Locked, so that no two get the same name or address.
+        Region.objects.select_for_update(no_key=True).get(pk=region.pk)
+        refuse_known(name, addresses)
+        server = Server.objects.create(
+            region=region,
+            name=checked_name(name),
+            address=addresses[0],
+            address_v6=addresses[1],
+            capacity=capacity,
+            state=ServerState.NEW,
+            state_since=timezone.now(),
+        )
+        access = SshAccess(server=server, user=place.user, host=place.host, port=place.port, public_key=public)
+        access.private_key = private
+        access.save(force_insert=True)
+        acted(by, "added", server)
+    return server
+
+
+def refuse_known(name: str, addresses: tuple[str, str | None]) -> None:
+    """Raise Conflict if another server has this name or one of these addresses."""
+    if Server.objects.filter(name=name.strip()).exists():
+        raise Conflict(f"There is a server {name} already.", field="name", next_step="Choose another name.")
+    for address in filter(None, addresses):
+        for field in ("address", "address_v6"):
+            if other := Server.objects.filter(**{field: address}).first():
+                raise Conflict(f"{address} is the address of the server {other.name}.", field="address")
+
+
+def note_host_key(server: Server, host_key: str, *, by: Principal) -> None:
+    """Record the host key that the server shows now. It is not trusted before staff confirm it."""
+    if host_key and SshAccess.objects.filter(server=server).exclude(seen_host_key=host_key).update(
+        seen_host_key=host_key
+    ):
+        acted(by, "host key seen", server)
+
+
+def confirm_host_key(server: Server, fingerprint: str, *, by: Principal) -> None:
+    """Trust the host key that was seen, whose fingerprint staff compared. Raises NotPossible."""
+    with transaction.atomic():
+        access = SshAccess.objects.select_for_update(no_key=True).filter(server=server).first()
+        if access is None:
+            raise NotPossible(f"{server.name} is not reached over SSH.")
+        if not access.seen_host_key:
+            raise NotPossible(f"No host key of {server.name} was seen yet.", next_step="Does it answer at its address?")
+        if fingerprint.strip() != access.seen_fingerprint:
+            raise NotPossible(
+                f"{server.name} showed the host key {access.seen_fingerprint}, not this one.",
+                next_step="Compare it with the output of ssh-keygen -lf on the server's console.",
+            )
+        access.host_key = access.seen_host_key
+        access.save(update_fields=["host_key"])
+        acted(by, "host key confirmed", server)
+
+
+def cordon_server(server: Server, *, by: Principal, cordoned: bool = True) -> None:
+    """Let a server take no new hubs, or take them again. The hubs that it has stay."""
+    with transaction.atomic():
+        Server.objects.filter(pk=server.pk).update(cordoned=cordoned)
+        acted(by, "cordoned" if cordoned else "uncordoned", server)
+
+
+def forget_server(server: Server, *, by: Principal) -> None:
+    """Delete a server's rows and keys. Raises NotPossible if it has instances, or is this machine."""
+    with transaction.atomic():
+        locked = Server.objects.select_for_update(no_key=True).select_related("region").get(pk=server.pk)
+        if locked.region.driver == Driver.LOCAL:
+            raise NotPossible("This machine stays.", next_step="To use it no more, make its region unavailable.")
+        if count := locked.instances.count():
+            raise NotPossible(
+                f"{locked.name} carries {count} instance{'s' if count > 1 else ''}.",
+                next_step="Delete them first.",
+            )
+        acted(by, "forgotten", locked)
+        locked.delete()

@@ -1,0 +1,5 @@
+"""Django admin for staff: mostly read-only, with the acts that only staff may do. Sealed columns are never shown."""
+
+from vpn.admin import hubs, servers
+
+__all__ = ["hubs", "servers"]

@@ -1,0 +1,60 @@
+"""What all pages of Django admin share: rows that only actions change, and who acts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db import models
+from django.http import HttpRequest
+
+from portal.models import Principal
+
+if TYPE_CHECKING:  # Django's own classes take no type parameter at run time.
+    ModelAdmin = admin.ModelAdmin[Any]
+    TabularInline = admin.TabularInline[Any, Any]
+else:
+    ModelAdmin, TabularInline = admin.ModelAdmin, admin.TabularInline
+
+# Columns that no page shows: sealed values, leases and digests.
+HIDDEN = (
+    "revocation_list",
+    "lease_token",
+    "applied_total",
+)
+
+
+class ReadOnly(ModelAdmin):
+    """Rows that only actions change: staff can only read them."""
+
+    changeable: tuple[str, ...] = ()
+    # What hubs report: names of the methods below.
+    observed: tuple[str, ...] = ()
+    show_full_result_count = False
+
+    def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
+        """Every column but the hidden ones."""
+        names = [field.name for field in self.model._meta.fields if field.name not in HIDDEN]
+        # Matched by its ending, so that a sealed column added later is hidden too.
+        return [name for name in names if not name.endswith("_sealed")] + [*self.observed]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
+        """Everything but the fields named in `changeable`."""
+        return [name for name in self.get_fields(request, obj) if name not in self.changeable]
+
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Nothing can be added: only the portal's actions create rows."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Nothing can be deleted: deleting a row would leave its hub, or its key, on a server."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Only fields named in `changeable` can be changed."""
+        return bool(self.changeable) and super().has_change_permission(request, obj)
+
+
+def principal_of(request: HttpRequest) -> Principal:
+    """The acting principal in Django admin: staff, since it admits no other user."""
+    return request.user.staff_principal  # type: ignore[union-attr]

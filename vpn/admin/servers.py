@@ -1,0 +1,239 @@
+"""Regions and servers in Django admin: staff add them, follow their preparation, and act on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db import models
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.html import format_html_join
+
+from portal.exceptions import Conflict
+from vpn import doorbell
+from vpn.actions.instances.server import allow_networks
+from vpn.actions.servers.preparation import begin_preparation
+from vpn.actions.servers.region import add_region
+from vpn.actions.servers.server import add_server, confirm_host_key, cordon_server, forget_server
+from vpn.admin.base import ReadOnly, principal_of
+from vpn.forms.server import NewRegionForm, NewServerForm, ServerForm
+from vpn.models import Region, Server, SshAccess
+from vpn.presenters.servers import step_sentence, why
+from vpn.wire.identity import SCHEMA
+from vpn.wire.version import agent_version
+
+
+@admin.register(Region)
+class RegionAdmin(ReadOnly):
+    """Regions: name, country, driver, and whether they accept instances."""
+
+    changeable = ("name", "country", "latitude", "longitude", "available", "unavailable_reason")
+    list_display = ("id", "name", "country", "driver", "available", "closed")
+    add_fields = ("id", "name", "country", "latitude", "longitude")
+
+    @admin.display(description="why it takes no instances")
+    def closed(self, region: Region) -> str:
+        """Why no instance can be placed there now."""
+        return region.why_closed
+
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Staff may add regions whose servers are reached over SSH."""
+        return admin.ModelAdmin.has_add_permission(self, request)
+
+    def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
+        """Fewer for a new region."""
+        return [*self.add_fields] if obj is None else super().get_fields(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
+        """None for a new region."""
+        return [] if obj is None else super().get_readonly_fields(request, obj)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
+        """Another form for a new region."""
+        return NewRegionForm if obj is None else super().get_form(request, obj, change, **options)
+
+    def save_model(self, request: HttpRequest, obj: Region, form: Any, change: bool) -> None:
+        """Add a region through its action."""
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        given = {name: form.cleaned_data[name] for name in ("country", "latitude", "longitude")}
+        add_region(obj.pk, obj.name, by=principal_of(request), **given)
+
+
+@admin.register(Server)
+class ServerAdmin(ReadOnly):
+    """Servers: how they are reached, their preparation and state, and the networks that instances may push."""
+
+    form = ServerForm
+    changeable = ("networks",)
+    list_display = ("name", "region", "shown_state", "reason", "address", "address_v6", "agent", "carried", "capacity")
+    list_select_related = ("region", "ssh")
+    list_filter = ("region", "state", "cordoned")
+    observed = ("reason", "reached", "authorized_key", "sudo_rule", "seen_host_key", "trusted_host_key", "steps")
+    actions = ("look_at_host_key", "confirm", "prepare", "cordon", "uncordon", "forget")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Server]:
+        """Servers with the number of their instances."""
+        servers: QuerySet[Server] = super().get_queryset(request)
+        return servers.annotate(instance_count=Count("instances"))
+
+    @admin.display(description="state", ordering="state")
+    def shown_state(self, server: Server) -> str:
+        """The state, and since when."""
+        since = f" since {server.state_since:%Y-%m-%d %H:%M} UTC" if server.state_since else ""
+        return f"{server.shown_state}{since}"
+
+    @admin.display(description="why")
+    def reason(self, server: Server) -> str:
+        """Why it is in this state, and what to do."""
+        return why(server)
+
+    @admin.display(description="instances")
+    def carried(self, server: Any) -> int:
+        """The number of its instances."""
+        return int(server.instance_count)
+
+    @admin.display(description="agent")
+    def agent(self, server: Server) -> str:
+        """The version of the agent that reported last, and whether it is this portal's."""
+        if server.agent_schema is None:
+            return "has not reported yet"
+        if not server.agent_version:
+            return "does not say its version: older than this portal"
+        if server.speaks_otherwise:
+            return f"{server.agent_version}: knows schema {server.agent_schema} of specs, this portal {SCHEMA}"
+        same = server.agent_version == agent_version()
+        return f"{server.agent_version}: {'this' if same else 'not this'} portal's version"
+
+    @admin.display(description="reached over SSH as")
+    def reached(self, server: Server) -> str:
+        """The account, host and port."""
+        return _of_access(server, str)
+
+    @admin.display(description="line for ~/.ssh/authorized_keys")
+    def authorized_key(self, server: Server) -> str:
+        """The line to authorise on the server."""
+        return _of_access(server, lambda access: access.authorized_key)
+
+    @admin.display(description="line for a file in /etc/sudoers.d")
+    def sudo_rule(self, server: Server) -> str:
+        """The rule that the account needs."""
+        return _of_access(server, lambda access: access.sudo_rule or "not needed for root")
+
+    @admin.display(description="host key that it showed")
+    def seen_host_key(self, server: Server) -> str:
+        """The fingerprint to compare and confirm."""
+        return _of_access(server, lambda access: access.seen_fingerprint or "none yet")
+
+    @admin.display(description="trusted host key")
+    def trusted_host_key(self, server: Server) -> str:
+        """The confirmed fingerprint."""
+        return _of_access(server, lambda access: access.trusted_fingerprint or "none: confirm the one that it showed")
+
+    @admin.display(description="steps of the preparation")
+    def steps(self, server: Server) -> str:
+        """The steps, with what was found or what to do."""
+        found = server.preparation_steps.all()
+        rows = ((step.get_name_display(), step.get_state_display(), step_sentence(step)) for step in found)
+        return format_html_join("", "<div><strong>{}</strong>: {}. {}</div>", rows)
+
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Staff may add servers that are reached over SSH."""
+        return admin.ModelAdmin.has_add_permission(self, request)
+
+    def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
+        """Those of the form for a new server."""
+        return list(NewServerForm.base_fields) if obj is None else super().get_fields(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
+        """None for a new server."""
+        return [] if obj is None else super().get_readonly_fields(request, obj)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
+        """Another form for a new server."""
+        return NewServerForm if obj is None else super().get_form(request, obj, change, **options)
+
+    def save_model(self, request: HttpRequest, obj: Server, form: Any, change: bool) -> None:
+        """Save a change through its action, which also updates the hubs; add a server through its own."""
+        if change:
+            allow_networks(obj, form.cleaned_data["networks"], by=principal_of(request))
+            return
+        added = add_server(by=principal_of(request), **form.cleaned_data)
+        obj.pk = added.pk
+        doorbell.enqueue_host_key(added.pk)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """The acts need the right to change servers; viewing does not include it."""
+        return super().get_actions(request) if request.user.has_perm("vpn.change_server") else {}
+
+    @admin.action(description="Look at the host key")
+    def look_at_host_key(self, request: HttpRequest, chosen: QuerySet[Server]) -> None:
+        """Let a worker record the key that each server shows now."""
+        for server in chosen:
+            doorbell.enqueue_host_key(server.pk)
+        messages.success(request, "A worker looks at the host keys. Load the page again in a moment.")
+
+    @admin.action(description="Confirm the host key")
+    def confirm(self, request: HttpRequest, chosen: QuerySet[Server]) -> HttpResponse | None:
+        """Trust the keys that the servers showed, after their fingerprints were compared."""
+        if request.POST.get("confirmed") == "true":
+
+            def trust(server: Server, **options: Any) -> None:
+                confirm_host_key(server, request.POST.get(f"key-{server.pk}", ""), **options)
+
+            _each(request, chosen, trust, "is trusted: prepare it next.")
+            return None
+        accesses = SshAccess.objects.filter(server__in=chosen).select_related("server")
+        return self._page(request, "confirm", "Confirm host keys", accesses=accesses)
+
+    @admin.action(description="Prepare or repair")
+    def prepare(self, request: HttpRequest, chosen: QuerySet[Server]) -> None:
+        """Let a worker prepare the servers."""
+        _each(request, chosen, begin_preparation, "is being prepared: its page shows the steps.")
+
+    @admin.action(description="Cordon: take no new hubs")
+    def cordon(self, request: HttpRequest, chosen: QuerySet[Server]) -> None:
+        """Let the servers take no new hubs."""
+        _each(request, chosen, cordon_server, "takes no new hubs.")
+
+    @admin.action(description="Uncordon: take new hubs again")
+    def uncordon(self, request: HttpRequest, chosen: QuerySet[Server]) -> None:
+        """Let the servers take new hubs again."""
+
+        def act(server: Server, **options: Any) -> None:
+            cordon_server(server, cordoned=False, **options)
+
+        _each(request, chosen, act, "takes new hubs again.")
+
+    @admin.action(description="Forget")
+    def forget(self, request: HttpRequest, chosen: QuerySet[Server]) -> HttpResponse | None:
+        """Delete servers that carry nothing, after one question."""
+        if request.POST.get("confirmed") == "true":
+            _each(request, chosen, forget_server, "was forgotten.")
+            return None
+        return self._page(request, "forget", "Forget servers", chosen=chosen)
+
+    def _page(self, request: HttpRequest, name: str, title: str, **context: Any) -> HttpResponse:
+        shared = {**self.admin_site.each_context(request), "title": title}
+        return TemplateResponse(request, f"admin/vpn/server/{name}.html", shared | context)
+
+
+def _of_access(server: Server, shown: Callable[[SshAccess], str]) -> str:
+    """A value of the server's access over SSH; "" for this machine."""
+    access = SshAccess.objects.filter(server=server).first()
+    return shown(access) if access is not None else ""
+
+
+def _each(request: HttpRequest, chosen: QuerySet[Server], act: Callable[..., object], done: str) -> None:
+    """Run an action on each server, and report each result."""
+    for server in chosen:
+        try:
+            act(server, by=principal_of(request))
+        except Conflict as refusal:
+            messages.error(request, f"{server.name}: {refusal.message}")
+        else:
+            messages.success(request, f"{server.name} {done}")

@@ -1,0 +1,47 @@
+"""`manage.py region add|list`: regions, whose servers `manage.py server` adds."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from portal.audit.log import command_principal, note_command
+from portal.exceptions import Conflict, InvalidInput
+from vpn.actions.servers.region import add_region
+from vpn.choices import Driver
+from vpn.models import Region
+
+
+class Command(BaseCommand):
+    """Adds and lists regions."""
+
+    help = "Add a region for hubs, or list the regions."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Define the subcommands."""
+        acts = parser.add_subparsers(dest="act", required=True)
+        add = acts.add_parser("add", help="add a region")
+        add.add_argument("code", help="a short code, such as fra")
+        add.add_argument("name", help="the name that pages show, such as Frankfurt")
+        add.add_argument("--country", default="", help="ISO 3166-1 alpha-2, such as DE")
+        add.add_argument("--latitude", type=float, default=None, help="degrees, such as 50.1")
+        add.add_argument("--longitude", type=float, default=None, help="degrees, such as 8.7")
+        add.add_argument("--driver", choices=Driver.values, default=Driver.SSH, help="default: %(default)s")
+        acts.add_parser("list", help="list the regions")
+
+    def handle(self, *args: Any, act: str, **options: Any) -> None:
+        """Add or list."""
+        if act == "list":
+            for region in Region.objects.all():
+                state = region.why_closed or "takes instances"
+                self.stdout.write(f"{region.pk}\t{region.name}\t{region.driver}\t{state}")
+            return
+        given = {name: options[name] for name in ("country", "latitude", "longitude", "driver")}
+        try:
+            region = add_region(options["code"], options["name"], by=command_principal(), **given)
+        except (InvalidInput, Conflict) as refusal:
+            raise CommandError(str(refusal)) from None
+        note_command("region_added", region=region.pk)
+        self.stdout.write(f"The region {region.pk} was added. Add a server next: manage.py server add {region.pk} NAME")

@@ -1,0 +1,145 @@
+"""`manage.py server add|confirm|prepare|cordon|uncordon|forget|list`: servers that are reached over SSH."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Count
+
+from portal.audit.log import command_principal, note_command
+from portal.exceptions import Conflict, InvalidInput
+from vpn.actions.servers.preparation import begin_preparation
+from vpn.actions.servers.server import add_server, confirm_host_key, cordon_server, forget_server
+from vpn.choices import StepState
+from vpn.jobs.preparation import continue_preparation, look_at_host_key
+from vpn.models import PreparationStep, Region, Server, SshAccess
+from vpn.presenters.servers import step_sentence, why
+
+_ACTS = {
+    "confirm": "trust the host key that was seen",
+    "prepare": "prepare the server, or repair it",
+    "cordon": "let it take no new hubs",
+    "uncordon": "let it take new hubs again",
+    "forget": "delete it from the portal",
+}
+
+
+class Command(BaseCommand):
+    """Adds servers and acts on them."""
+
+    help = "Add a server that is reached over SSH, prepare it, and list the servers."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Define the subcommands."""
+        acts = parser.add_subparsers(dest="act", required=True)
+        add = acts.add_parser("add", help="add a server to a region, with a new key pair")
+        add.add_argument("region", help="the region's code")
+        add.add_argument("name", help="a name for the server")
+        add.add_argument("--ssh", required=True, metavar="USER@HOST[:PORT]", help="how the portal reaches it")
+        add.add_argument("--address", required=True, help="the public address of its hubs")
+        add.add_argument("--address-v6", default="", help="their public IPv6 address, where --address is IPv4")
+        add.add_argument("--capacity", type=int, default=None, help="the most instances (default: as many as ports)")
+        for act, words in _ACTS.items():
+            one = acts.add_parser(act, help=words)
+            one.add_argument("name", help="the server's name")
+            if act == "confirm":
+                one.add_argument("--host-key", required=True, metavar="SHA256:…", help="the fingerprint you compared")
+        listing = acts.add_parser("list", help="list the servers")
+        listing.add_argument("--json", action="store_true", help="as a JSON array")
+
+    def handle(self, *args: Any, act: str, **options: Any) -> None:
+        """Act."""
+        acts: dict[str, Callable[..., None]] = {
+            "add": self._add,
+            "confirm": self._confirm,
+            "prepare": self._prepare,
+            "cordon": lambda **given: cordon_server(_named(given["name"]), by=command_principal()),
+            "uncordon": lambda **given: cordon_server(_named(given["name"]), by=command_principal(), cordoned=False),
+            "forget": lambda **given: forget_server(_named(given["name"]), by=command_principal()),
+            "list": self._list,
+        }
+        try:
+            acts[act](**options)
+        except (InvalidInput, Conflict) as refusal:
+            raise CommandError(str(refusal)) from None
+        if act != "list":
+            note_command(f"server_{act}", server=options["name"])
+
+    def _add(self, **given: Any) -> None:
+        region = Region.objects.filter(pk=given["region"]).first()
+        if region is None:
+            raise CommandError(f"There is no region {given['region']}. manage.py region list names them.")
+        fields = {name: given[name] for name in ("ssh", "address", "address_v6", "capacity")}
+        server = add_server(region, given["name"], by=command_principal(), **fields)
+        look_at_host_key(str(server.pk))
+        server.ssh.refresh_from_db()
+        printed = {
+            "id": str(server.pk),
+            "authorized_key": server.ssh.authorized_key,
+            "host_key": server.ssh.seen_fingerprint or None,
+        }
+        rule = {"sudo_rule": server.ssh.sudo_rule} if server.ssh.sudo_rule else {}
+        self.stdout.write(json.dumps({**printed, **rule}))
+
+    def _confirm(self, **given: Any) -> None:
+        server = _named(given["name"])
+        # It may have answered only after it was added, or have been installed anew.
+        look_at_host_key(str(server.pk))
+        confirm_host_key(server, given["host_key"], by=command_principal())
+
+    def _prepare(self, **given: Any) -> None:
+        server = _named(given["name"])
+        begin_preparation(server, by=command_principal(), ring=False)
+        shown: set[str] = set()
+        goes_on = True
+        while goes_on:
+            goes_on = continue_preparation(server.pk)
+            for step in PreparationStep.objects.filter(server=server).exclude(name__in=shown):
+                if step.state == StepState.FAILED:
+                    raise CommandError(f"{step.get_name_display()}: {step_sentence(step)}")
+                if step.state == StepState.SUCCEEDED:
+                    shown.add(step.name)
+                    self.stdout.write(f"{step.get_name_display()}: {step_sentence(step)}")
+        server.refresh_from_db()
+        if server.state != "ready":
+            raise CommandError(why(server) or "Another preparation of this server has begun.")
+
+    def _list(self, **given: Any) -> None:
+        servers = (
+            Server.objects.select_related("region").annotate(carried=Count("instances")).order_by("region", "name")
+        )
+        rows = [_row(server) for server in servers]
+        if given["json"]:
+            self.stdout.write(json.dumps(rows))
+            return
+        for row in rows:
+            self.stdout.write("\t".join("" if value is None else str(value) for value in row.values()))
+
+
+def _row(server: Any) -> dict[str, object]:
+    return {
+        "name": server.name,
+        "region": server.region_id,
+        "state": server.shown_state,
+        "address": server.address or server.address_v6,
+        "agent": _agent_of(server) or None,
+        "capacity": server.capacity,
+        "instances": server.carried,
+    }
+
+
+def _agent_of(server: Server) -> str:
+    """The version that reported last, or that was installed if none has reported yet."""
+    access = SshAccess.objects.filter(server=server).first()
+    return server.agent_version or (access.agent if access is not None else "")
+
+
+def _named(name: str) -> Server:
+    found = Server.objects.select_related("region").filter(name=name)
+    if len(found) != 1:
+        raise CommandError(f"There is no server {name}. manage.py server list names them.")
+    return found[0]
