@@ -169,6 +169,12 @@ class RunningPortal:
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout.strip()
 
+    def refused(self, *arguments: str) -> str:
+        """Run a management command that fails; returns what it says on standard error."""
+        done = self._run("manage.py", *arguments)
+        assert done.returncode == 1, f"{done.returncode}: {done.stdout}{done.stderr[-2000:]}"
+        return done.stderr.strip()
+
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, *arguments],
