@@ -122,7 +122,7 @@ def test_a_phone_scans_its_code_and_reaches_the_site(
     camera.look("peer-undelivered")
     peer = page.url
     page.get_by_role("button", name="Show profile").first.click()
-    code = page.locator("svg.qr").first
+    code = page.locator("img.qr").first
     expect(code).to_be_visible()
     camera.look("profile-client")
     picture = tmp_path / "code.png"
@@ -152,7 +152,7 @@ def test_a_link_brings_an_openvpn_profile_to_another_device(
     page.get_by_role("button", name="Make a link").click()
     camera.look("peer-link")
     picture = tmp_path / "link.png"
-    page.locator("svg.qr").screenshot(path=picture)
+    page.locator("img.qr").screenshot(path=picture)
     read = subprocess.run(["zbarimg", "--quiet", "--raw", str(picture)], capture_output=True, text=True)
     assert read.stdout.strip() == page.get_by_label("Link", exact=True).input_value()
     context = browser.new_context(accept_downloads=True, reduced_motion="reduce")

@@ -37,7 +37,7 @@ def test_an_instance_with_a_site_and_a_device_that_has_its_profile(page: Page, t
     page.get_by_role("button", name="Add peer").click()
     page.wait_for_url("**/peers/*/")
     page.get_by_role("button", name="Show profile").first.click()
-    expect(page.locator("svg.qr").first).to_be_visible()
+    expect(page.locator("img.qr").first).to_be_visible()
 
 
 def test_a_new_site_is_previewed_while_it_is_typed(page: Page, camera: Camera) -> None:

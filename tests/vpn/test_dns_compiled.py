@@ -108,7 +108,7 @@ def test_wireguard_clients_ask_the_hub_and_search_in_its_domain(instance: Instan
     for label in ("split", "full"):
         text = render_profile(made[label]).content
         assert line in text
-        qr.svg(text)  # raises where it does not fit
+        qr.image(text)  # raises where it does not fit
     # By the directives: the three letters stand in one certificate of fifty by chance.
     assert "\nDNS" not in render_profile(made["berlin"]).content
     assert "dhcp-option" not in render_profile(made["old"]).content, "OpenVPN is told at each connection"
