@@ -17,6 +17,6 @@ def reachable_of_all(instances: Collection[UUID]) -> dict[UUID, dict[str, str | 
     found: dict[UUID, dict[str, str | None]] = {pk: dict.fromkeys(Listener.values) for pk in instances}
     # Nothing is known about a hub that is lost or being created, whatever was proven before.
     proofs = ListenerProof.objects.filter(instance__in=instances, is_first=True, instance__state=InstanceState.READY)
-    for proof in proofs:
-        found[proof.instance_id][proof.listener] = proof.state
+    for instance_id, listener, state in proofs.values_list("instance_id", "listener", "state"):
+        found[instance_id][listener] = state
     return found
