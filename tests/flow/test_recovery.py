@@ -158,6 +158,8 @@ def test_a_worker_killed_while_revoking_is_succeeded_by_another(
 ) -> None:
     """Also where other settings need the whole specification, which comes after those who are shut out have left."""
     run_jobs(instance)
+    # With its last peer the hub loses its resolver, which takes the whole specification.
+    create_client_peer(instance, member=admin, device="phone", by=BY)
     peer = create_client_peer(instance, member=admin, device="laptop", by=BY)
     run_jobs(instance)
     if whole:
