@@ -60,7 +60,11 @@ class Bind:
         text = _CONFIGURATION.format(**named, port=self.port, address=self.address)
         (self.directory / "named.conf").write_text(text)
         (self.directory / "zone").write_text(_ZONE.format(address=self.address, records=self.records))
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exception: object) -> None:
