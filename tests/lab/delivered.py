@@ -13,7 +13,7 @@ from uuid import UUID
 
 from tests.lab.devices import POOL_V6, Device, OpenVPNDevice
 from vpn.choices import PeerType, Platform, Protocol
-from vpn.models import Instance, Peer, Server, Site
+from vpn.models import Instance, Peer, PublicName, Server, Site
 from vpn.profiles.plain_file import render_profile
 from vpn.profiles.tunnel_routes import SiteSubnets
 
@@ -78,6 +78,8 @@ def instance_row(hub: Hub, hosts: Sequence[str] = ()) -> Instance:
         public_key=hub.public_key,
     )
     instance.server = Server(name="Host", address=first, address_v6=second[0] if second else None)
+    # Without a name that resolves, files carry addresses.
+    PublicName(instance=instance)
     if hub.authority is not None:
         instance.authority_certificate = hub.authority.authority.certificate
     return instance
