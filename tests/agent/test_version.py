@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipapp
 from pathlib import Path
 
@@ -43,3 +44,15 @@ def test_another_line_makes_another_version(tmp_path: Path) -> None:
     with (directory / "vpn" / "agent" / "watch.py").open("a") as file:
         file.write("# changed\n")
     assert version_in(directory) != agent_version()
+
+
+def test_an_account_that_may_not_list_compiled_files_knows_the_version() -> None:
+    """Root's processes may be the first to compile, with a umask of 077, and the web server has another account."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        directory = copied(Path(name))
+        directory.chmod(0o755)
+        (directory / "vpn" / "wire" / "__pycache__").mkdir(mode=0o700)
+        ask = f"import sys; sys.path.insert(0, {name!r}); {ASK}"
+        argv = ["/usr/bin/python3", "-I", "-B", "-c", ask]
+        done = subprocess.run(argv, cwd="/", user=65534, group=65534, extra_groups=[], capture_output=True, text=True)
+        assert done.stdout.strip() == agent_version(), done.stderr

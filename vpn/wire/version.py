@@ -29,6 +29,8 @@ def agent_version() -> str:
 def _sources(directory: Traversable, path: str) -> Iterator[tuple[str, bytes]]:
     for entry in directory.iterdir():
         name = f"{path}/{entry.name}"
+        if entry.name == "__pycache__":
+            continue  # Another account's compiled files; this one may not be allowed to list them.
         if entry.is_dir():
             yield from _sources(entry, name)
         elif name.endswith(".py"):
