@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import resource
+import subprocess
 from collections.abc import Callable
 
 import pytest
@@ -112,6 +113,41 @@ def test_what_strangers_fill_is_not_read_by_the_agent(lab: Lab, hub: Hub) -> Non
     assert processor(lambda: nft.tables(host)) < whole / 4
     assert processor(lambda: nft.list_without_elements(host, "vpnhub_limits")) < whole / 4
     assert hub.apply().changed == NOTHING
+
+
+SERVER = """
+import socket
+listening = socket.create_server(("", 8080), backlog=1024)
+print(flush=True)
+while True:
+    listening.accept()[0].close()
+"""
+CONNECTIONS = """
+import socket, sys
+from pathlib import Path
+
+def retransmitted():
+    names, values = [line.split() for line in Path("/proc/net/netstat").read_text().splitlines() if line.startswith("TcpExt")]
+    return int(dict(zip(names, values))["TCPSynRetrans"])
+
+before = retransmitted()
+for _ in range(500):
+    with socket.create_connection((sys.argv[1], 8080), 60) as connection:
+        connection.recv(1)
+print(retransmitted() - before)
+"""
+
+
+def test_the_hosts_other_services_are_not_limited(lab: Lab, hub: Hub) -> None:
+    """Such as the portal's pages: only packets to the hubs' ports are counted as attempts."""
+    hub.add()
+    hub.apply()
+    server = lab.start(lab.host, ["python3", "-c", SERVER], stdout=subprocess.PIPE)
+    assert server.stdout is not None
+    server.stdout.readline()
+    for node, address in ((lab.add_client("visitor"), lab.host.v4), (lab.host, "127.0.0.1")):
+        done = lab.run(node, ["python3", "-c", CONNECTIONS, address], timeout=60)
+        assert int(done.stdout) == 0, f"of 500 connections to {address}"
 
 
 STRICT = """

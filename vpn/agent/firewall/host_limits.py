@@ -250,6 +250,8 @@ def _over_udp() -> str:
         _hook("prerouting", "raw"),
         # First, because most packets match. Only remotes of the hubs' ports are in these sets.
         *(f"{key} @answered_v{n} accept" for n, key in _ARRIVING),
+        # Before the next rule, which no packet matches that is not UDP.
+        "meta l4proto != udp accept",
         "udp dport != @udp_ports accept",
         "fib daddr type local goto begin",
     ]
