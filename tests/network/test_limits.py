@@ -127,7 +127,8 @@ import socket, sys
 from pathlib import Path
 
 def retransmitted():
-    names, values = [line.split() for line in Path("/proc/net/netstat").read_text().splitlines() if line.startswith("TcpExt")]
+    lines = Path("/proc/net/netstat").read_text().splitlines()
+    names, values = [line.split() for line in lines if line.startswith("TcpExt")]
     return int(dict(zip(names, values))["TCPSynRetrans"])
 
 before = retransmitted()

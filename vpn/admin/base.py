@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db import models
 from django.http import HttpRequest
 
+from portal.exceptions import Conflict
 from portal.models import Principal
 
 if TYPE_CHECKING:  # Django's own classes take no type parameter at run time.
@@ -58,3 +60,14 @@ class ReadOnly(ModelAdmin):
 def principal_of(request: HttpRequest) -> Principal:
     """The acting principal in Django admin: staff, since it admits no other user."""
     return request.user.staff_principal  # type: ignore[union-attr]
+
+
+def act_on_each(request: HttpRequest, chosen: Iterable[Any], act: Callable[..., object], done: str) -> None:
+    """Run an action on each row, and report each result; rows have a name."""
+    for row in chosen:
+        try:
+            act(row, by=principal_of(request))
+        except Conflict as refusal:
+            messages.error(request, f"{row.name}: {refusal.message}")
+        else:
+            messages.success(request, f"{row.name} {done}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -12,10 +11,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from portal.exceptions import Conflict
 from vpn import doorbell
 from vpn.actions.instances.instance import forget_instance, retry_instance
-from vpn.admin.base import ReadOnly, TabularInline, principal_of
+from vpn.admin.base import ReadOnly, TabularInline, act_on_each
 from vpn.models import Instance, Operation, OperationStep, Peer, PublicName, Site
 from vpn.presenters.findings import sentence_of
 from vpn.wire.finding import parse_finding
@@ -71,13 +69,13 @@ class InstanceAdmin(ReadOnly):
     @admin.action(description="Retry")
     def retry(self, request: HttpRequest, chosen: QuerySet[Instance]) -> None:
         """Resume what failed."""
-        _each(request, chosen, retry_instance, "is tried again.")
+        act_on_each(request, chosen, retry_instance, "is tried again.")
 
     @admin.action(description="Forget (its server is gone)")
     def forget(self, request: HttpRequest, chosen: QuerySet[Instance]) -> HttpResponse | None:
         """Remove instances without asking their server, after one question."""
         if request.POST.get("confirmed") == "true":
-            _each(request, chosen, forget_instance, "was forgotten.")
+            act_on_each(request, chosen, forget_instance, "was forgotten.")
             return None
         context = {**self.admin_site.each_context(request), "title": "Forget instances", "chosen": chosen}
         return TemplateResponse(request, "admin/vpn/instance/forget.html", context)
@@ -138,14 +136,3 @@ class OperationAdmin(ReadOnly):
     list_filter = ("kind", "state")
     list_select_related = ("instance",)
     inlines = (StepInline,)
-
-
-def _each(request: HttpRequest, chosen: QuerySet[Instance], act: Callable[..., object], done: str) -> None:
-    """Run an action on each instance, and report each result."""
-    for instance in chosen:
-        try:
-            act(instance, by=principal_of(request))
-        except Conflict as refusal:
-            messages.error(request, f"{instance.name}: {refusal.message}")
-        else:
-            messages.success(request, f"{instance.name} {done}")

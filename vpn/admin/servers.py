@@ -12,13 +12,12 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html_join
 
-from portal.exceptions import Conflict
 from vpn import doorbell
 from vpn.actions.instances.server import allow_networks
 from vpn.actions.servers.preparation import begin_preparation
 from vpn.actions.servers.region import add_region
 from vpn.actions.servers.server import add_server, confirm_host_key, cordon_server, forget_server
-from vpn.admin.base import ReadOnly, principal_of
+from vpn.admin.base import ReadOnly, act_on_each, principal_of
 from vpn.forms.server import NewRegionForm, NewServerForm, ServerForm
 from vpn.models import Region, Server, SshAccess
 from vpn.presenters.servers import step_sentence, why
@@ -185,20 +184,21 @@ class ServerAdmin(ReadOnly):
             def trust(server: Server, **options: Any) -> None:
                 confirm_host_key(server, request.POST.get(f"key-{server.pk}", ""), **options)
 
-            _each(request, chosen, trust, "is trusted: prepare it next.")
+            act_on_each(request, chosen, trust, "is trusted: prepare it next.")
             return None
-        accesses = SshAccess.objects.filter(server__in=chosen).select_related("server")
-        return self._page(request, "confirm", "Confirm host keys", accesses=accesses)
+        accesses = list(SshAccess.objects.filter(server__in=chosen).select_related("server"))
+        reached = [access.server for access in accesses]
+        return self._page(request, "confirm", "Confirm host keys", chosen=reached, accesses=accesses)
 
     @admin.action(description="Prepare or repair")
     def prepare(self, request: HttpRequest, chosen: QuerySet[Server]) -> None:
         """Let a worker prepare the servers."""
-        _each(request, chosen, begin_preparation, "is being prepared: its page shows the steps.")
+        act_on_each(request, chosen, begin_preparation, "is being prepared: its page shows the steps.")
 
     @admin.action(description="Cordon: take no new hubs")
     def cordon(self, request: HttpRequest, chosen: QuerySet[Server]) -> None:
         """Let the servers take no new hubs."""
-        _each(request, chosen, cordon_server, "takes no new hubs.")
+        act_on_each(request, chosen, cordon_server, "takes no new hubs.")
 
     @admin.action(description="Uncordon: take new hubs again")
     def uncordon(self, request: HttpRequest, chosen: QuerySet[Server]) -> None:
@@ -207,13 +207,13 @@ class ServerAdmin(ReadOnly):
         def act(server: Server, **options: Any) -> None:
             cordon_server(server, cordoned=False, **options)
 
-        _each(request, chosen, act, "takes new hubs again.")
+        act_on_each(request, chosen, act, "takes new hubs again.")
 
     @admin.action(description="Forget")
     def forget(self, request: HttpRequest, chosen: QuerySet[Server]) -> HttpResponse | None:
         """Delete servers that carry nothing, after one question."""
         if request.POST.get("confirmed") == "true":
-            _each(request, chosen, forget_server, "was forgotten.")
+            act_on_each(request, chosen, forget_server, "was forgotten.")
             return None
         return self._page(request, "forget", "Forget servers", chosen=chosen)
 
@@ -226,14 +226,3 @@ def _of_access(server: Server, shown: Callable[[SshAccess], str]) -> str:
     """A value of the server's access over SSH; "" for this machine."""
     access = SshAccess.objects.filter(server=server).first()
     return shown(access) if access is not None else ""
-
-
-def _each(request: HttpRequest, chosen: QuerySet[Server], act: Callable[..., object], done: str) -> None:
-    """Run an action on each server, and report each result."""
-    for server in chosen:
-        try:
-            act(server, by=principal_of(request))
-        except Conflict as refusal:
-            messages.error(request, f"{server.name}: {refusal.message}")
-        else:
-            messages.success(request, f"{server.name} {done}")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from vpn.api.schemas.base import Flag, In, Moment, Out, Text
 from vpn.choices import KeyCustody, PeerType, ProfileState
-from vpn.models import Peer
+from vpn.models import Instance, Peer, PeerObservation
 from vpn.profiles.router import ProfileFile
+
+if TYPE_CHECKING:  # it imports this module
+    from vpn.api.schemas.peer_rows import PeerRow
 
 
 class PeerCreate(In):
@@ -117,29 +120,40 @@ class TokenOut(Out):
 
 def show_peer(peer: Peer, profile_state: ProfileState) -> PeerOut:
     """The representation; instance, member and site should be joined."""
-    connected, seen = peer.is_connected, peer.seen
     return PeerOut.model_validate(
-        {
-            "id": peer.pk,
-            "type": peer.type,
-            "user_id": peer.member_id,
-            "site_id": peer.site_id,
-            "device": peer.device,
-            "subnets": peer.subnets,
-            "route_all": peer.route_all,
-            "protocol": peer.protocol,
-            "addresses": list(peer.instance.own_networks(peer.host)),
-            "public_key": None if peer.is_openvpn else peer.public_key,
-            "enabled": peer.enabled,
-            "expires_at": peer.expires_at,
-            "connected": connected,
-            "connected_from": seen.connected_from if connected else None,
-            "last_handshake": seen.last_handshake,
-            "endpoint": seen.endpoint or None,
-            "received_bytes": seen.received_bytes,
-            "sent_bytes": seen.sent_bytes,
-            "key_custody": peer.key_custody,
-            "profile_state": profile_state,
-            "created_at": peer.created_at,
-        }
+        values_of(peer, peer.seen, peer.instance, connected=peer.is_connected, profile_state=profile_state)
     )
+
+
+def values_of(
+    peer: Peer | PeerRow,
+    seen: PeerObservation | PeerRow,
+    instance: Instance,
+    *,
+    connected: bool,
+    profile_state: ProfileState,
+) -> dict[str, object]:
+    """The fields of PeerOut in their order; `seen` is what was observed of the peer with its present key."""
+    return {
+        "id": peer.pk,
+        "type": peer.type,
+        "user_id": peer.member_id,
+        "site_id": peer.site_id,
+        "device": peer.device,
+        "subnets": peer.subnets,
+        "route_all": peer.route_all,
+        "protocol": peer.protocol,
+        "addresses": list(instance.own_networks(peer.host)),
+        "public_key": None if peer.is_openvpn else peer.public_key,
+        "enabled": peer.enabled,
+        "expires_at": peer.expires_at,
+        "connected": connected,
+        "connected_from": seen.connected_from if connected else None,
+        "last_handshake": seen.last_handshake,
+        "endpoint": seen.endpoint or None,
+        "received_bytes": seen.received_bytes or 0,
+        "sent_bytes": seen.sent_bytes or 0,
+        "key_custody": peer.key_custody,
+        "profile_state": profile_state.value,
+        "created_at": peer.created_at,
+    }

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from portal.models import MembershipState
+from vpn.api.schemas.peer import values_of
 from vpn.choices import ProfileState, Protocol
 from vpn.constants import HANDSHAKE_TIMEOUT
 from vpn.models import Instance
@@ -93,29 +94,7 @@ def show_rows(
             else row._replace(last_handshake=None, connected_from=None, endpoint=None)
         )
         connected = is_recent and _is_admitted(row, now) and _has_tunnel(seen, now)
-        yield {
-            "id": row.pk,
-            "type": row.type,
-            "user_id": row.member_id,
-            "site_id": row.site_id,
-            "device": row.device,
-            "subnets": row.subnets,
-            "route_all": row.route_all,
-            "protocol": row.protocol,
-            "addresses": instance.own_networks(row.host),
-            "public_key": None if row.is_openvpn else row.public_key,
-            "enabled": row.enabled,
-            "expires_at": row.expires_at,
-            "connected": connected,
-            "connected_from": seen.connected_from if connected else None,
-            "last_handshake": seen.last_handshake,
-            "endpoint": seen.endpoint or None,
-            "received_bytes": row.received_bytes or 0,
-            "sent_bytes": row.sent_bytes or 0,
-            "key_custody": row.key_custody,
-            "profile_state": states[row.pk].value,
-            "created_at": row.created_at,
-        }
+        yield values_of(row, seen, instance, connected=connected, profile_state=states[row.pk])
 
 
 def _is_admitted(row: PeerRow, now: datetime) -> bool:
