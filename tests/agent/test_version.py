@@ -26,6 +26,13 @@ def copied(directory: Path) -> Path:
     return directory
 
 
+def readable_by_all(directory: Path) -> None:
+    """The modes of an installed package: those of a checkout follow the umask of the one who made it."""
+    directory.chmod(0o755)
+    for path in directory.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
 def version_in(path: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-c", ASK], cwd="/", env={"PYTHONPATH": str(path)}, capture_output=True, text=True, check=True
@@ -50,7 +57,7 @@ def test_an_account_that_may_not_list_compiled_files_knows_the_version() -> None
     """Root's processes may be the first to compile, with a umask of 077, and the web server has another account."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         directory = copied(Path(name))
-        directory.chmod(0o755)
+        readable_by_all(directory)
         (directory / "vpn" / "wire" / "__pycache__").mkdir(mode=0o700)
         ask = f"import sys; sys.path.insert(0, {name!r}); {ASK}"
         argv = ["/usr/bin/python3", "-I", "-B", "-c", ask]
