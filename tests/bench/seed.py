@@ -6,6 +6,7 @@ Waits until its hub has them, and prints how long both took.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
@@ -23,11 +24,12 @@ from tests.lab.waiting import wait_until  # noqa: E402
 from vpn.actions.peers.peer import create_client_peer  # noqa: E402
 from vpn.models import Instance  # noqa: E402
 
-CHUNK = 250  # in one transaction, which nobody else can write meanwhile on SQLite
+CHUNK = 250  # in one transaction, because other writers to SQLite wait for its end
 
 
 def main(instance_id: str, number: int, protocol: str = "wireguard") -> None:
     """Create what is missing, and wait."""
+    logging.disable(logging.INFO)  # the audit log would print three lines for each peer
     instance = Instance.objects.get(pk=instance_id)
     member = Membership.objects.filter(organization=instance.organization).select_related("user")[0]
     missing = list(range(instance.peers.count(), number))

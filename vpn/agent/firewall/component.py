@@ -66,7 +66,7 @@ def _nests(spec: HubSpec, before: Mapping[str, Peer], after: Mapping[str, Peer])
     """Return True if the change of routes affects how sources are checked (see `holds_others`)."""
     if not any(peer.routes for peer in (*before.values(), *after.values())):
         return False
-    former = firewall_delta.former_peers(spec, before, after)
+    former = firewall_delta.former_peers(spec.peers, before, after)
     return any(holds_others(spec.addresses, peers.values()) for peers in (former, spec.peers))
 
 

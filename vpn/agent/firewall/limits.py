@@ -43,7 +43,7 @@ def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[s
     """Update the maps for peers that changed from `before` to `after` in `spec`."""
     if not (limit_rules.has_networks(before) or limit_rules.has_networks(after)):
         return
-    former = replace(spec, peers=former_peers(spec, before, after))
+    former = replace(spec, peers=former_peers(spec.peers, before, after))
     old, new = limit_rules.elements(former), limit_rules.elements(spec)
     script = _filled({name: old[name] - new[name] for name in MAPS}, "delete")
     script += _filled({name: new[name] - old[name] for name in MAPS})
