@@ -8,7 +8,6 @@ import os
 import pwd
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -99,7 +98,12 @@ def process_of(user: int) -> Iterator[subprocess.Popen[str]]:
         "signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", hidden], user=user, group=user, extra_groups=[], stdout=subprocess.PIPE, text=True
+        ["/usr/bin/python3", "-I", "-c", hidden],
+        user=user,
+        group=user,
+        extra_groups=[],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None
