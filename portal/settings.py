@@ -206,6 +206,9 @@ RQ_QUEUES = {
 }
 RQ = {"JOB_CLASS": "vpn.doorbell.PortalJob", "QUEUE_CLASS": "vpn.doorbell.PortalQueue"}
 
+# The regions whose servers the workers of this machine serve; all if it names none.
+WORKER_REGIONS = tuple(filter(None, (code.strip() for code in env.list("WORKER_REGIONS", default=[]))))
+
 # Runs the worker or the schedule of this name (portal/serving/family.py).
 RUN_PROCESS = "vpn.jobs.runtime.processes.run_process"
 
@@ -259,6 +262,8 @@ HEALTH_CHECKS = {
 }
 # The health page also shows these; they do not make it fail, so that load balancers keep sending requests.
 HEALTH_NOTES = {"hubs": "vpn.presenters.needs.hubs_health", "mail": "portal.actions.queued_mail.health"}
+# It shows these to staff: each returns JSON data.
+HEALTH_DETAILS = {"servers": "vpn.presenters.servers.servers_health"}
 # Called, by name, when this machine's public address has changed.
 SERVER_MOVED = "vpn.actions.instances.server_address.move_server"
 PORTAL_PLACED = "vpn.actions.instances.portal_place.place_portal"

@@ -35,7 +35,8 @@ _NOTE_EVERY = 5  # seconds
 def healthz(request: HttpRequest) -> JsonResponse:
     """Return 200 if everything answers, else 503; each part is `ok` or a sentence.
 
-    Notes, such as the state of hubs, do not make the portal itself unhealthy.
+    Notes, such as the state of hubs, do not make the portal itself unhealthy. Staff who are signed in also see details,
+    such as the state of each server.
     """
     parts = {"web": OK, "database": _database(), "redis": _redis()}
     for name, path in settings.HEALTH_CHECKS.items():
@@ -44,7 +45,8 @@ def healthz(request: HttpRequest) -> JsonResponse:
     fine = all(answer == OK for answer in parts.values())
     if parts["database"] == OK:
         parts |= {name: _noted(name, path) for name, path in settings.HEALTH_NOTES.items()}
-    return JsonResponse({"status": OK if fine else "degraded", **parts}, status=200 if fine else 503)
+    details = _details(request) if parts["database"] == OK else {}
+    return JsonResponse({"status": OK if fine else "degraded", **parts, **details}, status=200 if fine else 503)
 
 
 def _database() -> str:
@@ -103,6 +105,13 @@ def _noted(name: str, path: str) -> str:
         answer = _named(path)
         cache.set(key, answer, _NOTE_EVERY)
     return answer
+
+
+def _details(request: HttpRequest) -> dict[str, object]:
+    """The details for staff; empty for anyone else. Without a session there is no query."""
+    if not (request.user.is_authenticated and request.user.is_staff):
+        return {}
+    return {name: import_string(path)() for name, path in settings.HEALTH_DETAILS.items()}
 
 
 def _named(path: str) -> str:

@@ -313,6 +313,20 @@ def test_staff_do_the_same_in_the_admin(staff_browser: Client, rung: list[tuple[
     assert not Server.objects.filter(pk=server.pk).exists()
 
 
+def test_only_staff_see_the_states_of_servers_in_healthz(
+    staff_browser: Client, admin_browser: Client, client: Client, region: Region
+) -> None:
+    server = make_server(region)
+    for _ in range(3):
+        note_silence(server, failures.SERVER_SILENT.of("fra1.example.net:22"), by=BY)
+    (row,) = [row for row in staff_browser.get("/healthz").json()["servers"] if row["name"] == "fra1"]
+    assert (row["region"], row["state"]) == ("fra", "unreachable")
+    assert row["since"] == Server.objects.get(pk=server.pk).state_since.isoformat()  # type: ignore[union-attr]
+    assert "fra1.example.net:22" in row["reason"]
+    for other in (admin_browser, client):
+        assert "fra1" not in other.get("/healthz").content.decode()
+
+
 def act(browser: Client, action: str, server: Server, **more: str) -> str:
     """Run an action of the list of servers; returns the page that follows."""
     values = {"action": action, "_selected_action": str(server.pk), **more}

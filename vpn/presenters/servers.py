@@ -43,6 +43,20 @@ def why(server: Server) -> str:
     return _sentence(server.state_reason) if server.state_reason else ""
 
 
+def servers_health() -> list[dict[str, object]]:
+    """Return each server's state, since when, and why, for staff."""
+    return [
+        {
+            "name": server.name,
+            "region": server.region_id,
+            "state": server.shown_state,
+            "since": server.state_since.isoformat() if server.state_since is not None else None,
+            "reason": why(server),
+        }
+        for server in Server.objects.order_by("region", "name")
+    ]
+
+
 def _sentence(document: object) -> str:
     try:
         return sentence_of(parse_finding(document))
