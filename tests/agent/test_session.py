@@ -18,6 +18,7 @@ from vpn.agent.system.command import Netns
 from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
 from vpn.wire.identity import SCHEMA
+from vpn.wire.lease import parse_moment
 from vpn.wire.observing import Observing, parse_observed
 from vpn.wire.report import HubReport
 from vpn.wire.report_values import ReportInvalidError
@@ -35,6 +36,7 @@ def test_each_line_is_answered_in_turn(host: Host) -> None:
     replies = io.StringIO()
     session(host, io.StringIO("\n".join(requests) + "\n"), replies)
     answers = [json.loads(line) for line in replies.getvalue().splitlines()]
+    assert parse_moment(answers[0].pop("clock")) is not None
     assert answers[0] == {"id": 1, "hubs": []}
     assert [reply["error"]["code"] for reply in answers[1:]] == ["invalid", "invalid", "invalid", "unknown-hub"]
     assert [reply.get("id") for reply in answers] == [1, None, "x", None, 2]

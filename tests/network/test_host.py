@@ -77,7 +77,7 @@ def test_many_hubs_live_side_by_side(lab: Lab, hub: Hub) -> None:
     assert first.v4 == last.v4
     assert lab.ping(alice, OUTSIDE_V4)
     assert lab.ping(bob, OUTSIDE_V4)
-    assert hub.agent.ask(command="list") == {"hubs": sorted(one.hub for one in hubs)}
+    assert hub.agent.ask(command="list")["hubs"] == sorted(one.hub for one in hubs)
 
 
 def test_a_program_that_is_missing_on_the_host_is_named(lab: Lab) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from typing import IO, Any, TypeVar
@@ -14,11 +14,12 @@ from vpn.agent.lifecycle.destroy import destroy
 from vpn.agent.lifecycle.destroy_all import destroy_some
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.status import status, statuses
-from vpn.agent.system import files
+from vpn.agent.system import clock, files
 from vpn.wire import codes, observing
 from vpn.wire.delta import parse_delta
 from vpn.wire.errors import FAILED, INVALID, RESOLVED, AgentError
 from vpn.wire.identity import SCHEMA, parse_hub, parse_version
+from vpn.wire.lease import Moment, parse_lease
 from vpn.wire.report import HubReport
 from vpn.wire.spec import parse_spec
 from vpn.wire.version import agent_version
@@ -94,15 +95,25 @@ def _perform(host: Host, request: object) -> dict[str, Any]:
         raise AgentError(INVALID, "The request is not a JSON object.", codes.AGENT_REQUEST_INVALID.of())
     command = request.get("command")
     if command == "list":
-        return {"hubs": host.state.hubs()}
+        return {"hubs": host.state.hubs(), "clock": clock.now().document()}
     if command == "remove-hubs":
         return {"removed": destroy_some(host)}
     if command == observing.COMMAND:
         asked = observing.parse_observing(request)
+        _lease(host, asked.hubs, asked.lease)
         reports = {hub: _tried(report) for hub, report in statuses(host, asked.hubs, asked.seconds)}
-        return {"observed": observing.observed_document({hub: _signed(one) for hub, one in reports.items()})}
+        observed = observing.observed_document({hub: _signed(one) for hub, one in reports.items()})
+        return {"observed": observed, "clock": clock.now().document()}
     report = _signed(_change_or_read(host, command, request))
     return {"report": report.document()}
+
+
+def _lease(host: Host, hubs: Collection[str], end: Moment | None) -> None:
+    """Give hubs a lease, or let them run without one."""
+    if end is None:
+        host.state.leases.end(hubs)
+    else:
+        host.state.leases.grant(hubs, end)
 
 
 def _signed(report: Result) -> Result:
@@ -112,7 +123,10 @@ def _signed(report: Result) -> Result:
 
 def _change_or_read(host: Host, command: object, request: dict[str, Any]) -> HubReport:
     if command == "apply":
-        return apply(host, parse_spec(request.get("spec")))
+        spec, end = parse_spec(request.get("spec")), parse_lease(request.get("lease"))
+        if end is not None:
+            host.state.leases.grant([spec.hub], end)
+        return apply(host, spec)
     if command == "apply-delta":
         return apply_delta(host, parse_delta(request.get("delta")))
     if command == "status":

@@ -18,12 +18,13 @@ from vpn.agent.lifecycle.ending import close_former_connections, expire
 from vpn.agent.lifecycle.health import Liveness
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.host_parts import HostParts, reconcile_host
+from vpn.agent.lifecycle.lapse import lapse
 from vpn.agent.lifecycle.pending import Pending
 from vpn.agent.lifecycle.reconcile import FAMILIES
 from vpn.agent.lifecycle.renewal import Renewal
 from vpn.agent.lifecycle.restore import restore
 from vpn.agent.lifecycle.upgrades import Upgrades
-from vpn.agent.network import egress
+from vpn.agent.network import egress, namespace
 from vpn.agent.system.lock import BusyError, hub_lock
 from vpn.agent.wireguard import uapi
 from vpn.wire.errors import AgentError
@@ -58,7 +59,8 @@ class Watch:
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(RESTORED_AT_ONCE))
     parts: HostParts = field(init=False)
     pending: Pending = field(init=False)
-    _hubs: tuple[float, list[str]] = (0.0, [])
+    # Until when (time.monotonic) what was read is valid, the hubs that should run, and those whose lease is over.
+    _hubs: tuple[float, list[str], set[str]] = (0.0, [], set())
     liveness: Liveness = field(init=False)
     renewal: Renewal = field(init=False)
     upgrades: Upgrades = field(init=False)
@@ -71,12 +73,24 @@ class Watch:
         self.upgrades = Upgrades(self.host)
 
     def hubs(self) -> list[str]:
-        """Return the names of the hubs, read at most once per INTERVAL."""
-        until, hubs = self._hubs
+        """Return the names of the hubs that should run, read at most once per INTERVAL."""
+        return self._read()[0]
+
+    def _read(self) -> tuple[list[str], set[str]]:
+        """Return the hubs that should run, and those whose lease is over."""
+        until, hubs, over = self._hubs
         if time.monotonic() >= until:
-            hubs = self.host.state.hubs()
-            self._hubs = time.monotonic() + INTERVAL, hubs
-        return hubs
+            every = self.host.state.hubs()
+            over = self.host.state.leases.over(every)
+            hubs = [hub for hub in every if hub not in over] if over else every
+            self._hubs = time.monotonic() + INTERVAL, hubs, over
+        return hubs, over
+
+    def lapse(self) -> None:
+        """Take down each hub whose lease is over."""
+        for hub in self._read()[1]:
+            if namespace.exists(self.host.names(hub).netns):
+                self._begin(hub, self._lapse_now)
 
     def heal(self) -> None:
         """Restore each hub whose namespace, tunnel or resolver is missing."""
@@ -165,14 +179,24 @@ class Watch:
 
     def _restore(self, hub: str) -> None:
         """Restore a hub beside others, unless that is under way or has failed just now."""
+        self._begin(hub, self._restore_now)
+
+    def _begin(self, hub: str, act: Callable[[str], None]) -> None:
         if hub not in self.restoring and time.monotonic() >= self.retry_at.get(hub, 0.0):
             self.restoring.add(hub)
-            self.pool.submit(self._restore_now, hub)
+            self.pool.submit(self._in_turn, hub, act)
 
     def _restore_now(self, hub: str) -> None:
+        if restore(self.host, hub, BRIEFLY, self.parts):
+            _say(f"{hub}: restored")
+
+    def _lapse_now(self, hub: str) -> None:
+        if lapse(self.host, hub, BRIEFLY):
+            _say(f"{hub}: taken down, because its lease is over")
+
+    def _in_turn(self, hub: str, act: Callable[[str], None]) -> None:
         try:
-            if restore(self.host, hub, BRIEFLY, self.parts):
-                _say(f"{hub}: restored")
+            act(hub)
             self.retry_at.pop(hub, None)
         except BusyError:
             return  # Another process is changing the hub.
@@ -217,6 +241,7 @@ def watch(host: Host) -> None:
     signal.signal(signal.SIGINT, end)
     keeper = Watch(host)
     intervals = {
+        keeper.lapse: INTERVAL,
         keeper.heal: INTERVAL,
         keeper.close_former: SWITCH_INTERVAL,
         keeper.expire: INTERVAL,
@@ -235,7 +260,9 @@ def watch(host: Host) -> None:
             took = time.monotonic() - started
             # A check that takes long, with very many peers, runs less often. Health checks keep their interval, and
             # former connections are closed within two seconds.
-            rest = {keeper.heal: interval, keeper.close_former: 2 * interval}.get(check, 10 * took)
+            rest = {keeper.heal: interval, keeper.lapse: interval, keeper.close_former: 2 * interval}.get(
+                check, 10 * took
+            )
             due[check] = (interval, started + max(interval, min(rest, 10 * took)))
         if keeper.liveness.wait(INTERVAL / 2):
             due[keeper.heal] = INTERVAL, 0.0

@@ -13,6 +13,7 @@ DESTROYED: Final = "destroyed"
 INVALID: Final = "invalid"
 BASE_MISMATCH: Final = "base-mismatch"
 UNKNOWN_HUB: Final = "unknown-hub"
+LEASE_OVER: Final = "lease-over"
 PORT_TAKEN: Final = "port-taken"
 PACKAGE_MISSING: Final = "package-missing"
 NO_RIGHT: Final = "no-right"
@@ -27,6 +28,7 @@ CODES: Final = frozenset(
         INVALID,
         BASE_MISMATCH,
         UNKNOWN_HUB,
+        LEASE_OVER,
         PORT_TAKEN,
         PACKAGE_MISSING,
         NO_RIGHT,
@@ -36,7 +38,7 @@ CODES: Final = frozenset(
 )
 
 # The portal resolves these by its next request, so they are not errors for an admin.
-RESOLVED: Final = frozenset({STALE, CONFLICT, DESTROYED, BASE_MISMATCH, UNKNOWN_HUB})
+RESOLVED: Final = frozenset({STALE, CONFLICT, DESTROYED, BASE_MISMATCH, UNKNOWN_HUB, LEASE_OVER})
 
 # A retry of the same request fails until something changes.
 PERMANENT: Final = frozenset({STALE, CONFLICT, DESTROYED, INVALID, PACKAGE_MISSING, NO_RIGHT})

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from vpn.wire.errors import AgentError, parse_error
 from vpn.wire.identity import HUB
+from vpn.wire.lease import Moment, parse_lease
 from vpn.wire.parsing import Faults
 from vpn.wire.report import STAMP, HubReport, parse_report
 from vpn.wire.report_values import ReportInvalidError
@@ -23,15 +24,18 @@ _LONGEST: Final = 20.0  # seconds
 class Observing:
     """The hubs to report on, in this order, each with the stamp of the last recorded report; "" for a whole one.
 
-    After `seconds`, the agent begins no further report.
+    After `seconds`, the agent begins no further report. All of these hubs get a lease until `lease`; without it, they
+    run without one.
     """
 
     hubs: Mapping[str, str]
     seconds: float
+    lease: Moment | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the request as JSON data."""
-        return {"command": COMMAND, "hubs": dict(self.hubs), "seconds": self.seconds}
+        lease = self.lease.document() if self.lease is not None else None
+        return {"command": COMMAND, "hubs": dict(self.hubs), "seconds": self.seconds, "lease": lease}
 
 
 def parse_observing(request: Mapping[str, Any]) -> Observing:
@@ -43,7 +47,7 @@ def parse_observing(request: Mapping[str, Any]) -> Observing:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= _LONGEST:
         faults.append(f"seconds is not a number from 0 to {_LONGEST:.0f}")
     faults.raise_if_any("request")
-    return Observing(request["hubs"], float(request["seconds"]))
+    return Observing(request["hubs"], float(request["seconds"]), parse_lease(request.get("lease")))
 
 
 def observed_document(observed: Mapping[str, HubReport | AgentError]) -> dict[str, Any]:

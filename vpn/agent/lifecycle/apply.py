@@ -13,7 +13,7 @@ from vpn.agent.memory.shared import Version
 from vpn.agent.system.lock import hub_lock
 from vpn.wire import codes
 from vpn.wire.delta import HubDelta
-from vpn.wire.errors import BASE_MISMATCH, CONFLICT, DESTROYED, STALE, AgentError
+from vpn.wire.errors import BASE_MISMATCH, CONFLICT, DESTROYED, LEASE_OVER, STALE, AgentError
 from vpn.wire.report import HubReport
 from vpn.wire.spec import HubSpec
 
@@ -22,12 +22,14 @@ def apply(host: Host, spec: HubSpec) -> HubReport:
     """Make the hub match `spec` and return which components changed.
 
     Raises AgentError: `stale` if the saved spec is newer, `conflict` if a different spec has the same generation,
-    `destroyed` if the hub was destroyed in this epoch or a later one, or an error of the host.
+    `destroyed` if the hub was destroyed in this epoch or a later one, `lease-over` if its lease is over, or an error of
+    the host.
     """
     started = time.monotonic()
     wanted = Saved.of(spec)
     with hub_lock(host.state.directory, spec.hub):
         _refuse_destroyed(host, spec.hub, spec.epoch)
+        _refuse_over(host, spec.hub)
         saved = host.state.load(spec.hub)
         if saved is not None:
             _refuse_older(saved, spec.version, wanted.digest)
@@ -66,6 +68,7 @@ def apply_delta(host: Host, delta: HubDelta) -> HubReport:
     started = time.monotonic()
     with hub_lock(host.state.directory, delta.hub):
         _refuse_destroyed(host, delta.hub, delta.epoch)
+        _refuse_over(host, delta.hub)
         saved = host.state.load(delta.hub)
         if saved is None or not host.state.settled(delta.hub):
             message = "This server is not sure of the hub's state: send the whole spec."
@@ -96,6 +99,12 @@ def _refuse_destroyed(host: Host, hub: str, epoch: int) -> None:
     if tombstone is not None and epoch <= tombstone[0]:
         message = "The hub was destroyed on this server and does not come back."
         raise AgentError(DESTROYED, message, codes.HUB_DESTROYED.of())
+
+
+def _refuse_over(host: Host, hub: str) -> None:
+    if host.state.leases.is_over(hub):
+        message = "The hub's lease is over, and the portal has to renew it first."
+        raise AgentError(LEASE_OVER, message, codes.HUB_LEASE_OVER.of())
 
 
 def _refuse_older(saved: Saved, version: Version, digest: str) -> None:

@@ -38,6 +38,7 @@ def destroy(host: Host, hub: str, version: Version) -> HubReport:
         host.state.shared.close_hubs([hub])
         reconcile_host(host)
         host.state.shared.forget_servers([hub])
+        host.state.leases.end([hub])
         host.state.forget(hub)
         users.forget(host.state.directory, [hub])
         epoch, generation = version

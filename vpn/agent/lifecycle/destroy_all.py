@@ -47,6 +47,7 @@ def destroy_some(host: Host) -> list[str]:
             host.state.shared.close_hubs(removed)
             reconcile_host(host)
             host.state.shared.forget_servers(removed)
+            host.state.leases.end(removed)
             for hub in removed:
                 host.state.forget(hub)
             users.forget(directory, removed)

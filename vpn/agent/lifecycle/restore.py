@@ -22,7 +22,7 @@ def restore(host: Host, hub: str, patience: float = PATIENCE, parts: HostParts |
     """
     with hub_lock(host.state.directory, hub, patience):
         saved = host.state.load(hub)
-        if saved is None or host.state.shared.tombstone(hub) is not None:
+        if saved is None or host.state.shared.tombstone(hub) is not None or host.state.leases.is_over(hub):
             return False
         # Dead daemons first: clients over TCP reconnect within a second once their listener is back.
         is_revived = _revive(host, saved.spec)

@@ -5,6 +5,7 @@ locks/<hub>.lock        one agent at a time changes a hub
 links.json              the link number of each hub
 users.json              the user ids of each hub's daemons (see users)
 sources.json            the source addresses and ports of each hub (see network.source)
+leases.json             the leases of hubs (see leases)
 raised_limits.json      the kernel's limits that were raised for hubs (see lifecycle.host_parts)
 servers.json            the addresses of the host and the networks behind it that each hub's tunnels may reach
 fingerprints.json              digests of the host's loaded nftables tables
@@ -32,6 +33,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from vpn.agent.memory.leases import Leases
 from vpn.agent.memory.saved import Saved, Stamp
 from vpn.agent.memory.shared import Shared
 from vpn.agent.system import files
@@ -53,6 +55,10 @@ class State:
 
     directory: Path
     cache: dict[str, Saved] = field(default_factory=dict)
+    leases: Leases = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.leases = Leases(self.directory, self.hubs)
 
     @property
     def shared(self) -> Shared:

@@ -61,6 +61,13 @@ def host_lock(state: Path, patience: float = PATIENCE) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def leases_lock(state: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Hold the lock for the file of leases, for a moment; no other lock is taken meanwhile."""
+    with _lock(state / "leases.lock", patience):
+        yield
+
+
 def _host(state: Path) -> Path:
     return state / "host.lock"
 

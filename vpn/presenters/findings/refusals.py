@@ -109,6 +109,7 @@ WORDS: Final[dict[Code, Promise]] = {
     codes.HUB_NEWER: _("The server has a newer configuration of this hub already: try again."),
     codes.HUB_DIFFERS: _("The server has another configuration of this hub with the same generation: try again."),
     codes.HUB_DESTROYED: _("The hub was destroyed on this server and does not come back: try again."),
+    codes.HUB_LEASE_OVER: _("The portal did not reach the server for too long, so the hub is down there: try again."),
     codes.HUB_UNKNOWN: _("The server has no such hub: try again."),
     codes.HUB_UNSETTLED: _("The server cannot verify the hub's state and needs the whole configuration: try again."),
     codes.HUB_OTHER_BASE: _("The change does not fit the state that the hub is in: try again."),
