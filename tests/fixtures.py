@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.test import Client
+from pytest_django import Settings
+from redis import ConnectionError as RedisConnectionError
+from redis import Redis
 
 from portal.models import Membership, Organization, Role, User
 from tests import factories
+from tests.lab.waiting import wait_until
 from tests.mail_server import MailServer, serving_mail
 from vpn.models import Instance, Peer, Region, Site
 
@@ -127,3 +133,27 @@ def client_peer(instance: Instance, member: Membership) -> Peer:
 def site_peer(instance: Instance, site: Site) -> Peer:
     """The branch's router."""
     return factories.make_site_peer(instance, site, ["10.1.0.0/24"])
+
+
+@pytest.fixture
+def redis(tmp_path: Path, settings: Settings) -> Iterator[Redis]:
+    """A Redis of this test's own."""
+    socket = tmp_path / "redis.sock"
+    command = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        try:
+            connection = Redis(unix_socket_path=str(socket))
+            wait_until(lambda: _answers(connection), 30, "Redis")
+            for name in settings.RQ_QUEUES:
+                settings.RQ_QUEUES[name]["URL"] = f"unix://{socket}"
+            yield connection
+        finally:
+            server.terminate()
+
+
+def _answers(connection: Redis) -> bool:
+    """Does it answer? Its socket is there a moment before."""
+    try:
+        return bool(connection.ping())
+    except RedisConnectionError:
+        return False

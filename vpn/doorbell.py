@@ -2,11 +2,14 @@
 
 Redis is not trusted to name code, and holds no state that matters: an enqueueing that fails is logged, and reconcile
 repeats it. Organizations take turns in every queue, and one job is enough for many changes: see `turns`.
+
+Work that touches servers has a queue per region, so that workers can serve some regions alone (WORKER_REGIONS).
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -17,9 +20,11 @@ from django_rq.queues import DjangoRQ
 from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
+from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from vpn.models import Instance, Server
 from vpn.turns import job_id, take_place
 
 logger = logging.getLogger(__name__)
@@ -27,17 +32,18 @@ logger = logging.getLogger(__name__)
 ALLOWED_JOBS = frozenset(
     {
         "vpn.jobs.apply.apply_instance",
-        "vpn.jobs.availability.check_server",
         "vpn.jobs.apply.apply_urgently",
         "vpn.jobs.preparation.look_at_host_key",
         "vpn.jobs.preparation.prepare_server",
         "vpn.jobs.provision.provision_instance",
         "vpn.jobs.provision.destroy_instance",
         "vpn.jobs.knock.knock_all",
+        "vpn.jobs.knock.knock_region",
+        "vpn.jobs.runtime.looks.begin_check",
+        "vpn.jobs.runtime.looks.begin_observing",
         "vpn.jobs.names.keep_names",
         "vpn.jobs.mail.mail_plan",
         "vpn.jobs.mail.send_one",
-        "vpn.jobs.observe.observe_server",
         "vpn.jobs.plan.answer_asked_plan",
         "vpn.jobs.plan.find_outdated_profiles",
         "vpn.jobs.plan.work_out_plans",
@@ -47,6 +53,9 @@ ALLOWED_JOBS = frozenset(
         "vpn.jobs.tidy.tidy",
     }
 )
+# Queues that exist for each region. A job whose region is not known is in the queue without a region.
+REGION_QUEUES = frozenset({"urgent", "apply", "destroy", "provision", "knock", "observe"})
+_REGION_QUEUE = re.compile(r":([a-z]+):([A-Za-z0-9_-]{1,20})$")
 # Finished jobs are removed at once; failed ones after an hour, so that staff can inspect them.
 _RESULT_TTL = 0
 _FAILURE_TTL = 3600
@@ -105,25 +114,31 @@ class PortalQueue(DjangoRQ):
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # rq ships no types here
         self.serializer = JSONSerializer
 
+    def original_enqueue_call(self, *args: Any, **kwargs: Any) -> Job:
+        """Save and insert a job. django_rq looks for a lifetime of results under the name, which regions lack."""
+        return Queue.enqueue_call(self, *args, **kwargs)
+
     def push_job_id(self, job_id: str, pipeline: Pipeline | None = None, at_front: bool = False) -> None:
         """Insert a saved job in the queue by turns; no portal job goes to the front."""
         take_place(pipeline if pipeline is not None else self.connection, self.key, job_id)
 
 
-def enqueue_apply(instance_id: UUID, organization_id: UUID, *, urgent: bool = False) -> None:
-    """Update the instance's hub; `urgent` if the change revokes access."""
+def enqueue_apply(
+    instance_id: UUID, organization_id: UUID, region_id: str | None = None, *, urgent: bool = False
+) -> None:
+    """Update the instance's hub; `urgent` if the change revokes access. Without `region_id`, it is looked up."""
     queue_name, function = ("urgent", "apply_urgently") if urgent else ("apply", "apply_instance")
-    _enqueue(queue_name, f"vpn.jobs.apply.{function}", str(instance_id), organization_id=organization_id)
+    _enqueue_for(queue_name, f"vpn.jobs.apply.{function}", instance_id, organization_id, region_id)
 
 
-def enqueue_provision(instance_id: UUID, organization_id: UUID) -> None:
+def enqueue_provision(instance_id: UUID, organization_id: UUID, region_id: str | None = None) -> None:
     """Create the instance's hub, or continue to create it."""
-    _enqueue("provision", "vpn.jobs.provision.provision_instance", str(instance_id), organization_id=organization_id)
+    _enqueue_for("provision", "vpn.jobs.provision.provision_instance", instance_id, organization_id, region_id)
 
 
-def enqueue_destroy(instance_id: UUID, organization_id: UUID) -> None:
+def enqueue_destroy(instance_id: UUID, organization_id: UUID, region_id: str | None = None) -> None:
     """Delete the instance's hub."""
-    _enqueue("destroy", "vpn.jobs.provision.destroy_instance", str(instance_id), organization_id=organization_id)
+    _enqueue_for("destroy", "vpn.jobs.provision.destroy_instance", instance_id, organization_id, region_id)
 
 
 def enqueue_plans(instance_id: UUID, organization_id: UUID) -> None:
@@ -142,24 +157,33 @@ def enqueue_outdated(instance_id: UUID, organization_id: UUID) -> None:
     _enqueue("plan", "vpn.jobs.plan.find_outdated_profiles", str(instance_id), organization_id=organization_id)
 
 
-def enqueue_observe(server_id: UUID) -> None:
+def enqueue_observe(server_id: UUID, region_id: str | None = None) -> None:
     """Observe the server's hubs."""
-    _enqueue("observe", "vpn.jobs.observe.observe_server", str(server_id), ttl=_OBSERVE_TTL)
+    region = region_id or _region_of(Server, server_id)
+    _enqueue("observe", "vpn.jobs.runtime.looks.begin_observing", str(server_id), region_id=region, ttl=_OBSERVE_TTL)
 
 
-def enqueue_check(server_id: UUID) -> None:
+def enqueue_check(server_id: UUID, region_id: str | None = None) -> None:
     """Check whether a server answers."""
-    _enqueue("observe", "vpn.jobs.availability.check_server", str(server_id), ttl=_OBSERVE_TTL)
+    region = region_id or _region_of(Server, server_id)
+    _enqueue("observe", "vpn.jobs.runtime.looks.begin_check", str(server_id), region_id=region, ttl=_OBSERVE_TTL)
+
+
+def enqueue_knock(region_id: str) -> None:
+    """Test the listeners of the region's hubs."""
+    _enqueue("knock", "vpn.jobs.knock.knock_region", region_id, region_id=region_id)
 
 
 def enqueue_prepare(server_id: UUID) -> None:
     """Prepare a server, or continue to."""
-    _enqueue("provision", "vpn.jobs.preparation.prepare_server", str(server_id))
+    region = _region_of(Server, server_id)
+    _enqueue("provision", "vpn.jobs.preparation.prepare_server", str(server_id), region_id=region)
 
 
 def enqueue_host_key(server_id: UUID) -> None:
     """Look at the host key that a server shows."""
-    _enqueue("provision", "vpn.jobs.preparation.look_at_host_key", str(server_id))
+    region = _region_of(Server, server_id)
+    _enqueue("provision", "vpn.jobs.preparation.look_at_host_key", str(server_id), region_id=region)
 
 
 def enqueue_plan_mail(plan_id: UUID, organization_id: UUID) -> None:
@@ -177,13 +201,53 @@ def enqueue_tick(queue_name: str, function: str) -> None:
     _enqueue(queue_name, function)
 
 
-def _enqueue(
-    queue_name: str, function: str, *subject: str, organization_id: UUID | None = None, ttl: int | None = None
+def queue_of(name: str, region_id: str = "") -> Queue:
+    """Return a queue; with a region, that region's."""
+    return PortalQueue(
+        f"{name}:{region_id}" if region_id else name,
+        default_timeout=settings.JOB_TIMEOUT,
+        connection=shared_redis(),
+        job_class=PortalJob,
+    )
+
+
+def regions_with_queues() -> set[str]:
+    """Return the regions for which a job was enqueued. Raises RedisError or OSError."""
+    keys = shared_redis().smembers(PortalQueue.redis_queues_keys)
+    found = (_REGION_QUEUE.search(key.decode(errors="replace") if isinstance(key, bytes) else key) for key in keys)
+    return {match[2] for match in found if match is not None and match[1] in REGION_QUEUES}
+
+
+def _region_of(model: type[Instance | Server], pk: UUID) -> str:
+    """Return the region of an instance or a server; "" if it is not there."""
+    return model.objects.filter(pk=pk).values_list("region", flat=True).first() or ""
+
+
+def _enqueue_for(
+    queue_name: str, function: str, instance_id: UUID, organization_id: UUID, region_id: str | None
 ) -> None:
-    new_id = job_id(organization_id, function, UUID(subject[0]) if subject else None)
+    region = region_id if region_id is not None else _region_of(Instance, instance_id)
+    _enqueue(queue_name, function, str(instance_id), organization_id=organization_id, region_id=region)
+
+
+def _enqueue(
+    queue_name: str,
+    function: str,
+    *subject: str,
+    organization_id: UUID | None = None,
+    region_id: str = "",
+    ttl: int | None = None,
+) -> None:
+    # Jobs for a whole region need no other distinction in its queue.
+    about = UUID(subject[0]) if subject and subject[0] != region_id else None
     try:
-        django_rq.get_queue(queue_name, connection=shared_redis()).enqueue_call(
-            function, args=subject, ttl=ttl, result_ttl=_RESULT_TTL, failure_ttl=_FAILURE_TTL, job_id=new_id
+        queue_of(queue_name, region_id).enqueue_call(
+            function,
+            args=subject,
+            ttl=ttl,
+            result_ttl=_RESULT_TTL,
+            failure_ttl=_FAILURE_TTL,
+            job_id=job_id(organization_id, function, about),
         )
     except (RedisError, OSError) as error:
         logger.warning("Could not ring for %s (%s); reconcile will", function, error)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,6 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
-from redis import ConnectionError as RedisConnectionError
 from redis import Redis
 from rq import Queue
 from rq.exceptions import NoSuchJobError
@@ -28,7 +26,6 @@ from portal.actions.link_mail import mail_link
 from portal.actions.reset_mail import request_reset_mail
 from portal.models import Membership, Organization, QueuedMail
 from tests.factories import BY, make_instance
-from tests.lab.waiting import wait_until
 from vpn import doorbell
 from vpn.choices import InstanceState
 from vpn.doorbell import PortalJob, PortalQueue
@@ -39,30 +36,6 @@ from vpn.jobs.runtime.worker import PortalWorker, build_worker
 from vpn.models import Instance, Tick
 
 pytestmark = [pytest.mark.flow, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def redis(tmp_path: Path, settings: Settings) -> Iterator[Redis]:
-    """A Redis of this test's own."""
-    socket = tmp_path / "redis.sock"
-    command = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
-        try:
-            connection = Redis(unix_socket_path=str(socket))
-            wait_until(lambda: _answers(connection), 30, "Redis")
-            for name in settings.RQ_QUEUES:
-                settings.RQ_QUEUES[name]["URL"] = f"unix://{socket}"
-            yield connection
-        finally:
-            server.terminate()
-
-
-def _answers(connection: Redis) -> bool:
-    """Does it answer? Its socket is there a moment before."""
-    try:
-        return bool(connection.ping())
-    except RedisConnectionError:
-        return False
 
 
 def work_off(name: str) -> None:
@@ -145,7 +118,7 @@ def test_the_safety_net_adds_no_second_job_for_what_waits(organization: Organiza
     for _ in range(3):
         Tick.objects.all().delete()
         reconcile_all()
-    jobs = django_rq.get_queue("provision").jobs
+    jobs = doorbell.queue_of("provision", waiting[0].region_id).jobs
     assert sorted(job.args[0] for job in jobs) == sorted(str(instance.pk) for instance in waiting)
 
 
@@ -225,10 +198,10 @@ def test_rings_and_heartbeats_use_one_connection(redis: Redis) -> None:
 
 def test_the_schedule_rings_in_the_workers_own_language(redis: Redis) -> None:
     build_scheduler().enqueue_jobs()
-    assert [job.func_name for job in django_rq.get_queue("knock").jobs] == ["vpn.jobs.knock.knock_all"]
     names = {job.func_name for job in django_rq.get_queue("ticks").jobs}
     assert names == {
         "vpn.jobs.observe.observe_all",
+        "vpn.jobs.knock.knock_all",
         "vpn.jobs.reconcile.reconcile_all",
         "vpn.jobs.certificates.renew_certificates",
         "vpn.jobs.tidy.tidy",
@@ -243,7 +216,7 @@ def test_a_scheduled_job_that_waits_is_rung_for_once_and_does_not_expire(redis: 
         build_scheduler().enqueue_jobs()
     ticks = django_rq.get_queue("ticks")
     names = [job.func_name for job in ticks.jobs]
-    assert len(names) == len(set(names)) == 4
+    assert len(names) == len(set(names)) == 5
     assert all(redis.ttl(job.key) == -1 for job in ticks.jobs)
 
 
@@ -251,7 +224,7 @@ def test_deletions_and_knocks_do_not_wait_for_all_new_hubs(redis: Redis, monkeyp
     done: list[str] = []
     monkeypatch.setattr("vpn.jobs.provision.provision_instance", lambda _: done.append("provision"))
     monkeypatch.setattr("vpn.jobs.provision.destroy_instance", lambda _: done.append("destroy"))
-    monkeypatch.setattr("vpn.jobs.knock.knock_all", lambda: done.append("knock"))
+    monkeypatch.setattr("vpn.jobs.knock.knock_region", lambda _: done.append("knock"))
     organization = uuid4()
     for _ in range(5):
         doorbell.enqueue_provision(uuid4(), organization)
@@ -262,7 +235,8 @@ def test_deletions_and_knocks_do_not_wait_for_all_new_hubs(redis: Redis, monkeyp
     done.clear()
     for _ in range(5):
         doorbell.enqueue_provision(uuid4(), organization)
-    doorbell.enqueue_tick("knock", "vpn.jobs.knock.knock_all")
+    for region in ("fra", "fra"):
+        doorbell.enqueue_knock(region)
     build_worker(["provision", "destroy", "knock"]).work(burst=True, logging_level="CRITICAL")
     assert done == ["provision", "knock", *["provision"] * 4]
 

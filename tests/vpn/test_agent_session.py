@@ -141,6 +141,14 @@ def test_an_agent_that_does_not_answer_is_given_up(
     assert started[0].poll() is not None
 
 
+def test_an_agent_that_hangs_is_not_asked_again(
+    make: Callable[..., AgentSession], started: list[subprocess.Popen[bytes]]
+) -> None:
+    with pytest.raises(SessionBroken, match="no answer within 1 s"):
+        status(make(answer_seconds=1.0), "stuckhub01")
+    assert len(started) == 1
+
+
 def test_an_agent_that_reads_nothing_is_given_up(
     make: Callable[..., AgentSession], started: list[subprocess.Popen[bytes]]
 ) -> None:

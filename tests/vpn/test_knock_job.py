@@ -16,7 +16,7 @@ from tests.factories import make_client_peer, make_instance, make_site, make_sit
 from vpn.actions.peers.certificates import ensure_certificates
 from vpn.choices import InstanceState, Protocol
 from vpn.drivers.base import Found, Knock
-from vpn.jobs.knock import knock_all
+from vpn.jobs.knock import knock_all, knock_region
 from vpn.models import Instance, ListenerProof, Peer, Server, Site, Tick
 from vpn.needs import Code, needs_of
 from vpn.observed import record_observations
@@ -36,6 +36,7 @@ class Driver:
 
     def __init__(self) -> None:
         self.finds, self.over_ipv6, self.asked = OPEN, OPEN, list[Knock]()
+        self.standpoint: object = self
 
     def knock(self, knocks: Sequence[Knock], timeout: float) -> list[dict[str, Found]]:
         """The same for every listener."""
@@ -61,9 +62,8 @@ def instance(organization: Organization) -> Instance:
 
 def knock(instance: Instance) -> dict[str, str | None]:
     """One tick of the clock, in which it is this instance's turn."""
-    Tick.objects.all().delete()
     observe_hubs(instance, knocked_at=None)
-    knock_all()
+    knock_region(instance.region_id)
     return reachable(instance)
 
 
@@ -170,11 +170,25 @@ def test_all_hubs_share_one_call_and_take_turns(
         made = make_instance(organization, name=f"Hub {number}")
         made.probe_private_key = made.probe_preshared_key = "k" * 43 + "="
         made.save()
-    knock_all()
+    knock_region(made.region_id)
     assert len(driver.asked) == 3
+    knock_region(made.region_id)
+    assert len(driver.asked) == 3
+
+
+def test_each_region_with_a_due_hub_is_rung_for(
+    instance: Instance, driver: Driver, rung: list[tuple[str, ...]]
+) -> None:
+    knock_all()
+    assert rung == [("knock", "vpn.jobs.knock.knock_region", instance.region_id)]
+    knock_region("another")
+    assert not driver.asked
+    knock_region(instance.region_id)
+    assert len(driver.asked) == 1
     Tick.objects.all().delete()
+    rung.clear()
     knock_all()
-    assert len(driver.asked) == 3
+    assert not rung
 
 
 def test_a_hub_that_stays_proven_writes_nothing(

@@ -74,7 +74,8 @@ def changing(pk: UUID, *, by: Principal, scope: Scope, urgent: bool = False) -> 
         instance.save()
         acted(by, "changed", instance)
         if instance.configured:
-            transaction.on_commit(partial(doorbell.enqueue_apply, instance.pk, instance.organization_id, urgent=urgent))
+            ids = instance.pk, instance.organization_id, instance.region_id
+            transaction.on_commit(partial(doorbell.enqueue_apply, *ids, urgent=urgent))
 
 
 @contextmanager

@@ -63,7 +63,7 @@ class InstanceAdmin(ReadOnly):
     def apply_again(self, request: HttpRequest, chosen: QuerySet[Instance]) -> None:
         """Compare the hub with its desired state, and repair it."""
         for instance in chosen:
-            doorbell.enqueue_apply(instance.pk, instance.organization_id)
+            doorbell.enqueue_apply(instance.pk, instance.organization_id, instance.region_id)
         messages.success(request, "Asked the workers to apply again.")
 
     @admin.action(description="Retry")

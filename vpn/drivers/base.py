@@ -141,6 +141,10 @@ class Driver(Protocol):
     def destroy(self, hub: str, *, epoch: int, generation: int) -> None:
         """Remove the hub. It is no error if there is none."""
 
+    @property
+    def standpoint(self) -> object:
+        """From where it knocks. One call of `knock` may test hubs of all drivers with the same one."""
+
     def knock(self, knocks: Sequence[Knock], timeout: float) -> list[dict[str, Found]]:
         """Test listeners from outside the host if possible, like a device would; return the results by listener.
 

@@ -36,6 +36,11 @@ class LocalDriver(AgentDriver):
             )
         )
 
+    @property
+    def standpoint(self) -> object:
+        """This machine, with a place outside of it."""
+        return self
+
     def knock(self, knocks: Sequence[Knock], timeout: float) -> list[dict[str, Found]]:
         """Test listeners from outside this machine, or outside the namespace that is set as the host."""
         try:

@@ -69,7 +69,7 @@ def apply_urgently(instance_id: str) -> None:
     else:
         # The running apply may have read the rows before the change. Other hubs' revocations run in between.
         time.sleep(_ASK_AGAIN_SECONDS)
-        doorbell.enqueue_apply(pk, instance.organization_id, urgent=ahead is None)
+        doorbell.enqueue_apply(pk, instance.organization_id, instance.region_id, urgent=ahead is None)
 
 
 def _send_ahead(instance: Instance) -> _Sent | None:
@@ -108,7 +108,7 @@ def _take_turn(seen: Instance, token: UUID, ahead: _Sent | None) -> None:
     # A job that found the instance claimed leaves its change to this one. A failed apply waits, a new change does not.
     left = _behind(pk)
     if left is not None and (applied or left.desired_generation > seen.desired_generation):
-        doorbell.enqueue_apply(pk, left.organization_id)
+        doorbell.enqueue_apply(pk, left.organization_id, left.region_id)
 
 
 def _note_part(pk: UUID, token: UUID, sent: Desired, report: HubReport) -> bool:

@@ -38,12 +38,9 @@ def ring_for_servers() -> None:
     now = timezone.now()
     due = Q(check_at=None) | Q(check_at__lt=now)
     remote = Server.objects.exclude(region__driver=Driver.LOCAL)
-    for pk in (
-        remote.filter(due, state__in=_CHECKED)
-        .order_by(F("check_at").asc(nulls_first=True))
-        .values_list("pk", flat=True)
-    ):
-        doorbell.enqueue_check(pk)
+    waiting = remote.filter(due, state__in=_CHECKED).order_by(F("check_at").asc(nulls_first=True))
+    for ids in waiting.values_list("pk", "region"):
+        doorbell.enqueue_check(*ids)
     late = Q(continued_at__lt=now - _ABANDONED) | Q(continued_at=None, started_at__lt=now - _ABANDONED)
     for pk in Preparation.objects.filter(late, is_running=True).values_list("pk", flat=True):
         doorbell.enqueue_prepare(pk)

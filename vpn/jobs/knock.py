@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from typing import TypeAlias
 from uuid import UUID
 
 from django.db.models import F, Q
@@ -14,16 +16,17 @@ from django.utils import timezone
 from portal.exceptions import NotPossible
 from portal.models import Principal
 from portal.sealing import UnsealError
-from vpn import keys, pki
+from vpn import doorbell, keys, pki
 from vpn.actions.change import Scope, changing
 from vpn.addressing.pools import HUB_HOST, probe_host
 from vpn.choices import InstanceState
 from vpn.desired.header import resolver_of
-from vpn.drivers.base import Found, Knock, Unreachable
+from vpn.drivers.base import Driver, Found, Knock, Unreachable
 from vpn.jobs.servers import driver_for
 from vpn.jobs.tick import scheduled
-from vpn.models import Instance, InstanceObservation, Server
+from vpn.models import Instance, InstanceObservation
 from vpn.models.peer import with_compat, with_openvpn
+from vpn.models.querysets import InstanceQuerySet
 from vpn.proofs import record_knock
 
 logger = logging.getLogger(__name__)
@@ -34,15 +37,31 @@ _AGAIN = timedelta(seconds=5)
 _TIMEOUT = 2.5
 # As many hubs as fit in a job's time limit even if none answers.
 _MOST_AT_ONCE = 40
+# An instance, an address of its server, and the knock there.
+_Door: TypeAlias = tuple[Instance, str, Knock]
 
 
 @scheduled("knock", KNOCK_SECONDS)
 def knock_all() -> None:
-    """Test the hubs that have waited longest. All hubs of a server share one process and one timeout."""
-    now = timezone.now()
+    """Ring for every region that has a hub to test."""
+    for region_id in _due(timezone.now()).order_by().values_list("region", flat=True).distinct():
+        doorbell.enqueue_knock(region_id)
+
+
+def _due(now: datetime) -> InstanceQuerySet:
     due = Q(observation__knocked_at=None) | Q(observation__knocked_at__lt=now - _EVERY)
-    running = Instance.objects.filter(due, state=InstanceState.READY, configured=True, server__isnull=False)
-    turns = running.select_related("server__region").order_by(F("observation__knocked_at").asc(nulls_first=True))
+    return Instance.objects.filter(due, state=InstanceState.READY, configured=True, server__isnull=False)
+
+
+def knock_region(region_id: str) -> None:
+    """Test the region's hubs that have waited longest. All hubs of a server share one process and one timeout."""
+    now = timezone.now()
+    turns = (
+        _due(now)
+        .filter(region=region_id)
+        .select_related("server__region")
+        .order_by(F("observation__knocked_at").asc(nulls_first=True))
+    )
     by_server: dict[UUID | None, list[Instance]] = defaultdict(list)
     waiting = list(turns[:_MOST_AT_ONCE])
     # Before, so that what cannot be knocked on does not keep others from their turn.
@@ -52,15 +71,31 @@ def knock_all() -> None:
             _give_probe(instance)
         elif _can_be_opened(instance):
             by_server[instance.server_id].append(instance)
+    by_standpoint: dict[object, tuple[Driver, list[Instance]]] = {}
     for instances in by_server.values():
-        _knock(instances[0].server, instances, now)
+        try:
+            driver = driver_for(instances[0].server)
+        except Unreachable as error:
+            logger.warning("Knocking failed: %s", error)
+        else:
+            by_standpoint.setdefault(driver.standpoint, (driver, []))[1].extend(instances)
+    _knock(list(by_standpoint.values()), now)
 
 
-def _knock(server: Server | None, instances: Sequence[Instance], now: datetime) -> None:
+def _knock(places: Sequence[tuple[Driver, list[Instance]]], now: datetime) -> None:
+    """Knock from all standpoints at the same time, and record the results."""
+    doors = [_doors(instances) for _, instances in places]
+    with ThreadPoolExecutor(max(1, len(places))) as pool:
+        answers = list(pool.map(_answers, [driver for driver, _ in places], doors))
+    for asked, found in zip(doors, answers, strict=True):
+        _record(asked, found, now)
+
+
+def _doors(instances: Sequence[Instance]) -> list[_Door]:
     # A listener that the hub has not confirmed yet cannot answer.
     running = with_openvpn((instance.pk for instance in instances), confirmed=True)
     compat = with_compat(running) if running else set()
-    asked = [
+    return [
         (
             one,
             address,
@@ -74,13 +109,20 @@ def _knock(server: Server | None, instances: Sequence[Instance], now: datetime) 
         for one in instances
         for address in _addresses(one)
     ]
+
+
+def _answers(driver: Driver, asked: Sequence[_Door]) -> list[dict[str, Found]]:
+    """Knock, without a query: this thread has no connection to the database."""
     try:
-        found = driver_for(server).knock([knock for _, _, knock in asked], _TIMEOUT)
+        return driver.knock([knock for _, _, knock in asked], _TIMEOUT)
     except Unreachable as error:
         logger.warning("Knocking failed: %s", error)
-        return
+        return []
+
+
+def _record(asked: Sequence[_Door], found: Sequence[dict[str, Found]], now: datetime) -> None:
     by_instance: dict[UUID, dict[str, dict[str, Found]]] = defaultdict(dict)
-    for (instance, address, _), by_listener in zip(asked, found, strict=True):
+    for (instance, address, _), by_listener in zip(asked, found, strict=False):
         by_instance[instance.pk][address] = by_listener
     for pk, by_address in by_instance.items():
         try:

@@ -79,8 +79,8 @@ def observe_all() -> None:
     """Ring for every server that has hubs."""
     hubs = Instance.objects.with_hub()
     ready = Server.objects.filter(state=ServerState.READY)
-    for pk in ready.filter(instances__in=hubs).values_list("pk", flat=True).distinct():
-        doorbell.enqueue_observe(pk)
+    for ids in ready.filter(instances__in=hubs).values_list("pk", "region").distinct():
+        doorbell.enqueue_observe(*ids)
     ring_for_servers()
 
 

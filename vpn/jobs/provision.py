@@ -74,7 +74,7 @@ def provision_instance(instance_id: str) -> None:
     if instance is None:
         return
     ring = doorbell.enqueue_destroy if instance.state == InstanceState.DELETING else doorbell.enqueue_apply
-    ring(pk, instance.organization_id)
+    ring(pk, instance.organization_id, instance.region_id)
 
 
 def _begin(pk: UUID) -> Operation | None:

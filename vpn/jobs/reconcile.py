@@ -50,19 +50,20 @@ def reconcile_all() -> None:
     expire_peers(by=_EXPIRY)
     free = Instance.objects.unclaimed()
     new = free.filter(state__in=[InstanceState.PENDING, InstanceState.PROVISIONING], created_at__lt=now - _GRACE)
-    for ids in _in_turns(new).values_list("pk", "organization")[:_RUNG_AT_ONCE]:
+    for ids in _in_turns(new).values_list("pk", "organization", "region")[:_RUNG_AT_ONCE]:
         doorbell.enqueue_provision(*ids)
     due = Q(retry_at=None) | Q(retry_at__lt=now - _TEARDOWN_RETRY)
-    ending = _in_turns(free.filter(due, state=InstanceState.DELETING)).values_list("pk", "organization")
+    ending = _in_turns(free.filter(due, state=InstanceState.DELETING)).values_list("pk", "organization", "region")
     deleted = list(ending[:_RUNG_AT_ONCE])
-    _reopen_teardowns([pk for pk, _ in deleted])
+    _reopen_teardowns([pk for pk, *_ in deleted])
     for ids in deleted:
         doorbell.enqueue_destroy(*ids)
     behind = Q(applied_generation__lt=F("desired_generation")) | ~Q(applied_epoch=F("epoch"))
     lagging = free.filter(behind, Q(retry_at=None) | Q(retry_at__lt=now), state=InstanceState.READY)
     urgent_first = lagging.annotate(urgent=_may_revoke(), turn=_turn()).order_by("-urgent", "turn", "created_at")
-    for pk, organization_id, urgent in urgent_first.values_list("pk", "organization", "urgent")[:_RUNG_AT_ONCE]:
-        doorbell.enqueue_apply(pk, organization_id, urgent=urgent)
+    rows = urgent_first.values_list("pk", "organization", "region", "urgent")
+    for pk, organization_id, region_id, urgent in rows[:_RUNG_AT_ONCE]:
+        doorbell.enqueue_apply(pk, organization_id, region_id, urgent=urgent)
     _note_lags(now)
     _ring_for_mail()
     _ring_for_plans()
@@ -148,7 +149,7 @@ def _compare(instance: Instance) -> None:
     if desired.generation == instance.applied_generation and desired.digest != instance.applied_digest:
         logger.warning("Instance %s lags without a raised generation; applying it whole", instance.pk)
         raise_generation(instance.pk, by=_REPAIR)
-        doorbell.enqueue_apply(instance.pk, instance.organization_id)
+        doorbell.enqueue_apply(instance.pk, instance.organization_id, instance.region_id)
 
 
 def _repair_networks(pk: UUID) -> None:

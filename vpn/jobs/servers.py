@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 
+from django.conf import settings
 from django.db import DatabaseError
+from django.db.models import QuerySet
 
 from portal.sealing import UnsealError
 from vpn import failures
@@ -57,12 +59,18 @@ def open_sessions() -> None:
     Each has a thread of its own, and none is waited for: a slow server delays neither the others nor the first job.
     """
     try:
-        servers = list(Server.objects.select_related("region"))
+        servers = list(_served().select_related("region"))
     except DatabaseError as error:
         logger.warning("Sessions with servers are opened later: %s", error)
         return
     for server in servers:
         threading.Thread(target=_open_session, args=(server,), name=f"session with {server.name}", daemon=True).start()
+
+
+def _served() -> QuerySet[Server]:
+    """The servers of the regions that this worker serves."""
+    servers = Server.objects.all()
+    return servers.filter(region__in=settings.WORKER_REGIONS) if settings.WORKER_REGIONS else servers
 
 
 def _open_session(server: Server) -> None:

@@ -45,7 +45,7 @@ class AgentSession:
     """Keeps one session open, and opens it again if it breaks. Threads take turns.
 
     `open_pipes` raises OSError if the agent cannot be reached. A request with its answer may take `answer_seconds`. All
-    requests are idempotent: one without an answer is sent again, up to `attempts` times in total.
+    requests are idempotent: one whose session breaks is sent again, up to `attempts` times in total, within this time.
     """
 
     def __init__(
@@ -73,11 +73,12 @@ class AgentSession:
         """
         seconds = self._answer_seconds if answer_seconds is None else answer_seconds
         with self._turn:
+            deadline = _Deadline(seconds)
             for left in reversed(range(self._attempts)):
                 try:
-                    return self._exchange(request, seconds)
+                    return self._exchange(request, deadline)
                 except (OSError, ValueError) as error:
-                    if not left:
+                    if not left or deadline.is_over:
                         raise SessionBroken(str(error)) from error
                     logger.warning("The agent's session broke (%s); opening another", error)
                 finally:
@@ -100,7 +101,7 @@ class AgentSession:
             finally:
                 self._turn.release()
 
-    def _exchange(self, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    def _exchange(self, request: Mapping[str, Any], deadline: _Deadline) -> dict[str, Any]:
         """Return the answer to one request. Any exception ends the session.
 
         rq raises a timeout anywhere. A late answer could then be mistaken for the answer to the next request.
@@ -108,7 +109,6 @@ class AgentSession:
         self._asked += 1
         number = self._asked
         line = json.dumps({**request, "id": number}, separators=(",", ":")).encode() + b"\n"
-        deadline = _Deadline(seconds)
         try:
             pipes = self._ready()
             _send(pipes.requests, line, deadline)
@@ -133,6 +133,11 @@ class _Deadline:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._ends = time.monotonic() + seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Return True if no time is left."""
+        return time.monotonic() >= self._ends
 
     def wait(self, descriptor: int, event: int) -> None:
         """Wait until a descriptor can be read or written. Raises OSError when the time is over."""

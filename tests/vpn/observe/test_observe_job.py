@@ -75,7 +75,7 @@ def test_all_hubs_of_a_server_are_one_job_and_one_request(
     others = [make_instance(organization, name=f"Hub {number}") for number in range(24)]
     observe_all()
     assert [ring for ring in rung if ring[0] == "observe"] == [
-        ("observe", "vpn.jobs.observe.observe_server", str(instance.server_id))
+        ("observe", "vpn.jobs.runtime.looks.begin_observing", str(instance.server_id))
     ]
     observe_server(str(instance.server_id))
     observe_server(str(instance.server_id))
@@ -115,7 +115,7 @@ def test_what_a_slice_has_no_time_for_is_rung_for_and_comes_first(
     rung.clear()
     observe_server(str(instance.server_id))
     assert len(server.asked) == 4, "none is asked after three seconds"
-    assert ("observe", "vpn.jobs.observe.observe_server", str(instance.server_id)) in rung
+    assert ("observe", "vpn.jobs.runtime.looks.begin_observing", str(instance.server_id)) in rung
     observe_server(str(instance.server_id))
     assert len(set(server.asked)) == len(server.asked) == 5
 

@@ -98,7 +98,7 @@ def _insert(organization: Organization, wanted: IPv4Network | int, by: Principal
         ReleasedHostname.objects.filter(hostname=instance.hostname).delete()
         acted(by, "created", instance)
         begin_operation(instance, OperationKind.PROVISION, by=by)
-        transaction.on_commit(partial(doorbell.enqueue_provision, instance.pk, organization.pk))
+        transaction.on_commit(partial(doorbell.enqueue_provision, instance.pk, organization.pk, instance.region_id))
     return instance
 
 
@@ -144,11 +144,13 @@ def retry_instance(instance: Instance, *, by: Principal) -> Instance:
                 add_askers(operation, [by])
                 operation.save(update_fields=["state", "finished_at", "asked_by"])
             set_state(locked, InstanceState.PROVISIONING, by=by)
-            transaction.on_commit(partial(doorbell.enqueue_provision, locked.pk, locked.organization_id))
+            transaction.on_commit(
+                partial(doorbell.enqueue_provision, locked.pk, locked.organization_id, locked.region_id)
+            )
         elif locked.state == InstanceState.READY and not locked.server_ready:
             note_asker(locked, by=by)
             Instance.objects.filter(pk=locked.pk).update(failure="", asked_by=locked.asked_by)
-            transaction.on_commit(partial(doorbell.enqueue_apply, locked.pk, locked.organization_id))
+            transaction.on_commit(partial(doorbell.enqueue_apply, locked.pk, locked.organization_id, locked.region_id))
         else:
             raise NotPossible("Nothing failed on this instance, so there is nothing to retry.")
         acted(by, "retried", locked)
@@ -167,7 +169,7 @@ def delete_instance(instance: Instance, *, by: Principal) -> Instance:
                 state=OperationState.FAILED, finished_at=timezone.now()
             )
             begin_operation(locked, OperationKind.DESTROY, by=by)
-        transaction.on_commit(partial(doorbell.enqueue_destroy, locked.pk, locked.organization_id))
+        transaction.on_commit(partial(doorbell.enqueue_destroy, locked.pk, locked.organization_id, locked.region_id))
     return locked
 
 

@@ -46,9 +46,9 @@ def place_portal(server_id: UUID, *, by: Principal) -> None:
         server.save(update_fields=["portal_port"])
         acted(by, "portal placed", server)
         hubs = Instance.objects.filter(server=server, state=InstanceState.READY).order_by("pk")
-        for pk, organization_id in hubs.values_list("pk", "organization"):
+        for pk, organization_id, region_id in hubs.values_list("pk", "organization", "region"):
             raise_generation(pk, by=by)
-            transaction.on_commit(partial(doorbell.enqueue_apply, pk, organization_id))
+            transaction.on_commit(partial(doorbell.enqueue_apply, pk, organization_id, region_id))
 
 
 def _addresses_of(host: str) -> set[str]:

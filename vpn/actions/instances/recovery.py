@@ -60,7 +60,7 @@ def apply_again(instance_id: UUID, organization_id: UUID, *, by: Principal) -> N
         fields = ["applied_generation", "applied_digest", "applied_total", "retry_at", "asked_by"]
         instance.save(update_fields=fields)
         acted(by, "applied again", instance)
-        transaction.on_commit(partial(doorbell.enqueue_apply, instance_id, organization_id))
+        transaction.on_commit(partial(doorbell.enqueue_apply, instance_id, organization_id, instance.region_id))
 
 
 def _locked(instance_id: UUID) -> Instance | None:

@@ -65,7 +65,7 @@ def _move_hub(instance: Instance, before: tuple[str, ...], after: tuple[str, ...
     PublicName.objects.look_soon(instance)
     if before:
         _note(instance, before, after)
-    transaction.on_commit(partial(doorbell.enqueue_apply, instance.pk, instance.organization_id))
+    transaction.on_commit(partial(doorbell.enqueue_apply, instance.pk, instance.organization_id, instance.region_id))
 
 
 def _note(instance: Instance, before: tuple[str, ...], after: tuple[str, ...]) -> None:

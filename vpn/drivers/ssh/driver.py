@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import cache
 from typing import IO, Final
 
 from django.conf import settings
@@ -30,6 +31,12 @@ _LINES_KEPT: Final = 20
 _READS_WITHIN: Final = 1.0  # seconds
 
 
+@cache
+def _post(netns: str) -> Post:
+    """Return the process that knocks on the hubs of all servers over SSH, from this namespace."""
+    return Post(Host(netns), outside=False)
+
+
 class SshDriver(AgentDriver):
     """Reaches the agent of one server."""
 
@@ -38,7 +45,6 @@ class SshDriver(AgentDriver):
         self._address = address
         self._printed: deque[str] = deque(maxlen=_LINES_KEPT)
         self._reader: threading.Thread | None = None
-        self._post: Post | None = None
 
     def open_pipes(self) -> Pipes:
         """Connect, and start the agent's session. OpenSSH ends with this process, because its input does."""
@@ -60,25 +66,26 @@ class SshDriver(AgentDriver):
             self._reader.join(_READS_WITHIN)
         return fault_of(self._address, "\n".join(self._printed))
 
+    @property
+    def standpoint(self) -> object:
+        """This worker's machine, for all servers."""
+        return _post(settings.HUB_HOST_NETNS or "")
+
     def knock(self, knocks: Sequence[Knock], timeout: float) -> list[dict[str, Found]]:
         """Test listeners from this worker's machine at the published addresses."""
-        if self._post is None:
-            self._post = Post(Host(settings.HUB_HOST_NETNS or ""), outside=False)
         try:
-            return knock_from_here(self._post, knocks, timeout)
+            return knock_from_here(_post(settings.HUB_HOST_NETNS or ""), knocks, timeout)
         except (NoPlace, OSError, ValueError) as error:
             raise Unreachable(failures.KNOCK_IMPOSSIBLE.of(type(error).__name__), str(error)) from error
 
     def close(self) -> None:
         """End the session and the test process; the next call starts others."""
-        if self._post is not None:
-            self._post.close()
+        _post(settings.HUB_HOST_NETNS or "").close_idle(0)
         super().close()
 
     def close_idle(self, seconds: float) -> None:
         """End the test process if it was not used for so long. The session stays: another takes several round trips."""
-        if self._post is not None:
-            self._post.close_idle(seconds)
+        _post(settings.HUB_HOST_NETNS or "").close_idle(seconds)
 
     def _read(self, messages: IO[bytes]) -> None:
         """Log what the agent and OpenSSH print, and keep the last lines."""

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from redis.exceptions import RedisError
 
 from vpn import doorbell
+from vpn.doorbell import REGION_QUEUES
+from vpn.models import Region
 
 QUEUES = ("urgent", "apply", "destroy", "provision", "knock", "observe", "ticks", "plan", "mail")
 ALIVE_SECONDS = 15
@@ -42,9 +44,25 @@ def beat_while_running(
 
 
 def worker_health() -> str:
-    """Return "ok", or the queues without a worker."""
+    """Return "ok", or the queues without a worker, and those of regions without one."""
     silent = [name for name in QUEUES if not _is_alive(f"worker:{name}")]
+    limited = [name for name in silent if name in REGION_QUEUES]
+    if limited:
+        # Workers of some regions alone may serve these queues.
+        silent = [name for name in silent if name not in limited] + _silent_in_regions(limited)
     return f"No worker has a current heartbeat for: {', '.join(silent)}." if silent else "ok"
+
+
+def _silent_in_regions(names: list[str]) -> list[str]:
+    regions = Region.objects.filter(servers__isnull=False).distinct().values_list("pk", flat=True)
+    silent = {name: [region for region in regions if not _is_alive(f"worker:{name}:{region}")] for name in names}
+    told = []
+    for name, missing in silent.items():
+        if len(missing) == len(regions):
+            told.append(name)
+        elif missing:
+            told.append(f"{name} (of {' and '.join(missing)})")
+    return told
 
 
 def is_served(queue_name: str) -> bool:

@@ -65,8 +65,7 @@ def build_scheduler() -> PortalScheduler:
     scheduler = PortalScheduler(connection=doorbell.shared_redis())
     scheduler.register(observe_all, queue_name="ticks", interval=4)
     scheduler.register(reconcile_all, queue_name="ticks", interval=5)
-    # In a queue of its own, because a knock needs a driver, and waits for hubs that do not answer.
-    scheduler.register(knock_all, queue_name="knock", interval=KNOCK_SECONDS)
+    scheduler.register(knock_all, queue_name="ticks", interval=KNOCK_SECONDS)
     scheduler.register(renew_certificates, queue_name="ticks", interval=RENEW_SECONDS)
     # In a queue of its own, because DNS servers may be slow.
     scheduler.register(keep_names, queue_name="names", interval=NAMES_SECONDS)

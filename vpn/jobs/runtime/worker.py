@@ -5,22 +5,29 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from functools import partial
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-import django_rq
+from django.conf import settings
+from redis.exceptions import RedisError
 from rq.job import Job
 from rq.queue import Queue
 from rq.timeouts import UnixSignalDeathPenalty
 from rq.worker import DequeueStrategy, SimpleWorker
 
-from vpn.doorbell import PortalJob, PortalQueue
+from vpn.doorbell import PortalJob, PortalQueue, regions_with_queues
 from vpn.drivers import registry
 from vpn.jobs.runtime.connections import end_connections
 from vpn.jobs.runtime.heartbeat import beat_while_running
+from vpn.jobs.runtime.looks import wait_for_looks
+from vpn.jobs.runtime.regions import heartbeats_of, queues_of, served_regions
 from vpn.jobs.servers import open_sessions
 
+# A region that is added is served after this time at the latest.
+_NEW_REGIONS_AFTER = 10  # seconds
+# What still runs then is ended with its sessions. A look may be cut off anywhere.
+_ENDS_WITHIN = 2.0
 # A session with a hub of thousands of peers holds their specification. Revocations do not wait for another session.
 _IDLE_SECONDS = 60.0
 
@@ -40,7 +47,7 @@ class TimeLimit(UnixSignalDeathPenalty):
 
 def build_worker(names: Sequence[str], *, is_spare: bool = False) -> PortalWorker:
     """Return a worker of these queues."""
-    queues = [django_rq.get_queue(name) for name in names]
+    queues = queues_of(names, served_regions())
     worker = PortalWorker(
         queues,
         connection=queues[0].connection,
@@ -59,6 +66,18 @@ class PortalWorker(SimpleWorker):
     # A spare worker serves queues of others. Its heartbeats must not hide that one of them is missing.
     is_spare = False
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = self.queue_names()
+        # Its queues without their regions, and these.
+        self.names = list(dict.fromkeys(name.partition(":")[0] for name in names))
+        self._regions = {region for _, _, region in (name.partition(":") for name in names) if region}
+
+    @property
+    def dequeue_timeout(self) -> int:
+        """The seconds until it looks for queues of new regions."""
+        return _NEW_REGIONS_AFTER
+
     def work(self, *args: Any, **kwargs: Any) -> bool:
         """Run jobs with heartbeats until told to stop, or until a job runs out of time.
 
@@ -66,17 +85,34 @@ class PortalWorker(SimpleWorker):
         """
         kwargs.setdefault("dequeue_strategy", DequeueStrategy.DEFAULT if self.is_spare else DequeueStrategy.ROUND_ROBIN)
         stop = threading.Event()
-        names = ["worker:spare"] if self.is_spare else [f"worker:{queue.name}" for queue in self.queues]
-        is_urgent = self.queue_names()[0] == "urgent" and not self.is_spare
-        thread = beat_while_running(names, stop, None if is_urgent else partial(registry.close_idle, _IDLE_SECONDS))
+        beats = ["worker:spare"] if self.is_spare else heartbeats_of(self.names)
+        thread = beat_while_running(beats, stop, self._look_after)
         try:
-            if "urgent" in self.queue_names():
+            if "urgent" in self.names:
                 open_sessions()
             return super().work(*args, **kwargs)
         finally:
             stop.set()
+            wait_for_looks(_ENDS_WITHIN)
             thread.join(timeout=5)
             registry.close_all()
+
+    def _look_after(self) -> None:
+        """From another thread: serve new regions, and close what is not used."""
+        if not settings.WORKER_REGIONS:
+            self._serve_new_regions()
+        is_urgent = self.names[:1] == ["urgent"] and not self.is_spare
+        if not is_urgent:
+            registry.close_idle(_IDLE_SECONDS)
+
+    def _serve_new_regions(self) -> None:
+        """Listen to the queues of regions for which a job was enqueued since."""
+        with suppress(RedisError, OSError):  # Redis is unreachable, which the health page shows
+            self._regions |= regions_with_queues()
+        queues = queues_of(self.names, sorted(self._regions))
+        # The order is another after each job: the main thread may have replaced the list just now.
+        if len(queues) > len(self._ordered_queues):
+            self.queues, self._ordered_queues = queues, list(queues)
 
     def subscribe(self) -> None:
         """Take no commands over Redis, which rq offers to stop jobs and workers: signals end this process."""
