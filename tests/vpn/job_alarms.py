@@ -174,7 +174,7 @@ def _try(pk: UUID, name: str, job: Callable[[], None]) -> tuple[int, list[str]]:
 
 def _ask_for_work(pk: UUID) -> None:
     Instance.objects.filter(pk=pk).update(lease_token=None, lease_expires_at=None, retry_at=None)
-    InstanceObservation.objects.update(verified_at=None)
+    InstanceObservation.objects.update(verify_at=None)
     with changing(pk, scope=Scope.PEERS, by=BY):
         pass
 

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_database
 
 BEFORE = "0028_operation_asked_by"
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
-HUB = {"observed_at": AT, "silent_resolvers": ["9.9.9.9"], "knocked_at": AT.replace(hour=11), "verified_at": None}
+HUB = {"observed_at": AT, "silent_resolvers": ["9.9.9.9"], "knocked_at": AT.replace(hour=11)}
 # Larger than 32 bits, and an OpenVPN session that lacks what is pushed now.
 PEER = {
     "last_handshake": AT,

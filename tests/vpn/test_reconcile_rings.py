@@ -82,8 +82,8 @@ def test_specifications_are_compared_as_far_as_the_time_suffices(
     hubs = [make_instance(organization) for _ in range(8)]
     for hub in hubs:
         Instance.objects.filter(pk=hub.pk).update(applied_digest=compile_spec(hub.pk).digest)
-    observe_hubs(*hubs, verified_at=None)
-    compared = InstanceObservation.objects.exclude(verified_at=None)
+    observe_hubs(*hubs, verify_at=None)
+    compared = InstanceObservation.objects.exclude(verify_at=None)
     monkeypatch.setattr(reconcile, "_VERIFY_SECONDS", 0.0)
     run()
     assert compared.count() == 1
@@ -98,10 +98,10 @@ def test_specifications_are_compared_as_far_as_the_time_suffices(
 def test_a_large_hub_is_compared_less_often(organization: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = make_instance(organization)
     Instance.objects.filter(pk=hub.pk).update(applied_digest=compile_spec(hub.pk).digest)
-    observe_hubs(hub, verified_at=None)
+    observe_hubs(hub, verify_at=None)
     # As if the comparison had taken a thousand times as long.
     monkeypatch.setattr(reconcile, "_VERIFY_SHARE", 1e-6)
     run()
-    next_one = InstanceObservation.objects.values_list("verified_at", flat=True).get()
+    next_one = InstanceObservation.objects.values_list("verify_at", flat=True).get()
     assert next_one is not None
     assert next_one > timezone.now() + timedelta(minutes=1)

@@ -124,22 +124,22 @@ def _reopen_teardowns(instances: Collection[UUID]) -> None:
 
 def _verify() -> None:
     """Compare compiled specs with confirmed ones. This finds a change that did not raise the generation."""
-    began, before = time.process_time(), timezone.now() - _VERIFY_EVERY
+    began = time.process_time()
     due = Instance.objects.unclaimed().filter(
-        Q(observation__verified_at=None) | Q(observation__verified_at__lt=before),
+        Q(observation__verify_at=None) | Q(observation__verify_at__lte=timezone.now()),
         state=InstanceState.READY,
         applied_generation=F("desired_generation"),
     )
-    for instance in due.order_by(F("observation__verified_at").asc(nulls_first=True))[:_VERIFIED_AT_ONCE]:
-        InstanceObservation.objects.note([instance.pk], verified_at=timezone.now())
+    for instance in due.order_by(F("observation__verify_at").asc(nulls_first=True))[:_VERIFIED_AT_ONCE]:
+        InstanceObservation.objects.note([instance.pk], verify_at=timezone.now() + _VERIFY_EVERY)
         started = time.process_time()
         with suppress(ConcurrentChange, Instance.DoesNotExist):
             _repair_networks(instance.pk)
             _compare(instance)
         ended = time.process_time()
-        rest = timedelta(seconds=(ended - started) / _VERIFY_SHARE) - _VERIFY_EVERY
-        if rest > timedelta(0):
-            InstanceObservation.objects.note([instance.pk], verified_at=timezone.now() + rest)
+        rest = timedelta(seconds=(ended - started) / _VERIFY_SHARE)
+        if rest > _VERIFY_EVERY:
+            InstanceObservation.objects.note([instance.pk], verify_at=timezone.now() + rest)
         if ended - began > _VERIFY_SECONDS:
             return  # The next tick continues.
 

@@ -47,8 +47,8 @@ class InstanceObservation(models.Model):
     silent_resolvers = models.JSONField(default=list, blank=True)
     # When the listeners were last knocked on from outside of the server.
     knocked_at = models.DateTimeField(null=True, blank=True)
-    # When the whole specification was last compared with what the server runs; in the future if that took long.
-    verified_at = models.DateTimeField(null=True, blank=True)
+    # When the whole specification is compared with what the server runs the next time; null: as soon as possible.
+    verify_at = models.DateTimeField(null=True, blank=True)
 
     objects: ClassVar = InstanceObservationQuerySet.as_manager()
 
