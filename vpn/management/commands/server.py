@@ -109,9 +109,7 @@ class Command(BaseCommand):
             raise CommandError(why(server) or "Another preparation of this server has begun.")
 
     def _list(self, **given: Any) -> None:
-        servers = (
-            Server.objects.select_related("region").annotate(carried=Count("instances")).order_by("region", "name")
-        )
+        servers = Server.objects.select_related("ssh").annotate(carried=Count("instances")).order_by("region", "name")
         rows = [_row(server) for server in servers]
         if given["json"]:
             self.stdout.write(json.dumps(rows))
@@ -134,7 +132,7 @@ def _row(server: Any) -> dict[str, object]:
 
 def _agent_of(server: Server) -> str:
     """The version that reported last, or that was installed if none has reported yet."""
-    access = SshAccess.objects.filter(server=server).first()
+    access: SshAccess | None = getattr(server, "ssh", None)
     return server.agent_version or (access.agent if access is not None else "")
 
 
