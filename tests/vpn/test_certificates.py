@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from cryptography import x509
 from django.utils import timezone
+from pytest_django import Settings
 
 from portal.exceptions import InvalidInput
 from portal.models import Organization
@@ -123,8 +124,19 @@ def test_a_profile_for_an_address_that_the_hub_has_left_is_outdated(peer: Peer, 
     assert state_of(peer) == ProfileState.CURRENT
     Server.objects.update(address="203.0.113.2")
     assert state_of(peer) == ProfileState.OUTDATED
-    Peer.objects.filter(pk=peer.pk).update(delivered_host="fra.vpn.example.net")
+    Peer.objects.filter(pk=peer.pk).update(delivered_host=instance.full_hostname)
     assert state_of(peer) == ProfileState.CURRENT, "a name goes along with the hub"
+
+
+def test_a_profile_for_a_name_that_the_hub_has_no_longer_is_outdated(
+    peer: Peer, instance: Instance, settings: Settings
+) -> None:
+    deliver(peer)
+    Peer.objects.filter(pk=peer.pk).update(delivered_host=instance.full_hostname)
+    settings.VPN_DOMAIN = "vpn.other.test"
+    assert state_of(peer) == ProfileState.OUTDATED
+    Peer.objects.filter(pk=peer.pk).update(delivered_host=instance.full_hostname)
+    assert state_of(peer) == ProfileState.CURRENT
 
 
 def test_the_hubs_certificate_names_where_it_is_reached(peer: Peer, instance: Instance) -> None:

@@ -73,4 +73,4 @@ def _key(instance: Instance) -> str:
 def _state_of(instance: Instance) -> str:
     """What all profiles of the instance depend on, in one word."""
     servers = instance.server.addresses if instance.server is not None else ()
-    return hashlib.sha256(repr((instance.desired_generation, servers)).encode()).hexdigest()
+    return hashlib.sha256(repr((instance.desired_generation, servers, instance.full_hostname)).encode()).hexdigest()

@@ -184,11 +184,14 @@ def _json(value: object) -> str:
 
 
 def has_moved(instance: Instance, delivered_host: str) -> bool:
-    """Does a delivered profile point to an address that the hub has no longer? A name follows the hub."""
-    server = instance.server
-    if not delivered_host or server is None or not server.addresses:
+    """Does a delivered profile point to an address or a name that the hub has no longer?
+
+    The present name follows the hub. A former one, from before VPN_DOMAIN was changed, does not.
+    """
+    addresses = instance.server.addresses if instance.server is not None else ()
+    if not delivered_host or delivered_host in addresses:
         return False
-    return _is_address(delivered_host) and delivered_host not in server.addresses
+    return bool(addresses) if _is_address(delivered_host) else delivered_host != instance.full_hostname
 
 
 def _is_address(host: str) -> bool:
