@@ -10,8 +10,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db.models import ProtectedError
 from django.test import Client
+from pytest_django import DjangoAssertNumQueries
 
 from portal.exceptions import Conflict, InvalidInput, NotPossible
+from portal.management.commands import prepare
 from portal.models import Organization
 from portal.reseal import reseal_all
 from tests.factories import BY, make_region
@@ -244,6 +246,21 @@ def test_the_commands_add_and_list(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "has no server that is ready" in told("region", "list")
 
 
+def test_this_machine_is_one_region_with_the_code_that_staff_gave_it() -> None:
+    told("region", "add", "home", "Home", "--driver", "local")
+    prepare._local_region(None, ("203.0.113.9",))
+    assert [(one.region_id, one.address) for one in Server.objects.all()] == [("home", "203.0.113.9")]
+    with pytest.raises(CommandError, match="is the region home already"):
+        told("region", "add", "second", "Second", "--driver", "local")
+
+
+def test_the_list_of_servers_is_one_query(region: Region, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    for number in range(3):
+        make_server(region, f"fra{number}", number=number)
+    with django_assert_num_queries(1):
+        told("server", "list")
+
+
 def test_a_server_that_does_not_answer_is_added_without_a_host_key(
     region: Region, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,7 +277,6 @@ def test_a_server_that_does_not_answer_is_added_without_a_host_key(
         ("server", "prepare", "nothing"),
         ("region", "add", "Fra", "Frankfurt"),
         ("region", "add", "fra", "Frankfurt", "--latitude", "91", "--longitude", "8"),
-        ("region", "add", "fra", "Frankfurt", "--driver", "local"),
     ],
 )
 def test_a_command_refuses_in_a_sentence(arguments: tuple[str, ...]) -> None:

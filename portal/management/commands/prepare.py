@@ -77,9 +77,9 @@ def _collect_static() -> None:
 
 def _local_region(unavailable_reason: str | None, addresses: tuple[str, ...]) -> None:
     """Create or update this machine's region and server. A reason that staff entered for "not available" stays."""
-    region, _ = _model("Region").objects.get_or_create(
-        pk=LOCAL_REGION, defaults={"name": LOCAL_NAME, "driver": "local"}
-    )
+    regions = _model("Region").objects
+    # Staff may have added it with a code of their own.
+    region = regions.filter(driver="local").first() or regions.create(pk=LOCAL_REGION, name=LOCAL_NAME, driver="local")
     if unavailable_reason is not None:
         region.available = False
         region.unavailable_reason = (CANNOT_CARRY + unavailable_reason)[:300]

@@ -24,7 +24,10 @@ def add_region(
     longitude: float | None = None,
     driver: str = Driver.SSH,
 ) -> Region:
-    """Add a region whose servers are added next. Raises InvalidInput or Conflict."""
+    """Add a region. Staff add its servers next; that of this machine comes with the next start.
+
+    Raises InvalidInput, or Conflict.
+    """
     errors: dict[str, list[str]] = {}
     if not 1 <= len(name.strip()) <= 60:
         errors["name"] = ["Enter a name of at most 60 characters."]
@@ -32,10 +35,15 @@ def add_region(
         errors["country"] = ["Enter the two capital letters of ISO 3166-1, such as DE."]
     if (latitude is None) != (longitude is None) or abs(latitude or 0) > 90 or abs(longitude or 0) > 180:
         errors["latitude"] = ["Enter latitude (-90 to 90) and longitude (-180 to 180) in degrees, or neither."]
-    if driver != Driver.SSH:
-        errors["driver"] = ["This machine is a region already; the others have servers that are reached over SSH."]
     if errors:
         raise InvalidInput(errors)
+    here = Region.objects.filter(driver=Driver.LOCAL).first()
+    if driver == Driver.LOCAL and here is not None:
+        raise Conflict(
+            f"This machine is the region {here.pk} already. Its hubs share ports, so it is in one region.",
+            field="driver",
+            next_step=f"In Django admin, change name and place of the region {here.pk}.",
+        )
     with transaction.atomic():
         region, created = Region.objects.get_or_create(
             pk=checked_code(code),

@@ -44,4 +44,6 @@ class Command(BaseCommand):
         except (InvalidInput, Conflict) as refusal:
             raise CommandError(str(refusal)) from None
         note_command("region_added", region=region.pk)
-        self.stdout.write(f"The region {region.pk} was added. Add a server next: manage.py server add {region.pk} NAME")
+        is_here = region.driver == Driver.LOCAL
+        step = "make up adds this machine" if is_here else f"manage.py server add {region.pk} NAME adds a server"
+        self.stdout.write(f"The region {region.pk} was added. Next, {step}.")
