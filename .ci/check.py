@@ -38,6 +38,7 @@ def checks() -> list[tuple[str, list[str]]]:
         ("templates", [str(BIN / "djade"), "--target-version", "5.2", "--check", *templates]),
         ("system check", [python, "manage.py", "check", "--fail-level", "WARNING"]),
         ("migrations", [python, "manage.py", "makemigrations", "--check", "--dry-run"]),
+        ("icons", [python, ".ci/icons.py", "--check"]),
     ]
 
 
