@@ -167,7 +167,7 @@ def test_the_page_gives_the_file_to_the_browser_that_opened_it(admin_browser: Cl
     path, phone = path_of(admin_browser, on_hub), Client(enforce_csrf_checks=True)
     page = phone.post(path).content.decode()
     # Phones refuse data: addresses as downloads; only the code's image is one.
-    assert re.findall(r"[^ ]*data:[^;]*", page) == ['src="data:image/bmp']
+    assert re.findall(r"[^ ]*data:[^;]*", page) == ['src="data:image/png']
     file = phone.post(path, {"download": "1"}, headers={"Origin": "null"})
     assert f"PrivateKey = {on_hub.private_key}" in file.content.decode()
     assert file["Content-Disposition"].startswith("attachment; ")
