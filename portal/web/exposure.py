@@ -11,6 +11,8 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
+from portal.running.dns_url import ProviderDns
+
 # `ssl_cert_reqs` of redis-py: with these the server's certificate is not verified.
 _UNPROVEN = {"none", "optional", "0", "1"}
 
@@ -19,7 +21,9 @@ def deploy_errors(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any)
     """Return the errors for Django's system check, run by `manage.py check --deploy`."""
     found = [
         Error(fault, hint=hint, id=f"portal.E00{number}")
-        for number, (fault, hint) in enumerate((redis_fault(settings.REDIS_URL), url_fault(settings.PUBLIC_URL)), 1)
+        for number, (fault, hint) in enumerate(
+            (redis_fault(settings.REDIS_URL), url_fault(settings.PUBLIC_URL), dns_fault(settings.DNS_PUBLISHER)), 1
+        )
         if fault
     ]
     return list(found)
@@ -57,6 +61,16 @@ def url_fault(url: str) -> tuple[str, str]:
     return (
         f"PUBLIC_URL is {url}, plain http: passwords, profiles and cookies can be read on the way.",
         "Put a proxy with a certificate in front of the portal, and set PUBLIC_URL to its https address.",
+    )
+
+
+def dns_fault(publisher: object) -> tuple[str, str]:
+    """Return the fault of a DNS provider's API and what to do; both "" for HTTPS or a loopback address."""
+    if not isinstance(publisher, ProviderDns) or publisher.secure or _is_loopback(publisher.host):
+        return "", ""
+    return (
+        f"DNS_URL leads to {publisher.server} over plain http: its credentials can be read on the way.",
+        "Put a proxy with a certificate in front of the API, and leave out the option secure.",
     )
 
 

@@ -13,6 +13,8 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from pytest_django import Settings
 
+from portal.running.dns_url import parse_dns_url
+
 ROOT = Path(__file__).resolve().parents[2]
 FINE_REDIS = [
     "unix:///run/redis.sock",
@@ -45,7 +47,7 @@ def refusals() -> list[str]:
     try:
         call_command("check", "--deploy", stdout=io.StringIO(), stderr=io.StringIO())
     except SystemCheckError as refused:
-        return [name for name in ("portal.E001", "portal.E002") if name in str(refused)]
+        return [name for name in ("portal.E001", "portal.E002", "portal.E003") if name in str(refused)]
     return []
 
 
@@ -62,6 +64,23 @@ def test_a_shared_redis_that_others_can_read_is_refused(url: str, reason: str, s
         call_command("check", "--deploy", stdout=io.StringIO(), stderr=io.StringIO())
     assert reason in str(refused.value)
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "refused"),
+    [
+        ("/?secure=true", []),
+        ("ns.example.org:8081/?secure=true", []),
+        ("localhost:8081/?secure=false", []),
+        ("192.0.2.53:8081/?secure=false", ["portal.E003"]),
+    ],
+)
+def test_credentials_of_a_dns_provider_in_the_clear_are_refused(
+    place: str, refused: list[str], settings: Settings
+) -> None:
+    url = f"libcloud+powerdns://secret@{place.replace('/', '/vpn.example.org')}"
+    settings.DNS_PUBLISHER = parse_dns_url(url, "vpn.example.org")
+    assert refusals() == refused
 
 
 @pytest.mark.parametrize("url", FINE_URLS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from portal.running.dns_url import DynamicDns, parse_dns_resolver, parse_dns_url
+from portal.running.dns_url import DynamicDns, ProviderDns, parse_dns_resolver, parse_dns_url
 from portal.running.options import CLONE
 
 SECRET = "c2VjcmV0/+cmV0c2VjcmV0cm"
@@ -18,7 +18,14 @@ DOMAIN = "vpn.acme.test"
 def parsed(url: str) -> DynamicDns:
     """A DNS_URL that is accepted."""
     found = parse_dns_url(url, DOMAIN)
-    assert found is not None
+    assert isinstance(found, DynamicDns)
+    return found
+
+
+def provider(url: str) -> ProviderDns:
+    """A DNS_URL of a provider that is accepted."""
+    found = parse_dns_url(url, DOMAIN)
+    assert isinstance(found, ProviderDns)
     return found
 
 
@@ -30,6 +37,17 @@ def test_all_parts_are_read_and_most_have_defaults() -> None:
     assert parsed(f"rfc2136://k:{SECRET.replace('/', '%2F')}@192.0.2.1/{DOMAIN}").secret == found.secret
     assert SECRET not in repr(found)
     assert repr(found.secret) not in repr(found)
+
+
+def test_a_provider_has_credentials_and_what_else_is_not_its_own() -> None:
+    found = provider(f"libcloud+route53://AKIA:{SECRET}@/acme.test")
+    assert found == ProviderDns("route53", ("AKIA", SECRET), "", 0, "acme.test", secure=True, lifetime=60)
+    assert provider(f"libcloud+route53://AKIA:{SECRET.replace('/', '%2F')}@/acme.test") == found
+    assert found.server == "route53"
+    assert SECRET not in repr(found)
+    found = provider(f"libcloud+powerdns://{SECRET}@[2001:DB8::53]:8081/{DOMAIN}?secure=false&ttl=300")
+    assert (found.host, found.port, found.secure, found.lifetime) == ("2001:db8::53", 8081, False, 300)
+    assert found.server == "powerdns@[2001:db8::53]:8081"
 
 
 def test_without_a_url_nothing_is_published() -> None:
@@ -48,6 +66,16 @@ def test_without_a_url_nothing_is_published() -> None:
         (f"rfc2136://k:{SECRET}@/{DOMAIN}", "must name a host"),
         (f"rfc2136://k:{SECRET}@ns.acme.test/{DOMAIN}?algorithm=hmac-md5", "hmac-sha256"),
         (f"rfc2136://k:{SECRET}@ns.acme.test/{DOMAIN}?algoritm=hmac-sha256", "algoritm"),
+        (f"libcloud+moondns://k:{SECRET}@/{DOMAIN}", "one of cloudflare, digitalocean"),
+        (f"libcloud+route53://{SECRET}@/{DOMAIN}", "needs KEY:SECRET of route53"),
+        (f"libcloud+digitalocean://k:{SECRET}@/{DOMAIN}", "needs TOKEN of digitalocean"),
+        (f"libcloud+cloudflare:///{DOMAIN}", "needs TOKEN or KEY:SECRET"),
+        (f"libcloud+cloudflare://{SECRET}@", "must name the zone"),
+        (f"libcloud+cloudflare://{SECRET}@/other.test", "not in the zone"),
+        (f"libcloud+powerdns://{SECRET}@ns:0/{DOMAIN}", "port"),
+        (f"libcloud+cloudflare://{SECRET}@/{DOMAIN}?ttl=5", "from 30 to 3600"),
+        (f"libcloud+cloudflare://{SECRET}@/{DOMAIN}?secure=no", "true, or false"),
+        (f"libcloud+cloudflare://{SECRET}@/{DOMAIN}?proxied=true", "proxied"),
         (f"rfc2136://k:not base64 c2VjcmV0@ns.acme.test/{DOMAIN}", "base64"),
     ],
 )

@@ -131,8 +131,7 @@ def _publish(row: PublicName, addresses: Collection[str], patience: Patience, se
         changed = writer.publish(row.name, row.owner, addresses, patience)
         lagging = writer.lagging(row.name, addresses, patience)
     except NotPublished as error:
-        if error.finding.code != failures.NAME_SERVER_SILENT.name:
-            # Nothing was written. A server that did not answer may have done the update.
+        if not error.perhaps_written:
             seen["published"] = before
         return error.finding
     if changed and set(before) == set(addresses) and row.checked_at is not None and not row.finding:

@@ -34,7 +34,8 @@ def faults_of(server: str) -> Iterator[None]:
     except (dns.tsig.PeerBadSignature, dns.tsig.PeerBadTruncation, dns.tsig.BadSignature) as error:
         raise NotPublished(failures.NAME_KEY_WRONG.of(server)) from error
     except (OSError, EOFError, dns.exception.Timeout) as error:
-        raise NotPublished(failures.NAME_SERVER_SILENT.of(server)) from error
+        # A server that did not answer may have done the update.
+        raise NotPublished(failures.NAME_SERVER_SILENT.of(server), perhaps_written=True) from error
     except dns.exception.DNSException as error:
         raise NotPublished(failures.NAME_SERVER_FAILED.of(type(error).__name__)) from error
 

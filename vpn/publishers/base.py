@@ -15,11 +15,14 @@ _LEAST_SECONDS: Final = 0.1
 
 
 class NotPublished(Exception):
-    """A name could not be published, withdrawn or checked; `finding` says why and what to do."""
+    """A name could not be published, withdrawn or checked; `finding` says why and what to do.
 
-    def __init__(self, finding: Finding) -> None:
+    `perhaps_written`: records may have been changed all the same.
+    """
+
+    def __init__(self, finding: Finding, *, perhaps_written: bool = False) -> None:
         super().__init__(str(finding))
-        self.finding = finding
+        self.finding, self.perhaps_written = finding, perhaps_written
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,12 @@ import dns.update
 from portal.running.dns_url import DynamicDns
 from vpn import failures
 from vpn.publishers.answers import ADDRESS_TYPES, ask, faults_of, is_authoritative, records_in
-from vpn.publishers.authorities import other_servers
+from vpn.publishers.authorities import first_lagging, other_servers
 from vpn.publishers.base import NotPublished, Patience
+from vpn.publishers.marks import check_inside, mark_name, mark_of
 from vpn.publishers.resolving import address_of
 
 LIFETIME: Final = 60  # seconds
-# The label below which the owner of a name's records is noted.
-_MARK: Final = "_vpn-portal"
 _NO_ZONE: Final = frozenset({dns.rcode.NOTAUTH, dns.rcode.NOTZONE})
 # Prerequisites of an update that were not met.
 _UNMET: Final = frozenset({dns.rcode.NXDOMAIN, dns.rcode.NXRRSET, dns.rcode.YXDOMAIN, dns.rcode.YXRRSET})
@@ -51,7 +50,7 @@ class DynamicUpdates:
 
     def publish(self, name: str, owner: UUID, addresses: Collection[str], patience: Patience) -> bool:
         """As Publisher.publish."""
-        self._check_inside(name)
+        check_inside(name, self._options.zone)
         wanted = frozenset(addresses)
         with faults_of(self._options.server):
             found = self._found(name, owner, patience)
@@ -64,10 +63,10 @@ class DynamicUpdates:
 
     def withdraw(self, name: str, owner: UUID, patience: Patience) -> None:
         """As Publisher.withdraw."""
-        self._check_inside(name)
+        check_inside(name, self._options.zone)
         full, mark = _names(name)
         update = dns.update.UpdateMessage(self._zone, keyring=self._key)
-        update.present(mark, dns.rdatatype.TXT, _mark_of(owner))
+        update.present(mark, dns.rdatatype.TXT, mark_of(owner))
         for kind in ADDRESS_TYPES:
             update.delete(full, kind)
         update.delete(mark, dns.rdatatype.TXT)
@@ -77,22 +76,10 @@ class DynamicUpdates:
 
     def lagging(self, name: str, addresses: Collection[str], patience: Patience) -> str:
         """As Publisher.lagging."""
-        wanted, full = frozenset(addresses), dns.name.from_text(name)
         with faults_of(self._options.server):
             host = self._address(patience)
             servers = other_servers(self._query(self._zone, dns.rdatatype.NS, patience), host, patience)
-        for shown, address in servers:
-            if patience.is_over:
-                break
-            found = self._elsewhere(full, address, patience)
-            if found is not None and found != wanted:
-                return shown
-        return ""
-
-    def _check_inside(self, name: str) -> None:
-        """Refuse a name outside of the zone, such as one of an earlier VPN_DOMAIN."""
-        if not dns.name.from_text(name).is_subdomain(self._zone):
-            raise NotPublished(failures.NAME_ZONE_MISSING.of(name.partition(".")[2]))
+        return first_lagging(servers, name, frozenset(addresses), patience)
 
     def _found(self, name: str, owner: UUID, patience: Patience) -> _Found:
         full, mark = _names(name)
@@ -104,7 +91,7 @@ class DynamicUpdates:
                 addresses |= {record.address for record in rrset}
                 lives = lives and rrset.ttl == LIFETIME
         marks = records_in(self._query(mark, dns.rdatatype.TXT, patience), mark, dns.rdatatype.TXT)
-        own = _mark_of(owner).encode()
+        own = mark_of(owner).encode()
         return _Found(frozenset(addresses), lives, any(b"".join(one.strings) == own for one in marks or ()))
 
     def _query(self, name: dns.name.Name, kind: dns.rdatatype.RdataType, patience: Patience) -> dns.message.Message:
@@ -117,18 +104,6 @@ class DynamicUpdates:
             raise self._fault(dns.rcode.NOTAUTH if lacks else answer.rcode())
         return answer
 
-    def _elsewhere(self, name: dns.name.Name, address: str, patience: Patience) -> frozenset[str] | None:
-        """What another server of the zone answers; None if it does not answer."""
-        found: set[str] = set()
-        try:
-            with faults_of(address):
-                for kind in ADDRESS_TYPES:
-                    answer = ask(dns.message.make_query(name, kind), address, 53, patience)
-                    found |= {record.address for record in records_in(answer, name, kind) or ()}
-        except NotPublished:
-            return None
-        return frozenset(found)
-
     def _replacement(
         self, name: str, owner: UUID, addresses: frozenset[str], *, is_owned: bool
     ) -> dns.update.UpdateMessage:
@@ -136,11 +111,11 @@ class DynamicUpdates:
         full, mark = _names(name)
         update = dns.update.UpdateMessage(self._zone, keyring=self._key)
         if is_owned:
-            update.present(mark, dns.rdatatype.TXT, _mark_of(owner))
+            update.present(mark, dns.rdatatype.TXT, mark_of(owner))
         else:
             update.absent(full)
             update.absent(mark)
-            update.add(mark, LIFETIME, dns.rdatatype.TXT, _mark_of(owner))
+            update.add(mark, LIFETIME, dns.rdatatype.TXT, mark_of(owner))
         for kind in ADDRESS_TYPES:
             update.delete(full, kind)
         for address in sorted(addresses):
@@ -171,7 +146,7 @@ class DynamicUpdates:
 
 
 def _names(name: str) -> tuple[dns.name.Name, dns.name.Name]:
-    return dns.name.from_text(name), dns.name.from_text(f"{_MARK}.{name}")
+    return dns.name.from_text(name), dns.name.from_text(mark_name(name))
 
 
 def _mark_of(owner: UUID) -> str:

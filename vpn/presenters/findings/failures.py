@@ -89,6 +89,22 @@ WORDS: Final[dict[Code, Promise]] = {
         "The DNS server of DNS_URL has no zone %(subject)s, or does not answer for it: create the zone there, let the "
         "portal query it, or correct the zone in DNS_URL."
     ),
+    failures.NAME_CREDENTIALS_WRONG: _(
+        "The DNS provider %(subject)s does not accept the credentials of DNS_URL for the zone: correct them, or allow "
+        "them to read the zone and to change A, AAAA and TXT records."
+    ),
+    failures.NAME_PROVIDER_SILENT: _(
+        "The DNS provider %(subject)s does not answer: let the portal reach its API, or correct the host, the port or "
+        "the option secure in DNS_URL."
+    ),
+    failures.NAME_PROVIDER_BUSY: _(
+        "The DNS provider %(subject)s limits how often it is asked. The portal tries again by itself; if this lasts, "
+        "raise the limit there, or give the portal credentials of its own."
+    ),
+    failures.NAME_PROVIDER_REFUSED: _(
+        "The DNS provider did not change the records (%(subject)s). Its console says whether a limit of records is "
+        "reached; if its shortest lifetime is longer, set the option ttl in DNS_URL."
+    ),
     failures.NAME_SERVER_FAILED: _(
         "The DNS server of DNS_URL could not do what it was asked (%(subject)s): its log says why."
     ),
