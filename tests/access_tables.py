@@ -178,6 +178,7 @@ GET    /sites/{site_id}                       401    403     200   200      404 
 PUT    /sites/{site_id}                       401    403     403   200      404   401
 DELETE /sites/{site_id}                       401    403     403   204      404   401
 GET    /site/{site_id}/subnets                401    403     200   200      404   401
+GET    /places                                401    200     200   200      200   401
 GET    /users                                 401    403     200   200      200   401
 POST   /users                                 401    403     403   201      201   401
 GET    /users/{user_id}                       401    404     200   200      404   401

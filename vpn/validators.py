@@ -25,6 +25,13 @@ from vpn.constants import (
 )
 from vpn.keys import decode_key, is_contributory
 
+LAST_TCP_PORT = 65_535
+NOT_A_PROBE_URL = "Enter an address such as https://fra1.example.com/ping.txt. Only localhost may have http."
+# No character in it separates or ends the sources of a content security policy, which knows no IPv6 addresses.
+_PROBE_URL = re.compile(
+    r"(?:https://[A-Za-z0-9][A-Za-z0-9.-]*|http://(?:localhost|127\.0\.0\.1))(?::(?P<port>[1-9][0-9]{0,4}))?"
+    r"(?:/[A-Za-z0-9._~!$&()*+=:@%/-]*(?:\?[A-Za-z0-9._~!$&()*+=:@%/?-]*)?)?"
+)
 # A refusal quotes at most this many characters of the input.
 QUOTED_CHARACTERS = 50
 
@@ -221,6 +228,18 @@ def validate_mtu(value: int) -> None:
     """The MTU inside the tunnels, in bytes."""
     if not MIN_MTU <= value <= MAX_MTU:
         raise ValidationError(f"Use an MTU from {MIN_MTU} to {MAX_MTU}.", code="out_of_range")
+
+
+def validate_probe_url(value: str) -> None:
+    """An address that browsers may fetch to measure a round trip: https, or http on this machine."""
+    if not is_probe_url(value):
+        raise ValidationError(NOT_A_PROBE_URL, code="probe_url")
+
+
+def is_probe_url(text: str) -> bool:
+    """May browsers fetch this address to measure a round trip?"""
+    found = _PROBE_URL.fullmatch(text)
+    return found is not None and int(found["port"] or 443) <= LAST_TCP_PORT
 
 
 def validate_wireguard_key(value: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.db import models
@@ -20,6 +20,7 @@ from vpn.actions.servers.server import add_server, confirm_host_key, cordon_serv
 from vpn.admin.base import ReadOnly, act_on_each, principal_of
 from vpn.forms.server import NewRegionForm, NewServerForm, ServerForm
 from vpn.models import Region, Server, SshAccess
+from vpn.models.region import RegionQuerySet
 from vpn.presenters.servers import step_sentence, why
 from vpn.wire.identity import SCHEMA
 from vpn.wire.version import agent_version
@@ -29,9 +30,13 @@ from vpn.wire.version import agent_version
 class RegionAdmin(ReadOnly):
     """Regions: name, country, driver, and whether they accept instances."""
 
-    changeable = ("name", "country", "latitude", "longitude", "available", "unavailable_reason")
+    changeable = ("name", "country", "latitude", "longitude", "available", "unavailable_reason", "probe_url")
     list_display = ("id", "name", "country", "driver", "available", "closed")
-    add_fields = ("id", "name", "country", "latitude", "longitude")
+    add_fields = ("id", "name", "country", "latitude", "longitude", "probe_url")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Region]:
+        """Regions with whether their servers have room."""
+        return cast("RegionQuerySet", super().get_queryset(request)).with_room()
 
     @admin.display(description="why it takes no instances")
     def closed(self, region: Region) -> str:
@@ -59,7 +64,7 @@ class RegionAdmin(ReadOnly):
         if change:
             super().save_model(request, obj, form, change)
             return
-        given = {name: form.cleaned_data[name] for name in ("country", "latitude", "longitude")}
+        given = {name: form.cleaned_data[name] for name in ("country", "latitude", "longitude", "probe_url")}
         add_region(obj.pk, obj.name, by=principal_of(request), **given)
 
 

@@ -97,9 +97,7 @@ class InstanceForm(forms.Form):
     )
     region = forms.ModelChoiceField(
         label="Region",
-        queryset=Region.objects.none(),
-        empty_label=None,
-        widget=forms.RadioSelect,
+        queryset=Region.objects.all(),
         error_messages={"required": "Choose where the hub runs.", "invalid_choice": "Choose one of the regions below."},
     )
     pool_prefix = forms.TypedChoiceField(
@@ -119,16 +117,6 @@ class InstanceForm(forms.Form):
         "enter a private network that none of their LANs has, such as 10.210.0.0/20. Its prefix length is 16 to 24.",
     )
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.regions = list(Region.objects.order_by("-available", "name"))
-        self.fields["region"].queryset = Region.objects.all()  # type: ignore[attr-defined]
-        # By region, why it takes no instance; "" if it does.
-        self.region_choices = [(region, region.why_closed) for region in self.regions]
-        available = [region for region, closed in self.region_choices if not closed]
-        if available:
-            self.fields["region"].initial = available[0].pk
-
     @property
     def domain(self) -> str:
         """The part after the hostname in the full name."""
@@ -138,11 +126,6 @@ class InstanceForm(forms.Form):
     def more_is_open(self) -> bool:
         """Is there a value or fault under "More settings" that must be visible?"""
         return bool(self["pool"].value() or self["pool"].errors or self["pool_prefix"].errors)
-
-    @property
-    def chosen_region(self) -> str:
-        """The id of the selected region."""
-        return str(self["region"].value() or "")
 
 
 class RoutingForm(forms.Form):

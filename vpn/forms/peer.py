@@ -26,6 +26,7 @@ from vpn.forms.fields import (
     ZoneField,
     listed,
 )
+from vpn.forms.place import PlaceField, PlacingForm
 from vpn.forms.protocol import ProtocolFields
 from vpn.models import Instance, Peer, Site
 from vpn.platforms.versions import version_fault
@@ -160,7 +161,7 @@ class SubnetFields(ProtocolFields, ShownSubnetsForm):
         return any(network not in self._advertised and _is_broad_text(network) for network in networks)
 
 
-class SitePeerForm(SearchingForm, SubnetFields):
+class SitePeerForm(PlacingForm, SearchingForm, SubnetFields):
     """A site's router: of an existing site, or of one that is added along with it."""
 
     site_id = SearchedField(
@@ -182,7 +183,17 @@ class SitePeerForm(SearchingForm, SubnetFields):
         label="Its router runs", required=False, choices=Platform.choices, initial=Platform.ROUTEROS7
     )
     site_platform_version = VersionField()
-    field_order = ("site_id", "site_name", "site_platform", "site_platform_version", "protocol", "subnets")
+    site_place = PlaceField(label="Place of the new site")
+    place_field = "site_place"
+    field_order = (
+        "site_id",
+        "site_name",
+        "site_place",
+        "site_platform",
+        "site_platform_version",
+        "protocol",
+        "subnets",
+    )
 
     def __init__(self, *args: Any, instance: Instance, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -214,6 +225,7 @@ class SitePeerForm(SearchingForm, SubnetFields):
             fault = version_fault(platform, cleaned.get("site_platform_version", ""))
             if fault:
                 self.add_error("site_platform_version", fault)
+            self.find_place()
         if not cleaned.get("site_id") and not cleaned.get("site_name") and not self.errors:
             missing = "Choose a site, or name the new one." if self.has_sites else "Name the new site."
             self.add_error("site_name", missing)

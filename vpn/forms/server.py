@@ -53,7 +53,7 @@ class NewRegionForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Region
-        fields = ("id", "name", "country", "latitude", "longitude")
+        fields = ("id", "name", "country", "latitude", "longitude", "probe_url")
 
     def clean(self) -> dict[str, Any]:
         """Latitude and longitude come together."""

@@ -9,6 +9,8 @@ from django import forms
 from vpn.choices import Platform
 from vpn.constants import SUBNET_NESTED
 from vpn.forms.fields import ConfirmationField, NetworksField, ShownSubnetsForm, VersionField
+from vpn.forms.place import PlaceField, PlacingForm
+from vpn.geo.places import clearly_meant, find_places
 from vpn.models import Site
 from vpn.platforms.versions import version_fault
 from vpn.validators import validate_label_text
@@ -16,7 +18,7 @@ from vpn.validators import validate_label_text
 FIELDS = ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets")
 
 
-class SiteForm(ShownSubnetsForm):
+class SiteForm(PlacingForm, ShownSubnetsForm):
     """A branch with its router."""
 
     name = forms.CharField(
@@ -37,17 +39,28 @@ class SiteForm(ShownSubnetsForm):
         help_text="The more specific route wins: if one range contains the other, addresses in both go to the "
         "site with the narrower one.",
     )
-    place = forms.CharField(label="Place", required=False, max_length=80, help_text="Such as Berlin, DE.")
+    place = PlaceField()
     latitude = forms.FloatField(label="Latitude", required=False, min_value=-90, max_value=90)
     longitude = forms.FloatField(label="Longitude", required=False, min_value=-180, max_value=180)
 
     def clean(self) -> dict[str, Any]:
-        """The version is one of the platform's."""
+        """The version is one of the platform's, and the place is known or has coordinates."""
         cleaned: dict[str, Any] = super().clean() or {}
         fault = version_fault(cleaned.get("platform", Platform.OTHER), cleaned.get("platform_version", ""))
         if fault:
             self.add_error("platform_version", fault)
+        # A place has its own coordinates unless others were entered.
+        if not self._has_coordinates(cleaned) and (place := self.find_place()) is not None:
+            cleaned["latitude"], cleaned["longitude"] = place.point
         return cleaned
+
+    def _has_coordinates(self, cleaned: dict[str, Any]) -> bool:
+        """Were coordinates entered? Not those of another place, with which the form was shown."""
+        given = cleaned.get("latitude"), cleaned.get("longitude")
+        if given == (None, None):
+            return bool({"latitude", "longitude"} & self.errors.keys())
+        former = clearly_meant(find_places(self.get_initial_for_field(self.fields["place"], "place") or ""))
+        return not self._is_new_place() or former is None or given != former.point
 
     @property
     def asks_confirmation(self) -> bool:
@@ -57,7 +70,7 @@ class SiteForm(ShownSubnetsForm):
     @property
     def more_is_open(self) -> bool:
         """Is there a value or fault under "More settings" that must be visible?"""
-        names = ("platform_version", "place", "latitude", "longitude")
+        names = ("platform_version", "latitude", "longitude")
         return any(self[name].value() not in (None, "") or self[name].errors for name in names)
 
 

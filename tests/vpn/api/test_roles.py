@@ -30,6 +30,7 @@ INSTANCE = "/instances/{instance}"
 PEER = INSTANCE + "/peers/{peer}"
 CALLS = (
     Call("GET", "/servers/regions", 200, 200, 200),
+    Call("GET", "/places", 200, 200, 200),
     Call("GET", "/site/{site}/subnets", 200, 403, 404),
     Call("GET", "/instances", 200, 403, 200),
     Call("POST", "/instances", 403, 403, 400),

@@ -12,6 +12,7 @@ from portal.models import Principal
 from vpn.actions.servers.input import checked_code
 from vpn.choices import Driver
 from vpn.models import Region
+from vpn.validators import NOT_A_PROBE_URL, is_probe_url
 
 
 def add_region(
@@ -23,6 +24,7 @@ def add_region(
     latitude: float | None = None,
     longitude: float | None = None,
     driver: str = Driver.SSH,
+    probe_url: str = "",
 ) -> Region:
     """Add a region. Staff add its servers next; that of this machine comes with the next start.
 
@@ -35,6 +37,8 @@ def add_region(
         errors["country"] = ["Enter the two capital letters of ISO 3166-1, such as DE."]
     if (latitude is None) != (longitude is None) or abs(latitude or 0) > 90 or abs(longitude or 0) > 180:
         errors["latitude"] = ["Enter latitude (-90 to 90) and longitude (-180 to 180) in degrees, or neither."]
+    if probe_url and not is_probe_url(probe_url):
+        errors["probe_url"] = [NOT_A_PROBE_URL]
     if errors:
         raise InvalidInput(errors)
     here = Region.objects.filter(driver=Driver.LOCAL).first()
@@ -53,6 +57,7 @@ def add_region(
                 "latitude": latitude,
                 "longitude": longitude,
                 "driver": driver,
+                "probe_url": probe_url,
             },
         )
         if not created:

@@ -22,6 +22,7 @@ from vpn.actions.sites.subnets import lock_site, set_subnets
 from vpn.addressing.networks import is_broad
 from vpn.choices import Platform
 from vpn.constants import MOST_SUBNETS
+from vpn.geo.places import clearly_meant, find_places
 from vpn.models import Peer, Site
 from vpn.platforms.versions import VERSION_LENGTH, version_fault
 from vpn.validators import parse_network, validate_label_text
@@ -99,7 +100,7 @@ def delete_site(site: Site, *, by: Principal) -> None:
 def _fill(site: Site, values: dict[str, Any]) -> None:
     """Set these values on the site in stored form; raises InvalidInput with every fault."""
     errors: dict[str, list[str]] = {}
-    former_subnets = site.subnets
+    former_subnets, former_place, former_point = site.subnets, site.place, (site.latitude, site.longitude)
     for field in _FIELDS:
         if field in values:
             try:
@@ -108,6 +109,8 @@ def _fill(site: Site, values: dict[str, Any]) -> None:
                 errors[field] = error.messages
     if site.platform in Platform.values and (fault := version_fault(site.platform, site.platform_version)):
         errors["platform_version"] = [fault]
+    if site.place != former_place and (site.latitude, site.longitude) in {former_point, (None, None)}:
+        _locate(site, former_place, former_point)
     if (site.latitude is None) != (site.longitude is None):
         errors["longitude" if site.longitude is None else "latitude"] = ["Give both coordinates, or none."]
     if site.platform not in Platform.values:
@@ -121,6 +124,15 @@ def _fill(site: Site, values: dict[str, Any]) -> None:
         )
     if errors:
         raise InvalidInput(errors)
+
+
+def _locate(site: Site, former_place: str, former_point: tuple[float | None, float | None]) -> None:
+    """Give a site the coordinates of its new place if the name is clear, unless it has coordinates of its own."""
+    former = clearly_meant(find_places(former_place))
+    if former_point not in {(None, None), former and former.point}:
+        return
+    place = clearly_meant(find_places(site.place))
+    site.latitude, site.longitude = place.point if place is not None else (None, None)
 
 
 def _save(site: Site) -> None:

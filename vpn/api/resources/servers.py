@@ -17,5 +17,5 @@ router = Router(tags=["Servers"])
 @router.get("/servers/regions", response=answers({200: list[RegionOut]}, 422), summary="List regions")
 def list_regions(request: HttpRequest, page: Query[Page]) -> HttpResponse:
     """Every region of this portal, by name; `available` says whether a new instance can go there."""
-    regions, link = slice_of(request, list(Region.objects.order_by("name", "id")), page)
+    regions, link = slice_of(request, list(Region.objects.with_room().order_by("name", "id")), page)
     return many(RegionOut, [show_region(region) for region in regions], link)

@@ -19,7 +19,11 @@ class SiteCreate(In):
     name: Text = Field(description="1 to 40 characters, unique in the organization.")
     platform: Text = Field(description=f"One of {', '.join(Platform.values)}.")
     platform_version: Text = Field("", description="As the router shows it, such as 7.16.1 (stable).")
-    place: Text = ""
+    place: Text = Field(
+        "",
+        description="A town, such as Springfield, Illinois, US. Without coordinates, the site gets those of the town "
+        "if only one is meant; GET /places says which are known. Any other text is kept, too.",
+    )
     latitude: float | None = Field(None, strict=True, allow_inf_nan=False)
     longitude: float | None = Field(None, strict=True, allow_inf_nan=False)
     subnets: list[Text] = Field([], description="Networks of the LAN, such as 10.1.0.0/24 or fd10:1::/64.")

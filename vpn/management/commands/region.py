@@ -29,16 +29,17 @@ class Command(BaseCommand):
         add.add_argument("--latitude", type=float, default=None, help="degrees, such as 50.1")
         add.add_argument("--longitude", type=float, default=None, help="degrees, such as 8.7")
         add.add_argument("--driver", choices=Driver.values, default=Driver.SSH, help="default: %(default)s")
+        add.add_argument("--probe-url", default="", help="a tiny file there, for browsers that measure the round trip")
         acts.add_parser("list", help="list the regions")
 
     def handle(self, *args: Any, act: str, **options: Any) -> None:
         """Add or list."""
         if act == "list":
-            for region in Region.objects.all():
+            for region in Region.objects.with_room():
                 state = region.why_closed or "takes instances"
                 self.stdout.write(f"{region.pk}\t{region.name}\t{region.driver}\t{state}")
             return
-        given = {name: options[name] for name in ("country", "latitude", "longitude", "driver")}
+        given = {name: options[name] for name in ("country", "latitude", "longitude", "driver", "probe_url")}
         try:
             region = add_region(options["code"], options["name"], by=command_principal(), **given)
         except (InvalidInput, Conflict) as refusal:

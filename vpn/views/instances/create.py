@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -11,21 +11,26 @@ from portal.access import get_admin
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
 from portal.models import Membership
+from vpn.access import sites_of
 from vpn.actions.instances.instance import create_instance, hostname_fault
 from vpn.forms.instance import InstanceForm
-from vpn.models import Instance
+from vpn.models import Instance, Region
+from vpn.presenters.regions.choice import choose_region
+from vpn.views.regions import measuring
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def instance_new(request: HttpRequest) -> HttpResponse:
+def instance_new(request: HttpRequest) -> HttpResponseBase:
     """The form; then the progress page of the new instance."""
     member = get_admin(request)
+    choice = choose_region(list(Region.objects.with_room()), sites_of(member), chosen=request.POST.get("region", ""))
     form = InstanceForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         instance = _create(member, form)
         if instance is not None:
             return redirect("instance_progress", pk=instance.pk)
-    return render(request, "vpn/instances/create.html", {"form": form})
+    page = render(request, "vpn/instances/create.html", {"form": form, "choice": choice})
+    return measuring(request, page, choice)
 
 
 @require_safe

@@ -31,7 +31,12 @@ from vpn.validators import parse_network
 from vpn.views.activity.preview import is_preview, show_preview
 
 # The names of the site's fields in this form.
-_SITE_FIELDS = {"name": "site_name", "platform": "site_platform", "platform_version": "site_platform_version"}
+_SITE_FIELDS = {
+    "name": "site_name",
+    "platform": "site_platform",
+    "platform_version": "site_platform_version",
+    "place": "site_place",
+}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -124,6 +129,7 @@ def _create_site(member: Membership, values: dict[str, Any]) -> Site:
         name=values["site_name"],
         platform=values["site_platform"] or "routeros7",
         platform_version=values["site_platform_version"],
+        place=values["site_place"],
         subnets=lan,
     )
 

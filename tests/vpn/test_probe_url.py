@@ -1,0 +1,73 @@
+"""Where browsers measure a region: staff say it by command and in Django admin; nothing else gets into a policy."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from vpn.models import Region
+from vpn.validators import is_probe_url
+
+GOOD = [
+    "https://fra1.example.com/ping.txt",
+    "https://fra1.example.com",
+    "https://192.0.2.7:8443/a/b.txt?c=d&e=f",
+    "http://localhost:8080/",
+    "http://127.0.0.1/tiny",
+]
+BAD = [
+    "http://fra1.example.com/",
+    "https://user@example.com/",
+    "https://user:password@example.com/",
+    "https://example.com/; script-src *",
+    "https://example.com;script-src/",
+    "https://example.com, https://other.example/",
+    "https://*.example.com/",
+    "https://*",
+    "https:",
+    "*",
+    "data:text/plain,x",
+    "javascript:alert(1)",
+    "https://example.com:99999/",
+    "https://example.com:0/",
+    "https://example.com/'",
+    "https://example.com/ ",
+    "https://example.com/\n",
+    "https://[2001:db8::1]/",
+    "http://localhost.example.com/",
+    "http://127.0.0.1.example.com/",
+    "//example.com/",
+    "HTTPS://example.com/",
+]
+
+
+@pytest.mark.parametrize("url", GOOD)
+def test_https_and_this_machine_are_taken(url: str) -> None:
+    assert is_probe_url(url)
+
+
+@pytest.mark.parametrize("url", BAD)
+def test_all_else_is_refused(url: str) -> None:
+    assert not is_probe_url(url)
+
+
+@pytest.mark.django_db
+def test_the_command_takes_and_checks_it() -> None:
+    call_command("region", "add", "fra", "Frankfurt", probe_url=GOOD[0])
+    assert Region.objects.get(pk="fra").probe_url == GOOD[0]
+    with pytest.raises(CommandError, match="Only localhost may have http"):
+        call_command("region", "add", "par", "Paris", probe_url=BAD[0])
+    assert not Region.objects.filter(pk="par").exists()
+
+
+@pytest.mark.django_db
+def test_staff_set_it_in_django_admin(staff_browser: Client) -> None:
+    add = {"id": "fra", "name": "Frankfurt", "country": "DE", "latitude": "", "longitude": "", "probe_url": BAD[3]}
+    page = staff_browser.post("/admin/vpn/region/add/", add).content.decode()
+    assert "Only localhost may have http" in page
+    assert staff_browser.post("/admin/vpn/region/add/", {**add, "probe_url": GOOD[0]}).status_code == 302
+    change = {"name": "Frankfurt", "country": "DE", "available": "on", "probe_url": GOOD[1]}
+    assert staff_browser.post("/admin/vpn/region/fra/change/", change).status_code == 302
+    assert Region.objects.get(pk="fra").probe_url == GOOD[1]
+    assert staff_browser.post("/admin/vpn/region/fra/change/", {**change, "probe_url": BAD[0]}).status_code == 200

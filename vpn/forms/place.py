@@ -1,0 +1,74 @@
+"""A place by its name, found without a network; a name that several towns have offers a choice."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django import forms
+
+from vpn.geo.places import Place, clearly_meant, find_places
+
+PLACE_LENGTH: Final = 80
+# Further towns of the same name are found by adding their country.
+_MOST_CHOICES: Final = 8
+
+
+class PlaceField(forms.CharField):
+    """A town."""
+
+    def __init__(self, **options: Any) -> None:
+        given = {
+            "label": "Place",
+            "max_length": PLACE_LENGTH,
+            "help_text": "The town, such as Berlin or Springfield, Illinois. New instances are suggested close to it.",
+            "widget": forms.TextInput(attrs={"autocomplete": "off"}),
+            **options,
+        }
+        super().__init__(required=False, **given)
+
+
+class PlacingForm(forms.Form):
+    """A form with a PlaceField named `place_field`; `place_choice` is the full name of one of several towns."""
+
+    place_field = "place"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Full names of towns to choose from, with their people, if the name is that of several.
+        self.place_choices: list[tuple[str, str]] = []
+
+    def find_place(self) -> Place | None:
+        """Find the town that was entered, and put its full name in its field; add an error if it is not one town."""
+        text = self.cleaned_data.get(self.place_field, "")
+        if not text:
+            return None
+        found = find_places(text)
+        choice = str(self.data.get("place_choice", ""))
+        place = next((one for one in found if one.label == choice), None)
+        if place is not None:
+            self.cleaned_data[self.place_field] = place.label
+            return place
+        if (place := clearly_meant(found)) is None and self._is_new_place():
+            self.place_choices = [(one.label, f"{one.people:,} people") for one in found[:_MOST_CHOICES]]
+            self.add_error(self.place_field, _several(text, len(found)) if found else _unknown(text))
+        return place
+
+    def _is_new_place(self) -> bool:
+        """Was another place entered than the form was shown with?"""
+        return self.place_field in self.changed_data
+
+
+def _several(text: str, count: int) -> str:
+    more = (
+        ""
+        if count <= _MOST_CHOICES
+        else f" These are the {_MOST_CHOICES} largest; a country after a comma finds others."
+    )
+    return f"{count} towns are called {text}. Choose one below.{more}"
+
+
+def _unknown(text: str) -> str:
+    return (
+        f"No town called {text} is known; the list has those with more than 15,000 people. Enter a larger town nearby, "
+        "or leave this empty and enter the coordinates on the site's page."
+    )
