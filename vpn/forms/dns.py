@@ -13,7 +13,7 @@ from django import forms
 from vpn.choices import RecordType
 from vpn.forms.cheap_widgets import CheapInput, CheapSelect
 from vpn.forms.fields import LinesField
-from vpn.forms.table import RowForm, StoredRow, TableForm
+from vpn.forms.table import RowForm, TableForm
 from vpn.models import Instance
 
 PREFIX: Final = "dns_custom"
@@ -37,6 +37,7 @@ class RecordForm(RowForm):
     table = PREFIX
     heads = "records"
     kind = "record"
+    template = "vpn/dns/records.html"
     labels = {"value": "Answer"}
 
     name = _text(maxlength=254, placeholder="nas")
@@ -86,9 +87,9 @@ class DnsForm(TableForm):
         row.note = self._note_on(values)
         return row
 
-    def stored_row(self, values: Mapping[str, str], index: int) -> StoredRow:
+    def stored_texts(self, values: Mapping[str, str]) -> dict[str, str]:
         """A stored record, with the same note."""
-        return StoredRow(RecordForm, values, index, note=self._note_on(values))
+        return {**values, "note": self._note_on(values)}
 
     def _note_on(self, values: Mapping[str, str]) -> str:
         if values["type"] == RecordType.CNAME and values["value"] in self.unanswered:

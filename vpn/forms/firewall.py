@@ -13,7 +13,7 @@ from django import forms
 from vpn.choices import FirewallPolicy, RuleAction, RuleProtocol
 from vpn.forms.cheap_widgets import CheapInput, CheapSelect
 from vpn.forms.rule_ends import ANYTHING, Ends
-from vpn.forms.table import RowForm, StoredRow, TableForm
+from vpn.forms.table import RowForm, TableForm
 from vpn.models import Instance
 
 PREFIX: Final = "firewall"
@@ -45,6 +45,7 @@ class RuleForm(RowForm):
     table = PREFIX
     heads = "rules"
     kind = "rule"
+    template = "vpn/firewall/rows.html"
 
     id = forms.CharField(required=False, widget=CheapInput(input_type="hidden"))
     name = forms.CharField(required=False, widget=CheapInput({"maxlength": 40, "autocomplete": "off"}))
@@ -57,7 +58,7 @@ class RuleForm(RowForm):
     source = EndField()
     destination = EndField()
 
-    def __init__(self, values: Mapping[str, str], index: int | str, ends: Ends, *, hits: int | None = None) -> None:
+    def __init__(self, values: Mapping[str, str], index: int | str, ends: Ends, *, hits: str = "") -> None:
         super().__init__(values, index)
         for name in ("source", "destination"):
             cast("EndField", self.fields[name]).ends = ends
@@ -74,7 +75,7 @@ class FirewallForm(TableForm):
 
     def __init__(self, data: Mapping[str, str] | None, *, instance: Instance, ends: Ends) -> None:
         self.saved, self.ends = list(instance.firewall_rules.select_related("observation")), ends
-        self._hits = {str(rule.pk): rule.hits for rule in self.saved}
+        self._hits = {str(rule.pk): f"{rule.hits:,}" for rule in self.saved}
         ends.know(end for rule in self.saved for end in (rule.source, rule.destination))
         super().__init__(data, instance=instance, initial={"firewall_policy": instance.firewall_policy})
 
@@ -99,12 +100,12 @@ class FirewallForm(TableForm):
 
     def make_row(self, values: Mapping[str, str], index: int | str) -> RuleForm:
         """The form of a rule, with the hits of the saved rule."""
-        return RuleForm(values, index, self.ends, hits=self._hits.get(values.get("id", "")))
+        return RuleForm(values, index, self.ends, hits=self._hits.get(values.get("id", ""), ""))
 
-    def stored_row(self, values: Mapping[str, str], index: int) -> StoredRow:
+    def stored_texts(self, values: Mapping[str, str]) -> dict[str, str]:
         """A saved rule, its ends in words."""
         ends = {name: self.ends.words(values[name]) for name in ("source", "destination")}
-        return StoredRow(RuleForm, {**values, **ends}, index, hits=self._hits.get(values["id"]))
+        return {**values, **ends, "hits": self._hits[values["id"]]}
 
     @property
     def rules(self) -> list[dict[str, Any]]:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from html import escape
+from itertools import count
 from typing import Any, ClassVar, Final, Protocol
 
 from django import forms
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
+from portal.web.filled import Render, filled_rows
 from vpn.forms.edit_guard import SEEN, GuardedForm
 from vpn.models import Instance
 
@@ -42,6 +45,7 @@ class RowForm(forms.Form):
     table: ClassVar[str]  # the prefix of all fields, such as `firewall`
     heads: ClassVar[str]  # the prefix of the ids of the columns' heads, such as `rules`
     kind: ClassVar[str]  # what the classes of the cells begin with, such as `rule`
+    template: ClassVar[str]  # that of rows
     labels: ClassVar[Mapping[str, str]] = {}  # the column heads that differ from the fields' names
     note = ""  # what is wrong with a stored row
 
@@ -57,6 +61,12 @@ class RowForm(forms.Form):
     def column_head(cls, name: str) -> str:
         """The column's head of a field."""
         return cls.labels.get(name, name.capitalize())
+
+    @classmethod
+    @cache
+    def choices(cls) -> list[str]:
+        """The fields with a few values each."""
+        return [name for name, field in cls.base_fields.items() if isinstance(field.widget, forms.Select)]
 
     @property
     def number(self) -> int | str:
@@ -96,14 +106,10 @@ class StoredRow:
 
     form: type[RowForm]
     values: Mapping[str, str]
-    index: int
-    note: str = ""
-    hits: int | None = None
-
-    @property
-    def number(self) -> int:
-        """The row's number on the page."""
-        return self.index + 1
+    index: str
+    number: str
+    note: str
+    hits: str
 
     @property
     def cells(self) -> SafeString:
@@ -122,7 +128,20 @@ class StoredRow:
         attrs = {"id": f"id_{prefix}-{name}"}
         if not widget.is_hidden:
             attrs["aria-labelledby"] = f"{self.form.heads}-{name} {prefix}-number"
-        return str(widget.render(f"{prefix}-{name}", self.values.get(name, ""), attrs))
+        return str(widget.render(f"{prefix}-{name}", self.values[name], attrs))
+
+
+@cache
+def _render_of(form: type[RowForm]) -> Render:
+    """How a stored row of this form is rendered, from its texts. The value of a choice is a tuple, as it is shape."""
+
+    def render(texts: Mapping[str, Any]) -> str:
+        given = ((name, texts[name]) for name in form.base_fields)
+        values = {name: value[0] if isinstance(value, tuple) else value for name, value in given}
+        row = StoredRow(form, values, **{name: texts[name] for name in ("index", "number", "note", "hits")})
+        return render_to_string(form.template, {"rows": [row]})
+
+    return render
 
 
 class TableForm(GuardedForm):
@@ -148,16 +167,27 @@ class TableForm(GuardedForm):
         """The form of one row."""
         return self.row(values, index)
 
-    def stored_row(self, values: Mapping[str, str], index: int) -> StoredRow:
-        """A stored row as it is shown."""
-        return StoredRow(self.row, values, index)
+    def stored_texts(self, values: Mapping[str, str]) -> dict[str, str]:
+        """The values of a stored row as they are shown, and its `note` and `hits` if it has any."""
+        return dict(values)
 
     @property
-    def shown(self) -> Sequence[RowForm | StoredRow]:
+    def shown(self) -> SafeString:
         """The rows on the page: the forms of what was sent, or else the stored rows."""
         if self.is_bound:
-            return self.rows
-        return [self.stored_row(row, number) for number, row in enumerate(self._with_empty(self.given))]
+            return SafeString(render_to_string(self.row.template, {"rows": self.rows}))
+        return filled_rows(_render_of(self.row), map(self._texts, count(), self._with_empty(self.given)))
+
+    @property
+    def shown_count(self) -> int:
+        """How many rows are on the page."""
+        return len(self.rows) if self.is_bound else len(self._with_empty(self.given))
+
+    def _texts(self, index: int, values: Mapping[str, str]) -> dict[str, Any]:
+        """What `_render_of` takes."""
+        texts = {"note": "", "hits": "", **self.stored_texts(values), "index": str(index), "number": str(index + 1)}
+        choices = {name: (texts.get(name, ""),) for name in self.row.choices()}
+        return dict.fromkeys(self.row.base_fields, "") | texts | choices
 
     def is_empty(self, values: Mapping[str, str]) -> bool:
         """Is the row unchanged since it was added? Then it is not saved."""

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from django import template
+from django.template.defaultfilters import date
+from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from portal.web.filled import filled_rows
 from vpn.models import Peer
 from vpn.templatetags.display import binary_bytes, merged_networks, peer_dot, relative_time
 
 register = template.Library()
+_RENDER: Final = partial(render_to_string, "vpn/instances/peer_row.html")
 _NETWORKS_SHOWN = 2
 
 
-@dataclass(frozen=True, slots=True)
-class PeerRow:
-    """What the row of a peer says. `more` is the number of a site's networks that `routes` does not name."""
+class PeerRow(NamedTuple):
+    """What the row of a peer says. `more` is the number of a site's networks that `routes` does not name, or ""."""
 
-    pk: UUID
+    pk: str
     state: str
     dot: SafeString
     path: str
@@ -32,27 +37,28 @@ class PeerRow:
     is_site: bool
     protocol: str
     routes: str
-    more: int
+    more: str
     address: str
     # Disabled; else since when an OpenVPN session lasts; else the last handshake in words.
     is_disabled: bool
-    session_since: datetime | None
+    session_since: str
     seen: SafeString | str
     received: str
     sent: str
 
 
 @register.simple_tag
-def peer_rows(peers: Iterable[Peer], outdated: Collection[UUID]) -> list[PeerRow]:
+def peer_rows(peers: Iterable[Peer], outdated: Collection[UUID]) -> SafeString:
     """The rows of these peers; `outdated` are those with an outdated profile."""
-    return [_row(peer, peer.pk in outdated) for peer in peers]
+    rows = (_row(peer, peer.pk in outdated) for peer in peers)
+    return filled_rows(_RENDER, (row._asdict() for row in rows))
 
 
 def _row(peer: Peer, is_outdated: bool) -> PeerRow:
     seen, is_connected = peer.seen, peer.is_connected
     networks = merged_networks(peer.subnets) if peer.is_site else []
     return PeerRow(
-        pk=peer.pk,
+        pk=str(peer.pk),
         state=f"{peer.enabled}{is_connected}",
         dot=peer_dot(peer),
         path=reverse("peer", args=[peer.pk]),
@@ -61,14 +67,18 @@ def _row(peer: Peer, is_outdated: bool) -> PeerRow:
         is_site=peer.is_site,
         protocol=peer.get_protocol_display(),
         routes=_routes(peer, networks),
-        more=max(len(networks) - _NETWORKS_SHOWN, 0),
+        more=str(len(networks) - _NETWORKS_SHOWN) if len(networks) > _NETWORKS_SHOWN else "",
         address=str(peer.addresses[0]),
         is_disabled=not peer.enabled,
-        session_since=seen.connected_from if peer.is_openvpn and is_connected else None,
+        session_since=_moment(seen.connected_from) if peer.is_openvpn and is_connected else "",
         seen=relative_time(seen.last_handshake),
         received=binary_bytes(seen.received_bytes),
         sent=binary_bytes(seen.sent_bytes),
     )
+
+
+def _moment(at: datetime | None) -> str:
+    return date(timezone.localtime(at), "j F Y, H:i:s T") if at is not None else ""
 
 
 def _note(peer: Peer, is_outdated: bool) -> str:

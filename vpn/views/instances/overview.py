@@ -45,6 +45,11 @@ class Row:
         """How many peers are connected."""
         return self.peers.online(self.instance)
 
+    @property
+    def total(self) -> int:
+        """How many peers there are."""
+        return self.peers.total
+
 
 @require_safe
 def instances(request: HttpRequest) -> HttpResponse:
