@@ -24,7 +24,7 @@ MANY: Final = 1_000_000
 # Of every ten peers one is a site; six are connected.
 _SITE_EVERY: Final = 10
 _BATCH: Final = 1000
-# What hubs report stays recent for as long as pages of it are asked for.
+# What hubs report stays recent for as long as pages of it are asked for, and profiles were fetched before.
 FRESH: Final = timedelta(days=1)
 
 
@@ -146,7 +146,7 @@ class Populating:
             changed_generation=1,
             applied_digest="0" * 64,
             delivered_digest="0" * 64,
-            delivered_at=timezone.now(),
+            delivered_at=timezone.now() - FRESH,
         )
 
     def _observe(self, instance: Instance, peers: list[Peer]) -> None:

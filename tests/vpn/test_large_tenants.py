@@ -23,12 +23,14 @@ from tests.fixtures import signed_in
 from vpn.jobs.certificates import renew_certificates
 from vpn.jobs.observe import observe_all
 from vpn.jobs.reconcile import reconcile_all
+from vpn.profiles.outdated import find_outdated
 
 pytestmark = pytest.mark.django_db
 Query = tuple[str, Any]
 # Each has more members and sites than a page or a choice has rows.
 SMALLER = Size(0, 0, 0, large_instances=2, large_peers=20, largest_instance=550, members=60)
 LARGER = Size(0, 0, 0, large_instances=4, large_peers=40, largest_instance=900, members=120)
+ONE_LARGE = Size(0, 0, 0, large_instances=1, large_peers=0, largest_instance=700, members=60)
 # One instance has a small part of all peers.
 AMONG_MANY = Size(6, 2, 1000, large_instances=3, large_peers=100, largest_instance=1500, members=100)
 
@@ -91,6 +93,22 @@ def test_the_number_of_queries_does_not_grow_with_the_organization() -> None:
         for size in (SMALLER, LARGER)
     )
     assert larger == smaller
+
+
+def test_a_page_names_its_own_rows_to_the_database_and_not_all_outdated_profiles() -> None:
+    made = Populating().populate(ONE_LARGE, admins=1)
+    browser = signed_in(made.members[0].user)
+    found = find_outdated(made.instance)
+    assert len(found.ids) == ONE_LARGE.largest_instance
+    path = f"/instances/{made.instance.pk}/"
+    in_list = list(made.instance.peers.in_list_order().values_list("pk", flat=True))
+    for asked in (path, f"{path}?show=outdated&page=3"):
+        queries: list[Query] = []
+        with noting(queries):
+            page = browser.get(asked).content.decode()
+        assert max(len(params or ()) for _, params in queries) < 100, asked
+    assert all(f'id="peer-{pk}"' in page for pk in in_list[100:150])
+    assert page.count("profile outdated") == 50
 
 
 @pytest.mark.postgres

@@ -91,6 +91,10 @@ class Peer(models.Model):
             models.Index(fields=["instance", "created_at", "id"], name="peer_by_age"),
             # For the sites that an instance does not have yet.
             models.Index(fields=["instance", "site"], condition=Q(site__isnull=False), name="peer_site_of_instance"),
+            # For the profiles that were fetched since they were compared.
+            models.Index(
+                fields=["instance", "delivered_at"], condition=Q(delivered_at__isnull=False), name="peer_delivered"
+            ),
             # For the jobs that look for what is due.
             models.Index(fields=["expires_at"], condition=Q(expires_at__isnull=False), name="peer_expires"),
             models.Index(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from django.db import models, transaction
 from django.db.models import F, Q
@@ -66,6 +66,23 @@ def tunnel_filter(prefix: str = "") -> Q:
     return (shook_hands | has_session) & admitted_filter(prefix)
 
 
+class CertificatesThere(NamedTuple):
+    """Which parts of an instance's certificates are there; each named after its column."""
+
+    server_certificate: bool
+    tls_crypt_key_sealed: bool
+    revocation_list: bool
+
+    @classmethod
+    def of(cls, instance: Instance) -> Self:
+        """As `InstanceQuerySet.telling_certificates` has annotated it, else from the columns."""
+        told = vars(instance)
+        names = cls._fields
+        return cls(
+            *(told[f"there_{name}"] if f"there_{name}" in told else bool(getattr(instance, name)) for name in names)
+        )
+
+
 class InstanceQuerySet(models.QuerySet["Instance"]):
     """Instances, filtered by state."""
 
@@ -74,6 +91,11 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
         sealed = ("private", "probe_private", "probe_preshared", "authority", "server", "tls_crypt")
         certificates = ("authority_certificate", "server_certificate", "revocation_list")
         return self.defer(*(f"{name}_key_sealed" for name in sealed), *certificates)
+
+    def telling_certificates(self) -> InstanceQuerySet:
+        """Leave them in the database as well, and annotate which are there: see `CertificatesThere`."""
+        present = {f"there_{name}": ~Q(**{name: ""}) for name in CertificatesThere._fields}
+        return self.without_keys().annotate(**present)
 
     def with_hub(self) -> InstanceQuerySet:
         """The instances whose hub should be running."""
@@ -116,6 +138,10 @@ class PeerQuerySet(models.QuerySet["Peer"]):
     def connected(self) -> PeerQuerySet:
         """The peers with a recent handshake or an OpenVPN session."""
         return self.filter(connected_filter())
+
+    def in_list_order(self) -> PeerQuerySet:
+        """The peers of an instance in the order of its list, sites first; as the index peer_listed."""
+        return self.order_by("-type", "created_at", "id")
 
     def dns_names(self, instance: Instance) -> list[str]:
         """The full names of those peers of `instance` that have one; the same as Peer.dns_name."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, KeysView
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.core.cache import cache
 from django.utils import timezone
@@ -14,6 +16,7 @@ from django.utils import timezone
 from vpn.choices import ProfileState
 from vpn.models import Instance
 from vpn.models.querysets import PeerQuerySet
+from vpn.profiles.known import known_digests
 from vpn.profiles.state import profile_states
 
 _KEPT_SECONDS: Final = 24 * 3600
@@ -25,10 +28,11 @@ _SKEW: Final = timedelta(seconds=10)
 class Found:
     """The peers with an outdated profile, as of when they were looked for, and whether that was after the last change.
 
-    `is_newest` is false while the answer for the instance's last change is still to be found.
+    `ids` are in the order of the instance's list of peers. `is_newest` is false while the answer for the instance's
+    last change is still to be found.
     """
 
-    ids: frozenset[UUID]
+    ids: KeysView[UUID]
     at: datetime
     is_newest: bool
 
@@ -41,33 +45,64 @@ def delivered_of(instance: Instance) -> PeerQuerySet:
 def last_found(instance: Instance) -> Found | None:
     """What was found last, brought up to date with what was fetched since; None where nothing is known."""
     known = cache.get(_key(instance))
-    if known is None:
+    ids = None if known is None else _listed(known["list"])
+    if known is None or ids is None:
         return None
     at = datetime.fromisoformat(known["at"])
-    fetched = _states(instance, delivered_of(instance).filter(delivered_at__gte=at - _SKEW))
-    ids = frozenset(map(UUID, known["ids"])).difference(fetched)
-    return Found(ids | _outdated(fetched), at, known["of"] == _state_of(instance))
+    fetched = list(_joined(delivered_of(instance).filter(delivered_at__gte=at - _SKEW)))
+    if fetched:
+        states = profile_states(instance, fetched, digests=known_digests(instance))
+        again = _outdated(states)
+        ids = _in_order([*(pk for pk in ids if pk in again or pk not in states), *again])
+    return Found(ids, at, known["of"] == _state_of(instance))
 
 
 def find_outdated(instance: Instance) -> Found:
     """Compare each delivered profile with what it would be now, and keep the answer."""
-    at = timezone.now()
-    ids = _outdated(_states(instance, delivered_of(instance)))
-    document = {"of": _state_of(instance), "at": at.isoformat(), "ids": [str(pk) for pk in ids]}
+    at, name = timezone.now(), uuid4().hex
+    ids = _outdated(profile_states(instance, _joined(delivered_of(instance).in_list_order())))
+    cache.set(_list_key(name), [str(pk) for pk in ids], _KEPT_SECONDS)
+    document = {"of": _state_of(instance), "at": at.isoformat(), "list": name}
     cache.set(_key(instance), document, _KEPT_SECONDS)
     return Found(ids, at, is_newest=True)
 
 
-def _states(instance: Instance, peers: PeerQuerySet) -> dict[UUID, ProfileState]:
-    return profile_states(instance, peers.select_related("member__user", "site"))
+def _joined(peers: PeerQuerySet) -> PeerQuerySet:
+    return peers.select_related("member__user", "site")
 
 
-def _outdated(states: dict[UUID, ProfileState]) -> frozenset[UUID]:
-    return frozenset(pk for pk, state in states.items() if state == ProfileState.OUTDATED)
+def _outdated(states: dict[UUID, ProfileState]) -> KeysView[UUID]:
+    return _in_order(pk for pk, state in states.items() if state == ProfileState.OUTDATED)
+
+
+def _in_order(ids: Iterable[UUID]) -> KeysView[UUID]:
+    """Return these ids as a set that keeps their order."""
+    return dict.fromkeys(ids).keys()
+
+
+def _listed(name: str) -> KeysView[UUID] | None:
+    """Return the ids of a list in the cache; None where it is gone."""
+    try:
+        return _read(name)
+    except LookupError:
+        return None
+
+
+@lru_cache(maxsize=8)
+def _read(name: str) -> KeysView[UUID]:
+    """Return the ids of a list, which never changes. Kept in this process: to parse 10,000 ids takes 15 ms."""
+    texts = cache.get(_list_key(name))
+    if texts is None:
+        raise LookupError(name)
+    return _in_order(map(UUID, texts))
 
 
 def _key(instance: Instance) -> str:
-    return f"outdated:{instance.pk}"
+    return f"outdated-profiles:{instance.pk}"
+
+
+def _list_key(name: str) -> str:
+    return f"outdated-list:{name}"
 
 
 def _state_of(instance: Instance) -> str:

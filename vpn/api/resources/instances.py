@@ -89,6 +89,7 @@ def list_instances(request: HttpRequest, page: Query[Page]) -> HttpResponse:
     """The organization's instances, oldest first."""
     # Of the region only the id is shown.
     rows = instances_of(member_of(request)).select_related(None).select_related("server", "observation", "public_name")
+    rows = rows.telling_certificates()
     page_rows, link = page_of(request, rows, page)
     found = _found(page_rows)
     return many_rows([instance_values(one, found[one.pk]) for one in page_rows], link)

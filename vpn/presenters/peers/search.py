@@ -91,7 +91,7 @@ class PeerSearch:
             found = found.filter(pk__in=outdated)
         if self.text:
             found = found.filter(_matches(self.text, instance))
-        return found.order_by("-type", "created_at", "id")
+        return found.in_list_order()
 
     def page(
         self,
@@ -102,14 +102,16 @@ class PeerSearch:
         number: str | None,
         outdated: Collection[UUID] = (),
     ) -> Page[Peer]:
-        """One page of the matching peers. `counted` are the facts of all peers, `outdated` is as in `find`.
+        """One page of the matching peers.
+
+        `counted` are the facts of all peers. `outdated` is as in `find`, in the order of the list.
 
         The database sorts ids alone, then reads the rows of this page. A search for words is made once: its ids are
         counted here.
         """
-        found = self.find(member, instance, outdated).values_list("pk", flat=True)
         known = self._number_of(instance, counted)
-        pages: Paginator[Any] = Paginator(list(found) if known is None else found, PEERS_EACH_PAGE)
+        matching = self._ids(member, instance, outdated, is_whole=known is None)
+        pages: Paginator[Any] = Paginator(matching, PEERS_EACH_PAGE)
         if known is not None:
             pages.count = known
         page: Page[Any] = pages.get_page(number)
@@ -120,6 +122,15 @@ class PeerSearch:
             row.instance = instance
         page.object_list = [rows[pk] for pk in ids if pk in rows]
         return page
+
+    def _ids(
+        self, member: Membership, instance: Instance, outdated: Collection[UUID], *, is_whole: bool
+    ) -> PeerQuerySet | list[UUID]:
+        """The ids of the matching peers: a query for a page of them, or all of them if `is_whole`."""
+        if self.show == "outdated" and not self.text:
+            return list(outdated)
+        found: Any = self.find(member, instance, outdated).values_list("pk", flat=True)
+        return list(found) if is_whole else found
 
     def _number_of(self, instance: Instance, counted: PeerFacts) -> int | None:
         """How many peers match, as they were counted; None if only a search tells."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -21,10 +22,11 @@ _AT_ONCE: Final = 200
 class Outdated:
     """Peers with an outdated profile, and how many profiles were delivered; only peers that may connect count.
 
-    While `is_being_found`, a worker compares the profiles, and `ids` are of the change before the last.
+    `ids` are in the order of the instance's list of peers. While `is_being_found`, a worker compares the profiles, and
+    `ids` are of the change before the last.
     """
 
-    ids: frozenset[UUID]
+    ids: AbstractSet[UUID]
     delivered: int
     is_being_found: bool = False
 

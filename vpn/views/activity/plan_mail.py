@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 from uuid import UUID
 
 from django.contrib import messages
@@ -17,6 +18,8 @@ from portal.models import MembershipState
 from vpn.access import get_plan
 from vpn.actions.activity.plan_mail import recipients_of, request_mail, unlisted_profiles
 from vpn.models import ChangePlan, Instance
+
+_CHUNK: Final = 500  # ids in one query
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -35,13 +38,19 @@ def plan_mail(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def mail_offered(instance: Instance, outdated: Collection[UUID]) -> ChangePlan | None:
-    """The newest change that outdated profiles, if owners of these `outdated` peers have not been mailed yet."""
-    if not instance.peers.filter(pk__in=outdated, member__state=MembershipState.ACTIVE).exists():
-        return None
+    """The newest change that outdated profiles, if owners of these `outdated` peers have not been mailed yet.
+
+    The peers are in the order of the instance's list.
+    """
     newest = (
         instance.change_plans.exclude(outdated=[]).order_by("-generation").defer("outdated", "plan", "delta").first()
     )
-    return newest if newest is not None and newest.mail_requested_at is None else None
+    if newest is None or newest.mail_requested_at is not None:
+        return None
+    owned, ids = instance.peers.filter(member__state=MembershipState.ACTIVE), list(outdated)
+    # Devices are last in the list, so that the first query finds one nearly always.
+    chunks = (ids[max(end - _CHUNK, 0) : end] for end in range(len(ids), 0, -_CHUNK))
+    return newest if any(owned.filter(pk__in=chunk).exists() for chunk in chunks) else None
 
 
 def _context(plan: ChangePlan) -> dict[str, object]:
