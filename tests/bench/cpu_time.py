@@ -24,11 +24,11 @@ class ProcessorTime:
 
     def daemon(self) -> float:
         """Of the daemon."""
-        return _seconds([self.pid])
+        return seconds_of([self.pid])
 
     def everything(self) -> float:
         """Of all that ran at the beginning."""
-        return _seconds(self.pids)
+        return seconds_of(self.pids)
 
 
 def _pids(node: Node) -> list[int]:
@@ -42,7 +42,8 @@ def _command(pid: int) -> str:
     return ""
 
 
-def _seconds(pids: Sequence[int]) -> float:
+def seconds_of(pids: Sequence[int]) -> float:
+    """The seconds that these processes have used."""
     found = 0
     for pid in pids:
         # A thread that ends takes its time with it: these daemons keep theirs.
