@@ -197,7 +197,7 @@ class Flow:
         if protocol == "tcp":
             self.door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.door.setblocking(False)
-        self.sent = self.heard = 0
+        self.sent = self.heard = self.lost = 0
         self.heard_at = time.time()
         self.longest = 0.0
         self.over = ""
@@ -218,6 +218,9 @@ class Flow:
             return
         now = time.time()
         self.heard += data.count(b"\n")
+        if self.protocol == "udp":
+            # Datagrams stay in order here, so those before the newest echo have been heard of or are lost.
+            self.lost = int(data) + 1 - self.heard
         self.longest = max(self.longest, now - self.heard_at)
         self.heard_at = now
         if not data and self.protocol == "tcp":
@@ -231,8 +234,8 @@ class Flow:
 
     def document(self) -> dict[str, Any]:
         return {
-            "sent": self.sent,
             "heard": self.heard,
+            "lost": self.lost,
             "heard_at": self.heard_at,
             "longest": self.longest,
             "over": self.over,

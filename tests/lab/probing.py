@@ -32,10 +32,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Flow:
-    """What became of a flow so far: packets sent and heard of, when last (Unix time), the longest gap in seconds."""
+    """Echoes so far: heard, lost (datagrams), when the last was heard (Unix time), the longest gap in seconds."""
 
-    sent: int
     heard: int
+    lost: int
     heard_at: float
     longest: float
     over: str
