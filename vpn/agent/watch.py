@@ -17,7 +17,7 @@ from vpn.agent import wireguard
 from vpn.agent.lifecycle.ending import close_former_connections, expire
 from vpn.agent.lifecycle.health import Liveness
 from vpn.agent.lifecycle.host import Host
-from vpn.agent.lifecycle.host_parts import HostParts, reconcile_host
+from vpn.agent.lifecycle.host_parts import HostCheck, HostParts
 from vpn.agent.lifecycle.lapse import lapse
 from vpn.agent.lifecycle.pending import Pending
 from vpn.agent.lifecycle.reconcile import FAMILIES
@@ -58,6 +58,7 @@ class Watch:
     restoring: set[str] = field(default_factory=set)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(RESTORED_AT_ONCE))
     parts: HostParts = field(init=False)
+    check: HostCheck = field(init=False)
     pending: Pending = field(init=False)
     # Until when (time.monotonic) what was read is valid, the hubs that should run, and those whose lease is over.
     _hubs: tuple[float, list[str], set[str]] = (0.0, [], set())
@@ -67,6 +68,7 @@ class Watch:
 
     def __post_init__(self) -> None:
         self.parts = HostParts(self.host)
+        self.check = HostCheck(self.host)
         self.pending = Pending(self.host)
         self.liveness = Liveness(self.host)
         self.renewal = Renewal(self.host)
@@ -146,7 +148,7 @@ class Watch:
         """Load the host's tables again if they are missing, for example after a restart of nftables.service."""
         if not self.hubs():
             return
-        if reconcile_host(self.host):
+        if self.check.run():
             _say("host: nftables tables restored")
         self._update_families()
 

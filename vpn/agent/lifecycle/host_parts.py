@@ -1,4 +1,4 @@
-"""The host's forwarding, tables and address families, checked once for many hubs that are restored together."""
+"""The host's forwarding, tables and address families: checked when they may have changed, once for many hubs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from vpn.agent.firewall import host_limits
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.shared import Shared
 from vpn.agent.network import egress, source
-from vpn.agent.system import inotify
+from vpn.agent.system import inotify, stamps
 from vpn.agent.system.command import Netns
+from vpn.agent.system.kernel_events import KernelEvents
 from vpn.agent.system.lock import host_lock
+from vpn.agent.system.stamps import Stamp
 
 # Until the next check. A change that is made meanwhile is found by `watch`, which checks these parts by itself.
 _VALID: Final = 2.0  # seconds
+_UNCHANGED_FOR: Final = 60.0  # seconds without a check of a host of which nothing was announced
+# The shared state on which the host's tables depend (see memory.state).
+_FILES: Final = ("sources.json", "servers.json", "fingerprints.json")
 
 
 def reconcile_host(host: Host) -> bool:
@@ -58,6 +63,37 @@ def _put_limits_back(host: Host) -> None:
     if raised := host.state.shared.raised_limits():
         inotify.put_back(host.netns, raised)
         host.state.shared.save_raised_limits({})
+
+
+@dataclass
+class HostCheck:
+    """The regular check of `reconcile_host`, which starts six programs: only if something may have changed."""
+
+    host: Host
+    _events: KernelEvents = field(init=False)
+    _stamp: Stamp | None = None
+    _until: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._events = KernelEvents(self.host.netns)
+
+    def run(self) -> bool:
+        """Reconcile the host if something may have changed; return True if anything differed. Raises AgentError."""
+        stamp = stamps.of(f"{self.host.state.directory}/{name}" for name in _FILES)
+        is_known = not self._may_have_changed() and stamp is not None and stamp == self._stamp
+        if is_known and time.monotonic() < self._until and egress.is_forwarding(self.host.netns):
+            return False
+        # None: after a failure, the next run checks again.
+        self._stamp = None
+        changed = reconcile_host(self.host)
+        self._stamp, self._until = stamp, time.monotonic() + _UNCHANGED_FOR
+        return changed
+
+    def _may_have_changed(self) -> bool:
+        try:
+            return self._events.may_have_changed()
+        except OSError:  # the kernel announces nothing, or the namespace is missing
+            return True
 
 
 @dataclass

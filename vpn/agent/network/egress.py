@@ -191,8 +191,13 @@ def linked(host: Netns) -> set[str]:
     return {name for name in names if name.startswith(HOSTLINK)}
 
 
+def is_forwarding(host: Netns) -> bool:
+    """Return True if the host forwards packets of both families."""
+    return sysctl.read(host, _FORWARDING) == _FORWARDING
+
+
 def _ensure_forwarding(host: Netns) -> bool:
-    if sysctl.read(host, _FORWARDING) == _FORWARDING:
+    if is_forwarding(host):
         return False
     # A host that forwards ignores router advertisements and may lose its own default route, unless accept_ra is 2
     # (Documentation/networking/ip-sysctl).
