@@ -28,7 +28,7 @@ _OPENVPN_FIELDS: Final = frozenset({"protocol", "common_name", "addresses", "rou
 _OPTIONAL_OPENVPN_FIELDS: Final = frozenset({"static_routes"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WireGuardPeer:
     """A validated WireGuard peer: networks are canonical, keys are 32 bytes in base64."""
 
@@ -58,7 +58,7 @@ class WireGuardPeer:
         return document
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class OpenVPNPeer:
     """A validated OpenVPN peer: one IPv4 address, at most one IPv6 address, canonical networks."""
 

@@ -23,9 +23,9 @@ from vpn.wire.errors import AgentError
 from vpn.wire.finding import Finding
 
 MOST: Final = 20  # findings
-# A comparison that takes longer, of thousands of peers, may use only a fifth of the share of others.
-_LONG: Final = 0.1  # seconds of processor time
-_LONG_SHARE: Final = DRIFT_SHARE / 5
+# A comparison that takes longer, of thousands of peers, may use only a tenth of the share of others.
+_LONG: Final = 0.04  # seconds of processor time
+_LONG_SHARE: Final = DRIFT_SHARE / 10
 _PATIENCE: Final = 1.0  # seconds to wait for a lock
 
 
