@@ -51,6 +51,11 @@ class Confinement:
         prefix = Path(sys.prefix)
         return binds if prefix.is_relative_to(self.options.clone) else {**binds, prefix: VIEW / "venv"}
 
+    @property
+    def can_cover(self) -> bool:
+        """True if a forked process can have the paths that its parent has (see `cover`)."""
+        return self.propagation in ("", "private")
+
     def seen(self, path: Path | str) -> Path:
         """Return the path under which the confined process sees one of ours."""
         for source, target in reversed(self.binds.items()):

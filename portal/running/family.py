@@ -1,6 +1,7 @@
 """A family: processes forked from one parent that has loaded the application, so that they share its memory.
 
-The parent does nothing else. It starts a child again that ends, and ends all of them with itself.
+The parent does nothing else. It starts a child again that ends, and ends all of them with itself. It has the rights of
+all of them, so a child first drops those that it does not need.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 class _Member:
     name: str
     run: Callable[[], object]
+    begin: Callable[[], object] | None = None
     pid: int = 0
     started_at: float = 0.0
     failures: int = 0
@@ -42,16 +44,19 @@ class _Member:
         return self.started_at + min(self.failures, _LONGEST_PAUSE) if self.failures else 0.0
 
 
-def run_family(members: Mapping[str, Callable[[], object]]) -> None:
+def run_family(
+    members: Mapping[str, Callable[[], object]], beginnings: Mapping[str, Callable[[], object]] | None = None
+) -> None:
     """Fork a child for each name, which runs its function; return once a signal has ended all of them.
 
+    A child that has one of the `beginnings` first calls that, to drop rights.
     The caller must have no other thread and no open connection: children would get copies of them.
     """
     if threading.active_count() > 1:
         raise RuntimeError("A process with several threads must not fork")
     # Blocked signals wait until they are asked for, so none arrives between two statements.
     signal.pthread_sigmask(signal.SIG_BLOCK, {*_ENDING, signal.SIGCHLD})
-    family = [_Member(name, run) for name, run in members.items()]
+    family = [_Member(name, run, (beginnings or {}).get(name)) for name, run in members.items()]
     while True:
         for member in family:
             if not member.pid and time.monotonic() >= member.due_at:
@@ -83,7 +88,10 @@ def _be(member: _Member, parent: int) -> None:
     """Be the child; never returns."""
     code = 1
     try:
+        if member.begin is not None:
+            member.begin()
         libc = ctypes.CDLL(None, use_errno=True)
+        # A change of the account would clear the first.
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         libc.prctl(_PR_SET_NAME, f"{NAME_PREFIX}{member.name}".encode(), 0, 0, 0)
         for number in (*_ENDING, signal.SIGCHLD):
@@ -114,9 +122,10 @@ def _reap(family: list[_Member]) -> None:
             lived = time.monotonic() - member.started_at
             member.failures = member.failures + 1 if lived < _STARTED_AFTER else 0
             member.pid = 0
-            logger.warning(
-                "The process %s ended (%d); it is started again", member.name, os.waitstatus_to_exitcode(status)
-            )
+            code = os.waitstatus_to_exitcode(status)
+            # One that has grown ends by itself.
+            level = logging.WARNING if code else logging.INFO
+            logger.log(level, "The process %s ended (%d); it is started again", member.name, code)
 
 
 def _end(family: list[_Member]) -> None:

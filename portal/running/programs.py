@@ -8,7 +8,8 @@ from portal.running.confine import Confinement
 from portal.running.layout import Layout
 from portal.running.options import Options
 
-# Only the processes that reach hubs keep root's rights.
+# Only the processes that reach hubs keep root's rights. The others are forked from the same parent, but where mounts
+# cannot be private, they are a program of their own.
 HUB_WORKERS = ("urgent", "apply", "provision", "observe", "spare")
 SERVICES = ("web", "schedule", "plan", "mail")
 
@@ -23,7 +24,7 @@ class Program:
 
 def build_program(name: str, options: Options, confinement: Confinement) -> Program:
     """Return the program of this name in the supervisor's configuration. Raises KeyError for an unknown name."""
-    builders = {"redis": _redis, "hub-workers": _hub_workers, "services": _services, "watch": _watch}
+    builders = {"redis": _redis, "family": _family, "services": _services, "watch": _watch}
     return builders[name](options, confinement)
 
 
@@ -39,15 +40,19 @@ def _redis(options: Options, confinement: Confinement) -> Program:
     argv = ["redis-server", "--port", "0", "--unixsocket", str(confinement.seen(layout.redis_socket))]
     argv += ["--unixsocketperm", "700", "--dir", str(confinement.seen(layout.redis)), "--daemonize", "no"]
     argv += ["--save", "", "--appendonly", "no", "--maxmemory", "256mb", "--maxmemory-policy", "noeviction"]
+    # Looks for expired keys once a second, not ten times. Jobs are woken at once.
+    argv += ["--hz", "1"]
     return Program(argv, confined=True)
 
 
-def _hub_workers(options: Options, confinement: Confinement) -> Program:
-    return Program([options.python, "-m", "portal.serving.family", *HUB_WORKERS], confined=False)
+def _family(options: Options, confinement: Confinement) -> Program:
+    names = (*HUB_WORKERS, "--as-service", *SERVICES) if confinement.can_cover else HUB_WORKERS
+    return Program([options.python, "-m", "portal.serving.family", *names], confined=False)
 
 
 def _services(options: Options, confinement: Confinement) -> Program:
-    return Program([str(confinement.seen(options.python)), "-m", "portal.serving.family", *SERVICES], confined=True)
+    argv = [str(confinement.seen(options.python)), "-m", "portal.serving.family", *SERVICES]
+    return Program(argv, confined=True)
 
 
 def _watch(options: Options, confinement: Confinement) -> Program:

@@ -77,12 +77,16 @@ def children_environment(options: Options, confinement: Confinement) -> dict[str
         "PYTHONUNBUFFERED": "1",
         # The C library otherwise keeps memory apart for each thread, and returns little of it.
         "MALLOC_ARENA_MAX": "2",
+        # Otherwise it returns less and less, after each large block that was freed.
+        "MALLOC_MMAP_THRESHOLD_": "131072",
+        "MALLOC_TRIM_THRESHOLD_": "131072",
         "PATH": f"{Path(options.python).parent}:{environment['PATH']}",
         "HUBS_AVAILABLE": "0" if reason else "1",
         "PORTAL_CLONE": str(options.clone),
         "PORTAL_LOGS": str(layout.logs),
         "PORTAL_RUN": str(layout.run),
         "PORTAL_START_REDIS": "false" if options.redis_url else "true",
+        "PORTAL_START_SERVICES": "false" if confinement.can_cover else "true",
         "PORTAL_START_WATCH": "false" if reason else "true",
         PROPAGATION: confinement.propagation,
     }

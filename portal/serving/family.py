@@ -1,9 +1,12 @@
-"""`python -m portal.serving.family NAME...`: run these processes of the portal, which share one loaded application."""
+"""`python -m portal.serving.family NAME... --as-service NAME...`: run processes of the portal.
+
+They share one loaded application. Those after `--as-service` drop root's rights.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -16,17 +19,23 @@ from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
 from portal.garbage import freeze_loaded
+from portal.running.account import service_account
+from portal.running.confine import PROPAGATION, Confinement
+from portal.running.drop import become_service
 from portal.running.family import run_family
+from portal.running.options import read_options
 
 
-def main(names: list[str]) -> None:
+def main(names: list[str], as_service: list[str]) -> None:
     """Load everything once, and fork."""
+    options = read_options(os.environ)
+    confinement = Confinement(options, service_account(root=options.root), os.environ.get(PROPAGATION, ""))
     django.setup()
-    members = {name: _program(name) for name in names}
+    members = {name: _program(name) for name in [*names, *as_service]}
     prepare()
     connections.close_all()
     freeze_loaded()
-    run_family(members)
+    run_family(members, dict.fromkeys(as_service, partial(become_service, confinement)))
 
 
 def prepare() -> None:
@@ -50,4 +59,8 @@ def _program(name: str) -> Callable[[], object]:
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(prog="portal.serving.family")
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--as-service", nargs="*", default=[])
+    arguments = parser.parse_args()
+    main(arguments.names, arguments.as_service)

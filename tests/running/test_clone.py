@@ -24,6 +24,7 @@ def clone() -> Iterator[Path]:
     for name in ("portal", "vpn", "templates", "static"):
         shutil.copytree(CLONE / name, home / "clone" / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(CLONE / "manage.py", home / "clone")
+    (home / "private").touch()
     for path in (home / "clone", *(home / "clone").rglob("*")):
         path.chmod(0o770 if path.is_dir() else 0o660)
     yield home / "clone"
@@ -36,9 +37,12 @@ def test_a_clone_that_only_root_may_read(host_netns: str, clone: Path) -> None:
         portal.start()
         web = portal.pid("web")
         assert uid_of(web) != 0
-        assert Path(f"/proc/{web}/cwd").readlink().is_relative_to("/run")
-        # Only that process and its like see the mount.
-        assert "/run/vpn-portal" not in Path("/proc/self/mountinfo").read_text()
+        # It has its parent's paths, and sees nothing else of that home.
+        home = Path(f"/proc/{web}/root{clone.parent}")
+        assert [path.name for path in home.iterdir()] == ["clone"]
+        # No other process sees these mounts.
+        assert str(clone.parent) not in Path("/proc/self/mountinfo").read_text()
+        assert (clone.parent / "private").exists()
         assert not any(path.stat().st_mode & 0o027 for path in (clone, clone / "portal", clone / "manage.py"))
     finally:
         portal.remove()

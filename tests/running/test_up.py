@@ -18,8 +18,8 @@ from tests.running.conftest import uid_of
 from tests.running_portal import RunningPortal, environ_of
 
 pytestmark = [pytest.mark.flow, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
-UNPRIVILEGED = ("redis", "services", "web", "schedule", "plan", "mail")
-PRIVILEGED = ("hub-workers", "urgent", "apply", "provision", "observe", "spare", "watch")
+UNPRIVILEGED = ("redis", "web", "schedule", "plan", "mail")
+PRIVILEGED = ("family", "urgent", "apply", "provision", "observe", "spare", "watch")
 OWNERS_WHILE_ROOT_WRITES = """
 from pathlib import Path
 from django.conf import settings
@@ -54,7 +54,7 @@ def test_it_runs_and_ends_with_everything_it_started(portal: RunningPortal) -> N
 
 def test_what_dies_is_started_again(portal: RunningPortal) -> None:
     portal.start()
-    for name in ("web", "apply", "redis", "hub-workers", "services"):
+    for name in ("web", "apply", "redis", "family"):
         before = portal.pid(name)
         os.kill(before, signal.SIGKILL)
         wait_until(partial(_is_another, portal, name, before), 60, f"another {name}")
