@@ -201,7 +201,7 @@ RQ_QUEUES = {
     name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": JOB_TIMEOUT, "SERIALIZER": "rq.serializers.JSONSerializer"}
     for name in (
         *("default", "urgent", "apply", "destroy", "provision", "knock"),
-        *("observe", "ticks", "plan", "mail", "names"),
+        *("observe", "plan", "mail", "names"),
     )
 }
 RQ = {"JOB_CLASS": "vpn.doorbell.PortalJob", "QUEUE_CLASS": "vpn.doorbell.PortalQueue"}

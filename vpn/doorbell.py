@@ -37,7 +37,6 @@ ALLOWED_JOBS = frozenset(
         "vpn.jobs.preparation.prepare_server",
         "vpn.jobs.provision.provision_instance",
         "vpn.jobs.provision.destroy_instance",
-        "vpn.jobs.knock.knock_all",
         "vpn.jobs.knock.knock_region",
         "vpn.jobs.runtime.looks.begin_check",
         "vpn.jobs.runtime.looks.begin_observing",
@@ -47,10 +46,6 @@ ALLOWED_JOBS = frozenset(
         "vpn.jobs.plan.answer_asked_plan",
         "vpn.jobs.plan.find_outdated_profiles",
         "vpn.jobs.plan.work_out_plans",
-        "vpn.jobs.observe.observe_all",
-        "vpn.jobs.reconcile.reconcile_all",
-        "vpn.jobs.certificates.renew_certificates",
-        "vpn.jobs.tidy.tidy",
     }
 )
 # Queues that exist for each region. A job whose region is not known is in the queue without a region.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -15,8 +16,10 @@ from django.core.checks import Tags, run_checks
 from django.template import engines
 from django.template.loader import get_template
 
+from portal.growth import Growth
 from portal.serving import limits
 
+_ENDS_AFTER: Final = 20.0  # seconds
 # What a worker would import for itself at its start, or with its first requests.
 _IMPORTED_LATE: Final = (
     *("portal.serving.protocol", "uvicorn.lifespan.on", "uvicorn.loops.asyncio", "uvicorn.protocols.http.h11_impl"),
@@ -43,9 +46,18 @@ def load() -> None:
 
 
 async def _main_loop(server: uvicorn.Server) -> None:
-    """Look twice a second whether to end, and renew the date of answers. uvicorn's own loop wakes ten times."""
-    while not await server.on_tick(0):  # noqa: ASYNC110 - a signal handler sets what it asks for
+    """Look twice a second whether to end, and renew the date of answers. uvicorn's own loop wakes ten times.
+
+    A worker that has grown ends once it had no connection for a while. The listening process starts a new one, and the
+    other worker takes the connections meanwhile.
+    """
+    growth, idle_since = Growth(), time.monotonic()
+    while not await server.on_tick(0):
         await asyncio.sleep(0.5)
+        if server.server_state.connections or server.server_state.tasks:
+            idle_since = time.monotonic()
+        elif time.monotonic() - idle_since > _ENDS_AFTER and growth.is_too_large():
+            server.should_exit = True
 
 
 def serve(address: str, port: int) -> None:

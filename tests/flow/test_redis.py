@@ -31,7 +31,7 @@ from vpn.choices import InstanceState
 from vpn.doorbell import PortalJob, PortalQueue
 from vpn.jobs.reconcile import reconcile_all
 from vpn.jobs.runtime.heartbeat import QUEUES, beat, schedule_health, worker_health
-from vpn.jobs.runtime.schedule import build_scheduler
+from vpn.jobs.runtime.schedule import recurring_jobs, run_if_due
 from vpn.jobs.runtime.worker import PortalWorker, build_worker
 from vpn.models import Instance, Tick
 
@@ -54,7 +54,7 @@ def test_a_job_that_is_not_the_portals_is_not_run(redis: Redis, tmp_path: Path) 
     assert job.get_status(refresh=True) == "failed"
 
 
-@pytest.mark.parametrize("function", ["vpn.jobs.tidy.tidy", "vpn.jobs.apply.no_such_job"])
+@pytest.mark.parametrize("function", ["vpn.jobs.names.keep_names", "vpn.jobs.apply.no_such_job"])
 def test_what_redis_names_as_callback_is_not_even_imported(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
@@ -86,15 +86,25 @@ def test_a_worker_whose_job_ran_out_of_time_ends(redis: Redis, monkeypatch: pyte
             while True:
                 connection.ensure_connection()
 
-    monkeypatch.setattr("vpn.jobs.tidy.tidy", endless)
+    monkeypatch.setattr("vpn.jobs.names.keep_names", endless)
     waiting = django_rq.get_queue("apply")
-    overdue = waiting.enqueue_call("vpn.jobs.tidy.tidy", timeout=1)
+    overdue = waiting.enqueue_call("vpn.jobs.names.keep_names", timeout=1)
     waiting.enqueue_call("vpn.jobs.apply.apply_instance", args=(str(uuid4()),))
     work_off("apply")
     assert overdue.get_status(refresh=True) == "failed"
     assert [job.func_name for job in waiting.jobs] == ["vpn.jobs.apply.apply_instance"]
     assert not connection.in_atomic_block
     Tick.objects.create(name="a write", last_at=timezone.now())
+
+
+def test_a_worker_that_has_grown_ends_once_it_is_idle(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parent forks a new one, which has the memory of its start."""
+    monkeypatch.setattr("portal.growth.Growth.is_too_large", lambda _: True)
+    monkeypatch.setattr("vpn.jobs.runtime.worker._PAUSE", 1)
+    for _ in range(3):
+        django_rq.get_queue("apply").enqueue_call("vpn.jobs.apply.apply_instance", args=(str(uuid4()),))
+    build_worker(["apply"]).work(logging_level="CRITICAL")
+    assert not django_rq.get_queue("apply").jobs
 
 
 def test_rings_hold_ids_only_and_many_changes_ring_once(redis: Redis) -> None:
@@ -178,8 +188,8 @@ def test_whoever_rings_again_and_again_keeps_nobody_waiting(redis: Redis) -> Non
 
 def test_a_worker_takes_no_commands_over_redis(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     channels: list[list[bytes | str]] = []
-    monkeypatch.setattr("vpn.jobs.tidy.tidy", lambda: channels.append(redis.pubsub_channels()))
-    django_rq.get_queue("apply").enqueue_call("vpn.jobs.tidy.tidy")
+    monkeypatch.setattr("vpn.jobs.names.keep_names", lambda: channels.append(redis.pubsub_channels()))
+    django_rq.get_queue("apply").enqueue_call("vpn.jobs.names.keep_names")
     work_off("apply")
     assert channels == [[]]
 
@@ -196,28 +206,17 @@ def test_rings_and_heartbeats_use_one_connection(redis: Redis) -> None:
     assert connections() == before
 
 
-def test_the_schedule_rings_in_the_workers_own_language(redis: Redis) -> None:
-    build_scheduler().enqueue_jobs()
-    names = {job.func_name for job in django_rq.get_queue("ticks").jobs}
-    assert names == {
-        "vpn.jobs.observe.observe_all",
-        "vpn.jobs.knock.knock_all",
-        "vpn.jobs.reconcile.reconcile_all",
-        "vpn.jobs.certificates.renew_certificates",
-        "vpn.jobs.tidy.tidy",
-    }
-    work_off("ticks")
-    assert not django_rq.get_queue("ticks").jobs
-    assert django_rq.get_queue("ticks").failed_job_registry.count == 0
-
-
-def test_a_scheduled_job_that_waits_is_rung_for_once_and_does_not_expire(redis: Redis) -> None:
+def test_the_schedule_rings_once_for_a_job_that_waits_and_does_not_expire(redis: Redis) -> None:
     for _ in range(3):
-        build_scheduler().enqueue_jobs()
-    ticks = django_rq.get_queue("ticks")
-    names = [job.func_name for job in ticks.jobs]
-    assert len(names) == len(set(names)) == 5
-    assert all(redis.ttl(job.key) == -1 for job in ticks.jobs)
+        for job in recurring_jobs():
+            if job.name == "names":
+                assert run_if_due(job)
+    queue = django_rq.get_queue("names")
+    assert [job.func_name for job in queue.jobs] == ["vpn.jobs.names.keep_names"]
+    assert redis.ttl(queue.jobs[0].key) == -1
+    work_off("names")
+    assert not queue.jobs
+    assert queue.failed_job_registry.count == 0
 
 
 def test_deletions_and_knocks_do_not_wait_for_all_new_hubs(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:

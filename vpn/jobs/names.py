@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import IntegrityError
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from vpn import failures
@@ -43,6 +44,11 @@ def keep_names() -> None:
     _note_new()
     for row in _due(end):
         look_at(row)
+
+
+def is_name_due() -> bool:
+    """Return True if `keep_names` has something to do."""
+    return PublicName.objects.filter(due_at__lte=timezone.now()).exists() or (_is_wanted() and _new().exists())
 
 
 def look_at(row: PublicName) -> None:
@@ -79,11 +85,15 @@ def _note_new() -> None:
     """Make the rows of hubs that have none: of those that ran before DNS_URL was set."""
     if not _is_wanted():
         return
-    for instance in Instance.objects.with_hub().filter(public_name=None)[:_NEW_AT_ONCE]:
+    for instance in _new()[:_NEW_AT_ONCE]:
         try:
             name_of(instance)
         except IntegrityError:
             logger.info("The instance %s has another name in the database; the next run takes it over", instance.pk)
+
+
+def _new() -> QuerySet[Instance]:
+    return Instance.objects.with_hub().filter(public_name=None)
 
 
 def _due(end: float) -> Iterator[PublicName]:

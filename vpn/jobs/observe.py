@@ -61,6 +61,8 @@ class Turns:
     former: dict[UUID, datetime | None] = field(default_factory=dict)
     # Hubs that did not answer last time are in groups of their own, at the end.
     groups: list[list[Instance]] = field(default_factory=list)
+    # True if no other hub was due.
+    are_all: bool = False
 
     def give_back(self) -> None:
         """Let hubs that were not queried keep their place: they come first next time."""
@@ -93,9 +95,10 @@ def observe_server(server_id: str) -> None:
         try:
             answers = _observe_in_turn(turns, end)
         finally:
+            is_done = turns.are_all and not turns.former
             # Even if a hanging hub used up the job's time.
             turns.give_back()
-        if not answers:
+        if is_done or not answers:
             return
         if time.monotonic() > end:
             doorbell.enqueue_observe(server)
@@ -151,7 +154,8 @@ def _claim(server_id: UUID) -> Turns:
         if row.pk in found:
             (together if _has_answered(row) else alone).append(found[row.pk])
     groups = [hubs for hubs in (together, *([hub] for hub in alone)) if hubs]
-    return Turns(now, {row.pk: row.looked_at for row in rows if row.pk in found}, groups)
+    former = {row.pk: row.looked_at for row in rows if row.pk in found}
+    return Turns(now, former, groups, are_all=len(rows) < _AT_ONCE)
 
 
 def _has_answered(hub: InstanceObservation) -> bool:

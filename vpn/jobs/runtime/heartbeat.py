@@ -11,7 +11,7 @@ from vpn import doorbell
 from vpn.doorbell import REGION_QUEUES
 from vpn.models import Region
 
-QUEUES = ("urgent", "apply", "destroy", "provision", "knock", "observe", "ticks", "plan", "mail")
+QUEUES = ("urgent", "apply", "destroy", "provision", "knock", "observe", "plan", "mail")
 ALIVE_SECONDS = 15
 _BEAT_SECONDS = 5.0
 

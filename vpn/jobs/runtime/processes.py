@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Final
 
 from vpn.doorbell import ALLOWED_JOBS
-from vpn.jobs.runtime.schedule import ringing
+from vpn.jobs.runtime.schedule import run_schedule
 from vpn.jobs.runtime.worker import build_worker
 
 SPARE: Final = "spare"
@@ -31,10 +31,3 @@ def run_process(name: str) -> None:
         run_schedule()
     else:
         build_worker(_QUEUES.get(name, [name]), is_spare=name == SPARE).work(logging_level="WARNING")
-
-
-def run_schedule() -> None:
-    """Ring for scheduled jobs, and run those of the queue `ticks`."""
-    worker = build_worker(["ticks"])
-    with ringing():
-        worker.work(logging_level="WARNING")

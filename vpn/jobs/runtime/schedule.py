@@ -1,73 +1,116 @@
-"""The schedule of recurring jobs. They have no arguments and are harmless when run twice."""
+"""The schedule: one process that runs short recurring jobs itself, and rings for those of other processes.
+
+These jobs have no arguments and are harmless when run twice.
+"""
 
 from __future__ import annotations
 
+import logging
+import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from redis.exceptions import RedisError
-from rq.cron import CronJob, CronScheduler
-from rq.serializers import JSONSerializer
-from rq.utils import now
+from django.conf import settings
 
+from portal.growth import Growth
 from vpn import doorbell
 from vpn.jobs.certificates import RENEW_SECONDS, renew_certificates
 from vpn.jobs.knock import KNOCK_SECONDS, knock_all
-from vpn.jobs.names import NAMES_SECONDS, keep_names
-from vpn.jobs.observe import observe_all
-from vpn.jobs.reconcile import reconcile_all
-from vpn.jobs.runtime.heartbeat import beat
+from vpn.jobs.names import NAMES_SECONDS, is_name_due
+from vpn.jobs.observe import OBSERVE_SECONDS, observe_all
+from vpn.jobs.reconcile import RECONCILE_SECONDS, reconcile_all
+from vpn.jobs.runtime.connections import end_connections
+from vpn.jobs.runtime.heartbeat import beat_while_running
+from vpn.jobs.runtime.time_limit import TimeLimit
 from vpn.jobs.tidy import TIDY_SECONDS, tidy
 
-_LOOKS_EVERY = 0.5  # seconds
+_RINGS_EVERY: Final = 60.0  # seconds
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT)
+
+logger = logging.getLogger(__name__)
 
 
-class PortalScheduler(CronScheduler):
-    """rq's scheduler, with JSON, the portal's job class, and heartbeats."""
+@dataclass
+class Recurring:
+    """A job with its interval in seconds, and when it is due next (time.monotonic)."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.serializer = JSONSerializer  # rq's default is pickle
-
-    def enqueue_jobs(self) -> list[CronJob]:
-        """Enqueue the due jobs."""
-        beat("schedule")
-        due = [job for job in self.get_jobs() if job.should_run()]
-        for job in due:
-            doorbell.enqueue_tick(job.queue_name, job.func_name)
-            job.set_enqueue_time(now())
-        return due
+    name: str
+    seconds: float
+    run: Callable[[], None]
+    due_at: float = 0.0
 
 
-@contextmanager
-def ringing() -> Iterator[None]:
-    """Enqueue the due jobs from a thread of this process."""
-    scheduler, stop = build_scheduler(), threading.Event()
+@dataclass
+class Ring:
+    """Rings for a recurring job of a worker: if it has something to do, and from time to time to note its end."""
 
-    def run() -> None:
-        while not stop.wait(_LOOKS_EVERY):
-            with suppress(RedisError, OSError):  # Redis is unreachable, which the health page shows
-                scheduler.enqueue_jobs()
+    queue: str
+    function: str
+    has_work: Callable[[], bool]
+    _rung_at: float = -_RINGS_EVERY
 
-    thread = threading.Thread(target=run, name="schedule", daemon=True)
-    thread.start()
+    def __call__(self) -> None:
+        """Ring if it is time."""
+        if time.monotonic() - self._rung_at >= _RINGS_EVERY or self.has_work():
+            doorbell.enqueue_tick(self.queue, self.function)
+            self._rung_at = time.monotonic()
+
+
+def recurring_jobs() -> list[Recurring]:
+    """Return the portal's recurring jobs, all of them due."""
+    # A worker runs it, because DNS servers may be slow.
+    keep_names = Ring("names", "vpn.jobs.names.keep_names", is_name_due)
+    return [
+        Recurring("observe", OBSERVE_SECONDS, observe_all),
+        Recurring("reconcile", RECONCILE_SECONDS, reconcile_all),
+        Recurring("knock", KNOCK_SECONDS, knock_all),
+        Recurring("certificates", RENEW_SECONDS, renew_certificates),
+        Recurring("names", NAMES_SECONDS, keep_names),
+        Recurring("tidy", TIDY_SECONDS, tidy),
+    ]
+
+
+def run_schedule() -> None:
+    """Run the recurring jobs with heartbeats, until a signal or until one runs out of time."""
+    # A blocked signal waits until it is asked for, so none interrupts a job.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    stop = threading.Event()
+    thread = beat_while_running(["schedule"], stop)
     try:
-        yield
+        _run_until_told(recurring_jobs())
     finally:
         stop.set()
         thread.join(timeout=5)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def build_scheduler() -> PortalScheduler:
-    """Return the portal's scheduler."""
-    scheduler = PortalScheduler(connection=doorbell.shared_redis())
-    scheduler.register(observe_all, queue_name="ticks", interval=4)
-    scheduler.register(reconcile_all, queue_name="ticks", interval=5)
-    scheduler.register(knock_all, queue_name="ticks", interval=KNOCK_SECONDS)
-    scheduler.register(renew_certificates, queue_name="ticks", interval=RENEW_SECONDS)
-    # In a queue of its own, because DNS servers may be slow.
-    scheduler.register(keep_names, queue_name="names", interval=NAMES_SECONDS)
-    scheduler.register(tidy, queue_name="ticks", interval=TIDY_SECONDS)
-    return scheduler
+def _run_until_told(jobs: Sequence[Recurring]) -> None:
+    growth = Growth()
+    while not growth.is_too_large():
+        if not all(map(run_if_due, jobs)):
+            # The exception may have interrupted any line of any library, so this process cannot be trusted any more.
+            return
+        left = min(job.due_at for job in jobs) - time.monotonic()
+        if signal.sigtimedwait(_ENDING, max(left, 0.0)) is not None:
+            return
+
+
+def run_if_due(job: Recurring) -> bool:
+    """Run a job if it is due, and log its failure; return False if it ran out of time."""
+    if time.monotonic() < job.due_at:
+        return True
+    job.due_at = time.monotonic() + job.seconds
+    TimeLimit.exceeded = is_interrupted = False
+    try:
+        with TimeLimit(settings.JOB_TIMEOUT):
+            job.run()
+    except Exception:
+        is_interrupted = True
+        logger.exception("The scheduled job %s failed", job.name)
+    end_connections(interrupted=is_interrupted or TimeLimit.exceeded)
+    if TimeLimit.exceeded:
+        logger.error("The scheduled job %s ran out of time; this process ends, and a new one takes its place", job.name)
+    return not TimeLimit.exceeded

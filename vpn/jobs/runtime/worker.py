@@ -6,22 +6,22 @@ import logging
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from types import FrameType
 from typing import Any
 
 from django.conf import settings
 from redis.exceptions import RedisError
 from rq.job import Job
 from rq.queue import Queue
-from rq.timeouts import UnixSignalDeathPenalty
 from rq.worker import DequeueStrategy, SimpleWorker
 
-from vpn.doorbell import PortalJob, PortalQueue, regions_with_queues
+from portal.growth import USUAL_AGE, Growth
+from vpn.doorbell import REGION_QUEUES, PortalJob, PortalQueue, regions_with_queues
 from vpn.drivers import registry
 from vpn.jobs.runtime.connections import end_connections
 from vpn.jobs.runtime.heartbeat import beat_while_running
 from vpn.jobs.runtime.looks import wait_for_looks
 from vpn.jobs.runtime.regions import heartbeats_of, queues_of, served_regions
+from vpn.jobs.runtime.time_limit import TimeLimit
 from vpn.jobs.servers import open_sessions
 
 # A region that is added is served after this time at the latest.
@@ -30,19 +30,13 @@ _NEW_REGIONS_AFTER = 10  # seconds
 _ENDS_WITHIN = 2.0
 # A session with a hub of thousands of peers holds their specification. Revocations do not wait for another session.
 _IDLE_SECONDS = 60.0
+# Seconds without a job until a worker may end; that of `observe` has one every few seconds.
+_PAUSE = 30
+_OBSERVER_PAUSE = 2
+# Its sessions have to read the specifications of all hubs again.
+_OBSERVER_AGE = 1800.0
 
 logger = logging.getLogger(__name__)
-
-
-class TimeLimit(UnixSignalDeathPenalty):
-    """Ends a job whose time is over, and records it, because the exception may be lost in a finalizer."""
-
-    exceeded = False
-
-    def handle_death_penalty(self, signum: int, frame: FrameType | None) -> None:
-        """Raise in the middle of the job."""
-        TimeLimit.exceeded = True
-        super().handle_death_penalty(signum, frame)  # type: ignore[no-untyped-call]  # rq's is not annotated
 
 
 def build_worker(names: Sequence[str], *, is_spare: bool = False) -> PortalWorker:
@@ -85,6 +79,9 @@ class PortalWorker(SimpleWorker):
         """
         kwargs.setdefault("dequeue_strategy", DequeueStrategy.DEFAULT if self.is_spare else DequeueStrategy.ROUND_ROBIN)
         stop = threading.Event()
+        is_observer = "observe" in self.names
+        self._growth = Growth(_OBSERVER_AGE if is_observer else USUAL_AGE)
+        self._pause = _OBSERVER_PAUSE if is_observer else _PAUSE
         beats = ["worker:spare"] if self.is_spare else heartbeats_of(self.names)
         thread = beat_while_running(beats, stop, self._look_after)
         try:
@@ -97,9 +94,16 @@ class PortalWorker(SimpleWorker):
             thread.join(timeout=5)
             registry.close_all()
 
+    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
+        """Wait for a job. A worker that has grown ends when none comes for a while, and a new one takes its place."""
+        while True:
+            found = super().dequeue_job_and_maintain_ttl(timeout, self._pause)
+            if found is not None or timeout is None or self._growth.is_too_large():
+                return found
+
     def _look_after(self) -> None:
         """From another thread: serve new regions, and close what is not used."""
-        if not settings.WORKER_REGIONS:
+        if not settings.WORKER_REGIONS and not REGION_QUEUES.isdisjoint(self.names):
             self._serve_new_regions()
         is_urgent = self.names[:1] == ["urgent"] and not self.is_spare
         if not is_urgent:
@@ -109,9 +113,10 @@ class PortalWorker(SimpleWorker):
         """Listen to the queues of regions for which a job was enqueued since."""
         with suppress(RedisError, OSError):  # Redis is unreachable, which the health page shows
             self._regions |= regions_with_queues()
-        queues = queues_of(self.names, sorted(self._regions))
+        number = len(self.names) + len(self._regions) * len(REGION_QUEUES.intersection(self.names))
         # The order is another after each job: the main thread may have replaced the list just now.
-        if len(queues) > len(self._ordered_queues):
+        if number > len(self._ordered_queues):
+            queues = queues_of(self.names, sorted(self._regions))
             self.queues, self._ordered_queues = queues, list(queues)
 
     def subscribe(self) -> None:

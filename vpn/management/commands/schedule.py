@@ -1,4 +1,4 @@
-"""`manage.py schedule`: enqueue the scheduled jobs, and run them."""
+"""`manage.py schedule`: run the scheduled jobs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from portal.garbage import freeze_loaded
-from vpn.jobs.runtime.processes import run_schedule
+from vpn.jobs.runtime.schedule import run_schedule
 
 
 class Command(BaseCommand):
-    """Run the schedule, and the worker of its queue, until a signal stops them."""
+    """Run the schedule until a signal stops it."""
 
-    help = "Enqueue observation, reconciliation and tidying on schedule, and run the jobs of the queue `ticks`."
+    help = "Run reconciliation and tidying on schedule, and enqueue observations, knocks and public names."
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run."""
