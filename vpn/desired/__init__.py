@@ -5,6 +5,7 @@ from vpn.desired.compiling import (
     Desired,
     can_be_delta,
     compile_change,
+    compile_digest,
     compile_removals,
     compile_spec,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "Desired",
     "can_be_delta",
     "compile_change",
+    "compile_digest",
     "compile_removals",
     "compile_spec",
 ]

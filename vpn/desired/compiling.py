@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
@@ -64,6 +64,11 @@ def compile_spec(instance_id: UUID) -> Desired:
     return _consistently(instance_id, _compile_whole)
 
 
+def compile_digest(instance_id: UUID) -> tuple[int, str]:
+    """The generation and the digest of the whole desired state, without its documents: they may take megabytes."""
+    return _consistently(instance_id, _digest_whole)
+
+
 def compile_change(instance_id: UUID) -> Desired:
     """The smallest document that leads to the desired state: a delta if only peers changed, else the whole spec."""
     return _consistently(
@@ -97,11 +102,7 @@ def _consistently(instance_id: UUID, compiler: Callable[[Instance, Needed], _Res
 
 def _compile_whole(instance: Instance, needed: Needed) -> Desired:
     header = header_of(instance, needed)
-    tags = Tags(header["rules"])
-    peers = {str(peer.pk): document_of(instance, peer, tags) for peer in admitted(instance)}
-    peers[PLACEHOLDER_ID] = placeholder(instance)
-    if instance.probe_private_key_sealed:
-        peers[PROBE_ID] = probe(instance)
+    peers = dict(_peers(instance, header))
     header_digest = wire_digests.header_digest(header)
     digests = {peer_id: wire_digests.peer_digest(peer_id, peer) for peer_id, peer in peers.items()}
     total = sum(digests.values()) % _MODULUS
@@ -115,6 +116,23 @@ def _compile_whole(instance: Instance, needed: Needed) -> Desired:
         total=total,
         peer_digests={peer_id: f"{digest:064x}" for peer_id, digest in digests.items()},
     )
+
+
+def _digest_whole(instance: Instance, needed: Needed) -> tuple[int, str]:
+    header = header_of(instance, needed)
+    total = sum(wire_digests.peer_digest(*each) for each in _peers(instance, header)) % _MODULUS
+    digest = wire_digests.spec_digest(wire_digests.header_digest(header), total)
+    return instance.desired_generation, digest
+
+
+def _peers(instance: Instance, header: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the documents of all peers in a spec, with their ids."""
+    tags = Tags(header["rules"])
+    for peer in admitted(instance):
+        yield str(peer.pk), document_of(instance, peer, tags)
+    yield PLACEHOLDER_ID, placeholder(instance)
+    if instance.probe_private_key_sealed:
+        yield PROBE_ID, probe(instance)
 
 
 def _compile_delta(instance: Instance, needed: Needed) -> Desired | None:

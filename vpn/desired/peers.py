@@ -20,6 +20,8 @@ PROBE_ID = str(UUID(int=0))
 # Placeholder peer that owns all unassigned pool addresses. Without it, a peer with a broad route could use them as its
 # source. Its public key has no private key.
 PLACEHOLDER_ID = str(UUID(int=1))
+# Rows that are in memory at the same time: some kilobytes each.
+_AT_ONCE = 250
 _PLACEHOLDER_KEY = keys.encode_key(hashlib.sha256(b"vpn.desired: nobody").digest())
 
 
@@ -43,7 +45,7 @@ def admitted(instance: Instance) -> Iterable[Peer]:
         "site",
         "member",
     )
-    return found.only(*columns, "site__platform", "site__platform_version", "member__slug").iterator(2000)
+    return found.only(*columns, "site__platform", "site__platform_version", "member__slug").iterator(_AT_ONCE)
 
 
 def document_of(instance: Instance, peer: Peer, tags: Tags) -> dict[str, Any]:

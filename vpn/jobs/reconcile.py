@@ -21,7 +21,7 @@ from vpn.actions.instances.recovery import raise_generation
 from vpn.actions.peers.admission import expire_peers
 from vpn.actions.sites.overlaps import repair_networks
 from vpn.choices import InstanceState, OperationState, PlanState
-from vpn.desired import ConcurrentChange, compile_spec
+from vpn.desired import ConcurrentChange, compile_digest
 from vpn.jobs.tick import scheduled
 from vpn.models import ChangePlan, Instance, InstanceObservation, Operation, Peer, PeerTombstone
 from vpn.models.querysets import InstanceQuerySet
@@ -145,8 +145,8 @@ def _verify() -> None:
 
 
 def _compare(instance: Instance) -> None:
-    desired = compile_spec(instance.pk)
-    if desired.generation == instance.applied_generation and desired.digest != instance.applied_digest:
+    generation, digest = compile_digest(instance.pk)
+    if generation == instance.applied_generation and digest != instance.applied_digest:
         logger.warning("Instance %s lags without a raised generation; applying it whole", instance.pk)
         raise_generation(instance.pk, by=_REPAIR)
         doorbell.enqueue_apply(instance.pk, instance.organization_id, instance.region_id)

@@ -17,7 +17,7 @@ from tests.factories import BY, make_member, make_site
 from vpn.actions.instances.settings import update_instance
 from vpn.actions.peers.peer import create_client_peer, create_site_peer, update_peer
 from vpn.addressing.networks import Network
-from vpn.desired import PLACEHOLDER_ID, compile_change, compile_spec
+from vpn.desired import PLACEHOLDER_ID, compile_change, compile_digest, compile_spec
 from vpn.models import Instance
 from vpn.wire.delta import parse_delta
 from vpn.wire.digests import digest
@@ -33,6 +33,7 @@ def test_the_spec_is_one_that_the_agent_takes(instance: Instance) -> None:
     desired = compile_spec(instance.pk)
     parse_spec(desired.document)  # raises where the agent would refuse
     assert digest(desired.document) == desired.digest
+    assert compile_digest(instance.pk) == (desired.generation, desired.digest)
 
 
 @pytest.mark.parametrize(("platform", "expected"), [("routeros6", True), ("routeros7", None), ("openwrt", None)])
