@@ -15,6 +15,7 @@ from tests.lab.devices import POOL_V6, Device, OpenVPNDevice
 from vpn.choices import PeerType, Platform, Protocol
 from vpn.models import Instance, Peer, PublicName, Server, Site
 from vpn.profiles.plain_file import render_profile
+from vpn.profiles.state import ProfileDigests
 from vpn.profiles.tunnel_routes import SiteSubnets
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def delivered(hub: Hub, device: Device | OpenVPNDevice, hosts: Sequence[str] = (
         for peer_id, other in hub.devices.items()
         if other.subnets
     )
-    return render_profile(row, sites=sites).content
+    return render_profile(row, ProfileDigests(row.instance, sites)).content
 
 
 def peer_row(hub: Hub, device: Device | OpenVPNDevice, hosts: Sequence[str] = (), *, everything: bool = False) -> Peer:

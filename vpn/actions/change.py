@@ -40,6 +40,11 @@ def lock_instance(pk: UUID) -> Instance:
     return Instance.objects.select_for_update(of=("self",)).select_related("region", "server").get(pk=pk)
 
 
+def hold_instance(pk: UUID) -> None:
+    """Lock an instance's row without reading it, until the transaction ends. Raises Instance.DoesNotExist."""
+    Instance.objects.select_for_update().values_list("pk").get(pk=pk)
+
+
 def lock_changeable(pk: UUID) -> Instance:
     """As `lock_instance`; raises NotPossible where the instance accepts no changes."""
     instance = lock_instance(pk)

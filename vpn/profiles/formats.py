@@ -12,6 +12,7 @@ from vpn.profiles.peer import profile_of
 from vpn.profiles.plain_file import Rendered, render_profile
 from vpn.profiles.router import ProfileFile, metric_of
 from vpn.profiles.site_files import router_profile
+from vpn.profiles.tunnel_routes import SiteSubnets
 
 # The format in `GET /client?format=` of a device's profile for wg-quick(8) on Linux.
 WG_QUICK: Final = "wg-quick"
@@ -29,18 +30,19 @@ def files_beside(peer: Peer, plain: Rendered, family: int | None = None) -> dict
     own = ProfileFile(plain.filename, plain.content, plain.content_type, f"Profile for {peer.get_protocol_display()}")
     # A platform's file of the same format differs only in names, which the platform's other files refer to.
     files.setdefault(own.format, own)
-    if (linux := for_wg_quick(peer, plain, family)) is not None:
+    if (linux := for_wg_quick(peer, family)) is not None:
         files[linux.format] = linux
     return files
 
 
-def for_wg_quick(peer: Peer, plain: Rendered, family: int | None = None) -> ProfileFile | None:
+def for_wg_quick(peer: Peer, family: int | None = None, sites: SiteSubnets | None = None) -> ProfileFile | None:
     """A device's profile for wg-quick(8) on Linux; the machine may be inside one of the routed networks.
 
+    Without `sites` it reads them from the database.
     None for routers, which have files of their own, for other protocols, and for full tunnels.
     """
     if peer.is_site or peer.is_openvpn or peer.route_all:
         return None
-    profile = replace(profile_of(peer, family=family), metric=metric_of(peer.pk.hex))
+    profile = replace(profile_of(peer, sites=sites, family=family), metric=metric_of(peer.pk.hex))
     content = wireguard.render(profile)
-    return ProfileFile(wg_quick_filename(peer), content, plain.content_type, "For wg-quick", kind=WG_QUICK)
+    return ProfileFile(wg_quick_filename(peer), content, wireguard.CONTENT_TYPE, "For wg-quick", kind=WG_QUICK)

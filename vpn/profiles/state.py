@@ -127,8 +127,15 @@ class ProfileDigests:
 
     def is_of(self, peer: Peer, delivered: str) -> bool:
         """Is this the digest of the peer's profile as it is now?"""
-        digest = _configuration_digest(peer, self.sites) if peer.is_openvpn else self.of_wireguard(peer)
-        return is_digest(delivered, digest, peer.site)
+        return is_digest(delivered, self._without_router(peer), peer.site)
+
+    def current(self, peer: Peer) -> str:
+        """The same as `current_digest`."""
+        digest = self._without_router(peer)
+        return digest if peer.site is None else _with_router(digest, peer.site)
+
+    def _without_router(self, peer: Peer) -> str:
+        return _configuration_digest(peer, self.sites) if peer.is_openvpn else self.of_wireguard(peer)
 
     def of_wireguard(self, peer: Compared) -> str:
         """The digest of a WireGuard peer's profile, for a site without its router."""

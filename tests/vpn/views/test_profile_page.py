@@ -6,8 +6,10 @@ import re
 from html import unescape
 
 import pytest
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from portal.models import Membership
 from tests.factories import BY, make_client_peer, make_site, make_site_peer, settle
@@ -51,6 +53,27 @@ def test_the_page_has_the_code_the_file_and_steps_for_every_system(admin_browser
     assert f"PrivateKey = {on_hub.private_key}" in page
     assert answer["Cache-Control"] == "no-store"
     assert Peer.objects.get().delivered_digest
+
+
+def test_page_and_file_take_few_queries_however_many_sites_there_are(admin_browser: Client, on_hub: Peer) -> None:
+    def queries() -> list[int]:
+        counted = []
+        for accept in ("text/plain", "text/html"):
+            admin_browser.post(url_of(on_hub), headers={"Accept": accept})
+            with CaptureQueriesContext(connection) as captured:
+                assert admin_browser.post(url_of(on_hub), headers={"Accept": accept}).status_code == 200
+            counted.append(len(captured))
+        return counted
+
+    file, page = queries()
+    assert file <= 9
+    for number in range(5):
+        site = make_site(on_hub.instance.organization, name=f"Branch {number}")
+        make_site_peer(on_hub.instance, site, [f"10.1.{number}.0/24"])
+    settle(on_hub.instance)
+    more = queries()
+    assert more[0] == file
+    assert more[1] <= page + 1, "the names of the sites"
 
 
 def test_networks_are_read_as_names_and_counts_and_the_list_is_folded_and_merged(

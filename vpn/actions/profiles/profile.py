@@ -16,16 +16,17 @@ from django.utils import timezone
 from portal.actions.acting import acted
 from portal.exceptions import NotPossible
 from portal.models import Membership, Principal
-from vpn.actions.change import lock_instance
+from vpn.actions.change import hold_instance
 from vpn.choices import InstanceState, KeyCustody
 from vpn.constants import SHARE_TOKEN_TTL, SHARE_WINDOW
 from vpn.models import Instance, Peer, ProfileLink
 from vpn.profiles.formats import files_beside
+from vpn.profiles.known import known_digests
 from vpn.profiles.peer import NoAddress, NoFamily
 from vpn.profiles.plain_file import Rendered, render_profile
 from vpn.profiles.router import ProfileFile
 
-_JOINED = ("instance__region", "instance__server", "member__user", "site")
+_JOINED = ("instance__region", "instance__server", "instance__public_name", "member__user", "site")
 
 
 @dataclass(frozen=True)
@@ -111,14 +112,15 @@ class LinkNotFound(Exception):
 
 
 def deliver_profile(peer: Peer, wanted: Wanted = Wanted(), *, by: Principal) -> Delivery:
-    """The peer's profile with its keys; stores what was delivered.
+    """The peer's profile with its keys; stores what was delivered. `peer` may have been read a moment ago.
 
     Raises HubNotReady, PeerNotAdmitted for a peer that is disabled or expired, HubGoing, or NotOffered.
     """
     try:
-        _refuse_unready(peer.pk)
+        if not _is_deliverable(peer):
+            _refuse_unready(peer.pk)
         with transaction.atomic():
-            return _deliver(_lock(peer.pk), wanted, by)
+            return _deliver(_lock(peer.pk, peer.instance_id), wanted, by)
     except (Peer.DoesNotExist, Instance.DoesNotExist):
         raise NotPossible("This peer was deleted meanwhile.") from None
 
@@ -132,7 +134,7 @@ def issue_link(peer: Peer, *, by: Principal, sender: Membership | None = None) -
         raise NotPossible("This peer's private key was destroyed after delivery.", next_step="Rotate its keys first.")
     token = secrets.token_urlsafe(32)
     with transaction.atomic():
-        locked = _lock(peer.pk)
+        locked = _lock(peer.pk, peer.instance_id)
         ProfileLink.objects.filter(peer=locked).delete()
         expires_at = timezone.now() + timedelta(seconds=SHARE_TOKEN_TTL)
         ProfileLink.objects.create(peer=locked, digest=_digest(token), expires_at=expires_at, made_by=sender)
@@ -173,13 +175,13 @@ def open_link(token: str, browser: str, wanted: Wanted = Wanted(), *, by: Princi
 
 
 def _redeem(token: str, wanted: Wanted, take: Callable[[str], int], by: Principal) -> Delivery:
-    peer_id = _links(token).values_list("peer_id", flat=True).first()
-    if peer_id is None:
+    ids = _links(token).values_list("peer_id", "peer__instance_id").first()
+    if ids is None:
         raise LinkNotFound
     try:
-        _refuse_unready(peer_id)
+        _refuse_unready(ids[0])
         with transaction.atomic():
-            locked = _lock(peer_id)
+            locked = _lock(*ids)
             if not take(token):
                 raise LinkNotFound
             return _deliver(locked, wanted, by)
@@ -227,6 +229,11 @@ def _refuse_unready(peer_id: UUID) -> None:
         raise HubNotReady(peer)
 
 
+def _is_deliverable(peer: Peer) -> bool:
+    """Is the peer, as it was read, one whose profile works?"""
+    return peer.is_on_hub and peer.is_admitted and peer.instance.state != InstanceState.DELETING
+
+
 def _refuse_useless(peer: Peer) -> None:
     if not peer.is_admitted:
         raise PeerNotAdmitted
@@ -234,10 +241,9 @@ def _refuse_useless(peer: Peer) -> None:
         raise HubGoing
 
 
-def _lock(peer_id: UUID) -> Peer:
+def _lock(peer_id: UUID, instance_id: UUID) -> Peer:
     """The peer with its instance locked, so that the delivered and the stored version are the same."""
-    instance_id = Peer.objects.values_list("instance_id", flat=True).get(pk=peer_id)
-    lock_instance(instance_id)
+    hold_instance(instance_id)
     return Peer.objects.select_related(*_JOINED).get(pk=peer_id)
 
 
@@ -246,7 +252,8 @@ def _deliver(peer: Peer, wanted: Wanted, by: Principal) -> Delivery:
     if not peer.is_on_hub:
         raise HubNotReady(peer)
     try:
-        profile = render_profile(peer, family=wanted.family)
+        # No change is going on: the instance is locked.
+        profile = render_profile(peer, known_digests(peer.instance), wanted.family)
         chosen = _chosen(peer, profile, wanted)
     except NoAddress:
         raise HubNotReady(peer) from None

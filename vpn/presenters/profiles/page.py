@@ -22,7 +22,6 @@ from vpn.profiles.formats import WG_QUICK, for_wg_quick
 from vpn.profiles.known import known_digests
 from vpn.profiles.names import filename_of, wg_quick_filename
 from vpn.profiles.peer import resolver_of
-from vpn.profiles.plain_file import render_profile
 from vpn.profiles.router import RouterProfile
 from vpn.profiles.site_files import router_profile
 
@@ -119,10 +118,7 @@ def _files(router: RouterProfile | None) -> list[Download]:
 @sensitive_variables()
 def _linux_file(request: HttpRequest, peer: Peer) -> Download | None:
     """The profile that is only for wg-quick, if there is one."""
-    family = asked_family(request)
-    if peer.is_site or peer.is_openvpn or peer.route_all:
-        return None
-    file = for_wg_quick(peer, render_profile(peer, family=family), family)
+    file = for_wg_quick(peer, asked_family(request), known_digests(peer.instance).sites)
     if file is None:
         return None
     return Download(file.filename, file.content, file.content_type, file.title, field="file", value=WG_QUICK)
