@@ -12,6 +12,7 @@ from portal.models import Organization
 from tests.factories import make_instance, make_region, make_site
 from vpn.choices import Driver, ServerState
 from vpn.models import Instance, Region, Server, Site
+from vpn.presenters.regions.choice import choose_region
 
 pytestmark = pytest.mark.django_db
 PATH = "/instances/new/"
@@ -58,11 +59,11 @@ def test_the_region_closest_to_most_sites_is_suggested_with_the_reason(
     add_sites(organization, "Berlin", "Paris", "Tokyo")
     words = shown(admin_browser)
     assert (
-        "Frankfurt is closest to most sites: half of the 3 with a place are within 11 ms, and the farthest, Tokyo, is "
-        "144 ms away. Next is Singapore: 153 ms for half of them, 165 ms for the farthest."
+        "Frankfurt is closest to most sites: half of the 3 with a place are within 11 ms, the farthest (Tokyo) within "
+        "144 ms. Next is Singapore: 153 ms for half of them, 165 ms for the farthest."
     ) in words
     assert words.count("Suggested") == 1
-    assert "11 ms for half of the sites, 144 ms for the farthest, Tokyo" in words
+    assert "11 ms for half of the sites, 144 ms for the farthest (Tokyo)" in words
     assert "Room for 5 more instances" in words
     assert "Each site from Frankfurt Berlin 10 ms Paris 11 ms Tokyo 144 ms" in words
     assert "4 ms, and 15 ms for each 1,000 km of the great circle" in words
@@ -222,7 +223,33 @@ def test_ten_thousand_sites_leave_the_page_small(admin_browser: Client, organiza
     assert "half of the 10,000 with a place" in page
     assert "more sites in between" in page
     assert "count as one point" in page
+    assert "<summary>13 more regions</summary>" in page
     assert len(page) < 120_000
+
+
+def test_a_region_among_many_that_was_chosen_is_in_view(admin_browser: Client) -> None:
+    for number in range(9):
+        add_region(f"r{number}", f"Region {number}", (None, None))
+    assert '<details class="more">' in admin_browser.get(PATH).content.decode().partition("</fieldset>")[0]
+    page = admin_browser.post(PATH, {**GIVEN, "name": "ab", "region": "r8"}).content.decode()
+    assert '<details class="more" open>' in page.partition("</fieldset>")[0]
+
+
+@pytest.mark.usefixtures("two_regions")
+def test_the_region_of_a_hub_that_moves_is_listed_last_and_not_suggested(organization: Organization) -> None:
+    add_sites(organization, "Tokyo")
+    choice = choose_region(list(Region.objects.with_room()), Site.objects.all(), current="fra")
+    assert [(row.region.pk, row.closed, row.is_suggested, row.is_chosen) for row in choice.rows] == [
+        ("sin", "", True, True),
+        ("fra", "The hub is here now.", False, False),
+    ]
+    assert choice.reason == "Singapore is closest to Tokyo, the only site with a place: 84 ms."
+    stays = choose_region(list(Region.objects.with_room()), Site.objects.all(), current="sin")
+    assert [(row.region.pk, row.is_suggested) for row in stays.rows] == [("fra", False), ("sin", False)]
+    assert stays.reason == (
+        "Singapore, where the hub is now, is closest to Tokyo, the only site with a place: 84 ms. Next is Frankfurt: "
+        "144 ms."
+    )
 
 
 @pytest.mark.usefixtures("two_regions")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,16 +11,18 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from vpn.choices import Driver
-from vpn.geo.distance import BASE_MS, MS_FOR_1000_KM, Point
-from vpn.geo.suggestion import Trip, Trips, in_order, trips_from
+from vpn.geo.distance import BASE_MS, MS_FOR_1000_KM
+from vpn.geo.suggestion import Trip, Trips
 from vpn.models import Region, Site
 from vpn.presenters.regions.located import Located, located, named
 from vpn.presenters.regions.map import Placed, WorldMap, world_map
-from vpn.presenters.regions.reason import reason
+from vpn.presenters.regions.ranking import Ranking, point_of
 from vpn.presenters.regions.room import rooms
 
 # With more sites, the nearest and the farthest are listed.
 _MOST_LISTED: Final = 12
+# Regions that are listed without opening the rest.
+_MOST_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,19 @@ class RegionChoice:
         return len(self.rows) > 1
 
     @property
-    def chosen(self) -> str:
-        """The id of the chosen region, "" if there is none."""
-        return next((row.region.pk for row in self.rows if row.is_chosen), "")
+    def first(self) -> list[RegionRow]:
+        """The regions that are listed at once."""
+        return self.rows if len(self.rows) <= _MOST_AT_ONCE else self.rows[: _MOST_AT_ONCE - 1]
+
+    @property
+    def more(self) -> list[RegionRow]:
+        """The regions that are listed on demand."""
+        return self.rows[len(self.first) :]
+
+    @property
+    def more_is_open(self) -> bool:
+        """Is the chosen region one of those?"""
+        return any(row.is_chosen for row in self.more)
 
     @property
     def origins(self) -> list[str]:
@@ -111,51 +123,26 @@ def choose_region(
     """The choice among regions (`Region.objects.with_room()`) for a hub of these sites; two queries in all.
 
     `chosen` is the region of a form that was sent; otherwise the suggested one is chosen, or else the first that is
-    open. `current` is the region of a hub that is to move: it can neither be chosen nor suggested.
+    open. `current` is the region of a hub that is to move: it can neither be chosen nor suggested, and nothing is
+    suggested if it is the best one.
     """
     where = located(sites)
-    closed = {region.pk: _why_closed(region, current) for region in regions}
-    trips = {region.pk: found for region in regions if (found := _trips(region, where)) is not None}
-    order = in_order(trips)
-    best_first = [pk for pk in order if not closed[pk]] if len(regions) > 1 else []
-    listed = sorted(regions, key=lambda region: _place_in_list(region, closed, order))
-    picked = chosen or next((region.pk for region in listed if not closed[region.pk]), "")
+    ranking = Ranking(regions, where, current)
+    picked = chosen or ranking.first_open
     room = rooms()
     rows = [
         RegionRow(
             region=region,
-            closed=closed[region.pk],
+            closed=ranking.closed[region.pk],
             room=room.get(region.pk, ""),
-            trips=trips.get(region.pk),
-            is_suggested=region.pk in best_first[:1],
-            is_chosen=region.pk == picked and not closed[region.pk],
+            trips=ranking.trips.get(region.pk),
+            is_suggested=region.pk == ranking.suggested,
+            is_chosen=region.pk == picked and not ranking.closed[region.pk],
         )
-        for region in listed
+        for region in ranking.listed
     ]
-    names = {region.pk: region.name for region in regions}
-    better = [names[pk] for pk in order[: order.index(best_first[0])] if pk != current] if best_first else []
-    said = reason([(names[pk], trips[pk]) for pk in best_first], better, where)
-    return RegionChoice(rows, where, said, world_map([placed for row in rows if (placed := _placed(row))], where))
-
-
-def point_of(region: Region) -> Point | None:
-    """Where a region is; None if staff have not said."""
-    if region.latitude is None or region.longitude is None:
-        return None
-    return Point(region.latitude, region.longitude)
-
-
-def _trips(region: Region, where: Located) -> Trips | None:
-    point = point_of(region)
-    return None if point is None else trips_from(point, where.spots.found)
-
-
-def _why_closed(region: Region, current: str) -> str:
-    return _("The hub is here now.") if region.pk == current else region.why_closed
-
-
-def _place_in_list(region: Region, closed: Mapping[str, str], order: Sequence[str]) -> tuple[bool, int, str]:
-    return bool(closed[region.pk]), order.index(region.pk) if region.pk in order else len(order), region.name
+    world = world_map([placed for row in rows if (placed := _placed(row)) is not None], where)
+    return RegionChoice(rows, where, ranking.reason, world)
 
 
 def _shown(trip: Trip) -> tuple[str, str]:

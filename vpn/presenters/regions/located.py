@@ -46,7 +46,7 @@ def named(spot: Spot) -> str:
     """The name of a spot, with the number of its sites if there are several."""
     if spot.sites == 1:
         return spot.name
-    return _("%(name)s (%(count)s sites)") % {"name": spot.name, "count": f"{spot.sites:,}"}
+    return _("%(count)s sites near %(name)s") % {"name": spot.name, "count": f"{spot.sites:,}"}
 
 
 def _name_of(count: int, site: str, place: str) -> str:

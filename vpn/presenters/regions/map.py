@@ -66,7 +66,7 @@ def world_map(regions: Sequence[Placed], where: Located) -> WorldMap:
     taken: list[tuple[float, float, float]] = []
     marks = [_mark(region, taken) for region in regions]
     sites = [
-        SiteMark(*project(spot.point), round(5 + 2 * log10(spot.sites), 1))
+        SiteMark(*project(spot.point), round(4 + 1.5 * log10(spot.sites), 1))
         for spot in sorted(where.spots.found, key=lambda spot: -spot.sites)
     ]
     # The last one drawn is on top.

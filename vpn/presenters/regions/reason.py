@@ -22,8 +22,8 @@ def reason(best_first: Sequence[tuple[str, Trips]], better: Sequence[str], where
 
 def _first(name: str, trips: Trips, where: Located) -> str:
     words = _(
-        "%(region)s is closest to most sites: half of the %(sites)s with a place are within %(median)s ms, and the "
-        "farthest, %(worst)s, is %(farthest)s ms away."
+        "%(region)s is closest to most sites: half of the %(sites)s with a place are within %(median)s ms, the "
+        "farthest (%(worst)s) within %(farthest)s ms."
     )
     if where.sites == 1:
         words = _("%(region)s is closest to %(worst)s, the only site with a place: %(median)s ms.")
