@@ -83,6 +83,14 @@ GET  instance_settings                  302    403     200   200      404   404
 POST instance_settings                  302    403     403   302      404   404
 GET  instance_activity                  302    403     200   200      404   404
 POST instance_activity                  302    405     405   405      405   405
+GET  instance_move                      302    403     403   200      404   404
+POST instance_move                      302    403     403   302      404   404
+GET  instance_rebuild                   302    403     403   200      404   404
+POST instance_rebuild                   302    403     403   302      404   404
+GET  instance_cancel                    302    405     405   405      405   405
+POST instance_cancel                    302    403     403   302      404   404
+GET  instance_forwarding_end            302    405     405   405      405   405
+POST instance_forwarding_end            302    403     403   302      404   404
 GET  plan_mail                          302    403     403   200      404   404
 POST plan_mail                          302    403     403   302      404   404
 GET  instance_delete                    302    403     403   200      404   404
@@ -161,6 +169,9 @@ GET    /instances/{instance_id}               401    403     200   200      404 
 PUT    /instances/{instance_id}               401    403     403   200      404   401
 DELETE /instances/{instance_id}               401    403     403   202      404   401
 POST   /instances/{instance_id}/retry         401    403     403   202      404   401
+POST   /instances/{instance_id}/move          401    403     403   202      404   401
+POST   /instances/{instance_id}/rebuild       401    403     403   202      404   401
+POST   /instances/{instance_id}/cancel        401    403     403   202      404   401
 GET    /instances/{instance_id}/operations    401    403     200   200      404   401
 GET    /instances/{instance_id}/bandwidth     401    403     200   200      404   401
 GET    /instances/{instance_id}/peers         401    403     200   200      404   401

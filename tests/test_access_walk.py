@@ -30,9 +30,10 @@ from tests.factories import (
     settle,
 )
 from tests.fixtures import signed_in
+from vpn.actions.instances.move import rebuild_instance
 from vpn.api.root import api
 from vpn.choices import InstanceState
-from vpn.models import ChangePlan, Instance, Peer, Site
+from vpn.models import ChangePlan, Instance, Peer, Region, Server, Site
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -56,6 +57,7 @@ class World:
     organization: Organization
     instance: Instance
     failed: Instance
+    moving: Instance
     site: Site
     peer: Peer
     anothers_peer: Peer
@@ -93,9 +95,15 @@ def _build() -> World:
     users["staff"] = make_user("staff@example.org", is_staff=True)
     group = create_group(organization, name="Sales", members=[person.pk], by=BY)
     failed = make_instance(organization, name="Failed", state=InstanceState.FAILED)
+    elsewhere = Region.objects.create(pk="elsewhere", name="Elsewhere")
+    Server.objects.create(region=elsewhere, name="Elsewhere", address="203.0.113.2")
+    moving = make_instance(organization, name="Moving")
+    rebuild_instance(moving, by=BY)
     plan = ChangePlan.objects.create(instance=instance, generation=1)
     token, _ = ApiToken.issue(admin)
-    return World(organization, instance, failed, site, peer, anothers_peer, person, group, plan, token, members, users)
+    return World(
+        organization, instance, failed, moving, site, peer, anothers_peer, person, group, plan, token, members, users
+    )
 
 
 def patterns(resolver: URLResolver, namespaces: tuple[str, ...] = ()) -> Iterator[tuple[str, URLPattern]]:
@@ -193,6 +201,7 @@ def _url_of(world: World, name: str, peer: Peer) -> str:
         return reverse(name, args=["nonsense"])
     subjects: dict[str, Any] = {
         "instance_retry": world.failed,
+        "instance_cancel": world.moving,
         "client_peer_new": world.instance,
         "site_peer_new": world.instance,
         "instance": world.instance,
@@ -222,6 +231,7 @@ def _form_of(world: World, name: str) -> dict[str, Any]:
         "instance_routing": {"pushed_routes": "192.0.2.0/24"},
         "instance_dns": {"public_dns": "9.9.9.9"},
         "instance_settings": {"name": "Renamed", "mtu": "1400"},
+        "instance_move": {"region": "elsewhere"},
         "instance_delete": {"confirm": "true", "name": world.instance.name},
         "client_peer_new": {
             "user_id": str(world.person.pk),
@@ -252,7 +262,8 @@ def test_call_about_another_members_peer(world: World, method: str, path: str) -
 
 
 def _call_statuses(world: World, method: str, path: str, peer: Peer) -> dict[str, int]:
-    instance = world.failed if path.endswith("/retry") else world.instance
+    instances = {"retry": world.failed, "cancel": world.moving}
+    instance = instances.get(path.rpartition("/")[2], world.instance)
     url = BASE + path.format(
         instance_id=instance.pk,
         peer_id=peer.pk,
@@ -283,6 +294,7 @@ def _body_of(world: World, method: str, path: str) -> dict[str, Any]:
     bodies: dict[tuple[str, str], dict[str, Any]] = {
         ("POST", "/instances"): {"name": "Paris", "hostname": "paris", "region": "local"},
         ("PUT", "/instances/{instance_id}"): {"name": "Renamed"},
+        ("POST", "/instances/{instance_id}/move"): {"region": "elsewhere"},
         ("POST", "/instances/{instance_id}/peers"): {
             "type": "client",
             "protocol": "wireguard",

@@ -59,11 +59,13 @@ READING = {
     "vpn.actions.firewall.input": {"cleaned_rule", "missing_ends"},
     "vpn.actions.firewall.rules": {"cleaned_rules", "lock_instances", "naming", "prepare_rules"},
     "vpn.actions.instances.instance": {"hostname_fault", "open_operation", "pending_work"},
-    "vpn.actions.instances.placement": {"server_in"},
+    "vpn.actions.instances.move": {"placed"},
+    "vpn.actions.instances.placement": {"server_in", "with_room"},
     "vpn.actions.instances.pool": {"checked_pool", "cleaned_pool", "free_pool"},
     "vpn.actions.instances.ports": {"free_port_base"},
     "vpn.actions.instances.server_address": {"moved_sentence"},
     "vpn.actions.instances.settings": {"faults_of"},
+    "vpn.actions.instances.targets": {"other_server", "same_server", "target_in"},
     # They fill in columns of rows in memory, which their caller saves.
     "vpn.actions.peers.certificates": {
         "authority_of",
@@ -71,6 +73,7 @@ READING = {
         "hosts_of",
         "hub_due_at",
         "issue_for_peer",
+        "issue_hub",
         "renew_hub",
         "renew_revocation_list",
         "shown_hosts",

@@ -28,7 +28,7 @@ def instances_of(member: Membership) -> InstanceQuerySet:
 
 def get_instance(member: Membership, pk: UUID, *, write: bool = False) -> Instance:
     """One instance of the organization."""
-    found = Instance.objects.select_related("region", "server", "observation", "public_name")
+    found = Instance.objects.select_related("region", "server", "observation", "public_name", "move")
     instance = get_object_or_404(found, pk=pk, organization=member.organization_id)
     _require(member, write=write)
     return instance

@@ -33,6 +33,8 @@ class OperationKind(models.TextChoices):
     PROVISION = "provision", "Create the hub"
     APPLY = "apply", "Apply changes"
     DESTROY = "destroy", "Remove the hub"
+    MOVE = "move", "Move the hub"
+    REBUILD = "rebuild", "Rebuild the hub"
 
 
 class OperationState(models.TextChoices):
@@ -62,14 +64,33 @@ class StepName(models.TextChoices):
     PROOF = "proof", "Prove that packets flow"
     APPLY = "apply", "Bring the hub up to date"
     TEARDOWN = "teardown", "Take the hub down"
+    NEW_SERVER = "new-server", "Prepare the new server"
+    NEW_HUB = "new-hub", "Start the new hub"
+    NEW_PROOF = "new-proof", "Prove that packets flow through the new hub"
+    SWITCH = "switch", "Switch to the new hub"
+    HAND_OVER = "hand-over", "Forward the former server's ports"
+    REPLACE = "replace", "Replace the hub on its server"
 
+
+_MAKE_BEFORE_BREAK = (
+    StepName.NEW_SERVER,
+    StepName.NEW_HUB,
+    StepName.NEW_PROOF,
+    StepName.SWITCH,
+    StepName.HAND_OVER,
+    StepName.NAME,
+)
 
 # `NAME` is left out where no publisher is set.
 OPERATION_STEPS: dict[str, tuple[str, ...]] = {
     OperationKind.PROVISION: (StepName.SERVER, StepName.CERTIFICATES, StepName.HUB, StepName.NAME, StepName.PROOF),
     OperationKind.APPLY: (StepName.APPLY,),
     OperationKind.DESTROY: (StepName.TEARDOWN,),
+    OperationKind.MOVE: _MAKE_BEFORE_BREAK,
+    OperationKind.REBUILD: _MAKE_BEFORE_BREAK,
 }
+# Where there is no other server.
+REBUILD_IN_PLACE: tuple[str, ...] = (StepName.NEW_SERVER, StepName.REPLACE, StepName.PROOF)
 
 
 class PeerType(models.TextChoices):

@@ -24,7 +24,7 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from vpn.models import Instance, Server
+from vpn.models import Instance, Move, Server
 from vpn.turns import job_id, take_place
 
 logger = logging.getLogger(__name__)
@@ -40,12 +40,14 @@ ALLOWED_JOBS = frozenset(
         "vpn.jobs.knock.knock_region",
         "vpn.jobs.runtime.looks.begin_check",
         "vpn.jobs.runtime.looks.begin_observing",
+        "vpn.jobs.move.go_on_moving",
         "vpn.jobs.names.keep_names",
         "vpn.jobs.mail.mail_plan",
         "vpn.jobs.mail.send_one",
         "vpn.jobs.plan.answer_asked_plan",
         "vpn.jobs.plan.find_outdated_profiles",
         "vpn.jobs.plan.work_out_plans",
+        "vpn.jobs.retirement.look_at_retired",
     }
 )
 # Queues that exist for each region. A job whose region is not known is in the queue without a region.
@@ -129,6 +131,17 @@ def enqueue_apply(
 def enqueue_provision(instance_id: UUID, organization_id: UUID, region_id: str | None = None) -> None:
     """Create the instance's hub, or continue to create it."""
     _enqueue_for("provision", "vpn.jobs.provision.provision_instance", instance_id, organization_id, region_id)
+
+
+def enqueue_move(instance_id: UUID, organization_id: UUID) -> None:
+    """Move or rebuild the instance's hub, or continue to, by a worker of the region where it is to run."""
+    target = Move.objects.filter(instance=instance_id).values_list("target__region", flat=True).first()
+    _enqueue_for("provision", "vpn.jobs.move.go_on_moving", instance_id, organization_id, target)
+
+
+def enqueue_retired(retired_id: UUID, region_id: str) -> None:
+    """Look at a hub that its instance has left on a server of a region."""
+    _enqueue("destroy", "vpn.jobs.retirement.look_at_retired", str(retired_id), region_id=region_id)
 
 
 def enqueue_destroy(instance_id: UUID, organization_id: UUID, region_id: str | None = None) -> None:

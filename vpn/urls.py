@@ -10,6 +10,7 @@ from vpn.views.dns import page as instance_dns
 from vpn.views.firewall import page as firewall
 from vpn.views.instances import create as instance_new
 from vpn.views.instances import delete as instance_delete
+from vpn.views.instances import move as instance_move
 from vpn.views.instances import overview as instance
 from vpn.views.instances import settings as instance_settings
 from vpn.views.peers import acts as peer_acts
@@ -36,6 +37,10 @@ _INSTANCES = [
     path("instances/<uuid:pk>/name/", instance_settings.instance_name_check, name="instance_name_check"),
     path("instances/<uuid:pk>/activity/", instance_activity.instance_activity, name="instance_activity"),
     path("plans/<uuid:pk>/mail/", plan_mail.plan_mail, name="plan_mail"),
+    path("instances/<uuid:pk>/move/", instance_move.instance_move, name="instance_move"),
+    path("instances/<uuid:pk>/rebuild/", instance_move.instance_rebuild, name="instance_rebuild"),
+    path("instances/<uuid:pk>/cancel/", instance_move.instance_cancel, name="instance_cancel"),
+    path("instances/<uuid:pk>/forwarding/", instance_move.instance_forwarding_end, name="instance_forwarding_end"),
     path("instances/<uuid:pk>/delete/", instance_delete.instance_delete, name="instance_delete"),
 ]
 

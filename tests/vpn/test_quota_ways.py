@@ -55,6 +55,8 @@ UNCOUNTED = {
     "vpn.SshAccess": "one for each server",
     "vpn.Preparation": "staff",
     "vpn.PreparationStep": "as many as a preparation has",
+    "vpn.Move": "one for each instance",
+    "vpn.RetiredHub": "one for each server that an instance left, until nothing is left there",
     "vpn.ListenerProof": "one for each listener of an instance",
     "vpn.OperationStep": "as many as an operation has",
     "vpn.ChangePlan": "one for each change, kept for a while; changes are limited by the calls a minute",

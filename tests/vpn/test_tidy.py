@@ -58,6 +58,8 @@ BOUNDED = {
     "vpn.SshAccess": "one for each server",
     "vpn.Preparation": "one for each server",
     "vpn.PreparationStep": "one for each server and step",
+    "vpn.Move": "one for each instance, until it has switched",
+    "vpn.RetiredHub": "one for each server that an instance left; removed when nothing is left there",
     "vpn.PublicName": "one for each instance; removed when its records have been taken out of the zone",
     "vpn.FirewallRule": "quota",
     "vpn.DnsRecord": "quota",

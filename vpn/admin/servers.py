@@ -14,6 +14,7 @@ from django.utils.html import format_html_join
 
 from vpn import doorbell
 from vpn.actions.instances.server import allow_networks
+from vpn.actions.servers.drain import drain_server
 from vpn.actions.servers.preparation import begin_preparation
 from vpn.actions.servers.region import add_region
 from vpn.actions.servers.server import add_server, confirm_host_key, cordon_server, forget_server
@@ -78,7 +79,7 @@ class ServerAdmin(ReadOnly):
     list_select_related = ("region", "ssh")
     list_filter = ("region", "state", "cordoned")
     observed = ("reason", "reached", "authorized_key", "sudo_rule", "seen_host_key", "trusted_host_key", "steps")
-    actions = ("look_at_host_key", "confirm", "prepare", "cordon", "uncordon", "forget")
+    actions = ("look_at_host_key", "confirm", "prepare", "cordon", "uncordon", "drain", "forget")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Server]:
         """Servers with the number of their instances."""
@@ -213,6 +214,15 @@ class ServerAdmin(ReadOnly):
             cordon_server(server, cordoned=False, **options)
 
         act_on_each(request, chosen, act, "takes new hubs again.")
+
+    @admin.action(description="Drain: move its hubs to other servers of the region")
+    def drain(self, request: HttpRequest, chosen: QuerySet[Server]) -> None:
+        """Let the servers take no new hubs, and begin to move those that they have."""
+        for server in chosen:
+            drained = drain_server(server, by=principal_of(request))
+            messages.success(request, f"{server.name} takes no new hubs; {len(drained.moving)} begin to move.")
+            for name, why_not in drained.staying.values():
+                messages.error(request, f"{name} stays: {why_not}")
 
     @admin.action(description="Forget")
     def forget(self, request: HttpRequest, chosen: QuerySet[Server]) -> HttpResponse | None:

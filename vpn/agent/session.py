@@ -12,12 +12,14 @@ from typing import IO, Any, TypeVar
 from vpn.agent.lifecycle.apply import apply, apply_delta
 from vpn.agent.lifecycle.destroy import destroy
 from vpn.agent.lifecycle.destroy_all import destroy_some
+from vpn.agent.lifecycle.handover import end_forwarding, greet, hand_over, packets
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.status import status, statuses
 from vpn.agent.system import clock, files
 from vpn.wire import codes, observing
 from vpn.wire.delta import parse_delta
 from vpn.wire.errors import FAILED, INVALID, RESOLVED, AgentError
+from vpn.wire.forwarding import parse_forwarding, parse_greeting
 from vpn.wire.identity import SCHEMA, parse_hub, parse_version
 from vpn.wire.lease import Moment, parse_lease
 from vpn.wire.report import HubReport
@@ -104,6 +106,8 @@ def _perform(host: Host, request: object) -> dict[str, Any]:
         reports = {hub: _tried(report) for hub, report in statuses(host, asked.hubs, asked.seconds)}
         observed = observing.observed_document({hub: _signed(one) for hub, one in reports.items()})
         return {"observed": observed, "clock": clock.now().document()}
+    if isinstance(command, str) and command in _HANDING_OVER:
+        return _HANDING_OVER[command](host, request)
     report = _signed(_change_or_read(host, command, request))
     return {"report": report.document()}
 
@@ -114,6 +118,31 @@ def _lease(host: Host, hubs: Collection[str], end: Moment | None) -> None:
         host.state.leases.end(hubs)
     else:
         host.state.leases.grant(hubs, end)
+
+
+def _hand_over(host: Host, request: dict[str, Any]) -> dict[str, Any]:
+    return {"handover": hand_over(host, parse_forwarding(request.get("forwarding"))).document()}
+
+
+def _greet(host: Host, request: dict[str, Any]) -> dict[str, Any]:
+    return {"greeted": greet(host, *parse_greeting(request))}
+
+
+def _end_forwarding(host: Host, request: dict[str, Any]) -> dict[str, Any]:
+    end_forwarding(host, parse_hub(request.get("hub")))
+    return {}
+
+
+def _packets(host: Host, request: dict[str, Any]) -> dict[str, Any]:
+    return {"packets": packets(host, parse_hub(request.get("hub")))}
+
+
+_HANDING_OVER: dict[str, Callable[[Host, dict[str, Any]], dict[str, Any]]] = {
+    "hand-over": _hand_over,
+    "greet": _greet,
+    "end-forwarding": _end_forwarding,
+    "forwarded-packets": _packets,
+}
 
 
 def _signed(report: Result) -> Result:

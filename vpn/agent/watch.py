@@ -146,7 +146,7 @@ class Watch:
 
     def guard(self) -> None:
         """Load the host's tables again if they are missing, for example after a restart of nftables.service."""
-        if not self.hubs():
+        if not self.hubs() and not self.host.state.shared.forwarded():
             return
         if self.check.run():
             _say("host: nftables tables restored")

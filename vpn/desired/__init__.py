@@ -6,6 +6,7 @@ from vpn.desired.compiling import (
     can_be_delta,
     compile_change,
     compile_digest,
+    compile_placed,
     compile_removals,
     compile_spec,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "can_be_delta",
     "compile_change",
     "compile_digest",
+    "compile_placed",
     "compile_removals",
     "compile_spec",
 ]

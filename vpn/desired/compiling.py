@@ -69,6 +69,11 @@ def compile_digest(instance_id: UUID) -> tuple[int, str]:
     return _consistently(instance_id, _digest_whole)
 
 
+def compile_placed(instance_id: UUID, placed: Callable[[Instance], Instance]) -> Desired:
+    """The whole desired state of one hub as it would be elsewhere: `placed` returns a copy of the instance there."""
+    return _consistently(instance_id, lambda instance, needed: _compile_whole(placed(instance), needed))
+
+
 def compile_change(instance_id: UUID) -> Desired:
     """The smallest document that leads to the desired state: a delta if only peers changed, else the whole spec."""
     return _consistently(

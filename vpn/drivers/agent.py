@@ -9,9 +9,10 @@ from vpn import failures
 from vpn.drivers.base import Unreachable
 from vpn.wire.errors import AgentError, parse_error
 from vpn.wire.finding import Finding
+from vpn.wire.forwarding import Forwarding, Handover, parse_handover
 from vpn.wire.observing import Observing, parse_observed
 from vpn.wire.report import HubReport, parse_report
-from vpn.wire.report_values import ReportInvalidError
+from vpn.wire.report_values import ReportInvalidError, count
 from vpn.wire.session import AgentSession, Pipes, SessionBroken
 
 # A hub whose report takes longer has a program that hangs. With a second attempt, a job ends in its time.
@@ -59,6 +60,29 @@ class AgentDriver:
     def destroy(self, hub: str, *, epoch: int, generation: int) -> None:
         """Remove the hub."""
         self._call({"command": "destroy", "hub": hub, "epoch": epoch, "generation": generation})
+
+    def hand_over(self, forwarding: Forwarding) -> Handover:
+        """End a hub and forward its ports; return what the present hub needs."""
+        answer = self._call({"command": "hand-over", "forwarding": forwarding.document()})
+        try:
+            return parse_handover(answer.get("handover"))
+        except ReportInvalidError as error:
+            raise _invalid(error) from error
+
+    def greet(self, hub: str, handover: Handover) -> None:
+        """Let a hub call the clients of its predecessor."""
+        self._call({"command": "greet", "hub": hub, "handover": handover.document()})
+
+    def end_forwarding(self, hub: str) -> None:
+        """Forward the hub's ports no more."""
+        self._call({"command": "end-forwarding", "hub": hub})
+
+    def forwarded_packets(self, hub: str) -> int:
+        """Return how many packets were forwarded."""
+        try:
+            return count(self._call({"command": "forwarded-packets", "hub": hub}).get("packets"), "packets")
+        except ReportInvalidError as error:
+            raise _invalid(error) from error
 
     def close(self) -> None:
         """End the session; the next call starts another."""

@@ -10,6 +10,7 @@ from uuid import UUID
 from vpn.wire import errors
 from vpn.wire.errors import AgentError
 from vpn.wire.finding import Finding
+from vpn.wire.forwarding import Forwarding, Handover
 from vpn.wire.report import HubReport
 
 __all__ = [
@@ -140,6 +141,18 @@ class Driver(Protocol):
 
     def destroy(self, hub: str, *, epoch: int, generation: int) -> None:
         """Remove the hub. It is no error if there is none."""
+
+    def hand_over(self, forwarding: Forwarding) -> Handover:
+        """End a hub and forward its ports to where it runs now; return what the present hub needs."""
+
+    def greet(self, hub: str, handover: Handover) -> None:
+        """Let a hub call the clients of its predecessor, so that they need not wait until they miss it."""
+
+    def end_forwarding(self, hub: str) -> None:
+        """Forward the hub's ports no more. It is no error if none are."""
+
+    def forwarded_packets(self, hub: str) -> int:
+        """Return how many packets passed between clients and the present hub."""
 
     @property
     def standpoint(self) -> object:

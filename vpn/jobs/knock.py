@@ -68,7 +68,7 @@ def knock_region(region_id: str) -> None:
     InstanceObservation.objects.note([instance.pk for instance in waiting], knocked_at=now)
     for instance in waiting:
         if not instance.probe_private_key_sealed:
-            _give_probe(instance)
+            ensure_probe(instance.pk)
         elif _can_be_opened(instance):
             by_server[instance.server_id].append(instance)
     by_standpoint: dict[object, tuple[Driver, list[Instance]]] = {}
@@ -171,13 +171,15 @@ def give_probe(instance: Instance) -> None:
         instance.probe_preshared_key = keys.generate_preshared_key()
 
 
-def _give_probe(instance: Instance) -> None:
+def ensure_probe(instance_id: UUID) -> None:
     """Give a hub of an earlier release a probe: those removed it when the hub was ready."""
+    if not Instance.objects.filter(pk=instance_id, probe_private_key_sealed="").exists():
+        return
     try:
-        with changing(instance.pk, by=Principal.portal("giving the hub a probe"), scope=Scope.WHOLE) as locked:
+        with changing(instance_id, by=Principal.portal("giving the hub a probe"), scope=Scope.WHOLE) as locked:
             give_probe(locked)
     except (NotPossible, Instance.DoesNotExist):
-        logger.info("Instance %s takes no probe now", instance.pk)
+        logger.info("Instance %s takes no probe now", instance_id)
 
 
 def _addresses(instance: Instance) -> tuple[str, ...]:

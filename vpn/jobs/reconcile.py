@@ -20,10 +20,10 @@ from vpn.actions.activity.plan_mail import MAIL_RETRIED
 from vpn.actions.instances.recovery import raise_generation
 from vpn.actions.peers.admission import expire_peers
 from vpn.actions.sites.overlaps import repair_networks
-from vpn.choices import InstanceState, OperationState, PlanState
+from vpn.choices import InstanceState, OperationKind, OperationState, PlanState
 from vpn.desired import ConcurrentChange, compile_digest
 from vpn.jobs.tick import scheduled
-from vpn.models import ChangePlan, Instance, InstanceObservation, Operation, Peer, PeerTombstone
+from vpn.models import ChangePlan, Instance, InstanceObservation, Operation, Peer, PeerTombstone, RetiredHub
 from vpn.models.querysets import InstanceQuerySet
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ def reconcile_all() -> None:
     rows = urgent_first.values_list("pk", "organization", "region", "urgent")
     for pk, organization_id, region_id, urgent in rows[:_RUNG_AT_ONCE]:
         doorbell.enqueue_apply(pk, organization_id, region_id, urgent=urgent)
+    _ring_for_moves(now)
     _note_lags(now)
     _ring_for_mail()
     _ring_for_plans()
@@ -86,6 +87,20 @@ def _may_revoke() -> Q:
     )
     deleted = PeerTombstone.objects.exclude(applied_digest="").filter(instance=OuterRef("pk"))
     return Exists(known) | Exists(deleted)
+
+
+def _ring_for_moves(now: datetime) -> None:
+    """Ring for moves under way, which go on in a later job, and for hubs that instances left on servers."""
+    moving = Operation.objects.filter(
+        kind__in=[OperationKind.MOVE, OperationKind.REBUILD],
+        state=OperationState.RUNNING,
+        instance__in=Instance.objects.unclaimed(),
+    )
+    for ids in moving.order_by("started_at").values_list("instance", "instance__organization")[:_RUNG_AT_ONCE]:
+        doorbell.enqueue_move(*ids)
+    retired = RetiredHub.objects.filter(due_at__lt=now).order_by("due_at")
+    for pk, region_id in retired.values_list("pk", "server__region")[:_RUNG_AT_ONCE]:
+        doorbell.enqueue_retired(pk, region_id)
 
 
 def _note_lags(now: datetime) -> None:

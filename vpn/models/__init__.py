@@ -8,6 +8,7 @@ from vpn.models.firewall_rule import FirewallRule, RuleRow, RuleValues
 from vpn.models.idempotency import IdempotencyKey
 from vpn.models.instance import Instance
 from vpn.models.listener_proof import ListenerProof
+from vpn.models.move import Move
 from vpn.models.observation import InstanceObservation, PeerObservation, PublicName, RuleObservation, Traffic
 from vpn.models.operation import Operation, OperationStep
 from vpn.models.peer import Peer, PeerTombstone
@@ -18,6 +19,7 @@ from vpn.models.profile_link import ProfileLink
 from vpn.models.region import Region
 from vpn.models.released_host import ReleasedHost
 from vpn.models.released_hostname import ReleasedHostname
+from vpn.models.retired_hub import RetiredHub
 from vpn.models.server import Server
 from vpn.models.site import Site
 from vpn.models.ssh_access import SshAccess
@@ -33,6 +35,7 @@ __all__ = [
     "Instance",
     "InstanceObservation",
     "ListenerProof",
+    "Move",
     "Operation",
     "OperationStep",
     "Peer",
@@ -47,6 +50,7 @@ __all__ = [
     "Region",
     "ReleasedHost",
     "ReleasedHostname",
+    "RetiredHub",
     "RevokedCertificate",
     "RuleObservation",
     "RuleRow",

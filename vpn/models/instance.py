@@ -89,6 +89,10 @@ class Instance(models.Model):
     certificates_due_at = models.DateTimeField(default=timezone.now, db_default=Now(), db_index=True, blank=True)
 
     epoch = models.PositiveIntegerField(default=1)
+    # The highest epoch that a move has used. Servers that were moved to and from refuse it and earlier ones.
+    moved_epoch = models.PositiveIntegerField(default=0, db_default=0)
+    # Addresses of former servers that forward the hub's ports, so that profiles which point there stay valid.
+    earlier_addresses = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), blank=True)
     desired_generation = models.PositiveBigIntegerField(default=1)
     # The last generation that changed more than peers.
     settings_generation = models.PositiveBigIntegerField(default=1)

@@ -101,7 +101,8 @@ def _add_lost_routes(facts: dict[UUID, Facts], ready: Sequence[Instance]) -> Non
 
 def _add_left_addresses(facts: dict[UUID, Facts], ready: Sequence[Instance]) -> None:
     for instance in ready:
-        own = instance.server.addresses if instance.server is not None else ()
+        # Former servers that forward count, too.
+        own = (*instance.server.addresses, *instance.earlier_addresses) if instance.server is not None else ()
         delivered = facts[instance.pk].peers.hosts.items() if own else ()
         left = {host: count for host, count in delivered if host not in own and _is_address(host)}
         facts[instance.pk].left_addresses = left

@@ -107,5 +107,5 @@ def _list_key(name: str) -> str:
 
 def _state_of(instance: Instance) -> str:
     """What all profiles of the instance depend on, in one word."""
-    servers = instance.server.addresses if instance.server is not None else ()
+    servers = (*instance.server.addresses, *instance.earlier_addresses) if instance.server is not None else ()
     return hashlib.sha256(repr((instance.desired_generation, servers, instance.full_hostname)).encode()).hexdigest()

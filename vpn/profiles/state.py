@@ -193,10 +193,11 @@ def _json(value: object) -> str:
 def has_moved(instance: Instance, delivered_host: str) -> bool:
     """Does a delivered profile point to an address or a name that the hub has no longer?
 
-    The present name follows the hub. A former one, from before VPN_DOMAIN was changed, does not.
+    The present name follows the hub. A former one, from before VPN_DOMAIN was changed, does not. The address of a
+    former server stays valid as long as that server forwards.
     """
     addresses = instance.server.addresses if instance.server is not None else ()
-    if not delivered_host or delivered_host in addresses:
+    if not delivered_host or delivered_host in (*addresses, *instance.earlier_addresses):
         return False
     return bool(addresses) if _is_address(delivered_host) else delivered_host != instance.full_hostname
 

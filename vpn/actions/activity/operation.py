@@ -15,6 +15,7 @@ from vpn.models import Instance, Operation, OperationStep
 
 # Used until a region has finished runs to measure (DESIGN: provisioning takes up to ten minutes).
 DEFAULT_EXPECTED_SECONDS = 600
+DEFAULT_MOVE_SECONDS = 60
 _PAST_RUNS = 20
 
 
@@ -25,10 +26,11 @@ def begin_operation(
     *,
     by: Principal,
     askers: Sequence[Principal] | None = None,
+    steps: Sequence[str] | None = None,
 ) -> Operation:
     """Create an operation with its steps, all waiting. Must run in the transaction that locks the instance.
 
-    `askers` are who asked for it, where that is not who begins it.
+    `askers` are who asked for it, where that is not who begins it; `steps` are others than the usual ones of its kind.
     """
     operation = Operation.objects.create(
         instance=instance,
@@ -39,7 +41,7 @@ def begin_operation(
     )
     OperationStep.objects.bulk_create(
         OperationStep(operation=operation, position=position, name=name)
-        for position, name in enumerate(_steps_of(kind))
+        for position, name in enumerate(steps or _steps_of(kind))
     )
     acted(by, "begun", operation)
     return operation
@@ -51,8 +53,8 @@ def _steps_of(kind: OperationKind) -> list[str]:
 
 
 def expected_seconds(instance: Instance, kind: OperationKind) -> int:
-    """The median duration of recent clean runs of this kind in this region; 600 where there are none."""
-    if kind != OperationKind.PROVISION:
+    """The median duration of recent clean runs of this kind in this region; without any, 600, or less to move."""
+    if kind in {OperationKind.APPLY, OperationKind.DESTROY}:
         return 30
     failed_step = OperationStep.objects.filter(operation=OuterRef("pk"), state=StepState.FAILED)
     past = (
@@ -64,4 +66,5 @@ def expected_seconds(instance: Instance, kind: OperationKind) -> int:
         .values_list("took", flat=True)[:_PAST_RUNS]
     )
     seconds = [took.total_seconds() for took in past if took is not None]
-    return max(1, round(median(seconds))) if seconds else DEFAULT_EXPECTED_SECONDS
+    usual = DEFAULT_EXPECTED_SECONDS if kind == OperationKind.PROVISION else DEFAULT_MOVE_SECONDS
+    return max(1, round(median(seconds))) if seconds else usual

@@ -22,6 +22,7 @@ from vpn.actions.change import lock_instance
 from vpn.actions.instances.placement import server_in
 from vpn.actions.instances.pool import checked_pool, free_pool
 from vpn.actions.instances.ports import free_port_base
+from vpn.actions.instances.retirement import give_up_move, leave_servers
 from vpn.actions.instances.settings import faults_of
 from vpn.addressing.pools import random_ula
 from vpn.choices import INSTANCE_TRANSITIONS, InstanceState, OperationKind, OperationState
@@ -163,6 +164,8 @@ def delete_instance(instance: Instance, *, by: Principal) -> Instance:
         locked = lock_instance(instance.pk)
         if locked.state != InstanceState.DELETING:
             set_state(locked, InstanceState.DELETING, by=by)
+            give_up_move(locked, by=by)
+            leave_servers(locked, by=by)
             locked.desired_generation += 1
             locked.save(update_fields=["desired_generation"])
             locked.operations.filter(state=OperationState.RUNNING).update(
@@ -197,6 +200,9 @@ def remove_rows(instance: Instance, *, by: Principal) -> None:
         defaults={"organization": instance.organization, "released_at": timezone.now()},
     )
     acted(by, "deleted", instance)
+    # Staff may forget an instance that is being moved.
+    give_up_move(instance, by=by)
+    leave_servers(instance, by=by)
     PublicName.objects.leave(instance)
     # Locked first, as the observing job does, so that the two cannot deadlock.
     InstanceObservation.objects.filter(pk=instance.pk).delete()

@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Q, QuerySet
 
 from portal.actions.acting import acted
 from portal.exceptions import Conflict
@@ -27,12 +27,20 @@ def server_in(region: Region) -> Server | None:
     """
     if region.driver == Driver.LOCAL:
         return region.servers.order_by("created_at").first()
+    return with_room(region).first()
+
+
+def with_room(region: Region) -> QuerySet[Server]:
+    """The servers of a region that are ready and have room for one more hub, the fullest first.
+
+    All its servers stay locked until the transaction ends.
+    """
     locked = list(region.servers.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
-    counted = Server.objects.filter(pk__in=locked, state=ServerState.READY, cordoned=False).annotate(
-        carried=Count("instances")
-    )
+    # A hub that is being moved there has its place already.
+    carried = Count("instances", distinct=True) + Count("moves", distinct=True)
+    counted = Server.objects.filter(pk__in=locked, state=ServerState.READY, cordoned=False).annotate(carried=carried)
     has_room = (Q(capacity=None) | Q(carried__lt=F("capacity"))) & Q(carried__lt=MOST_ON_SERVER)
-    return counted.filter(has_room).order_by("-carried", "created_at").first()
+    return counted.filter(has_room).order_by("-carried", "created_at")
 
 
 def place_instance(pk: UUID, *, by: Principal) -> Instance:

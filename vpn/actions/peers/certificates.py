@@ -16,7 +16,9 @@ from portal.models import Principal
 from vpn import pki
 from vpn.models import EarlierCertificate, Instance, Peer, RevokedCertificate
 
+# Former servers' addresses in the hub's certificate.
 # The list is valid as long as the authority. Signing it regularly shows that signing still works.
+_MOST_EARLIER = 4
 _REVOCATION_LIST_AGE = timedelta(days=30)
 # Margin for a server's clock that is behind: a certificate expired here may still be valid there.
 CLOCK_SKEW = timedelta(days=2)
@@ -52,10 +54,15 @@ def _issue_server(instance: Instance, now: datetime) -> None:
     instance.certificate_hosts = shown_hosts(instance)
 
 
+def issue_hub(instance: Instance) -> None:
+    """Issue the hub's certificate again, for its present name and addresses; the caller saves what it needs of it."""
+    _issue_server(instance, timezone.now())
+
+
 def hosts_of(instance: Instance) -> list[str]:
-    """The hub's name, and the addresses that routers connect to, if known."""
+    """The hub's name, and the addresses that routers connect to, if known; also those of former servers."""
     addresses = instance.server.addresses if instance.server is not None else ()
-    return [instance.full_hostname, *addresses[:1]]
+    return [instance.full_hostname, *addresses[:1], *instance.earlier_addresses[:_MOST_EARLIER]]
 
 
 def shown_hosts(instance: Instance) -> str:

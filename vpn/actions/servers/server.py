@@ -105,5 +105,12 @@ def forget_server(server: Server, *, by: Principal) -> None:
                 f"{locked.name} carries {count} instance{'s' if count > 1 else ''}.",
                 next_step="Delete them first.",
             )
+        if locked.moves.exists():
+            raise NotPossible(f"An instance is being moved to {locked.name}.", next_step="Wait, or cancel the move.")
+        if locked.state == ServerState.READY and (count := locked.retired_hubs.count()):
+            raise NotPossible(
+                f"{locked.name} still forwards the ports of {count} hub{'s' if count > 1 else ''} that left it.",
+                next_step="End the forwarding on the Settings pages of these instances, then wait a moment.",
+            )
         acted(by, "forgotten", locked)
         locked.delete()

@@ -10,7 +10,8 @@ from typing import Final
 from vpn.agent.firewall import host_limits
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.shared import Shared
-from vpn.agent.network import egress, source
+from vpn.agent.network import egress, forwarding, source
+from vpn.agent.network.forwarding import Forwarded
 from vpn.agent.system import inotify, stamps
 from vpn.agent.system.command import Netns
 from vpn.agent.system.kernel_events import KernelEvents
@@ -21,7 +22,7 @@ from vpn.agent.system.stamps import Stamp
 _VALID: Final = 2.0  # seconds
 _UNCHANGED_FOR: Final = 60.0  # seconds without a check of a host of which nothing was announced
 # The shared state on which the host's tables depend (see memory.state).
-_FILES: Final = ("sources.json", "servers.json", "fingerprints.json")
+_FILES: Final = ("sources.json", "servers.json", "fingerprints.json", "forwarded.json")
 
 
 def reconcile_host(host: Host) -> bool:
@@ -42,7 +43,36 @@ def reconcile_host(host: Host) -> bool:
         changed |= host_limits.ensure(host.netns, sources, host.state.shared.servers(), fingerprints)
         if fingerprints != before:
             host.state.shared.save_fingerprints(fingerprints)
+    return _repair_forwarding(host) or changed
+
+
+def forwarded(host: Host) -> dict[str, Forwarded]:
+    """Return by hub what this server forwards for hubs that run elsewhere now."""
+    documents = host.state.shared.forwarded().items()
+    return {hub: read for hub, one in documents if (read := Forwarded.read(one)) is not None}
+
+
+def reconcile_forwarding(host: Host) -> bool:
+    """Load the table of forwarded ports if it differs; return True if it did."""
+    with host_lock(host.state.directory):
+        fingerprints = host.state.shared.fingerprints()
+        before = dict(fingerprints)
+        changed = forwarding.ensure(host.netns, forwarded(host).values(), fingerprints)
+        if fingerprints != before:
+            host.state.shared.save_fingerprints(fingerprints)
     return changed
+
+
+def _repair_forwarding(host: Host) -> bool:
+    """As `reconcile_forwarding`. Connections that began while the table was missing are forgotten."""
+    # Without a table that was loaded or is to be, nothing is asked of nft.
+    if not host.state.shared.forwarded() and forwarding.TABLE not in host.state.shared.fingerprints():
+        return False
+    if not reconcile_forwarding(host):
+        return False
+    for one in forwarded(host).values():
+        forwarding.end_flows(host.netns, one.forwarding)
+    return True
 
 
 def ensure_room(netns: Netns, shared: Shared, user: int = 0) -> bool:

@@ -111,6 +111,19 @@ class Shared:
             if (self.directory / "servers.json").exists():
                 files.replace(self.directory / "servers.json", json.dumps(documents, sort_keys=True))
 
+    def forwarded(self) -> dict[str, Any]:
+        """Return by hub the documents of what this server forwards for hubs that run elsewhere now."""
+        document = files.read_json(self.directory / "forwarded.json")
+        return document if isinstance(document, dict) else {}
+
+    def save_forwarded(self, hub: str, forwarded: dict[str, Any] | None) -> None:
+        """Save what this server forwards for a hub; None for nothing."""
+        with host_lock(self.directory):
+            others = {name: each for name, each in self.forwarded().items() if name != hub}
+            after = others | ({hub: forwarded} if forwarded else {})
+            if after != self.forwarded():
+                files.replace(self.directory / "forwarded.json", json.dumps(after, sort_keys=True))
+
     def tombstone(self, hub: str) -> Version | None:
         """Return the epoch and generation at which a hub was destroyed; None if it was not."""
         document = files.read_json(self.directory / "destroyed" / f"{parse_hub(hub)}.json")

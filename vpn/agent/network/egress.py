@@ -149,6 +149,12 @@ def families(host: Netns) -> list[str]:
     return [family for family, source in sources.items() if _is_usable(source)]
 
 
+def source_to(host: Netns, address: str) -> str:
+    """Return the host's address from which it sends to another; "" if there is no route."""
+    source = inside.call(host, lambda: _source(address))
+    return source if _is_usable(source) else ""
+
+
 def _source(address: str) -> str:
     """Return the source address of the route to an address; "" if there is none."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -1,5 +1,6 @@
 """WireGuard: the tunnel interface, its peers, and their handshakes and counters."""
 
+from vpn.agent.wireguard.calling import call, connected
 from vpn.agent.wireguard.component import change, check, drift, ensure, is_alive, remove, stop_keepalives
 from vpn.agent.wireguard.device import ACTIVE_WITHIN, Device, observe, reports
 from vpn.agent.wireguard.process import PROGRAM, confinement, from_pid_file, needs_process
@@ -8,9 +9,11 @@ __all__ = [
     "ACTIVE_WITHIN",
     "PROGRAM",
     "Device",
+    "call",
     "change",
     "check",
     "confinement",
+    "connected",
     "drift",
     "ensure",
     "from_pid_file",

@@ -35,6 +35,12 @@ class InstanceCreate(In):
     )
 
 
+class InstanceMove(In):
+    """Where an instance is to run."""
+
+    region: Text = Field(description="The id of another region.")
+
+
 class DnsRecordIn(In):
     """A DNS record that the hub should answer."""
 

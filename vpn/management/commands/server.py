@@ -1,8 +1,9 @@
-"""`manage.py server add|confirm|prepare|cordon|uncordon|forget|list`: servers that are reached over SSH."""
+"""`manage.py server add|confirm|prepare|cordon|uncordon|drain|forget|list`: servers that are reached over SSH."""
 
 from __future__ import annotations
 
 import json
+import time
 from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import Any
@@ -12,18 +13,24 @@ from django.db.models import Count
 
 from portal.audit.log import command_principal, note_command
 from portal.exceptions import Conflict, InvalidInput
+from vpn.actions.servers.drain import drain_server
 from vpn.actions.servers.preparation import begin_preparation
 from vpn.actions.servers.server import add_server, confirm_host_key, cordon_server, forget_server
-from vpn.choices import StepState
+from vpn.choices import OperationKind, OperationState, StepState
 from vpn.jobs.preparation import continue_preparation, look_at_host_key
 from vpn.models import PreparationStep, Region, Server, SshAccess
+from vpn.presenters.findings import step_message
 from vpn.presenters.servers import step_sentence, why
 
+# Far longer than moves take, unless no worker runs.
+_DRAINED_WITHIN = 600.0  # seconds
+_LOOKS_EVERY = 0.5
 _ACTS = {
     "confirm": "trust the host key that was seen",
     "prepare": "prepare the server, or repair it",
     "cordon": "let it take no new hubs",
     "uncordon": "let it take new hubs again",
+    "drain": "move all its hubs to other servers of its region",
     "forget": "delete it from the portal",
 }
 
@@ -59,6 +66,7 @@ class Command(BaseCommand):
             "prepare": self._prepare,
             "cordon": lambda **given: cordon_server(_named(given["name"]), by=command_principal()),
             "uncordon": lambda **given: cordon_server(_named(given["name"]), by=command_principal(), cordoned=False),
+            "drain": self._drain,
             "forget": lambda **given: forget_server(_named(given["name"]), by=command_principal()),
             "list": self._list,
         }
@@ -107,6 +115,30 @@ class Command(BaseCommand):
         server.refresh_from_db()
         if server.state != "ready":
             raise CommandError(why(server) or "Another preparation of this server has begun.")
+
+    def _drain(self, **given: Any) -> None:
+        """Begin to move the hubs, and wait until each has moved or failed; workers do it, so a running portal."""
+        server = _named(given["name"])
+        drained = drain_server(server, by=command_principal())
+        faults = [f"{name} stays: {why}" for name, why in drained.staying.values()]
+        ends = time.monotonic() + _DRAINED_WITHIN
+        left = list(drained.moving)
+        while left and time.monotonic() < ends:
+            for instance in list(left):
+                last = instance.operations.filter(kind=OperationKind.REBUILD).first()
+                if last is None or not last.is_finished:
+                    continue
+                left.remove(instance)
+                failed = last.steps.filter(state=StepState.FAILED).first()
+                if last.state == OperationState.SUCCEEDED:
+                    instance.refresh_from_db()
+                    self.stdout.write(f"{instance} runs on {instance.server}")
+                else:
+                    faults.append(f"{instance} stays: {step_message(last, failed) if failed is not None else ''}")
+            time.sleep(_LOOKS_EVERY)
+        faults += [f"{instance} is still moving: its progress page says more" for instance in left]
+        if faults:
+            raise CommandError("\n".join(faults))
 
     def _list(self, **given: Any) -> None:
         servers = Server.objects.select_related("ssh").annotate(carried=Count("instances")).order_by("region", "name")

@@ -22,13 +22,15 @@ from portal.models import Membership
 from vpn.access import get_instance
 from vpn.actions.activity.operation import DEFAULT_EXPECTED_SECONDS
 from vpn.actions.instances.instance import retry_instance
+from vpn.actions.instances.move import MOVES
 from vpn.choices import InstanceState, OperationKind, OperationState, StepState
-from vpn.models import Instance, Operation, OperationStep
+from vpn.models import Instance, Move, Operation, OperationStep
 from vpn.presenters.activity.askers import askers_words
 from vpn.presenters.activity.plan import ShownPlan
 from vpn.presenters.findings import failure_of, operation_summary, step_message
 from vpn.presenters.needs import notices_of
 
+_UNDER_WAY = frozenset({InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING})
 # The bar of a run that takes longer than expected stops at this percentage.
 _LONGEST_BAR = 95
 
@@ -121,13 +123,18 @@ def instance_retry(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _context(member: Membership, instance: Instance) -> dict[str, Any]:
-    kind = OperationKind.DESTROY if instance.state == InstanceState.DELETING else OperationKind.PROVISION
-    operation = instance.operations.filter(kind=kind).prefetch_related("steps").first()
+    is_deleting = instance.state == InstanceState.DELETING
+    kinds = [OperationKind.DESTROY] if is_deleting else [OperationKind.PROVISION, *MOVES]
+    operation = instance.operations.filter(kind__in=kinds).prefetch_related("steps").first()
+    is_moving = operation is not None and operation.kind in MOVES
+    goes_on = operation is not None and not operation.is_finished
     return {
         "instance": instance,
         "progress": None if operation is None else progress_of(operation),
-        "is_running": instance.state in {InstanceState.PENDING, InstanceState.PROVISIONING, InstanceState.DELETING},
-        "is_deleting": instance.state == InstanceState.DELETING,
+        "is_running": instance.state in _UNDER_WAY or (is_moving and goes_on),
+        "is_deleting": is_deleting,
+        "is_moving": is_moving,
+        "may_cancel": is_moving and Move.objects.filter(instance=instance).exists(),
         "failure": failure_of(instance),
         "needs": notices_of(instance),
         "may_change": member.is_admin,

@@ -17,6 +17,7 @@ from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
 from portal.models import Membership, Principal
 from vpn.access import get_instance, peers_of
+from vpn.actions.instances.move import MOVABLE
 from vpn.actions.instances.public_name import check_name
 from vpn.actions.instances.settings import update_instance
 from vpn.choices import PeerType, Protocol
@@ -25,6 +26,7 @@ from vpn.models import Instance, Peer
 from vpn.models.peer import with_openvpn
 from vpn.models.querysets import PeerQuerySet
 from vpn.presenters.instances.head import head_of
+from vpn.presenters.instances.moves import forwardings_of, ways_of
 from vpn.presenters.instances.public_name import shown_name
 from vpn.presenters.instances.routes import pushed_ways
 from vpn.views.activity.preview import is_preview, show_preview
@@ -52,6 +54,9 @@ def instance_settings(request: HttpRequest, pk: UUID) -> HttpResponse:
         "needs_openvpn": bool(with_openvpn([instance.pk])),
         "needs_compat": _needing_compat(member, instance),
         "shown_name": shown_name(instance),
+        "forwardings": forwardings_of(instance),
+        "ways": ways_of(instance),
+        "may_move": instance.state in MOVABLE,
     }
     return _settings_page(request, member, instance, "settings", SettingsForm, **context)
 

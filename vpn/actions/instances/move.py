@@ -1,0 +1,214 @@
+"""Moving an instance to another region, and building its hub anew: begin, cancel, switch, give up.
+
+Make before break: until `switch_instance`, the instance stays where it is, and all of it can be cancelled.
+"""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from portal.actions.acting import acted
+from portal.exceptions import Conflict, InvalidInput, NotPossible
+from portal.models import Principal
+from vpn import doorbell
+from vpn.actions.activity.operation import begin_operation
+from vpn.actions.change import lock_instance
+from vpn.actions.instances.instance import set_state
+from vpn.actions.instances.retirement import forward_from, give_up_move
+from vpn.actions.instances.targets import Target, other_server, same_server, target_in
+from vpn.actions.peers.certificates import issue_hub, shown_hosts
+from vpn.choices import REBUILD_IN_PLACE, InstanceState, OperationKind, OperationState, StepState
+from vpn.desired import ConcurrentChange, Desired
+from vpn.models import Instance, Move, Operation, PublicName, Region, Server
+from vpn.observed import record_applied
+from vpn.proofs import forget_proofs
+from vpn.wire.report import HubReport
+
+MOVES: Final = (OperationKind.MOVE, OperationKind.REBUILD)
+# The message of the step at which a move was cancelled.
+CANCELLED: Final = "It was cancelled. The hub stays where it was."
+MOVABLE: Final = (InstanceState.READY, InstanceState.LOST)
+
+
+def move_instance(instance: Instance, region: Region, *, by: Principal) -> Instance:
+    """Begin to move an instance to another region. Raises InvalidInput, Conflict or NotPossible."""
+    if region.pk == instance.region_id:
+        raise InvalidInput.in_field("region", f"It runs in {region.name} already. To get another server, rebuild it.")
+    if closed := region.why_closed:
+        raise InvalidInput.in_field("region", closed)
+    with transaction.atomic():
+        _lock_servers(region)
+        locked = _lock_movable(instance.pk)
+        _begin(locked, target_in(locked, region), OperationKind.MOVE, by)
+    return locked
+
+
+def rebuild_instance(instance: Instance, *, by: Principal, in_place: bool = True) -> Instance:
+    """Begin to build an instance's hub anew, on another server of its region if one has room.
+
+    Without one, and if `in_place`, on the same server. Raises Conflict or NotPossible.
+    """
+    with transaction.atomic():
+        _lock_servers(instance.region)
+        locked = _lock_movable(instance.pk)
+        target = other_server(locked, locked.region) or (same_server(locked) if in_place else None)
+        if target is None:
+            target = target_in(locked, locked.region)
+        _begin(locked, target, OperationKind.REBUILD, by)
+    return locked
+
+
+def cancel_move(instance: Instance, *, by: Principal) -> Instance:
+    """Cancel a move or a rebuild. Raises NotPossible where none is under way, or the hub has switched already."""
+    with transaction.atomic():
+        locked = lock_instance(instance.pk)
+        if not give_up_move(locked, by=by):
+            if locked.operations.filter(kind__in=MOVES, state=OperationState.RUNNING).exists():
+                raise NotPossible("The hub has switched already; what is left goes on by itself.")
+            raise NotPossible("This instance is not being moved or rebuilt.")
+        for operation in locked.operations.filter(kind__in=MOVES, state=OperationState.RUNNING):
+            _end_cancelled(operation)
+    return locked
+
+
+def _end_cancelled(operation: Operation) -> None:
+    now = timezone.now()
+    operation.state, operation.finished_at = OperationState.FAILED, now
+    operation.save(update_fields=["state", "finished_at"])
+    step = operation.steps.exclude(state=StepState.SUCCEEDED).order_by("position").first()
+    if step is not None:
+        step.state, step.message, step.finished_at = StepState.FAILED, CANCELLED, now
+        step.save(update_fields=["state", "message", "finished_at"])
+
+
+def raise_move_epoch(pk: UUID, *, by: Principal) -> None:
+    """Begin a newer epoch of a moving hub: the target knows one that is as new."""
+    with transaction.atomic():
+        instance = lock_instance(pk)
+        move = Move.objects.filter(instance=instance).first()
+        if move is not None:
+            move.epoch = instance.moved_epoch = _next_epoch(instance)
+            move.save(update_fields=["epoch"])
+            instance.save(update_fields=["moved_epoch"])
+            acted(by, "epoch raised", instance)
+
+
+def placed(instance: Instance) -> Instance:
+    """A copy of a moving instance as it will be on its target; not to be saved. Raises Move.DoesNotExist."""
+    move = Move.objects.select_related("target__region").get(instance=instance.pk)
+    moved = copy.copy(instance)
+    moved.server, moved.region = move.target, move.target.region
+    moved.port_base, moved.epoch = move.port_base, move.epoch
+    moved.earlier_addresses = _earlier(instance, move.target)
+    if move.server_certificate:
+        moved.server_certificate, moved.server_key = move.server_certificate, move.server_key
+        moved.certificate_hosts = move.certificate_hosts
+    return moved
+
+
+def prepare_move(pk: UUID, *, by: Principal) -> None:
+    """Issue the hub's certificate for its addresses on both servers, once. Raises Move.DoesNotExist, UnsealError."""
+    with transaction.atomic():
+        instance = lock_instance(pk)
+        move = Move.objects.select_related("target__region").get(instance=instance)
+        if not instance.has_certificates or move.server_certificate:
+            return
+        moved = placed(instance)
+        if moved.certificate_hosts != shown_hosts(moved):
+            issue_hub(moved)
+            move.server_certificate, move.server_key = moved.server_certificate, moved.server_key
+            move.certificate_hosts = moved.certificate_hosts
+            move.save(update_fields=["server_certificate", "server_key_sealed", "certificate_hosts"])
+            acted(by, "certificate issued", instance)
+
+
+def switch_instance(pk: UUID, token: UUID, desired: Desired, report: HubReport, *, by: Principal) -> bool:
+    """Let the instance run on its target, which confirmed `desired`; all rows change together.
+
+    False if the move was cancelled, or the claim was lost. Raises ConcurrentChange if the target lags behind.
+    """
+    with transaction.atomic():
+        instance = lock_instance(pk)
+        move = Move.objects.select_related("target__region").filter(instance=instance).first()
+        if move is None or instance.lease_token != token or instance.state not in MOVABLE:
+            return False
+        sent = (desired.generation, desired.epoch)
+        if (instance.desired_generation, move.epoch) != sent or instance.epoch >= move.epoch:
+            raise ConcurrentChange
+        _take_place(instance, move, by)
+        move.delete()
+        record_applied(pk, token, desired, report)
+        forget_proofs(pk)
+        PublicName.objects.look_soon(instance)
+        if instance.state == InstanceState.LOST:
+            set_state(instance, InstanceState.READY, by=by)
+        acted(by, "switched", instance)
+    return True
+
+
+def _take_place(instance: Instance, move: Move, by: Principal) -> None:
+    """Write the target into a locked instance, and retire its hub on the former server."""
+    moved, former, former_port = placed(instance), instance.server, instance.port_base
+    fields = ["server", "region", "port_base", "epoch", "earlier_addresses"]
+    if move.server_certificate:
+        fields += ["server_certificate", "server_key_sealed", "certificate_hosts"]
+    for name in fields:
+        setattr(instance, name, getattr(moved, name))
+    instance.failure, instance.refusal, instance.retry_at = "", None, None
+    instance.save(update_fields=[*fields, "failure", "refusal", "retry_at"])
+    if former is not None and former.pk != move.target_id:
+        forward_from(former, instance, former_port, epoch=move.epoch - 1, by=by)
+
+
+def _lock_servers(region: Region) -> None:
+    """Lock servers before instances, as every action does, so that no two can deadlock."""
+    list(Server.objects.select_for_update(no_key=True).filter(region=region).order_by("pk"))
+
+
+def _lock_movable(pk: UUID) -> Instance:
+    locked = lock_instance(pk)
+    if (
+        Move.objects.filter(instance=locked).exists()
+        or locked.operations.filter(kind__in=MOVES, state=OperationState.RUNNING).exists()
+    ):
+        raise Conflict("This instance is being moved or rebuilt already.", code="move-under-way")
+    if locked.state not in MOVABLE or locked.server is None:
+        raise NotPossible(f"An instance that is {locked.get_state_display().lower()} cannot be moved or rebuilt.")
+    return locked
+
+
+def _begin(instance: Instance, target: Target, kind: OperationKind, by: Principal) -> None:
+    in_place = target.server.pk == instance.server_id
+    operation = begin_operation(instance, kind, by=by, steps=REBUILD_IN_PLACE if in_place else None)
+    # What is still to be removed there gives way to the new hub.
+    instance.retired_hubs.filter(server=target.server, forwards_to=[]).delete()
+    instance.moved_epoch = _next_epoch(instance)
+    instance.save(update_fields=["moved_epoch"])
+    Move.objects.create(
+        instance=instance,
+        operation=operation,
+        target=target.server,
+        port_base=target.port_base,
+        epoch=instance.moved_epoch,
+    )
+    acted(by, f"{kind.value} begun", instance)
+    transaction.on_commit(partial(doorbell.enqueue_move, instance.pk, instance.organization_id))
+
+
+def _next_epoch(instance: Instance) -> int:
+    # The former server is to refuse all below it: see switch_instance.
+    return max(instance.epoch, instance.moved_epoch) + 1
+
+
+def _earlier(instance: Instance, target: Server) -> list[str]:
+    """The addresses of the former servers, which forward to the target."""
+    before = instance.server.addresses if instance.server is not None else ()
+    return [
+        address for address in dict.fromkeys((*before, *instance.earlier_addresses)) if address not in target.addresses
+    ]

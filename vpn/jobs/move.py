@@ -1,0 +1,242 @@
+"""Move a hub to another server, or build it anew, in steps. Every step may be repeated, in this job or in a later one.
+
+Before the switch, a failure leaves the hub where it is. After it, what is left to do does not fail the move.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from portal.models import Principal
+from portal.sealing import UnsealError
+from vpn import doorbell, failures
+from vpn.actions.change import lock_instance
+from vpn.actions.instances.move import MOVES, placed, prepare_move, raise_move_epoch, switch_instance
+from vpn.actions.instances.retirement import give_up_move
+from vpn.choices import OperationState, StepName
+from vpn.desired import ConcurrentChange, Desired, compile_placed
+from vpn.drivers.base import AgentError, Driver, HubReport, Unreachable, errors
+from vpn.jobs import lease
+from vpn.jobs.apply import cause_of
+from vpn.jobs.knock import ensure_probe
+from vpn.jobs.progress import begin_step, fail_operation, finish_operation, finish_step, next_step
+from vpn.jobs.proving import StepFailed, prove, publish_name
+from vpn.jobs.retirement import MOST_GENERATION, hand_over
+from vpn.jobs.servers import driver_for
+from vpn.models import Instance, InstanceObservation, Move, Operation, OperationStep
+from vpn.models.peer import with_openvpn
+from vpn.presenters.findings import sentence_of
+from vpn.proofs import record_knock
+from vpn.wire.finding import Finding
+from vpn.wire.forwarding import MOST_CLIENTS, Handover
+
+logger = logging.getLogger(__name__)
+_BY = Principal.portal("moving the hub")
+_ATTEMPTS = 5
+# After this time a job begins no further step: each may take some ten seconds.
+_SLICE_SECONDS = 8.0
+# A WireGuard client with an older handshake has no session.
+_ACTIVE_SECONDS = 240
+
+
+def go_on_moving(instance_id: str) -> None:
+    """Continue the move or the rebuild of an instance, from the first step that is not done."""
+    pk = UUID(instance_id)
+    token = lease.claim(pk)
+    if token is None:
+        return
+    try:
+        operation = _running(pk)
+        if operation is not None and _run_steps(pk, token, operation):
+            finish_operation(operation)
+    finally:
+        lease.release(pk, token)
+    if (left := _running(pk)) is not None and operation is not None:
+        doorbell.enqueue_move(pk, left.instance.organization_id)
+    # A change that was saved meanwhile could not claim the instance.
+    instance = Instance.objects.filter(pk=pk).first()
+    if instance is not None and not instance.is_up_to_date:
+        doorbell.enqueue_apply(pk, instance.organization_id)
+
+
+def _running(pk: UUID) -> Operation | None:
+    return Operation.objects.filter(instance=pk, kind__in=MOVES, state=OperationState.RUNNING).first()
+
+
+def _run_steps(pk: UUID, token: UUID, operation: Operation) -> bool:
+    """Run the remaining steps; False if one failed, the claim was lost, or the rest has to wait for a later job."""
+    ends = time.monotonic() + _SLICE_SECONDS
+    while (step := next_step(operation)) is not None:
+        if not lease.renew(pk, token) or _running(pk) is None:
+            return False
+        begin_step(step)
+        try:
+            message = _STEPS[step.name](pk, token)
+        except (AgentError, Unreachable, UnsealError, StepFailed) as error:
+            _fail(pk, operation, step, error.cause if isinstance(error, StepFailed) else cause_of(error))
+            return False
+        except ConcurrentChange:
+            return False  # A later job continues.
+        except (Instance.DoesNotExist, Move.DoesNotExist):
+            return False  # Deleted or cancelled meanwhile.
+        finish_step(step, message)
+        if time.monotonic() > ends and next_step(operation) is not None:
+            return False
+    return True
+
+
+def _fail(pk: UUID, operation: Operation, step: OperationStep, cause: Finding | str) -> None:
+    """End the move. The hub stays where it is, and the new one is removed."""
+    logger.warning("Step %s of the move of instance %s failed: %s", step.name, pk, sentence_of(cause))
+    with transaction.atomic():
+        instance = lock_instance(pk)
+        operation.refresh_from_db()
+        if not operation.is_finished:
+            fail_operation(operation, step, cause)
+            give_up_move(instance, by=_BY)
+
+
+def _target(pk: UUID) -> tuple[Instance, Driver]:
+    """Return the instance as it will be on its target, and the target's driver."""
+    moved = placed(Instance.objects.select_related("server__region").get(pk=pk))
+    return moved, driver_for(moved.server)
+
+
+def _prepare(pk: UUID, token: UUID) -> str:
+    moved, driver = _target(pk)
+    if moved.server is None or not moved.server.addresses:
+        raise StepFailed(failures.NO_ADDRESS.of())
+    driver.check()
+    ensure_probe(pk)
+    prepare_move(pk, by=_BY)
+    return f"{moved.server} answers."
+
+
+def _start(pk: UUID, token: UUID) -> str:
+    _bring_up_to_date(pk)
+    moved, _ = _target(pk)
+    ports = f"ports {moved.port_base} and {moved.port_base + 1}"
+    return f"{moved.server} has the hub, with the same keys and tunnel addresses, on {ports}."
+
+
+def _bring_up_to_date(pk: UUID) -> tuple[Desired, HubReport]:
+    """Let the target's hub be as the rows say, and return what it confirmed."""
+    for _ in range(_ATTEMPTS):
+        instance = Instance.objects.get(pk=pk)
+        moved, driver = _target(pk)
+        if instance.epoch >= moved.epoch:
+            raise_move_epoch(pk, by=_BY)
+            continue
+        desired = compile_placed(pk, placed)
+        try:
+            report = driver.apply(desired.document, delta=False)
+        except AgentError as error:
+            # The target had the hub before, or has it from an attempt that was cancelled.
+            if error.code not in {errors.DESTROYED, errors.STALE, errors.CONFLICT}:
+                raise
+            raise_move_epoch(pk, by=_BY)
+            continue
+        if (report.epoch, report.generation, report.digest) != (desired.epoch, desired.generation, desired.digest):
+            raise StepFailed(failures.OTHER_CONFIRMED.of())
+        return desired, report
+    raise Unreachable(failures.OUT_OF_STEP.of())
+
+
+def _prove(pk: UUID, token: UUID) -> str:
+    moved, _ = _target(pk)
+    message, _ = prove(moved, over_openvpn=bool(with_openvpn([pk])))
+    return message
+
+
+def _switch(pk: UUID, token: UUID) -> str:
+    """Switch to the target once its hub is as the rows say; changes in between are sent before."""
+    before = Instance.objects.select_related("server__region").get(pk=pk)
+    if not Move.objects.filter(instance=pk).exists():
+        return _switched(before)  # A killed job did.
+    for _ in range(_ATTEMPTS):
+        desired, report = _bring_up_to_date(pk)
+        try:
+            if not switch_instance(pk, token, desired, report, by=_BY):
+                raise Move.DoesNotExist
+        except ConcurrentChange:
+            continue
+        _after_switch(pk)
+        return _switched(Instance.objects.select_related("server__region").get(pk=pk))
+    raise ConcurrentChange
+
+
+def _after_switch(pk: UUID) -> None:
+    InstanceObservation.objects.note([pk], observed_at=timezone.now(), knocked_at=None)
+
+
+def _switched(instance: Instance) -> str:
+    return f"The instance runs on {instance.server}, {instance.region.name}, since now."
+
+
+def _hand_over(pk: UUID, token: UUID) -> str:
+    """Let the former server end its hub and forward. If it does not answer, another job asks it again and again."""
+    instance = Instance.objects.select_related("server__region").get(pk=pk)
+    waiting = instance.retired_hubs.exclude(forwards_to=[]).filter(forwarding_since=None)
+    retired = waiting.select_related("server__region").order_by("-retired_at").first()
+    if retired is None:
+        return "There is nothing to forward."
+    try:
+        return hand_over(retired, instance)
+    except (AgentError, Unreachable, UnsealError) as error:
+        logger.warning("%s does not hand over yet: %s", retired, error)
+        return f"{sentence_of(cause_of(error))} Once {retired.server} answers, its hub ends, and it forwards."
+
+
+def _replace(pk: UUID, token: UUID) -> str:
+    """Remove the hub from its server and build it there anew. Clients are called as soon as it is back."""
+    moved, driver = _target(pk)
+    clients = _clients_of(driver, moved)
+    try:
+        driver.destroy(moved.hub, epoch=moved.epoch - 1, generation=MOST_GENERATION)
+    except AgentError as error:
+        if error.code != errors.STALE:
+            raise
+        # A job that was killed had built it already.
+    desired, report = _bring_up_to_date(pk)
+    driver.greet(moved.hub, Handover(endpoints=clients))
+    if not switch_instance(pk, token, desired, report, by=_BY):
+        raise Move.DoesNotExist
+    _after_switch(pk)
+    return f"The hub was removed from {moved.server} and built there anew."
+
+
+def _clients_of(driver: Driver, instance: Instance) -> dict[str, str]:
+    """Return by public key the endpoints of the hub's WireGuard clients; none if there is no hub."""
+    try:
+        peers = driver.status(instance.hub, peers=True).peers or {}
+    except AgentError:
+        return {}
+    recent = timezone.now().timestamp() - _ACTIVE_SECONDS
+    active = ((key, peer) for key, peer in peers.items() if peer.latest_handshake > recent)
+    found = {key: peer.endpoint for key, peer in active if peer.endpoint}
+    return dict(list(found.items())[:MOST_CLIENTS])
+
+
+def _prove_again(pk: UUID, token: UUID) -> str:
+    instance = Instance.objects.select_related("server__region").get(pk=pk)
+    message, found = prove(instance, over_openvpn=bool(with_openvpn([pk], confirmed=True)))
+    record_knock(pk, found)
+    return message
+
+
+_STEPS: dict[str, Callable[[UUID, UUID], str]] = {
+    StepName.NEW_SERVER: _prepare,
+    StepName.NEW_HUB: _start,
+    StepName.NEW_PROOF: _prove,
+    StepName.SWITCH: _switch,
+    StepName.HAND_OVER: _hand_over,
+    StepName.NAME: publish_name,
+    StepName.REPLACE: _replace,
+    StepName.PROOF: _prove_again,
+}

@@ -1,0 +1,159 @@
+"""Hubs that instances left on servers: they end, their ports are forwarded while clients use them, nothing stays."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from django.utils import timezone
+
+from portal.models import Principal
+from portal.sealing import UnsealError
+from vpn import failures
+from vpn.actions.instances.retirement import begin_look, end_unused, forget_retired, note_forwarding, note_trouble
+from vpn.drivers.base import AgentError, Driver, Unreachable, errors
+from vpn.jobs.apply import cause_of
+from vpn.jobs.servers import driver_for
+from vpn.keys import public_key
+from vpn.models import Instance, RetiredHub
+from vpn.presenters.findings import sentence_of
+from vpn.wire.finding import Finding
+from vpn.wire.forwarding import Forwarding, Handover, ports_of
+from vpn.wire.identity import MAXIMUM_COUNTER
+
+logger = logging.getLogger(__name__)
+_BY: Final = Principal.portal("leaving a server")
+# All that a server has of the hub up to an epoch.
+MOST_GENERATION: Final = MAXIMUM_COUNTER
+# Forwarding that was not used for so long ends by itself, unless a delivered profile points to the former address.
+QUIET_FOR: Final = timedelta(hours=1)
+# How long the portal looks who is back.
+_LOOKS_FOR: Final = 6.0  # seconds
+_LOOKS_EVERY: Final = 0.2
+
+
+def look_at_retired(retired_id: str) -> None:
+    """Do what is due for a hub that its instance has left on a server: hand over, count packets, or remove."""
+    retired = (
+        RetiredHub.objects.select_related("server__region", "instance__server__region")
+        .filter(pk=UUID(retired_id), due_at__lte=timezone.now())
+        .first()
+    )
+    if retired is None or not begin_look(retired, by=_BY):
+        return
+    try:
+        if not retired.is_forwarding:
+            _remove(retired)
+        elif retired.forwarding_since is None and retired.instance is not None:
+            hand_over(retired, retired.instance)
+        else:
+            _count(retired)
+    except (AgentError, Unreachable, UnsealError) as error:
+        cause = cause_of(error)
+        logger.warning("%s: %s", retired, sentence_of(cause))
+        note_trouble(retired, cause if isinstance(cause, Finding) else failures.AGENT_SILENT.of(), by=_BY)
+
+
+def hand_over(retired: RetiredHub, instance: Instance) -> str:
+    """End the former hub, let its server forward, and the present hub call the clients; return in words how it went."""
+    former, present = driver_for(retired.server), driver_for(instance.server)
+    handover = former.hand_over(_forwarding(retired))
+    ended = time.monotonic() - handover.seconds
+    # The portal's own peer was there for knocks alone.
+    probe = public_key(instance.probe_private_key) if instance.probe_private_key_sealed else ""
+    endpoints = {key: endpoint for key, endpoint in handover.endpoints.items() if key != probe}
+    handover = replace(handover, endpoints=endpoints)
+    try:
+        present.greet(instance.hub, handover)
+        back = _who_is_back(present, instance, handover, ended)
+    except (AgentError, Unreachable) as error:
+        # This worker may serve the former server's region alone. Clients connect again by themselves.
+        logger.warning("The clients of %s are not called: %s", instance, error)
+        back = _back_sentence(0, len(handover.endpoints), 0.0)
+    former.destroy(retired.hub, epoch=retired.epoch, generation=MOST_GENERATION)
+    note_forwarding(retired, by=_BY)
+    return f"{forwarded_sentence(retired)} {back}".rstrip()
+
+
+def forwarded_sentence(retired: RetiredHub) -> str:
+    """What the former server does, in a sentence."""
+    return (
+        f"{retired.server.name} forwards UDP and TCP ports {retired.port_base} and {retired.port_base + 1} to "
+        f"{' and '.join(retired.forwards_to)}."
+    )
+
+
+def _forwarding(retired: RetiredHub) -> Forwarding:
+    return Forwarding(
+        hub=retired.hub,
+        epoch=retired.epoch,
+        generation=MOST_GENERATION,
+        addresses=retired.server.addresses,
+        to=tuple(retired.forwards_to),
+        ports=ports_of(retired.port_base, retired.forwards_to_port or retired.port_base),
+    )
+
+
+def _who_is_back(present: Driver, instance: Instance, handover: Handover, ended: float) -> str:
+    """Look for a few seconds which WireGuard clients have a new handshake; return in words how long it took.
+
+    `ended` is when the former hub's tunnel ended, by the monotonic clock.
+    """
+    expected, began = handover.endpoints.keys(), time.monotonic()
+    back, took = 0, 0.0
+    while back < len(expected) and time.monotonic() - began < _LOOKS_FOR:
+        peers = present.status(instance.hub, peers=True).peers or {}
+        now = sum(1 for key in expected if key in peers and peers[key].latest_handshake)
+        if now > back:
+            back, took = now, time.monotonic() - ended
+        if back < len(expected):
+            time.sleep(_LOOKS_EVERY)
+    return _back_sentence(back, len(expected), took)
+
+
+def _back_sentence(back: int, expected: int, took: float) -> str:
+    if not expected:
+        return ""
+    if not back:
+        return "No WireGuard client was back at once: they connect again by themselves, within a quarter of a minute."
+    count = "The connected WireGuard client was" if expected == 1 else f"{back} of {expected} WireGuard clients were"
+    return f"{count} back after at most {took:.1f} s."
+
+
+def _count(retired: RetiredHub) -> None:
+    try:
+        packets = driver_for(retired.server).forwarded_packets(retired.hub)
+    except AgentError as error:
+        if error.code != errors.UNKNOWN_HUB or retired.instance is None:
+            raise
+        # The server lost it, for example by a restored disk.
+        hand_over(retired, retired.instance)
+        return
+    note_forwarding(retired, packets, by=_BY)
+    retired.refresh_from_db()
+    if retired.is_forwarding and _is_unused(retired):
+        end_unused(retired, by=_BY)
+
+
+def _is_unused(retired: RetiredHub) -> bool:
+    """Return True if no client used the forwarding for long, the name leads elsewhere, and no profile leads here."""
+    instance, before = retired.instance, timezone.now() - QUIET_FOR
+    if instance is None or retired.used_at is None or retired.used_at > before:
+        return False
+    return not instance.peers.admitted().filter(delivered_host__in=retired.server.addresses).exists()
+
+
+def _remove(retired: RetiredHub) -> None:
+    driver = driver_for(retired.server)
+    driver.end_forwarding(retired.hub)
+    try:
+        driver.destroy(retired.hub, epoch=retired.epoch, generation=MOST_GENERATION)
+    except AgentError as error:
+        if error.code != errors.STALE:
+            raise
+        # The instance is on this server again.
+    forget_retired(retired, by=_BY)

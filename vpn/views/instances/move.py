@@ -1,0 +1,74 @@
+"""Moving an instance to another region, rebuilding its hub, and ending what former servers forward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
+
+from portal.access import get_member
+from portal.exceptions import Conflict, InvalidInput
+from portal.forms.refusal import show_refusal
+from vpn.access import get_instance
+from vpn.actions.instances.move import cancel_move, move_instance, rebuild_instance
+from vpn.actions.instances.retirement import end_forwarding
+from vpn.forms.move import MoveForm
+from vpn.presenters.instances.head import head_of
+from vpn.presenters.instances.moves import regions_with_other_ports, ways_of
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def instance_move(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """GET shows the regions and what will happen; POST begins the move."""
+    member = get_member(request)
+    instance = get_instance(member, pk, write=True)
+    form = MoveForm(instance, request.POST if request.method == "POST" else None)
+    if form.is_bound and form.is_valid():
+        try:
+            move_instance(instance, form.cleaned_data["region"], by=member.principal)
+        except (Conflict, InvalidInput) as refusal:
+            show_refusal(form, refusal)
+        else:
+            return redirect("instance_progress", pk=pk)
+    context = {"form": form, "ways": ways_of(instance), "other_ports": regions_with_other_ports(instance)}
+    return render(request, "vpn/instances/move.html", {**head_of(member, instance, "settings"), **context})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def instance_rebuild(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """GET says what will happen; POST begins to build the hub anew."""
+    member = get_member(request)
+    instance = get_instance(member, pk, write=True)
+    if request.method == "POST":
+        return _act(request, lambda: rebuild_instance(instance, by=member.principal), "instance_progress", pk)
+    context = {**head_of(member, instance, "settings"), "ways": ways_of(instance)}
+    return render(request, "vpn/instances/rebuild.html", context)
+
+
+@require_POST
+def instance_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Leave the hub where it is."""
+    member = get_member(request)
+    instance = get_instance(member, pk, write=True)
+    return _act(request, lambda: cancel_move(instance, by=member.principal), "instance_progress", pk)
+
+
+@require_POST
+def instance_forwarding_end(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Let former servers forward no more."""
+    member = get_member(request)
+    instance = get_instance(member, pk, write=True)
+    return _act(request, lambda: end_forwarding(instance, by=member.principal), "instance_settings", pk)
+
+
+def _act(request: HttpRequest, act: Callable[[], object], done: str, pk: UUID) -> HttpResponse:
+    try:
+        act()
+    except (Conflict, InvalidInput) as refusal:
+        messages.error(request, str(refusal))
+        return redirect("instance_settings", pk=pk)
+    return redirect(done, pk=pk)
