@@ -85,13 +85,27 @@ def test_the_suggestion_follows_the_sites_and_other_tenants_do_not_count(
 
 
 @pytest.mark.usefixtures("two_regions")
+def test_sites_that_do_not_count_are_said_and_listed(admin_browser: Client, organization: Organization) -> None:
+    add_sites(organization, "Berlin", "Paris")
+    make_site(organization, name="Depot")
+    assert "One site does not count: its place is not known. Enter places" in shown(admin_browser)
+    assert '<a class="link" href="/sites/?place=unknown">' in admin_browser.get(PATH).content.decode()
+    sites = admin_browser.get("/sites/?place=unknown").content.decode()
+    assert ("Depot" in sites, "Berlin" in sites) == (True, False)
+    assert '<input type="hidden" name="place" value="unknown">' in sites
+    add_sites(organization, "Tokyo")
+    Site.objects.filter(name="Depot").update(latitude=1, longitude=1)
+    assert "Every site has a place that is known." in admin_browser.get("/sites/?place=unknown").content.decode()
+
+
+@pytest.mark.usefixtures("two_regions")
 def test_without_places_nothing_is_suggested_and_the_page_says_why(
     admin_browser: Client, organization: Organization
 ) -> None:
     assert "There is no site yet, so no region is suggested." in shown(admin_browser)
     make_site(organization, name="Berlin")
     words = shown(admin_browser)
-    assert "No site has a place, so no region is suggested. Enter places" in words
+    assert "No site has a place that is known, so no region is suggested. Enter places" in words
     assert "Suggested" not in words
     assert chosen(admin_browser) == ["fra"]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.test import Client
 
 from portal.models import Membership, Organization
@@ -97,6 +99,18 @@ def test_a_note_from_before_is_kept_and_does_not_stop_a_change(
     Site.objects.filter(pk=site.pk).update(place="Hamburg")
     admin_browser.post(f"/sites/{site.pk}/", {**BERLIN, "place": "Hamburg"})
     assert where(site)[1] == pytest.approx(53.55, abs=0.02)
+
+
+def test_an_upgrade_finds_the_places_of_earlier_sites(organization: Organization) -> None:
+    texts = {"Hamburg, DE": 53.55, "Springfield": None, "Behind the harbour": None, "": None}
+    for number, text in enumerate(texts):
+        Site.objects.filter(pk=make_site(organization, name=f"S{number}").pk).update(place=text)
+    own = make_site(organization, name="Own")
+    Site.objects.filter(pk=own.pk).update(place="Hamburg, DE", latitude=1, longitude=2)
+    import_module("vpn.migrations.0045_locate_sites").locate(apps, None)
+    found = dict(Site.objects.exclude(pk=own.pk).values_list("place", "latitude"))
+    assert found == {text: latitude and pytest.approx(latitude, abs=0.02) for text, latitude in texts.items()}
+    assert where(own) == ("Hamburg, DE", 1, 2)
 
 
 def test_a_site_made_with_its_peer_gets_a_place_too(admin_browser: Client, instance: Instance) -> None:

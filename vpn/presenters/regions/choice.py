@@ -109,6 +109,14 @@ class RegionChoice:
         return sorted({f"{url.scheme}://{url.netloc}".lower() for url in urls}) if self.is_a_choice else []
 
     @property
+    def without_place(self) -> str:
+        """How many sites do not count."""
+        count = self.where.without_place
+        if count == 1:
+            return _("One site does not count: its place is not known.")
+        return _("%s sites do not count: their place is not known.") % f"{count:,}"
+
+    @property
     def model(self) -> str:
         """How the expected round trips are computed."""
         return _(

@@ -57,16 +57,22 @@ class Connection:
 
 @require_safe
 def sites(request: HttpRequest) -> HttpResponse:
-    """Sites with the instances that they are connected to, searched by words of name, place and subnets."""
+    """Sites with the instances that they are connected to, searched by words of name, place and subnets.
+
+    `?place=unknown` lists those without coordinates, which do not count when a region is suggested.
+    """
     member = get_reader(request)
     query = as_typed(request.GET.get("q", ""))
-    page = Paginator(_found(member, query), SITES_EACH_PAGE).get_page(request.GET.get("page"))
+    asked = {"place": "unknown"} if request.GET.get("place") == "unknown" else {}
+    found = _found(member, query).filter(latitude=None) if asked else _found(member, query)
+    page = Paginator(found, SITES_EACH_PAGE).get_page(request.GET.get("page"))
     page.object_list = list(page.object_list)
     _load_peers(page.object_list)
     context = {
         "page": page,
         "query": query,
-        "page_query": f"{urlencode({'q': query})}&" if query else "",
+        "without_place": bool(asked),
+        "page_query": f"{urlencode(asked | {'q': query})}&" if query or asked else "",
         "may_change": member.is_admin,
     }
     return render_page(request, "vpn/sites/list.html", context, fragment="rows")
