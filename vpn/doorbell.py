@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 from functools import cache
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import django_rq
@@ -50,6 +50,8 @@ ALLOWED_JOBS = frozenset(
         "vpn.jobs.retirement.look_at_retired",
     }
 )
+# The channel that tells of each enqueued job.
+BELL: Final = "portal:bell"
 # Queues that exist for each region. A job whose region is not known is in the queue without a region.
 REGION_QUEUES = frozenset({"urgent", "apply", "destroy", "provision", "knock", "observe"})
 _REGION_QUEUE = re.compile(r":([a-z]+):([A-Za-z0-9_-]{1,20})$")
@@ -257,5 +259,7 @@ def _enqueue(
             failure_ttl=_FAILURE_TTL,
             job_id=job_id(organization_id, function, about),
         )
+        # For workers that are started on demand.
+        shared_redis().publish(BELL, queue_name)
     except (RedisError, OSError) as error:
         logger.warning("Could not ring for %s (%s); reconcile will", function, error)

@@ -1,7 +1,8 @@
 """A family: processes forked from one parent that has loaded the application, so that they share its memory.
 
 The parent does nothing else. It starts a child again that ends, and ends all of them with itself. It has the rights of
-all of them, so a child first drops those that it does not need.
+all of them, so a child first drops those that it does not need. Some children run only on demand: from when another one
+rings for them, until they end by themselves.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +29,8 @@ _STARTED_AFTER: Final = 3.0
 _LONGEST_PAUSE: Final = 60.0
 
 logger = logging.getLogger(__name__)
+# In a child: its parent, and by the name of each sibling on demand the signal that starts it.
+_rings: dict[str, tuple[int, int]] = {}
 
 
 @dataclass
@@ -34,6 +38,9 @@ class _Member:
     name: str
     run: Callable[[], object]
     begin: Callable[[], object] | None = None
+    # The signal that starts it; 0 for one that always runs.
+    ring: int = 0
+    is_wanted: bool = True
     pid: int = 0
     started_at: float = 0.0
     failures: int = 0
@@ -45,32 +52,56 @@ class _Member:
 
 
 def run_family(
-    members: Mapping[str, Callable[[], object]], beginnings: Mapping[str, Callable[[], object]] | None = None
+    members: Mapping[str, Callable[[], object]],
+    beginnings: Mapping[str, Callable[[], object]] | None = None,
+    on_demand: Sequence[str] = (),
 ) -> None:
     """Fork a child for each name, which runs its function; return once a signal has ended all of them.
 
-    A child that has one of the `beginnings` first calls that, to drop rights.
+    A child that has one of the `beginnings` first calls that, to drop rights. Those `on_demand` wait for `ring`.
     The caller must have no other thread and no open connection: children would get copies of them.
     """
     if threading.active_count() > 1:
         raise RuntimeError("A process with several threads must not fork")
+    signals = {name: signal.SIGRTMIN + number for number, name in enumerate(on_demand)}
+    awaited = {*_ENDING, signal.SIGCHLD, *signals.values()}
     # Blocked signals wait until they are asked for, so none arrives between two statements.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {*_ENDING, signal.SIGCHLD})
-    family = [_Member(name, run, (beginnings or {}).get(name)) for name, run in members.items()]
+    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
+    family = [
+        _Member(name, run, (beginnings or {}).get(name), signals.get(name, 0), name not in signals)
+        for name, run in members.items()
+    ]
+    own = os.pidfd_open(os.getpid())
+    _rings.update({name: (own, number) for name, number in signals.items()})
     while True:
         for member in family:
-            if not member.pid and time.monotonic() >= member.due_at:
+            if not member.pid and member.is_wanted and time.monotonic() >= member.due_at:
                 _start(member)
-        received = signal.sigtimedwait({*_ENDING, signal.SIGCHLD}, _patience(family))
+        received = signal.sigtimedwait(awaited, _patience(family))
         if received is not None and received.si_signo in _ENDING:
             break
+        for member in family:
+            # One that runs may just be ending: it is started once more.
+            member.is_wanted |= received is not None and received.si_signo == member.ring
         _reap(family)
     _end(family)
 
 
+def ring(name: str) -> None:
+    """From a child with the parent's rights: have a sibling started that runs on demand, unless it runs."""
+    parent, number = _rings[name]
+    with suppress(ProcessLookupError):  # the parent has ended, and this child is about to
+        signal.pidfd_send_signal(parent, number)
+
+
+def is_on_demand(name: str) -> bool:
+    """Return True if this process is in a family that starts the sibling of this name on demand."""
+    return name in _rings
+
+
 def _patience(family: list[_Member]) -> float:
     """Seconds until the next child is due; otherwise only a signal matters."""
-    waiting = [member.due_at for member in family if not member.pid]
+    waiting = [member.due_at for member in family if not member.pid and member.is_wanted]
     return max(0.0, min(waiting) - time.monotonic()) if waiting else _LONGEST_PAUSE
 
 
@@ -79,6 +110,7 @@ def _start(member: _Member) -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()  # the child would write it once more
     member.started_at = time.monotonic()
+    member.is_wanted = not member.ring
     member.pid = os.fork()
     if not member.pid:
         _be(member, parent)
@@ -123,9 +155,9 @@ def _reap(family: list[_Member]) -> None:
             member.failures = member.failures + 1 if lived < _STARTED_AFTER else 0
             member.pid = 0
             code = os.waitstatus_to_exitcode(status)
-            # One that has grown ends by itself.
+            # One that has grown ends by itself, as does one on demand.
             level = logging.WARNING if code else logging.INFO
-            logger.log(level, "The process %s ended (%d); it is started again", member.name, code)
+            logger.log(level, "The process %s ended (%d)", member.name, code)
 
 
 def _end(family: list[_Member]) -> None:

@@ -12,6 +12,8 @@ from portal.running.options import Options
 # cannot be private, they are a program of their own.
 HUB_WORKERS = ("urgent", "apply", "provision", "observe", "spare")
 SERVICES = ("web", "schedule", "plan", "mail")
+# An idle worker takes some 15 MB. `urgent` starts these when a job waits for them (vpn.jobs.runtime.on_demand).
+ON_DEMAND = ("spare", "plan", "mail")
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,10 @@ def _redis(options: Options, confinement: Confinement) -> Program:
 
 
 def _family(options: Options, confinement: Confinement) -> Program:
-    names = (*HUB_WORKERS, "--as-service", *SERVICES) if confinement.can_cover else HUB_WORKERS
-    return Program([options.python, "-m", "portal.serving.family", *names], confined=False)
+    argv = [options.python, "-m", "portal.serving.family", *HUB_WORKERS]
+    if confinement.can_cover:
+        argv += ["--as-service", *SERVICES, "--on-demand", *ON_DEMAND]
+    return Program(argv, confined=False)
 
 
 def _services(options: Options, confinement: Confinement) -> Program:

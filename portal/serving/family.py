@@ -1,6 +1,7 @@
-"""`python -m portal.serving.family NAME... --as-service NAME...`: run processes of the portal.
+"""`python -m portal.serving.family NAME... --as-service NAME... --on-demand NAME...`: run processes of the portal.
 
-They share one loaded application. Those after `--as-service` drop root's rights.
+They share one loaded application. Those after `--as-service` drop root's rights. Those also named after `--on-demand`
+run when there is work for them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from portal.running.family import run_family
 from portal.running.options import read_options
 
 
-def main(names: list[str], as_service: list[str]) -> None:
+def main(names: list[str], as_service: list[str], on_demand: list[str]) -> None:
     """Load everything once, and fork."""
     options = read_options(os.environ)
     confinement = Confinement(options, service_account(root=options.root), os.environ.get(PROPAGATION, ""))
@@ -35,7 +36,7 @@ def main(names: list[str], as_service: list[str]) -> None:
     prepare()
     connections.close_all()
     freeze_loaded()
-    run_family(members, dict.fromkeys(as_service, partial(become_service, confinement)))
+    run_family(members, dict.fromkeys(as_service, partial(become_service, confinement)), on_demand)
 
 
 def prepare() -> None:
@@ -62,5 +63,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="portal.serving.family")
     parser.add_argument("names", nargs="*")
     parser.add_argument("--as-service", nargs="*", default=[])
+    parser.add_argument("--on-demand", nargs="*", default=[])
     arguments = parser.parse_args()
-    main(arguments.names, arguments.as_service)
+    main(arguments.names, arguments.as_service, arguments.on_demand)

@@ -31,7 +31,7 @@ from vpn.choices import InstanceState
 from vpn.doorbell import PortalJob, PortalQueue
 from vpn.jobs.reconcile import reconcile_all
 from vpn.jobs.runtime.heartbeat import QUEUES, beat, schedule_health, worker_health
-from vpn.jobs.runtime.schedule import recurring_jobs, run_if_due
+from vpn.jobs.runtime.schedule import Ring
 from vpn.jobs.runtime.worker import PortalWorker, build_worker
 from vpn.models import Instance, Tick
 
@@ -95,16 +95,6 @@ def test_a_worker_whose_job_ran_out_of_time_ends(redis: Redis, monkeypatch: pyte
     assert [job.func_name for job in waiting.jobs] == ["vpn.jobs.apply.apply_instance"]
     assert not connection.in_atomic_block
     Tick.objects.create(name="a write", last_at=timezone.now())
-
-
-def test_a_worker_that_has_grown_ends_once_it_is_idle(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its parent forks a new one, which has the memory of its start."""
-    monkeypatch.setattr("portal.growth.Growth.is_too_large", lambda _: True)
-    monkeypatch.setattr("vpn.jobs.runtime.worker._PAUSE", 1)
-    for _ in range(3):
-        django_rq.get_queue("apply").enqueue_call("vpn.jobs.apply.apply_instance", args=(str(uuid4()),))
-    build_worker(["apply"]).work(logging_level="CRITICAL")
-    assert not django_rq.get_queue("apply").jobs
 
 
 def test_rings_hold_ids_only_and_many_changes_ring_once(redis: Redis) -> None:
@@ -206,11 +196,9 @@ def test_rings_and_heartbeats_use_one_connection(redis: Redis) -> None:
     assert connections() == before
 
 
-def test_the_schedule_rings_once_for_a_job_that_waits_and_does_not_expire(redis: Redis) -> None:
+def test_a_scheduled_job_that_waits_is_rung_for_once_and_does_not_expire(redis: Redis) -> None:
     for _ in range(3):
-        for job in recurring_jobs():
-            if job.name == "names":
-                assert run_if_due(job)
+        Ring("names", "vpn.jobs.names.keep_names", lambda: True)()
     queue = django_rq.get_queue("names")
     assert [job.func_name for job in queue.jobs] == ["vpn.jobs.names.keep_names"]
     assert redis.ttl(queue.jobs[0].key) == -1

@@ -17,19 +17,30 @@ from tests.lab.waiting import wait_until
 
 _PROGRAM = """
 import os, pathlib, signal, sys, time
-from portal.running.family import run_family
+from portal.running import family
 
-def stay(name):
+def stay(name, seconds=600):
     with open(pathlib.Path(sys.argv[1], name), "a") as file:
         file.write(f"{os.getpid()}\\n")
-    time.sleep(600)
+    time.sleep(seconds)
+
+def come():
+    stay("demanded", 0.5)
+
+def fetch():
+    while True:
+        for path in pathlib.Path(sys.argv[1]).glob("wanted-*"):
+            path.unlink()
+            family.ring("demanded")
+        time.sleep(0.05)
 
 def fail():
     with open(pathlib.Path(sys.argv[1], "failing"), "a") as file:
         file.write(f"{os.getpid()}\\n")
     raise SystemExit(3)
 
-run_family({"first": lambda: stay("first"), "second": lambda: stay("second"), "failing": fail})
+members = {"first": lambda: stay("first"), "second": lambda: stay("second"), "failing": fail}
+family.run_family({**members, "demanded": come, "fetching": fetch}, on_demand=["demanded"])
 """
 
 
@@ -100,3 +111,13 @@ def test_they_end_with_a_parent_that_is_killed(family: Family) -> None:
     family.parent.kill()
     family.parent.wait()
     family.await_end()
+
+
+def test_one_on_demand_runs_when_a_sibling_rings_for_it(family: Family) -> None:
+    family.await_number("failing", 2)
+    assert not family.pids("demanded")
+    for number in (1, 2):
+        (family.where / f"wanted-{number}").touch()
+        pid = family.await_number("demanded", number)[-1]
+        wait_until(partial(has_ended, pid), 60, "it to end")
+    assert len(family.pids("demanded")) == 2

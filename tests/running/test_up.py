@@ -18,8 +18,8 @@ from tests.running.conftest import uid_of
 from tests.running_portal import RunningPortal, environ_of
 
 pytestmark = [pytest.mark.flow, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
-UNPRIVILEGED = ("redis", "web", "schedule", "plan", "mail")
-PRIVILEGED = ("family", "urgent", "apply", "provision", "observe", "spare", "watch")
+UNPRIVILEGED = ("redis", "web", "schedule")
+PRIVILEGED = ("family", "urgent", "apply", "provision", "observe", "watch")
 OWNERS_WHILE_ROOT_WRITES = """
 from pathlib import Path
 from django.conf import settings

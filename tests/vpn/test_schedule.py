@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from datetime import timedelta
 
 import pytest
 from django.conf import LazySettings
@@ -13,6 +14,7 @@ from django.utils import timezone
 from portal.growth import Growth
 from vpn.jobs.runtime import schedule
 from vpn.jobs.runtime.schedule import Recurring, Ring, run_if_due, run_schedule
+from vpn.jobs.tick import schedule_lag
 from vpn.models import Tick
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -67,21 +69,19 @@ def test_a_schedule_that_has_grown_ends_between_two_jobs(monkeypatch: pytest.Mon
     assert len(done) == 3
 
 
-def test_a_worker_is_rung_for_when_it_has_something_to_do_and_from_time_to_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_worker_is_rung_for_when_it_has_something_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     rung: list[str] = []
     monkeypatch.setattr("vpn.doorbell.enqueue_tick", lambda queue, _: rung.append(queue))
     work: list[str] = []
     ring = Ring("names", "vpn.jobs.names.keep_names", lambda: bool(work))
-    for _ in range(3):
-        ring()
-    assert len(rung) == 1, "the first after a start, then none for a while"
-    work.append("a hub is due")
-    for _ in range(3):
-        ring()
-    assert len(rung) == 4
-    work.clear()
-    monkeypatch.setattr(schedule, "_RINGS_EVERY", 0.0)
+    long_ago = timezone.now() - timedelta(days=1)
+    Tick.objects.create(name="names", last_at=long_ago, finished_at=long_ago)
     ring()
-    assert len(rung) == 5
+    assert not rung
+    assert schedule_lag() == "ok", "there was nothing to do"
+    Tick.objects.update(finished_at=long_ago)
+    work.append("a name is due")
+    for _ in range(3):
+        ring()
+    assert rung == ["names"] * 3
+    assert schedule_lag() != "ok", "the worker does not do it"

@@ -26,11 +26,16 @@ def scheduled(name: str, seconds: float) -> Callable[[Callable[[], None]], Calla
         def run() -> None:
             if begin_tick(name, seconds):
                 job()
-                Tick.objects.filter(name=name).update(finished_at=Now())
+                note_end(name)
 
         return run
 
     return decorate
+
+
+def note_end(name: str) -> None:
+    """Note that a scheduled job has finished, or had nothing to do."""
+    Tick.objects.filter(name=name).update(finished_at=Now())
 
 
 def begin_tick(name: str, seconds: float) -> bool:

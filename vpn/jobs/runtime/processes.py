@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from importlib import import_module
-from typing import Final
 
+from portal.running import family
 from vpn.doorbell import ALLOWED_JOBS
+from vpn.jobs.runtime.on_demand import start_on_demand
+from vpn.jobs.runtime.queues import OF_PROCESS, SPARE
 from vpn.jobs.runtime.schedule import run_schedule
 from vpn.jobs.runtime.worker import build_worker
-
-SPARE: Final = "spare"
-# The queues of those processes that are not named after their only one.
-_QUEUES: Final = {
-    # Both talk to servers outside of the portal, and need no driver.
-    "mail": ["mail", "names"],
-    # Takes a job of each in turn: none of them waits for more than two jobs of the others.
-    "provision": ["knock", "destroy", "provision"],
-    # For queues whose jobs may take seconds, so that a slow job does not block the others.
-    SPARE: ["urgent", "apply", "destroy", "provision"],
-}
 
 # Loaded with this module, so that processes which are forked share them.
 for _job in ALLOWED_JOBS:
@@ -26,8 +18,16 @@ for _job in ALLOWED_JOBS:
 
 
 def run_process(name: str) -> None:
-    """Run the process of this name until a signal stops it."""
+    """Run the process of this name until a signal stops it, or until it has no work if it runs on demand."""
     if name == "schedule":
         run_schedule()
-    else:
-        build_worker(_QUEUES.get(name, [name]), is_spare=name == SPARE).work(logging_level="WARNING")
+        return
+    worker = build_worker(OF_PROCESS.get(name, [name]), is_spare=name == SPARE)
+    worker.ends_when_idle = family.is_on_demand(name)
+    stop = threading.Event()
+    if name == "urgent" and family.is_on_demand(SPARE):
+        start_on_demand(stop)
+    try:
+        worker.work(logging_level="WARNING")
+    finally:
+        stop.set()

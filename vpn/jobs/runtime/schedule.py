@@ -25,9 +25,10 @@ from vpn.jobs.reconcile import RECONCILE_SECONDS, reconcile_all
 from vpn.jobs.runtime.connections import end_connections
 from vpn.jobs.runtime.heartbeat import beat_while_running
 from vpn.jobs.runtime.time_limit import TimeLimit
+from vpn.jobs.tick import note_end
 from vpn.jobs.tidy import TIDY_SECONDS, tidy
 
-_RINGS_EVERY: Final = 60.0  # seconds
+_NOTED_EVERY: Final = 60.0  # seconds
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
 logger = logging.getLogger(__name__)
@@ -45,18 +46,20 @@ class Recurring:
 
 @dataclass
 class Ring:
-    """Rings for a recurring job of a worker: if it has something to do, and from time to time to note its end."""
+    """Rings for a recurring job of a worker if it has something to do. Its queue has the job's name."""
 
-    queue: str
+    name: str
     function: str
     has_work: Callable[[], bool]
-    _rung_at: float = -_RINGS_EVERY
+    _noted_at: float = -_NOTED_EVERY
 
     def __call__(self) -> None:
-        """Ring if it is time."""
-        if time.monotonic() - self._rung_at >= _RINGS_EVERY or self.has_work():
-            doorbell.enqueue_tick(self.queue, self.function)
-            self._rung_at = time.monotonic()
+        """Ring, or note from time to time that there was nothing to do."""
+        if self.has_work():
+            doorbell.enqueue_tick(self.name, self.function)
+        elif time.monotonic() - self._noted_at >= _NOTED_EVERY:
+            note_end(self.name)
+            self._noted_at = time.monotonic()
 
 
 def recurring_jobs() -> list[Recurring]:

@@ -59,6 +59,8 @@ class PortalWorker(SimpleWorker):
     death_penalty_class = TimeLimit
     # A spare worker serves queues of others. Its heartbeats must not hide that one of them is missing.
     is_spare = False
+    # For one that runs on demand.
+    ends_when_idle = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -95,10 +97,11 @@ class PortalWorker(SimpleWorker):
             registry.close_all()
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
-        """Wait for a job. A worker that has grown ends when none comes for a while, and a new one takes its place."""
+        """Wait for a job. One on demand ends when none comes for a while, and one that has grown: a new one follows."""
         while True:
             found = super().dequeue_job_and_maintain_ttl(timeout, self._pause)
-            if found is not None or timeout is None or self._growth.is_too_large():
+            is_done = found is not None or timeout is None
+            if is_done or self.ends_when_idle or self._growth.is_too_large():
                 return found
 
     def _look_after(self) -> None:
