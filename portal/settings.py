@@ -65,6 +65,7 @@ SECRET_KEY_FALLBACKS = [_signing_key(key) for key in SECRET_KEYS[1:]]
 
 # The product ---------------------------------------------------------------------------------------------------------
 
+_LEAST_LOST_SECONDS = 20
 VPN_DOMAIN = env.str("VPN_DOMAIN", default="vpn.example.net").lower().strip(".")
 try:
     HUB_ADDRESSES = parse_hub_addresses(env.str("HUB_ADDRESS", default=""))
@@ -74,6 +75,10 @@ try:
 except ValueError as _fault:
     raise ImproperlyConfigured(str(_fault)) from None
 HUB_HOST_NETNS = env.str("HUB_HOST_NETNS", default="")
+# A server that does not answer for so long is lost, unless its region has a time of its own (docs/servers.md).
+SERVER_LOST_SECONDS = env.int("SERVER_LOST_SECONDS", default=300)
+if SERVER_LOST_SECONDS < _LEAST_LOST_SECONDS:
+    raise ImproperlyConfigured(f"SERVER_LOST_SECONDS is {SERVER_LOST_SECONDS}; choose at least {_LEAST_LOST_SECONDS}")
 HUBS_AVAILABLE = env.bool("HUBS_AVAILABLE", default=True)
 HUB_STATE_DIR = DATA_DIR / "hub"
 POOL_BASE = env.str("POOL_BASE", default="100.64.0.0/10")

@@ -211,6 +211,7 @@ class ServerState(models.TextChoices):
     PREPARING = "preparing", "Being prepared"
     READY = "ready", "Ready"
     UNREACHABLE = "unreachable", "Does not answer"
+    LOST = "lost", "Lost"
 
 
 class PreparationStepName(models.TextChoices):

@@ -42,6 +42,7 @@ ALLOWED_JOBS = frozenset(
         "vpn.jobs.runtime.looks.begin_observing",
         "vpn.jobs.move.go_on_moving",
         "vpn.jobs.names.keep_names",
+        "vpn.jobs.mail.mail_loss",
         "vpn.jobs.mail.mail_plan",
         "vpn.jobs.mail.send_one",
         "vpn.jobs.plan.answer_asked_plan",
@@ -204,6 +205,11 @@ def enqueue_plan_mail(plan_id: UUID, organization_id: UUID) -> None:
 def enqueue_queued_mail(mail_id: UUID, organization_id: UUID | None) -> None:
     """Send a queued mail; a password mail belongs to no organization."""
     _enqueue("mail", "vpn.jobs.mail.send_one", str(mail_id), organization_id=organization_id)
+
+
+def enqueue_loss_mail(server_id: UUID) -> None:
+    """Mail staff that a server is lost."""
+    _enqueue("mail", "vpn.jobs.mail.mail_loss", str(server_id))
 
 
 def enqueue_tick(queue_name: str, function: str) -> None:

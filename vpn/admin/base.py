@@ -21,6 +21,7 @@ else:
 # Columns that no page shows: sealed values, leases and digests.
 HIDDEN = (
     "revocation_list",
+    "lease",
     "lease_token",
     "applied_total",
 )

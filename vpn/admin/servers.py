@@ -31,8 +31,11 @@ from vpn.wire.version import agent_version
 class RegionAdmin(ReadOnly):
     """Regions: name, country, driver, and whether they accept instances."""
 
-    changeable = ("name", "country", "latitude", "longitude", "available", "unavailable_reason", "probe_url")
-    list_display = ("id", "name", "country", "driver", "available", "closed")
+    changeable = (
+        *("name", "country", "latitude", "longitude", "available", "unavailable_reason", "probe_url"),
+        *("rebuild_lost", "lost_after"),
+    )
+    list_display = ("id", "name", "country", "driver", "available", "closed", "rebuild_lost")
     add_fields = ("id", "name", "country", "latitude", "longitude", "probe_url")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Region]:

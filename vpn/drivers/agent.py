@@ -10,6 +10,7 @@ from vpn.drivers.base import Unreachable
 from vpn.wire.errors import AgentError, parse_error
 from vpn.wire.finding import Finding
 from vpn.wire.forwarding import Forwarding, Handover, parse_handover
+from vpn.wire.lease import Moment, parse_moment
 from vpn.wire.observing import Observing, parse_observed
 from vpn.wire.report import HubReport, parse_report
 from vpn.wire.report_values import ReportInvalidError, count
@@ -24,6 +25,8 @@ class AgentDriver:
 
     def __init__(self) -> None:
         self.session = AgentSession(self.open_pipes)
+        self.lease: Moment | None = None
+        self.clock: Moment | None = None
 
     def open_pipes(self) -> Pipes:
         """Start an agent's session. Raises OSError."""
@@ -41,7 +44,8 @@ class AgentDriver:
         """Send a HubSpec or a HubDelta and return the report."""
         if delta:
             return self._report({"command": "apply-delta", "delta": document})
-        return self._report({"command": "apply", "spec": document})
+        lease = {"lease": self.lease.document()} if self.lease is not None else {}
+        return self._report({"command": "apply", "spec": document, **lease})
 
     def status(self, hub: str, *, peers: bool) -> HubReport:
         """Return the hub's status report."""
@@ -50,7 +54,7 @@ class AgentDriver:
     def observe(self, hubs: Mapping[str, str], seconds: float) -> dict[str, HubReport | AgentError | Unreachable]:
         """Return by hub its report with its peers, or why there is none; one request for all."""
         # The last report may begin just before the time is over.
-        answer = self._call(Observing(hubs, seconds).document(), answer_seconds=seconds + _SLOWEST_REPORT)
+        answer = self._call(Observing(hubs, seconds, self.lease).document(), answer_seconds=seconds + _SLOWEST_REPORT)
         try:
             observed = parse_observed(answer.get("observed"), hubs)
         except ReportInvalidError as error:
@@ -105,6 +109,7 @@ class AgentDriver:
             raise Unreachable(self.why_silent(), str(broken)) from broken
         if "error" in answer:
             raise parse_error(answer["error"])
+        self.clock = parse_moment(answer.get("clock")) or self.clock
         return answer
 
 

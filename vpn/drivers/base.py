@@ -11,6 +11,7 @@ from vpn.wire import errors
 from vpn.wire.errors import AgentError
 from vpn.wire.finding import Finding
 from vpn.wire.forwarding import Forwarding, Handover
+from vpn.wire.lease import Moment
 from vpn.wire.report import HubReport
 
 __all__ = [
@@ -121,7 +122,14 @@ class Found:
 
 
 class Driver(Protocol):
-    """Reaches the hubs of one server. Every call raises AgentError (the agent refused) or Unreachable."""
+    """Reaches the hubs of one server. Every call raises AgentError (the agent refused) or Unreachable.
+
+    `lease` is the end of the lease that `apply` and `observe` give hubs; with None, observed hubs run without one.
+    `clock` is what the server's clock showed in the agent's last answer that told it.
+    """
+
+    lease: Moment | None
+    clock: Moment | None
 
     def check(self) -> None:
         """Raise an error unless the server answers."""

@@ -21,6 +21,7 @@ from vpn.choices import InstanceState, OperationKind, OperationState
 from vpn.desired import ConcurrentChange, Desired, can_be_delta, compile_change, compile_removals, compile_spec
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.jobs import lease
+from vpn.jobs.leases import renew_lease
 from vpn.jobs.progress import (
     begin_step,
     fail_operation,
@@ -195,7 +196,11 @@ def send(pk: UUID, desired: Desired) -> tuple[Desired, HubReport]:
         try:
             return desired, driver.apply(desired.document, delta=desired.is_delta)
         except AgentError as error:
-            desired = _back_in_step(pk, instance, desired, error)
+            if error.code == errors.LEASE_OVER and instance.server is not None:
+                renew_lease(driver, instance.server)
+                desired = compile_spec(pk)  # a delta carries no lease
+            else:
+                desired = _back_in_step(pk, instance, desired, error)
     raise Unreachable(failures.OUT_OF_STEP.of())
 
 

@@ -19,6 +19,8 @@ from vpn.actions.servers.preparation import begin_preparation
 from vpn.choices import Driver, ServerState
 from vpn.drivers.base import AgentError, Unreachable
 from vpn.drivers.registry import driver_at
+from vpn.jobs.leases import note_clock
+from vpn.jobs.loss import rebuild_lost_hubs
 from vpn.jobs.servers import address_of
 from vpn.models import Preparation, Server
 from vpn.wire.version import agent_version
@@ -26,7 +28,7 @@ from vpn.wire.version import agent_version
 logger = logging.getLogger(__name__)
 _BY = Principal.portal("checking whether the server answers")
 _UPGRADE = Principal.portal("installing this version's agent")
-_CHECKED: Final = (ServerState.READY, ServerState.UNREACHABLE)
+_CHECKED: Final = (ServerState.READY, ServerState.UNREACHABLE, ServerState.LOST)
 # A look at a server takes less; its worker was killed.
 _ABANDONED: Final = timedelta(seconds=45)
 # A failed upgrade of the agent is tried again after this time.
@@ -37,10 +39,13 @@ def ring_for_servers() -> None:
     """Ring for every server whose check is due, and for preparations whose worker was killed."""
     now = timezone.now()
     due = Q(check_at=None) | Q(check_at__lt=now)
+    rebuild_lost_hubs()
     remote = Server.objects.exclude(region__driver=Driver.LOCAL)
     waiting = remote.filter(due, state__in=_CHECKED).order_by(F("check_at").asc(nulls_first=True))
     for ids in waiting.values_list("pk", "region"):
         doorbell.enqueue_check(*ids)
+    for pk in Server.objects.filter(state=ServerState.LOST, loss_mailed_at=None).values_list("pk", flat=True):
+        doorbell.enqueue_loss_mail(pk)
     late = Q(continued_at__lt=now - _ABANDONED) | Q(continued_at=None, started_at__lt=now - _ABANDONED)
     for pk in Preparation.objects.filter(late, is_running=True).values_list("pk", flat=True):
         doorbell.enqueue_prepare(pk)
@@ -52,7 +57,8 @@ def check_server(server_id: str) -> None:
     if server is None:
         return
     try:
-        driver_at(address_of(server)).check()
+        driver = driver_at(address_of(server))
+        driver.check()
     except (Unreachable, AgentError) as error:
         logger.warning("%s does not answer: %s", server.name, error)
         note_silence(server, error.finding or failures.AGENT_SILENT.of(), by=_BY)
@@ -60,6 +66,7 @@ def check_server(server_id: str) -> None:
         note_silence(server, failures.SECRET_UNREADABLE.of(str(error).partition(" ")[0]), by=_BY)
     else:
         note_answer(server, by=_BY)
+        note_clock(server, driver.clock)
         _upgrade(server)
 
 

@@ -14,17 +14,31 @@ from portal.mail import answer_about, final_answer
 from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.activity.plan_mail import give_up, left_today, recipients_of, send_mail
-from vpn.models import ChangePlan
+from vpn.actions.servers.loss_mail import mail_staff_of_loss
+from vpn.choices import ServerState
+from vpn.models import ChangePlan, Server
 
 logger = logging.getLogger(__name__)
 # Mail of others waits in the same queue, so a job stops after this time and enqueues another for the rest.
 _SECONDS = 5.0
 _BY = Principal.portal("sending queued mail")
+_LOST = Principal.portal("a server is lost")
 
 
 def send_one(mail_id: str) -> None:
     """Send one queued mail. Harmless to run twice."""
     send_queued(UUID(mail_id), by=_BY)
+
+
+def mail_loss(server_id: str) -> None:
+    """Mail staff that a server is lost, once. If the mail server does not take it, the schedule rings again."""
+    server = Server.objects.select_related("region").filter(pk=UUID(server_id), state=ServerState.LOST).first()
+    if server is None:
+        return
+    try:
+        mail_staff_of_loss(server, by=_LOST)
+    except (SMTPException, OSError) as error:
+        logger.warning("Mail about the server %s could not be sent: %s", server.name, type(error).__name__)
 
 
 def mail_plan(plan_id: str) -> None:

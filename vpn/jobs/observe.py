@@ -23,6 +23,7 @@ from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.choices import ServerState
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.jobs.availability import ring_for_servers
+from vpn.jobs.leases import note_clock
 from vpn.jobs.recorded import Recorded
 from vpn.jobs.servers import driver_for, note_agent
 from vpn.jobs.tick import scheduled
@@ -172,11 +173,15 @@ def observe_hubs(instances: Sequence[Instance], seconds: float) -> set[UUID]:
     asked_at = timezone.now()
     by_name = {instance.hub: instance for instance in instances}
     known = {hub: _recorded.stamp(instance.pk) for hub, instance in by_name.items()}
-    answers = driver_for(instances[0].server).observe(known, seconds)
+    server = instances[0].server
+    driver = driver_for(server)
+    answers = driver.observe(known, seconds)
+    if server is not None and (server.region.rebuild_lost or server.lease is not None):
+        note_clock(server, driver.clock)
     reports = {by_name[hub].pk: one for hub, one in answers.items() if isinstance(one, HubReport)}
     gone = {by_name[hub].pk for hub, one in answers.items() if _is_gone(one)}
     for report in list(reports.values())[:1]:
-        note_agent(instances[0].server, report)
+        note_agent(server, report)
     # Of a hub that is down, only the peers' state is unknown: none is connected through it.
     for some in _batches({pk: report for pk, report in reports.items() if report.alive}):
         for pk, switched in record_observations(some, asked_at).items():

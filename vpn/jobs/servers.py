@@ -15,6 +15,7 @@ from vpn.choices import Driver as DriverName
 from vpn.choices import ServerState
 from vpn.drivers.base import AgentError, Driver, HubReport, ServerAddress, SshAddress, Unreachable
 from vpn.drivers.registry import driver_at
+from vpn.jobs.leases import lease_for
 from vpn.models import Server, SshAccess
 
 logger = logging.getLogger(__name__)
@@ -27,11 +28,13 @@ def driver_for(server: Server | None) -> Driver:
     """
     if server is None:
         raise Unreachable(failures.NO_SERVER.of())
-    if server.state == ServerState.UNREACHABLE:
+    if server.state in {ServerState.UNREACHABLE, ServerState.LOST}:
         raise Unreachable(failures.SERVER_UNREACHABLE.of())
     if server.state != ServerState.READY:
         raise Unreachable(failures.SERVER_NOT_PREPARED.of())
-    return driver_at(address_of(server))
+    driver = driver_at(address_of(server))
+    driver.lease = lease_for(server)
+    return driver
 
 
 def address_of(server: Server) -> ServerAddress:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Count, Exists, F, OuterRef, Q
 
@@ -21,6 +24,10 @@ class RegionQuerySet(models.QuerySet["Region"]):
         """Annotate `has_ready` and `has_room`, so that `why_closed` needs no queries for each region."""
         ready = Region.ready_servers().filter(region=OuterRef("pk"))
         return self.annotate(has_ready=Exists(ready), has_room=Exists(_with_room(ready)))
+
+
+LEAST_LOST_SECONDS: Final = 20
+MOST_LOST_SECONDS: Final = 86_400
 
 
 class Region(models.Model):
@@ -45,6 +52,15 @@ class Region(models.Model):
         "trip; https, or http on this machine. Empty: nothing is measured.",
     )
 
+    # Hubs of a lost server are built anew on another one of the region. Then all hubs of the region run on leases.
+    rebuild_lost = models.BooleanField("rebuild lost hubs", default=False, db_default=False)
+    lost_after = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(LEAST_LOST_SECONDS), MaxValueValidator(MOST_LOST_SECONDS)],
+        help_text="seconds without an answer; empty: SERVER_LOST_SECONDS",
+    )
+
     objects = RegionQuerySet.as_manager()
 
     class Meta:
@@ -59,6 +75,16 @@ class Region(models.Model):
         from vpn.models.server import Server  # its rows point to regions
 
         return Server.objects.filter(state=ServerState.READY, cordoned=False)
+
+    def clean(self) -> None:
+        """Raise ValidationError if hubs are to be built anew in a region that has one server."""
+        if self.rebuild_lost and self.driver == Driver.LOCAL:
+            raise ValidationError({"rebuild_lost": "The region of this machine has no other server."})
+
+    @property
+    def lost_seconds(self) -> int:
+        """The silence after which a server of this region is lost, in seconds; its hubs' leases are as long."""
+        return self.lost_after or settings.SERVER_LOST_SECONDS
 
     @property
     def why_closed(self) -> str:

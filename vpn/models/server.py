@@ -43,9 +43,17 @@ class Server(models.Model):
     cordoned = models.BooleanField(default=False, db_default=False)
     # The most instances that it carries; null: as many as it has ports for.
     capacity = models.PositiveIntegerField(null=True, blank=True)
-    # The failed checks in a row, and when the next one is due.
+    # The failed checks in a row, since when, and when the next one is due.
     unanswered = models.PositiveSmallIntegerField(default=0, db_default=0)
+    silent_since = models.DateTimeField(null=True, blank=True)
     check_at = models.DateTimeField(null=True, blank=True)
+    # The end of its hubs' leases: by the server's own clock (`vpn.wire.lease`), and a time by which it has passed.
+    lease = models.JSONField(null=True, blank=True)
+    lease_ends_at = models.DateTimeField(null=True, blank=True)
+    # Hubs that were observed since then have a lease; null if the region's hubs have none.
+    leased_since = models.DateTimeField(null=True, blank=True)
+    # When staff were mailed that it is lost; null if it is not.
+    loss_mailed_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from portal.actions.acting import acted
 from portal.exceptions import NotPossible
 from portal.models import Principal
 from vpn import doorbell
+from vpn.actions.servers.loss import find_again
 from vpn.choices import PreparationStepName, ServerState, StepState
 from vpn.models import Preparation, PreparationStep, Server, SshAccess
 from vpn.wire import preparing
@@ -23,6 +24,9 @@ _STATES = {
     preparing.RUNNING: StepState.RUNNING,
     preparing.FAILED: StepState.FAILED,
 }
+
+
+_STATE = ("state", "state_since", "state_reason")
 
 
 def begin_preparation(server: Server, *, by: Principal, ring: bool = True) -> Preparation:
@@ -54,7 +58,7 @@ def begin_preparation(server: Server, *, by: Principal, ring: bool = True) -> Pr
             locked.state, locked.state_since = ServerState.PREPARING, now
         if locked.state == ServerState.PREPARING:
             locked.state_reason = None
-        locked.save(update_fields=["state", "state_since", "state_reason"])
+        locked.save(update_fields=_STATE)
         acted(by, "preparation begun", locked)
         if ring:
             transaction.on_commit(partial(doorbell.enqueue_prepare, locked.pk))
@@ -90,10 +94,12 @@ def conclude_preparation(preparation: Preparation, *, by: Principal) -> None:
             return
         Preparation.objects.filter(pk=preparation.pk).update(is_running=False)
         server = Server.objects.select_for_update(no_key=True).get(pk=preparation.server_id)
+        if server.state == ServerState.LOST:
+            find_again(server, by=by)
         if server.state != ServerState.READY:
-            server.state, server.state_since = ServerState.READY, now
-        server.state_reason, server.unanswered, server.check_at = None, 0, now
-        server.save(update_fields=["state", "state_since", "state_reason", "unanswered", "check_at"])
+            server.state, server.state_since, server.loss_mailed_at = ServerState.READY, now, None
+        server.state_reason, server.unanswered, server.silent_since, server.check_at = None, 0, None, now
+        server.save(update_fields=[*_STATE, "unanswered", "silent_since", "check_at", "loss_mailed_at"])
         acted(by, "prepared", server)
 
 

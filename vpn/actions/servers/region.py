@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from portal.actions.acting import acted
@@ -64,3 +65,19 @@ def add_region(
             raise Conflict(f"There is a region {code} already.", field="code", next_step="Choose another code.")
         acted(by, "added", region)
     return region
+
+
+def set_loss_policy(region: Region, *, rebuild_lost: bool, lost_after: int | None, by: Principal) -> None:
+    """Choose when a region's servers are lost, and whether their hubs are then built anew. Raises InvalidInput.
+
+    Hubs that are built anew by themselves run on leases, so without the portal they end (vpn/jobs/leases.py).
+    """
+    with transaction.atomic():
+        locked = Region.objects.select_for_update(no_key=True).get(pk=region.pk)
+        locked.rebuild_lost, locked.lost_after = rebuild_lost, lost_after
+        try:
+            locked.full_clean()
+        except ValidationError as fault:
+            raise InvalidInput(fault.message_dict) from None
+        locked.save(update_fields=["rebuild_lost", "lost_after"])
+        acted(by, "loss policy set", locked)

@@ -1,0 +1,157 @@
+"""A server is lost: its hub is built anew on another one, under the same name, and it does not carry the old one on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.flow.story import add_client, fetch_profile, id_in
+from tests.lab.bind import Bind
+from tests.lab.lab import Lab
+from tests.lab.nodes import Node
+from tests.lab.relay import relayed
+from tests.lab.server import LabServer
+from tests.lab.waiting import wait_until
+from tests.running_portal import RunningPortal
+from tests.visitor import Visitor
+
+pytestmark = [pytest.mark.flow, pytest.mark.network]
+
+# Checks, leases and jobs have intervals of seconds; the machine may be busy.
+WITHIN = 180.0
+LOST_AFTER = "20"
+# The story is one: each test goes on where the one before it ended.
+story: dict[str, str] = {}
+
+
+@pytest.fixture(scope="module")
+def bind() -> Iterator[Bind]:
+    """The DNS server of the public names."""
+    with Bind() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def lab(bind: Bind) -> Iterator[Lab]:
+    """A laboratory of this story's own: its machines resolve by the zone's server."""
+    with Lab() as laboratory, relayed(laboratory.outside, bind.address, bind.port):
+        yield laboratory
+
+
+@pytest.fixture(scope="module")
+def servers(lab: Lab) -> Iterator[dict[str, LabServer]]:
+    """Two servers."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(LabServer(lab, name)) for name in ("fra1", "fra2")}
+
+
+@pytest.fixture(scope="module")
+def portal(lab: Lab, bind: Bind, servers: dict[str, LabServer]) -> Iterator[RunningPortal]:
+    """A portal that publishes there."""
+    names = {"VPN_DOMAIN": bind.zone, "DNS_URL": bind.url(), "DNS_RESOLVER": f"{bind.address}:{bind.port}"}
+    with RunningPortal.of_story(lab.host.netns, lab.host.v4, **names) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def admin(portal: RunningPortal) -> Iterator[Visitor]:
+    """The admin's browser, which is staff's, too."""
+    with portal.visitor() as visitor:
+        yield visitor
+
+
+@pytest.fixture(scope="module")
+def laptop(lab: Lab) -> Node:
+    """A device."""
+    return lab.add_client("laptop")
+
+
+def hubs_on(server: LabServer) -> str:
+    """The namespaces of hubs on a server."""
+    return server.run(["ip", "netns", "list"]).stdout.strip()
+
+
+def server_states(portal: RunningPortal) -> dict[str, str]:
+    """The states of the servers over SSH by name, as their list has them."""
+    return {row["name"]: row["state"] for row in json.loads(portal.manage("server", "list", "--json"))}
+
+
+def page(admin: Visitor) -> str:
+    """The instance's page."""
+    return str(admin.get(f"/instances/{story['instance']}/").text)
+
+
+def test_a_region_has_two_servers_and_builds_lost_hubs_anew(
+    portal: RunningPortal, servers: dict[str, LabServer]
+) -> None:
+    portal.manage("region", "add", "fra", "Frankfurt")
+    portal.manage("region", "set", "fra", "--rebuild-lost", "yes", "--lost-after", LOST_AFTER)
+    for name, server in servers.items():
+        address = server.node.v4
+        added = json.loads(
+            portal.manage("server", "add", "fra", name, "--ssh", f"root@{address}", "--address", address)
+        )
+        portal.manage("server", "confirm", name, "--host-key", added["host_key"])
+        server.authorise(added["authorized_key"])
+        portal.manage("server", "prepare", name)
+    portal.manage("server", "cordon", "fra2")
+
+
+def test_a_client_reaches_its_hub(
+    lab: Lab, portal: RunningPortal, admin: Visitor, servers: dict[str, LabServer], bind: Bind, laptop: Node
+) -> None:
+    values = {"name": "Hub lost", "hostname": "losthub", "region": "fra"}
+    story["instance"] = id_in(admin.submit("/instances/new/", values), "instances")
+    wait_until(lambda: "Ready" in page(admin), WITHIN, "the instance to be ready", portal.logs)
+    story["name"] = f"losthub.{bind.zone}"
+    wait_until(lambda: bind.answers_of(story["name"]) == {servers["fra1"].node.v4}, WITHIN, "the name", portal.logs)
+    peer = add_client(admin, story["instance"], device="laptop", route_all="true")
+    story["profile"] = fetch_profile(admin, peer)
+    assert f"Endpoint = {story['name']}:" in story["profile"]
+    lab.wg_quick_up(laptop, story["profile"])
+    lab.wait_ping(laptop, lab.outside.v4, WITHIN)
+    assert hubs_on(servers["fra1"])
+    portal.manage("server", "uncordon", "fra2")
+
+
+def test_a_server_that_the_portal_cannot_reach_is_lost_and_its_hub_is_built_anew(
+    lab: Lab, portal: RunningPortal, admin: Visitor, servers: dict[str, LabServer], bind: Bind, laptop: Node
+) -> None:
+    # Its hub goes on at first: only the portal does not reach it.
+    servers["fra1"].stop_ssh()
+    wait_until(lambda: server_states(portal)["fra1"] == "lost", WITHIN, "the server to be lost", portal.logs)
+    wait_until(lambda: hubs_on(servers["fra2"]), WITHIN, "the hub on the other server", portal.logs)
+    assert not hubs_on(servers["fra1"]), "the old hub was down before the new one began"
+    wait_until(lambda: bind.answers_of(story["name"]) == {servers["fra2"].node.v4}, WITHIN, "the name", portal.logs)
+    wait_until(lambda: "Ready" in page(admin), WITHIN, "the instance to be ready again", portal.logs)
+    lab.wg_quick_down(laptop)
+    lab.wg_quick_up(laptop, story["profile"])
+    lab.wait_ping(laptop, lab.outside.v4, WITHIN)
+
+
+def test_staff_were_told(portal: RunningPortal, admin: Visitor) -> None:
+    mails = admin.get("/admin/portal/mail/").text
+    assert mails.count(">The server fra1 in Frankfurt is lost</a>") == 1
+    healthz = admin.get("/healthz").text
+    assert '"lost"' in healthz
+
+
+def test_the_lost_server_comes_back_without_the_old_hub(
+    lab: Lab, portal: RunningPortal, servers: dict[str, LabServer], laptop: Node
+) -> None:
+    servers["fra1"].start_ssh()
+    wait_until(lambda: server_states(portal)["fra1"] == "ready", WITHIN, "the server to be ready", portal.logs)
+    assert not hubs_on(servers["fra1"])
+    lab.wait_ping(laptop, lab.outside.v4, WITHIN)
+    logs = portal.logs()
+    assert "Traceback" not in logs
+    assert bool(hubs_on(servers["fra2"]))
+
+
+def test_all_is_deleted(portal: RunningPortal, admin: Visitor, servers: dict[str, LabServer]) -> None:
+    path = f"/instances/{story['instance']}/"
+    admin.submit(f"{path}delete/", action=f"{path}delete/")
+    wait_until(lambda: not any(map(hubs_on, servers.values())), WITHIN, "the end of the hubs", portal.logs)

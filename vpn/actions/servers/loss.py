@@ -1,0 +1,57 @@
+"""A server that is lost, and one that comes back: what becomes of its instances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+
+from django.db import transaction
+from django.utils import timezone
+
+from portal.actions.acting import acted
+from portal.models import Principal
+from vpn import doorbell
+from vpn.actions.instances.instance import set_state
+from vpn.choices import InstanceState
+from vpn.models import Instance, RetiredHub, Server
+
+
+def lose(server: Server, *, by: Principal) -> None:
+    """Note on the instances of a locked server that it is lost, and mail staff."""
+    for instance in _locked(server, InstanceState.READY):
+        set_state(instance, InstanceState.LOST, by=by)
+    acted(by, "lost", server)
+    transaction.on_commit(partial(doorbell.enqueue_loss_mail, server.pk))
+
+
+def find_again(server: Server, *, by: Principal) -> None:
+    """Let the instances that are still on a locked server be ready: their hubs run on, or come back by themselves.
+
+    Hubs that were built on another server meanwhile are removed from this one.
+    """
+    for instance in _locked(server, InstanceState.LOST):
+        set_state(instance, InstanceState.READY, by=by)
+        Instance.objects.filter(pk=instance.pk).update(failure="", refusal=None, retry_at=None)
+        transaction.on_commit(
+            partial(doorbell.enqueue_apply, instance.pk, instance.organization_id, instance.region_id)
+        )
+
+
+def look_at_retired_hubs(server: Server, *, by: Principal) -> None:
+    """Let the hubs that instances have left on a server be removed soon: it answers again."""
+    if RetiredHub.objects.filter(server=server).update(due_at=timezone.now(), failures=0):
+        acted(by, "retired hubs due", server)
+
+
+def note_no_room(instance: Instance, why: str, again: timedelta, *, by: Principal) -> None:
+    """Note why a lost hub is not built anew, for its page, and when that is tried again."""
+    lost = Instance.objects.filter(pk=instance.pk, state=InstanceState.LOST)
+    if lost.update(failure=why[:400], refusal=None, retry_at=timezone.now() + again):
+        acted(by, "not rebuilt", instance)
+
+
+def _locked(server: Server, state: InstanceState) -> Iterator[Instance]:
+    """The server's instances of this state, locked after the server, as by every action."""
+    rows = Instance.objects.select_for_update(of=("self",)).without_keys()
+    return rows.filter(server=server, state=state, configured=True).order_by("pk").iterator()
