@@ -15,8 +15,6 @@ class MoveForm(forms.Form):
     region = forms.ModelChoiceField(
         label="Region",
         queryset=Region.objects.none(),
-        empty_label=None,
-        widget=forms.RadioSelect,
         error_messages={"required": "Choose a region.", "invalid_choice": "Choose one of the regions below."},
     )
 
@@ -24,11 +22,3 @@ class MoveForm(forms.Form):
         super().__init__(*args, **options)
         others = Region.objects.exclude(pk=instance.region_id)
         self.fields["region"].queryset = others  # type: ignore[attr-defined]
-        # By region, why it takes no instance; "" if it does.
-        self.region_choices = [(region, region.why_closed) for region in others.order_by("-available", "name")]
-        self.fields["region"].initial = next((region.pk for region, closed in self.region_choices if not closed), None)
-
-    @property
-    def chosen_region(self) -> str:
-        """The id of the selected region."""
-        return str(self["region"].value() or "")

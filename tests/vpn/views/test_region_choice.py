@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from portal.models import Organization
-from tests.factories import make_instance, make_region, make_site
+from tests.factories import make_instance, make_region, make_site, make_site_peer
 from vpn.choices import Driver, ServerState
 from vpn.models import Instance, Region, Server, Site
 from vpn.presenters.regions.choice import choose_region
@@ -45,7 +45,11 @@ def shown(browser: Client) -> str:
     """The page's words, each tag a space."""
     page = browser.get(PATH)
     assert page.status_code == 200
-    return " ".join(re.sub(r"<[^>]*>", " ", page.content.decode()).split())
+    return words_of(page.content.decode())
+
+
+def words_of(page: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
 
 
 def chosen(browser: Client) -> list[str]:
@@ -102,7 +106,7 @@ def test_sites_that_do_not_count_are_said_and_listed(admin_browser: Client, orga
 def test_without_places_nothing_is_suggested_and_the_page_says_why(
     admin_browser: Client, organization: Organization
 ) -> None:
-    assert "There is no site yet, so no region is suggested." in shown(admin_browser)
+    assert "There is no site to compare, so no region is suggested." in shown(admin_browser)
     make_site(organization, name="Berlin")
     words = shown(admin_browser)
     assert "No site has a place that is known, so no region is suggested. Enter places" in words
@@ -264,6 +268,25 @@ def test_the_region_of_a_hub_that_moves_is_listed_last_and_not_suggested(organiz
         "Singapore, where the hub is now, is closest to Tokyo, the only site with a place: 84 ms. Next is Frankfurt: "
         "144 ms."
     )
+
+
+@pytest.mark.usefixtures("two_regions")
+def test_the_page_that_moves_a_hub_compares_for_its_own_sites(
+    admin_browser: Client, organization: Organization
+) -> None:
+    add_sites(organization, "Berlin", "Tokyo")
+    make_region()
+    Region.objects.filter(pk="local").update(latitude=48.85, longitude=2.35)
+    Region.objects.filter(pk="sin").update(probe_url=PROBE)
+    instance = make_instance(organization)
+    make_site_peer(instance, Site.objects.get(name="Tokyo"))
+    page = admin_browser.get(f"/instances/{instance.pk}/move/")
+    words = words_of(page.content.decode())
+    assert "Singapore is closest to Tokyo, the only site with a place: 84 ms. Next is Frankfurt: 144 ms." in words
+    assert "The hub is here now. 150 ms to Tokyo" in words
+    assert sources(page) == "'self' https://ping.example.com:8443"
+    wrong = admin_browser.post(f"/instances/{instance.pk}/move/", {"region": "local"}).content.decode()
+    assert "Choose one of the regions below." in wrong
 
 
 @pytest.mark.usefixtures("two_regions")

@@ -6,23 +6,26 @@ from collections.abc import Callable
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from portal.access import get_member
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.refusal import show_refusal
-from vpn.access import get_instance
+from vpn.access import get_instance, sites_of
 from vpn.actions.instances.move import cancel_move, move_instance, rebuild_instance
 from vpn.actions.instances.retirement import end_forwarding
 from vpn.forms.move import MoveForm
+from vpn.models import Region
 from vpn.presenters.instances.head import head_of
 from vpn.presenters.instances.moves import regions_with_other_ports, ways_of
+from vpn.presenters.regions.choice import choose_region
+from vpn.views.regions import measuring
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def instance_move(request: HttpRequest, pk: UUID) -> HttpResponse:
+def instance_move(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """GET shows the regions and what will happen; POST begins the move."""
     member = get_member(request)
     instance = get_instance(member, pk, write=True)
@@ -34,8 +37,12 @@ def instance_move(request: HttpRequest, pk: UUID) -> HttpResponse:
             show_refusal(form, refusal)
         else:
             return redirect("instance_progress", pk=pk)
-    context = {"form": form, "ways": ways_of(instance), "other_ports": regions_with_other_ports(instance)}
-    return render(request, "vpn/instances/move.html", {**head_of(member, instance, "settings"), **context})
+    connected = sites_of(member).filter(pk__in=instance.peers.values("site"))
+    regions = list(Region.objects.with_room())
+    choice = choose_region(regions, connected, chosen=request.POST.get("region", ""), current=instance.region_id)
+    context = {"form": form, "choice": choice, "other_ports": regions_with_other_ports(instance)}
+    page = render(request, "vpn/instances/move.html", {**head_of(member, instance, "settings"), **context})
+    return measuring(request, page, choice)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
