@@ -85,6 +85,8 @@ class ProviderZone:
 
     def replace(self, former: list[Entry], name: str, kind: str, value: str) -> None:
         """Put one record in the place of all that the name has of this type."""
+        if [one.value for one in former] == [value]:
+            return
         if former and self._manner.changes == "record":
             if len(former) > 1:
                 # The driver cannot remove one value of several.
