@@ -266,7 +266,7 @@ def watch(host: Host) -> None:
                 check, 10 * took
             )
             due[check] = (interval, started + max(interval, min(rest, 10 * took)))
-        if keeper.liveness.wait(INTERVAL / 2):
+        if keeper.liveness.wait(INTERVAL):
             due[keeper.heal] = INTERVAL, 0.0
     # What is under way is completed; the rest is restored by the next watch.
     keeper.pool.shutdown(cancel_futures=True)

@@ -15,6 +15,8 @@ from typing import Final
 DIRECTORY: Final = Path("/var/run/wireguard")
 _TIMEOUT: Final = 5.0  # seconds
 _CHUNK: Final = 1 << 18
+_PEER: Final = b"public_key="
+_ENDPOINT: Final = b"\nendpoint="
 _NUMBERS: Final = (b"last_handshake_time_sec", b"rx_bytes", b"tx_bytes")
 
 
@@ -102,15 +104,18 @@ def _connect(interface: str) -> socket.socket:
 
 
 def _parse(answer: bytes) -> dict[str, UapiPeer]:
-    """Return the peers with an endpoint. The others, often nearly all, are not split into lines."""
+    """Return the peers with an endpoint. The others, often nearly all, are not looked at."""
     peers = {}
-    for block in answer.split(b"public_key=")[1:] if b"\nendpoint=" in answer else ():
-        if not (endpoint := _value(block, b"endpoint")):
-            continue
-        key = base64.b64encode(bytes.fromhex(block[: block.index(b"\n")].decode())).decode()
-        handshake, received, sent = (int(_value(block, name) or b"0") for name in _NUMBERS)
-        keepalive = _value(block, b"persistent_keepalive_interval") not in (b"", b"0")
-        peers[key] = UapiPeer(endpoint.decode(), handshake, received, sent, keepalive)
+    found = answer.find(_ENDPOINT)
+    while found >= 0:
+        start, end = answer.rfind(_PEER, 0, found) + len(_PEER), answer.find(_PEER, found)
+        block = answer[start : end if end >= 0 else len(answer)]
+        if endpoint := _value(block, b"endpoint"):
+            key = base64.b64encode(bytes.fromhex(block[: block.index(b"\n")].decode())).decode()
+            handshake, received, sent = (int(_value(block, name) or b"0") for name in _NUMBERS)
+            keepalive = _value(block, b"persistent_keepalive_interval") not in (b"", b"0")
+            peers[key] = UapiPeer(endpoint.decode(), handshake, received, sent, keepalive)
+        found = answer.find(_ENDPOINT, end) if end >= 0 else -1
     return peers
 
 
