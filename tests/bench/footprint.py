@@ -58,8 +58,9 @@ def _say_idle(run: Bench, when: str) -> None:
     before = {pid: _spent(pid) for pid in processes}
     time.sleep(_IDLE)
     spent: Counter[str] = Counter()
-    for pid, name in processes.items():
-        spent[name] += max(0, _spent(pid) - before[pid])
+    for pid, name in {**_processes(run), **processes}.items():
+        # The time of one that has ended is in that of its parent, all of it.
+        spent[name] += _spent(pid) - before.get(pid, 0)
     share = 100 / _TICK / _IDLE
     say(f"Idle, {when}: share of a core", f"{spent.total() * share:.2f} %")
     for name, ticks in spent.most_common():

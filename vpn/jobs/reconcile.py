@@ -32,7 +32,7 @@ _EXPIRY = Principal.portal("a peer expired")
 _REPAIR = Principal.portal("the hub lagged behind its settings")
 _VERIFY_EVERY = timedelta(seconds=60)
 # A hub with thousands of peers is compared less often: it takes at most this share of one CPU.
-_VERIFY_SHARE = 0.002
+_VERIFY_SHARE = 0.001
 # Verifying compiles everything: at most this many seconds of processor time at a time, beyond that the last hub.
 _VERIFY_SECONDS = 0.2
 _VERIFIED_AT_ONCE = 100
