@@ -30,28 +30,33 @@ from django.test.utils import CaptureQueriesContext, setup_test_environment
 from portal.models import ApiToken, Membership
 from tests.bench.cpu_time import seconds_of
 from tests.bench.population import Populating, Population, Size
-from tests.factories import make_client_peer
+from tests.factories import make_client_peer, settle
 from tests.fixtures import signed_in
 from tests.lab.waiting import wait_until
 from tests.running_portal import ROOT
 from vpn.choices import PeerType
-from vpn.models import Peer
+from vpn.models import Instance, Peer
 from vpn.profiles.outdated import find_outdated
 
 USERS = 8
 REQUESTS_EACH = 4
 _TWENTIETHS = 20
 _REPEATED = 5
+_CSRF = "a" * 32
 SIZES = {"full": Size(), "small": Size(4, 3, 20, 6, 20, 500, 50)}
 
 
 @dataclass(frozen=True)
 class Ask:
-    """A page or call: what the report calls it, its address, and whether it is a call of the API."""
+    """A page or call: what the report calls it, its address, and whether it is a call of the API.
+
+    With `accept` it is posted, as by a browser that accepts this type.
+    """
 
     name: str
     path: str
     api: bool = False
+    accept: str = ""
 
 
 @dataclass
@@ -67,7 +72,10 @@ class Person:
         """What makes the request theirs."""
         if ask.api:
             return {"Authorization": f"Bearer {self.token}"}
-        return {"Cookie": f"sessionid={self.browser.cookies['sessionid'].value}"}
+        session = f"sessionid={self.browser.cookies['sessionid'].value}"
+        if not ask.accept:
+            return {"Cookie": session}
+        return {"Cookie": f"{session}; csrftoken={_CSRF}", "X-CSRFToken": _CSRF, "Accept": ask.accept}
 
 
 def main() -> None:
@@ -84,7 +92,7 @@ def main() -> None:
     people = [_person(member) for member in made.members[:USERS]]
     find_outdated(made.instance)  # as a worker would have: each of its profiles
     with _web() as port:
-        for ask in asks(made):
+        for ask in (*asks(made), *deliveries(made)):
             _report(ask, people, port)
 
 
@@ -128,6 +136,19 @@ def asks(made: Population) -> Iterator[Ask]:
     yield from (Ask(name, path, api=True) for name, path in calls.items())
 
 
+def deliveries(made: Population) -> Iterator[Ask]:
+    """A device's profile as a file, and as a page with a QR code: for that, of an instance with few sites."""
+    small = Instance.objects.filter(organization=made.organization).exclude(pk=made.instance.pk)[0]
+    for name, instance, accept in (
+        ("profile, file", made.instance, "text/plain"),
+        ("profile, page", made.instance, "text/html"),
+        ("profile, QR page", small, "text/html"),
+    ):
+        device = make_client_peer(instance, made.members[0], name)
+        settle(device.instance)
+        yield Ask(name, f"/peers/{device.pk}/profile/", accept=accept)
+
+
 def _person(member: Membership) -> Person:
     _, token = ApiToken.issue(member, name="bench")
     return Person(member, signed_in(member.user), token)
@@ -151,16 +172,19 @@ def _cost(ask: Ask, person: Person) -> tuple[int, float, float]:
     Both are medians, after the first time that it is asked for. A worker that reads a table in parallel does not count.
     """
     headers = {"Authorization": f"Bearer {person.token}"} if ask.api else {}
-    person.browser.get(ask.path, headers=headers)
+    headers |= {"Accept": ask.accept} if ask.accept else {}
+    send = partial(person.browser.post if ask.accept else person.browser.get, ask.path, headers=headers)
+    send()
     with CaptureQueriesContext(connection) as captured:
-        answer = person.browser.get(ask.path, headers=headers)
+        answer = send()
+        queries = len(captured)  # before the next request discards them
     assert answer.status_code == requests.codes.ok, f"{ask.name}: {answer.status_code}"
     server, found = _database_process(), []
     for _ in range(_REPEATED):
         portal, database = time.process_time(), seconds_of(server)
-        person.browser.get(ask.path, headers=headers)
+        send()
         found.append((time.process_time() - portal, seconds_of(server) - database))
-    return len(captured), median(one for one, _ in found), median(one for _, one in found)
+    return queries, median(one for one, _ in found), median(one for _, one in found)
 
 
 def _database_process() -> list[int]:
@@ -183,7 +207,7 @@ def _seconds(ask: Ask, port: int, person: Person) -> tuple[float, int]:
         person.connection.connect()
     began = time.perf_counter()
     try:
-        person.connection.request("GET", ask.path, headers=person.headers(ask))
+        person.connection.request("POST" if ask.accept else "GET", ask.path, headers=person.headers(ask))
         answer = person.connection.getresponse()
     except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
         # It was idle for too long.
