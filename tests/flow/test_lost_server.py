@@ -18,7 +18,7 @@ from tests.lab.waiting import wait_until
 from tests.running_portal import RunningPortal
 from tests.visitor import Visitor
 
-pytestmark = [pytest.mark.flow, pytest.mark.network]
+pytestmark = [pytest.mark.flow, pytest.mark.network, pytest.mark.long]
 
 # Checks, leases and jobs have intervals of seconds; the machine may be busy.
 WITHIN = 180.0
@@ -113,7 +113,7 @@ def test_a_client_reaches_its_hub(
     assert f"Endpoint = {story['name']}:" in story["profile"]
     lab.wg_quick_up(laptop, story["profile"])
     lab.wait_ping(laptop, lab.outside.v4, WITHIN)
-    assert hubs_on(servers["fra1"])
+    wait_until(lambda: hubs_on(servers["fra1"]), WITHIN, "the hub on its server")
     portal.manage("server", "uncordon", "fra2")
 
 

@@ -10,13 +10,13 @@ from vpn.presenters.needs.words import Words
 
 
 def lost(need: Need) -> Words:
-    """The server of the hub is gone."""
+    """The server of the hub has not answered for long."""
     return Words(
         _("The hub's server no longer answers"),
-        failure_of(need.instance) or _("Nothing goes through this hub."),
+        failure_of(need.instance) or _("The portal does not know whether packets still flow through this hub."),
         _(
-            "The portal's operator can look at the server; the hub comes back with it, and no profile has to be "
-            "issued again."
+            "The portal's operator was mailed and can look at the server; the hub comes back with it, or on another "
+            "server. No profile has to be issued again."
         ),
         chip=_("Lost"),
     )

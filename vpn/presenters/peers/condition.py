@@ -42,7 +42,7 @@ _HUB_NOT_THERE: dict[InstanceState, tuple[str, Promise, Promise]] = {
     InstanceState.LOST: (
         "bad",
         gettext_lazy("Hub lost"),
-        gettext_lazy("The hub's server is gone, so nothing can connect to it."),
+        gettext_lazy("The hub's server does not answer the portal, so perhaps nothing can connect to it."),
     ),
 }
 
