@@ -92,8 +92,11 @@ READING = {
     "vpn.actions.peers.labels": {"give_label", "wanted_label"},
     "vpn.actions.peers.row": {"fresh_peer"},
     "vpn.actions.profiles.profile": {"find_link", "is_on_hub"},
+    "vpn.actions.servers.account": {"account_faults", "refuse_other_provider"},
     "vpn.actions.servers.input": {"checked_addresses", "checked_code", "checked_name", "parse_ssh"},
+    "vpn.actions.servers.node": {"carries", "with_open_order"},
     "vpn.actions.servers.server": {"refuse_known"},
+    "vpn.actions.servers.strays": {"known_requests"},
     "vpn.actions.sites.overlaps": {"claims_on", "first_within", "way_of"},
     "vpn.actions.sites.subnets": {"follows", "lan_of", "lock_site"},
     "vpn.actions.unchanged": {

@@ -57,6 +57,8 @@ class StepState(models.TextChoices):
 class StepName(models.TextChoices):
     """The steps of operations, with the words that pages show."""
 
+    ORDER = "order", "Order a server"
+    BOOT = "boot", "Wait for the server"
     SERVER = "server", "Prepare the server"
     CERTIFICATES = "certificates", "Issue the hub's certificates"
     HUB = "hub", "Start the hub"
@@ -81,9 +83,12 @@ _MAKE_BEFORE_BREAK = (
     StepName.NAME,
 )
 
-# `NAME` is left out where no publisher is set.
+# `NAME` is left out where no publisher is set, `ORDER` and `BOOT` where there is a ready server.
 OPERATION_STEPS: dict[str, tuple[str, ...]] = {
-    OperationKind.PROVISION: (StepName.SERVER, StepName.CERTIFICATES, StepName.HUB, StepName.NAME, StepName.PROOF),
+    OperationKind.PROVISION: (
+        *(StepName.ORDER, StepName.BOOT),
+        *(StepName.SERVER, StepName.CERTIFICATES, StepName.HUB, StepName.NAME, StepName.PROOF),
+    ),
     OperationKind.APPLY: (StepName.APPLY,),
     OperationKind.DESTROY: (StepName.TEARDOWN,),
     OperationKind.MOVE: _MAKE_BEFORE_BREAK,
@@ -202,6 +207,7 @@ class Driver(models.TextChoices):
 
     LOCAL = "local", "This machine"
     SSH = "ssh", "Servers over SSH"
+    CLOUD = "cloud", "Servers of a cloud"
 
 
 class ServerState(models.TextChoices):
@@ -212,6 +218,16 @@ class ServerState(models.TextChoices):
     READY = "ready", "Ready"
     UNREACHABLE = "unreachable", "Does not answer"
     LOST = "lost", "Lost"
+
+
+class NodeState(models.TextChoices):
+    """The states of a server that the portal ordered from a cloud."""
+
+    WANTED = "wanted", "Being ordered"
+    BOOTING = "booting", "Starting"
+    RUNNING = "running", "Running"
+    FAILED = "failed", "Failed"
+    REMOVING = "removing", "Being removed"
 
 
 class PreparationStepName(models.TextChoices):

@@ -33,6 +33,9 @@ ALLOWED_JOBS = frozenset(
     {
         "vpn.jobs.apply.apply_instance",
         "vpn.jobs.apply.apply_urgently",
+        "vpn.jobs.clouds.remove_stray",
+        "vpn.jobs.clouds.sweep_cloud",
+        "vpn.jobs.clouds.test_cloud",
         "vpn.jobs.preparation.look_at_host_key",
         "vpn.jobs.preparation.prepare_server",
         "vpn.jobs.provision.provision_instance",
@@ -43,6 +46,7 @@ ALLOWED_JOBS = frozenset(
         "vpn.jobs.move.go_on_moving",
         "vpn.jobs.names.keep_names",
         "vpn.jobs.mail.mail_loss",
+        "vpn.jobs.nodes.look_at_node",
         "vpn.jobs.mail.mail_plan",
         "vpn.jobs.mail.send_one",
         "vpn.jobs.plan.answer_asked_plan",
@@ -195,6 +199,27 @@ def enqueue_host_key(server_id: UUID) -> None:
     """Look at the host key that a server shows."""
     region = _region_of(Server, server_id)
     _enqueue("provision", "vpn.jobs.preparation.look_at_host_key", str(server_id), region_id=region)
+
+
+def enqueue_node(server_id: UUID) -> None:
+    """Look at a cloud's server: order it, wait for it, open its ports, or remove it."""
+    region = _region_of(Server, server_id)
+    _enqueue("provision", "vpn.jobs.nodes.look_at_node", str(server_id), region_id=region)
+
+
+def enqueue_cloud_test(account_id: UUID, region_id: str) -> None:
+    """Test the credentials of a cloud account."""
+    _enqueue("provision", "vpn.jobs.clouds.test_cloud", str(account_id), region_id=region_id)
+
+
+def enqueue_sweep(account_id: UUID, region_id: str) -> None:
+    """List what a cloud has with the portal's tag."""
+    _enqueue("provision", "vpn.jobs.clouds.sweep_cloud", str(account_id), region_id=region_id)
+
+
+def enqueue_stray(stray_id: UUID, region_id: str) -> None:
+    """Remove something that staff no longer want to pay for."""
+    _enqueue("provision", "vpn.jobs.clouds.remove_stray", str(stray_id), region_id=region_id)
 
 
 def enqueue_plan_mail(plan_id: UUID, organization_id: UUID) -> None:

@@ -59,3 +59,23 @@ NAME_RESOLVER_SILENT: Final = Code("portal", "name-resolver-silent")
 NAME_UNRESOLVED: Final = Code("portal", "name-unresolved")
 NAME_ELSEWHERE: Final = Code("portal", "name-elsewhere")
 NAME_LEFT: Final = Code("portal", "name-left")
+
+# Clouds. The subject is the provider, unless another one is named.
+CLOUD_UNKNOWN: Final = Code("portal", "cloud-unknown")
+CLOUD_NO_USER_DATA: Final = Code("portal", "cloud-no-user-data")
+CLOUD_SETTINGS: Final = Code("portal", "cloud-settings")
+CLOUD_CREDENTIALS: Final = Code("portal", "cloud-credentials")
+CLOUD_RIGHTS: Final = Code("portal", "cloud-rights")
+CLOUD_QUOTA: Final = Code("portal", "cloud-quota")
+CLOUD_CAPACITY: Final = Code("portal", "cloud-capacity")  # subject: size and location
+CLOUD_IMAGE: Final = Code("portal", "cloud-image")  # subject: the image
+CLOUD_SIZE: Final = Code("portal", "cloud-size")  # subject: the size
+CLOUD_NETWORK: Final = Code("portal", "cloud-network")  # subject: the network
+CLOUD_LOCATION: Final = Code("portal", "cloud-location")  # subject: the location
+CLOUD_BUSY: Final = Code("portal", "cloud-busy")
+CLOUD_SILENT: Final = Code("portal", "cloud-silent")  # subject: the endpoint or the provider
+CLOUD_REFUSED: Final = Code("portal", "cloud-refused")  # subject: the HTTP status
+CLOUD_FAILED: Final = Code("portal", "cloud-failed")  # subject: the HTTP status or the type of the error
+CLOUD_NODE_GONE: Final = Code("portal", "cloud-node-gone")  # subject: the node
+CLOUD_NODE_SILENT: Final = Code("portal", "cloud-node-silent")  # subject: the address
+CLOUD_NODE_ENDING: Final = Code("portal", "cloud-node-ending")

@@ -65,6 +65,9 @@ class LabServer:
 
     lab: Lab
     name: str
+    # A machine of the laboratory that is there already.
+    machine: Node | None = None
+    ssh: bool = True
     _boot: subprocess.Popen[bytes] | None = None
     _pid: int = 0
     node: Node = field(init=False)
@@ -72,7 +75,7 @@ class LabServer:
     def __enter__(self) -> Self:
         if not (ROOT / ".packages").exists():
             pytest.skip("there is no root for servers: .ci/server-root says why")
-        self.node = self.lab.add_client(self.name)
+        self.node = self.machine or self.lab.add_client(self.name)
         space = self.lab.directory / self.name / "server"
         space.mkdir()
         argv = ["nsenter", f"--net=/run/netns/{self.node.netns}", "unshare", "--mount", "--pid", "--uts", "--fork"]
@@ -91,7 +94,8 @@ class LabServer:
         self._boot = subprocess.Popen([*argv, _INIT], stdin=subprocess.PIPE)
         try:
             wait_until(self._is_up, STARTS_WITHIN, "the server's first process")
-            self.start_ssh()
+            if self.ssh:
+                self.start_ssh()
         except BaseException:
             self.__exit__()
             raise

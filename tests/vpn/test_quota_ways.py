@@ -75,6 +75,10 @@ UNCOUNTED = {
     "vpn.EarlierCertificate": "peers that changed their keys",
     "vpn.ProfileLink": "one for each peer",
     "vpn.Tick": "one for each schedule",
+    "vpn.CloudAccount": "staff",
+    "vpn.CloudNode": "as many as servers: an instance orders at most one",
+    "vpn.PortalTag": "one row",
+    "vpn.StrayNode": "what a cloud has",
     "vpn.Traffic": "one for each instance and day",
 }
 # What looks like such a place and adds nothing to what an organization has.

@@ -1,5 +1,5 @@
 """Django admin for staff: mostly read-only, with the acts that only staff may do. Sealed columns are never shown."""
 
-from vpn.admin import hubs, servers
+from vpn.admin import clouds, hubs, servers
 
-__all__ = ["hubs", "servers"]
+__all__ = ["clouds", "hubs", "servers"]

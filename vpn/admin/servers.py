@@ -36,7 +36,7 @@ class RegionAdmin(ReadOnly):
         *("rebuild_lost", "lost_after"),
     )
     list_display = ("id", "name", "country", "driver", "available", "closed", "rebuild_lost")
-    add_fields = ("id", "name", "country", "latitude", "longitude", "probe_url")
+    add_fields = ("id", "name", "country", "latitude", "longitude", "driver", "probe_url")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Region]:
         """Regions with whether their servers have room."""
@@ -48,7 +48,7 @@ class RegionAdmin(ReadOnly):
         return region.why_closed
 
     def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Staff may add regions whose servers are reached over SSH."""
+        """Staff may add regions whose servers are reached over SSH, or ordered from a cloud."""
         return admin.ModelAdmin.has_add_permission(self, request)
 
     def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
@@ -68,7 +68,7 @@ class RegionAdmin(ReadOnly):
         if change:
             super().save_model(request, obj, form, change)
             return
-        given = {name: form.cleaned_data[name] for name in ("country", "latitude", "longitude", "probe_url")}
+        given = {name: form.cleaned_data[name] for name in self.add_fields[2:]}
         add_region(obj.pk, obj.name, by=principal_of(request), **given)
 
 

@@ -16,6 +16,8 @@ from vpn.drivers.ssh.driver import SshDriver
 DRIVERS: dict[str, Callable[[ServerAddress], Driver]] = {
     DriverName.LOCAL: lambda _: LocalDriver(),
     DriverName.SSH: lambda server: SshDriver(_ssh_of(server)),
+    # A cloud's server, once it is there, is one over SSH.
+    DriverName.CLOUD: lambda server: SshDriver(_ssh_of(server)),
 }
 
 _opened: dict[UUID, tuple[ServerAddress, Driver]] = {}

@@ -47,13 +47,22 @@ class ServerForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class NewRegionForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A region whose servers are reached over SSH."""
+    """A region whose servers are reached over SSH, or ordered from a cloud."""
 
+    driver = forms.ChoiceField(
+        choices=[(Driver.SSH, Driver.SSH.label), (Driver.CLOUD, Driver.CLOUD.label)],
+        required=False,
+        help_text="For a cloud, add its cloud account next.",
+    )
     id = forms.CharField(label="Code", validators=[lambda code: _valid(lambda: checked_code(code))])
 
     class Meta:
         model = Region
-        fields = ("id", "name", "country", "latitude", "longitude", "probe_url")
+        fields = ("id", "name", "country", "latitude", "longitude", "driver", "probe_url")
+
+    def clean_driver(self) -> str:
+        """Servers over SSH unless chosen otherwise."""
+        return self.cleaned_data["driver"] or Driver.SSH
 
     def clean(self) -> dict[str, Any]:
         """Latitude and longitude come together."""

@@ -23,7 +23,9 @@ from vpn.actions.peers.protocol_change import conclude_changes
 from vpn.choices import ServerState
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.jobs.availability import ring_for_servers
+from vpn.jobs.clouds import ring_for_clouds
 from vpn.jobs.leases import note_clock
+from vpn.jobs.nodes import ring_for_nodes
 from vpn.jobs.recorded import Recorded
 from vpn.jobs.servers import driver_for, note_agent
 from vpn.jobs.tick import scheduled
@@ -85,6 +87,8 @@ def observe_all() -> None:
     for ids in ready.filter(instances__in=hubs).values_list("pk", "region").distinct():
         doorbell.enqueue_observe(*ids)
     ring_for_servers()
+    ring_for_nodes()
+    ring_for_clouds()
 
 
 def observe_server(server_id: str) -> None:

@@ -17,6 +17,10 @@ from vpn.wire.finding import Finding
 _MESSAGE_LENGTH = 400
 
 
+class StepWaits(Exception):
+    """A step waits for something that another job does. The next look continues with it."""
+
+
 def next_step(operation: Operation) -> OperationStep | None:
     """The first step that has not succeeded."""
     return operation.steps.exclude(state=StepState.SUCCEEDED).order_by("position").first()

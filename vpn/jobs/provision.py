@@ -9,13 +9,12 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from portal.exceptions import Conflict, NotPossible
+from portal.exceptions import NotPossible
 from portal.models import Principal
 from portal.sealing import UnsealError
 from vpn import doorbell, failures
 from vpn.actions.change import lock_instance
 from vpn.actions.instances.instance import open_operation, remove_rows, set_state
-from vpn.actions.instances.placement import place_instance
 from vpn.actions.instances.recovery import raise_epoch
 from vpn.actions.peers.certificates import ensure_certificates
 from vpn.choices import InstanceState, OperationKind, OperationState, StepName
@@ -25,7 +24,8 @@ from vpn.drivers.base import AgentError, Unreachable, errors
 from vpn.jobs import lease
 from vpn.jobs.apply import cause_of, send, server_epoch
 from vpn.jobs.knock import give_probe
-from vpn.jobs.progress import begin_step, fail_operation, finish_operation, finish_step, next_step
+from vpn.jobs.ordered import await_boot, await_order, await_preparation, ends_with_server, placed_server
+from vpn.jobs.progress import StepWaits, begin_step, fail_operation, finish_operation, finish_step, next_step
 from vpn.jobs.proving import StepFailed, prove, publish_name
 from vpn.jobs.servers import driver_for
 from vpn.models import Instance, InstanceObservation, Operation, OperationStep
@@ -83,7 +83,7 @@ def _run_steps(pk: UUID, token: UUID, operation: Operation, steps: dict[str, Cal
         except (AgentError, Unreachable, ConcurrentChange, UnsealError, StepFailed) as error:
             _fail(pk, operation, step, error.cause if isinstance(error, StepFailed) else cause_of(error))
             return False
-        except Instance.DoesNotExist:
+        except (Instance.DoesNotExist, StepWaits):
             return False
         finish_step(step, message)
     return True
@@ -107,20 +107,16 @@ def _fail(pk: UUID, operation: Operation, step: OperationStep, cause: Finding | 
 
 
 def _prepare_server(pk: UUID, token: UUID) -> str:
-    try:
-        instance = place_instance(pk, by=_BY)
-    except Conflict as refusal:
-        raise StepFailed(refusal.message) from refusal
-    if instance.server is None:
-        raise StepFailed(failures.REGION_WITHOUT_SERVER.of())
-    if not instance.server.addresses:
+    server = placed_server(pk, by=_BY)
+    await_preparation(server)
+    if not server.addresses:
         raise StepFailed(failures.NO_ADDRESS.of())
-    if all(":" in address for address in instance.server.addresses):
+    if all(":" in address for address in server.addresses):
         # The server cannot reach the default resolvers. Resolvers that an admin has chosen meanwhile stay.
         usual = Instance.objects.filter(pk=pk, public_dns=list(DEFAULT_PUBLIC_DNS))
         usual.update(public_dns=list(DEFAULT_PUBLIC_DNS_V6))
-    driver_for(instance.server).check()
-    return f"{instance.server.name} answers."
+    driver_for(server).check()
+    return f"{server.name} answers."
 
 
 def _issue_certificates(pk: UUID, token: UUID) -> str:
@@ -155,6 +151,8 @@ def _prove(pk: UUID, token: UUID) -> str:
 
 
 _PROVISION_STEPS: dict[str, Callable[[UUID, UUID], str]] = {
+    StepName.ORDER: lambda pk, token: await_order(placed_server(pk, by=_BY)),
+    StepName.BOOT: lambda pk, token: await_boot(placed_server(pk, by=_BY)),
     StepName.SERVER: _prepare_server,
     StepName.CERTIFICATES: _issue_certificates,
     StepName.HUB: _start_hub,
@@ -200,6 +198,8 @@ def _tear_down(pk: UUID, token: UUID) -> str:
     instance = Instance.objects.select_related("server__region").get(pk=pk)
     if instance.server is None:
         return "It had no server yet."
+    if message := ends_with_server(instance.server):
+        return message
     Instance.objects.filter(pk=pk).update(retry_at=timezone.now())
     try:
         _destroy(instance)

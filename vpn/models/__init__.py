@@ -3,6 +3,7 @@
 from vpn.models.asked_plan import AskedPlan
 from vpn.models.certificate import EarlierCertificate, RevokedCertificate
 from vpn.models.change_plan import ChangePlan
+from vpn.models.cloud import CloudAccount, CloudNode, PortalTag, StrayNode, portal_tag
 from vpn.models.dns_record import DnsRecord
 from vpn.models.firewall_rule import FirewallRule, RuleRow, RuleValues
 from vpn.models.idempotency import IdempotencyKey
@@ -28,6 +29,8 @@ from vpn.models.tick import Tick
 __all__ = [
     "AskedPlan",
     "ChangePlan",
+    "CloudAccount",
+    "CloudNode",
     "DnsRecord",
     "EarlierCertificate",
     "FirewallRule",
@@ -43,6 +46,7 @@ __all__ = [
     "PeerObservation",
     "PeerTombstone",
     "PlanMail",
+    "PortalTag",
     "Preparation",
     "PreparationStep",
     "ProfileLink",
@@ -58,6 +62,8 @@ __all__ = [
     "Server",
     "Site",
     "SshAccess",
+    "StrayNode",
     "Tick",
     "Traffic",
+    "portal_tag",
 ]

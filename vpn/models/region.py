@@ -21,9 +21,10 @@ class RegionQuerySet(models.QuerySet["Region"]):
     """Regions, with what their servers have room for."""
 
     def with_room(self) -> RegionQuerySet:
-        """Annotate `has_ready` and `has_room`, so that `why_closed` needs no queries for each region."""
+        """Annotate what `why_closed` would otherwise query for each region."""
         ready = Region.ready_servers().filter(region=OuterRef("pk"))
-        return self.annotate(has_ready=Exists(ready), has_room=Exists(_with_room(ready)))
+        accounts = Region.objects.filter(pk=OuterRef("pk"), cloud__isnull=False)
+        return self.annotate(has_ready=Exists(ready), has_room=Exists(_with_room(ready)), has_account=Exists(accounts))
 
 
 LEAST_LOST_SECONDS: Final = 20
@@ -93,6 +94,9 @@ class Region(models.Model):
             return self.unavailable_reason or f"{self.name} takes no instances at the moment."
         if self.driver == Driver.LOCAL:
             return ""
+        if self.driver == Driver.CLOUD:  # It orders a server if none has room.
+            has_account = vars(self)["has_account"] if "has_account" in vars(self) else hasattr(self, "cloud")
+            return "" if has_account else f"{self.name} has no cloud account. Ask the operator to add one."
         has_ready, has_room = self._room()
         if not has_ready:
             return f"{self.name} has no server that is ready. Choose another region, or ask the operator."

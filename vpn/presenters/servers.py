@@ -8,7 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from vpn.choices import PreparationStepName, StepState
-from vpn.models import PreparationStep, Server
+from vpn.models import CloudAccount, CloudNode, PreparationStep, Server, StrayNode
 from vpn.presenters.findings import sentence_of
 from vpn.wire.finding import FindingInvalidError, parse_finding
 
@@ -55,6 +55,32 @@ def servers_health() -> list[dict[str, object]]:
         }
         for server in Server.objects.order_by("region", "name")
     ]
+
+
+def test_sentence(account: CloudAccount) -> str:
+    """What the last test of a cloud account's credentials found."""
+    asked, tested = account.test_requested_at, account.tested_at
+    if asked is not None and (tested is None or tested < asked):
+        return str(_("A worker is testing them. Load the page again in a moment."))
+    if tested is None:
+        return str(_("They were not tested yet."))
+    if account.test_finding is not None:
+        return _sentence(account.test_finding)
+    return str(_("The credentials work."))
+
+
+def node_sentence(node: CloudNode) -> str:
+    """Why the last call for a cloud's server failed, and what to do; "" if it did not."""
+    return _sentence(node.finding) if node.finding is not None else ""
+
+
+def stray_sentence(stray: StrayNode) -> str:
+    """What becomes of something that is paid for and not known."""
+    if stray.finding is not None:
+        return _sentence(stray.finding)
+    if stray.removal_asked_at is not None:
+        return str(_("It is being removed."))
+    return str(_("It has this portal's tag, but the portal does not know it: it costs money until it is removed."))
 
 
 def _sentence(document: object) -> str:

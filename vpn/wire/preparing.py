@@ -21,6 +21,12 @@ WATCH: Final = "watch"
 ANSWER: Final = "answer"
 STEPS: Final = (CONNECT, RIGHTS, PYTHON, SYSTEM, NAMESPACES, CLOCK, DISK, PORTS, PACKAGES, AGENT, WATCH, ANSWER)
 
+# The distribution's packages that hubs need; .ci/packages installs them on the portal's own machine, too.
+HUB_PACKAGES: Final = (
+    *("wireguard-tools", "wireguard-go", "openvpn", "nftables", "iproute2", "procps", "util-linux", "mount"),
+    *("passwd", "conntrack", "dnsmasq-base", "netbase"),  # netbase: the names of protocols, for nft
+)
+
 DONE: Final = "done"
 RUNNING: Final = "running"
 FAILED: Final = "failed"

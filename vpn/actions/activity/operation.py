@@ -10,7 +10,15 @@ from django.db.models import Exists, F, OuterRef
 
 from portal.actions.acting import acted
 from portal.models import Principal
-from vpn.choices import OPERATION_STEPS, OperationKind, OperationState, StepName, StepState
+from vpn.choices import (
+    OPERATION_STEPS,
+    Driver,
+    OperationKind,
+    OperationState,
+    ServerState,
+    StepName,
+    StepState,
+)
 from vpn.models import Instance, Operation, OperationStep
 
 # Used until a region has finished runs to measure (DESIGN: provisioning takes up to ten minutes).
@@ -41,25 +49,43 @@ def begin_operation(
     )
     OperationStep.objects.bulk_create(
         OperationStep(operation=operation, position=position, name=name)
-        for position, name in enumerate(steps or _steps_of(kind))
+        for position, name in enumerate(steps or _steps_of(instance, kind))
     )
     acted(by, "begun", operation)
     return operation
 
 
-def _steps_of(kind: OperationKind) -> list[str]:
-    """The steps of a kind; without a publisher, none publishes the hub's name."""
-    return [name for name in OPERATION_STEPS[kind] if name != StepName.NAME or settings.DNS_PUBLISHER is not None]
+def _steps_of(instance: Instance, kind: OperationKind) -> list[str]:
+    """The steps of a kind. Without a publisher, none publishes the hub's name; a ready server is not ordered."""
+    left_out: set[str] = set() if settings.DNS_PUBLISHER is not None else {StepName.NAME}
+    if kind != OperationKind.PROVISION or not _waits_for_server(instance):
+        left_out |= {StepName.ORDER, StepName.BOOT}
+    return [name for name in OPERATION_STEPS[kind] if name not in left_out]
+
+
+def _waits_for_server(instance: Instance) -> bool:
+    """Does the instance need a server that a cloud has not made ready yet?"""
+    if instance.region.driver != Driver.CLOUD:
+        return False
+    return instance.server is None or instance.server.state != ServerState.READY
 
 
 def expected_seconds(instance: Instance, kind: OperationKind) -> int:
-    """The median duration of recent clean runs of this kind in this region; without any, 600, or less to move."""
+    """The median duration of recent clean runs of this kind in this region; without any, 600, or less to move.
+
+    A run that waits for a cloud's server is compared with such runs, and one with a ready server with the others.
+    """
     if kind in {OperationKind.APPLY, OperationKind.DESTROY}:
         return 30
-    failed_step = OperationStep.objects.filter(operation=OuterRef("pk"), state=StepState.FAILED)
+    steps = OperationStep.objects.filter(operation=OuterRef("pk"))
+    waited = Exists(steps.filter(name=StepName.ORDER))
     past = (
         Operation.objects.filter(
-            ~Exists(failed_step), instance__region=instance.region_id, kind=kind, state=OperationState.SUCCEEDED
+            ~Exists(steps.filter(state=StepState.FAILED)),
+            waited if _waits_for_server(instance) else ~waited,
+            instance__region=instance.region_id,
+            kind=kind,
+            state=OperationState.SUCCEEDED,
         )
         .order_by("-started_at")
         .annotate(took=F("finished_at") - F("started_at"))

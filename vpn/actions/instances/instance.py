@@ -24,6 +24,7 @@ from vpn.actions.instances.pool import checked_pool, free_pool
 from vpn.actions.instances.ports import free_port_base
 from vpn.actions.instances.retirement import give_up_move, leave_servers
 from vpn.actions.instances.settings import faults_of
+from vpn.actions.servers.node import release_if_empty, retry_node
 from vpn.addressing.pools import random_ula
 from vpn.choices import INSTANCE_TRANSITIONS, InstanceState, OperationKind, OperationState
 from vpn.constants import (
@@ -145,6 +146,8 @@ def retry_instance(instance: Instance, *, by: Principal) -> Instance:
                 add_askers(operation, [by])
                 operation.save(update_fields=["state", "finished_at", "asked_by"])
             set_state(locked, InstanceState.PROVISIONING, by=by)
+            if locked.server is not None:
+                retry_node(locked.server, by=by)
             transaction.on_commit(
                 partial(doorbell.enqueue_provision, locked.pk, locked.organization_id, locked.region_id)
             )
@@ -207,6 +210,7 @@ def remove_rows(instance: Instance, *, by: Principal) -> None:
     # Locked first, as the observing job does, so that the two cannot deadlock.
     InstanceObservation.objects.filter(pk=instance.pk).delete()
     instance.delete()
+    release_if_empty(instance.server_id, by=by)
 
 
 def pending_work(instance: Instance) -> list[str]:

@@ -14,23 +14,30 @@ from portal.exceptions import Conflict
 from portal.models import Principal
 from vpn.actions.change import lock_instance
 from vpn.actions.instances.ports import MOST_ON_SERVER, free_port_base
-from vpn.choices import Driver, ServerState
-from vpn.models import Instance, Region, Server
+from vpn.actions.servers.node import order_node, with_open_order
+from vpn.choices import Driver, InstanceState, ServerState
+from vpn.models import CloudAccount, Instance, Region, Server
 
 _ATTEMPTS: Final = 5
+_READY: Final = Q(state=ServerState.READY)
 
 
 def server_in(region: Region) -> Server | None:
     """The server for a region's next instance: the fullest one that is ready and has room; None if there is none.
 
-    Over SSH, the region's servers stay locked until the transaction ends, so that none takes more than its capacity.
+    The region's servers stay locked until the transaction ends, so that none takes more than its capacity. In a cloud,
+    a server that is being ordered counts too.
     """
     if region.driver == Driver.LOCAL:
         return region.servers.order_by("created_at").first()
-    return with_room(region).first()
+    if region.driver != Driver.CLOUD:
+        return with_room(region).first()
+    # Locked, so that instances which are created at the same moment share an order.
+    CloudAccount.objects.select_for_update(no_key=True).filter(region=region).first()
+    return with_room(region).first() or with_room(region, with_open_order(region)).first()
 
 
-def with_room(region: Region) -> QuerySet[Server]:
+def with_room(region: Region, usable: Q = _READY) -> QuerySet[Server]:
     """The servers of a region that are ready and have room for one more hub, the fullest first.
 
     All its servers stay locked until the transaction ends.
@@ -38,7 +45,7 @@ def with_room(region: Region) -> QuerySet[Server]:
     locked = list(region.servers.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
     # A hub that is being moved there has its place already.
     carried = Count("instances", distinct=True) + Count("moves", distinct=True)
-    counted = Server.objects.filter(pk__in=locked, state=ServerState.READY, cordoned=False).annotate(carried=carried)
+    counted = Server.objects.filter(usable, pk__in=locked, cordoned=False).annotate(carried=carried)
     has_room = (Q(capacity=None) | Q(carried__lt=F("capacity"))) & Q(carried__lt=MOST_ON_SERVER)
     return counted.filter(has_room).order_by("-carried", "created_at")
 
@@ -46,7 +53,8 @@ def with_room(region: Region) -> QuerySet[Server]:
 def place_instance(pk: UUID, *, by: Principal) -> Instance:
     """Place an instance that was created while its region had no server; without one, nothing changes.
 
-    It keeps its ports unless another instance on the server has them. No profile was delivered before. Raises Conflict.
+    In a cloud, one is ordered. It keeps its ports unless another instance on the server has them. No profile was
+    delivered before. Raises Conflict.
     """
     for _ in range(_ATTEMPTS):
         with suppress(IntegrityError):  # Another transaction took the port first.
@@ -57,7 +65,12 @@ def place_instance(pk: UUID, *, by: Principal) -> Instance:
 def _place(pk: UUID, by: Principal) -> Instance:
     with transaction.atomic():
         instance = lock_instance(pk)
-        if instance.server is None and (server := server_in(instance.region)) is not None:
+        if instance.server is not None or instance.state == InstanceState.DELETING:
+            return instance
+        server = server_in(instance.region)
+        if server is None and instance.region.driver == Driver.CLOUD:
+            server = order_node(instance.region, by=by)
+        if server is not None:
             instance.server = server
             instance.port_base = free_port_base(server, wanted=instance.port_base)
             instance.save(update_fields=["server", "port_base"])

@@ -11,7 +11,7 @@ from portal.models import Principal
 from vpn.actions.servers.input import checked_addresses, checked_name, parse_ssh
 from vpn.choices import Driver, ServerState
 from vpn.keys import generate_ssh_key
-from vpn.models import Region, Server, SshAccess
+from vpn.models import CloudNode, Region, Server, SshAccess
 
 
 def add_server(
@@ -100,6 +100,11 @@ def forget_server(server: Server, *, by: Principal) -> None:
         locked = Server.objects.select_for_update(no_key=True).select_related("region").get(pk=server.pk)
         if locked.region.driver == Driver.LOCAL:
             raise NotPossible("This machine stays.", next_step="To use it no more, make its region unavailable.")
+        if CloudNode.objects.filter(server=locked).exists():
+            raise NotPossible(
+                f"{locked.name} is a cloud's, which the portal removes with its last instance.",
+                next_step="Delete or move its instances.",
+            )
         if count := locked.instances.count():
             raise NotPossible(
                 f"{locked.name} carries {count} instance{'s' if count > 1 else ''}.",

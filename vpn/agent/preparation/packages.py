@@ -14,12 +14,8 @@ from typing import Final
 from vpn.agent.system import command, files
 from vpn.wire import codes
 from vpn.wire.errors import FAILED, AgentError
+from vpn.wire.preparing import HUB_PACKAGES
 
-# tests/agent/test_preparation.py checks that the portal's own machine gets these, too.
-PACKAGES: Final = (
-    *("wireguard-tools", "wireguard-go", "openvpn", "nftables", "iproute2", "procps", "util-linux", "mount"),
-    *("passwd", "conntrack", "dnsmasq-base", "netbase"),  # netbase: the names of protocols, for nft
-)
 _APT: Final = (
     *("env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUSPEND=1", "apt-get", "-q", "-y"),
     *("-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=2"),
@@ -33,11 +29,11 @@ _LOCK: Final = "packages.lock"
 
 def missing() -> list[str]:
     """Return the packages that are not installed."""
-    listed = command.try_run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *PACKAGES]).out
+    listed = command.try_run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *HUB_PACKAGES]).out
     installed = {
         name for name, _, status in (line.partition(" ") for line in listed.splitlines()) if status == "installed"
     }
-    return [name for name in PACKAGES if name not in installed]
+    return [name for name in HUB_PACKAGES if name not in installed]
 
 
 def ensure(state: Path, program: Path, attempt: str) -> bool:

@@ -1,23 +1,43 @@
-"""`manage.py region add|set|list`: regions, whose servers `manage.py server` adds."""
+"""`manage.py region add|set|test|list`: regions, whose servers staff add, or the portal orders from a cloud."""
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from portal.audit.log import command_principal, note_command
 from portal.exceptions import Conflict, InvalidInput
+from vpn.actions.servers.account import set_account
 from vpn.actions.servers.region import add_region, set_loss_policy
 from vpn.choices import Driver
-from vpn.models import Region
+from vpn.jobs.clouds import test_cloud
+from vpn.models import CloudAccount, Region
+from vpn.presenters.servers import test_sentence
+
+_CLOUD: Final = {
+    "provider": "the provider's name in apache-libcloud, such as ec2, digitalocean, vultr, linode or openstack",
+    "key": "the access key or user, where the provider has one",
+    "location": "the provider's region",
+    "size": "the size of its servers",
+    "image": "their image: Debian 12 or 13, Ubuntu 22.04 or 24.04",
+    "network": "their network, if it is not the default one",
+    "endpoint": "the URL of the provider's API, if it is not the usual one",
+    "project": "the project (OpenStack)",
+    "domain": "the domain of the user (OpenStack)",
+}
 
 
 class Command(BaseCommand):
-    """Adds, changes and lists regions."""
+    """Adds, changes, tests and lists regions."""
 
-    help = "Add a region for hubs, change what happens to hubs of its lost servers, or list the regions."
+    help = (
+        "Add a region for hubs, change what happens to hubs of its lost servers, test its cloud account, or list them."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the subcommands."""
@@ -34,27 +54,48 @@ class Command(BaseCommand):
         change.add_argument("code", help="the region's code")
         change.add_argument("--rebuild-lost", choices=["yes", "no"], help="build hubs of lost servers anew on others")
         change.add_argument("--lost-after", type=int, metavar="SECONDS", help="0: SERVER_LOST_SECONDS")
+        cloud = add.add_argument_group("with --driver cloud")
+        for name, words in _CLOUD.items():
+            cloud.add_argument(f"--{name}", default="", help=words)
+        cloud.add_argument(
+            "--secret-file", default="", help="a file with the secret key, token or password; - for stdin"
+        )
+        cloud.add_argument("--capacity", type=int, default=20, help="the most instances of each server (%(default)s)")
+        cloud.add_argument("--ssh-from", action="append", default=[], help="a network that may use SSH (everyone)")
+        test = acts.add_parser("test", help="test the credentials of a region's cloud account")
+        test.add_argument("code", help="the region's code")
         acts.add_parser("list", help="list the regions")
 
     def handle(self, *args: Any, act: str, **options: Any) -> None:
-        """Add or list."""
+        """Add, test or list."""
         if act == "list":
             for region in Region.objects.with_room():
                 state = region.why_closed or "takes instances"
                 self.stdout.write(f"{region.pk}\t{region.name}\t{region.driver}\t{state}")
-            return
-        if act == "set":
+        elif act == "set":
             self._set(**options)
-            return
+        elif act == "test":
+            self._test(options["code"])
+        else:
+            self._add(**options)
+
+    def _add(self, **options: Any) -> None:
         given = {name: options[name] for name in ("country", "latitude", "longitude", "driver", "probe_url")}
         try:
-            region = add_region(options["code"], options["name"], by=command_principal(), **given)
+            with transaction.atomic():
+                region = add_region(options["code"], options["name"], by=command_principal(), **given)
+                if options["provider"]:
+                    _set_account(region, options)
         except (InvalidInput, Conflict) as refusal:
             raise CommandError(str(refusal)) from None
         note_command("region_added", region=region.pk)
-        is_here = region.driver == Driver.LOCAL
-        step = "make up adds this machine" if is_here else f"manage.py server add {region.pk} NAME adds a server"
-        self.stdout.write(f"The region {region.pk} was added. Next, {step}.")
+        steps: dict[str, str] = {
+            Driver.LOCAL: "make up adds this machine",
+            Driver.SSH: f"manage.py server add {region.pk} NAME adds a server",
+            Driver.CLOUD: "Django admin adds its cloud account",
+        }
+        step = f"manage.py region test {region.pk} tests the credentials" if options["provider"] else ""
+        self.stdout.write(f"The region {region.pk} was added. Next, {step or steps[region.driver]}.")
 
     def _set(self, code: str, rebuild_lost: str | None, lost_after: int | None, **options: Any) -> None:
         region = Region.objects.filter(pk=code).first()
@@ -67,3 +108,23 @@ class Command(BaseCommand):
         except InvalidInput as refusal:
             raise CommandError(str(refusal)) from None
         note_command("region_set", region=region.pk)
+
+    def _test(self, code: str) -> None:
+        account = CloudAccount.objects.filter(region=code).first()
+        if account is None:
+            raise CommandError(f"The region {code} has no cloud account.")
+        test_cloud(str(account.pk))
+        account.refresh_from_db()
+        if account.test_finding is not None:
+            raise CommandError(test_sentence(account))
+        self.stdout.write(test_sentence(account))
+
+
+def _set_account(region: Region, options: dict[str, Any]) -> None:
+    file = options["secret_file"]
+    try:
+        secret = sys.stdin.read() if file == "-" else Path(file).read_text() if file else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{file} cannot be read: {type(error).__name__}.") from None
+    settings = {name: options[name] for name in (*_CLOUD, "capacity", "ssh_from")}
+    set_account(region, by=command_principal(), secret=secret, **settings)

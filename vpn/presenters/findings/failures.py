@@ -127,4 +127,64 @@ WORDS: Final[dict[Code, Promise]] = {
     failures.NAME_LEFT: _(
         "The zone still has records of %(subject)s, and no DNS_URL is set: remove them there, or set DNS_URL again."
     ),
+    failures.CLOUD_UNKNOWN: _(
+        "The library that calls clouds knows no provider “%(subject)s”: correct it in the cloud account."
+    ),
+    failures.CLOUD_NO_USER_DATA: _(
+        "The portal cannot give user data to servers of %(subject)s, so it cannot order any there: choose another "
+        "provider, or add servers over SSH."
+    ),
+    failures.CLOUD_SETTINGS: _(
+        "The settings of the cloud account do not fit the provider %(subject)s: compare them with its description, "
+        "then test the credentials."
+    ),
+    failures.CLOUD_CREDENTIALS: _(
+        "%(subject)s does not accept the credentials: enter valid ones in the cloud account, and test them there."
+    ),
+    failures.CLOUD_RIGHTS: _(
+        "The credentials have too few rights at %(subject)s: allow them to list, create and remove servers, tags and "
+        "firewalls, then try again."
+    ),
+    failures.CLOUD_QUOTA: _(
+        "The quota of the account at %(subject)s is used up: remove servers there or ask for a higher quota, then try "
+        "again."
+    ),
+    failures.CLOUD_CAPACITY: _(
+        "The provider has no free server %(subject)s at the moment: try again later, or choose another size or "
+        "location in the cloud account."
+    ),
+    failures.CLOUD_IMAGE: _(
+        "The provider cannot start the image %(subject)s: enter one of Debian 12 or 13 or Ubuntu 22.04 or 24.04, which "
+        "this location has, in the cloud account."
+    ),
+    failures.CLOUD_SIZE: _(
+        "The provider has no size %(subject)s in this location: enter another one in the cloud account."
+    ),
+    failures.CLOUD_NETWORK: _("The provider does not accept the network %(subject)s: correct it in the cloud account."),
+    failures.CLOUD_LOCATION: _("The provider has no location %(subject)s: correct it in the cloud account."),
+    failures.CLOUD_BUSY: _("%(subject)s gets too many calls at the moment. The portal tries again by itself."),
+    failures.CLOUD_SILENT: _(
+        "%(subject)s does not answer: let the portal reach it over HTTPS, or correct the endpoint in the cloud "
+        "account. The portal tries again for some minutes."
+    ),
+    failures.CLOUD_REFUSED: _(
+        "The provider refused the order with status %(subject)s. The log of the portal's worker has its words; correct "
+        "the cloud account, then try again."
+    ),
+    failures.CLOUD_FAILED: _(
+        "The provider could not do what it was asked (%(subject)s). The portal tries again for some minutes; the log "
+        "of its worker says more."
+    ),
+    failures.CLOUD_NODE_GONE: _(
+        "The server %(subject)s was ordered, but is not there any more: someone removed it, or it did not start. Try "
+        "again, and the portal orders another."
+    ),
+    failures.CLOUD_NODE_SILENT: _(
+        "The server at %(subject)s did not become ready for SSH in time: look at its console at the provider. The "
+        "image has to run cloud-init, and the portal must reach TCP port 22. Then try again."
+    ),
+    failures.CLOUD_NODE_ENDING: _(
+        "The hub's server does not answer, and carries nothing else: the portal removes it at the provider, and the "
+        "hub with it."
+    ),
 }

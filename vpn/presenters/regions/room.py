@@ -7,14 +7,18 @@ from collections import defaultdict
 from django.db.models import Count
 from django.utils.translation import gettext as _
 
+from vpn.choices import Driver
 from vpn.models import Region
 
 
 def rooms() -> dict[str, str]:
-    """By region with servers that are ready: how many more instances they take, in words. One query."""
+    """By region with servers that are ready: how many more instances they take, in words. One query.
+
+    Clouds are left out: they order another server.
+    """
     free: defaultdict[str, int] = defaultdict(int)
     without_limit = set()
-    servers = Region.ready_servers().annotate(carried=Count("instances"))
+    servers = Region.ready_servers().exclude(region__driver=Driver.CLOUD).annotate(carried=Count("instances"))
     for region, capacity, carried in servers.values_list("region_id", "capacity", "carried"):
         if capacity is None:
             without_limit.add(region)

@@ -1,0 +1,299 @@
+"""Servers ordered from a cloud: never two for one request, none left, and a sentence for each fault."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from portal.exceptions import InvalidInput, NotPossible
+from portal.models import Organization
+from tests.factories import BY, make_organization
+from tests.lab.ec2 import Ec2
+from tests.vpn.clouds.made import Servers, failure_of, hurry, make_instance, settings_for, steps_of, the_node, work
+from vpn.actions.instances.instance import delete_instance, retry_instance
+from vpn.actions.servers.account import set_account
+from vpn.actions.servers.region import add_region
+from vpn.actions.servers.server import forget_server
+from vpn.choices import Driver, InstanceState, NodeState, ServerState
+from vpn.drivers.cloud.cloud import Cloud
+from vpn.jobs.nodes import look_at_node, ring_for_nodes
+from vpn.models import CloudNode, Instance, Region, Server
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def servers(monkeypatch: pytest.MonkeyPatch) -> Servers:
+    """The SSH servers of the nodes."""
+    return Servers(monkeypatch)
+
+
+def test_a_server_is_ordered_prepared_and_removed_with_its_last_instance(
+    ec2: Ec2, organization: Organization, region: Region
+) -> None:
+    instance = make_instance(organization, region)
+    assert instance.server is None
+    work()
+    (node,) = ec2.nodes()
+    found = the_node()
+    assert (found.state, found.node_id, found.server.state) == (NodeState.RUNNING, node.id, ServerState.READY)
+    assert found.server.address == node.public_ip
+    assert list(steps_of(instance).items())[:3] == [
+        ("order", "succeeded"),
+        ("boot", "succeeded"),
+        ("server", "succeeded"),
+    ]
+    delete_instance(instance, by=BY)
+    work()
+    assert ec2.nodes() == []
+    assert ec2.groups() == {}
+    assert not Server.objects.filter(region=region).exists()
+    assert not Instance.objects.exists()
+
+
+def test_the_node_carries_its_tags_and_the_user_data_its_keys(
+    ec2: Ec2, organization: Organization, region: Region
+) -> None:
+    make_instance(organization, region)
+    work(prepared=False)
+    (node,) = ec2.nodes()
+    found = the_node()
+    tags = {tag["key"]: tag["value"] for tag in node.get_tags()}
+    assert tags["vpn-request"] == found.pk.hex
+    assert tags["Name"].endswith(found.pk.hex)
+    data = ec2.user_data(node)
+    assert data.startswith("#cloud-config\n")
+    assert found.server.ssh.public_key in data
+    assert "openvpn" in data
+
+
+def test_the_host_key_of_the_user_data_is_trusted_for_the_first_connection_alone(
+    organization: Organization, region: Region, servers: Servers
+) -> None:
+    instance = make_instance(organization, region)
+    from vpn.jobs.ordered import placed_server
+
+    Instance.objects.filter(pk=instance.pk).update(state=InstanceState.PROVISIONING)
+    server = placed_server(instance.pk, by=BY)
+    first = server.ssh.host_key
+    assert the_node().host_key
+    work()
+    found = the_node()
+    assert found.server.ssh.host_key == servers.keys[0] != first
+    assert (found.host_key, found.next_host_key) == ("", "")
+
+
+def test_exactly_the_ports_in_use_are_open(ec2: Ec2, organization: Organization, region: Region) -> None:
+    first, second = (make_instance(organization, region, name) for name in ("hub1", "hub2"))
+    work()
+    assert len(ec2.nodes()) == 1, "both are on one server"
+    both = {f"udp/{Instance.objects.get(pk=one.pk).wireguard_port}" for one in (first, second)}
+    assert list(ec2.groups().values()) == [{"tcp/22"} | both]
+    delete_instance(second, by=BY)
+    work()
+    assert list(ec2.groups().values()) == [{"tcp/22", f"udp/{Instance.objects.get().wireguard_port}"}]
+
+
+def test_a_worker_that_is_killed_between_call_and_note_leaves_no_second_node(
+    ec2: Ec2, organization: Organization, region: Region, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = make_instance(organization, region)
+    order = Cloud.order
+
+    def killed(self: Cloud, *arguments: Any) -> Any:
+        order(self, *arguments)
+        raise SystemExit
+
+    monkeypatch.setattr(Cloud, "order", killed)
+    with pytest.raises(SystemExit):
+        work()
+    assert len(ec2.nodes()) == 1
+    assert the_node().node_id == ""
+    monkeypatch.setattr(Cloud, "order", order)
+    hurry()
+    work()
+    assert len(ec2.nodes()) == 1
+    assert the_node().node_id == ec2.nodes()[0].id
+    assert steps_of(instance)["server"] == "succeeded"
+
+
+def test_an_order_whose_answer_is_lost_is_looked_for_before_it_is_repeated(
+    ec2: Ec2, organization: Organization, region: Region
+) -> None:
+    make_instance(organization, region)
+    ec2.lose("RunInstances")
+    work()
+    assert len(ec2.nodes()) == 1
+    assert ec2.calls.count("RunInstances") == 1
+
+
+def test_an_order_that_had_no_effect_is_repeated_once_it_would_be_listed(
+    ec2: Ec2, organization: Organization, region: Region
+) -> None:
+    make_instance(organization, region)
+    ec2.refuse("RunInstances", "InternalError", 500)
+    work()
+    assert ec2.calls.count("RunInstances") == 1
+    hurry()
+    work()
+    assert ec2.calls.count("RunInstances") == 2
+    assert len(ec2.nodes()) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "words"),
+    [
+        ("AuthFailure", 401, "enter valid ones in the cloud account"),
+        ("UnauthorizedOperation", 403, "too few rights"),
+        ("InsufficientInstanceCapacity", 500, "no free server t3.small/eu-central-1 at the moment"),
+        ("VcpuLimitExceeded", 400, "ask for a higher quota"),
+        ("InvalidAMIID.NotFound", 400, "cannot start the image"),
+        ("InvalidParameterCombination", 400, "refused the order with status 400"),
+    ],
+)
+def test_each_refusal_is_a_sentence_and_trying_again_orders(
+    ec2: Ec2, organization: Organization, region: Region, code: str, status: int, words: str
+) -> None:
+    instance = make_instance(organization, region)
+    ec2.refuse("RunInstances", code, status)
+    work()
+    instance.refresh_from_db()
+    assert instance.state == InstanceState.FAILED
+    assert words in failure_of(instance)
+    assert ec2.nodes() == []
+    retry_instance(instance, by=BY)
+    work()
+    assert len(ec2.nodes()) == 1
+    assert steps_of(instance)["server"] == "succeeded"
+
+
+def test_a_cloud_that_does_not_answer_fails_after_a_while_and_says_so(
+    ec2: Ec2, organization: Organization, region: Region
+) -> None:
+    set_account(region, by=BY, **settings_for(ec2, endpoint="http://127.0.0.1:9"))
+    instance = make_instance(organization, region)
+    for _ in range(12):
+        work()
+    assert "http://127.0.0.1:9 does not answer" in failure_of(instance)
+    assert the_node().state == NodeState.FAILED
+
+
+def test_a_failed_order_of_an_instance_that_is_deleted_leaves_nothing(
+    ec2: Ec2, organization: Organization, region: Region
+) -> None:
+    instance = make_instance(organization, region)
+    ec2.refuse("RunInstances", "VcpuLimitExceeded")
+    work()
+    assert list(ec2.groups()) != []
+    delete_instance(Instance.objects.get(pk=instance.pk), by=BY)
+    work()
+    assert (ec2.nodes(), ec2.groups()) == ([], {})
+    assert not CloudNode.objects.exists()
+
+
+def test_a_lost_order_of_an_instance_that_is_deleted_meanwhile_leaves_nothing(
+    ec2: Ec2, organization: Organization, region: Region, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = make_instance(organization, region)
+    order = Cloud.order
+
+    def deleted_meanwhile(self: Cloud, *arguments: Any) -> Any:
+        delete_instance(Instance.objects.get(pk=instance.pk), by=BY)
+        return order(self, *arguments)
+
+    monkeypatch.setattr(Cloud, "order", deleted_meanwhile)
+    work()
+    hurry()
+    work()
+    assert ec2.calls.count("RunInstances") == 1
+    assert (ec2.nodes(), ec2.groups()) == ([], {})
+    assert not CloudNode.objects.exists()
+
+
+def test_a_node_that_someone_removed_is_ordered_again_on_request(
+    ec2: Ec2, organization: Organization, region: Region
+) -> None:
+    instance = make_instance(organization, region)
+    Instance.objects.filter(pk=instance.pk).update(state=InstanceState.PROVISIONING)
+    from vpn.jobs.ordered import placed_server
+
+    placed_server(instance.pk, by=BY)
+    look_at_node(str(the_node().server_id))
+    ec2.end_node(the_node().node_id)
+    work()
+    assert "is not there any more" in failure_of(instance)
+    retry_instance(Instance.objects.get(pk=instance.pk), by=BY)
+    work()
+    (node,) = ec2.nodes()
+    assert the_node().server.address == node.public_ip
+    assert steps_of(instance)["server"] == "succeeded"
+
+
+def test_the_last_hub_ends_with_a_server_that_does_not_answer(
+    ec2: Ec2, organization: Organization, region: Region
+) -> None:
+    instance = make_instance(organization, region)
+    work()
+    Server.objects.filter(pk=the_node().server_id).update(state=ServerState.UNREACHABLE)
+    delete_instance(Instance.objects.get(pk=instance.pk), by=BY)
+    work()
+    work()
+    assert ec2.nodes() == []
+    assert not CloudNode.objects.exists()
+
+
+def test_an_empty_server_is_found_by_the_schedule(
+    ec2: Ec2, organization: Organization, region: Region, rung: list[Any]
+) -> None:
+    instance = make_instance(organization, region)
+    work()
+    # As a move to another server does.
+    Instance.objects.filter(pk=instance.pk).update(server=None, state=InstanceState.READY)
+    ring_for_nodes()
+    assert the_node().state == NodeState.REMOVING
+    work()
+    assert ec2.nodes() == []
+
+
+def test_a_full_server_is_followed_by_another(ec2: Ec2, organization: Organization, region: Region) -> None:
+    set_account(region, by=BY, **settings_for(ec2, capacity=2))
+    for number in range(3):
+        make_instance(organization, region, f"hub{number}")
+        work()
+    assert len(ec2.nodes()) == 2
+    assert sorted(server.instances.count() for server in Server.objects.filter(region=region)) == [1, 2]
+
+
+def test_ten_instances_at_once_in_three_regions_with_failing_calls(ec2: Ec2, region: Region) -> None:
+    regions, organizations = [region], [make_organization(name) for name in ("Acme", "Globex", "Initech")]
+    for code in ("par", "ams"):
+        made = add_region(code, code, driver=Driver.CLOUD, by=BY)
+        set_account(made, by=BY, secret="x", **settings_for(ec2, capacity=2))
+        regions.append(made)
+    ec2.lose("RunInstances")
+    ec2.refuse("DescribeInstances", "Unavailable", 503)
+    instances = [make_instance(organizations[number // 4], regions[number % 3], f"hub{number}") for number in range(10)]
+    work()
+    hurry()
+    work()
+    assert {steps_of(one)["server"] for one in instances} == {"succeeded"}
+    # 4 in one region on one server, 3 in each of the others with 2 on a server.
+    assert len(ec2.nodes()) == 1 + 2 + 2
+    for one in instances:
+        delete_instance(Instance.objects.get(pk=one.pk), by=BY)
+    work()
+    assert (ec2.nodes(), ec2.groups()) == ([], {})
+
+
+def test_a_clouds_server_is_not_forgotten_by_hand(organization: Organization, region: Region) -> None:
+    make_instance(organization, region)
+    work()
+    with pytest.raises(NotPossible, match="last instance"):
+        forget_server(the_node().server, by=BY)
+
+
+def test_a_region_without_an_account_takes_none(organization: Organization, ec2: Ec2) -> None:
+    bare = add_region("bare", "Bare", driver=Driver.CLOUD, by=BY)
+    with pytest.raises(InvalidInput, match="no cloud account"):
+        make_instance(organization, bare)

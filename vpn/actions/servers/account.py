@@ -1,0 +1,133 @@
+"""The cloud account of a region: its settings, and the test of its credentials."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from ipaddress import ip_network
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django.db import transaction
+from django.utils import timezone
+
+from portal.actions.acting import acted
+from portal.exceptions import Conflict, InvalidInput, NotPossible
+from portal.models import Principal
+from vpn import doorbell
+from vpn.choices import Driver
+from vpn.clouds import PROVIDERS
+from vpn.models import CloudAccount, Region
+from vpn.wire.finding import Finding
+
+_PROVIDER: Final = re.compile(r"[a-z][a-z0-9_]{1,39}")
+# Printable and without spaces: names and identifiers at providers.
+_WORD: Final = re.compile(r"[!-~]{0,120}")
+_WORDS: Final = ("key", "location", "size", "image", "network", "project", "domain")
+
+
+def set_account(region: Region, *, by: Principal, secret: str = "", **settings: Any) -> CloudAccount:
+    """Add or change the cloud account of a region. Without `secret` the former one stays.
+
+    `settings` are the columns from `provider` to `ssh_from`. Servers that exist stay as they are. Raises InvalidInput,
+    or NotPossible if another provider has some.
+    """
+    if region.driver != Driver.CLOUD:
+        raise InvalidInput.in_field("region", f"The servers of {region.name} are not ordered from a cloud.")
+    with transaction.atomic():
+        Region.objects.select_for_update(no_key=True).get(pk=region.pk)
+        account = CloudAccount.objects.filter(region=region).first() or CloudAccount(region=region)
+        refuse_other_provider(account, settings["provider"])
+        if errors := account_faults(settings, has_secret=bool(secret or account.secret_sealed)):
+            raise InvalidInput(errors)
+        for name, value in settings.items():
+            setattr(account, name, value)
+        if secret:
+            account.secret = secret.strip()
+        account.tested_at = account.test_requested_at = account.test_finding = None
+        account.save()
+        acted(by, "cloud account set", account)
+    return account
+
+
+def refuse_other_provider(account: CloudAccount, provider: str) -> None:
+    """Raise NotPossible if the account has servers of another provider."""
+    if account.provider not in {"", provider} and account.nodes.exists():
+        raise NotPossible(
+            f"{account.region.name} has servers of {account.provider}.",
+            field="provider",
+            next_step="Delete or move their instances first.",
+        )
+
+
+def account_faults(settings: Mapping[str, Any], *, has_secret: bool) -> dict[str, list[str]]:
+    """The faults of an account's settings, by column."""
+    errors: dict[str, list[str]] = {}
+    described = PROVIDERS.get(settings["provider"])
+    for name in _WORDS:
+        if not _WORD.fullmatch(settings[name]):
+            errors[name] = ["Enter it without spaces, in at most 120 characters."]
+    for name in _needed(settings["provider"]):
+        if not settings[name]:
+            errors[name] = [f"Enter it: {getattr(described, name, '') or name}."]
+    if not has_secret:
+        errors["secret"] = [f"Enter it: {described.secret if described is not None else 'secret key or token'}."]
+    if not _PROVIDER.fullmatch(settings["provider"]):
+        errors["provider"] = ["Enter the provider's name in apache-libcloud, such as ec2."]
+    if settings["endpoint"] and not _is_url(settings["endpoint"]):
+        errors["endpoint"] = ["Enter a URL that begins with https://."]
+    if settings["capacity"] < 1:
+        errors["capacity"] = ["Enter at least 1."]
+    if faults := [text for text in settings["ssh_from"] if not _is_network(text)]:
+        errors["ssh_from"] = [f"{text} is not an IPv4 network, such as 192.0.2.0/24." for text in faults]
+    return errors
+
+
+def _needed(provider: str) -> tuple[str, ...]:
+    """The settings that a provider cannot do without."""
+    if provider == "openstack":
+        return ("size", "image", "key", "endpoint", "project")
+    described = PROVIDERS.get(provider)
+    of_provider = () if described is None else ("key", "location")
+    return ("size", "image", *(name for name in of_provider if getattr(described, name)))
+
+
+def _is_url(text: str) -> bool:
+    parts = urlsplit(text)
+    return parts.scheme in {"https", "http"} and bool(parts.hostname) and not parts.username and not parts.query
+
+
+def _is_network(text: object) -> bool:
+    try:
+        return ip_network(str(text)).version == 4
+    except ValueError:
+        return False
+
+
+def request_test(account: CloudAccount, *, by: Principal) -> None:
+    """Let a worker test the credentials."""
+    with transaction.atomic():
+        CloudAccount.objects.filter(pk=account.pk).update(test_requested_at=timezone.now())
+        acted(by, "test requested", account)
+        transaction.on_commit(partial(doorbell.enqueue_cloud_test, account.pk, account.region_id))
+
+
+def note_test(account: CloudAccount, finding: Finding | None, *, by: Principal) -> None:
+    """Record the result of a test; None if the credentials work."""
+    with transaction.atomic():
+        why = finding.document() if finding is not None else None
+        CloudAccount.objects.filter(pk=account.pk).update(tested_at=timezone.now(), test_finding=why)
+        acted(by, "tested", account)
+
+
+def remove_account(account: CloudAccount, *, by: Principal) -> None:
+    """Delete the account of a region. Raises Conflict if it has servers, or something is found that is paid for."""
+    with transaction.atomic():
+        locked = CloudAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
+        if locked.nodes.exists():
+            raise Conflict(f"{locked} has servers.", next_step="Delete their instances first.")
+        if locked.strays.exists():
+            raise Conflict(f"{locked} has servers that the portal does not know.", next_step="Remove them first.")
+        acted(by, "removed", locked)
+        locked.delete()

@@ -1,0 +1,78 @@
+"""What the settings of a cloud account mean at each provider that the portal describes. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Described:
+    """A provider; each text says what a setting is there, "" if it is not used. `opens_ports`: in its firewall."""
+
+    label: str
+    key: str
+    secret: str
+    location: str
+    size: str
+    image: str
+    network: str = ""
+    endpoint: str = ""
+    opens_ports: bool = False
+
+
+# By libcloud's name of the provider. Its other providers work too if their servers take user data.
+PROVIDERS: Final[dict[str, Described]] = {
+    "ec2": Described(
+        "Amazon EC2",
+        key="access key ID",
+        secret="secret access key",  # noqa: S106 - a description
+        location="region, such as eu-central-1",
+        size="instance type, such as t3.small",
+        image="AMI of that region, such as ami-0123456789abcdef0",
+        network="subnet, such as subnet-0123456789abcdef0; empty: the default one",
+        endpoint="only for an API that is compatible with EC2",
+        opens_ports=True,
+    ),
+    "digitalocean": Described(
+        "DigitalOcean",
+        key="",
+        secret="API token",  # noqa: S106
+        location="region, such as fra1",
+        size="slug, such as s-1vcpu-1gb",
+        image="slug, such as debian-12-x64",
+    ),
+    "vultr": Described(
+        "Vultr",
+        key="",
+        secret="API key",  # noqa: S106
+        location="region, such as fra",
+        size="plan, such as vc2-1c-1gb",
+        image="number of the operating system, such as 2136 for Debian 12",
+    ),
+    "linode": Described(
+        "Linode (Akamai)",
+        key="",
+        secret="personal access token",  # noqa: S106
+        location="region, such as eu-central",
+        size="type, such as g6-nanode-1",
+        image="such as linode/debian12; the region must offer its Metadata service",
+    ),
+    "openstack": Described(
+        "OpenStack",
+        key="user",
+        secret="password",  # noqa: S106
+        location="region; empty: the only one",
+        size="ID of the flavor",
+        image="ID of the image",
+        network="ID of a network whose addresses are public",
+        endpoint="URL of Keystone without its version, such as https://cloud.example.net:5000",
+        opens_ports=True,
+    ),
+}
+
+
+def opens_ports(provider: str) -> bool:
+    """Does the portal open the ports of hubs in the firewall of this provider?"""
+    found = PROVIDERS.get(provider)
+    return found is not None and found.opens_ports

@@ -1,0 +1,1 @@
+"""Clouds: nodes that are ordered, found by their tags, and removed, through apache-libcloud."""

@@ -1,0 +1,138 @@
+"""Firewalls of nodes (security groups), at the providers where libcloud can change them: EC2 and OpenStack.
+
+Each node has one of its own, which carries the node's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, Protocol
+
+from vpn.drivers.cloud.base import CloudLogin, FoundGroup, Tag, tag_in
+
+_EVERYONE: Final = "0.0.0.0/0"
+_SSH: Final = "tcp/22"
+# (protocol, port, network)
+Rule = tuple[str, int, str]
+
+
+class Groups(Protocol):
+    """The firewalls of one cloud."""
+
+    def ensure(self, tag: Tag, ports: Sequence[str], ssh_from: Sequence[str]) -> Any:
+        """Open exactly these ports in the firewall of a node, which is made if it is missing; return it."""
+
+    def remove(self, tag: Tag) -> None:
+        """Remove the firewall of a node. It is no error if there is none."""
+
+    def of_portal(self, portal: str) -> Iterator[FoundGroup]:
+        """The firewalls that carry the portal's tag."""
+
+
+def groups_of(driver: Any, login: CloudLogin) -> Groups | None:
+    """Return the firewalls of a cloud; None where libcloud cannot change them."""
+    made = _GROUPS.get(login.provider)
+    return made(driver, login) if made is not None else None
+
+
+def has_groups(provider: str) -> bool:
+    """Can the portal open ports at this provider?"""
+    return provider in _GROUPS
+
+
+def wanted_rules(ports: Iterable[str], ssh_from: Sequence[str]) -> set[Rule]:
+    """Return the rules that open these ports; SSH for `ssh_from` alone, or for everyone if it is empty."""
+    rules = set()
+    for port in ports:
+        protocol, _, number = port.partition("/")
+        for network in (ssh_from or [_EVERYONE]) if port == _SSH else [_EVERYONE]:
+            rules.add((protocol, int(number), network))
+    return rules
+
+
+class Ec2Groups:
+    """Security groups of EC2."""
+
+    def __init__(self, driver: Any, login: CloudLogin) -> None:
+        self._driver = driver
+        self._network = login.network
+
+    def ensure(self, tag: Tag, ports: Sequence[str], ssh_from: Sequence[str]) -> Any:
+        """See Groups."""
+        group = self._named(tag) or self._made(tag)
+        present = {
+            (rule["protocol"], int(rule["from_port"]), network)
+            for rule in group.ingress_rules
+            if rule["from_port"] is not None and rule["from_port"] == rule["to_port"]
+            for network in rule["cidr_ips"]
+        }
+        wanted = wanted_rules(ports, ssh_from)
+        for protocol, port, network in sorted(wanted - present):
+            self._driver.ex_authorize_security_group_ingress(group.id, port, port, [network], protocol=protocol)
+        for protocol, port, network in sorted(present - wanted):
+            self._driver.ex_revoke_security_group_ingress(group.id, port, port, [network], protocol=protocol)
+        return group
+
+    def remove(self, tag: Tag) -> None:
+        """See Groups."""
+        group = self._named(tag)
+        if group is not None:
+            self._driver.ex_delete_security_group_by_id(group.id)
+
+    def of_portal(self, portal: str) -> Iterator[FoundGroup]:
+        """See Groups."""
+        for group in self._driver.ex_get_security_groups(filters={"group-name": f"vpn-{portal}-*"}):
+            tag = tag_in(group.name)
+            if tag is not None and tag.portal == portal:
+                yield FoundGroup(group.id, tag)
+
+    def _named(self, tag: Tag) -> Any:
+        return next(iter(self._driver.ex_get_security_groups(filters={"group-name": tag.name})), None)
+
+    def _made(self, tag: Tag) -> Any:
+        vpc = None
+        if self._network:
+            vpc = self._driver.ex_list_subnets(subnet_ids=[self._network])[0].extra["vpc_id"]
+        self._driver.ex_create_security_group(tag.name, "Hubs of the VPN portal", vpc_id=vpc)
+        return self._named(tag)
+
+
+class OpenStackGroups:
+    """Security groups of OpenStack."""
+
+    def __init__(self, driver: Any, login: CloudLogin) -> None:
+        self._driver = driver
+
+    def ensure(self, tag: Tag, ports: Sequence[str], ssh_from: Sequence[str]) -> Any:
+        """See Groups."""
+        group = self._named(tag) or self._driver.ex_create_security_group(tag.name, "Hubs of the VPN portal")
+        present = {
+            (rule.ip_protocol, rule.from_port, rule.ip_range or _EVERYONE): rule
+            for rule in group.rules
+            if rule.from_port is not None and rule.from_port == rule.to_port
+        }
+        wanted = wanted_rules(ports, ssh_from)
+        for protocol, port, network in sorted(wanted - present.keys()):
+            self._driver.ex_create_security_group_rule(group, protocol, port, port, cidr=network)
+        for gone in sorted(present.keys() - wanted):
+            self._driver.ex_delete_security_group_rule(present[gone])
+        return group
+
+    def remove(self, tag: Tag) -> None:
+        """See Groups."""
+        group = self._named(tag)
+        if group is not None:
+            self._driver.ex_delete_security_group(group)
+
+    def of_portal(self, portal: str) -> Iterator[FoundGroup]:
+        """See Groups."""
+        for group in self._driver.ex_list_security_groups():
+            tag = tag_in(group.name)
+            if tag is not None and tag.portal == portal:
+                yield FoundGroup(str(group.id), tag)
+
+    def _named(self, tag: Tag) -> Any:
+        return next((group for group in self._driver.ex_list_security_groups() if group.name == tag.name), None)
+
+
+_GROUPS: Final[dict[str, Any]] = {"ec2": Ec2Groups, "openstack": OpenStackGroups}
