@@ -47,8 +47,8 @@ def memberships_of(request: HttpRequest) -> list[Membership]:
     if cached is None:
         cached = []
         if request.user.is_authenticated:
-            found = Membership.objects.filter(user=request.user, state=MembershipState.ACTIVE)
-            cached = list(found.select_related("organization", "user").order_by("organization__name", "id"))
+            known = request.user.known_memberships
+            cached = Membership.objects.active_of(request.user.pk) if known is None else known
         request._memberships = cached  # type: ignore[attr-defined]  # noqa: SLF001
     return cached
 

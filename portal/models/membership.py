@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.db import models
 
@@ -31,6 +32,15 @@ class MembershipState(models.TextChoices):
     DEACTIVATED = "deactivated", "Deactivated"
 
 
+class MembershipQuerySet(models.QuerySet["Membership"]):
+    """Memberships."""
+
+    def active_of(self, user_id: UUID) -> list[Membership]:
+        """The active memberships of a user, by organization name, with user and organization."""
+        found = self.filter(user=user_id, state=MembershipState.ACTIVE)
+        return list(found.select_related("organization", "user").order_by("organization__name", "id"))
+
+
 class Membership(models.Model):
     """One user's membership in one organization. Its id is the user id in the API."""
 
@@ -48,6 +58,8 @@ class Membership(models.Model):
 
     # The API token of the current request, or None on pages. Not a column.
     acting_token: Principal | None = None
+
+    objects: ClassVar = MembershipQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [

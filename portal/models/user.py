@@ -7,7 +7,7 @@ existing one. So an inviting organization cannot learn whether the address has o
 from __future__ import annotations
 
 import uuid
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
@@ -15,6 +15,9 @@ from django.db import models, transaction
 from django.db.models.functions import Lower
 
 from portal.models.principal import Principal, PrincipalKind
+
+if TYPE_CHECKING:
+    from portal.models.membership import Membership
 
 # The maximum number of unproven accounts of one address: sign-in compares the password with each of them.
 MOST_UNPROVEN: Final = 2
@@ -72,6 +75,9 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     # True if the former password was known when it was changed. Otherwise it is a reset, which ends API tokens.
     keeps_tokens = False
+
+    # The active memberships, where they were read along with the account of a session (portal.sign_in.adapter).
+    known_memberships: list[Membership] | None = None
 
     objects: ClassVar[UserManager] = UserManager()
 

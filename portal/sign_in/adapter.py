@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, cast
+from uuid import UUID
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
@@ -18,7 +19,7 @@ from portal.actions.organization import create_organization
 from portal.actions.reset_mail import request_reset_mail
 from portal.audit.log import note, note_sometimes
 from portal.mail import reaches_people
-from portal.models import Principal, User
+from portal.models import Membership, Principal, User
 from portal.models.user import MOST_UNPROVEN
 from portal.sign_in.guessing import Attempt
 from portal.sign_in.known_devices import remember_device
@@ -31,6 +32,20 @@ class AddressBackend(AuthenticationBackend):  # type: ignore[misc]  # allauth sh
     """Signs in to the account of an address whose password matches."""
 
     _attempt: Attempt | None = None
+
+    def get_user(self, user_id: UUID) -> User | None:
+        """Return the account of a session, with its active memberships: every page needs both, so one query reads them.
+
+        None if it is inactive or gone.
+        """
+        found = Membership.objects.active_of(user_id)
+        if not found:
+            return cast("User | None", super().get_user(user_id))
+        user = found[0].user
+        for membership in found:
+            membership.user = user
+        user.known_memberships = found
+        return user if self.user_can_authenticate(user) else None
 
     def _authenticate(self, request: HttpRequest | None, **credentials: Any) -> User | None:
         self._attempt = getattr(request, "_sign_in_attempt", None)

@@ -229,8 +229,8 @@ def test_pages_keep_the_search_and_survive_nonsense(
 def test_more_peers_ask_no_more_queries(
     admin_browser: Client, instance: Instance, member: Membership, site_peer: Peer, django_assert_num_queries: object
 ) -> None:
-    # session, user, membership, instance, counts, two for the needs, ids of the page, its rows
-    queries = 9
+    # session, user with membership, instance, counts, two for the needs, ids of the page, its rows
+    queries = 8
     with django_assert_num_queries(queries):  # type: ignore[operator]
         page_of(admin_browser, instance)
     many_peers(instance, member, 400)

@@ -225,8 +225,8 @@ def test_queries_grow_neither_with_sites_nor_with_regions(
         admin_browser.get(PATH)
 
 
-# Session, user, membership; regions; sites; servers.
-QUERIES = 6
+# Session, user with membership; regions; sites; servers.
+QUERIES = 5
 
 
 def test_ten_thousand_sites_leave_the_page_small(admin_browser: Client, organization: Organization) -> None:
