@@ -27,7 +27,7 @@ from vpn.models import (
     Server,
     Site,
 )
-from vpn.needs import reachable_of_all
+from vpn.needs import proofs_of_all, reachable_in
 
 PASSWORD = "correct horse battery"
 # Who acts where a test does not care.
@@ -135,7 +135,8 @@ def hits_of(instance: Instance) -> list[int]:
 
 def reachable(instance: Instance) -> dict[str, str | None]:
     """What is known of an instance's listeners."""
-    return reachable_of_all([instance.pk])[instance.pk]
+    fresh = Instance.objects.get(pk=instance.pk)
+    return reachable_in(proofs_of_all([fresh]), [fresh.pk])[fresh.pk]
 
 
 def work_out_plans(instance: Instance) -> Instance:

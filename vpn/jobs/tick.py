@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from vpn.models import Tick
 
@@ -49,8 +49,10 @@ def begin_tick(name: str, seconds: float) -> bool:
 
 def schedule_lag() -> str:
     """Return "ok", or which scheduled jobs have not finished for too long; for the health page."""
-    late = Q(pk__in=[])
-    for name, seconds in _LATE_AFTER.items():
-        late |= Q(name=name, finished_at__lt=Now() - timedelta(seconds=seconds))
-    names = Tick.objects.filter(late).order_by("name").values_list("name", flat=True)
+    now = timezone.now()
+    names = [
+        name
+        for name, finished_at in Tick.objects.order_by("name").values_list("name", "finished_at")
+        if name in _LATE_AFTER and now - finished_at > timedelta(seconds=_LATE_AFTER[name])
+    ]
     return f"Scheduled jobs that have not finished for too long: {', '.join(names)}." if names else "ok"

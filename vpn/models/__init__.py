@@ -1,5 +1,6 @@
 """What you connect: regions, servers, instances, sites, peers, operations."""
 
+from vpn.models.among import Among
 from vpn.models.asked_plan import AskedPlan
 from vpn.models.certificate import EarlierCertificate, RevokedCertificate
 from vpn.models.change_plan import ChangePlan
@@ -27,6 +28,7 @@ from vpn.models.ssh_access import SshAccess
 from vpn.models.tick import Tick
 
 __all__ = [
+    "Among",
     "AskedPlan",
     "ChangePlan",
     "CloudAccount",

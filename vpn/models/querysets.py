@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any
 
 from django.db import models, transaction
 from django.db.models import F, Q
@@ -66,36 +66,15 @@ def tunnel_filter(prefix: str = "") -> Q:
     return (shook_hands | has_session) & admitted_filter(prefix)
 
 
-class CertificatesThere(NamedTuple):
-    """Which parts of an instance's certificates are there; each named after its column."""
-
-    server_certificate: bool
-    tls_crypt_key_sealed: bool
-    revocation_list: bool
-
-    @classmethod
-    def of(cls, instance: Instance) -> Self:
-        """As `InstanceQuerySet.telling_certificates` has annotated it, else from the columns."""
-        told = vars(instance)
-        names = cls._fields
-        return cls(
-            *(told[f"there_{name}"] if f"there_{name}" in told else bool(getattr(instance, name)) for name in names)
-        )
-
-
 class InstanceQuerySet(models.QuerySet["Instance"]):
     """Instances, filtered by state."""
 
-    def without_keys(self) -> InstanceQuerySet:
-        """Leave the keys and certificates in the database: several kilobytes that no list shows."""
+    def without_keys(self, keep: Collection[str] = ()) -> InstanceQuerySet:
+        """Leave the keys and certificates but `keep` in the database: several kilobytes that no list shows."""
         sealed = ("private", "probe_private", "probe_preshared", "authority", "server", "tls_crypt")
         certificates = ("authority_certificate", "server_certificate", "revocation_list")
-        return self.defer(*(f"{name}_key_sealed" for name in sealed), *certificates)
-
-    def telling_certificates(self) -> InstanceQuerySet:
-        """Leave them in the database as well, and annotate which are there: see `CertificatesThere`."""
-        present = {f"there_{name}": ~Q(**{name: ""}) for name in CertificatesThere._fields}
-        return self.without_keys().annotate(**present)
+        columns = (*(f"{name}_key_sealed" for name in sealed), *certificates)
+        return self.defer(*(column for column in columns if column not in keep))
 
     def with_hub(self) -> InstanceQuerySet:
         """The instances whose hub should be running."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from ipaddress import ip_address
 
 from django.db import models
 
@@ -68,7 +67,7 @@ class Server(models.Model):
     def addresses(self) -> tuple[str, ...]:
         """The public addresses of the server's hubs, IPv4 before IPv6; files with room for one take the first."""
         known = dict.fromkeys(address for address in (self.address, self.address_v6) if address)
-        return tuple(sorted(known, key=lambda address: ip_address(address).version))
+        return tuple(sorted(known, key=lambda address: ":" in address))
 
     @property
     def endpoint_networks(self) -> tuple[Network, ...]:

@@ -7,7 +7,7 @@ It only reads rows, with a constant number of queries for any number of instance
 from vpn.needs.hub import needs_of, needs_of_all
 from vpn.needs.need import Code, Need
 from vpn.needs.peer_facts import MOST_NAMED, PeerFacts, peer_facts_of
-from vpn.needs.reach import reachable_of_all
+from vpn.needs.reach import proofs_of_all, reachable_in
 
 __all__ = [
     "MOST_NAMED",
@@ -17,5 +17,6 @@ __all__ = [
     "needs_of",
     "needs_of_all",
     "peer_facts_of",
-    "reachable_of_all",
+    "proofs_of_all",
+    "reachable_in",
 ]

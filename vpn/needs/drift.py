@@ -30,7 +30,7 @@ class Recurring:
 def undone_lately(instances: Collection[UUID]) -> dict[UUID, list[Operation]]:
     """By instance the runs of the last hour that undid drift, newest first; one query."""
     runs = Operation.objects.filter(
-        instance__in=instances, kind=OperationKind.APPLY, started_at__gt=timezone.now() - PERIOD
+        instance__among=instances, kind=OperationKind.APPLY, started_at__gt=timezone.now() - PERIOD
     )
     found: dict[UUID, list[Operation]] = {}
     for operation in runs.undoing():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
@@ -14,6 +14,7 @@ from vpn.desired.ways import Way, Ways, allowed_behind, private_part
 from vpn.models import Instance, ListenerProof, Operation, Peer
 from vpn.needs.drift import Recurring, recurring_in, undone_lately
 from vpn.needs.peer_facts import PeerFacts, peer_facts_of
+from vpn.needs.reach import proofs_of_all
 from vpn.validators import parse_network
 
 
@@ -44,18 +45,21 @@ _UNDER_WAY: Final = (InstanceState.PENDING, InstanceState.PROVISIONING, Instance
 
 
 def facts_of(
-    instances: Sequence[Instance], *, of_operator: bool = False, peers: Mapping[UUID, PeerFacts] | None = None
+    instances: Sequence[Instance],
+    *,
+    of_operator: bool = False,
+    peers: Mapping[UUID, PeerFacts] | None = None,
+    proofs: Iterable[ListenerProof] | None = None,
 ) -> dict[UUID, Facts]:
     """The facts by instance: at most seven queries, two of them if only the operator's facts are requested.
 
-    `peers` are those of `peer_facts_of`, if they are known already.
+    `peers` are those of `peer_facts_of`, `proofs` those of `proofs_of_all`, if they are known already.
     """
     facts = {instance.pk: Facts() for instance in instances}
     running = [instance for instance in instances if instance.state == InstanceState.READY]
     ready = [instance.pk for instance in running]
     under_way = [instance.pk for instance in instances if instance.state in _UNDER_WAY]
-    if ready:
-        _add_proofs(facts, ready)
+    _add_proofs(facts, proofs_of_all(instances) if proofs is None else proofs)
     if ready and not of_operator:
         for pk, counted in (peer_facts_of(running) if peers is None else peers).items():
             facts[pk].peers = counted
@@ -69,8 +73,8 @@ def facts_of(
     return facts
 
 
-def _add_proofs(facts: dict[UUID, Facts], ready: Collection[UUID]) -> None:
-    for proof in ListenerProof.objects.filter(instance__in=ready):
+def _add_proofs(facts: dict[UUID, Facts], proofs: Iterable[ListenerProof]) -> None:
+    for proof in proofs:
         if not proof.is_first:
             if proof.state == Reachability.UNREACHABLE:
                 facts[proof.instance_id].failing_elsewhere.append(proof)

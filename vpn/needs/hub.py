@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -33,16 +33,20 @@ def needs_of(instance: Instance) -> list[Need]:
 
 
 def needs_of_all(
-    instances: Sequence[Instance], *, of_operator: bool = False, peers: Mapping[UUID, PeerFacts] | None = None
+    instances: Sequence[Instance],
+    *,
+    of_operator: bool = False,
+    peers: Mapping[UUID, PeerFacts] | None = None,
+    proofs: Iterable[ListenerProof] | None = None,
 ) -> dict[UUID, list[Need]]:
     """`needs_of` by instance, with a constant number of queries.
 
     Servers, observations and public names should be joined.
 
     `of_operator` leaves out problems for an organization's admins: sites, routes, profiles, drift. `peers` are those
-    of `peer_facts_of`, if they are known already.
+    of `peer_facts_of`, `proofs` those of `proofs_of_all`, if they are known already.
     """
-    facts = facts_of(instances, of_operator=of_operator, peers=peers)
+    facts = facts_of(instances, of_operator=of_operator, peers=peers, proofs=proofs)
     return {instance.pk: list(_needs(instance, facts[instance.pk])) for instance in instances}
 
 

@@ -74,7 +74,7 @@ def _key(instance: Instance) -> str:
 def _count(ids: Collection[UUID]) -> dict[UUID, PeerFacts]:
     found = {pk: PeerFacts() for pk in ids}
     admitted, silent = admitted_filter(), _silent_filter()
-    rows = Peer.objects.filter(instance__in=ids).order_by().values_list("instance_id", "delivered_host")
+    rows = Peer.objects.filter(instance__among=ids).order_by().values_list("instance_id", "delivered_host")
     counted = rows.annotate(
         total=Count("pk"),
         sites=Count("pk", filter=Q(type=PeerType.SITE)),
@@ -109,7 +109,7 @@ def _name_silent(found: dict[UUID, PeerFacts], silent: Q) -> None:
         return
     last = F("observation__last_handshake")
     place = Window(RowNumber(), partition_by="instance_id", order_by=[last, "pk"])
-    sites: Any = Peer.objects.filter(silent, instance__in=found).order_by().annotate(place=place, since=last)
+    sites: Any = Peer.objects.filter(silent, instance__among=found).order_by().annotate(place=place, since=last)
     named = sites.filter(place__lte=MOST_NAMED).order_by("place")
     for instance_id, name, since in named.values_list("instance_id", "site__name", "since"):
         found[instance_id].silent_sites.append((name, since.isoformat()))

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from vpn.choices import InstanceState, Listener
-from vpn.models import ListenerProof
+from vpn.models import Instance, ListenerProof
 
 
-def reachable_of_all(instances: Collection[UUID]) -> dict[UUID, dict[str, str | None]]:
-    """By instance and listener `proven`, `unproven` or `unreachable`; None if it is off, or nothing is known yet.
+def proofs_of_all(instances: Iterable[Instance]) -> list[ListenerProof]:
+    """The proofs of the listeners of these hubs; one query at most.
 
-    One query.
+    Nothing is known about a hub that is lost or being created, whatever was proven before.
     """
+    running = [instance.pk for instance in instances if instance.state == InstanceState.READY]
+    return list(ListenerProof.objects.filter(instance__among=running)) if running else []
+
+
+def reachable_in(proofs: Iterable[ListenerProof], instances: Collection[UUID]) -> dict[UUID, dict[str, str | None]]:
+    """By instance and listener `proven`, `unproven` or `unreachable`; None if it is off, or nothing is known yet."""
     found: dict[UUID, dict[str, str | None]] = {pk: dict.fromkeys(Listener.values) for pk in instances}
-    # Nothing is known about a hub that is lost or being created, whatever was proven before.
-    proofs = ListenerProof.objects.filter(instance__in=instances, is_first=True, instance__state=InstanceState.READY)
-    for instance_id, listener, state in proofs.values_list("instance_id", "listener", "state"):
-        found[instance_id][listener] = state
+    for proof in proofs:
+        if proof.is_first:
+            found[proof.instance_id][proof.listener] = proof.state
     return found

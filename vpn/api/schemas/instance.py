@@ -17,7 +17,6 @@ from vpn.api.schemas.public_name import PublicNameOut, show_public_name
 from vpn.choices import InstanceState, OperationState, Reachability, StepState
 from vpn.constants import DEFAULT_POOL_PREFIX
 from vpn.models import Instance, Operation
-from vpn.models.querysets import CertificatesThere
 from vpn.presenters.findings import step_message
 from vpn.presenters.needs import Notice
 from vpn.profiles.wireguard import endpoint
@@ -250,7 +249,6 @@ def show_instance(instance: Instance, found: Found) -> InstanceOut:
 def instance_values(instance: Instance, found: Found) -> dict[str, object]:
     """The fields of InstanceOut in their order, unvalidated, for lists."""
     hub = instance.host_addresses(HUB_HOST)
-    there = CertificatesThere.of(instance)
     prefixes = (instance.network_v4.prefixlen, instance.network_v6.prefixlen)
     return {
         "id": instance.pk,
@@ -259,8 +257,8 @@ def instance_values(instance: Instance, found: Found) -> dict[str, object]:
         "region": instance.region_id,
         "state": instance.state,
         "configured": instance.configured,
-        "rsa_ready": there.server_certificate,
-        "diffie_hellman_ready": there.tls_crypt_key_sealed,
+        "rsa_ready": bool(instance.server_certificate),
+        "diffie_hellman_ready": bool(instance.tls_crypt_key_sealed),
         "server_ready": instance.server_ready,
         "status": found.status,
         "desired_generation": instance.desired_generation,
@@ -275,7 +273,7 @@ def instance_values(instance: Instance, found: Found) -> dict[str, object]:
         "firewall_policy": instance.firewall_policy,
         "firewall": found.rules,
         "addresses": [f"{address}/{prefix}" for address, prefix in zip(hub, prefixes, strict=True)],
-        "endpoints": _endpoints(instance, has_certificates=all(there), has_compat=found.has_compat),
+        "endpoints": _endpoints(instance, has_compat=found.has_compat),
         "reachable": found.reachable,
         "needs": [{"code": need.code, "message": need.text} for need in found.needs],
         "public_name": show_public_name(instance),
@@ -283,13 +281,13 @@ def instance_values(instance: Instance, found: Found) -> dict[str, object]:
     }
 
 
-def _endpoints(instance: Instance, *, has_certificates: bool, has_compat: bool) -> dict[str, str | None]:
+def _endpoints(instance: Instance, *, has_compat: bool) -> dict[str, str | None]:
     """The addresses that devices connect to, once the hub listens."""
     addresses = instance.server.addresses if instance.server is not None else ()
     if not addresses or not instance.configured:
         return dict.fromkeys(("wireguard", "openvpn_udp", "openvpn_tcp", "openvpn_compat"))
     address = addresses[0]
-    over_openvpn = endpoint(address, instance.openvpn_port) if has_certificates else None
+    over_openvpn = endpoint(address, instance.openvpn_port) if instance.has_certificates else None
     return {
         "wireguard": endpoint(address, instance.wireguard_port),
         "openvpn_udp": over_openvpn,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from redis.exceptions import RedisError
 
@@ -45,7 +45,8 @@ def beat_while_running(
 
 def worker_health() -> str:
     """Return "ok", or the queues without a worker, and those of regions without one."""
-    silent = [name for name in QUEUES if not _is_alive(f"worker:{name}")]
+    alive = _alive(f"worker:{name}" for name in QUEUES)
+    silent = [name for name in QUEUES if f"worker:{name}" not in alive]
     limited = [name for name in silent if name in REGION_QUEUES]
     if limited:
         # Workers of some regions alone may serve these queues.
@@ -54,8 +55,9 @@ def worker_health() -> str:
 
 
 def _silent_in_regions(names: list[str]) -> list[str]:
-    regions = Region.objects.filter(servers__isnull=False).distinct().values_list("pk", flat=True)
-    silent = {name: [region for region in regions if not _is_alive(f"worker:{name}:{region}")] for name in names}
+    regions = list(Region.objects.filter(servers__isnull=False).distinct().values_list("pk", flat=True))
+    alive = _alive(f"worker:{name}:{region}" for name in names for region in regions)
+    silent = {name: [region for region in regions if f"worker:{name}:{region}" not in alive] for name in names}
     told = []
     for name, missing in silent.items():
         if len(missing) == len(regions):
@@ -68,15 +70,18 @@ def _silent_in_regions(names: list[str]) -> list[str]:
 def is_served(queue_name: str) -> bool:
     """Return True if a worker of this queue has a current heartbeat; False if Redis is unreachable."""
     try:
-        return _is_alive(f"worker:{queue_name}")
+        return bool(_alive([f"worker:{queue_name}"]))
     except (RedisError, OSError):
         return False
 
 
 def schedule_health() -> str:
     """Return "ok", or that the schedule has no heartbeat."""
-    return "ok" if _is_alive("schedule") else "The schedule has had no heartbeat for 15 seconds."
+    return "ok" if _alive(["schedule"]) else "The schedule has had no heartbeat for 15 seconds."
 
 
-def _is_alive(name: str) -> bool:
-    return bool(doorbell.shared_redis().exists(f"portal:alive:{name}"))
+def _alive(names: Iterable[str]) -> set[str]:
+    """Return those of these names with a current heartbeat; one request."""
+    asked = list(names)
+    found = doorbell.shared_redis().mget([f"portal:alive:{name}" for name in asked]) if asked else []
+    return {name for name, value in zip(asked, found, strict=True) if value is not None}

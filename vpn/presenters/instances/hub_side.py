@@ -10,8 +10,8 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from vpn.choices import Listener, Reachability
-from vpn.models import Instance, Peer
-from vpn.needs import Code, reachable_of_all
+from vpn.models import Instance, ListenerProof, Peer
+from vpn.needs import Code, proofs_of_all, reachable_in
 from vpn.presenters.needs import Notice, notices_of_all
 
 
@@ -24,12 +24,16 @@ class Hubs:
     @cached_property
     def states(self) -> dict[UUID, dict[str, str | None]]:
         """By instance, which listeners are reachable."""
-        return reachable_of_all([instance.pk for instance in self.instances])
+        return reachable_in(self._proofs, [instance.pk for instance in self.instances])
 
     @cached_property
     def notices(self) -> dict[UUID, list[Notice]]:
         """By instance, what needs a person."""
-        return notices_of_all(self.instances)
+        return notices_of_all(self.instances, proofs=self._proofs)
+
+    @cached_property
+    def _proofs(self) -> list[ListenerProof]:
+        return proofs_of_all(self.instances)
 
 
 @dataclass

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Final
 from uuid import UUID
 
-from vpn.models import Instance
+from vpn.models import Instance, ListenerProof
 from vpn.needs import Code, Need, PeerFacts, needs_of_all
 from vpn.presenters.findings import names_in
 from vpn.presenters.needs import around_words, listener_words, name_words, state_words
@@ -65,10 +65,12 @@ def notices_of(instance: Instance, peers: Mapping[UUID, PeerFacts] | None = None
 
 
 def notices_of_all(
-    instances: Sequence[Instance], peers: Mapping[UUID, PeerFacts] | None = None
+    instances: Sequence[Instance],
+    peers: Mapping[UUID, PeerFacts] | None = None,
+    proofs: Iterable[ListenerProof] | None = None,
 ) -> dict[UUID, list[Notice]]:
     """`notices_of` by instance, with a constant number of queries. Join what `needs_of_all` reads."""
-    needs = needs_of_all(instances, peers=peers)
+    needs = needs_of_all(instances, peers=peers, proofs=proofs)
     recurring = (need.facts.recurring for some in needs.values() for need in some if need.facts.recurring)
     names = names_in(found for each in recurring for found in each.found)
     words: dict[Code, Callable[[Need], Words]] = {
