@@ -5,17 +5,16 @@ from __future__ import annotations
 import ipaddress
 import uuid
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from portal.models import Membership, MembershipState
+from portal.models import Membership
 from portal.sealing import Sealed
 from vpn.choices import KeyCustody, PeerType, Protocol
-from vpn.constants import HANDSHAKE_TIMEOUT
+from vpn.models.connection import has_tunnel, is_admitted
 from vpn.models.instance import Instance
 from vpn.models.observation.peer import PeerObservation
 from vpn.models.querysets import OVER_OPENVPN, PeerQuerySet
@@ -171,10 +170,14 @@ class Peer(models.Model):
     @property
     def is_admitted(self) -> bool:
         """Should the hub admit this peer? The same rule as PeerQuerySet.admitted."""
-        if not self.enabled or (self.expires_at is not None and self.expires_at <= timezone.now()):
-            return False
         member = self.member
-        return member is None or (member.state != MembershipState.DEACTIVATED and member.user.is_active)
+        return is_admitted(
+            timezone.now(),
+            enabled=self.enabled,
+            expires_at=self.expires_at,
+            member_state=None if member is None else member.state,
+            is_active=None if member is None else member.user.is_active,
+        )
 
     @property
     def is_openvpn(self) -> bool:
@@ -199,10 +202,12 @@ class Peer(models.Model):
         if not self.instance.seen.is_recent or not self.is_admitted:
             return False  # a refused peer may have had a handshake a moment before
         seen = self.seen
-        if self.is_openvpn:
-            return seen.connected_from is not None
-        oldest = timezone.now() - timedelta(seconds=HANDSHAKE_TIMEOUT)
-        return seen.last_handshake is not None and seen.last_handshake > oldest
+        return has_tunnel(
+            timezone.now(),
+            is_openvpn=self.is_openvpn,
+            last_handshake=seen.last_handshake,
+            connected_from=seen.connected_from,
+        )
 
     @property
     def is_reconnecting(self) -> bool:
@@ -226,7 +231,7 @@ def with_openvpn(instances: Iterable[uuid.UUID], *, confirmed: bool = False) -> 
 
     `confirmed`: only those whose hub has confirmed such a peer, and so runs the listeners.
     """
-    peers = Peer.objects.over_openvpn().filter(instance__in=list(instances))
+    peers = Peer.objects.over_openvpn().filter(instance__among=instances)
     if confirmed:
         # A peer that is about to change to OpenVPN is on the hub with its former protocol alone.
         is_current = Q(changed_generation__lte=F("instance__applied_generation"))
@@ -236,7 +241,7 @@ def with_openvpn(instances: Iterable[uuid.UUID], *, confirmed: bool = False) -> 
 
 def with_compat(instances: Iterable[uuid.UUID]) -> set[uuid.UUID]:
     """Which of these instances have a router that needs the compatibility listener; one query."""
-    routers = Peer.objects.admitted_sites().over_openvpn().filter(instance__in=list(instances)).order_by()
+    routers = Peer.objects.admitted_sites().over_openvpn().filter(instance__among=instances).order_by()
     rows = routers.values_list("instance_id", "site__platform", "site__platform_version").distinct()
     return {instance_id for instance_id, platform, version in rows if needs_compat(platform, version)}
 

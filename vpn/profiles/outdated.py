@@ -49,8 +49,8 @@ def last_found(instance: Instance) -> Found | None:
     if known is None or ids is None:
         return None
     at = datetime.fromisoformat(known["at"])
-    fetched = list(_joined(delivered_of(instance).filter(delivered_at__gte=at - _SKEW)))
-    if fetched:
+    if instance.peers.filter(delivered_at__gte=at - _SKEW).exists():
+        fetched = _joined(delivered_of(instance).filter(delivered_at__gte=at - _SKEW))
         states = profile_states(instance, fetched, digests=known_digests(instance))
         again = _outdated(states)
         ids = _in_order([*(pk for pk in ids if pk in again or pk not in states), *again])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from html import escape
+from typing import Any
 
 from django import template
 from django.utils import timezone
@@ -59,13 +60,38 @@ def instance_chip(instance: Instance, needs: Sequence[Notice]) -> SafeString:
 @register.simple_tag
 def peer_chip(peer: Peer) -> SafeString:
     """The state of the peer's connection."""
-    return chip(*_peer_state(peer))
+    return chip(*_peer_state(**_facts_of(peer)))
 
 
 @register.simple_tag
 def peer_dot(peer: Peer) -> SafeString:
     """A peer's state as a shape only, with the word for screen readers and on hover."""
-    return _dot(*_peer_state(peer))
+    return state_dot(**_facts_of(peer))
+
+
+def state_dot(
+    *, enabled: bool, is_admitted: bool, member_state: str | None, is_connected: bool, was_seen: bool
+) -> SafeString:
+    """The same of a peer whose facts are known."""
+    return _dot(
+        *_peer_state(
+            enabled=enabled,
+            is_admitted=is_admitted,
+            member_state=member_state,
+            is_connected=is_connected,
+            was_seen=was_seen,
+        )
+    )
+
+
+def _facts_of(peer: Peer) -> dict[str, Any]:
+    return {
+        "enabled": peer.enabled,
+        "is_admitted": peer.is_admitted,
+        "member_state": None if peer.member is None else peer.member.state,
+        "is_connected": peer.is_connected,
+        "was_seen": peer.seen.last_handshake is not None,
+    }
 
 
 @lru_cache(maxsize=100)
@@ -76,15 +102,16 @@ def _dot(kind: str, words: str) -> SafeString:
     )
 
 
-def _peer_state(peer: Peer) -> tuple[str, str]:
-    if not peer.enabled:
+def _peer_state(
+    *, enabled: bool, is_admitted: bool, member_state: str | None, is_connected: bool, was_seen: bool
+) -> tuple[str, str]:
+    if not enabled:
         return "off", _("Disabled")
-    if not peer.is_admitted:
-        is_expired = peer.member is None or peer.member.state != "deactivated"
-        return "off", _("Expired") if is_expired else _("Deactivated")
-    if peer.is_connected:
+    if not is_admitted:
+        return "off", _("Deactivated") if member_state == "deactivated" else _("Expired")
+    if is_connected:
         return "good", _("Connected")
-    return ("off", _("Offline")) if peer.seen.last_handshake else ("waiting", _("Never connected"))
+    return ("off", _("Offline")) if was_seen else ("waiting", _("Never connected"))
 
 
 @register.simple_tag

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from django.utils import timezone
 
-from portal.models import MembershipState
 from vpn.api.schemas.peer import values_of
 from vpn.choices import ProfileState, Protocol
-from vpn.constants import HANDSHAKE_TIMEOUT
 from vpn.models import Instance
+from vpn.models.connection import has_tunnel, is_admitted
 
 
 class RouterRow(NamedTuple):
@@ -98,14 +97,16 @@ def show_rows(
 
 
 def _is_admitted(row: PeerRow, now: datetime) -> bool:
-    """As Peer.is_admitted."""
-    if not row.enabled or (row.expires_at is not None and row.expires_at <= now):
-        return False
-    return row.member_id is None or (row.member_state != MembershipState.DEACTIVATED and bool(row.member_is_active))
+    return is_admitted(
+        now,
+        enabled=row.enabled,
+        expires_at=row.expires_at,
+        member_state=row.member_state,
+        is_active=row.member_is_active,
+    )
 
 
 def _has_tunnel(seen: PeerRow, now: datetime) -> bool:
-    """As Peer.is_connected, where the observation is recent and the peer admitted."""
-    if seen.is_openvpn:
-        return seen.connected_from is not None
-    return seen.last_handshake is not None and seen.last_handshake > now - timedelta(seconds=HANDSHAKE_TIMEOUT)
+    return has_tunnel(
+        now, is_openvpn=seen.is_openvpn, last_handshake=seen.last_handshake, connected_from=seen.connected_from
+    )

@@ -21,9 +21,10 @@ from portal.searching import as_typed, has_word
 from vpn.access import peers_of
 from vpn.addressing.networks import Network
 from vpn.choices import PeerType
-from vpn.models import Instance, Peer, Site
+from vpn.models import Instance, Site
 from vpn.models.querysets import PeerQuerySet, seen_filter, tunnel_filter
 from vpn.needs import PeerFacts
+from vpn.presenters.peers.listed import ListedPeer, listed
 
 PEERS_EACH_PAGE = 50
 _LONGEST_SEARCH = 100
@@ -50,14 +51,6 @@ FILTERS = (
     Filter("outdated", _("Outdated")),
 )
 _VALUES = {one.value for one in FILTERS}
-# What the rows of a page show. A peer's keys and certificates are long.
-_SHOWN = (
-    *("instance", "type", "protocol", "device", "subnets", "route_all", "enabled", "expires_at", "host", "public_key"),
-    *("dns_label", "site__name", "member__state", "member__slug", "member__user__email", "member__user__name"),
-    *("member__user__is_active", "observation__public_key", "observation__last_handshake"),
-    *("observation__connected_from", "observation__push_generation", "observation__received_bytes"),
-    "observation__sent_bytes",
-)
 
 
 @dataclass(frozen=True)
@@ -101,7 +94,7 @@ class PeerSearch:
         *,
         number: str | None,
         outdated: Collection[UUID] = (),
-    ) -> Page[Peer]:
+    ) -> Page[ListedPeer]:
         """One page of the matching peers.
 
         `counted` are the facts of all peers. `outdated` is as in `find`, in the order of the list.
@@ -115,12 +108,7 @@ class PeerSearch:
         if known is not None:
             pages.count = known
         page: Page[Any] = pages.get_page(number)
-        ids = list(page.object_list)
-        joined = peers_of(member, instance).select_related(None).select_related("member__user", "site", "observation")
-        rows = joined.only(*_SHOWN).in_bulk(ids)
-        for row in rows.values():
-            row.instance = instance
-        page.object_list = [rows[pk] for pk in ids if pk in rows]
+        page.object_list = listed(peers_of(member, instance).select_related(None), list(page.object_list), instance)
         return page
 
     def _ids(
@@ -159,7 +147,8 @@ def _has_word(word: str, instance: Instance) -> Q:
     found = has_word("device", word) | Q(dns_label__icontains=word)
     found |= Q(member__in=members.order_by().values("pk")) | Q(site__in=sites.order_by().values("pk"))
     if _OF_ADDRESSES.fullmatch(word):
-        found |= Q(type=PeerType.SITE, subnets__icontains=word)
+        # In this order: the database turns the subnets of sites alone into text.
+        found |= Q(type=PeerType.SITE) & Q(subnets__icontains=word)
         if not word.isalnum():  # the begin of an endpoint has a dot or a colon, and costs a join
             found |= seen_filter(endpoint__istartswith=word)
     network = _network_of(word)
