@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 
 from vpn.geo.distance import Point
 
-# Degrees of the cells in which sites are counted as one; 0: each point of its own.
-_CELLS: Final = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
+# Degrees of the cells in which sites are counted as one. Each contains whole cells of the one before.
+_CELLS: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 
 class Spot(NamedTuple):
@@ -35,19 +35,18 @@ class Spots(NamedTuple):
 
 def merged(spots: Sequence[Spot], most: int) -> Spots:
     """Merge spots of the same cell, in the smallest cells that leave at most `most` spots (or in the largest)."""
-    for cell in _CELLS:
-        found = _in_cells(spots, cell)
+    found, cell = list(spots), 0.0
+    for cell in _CELLS if len(found) > most else ():
+        found = _in_cells(found, cell)
         if len(found) <= most:
             break
     return Spots(found, cell)
 
 
 def _in_cells(spots: Iterable[Spot], cell: float) -> list[Spot]:
-    cells: defaultdict[tuple[float, float], list[Spot]] = defaultdict(list)
+    cells: defaultdict[tuple[int, int], list[Spot]] = defaultdict(list)
     for spot in spots:
-        latitude, longitude = spot.point
-        key = (floor(latitude / cell), floor(longitude / cell)) if cell else (latitude, longitude)
-        cells[key].append(spot)
+        cells[floor(spot.point.latitude / cell), floor(spot.point.longitude / cell)].append(spot)
     return [_one(several) for several in cells.values()]
 
 

@@ -20,7 +20,7 @@ def test_ten_thousand_points_become_few_and_every_site_counts() -> None:
     found = merged(spots, 150)
     assert len(found.found) <= 150
     assert found.sites == 10_000
-    assert found.cell == 5
+    assert found.cell == 4
 
 
 def test_points_on_both_sides_of_the_date_line_keep_their_place() -> None:
