@@ -33,7 +33,8 @@ class _Tiny(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with one byte."""
-        self.server.asked.append(self.path)  # type: ignore[attr-defined]
+        told = [name for name in ("Cookie", "Referer") if name in self.headers]
+        self.server.asked.append(" ".join([self.path, *told]))  # type: ignore[attr-defined]
         self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n.")
 
     def log_message(self, *_: object) -> None:
@@ -42,7 +43,7 @@ class _Tiny(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def tiny() -> Iterator[ThreadingHTTPServer]:
-    """A server on this machine that has the object; `asked` are the paths that were fetched."""
+    """A server on this machine that has the object; `asked` are the paths that were fetched, and what was told."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Tiny)
     server.asked = []  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, daemon=True)
