@@ -97,6 +97,14 @@ def test_a_worker_whose_job_ran_out_of_time_ends(redis: Redis, monkeypatch: pyte
     Tick.objects.create(name="a write", last_at=timezone.now())
 
 
+def test_a_worker_waits_for_jobs_on_connections_that_wait_as_long(redis: Redis) -> None:
+    doorbell.shared_redis().ping()
+    worker = build_worker(["apply"])
+    pool = worker.connection.connection_pool
+    for waiting in (pool.get_connection(), pool.get_connection()):
+        assert (waiting.socket_timeout or 0) > worker.dequeue_timeout
+
+
 def test_rings_hold_ids_only_and_many_changes_ring_once(redis: Redis) -> None:
     instance, organization = uuid4(), uuid4()
     for _ in range(50):

@@ -50,6 +50,9 @@ def build_worker(names: Sequence[str], *, is_spare: bool = False) -> PortalWorke
         serializer="rq.serializers.JSONSerializer",
     )
     worker.is_spare = is_spare
+    # A connection from before has a shorter limit than the worker's wait for a job, which would end with an error.
+    worker.connection.connection_pool.disconnect()
+    worker.connection.connection_pool.reset()
     return worker
 
 
