@@ -18,7 +18,7 @@ _ANSWER_SECONDS = 60.0
 def take_hubs_away(options: Options) -> int:
     """Destroy every hub that the agent knows; return their number."""
     state = Layout(options.data).hub
-    if not any(state.glob("*/spec.json")):
+    if not any(state.glob("*/spec.json")) and not (state / "forwarded.json").exists():
         return 0
     argv = [*local_agent(options.python, state, options.hub_host_netns), "session"]
 
@@ -40,7 +40,8 @@ def take_hubs_away(options: Options) -> int:
 def _take_many_away(session: AgentSession, hubs: list[str]) -> list[str]:
     """Destroy hubs together; return those that are left, to be tried one by one."""
     with contextlib.suppress(CannotRunError):
-        while hubs and _ask(session, {"command": "remove-hubs"})["removed"]:
+        # At least once: it also ends what this machine forwards for hubs that run elsewhere now.
+        while _ask(session, {"command": "remove-hubs"})["removed"]:
             hubs = _ask(session, {"command": "list"})["hubs"]
         return hubs
     return list(_ask(session, {"command": "list"})["hubs"])

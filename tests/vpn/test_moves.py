@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 from uuid import UUID
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -417,6 +419,20 @@ def test_draining_moves_all_hubs_or_says_which_stay(
     failed.delete()
     with pytest.raises(NotPossible, match="still forwards the ports of 1 hub"):
         forget_server(home, by=BY)
+
+
+def test_the_command_waits_and_says_where_each_hub_runs(
+    instance: Instance, servers: Servers, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_probe(instance)
+    instance.save()
+    servers.add("near", instance.region, "203.0.113.5")
+    make_instance(organization, name="Never there", state=InstanceState.FAILED)
+    monkeypatch.setattr("vpn.management.commands.server.time.sleep", lambda seconds: go_on(instance))
+    said = StringIO()
+    with pytest.raises(CommandError, match="Never there stays: An instance that is failed cannot be moved"):
+        call_command("server", "drain", "This machine", stdout=said)
+    assert said.getvalue() == "Frankfurt runs on near\n"
 
 
 def test_pages_say_what_happens(admin_browser: Client, moving: Instance, servers: Servers) -> None:

@@ -32,7 +32,7 @@ MOST_GENERATION: Final = MAXIMUM_COUNTER
 # Forwarding that was not used for so long ends by itself, unless a delivered profile points to the former address.
 QUIET_FOR: Final = timedelta(hours=1)
 # How long the portal looks who is back.
-_LOOKS_FOR: Final = 6.0  # seconds
+_LOOKS_FOR: Final = 8.0  # seconds
 _LOOKS_EVERY: Final = 0.2
 
 
@@ -62,18 +62,18 @@ def hand_over(retired: RetiredHub, instance: Instance) -> str:
     """End the former hub, let its server forward, and the present hub call the clients; return in words how it went."""
     former, present = driver_for(retired.server), driver_for(instance.server)
     handover = former.hand_over(_forwarding(retired))
-    ended = time.monotonic() - handover.seconds
+    answered = time.monotonic()
     # The portal's own peer was there for knocks alone.
     probe = public_key(instance.probe_private_key) if instance.probe_private_key_sealed else ""
     endpoints = {key: endpoint for key, endpoint in handover.endpoints.items() if key != probe}
     handover = replace(handover, endpoints=endpoints)
     try:
         present.greet(instance.hub, handover)
-        back = _who_is_back(present, instance, handover, ended)
+        back = _who_is_back(present, instance, handover, answered)
     except (AgentError, Unreachable) as error:
         # This worker may serve the former server's region alone. Clients connect again by themselves.
         logger.warning("The clients of %s are not called: %s", instance, error)
-        back = _back_sentence(0, len(handover.endpoints), 0.0)
+        back = ""
     former.destroy(retired.hub, epoch=retired.epoch, generation=MOST_GENERATION)
     note_forwarding(retired, by=_BY)
     return f"{forwarded_sentence(retired)} {back}".rstrip()
@@ -98,30 +98,33 @@ def _forwarding(retired: RetiredHub) -> Forwarding:
     )
 
 
-def _who_is_back(present: Driver, instance: Instance, handover: Handover, ended: float) -> str:
-    """Look for a few seconds which WireGuard clients have a new handshake; return in words how long it took.
+def _who_is_back(present: Driver, instance: Instance, handover: Handover, answered: float) -> str:
+    """Look for some seconds which clients are connected again; return in words how long that took.
 
-    `ended` is when the former hub's tunnel ended, by the monotonic clock.
+    `answered` is when the former server answered, by the monotonic clock.
     """
-    expected, began = handover.endpoints.keys(), time.monotonic()
-    back, took = 0, 0.0
-    while back < len(expected) and time.monotonic() - began < _LOOKS_FOR:
-        peers = present.status(instance.hub, peers=True).peers or {}
-        now = sum(1 for key in expected if key in peers and peers[key].latest_handshake)
-        if now > back:
-            back, took = now, time.monotonic() - ended
-        if back < len(expected):
-            time.sleep(_LOOKS_EVERY)
-    return _back_sentence(back, len(expected), took)
+    wireguard, sessions = set(handover.endpoints), set(handover.sessions)
+    expected = {"WireGuard": len(wireguard), "OpenVPN": len(sessions)}
+    back, took = dict.fromkeys(expected, 0), dict.fromkeys(expected, 0.0)
+    ends = time.monotonic() + _LOOKS_FOR
+    while back != expected and time.monotonic() < ends:
+        report = present.status(instance.hub, peers=True)
+        shook_hands = {key for key, peer in (report.peers or {}).items() if peer.latest_handshake}
+        now = time.monotonic() - answered
+        for name, found, since in (
+            ("WireGuard", wireguard & shook_hands, handover.seconds),
+            ("OpenVPN", sessions & set(report.sessions or {}), handover.openvpn_seconds),
+        ):
+            if len(found) > back[name]:
+                back[name], took[name] = len(found), now + since
+        time.sleep(_LOOKS_EVERY)
+    return " ".join(_back_sentence(name, back[name], count, took[name]) for name, count in expected.items() if count)
 
 
-def _back_sentence(back: int, expected: int, took: float) -> str:
-    if not expected:
-        return ""
+def _back_sentence(name: str, back: int, expected: int, took: float) -> str:
     if not back:
-        return "No WireGuard client was back at once: they connect again by themselves, within a quarter of a minute."
-    count = "The connected WireGuard client was" if expected == 1 else f"{back} of {expected} WireGuard clients were"
-    return f"{count} back after at most {took:.1f} s."
+        return f"No {name} client was back at once: they connect again by themselves, within a quarter of a minute."
+    return f"{back} of {expected} {name} client{'s were' if expected > 1 else ' was'} back after at most {took:.1f} s."
 
 
 def _count(retired: RetiredHub) -> None:

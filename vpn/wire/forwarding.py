@@ -10,11 +10,12 @@ from typing import Any, Final, TypeAlias
 
 from vpn.wire import parsing, report_values
 from vpn.wire.identity import HUB, MAXIMUM_COUNTER, SCHEMA, check_schema, parse_hub
-from vpn.wire.parsing import WIREGUARD_KEY, Faults
+from vpn.wire.parsing import UUID, WIREGUARD_KEY, Faults
 from vpn.wire.report_values import ReportInvalidError
 
 MOST_CLIENTS: Final = 1000
 MOST_FLOWS: Final = 10_000
+_MOST_SESSIONS: Final = 65_536
 _FIELDS: Final = frozenset({"schema", "hub", "epoch", "generation", "addresses", "to", "ports"})
 _PROTOCOLS: Final = ("udp", "tcp")
 _MOST_PORTS: Final = 16
@@ -106,19 +107,24 @@ class Handover:
     """What the present hub needs to go on at once.
 
     `endpoints` are by public key where the present hub reaches the WireGuard peers that were connected: ports of the
-    former server, which forwards them. `flows` are the TCP connections between peers. `seconds` ago WireGuard ended.
+    former server, which forwards them. `sessions` are the ids of the peers that were connected over OpenVPN. `flows`
+    are the TCP connections between peers. `seconds` ago WireGuard ended; `openvpn_seconds` ago OpenVPN began to.
     """
 
     endpoints: Mapping[str, str] = field(default_factory=dict)
+    sessions: tuple[str, ...] = ()
     flows: tuple[Flow, ...] = ()
     seconds: float = 0.0
+    openvpn_seconds: float = 0.0
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON data."""
         return {
             "endpoints": dict(self.endpoints),
+            "sessions": list(self.sessions),
             "flows": [list(flow) for flow in self.flows],
             "seconds": self.seconds,
+            "openvpn_seconds": self.openvpn_seconds,
         }
 
 
@@ -134,8 +140,13 @@ def parse_handover(document: object) -> Handover:
     for key, endpoint in endpoints.items():
         if not isinstance(key, str) or not WIREGUARD_KEY.fullmatch(key) or parse_endpoint(endpoint) is None:
             raise ReportInvalidError("endpoints are by public key an address and a port")
-    seconds = report_values.seconds(document.get("seconds"), "seconds")
-    return Handover(dict(endpoints), tuple(map(_flow, flows)), seconds)
+    sessions = document.get("sessions")
+    if not isinstance(sessions, list) or len(sessions) > _MOST_SESSIONS:
+        raise ReportInvalidError("sessions are a list of limited size")
+    if not all(isinstance(one, str) and UUID.fullmatch(one) for one in sessions):
+        raise ReportInvalidError("sessions are ids of peers")
+    seconds = [report_values.seconds(document.get(name), name) for name in ("seconds", "openvpn_seconds")]
+    return Handover(dict(endpoints), tuple(sessions), tuple(map(_flow, flows)), *seconds)
 
 
 def parse_endpoint(value: object) -> tuple[str, int] | None:

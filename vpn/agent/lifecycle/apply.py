@@ -6,6 +6,7 @@ import time
 
 from vpn.agent import firewall
 from vpn.agent.lifecycle import effective, incremental, preflight, reports, salvage
+from vpn.agent.lifecycle.handover import end_forwarding
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.reconcile import reconcile
 from vpn.agent.memory.saved import Saved
@@ -30,6 +31,9 @@ def apply(host: Host, spec: HubSpec) -> HubReport:
     with hub_lock(host.state.directory, spec.hub):
         _refuse_destroyed(host, spec.hub, spec.epoch)
         _refuse_over(host, spec.hub)
+        if spec.hub in host.state.shared.forwarded():
+            # The hub is back on this server.
+            end_forwarding(host, spec.hub)
         saved = host.state.load(spec.hub)
         if saved is not None:
             _refuse_older(saved, spec.version, wanted.digest)

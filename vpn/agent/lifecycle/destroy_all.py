@@ -9,6 +9,7 @@ from typing import Final
 
 from vpn.agent.dns import config as resolver_config
 from vpn.agent.dns import process as resolver_process
+from vpn.agent.lifecycle.handover import end_forwarding
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.host_parts import reconcile_host
 from vpn.agent.memory.names import LISTENERS
@@ -30,8 +31,10 @@ _GROUPS: Final = range(2**30, 2**31 - 1)
 def destroy_some(host: Host) -> list[str]:
     """Remove up to 200 hubs with all their parts, leave tombstones, and return their names; none are left if empty.
 
-    May be repeated after a failure. Hubs with an unreadable spec stay.
+    May be repeated after a failure. Hubs with an unreadable spec stay. Nothing is forwarded any more, either.
     """
+    for hub in host.state.shared.forwarded():
+        end_forwarding(host, hub)
     directory, removed = host.state.directory, list[str]()
     with ExitStack() as locks:
         for hub in host.state.hubs()[:_AT_ONCE]:

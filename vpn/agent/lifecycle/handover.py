@@ -8,6 +8,7 @@ from vpn.agent import openvpn, wireguard
 from vpn.agent.firewall import flows
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.host_parts import forwarded, reconcile_forwarding
+from vpn.agent.memory.saved import Saved
 from vpn.agent.network import forwarding, namespace
 from vpn.agent.network.forwarding import Forwarded
 from vpn.agent.system.lock import hub_lock
@@ -37,12 +38,14 @@ def hand_over(host: Host, wanted: Forwarding) -> Handover:
         # New connections are translated from here on, those from before once they are forgotten.
         reconcile_forwarding(host)
         # Its clients are told to connect again, which takes a second, so WireGuard goes on meanwhile.
+        told, sessions = time.monotonic(), _sessions(host, saved)
         openvpn.remove(host.hub(hub))
         ended = time.monotonic()
         wireguard.remove(host.hub(hub))
         forwarding.end_flows(host.netns, wanted)
         endpoints = Forwarded(wanted, clients).endpoints()
-        return Handover(endpoints, tuple(connections), time.monotonic() - ended)
+        now = time.monotonic()
+        return Handover(endpoints, sessions, tuple(connections), now - ended, now - told)
 
 
 def greet(host: Host, hub: str, handover: Handover) -> int:
@@ -70,6 +73,14 @@ def packets(host: Host, hub: str) -> int:
     if counted is None:
         raise AgentError(UNKNOWN_HUB, "This server does not forward that hub.", codes.HUB_UNKNOWN.of())
     return counted
+
+
+def _sessions(host: Host, saved: Saved | None) -> tuple[str, ...]:
+    """Return the ids of the peers that are connected over OpenVPN."""
+    if saved is None or saved.spec.openvpn is None:
+        return ()
+    hub = saved.spec.hub
+    return tuple(openvpn.reports(host.names(hub), saved.spec, host.state.openvpn(hub)))
 
 
 def _clients(host: Host, hub: str, known: dict[str, tuple[str, int]]) -> dict[str, tuple[str, int]]:
