@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from portal.exceptions import Conflict, NotPossible
 from portal.models import Membership, Organization
-from tests.factories import BY, make_instance
+from tests.factories import BY, make_instance, settle
 from tests.vpn.machines import Machine
 from vpn.actions.instances.instance import delete_instance
 from vpn.actions.instances.move import cancel_move, move_instance, rebuild_instance
@@ -30,6 +30,7 @@ from vpn.jobs.knock import give_probe
 from vpn.jobs.provision import destroy_instance
 from vpn.jobs.reconcile import reconcile_all
 from vpn.models import Instance, InstanceObservation, Move, Operation, Region, RetiredHub, Server, Tick
+from vpn.presenters.needs import notices_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -266,6 +267,8 @@ def test_a_silent_former_server_hands_over_once_it_answers(moving: Instance, ser
         assert "Once This machine answers" in operation.steps.get(name="hand-over").message
         look()
         assert RetiredHub.objects.get().forwarding_since is None
+        settle(moving)
+        assert "The hub left This machine, which does not answer" in notices_of(moving)[0].message
     look()
     assert servers.answering(moving.hub) == ["away"]
     assert moving.hub in servers["home"].forwards

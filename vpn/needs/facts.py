@@ -11,7 +11,7 @@ from uuid import UUID
 from vpn.addressing.networks import Network
 from vpn.choices import InstanceState, OperationState, PeerType, Reachability
 from vpn.desired.ways import Way, Ways, allowed_behind, private_part
-from vpn.models import Instance, ListenerProof, Operation, Peer
+from vpn.models import Instance, ListenerProof, Operation, Peer, RetiredHub
 from vpn.needs.drift import Recurring, recurring_in, undone_lately
 from vpn.needs.peer_facts import PeerFacts, peer_facts_of
 from vpn.needs.reach import proofs_of_all
@@ -33,6 +33,8 @@ class Facts:
     left_addresses: dict[str, int] = field(default_factory=dict)
     # The names of the first owners of these profiles.
     cut_off: list[str] = field(default_factory=list)
+    # Former servers that have not confirmed that their hub has ended.
+    silent_formers: list[RetiredHub] = field(default_factory=list)
     recurring: Recurring | None = None
     # The running operations by kind: when they began, and how long they were expected to take.
     running: dict[str, Operation] = field(default_factory=dict)
@@ -65,6 +67,7 @@ def facts_of(
             facts[pk].peers = counted
         _add_lost_routes(facts, running)
         _add_left_addresses(facts, running)
+        _add_silent_formers(facts, running)
         for pk, runs in undone_lately(ready).items():
             facts[pk].recurring = recurring_in(runs)
     if under_way:
@@ -101,6 +104,16 @@ def _add_lost_routes(facts: dict[UUID, Facts], ready: Sequence[Instance]) -> Non
     for one in asked:
         ways = Ways(tunnels[one.pk], allowed_behind(one))
         facts[one.pk].lost_routes += [text for text in private[one.pk] if ways.of(parse_network(text)) is Way.NOWHERE]
+
+
+def _add_silent_formers(facts: dict[UUID, Facts], ready: Sequence[Instance]) -> None:
+    moved = [one.pk for one in ready if one.earlier_addresses]
+    if not moved:
+        return
+    silent = RetiredHub.objects.filter(instance__in=moved, forwarding_since=None, finding__isnull=False)
+    for retired in silent.exclude(forwards_to=[]).select_related("server"):
+        if retired.instance_id is not None:
+            facts[retired.instance_id].silent_formers.append(retired)
 
 
 def _add_left_addresses(facts: dict[UUID, Facts], ready: Sequence[Instance]) -> None:

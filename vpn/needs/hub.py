@@ -91,13 +91,19 @@ def _of_running_hub(instance: Instance, facts: Facts) -> Iterator[Need]:
         yield need(Code.SITE_SILENT, since=facts.peers.silent_since)
     if facts.lost_routes:
         yield need(Code.ROUTE_NOWHERE)
-    if facts.left_addresses:
-        yield need(Code.ADDRESS_CHANGED)
+    yield from _of_former_addresses(instance, facts)
     if name_fails(instance, facts.peers.hosts.get(instance.full_hostname, 0)):
         seen = instance.name_seen
         yield need(Code.NAME_UNPUBLISHED, since=seen.failing_since if seen is not None else None)
     if facts.recurring is not None:
         yield need(Code.DRIFT_RECURRING)
+
+
+def _of_former_addresses(instance: Instance, facts: Facts) -> Iterator[Need]:
+    if facts.silent_formers:
+        yield Need(Code.FORMER_SERVER_SILENT, instance, facts, facts.silent_formers[0].retired_at)
+    if facts.left_addresses:
+        yield Need(Code.ADDRESS_CHANGED, instance, facts)
 
 
 def _of_changes(instance: Instance, facts: Facts) -> Iterator[Need]:

@@ -32,6 +32,7 @@ class Code(models.TextChoices):
     ROUTE_NOWHERE = "route-nowhere"
     ADDRESS_CHANGED = "address-changed"
     NAME_UNPUBLISHED = "name-unpublished"
+    FORMER_SERVER_SILENT = "former-server-silent"
     DRIFT_RECURRING = "drift-recurring"
     PORTAL_DEGRADED = "portal-degraded"
 

@@ -55,6 +55,7 @@ WORDS: Final[dict[Code, Callable[[Need], Words]]] = {
     Code.SITE_SILENT: around_words.sites_silent,
     Code.ROUTE_NOWHERE: around_words.route_nowhere,
     Code.ADDRESS_CHANGED: around_words.address_changed,
+    Code.FORMER_SERVER_SILENT: state_words.former_server_silent,
     Code.NAME_UNPUBLISHED: name_words.name_unpublished,
 }
 

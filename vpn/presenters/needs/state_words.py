@@ -99,3 +99,18 @@ def hub_late(need: Need) -> Words:
         _("The hub goes on as it is. The portal's operator can see under “healthz” how many hubs are late."),
         tone="waiting",
     )
+
+
+def former_server_silent(need: Need) -> Words:
+    """The server that the hub left has not confirmed that it ended its hub."""
+    former = need.facts.silent_formers[0]
+    message = _(
+        "The hub left %(server)s, which does not answer. Devices that use its address may still be connected to the "
+        "former hub there, which gets no changes."
+    )
+    return Words(
+        _("The former server does not answer"),
+        message % {"server": former.server.name},
+        _("As soon as it answers, the portal ends the former hub, and the server forwards to the present one."),
+        tone="waiting",
+    )
