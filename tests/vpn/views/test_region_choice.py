@@ -13,6 +13,7 @@ from tests.factories import make_instance, make_region, make_site, make_site_pee
 from vpn.choices import Driver, ServerState
 from vpn.models import Instance, Region, Server, Site
 from vpn.presenters.regions.choice import choose_region
+from vpn.presenters.regions.room import rooms
 
 pytestmark = pytest.mark.django_db
 PATH = "/instances/new/"
@@ -152,6 +153,17 @@ def test_a_full_region_says_so_and_takes_none(admin_browser: Client, organizatio
     assert chosen(admin_browser) == ["sin"]
     assert "is full" in admin_browser.post(PATH, {**GIVEN, "region": "fra"}).content.decode()
     assert not Instance.objects.exists()
+
+
+@pytest.mark.usefixtures("two_regions")
+def test_a_cloud_without_room_orders_a_server_first() -> None:
+    Region.objects.update(driver=Driver.CLOUD)
+    Server.objects.filter(region="sin").update(capacity=0)
+    Server.objects.filter(region="fra").update(capacity=1)
+    assert rooms(list(Region.objects.all())) == {
+        "fra": "Room for 1 more instance",
+        "sin": "A server is ordered first, which takes some minutes",
+    }
 
 
 @pytest.mark.usefixtures("two_regions")

@@ -137,7 +137,7 @@ def choose_region(
     where = located(sites)
     ranking = Ranking(regions, where, current)
     picked = chosen or ranking.first_open
-    room = rooms()
+    room = rooms(regions)
     rows = [
         RegionRow(
             region=region,
