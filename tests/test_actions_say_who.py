@@ -53,7 +53,7 @@ READING = {
         "touch_records",
         "touch_rules",
     },
-    "vpn.actions.change": {"if_possible", "lock_changeable", "lock_instance"},
+    "vpn.actions.change": {"hold_instance", "if_possible", "lock_changeable", "lock_instance"},
     "vpn.actions.dns.records": {"full_name"},
     "vpn.actions.dns.settings": {"are_records", "cleaned_dns", "records_of", "unanswered_targets"},
     "vpn.actions.firewall.input": {"cleaned_rule", "missing_ends"},
