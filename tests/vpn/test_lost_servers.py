@@ -18,15 +18,17 @@ from tests.factories import BY, make_client_peer, make_instance, make_region
 from tests.vpn.api.caller import Caller, refused, told
 from tests.vpn.test_servers_over_ssh import make_server
 from vpn import failures
+from vpn.actions.instances.instance import retry_instance
+from vpn.actions.instances.placement import place_instance
 from vpn.actions.servers.condition import note_answer, note_silence
 from vpn.actions.servers.preparation import begin_preparation, conclude_preparation
 from vpn.actions.servers.region import add_region, set_loss_policy
-from vpn.choices import InstanceState, ServerState
+from vpn.choices import InstanceState, ServerState, StepName, StepState
 from vpn.drivers.base import Unreachable
 from vpn.jobs.availability import ring_for_servers
 from vpn.jobs.mail import mail_loss
 from vpn.jobs.servers import driver_for
-from vpn.models import Instance, Region, Server
+from vpn.models import Instance, Region, RetiredHub, Server
 
 pytestmark = pytest.mark.django_db
 WHY = failures.SERVER_SILENT.of("fra1.example.net:22")
@@ -208,3 +210,25 @@ def test_staff_choose_what_happens_to_lost_hubs(region: Region, staff_browser: C
     assert staff_browser.post("/admin/vpn/region/fra/change/", values).status_code == 302
     region.refresh_from_db()
     assert (region.rebuild_lost, region.lost_seconds) == (False, 90)
+
+
+def test_an_instance_that_was_never_ready_is_created_on_another_server(server: Server, instance: Instance) -> None:
+    fall_silent(server, 20)
+    other = make_server(server.region, "fra2", number=8)
+    Instance.objects.filter(pk=instance.pk).update(state=InstanceState.FAILED, configured=False)
+    operation = instance.operations.get()
+    operation.steps.update(state=StepState.SUCCEEDED)
+    operation.steps.filter(name=StepName.HUB).update(state=StepState.FAILED)
+    retry_instance(instance, by=BY)
+    assert set(operation.steps.values_list("state", flat=True)) == {StepState.WAITING}
+    placed = place_instance(instance.pk, by=BY)
+    assert placed.server == other
+    assert placed.epoch > instance.epoch, "the server that was left refuses this one"
+    retired = RetiredHub.objects.get(hub=instance.hub)
+    assert (retired.server, retired.epoch, retired.forwards_to) == (server, instance.epoch, [])
+
+
+def test_one_that_was_ready_stays_where_it_is(server: Server, instance: Instance) -> None:
+    make_server(server.region, "fra2", number=8)
+    fall_silent(server)
+    assert place_instance(instance.pk, by=BY).server == server

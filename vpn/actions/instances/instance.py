@@ -19,14 +19,14 @@ from vpn import doorbell, keys
 from vpn.actions.activity.asking import add_askers, note_asker
 from vpn.actions.activity.operation import begin_operation
 from vpn.actions.change import lock_instance
-from vpn.actions.instances.placement import server_in
+from vpn.actions.instances.placement import needs_place, server_in
 from vpn.actions.instances.pool import checked_pool, free_pool
 from vpn.actions.instances.ports import free_port_base
 from vpn.actions.instances.retirement import give_up_move, leave_servers
 from vpn.actions.instances.settings import faults_of
 from vpn.actions.servers.node import release_if_empty, retry_node
 from vpn.addressing.pools import random_ula
-from vpn.choices import INSTANCE_TRANSITIONS, InstanceState, OperationKind, OperationState
+from vpn.choices import INSTANCE_TRANSITIONS, InstanceState, OperationKind, OperationState, StepState
 from vpn.constants import (
     DEFAULT_POOL_PREFIX,
     HOSTNAME_QUARANTINE_DAYS,
@@ -145,6 +145,9 @@ def retry_instance(instance: Instance, *, by: Principal) -> Instance:
                 operation.finished_at = None
                 add_askers(operation, [by])
                 operation.save(update_fields=["state", "finished_at", "asked_by"])
+                if needs_place(locked):
+                    # From the first step on, on a server that answers.
+                    operation.steps.update(state=StepState.WAITING, finished_at=None, message="", refusal=None)
             set_state(locked, InstanceState.PROVISIONING, by=by)
             if locked.server is not None:
                 retry_node(locked.server, by=by)

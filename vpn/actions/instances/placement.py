@@ -14,12 +14,18 @@ from portal.exceptions import Conflict
 from portal.models import Principal
 from vpn.actions.change import lock_instance
 from vpn.actions.instances.ports import MOST_ON_SERVER, free_port_base
+from vpn.actions.instances.retirement import remove_from
+from vpn.actions.peers.certificates import issue_hub, shown_hosts
 from vpn.actions.servers.node import order_node, with_open_order
 from vpn.choices import Driver, InstanceState, ServerState
 from vpn.models import CloudAccount, Instance, Region, Server
 
 _ATTEMPTS: Final = 5
 _READY: Final = Q(state=ServerState.READY)
+_PLACED: Final = (
+    *("server", "port_base", "epoch"),
+    *("server_certificate", "server_key_sealed", "certificate_hosts"),
+)
 
 
 def server_in(region: Region) -> Server | None:
@@ -51,10 +57,10 @@ def with_room(region: Region, usable: Q = _READY) -> QuerySet[Server]:
 
 
 def place_instance(pk: UUID, *, by: Principal) -> Instance:
-    """Place an instance that was created while its region had no server; without one, nothing changes.
+    """Place an instance that was never ready and has no server, or one that does not answer; else nothing changes.
 
     In a cloud, one is ordered. It keeps its ports unless another instance on the server has them. No profile was
-    delivered before. Raises Conflict.
+    delivered before. Raises Conflict or UnsealError.
     """
     for _ in range(_ATTEMPTS):
         with suppress(IntegrityError):  # Another transaction took the port first.
@@ -65,14 +71,28 @@ def place_instance(pk: UUID, *, by: Principal) -> Instance:
 def _place(pk: UUID, by: Principal) -> Instance:
     with transaction.atomic():
         instance = lock_instance(pk)
-        if instance.server is not None or instance.state == InstanceState.DELETING:
+        if not needs_place(instance):
             return instance
         server = server_in(instance.region)
-        if server is None and instance.region.driver == Driver.CLOUD:
+        may_come_back = instance.server is not None and instance.server.state != ServerState.LOST
+        if server is None and instance.region.driver == Driver.CLOUD and not may_come_back:
             server = order_node(instance.region, by=by)
         if server is not None:
+            if instance.server is not None:
+                # What was begun there is removed when it answers again.
+                remove_from(instance.server, instance, instance.port_base, epoch=instance.epoch, by=by)
+                instance.epoch += 1
             instance.server = server
             instance.port_base = free_port_base(server, wanted=instance.port_base)
-            instance.save(update_fields=["server", "port_base"])
+            if instance.has_certificates and instance.certificate_hosts != shown_hosts(instance):
+                issue_hub(instance)
+            instance.save(update_fields=_PLACED)
             acted(by, "placed", instance)
     return instance
+
+
+def needs_place(instance: Instance) -> bool:
+    """Return True if an instance that was never ready has no server, or one that does not answer."""
+    if instance.configured or instance.state == InstanceState.DELETING:
+        return False
+    return instance.server is None or instance.server.state in {ServerState.UNREACHABLE, ServerState.LOST}
