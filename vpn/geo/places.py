@@ -1,6 +1,6 @@
 """Towns by name, without a network: all with more than 15,000 people (GeoNames, CC BY 4.0).
 
-`make geography` makes the tables:
+The module `tables` makes them when the environment is prepared:
 
 - places.tsv: a town's folded names between bars, its name, its area's code, its country's, latitude, longitude, people;
   the largest towns come first;
@@ -12,6 +12,7 @@ The tables are searched where the kernel has them: no process holds their 34,000
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from functools import cache
 from mmap import ACCESS_READ, mmap
@@ -20,7 +21,7 @@ from typing import Final, NamedTuple
 
 from vpn.geo.distance import Point
 
-_HERE: Final = Path(__file__).parent
+TABLES: Final = Path(sys.prefix) / "share" / "vpn-portal" / "geo"
 # A town so many times as large as every other of its name is meant where nothing else is said.
 _CLEARLY: Final = 10
 # Letters that decompose into nothing.
@@ -117,5 +118,5 @@ def _read(line: str) -> Place:
 
 @cache
 def _table(name: str) -> mmap:
-    with (_HERE / f"{name}.tsv").open("rb") as file:
+    with (TABLES / f"{name}.tsv").open("rb") as file:
         return mmap(file.fileno(), 0, access=ACCESS_READ)

