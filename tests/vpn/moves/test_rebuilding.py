@@ -1,0 +1,107 @@
+"""Rebuilding a hub, and draining a server."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from portal.exceptions import NotPossible
+from portal.models import Organization
+from tests.factories import BY, make_instance
+from tests.vpn.moves.moving import Servers, go_on, look
+from vpn.actions.instances.move import rebuild_instance
+from vpn.actions.servers.drain import drain_server
+from vpn.actions.servers.server import forget_server
+from vpn.choices import Driver, InstanceState, OperationState
+from vpn.jobs.knock import give_probe
+from vpn.models import Instance, Region, RetiredHub
+
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+
+
+def test_without_another_server_it_is_rebuilt_in_place(instance: Instance, servers: Servers) -> None:
+    give_probe(instance)
+    instance.save()
+    rebuild_instance(instance, by=BY)
+    before = instance.epoch
+    assert go_on(instance).state == OperationState.SUCCEEDED
+    assert servers.answering(instance.hub) == ["home"]
+    assert servers["home"].tombstones[instance.hub] == before
+    assert instance.epoch == before + 1
+    assert instance.is_up_to_date
+    assert not RetiredHub.objects.exists()
+
+
+def test_it_is_rebuilt_on_another_server_of_its_region(instance: Instance, servers: Servers) -> None:
+    give_probe(instance)
+    instance.save()
+    servers.add("near", instance.region, "203.0.113.5")
+    rebuild_instance(instance, by=BY)
+    assert go_on(instance).state == OperationState.SUCCEEDED
+    assert servers.answering(instance.hub) == ["near"]
+
+
+def test_a_lost_instance_is_rebuilt_elsewhere(instance: Instance, servers: Servers) -> None:
+    give_probe(instance)
+    instance.state = InstanceState.LOST
+    instance.save()
+    servers.add("near", instance.region, "203.0.113.5")
+    with servers["home"].silent():
+        rebuild_instance(instance, by=BY)
+        assert go_on(instance).state == OperationState.SUCCEEDED
+    assert instance.state == InstanceState.READY
+    look()
+    assert servers.answering(instance.hub) == ["near"]
+
+
+def test_draining_moves_all_hubs_or_says_which_stay(
+    instance: Instance, servers: Servers, organization: Organization
+) -> None:
+    failed = make_instance(organization, name="Never there", state=InstanceState.FAILED)
+    give_probe(instance)
+    instance.save()
+    home = servers.rows["home"]
+    assert [why for _, why in drain_server(home, by=BY).staying.values()] == [
+        "This machine has no other server that is ready and has room. Choose another region, or ask the operator.",
+        "An instance that is failed cannot be moved or rebuilt.",
+    ]
+    servers.add("near", instance.region, "203.0.113.5")
+    drained = drain_server(home, by=BY)
+    assert drained.moving == (instance,)
+    assert list(drained.staying) == [failed.pk]
+    home.refresh_from_db()
+    assert home.cordoned
+    go_on(instance)
+    assert servers.answering(instance.hub) == ["near"]
+    Region.objects.filter(pk=home.region_id).update(driver=Driver.SSH)
+    with pytest.raises(NotPossible, match="carries 1 instance"):
+        forget_server(home, by=BY)
+    failed.delete()
+    with pytest.raises(NotPossible, match="still forwards the ports of 1 hub"):
+        forget_server(home, by=BY)
+
+
+def test_the_command_waits_and_says_where_each_hub_runs(
+    instance: Instance, servers: Servers, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_probe(instance)
+    instance.save()
+    servers.add("near", instance.region, "203.0.113.5")
+    make_instance(organization, name="Never there", state=InstanceState.FAILED)
+    monkeypatch.setattr("vpn.management.commands.server.time.sleep", lambda seconds: go_on(instance))
+    said = StringIO()
+    with pytest.raises(CommandError, match="Never there stays: An instance that is failed cannot be moved"):
+        call_command("server", "drain", "This machine", stdout=said)
+    assert said.getvalue() == "Frankfurt runs on near\n"
+
+
+def test_staff_drain_in_the_admin(staff_browser: Client, instance: Instance, servers: Servers) -> None:
+    servers.add("near", instance.region, "203.0.113.5")
+    home = servers.rows["home"]
+    sent = {"action": "drain", "_selected_action": [str(home.pk)]}
+    page = staff_browser.post("/admin/vpn/server/", sent, follow=True).content.decode()
+    assert "takes no new hubs; 1 begin to move." in page
+    assert instance.operations.filter(kind="rebuild").exists()
