@@ -31,7 +31,7 @@ from vpn.jobs.servers import driver_for, note_agent
 from vpn.jobs.tick import scheduled
 from vpn.models import Instance, InstanceObservation, Server
 from vpn.models.row_updates import update_rows
-from vpn.observed import record_observations
+from vpn.observed import note_unchanged, record_observations
 
 logger = logging.getLogger(__name__)
 OBSERVE_SECONDS: Final = 4
@@ -187,7 +187,12 @@ def observe_hubs(instances: Sequence[Instance], seconds: float) -> set[UUID]:
     for report in list(reports.values())[:1]:
         note_agent(server, report)
     # Of a hub that is down, only the peers' state is unknown: none is connected through it.
-    for some in _batches({pk: report for pk, report in reports.items() if report.alive}):
+    alive = {pk: report for pk, report in reports.items() if report.alive}
+    unchanged = {pk for pk, report in alive.items() if _recorded.says_nothing_new(pk, report)}
+    note_unchanged(unchanged, asked_at)
+    for pk in unchanged:
+        _recorded.note(pk, alive.pop(pk))
+    for some in _batches(alive):
         for pk, switched in record_observations(some, asked_at).items():
             conclude_changes(pk, switched, by=_SWITCHED)
             _recorded.note(pk, some[pk])

@@ -10,7 +10,7 @@ from itertools import chain
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 
 from vpn.choices import Listener
@@ -121,6 +121,18 @@ def record_observations(
     note_upstreams(mine.values(), reports)
     note_families({pk: reports[pk] for pk in mine})
     return {pk: found[pk].switched for pk in mine}
+
+
+def note_unchanged(instance_ids: Collection[UUID], asked_at: datetime) -> None:
+    """Record that hubs were observed whose reports say nothing new; newer observations are kept."""
+    if not instance_ids:
+        return
+    older = Q(observed_at=None) | Q(observed_at__lt=asked_at) | Q(observed_at__gt=timezone.now() + CLOCK_SKEW)
+    rows = InstanceObservation.objects.filter(older, pk__in=instance_ids)
+    with transaction.atomic():
+        # In the order of `record_observations`.
+        mine = list(rows.select_for_update().order_by("pk").values_list("pk", flat=True))
+        InstanceObservation.objects.filter(pk__in=mine).update(observed_at=asked_at)
 
 
 def _known_hubs(reports: Mapping[UUID, HubReport]) -> dict[UUID, datetime | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -21,6 +22,7 @@ from vpn.drivers.base import Unreachable
 from vpn.jobs.observe import OBSERVE_SECONDS, observe_all, observe_server
 from vpn.jobs.reconcile import reconcile_all
 from vpn.models import Instance, InstanceObservation, Peer, Tick
+from vpn.models import Server as ServerRow
 
 
 def test_a_hub_that_runs_something_else_is_applied_again(instance: Instance, server: Server) -> None:
@@ -150,6 +152,27 @@ def test_the_agent_is_told_which_report_was_recorded_last(
     now[0] += 61
     look_at(instance)
     assert server.known == {instance.hub: ""}, "a whole report corrects what others have written"
+
+
+def test_a_report_that_says_nothing_new_is_recorded_in_fewer_statements(instance: Instance, server: Server) -> None:
+    def statements(**said: Any) -> int:
+        server.report = dataclasses.replace(server.report, **said)
+        observe_hubs(observed_at=None)
+        with CaptureQueriesContext(connection) as queries:
+            look_at(instance)
+        assert Instance.objects.get(pk=instance.pk).seen.observed_at is not None
+        return len(queries)
+
+    stamps = [str(number) * 16 for number in range(1, 6)]
+    statements(stamp=stamps[0], sessions={}, hits={}, families=["ipv4"])
+    nothing = statements(stamp=stamps[1], since=stamps[0])
+    assert server.known == {instance.hub: stamps[0]}
+    news = statements(stamp=stamps[2], since=stamps[1], families=["ipv4", "ipv6"])
+    assert server.known == {instance.hub: stamps[1]}
+    assert nothing < news
+    row = ServerRow.objects.get(instances=instance)
+    assert (row.carries_ipv4, row.carries_ipv6) == (True, True)
+    assert statements(stamp=stamps[3], since=stamps[2]) == nothing
 
 
 def test_a_server_that_does_not_answer_is_left_alone_until_the_next_tick(
