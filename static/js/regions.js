@@ -1,6 +1,6 @@
 // The choice of a region: marks the chosen one on the map, and measures round trips from this browser.
 const FETCHES = 5;
-const PATIENCE = 4000; // milliseconds for each
+const PATIENCE = 10_000; // milliseconds for each
 const map = document.querySelector(".map");
 
 function mark() {

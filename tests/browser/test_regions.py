@@ -89,7 +89,9 @@ def test_the_choice_is_measured_marked_and_accessible(
     expect(measured).to_contain_text("ms measured from this browser")
     expect(page.locator("[data-region='New York']")).to_have_text("No answer to this browser")
     expect(page.locator("#announcements")).to_contain_text("Frankfurt")
-    assert tiny.asked == ["/tiny.txt"] * 5  # type: ignore[attr-defined]
+    asked = tiny.asked  # type: ignore[attr-defined]
+    assert set(asked) == {"/tiny.txt"}
+    assert len(asked) >= 5  # A browser may repeat a request whose connection was closed.
     expect(page.get_by_role("radio", name="Sydney")).to_be_disabled()
     page.locator("summary", has_text="Each site").first.click()
     expect(page.locator(".region__trips").first).to_contain_text("Madrid")
