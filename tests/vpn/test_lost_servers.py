@@ -18,7 +18,7 @@ from tests.factories import BY, make_client_peer, make_instance, make_region
 from tests.vpn.api.caller import Caller, refused, told
 from tests.vpn.test_servers_over_ssh import make_server
 from vpn import failures
-from vpn.actions.instances.instance import retry_instance
+from vpn.actions.instances.instance import delete_instance, retry_instance
 from vpn.actions.instances.placement import place_instance
 from vpn.actions.servers.condition import note_answer, note_silence
 from vpn.actions.servers.preparation import begin_preparation, conclude_preparation
@@ -27,6 +27,7 @@ from vpn.choices import InstanceState, ServerState, StepName, StepState
 from vpn.drivers.base import Unreachable
 from vpn.jobs.availability import ring_for_servers
 from vpn.jobs.mail import mail_loss
+from vpn.jobs.provision import destroy_instance
 from vpn.jobs.servers import driver_for
 from vpn.models import Instance, Region, RetiredHub, Server
 
@@ -226,6 +227,19 @@ def test_an_instance_that_was_never_ready_is_created_on_another_server(server: S
     assert placed.epoch > instance.epoch, "the server that was left refuses this one"
     retired = RetiredHub.objects.get(hub=instance.hub)
     assert (retired.server, retired.epoch, retired.forwards_to) == (server, instance.epoch, [])
+
+
+def test_an_instance_on_it_can_be_deleted_and_its_hub_goes_once_it_answers(server: Server, instance: Instance) -> None:
+    fall_silent(server)
+    hub, epoch = instance.hub, instance.epoch
+    delete_instance(instance, by=BY)
+    destroy_instance(str(instance.pk))
+    assert not Instance.objects.filter(pk=instance.pk).exists()
+    retired = RetiredHub.objects.get(hub=hub)
+    assert (retired.server, retired.epoch, retired.instance) == (server, epoch, None)
+    RetiredHub.objects.update(due_at=timezone.now() + timedelta(hours=1))
+    note_answer(server, by=BY)
+    assert RetiredHub.objects.get(hub=hub).due_at <= timezone.now(), "it is removed at once"
 
 
 def test_one_that_was_ready_stays_where_it_is(server: Server, instance: Instance) -> None:

@@ -16,8 +16,9 @@ from vpn import doorbell, failures
 from vpn.actions.change import lock_instance
 from vpn.actions.instances.instance import open_operation, remove_rows, set_state
 from vpn.actions.instances.recovery import raise_epoch
+from vpn.actions.instances.retirement import leave_on_lost
 from vpn.actions.peers.certificates import ensure_certificates
-from vpn.choices import InstanceState, OperationKind, OperationState, StepName
+from vpn.choices import InstanceState, OperationKind, OperationState, ServerState, StepName
 from vpn.constants import DEFAULT_PUBLIC_DNS, DEFAULT_PUBLIC_DNS_V6
 from vpn.desired import ConcurrentChange, compile_spec
 from vpn.drivers.base import AgentError, Unreachable, errors
@@ -200,6 +201,9 @@ def _tear_down(pk: UUID, token: UUID) -> str:
         return "It had no server yet."
     if message := ends_with_server(instance.server):
         return message
+    if instance.server.state == ServerState.LOST:
+        leave_on_lost(pk, by=_ENDING)
+        return f"{instance.server.name} is lost. What it has of the hub is removed as soon as it answers."
     Instance.objects.filter(pk=pk).update(retry_at=timezone.now())
     try:
         _destroy(instance)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -42,6 +43,14 @@ def remove_from(server: Server, instance: Instance, port_base: int, *, epoch: in
     values |= {"forwards_to": [], "forwards_to_port": None, "due_at": timezone.now()}
     RetiredHub.objects.update_or_create(hub=instance.hub, server=server, defaults=values)
     acted(by, "retired", instance)
+
+
+def leave_on_lost(pk: UUID, *, by: Principal) -> None:
+    """Let the hub of an instance that is being deleted be removed from its lost server once that answers."""
+    with transaction.atomic():
+        locked = lock_instance(pk)
+        if locked.server is not None:
+            remove_from(locked.server, locked, locked.port_base, epoch=locked.epoch, by=by)
 
 
 def give_up_move(instance: Instance, *, by: Principal) -> bool:
