@@ -13,6 +13,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,16 +27,18 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext, setup_test_environment
+from django.utils import timezone
 
 from portal.models import ApiToken, Membership
 from tests.bench.cpu_time import seconds_of
-from tests.bench.population import Populating, Population, Size
+from tests.bench.population import FRESH, Populating, Population, Size
 from tests.factories import make_client_peer, settle
 from tests.fixtures import signed_in
 from tests.lab.waiting import wait_until
 from tests.running_portal import ROOT
 from vpn.choices import PeerType
-from vpn.models import Instance, Peer
+from vpn.jobs.runtime.heartbeat import QUEUES, beat_while_running
+from vpn.models import Instance, InstanceObservation, Peer
 from vpn.profiles.outdated import find_outdated
 
 USERS = 8
@@ -90,10 +93,24 @@ def main() -> None:
         cursor.execute("ANALYZE")
     sys.stdout.write(f"{Peer.objects.count()} peers inserted in {time.perf_counter() - began:.0f} s\n")
     people = [_person(member) for member in made.members[:USERS]]
-    find_outdated(made.instance)  # as a worker would have: each of its profiles
-    with _web() as port:
-        for ask in (*asks(made), *deliveries(made)):
+    wanted = (*asks(made), *deliveries(made))
+    with _workers(made), _web() as port:
+        for ask in wanted:
             _report(ask, people, port)
+
+
+@contextmanager
+def _workers(made: Population) -> Iterator[None]:
+    """What workers would have done: observe the hubs, compare the profiles, and beat their hearts."""
+    InstanceObservation.objects.update(observed_at=timezone.now() + FRESH)
+    find_outdated(Instance.objects.select_related("server").get(pk=made.instance.pk))
+    ended = threading.Event()
+    beating = beat_while_running(["schedule", *(f"worker:{name}" for name in QUEUES)], ended)
+    try:
+        yield
+    finally:
+        ended.set()
+        beating.join()
 
 
 def asks(made: Population) -> Iterator[Ask]:
@@ -173,7 +190,8 @@ def _cost(ask: Ask, person: Person) -> tuple[int, float, float]:
     """
     headers = {"Authorization": f"Bearer {person.token}"} if ask.api else {}
     headers |= {"Accept": ask.accept} if ask.accept else {}
-    send = partial(person.browser.post if ask.accept else person.browser.get, ask.path, headers=headers)
+    client = Client() if ask.api else person.browser  # a program sends no cookie
+    send = partial(client.post if ask.accept else client.get, ask.path, headers=headers)
     send()
     with CaptureQueriesContext(connection) as captured:
         answer = send()
