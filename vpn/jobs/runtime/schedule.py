@@ -29,6 +29,8 @@ from vpn.jobs.tick import note_end
 from vpn.jobs.tidy import TIDY_SECONDS, tidy
 
 _NOTED_EVERY: Final = 60.0  # seconds
+# Comparing a hub of thousands of peers, every few minutes, makes it grow again.
+_AGE: Final = 600.0  # seconds
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
 logger = logging.getLogger(__name__)
@@ -91,7 +93,7 @@ def run_schedule() -> None:
 
 
 def _run_until_told(jobs: Sequence[Recurring]) -> None:
-    growth = Growth()
+    growth = Growth(_AGE)
     while not growth.is_too_large():
         if not all(map(run_if_due, jobs)):
             # The exception may have interrupted any line of any library, so this process cannot be trusted any more.
