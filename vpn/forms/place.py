@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from django import forms
 
-from vpn.geo.places import Place, clearly_meant, find_places
+from vpn.geo.places import Place, clearly_meant, find_places, has_towns
 
 PLACE_LENGTH: Final = 80
 # Further towns of the same name are found by adding their country.
@@ -68,6 +68,8 @@ def _several(text: str, count: int) -> str:
 
 
 def _unknown(text: str) -> str:
+    if not has_towns():
+        return "This portal has no table of towns. Leave this empty and enter the coordinates on the site's page."
     return (
         f"No town called {text} is known; the list has those with more than 15,000 people. Enter a larger town nearby, "
         "or leave this empty and enter the coordinates on the site's page."

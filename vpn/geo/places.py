@@ -59,19 +59,24 @@ def folded(text: str) -> str:
 
 
 def find_places(text: str) -> list[Place]:
-    """Return the places that a text may mean, the largest first.
+    """Return the places that a text may mean, the largest first; none without the tables.
 
     A text is a name; an area, a country or both may follow after commas, such as "Springfield, Illinois, US".
     """
     name, *within = [folded(part) for part in text.split(",")]
     within = [part for part in within if part]
-    if not name:
+    if not name or not has_towns():
         return []
     found: dict[str, Place] = {}
     for place in _named(name):
         if all(_lies_within(place, part) for part in within):
             found.setdefault(place.label, place)
     return list(found.values())
+
+
+def has_towns() -> bool:
+    """Were the tables made with this environment?"""
+    return (TABLES / "places.tsv").exists()
 
 
 def clearly_meant(found: list[Place]) -> Place | None:

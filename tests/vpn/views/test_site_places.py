@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from django.apps import apps
@@ -58,6 +59,16 @@ def test_an_unknown_town_says_beside_the_field_what_to_do(admin_browser: Client,
     assert "Enter a larger town nearby, or" in page
     assert re.search(r'name="place"[^>]*aria-invalid="true"', page)
     assert not Site.objects.exists()
+
+
+def test_without_the_tables_coordinates_are_asked_for(
+    admin_browser: Client, admin: Membership, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("vpn.geo.places.TABLES", tmp_path)
+    page = admin_browser.post("/sites/new/", {**BERLIN, "place": "Berlin"}).content.decode()
+    assert "This portal has no table of towns." in page
+    given = {**BERLIN, "place": "Berlin", "latitude": "52.5", "longitude": "13.4"}
+    assert admin_browser.post("/sites/new/", given).status_code == 302
 
 
 def test_coordinates_make_any_place_known(admin_browser: Client, admin: Membership) -> None:
