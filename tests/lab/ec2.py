@@ -110,10 +110,16 @@ class Ec2:
         """The user data that a node was started with."""
         return str(node.user_data.decode())
 
-    def add_node(self, name: str) -> Any:
-        """Start an instance with this name, past the portal."""
+    def add_node(self, name: str, **tags: str) -> Any:
+        """Start an instance with this name and these tags, past the portal."""
         reservation = self._backend.run_instances(
-            self.image, 1, "", [], instance_type="t3.small", tags={"instance": {"Name": name}}
+            self.image,
+            1,
+            "",
+            [],
+            instance_type="t3.small",
+            is_instance_type_default=False,
+            tags={"instance": {"Name": name, **tags}},
         )
         return reservation.instances[0]
 
@@ -141,12 +147,13 @@ class Ec2:
         return [_error(fault.code).encode()]
 
     def _played(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        """moto's answer in the XML namespace of the version that was asked for, as EC2 gives it."""
+        """moto's answer in the XML namespace of the version that was asked for, errors without one, as EC2's are."""
         begun: list[Any] = []
         body = b"".join(self._app(environ, lambda status, headers, *_: begun.extend((status, headers))))
         version = parse_qs(environ.get("QUERY_STRING", "")).get("Version", [""])[0]
         if version:
             body = _NAMESPACE.sub(rf"\g<1>{version}/".encode(), body)
+        body = re.sub(rb'<Response xmlns="[^"]*">', b"<Response>", body)
         status, headers = begun
         start(status, [pair for pair in headers if pair[0].lower() != "content-length"])
         return [body]
