@@ -62,7 +62,7 @@ PROVIDERS: Final[dict[str, Described]] = {
         "OpenStack",
         key="user",
         secret="password",  # noqa: S106
-        location="region; empty: the only one",
+        location="region; empty: RegionOne",
         size="ID of the flavor",
         image="ID of the image",
         network="ID of a network whose addresses are public",

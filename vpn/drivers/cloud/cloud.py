@@ -123,7 +123,6 @@ def _tag_of(node: Any) -> Tag | None:
 
 def _is_address(text: object) -> bool:
     try:
-        ip_address(str(text))
+        return not ip_address(str(text)).is_unspecified  # Vultr's, before there is one
     except ValueError:
         return False
-    return True

@@ -32,11 +32,15 @@ def driver_of(login: CloudLogin) -> Any:
         raise CloudError(failures.CLOUD_UNKNOWN.of(login.provider), str(error)) from error
     arguments, options = _LOGINS.get(login.provider, _usual_login)(login)
     try:
-        return cls(*arguments, timeout=_TIMEOUT, **options)
+        made = cls(*arguments, **options)
     except (TypeError, ValueError) as error:
         code = failures.CLOUD_LOCATION if "region" in str(error).lower() else failures.CLOUD_SETTINGS
         subject = login.location if code is failures.CLOUD_LOCATION else login.provider
         raise CloudError(code.of(subject), str(error)) from error
+    # Not every driver takes it as an argument. Connecting again only stores it.
+    made.connection.timeout = _TIMEOUT
+    made.connection.connect()
+    return made
 
 
 def creation_of(driver: Any, login: CloudLogin, order: Order, group: Any) -> dict[str, Any]:
@@ -82,6 +86,7 @@ def _usual_login(login: CloudLogin) -> tuple[list[str], dict[str, Any]]:
 
 def _openstack_login(login: CloudLogin) -> tuple[list[str], dict[str, Any]]:
     options = {
+        "api_version": "2.2",
         "ex_force_auth_url": login.endpoint,
         "ex_force_auth_version": "3.x_password",
         "ex_tenant_name": login.project,
@@ -144,7 +149,7 @@ def _plain_tags(order: Order) -> list[str]:
 _LOCATED: Final = frozenset({"ec2", "openstack"})
 _LOGINS: Final[dict[str, Callable[[CloudLogin], tuple[list[str], dict[str, Any]]]]] = {
     "digitalocean": _versioned("v2"),
-    "linode": _versioned("v4"),
+    "linode": _versioned("4.0"),
     "openstack": _openstack_login,
     "vultr": _versioned("2"),
 }
