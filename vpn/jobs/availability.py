@@ -16,7 +16,7 @@ from portal.sealing import UnsealError
 from vpn import doorbell, failures
 from vpn.actions.servers.condition import note_answer, note_silence
 from vpn.actions.servers.preparation import begin_preparation
-from vpn.choices import Driver, ServerState
+from vpn.choices import Driver, NodeState, ServerState
 from vpn.drivers.base import AgentError, Unreachable
 from vpn.drivers.registry import driver_at
 from vpn.jobs.leases import note_clock
@@ -40,7 +40,8 @@ def ring_for_servers() -> None:
     now = timezone.now()
     due = Q(check_at=None) | Q(check_at__lt=now)
     rebuild_lost_hubs()
-    remote = Server.objects.exclude(region__driver=Driver.LOCAL)
+    # One that is being removed is not expected to answer.
+    remote = Server.objects.exclude(region__driver=Driver.LOCAL).exclude(node__state=NodeState.REMOVING)
     waiting = remote.filter(due, state__in=_CHECKED).order_by(F("check_at").asc(nulls_first=True))
     for ids in waiting.values_list("pk", "region"):
         doorbell.enqueue_check(*ids)

@@ -17,6 +17,7 @@ from vpn.actions.servers.region import add_region
 from vpn.actions.servers.server import forget_server
 from vpn.choices import Driver, InstanceState, NodeState, ServerState
 from vpn.drivers.cloud.cloud import Cloud
+from vpn.jobs.availability import ring_for_servers
 from vpn.jobs.nodes import look_at_node, ring_for_nodes
 from vpn.models import CloudNode, Instance, Region, Server
 
@@ -241,6 +242,21 @@ def test_the_last_hub_ends_with_a_server_that_does_not_answer(
     work()
     assert ec2.nodes() == []
     assert not CloudNode.objects.exists()
+
+
+def test_a_server_that_is_being_removed_is_not_checked(
+    organization: Organization, region: Region, rung: list[Any]
+) -> None:
+    make_instance(organization, region)
+    work()
+    server = the_node().server
+    Server.objects.filter(pk=server.pk).update(check_at=None)
+    ring_for_servers()
+    check = ("observe", "vpn.jobs.runtime.looks.begin_check", str(server.pk))
+    assert rung.count(check) == 1
+    CloudNode.objects.update(state=NodeState.REMOVING)
+    ring_for_servers()
+    assert rung.count(check) == 1
 
 
 def test_an_empty_server_is_found_by_the_schedule(

@@ -33,6 +33,11 @@ def login(provider: str) -> CloudLogin:
     return CloudLogin(provider, "", "a-token", location="fra1")
 
 
+def body_of(request: Any) -> dict[str, Any]:
+    """The JSON of a request."""
+    return dict(json.loads(request.body or "{}"))
+
+
 def sent(url: str, answer: dict[str, Any], provider: str, image: str = "debian-12") -> dict[str, Any]:
     """Order at a provider that gives this answer, and return what it was sent."""
     with responses.RequestsMock() as api:
@@ -40,8 +45,7 @@ def sent(url: str, answer: dict[str, Any], provider: str, image: str = "debian-1
         found = Cloud(login(provider)).order(order(image))
         assert (found.is_running, "0.0.0.0" in found.addresses) == (False, False)  # noqa: S104
         assert (found.node_id, found.tag) == ("7", TAG)
-        body = api.calls[0].request.body
-        return dict(json.loads(body or b""))
+        return body_of(api.calls[0].request)
 
 
 def test_digitalocean() -> None:
@@ -60,7 +64,17 @@ def test_digitalocean() -> None:
 def test_vultr() -> None:
     instance = {"id": "7", "label": TAG.name, "status": "pending", "main_ip": "0.0.0.0", "region": "fra1"}  # noqa: S104
     instance |= {"date_created": "2026-11-26T10:00:00+00:00", "power_status": "running", "internal_ip": "", "plan": "x"}
-    others = ("os_id", "ram", "disk", "netmask_v4", "gateway_v4", "v6_network", "v6_network_size", "app_id", "image_id")
+    others: tuple[str, ...] = (
+        "os_id",
+        "ram",
+        "disk",
+        "netmask_v4",
+        "gateway_v4",
+        "v6_network",
+        "v6_network_size",
+        "app_id",
+        "image_id",
+    )
     others += ("features", "tag", "os", "vcpu_count", "allowed_bandwidth", "server_status", "firewall_group_id")
     instance |= {**dict.fromkeys(others, ""), "v6_main_ip": ""}
     asked = sent("https://api.vultr.com/v2/instances", {"instance": instance}, "vultr", "2136")
@@ -91,7 +105,7 @@ def test_openstack_has_a_security_group_for_exactly_the_ports_in_use() -> None:
     token = {"expires_at": "2126-01-01T00:00:00.000000Z", "catalog": catalog, "user": {"id": "u"}, "roles": []}
     group = {"id": "g", "name": TAG.name, "tenant_id": "t", "description": "", "security_group_rules": []}
     rule = {"id": "r", "security_group_id": "g", "port_range_min": 22, "port_range_max": 22, "protocol": "tcp"}
-    server = {
+    server: dict[str, Any] = {
         "id": "7",
         "name": TAG.name,
         "status": "BUILD",
@@ -110,7 +124,7 @@ def test_openstack_has_a_security_group_for_exactly_the_ports_in_use() -> None:
         api.post(f"{nova}/v2.1/servers", json={"server": {"id": "7", "links": []}}, status=202)
         api.get(f"{nova}/v2.1/servers/7", json={"server": server})
         assert Cloud(account).order(order()).node_id == "7"
-        bodies = [json.loads(call.request.body or b"{}") for call in api.calls]
+        bodies = [body_of(call.request) for call in api.calls]
     opened = [body["security_group_rule"] for body in bodies if "security_group_rule" in body]
     assert [(one["protocol"], one["port_range_min"]) for one in opened] == [("tcp", 22), ("udp", 20000)]
     (asked,) = [body["server"] for body in bodies if "server" in body]

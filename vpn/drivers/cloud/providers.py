@@ -32,7 +32,7 @@ def driver_of(login: CloudLogin) -> Any:
         raise CloudError(failures.CLOUD_UNKNOWN.of(login.provider), str(error)) from error
     arguments, options = _LOGINS.get(login.provider, _usual_login)(login)
     try:
-        made = cls(*arguments, **options)
+        made: Any = cls(*arguments, **options)
     except (TypeError, ValueError) as error:
         code = failures.CLOUD_LOCATION if "region" in str(error).lower() else failures.CLOUD_SETTINGS
         subject = login.location if code is failures.CLOUD_LOCATION else login.provider
