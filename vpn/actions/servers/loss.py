@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 
@@ -51,7 +50,8 @@ def note_no_room(instance: Instance, why: str, again: timedelta, *, by: Principa
         acted(by, "not rebuilt", instance)
 
 
-def _locked(server: Server, state: InstanceState) -> Iterator[Instance]:
+def _locked(server: Server, state: InstanceState) -> list[Instance]:
     """The server's instances of this state, locked after the server, as by every action."""
     rows = Instance.objects.select_for_update(of=("self",)).without_keys()
-    return rows.filter(server=server, state=state, configured=True).order_by("pk").iterator()
+    # Read before any of them is changed.
+    return list(rows.filter(server=server, state=state, configured=True).order_by("pk"))
