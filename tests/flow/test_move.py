@@ -191,6 +191,12 @@ def test_a_lost_table_is_loaded_again(lab: Lab, ams: LabServer, tablet: Node, be
     lab.wait_ping(tablet, berlin.lan.v4, 60)
 
 
+def test_draining_says_which_hub_has_no_place_to_go(portal: RunningPortal) -> None:
+    refusal = portal.refused("server", "drain", "fra1")
+    assert "Hub move stays: Frankfurt has no other server that is ready and has room." in refusal
+    assert '"cordoned"' in portal.manage("server", "list", "--json")
+
+
 def test_nothing_is_left_once_it_is_deleted(
     admin: Visitor, ams: LabServer, fra: LabServer, portal: RunningPortal
 ) -> None:

@@ -73,7 +73,10 @@ def _shown(instance: Instance, row: RetiredHub) -> ShownForwarding:
     if row.forwarding_since is None:
         sentence = _("%(server)s is to forward UDP and TCP ports %(first)d and %(second)d to %(to)s.")
     else:
-        sentence = _("%(server)s forwards UDP and TCP ports %(first)d and %(second)d to %(to)s.")
+        sentence = _(
+            "%(server)s forwards UDP and TCP ports %(first)d and %(second)d to %(to)s. Devices that come that way are "
+            "listed with its address."
+        )
     return ShownForwarding(row.server.name, sentence % values, _why(instance, row), _trouble(row), row.used_at)
 
 
