@@ -25,7 +25,8 @@ from vpn.drivers.base import AgentError, Driver, HubReport, Unreachable, errors
 from vpn.jobs import lease
 from vpn.jobs.apply import cause_of
 from vpn.jobs.knock import ensure_probe
-from vpn.jobs.progress import begin_step, fail_operation, finish_operation, finish_step, next_step
+from vpn.jobs.ordered import await_ports
+from vpn.jobs.progress import StepWaits, begin_step, fail_operation, finish_operation, finish_step, next_step
 from vpn.jobs.proving import StepFailed, prove, publish_name
 from vpn.jobs.retirement import MOST_GENERATION, hand_over
 from vpn.jobs.servers import driver_for
@@ -81,7 +82,7 @@ def _run_steps(pk: UUID, token: UUID, operation: Operation) -> bool:
         except (AgentError, Unreachable, UnsealError, StepFailed) as error:
             _fail(pk, operation, step, error.cause if isinstance(error, StepFailed) else cause_of(error))
             return False
-        except ConcurrentChange:
+        except (ConcurrentChange, StepWaits):
             return False  # A later job continues.
         except (Instance.DoesNotExist, Move.DoesNotExist):
             return False  # Deleted or cancelled meanwhile.
@@ -115,6 +116,7 @@ def _prepare(pk: UUID, token: UUID) -> str:
     driver.check()
     ensure_probe(pk)
     prepare_move(pk, by=_BY)
+    await_ports(moved.server)
     return f"{moved.server} answers."
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from typing import Final
 from uuid import UUID
 
 from portal.exceptions import Conflict
 from portal.models import Principal
-from vpn import failures
+from vpn import doorbell, failures
 from vpn.actions.instances.placement import place_instance
 from vpn.actions.servers.node import release_if_empty
 from vpn.choices import NodeState, ServerState
@@ -18,6 +20,7 @@ from vpn.wire.finding import Finding, parse_finding
 
 _BY = Principal.portal("removing a server that carries nothing")
 _NOT_READY = (ServerState.NEW, ServerState.PREPARING)
+_PAUSE: Final = 0.5  # seconds
 
 
 def placed_server(pk: UUID, *, by: Principal) -> Server:
@@ -64,10 +67,24 @@ def await_preparation(server: Server) -> None:
         if Preparation.objects.filter(server=server, is_running=False).exists():
             raise StepFailed(_finding_in(server.state_reason))
         raise StepWaits
-    if not set(ports_in_use([server.pk])[server.pk]) <= set(node.opened):
-        if node.finding is not None and node.failures > 1:
-            raise StepFailed(_finding_in(node.finding))
-        raise StepWaits
+    _await_ports(node)
+
+
+def await_ports(server: Server) -> None:
+    """Wait until a cloud's firewall lets in what a move needs. Raises StepFailed or StepWaits."""
+    node = _node_of(server)
+    if node is not None:
+        _await_ports(node)
+
+
+def _await_ports(node: CloudNode) -> None:
+    if set(ports_in_use([node.server_id])[node.server_id]) <= set(node.opened):
+        return
+    if node.finding is not None and node.failures > 1:
+        raise StepFailed(_finding_in(node.finding))
+    doorbell.enqueue_node(node.server_id)
+    time.sleep(_PAUSE)  # A move is rung for again at once.
+    raise StepWaits
 
 
 def ends_with_server(server: Server) -> str:

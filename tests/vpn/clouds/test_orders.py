@@ -8,7 +8,7 @@ import pytest
 
 from portal.exceptions import InvalidInput, NotPossible
 from portal.models import Organization
-from tests.factories import BY, make_organization
+from tests.factories import BY, make_organization, make_region
 from tests.lab.ec2 import Ec2
 from tests.vpn.clouds.made import Servers, failure_of, hurry, make_instance, settings_for, steps_of, the_node, work
 from vpn.actions.instances.instance import delete_instance, retry_instance
@@ -19,7 +19,9 @@ from vpn.choices import Driver, InstanceState, NodeState, ServerState
 from vpn.drivers.cloud.cloud import Cloud
 from vpn.jobs.availability import ring_for_servers
 from vpn.jobs.nodes import look_at_node, ring_for_nodes
-from vpn.models import CloudNode, Instance, Region, Server
+from vpn.jobs.ordered import await_ports
+from vpn.jobs.progress import StepWaits
+from vpn.models import CloudNode, Instance, Move, Region, Server
 
 pytestmark = pytest.mark.django_db
 
@@ -94,6 +96,23 @@ def test_exactly_the_ports_in_use_are_open(ec2: Ec2, organization: Organization,
     delete_instance(second, by=BY)
     work()
     assert list(ec2.groups().values()) == [{"tcp/22", f"udp/{Instance.objects.get().wireguard_port}"}]
+
+
+def test_a_move_waits_until_its_ports_are_open(ec2: Ec2, organization: Organization, region: Region) -> None:
+    make_instance(organization, region)
+    work()
+    other = make_instance(organization, make_region(), "hub2")
+    operation = other.operations.get()
+    Move.objects.create(instance=other, operation=operation, target=the_node().server, port_base=29000, epoch=2)
+    with pytest.raises(StepWaits):
+        await_ports(the_node().server)
+    look_at_node(str(the_node().server_id))
+    await_ports(the_node().server)
+    (opened,) = ec2.groups().values()
+    assert "udp/29000" in opened
+    Instance.objects.filter(region=region).update(server=None)
+    ring_for_nodes()
+    assert the_node().state == NodeState.RUNNING, "a hub comes"
 
 
 def test_a_worker_that_is_killed_between_call_and_note_leaves_no_second_node(
