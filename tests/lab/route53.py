@@ -16,6 +16,10 @@ KEY: Final = "AKIATEST"
 _SECRET: Final = "se/cr+et%40"
 # libcloud asks in an older version of the API than moto's. The bodies are the same but for their namespace.
 _ASKED, _ANSWERED = "2012-02-29", "2013-04-01"
+_REFUSAL: Final = (
+    f'<ErrorResponse xmlns="https://route53.amazonaws.com/doc/{_ASKED}/">'
+    "<Error><Type>Sender</Type><Code>{}</Code><Message>Not now</Message></Error></ErrorResponse>"
+)
 
 
 @dataclass
@@ -23,6 +27,8 @@ class Route53:
     """The API, a context manager."""
 
     zone: str = "vpn.acme.test"
+    # The status and the code with which every request is refused; 0 if none is.
+    refusal: tuple[int, str] = (0, "")
     _server: BaseWSGIServer | None = None
 
     def __enter__(self) -> Self:
@@ -49,6 +55,9 @@ class Route53:
 
     def _answer(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         """A WSGI application."""
+        status, code = self.refusal
+        if status:
+            return Response(_REFUSAL.format(code), status=status, content_type="text/xml")(environ, start)
         for name in ("PATH_INFO", "RAW_URI", "REQUEST_URI"):
             environ[name] = environ[name].replace(_ASKED, _ANSWERED)
         answer = Response.from_app(self._app, environ, buffered=True)

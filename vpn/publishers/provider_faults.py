@@ -43,7 +43,7 @@ def _finding(error: Exception, options: ProviderDns) -> Finding:
         return failures.NAME_CREDENTIALS_WRONG.of(options.server)
     if isinstance(error, ZoneDoesNotExistError):
         return failures.NAME_ZONE_MISSING.of(options.zone)
-    if status in _TOO_MANY:
+    if status in _TOO_MANY or "throttl" in str(error).lower():  # AWS says 400 and "Throttling"
         return failures.NAME_PROVIDER_BUSY.of(options.server)
     if isinstance(error, OSError):  # those of requests too
         return failures.NAME_PROVIDER_SILENT.of(options.server)

@@ -12,6 +12,7 @@ from tests.lab.route53 import Route53
 from vpn import failures
 from vpn.publishers.base import NotPublished, Patience
 from vpn.publishers.cloud import ProviderRecords
+from vpn.wire.finding import Code
 
 NAME = "fra.vpn.acme.test"
 MARK = f"_vpn-portal.{NAME}"
@@ -65,3 +66,19 @@ def test_values_that_someone_added_stay_and_are_named(provider: Route53) -> None
     with pytest.raises(NotPublished) as raised:
         publish(provider, *ADDRESSES)
     assert raised.value.finding == failures.NAME_TAKEN.of(NAME)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (400, "Throttling", failures.NAME_PROVIDER_BUSY),
+        (403, "InvalidClientTokenId", failures.NAME_CREDENTIALS_WRONG),
+        (403, "AccessDenied", failures.NAME_CREDENTIALS_WRONG),
+        (400, "LimitsExceeded", failures.NAME_PROVIDER_REFUSED),
+    ],
+)
+def test_what_the_provider_refuses_is_told_apart(provider: Route53, status: int, code: str, expected: Code) -> None:
+    provider.refusal = status, code
+    with pytest.raises(NotPublished) as raised:
+        publish(provider, *ADDRESSES)
+    assert Code(raised.value.finding.component, raised.value.finding.code) == expected
