@@ -59,12 +59,16 @@ class LabCloud:
     def __exit__(self, *exception: object) -> None:
         try:
             self._stack.close()
+        finally:
+            self._end_servers()
             for thread in self._booting:
                 thread.join()
-        finally:
-            for server in self.servers.values():
-                server.__exit__()
+            self._end_servers()  # Those that were about to boot.
         assert not self.errors, self.errors
+
+    def _end_servers(self) -> None:
+        for server in list(self.servers.values()):
+            server.__exit__()
 
     def _address(self) -> str:
         """The address of a new machine on the laboratory's internet."""

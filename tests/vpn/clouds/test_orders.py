@@ -12,6 +12,7 @@ from tests.factories import BY, make_organization, make_region
 from tests.lab.ec2 import Ec2
 from tests.vpn.clouds.made import Servers, failure_of, hurry, make_instance, settings_for, steps_of, the_node, work
 from vpn.actions.instances.instance import delete_instance, retry_instance
+from vpn.actions.instances.placement import server_in
 from vpn.actions.servers.account import set_account
 from vpn.actions.servers.region import add_region
 from vpn.actions.servers.server import forget_server
@@ -263,19 +264,21 @@ def test_the_last_hub_ends_with_a_server_that_does_not_answer(
     assert not CloudNode.objects.exists()
 
 
-def test_a_server_that_is_being_removed_is_not_checked(
+def test_a_server_that_is_being_removed_is_not_checked_and_takes_nothing(
     organization: Organization, region: Region, rung: list[Any]
 ) -> None:
     make_instance(organization, region)
     work()
     server = the_node().server
     Server.objects.filter(pk=server.pk).update(check_at=None)
+    assert server_in(region) == server
     ring_for_servers()
     check = ("observe", "vpn.jobs.runtime.looks.begin_check", str(server.pk))
     assert rung.count(check) == 1
     CloudNode.objects.update(state=NodeState.REMOVING)
     ring_for_servers()
     assert rung.count(check) == 1
+    assert server_in(region) is None
 
 
 def test_an_empty_server_is_found_by_the_schedule(

@@ -17,7 +17,7 @@ from vpn.actions.instances.ports import MOST_ON_SERVER, free_port_base
 from vpn.actions.instances.retirement import remove_from
 from vpn.actions.peers.certificates import issue_hub, shown_hosts
 from vpn.actions.servers.node import order_node, with_open_order
-from vpn.choices import Driver, InstanceState, ServerState
+from vpn.choices import Driver, InstanceState, NodeState, ServerState
 from vpn.models import CloudAccount, Instance, Region, Server
 
 _ATTEMPTS: Final = 5
@@ -53,7 +53,9 @@ def with_room(region: Region, usable: Q = _READY) -> QuerySet[Server]:
     carried = Count("instances", distinct=True) + Count("moves", distinct=True)
     counted = Server.objects.filter(usable, pk__in=locked, cordoned=False).annotate(carried=carried)
     has_room = (Q(capacity=None) | Q(carried__lt=F("capacity"))) & Q(carried__lt=MOST_ON_SERVER)
-    return counted.filter(has_room).order_by("-carried", "created_at")
+    # Staff may have uncordoned one that its cloud is about to remove.
+    staying = counted.filter(has_room).exclude(node__state=NodeState.REMOVING)
+    return staying.order_by("-carried", "created_at")
 
 
 def place_instance(pk: UUID, *, by: Principal) -> Instance:
