@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_address
 
 from portal.naming import ascii_text
@@ -152,8 +153,9 @@ def _plain(name: str, longest: int) -> str:
     return plain.strip("-_")[:longest].strip("-_")
 
 
+@lru_cache(maxsize=1024, typed=True)
 def endpoint(host: str, port: int) -> str:
-    """host:port, with brackets around an IPv6 address.
+    """host:port, with brackets around an IPv6 address. Cached, as lists ask for those of each hub.
 
     Raises ValueError for a host that is neither an address nor a name.
     """

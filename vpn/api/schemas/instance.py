@@ -248,7 +248,7 @@ def show_instance(instance: Instance, found: Found) -> InstanceOut:
 
 def instance_values(instance: Instance, found: Found) -> dict[str, object]:
     """The fields of InstanceOut in their order, unvalidated, for lists."""
-    hub = instance.host_addresses(HUB_HOST)
+    hub = (network.partition("/")[0] for network in instance.own_networks(HUB_HOST))
     prefixes = (instance.network_v4.prefixlen, instance.network_v6.prefixlen)
     return {
         "id": instance.pk,
