@@ -65,7 +65,7 @@ READING = {
     "vpn.actions.instances.ports": {"free_port_base"},
     "vpn.actions.instances.server_address": {"moved_sentence"},
     "vpn.actions.instances.settings": {"faults_of"},
-    "vpn.actions.instances.targets": {"other_server", "same_server", "target_in"},
+    "vpn.actions.instances.targets": {"other_server", "same_server"},
     # They fill in columns of rows in memory, which their caller saves.
     "vpn.actions.peers.certificates": {
         "authority_of",

@@ -5,6 +5,7 @@ Before the switch, a failure leaves the hub where it is. After it, what is left 
 
 from __future__ import annotations
 
+import enum
 import logging
 import time
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from vpn.drivers.base import AgentError, Driver, HubReport, Unreachable, errors
 from vpn.jobs import lease
 from vpn.jobs.apply import cause_of
 from vpn.jobs.knock import ensure_probe
-from vpn.jobs.ordered import await_ports
+from vpn.jobs.ordered import await_boot, await_order, await_preparation
 from vpn.jobs.progress import StepWaits, begin_step, fail_operation, finish_operation, finish_step, next_step
 from vpn.jobs.proving import StepFailed, prove, publish_name
 from vpn.jobs.retirement import MOST_GENERATION, hand_over
@@ -46,20 +47,29 @@ _SLICE_SECONDS = 8.0
 _ACTIVE_SECONDS = 240
 
 
+class Run(enum.Enum):
+    """How far a job came: to the end, as far as its time sufficed, or to a step that waits or has failed."""
+
+    DONE = "done"
+    CUT = "cut"
+    STOPPED = "stopped"
+
+
 def go_on_moving(instance_id: str) -> None:
     """Continue the move or the rebuild of an instance, from the first step that is not done."""
     pk = UUID(instance_id)
     token = lease.claim(pk)
     if token is None:
         return
+    run = Run.STOPPED
     try:
         operation = _running(pk)
-        if operation is not None and _run_steps(pk, token, operation):
+        if operation is not None and (run := _run_steps(pk, token, operation)) is Run.DONE:
             finish_operation(operation)
     finally:
         lease.release(pk, token)
-    if (left := _running(pk)) is not None and operation is not None:
-        doorbell.enqueue_move(pk, left.instance.organization_id)
+    if run is Run.CUT and operation is not None:
+        doorbell.enqueue_move(pk, operation.instance.organization_id)
     # A change that was saved meanwhile could not claim the instance.
     instance = Instance.objects.filter(pk=pk).first()
     if instance is not None and not instance.is_up_to_date:
@@ -70,26 +80,26 @@ def _running(pk: UUID) -> Operation | None:
     return Operation.objects.filter(instance=pk, kind__in=MOVES, state=OperationState.RUNNING).first()
 
 
-def _run_steps(pk: UUID, token: UUID, operation: Operation) -> bool:
-    """Run the remaining steps; False if one failed, the claim was lost, or the rest has to wait for a later job."""
+def _run_steps(pk: UUID, token: UUID, operation: Operation) -> Run:
+    """Run the remaining steps. One that has to wait goes on in a later job, for which reconcile rings."""
     ends = time.monotonic() + _SLICE_SECONDS
     while (step := next_step(operation)) is not None:
         if not lease.renew(pk, token) or _running(pk) is None:
-            return False
+            return Run.STOPPED
         begin_step(step)
         try:
             message = _STEPS[step.name](pk, token)
         except (AgentError, Unreachable, UnsealError, StepFailed) as error:
             _fail(pk, operation, step, error.cause if isinstance(error, StepFailed) else cause_of(error))
-            return False
+            return Run.STOPPED
         except (ConcurrentChange, StepWaits):
-            return False  # A later job continues.
+            return Run.STOPPED
         except (Instance.DoesNotExist, Move.DoesNotExist):
-            return False  # Deleted or cancelled meanwhile.
+            return Run.STOPPED  # Deleted or cancelled meanwhile.
         finish_step(step, message)
         if time.monotonic() > ends and next_step(operation) is not None:
-            return False
-    return True
+            return Run.CUT
+    return Run.DONE
 
 
 def _fail(pk: UUID, operation: Operation, step: OperationStep, cause: Finding | str) -> None:
@@ -110,14 +120,17 @@ def _target(pk: UUID) -> tuple[Instance, Driver]:
 
 
 def _prepare(pk: UUID, token: UUID) -> str:
-    moved, driver = _target(pk)
-    if moved.server is None or not moved.server.addresses:
+    target = Move.objects.select_related("target__region").get(instance=pk).target
+    # A cloud's server may still be ordered, and its ports opened.
+    await_order(target)
+    await_boot(target)
+    await_preparation(target)
+    if not target.addresses:
         raise StepFailed(failures.NO_ADDRESS.of())
-    driver.check()
+    driver_for(target).check()
     ensure_probe(pk)
     prepare_move(pk, by=_BY)
-    await_ports(moved.server)
-    return f"{moved.server} answers."
+    return f"{target} answers."
 
 
 def _start(pk: UUID, token: UUID) -> str:

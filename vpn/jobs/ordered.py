@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from typing import Final
 from uuid import UUID
 
 from portal.exceptions import Conflict
@@ -20,7 +18,6 @@ from vpn.wire.finding import Finding, parse_finding
 
 _BY = Principal.portal("removing a server that carries nothing")
 _NOT_READY = (ServerState.NEW, ServerState.PREPARING)
-_PAUSE: Final = 0.5  # seconds
 
 
 def placed_server(pk: UUID, *, by: Principal) -> Server:
@@ -70,20 +67,12 @@ def await_preparation(server: Server) -> None:
     _await_ports(node)
 
 
-def await_ports(server: Server) -> None:
-    """Wait until a cloud's firewall lets in what a move needs. Raises StepFailed or StepWaits."""
-    node = _node_of(server)
-    if node is not None:
-        _await_ports(node)
-
-
 def _await_ports(node: CloudNode) -> None:
     if set(ports_in_use([node.server_id])[node.server_id]) <= set(node.opened):
         return
     if node.finding is not None and node.failures > 1:
         raise StepFailed(_finding_in(node.finding))
     doorbell.enqueue_node(node.server_id)
-    time.sleep(_PAUSE)  # A move is rung for again at once.
     raise StepWaits
 
 

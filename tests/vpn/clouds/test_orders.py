@@ -20,7 +20,7 @@ from vpn.choices import Driver, InstanceState, NodeState, ServerState
 from vpn.drivers.cloud.cloud import Cloud
 from vpn.jobs.availability import ring_for_servers
 from vpn.jobs.nodes import look_at_node, ring_for_nodes
-from vpn.jobs.ordered import await_ports
+from vpn.jobs.ordered import await_preparation
 from vpn.jobs.progress import StepWaits
 from vpn.models import CloudNode, Instance, Move, Region, Server
 
@@ -106,9 +106,9 @@ def test_a_move_waits_until_its_ports_are_open(ec2: Ec2, organization: Organizat
     operation = other.operations.get()
     Move.objects.create(instance=other, operation=operation, target=the_node().server, port_base=29000, epoch=2)
     with pytest.raises(StepWaits):
-        await_ports(the_node().server)
+        await_preparation(the_node().server)
     look_at_node(str(the_node().server_id))
-    await_ports(the_node().server)
+    await_preparation(the_node().server)
     (opened,) = ec2.groups().values()
     assert "udp/29000" in opened
     Instance.objects.filter(region=region).update(server=None)

@@ -13,13 +13,16 @@ from django.utils import timezone
 from portal.exceptions import Conflict, NotPossible
 from portal.models import ApiToken, Membership, Organization
 from tests.factories import BY, make_instance
+from tests.vpn.moves.machines import Machine
 from tests.vpn.moves.moving import Servers, go_on, go_on_until, look
 from vpn.actions.instances.move import cancel_move, move_instance, rebuild_instance
 from vpn.actions.peers.peer import create_client_peer
-from vpn.choices import InstanceState, OperationState
+from vpn.choices import Driver, InstanceState, NodeState, OperationState, ServerState
 from vpn.jobs import move as job
+from vpn.jobs.knock import give_probe
+from vpn.jobs.nodes import ports_in_use
 from vpn.jobs.reconcile import reconcile_all
-from vpn.models import Instance, InstanceObservation, Move, Region, RetiredHub, Tick
+from vpn.models import CloudAccount, CloudNode, Instance, InstanceObservation, Move, Region, RetiredHub, Server, Tick
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -247,3 +250,25 @@ def test_the_api_refuses_what_is_under_way(admin: Membership, moving: Instance, 
     go_on(moving)
     kinds = browser.get(f"{base}/operations", headers={"Authorization": f"Bearer {token}"}).json()
     assert [one["kind"] for one in kinds[:2]] == ["move", "move"]
+
+
+def test_a_cloud_orders_a_server_and_the_move_waits_for_it(
+    instance: Instance, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_probe(instance)
+    instance.save()
+    region = Region.objects.create(pk="cld", name="A cloud", driver=Driver.CLOUD)
+    CloudAccount.objects.create(region=region, provider="dummy", size="small", image="debian")
+    move_instance(instance, region, by=BY)
+    target = Move.objects.get().target
+    rung: list[object] = []
+    monkeypatch.setattr("vpn.doorbell.enqueue_move", lambda *ids: rung.append(ids[0]))
+    for _ in range(2):
+        job.go_on_moving(str(instance.pk))
+    assert not rung, "the rest waits for reconcile"
+    servers.rows["ordered"], servers.machines[target.pk] = target, Machine("ordered")
+    Server.objects.filter(pk=target.pk).update(state=ServerState.READY, address="203.0.113.6")
+    ports = ports_in_use([target.pk])[target.pk]
+    CloudNode.objects.filter(server=target).update(state=NodeState.RUNNING, node_id="node-1", opened=ports)
+    assert go_on(instance).state == OperationState.SUCCEEDED
+    assert servers.answering(instance.hub) == ["ordered"]

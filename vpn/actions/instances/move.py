@@ -45,7 +45,7 @@ def move_instance(instance: Instance, region: Region, *, by: Principal) -> Insta
     with transaction.atomic():
         _lock_servers(region)
         locked = _lock_movable(instance.pk)
-        _begin(locked, target_in(locked, region), OperationKind.MOVE, by)
+        _begin(locked, target_in(locked, region, by=by), OperationKind.MOVE, by)
     return locked
 
 
@@ -59,7 +59,7 @@ def rebuild_instance(instance: Instance, *, by: Principal, in_place: bool = True
         locked = _lock_movable(instance.pk)
         target = other_server(locked, locked.region) or (same_server(locked) if in_place else None)
         if target is None:
-            target = target_in(locked, locked.region)
+            target = target_in(locked, locked.region, by=by)
         _begin(locked, target, OperationKind.REBUILD, by)
     return locked
 

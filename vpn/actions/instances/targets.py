@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from portal.exceptions import Conflict, NotPossible
+from portal.models import Principal
 from vpn.actions.instances.placement import with_room
 from vpn.actions.instances.ports import free_port_base
-from vpn.choices import ServerState
-from vpn.models import Instance, Region, Server
+from vpn.actions.servers.node import order_node, with_open_order
+from vpn.choices import Driver, ServerState
+from vpn.models import CloudAccount, Instance, Region, Server
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,12 @@ def same_server(instance: Instance) -> Target | None:
     return Target(server, instance.port_base)
 
 
-def target_in(instance: Instance, region: Region) -> Target:
-    """As `other_server`; raises Conflict, and says what to do."""
+def target_in(instance: Instance, region: Region, *, by: Principal) -> Target:
+    """As `other_server`; in a cloud, a server is ordered if none has room. Raises Conflict, and says what to do."""
     if (target := other_server(instance, region)) is not None:
         return target
+    if region.driver == Driver.CLOUD:
+        return _ordered(instance, region, by)
     forwarding = instance.retired_hubs.exclude(forwards_to=[]).filter(server__region=region).select_related("server")
     if (retired := forwarding.first()) is not None:
         raise NotPossible(
@@ -55,3 +59,12 @@ def target_in(instance: Instance, region: Region) -> Target:
         code="no-server",
         next_step="Choose another region, or ask the operator.",
     )
+
+
+def _ordered(instance: Instance, region: Region, by: Principal) -> Target:
+    """Return a server of a cloud that is being ordered, or order one."""
+    # Locked, as by placement, so that hubs which leave at the same moment share an order.
+    CloudAccount.objects.select_for_update(no_key=True).filter(region=region).first()
+    coming = with_room(region, with_open_order(region))
+    server = next((one for one in coming if one.pk != instance.server_id), None) or order_node(region, by=by)
+    return Target(server, free_port_base(server, wanted=instance.port_base, of=instance))
