@@ -20,7 +20,7 @@ from vpn import doorbell
 from vpn.actions.instances.drift import undo_drift
 from vpn.actions.instances.recovery import apply_again
 from vpn.actions.peers.protocol_change import conclude_changes
-from vpn.choices import ServerState
+from vpn.choices import Driver, ServerState
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.jobs.availability import ring_for_servers
 from vpn.jobs.clouds import ring_for_clouds
@@ -29,7 +29,7 @@ from vpn.jobs.nodes import ring_for_nodes
 from vpn.jobs.recorded import Recorded
 from vpn.jobs.servers import driver_for, note_agent
 from vpn.jobs.tick import scheduled
-from vpn.models import Instance, InstanceObservation, Server
+from vpn.models import Instance, InstanceObservation, Region, Server
 from vpn.models.row_updates import update_rows
 from vpn.observed import note_unchanged, record_observations
 
@@ -86,9 +86,11 @@ def observe_all() -> None:
     ready = Server.objects.filter(state=ServerState.READY)
     for ids in ready.filter(instances__in=hubs).values_list("pk", "region").distinct():
         doorbell.enqueue_observe(*ids)
-    ring_for_servers()
-    ring_for_nodes()
-    ring_for_clouds()
+    # A portal with this machine alone has no such servers, nodes or accounts.
+    if Region.objects.exclude(driver=Driver.LOCAL).exists():
+        ring_for_servers()
+        ring_for_nodes()
+        ring_for_clouds()
 
 
 def observe_server(server_id: str) -> None:
