@@ -46,8 +46,8 @@ class Reachable(Confirming):
 def provisioned(
     admin: Membership, server: Reachable, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Instance, OperationStep]:
-    monkeypatch.setattr("vpn.jobs.provision.driver_for", lambda name: server)
-    monkeypatch.setattr("vpn.jobs.apply.driver_for", lambda name: server)
+    for job in ("provision", "proving", "apply"):
+        monkeypatch.setattr(f"vpn.jobs.{job}.driver_for", lambda name: server)
     instance = create_instance(admin.organization, name="Frankfurt", hostname="fra", region=make_region(), by=BY)
     provision_instance(str(instance.pk))
     instance.refresh_from_db()
