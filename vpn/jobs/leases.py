@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce, Greatest, Now
 
 from vpn.choices import ServerState
 from vpn.drivers.base import Driver
-from vpn.models import Server
+from vpn.models import Instance, Server
 from vpn.wire.lease import Moment, parse_moment
 
 # The agent takes several hubs down one after the other.
@@ -55,3 +55,11 @@ def renew_lease(driver: Driver, server: Server) -> None:
     note_clock(server, driver.clock)
     server.refresh_from_db(fields=["lease"])
     driver.lease = lease_for(server)
+
+
+def may_run_without_answer(instance: Instance) -> bool:
+    """Return True while an instance's server does not answer, and its hub may still run there on a lease."""
+    server = instance.server
+    if server is None or server.state == ServerState.READY or server.lease_ends_at is None:
+        return False
+    return Server.objects.filter(pk=server.pk, lease_ends_at__gte=Now()).exists()

@@ -26,6 +26,7 @@ from vpn.drivers.base import AgentError, Driver, HubReport, Unreachable, errors
 from vpn.jobs import lease
 from vpn.jobs.apply import cause_of
 from vpn.jobs.knock import ensure_probe
+from vpn.jobs.leases import may_run_without_answer, renew_lease
 from vpn.jobs.ordered import await_boot, await_order, await_preparation
 from vpn.jobs.progress import StepWaits, begin_step, fail_operation, finish_operation, finish_step, next_step
 from vpn.jobs.proving import StepFailed, prove, publish_name
@@ -80,15 +81,20 @@ def _running(pk: UUID) -> Operation | None:
     return Operation.objects.filter(instance=pk, kind__in=MOVES, state=OperationState.RUNNING).first()
 
 
+def _goes_on(operation: Operation) -> bool:
+    """Return True unless it was cancelled. Another move of the same instance may have begun since."""
+    return Operation.objects.filter(pk=operation.pk, state=OperationState.RUNNING).exists()
+
+
 def _run_steps(pk: UUID, token: UUID, operation: Operation) -> Run:
     """Run the remaining steps. One that has to wait goes on in a later job, for which reconcile rings."""
     ends = time.monotonic() + _SLICE_SECONDS
     while (step := next_step(operation)) is not None:
-        if not lease.renew(pk, token) or _running(pk) is None:
+        if not lease.renew(pk, token) or not _goes_on(operation):
             return Run.STOPPED
         begin_step(step)
         try:
-            message = _STEPS[step.name](pk, token)
+            message = _STEPS[step.name](operation, token)
         except (AgentError, Unreachable, UnsealError, StepFailed) as error:
             _fail(pk, operation, step, error.cause if isinstance(error, StepFailed) else cause_of(error))
             return Run.STOPPED
@@ -96,6 +102,8 @@ def _run_steps(pk: UUID, token: UUID, operation: Operation) -> Run:
             return Run.STOPPED
         except (Instance.DoesNotExist, Move.DoesNotExist):
             return Run.STOPPED  # Deleted or cancelled meanwhile.
+        if not _goes_on(operation):
+            return Run.STOPPED
         finish_step(step, message)
         if time.monotonic() > ends and next_step(operation) is not None:
             return Run.CUT
@@ -113,14 +121,16 @@ def _fail(pk: UUID, operation: Operation, step: OperationStep, cause: Finding | 
             give_up_move(instance, by=_BY)
 
 
-def _target(pk: UUID) -> tuple[Instance, Driver]:
-    """Return the instance as it will be on its target, and the target's driver."""
+def _target(operation: Operation) -> tuple[Instance, Driver]:
+    """Return the instance as it will be on its target, and the target's driver. Raises Move.DoesNotExist."""
+    pk = Move.objects.get(operation=operation).pk
     moved = placed(Instance.objects.select_related("server__region").get(pk=pk))
     return moved, driver_for(moved.server)
 
 
-def _prepare(pk: UUID, token: UUID) -> str:
-    target = Move.objects.select_related("target__region").get(instance=pk).target
+def _prepare(operation: Operation, token: UUID) -> str:
+    move = Move.objects.select_related("target__region").get(operation=operation)
+    pk, target = move.pk, move.target
     # A cloud's server may still be ordered, and its ports opened.
     await_order(target)
     await_boot(target)
@@ -133,18 +143,19 @@ def _prepare(pk: UUID, token: UUID) -> str:
     return f"{target} answers."
 
 
-def _start(pk: UUID, token: UUID) -> str:
-    _bring_up_to_date(pk)
-    moved, _ = _target(pk)
+def _start(operation: Operation, token: UUID) -> str:
+    _bring_up_to_date(operation)
+    moved, _ = _target(operation)
     ports = f"ports {moved.port_base} and {moved.port_base + 1}"
     return f"{moved.server} has the hub, with the same keys and tunnel addresses, on {ports}."
 
 
-def _bring_up_to_date(pk: UUID) -> tuple[Desired, HubReport]:
+def _bring_up_to_date(operation: Operation) -> tuple[Desired, HubReport]:
     """Let the target's hub be as the rows say, and return what it confirmed."""
+    pk = operation.instance_id
     for _ in range(_ATTEMPTS):
         instance = Instance.objects.get(pk=pk)
-        moved, driver = _target(pk)
+        moved, driver = _target(operation)
         if instance.epoch >= moved.epoch:
             raise_move_epoch(pk, by=_BY)
             continue
@@ -152,6 +163,9 @@ def _bring_up_to_date(pk: UUID) -> tuple[Desired, HubReport]:
         try:
             report = driver.apply(desired.document, delta=False)
         except AgentError as error:
+            if error.code == errors.LEASE_OVER and moved.server is not None:
+                renew_lease(driver, moved.server)
+                continue
             # The target had the hub before, or has it from an attempt that was cancelled.
             if error.code not in {errors.DESTROYED, errors.STALE, errors.CONFLICT}:
                 raise
@@ -163,21 +177,24 @@ def _bring_up_to_date(pk: UUID) -> tuple[Desired, HubReport]:
     raise Unreachable(failures.OUT_OF_STEP.of())
 
 
-def _prove(pk: UUID, token: UUID) -> str:
-    moved, _ = _target(pk)
-    message, _ = prove(moved, over_openvpn=bool(with_openvpn([pk])))
+def _prove(operation: Operation, token: UUID) -> str:
+    moved, _ = _target(operation)
+    message, _ = prove(moved, over_openvpn=bool(with_openvpn([moved.pk])))
     return message
 
 
-def _switch(pk: UUID, token: UUID) -> str:
+def _switch(operation: Operation, token: UUID) -> str:
     """Switch to the target once its hub is as the rows say; changes in between are sent before."""
+    pk = operation.instance_id
     before = Instance.objects.select_related("server__region").get(pk=pk)
-    if not Move.objects.filter(instance=pk).exists():
+    if not Move.objects.filter(operation=operation).exists():
         return _switched(before)  # A killed job did.
+    if may_run_without_answer(before):
+        raise StepWaits
     for _ in range(_ATTEMPTS):
-        desired, report = _bring_up_to_date(pk)
+        desired, report = _bring_up_to_date(operation)
         try:
-            if not switch_instance(pk, token, desired, report, by=_BY):
+            if not switch_instance(operation, token, desired, report, by=_BY):
                 raise Move.DoesNotExist
         except ConcurrentChange:
             continue
@@ -194,9 +211,9 @@ def _switched(instance: Instance) -> str:
     return f"The instance runs on {instance.server}, {instance.region.name}, since now."
 
 
-def _hand_over(pk: UUID, token: UUID) -> str:
+def _hand_over(operation: Operation, token: UUID) -> str:
     """Let the former server end its hub and forward. If it does not answer, another job asks it again and again."""
-    instance = Instance.objects.select_related("server__region").get(pk=pk)
+    instance = Instance.objects.select_related("server__region").get(pk=operation.instance_id)
     waiting = instance.retired_hubs.exclude(forwards_to=[]).filter(forwarding_since=None)
     retired = waiting.select_related("server__region").order_by("-retired_at").first()
     if retired is None:
@@ -208,9 +225,15 @@ def _hand_over(pk: UUID, token: UUID) -> str:
         return f"{sentence_of(cause_of(error))} Once {retired.server} answers, its hub ends, and it forwards."
 
 
-def _replace(pk: UUID, token: UUID) -> str:
+def _publish(operation: Operation, token: UUID) -> str:
+    return publish_name(operation.instance_id, token)
+
+
+def _replace(operation: Operation, token: UUID) -> str:
     """Remove the hub from its server and build it there anew. Clients are called as soon as it is back."""
-    moved, driver = _target(pk)
+    if not Move.objects.filter(operation=operation).exists():
+        return "The hub was removed from its server and built there anew."  # By a job that was killed.
+    moved, driver = _target(operation)
     clients = _clients_of(driver, moved)
     try:
         driver.destroy(moved.hub, epoch=moved.epoch - 1, generation=MOST_GENERATION)
@@ -218,11 +241,11 @@ def _replace(pk: UUID, token: UUID) -> str:
         if error.code != errors.STALE:
             raise
         # A job that was killed had built it already.
-    desired, report = _bring_up_to_date(pk)
+    desired, report = _bring_up_to_date(operation)
     driver.greet(moved.hub, Handover(endpoints=clients))
-    if not switch_instance(pk, token, desired, report, by=_BY):
+    if not switch_instance(operation, token, desired, report, by=_BY):
         raise Move.DoesNotExist
-    _after_switch(pk)
+    _after_switch(moved.pk)
     return f"The hub was removed from {moved.server} and built there anew."
 
 
@@ -238,20 +261,21 @@ def _clients_of(driver: Driver, instance: Instance) -> dict[str, str]:
     return dict(list(found.items())[:MOST_CLIENTS])
 
 
-def _prove_again(pk: UUID, token: UUID) -> str:
+def _prove_again(operation: Operation, token: UUID) -> str:
+    pk = operation.instance_id
     instance = Instance.objects.select_related("server__region").get(pk=pk)
     message, found = prove(instance, over_openvpn=bool(with_openvpn([pk], confirmed=True)))
     record_knock(pk, found)
     return message
 
 
-_STEPS: dict[str, Callable[[UUID, UUID], str]] = {
+_STEPS: dict[str, Callable[[Operation, UUID], str]] = {
     StepName.NEW_SERVER: _prepare,
     StepName.NEW_HUB: _start,
     StepName.NEW_PROOF: _prove,
     StepName.SWITCH: _switch,
     StepName.HAND_OVER: _hand_over,
-    StepName.NAME: publish_name,
+    StepName.NAME: _publish,
     StepName.REPLACE: _replace,
     StepName.PROOF: _prove_again,
 }

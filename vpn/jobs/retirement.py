@@ -75,7 +75,9 @@ def hand_over(retired: RetiredHub, instance: Instance) -> str:
         logger.warning("The clients of %s are not called: %s", instance, error)
         back = ""
     former.destroy(retired.hub, epoch=retired.epoch, generation=MOST_GENERATION)
-    note_forwarding(retired, by=_BY)
+    if not note_forwarding(retired, by=_BY) and _still_forwarding(retired) is None:
+        # It was ended meanwhile, perhaps removed, and its ports may be another hub's soon.
+        former.end_forwarding(retired.hub)
     return f"{forwarded_sentence(retired)} {back}".rstrip()
 
 
@@ -133,13 +135,21 @@ def _count(retired: RetiredHub) -> None:
     except AgentError as error:
         if error.code != errors.UNKNOWN_HUB or retired.instance is None:
             raise
-        # The server lost it, for example by a restored disk.
-        hand_over(retired, retired.instance)
+        # The server lost it, for example by a restored disk; or it was ended while this worker asked.
+        now = _still_forwarding(retired)
+        if now is not None and now.instance is not None:
+            hand_over(now, now.instance)
         return
     note_forwarding(retired, packets, by=_BY)
-    retired.refresh_from_db()
-    if retired.is_forwarding and _is_unused(retired):
-        end_unused(retired, by=_BY)
+    now = _still_forwarding(retired)
+    if now is not None and _is_unused(now):
+        end_unused(now, by=_BY)
+
+
+def _still_forwarding(retired: RetiredHub) -> RetiredHub | None:
+    """Return the row as it is now; None if the forwarding was ended, or the row is gone."""
+    rows = RetiredHub.objects.select_related("server__region", "instance__server__region")
+    return rows.exclude(forwards_to=[]).filter(pk=retired.pk).first()
 
 
 def _is_unused(retired: RetiredHub) -> bool:

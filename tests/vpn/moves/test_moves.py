@@ -22,7 +22,18 @@ from vpn.jobs import move as job
 from vpn.jobs.knock import give_probe
 from vpn.jobs.nodes import ports_in_use
 from vpn.jobs.reconcile import reconcile_all
-from vpn.models import CloudAccount, CloudNode, Instance, InstanceObservation, Move, Region, RetiredHub, Server, Tick
+from vpn.models import (
+    CloudAccount,
+    CloudNode,
+    Instance,
+    InstanceObservation,
+    Move,
+    Operation,
+    Region,
+    RetiredHub,
+    Server,
+    Tick,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -71,6 +82,50 @@ def test_it_is_cancelled_until_the_switch(moving: Instance, servers: Servers, mo
     assert moving.server == servers.rows["home"]
     with pytest.raises(NotPossible):
         cancel_move(moving, by=BY)
+
+
+@pytest.mark.parametrize("step", ["new-server", "new-hub", "new-proof", "switch"])
+def test_a_job_of_a_cancelled_one_does_nothing_to_the_next(
+    moving: Instance, servers: Servers, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """An admin cancels while a job is in a step, and moves the instance elsewhere before the job goes on."""
+    servers.add("third", Region.objects.create(pk="par", name="Paris", driver="local"), "203.0.113.7")
+    first = Move.objects.get().operation
+    real: Callable[[Operation, UUID], str] = job._STEPS[step]
+
+    def overtaken(operation: Operation, token: UUID) -> str:
+        cancel_move(moving, by=BY)
+        move_instance(moving, Region.objects.get(pk="par"), by=BY)
+        return real(operation, token)
+
+    monkeypatch.setitem(job._STEPS, step, overtaken)
+    job.go_on_moving(str(moving.pk))
+    monkeypatch.setitem(job._STEPS, step, real)
+    first.refresh_from_db()
+    assert first.state == OperationState.FAILED
+    assert "cancelled" in first.steps.get(state="failed").message
+    moving.refresh_from_db()
+    assert moving.server == servers.rows["home"]
+    assert go_on(moving).state == OperationState.SUCCEEDED
+    assert moving.server == servers.rows["third"]
+    look()
+    assert servers.answering(moving.hub) == ["third"]
+
+
+def test_the_switch_waits_for_the_end_of_a_lease(moving: Instance, servers: Servers) -> None:
+    """A silent server may still run the hub: with a lease, two hubs never have the same keys."""
+    now = timezone.now()
+    home = Server.objects.filter(pk=servers.rows["home"].pk)
+    home.update(state=ServerState.UNREACHABLE, lease_ends_at=now + timedelta(minutes=5))
+    with servers["home"].silent():
+        for _ in range(3):
+            job.go_on_moving(str(moving.pk))
+        assert Move.objects.exists()
+        moving.refresh_from_db()
+        assert moving.server_id == servers.rows["home"].pk
+        home.update(lease_ends_at=now - timedelta(seconds=1))
+        assert go_on(moving).state == OperationState.SUCCEEDED
+    assert moving.server == servers.rows["away"]
 
 
 def test_after_a_failed_one_it_moves_all_the_same(moving: Instance, servers: Servers) -> None:
@@ -130,11 +185,11 @@ class Killed(BaseException):
 def test_a_killed_worker_leaves_a_move_that_goes_on(
     moving: Instance, servers: Servers, monkeypatch: pytest.MonkeyPatch, step: str, when: str
 ) -> None:
-    real: Callable[[UUID, UUID], str] = job._STEPS[step]
+    real: Callable[[Operation, UUID], str] = job._STEPS[step]
 
-    def killed(pk: UUID, token: UUID) -> str:
+    def killed(operation: Operation, token: UUID) -> str:
         if when == "after":
-            real(pk, token)
+            real(operation, token)
         raise Killed
 
     monkeypatch.setitem(job._STEPS, step, killed)
@@ -151,7 +206,7 @@ def test_a_killed_worker_leaves_a_move_that_goes_on(
 def test_a_killed_worker_leaves_a_move_that_can_be_cancelled(
     moving: Instance, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(pk: UUID, token: UUID) -> str:
+    def killed(operation: Operation, token: UUID) -> str:
         raise Killed
 
     monkeypatch.setitem(job._STEPS, "switch", killed)

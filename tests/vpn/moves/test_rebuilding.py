@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -16,6 +17,7 @@ from vpn.actions.instances.move import rebuild_instance
 from vpn.actions.servers.drain import drain_server
 from vpn.actions.servers.server import forget_server
 from vpn.choices import Driver, InstanceState, OperationState
+from vpn.jobs import move as job
 from vpn.jobs.knock import give_probe
 from vpn.models import Instance, Region, RetiredHub
 
@@ -33,6 +35,25 @@ def test_without_another_server_it_is_rebuilt_in_place(instance: Instance, serve
     assert instance.epoch == before + 1
     assert instance.is_up_to_date
     assert not RetiredHub.objects.exists()
+
+
+def test_a_killed_worker_leaves_one_in_place_that_ends(
+    instance: Instance, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_probe(instance)
+    instance.save()
+    rebuild_instance(instance, by=BY)
+
+    def killed(pk: UUID) -> None:
+        raise SystemExit
+
+    real = job._after_switch
+    monkeypatch.setattr(job, "_after_switch", killed)
+    with pytest.raises(SystemExit):
+        go_on(instance)
+    monkeypatch.setattr(job, "_after_switch", real)
+    assert go_on(instance).state == OperationState.SUCCEEDED
+    assert servers.answering(instance.hub) == ["home"]
 
 
 def test_it_is_rebuilt_on_another_server_of_its_region(instance: Instance, servers: Servers) -> None:

@@ -103,3 +103,36 @@ def test_the_forwarding_ends_when_it_is_not_used(moving: Instance, servers: Serv
     assert not servers["home"].forwards
     moving.refresh_from_db()
     assert moving.earlier_addresses == []
+
+
+def test_a_late_hand_over_leaves_no_forwarding(
+    moving: Instance, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An admin ends the forwarding while a worker hands over: its ports may soon be another organization's."""
+    go_on(moving)
+    stale = RetiredHub.objects.select_related("server__region", "instance__server__region").get()
+    end_forwarding(moving, by=BY)
+    look()
+    assert not RetiredHub.objects.exists()
+    assert stale.instance is not None
+    retirement.hand_over(stale, stale.instance)
+    assert not servers["home"].forwards
+
+
+def test_a_forwarding_that_was_ended_does_not_begin_again(
+    moving: Instance, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on(moving)
+    machine = servers["home"]
+    counted = machine.forwarded_packets
+
+    def ended_meanwhile(hub: str) -> int:
+        monkeypatch.setattr(machine, "forwarded_packets", counted)
+        end_forwarding(moving, by=BY)
+        look()
+        return counted(hub)
+
+    monkeypatch.setattr(machine, "forwarded_packets", ended_meanwhile)
+    look()
+    assert not RetiredHub.objects.exists()
+    assert not machine.forwards

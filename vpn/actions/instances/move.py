@@ -128,14 +128,16 @@ def prepare_move(pk: UUID, *, by: Principal) -> None:
             acted(by, "certificate issued", instance)
 
 
-def switch_instance(pk: UUID, token: UUID, desired: Desired, report: HubReport, *, by: Principal) -> bool:
+def switch_instance(operation: Operation, token: UUID, desired: Desired, report: HubReport, *, by: Principal) -> bool:
     """Let the instance run on its target, which confirmed `desired`; all rows change together.
 
-    False if the move was cancelled, or the claim was lost. Raises ConcurrentChange if the target lags behind.
+    False if the operation was cancelled, even if another move has begun since, or the claim was lost. Raises
+    ConcurrentChange if the target lags behind.
     """
+    pk = operation.instance_id
     with transaction.atomic():
         instance = lock_instance(pk)
-        move = Move.objects.select_related("target__region").filter(instance=instance).first()
+        move = Move.objects.select_related("target__region").filter(instance=instance, operation=operation).first()
         if move is None or instance.lease_token != token or instance.state not in MOVABLE:
             return False
         sent = (desired.generation, desired.epoch)

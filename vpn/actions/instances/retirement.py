@@ -99,20 +99,24 @@ def begin_look(retired: RetiredHub, *, by: Principal) -> bool:
     return bool(began)
 
 
-def note_forwarding(retired: RetiredHub, packets: int | None = None, *, by: Principal) -> None:
-    """Record that a server forwards as `retired` says, and how many packets passed."""
+def note_forwarding(retired: RetiredHub, packets: int | None = None, *, by: Principal) -> bool:
+    """Record that a server forwards as `retired` says, and how many packets passed.
+
+    False if the forwarding was ended or changed meanwhile.
+    """
     now = timezone.now()
     values: dict[str, object] = {"due_at": now + _WATCHED_EVERY, "finding": None, "failures": 0}
     if packets is None:
         values |= {"forwarding_since": now, "used_at": now}
     elif packets != retired.packets:
         values |= {"packets": packets, "used_at": now}
-    # Unless it was ended or changed meanwhile.
     same = RetiredHub.objects.filter(
         pk=retired.pk, forwards_to=retired.forwards_to, forwards_to_port=retired.forwards_to_port
     )
-    if same.update(**values):
+    noted = bool(same.update(**values))
+    if noted:
         acted(by, "forwards", retired)
+    return noted
 
 
 def note_trouble(retired: RetiredHub, why: Finding, *, by: Principal) -> None:
