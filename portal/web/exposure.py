@@ -37,7 +37,7 @@ def exposures() -> list[str]:
 def redis_fault(url: str) -> tuple[str, str]:
     """Return a shared Redis's fault and what to do; both "" for a Unix socket, loopback, or TLS with a password."""
     parts = urlsplit(url)
-    if parts.scheme == "unix" or _is_loopback(parts.hostname or "localhost"):
+    if parts.scheme == "unix" or is_loopback(parts.hostname or "localhost"):
         return "", ""
     query = parse_qs(parts.query)
     lacks = []
@@ -56,7 +56,7 @@ def redis_fault(url: str) -> tuple[str, str]:
 def url_fault(url: str) -> tuple[str, str]:
     """Return PUBLIC_URL's fault and what to do; both "" for HTTPS or a loopback address."""
     parts = urlsplit(url)
-    if parts.scheme == "https" or _is_loopback(parts.hostname or ""):
+    if parts.scheme == "https" or is_loopback(parts.hostname or ""):
         return "", ""
     return (
         f"PUBLIC_URL is {url}, plain http: passwords, profiles and cookies can be read on the way.",
@@ -66,7 +66,7 @@ def url_fault(url: str) -> tuple[str, str]:
 
 def dns_fault(publisher: object) -> tuple[str, str]:
     """Return the fault of a DNS provider's API and what to do; both "" for HTTPS or a loopback address."""
-    if not isinstance(publisher, ProviderDns) or publisher.secure or _is_loopback(publisher.host):
+    if not isinstance(publisher, ProviderDns) or publisher.secure or is_loopback(publisher.host):
         return "", ""
     return (
         f"DNS_URL leads to {publisher.server} over plain http: its credentials can be read on the way.",
@@ -74,7 +74,7 @@ def dns_fault(publisher: object) -> tuple[str, str]:
     )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Return True if this is a loopback address or name (RFC 6761, 6.3)."""
     if host == "localhost" or host.endswith(".localhost"):
         return True

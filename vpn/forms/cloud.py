@@ -29,7 +29,7 @@ class CloudAccountForm(forms.ModelForm):  # type: ignore[type-arg]
         required=False,
         strip=True,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="Sealed at rest and never shown. Leave it empty to keep the former one.",
+        help_text="Sealed and never shown. Empty: the former one stays, unless provider, endpoint or key change.",
     )
     capacity = forms.IntegerField(min_value=1, initial=20, help_text="The most instances of each server.")
     ssh_from = LinesField(
@@ -54,15 +54,17 @@ class CloudAccountForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean(self) -> dict[str, Any]:
         """The settings that the provider needs are there, and no servers of another one."""
         given: dict[str, Any] = super().clean() or {}
-        settings = {name: given.get(name) for name in self.Meta.fields if name not in {"region", "secret"}}
+        # Django admin derives a form, whose Meta also has the columns that are only shown.
+        names = CloudAccountForm.Meta.fields
+        settings = {name: given.get(name) for name in names if name not in {"region", "secret"}}
         if None in settings.values():
             return given  # A field of its own is at fault.
-        has_secret = bool(given.get("secret") or self.instance.secret_sealed)
-        for field, faults in account_faults(settings, has_secret=has_secret).items():
+        stored = CloudAccount.objects.select_related("region").filter(pk=self.instance.pk).first()
+        former = stored or CloudAccount()
+        for field, faults in account_faults(settings, former, given.get("secret", "")).items():
             self.add_error(field, faults)
         try:
-            former = CloudAccount.objects.select_related("region").filter(pk=self.instance.pk).first()
-            refuse_other_provider(former or CloudAccount(), str(settings["provider"]))
+            refuse_other_provider(former, str(settings["provider"]))
         except Conflict as refusal:
             self.add_error(refusal.field, refusal.message)
         return given

@@ -46,6 +46,9 @@ def posted(region: Region, ec2: Ec2, **other: Any) -> dict[str, Any]:
         ({"image": "two words"}, "image"),
         ({"endpoint": "ftp://cloud.example.net"}, "endpoint"),
         ({"endpoint": "https://me:secret@cloud.example.net"}, "endpoint"),
+        ({"endpoint": "http://cloud.example.net"}, "endpoint"),
+        ({"endpoint": "http://192.0.2.1:5000"}, "endpoint"),
+        ({"endpoint": "https://cloud.example.net:99999"}, "endpoint"),
         ({"capacity": 0}, "capacity"),
         ({"ssh_from": ["2001:db8::/32"]}, "ssh_from"),
         ({"provider": "openstack"}, "project"),
@@ -71,6 +74,25 @@ def test_the_secret_is_sealed_and_kept_if_none_is_entered(ec2: Ec2, region: Regi
     account.refresh_from_db()
     assert (account.size, account.secret) == ("t3.medium", SECRET)
     assert reseal_all().closed == set()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"endpoint": "https://cloud.example.net"}, {"endpoint": ""}, {"provider": "vultr"}, {"key": "AKIAOTHER"}],
+)
+def test_the_former_secret_goes_to_no_other_host_or_user(
+    ec2: Ec2, region: Region, account: CloudAccount, staff_browser: Client, given: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidInput, match="Enter it again"):
+        set_account(region, by=BY, **settings_for(ec2, **given))
+    page = f"{ACCOUNTS}{account.pk}/change/"
+    assert "Enter it again" in staff_browser.post(page, posted(region, ec2, _test="Test", **given)).content.decode()
+    account.refresh_from_db()
+    assert (account.provider, account.endpoint, account.test_requested_at) == ("ec2", ec2.endpoint, None)
+    assert staff_browser.post(page, posted(region, ec2, secret="another", **given)).status_code == 302
+    account.refresh_from_db()
+    assert account.secret == "another"
+    assert [getattr(account, name) for name in given] == [*given.values()]
 
 
 def test_an_account_with_servers_keeps_its_provider_and_stays(
@@ -113,7 +135,7 @@ def test_the_test_finds_an_image_that_is_not_there(ec2: Ec2, region: Region, acc
 def test_settings_that_cannot_work_are_found_by_the_test(
     ec2: Ec2, region: Region, account: CloudAccount, given: dict[str, Any], words: str
 ) -> None:
-    set_account(region, by=BY, **settings_for(ec2, **given))
+    set_account(region, by=BY, secret=SECRET, **settings_for(ec2, **given))
     clouds.test_cloud(str(account.pk))
     account.refresh_from_db()
     assert words in shown.test_sentence(account)

@@ -192,7 +192,7 @@ def test_each_refusal_is_a_sentence_and_trying_again_orders(
 def test_a_cloud_that_does_not_answer_fails_after_a_while_and_says_so(
     ec2: Ec2, organization: Organization, region: Region
 ) -> None:
-    set_account(region, by=BY, **settings_for(ec2, endpoint="http://127.0.0.1:9"))
+    set_account(region, by=BY, secret="x", **settings_for(ec2, endpoint="http://127.0.0.1:9"))
     instance = make_instance(organization, region)
     for _ in range(12):
         work()

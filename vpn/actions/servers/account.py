@@ -15,6 +15,7 @@ from django.utils import timezone
 from portal.actions.acting import acted
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Principal
+from portal.web.exposure import is_loopback
 from vpn import doorbell
 from vpn.choices import Driver
 from vpn.clouds import PROVIDERS
@@ -25,10 +26,12 @@ _PROVIDER: Final = re.compile(r"[a-z][a-z0-9_]{1,39}")
 # Printable and without spaces: names and identifiers at providers.
 _WORD: Final = re.compile(r"[!-~]{0,120}")
 _WORDS: Final = ("key", "location", "size", "image", "network", "project", "domain")
+# Where the secret is sent, and whose it is.
+_OF_SECRET: Final = ("provider", "endpoint", "key")
 
 
 def set_account(region: Region, *, by: Principal, secret: str = "", **settings: Any) -> CloudAccount:
-    """Add or change the cloud account of a region. Without `secret` the former one stays.
+    """Add or change the cloud account of a region. Without `secret` the former one stays, for the same host and key.
 
     `settings` are the columns from `provider` to `ssh_from`. Servers that exist stay as they are. Raises InvalidInput,
     or NotPossible if another provider has some.
@@ -39,7 +42,7 @@ def set_account(region: Region, *, by: Principal, secret: str = "", **settings: 
         Region.objects.select_for_update(no_key=True).get(pk=region.pk)
         account = CloudAccount.objects.filter(region=region).first() or CloudAccount(region=region)
         refuse_other_provider(account, settings["provider"])
-        if errors := account_faults(settings, has_secret=bool(secret or account.secret_sealed)):
+        if errors := account_faults(settings, account, secret):
             raise InvalidInput(errors)
         for name, value in settings.items():
             setattr(account, name, value)
@@ -61,8 +64,8 @@ def refuse_other_provider(account: CloudAccount, provider: str) -> None:
         )
 
 
-def account_faults(settings: Mapping[str, Any], *, has_secret: bool) -> dict[str, list[str]]:
-    """The faults of an account's settings, by column."""
+def account_faults(settings: Mapping[str, Any], former: CloudAccount, secret: str) -> dict[str, list[str]]:
+    """The faults of an account's new settings, by column. `secret` is the new one, "" to keep the former one."""
     errors: dict[str, list[str]] = {}
     described = PROVIDERS.get(settings["provider"])
     for name in _WORDS:
@@ -71,17 +74,28 @@ def account_faults(settings: Mapping[str, Any], *, has_secret: bool) -> dict[str
     for name in _needed(settings["provider"]):
         if not settings[name]:
             errors[name] = [f"Enter it: {getattr(described, name, '') or name}."]
-    if not has_secret:
-        errors["secret"] = [f"Enter it: {described.secret if described is not None else 'secret key or token'}."]
+    if not secret and (fault := _former_secret_fault(settings, former)):
+        errors["secret"] = [fault]
     if not _PROVIDER.fullmatch(settings["provider"]):
         errors["provider"] = ["Enter the provider's name in apache-libcloud, such as ec2."]
     if settings["endpoint"] and not _is_url(settings["endpoint"]):
-        errors["endpoint"] = ["Enter a URL that begins with https://."]
+        errors["endpoint"] = ["Enter a URL that begins with https://; http:// only at a loopback address."]
     if settings["capacity"] < 1:
         errors["capacity"] = ["Enter at least 1."]
     if faults := [text for text in settings["ssh_from"] if not _is_network(text)]:
         errors["ssh_from"] = [f"{text} is not an IPv4 network, such as 192.0.2.0/24." for text in faults]
     return errors
+
+
+def _former_secret_fault(settings: Mapping[str, Any], former: CloudAccount) -> str:
+    """Return why the account's former secret cannot stay; "" if it can."""
+    described = PROVIDERS.get(settings["provider"])
+    if not former.secret_sealed:
+        return f"Enter it: {described.secret if described is not None else 'secret key or token'}."
+    if any(settings[name] != getattr(former, name) for name in _OF_SECRET):
+        # A secret that is never shown must not be sent to a host of the caller's choice either.
+        return "Enter it again: the provider, the endpoint or the key is another one."
+    return ""
 
 
 def _needed(provider: str) -> tuple[str, ...]:
@@ -94,8 +108,14 @@ def _needed(provider: str) -> tuple[str, ...]:
 
 
 def _is_url(text: str) -> bool:
-    parts = urlsplit(text)
-    return parts.scheme in {"https", "http"} and bool(parts.hostname) and not parts.username and not parts.query
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    # Over plain http the secret can be read on the way.
+    is_private = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    return is_private and bool(host) and not parts.username and not parts.query
 
 
 def _is_network(text: object) -> bool:
