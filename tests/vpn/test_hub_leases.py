@@ -9,15 +9,16 @@ import pytest
 from django.utils import timezone
 
 from portal.models import Organization
-from tests.factories import BY, make_instance, settle
+from tests.factories import BY, make_instance, observe_hubs, settle
 from tests.vpn.observe.observed_server import Server as ObservedServer
 from tests.vpn.observe.observed_server import look_at
 from tests.vpn.test_servers_over_ssh import make_server
 from vpn.actions.servers.region import add_region, set_loss_policy
-from vpn.choices import ServerState
+from vpn.choices import InstanceState, OperationKind, ServerState
 from vpn.drivers.agent import AgentDriver
 from vpn.jobs.leases import lease_for, note_clock
-from vpn.models import Instance, Server
+from vpn.jobs.loss import rebuild_lost_hubs
+from vpn.models import Instance, Move, Operation, Server
 from vpn.wire import codes
 from vpn.wire.errors import LEASE_OVER, AgentError
 from vpn.wire.lease import Moment
@@ -84,7 +85,9 @@ def test_a_lease_is_recorded_before_it_is_granted(server: Server) -> None:
     assert lease_for(row) == Moment("boot", 160.0)
     assert row.lease_ends_at is not None
     assert row.lease_ends_at >= before + timedelta(seconds=60), "and a little later, since clocks differ"
-    assert row.leased_since is not None
+    assert row.leased_since is None, "no hub has it yet"
+    note_clock(row, Moment("boot", 104.0), leased=True)
+    assert fresh(server).leased_since is not None
 
 
 def test_a_shorter_time_shortens_no_lease_that_was_granted(server: Server) -> None:
@@ -104,7 +107,7 @@ def test_a_lost_server_gets_no_longer_lease(server: Server) -> None:
 
 
 def test_without_the_policy_there_is_no_lease(server: Server) -> None:
-    note_clock(server, Moment("boot", 100.0))
+    note_clock(server, Moment("boot", 100.0), leased=True)
     set_loss_policy(server.region, rebuild_lost=False, lost_after=None, by=BY)
     assert lease_for(fresh(server)) is None
     note_clock(fresh(server), Moment("boot", 104.0))
@@ -140,13 +143,51 @@ def test_a_look_renews_what_the_next_one_grants(
 ) -> None:
     report = HubReport(instance.hub, 1, 1, "", alive=True, observed_at=0.0)
     observed = ObservedServer(report)
-    observed.clock = Moment("boot", 100.0)  # type: ignore[attr-defined]
+    observed.clock = Moment("boot", 100.0)
     monkeypatch.setattr("vpn.jobs.observe.driver_for", lambda _: observed)
     look_at(instance)
     assert lease_for(fresh(server)) == Moment("boot", 160.0)
-    observed.clock = Moment("boot", 104.0)  # type: ignore[attr-defined]
+    observed.clock = Moment("boot", 104.0)
     look_at(instance)
     assert lease_for(fresh(server)) == Moment("boot", 164.0)
+
+
+def lose(server: Server) -> set[Instance]:
+    """Let the server be lost and its leases end; return the instances whose hubs are built anew."""
+    before = fresh(server)
+    over = timezone.now() - timedelta(seconds=1)
+    Server.objects.filter(pk=server.pk).update(state=ServerState.LOST, lease_ends_at=over)
+    server.instances.update(state=InstanceState.LOST)
+    rebuild_lost_hubs()
+    found = {move.instance for move in Move.objects.select_related("instance")}
+    Move.objects.all().delete()
+    Operation.objects.filter(kind=OperationKind.REBUILD).delete()
+    Server.objects.filter(pk=server.pk).update(state=before.state, lease_ends_at=before.lease_ends_at)
+    server.instances.update(state=InstanceState.READY, retry_at=None)
+    return found
+
+
+def test_only_a_hub_that_was_given_a_lease_is_built_anew(
+    organization: Organization, server: Server, instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_server(server.region, "fra2", number=8)
+    second = settle(make_instance(organization, hostname="second"))
+    Instance.objects.filter(pk=second.pk).update(region=server.region, server=server)
+    observed = ObservedServer(HubReport("", 1, 1, "", alive=True, observed_at=0.0), clock=Moment("boot", 100.0))
+    monkeypatch.setattr("vpn.jobs.servers.driver_at", lambda _: observed)
+    # It did not answer last time, so it is asked for alone, with what the job read of the server before.
+    observe_hubs(second, looked_at=timezone.now() - timedelta(minutes=1), observed_at=None)
+    look_at(instance)
+    assert (observed.requests, observed.lease) == (2, None)
+    assert lose(server) == set()
+    for _ in range(2):
+        observe_hubs(second, looked_at=None)
+        look_at(instance)
+    assert observed.lease is not None
+    assert lose(server) == {instance, second}
+    # A job that read the server's row before the first lease ends those of its hubs.
+    note_clock(fresh(server), Moment("boot", 104.0), leased=False)
+    assert lose(server) == set()
 
 
 def test_a_hub_whose_lease_is_over_is_applied_with_a_new_one(

@@ -28,9 +28,10 @@ def lease_for(server: Server) -> Moment | None:
     return parse_moment(server.lease) if server.region.rebuild_lost else None
 
 
-def note_clock(server: Server, now: Moment | None) -> None:
+def note_clock(server: Server, now: Moment | None, *, leased: bool | None = None) -> None:
     """Record how long leases may become, from the clock that the server's agent has just told.
 
+    `leased` says whether an observation gave its hubs a lease or ended theirs; None if no hub was observed.
     A lost server gets no longer leases. An agent that tells no clock is of the release before, and knows no leases.
     """
     rows = Server.objects.filter(pk=server.pk)
@@ -40,12 +41,16 @@ def note_clock(server: Server, now: Moment | None) -> None:
         return
     if now is None:
         return
+    if leased is False:
+        # Even of a lost server. Several jobs observe its hubs, and one may have read its row before the first lease.
+        rows.update(leased_since=None)
     seconds = server.region.lost_seconds
     ends = Now() + timedelta(seconds=seconds * (1 + _DRIFT) + _MARGIN)
+    since = {"leased_since": Coalesce(F("leased_since"), Now())} if leased else {}
     rows.filter(state__in=[ServerState.READY, ServerState.UNREACHABLE]).update(
         lease=now.later(seconds).document(),
         lease_ends_at=Greatest(Coalesce(F("lease_ends_at"), ends), ends),
-        leased_since=Coalesce(F("leased_since"), Now()),
+        **since,
     )
 
 

@@ -183,7 +183,7 @@ def observe_hubs(instances: Sequence[Instance], seconds: float) -> set[UUID]:
     driver = driver_for(server)
     answers = driver.observe(known, seconds)
     if server is not None and (server.region.rebuild_lost or server.lease is not None):
-        note_clock(server, driver.clock)
+        note_clock(server, driver.clock, leased=driver.lease is not None)
     reports = {by_name[hub].pk: one for hub, one in answers.items() if isinstance(one, HubReport)}
     gone = {by_name[hub].pk for hub, one in answers.items() if _is_gone(one)}
     for report in list(reports.values())[:1]:

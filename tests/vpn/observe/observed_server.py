@@ -15,6 +15,7 @@ from vpn import failures
 from vpn.drivers.base import Unreachable
 from vpn.jobs.observe import observe_server
 from vpn.models import Instance
+from vpn.wire.lease import Moment
 from vpn.wire.report import HubReport
 
 
@@ -31,6 +32,8 @@ class Server:
     known: dict[str, str] = field(default_factory=dict)
     # Hubs whose report is not valid.
     odd: set[str] = field(default_factory=set)
+    lease: Moment | None = None
+    clock: Moment | None = None
 
     def observe(self, hubs: Mapping[str, str], seconds: float) -> dict[str, HubReport | Unreachable]:
         """The reports of what it runs, until the time is over."""
