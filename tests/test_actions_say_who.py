@@ -33,7 +33,7 @@ READING = {
     "portal.actions.slug": {"lock_organizations_of"},
     "vpn.actions.activity.asking": {"add_askers", "askers_of", "keep_askers"},
     "vpn.actions.activity.change_words": {"listed_names", "rules_words", "settings_words"},
-    "vpn.actions.activity.operation": {"expected_seconds"},
+    "vpn.actions.activity.operation": {"assumed_seconds", "expected_seconds"},
     "vpn.actions.activity.plan_mail": {
         "can_be_mailed",
         "left_today",
@@ -59,7 +59,7 @@ READING = {
     "vpn.actions.firewall.input": {"cleaned_rule", "missing_ends"},
     "vpn.actions.firewall.rules": {"cleaned_rules", "lock_instances", "naming", "prepare_rules"},
     "vpn.actions.instances.instance": {"hostname_fault", "open_operation", "pending_work"},
-    "vpn.actions.instances.move": {"placed"},
+    "vpn.actions.instances.move": {"check_movable", "is_replacing", "placed"},
     "vpn.actions.instances.placement": {"needs_place", "server_in", "with_room"},
     "vpn.actions.instances.pool": {"checked_pool", "cleaned_pool", "free_pool"},
     "vpn.actions.instances.ports": {"free_port_base"},

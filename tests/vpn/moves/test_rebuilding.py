@@ -13,7 +13,7 @@ from portal.exceptions import NotPossible
 from portal.models import Organization
 from tests.factories import BY, make_instance
 from tests.vpn.moves.moving import Servers, go_on, look
-from vpn.actions.instances.move import rebuild_instance
+from vpn.actions.instances.move import cancel_move, rebuild_instance
 from vpn.actions.servers.drain import drain_server
 from vpn.actions.servers.server import forget_server
 from vpn.choices import Driver, InstanceState, OperationState
@@ -56,6 +56,37 @@ def test_a_killed_worker_leaves_one_in_place_that_ends(
     assert servers.answering(instance.hub) == ["home"]
 
 
+def test_one_in_place_cannot_be_cancelled_once_the_hub_is_removed(
+    admin_browser: Client, instance: Instance, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_probe(instance)
+    instance.save()
+    rebuild_instance(instance, by=BY)
+    real = servers["home"].destroy
+
+    def cancelled_meanwhile(hub: str, *, epoch: int, generation: int) -> None:
+        real(hub, epoch=epoch, generation=generation)
+        assert "Cancel and stay" not in admin_browser.get(f"/instances/{instance.pk}/progress/").content.decode()
+        page = admin_browser.get(f"/instances/{instance.pk}/").content.decode()
+        assert "Devices are disconnected for some seconds" in page
+        with pytest.raises(NotPossible, match="cannot be cancelled"):
+            cancel_move(instance, by=BY)
+
+    monkeypatch.setattr(servers["home"], "destroy", cancelled_meanwhile)
+    assert go_on(instance).state == OperationState.SUCCEEDED
+    assert servers.answering(instance.hub) == ["home"]
+
+
+def test_pages_offer_no_move_that_would_be_refused(admin_browser: Client, instance: Instance, servers: Servers) -> None:
+    rebuild_instance(instance, by=BY)
+    for page in ("move", "rebuild"):
+        answer = admin_browser.get(f"/instances/{instance.pk}/{page}/", follow=True)
+        assert answer.redirect_chain[-1][0].endswith("/progress/")
+        assert "is being moved or rebuilt already" in answer.content.decode()
+    progress = admin_browser.get(f"/instances/{instance.pk}/progress/").content.decode()
+    assert "past runs" not in progress
+
+
 def test_it_is_rebuilt_on_another_server_of_its_region(instance: Instance, servers: Servers) -> None:
     give_probe(instance)
     instance.save()
@@ -87,7 +118,7 @@ def test_draining_moves_all_hubs_or_says_which_stay(
     home = servers.rows["home"]
     assert [why for _, why in drain_server(home, by=BY).staying.values()] == [
         "This machine has no other server that is ready and has room. Choose another region, or ask the operator.",
-        "An instance that is failed cannot be moved or rebuilt.",
+        "An instance that is failed cannot be moved or rebuilt. Wait until it is ready.",
     ]
     servers.add("near", instance.region, "203.0.113.5")
     drained = drain_server(home, by=BY)

@@ -22,8 +22,6 @@ from vpn.choices import (
 from vpn.models import Instance, Operation, OperationStep
 
 # Used until a region has finished runs to measure (DESIGN: provisioning takes up to ten minutes).
-DEFAULT_EXPECTED_SECONDS = 600
-DEFAULT_MOVE_SECONDS = 60
 _PAST_RUNS = 20
 
 
@@ -71,12 +69,12 @@ def _waits_for_server(instance: Instance) -> bool:
 
 
 def expected_seconds(instance: Instance, kind: OperationKind) -> int:
-    """The median duration of recent clean runs of this kind in this region; without any, 600, or less to move.
+    """The median duration of recent clean runs of this kind in this region; without any, the assumed one.
 
     A run that waits for a cloud's server is compared with such runs, and one with a ready server with the others.
     """
     if kind in {OperationKind.APPLY, OperationKind.DESTROY}:
-        return 30
+        return assumed_seconds(kind)
     steps = OperationStep.objects.filter(operation=OuterRef("pk"))
     waited = Exists(steps.filter(name=StepName.ORDER))
     past = (
@@ -92,5 +90,10 @@ def expected_seconds(instance: Instance, kind: OperationKind) -> int:
         .values_list("took", flat=True)[:_PAST_RUNS]
     )
     seconds = [took.total_seconds() for took in past if took is not None]
-    usual = DEFAULT_EXPECTED_SECONDS if kind == OperationKind.PROVISION else DEFAULT_MOVE_SECONDS
-    return max(1, round(median(seconds))) if seconds else usual
+    return max(1, round(median(seconds))) if seconds else assumed_seconds(kind)
+
+
+def assumed_seconds(kind: str) -> int:
+    """The expected duration of a run of this kind where no past run was measured."""
+    assumed = {OperationKind.PROVISION: 600, OperationKind.APPLY: 30, OperationKind.DESTROY: 30}
+    return assumed.get(OperationKind(kind), 60)

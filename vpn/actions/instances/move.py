@@ -23,9 +23,9 @@ from vpn.actions.instances.instance import set_state
 from vpn.actions.instances.retirement import forward_from, give_up_move
 from vpn.actions.instances.targets import Target, other_server, same_server, target_in
 from vpn.actions.peers.certificates import issue_hub, shown_hosts
-from vpn.choices import REBUILD_IN_PLACE, InstanceState, OperationKind, OperationState, StepState
+from vpn.choices import REBUILD_IN_PLACE, InstanceState, OperationKind, OperationState, StepName, StepState
 from vpn.desired import ConcurrentChange, Desired
-from vpn.models import Instance, Move, Operation, PublicName, Region, Server
+from vpn.models import Instance, Move, Operation, OperationStep, PublicName, Region, Server
 from vpn.observed import record_applied
 from vpn.proofs import forget_proofs
 from vpn.wire.report import HubReport
@@ -68,6 +68,10 @@ def cancel_move(instance: Instance, *, by: Principal) -> Instance:
     """Cancel a move or a rebuild. Raises NotPossible where none is under way, or the hub has switched already."""
     with transaction.atomic():
         locked = lock_instance(instance.pk)
+        if is_replacing(locked):
+            raise NotPossible(
+                "The hub is being replaced on its server. That goes on by itself and cannot be cancelled."
+            )
         if not give_up_move(locked, by=by):
             if locked.operations.filter(kind__in=MOVES, state=OperationState.RUNNING).exists():
                 raise NotPossible("The hub has switched already; what is left goes on by itself.")
@@ -75,6 +79,12 @@ def cancel_move(instance: Instance, *, by: Principal) -> Instance:
         for operation in locked.operations.filter(kind__in=MOVES, state=OperationState.RUNNING):
             _end_cancelled(operation)
     return locked
+
+
+def is_replacing(instance: Instance) -> bool:
+    """Return True once a rebuild in place has begun to remove the hub."""
+    steps = OperationStep.objects.filter(name=StepName.REPLACE, state=StepState.RUNNING)
+    return steps.filter(operation__move__instance=instance).exists()
 
 
 def _end_cancelled(operation: Operation) -> None:
@@ -175,14 +185,20 @@ def _lock_servers(region: Region) -> None:
 
 def _lock_movable(pk: UUID) -> Instance:
     locked = lock_instance(pk)
+    check_movable(locked)
+    return locked
+
+
+def check_movable(instance: Instance) -> None:
+    """Raise Conflict if a move or a rebuild is under way, NotPossible if the instance's state allows none."""
     if (
-        Move.objects.filter(instance=locked).exists()
-        or locked.operations.filter(kind__in=MOVES, state=OperationState.RUNNING).exists()
+        Move.objects.filter(instance=instance).exists()
+        or instance.operations.filter(kind__in=MOVES, state=OperationState.RUNNING).exists()
     ):
         raise Conflict("This instance is being moved or rebuilt already.", code="move-under-way")
-    if locked.state not in MOVABLE or locked.server is None:
-        raise NotPossible(f"An instance that is {locked.get_state_display().lower()} cannot be moved or rebuilt.")
-    return locked
+    if instance.state not in MOVABLE or instance.server is None:
+        state = instance.get_state_display().lower()
+        raise NotPossible(f"An instance that is {state} cannot be moved or rebuilt. Wait until it is ready.")
 
 
 def _begin(instance: Instance, target: Target, kind: OperationKind, by: Principal) -> None:

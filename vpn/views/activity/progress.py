@@ -20,9 +20,9 @@ from portal.exceptions import Conflict
 from portal.htmx import render_page
 from portal.models import Membership
 from vpn.access import get_instance
-from vpn.actions.activity.operation import DEFAULT_EXPECTED_SECONDS
+from vpn.actions.activity.operation import assumed_seconds
 from vpn.actions.instances.instance import retry_instance
-from vpn.actions.instances.move import MOVES
+from vpn.actions.instances.move import MOVES, is_replacing
 from vpn.choices import InstanceState, OperationKind, OperationState, StepState
 from vpn.models import Instance, Move, Operation, OperationStep
 from vpn.presenters.activity.askers import askers_words
@@ -72,7 +72,7 @@ class Progress:
     @property
     def has_past(self) -> bool:
         """Was the expected time measured in past runs, rather than assumed?"""
-        return self.operation.expected_seconds != DEFAULT_EXPECTED_SECONDS
+        return self.operation.expected_seconds != assumed_seconds(self.operation.kind)
 
     @property
     def current_step(self) -> OperationStep | None:
@@ -134,7 +134,7 @@ def _context(member: Membership, instance: Instance) -> dict[str, Any]:
         "is_running": instance.state in _UNDER_WAY or (is_moving and goes_on),
         "is_deleting": is_deleting,
         "is_moving": is_moving,
-        "may_cancel": is_moving and Move.objects.filter(instance=instance).exists(),
+        "may_cancel": is_moving and Move.objects.filter(instance=instance).exists() and not is_replacing(instance),
         "failure": failure_of(instance),
         "needs": notices_of(instance),
         "may_change": member.is_admin,

@@ -11,13 +11,13 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from portal.access import get_member
-from portal.exceptions import Conflict, InvalidInput
+from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.forms.refusal import show_refusal
 from vpn.access import get_instance, sites_of
-from vpn.actions.instances.move import cancel_move, move_instance, rebuild_instance
+from vpn.actions.instances.move import cancel_move, check_movable, move_instance, rebuild_instance
 from vpn.actions.instances.retirement import end_forwarding
 from vpn.forms.move import MoveForm
-from vpn.models import Region
+from vpn.models import Instance, Region
 from vpn.presenters.instances.head import head_of
 from vpn.presenters.instances.moves import regions_with_other_ports, ways_of
 from vpn.presenters.regions.choice import choose_region
@@ -29,6 +29,8 @@ def instance_move(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """GET shows the regions and what will happen; POST begins the move."""
     member = get_member(request)
     instance = get_instance(member, pk, write=True)
+    if (elsewhere := _refused(request, instance)) is not None:
+        return elsewhere
     form = MoveForm(instance, request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
         try:
@@ -52,6 +54,8 @@ def instance_rebuild(request: HttpRequest, pk: UUID) -> HttpResponse:
     instance = get_instance(member, pk, write=True)
     if request.method == "POST":
         return _act(request, lambda: rebuild_instance(instance, by=member.principal), "instance_progress", pk)
+    if (elsewhere := _refused(request, instance)) is not None:
+        return elsewhere
     context = {**head_of(member, instance, "settings"), "ways": ways_of(instance)}
     return render(request, "vpn/instances/rebuild.html", context)
 
@@ -70,6 +74,16 @@ def instance_forwarding_end(request: HttpRequest, pk: UUID) -> HttpResponse:
     member = get_member(request)
     instance = get_instance(member, pk, write=True)
     return _act(request, lambda: end_forwarding(instance, by=member.principal), "instance_settings", pk)
+
+
+def _refused(request: HttpRequest, instance: Instance) -> HttpResponse | None:
+    """Show the progress instead of a form that would be refused; None where the form is right."""
+    try:
+        check_movable(instance)
+    except (Conflict, NotPossible) as refusal:
+        messages.error(request, str(refusal))
+        return redirect("instance_progress", pk=instance.pk)
+    return None
 
 
 def _act(request: HttpRequest, act: Callable[[], object], done: str, pk: UUID) -> HttpResponse:
