@@ -99,7 +99,11 @@ class Ec2:
     def groups(self) -> dict[str, set[str]]:
         """The open ports of each security group of the portal, by the group's name."""
         return {
-            group.name: {f"{rule.ip_protocol}/{rule.from_port}" for rule in group.ingress_rules}
+            group.name: {
+                f"{rule.ip_protocol}/{port}"
+                for rule in group.ingress_rules
+                for port in range(int(rule.from_port), int(rule.to_port) + 1)
+            }
             for by_id in self._backend.groups.values()
             for group in by_id.values()
             if group.name.startswith("vpn-")

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 import responses
 
+from tests.lab.ec2 import REGION, Ec2
 from vpn import failures
 from vpn.clouds import PROVIDERS
 from vpn.drivers.cloud.base import CloudError, CloudLogin, Order, Tag, tag_in
@@ -20,6 +21,7 @@ from vpn.drivers.cloud.user_data import user_data
 DATA: Final = "#cloud-config\n{}\n"
 TAG: Final = Tag("0a1b2c3d", UUID("12345678-1234-1234-1234-123456789abc"))
 ENCODED: Final = base64.b64encode(DATA.encode()).decode()
+KINDS: Final = ("udp", "tcp")
 NETWORKS: Final = {"v4": [{"type": "public", "ip_address": "192.0.2.7"}], "v6": []}
 
 
@@ -143,9 +145,19 @@ def test_the_descriptions_say_where_the_portal_opens_ports() -> None:
 
 
 def test_ssh_is_open_for_the_chosen_networks_alone() -> None:
-    everyone = ("udp", 20000, "0.0.0.0/0")
-    assert wanted_rules(["tcp/22", "udp/20000"], ["192.0.2.0/24"]) == {("tcp", 22, "192.0.2.0/24"), everyone}
-    assert wanted_rules(["tcp/22", "udp/20000"], []) == {("tcp", 22, "0.0.0.0/0"), everyone}
+    everyone = ("udp", 20000, 20000, "0.0.0.0/0")
+    assert wanted_rules(["tcp/22", "udp/20000"], ["192.0.2.0/24"]) == {("tcp", 22, 22, "192.0.2.0/24"), everyone}
+    assert wanted_rules(["tcp/22", "udp/20000"], []) == {("tcp", 22, 22, "0.0.0.0/0"), everyone}
+
+
+def test_twenty_hubs_with_all_their_ports_fit_into_one_security_group(ec2: Ec2) -> None:
+    """EC2 has at most 60 rules in a group."""
+    cloud = Cloud(CloudLogin("ec2", "AKIAEXAMPLE", "a-secret", location=REGION, endpoint=ec2.endpoint))
+    ports = [f"{protocol}/{port}" for base in range(20000, 20080, 4) for port in (base, base + 1) for protocol in KINDS]
+    fewer = [port for port in ports if port not in {"tcp/20000", "udp/20004", "udp/20005"}]
+    for opened in (ports, fewer, ports):
+        cloud.open_ports(TAG, ["tcp/22", *opened], [])
+        assert ec2.groups() == {TAG.name: {"tcp/22", *opened}}
 
 
 def test_a_name_carries_the_tag() -> None:

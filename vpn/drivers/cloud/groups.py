@@ -5,15 +5,17 @@ Each node has one of its own, which carries the node's name.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Any, Final, Protocol
 
 from vpn.drivers.cloud.base import CloudLogin, FoundGroup, Tag, tag_in
 
 _EVERYONE: Final = "0.0.0.0/0"
 _SSH: Final = "tcp/22"
-# (protocol, port, network)
-Rule = tuple[str, int, str]
+# (protocol, first port, last port, network)
+Rule = tuple[str, int, int, str]
 
 
 class Groups(Protocol):
@@ -41,13 +43,28 @@ def has_groups(provider: str) -> bool:
 
 
 def wanted_rules(ports: Iterable[str], ssh_from: Sequence[str]) -> set[Rule]:
-    """Return the rules that open these ports; SSH for `ssh_from` alone, or for everyone if it is empty."""
-    rules = set()
+    """Return the rules that open exactly these ports; SSH for `ssh_from` alone, or for everyone if it is empty.
+
+    Ports next to each other share a rule: a security group of EC2 has at most 60, and a hub has up to four ports.
+    """
+    opened: dict[tuple[str, str], set[int]] = defaultdict(set)
     for port in ports:
         protocol, _, number = port.partition("/")
         for network in (ssh_from or [_EVERYONE]) if port == _SSH else [_EVERYONE]:
-            rules.add((protocol, int(number), network))
-    return rules
+            opened[protocol, network].add(int(number))
+    return {
+        (protocol, first, last, network)
+        for (protocol, network), numbers in opened.items()
+        for first, last in _ranges(numbers)
+    }
+
+
+def _ranges(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield the first and last of each run of consecutive numbers."""
+    # Within a run, a number and its position differ by the same amount.
+    for _, run in groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0]):
+        found = [number for _, number in run]
+        yield found[0], found[-1]
 
 
 class Ec2Groups:
@@ -61,16 +78,16 @@ class Ec2Groups:
         """See Groups."""
         group = self._named(tag) or self._made(tag)
         present = {
-            (rule["protocol"], int(rule["from_port"]), network)
+            (rule["protocol"], int(rule["from_port"]), int(rule["to_port"]), network)
             for rule in group.ingress_rules
-            if rule["from_port"] is not None and rule["from_port"] == rule["to_port"]
+            if rule["from_port"] is not None
             for network in rule["cidr_ips"]
         }
         wanted = wanted_rules(ports, ssh_from)
-        for protocol, port, network in sorted(wanted - present):
-            self._driver.ex_authorize_security_group_ingress(group.id, port, port, [network], protocol=protocol)
-        for protocol, port, network in sorted(present - wanted):
-            self._driver.ex_revoke_security_group_ingress(group.id, port, port, [network], protocol=protocol)
+        for protocol, first, last, network in sorted(wanted - present):
+            self._driver.ex_authorize_security_group_ingress(group.id, first, last, [network], protocol=protocol)
+        for protocol, first, last, network in sorted(present - wanted):
+            self._driver.ex_revoke_security_group_ingress(group.id, first, last, [network], protocol=protocol)
         return group
 
     def remove(self, tag: Tag) -> None:
@@ -107,13 +124,13 @@ class OpenStackGroups:
         """See Groups."""
         group = self._named(tag) or self._driver.ex_create_security_group(tag.name, "Hubs of the VPN portal")
         present = {
-            (rule.ip_protocol, rule.from_port, rule.ip_range or _EVERYONE): rule
+            (rule.ip_protocol, rule.from_port, rule.to_port, rule.ip_range or _EVERYONE): rule
             for rule in group.rules
-            if rule.from_port is not None and rule.from_port == rule.to_port
+            if rule.from_port is not None
         }
         wanted = wanted_rules(ports, ssh_from)
-        for protocol, port, network in sorted(wanted - present.keys()):
-            self._driver.ex_create_security_group_rule(group, protocol, port, port, cidr=network)
+        for protocol, first, last, network in sorted(wanted - present.keys()):
+            self._driver.ex_create_security_group_rule(group, protocol, first, last, cidr=network)
         for gone in sorted(present.keys() - wanted):
             self._driver.ex_delete_security_group_rule(present[gone])
         return group
