@@ -99,7 +99,6 @@ def look_at_node(server_id: str) -> None:
     try:
         _LOOKS[node.state](node, Cloud(login_of(node.account)))
     except CloudError as error:
-        logger.warning("Cloud server %s: %s", node, error)
         _note_error(node, error)
     except UnsealError as error:
         _give_up(node, failures.SECRET_UNREADABLE.of(str(error).partition(" ")[0]))
@@ -162,7 +161,11 @@ def _order(node: CloudNode, cloud: Cloud) -> None:
             ports=ports,
             ssh_from=tuple(node.account.ssh_from),
         )
-        found = [cloud.order(order)]
+        try:
+            found = [cloud.order(order)]
+        except CloudError as error:
+            _note_error(node, error, is_answered=error.is_certain)
+            return
         rows.note_opened(node, ports, by=_BY)
     rows.note_node(node, found[0].node_id, by=_BY)
 
@@ -265,11 +268,12 @@ def _rest(node: CloudNode, cloud: Cloud) -> None:
     """A failed order waits until someone tries again, or its last instance is deleted."""
 
 
-def _note_error(node: CloudNode, error: CloudError) -> None:
-    """Repeat a call that may succeed later; give an order up that the cloud refused."""
+def _note_error(node: CloudNode, error: CloudError, *, is_answered: bool = False) -> None:
+    """Repeat a call that may succeed later; give an order up if it was refused, or a call about it."""
+    logger.warning("Cloud server %s: %s", node, error)
     is_ordered = node.state in {NodeState.WANTED, NodeState.BOOTING}
     if is_ordered and (error.is_certain or node.failures + 1 >= _MOST_FAILURES):
-        rows.fail_node(node, error.finding, by=_BY, is_answered=error.is_certain)
+        rows.fail_node(node, error.finding, by=_BY, is_answered=is_answered)
         return
     pause = min(_PAUSE * 2 ** min(node.failures, 6), _LONGEST_PAUSE)
     rows.note_failure(node, error.finding, pause, by=_BY)
@@ -277,7 +281,7 @@ def _note_error(node: CloudNode, error: CloudError) -> None:
 
 def _give_up(node: CloudNode, finding: Finding) -> None:
     logger.error("Cloud server %s: %s", node, finding)
-    rows.fail_node(node, finding, by=_BY)
+    rows.fail_node(node, finding, by=_BY, is_answered=False)
     rows.note_failure(node, finding, _LONGEST_PAUSE, by=_BY)
 
 

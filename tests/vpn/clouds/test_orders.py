@@ -22,7 +22,7 @@ from vpn.jobs.availability import ring_for_servers
 from vpn.jobs.nodes import look_at_node, ring_for_nodes
 from vpn.jobs.ordered import await_preparation
 from vpn.jobs.progress import StepWaits
-from vpn.models import CloudNode, Instance, Move, Region, Server
+from vpn.models import CloudAccount, CloudNode, Instance, Move, Region, Server
 
 pytestmark = pytest.mark.django_db
 
@@ -149,13 +149,37 @@ def test_an_order_whose_answer_is_lost_is_looked_for_before_it_is_repeated(
     assert ec2.calls.count("RunInstances") == 1
 
 
+@pytest.mark.parametrize("code", ["InternalError", "ImageServiceFailure"])
 def test_an_order_that_had_no_effect_is_repeated_once_it_would_be_listed(
-    ec2: Ec2, organization: Organization, region: Region
+    ec2: Ec2, organization: Organization, region: Region, code: str
 ) -> None:
     make_instance(organization, region)
-    ec2.refuse("RunInstances", "InternalError", 500)
+    ec2.refuse("RunInstances", code, 500)
     work()
     assert ec2.calls.count("RunInstances") == 1
+    hurry()
+    work()
+    assert ec2.calls.count("RunInstances") == 2
+    assert len(ec2.nodes()) == 1
+
+
+@pytest.mark.parametrize("cause", ["too few rights", "cannot be opened"])
+def test_a_failure_that_says_nothing_about_a_lost_order_does_not_let_it_be_repeated_at_once(
+    ec2: Ec2, organization: Organization, region: Region, account: CloudAccount, cause: str
+) -> None:
+    instance = make_instance(organization, region)
+    ec2.refuse("RunInstances", "InternalError", 500)
+    work()
+    if cause == "cannot be opened":
+        CloudAccount.objects.update(secret_sealed="damaged")
+    else:
+        ec2.refuse("DescribeInstances", "UnauthorizedOperation", 403)
+    work()
+    assert cause in failure_of(instance)
+    CloudAccount.objects.update(secret_sealed=account.secret_sealed)
+    retry_instance(Instance.objects.get(pk=instance.pk), by=BY)
+    work()
+    assert ec2.calls.count("RunInstances") == 1, "the first order may have had its effect"
     hurry()
     work()
     assert ec2.calls.count("RunInstances") == 2

@@ -139,7 +139,7 @@ def note_failure(node: CloudNode, finding: Finding, pause: timedelta, *, by: Pri
 def fail_node(node: CloudNode, finding: Finding, *, by: Principal, is_answered: bool = True) -> None:
     """Give an order up: its instances fail with the reason, until someone tries again.
 
-    `is_answered` is false if an order was sent that may still have an effect.
+    `is_answered` is false if the finding says nothing about an order that was sent, which may still have an effect.
     """
     with transaction.atomic():
         if is_answered:

@@ -29,6 +29,8 @@ _SIGNS: Final[tuple[tuple[Code, str], ...]] = (
     (failures.CLOUD_NETWORK, r"InvalidSubnet|InvalidGroup|subnet|security.?group|network"),
     (failures.CLOUD_LOCATION, r"region|availability zone|location"),
 )
+# From this status on, the cloud has failed, and did not refuse.
+_FAULT: Final = 500
 _STATUS: Final = re.compile(r"(?:status code|code): (\d{3})", re.IGNORECASE)
 
 
@@ -58,17 +60,17 @@ def _error_of(error: Exception, login: CloudLogin, size: str, image: str) -> Clo
         failures.CLOUD_NETWORK: login.network,
         failures.CLOUD_LOCATION: login.location,
     }
+    status = _status_of(error)
     for code, sign in _SIGNS:
         if re.search(sign, str(error), re.IGNORECASE):
-            return CloudError(
-                code.of(subjects.get(code, login.provider)), words, is_certain=code != failures.CLOUD_BUSY
-            )
-    status = _status_of(error)
+            # A fault inside the cloud may follow the call's effect, whatever its words are about.
+            is_refused = code == failures.CLOUD_CAPACITY or (code != failures.CLOUD_BUSY and status < _FAULT)
+            return CloudError(code.of(subjects.get(code, login.provider)), words, is_certain=is_refused)
     if status == 401:
         return CloudError(failures.CLOUD_CREDENTIALS.of(login.provider), words)
     if status == 403:
         return CloudError(failures.CLOUD_RIGHTS.of(login.provider), words)
-    if 400 <= status < 500:
+    if 400 <= status < _FAULT:
         return CloudError(failures.CLOUD_REFUSED.of(status), words)
     return CloudError(failures.CLOUD_FAILED.of(status or type(error).__name__), words, is_certain=False)
 
