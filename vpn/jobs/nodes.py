@@ -96,6 +96,8 @@ def look_at_node(server_id: str) -> None:
     if node is None:
         return
     before = _progress(node.pk)
+    if node.attempt == 0 and rows.forget_unordered(node, by=_ENDING):
+        return  # Nothing was ever sent. A refused order may have left a firewall.
     try:
         _LOOKS[node.state](node, Cloud(login_of(node.account)))
     except CloudError as error:

@@ -85,6 +85,15 @@ class CloudNode(models.Model):
     def __str__(self) -> str:
         return f"{self.node_id or self.pk} ({self.get_state_display()})"
 
+    @property
+    def removal(self) -> str:
+        """What its removal waits for, in words."""
+        if self.called_at is not None:
+            return (
+                "It is not known whether its order had an effect, so the portal looks for it until the cloud answers."
+            )
+        return "The portal repeats the removal until the cloud has confirmed it."
+
 
 class StrayNode(models.Model):
     """A node or firewall with the portal's tag that no row knows. It is paid for, and staff decide about it."""

@@ -7,7 +7,7 @@ from typing import Final
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from vpn.choices import PreparationStepName, StepState
+from vpn.choices import NodeState, PreparationStepName, StepState
 from vpn.models import CloudAccount, CloudNode, PreparationStep, Server, StrayNode
 from vpn.presenters.findings import sentence_of
 from vpn.wire.finding import FindingInvalidError, parse_finding
@@ -70,8 +70,9 @@ def test_sentence(account: CloudAccount) -> str:
 
 
 def node_sentence(node: CloudNode) -> str:
-    """Why the last call for a cloud's server failed, and what to do; "" if it did not."""
-    return _sentence(node.finding) if node.finding is not None else ""
+    """Why the last call for a cloud's server failed, and what to do; what a removal waits for."""
+    failed = _sentence(node.finding) if node.finding is not None else ""
+    return f"{failed} {node.removal}".strip() if node.state == NodeState.REMOVING else failed
 
 
 def stray_sentence(stray: StrayNode) -> str:

@@ -17,7 +17,7 @@ from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Principal
 from portal.web.exposure import is_loopback
 from vpn import doorbell
-from vpn.choices import Driver
+from vpn.choices import Driver, NodeState
 from vpn.clouds import PROVIDERS
 from vpn.models import CloudAccount, Region
 from vpn.wire.finding import Finding
@@ -145,7 +145,9 @@ def remove_account(account: CloudAccount, *, by: Principal) -> None:
     """Delete the account of a region. Raises Conflict if it has servers, or something is found that is paid for."""
     with transaction.atomic():
         locked = CloudAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
-        if locked.nodes.exists():
+        if (nodes := list(locked.nodes.all())) and all(node.state == NodeState.REMOVING for node in nodes):
+            raise Conflict(f"{locked} has servers that are being removed.", next_step=nodes[0].removal)
+        if nodes:
             raise Conflict(f"{locked} has servers.", next_step="Delete their instances first.")
         if locked.strays.exists():
             raise Conflict(f"{locked} has servers that the portal does not know.", next_step="Remove them first.")

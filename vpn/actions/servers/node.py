@@ -125,7 +125,9 @@ def note_opened(node: CloudNode, ports: list[str], *, by: Principal) -> None:
 
 
 def note_failure(node: CloudNode, finding: Finding, pause: timedelta, *, by: Principal) -> None:
-    """Record why a call failed, after which it is repeated."""
+    """Record why a call failed, after which it is repeated. A removal that has nothing to remove ends instead."""
+    if forget_unordered(node, by=by):
+        return
     with transaction.atomic():
         locked = CloudNode.objects.select_for_update(no_key=True).filter(pk=node.pk).first()
         if locked is None:
@@ -194,6 +196,18 @@ def forget_node(node: CloudNode, *, by: Principal) -> None:
         acted(by, "removed", node)
         Instance.objects.filter(server=node.server_id, state=InstanceState.DELETING).update(server=None)
         Server.objects.filter(pk=node.server_id).delete()
+
+
+def forget_unordered(node: CloudNode, *, by: Principal) -> bool:
+    """Delete the rows of a server to be removed if its cloud surely has no node; return True if so."""
+    if node.state != NodeState.REMOVING:
+        return False
+    with transaction.atomic():
+        ending = CloudNode.objects.select_for_update().filter(pk=node.pk, state=NodeState.REMOVING)
+        if not ending.filter(node_id="", called_at=None):
+            return False
+        forget_node(node, by=by)
+    return True
 
 
 def _become(node: CloudNode, former: str, state: str, by: Principal) -> bool:

@@ -9,7 +9,7 @@ from portal.actions.acting import acted
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Principal
 from vpn.actions.servers.input import checked_addresses, checked_name, parse_ssh
-from vpn.choices import Driver, ServerState
+from vpn.choices import Driver, NodeState, ServerState
 from vpn.keys import generate_ssh_key
 from vpn.models import CloudNode, Region, Server, SshAccess
 
@@ -100,7 +100,9 @@ def forget_server(server: Server, *, by: Principal) -> None:
         locked = Server.objects.select_for_update(no_key=True).select_related("region").get(pk=server.pk)
         if locked.region.driver == Driver.LOCAL:
             raise NotPossible("This machine stays.", next_step="To use it no more, make its region unavailable.")
-        if CloudNode.objects.filter(server=locked).exists():
+        if node := CloudNode.objects.filter(server=locked).first():
+            if node.state == NodeState.REMOVING:
+                raise NotPossible(f"{locked.name} is a cloud's, and is being removed.", next_step=node.removal)
             raise NotPossible(
                 f"{locked.name} is a cloud's, which the portal removes with its last instance.",
                 next_step="Delete or move its instances.",
