@@ -216,7 +216,8 @@ def _boot(node: CloudNode, cloud: Cloud) -> None:
         if _is_late(node):
             rows.fail_node(node, failures.CLOUD_NODE_SILENT.of(node.server.address), by=_BY)
         return
-    begin_preparation(node.server, by=_BY)
+    if node.state == NodeState.RUNNING:
+        begin_preparation(node.server, by=_BY)
 
 
 def _is_late(node: CloudNode) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
 
 from portal.exceptions import InvalidInput, NotPossible
 from portal.models import Organization
@@ -353,6 +355,22 @@ def test_a_clouds_server_is_not_forgotten_by_hand(organization: Organization, re
     work()
     with pytest.raises(NotPossible, match="last instance"):
         forget_server(the_node().server, by=BY)
+
+
+@pytest.mark.parametrize(("code", "words"), [("Unavailable", "still being ordered"), ("AuthFailure", "has failed")])
+def test_a_server_that_is_being_ordered_is_not_prepared_by_hand(
+    ec2: Ec2, organization: Organization, region: Region, staff_browser: Client, code: str, words: str
+) -> None:
+    ec2.refuse("RunInstances", code, 503 if code == "Unavailable" else 401)
+    make_instance(organization, region)
+    work()
+    server = the_node().server
+    with pytest.raises(CommandError, match=words):
+        call_command("server", "prepare", server.name)
+    chosen = {"action": "prepare", "_selected_action": str(server.pk)}
+    assert words in staff_browser.post("/admin/vpn/server/", chosen, follow=True).content.decode()
+    server.refresh_from_db()
+    assert (server.state, server.preparation_steps.count()) == (ServerState.NEW, 0)
 
 
 def test_a_region_without_an_account_takes_none(organization: Organization, ec2: Ec2) -> None:

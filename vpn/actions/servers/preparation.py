@@ -14,8 +14,8 @@ from portal.exceptions import NotPossible
 from portal.models import Principal
 from vpn import doorbell
 from vpn.actions.servers.loss import find_again
-from vpn.choices import PreparationStepName, ServerState, StepState
-from vpn.models import Preparation, PreparationStep, Server, SshAccess
+from vpn.choices import NodeState, PreparationStepName, ServerState, StepState
+from vpn.models import CloudNode, Preparation, PreparationStep, Server, SshAccess
 from vpn.wire import preparing
 from vpn.wire.preparing import Line
 
@@ -42,6 +42,7 @@ def begin_preparation(server: Server, *, by: Principal, ring: bool = True) -> Pr
             f"The host key of {server.name} is not confirmed yet.",
             next_step="Compare its fingerprint, and confirm it first.",
         )
+    _refuse_ordered(server)
     now = timezone.now()
     with transaction.atomic():
         locked = Server.objects.select_for_update(no_key=True).get(pk=server.pk)
@@ -63,6 +64,18 @@ def begin_preparation(server: Server, *, by: Principal, ring: bool = True) -> Pr
         if ring:
             transaction.on_commit(partial(doorbell.enqueue_prepare, locked.pk))
     return begun
+
+
+def _refuse_ordered(server: Server) -> None:
+    """Raise NotPossible for a cloud's server that has not answered yet: its failure would order another one."""
+    node = CloudNode.objects.filter(server=server).first()
+    if node is not None and node.state in {NodeState.WANTED, NodeState.BOOTING}:
+        raise NotPossible(
+            f"{server.name} is still being ordered.",
+            next_step="Wait: the portal prepares it as soon as it answers over SSH.",
+        )
+    if node is not None and node.state == NodeState.FAILED:
+        raise NotPossible(f"The order of {server.name} has failed.", next_step="Try one of its instances again.")
 
 
 def note_lines(preparation: Preparation, lines: Sequence[Line], *, by: Principal) -> None:
