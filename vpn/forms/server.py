@@ -64,13 +64,6 @@ class NewRegionForm(forms.ModelForm):  # type: ignore[type-arg]
         """Servers over SSH unless chosen otherwise."""
         return self.cleaned_data["driver"] or Driver.SSH
 
-    def clean(self) -> dict[str, Any]:
-        """Latitude and longitude come together."""
-        given: dict[str, Any] = super().clean() or {}
-        if (given.get("latitude") is None) != (given.get("longitude") is None):
-            raise ValidationError("Enter both latitude and longitude, or neither.")
-        return given
-
 
 class NewServerForm(forms.ModelForm):  # type: ignore[type-arg]
     """A server that is reached over SSH."""

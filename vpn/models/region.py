@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from django.conf import settings
@@ -78,9 +80,14 @@ class Region(models.Model):
         return Server.objects.filter(state=ServerState.READY, cordoned=False)
 
     def clean(self) -> None:
-        """Raise ValidationError if hubs are to be built anew in a region that has one server."""
+        """Raise ValidationError for a malformed country or place, or if hubs without another server are rebuilt."""
+        faults = _faults_of_point(self.latitude, self.longitude)
+        if self.country and not re.fullmatch(r"[A-Z]{2}", self.country):
+            faults["country"] = "Enter the two capital letters of ISO 3166-1, such as DE."
         if self.rebuild_lost and self.driver == Driver.LOCAL:
-            raise ValidationError({"rebuild_lost": "The region of this machine has no other server."})
+            faults["rebuild_lost"] = "The region of this machine has no other server."
+        if faults:
+            raise ValidationError(faults)
 
     @property
     def lost_seconds(self) -> int:
@@ -111,6 +118,17 @@ class Region(models.Model):
         ready = Region.ready_servers().filter(region=self)
         has_room = _with_room(ready).exists()
         return has_room or ready.exists(), has_room
+
+
+def _faults_of_point(latitude: float | None, longitude: float | None) -> dict[str, str]:
+    """The faults of coordinates by field: both are in range, or neither is given."""
+    faults: dict[str, str] = {}
+    for field, value, limit in (("latitude", latitude, 90), ("longitude", longitude, 180)):
+        if value is not None and not (math.isfinite(value) and abs(value) <= limit):
+            faults[field] = f"Enter degrees from -{limit} to {limit}."
+    if not faults and (latitude is None) != (longitude is None):
+        faults["latitude" if latitude is None else "longitude"] = "Enter both latitude and longitude, or neither."
+    return faults
 
 
 def _with_room(servers: models.QuerySet[Server]) -> models.QuerySet[Server]:
