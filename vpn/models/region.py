@@ -26,7 +26,14 @@ class RegionQuerySet(models.QuerySet["Region"]):
         """Annotate what `why_closed` would otherwise query for each region."""
         ready = Region.ready_servers().filter(region=OuterRef("pk"))
         accounts = Region.objects.filter(pk=OuterRef("pk"), cloud__isnull=False)
-        return self.annotate(has_ready=Exists(ready), has_room=Exists(_with_room(ready)), has_account=Exists(accounts))
+        servers = Region.all_servers().filter(region=OuterRef("pk"))
+        return self.annotate(
+            has_ready=Exists(ready),
+            has_room=Exists(_with_room(ready)),
+            has_account=Exists(accounts),
+            has_cordoned=Exists(servers.filter(cordoned=True)),
+            has_uncordoned=Exists(servers.filter(cordoned=False)),
+        )
 
 
 LEAST_LOST_SECONDS: Final = 20
@@ -73,11 +80,16 @@ class Region(models.Model):
         return self.name
 
     @staticmethod
-    def ready_servers() -> models.QuerySet[Server]:
-        """The servers that may take instances, in all regions."""
+    def all_servers() -> models.QuerySet[Server]:
+        """The servers of all regions."""
         from vpn.models.server import Server  # its rows point to regions
 
-        return Server.objects.filter(state=ServerState.READY, cordoned=False)
+        return Server.objects.all()
+
+    @staticmethod
+    def ready_servers() -> models.QuerySet[Server]:
+        """The servers that may take instances, in all regions."""
+        return Region.all_servers().filter(state=ServerState.READY, cordoned=False)
 
     def clean(self) -> None:
         """Raise ValidationError for a malformed country or place, or if hubs without another server are rebuilt."""
@@ -99,8 +111,8 @@ class Region(models.Model):
         """Why no new instance can be placed here, in a sentence; "" if one can. No query after `with_room`."""
         if not self.available:
             return self.unavailable_reason or f"{self.name} takes no instances at the moment."
-        if self.driver == Driver.LOCAL:
-            return ""
+        if self.driver == Driver.LOCAL:  # Without its server yet, hubs wait for it.
+            return f"The server of {self.name} takes no new instances at the moment." if self._is_cordoned() else ""
         if self.driver == Driver.CLOUD:  # It orders a server if none has room.
             has_account = vars(self)["has_account"] if "has_account" in vars(self) else hasattr(self, "cloud")
             return "" if has_account else f"{self.name} has no cloud account. Ask the operator to add one."
@@ -110,6 +122,12 @@ class Region(models.Model):
         if not has_room:
             return f"Every server of {self.name} is full. Choose another region, or ask the operator."
         return ""
+
+    def _is_cordoned(self) -> bool:
+        """Does it have servers, all of them cordoned?"""
+        if "has_cordoned" in vars(self):
+            return vars(self)["has_cordoned"] and not vars(self)["has_uncordoned"]
+        return set(self.servers.values_list("cordoned", flat=True)) == {True}
 
     def _room(self) -> tuple[bool, bool]:
         """Is a server ready, and has one of those room?"""

@@ -35,7 +35,7 @@ def server_in(region: Region) -> Server | None:
     a server that is being ordered counts too.
     """
     if region.driver == Driver.LOCAL:
-        return region.servers.order_by("created_at").first()
+        return region.servers.filter(cordoned=False).order_by("created_at").first()
     if region.driver != Driver.CLOUD:
         return with_room(region).first()
     # Locked, so that instances which are created at the same moment share an order.
