@@ -145,8 +145,9 @@ def test_the_command_waits_and_says_where_each_hub_runs(
     make_instance(organization, name="Never there", state=InstanceState.FAILED)
     monkeypatch.setattr("vpn.management.commands.server.time.sleep", lambda seconds: go_on(instance))
     said = StringIO()
-    with pytest.raises(CommandError, match="Never there stays: An instance that is failed cannot be moved"):
+    with pytest.raises(CommandError, match="Never there stays: An instance that is failed cannot be moved") as refused:
         call_command("server", "drain", "This machine", stdout=said)
+    assert "This machine takes no new hubs until manage.py server uncordon." in str(refused.value)
     assert said.getvalue() == "Frankfurt runs on near\n"
 
 

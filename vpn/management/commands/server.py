@@ -138,7 +138,8 @@ class Command(BaseCommand):
             time.sleep(_LOOKS_EVERY)
         faults += [f"{instance} is still moving: its progress page says more" for instance in left]
         if faults:
-            raise CommandError("\n".join(faults))
+            cordoned = f"{server.name} takes no new hubs until manage.py server uncordon."
+            raise CommandError("\n".join([*faults, cordoned]))
 
     def _list(self, **given: Any) -> None:
         servers = Server.objects.select_related("ssh").annotate(carried=Count("instances")).order_by("region", "name")
