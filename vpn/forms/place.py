@@ -31,6 +31,8 @@ class PlacingForm(forms.Form):
     """A form with a PlaceField named `place_field`; `place_choice` is the full name of one of several towns."""
 
     place_field = "place"
+    # Where coordinates are entered, seen from this form.
+    coordinates_at = "on the site's page"
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -50,12 +52,21 @@ class PlacingForm(forms.Form):
             return place
         if (place := clearly_meant(found)) is None and self._is_new_place():
             self.place_choices = [(one.label, f"{one.people:,} people") for one in found[:_MOST_CHOICES]]
-            self.add_error(self.place_field, _several(text, len(found)) if found else _unknown(text))
+            self.add_error(self.place_field, _several(text, len(found)) if found else self._unknown(text))
         return place
 
     def _is_new_place(self) -> bool:
         """Was another place entered than the form was shown with?"""
         return self.place_field in self.changed_data
+
+    def _unknown(self, text: str) -> str:
+        there = f"this empty and enter the coordinates {self.coordinates_at}."
+        if not has_towns():
+            return f"This portal has no table of towns. Leave {there}"
+        return (
+            f"No town called {text} is known; the list has those with more than 15,000 people. Enter a larger town "
+            f"nearby, or leave {there}"
+        )
 
 
 def _several(text: str, count: int) -> str:
@@ -65,12 +76,3 @@ def _several(text: str, count: int) -> str:
         else f" These are the {_MOST_CHOICES} largest; a country after a comma finds others."
     )
     return f"{count} towns are called {text}. Choose one below.{more}"
-
-
-def _unknown(text: str) -> str:
-    if not has_towns():
-        return "This portal has no table of towns. Leave this empty and enter the coordinates on the site's page."
-    return (
-        f"No town called {text} is known; the list has those with more than 15,000 people. Enter a larger town nearby, "
-        "or leave this empty and enter the coordinates on the site's page."
-    )

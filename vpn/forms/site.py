@@ -40,6 +40,7 @@ class SiteForm(PlacingForm, ShownSubnetsForm):
         "site with the narrower one.",
     )
     place = PlaceField()
+    coordinates_at = "under “More settings”"
     latitude = forms.FloatField(label="Latitude", required=False, min_value=-90, max_value=90)
     longitude = forms.FloatField(label="Longitude", required=False, min_value=-180, max_value=180)
 

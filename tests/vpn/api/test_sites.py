@@ -49,6 +49,7 @@ def test_a_version_is_text_as_the_router_shows_it(api: Caller, admin: object) ->
         ({"latitude": 91, "longitude": 0}, {"latitude"}),
         ({"latitude": "52", "longitude": 0}, {"latitude"}),
         ({"latitude": 52.0}, {"longitude"}),
+        ({"latitude": 95.0, "longitude": 181.0}, {"latitude", "longitude"}),
         ({"id": str(uuid4())}, {"id"}),
         ({"last_check_in": None}, {"last_check_in"}),
     ],
@@ -57,6 +58,17 @@ def test_a_body_at_fault_names_each_field(
     api: Caller, organization: Organization, fault: dict[str, object], fields: set[str]
 ) -> None:
     assert set(refused(api.post("/sites", {**NEW, **fault}), 422)["errors"]) == fields
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "limit"),
+    [({"latitude": 95.0, "longitude": 2.0}, "latitude", 90), ({"latitude": 2.0, "longitude": 181.0}, "longitude", 180)],
+)
+def test_a_coordinate_out_of_range_is_told_the_range(
+    api: Caller, organization: Organization, given: dict[str, float], field: str, limit: int
+) -> None:
+    errors = refused(api.post("/sites", {**NEW, **given}), 422)["errors"]
+    assert errors == {field: [f"Degrees go from -{limit} to {limit}."]}
 
 
 def test_a_taken_name_is_a_conflict(api: Caller, site: Site) -> None:

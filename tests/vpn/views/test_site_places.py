@@ -56,7 +56,7 @@ def test_a_choice_for_another_name_does_not_count(admin_browser: Client, admin: 
 def test_an_unknown_town_says_beside_the_field_what_to_do(admin_browser: Client, admin: Membership) -> None:
     page = admin_browser.post("/sites/new/", {**BERLIN, "place": "Nowhere Hill"}).content.decode()
     assert "No town called Nowhere Hill is known" in page
-    assert "Enter a larger town nearby, or" in page
+    assert "Enter a larger town nearby, or leave this empty and enter the coordinates under “More settings”." in page
     assert re.search(r'name="place"[^>]*aria-invalid="true"', page)
     assert not Site.objects.exists()
 

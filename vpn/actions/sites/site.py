@@ -111,7 +111,7 @@ def _fill(site: Site, values: dict[str, Any]) -> None:
         errors["platform_version"] = [fault]
     if site.place != former_place and (site.latitude, site.longitude) in {former_point, (None, None)}:
         _locate(site, former_place, former_point)
-    if (site.latitude is None) != (site.longitude is None):
+    if not {"latitude", "longitude"} & errors.keys() and (site.latitude is None) != (site.longitude is None):
         errors["longitude" if site.longitude is None else "latitude"] = ["Give both coordinates, or none."]
     if site.platform not in Platform.values:
         errors["platform"] = [f"Choose one of {', '.join(Platform.values)}."]
