@@ -36,7 +36,7 @@ class InvalidInput(Exception):
 
     def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
         self.errors: dict[str, list[str]] = {field: list(messages) for field, messages in errors.items()}
-        super().__init__("; ".join(f"{field}: {' '.join(messages)}" for field, messages in self.errors.items()))
+        super().__init__(" ".join(f"{field}: {' '.join(messages)}" for field, messages in self.errors.items()))
 
     @classmethod
     def in_field(cls, field: str, message: str) -> InvalidInput:

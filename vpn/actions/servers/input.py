@@ -61,6 +61,8 @@ def checked_code(code: str) -> str:
 
 def checked_name(name: str) -> str:
     """Return the name of a region or server. Raises InvalidInput."""
+    if not name.strip():
+        raise InvalidInput.in_field("name", "Enter a name.")
     if not _NAME.fullmatch(name.strip()):
         raise InvalidInput.in_field("name", "Use up to 60 letters, digits, spaces, dots, hyphens and underscores.")
     return name.strip()

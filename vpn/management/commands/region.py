@@ -98,9 +98,9 @@ class Command(BaseCommand):
         self.stdout.write(f"The region {region.pk} was added. Next, {step or steps[region.driver]}.")
 
     def _set(self, code: str, rebuild_lost: str | None, lost_after: int | None, **options: Any) -> None:
-        region = Region.objects.filter(pk=code).first()
-        if region is None:
-            raise CommandError(f"There is no region {code}. manage.py region list names them.")
+        region = _region(code)
+        if rebuild_lost is None and lost_after is None:
+            raise CommandError("Give --rebuild-lost, --lost-after, or both.")
         rebuild = region.rebuild_lost if rebuild_lost is None else rebuild_lost == "yes"
         after = region.lost_after if lost_after is None else lost_after or None
         try:
@@ -110,7 +110,7 @@ class Command(BaseCommand):
         note_command("region_set", region=region.pk)
 
     def _test(self, code: str) -> None:
-        account = CloudAccount.objects.filter(region=code).first()
+        account = CloudAccount.objects.filter(region=_region(code)).first()
         if account is None:
             raise CommandError(f"The region {code} has no cloud account.")
         test_cloud(str(account.pk))
@@ -118,6 +118,13 @@ class Command(BaseCommand):
         if account.test_finding is not None:
             raise CommandError(test_sentence(account))
         self.stdout.write(test_sentence(account))
+
+
+def _region(code: str) -> Region:
+    region = Region.objects.filter(pk=code).first()
+    if region is None:
+        raise CommandError(f"There is no region {code}. manage.py region list names them.")
+    return region
 
 
 def _set_account(region: Region, options: dict[str, Any]) -> None:
