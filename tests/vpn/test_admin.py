@@ -85,3 +85,13 @@ def test_forget_asks_once(staff_browser: Client, client_peer: Peer) -> None:
     act(staff_browser, "forget", instance, confirmed="true")
     assert list(Instance.objects.all()) == [other]
     assert not Operation.objects.exclude(instance=other).exists()
+
+
+@pytest.mark.parametrize(("model", "action"), [("server", "cordon"), ("server", "forget"), ("instance", "apply_again")])
+def test_a_key_that_is_no_rows_gets_a_message(
+    staff_browser: Client, instance: Instance, model: str, action: str
+) -> None:
+    sent = {"action": action, "_selected_action": ["nope"]}
+    page = staff_browser.post(f"/admin/vpn/{model}/", sent, follow=True)
+    assert page.status_code == 200
+    assert "A chosen row does not exist." in page.content.decode()

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import ValidationError
 from django.db import models
-from django.http import HttpRequest
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 
 from portal.exceptions import Conflict
 from portal.models import Principal
@@ -52,6 +55,19 @@ class ReadOnly(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         """Nothing can be deleted: deleting a row would leave its hub, or its key, on a server."""
         return False
+
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **options: Any
+    ) -> HttpResponse | None:
+        """Run the chosen action; keys that cannot be a row's get a message."""
+        key = self.model._meta.pk
+        try:
+            for chosen in request.POST.getlist(ACTION_CHECKBOX_NAME):
+                key.to_python(chosen)
+        except ValidationError:
+            messages.error(request, "A chosen row does not exist. Nothing was changed.")
+            return None
+        return super().response_action(request, queryset, *args, **options)
 
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         """Only fields named in `changeable` can be changed."""
