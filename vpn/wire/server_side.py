@@ -63,7 +63,7 @@ def parse_server(value: object, faults: Faults) -> ServerSide:
     if any(_is_forbidden(network) for network in networks):
         faults.append("server networks contain a default route, or the metadata address of a cloud")
     addresses = parsing.hosts(data.get("addresses"), "server addresses", faults)
-    if any(_is_no_servers(address) for address in addresses):
+    if any(is_no_server_address(address) for address in addresses):
         faults.append("server addresses contain one that other machines cannot reach, such as loopback or multicast")
     return ServerSide(
         addresses=addresses,
@@ -89,8 +89,8 @@ def _is_forbidden(network: str) -> bool:
     )
 
 
-def _is_no_servers(text: str) -> bool:
-    """Return True if an address cannot be a server's: loopback, multicast, unspecified, link-local."""
+def is_no_server_address(text: str) -> bool:
+    """Return True for loopback, multicast, unspecified, link-local and broadcast: devices reach no server there."""
     address = ipaddress.ip_address(text)
     is_broadcast = address.version == 4 and int(address) == 2**32 - 1
     return (

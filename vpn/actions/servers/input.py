@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from portal.exceptions import InvalidInput
+from vpn.wire.server_side import is_no_server_address
 
 _CODE: Final = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -46,6 +47,8 @@ def checked_addresses(address: str, address_v6: str) -> tuple[str, str | None]:
     for field, text in (("address", address), ("address_v6", address_v6)):
         if not _is_address(text) and (text or field == "address"):
             raise InvalidInput.in_field(field, "Enter an IPv4 or IPv6 address.")
+        if text and is_no_server_address(text):
+            raise InvalidInput.in_field(field, f"Enter an address by which devices reach the server, not {text}.")
     first, second = ip_address(address), ip_address(address_v6) if address_v6 else None
     if second is not None and (second.version, first.version) != (6, 4):
         raise InvalidInput.in_field("address_v6", "Enter an IPv6 address here, and an IPv4 one as the first.")
