@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 
@@ -70,6 +71,14 @@ PROVIDERS: Final[dict[str, Described]] = {
         opens_ports=True,
     ),
 }
+
+
+@cache
+def known_providers() -> tuple[str, ...]:
+    """The names of all providers that apache-libcloud knows, without its one for tests."""
+    from libcloud.compute.providers import DRIVERS
+
+    return tuple(sorted(set(map(str, DRIVERS)) - {"dummy"}))
 
 
 def opens_ports(provider: str) -> bool:

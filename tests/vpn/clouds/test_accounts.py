@@ -40,6 +40,7 @@ def posted(region: Region, ec2: Ec2, **other: Any) -> dict[str, Any]:
     ("given", "field"),
     [
         ({"provider": "EC2"}, "provider"),
+        ({"provider": "hetzner"}, "provider"),
         ({"key": ""}, "key"),
         ({"location": ""}, "location"),
         ({"size": ""}, "size"),
@@ -127,7 +128,6 @@ def test_the_test_finds_an_image_that_is_not_there(ec2: Ec2, region: Region, acc
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"provider": "nothing"}, "knows no provider"),
         ({"location": "mars-1"}, "has no location mars-1"),
         ({"endpoint": "http://127.0.0.1:9"}, "does not answer"),
     ],
@@ -139,6 +139,34 @@ def test_settings_that_cannot_work_are_found_by_the_test(
     clouds.test_cloud(str(account.pk))
     account.refresh_from_db()
     assert words in shown.test_sentence(account)
+
+
+def test_a_provider_that_the_library_does_not_know_any_more_is_found_by_the_test(account: CloudAccount) -> None:
+    CloudAccount.objects.filter(pk=account.pk).update(provider="nothing")
+    clouds.test_cloud(str(account.pk))
+    account.refresh_from_db()
+    assert "knows no provider" in shown.test_sentence(account)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"provider": "nosuch"}, "digitalocean, dimensiondata"),
+        ({"endpoint": "javascript:x"}, "Enter a URL"),
+        ({"endpoint": "https://"}, "Enter a URL"),
+        ({"endpoint": "https://a b"}, "Enter a URL"),
+        ({"ssh_from": "foo"}, "foo is not an IPv4 network"),
+    ],
+)
+def test_a_fault_is_shown_in_the_form_and_the_input_stays(
+    staff_browser: Client, ec2: Ec2, region: Region, account: CloudAccount, given: dict[str, Any], words: str
+) -> None:
+    for page in (f"{ACCOUNTS}{account.pk}/change/", f"{ACCOUNTS}add/"):
+        shown_again = staff_browser.post(page, posted(region, ec2, secret="another", **given)).content.decode()
+        assert words in shown_again
+        assert str(next(iter(given.values()))) in shown_again
+    account.refresh_from_db()
+    assert account.secret == SECRET
 
 
 def test_staff_add_an_account_and_test_it(

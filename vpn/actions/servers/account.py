@@ -18,13 +18,13 @@ from portal.models import Principal
 from portal.web.exposure import is_loopback
 from vpn import doorbell
 from vpn.choices import Driver, NodeState
-from vpn.clouds import PROVIDERS
+from vpn.clouds import PROVIDERS, known_providers
 from vpn.models import CloudAccount, Region
 from vpn.wire.finding import Finding
 
-_PROVIDER: Final = re.compile(r"[a-z][a-z0-9_]{1,39}")
 # Printable and without spaces: names and identifiers at providers.
 _WORD: Final = re.compile(r"[!-~]{0,120}")
+_HOST: Final = re.compile(r"[a-z0-9._:-]+")
 _WORDS: Final = ("key", "location", "size", "image", "network", "project", "domain")
 # Where the secret is sent, and whose it is.
 _OF_SECRET: Final = ("provider", "endpoint", "key")
@@ -76,8 +76,8 @@ def account_faults(settings: Mapping[str, Any], former: CloudAccount, secret: st
             errors[name] = [f"Enter it: {getattr(described, name, '') or name}."]
     if not secret and (fault := _former_secret_fault(settings, former)):
         errors["secret"] = [fault]
-    if not _PROVIDER.fullmatch(settings["provider"]):
-        errors["provider"] = ["Enter the provider's name in apache-libcloud, such as ec2."]
+    if settings["provider"] not in known_providers():
+        errors["provider"] = [f"Enter the provider's name in apache-libcloud: {', '.join(known_providers())}."]
     if settings["endpoint"] and not _is_url(settings["endpoint"]):
         errors["endpoint"] = ["Enter a URL that begins with https://; http:// only at a loopback address."]
     if settings["capacity"] < 1:
@@ -115,7 +115,7 @@ def _is_url(text: str) -> bool:
         return False
     # Over plain http the secret can be read on the way.
     is_private = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-    return is_private and bool(host) and not parts.username and not parts.query
+    return is_private and bool(_HOST.fullmatch(host)) and not parts.username and not parts.query
 
 
 def _is_network(text: object) -> bool:
