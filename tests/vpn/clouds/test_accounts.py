@@ -169,6 +169,14 @@ def test_a_fault_is_shown_in_the_form_and_the_input_stays(
     assert account.secret == SECRET
 
 
+def test_a_test_without_an_answer_promises_no_other_one(account: CloudAccount) -> None:
+    CloudAccount.objects.filter(pk=account.pk).update(endpoint="http://127.0.0.1:9")
+    clouds.test_cloud(str(account.pk))
+    account.refresh_from_db()
+    assert "does not answer" in shown.test_sentence(account)
+    assert "The portal" not in shown.test_sentence(account)
+
+
 def test_staff_add_an_account_and_test_it(
     staff_browser: Client, ec2: Ec2, db: None, rung: list[Any], django_capture_on_commit_callbacks: Any
 ) -> None:

@@ -162,18 +162,16 @@ WORDS: Final[dict[Code, Promise]] = {
     ),
     failures.CLOUD_NETWORK: _("The provider does not accept the network %(subject)s: correct it in the cloud account."),
     failures.CLOUD_LOCATION: _("The provider has no location %(subject)s: correct it in the cloud account."),
-    failures.CLOUD_BUSY: _("%(subject)s gets too many calls at the moment. The portal tries again by itself."),
+    failures.CLOUD_BUSY: _("%(subject)s gets too many calls with these credentials at the moment."),
     failures.CLOUD_SILENT: _(
-        "%(subject)s does not answer: let the portal reach it over HTTPS, or correct the endpoint in the cloud "
-        "account. The portal repeats an order for some minutes."
+        "%(subject)s does not answer: let the portal reach it over HTTPS, or correct the endpoint in the cloud account."
     ),
     failures.CLOUD_REFUSED: _(
         "The provider refused the order with status %(subject)s. The log of the portal's worker has its words; correct "
         "the cloud account, then try again."
     ),
     failures.CLOUD_FAILED: _(
-        "The provider could not do what it was asked (%(subject)s). The portal repeats an order for some minutes; the "
-        "log of its worker says more."
+        "The provider could not do what it was asked (%(subject)s). The log of the portal's worker says more."
     ),
     failures.CLOUD_NODE_GONE: _(
         "The server %(subject)s was ordered, but is not there any more: someone removed it, or it did not start. Try "
