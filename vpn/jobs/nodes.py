@@ -199,6 +199,7 @@ def _boot(node: CloudNode, cloud: Cloud) -> None:
         return
     if not node.server.addresses:
         found = cloud.find(tag_of(node))
+        rows.note_answer(node, by=_BY)
         if not found:
             # Someone removed it, or it did not start: the next attempt orders another.
             rows.fail_node(node, failures.CLOUD_NODE_GONE.of(node.node_id), by=_BY)

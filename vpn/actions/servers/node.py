@@ -124,6 +124,12 @@ def note_opened(node: CloudNode, ports: list[str], *, by: Principal) -> None:
         acted(by, "ports opened", node)
 
 
+def note_answer(node: CloudNode, *, by: Principal) -> None:
+    """Record that the cloud answers again."""
+    if CloudNode.objects.filter(pk=node.pk, finding__isnull=False).update(finding=None, failures=0):
+        acted(by, "call answered", node)
+
+
 def note_failure(node: CloudNode, finding: Finding, pause: timedelta, *, by: Principal) -> None:
     """Record why a call failed, after which it is repeated. A removal that has nothing to remove ends instead."""
     if forget_unordered(node, by=by):

@@ -7,15 +7,19 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from vpn.models import Instance, Operation, OperationStep, Peer
+from vpn.choices import NodeState, OperationKind, StepName, StepState
+from vpn.models import CloudNode, Instance, Operation, OperationStep, Peer
 from vpn.presenters.findings import drift, failures, refusals
 from vpn.wire.finding import Code, Finding, parse_finding
 from vpn.wire.parsing import UUID as PEER_ID
 
 Names = Mapping[str, str]  # labels of peers by id
 _NO_NAMES: Final[Names] = MappingProxyType({})
+# The steps that may wait for a cloud's server.
+_ON_SERVER: Final = (StepName.ORDER, StepName.BOOT, StepName.SERVER, StepName.NEW_SERVER)
 _LONG: Final = ("certificate", "private_key_sealed", "tls_crypt_key_sealed")
 
 
@@ -60,13 +64,24 @@ def operation_summary(operation: Operation, names: Names = _NO_NAMES) -> str:
 
 
 def step_message(operation: Operation, step: OperationStep, names: Names = _NO_NAMES) -> str:
-    """What a step reports; for an operation that undid drift, also what was undone."""
+    """What a step reports, or why it waits; for an operation that undid drift, also what was undone."""
+    if step.state == StepState.RUNNING and step.name in _ON_SERVER and (why := _why_waits(operation)):
+        return _("%(why)s The portal tries again by itself.") % {"why": why}
     if step.refusal:
         return sentence_of(parse_finding(step.refusal), names)
     if not step.message or not operation.findings:
         return step.message
     undone = " ".join(sentence_of(parse_finding(one), names) for one in operation.findings)
     return f"{step.message} {_('Undone: %(changes)s') % {'changes': undone}}"
+
+
+def _why_waits(operation: Operation) -> str:
+    """Why the last call for the cloud's server that an operation waits for failed; "" if it did not."""
+    is_first = operation.kind == OperationKind.PROVISION
+    comes = Q(server__instances=operation.instance_id) if is_first else Q(server__moves__operation=operation)
+    going_on = CloudNode.objects.filter(comes, state__in=[NodeState.WANTED, NodeState.BOOTING, NodeState.RUNNING])
+    found = going_on.values_list("finding", flat=True).first()
+    return sentence_of(parse_finding(found)) if found else ""
 
 
 def failure_of(instance: Instance) -> str:
