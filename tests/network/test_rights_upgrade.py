@@ -164,7 +164,12 @@ def test_daemons_that_an_older_agent_started_are_brought_over(lab: Lab, hub: Hub
         pytest.skip("the kernel has WireGuard: there is no process")
     start_as_an_older_agent_did(hub)
     # wireguard-go starts a copy of itself and ends: for a moment both are there.
-    wait_until(lambda: len([one for one in daemons_of(hub) if "rights" in one.faults]) == 2, 60, "both as root")
+    wait_until(
+        lambda: len([one for one in daemons_of(hub) if "rights" in one.faults]) == 2,
+        60,
+        "both as root",
+        explain=lambda: str([(one.name, one.process, one.faults) for one in daemons_of(hub)]),
+    )
     if by == "an apply":
         changed = hub.apply().changed
         assert changed["wireguard"]
