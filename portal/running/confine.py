@@ -27,9 +27,11 @@ _BIND_AND_EXEC = """
 while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit 1; shift 2; done
 cd "$2" && shift 2 && exec "$@"
 """
-_CAN_RUN = (
-    "import os, sys, django, uvicorn, portal; sys.exit(not all(os.access(p, os.R_OK | os.X_OK) for p in sys.argv[1:]))"
-)
+# Python takes a directory that it cannot read for a package without a file.
+_CAN_RUN = """
+import os, sys, django, uvicorn, portal
+sys.exit(not (portal.__file__ and all(os.access(path, os.R_OK | os.X_OK) for path in sys.argv[1:])))
+"""
 _CODE = ("manage.py", "portal", "vpn", "templates", "static", ".venv")
 
 

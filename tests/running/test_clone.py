@@ -46,3 +46,15 @@ def test_a_clone_that_only_root_may_read(host_netns: str, clone: Path) -> None:
         assert not any(path.stat().st_mode & 0o027 for path in (clone, clone / "portal", clone / "manage.py"))
     finally:
         portal.remove()
+
+
+def test_a_clone_whose_content_only_root_may_read(host_netns: str, clone: Path) -> None:
+    """As `git clone` makes it under a strict umask in a directory that was there, such as below /opt."""
+    for directory in (clone.parent, clone):
+        directory.chmod(0o755)
+    portal = RunningPortal(host_netns, mode=0o700, clone=clone)
+    try:
+        portal.start()
+        assert uid_of(portal.pid("web")) != 0
+    finally:
+        portal.remove()
