@@ -18,6 +18,8 @@ import django
 import hypothesis
 import pytest
 
+# Other accounts enter the roots of servers and the files of laboratories, whatever umask the tests are run with.
+os.umask(0o022)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 os.environ.setdefault("SECRET_KEYS", "only-for-tests-" * 3)
 if "DATA_DIR" not in os.environ:
