@@ -15,7 +15,9 @@ from tests.vpn.observe.observed_server import look_at
 from tests.vpn.test_servers_over_ssh import make_server
 from vpn.actions.servers.region import add_region, set_loss_policy
 from vpn.choices import InstanceState, OperationKind, ServerState
+from vpn.desired import compile_spec
 from vpn.drivers.agent import AgentDriver
+from vpn.jobs.apply import send
 from vpn.jobs.leases import lease_for, note_clock
 from vpn.jobs.loss import rebuild_lost_hubs
 from vpn.models import Instance, Move, Operation, Server
@@ -85,9 +87,6 @@ def test_a_lease_is_recorded_before_it_is_granted(server: Server) -> None:
     assert lease_for(row) == Moment("boot", 160.0)
     assert row.lease_ends_at is not None
     assert row.lease_ends_at >= before + timedelta(seconds=60), "and a little later, since clocks differ"
-    assert row.leased_since is None, "no hub has it yet"
-    note_clock(row, Moment("boot", 104.0), leased=True)
-    assert fresh(server).leased_since is not None
 
 
 def test_a_shorter_time_shortens_no_lease_that_was_granted(server: Server) -> None:
@@ -107,16 +106,16 @@ def test_a_lost_server_gets_no_longer_lease(server: Server) -> None:
 
 
 def test_without_the_policy_there_is_no_lease(server: Server) -> None:
-    note_clock(server, Moment("boot", 100.0), leased=True)
+    note_clock(server, Moment("boot", 100.0))
     set_loss_policy(server.region, rebuild_lost=False, lost_after=None, by=BY)
     assert lease_for(fresh(server)) is None
     note_clock(fresh(server), Moment("boot", 104.0))
-    assert (fresh(server).lease, fresh(server).leased_since) == (None, None)
+    assert fresh(server).lease is None
 
 
 def test_an_agent_without_a_clock_gets_no_lease(server: Server) -> None:
     note_clock(server, None)
-    assert fresh(server).leased_since is None
+    assert (fresh(server).lease, fresh(server).lease_ends_at) == (None, None)
 
 
 def test_requests_carry_the_lease() -> None:
@@ -180,22 +179,47 @@ def test_only_a_hub_that_was_given_a_lease_is_built_anew(
     look_at(instance)
     assert (observed.requests, observed.lease) == (2, None)
     assert lose(server) == set()
-    for _ in range(2):
-        observe_hubs(second, looked_at=None)
-        look_at(instance)
+    # One look at all is enough, however soon after it the server is lost.
+    observe_hubs(second, looked_at=None)
+    look_at(instance)
     assert observed.lease is not None
     assert lose(server) == {instance, second}
-    # A job that read the server's row before the first lease ends those of its hubs.
-    note_clock(fresh(server), Moment("boot", 104.0), leased=False)
+
+
+def test_a_hub_has_no_lease_any_more_once_it_may_have_been_taken(
+    server: Server, instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_server(server.region, "fra2", number=8)
+    observe_hubs(instance, leased=True)
+    observed = ObservedServer(HubReport("", 1, 1, "", alive=True, observed_at=0.0))
+
+    def killed(hubs: object, seconds: float) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(observed, "observe", killed)
+    monkeypatch.setattr("vpn.jobs.servers.driver_at", lambda _: observed)
+    assert lose(server) == {instance}
+    with pytest.raises(KeyboardInterrupt):
+        look_at(instance)
     assert lose(server) == set()
+
+
+def test_an_applied_specification_gives_a_lease(
+    server: Server, instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_server(server.region, "fra2", number=8)
+    agent = Agent()
+    monkeypatch.setattr("vpn.jobs.apply.driver_for", lambda _: agent)
+    send(instance.pk, compile_spec(instance.pk))
+    assert lose(server) == set()
+    agent.lease = Moment("boot", 160.0)
+    send(instance.pk, compile_spec(instance.pk))
+    assert lose(server) == {instance}
 
 
 def test_a_hub_whose_lease_is_over_is_applied_with_a_new_one(
     server: Server, instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vpn.desired import compile_spec
-    from vpn.jobs.apply import send
-
     agent = Agent(LEASE_OVER)
     monkeypatch.setattr("vpn.jobs.apply.driver_for", lambda _: agent)
     send(instance.pk, compile_spec(instance.pk))

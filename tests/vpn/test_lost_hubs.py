@@ -33,7 +33,6 @@ def lost(region: Region) -> Server:
     now = timezone.now()
     Server.objects.filter(pk=server.pk).update(
         state=ServerState.LOST,
-        leased_since=now - timedelta(hours=1),
         lease_ends_at=now - timedelta(seconds=1),
     )
     return server
@@ -43,7 +42,7 @@ def lost(region: Region) -> Server:
 def instance(organization: Organization, lost: Server) -> Instance:
     """An instance whose hub ran there."""
     made = settle(make_instance(organization))
-    observe_hubs(made, observed_at=timezone.now() - timedelta(minutes=2))
+    observe_hubs(made, observed_at=timezone.now() - timedelta(minutes=2), leased=True)
     Instance.objects.filter(pk=made.pk).update(server=lost, region=lost.region, state=InstanceState.LOST)
     return Instance.objects.get(pk=made.pk)
 
@@ -75,9 +74,7 @@ def test_not_before_its_lease_has_ended(instance: Instance, other: Server, lost:
 
 def test_not_without_a_lease(instance: Instance, other: Server, lost: Server) -> None:
     """It may run on there."""
-    Server.objects.filter(pk=lost.pk).update(leased_since=timezone.now() - timedelta(minutes=1))
-    assert target_of(instance) is None
-    Server.objects.filter(pk=lost.pk).update(leased_since=None)
+    observe_hubs(instance, leased=False)
     assert target_of(instance) is None
 
 

@@ -21,7 +21,7 @@ from vpn.choices import InstanceState, OperationKind, OperationState
 from vpn.desired import ConcurrentChange, Desired, can_be_delta, compile_change, compile_removals, compile_spec
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.jobs import lease
-from vpn.jobs.leases import renew_lease
+from vpn.jobs.leases import note_leased, renew_lease
 from vpn.jobs.progress import (
     begin_step,
     fail_operation,
@@ -194,13 +194,17 @@ def send(pk: UUID, desired: Desired) -> tuple[Desired, HubReport]:
     driver = driver_for(instance.server)
     for _ in range(_ATTEMPTS):
         try:
-            return desired, driver.apply(desired.document, delta=desired.is_delta)
+            report = driver.apply(desired.document, delta=desired.is_delta)
         except AgentError as error:
             if error.code == errors.LEASE_OVER and instance.server is not None:
                 renew_lease(driver, instance.server)
                 desired = compile_spec(pk)  # a delta carries no lease
             else:
                 desired = _back_in_step(pk, instance, desired, error)
+        else:
+            if driver.lease is not None and not desired.is_delta:
+                note_leased([pk], leased=True)
+            return desired, report
     raise Unreachable(failures.OUT_OF_STEP.of())
 
 

@@ -6,21 +6,25 @@ it is granted: by the server's clock, and as a time by which it has surely passe
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeAlias
+from uuid import UUID
 
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest, Now
 
+from vpn.choices import Driver as DriverName
 from vpn.choices import ServerState
-from vpn.drivers.base import Driver
-from vpn.models import Instance, Server
+from vpn.drivers.base import AgentError, Driver, HubReport, Unreachable
+from vpn.models import Instance, InstanceObservation, Server
 from vpn.wire.lease import Moment, parse_moment
 
 # The agent takes several hubs down one after the other.
 _MARGIN: Final = 10.0  # seconds
 # Two clocks may run a little differently.
 _DRIFT: Final = 0.001
+Answers: TypeAlias = dict[str, HubReport | AgentError | Unreachable]
 
 
 def lease_for(server: Server) -> Moment | None:
@@ -28,30 +32,51 @@ def lease_for(server: Server) -> Moment | None:
     return parse_moment(server.lease) if server.region.rebuild_lost else None
 
 
-def note_clock(server: Server, now: Moment | None, *, leased: bool | None = None) -> None:
+def note_clock(server: Server, now: Moment | None) -> None:
     """Record how long leases may become, from the clock that the server's agent has just told.
 
-    `leased` says whether an observation gave its hubs a lease or ended theirs; None if no hub was observed.
-    A lost server gets no longer leases. An agent that tells no clock is of the release before, and knows no leases.
+    A lost server gets no longer leases. Without a clock there is no lease.
     """
     rows = Server.objects.filter(pk=server.pk)
     if not server.region.rebuild_lost:
         if server.lease is not None:
-            rows.update(lease=None, leased_since=None)
+            rows.update(lease=None)
         return
     if now is None:
         return
-    if leased is False:
-        # Even of a lost server. Several jobs observe its hubs, and one may have read its row before the first lease.
-        rows.update(leased_since=None)
     seconds = server.region.lost_seconds
     ends = Now() + timedelta(seconds=seconds * (1 + _DRIFT) + _MARGIN)
-    since = {"leased_since": Coalesce(F("leased_since"), Now())} if leased else {}
     rows.filter(state__in=[ServerState.READY, ServerState.UNREACHABLE]).update(
         lease=now.later(seconds).document(),
         lease_ends_at=Greatest(Coalesce(F("lease_ends_at"), ends), ends),
-        **since,
     )
+
+
+def note_leased(instance_ids: Collection[UUID], *, leased: bool) -> None:
+    """Record that these hubs were given a lease, or are about to lose it."""
+    known = dict(InstanceObservation.objects.filter(pk__in=instance_ids).values_list("pk", "leased"))
+    if changed := [pk for pk in instance_ids if known.get(pk, False) != leased]:
+        InstanceObservation.objects.note(changed, leased=leased)
+
+
+def observe_on_leases(
+    driver: Driver, instances: Sequence[Instance], known: Mapping[str, str], seconds: float
+) -> Answers:
+    """Query hubs of one server (`Driver.observe`), and record which have a lease. Raises AgentError, Unreachable.
+
+    A lease that ends is recorded before the query, a new one after it: the job may be killed in between.
+    """
+    server, ids = instances[0].server, [instance.pk for instance in instances]
+    if server is None or server.region.driver == DriverName.LOCAL:
+        return driver.observe(known, seconds)
+    if driver.lease is None:
+        note_leased(ids, leased=False)
+    answers = driver.observe(known, seconds)
+    note_clock(server, driver.clock)
+    # An agent that tells no clock is of the release before, and knows no leases.
+    if driver.lease is not None and driver.clock is not None:
+        note_leased(ids, leased=True)
+    return answers
 
 
 def renew_lease(driver: Driver, server: Server) -> None:

@@ -24,7 +24,7 @@ from vpn.choices import Driver, ServerState
 from vpn.drivers.base import AgentError, HubReport, Unreachable, errors
 from vpn.jobs.availability import ring_for_servers
 from vpn.jobs.clouds import ring_for_clouds
-from vpn.jobs.leases import note_clock
+from vpn.jobs.leases import observe_on_leases
 from vpn.jobs.nodes import ring_for_nodes
 from vpn.jobs.recorded import Recorded
 from vpn.jobs.servers import driver_for, note_agent
@@ -181,9 +181,7 @@ def observe_hubs(instances: Sequence[Instance], seconds: float) -> set[UUID]:
     known = {hub: _recorded.stamp(instance.pk) for hub, instance in by_name.items()}
     server = instances[0].server
     driver = driver_for(server)
-    answers = driver.observe(known, seconds)
-    if server is not None and (server.region.rebuild_lost or server.lease is not None):
-        note_clock(server, driver.clock, leased=driver.lease is not None)
+    answers = observe_on_leases(driver, instances, known, seconds)
     reports = {by_name[hub].pk: one for hub, one in answers.items() if isinstance(one, HubReport)}
     gone = {by_name[hub].pk for hub, one in answers.items() if _is_gone(one)}
     for report in list(reports.values())[:1]:

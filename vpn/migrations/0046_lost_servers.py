@@ -32,9 +32,9 @@ class Migration(migrations.Migration):
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='server',
-            name='leased_since',
-            field=models.DateTimeField(blank=True, null=True),
+            model_name='instanceobservation',
+            name='leased',
+            field=models.BooleanField(db_default=False, default=False),
         ),
         migrations.AddField(
             model_name='server',

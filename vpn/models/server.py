@@ -49,8 +49,6 @@ class Server(models.Model):
     # The end of its hubs' leases: by the server's own clock (`vpn.wire.lease`), and a time by which it has passed.
     lease = models.JSONField(null=True, blank=True)
     lease_ends_at = models.DateTimeField(null=True, blank=True)
-    # Hubs that were observed since then have a lease; null if the region's hubs have none.
-    leased_since = models.DateTimeField(null=True, blank=True)
     # When staff were mailed that it is lost; null if it is not.
     loss_mailed_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -49,6 +49,8 @@ class InstanceObservation(models.Model):
     knocked_at = models.DateTimeField(null=True, blank=True)
     # When the whole specification is compared with what the server runs the next time; null: as soon as possible.
     verify_at = models.DateTimeField(null=True, blank=True)
+    # Whether the hub runs on a lease (`vpn.wire.lease`). False while that is not known for sure.
+    leased = models.BooleanField(default=False, db_default=False)
 
     objects: ClassVar = InstanceObservationQuerySet.as_manager()
 
