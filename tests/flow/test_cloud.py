@@ -28,6 +28,20 @@ story: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """A laboratory of this story's own: other stories would be offered its region."""
+    with Lab() as laboratory:
+        yield laboratory
+
+
+@pytest.fixture(scope="module")
+def portal(lab: Lab) -> Iterator[RunningPortal]:
+    """A portal of this story's own."""
+    with RunningPortal.of_story(lab.host.netns, lab.host.v4) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def cloud(lab: Lab) -> Iterator[LabCloud]:
     """EC2 on loopback, whose nodes are servers of the laboratory."""
     if not (ROOT / ".packages").exists():

@@ -25,6 +25,20 @@ story: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """A laboratory of this story's own: other stories would be offered its region."""
+    with Lab() as laboratory:
+        yield laboratory
+
+
+@pytest.fixture(scope="module")
+def portal(lab: Lab) -> Iterator[RunningPortal]:
+    """A portal of this story's own."""
+    with RunningPortal.of_story(lab.host.netns, lab.host.v4) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def server(lab: Lab) -> Iterator[LabServer]:
     """A server that the portal does not know yet."""
     with LabServer(lab, "frankfurt") as made:

@@ -89,6 +89,13 @@ def test_the_suggestion_follows_the_sites_and_other_tenants_do_not_count(
     assert chosen(admin_browser) == ["sin"]
 
 
+def test_without_places_a_region_whose_servers_are_ordered_is_not_chosen_by_itself(admin_browser: Client) -> None:
+    """Each of those servers is paid for."""
+    add_region("aws", "Amazon", (None, None), driver=Driver.CLOUD)
+    add_region("fra", "Frankfurt", (None, None))
+    assert chosen(admin_browser) == ["fra"]
+
+
 @pytest.mark.usefixtures("two_regions")
 def test_sites_that_do_not_count_are_said_and_listed(admin_browser: Client, organization: Organization) -> None:
     add_sites(organization, "Berlin", "Paris")

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from django.utils.translation import gettext as _
 
+from vpn.choices import Driver
 from vpn.geo.distance import Point
 from vpn.geo.suggestion import Trips, in_order, trips_from
 from vpn.models import Region
@@ -43,12 +44,17 @@ class Ranking:
 
     @cached_property
     def listed(self) -> list[Region]:
-        """All regions: open ones before closed ones, each best first, those without a place after the others."""
+        """All regions: open ones before closed ones, each best first, those without a place after the others.
+
+        Among the latter, regions whose servers are there already come before those whose servers are ordered.
+        """
         place = {pk: number for number, pk in enumerate(self.best_first)}
         last = len(place)
-        return sorted(
-            self.regions, key=lambda one: (bool(self.closed[one.pk]), place.get(one.pk, last), one.name, one.pk)
-        )
+
+        def key(one: Region) -> tuple[bool, int, bool, str, str]:
+            return bool(self.closed[one.pk]), place.get(one.pk, last), one.driver == Driver.CLOUD, one.name, one.pk
+
+        return sorted(self.regions, key=key)
 
     @property
     def first_open(self) -> str:
