@@ -22,6 +22,8 @@ REFUSALS = {
 class Server:
     """Plays the server: confirms what it is sent, or what `answer` makes of that."""
 
+    lease = None
+
     def __init__(self) -> None:
         self.answer: Callable[[HubReport], HubReport] = lambda report: report
         self.asked = 0

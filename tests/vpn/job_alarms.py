@@ -49,6 +49,8 @@ WATCHED = (*_TRANSACTIONS, "django/db/backends/postgresql/base.py", *_OURS, *_AC
 class Server:
     """Plays the server: confirms what it is sent. It must not be asked while the database is locked."""
 
+    lease = None
+
     def apply(self, document: dict[str, Any], *, delta: bool) -> HubReport:
         """Confirm."""
         return self._report(document["hub"], document, document["digest"] if delta else digest(document))

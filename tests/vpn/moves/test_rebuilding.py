@@ -44,7 +44,7 @@ def test_a_killed_worker_leaves_one_in_place_that_ends(
     instance.save()
     rebuild_instance(instance, by=BY)
 
-    def killed(pk: UUID) -> None:
+    def killed(pk: UUID, **_: object) -> None:
         raise SystemExit
 
     real = job._after_switch
