@@ -151,6 +151,17 @@ def test_the_lost_server_comes_back_without_the_old_hub(
     assert bool(hubs_on(servers["fra2"]))
 
 
+def test_draining_the_other_server_brings_it_back_without_a_word_from_the_client(
+    lab: Lab, portal: RunningPortal, servers: dict[str, LabServer], bind: Bind, laptop: Node
+) -> None:
+    said = portal.manage("server", "drain", "fra2")
+    assert "runs on fra1" in said
+    assert bool(hubs_on(servers["fra1"]))
+    # The client keeps the address that it resolved: the drained server forwards.
+    lab.wait_ping(laptop, lab.outside.v4, WITHIN)
+    wait_until(lambda: bind.answers_of(story["name"]) == {servers["fra1"].node.v4}, WITHIN, "the name", portal.logs)
+
+
 def test_all_is_deleted(portal: RunningPortal, admin: Visitor, servers: dict[str, LabServer]) -> None:
     path = f"/instances/{story['instance']}/"
     admin.submit(f"{path}delete/", action=f"{path}delete/")
