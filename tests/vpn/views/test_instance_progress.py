@@ -9,9 +9,12 @@ from django.test import Client
 from django.utils import timezone
 
 from portal.models import Organization
-from tests.factories import make_instance, settle
-from vpn.choices import InstanceState, OperationState, StepState
+from tests.factories import BY, make_instance, settle
+from vpn.actions.activity.operation import assumed_seconds, expected_seconds
+from vpn.actions.instances.instance import retry_instance
+from vpn.choices import InstanceState, OperationKind, OperationState, StepState
 from vpn.models import Instance, Operation, OperationStep
+from vpn.needs.hub import needs_of
 from vpn.views.activity.progress import progress_of
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +45,11 @@ def fail(instance: Instance) -> None:
     Instance.objects.filter(pk=instance.pk).update(state=InstanceState.FAILED)
 
 
-def test_it_shows_steps_times_and_what_is_expected(admin_browser: Client, young: Instance) -> None:
+def test_it_shows_steps_times_and_what_is_expected(
+    admin_browser: Client, young: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minute_later = young.operations.get().started_at + timedelta(seconds=60)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: minute_later)
     page = admin_browser.get(f"/instances/{young.pk}/progress/").content.decode()
     for words in ("Prepare the server", "12 s", "48 s", "1 min so far", "up to 9 min left", "You can leave this page"):
         assert words in page
@@ -89,6 +96,21 @@ def test_trying_again_goes_on_from_the_failed_step(admin_browser: Client, young:
 def test_trying_again_where_nothing_failed_says_so(admin_browser: Client, instance: Instance) -> None:
     page = admin_browser.post(f"/instances/{instance.pk}/retry/", follow=True).content.decode()
     assert "there is nothing to retry" in page
+
+
+def test_the_time_of_a_run_that_is_tried_again_counts_from_then(young: Instance) -> None:
+    fail(young)
+    yesterday = timezone.now() - timedelta(days=1)
+    young.operations.update(started_at=yesterday, finished_at=yesterday)
+    young.operations.get().steps.exclude(started_at=None).update(started_at=yesterday, finished_at=yesterday)
+    retry_instance(young, by=BY)
+    run = young.operations.get()
+    assert progress_of(run).elapsed < timedelta(hours=1)
+    assert not needs_of(Instance.objects.get(pk=young.pk)), "it is not stuck"
+    # What was left of it tells nothing about the time of a whole run.
+    run.steps.filter(state=StepState.FAILED).update(state=StepState.SUCCEEDED)
+    young.operations.update(state=OperationState.SUCCEEDED, finished_at=timezone.now())
+    assert expected_seconds(young, OperationKind.PROVISION) == assumed_seconds(OperationKind.PROVISION)
 
 
 def test_only_admins_try_again(auditor_browser: Client, stranger_browser: Client, young: Instance) -> None:

@@ -7,9 +7,11 @@ from statistics import median
 
 from django.conf import settings
 from django.db.models import Exists, F, OuterRef
+from django.utils import timezone
 
 from portal.actions.acting import acted
 from portal.models import Principal
+from vpn.actions.activity.asking import add_askers
 from vpn.choices import (
     OPERATION_STEPS,
     Driver,
@@ -21,7 +23,7 @@ from vpn.choices import (
 )
 from vpn.models import Instance, Operation, OperationStep
 
-# Used until a region has finished runs to measure (DESIGN: provisioning takes up to ten minutes).
+# Of so many recent runs the median is expected.
 _PAST_RUNS = 20
 
 
@@ -53,6 +55,15 @@ def begin_operation(
     return operation
 
 
+def resume_operation(operation: Operation, *, by: Principal) -> None:
+    """Continue a failed operation at the step that failed. Its time counts from now on: the pause says nothing."""
+    operation.state, operation.started_at, operation.finished_at = OperationState.RUNNING, timezone.now(), None
+    add_askers(operation, [by])
+    operation.save(update_fields=["state", "started_at", "finished_at", "asked_by"])
+    operation.steps.exclude(state=StepState.SUCCEEDED).update(started_at=None)
+    acted(by, "resumed", operation)
+
+
 def _steps_of(instance: Instance, kind: OperationKind) -> list[str]:
     """The steps of a kind. Without a publisher, none publishes the hub's name; a ready server is not ordered."""
     left_out: set[str] = set() if settings.DNS_PUBLISHER is not None else {StepName.NAME}
@@ -80,6 +91,8 @@ def expected_seconds(instance: Instance, kind: OperationKind) -> int:
     past = (
         Operation.objects.filter(
             ~Exists(steps.filter(state=StepState.FAILED)),
+            # One that was resumed has only a part of its time.
+            ~Exists(steps.filter(finished_at__lt=OuterRef("started_at"))),
             waited if _waits_for_server(instance) else ~waited,
             instance__region=instance.region_id,
             kind=kind,

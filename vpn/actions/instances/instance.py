@@ -16,8 +16,8 @@ from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Organization, Principal, Quota
 from vpn import doorbell, keys
-from vpn.actions.activity.asking import add_askers, note_asker
-from vpn.actions.activity.operation import begin_operation
+from vpn.actions.activity.asking import note_asker
+from vpn.actions.activity.operation import begin_operation, resume_operation
 from vpn.actions.change import lock_instance
 from vpn.actions.instances.placement import needs_place, server_in
 from vpn.actions.instances.pool import checked_pool, free_pool
@@ -141,10 +141,7 @@ def retry_instance(instance: Instance, *, by: Principal) -> Instance:
             if operation is None:
                 begin_operation(locked, OperationKind.PROVISION, by=by)
             else:
-                operation.state = OperationState.RUNNING
-                operation.finished_at = None
-                add_askers(operation, [by])
-                operation.save(update_fields=["state", "finished_at", "asked_by"])
+                resume_operation(operation, by=by)
                 if needs_place(locked):
                     # From the first step on, on a server that answers.
                     operation.steps.update(state=StepState.WAITING, finished_at=None, message="", refusal=None)
