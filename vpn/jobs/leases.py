@@ -55,7 +55,7 @@ def note_clock(server: Server, now: Moment | None) -> None:
 def note_leased(instance_ids: Collection[UUID], *, leased: bool) -> None:
     """Record that these hubs were given a lease, or are about to lose it."""
     known = dict(InstanceObservation.objects.filter(pk__in=instance_ids).values_list("pk", "leased"))
-    if changed := [pk for pk in instance_ids if known.get(pk, False) != leased]:
+    if changed := [pk for pk in instance_ids if bool(known.get(pk)) != leased]:
         InstanceObservation.objects.note(changed, leased=leased)
 
 

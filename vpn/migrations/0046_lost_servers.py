@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='instanceobservation',
             name='leased',
-            field=models.BooleanField(db_default=False, default=False),
+            field=models.BooleanField(blank=True, null=True),
         ),
         migrations.AddField(
             model_name='server',
