@@ -15,8 +15,9 @@ from tests.shared_portal import Tenant
 
 pytestmark = [pytest.mark.flow, pytest.mark.network]
 
-# The hub is asked every four seconds.
-UNDONE_WITHIN = 20.0
+# The hub is asked every four seconds. What a look in between finds again waits for a pause of ten, and the machine may
+# be busy.
+UNDONE_WITHIN = 60.0
 
 
 def hub_of(lab: Lab) -> Node:
@@ -29,7 +30,7 @@ def test_a_peer_a_rule_and_a_route_are_gone_within_seconds(lab: Lab, tenant: Ten
     admin, laptop, stranger = tenant.visitor(), lab.add_client("laptop"), wg_like_key()
     created = admin.submit("/instances/new/", {"name": "Frankfurt hub", "hostname": "fra-drift", "region": "local"})
     instance = id_in(created, "instances")
-    wait_until(lambda: "Ready" in admin.get(f"/instances/{instance}/").text, 30, "the instance to be ready")
+    wait_until(lambda: "Ready" in admin.get(f"/instances/{instance}/").text, 60, "the instance to be ready")
     lab.wg_quick_up(laptop, fetch_profile(admin, add_client(admin, instance, device="laptop")))
     hub = hub_of(lab)
     tunnel = f"wg-{hub.netns.removeprefix('hub-')}"
@@ -54,9 +55,11 @@ def test_a_peer_a_rule_and_a_route_are_gone_within_seconds(lab: Lab, tenant: Ten
         return html.unescape(admin.get(f"/instances/{instance}/activity/").text)
 
     wait_until(
-        lambda: f"unknown WireGuard peer was added: {stranger[:8]}…" in activity(), 10, "the peer in the activity"
+        lambda: f"unknown WireGuard peer was added: {stranger[:8]}…" in activity(),
+        UNDONE_WITHIN,
+        "the peer in the activity",
     )
-    wait_until(lambda: "A route to 10.9.0.0/16 was added." in activity(), 10, "the route in the activity")
-    wait_until(lambda: "firewall" in activity(), 10, "the rule in the activity")
-    wait_until(lambda: "Running" not in activity(), 10, "an instance at rest")
+    wait_until(lambda: "A route to 10.9.0.0/16 was added." in activity(), UNDONE_WITHIN, "the route in the activity")
+    wait_until(lambda: "firewall" in activity(), UNDONE_WITHIN, "the rule in the activity")
+    wait_until(lambda: "Running" not in activity(), UNDONE_WITHIN, "an instance at rest")
     assert ping.stop().lost == 0, "whoever is connected feels nothing of it"
