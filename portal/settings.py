@@ -27,6 +27,8 @@ env = environ.Env()
 # Where things are ----------------------------------------------------------------------------------------------------
 
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
+# The same, as the operator knows it: `make up` may bind it elsewhere for a process without root's rights.
+OPERATORS_DATA_DIR = Path(env.str("VPN_PORTAL_RUN", default=str(DATA_DIR)))
 PORT = env.int("PORT", default=8000)
 BIND = env.str("BIND", default="127.0.0.1")
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://localhost:{PORT}").rstrip("/")
