@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,7 @@ def state() -> Iterator[Path]:
 @pytest.fixture
 def agent(state: Path) -> Iterator[subprocess.Popen[bytes]]:
     argv = [sys.executable, "-m", "vpn.agent", "--state", str(state), "serve"]
-    with subprocess.Popen(argv, cwd=ROOT) as process:
+    with (state.parent / "errors").open("wb") as errors, subprocess.Popen(argv, cwd=ROOT, stderr=errors) as process:
         try:
             wait_until(lambda: _answers(state), 60, "the agent")
             wait_until(lambda: _children(process, "agent-watch"), 60, "the watch")
@@ -90,6 +91,23 @@ def test_a_session_ends_with_a_client_that_was_killed(agent: subprocess.Popen[by
         wait_until(lambda: _children(agent, "agent-session"), 60, "the session")
         client.kill()
     wait_until(lambda: not _children(agent, "agent-session"), 60, "its end")
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_client_that_is_gone_before_the_reply_is_no_fault(
+    agent: subprocess.Popen[bytes], state: Path, waits: bool
+) -> None:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(state / "agent.sock"))
+        if waits:
+            for descriptor in socket.recv_fds(client, 1, 1)[1]:
+                os.close(descriptor)
+        client.sendall(b'{"command": "list"}\n' * 50)
+    session = _session(state)
+    assert session.ask({"command": "list"})["hubs"] == [], "the agent has accepted the other connection before"
+    session.close()
+    wait_until(lambda: not _children(agent, "agent-session"), 60, "the end of both")
+    assert "Traceback" not in (state.parent / "errors").read_text()
 
 
 def test_the_agent_ends_with_its_watch(agent: subprocess.Popen[bytes], state: Path) -> None:

@@ -14,7 +14,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Final, NoReturn
 
 from vpn.agent.lifecycle.host import Host
@@ -70,9 +70,10 @@ def _answer(host: Host, listening: socket.socket, ours: list[socket.socket]) -> 
     with connection:
 
         def answer() -> None:
-            agent_socket.send_process(connection)
-            with connection.makefile("r") as requests, connection.makefile("w") as replies:
-                session(host, requests, replies)
+            with suppress(ConnectionError):  # the worker was killed before the reply
+                agent_socket.send_process(connection)
+                with connection.makefile("r") as requests, connection.makefile("w") as replies:
+                    session(host, requests, replies)
 
         _fork("session", answer, [listening, *ours])
 
