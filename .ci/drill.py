@@ -1,7 +1,7 @@
 """`make drill [EXAMPLES=300]`: every attack at full size, then random networks whose packets are compared with plans.
 
-Attacks are tests in files named `test_drill_…`: their short form is part of `make test`, and DRILL=1 selects the long
-one. Their output are figures. EXAMPLES=0 skips the random networks.
+Attacks are tests in files named `test_drill_…`: their short form, if they have one, is part of `make test`, and DRILL=1
+selects the long one. Their output are figures. EXAMPLES=0 skips the random networks.
 """
 
 from __future__ import annotations

@@ -103,13 +103,19 @@ class LabServer:
 
     def __exit__(self, *exception: object) -> None:
         """End it with all its processes: its first process takes them along."""
-        if self._boot is not None:
-            if self._boot.stdin is not None:
-                self._boot.stdin.close()
+        boot, self._boot = self._boot, None
+        if boot is not None:
+            if boot.stdin is not None:
+                boot.stdin.close()
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid or self._boot.pid, signal.SIGKILL)
-            self._boot.kill()
-            self._boot.wait(10)
+                os.kill(self._pid or boot.pid, signal.SIGKILL)
+            boot.kill()
+            boot.wait(10)
+
+    def die(self) -> None:
+        """End it as a loss of power does: connections stay open, and nothing answers any more."""
+        self.lab.run(self.node, ["ip", "link", "set", "eth0", "down"])
+        self.__exit__()
 
     def run(
         self, argv: Sequence[str], *, stdin: str = "", check: bool = True, timeout: float = 60.0
