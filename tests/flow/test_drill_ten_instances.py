@@ -114,8 +114,11 @@ def portal(lab: Lab, servers: dict[str, LabServer], cloud: LabCloud) -> Iterator
     with RunningPortal.of_story(lab.host.netns, lab.host.v4) as running:
         running.manage("region", "add", "fra", "Frankfurt")
         running.manage("region", "set", "fra", "--rebuild-lost", "yes", "--lost-after", LOST_AFTER)
+        # The first to be added is the first that takes hubs.
+        for name, server in servers.items():
+            add_server(running, name, server)
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda named: prepare(running, *named), servers.items()))
+            list(pool.map(lambda name: running.manage("server", "prepare", name), servers))
         add_cloud(running, cloud)
         with running.visitor() as staff:
             (path,) = set(re.findall(r"/admin/portal/organization/[^/]+/change/", staff.get(ORGANIZATIONS).text))
@@ -126,14 +129,13 @@ def portal(lab: Lab, servers: dict[str, LabServer], cloud: LabCloud) -> Iterator
 ORGANIZATIONS = "/admin/portal/organization/"
 
 
-def prepare(portal: RunningPortal, name: str, server: LabServer) -> None:
-    """Add a server, and prepare it."""
+def add_server(portal: RunningPortal, name: str, server: LabServer) -> None:
+    """Add a server, which can be prepared then."""
     address = server.node.v4
     places = ("--ssh", f"root@{address}", "--address", address, "--capacity", CAPACITIES[name])
     added = json.loads(portal.manage("server", "add", "fra", name, *places))
     server.authorise(added["authorized_key"])
     portal.manage("server", "confirm", name, "--host-key", added["host_key"])
-    portal.manage("server", "prepare", name)
 
 
 def add_cloud(portal: RunningPortal, cloud: LabCloud) -> None:
