@@ -190,7 +190,7 @@ def test_a_hub_has_no_lease_any_more_once_it_may_have_been_taken(
     server: Server, instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_server(server.region, "fra2", number=8)
-    observe_hubs(instance, leased=True)
+    observe_hubs(instance, leased_on=server.pk)
     observed = ObservedServer(HubReport("", 1, 1, "", alive=True, observed_at=0.0))
 
     def killed(hubs: object, seconds: float) -> Any:

@@ -42,7 +42,7 @@ def lost(region: Region) -> Server:
 def instance(organization: Organization, lost: Server) -> Instance:
     """An instance whose hub ran there."""
     made = settle(make_instance(organization))
-    observe_hubs(made, observed_at=timezone.now() - timedelta(minutes=2), leased=True)
+    observe_hubs(made, observed_at=timezone.now() - timedelta(minutes=2), leased_on=lost.pk)
     Instance.objects.filter(pk=made.pk).update(server=lost, region=lost.region, state=InstanceState.LOST)
     return Instance.objects.get(pk=made.pk)
 
@@ -74,8 +74,9 @@ def test_not_before_its_lease_has_ended(instance: Instance, other: Server, lost:
 
 def test_not_without_a_lease(instance: Instance, other: Server, lost: Server) -> None:
     """It may run on there."""
-    observe_hubs(instance, leased=False)
-    assert target_of(instance) is None
+    for no_lease_here in (None, other.pk):
+        observe_hubs(instance, leased_on=no_lease_here)
+        assert target_of(instance) is None
 
 
 def test_not_without_the_policy(instance: Instance, other: Server, region: Region) -> None:

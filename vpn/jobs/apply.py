@@ -203,7 +203,7 @@ def send(pk: UUID, desired: Desired) -> tuple[Desired, HubReport]:
                 desired = _back_in_step(pk, instance, desired, error)
         else:
             if driver.lease is not None and not desired.is_delta:
-                note_leased([pk], leased=True)
+                note_leased([pk], instance.server_id)
             return desired, report
     raise Unreachable(failures.OUT_OF_STEP.of())
 

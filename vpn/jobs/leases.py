@@ -52,11 +52,11 @@ def note_clock(server: Server, now: Moment | None) -> None:
     )
 
 
-def note_leased(instance_ids: Collection[UUID], *, leased: bool) -> None:
-    """Record that these hubs were given a lease, or are about to lose it."""
-    known = dict(InstanceObservation.objects.filter(pk__in=instance_ids).values_list("pk", "leased"))
-    if changed := [pk for pk in instance_ids if bool(known.get(pk)) != leased]:
-        InstanceObservation.objects.note(changed, leased=leased)
+def note_leased(instance_ids: Collection[UUID], server_id: UUID | None) -> None:
+    """Record that these hubs were given a lease on a server; None: that they are about to lose it."""
+    known = dict(InstanceObservation.objects.filter(pk__in=instance_ids).values_list("pk", "leased_on"))
+    if changed := [pk for pk in instance_ids if known.get(pk) != server_id]:
+        InstanceObservation.objects.note(changed, leased_on=server_id)
 
 
 def observe_on_leases(
@@ -70,12 +70,12 @@ def observe_on_leases(
     if server is None or server.region.driver == DriverName.LOCAL:
         return driver.observe(known, seconds)
     if driver.lease is None:
-        note_leased(ids, leased=False)
+        note_leased(ids, None)
     answers = driver.observe(known, seconds)
     note_clock(server, driver.clock)
     # An agent that tells no clock is of the release before, and knows no leases.
     if driver.lease is not None and driver.clock is not None:
-        note_leased(ids, leased=True)
+        note_leased(ids, server.pk)
     return answers
 
 

@@ -6,7 +6,7 @@ import logging
 from datetime import timedelta
 from typing import Final
 
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -40,7 +40,7 @@ def _due() -> InstanceQuerySet:
     now = timezone.now()
     over = Server.objects.filter(state=ServerState.LOST, region__rebuild_lost=True, lease_ends_at__lt=Now())
     lost = Instance.objects.filter(Q(retry_at=None) | Q(retry_at__lt=now), server__in=over, state=InstanceState.LOST)
-    leased = lost.filter(observation__leased=True)
+    leased = lost.filter(observation__leased_on=F("server"))
     begun = Q(state=OperationState.RUNNING) | Q(started_at__gt=now - _AGAIN)
     tried = Operation.objects.filter(begun, kind=OperationKind.REBUILD, instance__in=lost)
     return leased.exclude(operations__in=tried).order_by("created_at")

@@ -150,8 +150,8 @@ def _start(operation: Operation, token: UUID) -> str:
     return f"{moved.server} has the hub, with the same keys and tunnel addresses, on {ports}."
 
 
-def _bring_up_to_date(operation: Operation) -> tuple[Desired, HubReport, bool]:
-    """Let the target's hub be as the rows say; return what it confirmed, and whether it was given a lease."""
+def _bring_up_to_date(operation: Operation) -> tuple[Desired, HubReport, UUID | None]:
+    """Let the target's hub be as the rows say; return what it confirmed, and the target if that gave it a lease."""
     pk = operation.instance_id
     for _ in range(_ATTEMPTS):
         instance = Instance.objects.get(pk=pk)
@@ -173,7 +173,7 @@ def _bring_up_to_date(operation: Operation) -> tuple[Desired, HubReport, bool]:
             continue
         if (report.epoch, report.generation, report.digest) != (desired.epoch, desired.generation, desired.digest):
             raise StepFailed(failures.OTHER_CONFIRMED.of())
-        return desired, report, driver.lease is not None
+        return desired, report, moved.server_id if driver.lease is not None else None
     raise Unreachable(failures.OUT_OF_STEP.of())
 
 
@@ -192,19 +192,19 @@ def _switch(operation: Operation, token: UUID) -> str:
     if may_run_without_answer(before):
         raise StepWaits
     for _ in range(_ATTEMPTS):
-        desired, report, leased = _bring_up_to_date(operation)
+        desired, report, leased_on = _bring_up_to_date(operation)
         try:
             if not switch_instance(operation, token, desired, report, by=_BY):
                 raise Move.DoesNotExist
         except ConcurrentChange:
             continue
-        _after_switch(pk, leased=leased)
+        _after_switch(pk, leased_on)
         return _switched(Instance.objects.select_related("server__region").get(pk=pk))
     raise ConcurrentChange
 
 
-def _after_switch(pk: UUID, *, leased: bool) -> None:
-    InstanceObservation.objects.note([pk], observed_at=timezone.now(), knocked_at=None, leased=leased)
+def _after_switch(pk: UUID, leased_on: UUID | None) -> None:
+    InstanceObservation.objects.note([pk], observed_at=timezone.now(), knocked_at=None, leased_on=leased_on)
 
 
 def _switched(instance: Instance) -> str:
@@ -241,11 +241,11 @@ def _replace(operation: Operation, token: UUID) -> str:
         if error.code != errors.STALE:
             raise
         # A job that was killed had built it already.
-    desired, report, leased = _bring_up_to_date(operation)
+    desired, report, leased_on = _bring_up_to_date(operation)
     driver.greet(moved.hub, Handover(endpoints=clients))
     if not switch_instance(operation, token, desired, report, by=_BY):
         raise Move.DoesNotExist
-    _after_switch(moved.pk, leased=leased)
+    _after_switch(moved.pk, leased_on)
     return f"The hub was removed from {moved.server} and built there anew."
 
 

@@ -33,8 +33,8 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='instanceobservation',
-            name='leased',
-            field=models.BooleanField(blank=True, null=True),
+            name='leased_on',
+            field=models.UUIDField(blank=True, null=True),
         ),
         migrations.AddField(
             model_name='server',

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from io import StringIO
-from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -44,7 +43,7 @@ def test_a_killed_worker_leaves_one_in_place_that_ends(
     instance.save()
     rebuild_instance(instance, by=BY)
 
-    def killed(pk: UUID, **_: object) -> None:
+    def killed(*_: object) -> None:
         raise SystemExit
 
     real = job._after_switch

@@ -49,9 +49,8 @@ class InstanceObservation(models.Model):
     knocked_at = models.DateTimeField(null=True, blank=True)
     # When the whole specification is compared with what the server runs the next time; null: as soon as possible.
     verify_at = models.DateTimeField(null=True, blank=True)
-    # Whether the hub surely runs on a lease (`vpn.wire.lease`). Null instead of a default: SQLite would make the table
-    # anew, without the column that workers of the release before still write.
-    leased = models.BooleanField(null=True, blank=True)
+    # The server on which the hub surely has a lease (`vpn.wire.lease`), by its id; the hub may have left it since.
+    leased_on = models.UUIDField(null=True, blank=True)
 
     objects: ClassVar = InstanceObservationQuerySet.as_manager()
 
