@@ -218,10 +218,10 @@ def test_an_instance_that_was_never_ready_is_created_on_another_server(server: S
     other = make_server(server.region, "fra2", number=8)
     Instance.objects.filter(pk=instance.pk).update(state=InstanceState.FAILED, configured=False)
     operation = instance.operations.get()
-    operation.steps.update(state=StepState.SUCCEEDED)
+    operation.steps.update(state=StepState.SUCCEEDED, started_at=timezone.now(), finished_at=timezone.now())
     operation.steps.filter(name=StepName.HUB).update(state=StepState.FAILED)
     retry_instance(instance, by=BY)
-    assert set(operation.steps.values_list("state", flat=True)) == {StepState.WAITING}
+    assert set(operation.steps.values_list("state", "started_at")) == {(StepState.WAITING, None)}
     placed = place_instance(instance.pk, by=BY)
     assert placed.server == other
     assert placed.epoch > instance.epoch, "the server that was left refuses this one"

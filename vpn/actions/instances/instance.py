@@ -144,7 +144,8 @@ def retry_instance(instance: Instance, *, by: Principal) -> Instance:
                 resume_operation(operation, by=by)
                 if needs_place(locked):
                     # From the first step on, on a server that answers.
-                    operation.steps.update(state=StepState.WAITING, finished_at=None, message="", refusal=None)
+                    anew = {"started_at": None, "finished_at": None, "message": "", "refusal": None}
+                    operation.steps.update(state=StepState.WAITING, **anew)
             set_state(locked, InstanceState.PROVISIONING, by=by)
             if locked.server is not None:
                 retry_node(locked.server, by=by)
