@@ -109,19 +109,30 @@ def shared_portal() -> Iterator[SharedPortal]:
 
 
 @pytest.fixture(scope="module")
-def lab(shared_portal: SharedPortal) -> Iterator[Lab]:
+def stage(request: pytest.FixtureRequest, shared_portal: SharedPortal) -> Iterator[SharedPortal]:
+    """Where a story takes place: what others share, or what is its own if the module is marked `own_portal`."""
+    if request.node.get_closest_marker("own_portal") is None:
+        yield shared_portal
+        return
+    own = SharedPortal()
+    yield own
+    own.close()
+
+
+@pytest.fixture(scope="module")
+def lab(stage: SharedPortal) -> Iterator[Lab]:
     """Namespaces that play host, internet, clients and sites; what a story adds goes with it."""
-    laboratory, _ = shared_portal.running()
+    laboratory, _ = stage.running()
     with laboratory.visited():
         yield laboratory
 
 
 @pytest.fixture(scope="module")
-def portal(lab: Lab, shared_portal: SharedPortal) -> Iterator[RunningPortal]:
-    """The portal's real processes, with the laboratory's host for its hubs; other stories have been there."""
-    yield shared_portal.running()[1]
+def portal(lab: Lab, stage: SharedPortal) -> Iterator[RunningPortal]:
+    """The portal's real processes, with the laboratory's host for its hubs; other stories may have been there."""
+    yield stage.running()[1]
     if lab.hubs():
-        shared_portal.close()
+        stage.close()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ from tests.running_portal import RunningPortal
 from tests.shared_portal import Tenant
 from tests.visitor import Visitor
 
-pytestmark = [pytest.mark.flow, pytest.mark.network, pytest.mark.long]
+# Other stories would be offered its region.
+pytestmark = [pytest.mark.own_portal, pytest.mark.flow, pytest.mark.network, pytest.mark.long]
 
 # Packages are installed meanwhile; the machine may be busy.
 READY_WITHIN = 400.0
@@ -25,20 +26,6 @@ GONE_WITHIN = 120.0
 SECRET = "a-secret-of-the-cloud-account"
 # The story is one: each test goes on where the one before it ended.
 story: dict[str, str] = {}
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    """A laboratory of this story's own: other stories would be offered its region."""
-    with Lab() as laboratory:
-        yield laboratory
-
-
-@pytest.fixture(scope="module")
-def portal(lab: Lab) -> Iterator[RunningPortal]:
-    """A portal of this story's own."""
-    with RunningPortal.of_story(lab.host.netns, lab.host.v4) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

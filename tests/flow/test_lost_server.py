@@ -151,7 +151,7 @@ def test_the_lost_server_comes_back_without_the_old_hub(
     assert bool(hubs_on(servers["fra2"]))
 
 
-def test_draining_the_other_server_brings_it_back_without_a_word_from_the_client(
+def test_draining_the_other_server_brings_it_back_and_the_client_stays_connected(
     lab: Lab, portal: RunningPortal, admin: Visitor, servers: dict[str, LabServer], bind: Bind, laptop: Node
 ) -> None:
     # The server that was lost forwards since it is back, and a hub does not move to one that forwards to it.
