@@ -22,7 +22,8 @@ class Described:
     opens_ports: bool = False
 
 
-# By libcloud's name of the provider. Its other providers work too if their servers take user data.
+# By libcloud's name of the provider; Hetzner has a driver of the portal's own.
+# libcloud's other providers work too if their servers take user data.
 PROVIDERS: Final[dict[str, Described]] = {
     "ec2": Described(
         "Amazon EC2",
@@ -42,6 +43,15 @@ PROVIDERS: Final[dict[str, Described]] = {
         location="region, such as fra1",
         size="slug, such as s-1vcpu-1gb",
         image="slug, such as debian-12-x64",
+    ),
+    "hetzner": Described(
+        "Hetzner Cloud",
+        key="",
+        secret="API token of the project with the right to write",  # noqa: S106
+        location="location, such as nbg1",
+        size="server type, such as cx23",
+        image="name or number, such as debian-12",
+        opens_ports=True,
     ),
     "vultr": Described(
         "Vultr",
@@ -75,10 +85,10 @@ PROVIDERS: Final[dict[str, Described]] = {
 
 @cache
 def known_providers() -> tuple[str, ...]:
-    """The names of all providers that apache-libcloud knows, without its one for tests."""
+    """The names of all providers that apache-libcloud knows, without its one for tests, and of the portal's own."""
     from libcloud.compute.providers import DRIVERS
 
-    return tuple(sorted(set(map(str, DRIVERS)) - {"dummy"}))
+    return tuple(sorted((set(map(str, DRIVERS)) - {"dummy"}) | PROVIDERS.keys()))
 
 
 def opens_ports(provider: str) -> bool:

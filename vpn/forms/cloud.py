@@ -22,9 +22,7 @@ class CloudAccountForm(forms.ModelForm):  # type: ignore[type-arg]
     # For the list of suggestions.
     providers = tuple(PROVIDERS)
     region = forms.ModelChoiceField(queryset=Region.objects.filter(driver=Driver.CLOUD))
-    provider = forms.CharField(
-        widget=forms.TextInput(attrs={"list": "providers"}), help_text="The provider's name in apache-libcloud."
-    )
+    provider = forms.CharField(widget=forms.TextInput(attrs={"list": "providers"}), help_text="The provider's name.")
     secret = forms.CharField(
         required=False,
         strip=True,
@@ -78,8 +76,7 @@ def provider_table() -> SafeString:
         ((name, one.label, _settings_of(name)) for name, one in PROVIDERS.items()),
     )
     return format_html(
-        "The provider's name in apache-libcloud. It has no Hetzner Cloud; others work if their servers take user data."
-        "<ul>{}</ul>",
+        "One of these, or another provider's name in apache-libcloud if its servers take user data.<ul>{}</ul>",
         rows,
     )
 

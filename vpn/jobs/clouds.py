@@ -39,13 +39,13 @@ def ring_for_clouds() -> None:
 
 
 def test_cloud(account_id: str) -> None:
-    """Test the credentials of an account, and whether its image exists."""
+    """Test the credentials of an account, and whether its image (at Hetzner also its size there) exists."""
     account = CloudAccount.objects.filter(pk=UUID(account_id)).first()
     if account is None:
         return
     finding: Finding | None = None
     try:
-        Cloud(login_of(account)).test(account.image)
+        Cloud(login_of(account)).test(account.image, account.size)
     except CloudError as error:
         logger.warning("The credentials of %s: %s", account, error)
         finding = error.finding

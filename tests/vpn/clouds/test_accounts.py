@@ -40,7 +40,7 @@ def posted(region: Region, ec2: Ec2, **other: Any) -> dict[str, Any]:
     ("given", "field"),
     [
         ({"provider": "EC2"}, "provider"),
-        ({"provider": "hetzner"}, "provider"),
+        ({"provider": "hetznercloud"}, "provider"),
         ({"key": ""}, "key"),
         ({"location": ""}, "location"),
         ({"size": ""}, "size"),

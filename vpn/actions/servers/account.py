@@ -77,7 +77,7 @@ def account_faults(settings: Mapping[str, Any], former: CloudAccount, secret: st
     if not secret and (fault := _former_secret_fault(settings, former)):
         errors["secret"] = [fault]
     if settings["provider"] not in known_providers():
-        errors["provider"] = [f"Enter the provider's name in apache-libcloud: {', '.join(known_providers())}."]
+        errors["provider"] = [f"Enter one of these names: {', '.join(known_providers())}."]
     if settings["endpoint"] and not _is_url(settings["endpoint"]):
         errors["endpoint"] = ["Enter a URL that begins with https://; http:// only at a loopback address."]
     if settings["capacity"] < 1:

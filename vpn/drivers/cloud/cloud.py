@@ -34,8 +34,8 @@ class Cloud:
     def __init__(self, login: CloudLogin) -> None:
         self._login = login
 
-    def test(self, image: str) -> None:
-        """Raise an error unless the credentials are accepted and the image exists."""
+    def test(self, image: str, size: str = "") -> None:
+        """Raise an error unless the credentials are accepted and the image exists; at Hetzner also `size` there."""
         with translated(self._login, image=image):
             self._driver.list_nodes()
         if image and hasattr(self._driver, "get_image"):
@@ -44,6 +44,9 @@ class Cloud:
                     self._driver.get_image(image)
                 except (IndexError, KeyError) as error:  # an empty list
                     raise CloudError(failures.CLOUD_IMAGE.of(image), str(error)) from error
+        if size and hasattr(self._driver, "ex_check_size"):
+            with translated(self._login, size=size):
+                self._driver.ex_check_size(size, self._login.location)
 
     def find(self, tag: Tag) -> list[FoundNode]:
         """Return the nodes of a request that have not ended: at most one, unless somebody copied its tags."""
@@ -102,8 +105,12 @@ class Cloud:
     def _nodes(self, tag: str, value: str) -> list[Any]:
         """The nodes with a tag that have not ended; at most providers simply all nodes."""
         # Filtered by the provider where it can, since an account may have thousands of others.
-        by_tag = {"ex_filters": {f"tag:{tag}": value}} if self._login.provider == "ec2" else {}
-        return [node for node in self._driver.list_nodes(**by_tag) if str(node.state) not in _ENDED]
+        by_tag: dict[str, dict[str, Any]] = {
+            "ec2": {"ex_filters": {f"tag:{tag}": value}},
+            "hetzner": {"ex_labels": f"{tag}=={value}"},
+        }
+        nodes = self._driver.list_nodes(**by_tag.get(self._login.provider, {}))
+        return [node for node in nodes if str(node.state) not in _ENDED]
 
 
 def _found(node: Any, tag: Tag) -> FoundNode:

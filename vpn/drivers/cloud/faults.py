@@ -18,17 +18,19 @@ _SIGNS: Final[tuple[tuple[Code, str], ...]] = (
         failures.CLOUD_CREDENTIALS,
         r"InvalidClientTokenId|SignatureDoesNotMatch|AuthFailure|OptInRequired|unauthori[sz]ed\b|invalid.*(token|cred|key)",
     ),
-    (failures.CLOUD_RIGHTS, r"UnauthorizedOperation|AccessDenied|not authori[sz]ed|not permitted|forbidden"),
+    (failures.CLOUD_RIGHTS, r"UnauthorizedOperation|AccessDenied|not authori[sz]ed|not permitted|forbidden|readonly"),
     (failures.CLOUD_QUOTA, r"LimitExceeded|quota|(limit|maximum).*(reached|exceeded)|exceed.*limit"),
     (
         failures.CLOUD_CAPACITY,
-        r"Insufficient\w*Capacity|FreeAddresses|capacity|no valid host|sold out|out of stock|unavailable now",
+        r"Insufficient\w*Capacity|FreeAddresses|capacity|placement|no valid host|sold out|out of stock|unavailable now",
     ),
     (failures.CLOUD_IMAGE, r"InvalidAMI|image"),
-    (failures.CLOUD_SIZE, r"InstanceType|invalid (size|plan|type)|flavor|\bsize\b|\bplan\b"),
+    (failures.CLOUD_SIZE, r"InstanceType|server.?type|invalid (size|plan|type)|flavor|\bsize\b|\bplan\b"),
     (failures.CLOUD_NETWORK, r"InvalidSubnet|InvalidGroup|subnet|security.?group|network"),
     (failures.CLOUD_LOCATION, r"region|availability zone|location"),
 )
+# Hetzner's words for: something else goes on there at the moment.
+_AGAIN: Final = re.compile(r"\((?:conflict|locked)\)")
 # From this status on, the cloud has failed, and did not refuse.
 _FAULT: Final = 500
 _STATUS: Final = re.compile(r"(?:status code|code): (\d{3})", re.IGNORECASE)
@@ -61,6 +63,8 @@ def _error_of(error: Exception, login: CloudLogin, size: str, image: str) -> Clo
         failures.CLOUD_LOCATION: login.location,
     }
     status = _status_of(error)
+    if _AGAIN.search(str(error)):
+        return CloudError(failures.CLOUD_FAILED.of(status), words, is_certain=False)
     for code, sign in _SIGNS:
         if re.search(sign, str(error), re.IGNORECASE):
             # A fault inside the cloud may follow the call's effect, whatever its words are about.

@@ -1,4 +1,4 @@
-"""Firewalls of nodes (security groups), at the providers where libcloud can change them: EC2 and OpenStack.
+"""Firewalls of nodes (security groups), at the providers where they can be changed: EC2, Hetzner and OpenStack.
 
 Each node has one of its own, which carries the node's name.
 """
@@ -6,13 +6,14 @@ Each node has one of its own, which carries the node's name.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final, Protocol
 
-from vpn.drivers.cloud.base import CloudLogin, FoundGroup, Tag, tag_in
+from vpn.drivers.cloud.base import PORTAL_TAG, CloudLogin, FoundGroup, Tag, tag_in
 
 _EVERYONE: Final = "0.0.0.0/0"
+_EVERYONE_V6: Final = "::/0"
 _SSH: Final = "tcp/22"
 # (protocol, first port, last port, network)
 Rule = tuple[str, int, int, str]
@@ -32,7 +33,7 @@ class Groups(Protocol):
 
 
 def groups_of(driver: Any, login: CloudLogin) -> Groups | None:
-    """Return the firewalls of a cloud; None where libcloud cannot change them."""
+    """Return the firewalls of a cloud; None where its driver cannot change them."""
     made = _GROUPS.get(login.provider)
     return made(driver, login) if made is not None else None
 
@@ -152,4 +153,53 @@ class OpenStackGroups:
         return next((group for group in self._driver.ex_list_security_groups() if group.name == tag.name), None)
 
 
-_GROUPS: Final[dict[str, Any]] = {"ec2": Ec2Groups, "openstack": OpenStackGroups}
+class HetznerGroups:
+    """Firewalls of Hetzner Cloud. Ports that are open to everyone are open over IPv6, too: its servers have both."""
+
+    def __init__(self, driver: Any, login: CloudLogin) -> None:
+        self._driver = driver
+
+    def ensure(self, tag: Tag, ports: Sequence[str], ssh_from: Sequence[str]) -> Any:
+        """See Groups."""
+        sources: dict[tuple[str, int, int], list[str]] = defaultdict(list)
+        for protocol, first, last, network in sorted(wanted_rules(ports, ssh_from)):
+            sources[protocol, first, last] += [network, _EVERYONE_V6] if network == _EVERYONE else [network]
+        rules = [
+            {"direction": "in", "protocol": protocol, "port": _port_range(first, last), "source_ips": networks}
+            for (protocol, first, last), networks in sources.items()
+        ]
+        group = self._driver.ex_get_firewall(tag.name)
+        if group is None:
+            return self._driver.ex_create_firewall(tag.name, tag.labels, rules)
+        if _opened_by(group["rules"]) != _opened_by(rules):
+            self._driver.ex_set_firewall_rules(group["id"], rules)
+        return group
+
+    def remove(self, tag: Tag) -> None:
+        """See Groups."""
+        group = self._driver.ex_get_firewall(tag.name)
+        if group is not None:
+            self._driver.ex_delete_firewall(group["id"])
+
+    def of_portal(self, portal: str) -> Iterator[FoundGroup]:
+        """See Groups."""
+        for group in self._driver.ex_list_firewalls(f"{PORTAL_TAG}=={portal}"):
+            tag = tag_in(group["name"])
+            if tag is not None and tag.portal == portal:
+                yield FoundGroup(str(group["id"]), tag)
+
+
+def _port_range(first: int, last: int) -> str:
+    """Return one port, or a range of them, in Hetzner's words."""
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def _opened_by(rules: Iterable[Mapping[str, Any]]) -> set[tuple[str, ...]]:
+    """What rules of Hetzner's do, whatever their order."""
+    return {
+        (rule["direction"], rule["protocol"], str(rule.get("port") or ""), *sorted(rule.get("source_ips") or ()))
+        for rule in rules
+    }
+
+
+_GROUPS: Final[dict[str, Any]] = {"ec2": Ec2Groups, "hetzner": HetznerGroups, "openstack": OpenStackGroups}

@@ -1,4 +1,4 @@
-"""How each provider's driver of libcloud is made, and how it takes an order.
+"""How each provider's driver is made, and how it takes an order: libcloud's, or the portal's own for Hetzner.
 
 Every provider of libcloud works whose `create_node` takes user data under one of the usual names. Those that differ
 have a function of their own.
@@ -23,11 +23,9 @@ _USER_DATA: Final = ("ex_userdata", "ex_user_data", "cloud_init")
 
 
 def driver_of(login: CloudLogin) -> Any:
-    """Return libcloud's driver, with the credentials. No call is made, except at OpenStack. Raises CloudError."""
-    from libcloud.compute.providers import get_driver
-
+    """Return the driver, with the credentials. No call is made, except at OpenStack. Raises CloudError."""
     try:
-        cls = get_driver(login.provider)
+        cls = _class_of(login.provider)
     except (AttributeError, ImportError) as error:
         raise CloudError(failures.CLOUD_UNKNOWN.of(login.provider), str(error)) from error
     arguments, options = _LOGINS.get(login.provider, _usual_login)(login)
@@ -41,6 +39,16 @@ def driver_of(login: CloudLogin) -> Any:
     made.connection.timeout = _TIMEOUT
     made.connection.connect()
     return made
+
+
+def _class_of(provider: str) -> Any:
+    if provider == "hetzner":
+        from vpn.drivers.cloud.hetzner import HetznerNodeDriver
+
+        return HetznerNodeDriver
+    from libcloud.compute.providers import get_driver
+
+    return get_driver(provider)
 
 
 def creation_of(driver: Any, login: CloudLogin, order: Order, group: Any) -> dict[str, Any]:
@@ -123,6 +131,10 @@ def _openstack_options(driver: Any, login: CloudLogin, order: Order, group: Any)
     return options
 
 
+def _hetzner_options(driver: Any, login: CloudLogin, order: Order, group: Any) -> dict[str, Any]:
+    return {"ex_labels": order.tag.labels, "ex_firewall": group["id"]}
+
+
 def _digitalocean_options(driver: Any, login: CloudLogin, order: Order, group: Any) -> dict[str, Any]:
     return {"ex_create_attr": {"tags": _plain_tags(order), "ipv6": True}}
 
@@ -156,6 +168,7 @@ _LOGINS: Final[dict[str, Callable[[CloudLogin], tuple[list[str], dict[str, Any]]
 _OPTIONS: Final[dict[str, Callable[[Any, CloudLogin, Order, Any], dict[str, Any]]]] = {
     "digitalocean": _digitalocean_options,
     "ec2": _ec2_options,
+    "hetzner": _hetzner_options,
     "linode": _linode_options,
     "openstack": _openstack_options,
     "vultr": _vultr_options,

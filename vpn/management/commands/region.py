@@ -20,7 +20,7 @@ from vpn.models import CloudAccount, Region
 from vpn.presenters.servers import test_sentence
 
 _CLOUD: Final = {
-    "provider": "the provider's name in apache-libcloud, such as ec2, digitalocean, vultr, linode or openstack",
+    "provider": "ec2, hetzner, digitalocean, vultr, linode, openstack, or another provider's name in apache-libcloud",
     "key": "the access key or user, where the provider has one",
     "location": "the provider's region",
     "size": "the size of its servers",
