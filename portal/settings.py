@@ -1,11 +1,10 @@
 """Every setting in one file; every value from the environment, typed; a wrong one fails loudly.
 
-The table of variables is in the README.
+`portal.configuration` makes those that take more than a line. The table of variables is in the README.
 """
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +13,10 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from portal.configuration.database import read_database
+from portal.configuration.days import read_days
+from portal.configuration.keys import read_secret_keys, signing_key
+from portal.configuration.logs import logging_to_streams
 from portal.running.address import parse_hub_addresses
 from portal.running.dns_url import parse_dns_resolver, parse_dns_url
 from portal.running.public_url import public_url_fault
@@ -39,31 +42,11 @@ TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 
 # Secrets -------------------------------------------------------------------------------------------------------------
 
-
-def _secret_keys() -> list[str]:
-    """The sealing keys, newest first: from the environment, else from the file that `manage.py up` made."""
-    keys = [key for key in env.list("SECRET_KEYS", default=[]) if key]
-    file = DATA_DIR / "keys" / "secret_keys"
-    if not keys and file.exists():
-        keys = file.read_text().split()
-    if not keys:
-        raise ImproperlyConfigured(f"No SECRET_KEYS: set the variable, or run `make up`, which makes {file}")
-    if any(len(key) < 32 for key in keys):
-        raise ImproperlyConfigured("Every key in SECRET_KEYS needs at least 32 characters")
-    return keys
-
-
-SECRET_KEYS = _secret_keys()
+SECRET_KEYS = read_secret_keys(env, DATA_DIR)
 # Read again when it changes (portal/key_file.py), unless the variable holds the keys.
 SECRET_KEYS_FILE = None if any(env.list("SECRET_KEYS", default=[])) else DATA_DIR / "keys" / "secret_keys"
-
-
-def _signing_key(secret: str) -> str:
-    return hashlib.sha256(b"portal.signing:" + secret.encode()).hexdigest()
-
-
-SECRET_KEY = _signing_key(SECRET_KEYS[0])
-SECRET_KEY_FALLBACKS = [_signing_key(key) for key in SECRET_KEYS[1:]]
+SECRET_KEY = signing_key(SECRET_KEYS[0])
+SECRET_KEY_FALLBACKS = [signing_key(key) for key in SECRET_KEYS[1:]]
 
 # The product ---------------------------------------------------------------------------------------------------------
 
@@ -85,20 +68,10 @@ HUBS_AVAILABLE = env.bool("HUBS_AVAILABLE", default=True)
 HUB_STATE_DIR = DATA_DIR / "hub"
 POOL_BASE = env.str("POOL_BASE", default="100.64.0.0/10")
 
-
-def _days(name: str, default: int, least: int) -> int:
-    """For how many days rows are kept."""
-    days: int = env.int(name, default=default)
-    if not least <= days <= _MOST_DAYS:
-        raise ImproperlyConfigured(f"{name} is {days}; choose {least} to {_MOST_DAYS:,} days")
-    return days
-
-
-_MOST_DAYS = 36_500
 # For how long ended rows are kept (vpn/jobs/tidy.py). The API tells the traffic of the present month.
-ACTIVITY_DAYS = _days("ACTIVITY_DAYS", default=400, least=1)
-TRAFFIC_DAYS = _days("TRAFFIC_DAYS", default=400, least=31)
-MAIL_DAYS = _days("MAIL_DAYS", default=30, least=1)
+ACTIVITY_DAYS = read_days(env, "ACTIVITY_DAYS", default=400, least=1)
+TRAFFIC_DAYS = read_days(env, "TRAFFIC_DAYS", default=400, least=31)
+MAIL_DAYS = read_days(env, "MAIL_DAYS", default=30, least=1)
 
 ALLOW_SIGNUP = env.bool("ALLOW_SIGNUP", default=False)
 ADMIN_EMAIL = env.str("ADMIN_EMAIL", default="admin@localhost")
@@ -178,26 +151,7 @@ TEMPLATES = [
 
 # Seconds that a statement waits for a lock; then the page says that the portal is busy.
 DATABASE_WAIT = 20
-DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db' / 'portal.sqlite3'}")}
-_database = DATABASES["default"]
-if _database["ENGINE"] == "django.db.backends.sqlite3":
-    # Writers take the lock when they begin, so that two of them wait for each other instead of failing at commit.
-    # synchronous=FULL: a power cut must not lose a generation that was sent to a server already.
-    # cache_size: 2 MB, since each thread's connection has a cache of its own. The kernel has the file once for all.
-    _database["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": DATABASE_WAIT,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-2000;",
-    }
-    _database["CONN_MAX_AGE"] = None
-else:
-    _database["CONN_MAX_AGE"] = 60
-    _database["CONN_HEALTH_CHECKS"] = True
-    # Wait as long as SQLite's writers do. A client that hangs within a transaction loses its locks.
-    _limits = f"-c lock_timeout={DATABASE_WAIT}s -c idle_in_transaction_session_timeout=60s"
-    # Solid-state disks read in any order at the same speed. With PostgreSQL's default of 4, for disks that turn, it
-    # reads the observations of all tenants to find those of one instance.
-    _database.setdefault("OPTIONS", {}).setdefault("options", f"{_limits} -c random_page_cost=1.1")
+DATABASES = {"default": read_database(env, DATA_DIR, wait=DATABASE_WAIT)}
 
 # Redis, jobs ---------------------------------------------------------------------------------------------------------
 
@@ -320,24 +274,4 @@ STORAGES = {
     "staticfiles": {"BACKEND": "portal.web.static_files.StaticFiles"},
 }
 
-# The log carries ids and reasons, never values of forms, bodies or specifications.
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
-        "audit": {"()": "portal.audit.line.JsonLine"},
-    },
-    "filters": {"not_yet": {"()": "portal.web.later.NotYetIsNoError"}},
-    "handlers": {
-        "stream": {"class": "logging.StreamHandler", "formatter": "line"},
-        "audit": {"class": "logging.StreamHandler", "formatter": "audit"},
-    },
-    "root": {"handlers": ["stream"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {
-        "audit": {"handlers": ["audit"], "level": "INFO", "propagate": False},
-        "django.request": {"filters": ["not_yet"]},
-        "django.server": {"propagate": True},
-        "rq": {"level": "WARNING"},
-    },
-}
+LOGGING = logging_to_streams(env.str("LOG_LEVEL", default="INFO"))

@@ -18,7 +18,9 @@ from urllib.parse import urljoin
 
 import pytest
 
+from tests.lab.bind import Bind
 from tests.lab.lab import Lab
+from tests.lab.relay import relayed
 from tests.lab.waiting import wait_until
 from tests.running_portal import ADMIN_PASSWORD, RunningPortal
 from tests.visitor import Visitor
@@ -84,9 +86,7 @@ class SharedPortal:
     def running(self) -> tuple[Lab, RunningPortal]:
         """The laboratory and the portal, which is healthy."""
         if self._running is None:
-            lab = self._stack.enter_context(Lab())
-            portal = self._stack.enter_context(RunningPortal.of_story(lab.host.netns, lab.host.v4))
-            self._running = lab, portal
+            self._running = self._start(self._stack)
         try:
             self._running[1].await_healthy()
         except BaseException:
@@ -99,6 +99,25 @@ class SharedPortal:
         self._running = None
         self._stack.close()
 
+    def _start(self, stack: ExitStack) -> tuple[Lab, RunningPortal]:
+        lab = stack.enter_context(Lab())
+        return lab, stack.enter_context(RunningPortal.of_story(lab.host.netns, lab.host.v4))
+
+
+@dataclass
+class PublishingPortal(SharedPortal):
+    """One that publishes names in a real BIND, by which the laboratory's machines resolve."""
+
+    # One name in the zone is another's.
+    bind: Bind = field(default_factory=partial(Bind, records="taken A 192.0.2.9"))
+
+    def _start(self, stack: ExitStack) -> tuple[Lab, RunningPortal]:
+        stack.enter_context(self.bind)
+        lab = stack.enter_context(Lab())
+        stack.enter_context(relayed(lab.outside, self.bind.address, self.bind.port))
+        addresses = f"{lab.host.v4},{lab.host.v6}"
+        return lab, stack.enter_context(RunningPortal.of_story(lab.host.netns, addresses, **self.bind.settings()))
+
 
 @pytest.fixture(scope="session")
 def shared_portal() -> Iterator[SharedPortal]:
@@ -110,13 +129,19 @@ def shared_portal() -> Iterator[SharedPortal]:
 
 @pytest.fixture(scope="module")
 def stage(request: pytest.FixtureRequest, shared_portal: SharedPortal) -> Iterator[SharedPortal]:
-    """Where a story takes place: what others share, or what is its own if the module is marked `own_portal`."""
-    if request.node.get_closest_marker("own_portal") is None:
-        yield shared_portal
-        return
-    own = SharedPortal()
-    yield own
-    own.close()
+    """Where a story takes place: what others share, or what is its own if a mark of the module says so."""
+    kinds = {"own_portal": SharedPortal, "publishing_portal": PublishingPortal}
+    own = next((kind() for mark, kind in kinds.items() if request.node.get_closest_marker(mark)), None)
+    yield own or shared_portal
+    if own is not None:
+        own.close()
+
+
+@pytest.fixture(scope="module")
+def bind(portal: RunningPortal, stage: SharedPortal) -> Bind:
+    """The DNS server in which the portal of a story publishes that is marked `publishing_portal`."""
+    assert isinstance(stage, PublishingPortal)
+    return stage.bind
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,12 @@ from tests.flow.story import add_client, fetch_profile, id_in
 from tests.lab.bind import Bind
 from tests.lab.lab import Lab
 from tests.lab.nodes import Node
-from tests.lab.relay import relayed
 from tests.lab.server import LabServer
 from tests.lab.waiting import wait_until
 from tests.running_portal import RunningPortal
 from tests.visitor import Visitor
 
-pytestmark = [pytest.mark.flow, pytest.mark.network, pytest.mark.long]
+pytestmark = [pytest.mark.publishing_portal, pytest.mark.flow, pytest.mark.network, pytest.mark.long]
 
 # Checks, leases and jobs have intervals of seconds; the machine may be busy.
 WITHIN = 180.0
@@ -28,32 +27,10 @@ story: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")
-def bind() -> Iterator[Bind]:
-    """The DNS server of the public names."""
-    with Bind() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def lab(bind: Bind) -> Iterator[Lab]:
-    """A laboratory of this story's own: its machines resolve by the zone's server."""
-    with Lab() as laboratory, relayed(laboratory.outside, bind.address, bind.port):
-        yield laboratory
-
-
-@pytest.fixture(scope="module")
 def servers(lab: Lab) -> Iterator[dict[str, LabServer]]:
     """Two servers."""
     with ExitStack() as stack:
         yield {name: stack.enter_context(LabServer(lab, name)) for name in ("fra1", "fra2")}
-
-
-@pytest.fixture(scope="module")
-def portal(lab: Lab, bind: Bind, servers: dict[str, LabServer]) -> Iterator[RunningPortal]:
-    """A portal that publishes there."""
-    names = {"VPN_DOMAIN": bind.zone, "DNS_URL": bind.url(), "DNS_RESOLVER": f"{bind.address}:{bind.port}"}
-    with RunningPortal.of_story(lab.host.netns, lab.host.v4, **names) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

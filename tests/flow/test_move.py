@@ -14,31 +14,16 @@ from tests.lab.bind import Bind
 from tests.lab.conversation import Conversation, converse, serve_echo
 from tests.lab.lab import Lab
 from tests.lab.nodes import Node, Site
-from tests.lab.relay import relayed
 from tests.lab.server import LabServer
 from tests.lab.waiting import wait_until
 from tests.running_portal import RunningPortal
 from tests.visitor import Visitor
 
-pytestmark = [pytest.mark.flow, pytest.mark.network]
+pytestmark = [pytest.mark.publishing_portal, pytest.mark.flow, pytest.mark.network]
 
 WITHIN = 120.0
 story: dict[str, str] = {}
 connections: dict[str, Conversation] = {}
-
-
-@pytest.fixture(scope="module")
-def bind() -> Iterator[Bind]:
-    """The DNS server of the zone."""
-    with Bind() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def lab(bind: Bind) -> Iterator[Lab]:
-    """A laboratory of this story's own: its machines resolve by the zone's server."""
-    with Lab() as laboratory, relayed(laboratory.outside, bind.address, bind.port):
-        yield laboratory
 
 
 @pytest.fixture(scope="module")
@@ -53,26 +38,6 @@ def fra(lab: Lab) -> Iterator[LabServer]:
     """The server in the other region."""
     with LabServer(lab, "frankfurt") as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def portal(lab: Lab, bind: Bind, ams: LabServer, fra: LabServer) -> Iterator[RunningPortal]:
-    """A portal that publishes names, with two regions besides its own machine."""
-    names = {"VPN_DOMAIN": bind.zone, "DNS_URL": bind.url(), "DNS_RESOLVER": f"{bind.address}:{bind.port}"}
-    with RunningPortal.of_story(lab.host.netns, lab.host.v4, **names) as running, ThreadPoolExecutor() as pool:
-        list(pool.map(prepare, (running, running), (("ams", "Amsterdam", ams), ("fra", "Frankfurt", fra))))
-        yield running
-
-
-def prepare(portal: RunningPortal, one: tuple[str, str, LabServer]) -> None:
-    """Add a region with a server, and prepare it."""
-    code, name, server = one
-    portal.manage("region", "add", code, name)
-    addresses = ("--address", server.node.v4, "--address-v6", server.node.v6)
-    added = json.loads(portal.manage("server", "add", code, f"{code}1", "--ssh", f"root@{server.node.v4}", *addresses))
-    server.authorise(added["authorized_key"])
-    portal.manage("server", "confirm", f"{code}1", "--host-key", added["host_key"])
-    portal.manage("server", "prepare", f"{code}1")
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +70,25 @@ def phone(lab: Lab) -> Node:
     return lab.add_client("phone")
 
 
+def prepare(portal: RunningPortal, one: tuple[str, str, LabServer]) -> None:
+    """Add a region with a server, and prepare it."""
+    code, name, server = one
+    portal.manage("region", "add", code, name)
+    addresses = ("--address", server.node.v4, "--address-v6", server.node.v6)
+    added = json.loads(portal.manage("server", "add", code, f"{code}1", "--ssh", f"root@{server.node.v4}", *addresses))
+    server.authorise(added["authorized_key"])
+    portal.manage("server", "confirm", f"{code}1", "--host-key", added["host_key"])
+    portal.manage("server", "prepare", f"{code}1")
+
+
 def page(admin: Visitor, tab: str = "") -> str:
     """A page of the instance."""
     return admin.get(f"/instances/{story['instance']}/{tab}").text
+
+
+def test_two_regions_have_a_server_each(portal: RunningPortal, ams: LabServer, fra: LabServer) -> None:
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(prepare, (portal, portal), (("ams", "Amsterdam", ams), ("fra", "Frankfurt", fra))))
 
 
 def test_a_hub_with_devices_and_a_site(

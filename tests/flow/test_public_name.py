@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,38 +10,15 @@ from tests.flow.story import add_client, fetch_profile, id_in
 from tests.lab.bind import Bind
 from tests.lab.lab import Lab
 from tests.lab.nodes import OUTSIDE_V4
-from tests.lab.relay import relayed
 from tests.lab.waiting import wait_until
 from tests.running_portal import RunningPortal
 from tests.visitor import Visitor
 
-pytestmark = [pytest.mark.flow, pytest.mark.network]
+pytestmark = [pytest.mark.publishing_portal, pytest.mark.flow, pytest.mark.network]
 
 # The job runs every five seconds; the machine may be busy.
 SOON = 60.0
 story: dict[str, str] = {}
-
-
-@pytest.fixture(scope="module")
-def bind() -> Iterator[Bind]:
-    """The DNS server of the zone, in which one name is another's."""
-    with Bind(records="taken A 192.0.2.9") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def lab(bind: Bind) -> Iterator[Lab]:
-    """A laboratory of this story's own: its machines resolve by the zone's server."""
-    with Lab() as laboratory, relayed(laboratory.outside, bind.address, bind.port):
-        yield laboratory
-
-
-@pytest.fixture(scope="module")
-def portal(lab: Lab, bind: Bind) -> Iterator[RunningPortal]:
-    """A portal that publishes there."""
-    names = {"VPN_DOMAIN": bind.zone, "DNS_URL": bind.url(), "DNS_RESOLVER": f"{bind.address}:{bind.port}"}
-    with RunningPortal.of_story(lab.host.netns, f"{lab.host.v4},{lab.host.v6}", **names) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from redis import Redis
 from portal.models import Organization
 from tests.factories import BY, make_instance, make_region
 from tests.lab.waiting import wait_until
-from tests.vpn.test_servers_over_ssh import make_server
+from tests.vpn.ssh_servers import make_server
 from vpn import doorbell
 from vpn.actions.servers.region import add_region
 from vpn.jobs.reconcile import reconcile_all

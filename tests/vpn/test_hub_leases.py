@@ -12,7 +12,7 @@ from portal.models import Organization
 from tests.factories import BY, make_instance, observe_hubs, settle
 from tests.vpn.observe.observed_server import Server as ObservedServer
 from tests.vpn.observe.observed_server import look_at
-from tests.vpn.test_servers_over_ssh import make_server
+from tests.vpn.ssh_servers import make_server
 from vpn.actions.servers.region import add_region, set_loss_policy
 from vpn.choices import InstanceState, OperationKind, ServerState
 from vpn.desired import compile_spec

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from portal.models import Organization
 from tests.factories import BY, make_instance, observe_hubs, settle
-from tests.vpn.test_servers_over_ssh import make_server
+from tests.vpn.ssh_servers import make_server
 from vpn.actions.servers.region import add_region, set_loss_policy
 from vpn.choices import InstanceState, OperationKind, OperationState, ServerState
 from vpn.jobs.availability import ring_for_servers

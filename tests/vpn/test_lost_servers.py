@@ -16,7 +16,7 @@ from portal.exceptions import InvalidInput
 from portal.models import Membership, Organization, User
 from tests.factories import BY, make_client_peer, make_instance, make_region
 from tests.vpn.api.caller import Caller, refused, told
-from tests.vpn.test_servers_over_ssh import make_server
+from tests.vpn.ssh_servers import make_server
 from vpn import failures
 from vpn.actions.instances.instance import delete_instance, retry_instance
 from vpn.actions.instances.placement import place_instance

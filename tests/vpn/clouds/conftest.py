@@ -8,7 +8,7 @@ import pytest
 
 from tests.factories import BY
 from tests.lab.ec2 import Ec2
-from tests.vpn.clouds.made import SECRET, settings_for
+from tests.vpn.clouds.made import SECRET, Servers, settings_for
 from vpn.actions.servers.account import set_account
 from vpn.actions.servers.region import add_region
 from vpn.choices import Driver
@@ -40,3 +40,9 @@ def region(ec2: Ec2, db: None) -> Region:
 def account(region: Region) -> CloudAccount:
     """Its account."""
     return CloudAccount.objects.get(region=region)
+
+
+@pytest.fixture
+def servers(monkeypatch: pytest.MonkeyPatch) -> Servers:
+    """The SSH servers of the nodes."""
+    return Servers(monkeypatch)

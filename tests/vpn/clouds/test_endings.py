@@ -8,7 +8,7 @@ from portal.exceptions import Conflict, NotPossible
 from portal.models import Organization
 from tests.factories import BY
 from tests.lab.ec2 import Ec2
-from tests.vpn.clouds.made import Servers, hurry, make_instance, the_node, work
+from tests.vpn.clouds.made import hurry, make_instance, the_node, work
 from vpn.actions.instances.instance import delete_instance
 from vpn.actions.servers.account import remove_account
 from vpn.actions.servers.server import forget_server
@@ -16,14 +16,8 @@ from vpn.choices import NodeState
 from vpn.models import CloudAccount, CloudNode, Instance, Region, Server
 from vpn.presenters.servers import node_sentence
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("servers")]
 SILENT = "http://127.0.0.1:9"
-
-
-@pytest.fixture(autouse=True)
-def servers(monkeypatch: pytest.MonkeyPatch) -> Servers:
-    """The SSH servers of the nodes."""
-    return Servers(monkeypatch)
 
 
 def silence(account: CloudAccount, endpoint: str = SILENT) -> None:

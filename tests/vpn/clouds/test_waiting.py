@@ -10,7 +10,7 @@ from portal.models import Membership, Organization
 from tests.factories import BY
 from tests.lab.ec2 import Ec2
 from tests.vpn.api.caller import Caller
-from tests.vpn.clouds.made import Servers, make_instance, the_node, work
+from tests.vpn.clouds.made import make_instance, the_node, work
 from vpn.actions.instances.move import move_instance
 from vpn.choices import NodeState
 from vpn.jobs.knock import give_probe
@@ -18,16 +18,10 @@ from vpn.jobs.move import go_on_moving
 from vpn.jobs.nodes import look_at_node
 from vpn.models import CloudAccount, Instance, Region
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("servers")]
 SILENT = "http://127.0.0.1:9"
 WHY = f"{SILENT} does not answer: let the portal reach it"
 AGAIN = "The portal tries again by itself."
-
-
-@pytest.fixture(autouse=True)
-def servers(monkeypatch: pytest.MonkeyPatch) -> Servers:
-    """The SSH servers of the nodes."""
-    return Servers(monkeypatch)
 
 
 def test_an_instance_says_why_its_order_waits_until_the_cloud_answers(

@@ -1,0 +1,1 @@
+"""Settings that take more than a line to make from the environment."""
