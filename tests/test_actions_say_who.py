@@ -33,7 +33,7 @@ READING = {
     "portal.actions.slug": {"lock_organizations_of"},
     "vpn.actions.activity.asking": {"add_askers", "askers_of", "keep_askers"},
     "vpn.actions.activity.change_words": {"listed_names", "rules_words", "settings_words"},
-    "vpn.actions.activity.operation": {"assumed_seconds", "expected_seconds"},
+    "vpn.actions.activity.operation": {"assumed_seconds", "expected_seconds", "was_assumed"},
     "vpn.actions.activity.plan_mail": {
         "can_be_mailed",
         "left_today",

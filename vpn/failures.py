@@ -40,6 +40,11 @@ OTHER_CONFIRMED: Final = Code("portal", "other-confirmed")
 CONCURRENT_CHANGE: Final = Code("portal", "concurrent-change")
 SECRET_UNREADABLE: Final = Code("portal", "secret-unreadable")  # subject: table and column
 
+# An operation that someone ended before it was done.
+MOVE_CANCELLED: Final = Code("portal", "move-cancelled")
+CANCELLED_BY_DELETION: Final = Code("portal", "cancelled-by-deletion")
+CANCELLATIONS: Final = frozenset({MOVE_CANCELLED.of(), CANCELLED_BY_DELETION.of()})
+
 # The hub's public name. The subject is a server, a name or an address.
 NAME_SERVER_SILENT: Final = Code("portal", "name-server-silent")
 NAME_SERVER_UNKNOWN: Final = Code("portal", "name-server-unknown")

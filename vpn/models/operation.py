@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 
 from vpn.choices import OperationKind, OperationState, StepName, StepState
+from vpn.failures import CANCELLATIONS
 from vpn.models.instance import Instance
 from vpn.wire.finding import Finding, parse_finding
 
@@ -65,6 +66,12 @@ class Operation(models.Model):
         return self.state != OperationState.RUNNING
 
     @property
+    def is_cancelled(self) -> bool:
+        """Was it ended before it was done, without a fault? Programs know it as failed."""
+        failed = [step for step in self.steps.all() if step.state == StepState.FAILED]
+        return self.state == OperationState.FAILED and all(step.is_cancelled for step in failed)
+
+    @property
     def eta(self) -> datetime | None:
         """When a running operation is expected to end."""
         return None if self.is_finished else self.started_at + timedelta(seconds=self.expected_seconds)
@@ -92,3 +99,9 @@ class OperationStep(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_name_display()} ({self.get_state_display()})"
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Did it end because its operation was cancelled?"""
+        is_told = self.state == StepState.FAILED and self.refusal is not None
+        return is_told and parse_finding(self.refusal) in CANCELLATIONS

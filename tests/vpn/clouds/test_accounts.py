@@ -17,13 +17,14 @@ from portal.reseal import reseal_all
 from tests.factories import BY
 from tests.lab.ec2 import REGION, Ec2
 from tests.vpn.clouds.made import SECRET, Servers, hurry, make_instance, settings_for, the_node, work
+from vpn.actions.instances.move import move_instance
 from vpn.actions.servers.account import remove_account, set_account
 from vpn.actions.servers.region import add_region
-from vpn.choices import Driver, OperationKind, StepName
+from vpn.choices import Driver, OperationKind, ServerState, StepName
 from vpn.drivers.cloud.base import Tag
 from vpn.jobs import clouds
 from vpn.jobs.clouds import remove_stray, ring_for_clouds, sweep_cloud
-from vpn.models import CloudAccount, Operation, Region, StrayNode, portal_tag
+from vpn.models import CloudAccount, Instance, Operation, Region, StrayNode, portal_tag
 from vpn.presenters import servers as shown
 
 pytestmark = pytest.mark.django_db
@@ -302,7 +303,7 @@ def test_a_sweep_is_due_every_ten_minutes(account: CloudAccount, rung: list[Any]
 
 
 def test_runs_that_wait_for_a_server_are_estimated_by_such_runs(
-    organization: Organization, region: Region, monkeypatch: pytest.MonkeyPatch
+    organization: Organization, region: Region, instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Servers(monkeypatch)
     first = make_instance(organization, region, "hub1")
@@ -321,3 +322,6 @@ def test_runs_that_wait_for_a_server_are_estimated_by_such_runs(
     region.servers.update(cordoned=True)
     third = make_instance(organization, region, "hub3")
     assert third.operations.get().expected_seconds == 200
+    region.servers.update(state=ServerState.NEW, cordoned=False)
+    move_instance(instance, region, by=BY)
+    assert instance.operations.get(kind=OperationKind.MOVE).expected_seconds == 200

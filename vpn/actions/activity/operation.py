@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from portal.actions.acting import acted
@@ -21,10 +21,13 @@ from vpn.choices import (
     StepName,
     StepState,
 )
-from vpn.models import Instance, Operation, OperationStep
+from vpn.models import Instance, Operation, OperationStep, Server
+from vpn.wire.finding import Finding
 
 # Of so many recent runs the median is expected.
 _PAST_RUNS = 20
+# Until a cloud's server was ordered, started and prepared, and has the hub.
+_ORDERED_SECONDS = 600
 
 
 def begin_operation(
@@ -35,17 +38,19 @@ def begin_operation(
     by: Principal,
     askers: Sequence[Principal] | None = None,
     steps: Sequence[str] | None = None,
+    target: Server | None = None,
 ) -> Operation:
     """Create an operation with its steps, all waiting. Must run in the transaction that locks the instance.
 
-    `askers` are who asked for it, where that is not who begins it; `steps` are others than the usual ones of its kind.
+    `askers` are who asked for it, where that is not who begins it; `steps` are others than the usual ones of its kind;
+    `target` is the server to which the hub moves.
     """
     operation = Operation.objects.create(
         instance=instance,
         kind=kind,
         summary=summary,
         asked_by=[one.document() for one in (askers if askers is not None else [by])],
-        expected_seconds=expected_seconds(instance, kind),
+        expected_seconds=expected_seconds(instance, kind, target),
     )
     OperationStep.objects.bulk_create(
         OperationStep(operation=operation, position=position, name=name)
@@ -64,6 +69,21 @@ def resume_operation(operation: Operation, *, by: Principal) -> None:
     acted(by, "resumed", operation)
 
 
+def cancel_operations(operations: QuerySet[Operation], cause: Finding, *, by: Principal) -> None:
+    """End running operations because of `cause`. Programs know them as failed, and pages say that they are cancelled.
+
+    Must run in the transaction that locks the instance.
+    """
+    ended = {"finished_at": timezone.now()}
+    for operation in operations.filter(state=OperationState.RUNNING):
+        Operation.objects.filter(pk=operation.pk).update(state=OperationState.FAILED, **ended)
+        step = operation.steps.exclude(state=StepState.SUCCEEDED).order_by("position").first()
+        if step is not None:
+            told = {"message": "Cancelled.", "refusal": cause.document()}
+            OperationStep.objects.filter(pk=step.pk).update(state=StepState.FAILED, **told, **ended)
+        acted(by, "cancelled", operation)
+
+
 def _steps_of(instance: Instance, kind: OperationKind) -> list[str]:
     """The steps of a kind. Without a publisher, none publishes the hub's name; a ready server is not ordered."""
     left_out: set[str] = set() if settings.DNS_PUBLISHER is not None else {StepName.NAME}
@@ -72,29 +92,39 @@ def _steps_of(instance: Instance, kind: OperationKind) -> list[str]:
     return [name for name in OPERATION_STEPS[kind] if name not in left_out]
 
 
-def _waits_for_server(instance: Instance) -> bool:
-    """Does the instance need a server that a cloud has not made ready yet?"""
-    if instance.region.driver != Driver.CLOUD:
+def _waits_for_server(instance: Instance, target: Server | None = None) -> bool:
+    """Does the instance, or its move to a target, need a server that a cloud has not made ready yet?"""
+    server, region = (instance.server, instance.region) if target is None else (target, target.region)
+    if region.driver != Driver.CLOUD:
         return False
-    return instance.server is None or instance.server.state != ServerState.READY
+    return server is None or server.state != ServerState.READY
 
 
-def expected_seconds(instance: Instance, kind: OperationKind) -> int:
+def expected_seconds(instance: Instance, kind: OperationKind, target: Server | None = None) -> int:
     """The median duration of recent clean runs of this kind in this region; without any, the assumed one.
 
-    A run that waits for a cloud's server is compared with such runs, and one with a ready server with the others.
+    A run that waits for a cloud's server is compared with such runs, and one with a ready server with the others. A
+    move to a server that is ordered takes as long as an instance that is created on one.
     """
     if kind in {OperationKind.APPLY, OperationKind.DESTROY}:
         return assumed_seconds(kind)
+    waits = _waits_for_server(instance, target)
+    region = instance.region_id if target is None else target.region_id
+    past = _past_runs(region, OperationKind.PROVISION if waits else kind, waited=waits)
+    return max(1, round(median(past))) if past else assumed_seconds(kind, waits=waits)
+
+
+def _past_runs(region_id: str, kind: OperationKind, *, waited: bool) -> list[float]:
+    """The durations in seconds of recent clean runs in a region, that did or did not wait for a cloud's server."""
     steps = OperationStep.objects.filter(operation=OuterRef("pk"))
-    waited = Exists(steps.filter(name=StepName.ORDER))
+    ordered = Exists(steps.filter(name=StepName.ORDER))
     past = (
         Operation.objects.filter(
             ~Exists(steps.filter(state=StepState.FAILED)),
             # One that was resumed has only a part of its time.
             ~Exists(steps.filter(finished_at__lt=OuterRef("started_at"))),
-            waited if _waits_for_server(instance) else ~waited,
-            instance__region=instance.region_id,
+            ordered if waited else ~ordered,
+            instance__region=region_id,
             kind=kind,
             state=OperationState.SUCCEEDED,
         )
@@ -102,11 +132,19 @@ def expected_seconds(instance: Instance, kind: OperationKind) -> int:
         .annotate(took=F("finished_at") - F("started_at"))
         .values_list("took", flat=True)[:_PAST_RUNS]
     )
-    seconds = [took.total_seconds() for took in past if took is not None]
-    return max(1, round(median(seconds))) if seconds else assumed_seconds(kind)
+    return [took.total_seconds() for took in past if took is not None]
 
 
-def assumed_seconds(kind: str) -> int:
-    """The expected duration of a run of this kind where no past run was measured."""
+def assumed_seconds(kind: str, *, waits: bool = False) -> int:
+    """The expected duration of a run of this kind where no past run was measured.
+
+    `waits` says that a server has to be ordered first: clouds take some minutes to start and prepare one.
+    """
     assumed = {OperationKind.PROVISION: 600, OperationKind.APPLY: 30, OperationKind.DESTROY: 30}
-    return assumed.get(OperationKind(kind), 60)
+    seconds = assumed.get(OperationKind(kind), 60)
+    return max(seconds, _ORDERED_SECONDS) if waits else seconds
+
+
+def was_assumed(operation: Operation) -> bool:
+    """Was the expected time of an operation assumed, rather than measured in past runs?"""
+    return operation.expected_seconds in {assumed_seconds(operation.kind, waits=waits) for waits in (False, True)}

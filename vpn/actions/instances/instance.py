@@ -15,9 +15,9 @@ from portal.actions.acting import acted
 from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Organization, Principal, Quota
-from vpn import doorbell, keys
+from vpn import doorbell, failures, keys
 from vpn.actions.activity.asking import note_asker
-from vpn.actions.activity.operation import begin_operation, resume_operation
+from vpn.actions.activity.operation import begin_operation, cancel_operations, resume_operation
 from vpn.actions.change import lock_instance
 from vpn.actions.instances.placement import needs_place, server_in
 from vpn.actions.instances.pool import checked_pool, free_pool
@@ -172,9 +172,7 @@ def delete_instance(instance: Instance, *, by: Principal) -> Instance:
             leave_servers(locked, by=by)
             locked.desired_generation += 1
             locked.save(update_fields=["desired_generation"])
-            locked.operations.filter(state=OperationState.RUNNING).update(
-                state=OperationState.FAILED, finished_at=timezone.now()
-            )
+            cancel_operations(locked.operations.all(), failures.CANCELLED_BY_DELETION.of(), by=by)
             begin_operation(locked, OperationKind.DESTROY, by=by)
         transaction.on_commit(partial(doorbell.enqueue_destroy, locked.pk, locked.organization_id, locked.region_id))
     return locked

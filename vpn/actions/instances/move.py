@@ -11,13 +11,12 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
 from portal.actions.acting import acted
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Principal
-from vpn import doorbell
-from vpn.actions.activity.operation import begin_operation
+from vpn import doorbell, failures
+from vpn.actions.activity.operation import begin_operation, cancel_operations
 from vpn.actions.change import lock_instance
 from vpn.actions.instances.instance import set_state
 from vpn.actions.instances.retirement import forward_from, give_up_move
@@ -31,8 +30,6 @@ from vpn.proofs import forget_proofs
 from vpn.wire.report import HubReport
 
 MOVES: Final = (OperationKind.MOVE, OperationKind.REBUILD)
-# The message of the step at which a move was cancelled.
-CANCELLED: Final = "It was cancelled. The hub stays where it was."
 MOVABLE: Final = (InstanceState.READY, InstanceState.LOST)
 
 
@@ -76,8 +73,7 @@ def cancel_move(instance: Instance, *, by: Principal) -> Instance:
             if locked.operations.filter(kind__in=MOVES, state=OperationState.RUNNING).exists():
                 raise NotPossible("The hub has switched already; what is left goes on by itself.")
             raise NotPossible("This instance is not being moved or rebuilt.")
-        for operation in locked.operations.filter(kind__in=MOVES, state=OperationState.RUNNING):
-            _end_cancelled(operation)
+        cancel_operations(locked.operations.filter(kind__in=MOVES), failures.MOVE_CANCELLED.of(), by=by)
     return locked
 
 
@@ -85,16 +81,6 @@ def is_replacing(instance: Instance) -> bool:
     """Return True once a rebuild in place has begun to remove the hub."""
     steps = OperationStep.objects.filter(name=StepName.REPLACE, state=StepState.RUNNING)
     return steps.filter(operation__move__instance=instance).exists()
-
-
-def _end_cancelled(operation: Operation) -> None:
-    now = timezone.now()
-    operation.state, operation.finished_at = OperationState.FAILED, now
-    operation.save(update_fields=["state", "finished_at"])
-    step = operation.steps.exclude(state=StepState.SUCCEEDED).order_by("position").first()
-    if step is not None:
-        step.state, step.message, step.finished_at = StepState.FAILED, CANCELLED, now
-        step.save(update_fields=["state", "message", "finished_at"])
 
 
 def raise_move_epoch(pk: UUID, *, by: Principal) -> None:
@@ -203,7 +189,8 @@ def check_movable(instance: Instance) -> None:
 
 def _begin(instance: Instance, target: Target, kind: OperationKind, by: Principal) -> None:
     in_place = target.server.pk == instance.server_id
-    operation = begin_operation(instance, kind, by=by, steps=REBUILD_IN_PLACE if in_place else None)
+    steps = REBUILD_IN_PLACE if in_place else None
+    operation = begin_operation(instance, kind, by=by, steps=steps, target=target.server)
     # What is still to be removed there gives way to the new hub.
     instance.retired_hubs.filter(server=target.server, forwards_to=[]).delete()
     instance.moved_epoch = _next_epoch(instance)

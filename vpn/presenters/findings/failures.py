@@ -57,6 +57,8 @@ WORDS: Final[dict[Code, Promise]] = {
     failures.OUT_OF_STEP: _(
         "The server kept answering with another state than the portal's. The portal tries again by itself."
     ),
+    failures.MOVE_CANCELLED: _("Cancelled. The hub stays where it was."),
+    failures.CANCELLED_BY_DELETION: _("Cancelled, because the instance is deleted."),
     failures.OTHER_CONFIRMED: _(
         "The server confirmed another state than it was sent, so it is not known what the hub runs. The portal tries "
         "again by itself. If that does not help, the portal and its agent may be of different versions: restart both."

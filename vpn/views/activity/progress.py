@@ -20,7 +20,7 @@ from portal.exceptions import Conflict
 from portal.htmx import render_page
 from portal.models import Membership
 from vpn.access import get_instance
-from vpn.actions.activity.operation import assumed_seconds
+from vpn.actions.activity.operation import was_assumed
 from vpn.actions.instances.instance import retry_instance
 from vpn.actions.instances.move import MOVES, is_replacing
 from vpn.choices import InstanceState, OperationKind, OperationState, StepState
@@ -72,7 +72,7 @@ class Progress:
     @property
     def has_past(self) -> bool:
         """Was the expected time measured in past runs, rather than assumed?"""
-        return self.operation.expected_seconds != assumed_seconds(self.operation.kind)
+        return not was_assumed(self.operation)
 
     @property
     def current_step(self) -> OperationStep | None:
