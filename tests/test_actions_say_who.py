@@ -22,7 +22,6 @@ from portal.models import Principal
 ROOMS = ("portal.actions", "vpn.actions")
 READING = {
     "portal.actions.account": {"is_crowded"},
-    "portal.actions.acting": {"acted"},
     "portal.actions.api_token": {"default_end"},
     "portal.actions.link_mail": {"link_message"},
     "portal.actions.organization": {"needs_admin"},
@@ -110,16 +109,21 @@ READING = {
 WRITES = {
     "abulk_create", "acreate", "adelete", "asave", "aupdate", "bulk_create", "bulk_update", "create", "create_user",
     "delete", "get_or_create", "issue", "save", "update", "update_or_create", "send", "update_rows", "follow_subnets",
-    "changing", "planned_change", "acted",
+    "changing", "planned_change", "acted", "one_act",
 }  # fmt: skip
 
 
+# What all actions call to say who acts.
+HOOK = "portal.actions.acting"
+
+
 def modules() -> Iterator[ModuleType]:
-    """Each module of the rooms."""
+    """Each module of the rooms, but the hook itself."""
     for room in ROOMS:
         package = importlib.import_module(room)
         for found in pkgutil.walk_packages(package.__path__, f"{room}."):
-            yield importlib.import_module(found.name)
+            if found.name != HOOK:
+                yield importlib.import_module(found.name)
 
 
 def public_functions(module: ModuleType) -> dict[str, FunctionType]:

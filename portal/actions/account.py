@@ -39,6 +39,7 @@ def _take_from(other: User, by: Principal) -> None:
     for membership in Membership.objects.filter(user=other, state=MembershipState.ACTIVE).select_related("user"):
         membership.state = MembershipState.INVITED
         membership.save(update_fields=["state"])
+        acted(by, "invited again", membership)
         membership_changed.send(sender=Membership, membership=membership, by=by)
 
 

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from portal.actions.acting import acted
+from portal.actions.acting import acted, one_act
 from portal.actions.quota import lock_organization, require_room
+from portal.audit.fields import cut
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Group, Membership, Organization, Principal, Quota
 from portal.signals import group_changed, group_removing
@@ -23,8 +24,8 @@ def create_group(organization: Organization, *, by: Principal, name: str, member
         label = _checked(organization.pk, name, wanted)
         require_room(organization.pk, Quota.GROUPS)
         group = _saved(Group(organization=organization, name=label))
-        acted(by, "created", group)
-        _set_members(group, wanted, by)
+        with one_act(by, "created", group) as act:
+            act.details |= _set_members(group, wanted, by)
     return group
 
 
@@ -37,12 +38,12 @@ def change_group(
         fresh = _fresh(group)
         wanted = None if members is None else set(members)
         label = _checked(fresh.organization_id, fresh.name if name is None else name, wanted or set())
-        if label != fresh.name:
-            fresh.name = label
-            _saved(fresh)
-            acted(by, "changed", fresh)
-        if wanted is not None:
-            _set_members(fresh, wanted, by)
+        with one_act(by, "changed", fresh, is_change=True) as act:
+            if label != fresh.name:
+                fresh.name = label
+                _saved(fresh)
+            if wanted is not None:
+                act.details |= _set_members(fresh, wanted, by)
     return fresh
 
 
@@ -56,8 +57,11 @@ def delete_group(group: Group, *, by: Principal) -> None:
         fresh.delete()
 
 
-def set_groups(membership: Membership, groups: Iterable[UUID], *, by: Principal) -> None:
-    """Set the groups of a member. The organization's row must be locked already. Raises InvalidInput."""
+def set_groups(membership: Membership, groups: Iterable[UUID], *, by: Principal) -> bool:
+    """Set the groups of a member; False if they are in these already.
+
+    The organization's row must be locked already. Raises InvalidInput.
+    """
     wanted = set(groups)
     found = {group.pk: group for group in Group.objects.filter(organization=membership.organization_id)}
     if not wanted <= found.keys():
@@ -68,8 +72,10 @@ def set_groups(membership: Membership, groups: Iterable[UUID], *, by: Principal)
             membership.groups.add(found[pk])
         else:
             membership.groups.remove(found[pk])
-        acted(by, "members changed", found[pk])
+        details = {"added" if pk in wanted else "removed": [membership.user.email]}
+        acted(by, "members changed", found[pk], details=details)
         group_changed.send(sender=Group, group=found[pk], membership_ids={membership.pk}, by=by)
+    return wanted != present
 
 
 def _fresh(group: Group) -> Group:
@@ -105,10 +111,16 @@ def _saved(group: Group) -> Group:
     return group
 
 
-def _set_members(group: Group, wanted: set[UUID], by: Principal) -> None:
+def _set_members(group: Group, wanted: set[UUID], by: Principal) -> dict[str, list[str]]:
+    """Set the members of a group; returns the addresses of whom it `added` and `removed`, as far as there are any."""
     present = set(group.members.values_list("pk", flat=True))
     if wanted != present:
         group.members.remove(*Membership.objects.filter(pk__in=present - wanted))
         group.members.add(*Membership.objects.filter(pk__in=wanted - present))
-        acted(by, "members changed", group)
         group_changed.send(sender=Group, group=group, membership_ids=wanted ^ present, by=by)
+    found = {"added": _addresses(wanted - present), "removed": _addresses(present - wanted)}
+    return {name: addresses for name, addresses in found.items() if addresses}
+
+
+def _addresses(ids: set[UUID]) -> list[str]:
+    return cut(Membership.objects.filter(pk__in=ids).order_by("user__email").values_list("user__email", flat=True))

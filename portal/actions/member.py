@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from portal.actions.account import delete_unused_account
-from portal.actions.acting import acted
+from portal.actions.acting import one_act
 from portal.actions.group import set_groups
 from portal.actions.quota import lock_organization, require_room
 from portal.actions.sign_in_link import shares_account
@@ -37,8 +37,8 @@ def add_member(
         require_room(organization.pk, Quota.MEMBERS)
         user = User.objects.create_user(address, name=person_name)
         member = Membership.objects.create(organization=organization, user=user, role=wanted_role)
-        acted(by, "created", member)
-        set_groups(member, groups, by=by)
+        with one_act(by, "created", member):
+            set_groups(member, groups, by=by)
         return member
 
 
@@ -56,23 +56,28 @@ def change_member(
         if name is not None:
             lock_organizations_of(membership.user_id)
         member = _lock(membership)
-        before = (member.role, member.state)
-        if name is not None:
-            _rename(member, clean_name(name), by)
-        if role is not None:
-            member.role = clean_role(role)
-        if active is not None:
-            member.state = _state_for(member, active=active)
-        if (member.role, member.state) != before:
-            _keep_an_admin(member, field="role" if member.state == before[1] else "active")
-            member.save(update_fields=["role", "state"])
-            if member.state == MembershipState.DEACTIVATED:
-                ApiToken.objects.filter(membership=member).delete()
-            acted(by, "changed", member)
-            membership_changed.send(sender=Membership, membership=member, by=by)
-        if groups is not None:
-            set_groups(member, groups, by=by)
+        with one_act(by, "changed", member, is_change=True) as act:
+            if name is not None:
+                _rename(member, clean_name(name), by)
+            _change(member, by, role=role, active=active)
+            if groups is not None and set_groups(member, groups, by=by):
+                act.details["groups"] = sorted(member.groups.values_list("name", flat=True))
         return member
+
+
+def _change(member: Membership, by: Principal, *, role: str | None, active: bool | None) -> None:
+    """Write the role and the state of a locked member."""
+    before = (member.role, member.state)
+    if role is not None:
+        member.role = clean_role(role)
+    if active is not None:
+        member.state = _state_for(member, active=active)
+    if (member.role, member.state) != before:
+        _keep_an_admin(member, field="role" if member.state == before[1] else "active")
+        member.save(update_fields=["role", "state"])
+        if member.state == MembershipState.DEACTIVATED:
+            ApiToken.objects.filter(membership=member).delete()
+        membership_changed.send(sender=Membership, membership=member, by=by)
 
 
 def remove_member(membership: Membership, *, by: Principal) -> None:
@@ -81,8 +86,8 @@ def remove_member(membership: Membership, *, by: Principal) -> None:
         with transaction.atomic():
             member = _lock(membership)
             _keep_an_admin(member, field="")
-            membership_removing.send(sender=Membership, membership=member, by=by)
-            acted(by, "deleted", member)
+            with one_act(by, "deleted", member):
+                membership_removing.send(sender=Membership, membership=member, by=by)
             member.delete()
             delete_unused_account(member.user, by=by)
     except (IntegrityError, ProtectedError):
@@ -103,7 +108,6 @@ def _rename(member: Membership, name: str, by: Principal) -> None:
         raise InvalidInput.in_field("name", "This account is also used outside this organization: it keeps its name.")
     former_name, member.user.name = member.user.name, name
     member.user.save(update_fields=["name"])
-    acted(by, "renamed", member.user)
     follow_name(member, former_name, by=by)
     # Also update memberships that were activated again and not accepted yet: they use the account's name too.
     for elsewhere in Membership.objects.filter(user=member.user_id).exclude(pk=member.pk).select_related("user"):

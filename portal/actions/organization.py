@@ -9,6 +9,7 @@ from django.utils.text import slugify
 
 from portal.actions.acting import acted
 from portal.actions.member import add_member
+from portal.audit.fields import values_of
 from portal.exceptions import NotPossible
 from portal.models import Membership, MembershipState, Organization, Principal, Role, User
 from portal.validators import clean_organization_name
@@ -29,10 +30,11 @@ def create_organization(name: str, owner: User, *, by: Principal) -> Membership:
 
 def rename_organization(organization: Organization, name: str, *, by: Principal) -> None:
     """Rename an organization; its slug stays. Raises InvalidInput."""
+    before = values_of(organization)
     organization.name = clean_organization_name(name)
     with transaction.atomic():
         organization.save(update_fields=["name"])
-        acted(by, "renamed", organization)
+        acted(by, "renamed", organization, before=before)
 
 
 def needs_admin(organization: Organization) -> bool:

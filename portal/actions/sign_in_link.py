@@ -22,7 +22,7 @@ from django.urls import reverse
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from portal.actions.account import is_crowded
-from portal.actions.acting import acted
+from portal.actions.acting import acted, one_act
 from portal.actions.slug import follow_name
 from portal.exceptions import NotPossible
 from portal.models import Membership, MembershipState, Organization, Principal, User
@@ -70,6 +70,14 @@ def one_time_link(membership: Membership, *, mailed: bool = False) -> str:
     return f"{settings.PUBLIC_URL}{reverse('account_link', args=[token])}"
 
 
+def handed_link(membership: Membership, *, by: Principal) -> str:
+    """As `one_time_link`, for an admin who hands it over; the journal says so."""
+    with transaction.atomic():
+        link = one_time_link(membership)
+        acted(by, "link handed over", membership)
+    return link
+
+
 def can_have_link(membership: Membership) -> bool:
     """Return True if this member may get a new link. Invited members always may."""
     try:
@@ -114,8 +122,8 @@ def set_password_by_link(token: str, password: str, *, by: Principal) -> Members
             user.take_password(password, hashed)
             user.proven = link.mailed
             user.save(update_fields=["password", "proven"])
-            acted(by, "password set", user)
-            return _admit(link.membership, by)
+            with one_act(by, "password set", link.membership):
+                return _admit(link.membership, by)
     except IntegrityError:  # another account of the address was proven meanwhile
         return None
 
@@ -127,9 +135,11 @@ def join_by_link(token: str, user: User, *, by: Principal) -> Membership | None:
         if link is None or not link.may_join(user):
             return None
         membership = link.membership
-        if membership.user_id != user.pk and not _put_in_place(membership, user, by, mailed=link.mailed):
-            return None
-        return _admit(membership, by)
+        with one_act(by, "joined", membership, is_change=True) as act:
+            if membership.user_id != user.pk and not _put_in_place(membership, user, by, mailed=link.mailed):
+                return None
+            act.on = _admit(membership, by)
+        return membership
 
 
 def shares_account(membership: Membership) -> bool:
@@ -215,6 +225,6 @@ def _admit(membership: Membership, by: Principal) -> Membership:
     invited = Membership.objects.filter(pk=membership.pk, state=MembershipState.INVITED)
     if invited.update(state=MembershipState.ACTIVE):
         membership.state = MembershipState.ACTIVE
-        acted(by, "admitted", membership)
+        acted(by, "joined", membership)
         membership_changed.send(sender=Membership, membership=membership, by=by)
     return membership

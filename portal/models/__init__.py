@@ -1,7 +1,8 @@
-"""Users, organizations, memberships, groups, API tokens, mail and quotas."""
+"""Users, organizations, memberships, groups, API tokens, journals, mail and quotas."""
 
 from portal.models.api_token import ApiToken
 from portal.models.group import Group
+from portal.models.journal import JournalEntry
 from portal.models.mail import Mail
 from portal.models.membership import Membership, MembershipState, Role
 from portal.models.organization import Organization
@@ -14,6 +15,7 @@ from portal.models.write_mark import WriteMark
 __all__ = [
     "ApiToken",
     "Group",
+    "JournalEntry",
     "Mail",
     "MailKind",
     "Membership",

@@ -22,6 +22,7 @@ from portal.mail import reaches_people
 from portal.models import Membership, Principal, User
 from portal.models.user import MOST_UNPROVEN
 from portal.sign_in.guessing import Attempt
+from portal.sign_in.journal import record_failed_sign_in
 from portal.sign_in.known_devices import remember_device
 from portal.web.client_address import counted_as
 
@@ -115,8 +116,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
             raise self.validation_error("too_many_login_attempts")
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
-        """Log a wrong password with its address."""
+        """Log and journal a wrong password with its address."""
         note("sign_in_failed", request, email=credentials.get("email", ""))
+        record_failed_sign_in(credentials.get("email", ""))
 
     def _rollback_login_failed_rl_usage(self) -> None:
         # allauth calls this if the password was right.

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 
 from portal.access import get_member, get_person
 from portal.actions.link_mail import mail_link
-from portal.actions.sign_in_link import can_have_link, one_time_link
+from portal.actions.sign_in_link import can_have_link, handed_link, one_time_link
 from portal.exceptions import NotPossible
 from portal.mail import reaches_people
 from portal.models import Membership, MembershipState, Principal
@@ -36,7 +36,8 @@ def hand_over_link(request: HttpRequest, person: Membership, *, by: Principal, i
             if mail_link(person, by=by):
                 messages.success(request, f"A link is on its way to {person.user.email}.")
             return redirect("person", pk=person.pk)
-        link = one_time_link(person)
+        # An invitation has a line already.
+        link = one_time_link(person) if is_new else handed_link(person, by=by)
     except NotPossible as refusal:
         messages.error(request, refusal.message)
         return redirect("person", pk=person.pk)

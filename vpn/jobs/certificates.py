@@ -13,6 +13,7 @@ from uuid import UUID
 from django.core.exceptions import ObjectDoesNotExist
 from django.utils import timezone
 
+from portal.actions.acting import acted
 from portal.exceptions import NotPossible
 from portal.models import Principal
 from portal.sealing import UnsealError
@@ -94,6 +95,7 @@ def _renew_hub(pk: UUID) -> None:
     with changing(pk, by=_BY, scope=Scope.WHOLE) as locked:
         if not ensure_certificates(locked):
             renew_hub(locked)
+        acted(_BY, "certificates renewed", locked)
 
 
 @contextmanager

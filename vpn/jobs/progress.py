@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from django.db import transaction
 from django.utils import timezone
 
-from portal.models import Principal
+from portal.actions.acting import acted
+from portal.models import JournalEntry, Principal
 from vpn.actions.activity.asking import add_askers
 from vpn.choices import OperationState, StepState
 from vpn.models import Operation, OperationStep
@@ -15,6 +16,7 @@ from vpn.presenters.findings import sentence_of
 from vpn.wire.finding import Finding
 
 _MESSAGE_LENGTH = 400
+_BY = Principal.portal("carrying out what was requested")
 
 
 class StepWaits(Exception):
@@ -42,8 +44,10 @@ def finish_step(step: OperationStep, message: str = "") -> None:
 
 def finish_operation(operation: Operation) -> None:
     """Record that every step succeeded."""
-    operation.state, operation.finished_at = OperationState.SUCCEEDED, timezone.now()
-    operation.save(update_fields=["state", "finished_at"])
+    with transaction.atomic():
+        operation.state, operation.finished_at = OperationState.SUCCEEDED, timezone.now()
+        operation.save(update_fields=["state", "finished_at"])
+        _journal(operation, "succeeded")
 
 
 def fail_operation(operation: Operation, step: OperationStep, cause: Finding | str) -> None:
@@ -58,6 +62,11 @@ def fail_operation(operation: Operation, step: OperationStep, cause: Finding | s
         step.save()
         operation.state, operation.finished_at = OperationState.FAILED, timezone.now()
         operation.save(update_fields=["state", "finished_at"])
+        # It is tried again and again: one line is enough.
+        if not JournalEntry.objects.filter(
+            organization_id=operation.instance.organization_id, object_id=str(operation.pk), code="operation.failed"
+        ).exists():
+            _journal(operation, "failed", step=step.name, message=message)
 
 
 def reopen_operation(operation: Operation, summary: str, askers: Sequence[Principal]) -> None:
@@ -67,3 +76,10 @@ def reopen_operation(operation: Operation, summary: str, askers: Sequence[Princi
         operation.summary = summary
     add_askers(operation, askers)
     operation.save(update_fields=["state", "finished_at", "summary", "asked_by"])
+
+
+def _journal(operation: Operation, did: str, **details: str) -> None:
+    """The journal's line on how an operation ended."""
+    asked_by = [str(Principal.from_document(one)) for one in operation.asked_by]
+    told = {"kind": operation.kind, "summary": operation.summary, "asked_by": asked_by, **details}
+    acted(_BY, did, operation, details=told, operation=operation.pk)

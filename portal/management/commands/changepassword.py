@@ -5,15 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.management.commands.changepassword import Command as ChangesPassword
+from django.db import transaction
 
-from portal.audit.log import note_command
+from portal.actions.acting import acted
+from portal.audit.log import command_principal, note_command
+from portal.models import User
 
 
 class Command(ChangesPassword):
     """Sets an account's password."""
 
     def handle(self, *args: Any, **options: Any) -> str | None:
-        """Set the password, then log the address."""
+        """Set the password, then log the address and append a line to the journal."""
         said = super().handle(*args, **options)
-        note_command("password_changed", email=options["username"] or "")
+        email = options["username"] or ""
+        note_command("password_changed", email=email)
+        with transaction.atomic():
+            acted(command_principal(), "password changed", User.objects.get_by_natural_key(email))
         return said

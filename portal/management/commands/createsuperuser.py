@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.management.commands.createsuperuser import Command as MakesSuperuser
+from django.db import transaction
 
-from portal.audit.log import note_command
+from portal.actions.acting import acted
+from portal.audit.log import command_principal, note_command
 from portal.models import User
 
 
@@ -19,3 +21,5 @@ class Command(MakesSuperuser):
         super().handle(*args, **options)
         for user in User.objects.filter(is_superuser=True).exclude(pk__in=before):
             note_command("superuser_made", user=user.pk, email=user.email)
+            with transaction.atomic():
+                acted(command_principal(), "became staff", user)

@@ -134,6 +134,7 @@ def forget_end(organization_id: UUID, end: str, *, by: Principal) -> None:
                     locked.pk, *([document_of_rule(row.pk, row.values) for row in some] for some in (former, left))
                 )
                 words = rules_words(*([row.values for row in some] for some in (former, left)))
+                acted(by, "rules removed", locked, details={"changed": words})
             plans = ChangePlan.objects.filter(instance=instance_id, generation=locked.desired_generation)
             plans.update(changed=words)
         except NotPossible:

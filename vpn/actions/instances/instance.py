@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from portal.actions.acting import acted
+from portal.actions.acting import acted, one_act
 from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Organization, Principal, Quota
@@ -98,8 +98,8 @@ def _insert(organization: Organization, wanted: IPv4Network | int, by: Principal
         instance.private_key = private_key
         instance.save(force_insert=True)
         ReleasedHostname.objects.filter(hostname=instance.hostname).delete()
-        acted(by, "created", instance)
-        begin_operation(instance, OperationKind.PROVISION, by=by)
+        with one_act(by, "created", instance) as act:
+            act.operation = begin_operation(instance, OperationKind.PROVISION, by=by).pk
         transaction.on_commit(partial(doorbell.enqueue_provision, instance.pk, organization.pk, instance.region_id))
     return instance
 
@@ -167,13 +167,14 @@ def delete_instance(instance: Instance, *, by: Principal) -> Instance:
     with transaction.atomic():
         locked = lock_instance(instance.pk)
         if locked.state != InstanceState.DELETING:
-            set_state(locked, InstanceState.DELETING, by=by)
-            give_up_move(locked, by=by)
-            leave_servers(locked, by=by)
-            locked.desired_generation += 1
-            locked.save(update_fields=["desired_generation"])
-            cancel_operations(locked.operations.all(), failures.CANCELLED_BY_DELETION.of(), by=by)
-            begin_operation(locked, OperationKind.DESTROY, by=by)
+            with one_act(by, "deletion requested", locked) as act:
+                set_state(locked, InstanceState.DELETING, by=by)
+                give_up_move(locked, by=by)
+                leave_servers(locked, by=by)
+                locked.desired_generation += 1
+                locked.save(update_fields=["desired_generation"])
+                cancel_operations(locked.operations.all(), failures.CANCELLED_BY_DELETION.of(), by=by)
+                act.operation = begin_operation(locked, OperationKind.DESTROY, by=by).pk
         transaction.on_commit(partial(doorbell.enqueue_destroy, locked.pk, locked.organization_id, locked.region_id))
     return locked
 
@@ -201,10 +202,10 @@ def remove_rows(instance: Instance, *, by: Principal) -> None:
         hostname=instance.hostname,
         defaults={"organization": instance.organization, "released_at": timezone.now()},
     )
-    acted(by, "deleted", instance)
-    # Staff may forget an instance that is being moved.
-    give_up_move(instance, by=by)
-    leave_servers(instance, by=by)
+    with one_act(by, "deleted", instance):
+        # Staff may forget an instance that is being moved.
+        give_up_move(instance, by=by)
+        leave_servers(instance, by=by)
     PublicName.objects.leave(instance)
     # Locked first, as the observing job does, so that the two cannot deadlock.
     InstanceObservation.objects.filter(pk=instance.pk).delete()

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from portal.actions.acting import acted
+from portal.actions.acting import acted, one_act
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Principal
 from vpn import doorbell, failures
@@ -42,7 +42,9 @@ def move_instance(instance: Instance, region: Region, *, by: Principal) -> Insta
     with transaction.atomic():
         _lock_servers(region)
         locked = _lock_movable(instance.pk)
-        _begin(locked, target_in(locked, region, by=by), OperationKind.MOVE, by)
+        with one_act(by, "move begun", locked) as act:
+            act.operation = _begin(locked, target_in(locked, region, by=by), OperationKind.MOVE, by)
+            act.details["region"] = region.name
     return locked
 
 
@@ -55,9 +57,8 @@ def rebuild_instance(instance: Instance, *, by: Principal, in_place: bool = True
         _lock_servers(instance.region)
         locked = _lock_movable(instance.pk)
         target = other_server(locked, locked.region) or (same_server(locked) if in_place else None)
-        if target is None:
-            target = target_in(locked, locked.region, by=by)
-        _begin(locked, target, OperationKind.REBUILD, by)
+        with one_act(by, "rebuild begun", locked) as act:
+            act.operation = _begin(locked, target or target_in(locked, locked.region, by=by), OperationKind.REBUILD, by)
     return locked
 
 
@@ -73,7 +74,8 @@ def cancel_move(instance: Instance, *, by: Principal) -> Instance:
             if locked.operations.filter(kind__in=MOVES, state=OperationState.RUNNING).exists():
                 raise NotPossible("The hub has switched already; what is left goes on by itself.")
             raise NotPossible("This instance is not being moved or rebuilt.")
-        cancel_operations(locked.operations.filter(kind__in=MOVES), failures.MOVE_CANCELLED.of(), by=by)
+        with one_act(by, "move cancelled", locked):
+            cancel_operations(locked.operations.filter(kind__in=MOVES), failures.MOVE_CANCELLED.of(), by=by)
     return locked
 
 
@@ -139,6 +141,7 @@ def switch_instance(operation: Operation, token: UUID, desired: Desired, report:
         sent = (desired.generation, desired.epoch)
         if (instance.desired_generation, move.epoch) != sent or instance.epoch >= move.epoch:
             raise ConcurrentChange
+        acted(by, "switched", instance)
         _take_place(instance, move, by)
         move.delete()
         record_applied(pk, token, desired, report)
@@ -146,7 +149,6 @@ def switch_instance(operation: Operation, token: UUID, desired: Desired, report:
         PublicName.objects.look_soon(instance)
         if instance.state == InstanceState.LOST:
             set_state(instance, InstanceState.READY, by=by)
-        acted(by, "switched", instance)
     return True
 
 
@@ -187,7 +189,7 @@ def check_movable(instance: Instance) -> None:
         raise NotPossible(f"An instance that is {state} cannot be moved or rebuilt. Wait until it is ready.")
 
 
-def _begin(instance: Instance, target: Target, kind: OperationKind, by: Principal) -> None:
+def _begin(instance: Instance, target: Target, kind: OperationKind, by: Principal) -> UUID:
     in_place = target.server.pk == instance.server_id
     steps = REBUILD_IN_PLACE if in_place else None
     operation = begin_operation(instance, kind, by=by, steps=steps, target=target.server)
@@ -202,8 +204,8 @@ def _begin(instance: Instance, target: Target, kind: OperationKind, by: Principa
         port_base=target.port_base,
         epoch=instance.moved_epoch,
     )
-    acted(by, f"{kind.value} begun", instance)
     transaction.on_commit(partial(doorbell.enqueue_move, instance.pk, instance.organization_id))
+    return operation.pk
 
 
 def _next_epoch(instance: Instance) -> int:

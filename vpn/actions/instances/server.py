@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from portal.actions.acting import acted
+from portal.actions.acting import acted, one_act
 from portal.exceptions import InvalidInput
 from portal.models import Principal
 from vpn.actions.activity.planning import planned_change
@@ -32,17 +32,23 @@ def allow_networks(server: Server, texts: Sequence[str], *, by: Principal) -> Se
         locked = Server.objects.select_for_update(no_key=True).get(pk=server.pk)
         if locked.networks == networks:
             return locked
-        concerned = locked.instances.exclude(state__in=_LEFT_ALONE).exclude(pushed_routes=[])
-        # Every action locks several instances in this order, so that no two can deadlock.
-        for pk in list(concerned.order_by("pk").values_list("pk", flat=True)):
-            with planned_change(pk, by=by, scope=Scope.WHOLE) as instance:
-                # The previous networks, to compare with.
-                instance.server = copy.copy(locked)
-                instance.server.networks = networks
-        locked.networks = networks
-        locked.save(update_fields=["networks"])
-        acted(by, "networks allowed", locked)
+        with one_act(by, "networks allowed", locked):
+            _allow(locked, networks, by)
     return locked
+
+
+def _allow(locked: Server, networks: list[str], by: Principal) -> None:
+    """Write the networks of a locked server, and update the hubs concerned."""
+    concerned = locked.instances.exclude(state__in=_LEFT_ALONE).exclude(pushed_routes=[])
+    # Every action locks several instances in this order, so that no two can deadlock.
+    for pk in list(concerned.order_by("pk").values_list("pk", flat=True)):
+        with planned_change(pk, by=by, scope=Scope.WHOLE) as instance:
+            # The previous networks, to compare with.
+            instance.server = copy.copy(locked)
+            instance.server.networks = networks
+            acted(by, "server networks changed", instance)
+    locked.networks = networks
+    locked.save(update_fields=["networks"])
 
 
 def _cleaned(texts: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from portal.actions.acting import acted
+from portal.actions.acting import acted, one_act
 from portal.models import Principal
 from portal.sealing import UnsealError
 from vpn import doorbell
@@ -38,10 +38,11 @@ def move_server(server_id: UUID, address: str, address_v6: str | None, *, by: Pr
         before = server.addresses
         server.address, server.address_v6 = address, address_v6
         server.save(update_fields=["address", "address_v6"])
-        acted(by, "address changed", server)
         hubs = Instance.objects.filter(server=server, configured=True).exclude(state=InstanceState.DELETING)
-        for pk in hubs.order_by("pk").values_list("pk", flat=True):
-            _move_hub(lock_instance(pk), before, server.addresses, by)
+        with one_act(by, "address changed", server) as act:
+            act.details |= {"before": list(before), "after": list(server.addresses)}
+            for pk in hubs.order_by("pk").values_list("pk", flat=True):
+                _move_hub(lock_instance(pk), before, server.addresses, by)
     return True
 
 
@@ -60,7 +61,7 @@ def _move_hub(instance: Instance, before: tuple[str, ...], after: tuple[str, ...
         with contextlib.suppress(UnsealError):
             renew_hub(instance)
     instance.save()
-    acted(by, "changed", instance)
+    acted(by, "address changed", instance, details={"before": list(before), "after": list(after)})
     forget_proofs(instance.pk)
     PublicName.objects.look_soon(instance)
     if before:

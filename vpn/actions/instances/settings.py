@@ -8,7 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from portal.actions.acting import acted
+from portal.actions.acting import one_act
 from portal.actions.quota import lock_organization, require_room
 from portal.models import Principal, Quota
 from vpn.actions.activity.change_words import settings_words
@@ -49,22 +49,31 @@ def update_instance(instance: Instance, *, by: Principal, **changes: Any) -> Ins
         wanted = differing_settings(locked, rules, _cleaned(locked, without_unchanged_tables(locked, rules, changes)))
         if wanted.keys() <= {"name"}:
             # The hub does not know the instance's name, so there is nothing to apply.
-            locked.name = wanted.get("name", locked.name)
-            locked.save(update_fields=["name"])
-            acted(by, "renamed", locked)
+            with one_act(by, "settings changed", locked, is_change=True):
+                locked.name = wanted.get("name", locked.name)
+                locked.save(update_fields=["name"])
             return locked
         _require_room(locked, wanted)
         words = settings_words(rules, wanted)
         scope = Scope.RULES if wanted.keys() <= _BY_DELTA else Scope.WHOLE
-        with planned_change(locked.pk, by=by, scope=scope, urgent=not wanted.keys().isdisjoint(_MAY_CLOSE)) as locked:
-            if "dns_custom" in wanted:
-                replace_records(locked, wanted.pop("dns_custom"), by=by)
-            if "firewall" in wanted:
-                replace_rules(locked, former, wanted.pop("firewall"), by=by)
-            for field, value in wanted.items():
-                setattr(locked, field, value)
+        urgent = not wanted.keys().isdisjoint(_MAY_CLOSE)
+        with one_act(by, "settings changed", locked) as act:
+            act.details["changed"] = words
+            with planned_change(locked.pk, by=by, scope=scope, urgent=urgent) as locked:
+                act.on = locked
+                _write(locked, former, wanted, by)
         ChangePlan.objects.filter(instance=locked, generation=locked.desired_generation).update(changed=words)
     return locked
+
+
+def _write(locked: Instance, former: Sequence[RuleRow], wanted: dict[str, Any], by: Principal) -> None:
+    """Write the wanted settings into a locked instance, whose generation was raised."""
+    if "dns_custom" in wanted:
+        replace_records(locked, wanted.pop("dns_custom"), by=by)
+    if "firewall" in wanted:
+        replace_rules(locked, former, wanted.pop("firewall"), by=by)
+    for field, value in wanted.items():
+        setattr(locked, field, value)
 
 
 # Fields that are compared with other instances: the organization is locked before the instance.

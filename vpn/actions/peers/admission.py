@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import F
 from django.utils import timezone
 
+from portal.actions.acting import acted
 from portal.exceptions import NotPossible
 from portal.models import Principal
 from vpn.actions.activity import planning
@@ -15,10 +16,12 @@ from vpn.models import Peer
 from vpn.models.querysets import PeerQuerySet
 
 
-def reconsider_peers(peers: PeerQuerySet, *, by: Principal, group_change: GroupChange | None = None) -> None:
+def reconsider_peers(
+    peers: PeerQuerySet, *, by: Principal, group_change: GroupChange | None = None, did: str = ""
+) -> None:
     """Mark these peers as changed, so that their hubs apply them again: a member, expiry or group changed.
 
-    With `group_change`, the activity notes who reaches whom because of it.
+    With `group_change`, the activity notes who reaches whom because of it. `did` is what the journal says of each peer.
     """
     # Every action locks instances in this order, so that no two of them deadlock.
     for instance_id in list(peers.order_by("instance_id").values_list("instance_id", flat=True).distinct()):
@@ -33,6 +36,10 @@ def reconsider_peers(peers: PeerQuerySet, *, by: Principal, group_change: GroupC
             ) as locked:
                 moving = peers.filter(instance=locked).exclude(former_protocol="")
                 end_former_of_refused(moving.select_related("member__user"), locked, by=by)
+                if did:
+                    for peer in peers.filter(instance=locked).select_related("member__user", "site"):
+                        peer.instance = locked
+                        acted(by, did, peer)
                 peers.filter(instance=locked).update(changed_generation=locked.desired_generation)
         except NotPossible:
             continue  # An instance that is being deleted needs no such change.
@@ -41,4 +48,4 @@ def reconsider_peers(peers: PeerQuerySet, *, by: Principal, group_change: GroupC
 def expire_peers(*, by: Principal) -> None:
     """Let the hubs remove expired peers; skips those whose removal is being applied already."""
     over = Peer.objects.filter(expires_at__lte=timezone.now()).exclude(applied_digest="")
-    reconsider_peers(over.filter(changed_generation__lte=F("instance__applied_generation")), by=by)
+    reconsider_peers(over.filter(changed_generation__lte=F("instance__applied_generation")), by=by, did="expired")

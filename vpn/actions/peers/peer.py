@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
-from portal.actions.acting import acted
+from portal.actions.acting import acted, one_act
 from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Membership, MembershipState, Principal, Quota
@@ -72,6 +72,7 @@ def create_client_peer(
         planning.touch_new_peer(peer)
         give_keys(peer, locked, public_key)
         _insert(peer, locked, by)
+        acted(by, "created", peer)
     return peer
 
 
@@ -94,8 +95,10 @@ def create_site_peer(
     prepare_networks(list(subnets) or site.subnets)
     with _one_more(instance):
         held = lock_site(site.pk, instance.pk)
-        peer = _connect(held, instance, list(subnets) or held.subnets, protocol, confirm_broad_routes, by)
-        follow_new_peer(held, peer, confirmed=confirm_broad_routes, by=by)
+        with one_act(by, "created", Peer(instance=instance, site=held, type=PeerType.SITE)) as act:
+            peer = _connect(held, instance, list(subnets) or held.subnets, protocol, confirm_broad_routes, by)
+            act.on = peer
+            follow_new_peer(held, peer, confirmed=confirm_broad_routes, by=by)
     return peer
 
 
@@ -155,7 +158,6 @@ def _insert(peer: Peer, instance: Instance, by: Principal) -> None:
     peer.changed_generation = instance.desired_generation
     give_label(peer, instance)
     peer.save(force_insert=True)
-    acted(by, "created", peer)
 
 
 def update_peer(peer: Peer, *, by: Principal, **changes: Unpack[PeerChanges]) -> Peer:
@@ -173,16 +175,20 @@ def update_peer(peer: Peer, *, by: Principal, **changes: Unpack[PeerChanges]) ->
         wanted = differing_changes(present, changes)
         if not wanted:
             return present
-        is_noted = _concerns_others(peer, wanted)
-        with planning.planned_change(
-            peer.instance_id, by=by, scope=Scope.PEERS, urgent=True, is_noted=is_noted
-        ) as locked:
-            fresh = fresh_peer(peer, locked)
-            planning.touch_peer(fresh)
-            _change(fresh, locked, wanted, by)
-        if site is not None and "subnets" in wanted:
-            confirmed = wanted.get("confirm_broad_routes", False)
-            follow_changed_peer(site, fresh, former=present.subnets, confirmed=confirmed, by=by)
+        with one_act(by, "changed", present) as act:
+            fresh = act.on = _write(present, wanted, by)
+            if site is not None and "subnets" in wanted:
+                confirmed = wanted.get("confirm_broad_routes", False)
+                follow_changed_peer(site, fresh, former=present.subnets, confirmed=confirmed, by=by)
+    return fresh
+
+
+def _write(peer: Peer, wanted: PeerChanges, by: Principal) -> Peer:
+    is_noted = _concerns_others(peer, wanted)
+    with planning.planned_change(peer.instance_id, by=by, scope=Scope.PEERS, urgent=True, is_noted=is_noted) as locked:
+        fresh = fresh_peer(peer, locked)
+        planning.touch_peer(fresh)
+        _change(fresh, locked, wanted, by)
     return fresh
 
 
@@ -220,7 +226,6 @@ def _change(fresh: Peer, locked: Instance, changes: PeerChanges, by: Principal) 
         end_former(fresh, locked, by=by)
     fresh.changed_generation = locked.desired_generation
     fresh.save()
-    acted(by, "changed", fresh)
     follow_name(fresh, former_name, by=by)
 
 

@@ -13,10 +13,11 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from portal.actions.acting import acted
+from portal.actions.acting import acted, one_act
 from portal.exceptions import NotPossible
 from portal.models import Membership, Principal
 from vpn.actions.change import hold_instance
+from vpn.actions.peers.keys import rotate_keys
 from vpn.choices import InstanceState, KeyCustody
 from vpn.constants import SHARE_TOKEN_TTL, SHARE_WINDOW
 from vpn.models import Instance, Peer, ProfileLink
@@ -120,7 +121,7 @@ def deliver_profile(peer: Peer, wanted: Wanted = Wanted(), *, by: Principal) -> 
         if not _is_deliverable(peer):
             _refuse_unready(peer.pk)
         with transaction.atomic():
-            return _deliver(_lock(peer.pk, peer.instance_id), wanted, by)
+            return _deliver(_lock(peer.pk, peer.instance_id), wanted, by, "delivered")
     except (Peer.DoesNotExist, Instance.DoesNotExist):
         raise NotPossible("This peer was deleted meanwhile.") from None
 
@@ -140,6 +141,14 @@ def issue_link(peer: Peer, *, by: Principal, sender: Membership | None = None) -
         ProfileLink.objects.create(peer=locked, digest=_digest(token), expires_at=expires_at, made_by=sender)
         acted(by, "shared", locked)
     return token, SHARE_TOKEN_TTL
+
+
+def renew_with_link(peer: Peer, *, by: Principal, sender: Membership) -> tuple[Peer, str, int]:
+    """New keys and a token for their profile, as one act; see `rotate_keys` and `issue_link`."""
+    with one_act(by, "keys rotated", peer) as act:
+        fresh = act.on = rotate_keys(peer, by=by)
+        act.details["shared"] = True
+        return fresh, *issue_link(fresh, by=by, sender=sender)
 
 
 def find_link(token: str, browser: str = "") -> ProfileLink | None:
@@ -184,7 +193,7 @@ def _redeem(token: str, wanted: Wanted, take: Callable[[str], int], by: Principa
             locked = _lock(*ids)
             if not take(token):
                 raise LinkNotFound
-            return _deliver(locked, wanted, by)
+            return _deliver(locked, wanted, by, "delivered by link")
     except (Peer.DoesNotExist, PeerNotAdmitted, HubGoing):
         raise LinkNotFound from None
 
@@ -247,7 +256,7 @@ def _lock(peer_id: UUID, instance_id: UUID) -> Peer:
     return Peer.objects.select_related(*_JOINED).get(pk=peer_id)
 
 
-def _deliver(peer: Peer, wanted: Wanted, by: Principal) -> Delivery:
+def _deliver(peer: Peer, wanted: Wanted, by: Principal, did: str) -> Delivery:
     _refuse_useless(peer)
     if not peer.is_on_hub:
         raise HubNotReady(peer)
@@ -262,7 +271,7 @@ def _deliver(peer: Peer, wanted: Wanted, by: Principal) -> Delivery:
     Peer.objects.filter(pk=peer.pk).update(
         delivered_digest=profile.digest, delivered_host=profile.host, delivered_at=timezone.now()
     )
-    acted(by, "delivered", peer)
+    acted(by, did, peer, details={"file": chosen.filename, "custody": peer.key_custody})
     return Delivery(filename=chosen.filename, content=chosen.content, content_type=chosen.content_type, peer_id=peer.pk)
 
 

@@ -31,6 +31,7 @@ def find_again(server: Server, *, by: Principal) -> None:
     """
     for instance in _locked(server, InstanceState.LOST):
         set_state(instance, InstanceState.READY, by=by)
+        acted(by, "found again", instance)
         Instance.objects.filter(pk=instance.pk).update(failure="", refusal=None, retry_at=None)
         transaction.on_commit(
             partial(doorbell.enqueue_apply, instance.pk, instance.organization_id, instance.region_id)

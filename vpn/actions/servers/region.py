@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from portal.actions.acting import acted
+from portal.audit.fields import values_of
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Principal
 from vpn.actions.servers.input import checked_code
@@ -63,11 +64,12 @@ def set_loss_policy(region: Region, *, rebuild_lost: bool, lost_after: int | Non
     """
     with transaction.atomic():
         locked = Region.objects.select_for_update(no_key=True).get(pk=region.pk)
+        before = values_of(locked)
         locked.rebuild_lost, locked.lost_after = rebuild_lost, lost_after
         if errors := _faults_of(locked, "rebuild_lost", "lost_after"):
             raise InvalidInput(errors)
         locked.save(update_fields=["rebuild_lost", "lost_after"])
-        acted(by, "loss policy set", locked)
+        acted(by, "loss policy set", locked, before=before)
 
 
 def _faults_of(region: Region, *fields: str) -> dict[str, list[str]]:

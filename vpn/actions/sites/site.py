@@ -9,7 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from portal.actions.acting import acted
+from portal.actions.acting import acted, one_act
 from portal.actions.quota import lock_organization, require_room
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Organization, Principal, Quota
@@ -53,16 +53,20 @@ def update_site(site: Site, *, by: Principal, confirm_broad_routes: bool = False
     with transaction.atomic():
         lock_organization(site.organization_id)
         locked = lock_site(site.pk)
-        former_name, former_subnets, former_router = locked.name, locked.subnets, _router_of(locked)
-        _fill(locked, changes)
-        wanted, locked.subnets = locked.subnets, former_subnets
-        with _noting_router_change(locked, by) if _router_of(locked) != former_router else nullcontext():
-            _save(locked)
-        acted(by, "changed", locked)
-        if locked.name != former_name:
-            rename_site(locked, by=by)
-        set_subnets(locked, wanted, confirmed=confirm_broad_routes, by=by)
+        with one_act(by, "changed", locked, is_change=True):
+            _change(locked, changes, confirmed=confirm_broad_routes, by=by)
     return locked
+
+
+def _change(locked: Site, changes: dict[str, Any], *, confirmed: bool, by: Principal) -> None:
+    former_name, former_subnets, former_router = locked.name, locked.subnets, _router_of(locked)
+    _fill(locked, changes)
+    wanted, locked.subnets = locked.subnets, former_subnets
+    with _noting_router_change(locked, by) if _router_of(locked) != former_router else nullcontext():
+        _save(locked)
+    if locked.name != former_name:
+        rename_site(locked, by=by)
+    set_subnets(locked, wanted, confirmed=confirmed, by=by)
 
 
 def _router_of(site: Site) -> tuple[str, str]:
@@ -92,8 +96,8 @@ def delete_site(site: Site, *, by: Principal) -> None:
                 code="site-in-use",
                 next_step="Delete its peer there first.",
             )
-        forget_end(locked.organization_id, f"site:{locked.pk}", by=by)
-        acted(by, "deleted", locked)
+        with one_act(by, "deleted", locked):
+            forget_end(locked.organization_id, f"site:{locked.pk}", by=by)
         locked.delete()
 
 

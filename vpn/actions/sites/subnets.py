@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 
 from portal.actions.acting import acted
 from portal.actions.quota import require_room
+from portal.audit.fields import values_of
 from portal.exceptions import Conflict, InvalidInput
 from portal.models import Principal, Quota
 from vpn.actions.activity import planning
@@ -86,9 +87,9 @@ def set_subnets(
     if same_networks(site.subnets, wanted):
         return
     require_room(site.organization_id, Quota.SUBNETS, len(wanted) - len(site.subnets), field="subnets")
-    former, site.subnets = site.subnets, list(wanted)
+    former, before, site.subnets = site.subnets, values_of(site), list(wanted)
     site.save(update_fields=["subnets"])
-    acted(by, "subnets changed", site)
+    acted(by, "subnets changed", site, before=before)
     peers = _others(site, except_peer) if except_peer else Peer.objects.filter(site=site)
     moving = [
         (peer, subnets)
@@ -100,12 +101,12 @@ def set_subnets(
         change = planning.planned_change(peer.instance_id, by=by, scope=Scope.PEERS, urgent=True)
         with if_possible(change) as locked:
             planning.touch_peer(peer)
-            peer.subnets = subnets
+            before, peer.subnets = values_of(peer), subnets
             peer.confirm_broad_routes |= confirmed
             if locked is not None:
                 peer.changed_generation = locked.desired_generation
             peer.save(update_fields=["subnets", "confirm_broad_routes", "changed_generation"])
-            acted(by, "subnets changed", peer)
+            acted(by, "subnets changed", peer, before=before)
 
 
 def _others(site: Site, peer: Peer) -> QuerySet[Peer]:

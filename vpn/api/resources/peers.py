@@ -15,9 +15,8 @@ from portal.models import Membership, Principal
 from portal.web.later import not_yet
 from vpn.access import get_instance, get_peer, may_fetch_profile
 from vpn.actions.activity.planning import preview
-from vpn.actions.peers.keys import rotate_keys
 from vpn.actions.peers.peer import create_client_peer, create_site_peer, delete_peer, update_peer
-from vpn.actions.profiles.profile import issue_link, revoke_link
+from vpn.actions.profiles.profile import issue_link, renew_with_link, revoke_link
 from vpn.api.protocol.answers import many, nothing, one
 from vpn.api.protocol.auth import member_of
 from vpn.api.protocol.bodies import read, read_change
@@ -233,8 +232,8 @@ def remove_token(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> Http
 def rotate(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> HttpResponse:
     """Give the peer new keys and a share token for its new profile; the old keys end."""
     member = member_of(request)
-    peer = rotate_keys(_peer(member, instance_id, peer_id, write=True), by=member.principal)
-    return one(_with_token(peer, member))
+    peer = _peer(member, instance_id, peer_id, write=True)
+    return one(_shown_with(*renew_with_link(peer, by=member.principal, sender=member)))
 
 
 def _sharable(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> Peer:
@@ -246,5 +245,8 @@ def _sharable(request: HttpRequest, instance_id: UUID, peer_id: UUID) -> Peer:
 
 
 def _with_token(peer: Peer, member: Membership) -> PeerWithTokenOut:
-    token, ttl = issue_link(peer, by=member.principal, sender=member)
+    return _shown_with(peer, *issue_link(peer, by=member.principal, sender=member))
+
+
+def _shown_with(peer: Peer, token: str, ttl: int) -> PeerWithTokenOut:
     return PeerWithTokenOut(**show(peer).model_dump(), token=token, token_ttl=ttl)

@@ -1,0 +1,107 @@
+"""What the journal gets by each page and API call that may act: the code of its one line.
+
+A text that begins with "-" is the reason why there is none.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+from portal.models import JournalEntry
+
+_SEPARATELY = "- not with what the walk sends: see tests/portal/test_journal.py"
+_NOTHING_CHANGES = "- nothing changes there: see tests/portal/test_journal.py"
+
+
+class Answer(NamedTuple):
+    """An answer, and the lines that it left: their codes, and the ids of who acted."""
+
+    status: int
+    lines: list[tuple[str, str]]
+    actor: str
+
+
+def lines_since(since: UUID) -> list[tuple[str, str]]:
+    """The lines after an id, without those that are a consequence of another."""
+    found = JournalEntry.objects.filter(id__gt=since, cause=None).order_by("id")
+    return list(found.values_list("code", "actor_id"))
+
+
+ACTS_OF_PAGES = {
+    ("POST", name): code
+    for name, code in {
+        "account_login": _SEPARATELY,
+        "account_logout": "user.signed_out",
+        "account_signup": _SEPARATELY,
+        "account_change_password": _SEPARATELY,
+        "account_reset_password": "- nobody knows yet whose password it is",
+        "account_reset_password_done": "- reads only",
+        "account_reset_password_from_key": _SEPARATELY,
+        "account_link_use": _SEPARATELY,
+        "api-nothing-here": "- there is nothing",
+        "organization_switch": "- a choice of the session",
+        "organization_settings": "organization.renamed",
+        "person_new": "member.created",
+        "person": "member.changed",
+        "person_link": "member.link_handed_over",
+        "person_remove": "member.deleted",
+        "group_new": "group.created",
+        "group": "group.changed",
+        "group_delete": "group.deleted",
+        "instance_new": "instance.created",
+        "instance_retry": "instance.retried",
+        "instance_routing": "instance.settings_changed",
+        "instance_dns": "instance.settings_changed",
+        "instance_firewall": "instance.settings_changed",
+        "instance_name_check": "- looks at the name again",
+        "instance_settings": "instance.settings_changed",
+        "instance_move": "instance.move_begun",
+        "instance_rebuild": "instance.rebuild_begun",
+        "instance_cancel": "instance.move_cancelled",
+        "instance_forwarding_end": _NOTHING_CHANGES,
+        "plan_mail": "changeplan.mail_requested",
+        "instance_delete": "instance.deletion_requested",
+        "client_peer_new": "peer.created",
+        "site_peer_new": "peer.created",
+        "peer_profile": "peer.delivered",
+        "peer_link": "peer.shared",
+        "shared_profile": _SEPARATELY,
+        "peer_edit": "peer.changed",
+        "peer_disable": "peer.changed",
+        "peer_enable": _NOTHING_CHANGES,
+        "peer_rotate": "peer.keys_rotated",
+        "peer_delete": "peer.deleted",
+        "site_new": "site.created",
+        "site": "site.changed",
+        "site_delete": "site.deleted",
+    }.items()
+}
+
+_PEER = "/instances/{instance_id}/peers/{peer_id}"
+ACTS_OF_CALLS = {
+    ("POST", "/instances"): "instance.created",
+    ("PUT", "/instances/{instance_id}"): "instance.settings_changed",
+    ("DELETE", "/instances/{instance_id}"): "instance.deletion_requested",
+    ("POST", "/instances/{instance_id}/retry"): "instance.retried",
+    ("POST", "/instances/{instance_id}/move"): "instance.move_begun",
+    ("POST", "/instances/{instance_id}/rebuild"): "instance.rebuild_begun",
+    ("POST", "/instances/{instance_id}/cancel"): "instance.move_cancelled",
+    ("POST", "/instances/{instance_id}/peers"): "peer.created",
+    ("PUT", _PEER): "peer.changed",
+    ("DELETE", _PEER): "peer.deleted",
+    ("POST", f"{_PEER}/token"): "peer.shared",
+    ("DELETE", f"{_PEER}/token"): "peer.share_link_revoked",
+    ("POST", f"{_PEER}/rotate"): "peer.keys_rotated",
+    ("POST", "/sites"): "site.created",
+    ("PUT", "/sites/{site_id}"): "site.changed",
+    ("DELETE", "/sites/{site_id}"): "site.deleted",
+    ("POST", "/users"): "member.created",
+    ("PUT", "/users/{user_id}"): "member.changed",
+    ("DELETE", "/users/{user_id}"): "member.deleted",
+    ("POST", "/groups"): "group.created",
+    ("PUT", "/groups/{group_id}"): "group.changed",
+    ("DELETE", "/groups/{group_id}"): "group.deleted",
+    ("POST", "/tokens"): "apitoken.created",
+    ("DELETE", "/tokens/{token_id}"): "apitoken.deleted",
+}
