@@ -101,7 +101,8 @@ def clock() -> Clock:
 
 @pytest.fixture
 def renewal(listener: Listener, clock: Clock) -> Renewal:
-    return Renewal(Host(Netns("host"), State(listener.layout.directory.parents[1])), RateLimit(clock))
+    host = Host(Netns("host"), State(listener.layout.directory.parents[1]))
+    return Renewal(host, host.state.hubs, RateLimit(clock))
 
 
 def run(renewal: Renewal, clock: Clock, seconds: float) -> list[int]:
@@ -179,12 +180,12 @@ def test_a_watch_that_is_started_again_goes_on_with_those_that_are_left(listener
     listener.add_site()
     listener.age()
     host = Host(Netns("host"), State(listener.layout.directory.parents[1]))
-    first = run(Renewal(host, RateLimit(clock)), clock, 1)
+    first = run(Renewal(host, host.state.hubs, RateLimit(clock)), clock, 1)
     assert 0 < sum(first) < 20
     done = list(listener.restarted)
     for name in done:
         listener.pushed(name)
-    run(Renewal(host, RateLimit(clock)), clock, 10)
+    run(Renewal(host, host.state.hubs, RateLimit(clock)), clock, 10)
     assert len(listener.restarted) == len(set(listener.restarted)) == 20
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -12,11 +13,12 @@ from django.utils import timezone
 from portal.models import Organization
 from tests.factories import BY, make_instance, make_organization, observe_hubs, settle
 from vpn.actions.instances.instance import delete_instance
-from vpn.choices import InstanceState
+from vpn.choices import InstanceState, PlanState
 from vpn.desired import compile_spec
 from vpn.jobs import reconcile
 from vpn.jobs.reconcile import reconcile_all
-from vpn.models import Instance, InstanceObservation, Tick
+from vpn.jobs.waiting import WAITING
+from vpn.models import ChangePlan, Instance, InstanceObservation, Peer, Tick
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -105,3 +107,38 @@ def test_a_large_hub_is_compared_less_often(organization: Organization, monkeypa
     next_one = InstanceObservation.objects.values_list("verify_at", flat=True).get()
     assert next_one is not None
     assert next_one > timezone.now() + timedelta(minutes=1)
+
+
+def test_nothing_that_waits_takes_one_question(instance: Instance, rung: list[tuple[str, ...]]) -> None:
+    settle(instance)
+    InstanceObservation.objects.note([instance.pk], verify_at=timezone.now() + timedelta(hours=1))
+    run()
+    rung.clear()
+    with CaptureQueriesContext(connection) as asked:
+        reconcile_all.__wrapped__()  # type: ignore[attr-defined]
+    assert len(asked) == 1
+    assert not rung
+
+
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [
+        ("instances", lambda one: Instance.objects.update(state=InstanceState.DELETING)),
+        ("instances", lambda one: Instance.objects.update(desired_generation=one.desired_generation + 1)),
+        ("instances", lambda one: Instance.objects.update(epoch=one.epoch + 1)),
+        ("instances", lambda one: Instance.objects.update(lagging_since=timezone.now())),
+        ("expiry", lambda one: Peer.objects.update(expires_at=timezone.now() - timedelta(seconds=1))),
+        ("verify", lambda one: InstanceObservation.objects.update(verify_at=None)),
+        ("plans", lambda one: ChangePlan.objects.update(state=PlanState.WAITING)),
+        ("mail", lambda one: ChangePlan.objects.update(mail_requested_at=timezone.now(), mail_finished_at=None)),
+    ],
+)
+def test_each_kind_of_work_is_found(
+    instance: Instance, client_peer: Peer, kind: str, make: Callable[[Instance], object]
+) -> None:
+    settle(instance)
+    ChangePlan.objects.create(instance=instance, generation=1)
+    InstanceObservation.objects.note([instance.pk], verify_at=timezone.now() + timedelta(hours=1))
+    assert WAITING.ask() == set()
+    make(Instance.objects.get())
+    assert WAITING.ask() == {kind}

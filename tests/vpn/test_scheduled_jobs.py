@@ -59,11 +59,11 @@ def test_a_job_that_begins_and_never_finishes_is_late(monkeypatch: pytest.Monkey
     reconcile_all()
     earlier("reconcile", minutes=10)
 
-    def break_off(**_: object) -> None:
+    def break_off(*_: object) -> None:
         raise RuntimeError("a broken job")
 
     with monkeypatch.context() as broken:
-        broken.setattr("vpn.jobs.reconcile.expire_peers", break_off)
+        broken.setattr("vpn.jobs.waiting.Waiting.ask", break_off)
         with pytest.raises(RuntimeError):
             reconcile_all()
     assert Tick.objects.get(name="reconcile").last_at > timezone.now() - timedelta(minutes=5)

@@ -24,6 +24,7 @@ from vpn.agent.lifecycle.reconcile import FAMILIES
 from vpn.agent.lifecycle.renewal import Renewal
 from vpn.agent.lifecycle.restore import restore
 from vpn.agent.lifecycle.upgrades import Upgrades
+from vpn.agent.memory.listing import Listing
 from vpn.agent.network import egress, namespace
 from vpn.agent.system.lock import BusyError, hub_lock
 from vpn.agent.wireguard import uapi
@@ -38,6 +39,9 @@ UPGRADE_INTERVAL: Final = 2.0  # seconds between checks for daemons whose progra
 SNAPSHOT_INTERVAL: Final = 2.0  # seconds between snapshots of endpoints
 QUIET_SNAPSHOT_INTERVAL: Final = 4.0  # the same for a hub whose endpoints did not change for QUIET_AFTER seconds
 QUIET_AFTER: Final = 30.0
+# That of a hub with thousands of peers: one snapshot takes milliseconds, at most this share of a core; within a limit.
+QUIET_SNAPSHOT_SHARE: Final = 0.0005
+LONGEST_SNAPSHOT_INTERVAL: Final = 10.0
 LINK_INTERVAL: Final = 5.0  # seconds between checks of the links to the host and of its tables
 KEEPALIVES_FOR: Final = 8.0  # seconds of keepalives to peers of a restored hub
 RETRY_AFTER: Final = 5.0  # seconds before another attempt to restore a hub
@@ -62,6 +66,7 @@ class Watch:
     pending: Pending = field(init=False)
     # Until when (time.monotonic) what was read is valid, the hubs that should run, and those whose lease is over.
     _hubs: tuple[float, list[str], set[str]] = (0.0, [], set())
+    listing: Listing = field(init=False)
     liveness: Liveness = field(init=False)
     renewal: Renewal = field(init=False)
     upgrades: Upgrades = field(init=False)
@@ -70,9 +75,10 @@ class Watch:
         self.parts = HostParts(self.host)
         self.check = HostCheck(self.host)
         self.pending = Pending(self.host)
+        self.listing = Listing(self.host.state)
         self.liveness = Liveness(self.host)
-        self.renewal = Renewal(self.host)
-        self.upgrades = Upgrades(self.host)
+        self.renewal = Renewal(self.host, self.listing.hubs)
+        self.upgrades = Upgrades(self.host, self.listing.hubs)
 
     def hubs(self) -> list[str]:
         """Return the names of the hubs that should run, read at most once per INTERVAL."""
@@ -82,7 +88,7 @@ class Watch:
         """Return the hubs that should run, and those whose lease is over."""
         until, hubs, over = self._hubs
         if time.monotonic() >= until:
-            every = self.host.state.hubs()
+            every = self.listing.hubs()
             over = self.host.state.leases.over(every)
             hubs = [hub for hub in every if hub not in over] if over else every
             self._hubs = time.monotonic() + INTERVAL, hubs, over
@@ -164,7 +170,9 @@ class Watch:
         for hub in self.hubs():
             now = time.monotonic()
             changed_at, due_at = self.snapshots.get(hub, (now, now))
+            spent = time.thread_time()
             heard = uapi.peers(self.host.names(hub).wireguard) if now >= due_at else None
+            spent = time.thread_time() - spent
             if heard is None:
                 continue
             before, is_sending = self.endpoints.get(hub), any(peer.keepalive for peer in heard.values())
@@ -173,7 +181,7 @@ class Watch:
                 self._stop_keepalives(hub, is_sending)
             if is_sending or self.endpoints.get(hub) != before:
                 changed_at = now
-            interval = SNAPSHOT_INTERVAL if now - changed_at < QUIET_AFTER else QUIET_SNAPSHOT_INTERVAL
+            interval = SNAPSHOT_INTERVAL if now - changed_at < QUIET_AFTER else _quiet_interval(spent)
             self.snapshots[hub] = changed_at, now + interval - SNAPSHOT_INTERVAL / 2
         for gone in self.endpoints.keys() - set(self.hubs()):
             del self.endpoints[gone]
@@ -230,6 +238,11 @@ class Watch:
             with hub_lock(self.host.state.directory, hub, BRIEFLY):
                 wireguard.stop_keepalives(self.host.names(hub))
             self.keepalives_since.pop(hub)
+
+
+def _quiet_interval(spent: float) -> float:
+    """Return the seconds between two snapshots that take so much processor time, while endpoints do not change."""
+    return min(max(QUIET_SNAPSHOT_INTERVAL, spent / QUIET_SNAPSHOT_SHARE), LONGEST_SNAPSHOT_INTERVAL)
 
 
 def watch(host: Host) -> None:

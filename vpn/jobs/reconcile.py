@@ -23,6 +23,7 @@ from vpn.actions.sites.overlaps import repair_networks
 from vpn.choices import InstanceState, OperationKind, OperationState, PlanState
 from vpn.desired import ConcurrentChange, compile_digest
 from vpn.jobs.tick import scheduled
+from vpn.jobs.waiting import WAITING
 from vpn.models import ChangePlan, Instance, InstanceObservation, Operation, Peer, PeerTombstone, RetiredHub
 from vpn.models.querysets import InstanceQuerySet
 
@@ -47,7 +48,24 @@ _MAIL_RETRY = timedelta(seconds=30)
 def reconcile_all() -> None:
     """Ring for every instance whose server has not confirmed everything."""
     now = timezone.now()
-    expire_peers(by=_EXPIRY)
+    work = WAITING.ask()
+    if "expiry" in work:
+        expire_peers(by=_EXPIRY)
+    if not work.isdisjoint({"expiry", "instances"}):
+        _ring_for_instances(now)
+        _note_lags(now)
+    if "moves" in work:
+        _ring_for_moves(now)
+    if "mail" in work:
+        _ring_for_mail()
+    if "plans" in work:
+        _ring_for_plans()
+    if "verify" in work:
+        _verify()
+
+
+def _ring_for_instances(now: datetime) -> None:
+    """Ring for new, ending and lagging instances."""
     free = Instance.objects.unclaimed()
     new = free.filter(state__in=[InstanceState.PENDING, InstanceState.PROVISIONING], created_at__lt=now - _GRACE)
     for ids in _in_turns(new).values_list("pk", "organization", "region")[:_RUNG_AT_ONCE]:
@@ -64,11 +82,6 @@ def reconcile_all() -> None:
     rows = urgent_first.values_list("pk", "organization", "region", "urgent")
     for pk, organization_id, region_id, urgent in rows[:_RUNG_AT_ONCE]:
         doorbell.enqueue_apply(pk, organization_id, region_id, urgent=urgent)
-    _ring_for_moves(now)
-    _note_lags(now)
-    _ring_for_mail()
-    _ring_for_plans()
-    _verify()
 
 
 def _in_turns(instances: InstanceQuerySet) -> InstanceQuerySet:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -14,6 +15,7 @@ from vpn.models import Tick
 
 # The schedule is not exact, so a tick may come slightly early.
 _TOLERANCE = 0.6
+_NOTED_EVERY: Final = timedelta(seconds=20)
 # A scheduled job that has not finished for this many seconds is reported. Far longer than a busy machine delays one.
 _LATE_AFTER: Final = {"observe": 300, "reconcile": 300, "knock": 300, "names": 300, "certificates": 600, "tidy": 3600}
 
@@ -34,8 +36,10 @@ def scheduled(name: str, seconds: float) -> Callable[[Callable[[], None]], Calla
 
 
 def note_end(name: str) -> None:
-    """Note that a scheduled job has finished, or had nothing to do."""
-    Tick.objects.filter(name=name).update(finished_at=Now())
+    """Note that a scheduled job has finished, or had nothing to do; at most every few seconds."""
+    # A write costs as much as most of these jobs. A clock that was set back must not keep a former time.
+    is_old = Q(finished_at__lt=Now() - _NOTED_EVERY) | Q(finished_at__gt=Now())
+    Tick.objects.filter(is_old, name=name).update(finished_at=Now())
 
 
 def begin_tick(name: str, seconds: float) -> bool:

@@ -154,19 +154,25 @@ def known_peers(instance_ids: Collection[UUID]) -> Iterator[tuple[UUID, Iterator
 
 
 def names_few(report: HubReport) -> bool:
-    """Return True if a report is short and has so few peers that these are better read by name than all."""
-    named = len(report.peers or {}) + len(report.sessions or {}) + len(report.ended)
-    return bool(report.since) and named <= _FEW
+    """Return True if a report has so few peers that these are better read by name than all."""
+    return len(report.peers or {}) + len(report.sessions or {}) + len(report.ended) <= _FEW
 
 
 def named_peers(reports: Mapping[UUID, HubReport]) -> Iterator[tuple[UUID, Iterator[Sighting]]]:
-    """Yield by instance those peers that short reports name, with their recorded state; one query at most."""
+    """Yield by instance those peers that reports concern, with their recorded state; one query at most.
+
+    A whole report also concerns peers whose recorded session it does not name: that has ended.
+    """
     keys = {key for report in reports.values() for key in report.peers or ()}
     ids = {peer_id for report in reports.values() for peer_id in (*(report.sessions or ()), *report.ended)}
-    if not keys and not ids:
+    whole = [pk for pk, report in reports.items() if not report.since]
+    if not (keys or ids or whole):
         return iter(())
-    named = Q(public_key__in=keys) | Q(pk__in=ids)
-    return _by_instance(Peer.objects.filter(named, instance__in=reports))
+    concerned = Q(public_key__in=keys) | Q(pk__in=ids)
+    if whole:
+        recorded = Q(observation__connected_from__isnull=False) | Q(observation__push_generation__isnull=False)
+        concerned |= Q(recorded, instance__in=whole, protocol=Protocol.OPENVPN)
+    return _by_instance(Peer.objects.filter(concerned, instance__in=reports))
 
 
 def _by_instance(peers: PeerQuerySet) -> Iterator[tuple[UUID, Iterator[Sighting]]]:

@@ -71,6 +71,7 @@ class Renewal:
     """State between two runs; none of it is needed after a restart of the agent."""
 
     host: Host
+    hubs: Callable[[], list[str]]
     rate_limit: RateLimit = field(default_factory=RateLimit)
     # By session that had to reconnect: the digest of the expected options, and the time.
     _ended: dict[tuple[str, str, str], tuple[str, float]] = field(default_factory=dict)
@@ -80,7 +81,7 @@ class Renewal:
 
     def run(self) -> int:
         """Let some clients with outdated options reconnect; return how many."""
-        found = [outdated for hub in self.host.state.hubs() for outdated in self._outdated(hub)]
+        found = [outdated for hub in self.hubs() for outdated in self._outdated(hub)]
         # Sites first: one router carries many users.
         random.shuffle(found)
         found.sort(key=lambda each: not each.is_site)

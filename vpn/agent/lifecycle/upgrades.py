@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -31,6 +31,7 @@ class Upgrades:
     """State between two runs."""
 
     host: Host
+    hubs: Callable[[], list[str]]
     # The reasons for which a daemon was restarted. If they persist, it is not restarted for them again.
     _tried: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     _paused_until: float = 0.0
@@ -52,7 +53,7 @@ class Upgrades:
         if stamp is None or stamp != self._programs_stamp:
             self._programs_stamp = stamp
             self._sound.clear()
-        for hub in self.host.state.hubs():
+        for hub in self.hubs():
             if daemon := self._check(hub, known):
                 return daemon
         return None

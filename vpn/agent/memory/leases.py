@@ -75,7 +75,7 @@ class Leases:
 
     def _stamp_of_file(self) -> _Stamp | None:
         try:
-            found = os.stat(self.directory / _NAME)
+            found = os.stat(f"{self.directory}/{_NAME}")
         except FileNotFoundError:
             return None
         return found.st_ino, found.st_size, found.st_mtime_ns

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
+from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq.job import Job
 from rq.queue import Queue
@@ -33,6 +35,8 @@ _IDLE_SECONDS = 60.0
 # Seconds without a job until a worker may end; that of `observe` has one every few seconds.
 _PAUSE = 30
 _OBSERVER_PAUSE = 2
+# Between two of rq's own heartbeats without a job. Each is three requests; the worker's key lasts 90 s after a job.
+_RQ_HEARTBEAT_SECONDS = 30.0
 # Its sessions have to read the specifications of all hubs again.
 _OBSERVER_AGE = 1800.0
 
@@ -67,6 +71,7 @@ class PortalWorker(SimpleWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._next_rq_heartbeat = 0.0
         names = self.queue_names()
         # Its queues without their regions, and these.
         self.names = list(dict.fromkeys(name.partition(":")[0] for name in names))
@@ -86,7 +91,8 @@ class PortalWorker(SimpleWorker):
         stop = threading.Event()
         is_observer = "observe" in self.names
         self._growth = Growth(_OBSERVER_AGE if is_observer else USUAL_AGE)
-        self._pause = _OBSERVER_PAUSE if is_observer else _PAUSE
+        # Only to end: each pause that is over wakes a worker that has nothing to do.
+        self._shortest_pause = _OBSERVER_PAUSE if is_observer else _PAUSE
         beats = ["worker:spare"] if self.is_spare else heartbeats_of(self.names)
         thread = beat_while_running(beats, stop, self._look_after)
         try:
@@ -102,10 +108,19 @@ class PortalWorker(SimpleWorker):
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
         """Wait for a job. One on demand ends when none comes for a while, and one that has grown: a new one follows."""
         while True:
-            found = super().dequeue_job_and_maintain_ttl(timeout, self._pause)
+            pause = self._shortest_pause if self._growth.is_too_large() else _PAUSE
+            found = super().dequeue_job_and_maintain_ttl(timeout, pause)
             is_done = found is not None or timeout is None
             if is_done or self.ends_when_idle or self._growth.is_too_large():
                 return found
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Keep the worker's key in Redis, which rq does before and after each wait; health has its own heartbeats."""
+        now = time.monotonic()
+        if pipeline is None and timeout is None and now < self._next_rq_heartbeat:
+            return
+        self._next_rq_heartbeat = now + _RQ_HEARTBEAT_SECONDS
+        super().heartbeat(timeout, pipeline)
 
     def _look_after(self) -> None:
         """From another thread: serve new regions, and close what is not used."""
