@@ -10,7 +10,9 @@ from tests.bench import (
     fleet,
     footprint,
     openvpn,
+    round_trips,
     scale,
+    servers,
     throughput,
     transactions,
 )
@@ -26,6 +28,8 @@ def main() -> None:
     dns.main()
     throughput.main()
     transactions.main()
+    servers.main()
+    round_trips.main()
     scale.main(["postgresql", "sqlite"])
     fleet.main([50, 200, 500])
 

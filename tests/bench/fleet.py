@@ -48,7 +48,7 @@ def _measure(fleet: Bench, hubs: int) -> None:
     _say("the portal stopped, hubs kept", began)
     began = time.perf_counter()
     portal.start()
-    wait_until(lambda: _oldest_look(fleet) < time.perf_counter() - began, _MOST_SECONDS, "a look at every hub")
+    wait_until(lambda: oldest_look(fleet) < time.perf_counter() - began, _MOST_SECONDS, "a look at every hub")
     _say("the portal started, every hub found again", began)
 
     portal.stop()
@@ -69,16 +69,17 @@ def _say(what: str, began: float) -> None:
 
 
 def _ready(fleet: Bench) -> int:
-    return int(_value(fleet, "SELECT count(*) FROM vpn_instance WHERE state = 'ready'"))
+    return int(value_of(fleet, "SELECT count(*) FROM vpn_instance WHERE state = 'ready'"))
 
 
-def _oldest_look(fleet: Bench) -> float:
+def oldest_look(fleet: Bench) -> float:
     """Seconds since the hub that has waited longest was looked at."""
-    looked_at = _value(fleet, "SELECT min(looked_at) FROM vpn_instanceobservation")
+    looked_at = value_of(fleet, "SELECT min(looked_at) FROM vpn_instanceobservation")
     return (datetime.now(UTC) - datetime.fromisoformat(f"{looked_at}+00:00")).total_seconds() if looked_at else 1e9
 
 
-def _value(fleet: Bench, query: str) -> str:
+def value_of(fleet: Bench, query: str) -> str:
+    """The only value that a query of the portal's database yields; "" for null."""
     (database,) = fleet.portal.data.glob("db/*.sqlite3")
     with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
         (value,) = connection.execute(query).fetchone()
@@ -88,12 +89,12 @@ def _value(fleet: Bench, query: str) -> str:
 def _idle(fleet: Bench) -> None:
     """Say what an idle portal with its hubs costs, and how late looks are."""
     own = fleet.portal.processes()
-    before, machine = _seconds_of(own), _busy_seconds()
+    before, machine = seconds_of(own), _busy_seconds()
     latest, ends = 0.0, time.monotonic() + _IDLE_SECONDS
     while time.monotonic() < ends:
-        latest = max(latest, _oldest_look(fleet))
+        latest = max(latest, oldest_look(fleet))
         time.sleep(0.5)
-    say("idle: processor time of the portal", f"{(_seconds_of(own) - before) / _IDLE_SECONDS:.1%} of a core")
+    say("idle: processor time of the portal", f"{(seconds_of(own) - before) / _IDLE_SECONDS:.1%} of a core")
     say("idle: processor time of the machine", f"{(_busy_seconds() - machine) / _IDLE_SECONDS:.1%} of a core")
     say("idle: oldest look at a hub", f"{latest:.1f} s")
     say("memory of the portal and its hubs", f"{fleet.memory():.0f} MB")
@@ -103,7 +104,7 @@ def _say_healing(fleet: Bench) -> None:
     pid = _tunnels(fleet.lab)[-1]
     os.kill(pid, signal.SIGKILL)
     began = time.perf_counter()
-    hubs = int(_value(fleet, "SELECT count(*) FROM vpn_instance"))
+    hubs = int(value_of(fleet, "SELECT count(*) FROM vpn_instance"))
     wait_until(lambda: len(set(_tunnels(fleet.lab)) - {pid}) >= hubs, 60, "the killed daemon")
     _say("a killed wireguard-go runs again", began)
 
@@ -118,7 +119,8 @@ def _tunnels(lab: Lab) -> list[int]:
     return sorted(found)
 
 
-def _seconds_of(pids: Iterable[int]) -> float:
+def seconds_of(pids: Iterable[int]) -> float:
+    """Processor time of these processes and of their ended children, in seconds."""
     total = 0
     for pid in pids:
         try:

@@ -61,15 +61,15 @@ class Populating:
         """Fill the database; `admins` members of the large organization are admins."""
         for number in range(size.organizations):
             organization = self._organization(f"Organization {number}")
-            members = self._members(organization, 20, admins=1)
+            members = self.members(organization, 20, admins=1)
             for _ in range(size.instances):
-                self._fill(self._instance(organization, prefix=24), members, size.peers)
+                self.fill(self._instance(organization, prefix=24), members, size.peers)
         organization = self._organization("Large")
-        members = self._members(organization, size.members, admins=admins)
+        members = self.members(organization, size.members, admins=admins)
         for _ in range(size.large_instances - 1):
-            self._fill(self._instance(organization, prefix=24), members, size.large_peers)
+            self.fill(self._instance(organization, prefix=24), members, size.large_peers)
         largest = self._instance(organization, prefix=18)
-        self._fill(largest, members, size.largest_instance)
+        self.fill(largest, members, size.largest_instance)
         self._rules(largest)
         settled = settle(largest)
         InstanceObservation.objects.note([settled.pk], observed_at=timezone.now() + FRESH)
@@ -82,7 +82,8 @@ class Populating:
         made.refresh_from_db()
         return made
 
-    def _members(self, organization: Organization, number: int, *, admins: int) -> list[Membership]:
+    def members(self, organization: Organization, number: int, *, admins: int) -> list[Membership]:
+        """Add members with accounts, admins first."""
         numbers = [next(self._numbers) for _ in range(number)]
         users = [User(email=f"user{one}@example.org", name=f"User {one}", proven=True) for one in numbers]
         User.objects.bulk_create(users, batch_size=_BATCH)
@@ -110,7 +111,8 @@ class Populating:
         )
         return settle(made)
 
-    def _fill(self, instance: Instance, members: list[Membership], number: int) -> None:
+    def fill(self, instance: Instance, members: list[Membership], number: int) -> None:
+        """Add peers to an instance, every tenth a site with a subnet, as if its hub had reported them."""
         sites = [
             Site(
                 organization=instance.organization,

@@ -112,6 +112,11 @@ class LabServer:
             boot.kill()
             boot.wait(10)
 
+    @property
+    def pid(self) -> int:
+        """Its first process."""
+        return self._pid
+
     def die(self) -> None:
         """End it as a loss of power does: connections stay open, and nothing answers any more."""
         self.lab.run(self.node, ["ip", "link", "set", "eth0", "down"])

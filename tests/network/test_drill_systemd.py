@@ -10,41 +10,27 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 
-from tests.lab.hub import Agent, Hub
+from tests.lab.hub import Hub
 from tests.lab.lab import Lab
 from tests.lab.nodes import Node
+from tests.lab.remote import RemoteAgent, authorised, prepared
 from tests.lab.systemd import SystemdServer
 from tests.lab.waiting import wait_until
 from vpn.drivers.base import SshAddress
-from vpn.drivers.ssh import preparation
 from vpn.drivers.ssh.driver import SshDriver
 from vpn.drivers.ssh.host_key import seen_host_key
 from vpn.drivers.ssh.rotation import made_host_key, use_host_key
-from vpn.keys import generate_ssh_key
 from vpn.wire import preparing
 from vpn.wire.preparing import Line
-from vpn.wire.session import Pipes
 
 pytestmark = [
     pytest.mark.network,
     pytest.mark.skipif(not os.environ.get("DRILL"), reason="takes some minutes: make drill"),
 ]
-PREPARED_WITHIN = 400.0
 WITHIN = 90.0
 UNIT = "vpn-hub-watch"
 # The story is one: each test goes on where the one before it ended.
 story: dict[str, Any] = {}
-
-
-class RemoteAgent(Agent):
-    """The agent of a server over SSH, as a worker reaches it."""
-
-    def __init__(self, lab: Lab, address: SshAddress) -> None:
-        super().__init__(lab)
-        self.driver = SshDriver(address)
-
-    def _start(self) -> Pipes:
-        return self.driver.open_pipes()
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +55,7 @@ def _from_the_host(settings: LazySettings, lab: Lab) -> None:
 @pytest.fixture(scope="module")
 def address(server: SystemdServer) -> SshAddress:
     """How root is reached on the server."""
-    private, public = generate_ssh_key()
-    server.authorise(f"restrict {public} vpn-portal")
-    host_key = " ".join(server.run(["cat", "/etc/ssh/ssh_host_ed25519_key.pub"]).stdout.split()[:2])
-    return SshAddress("root", server.node.v4, 22, host_key, private)
+    return authorised(server)
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +65,7 @@ def laptop(lab: Lab) -> Node:
 
 
 def test_it_is_prepared_and_systemd_runs_the_watch(server: SystemdServer, address: SshAddress) -> None:
-    lines: list[Line] = []
-
-    def look() -> bool:
-        lines[:] = preparation.look(address, "for-real")
-        return lines[-1].state != preparing.RUNNING
-
-    wait_until(look, PREPARED_WITHIN, "the end of the preparation")
+    lines = prepared(address)
     assert lines[-1] == Line(preparing.WATCH, preparing.DONE, "systemd")
     assert Line(preparing.SYSTEM, preparing.DONE, "debian-13") in lines
     assert server.run(["systemctl", "is-enabled", UNIT]).stdout.strip() == "enabled"

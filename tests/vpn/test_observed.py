@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
@@ -31,7 +32,7 @@ from vpn.jobs.tidy import tidy
 from vpn.models import Instance, InstanceObservation, Peer, PeerObservation, RuleObservation, Traffic
 from vpn.needs import peer_facts_of
 from vpn.observed import record_observations
-from vpn.observed.sighting import known_peers
+from vpn.observed.sighting import Sighting, known_peers, named_peers
 from vpn.wire.report import HubReport, PeerReport, SessionReport
 
 pytestmark = pytest.mark.both_databases
@@ -228,6 +229,38 @@ def test_what_did_not_change_is_not_written(peer: Peer) -> None:
         record_observations({peer.instance_id: report})
     written = [query["sql"] for query in queries if query["sql"].startswith(("UPDATE", "INSERT"))]
     assert [sql.split('"')[1] for sql in written] == ["vpn_instanceobservation"]
+
+
+def test_the_peers_that_did_nothing_cost_no_statement_and_are_not_read(
+    instance: Instance, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    began = int(timezone.now().timestamp()) - 100
+    assert peer.member is not None
+
+    def counting(reports: dict[UUID, HubReport]) -> Iterator[tuple[UUID, Iterator[Sighting]]]:
+        for instance_id, peers in named_peers(reports):
+            found = list(peers)
+            read.append(len(found))
+            yield instance_id, iter(found)
+
+    monkeypatch.setattr("vpn.observed.recording.named_peers", counting)
+
+    def statements(moved: int) -> int:
+        seen = {peer.public_key: PeerReport("203.0.113.7:4242", began + moved, moved, 0)}
+        report = HubReport("h" * 10, 1, 1, "", alive=True, observed_at=0.0, peers=seen, sessions={})
+        short = dataclasses.replace(report, stamp="1" * 16, since="0" * 16)
+        InstanceObservation.objects.update(observed_at=None)
+        with CaptureQueriesContext(connection) as queries:
+            record_observations({instance.pk: short})
+        return len(queries)
+
+    statements(10)
+    alone = statements(20)
+    for number in range(30):
+        make_client_peer(instance, peer.member, device=f"quiet {number}")
+    assert statements(30) == alone
+    assert read == [1, 1, 1]
 
 
 def _handshake_of(peer: Peer) -> datetime:
