@@ -25,6 +25,7 @@ from vpn.desired import ConcurrentChange, Desired, compile_placed
 from vpn.drivers.base import AgentError, Driver, HubReport, Unreachable, errors
 from vpn.jobs import lease
 from vpn.jobs.apply import cause_of
+from vpn.jobs.at_work import at_work_on, require_claim, ring_for_next, servers_of
 from vpn.jobs.knock import ensure_probe
 from vpn.jobs.leases import may_run_without_answer, renew_lease
 from vpn.jobs.ordered import await_boot, await_order, await_preparation
@@ -59,16 +60,15 @@ class Run(enum.Enum):
 def go_on_moving(instance_id: str) -> None:
     """Continue the move or the rebuild of an instance, from the first step that is not done."""
     pk = UUID(instance_id)
-    token = lease.claim(pk)
-    if token is None:
-        return
     run = Run.STOPPED
-    try:
+    with at_work_on(pk) as token:
+        if token is None:
+            return
         operation = _running(pk)
         if operation is not None and (run := _run_steps(pk, token, operation)) is Run.DONE:
             finish_operation(operation)
-    finally:
-        lease.release(pk, token)
+    if operation is not None and not _goes_on(operation):
+        ring_for_next(servers_of(pk))
     if run is Run.CUT and operation is not None:
         doorbell.enqueue_move(pk, operation.instance.organization_id)
     # A change that was saved meanwhile could not claim the instance.
@@ -135,6 +135,7 @@ def _prepare(operation: Operation, token: UUID) -> str:
     await_order(target)
     await_boot(target)
     await_preparation(target)
+    require_claim(target, token)
     if not target.addresses:
         raise StepFailed(failures.NO_ADDRESS.of())
     driver_for(target).check()

@@ -24,6 +24,7 @@ from vpn.desired import ConcurrentChange, compile_spec
 from vpn.drivers.base import AgentError, Unreachable, errors
 from vpn.jobs import lease
 from vpn.jobs.apply import cause_of, send, server_epoch
+from vpn.jobs.at_work import at_work_on, require_claim, ring_for_next, servers_of
 from vpn.jobs.knock import give_probe
 from vpn.jobs.ordered import await_boot, await_order, await_preparation, ends_with_server, placed_server
 from vpn.jobs.progress import StepWaits, begin_step, fail_operation, finish_operation, finish_step, next_step
@@ -44,21 +45,25 @@ _ENDING = Principal.portal("taking the hub down")
 def provision_instance(instance_id: str) -> None:
     """Create the instance's hub, from the first step that is not done."""
     pk = UUID(instance_id)
-    token = lease.claim(pk)
-    if token is None:
-        return
-    try:
+    with at_work_on(pk) as token:
+        if token is None:
+            return
         operation = _begin(pk)
         if operation is not None and _run_steps(pk, token, operation, _PROVISION_STEPS):
             _become_ready(pk, token, operation)
-    finally:
-        lease.release(pk, token)
+    _ring_if_ended(pk, operation)
     # A change that was saved meanwhile could not claim the instance.
     instance = Instance.objects.filter(pk=pk).first()
     if instance is None:
         return
     ring = doorbell.enqueue_destroy if instance.state == InstanceState.DELETING else doorbell.enqueue_apply
     ring(pk, instance.organization_id, instance.region_id)
+
+
+def _ring_if_ended(pk: UUID, operation: Operation | None) -> None:
+    """Ring for another hub of the instance's server once its own is ready or has failed."""
+    if operation is not None and not _goes_on(operation):
+        ring_for_next(servers_of(pk))
 
 
 def _begin(pk: UUID) -> Operation | None:
@@ -110,6 +115,7 @@ def _fail(pk: UUID, operation: Operation, step: OperationStep, cause: Finding | 
 def _prepare_server(pk: UUID, token: UUID) -> str:
     server = placed_server(pk, by=_BY)
     await_preparation(server)
+    require_claim(server, token)
     if not server.addresses:
         raise StepFailed(failures.NO_ADDRESS.of())
     if all(":" in address for address in server.addresses):
@@ -182,17 +188,17 @@ def _become_ready(pk: UUID, token: UUID, operation: Operation) -> None:
 def destroy_instance(instance_id: str) -> None:
     """Remove the hub, and its rows once the server has confirmed it."""
     pk = UUID(instance_id)
-    token = lease.claim(pk)
-    if token is None:
-        return
-    try:
+    servers = servers_of(pk)
+    with at_work_on(pk) as token:
+        if token is None:
+            return
         instance = Instance.objects.filter(pk=pk, state=InstanceState.DELETING).first()
         operation = open_operation(instance, OperationKind.DESTROY) if instance is not None else None
         if operation is not None and _run_steps(pk, token, operation, {StepName.TEARDOWN: _tear_down}):
             with transaction.atomic():
                 remove_rows(lock_instance(pk), by=_ENDING)
-    finally:
-        lease.release(pk, token)
+    if operation is not None and not _goes_on(operation):
+        ring_for_next(servers)
 
 
 def _tear_down(pk: UUID, token: UUID) -> str:

@@ -17,6 +17,7 @@ from vpn import failures
 from vpn.actions.instances.retirement import begin_look, end_unused, forget_retired, note_forwarding, note_trouble
 from vpn.drivers.base import AgentError, Driver, Unreachable, errors
 from vpn.jobs.apply import cause_of
+from vpn.jobs.at_work import at_work_at
 from vpn.jobs.servers import driver_for
 from vpn.keys import public_key
 from vpn.models import Instance, RetiredHub
@@ -43,8 +44,15 @@ def look_at_retired(retired_id: str) -> None:
         .filter(pk=UUID(retired_id), due_at__lte=timezone.now())
         .first()
     )
-    if retired is None or not begin_look(retired, by=_BY):
+    if retired is None:
         return
+    with at_work_at(retired.server_id) as is_free:
+        # If it is not, it stays due, and reconcile rings again.
+        if is_free and begin_look(retired, by=_BY):
+            _look(retired)
+
+
+def _look(retired: RetiredHub) -> None:
     try:
         if not retired.is_forwarding:
             _remove(retired)

@@ -58,8 +58,9 @@ class Region(models.Model):
         default="",
         db_default="",
         validators=[validate_probe_url],
-        help_text="The address of a tiny file on a server of this region, which browsers fetch to measure the round "
-        "trip; https, or http on this machine. Empty: nothing is measured.",
+        help_text="The address of a tiny file on a web server in this region, which browsers fetch to measure "
+        "the round trip; https, or http on this machine. Hubs offer none, and it needs no CORS header. Empty: "
+        "nothing is measured.",
     )
 
     # Hubs of a lost server are built anew on another one of the region. Then all hubs of the region run on leases.

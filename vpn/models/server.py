@@ -49,6 +49,9 @@ class Server(models.Model):
     # The end of its hubs' leases: by the server's own clock (`vpn.wire.lease`), and a time by which it has passed.
     lease = models.JSONField(null=True, blank=True)
     lease_ends_at = models.DateTimeField(null=True, blank=True)
+    # The claim of the job that creates, moves or removes hubs on it (`vpn.jobs.at_work`); null if there is none.
+    work_token = models.UUIDField(null=True, blank=True, editable=False)
+    work_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     # When staff were mailed that it is lost; null if it is not.
     loss_mailed_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
