@@ -58,7 +58,7 @@ READING = {
     "vpn.actions.firewall.input": {"cleaned_rule", "missing_ends"},
     "vpn.actions.firewall.rules": {"cleaned_rules", "lock_instances", "naming", "prepare_rules"},
     "vpn.actions.instances.instance": {"hostname_fault", "open_operation", "pending_work"},
-    "vpn.actions.instances.move": {"check_movable", "is_replacing", "placed"},
+    "vpn.actions.instances.move": {"check_movable", "is_replacing", "lock_places", "placed"},
     "vpn.actions.instances.placement": {"needs_place", "server_in", "with_room"},
     "vpn.actions.instances.pool": {"checked_pool", "cleaned_pool", "free_pool"},
     "vpn.actions.instances.ports": {"free_port_base"},

@@ -27,7 +27,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "member": ("user.email", "user.name", "role", "state"),
     "organization": ("name", "slug"),
     "peer": ("type", "device", "protocol", "subnets", "route_all", "enabled", "expires_at"),
-    "region": ("name", "country", "driver", "rebuild_lost", "lost_after"),
+    "region": ("name", "country", "latitude", "longitude", "probe_url", "driver", "rebuild_lost", "lost_after"),
     "server": ("name", "address", "address_v6", "networks", "cordoned", "capacity"),
     "site": ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets"),
 }  # fmt: skip

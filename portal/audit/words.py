@@ -89,6 +89,7 @@ WORDS: Final = {
     "queuedmail.given_up": _("Mail refused"),
     "queuedmail.sent": _("Mail sent"),
     "region.added": _("Region added"),
+    "region.changed": _("Region changed"),
     "region.loss_policy_set": _("Policy for lost servers set"),
     "server.added": _("Server added"),
     "server.address_changed": _("Address of the server changed"),

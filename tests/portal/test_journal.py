@@ -299,6 +299,7 @@ COMMANDS: dict[str, list[tuple[str, list[str]]] | str] = {
     "rotate_secrets": "seals the same values again; the audit log has it",
     "region": [
         ("region.added", ["add", "north", "North"]),
+        ("region.changed", ["set", "local", "--latitude", "50.1", "--longitude", "8.7"]),
         ("region.loss_policy_set", ["set", "local", "--lost-after", "900"]),
     ],
     "server": [

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -71,3 +77,28 @@ def test_staff_set_it_in_django_admin(staff_browser: Client) -> None:
     assert staff_browser.post("/admin/vpn/region/fra/change/", change).status_code == 302
     assert Region.objects.get(pk="fra").probe_url == GOOD[1]
     assert staff_browser.post("/admin/vpn/region/fra/change/", {**change, "probe_url": BAD[0]}).status_code == 200
+
+
+@pytest.mark.django_db
+def test_staff_test_the_file_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ping.txt").write_text("1")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        call_command("region", "add", "fra", "Frankfurt", probe_url=f"{url}/ping.txt")
+        call_command("region", "test", "fra")
+        assert re.search(r"ping\.txt answers this machine in \d+ ms\.", capsys.readouterr().out)
+        call_command("region", "set", "fra", "--probe-url", f"{url}/wrong.txt")
+        with pytest.raises(CommandError, match=r"wrong\.txt answers with status 404: put a tiny file there"):
+            call_command("region", "test", "fra")
+        call_command("region", "set", "fra", "--probe-url", url.replace("http:", "https:"))
+        with pytest.raises(CommandError, match="does not answer"):
+            call_command("region", "test", "fra")
+        server.shutdown()
+    call_command("region", "set", "fra", "--probe-url", f"{url}/ping.txt")
+    with pytest.raises(CommandError, match="does not answer"):
+        call_command("region", "test", "fra")
+    call_command("region", "set", "fra", "--probe-url", "")
+    with pytest.raises(CommandError, match="neither a cloud account nor a probe URL"):
+        call_command("region", "test", "fra")

@@ -64,3 +64,39 @@ def test_the_loss_policy_is_set_whatever_the_place(region_of_old: Region) -> Non
 def region_of_old() -> Region:
     """A region whose country was saved before it was checked."""
     return Region.objects.create(pk="old", name="Old", country="de", driver="ssh")
+
+
+def region_set(*options: str) -> Region:
+    """The region after `manage.py region set`."""
+    call_command("region", "set", "fra", *options)
+    return Region.objects.get(pk="fra")
+
+
+def test_the_command_changes_a_regions_place() -> None:
+    call_command("region", "add", "fra", "Frankfurt")
+    region = region_set("--name", "Frankfurt am Main", "--country", "DE", "--latitude", "-50.1", "--longitude", "8.7")
+    assert (region.name, region.country, region.latitude, region.longitude) == ("Frankfurt am Main", "DE", -50.1, 8.7)
+    region = region_set("--latitude", "50.1", "--lost-after", "90")
+    assert (region.latitude, region.longitude, region.lost_after) == (50.1, 8.7, 90)
+    region = region_set("--latitude", "", "--longitude", "", "--country", "")
+    assert (region.name, region.country, region.latitude, region.longitude) == ("Frankfurt am Main", "", None, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--latitude", "95", "--longitude", "8"], "latitude: Enter degrees"),
+        (["--latitude", "50"], "longitude: Enter both"),
+        (["--country", "de", "--lost-after", "90"], "country: Enter the two"),
+        (["--name", " "], "name: Enter a name"),
+        (["--probe-url", "http://fra1.example.com/"], "Only localhost may have http"),
+        (["--latitude", "north"], "latitude"),
+        ([], "Say what to change"),
+    ],
+)
+def test_the_command_changes_nothing_that_is_wrong(options: list[str], words: str) -> None:
+    call_command("region", "add", "fra", "Frankfurt")
+    before = Region.objects.values().get()
+    with pytest.raises(CommandError, match=words):
+        region_set(*options)
+    assert Region.objects.values().get() == before

@@ -306,8 +306,10 @@ def test_the_api_refuses_what_is_under_way(admin: Membership, moving: Instance, 
     assert [post("move", region="nowhere"), post("move", region=moving.region_id)] == [422, 422]
     assert post("move", region="ams") == 202
     go_on(moving)
-    kinds = browser.get(f"{base}/operations", headers={"Authorization": f"Bearer {token}"}).json()
-    assert [one["kind"] for one in kinds[:2]] == ["move", "move"]
+    found = browser.get(f"{base}/operations", headers={"Authorization": f"Bearer {token}"}).json()
+    assert [one["kind"] for one in found[:2]] == ["move", "move"]
+    assert found[1]["state"] == "failed"
+    assert found[1]["steps"][0]["message"] == "Cancelled. The hub stays where it was."
 
 
 def test_a_cloud_orders_a_server_and_the_move_waits_for_it(

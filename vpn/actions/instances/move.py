@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import transaction
 
 from portal.actions.acting import acted, one_act
+from portal.actions.quota import lock_organization
 from portal.exceptions import Conflict, InvalidInput, NotPossible
 from portal.models import Principal
 from vpn import doorbell, failures
@@ -164,6 +165,12 @@ def _take_place(instance: Instance, move: Move, by: Principal) -> None:
     instance.save(update_fields=[*fields, "failure", "refusal", "retry_at"])
     if former is not None and former.pk != move.target_id:
         forward_from(former, instance, former_port, epoch=move.epoch - 1, by=by)
+
+
+def lock_places(instance: Instance) -> None:
+    """Lock all that a move may lock before its instance, for a caller that locks the instance first."""
+    lock_organization(instance.organization_id)
+    list(Server.objects.select_for_update(no_key=True).order_by("pk"))
 
 
 def _lock_servers(region: Region) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
@@ -39,8 +41,6 @@ def add_region(
     }
     code = checked_code(code)
     if errors := _faults_of(Region(pk=code, **settings), *settings):
-        if "name" in errors:
-            errors["name"] = ["Enter a name of at most 60 characters."]
         raise InvalidInput(errors)
     here = Region.objects.filter(driver=Driver.LOCAL).first()
     if driver == Driver.LOCAL and here is not None:
@@ -55,6 +55,24 @@ def add_region(
             raise Conflict(f"There is a region {code} already.", field="code", next_step="Choose another code.")
         acted(by, "added", region)
     return region
+
+
+def change_region(region: Region, *, by: Principal, **changes: Any) -> None:
+    """Change what staff say of a region: `name`, `country`, `latitude`, `longitude`, `probe_url`. Raises InvalidInput.
+
+    Absent ones stay. New instances are suggested by the new place; nothing that runs changes.
+    """
+    with transaction.atomic():
+        locked = Region.objects.select_for_update(no_key=True).get(pk=region.pk)
+        before = values_of(locked)
+        for field, value in changes.items():
+            setattr(locked, field, value.strip() if isinstance(value, str) else value)
+        # Both coordinates belong together.
+        told = {*changes, "latitude", "longitude"} if {"latitude", "longitude"} & set(changes) else set(changes)
+        if errors := _faults_of(locked, *told):
+            raise InvalidInput(errors)
+        locked.save(update_fields=list(changes))
+        acted(by, "changed", locked, before=before)
 
 
 def set_loss_policy(region: Region, *, rebuild_lost: bool, lost_after: int | None, by: Principal) -> None:
@@ -77,5 +95,6 @@ def _faults_of(region: Region, *fields: str) -> dict[str, list[str]]:
     try:
         region.full_clean(validate_unique=False)
     except ValidationError as fault:
-        return {field: faults for field, faults in fault.message_dict.items() if field in fields}
+        errors = {field: faults for field, faults in fault.message_dict.items() if field in fields}
+        return errors | ({"name": ["Enter a name of at most 60 characters."]} if "name" in errors else {})
     return {}

@@ -44,6 +44,12 @@ def read(request: HttpRequest, shape: type[Body]) -> Body:
     return _shaped(_json(request), shape, {})
 
 
+def read_nothing(request: HttpRequest) -> None:
+    """Refuse a body with fields, of a call that takes none (400, 415, 422); no body and `{}` are the same."""
+    if request.body:
+        _shaped(_json(request), In, {})
+
+
 def read_change(request: HttpRequest, shape: type[Body], current: Out) -> dict[str, Any]:
     """The fields that the body of a PUT changes; absent fields stay.
 

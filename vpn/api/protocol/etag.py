@@ -39,17 +39,25 @@ def refuse_stale(request: HttpRequest, show: Callable[[], Out]) -> None:
 
 
 @contextmanager
-def unless_changed(request: HttpRequest, fetch: Callable[[], Row], show: Callable[[Row], Out]) -> Iterator[Row]:
+def unless_changed(
+    request: HttpRequest,
+    fetch: Callable[[], Row],
+    show: Callable[[Row], Out],
+    *,
+    lock_before: Callable[[Row], None] | None = None,
+) -> Iterator[Row]:
     """Yield the object to change; if the caller sent If-Match, within the change's transaction.
 
     `fetch` is then called under the row's lock, so that no other change comes between comparison and change. Raises the
-    refusal (412) if the caller's ETag is stale.
+    refusal (412) if the caller's ETag is stale. `lock_before` locks what the change locks before the row.
     """
     wanted = request.headers.get("If-Match")
     if wanted is None or wanted.strip() == "*":
         yield fetch()
         return
     with transaction.atomic():
+        if lock_before is not None:
+            lock_before(fetch())
         lock(fetch())
         current = fetch()
         refuse_stale(request, lambda: show(current))

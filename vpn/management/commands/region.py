@@ -13,9 +13,10 @@ from django.db import transaction
 from portal.audit.log import command_principal, note_command
 from portal.exceptions import Conflict, InvalidInput
 from vpn.actions.servers.account import set_account
-from vpn.actions.servers.region import add_region, set_loss_policy
+from vpn.actions.servers.region import add_region, change_region, set_loss_policy
 from vpn.choices import Driver
 from vpn.jobs.clouds import test_cloud
+from vpn.jobs.fetched import NotFetched, fetched_ms
 from vpn.models import CloudAccount, Region
 from vpn.presenters.servers import test_sentence
 
@@ -30,6 +31,8 @@ _CLOUD: Final = {
     "project": "the project (OpenStack)",
     "domain": "the domain of the user (OpenStack)",
 }
+_ABOUT: Final = ("name", "country", "latitude", "longitude", "probe_url")
+_PROBE_URL: Final = "the https address of a tiny file there, for browsers that measure the round trip (docs/regions.md)"
 
 
 class Command(BaseCommand):
@@ -49,9 +52,14 @@ class Command(BaseCommand):
         add.add_argument("--latitude", type=float, default=None, help="degrees, such as 50.1")
         add.add_argument("--longitude", type=float, default=None, help="degrees, such as 8.7")
         add.add_argument("--driver", choices=Driver.values, default=Driver.SSH, help="default: %(default)s")
-        add.add_argument("--probe-url", default="", help="a tiny file there, for browsers that measure the round trip")
-        change = acts.add_parser("set", help="choose what happens when a server of the region is lost")
+        add.add_argument("--probe-url", default="", help=_PROBE_URL)
+        change = acts.add_parser("set", help="change a region, or what happens when one of its servers is lost")
         change.add_argument("code", help="the region's code")
+        change.add_argument("--name", help="the name that pages show")
+        change.add_argument("--country", help='ISO 3166-1 alpha-2, such as DE; "" for none')
+        for degrees in ("latitude", "longitude"):
+            change.add_argument(f"--{degrees}", type=_degrees, help='degrees; "" for none')
+        change.add_argument("--probe-url", help=f'{_PROBE_URL}; "" for none')
         change.add_argument("--rebuild-lost", choices=["yes", "no"], help="build hubs of lost servers anew on others")
         change.add_argument("--lost-after", type=int, metavar="SECONDS", help="0: SERVER_LOST_SECONDS")
         cloud = add.add_argument_group("with --driver cloud")
@@ -62,7 +70,7 @@ class Command(BaseCommand):
         )
         cloud.add_argument("--capacity", type=int, default=20, help="the most instances of each server (%(default)s)")
         cloud.add_argument("--ssh-from", action="append", default=[], help="a network that may use SSH (everyone)")
-        test = acts.add_parser("test", help="test the credentials of a region's cloud account")
+        test = acts.add_parser("test", help="test a region's cloud account, and the file that browsers measure")
         test.add_argument("code", help="the region's code")
         acts.add_parser("list", help="list the regions")
 
@@ -99,25 +107,48 @@ class Command(BaseCommand):
 
     def _set(self, code: str, rebuild_lost: str | None, lost_after: int | None, **options: Any) -> None:
         region = _region(code)
-        if rebuild_lost is None and lost_after is None:
-            raise CommandError("Give --rebuild-lost, --lost-after, or both.")
+        changes = {name: options[name] for name in _ABOUT if options[name] is not None}
+        for degrees in {"latitude", "longitude"} & changes.keys():
+            changes[degrees] = None if changes[degrees] == "" else changes[degrees]
+        has_policy = rebuild_lost is not None or lost_after is not None
+        if not changes and not has_policy:
+            raise CommandError("Say what to change, such as --name, --country, --latitude and --longitude.")
         rebuild = region.rebuild_lost if rebuild_lost is None else rebuild_lost == "yes"
         after = region.lost_after if lost_after is None else lost_after or None
         try:
-            set_loss_policy(region, rebuild_lost=rebuild, lost_after=after, by=command_principal())
+            with transaction.atomic():
+                if changes:
+                    change_region(region, by=command_principal(), **changes)
+                if has_policy:
+                    set_loss_policy(region, rebuild_lost=rebuild, lost_after=after, by=command_principal())
         except InvalidInput as refusal:
             raise CommandError(str(refusal)) from None
         note_command("region_set", region=region.pk)
 
     def _test(self, code: str) -> None:
-        account = CloudAccount.objects.filter(region=_region(code)).first()
-        if account is None:
-            raise CommandError(f"The region {code} has no cloud account.")
+        region = _region(code)
+        account = CloudAccount.objects.filter(region=region).first()
+        if region.probe_url:
+            try:
+                self.stdout.write(f"{region.probe_url} answers this machine in {fetched_ms(region.probe_url):.0f} ms.")
+            except NotFetched as fault:
+                raise CommandError(f"{region.probe_url} {fault}") from None
+        elif account is None:
+            raise CommandError(f"The region {code} has neither a cloud account nor a probe URL.")
+        if account is not None:
+            self._test_account(account)
+
+    def _test_account(self, account: CloudAccount) -> None:
         test_cloud(str(account.pk))
         account.refresh_from_db()
         if account.test_finding is not None:
             raise CommandError(test_sentence(account))
         self.stdout.write(test_sentence(account))
+
+
+def _degrees(text: str) -> float | str:
+    """Degrees, or an empty text for none."""
+    return float(text) if text.strip() else ""
 
 
 def _region(code: str) -> Region:
