@@ -15,8 +15,9 @@ from uuid import UUID
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django_htmx.http import HttpResponseClientRedirect
 
 from portal.models import Group, Membership, MembershipState
 
@@ -71,6 +72,15 @@ class AccessEnded(PermissionDenied):
     """Every organization of the user has deactivated them; every page says so."""
 
 
+class SecondFactorNeeded(PermissionDenied):
+    """The organization requires a second factor, and the user has none: every page leads to where they set one up."""
+
+
+def needs_second_factor(membership: Membership) -> bool:
+    """Return True if the member has to set up a second factor first. API tokens are not affected."""
+    return membership.organization.second_factor_required and not membership.user.has_second_factor
+
+
 def ended_memberships(request: HttpRequest) -> list[Membership]:
     """The deactivated memberships of the signed-in user, by organization name."""
     found = Membership.objects.filter(user=request.user.pk, state=MembershipState.DEACTIVATED)
@@ -78,13 +88,18 @@ def ended_memberships(request: HttpRequest) -> list[Membership]:
 
 
 def get_member(request: HttpRequest) -> Membership:
-    """Any active member. Raises AccessEnded for a deactivated one, 404 for a user without membership."""
+    """Any active member. Raises AccessEnded for a deactivated one, 404 for a user without membership.
+
+    Raises SecondFactorNeeded if the member has to set one up first.
+    """
     mark_checked(request)
     membership = current_membership(request)
     if membership is None:
         if ended_memberships(request):
             raise AccessEnded
         raise Http404
+    if needs_second_factor(membership):
+        raise SecondFactorNeeded
     return membership
 
 
@@ -154,7 +169,10 @@ class AccessMiddleware:
         self.get_response = get_response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer a deactivated member with 403 and an explanation."""
+        """Answer a deactivated member with 403 and an explanation; lead to setting up a second factor."""
+        if isinstance(exception, SecondFactorNeeded):
+            page = reverse("mfa_index")
+            return HttpResponseClientRedirect(page) if request.headers.get("HX-Request") else redirect(page)
         if not isinstance(exception, AccessEnded):
             return None
         context = {"ended": ended_memberships(request)}

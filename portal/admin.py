@@ -6,14 +6,16 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-import allauth.account.admin  # noqa: F401 - registers what is taken out below
+import allauth.account.admin
+import allauth.mfa.admin  # noqa: F401
 import django.contrib.auth.admin  # noqa: F401
-from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth import models as auth_models
 from django.db import transaction
+from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -22,6 +24,7 @@ from django.utils.cache import add_never_cache_headers
 
 from portal.actions.link_mail import mail_link
 from portal.actions.organization import invite_admin, needs_admin
+from portal.actions.second_factor import reset_second_factor
 from portal.actions.sign_in_link import one_time_link
 from portal.actions.slug import follow_name, lock_organizations_of
 from portal.exceptions import Conflict, InvalidInput, NotPossible
@@ -33,14 +36,16 @@ from portal.forms.organization import (
 )
 from portal.mail import reaches_people
 from portal.models import ApiToken, Group, Mail, Membership, Organization, Principal, QueuedMail, User
+from portal.sign_in.admin_login import change_password_elsewhere, sign_in_elsewhere
 from portal.signals import membership_changed
 
 admin.site.site_header = admin.site.site_title = "VPN portal"
 admin.site.index_title = "Operations"
-# One sign-in page for everyone, with its rate limits.
-admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+# One sign-in page for everyone, with its rate limits and second factor. Django's own form would ask for neither.
+admin.site.login = sign_in_elsewhere  # type: ignore[method-assign]
+admin.site.password_change = change_password_elsewhere  # type: ignore[method-assign,assignment]
 # Registered by their own apps, but unused here.
-admin.site.unregister([EmailAddress, auth_models.Group])
+admin.site.unregister([EmailAddress, Authenticator, auth_models.Group])
 
 
 class WrittenElsewhere:
@@ -169,6 +174,7 @@ class UserAdmin(admin.ModelAdmin[User]):
     list_filter = ("proven", "is_active", "is_staff")
     search_fields = ("email", "name")
     fields = ("id", "email", "proven", "name", "is_active", "is_staff", "is_superuser", "last_login", "date_joined")
+    actions = ("reset_factors",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """Only superusers may make an account staff."""
@@ -182,6 +188,16 @@ class UserAdmin(admin.ModelAdmin[User]):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Accounts are deactivated instead; memberships are removed on the People page."""
         return False
+
+    @admin.action(description="Reset the second factor of the selected users")
+    def reset_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """For people who lost theirs. Only superusers may do it for staff."""
+        for user in queryset:
+            if (user.is_staff or user.is_superuser) and not _is_superuser(request):
+                self.message_user(request, f"{user} is staff: only superusers reset their factor.", messages.ERROR)
+            else:
+                reset_second_factor(user, by=_principal(request))
+                self.message_user(request, f"The second factor of {user} is reset.", messages.SUCCESS)
 
     def save_model(self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool) -> None:
         """Save, and update the hubs in the same transaction."""

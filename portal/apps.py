@@ -11,13 +11,15 @@ class PortalConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks of `check --deploy`, the receivers of both logs, and the turns of writers."""
+        """Register the checks of `check --deploy`, the receivers of logs, factors and sessions, and writers' turns."""
         from portal import write_turns
         from portal.audit import signals as audit_signals
-        from portal.sign_in import journal
+        from portal.sign_in import factor_adapter, journal, seen
         from portal.web.exposure import deploy_errors
 
         audit_signals.connect()
         journal.connect()
+        factor_adapter.connect()
+        seen.connect()
         write_turns.connect()
         checks.register(deploy_errors, checks.Tags.security, deploy=True)

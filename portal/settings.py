@@ -13,6 +13,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from portal.configuration import sign_in
 from portal.configuration.database import read_database
 from portal.configuration.days import read_days
 from portal.configuration.keys import read_secret_keys, signing_key
@@ -104,6 +105,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "csp",
     "django_htmx",
     "django_rq",
@@ -120,6 +122,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "portal.sign_in.seen.SeenMiddleware",
     "portal.web.page_limit.PageLimitMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -183,6 +186,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "portal.sign_in.guessable.GuessablePasswordValidator"},
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
@@ -194,6 +198,7 @@ ACCOUNT_FORMS = {
     "change_password": "portal.forms.account.ChangePasswordForm",
     "reset_password": "portal.forms.account.ResetPasswordForm",
     "reset_password_from_key": "portal.forms.account.ResetPasswordKeyForm",
+    "reauthenticate": "portal.forms.account.ConfirmPasswordForm",
 }
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
@@ -203,16 +208,19 @@ ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_SESSION_REMEMBER = True
-# Failed attempts in a period; portal/sign_in/guessing.py says what each limit counts. The limit of the page is off: it
-# would count a known device together with strangers of its network.
-ACCOUNT_RATE_LIMITS = {
-    "login": None,
-    "login_failed": None,
-    "sign_in_device": "5/5m/key",
-    "sign_in_network": "10/m/key,60/h/key",
-    "sign_in_account_and_network": "5/5m/key",
-    "sign_in_account": "50/h/key",
-}
+ACCOUNT_RATE_LIMITS = sign_in.RATE_LIMITS
+# Seconds for which a password or code that was entered lets someone change their factors.
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
+MFA_ADAPTER = "portal.sign_in.factor_adapter.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_FORMS = sign_in.FACTOR_FORMS
+MFA_RATE_LIMITS = sign_in.FACTOR_RATE_LIMITS
+# allauth's own table of proven addresses is not used.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+# Codes of the step before and after are accepted, because clocks differ.
+MFA_TOTP_TOLERANCE = 1
 # Pages and fragments for one account in a minute: forty tabs that refresh every two seconds.
 PAGES_A_MINUTE = 1200
 # Called by /healthz, by name: each returns "ok" or a sentence.

@@ -5,7 +5,39 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from portal.views import account, group, health, organization, people, person, person_link, sign_in_link
+from portal.views import (
+    account,
+    group,
+    health,
+    organization,
+    own_session,
+    passkey,
+    people,
+    person,
+    person_factor,
+    person_link,
+    second_factor,
+    sign_in_link,
+)
+
+# allauth looks some of these up by its own names.
+_OWN_ACCOUNT = [
+    path("", second_factor.own_account, name="mfa_index"),
+    path("second-factor/", second_factor.authenticate, name="mfa_authenticate"),
+    path("confirm/password/", second_factor.confirm_password, name="account_reauthenticate"),
+    path("confirm/code/", second_factor.confirm_code, name="mfa_reauthenticate"),
+    path("sessions/end/", own_session.sessions_end, name="sessions_end"),
+    path("sessions/<uuid:pk>/end/", own_session.session_end, name="session_end"),
+    path("confirm/passkey/", passkey.confirm, name="mfa_reauthenticate_webauthn"),
+    path("passkeys/sign-in/", passkey.sign_in, name="mfa_login_webauthn"),
+    path("passkeys/add/", passkey.add, name="mfa_add_webauthn"),
+    path("passkeys/<int:pk>/", passkey.rename, name="mfa_edit_webauthn"),
+    path("passkeys/<int:pk>/remove/", passkey.remove, name="mfa_remove_webauthn"),
+    path("app/", second_factor.add_app, name="mfa_activate_totp"),
+    path("app/remove/", second_factor.remove_app, name="mfa_deactivate_totp"),
+    path("recovery-codes/", second_factor.view_recovery_codes, name="mfa_view_recovery_codes"),
+    path("recovery-codes/new/", second_factor.new_recovery_codes, name="mfa_generate_recovery_codes"),
+]
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
@@ -22,6 +54,7 @@ urlpatterns = [
         account.password_reset_from_key,
         name="account_reset_password_from_key",
     ),
+    path("accounts/", include(_OWN_ACCOUNT)),
     path("accounts/link/", sign_in_link.account_link_use, name="account_link_use"),
     path("accounts/link/<str:token>/", sign_in_link.account_link, name="account_link"),
     path("organization/", organization.organization_switch, name="organization_switch"),
@@ -34,6 +67,7 @@ urlpatterns = [
     path("people/groups/<uuid:pk>/delete/", group.group_delete, name="group_delete"),
     path("people/<uuid:pk>/", person.person, name="person"),
     path("people/<uuid:pk>/link/", person_link.person_link, name="person_link"),
+    path("people/<uuid:pk>/second-factor/", person_factor.person_factor, name="person_factor"),
     path("people/<uuid:pk>/remove/", person.person_remove, name="person_remove"),
     path("admin/", admin.site.urls),
     path("", include("vpn.urls")),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -145,6 +146,9 @@ def url_of(world: World, name: str, peer: Peer) -> str:
         "person": world.person,
         "group": world.group,
         "plan": world.plan,
+        # Nobody's of these roles.
+        "session": world.plan,
+        "mfa": SimpleNamespace(pk=1),
     }
     entry = next(entry for full, entry in patterns(get_resolver()) if full == name)
     if "pk" not in entry.pattern.converters:

@@ -11,6 +11,7 @@ from uuid import UUID
 from portal.models import JournalEntry
 
 _SEPARATELY = "- not with what the walk sends: see tests/portal/test_journal.py"
+_CONFIRMED = "- asks to confirm first, or needs what the walk has not: see tests/portal/test_factor_journal.py"
 _NOTHING_CHANGES = "- nothing changes there: see tests/portal/test_journal.py"
 
 
@@ -39,6 +40,20 @@ ACTS_OF_PAGES = {
         "account_reset_password_done": "- reads only",
         "account_reset_password_from_key": _SEPARATELY,
         "account_link_use": _SEPARATELY,
+        "mfa_authenticate": _CONFIRMED,
+        "account_reauthenticate": _CONFIRMED,
+        "mfa_reauthenticate": _CONFIRMED,
+        "mfa_reauthenticate_webauthn": _CONFIRMED,
+        "mfa_login_webauthn": _CONFIRMED,
+        "mfa_add_webauthn": _CONFIRMED,
+        "mfa_edit_webauthn": _CONFIRMED,
+        "mfa_remove_webauthn": _CONFIRMED,
+        "mfa_activate_totp": _CONFIRMED,
+        "mfa_deactivate_totp": _CONFIRMED,
+        "mfa_generate_recovery_codes": _CONFIRMED,
+        "sessions_end": _CONFIRMED,
+        "session_end": _CONFIRMED,
+        "person_factor": _CONFIRMED,
         "api-nothing-here": "- there is nothing",
         "organization_switch": "- a choice of the session",
         "organization_settings": "organization.renamed",

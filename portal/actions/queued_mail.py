@@ -15,10 +15,11 @@ from django.utils import timezone
 
 from portal.actions.acting import acted
 from portal.actions.link_mail import link_message
+from portal.actions.notice_mail import notice_message
 from portal.actions.reset_mail import reset_message
 from portal.exceptions import NotPossible
 from portal.mail import final_answer
-from portal.models import Membership, Principal, QueuedMail
+from portal.models import MailKind, Membership, Principal, QueuedMail
 
 logger = logging.getLogger(__name__)
 FAULT: Final = "The mail server did not take it"
@@ -82,6 +83,8 @@ def _claim(mail_id: UUID) -> QueuedMail | None:
 
 
 def _message(mail: QueuedMail) -> EmailMessage:
+    if mail.kind == MailKind.NOTICE:
+        return notice_message(mail)
     if mail.membership is None:
         return reset_message(mail.address)
     return link_message(mail.membership)

@@ -1,4 +1,4 @@
-"""Audit lines for sign-in, sign-out and password changes, from signals of Django and allauth."""
+"""Audit lines for sign-in, sign-out, passwords and second factors, from signals of Django and allauth."""
 
 from __future__ import annotations
 
@@ -24,6 +24,25 @@ def connect() -> None:
     """Connect the receivers; called once, when the app is ready."""
     for event, signal in _EVENTS.items():
         signal.connect(_receiver(event), weak=False, dispatch_uid=f"audit:{event}")
+    # Its module needs the models.
+    from allauth.mfa import signals as factors
+
+    events: dict[str, Signal] = {
+        "factor_added": factors.authenticator_added,
+        "factor_removed": factors.authenticator_removed,
+        "factor_renewed": factors.authenticator_reset,
+        "factor_used": factors.authenticator_used,
+        "factor_refused": factors.authentication_failed,
+    }
+    for event, signal in events.items():
+        signal.connect(_factor_receiver(event), weak=False, dispatch_uid=f"audit:{event}")
+
+
+def _factor_receiver(event: str) -> Any:
+    def receive(sender: Any, request: HttpRequest, user: User, authenticator: Any, **kwargs: Any) -> None:
+        note(event, request, who=user, factor=authenticator.type)
+
+    return receive
 
 
 def _receiver(event: str) -> Any:

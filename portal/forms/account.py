@@ -81,6 +81,15 @@ class SignupForm(allauth_forms.SignupForm):  # type: ignore[misc]
         _plain(self, {"password2": "Password, again"})
 
 
+class ConfirmPasswordForm(allauth_forms.ReauthenticateForm):  # type: ignore[misc]
+    """Entering the password again, before something important."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _plain(self, {})
+        self.fields["password"].widget.attrs["autofocus"] = True
+
+
 class ChangePasswordForm(allauth_forms.ChangePasswordForm):  # type: ignore[misc]
     """Changing one's password."""
 

@@ -28,6 +28,12 @@ class OrganizationForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "organization"}),
     )
 
+    second_factor_required = forms.BooleanField(
+        label="Every member needs a second factor",
+        required=False,
+        help_text="Members without one are led to set it up first. Tunnels and API tokens are not affected.",
+    )
+
 
 class StaffOrganizationNameForm(forms.ModelForm[Organization]):
     """The organization form for staff."""

@@ -1,6 +1,8 @@
-"""Users, organizations, memberships, groups, API tokens, journals, mail and quotas."""
+"""Users, their second factors and sessions, organizations, memberships, API tokens, journals, mail and quotas."""
 
 from portal.models.api_token import ApiToken
+from portal.models.browser_session import BrowserSession
+from portal.models.factor_secret import FactorSecret
 from portal.models.group import Group
 from portal.models.journal import JournalEntry
 from portal.models.mail import Mail
@@ -14,6 +16,8 @@ from portal.models.write_mark import WriteMark
 
 __all__ = [
     "ApiToken",
+    "BrowserSession",
+    "FactorSecret",
     "Group",
     "JournalEntry",
     "Mail",

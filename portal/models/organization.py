@@ -16,6 +16,8 @@ class Organization(models.Model):
     name = models.CharField(max_length=60)
     slug = models.SlugField(max_length=40, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    # Members without a second factor can only set one up. API tokens are not affected.
+    second_factor_required = models.BooleanField(default=False, db_default=False)
     most_instances = limit_column(Quota.INSTANCES)
     most_provisioning = limit_column(Quota.PROVISIONING)
     most_peers = limit_column(Quota.PEERS)

@@ -1,6 +1,6 @@
-"""Queued mail with a one-time link, until the mail server accepts it.
+"""Queued mail, until the mail server accepts it.
 
-The link itself is not stored: it is signed, and the worker creates it from these rows when it sends the mail.
+A one-time link itself is not stored: it is signed, and the worker creates it from these rows when it sends the mail.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ class MailKind(models.TextChoices):
 
     LINK = "link", "Sign-in link of a member"
     RESET = "reset", "New password"
+    NOTICE = "notice", "Notice about an account"
 
 
 class QueuedMail(models.Model):
-    """One queued mail: to a member, or to an address that was entered on the page for a forgotten password."""
+    """One queued mail: to a member, to an address for which a new password was asked, or to the owner of an account."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=8, choices=MailKind.choices)
@@ -30,6 +31,9 @@ class QueuedMail(models.Model):
         Membership, on_delete=models.CASCADE, null=True, blank=True, related_name="queued_mail"
     )
     address = models.EmailField(max_length=254, blank=True)
+    # What a notice is about, and from where it was done; both empty for other mail.
+    notice = models.CharField(max_length=40, blank=True, default="", db_default="")
+    origin = models.CharField(max_length=200, blank=True, default="", db_default="")
     requested_at = models.DateTimeField()
     # When a worker last started to send it. The claim of a dead worker expires.
     claimed_at = models.DateTimeField(null=True, blank=True)
@@ -41,7 +45,7 @@ class QueuedMail(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(
                 condition=models.Q(kind="link", membership__isnull=False, address="")
-                | models.Q(kind="reset", membership__isnull=True) & ~models.Q(address=""),
+                | models.Q(kind__in=("reset", "notice"), membership__isnull=True) & ~models.Q(address=""),
                 name="queued_mail_has_one_recipient",
             )
         ]

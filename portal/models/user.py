@@ -98,16 +98,28 @@ class User(AbstractBaseUser, PermissionsMixin):
         self.password, self._password = hashed, raw_password
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save. Any reset of the password ends the account's API tokens."""
+        """Save. Any reset of the password ends the account's API tokens; a new one ends its sessions, by their hash."""
         # Set by `set_password`, and cleared when sign-in only upgrades the hash.
         chosen: str | None = getattr(self, "_password", None)
         is_reset = chosen is not None and not self._state.adding and not self.keeps_tokens
         with transaction.atomic():
             super().save(*args, **kwargs)
+            if chosen is not None and not self._state.adding:
+                from portal.models.browser_session import BrowserSession
+
+                # The browser in which it was changed is noted again, under its new session.
+                BrowserSession.objects.filter(user=self).delete()
             if is_reset:
                 from portal.models.api_token import ApiToken
 
                 ApiToken.objects.filter(membership__user=self).delete()
+
+    @property
+    def has_second_factor(self) -> bool:
+        """True if the account has an authenticator app or a passkey. Recovery codes alone do not count."""
+        from allauth.mfa.models import Authenticator
+
+        return bool(Authenticator.objects.filter(user=self.pk).exclude(type=Authenticator.Type.RECOVERY_CODES).exists())
 
     @property
     def label(self) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any, cast
 from uuid import UUID
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
+from allauth.account.internal.flows.login import get_authentication_records
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.db import transaction
 from django.forms import BaseForm
@@ -24,9 +27,21 @@ from portal.models.user import MOST_UNPROVEN
 from portal.sign_in.guessing import Attempt
 from portal.sign_in.journal import record_failed_sign_in
 from portal.sign_in.known_devices import remember_device
+from portal.sign_in.telling import tell_owner
 from portal.web.client_address import counted_as
 
-_SELF_EVIDENT = {"account/messages/logged_in.txt", "account/messages/logged_out.txt"}
+_SELF_EVIDENT = {
+    "account/messages/logged_in.txt",
+    "account/messages/logged_out.txt",
+    "mfa/messages/recovery_codes_generated.txt",
+}
+
+
+# How else to confirm, by allauth's names.
+_OTHER_WAYS = {
+    "mfa_reauthenticate": "Use a code instead",
+    "mfa_reauthenticate:webauthn": "Use a passkey instead",
+}
 
 
 class AddressBackend(AuthenticationBackend):  # type: ignore[misc]  # allauth ships no types
@@ -86,6 +101,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
             "Too many attempts failed. Wait five minutes, then try again, or sign in where you signed in before."
         ),
         "enter_current_password": "This is not your current password.",
+        "incorrect_password": "The password is wrong.",
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -126,6 +142,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponseBase:
         """Remember the device, after sign-in by password or by link."""
+        # The session of a passkey's challenge was a short one.
+        request.session.set_expiry(None)
         response: HttpResponseBase = super().post_login(request, user, **kwargs)
         remember_device(request, response, user)
         return response
@@ -135,6 +153,32 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         if User.objects.with_password(email).exists():
             raise self.validation_error("email_taken")
         return str(email)
+
+    def is_reauthentication_required(self, *, app: str) -> bool:
+        """False for a few minutes after signing in, which is as good as entering the password again."""
+        records = get_authentication_records(self.request, self.request.user)
+        recent = time.time() - settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
+        return not any(record["at"] > recent for record in records)
+
+    def get_reauthentication_methods(self, user: User) -> list[dict[str, str]]:
+        """Who has a second factor confirms with that: the password alone must not suffice to remove it."""
+        methods: list[dict[str, str]] = super().get_reauthentication_methods(user)
+        factors = [
+            {**method, "description": _OTHER_WAYS[method["id"]]} for method in methods if method["id"] in _OTHER_WAYS
+        ]
+        has_app = Authenticator.objects.filter(user=user.pk, type=Authenticator.Type.TOTP).exists()
+        # The first is asked for: recovery codes are the last resort.
+        return sorted(factors, key=lambda method: (method["id"] == "mfa_reauthenticate") != has_app) or methods
+
+    def reauthenticate(self, user: User, password: str) -> bool:
+        """Compare with the password of this account. The page limits attempts."""
+        return user.check_password(password)
+
+    def send_notification_mail(
+        self, template_prefix: str, user: User, context: dict[str, Any] | None = None, email: str | None = None
+    ) -> None:
+        """Queue the notice about a changed password or second factor; allauth's name of its template says which."""
+        tell_owner(self.request, user, template_prefix.rpartition("/")[2])
 
     def request_reset_mail(self, address: str) -> None:
         """Queue the mail for a forgotten password."""

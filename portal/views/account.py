@@ -45,7 +45,8 @@ class PasswordResetFromKeyView(views.PasswordResetFromKeyView):  # type: ignore[
 
 
 login = checks_itself(LoginView.as_view())
-logout = checks_itself(views.logout)
+# Whoever is asked for a second factor is not signed in yet, and may go back.
+logout = checks_itself(login_not_required(views.logout))
 inactive = checks_itself(login_not_required(views.account_inactive))
 
 

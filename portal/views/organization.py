@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from portal.access import SESSION_KEY, get_admin, get_reader, home_of, mark_checked, memberships_of
 from portal.actions.organization import rename_organization
+from portal.actions.second_factor import require_second_factor
 from portal.exceptions import InvalidInput
 from portal.forms.organization import OrganizationForm
 from portal.forms.refusal import show_refusal
@@ -30,24 +32,31 @@ def organization_switch(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def organization_settings(request: HttpRequest) -> HttpResponse:
-    """The organization's name and use of quotas: admins change the name, auditors read."""
+    """The organization's name, its rule for second factors, and use of quotas: admins change them, auditors read."""
     member = get_admin(request) if request.method == "POST" else get_reader(request)
-    initial = {"name": member.organization.name}
+    initial = {
+        "name": member.organization.name,
+        "second_factor_required": member.organization.second_factor_required,
+    }
     form = OrganizationForm(request.POST if request.method == "POST" else None, initial=initial)
-    form.fields["name"].disabled = not member.is_admin
-    if request.method == "POST" and form.is_valid() and _rename(member, form):
+    for field in form.fields.values():
+        field.disabled = not member.is_admin
+    if request.method == "POST" and form.is_valid() and _save(member, form):
         messages.success(request, f"{member.organization.name} is saved.")
         return redirect("organization_settings")
     context = {"form": form, "quotas": quota_uses(member.organization)}
     return render(request, "portal/organization.html", context)
 
 
-def _rename(member: Membership, form: OrganizationForm) -> bool:
+def _save(member: Membership, form: OrganizationForm) -> bool:
     organization = member.organization
     try:
         # A fresh row: if the name is refused, the navigation still shows the old one.
         fresh = Organization.objects.get(pk=organization.pk)
-        rename_organization(fresh, form.cleaned_data["name"], by=member.principal)
+        with transaction.atomic():
+            if form.cleaned_data["name"] != fresh.name:
+                rename_organization(fresh, form.cleaned_data["name"], by=member.principal)
+            require_second_factor(fresh, form.cleaned_data["second_factor_required"], by=member.principal)
     except InvalidInput as refusal:
         show_refusal(form, refusal)
         return False

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from portal.access import get_member, get_person
 from portal.actions.member import change_member, remove_member
+from portal.actions.second_factor import reset_fault
 from portal.exceptions import Conflict, InvalidInput
 from portal.forms.person import PersonForm
 from portal.forms.refusal import show_refusal
@@ -39,6 +40,8 @@ def person(request: HttpRequest, pk: UUID) -> HttpResponse:
         "by_mail": reaches_people(),
         "mail_waits": QueuedMail.objects.filter(membership=found, fault="").exists(),
         "groups": found.groups.all(),
+        "has_factor": found.user.has_second_factor,
+        "factor_fault": reset_fault(found, member),
     }
     return render(request, "portal/person.html", context)
 

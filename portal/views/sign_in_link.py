@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 
+from allauth.account.internal.flows.login import record_authentication
 from allauth.account.utils import perform_login
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
@@ -26,6 +27,7 @@ from portal.exceptions import NotPossible
 from portal.forms.password import NewPasswordForm
 from portal.forms.refusal import show_refusal
 from portal.models import Membership, User
+from portal.sign_in.telling import tell_owner
 
 TOKEN_KEY = "sign_in_link"  # noqa: S105 - the name of a session key
 
@@ -83,6 +85,8 @@ def _set_password(request: HttpRequest, link: SignInLink, token: str) -> HttpRes
             if membership is None:
                 return _ended(request)
             note("password_set", request, who=membership, mailed=link.mailed)
+            if not link.is_invitation:
+                tell_owner(request, membership.user, "password_set")
             return _sign_in(request, membership)
     # The page must not reveal whether the address has another account.
     context = {"form": form, "membership_offered": link.membership, "may_sign_in": link.is_invitation}
@@ -108,6 +112,7 @@ def _join(request: HttpRequest, link: SignInLink, token: str) -> HttpResponse:
 def _sign_in(request: HttpRequest, membership: Membership) -> HttpResponse:
     """Sign the user in after setting a password, by the same steps as the sign-in page."""
     request.session.pop(TOKEN_KEY, None)
+    record_authentication(request, membership.user, method="password_reset")
     response: HttpResponse = perform_login(request, membership.user, redirect_url=home_of(membership))
     if request.user.is_authenticated:
         request.session[SESSION_KEY] = str(membership.organization_id)

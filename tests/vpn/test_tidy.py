@@ -42,6 +42,7 @@ BOUNDED = {
     "portal.User": "memberships",
     "portal.Membership": "quota",
     "portal.Group": "quota",
+    "portal.FactorSecret": "two for each account, and removed with their factor",
     "portal.QueuedMail": "one for each member and requested password; removed when sent or after an hour",
     "portal.WriteMark": "one row",
     "vpn.Region": "staff",
@@ -72,6 +73,7 @@ BOUNDED = {
     "auth.Group": "staff",
     "contenttypes.ContentType": "one for each model",
     "account.EmailAddress": "one for each user",
+    "mfa.Authenticator": "one app, one set of recovery codes and 20 passkeys for each account",
     "account.EmailConfirmation": "not used: addresses are proven by links that are not stored",
     "django_rq.Dashboard": "no table",
 }

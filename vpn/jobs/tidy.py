@@ -16,7 +16,7 @@ from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from portal.actions.api_token import SHOWN_AFTER_END
-from portal.models import ApiToken, Mail, Principal
+from portal.models import ApiToken, BrowserSession, Mail, Principal
 from vpn.actions.activity.plan_work import delete_expired_previews
 from vpn.actions.peers.certificates import CLOCK_SKEW
 from vpn.choices import OperationState
@@ -102,6 +102,7 @@ def _ended(now: datetime) -> list[Ended]:
     activity_kept = now - timedelta(days=settings.ACTIVITY_DAYS)
     return [
         Ended(Session.objects.filter(expire_date__lt=now)),
+        Ended(BrowserSession.objects.filter(~Exists(Session.objects.filter(session_key=OuterRef("digest"))))),
         Ended(ApiToken.objects.filter(expires_at__lt=now - SHOWN_AFTER_END)),
         Ended(Mail.objects.filter(created_at__lt=now - timedelta(days=settings.MAIL_DAYS))),
         Ended(LogEntry.objects.filter(action_time__lt=activity_kept)),

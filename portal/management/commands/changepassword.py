@@ -8,6 +8,7 @@ from django.contrib.auth.management.commands.changepassword import Command as Ch
 from django.db import transaction
 
 from portal.actions.acting import acted
+from portal.actions.notice_mail import queue_notice
 from portal.audit.log import command_principal, note_command
 from portal.models import User
 
@@ -21,5 +22,7 @@ class Command(ChangesPassword):
         email = options["username"] or ""
         note_command("password_changed", email=email)
         with transaction.atomic():
-            acted(command_principal(), "password changed", User.objects.get_by_natural_key(email))
+            user = User.objects.get_by_natural_key(email)
+            acted(command_principal(), "password changed", user)
+            queue_notice(user, "password_changed", by=command_principal())
         return said

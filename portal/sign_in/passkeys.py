@@ -1,0 +1,79 @@
+"""allauth's forms for passkeys (WebAuthn), in the portal's words. Whatever a browser sends is refused in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from allauth.mfa.models import Authenticator
+from allauth.mfa.webauthn import forms as allauth_forms
+from django import forms
+from django.core.exceptions import ValidationError
+
+MOST: Final = 20
+NAME_LENGTH: Final = 60
+# Characters of what the browser says about a new passkey, which is stored. Attestations have some thousand.
+_LONGEST: Final = 20_000
+_UNKNOWN: Final = "This passkey was not accepted. Try again, or use another way."
+# What fido2 raises about answers that no browser gives.
+_MALFORMED: Final = (AttributeError, AssertionError, IndexError, KeyError, TypeError, ValueError)
+
+
+def _refused(check: Callable[[], Any]) -> Any:
+    """Return the result of a check; any malformed answer is one that is not accepted."""
+    try:
+        return check()
+    except ValidationError as refusal:
+        if refusal.code == "too_many_login_attempts":
+            raise
+        raise ValidationError(_UNKNOWN) from None
+    except _MALFORMED:
+        raise ValidationError(_UNKNOWN) from None
+
+
+class AddPasskeyForm(allauth_forms.AddWebAuthnForm):  # type: ignore[misc]  # allauth ships no types
+    """Adding a passkey."""
+
+    name = forms.CharField(label="Name", max_length=NAME_LENGTH, required=False, help_text="“Phone”, for instance.")
+    passwordless = forms.BooleanField(
+        label="Sign in with it alone, without the password",
+        required=False,
+        initial=True,
+        help_text="It then asks for your fingerprint, face or PIN. Switch this off for an older security key.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """Check the new passkey, and how many there are."""
+        if len(self.data.get("credential", "")) > _LONGEST:
+            raise ValidationError(_UNKNOWN)
+        found = Authenticator.objects.filter(user=self.user, type=Authenticator.Type.WEBAUTHN)
+        if found.count() >= MOST:
+            raise ValidationError(f"You have {MOST} passkeys. Remove one first.")
+        cleaned: dict[str, Any] = _refused(super().clean)
+        return cleaned
+
+
+class _UsePasskeyMixin:
+    """Using one: the hidden field's fault is the form's."""
+
+    def clean_credential(self) -> Authenticator:
+        """Return the passkey of the answer. Raises ValidationError."""
+        return _refused(super().clean_credential)  # type: ignore[misc]  # of allauth's form
+
+
+class StepPasskeyForm(_UsePasskeyMixin, allauth_forms.AuthenticateWebAuthnForm):  # type: ignore[misc]
+    """The second step of signing in."""
+
+
+class SignInPasskeyForm(_UsePasskeyMixin, allauth_forms.LoginWebAuthnForm):  # type: ignore[misc]
+    """Signing in without a password."""
+
+
+class ConfirmPasskeyForm(_UsePasskeyMixin, allauth_forms.ReauthenticateWebAuthnForm):  # type: ignore[misc]
+    """The same, of someone who is signed in."""
+
+
+class NamePasskeyForm(allauth_forms.EditWebAuthnForm):  # type: ignore[misc]
+    """Giving one another name."""
+
+    name = forms.CharField(label="Name", max_length=NAME_LENGTH)

@@ -1,0 +1,15 @@
+"""Tell the owner of an account by mail what was changed in a browser."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+
+from portal.actions.notice_mail import queue_notice
+from portal.models import Principal, User
+from portal.user_agent import browser_name
+
+
+def tell_owner(request: HttpRequest, user: User, notice: str, *, by: Principal | None = None) -> None:
+    """Queue the notice, with the address and browser of the request; by default the owner did it."""
+    origin = f"{request.META.get('REMOTE_ADDR', '')}, {browser_name(request.META.get('HTTP_USER_AGENT', ''))}"
+    queue_notice(user, notice, by=by or user.principal, origin=origin if by is None else "")
