@@ -7,6 +7,7 @@ from django.urls import include, path, re_path
 
 from portal.views import (
     account,
+    activity,
     group,
     health,
     organization,
@@ -57,6 +58,8 @@ urlpatterns = [
     path("accounts/", include(_OWN_ACCOUNT)),
     path("accounts/link/", sign_in_link.account_link_use, name="account_link_use"),
     path("accounts/link/<str:token>/", sign_in_link.account_link, name="account_link"),
+    path("activity/", activity.activity, name="activity"),
+    path("activity/export/", activity.activity_export, name="activity_export"),
     path("organization/", organization.organization_switch, name="organization_switch"),
     path("settings/", organization.organization_settings, name="organization_settings"),
     path("people/", people.people, name="people"),

@@ -70,6 +70,11 @@ POST organization_switch                302    302     302   302      404   404
 GET  organization_settings              302    403     200   200      200   404
 POST organization_settings              302    403     403   302      302   404
 
+GET  activity                           302    403     200   200      200   404
+POST activity                           302    405     405   405      405   405
+GET  activity_export                    302    405     405   405      405   405
+POST activity_export                    302    403     200   200      200   404
+
 GET  people                             302    403     200   200      200   404
 POST people                             302    405     405   405      405   405
 GET  person_new                         302    403     403   200      200   404
@@ -227,6 +232,7 @@ POST   /users                                 401    403     403   201      201 
 GET    /users/{user_id}                       401    404     200   200      404   401
 PUT    /users/{user_id}                       401    404     403   200      404   401
 DELETE /users/{user_id}                       401    404     403   204      404   401
+GET    /events                                401    403     200   200      200   401
 GET    /groups                                401    403     200   200      200   401
 POST   /groups                                401    403     403   201      201   401
 GET    /groups/{group_id}                     401    403     200   200      404   401

@@ -57,6 +57,7 @@ ACTS_OF_PAGES = {
         "api-nothing-here": "- there is nothing",
         "organization_switch": "- a choice of the session",
         "organization_settings": "organization.renamed",
+        "activity_export": "organization.journal_exported",
         "person_new": "member.created",
         "person": "member.changed",
         "person_link": "member.link_handed_over",

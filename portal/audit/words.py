@@ -71,6 +71,7 @@ WORDS: Final = {
     "operation.failed": _("Operation failed"),
     "operation.succeeded": _("Operation finished"),
     "organization.created": _("Organization created"),
+    "organization.journal_exported": _("Journal exported"),
     "organization.renamed": _("Organization renamed"),
     "organization.second_factor_made_optional": _("Second factor no longer required"),
     "organization.second_factor_required": _("Second factor required of every member"),

@@ -25,6 +25,7 @@ _MANAGED = (
     Room("Sites", "sites", "building-office-2", ("/sites/",)),
     Room("People", "people", "users", ("/people/",)),
 )
+_ACTIVITY = Room("Activity", "activity", "clock", ("/activity/",), is_rare=True)
 _SETTINGS = Room("Settings", "organization_settings", "cog-6-tooth", ("/settings/",), is_rare=True)
 _OWN = Room("My VPN", "my", "shield-check", ("/my/",))
 
@@ -34,7 +35,9 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
     if not getattr(request, "user", None) or not request.user.is_authenticated:
         return {"membership": None, "memberships": [], "rooms": []}
     membership = current_membership(request)
-    rooms = [] if membership is None else [*((*_MANAGED, _SETTINGS) if membership.sees_everything else ()), _OWN]
+    rooms = (
+        [] if membership is None else [*((*_MANAGED, _ACTIVITY, _SETTINGS) if membership.sees_everything else ()), _OWN]
+    )
     path = request.path
     here = next((room.url_name for room in rooms if path.startswith(room.prefixes)), "instances" if path == "/" else "")
     return {"membership": membership, "memberships": memberships_of(request), "rooms": rooms, "current_room": here}

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.core import signing
 from django.db.models import Q, QuerySet
@@ -59,6 +60,18 @@ def page_of(
     last: Any = found[page.limit - 1]
     cursor = signing.dumps([getattr(last, by).isoformat(), str(last.pk)], salt=salt)
     return found[: page.limit], _link(request, page.limit, cursor)
+
+
+def id_in(request: HttpRequest, page: Page) -> UUID | None:
+    """The id of the last row of the page before, for lists whose ids sort by time."""
+    if not page.cursor:
+        return None
+    return UUID(_opened(page.cursor, _salt(request), 1)[0])
+
+
+def link_after(request: HttpRequest, page: Page, pk: UUID) -> str:
+    """The Link header of a page whose last row has this id."""
+    return _link(request, page.limit, signing.dumps([str(pk)], salt=_salt(request)))
 
 
 def slice_of(request: HttpRequest, items: Sequence[Item], page: Page) -> tuple[list[Item], str]:
