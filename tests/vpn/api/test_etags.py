@@ -20,7 +20,7 @@ def things(client_peer: Peer, site: Site, member: Membership) -> dict[str, tuple
     return {
         "instance": (instance, {"name": "Changed"}),
         "peer": (f"{instance}/peers/{client_peer.pk}", {"device": "changed"}),
-        "site": (f"/sites/{site.pk}", {"place": "Berlin"}),
+        "site": (f"/sites/{site.pk}", {"place": "changed"}),
         "user": (f"/users/{member.pk}", {"role": "auditor"}),
         "group": (
             f"/groups/{create_group(member.organization, name='Sales', by=BY).pk}",
@@ -51,7 +51,7 @@ def test_a_change_with_a_stale_etag_is_refused(
 
 
 def test_a_stale_change_changes_nothing(api: Caller, site: Site) -> None:
-    refused(api.put(f"/sites/{site.pk}", {"place": "Berlin"}, If_Match='"stale"'), 412)
+    refused(api.put(f"/sites/{site.pk}", {"place": "changed"}, If_Match='"stale"'), 412)
     site.refresh_from_db()
     assert site.place == ""
 

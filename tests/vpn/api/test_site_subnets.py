@@ -154,7 +154,7 @@ def test_what_another_instance_refuses_is_saved_nowhere(
     factories.make_site_peer(second.instance, factories.make_site(organization, name="Paris"), [C])
     generations = sorted(Instance.objects.values_list("desired_generation", flat=True))
     for answer in (
-        api.put(f"/sites/{berlin.pk}", {"subnets": [A, C], "name": "Bonn", "place": "Bonn"}),
+        api.put(f"/sites/{berlin.pk}", {"subnets": [A, C], "name": "Bonn", "place": "Rhine"}),
         api.put(path_of(first), {"subnets": [A, C]}),
     ):
         [message] = refused(answer, 409, "subnet-overlap")["errors"]["subnets"]

@@ -142,7 +142,7 @@ def test_another_router_outdates_the_file_that_was_made_for_the_former_one(
         )
         update_site(site, by=BY, **changes)
         assert "1 of 1 delivered profile is outdated" in text_of(admin_browser, path)
-    update_site(site, place="Lyon", by=BY)
+    update_site(site, place="Rue de la Paix", by=BY)
     update_site(site, by=BY, **former)
     assert "outdated" not in text_of(admin_browser, path).replace("Outdated", "")
     asked = Caller.of(admin).put(f"/sites/{site.pk}?plan=true", {"platform_version": "24.10"})

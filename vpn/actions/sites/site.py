@@ -22,15 +22,13 @@ from vpn.actions.sites.subnets import lock_site, set_subnets
 from vpn.addressing.networks import is_broad
 from vpn.choices import Platform
 from vpn.constants import MOST_SUBNETS
-from vpn.geo.places import clearly_meant, find_places, has_towns
+from vpn.geo.places import clearly_meant, find_places
 from vpn.models import Peer, Site
 from vpn.platforms.versions import VERSION_LENGTH, version_fault
 from vpn.validators import parse_network, validate_label_text
 
 _FIELDS = ("name", "platform", "platform_version", "place", "latitude", "longitude", "subnets")
 _TEXT_LENGTHS = {"platform_version": VERSION_LENGTH, "place": 80}
-# Towns of the same name that a refusal names.
-_MOST_NAMED = 4
 
 
 def create_site(organization: Organization, *, by: Principal, name: str, platform: str, **details: Any) -> Site:
@@ -117,7 +115,6 @@ def _fill(site: Site, values: dict[str, Any]) -> None:
         errors["platform_version"] = [fault]
     if site.place != former_place and (site.latitude, site.longitude) in {former_point, (None, None)}:
         _locate(site, former_place, former_point)
-        errors |= _faults_of_place(site)
     if not {"latitude", "longitude"} & errors.keys() and (site.latitude is None) != (site.longitude is None):
         errors["longitude" if site.longitude is None else "latitude"] = ["Give both coordinates, or none."]
     if site.platform not in Platform.values:
@@ -140,25 +137,6 @@ def _locate(site: Site, former_place: str, former_point: tuple[float | None, flo
         return
     place = clearly_meant(find_places(site.place))
     site.latitude, site.longitude = place.point if place is not None else (None, None)
-
-
-def _faults_of_place(site: Site) -> dict[str, list[str]]:
-    """Refuse a new place without coordinates, as the page's form does."""
-    return {"place": [_not_located(site.place)]} if site.place and site.latitude is None else {}
-
-
-def _not_located(text: str) -> str:
-    """Why a place has no coordinates, and what to give instead. The page's form offers towns of one name."""
-    found = find_places(text)
-    if found:
-        names = "; ".join(one.label for one in found[:_MOST_NAMED])
-        return f"{len(found)} towns are called {text}. Give the full name of one, such as {names}; or coordinates."
-    if not has_towns():
-        return "This portal has no table of towns. Leave this empty, or give latitude and longitude."
-    return (
-        f"No town called {text} is known; the list has those with more than 15,000 people. Give a larger town nearby, "
-        "or latitude and longitude."
-    )
 
 
 def _save(site: Site) -> None:

@@ -22,7 +22,7 @@ class SiteCreate(In):
     place: Text = Field(
         "",
         description="A town, such as Springfield, Illinois, US. Without coordinates, the site gets those of the town "
-        "if only one is meant, else it is refused; GET /places says which are known. With them, any text is kept.",
+        "if only one is meant; GET /places says which are known. Any other text is kept, too.",
     )
     latitude: float | None = Field(None, strict=True, allow_inf_nan=False)
     longitude: float | None = Field(None, strict=True, allow_inf_nan=False)
