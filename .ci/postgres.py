@@ -16,16 +16,18 @@ STARTS_WITHIN = 30.0
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """Start one, yield its DATABASE_URL, and always stop it."""
+def postgres(kept: Path | None = None) -> Iterator[str]:
+    """Start one, yield its DATABASE_URL, and always stop it. The directory `kept`, if given, is not removed."""
     bin_dir = _find()
-    base = Path(tempfile.mkdtemp(prefix="pg-"))
+    base = kept or Path(tempfile.mkdtemp(prefix="pg-"))
+    base.mkdir(exist_ok=True)
     try:
         drop = _unprivileged(base)
         base.joinpath("log").touch()
         with (base / "log").open("w") as log:
             initdb = [str(bin_dir / "initdb"), "-D", str(base / "data"), "-U", "portal", "-A", "trust", "-E", "UTF8"]
-            subprocess.run([*drop, *initdb, "--no-sync", "--locale=C"], check=True, stdout=log, cwd=base)
+            if not (base / "data").exists():
+                subprocess.run([*drop, *initdb, "--no-sync", "--locale=C"], check=True, stdout=log, cwd=base)
             server = [str(bin_dir / "postgres"), "-D", str(base / "data"), "-k", str(base), "-c", "listen_addresses="]
             # Nothing here has to survive a power cut.
             server += ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
@@ -37,7 +39,8 @@ def postgres() -> Iterator[str]:
                 process.send_signal(2)  # SIGINT: fast shutdown, see postgres(1)
                 process.wait(20)
     finally:
-        shutil.rmtree(base, ignore_errors=True)
+        if kept is None:
+            shutil.rmtree(base, ignore_errors=True)
 
 
 def _find() -> Path:

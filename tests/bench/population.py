@@ -11,6 +11,7 @@ from datetime import timedelta
 from itertools import count
 from typing import Final
 
+from django.db.models import Count
 from django.utils import timezone
 
 from portal.models import Membership, MembershipState, Organization, Role, User
@@ -24,6 +25,7 @@ MANY: Final = 1_000_000
 # Of every ten peers one is a site; six are connected.
 _SITE_EVERY: Final = 10
 _BATCH: Final = 1000
+_LARGE: Final = "Large"
 # What hubs report stays recent for as long as pages of it are asked for, and profiles were fetched before.
 FRESH: Final = timedelta(days=1)
 
@@ -50,6 +52,16 @@ class Population:
     members: list[Membership]
 
 
+def find_population() -> Population | None:
+    """What an earlier run made, if the database was kept."""
+    organization = Organization.objects.filter(name=_LARGE).first()
+    if organization is None:
+        return None
+    counted = Instance.objects.filter(organization=organization).annotate(number=Count("peers"))
+    members = Membership.objects.filter(organization=organization, slug__startswith="user").order_by("role", "pk")
+    return Population(organization, counted.order_by("-number")[0], list(members))
+
+
 class Populating:
     """Inserts rows; public keys and hostnames count on over all of them."""
 
@@ -64,7 +76,7 @@ class Populating:
             members = self.members(organization, 20, admins=1)
             for _ in range(size.instances):
                 self.fill(self._instance(organization, prefix=24), members, size.peers)
-        organization = self._organization("Large")
+        organization = self._organization(_LARGE)
         members = self.members(organization, size.members, admins=admins)
         for _ in range(size.large_instances - 1):
             self.fill(self._instance(organization, prefix=24), members, size.large_peers)

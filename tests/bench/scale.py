@@ -1,6 +1,7 @@
 """`python -m tests.bench.scale [sqlite]`: pages and calls of a large organization among many tenants, PostgreSQL first.
 
 Starts a database and a Redis of its own, and measures in a process that has them as its settings (`scale_pages`).
+With SCALE_KEPT=DIRECTORY the filled database stays there, and the next run measures without filling it again.
 """
 
 from __future__ import annotations
@@ -25,14 +26,26 @@ def main(databases: list[str], measured: Sequence[str] = ("tests.bench.scale_pag
     for database in databases:
         sys.stdout.write(f"--- {measured[0]}, {database}\n")
         sys.stdout.flush()
-        with tempfile.TemporaryDirectory(prefix="scale-", dir="/tmp") as data, _redis(Path(data)) as redis:
-            (Path(data) / "db").mkdir()
-            environ = os.environ | {"DATA_DIR": data, "REDIS_URL": redis}
+        with _directory(database) as data, _redis(data) as redis:
+            (data / "db").mkdir(exist_ok=True)
+            environ = os.environ | {"DATA_DIR": str(data), "REDIS_URL": redis}
             if database == "sqlite":
                 _measure(measured, environ)
             else:
-                with postgres() as url:
+                with postgres(data / "postgresql" if os.environ.get("SCALE_KEPT") else None) as url:
                     _measure(measured, environ | {"DATABASE_URL": url})
+
+
+@contextmanager
+def _directory(database: str) -> Iterator[Path]:
+    """A directory for the portal's data: a temporary one, or one that stays."""
+    if kept := os.environ.get("SCALE_KEPT"):
+        data = Path(kept) / database
+        data.mkdir(parents=True, exist_ok=True)
+        yield data
+    else:
+        with tempfile.TemporaryDirectory(prefix="scale-", dir="/tmp") as made:
+            yield Path(made)
 
 
 def _measure(measured: Sequence[str], environ: dict[str, str]) -> None:
