@@ -10,16 +10,19 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from django.core.cache.backends.locmem import LocMemCache
-from django.core.cache.backends.redis import RedisCache
+from django.core.cache.backends.redis import RedisCache, RedisCacheClient
+from redis import Redis
 from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 # Seconds before Redis is tried again after a failure, so that not every call waits for a hanging Redis.
 _PAUSE = 5.0
+# Django asks whether the counter is there, then counts: two requests, and one that ends between them stays for ever.
+_COUNT_IF_THERE: Final = "if redis.call('EXISTS', KEYS[1]) == 1 then return redis.call('INCRBY', KEYS[1], ARGV[1]) end"
 
 
 class NotJson(ValueError):
@@ -41,6 +44,32 @@ class JsonSerializer:
             raise NotJson from None
 
 
+class ReusingClient(RedisCacheClient):
+    """Django's client with one object for each server, where Django makes one for each request; counts in one request.
+
+    These objects are safe for threads, and their pools for forks (redis-py's documentation).
+    """
+
+    def __init__(self, servers: list[str], **options: Any) -> None:
+        super().__init__(servers, **options)
+        self._clients: dict[int, Redis] = {}
+
+    def get_client(self, key: Any = None, *, write: bool = False) -> Redis:
+        """Return the client of the server that has the key."""
+        index: int = self._get_connection_pool_index(write)  # type: ignore[attr-defined]  # its stubs leave it out
+        client = self._clients.get(index)
+        if client is None:
+            client = self._clients[index] = super().get_client(key, write=write)
+        return client
+
+    def incr(self, key: Any, delta: int) -> int:
+        """Increment a counter. Raises ValueError if there is none."""
+        found = self.get_client(key, write=True).eval(_COUNT_IF_THERE, 1, key, delta)
+        if found is None:
+            raise ValueError("There is no such counter")
+        return int(found)
+
+
 class TolerantRedisCache(RedisCache):
     """Django's Redis cache with a cache in memory behind it."""
 
@@ -49,6 +78,7 @@ class TolerantRedisCache(RedisCache):
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         options = {"socket_timeout": 1, "socket_connect_timeout": 1, **params.get("OPTIONS", {})}
         super().__init__(server, {**params, "OPTIONS": {**options, "serializer": JsonSerializer}})
+        self._class = ReusingClient
         self._memory = LocMemCache(
             "portal.web.cache", {key: value for key, value in params.items() if key != "OPTIONS"}
         )

@@ -20,7 +20,8 @@ def proofs_of_all(instances: Iterable[Instance]) -> list[ListenerProof]:
 
 def reachable_in(proofs: Iterable[ListenerProof], instances: Collection[UUID]) -> dict[UUID, dict[str, str | None]]:
     """By instance and listener `proven`, `unproven` or `unreachable`; None if it is off, or nothing is known yet."""
-    found: dict[UUID, dict[str, str | None]] = {pk: dict.fromkeys(Listener.values) for pk in instances}
+    unknown: dict[str, str | None] = dict.fromkeys(Listener.values)
+    found = {pk: unknown.copy() for pk in instances}
     for proof in proofs:
         if proof.is_first:
             found[proof.instance_id][proof.listener] = proof.state

@@ -88,8 +88,9 @@ def _records_of_all(ids: Sequence[UUID]) -> dict[UUID, list[dict[str, Any]]]:
 @router.get("/instances", response=answers({200: list[InstanceOut]}, 403, 422), summary="List instances")
 def list_instances(request: HttpRequest, page: Query[Page]) -> HttpResponse:
     """The organization's instances, oldest first."""
-    # Of the region only the id is shown.
-    rows = instances_of(member_of(request)).select_related(None).select_related("server", "observation", "public_name")
+    # Of the region only the id is shown. Many instances have the same server: a join makes a model for each of them.
+    rows = instances_of(member_of(request)).select_related(None).select_related("observation", "public_name")
+    rows = rows.prefetch_related("server")
     # Of these it is shown that they are there.
     rows = rows.without_keys(keep=("server_certificate", "tls_crypt_key_sealed", "revocation_list"))
     page_rows, link = page_of(request, rows, page)

@@ -139,12 +139,13 @@ def _matches(text: str, instance: Instance) -> Q:
 def _has_word(word: str, instance: Instance) -> Q:
     """Peers in which the word is found. Members and sites are searched first: they are fewer, and need no join."""
     organization = instance.organization_id
+    # Slugs and labels have small letters alone: the database changes no letters of them to compare.
     members = Membership.objects.filter(
-        has_word("user__name", word) | Q(user__email__icontains=word) | Q(slug__icontains=word),
+        has_word("user__name", word) | Q(user__email__icontains=word) | Q(slug__contains=word.lower()),
         organization=organization,
     )
     sites = Site.objects.filter(has_word("name", word), organization=organization)
-    found = has_word("device", word) | Q(dns_label__icontains=word)
+    found = has_word("device", word) | Q(dns_label__contains=word.lower())
     found |= Q(member__in=members.order_by().values("pk")) | Q(site__in=sites.order_by().values("pk"))
     if _OF_ADDRESSES.fullmatch(word):
         # In this order: the database turns the subnets of sites alone into text.
