@@ -33,6 +33,7 @@ from vpn.wire.errors import AgentError
 # A change of one hub may take seconds. The watch skips it meanwhile.
 BRIEFLY: Final = 0.05  # seconds to wait for a hub's lock
 INTERVAL: Final = 0.4  # seconds between health checks of hubs
+HEAL_INTERVAL: Final = 1.0  # the same where they take long, with hundreds of hubs
 SWITCH_INTERVAL: Final = 0.6  # seconds between checks for peers that connected over their new protocol
 RENEW_INTERVAL: Final = 0.5  # seconds between checks for sessions with outdated pushed options
 UPGRADE_INTERVAL: Final = 2.0  # seconds between checks for daemons whose program was replaced
@@ -273,12 +274,11 @@ def watch(host: Host) -> None:
                 continue
             _try(check)
             took = time.monotonic() - started
-            # A check that takes long, with very many peers, runs less often. Health checks keep their interval, and
-            # former connections are closed within two seconds.
-            rest = {keeper.heal: interval, keeper.lapse: interval, keeper.close_former: 2 * interval}.get(
+            # A check that takes long runs less often, within these limits. The end of a process is noticed at once.
+            rest = {keeper.heal: HEAL_INTERVAL, keeper.lapse: interval, keeper.close_former: 2 * interval}.get(
                 check, 10 * took
             )
-            due[check] = (interval, started + max(interval, min(rest, 10 * took)))
+            due[check] = (interval, started + max(interval, min(rest, (40 if check == keeper.heal else 10) * took)))
         if keeper.liveness.wait(INTERVAL):
             due[keeper.heal] = INTERVAL, 0.0
     # What is under way is completed; the rest is restored by the next watch.
