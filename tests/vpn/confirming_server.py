@@ -27,14 +27,15 @@ class Server:
     def __init__(self) -> None:
         self.answer: Callable[[HubReport], HubReport] = lambda report: report
         self.asked = 0
-        self.was_delta = False
+        self.was_delta = self.was_ahead = False
+        self.document: dict[str, Any] = {}
 
-    def apply(self, document: dict[str, Any], *, delta: bool) -> HubReport:
+    def apply(self, document: dict[str, Any], *, delta: bool, ahead: bool = False) -> HubReport:
         """Confirm."""
         from vpn.wire.digests import digest
 
         self.asked += 1
-        self.was_delta = delta
+        self.was_delta, self.was_ahead, self.document = delta, ahead, document
         wanted = document["digest"] if delta else digest(document)
         report = HubReport(document["hub"], document["epoch"], document["generation"], wanted, True, 0.0)
         return self.answer(report)

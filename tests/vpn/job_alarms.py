@@ -51,7 +51,7 @@ class Server:
 
     lease = None
 
-    def apply(self, document: dict[str, Any], *, delta: bool) -> HubReport:
+    def apply(self, document: dict[str, Any], *, delta: bool, ahead: bool = False) -> HubReport:
         """Confirm."""
         return self._report(document["hub"], document, document["digest"] if delta else digest(document))
 

@@ -23,6 +23,7 @@ from vpn.jobs.apply import apply_urgently
 from vpn.jobs.reconcile import reconcile_all
 from vpn.models import Instance, Tick
 from vpn.presenters.findings import failure_of, sentence_of
+from vpn.wire import codes
 from vpn.wire.report import HubReport
 
 pytestmark = pytest.mark.both_databases
@@ -127,6 +128,50 @@ def test_a_revocation_reaches_a_hub_that_another_worker_has_claimed(
     lease.release(revoked.pk, token)
     assert applied(revoked).state == OperationState.SUCCEEDED
     assert revoked.server_ready
+
+
+def test_a_busy_server_that_removes_a_peer_early_is_not_asked_again(
+    revoked: Instance, admin: Membership, server: Server, rung: list[tuple[str, ...]]
+) -> None:
+    """The worker that has claimed the instance sends the rest. Other urgent changes have to be sent again."""
+    server.answer = refuse(AgentError(errors.BUSY, "", codes.SERVER_BUSY.of()))
+    token = lease.claim(revoked.pk)
+    assert token is not None
+    apply_urgently(str(revoked.pk))
+    assert (server.asked, server.was_ahead) == (1, True)
+    assert rung == [("apply", "vpn.jobs.apply.apply_instance", str(revoked.pk))]
+    update_instance(revoked, firewall_policy="deny", by=BY)
+    rung.clear()
+    apply_urgently(str(revoked.pk))
+    assert rung == [("urgent", "vpn.jobs.apply.apply_urgently", str(revoked.pk))]
+    lease.release(revoked.pk, token)
+    revoked.refresh_from_db()
+    assert not revoked.is_up_to_date
+    server.answer = lambda report: report
+    assert applied(revoked).state == OperationState.SUCCEEDED
+    assert (revoked.server_ready, server.was_ahead) == (True, False)
+
+
+def test_a_peer_that_a_spec_under_way_brings_first_is_removed_too(
+    behind: Instance, admin: Membership, server: Server, rung: list[tuple[str, ...]]
+) -> None:
+    applied(behind)
+    update_instance(behind, mtu=1300, by=BY)
+    new = create_client_peer(behind, member=admin, device="new", by=BY)
+    token = lease.claim(behind.pk)
+    assert token is not None
+    disabled = create_client_peer(behind, member=admin, device="another", by=BY)
+    update_peer(disabled, enabled=False, by=BY)
+    deleted = str(new.pk)
+    delete_peer(new, by=BY)
+    server.answer = refuse(AgentError(errors.BUSY, "", codes.SERVER_BUSY.of()))
+    apply_urgently(str(behind.pk))
+    assert set(server.document["remove"]) == {deleted, str(disabled.pk)}
+    lease.release(behind.pk, token)
+    behind.refresh_from_db()
+    server.answer = lambda report: report
+    assert applied(behind).state == OperationState.SUCCEEDED
+    assert behind.server_ready
 
 
 def test_what_changes_while_a_revocation_is_sent_is_not_lost(

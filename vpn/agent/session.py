@@ -157,7 +157,7 @@ def _change_or_read(host: Host, command: object, request: dict[str, Any]) -> Hub
             host.state.leases.grant([spec.hub], end)
         return apply(host, spec)
     if command == "apply-delta":
-        return apply_delta(host, parse_delta(request.get("delta")))
+        return apply_delta(host, parse_delta(request.get("delta")), ahead=request.get("ahead") is True)
     if command == "status":
         return status(host, parse_hub(request.get("hub")), request.get("peers", True) is True)
     if command == "destroy":

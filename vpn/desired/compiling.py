@@ -196,14 +196,16 @@ def _delta(
 
 
 def _compile_removals(instance: Instance) -> Desired | None:
-    changed = instance.peers.filter(changed_generation__gt=instance.applied_generation).exclude(applied_digest="")
-    rows = changed.select_related("member__user", "site")
+    rows = instance.peers.filter(changed_generation__gt=instance.applied_generation)
+    rows, tombstones = rows.select_related("member__user", "site"), instance.tombstones.all()
+    if instance.lease_token is None:
+        # Otherwise a spec may be under way that brings a peer to the hub for the first time.
+        rows, tombstones = rows.exclude(applied_digest=""), tombstones.exclude(applied_digest="")
     ended = {str(peer.pk): peer.applied_digest for peer in rows if not peer.is_admitted}
-    deleted = instance.tombstones.exclude(applied_digest="").values_list("peer_id", "applied_digest")
-    ended |= {str(peer_id): digest for peer_id, digest in deleted}
+    ended |= {str(peer_id): digest for peer_id, digest in tombstones.values_list("peer_id", "applied_digest")}
     if not ended or not _is_base_known(instance):
         return None
-    total = (int(instance.applied_total, 16) - sum(int(digest, 16) for digest in ended.values())) % _MODULUS
+    total = (int(instance.applied_total, 16) - sum(int(digest or "0", 16) for digest in ended.values())) % _MODULUS
     return _delta(instance, instance.applied_header_digest, total, {}, list(ended), is_part=True)
 
 

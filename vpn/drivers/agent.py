@@ -40,10 +40,10 @@ class AgentDriver:
         """Raise an error unless the agent answers."""
         self._call({"command": "list"}, answer_seconds=_SLOWEST_REPORT)
 
-    def apply(self, document: dict[str, Any], *, delta: bool) -> HubReport:
+    def apply(self, document: dict[str, Any], *, delta: bool, ahead: bool = False) -> HubReport:
         """Send a HubSpec or a HubDelta and return the report."""
         if delta:
-            return self._report({"command": "apply-delta", "delta": document})
+            return self._report({"command": "apply-delta", "delta": document, **({"ahead": True} if ahead else {})})
         lease = {"lease": self.lease.document()} if self.lease is not None else {}
         return self._report({"command": "apply", "spec": document, **lease})
 

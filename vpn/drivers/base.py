@@ -134,8 +134,12 @@ class Driver(Protocol):
     def check(self) -> None:
         """Raise an error unless the server answers."""
 
-    def apply(self, document: dict[str, Any], *, delta: bool) -> HubReport:
-        """Send a HubSpec or a HubDelta and return the report."""
+    def apply(self, document: dict[str, Any], *, delta: bool, ahead: bool = False) -> HubReport:
+        """Send a HubSpec or a HubDelta and return the report.
+
+        With `ahead`, a delta does not wait for a change of the hub that is under way: AgentError `busy` says that the
+        peers that it removes are out. An agent of an older release waits.
+        """
 
     def status(self, hub: str, *, peers: bool) -> HubReport:
         """Return the hub's status report."""

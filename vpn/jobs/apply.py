@@ -59,38 +59,48 @@ def apply_urgently(instance_id: str) -> None:
     """Apply a revocation: send it to the hub before any write to the database, then continue like `apply_instance`.
 
     A claim may wait for seconds for another organization's transaction. If another apply of the same hub is running,
-    this job keeps asking for its turn.
+    the server removes peers early; for any other revocation, this job keeps asking for its turn.
     """
     pk = UUID(instance_id)
     if (instance := _behind(pk)) is None:
         return
-    ahead = _send_ahead(instance)
+    ahead, is_enforced = _send_ahead(instance)
     if (token := lease.claim(pk)) is not None:
         _take_turn(instance, token, ahead)
     else:
         # The running apply may have read the rows before the change. Other hubs' revocations run in between.
         time.sleep(_ASK_AGAIN_SECONDS)
-        doorbell.enqueue_apply(pk, instance.organization_id, instance.region_id, urgent=ahead is None)
+        doorbell.enqueue_apply(pk, instance.organization_id, instance.region_id, urgent=not is_enforced)
 
 
-def _send_ahead(instance: Instance) -> _Sent | None:
-    """Send the delta before the instance is claimed; None if that has to wait for the claim.
+def _send_ahead(instance: Instance) -> tuple[_Sent | None, bool]:
+    """Send the delta before the instance is claimed. Return it, or None if it has to wait for the claim.
 
-    The agent enforces the order even without a claim: it refuses an older generation and a delta with another base. If
-    the whole spec has to be sent, a delta that only removes peers is sent first.
+    Also return True if the hub enforces the revocation: it does so already if it is busy and the delta only removes
+    peers. The agent enforces the order even without a claim: it refuses an older generation and a delta with another
+    base. If the whole spec has to be sent, a delta that only removes peers is sent first.
     """
     compilers = (compile_change, compile_removals) if can_be_delta(instance) else (compile_removals,)
     for compiler in compilers:
+        desired = None
         try:
             desired = compiler(instance.pk)
             if desired is not None and desired.is_delta:
-                return desired, driver_for(instance.server).apply(desired.document, delta=True)
+                ahead = bool(desired.document["remove"])
+                return (desired, driver_for(instance.server).apply(desired.document, delta=True, ahead=ahead)), True
         except (AgentError, Unreachable, ConcurrentChange, UnsealError) as error:
             logger.info("Instance %s has to be claimed first: %s", instance.pk, describe(error))
             # With the last OpenVPN peer the listeners stop, which needs the whole spec: remove the peer alone first.
             if not isinstance(error, AgentError) or error.code != errors.BASE_MISMATCH:
-                return None
-    return None
+                is_busy = isinstance(error, AgentError) and error.code == errors.BUSY
+                return None, is_busy and desired is not None and _only_removes(instance, desired)
+    return None, False
+
+
+def _only_removes(instance: Instance, desired: Desired) -> bool:
+    """Return True if a delta removes peers and revokes nothing else."""
+    is_of_peers = desired.is_part or instance.settings_generation <= instance.applied_generation
+    return is_of_peers and not desired.document["upsert"]
 
 
 def _take_turn(seen: Instance, token: UUID, ahead: _Sent | None) -> None:

@@ -19,6 +19,8 @@ PACKAGE_MISSING: Final = "package-missing"
 NO_RIGHT: Final = "no-right"
 DISK_FULL: Final = "disk-full"
 FAILED: Final = "failed"
+# In answer to a delta that was sent ahead: the hub is being changed, and the peers that the delta removes are out.
+BUSY: Final = "busy"
 
 CODES: Final = frozenset(
     {
@@ -34,11 +36,12 @@ CODES: Final = frozenset(
         NO_RIGHT,
         DISK_FULL,
         FAILED,
+        BUSY,
     }
 )
 
 # The portal resolves these by its next request, so they are not errors for an admin.
-RESOLVED: Final = frozenset({STALE, CONFLICT, DESTROYED, BASE_MISMATCH, UNKNOWN_HUB, LEASE_OVER})
+RESOLVED: Final = frozenset({STALE, CONFLICT, DESTROYED, BASE_MISMATCH, UNKNOWN_HUB, LEASE_OVER, BUSY})
 
 # A retry of the same request fails until something changes.
 PERMANENT: Final = frozenset({STALE, CONFLICT, DESTROYED, INVALID, PACKAGE_MISSING, NO_RIGHT})

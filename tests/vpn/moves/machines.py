@@ -42,7 +42,7 @@ class Machine:
         if self.is_silent:
             raise Unreachable(failures.SERVER_SILENT.of(self.name))
 
-    def apply(self, document: dict[str, Any], *, delta: bool) -> HubReport:
+    def apply(self, document: dict[str, Any], *, delta: bool, ahead: bool = False) -> HubReport:
         """Run what is sent, as an agent would."""
         self.check()
         assert not delta

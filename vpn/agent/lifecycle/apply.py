@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
 from vpn.agent import firewall
-from vpn.agent.lifecycle import effective, incremental, preflight, reports, salvage
+from vpn.agent.lifecycle import effective, incremental, preflight, removals, reports, salvage
 from vpn.agent.lifecycle.handover import end_forwarding
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.reconcile import reconcile
 from vpn.agent.memory.saved import Saved
 from vpn.agent.memory.shared import Version
-from vpn.agent.system.lock import hub_lock
+from vpn.agent.system.lock import PATIENCE, BusyError
 from vpn.wire import codes
 from vpn.wire.delta import HubDelta
-from vpn.wire.errors import BASE_MISMATCH, CONFLICT, DESTROYED, LEASE_OVER, STALE, AgentError
+from vpn.wire.errors import BASE_MISMATCH, BUSY, CONFLICT, DESTROYED, LEASE_OVER, STALE, AgentError
 from vpn.wire.report import HubReport
 from vpn.wire.spec import HubSpec
+
+# Seconds that a delta which is sent ahead waits for the hub's lock: another delta takes less.
+_PATIENCE_AHEAD: Final = 0.3
 
 
 def apply(host: Host, spec: HubSpec) -> HubReport:
@@ -28,7 +32,7 @@ def apply(host: Host, spec: HubSpec) -> HubReport:
     """
     started = time.monotonic()
     wanted = Saved.of(spec)
-    with hub_lock(host.state.directory, spec.hub):
+    with removals.changing(host, spec.hub):
         _refuse_destroyed(host, spec.hub, spec.epoch)
         _refuse_over(host, spec.hub)
         if spec.hub in host.state.shared.forwarded():
@@ -53,7 +57,9 @@ def _replace(host: Host, saved: Saved | None, wanted: Saved) -> dict[str, bool]:
     is_new = saved is None or (saved.spec.version, saved.digest) != (spec.version, wanted.digest)
     if is_new:
         host.state.prepare(wanted)  # fails here if the disk is full
-    with host.state.unsettled(spec.hub):
+    with host.state.unsettled(spec.hub, spec.version):
+        if saved is not None:
+            removals.remove_first(host.hub(spec.hub), saved.spec, spec)
         changed = reconcile(host, spec, saved.spec if saved else None)
         if saved is not None:
             kept = effective.of_spec(host.state, spec, time.time()).peers
@@ -64,38 +70,57 @@ def _replace(host: Host, saved: Saved | None, wanted: Saved) -> dict[str, bool]:
     return changed
 
 
-def apply_delta(host: Host, delta: HubDelta) -> HubReport:
+def apply_delta(host: Host, delta: HubDelta, *, ahead: bool = False) -> HubReport:
     """Change the hub by `delta` and return which components changed.
 
-    Raises AgentError like `apply`, and `base-mismatch` if the whole spec is needed.
+    Raises AgentError like `apply`, and `base-mismatch` if the whole spec is needed; the peers that `delta` removes are
+    out by then. With `ahead`, it does not wait for a process that changes the hub: it removes these peers early, and
+    raises `busy`.
     """
+    try:
+        with removals.changing(host, delta.hub, _PATIENCE_AHEAD if ahead else PATIENCE):
+            try:
+                return _apply_delta(host, delta)
+            except AgentError as refusal:
+                if refusal.code == BASE_MISMATCH:
+                    removals.remove_early(host, delta, is_busy=False)
+                raise
+    except BusyError:
+        if ahead and removals.remove_early(host, delta, is_busy=True):
+            message = "Another agent is changing the hub. The removed peers are out."
+            raise AgentError(BUSY, message, codes.SERVER_BUSY.of()) from None
+        raise
+
+
+def _apply_delta(host: Host, delta: HubDelta) -> HubReport:
     started = time.monotonic()
-    with hub_lock(host.state.directory, delta.hub):
-        _refuse_destroyed(host, delta.hub, delta.epoch)
-        _refuse_over(host, delta.hub)
-        saved = host.state.load(delta.hub)
-        if saved is None or not host.state.settled(delta.hub):
-            message = "This server is not sure of the hub's state: send the whole spec."
-            raise AgentError(BASE_MISMATCH, message, codes.HUB_UNSETTLED.of())
-        _refuse_older(saved, delta.version, delta.digest)
-        try:
-            if delta.version == saved.spec.version:
-                # A delta that is sent again may be an attempt to repair the hub, so compare everything.
-                with host.state.unsettled(delta.hub):
-                    return reports.of_change(saved, reconcile(host, saved.spec), started)
-            change, before = saved.change(delta), saved.spec
-            saved.advance(delta, change)
-            rules_changed = (before.rules, before.forwarding) != (saved.spec.rules, saved.spec.forwarding)
+    _refuse_destroyed(host, delta.hub, delta.epoch)
+    _refuse_over(host, delta.hub)
+    if delta.remove and not host.state.is_loaded(delta.hub):
+        removals.remove_before_loading(host, delta)
+    saved = host.state.load(delta.hub)
+    if saved is None or not host.state.settled(delta.hub):
+        message = "This server is not sure of the hub's state: send the whole spec."
+        raise AgentError(BASE_MISMATCH, message, codes.HUB_UNSETTLED.of())
+    _refuse_older(saved, delta.version, delta.digest)
+    try:
+        if delta.version == saved.spec.version:
+            # A delta that is sent again may be an attempt to repair the hub, so compare everything.
             with host.state.unsettled(delta.hub):
-                now = time.time()
-                change = effective.of_change(host.state, delta.hub, change, now)
-                changed = incremental.apply_change(host, saved.spec, change, now, rules_changed=rules_changed)
-                host.state.save_delta(saved, delta)
-        except BaseException:
-            # The cached spec may be newer than the files.
-            host.state.cache.pop(delta.hub, None)
-            raise
-        return reports.of_change(saved, changed, started)
+                return reports.of_change(saved, reconcile(host, saved.spec), started)
+        change, before = saved.change(delta), saved.spec
+        saved.advance(delta, change)
+        rules_changed = (before.rules, before.forwarding) != (saved.spec.rules, saved.spec.forwarding)
+        with host.state.unsettled(delta.hub, delta.version):
+            now = time.time()
+            change = effective.of_change(host.state, delta.hub, change, now)
+            changed = incremental.apply_change(host, saved.spec, change, now, rules_changed=rules_changed)
+            host.state.save_delta(saved, delta)
+    except BaseException:
+        # The cached spec may be newer than the files.
+        host.state.cache.pop(delta.hub, None)
+        raise
+    return reports.of_change(saved, changed, started)
 
 
 def _refuse_destroyed(host: Host, hub: str, epoch: int) -> None:

@@ -63,6 +63,8 @@ def _compare(host: Host, hub: str, shared: AbstractContextManager[None] | None =
     saved, number, device = host.state.load(hub), host.state.shared.links().get(hub), wireguard.observe(names)
     if saved is None or number is None or device is None or not host.state.settled(hub):
         return None
+    if host.state.removals(hub).pending():
+        return None  # a newer version is about to come
     fingerprints, link = host.state.fingerprints(hub), Link(number)
     spec = effective.as_last_applied(host.state, saved.spec)
     there = netns_view.read(names.inside)

@@ -1,6 +1,6 @@
-"""The effective spec: a spec without expired peers and without closed former connections.
+"""The effective spec: a spec without expired peers, early removals, and closed former connections.
 
-The saved spec still contains both until the portal removes them.
+The saved spec still contains them until the portal removes them.
 """
 
 from __future__ import annotations
@@ -38,4 +38,6 @@ def of_change(state: State, hub: str, change: Change, now: float) -> Change:
 
 
 def _with_peers(state: State, spec: HubSpec, peers: Mapping[str, Peer]) -> HubSpec:
-    return replace(spec, peers=protocol_switch.without_closed(state, spec.hub, peers))
+    removed = state.removals(spec.hub).after(spec.version)
+    kept = {peer_id: peer for peer_id, peer in peers.items() if peer_id not in removed} if removed else peers
+    return replace(spec, peers=protocol_switch.without_closed(state, spec.hub, kept))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from vpn.agent.lifecycle import effective, expiry, incremental, protocol_switch
+from vpn.agent.lifecycle import effective, expiry, incremental, protocol_switch, removals
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.memory.saved import Change
-from vpn.agent.system.lock import PATIENCE, hub_lock
+from vpn.agent.system.lock import PATIENCE, BusyError
 
 
 def close_former_connections(host: Host, hub: str, patience: float = PATIENCE) -> set[str]:
@@ -15,7 +15,7 @@ def close_former_connections(host: Host, hub: str, patience: float = PATIENCE) -
     arrived = protocol_switch.connected_over_new(host.state, host.names(hub))
     if not arrived:
         return set()
-    with hub_lock(host.state.directory, hub, patience):
+    with removals.changing(host, hub, patience):
         saved = host.state.load(hub)
         if saved is None:
             return set()
@@ -30,19 +30,30 @@ def close_former_connections(host: Host, hub: str, patience: float = PATIENCE) -
 
 
 def expire(host: Host, hub: str, patience: float = PATIENCE) -> set[str]:
-    """Remove the expired peers from the hub; return these peers."""
+    """Remove the expired peers from the hub; return these peers.
+
+    Raises BusyError if another process changes the hub for longer than `patience` seconds. They are out even then.
+    """
     if not expiry.is_due(host.state, hub):
         return set()
-    with hub_lock(host.state.directory, hub, patience):
-        saved = host.state.load(hub)
-        if saved is None or host.state.shared.tombstone(hub) is not None:
-            return set()
-        now = time.time()
-        over = expiry.newly_expired(host.state, hub, saved.spec.peers, now)
-        was_settled = host.state.settled(hub)
-        with host.state.unsettled(hub):
-            change = Change({peer_id: (peer, None) for peer_id, peer in over.items()})
-            change = effective.of_change(host.state, hub, change, now)
-            incremental.apply_change(host, saved.spec, change, now, is_known=was_settled)
-        expiry.reschedule(host.state, hub, saved.spec.peers, now)
-        return set(over)
+    try:
+        with removals.changing(host, hub, patience):
+            return _expire(host, hub)
+    except BusyError:
+        removals.remove_expired(host, hub, time.time())
+        raise
+
+
+def _expire(host: Host, hub: str) -> set[str]:
+    saved = host.state.load(hub)
+    if saved is None or host.state.shared.tombstone(hub) is not None:
+        return set()
+    now = time.time()
+    over = expiry.newly_expired(host.state, hub, saved.spec.peers, now)
+    was_settled = host.state.settled(hub)
+    with host.state.unsettled(hub):
+        change = Change({peer_id: (peer, None) for peer_id, peer in over.items()})
+        change = effective.of_change(host.state, hub, change, now)
+        incremental.apply_change(host, saved.spec, change, now, is_known=was_settled)
+    expiry.reschedule(host.state, hub, saved.spec.peers, now)
+    return set(over)

@@ -29,11 +29,12 @@ def apply_change(
 ) -> dict[str, bool]:
     """Bring the hub to `spec`, the result of `change`: incrementally if possible, else by comparing everything.
 
-    `now` is the time at which expired peers were left out of `change`. `is_known`: the hub matches its saved state.
-    `rules_changed`: firewall rules or the policy have changed too.
+    `now` is the time at which expired peers were left out of `change`. `is_known`: the hub matches its saved state,
+    except for early removals. `rules_changed`: firewall rules or the policy have changed too.
     """
     hub = host.hub(spec.hub)
-    if not is_known or not _is_small(change) or not health.is_alive(hub):
+    has_removals = bool(host.state.removals(spec.hub).pending())
+    if not is_known or has_removals or not _is_small(change) or not health.is_alive(hub):
         changed = reconcile(host, spec)
         firewall.end_flows(hub.names, lost_networks(*change.sides(), spec.peers))
         return changed

@@ -8,7 +8,7 @@ from typing import Final
 
 from vpn.agent import dns, firewall, openvpn, wireguard
 from vpn.agent.firewall import limits
-from vpn.agent.lifecycle import effective, expiry
+from vpn.agent.lifecycle import effective, expiry, removals
 from vpn.agent.lifecycle.components import COMPONENTS
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.host_parts import HostParts, reconcile_host
@@ -44,17 +44,21 @@ def reconcile(
     changed["egress"] = _ensure_egress(host, hub, spec, link, parts)
     # The firewall is loaded before the first packet can arrive.
     asking = dns.with_servers_of(spec, saved)
+    is_asking_former = asking is not spec
     changed["firewall"] = firewall.ensure(hub, asking)
     changed["firewall"] |= limits.ensure(hub, spec)
+    # Peers may have been removed meanwhile. One that comes back for a moment leaves at once.
+    spec = removals.without_removed(hub, spec)
     changed["wireguard"] = wireguard.ensure(hub, spec)
+    removals.enforce(hub, spec.version)
     changed["routing"] = routing.ensure(hub.names, spec, link, is_new)
     if changed["routing"] and firewall.depends_on_interfaces(spec):
         firewall.reevaluate_flows(hub, spec)
     # After the tunnels: a full disk must not keep a removed peer connected.
     hub.save_fingerprints()
     # Last: a taken port must not keep WireGuard from working.
-    changed |= ensure_processes(hub, spec)
-    if asking is not spec:
+    changed |= ensure_processes(hub, removals.without_removed(hub, spec))
+    if is_asking_former:
         firewall.ensure(hub, spec)
         hub.save_fingerprints()
     expiry.reschedule(host.state, spec.hub, wanted.peers, now)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 
-from vpn.agent.lifecycle import effective, health
+from vpn.agent.lifecycle import effective, health, removals
 from vpn.agent.lifecycle.host import Host
 from vpn.agent.lifecycle.host_parts import HostParts
 from vpn.agent.lifecycle.reconcile import ensure_processes, reconcile
-from vpn.agent.system.lock import PATIENCE, hub_lock
+from vpn.agent.system.lock import PATIENCE
 from vpn.wire.errors import AgentError
 from vpn.wire.spec import HubSpec
 
@@ -20,7 +20,7 @@ def restore(host: Host, hub: str, patience: float = PATIENCE, parts: HostParts |
     With `parts`, the host's own parts are not checked for each hub. Raises BusyError if another process changes the hub
     for longer than `patience` seconds.
     """
-    with hub_lock(host.state.directory, hub, patience):
+    with removals.changing(host, hub, patience):
         saved = host.state.load(hub)
         if saved is None or host.state.shared.tombstone(hub) is not None or host.state.leases.is_over(hub):
             return False

@@ -2,6 +2,7 @@
 
 host.lock               one agent at a time changes what hubs share (see lock)
 locks/<hub>.lock        one agent at a time changes a hub
+locks/<hub>.removals.lock      one agent at a time removes peers early, or begins to apply a version
 links.json              the link number of each hub
 users.json              the user ids of each hub's daemons (see users)
 sources.json            the source addresses and ports of each hub (see network.source)
@@ -12,7 +13,8 @@ fingerprints.json              digests of the host's loaded nftables tables
 destroyed/<hub>.json    tombstones, so that a late apply cannot bring a hub back
 <hub>/spec.json         the last whole spec; spec.json.next is one that is being applied
 <hub>/journal           the deltas since then, one a line, so that a new peer does not rewrite megabytes
-<hub>/unsettled         exists while the hub is being changed; if it is found later, everything is compared
+<hub>/unsettled         exists while the hub is being changed, with the new version; found later, everything is compared
+<hub>/removals.json     peers that were removed before a spec without them is saved (see removals)
 <hub>/endpoints.json    the last endpoints of the peers
 <hub>/due               the time of the next expiry of a peer (see expiry)
 <hub>/protocol_switches.json  peers that switch protocol (see protocol_switch)
@@ -34,8 +36,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from vpn.agent.memory.leases import Leases
+from vpn.agent.memory.removals import Removals
 from vpn.agent.memory.saved import Saved, Stamp
-from vpn.agent.memory.shared import Shared
+from vpn.agent.memory.shared import Shared, Version
 from vpn.agent.system import files
 from vpn.wire.delta import HubDelta, parse_delta
 from vpn.wire.errors import AgentError
@@ -98,6 +101,10 @@ class State:
         self.cache[hub] = saved
         return saved
 
+    def is_loaded(self, hub: str) -> bool:
+        """Return True if `load` has the hub's state already. With thousands of peers, loading it may take seconds."""
+        return hub in self.cache and self.cache[hub].stamp == self._stamp(hub)
+
     def prepare(self, saved: Saved) -> None:
         """Write the whole spec beside the current one, so that a full disk is noticed before it is applied."""
         hub = saved.spec.hub
@@ -132,12 +139,16 @@ class State:
         self.cache.pop(hub, None)
         # The spec first: without it, the rest of an interrupted removal is not a hub.
         self._path(hub, "spec.json").unlink(missing_ok=True)
-        files.remove_tree(self.directory / hub)
+        with self.removals(hub).lock():
+            files.remove_tree(self.directory / hub)
 
     def _remember(self, saved: Saved) -> None:
         saved.stamp = self._stamp(saved.spec.hub) or ()
         self.cache[saved.spec.hub] = saved
         self._forget_switches(saved.spec)
+        # An entry that stays too long is harmless; the next save deletes it.
+        with suppress(AgentError, OSError):
+            self.removals(saved.spec.hub).forget(saved.spec.version)
 
     def _forget_switches(self, spec: HubSpec) -> None:
         """Delete the protocol switches of peers that have no former connection in the saved spec."""
@@ -183,19 +194,33 @@ class State:
 
     # Further state of a hub.
 
-    def unsettle(self, hub: str) -> None:
-        """Mark the hub as being changed. The mark need not survive a power cut: the hub does not either."""
+    def removals(self, hub: str) -> Removals:
+        """Return the early removals of a hub."""
+        return Removals(self.directory, hub)
+
+    def unsettle(self, hub: str, version: Version | None = None) -> None:
+        """Mark the hub as being changed, to `version` if it is a new one.
+
+        The mark need not survive a power cut: the hub does not either.
+        """
         files.private_directory(self.directory / hub)
-        self._path(hub, "unsettled").touch(mode=0o600)
+        path = self._path(hub, "unsettled")
+        with self.removals(hub).lock():
+            path.touch(mode=0o600)
+            with suppress(OSError):  # a full disk must not keep a removed peer connected
+                path.write_text(f"{version[0]} {version[1]}" if version is not None else "")
 
     def settle(self, hub: str) -> None:
         """Note that the hub matches its saved state."""
         self._path(hub, "unsettled").unlink(missing_ok=True)
 
     @contextmanager
-    def unsettled(self, hub: str) -> Iterator[None]:
-        """Mark the hub as unsettled while the block runs. If it fails, the next apply compares everything."""
-        self.unsettle(hub)
+    def unsettled(self, hub: str, version: Version | None = None) -> Iterator[None]:
+        """Mark the hub as unsettled while the block runs. If it fails, the next apply compares everything.
+
+        `version` is the one that the block applies, if it is a new one.
+        """
+        self.unsettle(hub, version)
         yield
         self.settle(hub)
 

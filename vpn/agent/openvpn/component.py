@@ -16,6 +16,7 @@ from vpn.agent.network import routing
 from vpn.agent.network.netns_view import NetnsView
 from vpn.agent.openvpn import config as openvpn_config
 from vpn.agent.openvpn import listeners as openvpn_listeners
+from vpn.agent.openvpn import management as openvpn_management
 from vpn.agent.openvpn import peer_file, pushed_files
 from vpn.agent.openvpn import process as openvpn_process
 from vpn.agent.openvpn import push as openvpn_push
@@ -63,6 +64,17 @@ def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[s
     is_revoked = _revoke(hub, spec)
     old, new = (by_openvpn(peers) for peers in _differing(before, after))
     return _change_peers(hub, spec, old, new) or is_revoked
+
+
+def shut_out(hub: Hub, common_names: Collection[str]) -> None:
+    """Admit these peers no more, and end their sessions at once. Raises NoAnswer if a listener does not answer."""
+    layout = Layout(hub.openvpn)
+    for name in common_names:
+        for compat in (False, True):
+            (layout.clients(compat) / name).unlink(missing_ok=True)
+    for config in layout.directory.glob("*.conf"):
+        if (socket := layout.socket(config.stem)).exists():
+            openvpn_management.end(socket, common_names)
 
 
 def reports(names: Names, spec: HubSpec, directory: Path) -> dict[str, SessionReport]:

@@ -62,6 +62,13 @@ def host_lock(state: Path, patience: float = PATIENCE) -> Iterator[None]:
 
 
 @contextmanager
+def removals_lock(state: Path, hub: str, patience: float = PATIENCE) -> Iterator[None]:
+    """Hold the lock for a hub's early removals, for a moment; no other lock is taken meanwhile."""
+    with _lock(state / "locks" / f"{hub}.removals.lock", patience):
+        yield
+
+
+@contextmanager
 def leases_lock(state: Path, patience: float = PATIENCE) -> Iterator[None]:
     """Hold the lock for the file of leases, for a moment; no other lock is taken meanwhile."""
     with _lock(state / "leases.lock", patience):

@@ -1,7 +1,7 @@
 """WireGuard: the tunnel interface, its peers, and their handshakes and counters."""
 
 from vpn.agent.wireguard.calling import call, connected
-from vpn.agent.wireguard.component import change, check, drift, ensure, is_alive, remove, stop_keepalives
+from vpn.agent.wireguard.component import change, check, drift, ensure, is_alive, remove, shut_out, stop_keepalives
 from vpn.agent.wireguard.device import ACTIVE_WITHIN, Device, observe, reports
 from vpn.agent.wireguard.process import PROGRAM, confinement, from_pid_file, needs_process
 
@@ -22,5 +22,6 @@ __all__ = [
     "observe",
     "remove",
     "reports",
+    "shut_out",
     "stop_keepalives",
 ]

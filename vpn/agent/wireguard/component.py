@@ -59,6 +59,12 @@ def change(hub: Hub, spec: HubSpec, before: Mapping[str, Peer], after: Mapping[s
     return _put(hub.names, known.keys() - {peer.public_key for peer in new}, upserted)
 
 
+def shut_out(hub: Hub, public_keys: Collection[str]) -> None:
+    """Remove the peers with these keys, as far as the interface has them. Raises AgentError."""
+    if public_keys and is_alive(hub):
+        wg.for_keys(hub.names, public_keys, "remove")
+
+
 def remove(hub: Hub) -> bool:
     """Remove the interface and its process; return True if it worked before. Calling it twice is harmless."""
     worked = is_alive(hub)
