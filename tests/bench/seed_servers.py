@@ -23,9 +23,11 @@ from portal.models import Organization  # noqa: E402
 from tests.bench.population import MANY, Populating  # noqa: E402
 from tests.factories import BY, settle  # noqa: E402
 from vpn.actions.instances.instance import create_instance  # noqa: E402
+from vpn.actions.peers.certificates import ensure_certificates  # noqa: E402
 from vpn.actions.servers.region import add_region  # noqa: E402
 from vpn.choices import ServerState  # noqa: E402
 from vpn.desired import compile_digest  # noqa: E402
+from vpn.jobs.knock import give_probe  # noqa: E402
 from vpn.models import Instance, Region, Server, SshAccess  # noqa: E402
 from vpn.wire.report import HubReport, PeerReport  # noqa: E402
 from vpn.wire.version import agent_version  # noqa: E402
@@ -48,7 +50,7 @@ def main(file: Path, hubs: int, peers: int) -> None:
             made = [_hub(organization, server, f"{entry['name']}-{number}") for number in range(hubs)]
             for instance in made:
                 populating.fill(instance, members, peers)
-            entry["reports"] = [_report(settle(instance)).document() for instance in made]
+            entry["reports"] = [_report(_provisioned(instance)).document() for instance in made]
             # Its agent is not there yet, so no worker may ask for it.
             Server.objects.filter(pk=server.pk).update(state=ServerState.PREPARING)
             transaction.get_connection().run_on_commit.clear()
@@ -74,6 +76,14 @@ def _hub(organization: Organization, server: Server, name: str) -> Instance:
     Instance.objects.filter(pk=made.pk).update(server=server)
     made.refresh_from_db()
     return made
+
+
+def _provisioned(instance: Instance) -> Instance:
+    """Give it what provisioning gives: else scheduled jobs would, and have its hub changed during the measurement."""
+    ensure_certificates(instance)
+    give_probe(instance)
+    instance.save()
+    return settle(instance)
 
 
 def _report(instance: Instance) -> HubReport:
